@@ -1,0 +1,60 @@
+"""dpbench: a benchmark harness for differentially private image generators.
+
+What a plugin or a script needs is re-exported here, imported when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from dpbench.benchmark.runner import run as run
+    from dpbench.core.config import option as option
+    from dpbench.core.config import plugin_option as plugin_option
+    from dpbench.core.data import DataOptions as DataOptions
+    from dpbench.core.data import Dataset as Dataset
+    from dpbench.core.data import ImageDataset as ImageDataset
+    from dpbench.core.errors import DpbenchError as DpbenchError
+    from dpbench.core.errors import MissingScore as MissingScore
+    from dpbench.core.plugins import Column as Column
+    from dpbench.core.plugins import Method as Method
+    from dpbench.core.plugins import Metric as Metric
+    from dpbench.core.plugins import Preset as Preset
+    from dpbench.core.plugins import Refiner as Refiner
+    from dpbench.core.registries import DATASETS as DATASETS
+    from dpbench.core.registries import METHODS as METHODS
+    from dpbench.core.registries import METRICS as METRICS
+    from dpbench.core.registries import REFINERS as REFINERS
+    from dpbench.core.specs import Batch as Batch
+    from dpbench.core.specs import Budget as Budget
+    from dpbench.core.specs import Conditions as Conditions
+    from dpbench.core.specs import DatasetSpec as DatasetSpec
+    from dpbench.privacy.mechanisms import DPSGD as DPSGD
+    from dpbench.privacy.mechanisms import NoisySum as NoisySum
+    from dpbench.privacy.plan import Plan as Plan
+    from dpbench.privacy.private_data import PrivateData as PrivateData
+
+_HOME = {
+    "run": "dpbench.benchmark.runner",
+    "option": "dpbench.core.config",
+    "plugin_option": "dpbench.core.config",
+    **dict.fromkeys(["DataOptions", "Dataset", "ImageDataset"], "dpbench.core.data"),
+    **dict.fromkeys(["DpbenchError", "MissingScore"], "dpbench.core.errors"),
+    **dict.fromkeys(["Column", "Method", "Metric", "Preset", "Refiner"], "dpbench.core.plugins"),
+    **dict.fromkeys(["DATASETS", "METHODS", "METRICS", "REFINERS"], "dpbench.core.registries"),
+    **dict.fromkeys(["Batch", "Budget", "Conditions", "DatasetSpec"], "dpbench.core.specs"),
+    **dict.fromkeys(["DPSGD", "NoisySum"], "dpbench.privacy.mechanisms"),
+    "Plan": "dpbench.privacy.plan",
+    "PrivateData": "dpbench.privacy.private_data",
+}
+
+__all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604 (names of `_HOME`)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'dpbench' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOME[name]), name)

@@ -1,0 +1,143 @@
+"""Configuration of plugins: frozen dataclasses whose fields say what they mean, filled from `key=value` settings.
+
+    @dataclass(frozen=True)
+    class Config:
+        steps: int = option(200, "private training steps")
+        refiner: Choice = plugin_option("regression", REFINERS, "detail stage")
+
+`build(Config, {"steps": "300", "refiner.name": "bicubic"})` validates names and types; pydantic does the coercion.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import typing
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeVar
+
+from dpbench.core.errors import ConfigError, UnknownName
+from dpbench.core.registry import Registry
+
+T = TypeVar("T")
+
+
+def option(default: T, help: str) -> T:
+    """A configuration field with its default and the sentence that `dpbench show` prints."""
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A plugin chosen inside a configuration: its name, and its own configuration."""
+
+    name: str
+    config: Any = None
+
+
+def plugin_option(default: str, registry: Registry[Any], help: str) -> Choice:
+    """A field `f` set by `f.name=NAME` and `f.KEY=VALUE`, where KEY is a field of the chosen plugin's `Config`."""
+    return field(
+        default_factory=lambda: Choice(default, build(registry.get(default).Config, {})),
+        metadata={"help": help, "registry": registry, "default": default},
+    )
+
+
+def parse_settings(settings: Iterable[str]) -> dict[str, str]:
+    """["a=1", "b.c=x"] -> {"a": "1", "b.c": "x"}.
+
+    Raises:
+        ConfigError: an item has no "=".
+    """
+    parsed = {}
+    for item in settings:
+        key, equals, value = item.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(f"'{item}' is not a setting; write key=value, e.g. --set steps=200")
+        parsed[key.strip()] = value.strip()
+    return parsed
+
+
+def build(config: type[T], settings: Mapping[str, Any]) -> T:
+    """An instance of the dataclass `config` with `settings` over its defaults.
+
+    Args:
+        settings: field name -> value, either already of the field's type or a string to be parsed. Fields made with
+            `plugin_option` take dotted keys.
+
+    Raises:
+        UnknownName: a key that the dataclass (or the chosen plugin's) does not have.
+        ConfigError: a value of the wrong type.
+    """
+    fields = {f.name: f for f in dataclasses.fields(config)}  # type: ignore[arg-type]
+    hints = typing.get_type_hints(config)
+    values: dict[str, Any] = {}
+    nested: dict[str, dict[str, Any]] = {}
+    for key, value in settings.items():
+        head, dot, rest = key.partition(".")
+        if head not in fields:
+            raise UnknownName("setting", head, fields)
+        is_plugin = "registry" in fields[head].metadata
+        if is_plugin and isinstance(value, Choice):
+            values[head] = value
+        elif is_plugin:
+            nested.setdefault(head, {})[rest or "name"] = value
+        elif dot:
+            raise ConfigError(f"setting '{key}' does not exist: '{head}' has no parts")
+        else:
+            values[head] = _coerce(key, hints[head], value)
+    for name, parts in nested.items():
+        metadata = fields[name].metadata
+        chosen = parts.pop("name", metadata["default"])
+        values[name] = Choice(chosen, build(metadata["registry"].get(chosen).Config, parts))
+    return config(**values)
+
+
+def _coerce(key: str, hint: Any, value: Any) -> Any:
+    from pydantic import TypeAdapter, ValidationError
+
+    if isinstance(value, str) and (value.startswith(("[", "{")) or value in ("null", "none", "None")):
+        try:
+            value = None if value.lower() == "none" else json.loads(value)
+        except json.JSONDecodeError as error:
+            raise ConfigError(f"setting {key}={value} is not valid JSON: {error}") from error
+    try:
+        return TypeAdapter(hint).validate_python(value)
+    except ValidationError as error:
+        problem = error.errors()[0]["msg"]
+        raise ConfigError(f"setting {key}={value}: {problem[0].lower()}{problem[1:]} ({type_name(hint)})") from error
+
+
+def type_name(hint: Any) -> str:
+    """A type as one reads it: "int", "float | None", "'a' | 'b'"."""
+    if typing.get_origin(hint) is typing.Literal:
+        return " | ".join(map(repr, typing.get_args(hint)))
+    return hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint).replace("typing.", "")
+
+
+class Described(NamedTuple):
+    """One line of a configuration's description."""
+
+    key: str
+    type: str
+    value: Any
+    help: str
+
+
+def describe(config: Any, prefix: str = "") -> Iterator[Described]:
+    """Every field of a configuration instance with its type, value and help; chosen plugins' fields follow theirs."""
+    hints = typing.get_type_hints(type(config))
+    for f in dataclasses.fields(config):
+        value, help = getattr(config, f.name), f.metadata.get("help", "")
+        if isinstance(value, Choice):
+            names = " | ".join(f.metadata["registry"].names())
+            yield Described(f"{prefix}{f.name}.name", names, value.name, help)
+            yield from describe(value.config, f"{prefix}{f.name}.")
+        else:
+            yield Described(f"{prefix}{f.name}", type_name(hints[f.name]), value, help)
+
+
+def as_settings(config: Any) -> dict[str, Any]:
+    """The configuration as the flat settings that rebuild it: `build(type(c), as_settings(c)) == c`."""
+    return {line.key: line.value for line in describe(config)}

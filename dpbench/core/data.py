@@ -1,0 +1,82 @@
+"""The interfaces of image data: a `Dataset` plugin opens the splits, an `ImageDataset` is one split."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from dpbench.core.specs import Batch, DatasetSpec
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """How the command line asks for a dataset.
+
+    Attributes:
+        root: data folder; dataset files are looked for, downloaded to and cached below it.
+        resolution: height and width of the images, or None for the dataset's own default.
+        download: whether missing files may be downloaded.
+        public_benchmark: whether the user declares a folder of images a public benchmark (rule R9).
+    """
+
+    root: Path
+    resolution: int | None = None
+    download: bool = False
+    public_benchmark: bool = False
+
+
+class ImageDataset(ABC):
+    """One split of a dataset: images that are decoded when a batch asks for them."""
+
+    spec: DatasetSpec
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def batch(self, indices: Sequence[int]) -> Batch:
+        """The records at `indices`: uint8 images [b, c, h, w] and int64 labels [b], in that order.
+
+        Raises:
+            DataError: a file is missing or damaged; the message names it.
+        """
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """A hash that changes when the content, order, resolution or split changes."""
+
+
+class Dataset(ABC):
+    """A dataset plugin. The first line of its docstring is what `dpbench list datasets` prints.
+
+    Args:
+        argument: what follows the colon of a name such as "folder:PATH"; "" without one.
+        options: see `DataOptions`.
+    """
+
+    public_only: ClassVar[bool] = False  # a source for public pretraining that is no benchmark itself
+
+    def __init__(self, argument: str, options: DataOptions):
+        self.argument = argument
+        self.options = options
+
+    @property
+    @abstractmethod
+    def spec(self) -> DatasetSpec:
+        """What the dataset declares. Known without its files where shape and counts are fixed in advance."""
+
+    @abstractmethod
+    def train(self) -> ImageDataset:
+        """The sensitive split.
+
+        Raises:
+            DataError: files are missing (the message says where to put them) or damaged.
+        """
+
+    @abstractmethod
+    def test(self) -> ImageDataset:
+        """The test split, opened by the evaluator only, after sampling."""

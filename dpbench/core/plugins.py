@@ -1,0 +1,182 @@
+"""The base classes a plugin fills in: Method, Refiner, Metric."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from dpbench.core.data import ImageDataset
+from dpbench.core.run import RunContext
+from dpbench.core.specs import Conditions, DatasetSpec, Request
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from dpbench.privacy.plan import Plan
+    from dpbench.privacy.private_data import PrivateData
+
+
+@dataclass(frozen=True)
+class NoSettings:
+    """The configuration of a plugin that has nothing to set."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named set of settings, and what they were tuned on ("untuned", "public data", "hold-out of mnist train")."""
+
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    tuning: str = "untuned"
+
+
+class Method(ABC):
+    """A differentially private image generator.
+
+    The harness calls `plan`, `prepare`, `fit`, `sample` in this order. `fit` is the only one that meets private data,
+    and only through the queries of `PrivateData` that `plan` declared. The first docstring line is what
+    `dpbench list methods` prints, the whole docstring what `dpbench show` prints.
+
+    Args:
+        config: an instance of `Config`.
+        spec: what the dataset declares.
+    """
+
+    Config: ClassVar[type] = NoSettings
+    version: ClassVar[str] = "1"
+    track: ClassVar[Literal["none", "images", "foundation"]] = "none"
+    paper: ClassVar[str] = ""
+    presets: ClassVar[Mapping[str, Preset]] = MappingProxyType({"small": Preset()})
+    """Preset name -> settings over `Config`'s defaults; "small/mnist" refines "small" for that dataset."""
+
+    def __init__(self, config: Any, spec: DatasetSpec):
+        self.config = config
+        self.spec = spec
+
+    @abstractmethod
+    def plan(self, request: Request) -> Plan:
+        """Every mechanism that `fit` will use. Must not look at data; free noise multipliers are calibrated.
+
+        Raises:
+            ConfigError: the configuration does not suit the dataset (resolution, number of records ...).
+        """
+
+    def prepare(self, public: ImageDataset | None, run: RunContext) -> None:  # noqa: B027 (optional hook)
+        """Public pretraining: free, cached in `run.cache`, and alone enough to `sample` for the `public` reference.
+
+        Args:
+            public: public images of the sensitive images' shape; None for methods of track "none".
+        """
+
+    @abstractmethod
+    def fit(self, private: PrivateData, run: RunContext) -> None:
+        """Learns from the private records through `private.noisy_sum`, `.dp_sgd` and `.derive`."""
+
+    @abstractmethod
+    def sample(self, conditions: Conditions, run: RunContext) -> Tensor:
+        """Generates images: uint8 [conditions.count, c, h, w], one per condition. Called in chunks."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What a finished trial keeps, enough for `load_state_dict` and `sample` in a new process."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Restores `state_dict()`."""
+        if state:
+            raise TypeError(f"{type(self).__name__} keeps a state but does not define load_state_dict")
+
+    def parameters(self) -> tuple[int, int]:
+        """(numbers trained privately, numbers in total) of the generator, for the leaderboard."""
+        total = sum(t.numel() for t in self.state_dict().values())
+        return total, total
+
+
+class Refiner(ABC):
+    """A detail stage: coarse image -> full image, learnt from public data only: free by post-processing (rule R7)."""
+
+    Config: ClassVar[type] = NoSettings
+    paper: ClassVar[str] = ""
+
+    def __init__(self, config: Any):
+        self.config = config
+
+    def prepare(self, public: ImageDataset, degrade: Degrade, run: RunContext) -> None:  # noqa: B027 (optional hook)
+        """Learns to undo `degrade` on public images.
+
+        Args:
+            public: public images of the full size.
+            degrade: what the coarse stage does to an image; see `Degrade`.
+        """
+
+    @abstractmethod
+    def refine(self, coarse: Tensor, size: int, run: RunContext) -> Tensor:
+        """Adds detail.
+
+        Args:
+            coarse: [b, c, h, w], float, nominally in [-1, 1].
+            size: height and width wanted.
+
+        Returns:
+            [b, c, size, size], float, nominally in [-1, 1].
+        """
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The refiner's weights."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Restores `state_dict()`."""
+        if state:
+            raise TypeError(f"{type(self).__name__} keeps a state but does not define load_state_dict")
+
+
+class Degrade(ABC):
+    """The corruption a refiner has to undo: full images -> coarse images as the private coarse stage gives them."""
+
+    key: Any
+    """What the corruption depends on (JSON-like), for the public cache."""
+
+    @abstractmethod
+    def __call__(self, images: Tensor, generator: Any) -> Tensor:
+        """[b, c, size, size] float in [-1, 1] -> coarse [b, c, h, w]; the randomness comes from `generator`."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One leaderboard column of a metric."""
+
+    name: str
+    better: Literal["high", "low"]
+    help: str
+
+
+class Evaluation(ABC):
+    """What a metric may look at: synthetic and reference images, and features that all metrics share."""
+
+    spec: DatasetSpec
+    synthetic: ImageDataset
+    reference: ImageDataset
+    run: RunContext
+
+    @abstractmethod
+    def features(self, extractor: str) -> tuple[np.ndarray, np.ndarray]:
+        """(synthetic, reference) features of the named extractor, computed once for all metrics: float [n, d] each."""
+
+
+class Metric(ABC):
+    """A family of numbers that says how good synthetic images are."""
+
+    columns: ClassVar[tuple[Column, ...]]
+    real_stand_in: ClassVar[Literal["test half", "train"]] = "test half"
+    """What stands in for synthetic images in the `real` row: one half of test (against the other), or train."""
+
+    @abstractmethod
+    def compute(self, evaluation: Evaluation) -> Mapping[str, float]:
+        """Column name -> value.
+
+        Raises:
+            MissingScore: it cannot be computed here (no classes, no weights ...); the reason goes into the row.
+        """

@@ -1,0 +1,46 @@
+"""The registries, one per kind of plugin. Nothing listed here is imported until it is asked for."""
+
+from __future__ import annotations
+
+from dpbench.core.data import Dataset
+from dpbench.core.plugins import Method, Metric, Refiner
+from dpbench.core.registry import Registry
+
+METHODS: Registry[Method] = Registry(
+    "method",
+    {
+        "wavelet": "dpbench.methods.wavelet:Wavelet",
+        "dp-merf": "dpbench.methods.dp_merf:DPMERF",
+    },
+)
+
+DATASETS: Registry[Dataset] = Registry(
+    "dataset",
+    {
+        "shapes": "dpbench.data.shapes:Shapes",
+        "textures": "dpbench.data.textures:Textures",
+        "mnist": "dpbench.data.torchvision_sets:MNIST",
+        "fashion-mnist": "dpbench.data.torchvision_sets:FashionMNIST",
+        "cifar10": "dpbench.data.torchvision_sets:CIFAR10",
+        "cifar100": "dpbench.data.torchvision_sets:CIFAR100",
+        "omniglot": "dpbench.data.omniglot:Omniglot",
+        "folder": "dpbench.data.folder:Folder",
+    },
+)
+
+METRICS: Registry[Metric] = Registry(
+    "metric",
+    {
+        "fwd": "dpbench.metrics.fwd:FrechetWaveletDistance",
+        "scales": "dpbench.metrics.scales:FrechetPerScale",
+        "accuracy": "dpbench.metrics.accuracy:DownstreamAccuracy",
+    },
+)
+
+REFINERS: Registry[Refiner] = Registry(
+    "refiner",
+    {
+        "bicubic": "dpbench.refiners.bicubic:Bicubic",
+        "regression": "dpbench.refiners.regression:Regression",
+    },
+)

@@ -1,0 +1,93 @@
+"""Typed, lazy registries of plugins: a name leads to "module:Class", imported when it is asked for.
+
+Three sources feed each registry: the built-in table, the installed packages' entry points (`dpbench.methods`,
+`.datasets`, `.metrics`, `.refiners`), and classes registered at run time (`--plugin FILE.py`).
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from dpbench.core.errors import DpbenchError, UnknownName
+
+P = TypeVar("P")
+
+
+class Registry(Generic[P]):
+    """The plugins of one kind, by name.
+
+    Args:
+        kind: what one of them is called in messages, e.g. "method".
+        builtin: name -> "module:Class".
+    """
+
+    def __init__(self, kind: str, builtin: Mapping[str, str]):
+        self.kind = kind
+        self.group = f"dpbench.{kind}s"
+        self._builtin = dict(builtin)
+        self._registered: dict[str, type[P]] = {}
+
+    def _targets(self) -> dict[str, str]:
+        installed = {point.name: point.value for point in entry_points(group=self.group)}
+        return installed | self._builtin
+
+    def names(self) -> list[str]:
+        """All known names, sorted; nothing is imported."""
+        return sorted({*self._targets(), *self._registered})
+
+    def get(self, name: str) -> type[P]:
+        """The plugin class called `name`.
+
+        Raises:
+            UnknownName: no plugin has that name; the nearest are offered.
+            DpbenchError: the plugin exists but its module cannot be imported.
+        """
+        if name in self._registered:
+            return self._registered[name]
+        targets = self._targets()
+        if name not in targets:
+            raise UnknownName(self.kind, name, self.names())
+        module, _, attribute = targets[name].partition(":")
+        try:
+            plugin: type[P] = getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            raise DpbenchError(f"{self.kind} '{name}' ({targets[name]}) cannot be imported: {error}") from error
+        return plugin
+
+    def register(self, name: str) -> Callable[[type[P]], type[P]]:
+        """Class decorator that adds a plugin under `name`; a name that is taken already is an error."""
+
+        def add(plugin: type[P]) -> type[P]:
+            if name in self.names():
+                raise DpbenchError(f"{self.kind} '{name}' is registered already; give the plugin another name")
+            self._registered[name] = plugin
+            return plugin
+
+        return add
+
+
+def load_plugin_file(path: Path) -> None:
+    """Runs one Python file, whose `@register(...)` decorators add its plugins.
+
+    Raises:
+        DpbenchError: the file is missing or fails while it is imported.
+    """
+    if not path.is_file():
+        raise DpbenchError(f"plugin file {path} does not exist")
+    spec = importlib.util.spec_from_file_location(f"dpbench_plugin_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise DpbenchError(f"plugin file {path} is not a Python file (.py)")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except DpbenchError:
+        raise
+    except Exception as error:  # a plugin is foreign code: whatever it raises becomes one line that names it
+        raise DpbenchError(f"plugin file {path} failed: {type(error).__name__}: {error}") from error

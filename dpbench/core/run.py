@@ -1,0 +1,70 @@
+"""What a method gets to work with: device, generator, progress, public cache. Nothing private, nothing global."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dpbench.core.errors import DpbenchError
+from dpbench.core.files import digest, write_atomic
+from dpbench.core.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+class PublicCache:
+    """Content-addressed store of what was computed from public data alone, shared by trials and processes.
+
+    Two processes that want the same entry make it once: the second waits for the first.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def get(self, name: str, key: Any, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+        """The tensors stored under (`name`, `key`), made by `make()` if they are not there yet.
+
+        Args:
+            name: what it is, e.g. "wavelet-coarse"; becomes part of the file name.
+            key: everything the tensors depend on: public data fingerprint, configuration, code version.
+        """
+        from filelock import FileLock
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file, save_file
+
+        path = self.folder / f"{name}-{digest(key)}.safetensors"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DpbenchError(f"cannot write the public cache {self.folder}: {error.strerror}") from error
+        with FileLock(path.with_suffix(".lock")):
+            if path.exists():
+                with contextlib.suppress(SafetensorError):  # a damaged entry is made again
+                    return load_file(path)
+            tensors = {k: v.detach().cpu().contiguous() for k, v in make().items()}
+            write_atomic(path, lambda temporary: save_file(tensors, temporary))
+            return tensors
+
+
+@dataclass
+class RunContext:
+    """One trial's working environment.
+
+    Attributes:
+        device: torch device name, e.g. "cpu" or "cuda:0".
+        generator: the experiment's CPU generator (initial weights, public batches, sampling); never DP noise (rule R4).
+        cache: public pretraining, shared by all trials.
+        progress: where long phases show themselves.
+        folder: the trial's folder for checkpoints, or None to keep nothing.
+    """
+
+    device: str
+    generator: torch.Generator
+    cache: PublicCache
+    progress: Progress = field(default_factory=Silent)
+    folder: Path | None = None

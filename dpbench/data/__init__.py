@@ -1,0 +1,1 @@
+"""Shared dataset loaders: sensitive datasets, public sources, file formats."""

@@ -1,0 +1,1 @@
+"""The generators, one file per method (the wavelet method is a folder)."""

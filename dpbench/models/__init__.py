@@ -1,0 +1,1 @@
+"""Networks and transforms that more than one part uses."""

@@ -1,0 +1,72 @@
+"""The 2-D Haar wavelet transform on batches of images, with the filters and conventions of PyWavelets.
+
+Orthonormal, so a coefficient of the level-L approximation is 2^L times the mean of its block. Equal to
+`pywt.wavedec2(x, "haar", level=L)` on sizes that 2^L divides.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pywt
+import torch
+from torch import Tensor
+
+
+@cache
+def _basis() -> Tensor:
+    # Rows: approximation, horizontal, vertical, diagonal, as pywt.dwt2 orders them; convolution reverses the filters.
+    lo, hi = (torch.tensor(f[::-1], dtype=torch.float64) for f in pywt.Wavelet("haar").filter_bank[:2])
+    return torch.stack([torch.outer(row, column) for row, column in ((lo, lo), (hi, lo), (lo, hi), (hi, hi))])
+
+
+def dwt2(x: Tensor) -> Tensor:
+    """One level: [b, c, h, w] -> [b, 4, c, h/2, w/2], the sub-bands LL, horizontal, vertical, diagonal.
+
+    Raises:
+        ValueError: the height or width is odd.
+    """
+    b, c, h, w = x.shape
+    if h % 2 or w % 2:
+        raise ValueError(f"a Haar level needs even height and width, not {h}x{w}")
+    blocks = x.reshape(b, c, h // 2, 2, w // 2, 2)
+    return torch.einsum("bchiwj,kij->bkchw", blocks, _basis().to(x))
+
+
+def idwt2(bands: Tensor) -> Tensor:
+    """Inverse of `dwt2`: [b, 4, c, h/2, w/2] -> [b, c, h, w]."""
+    b, _, c, h, w = bands.shape
+    return torch.einsum("bkchw,kij->bchiwj", bands, _basis().to(bands)).reshape(b, c, 2 * h, 2 * w)
+
+
+def wavedec2(x: Tensor, levels: int) -> list[Tensor]:
+    """[b, c, h, w] -> [LL [b, c, h/2^L, w/2^L], details of level L [b, 3, c, ...], ..., details of level 1]."""
+    details = []
+    for _ in range(levels):
+        bands = dwt2(x)
+        x = bands[:, 0]
+        details.append(bands[:, 1:])
+    return [x, *reversed(details)]
+
+
+def waverec2(coefficients: list[Tensor]) -> Tensor:
+    """Inverse of `wavedec2`."""
+    x, *details = coefficients
+    for detail in details:
+        x = idwt2(torch.cat([x[:, None], detail], dim=1))
+    return x
+
+
+def wavelet_packets(x: Tensor, levels: int) -> Tensor:
+    """The full packet tree: [b, c, h, w] -> [b, 4^L, c, h/2^L, w/2^L]; every sub-band is split again at each level."""
+    b, c = x.shape[:2]
+    x = x[:, None]
+    for _ in range(levels):
+        packets = x.shape[1]
+        x = dwt2(x.flatten(0, 1)).reshape(b, 4 * packets, c, x.shape[-2] // 2, x.shape[-1] // 2)
+    return x
+
+
+def coarse(x: Tensor, levels: int) -> Tensor:
+    """The level-L approximation in pixel units (block means): [b, c, h, w] -> [b, c, h/2^L, w/2^L]."""
+    return wavedec2(x, levels)[0] / 2**levels

@@ -1,0 +1,1 @@
+"""Detail stages: coarse image -> full image, from public data only."""

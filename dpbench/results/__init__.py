@@ -1,0 +1,1 @@
+"""Rows, where they are stored, and the leaderboard that is derived from them."""

@@ -1,0 +1,1 @@
+"""The loop around any stepper: optimiser, EMA, progress."""
