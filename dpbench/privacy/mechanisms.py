@@ -1,0 +1,121 @@
+"""The mechanisms: what a plan is made of. Sampler, clip, noise and accounting all read the same frozen object.
+
+Formal guarantees. A record contributes one vector of L2 norm at most `clip` to a sum; neighbouring datasets differ by
+one record replaced by nothing (its contribution becomes the zero vector; n is public). The L2 sensitivity of the sum
+is therefore `clip`, and N(0, (noise_multiplier · clip)²) on every coordinate makes each release a Gaussian mechanism
+with multiplier `noise_multiplier`, Poisson-subsampled at `sampling_rate` when that is below 1.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from dpbench.core.errors import ConfigError, PrivacyError
+from dpbench.privacy.accounting import GaussianEvent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mechanism(ABC):
+    """A family of equal Gaussian releases.
+
+    Attributes:
+        name: how `fit` asks for it; unique within a plan.
+        clip: bound C on the L2 norm of one record's contribution.
+        noise_multiplier: standard deviation of the noise divided by `clip`; None to have it calibrated.
+        ratio: a calibrated multiplier is `ratio` times the scale that all free mechanisms of the plan share.
+    """
+
+    name: str
+    clip: float
+    noise_multiplier: float | None = None
+    ratio: float = 1.0
+
+    @property
+    @abstractmethod
+    def sampling_rate(self) -> float:
+        """Probability with which each record takes part in one release, independently."""
+
+    @property
+    @abstractmethod
+    def releases(self) -> int:
+        """How often the mechanism may be used."""
+
+    def event(self, releases: int | None = None) -> GaussianEvent:
+        """What `releases` (default: all) of it cost.
+
+        Raises:
+            PrivacyError: the noise multiplier is not calibrated yet.
+        """
+        if self.noise_multiplier is None:
+            raise PrivacyError(f"{self.name} has no noise multiplier yet; calibrate the plan first")
+        return GaussianEvent(self.noise_multiplier, self.sampling_rate, self.releases if releases is None else releases)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.sampling_rate <= 1:
+            raise ConfigError(f"{self.name}: the sampling rate must lie in (0, 1], not {self.sampling_rate:g}")
+        if self.releases < 1:
+            raise ConfigError(f"{self.name}: needs at least one release, not {self.releases}")
+        for what, value in {"clip": self.clip, "ratio": self.ratio}.items():
+            if not (0 < value < math.inf):
+                raise ConfigError(f"{self.name}: {what} must be positive and finite, not {value}")
+        if self.noise_multiplier is not None and not 0 <= self.noise_multiplier < math.inf:
+            raise ConfigError(f"{self.name}: the noise multiplier must not be {self.noise_multiplier}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoisySum(Mechanism):
+    """`PrivateData.noisy_sum`: the sum of clipped per-record vectors, noised.
+
+    A contribution of several tensors is one vector (concatenate them): several queries of one Poisson sample would
+    otherwise have to be merged before they are billed. Every release draws its own Poisson sample.
+    """
+
+    rate: float = 1.0
+    count: int = 1
+
+    @property
+    def sampling_rate(self) -> float:
+        """See `Mechanism`."""
+        return self.rate
+
+    @property
+    def releases(self) -> int:
+        """See `Mechanism`."""
+        return self.count
+
+
+@dataclass(frozen=True, kw_only=True)
+class DPSGD(Mechanism):
+    """`PrivateData.dp_sgd`: steps along noisy sums of clipped per-example gradients, divided by the expected batch.
+
+    Attributes:
+        n: number of records of the sensitive split (public).
+        expected_batch: expected size of a Poisson batch; the sampling rate is `expected_batch / n`.
+        steps: number of steps.
+    """
+
+    n: int
+    expected_batch: int
+    steps: int
+
+    def __post_init__(self) -> None:
+        if not 0 < self.expected_batch <= self.n:
+            raise ConfigError(
+                f"{self.name}: the dataset has {self.n} records, fewer than the expected batch of "
+                f"{self.expected_batch}; set a smaller batch"
+                if self.expected_batch > 0
+                else f"{self.name}: the expected batch must be positive, not {self.expected_batch}"
+            )
+        super().__post_init__()
+
+    @property
+    def sampling_rate(self) -> float:
+        """See `Mechanism`."""
+        return self.expected_batch / self.n
+
+    @property
+    def releases(self) -> int:
+        """See `Mechanism`."""
+        return self.steps
