@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import typing
@@ -97,13 +98,17 @@ def build(config: type[T], settings: Mapping[str, Any]) -> T:
 def _coerce(key: str, hint: Any, value: Any) -> Any:
     from pydantic import TypeAdapter, ValidationError
 
-    if isinstance(value, str) and (value.startswith(("[", "{")) or value in ("null", "none", "None")):
+    type_ = TypeAdapter(hint)
+    if isinstance(value, str) and value in ("null", "none", "None"):
+        with contextlib.suppress(ValidationError):  # a field that takes no None may take the word
+            return type_.validate_python(None)
+    if isinstance(value, str) and value.startswith(("[", "{")):
         try:
-            value = None if value.lower() == "none" else json.loads(value)
+            value = json.loads(value)
         except json.JSONDecodeError as error:
             raise ConfigError(f"setting {key}={value} is not valid JSON: {error}") from error
     try:
-        return TypeAdapter(hint).validate_python(value)
+        return type_.validate_python(value)
     except ValidationError as error:
         problem = error.errors()[0]["msg"]
         raise ConfigError(f"setting {key}={value}: {problem[0].lower()}{problem[1:]} ({type_name(hint)})") from error

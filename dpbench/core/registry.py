@@ -56,8 +56,10 @@ class Registry(Generic[P]):
         module, _, attribute = targets[name].partition(":")
         try:
             plugin: type[P] = getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
-            raise DpbenchError(f"{self.kind} '{name}' ({targets[name]}) cannot be imported: {error}") from error
+        except Exception as error:  # a plugin is foreign code: whatever it raises becomes one line that names it
+            raise DpbenchError(
+                f"{self.kind} '{name}' ({targets[name]}) cannot be imported: {type(error).__name__}: {error}"
+            ) from error
         return plugin
 
     def register(self, name: str) -> Callable[[type[P]], type[P]]:

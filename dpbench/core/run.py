@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,13 +26,16 @@ class PublicCache:
     def __init__(self, folder: Path):
         self.folder = folder
 
-    def get(self, name: str, key: Any, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-        """The tensors stored under (`name`, `key`), made by `make()` if they are not there yet.
+    def get(self, name: str, key: Any, make: Callable[[torch.Generator], Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """The tensors stored under (`name`, `key`), made by `make(generator)` if they are not there yet.
+
+        They depend on the key alone: `generator` and torch's global generator are seeded from it while `make` runs.
 
         Args:
             name: what it is, e.g. "wavelet-coarse"; becomes part of the file name.
             key: everything the tensors depend on: public data fingerprint, configuration, code version.
         """
+        import torch
         from filelock import FileLock
         from safetensors import SafetensorError
         from safetensors.torch import load_file, save_file
@@ -46,7 +49,11 @@ class PublicCache:
             if path.exists():
                 with contextlib.suppress(SafetensorError):  # a damaged entry is made again
                     return load_file(path)
-            tensors = {k: v.detach().cpu().contiguous() for k, v in make().items()}
+            with torch.random.fork_rng():
+                seed = int(digest(key), 16) % 2**63
+                torch.manual_seed(seed)
+                made = make(torch.Generator().manual_seed(seed))
+            tensors = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in made.items()}
             write_atomic(path, lambda temporary: save_file(tensors, temporary))
             return tensors
 

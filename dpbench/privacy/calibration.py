@@ -54,7 +54,7 @@ def _smallest_scale(plan: Plan, budget: Budget) -> float:
 
     def log_overspend(log_scale: float, grid: float) -> float:
         events = plan.with_scale(math.exp(log_scale)).events()
-        return math.log(epsilon_on_grid(events, budget.delta, grid) / (AIM * budget.epsilon))
+        return math.log(max(epsilon_on_grid(events, budget.delta, grid), 1e-9) / (AIM * budget.epsilon))
 
     log_scale = _root(lambda x: log_overspend(x, COARSEST_GRID), _bracket(plan, budget))
     for _ in range(5):  # the grid that settles at one scale settles at its neighbours; confirmed all the same

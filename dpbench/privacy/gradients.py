@@ -31,6 +31,12 @@ class GradientEngine(ABC):
         if not self.parameters:
             raise PrivacyError("the model has no trainable parameters")
 
+    def refuse_changes(self) -> None:
+        """Raises `PrivacyError` if parameters were frozen or unfrozen since: their gradients would go unnoised."""
+        now = [p for p in self.model.parameters() if p.requires_grad]
+        if len(now) != len(self.parameters) or any(a is not b for a, b in zip(now, self.parameters, strict=True)):
+            raise PrivacyError("the model's trainable parameters changed after dp_sgd was called")
+
     @abstractmethod
     def clipped_sum(
         self, batch: Batch, real: Tensor, views: int, clip: float, generator: torch.Generator
@@ -54,6 +60,29 @@ class GradientEngine(ABC):
         """Leaves the model as it was found."""
 
 
+def check_engine(engine: GradientEngine, batch: Batch, views: int, generator: torch.Generator) -> None:
+    """Compares the engine's sum without clipping with autograd's gradient, on records that are not private.
+
+    Raises:
+        PrivacyError: they differ: the loss uses a parameter in a way that the engine does not see.
+    """
+    state = generator.get_state()
+    seen = torch.ones(len(batch) // views, dtype=torch.bool, device=next(engine.model.parameters()).device)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        sums = engine.clipped_sum(batch, seen, views, 1e30, generator)
+        torch.manual_seed(0)
+        total = engine.loss(engine.model, batch, generator.set_state(state)).sum() / views
+        expected = torch.autograd.grad(total, engine.parameters, allow_unused=True, materialize_grads=True)
+    error = torch.stack([(a - b).norm() for a, b in zip(sums, expected, strict=True)]).norm()
+    scale = torch.stack([b.norm() for b in expected]).norm()
+    if not error <= 0.02 * scale:  # a loss in bf16 is off by 1% in either
+        raise PrivacyError(
+            f"{type(engine).__name__} misses part of this model's gradient (relative error {error / scale:.2g}); "
+            "use parameters only through their layers' forward, or try another engine"
+        )
+
+
 class OpacusEngine(GradientEngine):
     """Materialises every per-example gradient with opacus' backward hooks: the reference.
 
@@ -66,7 +95,7 @@ class OpacusEngine(GradientEngine):
         super().__init__(model, loss)
         try:
             self._hooks: Any = GradSampleModule(model, batch_first=True, loss_reduction="sum")
-        except NotImplementedError as error:
+        except (NotImplementedError, ValueError) as error:
             raise PrivacyError(f"per-example gradients are not available: {error}") from error
         self._hooks.disable_hooks()
 
@@ -83,25 +112,40 @@ class OpacusEngine(GradientEngine):
             gradients = [self._of_records(p, len(real), views) for p in self.parameters]
         finally:
             self._hooks.disable_hooks()
-            for p in self.parameters:
-                p.grad = None
-                p.grad_sample = None  # type: ignore[attr-defined]
-        norms = torch.stack([g.flatten(1).norm(dim=1) for g in gradients]).norm(dim=0)
-        finite = norms.isfinite()
-        if not finite.all():
-            gradients = [torch.where(_like(finite, g), g, 0) for g in gradients]
-        weights = torch.where(real & finite, (clip / norms.clamp_min(1e-12)).clamp(max=1), 0)
-        return [torch.einsum("b,b...->...", weights, g) for g in gradients]
+            self._forget()
+        with torch.autocast(real.device.type, enabled=False):
+            norms = torch.stack([g.reshape(len(g), -1).norm(dim=1) for g in gradients]).norm(dim=0)
+            finite = norms.isfinite()
+            if not finite.all():
+                gradients = [torch.where(_like(finite, g), g, 0) for g in gradients]
+            weights = torch.where(real & finite, (clip / norms.clamp_min(1e-12)).clamp(max=1), 0)
+            return [torch.einsum("b,b...->...", weights, g) for g in gradients]
 
     def close(self) -> None:
-        """Removes the hooks."""
-        self._hooks.remove_hooks()
+        """Removes the hooks and what they left on the parameters."""
+        self._hooks.cleanup()
+
+    def _forget(self) -> None:
+        """Drops what a call left on the model, also one that broke off or ran a layer and did not use its output."""
+        for module in self.model.modules():
+            module.__dict__.pop("activations", None)
+            module.__dict__.pop("max_batch_len", None)
+        for p in self.parameters:
+            p.grad = None
+            p.grad_sample = None  # type: ignore[attr-defined]
+            p._forward_counter = 0  # type: ignore[attr-defined]
+            p.__dict__.pop("_current_grad_sample", None)
 
     @staticmethod
     def _of_records(parameter: nn.Parameter, records: int, views: int) -> Tensor:
         samples = getattr(parameter, "grad_sample", None)
         if samples is None:  # the loss did not use this parameter
             return torch.zeros(records, *parameter.shape, device=parameter.device)
+        if len(samples) != records * views:
+            raise PrivacyError(
+                f"a trained layer saw {len(samples)} rows where the loss has {records * views}; "
+                "give every layer the whole batch in its first dimension"
+            )
         return samples.float().reshape(records, views, *parameter.shape).mean(dim=1)
 
 

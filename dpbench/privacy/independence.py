@@ -7,7 +7,8 @@ mistakes, not malice.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch, DatasetSpec
+from dpbench.privacy.gradients import GradientEngine
 
 PROBES = 4
 
@@ -52,23 +54,108 @@ def check_independent(compute: Callable[[Batch], Tensor], probe: Batch, other: B
             raise PrivacyError(f"{what} mixes records: changing one changes another's value")
 
 
-def check_model(model: nn.Module, run_loss: Callable[[], object]) -> None:
-    """Refuses models whose statistics or buffers learn from the batch.
+def check_order_free(compute: Callable[[Batch], Tensor], probe: Batch, what: str) -> None:
+    """Refuses values that depend on a record's place: in a Poisson sample one record decides about the others' places.
 
     Raises:
-        PrivacyError: names the layer or the buffer.
+        PrivacyError: the records in reverse order do not have the same values in reverse order.
+    """
+    if not _equal(_evaluate(compute, probe).flip(0), _evaluate(compute, probe.map(lambda t: t.flip(0)))):
+        raise PrivacyError(f"{what} depends on a record's place in the batch, which other records decide")
+
+
+def check_layers(model: nn.Module) -> None:
+    """Refuses layers that compute statistics of the batch as the model stands (train or eval).
+
+    Raises:
+        PrivacyError: names the layer.
     """
     for name, module in model.named_modules():
         running = getattr(module, "track_running_stats", False)
         if module.training and (isinstance(module, _BatchNorm) or running):
             raise PrivacyError(f"layer '{name}' ({type(module).__name__}) mixes records; use GroupNorm or LayerNorm")
-    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+
+
+def check_model(model: nn.Module, run_loss: Callable[[], object]) -> None:
+    """Refuses models that learn from the batch other than by their gradients.
+
+    Raises:
+        PrivacyError: names the layer, buffer or parameter.
+    """
+
+    def tensors() -> dict[str, Tensor]:
+        return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+
+    check_layers(model)
+    before = {name: tensor.detach().clone() for name, tensor in tensors().items()}
     run_loss()
-    for name, buffer in model.named_buffers():
-        if name not in before or not torch.equal(before[name], buffer):
+    for name, tensor in tensors().items():
+        if name not in before or not torch.equal(before[name], tensor):
+            raise PrivacyError(f"the loss changes '{name}': private batches may reach the model only by dp_sgd")
+
+
+def check_gradients(
+    engine: GradientEngine, probe: Batch, other: Batch, views: int, restart: Callable[[], torch.Generator]
+) -> None:
+    """Proves on random records that an engine sums the records' own gradients, clipped, and that nothing else learns.
+
+    Losses can be independent while per-example gradients are not: a layer whose input lacks the records' dimension
+    (`Embedding(torch.arange(t))` broadcast over the batch) makes rows that belong to no record, and clipping them
+    bounds nothing. And a parameter outside the model would receive the raw gradient.
+
+    Args:
+        restart: gives the loss's generator in the same state every time.
+
+    Raises:
+        PrivacyError: says which of these it is.
+    """
+
+    def rows(batch: Batch) -> Batch:
+        return batch.map(lambda t: t.repeat_interleave(views, dim=0))
+
+    def clipped_sum(batch: Batch, real: Tensor, clip: float) -> Tensor:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            return _flat(engine.clipped_sum(rows(batch), real, views, clip, restart()))
+
+    def differ(a: Tensor, b: Tensor, tolerance: float) -> bool:
+        return bool((a - b).norm() > tolerance * each.norm(dim=1).sum())
+
+    with torch.random.fork_rng(), torch.enable_grad():
+        torch.manual_seed(0)
+        losses = engine.loss(engine.model, rows(probe), restart())
+        if not losses.requires_grad:
+            raise PrivacyError("the loss does not depend on the model's trainable parameters")
+        if any(all(leaf is not p for p in engine.parameters) for leaf in _leaves(losses)):
+            raise PrivacyError("the loss trains something outside the model; use detach() or torch.no_grad() for it")
+    one = torch.eye(len(probe), dtype=torch.bool, device=losses.device)
+    each = torch.stack([clipped_sum(probe, record, math.inf) for record in one])
+    for i, record in enumerate(one):
+        if differ(clipped_sum(_replace(probe, other, i), ~record, math.inf), each[~record].sum(dim=0), 1e-3):
             raise PrivacyError(
-                f"the loss changes the buffer '{name}': private batches may reach the model only by dp_sgd"
+                "the model mixes records: changing one changes another's gradient; give every layer the whole batch"
             )
+    norms = each.norm(dim=1)
+    clip = float(norms.max()) / 2 or 1.0
+    if clipped_sum(probe, one[int(norms.argmax())], clip).norm() > 1.001 * clip:
+        raise PrivacyError("a per-example gradient of this model escapes its clip")
+
+
+def _leaves(root: Tensor) -> Iterator[Tensor]:
+    """The tensors into which `root.backward()` would write gradients."""
+    seen, todo = set(), [root.grad_fn]
+    while todo:
+        node = todo.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if hasattr(node, "variable"):
+            yield node.variable
+        todo.extend(next_node for next_node, _ in node.next_functions)
+
+
+def _flat(tensors: list[Tensor]) -> Tensor:
+    return torch.cat([t.detach().float().flatten() for t in tensors])
 
 
 def _evaluate(compute: Callable[[Batch], Tensor], batch: Batch) -> Tensor:

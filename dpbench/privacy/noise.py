@@ -7,15 +7,19 @@ cryptographic.
 
 from __future__ import annotations
 
+import os
 import secrets
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from dpbench.core.errors import PrivacyError
+
 
 class NoiseSource:
-    """Draws the noise and the Poisson samples of one process.
+    """Draws the noise and the Poisson samples of one process. Cannot be copied, pickled or used after a fork.
 
     Args:
         device: where noise is wanted.
@@ -24,6 +28,7 @@ class NoiseSource:
 
     def __init__(self, device: str = "cpu", reproducible_seed: int | None = None):
         self.secret = reproducible_seed is None
+        self._process = os.getpid()
         seed = secrets.randbits(256) if reproducible_seed is None else reproducible_seed
         self._device = torch.device(device)
         self._numpy = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed)))
@@ -33,10 +38,24 @@ class NoiseSource:
 
     def gaussian(self, shape: tuple[int, ...], std: float) -> Tensor:
         """fp32 N(0, std²) noise of the given shape on the source's device."""
+        self._refuse_fork()
         if self._torch is not None:
             return torch.randn(shape, generator=self._torch, device=self._device) * std
         return torch.from_numpy(self._numpy.standard_normal(shape, dtype=np.float32)) * std
 
     def poisson_sample(self, n: int, rate: float) -> list[int]:
         """Indices below n, each taken independently with probability `rate`; all of them at rate 1. May be empty."""
+        self._refuse_fork()
         return list(range(n)) if rate == 1 else np.flatnonzero(self._numpy.random(n) < rate).tolist()
+
+    def seed(self) -> int:
+        """A fresh seed for randomness that is bound to rows of a batch, such as a loss's (see `PrivateData`)."""
+        self._refuse_fork()
+        return int(self._numpy.integers(2**62))
+
+    def _refuse_fork(self) -> None:
+        if os.getpid() != self._process:
+            raise PrivacyError("a noise source does not cross a fork: two processes would draw the same noise")
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise PrivacyError("a noise source cannot be copied: two copies would draw the same noise")

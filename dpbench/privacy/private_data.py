@@ -6,22 +6,36 @@ Poisson sample, per-record clipping, sum, noise, receipt, and only then the resu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from dpbench.core.data import ImageDataset
-from dpbench.core.errors import PrivacyError
+from dpbench.core.errors import PrivacyError, UnknownName
 from dpbench.core.specs import Batch, DatasetSpec
-from dpbench.privacy.gradients import GradientEngine, Loss, OpacusEngine
-from dpbench.privacy.independence import check_independent, check_model, random_records
+from dpbench.privacy.bookkeeping import BookKeepingEngine
+from dpbench.privacy.gradients import GradientEngine, Loss, OpacusEngine, check_engine
+from dpbench.privacy.independence import (
+    check_gradients,
+    check_independent,
+    check_layers,
+    check_model,
+    check_order_free,
+    random_records,
+)
 from dpbench.privacy.ledger import Ledger, Receipt
 from dpbench.privacy.mechanisms import DPSGD, NoisySum
 from dpbench.privacy.noise import NoiseSource
 
+ENGINES: Mapping[str, type[GradientEngine]] = {"book-keeping": BookKeepingEngine, "opacus": OpacusEngine}
+
 PerRecord = Callable[[Batch], Tensor]
+
+LARGEST = 1e30
+"""Norm above which a contribution counts as zero."""
 
 
 class Records(Protocol):
@@ -79,10 +93,17 @@ class PrivateData:
         """
         mechanism = self.ledger.require(name, NoisySum)
         check_independent(contribution, *self._probes, f"the contribution of '{name}'")
+        if mechanism.sampling_rate < 1:
+            check_order_free(contribution, self._probes[0], f"the contribution of '{name}'")
         shape = _evaluate(contribution, self._probes[0]).shape[1:]
         total = torch.zeros(shape, device=self.device)
-        for batch, real in self._padded(self._noise.poisson_sample(len(self._records), mechanism.sampling_rate), chunk):
-            total += clipped_sum(_evaluate(contribution, batch), real, mechanism.clip)
+        sample = self._noise.poisson_sample(len(self._records), mechanism.sampling_rate)
+        with _global_randomness(self._noise.seed(), self.device):
+            for batch, real in self._padded(sample, chunk):
+                values = _evaluate(contribution, batch)
+                if values.shape != (len(real), *shape):
+                    raise PrivacyError(f"the contribution of '{name}' changes its shape with the size of the batch")
+                total += clipped_sum(values, real, mechanism.clip)
         assert mechanism.noise_multiplier is not None
         total += self._noise.gaussian(tuple(shape), mechanism.noise_multiplier * mechanism.clip)
         self.ledger.spend(mechanism)
@@ -97,32 +118,49 @@ class PrivateData:
         generator: torch.Generator,
         views: int = 1,
         micro_batch: int = 64,
-        engine: type[GradientEngine] = OpacusEngine,
+        engine: str = "book-keeping",
     ) -> DPSGDStepper:
         """An iterator whose every `next` is one private step of `optimizer` on `model`; see `DPSGDStepper`.
 
         Args:
             name: a `DPSGD` of the plan.
             loss: per-view losses [records · views], record-major, each from its own record alone; see `gradients.Loss`.
-            generator: randomness of the loss (never DP noise).
+            generator: randomness of the loss (never DP noise). Each step draws one number from it, mixes it with a
+                secret one, and gives the loss a generator of its own: what is left in `generator` and in torch's global
+                one says nothing about the private batch, and nobody who knows the seed knows which draws a record met.
             views: how often each record stands in the batch given to `loss`; its gradients are averaged, then clipped.
             micro_batch: rows per call of `loss`; the last call is padded, so a realised batch size is never visible.
-            engine: how per-example gradients are made.
+            engine: how per-example gradients are made; a name of `ENGINES`.
 
         Raises:
-            PrivacyError: not in the plan, used up, or the loss or model mixes records. No record has been read then.
+            PrivacyError: not in the plan, used up, the loss or model mixes records, or the engine cannot differentiate
+                the model. No record has been read then.
         """
         mechanism = self.ledger.require(name, DPSGD)
+        if engine not in ENGINES:
+            raise UnknownName("engine", engine, ENGINES)
         state = generator.get_state()
 
         def losses(batch: Batch) -> Tensor:
             value = loss(model, _repeat(batch, views), generator.set_state(state))
-            return value.reshape(-1, views) if len(value) == len(batch) * views else value
+            if value.shape != (len(batch) * views,):
+                raise PrivacyError(
+                    f"the loss of '{name}' must give one value per row, shape ({len(batch) * views},), "
+                    f"not {tuple(value.shape)}"
+                )
+            return value.reshape(-1, views)
 
         check_model(model, lambda: losses(self._probes[0]))
         check_independent(losses, *self._probes, f"the loss of '{name}'")
+        gradients = ENGINES[engine](model, loss)
+        try:
+            check_gradients(gradients, *self._probes, views, lambda: generator.set_state(state))
+            check_engine(gradients, _repeat(self._probes[0], views), views, generator.set_state(state))
+        except BaseException:
+            gradients.close()
+            raise
         generator.set_state(state)
-        return DPSGDStepper(self, mechanism, engine(model, loss), optimizer, generator, views, micro_batch)
+        return DPSGDStepper(self, mechanism, gradients, optimizer, generator, views, micro_batch)
 
     def derive(self, per_record: PerRecord, chunk: int = 500) -> PrivateData:
         """A vault of `per_record(record)` for every record (tokens, embeddings ...), under the same ledger.
@@ -198,14 +236,20 @@ class DPSGDStepper:
         if vault.ledger.spent[mechanism.name] == mechanism.releases:
             self._engine.close()
             raise StopIteration
+        check_layers(self._engine.model)
+        self._engine.refuse_changes()
         assert mechanism.noise_multiplier is not None
         sums = [torch.zeros_like(p, dtype=torch.float32) for p in self._engine.parameters]
         sample = vault._noise.poisson_sample(len(vault._records), mechanism.sampling_rate)
-        for batch, real in vault._padded(sample, self._records_per_call):
-            rows = _repeat(batch, self._views)
-            part = self._engine.clipped_sum(rows, real, self._views, mechanism.clip, self._generator)
-            for total, addend in zip(sums, part, strict=True):
-                total += addend
+        drawn = torch.randint(2**62, (), generator=self._generator, device=self._generator.device)
+        seed = vault._noise.seed() ^ int(drawn)
+        generator = torch.Generator(self._generator.device).manual_seed(seed)
+        with _global_randomness(seed, vault.device):
+            for batch, real in vault._padded(sample, self._records_per_call):
+                rows = _repeat(batch, self._views)
+                part = self._engine.clipped_sum(rows, real, self._views, mechanism.clip, generator)
+                for total, addend in zip(sums, part, strict=True):
+                    total += addend
         for total in sums:
             total += vault._noise.gaussian(tuple(total.shape), mechanism.noise_multiplier * mechanism.clip)
         receipt = vault.ledger.spend(mechanism)
@@ -213,6 +257,8 @@ class DPSGDStepper:
             parameter.grad = (total / mechanism.expected_batch).to(parameter.dtype)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
+        if receipt.number == receipt.planned:
+            self._engine.close()
         return receipt
 
 
@@ -234,24 +280,45 @@ class DerivedRecords:
 
 
 def clipped_sum(values: Tensor, real: Tensor, clip: float) -> Tensor:
-    """Σ over real rows of the row scaled to L2 norm at most `clip`; a row with a non-finite entry counts as zero.
+    """Σ over real records of the record's vector scaled to L2 norm at most `clip`; a non-finite one counts as zero.
+
+    So does one whose norm exceeds `LARGEST`, which fp32 could not scale down to `clip` exactly.
 
     Args:
-        values: [b, ...].
+        values: [b, ...]; dense, or sparse in its first dimensions.
         real: bool [b]; False marks padding.
+        clip: bound C.
     """
-    rows = values.float().flatten(1)
-    finite = rows.isfinite().all(dim=1) & real
-    rows = torch.where(finite[:, None], rows, 0)
-    norms = torch.linalg.vector_norm(rows.double(), dim=1)
-    weights = (clip / norms.clamp_min(1e-30)).clamp(max=1).float()
-    return (weights @ rows).reshape(values.shape[1:])
+    if values.is_sparse:
+        values = values.coalesce()
+        record, *place = values.indices()
+        entries = values.values().float().reshape(len(record), -1)
+    else:
+        record, place = torch.arange(len(values), device=values.device), []
+        entries = values.float().reshape(len(values), -1)
+    squares = torch.zeros(len(real), dtype=torch.float64, device=values.device)
+    squares.index_add_(0, record, entries.double().square().sum(1))
+    kept = (squares <= LARGEST**2) & real
+    weights = torch.where(kept, clip / squares.sqrt().clamp_min(clip), 0).float()
+    entries = torch.where(kept[record][:, None], entries, 0)
+    if not place:
+        with torch.autocast(entries.device.type, enabled=False):
+            return (weights[record] @ entries).reshape(values.shape[1:])
+    dense = entries.reshape(values.values().shape) * weights[record].reshape(-1, *[1] * (values.dense_dim()))
+    return torch.zeros(values.shape[1:], device=values.device).index_put_(tuple(place), dense, accumulate=True)
+
+
+@contextmanager
+def _global_randomness(seed: int, device: str) -> Iterator[None]:
+    """torch's global generator seeded with `seed` and afterwards as before: draws per private batch leave no trace."""
+    with torch.random.fork_rng([device] if torch.device(device).type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
 
 
 def _evaluate(per_record: PerRecord, batch: Batch) -> Tensor:
     with torch.no_grad():
-        values = per_record(batch)
-    return values.to_dense() if values.is_sparse else values
+        return per_record(batch)
 
 
 def _pad(tensor: Tensor, missing: int) -> Tensor:

@@ -1,0 +1,149 @@
+"""Views that need no files: a split in memory, a part of another split, a split whose images are converted."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dpbench.core.data import ImageDataset
+from dpbench.core.errors import DataError
+from dpbench.core.files import digest
+from dpbench.core.specs import Batch, DatasetSpec
+
+Indices = Sequence[int] | Tensor | NDArray[np.integer]
+"""What `batch` accepts beyond the interface's sequence of ints."""
+
+
+def as_index(indices: Indices) -> NDArray[np.int64]:
+    """Record numbers as an int64 array [b], in the order given.
+
+    Raises:
+        TypeError: the indices are not whole numbers (a boolean mask is none either).
+    """
+    array = np.asarray(indices.cpu().numpy() if isinstance(indices, Tensor) else indices)
+    if array.size and array.dtype.kind not in "iu":
+        raise TypeError(f"record indices must be whole numbers, not {array.dtype}")
+    return array.reshape(-1).astype(np.int64)
+
+
+class ArrayDataset(ImageDataset):
+    """A split held in one array, which may be memory-mapped; a batch copies its records out of it.
+
+    Args:
+        spec: what the split declares; `spec.shape` is the shape of one image.
+        images: uint8 [n, c, h, w].
+        labels: whole numbers [n] in [0, n_classes), or None for a dataset without classes.
+        fingerprint: see `ImageDataset.fingerprint`; by default a hash of the arrays' content.
+
+    Raises:
+        DataError: the arrays contradict the spec or each other.
+    """
+
+    def __init__(
+        self,
+        spec: DatasetSpec,
+        images: NDArray[np.uint8] | Tensor,
+        labels: NDArray[np.integer] | Tensor | None,
+        fingerprint: str | None = None,
+    ):
+        self.spec = spec
+        self._images = images.cpu().numpy() if isinstance(images, Tensor) else images
+        self._labels = None if labels is None else as_index(labels)
+        if self._images.dtype != np.uint8 or self._images.shape[1:] != spec.shape:
+            found = f"{self._images.dtype} {list(self._images.shape)}"
+            raise DataError(
+                f"images of '{spec.name}' must be uint8 [n, {', '.join(map(str, spec.shape))}], not {found}"
+            )
+        if (self._labels is None) != (spec.classes is None):
+            raise DataError(f"'{spec.name}' must have labels if and only if it declares classes")
+        if self._labels is not None:
+            if len(self._labels) != len(self._images):
+                raise DataError(f"'{spec.name}' has {len(self._images)} images but {len(self._labels)} labels")
+            if ((self._labels < 0) | (self._labels >= spec.n_classes)).any():
+                raise DataError(f"'{spec.name}' has labels outside [0, {spec.n_classes})")
+        self._fingerprint = fingerprint
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def batch(self, indices: Indices) -> Batch:
+        """See `ImageDataset.batch`."""
+        index = as_index(indices)
+        labels = None if self._labels is None else torch.from_numpy(self._labels[index])
+        return Batch(torch.from_numpy(np.array(self._images[index])), labels)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """See `ImageDataset.fingerprint`."""
+        if self._fingerprint is not None:
+            return self._fingerprint
+        labels = None if self._labels is None else content_hash(self._labels)
+        return digest([self.spec.classes, list(self._images.shape), content_hash(self._images), labels])
+
+
+def content_hash(array: NDArray[np.generic]) -> str:
+    """SHA-256 of an array's values in C order."""
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+
+
+class Subset(ImageDataset):
+    """The records of another split at `indices`, in that order (a hold-out, a shard, a half).
+
+    Args:
+        dataset: the split to take from.
+        indices: record numbers in `dataset`.
+        spec: what the part declares; by default what `dataset` does.
+    """
+
+    def __init__(self, dataset: ImageDataset, indices: Indices, spec: DatasetSpec | None = None):
+        self.spec = spec or dataset.spec
+        self._dataset = dataset
+        self._index = as_index(indices)
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def batch(self, indices: Indices) -> Batch:
+        """See `ImageDataset.batch`."""
+        return self._dataset.batch(self._index[as_index(indices)].tolist())
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Derived from the dataset's own fingerprint and the indices."""
+        return digest(["subset", self._dataset.fingerprint, content_hash(self._index)])
+
+
+class Converted(ImageDataset):
+    """A split whose images pass through `change` whenever a batch is asked for (padding, resizing, colour).
+
+    Args:
+        dataset: the split to convert.
+        spec: what the converted split declares.
+        change: uint8 [b, *dataset.spec.shape] -> uint8 [b, *spec.shape], record by record.
+        key: a name of the change; becomes part of the fingerprint.
+    """
+
+    def __init__(self, dataset: ImageDataset, spec: DatasetSpec, change: Callable[[Tensor], Tensor], key: str):
+        self.spec = spec
+        self._dataset = dataset
+        self._change = change
+        self._key = key
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def batch(self, indices: Indices) -> Batch:
+        """See `ImageDataset.batch`."""
+        batch = self._dataset.batch(as_index(indices).tolist())
+        return Batch(None if batch.images is None else self._change(batch.images), batch.labels)
+
+    @property
+    def fingerprint(self) -> str:
+        """Derived from the dataset's own fingerprint, the change and the new shape."""
+        return digest([self._key, self._dataset.fingerprint, list(self.spec.shape)])

@@ -1,0 +1,66 @@
+"""Opening datasets by the names of the command line: "mnist", "folder:PATH"."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import platformdirs
+
+from dpbench.core.data import DataOptions, Dataset, ImageDataset
+from dpbench.core.errors import DataError
+from dpbench.core.registries import DATASETS
+from dpbench.core.specs import DatasetSpec
+from dpbench.data.arrays import Converted
+from dpbench.data.folder import folder_path
+from dpbench.data.pixels import RECOLOUR
+
+
+def default_root() -> Path:
+    """The data folder: the environment's DPBENCH_DATA, or else a folder in the user's cache."""
+    chosen = os.environ.get("DPBENCH_DATA")
+    return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("dpbench") / "data"
+
+
+def open_dataset(name: str, options: DataOptions) -> Dataset:
+    """The dataset called `name`, "plugin" or "plugin:argument". A named dataset reads no file yet.
+
+    Raises:
+        UnknownName: no plugin has that name.
+        DataError: the plugin cannot take the argument or the options.
+    """
+    plugin, _, argument = name.partition(":")
+    return DATASETS.get(plugin)(argument, options)
+
+
+def open_public(name: str, like: DatasetSpec, options: DataOptions) -> ImageDataset:
+    """The train split of a public source, in the shape of the sensitive images: grey by luminance, colour by repeating.
+
+    Args:
+        name: the public source; any dataset will do.
+        like: what the sensitive dataset declares.
+        options: as for `open_dataset`; the resolution is taken from `like`.
+
+    Raises:
+        UnknownName: no plugin has that name.
+        DataError: it is the sensitive dataset itself, or its files are missing or damaged.
+    """
+    if _overlap(name, like.name):
+        raise DataError(f"'{name}' is the sensitive dataset; the same dataset is never both public and sensitive")
+    public = open_dataset(name, replace(options, resolution=like.resolution)).train()
+    given = public.spec.channels
+    if given == like.channels:
+        return public
+    return Converted(public, replace(public.spec, channels=like.channels), RECOLOUR[given, like.channels], "recolour")
+
+
+def _overlap(one: str, other: str) -> bool:
+    # Whether two names lead to the same data; folders may also lie inside each other.
+    (plugin, _, argument), (other_plugin, _, other_argument) = one.partition(":"), other.partition(":")
+    if plugin != other_plugin:
+        return False
+    if plugin != "folder":
+        return argument == other_argument
+    path, other_path = folder_path(argument).resolve(), folder_path(other_argument).resolve()
+    return path == other_path or path in other_path.parents or other_path in path.parents

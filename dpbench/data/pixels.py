@@ -1,0 +1,95 @@
+"""Decoding, resizing and recolouring of uint8 images."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from dpbench.core.errors import DataError
+
+Mode = Literal["L", "RGB"]
+MODE: dict[int, Mode] = {1: "L", 3: "RGB"}
+"""Number of channels -> PIL mode."""
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # no others: some run programs when they are opened
+
+
+def decode(content: bytes, name: str, mode: Mode, size: int, prepare: Callable[[Image.Image], Image.Image]) -> Tensor:
+    """Decodes an image file and fits it to a square: short side resized (bicubic, antialiased), then centre-cropped.
+
+    Files are turned upright by their EXIF orientation, 16-bit files are scaled to 8 bits, transparent pixels become
+    white, and the first frame of an animation is taken.
+
+    Args:
+        content: what the file holds.
+        name: what to call the file in a message.
+        mode: colour ("RGB") or grey ("L", by luminance).
+        size: height and width wanted.
+        prepare: applied to the decoded image in `mode` before it is resized.
+
+    Returns:
+        uint8 [c, size, size].
+
+    Raises:
+        DataError: the file is no image, or is truncated or damaged; the message names it.
+    """
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
+            opened.load()
+            image = prepare(_flat(_eight_bit(ImageOps.exif_transpose(opened))).convert(mode))
+    except Exception as error:  # decoders raise whatever they like about a damaged file
+        reason = str(error).split("\n")[0] or type(error).__name__
+        unknown = "is not an image" if isinstance(error, UnidentifiedImageError) else f"cannot be read ({reason})"
+        raise DataError(f"{name} {unknown}; replace it or take it away") from error
+    return _tensor(ImageOps.fit(image, (size, size), method=Image.Resampling.BICUBIC))
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers")
+    if not image.mode.startswith("I"):
+        return image
+    return Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
+
+
+def _flat(image: Image.Image) -> Image.Image:
+    if image.mode not in ("RGBA", "LA", "PA") and "transparency" not in image.info:
+        return image
+    colours = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", colours.size, "white"), colours)
+
+
+def _tensor(image: Image.Image) -> Tensor:
+    pixels: NDArray[np.uint8] = np.array(image)
+    return torch.from_numpy(pixels.reshape(image.height, image.width, -1)).permute(2, 0, 1).contiguous()
+
+
+def resize(images: Tensor, size: int) -> Tensor:
+    """uint8 [b, c, h, h] -> uint8 [b, c, size, size], bicubic and antialiased, the values PIL gives."""
+    if images.shape[-1] == size:
+        return images
+    resized = images.new_empty((*images.shape[:2], size, size))
+    for row, image in zip(resized.flatten(0, 1), images.flatten(0, 1), strict=True):
+        row[:] = _tensor(Image.fromarray(image.numpy()).resize((size, size), Image.Resampling.BICUBIC))[0]
+    return resized
+
+
+def to_grey(images: Tensor) -> Tensor:
+    """uint8 [b, 3, h, w] -> uint8 [b, 1, h, w] by luminance (ITU-R 601, rounded as PIL does)."""
+    red, green, blue = images.int().unbind(1)
+    return ((red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16).byte()[:, None]
+
+
+def to_colour(images: Tensor) -> Tensor:
+    """uint8 [b, 1, h, w] -> uint8 [b, 3, h, w], the same value in every channel."""
+    return images.repeat(1, 3, 1, 1)
+
+
+RECOLOUR: dict[tuple[int, int], Callable[[Tensor], Tensor]] = {(1, 3): to_colour, (3, 1): to_grey}
+"""(channels given, channels wanted) -> conversion."""

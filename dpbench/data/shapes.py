@@ -1,0 +1,115 @@
+"""The embedded default dataset: pictures of ten kinds of shapes, generated, so that everything runs offline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dpbench.data.procedural import FILL_WIDTH, Array, Draws, Grid, blend, cover, fill, to_bytes
+from dpbench.data.rendering import RenderedDataset
+
+
+def _length(x: Array, y: Array) -> Array:
+    return np.sqrt(x * x + y * y)
+
+
+def _polygon(*corners: tuple[float, float]) -> Callable[[Array, Array], Array]:
+    """Exact signed distance to a closed polygon (Quilez, "2D distance functions")."""
+
+    def distance(x: Array, y: Array) -> Array:
+        nearest: Array = np.full(np.broadcast(x, y).shape, np.inf, dtype=np.float32)
+        outside = np.ones(nearest.shape, dtype=bool)
+        for (ax, ay), (bx, by) in zip(corners, corners[1:] + corners[:1], strict=True):
+            ex, ey = bx - ax, by - ay
+            px, py = x - ax, y - ay
+            t = np.clip((px * ex + py * ey) / (ex * ex + ey * ey), 0, 1)
+            dx, dy = px - ex * t, py - ey * t
+            nearest = np.minimum(nearest, dx * dx + dy * dy)
+            crosses = ((y >= ay) != (y >= by)) & ((px * ey - py * ex > 0) == (by > ay))
+            outside ^= crosses
+        return np.where(outside, np.sqrt(nearest), -np.sqrt(nearest))
+
+    return distance
+
+
+def _disc(x: Array, y: Array) -> Array:
+    return _length(x, y) - 0.9
+
+
+def _ring(x: Array, y: Array) -> Array:
+    return np.abs(_length(x, y) - 0.75) - 0.23
+
+
+def _crescent(x: Array, y: Array) -> Array:
+    x = x - 0.1
+    return np.maximum(_length(x, y) - 0.98, 0.78 - _length(x - 0.5, y))
+
+
+def _heart(x: Array, y: Array) -> Array:
+    x, y = np.abs(x) * 0.6, 0.55 - y * 0.6  # Quilez's heart: tip at the origin, about 1.1 tall
+    lobe = _length(x - 0.25, y - 0.75) - 0.35355339
+    low = np.maximum(x + y, 0) * 0.5
+    tip = np.sqrt(np.minimum(x * x + (y - 1) * (y - 1), (x - low) * (x - low) + (y - low) * (y - low)))
+    return np.where(x + y > 1, lobe, np.where(x > y, tip, -tip)) / 0.6
+
+
+SHAPES: dict[str, Callable[[Array, Array], Array]] = {
+    "disc": _disc,
+    "ring": _ring,
+    "square": _polygon((-0.85, -0.85), (0.85, -0.85), (0.85, 0.85), (-0.85, 0.85)),
+    "triangle": _polygon((0, -1.05), (1.05, 0.8), (-1.05, 0.8)),
+    "star": _polygon(
+        *[(0, -1.1), (0.27, -0.35), (1.05, -0.34), (0.43, 0.14), (0.65, 0.9)],
+        *[(0, 0.45), (-0.65, 0.9), (-0.43, 0.14), (-1.05, -0.34), (-0.27, -0.35)],
+    ),
+    "cross": _polygon(
+        *[(-0.32, -1), (0.32, -1), (0.32, -0.32), (1, -0.32), (1, 0.32), (0.32, 0.32)],
+        *[(0.32, 1), (-0.32, 1), (-0.32, 0.32), (-1, 0.32), (-1, -0.32), (-0.32, -0.32)],
+    ),
+    "crescent": _crescent,
+    "heart": _heart,
+    "arrow": _polygon((-1, -0.28), (0.05, -0.28), (0.05, -0.85), (1.05, 0), (0.05, 0.85), (0.05, 0.28), (-1, 0.28)),
+    "bolt": _polygon((0.4, -1.1), (-0.9, 0.22), (-0.1, 0.22), (-0.4, 1.1), (0.9, -0.28), (0.1, -0.28)),
+}
+"""Class name -> signed distance (negative inside) in the shape's own frame, where it fills about [-1, 1]²."""
+
+
+class Shapes(RenderedDataset):
+    """Ten shapes on textured backgrounds: generated, 32×32 colour, 50,000 + 10,000 (the default)
+
+    A disc, ring, square, triangle, star, cross, crescent, heart, arrow or bolt of random colour, place, size and tilt,
+    half to three quarters as wide as the image. Coarse structure says most about the class: 4×4 block means are enough
+    to tell nearly all of them apart. A record depends on its position alone.
+    """
+
+    name = "shapes"
+    version: ClassVar[int] = 1
+    resolutions = (8, 128)  # 2.5 GB at 128
+    classes = tuple(SHAPES)
+    n_train = 50_000
+    n_test = 10_000
+    width = 2 * FILL_WIDTH + 9
+
+    @staticmethod
+    def paint(draws: Draws, labels: NDArray[np.int64], grid: Grid) -> NDArray[np.uint8]:
+        """Images of the given classes: uint8 [b, 3, h, w]."""
+        size = draws.uniform(0.5, 0.75)
+        x, y = (axis - (1 - size) * draws.uniform(-0.8, 0.8) for axis in (grid.x, grid.y))
+        cos, sin = draws.rotation(0.15)  # tilts of up to 17°
+        x, y = (cos * x + sin * y) / size, (cos * y - sin * x) / size
+        distance = np.empty(x.shape, dtype=np.float32)
+        for label, shape in enumerate(SHAPES.values()):
+            of = labels == label
+            distance[of] = shape(x[of], y[of]) * size[of]
+
+        # The shape is brighter or darker than its background, by a quarter of the range or more.
+        contrast = draws.uniform(0.28, 0.6)
+        dark = draws.uniform(0.1, 0.9) * (1 - contrast)
+        bright = dark + contrast
+        lit = draws.sign() > 0
+        background = fill(draws, grid, np.where(lit, dark, bright))
+        figure = fill(draws, grid, np.where(lit, bright, dark), strength=0.6)
+        return to_bytes(blend(background, figure, cover(distance, grid.pixel)))

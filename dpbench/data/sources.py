@@ -1,0 +1,155 @@
+"""Where image files lie: a folder or a zip archive, listed and read in the same way."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from zipfile import BadZipFile, ZipFile, is_zipfile
+
+from dpbench.core.errors import DataError
+from dpbench.core.files import digest
+
+LITTER = {"__MACOSX", "Thumbs.db", "desktop.ini"}  # what operating systems leave behind; dot files as well
+HASHED_FILES = 20_000
+SAMPLED_FILES = 2_000
+
+
+def _wanted(path: PurePosixPath) -> bool:
+    return not any(part in LITTER or part.startswith(".") for part in path.parts)
+
+
+class FileSource(ABC):
+    """Files by relative path, with "/" between folders on every system.
+
+    Attributes:
+        root: the folder or archive.
+        sizes: path -> size in bytes of every file, sorted by path.
+        folders: paths of all folders, empty ones too.
+    """
+
+    root: Path
+    sizes: Mapping[str, int]
+    folders: frozenset[str]
+
+    @abstractmethod
+    def read(self, path: str) -> bytes:
+        """The content of one file.
+
+        Raises:
+            DataError: it is missing or damaged; the message names it.
+        """
+
+    @abstractmethod
+    def checksum(self, path: str) -> int:
+        """CRC-32 of one file's content."""
+
+    def fingerprint(self, paths: Sequence[str]) -> str:
+        """A hash of the files' relative paths, sizes and contents (CRC-32), in order; times and places do not matter.
+
+        Of more than `HASHED_FILES` files all paths and sizes are hashed, and the contents of every k-th, at least
+        `SAMPLED_FILES` in number.
+        """
+        every = 1 if len(paths) <= HASHED_FILES else len(paths) // SAMPLED_FILES
+        sizes = [(path, self.sizes[path]) for path in paths]
+        return digest([sizes, [self.checksum(path) for path in paths[::every]]])
+
+    def describe(self, path: str) -> str:
+        """What to call a file in a message."""
+        return str(self.root / path)
+
+
+class FolderSource(FileSource):
+    """The files below a folder; links are followed.
+
+    Raises:
+        DataError: the folder cannot be read.
+    """
+
+    def __init__(self, root: Path):
+        self.root = root
+        sizes: dict[str, int] = {}
+        folders: set[str] = set()
+        try:
+            for place, _, names in os.walk(root, onerror=_raise, followlinks=True):
+                folder = PurePosixPath(Path(place).relative_to(root).as_posix())
+                if _wanted(folder):
+                    folders.add(str(folder))
+                    wanted = [folder / name for name in names if _wanted(folder / name)]
+                    sizes |= {str(path): (root / path).stat().st_size for path in wanted}
+        except OSError as error:
+            raise DataError(f"cannot read {error.filename or root}: {error.strerror}") from error
+        self.sizes = dict(sorted(sizes.items()))
+        self.folders = frozenset(folders - {"."})
+
+    def read(self, path: str) -> bytes:
+        """See `FileSource.read`."""
+        try:
+            return (self.root / path).read_bytes()
+        except OSError as error:
+            raise DataError(f"cannot read {self.root / path}: {error.strerror}") from error
+
+    def checksum(self, path: str) -> int:
+        """See `FileSource.checksum`; reads the file."""
+        return zlib.crc32(self.read(path))
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+class ZipSource(FileSource):
+    """The files in a zip archive, read without unpacking it.
+
+    Raises:
+        DataError: the archive is damaged or cannot be read.
+    """
+
+    def __init__(self, root: Path):
+        self.root = root
+        self._open: dict[int, ZipFile] = {}  # process -> archive: processes must not share a file position
+        entries = [(PurePosixPath(entry.filename), entry) for entry in self._archive().infolist()]
+        files = sorted((str(path), entry) for path, entry in entries if _wanted(path) and not entry.is_dir())
+        self.sizes = {path: entry.file_size for path, entry in files}
+        self._entries = dict(files)
+        listed = {path for path, entry in entries if _wanted(path) and entry.is_dir()}
+        above = {parent for path in (*map(PurePosixPath, self.sizes), *listed) for parent in path.parents}
+        self.folders = frozenset(str(folder) for folder in listed | above if folder.parts)
+
+    def _archive(self) -> ZipFile:
+        process = os.getpid()
+        if process not in self._open:
+            try:
+                self._open[process] = ZipFile(self.root)
+            except (OSError, BadZipFile, ValueError) as error:
+                raise DataError(f"{self.root} is not a whole zip archive ({error}); fetch or pack it again") from error
+        return self._open[process]
+
+    def read(self, path: str) -> bytes:
+        """See `FileSource.read`."""
+        try:
+            return self._archive().read(self._entries[path])
+        except (OSError, BadZipFile, EOFError, zlib.error, RuntimeError, NotImplementedError, ValueError) as error:
+            raise DataError(
+                f"{self.describe(path)} cannot be unpacked ({error}); fetch or pack the zip again"
+            ) from error
+
+    def checksum(self, path: str) -> int:
+        """See `FileSource.checksum`; the archive's directory knows it."""
+        return self._entries[path].CRC
+
+
+def open_source(path: Path) -> FileSource:
+    """The files of a folder or a zip archive.
+
+    Raises:
+        DataError: nothing lies at the path, or something else does, or it cannot be read.
+    """
+    if path.is_dir():
+        return FolderSource(path)
+    if path.is_file() and (is_zipfile(path) or path.suffix.lower() == ".zip"):
+        return ZipSource(path)
+    what = "is neither a folder nor a zip archive" if path.exists() else "does not exist"
+    raise DataError(f"{path} {what}; give a folder of images or a zip of one")

@@ -1,0 +1,202 @@
+"""The classic benchmarks, read from the original files by torchvision: MNIST, Fashion-MNIST, CIFAR-10, CIFAR-100."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+from torchvision import datasets
+from torchvision.datasets.utils import check_integrity
+
+from dpbench.core.data import ImageDataset
+from dpbench.core.errors import DataError
+from dpbench.core.files import digest
+from dpbench.data.arrays import ArrayDataset, Converted, content_hash
+from dpbench.data.declared import DeclaredDataset
+from dpbench.data.pixels import resize
+
+
+class TorchvisionDataset(DeclaredDataset):
+    """A dataset below `<root>/<name>/`, laid out as its torchvision class wants it.
+
+    Raises (from `train` and `test`):
+        DataError: a file is missing and may not or cannot be downloaded, is damaged, or holds other counts.
+    """
+
+    source: ClassVar[Any]  # the torchvision class
+    native: ClassVar[int]  # resolution of the files
+
+    @abstractmethod
+    def _check_files(self) -> None:
+        """Raises DataError if a file is damaged or missing (of either split: torchvision wants both)."""
+
+    @property
+    @abstractmethod
+    def _where(self) -> str:
+        """What to put where, for a message."""
+
+    def train(self) -> ImageDataset:
+        """See `Dataset.train`."""
+        return self._split(train=True)
+
+    def test(self) -> ImageDataset:
+        """See `Dataset.test`."""
+        return self._split(train=False)
+
+    def _split(self, train: bool) -> ImageDataset:
+        if self.options.download:
+            self._download(train)
+        self._check_files()
+        try:
+            read = self.source(self.folder, train=train)
+        except Exception as error:  # whatever torchvision stumbles over in files that seemed whole
+            reason = str(error).split("\n")[0]
+            raise DataError(f"{self.folder} cannot be read ({reason}); delete it and {self._where}") from error
+        images, labels = _channels_first(np.asarray(read.data)), np.asarray(read.targets, dtype=np.int64)
+        n = self.n_train if train else self.n_test
+        if len(images) != n or len(labels) != n:
+            counts = f"{len(images)} images and {len(labels)} labels instead of {n}"
+            raise DataError(f"{self.folder} holds {counts}; delete it and {self._where}")
+        fingerprint = digest([self.name, train, content_hash(images), content_hash(labels)])
+        arrays = ArrayDataset(replace(self.spec, resolution=self.native), images, labels, fingerprint)
+        return arrays if self.size == self.native else Converted(arrays, self.spec, self._convert, "resize")
+
+    def _convert(self, images: Tensor) -> Tensor:
+        return resize(images, self.size)
+
+    def _download(self, train: bool) -> None:
+        try:
+            self.source(self.folder, train=train, download=True)
+        except (OSError, RuntimeError) as error:
+            reason = str(error).split("\n")[0]
+            raise DataError(f"cannot download {self.name} ({reason}); {self._where}") from error
+
+    def _missing(self, path: Path) -> DataError:
+        return DataError(f"{path} is not there: {self._where}, or allow the download (--download)")
+
+
+def _channels_first(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    # [n, h, w] or [n, h, w, c] -> [n, c, h, w]
+    return images[:, None] if images.ndim == 3 else np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+
+
+class _IdxDataset(TorchvisionDataset):
+    """28×28 grey images in IDX files. At 32, the default, they are padded with 2 black pixels on each side; at 28 they
+    are the originals; at other resolutions they are resized (bicubic, antialiased).
+    """
+
+    channels = 1
+    native = 28
+    n_train = 60_000
+    n_test = 10_000
+
+    @property
+    def _where(self) -> str:
+        return f"put the four unpacked files (train|t10k)-(images-idx3|labels-idx1)-ubyte into {self._raw}"
+
+    @property
+    def _raw(self) -> Path:
+        return self.folder / self.source.__name__ / "raw"
+
+    def _check_files(self) -> None:
+        for split, n in (("train", self.n_train), ("t10k", self.n_test)):
+            self._check_file(f"{split}-images-idx3-ubyte", (n, self.native, self.native))
+            self._check_file(f"{split}-labels-idx1-ubyte", (n,))
+
+    def _check_file(self, name: str, shape: tuple[int, ...]) -> None:
+        path = self._raw / name
+        if not path.is_file():
+            raise self._missing(path)
+        header = np.array([0x800 + len(shape), *shape], dtype=">u4").tobytes()  # magic: unsigned bytes, n dimensions
+        whole = len(header) + int(np.prod(shape))
+        with path.open("rb") as file:
+            start, found = file.read(len(header)), path.stat().st_size
+        if start != header or found != whole:
+            what = f"{found} bytes instead of {whole}" if found != whole else "its header is wrong"
+            raise DataError(f"{path} is damaged ({what}); delete it and {self._where}")
+
+    def _convert(self, images: Tensor) -> Tensor:
+        return F.pad(images, (2, 2, 2, 2)) if self.size == 32 else super()._convert(images)
+
+
+class MNIST(_IdxDataset):
+    """Handwritten digits, 28×28 grey padded to 32×32, 60,000 + 10,000 (LeCun et al. 1998)
+
+    At a resolution of 28 the originals; at others than 28 and 32 resized (bicubic, antialiased). Reads
+    `<root>/mnist/MNIST/raw/*-ubyte`.
+    """
+
+    name = "mnist"
+    source = datasets.MNIST
+    classes = tuple("0123456789")
+
+
+class FashionMNIST(_IdxDataset):
+    """Clothes, 28×28 grey padded to 32×32, 60,000 + 10,000 (Xiao et al. 2017)
+
+    At a resolution of 28 the originals; at others than 28 and 32 resized (bicubic, antialiased). Reads
+    `<root>/fashion-mnist/FashionMNIST/raw/*-ubyte`.
+    """
+
+    name = "fashion-mnist"
+    source = datasets.FashionMNIST
+    classes = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle-boot")
+
+
+class _CifarDataset(TorchvisionDataset):
+    channels = 3
+    native = 32
+    n_train = 50_000
+    n_test = 10_000
+
+    @property
+    def _where(self) -> str:
+        return f"unpack {self.source.filename} into {self.folder}"
+
+    def _check_files(self) -> None:
+        meta = (self.source.meta["filename"], self.source.meta["md5"])
+        for name, md5 in (*self.source.train_list, *self.source.test_list, meta):
+            path = self.folder / self.source.base_folder / name
+            if not path.is_file():
+                raise self._missing(path)
+            if not check_integrity(path, md5):
+                raise DataError(f"{path} is damaged (its MD5 is not {md5}); delete it and {self._where}")
+
+
+class CIFAR10(_CifarDataset):
+    """Photographs of ten kinds of things, 32×32 colour, 50,000 + 10,000 (Krizhevsky 2009)
+
+    Reads `<root>/cifar10/cifar-10-batches-py/`; resized (bicubic, antialiased) at other resolutions.
+    """
+
+    name = "cifar10"
+    source = datasets.CIFAR10
+    classes = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
+_CIFAR100_CLASSES = """
+apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can
+castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin
+elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster
+man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck
+pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk
+skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger
+tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm
+"""
+
+
+class CIFAR100(_CifarDataset):
+    """Photographs of a hundred kinds of things, 32×32 colour, 50,000 + 10,000 (Krizhevsky 2009)
+
+    Reads `<root>/cifar100/cifar-100-python/`; resized (bicubic, antialiased) at other resolutions.
+    """
+
+    name = "cifar100"
+    source = datasets.CIFAR100
+    classes = tuple(_CIFAR100_CLASSES.split())

@@ -1,0 +1,5 @@
+"""The two-stage wavelet method: a private coarse stage over spectral tokens, a public detail stage."""
+
+from dpbench.methods.wavelet.method import Wavelet
+
+__all__ = ["Wavelet"]

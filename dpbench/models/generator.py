@@ -1,0 +1,44 @@
+"""A small class-conditional convolutional generator: code and label -> image (as in DP-MERF, arXiv 2002.11603)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dpbench.core.errors import ConfigError
+
+
+class ConditionalGenerator(nn.Module):
+    """Two fully connected layers, then two up-sampling convolutions.
+
+    Batch normalisation is no danger here: the generator never meets a private record.
+
+    Args:
+        channels: of the image.
+        resolution: of the image; a multiple of 4.
+        classes: number of labels (1 without classes).
+        code: size of the random code.
+        width: channels at a quarter of the resolution.
+    """
+
+    def __init__(self, channels: int, resolution: int, classes: int, code: int = 10, width: int = 16):
+        super().__init__()
+        if resolution % 4:
+            raise ConfigError(f"the generator needs a resolution that is a multiple of 4, not {resolution}")
+        self.classes, self.code, self.width, self.side = classes, code, width, resolution // 4
+        cells = width * self.side**2
+        self.body = nn.Sequential(
+            nn.Linear(code + classes, 256), nn.BatchNorm1d(256), nn.ReLU(),
+            nn.Linear(256, cells), nn.BatchNorm1d(cells), nn.ReLU(),
+        )  # fmt: skip
+        self.up = nn.Sequential(
+            nn.Upsample(scale_factor=2, mode="bilinear"), nn.Conv2d(width, width, 5, padding=2), nn.ReLU(),
+            nn.Upsample(scale_factor=2, mode="bilinear"), nn.Conv2d(width, channels, 5, padding=2), nn.Sigmoid(),
+        )  # fmt: skip
+
+    def forward(self, labels: Tensor, generator: torch.Generator) -> Tensor:
+        """int64 labels [b] -> images [b, c, h, w] in [0, 1]; the codes are drawn from `generator` (CPU)."""
+        code = torch.randn(len(labels), self.code, generator=generator).to(labels.device)
+        x = self.body(torch.cat([code, F.one_hot(labels, self.classes)], dim=1))
+        return self.up(x.reshape(-1, self.width, self.side, self.side))

@@ -1,0 +1,82 @@
+"""Endless random batches of public images, scaled to [-1, 1] and augmented."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dpbench.core.data import ImageDataset
+
+Augmentation = Literal["none", "flip", "strokes"]
+
+
+def to_unit(images: Tensor) -> Tensor:
+    """uint8 [0, 255] -> float [-1, 1]."""
+    return images.float() / 127.5 - 1
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """float, nominally [-1, 1] -> uint8 [0, 255], rounded and clamped."""
+    return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+class PublicBatches:
+    """Random batches of a public dataset.
+
+    Args:
+        dataset: public images.
+        augmentation: see `AUGMENTATIONS`.
+        device: where the batches are wanted.
+        generator: chooses records and augmentations (CPU).
+    """
+
+    def __init__(self, dataset: ImageDataset, augmentation: Augmentation, device: str, generator: torch.Generator):
+        self._dataset = dataset
+        self._augment = AUGMENTATIONS[augmentation]
+        self._device = device
+        self._generator = generator
+
+    def draw(self, size: int) -> tuple[Tensor, Tensor | None]:
+        """(float images [size, c, h, w] in [-1, 1], int64 labels [size] or None), records drawn with replacement."""
+        batch = self._dataset.batch(torch.randint(len(self._dataset), (size,), generator=self._generator).tolist())
+        assert batch.images is not None
+        images = self._augment(to_unit(batch.images), self._generator).to(self._device)
+        return images, None if batch.labels is None else batch.labels.to(self._device)
+
+    def collect(self, size: int, chunk: int = 500) -> Tensor:
+        """`size` images at once: [size, c, h, w]."""
+        return torch.cat([self.draw(min(chunk, size - done))[0] for done in range(0, size, chunk)])
+
+
+def _keep(images: Tensor, generator: torch.Generator) -> Tensor:
+    return images
+
+
+def _flip(images: Tensor, generator: torch.Generator) -> Tensor:
+    mirrored = torch.rand(len(images), 1, 1, 1, generator=generator) < 0.5
+    return torch.where(mirrored, images.flip(-1), images)
+
+
+def _strokes(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Handwriting on black as another hand and pen would give it: tilt, slant, size, place, and stroke width."""
+    b = len(images)
+
+    def uniform(low: float, high: float) -> Tensor:
+        return low + (high - low) * torch.rand(b, generator=generator)
+
+    angle, slant, zoom = uniform(-0.3, 0.3), uniform(-0.4, 0.4), uniform(0.95, 1.45)
+    cos, sin, stretch = angle.cos() * zoom, angle.sin() * zoom, uniform(0.9, 1.6)
+    rows = torch.stack([cos * stretch, slant * zoom - sin, uniform(-0.15, 0.15), sin, cos, uniform(-0.15, 0.15)], dim=1)
+    grid = F.affine_grid(rows.reshape(b, 2, 3), list(images.shape), align_corners=False)
+    ink = F.grid_sample((images + 1) / 2, grid, align_corners=False)
+    wide = F.max_pool2d(ink, 3, stride=1, padding=1)
+    weight = uniform(0.0, 1.3)[:, None, None, None]
+    blend = torch.where(weight < 1, ink + weight.clamp(max=1) * (wide - ink), wide)
+    blend = torch.where(weight > 1, wide + (weight - 1) * (F.max_pool2d(wide, 3, stride=1, padding=1) - wide), blend)
+    return (blend * uniform(1.0, 1.6)[:, None, None, None]).clamp(0, 1) * 2 - 1
+
+
+AUGMENTATIONS = {"none": _keep, "flip": _flip, "strokes": _strokes}

@@ -1,0 +1,97 @@
+"""Opening datasets by name, and public sources in the shape of the sensitive images."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from dpbench.core.errors import DataError, UnknownName
+from dpbench.core.registries import DATASETS
+from dpbench.core.specs import DatasetSpec
+from dpbench.data.opening import default_root, open_dataset, open_public
+from dpbench.data.shapes import Shapes
+from dpbench.data.textures import Textures
+
+GREY = DatasetSpec("mnist", 1, 28, 60_000, 10_000, tuple("0123456789"), public_benchmark=True)
+COLOUR = DatasetSpec("cifar10", 3, 16, 50_000, 10_000, None, public_benchmark=True)
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch):
+    for plugin in (Shapes, Textures):
+        monkeypatch.setattr(plugin, "n_train", 20)
+        monkeypatch.setattr(plugin, "n_test", 5)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for shade in range(30):
+        (tmp_path / "images" / "some").mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (40, 40), (shade, 100, 200)).save(tmp_path / "images" / "some" / f"{shade}.png")
+    return tmp_path / "images"
+
+
+def test_names_lead_to_plugins(options, folder):
+    assert isinstance(open_dataset("shapes", options), Shapes)
+    assert open_dataset(f"folder:{folder}", options).spec.name == f"folder:{folder}"
+    assert open_dataset("folder:C:/images", options).argument == "C:/images"
+
+
+def test_every_registered_plugin_can_be_made(options, folder):
+    for name in DATASETS.names():
+        argument = f":{folder}" if name == "folder" else ""
+        assert DATASETS.get(name).__doc__
+        assert open_dataset(name + argument, options).options is options
+
+
+def test_an_unknown_name_offers_the_nearest(options):
+    with pytest.raises(UnknownName, match="did you mean mnist"):
+        open_dataset("mnits", options)
+
+
+def test_public_images_take_the_sensitive_images_form(options):
+    grey, colour = open_public("textures", GREY, options), open_public("textures", COLOUR, options)
+    assert grey.spec.shape == grey.batch([0, 1]).images.shape[1:] == (1, 28, 28)
+    assert colour.spec.shape == colour.batch([0]).images.shape[1:] == (3, 16, 16)
+    assert grey.batch([0]).images.dtype == torch.uint8
+    assert len(grey) == grey.spec.n_train == 20
+    assert grey.fingerprint != open_public("textures", replace(GREY, channels=3), options).fingerprint
+
+
+def test_grey_sources_become_colour_by_repeating(options, folder):
+    public = open_public(f"folder:{folder}?gray", COLOUR, options)
+    images = public.batch([0, 1]).images
+    assert images.shape == (2, 3, 16, 16)
+    assert torch.equal(images[:, 0], images[:, 2])
+
+
+def test_a_labelled_dataset_may_be_public_too(options):
+    public = open_public("shapes", COLOUR, options)
+    assert public.batch([0]).labels is not None
+    assert public.spec.name == "shapes"
+
+
+def test_one_dataset_is_never_public_and_sensitive(options, folder):
+    part = folder / "some"
+    for name, like in [
+        ("mnist", "mnist"),
+        (f"folder:{folder}", f"folder:{folder}"),
+        (f"folder:{folder}/", f"folder:{folder}?gray"),
+        (f"folder:{part}/../", f"folder:{folder}"),
+        (f"folder:{part}", f"folder:{folder}"),
+        (f"folder:{folder}", f"folder:{part}"),
+    ]:
+        with pytest.raises(DataError, match="the same dataset is never both public and sensitive"):
+            open_public(name, replace(COLOUR, name=like), options)
+    assert open_public(f"folder:{folder}", replace(COLOUR, name=f"folder:{folder}-of-others"), options)
+
+
+def test_the_data_folder_comes_from_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("DPBENCH_DATA", str(tmp_path))
+    assert default_root() == tmp_path
+    monkeypatch.delenv("DPBENCH_DATA")
+    assert default_root().parts[-2:] == ("dpbench", "data")
