@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 class PublicCache:
     """Content-addressed store of what was computed from public data alone, shared by trials and processes.
 
-    Two processes that want the same entry make it once: the second waits for the first.
+    Two processes that want the same entry make it once: the second waits for the first. Every key holds the version of
+    the code that makes entries, so that an edited model is never fed old weights.
     """
 
     def __init__(self, folder: Path):
@@ -40,7 +42,8 @@ class PublicCache:
         from safetensors import SafetensorError
         from safetensors.torch import load_file, save_file
 
-        path = self.folder / f"{name}-{digest(key)}.safetensors"
+        key = digest([key, code_version()])
+        path = self.folder / f"{name}-{key}.safetensors"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -50,12 +53,20 @@ class PublicCache:
                 with contextlib.suppress(SafetensorError):  # a damaged entry is made again
                     return load_file(path)
             with torch.random.fork_rng():
-                seed = int(digest(key), 16) % 2**63
+                seed = int(key, 16) % 2**63
                 torch.manual_seed(seed)
                 made = make(torch.Generator().manual_seed(seed))
             tensors = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in made.items()}
             write_atomic(path, lambda temporary: save_file(tensors, temporary))
             return tensors
+
+
+@cache
+def code_version() -> str:
+    """A hash of the sources of the parts that compute what the public cache stores."""
+    package = Path(__file__).parent.parent
+    parts = [package / part for part in ("methods", "models", "refiners", "training")]
+    return digest([path.read_text() for part in parts for path in sorted(part.rglob("*.py"))])
 
 
 @dataclass

@@ -75,7 +75,9 @@ class DPMERF(Method):
             row = torch.zeros(len(features), dtype=torch.long) if batch.labels is None else batch.labels
             place = torch.stack([torch.arange(len(features), device=features.device), row.to(features.device)])
             size = (len(features), self._classes, c.features + 1)
-            return torch.sparse_coo_tensor(place, torch.cat([features, count], 1), size, is_coalesced=True)
+            return torch.sparse_coo_tensor(
+                place, torch.cat([features, count], 1), size, is_coalesced=True, check_invariants=False
+            )
 
         sums = private.noisy_sum("mean embedding", contribution)
         counts = (sums[:, -1:] / c.count_weight).clamp_min(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -108,7 +109,9 @@ class OpacusEngine(GradientEngine):
             losses = self.loss(self.model, batch, generator)
             if losses.shape != (len(real) * views,):
                 raise PrivacyError(f"the loss must have shape ({len(real) * views},), not {tuple(losses.shape)}")
-            losses.sum().backward()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # torch remarks that images need no gradient
+                losses.sum().backward()
             gradients = [self._of_records(p, len(real), views) for p in self.parameters]
         finally:
             self._hooks.disable_hooks()

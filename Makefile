@@ -1,0 +1,27 @@
+# Everything runs in a virtual environment of its own, made on first use.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check
+
+demo: .venv/installed        ## install, then the main job on the embedded default
+	$(BIN)/dpbench run --method wavelet --eps 1,5,10
+
+test: .venv/installed-dev    ## install, then every check and test that needs no downloaded data
+	$(MAKE) check
+	$(BIN)/pytest
+
+check: .venv/installed-dev   ## style, types and the import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+.venv/installed-dev: .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	touch $@

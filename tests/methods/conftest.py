@@ -1,0 +1,58 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from dpbench.core.run import PublicCache, RunContext
+from dpbench.core.specs import Budget, DatasetSpec
+from dpbench.data.arrays import ArrayDataset
+from dpbench.privacy.calibration import calibrate
+from dpbench.privacy.ledger import Ledger
+from dpbench.privacy.noise import NoiseSource
+from dpbench.privacy.plan import Plan
+from dpbench.privacy.private_data import PrivateData
+
+
+def bars(spec: DatasetSpec, count: int, seed: int) -> ArrayDataset:
+    """Bright bars on black: class 0 lies, class 1 stands."""
+    random = np.random.default_rng(seed)
+    labels = np.arange(count) % 2
+    images = random.integers(0, 30, (count, *spec.shape), dtype=np.uint8)
+    for image, label in zip(images, labels, strict=True):
+        start = random.integers(4, spec.resolution - 8)
+        if label == 0:
+            image[:, start : start + 5, :] += 200
+        else:
+            image[:, :, start : start + 5] += 200
+    return ArrayDataset(spec, images, labels if spec.classes else None)
+
+
+@pytest.fixture
+def spec() -> DatasetSpec:
+    return DatasetSpec("bars", 1, 16, 400, 100, ("lying", "standing"), True)
+
+
+@pytest.fixture
+def sensitive(spec: DatasetSpec) -> ArrayDataset:
+    return bars(spec, 400, seed=1)
+
+
+@pytest.fixture
+def public() -> ArrayDataset:
+    return bars(DatasetSpec("public-bars", 1, 16, 300, 0, None, True), 300, seed=2)
+
+
+@pytest.fixture
+def run(tmp_path) -> RunContext:
+    torch.manual_seed(0)
+    return RunContext("cpu", torch.Generator().manual_seed(0), PublicCache(tmp_path / "public"))
+
+
+@pytest.fixture
+def vault(sensitive: ArrayDataset) -> Callable[[Plan, float], PrivateData]:
+    def make(plan: Plan, epsilon: float) -> PrivateData:
+        ledger = Ledger(calibrate(plan, Budget(epsilon, 1e-5)))
+        return PrivateData(sensitive, sensitive.spec, ledger, NoiseSource(reproducible_seed=0))
+
+    return make

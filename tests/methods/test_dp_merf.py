@@ -1,0 +1,66 @@
+import pytest
+import torch
+
+from dpbench.core.config import build
+from dpbench.core.specs import Conditions, Request
+from dpbench.methods.dp_merf import DPMERF, fourier_features, mmd_loss
+
+TINY = {"features": 400, "steps": 150, "batch": 40}
+REQUEST = Request(Conditions.balanced(40, 2))
+
+
+def _method(spec, **settings: object) -> DPMERF:
+    return DPMERF(build(DPMERF.Config, TINY | settings), spec)
+
+
+def test_features_have_norm_one_and_approximate_the_gaussian_kernel(spec):
+    method = _method(spec, features=40_000)
+    frequencies = method._frequencies("cpu")
+    images = torch.rand(6, 1, 16, 16)
+    features = fourier_features(images, frequencies)
+    variance = 0.1 * 16 * 16
+    kernel = torch.exp(-torch.cdist(images.flatten(1), images.flatten(1)).square() / (2 * variance))
+    assert torch.allclose(features.norm(dim=1), torch.ones(6), atol=1e-4)
+    assert torch.allclose(features @ features.T, kernel, atol=0.03)
+
+
+def test_the_loss_is_an_unbiased_estimate_of_the_squared_distance():
+    generator = torch.Generator().manual_seed(0)
+    features = torch.nn.functional.normalize(torch.randn(1, 50_000, 8, generator=generator) + 0.5, dim=-1)
+    target = torch.nn.functional.normalize(torch.ones(1, 8), dim=-1) * 0.3
+    distance = (features.mean(1) - target).square().sum() - target.square().sum()
+    small = torch.stack([mmd_loss(part, target) for part in features.split(4, dim=1)]).mean()
+    assert small.item() == pytest.approx(distance.item(), abs=0.005)
+
+
+def test_the_release_is_one_clipped_sum_that_the_clip_leaves_alone(spec, sensitive, vault, run, monkeypatch):
+    method = _method(spec)
+    private = vault(method.plan(REQUEST), float("inf"))
+    caught = {}
+    monkeypatch.setattr(method, "_match", lambda targets, frequencies, run: caught.update(targets=targets))
+    method.fit(private, run)
+    batch = sensitive.batch(range(400))
+    features = fourier_features(batch.images.float() / 255, method._frequencies("cpu"))
+    means = torch.stack([features[batch.labels == k].mean(0) for k in (0, 1)])
+    assert torch.allclose(caught["targets"], means, atol=1e-5)
+
+
+def test_without_noise_each_class_is_matched(spec, vault, run):
+    method = _method(spec)
+    private = vault(method.plan(REQUEST), float("inf"))
+    method.fit(private, run)
+    private.ledger.check_complete()
+    pixels = method.sample(REQUEST.conditions, run).float().squeeze(1)
+    lying = (pixels.mean(2).var(1) > pixels.mean(1).var(1)).float()
+    assert lying[0::2].mean() > 0.8
+    assert lying[1::2].mean() < 0.2
+
+
+def test_a_trained_generator_survives_saving(spec, vault, run):
+    method, other = _method(spec, steps=3), _method(spec)
+    method.fit(vault(method.plan(REQUEST), 1), run)
+    other.load_state_dict(method.state_dict())
+    run.generator.manual_seed(0)
+    images = method.sample(REQUEST.conditions, run)
+    run.generator.manual_seed(0)
+    assert torch.equal(images, other.sample(REQUEST.conditions, run))

@@ -1,0 +1,109 @@
+import pytest
+import torch
+
+from dpbench.core.config import build
+from dpbench.core.errors import ConfigError
+from dpbench.core.specs import Conditions, DatasetSpec, Request
+from dpbench.methods.wavelet import Wavelet
+from dpbench.models.haar import coarse
+from dpbench.training.public import to_unit
+
+TINY = {
+    "levels": 1, "codes": 16, "dim": 32, "depth": 2, "heads": 2, "public_steps": 60, "public_batch": 32, "batch": 200,
+    "steps": 40, "lr": 5e-3, "refiner.steps": 40, "refiner.width": 8, "refiner.depth": 1,
+}  # fmt: skip
+REQUEST = Request(Conditions.balanced(64, 2))
+
+
+def _method(spec: DatasetSpec, **settings: object) -> Wavelet:
+    return Wavelet(build(Wavelet.Config, TINY | settings), spec)
+
+
+def _fitted(spec, public, vault, run, epsilon=float("inf")) -> Wavelet:
+    method = _method(spec)
+    private = vault(method.plan(REQUEST), epsilon)
+    method.prepare(public, run)
+    method.fit(private, run)
+    private.ledger.check_complete()
+    return method
+
+
+def _lying(images: torch.Tensor) -> torch.Tensor:
+    """Share of images whose rows differ more than their columns."""
+    pixels = images.float().squeeze(1)
+    return (pixels.mean(2).var(1) > pixels.mean(1).var(1)).float()
+
+
+def test_without_noise_each_class_looks_like_its_class(spec, public, vault, run):
+    method = _fitted(spec, public, vault, run)
+    images = method.sample(REQUEST.conditions, run)
+    assert images.shape == (64, 1, 16, 16)
+    assert images.dtype == torch.uint8
+    assert _lying(images[0::2]).mean() > 0.8
+    assert _lying(images[1::2]).mean() < 0.2
+
+
+def test_the_public_part_alone_samples_without_knowing_classes(spec, public, run):
+    method = _method(spec)
+    method.prepare(public, run)
+    run.generator.manual_seed(1)
+    first = method.sample(Conditions(16, (0,) * 16), run)
+    run.generator.manual_seed(1)
+    assert torch.equal(first, method.sample(Conditions(16, (1,) * 16), run))
+
+
+def test_its_plan_is_one_dp_sgd_mechanism_over_the_expected_batch(spec):
+    (mechanism,) = _method(spec).plan(REQUEST).mechanisms
+    assert mechanism.sampling_rate == 200 / 400
+    assert mechanism.releases == 40
+
+
+def test_a_finetuned_model_survives_saving(spec, public, vault, run):
+    method = _fitted(spec, public, vault, run, epsilon=5)
+    other = _method(spec)
+    other.load_state_dict(method.state_dict())
+    run.generator.manual_seed(3)
+    images = method.sample(REQUEST.conditions, run)
+    run.generator.manual_seed(3)
+    assert torch.equal(images, other.sample(REQUEST.conditions, run))
+
+
+def test_public_pretraining_is_computed_once(spec, public, run, monkeypatch):
+    _method(spec).prepare(public, run)
+    monkeypatch.setattr(Wavelet, "_pretrain", lambda *_: pytest.fail("pretrained again"))
+    _method(spec, steps=7, lr=1e-4).prepare(public, run)
+
+
+def test_coarse_tokens_of_a_real_image_decode_close_to_its_coarse_band(spec, public, run):
+    method = _method(spec, codes=64)
+    method.prepare(public, run)
+    images = to_unit(public.batch(range(50)).images)
+    band = coarse(images, 1)
+    decoded = method._tokenizer.decode(method._tokens(images))
+    assert (decoded - band).square().mean() < 0.1 * band.var()
+
+
+def test_unconditional_data_needs_no_labels(public, run):
+    spec = DatasetSpec("plain", 1, 16, 400, 0, None, True)
+    method = _method(spec)
+    method.prepare(public, run)
+    assert method.sample(Conditions(5), run).shape == (5, 1, 16, 16)
+
+
+def test_a_resolution_that_the_levels_do_not_divide_is_refused():
+    with pytest.raises(ConfigError, match="3 Haar levels do not divide 28 pixels"):
+        _method(DatasetSpec("odd", 1, 28, 400, 0, None, True), levels=3)
+
+
+def test_it_says_that_it_needs_public_images(spec, run):
+    with pytest.raises(ConfigError, match="--public"):
+        _method(spec).prepare(None, run)
+
+
+@pytest.mark.parametrize("engine", ["book-keeping", "opacus"])
+def test_both_engines_train_it(spec, public, vault, run, engine):
+    method = _method(spec, engine=engine, steps=2)
+    method.prepare(public, run)
+    private = vault(method.plan(REQUEST), 5)
+    method.fit(private, run)
+    private.ledger.check_complete()

@@ -1,0 +1,52 @@
+import torch
+
+from dpbench.models.transformer import TokenTransformer, TransformerConfig, draw
+
+SIZES = TransformerConfig(vocabulary=11, length=6, conditions=3, dim=16, depth=2, heads=2)
+
+
+def _model() -> TokenTransformer:
+    torch.manual_seed(0)
+    model = TokenTransformer(SIZES)
+    for parameter in model.parameters():  # large weights, so that every token matters
+        torch.nn.init.normal_(parameter, std=0.5)
+    return model.eval()
+
+
+def test_a_position_sees_only_the_condition_and_earlier_tokens():
+    model, tokens = _model(), torch.randint(11, (1, 6))
+    changed = tokens.clone()
+    changed[0, 3] = (changed[0, 3] + 1) % 11
+    before, after = model(tokens, torch.tensor([1])), model(changed, torch.tensor([1]))
+    assert torch.allclose(before[:, :4], after[:, :4])
+    assert not torch.allclose(before[:, 4:], after[:, 4:])
+    assert not torch.allclose(before[:, 0], model(tokens, torch.tensor([2]))[:, 0])
+
+
+def test_the_cache_gives_what_recomputation_gives():
+    model, condition = _model(), torch.arange(3).repeat(20)
+    sampled = model.sample(condition, torch.Generator().manual_seed(5))
+    generator = torch.Generator().manual_seed(5)
+    tokens = torch.zeros(60, 6, dtype=torch.long)
+    for t in range(6):
+        tokens[:, t] = draw(model(tokens, condition)[:, t].softmax(-1), 1.0, generator)
+    assert torch.equal(sampled, tokens)
+
+
+def test_loss_is_the_negative_log_likelihood_per_token():
+    model, tokens, condition = _model(), torch.randint(11, (4, 6)), torch.tensor([0, 1, 2, 0])
+    likelihood = model(tokens, condition).log_softmax(-1).gather(-1, tokens[..., None]).squeeze(-1)
+    assert torch.allclose(model.loss(tokens, condition), -likelihood.mean(1), atol=1e-6)
+
+
+def test_draw_follows_the_probabilities():
+    probabilities = torch.tensor([[0.1, 0.6, 0.3]]).expand(20_000, 3)
+    drawn = draw(probabilities, 1.0, torch.Generator().manual_seed(0))
+    frequencies = torch.bincount(drawn, minlength=3) / 20_000
+    assert torch.allclose(frequencies, probabilities[0], atol=0.02)
+
+
+def test_top_p_keeps_the_smallest_set_that_reaches_p():
+    probabilities = torch.tensor([[0.1, 0.6, 0.3]]).expand(2000, 3)
+    assert set(draw(probabilities, 0.5, torch.Generator().manual_seed(0)).tolist()) == {1}
+    assert set(draw(probabilities, 0.7, torch.Generator().manual_seed(0)).tolist()) == {1, 2}

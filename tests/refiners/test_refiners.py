@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from dpbench.core.config import build
+from dpbench.core.errors import ConfigError
+from dpbench.core.plugins import Degrade
+from dpbench.core.registries import REFINERS
+from dpbench.core.run import PublicCache, RunContext
+from dpbench.core.specs import DatasetSpec
+from dpbench.data.arrays import ArrayDataset
+from dpbench.training.public import to_unit
+
+
+class Shrink(Degrade):
+    key = "shrink"
+
+    def __call__(self, images, generator):
+        return F.avg_pool2d(images, 4)
+
+
+def _stripes(seed: int) -> ArrayDataset:
+    """Sharp vertical edges: bicubic interpolation blurs them, and a trained network can know better."""
+    edges = np.random.default_rng(seed).integers(2, 14, 200)
+    images = np.where(np.arange(16) < edges[:, None], 255, 0).astype(np.uint8)
+    images = np.broadcast_to(images[:, None, None, :], (200, 1, 16, 16)).copy()
+    return ArrayDataset(DatasetSpec("stripes", 1, 16, 200, 0, None, True), images, None)
+
+
+@pytest.fixture
+def run(tmp_path) -> RunContext:
+    return RunContext("cpu", torch.Generator().manual_seed(0), PublicCache(tmp_path))
+
+
+def _refined(name: str, run: RunContext, **settings: object) -> torch.Tensor:
+    plugin = REFINERS.get(name)
+    refiner = plugin(build(plugin.Config, settings))
+    refiner.prepare(_stripes(0), Shrink(), run)
+    images = to_unit(_stripes(1).batch(range(100)).images)
+    return (refiner.refine(Shrink()(images, None), 16, run) - images).abs().mean()
+
+
+def test_the_trained_refiner_beats_interpolation_on_images_it_has_not_seen(run):
+    learnt = _refined("regression", run, width=16, depth=2, steps=150, augmentation="none")
+    assert learnt < 0.5 * _refined("bicubic", run)
+
+
+def test_the_regression_refiner_is_trained_once_per_key(run):
+    first = _refined("regression", run, width=8, depth=1, steps=3)
+    assert torch.equal(first, _refined("regression", run, width=8, depth=1, steps=3))
+    assert len(list(run.cache.folder.glob("regression-*.safetensors"))) == 1
+
+
+def test_a_refiner_says_that_it_is_not_trained_for_a_size(run):
+    plugin = REFINERS.get("regression")
+    with pytest.raises(ConfigError, match="not trained for 4 -> 16"):
+        plugin(build(plugin.Config, {})).refine(torch.zeros(1, 1, 4, 4), 16, run)

@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+import torch
+
+from dpbench.core.specs import DatasetSpec
+from dpbench.data.arrays import ArrayDataset
+from dpbench.training.public import AUGMENTATIONS, PublicBatches, to_uint8, to_unit
+
+
+def _dataset() -> ArrayDataset:
+    images = np.random.default_rng(0).integers(0, 256, (20, 1, 16, 16), dtype=np.uint8)
+    return ArrayDataset(DatasetSpec("random", 1, 16, 20, 0, ("a", "b"), True), images, np.arange(20) % 2)
+
+
+def test_scaling_to_unit_range_and_back_keeps_every_byte():
+    every = torch.arange(256, dtype=torch.uint8)
+    assert to_unit(every).min() == -1
+    assert to_unit(every).max() == 1
+    assert torch.equal(to_uint8(to_unit(every)), every)
+
+
+@pytest.mark.parametrize("augmentation", sorted(AUGMENTATIONS))
+def test_augmented_batches_keep_shape_and_range(augmentation):
+    images, labels = PublicBatches(_dataset(), augmentation, "cpu", torch.Generator().manual_seed(0)).draw(9)
+    assert images.shape == (9, 1, 16, 16)
+    assert labels is not None
+    assert labels.shape == (9,)
+    assert images.min() >= -1
+    assert images.max() <= 1
+
+
+def test_the_generator_alone_decides_the_batch():
+    first, second = (PublicBatches(_dataset(), "strokes", "cpu", torch.Generator().manual_seed(4)) for _ in range(2))
+    torch.rand(5)
+    assert torch.equal(first.collect(30, chunk=7), second.collect(30, chunk=7))
+
+
+def test_flip_mirrors_about_half_of_the_images():
+    images = torch.rand(400, 1, 4, 4)
+    flipped = AUGMENTATIONS["flip"](images, torch.Generator().manual_seed(0))
+    mirrored = (flipped == images.flip(-1)).all(dim=(1, 2, 3))
+    assert torch.equal(flipped[~mirrored], images[~mirrored])
+    assert 140 < mirrored.sum() < 260
