@@ -94,6 +94,7 @@ class OpacusEngine(GradientEngine):
         from opacus.grad_sample import GradSampleModule
 
         super().__init__(model, loss)
+        warnings.filterwarnings("ignore", message="Full backward hook is firing")  # images need no gradient
         try:
             self._hooks: Any = GradSampleModule(model, batch_first=True, loss_reduction="sum")
         except (NotImplementedError, ValueError) as error:
@@ -109,9 +110,7 @@ class OpacusEngine(GradientEngine):
             losses = self.loss(self.model, batch, generator)
             if losses.shape != (len(real) * views,):
                 raise PrivacyError(f"the loss must have shape ({len(real) * views},), not {tuple(losses.shape)}")
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # torch remarks that images need no gradient
-                losses.sum().backward()
+            losses.sum().backward()
             gradients = [self._of_records(p, len(real), views) for p in self.parameters]
         finally:
             self._hooks.disable_hooks()

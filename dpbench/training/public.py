@@ -61,22 +61,21 @@ def _flip(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _strokes(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Handwriting on black as another hand and pen would give it: tilt, slant, size, place, and stroke width."""
+    """Handwriting on black as another hand and pen would give it: tilt, slant, size, place, stroke width, pressure."""
     b = len(images)
 
     def uniform(low: float, high: float) -> Tensor:
         return low + (high - low) * torch.rand(b, generator=generator)
 
-    angle, slant, zoom = uniform(-0.3, 0.3), uniform(-0.4, 0.4), uniform(0.95, 1.45)
-    cos, sin, stretch = angle.cos() * zoom, angle.sin() * zoom, uniform(0.9, 1.6)
-    rows = torch.stack([cos * stretch, slant * zoom - sin, uniform(-0.15, 0.15), sin, cos, uniform(-0.15, 0.15)], dim=1)
-    grid = F.affine_grid(rows.reshape(b, 2, 3), list(images.shape), align_corners=False)
+    angle, slant, zoom, stretch = uniform(-0.3, 0.3), uniform(-0.4, 0.4), uniform(0.8, 1.4), uniform(0.9, 1.4)
+    cos, sin = angle.cos() * zoom, angle.sin() * zoom
+    shift = uniform(-0.15, 0.15), uniform(-0.15, 0.15)
+    rows = torch.stack([cos * stretch, slant * zoom - sin, shift[0], sin, cos, shift[1]], dim=1).reshape(b, 2, 3)
+    grid = F.affine_grid(rows, list(images.shape), align_corners=False)
     ink = F.grid_sample((images + 1) / 2, grid, align_corners=False)
-    wide = F.max_pool2d(ink, 3, stride=1, padding=1)
-    weight = uniform(0.0, 1.3)[:, None, None, None]
-    blend = torch.where(weight < 1, ink + weight.clamp(max=1) * (wide - ink), wide)
-    blend = torch.where(weight > 1, wide + (weight - 1) * (F.max_pool2d(wide, 3, stride=1, padding=1) - wide), blend)
-    return (blend * uniform(1.0, 1.6)[:, None, None, None]).clamp(0, 1) * 2 - 1
+    wide = F.max_pool2d(ink, 3, stride=1, padding=1)  # one pixel more on every side
+    width, pressure = uniform(0, 0.8)[:, None, None, None], uniform(1, 2.5)[:, None, None, None]
+    return ((ink + width * (wide - ink)) * pressure).clamp(0, 1) * 2 - 1
 
 
 AUGMENTATIONS = {"none": _keep, "flip": _flip, "strokes": _strokes}

@@ -1,0 +1,5 @@
+"""`python -m dpbench` is `dpbench`."""
+
+from dpbench.cli import main
+
+main()

@@ -1,0 +1,141 @@
+"""What there is to choose from, for `dpbench list`, and what a method is and would do, for `dpbench show`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from dpbench.benchmark.configure import DEFAULT_PRESET, configure
+from dpbench.benchmark.grid import Sweep
+from dpbench.benchmark.places import data_folder
+from dpbench.benchmark.runner import plan_of
+from dpbench.core.config import build, describe
+from dpbench.core.data import DataOptions, Dataset
+from dpbench.core.errors import DpbenchError
+from dpbench.core.plugins import Method
+from dpbench.core.registries import DATASETS, METHODS, METRICS, REFINERS
+from dpbench.core.registry import Registry
+from dpbench.core.specs import Budget, DatasetSpec, default_delta
+from dpbench.data.opening import open_dataset
+from dpbench.privacy.calibration import calibrate
+from dpbench.privacy.plan import CalibratedPlan
+
+REGISTRIES: dict[str, Registry[Any]] = {
+    "methods": METHODS,
+    "datasets": DATASETS,
+    "public": DATASETS,
+    "metrics": METRICS,
+    "refiners": REFINERS,
+}
+
+
+def list_plugins(kind: str) -> dict[str, str]:
+    """Name -> first line of the docstring, or the error that keeps the plugin from being imported.
+
+    Args:
+        kind: a key of `REGISTRIES`; "datasets" leaves out what is a public source only.
+    """
+    lines = {}
+    for name in REGISTRIES[kind].names():
+        try:
+            plugin = REGISTRIES[kind].get(name)
+        except DpbenchError as error:
+            lines[name] = f"not available: {error}"
+            continue
+        if not (kind == "datasets" and issubclass(plugin, Dataset) and plugin.public_only):
+            lines[name] = (inspect.getdoc(plugin) or "").partition("\n")[0]
+    return lines
+
+
+def plugin_table(kind: str) -> RenderableType:
+    """`list_plugins` as a table."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for name, line in list_plugins(kind).items():
+        table.add_row(Text(name, style="bold"), Text(line))
+    return table
+
+
+def method_page(name: str) -> RenderableType:
+    """What a method does: docstring, track, paper, every setting with type, default and meaning, presets.
+
+    Raises:
+        UnknownName: there is no such method.
+    """
+    method = METHODS.get(name)
+    facts = {"track": method.track, "version": method.version, "paper": method.paper}
+    parts: list[RenderableType] = [
+        Text(f"{name}: {_unwrapped(inspect.getdoc(method) or '')}\n"),
+        *(Text(f"{key}: {value}") for key, value in facts.items() if value),
+        Text(""),
+        _settings_table(method),
+        _presets_table(method),
+    ]
+    return Group(*parts)
+
+
+def _unwrapped(text: str) -> str:
+    """Paragraphs of plain sentences on one line each, so that they wrap where the terminal ends."""
+    paragraphs = text.split("\n\n")
+    return "\n\n".join(p if "\n " in p or "\n*" in p else " ".join(p.splitlines()) for p in paragraphs)
+
+
+def _settings_table(method: type[Method]) -> RenderableType:
+    table = _table("settings (--set key=value)", "setting", "type", "default", "meaning")
+    for line in describe(build(method.Config, {})):
+        table.add_row(*map(Text, (line.key, line.type, str(line.value), line.help)))
+    return table if table.rows else Text("no settings")
+
+
+def _presets_table(method: type[Method]) -> RenderableType:
+    table = _table("presets (--preset name)", "preset", "settings over the defaults", "tuned on")
+    for name, preset in method.presets.items():
+        settings = " ".join(f"{key}={value}" for key, value in preset.settings.items())
+        table.add_row(*map(Text, (name, settings or "the defaults", preset.tuning)))
+    return table
+
+
+def plan_page(
+    name: str,
+    dataset: str,
+    epsilon: float,
+    *,
+    delta: float | None = None,
+    preset: str = DEFAULT_PRESET,
+    settings: Mapping[str, Any] | None = None,
+    samples: int = 10_000,
+    resolution: int | None = None,
+) -> RenderableType:
+    """What a method would spend on a dataset, with calibrated noise. Trains nothing, and reads no declared dataset.
+
+    Raises:
+        DpbenchError: the method, dataset, settings or budget do not go together.
+    """
+    (chosen,) = configure([name], dataset, preset, settings or {})
+    sweep = Sweep((epsilon,), 1, samples, delta=delta)
+    spec = open_dataset(dataset, DataOptions(data_folder(None), resolution)).spec
+    budget = Budget(epsilon, default_delta(spec.n_train) if delta is None else delta)
+    return _plan_table(name, spec, calibrate(plan_of(chosen, spec, sweep.request(spec)), budget))
+
+
+def _plan_table(name: str, spec: DatasetSpec, plan: CalibratedPlan) -> RenderableType:
+    budget = plan.budget
+    size = f"{spec.n_train} records of {spec.channels}×{spec.resolution}×{spec.resolution}"
+    title = f"plan of {name} on {spec.name} ({size}), ε = {budget.epsilon:g}, δ = {budget.delta:.3g}"
+    table = _table(title, "mechanism", "kind", "clip", "sampling rate", "releases", "noise multiplier")
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for m in plan.mechanisms:
+        numbers = (f"{m.clip:g}", f"{m.sampling_rate:.4g}", f"{m.releases}", f"{m.noise_multiplier:.4g}")
+        table.add_row(m.name, type(m).__name__, *numbers)
+    spent = Text(f"ε of the whole plan: {plan.epsilon:.4g} by PLD, {plan.epsilon_rdp:.4g} by RDP")
+    return Group(table, spent)
+
+
+def _table(title: str, *headings: str) -> Table:
+    return Table(*headings, title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)

@@ -1,0 +1,118 @@
+"""What a person sees while trials run: bars on a terminal, a plain line per finished phase anywhere else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from dpbench.core import progress
+from dpbench.core.progress import Advance
+
+
+class Display(progress.Progress, Protocol):
+    """Progress bars, and lines between them."""
+
+    def say(self, line: str) -> None:
+        """Shows one line."""
+        ...
+
+
+class Quiet(progress.Silent):
+    """Shows nothing."""
+
+    def say(self, line: str) -> None:
+        """Shows nothing."""
+
+
+class Lines:
+    """One plain line per finished phase: for logs, pipes and CI."""
+
+    def __init__(self, console: Console):
+        self._console = console
+
+    def say(self, line: str) -> None:
+        """Prints the line."""
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    @contextmanager
+    def phase(self, name: str, total: int) -> Iterator[Advance]:
+        """Prints how long it took, once it is over, and the last note."""
+        start, last = time.perf_counter(), ""
+
+        def advance(steps: int = 1, note: str = "") -> None:
+            nonlocal last
+            last = note or last
+
+        yield advance
+        note = f", {last}" if last else ""
+        self.say(f"  {name}: {total} in {time.perf_counter() - start:.1f} s{note}")
+
+
+class Bars:
+    """A bar with rate and time left per running phase. Use it as a context manager."""
+
+    def __init__(self, console: Console):
+        self._bars = Progress(
+            TextColumn("  {task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            _Rate(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=console,
+            transient=True,
+        )
+
+    def __enter__(self) -> Bars:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def say(self, line: str) -> None:
+        """Prints the line above the bars."""
+        self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    @contextmanager
+    def phase(self, name: str, total: int) -> Iterator[Advance]:
+        """Shows a bar until the phase is over."""
+        task = self._bars.add_task(name, total=total, note="")
+
+        def advance(steps: int = 1, note: str = "") -> None:
+            self._bars.advance(task, steps)
+            if note:
+                self._bars.update(task, note=note)
+
+        try:
+            yield advance
+        finally:
+            self._bars.remove_task(task)
+
+
+class _Rate(ProgressColumn):
+    """Steps per second, or seconds per step where that says more."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.speed
+        if not speed:
+            return Text("")
+        return Text(f"{speed:.1f}/s" if speed >= 1 else f"{1 / speed:.1f} s each", style="progress.data.speed")
+
+
+@contextmanager
+def open_display() -> Iterator[Display]:
+    """The display that suits standard error."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield Lines(console)
+        return
+    bars: AbstractContextManager[Bars] = Bars(console)
+    with bars as display:
+        yield display

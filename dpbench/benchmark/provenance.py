@@ -1,0 +1,40 @@
+"""Where and when a result was made, and by which code."""
+
+from __future__ import annotations
+
+import subprocess
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import dpbench
+from dpbench.benchmark.device import describe_device
+
+
+def now() -> str:
+    """The time, UTC, to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def provenance(device: str) -> dict[str, Any]:
+    """The row's columns on circumstances."""
+    return {
+        "device": describe_device(device),
+        "dpbench_version": dpbench.__version__,
+        "git_commit": git_commit(),
+        "date": now(),
+    }
+
+
+@cache
+def git_commit() -> str:
+    """The commit of the repository that dpbench runs from, "-dirty" if files differ; "" for an installed copy."""
+    root = Path(dpbench.__file__).parents[1]
+    if not (root / ".git").exists():
+        return ""
+    try:
+        command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""

@@ -1,0 +1,152 @@
+"""`dpbench run` as a function: checks everything, then runs every trial that is not finished yet.
+
+import dpbench
+rows = dpbench.run(["wavelet", "dp-merf"], dataset="shapes", epsilons=[1, 10], seeds=3)
+print(rows[["method", "epsilon", "seed", "accuracy", "fwd"]])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dpbench.benchmark.configure import DEFAULT_PRESET, Configured, configure
+from dpbench.benchmark.device import resolve_device
+from dpbench.benchmark.display import Display, Quiet
+from dpbench.benchmark.execute import Bench, discard, execute, is_sampled
+from dpbench.benchmark.grid import Sweep, make_trials, uses_public
+from dpbench.benchmark.places import cache_folder, check_writable, data_folder
+from dpbench.benchmark.scoring import headline_columns, known_columns, metric_columns, missing_metrics
+from dpbench.benchmark.sources import Sources
+from dpbench.benchmark.trial import Trial
+from dpbench.core.data import DataOptions
+from dpbench.core.plugins import Method
+from dpbench.core.progress import track
+from dpbench.core.run import PublicCache
+from dpbench.core.specs import DatasetSpec, Request
+from dpbench.metrics.evaluator import default_metrics
+from dpbench.privacy.calibration import calibrate
+from dpbench.privacy.plan import CalibratedPlan, Plan
+from dpbench.results.leaderboard import FILE, collect, read_rows, write_csv
+from dpbench.results.store import holds
+from dpbench.results.table import rounded
+
+
+def run(
+    methods: str | Sequence[str],
+    dataset: str = "shapes",
+    epsilons: Iterable[float] = (1.0,),
+    *,
+    delta: float | None = None,
+    seeds: int = 1,
+    public: str = "textures",
+    references: Iterable[str] = (),
+    preset: str = DEFAULT_PRESET,
+    settings: Mapping[str, Any] | None = None,
+    samples: int = 10_000,
+    metrics: Sequence[str] | None = None,
+    device: str = "auto",
+    data: Path | None = None,
+    download: bool = False,
+    resolution: int | None = None,
+    public_benchmark: bool = False,
+    out: Path | str = Path("results"),
+    force: bool = False,
+    noise_seed: int | None = None,
+    display: Display | None = None,
+) -> pd.DataFrame:
+    """Runs methods × budgets × seeds on a dataset, skipping what is finished, and writes OUT/leaderboard.csv.
+
+    Args:
+        methods: names of registered methods, or one name.
+        dataset: name of the sensitive dataset.
+        epsilons: positive privacy budgets; infinity is the non-private reference.
+        delta: δ, by default 1 / (n ln n).
+        seeds: how many seeds to run, counted from 0.
+        public: name of the public source, for methods that use one.
+        references: reference rows to add: "real", "public", "nonprivate".
+        preset: settings to start from.
+        settings: key -> value over the preset, or "METHOD:key" -> value for one of several methods.
+        samples: images to generate and score.
+        metrics: names of metrics, by default all.
+        device: "auto", "cpu", "cuda", "cuda:1" or "mps".
+        data: data folder, by default DPBENCH_DATA or the user's cache.
+        download: whether missing datasets may be downloaded.
+        resolution: of the images, by default the dataset's own.
+        public_benchmark: declares a folder of images a public benchmark (rule R9).
+        out: where results go.
+        force: run finished trials again.
+        noise_seed: reproducible DP noise, for tests only; marks the rows.
+        display: where progress shows.
+
+    Returns:
+        One line per trial, in the order in which they ran; columns as in `results.row`.
+
+    Raises:
+        DpbenchError: anything is wrong with the request (then nothing has been written), or a trial fails (then
+            finished ones are kept, and the same call goes on after them).
+    """
+    display, out = display or Quiet(), Path(out)
+    sweep = Sweep(tuple(epsilons), seeds, samples, tuple(references), delta, noise_seed)
+    device = resolve_device(device)
+    metrics = default_metrics() if metrics is None else list(dict.fromkeys(metrics))
+    metric_columns(metrics)
+    check_writable(out)
+    chosen = configure([methods] if isinstance(methods, str) else methods, dataset, preset, settings or {})
+    options = DataOptions(data_folder(data), resolution, download, public_benchmark)
+    source = public if any(uses_public(m) for m in chosen) else None
+    sources = Sources(dataset, source, options, cache_folder())
+    plans = {m.name: plan_of(m, sources.spec, sweep.request(sources.spec)) for m in chosen}
+    if "public" in sweep.references:
+        for m in chosen:
+            if not uses_public(m):
+                display.say(f"{m.name} uses no public data: it has no public reference row")
+
+    fingerprint = sources.fingerprint(sources.train)
+    trials = list(make_trials(chosen, sweep, sources.spec, fingerprint, sources.public_source))
+    new = [trial for trial in trials if trial.reference != "real" and (force or not is_sampled(trial, out))]
+    calibrated = {t.key: calibrate(plans[t.method], t.budget) for t in track(display, new, "calibrating", len(new))}
+    bench = Bench(sources, device, PublicCache(cache_folder() / "public"), display, out)
+    classes = {m.name: m.method for m in chosen}
+    try:
+        for number, trial in enumerate(trials, start=1):
+            display.say(f"[{number}/{len(trials)}] {trial}")
+            _finish(trial, classes.get(trial.method), calibrated.get(trial.key), metrics, bench, force)
+    finally:
+        if any(holds(trial.folder(out), trial.key) for trial in trials):
+            write_csv(collect(out, known_columns()), out / FILE)
+    return read_rows([trial.folder(out) for trial in trials], metric_columns(metrics))
+
+
+def plan_of(method: Configured, spec: DatasetSpec, request: Request) -> Plan:
+    """What a configured method would do to a dataset; nothing is read.
+
+    Raises:
+        ConfigError: the configuration does not suit the dataset.
+    """
+    return method.method(method.config, spec).plan(request)
+
+
+def _finish(
+    trial: Trial,
+    method: type[Method] | None,
+    plan: CalibratedPlan | None,
+    metrics: Sequence[str],
+    bench: Bench,
+    force: bool,
+) -> None:
+    """Does what is left to do of a trial, and says what came out."""
+    folder = trial.folder(bench.out)
+    if force:
+        discard(folder)
+    left = missing_metrics(folder, metrics) if is_sampled(trial, bench.out) else metrics
+    if holds(folder, trial.key) and not left:
+        bench.display.say("  finished already")
+    else:
+        execute(trial, method, plan, left, bench)
+    for _, row in read_rows([folder], []).iterrows():
+        found = [f"{c.name} {rounded(row[c.name])}" for c in headline_columns() if c.name in row]
+        bench.display.say(f"  {', '.join(found)}")

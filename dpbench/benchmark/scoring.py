@@ -1,0 +1,107 @@
+"""Scores of a trial's samples against the test split, and what of them may be shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+from dpbench.benchmark.sources import Sources
+from dpbench.benchmark.trial import Trial
+from dpbench.core.errors import DpbenchError
+from dpbench.core.plugins import Column, Metric
+from dpbench.core.registries import METRICS
+from dpbench.core.run import RunContext
+from dpbench.metrics.evaluator import Scores, evaluate, evaluate_real
+from dpbench.results.samples import StoredSamples
+from dpbench.results.store import SENSITIVE, read_scores, write_scores
+
+UNDECLARED = (
+    "made from train without noise; kept in the trial's sensitive/ folder, as the dataset is not declared public"
+)
+
+
+def metric_columns(metrics: Sequence[str]) -> list[Column]:
+    """The columns that the named metrics fill, in order.
+
+    Raises:
+        UnknownName: a metric does not exist.
+        DpbenchError: two metrics fill the same column.
+    """
+    owners: dict[str, str] = {}
+    columns = []
+    for metric in dict.fromkeys(metrics):
+        for column in METRICS.get(metric).columns:
+            if owners.setdefault(column.name, metric) != metric:
+                raise DpbenchError(f"metrics '{owners[column.name]}' and '{metric}' both fill '{column.name}'")
+            columns.append(column)
+    return columns
+
+
+def missing_metrics(folder: Path, metrics: Sequence[str]) -> list[str]:
+    """Those of `metrics` with a cell that the trial in `folder` has no number for."""
+    try:
+        values = read_scores(folder, all_columns=True)["values"]
+    except DpbenchError:
+        return list(metrics)
+    return [m for m in metrics if any(values.get(column.name) is None for column in METRICS.get(m).columns)]
+
+
+def known_columns() -> list[Column]:
+    """The columns of all metrics that can be imported."""
+    return [column for metric in _importable() for column in metric.columns]
+
+
+def headline_columns() -> list[Column]:
+    """The first column of each of them: what a table on a screen shows."""
+    return [metric.columns[0] for metric in _importable()]
+
+
+def _importable() -> Iterator[type[Metric]]:
+    for name in METRICS.names():
+        with suppress(DpbenchError):
+            yield METRICS.get(name)
+
+
+def score(trial: Trial, folder: Path, metrics: Sequence[str], sources: Sources, run: RunContext) -> None:
+    """Computes `metrics` for a sampled trial and adds them to the scores that it has.
+
+    Opens the test split: to be called after sampling only.
+    """
+    test = sources.test
+    if trial.reference == "real":
+        scores = evaluate_real(metrics, sources.train, test, run)
+    else:
+        scores = evaluate(metrics, StoredSamples(artefacts(trial, folder) / "samples", trial.spec), test, run)
+    scores |= Scores(protocol={"reference": sources.fingerprint(test)})
+    try:
+        old = read_scores(folder, all_columns=True)
+    except DpbenchError:
+        pass  # there are none yet, or they are damaged
+    else:
+        before = Scores(old["values"], old["missing"], old["protocol"], tuple(old["caveats"]), old["seconds"])
+        scores = _merged(before, scores)
+    write_scores(folder, asdict(scores), dict.fromkeys(_hidden(trial, scores.values), UNDECLARED))
+
+
+def artefacts(trial: Trial, folder: Path) -> Path:
+    """Where a trial's model and samples belong: its folder, or `sensitive/` in it (rule R9)."""
+    return folder / SENSITIVE if trial.is_sensitive else folder
+
+
+def _merged(old: Scores, new: Scores) -> Scores:
+    """Both together; an extractor that either used stays named."""
+    used = [s.protocol["extractor"].split("; ") for s in (old, new) if "extractor" in s.protocol]
+    extractors = sorted({name for names in used for name in names})
+    return old | new | Scores(protocol={"extractor": "; ".join(extractors)} if extractors else {})
+
+
+def _hidden(trial: Trial, scored: Iterable[str]) -> list[str]:
+    """The columns that rule R9 keeps in `sensitive/`; of the `real` row, those not known to leave train alone."""
+    if trial.spec.public_benchmark or trial.reference not in ("real", "nonprivate"):
+        return []
+    if trial.reference == "nonprivate":
+        return list(scored)
+    harmless = {c.name for metric in _importable() if metric.real_stand_in == "test half" for c in metric.columns}
+    return [column for column in scored if column not in harmless]

@@ -1,0 +1,79 @@
+"""samples.png: the first samples of every class, one class a row, its name beside it. Nothing is picked."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from dpbench.core.data import ImageDataset
+from dpbench.core.files import write_atomic
+
+COLUMNS = 12
+MOST_ROWS = 20
+CELL = 64  # pixels; small images are enlarged by a whole factor up to about this size
+GAP = 2
+MARGIN = 8
+INK = (40, 40, 40)
+
+
+def write_grid(path: Path, samples: ImageDataset, title: str) -> None:
+    """Draws a grid of `samples`: a row per class (the first `MOST_ROWS`), or `COLUMNS` rows without classes.
+
+    Args:
+        title: a line above the images.
+    """
+    rows = _rows(samples)
+    names = [name for name, _ in rows]
+    scale = max(1, round(CELL / samples.spec.resolution))
+    cell = samples.spec.resolution * scale + GAP
+    font = _font()
+    left = MARGIN + max(math.ceil(font.getlength(name)) for name in names) + (MARGIN if any(names) else 0)
+    top = 2 * MARGIN + 16
+    width = max(left + COLUMNS * cell, MARGIN + math.ceil(font.getlength(title))) + MARGIN
+    canvas = Image.new("RGB", (width, top + len(rows) * cell + MARGIN), "white")
+    draw = ImageDraw.Draw(canvas)
+    draw.text((MARGIN, MARGIN), title, INK, font)
+    for row, (name, indices) in enumerate(rows):
+        y = top + row * cell
+        draw.text((left - MARGIN, y + cell // 2), name, INK, font, anchor="rm")
+        for column, picture in enumerate(_pictures(samples, indices)):
+            image = Image.fromarray(picture).resize((cell - GAP, cell - GAP), Image.Resampling.NEAREST)
+            canvas.paste(image, (left + column * cell, y))
+    write_atomic(path, lambda temporary: canvas.save(temporary, format="png"))
+
+
+def _font() -> ImageFont.FreeTypeFont:
+    """DejaVu, which knows Greek (Pillow's own font does not); matplotlib brings it along."""
+    import matplotlib
+
+    return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf"), 13)
+
+
+def _rows(samples: ImageDataset) -> list[tuple[str, list[int]]]:
+    """(class name, positions of its first samples) for every row."""
+    classes = samples.spec.classes
+    labels = samples.batch([0]).labels
+    if not classes or labels is None:
+        starts = range(0, min(len(samples), COLUMNS**2), COLUMNS)
+        return [("", list(range(s, min(s + COLUMNS, len(samples))))) for s in starts]
+    labels = samples.batch(range(min(len(samples), COLUMNS * len(classes)))).labels  # enough: classes take turns
+    assert labels is not None
+    found = labels.tolist()
+    return [
+        (name, [i for i, label in enumerate(found) if label == number][:COLUMNS])
+        for number, name in enumerate(classes[:MOST_ROWS])
+    ]
+
+
+def _pictures(samples: ImageDataset, indices: list[int]) -> list[NDArray[np.uint8]]:
+    """RGB or grey arrays [h, w, 3] or [h, w] that PIL understands."""
+    if not indices:
+        return []
+    images = samples.batch(indices).images
+    assert images is not None
+    arrays = images.numpy().transpose(0, 2, 3, 1)  # [b, h, w, c]
+    return [a[..., 0] if a.shape[-1] == 1 else a for a in arrays]

@@ -1,0 +1,128 @@
+"""The leaderboard: one line per trial, gathered from the trials' folders, and its view over seeds.
+
+The trials' files are the truth; everything here is derived from them and can be made again at any time.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dpbench.core.errors import DpbenchError
+from dpbench.core.files import write_atomic
+from dpbench.core.plugins import Column
+from dpbench.results.row import FIELDS, IDENTITY, PROTOCOL, column_names, make_row
+from dpbench.results.store import TRIAL, read_scores, read_trial
+
+FILE = "leaderboard.csv"
+
+_PER_SEED = {"seed", "epsilon_spent", "epsilon_rdp", "parameters_private", "parameters_total"}
+
+CONFIGURATION = [f.name for f in IDENTITY + PROTOCOL if f.name not in _PER_SEED]
+"""Trials that agree in these columns differ in their seed alone."""
+
+COMPARABLE = [
+    *("dataset", "dataset_fingerprint", "resolution", "n_train", "epsilon", "delta", "track"),
+    *(f.name for f in PROTOCOL),
+]
+"""Rows are ranked against each other only where they agree in all of these (section 5 of the design)."""
+
+
+def collect(out: Path, metrics: Sequence[Column]) -> pd.DataFrame:
+    """One line per finished trial below `out`, sorted; a damaged one is left out, with a warning that names it.
+
+    Args:
+        metrics: the columns of the known metrics; others that were scored are appended.
+    """
+    rows = read_rows(sorted(path.parent for path in out.glob(f"*/*/*/{TRIAL}")), metrics)
+    return rows.sort_values(["dataset", "resolution", "method", "epsilon", "config", "seed"], ignore_index=True)
+
+
+def read_rows(folders: Iterable[Path], metrics: Sequence[Column]) -> pd.DataFrame:
+    """One line per trial folder, in order; see `collect`."""
+    rows = []
+    for folder in folders:
+        try:
+            rows.append(make_row(read_trial(folder), read_scores(folder)))
+        except DpbenchError as error:
+            warnings.warn(f"left out {folder}: {error}", stacklevel=2)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            warnings.warn(f"left out {folder}, which is damaged: {type(error).__name__} {error}", stacklevel=2)
+    return make_frame(rows, metrics)
+
+
+def make_frame(rows: Sequence[Mapping[str, Any]], metrics: Sequence[Column]) -> pd.DataFrame:
+    """A data frame of rows (see `row.make_row`) with all columns in their order and of their types."""
+    fields = {f.name: f for f in FIELDS}
+    names = column_names(metrics, {name for row in rows for name in row if name not in fields})
+    kinds = {"str": "str", "int": "Int64", "float": "float64"}
+    frame = pd.DataFrame(list(rows), columns=names)
+    return frame.astype({name: kinds[fields[name].type] if name in fields else "float64" for name in names})
+
+
+def write_csv(frame: pd.DataFrame, path: Path) -> None:
+    """Writes a frame as CSV, atomically, numbers unrounded, empty cells empty.
+
+    Raises:
+        DpbenchError: the file cannot be written.
+    """
+    write_atomic(path, lambda temporary: frame.to_csv(temporary, index=False))
+
+
+def aggregate(frame: pd.DataFrame) -> pd.DataFrame:
+    """The view over seeds: one line per configuration.
+
+    Every metric's column becomes its mean, with the half width of its 95% confidence interval by Student's t beside it
+    as `<metric>_ci95` (empty for a single seed); `seeds` counts the trials.
+    """
+    metrics = metric_columns(frame)
+    lines = []
+    for values, group in frame.groupby(CONFIGURATION, dropna=False, sort=False):
+        line: dict[str, Any] = dict(zip(CONFIGURATION, values, strict=True)) | {"seeds": len(group)}
+        for name in metrics:
+            line[name], line[f"{name}_ci95"] = mean_and_ci95(group[name].dropna().tolist())
+        line["notes"] = "; ".join(dict.fromkeys(note for notes in group["notes"] for note in notes.split("; ") if note))
+        lines.append(line)
+    names = [f.name for f in IDENTITY if f.name in CONFIGURATION] + ["seeds"]
+    names += [part for name in metrics for part in (name, f"{name}_ci95")]
+    return pd.DataFrame(lines, columns=[*names, *(f.name for f in PROTOCOL), "notes"])
+
+
+def metric_columns(frame: pd.DataFrame) -> list[str]:
+    """The columns of a frame of trials that hold scores."""
+    fields = {f.name for f in FIELDS}
+    return [name for name in frame.columns if name not in fields]
+
+
+def mean_and_ci95(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and half width of its 95% confidence interval by Student's t; NaN where there are too few values."""
+    from scipy.stats import t
+
+    n = len(values)
+    if n == 0:
+        return math.nan, math.nan
+    mean = sum(values) / n
+    if n == 1:
+        return mean, math.nan
+    deviation = math.sqrt(sum((v - mean) ** 2 for v in values) / (n - 1))
+    return mean, float(t.ppf(0.975, n - 1)) * deviation / math.sqrt(n)
+
+
+def rank(aggregated: pd.DataFrame, by: Column) -> pd.Series[int]:
+    """The rank of every line by one metric, 1 the best, within `COMPARABLE` lines; missing for the others.
+
+    References, unverified accounting and reproducible noise are not ranked.
+    """
+    rankable = (
+        (aggregated["reference"] == "")
+        & (aggregated["accounting"] == "verified")
+        & (aggregated["noise"] == "secret")
+        & aggregated[by.name].notna()
+    )
+    groups = aggregated[rankable].groupby(COMPARABLE, dropna=False)[by.name]
+    return groups.rank(method="min", ascending=by.better == "low").reindex(aggregated.index).astype("Int64")

@@ -1,0 +1,89 @@
+"""Where a trial's files lie, and reading them back. Writing is atomic, and trial.json comes last.
+
+    OUT/<dataset>/privacy_record.jsonl
+    OUT/<dataset>/<method>/<key>/
+        trial.json  scores.json  ledger.json  model.safetensors  samples/  samples.png  log.txt
+        sensitive/   what was made from un-noised real images (rule R9)
+
+After sampling, what will be trial.json stands in unscored.json: a trial interrupted while it is scored needs no new
+private training.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dpbench.core.errors import DpbenchError
+from dpbench.core.files import digest, read_json, write_json
+
+TRIAL = "trial.json"
+UNSCORED = "unscored.json"
+SCORES = "scores.json"
+SENSITIVE = "sensitive"
+
+
+def safe_name(name: str) -> str:
+    """A folder name for a dataset or method; unchanged where it is one already ("folder:/a/b" -> "folder-b-<hash>")."""
+    if re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name):
+        return name
+    kind, _, argument = name.partition(":")
+    words = [re.sub(r"[^A-Za-z0-9_-]+", "-", part).strip("-") for part in (kind, Path(argument).stem)]
+    return "-".join([*filter(None, words), digest(name, 6)])
+
+
+def read_trial(folder: Path, file: str = TRIAL) -> dict[str, Any]:
+    """The content of trial.json (or unscored.json).
+
+    Raises:
+        DpbenchError: it is missing or damaged.
+    """
+    trial = read_json(folder / file)
+    if not isinstance(trial, dict) or "key" not in trial:
+        raise DpbenchError(f"{folder / file} is damaged; delete it to have it made again")
+    return trial
+
+
+def holds(folder: Path, key: str, file: str = TRIAL) -> bool:
+    """Whether `folder` holds trial `key` whole: finished (trial.json) or at least sampled (unscored.json)."""
+    try:
+        return read_trial(folder, file)["key"] == key
+    except DpbenchError:
+        return False
+
+
+def read_scores(folder: Path, all_columns: bool = False) -> dict[str, Any]:
+    """The content of scores.json.
+
+    Args:
+        all_columns: also those that are kept in the trial's `sensitive/` folder.
+
+    Raises:
+        DpbenchError: it is missing or damaged.
+    """
+    hidden = folder / SENSITIVE / SCORES
+    path = hidden if all_columns and hidden.exists() else folder / SCORES
+    scores = read_json(path)
+    parts = {"values": dict, "missing": dict, "protocol": dict, "caveats": list, "seconds": dict}
+    if not isinstance(scores, dict) or not all(isinstance(scores.get(part), kind) for part, kind in parts.items()):
+        raise DpbenchError(f"{path} is damaged; delete it to have it made again")
+    return scores
+
+
+def write_scores(folder: Path, scores: Mapping[str, Any], hidden: Mapping[str, str]) -> None:
+    """Writes scores.json; with hidden columns, everything goes to `sensitive/`, and their cells outside are empty.
+
+    Args:
+        hidden: column -> why it must not be shown.
+    """
+    if hidden:
+        write_json(folder / SENSITIVE / SCORES, scores)
+        scores = {
+            **scores,
+            "values": {name: None if name in hidden else value for name, value in scores["values"].items()},
+            "missing": {**scores["missing"], **hidden},
+            "caveats": [],
+        }
+    write_json(folder / SCORES, scores)

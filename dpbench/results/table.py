@@ -1,0 +1,116 @@
+"""The leaderboard as a Rich table: rounded, averaged over seeds, ranked, framed by the reference rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from dpbench.core.plugins import Column
+from dpbench.results.leaderboard import aggregate, rank
+from dpbench.results.privacy_record import Record
+
+SAME_TABLE = ["dataset", "dataset_fingerprint", "resolution"]
+ORDER = {"real": 0, "nonprivate": 1, "": 2, "public": 3}
+"""References frame the private rows: what could be reached above them, what costs no privacy below."""
+
+
+def leaderboard_table(
+    frame: pd.DataFrame, headline: Sequence[Column], records: Mapping[str, Record], by: str | None = None
+) -> RenderableType:
+    """One table per dataset and resolution.
+
+    Args:
+        frame: one line per trial; see `leaderboard.collect`.
+        headline: the metrics' columns to show, in order; those without any value are left out.
+        records: dataset -> its privacy record.
+        by: the column to rank by; by default the first of `headline` that has values.
+    """
+    if frame.empty:
+        return Text("no finished trials yet")
+    lines = aggregate(frame)
+    shown = [c for c in headline if c.name in lines and lines[c.name].notna().any()]
+    ranked = next((c for c in shown if by in (None, c.name)), None)
+    lines["rank"] = rank(lines, ranked) if ranked else pd.NA
+    parts: list[RenderableType] = []
+    for _, group in lines.groupby(SAME_TABLE, dropna=False, sort=False):
+        dataset, resolution = str(group["dataset"].iloc[0]), group["resolution"].iloc[0]
+        ranking = f" · ranked by {ranked.name}, within ε and track" if ranked else ""
+        parts.append(Text(f"{dataset}, {resolution}×{resolution}{ranking}", style="bold"))
+        parts.append(_table(group, shown))
+        parts.append(_footnotes(group))
+        if dataset in records and records[dataset].runs:
+            runs, epsilon = records[dataset]
+            plural = "s" if runs != 1 else ""
+            parts.append(Text(f"privacy record of {dataset}: {runs} private run{plural} so far, Σε = {epsilon:g}"))
+    return Group(*parts)
+
+
+def _table(group: pd.DataFrame, shown: Sequence[Column]) -> Table:
+    table = Table()
+    seeds = bool((group["seeds"] > 1).any())
+    table.add_column("method", no_wrap=True)
+    for heading in ["ε", "track", "rank", *(["seeds"] if seeds else [])]:
+        table.add_column(heading, justify="left" if heading == "track" else "right", no_wrap=True)
+    for column in shown:
+        table.add_column(f"{column.name} {'↑' if column.better == 'high' else '↓'}", justify="right", no_wrap=True)
+    order = group["reference"].map(ORDER)
+    group = group.assign(order=order).sort_values(["order", "epsilon", "rank", "method"], na_position="last")
+    sections = (group["reference"] + group["epsilon"].map(str)).tolist()
+    for number, (_, line) in enumerate(group.iterrows()):
+        end = number + 1 < len(sections) and sections[number] != sections[number + 1]
+        best = line["rank"] is not pd.NA and line["rank"] == 1
+        table.add_row(*_cells(line, shown, seeds), end_section=end, style="bold" if best else "")
+    return table
+
+
+def _cells(line: pd.Series[Any], shown: Sequence[Column], seeds: bool) -> Iterable[str]:
+    yield label(line)
+    yield "" if math.isnan(line["epsilon"]) else f"{line['epsilon']:g}".replace("inf", "∞")
+    yield line["track"]
+    yield "" if pd.isna(line["rank"]) else str(line["rank"])
+    if seeds:
+        yield str(line["seeds"])
+    for column in shown:
+        yield rounded(line[column.name], line[f"{column.name}_ci95"])
+
+
+def label(line: pd.Series[Any]) -> str:
+    """A line's method as the table prints it, with the marks that must not be missed."""
+    marks = [line["reference"]] if line["reference"] in ("public", "nonprivate") else []
+    marks += ["UNVERIFIED"] if line["accounting"] == "unverified" else []
+    marks += ["reproducible noise"] if line["noise"] == "reproducible" else []
+    return f"{line['method']} ({', '.join(marks)})" if marks else str(line["method"])
+
+
+def rounded(value: float, half_width: float = math.nan) -> str:
+    """A number to four significant digits or three decimals, whichever is shorter, with its interval if there is one.
+
+    0.79123 -> "0.791";  0.79123 ± 0.012 -> "0.791 ± 0.012";  1234.5 -> "1234";  0.000123 -> "0.000123"
+    """
+    if math.isnan(value):
+        return "–"
+    decimals = max(0, 3 - max(0, math.floor(math.log10(abs(value))))) if abs(value) >= 1e-3 else 6
+    text = f"{value:.{decimals}f}" if value else "0"
+    return text if math.isnan(half_width) else f"{text} ± {half_width:.{decimals}f}"
+
+
+def _footnotes(group: pd.DataFrame) -> RenderableType:
+    """What was compared with what, and the notes of all lines: each text once, with the lines that it is about."""
+    about: dict[str, list[str]] = {}
+    for _, line in group.iterrows():
+        if not pd.isna(line["n_samples"]):
+            features = f" ({line['extractor']})" if line["extractor"] else ""
+            compared = f"{line['n_samples']} samples against {line['n_reference']} real images{features}"
+            about.setdefault(compared, []).append(label(line))
+        for note in filter(None, line["notes"].split("; ")):
+            about.setdefault(note, []).append(label(line))
+    notes: dict[str, list[str]] = {}
+    for note, labels in about.items():
+        notes.setdefault(", ".join(dict.fromkeys(labels)), []).append(note)
+    return Text("\n".join(f"{labels}: {'; '.join(texts)}" for labels, texts in notes.items()), style="dim")

@@ -1,0 +1,70 @@
+"""Bad input is one clear error, before anything is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import dpbench
+from dpbench.core.errors import DpbenchError
+
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"methods": ["fak"]}, "unknown method 'fak'; did you mean fake"),
+    ({"methods": []}, "no method is named"),
+    ({"dataset": "tinny"}, "unknown dataset 'tinny'; did you mean tiny"),
+    ({"dataset": "folder:/nowhere"}, "/nowhere"),
+    ({"public": "textires"}, "unknown dataset 'textires'; did you mean textures"),
+    ({"public": "tiny"}, "never both public and sensitive"),
+    ({"metrics": ["brigthness"]}, "unknown metric 'brigthness'; did you mean brightness"),
+    ({"settings": {"spred": "1"}}, "method 'fake': unknown setting 'spred'; did you mean spread"),
+    ({"settings": {"spread": "wide"}}, "setting spread=wide: .* valid number"),
+    ({"settings": {"alone:spread": "1"}}, "for method 'alone', but the methods named are fake"),
+    ({"preset": "lowd"}, "unknown preset .* 'lowd'; did you mean loud"),
+    ({"references": ["reel"]}, "unknown reference 'reel'; did you mean real"),
+    ({"epsilons": [0.0]}, "--references public"),
+    ({"epsilons": [-1.0]}, "must be a positive number or inf, not -1"),
+    ({"epsilons": [float("nan")]}, "must be a positive number or inf, not nan"),
+    ({"epsilons": []}, "nothing to run"),
+    ({"delta": 0.0}, r"δ must lie in \(0, 1\), not 0"),
+    ({"delta": 1.5}, r"δ must lie in \(0, 1\), not 1.5"),
+    ({"seeds": 0}, "seeds must be at least 1"),
+    ({"samples": 0}, "samples must be at least 1"),
+    ({"device": "tpu"}, "unknown device 'tpu'"),
+    ({"device": "cuda:99"}, "device 'cuda:99' is absent"),
+    ({"settings": {"levels": "5"}}, "5 levels do not divide a resolution of 16"),
+    ({"settings": {"batch": "500"}}, "fewer than the expected batch of 500"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), BAD, ids=lambda value: str(value)[:40])
+def test_a_bad_request_is_refused_before_anything_is_written(tiny: Path, change: dict[str, Any], message: str) -> None:
+    request = {"methods": ["fake"], "dataset": "tiny", "public": "tiny-public", "epsilons": [1.0], "device": "cpu"}
+    with pytest.raises(DpbenchError, match=message):
+        dpbench.run(**(request | change), out=tiny)
+    assert not tiny.exists()
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tiny: Path) -> None:
+    tiny.write_text("a file")
+    with pytest.raises(DpbenchError, match="is not a folder"):
+        dpbench.run(["fake"], dataset="tiny", public="tiny-public", out=tiny / "below", device="cpu")
+
+
+def test_metrics_that_fill_the_same_column_are_refused(tiny: Path) -> None:
+    import fakes
+
+    dpbench.METRICS.register("again")(fakes.Brightness)
+    with pytest.raises(DpbenchError, match="both fill 'brightness'"):
+        dpbench.run(["fake"], dataset="tiny", metrics=["brightness", "again"], out=tiny)
+
+
+def test_a_setting_that_one_of_several_methods_lacks_can_name_its_method(tiny: Path) -> None:
+    import plugin_mean
+
+    dpbench.METHODS.register("mean2")(plugin_mean.NoisyMean)
+    request = {"dataset": "tiny", "public": "tiny-public", "out": tiny, "metrics": ["brightness"], "delta": 1e-6}
+    with pytest.raises(DpbenchError, match=r"method 'mean2': unknown setting 'levels'.* write mean2:key=value"):
+        dpbench.run(["fake", "mean2"], settings={"levels": 2}, **request)
+    assert len(dpbench.run(["fake", "mean2"], settings={"fake:levels": 2, "spread": 1}, samples=10, **request)) == 2

@@ -1,0 +1,259 @@
+"""What one call of `run` promises: files, skipping, protocol order, privacy marks."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import fakes
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from fakes import EVENTS
+
+import dpbench
+from dpbench.core.errors import DpbenchError, PrivacyError
+from dpbench.core.files import read_json
+from dpbench.results.row import FIELDS
+
+
+def run(out: Path, methods: str = "fake", epsilons: tuple[float, ...] = (1.0,), **options: Any) -> pd.DataFrame:
+    defaults = {"dataset": "tiny", "public": "tiny-public", "samples": 30, "delta": 1e-6, "metrics": ["brightness"]}
+    return dpbench.run(methods.split(","), epsilons=epsilons, out=out, device="cpu", **(defaults | options))
+
+
+def folders(out: Path) -> list[Path]:
+    return sorted(path.parent for path in out.rglob("log.txt"))
+
+
+def samples(folder: Path) -> np.ndarray:
+    return np.concatenate([np.load(path) for path in sorted((folder / "samples").glob("*.npy"))])
+
+
+def test_a_trial_leaves_everything_that_the_layout_names(tiny: Path) -> None:
+    rows = run(tiny)
+    (folder,) = folders(tiny)
+    assert folder.parts[-3:-1] == ("tiny", "fake")
+    assert folder.name == rows["key"][0]
+    expected = {"trial.json", "scores.json", "ledger.json", "model.safetensors", "samples", "samples.png", "log.txt"}
+    assert {path.name for path in folder.iterdir()} == expected
+    assert samples(folder).shape == (30, 1, 16, 16)
+    assert read_json(folder / "samples/conditions.json") == {"count": 30, "labels": [0, 1] * 15}
+    assert (tiny / "leaderboard.csv").exists()
+
+
+def test_a_row_says_what_was_run_and_spent(tiny: Path) -> None:
+    row = run(tiny, epsilons=(2.0,)).iloc[0]
+    assert (row["method"], row["dataset"], row["track"], row["reference"]) == ("fake", "tiny", "images", "")
+    assert 0.995 * 2 <= row["epsilon_spent"] <= 2 <= row["epsilon_rdp"]
+    assert (row["accounting"], row["noise"], row["accountant"]) == ("verified", "secret", "PLD")
+    assert (row["n_samples"], row["n_reference"], row["n_train"]) == (30, 40, 200)
+    assert (row["public_source"], row["preset"], row["tuning"]) == ("tiny-public", "small", "untuned")
+    assert json.loads(row["config"])["spread"] == 5.0
+    assert row["seconds_fit"] > 0
+    assert row["brightness"] >= 0
+
+
+def test_columns_stand_in_the_order_of_the_schema(tiny: Path) -> None:
+    run(tiny)
+    names = list(pd.read_csv(tiny / "leaderboard.csv").columns)
+    fields = [field.name for field in FIELDS]
+    assert [name for name in names if name in fields] == fields
+    assert names.index("parameters_total") < names.index("brightness") < names.index("n_samples")
+
+
+def test_a_finished_trial_is_skipped(tiny: Path) -> None:
+    first = run(tiny)
+    second = run(tiny)
+    assert EVENTS.count("fit") == 1
+    pd.testing.assert_frame_equal(first, second)
+
+
+def test_force_runs_a_finished_trial_again(tiny: Path) -> None:
+    run(tiny)
+    run(tiny, force=True)
+    assert EVENTS.count("fit") == 2
+
+
+def test_missing_scores_are_computed_from_stored_samples(tiny: Path) -> None:
+    run(tiny)
+    row = run(tiny, metrics=["brightness", "classy"]).iloc[0]
+    assert EVENTS.count("fit") == EVENTS.count("brightness") == 1
+    assert row["classy"] == 0.5
+    assert row["brightness"] >= 0
+
+
+def test_damaged_scores_are_computed_again(tiny: Path) -> None:
+    run(tiny)
+    (folders(tiny)[0] / "scores.json").write_text("{")
+    assert run(tiny)["brightness"].notna().all()
+    assert EVENTS.count("fit") == 1
+
+
+def test_a_change_of_any_setting_is_another_trial(tiny: Path) -> None:
+    for options in [{}, {"settings": {"spread": 6}}, {"samples": 31}, {"delta": 2e-6}, {"resolution": 32}]:
+        run(tiny, **options)
+    assert len(folders(tiny)) == 5
+
+
+def test_test_opens_after_the_samples_are_drawn(tiny: Path) -> None:
+    run(tiny)
+    assert EVENTS == ["train", "prepare", "fit", "sample", "test", "brightness"]
+
+
+def test_seeds_reach_sampling_but_not_the_noise(tiny: Path) -> None:
+    def drawn(name: str, **options: Any) -> np.ndarray:
+        run(tiny / name, **options)
+        return samples(folders(tiny / name)[0])
+
+    still = {"settings": {"spread": 0.0}}
+    assert not np.array_equal(drawn("a", **still), drawn("b", **still))
+    assert np.array_equal(drawn("c", noise_seed=1), drawn("d", noise_seed=1))
+
+
+def test_reproducible_noise_marks_the_row_and_never_stands_in_for_secret_noise(tiny: Path) -> None:
+    assert run(tiny, noise_seed=1)["noise"].tolist() == ["reproducible"]
+    assert run(tiny)["noise"].tolist() == ["secret"]
+
+
+def test_the_global_generator_is_left_as_it_was(tiny: Path) -> None:
+    before = torch.random.get_rng_state()
+    run(tiny)
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_unsafe_records_mark_the_row(tiny: Path) -> None:
+    row = run(tiny, settings={"fail": "peek"}).iloc[0]
+    assert row["accounting"] == "unverified"
+    assert "for a look" in row["notes"]
+
+
+def test_references_frame_the_private_rows(tiny: Path) -> None:
+    rows = run(tiny, "fake,alone", references=["real", "public", "nonprivate"], metrics=["brightness", "classy"])
+    found = list(zip(rows["method"], rows["reference"], rows["epsilon"].fillna(-1), strict=True))
+    assert found == [
+        ("fake", "public", 0),
+        ("fake", "", 1),
+        ("fake", "nonprivate", math.inf),
+        ("alone", "", 1),
+        ("alone", "nonprivate", math.inf),
+        ("real", "real", -1),
+    ]
+    public = rows.iloc[0]
+    assert (public["epsilon_spent"], public["noise"], public["parameters_private"]) == (0, "", 0)
+    assert rows.iloc[5][["n_samples", "n_reference"]].tolist() == [20, 20]
+
+
+def test_the_public_reference_is_never_fitted(tiny: Path) -> None:
+    run(tiny, epsilons=(), references=["public"])
+    assert "fit" not in EVENTS
+
+
+def test_infinite_epsilon_is_the_nonprivate_reference(tiny: Path) -> None:
+    rows = run(tiny, epsilons=(math.inf,), references=["nonprivate"])
+    assert rows["reference"].tolist() == ["nonprivate"]
+
+
+def test_receipts_that_differ_from_the_plan_fail_the_run(tiny: Path) -> None:
+    with pytest.raises(PrivacyError, match="the plan says 1 releases"):
+        run(tiny, settings={"fail": "skip"})
+    assert not list(tiny.rglob("trial.json"))
+
+
+@pytest.mark.parametrize(("fail", "error"), [("interrupt", KeyboardInterrupt), ("crash", DpbenchError)])
+def test_a_trial_that_fails_leaves_ledger_and_log_and_the_finished_ones(
+    tiny: Path, fail: str, error: type[BaseException]
+) -> None:
+    run(tiny)
+    finished = (tiny / "leaderboard.csv").read_bytes()
+    with pytest.raises(error):
+        run(tiny, "alone,fake", settings={"fake:fail": fail})
+    names = [{p.name for p in folder.iterdir()} for folder in folders(tiny)]
+    assert sum("trial.json" in found for found in names) == 2
+    assert {"ledger.json", "log.txt"} in names
+    assert len(pd.read_csv(tiny / "leaderboard.csv")) == 2
+    assert (tiny / "leaderboard.csv").read_bytes() != finished
+
+
+def test_a_crash_becomes_one_line_and_the_traceback_goes_to_the_log(tiny: Path) -> None:
+    with pytest.raises(
+        DpbenchError, match=r"fake ε=1 seed 0 failed: RuntimeError: it broke \(traceback in .*log.txt\)"
+    ):
+        run(tiny, settings={"fail": "crash"})
+    assert "Traceback" in (folders(tiny)[0] / "log.txt").read_text()
+
+
+def test_a_trial_interrupted_while_it_is_scored_is_not_trained_again(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    compute = fakes.Brightness.compute
+    monkeypatch.setattr(fakes.Brightness, "compute", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run(tiny)
+    monkeypatch.setattr(fakes.Brightness, "compute", compute)
+    assert not list(tiny.rglob("trial.json"))
+    assert run(tiny)["brightness"].notna().all()
+    assert EVENTS.count("fit") == 1
+
+
+@pytest.mark.parametrize(("fail", "message"), [("floats", "not torch.float32"), ("few", "not torch.uint8 .29, 1,")])
+def test_what_is_no_batch_of_images_is_refused(tiny: Path, fail: str, message: str) -> None:
+    with pytest.raises(DpbenchError, match=message):
+        run(tiny, settings={"fail": fail})
+
+
+def test_every_private_run_enters_the_record_when_it_starts(tiny: Path) -> None:
+    for fail in ("crash", "skip"):
+        with pytest.raises(DpbenchError):
+            run(tiny, settings={"fail": fail})
+    run(tiny, epsilons=(1.0, 3.0), references=["public", "nonprivate"])
+    lines = [json.loads(line) for line in (tiny / "tiny/privacy_record.jsonl").read_text().splitlines()]
+    assert [line["epsilon"] for line in lines] == [1, 1, 1, 3]
+    assert {"date", "method", "key", "delta"} <= lines[0].keys()
+
+
+def test_a_dataset_without_classes_runs_and_says_why_cells_are_empty(tiny: Path) -> None:
+    row = run(tiny, dataset="tiny:plain", metrics=["brightness", "classy"]).iloc[0]
+    assert math.isnan(row["classy"])
+    assert "classy: the dataset has no classes" in row["notes"]
+    assert row["brightness"] >= 0
+
+
+def test_undeclared_datasets_keep_what_is_not_private_in_the_sensitive_folder(tiny: Path) -> None:
+    rows = run(
+        tiny, dataset="tiny:secret", references=["real", "nonprivate"], metrics=["brightness", "classy"]
+    ).set_index("reference")
+    assert rows["brightness"].notna().tolist() == [True, False, True]
+    assert rows["classy"].notna().tolist() == [True, False, False]
+    assert "sensitive/" in rows.loc["real", "notes"]
+    (plain,) = tiny.glob(f"*/fake/{rows.loc['', 'key']}")
+    (without_noise,) = tiny.glob(f"*/fake/{rows.loc['nonprivate', 'key']}")
+    (real,) = tiny.glob("*/real/*")
+    assert not (plain / "sensitive").exists()
+    outside = {"ledger.json", "log.txt", "scores.json", "trial.json", "sensitive"}
+    assert {path.name for path in without_noise.iterdir()} == outside
+    assert read_json(real / "sensitive/scores.json")["values"]["classy"] == 0.5
+    assert read_json(real / "scores.json")["values"]["classy"] is None
+
+
+def test_fingerprints_of_undeclared_datasets_are_keyed(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fingerprint(out: Path, dataset: str) -> str:
+        return str(run(out, dataset=dataset)["dataset_fingerprint"][0])
+
+    first = fingerprint(tiny / "a", "tiny:secret")
+    assert fingerprint(tiny / "a", "tiny:secret") == first
+    assert fingerprint(tiny / "b", "tiny") != first
+    monkeypatch.setenv("DPBENCH_CACHE", str(tiny.parent / "another user"))
+    assert fingerprint(tiny / "c", "tiny:secret") != first
+
+
+def test_a_small_dataset_gets_its_delta_and_a_warning(tiny: Path) -> None:
+    with pytest.warns(UserWarning, match="a weak guarantee"):
+        rows = run(tiny, delta=None, epsilons=(1.25,))
+    assert rows["delta"][0] == pytest.approx(1 / (200 * math.log(200)))

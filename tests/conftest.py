@@ -1,0 +1,36 @@
+"""Fixtures that several parts share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import fakes
+import pytest
+
+from dpbench import DATASETS, METHODS, METRICS, REFINERS
+
+
+@pytest.fixture
+def registries() -> Iterator[None]:
+    """Takes back what a test registers."""
+    everything = (METHODS, DATASETS, METRICS, REFINERS)
+    before = [dict(registry._registered) for registry in everything]
+    yield
+    for registry, registered in zip(everything, before, strict=True):
+        registry._registered = registered
+
+
+@pytest.fixture
+def tiny(registries: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Registers the fakes, keeps caches out of the user's home, and gives a folder for results that does not exist."""
+    DATASETS.register("tiny")(fakes.Tiny)
+    DATASETS.register("tiny-public")(fakes.TinyPublic)
+    METHODS.register("fake")(fakes.FakeMean)
+    METHODS.register("alone")(fakes.FakeAlone)
+    METRICS.register("brightness")(fakes.Brightness)
+    METRICS.register("classy")(fakes.Classy)
+    monkeypatch.setenv("DPBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("DPBENCH_DATA", str(tmp_path / "data"))
+    fakes.EVENTS.clear()
+    return tmp_path / "out"

@@ -1,0 +1,216 @@
+"""The leaderboard: gathering, aggregation over seeds, ranks, and the table."""
+
+from __future__ import annotations
+
+import io
+import math
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from rich.console import Console
+from scipy import stats
+
+from dpbench.core.files import write_json
+from dpbench.core.plugins import Column
+from dpbench.results.leaderboard import aggregate, collect, make_frame, mean_and_ci95, rank, write_csv
+from dpbench.results.privacy_record import Record, append, read
+from dpbench.results.row import FIELDS, IDENTITY, make_row
+from dpbench.results.table import leaderboard_table, rounded
+
+ACCURACY = Column("accuracy", "high", "")
+FWD = Column("fwd", "low", "")
+KINDS = {"str": "x", "int": 1, "float": 0.5}
+
+
+def trial(**changes: Any) -> dict[str, Any]:
+    fields = {f.name: KINDS[f.type] for f in FIELDS}
+    fixed = {"method": "m", "reference": "", "track": "images", "dataset": "d", "epsilon": 1.0, "resolution": 32}
+    return fields | fixed | {"accounting": "verified", "noise": "secret", "config": {}, "seed": 0} | changes
+
+
+def scores(accuracy: float | None = 0.5, fwd: float | None = 2.0, **protocol: Any) -> dict[str, Any]:
+    return {
+        "values": {"accuracy": accuracy, "fwd": fwd},
+        "missing": {} if accuracy is not None else {"accuracy": "no classes"},
+        "protocol": {"n_samples": 100, "n_reference": 50, "extractor": "haar"} | protocol,
+        "caveats": [],
+        "seconds": {"fwd": 1.5},
+    }
+
+
+def frame(*rows: tuple[dict[str, Any], dict[str, Any]]) -> pd.DataFrame:
+    return make_frame([make_row(t, s) for t, s in rows], [ACCURACY, FWD])
+
+
+def store(folder: Path, trial_: dict[str, Any], scores_: dict[str, Any]) -> None:
+    write_json(folder / "trial.json", trial_)
+    write_json(folder / "scores.json", scores_)
+
+
+def show(rows: pd.DataFrame, **options: Any) -> str:
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(leaderboard_table(rows, [ACCURACY, FWD], options.pop("records", {}), **options))
+    return console.export_text()
+
+
+def test_a_row_has_every_column_once_and_in_order() -> None:
+    names = [f.name for f in FIELDS]
+    assert len(set(names)) == len(names)
+    assert list(frame((trial(), scores())).columns) == [
+        *(f.name for f in IDENTITY),
+        "accuracy",
+        "fwd",
+        *(name for name in names if name not in {f.name for f in IDENTITY}),
+    ]
+
+
+def test_the_columns_that_the_design_names_are_there() -> None:
+    named = """method method_version track dataset resolution n_train epsilon delta epsilon_spent epsilon_rdp
+        neighbouring accountant accounting noise tuning preset seed config public_source parameters_private
+        parameters_total n_samples n_reference extractor device dpbench_version git_commit date"""
+    assert set(named.split()) <= {f.name for f in FIELDS}
+    assert all(f.help for f in FIELDS)
+
+
+def test_numbers_survive_the_csv_unrounded(tmp_path: Path) -> None:
+    write_csv(frame((trial(epsilon="inf", delta=1 / 3), scores(accuracy=0.1 + 0.2))), tmp_path / "a.csv")
+    row = pd.read_csv(tmp_path / "a.csv").iloc[0]
+    assert (row["accuracy"], row["delta"], row["epsilon"]) == (0.1 + 0.2, 1 / 3, math.inf)
+
+
+def test_whole_numbers_stay_whole_where_some_are_missing(tmp_path: Path) -> None:
+    write_csv(frame((trial(), scores()), (trial(seed=None), scores())), tmp_path / "a.csv")
+    assert pd.read_csv(tmp_path / "a.csv", dtype=str)["seed"].fillna("").tolist() == ["0", ""]
+
+
+def test_missing_scores_leave_their_reason_in_the_notes() -> None:
+    row = frame((trial(unverified=["peeked"]), scores(accuracy=None))).iloc[0]
+    assert math.isnan(row["accuracy"])
+    assert row["notes"] == "accounting unverified: peeked; accuracy: no classes"
+
+
+def test_scores_of_metrics_that_are_not_loaded_are_kept() -> None:
+    rows = make_frame([make_row(trial(), scores())], [FWD])
+    assert rows["accuracy"].tolist() == [0.5]
+
+
+def test_damaged_trials_are_named_and_left_out(tmp_path: Path) -> None:
+    store(tmp_path / "d/m/good", trial(), scores())
+    store(tmp_path / "d/m/bad1", trial(), scores())
+    (tmp_path / "d/m/bad1/trial.json").write_text("{")
+    store(tmp_path / "d/m/bad2", trial(epsilon="many"), scores())
+    store(tmp_path / "d/m/bad3", trial(), {"values": {}})
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert len(collect(tmp_path, [FWD])) == 1
+    for name, warning in zip(["bad1", "bad2", "bad3"], caught, strict=True):
+        assert name in str(warning.message)
+
+
+@pytest.mark.parametrize("values", [[0.7, 0.8], [0.71, 0.74, 0.79, 0.7]])
+def test_the_interval_over_seeds_is_students(values: list[float]) -> None:
+    mean, half = mean_and_ci95(values)
+    low, high = stats.t.interval(0.95, len(values) - 1, loc=mean, scale=stats.sem(values))
+    assert (mean - half, mean + half) == (pytest.approx(low), pytest.approx(high))
+
+
+def test_seeds_of_one_configuration_become_one_line() -> None:
+    rows = frame(
+        (trial(seed=0), scores(accuracy=0.6)),
+        (trial(seed=1), scores(accuracy=0.8)),
+        (trial(seed=0, config={"steps": 2}), scores()),
+    )
+    lines = aggregate(rows)
+    assert lines["seeds"].tolist() == [2, 1]
+    assert lines["accuracy"].tolist() == [pytest.approx(0.7), 0.5]
+    assert lines["accuracy_ci95"].isna().tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        (trial(dataset="e"), scores()),
+        (trial(dataset_fingerprint="other content"), scores()),
+        (trial(epsilon=2), scores()),
+        (trial(delta=0.1), scores()),
+        (trial(track="none"), scores()),
+        (trial(resolution=64), scores()),
+        (trial(), scores(n_samples=99)),
+        (trial(), scores(n_reference=99)),
+        (trial(), scores(extractor="inception")),
+        (trial(), scores(classifiers="v2")),
+    ],
+)
+def test_rows_under_different_protocols_are_not_ranked_against_each_other(other: tuple[Any, Any]) -> None:
+    lines = aggregate(frame((trial(method="a"), scores(accuracy=0.9)), other))
+    assert rank(lines, ACCURACY).tolist() == [1, 1]
+
+
+def test_ranks_follow_what_is_better() -> None:
+    lines = aggregate(frame(*((trial(method=m), scores(accuracy=a, fwd=a)) for m, a in [("a", 0.2), ("b", 0.9)])))
+    assert rank(lines, ACCURACY).tolist() == [2, 1]
+    assert rank(lines, FWD).tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "change", [{"reference": "nonprivate"}, {"accounting": "unverified"}, {"noise": "reproducible"}]
+)
+def test_references_and_untrusted_rows_are_not_ranked(change: dict[str, str]) -> None:
+    lines = aggregate(frame((trial(), scores()), (trial(method="b", **change), scores(accuracy=0.9))))
+    assert rank(lines, ACCURACY).fillna(0).tolist() == [1, 0]
+
+
+def test_the_table_is_framed_by_references_and_shows_the_record() -> None:
+    rows = frame(
+        (trial(reference="public", epsilon=0, noise=""), scores()),
+        (trial(epsilon=10), scores()),
+        (trial(), scores()),
+        (trial(reference="nonprivate", epsilon="inf", noise=""), scores()),
+        (trial(method="real", reference="real", epsilon=None, noise=""), scores()),
+    )
+    text = show(rows, records={"d": Record(3, 12.0)})
+    order = [text.index(name) for name in ("│ real", "│ m (nonprivate)", "│ m      ", "│ m (public)")]
+    assert order == sorted(order)
+    assert "3 private runs so far, Σε = 12" in text
+    assert "100 samples against 50 real images" in text
+
+
+def test_the_table_marks_what_must_not_be_missed() -> None:
+    text = show(
+        frame(
+            (trial(accounting="unverified", unverified=["peeked"]), scores()), (trial(noise="reproducible"), scores())
+        )
+    )
+    assert "m (UNVERIFIED)" in text
+    assert "m (reproducible noise)" in text
+    assert "peeked" in text
+
+
+def test_an_empty_leaderboard_says_so() -> None:
+    assert "no finished trials" in show(frame())
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.79123, "0.791"), (12.3456, "12.35"), (1234.5, "1234"), (0.00012345, "0.000123"), (0.0, "0")]
+)
+def test_tables_round_numbers(value: float, text: str) -> None:
+    assert rounded(value) == text
+
+
+def test_an_interval_is_rounded_like_its_mean() -> None:
+    assert rounded(0.79123, 0.01234) == "0.791 ± 0.012"
+    assert rounded(math.nan) == "–"
+
+
+def test_the_privacy_record_adds_up_and_counts_damaged_lines(tmp_path: Path) -> None:
+    assert read(tmp_path) == Record(0, 0)
+    for epsilon in (1, 2.5):
+        append(tmp_path, {"epsilon": epsilon})
+    assert read(tmp_path) == Record(2, 3.5)
+    with (tmp_path / "privacy_record.jsonl").open("a") as file:
+        file.write("{\n")
+    with pytest.warns(UserWarning, match="line 3"):
+        assert read(tmp_path) == Record(3, 3.5)
