@@ -163,7 +163,15 @@ class Evaluation(ABC):
 
     @abstractmethod
     def features(self, extractor: str) -> tuple[np.ndarray, np.ndarray]:
-        """(synthetic, reference) features of the named extractor, computed once for all metrics: float [n, d] each."""
+        """Features of the named extractor, computed once for all metrics.
+
+        Returns:
+            (synthetic, reference): float32 [n, ...] each, with any trailing shape (wavelet packets: packets, numbers).
+
+        Raises:
+            UnknownName: no extractor has that name.
+            MissingScore: the extractor cannot work on these images.
+        """
 
 
 class Metric(ABC):
@@ -172,6 +180,8 @@ class Metric(ABC):
     columns: ClassVar[tuple[Column, ...]]
     real_stand_in: ClassVar[Literal["test half", "train"]] = "test half"
     """What stands in for synthetic images in the `real` row: one half of test (against the other), or train."""
+    protocol: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    """What the numbers depend on besides images and features (JSON-like); stands in the row."""
 
     @abstractmethod
     def compute(self, evaluation: Evaluation) -> Mapping[str, float]:

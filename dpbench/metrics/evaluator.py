@@ -1,0 +1,222 @@
+"""Runs metrics on a set of images against a reference set, over features that they share.
+
+`evaluate` scores synthetic images; `evaluate_real` scores real images as if they were synthetic, which is the `real`
+row that all others are read against (rule R8).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from dpbench.core.data import ImageDataset
+from dpbench.core.errors import DpbenchError, MissingScore
+from dpbench.core.files import digest
+from dpbench.core.plugins import Evaluation, Metric
+from dpbench.core.registries import METRICS
+from dpbench.core.run import RunContext
+from dpbench.core.specs import Batch
+from dpbench.metrics import caveat
+from dpbench.metrics.check import check
+from dpbench.metrics.features import EXTRACTORS, extract
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What an evaluation found.
+
+    Attributes:
+        values: column -> finite number, or None where it could not be computed.
+        missing: column -> why it is None.
+        protocol: what the numbers depend on besides the images (sample counts, extractors, classifiers): rows that
+            differ in it must not be ranked against each other.
+        caveats: what a reader has to know of the images or, after a metric's name, of its values.
+        seconds: metric -> time it took; features count for the metric that needed them first.
+    """
+
+    values: Mapping[str, float | None] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
+    protocol: Mapping[str, Any] = field(default_factory=dict)
+    caveats: tuple[str, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    def __or__(self, other: Scores) -> Scores:
+        """Both together; where both have a column or a protocol entry, `other`'s counts."""
+        return Scores(
+            {**self.values, **other.values},
+            {**{c: why for c, why in self.missing.items() if c not in other.values}, **other.missing},
+            {**self.protocol, **other.protocol},
+            tuple(dict.fromkeys(self.caveats + other.caveats)),
+            {**self.seconds, **other.seconds},
+        )
+
+
+class SharedEvaluation(Evaluation):
+    """An evaluation that computes each extractor's features once, when the first metric asks for them.
+
+    Attributes:
+        extractors: description of every extractor used so far, by name.
+    """
+
+    def __init__(self, synthetic: ImageDataset, reference: ImageDataset, run: RunContext):
+        self.spec = reference.spec
+        self.synthetic = synthetic
+        self.reference = reference
+        self.run = run
+        self.extractors: dict[str, str] = {}
+        self._features: dict[str, tuple[np.ndarray, np.ndarray] | MissingScore] = {}
+
+    def features(self, extractor: str) -> tuple[np.ndarray, np.ndarray]:
+        """(synthetic, reference) features: float32 [n, ...] and [m, ...].
+
+        Raises:
+            UnknownName: there is no such extractor.
+            MissingScore: the extractor cannot be had here, every time it is asked for.
+        """
+        if extractor not in self._features:
+            self._features[extractor] = self._extract(extractor)
+        found = self._features[extractor]
+        if isinstance(found, MissingScore):
+            raise found
+        return found
+
+    def _extract(self, name: str) -> tuple[np.ndarray, np.ndarray] | MissingScore:
+        try:
+            extractor = EXTRACTORS.get(name)(self.spec)
+        except MissingScore as why:
+            return why
+        self.extractors[name] = extractor.description
+        return (
+            extract(extractor, self.synthetic, self.run, f"{name}: synthetic"),
+            extract(extractor, self.reference, self.run, f"{name}: reference"),
+        )
+
+
+def default_metrics() -> list[str]:
+    """The names of all registered metrics."""
+    return METRICS.names()
+
+
+def evaluate(metrics: Sequence[str], synthetic: ImageDataset, reference: ImageDataset, run: RunContext) -> Scores:
+    """Scores `synthetic` images against `reference` ones.
+
+    A metric's random numbers depend on the seed of `run.generator` and on the metric's name alone, so a score that is
+    added later is the one that would have been computed at first.
+
+    Args:
+        metrics: names of metrics; see `default_metrics`.
+        synthetic: the images to be scored, labelled with the conditions they were sampled with.
+        reference: real images of the same shape (the test split).
+        run: device, generator and progress; its public cache is left alone, since features of real images are no
+            public data.
+
+    Raises:
+        UnknownName: a metric does not exist.
+        DataError: a set is empty or damaged, the shapes differ, or both sets are the same.
+        DpbenchError: two metrics fill the same column, or one does not fill the columns that it declares.
+    """
+    chosen = {name: METRICS.get(name)() for name in dict.fromkeys(metrics)}
+    _refuse_shared_columns(chosen)
+    with caveat.collect() as caveats:
+        check(synthetic, reference, run)
+    scores = Scores(protocol={"n_samples": len(synthetic), "n_reference": len(reference)}, caveats=tuple(caveats))
+    evaluation = SharedEvaluation(synthetic, reference, run)
+    for name, metric in chosen.items():
+        evaluation.run = replace(run, generator=_generator(run, name))
+        scores |= _score(name, metric, evaluation)
+    if evaluation.extractors:
+        used = "; ".join(description for _, description in sorted(evaluation.extractors.items()))
+        scores |= Scores(protocol={"extractor": used})
+    return scores
+
+
+def evaluate_real(metrics: Sequence[str], train: ImageDataset, test: ImageDataset, run: RunContext) -> Scores:
+    """Scores real images: what a perfect generator would get with as many images.
+
+    Metrics compare one half of `test` (its even positions) with the other (its odd ones), or use `train` in place of
+    synthetic images and all of `test` as reference, as their `real_stand_in` says.
+
+    Returns:
+        Scores whose `n_samples` and `n_reference` are those of the halves, and `n_train` the number of train images,
+        each only where a metric used them.
+
+    Raises:
+        As `evaluate`.
+    """
+    stand_ins = {name: METRICS.get(name).real_stand_in for name in metrics}
+    halves = [name for name, stand_in in stand_ins.items() if stand_in == "test half"]
+    whole = [name for name, stand_in in stand_ins.items() if stand_in == "train"]
+    scores = Scores()
+    if whole:
+        on_train = evaluate(whole, train, test, run)
+        kept = {key: value for key, value in on_train.protocol.items() if key not in ("n_samples", "n_reference")}
+        scores |= replace(on_train, protocol={**kept, "n_train": len(train)})
+    if halves:
+        even, odd = _EveryOther(test, 0), _EveryOther(test, 1)
+        scores |= evaluate(halves, even, odd, run)
+    return scores
+
+
+class _EveryOther(ImageDataset):
+    """The even (`first` = 0) or odd (1) positions of a dataset, a split that sorting by class does not upset."""
+
+    def __init__(self, whole: ImageDataset, first: int):
+        self.spec = whole.spec
+        self._whole, self._first = whole, first
+
+    def __len__(self) -> int:
+        return (len(self._whole) + 1 - self._first) // 2
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        return self._whole.batch([2 * i + self._first for i in indices])
+
+    @property
+    def fingerprint(self) -> str:
+        return digest([self._whole.fingerprint, "every other", self._first])
+
+
+def _score(name: str, metric: Metric, evaluation: SharedEvaluation) -> Scores:
+    """One metric's columns, protocol and time; a reason in place of what cannot be computed."""
+    start = time.perf_counter()
+    columns = [column.name for column in metric.columns]
+    values: dict[str, float | None] = dict.fromkeys(columns)
+    missing: dict[str, str] = {}
+    with caveat.collect() as caveats:
+        try:
+            computed = metric.compute(evaluation)
+        except MissingScore as why:
+            missing = dict.fromkeys(columns, str(why))
+        else:
+            if set(computed) != set(columns):
+                raise DpbenchError(f"metric '{name}' declares {', '.join(columns)} but computes {', '.join(computed)}")
+            for column, value in computed.items():
+                if math.isfinite(value):
+                    values[column] = float(value)
+                else:
+                    missing[column] = f"the value is {value}"
+    return Scores(
+        values,
+        missing,
+        metric.protocol,
+        tuple(dict.fromkeys(f"{name}: {text}" for text in caveats)),
+        {name: time.perf_counter() - start},
+    )
+
+
+def _generator(run: RunContext, name: str) -> torch.Generator:
+    return torch.Generator().manual_seed(int(digest([run.generator.initial_seed(), name], 15), 16))
+
+
+def _refuse_shared_columns(metrics: Mapping[str, Metric]) -> None:
+    owners: dict[str, str] = {}
+    for name, metric in metrics.items():
+        for column in metric.columns:
+            other = owners.setdefault(column.name, name)
+            if other != name:
+                raise DpbenchError(f"metrics '{other}' and '{name}' both fill the column '{column.name}'")

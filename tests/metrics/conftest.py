@@ -1,0 +1,68 @@
+"""Small sets of images in memory, and a run without progress or cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from dpbench.core.data import ImageDataset
+from dpbench.core.run import PublicCache, RunContext
+from dpbench.core.specs import Batch, DatasetSpec
+
+MakeImages = Callable[..., ImageDataset]
+
+
+class InMemory(ImageDataset):
+    def __init__(self, images: Tensor, labels: Tensor | None, classes: int, name: str):
+        names = tuple(f"c{k}" for k in range(classes)) if classes else None
+        self.spec = DatasetSpec(name, images.shape[1], images.shape[2], len(images), len(images), names, True)
+        self.images, self.labels, self.name = images, labels, name
+        self.asked: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        rows = torch.as_tensor(list(indices))
+        self.asked += list(indices)
+        return Batch(self.images[rows], None if self.labels is None else self.labels[rows])
+
+    @property
+    def fingerprint(self) -> str:
+        return self.name
+
+
+@pytest.fixture
+def make_images() -> MakeImages:
+    """make_images(images [n, c, h, w], labels=None, classes=0, name=...) -> ImageDataset."""
+    count = 0
+
+    def make(images: Tensor, labels: Tensor | None = None, classes: int = 0, name: str = "") -> InMemory:
+        nonlocal count
+        count += 1
+        return InMemory(images, labels, classes, name or f"set {count}")
+
+    return make
+
+
+@pytest.fixture
+def noise() -> Callable[..., Tensor]:
+    """noise(n, c, size, seed) -> uint8 [n, c, size, size] with some spatial correlation."""
+
+    def make(n: int, channels: int = 1, size: int = 32, seed: int = 0) -> Tensor:
+        generator = torch.Generator().manual_seed(seed)
+        coarse = torch.rand(n, channels, size // 4, size // 4, generator=generator)
+        fine = torch.rand(n, channels, size, size, generator=generator)
+        image = 0.7 * torch.nn.functional.interpolate(coarse, size=(size, size)) + 0.3 * fine
+        return (255 * image).to(torch.uint8)
+
+    return make
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunContext:
+    return RunContext("cpu", torch.Generator().manual_seed(0), PublicCache(tmp_path))

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+import pywt
+import torch
+from scipy.linalg import sqrtm
+
+from dpbench.metrics.evaluator import evaluate
+
+
+def fwd_worked_out(x: torch.Tensor, y: torch.Tensor, level: int) -> float:
+    """The definition, packet by packet, with PyWavelets and SciPy: uint8 [n, c, h, w]."""
+
+    def packets(images: torch.Tensor, path: str) -> np.ndarray:
+        return np.stack(
+            [
+                np.concatenate(
+                    [pywt.WaveletPacket2D(channel, "haar", maxlevel=level)[path].data.ravel() for channel in image]
+                )
+                for image in images.double().numpy() / 255
+            ]
+        )
+
+    distances = []
+    for path in map("".join, product("ahvd", repeat=level)):
+        p, q = packets(x, path), packets(y, path)
+        s, t = np.cov(p, rowvar=False), np.cov(q, rowvar=False)
+        distances.append(((p.mean(0) - q.mean(0)) ** 2).sum() + np.trace(s + t - 2 * sqrtm(s @ t).real))
+    return float(np.mean(distances))
+
+
+@pytest.mark.parametrize(("channels", "size"), [(1, 28), (3, 14)])
+def test_fwd_is_the_mean_of_the_packets_distances(make_images, noise, run, channels: int, size: int) -> None:
+    n = 200  # more than a packet's 7 x 7 x channels coefficients
+    x = noise(n, channels, size + size % 4, 0)[..., :size, :size]
+    y = 255 - x.flip(0) // 2
+    y = torch.maximum(y, noise(n, channels, size + size % 4, 1)[..., :size, :size])
+    scores = evaluate(["fwd"], make_images(x), make_images(y), run)
+    level = {28: 2, 14: 1}[size]
+    assert scores.values["fwd"] == pytest.approx(fwd_worked_out(x, y, level), rel=1e-5)
+    assert scores.protocol["extractor"] == f"haar packets level {level}, [0, 1]"
+
+
+def test_fwd_is_zero_for_the_same_images_and_grows_with_blur(make_images, noise, run) -> None:
+    x = noise(300)
+    reference = make_images(x)
+    blurred = torch.nn.functional.avg_pool2d(x.float(), 3, 1, 1).to(torch.uint8)
+    same, blur = (evaluate(["fwd"], make_images(i), reference, run).values["fwd"] for i in (x.clone(), blurred))
+    assert same == pytest.approx(0, abs=1e-6)
+    assert blur > 0.1
+
+
+def test_a_resolution_that_does_not_halve_has_no_fwd(make_images, noise, run) -> None:
+    images = noise(10)[..., :31, :31]
+    scores = evaluate(["fwd"], make_images(images), make_images(images), run)
+    assert scores.values == {"fwd": None}
+    assert "31" in scores.missing["fwd"]
