@@ -154,13 +154,24 @@ PATTERNS: tuple[Callable[[Array, Array, Array, Array], Array], ...] = (
 """Clouds, rough ground, stripes, checks, spots: (u, v, coarse noise, fine noise) -> [b, h, w] in [0, 1]."""
 
 
-def fill(draws: Draws, grid: Grid, luminance: Array, strength: float = 1.0) -> Array:
+def ground(draws: Draws, grid: Grid) -> Array:
+    """What lies behind everything: dark, nearly grey, textured. [b, 3, h, w]; takes 1 + `FILL_WIDTH` numbers."""
+    return fill(draws, grid, draws.uniform(0.08, 0.3), saturation=0.08, strength=0.5)
+
+
+def figure(draws: Draws, grid: Grid) -> Array:
+    """What lies in front: brighter, of any colour, textured. [b, 3, h, w]; takes 1 + `FILL_WIDTH` numbers."""
+    return fill(draws, grid, draws.uniform(0.55, 0.85), saturation=0.4, strength=0.5)
+
+
+def fill(draws: Draws, grid: Grid, luminance: Array, saturation: float, strength: float) -> Array:
     """Random textured colour: [b, 3, h, w], nominally in [0, 1]. Takes `FILL_WIDTH` numbers.
 
     Args:
         draws: the images' random numbers.
         grid: the pixels.
         luminance: mean brightness of each image, [b, 1, 1].
+        saturation: how far the colour may lie from grey.
         strength: scale of the texture's contrast.
     """
     kind = draws.integer(len(PATTERNS))  # 1
@@ -176,7 +187,7 @@ def fill(draws: Draws, grid: Grid, luminance: Array, strength: float = 1.0) -> A
         v = frequency[of] * (cos[of] * grid.y - sin[of] * grid.x) + (across[of] + warp[of] * middle[of])
         pattern[of] = paint(u, v, coarse[of], fine[of])
 
-    base = colour(draws, luminance, 0.35)  # 3
+    base = colour(draws, luminance, saturation)  # 3
     swing = 2 * draws.take(3)[:, :, None, None] - 1  # 3: the texture's second colour, relative to the first
     amount = strength * draws.uniform(0.1, 0.4)[:, None]  # 1
     return base + amount * (0.6 + 0.4 * swing) * (pattern[:, None] - 0.5)

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dpbench.data.procedural import FILL_WIDTH, Array, Draws, Grid, blend, cover, fill, to_bytes
+from dpbench.data.procedural import FILL_WIDTH, Array, Draws, Grid, blend, cover, figure, ground, to_bytes
 from dpbench.data.rendering import RenderedDataset
 
 
@@ -81,7 +81,7 @@ class Shapes(RenderedDataset):
     """Ten shapes on textured backgrounds: generated, 32×32 colour, 50,000 + 10,000 (the default)
 
     A disc, ring, square, triangle, star, cross, crescent, heart, arrow or bolt of random colour, place, size and tilt,
-    half to three quarters as wide as the image. Coarse structure says most about the class: 4×4 block means are enough
+    three to four fifths as wide as the image. Coarse structure says most about the class: 4×4 block means are enough
     to tell nearly all of them apart. A record depends on its position alone.
     """
 
@@ -91,12 +91,12 @@ class Shapes(RenderedDataset):
     classes = tuple(SHAPES)
     n_train = 50_000
     n_test = 10_000
-    width = 2 * FILL_WIDTH + 9
+    width = 2 * FILL_WIDTH + 6
 
     @staticmethod
     def paint(draws: Draws, labels: NDArray[np.int64], grid: Grid) -> NDArray[np.uint8]:
         """Images of the given classes: uint8 [b, 3, h, w]."""
-        size = draws.uniform(0.5, 0.75)
+        size = draws.uniform(0.6, 0.85)
         x, y = (axis - (1 - size) * draws.uniform(-0.8, 0.8) for axis in (grid.x, grid.y))
         cos, sin = draws.rotation(0.15)  # tilts of up to 17°
         x, y = (cos * x + sin * y) / size, (cos * y - sin * x) / size
@@ -105,11 +105,4 @@ class Shapes(RenderedDataset):
             of = labels == label
             distance[of] = shape(x[of], y[of]) * size[of]
 
-        # The shape is brighter or darker than its background, by a quarter of the range or more.
-        contrast = draws.uniform(0.28, 0.6)
-        dark = draws.uniform(0.1, 0.9) * (1 - contrast)
-        bright = dark + contrast
-        lit = draws.sign() > 0
-        background = fill(draws, grid, np.where(lit, dark, bright))
-        figure = fill(draws, grid, np.where(lit, bright, dark), strength=0.6)
-        return to_bytes(blend(background, figure, cover(distance, grid.pixel)))
+        return to_bytes(blend(ground(draws, grid), figure(draws, grid), cover(distance, grid.pixel)))

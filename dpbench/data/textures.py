@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpbench.core.specs import DatasetSpec
-from dpbench.data.procedural import FILL_WIDTH, Array, Draws, Grid, blend, cover, fill, to_bytes
+from dpbench.data.procedural import FILL_WIDTH, Array, Draws, Grid, blend, cover, figure, ground, to_bytes
 from dpbench.data.rendering import RenderedDataset
 
 MOST_LEAVES = 8
@@ -63,7 +63,7 @@ def _leaf(draws: Draws, grid: Grid, foreground: NDArray[np.bool_]) -> tuple[Arra
     for index, outline in enumerate(OUTLINES):
         of = kind == index
         distance[of] = outline(x[of], y[of], numbers[of]) * size[of]
-    colours = fill(draws, grid, draws.uniform(0.1, 0.9), strength=0.8)  # 1 + FILL_WIDTH
+    colours = figure(draws, grid)  # 1 + FILL_WIDTH
     return colours, cover(distance, grid.pixel)
 
 
@@ -94,7 +94,7 @@ class Textures(RenderedDataset):
         """Images: uint8 [b, 3, h, w]; the labels mean nothing."""
         leaves = 1 + draws.integer(MOST_LEAVES)
         portrait = draws.take(1)[:, 0] < 0.6
-        canvas = fill(draws, grid, draws.uniform(0.1, 0.9))
+        canvas = ground(draws, grid)
         for place in range(MOST_LEAVES):
             rows = draws.take(LEAF_WIDTH)
             on = place < leaves
