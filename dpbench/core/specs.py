@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -64,10 +64,14 @@ class Batch:
         tensor = self.images if self.images is not None else self.derived
         return 0 if tensor is None else len(tensor)
 
-    def map(self, change) -> Batch:  # type: ignore[no-untyped-def]
+    def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
         """The batch with `change(tensor)` applied to every tensor it holds (to move, select or repeat records)."""
         images, labels, derived = (t if t is None else change(t) for t in (self.images, self.labels, self.derived))
         return Batch(images, labels, derived)
+
+    def repeat(self, views: int) -> Batch:
+        """Every record `views` times, record-major: the copies of one record stand together."""
+        return self if views == 1 else self.map(lambda t: t.repeat_interleave(views, dim=0))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -59,3 +61,11 @@ class NoiseSource:
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         raise PrivacyError("a noise source cannot be copied: two copies would draw the same noise")
+
+
+@contextmanager
+def global_randomness(seed: int, device: str) -> Iterator[None]:
+    """torch's global generator seeded with `seed` and afterwards as before: draws per private batch leave no trace."""
+    with torch.random.fork_rng([device] if torch.device(device).type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield

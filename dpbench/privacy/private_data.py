@@ -7,7 +7,7 @@ Poisson sample, per-record clipping, sum, noise, receipt, and only then the resu
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -17,25 +17,23 @@ from dpbench.core.data import ImageDataset
 from dpbench.core.errors import PrivacyError, UnknownName
 from dpbench.core.specs import Batch, DatasetSpec
 from dpbench.privacy.bookkeeping import BookKeepingEngine
+from dpbench.privacy.clipping import clipped_sum
+from dpbench.privacy.dp_sgd import DPSGDStepper
 from dpbench.privacy.gradients import GradientEngine, Loss, OpacusEngine, check_engine
 from dpbench.privacy.independence import (
     check_gradients,
     check_independent,
-    check_layers,
     check_model,
     check_order_free,
     random_records,
 )
-from dpbench.privacy.ledger import Ledger, Receipt
+from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.mechanisms import DPSGD, NoisySum
-from dpbench.privacy.noise import NoiseSource
+from dpbench.privacy.noise import NoiseSource, global_randomness
 
 ENGINES: Mapping[str, type[GradientEngine]] = {"book-keeping": BookKeepingEngine, "opacus": OpacusEngine}
 
 PerRecord = Callable[[Batch], Tensor]
-
-LARGEST = 1e30
-"""Norm above which a contribution counts as zero."""
 
 
 class Records(Protocol):
@@ -98,7 +96,7 @@ class PrivateData:
         shape = _evaluate(contribution, self._probes[0]).shape[1:]
         total = torch.zeros(shape, device=self.device)
         sample = self._noise.poisson_sample(len(self._records), mechanism.sampling_rate)
-        with _global_randomness(self._noise.seed(), self.device):
+        with global_randomness(self._noise.seed(), self.device):
             for batch, real in self._padded(sample, chunk):
                 values = _evaluate(contribution, batch)
                 if values.shape != (len(real), *shape):
@@ -142,7 +140,7 @@ class PrivateData:
         state = generator.get_state()
 
         def losses(batch: Batch) -> Tensor:
-            value = loss(model, _repeat(batch, views), generator.set_state(state))
+            value = loss(model, batch.repeat(views), generator.set_state(state))
             if value.shape != (len(batch) * views,):
                 raise PrivacyError(
                     f"the loss of '{name}' must give one value per row, shape ({len(batch) * views},), "
@@ -155,7 +153,7 @@ class PrivateData:
         gradients = ENGINES[engine](model, loss)
         try:
             check_gradients(gradients, *self._probes, views, lambda: generator.set_state(state))
-            check_engine(gradients, _repeat(self._probes[0], views), views, generator.set_state(state))
+            check_engine(gradients, self._probes[0].repeat(views), views, generator.set_state(state))
         except BaseException:
             gradients.close()
             raise
@@ -180,7 +178,7 @@ class PrivateData:
         vault._probes = (first, second)
         vault._records = DerivedRecords(
             [
-                Batch(None, batch.labels, _evaluate(per_record, batch)).map(lambda t, real=real: t[real].cpu())
+                Batch(None, batch.labels, _evaluate(per_record, batch)).map(partial(_chosen, real))
                 for batch, real in self._padded(range(len(self._records)), chunk)
             ]
         )
@@ -197,69 +195,7 @@ class PrivateData:
             batch = self._records.batch(indices[start : start + size])
             missing = size - len(batch)
             real = torch.arange(size, device=self.device) < len(batch)
-            yield batch.map(lambda t, missing=missing: _pad(t, missing).to(self.device)), real
-
-
-class DPSGDStepper:
-    """Private steps: gradient = (Σ_{i in Poisson batch} clip(g_i) + N(0, (noise_multiplier · clip)²)) / expected batch.
-
-    Sensitivity: each per-example gradient has norm at most `clip`, the divisor is a public constant, an empty batch is
-    noise alone, and nothing un-noised leaves this object. Steps are Poisson-subsampled Gaussian mechanisms.
-    """
-
-    def __init__(
-        self,
-        vault: PrivateData,
-        mechanism: DPSGD,
-        engine: GradientEngine,
-        optimizer: torch.optim.Optimizer,
-        generator: torch.Generator,
-        views: int,
-        micro_batch: int,
-    ):
-        self._vault = vault
-        self._mechanism = mechanism
-        self._engine = engine
-        self._optimizer = optimizer
-        self._generator = generator
-        self._views = views
-        self._records_per_call = max(1, micro_batch // views)
-
-    def __len__(self) -> int:
-        return self._mechanism.steps
-
-    def __iter__(self) -> Iterator[Receipt]:
-        return self
-
-    def __next__(self) -> Receipt:
-        vault, mechanism = self._vault, self._mechanism
-        if vault.ledger.spent[mechanism.name] == mechanism.releases:
-            self._engine.close()
-            raise StopIteration
-        check_layers(self._engine.model)
-        self._engine.refuse_changes()
-        assert mechanism.noise_multiplier is not None
-        sums = [torch.zeros_like(p, dtype=torch.float32) for p in self._engine.parameters]
-        sample = vault._noise.poisson_sample(len(vault._records), mechanism.sampling_rate)
-        drawn = torch.randint(2**62, (), generator=self._generator, device=self._generator.device)
-        seed = vault._noise.seed() ^ int(drawn)
-        generator = torch.Generator(self._generator.device).manual_seed(seed)
-        with _global_randomness(seed, vault.device):
-            for batch, real in vault._padded(sample, self._records_per_call):
-                rows = _repeat(batch, self._views)
-                part = self._engine.clipped_sum(rows, real, self._views, mechanism.clip, generator)
-                for total, addend in zip(sums, part, strict=True):
-                    total += addend
-        for total in sums:
-            total += vault._noise.gaussian(tuple(total.shape), mechanism.noise_multiplier * mechanism.clip)
-        receipt = vault.ledger.spend(mechanism)
-        for parameter, total in zip(self._engine.parameters, sums, strict=True):
-            parameter.grad = (total / mechanism.expected_batch).to(parameter.dtype)
-        self._optimizer.step()
-        self._optimizer.zero_grad(set_to_none=True)
-        if receipt.number == receipt.planned:
-            self._engine.close()
-        return receipt
+            yield batch.map(partial(_pad, missing)).map(lambda t: t.to(self.device)), real
 
 
 class DerivedRecords:
@@ -279,51 +215,14 @@ class DerivedRecords:
         return Batch(None, None if self._labels is None else self._labels[chosen], self._values[chosen])
 
 
-def clipped_sum(values: Tensor, real: Tensor, clip: float) -> Tensor:
-    """Σ over real records of the record's vector scaled to L2 norm at most `clip`; a non-finite one counts as zero.
-
-    So does one whose norm exceeds `LARGEST`, which fp32 could not scale down to `clip` exactly.
-
-    Args:
-        values: [b, ...]; dense, or sparse in its first dimensions.
-        real: bool [b]; False marks padding.
-        clip: bound C.
-    """
-    if values.is_sparse:
-        values = values.coalesce()
-        record, *place = values.indices()
-        entries = values.values().float().reshape(len(record), -1)
-    else:
-        record, place = torch.arange(len(values), device=values.device), []
-        entries = values.float().reshape(len(values), -1)
-    squares = torch.zeros(len(real), dtype=torch.float64, device=values.device)
-    squares.index_add_(0, record, entries.double().square().sum(1))
-    kept = (squares <= LARGEST**2) & real
-    weights = torch.where(kept, clip / squares.sqrt().clamp_min(clip), 0).float()
-    entries = torch.where(kept[record][:, None], entries, 0)
-    if not place:
-        with torch.autocast(entries.device.type, enabled=False):
-            return (weights[record] @ entries).reshape(values.shape[1:])
-    dense = entries.reshape(values.values().shape) * weights[record].reshape(-1, *[1] * (values.dense_dim()))
-    return torch.zeros(values.shape[1:], device=values.device).index_put_(tuple(place), dense, accumulate=True)
-
-
-@contextmanager
-def _global_randomness(seed: int, device: str) -> Iterator[None]:
-    """torch's global generator seeded with `seed` and afterwards as before: draws per private batch leave no trace."""
-    with torch.random.fork_rng([device] if torch.device(device).type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield
-
-
 def _evaluate(per_record: PerRecord, batch: Batch) -> Tensor:
     with torch.no_grad():
         return per_record(batch)
 
 
-def _pad(tensor: Tensor, missing: int) -> Tensor:
+def _chosen(real: Tensor, tensor: Tensor) -> Tensor:
+    return tensor[real].cpu()
+
+
+def _pad(missing: int, tensor: Tensor) -> Tensor:
     return torch.cat([tensor, tensor.new_zeros(missing, *tensor.shape[1:])]) if missing else tensor
-
-
-def _repeat(batch: Batch, views: int) -> Batch:
-    return batch if views == 1 else batch.map(lambda t: t.repeat_interleave(views, dim=0))

@@ -74,7 +74,21 @@ class Wavelet(Method):
     paper = "arXiv 2602.23262"
     presets: ClassVar[Mapping[str, Preset]] = {
         "small": Preset(),
-        "small/mnist": Preset({"augmentation": "strokes", "refiner.augmentation": "strokes"}),
+        "small/shapes": Preset(
+            {
+                "codes": 512,
+                "dim": 96,
+                "depth": 3,
+                "public_steps": 800,
+                "batch": 1024,
+                "steps": 120,
+                "refiner.steps": 600,
+            },
+            tuning="hold-out of shapes train",
+        ),
+        "small/mnist": Preset(
+            {"augmentation": "strokes", "refiner.augmentation": "strokes"}, tuning="hold-out of mnist train"
+        ),
     }
 
     def __init__(self, config: WaveletConfig, spec: DatasetSpec):

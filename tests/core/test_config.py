@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, dataclass
+from typing import Literal
+
+import pytest
+
+from dpbench.core.config import Choice, as_settings, build, describe, option, parse_settings, plugin_option, type_name
+from dpbench.core.errors import ConfigError, UnknownName
+from dpbench.core.registry import Registry
+
+PARTS: Registry = Registry("part", {})
+
+
+@dataclass(frozen=True)
+class PlainConfig:
+    strength: float = option(0.5, "how strong")
+
+
+@dataclass(frozen=True)
+class BoxConfig:
+    inner: Choice = plugin_option("plain", PARTS, "what is inside")
+    size: int = option(3, "how large")
+
+
+@PARTS.register("plain")
+class Plain:
+    Config = PlainConfig
+
+
+@PARTS.register("box")
+class Box:
+    Config = BoxConfig
+
+
+@dataclass(frozen=True)
+class Config:
+    """Every kind of field."""
+
+    steps: int = option(200, "training steps")
+    rate: float = option(1e-3, "learning rate")
+    flip: bool = option(True, "whether to flip")
+    mode: Literal["none", "fast"] = option("fast", "how to go")
+    label: str = option("x", "any text")
+    limit: float | None = option(None, "upper bound, if any")
+    widths: tuple[int, ...] = option((8, 16), "layer widths")
+    part: Choice = plugin_option("plain", PARTS, "which part")
+
+
+def test_without_settings_all_is_default():
+    config = build(Config, {})
+    assert (config.steps, config.limit, config.widths) == (200, None, (8, 16))
+    assert config.part == Choice("plain", PlainConfig(0.5))
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [
+        ("steps", "300", 300),
+        ("rate", "2e-4", 2e-4),
+        ("rate", "1", 1.0),
+        ("flip", "false", False),
+        ("mode", "fast", "fast"),
+        ("mode", "none", "none"),  # a word here, not None
+        ("label", "none", "none"),
+        ("label", "7", "7"),
+        ("limit", "2.5", 2.5),
+        ("limit", "none", None),
+        ("limit", "null", None),
+        ("widths", "[4, 5, 6]", (4, 5, 6)),
+        ("widths", "[]", ()),
+    ],
+)
+def test_texts_become_values_of_the_fields_type(key, text, value):
+    found = getattr(build(Config, {key: text}), key)
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_values_of_the_fields_type_are_taken_as_they_are():
+    settings = {"steps": 7, "limit": None, "widths": (1, 2), "part": Choice("plain", PlainConfig(0.1))}
+    config = build(Config, settings)
+    assert (config.steps, config.limit, config.widths, config.part.config.strength) == (7, None, (1, 2), 0.1)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "match"),
+    [
+        ("steps", "many", r"setting steps=many: .*integer.*\(int\)"),
+        ("steps", "2.5", "setting steps=2.5"),
+        ("rate", "fast", "float"),
+        ("flip", "perhaps", "bool"),
+        ("mode", "slow", "'none' or 'fast'"),
+        ("widths", "8", r"widths=8: .*tuple"),
+        ("widths", "[1, x]", "not valid JSON"),
+        ("widths", '["a"]', "integer"),
+        ("steps", "none", "steps=none"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_one_line_that_names_key_and_value(key, value, match):
+    with pytest.raises(ConfigError, match=match) as error:
+        build(Config, {key: value})
+    assert "\n" not in str(error.value)
+
+
+def test_an_unknown_key_is_answered_with_the_nearest():
+    with pytest.raises(UnknownName, match=r"unknown setting 'step'; did you mean steps"):
+        build(Config, {"step": "3"})
+    with pytest.raises(UnknownName, match="known: flip, label, limit"):
+        build(Config, {"qqqqqq": "3"})
+
+
+def test_a_key_below_a_plain_field_is_refused():
+    with pytest.raises(ConfigError, match=r"'steps\.x' does not exist: 'steps' has no parts"):
+        build(Config, {"steps.x": "3"})
+
+
+def test_a_plugin_is_chosen_by_name_and_set_below_it_to_any_depth():
+    config = build(Config, {"part.name": "box", "part.size": "9", "part.inner.strength": "0.25"})
+    assert config.part == Choice("box", BoxConfig(Choice("plain", PlainConfig(0.25)), 9))
+    assert build(Config, {"part": "box"}).part.name == "box"
+    assert build(Config, {"part.strength": "2"}).part == Choice("plain", PlainConfig(2.0))
+
+
+def test_a_chosen_plugin_knows_its_own_keys_only():
+    with pytest.raises(UnknownName, match="unknown setting 'strength'; "):
+        build(Config, {"part.name": "box", "part.strength": "1"})
+    with pytest.raises(UnknownName, match=r"unknown part 'boxx'; did you mean box\?"):
+        build(Config, {"part.name": "boxx"})
+    with pytest.raises(ConfigError, match="strength=big"):
+        build(Config, {"part.strength": "big"})
+
+
+def test_a_configuration_is_rebuilt_from_its_settings():
+    for settings in (
+        {},
+        {"limit": "3", "widths": "[1]", "mode": "none", "label": "none", "flip": "no"},
+        {"part.name": "box", "part.inner.name": "box", "part.inner.size": "4"},
+    ):
+        config = build(Config, settings)
+        assert build(Config, as_settings(config)) == config
+
+
+def test_a_description_lists_key_type_value_and_help_of_every_field_and_the_chosen_plugins():
+    lines = {line.key: line for line in describe(build(Config, {"part.name": "box"}))}
+    assert list(lines) == [
+        *("steps", "rate", "flip", "mode", "label", "limit", "widths"),
+        *("part.name", "part.inner.name", "part.inner.strength", "part.size"),
+    ]
+    assert lines["steps"][1:] == ("int", 200, "training steps")
+    assert lines["limit"].type == "float | None"
+    assert lines["mode"].type == "'none' | 'fast'"
+    assert lines["part.name"][1:] == ("box | plain", "box", "which part")
+    assert lines["part.inner.strength"].help == "how strong"
+
+
+def test_types_read_as_one_writes_them():
+    assert type_name(tuple[int, ...]) == "tuple[int, ...]"
+    assert type_name(int) == "int"
+    assert type_name(Literal["a", 1]) == "'a' | 1"
+
+
+def test_settings_are_parsed_from_the_command_line():
+    assert parse_settings(["a=1", " b.c = x=y ", "d="]) == {"a": "1", "b.c": "x=y", "d": ""}
+    for wrong in ("steps", "=3", " =3"):
+        with pytest.raises(ConfigError, match="write key=value"):
+            parse_settings([wrong])
+
+
+def test_a_configuration_cannot_be_changed():
+    with pytest.raises(FrozenInstanceError):
+        build(Config, {}).steps = 3

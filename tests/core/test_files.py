@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+import math
+import os
+
+import pytest
+
+from dpbench.core.errors import DpbenchError
+from dpbench.core.files import digest, read_json, write_atomic, write_json, write_text
+
+
+def test_folders_are_made_and_text_is_utf8(tmp_path):
+    path = tmp_path / "a" / "b" / "log.txt"
+    write_text(path, "ε = 1\n")
+    assert path.read_bytes() == "ε = 1\n".encode()
+
+
+def test_a_file_is_replaced_as_a_whole(tmp_path):
+    path = tmp_path / "file.txt"
+    write_text(path, "old and longer")
+    seen = []
+
+    def write(temporary):
+        temporary.write_text("new")
+        seen.append(path.read_text())
+        assert temporary.parent == path.parent  # the same file system, so that it can be renamed
+        assert temporary.suffix == path.suffix
+
+    write_atomic(path, write)
+    assert seen == ["old and longer"]
+    assert path.read_text() == "new"
+    assert os.listdir(tmp_path) == ["file.txt"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("stop"), KeyboardInterrupt(), OSError(28, "No space left on device")])
+def test_a_write_that_fails_keeps_the_old_content_and_leaves_nothing_behind(tmp_path, error):
+    path = tmp_path / "file.txt"
+    write_text(path, "old")
+
+    def write(temporary):
+        temporary.write_text("half of the n")
+        raise error
+
+    expected = DpbenchError if isinstance(error, OSError) else type(error)
+    with pytest.raises(expected):
+        write_atomic(path, write)
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["file.txt"]
+
+
+def test_a_full_disk_is_one_line_that_names_the_file(tmp_path):
+    def write(temporary):
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(DpbenchError, match=r"cannot write .*file\.txt: No space left on device"):
+        write_atomic(tmp_path / "file.txt", write)
+
+
+def test_a_path_that_cannot_be_written_is_one_line_that_names_it(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(DpbenchError, match=r"cannot write .*file/ledger\.json"):
+        write_json(tmp_path / "file" / "ledger.json", {})
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(DpbenchError, match=r"cannot write .*folder"):
+        write_text(tmp_path / "folder", "text")
+    assert (tmp_path / "file").read_text() == "in the way"
+    assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
+
+
+def test_files_have_the_usual_permissions(tmp_path):
+    (tmp_path / "usual").write_text("")
+    write_text(tmp_path / "ours", "")
+    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+def test_json_keeps_its_order_and_writes_infinities_as_text(tmp_path):
+    path = tmp_path / "x.json"
+    write_json(path, {"b": math.inf, "a": [1.5, -math.inf, None, ("ε",)]})
+    assert path.read_text().index('"b"') < path.read_text().index('"a"')
+    assert "ε" in path.read_text()
+    assert read_json(path) == {"b": "inf", "a": [1.5, "-inf", None, ["ε"]]}
+    json.loads(path.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+
+
+@pytest.mark.parametrize("content", [None, b"", b'{"a": 1', b"\xff\xfe"], ids=["missing", "empty", "cut off", "binary"])
+def test_json_that_cannot_be_read_is_one_line_that_names_the_file(tmp_path, content):
+    path = tmp_path / "x.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DpbenchError, match=r"cannot read .*x\.json"):
+        read_json(path)
+
+
+def test_a_digest_depends_on_values_and_not_on_the_order_of_keys():
+    assert digest({"a": 1, "b": [2, 3.5]}) == digest({"b": [2, 3.5], "a": 1})
+    assert digest({"a": [1, 2]}) == digest({"a": (1, 2)})
+    different = [{"a": 1}, {"a": 2}, {"b": 1}, {"a": [1]}, {"a": "1"}, {"a": None}, {"a": math.inf}, {"a": -math.inf}]
+    assert len({digest(value) for value in different}) == len(different)
+    assert len(digest("x")) == 16
+    assert digest("x", 40).startswith(digest("x"))
+
+
+def test_a_digest_is_the_same_in_every_version_and_process():
+    assert digest({"method": ["wavelet", "1"], "budget": ["1.0", 1e-5]}) == "359b6f55b675bfc4"

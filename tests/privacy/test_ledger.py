@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from vaults import a_sum, planned, steps
+
+from dpbench.core.errors import DpbenchError, PrivacyError
+from dpbench.core.specs import Budget
+from dpbench.privacy.accounting import epsilon_pld
+from dpbench.privacy.calibration import calibrate
+from dpbench.privacy.ledger import Ledger, Receipt
+from dpbench.privacy.mechanisms import DPSGD, NoisySum
+from dpbench.privacy.plan import Plan
+
+
+def on_disk(path: Path) -> dict[str, int]:
+    return {m["name"]: m["releases_spent"] for m in json.loads(path.read_text())["mechanisms"]}
+
+
+def test_every_release_is_on_disk_when_its_receipt_is_handed_out(tmp_path):
+    path = tmp_path / "trial" / "ledger.json"
+    ledger = Ledger(planned(a_sum(count=2), steps(10, steps=3)), path)
+    assert ledger.spend(ledger.require("sum", NoisySum)) == Receipt("sum", 1, 2)
+    assert on_disk(path) == {"sum": 1, "steps": 0}
+    assert ledger.spend(ledger.require("steps", DPSGD)) == Receipt("steps", 1, 3)
+    assert on_disk(path) == {"sum": 1, "steps": 1}
+
+
+def test_a_release_that_cannot_be_written_down_counts_but_has_no_receipt(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    ledger = Ledger(planned(a_sum(count=2)), tmp_path / "file" / "ledger.json")
+    with pytest.raises(DpbenchError, match="cannot write"):
+        ledger.spend(ledger.plan["sum"])
+    assert ledger.spent == {"sum": 1}
+
+
+def test_what_is_not_planned_is_refused():
+    ledger = Ledger(planned(a_sum()))
+    with pytest.raises(PrivacyError, match="no mechanism 'other'"):
+        ledger.require("other", NoisySum)
+    with pytest.raises(PrivacyError, match="planned as NoisySum, not as DPSGD"):
+        ledger.require("sum", DPSGD)
+
+
+def test_one_release_more_than_planned_is_refused():
+    ledger = Ledger(planned(a_sum(count=2)))
+    for _ in range(2):
+        ledger.spend(ledger.require("sum", NoisySum))
+    with pytest.raises(PrivacyError, match="all 2 planned releases of 'sum' are spent"):
+        ledger.require("sum", NoisySum)
+    with pytest.raises(PrivacyError, match="spent"):
+        ledger.spend(ledger.plan["sum"])
+
+
+def test_receipts_that_differ_from_the_plan_fail_the_run():
+    ledger = Ledger(planned(a_sum(), steps(10, steps=3)))
+    ledger.spend(ledger.plan["sum"])
+    for _ in range(2):
+        ledger.spend(ledger.plan["steps"])
+    with pytest.raises(PrivacyError, match=r"3 releases of 'steps', the receipts say 2"):
+        ledger.check_complete()
+    ledger.spend(ledger.plan["steps"])
+    ledger.check_complete()
+
+
+def test_the_empty_plan_is_complete_and_refuses_everything():
+    ledger = Ledger(planned())
+    ledger.check_complete()
+    with pytest.raises(PrivacyError, match="names none"):
+        ledger.require("sum", NoisySum)
+
+
+def test_unverified_is_written_down_at_once_and_for_good(tmp_path):
+    path = tmp_path / "ledger.json"
+    ledger = Ledger(planned(a_sum()), path)
+    assert ledger.accounting == "verified"
+    ledger.mark_unverified("a look at the labels")
+    assert json.loads(path.read_text())["accounting"] == "unverified"
+    ledger.spend(ledger.plan["sum"])
+    assert ledger.accounting == "unverified"
+    assert json.loads(path.read_text())["unverified"] == ["a look at the labels"]
+
+
+def test_the_file_says_what_was_planned_and_what_it_costs(tmp_path):
+    ledger = Ledger(calibrate(Plan(a_sum(noise_multiplier=None, clip=2.5)), Budget(1.0, 1e-5)), tmp_path / "l.json")
+    ledger.spend(ledger.plan["sum"])
+    stored = json.loads((tmp_path / "l.json").read_text())
+    assert stored == ledger.as_dict()
+    assert (stored["epsilon"], stored["delta"], stored["epsilon_planned"]) == (1.0, 1e-5, ledger.plan.epsilon)
+    [mechanism] = stored["mechanisms"]
+    assert mechanism.items() >= {"kind": "NoisySum", "clip": 2.5, "sampling_rate": 1.0, "releases_planned": 1}.items()
+
+
+def test_the_non_private_reference_is_written_as_infinite(tmp_path):
+    ledger = Ledger(calibrate(Plan(a_sum(noise_multiplier=None)), Budget(float("inf"), 1e-5)), tmp_path / "l.json")
+    ledger.spend(ledger.plan["sum"])
+    assert json.loads((tmp_path / "l.json").read_text())["epsilon_planned"] == "inf"
+
+
+def test_epsilon_spent_grows_to_the_plans_and_never_understates():
+    plan = calibrate(Plan(steps(500, expected_batch=20, steps=30, noise_multiplier=1.0)), Budget(50.0, 1e-5))
+    ledger = Ledger(plan)
+    assert ledger.epsilon_spent() == 0
+    shown = []
+    for count in range(1, 31):
+        ledger.spend(plan["steps"])
+        if count in (1, 7, 30):
+            shown.append(ledger.epsilon_spent())
+            assert shown[-1] >= epsilon_pld([plan["steps"].event(count)], 1e-5) * (1 - 1e-6)
+    assert shown == sorted(shown)
+    assert shown[-1] == pytest.approx(plan.epsilon)
+
+
+def test_epsilon_spent_of_long_mechanisms_rounds_up():
+    ledger = Ledger(planned(steps(500, expected_batch=20, steps=100, noise_multiplier=1.0)))
+    ledger.spend(ledger.plan["steps"])
+    first = ledger.epsilon_spent()
+    for _ in range(4):
+        ledger.spend(ledger.plan["steps"])
+    assert ledger.epsilon_spent() == first == epsilon_pld([ledger.plan["steps"].event(5)], 1e-5)
