@@ -28,10 +28,10 @@ from dpbench.training.loop import PublicSteps, train
 class DPMERFConfig:
     """Settings of DP-MERF."""
 
-    features: int = option(10_000, "random Fourier features (cosines and sines together)")
+    features: int = option(4000, "random Fourier features (cosines and sines together)")
     bandwidth: float = option(0.1, "kernel variance σ² per pixel value, pixels being in [0, 1]; 0.1 · 32² is about 105")
     count_weight: float = option(0.1, "weight of the class count that is released beside each class's features")
-    steps: int = option(2000, "steps of the generator")
+    steps: int = option(1500, "steps of the generator")
     batch: int = option(200, "generated images per step")
     lr: float = option(0.01, "peak learning rate of Adam")
     code: int = option(10, "size of the generator's random code")
@@ -50,7 +50,11 @@ class DPMERF(Method):
     version = "1"
     track = "none"
     paper = "arXiv 2002.11603"
-    presets: ClassVar[Mapping[str, Preset]] = {"small": Preset()}
+    presets: ClassVar[Mapping[str, Preset]] = {
+        "small": Preset(),
+        "small/mnist": Preset(tuning="hold-out of mnist train"),
+        "paper": Preset({"features": 10_000, "steps": 3000, "batch": 100}),
+    }
 
     def __init__(self, config: DPMERFConfig, spec: DatasetSpec):
         super().__init__(config, spec)
