@@ -86,7 +86,7 @@ class Shapes(RenderedDataset):
     """
 
     name = "shapes"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     resolutions = (8, 128)  # 2.5 GB at 128
     classes = tuple(SHAPES)
     n_train = 50_000

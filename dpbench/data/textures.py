@@ -77,7 +77,7 @@ class Textures(RenderedDataset):
 
     public_only = True
     name = "textures"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     classes = None
     n_train = 20_000
     n_test = 2_000
