@@ -78,7 +78,7 @@ class RunContext:
         generator: the experiment's CPU generator (initial weights, public batches, sampling); never DP noise (rule R4).
         cache: public pretraining, shared by all trials.
         progress: where long phases show themselves.
-        folder: the trial's folder for checkpoints, or None to keep nothing.
+        folder: the trial's folder, or None where nothing is kept.
     """
 
     device: str

@@ -1,7 +1,7 @@
 """Two small image classifiers that train in seconds on two CPU cores. Fixed: their scores are compared across papers.
 
-Neither normalises by batch statistics: synthetic training images and real test images differ in theirs, and a
-classifier that leans on them falls apart on the way (measured: 0.75 against 0.96 on the same super-resolved digits).
+Neither normalises by batch statistics: those of synthetic training images and of real test images differ, and a
+classifier that leans on them falls apart on the way from one to the other.
 
 Both take float images [b, c, h, w] in [-1, 1], 1 or 3 channels, 28 to 64 pixels (larger ones work too). Widths hold up
 to 32 pixels; beyond, the first convolution strides so that the rest sees 32, and the cost stays what it is at 32.
