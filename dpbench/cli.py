@@ -129,7 +129,10 @@ def options(
     """See `app`."""
 
 
-@app.command(epilog="A finished trial is skipped: run the same command again to go on after an interruption.")
+@app.command(
+    epilog="A finished trial is skipped and an interrupted one goes on: run the same command again. "
+    "Several GPUs for one trial: torchrun --nproc-per-node 2 -m dpbench run ..."
+)
 def run(
     method: Annotated[str, typer.Option(metavar="NAMES", help="Methods, separated by commas.", rich_help_panel=WHAT)],
     dataset: Annotated[
@@ -175,6 +178,9 @@ def run(
         ),
     ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.", rich_help_panel=HOW)] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="auto, fp32 or bf16; auto is bf16 on GPUs that have it.", rich_help_panel=HOW)
+    ] = "auto",
     force: Annotated[bool, typer.Option("--force", help="Run finished trials again.", rich_help_panel=HOW)] = False,
     download: Annotated[
         bool, typer.Option("--download", help="Allow missing datasets to be downloaded.", rich_help_panel=HOW)
@@ -196,6 +202,7 @@ def run(
     _load(plugin)
     from dpbench.benchmark.display import open_display
     from dpbench.benchmark.grid import parse_epsilons
+    from dpbench.benchmark.launch import is_lead
     from dpbench.benchmark.runner import run as run_trials
     from dpbench.benchmark.standings import standings
 
@@ -214,6 +221,7 @@ def run(
                 samples=samples,
                 metrics=_names(metrics) or None,
                 device=device,
+                precision=precision,
                 data=data,
                 download=download,
                 resolution=resolution,
@@ -226,7 +234,8 @@ def run(
     except KeyboardInterrupt:
         _complain("interrupted", f"finished trials are kept in {out}; run the same command again to go on")
         raise
-    _print(standings(rows, out))
+    if is_lead():
+        _print(standings(rows, out))
 
 
 @app.command("list")

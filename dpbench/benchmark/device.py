@@ -1,4 +1,4 @@
-"""Which device a trial runs on, and how much of its memory was used."""
+"""Which device a trial runs on, in which precision, and how much of its memory was used."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import sys
 
 import torch
 
-from dpbench.core.errors import DpbenchError
+from dpbench.core.errors import DpbenchError, UnknownName
+from dpbench.core.run import Precision
 
 
 def resolve_device(name: str) -> str:
@@ -30,6 +31,24 @@ def resolve_device(name: str) -> str:
             f"device '{name}' is absent: this machine has {count or 'no'} {kind} device{'s'[: count > 1]}"
         )
     return name
+
+
+def resolve_precision(name: str, device: str) -> Precision:
+    """What models compute in on a device.
+
+    Args:
+        name: "auto" (bf16 on CUDA devices that have it in hardware, fp32 elsewhere), "fp32" or "bf16".
+        device: as `resolve_device` gives it.
+
+    Raises:
+        UnknownName: there is no such precision.
+    """
+    if name == "auto":
+        has_bf16 = device.startswith("cuda") and torch.cuda.get_device_capability(device) >= (8, 0)
+        return "bf16" if has_bf16 else "fp32"
+    if name not in ("fp32", "bf16"):
+        raise UnknownName("precision", name, ("auto", "fp32", "bf16"))
+    return "fp32" if name == "fp32" else "bf16"
 
 
 def describe_device(name: str) -> str:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from dpbench.benchmark.launch import is_lead
 from dpbench.core import progress
 from dpbench.core.progress import Advance
 
@@ -108,7 +109,10 @@ class _Rate(ProgressColumn):
 
 @contextmanager
 def open_display() -> Iterator[Display]:
-    """The display that suits standard error."""
+    """The display that suits standard error; the first of several processes speaks for all."""
+    if not is_lead():
+        yield Quiet()
+        return
     console = Console(stderr=True)
     if not console.is_terminal:
         yield Lines(console)

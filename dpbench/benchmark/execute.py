@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,18 @@ from safetensors.torch import save_file
 
 from dpbench.benchmark.device import peak_memory_mb, reset_peak_memory
 from dpbench.benchmark.display import Display
+from dpbench.benchmark.launch import Launch
 from dpbench.benchmark.log import Log
 from dpbench.benchmark.provenance import now, provenance
 from dpbench.benchmark.sampling import sample_all
 from dpbench.benchmark.scoring import artefacts, score
 from dpbench.benchmark.sources import Sources
 from dpbench.benchmark.trial import Trial, dataset_folder
+from dpbench.core.checkpoints import Checkpoints, has_checkpoints, remove_checkpoints
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import digest, write_atomic, write_json
 from dpbench.core.plugins import Method
-from dpbench.core.run import PublicCache, RunContext
+from dpbench.core.run import CHECKPOINTS, Precision, PublicCache, RunContext
 from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.plan import CalibratedPlan
@@ -41,10 +44,16 @@ class Bench:
     """What the trials of one command share."""
 
     sources: Sources
-    device: str
+    launch: Launch
+    precision: Precision
     cache: PublicCache
     display: Display
     out: Path
+
+    @property
+    def device(self) -> str:
+        """What this process computes on."""
+        return self.launch.device
 
     @contextmanager
     def context(self, trial: Trial, phase: str) -> Iterator[RunContext]:
@@ -56,8 +65,15 @@ class Bench:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             folder = artefacts(trial, trial.folder(self.out))
-            yield RunContext(self.device, torch.Generator().manual_seed(seed), self.cache, self.display, folder)
+            generator = torch.Generator().manual_seed(seed)
+            leads = self.launch.leads
+            checkpoints = Checkpoints(folder / CHECKPOINTS / phase, writes=leads)
+            kept = folder if leads else None
+            yield RunContext(self.device, generator, self.cache, self.display, kept, self.precision, checkpoints)
 
+
+RECORDED, FITTED = "recorded", "fitted"
+"""Notes in the checkpoint folder of `fit`: the run stands in the dataset's record; samples may have been drawn."""
 
 EMPTY = {f.name: None for f in IDENTITY}
 
@@ -66,6 +82,9 @@ def execute(
     trial: Trial, method: type[Method] | None, plan: CalibratedPlan | None, metrics: Sequence[str], bench: Bench
 ) -> None:
     """Finishes a trial: samples it unless that is done, then computes `metrics`.
+
+    An interrupted attempt goes on from its checkpoints: `prepare` and `fit` run again, and each phase of theirs takes
+    up or skips what is stored.
 
     Args:
         method: the method's class; None for the `real` reference.
@@ -79,10 +98,15 @@ def execute(
     log = Log(folder / "log.txt")
     try:
         if not is_sampled(trial, bench.out):
-            discard(folder)
-            log(f"{trial} starts on {bench.device}: {trial.config}")
+            resumes = has_checkpoints(artefacts(trial, folder) / CHECKPOINTS)
+            if not resumes:
+                discard(folder)
+            log(f"{trial} {'goes on from its checkpoints' if resumes else 'starts'}: {trial.config}")
+            log(f"on {bench.device} in {bench.precision}")
             made = _sample(trial, method, plan, bench, folder, log) if method and plan else {}
-            write_json(folder / UNSCORED, {**EMPTY, **trial.fields(), **made, **provenance(bench.device)})
+            made |= provenance(bench.device, bench.launch.world.size, bench.precision)
+            write_json(folder / UNSCORED, {**EMPTY, **trial.fields(), **made})
+        remove_checkpoints(artefacts(trial, folder) / CHECKPOINTS)
         if metrics:
             with bench.context(trial, "evaluate") as run, _timed("evaluate", log):
                 score(trial, folder, metrics, bench.sources, run)
@@ -101,6 +125,15 @@ def execute(
         raise DpbenchError(f"{trial} failed: {reason} (traceback in {log.path})") from error
 
 
+def follow(trial: Trial, method: type[Method] | None, plan: CalibratedPlan | None, bench: Bench) -> None:
+    """What the other processes do while the first executes a trial: prepare and fit, and write nothing."""
+    if method and plan:
+        prepared = _prepare(trial, method, bench)
+        if trial.epsilon > 0:
+            with bench.context(trial, "fit") as run:
+                _fit(prepared, trial, Ledger(plan), bench, run)
+
+
 def is_sampled(trial: Trial, out: Path) -> bool:
     """Whether nothing but scores may be missing."""
     folder = trial.folder(out)
@@ -112,6 +145,7 @@ def discard(folder: Path) -> None:
     for part in (folder, folder / SENSITIVE):
         for name in (TRIAL, UNSCORED, SCORES, "ledger.json", "model.safetensors", "samples.png"):
             (part / name).unlink(missing_ok=True)
+        remove_checkpoints(part / CHECKPOINTS)
 
 
 def _sample(
@@ -120,14 +154,12 @@ def _sample(
     """Everything up to and including the samples; gives back what trial.json says about it."""
     reset_peak_memory(bench.device)
     target = artefacts(trial, folder)
-    ledger = Ledger(plan, folder / "ledger.json")
-    write_json(folder / "ledger.json", ledger.as_dict())
+    ledger = Ledger.at(folder / "ledger.json", plan)
     for m in plan.mechanisms:
         log(f"plan: {m} at rate {m.sampling_rate:.6g}")
     seconds: dict[str, float] = {}
-    with bench.context(trial, "prepare") as run, _timed("prepare", log, seconds):
-        method = method_class(trial.config, trial.spec)
-        method.prepare(bench.sources.public if trial.public else None, run)
+    with _timed("prepare", log, seconds):
+        method = _prepare(trial, method_class, bench)
     if trial.epsilon > 0:
         with bench.context(trial, "fit") as run, _timed("fit", log, seconds):
             _fit(method, trial, ledger, bench, run)
@@ -152,16 +184,40 @@ def _sample(
     }
 
 
+def _prepare(trial: Trial, method_class: type[Method], bench: Bench) -> Method:
+    with bench.launch.one_first(), bench.context(trial, "prepare") as run:
+        method = method_class(trial.config, trial.spec)
+        method.prepare(bench.sources.public if trial.public else None, run)
+    return method
+
+
 def _fit(method: Method, trial: Trial, ledger: Ledger, bench: Bench, run: RunContext) -> None:
-    """The private phase. It counts in the dataset's record from its start, however it ends (rule R9)."""
-    noise = NoiseSource(bench.device, trial.noise_seed)
-    private = PrivateData(bench.sources.train, trial.spec, ledger, noise, bench.device)
-    if trial.is_private:
-        entry = {"date": now(), "method": trial.method, "key": trial.key, "seed": trial.seed}
-        budget = {"epsilon": trial.epsilon, "delta": trial.delta}
-        privacy_record.append(dataset_folder(bench.out, trial.spec.name), entry | budget)
+    """The private phase.
+
+    It counts in the dataset's record from its start, however it ends (rule R9). An attempt that goes on from
+    checkpoints is the same run and does not count again: every release that was stored is taken up, and what was drawn
+    after the last checkpoint was lost with its process and reached nobody. Where it draws anew what an earlier attempt
+    had stored (a damaged file, other code) or had begun to sample from, it counts again, before the first new release.
+    """
+    world = bench.launch.world
+    noise = NoiseSource(bench.device, trial.noise_seed, stream=world.rank)
+    private = PrivateData(
+        bench.sources.train, trial.spec, ledger, noise, bench.device, bench.precision, run.checkpoints, world
+    )
+    if trial.is_private and world.leads:
+        run.checkpoints.before_leaving = partial(_record, trial, bench)
+        if not run.checkpoints.is_marked(RECORDED):
+            _record(trial, bench)
+            run.checkpoints.mark(RECORDED)
     method.fit(private, run)
     ledger.check_complete()
+    run.checkpoints.mark(FITTED)
+
+
+def _record(trial: Trial, bench: Bench) -> None:
+    entry = {"date": now(), "method": trial.method, "key": trial.key, "seed": trial.seed}
+    budget = {"epsilon": trial.epsilon, "delta": trial.delta}
+    privacy_record.append(dataset_folder(bench.out, trial.spec.name), entry | budget)
 
 
 @contextmanager

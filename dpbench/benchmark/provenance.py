@@ -10,6 +10,7 @@ from typing import Any
 
 import dpbench
 from dpbench.benchmark.device import describe_device
+from dpbench.core.run import Precision
 
 
 def now() -> str:
@@ -17,10 +18,12 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def provenance(device: str) -> dict[str, Any]:
+def provenance(device: str, processes: int, precision: Precision) -> dict[str, Any]:
     """The row's columns on circumstances."""
+    described = describe_device(device)
     return {
-        "device": describe_device(device),
+        "device": f"{processes} × {described}" if processes > 1 else described,
+        "precision": precision,
         "dpbench_version": dpbench.__version__,
         "git_commit": git_commit(),
         "date": now(),

@@ -14,10 +14,11 @@ from typing import Any
 import pandas as pd
 
 from dpbench.benchmark.configure import DEFAULT_PRESET, Configured, configure
-from dpbench.benchmark.device import resolve_device
+from dpbench.benchmark.device import resolve_precision
 from dpbench.benchmark.display import Display, Quiet
-from dpbench.benchmark.execute import Bench, discard, execute, is_sampled
+from dpbench.benchmark.execute import Bench, discard, execute, follow, is_sampled
 from dpbench.benchmark.grid import Sweep, make_trials, uses_public
+from dpbench.benchmark.launch import launched
 from dpbench.benchmark.places import cache_folder, check_writable, data_folder
 from dpbench.benchmark.scoring import headline_columns, known_columns, metric_columns, missing_metrics
 from dpbench.benchmark.sources import Sources
@@ -49,6 +50,7 @@ def run(
     samples: int = 10_000,
     metrics: Sequence[str] | None = None,
     device: str = "auto",
+    precision: str = "auto",
     data: Path | None = None,
     download: bool = False,
     resolution: int | None = None,
@@ -73,6 +75,7 @@ def run(
         samples: images to generate and score.
         metrics: names of metrics, by default all.
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
+        precision: "auto" (bf16 on CUDA devices that support it, fp32 elsewhere), "fp32" or "bf16".
         data: data folder, by default DPBENCH_DATA or the user's cache.
         download: whether missing datasets may be downloaded.
         resolution: of the images, by default the dataset's own.
@@ -89,35 +92,42 @@ def run(
         DpbenchError: anything is wrong with the request (then nothing has been written), or a trial fails (then
             finished ones are kept, and the same call goes on after them).
     """
-    display, out = display or Quiet(), Path(out)
+    out = Path(out)
     sweep = Sweep(tuple(epsilons), seeds, samples, tuple(references), delta, noise_seed)
-    device = resolve_device(device)
     metrics = default_metrics() if metrics is None else list(dict.fromkeys(metrics))
     metric_columns(metrics)
     check_writable(out)
     chosen = configure([methods] if isinstance(methods, str) else methods, dataset, preset, settings or {})
     options = DataOptions(data_folder(data), resolution, download, public_benchmark)
     source = public if any(uses_public(m) for m in chosen) else None
-    sources = Sources(dataset, source, options, cache_folder())
-    plans = {m.name: plan_of(m, sources.spec, sweep.request(sources.spec)) for m in chosen}
-    if "public" in sweep.references:
-        for m in chosen:
-            if not uses_public(m):
-                display.say(f"{m.name} uses no public data: it has no public reference row")
-
-    fingerprint = sources.fingerprint(sources.train)
-    trials = list(make_trials(chosen, sweep, sources.spec, fingerprint, sources.public_source))
-    new = [trial for trial in trials if trial.reference != "real" and (force or not is_sampled(trial, out))]
-    calibrated = {t.key: calibrate(plans[t.method], t.budget) for t in track(display, new, "calibrating", len(new))}
-    bench = Bench(sources, device, PublicCache(cache_folder() / "public"), display, out)
-    classes = {m.name: m.method for m in chosen}
-    try:
-        for number, trial in enumerate(trials, start=1):
-            display.say(f"[{number}/{len(trials)}] {trial}")
-            _finish(trial, classes.get(trial.method), calibrated.get(trial.key), metrics, bench, force)
-    finally:
-        if any(holds(trial.folder(out), trial.key) for trial in trials):
-            write_csv(collect(out, known_columns()), out / FILE)
+    with launched(device) as launch:
+        display = (display if launch.leads else None) or Quiet()
+        computed_in = resolve_precision(precision, launch.device)
+        with launch.one_first():  # a download or a cache is made once
+            sources = Sources(dataset, source, options, cache_folder())
+            plans = {m.name: plan_of(m, sources.spec, sweep.request(sources.spec)) for m in chosen}
+            fingerprint = sources.fingerprint(sources.train)
+            trials = list(make_trials(chosen, sweep, sources.spec, fingerprint, sources.public_source))
+        if "public" in sweep.references:
+            for m in chosen:
+                if not uses_public(m):
+                    display.say(f"{m.name} uses no public data: it has no public reference row")
+        new = {t.key for t in trials if t.reference != "real" and (force or not is_sampled(t, out))}
+        new = launch.agree(new)
+        todo = [trial for trial in trials if trial.key in new]
+        calibrated = {
+            t.key: calibrate(plans[t.method], t.budget) for t in track(display, todo, "calibrating", len(todo))
+        }
+        bench = Bench(sources, launch, computed_in, PublicCache(cache_folder() / "public"), display, out)
+        classes = {m.name: m.method for m in chosen}
+        try:
+            for number, trial in enumerate(trials, start=1):
+                display.say(f"[{number}/{len(trials)}] {trial}")
+                _finish(trial, classes.get(trial.method), calibrated.get(trial.key), metrics, bench, force)
+                launch.meet()
+        finally:
+            if launch.leads and any(holds(trial.folder(out), trial.key) for trial in trials):
+                write_csv(collect(out, known_columns()), out / FILE)
     return read_rows([trial.folder(out) for trial in trials], metric_columns(metrics))
 
 
@@ -140,9 +150,14 @@ def _finish(
 ) -> None:
     """Does what is left to do of a trial, and says what came out."""
     folder = trial.folder(bench.out)
-    if force:
+    if force and bench.launch.leads:
         discard(folder)
-    left = missing_metrics(folder, metrics) if is_sampled(trial, bench.out) else metrics
+    sampled = bench.launch.agree(is_sampled(trial, bench.out))
+    if not bench.launch.leads:
+        if not sampled:
+            follow(trial, method, plan, bench)
+        return
+    left = missing_metrics(folder, metrics) if sampled else metrics
     if holds(folder, trial.key) and not left:
         bench.display.say("  finished already")
     else:

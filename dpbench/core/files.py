@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -77,3 +78,10 @@ def digest(value: Any, length: int = 16) -> str:
     """A short hexadecimal SHA-256 of any JSON-like value (key order does not matter)."""
     text = json.dumps(_finite(value), sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+@cache
+def code_version(*parts: str) -> str:
+    """A hash of the sources of these parts of dpbench ("models", "training" ...): of what computes a stored result."""
+    package = Path(__file__).parent.parent
+    return digest([path.read_text() for part in parts for path in sorted((package / part).rglob("*.py"))])

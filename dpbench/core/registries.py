@@ -11,6 +11,9 @@ METHODS: Registry[Method] = Registry(
     {
         "wavelet": "dpbench.methods.wavelet:Wavelet",
         "dp-merf": "dpbench.methods.dp_merf:DPMERF",
+        "dp-sgd": "dpbench.methods.dp_sgd:DPSGDFinetuning",
+        "dpdm": "dpbench.methods.dpdm:DPDM",
+        "dp-feta": "dpbench.methods.dp_feta:DPFETA",
     },
 )
 

@@ -1,16 +1,16 @@
-"""What a method gets to work with: device, generator, progress, public cache. Nothing private, nothing global."""
+"""What a method gets to work with: device, precision, generator, progress, public cache. Nothing private or global."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from dpbench.core.checkpoints import Checkpoints
 from dpbench.core.errors import DpbenchError
-from dpbench.core.files import digest, write_atomic
+from dpbench.core.files import code_version, digest, write_atomic
 from dpbench.core.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class PublicCache:
         from safetensors import SafetensorError
         from safetensors.torch import load_file, save_file
 
-        key = digest([key, code_version()])
+        key = digest([key, code_version("methods", "models", "refiners", "training")])
         path = self.folder / f"{name}-{key}.safetensors"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -61,12 +61,10 @@ class PublicCache:
             return tensors
 
 
-@cache
-def code_version() -> str:
-    """A hash of the sources of the parts that compute what the public cache stores."""
-    package = Path(__file__).parent.parent
-    parts = [package / part for part in ("methods", "models", "refiners", "training")]
-    return digest([path.read_text() for part in parts for path in sorted(part.rglob("*.py"))])
+CHECKPOINTS = "checkpoints"
+"""Name of the folder of a trial's checkpoints, in the trial's folder."""
+
+Precision = Literal["fp32", "bf16"]
 
 
 @dataclass
@@ -79,6 +77,8 @@ class RunContext:
         cache: public pretraining, shared by all trials.
         progress: where long phases show themselves.
         folder: the trial's folder, or None where nothing is kept.
+        precision: what models compute in; weights, optimiser states and private sums are fp32 in either.
+        checkpoints: where training stores its state; by default in `folder`, and nowhere without one.
     """
 
     device: str
@@ -86,3 +86,15 @@ class RunContext:
     cache: PublicCache
     progress: Progress = field(default_factory=Silent)
     folder: Path | None = None
+    precision: Precision = "fp32"
+    checkpoints: Checkpoints = None  # type: ignore[assignment] # see __post_init__
+
+    def __post_init__(self) -> None:
+        if self.checkpoints is None:
+            self.checkpoints = Checkpoints(self.folder and self.folder / CHECKPOINTS)
+
+    def autocast(self) -> torch.autocast:
+        """A context in which torch's matrix products and convolutions run in this precision."""
+        import torch
+
+        return torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.precision == "bf16")

@@ -99,7 +99,8 @@ class DPMERF(Method):
             features = fourier_features(model(labels, run.generator), frequencies)
             return mmd_loss(features.reshape(self._classes, per_class, -1), targets)
 
-        train(PublicSteps(loss, optimizer, c.steps), optimizer, run.progress, "train the generator (post-processing)")
+        steps = PublicSteps(loss, optimizer, c.steps, run)
+        train(steps, model, optimizer, run, "train the generator (post-processing)")
 
     def _frequencies(self, device: str) -> Tensor:
         """[pixels, features / 2] frequencies of the Gaussian kernel; made from the configuration alone."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -12,6 +13,7 @@ from dpbench.privacy.independence import check_layers
 from dpbench.privacy.ledger import Receipt
 from dpbench.privacy.mechanisms import DPSGD
 from dpbench.privacy.noise import global_randomness
+from dpbench.privacy.records import padded
 
 if TYPE_CHECKING:
     from dpbench.privacy.private_data import PrivateData
@@ -22,6 +24,8 @@ class DPSGDStepper:
 
     Sensitivity: each per-example gradient has norm at most `clip`, the divisor is a public constant, an empty batch is
     noise alone, and nothing un-noised leaves this object. Steps are Poisson-subsampled Gaussian mechanisms.
+
+    Processes that share the records (see `World`) take every step together and keep the same weights.
     """
 
     def __init__(
@@ -40,6 +44,7 @@ class DPSGDStepper:
         self._optimizer = optimizer
         self._generator = generator
         self._views = views
+        self.key = [asdict(mechanism), views, type(engine).__name__]
         self._records_per_call = max(1, micro_batch // views)
 
     def __len__(self) -> int:
@@ -55,21 +60,18 @@ class DPSGDStepper:
             raise StopIteration
         check_layers(self._engine.model)
         self._engine.refuse_changes()
-        assert mechanism.noise_multiplier is not None
         sums = [torch.zeros_like(p, dtype=torch.float32) for p in self._engine.parameters]
         sample = vault._noise.poisson_sample(len(vault._records), mechanism.sampling_rate)
         drawn = torch.randint(2**62, (), generator=self._generator, device=self._generator.device)
         seed = vault._noise.seed() ^ int(drawn)
         generator = torch.Generator(self._generator.device).manual_seed(seed)
         with global_randomness(seed, vault.device):
-            for batch, real in vault._padded(sample, self._records_per_call):
+            for batch, real in padded(vault._records, sample, self._records_per_call, vault.device):
                 rows = batch.repeat(self._views)
                 part = self._engine.clipped_sum(rows, real, self._views, mechanism.clip, generator)
                 for total, addend in zip(sums, part, strict=True):
                     total += addend
-        for total in sums:
-            total += vault._noise.gaussian(tuple(total.shape), mechanism.noise_multiplier * mechanism.clip)
-        receipt = vault.ledger.spend(mechanism)
+        sums, receipt = vault._release(sums, mechanism)
         for parameter, total in zip(self._engine.parameters, sums, strict=True):
             parameter.grad = (total / mechanism.expected_batch).to(parameter.dtype)
         self._optimizer.step()
@@ -77,3 +79,25 @@ class DPSGDStepper:
         if receipt.number == receipt.planned:
             self._engine.close()
         return receipt
+
+    def state_dict(self) -> dict[str, Any]:
+        """The receipts so far, and the generators; of the noise only where it is no secret."""
+        return {
+            "releases": self._vault.ledger.spent[self._mechanism.name],
+            "generator": self._generator.get_state(),
+            "noise": self._vault._noise.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> int:
+        """Goes on after the steps that are stored; gives back their number. See `Ledger.restore`.
+
+        The model and the optimiser have to be restored with it. Steps that were taken after the state was stored are
+        discarded: nothing of them has been released.
+
+        Raises:
+            PrivacyError: this process has released something already.
+        """
+        self._vault.ledger.restore(self._mechanism, state["releases"])
+        self._generator.set_state(state["generator"])
+        self._vault._noise.load_state_dict(state["noise"])
+        return int(state["releases"])

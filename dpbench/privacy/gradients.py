@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from dpbench.core.errors import PrivacyError
+from dpbench.core.footprint import rows_that_fit, saved_bytes
 from dpbench.core.specs import Batch
 
 Loss = Callable[[nn.Module, Batch, torch.Generator], Tensor]
@@ -57,8 +59,60 @@ class GradientEngine(ABC):
             One fp32 tensor per trained parameter.
         """
 
+    def stored_bytes(self, batch: Batch, views: int, generator: torch.Generator) -> int:
+        """Memory that the per-example gradients of `batch` take, beyond what a plain backward pass needs."""
+        return len(batch) // views * sum(4 * p.numel() for p in self.parameters)
+
+    def rows_that_fit(self, batch: Batch, views: int, generator: torch.Generator) -> int:
+        """How many rows one call of `clipped_sum` should have; `batch` is measured, so it holds no private records."""
+        with torch.random.fork_rng():
+            kept = saved_bytes(lambda: self.loss(self.model, batch, generator))
+            each = (kept + self.stored_bytes(batch, views, generator)) / len(batch)
+        return rows_that_fit(each, str(self.parameters[0].device))
+
+    @staticmethod
+    def check_shape(losses: Tensor, rows: int) -> None:
+        """Raises `PrivacyError` unless the loss gave one value per row."""
+        if losses.shape != (rows,):
+            raise PrivacyError(f"the loss must have shape ({rows},), not {tuple(losses.shape)}")
+
     def close(self) -> None:  # noqa: B027 (optional hook)
         """Leaves the model as it was found."""
+
+
+def full_precision(device: torch.device) -> AbstractContextManager[None]:
+    """fp32 that is fp32: neither autocast nor TF32, whatever the loss runs in. For norms and sums."""
+    autocast = torch.is_autocast_enabled(device.type)
+    return _full_precision(device) if autocast or device.type == "cuda" else nullcontext()
+
+
+@contextmanager
+def _full_precision(device: torch.device) -> Iterator[None]:
+    matmul = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        with torch.autocast(device.type, enabled=False), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = matmul
+
+
+def clip_weights(norms: Tensor, real: Tensor, clip: float) -> tuple[Tensor, Tensor]:
+    """What each record's gradient is multiplied with, and whether it is finite: (float [b], bool [b]).
+
+    min(1, clip/norm); 0 for padding and for a gradient that is not finite.
+    """
+    finite = norms.isfinite()
+    return torch.where(real & finite, (clip / norms.clamp_min(1e-12)).clamp(max=1), 0), finite
+
+
+def clip_and_sum(gradients: list[Tensor], real: Tensor, clip: float) -> list[Tensor]:
+    """`GradientEngine.clipped_sum` of gradients [b, ...] that exist, one tensor per parameter."""
+    norms = torch.stack([torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients]).norm(dim=0)
+    weights, finite = clip_weights(norms, real, clip)
+    if not finite.all():
+        gradients = [torch.where(finite.reshape(-1, *[1] * (g.ndim - 1)), g, 0) for g in gradients]
+    return [(weights @ g.flatten(1)).reshape(g.shape[1:]) for g in gradients]
 
 
 def check_engine(engine: GradientEngine, batch: Batch, views: int, generator: torch.Generator) -> None:
@@ -100,6 +154,8 @@ class OpacusEngine(GradientEngine):
         except (NotImplementedError, ValueError) as error:
             raise PrivacyError(f"per-example gradients are not available: {error}") from error
         self._hooks.disable_hooks()
+        convolutions = [m for m in model.modules() if isinstance(m, nn.Conv1d | nn.Conv2d)]
+        self._handles = [m.register_forward_pre_hook(_contiguous) for m in convolutions]
 
     def clipped_sum(
         self, batch: Batch, real: Tensor, views: int, clip: float, generator: torch.Generator
@@ -108,24 +164,20 @@ class OpacusEngine(GradientEngine):
         self._hooks.enable_hooks()
         try:
             losses = self.loss(self.model, batch, generator)
-            if losses.shape != (len(real) * views,):
-                raise PrivacyError(f"the loss must have shape ({len(real) * views},), not {tuple(losses.shape)}")
+            self.check_shape(losses, len(real) * views)
             losses.sum().backward()
             gradients = [self._of_records(p, len(real), views) for p in self.parameters]
         finally:
             self._hooks.disable_hooks()
             self._forget()
-        with torch.autocast(real.device.type, enabled=False):
-            norms = torch.stack([g.reshape(len(g), -1).norm(dim=1) for g in gradients]).norm(dim=0)
-            finite = norms.isfinite()
-            if not finite.all():
-                gradients = [torch.where(_like(finite, g), g, 0) for g in gradients]
-            weights = torch.where(real & finite, (clip / norms.clamp_min(1e-12)).clamp(max=1), 0)
-            return [torch.einsum("b,b...->...", weights, g) for g in gradients]
+        with full_precision(real.device):
+            return clip_and_sum(gradients, real, clip)
 
     def close(self) -> None:
         """Removes the hooks and what they left on the parameters."""
         self._hooks.cleanup()
+        for handle in self._handles:
+            handle.remove()
 
     def _forget(self) -> None:
         """Drops what a call left on the model, also one that broke off or ran a layer and did not use its output."""
@@ -151,5 +203,6 @@ class OpacusEngine(GradientEngine):
         return samples.float().reshape(records, views, *parameter.shape).mean(dim=1)
 
 
-def _like(mask: Tensor, gradient: Tensor) -> Tensor:
-    return mask.reshape(-1, *[1] * (gradient.ndim - 1))
+def _contiguous(layer: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """For opacus 1.6, which takes patches of a channels-last input, as attention leaves it, from the wrong places."""
+    return tuple(x.contiguous() for x in inputs)

@@ -1,15 +1,8 @@
-"""Per-example gradients of single layers, from the layer's input and the gradient of its output.
+"""Per-record gradients of single layers, from the layer's input and the gradient of its output.
 
-For each layer type: the squared norms of the examples' gradients, by the cheaper of two forms, and the weighted sum of
-the gradients in one contraction, without ever holding one gradient per example. The Gram ("ghost") form of a linear
-layer's squared norm is ‖Σ_t g_t x_tᵀ‖² = Σ_{t,s} (x_t·x_s)(g_t·g_s) (arXiv 2009.03106, 2210.00038).
-
-Squared norms are bounds from above: where the terms of a sum over t cancel, fp32 may see nothing of what is left, in
-the Gram form above all, and a record would escape its clip. Each therefore includes `ROUNDING` times the square of the
-sum of the terms' norms, which exceeds the rounding error of norms and weighted sums alike.
-
-Shapes: x [b, t, ...] inputs, g [b, t, ...] output gradients, with b records; t runs over positions, over a record's
-views, and over repeated uses of the layer.
+One rule per layer type gives, for each trained parameter, a `Term`. The rows of a layer's input belong to records in
+order: row r of n belongs to record r // (n / records). A record's rows (its views, in the first place) fold into the
+term: K views cost the memory of one gradient per record, not of K.
 """
 
 from __future__ import annotations
@@ -22,107 +15,169 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-ROUNDING = 1e-5
-"""Bound on the relative rounding error of a sum of terms, in its square: far above fp32's, far below 1/t."""
-
-
-def _rounding(norms: Tensor) -> Tensor:
-    """What a squared norm may miss: norms [b, t] of the terms -> [b]."""
-    return ROUNDING * norms.sum(dim=1).square()
+from dpbench.privacy.terms import Dense, Lookup, Outer, Term, gram_is_cheaper
 
 
 class LayerGradients(ABC):
-    """One layer type's rule. `layer` is the module, `names` those of its parameters that are trained."""
+    """One layer type's rule."""
 
     @abstractmethod
-    def rows(self, layer: Any, x: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
-        """Brings one use's input and output gradient, batch first, to [rows, t, ...]."""
+    def terms(self, layer: Any, names: set[str], x: Tensor, g: Tensor, records: int) -> dict[str, Term]:
+        """Per trained parameter the gradients of all records.
 
-    @abstractmethod
-    def squared_norms(self, layer: Any, names: set[str], x: Tensor, g: Tensor) -> Tensor:
-        """‖gradient of record i‖² over the trained parameters and `_rounding`: [b]."""
-
-    @abstractmethod
-    def weighted_sums(self, layer: Any, names: set[str], x: Tensor, g: Tensor) -> dict[str, Tensor]:
-        """Σ_i gradient of record i, per trained parameter; weights are already multiplied into g."""
+        Args:
+            layer: the module.
+            names: those of its parameters that are trained.
+            x: the layer's input [rows, ...], fp32 (indices for an embedding).
+            g: gradient of its output [rows, ...], fp32.
+            records: divides `rows`.
+        """
 
 
 class LinearGradients(LayerGradients):
     """weight: Σ_t g_t x_tᵀ; bias: Σ_t g_t."""
 
-    def rows(self, layer: nn.Linear, x: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
-        """x [r, ..., in] -> [r, t, in]; g [r, ..., out] -> [r, t, out]."""
-        return x.reshape(len(x), -1, x.shape[-1]), g.reshape(len(g), -1, g.shape[-1])
-
-    def squared_norms(self, layer: nn.Linear, names: set[str], x: Tensor, g: Tensor) -> Tensor:
-        """See `LayerGradients`; the Gram form costs t²(in + out), instantiation t · in · out."""
-        total = torch.zeros(len(x), device=x.device)
+    def terms(self, layer: nn.Linear, names: set[str], x: Tensor, g: Tensor, records: int) -> dict[str, Term]:
+        """See `LayerGradients`: x [rows, ..., in], g [rows, ..., out]."""
+        x, g = x.reshape(records, -1, x.shape[-1]), g.reshape(records, -1, g.shape[-1])
+        terms: dict[str, Term] = {}
         if "weight" in names:
-            t, inputs, outputs = x.shape[1], x.shape[2], g.shape[2]
-            if t * (inputs + outputs) < inputs * outputs:
-                total += ((x @ x.mT) * (g @ g.mT)).sum(dim=(1, 2))
-            else:
-                total += (g.mT @ x).square().sum(dim=(1, 2))
-            total += _rounding(x.norm(dim=2) * g.norm(dim=2))
+            outer = Outer(x, g, layer.weight.shape)
+            terms["weight"] = outer if gram_is_cheaper(x.shape[1], x.shape[2], g.shape[2]) else outer.dense()
         if "bias" in names:
-            total += g.sum(1).square().sum(1) + _rounding(g.norm(dim=2))
-        return total
+            terms["bias"] = Dense(g.sum(1))
+        return terms
 
-    def weighted_sums(self, layer: nn.Linear, names: set[str], x: Tensor, g: Tensor) -> dict[str, Tensor]:
-        """See `LayerGradients`."""
-        sums = {"weight": g.flatten(0, 1).T @ x.flatten(0, 1)} if "weight" in names else {}
-        return sums | ({"bias": g.sum(dim=(0, 1))} if "bias" in names else {})
+
+class ConvGradients(LayerGradients):
+    """weight: Σ over places of g · patchᵀ; bias: Σ over places of g. Any stride, dilation, groups and padding mode.
+
+    Few places per record are patches of a matrix product; many are one convolution in which every record has channels
+    of its own (arXiv 1912.06015), which costs about what the weight's gradient of the whole batch does.
+    """
+
+    def terms(self, layer: nn.Conv2d, names: set[str], x: Tensor, g: Tensor, records: int) -> dict[str, Term]:
+        """See `LayerGradients`: x [rows, c, *size] and g [rows, c', *size'], of one or two dimensions."""
+        terms: dict[str, Term] = {}
+        if "weight" in names:
+            places = len(x) // records * g[0, 0].numel()
+            few = gram_is_cheaper(places, layer.weight[0].numel(), layer.out_channels)
+            gradients = self._outer if few and layer.groups == 1 else self._dense
+            terms["weight"] = gradients(layer, *self._padded(layer, x), g, records)
+        if "bias" in names:
+            terms["bias"] = Dense(g.reshape(records, -1, g.shape[1], g[0, 0].numel()).sum((1, 3)))
+        return terms
+
+    @staticmethod
+    def _padded(layer: nn.Conv2d, x: Tensor) -> tuple[Tensor, list[int]]:
+        """(input, zero padding that is left to do): other paddings are carried out here."""
+        if layer.padding_mode == "zeros" and not isinstance(layer.padding, str):
+            return x, list(layer.padding)
+        mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+        return F.pad(x, layer._reversed_padding_repeated_twice, mode=mode), [0] * (x.ndim - 2)
+
+    @staticmethod
+    def _outer(layer: nn.Conv2d, x: Tensor, padding: list[int], g: Tensor, records: int) -> Term:
+        lift = (1,) * (4 - x.ndim)  # one-dimensional convolutions are flat two-dimensional ones
+        patches = F.unfold(
+            x.reshape(*x.shape[:2], *lift, *x.shape[2:]),
+            (*lift, *layer.kernel_size),
+            dilation=(*lift, *layer.dilation),
+            padding=(*[0] * len(lift), *padding),
+            stride=(*lift, *layer.stride),
+        )  # [rows, c · kernel, places]
+        x, g = patches.mT, g.flatten(2).mT
+        return Outer(x.reshape(records, -1, x.shape[-1]), g.reshape(records, -1, g.shape[-1]), layer.weight.shape)
+
+    @staticmethod
+    def _dense(layer: nn.Conv2d, x: Tensor, padding: list[int], g: Tensor, records: int) -> Term:
+        shape = layer.weight.shape
+        zeros = [0] * len(padding)
+        weight = g.new_empty(1).expand(records * shape[0], *shape[1:])  # only its shape matters
+        _, gradient, _ = torch.ops.aten.convolution_backward(
+            _side_by_side(g, records), _side_by_side(x, records), weight, [0], list(layer.stride), padding,
+            list(layer.dilation), False, zeros, records * layer.groups, [False, True, False],
+        )  # fmt: skip
+        return Dense(gradient.reshape(records, *shape))
+
+
+def _side_by_side(rows: Tensor, records: int) -> Tensor:
+    """[records · k, c, ...] -> [k, records · c, ...]: the records' channels beside each other."""
+    by_record = rows.reshape(records, -1, *rows.shape[1:]).transpose(0, 1)
+    return by_record.reshape(by_record.shape[0], -1, *rows.shape[2:])
 
 
 class EmbeddingGradients(LayerGradients):
     """weight[v]: the sum of g_t over positions t that looked v up."""
 
-    def rows(self, layer: nn.Embedding, x: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
-        """x int [r, ...] -> [r, t]; g [r, ..., d] -> [r, t, d]."""
-        return x.reshape(len(x), -1), g.reshape(len(g), -1, g.shape[-1])
-
-    def squared_norms(self, layer: nn.Embedding, names: set[str], x: Tensor, g: Tensor) -> Tensor:
-        """See `LayerGradients`; positions that looked up the same entry add up before they are squared."""
-        same = (x[:, :, None] == x[:, None, :]) & self._learns(layer, x)[:, :, None]
-        return ((g @ g.mT) * same).sum(dim=(1, 2)) + _rounding(g.norm(dim=2))
-
-    def weighted_sums(self, layer: nn.Embedding, names: set[str], x: Tensor, g: Tensor) -> dict[str, Tensor]:
-        """See `LayerGradients`."""
-        g = g * self._learns(layer, x)[:, :, None]
-        zero = torch.zeros(layer.weight.shape, device=g.device)
-        return {"weight": zero.index_add_(0, x.flatten(), g.flatten(0, 1))}
-
-    @staticmethod
-    def _learns(layer: nn.Embedding, x: Tensor) -> Tensor:
-        return torch.ones_like(x, dtype=torch.bool) if layer.padding_idx is None else x != layer.padding_idx
+    def terms(self, layer: nn.Embedding, names: set[str], x: Tensor, g: Tensor, records: int) -> dict[str, Term]:
+        """See `LayerGradients`: x int [rows, ...], g [rows, ..., d]."""
+        entries, g = x.reshape(records, -1), g.reshape(records, -1, g.shape[-1])
+        if layer.padding_idx is not None:
+            g = torch.where((entries == layer.padding_idx)[:, :, None], 0, g)
+        return {"weight": Lookup(entries, g, layer.num_embeddings)}
 
 
 class LayerNormGradients(LayerGradients):
-    """weight: Σ_t g_t ⊙ normalised x_t; bias: Σ_t g_t. Small enough to instantiate."""
+    """weight: Σ_t g_t ⊙ normalised x_t; bias: Σ_t g_t; t runs over all but the normalised dimensions."""
 
-    def rows(self, layer: nn.LayerNorm, x: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
-        """x and g [r, ..., *normalized_shape] -> [r, t, *normalized_shape]; x comes out normalised."""
+    def terms(self, layer: nn.LayerNorm, names: set[str], x: Tensor, g: Tensor, records: int) -> dict[str, Term]:
+        """See `LayerGradients`: x and g [rows, ..., *normalized_shape]."""
         shape = layer.normalized_shape
-        normalised = F.layer_norm(x, shape, eps=layer.eps)
-        return normalised.reshape(len(x), -1, *shape), g.reshape(len(g), -1, *shape)
+        terms: dict[str, Term] = {}
+        if "weight" in names:
+            terms["weight"] = Dense((g * self.normalised(layer, x)).reshape(records, -1, *shape).sum(1))
+        if "bias" in names:
+            terms["bias"] = Dense(g.reshape(records, -1, *shape).sum(1))
+        return terms
 
-    def squared_norms(self, layer: nn.LayerNorm, names: set[str], x: Tensor, g: Tensor) -> Tensor:
-        """See `LayerGradients`."""
-        terms = {"weight": g * x, "bias": g}
-        total = torch.zeros(len(x), device=x.device)
-        for name in names:
-            total += terms[name].sum(1).flatten(1).square().sum(1) + _rounding(terms[name].flatten(2).norm(dim=2))
-        return total
+    @staticmethod
+    def normalised(layer: Any, x: Tensor) -> Tensor:
+        """The layer's output without its affine map."""
+        return F.layer_norm(x, layer.normalized_shape, eps=layer.eps)
 
-    def weighted_sums(self, layer: nn.LayerNorm, names: set[str], x: Tensor, g: Tensor) -> dict[str, Tensor]:
-        """See `LayerGradients`."""
-        sums = {"weight": (g * x).sum(dim=(0, 1)), "bias": g.sum(dim=(0, 1))}
-        return {name: sums[name] for name in names}
+
+class RMSNormGradients(LayerNormGradients):
+    """weight: Σ_t g_t ⊙ x_t / root mean square of x_t."""
+
+    @staticmethod
+    def normalised(layer: Any, x: Tensor) -> Tensor:
+        """The layer's output without its weight."""
+        return F.rms_norm(x, layer.normalized_shape, eps=layer.eps)
+
+
+class GroupNormGradients(LayerGradients):
+    """weight: per channel the sum over places of g ⊙ normalised x; bias: of g."""
+
+    def terms(self, layer: nn.GroupNorm, names: set[str], x: Tensor, g: Tensor, records: int) -> dict[str, Term]:
+        """See `LayerGradients`: x and g [rows, c, *size].
+
+        The normalised input never exists: Σ g (x - mean) / std = (Σ g x - mean Σ g) / std, channel by channel.
+        """
+        rows, channels = x.shape[:2]
+        x, g = x.reshape(rows, channels, -1), g.reshape(rows, channels, -1)
+        total = g.sum(2)  # [rows, c]
+        terms: dict[str, Term] = {}
+        if "weight" in names:
+            sizes = rows, channels, x.shape[2], layer.num_groups
+            _, *statistics = torch.native_group_norm(
+                x, None, None, *sizes, layer.eps
+            )  # var_mean takes ten times as long
+            mean, scale = (s.repeat_interleave(channels // layer.num_groups, 1) for s in statistics)
+            product = torch.linalg.vecdot(g, x)
+            terms["weight"] = Dense(((product - mean * total) * scale).reshape(records, -1, channels).sum(1))
+        if "bias" in names:
+            terms["bias"] = Dense(total.reshape(records, -1, channels).sum(1))
+        return terms
 
 
 LAYERS: Mapping[type[nn.Module], LayerGradients] = {
     nn.Linear: LinearGradients(),
+    nn.Conv1d: ConvGradients(),
+    nn.Conv2d: ConvGradients(),
     nn.Embedding: EmbeddingGradients(),
     nn.LayerNorm: LayerNormGradients(),
+    nn.RMSNorm: RMSNormGradients(),
+    nn.GroupNorm: GroupNormGradients(),
 }
 """Layer type -> its rule. Exact types: a subclass may compute something else."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dpbench.core.errors import PrivacyError
-from dpbench.core.files import write_json
+from dpbench.core.files import read_json, write_json
 from dpbench.privacy.accounting import epsilon_pld
 from dpbench.privacy.mechanisms import Mechanism
 from dpbench.privacy.plan import CalibratedPlan
@@ -39,7 +39,21 @@ class Ledger:
         self.path = path
         self.spent = {m.name: 0 for m in plan.mechanisms}
         self.unverified: list[str] = []
+        self._fresh = False
         self._curve: dict[tuple[int, ...], float] = {}
+
+    @classmethod
+    def at(cls, path: Path, plan: CalibratedPlan) -> Ledger:
+        """A ledger that is written to `path` now, or that goes on where an interrupted attempt at the run wrote it.
+
+        The receipts come back with the stored results (see `restore`), the marks for good.
+        """
+        ledger = cls(plan, path)
+        if path.exists():
+            ledger.unverified += read_json(path)["unverified"]
+        else:
+            ledger._write()
+        return ledger
 
     def require(self, name: str, kind: type[M]) -> M:
         """The planned mechanism `name`, with at least one release left. Looks at no data.
@@ -57,9 +71,31 @@ class Ledger:
     def spend(self, mechanism: Mechanism) -> Receipt:
         """Writes down one release; to be called before anything is handed out."""
         self.require(mechanism.name, type(mechanism))
+        self._fresh = True
         self.spent[mechanism.name] += 1
         self._write()
         return Receipt(mechanism.name, self.spent[mechanism.name], mechanism.releases)
+
+    def restore(self, mechanism: Mechanism, releases: int) -> None:
+        """Takes over the first `releases` receipts of a mechanism from an interrupted attempt at the same run.
+
+        To be called with stored results of exactly these releases, which are taken up in the place of new ones. The
+        interrupted attempt's file may count more: a receipt is written before its release is handed out, and what came
+        after the last stored state was lost with the process that held it. Those releases reached nobody, so drawing
+        them again costs nothing. The file is left as it is until the next fresh release, so that it never says less
+        than what is stored.
+
+        Raises:
+            PrivacyError: more than is planned, fewer than there are already, or something was released by this ledger:
+                going back to a stored state then would release twice what is planned once.
+        """
+        if self._fresh:
+            raise PrivacyError(f"'{mechanism.name}' cannot go back to a stored state: something was released meanwhile")
+        if not self.spent[mechanism.name] <= releases <= mechanism.releases:
+            raise PrivacyError(
+                f"{releases} stored releases of '{mechanism.name}', where {mechanism.releases} are planned"
+            )
+        self.spent[mechanism.name] = releases
 
     def mark_unverified(self, reason: str) -> None:
         """Notes that records were touched outside the mechanisms; the mark cannot be taken back."""

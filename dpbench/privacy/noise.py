@@ -7,9 +7,10 @@ cryptographic.
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,14 +27,16 @@ class NoiseSource:
     Args:
         device: where noise is wanted.
         reproducible_seed: for tests only; a source made with it is not secret, and its trial's row says so.
+        stream: tells the reproducible sources of several processes apart.
     """
 
-    def __init__(self, device: str = "cpu", reproducible_seed: int | None = None):
+    def __init__(self, device: str = "cpu", reproducible_seed: int | None = None, stream: int = 0):
         self.secret = reproducible_seed is None
         self._process = os.getpid()
         seed = secrets.randbits(256) if reproducible_seed is None else reproducible_seed
         self._device = torch.device(device)
-        self._numpy = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed)))
+        self._stream = stream
+        self._numpy = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=(stream,))))
         self._torch = None
         if self._device.type != "cpu":
             self._torch = torch.Generator(self._device).manual_seed(int(self._numpy.integers(2**63)))
@@ -54,6 +57,22 @@ class NoiseSource:
         """A fresh seed for randomness that is bound to rows of a batch, such as a loss's (see `PrivateData`)."""
         self._refuse_fork()
         return int(self._numpy.integers(2**62))
+
+    def state_dict(self) -> dict[str, Any] | None:
+        """Where a reproducible source stands; None of a secret one: who reads it could take the noise away again."""
+        if self.secret:
+            return None
+        numbers = json.dumps(self._numpy.bit_generator.state, default=np.ndarray.tolist)
+        device = None if self._torch is None else self._torch.get_state()
+        return {"stream": self._stream, "numbers": numbers, "device": device}
+
+    def load_state_dict(self, state: Mapping[str, Any] | None) -> None:
+        """Restores `state_dict()`; a secret source, or one of another process, stays as it is."""
+        if state is None or self.secret or state["stream"] != self._stream:
+            return
+        self._numpy.bit_generator.state = json.loads(state["numbers"])
+        if self._torch is not None:
+            self._torch.set_state(state["device"])
 
     def _refuse_fork(self) -> None:
         if os.getpid() != self._process:

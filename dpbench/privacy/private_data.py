@@ -6,15 +6,17 @@ Poisson sample, per-record clipping, sum, noise, receipt, and only then the resu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from functools import partial
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from dpbench.core.checkpoints import Checkpoint, Checkpoints
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import PrivacyError, UnknownName
+from dpbench.core.run import Precision
 from dpbench.core.specs import Batch, DatasetSpec
 from dpbench.privacy.bookkeeping import BookKeepingEngine
 from dpbench.privacy.clipping import clipped_sum
@@ -27,46 +29,60 @@ from dpbench.privacy.independence import (
     check_order_free,
     random_records,
 )
-from dpbench.privacy.ledger import Ledger
-from dpbench.privacy.mechanisms import DPSGD, NoisySum
+from dpbench.privacy.ledger import Ledger, Receipt
+from dpbench.privacy.mechanisms import DPSGD, Mechanism, NoisySum
 from dpbench.privacy.noise import NoiseSource, global_randomness
+from dpbench.privacy.records import DerivedRecords, Records, Shard, padded
+from dpbench.privacy.vmap import VmapEngine
+from dpbench.privacy.world import World
 
-ENGINES: Mapping[str, type[GradientEngine]] = {"book-keeping": BookKeepingEngine, "opacus": OpacusEngine}
+ENGINES: Mapping[str, type[GradientEngine]] = {
+    "book-keeping": BookKeepingEngine,
+    "opacus": OpacusEngine,
+    "vmap": VmapEngine,
+}
 
 PerRecord = Callable[[Batch], Tensor]
-
-
-class Records(Protocol):
-    """What the vault holds: an `ImageDataset`, or what `derive` made of one."""
-
-    def __len__(self) -> int: ...
-
-    def batch(self, indices: Sequence[int]) -> Batch:
-        """The records at `indices`, in order."""
-        ...
 
 
 class PrivateData:
     """Sensitive records behind differentially private queries.
 
+    Several processes can share the work (see `World`): each holds every size-th record, they make the same calls, and
+    each call gives all of them the same result.
+
     Args:
-        records: the sensitive split; `len(records)` is public and must be `spec.n_train`.
+        records: the sensitive split, all of it on every process; `len(records)` is public and must be `spec.n_train`.
         spec: what the dataset declares.
         ledger: the plan and its receipts.
-        noise: source of DP noise and Poisson samples.
+        noise: source of DP noise and Poisson samples; another one on every process.
         device: where contributions and losses are computed.
+        precision: what losses are computed in; their per-example gradients are summed and noised in fp32 in either.
+        checkpoints: where releases are stored, to be taken up again after an interruption; by default nowhere.
+        world: the processes that share the records.
     """
 
     def __init__(
-        self, records: ImageDataset, spec: DatasetSpec, ledger: Ledger, noise: NoiseSource, device: str = "cpu"
+        self,
+        records: ImageDataset,
+        spec: DatasetSpec,
+        ledger: Ledger,
+        noise: NoiseSource,
+        device: str = "cpu",
+        precision: Precision = "fp32",
+        checkpoints: Checkpoints | None = None,
+        world: World = World(),  # noqa: B008 (immutable)
     ):
         if len(records) != spec.n_train:
             raise PrivacyError(f"the dataset declares {spec.n_train} records but holds {len(records)}")
         self.spec = spec
         self.device = device
+        self.precision = precision
         self.ledger = ledger
+        self._checkpoints = checkpoints or Checkpoints(None)
         self._noise = noise
-        self._records: Records = records
+        self.world = world
+        self._records: Records = records if world.size == 1 else Shard(records, world)
         self._probes = (
             random_records(spec, 0).map(lambda t: t.to(device)),
             random_records(spec, 1).map(lambda t: t.to(device)),
@@ -77,6 +93,10 @@ class PrivateData:
 
         Sensitivity: each record's vector is scaled here to L2 norm at most `clip`, and non-finite ones become zero, so
         replacing a record by nothing moves the sum by at most `clip`.
+
+        Where the vault has checkpoints, the result and its receipt are stored as one before the result is handed out.
+        When the same run goes on after an interruption, this very result is handed out again: no record is read and
+        no noise is drawn.
 
         Args:
             name: a `NoisySum` of the plan.
@@ -94,18 +114,51 @@ class PrivateData:
         if mechanism.sampling_rate < 1:
             check_order_free(contribution, self._probes[0], f"the contribution of '{name}'")
         shape = _evaluate(contribution, self._probes[0]).shape[1:]
+        release = self._checkpoints.state(
+            f"release {self.ledger.spent[name] + 1} of {name}", [asdict(mechanism), list(shape)]
+        )
+        stored = self._stored(release, mechanism, shape)
+        if stored is not None:
+            return stored
         total = torch.zeros(shape, device=self.device)
         sample = self._noise.poisson_sample(len(self._records), mechanism.sampling_rate)
         with global_randomness(self._noise.seed(), self.device):
-            for batch, real in self._padded(sample, chunk):
+            for batch, real in padded(self._records, sample, chunk, self.device):
                 values = _evaluate(contribution, batch)
                 if values.shape != (len(real), *shape):
                     raise PrivacyError(f"the contribution of '{name}' changes its shape with the size of the batch")
                 total += clipped_sum(values, real, mechanism.clip)
-        assert mechanism.noise_multiplier is not None
-        total += self._noise.gaussian(tuple(shape), mechanism.noise_multiplier * mechanism.clip)
-        self.ledger.spend(mechanism)
+        [total], receipt = self._release([total], mechanism)
+        state = {"total": total, "receipt": asdict(receipt), "noise": self._noise.state_dict()}
+        release.save(partial(torch.save, state))
         return total
+
+    def _stored(self, release: Checkpoint, mechanism: NoisySum, shape: torch.Size) -> Tensor | None:
+        """What an interrupted attempt at this run stored of a release, with its receipt taken over."""
+        read = partial(torch.load, map_location=self.device, weights_only=True)
+        stored = release.load(read) if self.world.leads else None
+        is_stored = torch.tensor([float(stored is not None)], device=self.device)
+        self.world.share([is_stored])
+        if not is_stored:
+            return None
+        total: Tensor = torch.empty(shape, device=self.device) if stored is None else stored["total"]
+        self.world.share([total])
+        self.ledger.restore(mechanism, self.ledger.spent[mechanism.name] + 1)
+        self._noise.load_state_dict(None if stored is None else stored["noise"])
+        return total
+
+    def _release(self, sums: list[Tensor], mechanism: Mechanism) -> tuple[list[Tensor], Receipt]:
+        """Noises this process's clipped sums, writes the receipt, and only then adds up those of all processes.
+
+        What is stored of an earlier attempt and has not been taken up is abandoned; see `Checkpoints.leave`.
+        """
+        assert mechanism.noise_multiplier is not None
+        if self.world.leads:  # once, whatever the number of processes
+            for total in sums:
+                total += self._noise.gaussian(tuple(total.shape), mechanism.noise_multiplier * mechanism.clip)
+        self._checkpoints.leave()
+        receipt = self.ledger.spend(mechanism)
+        return self.world.add_up(sums, receipt.number), receipt
 
     def dp_sgd(
         self,
@@ -115,7 +168,7 @@ class PrivateData:
         optimizer: torch.optim.Optimizer,
         generator: torch.Generator,
         views: int = 1,
-        micro_batch: int = 64,
+        micro_batch: int = 0,
         engine: str = "book-keeping",
     ) -> DPSGDStepper:
         """An iterator whose every `next` is one private step of `optimizer` on `model`; see `DPSGDStepper`.
@@ -127,16 +180,24 @@ class PrivateData:
                 secret one, and gives the loss a generator of its own: what is left in `generator` and in torch's global
                 one says nothing about the private batch, and nobody who knows the seed knows which draws a record met.
             views: how often each record stands in the batch given to `loss`; its gradients are averaged, then clipped.
-            micro_batch: rows per call of `loss`; the last call is padded, so a realised batch size is never visible.
+            micro_batch: rows per call of `loss`, 0 for as many as memory or cache hold; the last call is padded, so a
+                realised batch size is never visible.
             engine: how per-example gradients are made; a name of `ENGINES`.
 
         Raises:
-            PrivacyError: not in the plan, used up, the loss or model mixes records, or the engine cannot differentiate
-                the model. No record has been read then.
+            PrivacyError: not in the plan, used up, planned for another number of records, the loss or model mixes
+                records, or the engine cannot differentiate the model. No record has been read then.
         """
         mechanism = self.ledger.require(name, DPSGD)
+        if mechanism.n != self.spec.n_train:
+            raise PrivacyError(
+                f"'{name}' is planned for {mechanism.n} records, but the dataset has {self.spec.n_train}: "
+                "its sampling rate would not be what is billed"
+            )
         if engine not in ENGINES:
             raise UnknownName("engine", engine, ENGINES)
+        self.world.share([*model.parameters(), *model.buffers()])
+        loss = self._in_precision(loss)
         state = generator.get_state()
 
         def losses(batch: Batch) -> Tensor:
@@ -154,11 +215,23 @@ class PrivateData:
         try:
             check_gradients(gradients, *self._probes, views, lambda: generator.set_state(state))
             check_engine(gradients, self._probes[0].repeat(views), views, generator.set_state(state))
+            fitting = gradients.rows_that_fit(self._probes[0].repeat(views), views, generator.set_state(state))
         except BaseException:
             gradients.close()
             raise
         generator.set_state(state)
-        return DPSGDStepper(self, mechanism, gradients, optimizer, generator, views, micro_batch)
+        rows = micro_batch or min(fitting, mechanism.expected_batch * views)
+        return DPSGDStepper(self, mechanism, gradients, optimizer, generator, views, rows)
+
+    def _in_precision(self, loss: Loss) -> Loss:
+        """The loss computed in the vault's precision, its values fp32."""
+
+        def wrapped(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+            bf16 = self.precision == "bf16"
+            with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=bf16):
+                return loss(model, batch, generator).float()
+
+        return wrapped
 
     def derive(self, per_record: PerRecord, chunk: int = 500) -> PrivateData:
         """A vault of `per_record(record)` for every record (tokens, embeddings ...), under the same ledger.
@@ -179,40 +252,18 @@ class PrivateData:
         vault._records = DerivedRecords(
             [
                 Batch(None, batch.labels, _evaluate(per_record, batch)).map(partial(_chosen, real))
-                for batch, real in self._padded(range(len(self._records)), chunk)
+                for batch, real in padded(self._records, range(len(self._records)), chunk, self.device)
             ]
         )
         return vault
 
     def unsafe_records(self, reason: str) -> Records:
-        """The raw records, for experiments: marks the trial, and everything made from it, as unverified for good."""
+        """The raw records of this process, for experiments.
+
+        Marks the trial, and everything made from it, as unverified for good.
+        """
         self.ledger.mark_unverified(reason)
         return self._records
-
-    def _padded(self, indices: Sequence[int], size: int) -> Iterator[tuple[Batch, Tensor]]:
-        """The records at `indices` in batches of exactly `size`, with a mask that is False on the padding."""
-        for start in range(0, len(indices), size):
-            batch = self._records.batch(indices[start : start + size])
-            missing = size - len(batch)
-            real = torch.arange(size, device=self.device) < len(batch)
-            yield batch.map(partial(_pad, missing)).map(lambda t: t.to(self.device)), real
-
-
-class DerivedRecords:
-    """What `derive` computed, in memory."""
-
-    def __init__(self, batches: list[Batch]):
-        self._values = torch.cat([b.derived for b in batches if b.derived is not None])
-        labels = [b.labels for b in batches if b.labels is not None]
-        self._labels = torch.cat(labels) if labels else None
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    def batch(self, indices: Sequence[int]) -> Batch:
-        """The records at `indices`, in order."""
-        chosen = torch.as_tensor(indices, dtype=torch.long)
-        return Batch(None, None if self._labels is None else self._labels[chosen], self._values[chosen])
 
 
 def _evaluate(per_record: PerRecord, batch: Batch) -> Tensor:
@@ -222,7 +273,3 @@ def _evaluate(per_record: PerRecord, batch: Batch) -> Tensor:
 
 def _chosen(real: Tensor, tensor: Tensor) -> Tensor:
     return tensor[real].cpu()
-
-
-def _pad(missing: int, tensor: Tensor) -> Tensor:
-    return torch.cat([tensor, tensor.new_zeros(missing, *tensor.shape[1:])]) if missing else tensor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -87,6 +87,7 @@ class Regression(Refiner):
         self, public: ImageDataset, degrade: Degrade, run: RunContext, generator: torch.Generator
     ) -> Mapping[str, Tensor]:
         config: RegressionConfig = self.config
+        run = replace(run, generator=generator)
         batches = PublicBatches(public, config.augmentation, run.device, generator)
         images, _ = batches.draw(1)
         coarse = degrade(images, generator)
@@ -98,7 +99,7 @@ class Regression(Refiner):
             images, _ = batches.draw(config.batch)
             return F.l1_loss(net(degrade(images, generator)), images)
 
-        train(PublicSteps(loss, optimizer, config.steps), optimizer, run.progress, "train the refiner (public)")
+        train(PublicSteps(loss, optimizer, config.steps, run), net, optimizer, run, "train the refiner (public)")
         return net.state_dict()
 
     @torch.inference_mode()

@@ -55,11 +55,12 @@ PROTOCOL = (
 
 CIRCUMSTANCES = (
     Field("seconds_prepare", "float", "public pretraining (near 0 when it came from the cache)"),
-    Field("seconds_fit", "float", "private phase"),
+    Field("seconds_fit", "float", "private phase; since the last interruption, if there was one"),
     Field("seconds_sample", "float", "sampling"),
     Field("seconds_evaluate", "float", "scoring"),
     Field("peak_memory_mb", "float", "peak of device memory, on a CPU of the process's memory so far"),
     Field("device", "str", "where it ran"),
+    Field("precision", "str", "what models computed in: 'fp32' | 'bf16'"),
     Field("dpbench_version", "str", "version of dpbench"),
     Field("git_commit", "str", "commit of dpbench, where it runs from a repository"),
     Field("date", "str", "when the trial was sampled, UTC"),

@@ -1,75 +1,112 @@
-"""One loop for public and private training: any iterator of steps, with schedule, moving average and progress."""
+"""One trainer for public and private training: any stepper, with schedule, moving average, progress, checkpoints."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Protocol
+import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from dpbench.core.progress import Progress
+from dpbench.core.run import RunContext
+from dpbench.training.ema import MovingAverage
+from dpbench.training.state import TrainingState
+
+CHECKPOINT_SECONDS = 60.0
+"""Least time between two checkpoints of a phase."""
 
 
 class Stepper(Protocol):
     """Something that takes one optimiser step per item: `PublicSteps`, or the vault's `dp_sgd`."""
 
+    key: Any
+    """What its steps depend on besides code and weights (JSON-like)."""
+
     def __iter__(self) -> Iterator[object]: ...
 
     def __len__(self) -> int: ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """How far it has come: numbers, strings and tensors."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> int:
+        """Goes on from `state_dict()`; gives back the number of steps that are done."""
+        ...
 
 
 class PublicSteps:
     """Plain optimiser steps on public data.
 
     Args:
-        loss: called once per step; returns a scalar.
+        loss: called once per step, in the run's precision; returns a scalar.
         optimizer: over the parameters to train.
         steps: number of steps.
+        run: precision, and the generator that `loss` draws from.
     """
 
-    def __init__(self, loss: Callable[[], Tensor], optimizer: torch.optim.Optimizer, steps: int):
+    def __init__(self, loss: Callable[[], Tensor], optimizer: torch.optim.Optimizer, steps: int, run: RunContext):
         self._loss = loss
         self._optimizer = optimizer
         self._steps = steps
+        self._run = run
         self._done = 0
+        self.key = "public"
 
-    def __iter__(self) -> Iterator[float]:
+    def __iter__(self) -> Iterator[Tensor]:
         return self
 
     def __len__(self) -> int:
         return self._steps
 
-    def __next__(self) -> float:
+    def __next__(self) -> Tensor:
         if self._done == self._steps:
             raise StopIteration
         self._done += 1
         self._optimizer.zero_grad(set_to_none=True)
-        loss = self._loss()
+        with self._run.autocast():
+            loss = self._loss()
         loss.backward()
         self._optimizer.step()
-        return loss.item()
+        return loss.detach()
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `Stepper`."""
+        return {"done": self._done}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> int:
+        """See `Stepper`."""
+        self._done = state["done"]
+        return self._done
 
 
 def train(
     stepper: Stepper,
+    model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    progress: Progress,
+    run: RunContext,
     name: str,
+    *,
     warmup: float = 0.05,
-    ema: tuple[nn.Module, float] | None = None,
+    ema: float | None = None,
     note: Callable[[], str] = lambda: "",
 ) -> None:
     """Runs a stepper to its end: linear warm-up, then a linear decay of the learning rate to zero.
 
+    Where the run has checkpoints, the state is stored once a minute, and at the end before anything can be made of the
+    result. An interrupted phase goes on from there when the same program runs again; steps after the last checkpoint
+    are taken anew, and of private ones nothing has been released.
+
     Args:
         stepper: takes the steps.
+        model: what the stepper trains.
         optimizer: the one that the stepper steps; its learning rate is scheduled.
-        progress: where the bar is drawn.
-        name: of the bar.
+        run: where the bar is drawn and checkpoints are kept; its generator is the one that losses draw from.
+        name: of the bar and the checkpoint.
         warmup: share of the steps in which the learning rate rises.
-        ema: (model, decay): at the end the model's weights are replaced by their exponential moving average.
+        ema: decay of the weights' exponential moving average, by which they are replaced at the end; None for none.
         note: shown behind the bar, e.g. the ε spent so far.
     """
     steps = len(stepper)
@@ -77,12 +114,23 @@ def train(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / rise, (steps - step) / max(1, steps - rise))
     )
-    average = AveragedModel(ema[0], multi_avg_fn=get_ema_multi_avg_fn(ema[1])) if ema else None
-    with progress.phase(name, steps) as advance:
+    average = None if ema is None else MovingAverage(model, ema)
+    parts = {"stepper": stepper, "model": model, "optimizer": optimizer, "schedule": schedule}
+    state = TrainingState(parts if average is None else parts | {"average": average}, run)
+    checkpoint = run.checkpoints.next(name, [steps, warmup, ema, state.key()])
+    with run.progress.phase(name, steps) as advance:
+        stored = checkpoint.load(partial(torch.load, map_location="cpu", weights_only=True))
+        if stored is not None:
+            advance(state.load(stored), note())
+        saved = time.monotonic()
         for _ in stepper:
             schedule.step()
-            if average is not None and ema is not None:
-                average.update_parameters(ema[0])
+            if average is not None:
+                average.update()
             advance(1, note())
-    if average is not None and ema is not None:
-        ema[0].load_state_dict(average.module.state_dict())
+            if time.monotonic() - saved >= CHECKPOINT_SECONDS:
+                checkpoint.save(state.save)
+                saved = time.monotonic()
+    if average is not None:
+        average.apply()
+    checkpoint.save(state.save)

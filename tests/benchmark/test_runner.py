@@ -173,7 +173,7 @@ def test_a_trial_that_fails_leaves_ledger_and_log_and_the_finished_ones(
         run(tiny, "alone,fake", settings={"fake:fail": fail})
     names = [{p.name for p in folder.iterdir()} for folder in folders(tiny)]
     assert sum("trial.json" in found for found in names) == 2
-    assert {"ledger.json", "log.txt"} in names
+    assert {"ledger.json", "log.txt", "checkpoints"} in names
     assert len(pd.read_csv(tiny / "leaderboard.csv")) == 2
     assert (tiny / "leaderboard.csv").read_bytes() != finished
 

@@ -13,9 +13,11 @@ from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch
 from dpbench.privacy.bookkeeping import BookKeepingEngine
 from dpbench.privacy.gradients import GradientEngine, Loss, OpacusEngine, check_engine
+from dpbench.privacy.vmap import VmapEngine
 
 RECORDS = 5
-ENGINES = [OpacusEngine, BookKeepingEngine]
+BATCHED = [OpacusEngine, BookKeepingEngine]  # give the loss the whole batch, not one record at a time
+ENGINES = [*BATCHED, VmapEngine]
 
 
 class ConvNet(nn.Module):
@@ -130,7 +132,11 @@ def next_token_rows(batch: Batch, generator: torch.Generator):
     return loss, tokens, weights
 
 
-@pytest.fixture(params=["conv net-opacus", "transformer-opacus", "transformer-book-keeping"])
+BATCHED_CASES = ["conv net-opacus", "conv net-book-keeping", "transformer-opacus", "transformer-book-keeping"]
+NAMES = {"opacus": OpacusEngine, "book-keeping": BookKeepingEngine, "vmap": VmapEngine}
+
+
+@pytest.fixture(params=[f"{net}-{engine}" for net in ("conv net", "transformer") for engine in NAMES])
 def case(request):
     """(engine, batch, a function from number of views to the records' gradients)."""
     torch.manual_seed(0)
@@ -140,7 +146,7 @@ def case(request):
         "transformer": (Transformer(), next_token, token_batch(), next_token_rows),
     }[net]
     untouched = copy.deepcopy(model)
-    engine = {"opacus": OpacusEngine, "book-keeping": BookKeepingEngine}[engine](model, loss)
+    engine = NAMES[engine](model, loss)
     yield engine, batch, lambda views: expected_gradients(untouched, batch, views, rows)
     engine.close()
 
@@ -203,6 +209,7 @@ def test_padding_contributes_nothing(case):
     assert not clipped_sum(engine, batch, ~everyone(), clip=0.5).any()
 
 
+@pytest.mark.parametrize("case", BATCHED_CASES, indirect=True)
 def test_only_padding_is_zero_even_where_its_loss_is_not_a_number(case):
     engine, batch, _ = case
     expected = clipped_sum(engine, batch, torch.arange(RECORDS) >= 2, clip=0.5)
@@ -211,6 +218,7 @@ def test_only_padding_is_zero_even_where_its_loss_is_not_a_number(case):
     torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.parametrize("case", BATCHED_CASES, indirect=True)
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e30], ids=["nan", "inf", "overflow"])
 @pytest.mark.parametrize("clip", [0.5, math.inf], ids=["clipped", "unclipped"])
 def test_a_record_whose_gradient_is_not_finite_counts_as_zero_and_spoils_nothing(case, value, clip):
@@ -332,22 +340,35 @@ def test_an_output_that_is_not_trained_on_is_followed_or_found_out():
         check_engine(OpacusEngine(model, loss), batch, 1, torch.Generator())
 
 
-def test_shared_parameters_are_followed_or_refused():
+@pytest.mark.parametrize("engine_class", ENGINES)
+def test_shared_parameters_are_followed(engine_class):
     model = Transformer()
     model.head.weight = model.token.weight
     expected = expected_gradients(model, token_batch(), 3, next_token_rows)
-    torch.testing.assert_close(
-        each_record(OpacusEngine(model, next_token), token_batch(), 3), expected, rtol=1e-4, atol=1e-6
-    )
-    with pytest.raises(PrivacyError, match="shares 1 parameter"):
-        BookKeepingEngine(model, next_token)
+    found = each_record(engine_class(model, next_token), token_batch(), 3)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_a_layer_without_a_rule_is_refused_by_name():
-    with pytest.raises(PrivacyError, match=r"layer 'conv1' \(Conv2d\)"):
-        BookKeepingEngine(ConvNet(), denoise)
+class Scaled(nn.Module):
+    """A parameter that belongs to no layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.scale = nn.Linear(4, 3), nn.Parameter(torch.ones(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.scale * self.inner(x)
+
+
+def test_a_layer_without_a_rule_is_refused_by_name_and_vmap_takes_it():
+    model = nn.Sequential(Scaled())
+    with pytest.raises(PrivacyError, match=r"layer '0' \(Scaled\); engine=vmap takes any"):
+        BookKeepingEngine(model, rows_loss)
     with pytest.raises(PrivacyError, match="buffers"):
         OpacusEngine(nn.BatchNorm1d(3), rows_loss)
+    x = torch.randn(RECORDS, 4)
+    total = torch.autograd.grad(rows_loss(model, Batch(derived=x), torch.Generator()).sum(), list(model.parameters()))
+    torch.testing.assert_close(clipped_sum(VmapEngine(model, rows_loss), Batch(derived=x)), flat(total))
 
 
 @pytest.mark.parametrize("engine_class", ENGINES)
@@ -356,7 +377,7 @@ def test_a_model_with_nothing_to_train_is_refused(engine_class):
         engine_class(nn.Linear(2, 2).requires_grad_(False), rows_loss)
 
 
-@pytest.mark.parametrize("engine_class", ENGINES)
+@pytest.mark.parametrize("engine_class", BATCHED)
 @pytest.mark.parametrize("shape", ["mean", "per record", "matrix"])
 def test_a_loss_of_another_shape_is_refused(engine_class, shape):
     def loss(model, batch, generator):
@@ -368,7 +389,7 @@ def test_a_loss_of_another_shape_is_refused(engine_class, shape):
         clipped_sum(engine, Batch(derived=torch.randn(2, 4)), views=3)
 
 
-@pytest.mark.parametrize("engine_class", ENGINES)
+@pytest.mark.parametrize("engine_class", BATCHED)
 def test_a_layer_without_the_batch_in_its_first_dimension_is_refused(engine_class):
     class Places(Transformer):
         def forward(self, tokens: Tensor) -> Tensor:

@@ -1,9 +1,17 @@
+from __future__ import annotations
+
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
-from dpbench.core.progress import Silent
+from dpbench.core.run import PublicCache, RunContext
 from dpbench.training.loop import PublicSteps, train
+
+
+def _run(precision: str = "fp32") -> RunContext:
+    return RunContext("cpu", torch.Generator().manual_seed(0), PublicCache(Path("nowhere")), precision=precision)
 
 
 def _fit(ema: float | None = None) -> tuple[nn.Linear, list[torch.Tensor], list[float]]:
@@ -17,7 +25,8 @@ def _fit(ema: float | None = None) -> tuple[nn.Linear, list[torch.Tensor], list[
         rates.append(optimizer.param_groups[0]["lr"])
         return (model.weight - 1).square().sum()
 
-    train(PublicSteps(loss, optimizer, 40), optimizer, Silent(), "fit", ema=(model, ema) if ema else None)
+    run = _run()
+    train(PublicSteps(loss, optimizer, 40, run), model, optimizer, run, "fit", ema=ema)
     return model, weights, rates
 
 
@@ -42,5 +51,20 @@ def test_steps_are_counted_once():
     calls = []
     parameter = nn.Parameter(torch.zeros(1))
     optimizer = torch.optim.SGD([parameter], lr=0.1)
-    steps = PublicSteps(lambda: (calls.append(1), parameter.sum())[1], optimizer, 7)
+    steps = PublicSteps(lambda: (calls.append(1), parameter.sum())[1], optimizer, 7, _run())
     assert len(list(steps)) == len(calls) == len(steps) == 7
+
+
+def test_losses_run_in_the_precision_of_the_run():
+    seen = {}
+    for precision in ("fp32", "bf16"):
+        layer = nn.Linear(4, 4)
+
+        def loss(layer: nn.Linear = layer, precision: str = precision) -> torch.Tensor:
+            output = layer(torch.ones(2, 4))
+            seen[precision] = output.dtype
+            return output.sum()
+
+        next(PublicSteps(loss, torch.optim.SGD(layer.parameters(), lr=0.1), 1, _run(precision)))
+        assert layer.weight.dtype == torch.float32
+    assert seen == {"fp32": torch.float32, "bf16": torch.bfloat16}

@@ -7,8 +7,8 @@ budget goes to an autoregressive model over the tokens of the LL band, and detai
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar, Literal, cast
+from dataclasses import dataclass, replace
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -24,15 +24,15 @@ from dpbench.methods.wavelet.corruption import Retokenised
 from dpbench.methods.wavelet.tokenizer import PatchTokenizer, kmeans, to_patches
 from dpbench.models.haar import coarse
 from dpbench.models.transformer import TokenTransformer, TransformerConfig
-from dpbench.privacy.mechanisms import DPSGD
 from dpbench.privacy.plan import Plan
 from dpbench.privacy.private_data import PrivateData
+from dpbench.privacy.settings import DPSGDSettings
 from dpbench.training.loop import PublicSteps, train
 from dpbench.training.public import Augmentation, PublicBatches, to_uint8, to_unit
 
 
 @dataclass(frozen=True)
-class WaveletConfig:
+class WaveletConfig(DPSGDSettings):
     """Settings of the wavelet method."""
 
     levels: int = option(2, "Haar levels between the image and its coarse band")
@@ -45,13 +45,6 @@ class WaveletConfig:
     public_batch: int = option(128, "public images per pretraining step")
     public_lr: float = option(1e-3, "peak learning rate of public pretraining (AdamW)")
     augmentation: Augmentation = option("flip", "how public images are varied")
-    batch: int = option(2048, "expected records per private step (Poisson)")
-    steps: int = option(150, "private steps")
-    clip: float = option(1.0, "bound on the norm of one record's gradient")
-    lr: float = option(2e-3, "peak learning rate of DP-Adam")
-    ema: float = option(0.9, "decay of the weights' moving average over private steps")
-    engine: Literal["book-keeping", "opacus"] = option("book-keeping", "how per-example gradients are made")
-    micro_batch: int = option(64, "records per call of the model in a private step; costs memory, changes nothing else")
     temperature: float = option(1.0, "divides the logits when sampling")
     top_p: float = option(1.0, "samples from the likeliest tokens of this total probability")
     flip: float = option(0.05, "share of tokens replaced at random in the refiner's training inputs")
@@ -112,7 +105,7 @@ class Wavelet(Method):
     def plan(self, request: Request) -> Plan:
         """One mechanism: the private finetuning of all weights."""
         c = cast(WaveletConfig, self.config)
-        return Plan(DPSGD(name="finetune", clip=c.clip, n=self.spec.n_train, expected_batch=c.batch, steps=c.steps))
+        return Plan(c.mechanism("finetune", self.spec))
 
     def prepare(self, public: ImageDataset | None, run: RunContext) -> None:
         """Codebook, transformer and refiner from public images; see `Method.prepare`."""
@@ -140,6 +133,7 @@ class Wavelet(Method):
 
     def _pretrain(self, public: ImageDataset, run: RunContext, generator: torch.Generator) -> Mapping[str, Tensor]:
         c = cast(WaveletConfig, self.config)
+        run = replace(run, generator=generator)
         model = self._new_transformer(max(1, public.spec.n_classes)).to(run.device)
         batches = PublicBatches(public, c.augmentation, run.device, generator)
         optimizer = torch.optim.AdamW(model.parameters(), c.public_lr, weight_decay=0.01)
@@ -148,9 +142,8 @@ class Wavelet(Method):
             images, labels = batches.draw(c.public_batch)
             return model.loss(self._tokens(images), self._conditions(labels, len(images))).mean()
 
-        train(
-            PublicSteps(loss, optimizer, c.public_steps), optimizer, run.progress, "pretrain the coarse stage (public)"
-        )
+        steps = PublicSteps(loss, optimizer, c.public_steps, run)
+        train(steps, model, optimizer, run, "pretrain the coarse stage (public)")
         return model.state_dict()
 
     def _adopt(self, state: Mapping[str, Tensor]) -> TokenTransformer:
@@ -179,15 +172,14 @@ class Wavelet(Method):
             assert batch.derived is not None
             return model.loss(batch.derived, self._conditions(batch.labels, len(batch)).to(batch.derived.device))
 
-        steps = tokens.dp_sgd(
-            "finetune", model, loss, optimizer, run.generator, micro_batch=c.micro_batch, engine=c.engine
-        )
+        steps = tokens.dp_sgd("finetune", model, loss, optimizer, run.generator, **c.stepper_options())
         train(
             steps,
+            model,
             optimizer,
-            run.progress,
+            run,
             "finetune the coarse stage (private)",
-            ema=(model, c.ema),
+            ema=c.ema,
             note=lambda: f"ε {private.ledger.epsilon_spent():.2f}",
         )
 

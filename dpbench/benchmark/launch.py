@@ -1,0 +1,107 @@
+"""Several processes for one command: those that torchrun started, and how they keep together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+
+from dpbench.benchmark.device import resolve_device
+from dpbench.core.errors import DpbenchError
+from dpbench.privacy.world import World
+
+T = TypeVar("T")
+
+SUM_TIMEOUT = timedelta(hours=1)
+"""How long a process waits for the others within a private step or release."""
+
+MEETING_TIMEOUT = timedelta(days=7)
+"""How long it waits between phases: one process alone pretrains, samples and scores. A process that dies ends it."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """The processes of this command, as one of them sees them. The first leads: it alone writes, scores and prints.
+
+    Attributes:
+        device: what this process computes on.
+        world: number of this process, and how many there are.
+        meetings: process group on the CPU, for everything but sums; None for one process.
+    """
+
+    device: str
+    world: World = World()  # noqa: RUF009 (immutable)
+    meetings: Any = None
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the first process."""
+        return self.world.leads
+
+    def meet(self) -> None:
+        """Waits for all processes."""
+        if self.meetings is not None:
+            dist.barrier(self.meetings)
+
+    def agree(self, value: T) -> T:
+        """The first process's value (anything that can be pickled), on every process."""
+        values = [value]
+        if self.meetings is not None:
+            dist.broadcast_object_list(values, src=0, group=self.meetings)
+        return values[0]
+
+    @contextmanager
+    def one_first(self) -> Iterator[None]:
+        """The first process does what follows before the others, so that they find it in a cache."""
+        if not self.leads:
+            self.meet()
+        yield
+        if self.leads:
+            self.meet()
+
+
+@contextmanager
+def launched(device: str) -> Iterator[Launch]:
+    """Joins the processes that torchrun started; without torchrun there is one.
+
+    A process that fails leaves, and so ends the others' waiting: on CPUs at once, on GPUs when torchrun ends them or
+    after `SUM_TIMEOUT`.
+
+    Args:
+        device: as for `resolve_device`; among several processes, "cuda" is each one's own GPU.
+
+    Raises:
+        DpbenchError: the device is absent, or several processes cannot share it.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield Launch(resolve_device(device))
+        return
+    device = _own_device(device)
+    backend = "nccl" if device.startswith("cuda") else "gloo"
+    if backend == "nccl":
+        torch.cuda.set_device(device)
+    dist.init_process_group(backend, timeout=SUM_TIMEOUT)
+    try:
+        yield Launch(device, World.current(), dist.new_group(backend="gloo", timeout=MEETING_TIMEOUT))
+    finally:
+        dist.destroy_process_group()
+
+
+def is_lead() -> bool:
+    """Whether this process is the first, or the only one: also before they have joined."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def _own_device(name: str) -> str:
+    device = resolve_device(name)
+    if device == "cuda":
+        return resolve_device(f"cuda:{os.environ.get('LOCAL_RANK', '0')}")
+    if device != "cpu":
+        raise DpbenchError(f"several processes cannot share device '{device}'; choose cuda (a GPU for each) or cpu")
+    return device

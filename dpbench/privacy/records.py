@@ -1,0 +1,73 @@
+"""What a vault holds: a dataset, one process's share of it, or what `derive` made of either."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from dpbench.core.specs import Batch
+from dpbench.privacy.world import World
+
+
+class Records(Protocol):
+    """Records by position: an `ImageDataset`, a `Shard`, or `DerivedRecords`."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        """The records at `indices`, in order."""
+        ...
+
+
+class Shard:
+    """The records of one process: those at positions rank, rank + size, rank + 2 · size ... of all.
+
+    Args:
+        records: all of them.
+        world: whose process this is.
+    """
+
+    def __init__(self, records: Records, world: World):
+        self._records = records
+        self._positions = range(world.rank, len(records), world.size)
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        """The records at `indices` of the shard, in order."""
+        return self._records.batch([self._positions[i] for i in indices])
+
+
+class DerivedRecords:
+    """What `derive` computed, in memory."""
+
+    def __init__(self, batches: list[Batch]):
+        self._values = torch.cat([b.derived for b in batches if b.derived is not None])
+        labels = [b.labels for b in batches if b.labels is not None]
+        self._labels = torch.cat(labels) if labels else None
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        """The records at `indices`, in order."""
+        chosen = torch.as_tensor(indices, dtype=torch.long)
+        return Batch(None, None if self._labels is None else self._labels[chosen], self._values[chosen])
+
+
+def padded(records: Records, indices: Sequence[int], size: int, device: str) -> Iterator[tuple[Batch, Tensor]]:
+    """The records at `indices` in batches of exactly `size` on a device, with a mask that is False on the padding."""
+    for start in range(0, len(indices), size):
+        batch = records.batch(indices[start : start + size])
+        missing = size - len(batch)
+        real = torch.arange(size, device=device) < len(batch)
+        yield batch.map(partial(_pad, missing)).map(lambda t: t.to(device)), real
+
+
+def _pad(missing: int, tensor: Tensor) -> Tensor:
+    return torch.cat([tensor, tensor.new_zeros(missing, *tensor.shape[1:])]) if missing else tensor

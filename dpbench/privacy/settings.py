@@ -1,0 +1,32 @@
+"""What every method that trains by DP-SGD lets its user set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from dpbench.core.config import option
+from dpbench.core.specs import DatasetSpec
+from dpbench.privacy.mechanisms import DPSGD
+
+
+@dataclass(frozen=True)
+class DPSGDSettings:
+    """Settings of private training; a method's `Config` inherits them and changes the defaults."""
+
+    batch: int = option(2048, "expected records per private step (Poisson)")
+    steps: int = option(150, "private steps")
+    clip: float = option(1.0, "bound on the norm of one record's gradient")
+    lr: float = option(2e-3, "peak learning rate of DP-Adam")
+    ema: float = option(0.9, "decay of the weights' moving average over private steps")
+    views: int = option(1, "draws per record (noise, augmentation) whose gradients are averaged, then clipped")
+    engine: Literal["book-keeping", "opacus", "vmap"] = option("book-keeping", "how per-example gradients are made")
+    micro_batch: int = option(0, "rows per call of the model in a private step; 0 chooses by memory and cache")
+
+    def mechanism(self, name: str, spec: DatasetSpec) -> DPSGD:
+        """The mechanism that these settings stand for, its noise to be calibrated."""
+        return DPSGD(name=name, clip=self.clip, n=spec.n_train, expected_batch=self.batch, steps=self.steps)
+
+    def stepper_options(self) -> dict[str, Any]:
+        """The keyword arguments of `PrivateData.dp_sgd` that these settings stand for."""
+        return {"views": self.views, "micro_batch": self.micro_batch, "engine": self.engine}

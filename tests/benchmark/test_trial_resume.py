@@ -1,0 +1,213 @@
+"""An interrupted trial goes on from its checkpoints."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import dpbench
+from dpbench.benchmark import execute
+from dpbench.core.errors import DpbenchError
+from dpbench.core.files import read_json
+from dpbench.privacy.dp_sgd import DPSGDStepper
+from dpbench.privacy.noise import NoiseSource
+from dpbench.training import loop
+from dpbench.training.loop import PublicSteps
+
+STEPS, PUBLIC_STEPS = 6, 5
+SETTINGS = {
+    "levels": 1, "codes": 8, "dim": 16, "depth": 1, "heads": 2, "public_steps": PUBLIC_STEPS, "public_batch": 8,
+    "batch": 50, "steps": STEPS, "refiner.name": "bicubic",
+}  # fmt: skip
+TESTS = Path(__file__).parents[1]
+
+
+def run(out: Path, method: str = "wavelet", **options: Any) -> pd.DataFrame:
+    defaults: dict[str, Any] = {
+        "dataset": "tiny", "public": "tiny-public", "settings": SETTINGS, "samples": 10, "delta": 1e-6,
+        "metrics": ["brightness"], "device": "cpu",
+    }  # fmt: skip
+    return dpbench.run(method, out=out, **(defaults | options))
+
+
+def records(out: Path) -> int:
+    path = out / "tiny/privacy_record.jsonl"
+    return len(path.read_text().splitlines()) if path.exists() else 0
+
+
+def only(out: Path, name: str) -> Path:
+    [path] = out.rglob(name)
+    return path
+
+
+class Interrupt:
+    """Counts the steps of a stepper, and raises before number `at` of them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, stepper: type):
+        self.at: int | None = None
+        self.error: BaseException = KeyboardInterrupt()
+        self.count = 0
+        step: Callable[[Any], Any] = stepper.__next__
+
+        def counted(steps: Any) -> Any:
+            if self.count + 1 == self.at:
+                raise self.error
+            result = step(steps)
+            self.count += 1
+            return result
+
+        monkeypatch.setattr(stepper, "__next__", counted)
+        monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+
+    def one(self, at: int, out: Path, **options: Any) -> None:
+        """One run that is interrupted; the next one starts to count anew."""
+        self.at, self.count = at, 0
+        with pytest.raises((KeyboardInterrupt, DpbenchError)):
+            run(out, **options)
+        self.at, self.count = None, 0
+
+
+@pytest.fixture
+def private(monkeypatch: pytest.MonkeyPatch) -> Interrupt:
+    return Interrupt(monkeypatch, DPSGDStepper)
+
+
+@pytest.fixture
+def public(monkeypatch: pytest.MonkeyPatch) -> Interrupt:
+    return Interrupt(monkeypatch, PublicSteps)
+
+
+def check_finished(out: Path, rows: pd.DataFrame) -> None:
+    assert rows["accounting"].tolist() == ["verified"]
+    assert rows["brightness"].notna().all()
+    [mechanism] = read_json(only(out, "ledger.json"))["mechanisms"]
+    assert mechanism["releases_spent"] == mechanism["releases_planned"] == STEPS
+    assert not list(out.rglob("checkpoints"))
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("out of memory")], ids=["ctrl-c", "crash"])
+def test_private_steps_go_on_after_the_last_stored_one(tiny: Path, private: Interrupt, error: BaseException) -> None:
+    private.error = error
+    private.one(4, tiny)
+    assert list(tiny.rglob("checkpoints/fit/*.pt"))
+    rows = run(tiny)
+    assert private.count == STEPS - 3
+    check_finished(tiny, rows)
+    assert records(tiny) == 1
+    assert "goes on from its checkpoints" in only(tiny, "log.txt").read_text()
+
+
+def test_reproducible_noise_ends_in_the_model_of_an_uninterrupted_run(tiny: Path, private: Interrupt) -> None:
+    run(tiny / "whole", noise_seed=3)
+    private.one(4, tiny / "parts", noise_seed=3)
+    run(tiny / "parts", noise_seed=3)
+    for name in ("model.safetensors", "00000.npy"):
+        assert only(tiny / "whole", name).read_bytes() == only(tiny / "parts", name).read_bytes()
+
+
+def test_public_pretraining_goes_on(tiny: Path, public: Interrupt, monkeypatch: pytest.MonkeyPatch) -> None:
+    public.one(4, tiny)
+    assert list(tiny.rglob("checkpoints/prepare/*.pt"))
+    assert records(tiny) == 0
+    check_finished(tiny, run(tiny))
+    assert public.count == PUBLIC_STEPS - 3
+    assert records(tiny) == 1
+    made = [path.read_bytes() for path in cached(tiny)]
+    monkeypatch.setenv("DPBENCH_CACHE", str(tiny / "another cache"))
+    run(tiny / "whole")
+    assert [path.read_bytes() for path in cached(tiny, "another cache")] == made
+
+
+def cached(tiny: Path, name: str = "../cache") -> list[Path]:
+    return sorted((tiny / name / "public").glob("*.safetensors"))
+
+
+def test_a_trial_that_fails_while_it_is_sampled_spends_nothing_again(
+    tiny: Path, private: Interrupt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("disk full")
+
+    sample_all = execute.sample_all
+    monkeypatch.setattr(execute, "sample_all", fails)
+    with pytest.raises(DpbenchError, match="disk full"):
+        run(tiny)
+    monkeypatch.setattr(execute, "sample_all", sample_all)
+    assert private.count == STEPS
+    check_finished(tiny, run(tiny))
+    assert private.count == STEPS
+    assert records(tiny) == 1
+
+
+def test_a_noisy_sum_is_released_once_however_often_its_trial_is_begun(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(execute, "sample_all", fails)
+        with pytest.raises(DpbenchError, match="disk full"):
+            run(tiny, "fake", settings={})
+    monkeypatch.setattr(NoiseSource, "gaussian", lambda *_: pytest.fail("noise was drawn"))
+    assert run(tiny, "fake", settings={})["accounting"].tolist() == ["verified"]
+    assert records(tiny) == 1
+
+
+def test_force_starts_anew(tiny: Path, private: Interrupt) -> None:
+    private.one(4, tiny)
+    check_finished(tiny, run(tiny, force=True))
+    assert private.count == STEPS
+    assert records(tiny) == 2
+
+
+def test_an_attempt_that_stored_nothing_counts_for_itself(tiny: Path, private: Interrupt) -> None:
+    private.one(1, tiny)
+    for path in tiny.rglob("checkpoints/**/*.pt"):
+        path.unlink()
+    check_finished(tiny, run(tiny))
+    assert records(tiny) == 2
+
+
+def test_a_damaged_checkpoint_is_another_private_run(tiny: Path, private: Interrupt) -> None:
+    private.one(4, tiny)
+    path = only(tiny, "finetune*.pt")
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.warns(UserWarning, match="damaged"):
+        rows = run(tiny)
+    assert private.count == STEPS
+    check_finished(tiny, rows)
+    assert records(tiny) == 2
+
+
+def test_without_noise_on_an_undeclared_dataset_checkpoints_are_sensitive(tiny: Path, private: Interrupt) -> None:
+    request = {"dataset": "tiny:secret", "epsilons": [float("inf")]}
+    private.one(4, tiny, **request)
+    assert only(tiny, "checkpoints").parent.name == "sensitive"
+    run(tiny, **request)
+    assert private.count == STEPS - 3
+    assert not list(tiny.rglob("checkpoints"))
+
+
+def test_a_killed_process_loses_nothing_but_the_last_step(tiny: Path, private: Interrupt) -> None:
+    command = [
+        sys.executable, "-m", "dpbench", "run", "--plugin", str(TESTS / "plugin_tiny.py"), "--method", "wavelet",
+        "--dataset", "tiny", "--public", "tiny-public", "--samples", "10", "--delta", "1e-6", "--device", "cpu",
+        "--metrics", "brightness", "--out", str(tiny), *(f"--set={key}={value}" for key, value in SETTINGS.items()),
+    ]  # fmt: skip
+    environment = os.environ | {"PYTHONPATH": str(TESTS), "DPBENCH_KILL": "4"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert len(list(tiny.rglob("checkpoints/fit/*.pt"))) == 1
+    rows = run(tiny)
+    assert private.count == STEPS - 3
+    check_finished(tiny, rows)
+    assert records(tiny) == 1

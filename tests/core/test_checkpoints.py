@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+
+from dpbench.core import checkpoints as module
+from dpbench.core.checkpoints import Checkpoints, has_checkpoints, remove_checkpoints
+
+
+def store(checkpoints: Checkpoints, name: str, value: object, key: object = None) -> None:
+    checkpoints.state(name, key).save(lambda path: torch.save(value, path))
+
+
+def found(checkpoints: Checkpoints, name: str, key: object = None) -> object:
+    return checkpoints.state(name, key).load(lambda path: torch.load(path, weights_only=True))
+
+
+def files(folder: Path) -> list[Path]:
+    return list(folder.glob("*.pt"))
+
+
+def test_the_next_attempt_finds_what_was_stored(tmp_path):
+    store(Checkpoints(tmp_path / "new"), "train: the model", {"steps": 3})
+    assert found(Checkpoints(tmp_path / "new"), "train: the model") == {"steps": 3}
+    assert found(Checkpoints(tmp_path / "new"), "another") is None
+
+
+def test_without_a_folder_nothing_is_stored():
+    store(Checkpoints(None), "a", 1)
+    assert found(Checkpoints(None), "a") is None
+
+
+def test_other_settings_and_other_code_find_nothing_and_say_so(tmp_path, monkeypatch):
+    store(Checkpoints(tmp_path), "a", 1, key=[1])
+    with pytest.warns(UserWarning, match="other code or settings"):
+        assert found(Checkpoints(tmp_path), "a", key=[2]) is None
+    monkeypatch.setattr(module, "code_version", lambda *parts: "edited")
+    with pytest.warns(UserWarning, match="other code or settings"):
+        assert found(Checkpoints(tmp_path), "a", key=[1]) is None
+
+
+@pytest.mark.parametrize("damage", ["empty", "rubbish", "cut", "flipped", "no archive of torch"])
+def test_a_damaged_file_is_as_good_as_absent(tmp_path, damage):
+    store(Checkpoints(tmp_path), "a", torch.ones(1000))
+    [path] = files(tmp_path)
+    content = bytearray(path.read_bytes())
+    if damage == "flipped":
+        content[content.index(torch.ones(10).numpy().tobytes()) + 500] ^= 1  # a bit of a weight, which torch would take
+    path.write_bytes({"empty": b"", "rubbish": b"rubbish", "cut": content[:-50]}.get(damage, content))
+    if damage == "no archive of torch":
+        import zipfile
+
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("a", "b")
+    with pytest.warns(UserWarning, match="damaged"):
+        assert found(Checkpoints(tmp_path), "a") is None
+
+
+def test_phases_of_one_name_are_told_apart_by_their_order(tmp_path):
+    first = Checkpoints(tmp_path)
+    for value in (1, 2):
+        first.next("train", None).save(lambda path, value=value: torch.save(value, path))
+    second = Checkpoints(tmp_path)
+    assert [second.next("train", None).load(torch.load) for _ in range(3)] == [1, 2, None]
+
+
+def test_leaving_takes_away_what_was_not_taken_up_and_tells_before(tmp_path):
+    first = Checkpoints(tmp_path)
+    for name in ("a", "b"):
+        store(first, name, 1)
+    first.leave()
+    assert len(files(tmp_path)) == 2  # its own
+    second, told = Checkpoints(tmp_path), []
+    second.before_leaving = lambda: told.append(len(files(tmp_path)))
+    found(second, "a")
+    second.leave()
+    second.leave()
+    assert told == [2]
+    assert found(Checkpoints(tmp_path), "a") == 1
+    assert found(Checkpoints(tmp_path), "b") is None
+
+
+def test_notes_are_states_that_can_be_left(tmp_path):
+    first = Checkpoints(tmp_path)
+    assert not first.is_marked("fitted")
+    first.mark("fitted")
+    second, told = Checkpoints(tmp_path), []
+    second.before_leaving = lambda: told.append(1)
+    assert second.is_marked("fitted")
+    second.leave()
+    assert told == []
+    third = Checkpoints(tmp_path)
+    third.before_leaving = lambda: told.append(1)
+    third.leave()
+    assert told == [1]
+    assert not Checkpoints(tmp_path).is_marked("fitted")
+
+
+def test_a_reader_takes_up_and_changes_nothing(tmp_path):
+    store(Checkpoints(tmp_path), "a", 1)
+    reader = Checkpoints(tmp_path, writes=False)
+    store(reader, "b", 2)
+    reader.mark("note")
+    reader.leave()
+    assert found(reader, "a") == 1
+    assert [path.name.split(".")[0] for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_half_written_files_do_not_count(tmp_path):
+    (tmp_path / "fit").mkdir()
+    (tmp_path / "fit" / ".a-xyz.pt").write_bytes(b"half")
+    assert not has_checkpoints(tmp_path)
+    checkpoints = Checkpoints(tmp_path / "fit")
+    checkpoints.before_leaving = lambda: pytest.fail("nothing was stored")
+    checkpoints.leave()
+    store(checkpoints, "a", 1)
+    assert has_checkpoints(tmp_path)
+    remove_checkpoints(tmp_path)
+    assert not tmp_path.exists()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        remove_checkpoints(tmp_path)

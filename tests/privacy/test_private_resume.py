@@ -1,0 +1,269 @@
+"""A private run that goes on after an interruption releases what was planned: no more, no less."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from vaults import Images, Untouchable, a_sum, pixels, planned, steps
+
+from dpbench.core.checkpoints import Checkpoints
+from dpbench.core.errors import PrivacyError
+from dpbench.core.run import PublicCache, RunContext
+from dpbench.core.specs import Batch
+from dpbench.privacy.ledger import Ledger
+from dpbench.privacy.noise import NoiseSource
+from dpbench.privacy.private_data import PrivateData
+from dpbench.training import loop
+from dpbench.training.loop import train
+
+STEPS = 12
+TRAINING = steps(40, expected_batch=20, noise_multiplier=1.0, steps=STEPS)
+QUERY = a_sum(noise_multiplier=1.0, count=2)
+
+
+def flat(batch: Batch) -> Tensor:
+    return batch.images.float().flatten(1) / 255
+
+
+def noisy(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+    x = flat(batch) + torch.randn(len(batch), 16, generator=generator)
+    return (nn.functional.dropout(model(x)) ** 2).sum(1)
+
+
+class Attempt:
+    """One attempt at a run of two noisy sums and a private training, stopped before step `stop` (counted anew)."""
+
+    def __init__(self, folder: Path, stop: int | None = None, seed: int | None = None, records: Images | None = None):
+        torch.manual_seed(0)
+        self.records = records or Images(pixels(40))
+        self.run = RunContext("cpu", torch.Generator().manual_seed(0), PublicCache(Path("nowhere")), folder=folder)
+        self.ledger = Ledger.at(folder / "ledger.json", planned(TRAINING, QUERY))
+        noise = NoiseSource(reproducible_seed=seed)
+        self.private = PrivateData(
+            self.records, self.records.spec, self.ledger, noise, checkpoints=self.run.checkpoints
+        )
+        self.model = nn.Linear(16, 3)
+        self.taken, self.stop = 0, stop
+
+    def fit(self) -> Attempt:
+        self.sums = [self.private.noisy_sum("sum", flat) for _ in range(2)]
+        optimizer = torch.optim.Adam(self.model.parameters(), lr=0.1)
+        optimizer.register_step_pre_hook(self.before_step)
+        stepper = self.private.dp_sgd("steps", self.model, noisy, optimizer, self.run.generator)
+        train(stepper, self.model, optimizer, self.run, "private", ema=0.5)
+        self.ledger.check_complete()
+        return self
+
+    def before_step(self, *_: object) -> None:
+        if self.taken + 1 == self.stop:
+            raise KeyboardInterrupt
+        self.taken += 1
+
+    def weights(self) -> Tensor:
+        return nn.utils.parameters_to_vector([p.detach() for p in self.model.parameters()])
+
+
+def interrupt(folder: Path, stop: int, seed: int | None = None) -> Attempt:
+    attempt = Attempt(folder, stop, seed)
+    with pytest.raises(KeyboardInterrupt):
+        attempt.fit()
+    return attempt
+
+
+def on_disk(folder: Path) -> dict[str, int]:
+    content = json.loads((folder / "ledger.json").read_text())
+    return {m["name"]: m["releases_spent"] for m in content["mechanisms"]}
+
+
+@pytest.fixture
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint after every step."""
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+
+
+@pytest.mark.parametrize("stop", [1, 2, 8, STEPS])
+def test_the_planned_number_of_steps_is_taken_and_billed(often, tmp_path, stop):
+    interrupt(tmp_path, stop)
+    assert on_disk(tmp_path) == {"steps": stop, "sum": 2}  # the receipt came first, the step was never taken
+    second = Attempt(tmp_path).fit()
+    assert second.taken == STEPS - (stop - 1)
+    assert second.ledger.spent == on_disk(tmp_path) == {"steps": STEPS, "sum": 2}
+
+
+@pytest.mark.parametrize("stop", [1, 8, STEPS])
+def test_reproducible_noise_goes_on_to_the_weights_of_an_uninterrupted_run(often, tmp_path, stop):
+    whole = Attempt(tmp_path / "whole", seed=5).fit()
+    interrupt(tmp_path / "parts", stop, seed=5)
+    rest = Attempt(tmp_path / "parts", seed=5).fit()
+    assert torch.equal(rest.weights(), whole.weights())
+    assert all(torch.equal(a, b) for a, b in zip(rest.sums, whole.sums, strict=True))
+
+
+def test_secret_noise_is_never_stored_and_fresh_after_an_interruption(often, tmp_path):
+    states = [NoiseSource().state_dict(), NoiseSource(reproducible_seed=1).state_dict()]
+    assert states[0] is None
+    assert states[1] is not None
+    interrupt(tmp_path, 8)
+    for path in tmp_path.rglob("*.pt"):
+        stored = torch.load(path, weights_only=True)
+        assert stored.get("stepper", stored)["noise"] is None
+    weights = []
+    for copy in ("a", "b"):
+        (tmp_path / copy).mkdir()
+        for path in tmp_path.glob("checkpoints/*.pt"):
+            (tmp_path / copy / "checkpoints").mkdir(exist_ok=True)
+            (tmp_path / copy / "checkpoints" / path.name).write_bytes(path.read_bytes())
+        weights.append(Attempt(tmp_path / copy).fit().weights())
+    assert not torch.isclose(*weights).any()
+
+
+def test_lost_steps_are_taken_anew_and_the_ledger_goes_back_to_the_checkpoint(tmp_path, monkeypatch):
+    clock = iter([0.0, *[0.0] * 3, *[100.0] * 100])
+    monkeypatch.setattr(loop.time, "monotonic", lambda: next(clock))
+    interrupt(tmp_path, 9)  # stored after step 4 only
+    monkeypatch.undo()
+    assert on_disk(tmp_path)["steps"] == 9
+    second = Attempt(tmp_path, stop=1)
+    with pytest.raises(KeyboardInterrupt):
+        second.fit()
+    assert second.ledger.spent["steps"] == 5
+    third = Attempt(tmp_path).fit()
+    assert third.taken == STEPS - 4
+    assert third.ledger.spent["steps"] == STEPS
+
+
+def test_a_finished_training_is_taken_up_without_a_record_being_read(tmp_path):
+    first = Attempt(tmp_path).fit()
+    again = Attempt(tmp_path, records=Untouchable(pixels(40))).fit()
+    assert again.taken == 0
+    assert torch.equal(again.weights(), first.weights())
+    assert on_disk(tmp_path) == {"steps": STEPS, "sum": 2}
+
+
+def test_the_file_never_says_less_than_what_is_stored(often, tmp_path):
+    interrupt(tmp_path, 8)
+    resumed = Attempt(tmp_path)
+    assert on_disk(tmp_path) == {"steps": 8, "sum": 2}
+    resumed.private.noisy_sum("sum", flat)
+    assert resumed.ledger.spent == {"steps": 0, "sum": 1}
+    assert on_disk(tmp_path) == {"steps": 8, "sum": 2}
+
+
+def test_a_stored_sum_is_handed_out_again_without_records_and_noise(tmp_path, monkeypatch):
+    first = Attempt(tmp_path)
+    sums = [first.private.noisy_sum("sum", flat) for _ in range(2)]
+    assert not torch.equal(*sums)
+    again = Attempt(tmp_path, records=Untouchable(pixels(40)))
+    monkeypatch.setattr(again.private._noise, "gaussian", lambda *_: pytest.fail("noise was drawn"))
+    assert all(torch.equal(again.private.noisy_sum("sum", flat), total) for total in sums)
+    assert again.ledger.spent["sum"] == 2
+    with pytest.raises(PrivacyError, match="all 2 planned"):
+        again.private.noisy_sum("sum", flat)
+
+
+def test_a_sum_is_stored_with_its_receipt_before_it_is_handed_out(tmp_path):
+    total = Attempt(tmp_path).private.noisy_sum("sum", flat)
+    [path] = tmp_path.rglob("*.pt")
+    stored = torch.load(path, weights_only=True)
+    assert torch.equal(stored["total"], total)
+    assert stored["receipt"] == {"mechanism": "sum", "number": 1, "planned": 2}
+
+
+def test_the_second_sum_is_released_when_only_the_first_was_stored(tmp_path):
+    first = Attempt(tmp_path).private.noisy_sum("sum", flat)
+    again = Attempt(tmp_path)
+    assert torch.equal(again.private.noisy_sum("sum", flat), first)
+    assert not torch.equal(again.private.noisy_sum("sum", flat), first)
+    assert again.ledger.spent["sum"] == 2
+
+
+def test_a_release_under_another_mechanism_is_not_taken_up(tmp_path):
+    Attempt(tmp_path).private.noisy_sum("sum", flat)
+    records, other = Images(pixels(40)), a_sum(noise_multiplier=2.0, count=2)
+    private = PrivateData(
+        records, records.spec, Ledger(planned(other)), NoiseSource(), checkpoints=Checkpoints(tmp_path / "checkpoints")
+    )
+    with pytest.warns(UserWarning, match="other code or settings"):
+        private.noisy_sum("sum", flat)
+    assert records.reads
+
+
+def damage(folder: Path, name: str) -> None:
+    [path] = folder.glob(f"checkpoints/{name}*.pt")
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def test_a_damaged_training_is_done_again_on_the_stored_sums(often, tmp_path):
+    first = interrupt(tmp_path, 8)
+    damage(tmp_path, "private")
+    told = []
+    second = Attempt(tmp_path)
+    second.run.checkpoints.before_leaving = lambda: told.append(len(second.records.reads))
+    with pytest.warns(UserWarning, match="damaged"):
+        second.fit()
+    assert torch.equal(second.sums[0], first.sums[0])
+    assert second.taken == STEPS
+    assert second.ledger.spent == {"steps": STEPS, "sum": 2}
+    assert len(told) == 1
+
+
+def test_what_followed_from_a_release_that_is_drawn_anew_is_not_taken_up(often, tmp_path):
+    """Else the result would hold two draws of the first sum, where the plan pays for one."""
+    first = interrupt(tmp_path, 8)
+    damage(tmp_path, "release-1-of-sum")
+    second, told = Attempt(tmp_path), []
+    second.run.checkpoints.before_leaving = lambda: told.append(on_disk(tmp_path))
+    with pytest.warns(UserWarning, match="damaged"):
+        second.fit()
+    assert not any(torch.isclose(a, b).all() for a, b in zip(first.sums, second.sums, strict=True))
+    assert second.taken == STEPS
+    assert told == [{"steps": 8, "sum": 2}]  # before the first new receipt
+
+
+def test_steps_taken_by_hand_are_not_stored_so_what_followed_them_is_not_taken_up(tmp_path):
+    plan = planned(steps(40, noise_multiplier=1.0, steps=2), a_sum(noise_multiplier=1.0))
+    sums = []
+    for _ in range(2):
+        records, model = Images(pixels(40)), nn.Linear(16, 3)
+        checkpoints = Checkpoints(tmp_path)
+        private = PrivateData(records, records.spec, Ledger(plan), NoiseSource(), checkpoints=checkpoints)
+        optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+        for _ in private.dp_sgd("steps", model, noisy, optimizer, torch.Generator()):
+            pass
+        sums.append(private.noisy_sum("sum", flat))
+        private.ledger.check_complete()
+    assert not torch.isclose(*sums).all()
+
+
+def test_a_method_cannot_go_back_and_draw_again(tmp_path):
+    attempt = Attempt(tmp_path)
+    optimizer = torch.optim.SGD(attempt.model.parameters(), lr=1.0)
+    stepper = attempt.private.dp_sgd("steps", attempt.model, noisy, optimizer, attempt.run.generator)
+    before = stepper.state_dict()
+    next(stepper)
+    with pytest.raises(PrivacyError, match="released meanwhile"):
+        stepper.load_state_dict(before)
+    assert attempt.ledger.spent["steps"] == 1
+
+
+@pytest.mark.parametrize("releases", [-1, STEPS + 1])
+def test_a_stored_count_outside_the_plan_is_refused(tmp_path, releases):
+    ledger = Attempt(tmp_path).ledger
+    with pytest.raises(PrivacyError, match=f"{releases} stored releases"):
+        ledger.restore(TRAINING, releases)
+
+
+def test_marks_survive_an_interruption(tmp_path):
+    Attempt(tmp_path).private.unsafe_records("a look")
+    assert Attempt(tmp_path).ledger.unverified == ["a look"]
+
+
+def test_nothing_is_stored_without_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    records = Images(pixels(40))
+    PrivateData(records, records.spec, Ledger(planned(QUERY)), NoiseSource()).noisy_sum("sum", flat)
+    assert not list(tmp_path.iterdir())
