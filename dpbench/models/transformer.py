@@ -11,6 +11,10 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+ROWS = 256
+"""Sequences sampled side by side: bounds the memory of keys and values; more at a time are hardly faster."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,8 @@ class TransformerConfig:
         dim: width.
         depth: number of blocks.
         heads: attention heads; divides `dim`.
+        checkpoint: whether training keeps only the blocks' inputs and computes the rest again in the backward pass:
+            less memory for a third more time.
     """
 
     vocabulary: int
@@ -32,10 +38,28 @@ class TransformerConfig:
     dim: int = 128
     depth: int = 4
     heads: int = 4
+    checkpoint: bool = False
+
+
+class KeyValues:
+    """One block's keys and values of the positions so far, in memory set aside for the whole sequence."""
+
+    def __init__(self, length: int):
+        self.length = length
+        self.filled = 0
+        self._memory: Tensor | None = None  # made on first use, when shape, type and device are known
+
+    def append(self, kv: Tensor) -> Tensor:
+        """Keys and values of one more position, [2, b, heads, 1, d] -> those of all positions, [2, b, heads, t, d]."""
+        if self._memory is None:
+            self._memory = kv.new_empty(*kv.shape[:3], self.length, kv.shape[4])
+        self._memory[:, :, :, self.filled] = kv[:, :, :, 0]
+        self.filled += 1
+        return self._memory[:, :, :, : self.filled]
 
 
 class Attention(nn.Module):
-    """Causal multi-head self-attention; with a cache it attends to all earlier calls' keys and values."""
+    """Causal multi-head self-attention."""
 
     def __init__(self, dim: int, heads: int):
         super().__init__()
@@ -43,14 +67,12 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim)
         self.out = nn.Linear(dim, dim)
 
-    def forward(self, x: Tensor, cache: list[Tensor] | None = None) -> Tensor:
-        """[b, t, dim] -> [b, t, dim]; `cache` is extended in place and then t is 1."""
+    def forward(self, x: Tensor, cache: KeyValues | None = None) -> Tensor:
+        """[b, t, dim] -> [b, t, dim]; with a cache t is 1, and x attends to all that the cache has seen and itself."""
         b, t, dim = x.shape
-        q, k, v = self.qkv(x).reshape(b, t, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)  # [b, h, t, d]
-        if cache is not None:
-            cache[:] = [k, v] if not cache else [torch.cat([c, n], dim=2) for c, n in zip(cache, (k, v), strict=True)]
-            k, v = cache
-        y = F.scaled_dot_product_attention(q, k, v, is_causal=cache is None)
+        qkv = self.qkv(x).reshape(b, t, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)  # [3, b, h, t, d]
+        k, v = qkv[1:] if cache is None else cache.append(qkv[1:])
+        y = F.scaled_dot_product_attention(qkv[0], k, v, is_causal=cache is None)
         return self.out(y.transpose(1, 2).reshape(b, t, dim))
 
 
@@ -64,8 +86,8 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(dim)
         self.mlp = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
 
-    def forward(self, x: Tensor, cache: list[Tensor] | None = None) -> Tensor:
-        """[b, t, dim] -> [b, t, dim]."""
+    def forward(self, x: Tensor, cache: KeyValues | None = None) -> Tensor:
+        """[b, t, dim] -> [b, t, dim]; see `Attention.forward` for the cache."""
         x = x + self.attention(self.norm1(x), cache)
         return x + self.mlp(self.norm2(x))
 
@@ -103,14 +125,30 @@ class TokenTransformer(nn.Module):
         b, length = tokens.shape
         before = torch.cat([self.condition(condition)[:, None], self.token(tokens[:, :-1])], dim=1)
         x = before + self.position(torch.arange(length, device=tokens.device).expand(b, length))
+        recompute = self.config.checkpoint and self.training and torch.is_grad_enabled()
         for block in self.blocks:
-            x = block(x)
+            x = checkpoint(block, x, use_reentrant=False) if recompute else block(x)
         return self.head(self.norm(x))
 
     def loss(self, tokens: Tensor, condition: Tensor) -> Tensor:
         """Negative log-likelihood per token, averaged over the sequence: [b]."""
         logits = self(tokens, condition)
         return F.cross_entropy(logits.flatten(0, 1), tokens.flatten(), reduction="none").reshape(tokens.shape).mean(1)
+
+    def next_logits(self, before: Tensor, caches: list[KeyValues]) -> Tensor:
+        """The logits of one more position, without computing the earlier ones again.
+
+        Args:
+            before: [b, dim] embedding of what stands before the position: the condition's, then the latest token's.
+            caches: one per block, the same at every position.
+
+        Returns:
+            [b, V]
+        """
+        x = (before + self.position.weight[caches[0].filled])[:, None]
+        for block, cache in zip(self.blocks, caches, strict=True):
+            x = block(x, cache)
+        return self.head(self.norm(x[:, 0]))
 
     @torch.inference_mode()
     def sample(
@@ -127,26 +165,31 @@ class TokenTransformer(nn.Module):
         Returns:
             int64 [b, T].
         """
-        caches: list[list[Tensor]] = [[] for _ in self.blocks]
+        # All random numbers at once: what a sequence becomes does not depend on how the rows are split.
+        uniform = torch.rand(len(condition), self.config.length, generator=generator).to(condition.device)
+        parts = zip(condition.split(ROWS), uniform.split(ROWS), strict=True)
+        return torch.cat([self._sample_rows(c, u, temperature, top_p) for c, u in parts])
+
+    def _sample_rows(self, condition: Tensor, uniform: Tensor, temperature: float, top_p: float) -> Tensor:
+        caches = [KeyValues(self.config.length) for _ in self.blocks]
+        tokens = torch.empty_like(uniform, dtype=torch.long)
         x = self.condition(condition)
-        tokens: list[Tensor] = []
         for t in range(self.config.length):
-            x = (x + self.position.weight[t])[:, None]
-            for block, cache in zip(self.blocks, caches, strict=True):
-                x = block(x, cache)
-            logits = self.head(self.norm(x[:, 0])).float() / temperature
-            tokens.append(draw(logits.softmax(-1), top_p, generator))
-            x = self.token(tokens[-1])
-        return torch.stack(tokens, dim=1)
+            logits = self.next_logits(x, caches).float() / temperature
+            tokens[:, t] = draw(logits.softmax(-1), top_p, uniform[:, t])
+            x = self.token(tokens[:, t])
+        return tokens
 
 
-def draw(probabilities: Tensor, top_p: float, generator: torch.Generator) -> Tensor:
-    """One category per row of [b, V], from the smallest set of categories whose probability reaches `top_p`: [b]."""
+def draw(probabilities: Tensor, top_p: float, uniform: Tensor) -> Tensor:
+    """One category per row of [b, V], from the smallest set of categories whose probability reaches `top_p`: [b].
+
+    Equal numbers `uniform` [b] from [0, 1) draw equal categories.
+    """
     if top_p < 1:
         ordered, order = probabilities.sort(dim=-1, descending=True)
         kept = ordered.cumsum(-1) - ordered < top_p
         probabilities = torch.zeros_like(probabilities).scatter(-1, order, ordered * kept)
-    uniform = torch.rand(len(probabilities), 1, generator=generator).to(probabilities)
     cumulative = probabilities.cumsum(-1)
-    index = torch.searchsorted(cumulative, uniform * cumulative[:, -1:], right=True)
+    index = torch.searchsorted(cumulative, uniform[:, None] * cumulative[:, -1:], right=True)
     return index.clamp_(max=probabilities.shape[-1] - 1).squeeze(-1)

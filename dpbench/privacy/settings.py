@@ -22,6 +22,7 @@ class DPSGDSettings:
     views: int = option(1, "draws per record (noise, augmentation) whose gradients are averaged, then clipped")
     engine: Literal["book-keeping", "opacus", "vmap"] = option("book-keeping", "how per-example gradients are made")
     micro_batch: int = option(0, "rows per call of the model in a private step; 0 chooses by memory and cache")
+    gradient_checkpointing: bool = option(False, "recompute activations: less memory, more time, nothing else")
 
     def mechanism(self, name: str, spec: DatasetSpec) -> DPSGD:
         """The mechanism that these settings stand for, its noise to be calibrated."""

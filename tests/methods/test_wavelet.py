@@ -100,9 +100,9 @@ def test_it_says_that_it_needs_public_images(spec, run):
         _method(spec).prepare(None, run)
 
 
-@pytest.mark.parametrize("engine", ["book-keeping", "opacus"])
-def test_both_engines_train_it(spec, public, vault, run, engine):
-    method = _method(spec, engine=engine, steps=2)
+@pytest.mark.parametrize("settings", [{"engine": "opacus"}, {"engine": "vmap"}, {"gradient_checkpointing": True}])
+def test_every_engine_trains_it_with_or_without_checkpointing(spec, public, vault, run, settings):
+    method = _method(spec, steps=2, **settings)
     method.prepare(public, run)
     private = vault(method.plan(REQUEST), 5)
     method.fit(private, run)

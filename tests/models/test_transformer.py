@@ -1,13 +1,17 @@
+import dataclasses
+
+import pytest
 import torch
 
-from dpbench.models.transformer import TokenTransformer, TransformerConfig, draw
+from dpbench.models import transformer
+from dpbench.models.transformer import KeyValues, TokenTransformer, TransformerConfig, draw
 
 SIZES = TransformerConfig(vocabulary=11, length=6, conditions=3, dim=16, depth=2, heads=2)
 
 
-def _model() -> TokenTransformer:
+def _model(**sizes) -> TokenTransformer:
     torch.manual_seed(0)
-    model = TokenTransformer(SIZES)
+    model = TokenTransformer(dataclasses.replace(SIZES, **sizes))
     for parameter in model.parameters():  # large weights, so that every token matters
         torch.nn.init.normal_(parameter, std=0.5)
     return model.eval()
@@ -23,14 +27,54 @@ def test_a_position_sees_only_the_condition_and_earlier_tokens():
     assert not torch.allclose(before[:, 0], model(tokens, torch.tensor([2]))[:, 0])
 
 
-def test_the_cache_gives_what_recomputation_gives():
+@pytest.mark.parametrize("length", [1, 2, 6, 33])
+def test_logits_with_the_cache_are_those_of_the_full_forward(length):
+    model, condition = _model(length=length), torch.tensor([0, 1, 2, 0, 1])
+    tokens = torch.randint(11, (5, length))
+    full = model(tokens, condition)
+    caches = [KeyValues(length) for _ in model.blocks]
+    x = model.condition(condition)
+    for t in range(length):
+        logits = model.next_logits(x, caches)
+        assert (logits - full[:, t]).norm() < 1e-5 * full[:, t].norm()
+        x = model.token(tokens[:, t])
+
+
+def test_sampling_gives_what_recomputation_gives():
     model, condition = _model(), torch.arange(3).repeat(20)
     sampled = model.sample(condition, torch.Generator().manual_seed(5))
-    generator = torch.Generator().manual_seed(5)
+    uniform = torch.rand(60, 6, generator=torch.Generator().manual_seed(5))
     tokens = torch.zeros(60, 6, dtype=torch.long)
     for t in range(6):
-        tokens[:, t] = draw(model(tokens, condition)[:, t].softmax(-1), 1.0, generator)
+        tokens[:, t] = draw(model(tokens, condition)[:, t].softmax(-1), 1.0, uniform[:, t])
     assert torch.equal(sampled, tokens)
+
+
+def test_samples_do_not_depend_on_how_many_are_drawn_side_by_side(monkeypatch):
+    model, condition = _model(), torch.arange(3).repeat(20)
+    together = model.sample(condition, torch.Generator().manual_seed(5))
+    monkeypatch.setattr(transformer, "ROWS", 7)
+    assert torch.equal(model.sample(condition, torch.Generator().manual_seed(5)), together)
+    assert len({tuple(row) for row in together.tolist()}) > 50
+
+
+def test_checkpointing_changes_memory_and_no_gradient():
+    kept, recomputed = _model().train(), _model(checkpoint=True).train()
+    tokens, condition = torch.randint(11, (4, 6)), torch.tensor([0, 1, 2, 0])
+    saved = {}
+    for model in (kept, recomputed):
+        saved[model] = 0
+
+        def pack(tensor, model=model):
+            saved[model] += tensor.numel()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            loss = model.loss(tokens, condition).sum()
+        loss.backward()
+    assert saved[recomputed] < saved[kept] / 2
+    for a, b in zip(kept.parameters(), recomputed.parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad)
 
 
 def test_loss_is_the_negative_log_likelihood_per_token():
@@ -41,12 +85,13 @@ def test_loss_is_the_negative_log_likelihood_per_token():
 
 def test_draw_follows_the_probabilities():
     probabilities = torch.tensor([[0.1, 0.6, 0.3]]).expand(20_000, 3)
-    drawn = draw(probabilities, 1.0, torch.Generator().manual_seed(0))
+    drawn = draw(probabilities, 1.0, torch.rand(20_000, generator=torch.Generator().manual_seed(0)))
     frequencies = torch.bincount(drawn, minlength=3) / 20_000
     assert torch.allclose(frequencies, probabilities[0], atol=0.02)
 
 
 def test_top_p_keeps_the_smallest_set_that_reaches_p():
     probabilities = torch.tensor([[0.1, 0.6, 0.3]]).expand(2000, 3)
-    assert set(draw(probabilities, 0.5, torch.Generator().manual_seed(0)).tolist()) == {1}
-    assert set(draw(probabilities, 0.7, torch.Generator().manual_seed(0)).tolist()) == {1, 2}
+    uniform = torch.rand(2000, generator=torch.Generator().manual_seed(0))
+    assert set(draw(probabilities, 0.5, uniform).tolist()) == {1}
+    assert set(draw(probabilities, 0.7, uniform).tolist()) == {1, 2}

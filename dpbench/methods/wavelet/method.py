@@ -99,7 +99,8 @@ class Wavelet(Method):
 
     def _new_transformer(self, conditions: int) -> TokenTransformer:
         c = cast(WaveletConfig, self.config)
-        sizes = TransformerConfig(c.codes, self._tokenizer.length, conditions, c.dim, c.depth, c.heads)
+        length, recompute = self._tokenizer.length, c.gradient_checkpointing
+        sizes = TransformerConfig(c.codes, length, conditions, c.dim, c.depth, c.heads, recompute)
         return TokenTransformer(sizes)
 
     def plan(self, request: Request) -> Plan:

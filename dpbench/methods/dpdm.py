@@ -1,0 +1,31 @@
+"""DPDM (Dockhorn et al., arXiv 2210.09929): a diffusion model trained by DP-SGD from scratch.
+
+Its lever is noise multiplicity: a record's gradient is averaged over K draws of noise level and noise before it is
+clipped, which makes the gradient less noisy and costs no privacy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from dpbench.core.plugins import Preset
+from dpbench.methods.diffusion import PUBLISHED, DiffusionMethod
+
+
+class DPDM(DiffusionMethod):
+    """A diffusion model trained by DP-SGD from scratch, K noise draws per record (DPDM).
+
+    A class-conditional U-Net in the EDM formulation. `views` is K: the gradients of K noise levels and noises are
+    averaged per record, then clipped.
+    """
+
+    version = "1"
+    track = "none"
+    paper = "arXiv 2210.09929"
+    presets: ClassVar[Mapping[str, Preset]] = {
+        "small": Preset({"views": 2}),
+        "small/mnist": Preset(tuning="hold-out of mnist train"),
+        "small/shapes": Preset({"steps": 120, "sampling_steps": 10}),
+        "paper": Preset(PUBLISHED),
+    }

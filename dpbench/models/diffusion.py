@@ -1,0 +1,151 @@
+"""Diffusion in the EDM formulation (Karras et al., arXiv 2206.00364): preconditioned denoiser, loss and samplers.
+
+Images x0 are in [-1, 1]; x = x0 + σ ε with ε ~ N(0, I), for noise levels σ from `SIGMA_MIN` to `SIGMA_MAX`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from diffusers import EDMDPMSolverMultistepScheduler, EDMEulerScheduler
+from torch import Tensor, nn
+
+from dpbench.core.footprint import rows_that_fit, saved_bytes
+
+SIGMA_MIN, SIGMA_MAX = 0.002, 80.0
+
+CHURNED = (0.05, 50.0)
+"""The noise levels between which `SamplerConfig.churn` acts, as the EDM paper has them for ImageNet."""
+
+
+@dataclass(frozen=True)
+class NoiseConfig:
+    """Which noise levels the loss visits: ln σ ~ N(p_mean, p_std²)."""
+
+    p_mean: float = -1.2
+    p_std: float = 1.2
+
+
+@dataclass(frozen=True)
+class SamplerConfig:
+    """How images are drawn.
+
+    Attributes:
+        solver: "ddim" (in this formulation Euler's method) or "dpm-solver" (second-order multistep DPM-Solver++).
+        steps: calls of the network.
+        guidance: weight w of classifier-free guidance, F = F_null + w (F_label - F_null); 1 for none.
+        churn: S_churn of the EDM paper, for "ddim": before a step the noise grows by a factor of 1 + churn/steps (at
+            most √2) by fresh noise. The network has seen x before that, so this is stochastic DDIM (η > 0).
+    """
+
+    solver: Literal["ddim", "dpm-solver"] = "dpm-solver"
+    steps: int = 20
+    guidance: float = 1.0
+    churn: float = 0.0
+
+
+class Denoiser(nn.Module):
+    """D(x; σ, y) = c_skip(σ) x + c_out(σ) F(c_in(σ) x; c_noise(σ), y), the estimate of x0.
+
+    Args:
+        network: F, called as network(x [b, c, h, w], noise level [b], labels [b]).
+        shape: (channels, height, width) of an image.
+        n_classes: labels are 0 to n_classes - 1; `n_classes` itself is the null label, for unknown or no class.
+        sigma_data: standard deviation of the data that the preconditioning assumes.
+    """
+
+    def __init__(self, network: nn.Module, shape: tuple[int, int, int], n_classes: int, sigma_data: float = 0.5):
+        super().__init__()
+        self.network = network
+        self.shape = shape
+        self.null = n_classes
+        self.sigma_data = sigma_data
+
+    def forward(self, x: Tensor, sigma: Tensor, labels: Tensor) -> Tensor:
+        """Float [b, c, h, w], float [b], int64 [b] -> [b, c, h, w] (EDM, table 1)."""
+        s, d = sigma.reshape(-1, 1, 1, 1), self.sigma_data
+        c_skip = d**2 / (s**2 + d**2)
+        c_out = s * d / (s**2 + d**2).sqrt()
+        c_in = 1 / (s**2 + d**2).sqrt()
+        c_noise = sigma.log() / 4
+        return c_skip * x + c_out * self.network(c_in * x, c_noise, labels).float()
+
+    def loss(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        generator: torch.Generator,
+        noise: NoiseConfig,
+        label_dropout: float = 0.0,
+    ) -> Tensor:
+        """λ(σ) ‖D(x0 + σ ε; σ, y) - x0‖² per pixel with λ(σ) = (σ² + σ_data²) / (σ σ_data)², one σ and ε per row: [b].
+
+        Args:
+            images: x0, float [b, c, h, w] in [-1, 1].
+            labels: int64 [b].
+            generator: of σ, ε and dropped labels; may be on another device than the images.
+            noise: distribution of σ.
+            label_dropout: probability with which a row's label becomes the null label.
+        """
+        b, device = len(images), generator.device
+        sigma = (noise.p_mean + noise.p_std * torch.randn(b, generator=generator, device=device)).exp().to(images)
+        epsilon = torch.randn(b, *self.shape, generator=generator, device=device).to(images)
+        if label_dropout:
+            dropped = torch.rand(b, generator=generator, device=device) < label_dropout
+            labels = torch.where(dropped.to(labels.device), self.null, labels)
+        weight = (sigma**2 + self.sigma_data**2) / (sigma * self.sigma_data) ** 2
+        denoised = self(images + sigma.reshape(-1, 1, 1, 1) * epsilon, sigma, labels)
+        return weight * (denoised - images).square().flatten(1).mean(1)
+
+    @torch.inference_mode()
+    def sample(self, labels: Tensor, generator: torch.Generator, sampler: SamplerConfig, batch: int = 0) -> Tensor:
+        """One image per label: [n, c, h, w], nominally in [-1, 1].
+
+        All randomness is drawn before the first step, so the images do not depend on `batch`.
+
+        Args:
+            labels: int64 [n], on the network's device.
+            generator: of the starting noise and of churn.
+            sampler: the solver and its settings.
+            batch: images that are denoised together; 0 for as many as memory or cache hold.
+        """
+        n, device = len(labels), generator.device
+        starts = torch.randn(n, *self.shape, generator=generator, device=device)
+        seeds = torch.randint(2**62, (n,), generator=generator, device=device).tolist()
+        rows = batch or self._rows_that_fit(labels[:1])
+        parts = [slice(first, first + rows) for first in range(0, n, rows)]
+        return torch.cat([self._denoise(starts[p].to(labels.device), labels[p], seeds[p], sampler) for p in parts])
+
+    def _rows_that_fit(self, label: Tensor) -> int:
+        """By what training would keep of one image: more than sampling does, layer after layer."""
+        with torch.inference_mode(False), torch.enable_grad():
+            x, sigma = torch.zeros(1, *self.shape, device=label.device), torch.ones(1, device=label.device)
+            return rows_that_fit(saved_bytes(lambda: self(x, sigma, label)), str(label.device))
+
+    def _denoise(self, start: Tensor, labels: Tensor, seeds: list[int], sampler: SamplerConfig) -> Tensor:
+        solver = EDMEulerScheduler if sampler.solver == "ddim" else EDMDPMSolverMultistepScheduler
+        schedule: Any = solver(sigma_min=SIGMA_MIN, sigma_max=SIGMA_MAX, sigma_data=self.sigma_data)
+        schedule.set_timesteps(sampler.steps, device=start.device)
+        churn: dict[str, Any] = {}
+        if sampler.churn:
+            churn = {"s_churn": sampler.churn, "s_tmin": CHURNED[0], "s_tmax": CHURNED[1]}
+            churn["generator"] = [torch.Generator().manual_seed(seed) for seed in seeds]
+        x = start * schedule.init_noise_sigma
+        for sigma, c_noise in zip(schedule.sigmas, schedule.timesteps, strict=False):  # the last σ is where it ends
+            output = self._guided(schedule.scale_model_input(x, c_noise), c_noise, labels, sampler.guidance)
+            if churn:  # or the scheduler would take the output for that at the churned x
+                churn["pred_original_sample"] = schedule.precondition_outputs(x, output, sigma)
+            x = schedule.step(output, c_noise, x, **churn).prev_sample
+        return x
+
+    def _guided(self, scaled: Tensor, c_noise: Tensor, labels: Tensor, guidance: float) -> Tensor:
+        """F with classifier-free guidance; as D is affine in F, guiding F guides D."""
+        if guidance != 1:
+            scaled, labels = torch.cat([scaled, scaled]), torch.cat([labels, torch.full_like(labels, self.null)])
+        output = self.network(scaled, c_noise.expand(len(scaled)), labels).float()
+        if guidance == 1:
+            return output
+        conditional, unconditional = output.chunk(2)
+        return unconditional + guidance * (conditional - unconditional)

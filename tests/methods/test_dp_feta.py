@@ -1,0 +1,105 @@
+import math
+
+import pytest
+import torch
+
+from dpbench.core.config import build
+from dpbench.core.errors import PrivacyError
+from dpbench.core.specs import Batch, Budget, Conditions, DatasetSpec, Request
+from dpbench.methods.dp_feta import CENTRAL, DPFETA
+from dpbench.privacy.calibration import calibrate
+from dpbench.training.public import to_unit
+
+TINY = {
+    "channels": (16,), "patch": 4, "warmup_steps": 60, "warmup_batch": 16, "warmup_lr": 3e-3, "batch": 64, "steps": 40,
+    "lr": 1e-2, "clip": 0.3, "p_mean": 0.0, "micro_batch": 128, "sampling_steps": 8,
+}  # fmt: skip
+REQUEST = Request(Conditions.balanced(128, 2))
+
+
+def _method(spec: DatasetSpec, **settings: object) -> DPFETA:
+    return DPFETA(build(DPFETA.Config, TINY | settings), spec)
+
+
+def _lying(images: torch.Tensor) -> torch.Tensor:
+    """Share of images whose rows differ more than their columns."""
+    pixels = images.float().squeeze(1)
+    return (pixels.mean(2).var(1) > pixels.mean(1).var(1)).float()
+
+
+def test_its_plan_is_central_images_with_fixed_noise_and_dp_sgd_with_the_rest(spec):
+    central, training = _method(spec).plan(REQUEST).mechanisms
+    assert (central.name, central.sampling_rate, central.releases, central.noise_multiplier) == (CENTRAL, 0.1, 5, 5.0)
+    assert (training.sampling_rate, training.releases, training.noise_multiplier) == (64 / 400, 40, None)
+    plan = calibrate(_method(spec).plan(REQUEST), Budget(1, 1e-5))
+    assert plan[CENTRAL].noise_multiplier == 5
+    assert 0.995 <= plan.epsilon <= 1
+
+
+def test_central_images_that_cost_more_than_the_budget_are_refused(spec):
+    with pytest.raises(PrivacyError, match="fixed noise alone"):
+        calibrate(_method(spec, central_noise=0.5).plan(REQUEST), Budget(1, 1e-5))
+
+
+def test_the_clip_is_the_largest_norm_of_an_image(spec):
+    method = _method(spec)
+    clip = method.plan(REQUEST).mechanisms[0].clip
+    images = torch.full((3, *spec.shape), 255, dtype=torch.uint8)
+    images[0], images[1, :, ::2] = 0, 0
+    contribution = method._in_its_class(Batch(images, torch.tensor([0, 1, 1]))).to_dense()
+    assert clip == math.sqrt(16 * 16)
+    assert torch.allclose(contribution.flatten(1).norm(dim=1), torch.full((3,), clip))
+    assert torch.equal(contribution[0, 0], to_unit(images[0]))
+    assert not contribution[0, 1].any()
+    assert not contribution[1:, 0].any()
+
+
+def test_a_central_image_is_a_class_mean_up_to_a_public_divisor(spec, sensitive, vault):
+    method = _method(spec, central_rate=1.0, central_images=1)
+    images = method._central_images(vault(method.plan(REQUEST), float("inf")))
+    batch = sensitive.batch(range(400))
+    means = torch.stack([to_unit(batch.images[batch.labels == k]).mean(0) for k in (0, 1)])
+    assert torch.allclose(images, means, atol=1e-4)  # there are 200 of each class, as many as expected
+
+
+def test_the_divisor_is_no_realised_count(spec, sensitive, vault, monkeypatch):
+    """Whatever the Poisson sample: the released sum, divided by rate · n / classes."""
+    method = _method(spec, central_images=2)
+    private = vault(method.plan(REQUEST), float("inf"))
+    monkeypatch.setattr(private._noise, "poisson_sample", lambda n, rate: list(range(10)))
+    images = method._central_images(private)
+    batch = sensitive.batch(range(10))
+    expected = torch.stack([to_unit(batch.images[batch.labels == k]).sum(0) for k in (0, 1)]) / (0.1 * 400 / 2)
+    assert torch.allclose(images, expected.clamp(-1, 1), atol=1e-5)
+
+
+def test_without_noise_each_class_looks_like_its_class(spec, vault, run):
+    method = _method(spec)
+    private = vault(method.plan(REQUEST), float("inf"))
+    method.fit(private, run)
+    private.ledger.check_complete()
+    images = method.sample(REQUEST.conditions, run)
+    assert images.shape == (128, 1, 16, 16)
+    assert _lying(images[0::2]).mean() > 0.65
+    assert _lying(images[1::2]).mean() < 0.35
+
+
+def test_the_warm_up_alone_knows_the_classes(spec, vault, run, monkeypatch):
+    method = _method(spec, augmentation="flip")
+    monkeypatch.setattr("dpbench.methods.diffusion.DiffusionMethod.fit", lambda *_: None)
+    method.fit(vault(method.plan(REQUEST), float("inf")), run)
+    lying, standing = (method.sample(Conditions(64, (k,) * 64), run).float().mean(0)[0] for k in (0, 1))
+    assert lying.mean(1).var() > lying.mean(0).var()
+    assert standing.mean(0).var() > standing.mean(1).var()
+
+
+def test_a_trained_model_survives_saving(spec, vault, run):
+    method, other = _method(spec, warmup_steps=2, steps=2), _method(spec)
+    private = vault(method.plan(REQUEST), 5)
+    method.fit(private, run)
+    private.ledger.check_complete()
+    other.load_state_dict(method.state_dict())
+    run.generator.manual_seed(3)
+    images = method.sample(REQUEST.conditions, run)
+    run.generator.manual_seed(3)
+    assert torch.equal(images, other.sample(REQUEST.conditions, run))

@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+import torch
+
+from dpbench.core.config import build
+from dpbench.core.errors import ConfigError
+from dpbench.core.specs import Conditions, DatasetSpec, Request
+from dpbench.data.arrays import ArrayDataset
+from dpbench.methods.dp_sgd import LABEL_EMBEDDING, DPSGDFinetuning
+
+TINY = {
+    "channels": (16,), "patch": 4, "public_steps": 60, "public_batch": 32, "public_lr": 3e-3, "batch": 64, "steps": 40,
+    "lr": 5e-3, "clip": 0.3, "p_mean": 0.0, "micro_batch": 128, "sampling_steps": 8,
+}  # fmt: skip
+REQUEST = Request(Conditions.balanced(128, 2))
+
+
+def _method(spec: DatasetSpec, **settings: object) -> DPSGDFinetuning:
+    return DPSGDFinetuning(build(DPSGDFinetuning.Config, TINY | settings), spec)
+
+
+def _with_classes(public: ArrayDataset, classes: int) -> ArrayDataset:
+    spec = DatasetSpec("public-classes", 1, 16, 300, 0, tuple("abcdefgh"[:classes]), True)
+    return ArrayDataset(spec, public.batch(range(300)).images.numpy(), np.arange(300) % classes)
+
+
+def _lying(images: torch.Tensor) -> torch.Tensor:
+    """Share of images whose rows differ more than their columns."""
+    pixels = images.float().squeeze(1)
+    return (pixels.mean(2).var(1) > pixels.mean(1).var(1)).float()
+
+
+def test_without_noise_each_class_looks_like_its_class(spec, public, vault, run):
+    method = _method(spec)
+    private = vault(method.plan(REQUEST), float("inf"))
+    method.prepare(public, run)
+    method.fit(private, run)
+    private.ledger.check_complete()
+    images = method.sample(REQUEST.conditions, run)
+    assert images.shape == (128, 1, 16, 16)
+    assert images.dtype == torch.uint8
+    assert _lying(images[0::2]).mean() > 0.65
+    assert _lying(images[1::2]).mean() < 0.35
+
+
+def test_the_public_part_alone_samples_without_knowing_classes(spec, public, run):
+    method = _method(spec, scatter=0.0)
+    method.prepare(_with_classes(public, 3), run)
+    run.generator.manual_seed(1)
+    first = method.sample(Conditions(16, (0,) * 16), run)
+    run.generator.manual_seed(1)
+    assert torch.equal(first, method.sample(Conditions(16, (1,) * 16), run))
+
+
+@pytest.mark.parametrize(("classes", "dropout", "null"), [(3, 0.0, "mean"), (3, 0.5, "own"), (0, 0.0, "own")])
+@pytest.mark.parametrize("scatter", [0.0, 2.0])
+def test_private_classes_start_around_the_mean_of_the_public_ones(spec, classes, dropout, null, scatter):
+    method = _method(spec, label_dropout=dropout, scatter=scatter)
+    table = torch.randn(classes + 1, 4096)
+    adopted = method._adopt({LABEL_EMBEDDING: table}, classes, torch.Generator().manual_seed(0))[LABEL_EMBEDDING]
+    mean = table[:classes].mean(0) if classes else table[0]
+    for start in adopted[:2] - mean:
+        assert start.std().item() == pytest.approx(scatter, rel=0.1, abs=1e-6)
+    assert torch.equal(adopted[0], adopted[1]) == (scatter == 0)
+    assert torch.allclose(adopted[2], mean if null == "mean" else table[-1])
+
+
+def test_its_plan_is_one_dp_sgd_mechanism_over_the_expected_batch(spec):
+    (mechanism,) = _method(spec).plan(REQUEST).mechanisms
+    assert mechanism.sampling_rate == 64 / 400
+    assert mechanism.releases == 40
+
+
+def test_public_pretraining_is_computed_once(spec, public, run, monkeypatch):
+    _method(spec).prepare(public, run)
+    monkeypatch.setattr(DPSGDFinetuning, "_pretrain", lambda *_: pytest.fail("pretrained again"))
+    _method(spec, steps=7, lr=1e-4, sampling_steps=5).prepare(public, run)
+
+
+def test_pretraining_depends_on_the_settings_of_the_network(spec, public, run, monkeypatch):
+    _method(spec, public_steps=1).prepare(public, run)
+    monkeypatch.setattr(DPSGDFinetuning, "_pretrain", lambda *_: pytest.fail("pretrained again"))
+    with pytest.raises(pytest.fail.Exception):
+        _method(spec, public_steps=1, p_mean=-1).prepare(public, run)
+
+
+def test_a_finetuned_model_survives_saving(spec, public, vault, run):
+    method, other = _method(spec, public_steps=2, steps=2), _method(spec)
+    method.prepare(_with_classes(public, 3), run)
+    method.fit(vault(method.plan(REQUEST), 5), run)
+    other.load_state_dict(method.state_dict())
+    run.generator.manual_seed(3)
+    images = method.sample(REQUEST.conditions, run)
+    run.generator.manual_seed(3)
+    assert torch.equal(images, other.sample(REQUEST.conditions, run))
+
+
+def test_unconditional_data_needs_no_labels(public, run):
+    method = _method(DatasetSpec("plain", 1, 16, 400, 0, None, True), public_steps=2)
+    method.prepare(_with_classes(public, 3), run)
+    assert method.sample(Conditions(5), run).shape == (5, 1, 16, 16)
+
+
+def test_it_says_that_it_needs_public_images(spec, run):
+    with pytest.raises(ConfigError, match="--public"):
+        _method(spec).prepare(None, run)

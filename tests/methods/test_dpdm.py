@@ -1,0 +1,121 @@
+import pytest
+import torch
+
+from dpbench.benchmark.configure import configure
+from dpbench.core.config import build
+from dpbench.core.errors import ConfigError
+from dpbench.core.specs import Budget, Conditions, DatasetSpec, Request
+from dpbench.data.arrays import ArrayDataset
+from dpbench.methods.dpdm import DPDM
+from dpbench.privacy.calibration import calibrate
+from dpbench.privacy.ledger import Ledger
+from dpbench.privacy.noise import NoiseSource
+from dpbench.privacy.private_data import PrivateData
+
+TINY = {
+    "channels": (16,), "patch": 4, "batch": 48, "steps": 40, "views": 2, "lr": 1e-2, "clip": 0.3, "p_mean": 0.0,
+    "micro_batch": 128, "sampling_steps": 8,
+}  # fmt: skip
+REQUEST = Request(Conditions.balanced(128, 2))
+
+
+def _method(spec: DatasetSpec, **settings: object) -> DPDM:
+    return DPDM(build(DPDM.Config, TINY | settings), spec)
+
+
+def _lying(images: torch.Tensor) -> torch.Tensor:
+    """Share of images whose rows differ more than their columns."""
+    pixels = images.float().squeeze(1)
+    return (pixels.mean(2).var(1) > pixels.mean(1).var(1)).float()
+
+
+def test_without_noise_each_class_looks_like_its_class(spec, vault, run):
+    method = _method(spec)
+    private = vault(method.plan(REQUEST), float("inf"))
+    method.fit(private, run)
+    private.ledger.check_complete()
+    images = method.sample(REQUEST.conditions, run)
+    assert images.shape == (128, 1, 16, 16)
+    assert images.dtype == torch.uint8
+    assert _lying(images[0::2]).mean() > 0.65
+    assert _lying(images[1::2]).mean() < 0.35
+
+
+def test_its_plan_is_one_dp_sgd_mechanism_over_the_expected_batch(spec):
+    (mechanism,) = _method(spec).plan(REQUEST).mechanisms
+    assert mechanism.sampling_rate == 48 / 400
+    assert mechanism.releases == 40
+    assert mechanism.clip == 0.3
+
+
+def test_views_are_noise_draws_of_the_same_record(spec, vault, run, monkeypatch):
+    method = _method(spec, steps=1, views=3, micro_batch=30)
+    seen = []
+    loss = type(method._denoiser).loss
+    monkeypatch.setattr(
+        type(method._denoiser), "loss", lambda model, images, *rest: seen.append(images) or loss(model, images, *rest)
+    )
+    method.fit(vault(method.plan(REQUEST), 5), run)
+    views = seen[-1].reshape(-1, 3, *spec.shape)
+    assert len(views) == 10
+    assert torch.equal(views[:, 0], views[:, 1])
+    assert torch.equal(views[:, 0], views[:, 2])
+
+
+def test_a_trained_model_survives_saving(spec, vault, run):
+    method, other = _method(spec, steps=2), _method(spec, steps=2)
+    method.fit(vault(method.plan(REQUEST), 5), run)
+    other.load_state_dict(method.state_dict())
+    run.generator.manual_seed(3)
+    images = method.sample(REQUEST.conditions, run)
+    run.generator.manual_seed(3)
+    assert torch.equal(images, other.sample(REQUEST.conditions, run))
+    assert method.parameters()[0] == sum(p.numel() for p in method._denoiser.parameters())
+
+
+@pytest.mark.parametrize("engine", ["book-keeping", "opacus"])
+@pytest.mark.parametrize("attention", [0, 1])
+def test_the_engines_train_it(spec, vault, run, engine, attention):
+    method = _method(spec, channels=(8, 16), engine=engine, attention=attention, steps=2, batch=20)
+    private = vault(method.plan(REQUEST), 5)
+    method.fit(private, run)
+    private.ledger.check_complete()
+
+
+def test_gradient_checkpointing_and_private_training_go_together(spec, vault, run):
+    method = _method(spec, channels=(8, 16), gradient_checkpointing=True, steps=1, batch=20)
+    private = vault(method.plan(REQUEST), 5)
+    method.fit(private, run)
+    private.ledger.check_complete()
+
+
+def test_unconditional_data_needs_no_labels(sensitive, run):
+    spec = DatasetSpec("plain", 1, 16, 400, 0, None, True)
+    method = _method(spec, steps=1, label_dropout=0.1, guidance=2)
+    ledger = Ledger(calibrate(method.plan(REQUEST), Budget(5, 1e-5)))
+    images = ArrayDataset(spec, sensitive.batch(range(400)).images.numpy(), None)
+    method.fit(PrivateData(images, spec, ledger, NoiseSource(reproducible_seed=0)), run)
+    assert method.sample(Conditions(5), run).shape == (5, 1, 16, 16)
+
+
+def test_a_resolution_that_patch_and_levels_do_not_divide_is_refused():
+    with pytest.raises(ConfigError, match="do not divide 20 pixels"):
+        _method(DatasetSpec("odd", 1, 20, 400, 0, None, True), channels=(8, 16))
+
+
+def test_settings_that_contradict_each_other_are_refused(spec):
+    with pytest.raises(ConfigError, match="label_dropout"):
+        _method(spec, guidance=2)
+    with pytest.raises(ConfigError, match="churn is for sampler=ddim"):
+        _method(spec, churn=5)
+
+
+@pytest.mark.parametrize("method", ["dpdm", "dp-sgd", "dp-feta"])
+def test_the_published_constants_calibrate_without_data(method):
+    spec = DatasetSpec("mnist", 1, 32, 60_000, 10_000, tuple("0123456789"), True)
+    (configured,) = configure([method], "mnist", "paper", {})
+    plan = calibrate(configured.method(configured.config, spec).plan(REQUEST), Budget(1, 1e-6))
+    training = plan["training"]
+    assert training.sampling_rate == 4096 / 60_000
+    assert training.releases == round(300 * 60_000 / 4096) == 4395
+    assert 0.995 <= plan.epsilon <= 1
