@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from dpbench.privacy.mechanisms import NoisySum as NoisySum
     from dpbench.privacy.plan import Plan as Plan
     from dpbench.privacy.private_data import PrivateData as PrivateData
+    from dpbench.privacy.settings import DPSGDSettings as DPSGDSettings
+    from dpbench.training.loop import PublicSteps as PublicSteps
+    from dpbench.training.loop import train as train
 
 _HOME = {
     "run": "dpbench.benchmark.runner",
@@ -49,6 +52,8 @@ _HOME = {
     **dict.fromkeys(["DPSGD", "NoisySum"], "dpbench.privacy.mechanisms"),
     "Plan": "dpbench.privacy.plan",
     "PrivateData": "dpbench.privacy.private_data",
+    "DPSGDSettings": "dpbench.privacy.settings",
+    **dict.fromkeys(["PublicSteps", "train"], "dpbench.training.loop"),
 }
 
 __all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604 (names of `_HOME`)

@@ -106,7 +106,7 @@ def images(colours: int, size: int, count: int) -> Batch:
 CASES: Mapping[str, Case] = {
     "transformer": Case(
         lambda: TokenTransformer(TransformerConfig(256, 16, 10)), next_token, partial(tokens, 16), 2048,
-        candidates=(16, 32, 64, 128, 256), probe=256, rounds=5,
+        candidates=(16, 32, 64, 128, 256), probe=256, rounds=3,
     ),
     "unet": Case(small_unet, denoise, partial(images, 1, 32), 64),
     "unet-k8": Case(

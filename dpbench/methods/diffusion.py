@@ -43,6 +43,8 @@ PUBLISHED: Mapping[str, Any] = MappingProxyType(
         "ema": 0.999,
         "sampler": "ddim",
         "sampling_steps": 1000,
+        "sigma_min": 0.002,
+        "guidance": 1.0,
         "churn": 10.0,
     }
 )
@@ -53,8 +55,9 @@ PUBLISHED: Mapping[str, Any] = MappingProxyType(
 class DiffusionConfig(DPSGDSettings):
     """Settings of private training, of the diffusion model and of its sampler."""
 
-    batch: int = option(512, "expected records per private step (Poisson)")
-    steps: int = option(500, "private steps")
+    batch: int = option(1024, "expected records per private step (Poisson)")
+    steps: int = option(250, "private steps")
+    lr: float = option(4e-3, "peak learning rate of DP-Adam")
     clip: float = option(0.1, "bound on the norm of one record's gradient; below nearly all of them, so it scales them")
     ema: float = option(0.98, "decay of the weights' moving average over private steps")
     channels: tuple[int, ...] = option((32, 32), "channels of the U-Net's levels, the finest first")
@@ -64,10 +67,11 @@ class DiffusionConfig(DPSGDSettings):
     sigma_data: float = option(0.5, "standard deviation of the data that the preconditioning assumes")
     p_mean: float = option(-0.8, "mean of ln σ, the noise levels that training visits")
     p_std: float = option(1.2, "standard deviation of ln σ")
-    label_dropout: float = option(0.0, "probability with which training hides a label; guidance needs some")
+    label_dropout: float = option(0.1, "probability with which training hides a label; guidance needs some")
     sampler: Literal["ddim", "dpm-solver"] = option("dpm-solver", "solver of the sampling equation")
     sampling_steps: int = option(16, "calls of the network per image")
-    guidance: float = option(1.0, "weight of classifier-free guidance; 1 for none")
+    sigma_min: float = option(0.2, "the last noise level; 0.002 as published, larger after a short training")
+    guidance: float = option(2.0, "weight of classifier-free guidance; 1 for none")
     churn: float = option(0.0, "S_churn: fresh noise while sampling, for sampler=ddim")
 
     def shapes_weights(self) -> dict[str, Any]:
@@ -155,7 +159,7 @@ class DiffusionMethod(Method):
         c = cast(DiffusionConfig, self.config)
         given = None if conditions.labels is None else torch.tensor(conditions.labels)
         labels = _or_null(given, conditions.count, self._denoiser).to(run.device)
-        sampler = SamplerConfig(c.sampler, c.sampling_steps, c.guidance, c.churn)
+        sampler = SamplerConfig(c.sampler, c.sampling_steps, c.sigma_min, c.guidance, c.churn)
         with run.autocast():
             return to_uint8(self._denoiser.to(run.device).eval().sample(labels, run.generator, sampler))
 

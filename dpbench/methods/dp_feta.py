@@ -54,7 +54,9 @@ class DPFETA(DiffusionMethod):
     presets: ClassVar[Mapping[str, Preset]] = {
         "small": Preset({"views": 2}),
         "small/mnist": Preset(tuning="hold-out of mnist train"),
-        "small/shapes": Preset({"steps": 120, "warmup_steps": 200, "augmentation": "flip", "sampling_steps": 10}),
+        "small/shapes": Preset(
+            {"batch": 512, "steps": 120, "warmup_steps": 200, "augmentation": "flip", "sampling_steps": 10}
+        ),
         "paper": Preset(
             {
                 **PUBLISHED,

@@ -27,7 +27,7 @@ LABEL_EMBEDDING = "network.unet.class_embedding.weight"
 class DPSGDFinetuningConfig(DiffusionConfig):
     """Settings of full finetuning by DP-SGD."""
 
-    public_steps: int = option(2000, "public pretraining steps")
+    public_steps: int = option(1500, "public pretraining steps")
     public_batch: int = option(128, "public images per pretraining step")
     public_lr: float = option(1e-3, "peak learning rate of public pretraining (Adam)")
     augmentation: Augmentation = option("flip", "how public images are varied")
@@ -48,7 +48,7 @@ class DPSGDFinetuning(DiffusionMethod):
     presets: ClassVar[Mapping[str, Preset]] = {
         "small": Preset(),
         "small/mnist": Preset({"augmentation": "strokes"}, tuning="hold-out of mnist train"),
-        "small/shapes": Preset({"public_steps": 600, "steps": 160, "sampling_steps": 10}),
+        "small/shapes": Preset({"public_steps": 600, "batch": 512, "steps": 160, "sampling_steps": 10}),
         "paper": Preset(
             {
                 **PUBLISHED,

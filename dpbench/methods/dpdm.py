@@ -26,6 +26,6 @@ class DPDM(DiffusionMethod):
     presets: ClassVar[Mapping[str, Preset]] = {
         "small": Preset({"views": 2}),
         "small/mnist": Preset(tuning="hold-out of mnist train"),
-        "small/shapes": Preset({"steps": 120, "sampling_steps": 10}),
+        "small/shapes": Preset({"batch": 512, "steps": 120, "sampling_steps": 10}),
         "paper": Preset(PUBLISHED),
     }

@@ -1,6 +1,6 @@
 """Diffusion in the EDM formulation (Karras et al., arXiv 2206.00364): preconditioned denoiser, loss and samplers.
 
-Images x0 are in [-1, 1]; x = x0 + σ ε with ε ~ N(0, I), for noise levels σ from `SIGMA_MIN` to `SIGMA_MAX`.
+Images x0 are in [-1, 1]; x = x0 + σ ε with ε ~ N(0, I), for noise levels σ up to `SIGMA_MAX`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from dpbench.core.footprint import rows_that_fit, saved_bytes
 
-SIGMA_MIN, SIGMA_MAX = 0.002, 80.0
+SIGMA_MAX = 80.0
 
 CHURNED = (0.05, 50.0)
 """The noise levels between which `SamplerConfig.churn` acts, as the EDM paper has them for ImageNet."""
@@ -35,6 +35,8 @@ class SamplerConfig:
     Attributes:
         solver: "ddim" (in this formulation Euler's method) or "dpm-solver" (second-order multistep DPM-Solver++).
         steps: calls of the network.
+        sigma_min: the last noise level; the image is the estimate of x0 there. A model that was trained for a short time
+            leaves some noise at the lowest levels.
         guidance: weight w of classifier-free guidance, F = F_null + w (F_label - F_null); 1 for none.
         churn: S_churn of the EDM paper, for "ddim": before a step the noise grows by a factor of 1 + churn/steps (at
             most √2) by fresh noise. The network has seen x before that, so this is stochastic DDIM (η > 0).
@@ -42,6 +44,7 @@ class SamplerConfig:
 
     solver: Literal["ddim", "dpm-solver"] = "dpm-solver"
     steps: int = 20
+    sigma_min: float = 0.002
     guidance: float = 1.0
     churn: float = 0.0
 
@@ -126,7 +129,7 @@ class Denoiser(nn.Module):
 
     def _denoise(self, start: Tensor, labels: Tensor, seeds: list[int], sampler: SamplerConfig) -> Tensor:
         solver = EDMEulerScheduler if sampler.solver == "ddim" else EDMDPMSolverMultistepScheduler
-        schedule: Any = solver(sigma_min=SIGMA_MIN, sigma_max=SIGMA_MAX, sigma_data=self.sigma_data)
+        schedule: Any = solver(sigma_min=sampler.sigma_min, sigma_max=SIGMA_MAX, sigma_data=self.sigma_data)
         schedule.set_timesteps(sampler.steps, device=start.device)
         churn: dict[str, Any] = {}
         if sampler.churn:
