@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 GPU_SHARE = 0.5
 """Share of a GPU's free memory that one call may fill; the rest is for optimiser, averages and fragmentation."""
 
-CACHES = 4
-"""How many times the last-level cache one call may fill: layers work one after another (measured on two networks)."""
+CACHES = 3
+"""How many times the last-level cache one call may fill: layers work one after another (measured on three networks)."""
 
 USUAL_CACHE = 32 * 2**20
 """Bytes of last-level cache where the machine does not say."""

@@ -96,7 +96,9 @@ class DiffusionMethod(Method):
     def __init__(self, config: DiffusionConfig, spec: DatasetSpec):
         super().__init__(config, spec)
         if config.guidance != 1 and not config.label_dropout:
-            raise ConfigError("guidance needs a model that was trained with some label_dropout, e.g. 0.1")
+            raise ConfigError(
+                "guidance needs a model that was trained with some label_dropout, e.g. 0.1; or set guidance=1"
+            )
         if config.churn and config.sampler != "ddim":
             raise ConfigError("churn is for sampler=ddim; the other solver is deterministic")
         self._denoiser = self._new_denoiser(spec.n_classes)

@@ -35,8 +35,8 @@ class SamplerConfig:
     Attributes:
         solver: "ddim" (in this formulation Euler's method) or "dpm-solver" (second-order multistep DPM-Solver++).
         steps: calls of the network.
-        sigma_min: the last noise level; the image is the estimate of x0 there. A model that was trained for a short time
-            leaves some noise at the lowest levels.
+        sigma_min: the last noise level; the image is the estimate of x0 there. After a short training a
+            model leaves some noise at the lowest levels.
         guidance: weight w of classifier-free guidance, F = F_null + w (F_label - F_null); 1 for none.
         churn: S_churn of the EDM paper, for "ddim": before a step the noise grows by a factor of 1 + churn/steps (at
             most √2) by fresh noise. The network has seen x before that, so this is stochastic DDIM (η > 0).

@@ -55,7 +55,7 @@ def test_the_public_part_alone_samples_without_knowing_classes(spec, public, run
 @pytest.mark.parametrize(("classes", "dropout", "null"), [(3, 0.0, "mean"), (3, 0.5, "own"), (0, 0.0, "own")])
 @pytest.mark.parametrize("scatter", [0.0, 2.0])
 def test_private_classes_start_around_the_mean_of_the_public_ones(spec, classes, dropout, null, scatter):
-    method = _method(spec, label_dropout=dropout, scatter=scatter)
+    method = _method(spec, label_dropout=dropout, guidance=1, scatter=scatter)
     table = torch.randn(classes + 1, 4096)
     adopted = method._adopt({LABEL_EMBEDDING: table}, classes, torch.Generator().manual_seed(0))[LABEL_EMBEDDING]
     mean = table[:classes].mean(0) if classes else table[0]

@@ -105,7 +105,7 @@ def test_a_resolution_that_patch_and_levels_do_not_divide_is_refused():
 
 def test_settings_that_contradict_each_other_are_refused(spec):
     with pytest.raises(ConfigError, match="label_dropout"):
-        _method(spec, guidance=2)
+        _method(spec, label_dropout=0, guidance=2)
     with pytest.raises(ConfigError, match="churn is for sampler=ddim"):
         _method(spec, churn=5)
 
