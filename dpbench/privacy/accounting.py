@@ -28,18 +28,19 @@ COARSEST_GRID = 1e-3
 FINEST_GRID = 1e-6
 
 
-def epsilon_pld(events: Sequence[GaussianEvent], delta: float) -> float:
+def epsilon_pld(events: Sequence[GaussianEvent], delta: float, grid: float | None = None) -> float:
     """ε of the composition at `delta` by PLD; 0 for no events, ∞ where one of them has no noise.
 
     Args:
         events: what is composed.
         delta: in (0, 1).
+        grid: of privacy losses; by default refined until ε settles. A coarse one is quicker, and an upper bound.
     """
     if not events:
         return 0.0
     if any(e.noise_multiplier == 0 for e in events):
         return math.inf
-    return settle_grid(events, delta)[1]
+    return settle_grid(events, delta)[1] if grid is None else epsilon_on_grid(events, delta, grid)
 
 
 def settle_grid(events: Sequence[GaussianEvent], delta: float) -> tuple[float, float]:

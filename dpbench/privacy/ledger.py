@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from dpbench.core.errors import PrivacyError
 from dpbench.core.files import read_json, write_json
-from dpbench.privacy.accounting import epsilon_pld
+from dpbench.privacy.accounting import COARSEST_GRID, epsilon_pld
 from dpbench.privacy.mechanisms import Mechanism
 from dpbench.privacy.plan import CalibratedPlan
 
@@ -121,7 +121,7 @@ class Ledger:
                 )
 
     def epsilon_spent(self) -> float:
-        """ε of the releases so far, by PLD; long mechanisms count in steps of 1/20, rounded up to the next."""
+        """ε of the releases so far, to be shown: PLD on a coarse grid, long mechanisms in steps of 1/20, rounded up."""
         counts = tuple(
             min(m.releases, -(-self.spent[m.name] // step) * step)
             for m in self.plan.mechanisms
@@ -129,7 +129,7 @@ class Ledger:
         )
         if counts not in self._curve:
             done = [m.event(c) for m, c in zip(self.plan.mechanisms, counts, strict=True) if c]
-            self._curve[counts] = epsilon_pld(done, self.plan.budget.delta)
+            self._curve[counts] = epsilon_pld(done, self.plan.budget.delta, COARSEST_GRID)
         return self._curve[counts]
 
     def as_dict(self) -> dict[str, Any]:
