@@ -24,7 +24,7 @@ class TransformerConfig:
     Attributes:
         vocabulary: number of token values V.
         length: tokens per sequence T.
-        conditions: number of condition values (classes and "none").
+        conditions: number of condition values; the last one stands for "none" where guidance is used.
         dim: width.
         depth: number of blocks.
         heads: attention heads; divides `dim`.
@@ -39,6 +39,21 @@ class TransformerConfig:
     depth: int = 4
     heads: int = 4
     checkpoint: bool = False
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How sequences are drawn.
+
+    Attributes:
+        temperature: logits are divided by it.
+        top_p: only the most likely tokens that together have this probability are drawn.
+        guidance: weight w of classifier-free guidance, logits = none + w (condition - none); 1 for none.
+    """
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    guidance: float = 1.0
 
 
 class KeyValues:
@@ -93,11 +108,19 @@ class Block(nn.Module):
 
 
 class TokenTransformer(nn.Module):
-    """p(tokens | condition) as a product of next-token distributions; the condition is the first position's prefix."""
+    """p(tokens | condition) as a product of next-token distributions; the condition is the first position's prefix.
 
-    def __init__(self, config: TransformerConfig):
+    Args:
+        config: sizes.
+        allowed: bool [T, V], the tokens that may stand at each position; by default any.
+    """
+
+    allowed: Tensor | None
+
+    def __init__(self, config: TransformerConfig, allowed: Tensor | None = None):
         super().__init__()
         self.config = config
+        self.register_buffer("allowed", allowed, persistent=False)
         self.condition = nn.Embedding(config.conditions, config.dim)
         self.token = nn.Embedding(config.vocabulary, config.dim)
         self.position = nn.Embedding(config.length, config.dim)
@@ -128,7 +151,8 @@ class TokenTransformer(nn.Module):
         recompute = self.config.checkpoint and self.training and torch.is_grad_enabled()
         for block in self.blocks:
             x = checkpoint(block, x, use_reentrant=False) if recompute else block(x)
-        return self.head(self.norm(x))
+        logits = self.head(self.norm(x))
+        return logits if self.allowed is None else logits.masked_fill(~self.allowed[:length], -torch.inf)
 
     def loss(self, tokens: Tensor, condition: Tensor) -> Tensor:
         """Negative log-likelihood per token, averaged over the sequence: [b]."""
@@ -136,7 +160,7 @@ class TokenTransformer(nn.Module):
         return F.cross_entropy(logits.flatten(0, 1), tokens.flatten(), reduction="none").reshape(tokens.shape).mean(1)
 
     def next_logits(self, before: Tensor, caches: list[KeyValues]) -> Tensor:
-        """The logits of one more position, without computing the earlier ones again.
+        """The logits of one more position over all tokens, without computing the earlier positions again.
 
         Args:
             before: [b, dim] embedding of what stands before the position: the condition's, then the latest token's.
@@ -151,16 +175,13 @@ class TokenTransformer(nn.Module):
         return self.head(self.norm(x[:, 0]))
 
     @torch.inference_mode()
-    def sample(
-        self, condition: Tensor, generator: torch.Generator, temperature: float = 1.0, top_p: float = 1.0
-    ) -> Tensor:
+    def sample(self, condition: Tensor, generator: torch.Generator, sampling: Sampling = Sampling()) -> Tensor:
         """Draws sequences token by token.
 
         Args:
             condition: int64 [b].
             generator: on the CPU.
-            temperature: logits are divided by it.
-            top_p: only the most likely tokens that together have this probability are drawn.
+            sampling: temperature, top-p and guidance.
 
         Returns:
             int64 [b, T].
@@ -168,16 +189,23 @@ class TokenTransformer(nn.Module):
         # All random numbers at once: what a sequence becomes does not depend on how the rows are split.
         uniform = torch.rand(len(condition), self.config.length, generator=generator).to(condition.device)
         parts = zip(condition.split(ROWS), uniform.split(ROWS), strict=True)
-        return torch.cat([self._sample_rows(c, u, temperature, top_p) for c, u in parts])
+        return torch.cat([self._sample_rows(c, u, sampling) for c, u in parts])
 
-    def _sample_rows(self, condition: Tensor, uniform: Tensor, temperature: float, top_p: float) -> Tensor:
-        caches = [KeyValues(self.config.length) for _ in self.blocks]
+    def _sample_rows(self, condition: Tensor, uniform: Tensor, sampling: Sampling) -> Tensor:
+        rows, caches = len(condition), [KeyValues(self.config.length) for _ in self.blocks]
+        if sampling.guidance != 1:
+            condition = torch.cat([condition, torch.full_like(condition, self.config.conditions - 1)])
         tokens = torch.empty_like(uniform, dtype=torch.long)
         x = self.condition(condition)
         for t in range(self.config.length):
-            logits = self.next_logits(x, caches).float() / temperature
-            tokens[:, t] = draw(logits.softmax(-1), top_p, uniform[:, t])
-            x = self.token(tokens[:, t])
+            logits = self.next_logits(x, caches).float()
+            if sampling.guidance != 1:
+                given, none = logits.chunk(2)
+                logits = none + sampling.guidance * (given - none)
+            if self.allowed is not None:
+                logits = logits.masked_fill(~self.allowed[t], -torch.inf)
+            tokens[:, t] = draw((logits / sampling.temperature).softmax(-1), sampling.top_p, uniform[:, t])
+            x = self.token(tokens[:, t]).repeat(len(condition) // rows, 1)
         return tokens
 
 

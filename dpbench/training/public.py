@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dpbench.core.data import ImageDataset
+from dpbench.core.specs import Batch
 
 Augmentation = Literal["none", "flip", "strokes"]
 
@@ -16,6 +17,12 @@ Augmentation = Literal["none", "flip", "strokes"]
 def to_unit(images: Tensor) -> Tensor:
     """uint8 [0, 255] -> float [-1, 1]."""
     return images.float() / 127.5 - 1
+
+
+def unit_images(batch: Batch) -> Tensor:
+    """The images of a batch that is not derived: uint8 -> float [b, c, h, w] in [-1, 1]."""
+    assert batch.images is not None
+    return to_unit(batch.images)
 
 
 def to_uint8(images: Tensor) -> Tensor:
@@ -42,8 +49,7 @@ class PublicBatches:
     def draw(self, size: int) -> tuple[Tensor, Tensor | None]:
         """(float images [size, c, h, w] in [-1, 1], int64 labels [size] or None), records drawn with replacement."""
         batch = self._dataset.batch(torch.randint(len(self._dataset), (size,), generator=self._generator).tolist())
-        assert batch.images is not None
-        images = self._augment(to_unit(batch.images), self._generator).to(self._device)
+        images = self._augment(unit_images(batch), self._generator).to(self._device)
         return images, None if batch.labels is None else batch.labels.to(self._device)
 
     def collect(self, size: int, chunk: int = 500) -> Tensor:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dpbench.models import transformer
-from dpbench.models.transformer import KeyValues, TokenTransformer, TransformerConfig, draw
+from dpbench.models.transformer import KeyValues, Sampling, TokenTransformer, TransformerConfig, draw
 
 SIZES = TransformerConfig(vocabulary=11, length=6, conditions=3, dim=16, depth=2, heads=2)
 
@@ -95,3 +95,33 @@ def test_top_p_keeps_the_smallest_set_that_reaches_p():
     uniform = torch.rand(2000, generator=torch.Generator().manual_seed(0))
     assert set(draw(probabilities, 0.5, uniform).tolist()) == {1}
     assert set(draw(probabilities, 0.7, uniform).tolist()) == {1, 2}
+
+
+def test_guided_sampling_within_the_allowed_tokens_gives_what_recomputation_gives():
+    torch.manual_seed(0)
+    allowed = torch.rand(6, 11) < 0.5
+    allowed[:, 0] = True
+    model = TokenTransformer(SIZES, allowed).eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    condition = torch.arange(2).repeat(20)
+    sampled = model.sample(condition, torch.Generator().manual_seed(5), Sampling(0.7, 0.9, guidance=1.5))
+    uniform = torch.rand(40, 6, generator=torch.Generator().manual_seed(5))
+    unrestricted = TokenTransformer(SIZES).eval()
+    unrestricted.load_state_dict(model.state_dict())
+    tokens = torch.zeros(40, 6, dtype=torch.long)
+    for t in range(6):
+        given, none = unrestricted(tokens, condition)[:, t], unrestricted(tokens, torch.full((40,), 2))[:, t]
+        logits = (none + 1.5 * (given - none)).masked_fill(~allowed[t], -torch.inf)
+        tokens[:, t] = draw((logits / 0.7).softmax(-1), 0.9, uniform[:, t])
+    assert torch.equal(sampled, tokens)
+    assert allowed[torch.arange(6).expand(40, 6), sampled].all()
+
+
+def test_tokens_that_are_not_allowed_have_no_probability():
+    allowed = torch.ones(6, 11, dtype=torch.bool)
+    allowed[2:4, 5:] = False
+    model = TokenTransformer(SIZES, allowed).eval()
+    probabilities = model(torch.randint(5, (3, 6)), torch.tensor([0, 1, 2])).softmax(-1)
+    assert torch.all(probabilities[:, 2:4, 5:] == 0)
+    assert torch.all(probabilities[:, [0, 1, 4, 5]] > 0)

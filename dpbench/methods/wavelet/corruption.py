@@ -2,44 +2,48 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import torch
 from torch import Tensor
 
+from dpbench.core.config import option
 from dpbench.core.plugins import Degrade
-from dpbench.methods.wavelet.tokenizer import PatchTokenizer
-from dpbench.models.haar import coarse
+from dpbench.methods.wavelet.tokenizer import SpectralTokenizer
+
+
+@dataclass(frozen=True)
+class CorruptionSettings:
+    """How the inputs of the refiner's training are corrupted."""
+
+    flip: float = option(0.05, "share of tokens replaced at random in the refiner's training inputs")
+    noise: float = option(0.05, "noise added to the refiner's training inputs, images being in [-1, 1]")
 
 
 class Retokenised(Degrade):
-    """LL band -> tokens, some of them replaced at random -> LL band with noise.
+    """Image -> tokens of its LL band, some of them replaced at random -> LL band with noise.
 
     Coarse images drawn by a private model lie off the clean distribution; a refiner that has only seen clean ones would
     draw detail for their mistakes.
 
     Args:
         tokenizer: of the coarse stage.
-        levels: Haar levels between the full and the coarse image.
-        flip: share of tokens replaced by a random one.
-        noise: standard deviation of the added Gaussian noise, images being in [-1, 1].
+        settings: share of replaced tokens, standard deviation of the noise.
+        key: what the tokenizer depends on.
     """
 
-    def __init__(self, tokenizer: PatchTokenizer, levels: int, flip: float, noise: float):
+    def __init__(self, tokenizer: SpectralTokenizer, settings: CorruptionSettings, key: Any):
         self.tokenizer = tokenizer
-        self.levels = levels
-        self.flip = flip
-        self.noise = noise
-        self.key = {
-            "codebook": [*tokenizer.codebook.shape, round(tokenizer.codebook.double().sum().item(), 6)],
-            "patch": tokenizer.patch,
-            "levels": levels,
-            "flip": flip,
-            "noise": noise,
-        }
+        self.settings = settings
+        self.key = {"tokenizer": key, "flip": settings.flip, "noise": settings.noise}
 
+    @torch.no_grad()
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """See `Degrade`."""
-        tokens = self.tokenizer.encode(coarse(images, self.levels))
-        flipped = torch.rand(tokens.shape, generator=generator).to(tokens.device) < self.flip
-        random = torch.randint(len(self.tokenizer.codebook), tokens.shape, generator=generator).to(tokens.device)
+        tokens = self.tokenizer.encode(images, 1)
+        flipped = torch.rand(tokens.shape, generator=generator).to(tokens.device) < self.settings.flip
+        codes = len(self.tokenizer.approximation)
+        random = torch.randint(codes, tokens.shape, generator=generator).to(tokens.device)
         clean = self.tokenizer.decode(torch.where(flipped, random, tokens))
-        return clean + self.noise * torch.randn(clean.shape, generator=generator).to(clean)
+        return clean + self.settings.noise * torch.randn(clean.shape, generator=generator).to(clean)

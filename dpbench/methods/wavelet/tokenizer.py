@@ -1,81 +1,195 @@
-"""Vector quantisation of the coarse wavelet band: patches of LL coefficients <-> entries of a public codebook.
+"""The spectral tokenizer: images <-> discrete tokens, from coarse to fine (SIT, arXiv 2412.09607, class-free).
 
-The codebook is k-means over patches of public images. (The learnt two-codebook tokenizer of SIT, arXiv 2412.09607,
-takes its place in a later version.)
+Haar coefficients, cut as `scales` says, are embedded per scale, pass a transformer encoder, are quantised with one
+codebook for the approximation and one for all details, pass a transformer decoder, and become coefficients again.
+Attention is causal over scales on both sides: the tokens of a scale depend on no finer scale, and a prefix of scales
+decodes to the image at that scale, whatever comes after it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
+from dpbench.core.config import option
 from dpbench.core.errors import ConfigError
+from dpbench.methods.wavelet.codebook import Codebook
+from dpbench.methods.wavelet.scales import Scales
 
 
-class PatchTokenizer:
-    """Non-overlapping patches of an image, each replaced by its nearest codebook entry.
+@dataclass(frozen=True)
+class TokenizerSettings:
+    """Sizes of the spectral tokenizer."""
+
+    levels: int = option(2, "Haar levels between the image and its coarse band")
+    patch: int = option(2, "side of a token's patch in the coarse band")
+    codes: int = option(512, "entries of the codebook of the coarse band")
+    detail_codes: int = option(512, "entries of the codebook that all detail bands share")
+    code_dim: int = option(16, "dimension of a code")
+    tokenizer_dim: int = option(64, "width of the tokenizer's transformers")
+    tokenizer_depth: int = option(2, "blocks of its encoder, and of its decoder")
+    tokenizer_heads: int = option(4, "attention heads of its transformers")
+
+
+class PerKind(nn.Module):
+    """A layer with separate weights for approximation and detail tokens.
 
     Args:
-        codebook: float [V, c · patch · patch].
-        patch: side of a patch.
-        channels: of the image.
-        side: height and width of the image; a multiple of `patch`.
+        make: makes one layer that acts on the last dimension.
     """
 
-    def __init__(self, codebook: Tensor, patch: int, channels: int, side: int):
-        if side % patch:
-            raise ConfigError(f"patches of {patch} do not divide the coarse band of {side}x{side}")
-        self.codebook = codebook
-        self.patch = patch
-        self.channels = channels
-        self.side = side
+    def __init__(self, make: Callable[[], nn.Module]):
+        super().__init__()
+        self.approximation = make()
+        self.detail = make()
+
+    def forward(self, x: Tensor, n: int) -> Tensor:
+        """[b, t, d] -> [b, t, d']; the first `n` positions are the approximation's."""
+        if x.shape[1] == n:
+            return self.approximation(x)
+        return torch.cat([self.approximation(x[:, :n]), self.detail(x[:, n:])], dim=1)
+
+
+class JointBlock(nn.Module):
+    """Pre-norm attention over the tokens of all scales together; projections, norms and MLPs per kind."""
+
+    def __init__(self, dim: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.norm1 = PerKind(lambda: nn.LayerNorm(dim))
+        self.qkv = PerKind(lambda: nn.Linear(dim, 3 * dim))
+        self.out = PerKind(lambda: nn.Linear(dim, dim))
+        self.norm2 = PerKind(lambda: nn.LayerNorm(dim))
+        self.mlp = PerKind(lambda: nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim)))
+
+    def forward(self, x: Tensor, n: int, mask: Tensor) -> Tensor:
+        """[b, t, dim] -> [b, t, dim]; `mask` [t, t] says which positions (columns) a position (row) sees."""
+        b, t, dim = x.shape
+        q, k, v = self.qkv(self.norm1(x, n), n).reshape(b, t, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        x = x + self.out(y.transpose(1, 2).reshape(b, t, dim), n)
+        return x + self.mlp(self.norm2(x, n), n)
+
+
+class ScaleCausal(nn.Module):
+    """A transformer in which the tokens of a scale see all tokens of the scales up to their own."""
+
+    mask: Tensor
+
+    def __init__(self, scales: Scales, inputs: int, outputs: int, dim: int, depth: int, heads: int):
+        super().__init__()
+        self.tokens = scales.tokens
+        scale = torch.arange(len(scales)).repeat_interleave(self.tokens)
+        self.register_buffer("mask", scale[:, None] >= scale[None, :], persistent=False)
+        self.enter = PerKind(lambda: nn.Linear(inputs, dim))
+        self.position = nn.Parameter(0.02 * torch.randn(len(scale), dim))
+        self.blocks = nn.ModuleList(JointBlock(dim, heads) for _ in range(depth))
+        self.norm = PerKind(lambda: nn.LayerNorm(dim))
+        self.leave = PerKind(lambda: nn.Linear(dim, outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[b, t, inputs] -> [b, t, outputs]; t is that of any number of scales."""
+        t, n = x.shape[1], self.tokens
+        x = self.enter(x, n) + self.position[:t]
+        for block in self.blocks:
+            x = block(x, n, self.mask[:t, :t])
+        return self.leave(self.norm(x, n), n)
+
+
+class Reconstruction(NamedTuple):
+    """What training needs of one pass: images [b, c, h, w], and the commitment loss, a scalar."""
+
+    images: Tensor
+    commitment: Tensor
+
+
+class SpectralTokenizer(nn.Module):
+    """Images in [-1, 1] <-> (L + 1) · N tokens, the coarsest scale first, raster order within a scale.
+
+    Tokens of the approximation are numbered from 0, those of the details from `codes` on.
+
+    Args:
+        scales: how images are cut.
+        settings: sizes.
+
+    Raises:
+        ConfigError: a size is not positive, or the heads do not divide the width.
+    """
+
+    spread: Tensor
+
+    def __init__(self, scales: Scales, settings: TokenizerSettings):
+        super().__init__()
+        s = settings
+        if min(s.codes, s.detail_codes, s.code_dim, s.tokenizer_depth, s.tokenizer_heads) < 1:
+            raise ConfigError("codes, detail_codes, code_dim, tokenizer_depth and tokenizer_heads must be at least 1")
+        if s.tokenizer_dim % s.tokenizer_heads:
+            raise ConfigError(f"{s.tokenizer_heads} heads do not divide a tokenizer_dim of {s.tokenizer_dim}")
+        self.scales = scales
+        dim, sizes = s.tokenizer_dim, [scale.size for scale in scales]
+        shape = (dim, s.tokenizer_depth, s.tokenizer_heads)
+        self.register_buffer("spread", torch.ones(len(scales)))
+        self.embed = nn.ModuleList(nn.Linear(size, dim) for size in sizes)
+        self.encoder = ScaleCausal(scales, dim, s.code_dim, *shape)
+        self.approximation = Codebook(s.codes, s.code_dim)
+        self.detail = Codebook(s.detail_codes, s.code_dim)
+        self.decoder = ScaleCausal(scales, s.code_dim, dim, *shape)
+        self.project = nn.ModuleList(nn.Linear(dim, size) for size in sizes)
 
     @property
-    def length(self) -> int:
-        """Tokens per image."""
-        return (self.side // self.patch) ** 2
+    def vocabulary(self) -> int:
+        """Number of tokens of both kinds."""
+        return len(self.approximation) + len(self.detail)
 
-    def encode(self, images: Tensor) -> Tensor:
-        """float [b, c, side, side] -> int64 tokens [b, length] in raster order."""
-        patches = to_patches(images, self.patch)
-        return nearest(patches.flatten(0, 1), self.codebook).reshape(patches.shape[:2])
+    def length(self, count: int) -> int:
+        """Tokens of an image's first `count` scales."""
+        return count * self.scales.tokens
+
+    def encode(self, images: Tensor, count: int = 0) -> Tensor:
+        """Float [b, c, h, w] -> int64 [b, count · N], the tokens of the first `count` scales (0: of all)."""
+        vectors, n = self._vectors(self.scales.split(images, count or len(self.scales))), self.scales.tokens
+        approximation = self.approximation.nearest(vectors[:, :n])
+        detail = self.detail.nearest(vectors[:, n:]) + len(self.approximation)
+        return torch.cat([approximation, detail], dim=1)
 
     def decode(self, tokens: Tensor) -> Tensor:
-        """int64 [b, length] -> float [b, c, side, side]."""
-        b, grid = len(tokens), self.side // self.patch
-        patches = self.codebook[tokens].reshape(b, grid, grid, self.channels, self.patch, self.patch)
-        return patches.permute(0, 3, 1, 4, 2, 5).reshape(b, self.channels, self.side, self.side)
+        """int64 [b, count · N] -> float [b, c, side, side], nominally in [-1, 1]: a prefix makes a smaller image."""
+        n = self.scales.tokens
+        codes = [self.approximation(tokens[:, :n]), self.detail(tokens[:, n:] - len(self.approximation))]
+        return self.scales.join(self._patches(torch.cat(codes, dim=1)))
 
+    def reconstruct(self, images: Tensor, generator: torch.Generator) -> Reconstruction:
+        """Encodes and decodes with gradients, while the codebooks follow; for training.
 
-def to_patches(images: Tensor, patch: int) -> Tensor:
-    """[b, c, h, w] -> [b, (h/p)(w/p), c·p·p] in raster order."""
-    b, c, h, w = images.shape
-    blocks = images.reshape(b, c, h // patch, patch, w // patch, patch)
-    return blocks.permute(0, 2, 4, 1, 3, 5).reshape(b, -1, c * patch * patch)
+        Args:
+            images: [b, c, h, w].
+            generator: revives codes (CPU).
+        """
+        vectors, n = self._vectors(self.scales.split(images, len(self.scales))), self.scales.tokens
+        approximation, c1 = self.approximation.quantise(vectors[:, :n], generator)
+        detail, c2 = self.detail.quantise(vectors[:, n:], generator)
+        decoded = self.scales.join(self._patches(torch.cat([approximation, detail], dim=1)))
+        return Reconstruction(decoded, (c1 + self.scales.levels * c2) / len(self.scales))
 
+    @torch.no_grad()
+    def measure(self, images: Tensor) -> None:
+        """Sets each scale's `spread`, the root mean square of its coefficients, by which they are divided."""
+        patches = self.scales.split(images, len(self.scales))
+        self.spread.copy_(torch.stack([p.square().mean().sqrt().clamp(min=1e-4) for p in patches]))
 
-def nearest(points: Tensor, centres: Tensor, chunk: int = 65536) -> Tensor:
-    """Index of the Euclidean nearest centre of each point: [n, d], [k, d] -> [n]."""
-    half_norms = centres.square().sum(1) / 2
-    return torch.cat([(half_norms - part @ centres.T).argmin(1) for part in points.split(chunk)])
+    def usage(self) -> dict[str, float]:
+        """How much of each codebook is in use; see `Codebook.usage`."""
+        return {"approximation": self.approximation.usage(), "detail": self.detail.usage()}
 
+    def _vectors(self, patches: list[Tensor]) -> Tensor:
+        embedded = [embed(p / s) for embed, p, s in zip(self.embed, patches, self.spread, strict=False)]
+        return self.encoder(torch.cat(embedded, dim=1))
 
-def kmeans(points: Tensor, k: int, generator: torch.Generator, iterations: int = 30) -> Tensor:
-    """Lloyd's algorithm from random points; a centre that loses all its points restarts at a random one.
-
-    Args:
-        points: float [n, d], n >= k.
-
-    Returns:
-        centres [k, d].
-    """
-    if len(points) < k:
-        raise ConfigError(f"{k} codes need at least as many public patches, not {len(points)}; set fewer codes")
-    centres = points[torch.randperm(len(points), generator=generator)[:k]].clone()
-    for _ in range(iterations):
-        assigned = nearest(points, centres)
-        counts = torch.bincount(assigned, minlength=k)
-        sums = torch.zeros_like(centres).index_add_(0, assigned, points)
-        strays = points[torch.randint(len(points), (k,), generator=generator)]
-        centres = torch.where(counts[:, None] > 0, sums / counts.clamp_min(1)[:, None], strays)
-    return centres
+    def _patches(self, codes: Tensor) -> list[Tensor]:
+        parts = self.decoder(codes).split(self.scales.tokens, dim=1)
+        return [project(x) * s for project, x, s in zip(self.project, parts, self.spread, strict=False)]

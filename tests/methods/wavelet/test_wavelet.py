@@ -5,11 +5,12 @@ from dpbench.core.config import build
 from dpbench.core.errors import ConfigError
 from dpbench.core.specs import Conditions, DatasetSpec, Request
 from dpbench.methods.wavelet import Wavelet
-from dpbench.models.haar import coarse
-from dpbench.training.public import to_unit
+from dpbench.refiners.regression import Regression
 
 TINY = {
-    "levels": 1, "codes": 16, "dim": 32, "depth": 2, "heads": 2, "public_steps": 60, "public_batch": 32, "batch": 200,
+    "levels": 1, "codes": 16, "detail_codes": 16, "code_dim": 8, "tokenizer_dim": 16, "tokenizer_heads": 2,
+    "tokenizer_depth": 1, "tokenizer_steps": 120, "tokenizer_batch": 32, "tokenizer_lr": 5e-3,
+    "dim": 32, "depth": 2, "heads": 2, "public_steps": 60, "public_batch": 32, "batch": 200,
     "steps": 40, "lr": 5e-3, "refiner.steps": 40, "refiner.width": 8, "refiner.depth": 1,
 }  # fmt: skip
 REQUEST = Request(Conditions.balanced(256, 2))
@@ -19,8 +20,8 @@ def _method(spec: DatasetSpec, **settings: object) -> Wavelet:
     return Wavelet(build(Wavelet.Config, TINY | settings), spec)
 
 
-def _fitted(spec, public, vault, run, epsilon=float("inf")) -> Wavelet:
-    method = _method(spec)
+def _fitted(spec, public, vault, run, epsilon=float("inf"), **settings) -> Wavelet:
+    method = _method(spec, **settings)
     private = vault(method.plan(REQUEST), epsilon)
     method.prepare(public, run)
     method.fit(private, run)
@@ -44,7 +45,7 @@ def test_without_noise_each_class_looks_like_its_class(spec, public, vault, run)
 
 
 def test_the_public_part_alone_samples_without_knowing_classes(spec, public, run):
-    method = _method(spec)
+    method = _method(spec, scatter=0.0)
     method.prepare(public, run)
     run.generator.manual_seed(1)
     first = method.sample(Conditions(16, (0,) * 16), run)
@@ -71,16 +72,16 @@ def test_a_finetuned_model_survives_saving(spec, public, vault, run):
 def test_public_pretraining_is_computed_once(spec, public, run, monkeypatch):
     _method(spec).prepare(public, run)
     monkeypatch.setattr(Wavelet, "_pretrain", lambda *_: pytest.fail("pretrained again"))
-    _method(spec, steps=7, lr=1e-4).prepare(public, run)
+    monkeypatch.setattr(Wavelet, "_learn_tokenizer", lambda *_: pytest.fail("learnt the tokenizer again"))
+    _method(spec, steps=7, lr=1e-4, guidance=2.0, trainable="lora").prepare(public, run)
 
 
-def test_coarse_tokens_of_a_real_image_decode_close_to_its_coarse_band(spec, public, run):
-    method = _method(spec, codes=64)
-    method.prepare(public, run)
-    images = to_unit(public.batch(range(50)).images)
-    band = coarse(images, 1)
-    decoded = method._tokenizer.decode(method._tokens(images))
-    assert (decoded - band).square().mean() < 0.1 * band.var()
+def test_the_refiner_fits_the_tokenizer_it_was_trained_for(spec, public, run, monkeypatch):
+    _method(spec).prepare(public, run)
+    monkeypatch.setattr(Regression, "_learn", lambda *_: pytest.fail("trained again"))
+    _method(spec, dim=64, public_steps=1).prepare(public, run)
+    with pytest.raises(pytest.fail.Exception, match="trained again"):
+        _method(spec, codes=8).prepare(public, run)
 
 
 def test_unconditional_data_needs_no_labels(public, run):

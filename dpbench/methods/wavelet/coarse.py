@@ -1,0 +1,220 @@
+"""The coarse stage: a transformer over an image's tokens, pretrained on public images, finetuned by DP-SGD."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from dpbench.core.config import option
+from dpbench.core.errors import ConfigError
+from dpbench.core.run import RunContext
+from dpbench.core.specs import Batch
+from dpbench.methods.wavelet.tokenizer import SpectralTokenizer
+from dpbench.models.lora import add_lora, merge
+from dpbench.models.transformer import Sampling, TokenTransformer, TransformerConfig
+from dpbench.privacy.private_data import PrivateData
+from dpbench.privacy.settings import DPSGDSettings
+from dpbench.training.loop import PublicSteps, train
+from dpbench.training.public import PublicBatches
+
+FINETUNE = "finetune"
+"""Name of the DP-SGD mechanism."""
+
+
+@dataclass(frozen=True)
+class CoarseSettings(DPSGDSettings):
+    """Settings of the coarse stage."""
+
+    tokens: Literal["ll", "all"] = option("ll", "what is learnt privately: tokens of the coarse band, or of all bands")
+    order: Literal["scale", "raster"] = option("scale", "of tokens=all: scale by scale, or place by place")
+    dim: int = option(128, "width of the transformer")
+    depth: int = option(4, "blocks of the transformer")
+    heads: int = option(4, "attention heads of the transformer")
+    public_steps: int = option(1500, "public pretraining steps of the transformer")
+    public_batch: int = option(128, "public images per pretraining step")
+    public_lr: float = option(1e-3, "peak learning rate of public pretraining (AdamW)")
+    label_dropout: float = option(0.1, "probability with which training hides a label; guidance needs some")
+    scatter: float = option(
+        1.0, "spread of the private classes' first embeddings, in that of the tokens'; 0: all alike"
+    )
+    trainable: Literal["all", "lora", "chosen"] = option("all", "weights trained privately, besides class embeddings")
+    modules: str = option("attention|mlp", "for lora and chosen: regular expression, found in names of layers")
+    rank: int = option(8, "rank of the adapters of trainable=lora")
+    alpha: float = option(8.0, "strength of the adapters of trainable=lora")
+    temperature: float = option(1.0, "divides the logits when sampling")
+    top_p: float = option(1.0, "samples from the likeliest tokens of this total probability")
+    guidance: float = option(1.0, "weight of classifier-free guidance when sampling; 1 for none")
+
+
+class CoarseStage:
+    """p(tokens | class) of the first scales of an image.
+
+    Args:
+        settings: sizes, training and sampling.
+        tokenizer: gives and takes the tokens.
+        n_classes: of the sensitive dataset; 0 for none.
+
+    Raises:
+        ConfigError: settings contradict each other.
+    """
+
+    def __init__(self, settings: CoarseSettings, tokenizer: SpectralTokenizer, n_classes: int):
+        if settings.guidance != 1 and not settings.label_dropout:
+            raise ConfigError("guidance needs a model that was trained with some label_dropout; or set guidance=1")
+        self.settings = settings
+        self.tokenizer = tokenizer
+        self.n_classes = n_classes
+        self.scales = 1 if settings.tokens == "ll" else len(tokenizer.scales)
+        position = torch.arange(tokenizer.length(self.scales))
+        by_place = position.reshape(self.scales, -1).T.flatten()
+        self._order = {"scale": position, "raster": by_place}[settings.order]
+        self.transformer = self._new(n_classes)
+        self.trained = _size(self.transformer)
+
+    def _new(self, n_classes: int) -> TokenTransformer:
+        """A transformer whose conditions are the classes (or one that stands for all images) and "none"."""
+        s, approximation = self.settings, len(self.tokenizer.approximation)
+        vocabulary = approximation if self.scales == 1 else self.tokenizer.vocabulary
+        conditions = max(1, n_classes) + 1
+        sizes = TransformerConfig(
+            vocabulary, len(self._order), conditions, s.dim, s.depth, s.heads, s.gradient_checkpointing
+        )
+        if self.scales == 1:
+            return TokenTransformer(sizes)
+        is_approximation = torch.arange(vocabulary) < approximation
+        at_approximation = self._order < self.tokenizer.scales.tokens
+        return TokenTransformer(sizes, at_approximation[:, None] == is_approximation[None, :])
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Float images [b, c, h, w] in [-1, 1] -> the sequences [b, T] that the transformer models."""
+        return self.tokenizer.encode(images, self.scales)[:, self._order.to(images.device)]
+
+    def loss(
+        self, model: TokenTransformer, tokens: Tensor, labels: Tensor | None, generator: torch.Generator
+    ) -> Tensor:
+        """Negative log-likelihood per token, labels dropped at random: [b]."""
+        labels = self._conditions(labels, len(tokens))
+        hidden = torch.rand(len(labels), generator=generator, device=generator.device) < self.settings.label_dropout
+        none = model.config.conditions - 1
+        return model.loss(tokens, torch.where(hidden.to(labels.device), none, labels).to(tokens.device))
+
+    @staticmethod
+    def _conditions(labels: Tensor | None, count: int) -> Tensor:
+        return torch.zeros(count, dtype=torch.long) if labels is None else labels
+
+    def pretrain(self, batches: PublicBatches, n_classes: int, run: RunContext) -> dict[str, Tensor]:
+        """The weights of a transformer trained on public images of `n_classes` classes."""
+        s, model = self.settings, self._new(n_classes).to(run.device)
+        optimizer = torch.optim.AdamW(model.parameters(), s.public_lr, weight_decay=0.01)
+
+        def loss() -> Tensor:
+            images, labels = batches.draw(s.public_batch)
+            return self.loss(model, self.encode(images), labels, run.generator).mean()
+
+        train(
+            PublicSteps(loss, optimizer, s.public_steps, run),
+            model,
+            optimizer,
+            run,
+            "pretrain the coarse stage (public)",
+        )
+        return dict(model.state_dict())
+
+    def adopt(self, state: Mapping[str, Tensor], generator: torch.Generator) -> None:
+        """Takes public weights over; the private classes' embeddings start untrained, around the public ones' mean.
+
+        Classes that start alike are slow to part under DP-SGD.
+        """
+        public, none = state["condition.weight"][:-1], state["condition.weight"][-1:]
+        classes = max(1, self.n_classes)
+        noise = torch.randn(classes, public.shape[1], generator=generator) * state["token.weight"].std()
+        start = public.mean(0, keepdim=True) + self.settings.scatter * noise.to(public)
+        self.transformer.load_state_dict({**state, "condition.weight": torch.cat([start, none])})
+
+    def rehearse(self, draw: Callable[[], tuple[Tensor, Tensor | None]], steps: int, run: RunContext) -> None:
+        """Trains on images that have been released already; `draw` gives a batch in [-1, 1] and its labels."""
+        model = self.transformer.train()
+        optimizer = torch.optim.Adam(model.parameters(), self.settings.public_lr)
+
+        def loss() -> Tensor:
+            images, labels = draw()
+            return self.loss(model, self.encode(images), labels, run.generator).mean()
+
+        train(
+            PublicSteps(loss, optimizer, steps, run),
+            model,
+            optimizer,
+            run,
+            "warm up on central images (post-processing)",
+        )
+
+    def finetune(self, private: PrivateData, run: RunContext) -> None:
+        """Trains the chosen weights by DP-SGD; `private` is a vault of derived sequences."""
+        s, model = self.settings, self.transformer.train()
+        TRAINABLE[s.trainable](model, s)
+        model.condition.requires_grad_(True)
+        trained = [p for p in model.parameters() if p.requires_grad]
+        self.trained = sum(p.numel() for p in trained)
+        optimizer = torch.optim.Adam(trained, s.lr)
+
+        def loss(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+            assert isinstance(model, TokenTransformer)
+            assert batch.derived is not None
+            return self.loss(model, batch.derived, batch.labels, generator)
+
+        train(
+            private.dp_sgd(FINETUNE, model, loss, optimizer, run.generator, **s.stepper_options()),
+            model,
+            optimizer,
+            run,
+            "finetune the coarse stage (private)",
+            ema=s.ema,
+            note=lambda: f"ε {private.ledger.epsilon_spent():.2f}",
+        )
+        merge(model)
+        model.requires_grad_(True)
+
+    def sample(self, labels: Tensor | None, count: int, run: RunContext) -> Tensor:
+        """Tokens of `count` images, coarsest scale first: int64 [count, T]."""
+        s = self.settings
+        conditions = self._conditions(labels, count).to(run.device)
+        sampling = Sampling(s.temperature, s.top_p, s.guidance)
+        return self.in_scale_order(self.transformer.eval().sample(conditions, run.generator, sampling))
+
+    def in_scale_order(self, sequences: Tensor) -> Tensor:
+        """Undoes `order`: sequences [b, T] -> tokens as the tokenizer decodes them."""
+        return sequences[:, self._order.argsort().to(sequences.device)]
+
+
+def _train_all(model: TokenTransformer, settings: CoarseSettings) -> None:
+    model.requires_grad_(True)
+
+
+def _train_adapters(model: TokenTransformer, settings: CoarseSettings) -> None:
+    add_lora(model, settings.rank, settings.alpha, settings.modules)
+
+
+def _train_chosen(model: TokenTransformer, settings: CoarseSettings) -> None:
+    try:
+        wanted = re.compile(settings.modules)
+    except re.error as error:
+        raise ConfigError(f"'{settings.modules}' is no regular expression: {error}") from error
+    layers = dict(model.named_modules())
+    chosen = {name for name in layers if name and wanted.search(name)}
+    if not chosen:
+        raise ConfigError(f"no layer is chosen by modules={settings.modules}; there are {', '.join(layers)[2:200]} ...")
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name.rpartition(".")[0] in chosen)
+
+
+TRAINABLE = {"all": _train_all, "lora": _train_adapters, "chosen": _train_chosen}
+"""What `trainable` stands for: sets `requires_grad`, adds adapters."""
+
+
+def _size(model: nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters())

@@ -1,0 +1,16 @@
+import pytest
+import torch
+
+from dpbench.core.run import PublicCache, RunContext
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory) -> PublicCache:
+    return PublicCache(tmp_path_factory.mktemp("public"))
+
+
+@pytest.fixture
+def run(cache) -> RunContext:
+    """A run whose public pretraining is shared by all tests of this folder."""
+    torch.manual_seed(0)
+    return RunContext("cpu", torch.Generator().manual_seed(0), cache)

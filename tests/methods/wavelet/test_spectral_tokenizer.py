@@ -1,0 +1,169 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from dpbench.core.errors import ConfigError
+from dpbench.core.run import RunContext
+from dpbench.methods.wavelet.adversary import Discriminator
+from dpbench.methods.wavelet.corruption import CorruptionSettings, Retokenised
+from dpbench.methods.wavelet.learning import TokenizerTraining, learn
+from dpbench.methods.wavelet.scales import Scales
+from dpbench.methods.wavelet.tokenizer import SpectralTokenizer, TokenizerSettings
+from dpbench.models.haar import coarse
+from dpbench.training.public import PublicBatches, unit_images
+
+TINY = {"codes": 16, "detail_codes": 24, "code_dim": 8, "tokenizer_dim": 16, "tokenizer_heads": 2, "tokenizer_depth": 2}
+
+
+def _tokenizer(channels=1, resolution=8, levels=1, patch=2, **settings) -> SpectralTokenizer:
+    torch.manual_seed(0)
+    scales = Scales(channels, resolution, levels, patch)
+    return SpectralTokenizer(scales, TokenizerSettings(levels=levels, patch=patch, **{**TINY, **settings})).eval()
+
+
+def _images(tokenizer: SpectralTokenizer, count: int = 6) -> torch.Tensor:
+    scales = tokenizer.scales
+    return torch.rand(count, scales.channels, scales.resolution, scales.resolution) * 2 - 1
+
+
+@pytest.fixture
+def learnt(public, run: RunContext) -> SpectralTokenizer:
+    tokenizer = _tokenizer(resolution=16, levels=2, codes=32, tokenizer_dim=32)
+    settings = TokenizerTraining(tokenizer_steps=150, tokenizer_batch=32, tokenizer_lr=5e-3)
+    learn(tokenizer, settings, PublicBatches(public, "none", "cpu", run.generator), run)
+    return tokenizer
+
+
+@pytest.mark.parametrize(("channels", "resolution", "levels"), [(1, 8, 1), (3, 16, 2), (1, 32, 3)])
+def test_any_prefix_of_scales_decodes_to_the_image_at_that_scale(channels, resolution, levels):
+    tokenizer = _tokenizer(channels, resolution, levels)
+    tokens = tokenizer.encode(_images(tokenizer))
+    assert tokens.shape == (6, tokenizer.length(levels + 1))
+    whole = tokenizer.decode(tokens)
+    assert whole.shape == (6, channels, resolution, resolution)
+    for count in range(1, levels + 1):
+        part = tokenizer.decode(tokens[:, : tokenizer.length(count)])
+        assert torch.allclose(part, coarse(whole, levels + 1 - count), atol=1e-5)
+
+
+def test_changing_a_fine_token_changes_no_coarser_scale():
+    tokenizer = _tokenizer(3, 16, 2)
+    tokens = tokenizer.encode(_images(tokenizer))
+    n, first = tokenizer.scales.tokens, len(tokenizer.approximation)
+    before = tokenizer.decode(tokens)
+    for scale in (1, 2):
+        changed = tokens.clone()
+        at = scale * n + 3
+        changed[:, at] = first + (changed[:, at] - first + 1) % len(tokenizer.detail)
+        after = tokenizer.decode(changed)
+        assert not torch.allclose(before, after, atol=1e-3)
+        level = 2 + 1 - scale
+        assert torch.allclose(coarse(before, level), coarse(after, level), atol=1e-6)
+
+
+def test_a_coarse_token_is_seen_by_finer_scales():
+    tokenizer = _tokenizer(1, 8, 1)
+    tokens = tokenizer.encode(_images(tokenizer))
+    changed = tokens.clone()
+    changed[:, 0] = (changed[:, 0] + 1) % len(tokenizer.approximation)
+    details = [tokenizer.scales.split(tokenizer.decode(t), 2)[1] for t in (tokens, changed)]
+    assert not torch.allclose(details[0], details[1], atol=1e-6)
+
+
+def test_the_tokens_of_a_scale_depend_on_no_finer_detail():
+    tokenizer = _tokenizer(3, 16, 2)
+    images = _images(tokenizer)
+    blurred = F.interpolate(coarse(images, 1), scale_factor=2.0)
+    wanted = tokenizer.length(2)
+    assert torch.equal(tokenizer.encode(images)[:, :wanted], tokenizer.encode(blurred)[:, :wanted])
+    assert torch.equal(tokenizer.encode(images)[:, :wanted], tokenizer.encode(images, 2))
+    assert not torch.equal(tokenizer.encode(images), tokenizer.encode(blurred))
+
+
+def test_sit_4_at_256_pixels_has_1024_tokens_in_two_ranges():
+    tokenizer = _tokenizer(3, 256, 3, codes=8192, detail_codes=8192)
+    tokens = tokenizer.encode(_images(tokenizer, 1))
+    assert tokens.shape == (1, 1024)
+    assert tokens[:, :256].max() < 8192
+    assert tokens[:, 256:].min() >= 8192
+    assert tokens.max() < tokenizer.vocabulary == 16384
+    assert tokenizer.decode(tokens).shape == (1, 3, 256, 256)
+    assert tokenizer.decode(tokens[:, :256]).shape == (1, 3, 32, 32)
+
+
+def test_approximation_and_detail_tokens_have_weights_of_their_own():
+    tokenizer = _tokenizer()
+    images = _images(tokenizer)
+    tokenizer.encoder.leave.detail.weight.data.mul_(-1)
+    n = tokenizer.scales.tokens
+    changed = tokenizer.encode(images)
+    tokenizer.encoder.leave.detail.weight.data.mul_(-1)
+    assert torch.equal(changed[:, :n], tokenizer.encode(images)[:, :n])
+    assert not torch.equal(changed[:, n:], tokenizer.encode(images)[:, n:])
+
+
+def test_it_learns_to_reconstruct_every_scale(learnt, public):
+    images = unit_images(public.batch(range(100)))
+    tokens = learnt.encode(images)
+    for count, most in ((1, 0.05), (2, 0.15), (3, 0.25)):
+        wanted = coarse(images, 3 - count)
+        made = learnt.decode(tokens[:, : learnt.length(count)])
+        assert (made - wanted).square().mean() < most * wanted.var()
+    assert min(learnt.usage().values()) > 0.2
+
+
+def test_corruption_replaces_the_stated_share_of_tokens_and_adds_the_stated_noise(learnt, public):
+    images = unit_images(public.batch(range(100)))
+    clean = learnt.decode(learnt.encode(images, 1))
+    untouched = Retokenised(learnt, CorruptionSettings(flip=0.0, noise=0.0), "key")(images, torch.Generator())
+    assert torch.allclose(untouched, clean, atol=1e-6)
+    noisy = Retokenised(learnt, CorruptionSettings(flip=0.0, noise=0.2), "key")(images, torch.Generator())
+    assert abs((noisy - clean).std().item() - 0.2) < 0.01
+    tokens = learnt.encode(images, 1)
+    seen: list[torch.Tensor] = []
+    decode = learnt.decode
+    learnt.decode = lambda t: (seen.append(t), decode(t))[1]
+    Retokenised(learnt, CorruptionSettings(flip=0.3, noise=0.0), "key")(images, torch.Generator())
+    expected = 0.3 * (1 - 1 / len(learnt.approximation))
+    assert abs((seen[0] != tokens).float().mean().item() - expected) < 0.04
+
+
+def test_the_optional_losses_train_with_one_optimiser(public, run):
+    tokenizer = _tokenizer(resolution=16)
+    settings = TokenizerTraining(tokenizer_steps=60, tokenizer_batch=16, perceptual=0.1, adversarial=0.1)
+    images = unit_images(public.batch(range(50)))
+    before = (tokenizer.decode(tokenizer.encode(images)) - images).square().mean()
+    learn(tokenizer, settings, PublicBatches(public, "none", "cpu", run.generator), run)
+    after = (tokenizer.decode(tokenizer.encode(images)) - images).square().mean()
+    assert after < 0.5 * before
+
+
+def test_each_player_pays_only_for_itself():
+    torch.manual_seed(0)
+    discriminator = Discriminator(1, width=4)
+    real, made = torch.randn(4, 1, 16, 16), torch.randn(4, 1, 16, 16, requires_grad=True)
+    judged = discriminator.judge(real, made)
+    weights = list(discriminator.parameters())
+    for paid in (judged.perceptual, judged.adversarial):
+        of_image, *of_weights = torch.autograd.grad(paid, [made, *weights], retain_graph=True, allow_unused=True)
+        assert of_image.abs().sum() > 0
+        assert of_weights == [None] * len(weights)
+    of_image, *of_weights = torch.autograd.grad(judged.discriminator, [made, *weights], allow_unused=True)
+    assert of_image is None
+    assert all(g is not None for g in of_weights)
+    assert discriminator.judge(real, real).perceptual < 1e-9
+
+
+def test_a_collapsed_codebook_is_reported(public, run):
+    tokenizer = _tokenizer(resolution=16, codes=512)
+    batches = PublicBatches(public, "none", "cpu", run.generator)
+    with pytest.warns(UserWarning, match="of the approximation codebook is in use"):
+        learn(tokenizer, TokenizerTraining(tokenizer_steps=30, tokenizer_batch=1, tokenizer_lr=0.0), batches, run)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"), [({"codes": 0}, "at least 1"), ({"tokenizer_heads": 3}, "do not divide")]
+)
+def test_impossible_sizes_are_refused(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        _tokenizer(**settings)
