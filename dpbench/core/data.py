@@ -64,6 +64,11 @@ class Dataset(ABC):
         self.argument = argument
         self.options = options
 
+    @classmethod
+    def overlap(cls, argument: str, other: str) -> bool:
+        """Whether two arguments lead to some of the same images: one is not public where the other is sensitive."""
+        return argument == other
+
     @property
     @abstractmethod
     def spec(self) -> DatasetSpec:

@@ -18,7 +18,7 @@ class DatasetSpec:
     """What is public about a dataset by declaration (rule R6); everything else about it is private.
 
     Attributes:
-        name: as given on the command line, e.g. "mnist" or "folder:/data/faces".
+        name: as given on the command line, e.g. "mnist" or "folder:/data/faces"; in one form, where there are several.
         channels: 1 or 3.
         resolution: height and width in pixels.
         n_train: number of records of the sensitive split.

@@ -25,13 +25,13 @@ def checked_resolution(options: DataOptions, default: int, allowed: tuple[int, i
 
 
 class NamedDataset(Dataset):
-    """A dataset that is asked for by its name alone, without ":argument".
+    """A dataset that is asked for by its name alone, without ":argument", unless a subclass takes one.
 
     Raises:
         DataError: an argument is given, or a resolution that cannot be served.
     """
 
-    name: ClassVar[str]
+    name: str
     resolution: ClassVar[int] = 32  # the default
     resolutions: ClassVar[tuple[int, int]] = RESOLUTIONS  # lowest and highest
 

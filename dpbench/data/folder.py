@@ -45,6 +45,12 @@ class Folder(Dataset):
             raise DataError("dataset 'folder' needs a path: folder:PATH")
         self.size = checked_resolution(options, 32)
 
+    @classmethod
+    def overlap(cls, argument: str, other: str) -> bool:
+        """See `Dataset.overlap`: one folder may also lie inside the other."""
+        path, other_path = folder_path(argument).resolve(), folder_path(other).resolve()
+        return path == other_path or path in other_path.parents or other_path in path.parents
+
     @cached_property
     def _source(self) -> FileSource:
         return open_source(self.path)

@@ -1,4 +1,4 @@
-"""Opening datasets by the names of the command line: "mnist", "folder:PATH"."""
+"""Opening datasets by the names of the command line: "mnist", "shapes:0.5", "folder:PATH"."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from dpbench.core.errors import DataError
 from dpbench.core.registries import DATASETS
 from dpbench.core.specs import DatasetSpec
 from dpbench.data.arrays import Converted
-from dpbench.data.folder import folder_path
 from dpbench.data.pixels import RECOLOUR
 
 
@@ -44,10 +43,13 @@ def open_public(name: str, like: DatasetSpec, options: DataOptions) -> ImageData
 
     Raises:
         UnknownName: no plugin has that name.
-        DataError: it is the sensitive dataset itself, or its files are missing or damaged.
+        DataError: it is the sensitive dataset itself or shares images with it, or its files are missing or damaged.
     """
     if _overlap(name, like.name):
-        raise DataError(f"'{name}' is the sensitive dataset; the same dataset is never both public and sensitive")
+        raise DataError(
+            f"'{name}' overlaps with the sensitive dataset '{like.name}'; "
+            "the same dataset is never both public and sensitive"
+        )
     public = open_dataset(name, replace(options, resolution=like.resolution)).train()
     given = public.spec.channels
     if given == like.channels:
@@ -56,11 +58,6 @@ def open_public(name: str, like: DatasetSpec, options: DataOptions) -> ImageData
 
 
 def _overlap(one: str, other: str) -> bool:
-    # Whether two names lead to the same data; folders may also lie inside each other.
+    # Whether two names lead to some of the same images.
     (plugin, _, argument), (other_plugin, _, other_argument) = one.partition(":"), other.partition(":")
-    if plugin != other_plugin:
-        return False
-    if plugin != "folder":
-        return argument == other_argument
-    path, other_path = folder_path(argument).resolve(), folder_path(other_argument).resolve()
-    return path == other_path or path in other_path.parents or other_path in path.parents
+    return plugin == other_plugin and DATASETS.get(plugin).overlap(argument, other_argument)

@@ -29,18 +29,18 @@ THREADS = min(8, os.cpu_count() or 1)
 class RenderedDataset(DeclaredDataset):
     """A dataset that `paint` makes from random numbers.
 
-    Image number i of a split depends on the split, i and `version` alone: not on the number of images, the machine or
-    the number of threads. The cache file is `<root>/<name>/<split>-<n>x<resolution>-v<version>.npy` with a checksum
-    beside it; a file that does not match is painted again.
+    Image number i of a split depends on the split, i, `version` and the dataset's argument alone: not on the number of
+    images, the machine or the number of threads. The cache file is
+    `<folder>/<split>-<n>x<resolution>-v<version>.npy` with a checksum beside it; a file that does not match is painted
+    again.
     """
 
     version: ClassVar[int]  # counted up whenever `paint` gives other images
     channels = 3
-    width: ClassVar[int]  # random numbers per image
+    widths: ClassVar[tuple[int, ...]]  # random numbers per image; more at the end leave those before them as they are
 
-    @staticmethod
     @abstractmethod
-    def paint(draws: Draws, labels: NDArray[np.int64], grid: Grid) -> NDArray[np.uint8]:
+    def paint(self, draws: Draws, labels: NDArray[np.int64], grid: Grid) -> NDArray[np.uint8]:
         """Images of the given labels (all 0 without classes): uint8 [b, 3, h, w]; record by record."""
 
     def train(self) -> ArrayDataset:
@@ -54,12 +54,12 @@ class RenderedDataset(DeclaredDataset):
     def _split(self, split: str, number: int, n: int) -> ArrayDataset:
         chunks = range(-(-n // CHUNK))
         classes = max(self.spec.n_classes, 1)
-        labels = np.concatenate([Draws(_rows(number, chunk, LABELS, 1)).integer(classes) for chunk in chunks])[:n]
+        labels = np.concatenate([Draws(_rows(number, chunk, LABELS, (1,))).integer(classes) for chunk in chunks])[:n]
         grid = Grid(self.size)
         step = max(1, PIECE // self.size**2)
 
         def chunk_of_images(chunk: int) -> bytes:
-            rows, kinds = _rows(number, chunk, IMAGES, self.width), labels[chunk * CHUNK : (chunk + 1) * CHUNK]
+            rows, kinds = _rows(number, chunk, IMAGES, self.widths), labels[chunk * CHUNK : (chunk + 1) * CHUNK]
             pieces = [slice(start, min(start + step, len(kinds))) for start in range(0, len(kinds), step)]
             return b"".join(self.paint(Draws(rows[piece]), kinds[piece], grid).tobytes() for piece in pieces)
 
@@ -87,10 +87,10 @@ class RenderedDataset(DeclaredDataset):
         return ArrayDataset(self.spec, images, labels if self.spec.classes else None, fingerprint)
 
 
-def _rows(split: int, chunk: int, stream: int, width: int) -> NDArray[np.float32]:
-    # Random numbers of one chunk, [CHUNK, width] in [0, 1), whole even if fewer images are wanted.
+def _rows(split: int, chunk: int, stream: int, widths: tuple[int, ...]) -> NDArray[np.float32]:
+    # Random numbers of one chunk, [CHUNK, sum of widths] in [0, 1), whole even if fewer images are wanted.
     generator = np.random.Generator(np.random.PCG64([split, chunk, stream]))
-    return generator.random((CHUNK, width), dtype=np.float32)
+    return np.hstack([generator.random((CHUNK, width), dtype=np.float32) for width in widths])
 
 
 def _checksum(path: Path) -> int:

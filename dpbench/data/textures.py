@@ -6,7 +6,7 @@ with photographs occlusion, edges and objects of all sizes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import ClassVar
 
@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpbench.core.specs import DatasetSpec
+from dpbench.data.dialled import DialledDataset
+from dpbench.data.grain import GRAIN_WIDTH, GRAINS, engrave, grain
 from dpbench.data.procedural import FILL_WIDTH, Array, Draws, Grid, blend, cover, figure, ground, to_bytes
-from dpbench.data.rendering import RenderedDataset
 
 MOST_LEAVES = 8
 SIDES = ((1.0, 0.0), (0.5, 0.8660254), (-0.5, 0.8660254), (-1.0, 0.0), (-0.5, -0.8660254), (0.5, -0.8660254))
@@ -67,12 +68,24 @@ def _leaf(draws: Draws, grid: Grid, foreground: NDArray[np.bool_]) -> tuple[Arra
     return colours, cover(distance, grid.pixel)
 
 
-class Textures(RenderedDataset):
-    """Public source: textured leaves over each other, 32×32 colour, generated, no classes
+def _engrave_some(colours: Array, alpha: Array, share: float, rows: Array, grid: Grid) -> Array:
+    # The colours [b, 3, h, w] of leaves of which a share has grain of any kind; rows: [b, 2 + GRAIN_WIDTH].
+    some = rows[:, 0] < share
+    draws = Draws(rows[some, 1:])
+    kinds = draws.integer(len(GRAINS))  # 1
+    colours[some] = engrave(colours[some], grain(draws, kinds, grid), alpha[some])  # GRAIN_WIDTH
+    return colours
+
+
+class Textures(DialledDataset):
+    """Public source: textured leaves over each other, 32×32 colour, generated; textures:G gives a share G fine grain
 
     One to eight ellipses, irregular polygons and blobs of random texture, colour and size on a textured ground; in most
     pictures the last leaf is large, an object before a background. 20,000 + 2,000 pictures; a quarter of that for each
-    doubling of the resolution above 128, so that the cache stays at about a gigabyte.
+    doubling of the resolution above 128, so that the cache stays at about a gigabyte. There are no classes.
+
+    `textures:G` with 0 <= G <= 1 gives each leaf, with probability G, one of the fifteen grains of `data.grain`, which
+    are those of `shapes:T`, classes' and others' alike: fine detail is then generic. `textures:grain` is `textures:1`.
     """
 
     public_only = True
@@ -81,7 +94,8 @@ class Textures(RenderedDataset):
     classes = None
     n_train = 20_000
     n_test = 2_000
-    width = 2 + FILL_WIDTH + 1 + MOST_LEAVES * LEAF_WIDTH
+    widths = (2 + FILL_WIDTH + 1 + MOST_LEAVES * LEAF_WIDTH, MOST_LEAVES * (2 + GRAIN_WIDTH))
+    words: ClassVar[Mapping[str, float]] = {"grain": 1}
 
     @property
     def spec(self) -> DatasetSpec:
@@ -89,15 +103,16 @@ class Textures(RenderedDataset):
         shrink = max(1, self.size / 128) ** 2
         return replace(super().spec, n_train=int(self.n_train / shrink), n_test=int(self.n_test / shrink))
 
-    @staticmethod
-    def paint(draws: Draws, labels: NDArray[np.int64], grid: Grid) -> NDArray[np.uint8]:
+    def paint(self, draws: Draws, labels: NDArray[np.int64], grid: Grid) -> NDArray[np.uint8]:
         """Images: uint8 [b, 3, h, w]; the labels mean nothing."""
         leaves = 1 + draws.integer(MOST_LEAVES)
         portrait = draws.take(1)[:, 0] < 0.6
         canvas = ground(draws, grid)
+        rows = [draws.take(LEAF_WIDTH) for _ in range(MOST_LEAVES)]
+        grain_rows = [draws.take(2 + GRAIN_WIDTH) for _ in range(MOST_LEAVES)]
         for place in range(MOST_LEAVES):
-            rows = draws.take(LEAF_WIDTH)
             on = place < leaves
-            colours, alpha = _leaf(Draws(rows[on]), grid, (portrait & (leaves == place + 1))[on])
+            colours, alpha = _leaf(Draws(rows[place][on]), grid, (portrait & (leaves == place + 1))[on])
+            colours = _engrave_some(colours, alpha, self.dial, grain_rows[place][on], grid)
             canvas[on] = blend(canvas[on], colours, alpha)
         return to_bytes(canvas)

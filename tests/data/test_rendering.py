@@ -178,8 +178,3 @@ def test_a_data_folder_that_cannot_be_written_is_named(options):
 def test_a_resolution_out_of_range_is_refused(options, resolution):
     with pytest.raises(DataError, match=f"resolution {resolution} is not supported here; choose one from 8 to 128"):
         Shapes("", replace(options, resolution=resolution))
-
-
-def test_an_argument_is_refused(options):
-    with pytest.raises(DataError, match="takes no argument; write 'shapes', not 'shapes:round'"):
-        Shapes("round", options)

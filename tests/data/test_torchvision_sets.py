@@ -223,6 +223,11 @@ def test_whatever_torchvision_raises_becomes_one_line(cifar_files, options, monk
         CIFAR10("", options).train()
 
 
+def test_an_argument_is_refused(options):
+    with pytest.raises(DataError, match="takes no argument; write 'mnist', not 'mnist:round'"):
+        MNIST("round", options)
+
+
 @pytest.mark.slow
 def test_real_mnist(real_options):
     dataset = MNIST("", real_options)
