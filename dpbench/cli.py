@@ -15,6 +15,7 @@ from dpbench import __version__
 from dpbench.core.config import parse_settings
 from dpbench.core.errors import DpbenchError
 from dpbench.core.registry import load_plugin_file
+from dpbench.core.variants import split_list
 
 INTERRUPTED = 130  # 128 + SIGINT
 
@@ -134,7 +135,14 @@ def options(
     "Several GPUs for one trial: torchrun --nproc-per-node 2 -m dpbench run ..."
 )
 def run(
-    method: Annotated[str, typer.Option(metavar="NAMES", help="Methods, separated by commas.", rich_help_panel=WHAT)],
+    method: Annotated[
+        str,
+        typer.Option(
+            metavar="NAMES",
+            help="Methods, separated by commas; settings in brackets make a variant: 'wavelet,wavelet\\[codes=128]'.",
+            rich_help_panel=WHAT,
+        ),
+    ],
     dataset: Annotated[
         str, typer.Option(metavar="NAME", help="Sensitive dataset, e.g. mnist or folder:PATH.", rich_help_panel=WHAT)
     ] = "shapes",
@@ -209,7 +217,7 @@ def run(
     try:
         with open_display() as display:
             rows = run_trials(
-                _names(method),
+                split_list(method),
                 dataset,
                 parse_epsilons(eps),
                 delta=delta,
@@ -252,7 +260,13 @@ def list_(
 
 @app.command()
 def show(
-    method: Annotated[str, typer.Argument(metavar="METHOD", help="A name that `dpbench list methods` lists.")],
+    method: Annotated[
+        str,
+        typer.Argument(
+            metavar="METHOD",
+            help="A name that `dpbench list methods` lists; with --eps also a variant, 'dp-sgd\\[steps=50]'.",
+        ),
+    ],
     dataset: Annotated[
         str, typer.Option(metavar="NAME", help="With --eps: the dataset whose plan to show; its files are not needed.")
     ] = "shapes",

@@ -52,6 +52,15 @@ def test_a_second_run_goes_on_where_the_first_stopped(tiny: Path) -> None:
     assert "finished already" in result.stderr
 
 
+def test_variants_show_in_progress_and_table_and_in_the_leaderboard(tiny: Path) -> None:
+    result = run(tiny, "--set", "levels=2", method="fake,fake[spread=6, batch=0],alone")
+    assert result.exit_code == 0
+    assert "[2/3] fake [spread=6.0,levels=2] ε=1 seed 0" in result.stderr
+    for shown in (result.stdout, call("leaderboard", "--out", tiny).stdout):
+        assert "│ fake [levels=2] " in shown
+        assert "│ fake [spread=6.0,levels=2] " in shown
+
+
 def test_ctrl_c_says_how_to_go_on(tiny: Path) -> None:
     run(tiny)
     result = run(tiny, "--set", "fail=interrupt")
@@ -63,6 +72,7 @@ def test_ctrl_c_says_how_to_go_on(tiny: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--method", "fake,fake[spread=6"], "a bracket in 'fake,fake[spread=6' has no partner"),
         (["--eps", "0"], "ε = 0 is the public reference"),
         (["--eps", "1,-2"], "ε must be a positive number or inf, not -2"),
         (["--eps", "ten"], "ε must be a positive number or inf, not 'ten'"),
@@ -97,7 +107,7 @@ def test_an_empty_or_missing_folder_is_one_line(tiny: Path) -> None:
 def test_a_crash_inside_a_method_is_one_line(tiny: Path) -> None:
     result = run(tiny, "--set", "fail=crash")
     assert result.exit_code == 2
-    assert "error: fake ε=1 seed 0 failed: RuntimeError: it broke (traceback in" in result.stderr
+    assert "error: fake [fail=crash] ε=1 seed 0 failed: RuntimeError: it broke (traceback in" in result.stderr
 
 
 def test_warnings_are_one_line(tiny: Path) -> None:
@@ -158,6 +168,13 @@ def test_show_calibrates_a_plan_without_opening_the_data(tiny: Path) -> None:
     for part in ("mean", "NoisySum", "steps", "DPSGD", "0.1", "by PLD", "by RDP", "ε = 2"):
         assert part in result.stdout
     assert EVENTS == []
+
+
+def test_show_calibrates_the_plan_of_a_variant(tiny: Path) -> None:
+    result = call("show", "fake[batch=20]", "--dataset", "tiny", "--eps", "1", "--delta", "1e-6")
+    assert result.exit_code == 0
+    for part in ("fake: The noisy mean", "plan of fake [batch=20] on tiny", "DPSGD"):
+        assert part in result.stdout
 
 
 def test_show_refuses_unknown_methods(tiny: Path) -> None:

@@ -22,6 +22,7 @@ from dpbench.core.plugins import Method
 from dpbench.core.registries import DATASETS, METHODS, METRICS, REFINERS
 from dpbench.core.registry import Registry
 from dpbench.core.specs import Budget, DatasetSpec, default_delta
+from dpbench.core.variants import parse_variant
 from dpbench.data.opening import open_dataset
 from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.plan import CalibratedPlan
@@ -61,12 +62,16 @@ def plugin_table(kind: str) -> RenderableType:
     return table
 
 
-def method_page(name: str) -> RenderableType:
+def method_page(variant: str) -> RenderableType:
     """What a method does: docstring, track, paper, every setting with type, default and meaning, presets.
+
+    Args:
+        variant: its name; settings in brackets change nothing here.
 
     Raises:
         UnknownName: there is no such method.
     """
+    name = parse_variant(variant).method
     method = METHODS.get(name)
     facts = {"track": method.track, "version": method.version, "paper": method.paper}
     parts: list[RenderableType] = [
@@ -101,7 +106,7 @@ def _presets_table(method: type[Method]) -> RenderableType:
 
 
 def plan_page(
-    name: str,
+    variant: str,
     dataset: str,
     epsilon: float,
     *,
@@ -116,18 +121,18 @@ def plan_page(
     Raises:
         DpbenchError: the method, dataset, settings or budget do not go together.
     """
-    (chosen,) = configure([name], dataset, preset, settings or {})
+    (chosen,) = configure([variant], dataset, preset, settings or {})
     sweep = Sweep((epsilon,), 1, samples, delta=delta)
     spec = open_dataset(dataset, DataOptions(data_folder(None), resolution)).spec
     budget = Budget(epsilon, default_delta(spec.n_train) if delta is None else delta)
-    return _plan_table(name, spec, calibrate(plan_of(chosen, spec, sweep.request(spec)), budget))
+    return _plan_table(chosen.title, spec, calibrate(plan_of(chosen, spec, sweep.request(spec)), budget))
 
 
-def _plan_table(name: str, spec: DatasetSpec, plan: CalibratedPlan) -> RenderableType:
+def _plan_table(title: str, spec: DatasetSpec, plan: CalibratedPlan) -> RenderableType:
     budget = plan.budget
     size = f"{spec.n_train} records of {spec.channels}×{spec.resolution}×{spec.resolution}"
-    title = f"plan of {name} on {spec.name} ({size}), ε = {budget.epsilon:g}, δ = {budget.delta:.3g}"
-    table = _table(title, "mechanism", "kind", "clip", "sampling rate", "releases", "noise multiplier")
+    heading = f"plan of {title} on {spec.name} ({size}), ε = {budget.epsilon:g}, δ = {budget.delta:.3g}"
+    table = _table(heading, "mechanism", "kind", "clip", "sampling rate", "releases", "noise multiplier")
     for column in table.columns[2:]:
         column.justify = "right"
     for m in plan.mechanisms:
@@ -138,4 +143,4 @@ def _plan_table(name: str, spec: DatasetSpec, plan: CalibratedPlan) -> Renderabl
 
 
 def _table(title: str, *headings: str) -> Table:
-    return Table(*headings, title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    return Table(*headings, title=Text(title, style="bold"), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)

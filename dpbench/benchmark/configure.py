@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dpbench.core.config import build
+from dpbench.core.config import build, changes
 from dpbench.core.errors import ConfigError, DpbenchError, UnknownName
 from dpbench.core.plugins import Method
 from dpbench.core.registries import METHODS
+from dpbench.core.variants import parse_variant, titled, variant_label
 
 DEFAULT_PRESET = "small"
 USER_SETTINGS = "user settings"
@@ -17,33 +18,48 @@ USER_SETTINGS = "user settings"
 
 @dataclass(frozen=True)
 class Configured:
-    """A method with its configuration, and where that came from."""
+    """A method with its configuration, and where that came from.
+
+    Attributes:
+        variant: what the user changed of the preset: "codes=128,steps=50".
+    """
 
     name: str
+    variant: str
     method: type[Method]
     config: Any
     preset: str
     tuning: str
 
+    @property
+    def title(self) -> str:
+        """Name and variant: tells the configured methods of one command apart."""
+        return titled(self.name, self.variant)
+
 
 def configure(methods: Sequence[str], dataset: str, preset: str, settings: Mapping[str, Any]) -> list[Configured]:
-    """Every named method, configured for a dataset.
+    """Every named method, configured for a dataset; variants that come to the same configuration are one.
 
     Args:
-        methods: registered names.
+        methods: registered names, each with settings of its own in brackets where wanted: "wavelet[codes=128]".
         dataset: name that presets may be refined for.
         preset: name of a preset that each method has.
-        settings: key -> value, or "METHOD:key" -> value for one of the methods alone.
+        settings: key -> value, or "METHOD:key" -> value for one of the methods alone; settings in brackets win.
 
     Raises:
         UnknownName: a method, preset or setting does not exist.
-        ConfigError: a setting's value is wrong, or its method is not one of those named.
+        ConfigError: a setting's value is wrong, its method is not one of those named, or a bracket has no partner.
     """
     if not methods:
         raise DpbenchError(f"no method is named; known: {', '.join(METHODS.names())}")
-    classes = {name: METHODS.get(name) for name in dict.fromkeys(methods)}
-    own = _by_method(settings, list(classes))
-    return [_configured(name, cls, dataset, preset, own[name], len(classes) > 1) for name, cls in classes.items()]
+    variants = [parse_variant(text) for text in methods]
+    classes = {v.method: METHODS.get(v.method) for v in variants}
+    given = _by_method(settings, list(classes))
+    several = len(classes) > 1 and any(":" not in key for key in settings)
+    configured = [
+        _configured(name, classes[name], dataset, preset, given[name] | own, several) for name, own in variants
+    ]
+    return list({m.title: m for m in configured}.values())
 
 
 def _by_method(settings: Mapping[str, Any], methods: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -65,12 +81,20 @@ def _configured(
     known = {DEFAULT_PRESET, *(key for key in method.presets if "/" not in key)}
     if preset not in known:
         raise UnknownName(f"preset of method '{name}':", preset, known)
-    layers = [method.presets[key] for key in (preset, f"{preset}/{dataset}") if key in method.presets]
+    layers = [method.presets[key] for key in (preset, _refined(method, preset, dataset)) if key in method.presets]
     values = {key: value for layer in layers for key, value in layer.settings.items()}
-    tuning = USER_SETTINGS if settings else layers[-1].tuning if layers else "untuned"
     try:
-        config: Any = build(method.Config, values | dict(settings))
+        start: Any = build(method.Config, values)
+        config: Any = build(method.Config, settings, start)
     except DpbenchError as error:
         hint = f"; write {name}:key=value for what is not meant for every method" if several else ""
         raise ConfigError(f"method '{name}': {error}{hint}") from error
-    return Configured(name, method, config, preset, tuning)
+    variant = variant_label(changes(start, config))
+    tuning = USER_SETTINGS if variant else layers[-1].tuning if layers else "untuned"
+    return Configured(name, variant, method, config, preset, tuning)
+
+
+def _refined(method: type[Method], preset: str, dataset: str) -> str:
+    """The preset's refinement for a dataset, or else for its plugin: "small/shapes" is for "shapes:0.5", too."""
+    exact = f"{preset}/{dataset}"
+    return exact if exact in method.presets else f"{preset}/{dataset.partition(':')[0]}"

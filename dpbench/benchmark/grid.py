@@ -113,6 +113,7 @@ def make_trials(
                     reference,
                     m.preset,
                     m.tuning,
+                    m.variant,
                     sweep.noise_seed,
                 )
     if "real" in sweep.references:

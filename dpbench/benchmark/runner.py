@@ -63,7 +63,8 @@ def run(
     """Runs methods × budgets × seeds on a dataset, skipping what is finished, and writes OUT/leaderboard.csv.
 
     Args:
-        methods: names of registered methods, or one name.
+        methods: names of registered methods, or one name; settings of its own in brackets make a variant of a method,
+            e.g. ["wavelet", "wavelet[codes=128]"].
         dataset: name of the sensitive dataset.
         epsilons: positive privacy budgets; infinity is the non-private reference.
         delta: δ, by default 1 / (n ln n).
@@ -71,7 +72,7 @@ def run(
         public: name of the public source, for methods that use one.
         references: reference rows to add: "real", "public", "nonprivate".
         preset: settings to start from.
-        settings: key -> value over the preset, or "METHOD:key" -> value for one of several methods.
+        settings: key -> value over the preset, or "METHOD:key" -> value for one of several methods; brackets win.
         samples: images to generate and score.
         metrics: names of metrics, by default all.
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
@@ -105,25 +106,25 @@ def run(
         computed_in = resolve_precision(precision, launch.device)
         with launch.one_first():  # a download or a cache is made once
             sources = Sources(dataset, source, options, cache_folder())
-            plans = {m.name: plan_of(m, sources.spec, sweep.request(sources.spec)) for m in chosen}
+            plans = {m.title: plan_of(m, sources.spec, sweep.request(sources.spec)) for m in chosen}
             fingerprint = sources.fingerprint(sources.train)
             trials = list(make_trials(chosen, sweep, sources.spec, fingerprint, sources.public_source))
         if "public" in sweep.references:
             for m in chosen:
                 if not uses_public(m):
-                    display.say(f"{m.name} uses no public data: it has no public reference row")
+                    display.say(f"{m.title} uses no public data: it has no public reference row")
         new = {t.key for t in trials if t.reference != "real" and (force or not is_sampled(t, out))}
         new = launch.agree(new)
         todo = [trial for trial in trials if trial.key in new]
         calibrated = {
-            t.key: calibrate(plans[t.method], t.budget) for t in track(display, todo, "calibrating", len(todo))
+            t.key: calibrate(plans[t.title], t.budget) for t in track(display, todo, "calibrating", len(todo))
         }
         bench = Bench(sources, launch, computed_in, PublicCache(cache_folder() / "public"), display, out)
-        classes = {m.name: m.method for m in chosen}
+        classes = {m.title: m.method for m in chosen}
         try:
             for number, trial in enumerate(trials, start=1):
                 display.say(f"[{number}/{len(trials)}] {trial}")
-                _finish(trial, classes.get(trial.method), calibrated.get(trial.key), metrics, bench, force)
+                _finish(trial, classes.get(trial.title), calibrated.get(trial.key), metrics, bench, force)
                 launch.meet()
         finally:
             if launch.leads and any(holds(trial.folder(out), trial.key) for trial in trials):

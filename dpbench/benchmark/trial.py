@@ -11,6 +11,7 @@ from dpbench.core.config import as_settings
 from dpbench.core.files import digest
 from dpbench.core.plugins import NoSettings
 from dpbench.core.specs import Budget, DatasetSpec, Request
+from dpbench.core.variants import titled
 from dpbench.results.store import safe_name
 
 Reference = Literal["", "real", "public", "nonprivate"]
@@ -45,6 +46,7 @@ class Trial:
         reference: which reference row it is, "" for a private trial.
         preset: preset that the configuration started from; a label.
         tuning: what the configuration was tuned on; a label.
+        variant: what the user changed of the preset; a label.
         noise_seed: makes the DP noise reproducible, for tests only.
     """
 
@@ -62,6 +64,7 @@ class Trial:
     reference: Reference = ""
     preset: str = ""
     tuning: str = ""
+    variant: str = ""
     noise_seed: int | None = None
 
     @classmethod
@@ -70,6 +73,11 @@ class Trial:
         return cls(
             "real", "1", "", NoSettings(), spec, fingerprint, None, request, math.nan, delta, 0, reference="real"
         )
+
+    @property
+    def title(self) -> str:
+        """Method and variant."""
+        return titled(self.method, self.variant)
 
     @property
     def budget(self) -> Budget:
@@ -111,7 +119,7 @@ class Trial:
         if self.reference == "real":
             return f"real images of {self.spec.name}"
         epsilon = "ε=∞" if math.isinf(self.epsilon) else f"ε={self.epsilon:g}"
-        return f"{self.method} {epsilon}" + (f" ({self.reference})" if self.reference else "") + f" seed {self.seed}"
+        return f"{self.title} {epsilon}" + (f" ({self.reference})" if self.reference else "") + f" seed {self.seed}"
 
     def fields(self) -> dict[str, Any]:
         """What trial.json says about it before it has run: columns of the row, and the dataset's shape and classes."""
@@ -119,6 +127,7 @@ class Trial:
         return {
             "key": self.key,
             "method": self.method,
+            "variant": self.variant,
             "reference": self.reference,
             "method_version": self.version,
             "track": self.track,

@@ -60,12 +60,12 @@ def parse_settings(settings: Iterable[str]) -> dict[str, str]:
     return parsed
 
 
-def build(config: type[T], settings: Mapping[str, Any]) -> T:
-    """An instance of the dataclass `config` with `settings` over its defaults.
+def build(config: type[T], settings: Mapping[str, Any], start: T | None = None) -> T:
+    """An instance of the dataclass `config` with `settings` over its defaults, or over those of `start`.
 
     Args:
         settings: field name -> value, either already of the field's type or a string to be parsed. Fields made with
-            `plugin_option` take dotted keys.
+            `plugin_option` take dotted keys; another plugin than that of `start` begins at its own defaults.
 
     Raises:
         UnknownName: a key that the dataclass (or the chosen plugin's) does not have.
@@ -90,9 +90,11 @@ def build(config: type[T], settings: Mapping[str, Any]) -> T:
             values[head] = _coerce(key, hints[head], value)
     for name, parts in nested.items():
         metadata = fields[name].metadata
-        chosen = parts.pop("name", metadata["default"])
-        values[name] = Choice(chosen, build(metadata["registry"].get(chosen).Config, parts))
-    return config(**values)
+        before = Choice(metadata["default"]) if start is None else getattr(start, name)
+        chosen = parts.pop("name", before.name)
+        below = before.config if chosen == before.name else None
+        values[name] = Choice(chosen, build(metadata["registry"].get(chosen).Config, parts, below))
+    return config(**values) if start is None else dataclasses.replace(start, **values)  # type: ignore[type-var]
 
 
 def _coerce(key: str, hint: Any, value: Any) -> Any:
@@ -146,3 +148,17 @@ def describe(config: Any, prefix: str = "") -> Iterator[Described]:
 def as_settings(config: Any) -> dict[str, Any]:
     """The configuration as the flat settings that rebuild it: `build(type(c), as_settings(c)) == c`."""
     return {line.key: line.value for line in describe(config)}
+
+
+def changes(start: Any, config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The (key, value) settings that lead from `start` to `config`: `build(type(c), dict(changes(s, c)), s) == c`."""
+    for f in dataclasses.fields(config):
+        key, before, after = f"{prefix}{f.name}", getattr(start, f.name), getattr(config, f.name)
+        if not isinstance(after, Choice):
+            if after != before:
+                yield key, after
+        elif after.name == before.name:
+            yield from changes(before.config, after.config, f"{key}.")
+        else:
+            yield f"{key}.name", after.name
+            yield from changes(build(type(after.config), {}), after.config, f"{key}.")

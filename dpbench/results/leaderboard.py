@@ -40,7 +40,8 @@ def collect(out: Path, metrics: Sequence[Column]) -> pd.DataFrame:
         metrics: the columns of the known metrics; others that were scored are appended.
     """
     rows = read_rows(sorted(path.parent for path in out.glob(f"*/*/*/{TRIAL}")), metrics)
-    return rows.sort_values(["dataset", "resolution", "method", "epsilon", "config", "seed"], ignore_index=True)
+    order = ["dataset", "resolution", "method", "variant", "epsilon", "config", "seed"]
+    return rows.sort_values(order, ignore_index=True)
 
 
 def read_rows(folders: Iterable[Path], metrics: Sequence[Column]) -> pd.DataFrame:

@@ -19,6 +19,7 @@ class Field(NamedTuple):
 
 IDENTITY = (
     Field("method", "str", "method, or 'real' for real images scored as if they were synthetic"),
+    Field("variant", "str", "settings changed relative to the preset, e.g. 'codes=128,steps=50'"),
     Field("reference", "str", "'' | 'real' | 'public' (ε = 0) | 'nonprivate' (ε = ∞)"),
     Field("method_version", "str", "version of the method's code"),
     Field("track", "str", "public knowledge used: 'none' | 'images' | 'foundation'"),
@@ -97,6 +98,7 @@ def make_row(trial: Mapping[str, Any], scores: Mapping[str, Any]) -> dict[str, A
     protocol = dict(scores["protocol"])
     if protocol.pop("n_train", trial["n_train"]) != trial["n_train"]:
         raise ValueError("the scores belong to another dataset")
+    trial = {"variant": None, **trial}  # the column is younger than some trials
     row: dict[str, Any] = {f.name: trial[f.name] for f in IDENTITY}
     row["config"] = json.dumps(trial["config"], ensure_ascii=False)
     row |= {name: None if value is None else float(value) for name, value in scores["values"].items()}

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dpbench.core.plugins import Column
+from dpbench.core.variants import titled
 from dpbench.results.leaderboard import aggregate, rank
 from dpbench.results.privacy_record import Record
 
@@ -60,7 +61,7 @@ def _table(group: pd.DataFrame, shown: Sequence[Column]) -> Table:
     for column in shown:
         table.add_column(f"{column.name} {'↑' if column.better == 'high' else '↓'}", justify="right", no_wrap=True)
     order = group["reference"].map(ORDER)
-    group = group.assign(order=order).sort_values(["order", "epsilon", "rank", "method"], na_position="last")
+    group = group.assign(order=order).sort_values(["order", "epsilon", "rank", "method", "variant"], na_position="last")
     sections = (group["reference"] + group["epsilon"].map(str)).tolist()
     for number, (_, line) in enumerate(group.iterrows()):
         end = number + 1 < len(sections) and sections[number] != sections[number + 1]
@@ -69,8 +70,8 @@ def _table(group: pd.DataFrame, shown: Sequence[Column]) -> Table:
     return table
 
 
-def _cells(line: pd.Series[Any], shown: Sequence[Column], seeds: bool) -> Iterable[str]:
-    yield label(line)
+def _cells(line: pd.Series[Any], shown: Sequence[Column], seeds: bool) -> Iterable[RenderableType]:
+    yield Text(label(line))  # no markup: variants stand in brackets
     yield "" if math.isnan(line["epsilon"]) else f"{line['epsilon']:g}".replace("inf", "∞")
     yield line["track"]
     yield "" if pd.isna(line["rank"]) else str(line["rank"])
@@ -81,11 +82,12 @@ def _cells(line: pd.Series[Any], shown: Sequence[Column], seeds: bool) -> Iterab
 
 
 def label(line: pd.Series[Any]) -> str:
-    """A line's method as the table prints it, with the marks that must not be missed."""
+    """A line's method and variant as the table prints it, with the marks that must not be missed."""
     marks = [line["reference"]] if line["reference"] in ("public", "nonprivate") else []
     marks += ["UNVERIFIED"] if line["accounting"] == "unverified" else []
     marks += ["reproducible noise"] if line["noise"] == "reproducible" else []
-    return f"{line['method']} ({', '.join(marks)})" if marks else str(line["method"])
+    title = titled(line["method"], line["variant"])
+    return f"{title} ({', '.join(marks)})" if marks else title
 
 
 def rounded(value: float, half_width: float = math.nan) -> str:

@@ -12,6 +12,8 @@ from dpbench.core.errors import DpbenchError
 
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"methods": ["fak"]}, "unknown method 'fak'; did you mean fake"),
+    ({"methods": ["fake[spread=1"]}, "'fake.spread=1' does not end with its bracket"),
+    ({"methods": ["fake", "fake[spred=1]"]}, "method 'fake': unknown setting 'spred'; did you mean spread"),
     ({"methods": []}, "no method is named"),
     ({"dataset": "tinny"}, "unknown dataset 'tinny'; did you mean tiny"),
     ({"dataset": "folder:/nowhere"}, "/nowhere"),

@@ -99,6 +99,38 @@ def test_a_change_of_any_setting_is_another_trial(tiny: Path) -> None:
     assert len(folders(tiny)) == 5
 
 
+def run_variants(out: Path, *methods: str, **options: Any) -> pd.DataFrame:
+    request = {"dataset": "tiny", "public": "tiny-public", "samples": 30, "delta": 1e-6, "metrics": ["brightness"]}
+    return dpbench.run(list(methods), out=out, device="cpu", **(request | options))
+
+
+def test_variants_of_a_method_run_side_by_side_each_under_its_own_plan(tiny: Path) -> None:
+    rows = run_variants(tiny, "fake", "fake[spread=6]", "fake[spread=5.0]", "alone", seeds=2)
+    assert rows["variant"].tolist() == ["", "", "spread=6.0", "spread=6.0", "", ""]
+    assert rows["key"].nunique() == 6
+    assert set(rows["tuning"]) == {"untuned", "user settings"}
+    with pytest.raises(PrivacyError, match="'steps'"):  # its plan has a mechanism that the fake does not use
+        run_variants(tiny, "fake[batch=20]", "fake")
+
+
+def test_a_variant_stands_in_its_files_and_not_in_its_key(tiny: Path) -> None:
+    (row,) = run_variants(tiny, "fake[spread=6]").to_dict("records")
+    (folder,) = folders(tiny)
+    trial = read_json(folder / "trial.json")
+    assert trial["variant"] == row["variant"] == "spread=6.0"
+    assert "fake [spread=6.0] ε=1 seed 0 starts" in (folder / "log.txt").read_text()
+    run_variants(tiny, "fake", settings={"spread": 6})
+    assert EVENTS.count("fit") == 1
+
+
+def test_trials_from_before_the_variant_column_still_read(tiny: Path) -> None:
+    run(tiny)
+    path = folders(tiny)[0] / "trial.json"
+    path.write_text(json.dumps({k: v for k, v in read_json(path).items() if k != "variant"}))
+    assert run(tiny)["variant"].tolist() == [""]
+    assert EVENTS.count("fit") == 1
+
+
 def test_test_opens_after_the_samples_are_drawn(tiny: Path) -> None:
     run(tiny)
     assert EVENTS == ["train", "prepare", "fit", "sample", "test", "brightness"]
@@ -180,7 +212,7 @@ def test_a_trial_that_fails_leaves_ledger_and_log_and_the_finished_ones(
 
 def test_a_crash_becomes_one_line_and_the_traceback_goes_to_the_log(tiny: Path) -> None:
     with pytest.raises(
-        DpbenchError, match=r"fake ε=1 seed 0 failed: RuntimeError: it broke \(traceback in .*log.txt\)"
+        DpbenchError, match=r"fake \[fail=crash\] ε=1 seed 0 failed: RuntimeError: it broke \(traceback in .*log.txt\)"
     ):
         run(tiny, settings={"fail": "crash"})
     assert "Traceback" in (folders(tiny)[0] / "log.txt").read_text()

@@ -5,7 +5,17 @@ from typing import Literal
 
 import pytest
 
-from dpbench.core.config import Choice, as_settings, build, describe, option, parse_settings, plugin_option, type_name
+from dpbench.core.config import (
+    Choice,
+    as_settings,
+    build,
+    changes,
+    describe,
+    option,
+    parse_settings,
+    plugin_option,
+    type_name,
+)
 from dpbench.core.errors import ConfigError, UnknownName
 from dpbench.core.registry import Registry
 
@@ -152,6 +162,38 @@ def test_a_description_lists_key_type_value_and_help_of_every_field_and_the_chos
     assert lines["mode"].type == "'none' | 'fast'"
     assert lines["part.name"][1:] == ("box | plain", "box", "which part")
     assert lines["part.inner.strength"].help == "how strong"
+
+
+START = {"steps": 7, "part.name": "box", "part.size": 9, "part.inner.strength": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("settings", "changed"),
+    [
+        ({}, {}),
+        ({"steps": "7"}, {}),
+        ({"steps": "8", "widths": "[1]"}, {"steps": 8, "widths": (1,)}),
+        ({"part.size": "4"}, {"part.size": 4}),
+        ({"part.inner.strength": "3"}, {"part.inner.strength": 3.0}),
+        ({"part.name": "box"}, {}),
+        ({"part": "plain"}, {"part.name": "plain"}),
+        ({"part.name": "plain", "part.strength": "0.5"}, {"part.name": "plain"}),
+        ({"part.name": "plain", "part.strength": "1"}, {"part.name": "plain", "part.strength": 1.0}),
+        ({"part.inner.name": "box"}, {"part.inner.name": "box"}),
+        ({"part": Choice("box", BoxConfig())}, {"part.inner.strength": 0.5, "part.size": 3}),
+    ],
+)
+def test_settings_go_over_another_configuration_and_are_found_again(settings, changed):
+    start = build(Config, START)
+    config = build(Config, settings, start)
+    found = dict(changes(start, config))
+    assert found == changed
+    assert build(Config, found, start) == config
+
+
+def test_another_plugin_begins_at_its_own_defaults():
+    config = build(Config, {"part.inner.name": "box"}, build(Config, START))
+    assert config.part == Choice("box", BoxConfig(Choice("box", BoxConfig()), 9))
 
 
 def test_types_read_as_one_writes_them():

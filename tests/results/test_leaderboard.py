@@ -22,12 +22,21 @@ from dpbench.results.table import leaderboard_table, rounded
 
 ACCURACY = Column("accuracy", "high", "")
 FWD = Column("fwd", "low", "")
+REFERENCE = sorted(Path(__file__).parents[2].glob("results/reference/*.csv"))
 KINDS = {"str": "x", "int": 1, "float": 0.5}
 
 
 def trial(**changes: Any) -> dict[str, Any]:
     fields = {f.name: KINDS[f.type] for f in FIELDS}
-    fixed = {"method": "m", "reference": "", "track": "images", "dataset": "d", "epsilon": 1.0, "resolution": 32}
+    fixed = {
+        "method": "m",
+        "variant": "",
+        "reference": "",
+        "track": "images",
+        "dataset": "d",
+        "epsilon": 1.0,
+        "resolution": 32,
+    }
     return fields | fixed | {"accounting": "verified", "noise": "secret", "config": {}, "seed": 0} | changes
 
 
@@ -127,6 +136,34 @@ def test_seeds_of_one_configuration_become_one_line() -> None:
     assert lines["seeds"].tolist() == [2, 1]
     assert lines["accuracy"].tolist() == [pytest.approx(0.7), 0.5]
     assert lines["accuracy_ci95"].isna().tolist() == [False, True]
+
+
+def test_seeds_of_different_variants_are_never_averaged() -> None:
+    rows = frame(
+        (trial(seed=0, config={"steps": 1}), scores(accuracy=0.6)),
+        (trial(seed=1, config={"steps": 2}, variant="steps=2"), scores(accuracy=0.8)),
+    )
+    lines = aggregate(rows)
+    assert lines["seeds"].tolist() == [1, 1]
+    assert lines["variant"].tolist() == ["", "steps=2"]
+
+
+def test_the_table_shows_variants_in_brackets() -> None:
+    text = show(
+        frame(
+            (trial(variant="widths=[8,8],part=b"), scores()),
+            (trial(variant="part=b", accounting="unverified", unverified=["peeked"]), scores()),
+        )
+    )
+    assert "│ m [widths=[8,8],part=b] " in text
+    assert "│ m [part=b] (UNVERIFIED) " in text
+    assert "m [part=b] (UNVERIFIED): accounting unverified: peeked" in text
+
+
+@pytest.mark.parametrize("path", REFERENCE, ids=lambda path: path.name)
+def test_reference_rows_have_the_columns_of_today(path: Path) -> None:
+    fields = [f.name for f in FIELDS]
+    assert [name for name in pd.read_csv(path).columns if name in fields] == fields
 
 
 @pytest.mark.parametrize(

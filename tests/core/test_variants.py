@@ -1,0 +1,63 @@
+"""Methods with settings in brackets: parsing, and the label that parses back."""
+
+from __future__ import annotations
+
+import pytest
+
+from dpbench.core.errors import ConfigError
+from dpbench.core.variants import Variant, parse_variant, split_list, titled, variant_label
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("", []),
+        ("a, b,,c ", ["a", "b", "c"]),
+        ("a[x=1,y=2],b", ["a[x=1,y=2]", "b"]),
+        ("a[x=[1,2],y=[[3],4]], a[z={},w=1] ,b", ["a[x=[1,2],y=[[3],4]]", "a[z={},w=1]", "b"]),
+    ],
+)
+def test_commas_inside_brackets_separate_no_methods(text: str, parts: list[str]) -> None:
+    assert split_list(text) == parts
+
+
+def test_brackets_hold_settings_of_the_method() -> None:
+    assert parse_variant("a") == Variant("a", {})
+    assert parse_variant("a[]") == Variant("a", {})
+    assert parse_variant("a[x=1, p.name=b,widths=[32,[1,2]]]") == Variant(
+        "a", {"x": "1", "p.name": "b", "widths": "[32,[1,2]]"}
+    )
+
+
+@pytest.mark.parametrize("text", ["a[x=1", "a]", "a[x=[1]", "a[x=1]]", "a]x=1[", "b,a[x=1"])
+def test_a_bracket_without_a_partner_is_one_clear_line(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"has no partner; write METHOD\[key=value,key=value\]") as error:
+        split_list(text)
+    assert text in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a[x=1", "does not end with its bracket"),
+        ("a[x=1]b", "does not end with its bracket"),
+        ("a[x=1][y=2]", "has no partner"),
+        ("a[x]", "'x' is not a setting"),
+    ],
+)
+def test_what_is_no_variant_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse_variant(text)
+
+
+def test_a_label_parses_back() -> None:
+    values = {"widths": (32, 32), "rate": 2e-4, "flip": False, "limit": None, "mode": "fast"}
+    label = variant_label(values.items())
+    assert label == "widths=[32,32],rate=0.0002,flip=false,limit=null,mode=fast"
+    texts = {"widths": "[32,32]", "rate": "0.0002", "flip": "false", "limit": "null", "mode": "fast"}
+    assert parse_variant(f"a[{label}]") == Variant("a", texts)
+
+
+def test_a_title_shows_a_variant_in_brackets() -> None:
+    assert (titled("a", "x=1"), titled("a", "")) == ("a [x=1]", "a")
