@@ -244,8 +244,10 @@ def run(
 
 
 @app.command(
-    epilog="Training takes about a minute and a half on two cores for 32x32 results, and is kept for the next time. "
-    "Example: dpbench refine --refiner residual --input coarse --out fine --scale 4 --public folder:photos"
+    epilog="A coarse pixel stands for the mean of the N x N pixels that it becomes, and the refiner is trained to undo "
+    "such means on public images: some two minutes on two cores for images of 32 x 32, once, as it is kept. It meets "
+    "no private record, so whatever guarantee the coarse images have, the full ones have, too."
+    "\n\nExample: dpbench refine --input coarse --out fine --scale 4 --public folder:photos"
 )
 def refine(
     input: Annotated[
@@ -284,7 +286,10 @@ def refine(
     settings: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help="Change a setting of the refiner; repeatable.", rich_help_panel=REFINED
+            "--set",
+            metavar="KEY=VALUE",
+            help="Change a setting of the refiner (see `dpbench show residual`).",
+            rich_help_panel=REFINED,
         ),
     ] = None,
     seed: Annotated[
@@ -296,12 +301,7 @@ def refine(
     data: Data = None,
     plugin: Plugins = None,
 ) -> None:
-    """Add detail to a folder of coarse images, learnt from public images alone.
-
-    A pixel of a coarse image stands for the mean of the N x N pixels that it becomes. The refiner is trained to undo
-    such means on public images. It meets no private record: whatever guarantee the coarse images have, the full ones
-    have too.
-    """
+    """Add detail to a folder of coarse images, learnt from public images alone."""
     _load(plugin)
     from dpbench.benchmark.display import open_display
     from dpbench.benchmark.refining import refine as refine_folder
@@ -339,7 +339,7 @@ def list_(
 
 @app.command()
 def show(
-    method: Annotated[str, typer.Argument(metavar="METHOD", help="A name that `dpbench list methods` lists.")],
+    method: Annotated[str, typer.Argument(metavar="NAME", help="A method, or a refiner.")],
     dataset: Annotated[
         str, typer.Option(metavar="NAME", help="With --eps: the dataset whose plan to show; its files are not needed.")
     ] = "shapes",
@@ -351,13 +351,13 @@ def show(
     resolution: Resolution = None,
     plugin: Plugins = None,
 ) -> None:
-    """Explain a method: what it does, its settings, and with --eps where its privacy budget goes."""
+    """Explain a method or a refiner: what it does, its settings, and with --eps where a method's budget goes."""
     _load(plugin)
-    from dpbench.benchmark.catalog import method_page, plan_page
+    from dpbench.benchmark.catalog import plan_page, plugin_page
     from dpbench.benchmark.grid import parse_epsilons
 
     changed = parse_settings(settings or [])
-    pages = [method_page(method)]
+    pages = [plugin_page(method)]
     for epsilon in parse_epsilons(eps) if eps else []:
         pages.append(
             plan_page(

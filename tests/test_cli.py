@@ -152,6 +152,12 @@ def test_show_explains_a_method_and_its_settings(tiny: Path) -> None:
     assert "hold-out of tiny train" in text
 
 
+def test_show_explains_a_refiner_and_its_settings(tiny: Path) -> None:
+    text = call("show", "residual").stdout
+    for part in ("residual: Diffusion of what bicubic", "arXiv 2501.13349", "sampling_steps", "calls of the network"):
+        assert part in text
+
+
 def test_show_calibrates_a_plan_without_opening_the_data(tiny: Path) -> None:
     result = call("show", "fake", "--dataset", "tiny", "--eps", "1,2", "--delta", "1e-6", "--set", "batch=20")
     assert result.exit_code == 0

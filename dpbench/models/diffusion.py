@@ -163,7 +163,7 @@ class Denoiser(nn.Module):
         with torch.inference_mode(False), torch.enable_grad():
             x, sigma = torch.zeros_like(start), torch.ones(1, device=start.device)
             known = None if given is None else torch.zeros_like(given)
-            return rows_that_fit(saved_bytes(lambda: self(x, sigma, label.clone(), known)), str(start.device))
+            return rows_that_fit(saved_bytes(lambda: self(x, sigma, label, known)), str(start.device))
 
     def _denoise(
         self, start: Tensor, labels: Tensor, sampler: SamplerConfig, given: Tensor | None, seeds: Sequence[int]

@@ -153,7 +153,6 @@ class Residual(Refiner):
         train(steps, model, optimizer, run, "train the refiner (public)", ema=config.ema)
         return model.state_dict()
 
-    @torch.inference_mode()
     def refine(self, coarse: Tensor, size: int, run: RunContext) -> Tensor:
         """See `Refiner.refine`. It does not matter how many images one call takes."""
         if self._model is None or int(self._model.factor) * coarse.shape[-1] != size:

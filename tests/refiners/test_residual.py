@@ -17,7 +17,7 @@ from dpbench.refiners.degrade import BlockMeans
 from dpbench.refiners.residual import Residual
 from dpbench.training.public import to_unit
 
-SMALL = {"channels": (16, 16), "patch": 2, "batch": 32, "steps": 250, "augmentation": "none"}
+SMALL = {"channels": (16, 16), "patch": 2, "batch": 32, "steps": 120, "lr": 5e-3, "ema": 0.97, "augmentation": "none"}
 BRIEF = SMALL | {"channels": (8,), "steps": 2}
 
 
