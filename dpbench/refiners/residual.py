@@ -35,7 +35,7 @@ class ResidualConfig:
     channels: tuple[int, ...] = option((16, 32, 64), "channels of the U-Net's levels, the finest first")
     layers: int = option(1, "residual blocks per level of the U-Net")
     patch: int = option(2, "side of the pixel patches that the U-Net sees as channels")
-    steps: int = option(2000, "public training steps")
+    steps: int = option(1500, "public training steps")
     batch: int = option(32, "public images per step")
     lr: float = option(2e-3, "peak learning rate of Adam")
     ema: float = option(0.995, "decay of the weights' moving average over steps")
