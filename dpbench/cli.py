@@ -245,8 +245,8 @@ def run(
 
 @app.command(
     epilog="A coarse pixel stands for the mean of the N x N pixels that it becomes, and the refiner is trained to undo "
-    "such means on public images: about a minute and a half on two cores for images of 32 x 32, once, as it is kept. It meets "
-    "no private record, so whatever guarantee the coarse images have, the full ones have, too."
+    "such means on public images. That takes about a minute and a half on two cores for images of 32 x 32, and is "
+    "done once. It meets no private record, so whatever guarantee the coarse images have, the full ones have, too."
     "\n\nExample: dpbench refine --input coarse --out fine --scale 4 --public folder:photos"
 )
 def refine(

@@ -39,18 +39,18 @@ class SamplerConfig:
         steps: calls of the network.
         sigma_min: the last noise level; the image is the estimate of x0 there. After a short training a
             model leaves some noise at the lowest levels.
-        sigma_max: the first noise level, at which nothing is left of the image.
         guidance: weight w of classifier-free guidance, F = F_null + w (F_label - F_null); 1 for none.
         churn: S_churn of the EDM paper, for "ddim": before a step the noise grows by a factor of 1 + churn/steps (at
             most √2) by fresh noise. The network has seen x before that, so this is stochastic DDIM (η > 0).
+        sigma_max: the first noise level, at which nothing is left of the image.
     """
 
     solver: Literal["ddim", "dpm-solver"] = "dpm-solver"
     steps: int = 20
     sigma_min: float = 0.002
-    sigma_max: float = SIGMA_MAX
     guidance: float = 1.0
     churn: float = 0.0
+    sigma_max: float = SIGMA_MAX
 
 
 class Denoiser(nn.Module):

@@ -158,7 +158,7 @@ class Residual(Refiner):
         if self._model is None or int(self._model.factor) * coarse.shape[-1] != size:
             raise ConfigError(f"the residual refiner is not trained for {coarse.shape[-1]} -> {size} pixels")
         c: ResidualConfig = self.config
-        sampler = SamplerConfig(c.sampler, c.sampling_steps, c.sigma_min, c.sigma_max)
+        sampler = SamplerConfig(c.sampler, c.sampling_steps, c.sigma_min, sigma_max=c.sigma_max)
         with run.autocast():
             return self._model.to(run.device).eval().sample(coarse, run.generator, sampler).clamp(-1, 1)
 
