@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from dpbench.benchmark.refining import refine as refine
     from dpbench.benchmark.runner import run as run
     from dpbench.core.config import option as option
     from dpbench.core.config import plugin_option as plugin_option
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from dpbench.training.loop import train as train
 
 _HOME = {
+    "refine": "dpbench.benchmark.refining",
     "run": "dpbench.benchmark.runner",
     "option": "dpbench.core.config",
     "plugin_option": "dpbench.core.config",

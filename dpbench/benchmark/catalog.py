@@ -1,4 +1,4 @@
-"""What there is to choose from, for `dpbench list`, and what a method is and would do, for `dpbench show`."""
+"""What there is to choose from, for `dpbench list`, and what a plugin is and would do, for `dpbench show`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dpbench.benchmark.runner import plan_of
 from dpbench.core.config import build, describe
 from dpbench.core.data import DataOptions, Dataset
 from dpbench.core.errors import DpbenchError
-from dpbench.core.plugins import Method
+from dpbench.core.plugins import Method, Refiner
 from dpbench.core.registries import DATASETS, METHODS, METRICS, REFINERS
 from dpbench.core.registry import Registry
 from dpbench.core.specs import Budget, DatasetSpec, default_delta
@@ -62,26 +62,31 @@ def plugin_table(kind: str) -> RenderableType:
     return table
 
 
-def method_page(variant: str) -> RenderableType:
-    """What a method does: docstring, track, paper, every setting with type, default and meaning, presets.
+def plugin_page(variant: str) -> RenderableType:
+    """What a method or a refiner does: docstring, track, paper, every setting with type, default and meaning, presets.
 
     Args:
         variant: its name; settings in brackets change nothing here.
 
     Raises:
-        UnknownName: there is no such method.
+        UnknownName: there is no such method or refiner.
     """
     name = parse_variant(variant).method
+    if name in REFINERS.names() and name not in METHODS.names():
+        refiner = REFINERS.get(name)
+        return Group(*_description(name, refiner, {"paper": refiner.paper}))
     method = METHODS.get(name)
     facts = {"track": method.track, "version": method.version, "paper": method.paper}
-    parts: list[RenderableType] = [
-        Text(f"{name}: {_unwrapped(inspect.getdoc(method) or '')}\n"),
+    return Group(*_description(name, method, facts), _presets_table(method))
+
+
+def _description(name: str, plugin: type[Method] | type[Refiner], facts: Mapping[str, str]) -> list[RenderableType]:
+    return [
+        Text(f"{name}: {_unwrapped(inspect.getdoc(plugin) or '')}\n"),
         *(Text(f"{key}: {value}") for key, value in facts.items() if value),
         Text(""),
-        _settings_table(method),
-        _presets_table(method),
+        _settings_table(plugin),
     ]
-    return Group(*parts)
 
 
 def _unwrapped(text: str) -> str:
@@ -90,9 +95,9 @@ def _unwrapped(text: str) -> str:
     return "\n\n".join(p if "\n " in p or "\n*" in p else " ".join(p.splitlines()) for p in paragraphs)
 
 
-def _settings_table(method: type[Method]) -> RenderableType:
+def _settings_table(plugin: type[Method] | type[Refiner]) -> RenderableType:
     table = _table("settings (--set key=value)", "setting", "type", "default", "meaning")
-    for line in describe(build(method.Config, {})):
+    for line in describe(build(plugin.Config, {})):
         table.add_row(*map(Text, (line.key, line.type, str(line.value), line.help)))
     return table if table.rows else Text("no settings")
 

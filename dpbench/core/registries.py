@@ -45,5 +45,6 @@ REFINERS: Registry[Refiner] = Registry(
     {
         "bicubic": "dpbench.refiners.bicubic:Bicubic",
         "regression": "dpbench.refiners.regression:Regression",
+        "residual": "dpbench.refiners.residual:Residual",
     },
 )

@@ -30,23 +30,23 @@ def write_grid(path: Path, samples: ImageDataset, title: str) -> None:
     names = [name for name, _ in rows]
     scale = max(1, round(CELL / samples.spec.resolution))
     cell = samples.spec.resolution * scale + GAP
-    font = _font()
-    left = MARGIN + max(math.ceil(font.getlength(name)) for name in names) + (MARGIN if any(names) else 0)
+    letters = font()
+    left = MARGIN + max(math.ceil(letters.getlength(name)) for name in names) + (MARGIN if any(names) else 0)
     top = 2 * MARGIN + 16
-    width = max(left + COLUMNS * cell, MARGIN + math.ceil(font.getlength(title))) + MARGIN
+    width = max(left + COLUMNS * cell, MARGIN + math.ceil(letters.getlength(title))) + MARGIN
     canvas = Image.new("RGB", (width, top + len(rows) * cell + MARGIN), "white")
     draw = ImageDraw.Draw(canvas)
-    draw.text((MARGIN, MARGIN), title, INK, font)
+    draw.text((MARGIN, MARGIN), title, INK, letters)
     for row, (name, indices) in enumerate(rows):
         y = top + row * cell
-        draw.text((left - MARGIN, y + cell // 2), name, INK, font, anchor="rm")
+        draw.text((left - MARGIN, y + cell // 2), name, INK, letters, anchor="rm")
         for column, picture in enumerate(_pictures(samples, indices)):
             image = Image.fromarray(picture).resize((cell - GAP, cell - GAP), Image.Resampling.NEAREST)
             canvas.paste(image, (left + column * cell, y))
     write_atomic(path, lambda temporary: canvas.save(temporary, format="png"))
 
 
-def _font() -> ImageFont.FreeTypeFont:
+def font() -> ImageFont.FreeTypeFont:
     """DejaVu, which knows Greek (Pillow's own font does not); matplotlib brings it along."""
     import matplotlib
 

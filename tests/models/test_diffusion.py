@@ -142,13 +142,49 @@ def test_checkpointing_changes_no_gradient():
 
 
 @pytest.mark.parametrize(
-    ("config", "message"),
+    ("sizes", "message"),
     [
-        (UNetConfig((8, 16, 16), patch=2), "patch 2 and 3 levels do not divide 28 pixels"),
-        (UNetConfig((10, 16)), "multiples of 8"),
-        (UNetConfig((8, 16), attention=3), "attention between 0 and the 2 levels"),
+        ({"channels": (8, 16, 16), "patch": 2}, "patch 2 and 3 levels do not divide 28 pixels"),
+        ({"channels": (10, 16)}, "multiples of 8"),
+        ({"channels": (8, 16), "attention": 3}, "attention between 0 and the 2 levels"),
+        ({"patch": 0}, "patch and layers must be at least 1"),
     ],
 )
-def test_sizes_that_do_not_fit_are_refused(config, message):
+def test_sizes_that_do_not_fit_are_refused(sizes, message):
     with pytest.raises(ConfigError, match=message):
-        UNet((1, 28, 28), 1, config)
+        UNet((1, 28, 28), 1, UNetConfig(**sizes))
+
+
+class Copy(nn.Module):
+    """F that makes D put out what is given, whatever x is."""
+
+    def forward(self, x, noise_level, labels):
+        sigma = (4 * noise_level).exp().reshape(-1, 1, 1, 1)
+        x, given = x.chunk(2, dim=1)
+        x = x * (sigma**2 + D**2).sqrt()
+        return (given - D**2 / (sigma**2 + D**2) * x) * (sigma**2 + D**2).sqrt() / (sigma * D)
+
+
+@pytest.mark.parametrize("guidance", [1, 2])
+def test_what_is_given_reaches_the_network_unscaled_with_its_own_image(guidance):
+    given, labels = torch.rand(5, 1, 6, 6) * 2 - 1, torch.zeros(5, dtype=torch.long)
+    model = Denoiser(Copy(), SHAPE, 1, D)
+    starts = torch.randn(5, 1, 6, 6, generator=_generator())
+    images = model.denoise(starts, labels, SamplerConfig("dpm-solver", 4, guidance=guidance), given, batch=2)
+    assert torch.allclose(images, given, atol=1e-3)
+    loss = model.loss(given, labels, _generator(), NoiseConfig(), given=given)
+    assert torch.allclose(loss, torch.zeros(5), atol=1e-6)
+
+
+def test_a_network_takes_more_channels_than_it_puts_out():
+    network = UNet((3, 8, 8), 1, UNetConfig((8, 16), patch=2), given=1)
+    out = network(torch.randn(2, 4, 8, 8), torch.zeros(2), torch.zeros(2, dtype=torch.long))
+    assert out.shape == (2, 3, 8, 8)
+
+
+def test_the_first_noise_level_is_that_of_the_sampler():
+    network = Recorder()
+    levels = []
+    network.register_forward_hook(lambda _, inputs, out: levels.append(inputs[1][0].item()))
+    Denoiser(network, SHAPE, 0, D).sample(torch.zeros(1).long(), _generator(), SamplerConfig(sigma_max=7, steps=3))
+    assert max(levels) == pytest.approx(math.log(7) / 4)
