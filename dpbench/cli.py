@@ -58,6 +58,8 @@ dpbench run --method my-method --plugin my_method.py --set steps=200
 
 dpbench show wavelet --dataset mnist --eps 1
 
+dpbench privacy --records 60000 --batch 2048 --steps 150 --eps 1
+
 dpbench leaderboard --csv leaderboard.csv
 """
 
@@ -84,6 +86,7 @@ class Kind(StrEnum):
 
 
 WHAT, HOW, WHERE = "What is compared", "How it is run", "Where things are"
+NUMBERS, PROPOSAL = "Without a method: two of --eps, --noise and --steps give the third", "Proposals"
 
 Plugins = Annotated[
     list[Path] | None,
@@ -106,6 +109,17 @@ Resolution = Annotated[
     int | None, typer.Option(help="Height and width of the images; the dataset's own by default.", rich_help_panel=WHAT)
 ]
 Samples = Annotated[int, typer.Option(help="Images to generate and score per trial.", rich_help_panel=WHAT)]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.", rich_help_panel=HOW)]
+Precision = Annotated[
+    str, typer.Option(help="auto, fp32 or bf16; auto is bf16 on GPUs that have it.", rich_help_panel=HOW)
+]
+Download = Annotated[
+    bool, typer.Option("--download", help="Allow missing datasets to be downloaded.", rich_help_panel=HOW)
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Folder of datasets; else $DPBENCH_DATA or your cache.", rich_help_panel=WHERE),
+]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of results.", rich_help_panel=WHERE)]
 
 
@@ -177,24 +191,15 @@ def run(
             rich_help_panel=WHAT,
         ),
     ] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.", rich_help_panel=HOW)] = "auto",
-    precision: Annotated[
-        str, typer.Option(help="auto, fp32 or bf16; auto is bf16 on GPUs that have it.", rich_help_panel=HOW)
-    ] = "auto",
+    device: Device = "auto",
+    precision: Precision = "auto",
     force: Annotated[bool, typer.Option("--force", help="Run finished trials again.", rich_help_panel=HOW)] = False,
-    download: Annotated[
-        bool, typer.Option("--download", help="Allow missing datasets to be downloaded.", rich_help_panel=HOW)
-    ] = False,
+    download: Download = False,
     reproducible_noise: Annotated[
         int | None,
         typer.Option(metavar="SEED", help="Noise that is no secret, for tests; marks the rows.", hidden=True),
     ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="Folder of datasets; else $DPBENCH_DATA or your cache.", rich_help_panel=WHERE
-        ),
-    ] = None,
+    data: Data = None,
     out: Out = Path("results"),
     plugin: Plugins = None,
 ) -> None:
@@ -284,6 +289,117 @@ def show(
                 resolution=resolution,
             )
         )
+    for page in pages:
+        _print(page)
+
+
+PRIVACY_EXAMPLES = """
+[bold]Noise, ε or steps from the other two[/bold]
+
+dpbench privacy --records 60000 --batch 2048 --steps 150 --eps 1,10
+
+dpbench privacy --records 60000 --batch 2048 --steps 150 --noise 1.5
+
+dpbench privacy --records 60000 --batch 2048 --noise 2 --eps 1
+
+[bold]What a method's plan costs, mechanism by mechanism[/bold]
+
+dpbench privacy dp-feta --dataset mnist --eps 1,10
+
+dpbench privacy dp-feta --dataset mnist --noise 1.5
+
+[bold]Which batch, steps and trained weights to take, judged by gradients on public images[/bold]
+
+dpbench privacy wavelet --dataset mnist --public omniglot --eps 1,10 --propose
+
+dpbench run --method wavelet --dataset mnist --public omniglot --eps 1,10 --set steps=auto
+"""
+
+
+@app.command(epilog=PRIVACY_EXAMPLES)
+def privacy(
+    method: Annotated[
+        str, typer.Argument(metavar="[METHOD]", help="Whose plan; none to work with numbers alone.")
+    ] = "",
+    eps: Annotated[str, typer.Option(metavar="LIST", help="Budgets ε, e.g. 1,10.", rich_help_panel=WHAT)] = "",
+    noise: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SIGMA",
+            help="Noise multiplier; of a METHOD's plan, the scale that the free ones share.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    delta: Delta = None,
+    dataset: Annotated[
+        str, typer.Option(metavar="NAME", help="Sensitive dataset of a METHOD; not opened.", rich_help_panel=WHAT)
+    ] = "shapes",
+    preset: Preset = "small",
+    settings: Settings = None,
+    samples: Samples = 10_000,
+    resolution: Resolution = None,
+    records: Annotated[
+        int | None, typer.Option(metavar="N", help="Records of the sensitive split.", rich_help_panel=NUMBERS)
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(metavar="N", help="Expected records per step (Poisson).", rich_help_panel=NUMBERS)
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(metavar="Q", help="Sampling rate, in place of --batch.", rich_help_panel=NUMBERS)
+    ] = None,
+    steps: Annotated[int | None, typer.Option(metavar="N", help="Private steps.", rich_help_panel=NUMBERS)] = None,
+    propose: Annotated[
+        bool,
+        typer.Option(
+            "--propose", help="Measure METHOD's gradients on public images, and propose.", rich_help_panel=PROPOSAL
+        ),
+    ] = False,
+    public: Annotated[
+        str, typer.Option(metavar="NAME", help="Public images to pretrain and measure on.", rich_help_panel=PROPOSAL)
+    ] = "textures",
+    compute: Annotated[
+        int | None,
+        typer.Option(
+            metavar="ROWS",
+            help="batch × steps × views to propose for; METHOD's own by default.",
+            rich_help_panel=PROPOSAL,
+        ),
+    ] = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    download: Download = False,
+    data: Data = None,
+    plugin: Plugins = None,
+) -> None:
+    """Convert between noise, steps and ε, price a method's plan, or propose a better one."""
+    _load(plugin)
+    from dpbench.benchmark.conversions import Numbers
+    from dpbench.benchmark.privacy_command import privacy_pages
+
+    pages = privacy_pages(
+        method,
+        eps,
+        noise,
+        Numbers(records, batch, rate, steps),
+        delta=delta,
+        plan={
+            "dataset": dataset,
+            "preset": preset,
+            "settings": parse_settings(settings or []),
+            "samples": samples,
+            "resolution": resolution,
+        },
+        proposal={
+            "public": public,
+            "compute": compute,
+            "device": device,
+            "precision": precision,
+            "download": download,
+            "data": data,
+        }
+        if propose
+        else None,
+    )
     for page in pages:
         _print(page)
 

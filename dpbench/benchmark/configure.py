@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from dpbench.core.config import build
@@ -13,17 +13,29 @@ from dpbench.core.registries import METHODS
 
 DEFAULT_PRESET = "small"
 USER_SETTINGS = "user settings"
+AUTO = "auto"
 
 
 @dataclass(frozen=True)
 class Configured:
-    """A method with its configuration, and where that came from."""
+    """A method with its configuration, and where that came from.
+
+    Attributes:
+        auto: whether batch and steps are still to be chosen for each ε (`steps=auto`); see `planning`.
+    """
 
     name: str
     method: type[Method]
     config: Any
     preset: str
     tuning: str
+    auto: bool = False
+
+
+def refuse_auto(method: Configured) -> None:
+    """Raises `ConfigError` where batch and steps would have to be known."""
+    if method.auto:
+        raise ConfigError(f"steps=auto is settled on public data: `dpbench privacy {method.name} --propose` shows how")
 
 
 def configure(methods: Sequence[str], dataset: str, preset: str, settings: Mapping[str, Any]) -> list[Configured]:
@@ -67,10 +79,13 @@ def _configured(
         raise UnknownName(f"preset of method '{name}':", preset, known)
     layers = [method.presets[key] for key in (preset, f"{preset}/{dataset}") if key in method.presets]
     values = {key: value for layer in layers for key, value in layer.settings.items()}
+    auto = settings.get("steps") == AUTO and "steps" in (f.name for f in fields(method.Config))
+    if auto:
+        settings = {key: value for key, value in settings.items() if key != "steps"}
     tuning = USER_SETTINGS if settings else layers[-1].tuning if layers else "untuned"
     try:
         config: Any = build(method.Config, values | dict(settings))
     except DpbenchError as error:
         hint = f"; write {name}:key=value for what is not meant for every method" if several else ""
         raise ConfigError(f"method '{name}': {error}{hint}") from error
-    return Configured(name, method, config, preset, tuning)
+    return Configured(name, method, config, preset, tuning, auto)
