@@ -84,7 +84,8 @@ class Question:
 
     def mechanism(self) -> NoisySum:
         """The mechanism in question, as far as it is known."""
-        return NoisySum(name="steps", clip=1.0, rate=self.rate, count=self.steps or 1, noise_multiplier=self.noise)
+        count = 1 if self.steps is None else self.steps
+        return NoisySum(name="steps", clip=1.0, rate=self.rate, count=count, noise_multiplier=self.noise)
 
 
 def _find_noise(q: Question) -> CalibratedPlan:

@@ -77,6 +77,7 @@ def _page(method: Configured, title: str, found: Mapping[str, Sequence[Candidate
     table = Table(*headings, title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
     for column in table.columns[2:]:
         column.justify = "right"
+    table.columns[5].min_width = len("multiplier")
     for trainable, candidates in found.items():
         for c in candidates:
             m = c.mechanism

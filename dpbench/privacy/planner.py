@@ -24,8 +24,8 @@ trade-off on language models.
 Limits. Curvature is not equal in all directions, nor the same for adapters as for the weights that they change: between
 sets of trained weights this is a rough guide. Adam is not gradient descent, and `lr` and `ema` stay as they are. The
 signal falls during training; here it is what it is near the start. And it is measured on public images, often those
-that the model was pretrained on: its signal is then smaller than that of private images would be, and batches come out
-larger. The best is flat: a factor of two beside it costs little.
+that the model was pretrained on, or without labels that mean anything: where its signal is smaller than that of private
+images would be, batches come out larger. The best is flat: a factor of two beside it costs little.
 """
 
 from __future__ import annotations
