@@ -20,7 +20,7 @@ from dpbench.benchmark.sources import Sources
 from dpbench.core.checkpoints import Checkpoints
 from dpbench.core.config import as_settings
 from dpbench.core.data import ImageDataset
-from dpbench.core.errors import ConfigError
+from dpbench.core.errors import ConfigError, DpbenchError
 from dpbench.core.files import code_version
 from dpbench.core.run import Precision, PublicCache, RunContext
 from dpbench.core.specs import Budget, Request
@@ -123,7 +123,13 @@ class Planner:
         rehearsed = method.method(method.config, self.sources.spec)
         rehearsed.prepare(self._public if uses_public(method) else None, run)
         probe = PublicProbe(self._public, self.sources.spec, self.plan(method), self.device, self.precision)
-        rehearsed.fit(probe, replace(run, progress=OnPublicData(self.display)))
+        try:
+            rehearsed.fit(probe, replace(run, progress=OnPublicData(self.display)))
+        except DpbenchError:
+            raise
+        except Exception as error:  # a method is foreign code
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise DpbenchError(f"the rehearsal of '{method.name}' on public data failed: {reason}") from error
         return {name: torch.tensor(value) for name, value in asdict(probe.on_average()).items()}
 
     @property

@@ -91,6 +91,9 @@ class PublicProbe(PrivateData):
 
     Attributes:
         measured: what each measurement found, in order.
+
+    Raises:
+        PrivacyError: there are fewer than two public records.
     """
 
     def __init__(
@@ -100,6 +103,8 @@ class PublicProbe(PrivateData):
         ledger = Ledger(calibrate(plan, Budget(math.inf, 1e-9)))
         super().__init__(records, spec, ledger, NoiseSource(device, reproducible_seed=0), device, precision)
         self.distinct = records.distinct
+        if self.distinct < 2:
+            raise PrivacyError("a rehearsal compares records: it needs two public ones at least")
         self.measured: list[Gradients] = []
 
     def on_average(self) -> Gradients:

@@ -228,6 +228,15 @@ def test_the_sensitive_dataset_is_no_public_source(sealed: Path) -> None:
         planner(sealed, public="tiny").judge(method(), 1.0)
 
 
+def test_a_rehearsal_that_crashes_is_one_line(sealed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(*_: object) -> None:
+        raise RuntimeError("it broke\nin two lines")
+
+    monkeypatch.setattr(Stepping, "fit", crash)
+    with pytest.raises(DpbenchError, match=r"rehearsal of 'stepping' on public data failed: RuntimeError: it broke$"):
+        planner(sealed).measure(method())
+
+
 NETWORK = {"channels": "[32]", "steps": 4, "batch": 20, "sampling_steps": 2, "patch": 4}
 
 

@@ -127,6 +127,11 @@ def test_stand_ins_have_labels_of_the_declared_range(classes: int, expected: set
     assert StandIn(Images(pixels(64), classes), plain).batch([1]).labels is None
 
 
+def test_one_public_record_is_too_few() -> None:
+    with pytest.raises(PrivacyError, match="two public ones at least"):
+        PublicProbe(Images(pixels(1), 0), SPEC, PLAN)
+
+
 def test_a_fit_without_dp_sgd_has_nothing_to_measure() -> None:
     with pytest.raises(PrivacyError, match="no DP-SGD steps"):
         PublicProbe(Images(pixels(64), 0), SPEC, PLAN).on_average()
