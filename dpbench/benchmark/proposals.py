@@ -73,6 +73,7 @@ def proposals(
 
 def _page(method: Configured, title: str, found: Mapping[str, Sequence[Candidate]]) -> RenderableType:
     winner = best([candidate for candidates in found.values() for candidate in candidates])
+    set_to = (getattr(method.config, TRAINABLE, "all"), method.config.batch)
     headings = ("", "trainable", "weights", "batch", "steps", "noise multiplier", "step SNR", "progress")
     table = Table(*headings, title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
     for column in table.columns[2:]:
@@ -81,21 +82,16 @@ def _page(method: Configured, title: str, found: Mapping[str, Sequence[Candidate
     for trainable, candidates in found.items():
         for c in candidates:
             m = c.mechanism
-            mark, style = ("best", "bold") if c is winner else ("as set", "") if _is_set(c, method) else ("", "")
+            as_set = "as set" if set_to == (trainable, m.expected_batch) else ""
+            mark, style = ("best", "bold") if c is winner else (as_set, "")
             numbers = (f"{c.gradients.weights:,}", f"{m.expected_batch}", f"{m.steps}", f"{m.noise_multiplier:.4g}")
             table.add_row(mark, trainable, *numbers, f"{c.snr:.2g}", f"{c.progress / winner.progress:.2f}", style=style)
-    (value,) = (value for value, candidates in found.items() if winner in candidates)
     chosen: dict[str, int | str] = {"batch": winner.mechanism.expected_batch, "steps": winner.mechanism.steps}
     if len(found) > 1:
-        chosen[TRAINABLE] = value
+        chosen[TRAINABLE] = next(value for value, candidates in found.items() if any(c is winner for c in candidates))
     gradients = winner.gradients
     measured = (
         f"mean clipped gradient {gradients.signal:.3g}, root mean square of the records' own {gradients.rms:.3g}, "
         f"clip {winner.mechanism.clip:g}"
     )
     return Group(table, Text(measured), Text(" ".join(f"--set {key}={value}" for key, value in chosen.items())))
-
-
-def _is_set(candidate: Candidate, method: Configured) -> bool:
-    """Whether the settings say this batch already."""
-    return candidate.mechanism.expected_batch == method.config.batch

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +17,7 @@ import pandas as pd
 import pytest
 import torch
 from fakes import EVENTS
+from rich.console import Console
 from torch import Tensor, nn
 
 import dpbench
@@ -23,6 +26,7 @@ from dpbench.benchmark.catalog import plan_page
 from dpbench.benchmark.configure import Configured, configure
 from dpbench.benchmark.display import Quiet
 from dpbench.benchmark.planning import Planner, variants
+from dpbench.benchmark.proposals import proposals
 from dpbench.benchmark.sources import Sources
 from dpbench.core.data import DataOptions
 from dpbench.core.errors import ConfigError, DpbenchError
@@ -153,6 +157,21 @@ def test_every_kind_of_trained_weights_is_measured(sealed: Path) -> None:
     assert [cs[0].gradients.weights for cs in found.values()] == [2074, 18]
     assert best(found["all"]).progress != best(found["last"]).progress
     assert list(variants(method("fake"))) == ["all"]
+
+
+def test_the_page_marks_the_best_and_says_what_to_paste(sealed: Path) -> None:
+    pages = list(proposals("stepping", "tiny", "tiny-public", [0.5, 3.0], delta=1e-6, display=Quiet(), device="cpu"))
+    assert len(pages) == 2
+    for page in pages:
+        console = Console(width=120, file=io.StringIO())
+        console.print(page)
+        text = console.file.getvalue()
+        (batch, steps, kind), *more = re.findall(r"--set batch=(\d+) --set steps=(\d+) --set trainable=(\w+)", text)
+        assert not more
+        weights = {"all": "2,074", "last": "18"}[kind]
+        assert re.search(rf"best +{kind} +{weights} +{batch} +{steps} +[\d.]+ +[\d.]+ +1\.00", text)
+        assert len(re.findall(rf"as set +all +2,074 +{BATCH} +{STEPS}", text)) == ((kind, batch) != ("all", str(BATCH)))
+        assert "last" in text
 
 
 def test_auto_stands_as_plain_numbers_in_trial_and_row(stepping: Path) -> None:
