@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from dpbench.benchmark.configure import DEFAULT_PRESET, configure
+from dpbench.benchmark.configure import DEFAULT_PRESET, configure, refuse_auto
 from dpbench.benchmark.grid import Sweep
 from dpbench.benchmark.places import data_folder
 from dpbench.benchmark.runner import plan_of
@@ -21,10 +21,11 @@ from dpbench.core.errors import DpbenchError
 from dpbench.core.plugins import Method, Refiner
 from dpbench.core.registries import DATASETS, METHODS, METRICS, REFINERS
 from dpbench.core.registry import Registry
-from dpbench.core.specs import Budget, DatasetSpec, default_delta
+from dpbench.core.specs import Budget, DatasetSpec
 from dpbench.core.variants import parse_variant
 from dpbench.data.opening import open_dataset
-from dpbench.privacy.calibration import calibrate
+from dpbench.privacy.accounting import epsilon_pld
+from dpbench.privacy.calibration import calibrate, priced
 from dpbench.privacy.plan import CalibratedPlan
 
 REGISTRIES: dict[str, Registry[Any]] = {
@@ -113,36 +114,47 @@ def _presets_table(method: type[Method]) -> RenderableType:
 def plan_page(
     variant: str,
     dataset: str,
-    epsilon: float,
+    epsilon: float | None,
     *,
+    noise: float | None = None,
     delta: float | None = None,
     preset: str = DEFAULT_PRESET,
     settings: Mapping[str, Any] | None = None,
     samples: int = 10_000,
     resolution: int | None = None,
 ) -> RenderableType:
-    """What a method would spend on a dataset, with calibrated noise. Trains nothing, and reads no declared dataset.
+    """What a method would spend on a dataset. Trains nothing, and reads no declared dataset.
+
+    Args:
+        epsilon: the budget that free noise multipliers are calibrated for; None where `noise` is given.
+        noise: the scale that the free noise multipliers share, in place of a budget.
 
     Raises:
         DpbenchError: the method, dataset, settings or budget do not go together.
     """
     (chosen,) = configure([variant], dataset, preset, settings or {})
-    sweep = Sweep((epsilon,), 1, samples, delta=delta)
+    refuse_auto(chosen)
+    sweep = Sweep((1.0 if epsilon is None else epsilon,), 1, samples, delta=delta)
     spec = open_dataset(dataset, DataOptions(data_folder(None), resolution)).spec
-    budget = Budget(epsilon, default_delta(spec.n_train) if delta is None else delta)
-    return _plan_table(chosen.title, spec, calibrate(plan_of(chosen, spec, sweep.request(spec)), budget))
+    delta = sweep.delta_for(spec)
+    plan = plan_of(chosen, spec, sweep.request(spec))
+    if epsilon is not None:
+        return _plan_table(chosen.title, spec, calibrate(plan, Budget(epsilon, delta)))
+    assert noise is not None
+    return _plan_table(chosen.title, spec, priced(plan.with_scale(noise), delta))
 
 
 def _plan_table(title: str, spec: DatasetSpec, plan: CalibratedPlan) -> RenderableType:
     budget = plan.budget
     size = f"{spec.n_train} records of {spec.channels}×{spec.resolution}×{spec.resolution}"
-    heading = f"plan of {title} on {spec.name} ({size}), ε = {budget.epsilon:g}, δ = {budget.delta:.3g}"
-    table = _table(heading, "mechanism", "kind", "clip", "sampling rate", "releases", "noise multiplier")
+    heading = f"plan of {title} on {spec.name} ({size}), ε = {budget.epsilon:.4g}, δ = {budget.delta:.3g}"
+    table = _table(heading, "mechanism", "kind", "clip", "sampling rate", "releases", "noise multiplier", "ε alone")
     for column in table.columns[2:]:
         column.justify = "right"
     for m in plan.mechanisms:
+        alone = epsilon_pld([m.event()], budget.delta)
         numbers = (f"{m.clip:g}", f"{m.sampling_rate:.4g}", f"{m.releases}", f"{m.noise_multiplier:.4g}")
-        table.add_row(m.name, type(m).__name__, *numbers)
+        table.add_row(m.name, type(m).__name__, *numbers, f"{alone:.4g}")
     spent = Text(f"ε of the whole plan: {plan.epsilon:.4g} by PLD, {plan.epsilon_rdp:.4g} by RDP")
     return Group(table, spent)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from dpbench.core.config import build, changes
@@ -14,6 +14,7 @@ from dpbench.core.variants import parse_variant, titled, variant_label
 
 DEFAULT_PRESET = "small"
 USER_SETTINGS = "user settings"
+AUTO = "auto"
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Configured:
 
     Attributes:
         variant: what the user changed of the preset: "codes=128,steps=50".
+        auto: whether batch and steps are still to be chosen for each ε (`steps=auto`); see `planning`.
     """
 
     name: str
@@ -30,11 +32,18 @@ class Configured:
     config: Any
     preset: str
     tuning: str
+    auto: bool = False
 
     @property
     def title(self) -> str:
         """Name and variant: tells the configured methods of one command apart."""
         return titled(self.name, self.variant)
+
+
+def refuse_auto(method: Configured) -> None:
+    """Raises `ConfigError` where batch and steps would have to be known."""
+    if method.auto:
+        raise ConfigError(f"steps=auto is settled on public data: `dpbench privacy {method.name} --propose` shows how")
 
 
 def configure(methods: Sequence[str], dataset: str, preset: str, settings: Mapping[str, Any]) -> list[Configured]:
@@ -83,15 +92,19 @@ def _configured(
         raise UnknownName(f"preset of method '{name}':", preset, known)
     layers = [method.presets[key] for key in (preset, _refined(method, preset, dataset)) if key in method.presets]
     values = {key: value for layer in layers for key, value in layer.settings.items()}
+    auto = settings.get("steps") == AUTO and "steps" in (f.name for f in fields(method.Config))
+    if auto:
+        settings = {key: value for key, value in settings.items() if key != "steps"}
     try:
         start: Any = build(method.Config, values)
         config: Any = build(method.Config, settings, start)
     except DpbenchError as error:
         hint = f"; write {name}:key=value for what is not meant for every method" if several else ""
         raise ConfigError(f"method '{name}': {error}{hint}") from error
-    variant = variant_label(changes(start, config))
-    tuning = USER_SETTINGS if variant else layers[-1].tuning if layers else "untuned"
-    return Configured(name, variant, method, config, preset, tuning)
+    changed = dict(changes(start, config))
+    tuning = USER_SETTINGS if changed else layers[-1].tuning if layers else "untuned"
+    variant = variant_label((changed | {"steps": AUTO} if auto else changed).items())
+    return Configured(name, variant, method, config, preset, tuning, auto)
 
 
 def _refined(method: type[Method], preset: str, dataset: str) -> str:

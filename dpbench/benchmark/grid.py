@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dpbench.benchmark.configure import Configured
@@ -75,13 +75,22 @@ class Sweep:
             wanted[math.inf] = "nonprivate"
         return list(wanted.items())
 
+    def delta_for(self, spec: DatasetSpec) -> float:
+        """δ as asked for, or the default."""
+        return default_delta(spec.n_train) if self.delta is None else self.delta
+
     def request(self, spec: DatasetSpec) -> Request:
         """Equally many samples of each class."""
         return Request(Conditions.balanced(self.samples, spec.n_classes))
 
 
 def make_trials(
-    methods: Sequence[Configured], sweep: Sweep, spec: DatasetSpec, fingerprint: str, public: Source | None
+    methods: Sequence[Configured],
+    sweep: Sweep,
+    spec: DatasetSpec,
+    fingerprint: str,
+    public: Source | None,
+    planned: Callable[[Configured, float], Configured] = lambda method, epsilon: method,
 ) -> Iterator[Trial]:
     """All trials, in the order in which they run: `real` last, so that test opens after sampling.
 
@@ -89,14 +98,16 @@ def make_trials(
         methods: configured methods.
         fingerprint: of the sensitive train split.
         public: the public source for methods that use one.
+        planned: the method as it is to be run at an ε.
     """
-    delta = default_delta(spec.n_train) if sweep.delta is None else sweep.delta
+    delta = sweep.delta_for(spec)
     request = sweep.request(spec)
-    for m in methods:
-        source = public if uses_public(m) else None
+    for method in methods:
+        source = public if uses_public(method) else None
         for epsilon, reference in sweep.budgets():
-            if reference == "public" and not uses_public(m):
+            if reference == "public" and not uses_public(method):
                 continue  # nothing is left of the method without private data
+            m = planned(method, epsilon)
             for seed in range(sweep.seeds):
                 yield Trial(
                     m.name,

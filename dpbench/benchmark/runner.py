@@ -20,6 +20,7 @@ from dpbench.benchmark.execute import Bench, discard, execute, follow, is_sample
 from dpbench.benchmark.grid import Sweep, make_trials, uses_public
 from dpbench.benchmark.launch import launched
 from dpbench.benchmark.places import cache_folder, check_writable, data_folder
+from dpbench.benchmark.planning import Planner
 from dpbench.benchmark.scoring import headline_columns, known_columns, metric_columns, missing_metrics
 from dpbench.benchmark.sources import Sources
 from dpbench.benchmark.trial import Trial
@@ -100,27 +101,32 @@ def run(
     check_writable(out)
     chosen = configure([methods] if isinstance(methods, str) else methods, dataset, preset, settings or {})
     options = DataOptions(data_folder(data), resolution, download, public_benchmark)
-    source = public if any(uses_public(m) for m in chosen) else None
+    source = public if any(uses_public(m) or m.auto for m in chosen) else None
+    cache = PublicCache(cache_folder() / "public")
     with launched(device) as launch:
         display = (display if launch.leads else None) or Quiet()
         computed_in = resolve_precision(precision, launch.device)
         with launch.one_first():  # a download or a cache is made once
             sources = Sources(dataset, source, options, cache_folder())
-            plans = {m.title: plan_of(m, sources.spec, sweep.request(sources.spec)) for m in chosen}
+            request, delta = sweep.request(sources.spec), sweep.delta_for(sources.spec)
+            for m in chosen:
+                plan_of(m, sources.spec, request)
             fingerprint = sources.fingerprint(sources.train)
-            trials = list(make_trials(chosen, sweep, sources.spec, fingerprint, sources.public_source))
+            planner = Planner(sources, request, delta, launch.device, computed_in, cache, display)
+            trials = list(make_trials(chosen, sweep, sources.spec, fingerprint, sources.public_source, planner.at))
         if "public" in sweep.references:
             for m in chosen:
                 if not uses_public(m):
                     display.say(f"{m.title} uses no public data: it has no public reference row")
+        classes = {m.title: m.method for m in chosen}
         new = {t.key for t in trials if t.reference != "real" and (force or not is_sampled(t, out))}
         new = launch.agree(new)
         todo = [trial for trial in trials if trial.key in new]
         calibrated = {
-            t.key: calibrate(plans[t.title], t.budget) for t in track(display, todo, "calibrating", len(todo))
+            t.key: calibrate(classes[t.title](t.config, t.spec).plan(t.request), t.budget)
+            for t in track(display, todo, "calibrating", len(todo))
         }
-        bench = Bench(sources, launch, computed_in, PublicCache(cache_folder() / "public"), display, out)
-        classes = {m.title: m.method for m in chosen}
+        bench = Bench(sources, launch, computed_in, cache, display, out)
         try:
             for number, trial in enumerate(trials, start=1):
                 display.say(f"[{number}/{len(trials)}] {trial}")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import warnings
+from bisect import bisect_left
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Budget
 from dpbench.privacy.accounting import COARSEST_GRID, epsilon_on_grid, epsilon_pld, epsilon_rdp, settle_grid
+from dpbench.privacy.mechanisms import NoisySum
 from dpbench.privacy.plan import CalibratedPlan, Plan
 
 TIGHTNESS = 0.995
@@ -19,6 +21,9 @@ AIM = 0.999
 """The share of ε that calibration aims at."""
 
 UNUSUAL_DELTA = 1e-5
+
+MOST_STEPS = 1_000_000
+"""Releases that `most_releases` counts up to."""
 
 
 @lru_cache(maxsize=256)
@@ -49,22 +54,43 @@ def calibrate(plan: Plan, budget: Budget) -> CalibratedPlan:
     )
 
 
+def priced(plan: Plan, delta: float) -> CalibratedPlan:
+    """A plan whose noise is known already, with what it costs.
+
+    Raises:
+        PrivacyError: a noise multiplier is not known.
+    """
+    events = plan.events()
+    epsilon = epsilon_pld(events, delta)
+    return CalibratedPlan(plan.mechanisms, Budget(epsilon, delta), epsilon, epsilon_rdp(events, delta))
+
+
 def _smallest_scale(plan: Plan, budget: Budget) -> float:
     """The noise scale at which the composition costs ε, less a little: found on a rough grid, then on a fine one."""
-
-    def log_overspend(log_scale: float, grid: float) -> float:
-        events = plan.with_scale(math.exp(log_scale)).events()
-        return math.log(max(epsilon_on_grid(events, budget.delta, grid), 1e-9) / (AIM * budget.epsilon))
-
-    log_scale = _root(lambda x: log_overspend(x, COARSEST_GRID), _bracket(plan, budget))
+    log_scale = math.log(rough_scale(plan, budget))
     for _ in range(5):  # the grid that settles at one scale settles at its neighbours; confirmed all the same
         grid, epsilon = settle_grid(plan.with_scale(math.exp(log_scale)).events(), budget.delta)
         if (2 * AIM - 1) * budget.epsilon <= epsilon <= budget.epsilon:
             return math.exp(log_scale)
-        log_scale = _root(lambda x, grid=grid: log_overspend(x, grid), (log_scale - 0.1, log_scale + 0.1))  # type: ignore[misc]
+        log_scale = _root(partial(_log_overspend, plan, budget, grid), (log_scale - 0.1, log_scale + 0.1))
     raise PrivacyError(
         f"no noise scale makes this plan cost between {TIGHTNESS:.1%} and 100% of ε = {budget.epsilon:g}"
     )
+
+
+@lru_cache(maxsize=1024)
+def rough_scale(plan: Plan, budget: Budget) -> float:
+    """The noise scale at which the composition costs ε on the coarsest grid: to compare plans by, not to train with.
+
+    Raises:
+        PrivacyError: no scale makes the plan cost a finite, positive ε.
+    """
+    return math.exp(_root(partial(_log_overspend, plan, budget, COARSEST_GRID), _bracket(plan, budget)))
+
+
+def _log_overspend(plan: Plan, budget: Budget, grid: float, log_scale: float) -> float:
+    events = plan.with_scale(math.exp(log_scale)).events()
+    return math.log(max(epsilon_on_grid(events, budget.delta, grid), 1e-9) / (AIM * budget.epsilon))
 
 
 def _bracket(plan: Plan, budget: Budget) -> tuple[float, float]:
@@ -94,3 +120,37 @@ def _root(overspend: Callable[[float], float], bracket: tuple[float, float]) -> 
     while overspend(high) > 0:
         high += 1
     return float(brentq(overspend, low, high, xtol=1e-4, rtol=1e-4))
+
+
+def most_releases(mechanism: NoisySum, budget: Budget) -> int:
+    """How many releases of a mechanism, `count` as it stands not minded, cost at most ε.
+
+    Raises:
+        PrivacyError: a single one costs more, or more than `MOST_STEPS` do not.
+    """
+
+    def overspends(count: int, grid: float) -> bool:
+        return epsilon_on_grid([mechanism.event(count)], budget.delta, grid) > budget.epsilon
+
+    def last_within(low: int, high: int, grid: float) -> int:
+        """The last count from `low`, which is within ε, to below `high`, which is not."""
+        return bisect_left(range(low + 1, high), True, key=lambda count: overspends(count, grid)) + low
+
+    grid, epsilon = settle_grid([mechanism.event(1)], budget.delta)
+    if epsilon > budget.epsilon:
+        raise PrivacyError(
+            f"one release costs ε = {epsilon:.4g} already, above {budget.epsilon:g}; take more noise or a lower rate"
+        )
+    high = 2
+    while not overspends(high, COARSEST_GRID):
+        high *= 2
+        if high > MOST_STEPS:
+            raise PrivacyError(
+                f"more than {MOST_STEPS:,} releases cost less than ε = {budget.epsilon:g}; take less noise"
+            )
+    rough = last_within(1, high, COARSEST_GRID)
+    grid, _ = settle_grid([mechanism.event(rough)], budget.delta)
+    high = rough + 1
+    while not overspends(high, grid):  # the coarse grid overstates ε a little
+        high += max(1, high // 10)
+    return last_within(rough, high, grid)

@@ -32,6 +32,10 @@ class Plan:
             )
         )
 
+    def having(self, mechanism: Mechanism) -> Plan:
+        """The plan with `mechanism` in the place of the one of its name."""
+        return Plan(*(mechanism if m.name == mechanism.name else m for m in self.mechanisms))
+
     def without_noise(self) -> Plan:
         """The plan with every noise multiplier zero: the non-private reference."""
         return Plan(*(replace(m, noise_multiplier=0.0) for m in self.mechanisms))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -221,7 +222,11 @@ class PrivateData:
             raise
         generator.set_state(state)
         rows = micro_batch or min(fitting, mechanism.expected_batch * views)
-        return DPSGDStepper(self, mechanism, gradients, optimizer, generator, views, rows)
+        return self._stepper(mechanism, gradients, optimizer, generator, views, rows)
+
+    def _stepper(self, *parts: Any) -> DPSGDStepper:
+        """The stepper of checked parts; see `DPSGDStepper`."""
+        return DPSGDStepper(self, *parts)
 
     def _in_precision(self, loss: Loss) -> Loss:
         """The loss computed in the vault's precision, its values fp32."""
@@ -245,17 +250,21 @@ class PrivateData:
             PrivacyError: `per_record` mixes records. No record has been read then.
         """
         check_independent(per_record, *self._probes, "derive")
-        vault = object.__new__(PrivateData)
+        vault = object.__new__(type(self))
         vault.__dict__.update(self.__dict__)
         first, second = (Batch(None, p.labels, _evaluate(per_record, p)) for p in self._probes)
         vault._probes = (first, second)
-        vault._records = DerivedRecords(
+        vault._records = self._derived(per_record, chunk)
+        return vault
+
+    def _derived(self, per_record: PerRecord, chunk: int) -> Records:
+        """What `per_record`, which was checked, makes of all records."""
+        return DerivedRecords(
             [
                 Batch(None, batch.labels, _evaluate(per_record, batch)).map(partial(_chosen, real))
                 for batch, real in padded(self._records, range(len(self._records)), chunk, self.device)
             ]
         )
-        return vault
 
     def unsafe_records(self, reason: str) -> Records:
         """The raw records of this process, for experiments.

@@ -8,7 +8,8 @@ from vaults import a_sum, gaussian_delta, steps
 
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Budget
-from dpbench.privacy.calibration import calibrate
+from dpbench.privacy.accounting import epsilon_pld
+from dpbench.privacy.calibration import calibrate, most_releases, priced, rough_scale
 from dpbench.privacy.plan import Plan
 
 DELTA = 1e-5
@@ -119,3 +120,34 @@ def test_calibration_is_cached():
 def test_a_large_delta_is_met_with_a_warning():
     with pytest.warns(UserWarning, match="weak guarantee"):
         calibrate(Plan(a_sum(clip=1.2345, noise_multiplier=None)), Budget(1.0, 1e-3))
+
+
+def test_a_plan_with_known_noise_is_priced():
+    plan = Plan(TRAINING, QUERY).with_scale(17.15)
+    assert priced(plan, DELTA).epsilon == pytest.approx(1.0, rel=3e-3)
+    assert priced(plan, DELTA).mechanisms == plan.mechanisms
+    with pytest.raises(PrivacyError, match="no noise multiplier yet"):
+        priced(Plan(TRAINING), DELTA)
+
+
+def test_a_rough_scale_is_close_to_the_calibrated_one():
+    assert rough_scale(Plan(TRAINING), Budget(1.0, DELTA)) == pytest.approx(11.45, rel=0.01)
+
+
+@pytest.mark.parametrize(("noise", "rate"), [(2.0, 0.03), (100.0, 1.0)])
+def test_as_many_releases_as_the_budget_pays_for_and_not_one_more(noise, rate):
+    mechanism = a_sum(noise_multiplier=noise, rate=rate)
+    count = most_releases(mechanism, Budget(1.0, DELTA))
+    assert (
+        epsilon_pld([mechanism.event(count)], DELTA) <= 1.0 < epsilon_pld([mechanism.event(count + 1)], DELTA) * 1.001
+    )
+    assert calibrate(Plan(a_sum(noise_multiplier=None, rate=rate, count=count)), Budget(1.0, DELTA))[
+        "sum"
+    ].noise_multiplier == pytest.approx(noise, rel=5e-3)
+
+
+def test_releases_that_cost_too_much_or_next_to_nothing_are_not_counted():
+    with pytest.raises(PrivacyError, match=r"one release costs ε = .* above 1; take more noise"):
+        most_releases(a_sum(noise_multiplier=2.0), Budget(1.0, DELTA))
+    with pytest.raises(PrivacyError, match="more than 1,000,000 releases cost less"):
+        most_releases(a_sum(noise_multiplier=1e6), Budget(1.0, DELTA))

@@ -21,6 +21,10 @@ def test_a_scale_reaches_the_free_mechanisms_only_each_times_its_ratio():
     assert Plan(free, fixed).fixed == Plan(fixed)
 
 
+def test_a_mechanism_can_be_exchanged_for_another_of_its_name():
+    assert Plan(a_sum(), steps(10)).having(steps(10, steps=3)) == Plan(a_sum(), steps(10, steps=3))
+
+
 def test_without_noise_takes_the_fixed_noise_away_too():
     plan = Plan(a_sum(noise_multiplier=None), steps(10, noise_multiplier=7.0)).without_noise()
     assert [m.noise_multiplier for m in plan.mechanisms] == [0.0, 0.0]

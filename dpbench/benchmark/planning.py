@@ -1,0 +1,147 @@
+"""`steps=auto`, and the measurement behind it: a rehearsal of a method's private phase on public data.
+
+Nothing here opens the sensitive dataset: what it declares is enough.
+"""
+
+from __future__ import annotations
+
+import math
+import typing
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from dpbench.benchmark.configure import Configured
+from dpbench.benchmark.display import Display
+from dpbench.benchmark.grid import uses_public
+from dpbench.benchmark.sources import Sources
+from dpbench.core.checkpoints import Checkpoints
+from dpbench.core.config import as_settings
+from dpbench.core.data import ImageDataset
+from dpbench.core.errors import ConfigError, DpbenchError
+from dpbench.core.files import code_version
+from dpbench.core.run import Precision, PublicCache, RunContext
+from dpbench.core.specs import Budget, Request
+from dpbench.privacy.plan import Plan
+from dpbench.privacy.planner import Candidate, Gradients, best, survey, the_dp_sgd
+from dpbench.privacy.rehearsal import OnPublicData, PublicProbe
+
+CHOSEN = ("batch", "steps")
+"""The settings that the planner chooses; a measurement does not depend on them."""
+
+TRAINABLE = "trainable"
+"""The setting, where a method has one, that says which weights are trained."""
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Plans methods on one dataset, by what is measured on one public source.
+
+    Attributes:
+        sources: what the sensitive dataset declares, and the public images.
+        request: what will be sampled.
+        delta: δ of the plans.
+        device: what the rehearsal computes on.
+        precision: what it computes in.
+        cache: where measurements are kept.
+        display: where progress shows.
+    """
+
+    sources: Sources
+    request: Request
+    delta: float
+    device: str
+    precision: Precision
+    cache: PublicCache
+    display: Display
+
+    def at(self, method: Configured, epsilon: float) -> Configured:
+        """The method as it is to be run at an ε: where it asks for `steps=auto`, with the best batch and steps.
+
+        As much is computed as its settings would. Without noise, or without anything private, they stay as they are.
+
+        Raises:
+            ConfigError: the method has no DP-SGD whose batch and steps could be set.
+        """
+        if not method.auto:
+            return method
+        self.plan(method)
+        if not 0 < epsilon < math.inf:
+            return replace(method, auto=False)
+        chosen = best(self.judge(method, epsilon)).mechanism
+        config = replace(method.config, batch=chosen.expected_batch, steps=chosen.steps)
+        tuning = f"{method.tuning}; planner on {self._public.spec.name}"
+        return replace(method, config=config, tuning=tuning, auto=False)
+
+    def judge(self, method: Configured, epsilon: float, compute: int | None = None) -> list[Candidate]:
+        """The method with other batches, as it is set otherwise; see `survey`.
+
+        Args:
+            compute: rows to process, batch · steps · views; by default what the method's settings process.
+        """
+        plan, gradients = self.plan(method), self.measure(method)
+        records = None if compute is None else compute // getattr(method.config, "views", 1)
+        return survey(plan, Budget(epsilon, self.delta), gradients, records)
+
+    def plan(self, method: Configured) -> Plan:
+        """What the method would do, its DP-SGD being the one that `CHOSEN` set.
+
+        Raises:
+            ConfigError: it has none.
+        """
+        plan = method.method(method.config, self.sources.spec).plan(self.request)
+        try:
+            dp_sgd = the_dp_sgd(plan)
+        except ConfigError as error:
+            raise ConfigError(f"method '{method.name}': {error}") from error
+        values = [getattr(method.config, name, None) for name in CHOSEN]
+        if values != [dp_sgd.expected_batch, dp_sgd.steps]:
+            raise ConfigError(f"method '{method.name}' has no settings batch and steps that set its DP-SGD")
+        return plan
+
+    def measure(self, method: Configured) -> Gradients:
+        """The method's gradients on public data, at the start of its private phase and a little later, averaged.
+
+        Made once: what was measured is kept in the public cache.
+        """
+        settings = {key: value for key, value in as_settings(method.config).items() if key not in CHOSEN}
+        key = {
+            "method": [method.name, method.method.version],
+            "settings": settings,
+            "dataset": [self.sources.spec.shape, self.sources.spec.n_classes, self.sources.spec.n_train],
+            "public": self._public.fingerprint,
+            "code": code_version("privacy"),
+        }
+        numbers = self.cache.get("rehearsal", key, lambda generator: self._rehearse(method, generator))
+        weights, *moments = (numbers[f.name].item() for f in fields(Gradients))
+        return Gradients(int(weights), *moments)
+
+    def _rehearse(self, method: Configured, generator: torch.Generator) -> dict[str, Tensor]:
+        run = RunContext(self.device, generator, self.cache, self.display, None, self.precision, Checkpoints(None))
+        rehearsed = method.method(method.config, self.sources.spec)
+        rehearsed.prepare(self._public if uses_public(method) else None, run)
+        probe = PublicProbe(self._public, self.sources.spec, self.plan(method), self.device, self.precision)
+        try:
+            rehearsed.fit(probe, replace(run, progress=OnPublicData(self.display)))
+        except DpbenchError:
+            raise
+        except Exception as error:  # a method is foreign code
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise DpbenchError(f"the rehearsal of '{method.name}' on public data failed: {reason}") from error
+        return {name: torch.tensor(value) for name, value in asdict(probe.on_average()).items()}
+
+    @property
+    def _public(self) -> ImageDataset:
+        assert self.sources.public is not None
+        return self.sources.public
+
+
+def variants(method: Configured) -> dict[str, Configured]:
+    """The method with each value of its setting `TRAINABLE`; as "all" alone where it has no such choice."""
+    hint = typing.get_type_hints(method.method.Config).get(TRAINABLE)
+    if typing.get_origin(hint) is not Literal:
+        return {"all": method}
+    values = typing.get_args(hint)
+    return {value: replace(method, config=replace(method.config, **{TRAINABLE: value})) for value in values}

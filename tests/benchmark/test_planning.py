@@ -1,0 +1,276 @@
+"""`steps=auto` and `dpbench privacy --propose`: measured on public data alone, within the compute, made once."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import fakes
+import pandas as pd
+import pytest
+import torch
+from fakes import EVENTS
+from rich.console import Console
+from torch import Tensor, nn
+
+import dpbench
+from dpbench import DPSGD, Batch, Budget, Conditions, DPSGDSettings, Method, Plan, option
+from dpbench.benchmark.catalog import plan_page
+from dpbench.benchmark.configure import Configured, configure
+from dpbench.benchmark.display import Quiet
+from dpbench.benchmark.planning import Planner, variants
+from dpbench.benchmark.proposals import proposals
+from dpbench.benchmark.sources import Sources
+from dpbench.core.data import DataOptions
+from dpbench.core.errors import ConfigError, DpbenchError
+from dpbench.core.run import PublicCache
+from dpbench.core.specs import Request
+from dpbench.privacy.planner import best
+from dpbench.training.loop import train
+from dpbench.training.public import to_unit
+
+BATCH, STEPS = 40, 12
+
+
+@dataclass(frozen=True)
+class SteppingConfig(DPSGDSettings):
+    batch: int = option(BATCH, "expected records per private step (Poisson)")
+    steps: int = option(STEPS, "private steps")
+    trainable: Literal["all", "last"] = option("all", "which weights are trained")
+
+
+class Stepping(Method):
+    """A network of two layers that learns how bright images are."""
+
+    Config = SteppingConfig
+    track = "images"
+
+    def plan(self, request) -> Plan:
+        return Plan(self.config.mechanism("steps", self.spec))
+
+    def prepare(self, public, run) -> None:
+        EVENTS.append("prepare")
+        self.model = nn.Sequential(nn.Linear(256, 8), nn.Linear(8, 2))
+        self.model[0].requires_grad_(self.config.trainable == "all")
+
+    def fit(self, private, run) -> None:
+        EVENTS.append("fit")
+        optimizer = torch.optim.Adam([p for p in self.model.parameters() if p.requires_grad], self.config.lr)
+
+        def loss(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+            pixels = to_unit(batch.images).flatten(1)
+            return (model(pixels)[:, 0] - pixels.mean(1)).square()
+
+        steps = private.dp_sgd("steps", self.model, loss, optimizer, run.generator, **self.config.stepper_options())
+        train(
+            steps, self.model, optimizer, run, "private steps", note=lambda: f"ε {private.ledger.epsilon_spent():.2f}"
+        )
+
+    def sample(self, conditions: Conditions, run) -> Tensor:
+        return torch.zeros(conditions.count, *self.spec.shape, dtype=torch.uint8)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return dict(self.model.state_dict())
+
+
+class Alone(Stepping):
+    track = "none"
+
+    def prepare(self, public, run) -> None:
+        assert public is None
+        super().prepare(public, run)
+
+
+class Stubborn(Stepping):
+    def plan(self, request) -> Plan:
+        return Plan(replace(self.config, steps=3).mechanism("steps", self.spec))
+
+
+def about(plan: Plan, budget: Budget) -> float:
+    """Roughly the noise scale that ε needs, in no time: a floor, and what grows with rate · √steps."""
+    (m,) = (m for m in plan.mechanisms if isinstance(m, DPSGD))
+    return 0.4 + 5 * m.sampling_rate * math.sqrt(m.steps) / budget.epsilon
+
+
+@pytest.fixture
+def stepping(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr("dpbench.privacy.planner.rough_scale", about)
+    monkeypatch.setattr("dpbench.privacy.rehearsal.GROUPS", 5)
+    for name, method in {"stepping": Stepping, "stepping-alone": Alone, "stubborn": Stubborn}.items():
+        dpbench.METHODS.register(name)(method)
+    return tiny
+
+
+@pytest.fixture
+def sealed(stepping: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The sensitive dataset cannot be opened."""
+
+    def refuse(self: fakes.Tiny) -> None:
+        raise AssertionError("the sensitive dataset was opened")
+
+    monkeypatch.setattr(fakes.Tiny, "train", refuse)
+    monkeypatch.setattr(fakes.Tiny, "test", refuse)
+    return stepping
+
+
+def planner(folder: Path, dataset: str = "tiny", public: str = "tiny-public") -> Planner:
+    cache = folder / "cache"
+    sources = Sources(dataset, public, DataOptions(folder), cache)
+    request = Request(Conditions.balanced(10, 2))
+    return Planner(sources, request, 1e-6, "cpu", "fp32", PublicCache(cache), Quiet())
+
+
+def method(name: str = "stepping", **settings: Any) -> Configured:
+    (chosen,) = configure([name], "tiny", "small", settings)
+    return chosen
+
+
+def run(out: Path, methods: Sequence[str] = ("stepping",), **options: Any) -> pd.DataFrame:
+    defaults = {"dataset": "tiny", "public": "tiny-public", "samples": 10, "delta": 1e-6, "metrics": ["brightness"]}
+    return dpbench.run(methods, out=out, device="cpu", **(defaults | {"settings": {"steps": "auto"}} | options))
+
+
+def test_a_proposal_never_opens_the_sensitive_dataset_and_keeps_to_the_compute(sealed: Path) -> None:
+    found = planner(sealed).judge(method(), 3.0)
+    assert len({c.mechanism.expected_batch for c in found}) > 2
+    for c in found:
+        assert c.mechanism.expected_batch * c.mechanism.steps <= BATCH * STEPS
+        assert c.gradients.weights == 256 * 8 + 8 + 8 * 2 + 2
+        assert c.gradients.signal > 0
+
+
+def test_views_are_part_of_the_compute(sealed: Path) -> None:
+    assert max(c.mechanism.steps for c in planner(sealed).judge(method(views=2), 3.0, compute=160)) == 160 // 2 // 32
+
+
+def test_every_kind_of_trained_weights_is_measured(sealed: Path) -> None:
+    kinds = variants(method())
+    assert {name: kind.config.trainable for name, kind in kinds.items()} == {"all": "all", "last": "last"}
+    found = {name: planner(sealed).judge(kind, 3.0) for name, kind in kinds.items()}
+    assert [cs[0].gradients.weights for cs in found.values()] == [2074, 18]
+    assert best(found["all"]).progress != best(found["last"]).progress
+    assert list(variants(method("fake"))) == ["all"]
+
+
+def test_the_page_marks_the_best_and_says_what_to_paste(sealed: Path) -> None:
+    pages = list(proposals("stepping", "tiny", "tiny-public", [0.5, 3.0], delta=1e-6, display=Quiet(), device="cpu"))
+    assert len(pages) == 2
+    for page in pages:
+        console = Console(width=120, file=io.StringIO())
+        console.print(page)
+        text = console.file.getvalue()
+        (batch, steps, kind), *more = re.findall(r"--set batch=(\d+) --set steps=(\d+) --set trainable=(\w+)", text)
+        assert not more
+        weights = {"all": "2,074", "last": "18"}[kind]
+        assert re.search(rf"best +{kind} +{weights} +{batch} +{steps} +[\d.]+ +[\d.]+ +1\.00", text)
+        assert len(re.findall(rf"as set +all +2,074 +{BATCH} +{STEPS}", text)) == ((kind, batch) != ("all", str(BATCH)))
+        assert "last" in text
+
+
+def test_auto_stands_as_plain_numbers_in_trial_and_row(stepping: Path) -> None:
+    rows = run(stepping, epsilons=[0.5, 20.0], references=["public", "nonprivate"]).set_index("epsilon")
+    configs = rows["config"].map(json.loads)
+    for epsilon in (0.0, math.inf):
+        assert (configs[epsilon]["batch"], configs[epsilon]["steps"]) == (BATCH, STEPS)
+        assert rows.loc[epsilon, "tuning"] == "untuned"
+    for epsilon in (0.5, 20.0):
+        assert configs[epsilon]["batch"] * configs[epsilon]["steps"] <= BATCH * STEPS
+        assert rows.loc[epsilon, "tuning"] == "untuned; planner on tiny-public"
+        (ledger,) = stepping.glob(f"*/*/{rows.loc[epsilon, 'key']}/ledger.json")
+        (mechanism,) = json.loads(ledger.read_text())["mechanisms"]
+        assert mechanism["releases_spent"] == configs[epsilon]["steps"]
+        assert mechanism["sampling_rate"] == configs[epsilon]["batch"] / 200
+    assert configs[0.5]["batch"] > configs[20.0]["batch"]
+
+
+def test_what_the_planner_chose_is_the_trial_of_a_user_who_sets_it(stepping: Path) -> None:
+    chosen = run(stepping).iloc[0]
+    config = json.loads(chosen["config"])
+    by_hand = run(stepping, settings={key: config[key] for key in ("batch", "steps")}).iloc[0]
+    assert by_hand["key"] == chosen["key"]
+
+
+def test_a_finished_command_measures_no_more_and_a_lost_measurement_comes_out_the_same(stepping: Path) -> None:
+    first = run(stepping, seeds=2)
+    assert EVENTS.count("fit") == 3  # a rehearsal and two trials
+    again = run(stepping, seeds=2)
+    assert EVENTS.count("fit") == 3
+    shutil.rmtree(stepping.parent / "cache/public")
+    anew = run(stepping, seeds=2)
+    assert EVENTS.count("fit") == 4
+    assert first["key"].tolist() == again["key"].tolist() == anew["key"].tolist()
+
+
+def test_a_method_without_public_data_is_measured_on_the_public_source_and_stays_without(stepping: Path) -> None:
+    row = run(stepping, ["stepping-alone"]).iloc[0]
+    assert (row["public_source"], row["track"]) == ("", "none")
+    assert row["tuning"] == "untuned; planner on tiny-public"
+
+
+def test_a_users_batch_sets_the_compute(sealed: Path) -> None:
+    auto = method(steps="auto", batch=20)
+    assert auto.auto
+    planned = planner(sealed).at(auto, 3.0).config
+    assert planned.batch * planned.steps <= 20 * STEPS
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("dp-merf", "method 'dp-merf': the planner plans one DP-SGD mechanism; this plan has none"),
+        ("stubborn", "method 'stubborn' has no settings batch and steps that set its DP-SGD"),
+        ("fake", "unknown setting 'steps'"),
+    ],
+)
+@pytest.mark.parametrize("epsilon", [1.0, math.inf])
+def test_methods_without_a_dp_sgd_to_plan_are_refused(stepping: Path, name: str, message: str, epsilon: float) -> None:
+    with pytest.raises(DpbenchError, match=message):
+        run(stepping, [name], epsilons=[epsilon])
+    assert not stepping.exists()
+    assert "fit" not in EVENTS
+
+
+def test_a_plan_is_not_shown_before_it_is_known(stepping: Path) -> None:
+    with pytest.raises(ConfigError, match="`dpbench privacy stepping --propose` shows how"):
+        plan_page("stepping", "tiny", 1.0, settings={"steps": "auto"})
+
+
+def test_the_sensitive_dataset_is_no_public_source(sealed: Path) -> None:
+    with pytest.raises(DpbenchError, match="never both public and sensitive"):
+        planner(sealed, public="tiny").judge(method(), 1.0)
+
+
+def test_a_rehearsal_that_crashes_is_one_line(sealed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(*_: object) -> None:
+        raise RuntimeError("it broke\nin two lines")
+
+    monkeypatch.setattr(Stepping, "fit", crash)
+    with pytest.raises(DpbenchError, match=r"rehearsal of 'stepping' on public data failed: RuntimeError: it broke$"):
+        planner(sealed).measure(method())
+
+
+NETWORK = {"channels": "[32]", "steps": 4, "batch": 20, "sampling_steps": 2, "patch": 4}
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("wavelet", {"levels": 1, "codes": 8, "dim": 16, "depth": 1, "heads": 2, "public_steps": 3, "public_batch": 8,
+                     "batch": 20, "steps": 4, "refiner.steps": 1}),
+        ("dp-sgd", {**NETWORK, "public_steps": 2, "public_batch": 8}),
+        ("dpdm", {**NETWORK, "views": 2}),
+        ("dp-feta", {**NETWORK, "warmup_steps": 2, "warmup_batch": 8}),
+    ],
+)  # fmt: skip
+def test_every_dp_sgd_method_can_be_rehearsed(sealed: Path, name: str, settings: dict[str, Any]) -> None:
+    gradients = planner(sealed).measure(method(name, **settings))
+    assert gradients.weights > 1000
+    assert 0 < gradients.signal <= gradients.pull
+    assert gradients.rms > 0
