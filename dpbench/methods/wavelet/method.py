@@ -59,7 +59,8 @@ class Wavelet(Method):
         "small": Preset(),
         "small/shapes": Preset(
             {
-                "codes": 512,
+                "tokenizer_steps": 800,
+                "tokenizer_batch": 32,
                 "dim": 96,
                 "depth": 3,
                 "public_steps": 800,
@@ -71,6 +72,31 @@ class Wavelet(Method):
         ),
         "small/mnist": Preset(
             {"augmentation": "strokes", "refiner.augmentation": "strokes"}, tuning="hold-out of mnist train"
+        ),
+        "paper": Preset(
+            {
+                "levels": 3,  # SIT-4 at 256 pixels: 4 scales of 256 tokens
+                "codes": 8192,
+                "detail_codes": 8192,
+                "code_dim": 32,
+                "perceptual": 0.1,
+                "adversarial": 0.1,
+                "tokenizer_dim": 512,  # from here on sizes of our choice: large, and not the authors'
+                "tokenizer_depth": 6,
+                "tokenizer_heads": 8,
+                "tokenizer_steps": 200_000,
+                "dim": 768,
+                "depth": 12,
+                "heads": 12,
+                "public_steps": 200_000,
+                "public_batch": 256,
+                "public_lr": 3e-4,
+                "batch": 4096,
+                "steps": 1000,
+                "lr": 3e-4,
+                "ema": 0.99,
+                "refiner.name": "residual",
+            }
         ),
     }
 

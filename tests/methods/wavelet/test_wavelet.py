@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from dpbench.benchmark.configure import configure
 from dpbench.core.config import build
 from dpbench.core.errors import ConfigError
 from dpbench.core.specs import Conditions, DatasetSpec, Request
@@ -108,3 +109,13 @@ def test_every_engine_trains_it_with_or_without_checkpointing(spec, public, vaul
     private = vault(method.plan(REQUEST), 5)
     method.fit(private, run)
     private.ledger.check_complete()
+
+
+def test_the_paper_preset_is_sit_4_at_256_pixels():
+    spec = DatasetSpec("photos", 3, 256, 50_000, 0, None, True)
+    (chosen,) = configure(["wavelet"], "photos", "paper", {})
+    method = Wavelet(chosen.config, spec)
+    assert method._stage.transformer.config.length == 256
+    assert method._tokenizer.length(4) == 1024
+    assert method.plan(Request(Conditions(10))).mechanisms[0].sampling_rate == 4096 / 50_000
+    assert chosen.config.central_noise == 0
