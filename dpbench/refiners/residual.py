@@ -32,18 +32,18 @@ MEASURED = 1000
 class ResidualConfig:
     """Settings of the residual refiner."""
 
-    channels: tuple[int, ...] = option((16, 32, 64), "channels of the U-Net's levels, the finest first")
+    channels: tuple[int, ...] = option((32, 32, 64), "channels of the U-Net's levels, the finest first")
     layers: int = option(1, "residual blocks per level of the U-Net")
     patch: int = option(2, "side of the pixel patches that the U-Net sees as channels")
-    steps: int = option(1500, "public training steps")
+    steps: int = option(1100, "public training steps")
     batch: int = option(32, "public images per step")
     lr: float = option(2e-3, "peak learning rate of Adam")
     ema: float = option(0.995, "decay of the weights' moving average over steps")
     p_mean: float = option(0.0, "mean of ln σ, the noise levels that training visits; residuals have deviation 1")
     p_std: float = option(1.4, "standard deviation of ln σ")
     sampler: Literal["ddim", "dpm-solver"] = option("dpm-solver", "solver of the sampling equation")
-    sampling_steps: int = option(6, "calls of the network per image")
-    sigma_min: float = option(0.02, "the last noise level")
+    sampling_steps: int = option(5, "calls of the network per image")
+    sigma_min: float = option(0.1, "the last noise level; smaller ones are left noisy by a short training")
     sigma_max: float = option(80.0, "the first noise level; strokes have residuals of many deviations")
     augmentation: Augmentation = option("flip", "how public images are varied")
 
