@@ -71,7 +71,8 @@ class Wavelet(Method):
             tuning="hold-out of shapes train",
         ),
         "small/mnist": Preset(
-            {"augmentation": "strokes", "refiner.augmentation": "strokes"}, tuning="hold-out of mnist train"
+            {"augmentation": "strokes", "refiner.augmentation": "strokes", "steps": 100},
+            tuning="hold-out of mnist train",
         ),
         "paper": Preset(
             {
