@@ -33,8 +33,8 @@ from experiments._jobs import Job, run_jobs
 from experiments._verdict import select, summarise, verdict_table
 
 # Who competes, and on what. Equal compute means: the private phases take equally many seconds, `steps` × the seconds of
-# one private step, on one core of the reference machine. Public pretraining costs no privacy and does not count; that of
-# all tokens is shorter, so that it takes about as long as that of the LL tokens.
+# one private step, on one core of the reference machine. Public pretraining costs no privacy and does not count; that
+# of all tokens is shorter, so that it takes about as long as that of the LL tokens.
 #
 #              name          method                  settings over the preset `small`     seconds of a private step
 SHAPES = (
