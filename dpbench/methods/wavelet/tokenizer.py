@@ -1,4 +1,4 @@
-"""The spectral tokenizer: images <-> discrete tokens, from coarse to fine (SIT, arXiv 2412.09607, class-free).
+"""The spectral tokenizer: images <-> discrete tokens, from coarse to fine (after SIT, arXiv 2412.09607).
 
 Haar coefficients, cut as `scales` says, are embedded per scale, pass a transformer encoder, are quantised with one
 codebook for the approximation and one for all details, pass a transformer decoder, and become coefficients again.
