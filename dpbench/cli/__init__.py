@@ -1,0 +1,95 @@
+"""The command line: it parses, calls and prints; one module per command.
+
+Nothing heavier than Typer is imported until a command runs.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from dpbench import __version__
+from dpbench.cli import leaderboard, list_, privacy, refine, run, show
+from dpbench.cli.console import complain, show_warning
+from dpbench.core.errors import DpbenchError
+
+INTERRUPTED = 130  # 128 + SIGINT
+
+
+class Commands(TyperGroup):
+    """Turns what a user can mend into one line and exit code 2, and warnings into one line each."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs a command."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("default", UserWarning)
+            warnings.showwarning = show_warning
+            try:
+                return super().invoke(ctx)
+            except DpbenchError as error:
+                complain("error", error)
+                raise typer.Exit(2) from error
+            except KeyboardInterrupt as error:
+                raise typer.Exit(INTERRUPTED) from error
+
+
+EPILOG = """
+[bold]Examples[/bold]
+
+dpbench run --method wavelet --eps 1,5,10
+
+dpbench run --method wavelet,dp-merf --dataset mnist --download --eps 1,10 --seeds 3 --references real,public
+
+dpbench run --method my-method --plugin my_method.py --set steps=200
+
+dpbench show wavelet --dataset mnist --eps 1
+
+dpbench refine --input coarse --out fine --scale 4
+
+dpbench privacy --records 60000 --batch 2048 --steps 150 --eps 1
+
+dpbench leaderboard --csv leaderboard.csv
+"""
+
+app = typer.Typer(
+    cls=Commands,
+    help="Trains differentially private image generators under exactly the same budget and compares what they make.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"dpbench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """See `app`."""
+
+
+# The help lists them in this order.
+app.command(epilog=run.EPILOG)(run.run)
+app.command(epilog=refine.EPILOG)(refine.refine)
+app.command("list")(list_.list_)
+app.command()(show.show)
+app.command(epilog=privacy.EPILOG)(privacy.privacy)
+app.command()(leaderboard.leaderboard)
+
+
+def main() -> None:
+    """The entry point of the `dpbench` command."""
+    app()

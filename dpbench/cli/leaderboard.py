@@ -1,0 +1,31 @@
+"""`dpbench leaderboard`: show the results that there are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dpbench.cli.console import print_page
+from dpbench.cli.options import Out, Plugins, load_plugins, split_names
+
+
+def leaderboard(
+    dataset: Annotated[str, typer.Option(metavar="NAMES", help="Only these datasets, separated by commas.")] = "",
+    by: Annotated[str, typer.Option(metavar="COLUMN", help="Column to rank by, e.g. accuracy or fwd.")] = "",
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the lines to a CSV file, unrounded.")] = None,
+    over_seeds: Annotated[
+        bool, typer.Option("--over-seeds", help="In the CSV: mean and 95% interval over seeds, not a line per trial.")
+    ] = False,
+    out: Out = Path("results"),
+    plugin: Plugins = None,
+) -> None:
+    """Show the results that there are, ranked within dataset, budget and track."""
+    load_plugins(plugin)
+    from dpbench.benchmark.standings import export, gather, standings
+
+    rows = gather(out, split_names(dataset))
+    if csv is not None:
+        export(rows, csv, over_seeds)
+    print_page(standings(rows, out, by or None))

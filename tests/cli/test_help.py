@@ -1,0 +1,26 @@
+"""What `dpbench` says before any command runs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+from calling import call
+
+from dpbench import __version__
+
+
+def test_help_is_instant_and_imports_nothing_heavy() -> None:
+    code = "import sys, dpbench.cli\nsys.argv = ['dpbench', 'run', '--help']\n"
+    code += "try: dpbench.cli.main()\nexcept SystemExit: pass\n"
+    heavy = "print('HEAVY', [m for m in ('torch', 'pandas', 'numpy', 'scipy') if m in sys.modules])"
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code + heavy], capture_output=True, text=True, check=True)
+    assert "HEAVY []" in done.stdout
+    assert "--eps" in done.stdout
+    assert time.perf_counter() - start < 5  # 0.3 s; generous, as a test machine may be busy
+
+
+def test_version() -> None:
+    assert call("--version").stdout == f"dpbench {__version__}\n"

@@ -1,0 +1,27 @@
+"""`dpbench leaderboard`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+from calling import call, run
+
+
+def test_leaderboard_exports_what_there_is(tiny: Path) -> None:
+    run(tiny, "--seeds", "2")
+    path = tiny.parent / "copy.csv"
+    result = call("leaderboard", "--out", tiny, "--csv", path, "--dataset", "tiny")
+    assert result.exit_code == 0
+    assert path.read_bytes() == (tiny / "leaderboard.csv").read_bytes()
+    call("leaderboard", "--out", tiny, "--csv", path, "--over-seeds")
+    (line,) = pd.read_csv(path).to_dict("records")
+    assert line["seeds"] == 2
+    assert line["brightness_ci95"] >= 0
+
+
+def test_leaderboard_says_what_is_missing(tiny: Path) -> None:
+    assert "there are no results" in call("leaderboard", "--out", tiny).stderr
+    run(tiny)
+    assert "did you mean tiny?" in call("leaderboard", "--out", tiny, "--dataset", "tin").stderr
+    assert "did you mean brightness?" in call("leaderboard", "--out", tiny, "--by", "brigthness").stderr

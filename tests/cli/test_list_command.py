@@ -1,0 +1,29 @@
+"""`dpbench list`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from calling import call
+
+import dpbench
+
+
+def test_list_names_everything_with_its_first_docstring_line(tiny: Path) -> None:
+    assert re.search(r"^fake +The noisy mean image of all classes\. *$", call("list", "methods").stdout, re.MULTILINE)
+    assert "tiny-public" not in call("list", "datasets").stdout
+    assert "tiny-public" in call("list", "public").stdout
+    assert "brightness" in call("list", "metrics").stdout
+    assert "bicubic" in call("list", "refiners").stdout
+
+
+def test_a_plugin_that_cannot_be_imported_shows_its_error_in_the_list(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(dpbench.METRICS._builtin, "broken", "no_such_module:Metric")
+    result = call("list", "metrics")
+    assert result.exit_code == 0
+    assert "No module named 'no_such_module'" in result.stdout
+    assert "brightness" in result.stdout

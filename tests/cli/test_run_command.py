@@ -1,0 +1,109 @@
+"""`dpbench run`, end to end on tiny data."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from calling import PLUGIN, call, run
+from fakes import EVENTS
+from PIL import Image
+
+
+def test_run_ends_with_a_table_and_a_csv(tiny: Path) -> None:
+    result = run(tiny, "--eps", "1,2", "--seeds", "2", "--references", "real,public")
+    assert result.exit_code == 0
+    for text in ("tiny, 16×16 · ranked by brightness", "real", "fake (public)", "±", "4 private runs so far, Σε = 6"):
+        assert text in result.stdout
+    assert len(pd.read_csv(tiny / "leaderboard.csv")) == 7
+
+
+def test_progress_goes_to_standard_error_in_plain_lines(tiny: Path) -> None:
+    result = run(tiny)
+    assert "[1/1] fake ε=1 seed 0" in result.stderr
+    assert re.search(r"  fitting: 1 in \d+\.\d s, ε 1\n", result.stderr)
+    assert re.search(r"  sampling: 30 in \d+\.\d s\n", result.stderr)
+    assert "fitting" not in result.stdout
+
+
+def test_a_second_run_goes_on_where_the_first_stopped(tiny: Path) -> None:
+    run(tiny, "--eps", "1")
+    result = run(tiny, "--eps", "1,2")
+    assert EVENTS.count("fit") == 2
+    assert "finished already" in result.stderr
+
+
+def test_variants_show_in_progress_and_table_and_in_the_leaderboard(tiny: Path) -> None:
+    result = run(tiny, "--set", "levels=2", method="fake,fake[spread=6, batch=0],alone")
+    assert result.exit_code == 0
+    assert "[2/3] fake [spread=6.0,levels=2] ε=1 seed 0" in result.stderr
+    for shown in (result.stdout, call("leaderboard", "--out", tiny).stdout):
+        assert "│ fake [levels=2] " in shown
+        assert "│ fake [spread=6.0,levels=2] " in shown
+
+
+def test_ctrl_c_says_how_to_go_on(tiny: Path) -> None:
+    run(tiny)
+    result = run(tiny, "--set", "fail=interrupt")
+    assert result.exit_code == 130
+    assert f"finished trials are kept in {tiny}; run the same command again" in result.stderr
+    assert len(pd.read_csv(tiny / "leaderboard.csv")) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--method", "fake,fake[spread=6"], "a bracket in 'fake,fake[spread=6' has no partner"),
+        (["--eps", "0"], "ε = 0 is the public reference"),
+        (["--eps", "1,-2"], "ε must be a positive number or inf, not -2"),
+        (["--eps", "ten"], "ε must be a positive number or inf, not 'ten'"),
+        (["--eps", ""], "ε must be a positive number or inf, not ''"),
+        (["--set", "spread"], "'spread' is not a setting; write key=value"),
+        (["--set", "spred=1"], "did you mean spread?"),
+        (["--seeds", "0"], "seeds must be at least 1"),
+        (["--delta", "2"], "δ must lie in (0, 1)"),
+        (["--device", "cuda:99"], "is absent"),
+        (["--references", "reel"], "did you mean real?"),
+        (["--plugin", "/nowhere.py"], "plugin file /nowhere.py does not exist"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(tiny: Path, arguments: list[str], message: str) -> None:
+    result = run(tiny, *arguments)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+    assert message in result.stderr
+    assert not tiny.exists()
+
+
+def test_an_empty_or_missing_folder_is_one_line(tiny: Path) -> None:
+    tiny.mkdir()
+    for path in (tiny, tiny / "missing"):
+        result = call("run", "--method", "fake", "--dataset", f"folder:{path}", "--out", tiny.parent / "results")
+        assert result.exit_code == 2
+        assert str(path) in result.stderr
+        assert result.stderr.count("\n") == 1
+
+
+def test_a_crash_inside_a_method_is_one_line(tiny: Path) -> None:
+    result = run(tiny, "--set", "fail=crash")
+    assert result.exit_code == 2
+    assert "error: fake [fail=crash] ε=1 seed 0 failed: RuntimeError: it broke (traceback in" in result.stderr
+
+
+def test_warnings_are_one_line(tiny: Path) -> None:
+    result = run(tiny, "--delta", "0.01", "--eps", "1.125")
+    assert "warning: δ = 0.01 is above 1e-05: a weak guarantee\n" in result.stderr
+
+
+def test_the_plugin_example_is_a_complete_method(tiny: Path) -> None:
+    assert len(PLUGIN.read_text().splitlines()) < 60
+    result = run(tiny, "--plugin", PLUGIN, "--eps", "20", "--set", "spread=0.05", method="mean")
+    assert result.exit_code == 0
+    (row,) = pd.read_csv(tiny / "leaderboard.csv").to_dict("records")
+    assert (row["method"], row["track"], row["accounting"]) == ("mean", "none", "verified")
+    (folder,) = tiny.glob("tiny/mean/*")
+    assert Image.open(folder / "samples.png").width > 100
+    assert "The noisy mean image of each class" in call("list", "methods").stdout
