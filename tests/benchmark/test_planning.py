@@ -32,7 +32,7 @@ from dpbench.core.data import DataOptions
 from dpbench.core.errors import ConfigError, DpbenchError
 from dpbench.core.run import PublicCache
 from dpbench.core.specs import Request
-from dpbench.privacy.planner import best
+from dpbench.privacy.planner import Gradients, best
 from dpbench.training.loop import train
 from dpbench.training.public import to_unit
 
@@ -174,7 +174,9 @@ def test_the_page_marks_the_best_and_says_what_to_paste(sealed: Path) -> None:
         assert "last" in text
 
 
-def test_auto_stands_as_plain_numbers_in_trial_and_row(stepping: Path) -> None:
+def test_auto_stands_as_plain_numbers_in_trial_and_row(stepping: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = Gradients(weights=2074, signal=0.6, rms=0.8, pull=0.6)  # strong enough that the noise decides
+    monkeypatch.setattr(Planner, "measure", lambda *_: measured)
     rows = run(stepping, epsilons=[0.5, 20.0], references=["public", "nonprivate"]).set_index("epsilon")
     configs = rows["config"].map(json.loads)
     for epsilon in (0.0, math.inf):

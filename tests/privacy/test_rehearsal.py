@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from test_dp_sgd import flat, linear, squares
+from stepping import flat, linear, squares
 from torch import Tensor, nn
 from vaults import Images, a_sum, pixels, steps
 
