@@ -264,7 +264,8 @@ NETWORK = {"channels": "[32]", "steps": 4, "batch": 20, "sampling_steps": 2, "pa
 @pytest.mark.parametrize(
     ("name", "settings"),
     [
-        ("wavelet", {"levels": 1, "codes": 8, "dim": 16, "depth": 1, "heads": 2, "public_steps": 3, "public_batch": 8,
+        ("wavelet", {"levels": 1, "codes": 8, "tokenizer_steps": 3, "tokenizer_dim": 8,
+    "dim": 16, "depth": 1, "heads": 2, "public_steps": 3, "public_batch": 8,
                      "batch": 20, "steps": 4, "refiner.steps": 1}),
         ("dp-sgd", {**NETWORK, "public_steps": 2, "public_batch": 8}),
         ("dpdm", {**NETWORK, "views": 2}),

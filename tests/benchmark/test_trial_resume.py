@@ -22,9 +22,10 @@ from dpbench.privacy.noise import NoiseSource
 from dpbench.training import loop
 from dpbench.training.loop import PublicSteps
 
-STEPS, PUBLIC_STEPS = 6, 5
+STEPS, TOKENIZER_STEPS, PUBLIC_STEPS = 6, 3, 5
 SETTINGS = {
-    "levels": 1, "codes": 8, "dim": 16, "depth": 1, "heads": 2, "public_steps": PUBLIC_STEPS, "public_batch": 8,
+    "levels": 1, "codes": 8, "tokenizer_steps": TOKENIZER_STEPS, "tokenizer_dim": 8,
+    "dim": 16, "depth": 1, "heads": 2, "public_steps": PUBLIC_STEPS, "public_batch": 8,
     "batch": 50, "steps": STEPS, "refiner.name": "bicubic",
 }  # fmt: skip
 TESTS = Path(__file__).parents[1]
@@ -114,7 +115,7 @@ def test_reproducible_noise_ends_in_the_model_of_an_uninterrupted_run(tiny: Path
 
 
 def test_public_pretraining_goes_on(tiny: Path, public: Interrupt, monkeypatch: pytest.MonkeyPatch) -> None:
-    public.one(4, tiny)
+    public.one(TOKENIZER_STEPS + 4, tiny)
     assert list(tiny.rglob("checkpoints/prepare/*.pt"))
     assert records(tiny) == 0
     check_finished(tiny, run(tiny))
