@@ -74,7 +74,7 @@ def add_lora(model: nn.Module, rank: int, alpha: float, modules: str | Callable[
         raise ConfigError(f"the rank of adapters must be at least 1, not {rank}")
     if any(isinstance(layer, LowRank) for layer in model.modules()):
         raise ConfigError("the model has adapters already; merge them first")
-    wanted = _finder(modules) if isinstance(modules, str) else modules
+    wanted = finder(modules) if isinstance(modules, str) else modules
     # A layer that stands under two names gets one adapter, which stands under both.
     layers = {name: m for name, m in model.named_modules(remove_duplicate=False) if name and _can_adapt(m)}
     chosen = {name: layer for name, layer in layers.items() if wanted(name)}
@@ -103,7 +103,12 @@ def _can_adapt(layer: nn.Module) -> bool:
     return type(layer) is nn.Linear or (type(layer) is nn.Conv2d and layer.groups == 1)
 
 
-def _finder(pattern: str) -> Callable[[str], bool]:
+def finder(pattern: str) -> Callable[[str], bool]:
+    """Whether a regular expression is found in a name.
+
+    Raises:
+        ConfigError: it is no regular expression.
+    """
     try:
         compiled = re.compile(pattern)
     except re.error as error:

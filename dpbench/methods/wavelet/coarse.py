@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -15,7 +14,7 @@ from dpbench.core.errors import ConfigError
 from dpbench.core.run import RunContext
 from dpbench.core.specs import Batch
 from dpbench.methods.wavelet.tokenizer import SpectralTokenizer
-from dpbench.models.lora import add_lora, merge
+from dpbench.models.lora import add_lora, finder, merge
 from dpbench.models.transformer import Sampling, TokenTransformer, TransformerConfig
 from dpbench.privacy.private_data import PrivateData
 from dpbench.privacy.settings import DPSGDSettings
@@ -200,14 +199,11 @@ def _train_adapters(model: TokenTransformer, settings: CoarseSettings) -> None:
 
 
 def _train_chosen(model: TokenTransformer, settings: CoarseSettings) -> None:
-    try:
-        wanted = re.compile(settings.modules)
-    except re.error as error:
-        raise ConfigError(f"'{settings.modules}' is no regular expression: {error}") from error
-    layers = dict(model.named_modules())
-    chosen = {name for name in layers if name and wanted.search(name)}
+    wanted = finder(settings.modules)
+    layers = sorted({name.rpartition(".")[0] for name, _ in model.named_parameters()})
+    chosen = {layer for layer in layers if wanted(layer)}
     if not chosen:
-        raise ConfigError(f"no layer is chosen by modules={settings.modules}; there are {', '.join(layers)[2:200]} ...")
+        raise ConfigError(f"no layer is chosen by modules={settings.modules}; there are {', '.join(layers[:8])}, ...")
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name.rpartition(".")[0] in chosen)
 
