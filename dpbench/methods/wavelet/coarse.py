@@ -135,7 +135,7 @@ class CoarseStage:
         start = public.mean(0, keepdim=True) + self.settings.scatter * noise.to(public)
         self.transformer.load_state_dict({**state, "condition.weight": torch.cat([start, none])})
 
-    def rehearse(self, draw: Callable[[], tuple[Tensor, Tensor | None]], steps: int, run: RunContext) -> None:
+    def warm_up(self, draw: Callable[[], tuple[Tensor, Tensor | None]], steps: int, run: RunContext) -> None:
         """Trains on images that have been released already; `draw` gives a batch in [-1, 1] and its labels."""
         model = self.transformer.train()
         optimizer = torch.optim.Adam(model.parameters(), self.settings.public_lr)

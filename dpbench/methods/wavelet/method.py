@@ -142,8 +142,8 @@ class Wavelet(Method):
             "public_lr",
             "label_dropout",
         )
-        key |= {name: getattr(c, name) for name in names}
-        transformer = run.cache.get("wavelet-coarse", key, lambda g: self._pretrain(public, run, g))
+        of_tokens = key | {name: getattr(c, name) for name in names}
+        transformer = run.cache.get("wavelet-coarse", of_tokens, lambda g: self._pretrain(public, run, g))
         self._stage.adopt(transformer, run.generator)
         self._stage.transformer.to(run.device)
 
@@ -177,7 +177,7 @@ class Wavelet(Method):
             varied = AUGMENTATIONS[c.augmentation](images[labels.to(images.device)].cpu(), run.generator)
             return varied.to(run.device), labels
 
-        self._stage.rehearse(draw, c.central_steps, run)
+        self._stage.warm_up(draw, c.central_steps, run)
 
     def sample(self, conditions: Conditions, run: RunContext) -> Tensor:
         """Tokens, decoded, and refined unless they were those of all bands; see `Method.sample`."""
