@@ -21,11 +21,14 @@ if TYPE_CHECKING:
     from dpbench.core.errors import DpbenchError as DpbenchError
     from dpbench.core.errors import MissingScore as MissingScore
     from dpbench.core.plugins import Column as Column
+    from dpbench.core.plugins import Estimate as Estimate
+    from dpbench.core.plugins import Extractor as Extractor
     from dpbench.core.plugins import Method as Method
     from dpbench.core.plugins import Metric as Metric
     from dpbench.core.plugins import Preset as Preset
     from dpbench.core.plugins import Refiner as Refiner
     from dpbench.core.registries import DATASETS as DATASETS
+    from dpbench.core.registries import EXTRACTORS as EXTRACTORS
     from dpbench.core.registries import METHODS as METHODS
     from dpbench.core.registries import METRICS as METRICS
     from dpbench.core.registries import REFINERS as REFINERS
@@ -48,8 +51,10 @@ _HOME = {
     "plugin_option": "dpbench.core.config",
     **dict.fromkeys(["DataOptions", "Dataset", "ImageDataset"], "dpbench.core.data"),
     **dict.fromkeys(["DpbenchError", "MissingScore"], "dpbench.core.errors"),
-    **dict.fromkeys(["Column", "Method", "Metric", "Preset", "Refiner"], "dpbench.core.plugins"),
-    **dict.fromkeys(["DATASETS", "METHODS", "METRICS", "REFINERS"], "dpbench.core.registries"),
+    **dict.fromkeys(
+        ["Column", "Estimate", "Extractor", "Method", "Metric", "Preset", "Refiner"], "dpbench.core.plugins"
+    ),
+    **dict.fromkeys(["DATASETS", "EXTRACTORS", "METHODS", "METRICS", "REFINERS"], "dpbench.core.registries"),
     **dict.fromkeys(["Batch", "Budget", "Conditions", "DatasetSpec"], "dpbench.core.specs"),
     **dict.fromkeys(["DPSGD", "NoisySum"], "dpbench.privacy.mechanisms"),
     "Plan": "dpbench.privacy.plan",

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
+from dpbench.benchmark.places import cache_folder
 from dpbench.benchmark.sources import Sources
 from dpbench.benchmark.trial import Trial
 from dpbench.core.errors import DpbenchError
@@ -14,6 +15,7 @@ from dpbench.core.plugins import Column, Metric
 from dpbench.core.registries import METRICS
 from dpbench.core.run import RunContext
 from dpbench.metrics.evaluator import Scores, evaluate, evaluate_real
+from dpbench.metrics.extraction import RealCache
 from dpbench.results.samples import StoredSamples
 from dpbench.results.store import SENSITIVE, read_scores, write_scores
 
@@ -69,18 +71,20 @@ def score(trial: Trial, folder: Path, metrics: Sequence[str], sources: Sources, 
 
     Opens the test split: to be called after sampling only.
     """
-    test = sources.test
+    train, test = sources.train, sources.test
+    kept = RealCache(cache_folder() / "real") if trial.spec.public_benchmark else None
     if trial.reference == "real":
-        scores = evaluate_real(metrics, sources.train, test, run)
+        scores = evaluate_real(metrics, train, test, run, kept)
     else:
-        scores = evaluate(metrics, StoredSamples(artefacts(trial, folder) / "samples", trial.spec), test, run)
+        samples = StoredSamples(artefacts(trial, folder) / "samples", trial.spec)
+        scores = evaluate(metrics, samples, test, run, train, kept)
     scores |= Scores(protocol={"reference": sources.fingerprint(test)})
     try:
         old = read_scores(folder, all_columns=True)
     except DpbenchError:
         pass  # there are none yet, or they are damaged
     else:
-        before = Scores(old["values"], old["missing"], old["protocol"], tuple(old["caveats"]), old["seconds"])
+        before = Scores(**{**old, "caveats": tuple(old["caveats"])})
         scores = _merged(before, scores)
     write_scores(folder, asdict(scores), dict.fromkeys(_hidden(trial, scores.values), UNDECLARED))
 
@@ -98,10 +102,14 @@ def _merged(old: Scores, new: Scores) -> Scores:
 
 
 def _hidden(trial: Trial, scored: Iterable[str]) -> list[str]:
-    """The columns that rule R9 keeps in `sensitive/`; of the `real` row, those not known to leave train alone."""
-    if trial.spec.public_benchmark or trial.reference not in ("real", "nonprivate"):
+    """The columns that rule R9 keeps in `sensitive/`: those not known to leave train, or what it leaves, alone."""
+    if trial.spec.public_benchmark:
         return []
     if trial.reference == "nonprivate":
         return list(scored)
-    harmless = {c.name for metric in _importable() if metric.real_stand_in == "test half" for c in metric.columns}
+    harmless = {column.name for metric in _importable() if _leaves_train(metric, trial) for column in metric.columns}
     return [column for column in scored if column not in harmless]
+
+
+def _leaves_train(metric: type[Metric], trial: Trial) -> bool:
+    return not metric.reads_train and (trial.reference != "real" or metric.real_stand_in == "test half")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dpbench.core.data import Dataset
-from dpbench.core.plugins import Method, Metric, Refiner
+from dpbench.core.plugins import Extractor, Method, Metric, Refiner
 from dpbench.core.registry import Registry
 
 METHODS: Registry[Method] = Registry(
@@ -46,5 +46,12 @@ REFINERS: Registry[Refiner] = Registry(
         "bicubic": "dpbench.refiners.bicubic:Bicubic",
         "regression": "dpbench.refiners.regression:Regression",
         "residual": "dpbench.refiners.residual:Residual",
+    },
+)
+
+EXTRACTORS: Registry[Extractor] = Registry(
+    "extractor",
+    {
+        "wavelet-packet": "dpbench.metrics.extractors.packets:WaveletPackets",
     },
 )

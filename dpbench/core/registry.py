@@ -1,7 +1,7 @@
 """Typed, lazy registries of plugins: a name leads to "module:Class", imported when it is asked for.
 
 Three sources feed each registry: the built-in table, the installed packages' entry points (`dpbench.methods`,
-`.datasets`, `.metrics`, `.refiners`), and classes registered at run time (`--plugin FILE.py`).
+`.datasets`, `.metrics`, `.refiners`, `.extractors`), and classes registered at run time (`--plugin FILE.py`).
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from dpbench.core.checkpoints import Checkpoints
 from dpbench.core.errors import DpbenchError
@@ -25,6 +25,9 @@ class PublicCache:
     the code that makes entries, so that an edited model is never fed old weights.
     """
 
+    code: ClassVar[tuple[str, ...]] = ("methods", "models", "refiners", "training")
+    """The parts of dpbench whose sources entries depend on."""
+
     def __init__(self, folder: Path):
         self.folder = folder
 
@@ -42,12 +45,12 @@ class PublicCache:
         from safetensors import SafetensorError
         from safetensors.torch import load_file, save_file
 
-        key = digest([key, code_version("methods", "models", "refiners", "training")])
+        key = digest([key, code_version(*self.code)])
         path = self.folder / f"{name}-{key}.safetensors"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise DpbenchError(f"cannot write the public cache {self.folder}: {error.strerror}") from error
+            raise DpbenchError(f"cannot write the cache {self.folder}: {error.strerror}") from error
         with FileLock(path.with_suffix(".lock")):
             if path.exists():
                 with contextlib.suppress(SafetensorError):  # a damaged entry is made again

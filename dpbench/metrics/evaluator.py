@@ -7,24 +7,27 @@ row that all others are read against (rule R8).
 from __future__ import annotations
 
 import math
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from torch import Tensor
 
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import DpbenchError, MissingScore
 from dpbench.core.files import digest
-from dpbench.core.plugins import Evaluation, Metric
-from dpbench.core.registries import METRICS
+from dpbench.core.plugins import Estimate, Evaluation, Extractor, Metric
+from dpbench.core.registries import EXTRACTORS, METRICS
 from dpbench.core.run import RunContext
 from dpbench.core.specs import Batch
 from dpbench.metrics import caveat
 from dpbench.metrics.check import check
-from dpbench.metrics.features import EXTRACTORS, extract
+from dpbench.metrics.extraction import RealCache
+from dpbench.metrics.features import Features
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class Scores:
             differ in it must not be ranked against each other.
         caveats: what a reader has to know of the images or, after a metric's name, of its values.
         seconds: metric -> time it took; features count for the metric that needed them first.
+        ci95: column -> half the width of its 95% bootstrap interval over images, where there is one.
     """
 
     values: Mapping[str, float | None] = field(default_factory=dict)
@@ -45,6 +49,7 @@ class Scores:
     protocol: Mapping[str, Any] = field(default_factory=dict)
     caveats: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
+    ci95: Mapping[str, float] = field(default_factory=dict)
 
     def __or__(self, other: Scores) -> Scores:
         """Both together; where both have a column or a protocol entry, `other`'s counts."""
@@ -54,56 +59,103 @@ class Scores:
             {**self.protocol, **other.protocol},
             tuple(dict.fromkeys(self.caveats + other.caveats)),
             {**self.seconds, **other.seconds},
+            {**{c: half for c, half in self.ci95.items() if c not in other.values}, **other.ci95},
         )
 
 
 class SharedEvaluation(Evaluation):
     """An evaluation that computes each extractor's features once, when the first metric asks for them.
 
+    Args:
+        synthetic, reference, run: see `Evaluation`.
+        train: the sensitive split, or None where it is not at hand.
+        passing: folder for what belongs to this evaluation alone; its owner takes it away.
+        kept: where what was computed from real images is kept.
+
     Attributes:
-        extractors: description of every extractor used so far, by name.
+        descriptions: of every extractor used so far, by name.
     """
 
-    def __init__(self, synthetic: ImageDataset, reference: ImageDataset, run: RunContext):
+    def __init__(
+        self,
+        synthetic: ImageDataset,
+        reference: ImageDataset,
+        run: RunContext,
+        train: ImageDataset | None,
+        passing: Path,
+        kept: RealCache,
+    ):
         self.spec = reference.spec
         self.synthetic = synthetic
         self.reference = reference
         self.run = run
-        self.extractors: dict[str, str] = {}
-        self._features: dict[str, tuple[np.ndarray, np.ndarray] | MissingScore] = {}
+        self.descriptions: dict[str, str] = {}
+        self._train = train
+        self._passing = RealCache(passing)
+        self._kept = kept
+        self._extractors: dict[str, Extractor | MissingScore] = {}
 
-    def features(self, extractor: str) -> tuple[np.ndarray, np.ndarray]:
-        """(synthetic, reference) features: float32 [n, ...] and [m, ...].
+    @property
+    def train(self) -> ImageDataset:
+        """See `Evaluation.train`."""
+        if self._train is None:
+            raise MissingScore("the train split is not at hand")
+        return self._train
 
-        Raises:
-            UnknownName: there is no such extractor.
-            MissingScore: the extractor cannot be had here, every time it is asked for.
-        """
-        if extractor not in self._features:
-            self._features[extractor] = self._extract(extractor)
-        found = self._features[extractor]
+    def extractor(self, name: str) -> Extractor:
+        """See `Evaluation.extractor`; one that cannot be had is not tried again."""
+        if name not in self._extractors:
+            try:
+                made = EXTRACTORS.get(name)(self)
+            except MissingScore as why:
+                self._extractors[name] = why
+            else:
+                self._extractors[name] = made
+                self.descriptions[name] = made.description
+        found = self._extractors[name]
         if isinstance(found, MissingScore):
             raise found
         return found
 
-    def _extract(self, name: str) -> tuple[np.ndarray, np.ndarray] | MissingScore:
-        try:
-            extractor = EXTRACTORS.get(name)(self.spec)
-        except MissingScore as why:
-            return why
-        self.extractors[name] = extractor.description
+    def features(self, extractor: str) -> tuple[Features, Features]:
+        """See `Evaluation.features`."""
         return (
-            extract(extractor, self.synthetic, self.run, f"{name}: synthetic"),
-            extract(extractor, self.reference, self.run, f"{name}: reference"),
+            self._features(extractor, self.synthetic, "synthetic", self._passing),
+            self._features(extractor, self.reference, "reference", self._kept),
         )
+
+    def train_features(self, extractor: str) -> Features:
+        """See `Evaluation.train_features`."""
+        return self._features(extractor, self.train, "train", self._kept)
+
+    def _features(self, name: str, images: ImageDataset, role: str, cache: RealCache) -> Features:
+        return cache.features(name, self.extractor(name), images, self.run, f"{name}: {role}")
+
+    def keep(self, name: str, key: Any, make: Callable[[torch.Generator], Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """See `Evaluation.keep`."""
+        return self._kept.get(name, key, make)
 
 
 def default_metrics() -> list[str]:
-    """The names of all registered metrics."""
-    return METRICS.names()
+    """The names of the registered metrics that are computed where none are named; broken plugins among them."""
+    return [name for name in METRICS.names() if _is_default(name)]
 
 
-def evaluate(metrics: Sequence[str], synthetic: ImageDataset, reference: ImageDataset, run: RunContext) -> Scores:
+def _is_default(name: str) -> bool:
+    try:
+        return METRICS.get(name).default
+    except DpbenchError:
+        return True  # so that using it says what is wrong with it
+
+
+def evaluate(
+    metrics: Sequence[str],
+    synthetic: ImageDataset,
+    reference: ImageDataset,
+    run: RunContext,
+    train: ImageDataset | None = None,
+    kept: RealCache | None = None,
+) -> Scores:
     """Scores `synthetic` images against `reference` ones.
 
     A metric's random numbers depend on the seed of `run.generator` and on the metric's name alone, so a score that is
@@ -115,6 +167,8 @@ def evaluate(metrics: Sequence[str], synthetic: ImageDataset, reference: ImageDa
         reference: real images of the same shape (the test split).
         run: device, generator and progress; its public cache is left alone, since features of real images are no
             public data.
+        train: the sensitive split, for metrics that read it.
+        kept: where features of real images are kept; by default they are forgotten (rule R9).
 
     Raises:
         UnknownName: a metric does not exist.
@@ -126,17 +180,21 @@ def evaluate(metrics: Sequence[str], synthetic: ImageDataset, reference: ImageDa
     with caveat.collect() as caveats:
         check(synthetic, reference, run)
     scores = Scores(protocol={"n_samples": len(synthetic), "n_reference": len(reference)}, caveats=tuple(caveats))
-    evaluation = SharedEvaluation(synthetic, reference, run)
-    for name, metric in chosen.items():
-        evaluation.run = replace(run, generator=_generator(run, name))
-        scores |= _score(name, metric, evaluation)
-    if evaluation.extractors:
-        used = "; ".join(description for _, description in sorted(evaluation.extractors.items()))
+    with tempfile.TemporaryDirectory(prefix="dpbench-") as passing:
+        kept = kept or RealCache(Path(passing, "real"))
+        evaluation = SharedEvaluation(synthetic, reference, run, train, Path(passing, "synthetic"), kept)
+        for name, metric in chosen.items():
+            evaluation.run = replace(run, generator=_generator(run, name))
+            scores |= _score(name, metric, evaluation)
+    if evaluation.descriptions:
+        used = "; ".join(description for _, description in sorted(evaluation.descriptions.items()))
         scores |= Scores(protocol={"extractor": used})
     return scores
 
 
-def evaluate_real(metrics: Sequence[str], train: ImageDataset, test: ImageDataset, run: RunContext) -> Scores:
+def evaluate_real(
+    metrics: Sequence[str], train: ImageDataset, test: ImageDataset, run: RunContext, kept: RealCache | None = None
+) -> Scores:
     """Scores real images: what a perfect generator would get with as many images.
 
     Metrics compare one half of `test` (its even positions) with the other (its odd ones), or use `train` in place of
@@ -154,12 +212,13 @@ def evaluate_real(metrics: Sequence[str], train: ImageDataset, test: ImageDatase
     whole = [name for name, stand_in in stand_ins.items() if stand_in == "train"]
     scores = Scores()
     if whole:
-        on_train = evaluate(whole, train, test, run)
-        kept = {key: value for key, value in on_train.protocol.items() if key not in ("n_samples", "n_reference")}
-        scores |= replace(on_train, protocol={**kept, "n_train": len(train)})
+        on_train = evaluate(whole, train, test, run, train, kept)
+        left_out = {"n_samples", "n_reference"}
+        protocol = {key: value for key, value in on_train.protocol.items() if key not in left_out}
+        scores |= replace(on_train, protocol={**protocol, "n_train": len(train)})
     if halves:
         even, odd = _EveryOther(test, 0), _EveryOther(test, 1)
-        scores |= evaluate(halves, even, odd, run)
+        scores |= evaluate(halves, even, odd, run, train, kept)
     return scores
 
 
@@ -187,6 +246,7 @@ def _score(name: str, metric: Metric, evaluation: SharedEvaluation) -> Scores:
     columns = [column.name for column in metric.columns]
     values: dict[str, float | None] = dict.fromkeys(columns)
     missing: dict[str, str] = {}
+    ci95: dict[str, float] = {}
     with caveat.collect() as caveats:
         try:
             computed = metric.compute(evaluation)
@@ -195,17 +255,21 @@ def _score(name: str, metric: Metric, evaluation: SharedEvaluation) -> Scores:
         else:
             if set(computed) != set(columns):
                 raise DpbenchError(f"metric '{name}' declares {', '.join(columns)} but computes {', '.join(computed)}")
-            for column, value in computed.items():
+            for column, found in computed.items():
+                value, half = found if isinstance(found, Estimate) else (found, math.nan)
                 if math.isfinite(value):
                     values[column] = float(value)
                 else:
                     missing[column] = f"the value is {value}"
+                if math.isfinite(value) and math.isfinite(half):
+                    ci95[column] = float(half)
     return Scores(
         values,
         missing,
         metric.protocol,
         tuple(dict.fromkeys(f"{name}: {text}" for text in caveats)),
         {name: time.perf_counter() - start},
+        ci95,
     )
 
 

@@ -1,94 +1,101 @@
-"""Feature extractors: what metrics see instead of pixels, by name, each run once per set of images.
-
-An extractor turns a batch of uint8 images into float32 features of any trailing shape; `extract` goes over a whole set.
-Extractors that need weights raise `MissingScore` when they are made without them.
-"""
+"""Features of a set of images: computed once, kept on disk, read in blocks: memory does not grow with the set."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import IO
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
-from dpbench.core.data import ImageDataset
-from dpbench.core.errors import MissingScore
-from dpbench.core.progress import track
-from dpbench.core.registry import Registry
-from dpbench.core.run import RunContext
-from dpbench.core.specs import DatasetSpec
-from dpbench.models.haar import wavelet_packets
+from dpbench.core.files import write_atomic
 
-BATCH = 512
+BLOCK_BYTES = 32 * 2**20
+"""How much of the features one block holds."""
+
+Array = NDArray[np.float32]
 
 
-class Extractor(ABC):
-    """A fixed function from images to features.
+class Features:
+    """What one extractor makes of one set of images, in the order of the images.
 
     Args:
-        spec: shape of the images.
+        file: a .npy file of float32 [n, ...], C order; see `write_features`.
 
     Raises:
-        MissingScore: it cannot be had here (weights are missing, the resolution does not suit); the reason is recorded.
+        ValueError: the file holds something else.
     """
 
-    description: str
-    """Everything that its features depend on besides the images, as it stands in the row."""
+    def __init__(self, file: Path):
+        self.file = file
+        array = np.load(file, mmap_mode="r")
+        if array.dtype != np.float32 or not array.flags.c_contiguous:
+            raise ValueError(f"{file} does not hold float32 features in C order")
+        self._offset = file.stat().st_size - array.nbytes
+        self.shape: tuple[int, ...] = array.shape[1:]
+        self._count = len(array)
 
-    def __init__(self, spec: DatasetSpec):
-        self.spec = spec
+    def __len__(self) -> int:
+        return self._count
 
-    @abstractmethod
-    def __call__(self, images: Tensor) -> Tensor:
-        """uint8 [b, c, h, w] -> float32 [b, ...], each image's features independent of the others."""
+    @property
+    def size(self) -> int:
+        """Numbers per image."""
+        return int(np.prod(self.shape))
+
+    def blocks(self) -> Iterator[Array]:
+        """All features in order, a part of about `BLOCK_BYTES` at a time: float32 [b, ...]."""
+        rows = max(1, BLOCK_BYTES // (4 * self.size))
+        with self.file.open("rb") as file:
+            file.seek(self._offset)
+            for start in range(0, len(self), rows):
+                block = np.fromfile(file, np.float32, min(rows, len(self) - start) * self.size)
+                yield block.reshape(-1, *self.shape)
+
+    def at_most(self, most: int) -> Array:
+        """The features of `most` images, evenly spaced over the set, or of all where there are no more."""
+        return np.array(np.load(self.file, mmap_mode="r")[spaced(len(self), most)])
+
+    def derived(
+        self, name: str, make: Callable[[], Mapping[str, NDArray[np.float64]]]
+    ) -> dict[str, NDArray[np.float64]]:
+        """What `make` computes from these features (moments, radii ...), kept beside them under `name`."""
+        path = self.file.with_suffix(f".{name}.npz")
+        if not path.exists():
+            made = make()
+            write_atomic(path, lambda temporary: np.savez(temporary, **made))  # type: ignore[arg-type]
+        with np.load(path) as stored:
+            return {key: stored[key] for key in stored.files}
 
 
-def packet_level(resolution: int) -> int:
-    """Depth of the packet tree: as deep as sizes halve evenly and packets keep 7 pixels, at most the paper's 4.
+def spaced(n: int, most: int) -> NDArray[np.int64]:
+    """At most `most` whole numbers below n, in order and evenly spaced: a part that sorting by class does not upset."""
+    return np.arange(n) if n <= most else (np.arange(most) * n) // most
 
-    28 -> 2 (7 x 7 packets), 32 -> 2 (8 x 8), 64 -> 3 (8 x 8), 128 -> 4 (8 x 8), 256 -> 4 (16 x 16, as published).
+
+def write_features(path: Path, count: int, blocks: Iterable[Array]) -> Features:
+    """Stores `blocks` of float32 [b, ...], `count` images together, whole or not at all.
+
+    Raises:
+        ValueError: the blocks hold another number of images.
+        DpbenchError: the folder cannot be written, or the disk is full.
     """
-    level = 0
-    while level < 4 and resolution % 2 ** (level + 1) == 0 and resolution >> (level + 1) >= 7:
-        level += 1
-    return level
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            written = sum(_append(file, block, count, first=number == 0) for number, block in enumerate(blocks))
+        if written != count:
+            raise ValueError(f"features of {written} images where {count} were expected")
+
+    write_atomic(path, write)
+    return Features(path)
 
 
-class WaveletPackets(Extractor):
-    """Haar wavelet packets of images in [0, 1]: float32 [b, 4^L, c · (h/2^L)²], L = `packet_level`, natural order.
-
-    The transform is orthonormal, so packets that stand side by side, taken together, are a rotation of the sub-band
-    that they were split from: packets k·4^(L-1) ... (k+1)·4^(L-1) - 1 are that of level 1's sub-band k. Fréchet
-    distances do not change under rotations, so every sub-band of every level can be read from this one array.
-    """
-
-    def __init__(self, spec: DatasetSpec):
-        super().__init__(spec)
-        self.level = packet_level(spec.resolution)
-        if self.level == 0:
-            raise MissingScore(f"wavelet packets need an even resolution of at least 14, not {spec.resolution}")
-        self.description = f"haar packets level {self.level}, [0, 1]"
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """uint8 [b, c, h, w] -> float32 [b, 4^L, c · (h/2^L)²]."""
-        return wavelet_packets(images.float() / 255, self.level).flatten(2)
-
-
-EXTRACTORS: Registry[Extractor] = Registry("extractor", {"wavelet-packet": "dpbench.metrics.features:WaveletPackets"})
-
-
-@torch.no_grad()
-def extract(extractor: Extractor, images: ImageDataset, run: RunContext, name: str) -> np.ndarray:
-    """The features of all images in order: float32 [n, ...], read and computed in batches on `run.device`.
-
-    Args:
-        name: what the progress bar is called.
-    """
-    starts = range(0, len(images), BATCH)
-    parts = []
-    for start in track(run.progress, starts, name, len(starts)):
-        batch = images.batch(range(start, min(start + BATCH, len(images)))).images
-        assert batch is not None  # an ImageDataset's batches hold images
-        parts.append(extractor(batch.to(run.device)).float().cpu().numpy())
-    return np.concatenate(parts)
+def _append(file: IO[bytes], block: Array, count: int, first: bool) -> int:
+    block = np.ascontiguousarray(block, dtype=np.float32)
+    if first:
+        header = {"descr": "<f4", "fortran_order": False, "shape": (count, *block.shape[1:])}
+        np.lib.format.write_array_header_2_0(file, header)
+    block.astype("<f4", copy=False).tofile(file)
+    return len(block)

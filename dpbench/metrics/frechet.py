@@ -11,14 +11,17 @@ covariances are rank-deficient: a zero eigenvalue that comes out as 1e-16 enters
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dpbench.core.errors import MissingScore
 from dpbench.metrics.caveat import Caveat
+from dpbench.metrics.features import Array
 
 
 class Gaussians(NamedTuple):
@@ -29,27 +32,32 @@ class Gaussians(NamedTuple):
     samples: int
 
 
-def fit(features: np.ndarray) -> Gaussians:
-    """Mean and unbiased covariance (divided by n - 1) of each group of features.
+def fit(blocks: Iterable[Array]) -> Gaussians:
+    """Mean and unbiased covariance (divided by n - 1) of each group of features, in one pass.
+
+    Sums are taken around the first image's features, which keeps their digits where the mean is far from zero.
 
     Args:
-        features: float [n, g, d]; only one group at a time is held in float64.
+        blocks: float [b, g, d], one after the other; memory holds one of them and the moments.
 
     Raises:
         MissingScore: fewer than two samples, or a feature that is not finite.
     """
-    n = len(features)
-    if n < 2:
-        raise MissingScore(f"a covariance needs at least 2 images, not {n}")
-    means, covariances = [], []
-    for group in range(features.shape[1]):
-        x = torch.as_tensor(features[:, group]).double()  # [n, d]
+    n, origin, total, products = 0, torch.zeros(()), torch.zeros(()), torch.zeros(())
+    for block in blocks:
+        x = torch.as_tensor(block).double().transpose(0, 1)  # [g, b, d]
         if not torch.isfinite(x).all():
             raise MissingScore("some features are not finite")
-        means.append(x.mean(0))
-        centred = x - means[-1]
-        covariances.append(centred.T @ centred / (n - 1))
-    return Gaussians(torch.stack(means), torch.stack(covariances), n)
+        origin = origin if n else x[:, :1]
+        x = x - origin
+        total = total + x.sum(1)
+        products = products + x.mT @ x
+        n += x.shape[1]
+    if n < 2:
+        raise MissingScore(f"a covariance needs at least 2 images, not {n}")
+    shift = total / n  # [g, d]
+    covariance = (products - n * shift[:, :, None] * shift[:, None, :]) / (n - 1)
+    return Gaussians(origin[:, 0] + shift, covariance, n)
 
 
 def distance(p: Gaussians, q: Gaussians) -> Tensor:
@@ -73,29 +81,27 @@ def _root(covariance: Tensor) -> Tensor:
     return vectors * values.clamp(min=0).sqrt()[..., None, :] @ vectors.mT
 
 
-def frechet_distance(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def frechet_distance(x: Iterable[Array], y: Iterable[Array]) -> NDArray[np.float64]:
     """The squared Fréchet distance of two sets of features, group by group.
 
     Gives a `Caveat` where a set has no more samples than features: the distance is right for the fitted Gaussians, but
     their covariances are rank-deficient and the distance is far above that of the distributions.
 
     Args:
-        x: float [n, g, d], or [n, d] for a single group.
-        y: float [m, g, d], or [m, d].
+        x: blocks of float [b, g, d].
+        y: the same of the other set.
 
     Returns:
-        float64 [g], at least 0; g = 1 for a single group.
+        float64 [g], at least 0.
 
     Raises:
         MissingScore: fewer than two samples, or a feature that is not finite.
         ValueError: the two differ in groups or features.
     """
-    if x.shape[1:] != y.shape[1:] or x.ndim not in (2, 3):
-        raise ValueError(f"features of shapes {x.shape} and {y.shape} cannot be compared")
-    if x.ndim == 2:
-        x, y = x[:, None], y[:, None]
     p, q = fit(x), fit(y)
-    n, d = min(p.samples, q.samples), x.shape[-1]
+    if p.mean.shape != q.mean.shape:
+        raise ValueError(f"features of shapes {list(p.mean.shape)} and {list(q.mean.shape)} cannot be compared")
+    n, d = min(p.samples, q.samples), p.mean.shape[-1]
     if n <= d:
         warnings.warn(f"{n} images for a Gaussian of {d} features: the distance is biased upwards", Caveat, 2)
     return distance(p, q).numpy()

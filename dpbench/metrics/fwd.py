@@ -27,4 +27,4 @@ class FrechetWaveletDistance(Metric):
     def compute(self, evaluation: Evaluation) -> Mapping[str, float]:
         """{"fwd": value}, 0 for equal statistics; in units of squared Haar coefficients of images in [0, 1]."""
         synthetic, reference = evaluation.features("wavelet-packet")  # [n, packets, coefficients] each
-        return {"fwd": float(frechet_distance(synthetic, reference).mean())}
+        return {"fwd": float(frechet_distance(synthetic.blocks(), reference.blocks()).mean())}

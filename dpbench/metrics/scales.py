@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 import numpy as np
 
 from dpbench.core.errors import MissingScore
 from dpbench.core.plugins import Column, Evaluation, Metric
-from dpbench.metrics.features import packet_level
+from dpbench.metrics.extractors.packets import packet_level
+from dpbench.metrics.features import Array, Features
 from dpbench.metrics.frechet import frechet_distance
 
 BLOCK = 16  # pixels; a Gaussian is fitted to at most BLOCK x BLOCK coefficients per channel
@@ -46,7 +47,7 @@ class FrechetPerScale(Metric):
             """Distance of sub-band `index` (0 is LL) of the Haar transform of `depth` levels."""
             packets = 4 ** (level - depth)
             rows = slice(index * packets, (index + 1) * packets)
-            return _summed(synthetic[:, rows], reference[:, rows], packet_size=resolution >> level)
+            return _summed(synthetic, reference, rows, packet_size=resolution >> level)
 
         return {
             "fd_coarse": band(2, 0),
@@ -55,10 +56,14 @@ class FrechetPerScale(Metric):
         }
 
 
-def _summed(x: np.ndarray, y: np.ndarray, packet_size: int) -> float:
-    """Sum of the distances of the parts of one band: [n, packets, d] arrays, neighbouring packets put together."""
+def _summed(x: Features, y: Features, rows: slice, packet_size: int) -> float:
+    """Sum of the distances of the parts of one band: the packets `rows` of [n, packets, d], neighbours put together."""
     together, size = 1, packet_size
-    while together < x.shape[1] and 2 * size <= BLOCK:
+    while together < rows.stop - rows.start and 2 * size <= BLOCK:
         together, size = 4 * together, 2 * size
-    x, y = (a.reshape(len(a), a.shape[1] // together, -1) for a in (x, y))
-    return float(frechet_distance(x, y).sum())
+
+    def parts(features: Features) -> Iterator[Array]:
+        for block in features.blocks():
+            yield block[:, rows].reshape(len(block), (rows.stop - rows.start) // together, -1)
+
+    return float(frechet_distance(parts(x), parts(y)).sum())

@@ -67,7 +67,9 @@ def read_scores(folder: Path, all_columns: bool = False) -> dict[str, Any]:
     hidden = folder / SENSITIVE / SCORES
     path = hidden if all_columns and hidden.exists() else folder / SCORES
     scores = read_json(path)
-    parts = {"values": dict, "missing": dict, "protocol": dict, "caveats": list, "seconds": dict}
+    if isinstance(scores, dict):
+        scores.setdefault("ci95", {})  # the part is younger than some trials
+    parts = {"values": dict, "missing": dict, "protocol": dict, "caveats": list, "seconds": dict, "ci95": dict}
     if not isinstance(scores, dict) or not all(isinstance(scores.get(part), kind) for part, kind in parts.items()):
         raise DpbenchError(f"{path} is damaged; delete it to have it made again")
     return scores
@@ -84,6 +86,7 @@ def write_scores(folder: Path, scores: Mapping[str, Any], hidden: Mapping[str, s
         scores = {
             **scores,
             "values": {name: None if name in hidden else value for name, value in scores["values"].items()},
+            "ci95": {name: half for name, half in scores["ci95"].items() if name not in hidden},
             "missing": {**scores["missing"], **hidden},
             "caveats": [],
         }

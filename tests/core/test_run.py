@@ -85,7 +85,7 @@ def test_what_is_handed_out_does_not_change_when_its_maker_trains_on(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(DpbenchError, match="cannot write the public cache"):
+    with pytest.raises(DpbenchError, match="cannot write the cache"):
         PublicCache(tmp_path / "file" / "cache").get("x", 1, lambda g: {})
 
 

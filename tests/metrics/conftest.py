@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -12,6 +13,9 @@ from torch import Tensor
 from dpbench.core.data import ImageDataset
 from dpbench.core.run import PublicCache, RunContext
 from dpbench.core.specs import Batch, DatasetSpec
+from dpbench.metrics.evaluator import SharedEvaluation
+from dpbench.metrics.extraction import RealCache
+from dpbench.metrics.features import Features, write_features
 
 MakeImages = Callable[..., ImageDataset]
 
@@ -66,3 +70,31 @@ def noise() -> Callable[..., Tensor]:
 @pytest.fixture
 def run(tmp_path: Path) -> RunContext:
     return RunContext("cpu", torch.Generator().manual_seed(0), PublicCache(tmp_path))
+
+
+@pytest.fixture
+def evaluation(make_images, run: RunContext, tmp_path: Path) -> Callable[..., SharedEvaluation]:
+    """evaluation(synthetic, reference=synthetic, train=None), of uint8 tensors [n, c, h, w] or ImageDatasets."""
+
+    def make(synthetic, reference=None, train=None) -> SharedEvaluation:
+        reference = synthetic if reference is None else reference
+        sets = (
+            x if x is None or isinstance(x, ImageDataset) else make_images(x) for x in (synthetic, reference, train)
+        )
+        x, y, z = sets
+        return SharedEvaluation(x, y, run, z, tmp_path / "passing", RealCache(tmp_path / "kept"))
+
+    return make
+
+
+@pytest.fixture
+def features(tmp_path: Path) -> Callable[[np.ndarray], Features]:
+    """features(array [n, ...]) -> the same as stored features."""
+    count = 0
+
+    def make(array: np.ndarray) -> Features:
+        nonlocal count
+        count += 1
+        return write_features(tmp_path / f"features-{count}.npy", len(array), [array])
+
+    return make

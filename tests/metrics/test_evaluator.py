@@ -12,7 +12,7 @@ from dpbench.core.plugins import Column, Metric
 from dpbench.core.registries import METRICS
 from dpbench.metrics import recipe
 from dpbench.metrics.caveat import Caveat, collect
-from dpbench.metrics.evaluator import Scores, SharedEvaluation, default_metrics, evaluate, evaluate_real
+from dpbench.metrics.evaluator import Scores, default_metrics, evaluate, evaluate_real
 
 
 @pytest.fixture
@@ -40,11 +40,11 @@ def test_default_metrics_are_all_of_them() -> None:
     assert {"fwd", "scales", "accuracy"} <= set(default_metrics())
 
 
-def test_features_are_extracted_once_for_all_metrics(make_images, noise, run) -> None:
+def test_features_are_extracted_once_for_all_metrics(evaluation, make_images, noise) -> None:
     synthetic, reference = make_images(noise(30)), make_images(noise(20, seed=1))
-    evaluation = SharedEvaluation(synthetic, reference, run)
-    first = evaluation.features("wavelet-packet")
-    assert evaluation.features("wavelet-packet") is first
+    shared = evaluation(synthetic, reference)
+    first, again = (shared.features("wavelet-packet") for _ in range(2))
+    assert [f.file for f in first] == [f.file for f in again]
     assert sorted(synthetic.asked) == list(range(30))
     assert sorted(reference.asked) == list(range(20))
 

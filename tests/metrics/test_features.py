@@ -1,49 +1,56 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
-import torch
 
-from dpbench.core.errors import MissingScore, UnknownName
-from dpbench.core.specs import DatasetSpec
 from dpbench.metrics import features
-from dpbench.metrics.features import EXTRACTORS, WaveletPackets, extract, packet_level
+from dpbench.metrics.features import Features, spaced, write_features
 
 
-def spec(channels: int, resolution: int) -> DatasetSpec:
-    return DatasetSpec("toy", channels, resolution, 1, 1, None, True)
+def stored(folder: Path, array: np.ndarray, parts: int = 3) -> Features:
+    return write_features(folder / "f.npy", len(array), np.array_split(array, parts))
 
 
-@pytest.mark.parametrize(
-    ("resolution", "level"),
-    [(28, 2), (32, 2), (64, 3), (128, 4), (256, 4), (512, 4), (30, 1), (16, 1), (12, 0), (31, 0)],
-)
-def test_the_packet_level_follows_the_resolution(resolution: int, level: int) -> None:
-    assert packet_level(resolution) == level
+def test_come_back_in_order_in_blocks_of_bounded_size(tmp_path, monkeypatch) -> None:
+    array = np.random.default_rng(0).normal(size=(50, 4, 3)).astype(np.float32)
+    monkeypatch.setattr(features, "BLOCK_BYTES", 7 * 4 * 12)
+    found = stored(tmp_path, array)
+    blocks = list(found.blocks())
+    assert (len(found), found.shape, found.size) == (50, (4, 3), 12)
+    assert max(map(len, blocks)) == 7
+    np.testing.assert_array_equal(np.concatenate(blocks), array)
+    np.testing.assert_array_equal(np.load(found.file), array)
 
 
-def test_wavelet_packets_have_a_row_per_packet_with_all_channels() -> None:
-    extractor = EXTRACTORS.get("wavelet-packet")(spec(3, 32))
-    coefficients = extractor(torch.full((2, 3, 32, 32), 255, dtype=torch.uint8))
-    assert coefficients.shape == (2, 16, 3 * 8 * 8)
-    torch.testing.assert_close(coefficients[:, 0], torch.full((2, 192), 4.0))  # white is 1, times 2 per level
-    assert coefficients[:, 1:].abs().max() < 1e-6
+def test_a_part_is_evenly_spaced(tmp_path) -> None:
+    found = stored(tmp_path, np.arange(10, dtype=np.float32)[:, None])
+    assert found.at_most(5)[:, 0].tolist() == [0, 2, 4, 6, 8]
+    assert len(found.at_most(100)) == 10
+    assert spaced(60_000, 10_000)[-1] == 59_994
 
 
-def test_a_resolution_without_a_packet_level_has_no_features() -> None:
-    with pytest.raises(MissingScore, match="not 31"):
-        WaveletPackets(spec(1, 31))
+def test_what_is_derived_is_computed_once(tmp_path) -> None:
+    found = stored(tmp_path, np.ones((4, 2), dtype=np.float32))
+    calls = []
+
+    def make():
+        calls.append(1)
+        return {"sum": np.concatenate(list(found.blocks())).sum(0)}
+
+    for features_again in (found, Features(found.file)):
+        assert features_again.derived("sum", make)["sum"].tolist() == [4, 4]
+    assert len(calls) == 1
 
 
-def test_an_unknown_extractor_offers_the_known_ones() -> None:
-    with pytest.raises(UnknownName, match="wavelet-packet"):
-        EXTRACTORS.get("wavelet-packets")
+def test_nothing_is_left_of_features_that_were_not_finished(tmp_path) -> None:
+    def fails():
+        yield np.ones((2, 3), dtype=np.float32)
+        raise KeyboardInterrupt
 
-
-def test_batches_do_not_change_features(monkeypatch, make_images, noise, run) -> None:
-    images, extractor = make_images(noise(10)), WaveletPackets(spec(1, 32))
-    whole = extract(extractor, images, run, "")
-    monkeypatch.setattr(features, "BATCH", 3)
-    np.testing.assert_allclose(extract(extractor, images, run, ""), whole, rtol=1e-5, atol=1e-6)
-    assert whole.shape == (10, 16, 64)
-    assert whole.dtype == np.float32
+    with pytest.raises(KeyboardInterrupt):
+        write_features(tmp_path / "f.npy", 4, fails())
+    with pytest.raises(ValueError, match="2 images where 4"):
+        write_features(tmp_path / "f.npy", 4, [np.ones((2, 3))])
+    assert not list(tmp_path.iterdir())

@@ -83,10 +83,14 @@ def test_names_become_safe_folders() -> None:
 
 
 def test_hidden_scores_stay_in_the_sensitive_folder(tmp_path: Path) -> None:
-    scores = {"values": {"a": 1.0, "b": 2.0}, "missing": {}, "protocol": {}, "caveats": ["a: odd"], "seconds": {}}
+    scores = {
+        "values": {"a": 1.0, "b": 2.0}, "ci95": {"a": 0.1, "b": 0.2}, "missing": {}, "protocol": {},
+        "caveats": ["a: odd"], "seconds": {},
+    }  # fmt: skip
     write_scores(tmp_path, scores, {"a": "it tells"})
     shown = read_scores(tmp_path)
     assert (shown["values"], shown["missing"], shown["caveats"]) == ({"a": None, "b": 2.0}, {"a": "it tells"}, [])
+    assert shown["ci95"] == {"b": 0.2}
     assert read_scores(tmp_path, all_columns=True) == scores
 
 

@@ -1,0 +1,1 @@
+"""What metrics see instead of pixels: one file per extractor."""

@@ -1,0 +1,40 @@
+"""Haar wavelet packets as features: no weights, so they can always be had."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from dpbench.core.errors import MissingScore
+from dpbench.core.plugins import Evaluation, Extractor
+from dpbench.models.haar import wavelet_packets
+
+
+def packet_level(resolution: int) -> int:
+    """Depth of the packet tree: as deep as sizes halve evenly and packets keep 7 pixels, at most the paper's 4.
+
+    28 -> 2 (7 x 7 packets), 32 -> 2 (8 x 8), 64 -> 3 (8 x 8), 128 -> 4 (8 x 8), 256 -> 4 (16 x 16, as published).
+    """
+    level = 0
+    while level < 4 and resolution % 2 ** (level + 1) == 0 and resolution >> (level + 1) >= 7:
+        level += 1
+    return level
+
+
+class WaveletPackets(Extractor):
+    """Haar wavelet packets of images in [0, 1]: float32 [b, 4^L, c · (h/2^L)²], L = `packet_level`, natural order.
+
+    The transform is orthonormal, so packets that stand side by side, taken together, are a rotation of the sub-band
+    that they were split from: packets k·4^(L-1) ... (k+1)·4^(L-1) - 1 are that of level 1's sub-band k. Fréchet
+    distances do not change under rotations, so every sub-band of every level can be read from this one array.
+    """
+
+    def __init__(self, evaluation: Evaluation):
+        super().__init__(evaluation)
+        self.level = packet_level(self.spec.resolution)
+        if self.level == 0:
+            raise MissingScore(f"wavelet packets need an even resolution of at least 14, not {self.spec.resolution}")
+        self.description = f"haar packets level {self.level}, [0, 1]"
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """uint8 [b, c, h, w] -> float32 [b, 4^L, c · (h/2^L)²]."""
+        return wavelet_packets(images.float() / 255, self.level).flatten(2)
