@@ -179,6 +179,7 @@ def _sample(
         "noise": ("secret" if trial.noise_seed is None else "reproducible") if trial.is_private else "",
         "parameters_private": private if trial.epsilon > 0 else 0,
         "parameters_total": total,
+        "queries": sum(ledger.spent.values()),
         **{f"seconds_{phase}": value for phase, value in seconds.items()},
         "peak_memory_mb": peak_memory_mb(bench.device),
     }

@@ -56,8 +56,8 @@ def known_columns() -> list[Column]:
 
 
 def headline_columns() -> list[Column]:
-    """The first column of each of them: what a table on a screen shows."""
-    return [metric.columns[0] for metric in _importable()]
+    """The first column of each of them that is a headline: what a table on a screen shows."""
+    return [metric.columns[0] for metric in _importable() if metric.headline]
 
 
 def _importable() -> Iterator[type[Metric]]:

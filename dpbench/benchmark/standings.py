@@ -40,20 +40,22 @@ def export(rows: pd.DataFrame, path: Path, over_seeds: bool = False) -> None:
     write_csv(aggregate(rows) if over_seeds else rows, path)
 
 
-def standings(rows: pd.DataFrame, out: Path, by: str | None = None) -> RenderableType:
+def standings(rows: pd.DataFrame, out: Path, by: str | None = None, columns: Sequence[str] = ()) -> RenderableType:
     """The leaderboard of `rows` as a table, with the privacy record of their datasets.
 
     Args:
         by: column to rank by; it comes first.
+        columns: columns to show; those that speak for a family of metrics by default.
 
     Raises:
         UnknownName: there is no such column.
     """
-    columns = {column.name: column for column in known_columns()}
-    if by is not None and by not in columns:
-        raise UnknownName("metric's column", by, columns)
-    shown = headline_columns()
+    known = {column.name: column for column in known_columns()}
+    for name in [*columns, *([by] if by else [])]:
+        if name not in known:
+            raise UnknownName("metric's column", name, known)
+    shown = [known[name] for name in columns] or headline_columns()
     if by is not None:
-        shown = [columns[by], *(column for column in shown if column.name != by)]
+        shown = [known[by], *(column for column in shown if column.name != by)]
     records = {name: privacy_record.read(dataset_folder(out, name)) for name in set(rows["dataset"])}
     return leaderboard_table(rows, shown, records)

@@ -14,6 +14,10 @@ from dpbench.cli.options import Out, Plugins, load_plugins, split_names
 def leaderboard(
     dataset: Annotated[str, typer.Option(metavar="NAMES", help="Only these datasets, separated by commas.")] = "",
     by: Annotated[str, typer.Option(metavar="COLUMN", help="Column to rank by, e.g. accuracy or fwd.")] = "",
+    columns: Annotated[
+        str,
+        typer.Option(metavar="NAMES", help="Metrics' columns to show; the main ones by default; the CSV has all."),
+    ] = "",
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the lines to a CSV file, unrounded.")] = None,
     over_seeds: Annotated[
         bool, typer.Option("--over-seeds", help="In the CSV: mean and 95% interval over seeds, not a line per trial.")
@@ -28,4 +32,4 @@ def leaderboard(
     rows = gather(out, split_names(dataset))
     if csv is not None:
         export(rows, csv, over_seeds)
-    print_page(standings(rows, out, by or None))
+    print_page(standings(rows, out, by or None, split_names(columns)))

@@ -16,12 +16,12 @@ import pandas as pd
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import write_atomic
 from dpbench.core.plugins import Column
-from dpbench.results.row import FIELDS, IDENTITY, PROTOCOL, column_names, make_row
+from dpbench.results.row import CI95, FIELDS, IDENTITY, PROTOCOL, column_names, make_row
 from dpbench.results.store import TRIAL, read_scores, read_trial
 
 FILE = "leaderboard.csv"
 
-_PER_SEED = {"seed", "epsilon_spent", "epsilon_rdp", "parameters_private", "parameters_total"}
+_PER_SEED = {"seed", "epsilon_spent", "epsilon_rdp", "parameters_private", "parameters_total", "queries"}
 
 CONFIGURATION = [f.name for f in IDENTITY + PROTOCOL if f.name not in _PER_SEED]
 """Trials that agree in these columns differ in their seed alone."""
@@ -78,26 +78,28 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
 def aggregate(frame: pd.DataFrame) -> pd.DataFrame:
     """The view over seeds: one line per configuration.
 
-    Every metric's column becomes its mean, with the half width of its 95% confidence interval by Student's t beside it
-    as `<metric>_ci95` (empty for a single seed); `seeds` counts the trials.
+    Every metric's column becomes its mean, and its `_ci95` the half width of the mean's 95% confidence interval by
+    Student's t; a single seed keeps its interval over images. `seeds` counts the trials.
     """
     metrics = metric_columns(frame)
     lines = []
     for values, group in frame.groupby(CONFIGURATION, dropna=False, sort=False):
         line: dict[str, Any] = dict(zip(CONFIGURATION, values, strict=True)) | {"seeds": len(group)}
         for name in metrics:
-            line[name], line[f"{name}_ci95"] = mean_and_ci95(group[name].dropna().tolist())
+            over_images = group[name + CI95].iloc[0]
+            mean, over_seeds = mean_and_ci95(group[name].dropna().tolist())
+            line[name], line[name + CI95] = mean, over_images if len(group) == 1 else over_seeds
         line["notes"] = "; ".join(dict.fromkeys(note for notes in group["notes"] for note in notes.split("; ") if note))
         lines.append(line)
     names = [f.name for f in IDENTITY if f.name in CONFIGURATION] + ["seeds"]
-    names += [part for name in metrics for part in (name, f"{name}_ci95")]
+    names += [part for name in metrics for part in (name, name + CI95)]
     return pd.DataFrame(lines, columns=[*names, *(f.name for f in PROTOCOL), "notes"])
 
 
 def metric_columns(frame: pd.DataFrame) -> list[str]:
     """The columns of a frame of trials that hold scores."""
     fields = {f.name for f in FIELDS}
-    return [name for name in frame.columns if name not in fields]
+    return [name for name in frame.columns if name not in fields and not name.endswith(CI95)]
 
 
 def mean_and_ci95(values: Sequence[float]) -> tuple[float, float]:

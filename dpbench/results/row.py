@@ -43,6 +43,7 @@ IDENTITY = (
     Field("public_fingerprint", "str", "hash of the public images"),
     Field("parameters_private", "int", "generator parameters trained on private data"),
     Field("parameters_total", "int", "generator parameters"),
+    Field("queries", "int", "DP releases spent: one for a noisy sum, one for every step of DP-SGD"),
 )
 """Columns before the metrics."""
 
@@ -72,6 +73,10 @@ CIRCUMSTANCES = (
 
 FIELDS = IDENTITY + PROTOCOL + CIRCUMSTANCES
 
+CI95 = "_ci95"
+"""Ends the column beside a score that holds half the width of its 95% interval: over seeds where there are several
+(Student's t), over images otherwise (bootstrap)."""
+
 
 def column_names(metrics: Sequence[Column], scored: Iterable[str] = ()) -> list[str]:
     """All column names in order.
@@ -81,8 +86,9 @@ def column_names(metrics: Sequence[Column], scored: Iterable[str] = ()) -> list[
         scored: names found in scores; those of metrics that are not loaded now follow the known ones.
     """
     known = [column.name for column in metrics]
-    others = sorted(set(scored) - set(known))
-    return [f.name for f in IDENTITY] + known + others + [f.name for f in PROTOCOL + CIRCUMSTANCES]
+    others = sorted(name for name in set(scored) - set(known) if not name.endswith(CI95))
+    with_intervals = [part for name in known + others for part in (name, name + CI95)]
+    return [f.name for f in IDENTITY] + with_intervals + [f.name for f in PROTOCOL + CIRCUMSTANCES]
 
 
 def make_row(trial: Mapping[str, Any], scores: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,7 +96,7 @@ def make_row(trial: Mapping[str, Any], scores: Mapping[str, Any]) -> dict[str, A
 
     Args:
         trial: the content of trial.json, whose keys are column names.
-        scores: the content of scores.json: values, missing, protocol, caveats, seconds.
+        scores: the content of scores.json: values, ci95, missing, protocol, caveats, seconds.
 
     Raises:
         KeyError, TypeError, ValueError: one of them is damaged.
@@ -98,10 +104,11 @@ def make_row(trial: Mapping[str, Any], scores: Mapping[str, Any]) -> dict[str, A
     protocol = dict(scores["protocol"])
     if protocol.pop("n_train", trial["n_train"]) != trial["n_train"]:
         raise ValueError("the scores belong to another dataset")
-    trial = {"variant": None, **trial}  # the column is younger than some trials
+    trial = {"variant": None, "queries": None, **trial}  # columns that are younger than some trials
     row: dict[str, Any] = {f.name: trial[f.name] for f in IDENTITY}
     row["config"] = json.dumps(trial["config"], ensure_ascii=False)
     row |= {name: None if value is None else float(value) for name, value in scores["values"].items()}
+    row |= {name + CI95: float(half) for name, half in scores["ci95"].items()}
     row |= {f.name: protocol.pop(f.name, None) for f in PROTOCOL[:-1]}
     row["protocol"] = json.dumps(protocol, sort_keys=True, ensure_ascii=False) if protocol else ""
     row |= {f.name: trial.get(f.name) for f in CIRCUMSTANCES}

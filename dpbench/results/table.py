@@ -15,10 +15,14 @@ from dpbench.core.plugins import Column
 from dpbench.core.variants import titled
 from dpbench.results.leaderboard import aggregate, rank
 from dpbench.results.privacy_record import Record
+from dpbench.results.row import CI95
 
 SAME_TABLE = ["dataset", "dataset_fingerprint", "resolution"]
 ORDER = {"real": 0, "nonprivate": 1, "": 2, "public": 3}
 """References frame the private rows: what could be reached above them, what costs no privacy below."""
+
+
+INTERVALS = "±: 95% interval, over seeds where there are several (Student's t), over images otherwise (bootstrap)"
 
 
 def leaderboard_table(
@@ -78,7 +82,7 @@ def _cells(line: pd.Series[Any], shown: Sequence[Column], seeds: bool) -> Iterab
     if seeds:
         yield str(line["seeds"])
     for column in shown:
-        yield rounded(line[column.name], line[f"{column.name}_ci95"])
+        yield rounded(line[column.name], line[column.name + CI95])
 
 
 def label(line: pd.Series[Any]) -> str:
@@ -115,4 +119,6 @@ def _footnotes(group: pd.DataFrame) -> RenderableType:
     notes: dict[str, list[str]] = {}
     for note, labels in about.items():
         notes.setdefault(", ".join(dict.fromkeys(labels)), []).append(note)
-    return Text("\n".join(f"{labels}: {'; '.join(texts)}" for labels, texts in notes.items()), style="dim")
+    return Text(
+        "\n".join([INTERVALS, *(f"{labels}: {'; '.join(texts)}" for labels, texts in notes.items())]), style="dim"
+    )

@@ -40,13 +40,16 @@ def trial(**changes: Any) -> dict[str, Any]:
     return fields | fixed | {"accounting": "verified", "noise": "secret", "config": {}, "seed": 0} | changes
 
 
-def scores(accuracy: float | None = 0.5, fwd: float | None = 2.0, **protocol: Any) -> dict[str, Any]:
+def scores(
+    accuracy: float | None = 0.5, fwd: float | None = 2.0, ci95: float | None = None, **protocol: Any
+) -> dict[str, Any]:
     return {
         "values": {"accuracy": accuracy, "fwd": fwd},
         "missing": {} if accuracy is not None else {"accuracy": "no classes"},
         "protocol": {"n_samples": 100, "n_reference": 50, "extractor": "haar"} | protocol,
         "caveats": [],
         "seconds": {"fwd": 1.5},
+        "ci95": {} if ci95 is None else {"accuracy": ci95},
     }
 
 
@@ -71,7 +74,9 @@ def test_a_row_has_every_column_once_and_in_order() -> None:
     assert list(frame((trial(), scores())).columns) == [
         *(f.name for f in IDENTITY),
         "accuracy",
+        "accuracy_ci95",
         "fwd",
+        "fwd_ci95",
         *(name for name in names if name not in {f.name for f in IDENTITY}),
     ]
 
@@ -136,6 +141,16 @@ def test_seeds_of_one_configuration_become_one_line() -> None:
     assert lines["seeds"].tolist() == [2, 1]
     assert lines["accuracy"].tolist() == [pytest.approx(0.7), 0.5]
     assert lines["accuracy_ci95"].isna().tolist() == [False, True]
+
+
+def test_a_single_seed_keeps_its_interval_over_images_and_several_have_students() -> None:
+    alone = frame((trial(seed=0), scores(0.6, ci95=0.02)))
+    assert alone["accuracy_ci95"].tolist() == [0.02]
+    assert aggregate(alone)["accuracy_ci95"].tolist() == [0.02]
+    assert "0.600 ± 0.020" in show(alone)
+    assert "over images otherwise (bootstrap)" in show(alone)
+    both = aggregate(frame((trial(seed=0), scores(0.6, ci95=0.02)), (trial(seed=1), scores(0.8, ci95=0.02))))
+    assert both["accuracy_ci95"].tolist() == [pytest.approx(mean_and_ci95([0.6, 0.8])[1])]
 
 
 def test_seeds_of_different_variants_are_never_averaged() -> None:
