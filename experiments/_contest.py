@@ -119,6 +119,7 @@ def command(arena: Arena, contender: Contender, request: Request) -> list[str]:
         "--eps": ",".join(f"{epsilon:g}" for epsilon in request.epsilons),
         "--seeds": request.seeds,
         "--samples": request.samples,
+        "--references": "none",
         "--out": request.out,
         **({"--data": request.data} if request.data else {}),
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from dpbench.core.errors import DpbenchError
 from dpbench.core.files import digest, write_atomic, write_json
 from dpbench.core.plugins import Method
 from dpbench.core.run import CHECKPOINTS, Precision, PublicCache, RunContext
+from dpbench.core.seal import sealed
 from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.plan import CalibratedPlan
@@ -60,9 +61,11 @@ class Bench:
         """A phase's working environment, its generators seeded from the trial's seed and the phase alone.
 
         The global generator, from which initial weights come, is put back afterwards. None of this reaches DP noise.
+        Until a method has sampled, the test split is closed to it, and so is every way to train but `PrivateData`.
         """
         seed = int(digest([trial.seed, phase]), 16) % 2**63
-        with torch.random.fork_rng(devices=[]):
+        seal = nullcontext() if phase == "evaluate" else sealed(self.sources.dataset)
+        with torch.random.fork_rng(devices=[]), seal:
             torch.manual_seed(seed)
             folder = artefacts(trial, trial.folder(self.out))
             generator = torch.Generator().manual_seed(seed)

@@ -23,6 +23,7 @@ from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError, DpbenchError
 from dpbench.core.files import code_version
 from dpbench.core.run import Precision, PublicCache, RunContext
+from dpbench.core.seal import sealed
 from dpbench.core.specs import Budget, Request
 from dpbench.privacy.plan import Plan
 from dpbench.privacy.planner import Candidate, Gradients, best, survey, the_dp_sgd
@@ -124,7 +125,8 @@ class Planner:
         rehearsed.prepare(self._public if uses_public(method) else None, run)
         probe = PublicProbe(self._public, self.sources.spec, self.plan(method), self.device, self.precision)
         try:
-            rehearsed.fit(probe, replace(run, progress=OnPublicData(self.display)))
+            with sealed(self.sources.dataset):
+                rehearsed.fit(probe, replace(run, progress=OnPublicData(self.display)))
         except DpbenchError:
             raise
         except Exception as error:  # a method is foreign code

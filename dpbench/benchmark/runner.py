@@ -23,11 +23,12 @@ from dpbench.benchmark.places import cache_folder, check_writable, data_folder
 from dpbench.benchmark.planning import Planner
 from dpbench.benchmark.scoring import headline_columns, known_columns, metric_columns, missing_metrics
 from dpbench.benchmark.sources import Sources
-from dpbench.benchmark.trial import Trial
+from dpbench.benchmark.trial import FRAME, Trial
 from dpbench.core.data import DataOptions
 from dpbench.core.plugins import Method
 from dpbench.core.progress import track
 from dpbench.core.run import PublicCache
+from dpbench.core.seal import sealed
 from dpbench.core.specs import DatasetSpec, Request
 from dpbench.metrics.evaluator import default_metrics
 from dpbench.privacy.calibration import calibrate
@@ -45,7 +46,7 @@ def run(
     delta: float | None = None,
     seeds: int = 1,
     public: str = "textures",
-    references: Iterable[str] = (),
+    references: Iterable[str] = FRAME,
     preset: str = DEFAULT_PRESET,
     settings: Mapping[str, Any] | None = None,
     samples: int = 10_000,
@@ -71,7 +72,7 @@ def run(
         delta: δ, by default 1 / (n ln n).
         seeds: how many seeds to run, counted from 0.
         public: name of the public source, for methods that use one.
-        references: reference rows to add: "real", "public", "nonprivate".
+        references: reference rows to add, of "real", "public", "nonprivate".
         preset: settings to start from.
         settings: key -> value over the preset, or "METHOD:key" -> value for one of several methods; brackets win.
         samples: images to generate and score.
@@ -109,8 +110,9 @@ def run(
         with launch.one_first():  # a download or a cache is made once
             sources = Sources(dataset, source, options, cache_folder())
             request, delta = sweep.request(sources.spec), sweep.delta_for(sources.spec)
-            for m in chosen:
-                plan_of(m, sources.spec, request)
+            with sealed(sources.dataset):
+                for m in chosen:
+                    plan_of(m, sources.spec, request)
             fingerprint = sources.fingerprint(sources.train)
             planner = Planner(sources, request, delta, launch.device, computed_in, cache, display)
             trials = list(make_trials(chosen, sweep, sources.spec, fingerprint, sources.public_source, planner.at))

@@ -19,6 +19,9 @@ Reference = Literal["", "real", "public", "nonprivate"]
 REFERENCES: dict[str, float] = {"public": 0.0, "nonprivate": math.inf, "real": math.nan}
 """The rows that numbers are read against (rule R8), and their ε."""
 
+FRAME = ("real", "public")
+"""Those that frame every table unless other ones are asked for: what could be reached, and what costs no privacy."""
+
 
 class Source(NamedTuple):
     """Images that a trial depends on, by name and content."""

@@ -41,7 +41,7 @@ EPILOG = """
 
 dpbench run --method wavelet --eps 1,5,10
 
-dpbench run --method wavelet,dp-merf --dataset mnist --download --eps 1,10 --seeds 3 --references real,public
+dpbench run --method wavelet,dp-merf --dataset mnist --download --eps 1,10 --seeds 3
 
 dpbench run --method my-method --plugin my_method.py --set steps=200
 

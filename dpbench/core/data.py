@@ -6,8 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from dpbench.core.seal import guarded
 from dpbench.core.specs import Batch, DatasetSpec
 
 
@@ -59,6 +60,11 @@ class Dataset(ABC):
     """
 
     public_only: ClassVar[bool] = False  # a source for public pretraining that is no benchmark itself
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for split in {"train", "test"} & vars(cls).keys():
+            setattr(cls, split, guarded(split, vars(cls)[split]))
 
     def __init__(self, argument: str, options: DataOptions):
         self.argument = argument

@@ -42,7 +42,14 @@ BAD: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("change", "message"), BAD, ids=lambda value: str(value)[:40])
 def test_a_bad_request_is_refused_before_anything_is_written(tiny: Path, change: dict[str, Any], message: str) -> None:
-    request = {"methods": ["fake"], "dataset": "tiny", "public": "tiny-public", "epsilons": [1.0], "device": "cpu"}
+    request = {
+        "methods": ["fake"],
+        "dataset": "tiny",
+        "public": "tiny-public",
+        "epsilons": [1.0],
+        "device": "cpu",
+        "references": (),
+    }
     with pytest.raises(DpbenchError, match=message):
         dpbench.run(**(request | change), out=tiny)
     assert not tiny.exists()
@@ -66,7 +73,14 @@ def test_a_setting_that_one_of_several_methods_lacks_can_name_its_method(tiny: P
     import plugin_mean
 
     dpbench.METHODS.register("mean2")(plugin_mean.NoisyMean)
-    request = {"dataset": "tiny", "public": "tiny-public", "out": tiny, "metrics": ["brightness"], "delta": 1e-6}
+    request = {
+        "dataset": "tiny",
+        "public": "tiny-public",
+        "out": tiny,
+        "metrics": ["brightness"],
+        "delta": 1e-6,
+        "references": (),
+    }
     with pytest.raises(DpbenchError, match=r"method 'mean2': unknown setting 'levels'.* write mean2:key=value"):
         dpbench.run(["fake", "mean2"], settings={"levels": 2}, **request)
     assert len(dpbench.run(["fake", "mean2"], settings={"fake:levels": 2, "spread": 1}, samples=10, **request)) == 2

@@ -19,11 +19,11 @@ METHODS = [
 ]
 
 
-def _run(out, methods, dataset="tiny", **options) -> pd.DataFrame:
+def _run(out, methods, dataset="tiny", references=(), **options) -> pd.DataFrame:
     settings = SETTINGS | {"refiner.name": "bicubic"}
     return dpbench.run(
         methods, dataset, [5.0], public="tiny-public", settings=settings, samples=20, metrics=["brightness"], out=out,
-        device="cpu", **options,
+        references=references, device="cpu", **options,
     )  # fmt: skip
 
 

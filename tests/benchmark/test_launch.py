@@ -30,7 +30,8 @@ def torchrun(out: Path, *arguments: str, plugin: str = "plugin_tiny.py", **envir
     command = [
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "dpbench", "run",
         "--plugin", str(TESTS / plugin), "--method", "wavelet", "--dataset", "tiny", "--public", "tiny-public",
-        "--samples", "10", "--delta", "1e-6", "--device", "cpu", "--metrics", "brightness", "--out", str(out),
+        "--samples", "10", "--delta", "1e-6", "--device", "cpu", "--metrics", "brightness",
+        "--references", "none", "--out", str(out),
         *(f"--set={key}={value}" for key, value in TINY.items()), *arguments,
     ]  # fmt: skip
     variables = os.environ | {"PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1", "COLUMNS": "200"} | environment

@@ -133,7 +133,14 @@ def method(name: str = "stepping", **settings: Any) -> Configured:
 
 
 def run(out: Path, methods: Sequence[str] = ("stepping",), **options: Any) -> pd.DataFrame:
-    defaults = {"dataset": "tiny", "public": "tiny-public", "samples": 10, "delta": 1e-6, "metrics": ["brightness"]}
+    defaults = {
+        "dataset": "tiny",
+        "public": "tiny-public",
+        "samples": 10,
+        "delta": 1e-6,
+        "metrics": ["brightness"],
+        "references": (),
+    }
     return dpbench.run(methods, out=out, device="cpu", **(defaults | {"settings": {"steps": "auto"}} | options))
 
 

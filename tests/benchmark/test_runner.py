@@ -21,7 +21,14 @@ from dpbench.results.row import FIELDS
 
 
 def run(out: Path, methods: str = "fake", epsilons: tuple[float, ...] = (1.0,), **options: Any) -> pd.DataFrame:
-    defaults = {"dataset": "tiny", "public": "tiny-public", "samples": 30, "delta": 1e-6, "metrics": ["brightness"]}
+    defaults = {
+        "dataset": "tiny",
+        "public": "tiny-public",
+        "samples": 30,
+        "delta": 1e-6,
+        "metrics": ["brightness"],
+        "references": (),
+    }
     return dpbench.run(methods.split(","), epsilons=epsilons, out=out, device="cpu", **(defaults | options))
 
 
@@ -100,7 +107,14 @@ def test_a_change_of_any_setting_is_another_trial(tiny: Path) -> None:
 
 
 def run_variants(out: Path, *methods: str, **options: Any) -> pd.DataFrame:
-    request = {"dataset": "tiny", "public": "tiny-public", "samples": 30, "delta": 1e-6, "metrics": ["brightness"]}
+    request = {
+        "dataset": "tiny",
+        "public": "tiny-public",
+        "samples": 30,
+        "delta": 1e-6,
+        "metrics": ["brightness"],
+        "references": (),
+    }
     return dpbench.run(list(methods), out=out, device="cpu", **(request | options))
 
 
@@ -161,6 +175,13 @@ def test_unsafe_records_mark_the_row(tiny: Path) -> None:
     row = run(tiny, settings={"fail": "peek"}).iloc[0]
     assert row["accounting"] == "unverified"
     assert "for a look" in row["notes"]
+
+
+def test_real_and_public_rows_frame_a_run_unless_it_says_otherwise(tiny: Path) -> None:
+    rows = dpbench.run(
+        "fake", "tiny", public="tiny-public", samples=20, delta=1e-6, metrics=["brightness"], out=tiny, device="cpu"
+    )
+    assert rows["reference"].tolist() == ["public", "", "real"]
 
 
 def test_references_frame_the_private_rows(tiny: Path) -> None:

@@ -34,7 +34,7 @@ TESTS = Path(__file__).parents[1]
 def run(out: Path, method: str = "wavelet", **options: Any) -> pd.DataFrame:
     defaults: dict[str, Any] = {
         "dataset": "tiny", "public": "tiny-public", "settings": SETTINGS, "samples": 10, "delta": 1e-6,
-        "metrics": ["brightness"], "device": "cpu",
+        "metrics": ["brightness"], "references": (), "device": "cpu",
     }  # fmt: skip
     return dpbench.run(method, out=out, **(defaults | options))
 
@@ -202,7 +202,8 @@ def test_a_killed_process_loses_nothing_but_the_last_step(tiny: Path, private: I
     command = [
         sys.executable, "-m", "dpbench", "run", "--plugin", str(TESTS / "plugin_tiny.py"), "--method", "wavelet",
         "--dataset", "tiny", "--public", "tiny-public", "--samples", "10", "--delta", "1e-6", "--device", "cpu",
-        "--metrics", "brightness", "--out", str(tiny), *(f"--set={key}={value}" for key, value in SETTINGS.items()),
+        "--metrics", "brightness", "--references", "none", "--out", str(tiny),
+        *(f"--set={key}={value}" for key, value in SETTINGS.items()),
     ]  # fmt: skip
     environment = os.environ | {"PYTHONPATH": str(TESTS), "DPBENCH_KILL": "4"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)

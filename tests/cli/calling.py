@@ -9,7 +9,20 @@ from typer.testing import CliRunner, Result
 from dpbench.cli import app
 
 PLUGIN = Path(__file__).parents[1] / "plugin_mean.py"
-TINY = ["--dataset", "tiny", "--public", "tiny-public", "--samples", "30", "--delta", "1e-6", "--metrics", "brightness"]
+TINY = [
+    "--dataset",
+    "tiny",
+    "--public",
+    "tiny-public",
+    "--samples",
+    "30",
+    "--delta",
+    "1e-6",
+    "--metrics",
+    "brightness",
+    "--references",
+    "none",
+]
 
 
 def call(*arguments: object) -> Result:

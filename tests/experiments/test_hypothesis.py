@@ -83,7 +83,7 @@ def test_a_command_says_all_that_defines_the_trials() -> None:
     assert python == sys.executable
     assert " ".join(words) == (
         "-m dpbench run --method fake[mode=b,steps=5] --dataset d:0 --public pub --eps 1,10 --seeds 3 --samples 100 "
-        "--out out --data data"
+        "--references none --out out --data data"
     )
     assert "--data" not in command(ARENA["d:0"], RIVAL, request())
 

@@ -1,0 +1,62 @@
+"""Methods that reach for what they must not see, as plugins would: each is caught, and leaves no row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import fakes
+import pytest
+
+import dpbench
+from dpbench import DATASETS, METHODS, DataOptions, DpbenchError
+from dpbench.data.opening import open_dataset
+
+OPTIONS = DataOptions(Path())
+PEEKS: dict[str, Callable[[], object]] = {
+    "opens test by name": lambda: open_dataset("tiny", OPTIONS).test(),
+    "opens test through the registry": lambda: DATASETS.get("tiny")("", OPTIONS).test(),
+    "opens train past the vault": lambda: open_dataset("tiny", OPTIONS).train(),
+}
+
+
+def cheat(phase: str, peek: Callable[[], object]) -> type[dpbench.Method]:
+    """A method that peeks in one of its phases."""
+
+    def method(self, *arguments):
+        peek()
+        return getattr(fakes.FakeMean, phase)(self, *arguments)
+
+    return type("Cheat", (fakes.FakeMean,), {phase: method})
+
+
+def run(out: Path, **options):
+    settings = {"public": "tiny-public", "samples": 20, "metrics": ["brightness"], "references": (), "device": "cpu"}
+    return dpbench.run("cheat", "tiny", [5.0], out=out, **settings | options)
+
+
+@pytest.mark.parametrize("phase", ["prepare", "fit", "sample"])
+@pytest.mark.parametrize("peek", PEEKS.values(), ids=PEEKS)
+def test_a_method_that_opens_what_is_closed_to_it_fails(tiny, phase, peek) -> None:
+    METHODS.register("cheat")(cheat(phase, peek))
+    with pytest.raises(DpbenchError, match="while a method works"):
+        run(tiny)
+    assert not list(tiny.glob("*/*/*/trial.json"))
+
+
+def test_test_opens_once_and_after_everything_was_sampled(tiny) -> None:
+    METHODS.register("cheat")(fakes.FakeMean)
+    run(tiny, seeds=2)
+    assert fakes.EVENTS.count("test") == 1
+    assert fakes.EVENTS.index("test") > fakes.EVENTS.index("sample")
+
+
+def test_later_trials_of_a_command_do_not_see_the_test_split_that_earlier_ones_opened(tiny) -> None:
+    METHODS.register("honest")(fakes.FakeMean)
+    METHODS.register("cheat")(cheat("fit", PEEKS["opens test by name"]))
+    with pytest.raises(DpbenchError, match="while a method works"):
+        dpbench.run(
+            ["honest", "cheat"], "tiny", [5.0], public="tiny-public", samples=20, metrics=["brightness"],
+            references=(), out=tiny, device="cpu",
+        )  # fmt: skip
+    assert len(list(tiny.glob("*/*/*/trial.json"))) == 1
