@@ -199,3 +199,13 @@ class Classy(Metric):
         if labels is None:
             raise MissingScore("the dataset has no classes")
         return {"classy": labels.float().mean().item()}
+
+
+class Rare(Brightness):
+    """Brightness, if it is asked for."""
+
+    columns: ClassVar[tuple[Column, ...]] = (Column("rare", "low", "difference of mean brightness"),)
+    default = False
+
+    def compute(self, evaluation: Evaluation) -> Mapping[str, float]:
+        return {"rare": super().compute(evaluation)["brightness"]}

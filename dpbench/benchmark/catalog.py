@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -17,8 +17,8 @@ from dpbench.benchmark.places import data_folder
 from dpbench.benchmark.runner import plan_of
 from dpbench.core.config import build, describe
 from dpbench.core.data import DataOptions, Dataset
-from dpbench.core.errors import DpbenchError
-from dpbench.core.plugins import Method, Refiner
+from dpbench.core.errors import DpbenchError, UnknownName
+from dpbench.core.plugins import Method, Metric, Refiner
 from dpbench.core.registries import DATASETS, METHODS, METRICS, REFINERS
 from dpbench.core.registry import Registry
 from dpbench.core.specs import Budget, DatasetSpec
@@ -64,29 +64,54 @@ def plugin_table(kind: str) -> RenderableType:
 
 
 def plugin_page(variant: str) -> RenderableType:
-    """What a method or a refiner does: docstring, track, paper, every setting with type, default and meaning, presets.
+    """What a method, refiner or metric does: its docstring, and its settings and presets, or its columns.
 
     Args:
         variant: its name; settings in brackets change nothing here.
 
     Raises:
-        UnknownName: there is no such method or refiner.
+        UnknownName: there is no such method, refiner or metric.
     """
     name = parse_variant(variant).method
-    if name in REFINERS.names() and name not in METHODS.names():
-        refiner = REFINERS.get(name)
-        return Group(*_description(name, refiner, {"paper": refiner.paper}))
-    method = METHODS.get(name)
+    for registry, page in PAGES.items():
+        if name in registry.names():
+            return Group(*page(name, registry.get(name)))
+    raise UnknownName("method, refiner or metric", name, (known for registry in PAGES for known in registry.names()))
+
+
+def _method_page(name: str, method: type[Method]) -> list[RenderableType]:
     facts = {"track": method.track, "version": method.version, "paper": method.paper}
-    return Group(*_description(name, method, facts), _presets_table(method))
+    return [*_description(name, method, facts), _settings_table(method), _presets_table(method)]
 
 
-def _description(name: str, plugin: type[Method] | type[Refiner], facts: Mapping[str, str]) -> list[RenderableType]:
+def _refiner_page(name: str, refiner: type[Refiner]) -> list[RenderableType]:
+    return [*_description(name, refiner, {"paper": refiner.paper}), _settings_table(refiner)]
+
+
+def _metric_page(name: str, metric: type[Metric]) -> list[RenderableType]:
+    facts = {
+        "computed": "" if metric.default else f"only when asked for: --metrics {name}",
+        "train": "read; shown for datasets that are public benchmarks only" if metric.reads_train else "",
+        **{f"protocol, {key}": str(value) for key, value in metric.protocol.items()},
+    }
+    table = _table("columns", "column", "better", "meaning")
+    for column in metric.columns:
+        table.add_row(*map(Text, (column.name, column.better, column.help)))
+    return [*_description(name, metric, facts), table]
+
+
+PAGES: dict[Registry[Any], Callable[[str, Any], list[RenderableType]]] = {
+    METHODS: _method_page,
+    REFINERS: _refiner_page,
+    METRICS: _metric_page,
+}
+
+
+def _description(name: str, plugin: type[Any], facts: Mapping[str, str]) -> list[RenderableType]:
     return [
         Text(f"{name}: {_unwrapped(inspect.getdoc(plugin) or '')}\n"),
         *(Text(f"{key}: {value}") for key, value in facts.items() if value),
         Text(""),
-        _settings_table(plugin),
     ]
 
 

@@ -1,4 +1,4 @@
-"""`dpbench show`: explain a method or a refiner."""
+"""`dpbench show`: explain a method, a refiner or a metric."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from dpbench.core.config import parse_settings
 def show(
     method: Annotated[
         str,
-        typer.Argument(metavar="NAME", help="A method, or a refiner; with --eps also a variant, 'dp-sgd\\[steps=50]'."),
+        typer.Argument(
+            metavar="NAME", help="A method, refiner or metric; with --eps also a variant, 'dp-sgd\\[steps=50]'."
+        ),
     ],
     dataset: Annotated[
         str, typer.Option(metavar="NAME", help="With --eps: the dataset whose plan to show; its files are not needed.")
@@ -27,7 +29,7 @@ def show(
     resolution: Resolution = None,
     plugin: Plugins = None,
 ) -> None:
-    """Explain a method or a refiner: what it does, its settings, and with --eps where a method's budget goes."""
+    """Explain a method, refiner or metric; with --eps also where a method's budget goes."""
     load_plugins(plugin)
     from dpbench.benchmark.catalog import plan_page, plugin_page
     from dpbench.benchmark.grid import parse_epsilons

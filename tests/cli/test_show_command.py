@@ -30,6 +30,14 @@ def test_show_explains_a_refiner_and_its_settings(tiny: Path) -> None:
         assert part in text
 
 
+def test_show_explains_a_metric_and_its_columns(tiny: Path) -> None:
+    text = call("show", "classy").stdout
+    for part in ("classy: Share of labels that are 1", "share of labels", "high"):
+        assert part in text
+    assert "haar packets" not in text
+    assert "only when asked for: --metrics rare" in call("show", "rare").stdout
+
+
 def test_show_calibrates_a_plan_without_opening_the_data(tiny: Path) -> None:
     result = call("show", "fake", "--dataset", "tiny", "--eps", "1,2", "--delta", "1e-6", "--set", "batch=20")
     assert result.exit_code == 0
@@ -47,4 +55,7 @@ def test_show_calibrates_the_plan_of_a_variant(tiny: Path) -> None:
 
 def test_show_refuses_unknown_methods(tiny: Path) -> None:
     result = call("show", "fak")
-    assert (result.exit_code, result.stderr) == (2, "error: unknown method 'fak'; did you mean fake?\n")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "error: unknown method, refiner or metric 'fak'; did you mean fake?\n",
+    )
