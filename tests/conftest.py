@@ -8,13 +8,13 @@ from pathlib import Path
 import fakes
 import pytest
 
-from dpbench import DATASETS, METHODS, METRICS, REFINERS
+from dpbench import DATASETS, EXTRACTORS, METHODS, METRICS, REFINERS
 
 
 @pytest.fixture
 def registries() -> Iterator[None]:
     """Takes back what a test registers."""
-    everything = (METHODS, DATASETS, METRICS, REFINERS)
+    everything = (METHODS, DATASETS, METRICS, REFINERS, EXTRACTORS)
     before = [dict(registry._registered) for registry in everything]
     yield
     for registry, registered in zip(everything, before, strict=True):
