@@ -187,6 +187,7 @@ class Evaluation(ABC):
         """The sensitive split, for metrics that declare `reads_train`.
 
         Raises:
+            DpbenchError: the metric does not declare it.
             MissingScore: it is not at hand.
         """
 
@@ -196,6 +197,7 @@ class Evaluation(ABC):
 
         Raises:
             UnknownName: no extractor has that name.
+            DpbenchError: it was trained on train, and the metric does not declare `reads_train`.
             MissingScore: it cannot be had here (weights are missing, the resolution does not suit).
         """
 
@@ -204,7 +206,7 @@ class Evaluation(ABC):
         """(synthetic, reference) features of the named extractor, computed once for all metrics.
 
         Raises:
-            UnknownName, MissingScore: as `extractor`.
+            UnknownName, DpbenchError, MissingScore: as `extractor`.
         """
 
     @abstractmethod
@@ -212,7 +214,7 @@ class Evaluation(ABC):
         """Features of `train`.
 
         Raises:
-            UnknownName, MissingScore: as `extractor`; or train is not at hand.
+            UnknownName, DpbenchError, MissingScore: as `extractor` and `train`.
         """
 
     @abstractmethod

@@ -37,6 +37,8 @@ METRICS: Registry[Metric] = Registry(
         "fwd": "dpbench.metrics.fwd:FrechetWaveletDistance",
         "scales": "dpbench.metrics.scales:FrechetPerScale",
         "accuracy": "dpbench.metrics.accuracy:DownstreamAccuracy",
+        "accuracy-paper": "dpbench.metrics.accuracy_paper:PublishedAccuracy",
+        "label-fidelity": "dpbench.metrics.label_fidelity:LabelFidelity",
     },
 )
 
@@ -53,5 +55,6 @@ EXTRACTORS: Registry[Extractor] = Registry(
     "extractor",
     {
         "wavelet-packet": "dpbench.metrics.extractors.packets:WaveletPackets",
+        "classifier": "dpbench.metrics.extractors.classifier:RealClassifier",
     },
 )

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from dpbench.core.data import ImageDataset
-from dpbench.core.errors import DpbenchError, MissingScore
+from dpbench.core.errors import DataError, DpbenchError, MissingScore
 from dpbench.core.files import digest
 from dpbench.core.plugins import Estimate, Evaluation, Extractor, Metric
 from dpbench.core.registries import EXTRACTORS, METRICS
@@ -74,6 +74,8 @@ class SharedEvaluation(Evaluation):
 
     Attributes:
         descriptions: of every extractor used so far, by name.
+        undeclared: the name of the metric that is being computed, if it does not declare `reads_train`: what rests on
+            train is refused to it, as its columns would be shown where train's must not (rule R9).
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class SharedEvaluation(Evaluation):
         self.reference = reference
         self.run = run
         self.descriptions: dict[str, str] = {}
+        self.undeclared = ""
         self._train = train
         self._passing = RealCache(passing)
         self._kept = kept
@@ -97,16 +100,31 @@ class SharedEvaluation(Evaluation):
 
     @property
     def train(self) -> ImageDataset:
-        """See `Evaluation.train`."""
+        """See `Evaluation.train`.
+
+        Raises:
+            DpbenchError: the metric that asks does not declare `reads_train`.
+            DataError: train is the reference.
+        """
+        self._refuse_undeclared("the train split")
         if self._train is None:
             raise MissingScore("the train split is not at hand")
+        if self._train.fingerprint == self.reference.fingerprint:
+            raise DataError("the train images are the reference images; compare with another split")
         return self._train
 
     def extractor(self, name: str) -> Extractor:
-        """See `Evaluation.extractor`; one that cannot be had is not tried again."""
+        """See `Evaluation.extractor`; one that cannot be had is not tried again.
+
+        Raises:
+            DpbenchError: it was trained on train, and the metric that asks does not declare `reads_train`.
+        """
+        extractor = EXTRACTORS.get(name)
+        if extractor.reads_train:
+            self._refuse_undeclared(f"the extractor '{name}', which was trained on train,")
         if name not in self._extractors:
             try:
-                made = EXTRACTORS.get(name)(self)
+                made = extractor(self)
             except MissingScore as why:
                 self._extractors[name] = why
             else:
@@ -116,6 +134,10 @@ class SharedEvaluation(Evaluation):
         if isinstance(found, MissingScore):
             raise found
         return found
+
+    def _refuse_undeclared(self, what: str) -> None:
+        if self.undeclared:
+            raise DpbenchError(f"metric '{self.undeclared}' asks for {what} but does not declare reads_train = True")
 
     def features(self, extractor: str) -> tuple[Features, Features]:
         """See `Evaluation.features`."""
@@ -185,6 +207,7 @@ def evaluate(
         evaluation = SharedEvaluation(synthetic, reference, run, train, Path(passing, "synthetic"), kept)
         for name, metric in chosen.items():
             evaluation.run = replace(run, generator=_generator(run, name))
+            evaluation.undeclared = "" if metric.reads_train else name
             scores |= _score(name, metric, evaluation)
     if evaluation.descriptions:
         used = "; ".join(description for _, description in sorted(evaluation.descriptions.items()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from fakes import EVENTS
 import dpbench
 from dpbench.core.errors import DpbenchError, PrivacyError
 from dpbench.core.files import read_json
+from dpbench.metrics import recipe
 from dpbench.results.row import FIELDS
 
 
@@ -293,6 +295,19 @@ def test_undeclared_datasets_keep_what_is_not_private_in_the_sensitive_folder(ti
     assert {path.name for path in without_noise.iterdir()} == outside
     assert read_json(real / "sensitive/scores.json")["values"]["classy"] == 0.5
     assert read_json(real / "scores.json")["values"]["classy"] is None
+
+
+def test_what_a_classifier_of_undeclared_records_says_is_neither_shown_nor_kept(tiny: Path, monkeypatch) -> None:
+    monkeypatch.setattr(recipe, "QUICK", replace(recipe.QUICK, steps=lambda n: 3, batch=8))
+    request = {"metrics": ["label-fidelity"], "resolution": 32}
+    secret = run(tiny, dataset="tiny:secret", **request).iloc[0]
+    (folder,) = folders(tiny)
+    assert math.isnan(secret["label_fidelity"])
+    assert "not declared public" in secret["notes"]
+    assert 0 <= read_json(folder / "sensitive/scores.json")["values"]["label_fidelity"] <= 1
+    assert not list((tiny.parent / "cache").rglob("classifier-*"))
+    assert 0 <= run(tiny, **request)["label_fidelity"].iloc[0] <= 1
+    assert len(list((tiny.parent / "cache").rglob("classifier-*.safetensors"))) == 1
 
 
 def test_fingerprints_of_undeclared_datasets_are_keyed(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:

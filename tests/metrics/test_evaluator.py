@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,10 +10,11 @@ import torch
 
 from dpbench.core.errors import DataError, DpbenchError, MissingScore, UnknownName
 from dpbench.core.plugins import Column, Metric
-from dpbench.core.registries import METRICS
+from dpbench.core.registries import EXTRACTORS, METRICS
 from dpbench.metrics import recipe
 from dpbench.metrics.caveat import Caveat, collect
 from dpbench.metrics.evaluator import Scores, default_metrics, evaluate, evaluate_real
+from dpbench.metrics.extractors.packets import WaveletPackets
 
 
 @pytest.fixture
@@ -178,7 +180,7 @@ def test_scores_are_extended_by_later_ones() -> None:
 
 
 def test_real_images_stand_in_as_each_metric_wants(monkeypatch, make_images, noise, run) -> None:
-    monkeypatch.setattr(recipe, "STEPS", 5)
+    monkeypatch.setattr(recipe, "QUICK", replace(recipe.QUICK, steps=lambda n: 5))
     train = make_images(noise(40), torch.arange(40) % 4, 4)
     test = make_images(noise(301, seed=1), torch.arange(301) % 4, 4)
     scores = evaluate_real(["accuracy", "fwd"], train, test, run)
@@ -186,7 +188,7 @@ def test_real_images_stand_in_as_each_metric_wants(monkeypatch, make_images, noi
         "n_samples": 151,
         "n_reference": 150,
         "n_train": 40,
-        "classifiers": "cnn+resnet v1",
+        "accuracy": "cnn+resnet+wideresnet v2",
         "extractor": "haar packets level 2, [0, 1]",
     }
     halves = make_images(test.images[::2]), make_images(test.images[1::2])
@@ -199,3 +201,40 @@ def test_the_real_row_opens_train_only_where_it_is_asked_for(make_images, noise,
     scores = evaluate_real(["fwd"], train, test, run)
     assert not train.asked
     assert "n_train" not in scores.protocol
+
+
+@pytest.mark.parametrize("ask", [lambda e: e.train, lambda e: e.train_features("wavelet-packet")])
+def test_a_metric_that_does_not_declare_it_is_refused_train(make_images, noise, run, metric, ask) -> None:
+    train, test = make_images(noise(40)), make_images(noise(40, seed=1))
+
+    def compute(evaluation):
+        ask(evaluation)
+        return {"a": 1.0}
+
+    metric(compute, "a")
+    with pytest.raises(DpbenchError, match=r"metric 'toy' asks for the train split but does not declare reads_train"):
+        evaluate(["toy"], make_images(noise(40, seed=2)), test, run, train)
+    assert not train.asked
+    metric(compute, "a", called="declared", reads_train=True)
+    assert evaluate(["declared"], make_images(noise(40, seed=2)), test, run, train).values == {"a": 1.0}
+
+
+def test_an_extractor_trained_on_train_is_for_metrics_that_declare_it(make_images, noise, run, metric, registries):
+    class OnTrain(WaveletPackets):
+        reads_train = True
+
+    EXTRACTORS.register("on-train")(OnTrain)
+    metric(lambda e: {"a": len(e.features("on-train"))}, "a", reads_train=True, called="first")
+    metric(lambda e: {"b": len(e.features("on-train"))}, "b")
+    sets = make_images(noise(40)), make_images(noise(40, seed=1)), run, make_images(noise(40, seed=2))
+    assert evaluate(["first"], *sets).values == {"a": 2}
+    for metrics in (["toy"], ["first", "toy"]):  # also where it is loaded already
+        with pytest.raises(DpbenchError, match="metric 'toy' asks for the extractor 'on-train', which was trained on"):
+            evaluate(metrics, *sets)
+
+
+def test_train_that_is_the_reference_is_refused(make_images, noise, run, metric) -> None:
+    metric(lambda evaluation: {"a": len(evaluation.train)}, "a", reads_train=True)
+    test = make_images(noise(40, seed=1))
+    with pytest.raises(DataError, match="the train images are the reference images"):
+        evaluate(["toy"], make_images(noise(40)), test, run, test)

@@ -1,0 +1,36 @@
+"""Condition: whether synthetic images show the class that they were asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from dpbench.core.plugins import Column, Estimate, Evaluation, Metric
+from dpbench.metrics import bootstrap, recipe
+from dpbench.metrics.real_classifier import METHOD, real_classifier
+
+
+class LabelFidelity(Metric):
+    """Train on real, test on synthetic: a real-data classifier's accuracy on images labelled as they were asked for.
+
+    Ravuri and Vinyals (arXiv 1905.10887) train on synthetic images and test on real ones, which is `accuracy`; this is
+    the other direction. High where classes are kept apart, even if each shows one image over and over: read it beside
+    `accuracy` and `recall`. The `real` row is the classifier's accuracy on half of the real test images.
+    """
+
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column("label_fidelity", "high", "accuracy on synthetic images of a classifier trained on real ones"),
+    )
+    headline: ClassVar[bool] = False
+    reads_train: ClassVar[bool] = True
+    protocol: ClassVar[Mapping[str, str]] = {"label_fidelity": f"{METHOD} trained on train"}
+
+    def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
+        """{"label_fidelity": value in [0, 1]}, with its interval over the synthetic images.
+
+        Raises:
+            MissingScore: the dataset has fewer than two classes, the images carry no labels, or train is not at hand.
+        """
+        recipe.require_labels(evaluation.spec, evaluation.synthetic, "synthetic")
+        correct = recipe.test(real_classifier(evaluation), evaluation.synthetic, evaluation.run)
+        return {"label_fidelity": bootstrap.mean(correct, evaluation.run.generator)}

@@ -1,0 +1,57 @@
+"""What all classifiers are made of: the base class, normalisations, stages of residual blocks, initial weights."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+Norm = Callable[[int], nn.Module]
+"""Number of channels -> a normalisation of them."""
+
+
+class Classifier(nn.Module, ABC):
+    """A network that ends in one linear layer, `head`."""
+
+    head: nn.Linear
+
+    @abstractmethod
+    def features(self, x: Tensor) -> Tensor:
+        """[b, c, h, w] in [-1, 1] -> [b, d]: what the head sees."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[b, c, h, w] in [-1, 1] -> logits [b, n_classes]."""
+        return self.head(self.features(x))
+
+
+def group_norm(channels: int) -> nn.GroupNorm:
+    """Normalises each image by itself, 16 channels a group."""
+    return nn.GroupNorm(channels // 16, channels)
+
+
+def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, groups: int = 1) -> nn.Conv2d:
+    """A convolution without bias that divides the size by `stride`."""
+    return nn.Conv2d(inputs, outputs, kernel, stride, (kernel - stride + 1) // 2, groups=groups, bias=False)
+
+
+def stages(block: Callable[[int, int, int], nn.Module], widths: Sequence[int], n: int) -> nn.Sequential:
+    """Stages of n residual blocks; all but the first stage halve the size, in their first block.
+
+    Args:
+        block: (channels in, channels out, stride) -> a block.
+        widths: channels that come in, then those of each stage.
+    """
+    blocks = []
+    for stage, (inputs, outputs) in enumerate(pairwise(widths)):
+        blocks.append(block(inputs, outputs, 2 if stage else 1))
+        blocks += [block(outputs, outputs, 1) for _ in range(n - 1)]
+    return nn.Sequential(*blocks)
+
+
+def initialise(model: nn.Module) -> None:
+    """Draws the convolutions as He et al. do (arXiv 1502.01852): normal, variance 2 / fan-out."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -1,0 +1,79 @@
+"""A choice that private records make is a mechanism: planned, billed, noised, and refused where it is not planned."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import fakes
+import numpy as np
+import pandas as pd
+import pytest
+
+import dpbench
+from dpbench import METHODS, Method, NoisySum, Plan
+from dpbench.core.errors import PrivacyError
+from dpbench.core.files import read_json
+from dpbench.core.registry import load_plugin_file
+from dpbench.metrics import recipe
+
+PLUGIN = Path(__file__).parent.parent / "plugin_choice.py"
+
+
+@pytest.fixture
+def choice(tiny: Path) -> type[Method]:
+    load_plugin_file(PLUGIN)
+    return METHODS.get("choice")
+
+
+def run(out: Path, method: str = "choice", **options) -> pd.DataFrame:
+    settings = {"public": "tiny-public", "samples": 30, "delta": 1e-6, "metrics": ["brightness"], "out": out}
+    return dpbench.run([method], "tiny", [1.0], device="cpu", **(settings | options))
+
+
+def bright_class(folder: Path) -> int:
+    """Which label's samples are the brighter ones."""
+    images = np.concatenate([np.load(path) for path in sorted((folder / "samples").glob("*.npy"))])
+    labels = np.array(read_json(folder / "samples/conditions.json")["labels"])
+    means = [images[labels == k].mean() for k in (0, 1)]
+    assert abs(means[0] - means[1]) > 100
+    return int(np.argmax(means))
+
+
+def test_the_choice_is_made_by_private_records_and_billed(choice, tiny: Path) -> None:
+    rows = run(tiny, references=["public"]).set_index("reference")
+    folders = {reference: next(tiny.rglob(f"{key}/trial.json")).parent for reference, key in rows["key"].items()}
+    assert bright_class(folders["public"]) == 0  # what it would be without a look
+    assert bright_class(folders[""]) == 1
+    assert 0.995 <= rows.loc["", "epsilon_spent"] <= 1
+    assert rows.loc["public", "epsilon_spent"] == 0
+    assert rows.loc["", ["accounting", "noise"]].tolist() == ["verified", "secret"]
+    assert "confirmations" in (folders[""] / "ledger.json").read_text()
+
+
+def test_its_samples_are_scored_like_any_other(choice, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recipe, "QUICK", replace(recipe.QUICK, steps=lambda n: 30, batch=16))
+    row = run(tiny, metrics=["accuracy", "label-fidelity"], resolution=32).iloc[0]
+    assert row["accuracy"] > 0.9
+    assert row["label_fidelity"] > 0.9
+
+
+def test_a_choice_outside_the_plan_is_refused_before_a_record_is_read(choice, tiny: Path, monkeypatch) -> None:
+    class Sneaky(choice):
+        """Plans something else."""
+
+        def plan(self, request) -> Plan:
+            return Plan(NoisySum(name="something else", clip=1.0))
+
+    METHODS.register("sneaky")(Sneaky)
+    asked, read = [], fakes.TinyImages.batch
+
+    def noting(self, indices):
+        asked.append(self.spec.name)
+        return read(self, indices)
+
+    monkeypatch.setattr(fakes.TinyImages, "batch", noting)
+    with pytest.raises(PrivacyError, match="confirmations"):
+        run(tiny, "sneaky")
+    assert set(asked) == {"tiny-public"}
+    assert not list(tiny.rglob("trial.json"))

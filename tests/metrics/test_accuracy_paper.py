@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from dpbench import DATASETS
+from dpbench.metrics import accuracy_paper, recipe
+from dpbench.metrics.accuracy_paper import CIFAR, OTHERS, SETTINGS, PublishedAccuracy
+from dpbench.metrics.evaluator import default_metrics, evaluate
+from dpbench.models.classifiers import PUBLISHED, PUBLISHED_CIFAR, QUICK, build_classifier
+
+COLUMNS = ["accuracy_paper", *(f"accuracy_paper_{name}" for name in PUBLISHED)]
+
+
+def short(how):
+    return replace(how, steps=lambda n: 2, batch=2)
+
+
+@pytest.fixture
+def sets(make_images, noise):
+    return [make_images(noise(5, size=28, seed=seed), torch.arange(5) % 2, 2) for seed in range(2)]
+
+
+def test_the_published_classifiers_train_and_are_reported_one_by_one(sets, run, monkeypatch) -> None:
+    monkeypatch.setattr(accuracy_paper, "OTHERS", short(OTHERS))
+    scores = evaluate(["accuracy-paper"], *sets, run)
+    assert list(scores.values) == COLUMNS
+    mean, *each = scores.values.values()
+    assert mean == pytest.approx(sum(each) / 3)
+    assert set(scores.ci95) == set(COLUMNS)
+    assert scores.protocol["accuracy_paper"] == "DPImageBench's resnet+wrn+resnext v1"
+    assert scores.caveats == ("accuracy-paper: trained on 5 images, where the published setting has 60000",)
+
+
+def test_another_recipe_and_larger_networks_for_cifar(sets, run, monkeypatch) -> None:
+    trained = []
+    monkeypatch.setattr(accuracy_paper, "downstream", lambda *rest: trained.append(rest[1:3]) or {})
+    metric = PublishedAccuracy()
+    for name in ("cifar10", "cifar100", "fashion-mnist"):
+        spec = replace(sets[0].spec, name=name)
+        with pytest.warns(UserWarning, match="60000"):
+            metric.compute(type("Evaluation", (), {"spec": spec, "synthetic": sets[0]}))
+    assert trained == [(PUBLISHED_CIFAR, CIFAR), (PUBLISHED_CIFAR, CIFAR), (PUBLISHED, OTHERS)]
+
+
+@pytest.mark.parametrize("how", [OTHERS, CIFAR])
+def test_a_step_of_each_published_optimizer_moves_the_weights(how, make_images, noise, run) -> None:
+    images = make_images(noise(4, size=28), torch.arange(4) % 2, 2)
+    model = build_classifier(QUICK["resnet"], images.spec, run.generator)
+    before = model.head.weight.detach().clone()
+    recipe.train(model, images, short(how), run, "")
+    assert (model.head.weight - before).abs().max() > 1e-4
+
+
+def test_it_is_asked_for_by_name_and_stays_off_the_screen() -> None:
+    assert "accuracy-paper" not in default_metrics()
+    assert not PublishedAccuracy.headline
+
+
+def test_the_datasets_with_settings_of_their_own_exist() -> None:
+    assert set(SETTINGS) <= set(DATASETS.names())
