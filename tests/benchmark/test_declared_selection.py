@@ -27,8 +27,8 @@ def choice(tiny: Path) -> type[Method]:
 
 
 def run(out: Path, method: str = "choice", **options) -> pd.DataFrame:
-    settings = {"public": "tiny-public", "samples": 30, "delta": 1e-6, "metrics": ["brightness"], "out": out}
-    return dpbench.run([method], "tiny", [1.0], device="cpu", **(settings | options))
+    settings = {"public": "tiny-public", "samples": 30, "delta": 1e-6, "metrics": ["brightness"], "references": ()}
+    return dpbench.run([method], "tiny", [1.0], out=out, device="cpu", **(settings | options))
 
 
 def bright_class(folder: Path) -> int:
