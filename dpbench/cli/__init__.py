@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from dpbench import __version__
-from dpbench.cli import leaderboard, list_, privacy, refine, run, show
+from dpbench.cli import leaderboard, list_, privacy, refine, run, show, weights
 from dpbench.cli.console import complain, show_warning
 from dpbench.core.errors import DpbenchError
 
@@ -88,6 +88,7 @@ app.command("list")(list_.list_)
 app.command()(show.show)
 app.command(epilog=privacy.EPILOG)(privacy.privacy)
 app.command()(leaderboard.leaderboard)
+app.add_typer(weights.app, name="weights")
 
 
 def main() -> None:
