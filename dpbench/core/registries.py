@@ -37,6 +37,9 @@ METRICS: Registry[Metric] = Registry(
         "fwd": "dpbench.metrics.fwd:FrechetWaveletDistance",
         "scales": "dpbench.metrics.scales:FrechetPerScale",
         "accuracy": "dpbench.metrics.accuracy:DownstreamAccuracy",
+        "gram": "dpbench.metrics.gram:GramDistance",
+        "lpips": "dpbench.metrics.lpips:LPIPSDiversity",
+        "clip-score": "dpbench.metrics.clip_score:CLIPScore",
     },
 )
 
@@ -53,5 +56,8 @@ EXTRACTORS: Registry[Extractor] = Registry(
     "extractor",
     {
         "wavelet-packet": "dpbench.metrics.extractors.packets:WaveletPackets",
+        "inception": "dpbench.metrics.extractors.inception:Inception",
+        "clip": "dpbench.metrics.extractors.clip:CLIP",
+        "dinov2": "dpbench.metrics.extractors.dinov2:DINOv2",
     },
 )
