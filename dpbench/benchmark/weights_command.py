@@ -23,7 +23,8 @@ def weights_table() -> RenderableType:
         table.add_column(title, justify="right" if title == "size" else "left")
     for name, weights in WEIGHTS.items():
         where = Text(_where(weights), overflow="fold")
-        table.add_row(Text(name, style="bold"), _size(weights.size), where, Text(weights.unlocks))
+        what = Text.assemble(weights.unlocks, "\n", (weights.source, "dim"))
+        table.add_row(Text(name, style="bold"), _size(weights.size), where, what)
     return table
 
 

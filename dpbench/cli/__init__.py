@@ -52,6 +52,8 @@ dpbench refine --input coarse --out fine --scale 4
 dpbench privacy --records 60000 --batch 2048 --steps 150 --eps 1
 
 dpbench leaderboard --csv leaderboard.csv
+
+dpbench weights get inception
 """
 
 app = typer.Typer(

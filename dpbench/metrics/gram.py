@@ -21,8 +21,8 @@ from dpbench.models.vgg import STYLE, StyleLayers, load_style_layers
 from dpbench.models.weights import fingerprint
 
 BLOCKS = 20  # parts of the synthetic set that the interval resamples
-BATCH = 64
 SMALLEST = 64  # pixels: VGG halves an image four times before relu5_1
+AT_ONCE = 64 * SMALLEST**2  # pixels in one pass through the network
 
 
 class GramDistance(Metric):
@@ -69,8 +69,9 @@ class GramDistance(Metric):
 def mean_styles(network: StyleLayers, images: ImageDataset, blocks: int, run: RunContext, title: str) -> Tensor:
     """The mean style of `blocks` interleaved parts of a set: float32 [blocks, d]; their mean is that of the set."""
     parts = [range(block, len(images), blocks) for block in range(blocks)]
+    size = max(1, AT_ONCE // max(SMALLEST, images.spec.resolution) ** 2)
     batches = [
-        (block, part[start : start + BATCH]) for block, part in enumerate(parts) for start in range(0, len(part), BATCH)
+        (block, part[start : start + size]) for block, part in enumerate(parts) for start in range(0, len(part), size)
     ]
     sums: list[Tensor | float] = [0.0] * blocks
     for block, indices in track(run.progress, batches, title, len(batches)):

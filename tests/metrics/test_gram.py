@@ -77,7 +77,7 @@ def test_the_layers_are_the_first_of_each_size(vgg: StyleLayers) -> None:
 @pytest.mark.parametrize(("size", "channels"), [(28, 1), (32, 3), (64, 3)])
 def test_the_distance_is_that_of_a_naive_loop(vgg, evaluation, noise, monkeypatch, size: int, channels: int) -> None:
     monkeypatch.setattr(gram, "BLOCKS", 3)
-    monkeypatch.setattr(gram, "BATCH", 2)
+    monkeypatch.setattr(gram, "AT_ONCE", 2 * 64**2)
     x, y = noise(7, channels, size, seed=1), 255 - noise(4, channels, size, seed=2)
     with torch.no_grad():
         expected = naive(vgg, x, y)
@@ -99,6 +99,16 @@ def test_the_reference_is_passed_through_the_network_once(vgg, evaluation, make_
     for _ in range(2):
         GramDistance().compute(shared)
     assert sorted(reference.asked) == [0, 1, 2]
+
+
+def test_large_images_go_through_the_network_in_smaller_batches(make_images, run, monkeypatch) -> None:
+    seen: list[int] = []
+    monkeypatch.setattr(
+        gram, "style", lambda network, images, indices, run: (seen.append(len(indices)), torch.ones(1))[1]
+    )
+    for size in (32, 128, 1024):
+        gram.mean_styles(None, make_images(torch.zeros(100, 1, size, size, dtype=torch.uint8)), 1, run, "")
+    assert sorted(set(seen), reverse=True) == [64, 36, 16, 4, 1]  # 64 + 36, 6 of 16 + 4, 100 of 1
 
 
 def test_without_weights_the_cell_says_how_to_get_them(make_images, noise, run) -> None:

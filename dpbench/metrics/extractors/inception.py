@@ -20,7 +20,7 @@ SIZE = 299
 class Inception(Extractor):
     """Pool features of the Inception that clean-fid and StyleGAN use, with clean-fid's resizing: float32 [b, 2048]."""
 
-    batch: ClassVar[int] = 64
+    batch: ClassVar[int] = 32
 
     def __init__(self, evaluation: Evaluation):
         super().__init__(evaluation)
