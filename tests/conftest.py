@@ -9,6 +9,13 @@ import fakes
 import pytest
 
 from dpbench import DATASETS, EXTRACTORS, METHODS, METRICS, REFINERS
+from dpbench.models import weights
+
+
+@pytest.fixture(autouse=True)
+def no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hides pretrained weights that the machine may have."""
+    monkeypatch.setattr(weights, "places", lambda file: [])
 
 
 @pytest.fixture

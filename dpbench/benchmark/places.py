@@ -1,34 +1,12 @@
-"""Which folders dpbench reads and writes, outside a command's OUT."""
+"""Where datasets are; see also `core.places`."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
-from dpbench.core.errors import DpbenchError
 from dpbench.data.opening import default_root
-
-
-def cache_folder() -> Path:
-    """What can be made again: public pretraining. `DPBENCH_CACHE`, or the user's cache folder."""
-    return Path(os.environ.get("DPBENCH_CACHE") or user_cache_path("dpbench"))
 
 
 def data_folder(asked: Path | None) -> Path:
     """Where datasets are looked for and kept: as asked for, `DPBENCH_DATA`, or the user's cache folder."""
     return asked or default_root()
-
-
-def check_writable(folder: Path) -> None:
-    """Makes sure that `folder` can be written, without writing.
-
-    Raises:
-        DpbenchError: it cannot.
-    """
-    existing = next(path for path in [folder, *folder.absolute().parents] if path.exists())
-    if not existing.is_dir():
-        raise DpbenchError(f"cannot write to {folder}: {existing} is not a folder")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise DpbenchError(f"cannot write to {folder}: no permission to write in {existing}")

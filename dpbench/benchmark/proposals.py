@@ -16,11 +16,12 @@ from dpbench.benchmark.configure import DEFAULT_PRESET, Configured, configure
 from dpbench.benchmark.device import resolve_device, resolve_precision
 from dpbench.benchmark.display import Display
 from dpbench.benchmark.grid import Sweep
-from dpbench.benchmark.places import cache_folder, data_folder
+from dpbench.benchmark.places import data_folder
 from dpbench.benchmark.planning import TRAINABLE, Planner, variants
 from dpbench.benchmark.sources import Sources
 from dpbench.core.data import DataOptions
 from dpbench.core.errors import DpbenchError
+from dpbench.core.places import cache_folder
 from dpbench.core.run import PublicCache
 from dpbench.privacy.planner import Candidate, best
 

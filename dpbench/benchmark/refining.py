@@ -18,12 +18,13 @@ from torch import Tensor
 from dpbench.benchmark.coarse_images import CoarseImages, read_coarse_images
 from dpbench.benchmark.device import resolve_device, resolve_precision
 from dpbench.benchmark.display import Display, Quiet
-from dpbench.benchmark.places import cache_folder, check_writable, data_folder
+from dpbench.benchmark.places import data_folder
 from dpbench.benchmark.tiles import Tiles
 from dpbench.core.config import build
 from dpbench.core.data import DataOptions, ImageDataset
 from dpbench.core.errors import ConfigError, DataError, DpbenchError
 from dpbench.core.files import write_atomic
+from dpbench.core.places import cache_folder, check_writable
 from dpbench.core.plugins import Refiner
 from dpbench.core.registries import REFINERS
 from dpbench.core.run import PublicCache, RunContext

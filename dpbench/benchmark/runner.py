@@ -19,12 +19,13 @@ from dpbench.benchmark.display import Display, Quiet
 from dpbench.benchmark.execute import Bench, discard, execute, follow, is_sampled
 from dpbench.benchmark.grid import Sweep, make_trials, uses_public
 from dpbench.benchmark.launch import launched
-from dpbench.benchmark.places import cache_folder, check_writable, data_folder
+from dpbench.benchmark.places import data_folder
 from dpbench.benchmark.planning import Planner
 from dpbench.benchmark.scoring import headline_columns, known_columns, metric_columns, missing_metrics
 from dpbench.benchmark.sources import Sources
 from dpbench.benchmark.trial import FRAME, Trial
 from dpbench.core.data import DataOptions
+from dpbench.core.places import cache_folder, check_writable
 from dpbench.core.plugins import Method
 from dpbench.core.progress import track
 from dpbench.core.run import PublicCache

@@ -7,10 +7,10 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from dpbench.benchmark.places import cache_folder
 from dpbench.benchmark.sources import Sources
 from dpbench.benchmark.trial import Trial
 from dpbench.core.errors import DpbenchError
+from dpbench.core.places import cache_folder
 from dpbench.core.plugins import Column, Metric
 from dpbench.core.registries import METRICS
 from dpbench.core.run import RunContext

@@ -34,3 +34,10 @@ class PrivacyError(DpbenchError):
 
 class MissingScore(Exception):
     """Raised by a metric that cannot be computed here; its cells stay empty and the message goes into the row."""
+
+
+class NotInstalled(DpbenchError, MissingScore):
+    """Pretrained weights or an optional package are not here; the message names the command that gets them.
+
+    Metrics leave their cells empty with this reason; whatever cannot do without it stops.
+    """

@@ -238,6 +238,8 @@ class Extractor(ABC):
 
     reads_train: ClassVar[bool] = False
     """Whether it was trained on the sensitive split: only for metrics that declare the same."""
+    batch: ClassVar[int] = 256
+    """How many images it takes at once: what fits a small GPU with all activations."""
     description: str
     """Everything that its features depend on besides the images (weights' hash, resizing), as it stands in the row."""
 

@@ -39,6 +39,9 @@ METRICS: Registry[Metric] = Registry(
         "accuracy": "dpbench.metrics.accuracy:DownstreamAccuracy",
         "accuracy-paper": "dpbench.metrics.accuracy_paper:PublishedAccuracy",
         "label-fidelity": "dpbench.metrics.label_fidelity:LabelFidelity",
+        "gram": "dpbench.metrics.gram:GramDistance",
+        "lpips": "dpbench.metrics.lpips:LPIPSDiversity",
+        "clip-score": "dpbench.metrics.clip_score:CLIPScore",
     },
 )
 
@@ -56,5 +59,8 @@ EXTRACTORS: Registry[Extractor] = Registry(
     {
         "wavelet-packet": "dpbench.metrics.extractors.packets:WaveletPackets",
         "classifier": "dpbench.metrics.extractors.classifier:RealClassifier",
+        "inception": "dpbench.metrics.extractors.inception:Inception",
+        "clip": "dpbench.metrics.extractors.clip:CLIP",
+        "dinov2": "dpbench.metrics.extractors.dinov2:DINOv2",
     },
 )

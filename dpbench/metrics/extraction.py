@@ -20,8 +20,6 @@ from dpbench.core.progress import track
 from dpbench.core.run import PublicCache, RunContext
 from dpbench.metrics.features import Array, Features, write_features
 
-BATCH = 256
-
 
 class RealCache(PublicCache):
     """What was computed from real images for measuring: features, and classifiers trained on train.
@@ -57,8 +55,8 @@ def extract(extractor: Extractor, images: ImageDataset, run: RunContext, title: 
     Args:
         title: what the progress bar is called.
     """
-    starts = range(0, len(images), BATCH)
+    starts = range(0, len(images), extractor.batch)
     for start in track(run.progress, starts, title, len(starts)):
-        batch = images.batch(range(start, min(start + BATCH, len(images)))).images
+        batch = images.batch(range(start, min(start + extractor.batch, len(images)))).images
         assert batch is not None  # an ImageDataset's batches hold images
         yield extractor(batch.to(run.device)).float().cpu().numpy()

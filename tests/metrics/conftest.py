@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from dpbench.core.specs import Batch, DatasetSpec
 from dpbench.metrics.evaluator import SharedEvaluation
 from dpbench.metrics.extraction import RealCache
 from dpbench.metrics.features import Features, write_features
+from dpbench.models import weights
 
 MakeImages = Callable[..., ImageDataset]
 
@@ -98,3 +101,57 @@ def features(tmp_path: Path) -> Callable[[np.ndarray], Features]:
         return write_features(tmp_path / f"features-{count}.npy", len(array), [array])
 
     return make
+
+
+@pytest.fixture
+def publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Path], Path]:
+    """publish(name, made): from here on the named weights are the files below `made`; gives the folder they lie in."""
+    folder = tmp_path / "weights"
+    monkeypatch.setattr(weights, "places", lambda file: [folder / file.name])
+
+    def make(name: str, made: Path) -> Path:
+        files = []
+        for file in weights.WEIGHTS[name].files:
+            source, here = made / file.short, folder / file.name
+            here.parent.mkdir(parents=True, exist_ok=True)
+            here.symlink_to(source)
+            files.append(replace(file, sha256=weights.sha256(source), size=source.stat().st_size))
+        monkeypatch.setitem(weights.WEIGHTS, name, replace(weights.WEIGHTS[name], files=tuple(files)))
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def made_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny CLIP with random weights, in the files that OpenAI publishes."""
+    from transformers import CLIPConfig, CLIPModel
+
+    folder = tmp_path_factory.mktemp("clip")
+    letters = [chr(code) for code in range(ord("!"), ord("~") + 1)]
+    merges = ["p h", "ph o", "pho t", "phot o</w>", "c a", "ca t</w>"]
+    tokens = [*letters, *(f"{letter}</w>" for letter in letters), *(merge.replace(" ", "") for merge in merges)]
+    vocabulary = {token: number for number, token in enumerate([*tokens, "<|startoftext|>", "<|endoftext|>"])}
+    folder.joinpath("vocab.json").write_text(json.dumps(vocabulary))
+    folder.joinpath("merges.txt").write_text("\n".join(["#version: 0.2", *merges, ""]))
+    part = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    last = len(vocabulary) - 1
+    config = CLIPConfig(
+        text_config={
+            **part,
+            "vocab_size": last + 1,
+            "max_position_embeddings": 12,
+            "bos_token_id": last - 1,
+            "eos_token_id": last,
+        },
+        vision_config={**part, "image_size": 42, "patch_size": 14},
+        projection_dim=16,
+    )
+    torch.manual_seed(0)
+    model = CLIPModel(config)
+    for parameter in model.parameters():
+        if parameter.ndim > 1:
+            torch.nn.init.normal_(parameter, std=0.3)  # so that embeddings differ much
+    config.save_pretrained(folder)
+    torch.save(model.state_dict(), folder / "pytorch_model.bin")
+    return folder

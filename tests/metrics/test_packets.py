@@ -6,7 +6,6 @@ import torch
 
 from dpbench.core.errors import MissingScore, UnknownName
 from dpbench.core.registries import EXTRACTORS
-from dpbench.metrics import extraction
 from dpbench.metrics.extraction import extract
 from dpbench.metrics.extractors.packets import WaveletPackets, packet_level
 
@@ -40,7 +39,7 @@ def test_an_unknown_extractor_offers_the_known_ones() -> None:
 def test_batches_do_not_change_features(monkeypatch, evaluation, make_images, noise, run) -> None:
     images, extractor = make_images(noise(10)), WaveletPackets(evaluation(noise(10)))
     (whole,) = extract(extractor, images, run, "")
-    monkeypatch.setattr(extraction, "BATCH", 3)
+    monkeypatch.setattr(WaveletPackets, "batch", 3)
     parts = list(extract(extractor, images, run, ""))
     assert len(parts) == 4
     np.testing.assert_allclose(np.concatenate(parts), whole, rtol=1e-5, atol=1e-6)

@@ -1,0 +1,24 @@
+"""Packages that only some parts need, and that pip installs as extras of dpbench."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from dpbench.core.errors import NotInstalled
+
+
+def import_extra(package: str, extra: str) -> Any:
+    """The imported package.
+
+    Args:
+        package: e.g. "transformers".
+        extra: the extra that installs it, e.g. "hub".
+
+    Raises:
+        NotInstalled: it is not installed.
+    """
+    try:
+        return importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        raise NotInstalled(f"{package} is not installed; `pip install 'dpbench[{extra}]'`") from error

@@ -1,0 +1,37 @@
+"""DINOv2 (Oquab et al., arXiv 2304.07193): the features of FD-DINOv2 (Stein et al., arXiv 2306.04675)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from dpbench.core.plugins import Evaluation, Extractor
+from dpbench.metrics.extractors.images import IMAGENET, RESIZING, coloured, resized, standardised
+from dpbench.models.exact import exact
+from dpbench.models.hub import from_hub
+from dpbench.models.weights import fingerprint
+
+SIZE = 224
+
+
+class DINOv2(Extractor):
+    """The class token of DINOv2 ViT-L/14 after its last norm, images of 224 pixels: float32 [b, 1024].
+
+    Resizing is the float one that dgm-eval, the code of Stein et al., calls `clean_resize`; its default rounds resized
+    pixels to 8 bits.
+    """
+
+    batch: ClassVar[int] = 64
+
+    def __init__(self, evaluation: Evaluation):
+        super().__init__(evaluation)
+        (network,) = from_hub("dinov2", "Dinov2Model")
+        self.network = network.float().eval().to(evaluation.run.device)
+        self.description = f"dinov2-large {fingerprint('dinov2')}, {SIZE} {RESIZING}"
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """uint8 [b, 1 or 3, h, w] -> float32 [b, 1024]."""
+        with exact(images.device):
+            x = standardised(resized(coloured(images), SIZE), *IMAGENET)
+            return self.network(pixel_values=x).last_hidden_state[:, 0]

@@ -1,0 +1,19 @@
+"""Labels of a set of images, read a part at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from dpbench.core.data import ImageDataset
+
+BATCH = 1024
+
+
+def labels_at(images: ImageDataset, indices: Sequence[int]) -> Tensor | None:
+    """The labels of the images at `indices`, int64 [len(indices)], or None where images have none."""
+    parts = [images.batch(indices[start : start + BATCH]).labels for start in range(0, len(indices), BATCH)]
+    labels = [part.cpu() for part in parts if part is not None]
+    return torch.cat(labels) if labels else None

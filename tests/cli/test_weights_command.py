@@ -1,0 +1,89 @@
+"""`dpbench weights`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from calling import call
+
+from dpbench.models import weights
+from dpbench.models.weights import WEIGHTS, File, Weights, own_folder, places
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A server with two small networks, "one" and "two", and a folder of its files; they are all there is."""
+    site = tmp_path / "site"
+    site.mkdir()
+    for variable in ("DPBENCH_WEIGHTS", "DPBENCH_CACHE", "TORCH_HOME", "HF_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path / variable))
+    monkeypatch.setattr(weights, "CLEAN_FID", tmp_path / "clean-fid")
+    monkeypatch.setattr(weights, "places", places)
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(site))) as httpd:
+        for name in list(WEIGHTS):
+            monkeypatch.delitem(WEIGHTS, name)
+        for name in ("one", "two"):
+            content = name.encode() * 100
+            site.joinpath(f"{name}.pt").write_bytes(content)
+            url = f"http://127.0.0.1:{httpd.server_port}/{name}.pt"
+            file = File(f"{name}.pt", url, hashlib.sha256(content).hexdigest(), len(content))
+            monkeypatch.setitem(WEIGHTS, name, Weights((file,), f"the metric of {name} [all]", "us"))
+        thread = Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield site
+        httpd.shutdown()
+        thread.join()
+
+
+def lines(text: str) -> dict[str, list[str]]:
+    return {words[0]: words for line in text.splitlines() if (words := line.split())}
+
+
+def test_the_list_says_what_is_here_and_what_it_unlocks(published: Path) -> None:
+    before = lines(call("weights", "list").stdout)
+    assert before["one"] == ["one", "0", "MB", "no", "the", "metric", "of", "one", "[all]"]
+    assert call("weights", "get", "one").exit_code == 0
+    after = lines(call("weights", "list").stdout)
+    assert str(own_folder() / "one.pt")[:40] in after["one"][3]
+    assert after["two"][3] == "no"
+
+
+def test_several_names_or_all_can_be_asked_for(published: Path) -> None:
+    done = call("weights", "get", "one", "two")
+    assert done.exit_code == 0
+    assert "one: downloaded" in done.stderr
+    again = call("weights", "get", "all")
+    assert "one: here already" in again.stderr
+    assert "two: here already" in again.stderr
+
+
+def test_an_unknown_name_downloads_nothing(published: Path) -> None:
+    done = call("weights", "get", "one", "twoo")
+    assert done.exit_code == 2
+    assert done.stderr == "error: unknown weights 'twoo'; did you mean two?\n"
+    assert not own_folder().exists()
+
+
+def test_a_damaged_file_is_called_damaged(published: Path) -> None:
+    call("weights", "get", "one")
+    (own_folder() / "one.pt").write_bytes(b"damaged")
+    assert lines(call("weights", "list").stdout)["one"][3] == "damaged:"
+
+
+def test_a_failed_download_is_one_line_and_not_a_success(published: Path) -> None:
+    (published / "two.pt").unlink()
+    done = call("weights", "get", "two")
+    assert done.exit_code == 2
+    assert done.stderr.startswith("error: cannot download http://127.0.0.1")
+    assert done.stderr.count("\n") == 1

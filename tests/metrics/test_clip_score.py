@@ -1,0 +1,57 @@
+"""CLIP score of images and the prompts of their classes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn.functional import cosine_similarity
+
+from dpbench.core.errors import MissingScore
+from dpbench.metrics.clip_score import CLIPScore
+from dpbench.metrics.evaluator import evaluate
+
+CLASSES = ("cat", "ankle-boot")
+PROMPTS = ["a photo of a cat", "a photo of a ankle boot"]
+
+
+@pytest.fixture
+def pair(publish, made_clip: Path, make_images, noise):
+    """Synthetic images with labels, and a reference with named classes."""
+    publish("clip", made_clip)
+    labels = torch.tensor([0, 1, 1, 0, 1])
+    sets = [make_images(noise(5, 3, seed=seed), labels, 2) for seed in (1, 2)]
+    for each in sets:
+        each.spec = replace(each.spec, classes=CLASSES)
+    return sets
+
+
+def test_the_score_is_the_mean_cosine_with_the_prompt_of_the_class(pair, evaluation) -> None:
+    synthetic, reference = pair
+    shared = evaluation(synthetic, reference)
+    clip = shared.extractor("clip")
+    cosines = cosine_similarity(clip(synthetic.images), clip.text(PROMPTS)[synthetic.labels])
+    value, half = CLIPScore().compute(shared)["clip_score"]
+    assert (cosines > 0).any()
+    assert (cosines < 0).any()  # which count as 0
+    assert value == pytest.approx(100 * float(cosines.clamp(min=0).mean()), rel=1e-5)
+    assert half > 0
+
+
+def test_without_classes_there_are_no_prompts(pair, evaluation, noise) -> None:
+    with pytest.raises(MissingScore, match="neither captions nor classes"):
+        CLIPScore().compute(evaluation(noise(3, 3)))
+
+
+def test_without_labels_there_are_no_prompts(pair, evaluation, make_images, noise) -> None:
+    with pytest.raises(MissingScore, match="no labels"):
+        CLIPScore().compute(evaluation(make_images(noise(3, 3)), pair[1]))
+
+
+def test_without_weights_the_cell_says_how_to_get_them(make_images, noise, run) -> None:
+    sets = [make_images(noise(4, 3, seed=seed), torch.tensor([0, 1, 0, 1]), 2) for seed in (1, 2)]
+    scores = evaluate(["clip-score"], *sets, run)
+    assert scores.missing == {"clip_score": "weights 'clip' are not here; `dpbench weights get clip`"}
+    assert scores.protocol["clip_score"] == "a photo of a {class}"
