@@ -37,6 +37,7 @@ METRICS: Registry[Metric] = Registry(
         "fwd": "dpbench.metrics.fwd:FrechetWaveletDistance",
         "scales": "dpbench.metrics.scales:FrechetPerScale",
         "accuracy": "dpbench.metrics.accuracy:DownstreamAccuracy",
+        "memorisation": "dpbench.metrics.memorisation:Memorisation",
     },
 )
 
