@@ -37,6 +37,8 @@ METRICS: Registry[Metric] = Registry(
         "fwd": "dpbench.metrics.fwd:FrechetWaveletDistance",
         "scales": "dpbench.metrics.scales:FrechetPerScale",
         "accuracy": "dpbench.metrics.accuracy:DownstreamAccuracy",
+        "texture": "dpbench.metrics.texture:Texture",
+        "spectrum": "dpbench.metrics.spectrum:Spectrum",
         "memorisation": "dpbench.metrics.memorisation:Memorisation",
     },
 )
@@ -54,5 +56,7 @@ EXTRACTORS: Registry[Extractor] = Registry(
     "extractor",
     {
         "wavelet-packet": "dpbench.metrics.extractors.packets:WaveletPackets",
+        "texture": "dpbench.metrics.extractors.texture:TextureStatistics",
+        "spectrum": "dpbench.metrics.extractors.spectrum:PowerSpectrum",
     },
 )
