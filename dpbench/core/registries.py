@@ -42,6 +42,9 @@ METRICS: Registry[Metric] = Registry(
         "gram": "dpbench.metrics.gram:GramDistance",
         "lpips": "dpbench.metrics.lpips:LPIPSDiversity",
         "clip-score": "dpbench.metrics.clip_score:CLIPScore",
+        "texture": "dpbench.metrics.texture:Texture",
+        "spectrum": "dpbench.metrics.spectrum:Spectrum",
+        "memorisation": "dpbench.metrics.memorisation:Memorisation",
     },
 )
 
@@ -62,5 +65,7 @@ EXTRACTORS: Registry[Extractor] = Registry(
         "inception": "dpbench.metrics.extractors.inception:Inception",
         "clip": "dpbench.metrics.extractors.clip:CLIP",
         "dinov2": "dpbench.metrics.extractors.dinov2:DINOv2",
+        "texture": "dpbench.metrics.extractors.texture:TextureStatistics",
+        "spectrum": "dpbench.metrics.extractors.spectrum:PowerSpectrum",
     },
 )

@@ -6,6 +6,7 @@ fingerprint of the images (which all of the first three change) and the extracto
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -44,7 +45,8 @@ class RealCache(PublicCache):
             raise DpbenchError(f"cannot write the cache {self.folder}: {error.strerror}") from error
         with FileLock(path.with_suffix(".lock")):
             if path.exists():
-                return Features(path)
+                with contextlib.suppress(ValueError):  # a damaged file is made again
+                    return Features(path)
             return write_features(path, len(images), extract(extractor, images, run, title))
 
 

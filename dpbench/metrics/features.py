@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,12 +26,15 @@ class Features:
         file: a .npy file of float32 [n, ...], C order; see `write_features`.
 
     Raises:
-        ValueError: the file holds something else.
+        ValueError: the file holds something else, or less than it says.
     """
 
     def __init__(self, file: Path):
         self.file = file
-        array = np.load(file, mmap_mode="r")
+        try:
+            array = np.load(file, mmap_mode="r")
+        except EOFError as error:
+            raise ValueError(f"{file} is empty") from error
         if array.dtype != np.float32 or not array.flags.c_contiguous:
             raise ValueError(f"{file} does not hold float32 features in C order")
         self._offset = file.stat().st_size - array.nbytes
@@ -55,18 +60,23 @@ class Features:
 
     def at_most(self, most: int) -> Array:
         """The features of `most` images, evenly spaced over the set, or of all where there are no more."""
-        return np.array(np.load(self.file, mmap_mode="r")[spaced(len(self), most)])
+        return self.rows(spaced(len(self), most))
+
+    def rows(self, indices: NDArray[np.int64], within: slice = slice(None)) -> Array:
+        """The features of the images at `indices`, in that order; of each, `within` along its first axis."""
+        return np.array(np.load(self.file, mmap_mode="r")[indices, within])
 
     def derived(
         self, name: str, make: Callable[[], Mapping[str, NDArray[np.float64]]]
     ) -> dict[str, NDArray[np.float64]]:
         """What `make` computes from these features (moments, radii ...), kept beside them under `name`."""
         path = self.file.with_suffix(f".{name}.npz")
-        if not path.exists():
-            made = make()
-            write_atomic(path, lambda temporary: np.savez(temporary, **made))  # type: ignore[arg-type]
-        with np.load(path) as stored:
-            return {key: stored[key] for key in stored.files}
+        if path.exists():
+            with suppress(ValueError, EOFError, BadZipFile), np.load(path) as stored:  # a damaged file is made again
+                return {key: stored[key] for key in stored.files}
+        made = dict(make())
+        write_atomic(path, lambda temporary: np.savez(temporary, **made))  # type: ignore[arg-type]
+        return made
 
 
 def spaced(n: int, most: int) -> NDArray[np.int64]:

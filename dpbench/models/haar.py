@@ -67,6 +67,27 @@ def wavelet_packets(x: Tensor, levels: int) -> Tensor:
     return x
 
 
+def stationary(x: Tensor, levels: int) -> list[Tensor]:
+    """The undecimated transform without its border: a bank per level [b, 4, c, h - 2^j + 1, w - 2^j + 1], j = 1, 2, ...
+
+    Sub-bands as in `dwt2`, one coefficient for every place where the 2^j x 2^j filter fits into the image, so a shift
+    of the image shifts them. `dwt2` takes every second coefficient of the first bank. Equal to `pywt.swt2` on them.
+
+    Raises:
+        ValueError: the largest filter does not fit.
+    """
+    h, w = x.shape[-2:]
+    if min(h, w) < 2**levels:
+        raise ValueError(f"{levels} Haar levels do not fit into {h}x{w}")
+    basis, banks = _basis().to(x), []
+    for gap in (2**j for j in range(levels)):
+        h, w = x.shape[-2] - gap, x.shape[-1] - gap
+        corners = torch.stack([x[..., i : i + h, j : j + w] for i in (0, gap) for j in (0, gap)], dim=1)
+        banks.append(torch.einsum("bschw,ks->bkchw", corners, basis.flatten(1)))
+        x = banks[-1][:, 0]
+    return banks
+
+
 def coarse(x: Tensor, levels: int) -> Tensor:
     """The level-L approximation in pixel units (block means): [b, c, h, w] -> [b, c, h/2^L, w/2^L]."""
     return wavedec2(x, levels)[0] / 2**levels

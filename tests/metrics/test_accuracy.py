@@ -80,8 +80,8 @@ def test_needs_classes_and_labels(make_images, run) -> None:
 
 
 def test_one_image_is_enough_to_train_on(make_images, run, hardly_any_steps) -> None:
-    images, labels = stripes(8, 0)
-    scores = evaluate(["accuracy"], make_images(images[:1], labels[:1], 4), make_images(images, labels, 4), run)
+    (x, y), reference = stripes(8, 0), make_images(*stripes(8, 1), 4)
+    scores = evaluate(["accuracy"], make_images(x[:1], y[:1], 4), reference, run)
     assert 0 <= scores.values["accuracy"] <= 1
 
 

@@ -7,7 +7,7 @@ import pytest
 import pywt
 import torch
 
-from dpbench.models.haar import coarse, dwt2, idwt2, wavedec2, wavelet_packets, waverec2
+from dpbench.models.haar import coarse, dwt2, idwt2, stationary, wavedec2, wavelet_packets, waverec2
 
 IMAGES = torch.rand(2, 3, 16, 24, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
@@ -56,3 +56,20 @@ def test_the_dtype_is_kept() -> None:
 def test_odd_sizes_are_refused() -> None:
     with pytest.raises(ValueError, match="not 15x24"):
         dwt2(IMAGES[..., :15, :])
+
+
+@pytest.mark.parametrize("levels", [1, 2, 3])
+def test_the_undecimated_transform_equals_pywavelets_away_from_the_border(levels: int) -> None:
+    banks = stationary(IMAGES, levels)
+    expected = pywt.swt2(IMAGES.numpy(), "haar", level=levels, axes=(-2, -1))[::-1]
+    for j, (bank, (approximation, details)) in enumerate(zip(banks, expected, strict=True), start=1):
+        h, w = 16 - 2**j + 1, 24 - 2**j + 1
+        assert bank.shape == (2, 4, 3, h, w)
+        theirs = np.stack([approximation, *details], axis=1)[..., :h, :w]  # the rest wraps around
+        np.testing.assert_allclose(bank, theirs, atol=1e-12)
+
+
+def test_every_second_coefficient_of_the_undecimated_transform_is_the_decimated_one() -> None:
+    torch.testing.assert_close(stationary(IMAGES, 1)[0][..., ::2, ::2], dwt2(IMAGES))
+    with pytest.raises(ValueError, match="5 Haar levels do not fit into 16x24"):
+        stationary(IMAGES, 5)

@@ -1,0 +1,52 @@
+"""The radially averaged power spectrum of an image."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dpbench.core.errors import MissingScore
+from dpbench.core.plugins import Evaluation, Extractor
+
+ROUNDING = 1 / (12 * 255**2)  # the power of rounding to 256 levels: what a flat image has
+
+
+class PowerSpectrum(Extractor):
+    """Power in decibels over spatial frequency 1, 2, ... cycles per image: float32 [b, radii].
+
+    After Durall et al. (arXiv 2003.01826) and Dzanic et al. (arXiv 1911.06465): the power of the two-dimensional
+    Fourier transform, averaged over the frequencies of a ring (whose distance from zero rounds to its radius, up to the
+    corners, √2 times the Nyquist frequency) and over colour channels, then its logarithm. Unlike there, the image's
+    mean is taken off and a Hann window is laid over it first: the step from one edge to the opposite one would
+    otherwise put power on all frequencies, more than many images have at the high ones.
+
+    The scale is that of variance: white noise of variance v (of images in [0, 1]) has 10 log10 v at every radius, and
+    without the logarithm the average over all frequencies is the window-weighted variance (Parseval). The power of
+    rounding is added, so that flat images have a spectrum.
+    """
+
+    description = "power spectrum, hann window"
+
+    def __init__(self, evaluation: Evaluation):
+        super().__init__(evaluation)
+        size = self.spec.resolution
+        if size < 8:
+            raise MissingScore(f"a spectrum needs a resolution of at least 8, not {size}")
+        window = torch.hann_window(size, dtype=torch.float64)
+        self.window = window[:, None] * window
+        self.rings = rings(size)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """uint8 [b, c, h, w] -> float32 [b, radii]."""
+        window, x = self.window.to(images.device, torch.float32), images.float() / 255
+        x = window * (x - (window * x).sum((-2, -1), keepdim=True) / window.sum())
+        power = torch.fft.fft2(x).abs().square().mean(1) / window.square().sum()  # [b, h, w]
+        return 10 * (power.flatten(1) @ self.rings.to(power) + ROUNDING).log10()
+
+
+def rings(size: int) -> Tensor:
+    """Weights that average frequencies by radius, zero frequency left out: float64 [size², radii]."""
+    frequency = torch.fft.fftfreq(size, dtype=torch.float64) * size
+    radius = torch.hypot(frequency[:, None], frequency).round().long().flatten()
+    members = torch.nn.functional.one_hot(radius).double()[:, 1:]
+    return members / members.sum(0)

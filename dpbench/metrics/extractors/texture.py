@@ -1,0 +1,98 @@
+"""Statistics of an image's wavelet sub-bands, after Portilla and Simoncelli: its texture, not its layout."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dpbench.core.errors import MissingScore
+from dpbench.core.plugins import Evaluation, Extractor
+from dpbench.core.specs import DatasetSpec
+from dpbench.models.haar import stationary
+
+GREY_LEVEL = 1 / 255
+FLAT = GREY_LEVEL**2  # a variance that says "nothing there": added to variances, so that flat images have statistics
+
+
+def texture_level(resolution: int) -> int:
+    """Number of Haar levels: the largest filter covers at most a third of the image; at most 4.
+
+    14 -> 2, 28 and 32 -> 3, from 48 on -> 4.
+    """
+    return min(4, (resolution // 3).bit_length() - 1)
+
+
+def marginal_count(spec: DatasetSpec) -> int:
+    """How many of the statistics are marginal: log variance, skewness, kurtosis of each sub-band and channel."""
+    return 3 * spec.channels * (3 * texture_level(spec.resolution) + 1)
+
+
+class TextureStatistics(Extractor):
+    """Sub-band statistics of one image in [0, 1]: float32 [b, d], first `marginal_count` marginal ones, then the cross.
+
+    After Portilla and Simoncelli (IJCV 40, 2000), with undecimated Haar bands for their steerable pyramid: three
+    orientations at each of L = `texture_level` levels, and the low band, without their borders. Averages run over all
+    places of the image, so where something is does not count.
+
+    Marginal, of each sub-band and channel: log variance (v + one grey level squared); skewness; kurtosis. The third and
+    fourth moments of one small image are dominated by a few pixels, so bounded counterparts stand for them, of the
+    deviations z from the mean: skewness E[z |z|] / v in [-1, 1], and kurtosis as E[|z|]² / v in [0, 1], which is 2/π
+    for a Gaussian and smaller for heavier tails (Mallat, 1989).
+
+    Cross, all correlation coefficients over places: of magnitudes of the three orientations of a level; of magnitudes
+    of every two orientations of neighbouring levels; and, for colour, of the coefficients of each two channels of a
+    sub-band. Their autocorrelations and pixel ranges are left out.
+
+    Flat bands have the values of a weak constant: log variance -11, all others 0.
+    """
+
+    def __init__(self, evaluation: Evaluation):
+        super().__init__(evaluation)
+        self.levels = texture_level(self.spec.resolution)
+        if self.levels < 1:
+            raise MissingScore(f"texture needs a resolution of at least 6, not {self.spec.resolution}")
+        self.description = f"texture statistics, undecimated haar level {self.levels}"
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """uint8 [b, c, h, w] -> float32 [b, d]."""
+        banks = [_centred(bank) for bank in stationary(images.float() / 255, self.levels)]  # [b, 4, c, h, w] each
+        bands = [bank[:, 1:] for bank in banks] + [banks[-1][:, :1]]
+        magnitudes = [_centred(bank[:, 1:].abs()).transpose(1, 2) for bank in banks]  # [b, c, 3, h, w]
+        inward = [1 << level for level in range(self.levels - 1)]  # from a filter's corner to that of its parent
+        cropped = [m[..., i:-i, i:-i] for m, i in zip(magnitudes, inward, strict=False)]
+        cross = [
+            *(_pairs(m) for m in magnitudes),
+            *(_correlation(_centred(fine), above) for fine, above in zip(cropped, magnitudes[1:], strict=True)),
+            *(_pairs(band) for band in bands),
+        ]
+        return torch.cat([s.flatten(1) for s in [*map(_marginals, bands), *cross]], dim=1)
+
+
+def _centred(x: Tensor) -> Tensor:
+    return x - x.mean((-2, -1), keepdim=True)
+
+
+def _marginals(z: Tensor) -> Tensor:
+    """[b, k, c, h, w], mean zero over places -> log variance, skewness, kurtosis [b, k, c, 3]."""
+    magnitude = z.abs()
+    variance = z.square().mean((-2, -1)) + FLAT
+    skewness = (z * magnitude).mean((-2, -1)) / variance
+    kurtosis = magnitude.mean((-2, -1)).square() / variance
+    return torch.stack([variance.log(), skewness, kurtosis], dim=-1)
+
+
+def _correlation(x: Tensor, y: Tensor) -> Tensor:
+    """[b, g, k, h, w] and [b, g, l, h, w], mean zero over places -> correlation coefficients [b, g, k, l]."""
+    x, y = x.flatten(-2), y.flatten(-2)
+    return x @ y.mT / (_norm(x)[..., :, None] * _norm(y)[..., None, :])
+
+
+def _norm(x: Tensor) -> Tensor:
+    return (torch.linalg.vecdot(x, x) + FLAT * x.shape[-1]).sqrt()
+
+
+def _pairs(x: Tensor) -> Tensor:
+    """[b, g, k, h, w], mean zero over places -> correlation coefficients of each two of the k: [b, g, k(k - 1)/2]."""
+    k = x.shape[2]
+    i, j = torch.triu_indices(k, k, offset=1, device=x.device)
+    return _correlation(x, x)[..., i, j]

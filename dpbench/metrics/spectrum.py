@@ -1,0 +1,44 @@
+"""Frequency: the difference between the sets' radially averaged power spectra."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import numpy as np
+
+from dpbench.core.plugins import Column, Estimate, Evaluation, Metric
+from dpbench.metrics import bootstrap
+
+MOST = 50_000
+
+
+class Spectrum(Metric):
+    """Root-mean-square difference, in decibels, between the mean log power spectra of synthetic and real images.
+
+    An image's spectrum is that of `extractors.spectrum.PowerSpectrum`, one number per radius, and the mean over images
+    is that of logarithms, so that the contrast of a few images does not outweigh the others. 3 dB is a factor of 2
+    in power. After Durall et al. (arXiv 2003.01826) and Dzanic et al. (arXiv 1911.06465), who compare such curves by
+    eye or by a classifier.
+    """
+
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column("spectrum", "low", "difference of radially averaged log power spectra, in decibels, RMS over radii"),
+    )
+    headline: ClassVar[bool] = False
+    protocol: ClassVar[Mapping[str, str]] = {"spectrum": f"at most {MOST} images"}
+
+    def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
+        """{"spectrum": decibels}, with its interval over synthetic images.
+
+        Raises:
+            MissingScore: images are too small.
+        """
+        synthetic, reference = (features.at_most(MOST) for features in evaluation.features("spectrum"))  # [n, radii]
+        return {
+            "spectrum": bootstrap.of_means(
+                lambda means: np.sqrt(np.square(means).mean(1)),
+                synthetic - reference.mean(0, dtype=np.float64),
+                evaluation.run.generator,
+            )
+        }

@@ -1,0 +1,68 @@
+"""Texture: the distance between the sets' mean statistics of wavelet sub-bands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dpbench.core.errors import MissingScore
+from dpbench.core.plugins import Column, Estimate, Evaluation, Metric
+from dpbench.metrics import bootstrap
+from dpbench.metrics.extractors.texture import marginal_count
+
+MOST = 50_000
+LEAST_UNIT = 0.01  # for a statistic that hardly varies over real images
+
+Means = NDArray[np.float64]
+
+
+class Texture(Metric):
+    """How far the synthetic images' mean texture is from the real one, in standard deviations of real images.
+
+    The statistics of an image are those of Portilla and Simoncelli (2000), in the form that
+    `extractors.texture.TextureStatistics` says. Each one's difference of means is divided by its standard deviation
+    over reference images; `texture_marginal` and `texture_cross` are the root mean squares of the marginal and the
+    cross-band ones, and `texture` is the root mean square of the two. At 1, synthetic images are off as far as one real
+    image is from the average one. Sets of n and m real images differ by about sqrt(1/n + 1/m): see the `real` row.
+    """
+
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column("texture", "low", "distance of mean wavelet statistics, in standard deviations over real images"),
+        Column("texture_marginal", "low", "the same of variance, skewness and kurtosis of sub-bands alone"),
+        Column("texture_cross", "low", "the same of correlations between sub-bands and colour channels alone"),
+    )
+    protocol: ClassVar[Mapping[str, str]] = {"texture": f"at most {MOST} images"}
+
+    def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
+        """{"texture", "texture_marginal", "texture_cross"}, each with its interval over synthetic images.
+
+        Raises:
+            MissingScore: images are too small, or there are fewer than 2 reference images.
+        """
+        synthetic, reference = (features.at_most(MOST) for features in evaluation.features("texture"))  # [n, d] each
+        if len(reference) < 2:
+            raise MissingScore("a standard deviation needs at least 2 reference images")
+        unit = np.maximum(reference.std(0, ddof=1, dtype=np.float64), LEAST_UNIT)
+        deviations = (synthetic - reference.mean(0, dtype=np.float64)) / unit
+        count, generator = marginal_count(evaluation.spec), evaluation.run.generator
+        distances = {"texture": _both, "texture_marginal": _marginal, "texture_cross": _cross}
+        return {
+            column: bootstrap.of_means(partial(distance, count), deviations, generator)
+            for column, distance in distances.items()
+        }
+
+
+def _marginal(count: int, means: Means) -> Means:
+    return np.sqrt(np.square(means[:, :count]).mean(1))
+
+
+def _cross(count: int, means: Means) -> Means:
+    return np.sqrt(np.square(means[:, count:]).mean(1))
+
+
+def _both(count: int, means: Means) -> Means:
+    return np.hypot(_marginal(count, means), _cross(count, means)) / np.sqrt(2)
