@@ -55,7 +55,16 @@ class Features:
 
     def at_most(self, most: int) -> Array:
         """The features of `most` images, evenly spaced over the set, or of all where there are no more."""
-        return np.array(np.load(self.file, mmap_mode="r")[spaced(len(self), most)])
+        return self.rows(spaced(len(self), most))
+
+    def rows(self, indices: NDArray[np.int64]) -> Array:
+        """The features of the images at `indices`, read one by one: a memory map would hold the file's pages."""
+        rows = np.empty((len(indices), self.size), np.float32)
+        with self.file.open("rb") as file:
+            for row, index in zip(rows, indices.tolist(), strict=True):
+                file.seek(self._offset + row.nbytes * index)
+                file.readinto(row)
+        return rows.reshape(-1, *self.shape)
 
     def derived(
         self, name: str, make: Callable[[], Mapping[str, NDArray[np.float64]]]
