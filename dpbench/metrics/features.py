@@ -9,6 +9,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from dpbench.core.errors import MissingScore
 from dpbench.core.files import write_atomic
 
 BLOCK_BYTES = 32 * 2**20
@@ -63,7 +64,7 @@ class Features:
         with self.file.open("rb") as file:
             for row, index in zip(rows, indices.tolist(), strict=True):
                 file.seek(self._offset + row.nbytes * index)
-                file.readinto(row)
+                file.readinto(row.data)
         return rows.reshape(-1, *self.shape)
 
     def derived(
@@ -76,6 +77,17 @@ class Features:
             write_atomic(path, lambda temporary: np.savez(temporary, **made))  # type: ignore[arg-type]
         with np.load(path) as stored:
             return {key: stored[key] for key in stored.files}
+
+
+def finite(features: Array) -> Array:
+    """The same features.
+
+    Raises:
+        MissingScore: one of them is not finite: comparisons with it would be false and sums with it nothing.
+    """
+    if not np.isfinite(features).all():
+        raise MissingScore("some features are not finite")
+    return features
 
 
 def spaced(n: int, most: int) -> NDArray[np.int64]:

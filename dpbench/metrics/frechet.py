@@ -34,7 +34,7 @@ from dpbench.core.errors import MissingScore
 from dpbench.core.plugins import Estimate
 from dpbench.metrics import bootstrap
 from dpbench.metrics.caveat import Caveat
-from dpbench.metrics.features import Array, Features
+from dpbench.metrics.features import Array, Features, finite
 
 Floats = NDArray[np.float64]
 
@@ -96,9 +96,7 @@ def fit(blocks: Iterable[Array]) -> Gaussians:
     n = 0
     origin = total = products = np.zeros(())
     for block in blocks:
-        x = np.asarray(block, dtype=np.float64).swapaxes(0, 1)  # [g, b, d]
-        if not np.isfinite(x).all():
-            raise MissingScore("some features are not finite")
+        x = finite(block).astype(np.float64).swapaxes(0, 1)  # [g, b, d]
         origin = origin if n else x[:, :1]
         x = x - origin
         total = total + x.sum(1)
