@@ -14,8 +14,8 @@ A little more weight on an image x of the first set moves d² by
 
 where T, the optimal transport map from the first Gaussian to the second, is A⁺ᵀ (K Kᵀ)^{1/2} A⁺. The pseudo-inverse is
 enough where S₁ is rank-deficient, since resampled images do not leave its range. With few images per feature these
-first-order intervals are somewhat too wide: by a fifth of the spread over fresh sets where there are as many images as
-features, where a bootstrap of whole images is twice too wide.
+first-order intervals are somewhat wider than the spread over fresh sets: by a fifth to a third where there are about as
+many images as features, where a bootstrap of whole images is nearly twice as wide.
 """
 
 from __future__ import annotations
