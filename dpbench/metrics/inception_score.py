@@ -15,6 +15,8 @@ from dpbench.metrics import bootstrap
 from dpbench.metrics.features import finite
 
 SPLITS = 10
+ROWS = 500
+"""How many images' class probabilities are in memory together."""
 
 
 class _Classifies(Protocol):
@@ -48,23 +50,25 @@ class InceptionScore(Metric):
         split = torch.randperm(n, generator=evaluation.run.generator) * SPLITS // n
         counts = torch.bincount(split).double()
 
-        def predictions() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-            """Blocks of (split [b], probabilities [b, classes], their negative entropies [b]), float64."""
+        def predictions() -> Iterator[tuple[slice, Tensor, Tensor]]:
+            """Blocks of (which images, probabilities [b, classes], their negative entropies [b]), float64."""
             start = 0
             for block in synthetic.blocks():
-                logits = extractor.logits(torch.from_numpy(finite(block)).to(evaluation.run.device)).cpu().double()
-                log_p = F.log_softmax(logits, 1)
-                yield split[start : start + len(block)], log_p.exp(), (log_p.exp() * log_p).sum(1)
-                start += len(block)
+                for features in torch.from_numpy(finite(block)).split(ROWS):
+                    log_p = F.log_softmax(extractor.logits(features.to(evaluation.run.device)).cpu().double(), 1)
+                    yield slice(start, start + len(features)), log_p.exp(), (log_p.exp() * log_p).sum(1)
+                    start += len(features)
 
         q, negentropy = torch.zeros(()), torch.zeros(SPLITS, dtype=torch.float64)
-        for s, p, h in predictions():
-            q = q + torch.zeros(SPLITS, p.shape[1], dtype=torch.float64).index_add_(0, s, p)
-            negentropy.index_add_(0, s, h)
+        for rows, p, h in predictions():
+            q = q + torch.zeros(SPLITS, p.shape[1], dtype=torch.float64).index_add_(0, split[rows], p)
+            negentropy.index_add_(0, split[rows], h)
         q = q / counts[:, None]  # [splits, classes]
         value = (negentropy / counts - torch.xlogy(q, q).sum(1)).exp()  # [splits]
         log_q = q.clamp(min=torch.finfo(q.dtype).tiny).log()
-        divergence = torch.cat([h - (p * log_q[s]).sum(1) for s, p, h in predictions()])  # [n], KL(p | q)
+        divergence = torch.empty(n, dtype=torch.float64)  # KL(p | q)
+        for rows, p, h in predictions():
+            divergence[rows] = h - (p * log_q[split[rows]]).sum(1)
         mean = torch.zeros(SPLITS, dtype=torch.float64).index_add_(0, split, divergence) / counts
         influences = n / SPLITS * (value / counts)[split] * (divergence - mean[split])
         return {"inception_score": bootstrap.around(float(value.mean()), influences.numpy(), evaluation.run.generator)}
