@@ -1,4 +1,4 @@
-"""Seconds and bytes of the steps in `_engines.py`."""
+"""Seconds and bytes of the steps in `_engines.py`, and bytes of any call."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ import multiprocessing
 import resource
 import sys
 import time
+from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 
 from dpbench.core.specs import Batch
 from perf._engines import Step, make_step
 from perf._models import CASES, LARGE, Case
+
+T = TypeVar("T")
 
 MEMORY_PARTS = 3
 """Micro-batches in a measurement of memory: later ones need no more."""
@@ -75,10 +79,27 @@ def time_in_turns(
 
 def peak_memory(name: str, engine: str, rows: int, device: str, threads: int) -> int:
     """Bytes that a step needs beyond what the process held before it, measured in a process of its own."""
+    return apart(_peak_memory, name, engine, rows, device, threads)
+
+
+def peak_of(function: Callable[..., object], *arguments: object) -> tuple[int, float]:
+    """(bytes that a call needs beyond what its process held before, seconds), in a process of its own; CPU."""
+    return apart(_peak_of, function, arguments)
+
+
+def apart(function: Callable[..., T], *arguments: object) -> T:
+    """What the function returns in a process of its own."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["perf._measure"])
     with context.Pool(1) as pool:
-        return pool.apply(_peak_memory, (name, engine, rows, device, threads))
+        return pool.apply(function, arguments)
+
+
+def _peak_of(function: Callable[..., object], arguments: tuple[object, ...]) -> tuple[int, float]:
+    _trim()
+    before, start = _reset_peak(), time.perf_counter()
+    function(*arguments)
+    return _peak() - before, time.perf_counter() - start
 
 
 def _peak_memory(name: str, engine: str, rows: int, device: str, threads: int) -> int:

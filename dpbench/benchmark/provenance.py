@@ -23,7 +23,7 @@ def provenance(device: str, processes: int, precision: Precision) -> dict[str, A
     described = describe_device(device)
     return {
         "device": f"{processes} × {described}" if processes > 1 else described,
-        "precision": precision,
+        "computed_in": precision,
         "dpbench_version": dpbench.__version__,
         "git_commit": git_commit(),
         "date": now(),

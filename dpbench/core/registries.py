@@ -34,6 +34,15 @@ DATASETS: Registry[Dataset] = Registry(
 METRICS: Registry[Metric] = Registry(
     "metric",
     {
+        "fid": "dpbench.metrics.fid:FrechetInceptionDistance",
+        "fid-train": "dpbench.metrics.fid:TrainFID",
+        "fd-dinov2": "dpbench.metrics.fid:FrechetDINOv2Distance",
+        "kid": "dpbench.metrics.kid:KernelInceptionDistance",
+        "cmmd": "dpbench.metrics.cmmd:CLIPMaximumMeanDiscrepancy",
+        "inception-score": "dpbench.metrics.inception_score:InceptionScore",
+        "prdc": "dpbench.metrics.prdc:PrecisionRecallDensityCoverage",
+        "classifier-prdc": "dpbench.metrics.prdc:ClassifierPRDC",
+        "fld": "dpbench.metrics.fld:FeatureLikelihoodDivergence",
         "fwd": "dpbench.metrics.fwd:FrechetWaveletDistance",
         "scales": "dpbench.metrics.scales:FrechetPerScale",
         "accuracy": "dpbench.metrics.accuracy:DownstreamAccuracy",

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from dpbench.core.plugins import Estimate
 
 REPLICATES = 500
-AT_ONCE = 50  # replicates whose counts are in memory together
+AT_ONCE = 500_000  # drawn images that are in memory together: 50 replicates of 10,000, at least one
 
 Floats = NDArray[np.floating]
 Means = NDArray[np.float64]
@@ -44,11 +44,12 @@ def of_means(statistic: Callable[[Means], Means], values: Floats, generator: tor
     """
     x = torch.as_tensor(np.asarray(values, dtype=np.float64))
     n = len(x)
-    drawn = []
-    for start in range(0, REPLICATES, AT_ONCE):
-        rows = min(AT_ONCE, REPLICATES - start)
+    drawn = np.empty(REPLICATES)  # one array: small results kept between large ones would scatter the heap
+    together = max(1, AT_ONCE // n)
+    for start in range(0, REPLICATES, together):
+        rows = min(together, REPLICATES - start)
         chosen = torch.randint(n, (rows, n), generator=generator) + n * torch.arange(rows)[:, None]
         counts = torch.bincount(chosen.flatten(), minlength=rows * n).reshape(rows, n)
-        drawn.append(statistic((counts.double() @ x / n).numpy()))
-    low, high = np.quantile(np.concatenate(drawn), [0.025, 0.975])
+        drawn[start : start + rows] = statistic((counts.double() @ x / n).numpy())
+    low, high = np.quantile(drawn, [0.025, 0.975])
     return Estimate(float(statistic(x.mean(0, keepdim=True).numpy())[0]), float(high - low) / 2)

@@ -11,6 +11,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from dpbench.core.errors import MissingScore
 from dpbench.core.files import write_atomic
 
 BLOCK_BYTES = 32 * 2**20
@@ -63,8 +64,18 @@ class Features:
         return self.rows(spaced(len(self), most))
 
     def rows(self, indices: NDArray[np.int64], within: slice = slice(None)) -> Array:
-        """The features of the images at `indices`, in that order; of each, `within` along its first axis."""
-        return np.array(np.load(self.file, mmap_mode="r")[indices, within])
+        """The features of the images at `indices`, in that order; of each, `within` along its first axis (no step).
+
+        They are read one by one: a memory map would hold the file's pages.
+        """
+        first, stop, _ = within.indices(self.shape[0])
+        inner = self.size // self.shape[0]
+        rows = np.empty((len(indices), stop - first, *self.shape[1:]), np.float32)
+        with self.file.open("rb") as file:
+            for row, index in zip(rows, indices.tolist(), strict=True):
+                file.seek(self._offset + 4 * (self.size * index + inner * first))
+                file.readinto(row.data.cast("B"))
+        return rows
 
     def derived(
         self, name: str, make: Callable[[], Mapping[str, NDArray[np.float64]]]
@@ -77,6 +88,17 @@ class Features:
         made = dict(make())
         write_atomic(path, lambda temporary: np.savez(temporary, **made))  # type: ignore[arg-type]
         return made
+
+
+def finite(features: Array) -> Array:
+    """The same features.
+
+    Raises:
+        MissingScore: one of them is not finite: comparisons with it would be false and sums with it nothing.
+    """
+    if not np.isfinite(features).all():
+        raise MissingScore("some features are not finite")
+    return features
 
 
 def spaced(n: int, most: int) -> NDArray[np.int64]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import ClassVar
 
-import numpy as np
-
 from dpbench.core.errors import MissingScore
-from dpbench.core.plugins import Column, Evaluation, Metric
+from dpbench.core.plugins import Column, Estimate, Evaluation, Metric
+from dpbench.metrics import frechet
 from dpbench.metrics.extractors.packets import packet_level
-from dpbench.metrics.features import Array, Features
-from dpbench.metrics.frechet import frechet_distance
+from dpbench.metrics.features import Array
+from dpbench.metrics.frechet import Groups
 
 BLOCK = 16  # pixels; a Gaussian is fitted to at most BLOCK x BLOCK coefficients per channel
 
@@ -27,7 +26,7 @@ class FrechetPerScale(Metric):
     split by further packet levels into parts of at most 16 x 16 coefficients per channel, whose distances are added;
     this neglects correlations between the parts and keeps covariances at 256 or 768 dimensions.
 
-    The bands are read from the wavelet packets, of which they are rotations (see `features.WaveletPackets`).
+    The bands are read from the wavelet packets, of which they are rotations (see `extractors.packets`).
     """
 
     columns: ClassVar[tuple[Column, ...]] = (
@@ -36,34 +35,38 @@ class FrechetPerScale(Metric):
         Column("fd_detail1", "low", "Fréchet distance of the finest Haar details (level 1), mean over orientations"),
     )
 
-    def compute(self, evaluation: Evaluation) -> Mapping[str, float]:
+    def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
         """{"fd_coarse": ..., "fd_detail2": ..., "fd_detail1": ...}, squared coefficients of images in [0, 1]."""
         resolution, level = evaluation.spec.resolution, packet_level(evaluation.spec.resolution)
         if level < 2:
             raise MissingScore(f"two Haar levels need a resolution of at least 28 that 4 divides, not {resolution}")
         synthetic, reference = evaluation.features("wavelet-packet")  # [n, 4^level, coefficients] each
 
-        def band(depth: int, index: int) -> float:
-            """Distance of sub-band `index` (0 is LL) of the Haar transform of `depth` levels."""
+        def bands(depth: int, chosen: range) -> Estimate:
+            """Mean distance of the sub-bands `chosen` (0 is LL) of the Haar transform of `depth` levels."""
             packets = 4 ** (level - depth)
-            rows = slice(index * packets, (index + 1) * packets)
-            return _summed(synthetic, reference, rows, packet_size=resolution >> level)
+            parts = _parts(slice(chosen.start * packets, chosen.stop * packets), packets, resolution >> level)
+            return frechet.estimate(synthetic, reference, parts, evaluation.run.generator, 1 / len(chosen))
 
         return {
-            "fd_coarse": band(2, 0),
-            "fd_detail2": float(np.mean([band(2, k) for k in (1, 2, 3)])),
-            "fd_detail1": float(np.mean([band(1, k) for k in (1, 2, 3)])),
+            "fd_coarse": bands(2, range(1)),
+            "fd_detail2": bands(2, range(1, 4)),
+            "fd_detail1": bands(1, range(1, 4)),
         }
 
 
-def _summed(x: Features, y: Features, rows: slice, packet_size: int) -> float:
-    """Sum of the distances of the parts of one band: the packets `rows` of [n, packets, d], neighbours put together."""
+def _parts(rows: slice, packets: int, packet_size: int) -> Groups:
+    """The packets `rows` of [n, packets, d]: neighbours put together, at most BLOCK wide and within their band.
+
+    Args:
+        packets: of one band.
+        packet_size: their height and width.
+    """
     together, size = 1, packet_size
-    while together < rows.stop - rows.start and 2 * size <= BLOCK:
+    while together < packets and 2 * size <= BLOCK:
         together, size = 4 * together, 2 * size
 
-    def parts(features: Features) -> Iterator[Array]:
-        for block in features.blocks():
-            yield block[:, rows].reshape(len(block), (rows.stop - rows.start) // together, -1)
+    def parts(block: Array) -> Array:
+        return block[:, rows].reshape(len(block), (rows.stop - rows.start) // together, -1)
 
-    return float(frechet_distance(parts(x), parts(y)).sum())
+    return Groups(f"packets-{rows.start}-{rows.stop}-by-{together}", parts)

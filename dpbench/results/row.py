@@ -62,7 +62,7 @@ CIRCUMSTANCES = (
     Field("seconds_evaluate", "float", "scoring"),
     Field("peak_memory_mb", "float", "peak of device memory, on a CPU of the process's memory so far"),
     Field("device", "str", "where it ran"),
-    Field("precision", "str", "what models computed in: 'fp32' | 'bf16'"),
+    Field("computed_in", "str", "what models computed in: 'fp32' | 'bf16'"),
     Field("dpbench_version", "str", "version of dpbench"),
     Field("git_commit", "str", "commit of dpbench, where it runs from a repository"),
     Field("date", "str", "when the trial was sampled, UTC"),
@@ -104,7 +104,12 @@ def make_row(trial: Mapping[str, Any], scores: Mapping[str, Any]) -> dict[str, A
     protocol = dict(scores["protocol"])
     if protocol.pop("n_train", trial["n_train"]) != trial["n_train"]:
         raise ValueError("the scores belong to another dataset")
-    trial = {"variant": None, "queries": None, **trial}  # columns that are younger than some trials
+    earlier = {
+        "variant": None,
+        "queries": None,
+        "computed_in": trial.get("precision"),
+    }  # columns younger than some trials
+    trial = {**earlier, **trial}
     row: dict[str, Any] = {f.name: trial[f.name] for f in IDENTITY}
     row["config"] = json.dumps(trial["config"], ensure_ascii=False)
     row |= {name: None if value is None else float(value) for name, value in scores["values"].items()}

@@ -13,9 +13,11 @@ import torch
 from torch import Tensor
 
 from dpbench.core.data import ImageDataset
+from dpbench.core.plugins import Extractor
+from dpbench.core.registries import EXTRACTORS
 from dpbench.core.run import PublicCache, RunContext
 from dpbench.core.specs import Batch, DatasetSpec
-from dpbench.metrics.evaluator import SharedEvaluation
+from dpbench.metrics.evaluator import Scores, SharedEvaluation, evaluate
 from dpbench.metrics.extraction import RealCache
 from dpbench.metrics.features import Features, write_features
 from dpbench.models import weights
@@ -155,3 +157,31 @@ def made_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config.save_pretrained(folder)
     torch.save(model.state_dict(), folder / "pytorch_model.bin")
     return folder
+
+
+class PixelFeatures(Extractor):
+    """Features that are written as the bytes of an image's pixels: float32 [b, pixels / 4]."""
+
+    description = "features in pixels"
+
+    def __call__(self, images: Tensor) -> Tensor:
+        return images.flatten(1).view(torch.float32)
+
+    def logits(self, features: Tensor) -> Tensor:
+        """What the Inception extractor offers besides: here the features themselves."""
+        return features
+
+
+@pytest.fixture
+def scores(monkeypatch: pytest.MonkeyPatch, make_images: MakeImages, run: RunContext) -> Callable[..., Scores]:
+    """scores(metric, synthetic, reference, train=None): a metric on features [n, d], whatever extractor it asks for."""
+    for name in ("inception", "clip", "dinov2", "classifier"):
+        monkeypatch.setitem(EXTRACTORS._registered, name, PixelFeatures)
+
+    def images(features: np.ndarray) -> ImageDataset:
+        return make_images(torch.from_numpy(features.astype(np.float32)).view(torch.uint8)[:, :, None, None])
+
+    def score(metric: str, synthetic: np.ndarray, reference: np.ndarray, train: np.ndarray | None = None) -> Scores:
+        return evaluate([metric], images(synthetic), images(reference), run, None if train is None else images(train))
+
+    return score

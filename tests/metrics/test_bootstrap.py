@@ -38,3 +38,14 @@ def test_an_offset_of_influences_does_not_count_and_constants_have_no_interval()
     assert one.value == other.value == 7
     assert one.ci95 == pytest.approx(other.ci95)
     assert bootstrap.mean(np.ones(10), generator()).ci95 == 0
+
+
+def test_how_many_draws_are_in_memory_together_changes_nothing(monkeypatch) -> None:
+    x = np.random.default_rng(0).normal(size=300)
+    at_once = bootstrap.mean(x, generator())
+    drawn = []
+    randint = torch.randint
+    monkeypatch.setattr(torch, "randint", lambda n, size, **rest: drawn.append(size) or randint(n, size, **rest))
+    monkeypatch.setattr(bootstrap, "AT_ONCE", 1000)
+    assert bootstrap.mean(x, generator()) == pytest.approx(at_once, rel=1e-12)
+    assert max(rows * n for rows, n in drawn) <= 1000

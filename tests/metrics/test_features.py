@@ -54,3 +54,8 @@ def test_nothing_is_left_of_features_that_were_not_finished(tmp_path) -> None:
     with pytest.raises(ValueError, match="2 images where 4"):
         write_features(tmp_path / "f.npy", 4, [np.ones((2, 3))])
     assert not list(tmp_path.iterdir())
+
+
+def test_rows_come_in_the_order_that_they_are_asked_for(tmp_path) -> None:
+    array = np.random.default_rng(0).normal(size=(20, 2, 3)).astype(np.float32)
+    np.testing.assert_array_equal(stored(tmp_path, array).rows(np.array([7, 0, 19, 7])), array[[7, 0, 19, 7]])

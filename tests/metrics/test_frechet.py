@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pytest
 import scipy.linalg
+import torch
 
 from dpbench.core.errors import MissingScore
 from dpbench.metrics import frechet
@@ -101,3 +104,89 @@ def test_fewer_samples_than_features_are_computed_with_a_caveat() -> None:
 def test_features_of_different_shapes_are_refused() -> None:
     with pytest.raises(ValueError, match="cannot be compared"):
         frechet_distance(np.zeros((5, 3)), np.zeros((5, 4)))
+
+
+def skewed(n: int, d: int, rng: np.random.Generator) -> np.ndarray:
+    """Features [n, 1, d] with long tails and correlations."""
+    return ((rng.exponential(size=(n, d)) - 1) @ np.random.default_rng(7).normal(size=(d, d)))[:, None]
+
+
+def test_both_ways_give_the_same_distance_and_map() -> None:
+    rng = np.random.default_rng(0)
+    s, t = (frechet.fit([skewed(n, 12, rng)]).covariance[0] for n in (60, 70))
+    fast, lost, root = frechet._by_cholesky(s, t)
+    slow, other_root = frechet._by_roots(s, t)
+    assert fast == pytest.approx(slow, rel=1e-12)
+    assert lost < 1e-12 * fast
+    np.testing.assert_allclose(root @ root.T, other_root @ other_root.T, rtol=1e-8)
+    transport = root @ root.T
+    np.testing.assert_allclose(transport @ s @ transport, t, rtol=1e-8)  # what makes it the transport map
+
+
+def test_small_distances_of_ill_conditioned_features_keep_their_digits() -> None:
+    rng = np.random.default_rng(0)
+    scales = np.logspace(0, -7, 60)  # Cholesky factors exist, but squares of singular values span 28 decades
+    x = whitened(300, 60, rng) * scales
+    y = whitened(300, 60, rng) * (scales * (1 + 1e-6))
+    assert frechet_distance(x, y) == pytest.approx(1e-12 * np.square(scales).sum(), rel=1e-2)
+
+
+@pytest.mark.parametrize("d", [4, 30])
+def test_influences_are_what_a_little_more_weight_on_an_image_changes(d: int) -> None:
+    rng = np.random.default_rng(0)
+    x, y = skewed(25, d, rng), skewed(40, d, rng) + 1  # with 30 features, of no more images than features
+    with collect():
+        p, q = frechet.fit([x]), frechet.fit([y])
+        influences = frechet.transport(p, q).influences(x)[:, 0]
+        for image in (0, 7):
+            weights = np.full(len(x), 1 / len(x)) * (1 - 1e-5)
+            weights[image] += 1e-5
+            mean = weights @ x[:, 0]
+            covariance = (x[:, 0] - mean).T @ ((x[:, 0] - mean) * weights[:, None])
+            plain = frechet.Gaussians(p.mean, p.covariance * (1 - 1 / len(x)), p.samples)
+            moved = frechet.Gaussians(mean[None], covariance[None], p.samples)
+            change = (frechet.transport(moved, q).distance - frechet.transport(plain, q).distance)[0] / 1e-5
+            exact = frechet.transport(plain, q).influences(x)[:, 0]
+            assert change == pytest.approx(exact[image] - exact.mean(), rel=1e-2)
+            assert influences[image] - influences.mean() == pytest.approx(change, rel=0.2, abs=0.05 * np.ptp(exact))
+
+
+def test_the_interval_agrees_with_a_bootstrap_of_images_and_with_fresh_sets(features) -> None:
+    rng = np.random.default_rng(0)
+    reference = skewed(300, 3, rng) + 0.5
+    q = frechet.fit([reference])
+    x = skewed(300, 3, rng)
+    found = frechet.estimate(
+        *(features(f.astype(np.float32)) for f in (x, reference)), frechet.EACH, torch.Generator().manual_seed(0)
+    )
+
+    def half_width(sets: Iterable[np.ndarray]) -> float:
+        low, high = np.quantile([frechet.transport(frechet.fit([s]), q).distance for s in sets], [0.025, 0.975])
+        return (high - low) / 2
+
+    resampled = half_width(x[rng.integers(300, size=300)] for _ in range(400))
+    fresh = half_width(skewed(300, 3, rng) for _ in range(400))
+    assert found.ci95 == pytest.approx(resampled, rel=0.25)
+    assert found.ci95 == pytest.approx(fresh, rel=0.35)
+
+
+def test_with_few_images_per_feature_the_interval_is_somewhat_too_wide_but_no_more() -> None:
+    rng = np.random.default_rng(0)
+    with collect():
+        q = frechet.fit([skewed(200, 30, rng)])
+        found = [frechet.transport(frechet.fit([x]), q) for x in (skewed(30, 30, rng) for _ in range(60))]
+        rng = np.random.default_rng(0)
+        skewed(200, 30, rng)
+        claimed = [f.influences(skewed(30, 30, rng)).std() / np.sqrt(30) for f in found]
+    assert 0.9 < np.mean(claimed) / np.std([f.distance for f in found]) < 1.6
+
+
+def test_moments_are_computed_once_for_a_stored_set(features, monkeypatch) -> None:
+    stored = features(np.random.default_rng(0).normal(size=(20, 2, 3)).astype(np.float32))
+    first = frechet.moments(stored, frechet.EACH)
+    whole = frechet.moments(stored, frechet.WHOLE)
+    monkeypatch.setattr(frechet, "fit", lambda blocks: pytest.fail("fitted again"))
+    again = frechet.moments(stored, frechet.EACH)
+    for kept, fitted in zip(again, first, strict=True):
+        np.testing.assert_array_equal(kept, fitted)
+    assert (first.mean.shape, whole.mean.shape) == ((2, 3), (1, 6))

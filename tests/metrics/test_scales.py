@@ -74,3 +74,11 @@ def test_one_level_is_not_enough(make_images, noise, run) -> None:
     assert scores.values["fwd"] is not None
     assert {column: scores.values[column] for column in COLUMNS} == dict.fromkeys(COLUMNS)
     assert "at least 28" in scores.missing["fd_coarse"]
+
+
+def test_intervals_are_how_far_fresh_images_move_the_values(make_images, noise, run) -> None:
+    reference = make_images(noise(300, 1, 28, 0) // 2)
+    found = [evaluate(["fwd", "scales"], make_images(noise(300, 1, 28, seed)), reference, run) for seed in range(1, 13)]
+    for column in ("fwd", *COLUMNS):
+        spread = 1.96 * np.std([scores.values[column] for scores in found])
+        assert 0.7 < np.mean([scores.ci95[column] for scores in found]) / spread < 1.7, column

@@ -175,6 +175,11 @@ def test_the_table_shows_variants_in_brackets() -> None:
     assert "m [part=b] (UNVERIFIED): accounting unverified: peeked" in text
 
 
+def test_rows_of_earlier_trials_keep_what_models_computed_in() -> None:
+    earlier = {key: value for key, value in trial(precision="bf16").items() if key != "computed_in"}
+    assert make_row(earlier, scores())["computed_in"] == "bf16"
+
+
 @pytest.mark.parametrize("path", REFERENCE, ids=lambda path: path.name)
 def test_reference_rows_have_the_columns_of_today(path: Path) -> None:
     fields = [f.name for f in FIELDS]

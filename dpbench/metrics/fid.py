@@ -1,0 +1,50 @@
+"""Fréchet distances of features of pretrained networks: one Gaussian for each set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from dpbench.core.plugins import Column, Estimate, Evaluation, Metric
+from dpbench.metrics import frechet
+from dpbench.metrics.features import Features
+
+
+class FrechetInceptionDistance(Metric):
+    """Fréchet distance of Inception features to those of the test split (FID; Heusel et al., arXiv 1706.08500).
+
+    Agrees with clean-fid and torch-fidelity on the same features. It falls with the number of images: compare only rows
+    with the same number.
+    """
+
+    extractor: ClassVar[str] = "inception"
+    columns: ClassVar[tuple[Column, ...]] = (Column("fid", "low", "Fréchet Inception Distance to the test split"),)
+
+    def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
+        """{the column: value}, in units of squared features."""
+        synthetic, real = self.sets(evaluation)
+        return {self.columns[0].name: frechet.estimate(synthetic, real, frechet.WHOLE, evaluation.run.generator)}
+
+    def sets(self, evaluation: Evaluation) -> tuple[Features, Features]:
+        """(synthetic, real) features that are compared."""
+        return evaluation.features(self.extractor)
+
+
+class TrainFID(FrechetInceptionDistance):
+    """FID to the train split, which other papers report (DPImageBench among them); the test split is the fairer one."""
+
+    columns: ClassVar[tuple[Column, ...]] = (Column("fid_train", "low", "Fréchet Inception Distance to train"),)
+    headline: ClassVar[bool] = False
+    reads_train: ClassVar[bool] = True
+
+    def sets(self, evaluation: Evaluation) -> tuple[Features, Features]:
+        """(synthetic, train) features."""
+        synthetic, _ = evaluation.features(self.extractor)
+        return synthetic, evaluation.train_features(self.extractor)
+
+
+class FrechetDINOv2Distance(FrechetInceptionDistance):
+    """Fréchet distance of DINOv2 features, closer to people's judgement than FID (Stein et al., arXiv 2306.04675)."""
+
+    extractor: ClassVar[str] = "dinov2"
+    columns: ClassVar[tuple[Column, ...]] = (Column("fd_dinov2", "low", "Fréchet distance of DINOv2 features"),)
