@@ -46,6 +46,8 @@ class ClassFolders:
 
 
 def _plain(name: str) -> str:
-    """What remains of a name, however it was written."""
+    """What remains of a name, however it was written; "-1" is not 1."""
+    if name.isdecimal():
+        return name.lstrip("0") or "0"
     words = re.sub(r"[\W_]+", " ", name.casefold()).strip()
-    return (words.lstrip("0") or "0") if words.isdecimal() else words or name
+    return name if not words or words.isdecimal() else words
