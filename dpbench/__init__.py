@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from dpbench.benchmark.external import evaluate as evaluate
     from dpbench.benchmark.refining import refine as refine
+    from dpbench.benchmark.rescoring import evaluate_all as evaluate_all
     from dpbench.benchmark.runner import run as run
     from dpbench.core.config import option as option
     from dpbench.core.config import plugin_option as plugin_option
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
     from dpbench.training.loop import train as train
 
 _HOME = {
+    "evaluate": "dpbench.benchmark.external",
+    "evaluate_all": "dpbench.benchmark.rescoring",
     "refine": "dpbench.benchmark.refining",
     "run": "dpbench.benchmark.runner",
     "option": "dpbench.core.config",

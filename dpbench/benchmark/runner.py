@@ -8,20 +8,23 @@ print(rows[["method", "epsilon", "seed", "accuracy", "fwd"]])
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from dpbench.benchmark.bench import Bench
 from dpbench.benchmark.configure import DEFAULT_PRESET, Configured, configure
 from dpbench.benchmark.device import resolve_precision
 from dpbench.benchmark.display import Display, Quiet
-from dpbench.benchmark.execute import Bench, discard, execute, follow, is_sampled
+from dpbench.benchmark.execute import execute, follow
+from dpbench.benchmark.finish import discard, finish, settle
 from dpbench.benchmark.grid import Sweep, make_trials, uses_public
 from dpbench.benchmark.launch import launched
 from dpbench.benchmark.places import data_folder
 from dpbench.benchmark.planning import Planner
-from dpbench.benchmark.scoring import headline_columns, known_columns, metric_columns, missing_metrics
+from dpbench.benchmark.scoring import known_columns, metric_columns
 from dpbench.benchmark.sources import Sources
 from dpbench.benchmark.trial import FRAME, Trial
 from dpbench.core.data import DataOptions
@@ -35,8 +38,6 @@ from dpbench.metrics.evaluator import default_metrics
 from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.plan import CalibratedPlan, Plan
 from dpbench.results.leaderboard import FILE, collect, read_rows, write_csv
-from dpbench.results.store import holds
-from dpbench.results.table import rounded
 
 
 def run(
@@ -122,7 +123,7 @@ def run(
                 if not uses_public(m):
                     display.say(f"{m.title} uses no public data: it has no public reference row")
         classes = {m.title: m.method for m in chosen}
-        new = {t.key for t in trials if t.reference != "real" and (force or not is_sampled(t, out))}
+        new = {t.key for t in trials if t.reference != "real" and (force or not t.subject(out).is_sampled)}
         new = launch.agree(new)
         todo = [trial for trial in trials if trial.key in new]
         calibrated = {
@@ -136,7 +137,7 @@ def run(
                 _finish(trial, classes.get(trial.title), calibrated.get(trial.key), metrics, bench, force)
                 launch.meet()
         finally:
-            if launch.leads and any(holds(trial.folder(out), trial.key) for trial in trials):
+            if launch.leads and any(trial.subject(out).is_finished for trial in trials):
                 write_csv(collect(out, known_columns()), out / FILE)
     return read_rows([trial.folder(out) for trial in trials], metric_columns(metrics))
 
@@ -159,19 +160,12 @@ def _finish(
     force: bool,
 ) -> None:
     """Does what is left to do of a trial, and says what came out."""
-    folder = trial.folder(bench.out)
+    subject = trial.subject(bench.out)
     if force and bench.launch.leads:
-        discard(folder)
-    sampled = bench.launch.agree(is_sampled(trial, bench.out))
-    if not bench.launch.leads:
-        if not sampled:
-            follow(trial, method, plan, bench)
-        return
-    left = missing_metrics(folder, metrics) if sampled else metrics
-    if holds(folder, trial.key) and not left:
-        bench.display.say("  finished already")
-    else:
-        execute(trial, method, plan, left, bench)
-    for _, row in read_rows([folder], []).iterrows():
-        found = [f"{c.name} {rounded(row[c.name])}" for c in headline_columns() if c.name in row]
-        bench.display.say(f"  {', '.join(found)}")
+        discard(subject.folder)
+    sampled = bench.launch.agree(subject.is_sampled)
+    if bench.launch.leads:
+        make = partial(execute, trial, method, plan, bench)
+        settle(subject, metrics, bench.display, lambda left: finish(subject, left, bench, make))
+    elif not sampled:
+        follow(trial, method, plan, bench)

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from dpbench.benchmark.sources import Sources
-from dpbench.benchmark.trial import Trial
+from dpbench.benchmark.subject import Subject
 from dpbench.core.errors import DpbenchError
 from dpbench.core.places import cache_folder
 from dpbench.core.plugins import Column, Metric
@@ -17,7 +17,7 @@ from dpbench.core.run import RunContext
 from dpbench.metrics.evaluator import Scores, evaluate, evaluate_real
 from dpbench.metrics.extraction import RealCache
 from dpbench.results.samples import StoredSamples
-from dpbench.results.store import SENSITIVE, read_scores, write_scores
+from dpbench.results.store import read_scores, write_scores
 
 UNDECLARED = (
     "made from train without noise; kept in the trial's sensitive/ folder, as the dataset is not declared public"
@@ -66,18 +66,18 @@ def _importable() -> Iterator[type[Metric]]:
             yield METRICS.get(name)
 
 
-def score(trial: Trial, folder: Path, metrics: Sequence[str], sources: Sources, run: RunContext) -> None:
+def score(subject: Subject, metrics: Sequence[str], sources: Sources, run: RunContext) -> None:
     """Computes `metrics` for a sampled trial and adds them to the scores that it has.
 
     Opens the test split: to be called after sampling only.
     """
+    folder = subject.folder
     train, test = sources.train, sources.test
-    kept = RealCache(cache_folder() / "real") if trial.spec.public_benchmark else None
-    if trial.reference == "real":
+    kept = RealCache(cache_folder() / "real") if subject.public_benchmark else None
+    if subject.reference == "real":
         scores = evaluate_real(metrics, train, test, run, kept)
     else:
-        samples = StoredSamples(artefacts(trial, folder) / "samples", trial.spec)
-        scores = evaluate(metrics, samples, test, run, train, kept)
+        scores = evaluate(metrics, StoredSamples(subject.home / "samples", sources.spec), test, run, train, kept)
     scores |= Scores(protocol={"reference": sources.fingerprint(test)})
     try:
         old = read_scores(folder, all_columns=True)
@@ -86,12 +86,7 @@ def score(trial: Trial, folder: Path, metrics: Sequence[str], sources: Sources, 
     else:
         before = Scores(**{**old, "caveats": tuple(old["caveats"])})
         scores = _merged(before, scores)
-    write_scores(folder, asdict(scores), dict.fromkeys(_hidden(trial, scores.values), UNDECLARED))
-
-
-def artefacts(trial: Trial, folder: Path) -> Path:
-    """Where a trial's model and samples belong: its folder, or `sensitive/` in it (rule R9)."""
-    return folder / SENSITIVE if trial.is_sensitive else folder
+    write_scores(folder, asdict(scores), dict.fromkeys(_hidden(subject, scores.values), UNDECLARED))
 
 
 def _merged(old: Scores, new: Scores) -> Scores:
@@ -101,15 +96,15 @@ def _merged(old: Scores, new: Scores) -> Scores:
     return old | new | Scores(protocol={"extractor": "; ".join(extractors)} if extractors else {})
 
 
-def _hidden(trial: Trial, scored: Iterable[str]) -> list[str]:
+def _hidden(subject: Subject, scored: Iterable[str]) -> list[str]:
     """The columns that rule R9 keeps in `sensitive/`: those not known to leave train, or what it leaves, alone."""
-    if trial.spec.public_benchmark:
+    if subject.public_benchmark:
         return []
-    if trial.reference == "nonprivate":
+    if subject.is_sensitive:
         return list(scored)
-    harmless = {column.name for metric in _importable() if _leaves_train(metric, trial) for column in metric.columns}
+    harmless = {column.name for metric in _importable() if _leaves_train(metric, subject) for column in metric.columns}
     return [column for column in scored if column not in harmless]
 
 
-def _leaves_train(metric: type[Metric], trial: Trial) -> bool:
-    return not metric.reads_train and (trial.reference != "real" or metric.real_stand_in == "test half")
+def _leaves_train(metric: type[Metric], subject: Subject) -> bool:
+    return not metric.reads_train and (subject.reference != "real" or metric.real_stand_in == "test half")

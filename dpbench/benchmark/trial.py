@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from dpbench.benchmark.subject import Subject, dataset_fields, title
 from dpbench.core.config import as_settings
 from dpbench.core.files import digest
 from dpbench.core.plugins import NoSettings
@@ -93,11 +94,6 @@ class Trial:
         return 0 < self.epsilon < math.inf
 
     @property
-    def is_sensitive(self) -> bool:
-        """Whether what it makes must stay in `sensitive/`: trained without noise, on undeclared data (rule R9)."""
-        return math.isinf(self.epsilon) and not self.spec.public_benchmark
-
-    @property
     def key(self) -> str:
         """A short hash of what defines the trial."""
         return digest(
@@ -118,11 +114,12 @@ class Trial:
         """OUT/<dataset>/<method>/<key>."""
         return dataset_folder(out, self.spec.name) / safe_name(self.method) / self.key
 
+    def subject(self, out: Path) -> Subject:
+        """What is to be scored of it."""
+        return Subject.of(self.fields(), self.folder(out))
+
     def __str__(self) -> str:
-        if self.reference == "real":
-            return f"real images of {self.spec.name}"
-        epsilon = "ε=∞" if math.isinf(self.epsilon) else f"ε={self.epsilon:g}"
-        return f"{self.title} {epsilon}" + (f" ({self.reference})" if self.reference else "") + f" seed {self.seed}"
+        return title(self.fields())
 
     def fields(self) -> dict[str, Any]:
         """What trial.json says about it before it has run: columns of the row, and the dataset's shape and classes."""
@@ -134,13 +131,7 @@ class Trial:
             "reference": self.reference,
             "method_version": self.version,
             "track": self.track,
-            "dataset": self.spec.name,
-            "dataset_fingerprint": self.fingerprint,
-            "resolution": self.spec.resolution,
-            "channels": self.spec.channels,
-            "classes": self.spec.classes,
-            "public_benchmark": self.spec.public_benchmark,
-            "n_train": self.spec.n_train,
+            **dataset_fields(self.spec, self.fingerprint),
             "epsilon": None if real else self.epsilon,
             "delta": self.delta if self.is_private else None,
             "seed": None if real else self.seed,

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from dpbench import __version__
-from dpbench.cli import leaderboard, list_, privacy, refine, run, show, weights
+from dpbench.cli import evaluate, leaderboard, list_, privacy, refine, run, show, weights
 from dpbench.cli.console import complain, show_warning
 from dpbench.core.errors import DpbenchError
 
@@ -46,6 +46,8 @@ dpbench run --method wavelet,dp-merf --dataset mnist --download --eps 1,10 --see
 dpbench run --method my-method --plugin my_method.py --set steps=200
 
 dpbench show wavelet --dataset mnist --eps 1
+
+dpbench evaluate samples.npz --dataset mnist --name theirs --eps 10
 
 dpbench refine --input coarse --out fine --scale 4
 
@@ -85,6 +87,7 @@ def common(
 
 # The help lists them in this order.
 app.command(epilog=run.EPILOG)(run.run)
+app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.command(epilog=refine.EPILOG)(refine.refine)
 app.command("list")(list_.list_)
 app.command()(show.show)

@@ -13,6 +13,9 @@ from dpbench.core.errors import DataError
 from dpbench.core.registries import DATASETS
 from dpbench.core.specs import DatasetSpec
 from dpbench.data.arrays import Converted
+from dpbench.data.generated import Generated
+from dpbench.data.generated_arrays import GeneratedArrays
+from dpbench.data.generated_files import GeneratedFiles
 from dpbench.data.pixels import RECOLOUR
 
 
@@ -61,3 +64,14 @@ def _overlap(one: str, other: str) -> bool:
     # Whether two names lead to some of the same images.
     (plugin, _, argument), (other_plugin, _, other_argument) = one.partition(":"), other.partition(":")
     return plugin == other_plugin and DATASETS.get(plugin).overlap(argument, other_argument)
+
+
+def open_generated(path: Path, spec: DatasetSpec) -> Generated:
+    """Images that another program made to imitate a dataset: a folder or zip of image files, or an .npz file.
+
+    Raises:
+        DataError: nothing lies at the path, or nothing that can be read.
+    """
+    if not path.exists():
+        raise DataError(f"{path} does not exist; give a folder of images, a zip of one, or an .npz file")
+    return (GeneratedArrays if path.suffix.lower() == ".npz" and path.is_file() else GeneratedFiles)(path, spec)

@@ -23,9 +23,6 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # no others: some run p
 def decode(content: bytes, name: str, mode: Mode, size: int, prepare: Callable[[Image.Image], Image.Image]) -> Tensor:
     """Decodes an image file and fits it to a square: short side resized (bicubic, antialiased), then centre-cropped.
 
-    Files are turned upright by their EXIF orientation, 16-bit files are scaled to 8 bits, transparent pixels become
-    white, and the first frame of an animation is taken.
-
     Args:
         content: what the file holds.
         name: what to call the file in a message.
@@ -37,17 +34,34 @@ def decode(content: bytes, name: str, mode: Mode, size: int, prepare: Callable[[
         uint8 [c, size, size].
 
     Raises:
+        DataError: see `read_image`.
+    """
+    image = read_image(content, name, lambda image: prepare(image.convert(mode)))
+    return to_tensor(ImageOps.fit(image, (size, size), method=Image.Resampling.BICUBIC))
+
+
+def read_image(content: bytes, name: str, change: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    """Decodes an image file as it is, and changes it.
+
+    Files are turned upright by their EXIF orientation, 16-bit files are scaled to 8 bits, transparent pixels become
+    white, and the first frame of an animation is taken.
+
+    Args:
+        content: what the file holds.
+        name: what to call the file in a message.
+        change: applied to the decoded image, of whatever mode.
+
+    Raises:
         DataError: the file is no image, or is truncated or damaged; the message names it.
     """
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
             opened.load()
-            image = prepare(_flat(_eight_bit(ImageOps.exif_transpose(opened))).convert(mode))
+            return change(_flat(_eight_bit(ImageOps.exif_transpose(opened))))
     except Exception as error:  # decoders raise whatever they like about a damaged file
         reason = str(error).split("\n")[0] or type(error).__name__
         unknown = "is not an image" if isinstance(error, UnidentifiedImageError) else f"cannot be read ({reason})"
         raise DataError(f"{name} {unknown}; replace it or take it away") from error
-    return _tensor(ImageOps.fit(image, (size, size), method=Image.Resampling.BICUBIC))
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
@@ -65,7 +79,8 @@ def _flat(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", colours.size, "white"), colours)
 
 
-def _tensor(image: Image.Image) -> Tensor:
+def to_tensor(image: Image.Image) -> Tensor:
+    """A grey or colour picture -> uint8 [1 or 3, h, w]."""
     pixels: NDArray[np.uint8] = np.array(image)
     return torch.from_numpy(pixels.reshape(image.height, image.width, -1)).permute(2, 0, 1).contiguous()
 
@@ -76,7 +91,7 @@ def resize(images: Tensor, size: int) -> Tensor:
         return images
     resized = images.new_empty((*images.shape[:2], size, size))
     for row, image in zip(resized.flatten(0, 1), images.flatten(0, 1), strict=True):
-        row[:] = _tensor(Image.fromarray(image.numpy()).resize((size, size), Image.Resampling.BICUBIC))[0]
+        row[:] = to_tensor(Image.fromarray(image.numpy()).resize((size, size), Image.Resampling.BICUBIC))[0]
     return resized
 
 

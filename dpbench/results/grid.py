@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from dpbench.core.data import ImageDataset
 from dpbench.core.files import write_atomic
+from dpbench.results.samples import StoredSamples
 
 COLUMNS = 12
 MOST_ROWS = 20
@@ -20,7 +20,7 @@ MARGIN = 8
 INK = (40, 40, 40)
 
 
-def write_grid(path: Path, samples: ImageDataset, title: str) -> None:
+def write_grid(path: Path, samples: StoredSamples, title: str) -> None:
     """Draws a grid of `samples`: a row per class (the first `MOST_ROWS`), or `COLUMNS` rows without classes.
 
     Args:
@@ -53,23 +53,18 @@ def font() -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf"), 13)
 
 
-def _rows(samples: ImageDataset) -> list[tuple[str, list[int]]]:
+def _rows(samples: StoredSamples) -> list[tuple[str, list[int]]]:
     """(class name, positions of its first samples) for every row."""
-    classes = samples.spec.classes
-    labels = samples.batch([0]).labels
-    if not classes or labels is None:
+    if samples.labels is None or not samples.spec.classes:
         starts = range(0, min(len(samples), COLUMNS**2), COLUMNS)
         return [("", list(range(s, min(s + COLUMNS, len(samples))))) for s in starts]
-    labels = samples.batch(range(min(len(samples), COLUMNS * len(classes)))).labels  # enough: classes take turns
-    assert labels is not None
-    found = labels.tolist()
     return [
-        (name, [i for i, label in enumerate(found) if label == number][:COLUMNS])
-        for number, name in enumerate(classes[:MOST_ROWS])
+        (name, np.flatnonzero(samples.labels == number)[:COLUMNS].tolist())
+        for number, name in enumerate(samples.spec.classes[:MOST_ROWS])
     ]
 
 
-def _pictures(samples: ImageDataset, indices: list[int]) -> list[NDArray[np.uint8]]:
+def _pictures(samples: StoredSamples, indices: list[int]) -> list[NDArray[np.uint8]]:
     """RGB or grey arrays [h, w, 3] or [h, w] that PIL understands."""
     if not indices:
         return []

@@ -17,23 +17,26 @@ class Field(NamedTuple):
     help: str
 
 
+CLAIMED = "claimed, unverified"
+"""The accounting of images that dpbench did not make."""
+
 IDENTITY = (
-    Field("method", "str", "method, or 'real' for real images scored as if they were synthetic"),
+    Field("method", "str", "method; 'real' for real images scored as if synthetic, a name for images from elsewhere"),
     Field("variant", "str", "settings changed relative to the preset, e.g. 'codes=128,steps=50'"),
-    Field("reference", "str", "'' | 'real' | 'public' (ε = 0) | 'nonprivate' (ε = ∞)"),
+    Field("reference", "str", "'' | 'real' | 'public' (ε = 0) | 'nonprivate' (ε = ∞) | 'external' (made elsewhere)"),
     Field("method_version", "str", "version of the method's code"),
     Field("track", "str", "public knowledge used: 'none' | 'images' | 'foundation'"),
     Field("dataset", "str", "sensitive dataset"),
     Field("dataset_fingerprint", "str", "hash of train (keyed with a secret unless the dataset is public)"),
     Field("resolution", "int", "height and width in pixels"),
     Field("n_train", "int", "records of the sensitive split"),
-    Field("epsilon", "float", "ε asked for; 0: nothing private, inf: no noise"),
-    Field("delta", "float", "δ asked for"),
+    Field("epsilon", "float", "ε asked for, or claimed; 0: nothing private, inf: no noise"),
+    Field("delta", "float", "δ asked for, or claimed"),
     Field("epsilon_spent", "float", "ε of everything released, by PLD"),
     Field("epsilon_rdp", "float", "ε of the same releases by Rényi accounting"),
     Field("neighbouring", "str", "neighbouring relation of the guarantee"),
     Field("accountant", "str", "accountant that ε is stated by"),
-    Field("accounting", "str", "'verified', or 'unverified' if records were touched outside the mechanisms"),
+    Field("accounting", "str", f"'verified', 'unverified' if records were touched outside mechanisms, or '{CLAIMED}'"),
     Field("noise", "str", "'secret' | 'reproducible' (tests only) | '' where no noise was drawn"),
     Field("tuning", "str", "what the settings were tuned on"),
     Field("preset", "str", "preset that the settings started from"),
@@ -119,7 +122,8 @@ def make_row(trial: Mapping[str, Any], scores: Mapping[str, Any]) -> dict[str, A
     row |= {f.name: trial.get(f.name) for f in CIRCUMSTANCES}
     row["seconds_evaluate"] = sum(scores["seconds"].values())
     unverified = [f"accounting unverified: {reason}" for reason in trial.get("unverified", [])]
-    row["notes"] = "; ".join(dict.fromkeys([*unverified, *_reasons(scores["missing"]), *scores["caveats"]]))
+    remarks = trial.get("remarks", [])
+    row["notes"] = "; ".join(dict.fromkeys([*unverified, *remarks, *_reasons(scores["missing"]), *scores["caveats"]]))
     return row | {f.name: _typed(row[f.name], f) for f in FIELDS}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,9 +28,9 @@ def clear(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def write_shard(folder: Path, number: int, images: Tensor) -> None:
+def write_shard(folder: Path, number: int, images: Tensor | NDArray[np.uint8]) -> None:
     """Writes uint8 images [b, c, h, w] as shard `number`, counted from 0."""
-    write_atomic(folder / f"{number:05d}.npy", lambda path: _save(path, images.numpy()))
+    write_atomic(folder / f"{number:05d}.npy", lambda path: _save(path, np.asarray(images)))
 
 
 def _save(path: Path, array: NDArray[np.uint8]) -> None:
@@ -50,6 +50,9 @@ class StoredSamples(ImageDataset):
         folder: a trial's samples/.
         spec: that of the dataset they imitate.
 
+    Attributes:
+        labels: int64 [n], or None.
+
     Raises:
         DataError: a file is missing or damaged; the message names it.
     """
@@ -63,7 +66,7 @@ class StoredSamples(ImageDataset):
         labels = conditions.get("labels")
         if found != conditions.get("count") or (labels is not None and len(labels) != found):
             raise DataError(f"{folder} holds {found} images where {CONDITIONS} tells of {conditions.get('count')}")
-        self._labels = None if labels is None else np.asarray(labels, dtype=np.int64)
+        self.labels = None if labels is None else np.asarray(labels, dtype=np.int64)
 
     def __len__(self) -> int:
         return int(self._ends[-1])
@@ -78,18 +81,23 @@ class StoredSamples(ImageDataset):
         for shard in np.unique(shards):
             rows = shards == shard
             images[rows] = self._shards[shard][index[rows] - self._ends[shard] + len(self._shards[shard])]
-        labels = None if self._labels is None else torch.from_numpy(self._labels[index])
+        labels = None if self.labels is None else torch.from_numpy(self.labels[index])
         return Batch(torch.from_numpy(images), labels)
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of all images and labels."""
-        content = hashlib.sha256()
-        for shard in self._shards:
-            content.update(np.ascontiguousarray(shard).data)
-        if self._labels is not None:
-            content.update(self._labels.data)
-        return content.hexdigest()[:16]
+        """See `fingerprint`."""
+        return fingerprint(self._shards, self.labels)
+
+
+def fingerprint(shards: Iterable[NDArray[np.uint8]], labels: NDArray[np.int64] | None) -> str:
+    """A hash of all images, however they are cut into shards, and of their labels."""
+    content = hashlib.sha256()
+    for shard in shards:
+        content.update(np.ascontiguousarray(shard).data)
+    if labels is not None:
+        content.update(labels.data)
+    return content.hexdigest()[:16]
 
 
 def _load(path: Path, spec: DatasetSpec) -> NDArray[np.uint8]:

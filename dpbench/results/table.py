@@ -18,7 +18,7 @@ from dpbench.results.privacy_record import Record
 from dpbench.results.row import CI95
 
 SAME_TABLE = ["dataset", "dataset_fingerprint", "resolution"]
-ORDER = {"real": 0, "nonprivate": 1, "": 2, "public": 3}
+ORDER = {"real": 0, "nonprivate": 1, "": 2, "external": 2, "public": 3}
 """References frame the private rows: what could be reached above them, what costs no privacy below."""
 
 
@@ -87,7 +87,7 @@ def _cells(line: pd.Series[Any], shown: Sequence[Column], seeds: bool) -> Iterab
 
 def label(line: pd.Series[Any]) -> str:
     """A line's method and variant as the table prints it, with the marks that must not be missed."""
-    marks = [line["reference"]] if line["reference"] in ("public", "nonprivate") else []
+    marks = [line["reference"]] if line["reference"] in ("public", "nonprivate", "external") else []
     marks += ["UNVERIFIED"] if line["accounting"] == "unverified" else []
     marks += ["reproducible noise"] if line["noise"] == "reproducible" else []
     title = titled(line["method"], line["variant"])

@@ -1,0 +1,53 @@
+"""What the trials of one command share, and the working environment that each phase of a trial gets from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from dpbench.benchmark.display import Display
+from dpbench.benchmark.launch import Launch
+from dpbench.benchmark.sources import Sources
+from dpbench.benchmark.subject import Subject
+from dpbench.core.checkpoints import Checkpoints
+from dpbench.core.files import digest
+from dpbench.core.run import CHECKPOINTS, Precision, PublicCache, RunContext
+from dpbench.core.seal import sealed
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the trials of one command share."""
+
+    sources: Sources
+    launch: Launch
+    precision: Precision
+    cache: PublicCache
+    display: Display
+    out: Path
+
+    @property
+    def device(self) -> str:
+        """What this process computes on."""
+        return self.launch.device
+
+    @contextmanager
+    def context(self, subject: Subject, phase: str) -> Iterator[RunContext]:
+        """A phase's working environment, its generators seeded from the trial's seed and the phase alone.
+
+        The global generator, from which initial weights come, is put back afterwards. None of this reaches DP noise.
+        Until a method has sampled, the test split is closed to it, and so is every way to train but `PrivateData`.
+        """
+        seed = int(digest([subject.seed, phase]), 16) % 2**63
+        seal = nullcontext() if phase == "evaluate" else sealed(self.sources.dataset)
+        with torch.random.fork_rng(devices=[]), seal:
+            torch.manual_seed(seed)
+            generator = torch.Generator().manual_seed(seed)
+            leads = self.launch.leads
+            checkpoints = Checkpoints(subject.home / CHECKPOINTS / phase, writes=leads)
+            kept = subject.home if leads else None
+            yield RunContext(self.device, generator, self.cache, self.display, kept, self.precision, checkpoints)

@@ -1,0 +1,181 @@
+"""Filling the empty cells of finished trials from what they left."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import fakes
+import pandas as pd
+import pytest
+import torch
+from fakes import EVENTS
+
+import dpbench
+from dpbench.benchmark.rescoring import Unscored
+from dpbench.core.errors import DpbenchError, MissingScore
+
+
+class Dice(dpbench.Metric):
+    """A random number, and the samples' mean."""
+
+    columns = (dpbench.Column("dice", "low", ""), dpbench.Column("mean", "low", ""))
+    weights = True
+
+    def compute(self, evaluation):
+        EVENTS.append("dice")
+        if not self.weights:
+            raise MissingScore("no weights")
+        images = evaluation.synthetic.batch(range(len(evaluation.synthetic))).images
+        return {"dice": torch.rand(1, generator=evaluation.run.generator).item(), "mean": images.float().mean().item()}
+
+
+@pytest.fixture(autouse=True)
+def dice(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dpbench.METRICS.register("dice")(Dice)
+    monkeypatch.setattr(Dice, "weights", True)
+
+
+def run(out: Path, methods: str = "fake", **options: Any) -> pd.DataFrame:
+    defaults = {"dataset": "tiny", "public": "tiny-public", "samples": 30, "delta": 1e-6, "metrics": ["brightness"]}
+    return dpbench.run(methods.split(","), out=out, device="cpu", **(defaults | options))
+
+
+def fill(out: Path, *metrics: str, **options: Any) -> pd.DataFrame:
+    return dpbench.evaluate_all(out, metrics or ["brightness", "dice"], device="cpu", **options)
+
+
+def folder_of(out: Path, rows: pd.DataFrame, line: int = 0) -> Path:
+    (path,) = out.glob(f"*/*/{rows['key'][line]}")
+    return path
+
+
+def test_a_score_that_is_added_later_is_the_one_that_would_have_been_computed_at_first(tiny: Path) -> None:
+    options = {"noise_seed": 1, "seeds": 2, "references": ["real", "public"]}
+    together = run(tiny / "a", metrics=["brightness", "dice"], **options)
+    run(tiny / "b", **options)
+    later = fill(tiny / "b").set_index("key").loc[together["key"]]
+    for column in ("brightness", "dice", "mean"):
+        assert together[column].notna().all()
+        assert later[column].tolist() == together[column].tolist()
+    assert together["dice"].nunique() == 2  # it follows the trial's seed; that of `real` is 0
+
+
+def test_neither_training_nor_the_method_is_needed(tiny: Path) -> None:
+    first = run(tiny, "fake,alone", references=["public", "nonprivate"])
+    EVENTS.clear()
+    for name in ("fake", "alone", "tiny-public"):
+        registry = dpbench.DATASETS if name == "tiny-public" else dpbench.METHODS
+        del registry._registered[name]
+    rows = fill(tiny).set_index("key").loc[first["key"]]
+    assert set(EVENTS) == {"train", "test", "dice"}
+    assert rows["brightness"].tolist() == first["brightness"].tolist()
+    assert rows["dice"].notna().all()
+    assert pd.read_csv(tiny / "leaderboard.csv")["dice"].notna().all()
+
+
+def test_a_dataset_is_opened_once_per_resolution(tiny: Path) -> None:
+    run(tiny, seeds=2)
+    run(tiny, seeds=2, resolution=32)
+    run(tiny, dataset="tiny:plain")
+    EVENTS.clear()
+    fill(tiny)
+    assert (EVENTS.count("train"), EVENTS.count("test"), EVENTS.count("dice")) == (3, 3, 5)
+
+
+def test_nothing_is_opened_where_nothing_is_missing(tiny: Path) -> None:
+    rows = run(tiny)
+    EVENTS.clear()
+    again = fill(tiny, "brightness")
+    assert EVENTS == []
+    pd.testing.assert_frame_equal(rows, again)
+
+
+def test_a_metric_without_weights_is_tried_again(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(tiny)
+    monkeypatch.setattr(Dice, "weights", False)
+    row = fill(tiny).iloc[0]
+    assert math.isnan(row["dice"])
+    assert "dice, mean: no weights" in row["notes"]
+    fill(tiny)
+    assert EVENTS.count("dice") == 2
+    monkeypatch.setattr(Dice, "weights", True)
+    row = fill(tiny).iloc[0]
+    assert 0 <= row["dice"] < 1
+    assert row["notes"] == ""
+
+
+def test_only_the_named_datasets_are_scored(tiny: Path) -> None:
+    run(tiny)
+    run(tiny, dataset="tiny:plain")
+    assert fill(tiny, datasets=["tiny:plain"])["dataset"].tolist() == ["tiny:plain"]
+    assert EVENTS.count("dice") == 1
+    with pytest.raises(DpbenchError, match="unknown dataset with results 'tiney'; did you mean tiny"):
+        fill(tiny, datasets=["tiney"])
+
+
+def test_other_data_under_the_name_are_reported_and_all_others_are_scored(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(tiny)
+    run(tiny, dataset="tiny:plain")
+    train = fakes.Tiny.train
+
+    def changed(self: fakes.Tiny) -> fakes.TinyImages:
+        return train(self) if self.argument else fakes.TinyImages(self.spec, 200, 7)
+
+    monkeypatch.setattr(fakes.Tiny, "train", changed)
+    with (
+        pytest.warns(
+            UserWarning, match=r"not scored: fake ε=1 seed 0 .*'tiny' has the fingerprint \w+, not \w+: other"
+        ),
+        pytest.raises(Unscored, match="1 of 2 trials could not be scored") as failure,
+    ):
+        fill(tiny)
+    assert failure.value.rows["dice"].notna().tolist() == [False, True]
+    assert pd.read_csv(tiny / "leaderboard.csv")["dice"].notna().sum() == 1
+
+
+def test_damaged_samples_are_reported_and_damaged_trials_left_out(tiny: Path) -> None:
+    rows = run(tiny, seeds=3)
+    (folder_of(tiny, rows, 0) / "samples/00000.npy").write_bytes(b"no array")
+    (folder_of(tiny, rows, 1) / "trial.json").write_text('{"key": 3}')
+    with (
+        pytest.warns(UserWarning, match=r"not scored: .*samples/00000\.npy is damaged"),
+        pytest.warns(UserWarning, match=r"left out: .*trial\.json is damaged"),
+        pytest.raises(Unscored, match="1 of 2 trials"),
+    ):
+        fill(tiny)
+    assert "failed: " in (folder_of(tiny, rows, 0) / "log.txt").read_text()
+
+
+def test_undeclared_data_keep_their_secrets(tiny: Path) -> None:
+    options = {"dataset": "tiny:secret", "references": ["real", "nonprivate"]}
+    first = run(tiny, **options)
+    rows = fill(tiny, "brightness", "classy", "dice").set_index("reference")
+    assert rows["dice"].notna().to_dict() == {"": True, "nonprivate": False, "real": True}
+    assert rows["classy"].notna().to_dict() == {"": True, "nonprivate": False, "real": False}
+    nonprivate = folder_of(tiny, first, first["reference"].tolist().index("nonprivate"))
+    hidden = json.loads((nonprivate / "sensitive/scores.json").read_text())["values"]
+    assert hidden["dice"] is not None
+    assert hidden["brightness"] is not None
+    assert not (nonprivate / "samples").exists()
+    EVENTS.clear()
+    fill(tiny, "brightness", "classy", "dice")
+    assert EVENTS == []
+
+
+def test_a_declaration_counts_as_it_was_recorded(tiny: Path) -> None:
+    run(tiny, dataset="tiny:secret", public_benchmark=True, references=["nonprivate"])
+    assert fill(tiny)["dice"].notna().all()
+
+
+@pytest.mark.parametrize(
+    ("metrics", "message"), [(["brightness"], "no finished trials lie in"), (["dise"], "unknown metric 'dise'")]
+)
+def test_a_bad_request_writes_nothing(tiny: Path, metrics: list[str], message: str) -> None:
+    with pytest.raises(DpbenchError, match=message):
+        fill(tiny, *metrics)
+    assert not tiny.exists()
