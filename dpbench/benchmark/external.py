@@ -23,7 +23,7 @@ from dpbench.benchmark.execute import execute
 from dpbench.benchmark.finish import Make, finish, settle
 from dpbench.benchmark.launch import Launch
 from dpbench.benchmark.log import Log
-from dpbench.benchmark.places import cache_folder, check_writable, data_folder
+from dpbench.benchmark.places import data_folder
 from dpbench.benchmark.scoring import known_columns, metric_columns
 from dpbench.benchmark.sources import Sources
 from dpbench.benchmark.subject import Subject, dataset_fields
@@ -31,6 +31,7 @@ from dpbench.benchmark.trial import Trial, dataset_folder
 from dpbench.core.data import DataOptions
 from dpbench.core.errors import DataError, DpbenchError
 from dpbench.core.files import digest
+from dpbench.core.places import cache_folder, check_writable
 from dpbench.core.progress import Progress
 from dpbench.core.run import PublicCache
 from dpbench.core.specs import Budget, Conditions, DatasetSpec, Request, default_delta

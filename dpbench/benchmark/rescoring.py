@@ -18,12 +18,13 @@ from dpbench.benchmark.device import resolve_device, resolve_precision
 from dpbench.benchmark.display import Display, Quiet
 from dpbench.benchmark.finish import add_scores, settle
 from dpbench.benchmark.launch import Launch
-from dpbench.benchmark.places import cache_folder, check_writable, data_folder
+from dpbench.benchmark.places import data_folder
 from dpbench.benchmark.scoring import known_columns, metric_columns
 from dpbench.benchmark.sources import Sources
 from dpbench.benchmark.subject import Subject
 from dpbench.core.data import DataOptions
 from dpbench.core.errors import DataError, DpbenchError, UnknownName
+from dpbench.core.places import cache_folder, check_writable
 from dpbench.core.run import PublicCache
 from dpbench.metrics.evaluator import default_metrics
 from dpbench.results.leaderboard import FILE, collect, read_rows, write_csv
