@@ -95,8 +95,9 @@ def test_the_grid_finds_every_class_in_images_that_are_sorted_by_class(images: P
 
 def test_it_is_never_ranked(images: Path, tiny: Path) -> None:
     dpbench.run(
-        ["fake"], "tiny", [10.0], public="tiny-public", samples=30, delta=1e-6, metrics=["brightness"], out=tiny
-    )
+        ["fake"], "tiny", [10.0], public="tiny-public", samples=30, delta=1e-6, metrics=["brightness"],
+        references=(), out=tiny,
+    )  # fmt: skip
     evaluate(images, tiny, epsilon=10, delta=1e-6)
     lines = aggregate(dpbench.evaluate_all(tiny, ["brightness"], device="cpu"))
     ranks = dict(zip(lines["method"], rank(lines, dpbench.METRICS.get("brightness").columns[0]), strict=True))

@@ -39,7 +39,10 @@ def dice(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(out: Path, methods: str = "fake", **options: Any) -> pd.DataFrame:
-    defaults = {"dataset": "tiny", "public": "tiny-public", "samples": 30, "delta": 1e-6, "metrics": ["brightness"]}
+    defaults = {
+        "dataset": "tiny", "public": "tiny-public", "samples": 30, "delta": 1e-6, "metrics": ["brightness"],
+        "references": (),
+    }  # fmt: skip
     return dpbench.run(methods.split(","), out=out, device="cpu", **(defaults | options))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -160,12 +161,12 @@ def made_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class PixelFeatures(Extractor):
-    """Features that are written as the bytes of an image's pixels: float32 [b, pixels / 4]."""
+    """Features that are written as the bytes of an image's pixels, after a serial number: float32 [b, pixels/4 - 1]."""
 
     description = "features in pixels"
 
     def __call__(self, images: Tensor) -> Tensor:
-        return images.flatten(1).view(torch.float32)
+        return images.flatten(1).view(torch.float32)[:, 1:]
 
     def logits(self, features: Tensor) -> Tensor:
         """What the Inception extractor offers besides: here the features themselves."""
@@ -178,8 +179,12 @@ def scores(monkeypatch: pytest.MonkeyPatch, make_images: MakeImages, run: RunCon
     for name in ("inception", "clip", "dinov2", "classifier"):
         monkeypatch.setitem(EXTRACTORS._registered, name, PixelFeatures)
 
+    serial = itertools.count()  # images of equal features are no copies of each other
+
     def images(features: np.ndarray) -> ImageDataset:
-        return make_images(torch.from_numpy(features.astype(np.float32)).view(torch.uint8)[:, :, None, None])
+        numbers = np.array([next(serial) for _ in features])[:, None]
+        numbered = np.concatenate([numbers, features], 1).astype(np.float32)
+        return make_images(torch.from_numpy(numbered).view(torch.uint8)[:, :, None, None])
 
     def score(metric: str, synthetic: np.ndarray, reference: np.ndarray, train: np.ndarray | None = None) -> Scores:
         return evaluate([metric], images(synthetic), images(reference), run, None if train is None else images(train))
