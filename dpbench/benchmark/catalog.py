@@ -92,7 +92,7 @@ def _metric_page(name: str, metric: type[Metric]) -> list[RenderableType]:
     facts = {
         "computed": "" if metric.default else f"only when asked for: --metrics {name}",
         "train": "read; shown for datasets that are public benchmarks only" if metric.reads_train else "",
-        **{f"protocol, {key}": str(value) for key, value in metric.protocol.items()},
+        "protocol": metric.protocol,
     }
     table = _table("columns", "column", "better", "meaning")
     for column in metric.columns:

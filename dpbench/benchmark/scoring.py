@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -14,8 +14,9 @@ from dpbench.core.places import cache_folder
 from dpbench.core.plugins import Column, Metric
 from dpbench.core.registries import METRICS
 from dpbench.core.run import RunContext
-from dpbench.metrics.evaluator import Scores, evaluate, evaluate_real
+from dpbench.metrics.evaluator import evaluate, evaluate_real
 from dpbench.metrics.extraction import RealCache
+from dpbench.metrics.scores import Scores
 from dpbench.results.samples import StoredSamples
 from dpbench.results.store import read_scores, write_scores
 
@@ -42,28 +43,41 @@ def metric_columns(metrics: Sequence[str]) -> list[Column]:
 
 
 def missing_metrics(folder: Path, metrics: Sequence[str]) -> list[str]:
-    """Those of `metrics` with a cell that the trial in `folder` has no number for."""
+    """Those of `metrics` that the trial in `folder` lacks a number of, or has one under an outdated protocol."""
     try:
-        values = read_scores(folder, all_columns=True)["values"]
+        scores = read_scores(folder, all_columns=True)
     except DpbenchError:
         return list(metrics)
-    return [m for m in metrics if any(values.get(column.name) is None for column in METRICS.get(m).columns)]
+
+    def is_missing(name: str) -> bool:
+        metric = METRICS.get(name)
+        empty = any(scores["values"].get(column.name) is None for column in metric.columns)
+        return empty or metric.protocol not in scores["protocol"].get(name, "")
+
+    return [name for name in metrics if is_missing(name)]
 
 
 def known_columns() -> list[Column]:
     """The columns of all metrics that can be imported."""
-    return [column for metric in _importable() for column in metric.columns]
+    return [column for metric in _importable().values() for column in metric.columns]
 
 
 def headline_columns() -> list[Column]:
     """The first column of each of them that is a headline: what a table on a screen shows."""
-    return [metric.columns[0] for metric in _importable() if metric.headline]
+    return [metric.columns[0] for metric in _importable().values() if metric.headline]
 
 
-def _importable() -> Iterator[type[Metric]]:
+def owners() -> dict[str, str]:
+    """Column -> the name of its metric."""
+    return {column.name: name for name, metric in _importable().items() for column in metric.columns}
+
+
+def _importable() -> dict[str, type[Metric]]:
+    found = {}
     for name in METRICS.names():
         with suppress(DpbenchError):
-            yield METRICS.get(name)
+            found[name] = METRICS.get(name)
+    return found
 
 
 def score(subject: Subject, metrics: Sequence[str], sources: Sources, run: RunContext) -> None:
@@ -102,8 +116,9 @@ def _hidden(subject: Subject, scored: Iterable[str]) -> list[str]:
         return []
     if subject.is_sensitive:
         return list(scored)
-    harmless = {column.name for metric in _importable() if _leaves_train(metric, subject) for column in metric.columns}
-    return [column for column in scored if column not in harmless]
+    harmless = [metric for metric in _importable().values() if _leaves_train(metric, subject)]
+    shown = {column.name for metric in harmless for column in metric.columns}
+    return [column for column in scored if column not in shown]
 
 
 def _leaves_train(metric: type[Metric], subject: Subject) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 from rich.console import RenderableType
 
-from dpbench.benchmark.scoring import headline_columns, known_columns
+from dpbench.benchmark.scoring import headline_columns, known_columns, owners
 from dpbench.benchmark.trial import dataset_folder
 from dpbench.core.errors import DpbenchError, UnknownName
 from dpbench.results import privacy_record
@@ -58,4 +58,4 @@ def standings(rows: pd.DataFrame, out: Path, by: str | None = None, columns: Seq
     if by is not None:
         shown = [known[by], *(column for column in shown if column.name != by)]
     records = {name: privacy_record.read(dataset_folder(out, name)) for name in set(rows["dataset"])}
-    return leaderboard_table(rows, shown, records)
+    return leaderboard_table(rows, shown, records, owners())

@@ -264,8 +264,8 @@ class Metric(ABC):
     """Whether it looks at the sensitive split: for datasets that are no public benchmark it is not shown (rule R9)."""
     real_stand_in: ClassVar[Literal["test half", "train"]] = "test half"
     """What stands in for synthetic images in the `real` row: one half of test (against the other), or train."""
-    protocol: ClassVar[Mapping[str, Any]] = MappingProxyType({})
-    """What the numbers depend on besides images and features (JSON-like); stands in the row."""
+    protocol: ClassVar[str] = ""
+    """What the numbers depend on besides images and features; stands in the row, and scores of another are outdated."""
 
     @abstractmethod
     def compute(self, evaluation: Evaluation) -> Mapping[str, float | Estimate]:

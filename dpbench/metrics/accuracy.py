@@ -26,7 +26,7 @@ class DownstreamAccuracy(Metric):
         *(Column(f"accuracy_{name}", "high", f"the same for the classifier '{name}' alone") for name in QUICK),
     )
     real_stand_in: ClassVar[Literal["test half", "train"]] = "train"
-    protocol: ClassVar[Mapping[str, str]] = {"accuracy": f"{'+'.join(QUICK)} v{recipe.QUICK.version}"}
+    protocol: ClassVar[str] = f"{'+'.join(QUICK)} v{recipe.QUICK.version}"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
         """{"accuracy": ..., "accuracy_cnn": ..., ...}, each in [0, 1], with intervals over the test images.

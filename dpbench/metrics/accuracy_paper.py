@@ -64,7 +64,7 @@ class PublishedAccuracy(Metric):
     default: ClassVar[bool] = False
     headline: ClassVar[bool] = False
     real_stand_in: ClassVar[Literal["test half", "train"]] = "train"
-    protocol: ClassVar[Mapping[str, str]] = {"accuracy_paper": f"DPImageBench's {'+'.join(PUBLISHED)} v{VERSION}"}
+    protocol: ClassVar[str] = f"DPImageBench's {'+'.join(PUBLISHED)} v{VERSION}"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
         """{"accuracy_paper": ..., "accuracy_paper_resnet": ..., ...}, each in [0, 1], with intervals.

@@ -28,7 +28,7 @@ class CLIPScore(Metric):
         Column("clip_score", "high", "CLIP's cosine between an image and the prompt of its class, times 100"),
     )
     headline: ClassVar[bool] = False
-    protocol: ClassVar[Mapping[str, str]] = {"clip_score": PROMPT.format("{class}")}
+    protocol: ClassVar[str] = PROMPT.format("{class}")
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
         """{"clip_score": value}, in [0, 100].

@@ -27,7 +27,7 @@ class CLIPMaximumMeanDiscrepancy(Metric):
     """
 
     columns: ClassVar[tuple[Column, ...]] = (Column("cmmd", "low", "MMD of CLIP embeddings, times 1000"),)
-    protocol: ClassVar[Mapping[str, str]] = {"cmmd": f"at most {MOST} images"}
+    protocol: ClassVar[str] = f"at most {MOST} images"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
         """{"cmmd": value}.

@@ -9,153 +9,24 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor
 
 from dpbench.core.data import ImageDataset
-from dpbench.core.errors import DataError, DpbenchError, MissingScore
+from dpbench.core.errors import DpbenchError, MissingScore
 from dpbench.core.files import digest
-from dpbench.core.plugins import Estimate, Evaluation, Extractor, Metric
-from dpbench.core.registries import EXTRACTORS, METRICS
+from dpbench.core.plugins import Estimate, Metric
+from dpbench.core.registries import METRICS
 from dpbench.core.run import RunContext
 from dpbench.core.specs import Batch
 from dpbench.metrics import caveat
 from dpbench.metrics.check import check
 from dpbench.metrics.extraction import RealCache
-from dpbench.metrics.features import Features
-
-
-@dataclass(frozen=True)
-class Scores:
-    """What an evaluation found.
-
-    Attributes:
-        values: column -> finite number, or None where it could not be computed.
-        missing: column -> why it is None.
-        protocol: what the numbers depend on besides the images (sample counts, extractors, classifiers): rows that
-            differ in it must not be ranked against each other.
-        caveats: what a reader has to know of the images or, after a metric's name, of its values.
-        seconds: metric -> time it took; features count for the metric that needed them first.
-        ci95: column -> half the width of its 95% bootstrap interval over images, where there is one.
-    """
-
-    values: Mapping[str, float | None] = field(default_factory=dict)
-    missing: Mapping[str, str] = field(default_factory=dict)
-    protocol: Mapping[str, Any] = field(default_factory=dict)
-    caveats: tuple[str, ...] = ()
-    seconds: Mapping[str, float] = field(default_factory=dict)
-    ci95: Mapping[str, float] = field(default_factory=dict)
-
-    def __or__(self, other: Scores) -> Scores:
-        """Both together; where both have a column or a protocol entry, `other`'s counts."""
-        return Scores(
-            {**self.values, **other.values},
-            {**{c: why for c, why in self.missing.items() if c not in other.values}, **other.missing},
-            {**self.protocol, **other.protocol},
-            tuple(dict.fromkeys(self.caveats + other.caveats)),
-            {**self.seconds, **other.seconds},
-            {**{c: half for c, half in self.ci95.items() if c not in other.values}, **other.ci95},
-        )
-
-
-class SharedEvaluation(Evaluation):
-    """An evaluation that computes each extractor's features once, when the first metric asks for them.
-
-    Args:
-        synthetic, reference, run: see `Evaluation`.
-        train: the sensitive split, or None where it is not at hand.
-        passing: folder for what belongs to this evaluation alone; its owner takes it away.
-        kept: where what was computed from real images is kept.
-
-    Attributes:
-        descriptions: of every extractor used so far, by name.
-        undeclared: the name of the metric that is being computed, if it does not declare `reads_train`: what rests on
-            train is refused to it, as its columns would be shown where train's must not (rule R9).
-    """
-
-    def __init__(
-        self,
-        synthetic: ImageDataset,
-        reference: ImageDataset,
-        run: RunContext,
-        train: ImageDataset | None,
-        passing: Path,
-        kept: RealCache,
-    ):
-        self.spec = reference.spec
-        self.synthetic = synthetic
-        self.reference = reference
-        self.run = run
-        self.descriptions: dict[str, str] = {}
-        self.undeclared = ""
-        self._train = train
-        self._passing = RealCache(passing)
-        self._kept = kept
-        self._extractors: dict[str, Extractor | MissingScore] = {}
-
-    @property
-    def train(self) -> ImageDataset:
-        """See `Evaluation.train`.
-
-        Raises:
-            DpbenchError: the metric that asks does not declare `reads_train`.
-            DataError: train is the reference.
-        """
-        self._refuse_undeclared("the train split")
-        if self._train is None:
-            raise MissingScore("the train split is not at hand")
-        if self._train.fingerprint == self.reference.fingerprint:
-            raise DataError("the train images are the reference images; compare with another split")
-        return self._train
-
-    def extractor(self, name: str) -> Extractor:
-        """See `Evaluation.extractor`; one that cannot be had is not tried again.
-
-        Raises:
-            DpbenchError: it was trained on train, and the metric that asks does not declare `reads_train`.
-        """
-        extractor = EXTRACTORS.get(name)
-        if extractor.reads_train:
-            self._refuse_undeclared(f"the extractor '{name}', which was trained on train,")
-        if name not in self._extractors:
-            try:
-                made = extractor(self)
-            except MissingScore as why:
-                self._extractors[name] = why
-            else:
-                self._extractors[name] = made
-                self.descriptions[name] = made.description
-        found = self._extractors[name]
-        if isinstance(found, MissingScore):
-            raise found
-        return found
-
-    def _refuse_undeclared(self, what: str) -> None:
-        if self.undeclared:
-            raise DpbenchError(f"metric '{self.undeclared}' asks for {what} but does not declare reads_train = True")
-
-    def features(self, extractor: str) -> tuple[Features, Features]:
-        """See `Evaluation.features`."""
-        return (
-            self._features(extractor, self.synthetic, "synthetic", self._passing),
-            self._features(extractor, self.reference, "reference", self._kept),
-        )
-
-    def train_features(self, extractor: str) -> Features:
-        """See `Evaluation.train_features`."""
-        return self._features(extractor, self.train, "train", self._kept)
-
-    def _features(self, name: str, images: ImageDataset, role: str, cache: RealCache) -> Features:
-        return cache.features(name, self.extractor(name), images, self.run, f"{name}: {role}")
-
-    def keep(self, name: str, key: Any, make: Callable[[torch.Generator], Mapping[str, Tensor]]) -> dict[str, Tensor]:
-        """See `Evaluation.keep`."""
-        return self._kept.get(name, key, make)
+from dpbench.metrics.scores import Scores
+from dpbench.metrics.shared import SharedEvaluation
 
 
 def default_metrics() -> list[str]:
@@ -202,17 +73,16 @@ def evaluate(
     with caveat.collect() as caveats:
         check(synthetic, reference, run)
     scores = Scores(protocol={"n_samples": len(synthetic), "n_reference": len(reference)}, caveats=tuple(caveats))
+    extractors: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="dpbench-") as passing:
         kept = kept or RealCache(Path(passing, "real"))
         evaluation = SharedEvaluation(synthetic, reference, run, train, Path(passing, "synthetic"), kept)
         for name, metric in chosen.items():
-            evaluation.run = replace(run, generator=_generator(run, name))
-            evaluation.undeclared = "" if metric.reads_train else name
+            evaluation.serve(name, metric, _generator(run, name))
             scores |= _score(name, metric, evaluation)
-    if evaluation.descriptions:
-        used = "; ".join(description for _, description in sorted(evaluation.descriptions.items()))
-        scores |= Scores(protocol={"extractor": used})
-    return scores
+            extractors |= evaluation.asked
+    used = "; ".join(description for _, description in sorted(extractors.items()))
+    return scores | Scores(protocol={"extractor": used} if used else {})
 
 
 def evaluate_real(
@@ -289,7 +159,7 @@ def _score(name: str, metric: Metric, evaluation: SharedEvaluation) -> Scores:
     return Scores(
         values,
         missing,
-        metric.protocol,
+        {name: "; ".join(filter(None, [*evaluation.asked.values(), metric.protocol]))},
         tuple(dict.fromkeys(f"{name}: {text}" for text in caveats)),
         {name: time.perf_counter() - start},
         ci95,

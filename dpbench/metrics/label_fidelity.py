@@ -23,7 +23,7 @@ class LabelFidelity(Metric):
     )
     headline: ClassVar[bool] = False
     reads_train: ClassVar[bool] = True
-    protocol: ClassVar[Mapping[str, str]] = {"label_fidelity": f"{METHOD} trained on train"}
+    protocol: ClassVar[str] = f"{METHOD} trained on train"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
         """{"label_fidelity": value in [0, 1]}, with its interval over the synthetic images.

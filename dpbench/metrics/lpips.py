@@ -41,9 +41,7 @@ class LPIPSDiversity(Metric):
         Column("lpips", "high", "mean LPIPS between synthetic images of one class: diversity, to be read against real"),
     )
     headline: ClassVar[bool] = False
-    protocol: ClassVar[Mapping[str, str]] = {
-        "lpips": f"AlexNet 7be5be79, heads v0.1, at most {PAIRS} pairs, from {SMALLEST} pixels"
-    }
+    protocol: ClassVar[str] = f"AlexNet 7be5be79, heads v0.1, at most {PAIRS} pairs, from {SMALLEST} pixels"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
         """{"lpips": value}, at least 0.

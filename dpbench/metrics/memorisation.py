@@ -56,9 +56,7 @@ class Memorisation(Metric):
         Column("authenticity", "high", "share of images that are no closer to a train image than train images are"),
     )
     reads_train: ClassVar[bool] = True
-    protocol: ClassVar[Mapping[str, str]] = {
-        "memorisation": f"at most {RECORDS} + {RECORDS} attacked, {COMPARED} compared, {PARTS} parts, {SIZE} pixels"
-    }
+    protocol: ClassVar[str] = f"at most 2 x {RECORDS} attacked, {COMPARED} compared, {PARTS} parts, {SIZE} pixels"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
         """{"membership", "membership_auc", "nn_ratio", "authenticity"}, each with its interval.

@@ -39,7 +39,7 @@ class PrecisionRecallDensityCoverage(Metric):
         Column("density", "high", "mean number of reference balls that a synthetic image is in, over k"),
         Column("coverage", "high", "share of reference images with a synthetic image in their ball"),
     )
-    protocol: ClassVar[Mapping[str, str]] = {"prdc": PROTOCOL}
+    protocol: ClassVar[str] = PROTOCOL
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
         """{"precision": ..., "recall": ..., "density": ..., "coverage": ...}; all but density in [0, 1].
@@ -66,7 +66,7 @@ class ClassifierPRDC(Metric):
     )
     headline: ClassVar[bool] = False
     reads_train: ClassVar[bool] = True
-    protocol: ClassVar[Mapping[str, str]] = {"classifier-prdc": PROTOCOL}
+    protocol: ClassVar[str] = PROTOCOL
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
         """The columns of `PrecisionRecallDensityCoverage`, and "fd_classifier" in units of squared features.

@@ -35,7 +35,7 @@ class Texture(Metric):
         Column("texture_marginal", "low", "the same of variance, skewness and kurtosis of sub-bands alone"),
         Column("texture_cross", "low", "the same of correlations between sub-bands and colour channels alone"),
     )
-    protocol: ClassVar[Mapping[str, str]] = {"texture": f"at most {MOST} images"}
+    protocol: ClassVar[str] = f"at most {MOST} images"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
         """{"texture", "texture_marginal", "texture_cross"}, each with its interval over synthetic images.

@@ -5,6 +5,7 @@ The trials' files are the truth; everything here is derived from them and can be
 
 from __future__ import annotations
 
+import json
 import math
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,9 +29,9 @@ CONFIGURATION = [f.name for f in IDENTITY + PROTOCOL if f.name not in _PER_SEED]
 
 COMPARABLE = [
     *("dataset", "dataset_fingerprint", "resolution", "n_train", "epsilon", "delta", "track"),
-    *(f.name for f in PROTOCOL),
+    *("n_samples", "n_reference"),
 ]
-"""Rows are ranked against each other only where they agree in all of these (section 5 of the design)."""
+"""Rows are ranked only where they agree in all of these, and in the protocol of what they are ranked by."""
 
 
 def collect(out: Path, metrics: Sequence[Column]) -> pd.DataFrame:
@@ -116,10 +117,13 @@ def mean_and_ci95(values: Sequence[float]) -> tuple[float, float]:
     return mean, float(t.ppf(0.975, n - 1)) * deviation / math.sqrt(n)
 
 
-def rank(aggregated: pd.DataFrame, by: Column) -> pd.Series[int]:
-    """The rank of every line by one metric, 1 the best, within `COMPARABLE` lines; missing for the others.
+def rank(aggregated: pd.DataFrame, by: Column, metric: str) -> pd.Series[int]:
+    """The rank of every line by one column, 1 the best, within comparable lines; missing for the others.
 
     References, unverified accounting and reproducible noise are not ranked.
+
+    Args:
+        metric: name of the metric that the column belongs to; only lines that agree in its protocol are comparable.
     """
     rankable = (
         (aggregated["reference"] == "")
@@ -127,5 +131,7 @@ def rank(aggregated: pd.DataFrame, by: Column) -> pd.Series[int]:
         & (aggregated["noise"] == "secret")
         & aggregated[by.name].notna()
     )
-    groups = aggregated[rankable].groupby(COMPARABLE, dropna=False)[by.name]
+    protocols = aggregated["protocol"].map(lambda text: json.loads(text or "{}"))
+    agreed = [protocols.map(lambda entries, part=part: entries.get(part, "")) for part in ("reference", metric)]
+    groups = aggregated[rankable].groupby([*COMPARABLE, *agreed], dropna=False)[by.name]
     return groups.rank(method="min", ascending=by.better == "low").reindex(aggregated.index).astype("Int64")

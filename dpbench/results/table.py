@@ -26,7 +26,11 @@ INTERVALS = "±: 95% interval, over seeds where there are several (Student's t),
 
 
 def leaderboard_table(
-    frame: pd.DataFrame, headline: Sequence[Column], records: Mapping[str, Record], by: str | None = None
+    frame: pd.DataFrame,
+    headline: Sequence[Column],
+    records: Mapping[str, Record],
+    owners: Mapping[str, str],
+    by: str | None = None,
 ) -> RenderableType:
     """One table per dataset and resolution.
 
@@ -34,6 +38,7 @@ def leaderboard_table(
         frame: one line per trial; see `leaderboard.collect`.
         headline: the metrics' columns to show, in order; those without any value are left out.
         records: dataset -> its privacy record.
+        owners: column -> the name of its metric.
         by: the column to rank by; by default the first of `headline` that has values.
     """
     if frame.empty:
@@ -41,7 +46,7 @@ def leaderboard_table(
     lines = aggregate(frame)
     shown = [c for c in headline if c.name in lines and lines[c.name].notna().any()]
     ranked = next((c for c in shown if by in (None, c.name)), None)
-    lines["rank"] = rank(lines, ranked) if ranked else pd.NA
+    lines["rank"] = rank(lines, ranked, owners[ranked.name]) if ranked else pd.NA
     parts: list[RenderableType] = []
     for _, group in lines.groupby(SAME_TABLE, dropna=False, sort=False):
         dataset, resolution = str(group["dataset"].iloc[0]), group["resolution"].iloc[0]

@@ -100,7 +100,9 @@ def test_it_is_never_ranked(images: Path, tiny: Path) -> None:
     )  # fmt: skip
     evaluate(images, tiny, epsilon=10, delta=1e-6)
     lines = aggregate(dpbench.evaluate_all(tiny, ["brightness"], device="cpu"))
-    ranks = dict(zip(lines["method"], rank(lines, dpbench.METRICS.get("brightness").columns[0]), strict=True))
+    ranks = dict(
+        zip(lines["method"], rank(lines, dpbench.METRICS.get("brightness").columns[0], "brightness"), strict=True)
+    )
     assert ranks["fake"] == 1
     assert pd.isna(ranks["theirs"])
 

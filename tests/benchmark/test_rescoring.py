@@ -182,3 +182,14 @@ def test_a_bad_request_writes_nothing(tiny: Path, metrics: list[str], message: s
     with pytest.raises(DpbenchError, match=message):
         fill(tiny, *metrics)
     assert not tiny.exists()
+
+
+def test_scores_of_an_outdated_protocol_are_computed_again(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(tiny, metrics=["dice"])
+    fill(tiny, "dice")
+    assert EVENTS.count("dice") == 1
+    monkeypatch.setattr(Dice, "protocol", "v2")
+    for _ in range(2):
+        (protocol,) = fill(tiny, "dice")["protocol"]
+        assert '"dice": "v2"' in protocol
+    assert EVENTS.count("dice") == 2

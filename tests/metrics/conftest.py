@@ -18,9 +18,11 @@ from dpbench.core.plugins import Extractor
 from dpbench.core.registries import EXTRACTORS
 from dpbench.core.run import PublicCache, RunContext
 from dpbench.core.specs import Batch, DatasetSpec
-from dpbench.metrics.evaluator import Scores, SharedEvaluation, evaluate
+from dpbench.metrics.evaluator import evaluate
 from dpbench.metrics.extraction import RealCache
 from dpbench.metrics.features import Features, write_features
+from dpbench.metrics.scores import Scores
+from dpbench.metrics.shared import SharedEvaluation
 from dpbench.models import weights
 
 MakeImages = Callable[..., ImageDataset]

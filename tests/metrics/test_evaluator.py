@@ -13,8 +13,9 @@ from dpbench.core.plugins import Column, Metric
 from dpbench.core.registries import EXTRACTORS, METRICS
 from dpbench.metrics import recipe
 from dpbench.metrics.caveat import Caveat, collect
-from dpbench.metrics.evaluator import Scores, default_metrics, evaluate, evaluate_real
+from dpbench.metrics.evaluator import default_metrics, evaluate, evaluate_real
 from dpbench.metrics.extractors.packets import WaveletPackets
+from dpbench.metrics.scores import Scores
 
 
 @pytest.fixture
@@ -33,7 +34,10 @@ def metric(monkeypatch):
 def test_scores_say_what_they_depend_on(make_images, noise, run) -> None:
     scores = evaluate(["fwd", "scales"], make_images(noise(90)), make_images(noise(70, seed=1)), run)
     assert set(scores.values) == {"fwd", "fd_coarse", "fd_detail2", "fd_detail1"}
-    assert scores.protocol == {"n_samples": 90, "n_reference": 70, "extractor": "haar packets level 2, [0, 1]"}
+    packets = "haar packets level 2, [0, 1]"
+    assert scores.protocol == {
+        "n_samples": 90, "n_reference": 70, "extractor": packets, "fwd": packets, "scales": packets,
+    }  # fmt: skip
     assert set(scores.seconds) == {"fwd", "scales"}
     assert not scores.missing
 
@@ -141,10 +145,10 @@ def test_caveats_and_protocol_of_a_metric_reach_the_row(make_images, noise, run,
         warnings.warn("take care", Caveat, stacklevel=1)
         return {"a": 1.0}
 
-    metric(compute, "a", protocol={"k": 5})
+    metric(compute, "a", protocol="k=5")
     scores = evaluate(["toy"], make_images(noise(5)), make_images(noise(5, seed=1)), run)
     assert scores.caveats == ("toy: take care",)
-    assert scores.protocol["k"] == 5
+    assert scores.protocol["toy"] == "k=5"
 
 
 def test_collecting_caveats_lets_other_warnings_pass() -> None:
@@ -190,6 +194,7 @@ def test_real_images_stand_in_as_each_metric_wants(monkeypatch, make_images, noi
         "n_train": 40,
         "accuracy": "cnn+resnet+wideresnet v2",
         "extractor": "haar packets level 2, [0, 1]",
+        "fwd": "haar packets level 2, [0, 1]",
     }
     halves = make_images(test.images[::2]), make_images(test.images[1::2])
     assert scores.values["fwd"] == evaluate(["fwd"], *halves, run).values["fwd"]
@@ -238,3 +243,14 @@ def test_train_that_is_the_reference_is_refused(make_images, noise, run, metric)
     test = make_images(noise(40, seed=1))
     with pytest.raises(DataError, match="the train images are the reference images"):
         evaluate(["toy"], make_images(noise(40)), test, run, test)
+
+
+def test_a_metric_that_is_computed_again_replaces_all_that_was_said_of_it() -> None:
+    old = Scores(
+        {"a": 1.0, "b": 2.0}, {}, {"toy": "v1"}, ("toy: few", "other: odd", "general"), {"toy": 1.0}, {"a": 0.1}
+    )
+    new = Scores({"a": None}, {"a": "gone"}, {"toy": "v2"}, ("toy: many",), {"toy": 2.0})
+    both = old | new
+    assert (both.values, both.missing, both.ci95) == ({"a": None, "b": 2.0}, {"a": "gone"}, {})
+    assert both.protocol == {"toy": "v2"}
+    assert both.caveats == ("other: odd", "general", "toy: many")

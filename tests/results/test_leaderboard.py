@@ -22,6 +22,7 @@ from dpbench.results.table import leaderboard_table, rounded
 
 ACCURACY = Column("accuracy", "high", "")
 FWD = Column("fwd", "low", "")
+OWNERS = {"accuracy": "accuracy", "fwd": "fwd"}
 REFERENCE = sorted(Path(__file__).parents[2].glob("results/reference/*.csv"))
 KINDS = {"str": "x", "int": 1, "float": 0.5}
 
@@ -46,7 +47,14 @@ def scores(
     return {
         "values": {"accuracy": accuracy, "fwd": fwd},
         "missing": {} if accuracy is not None else {"accuracy": "no classes"},
-        "protocol": {"n_samples": 100, "n_reference": 50, "extractor": "haar"} | protocol,
+        "protocol": {
+            "n_samples": 100,
+            "n_reference": 50,
+            "extractor": "haar",
+            "fwd": "haar",
+            "accuracy": "v1",
+            **{name.removesuffix("_protocol"): value for name, value in protocol.items()},
+        },
         "caveats": [],
         "seconds": {"fwd": 1.5},
         "ci95": {} if ci95 is None else {"accuracy": ci95},
@@ -64,7 +72,7 @@ def store(folder: Path, trial_: dict[str, Any], scores_: dict[str, Any]) -> None
 
 def show(rows: pd.DataFrame, **options: Any) -> str:
     console = Console(width=160, record=True, file=io.StringIO())
-    console.print(leaderboard_table(rows, [ACCURACY, FWD], options.pop("records", {}), **options))
+    console.print(leaderboard_table(rows, [ACCURACY, FWD], options.pop("records", {}), OWNERS, **options))
     return console.export_text()
 
 
@@ -197,19 +205,26 @@ def test_reference_rows_have_the_columns_of_today(path: Path) -> None:
         (trial(resolution=64), scores()),
         (trial(), scores(n_samples=99)),
         (trial(), scores(n_reference=99)),
-        (trial(), scores(extractor="inception")),
-        (trial(), scores(classifiers="v2")),
+        (trial(), scores(reference="other images")),
+        (trial(), scores(accuracy_protocol="v2")),
     ],
 )
 def test_rows_under_different_protocols_are_not_ranked_against_each_other(other: tuple[Any, Any]) -> None:
     lines = aggregate(frame((trial(method="a"), scores(accuracy=0.9)), other))
-    assert rank(lines, ACCURACY).tolist() == [1, 1]
+    assert rank(lines, ACCURACY, "accuracy").tolist() == [1, 1]
+
+
+def test_protocols_of_other_metrics_do_not_keep_rows_apart() -> None:
+    other = (trial(method="b"), scores(accuracy=0.8, fwd_protocol="haar packets level 3", extractor="inception"))
+    lines = aggregate(frame((trial(method="a"), scores(accuracy=0.9)), other))
+    assert rank(lines, ACCURACY, "accuracy").tolist() == [1, 2]
+    assert rank(lines, FWD, "fwd").tolist() == [1, 1]
 
 
 def test_ranks_follow_what_is_better() -> None:
     lines = aggregate(frame(*((trial(method=m), scores(accuracy=a, fwd=a)) for m, a in [("a", 0.2), ("b", 0.9)])))
-    assert rank(lines, ACCURACY).tolist() == [2, 1]
-    assert rank(lines, FWD).tolist() == [1, 2]
+    assert rank(lines, ACCURACY, "accuracy").tolist() == [2, 1]
+    assert rank(lines, FWD, "fwd").tolist() == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -217,7 +232,7 @@ def test_ranks_follow_what_is_better() -> None:
 )
 def test_references_and_untrusted_rows_are_not_ranked(change: dict[str, str]) -> None:
     lines = aggregate(frame((trial(), scores()), (trial(method="b", **change), scores(accuracy=0.9))))
-    assert rank(lines, ACCURACY).fillna(0).tolist() == [1, 0]
+    assert rank(lines, ACCURACY, "accuracy").fillna(0).tolist() == [1, 0]
 
 
 def test_the_table_is_framed_by_references_and_shows_the_record() -> None:
