@@ -10,63 +10,32 @@ import torch
 from cleanfid import fid
 from cleanfid.inception_torchscript import InceptionV3W
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
 from dpbench.core.errors import DataError, MissingScore
 from dpbench.core.registries import EXTRACTORS
 from dpbench.metrics.frechet import frechet_distance
 from dpbench.models.weights import WEIGHTS, fingerprint
+from perf._inception import random_inception
 
 KEPT = 8  # features that distances are computed of: all 2048 would need as many images
 
 
-class Published(nn.Module):
-    """The interface of NVIDIA's TorchScript."""
-
-    def __init__(self, layers: nn.Module, output: nn.Linear):
-        super().__init__()
-        self.layers, self.output = layers, output
-
-    def forward(self, images: Tensor, return_features: bool = False) -> Tensor:
-        features = self.layers((images - 128) / 128)
-        return features if return_features else self.output(features).softmax(1)
-
-
-class Unloaded(FeatureExtractorInceptionV3):
-    """torch-fidelity's network as it is before it loads its weights."""
-
-    def load_state_dict(self, *_: object) -> None:
-        pass
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the random weights in both formats."""
+    return tmp_path_factory.mktemp("inception")
 
 
 @pytest.fixture(scope="module")
-def theirs(tmp_path_factory: pytest.TempPathFactory) -> FeatureExtractorInceptionV3:
+def theirs(made: Path) -> FeatureExtractorInceptionV3:
     """torch-fidelity's network, with random weights that it loads as it loads the published ones."""
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("fidelity") / "weights-inception-2015-12-05-random.pth"
-    torch.save({}, path)
-    arguments = ("inception-v3-compat", ["2048", "logits_unbiased"], str(path))
-    network = Unloaded(*arguments)
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")  # so that activations neither fade nor grow
-    torch.save(network.state_dict(), path)
-    return FeatureExtractorInceptionV3(*arguments)
-
-
-@pytest.fixture(scope="module")
-def made(theirs: FeatureExtractorInceptionV3, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same weights as a TorchScript, in a folder."""
-    folder = tmp_path_factory.mktemp("clean-fid")
-    layers = nn.Sequential(*list(theirs.children())[:-1], nn.Flatten())
-    network = Published(torch.jit.trace(layers.eval(), torch.zeros(1, 3, 299, 299), check_trace=False), theirs.fc)
-    torch.jit.script(network.eval()).save(folder / "inception-2015-12-05.pt")
-    return folder
+    return random_inception(made)
 
 
 @pytest.fixture
-def inception(publish, made: Path, evaluation, noise):
+def inception(publish, theirs, made: Path, evaluation, noise):
     publish("inception", made)
     return evaluation(noise(2, 3)).extractor("inception")
 

@@ -1,0 +1,49 @@
+"""Inception with random weights, as files that torch-fidelity, clean-fid and dpbench load like the published ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+ARGUMENTS = ("inception-v3-compat", ["2048", "logits_unbiased"])
+FIDELITY = "weights-inception-2015-12-05-random.pth"
+TORCHSCRIPT = "inception-2015-12-05.pt"
+
+
+class Published(nn.Module):
+    """The interface of NVIDIA's TorchScript."""
+
+    def __init__(self, layers: nn.Module, output: nn.Linear):
+        super().__init__()
+        self.layers, self.output = layers, output
+
+    def forward(self, images: Tensor, return_features: bool = False) -> Tensor:
+        features = self.layers((images - 128) / 128)
+        return features if return_features else self.output(features).softmax(1)
+
+
+class Unloaded(FeatureExtractorInceptionV3):
+    """torch-fidelity's network as it is before it loads its weights."""
+
+    def load_state_dict(self, *_: object) -> None:
+        pass
+
+
+def random_inception(folder: Path) -> FeatureExtractorInceptionV3:
+    """Writes the weights as `FIDELITY` and `TORCHSCRIPT`, and gives torch-fidelity's network that loaded them."""
+    torch.manual_seed(0)
+    path = folder / FIDELITY
+    torch.save({}, path)
+    network = Unloaded(*ARGUMENTS, str(path))
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")  # so that activations neither fade nor grow
+    torch.save(network.state_dict(), path)
+    theirs = FeatureExtractorInceptionV3(*ARGUMENTS, str(path))
+    layers = nn.Sequential(*list(theirs.children())[:-1], nn.Flatten())
+    published = Published(torch.jit.trace(layers.eval(), torch.zeros(1, 3, 299, 299), check_trace=False), theirs.fc)
+    torch.jit.script(published.eval()).save(folder / TORCHSCRIPT)
+    return theirs

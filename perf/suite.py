@@ -1,0 +1,129 @@
+"""What does the whole default suite cost? Beside clean-fid and torch-fidelity, run one metric at a time.
+
+    python perf/suite.py                   # 1,000 images: about half an hour on two cores, nearly all of it theirs
+    python perf/suite.py --images 200
+
+All load the same Inception, with random weights, and read the same images of shapes: synthetic and reference as PNG
+files for the two packages, which make one pass over both for every metric (Inception Score: over one). dpbench measures
+every default metric for which no other weights are needed, its classifiers among them, with nothing cached; train has
+as many images. Each way runs in a process of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # so that it runs as a script, wherever from
+
+from dpbench.core.data import DataOptions, ImageDataset
+from dpbench.core.run import PublicCache, RunContext
+from dpbench.data.arrays import Subset
+from dpbench.data.opening import open_dataset
+from dpbench.metrics.evaluator import default_metrics, evaluate
+from dpbench.metrics.scores import Scores
+from dpbench.models import weights
+from perf._inception import FIDELITY, TORCHSCRIPT, random_inception
+from perf._measure import peak_of
+
+Way = Callable[[Path, int], object]
+
+
+def sets(folder: Path, images: int) -> list[ImageDataset]:
+    """(synthetic, reference, train), parts of the shapes' train split."""
+    whole = open_dataset("shapes", DataOptions(folder / "data")).train()
+    return [Subset(whole, range(k * images, (k + 1) * images)) for k in range(3)]
+
+
+def write_pngs(folder: Path, images: int) -> None:
+    for role, dataset in zip(("synthetic", "reference"), sets(folder, images), strict=False):
+        (folder / role).mkdir()
+        for i in range(images):
+            pixels = dataset.batch([i]).images[0].permute(1, 2, 0).numpy()
+            Image.fromarray(pixels).save(folder / role / f"{i:05d}.png")
+
+
+def ours(folder: Path, images: int) -> Scores:
+    """All default metrics; those whose weights are missing come out empty."""
+    (file,) = weights.WEIGHTS["inception"].files
+    path = folder / TORCHSCRIPT
+    weights.places = lambda file: [folder / file.name]  # no other weights of this machine
+    weights.WEIGHTS["inception"] = replace(
+        weights.WEIGHTS["inception"], files=(replace(file, sha256=weights.sha256(path), size=path.stat().st_size),)
+    )
+    run = RunContext("cpu", torch.Generator().manual_seed(0), PublicCache(folder))
+    synthetic, reference, train = sets(folder, images)
+    return evaluate(default_metrics(), synthetic, reference, run, train)
+
+
+def by_clean_fid(metric: str, folder: Path, images: int) -> None:
+    from cleanfid import fid
+    from cleanfid.inception_torchscript import InceptionV3W
+
+    model = InceptionV3W(str(folder), download=False)
+    compute = getattr(fid, f"compute_{metric}")
+    arguments = {"mode": "clean", "custom_feat_extractor": model, "num_workers": 0, "verbose": False}
+    compute(str(folder / "synthetic"), str(folder / "reference"), device="cpu", use_dataparallel=False, **arguments)
+
+
+def by_torch_fidelity(metric: str, folder: Path, images: int) -> None:
+    import torch_fidelity
+
+    torch_fidelity.calculate_metrics(
+        input1=str(folder / "synthetic"), input2=str(folder / "reference"), cuda=False, verbose=False, cache=False,
+        feature_extractor_weights_path=str(folder / FIDELITY), kid_subset_size=min(1000, images), **{metric: True},
+    )  # fmt: skip
+
+
+THEIRS: dict[str, Way] = {
+    **{f"clean-fid {m}": partial(by_clean_fid, m) for m in ("fid", "kid")},
+    **{f"torch-fidelity {m}": partial(by_torch_fidelity, m) for m in ("fid", "kid", "isc", "prc")},
+}
+
+
+def silently(way: Way, folder: Path, images: int, threads: int) -> None:
+    torch.set_num_threads(threads)
+    warnings.simplefilter("ignore")
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        way(folder, images)
+
+
+def main(
+    images: Annotated[int, typer.Option(help="in each set")] = 1000,
+    threads: Annotated[int, typer.Option(help="CPU threads of torch; 0 for its default")] = 0,
+) -> None:
+    """Prints the table."""
+    table = Table("way", "seconds", "peak memory [MiB]", title=f"{images:,} images of 32 x 32")
+    took: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        random_inception(folder)
+        write_pngs(folder, images)
+        for way, compute in {"dpbench, all default metrics": ours, **THEIRS}.items():
+            start = time.perf_counter()
+            peak, _ = peak_of(silently, compute, folder, images, threads or torch.get_num_threads())
+            took[way] = time.perf_counter() - start
+            table.add_row(way, f"{took[way]:.0f}", f"{peak / 2**20:.0f}")
+            print(way, f"{took[way]:.0f} s", file=sys.stderr)
+    mine, theirs = took["dpbench, all default metrics"], sum(took[way] for way in THEIRS)
+    table.add_row("theirs, together", f"{theirs:.0f} ({theirs / mine:.1f} x)", "")
+    Console(width=None if sys.stdout.isatty() else 100).print(table)
+
+
+if __name__ == "__main__":
+    typer.run(main)
