@@ -75,10 +75,12 @@ def by_clean_fid(metric: str, folder: Path, images: int) -> None:
     from cleanfid import fid
     from cleanfid.inception_torchscript import InceptionV3W
 
-    model = InceptionV3W(str(folder), download=False)
-    compute = getattr(fid, f"compute_{metric}")
-    arguments = {"mode": "clean", "custom_feat_extractor": model, "num_workers": 0, "verbose": False}
-    compute(str(folder / "synthetic"), str(folder / "reference"), device="cpu", use_dataparallel=False, **arguments)
+    network = InceptionV3W(str(folder), download=False)
+    x, y = (
+        fid.get_folder_features(str(folder / role), network, num_workers=0, device=torch.device("cpu"), mode="clean")
+        for role in ("synthetic", "reference")
+    )
+    getattr(fid, metric)(x, y)
 
 
 def by_torch_fidelity(metric: str, folder: Path, images: int) -> None:
@@ -91,7 +93,7 @@ def by_torch_fidelity(metric: str, folder: Path, images: int) -> None:
 
 
 THEIRS: dict[str, Way] = {
-    **{f"clean-fid {m}": partial(by_clean_fid, m) for m in ("fid", "kid")},
+    **{f"clean-fid {m}": partial(by_clean_fid, m) for m in ("fid_from_feats", "kernel_distance")},
     **{f"torch-fidelity {m}": partial(by_torch_fidelity, m) for m in ("fid", "kid", "isc", "prc")},
 }
 

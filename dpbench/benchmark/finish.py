@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from dpbench.benchmark.bench import Bench
 from dpbench.benchmark.display import Display
 from dpbench.benchmark.log import Log
@@ -43,7 +45,7 @@ def settle(subject: Subject, metrics: Sequence[str], display: Display, work: Cal
     else:
         display.say("  finished already")
     for _, row in read_rows([subject.folder], []).iterrows():
-        found = [f"{c.name} {rounded(row[c.name])}" for c in headline_columns() if c.name in row]
+        found = [f"{c.name} {rounded(row[c.name])}" for c in headline_columns() if pd.notna(row.get(c.name))]
         display.say(f"  {', '.join(found)}")
 
 

@@ -27,6 +27,7 @@ class CLIPMaximumMeanDiscrepancy(Metric):
     """
 
     columns: ClassVar[tuple[Column, ...]] = (Column("cmmd", "low", "MMD of CLIP embeddings, times 1000"),)
+    headline: ClassVar[bool] = False
     protocol: ClassVar[str] = f"at most {MOST} images"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:

@@ -81,7 +81,7 @@ def evaluate(
             evaluation.serve(name, metric, _generator(run, name))
             scores |= _score(name, metric, evaluation)
             extractors |= evaluation.asked
-    used = "; ".join(description for _, description in sorted(extractors.items()))
+    used = "; ".join(sorted(extractors.values()))
     return scores | Scores(protocol={"extractor": used} if used else {})
 
 

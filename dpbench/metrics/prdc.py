@@ -39,6 +39,7 @@ class PrecisionRecallDensityCoverage(Metric):
         Column("density", "high", "mean number of reference balls that a synthetic image is in, over k"),
         Column("coverage", "high", "share of reference images with a synthetic image in their ball"),
     )
+    headline: ClassVar[bool] = False
     protocol: ClassVar[str] = PROTOCOL
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:

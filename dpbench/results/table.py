@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -52,13 +52,32 @@ def leaderboard_table(
         dataset, resolution = str(group["dataset"].iloc[0]), group["resolution"].iloc[0]
         ranking = f" · ranked by {ranked.name}, within ε and track" if ranked else ""
         parts.append(Text(f"{dataset}, {resolution}×{resolution}{ranking}", style="bold"))
-        parts.append(_table(group, shown))
+        parts.append(_Fitted(group, [c for c in shown if group[c.name].notna().any()]))
         parts.append(_footnotes(group))
         if dataset in records and records[dataset].runs:
             runs, epsilon = records[dataset]
             plural = "s" if runs != 1 else ""
             parts.append(Text(f"privacy record of {dataset}: {runs} private run{plural} so far, Σε = {epsilon:g}"))
     return Group(*parts)
+
+
+class _Fitted:
+    """A table of as many of the columns as the console has room for, and the names of those left out."""
+
+    def __init__(self, group: pd.DataFrame, shown: Sequence[Column]):
+        self.group, self.shown = group, shown
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        kept = len(self.shown)
+        while kept > 1 and _width(_table(self.group, self.shown[:kept]), console) > options.max_width:
+            kept -= 1
+        yield _table(self.group, self.shown[:kept])
+        if left_out := [column.name for column in self.shown[kept:]]:
+            yield Text(f"no room for {', '.join(left_out)}: see `dpbench leaderboard --columns NAMES`", style="dim")
+
+
+def _width(table: Table, console: Console) -> int:
+    return console.measure(table, options=console.options.update(width=10_000)).maximum
 
 
 def _table(group: pd.DataFrame, shown: Sequence[Column]) -> Table:
@@ -106,7 +125,8 @@ def rounded(value: float, half_width: float = math.nan) -> str:
     """
     if math.isnan(value):
         return "–"
-    decimals = max(0, 3 - max(0, math.floor(math.log10(abs(value))))) if abs(value) >= 1e-3 else 6
+    size = max(abs(value), 0 if math.isnan(half_width) else half_width)  # an interval says how exact a small number is
+    decimals = max(0, 3 - max(0, math.floor(math.log10(size)))) if size >= 1e-3 else 6
     text = f"{value:.{decimals}f}" if value else "0"
     return text if math.isnan(half_width) else f"{text} ± {half_width:.{decimals}f}"
 

@@ -70,8 +70,8 @@ def store(folder: Path, trial_: dict[str, Any], scores_: dict[str, Any]) -> None
     write_json(folder / "scores.json", scores_)
 
 
-def show(rows: pd.DataFrame, **options: Any) -> str:
-    console = Console(width=160, record=True, file=io.StringIO())
+def show(rows: pd.DataFrame, width: int = 160, **options: Any) -> str:
+    console = Console(width=width, record=True, file=io.StringIO())
     console.print(leaderboard_table(rows, [ACCURACY, FWD], options.pop("records", {}), OWNERS, **options))
     return console.export_text()
 
@@ -250,6 +250,16 @@ def test_the_table_is_framed_by_references_and_shows_the_record() -> None:
     assert "100 samples against 50 real images" in text
 
 
+def test_a_narrow_table_leaves_columns_out_rather_than_squeezing_them() -> None:
+    rows = frame((trial(), scores(0.6, ci95=0.02)))
+    wide, narrow = show(rows), show(rows, width=48)
+    assert "fwd ↓" in wide
+    assert "no room" not in wide
+    assert "0.600 ± 0.020" in narrow
+    assert "fwd ↓" not in narrow
+    assert "no room for fwd" in narrow
+
+
 def test_the_table_marks_what_must_not_be_missed() -> None:
     text = show(
         frame(
@@ -274,6 +284,8 @@ def test_tables_round_numbers(value: float, text: str) -> None:
 
 def test_an_interval_is_rounded_like_its_mean() -> None:
     assert rounded(0.79123, 0.01234) == "0.791 ± 0.012"
+    assert rounded(0, 0.01625) == "0 ± 0.016"
+    assert rounded(-0.0004, 0.01625) == "-0.000 ± 0.016"
     assert rounded(math.nan) == "–"
 
 
