@@ -88,7 +88,8 @@ def by_torch_fidelity(metric: str, folder: Path, images: int) -> None:
 
     torch_fidelity.calculate_metrics(
         input1=str(folder / "synthetic"), input2=str(folder / "reference"), cuda=False, verbose=False, cache=False,
-        feature_extractor_weights_path=str(folder / FIDELITY), kid_subset_size=min(1000, images), **{metric: True},
+        feature_extractor_weights_path=str(folder / FIDELITY), kid_subset_size=min(1000, images), save_cpu_ram=True,
+        **{metric: True},
     )  # fmt: skip
 
 

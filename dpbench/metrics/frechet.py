@@ -5,8 +5,8 @@
 (Dowson and Landau, 1982; as a score of generators: Heusel et al., arXiv 1706.08500.) For any factors S₁ = A Aᵀ and
 S₂ = B Bᵀ the trace of (S₁ S₂)^{1/2} is the sum of the singular values σ of K = AᵀB, which needs no matrix square root
 and never turns complex. With Cholesky factors, σ² as eigenvalues of K Kᵀ are fast, but a σ near 0 keeps half of its
-digits; where that could show in d², or where a covariance is rank-deficient, symmetric roots and singular values keep
-them all: a zero eigenvalue that comes out as 1e-16 enters as 1e-16, not as its root 1e-8.
+digits; where that could show in d², or where a covariance is rank-deficient, Cholesky factors with pivoting, which have
+only as many columns as the rank, and singular values keep them all.
 
 A little more weight on an image x of the first set moves d² by
 
@@ -187,7 +187,7 @@ def _overlap(s: Floats, t: Floats, apart: float) -> tuple[float, Floats]:
         overlap, lost, root = _by_cholesky(s, t)
         if 2 * lost < LOST * (apart - 2 * overlap):
             return overlap, root
-    return _by_roots(s, t)
+    return _by_pivots(s, t)
 
 
 def _by_cholesky(s: Floats, t: Floats) -> tuple[float, float, Floats]:
@@ -206,11 +206,19 @@ def _by_cholesky(s: Floats, t: Floats) -> tuple[float, float, Floats]:
     return float(values.sum()), float(lost), root
 
 
-def _by_roots(s: Floats, t: Floats) -> tuple[float, Floats]:
+def _by_pivots(s: Floats, t: Floats) -> tuple[float, Floats]:
     """tr (S T)^{1/2} and a factor of the transport map, of matrices of any rank."""
-    (squares, frame), (others, other_frame) = np.linalg.eigh(s), np.linalg.eigh(t)
-    scale, other_scale = np.sqrt(squares.clip(min=0)), np.sqrt(others.clip(min=0))
-    left, values, _ = np.linalg.svd((frame * scale).T @ (other_frame * other_scale))
-    inside = squares > len(s) * EPSILON * squares[-1]  # the range of S
-    inverse = np.divide(1, scale, out=np.zeros_like(scale), where=inside)
-    return float(values.sum()), frame * inverse @ (left * np.sqrt(values))
+    a = _pivoted(s)  # [d, r]
+    left, values, _ = np.linalg.svd(a.T @ _pivoted(t), full_matrices=False)
+    q, r = np.linalg.qr(a)
+    root = np.zeros_like(s)
+    root[:, : len(values)] = q @ scipy.linalg.solve_triangular(r, left * np.sqrt(values), trans="T")
+    return float(values.sum()), root
+
+
+def _pivoted(s: Floats) -> Floats:
+    """A factor [d, r] of a positive semi-definite matrix [d, d] of rank r, by Cholesky with pivoting."""
+    lower, order, rank, _ = scipy.linalg.lapack.dpstrf(s, tol=len(s) * EPSILON * s.diagonal().max(), lower=1)
+    factor = np.empty((len(s), rank))
+    factor[order - 1] = np.tril(lower)[:, :rank]
+    return factor

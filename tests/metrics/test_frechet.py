@@ -115,7 +115,7 @@ def test_both_ways_give_the_same_distance_and_map() -> None:
     rng = np.random.default_rng(0)
     s, t = (frechet.fit([skewed(n, 12, rng)]).covariance[0] for n in (60, 70))
     fast, lost, root = frechet._by_cholesky(s, t)
-    slow, other_root = frechet._by_roots(s, t)
+    slow, other_root = frechet._by_pivots(s, t)
     assert fast == pytest.approx(slow, rel=1e-12)
     assert lost < 1e-12 * fast
     np.testing.assert_allclose(root @ root.T, other_root @ other_root.T, rtol=1e-8)
