@@ -31,6 +31,18 @@ class PublicCache:
     def __init__(self, folder: Path):
         self.folder = folder
 
+    def place(self, file: str) -> Path:
+        """Where a file of that name belongs; its folder exists.
+
+        Raises:
+            DpbenchError: the folder cannot be made.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DpbenchError(f"cannot write the cache {self.folder}: {error.strerror}") from error
+        return self.folder / file
+
     def get(self, name: str, key: Any, make: Callable[[torch.Generator], Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """The tensors stored under (`name`, `key`), made by `make(generator)` if they are not there yet.
 
@@ -46,11 +58,7 @@ class PublicCache:
         from safetensors.torch import load_file, save_file
 
         key = digest([key, code_version(*self.code)])
-        path = self.folder / f"{name}-{key}.safetensors"
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise DpbenchError(f"cannot write the cache {self.folder}: {error.strerror}") from error
+        path = self.place(f"{name}-{key}.safetensors")
         with FileLock(path.with_suffix(".lock")):
             if path.exists():
                 with contextlib.suppress(SafetensorError):  # a damaged entry is made again

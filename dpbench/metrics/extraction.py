@@ -14,7 +14,6 @@ import torch
 from filelock import FileLock
 
 from dpbench.core.data import ImageDataset
-from dpbench.core.errors import DpbenchError
 from dpbench.core.files import code_version, digest
 from dpbench.core.plugins import Extractor
 from dpbench.core.progress import track
@@ -38,11 +37,7 @@ class RealCache(PublicCache):
             title: what the progress bar is called.
         """
         key = [images.fingerprint, len(images), images.spec.shape, name, extractor.description]
-        path = self.folder / f"{name}-{digest([key, code_version('metrics/extractors', 'models')])}.npy"
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise DpbenchError(f"cannot write the cache {self.folder}: {error.strerror}") from error
+        path = self.place(f"{name}-{digest([key, code_version('metrics/extractors', 'models')])}.npy")
         with FileLock(path.with_suffix(".lock")):
             if path.exists():
                 with contextlib.suppress(ValueError):  # a damaged file is made again
