@@ -117,7 +117,7 @@ def evaluate(
     epsilon: float | None = None,
     delta: float | None = None,
     public: str = "",
-    references: Iterable[str] = (),
+    references: Iterable[str] = ("real",),
     metrics: Sequence[str] | None = None,
     resolution: int | None = None,
     data: Path | None = None,
@@ -141,7 +141,7 @@ def evaluate(
         epsilon: the ε that is claimed for them; infinity for no noise, 0 for public data alone. Noted, not verified.
         delta: the δ that is claimed.
         public: which public images are said to have been used; a label.
-        references: reference rows to add; there is but "real".
+        references: reference rows to add: "real", or none.
         metrics: names of metrics, by default all.
         resolution: of the dataset, by default its own.
         data: data folder, by default DPBENCH_DATA or the user's cache.

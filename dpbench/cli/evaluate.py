@@ -28,7 +28,7 @@ EPILOG = """
 
 dpbench evaluate samples/ --dataset mnist --resolution 28 --name pe --eps 10 --delta 1e-5
 
-dpbench evaluate gen.npz --dataset cifar10 --metrics fwd,accuracy --references real
+dpbench evaluate gen.npz --dataset cifar10 --metrics fwd,accuracy
 
 An .npz holds images as x, arr_0 or images (uint8, or floats in \\[0, 1]) and labels, if any, as y, arr_1 or labels.
 The images are copied into the results, so metrics can be added later; the same images are never scored twice.
@@ -60,9 +60,11 @@ def evaluate(
         str, typer.Option(metavar="LIST", help="Metrics to compute; all by default.", rich_help_panel=WHAT)
     ] = "",
     references: Annotated[
-        str,
-        typer.Option(metavar="real", help="Adds the row of real images to read IMAGES against.", rich_help_panel=WHAT),
-    ] = "",
+        str | None,
+        typer.Option(
+            metavar="LIST", help="Rows to read IMAGES against: real (the default), or none.", rich_help_panel=WHAT
+        ),
+    ] = None,
     resolution: Resolution = None,
     public_benchmark: Annotated[
         bool,
@@ -96,7 +98,7 @@ def evaluate(
         "--delta": delta,
         "--public": public,
         "--resolution": resolution,
-        "--references": references or None,
+        "--references": references,
         "--public-benchmark": public_benchmark or None,
     }
     if images is None and not all_:
@@ -125,7 +127,7 @@ def evaluate(
                     epsilon=eps,
                     delta=delta,
                     public=public or "",
-                    references=split_names(references),
+                    references=[] if references == "none" else split_names(references or "real"),
                     metrics=chosen,
                     resolution=resolution,
                     public_benchmark=public_benchmark,

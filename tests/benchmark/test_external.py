@@ -31,7 +31,8 @@ def images(tiny: Path) -> Path:
 
 
 def evaluate(images: Path, out: Path, dataset: str = "tiny", **options: Any) -> pd.DataFrame:
-    return dpbench.evaluate(images, dataset, out=out, **({"metrics": ["brightness"], "device": "cpu"} | options))
+    defaults = {"metrics": ["brightness"], "device": "cpu", "references": ()}
+    return dpbench.evaluate(images, dataset, out=out, **(defaults | options))
 
 
 def folders(out: Path) -> list[Path]:
@@ -165,7 +166,7 @@ def test_the_real_reference_is_the_one_that_run_adds(images: Path, tiny: Path) -
     run = dpbench.run(
         ["fake"], "tiny", [], references=["real"], samples=10, public="tiny-public", metrics=["brightness"], out=tiny
     )
-    rows = evaluate(images, tiny, references=["real"])
+    rows = dpbench.evaluate(images, "tiny", out=tiny, metrics=["brightness"], device="cpu")
     assert rows["reference"].tolist() == ["external", "real"]
     assert rows["key"][1] == run["key"][0]
     assert EVENTS.count("brightness") == 2

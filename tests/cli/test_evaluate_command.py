@@ -28,8 +28,8 @@ def test_images_from_elsewhere_stand_beside_what_there_is(images: Path, tiny: Pa
     run(tiny, "--eps", "10")
     result = evaluate(tiny, images, "--dataset", "tiny", "--eps", "10", "--delta", "1e-6")
     assert result.exit_code == 0
-    assert "[1/1] theirs ε=10 (external)" in result.stderr
-    for text in ("│ fake ", "│ theirs (external) ", "ε = 10 is claimed, not verified"):
+    assert "[1/2] theirs ε=10 (external)" in result.stderr
+    for text in ("│ fake ", "│ theirs (external) ", "│ real ", "ε = 10 is claimed, not verified"):
         assert text in result.stdout
     rows = pd.read_csv(tiny / "leaderboard.csv").set_index("method")
     assert rows.loc["theirs", "accounting"] == "claimed, unverified"
@@ -38,7 +38,7 @@ def test_images_from_elsewhere_stand_beside_what_there_is(images: Path, tiny: Pa
 
 def test_all_fills_what_finished_trials_lack(images: Path, tiny: Path) -> None:
     run(tiny)
-    evaluate(tiny, images, "--dataset", "tiny")
+    evaluate(tiny, images, "--dataset", "tiny", "--references", "none")
     result = evaluate(tiny, "--all", "--metrics", "classy,brightness")
     assert result.exit_code == 0
     assert "[1/2] fake ε=1 seed 0, tiny" in result.stderr
