@@ -89,6 +89,7 @@ def by_torch_fidelity(metric: str, folder: Path, images: int) -> None:
     torch_fidelity.calculate_metrics(
         input1=str(folder / "synthetic"), input2=str(folder / "reference"), cuda=False, verbose=False, cache=False,
         feature_extractor_weights_path=str(folder / FIDELITY), kid_subset_size=min(1000, images), save_cpu_ram=True,
+        feature_extractor="inception-v3-compat",
         **{metric: True},
     )  # fmt: skip
 
