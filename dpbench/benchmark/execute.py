@@ -113,7 +113,10 @@ def _fit(method: Method, trial: Trial, ledger: Ledger, bench: Bench, run: RunCon
         if not run.checkpoints.is_marked(RECORDED):
             _record(trial, bench)
             run.checkpoints.mark(RECORDED)
-    method.fit(private, run)
+    try:
+        method.fit(private, run)
+    finally:
+        private.door.close("it opens for fit alone")
     ledger.check_complete()
     run.checkpoints.mark(FITTED)
 
