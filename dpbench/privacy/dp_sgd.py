@@ -14,7 +14,7 @@ from dpbench.privacy.ledger import Receipt
 from dpbench.privacy.loss_checks import LossChecks
 from dpbench.privacy.mechanisms import DPSGD
 from dpbench.privacy.model_state import unchanged
-from dpbench.privacy.noise import global_randomness
+from dpbench.privacy.noise import Draws, global_randomness
 from dpbench.privacy.records import padded
 from dpbench.privacy.slots import in_whole, most_sampled, placed
 
@@ -70,7 +70,10 @@ class DPSGDStepper:
         vault.door.require_open()
         self._engine.refuse_changes()
         self._checks.before_step(done, mechanism.releases)
-        sums, receipt = vault.door.behind(f"step {done + 1} of '{mechanism.name}'", self._noisy_sums)
+        sums, receipt = vault.door.behind(
+            f"step {done + 1} of '{mechanism.name}'",
+            lambda: self._noisy_sums(vault._noise.of(mechanism.name, done + 1)),
+        )
         for parameter, total in zip(self._engine.parameters, sums, strict=True):
             parameter.grad = (total / mechanism.expected_batch).to(parameter.dtype)
         self._optimizer.step()
@@ -79,41 +82,39 @@ class DPSGDStepper:
             self._engine.close()
         return receipt
 
-    def _noisy_sums(self) -> tuple[list[Tensor], Receipt]:
-        """One release: the noisy sums of the clipped gradients of a fresh Poisson sample."""
+    def _noisy_sums(self, draws: Draws) -> tuple[list[Tensor], Receipt]:
+        """One release: the noisy sums of the clipped gradients of a Poisson sample."""
         vault, mechanism, size = self._vault, self._mechanism, self._records_per_call
         sums = [torch.zeros_like(p, dtype=torch.float32) for p in self._engine.parameters]
-        sample = vault._noise.poisson_sample(len(vault._records), mechanism.sampling_rate)
+        sample = draws.poisson_sample(len(vault._records), mechanism.sampling_rate)
         constant = 0 if self._checks.order_free else most_sampled(len(vault._records), mechanism.sampling_rate)
-        rows = placed(sample, in_whole(max(len(sample), constant), size), vault._noise.seed())
+        rows = placed(sample, in_whole(max(len(sample), constant), size), draws.seed())
         drawn = torch.randint(2**62, (), generator=self._generator, device=self._generator.device)
-        seed = vault._noise.seed() ^ int(drawn)
+        seed = draws.seed() ^ int(drawn)
         generator = torch.Generator(self._generator.device).manual_seed(seed)
         with global_randomness(seed, vault.device), unchanged(self._engine.model, "a private step"):
             for batch, real in padded(vault._records, rows, size, vault.device):
                 part = self._engine.clipped_sum(batch.repeat(self._views), real, self._views, mechanism.clip, generator)
                 for total, addend in zip(sums, part, strict=True):
                     total += addend
-        return vault._release(sums, mechanism)
+        return vault._release(sums, mechanism, draws)
 
     def state_dict(self) -> dict[str, Any]:
-        """The receipts so far, and the generators; of the noise only where it is no secret."""
+        """The receipts so far, and the generator."""
         return {
             "releases": self._vault.ledger.spent[self._mechanism.name],
             "generator": self._generator.get_state(),
-            "noise": self._vault._noise.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> int:
         """Goes on after the steps that are stored; gives back their number. See `Ledger.restore`.
 
         The model and the optimiser have to be restored with it. Steps that were taken after the state was stored are
-        discarded: nothing of them has been released.
+        taken again, with the same samples and the same noise; see `noise_key`.
 
         Raises:
             PrivacyError: this process has released something already.
         """
         self._vault.ledger.restore(self._mechanism, state["releases"])
         self._generator.set_state(state["generator"])
-        self._vault._noise.load_state_dict(state["noise"])
         return int(state["releases"])

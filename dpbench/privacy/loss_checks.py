@@ -34,6 +34,9 @@ from dpbench.privacy.probes import Probes
 LEAST = 4
 """Records of a probe, at least."""
 
+FIRST_LOOK = 16
+"""Records of the first look at a loss."""
+
 
 class LossChecks:
     """The proofs of one loss and model. Generators and weights are left exactly as they were.
@@ -69,7 +72,7 @@ class LossChecks:
         self._generator = generator
         self._what = what
         self._tolerance = tolerance
-        self._records = LEAST
+        self._records = FIRST_LOOK
         self._layers = Layers(model)
         self._start = generator.get_state()
 
@@ -77,11 +80,14 @@ class LossChecks:
         """A first look at the loss, on a few records.
 
         Raises:
-            PrivacyError: a layer mixes records, the loss has another shape, or something but its values leaves it.
+            PrivacyError: a layer or the loss mixes records, the loss has another shape, or something but its values
+                leaves it.
         """
         check_layers(self._model)
         with self._replayed():
-            values = self._guarded(self._probes.take(self._records)[0])
+            probe, other = self._probes.take(self._records)
+            values = self._guarded(probe)
+            check_independent(self._values, values, probe, other, self._what)
             warn_if_not_finite(values, self._what)
 
     def prove(self, records: int) -> None:
