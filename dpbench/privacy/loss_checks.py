@@ -37,6 +37,9 @@ LEAST = 4
 FIRST_LOOK = 16
 """Records of the first look at a loss."""
 
+LATER = 64
+"""Records of a later proof, at most, and of the one at moved weights; the first one is as large as a step's batches."""
+
 
 class LossChecks:
     """The proofs of one loss and model. Generators and weights are left exactly as they were.
@@ -87,7 +90,7 @@ class LossChecks:
         with self._replayed():
             probe, other = self._probes.take(self._records)
             values = self._guarded(probe)
-            check_independent(self._values, values, probe, other, self._what)
+            check_independent(self._values, values, probe, other, self._what, halves=2)
             warn_if_not_finite(values, self._what)
 
     def prove(self, records: int) -> None:
@@ -99,16 +102,11 @@ class LossChecks:
         Raises:
             PrivacyError: the loss mixes records, or something but its values leaves it.
         """
-        self._records = max(LEAST, records)
-        probe, other = self._probes.take(self._records)
         with self._replayed():
-            values = self._guarded(probe)
-            check_independent(self._values, values, probe, other, self._what)
-            self.order_free = self._is_order_free(values, probe, other)
+            self.order_free = self._proved(max(LEAST, records), halves=2)
+            self._records = min(max(LEAST, records), LATER)
             with moved_weights(self._model):
-                values = self._values(probe)
-                check_independent(self._values, values, probe, other, self._what)
-                self.order_free = self.order_free and self._is_order_free(values, probe, other)
+                self.order_free = self._proved(self._records, halves=2) and self.order_free
 
     def before_step(self, done: int, planned: int) -> None:
         """What is checked before a step: the layers always, the loss again where it is due.
@@ -127,18 +125,20 @@ class LossChecks:
             self._prove_again(done)
 
     def _prove_again(self, done: int) -> None:
-        """The proof in two calls of the loss; more only to say what is wrong."""
-        probe, other = self._probes.take(self._records)
+        """A proof in three calls: halves differ from time to time."""
         with self._replayed():
-            values = self._guarded(probe)
-            if self.order_free and self._is_order_free(values, probe, other, done):
-                return
-            check_independent(self._values, values, probe, other, self._what, done)
-            if self.order_free:
+            if not self._proved(self._records, halves=1, seed=done) and self.order_free:
                 raise PrivacyError(
                     f"{self._what} did not depend on a record's place in the batch at first, and does after {done} "
                     "steps; let it depend on it from the start, or never"
                 )
+
+    def _proved(self, records: int, halves: int, seed: int = 0) -> bool:
+        """Proves that records do not mix and that nothing leaves the loss; says whether it is free of order."""
+        probe, other = self._probes.take(records)
+        values = self._guarded(probe)
+        check_independent(self._values, values, probe, other, self._what, halves, seed)
+        return self._is_order_free(values, probe, other, seed)
 
     def _is_order_free(self, values: Tensor, probe: Batch, other: Batch, seed: int = 0) -> bool:
         """One call on the records in another order, half of them and of their draws replaced; see `order`."""
