@@ -251,6 +251,17 @@ def test_a_plan_is_not_shown_before_it_is_known(stepping: Path) -> None:
         plan_page("stepping", "tiny", 1.0, settings={"steps": "auto"})
 
 
+@pytest.mark.parametrize("phase", ["plan", "prepare", "fit"])
+def test_no_part_of_a_rehearsal_opens_the_sensitive_dataset(stepping: Path, phase: str) -> None:
+    def peek(self: Stepping, *arguments: Any) -> Any:
+        fakes.Tiny("", DataOptions(stepping)).train()
+        return getattr(Stepping, phase)(self, *arguments)
+
+    dpbench.METHODS.register("peeking")(type("Peeking", (Stepping,), {phase: peek}))
+    with pytest.raises(DpbenchError, match="while a method"):
+        planner(stepping).judge(method("peeking"), 3.0)
+
+
 def test_the_sensitive_dataset_is_no_public_source(sealed: Path) -> None:
     with pytest.raises(DpbenchError, match="never both public and sensitive"):
         planner(sealed, public="tiny").judge(method(), 1.0)
