@@ -48,6 +48,6 @@ class Bench:
             torch.manual_seed(seed)
             generator = torch.Generator().manual_seed(seed)
             leads = self.launch.leads
-            checkpoints = Checkpoints(subject.home / CHECKPOINTS / phase, writes=leads)
-            kept = subject.home if leads else None
+            checkpoints = Checkpoints(subject.workplace / CHECKPOINTS / phase, writes=leads)
+            kept = subject.workplace if leads else None
             yield RunContext(self.device, generator, self.cache, self.display, kept, self.precision, checkpoints)

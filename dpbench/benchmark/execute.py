@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,9 +15,11 @@ from dpbench.benchmark.log import Log
 from dpbench.benchmark.provenance import now
 from dpbench.benchmark.sampling import sample_all
 from dpbench.benchmark.trial import Trial, dataset_folder
+from dpbench.core.checkpoints import remove_checkpoints
+from dpbench.core.errors import DataError
 from dpbench.core.files import write_atomic
 from dpbench.core.plugins import Method
-from dpbench.core.run import RunContext
+from dpbench.core.run import CHECKPOINTS, RunContext
 from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.plan import CalibratedPlan
@@ -66,15 +69,18 @@ def _sample(trial: Trial, method_class: type[Method], plan: CalibratedPlan, benc
     if trial.epsilon > 0:
         with bench.context(subject, "fit") as run, timed("fit", log, seconds):
             _fit(method, trial, ledger, bench, run)
+        _refuse_changed_data(trial, bench)
+        subject = replace(subject, accounting=ledger.accounting)
     with bench.context(subject, "sample") as run, timed("sample", log, seconds):
         sample_all(method, trial.request.conditions, subject.home / "samples", run)
     weights = {name: t.detach().cpu().contiguous().clone() for name, t in method.state_dict().items()}
     write_atomic(subject.home / "model.safetensors", lambda path: save_file(weights, path))
     write_grid(subject.home / "samples.png", StoredSamples(subject.home / "samples", trial.spec), str(trial))
     private, total = method.parameters()
+    is_verified = ledger.accounting == "verified"
     return {
-        "epsilon_spent": plan.epsilon,
-        "epsilon_rdp": plan.epsilon_rdp,
+        "epsilon_spent": plan.epsilon if is_verified else None,
+        "epsilon_rdp": plan.epsilon_rdp if is_verified else None,
         "neighbouring": "one record replaced by nothing",
         "accountant": "PLD",
         "accounting": ledger.accounting,
@@ -86,6 +92,15 @@ def _sample(trial: Trial, method_class: type[Method], plan: CalibratedPlan, benc
         **{f"seconds_{phase}": value for phase, value in seconds.items()},
         "peak_memory_mb": peak_memory_mb(bench.device),
     }
+
+
+def _refuse_changed_data(trial: Trial, bench: Bench) -> None:
+    """Ends a trial whose records were not the same all the time; what it learnt is thrown away."""
+    try:
+        bench.sources.check_unchanged(trial.fingerprint)
+    except DataError:
+        remove_checkpoints(trial.subject(bench.out).workplace / CHECKPOINTS)
+        raise
 
 
 def _prepare(trial: Trial, method_class: type[Method], bench: Bench) -> Method:

@@ -28,7 +28,7 @@ from dpbench.benchmark.scoring import known_columns, metric_columns
 from dpbench.benchmark.sources import Sources
 from dpbench.benchmark.trial import FRAME, Trial
 from dpbench.core.data import DataOptions
-from dpbench.core.places import cache_folder, check_writable
+from dpbench.core.places import cache_folder, check_writable, state_folder
 from dpbench.core.plugins import Method
 from dpbench.core.progress import track
 from dpbench.core.run import PublicCache
@@ -108,7 +108,7 @@ def run(
         display = (display if launch.leads else None) or Quiet()
         computed_in = resolve_precision(precision, launch.device)
         with launch.one_first():  # a download or a cache is made once
-            sources = Sources(dataset, source, options, cache_folder())
+            sources = Sources(dataset, source, options, state_folder())
             request, delta = sweep.request(sources.spec), sweep.delta_for(sources.spec)
             for m in chosen:
                 plan_of(m.method, m.config, sources.spec, request)

@@ -14,8 +14,11 @@ from typing import Any
 from dpbench.core.errors import DpbenchError
 
 
-def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
+def write_atomic(path: Path, write: Callable[[Path], object], private: bool = False) -> None:
     """Lets `write` fill a temporary file beside `path`, then renames it into place, surviving a crash at any point.
+
+    Args:
+        private: whether nobody but the owner may read it (mode 0600).
 
     Raises:
         DpbenchError: the folder cannot be written, or the disk is full; `path` keeps its old content.
@@ -29,7 +32,8 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
         write(temporary)
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
+        if not private:
+            temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except OSError as error:
         raise DpbenchError(f"cannot write {path}: {error.strerror or error}") from error
@@ -44,14 +48,14 @@ def _umask() -> int:
     return mask
 
 
-def write_text(path: Path, text: str) -> None:
-    """Writes a UTF-8 text file atomically."""
-    write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+def write_text(path: Path, text: str, private: bool = False) -> None:
+    """Writes a UTF-8 text file atomically; see `write_atomic`."""
+    write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8"), private)
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, private: bool = False) -> None:
     """Writes JSON atomically, indented, keys in the order given; infinities become the string "inf"."""
-    write_text(path, json.dumps(_finite(value), indent=2, ensure_ascii=False) + "\n")
+    write_text(path, json.dumps(_finite(value), indent=2, ensure_ascii=False) + "\n", private)
 
 
 def _finite(value: Any) -> Any:

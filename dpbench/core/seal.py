@@ -1,9 +1,9 @@
 """While a method works, no test split opens, and the sensitive dataset opens for nobody (rule R1, section 5).
 
 What a method may learn from reaches it through `PrivateData` and as public images. While it is made, plans or hands
-over its state, no dataset opens at all: `Method` itself sees to that, whoever calls it, and however often. The seal catches a method that opens
-a dataset by itself, by mistake or to look good; like the doors of `PrivateData` it does not stop one that reads the
-files with code of its own.
+over its state, no dataset opens at all: `Method` itself sees to that, whoever calls it, and however often. The seal
+catches a method that opens a dataset by itself, by mistake or to look good; like the doors of `PrivateData` it does not
+stop one that reads the files with code of its own.
 """
 
 from __future__ import annotations

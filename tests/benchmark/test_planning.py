@@ -122,7 +122,7 @@ def sealed(stepping: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def planner(folder: Path, dataset: str = "tiny", public: str = "tiny-public") -> Planner:
     cache = folder / "cache"
-    sources = Sources(dataset, public, DataOptions(folder), cache)
+    sources = Sources(dataset, public, DataOptions(folder), folder / "state")
     request = Request(Conditions.balanced(10, 2))
     return Planner(sources, request, 1e-6, "cpu", "fp32", PublicCache(cache), Quiet())
 
