@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import events
 import fakes
 import pytest
 
@@ -49,5 +50,5 @@ def tiny(registries: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     monkeypatch.setenv("DPBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("DPBENCH_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("DPBENCH_STATE", str(tmp_path / "state"))
-    fakes.EVENTS.clear()
+    events.EVENTS.clear()
     return tmp_path / "out"

@@ -126,7 +126,9 @@ class Planner:
         try:
             with sealed(self.sources.dataset):
                 rehearsed.prepare(self._public if uses_public(method) else None, run)
-                rehearsed.fit(probe, replace(run, progress=OnPublicData(self.display)))
+                closed = PublicCache(self.cache.folder)
+                closed.close()
+                rehearsed.fit(probe, replace(run, progress=OnPublicData(self.display), cache=closed))
         except DpbenchError:
             raise
         except Exception as error:  # a method is foreign code

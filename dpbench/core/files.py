@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Callable
 from functools import cache
@@ -75,13 +76,25 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DpbenchError(f"cannot read {path}: {error}; delete it to have it made again") from error
+        raise DpbenchError(f"cannot read {path}: {error}") from error
 
 
 def digest(value: Any, length: int = 16) -> str:
     """A short hexadecimal SHA-256 of any JSON-like value (key order does not matter)."""
     text = json.dumps(_finite(value), sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+@cache
+def source_hash(plugin: type) -> str:
+    """A hash of the files of a plugin class and of its base classes outside dpbench; "" if there are none.
+
+    What these files import in turn is not followed.
+    """
+    modules = {cls.__module__ for cls in plugin.__mro__ if cls.__module__.split(".")[0] not in ("dpbench", "builtins")}
+    files = {getattr(sys.modules.get(name), "__file__", None) for name in modules}
+    sources = [Path(file).read_text(encoding="utf-8") for file in sorted(filter(None, files)) if file.endswith(".py")]
+    return digest(sources) if sources else ""
 
 
 @cache

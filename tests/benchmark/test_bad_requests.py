@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import events
 import pytest
 
 import dpbench
@@ -89,7 +90,7 @@ def test_a_metric_may_not_fill_a_column_that_is_no_metrics(tiny: Path, column: s
     with pytest.raises(DpbenchError, match=f"metric 'greedy' .*{message}"):
         dpbench.run(["fake"], dataset="tiny", public="tiny-public", metrics=["brightness", "greedy"], out=tiny)
     assert not tiny.exists()
-    assert fakes.EVENTS == []
+    assert events.EVENTS == []
     assert column not in {known.name for known in known_columns()}
 
 

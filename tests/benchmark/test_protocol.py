@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import events
 import fakes
 import pytest
 
@@ -70,7 +71,7 @@ def test_every_call_of_plan_is_sealed(tiny, number: int) -> None:
     with pytest.raises(PrivacyError, match="no dataset opens while"):
         run(tiny)
     assert calls == number
-    assert "fit" not in fakes.EVENTS
+    assert "fit" not in events.EVENTS
 
 
 def test_pages_that_show_a_plan_seal_it_too(tiny) -> None:
@@ -82,8 +83,8 @@ def test_pages_that_show_a_plan_seal_it_too(tiny) -> None:
 def test_test_opens_once_and_after_everything_was_sampled(tiny) -> None:
     METHODS.register("cheat")(fakes.FakeMean)
     run(tiny, seeds=2)
-    assert fakes.EVENTS.count("test") == 1
-    assert fakes.EVENTS.index("test") > fakes.EVENTS.index("sample")
+    assert events.EVENTS.count("test") == 1
+    assert events.EVENTS.index("test") > events.EVENTS.index("sample")
 
 
 def test_later_trials_of_a_command_do_not_see_the_test_split_that_earlier_ones_opened(tiny) -> None:
