@@ -14,6 +14,7 @@ from engines import (
     clipped_sum,
     each_record,
     everyone,
+    flat,
     image_batch,
     next_token,
     rows_loss,
@@ -23,6 +24,7 @@ from engines import (
 from torch import Tensor, nn
 
 from dpbench.core.specs import Batch
+from dpbench.privacy.bookkeeping import BookKeepingEngine
 
 BATCHED_CASES = ["conv net-opacus", "conv net-book-keeping", "transformer-opacus", "transformer-book-keeping"]
 
@@ -115,3 +117,64 @@ def test_autocast_does_not_loosen_the_clip(engine_class):
     with torch.autocast("cpu", dtype=torch.bfloat16):
         contributions = each_record(engine, token_batch(), clip=1e-3).norm(dim=1)
     assert (contributions <= 1e-3 * (1 + 1e-5)).all()
+
+
+def flat_pairs(*shape: int, count: int = 24) -> Tensor:
+    """[count, 2, *shape]: flat images, and the same a thousandth brighter."""
+    levels = torch.rand(count, 1, generator=torch.Generator().manual_seed(0)) + 0.1
+    pairs = levels * torch.tensor([1.0, 1.001])
+    return pairs.reshape(count, 2, *[1] * len(shape)).expand(count, 2, *shape)
+
+
+@pytest.mark.parametrize("scale", [1e3, 1e6])
+@pytest.mark.parametrize(("layer", "shape"), [(nn.Linear(3072, 512), (3072,)), (nn.Conv2d(512, 256, 3), (512, 3, 3))])
+def test_two_views_of_a_flat_image_do_not_escape(layer, shape, scale):
+    def difference_of_views(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+        y = model(batch.derived).flatten(1).sum(1)
+        return scale * y * torch.tensor([1.0, -1.0]).repeat(len(y) // 2)
+
+    engine, x = BookKeepingEngine(layer, difference_of_views), flat_pairs(*shape)
+    for one in torch.eye(len(x)).bool():
+        sums = engine.clipped_sum(Batch(derived=x.flatten(0, 1)), one, 2, 1.0, torch.Generator())
+        assert 0.99 < flat(sums).double().norm() <= 1 + 1e-5
+    engine.close()
+
+
+def test_an_unscaled_critic_with_a_small_clip_lets_nothing_escape():
+    def difference_of_images(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+        return (model(batch.derived[:, 0]) - model(batch.derived[:, 1])).squeeze(1)
+
+    torch.manual_seed(0)
+    critic = nn.Sequential(nn.Linear(12288, 128), nn.ReLU(), nn.Linear(128, 1))
+    engine = BookKeepingEngine(critic, difference_of_images)
+    added = each_record(engine, Batch(derived=flat_pairs(12288)), clip=1e-3).double().norm(dim=1)
+    assert (added <= 1e-3 * (1 + 1e-5)).all()
+    assert (added > 0.99e-3).all()
+
+
+@pytest.mark.parametrize("engine_class", ENGINES)
+@pytest.mark.parametrize("clip", [1e-18, 1e-13, 1e-6])
+def test_gradients_below_and_above_a_tiny_clip(engine_class, clip):
+    torch.manual_seed(0)
+    x = torch.randn(RECORDS, 4, 6) * torch.tensor([1e-6, 1e-3, 1.0, 1e3, 1e6])[:, None, None] * clip**0.5
+    engine = engine_class(nn.Linear(6, 5), rows_loss)
+    torch.nn.init.zeros_(engine.model.bias)
+    added = each_record(engine, Batch(derived=x), clip=clip).double().norm(dim=1)
+    assert (added <= clip * (1 + 1e-5)).all()
+    assert (added[-2:] > 0.99 * clip).all()
+    assert added[0] > 0
+
+
+@pytest.mark.parametrize("engine_class", ENGINES)
+@pytest.mark.parametrize("size", [1e12, 1e16, 1e20, 1e25, 1e35])
+def test_gradients_near_the_end_of_the_range_are_clipped_or_zero(engine_class, size):
+    """Such that their squares overflow, that the weight is tiny, that a term overflows while others cancel it."""
+    torch.manual_seed(0)
+    engine = engine_class(nn.Linear(6, 5), lambda model, b, g: size * (model(b.derived) ** 2)[:, 0, 0] ** 0.5)
+    x = torch.randn(RECORDS, 3, 6) / torch.tensor([1, 1e10, 1e25, 1, 1])[:, None, None]
+    x[3] *= 1e3
+    for clip in (1e-12, 1.0):
+        added = each_record(engine, Batch(derived=x), clip=clip).double().norm(dim=1)
+        assert added.isfinite().all()
+        assert (added <= clip * (1 + 1e-5)).all()
+        assert (added[0] > 0) == (size < 1e18)
