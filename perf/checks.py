@@ -53,7 +53,7 @@ METHODS = {
 """Built-in methods, with what shortens their public part here: it has no checks."""
 
 CHECKS: list[tuple[Any, str, str]] = [
-    (PrivateData, "_proved", "start"),
+    (private_data, "prove", "start"),
     (Probes, "derive", "start"),
     (LossChecks, "look", "start"),
     (LossChecks, "prove", "start"),

@@ -7,9 +7,8 @@ that mixes records over the batch is found by two calls, whatever the size. It g
 
 from __future__ import annotations
 
-import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -17,10 +16,51 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch
-from dpbench.privacy.gradients import GradientEngine
+from dpbench.privacy.guard import guarded
+from dpbench.privacy.noise import global_randomness
+from dpbench.privacy.probes import Probes
+
+LEAST = 4
+"""Records of a probe, at least."""
+
+SMALL = 64
+"""Records of a small probe."""
 
 Compute = Callable[[Batch], Tensor]
 """Batch of b records -> [b, ...]; the same at every call, random draws included."""
+
+
+def prove(compute: Compute, probes: Probes, size: int, sampled: bool, what: str, device: str) -> Tensor:
+    """Proves a closure on a few made-up records, and on as many as it will be given at once.
+
+    Args:
+        compute: a `contribution`, or what `derive` is given.
+        probes: made-up records.
+        size: records per call.
+        sampled: whether records will stand in places that depend on others.
+        what: the closure's name in messages.
+        device: where its random draws are made.
+
+    Returns:
+        What it makes of a few records.
+
+    Raises:
+        PrivacyError: it mixes records, depends on their places, or lets something out but what it returns.
+    """
+
+    def same_draws(batch: Batch) -> Tensor:
+        with global_randomness(0, device):
+            return compute(batch)
+
+    for records in (SMALL, max(LEAST, size)):
+        probe, other = probes.take(records)
+        values = guarded(same_draws, probe, what)
+        check_shape(values, records, what)
+        check_independent(same_draws, values, probe, other, what, halves=2 if records == SMALL else 1)
+        if sampled:
+            check_order_free(same_draws, values, probe, what)
+    warn_if_not_finite(values, what)
+    return values.index_select(0, torch.arange(LEAST, device=values.device))
 
 
 def check_shape(values: Tensor, records: int, what: str) -> None:
@@ -34,7 +74,7 @@ def check_shape(values: Tensor, records: int, what: str) -> None:
 
 
 def check_independent(
-    compute: Compute, values: Tensor, probe: Batch, other: Batch, what: str, halves: int = 2, seed: int = 0
+    compute: Compute, values: Tensor, probe: Batch, other: Batch, what: str, seed: int = 0, halves: int = 2
 ) -> None:
     """Replaces about half of `probe` by records of `other`, then the rest, and compares the values that should stay.
 
@@ -44,8 +84,8 @@ def check_independent(
         probe: made-up records.
         other: as many, unlike them.
         what: the computation's name in the message.
-        halves: 2, or 1 to leave it at the first half.
         seed: chooses the halves.
+        halves: 2, or 1 to leave it at the first.
 
     Raises:
         PrivacyError: one record's value depends on another record, or on something that changes between calls.
@@ -105,67 +145,6 @@ def warn_if_not_finite(values: Tensor, what: str) -> None:
             "be an overflow in fp16 or bf16, or a division by the spread of a flat image",
             stacklevel=4,
         )
-
-
-def check_gradients(
-    engine: GradientEngine, probe: Batch, other: Batch, views: int, restart: Callable[[], torch.Generator]
-) -> None:
-    """Proves on random records that an engine sums the records' own gradients, clipped, and that nothing else learns.
-
-    Losses can be independent while per-example gradients are not: a layer whose input lacks the records' dimension
-    (`Embedding(torch.arange(t))` broadcast over the batch) makes rows that belong to no record, and clipping them
-    bounds nothing. And a parameter outside the model would receive the raw gradient.
-
-    Args:
-        restart: gives the loss's generator in the same state every time.
-
-    Raises:
-        PrivacyError: says which of these it is.
-    """
-
-    def clipped_sum(batch: Batch, real: Tensor, clip: float) -> Tensor:
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            return _flat(engine.clipped_sum(batch.repeat(views), real, views, clip, restart()))
-
-    def differ(a: Tensor, b: Tensor, tolerance: float) -> bool:
-        return bool((a - b).norm() > tolerance * each.norm(dim=1).sum())
-
-    with torch.random.fork_rng(), torch.enable_grad():
-        torch.manual_seed(0)
-        losses = engine.loss(engine.model, probe.repeat(views), restart())
-        if not losses.requires_grad:
-            raise PrivacyError("the loss does not depend on the model's trainable parameters")
-        if any(all(leaf is not p for p in engine.parameters) for leaf in _leaves(losses)):
-            raise PrivacyError("the loss trains something outside the model; use detach() or torch.no_grad() for it")
-    one = torch.eye(len(probe), dtype=torch.bool, device=losses.device)
-    each = torch.stack([clipped_sum(probe, record, math.inf) for record in one])
-    for i, record in enumerate(one):
-        if differ(clipped_sum(replace(probe, other, one[i]), ~record, math.inf), each[~record].sum(dim=0), 1e-3):
-            raise PrivacyError(
-                "the model mixes records: changing one changes another's gradient; give every layer the whole batch"
-            )
-    norms = each.norm(dim=1)
-    clip = float(norms.max()) / 2 or 1.0
-    if clipped_sum(probe, one[int(norms.argmax())], clip).norm() > 1.001 * clip:
-        raise PrivacyError("a per-example gradient of this model escapes its clip")
-
-
-def _leaves(root: Tensor) -> Iterator[Tensor]:
-    """The tensors into which `root.backward()` would write gradients."""
-    seen, todo = set(), [root.grad_fn]
-    while todo:
-        node = todo.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        if hasattr(node, "variable"):
-            yield node.variable
-        todo.extend(next_node for next_node, _ in node.next_functions)
-
-
-def _flat(tensors: list[Tensor]) -> Tensor:
-    return torch.cat([t.detach().float().flatten() for t in tensors])
 
 
 def shuffled(count: int, seed: int) -> Tensor:

@@ -22,8 +22,8 @@ def named_tensors(model: nn.Module) -> dict[str, Tensor]:
 def unchanged(model: nn.Module, what: str) -> Iterator[None]:
     """Refuses a pass over records that puts other tensors into the model, or writes into those that are there.
 
-    Tensors are compared by identity, by torch's count of writes, and by a sum over their bits: writes through `.data`
-    are not counted.
+    Tensors are compared by identity and by torch's count of writes. Writes through `.data` are not counted, so what is
+    not trained is compared by a sum over its bits, too.
 
     Args:
         model: the model.
@@ -70,14 +70,15 @@ class Layers:
         return [module.training for _, module in self._proved]
 
 
-def _state(model: nn.Module) -> dict[str, tuple[int, int, int]]:
+def _state(model: nn.Module) -> dict[str, tuple[int, ...]]:
     tensors = named_tensors(model)
-    sums = torch.stack([_bits(t) for t in tensors.values()]).tolist() if tensors else []
-    return {name: (id(t), t._version, total) for (name, t), total in zip(tensors.items(), sums, strict=True)}
+    untrained = {name: _bits(t) for name, t in tensors.items() if not t.requires_grad}
+    sums = dict(zip(untrained, torch.stack(list(untrained.values())).tolist(), strict=True)) if untrained else {}
+    return {name: (id(t), t._version, sums.get(name, 0)) for name, t in tensors.items()}
 
 
 @torch.no_grad()
 def _bits(tensor: Tensor) -> Tensor:
     """Sum over a tensor's elements, read as whole numbers."""
-    real = torch.view_as_real(tensor) if tensor.is_complex() else tensor.detach()
+    real = torch.view_as_real(tensor) if tensor.is_complex() else tensor
     return real.contiguous().view(BITS[real.element_size()]).sum(dtype=torch.int64)

@@ -23,17 +23,11 @@ from dpbench.privacy.bookkeeping import BookKeepingEngine
 from dpbench.privacy.clipping import clipped_sum
 from dpbench.privacy.door import Door
 from dpbench.privacy.dp_sgd import DPSGDStepper
-from dpbench.privacy.gradients import GradientEngine, Loss, OpacusEngine, check_engine
-from dpbench.privacy.guard import guarded
-from dpbench.privacy.independence import (
-    check_gradients,
-    check_independent,
-    check_order_free,
-    check_shape,
-    warn_if_not_finite,
-)
+from dpbench.privacy.engine_checks import check_engine, check_gradients
+from dpbench.privacy.gradients import GradientEngine, Loss, OpacusEngine
+from dpbench.privacy.independence import LEAST, prove
 from dpbench.privacy.ledger import Ledger, Receipt
-from dpbench.privacy.loss_checks import LEAST, LossChecks
+from dpbench.privacy.loss_checks import LossChecks, moved_weights
 from dpbench.privacy.mechanisms import DPSGD, Mechanism, NoisySum
 from dpbench.privacy.noise import Draws, NoiseSource, global_randomness
 from dpbench.privacy.probes import Probes
@@ -117,7 +111,8 @@ class PrivateData:
         """
         self.door.require_open()
         mechanism = self.ledger.require(name, NoisySum)
-        values = self._proved(contribution, f"the contribution of '{name}'", chunk, mechanism.sampling_rate < 1)
+        what, sampled = f"the contribution of '{name}'", mechanism.sampling_rate < 1
+        values = prove(partial(_evaluate, contribution), self._probes, chunk, sampled, what, self.device)
         shape, number = values.shape[1:], self.ledger.spent[name] + 1
         self._noise.key.starts_from(f"release {number} of '{name}'", values)
         release = self._checkpoints.state(f"release {number} of {name}", [asdict(mechanism), list(shape)])
@@ -145,35 +140,6 @@ class PrivateData:
                 total += clipped_sum(values, real, mechanism.clip)
         [total], receipt = self._release([total], mechanism, draws)
         return total, receipt
-
-    def _proved(self, per_record: PerRecord, what: str, chunk: int, sampled: bool = False) -> Tensor:
-        """Proves a closure on made-up records, in batches as large as they will be.
-
-        Args:
-            per_record: the closure.
-            what: its name in messages.
-            chunk: records per call.
-            sampled: whether records will stand in places that depend on others.
-
-        Returns:
-            The values of a few made-up records.
-
-        Raises:
-            PrivacyError: it mixes records, depends on their places, or lets something out but what it returns.
-        """
-        probe, other = self._probes.take(max(LEAST, chunk))
-
-        def compute(batch: Batch) -> Tensor:
-            with global_randomness(0, self.device):
-                return _evaluate(per_record, batch)
-
-        values = guarded(compute, probe, what)
-        check_shape(values, len(probe), what)
-        check_independent(compute, values, probe, other, what)
-        if sampled:
-            check_order_free(compute, values, probe, what)
-        warn_if_not_finite(values, what)
-        return values.index_select(0, torch.arange(LEAST, device=values.device))
 
     def _stored(self, release: Checkpoint, mechanism: NoisySum, shape: torch.Size) -> Tensor | None:
         """What an interrupted attempt at this run stored of a release, with its receipt taken over."""
@@ -248,6 +214,8 @@ class PrivateData:
         gradients = ENGINES[engine](model, loss)
         try:
             check_gradients(gradients, *few, views, lambda: generator.set_state(state))
+            with moved_weights(model):  # two records there: more would cost more than it shows
+                check_gradients(gradients, *self._probes.take(2), views, lambda: generator.set_state(state))
             check_engine(gradients, few[0].repeat(views), views, generator.set_state(state))
             fitting = gradients.rows_that_fit(few[0].repeat(views), views, generator.set_state(state))
             generator.set_state(state)
@@ -291,7 +259,7 @@ class PrivateData:
             PrivacyError: `per_record` mixes records. No record has been read then.
         """
         self.door.require_open()
-        self._proved(per_record, "derive", chunk)
+        prove(partial(_evaluate, per_record), self._probes, chunk, False, "derive", self.device)
         vault = object.__new__(type(self))
         vault.__dict__.update(self.__dict__)
         vault._probes = self._probes.derive(partial(_evaluate, per_record))
