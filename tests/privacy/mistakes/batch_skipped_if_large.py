@@ -1,0 +1,19 @@
+"""Skips a batch whose loss is too large, by `torch.where`: one record empties the sum of all.
+
+Bound each record's own loss: `losses.clamp(max=10)`.
+"""
+
+import torch
+from small_methods import Denoiser
+
+from dpbench import METHODS
+
+CAUGHT_BY = "probe"
+REFUSED = "the loss of 'steps' mixes records"
+
+
+@METHODS.register("mistake")
+class Mistake(Denoiser):
+    def loss(self, model, batch, generator):
+        losses = super().loss(model, batch, generator)
+        return torch.where(losses.max() > 1.5, 0 * losses, losses)

@@ -1,0 +1,34 @@
+"""Asks two queries of one mechanism in two threads at a time: both would draw the same noise.
+
+Ask one after the other.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+from small_methods import MeanImage, pixels
+
+from dpbench import METHODS, NoisySum, Plan
+
+CAUGHT_BY = "vault"
+REFUSED = "one query at a time"
+
+
+@METHODS.register("mistake")
+class Mistake(MeanImage):
+    def plan(self, request):
+        return Plan(NoisySum(name="sum", clip=16.0, count=2))
+
+    def fit(self, private, run):
+        meet = Barrier(2, timeout=20)
+
+        def ask(sign):
+            def contribution(batch):
+                meet.wait()
+                return sign * pixels(batch)
+
+            return private.noisy_sum("sum", contribution)
+
+        with ThreadPoolExecutor(2) as pool:
+            sums = list(pool.map(ask, (1, -1)))
+        self.mean = (sums[0] - sums[1]) / (2 * self.spec.n_train)
