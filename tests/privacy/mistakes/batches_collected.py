@@ -14,5 +14,5 @@ REFUSED = "keeps a tensor that depends on records"
 @METHODS.register("mistake")
 class Mistake(MeanImage):
     def contribution(self, batch):
-        self.seen = [*getattr(self, "seen", []), batch.labels]  # the mistake is here, the tensor comes from the vault
+        self.seen = [*getattr(self, "seen", []), batch.labels]
         return pixels(batch)

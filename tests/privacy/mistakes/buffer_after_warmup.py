@@ -23,11 +23,10 @@ class Mistake(Denoiser):
 
     def loss(self, model, batch, generator):
         if self.step >= 3:
-            model.level.lerp_(pixels(batch).mean(), 0.1)  # the mistake
+            model.level.lerp_(pixels(batch).mean(), 0.1)
         return super().loss(model, batch, generator)
 
     def fit(self, private, run):
         self.model = self.network()
-        optimizer = self.optimizer()
-        for self.step, _ in enumerate(private.dp_sgd("steps", self.model, self.loss, optimizer, run.generator), 1):
-            pass
+        for receipt in private.dp_sgd("steps", self.model, self.loss, self.optimizer(), run.generator):
+            self.step = receipt.number

@@ -15,7 +15,7 @@ REFUSED = "keeps a tensor that depends on records"
 
 @lru_cache
 def features(images):
-    return images.float() / 127.5 - 1  # the mistake
+    return images.float() / 127.5 - 1
 
 
 @METHODS.register("mistake")

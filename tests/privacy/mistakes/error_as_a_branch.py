@@ -8,8 +8,8 @@ from small_methods import MeanImage, pixels
 
 from dpbench import METHODS
 
-CAUGHT_BY = "guard"
-REFUSED = "reads a value that depends on records"
+CAUGHT_BY = "probe"
+REFUSED = "the contribution of 'sum' mixes records"
 
 
 @METHODS.register("mistake")
@@ -17,6 +17,6 @@ class Mistake(MeanImage):
     def contribution(self, batch):
         images = pixels(batch)
         try:
-            return torch.linalg.inv(images @ images.mT)  # the mistake
+            return torch.linalg.inv(images @ images.mT)
         except RuntimeError:
             return images

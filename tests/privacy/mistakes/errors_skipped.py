@@ -8,7 +8,7 @@ from small_methods import Denoiser
 from dpbench import METHODS
 
 CAUGHT_BY = "vault"
-REFUSED = "the vault is closed: step 3 of 'steps' broke off"
+REFUSED = "the vault is closed: step 4 of 'steps' broke off"
 
 
 @METHODS.register("mistake")
@@ -17,7 +17,7 @@ class Mistake(Denoiser):
     step = 1
 
     def loss(self, model, batch, generator):
-        if self.step == 3 and self.failures < 14:
+        if self.step == 4 and self.failures < 14:
             raise RuntimeError("out of memory")
         return super().loss(model, batch, generator)
 

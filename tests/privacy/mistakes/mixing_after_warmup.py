@@ -23,6 +23,5 @@ class Mistake(Denoiser):
 
     def fit(self, private, run):
         self.model = self.network()
-        steps = private.dp_sgd("steps", self.model, self.loss, self.optimizer(), run.generator)
-        for self.step, _ in enumerate(steps, 1):
-            pass
+        for receipt in private.dp_sgd("steps", self.model, self.loss, self.optimizer(), run.generator):
+            self.step = receipt.number

@@ -3,7 +3,7 @@
 Preview what the model makes of fixed noise.
 """
 
-from small_methods import Denoiser, pixels, to_images
+from small_methods import Denoiser, to_images
 
 from dpbench import METHODS
 
@@ -14,7 +14,7 @@ REFUSED = "keeps a tensor that depends on records"
 @METHODS.register("mistake")
 class Mistake(Denoiser):
     def loss(self, model, batch, generator):
-        self.preview = pixels(batch)  # the mistake
+        self.preview = batch.images / 127.5 - 1  # the mistake
         return super().loss(model, batch, generator)
 
     def sample(self, conditions, run):

@@ -24,4 +24,5 @@ class Mistake(MeanImage):
                 self.centre = private.noisy_sum("sum", pixels) / self.spec.n_train
             return pixels(batch) - self.centre
 
-        self.mean = self.centre + private.noisy_sum("sum", contribution) / self.spec.n_train
+        rest = private.noisy_sum("sum", contribution) / self.spec.n_train
+        self.mean = self.centre + rest

@@ -17,5 +17,5 @@ REFUSED = "changes '0.parametrizations.weight.0._u'"
 class Mistake(Denoiser):
     def network(self):
         model = super().network()
-        nn.utils.parametrizations.spectral_norm(model[0])  # the mistake
+        nn.utils.parametrizations.spectral_norm(model[0])
         return model

@@ -4,6 +4,7 @@ How long a step takes says a little of how many records it sampled. Side channel
 """
 
 import time
+from itertools import pairwise
 
 from small_methods import Denoiser
 
@@ -19,4 +20,4 @@ class Mistake(Denoiser):
         times = [time.perf_counter()]
         for _ in private.dp_sgd("steps", self.model, self.loss, self.optimizer(), run.generator):
             times.append(time.perf_counter())
-        print("slowest step", max(b - a for a, b in zip(times, times[1:], strict=False)))
+        print("slowest step", max(later - earlier for earlier, later in pairwise(times)))

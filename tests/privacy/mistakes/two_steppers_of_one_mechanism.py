@@ -1,13 +1,14 @@
 """Trains two networks in turns by two steppers of one mechanism.
 
-The ledger counts the steps of both together: they share the planned number.
+Plan a mechanism for each network: what a step starts from is noted, to be the same if it is done again.
 """
 
 from small_methods import Denoiser
 
 from dpbench import METHODS
 
-ALLOWED = True
+CAUGHT_BY = "replay"
+REFUSED = "step 1 of 'steps' starts from other values"
 
 
 @METHODS.register("mistake")
