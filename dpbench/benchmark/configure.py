@@ -10,6 +10,7 @@ from dpbench.core.config import build, changes
 from dpbench.core.errors import ConfigError, DpbenchError, UnknownName
 from dpbench.core.plugins import Method
 from dpbench.core.registries import METHODS
+from dpbench.core.seal import sealed
 from dpbench.core.specs import DatasetSpec, Request
 from dpbench.core.variants import parse_variant, titled, variant_label
 
@@ -45,12 +46,14 @@ class Configured:
 
 
 def plan_of(method: type[Method], config: Any, spec: DatasetSpec, request: Request) -> Plan:
-    """What a configured method would do to a dataset; nothing is read, see `core.seal`.
+    """What a configured method would do to a dataset, asked for under a seal that closes every dataset.
 
     Raises:
         ConfigError: the configuration does not suit the dataset.
+        PrivacyError: the method opens a dataset.
     """
-    return method(config, spec).plan(request)
+    with sealed(None):
+        return method(config, spec).plan(request)
 
 
 def refuse_auto(method: Configured) -> None:

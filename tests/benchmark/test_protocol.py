@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,6 +73,15 @@ def test_every_call_of_plan_is_sealed(tiny, number: int) -> None:
         run(tiny)
     assert calls == number
     assert "fit" not in events.EVENTS
+
+
+def test_a_plan_that_is_no_plain_function_is_sealed_too(tiny) -> None:
+    def peek(self, dataset: str, request):
+        return open_dataset(dataset, OPTIONS).train()
+
+    METHODS.register("cheat")(type("Cheat", (fakes.FakeMean,), {"plan": functools.partialmethod(peek, "tiny")}))
+    with pytest.raises(PrivacyError, match="no dataset opens while"):
+        run(tiny)
 
 
 def test_pages_that_show_a_plan_seal_it_too(tiny) -> None:

@@ -49,7 +49,7 @@ def test_a_trial_leaves_everything_that_the_layout_names(tiny: Path) -> None:
     assert folder.parts[-3:-1] == ("tiny", "fake")
     assert folder.name == rows["key"][0]
     expected = {"trial.json", "scores.json", "ledger.json", "model.safetensors", "samples", "samples.png", "log.txt"}
-    assert {path.name for path in folder.iterdir()} == expected
+    assert {path.name for path in folder.glob("[!.]*")} == expected
     assert samples(folder).shape == (30, 1, 16, 16)
     assert read_json(folder / "samples/conditions.json") == {"count": 30, "labels": [0, 1] * 15}
     assert (tiny / "leaderboard.csv").exists()
@@ -227,7 +227,7 @@ def test_a_trial_that_fails_leaves_ledger_and_log_and_the_finished_ones(
     finished = (tiny / "leaderboard.csv").read_bytes()
     with pytest.raises(error):
         run(tiny, "alone,fake", settings={"fake:fail": fail})
-    names = [{p.name for p in folder.iterdir()} for folder in folders(tiny)]
+    names = [{p.name for p in folder.glob("[!.]*")} for folder in folders(tiny)]
     assert sum("trial.json" in found for found in names) == 2
     assert {"ledger.json", "log.txt", "checkpoints"} in names
     assert len(pd.read_csv(tiny / "leaderboard.csv")) == 2
@@ -294,7 +294,7 @@ def test_undeclared_datasets_keep_what_is_not_private_in_the_sensitive_folder(ti
     (real,) = tiny.glob("*/real/*")
     assert not (plain / "sensitive").exists()
     outside = {"ledger.json", "log.txt", "scores.json", "trial.json", "sensitive"}
-    assert {path.name for path in without_noise.iterdir()} == outside
+    assert {path.name for path in without_noise.glob("[!.]*")} == outside
     assert read_json(real / "sensitive/scores.json")["values"]["classy"] == 0.5
     assert read_json(real / "scores.json")["values"]["classy"] is None
 
