@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import sys
 import warnings
@@ -14,19 +15,19 @@ from types import ModuleType
 
 import pandas as pd
 import pytest
+from mistakes_table import DOCS, MISTAKES, with_table
 
 import dpbench
 from dpbench import DpbenchError
 from dpbench.core import registry
 from dpbench.core.registry import load_plugin_file
 
-MISTAKES = sorted((Path(__file__).parent / "mistakes").glob("*.py"))
-
 
 @pytest.fixture
 def run(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., pd.DataFrame]:
     """Runs the method called "mistake" as a user would; `keywords["out"]` is where results go."""
     monkeypatch.setattr(registry, "entry_points", cache(registry.entry_points))  # looked up often, always the same
+    monkeypatch.setattr(os, "fsync", lambda file: None)
     data = tiny.parent / "data"
     data.mkdir()
     options = {"samples": 10, "metrics": ["brightness"], "references": (), "device": "cpu", "data": data}
@@ -75,3 +76,9 @@ def is_verified(path: Path) -> bool:
         return json.loads(path.read_text())["accounting"] == "verified"
     except ValueError:  # damaged by the mistake
         return False
+
+
+def test_the_table_in_the_docs_is_that_of_the_files() -> None:
+    page = DOCS.read_text(encoding="utf-8")
+    assert page == with_table(page), "run python tests/privacy/mistakes_table.py"
+    assert len(MISTAKES) > 100

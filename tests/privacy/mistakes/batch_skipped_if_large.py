@@ -1,6 +1,6 @@
 """Skips a batch whose loss is too large, by `torch.where`: one record empties the sum of all.
 
-Bound each record's own loss: `losses.clamp(max=10)`.
+Bound each record's own loss: `losses.clamp(max=0.8)`.
 """
 
 import torch
@@ -16,4 +16,4 @@ REFUSED = "the loss of 'steps' mixes records"
 class Mistake(Denoiser):
     def loss(self, model, batch, generator):
         losses = super().loss(model, batch, generator)
-        return torch.where(losses.max() > 1.5, 0 * losses, losses)
+        return torch.where(losses.max() > 0.8, 0 * losses, losses)

@@ -1,6 +1,6 @@
 """Asks two queries of one mechanism in two threads at a time: both would draw the same noise.
 
-Ask one after the other.
+Ask one after the other: a release's noise belongs to its number, so what it starts from is noted.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -11,8 +11,8 @@ from small_methods import MeanImage, pixels
 
 from dpbench import METHODS, NoisySum, Plan
 
-CAUGHT_BY = "vault"
-REFUSED = "one query at a time"
+CAUGHT_BY = "replay"
+REFUSED = "release 1 of 'sum' starts from other values"
 
 
 @METHODS.register("mistake")
