@@ -1,4 +1,4 @@
-"""The table in docs/privacy.md, made from the docstrings in `mistakes/`. `python tests/privacy/mistakes_table.py` writes it."""
+"""The table in docs/privacy.md, made from the docstrings in `mistakes/`; run this file to write it."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from small_methods import Denoiser
 from dpbench import METHODS
 
 CAUGHT_BY = "probe"
-REFUSED = "the loss of 'steps' mixes records"
+REFUSED = "mixes records"
 
 
 @METHODS.register("mistake")

@@ -8,10 +8,10 @@ from small_methods import Denoiser
 from dpbench import DPSGD, METHODS, Plan
 
 CAUGHT_BY = "plan"
-REFUSED = "'steps' is planned for 60000 records, but the dataset has 200"
+REFUSED = "'steps' is planned for 400 records, but the dataset has 200"
 
 
 @METHODS.register("mistake")
 class Mistake(Denoiser):
     def plan(self, request):
-        return Plan(DPSGD(name="steps", clip=1.0, n=60_000, expected_batch=20, steps=6))
+        return Plan(DPSGD(name="steps", clip=1.0, n=400, expected_batch=20, steps=1))
