@@ -184,7 +184,8 @@ def moved_weights(model: nn.Module) -> Iterator[None]:
     try:
         with torch.no_grad():
             for p in trained:
-                size = 0.03 + 0.1 * p.square().mean().sqrt()
+                usual = p[0].numel() ** -0.5 if p.ndim > 1 else 0.3  # that of fresh weights, where these are zero
+                size = 0.5 * p.square().mean().sqrt().clamp_min(usual)
                 p.add_(size * torch.randn(p.shape, generator=draws, device=p.device).to(p.dtype))
         yield
     finally:

@@ -21,9 +21,6 @@ from dpbench.privacy.guard import written
 BASE_SEED = 2**31
 """From where on the fresh draws are seeded."""
 
-NOT_ROW_BY_ROW = ("randperm", "multinomial")
-"""Operations whose rows are not drawn independently of each other."""
-
 
 class MovedDraws(TorchDispatchMode):
     """Random draws that move with the rows they belong to, and fresh ones for the rest.
@@ -63,8 +60,7 @@ class MovedDraws(TorchDispatchMode):
             generator.manual_seed(self._fresh)
             fresh = func(*_map(torch.clone, args), **_map(torch.clone, kwargs))
             generator.set_state(after)
-            own = func.overloadpacket.__name__ not in NOT_ROW_BY_ROW
-            result = tree_map(lambda b, f: self._mix(b, f) if own else f, before, fresh)
+            result = tree_map(self._mix, before, fresh) if _is_row_by_row(func, args) else fresh
         if not changed:
             return result
         return changed[0].copy_(result)
@@ -84,6 +80,12 @@ class MovedDraws(TorchDispatchMode):
             return fresh
         kept = self._kept.to(fresh.device).repeat_interleave(len(fresh) // len(self._kept))
         return torch.where(kept.reshape(-1, *[1] * (fresh.ndim - 1)), self._moved(before, self._order), fresh)
+
+
+def _is_row_by_row(func: Any, args: Any) -> bool:
+    """Whether an operation draws rows independently of each other: no permutation, no sample without replacement."""
+    name = func.overloadpacket.__name__
+    return name != "randperm" and not (name == "multinomial" and args[0].ndim == 1)
 
 
 def _map(change: Callable[[Tensor], Tensor], values: Any) -> Any:
