@@ -60,11 +60,11 @@ def test_a_mistake_is_caught_or_harmless_as_its_file_says(run, path: Path) -> No
 
 
 def check_line(path: Path, message: str) -> None:
-    """A message that names a line names the one with the mistake."""
+    """A message that names a line of the plugin names the one with the mistake."""
     lines = path.read_text().splitlines()
     marked = [number for number, line in enumerate(lines, 1) if "# the mistake" in line]
     named = [int(number) for number in re.findall(rf"{path.name}:(\d+)", message)]
-    assert named == marked, message
+    assert named in ([], marked), message
 
 
 def verified_rows(out: Path) -> list[Path]:

@@ -23,7 +23,7 @@ class Mistake(Denoiser):
 
     def loss(self, model, batch, generator):
         if self.step >= 3:
-            model.level.lerp_(pixels(batch).mean(), 0.1)
+            model.level.lerp_(pixels(batch).mean(), 0.1)  # the mistake
         return super().loss(model, batch, generator)
 
     def fit(self, private, run):

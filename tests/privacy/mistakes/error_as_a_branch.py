@@ -9,7 +9,7 @@ from small_methods import MeanImage, pixels
 from dpbench import METHODS
 
 CAUGHT_BY = "probe"
-REFUSED = "the contribution of 'sum' mixes records"
+REFUSED = "the contribution of 'sum' (mixes records|reads a value that depends on records)"
 
 
 @METHODS.register("mistake")
@@ -17,6 +17,6 @@ class Mistake(MeanImage):
     def contribution(self, batch):
         images = pixels(batch)
         try:
-            return torch.linalg.inv(images @ images.mT)
+            return torch.linalg.inv(images @ images.mT)  # the mistake
         except RuntimeError:
             return images

@@ -17,7 +17,7 @@ class Mistake(Denoiser):
 
     def loss(self, model, batch, generator):
         if self.step > 0 and self.step % 3 == 0:
-            self.preview = batch.images / 127.5 - 1
+            self.preview = batch.images / 127.5 - 1  # the mistake
         return super().loss(model, batch, generator)
 
     def fit(self, private, run):

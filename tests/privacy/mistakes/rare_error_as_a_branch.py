@@ -1,6 +1,6 @@
-"""Takes another way when a record's covariance has no Cholesky factor, which made-up records always have.
+"""Takes another way when a record's covariance has no Cholesky factor, as made-up records always have.
 
-A caught error is a decision by records. Add a larger constant to the diagonal, and use `cholesky_ex`, which raises none.
+A caught error is a decision by records. Use `cholesky_ex`, which raises none, and a larger constant on the diagonal.
 """
 
 import torch
