@@ -57,6 +57,20 @@ def test_products_that_are_too_small_for_fp32_are_counted(small, large):
         assert (outer(a, b).squared_norms() <= 1.01 * exact(a, b)).all()
 
 
+@pytest.mark.parametrize("flush", [False, True])
+def test_they_are_counted_beside_larger_ones(flush):
+    x = draw(20, 2, 40) * torch.tensor([[3e-20], [1.0]])
+    g = draw(20, 2, 30, seed=1) * torch.tensor([[3e6], [1e-13]])  # both products are about 1e-13
+    wanted = exact(x, g)
+    torch.set_flush_denormal(flush)
+    try:
+        (squares, margin, *_), bounds = gram_form(x, g), outer(x, g).squared_norms()
+    finally:
+        torch.set_flush_denormal(False)
+    assert ((squares - wanted).abs() <= margin).all()
+    assert (bounds >= wanted).all()
+
+
 @pytest.mark.parametrize("swap", [False, True])
 def test_a_small_weight_on_a_small_factor_of_a_long_one_is_not_rounded(swap):
     x, g = 1e-33 * draw(50, 2, 10), 1e33 * draw(50, 2, 12, seed=1)
