@@ -62,7 +62,7 @@ def denoise(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tenso
 
 def in_bf16(loss: Loss) -> Loss:
     def autocast(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
-        with torch.autocast(generator.device.type, torch.bfloat16):
+        with torch.autocast(next(model.parameters()).device.type, torch.bfloat16):
             return loss(model, batch, generator).float()
 
     return autocast
