@@ -7,8 +7,7 @@ mistakes, not malice.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +15,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch, DatasetSpec
-from dpbench.privacy.gradients import GradientEngine
 
 PROBES = 4
 
@@ -92,67 +90,6 @@ def check_model(model: nn.Module, run_loss: Callable[[], object]) -> None:
     for name, tensor in tensors().items():
         if name not in before or not torch.equal(before[name], tensor):
             raise PrivacyError(f"the loss changes '{name}': private batches may reach the model only by dp_sgd")
-
-
-def check_gradients(
-    engine: GradientEngine, probe: Batch, other: Batch, views: int, restart: Callable[[], torch.Generator]
-) -> None:
-    """Proves on random records that an engine sums the records' own gradients, clipped, and that nothing else learns.
-
-    Losses can be independent while per-example gradients are not: a layer whose input lacks the records' dimension
-    (`Embedding(torch.arange(t))` broadcast over the batch) makes rows that belong to no record, and clipping them
-    bounds nothing. And a parameter outside the model would receive the raw gradient.
-
-    Args:
-        restart: gives the loss's generator in the same state every time.
-
-    Raises:
-        PrivacyError: says which of these it is.
-    """
-
-    def clipped_sum(batch: Batch, real: Tensor, clip: float) -> Tensor:
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            return _flat(engine.clipped_sum(batch.repeat(views), real, views, clip, restart()))
-
-    def differ(a: Tensor, b: Tensor, tolerance: float) -> bool:
-        return bool((a - b).norm() > tolerance * each.norm(dim=1).sum())
-
-    with torch.random.fork_rng(), torch.enable_grad():
-        torch.manual_seed(0)
-        losses = engine.loss(engine.model, probe.repeat(views), restart())
-        if not losses.requires_grad:
-            raise PrivacyError("the loss does not depend on the model's trainable parameters")
-        if any(all(leaf is not p for p in engine.parameters) for leaf in _leaves(losses)):
-            raise PrivacyError("the loss trains something outside the model; use detach() or torch.no_grad() for it")
-    one = torch.eye(len(probe), dtype=torch.bool, device=losses.device)
-    each = torch.stack([clipped_sum(probe, record, math.inf) for record in one])
-    for i, record in enumerate(one):
-        if differ(clipped_sum(_replace(probe, other, i), ~record, math.inf), each[~record].sum(dim=0), 1e-3):
-            raise PrivacyError(
-                "the model mixes records: changing one changes another's gradient; give every layer the whole batch"
-            )
-    norms = each.norm(dim=1)
-    clip = float(norms.max()) / 2 or 1.0
-    if clipped_sum(probe, one[int(norms.argmax())], clip).norm() > 1.001 * clip:
-        raise PrivacyError("a per-example gradient of this model escapes its clip")
-
-
-def _leaves(root: Tensor) -> Iterator[Tensor]:
-    """The tensors into which `root.backward()` would write gradients."""
-    seen, todo = set(), [root.grad_fn]
-    while todo:
-        node = todo.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        if hasattr(node, "variable"):
-            yield node.variable
-        todo.extend(next_node for next_node, _ in node.next_functions)
-
-
-def _flat(tensors: list[Tensor]) -> Tensor:
-    return torch.cat([t.detach().float().flatten() for t in tensors])
 
 
 def _evaluate(compute: Callable[[Batch], Tensor], batch: Batch) -> Tensor:

@@ -22,9 +22,9 @@ from dpbench.core.specs import Batch, DatasetSpec
 from dpbench.privacy.bookkeeping import BookKeepingEngine
 from dpbench.privacy.clipping import clipped_sum
 from dpbench.privacy.dp_sgd import DPSGDStepper
-from dpbench.privacy.gradients import GradientEngine, Loss, OpacusEngine, check_engine
+from dpbench.privacy.engine_checks import check_engine, check_gradients
+from dpbench.privacy.gradients import GradientEngine, Loss, OpacusEngine
 from dpbench.privacy.independence import (
-    check_gradients,
     check_independent,
     check_model,
     check_order_free,

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch
 from dpbench.privacy.bookkeeping import BookKeepingEngine
-from dpbench.privacy.gradients import GradientEngine, Loss, OpacusEngine, check_engine
+from dpbench.privacy.engine_checks import check_engine
+from dpbench.privacy.gradients import GradientEngine, Loss, OpacusEngine
 from dpbench.privacy.vmap import VmapEngine
 
 RECORDS = 5
