@@ -10,6 +10,8 @@ import torch
 
 from dpbench.core.errors import PrivacyError
 
+OUT_OF_TIME = "not run: out of time"
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -63,11 +65,8 @@ def run_checks(checks: Iterable[Check], deadline: float) -> Iterator[Cell]:
         deadline: in `time.time()`; checks that have not begun by then are left out, and say so.
     """
     for check in checks:
-        if time.time() > deadline:
-            values = _throughout(check, Value(None, None, "not run: out of time"))
-        else:
-            values = _values(check)
-        yield from check.cells(values)
+        late = time.time() > deadline
+        yield from check.cells(_throughout(check, Value(None, None, OUT_OF_TIME)) if late else _values(check))
 
 
 def _values(check: Check) -> Mapping[str, Value]:

@@ -95,7 +95,6 @@ def difference(attack: Attack) -> Loss:
 
 ATTACKS: Mapping[str, Attack] = {
     "linear 3072→512, 2 views": Attack(lambda: nn.Linear(3072, 512), (3072,), views=2),
-    "linear 3072→512, 2 views, × 1e3": Attack(lambda: nn.Linear(3072, 512), (3072,), views=2, scale=1e3),
     "linear 8→8, 32 views": Attack(lambda: nn.Linear(8, 8), (8,), views=32),
     "linear 512→256, 8 places": Attack(lambda: nn.Linear(512, 256), (8, 512)),
     "critic 12288→128, 2 uses, clip 1e-3": Attack(lambda: nn.Linear(12288, 128), (12288,), uses=2, scale=1, clip=1e-3),
@@ -109,6 +108,7 @@ ATTACKS: Mapping[str, Attack] = {
 }
 
 LARGE: Mapping[str, Attack] = {
+    "linear 3072→512, 2 views, × 1e3": Attack(lambda: nn.Linear(3072, 512), (3072,), views=2, scale=1e3),
     "linear 3072→512, 32 views": Attack(lambda: nn.Linear(3072, 512), (3072,), views=32),
     "linear 3072→512, 64 places": Attack(lambda: nn.Linear(3072, 512), (64, 3072)),
     "linear 16384→256, 8 uses": Attack(lambda: nn.Linear(16384, 256), (16384,), uses=8),
@@ -155,7 +155,9 @@ def _of_noisy_sum(setting: Setting, width: int, scale: float) -> Mapping[str, Va
     clip = 0.1
 
     def largest(values: Tensor) -> Value:
-        norms = [clipped_sum(values, one, clip).double().norm() for one in torch.eye(len(LEVELS)).bool().to(values.device)]
+        norms = [
+            clipped_sum(values, one, clip).double().norm() for one in torch.eye(len(LEVELS)).bool().to(values.device)
+        ]
         return at_most(float(torch.stack(norms).max()) / clip, BOUND)
 
     with tf32(allowed=True):

@@ -18,7 +18,7 @@ from dpbench.models.transformer import TokenTransformer, TransformerConfig
 from dpbench.models.unet import UNet, UNetConfig
 from dpbench.privacy.gradients import Loss
 
-RECORDS = 3
+RECORDS = 2
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,11 @@ class Tied(nn.Module):
 
     def __init__(self, entries: int, width: int) -> None:
         super().__init__()
-        self.token, self.mlp, self.head = nn.Embedding(entries, width), nn.Linear(width, width), nn.Linear(width, entries)
+        self.token, self.mlp, self.head = (
+            nn.Embedding(entries, width),
+            nn.Linear(width, width),
+            nn.Linear(width, entries),
+        )
         self.head.weight = self.token.weight
 
     def forward(self, tokens: Tensor) -> Tensor:

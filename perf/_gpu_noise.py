@@ -76,11 +76,11 @@ def checks(setting: Setting) -> Iterator[Check]:
 
 
 def within(standard_errors: float) -> Value:
-    return Value(standard_errors, abs(standard_errors) <= SIGMAS)
+    return Value(float(standard_errors), bool(abs(standard_errors) <= SIGMAS))
 
 
 def probable(p: float) -> Value:
-    return Value(p, p >= LEAST_P)
+    return Value(float(p), bool(p >= LEAST_P))
 
 
 def largest(standard_errors: Sequence[float]) -> Value:

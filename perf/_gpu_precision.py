@@ -8,7 +8,6 @@ from contextlib import contextmanager
 import torch
 
 
-
 @contextmanager
 def tf32(allowed: bool) -> Iterator[None]:
     """Allows or forbids TF32 throughout the process: ten bits of mantissa for products of fp32 matrices."""

@@ -8,14 +8,17 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
-from perf._gpu_checks import Cell, Setting, Value, run_checks
+from perf._gpu_checks import OUT_OF_TIME, Cell, Setting, Value, run_checks
 
-GRACE = 10.0
+GRACE = 20.0
 """Seconds that a section may go on beyond its time, to end its last check."""
+
+WHOLE = "the whole section"
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,9 @@ def cells_of(section: Section, setting: Setting, seconds: float) -> Iterator[Cel
 
     What a process that had to be ended has measured until then is kept; a failing cell says that it was ended.
     """
+    if seconds <= 0:
+        yield Cell(WHOLE, "", Value(None, None, OUT_OF_TIME))
+        return
     context = multiprocessing.get_context("spawn" if setting.device.startswith("cuda") else "forkserver")
     context.set_forkserver_preload([s.module for s in SECTIONS.values()])  # CUDA does not survive a fork
     receiver, sender = context.Pipe(duplex=False)
@@ -75,16 +81,17 @@ def cells_of(section: Section, setting: Setting, seconds: float) -> Iterator[Cel
         while receiver.poll(max(0.0, deadline + GRACE - time.time())):
             yield receiver.recv()
         process.kill()
-        yield Cell("the whole section", "", Value(None, False, f"ended: it hung beyond its {seconds:.0f} s"))
+        yield Cell(WHOLE, "", Value(None, False, f"ended: it hung beyond its {seconds:.0f} s"))
     except EOFError:
         process.join()
         if process.exitcode:
-            yield Cell("the whole section", "", Value(None, False, f"its process died (exit {process.exitcode})"))
+            yield Cell(WHOLE, "", Value(None, False, f"its process died (exit {process.exitcode})"))
     finally:
         process.kill()
         process.join()
 
 
 def _work(module: str, setting: Setting, deadline: float, sender: Connection) -> None:
+    warnings.filterwarnings("ignore", message="There is a performance drop")  # vmap of attention
     for cell in run_checks(importlib.import_module(module).checks(setting), deadline):
         sender.send(cell)
