@@ -56,7 +56,9 @@ def _drawn(like: Tensor, generator: torch.Generator) -> Tensor:
 
 def next_token(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
     assert isinstance(model, TokenTransformer)
-    return model.loss(batch.derived, batch.labels) * (1 + torch.rand(len(batch), generator=generator).to(batch.labels))
+    return model.loss(batch.derived, batch.labels) * (
+        1 + torch.rand(len(batch), generator=generator).to(batch.labels.device)
+    )
 
 
 def denoise(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
+import torch
+
 from perf._gpu_checks import OUT_OF_TIME, Cell, Setting, Value, run_checks
 
 GRACE = 20.0
@@ -93,5 +95,7 @@ def cells_of(section: Section, setting: Setting, seconds: float) -> Iterator[Cel
 
 def _work(module: str, setting: Setting, deadline: float, sender: Connection) -> None:
     warnings.filterwarnings("ignore", message="There is a performance drop")  # vmap of attention
+    if ":" in setting.device:  # one of several GPUs
+        torch.cuda.set_device(setting.device)
     for cell in run_checks(importlib.import_module(module).checks(setting), deadline):
         sender.send(cell)

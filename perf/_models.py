@@ -23,7 +23,7 @@ class Case:
     """One row group of the table.
 
     Attributes:
-        build: makes the model, on the CPU.
+        build: makes the model, on torch's default device.
         loss: see `dpbench.privacy.gradients.Loss`.
         records: makes the batch of one step, from a number of records.
         count: records of one step.

@@ -25,7 +25,8 @@ from rich.console import Console
 sys.path.insert(0, str(Path(__file__).parent.parent))  # so that it runs as a script, wherever from
 
 import dpbench
-from dpbench.core.errors import UnknownName
+from dpbench.benchmark.device import resolve_device
+from dpbench.core.errors import DpbenchError, UnknownName
 from perf._gpu_checks import Setting
 from perf._gpu_report import Result, show, write, write_markdown
 from perf._gpu_sections import GRACE, SECTIONS, cells_of
@@ -55,7 +56,10 @@ def main(
     for name in (names := sections.split(",")):
         if name not in SECTIONS:
             raise typer.BadParameter(str(UnknownName("section", name, SECTIONS)))
-    setting = Setting(device or ("cuda" if torch.cuda.is_available() else "cpu"), tiny)
+    try:
+        setting = Setting(resolve_device(device or ("cuda" if torch.cuda.is_available() else "cpu")), tiny)
+    except DpbenchError as error:
+        raise typer.BadParameter(str(error)) from error
     if setting.device == "cpu" and not tiny:
         raise typer.BadParameter("the whole form is made for a GPU; add --tiny, or name one with --device")
     circumstances = about(setting.device, tiny)
