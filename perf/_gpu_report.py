@@ -36,15 +36,14 @@ class Result:
         return [cell for cell in self.cells if cell.value.passed is False]
 
     @property
-    def absent(self) -> list[Cell]:
-        """What has neither number nor verdict: refused, out of memory, not installed, out of time."""
-        return [cell for cell in self.cells if (cell.value.number, cell.value.passed) == (None, None)]
+    def passed(self) -> bool | None:
+        """None where nothing has been judged."""
+        verdicts = [cell.value.passed for cell in self.cells if cell.value.passed is not None]
+        return all(verdicts) if verdicts else None
 
     @property
     def verdict(self) -> str:
-        judged = sum(cell.value.passed is not None for cell in self.cells)
-        missing = f", {len(self.absent)} without a number" if self.absent else ""
-        return f"{judged - len(self.failures)} of {judged} checks passed{missing}; {self.seconds:.0f} s"
+        return f"{verdict(self.cells)}; {self.seconds:.0f} s"
 
     def grid(self) -> tuple[list[str], list[tuple[str, list[Value | None]]]]:
         """(columns, rows with a value or None for each)."""
@@ -57,13 +56,24 @@ class Result:
     def reasons(self) -> list[str]:
         """Why numbers failed or are absent, each reason once with where it applies first."""
         first: dict[str, list[Cell]] = {}
-        for cell in [*self.failures, *self.absent]:
+        for cell in [*self.failures, *absent(self.cells)]:
             if cell.value.why:
                 first.setdefault(cell.value.why, []).append(cell)
         return [
             f"{cells[0].row}, {cells[0].column}{f' and {len(cells) - 1} more' if len(cells) > 1 else ''}: {why}"
             for why, cells in first.items()
         ]
+
+
+def absent(cells: Sequence[Cell]) -> list[Cell]:
+    """What has neither number nor verdict: refused, out of memory, not installed, out of time."""
+    return [cell for cell in cells if (cell.value.number, cell.value.passed) == (None, None)]
+
+
+def verdict(cells: Sequence[Cell]) -> str:
+    verdicts = [cell.value.passed for cell in cells if cell.value.passed is not None]
+    missing = f", {len(absent(cells))} without a number" if absent(cells) else ""
+    return f"{sum(verdicts)} of {len(verdicts)} checks passed{missing}"
 
 
 def shown(value: Value | None) -> str:
@@ -118,7 +128,7 @@ def write(file: Path, about: Mapping[str, Any], results: Sequence[Result]) -> No
             "name": r.name,
             "title": r.title,
             "seconds": round(r.seconds, 1),
-            "passed": not r.failures,
+            "passed": r.passed,
             "cells": [{"row": c.row, "column": c.column, **asdict(c.value)} for c in r.cells],
         }
         for r in results

@@ -6,7 +6,8 @@
 Five sections: gradients of every engine against `vmap(grad)`, the clip under adversarial records, the vault's noise and
 samples, time and memory of a step against plain training, and a trial from end to end. Each runs in a process of its
 own within its own time, and the files are written anew after each, so that what one section meets costs the others
-nothing. What a missing package, memory or time leaves out says so in its place. Exit code 1: a check has failed.
+nothing. What a missing package, memory or time leaves out says so in its place. Exit code 1: a check has failed, or a
+section has judged nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ import dpbench
 from dpbench.benchmark.device import resolve_device
 from dpbench.core.errors import DpbenchError, UnknownName
 from perf._gpu_checks import Setting
-from perf._gpu_report import Result, show, write, write_markdown
+from perf._gpu_report import Result, show, verdict, write, write_markdown
 from perf._gpu_sections import GRACE, SECTIONS, cells_of
 
 
@@ -76,9 +77,8 @@ def main(
         write(out, circumstances, results)
         if markdown:
             write_markdown(markdown, circumstances, results)
-    failures = sum(len(r.failures) for r in results)
-    console.print(f"{failures} checks failed" if failures else "all checks passed", f"— {out}", markup=False)
-    raise typer.Exit(bool(failures))
+    console.print(f"{verdict([cell for r in results for cell in r.cells])} — {out}", markup=False, highlight=False)
+    raise typer.Exit(not all(r.passed for r in results))
 
 
 if __name__ == "__main__":

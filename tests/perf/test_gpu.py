@@ -33,7 +33,6 @@ def test_the_tiny_form_passes_on_a_cpu(tmp_path: Path) -> None:
     command = [sys.executable, ROOT / "perf/gpu.py", "--tiny", "--device", "cpu", "--out", "gpu.json"]
     done = subprocess.run([*command, "--markdown", "gpu.md"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
-    assert "all checks passed" in done.stdout
     assert {path.name for path in tmp_path.iterdir()} == {"gpu.json", "gpu.md"}
 
     found = json.loads((tmp_path / "gpu.json").read_text())
@@ -157,13 +156,24 @@ def test_a_failed_check_is_the_commands_failure_and_the_next_section_runs(
     out = tmp_path / "gpu.json"
     result = invoke(monkeypatch, "--tiny", "--sections", "one,two", "--device", "fails", "--out", str(out))
     assert result.exit_code == 1
-    assert "2 checks failed" in result.stdout
+    assert "2 of 4 checks passed" in result.stdout
     found = json.loads(out.read_text())
     assert not found["passed"]
     assert [(s["name"], s["passed"], len(s["cells"])) for s in found["sections"]] == [
         ("one", False, 2),
         ("two", False, 2),
     ]
+
+
+def test_a_run_without_time_has_proven_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(gpu, "about", lambda device, tiny: {"device": device})
+    out = tmp_path / "gpu.json"
+    result = invoke(monkeypatch, "--tiny", "--sections", "one", "--device", "cpu", "--minutes", "0", "--out", str(out))
+    assert result.exit_code == 1
+    assert "0 of 0 checks passed, 1 without a number" in result.stdout
+    assert OUT_OF_TIME in result.stdout
+    assert (found := json.loads(out.read_text()))["sections"][0]["passed"] is None
+    assert not found["passed"]
 
 
 def test_what_the_command_cannot_do_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
