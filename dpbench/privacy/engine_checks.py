@@ -15,6 +15,7 @@ from torch import Tensor
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch
 from dpbench.privacy.gradients import GradientEngine
+from dpbench.privacy.independence import replace
 
 FEW = 8
 """Up to so many records, every pair of them is told apart."""
@@ -68,7 +69,7 @@ def check_gradients(
             return _flat(engine.clipped_sum(batch.repeat(views), real.to(losses.device), views, clip, restart()))
 
     for kept in _others(len(probe), turn):
-        total, changed = clipped_sum(probe, kept), clipped_sum(_replace(probe, other, ~kept), kept)
+        total, changed = clipped_sum(probe, kept), clipped_sum(replace(probe, other, ~kept), kept)
         if not _same(total, changed, int(kept.sum()), partial(clipped_sum, probe, kept)):
             raise PrivacyError(
                 "the model mixes records: changing one changes another's gradient; give every layer the whole batch"
@@ -145,14 +146,3 @@ def _leaves(root: Tensor) -> Iterator[Tensor]:
 
 def _flat(tensors: list[Tensor]) -> Tensor:
     return torch.cat([t.detach().float().flatten() for t in tensors])
-
-
-def _replace(batch: Batch, other: Batch, where: Tensor) -> Batch:
-    """The batch with the records of `other` where `where`, bool [records]."""
-
-    def pick(a: Tensor | None, b: Tensor | None) -> Tensor | None:
-        if a is None or b is None:
-            return None
-        return torch.where(where.to(a.device).reshape(-1, *[1] * (a.ndim - 1)), b, a)
-
-    return Batch(pick(batch.images, other.images), pick(batch.labels, other.labels), pick(batch.derived, other.derived))
