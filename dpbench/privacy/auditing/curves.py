@@ -1,0 +1,106 @@
+"""Trade-off curves: the best test that a composition of Gaussian mechanisms allows, and the ε that a test refutes.
+
+A test of whether a record was present that is wrong with probability x when it was absent has a power of at most
+
+    power(x) = min over ε of (δ(ε) + e^ε x),
+
+δ(ε) being the composition's privacy profile, the same in both directions (a record added or removed): (ε, δ(ε))-DP for
+all ε at once (Dong, Roth and Su, arXiv 1905.02383, proposition 6). A finite grid of ε makes the curve an upper bound.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dpbench.privacy.accounting import COARSEST_GRID, GaussianEvent, privacy_loss
+
+POINTS = 200
+"""Values of ε at which a privacy profile is known."""
+
+NEGLIGIBLE = 1e-9
+"""δ at which a privacy profile ends."""
+
+STRONGEST, WEAKEST = 1 / 32, 64.0
+"""Noise, in units of the planned noise, between which a bound is looked for."""
+
+PRECISION = 1.005
+"""Ratio of two noise scales that a bound does not tell apart."""
+
+
+@dataclass(frozen=True)
+class TradeOff:
+    """What (ε_i, δ_i)-DP for all i, both directions, leaves of a test.
+
+    Attributes:
+        epsilons: ε_i ≥ 0, ascending: [p].
+        deltas: δ_i: [p].
+    """
+
+    epsilons: NDArray[np.float64]
+    deltas: NDArray[np.float64]
+
+    def power(self, x: float) -> float:
+        """The largest probability of an event that has probability x under the neighbouring dataset."""
+        adding = (self.deltas + self._growth * x).min()
+        removing = (1 - (1 - self.deltas - x) / self._growth).min()
+        return float(min(1.0, adding, removing))
+
+    def inverse(self, y: float) -> float:
+        """The smallest probability of an event that has probability y under the neighbouring dataset."""
+        adding = ((y - self.deltas) / self._growth).max()
+        removing = (1 - self.deltas - (1 - y) * self._growth).max()
+        return float(max(0.0, adding, removing))
+
+    @cached_property
+    def _growth(self) -> NDArray[np.float64]:
+        return np.exp(self.epsilons)
+
+
+@lru_cache(maxsize=64)
+def trade_off(events: tuple[GaussianEvent, ...]) -> TradeOff:
+    """The curve of a composition of noisy releases, never below the true one."""
+    loss = privacy_loss(events, COARSEST_GRID)
+    epsilons = np.linspace(0, loss.get_epsilon_for_delta(NEGLIGIBLE), POINTS)
+    return TradeOff(epsilons, np.asarray(loss.get_delta_for_epsilon(epsilons)))
+
+
+def refuted_epsilon(events: Sequence[GaussianEvent], delta: float, refutes: Callable[[TradeOff], bool]) -> float:
+    """A lower bound on ε: that of the planned composition with its noise scaled until an observation refutes it.
+
+    All noise is scaled by one factor. Less noise allows more, so there is a scale above which every curve is refuted.
+
+    Args:
+        events: the planned composition, all of it noisy.
+        delta: at which ε is stated.
+        refutes: whether the observation refutes a curve at the confidence wanted.
+
+    Returns:
+        0 where not even `WEAKEST` times the planned noise is refuted; ε at `STRONGEST` times where even that one is.
+    """
+
+    def scaled(scale: float) -> tuple[GaussianEvent, ...]:
+        return tuple(replace(e, noise_multiplier=e.noise_multiplier * scale) for e in events)
+
+    def is_refuted(scale: float) -> bool:
+        return refutes(trade_off(scaled(scale)))
+
+    if is_refuted(1.0):
+        refuted, unrefuted = 1.0, 0.5
+        while unrefuted >= STRONGEST and is_refuted(unrefuted):
+            refuted, unrefuted = unrefuted, unrefuted / 2
+    else:
+        refuted, unrefuted = 2.0, 1.0
+        while not is_refuted(refuted):
+            refuted, unrefuted = refuted * 2, refuted
+            if refuted > WEAKEST:
+                return 0.0
+    while unrefuted >= STRONGEST and refuted / unrefuted > PRECISION:
+        middle = math.sqrt(refuted * unrefuted)
+        refuted, unrefuted = (middle, unrefuted) if is_refuted(middle) else (refuted, middle)
+    return float(privacy_loss(scaled(refuted), COARSEST_GRID).get_epsilon_for_delta(delta))

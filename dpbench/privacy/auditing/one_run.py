@@ -1,0 +1,135 @@
+"""Lower bounds on ε from one run: m canaries, each in or out by a fair coin, and r guesses of which is which.
+
+Two bounds on the probability of c right guesses. For (ε, δ)-DP, that of Steinke, Nasr and Jagielski (arXiv 2305.08846,
+theorem 5.2): with W ~ Binomial(r, e^ε / (1 + e^ε)),
+
+    P[right ≥ c] ≤ P[W ≥ c] + 2 m δ · max over i of P[c > W ≥ c - i] / i.
+
+For a trade-off curve, that of Mahloujifar, Melis and Chaudhuri (arXiv 2410.22235), which is tighter. Let p_w be the
+probability of w right guesses, and take a canary i at random. For every v, the events "i is guessed right, and at least
+v are right" and "i is guessed wrong, and at least v - 1 are right" turn into each other where i's coin is turned, so
+
+    a_v = Σ_{w ≥ v} p_w w / m   and   b_v = Σ_{w ≥ v-1} p_w (r - w) / m   satisfy   a_v ≤ power(b_v).
+
+If P[right ≥ c] = α, then a_c ≥ α c / m and b_{c+1} ≤ α (r - c) / m. Going down, b_v ≥ inverse(a_v), which gives p_{v-1},
+and so a_{v-1}: probabilities that each step makes as small as the curve allows. Where they sum to more than 1, that is
+a_1 + b_1 > r / m, the curve cannot make c right guesses as likely as α.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.stats import binom
+
+from dpbench.privacy.accounting import GaussianEvent
+from dpbench.privacy.auditing.curves import TradeOff, refuted_epsilon
+
+LARGEST = 50.0
+"""ε above which no bound is looked for."""
+
+SHARES = (1, 1 / 2, 1 / 4, 1 / 8, 1 / 16)
+"""Shares of the canaries that are guessed: the surest, as many of them in as out, or those alone that look in."""
+
+
+@dataclass(frozen=True)
+class Guesses:
+    """How many of a number of canaries were guessed, the number being fixed beforehand, and how many rightly.
+
+    Attributes:
+        canaries: m.
+        made: r ≤ m.
+        right: c ≤ r.
+    """
+
+    canaries: int
+    made: int
+    right: int
+
+    def p_value(self, epsilon: float, delta: float) -> float:
+        """Largest probability of as many right guesses under (ε, δ)-DP, or 1 where that says nothing."""
+        rate = 1 / (1 + np.exp(-epsilon))
+        within = np.arange(1, self.right + 1)
+        below = np.cumsum(binom.pmf(self.right - within, self.made, rate)) / within
+        correction = 2 * self.canaries * delta * below.max(initial=0.0)
+        return float(min(1.0, binom.sf(self.right - 1, self.made, rate) + correction))
+
+    def lower_bound(self, delta: float, failure: float) -> float:
+        """ε that would make as many right guesses no likelier than `failure`: (ε', δ)-DP is refuted for ε' below it."""
+        if self.p_value(0.0, delta) > failure:
+            return 0.0
+        if self.p_value(LARGEST, delta) <= failure:
+            return LARGEST
+        return float(brentq(lambda e: self.p_value(e, delta) - failure, 0.0, LARGEST, xtol=1e-6))
+
+    def refute(self, curve: TradeOff, failure: float) -> bool:
+        """Whether the curve makes as many right guesses less likely than `failure`."""
+        m, r, c = self.canaries, self.made, self.right
+        a, b = failure * c / m, failure * (r - c) / m
+        for v in range(c, 0, -1):
+            least = max(b, curve.inverse(a))
+            a, b = a + (v - 1) / (r - v + 1) * (least - b), least
+            if a + b > r / m:
+                return True
+        return False
+
+
+@dataclass(frozen=True)
+class OneRun:
+    """What one run's canaries say.
+
+    Attributes:
+        guesses: those that gave the bound by the curve.
+        epsilon: lower bound by (ε, δ)-DP.
+        epsilon_curve: lower bound by the composition's trade-off curve.
+    """
+
+    guesses: Guesses
+    epsilon: float
+    epsilon_curve: float
+
+
+def one_run(
+    scores: NDArray[np.float64],
+    present: NDArray[np.bool_],
+    events: Sequence[GaussianEvent],
+    delta: float,
+    confidence: float,
+) -> OneRun:
+    """Both lower bounds from the canaries' scores.
+
+    Several numbers of guesses are tried, and the failure probability is divided among them.
+
+    Args:
+        scores: [m], the larger, the more a canary looks present.
+        present: [m], the coins.
+        events: the composition that is claimed.
+        delta: at which ε is stated.
+        confidence: that the claim holds is refuted wrongly with probability at most 1 - confidence, by each bound.
+    """
+    tried = list(_attempts(scores, present))
+    failure = (1 - confidence) / len(tried)
+    best = tried[-1]
+
+    def any_refutes(curve: TradeOff) -> bool:
+        nonlocal best
+        refuting = next((g for g in tried if g.refute(curve, failure)), None)
+        best = refuting or best
+        return refuting is not None
+
+    by_curve = refuted_epsilon(events, delta, any_refutes)
+    return OneRun(best, max(g.lower_bound(delta, failure) for g in tried), by_curve)
+
+
+def _attempts(scores: NDArray[np.float64], present: NDArray[np.bool_]) -> Iterator[Guesses]:
+    m = len(scores)
+    ascending = present[np.argsort(scores)]
+    for share in SHARES:
+        k = max(1, round(m * share / 2))
+        looks_in, looks_out = ascending[m - k :], ascending[: m - k][:k]
+        yield Guesses(m, k, int(looks_in.sum()))
+        yield Guesses(m, k + len(looks_out), int(looks_in.sum() + (~looks_out).sum()))
