@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import events
 import fakes
 import pytest
 
@@ -40,5 +41,5 @@ def tiny(registries: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     METRICS.register("rare")(fakes.Rare)
     monkeypatch.setenv("DPBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("DPBENCH_DATA", str(tmp_path / "data"))
-    fakes.EVENTS.clear()
+    events.EVENTS.clear()
     return tmp_path / "out"

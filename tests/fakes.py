@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import events
 import torch
 from torch import Tensor
 
@@ -30,9 +31,6 @@ from dpbench import (
 from dpbench.core.errors import ConfigError
 from dpbench.core.files import digest
 from dpbench.core.plugins import Evaluation
-
-EVENTS: list[str] = []
-"""What happened, in order: "train", "test", "prepare", "fit", "sample"."""
 
 
 class TinyImages(ImageDataset):
@@ -68,11 +66,11 @@ class Tiny(Dataset):
         return DatasetSpec(name, 1, size, 200, 40, classes, self.argument != "secret" or self.options.public_benchmark)
 
     def train(self) -> ImageDataset:
-        EVENTS.append("train")
+        events.EVENTS.append("train")
         return TinyImages(self.spec, 200, 0)
 
     def test(self) -> ImageDataset:
-        EVENTS.append("test")
+        events.EVENTS.append("test")
         return TinyImages(self.spec, 40, 1)
 
 
@@ -132,13 +130,13 @@ class FakeMean(Method):
         )
 
     def prepare(self, public, run) -> None:
-        EVENTS.append("prepare")
+        events.EVENTS.append("prepare")
         assert public is not None
         self.mean = public.batch(range(10)).images.float().mean(0)
         self.start = torch.randn(3), torch.randn(3, generator=run.generator)
 
     def fit(self, private, run) -> None:
-        EVENTS.append("fit")
+        events.EVENTS.append("fit")
         fail = self.config.fail
         if fail == "interrupt":
             raise KeyboardInterrupt
@@ -156,7 +154,7 @@ class FakeMean(Method):
         self.mean = 255 * total.cpu() / private.spec.n_train
 
     def sample(self, conditions: Conditions, run) -> Tensor:
-        EVENTS.append("sample")
+        events.EVENTS.append("sample")
         if self.config.fail == "floats":
             return self.mean.expand(conditions.count, -1, -1, -1)
         noise = torch.randn(conditions.count, *self.spec.shape, generator=run.generator)
@@ -182,7 +180,7 @@ class Brightness(Metric):
     columns: ClassVar[tuple[Column, ...]] = (Column("brightness", "low", "difference of mean brightness"),)
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, float]:
-        EVENTS.append("brightness")
+        events.EVENTS.append("brightness")
         sets = (evaluation.synthetic, evaluation.reference)
         means = [s.batch(range(len(s))).images.float().mean().item() for s in sets]
         return {"brightness": abs(means[0] - means[1])}

@@ -36,11 +36,15 @@ class Bench:
         return self.launch.device
 
     @contextmanager
-    def context(self, subject: Subject, phase: str) -> Iterator[RunContext]:
+    def context(self, subject: Subject, phase: str, code: str = "") -> Iterator[RunContext]:
         """A phase's working environment, its generators seeded from the trial's seed and the phase alone.
 
         The global generator, from which initial weights come, is put back afterwards. None of this reaches DP noise.
-        Until a method has sampled, the test split is closed to it, and so is every way to train but `PrivateData`.
+        Until a method has sampled, the test split is closed to it, and so is every way to train but `PrivateData`. The
+        public cache is open in `prepare` alone, also to a method that keeps it.
+
+        Args:
+            code: hash of the code outside dpbench that the phase runs; see `Checkpoints`.
         """
         seed = int(digest([subject.seed, phase]), 16) % 2**63
         seal = nullcontext() if phase == "evaluate" else sealed(self.sources.dataset)
@@ -48,6 +52,10 @@ class Bench:
             torch.manual_seed(seed)
             generator = torch.Generator().manual_seed(seed)
             leads = self.launch.leads
-            checkpoints = Checkpoints(subject.home / CHECKPOINTS / phase, writes=leads)
+            checkpoints = Checkpoints(subject.home / CHECKPOINTS / phase, leads, code)
             kept = subject.home if leads else None
-            yield RunContext(self.device, generator, self.cache, self.display, kept, self.precision, checkpoints)
+            cache = PublicCache(self.cache.folder)
+            if phase in ("fit", "sample"):
+                cache.close()
+            yield RunContext(self.device, generator, cache, self.display, kept, self.precision, checkpoints)
+            cache.close()

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
+import torch
 from safetensors.torch import save_file
 
 from dpbench.benchmark.bench import Bench
+from dpbench.benchmark.carried import refuse_changes, shared_state
 from dpbench.benchmark.device import peak_memory_mb, reset_peak_memory
 from dpbench.benchmark.finish import timed
 from dpbench.benchmark.log import Log
 from dpbench.benchmark.provenance import now
 from dpbench.benchmark.sampling import sample_all
 from dpbench.benchmark.trial import Trial, dataset_folder
-from dpbench.core.files import write_atomic
+from dpbench.core.checkpoints import CODE, remove_checkpoints
+from dpbench.core.files import code_version, digest, source_hash, write_atomic
 from dpbench.core.plugins import Method
 from dpbench.core.run import RunContext
 from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.noise import NoiseSource
+from dpbench.privacy.noise_key import FILE, NoiseKey
 from dpbench.privacy.plan import CalibratedPlan
 from dpbench.privacy.private_data import PrivateData
 from dpbench.results import privacy_record
 from dpbench.results.grid import write_grid
 from dpbench.results.samples import StoredSamples
-
-RECORDED, FITTED = "recorded", "fitted"
-"""Notes in the checkpoint folder of `fit`: the run stands in the dataset's record; samples may have been drawn."""
 
 
 def execute(
@@ -35,7 +35,7 @@ def execute(
     """Everything up to and including the samples; gives back what trial.json says of the trial.
 
     An interrupted attempt goes on from its checkpoints: `prepare` and `fit` run again, and each phase of theirs takes
-    up or skips what is stored.
+    up or skips what is stored. Releases that are done again are the same ones (see `privacy.noise_key`).
 
     Args:
         method: the method's class; None for the `real` reference, which has no samples.
@@ -50,7 +50,7 @@ def follow(trial: Trial, method: type[Method] | None, plan: CalibratedPlan | Non
     if method and plan:
         prepared = _prepare(trial, method, bench)
         if trial.epsilon > 0:
-            with bench.context(trial.subject(bench.out), "fit") as run:
+            with bench.context(trial.subject(bench.out), "fit", source_hash(method)) as run:
                 _fit(prepared, trial, Ledger(plan), bench, run)
 
 
@@ -63,11 +63,13 @@ def _sample(trial: Trial, method_class: type[Method], plan: CalibratedPlan, benc
     seconds: dict[str, float] = {}
     with timed("prepare", log, seconds):
         method = _prepare(trial, method_class, bench)
+    shared = shared_state(method_class)
     if trial.epsilon > 0:
-        with bench.context(subject, "fit") as run, timed("fit", log, seconds):
+        with bench.context(subject, "fit", source_hash(method_class)) as run, timed("fit", log, seconds):
             _fit(method, trial, ledger, bench, run)
     with bench.context(subject, "sample") as run, timed("sample", log, seconds):
         sample_all(method, trial.request.conditions, subject.home / "samples", run)
+    refuse_changes(method_class, shared)
     weights = {name: t.detach().cpu().contiguous().clone() for name, t in method.state_dict().items()}
     write_atomic(subject.home / "model.safetensors", lambda path: save_file(weights, path))
     write_grid(subject.home / "samples.png", StoredSamples(subject.home / "samples", trial.spec), str(trial))
@@ -89,7 +91,8 @@ def _sample(trial: Trial, method_class: type[Method], plan: CalibratedPlan, benc
 
 
 def _prepare(trial: Trial, method_class: type[Method], bench: Bench) -> Method:
-    with bench.launch.one_first(), bench.context(trial.subject(bench.out), "prepare") as run:
+    code = source_hash(method_class)
+    with bench.launch.one_first(), bench.context(trial.subject(bench.out), "prepare", code) as run:
         method = method_class(trial.config, trial.spec)
         method.prepare(bench.sources.public if trial.public else None, run)
     return method
@@ -98,24 +101,36 @@ def _prepare(trial: Trial, method_class: type[Method], bench: Bench) -> Method:
 def _fit(method: Method, trial: Trial, ledger: Ledger, bench: Bench, run: RunContext) -> None:
     """The private phase.
 
-    It counts in the dataset's record from its start, however it ends (rule R9). An attempt that goes on from
-    checkpoints is the same run and does not count again: every release that was stored is taken up, and what was drawn
-    after the last checkpoint was lost with its process and reached nobody. Where it draws anew what an earlier attempt
-    had stored (a damaged file, other code) or had begun to sample from, it counts again, before the first new release.
+    It counts in the dataset's record from its start, however it ends (rule R9). An attempt that goes on with the key of
+    an interrupted one is the same run and does not count again. With other code, settings or processes it would release
+    something else with the same noise; so it gets another key, starts anew, and counts.
     """
     world = bench.launch.world
-    noise = NoiseSource(bench.device, trial.noise_seed, stream=world.rank)
+    noise = NoiseSource(bench.device, _noise_key(method, trial, bench, run), world.rank)
     private = PrivateData(
         bench.sources.train, trial.spec, ledger, noise, bench.device, bench.precision, run.checkpoints, world
     )
-    if trial.is_private and world.leads:
-        run.checkpoints.before_leaving = partial(_record, trial, bench)
-        if not run.checkpoints.is_marked(RECORDED):
-            _record(trial, bench)
-            run.checkpoints.mark(RECORDED)
     method.fit(private, run)
     ledger.check_complete()
-    run.checkpoints.mark(FITTED)
+
+
+def _noise_key(method: Method, trial: Trial, bench: Bench, run: RunContext) -> NoiseKey:
+    """The key of the attempt that goes on, or a new one for a run that is noted in the dataset's record first."""
+    device, world = torch.device(bench.device).type, bench.launch.world
+    identity = digest([code_version(*CODE), source_hash(type(method)), device, bench.precision, world.size])
+    key = None
+    if world.leads:
+        folder = run.checkpoints.folder
+        assert folder is not None
+        key = NoiseKey.read(folder / FILE, identity)
+        if key is None:
+            remove_checkpoints(folder.parent)
+            if trial.is_private:
+                _record(trial, bench)
+            key = NoiseKey() if trial.noise_seed is None else NoiseKey.from_seed(trial.noise_seed)
+            key.store(folder / FILE, identity)
+    secret = bench.launch.agree(key.secret if key else None)
+    return key or NoiseKey(secret)
 
 
 def _record(trial: Trial, bench: Bench) -> None:

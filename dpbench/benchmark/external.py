@@ -22,6 +22,7 @@ from dpbench.benchmark.display import Display, Quiet
 from dpbench.benchmark.execute import execute
 from dpbench.benchmark.finish import Make, finish, settle
 from dpbench.benchmark.launch import Launch
+from dpbench.benchmark.lock import locked
 from dpbench.benchmark.log import Log
 from dpbench.benchmark.places import data_folder
 from dpbench.benchmark.scoring import known_columns, metric_columns
@@ -42,7 +43,7 @@ from dpbench.results import samples
 from dpbench.results.grid import write_grid
 from dpbench.results.leaderboard import FILE, collect, read_rows, write_csv
 from dpbench.results.row import CLAIMED
-from dpbench.results.store import safe_name
+from dpbench.results.store import TRIAL, safe_name
 
 
 @dataclass(frozen=True)
@@ -180,9 +181,10 @@ def evaluate(
     try:
         for number, (subject, make) in enumerate(todo, start=1):
             display.say(f"[{number}/{len(todo)}] {subject}")
-            settle(subject, metrics, display, partial(finish, subject, bench=bench, make=make))
+            with locked(subject.folder, display):
+                settle(subject, metrics, display, partial(finish, subject, bench=bench, make=make))
     finally:
-        if any(subject.is_finished for subject, _ in todo):
+        if any((subject.folder / TRIAL).exists() for subject, _ in todo):
             write_csv(collect(out, known_columns()), out / FILE)
     return read_rows([subject.folder for subject, _ in todo], metric_columns(metrics))
 

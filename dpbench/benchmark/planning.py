@@ -126,7 +126,9 @@ class Planner:
         probe = PublicProbe(self._public, self.sources.spec, self.plan(method), self.device, self.precision)
         try:
             with sealed(self.sources.dataset):
-                rehearsed.fit(probe, replace(run, progress=OnPublicData(self.display)))
+                closed = PublicCache(self.cache.folder)
+                closed.close()
+                rehearsed.fit(probe, replace(run, progress=OnPublicData(self.display), cache=closed))
         except DpbenchError:
             raise
         except Exception as error:  # a method is foreign code

@@ -18,6 +18,7 @@ from dpbench.benchmark.device import resolve_device, resolve_precision
 from dpbench.benchmark.display import Display, Quiet
 from dpbench.benchmark.finish import add_scores, settle
 from dpbench.benchmark.launch import Launch
+from dpbench.benchmark.lock import locked
 from dpbench.benchmark.places import data_folder
 from dpbench.benchmark.scoring import known_columns, metric_columns
 from dpbench.benchmark.sources import Sources
@@ -88,7 +89,8 @@ def evaluate_all(
         for number, subject in enumerate(subjects, start=1):
             display.say(f"[{number}/{len(subjects)}] {subject}, {subject.dataset}")
             try:
-                settle(subject, metrics, display, lambda left: add_scores(subject, left, bench_for(subject)))  # noqa: B023
+                with locked(subject.folder, display):
+                    settle(subject, metrics, display, lambda left: add_scores(subject, left, bench_for(subject)))  # noqa: B023
             except DpbenchError as error:
                 failed += 1
                 warnings.warn(f"not scored: {subject} ({subject.folder}): {error}", stacklevel=2)

@@ -8,6 +8,7 @@ print(rows[["method", "epsilon", "seed", "accuracy", "fwd"]])
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from dpbench.benchmark.execute import execute, follow
 from dpbench.benchmark.finish import discard, finish, settle
 from dpbench.benchmark.grid import Sweep, make_trials, uses_public
 from dpbench.benchmark.launch import launched
+from dpbench.benchmark.lock import locked
 from dpbench.benchmark.places import data_folder
 from dpbench.benchmark.planning import Planner
 from dpbench.benchmark.scoring import known_columns, metric_columns
@@ -38,6 +40,7 @@ from dpbench.metrics.evaluator import default_metrics
 from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.plan import CalibratedPlan, Plan
 from dpbench.results.leaderboard import FILE, collect, read_rows, write_csv
+from dpbench.results.store import TRIAL
 
 
 def run(
@@ -137,7 +140,7 @@ def run(
                 _finish(trial, classes.get(trial.title), calibrated.get(trial.key), metrics, bench, force)
                 launch.meet()
         finally:
-            if launch.leads and any(trial.subject(out).is_finished for trial in trials):
+            if launch.leads and any((trial.folder(out) / TRIAL).exists() for trial in trials):
                 write_csv(collect(out, known_columns()), out / FILE)
     return read_rows([trial.folder(out) for trial in trials], metric_columns(metrics))
 
@@ -161,11 +164,12 @@ def _finish(
 ) -> None:
     """Does what is left to do of a trial, and says what came out."""
     subject = trial.subject(bench.out)
-    if force and bench.launch.leads:
-        discard(subject.folder)
-    sampled = bench.launch.agree(subject.is_sampled)
-    if bench.launch.leads:
-        make = partial(execute, trial, method, plan, bench)
-        settle(subject, metrics, bench.display, lambda left: finish(subject, left, bench, make))
-    elif not sampled:
-        follow(trial, method, plan, bench)
+    with locked(subject.folder, bench.display) if bench.launch.leads else nullcontext():
+        if force and bench.launch.leads:
+            discard(subject.folder)
+        sampled = bench.launch.agree(bench.launch.leads and subject.is_sampled)
+        if bench.launch.leads:
+            make = partial(execute, trial, method, plan, bench)
+            settle(subject, metrics, bench.display, lambda left: finish(subject, left, bench, make))
+        elif not sampled:
+            follow(trial, method, plan, bench)

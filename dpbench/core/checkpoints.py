@@ -28,16 +28,13 @@ class Checkpoints:
     Args:
         folder: where the files lie; None stores nothing.
         writes: False for a process that only takes up what another one of the same run stores.
-
-    Attributes:
-        before_leaving: called when stored states are about to be abandoned; see `leave`.
+        code: hash of code outside dpbench that states depend on, such as a plugin's.
     """
 
-    def __init__(self, folder: Path | None, writes: bool = True):
-        self.before_leaving: Callable[[], None] = lambda: None
-        self._folder = folder
+    def __init__(self, folder: Path | None, writes: bool = True, code: str = ""):
+        self.folder = folder
         self._writes = writes
-        self._taken: set[Path] = set()
+        self._code = code
         self._met: Counter[str] = Counter()
 
     def next(self, name: str, key: Any) -> Checkpoint:
@@ -52,38 +49,11 @@ class Checkpoints:
             name: unique within the folder.
             key: what it depends on besides the code (JSON-like).
         """
-        if self._folder is None:
-            return Checkpoint(None, False, self._taken)
+        if self.folder is None:
+            return Checkpoint(None, False)
         slug = re.sub(r"\W+", "-", name, flags=re.ASCII).strip("-")[:80]
-        made_by = digest([name, key, code_version(*CODE)])
-        return Checkpoint(self._folder / f"{slug}.{made_by}.pt", self._writes, self._taken)
-
-    def leave(self) -> None:
-        """Takes away the states that are stored and have not been taken up: to be called before fresh noise is used.
-
-        They follow from releases that this attempt did not take up and now replaces by others. To take them up later
-        would put two releases into one result where the plan pays for one.
-        """
-        if self._folder is None or not self._writes:
-            return
-        rest = [path for path in self._folder.glob("[!.]*") if path not in self._taken]
-        if rest:
-            self.before_leaving()
-        for path in rest:
-            path.unlink()
-
-    def mark(self, name: str) -> None:
-        """Leaves a note for the next attempt."""
-        if self._folder is not None and self._writes:
-            write_atomic(self._folder / name, lambda path: path.touch())
-            self._taken.add(self._folder / name)
-
-    def is_marked(self, name: str) -> bool:
-        """Whether the note is there; taken up, if so."""
-        if self._folder is None or not (self._folder / name).exists():
-            return False
-        self._taken.add(self._folder / name)
-        return True
+        made_by = digest([name, key, code_version(*CODE), self._code])
+        return Checkpoint(self.folder / f"{slug}.{made_by}.pt", self._writes)
 
 
 class Checkpoint:
@@ -92,13 +62,11 @@ class Checkpoint:
     Args:
         path: None stores nothing.
         writes: whether to write it.
-        taken: where to note that the file belongs to the present attempt.
     """
 
-    def __init__(self, path: Path | None, writes: bool, taken: set[Path]):
+    def __init__(self, path: Path | None, writes: bool):
         self._path = path
         self._writes = writes
-        self._taken = taken
 
     def load(self, read: Callable[[Path], T]) -> T | None:
         """What `read` makes of the file; None if there is none of this code and these settings, or it is damaged."""
@@ -117,7 +85,6 @@ class Checkpoint:
         except Exception as error:  # whatever a damaged file brings about
             warnings.warn(f"checkpoint {self._path} is damaged and not used ({type(error).__name__})", stacklevel=2)
             return None
-        self._taken.add(self._path)
         return state
 
     def save(self, write: Callable[[Path], object]) -> None:
@@ -128,12 +95,11 @@ class Checkpoint:
         """
         if self._path is not None and self._writes:
             write_atomic(self._path, write)
-            self._taken.add(self._path)
 
 
 def has_checkpoints(folder: Path) -> bool:
-    """Whether there is a state in `folder` or below, of whatever code."""
-    return any(not path.name.startswith(".") for path in folder.rglob("*.pt"))
+    """Whether an attempt has left anything in `folder` or below, of whatever code."""
+    return any(path.is_file() and not path.name.startswith(".") for path in folder.rglob("*"))
 
 
 def remove_checkpoints(folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Callable
 from functools import cache
@@ -14,8 +15,11 @@ from typing import Any
 from dpbench.core.errors import DpbenchError
 
 
-def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
+def write_atomic(path: Path, write: Callable[[Path], object], private: bool = False) -> None:
     """Lets `write` fill a temporary file beside `path`, then renames it into place, surviving a crash at any point.
+
+    Args:
+        private: whether nobody but the owner may read it (mode 0600).
 
     Raises:
         DpbenchError: the folder cannot be written, or the disk is full; `path` keeps its old content.
@@ -29,7 +33,8 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
         write(temporary)
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
+        if not private:
+            temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except OSError as error:
         raise DpbenchError(f"cannot write {path}: {error.strerror or error}") from error
@@ -44,14 +49,14 @@ def _umask() -> int:
     return mask
 
 
-def write_text(path: Path, text: str) -> None:
-    """Writes a UTF-8 text file atomically."""
-    write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+def write_text(path: Path, text: str, private: bool = False) -> None:
+    """Writes a UTF-8 text file atomically; see `write_atomic`."""
+    write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8"), private)
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, private: bool = False) -> None:
     """Writes JSON atomically, indented, keys in the order given; infinities become the string "inf"."""
-    write_text(path, json.dumps(_finite(value), indent=2, ensure_ascii=False) + "\n")
+    write_text(path, json.dumps(_finite(value), indent=2, ensure_ascii=False) + "\n", private)
 
 
 def _finite(value: Any) -> Any:
@@ -71,13 +76,25 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DpbenchError(f"cannot read {path}: {error}; delete it to have it made again") from error
+        raise DpbenchError(f"cannot read {path}: {error}") from error
 
 
 def digest(value: Any, length: int = 16) -> str:
     """A short hexadecimal SHA-256 of any JSON-like value (key order does not matter)."""
     text = json.dumps(_finite(value), sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+@cache
+def source_hash(plugin: type) -> str:
+    """A hash of the files of a plugin class and of its base classes outside dpbench; "" if there are none.
+
+    What these files import in turn is not followed.
+    """
+    modules = {cls.__module__ for cls in plugin.__mro__ if cls.__module__.split(".")[0] not in ("dpbench", "builtins")}
+    files = {getattr(sys.modules.get(name), "__file__", None) for name in modules}
+    sources = [Path(file).read_text(encoding="utf-8") for file in sorted(filter(None, files)) if file.endswith(".py")]
+    return digest(sources) if sources else ""
 
 
 @cache

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from dpbench.core.checkpoints import Checkpoints
-from dpbench.core.errors import DpbenchError
+from dpbench.core.errors import DpbenchError, PrivacyError
 from dpbench.core.files import code_version, digest, write_atomic
 from dpbench.core.progress import Progress, Silent
 
@@ -30,13 +30,23 @@ class PublicCache:
 
     def __init__(self, folder: Path):
         self.folder = folder
+        self._closed = False
+
+    def close(self) -> None:
+        """From now on nothing can be stored or taken: what a private phase computes must not reach another trial."""
+        self._closed = True
 
     def place(self, file: str) -> Path:
         """Where a file of that name belongs; its folder exists.
 
         Raises:
+            PrivacyError: the cache is closed.
             DpbenchError: the folder cannot be made.
         """
+        if self._closed:
+            raise PrivacyError(
+                "run.cache opens in prepare alone: what fit and sample compute may depend on private data"
+            )
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -85,7 +95,7 @@ class RunContext:
     Attributes:
         device: torch device name, e.g. "cpu" or "cuda:0".
         generator: the experiment's CPU generator (initial weights, public batches, sampling); never DP noise (rule R4).
-        cache: public pretraining, shared by all trials.
+        cache: public pretraining, shared by all trials; open in `prepare`, closed in `fit` and `sample`.
         progress: where long phases show themselves.
         folder: the trial's folder, or None where nothing is kept.
         precision: what models compute in; weights, optimiser states and private sums are fp32 in either.

@@ -61,9 +61,10 @@ class DPSGDStepper:
         check_layers(self._engine.model)
         self._engine.refuse_changes()
         sums = [torch.zeros_like(p, dtype=torch.float32) for p in self._engine.parameters]
-        sample = vault._noise.poisson_sample(len(vault._records), mechanism.sampling_rate)
+        draws = vault._noise.of(mechanism.name, vault.ledger.spent[mechanism.name] + 1)
+        sample = draws.poisson_sample(len(vault._records), mechanism.sampling_rate)
         drawn = torch.randint(2**62, (), generator=self._generator, device=self._generator.device)
-        seed = vault._noise.seed() ^ int(drawn)
+        seed = draws.seed() ^ int(drawn)
         generator = torch.Generator(self._generator.device).manual_seed(seed)
         with global_randomness(seed, vault.device):
             for batch, real in padded(vault._records, sample, self._records_per_call, vault.device):
@@ -71,7 +72,7 @@ class DPSGDStepper:
                 part = self._engine.clipped_sum(rows, real, self._views, mechanism.clip, generator)
                 for total, addend in zip(sums, part, strict=True):
                     total += addend
-        sums, receipt = vault._release(sums, mechanism)
+        sums, receipt = vault._release(sums, mechanism, draws)
         for parameter, total in zip(self._engine.parameters, sums, strict=True):
             parameter.grad = (total / mechanism.expected_batch).to(parameter.dtype)
         self._optimizer.step()
@@ -81,23 +82,21 @@ class DPSGDStepper:
         return receipt
 
     def state_dict(self) -> dict[str, Any]:
-        """The receipts so far, and the generators; of the noise only where it is no secret."""
+        """The receipts so far, and the generator."""
         return {
             "releases": self._vault.ledger.spent[self._mechanism.name],
             "generator": self._generator.get_state(),
-            "noise": self._vault._noise.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> int:
         """Goes on after the steps that are stored; gives back their number. See `Ledger.restore`.
 
         The model and the optimiser have to be restored with it. Steps that were taken after the state was stored are
-        discarded: nothing of them has been released.
+        taken again, with the same samples and the same noise; see `noise_key`.
 
         Raises:
             PrivacyError: this process has released something already.
         """
         self._vault.ledger.restore(self._mechanism, state["releases"])
         self._generator.set_state(state["generator"])
-        self._vault._noise.load_state_dict(state["noise"])
         return int(state["releases"])

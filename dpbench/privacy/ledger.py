@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dpbench.core.errors import PrivacyError
+from dpbench.core.errors import DpbenchError, PrivacyError
 from dpbench.core.files import read_json, write_json
 from dpbench.privacy.accounting import COARSEST_GRID, epsilon_pld
 from dpbench.privacy.mechanisms import Mechanism
@@ -39,7 +39,6 @@ class Ledger:
         self.path = path
         self.spent = {m.name: 0 for m in plan.mechanisms}
         self.unverified: list[str] = []
-        self._fresh = False
         self._curve: dict[tuple[int, ...], float] = {}
 
     @classmethod
@@ -50,7 +49,7 @@ class Ledger:
         """
         ledger = cls(plan, path)
         if path.exists():
-            ledger.unverified += read_json(path)["unverified"]
+            ledger.unverified += _marks(path)
         else:
             ledger._write()
         return ledger
@@ -71,7 +70,6 @@ class Ledger:
     def spend(self, mechanism: Mechanism) -> Receipt:
         """Writes down one release; to be called before anything is handed out."""
         self.require(mechanism.name, type(mechanism))
-        self._fresh = True
         self.spent[mechanism.name] += 1
         self._write()
         return Receipt(mechanism.name, self.spent[mechanism.name], mechanism.releases)
@@ -80,18 +78,20 @@ class Ledger:
         """Takes over the first `releases` receipts of a mechanism from an interrupted attempt at the same run.
 
         To be called with stored results of exactly these releases, which are taken up in the place of new ones. The
-        interrupted attempt's file may count more: a receipt is written before its release is handed out, and what came
-        after the last stored state was lost with the process that held it. Those releases reached nobody, so drawing
-        them again costs nothing. The file is left as it is until the next fresh release, so that it never says less
-        than what is stored.
+        interrupted attempt's file may count more: a receipt is written before its release is handed out. What came
+        after the last stored state is done again with the same samples and noise (see `noise_key`): the same releases,
+        which cost nothing more. The file is left as it is until the next fresh release, so that it never says less than
+        what is stored.
 
         Raises:
-            PrivacyError: more than is planned, fewer than there are already, or something was released by this ledger:
-                going back to a stored state then would release twice what is planned once.
+            PrivacyError: more than is planned, or fewer than there are already: going back would release twice what is
+                planned once.
         """
-        if self._fresh:
-            raise PrivacyError(f"'{mechanism.name}' cannot go back to a stored state: something was released meanwhile")
-        if not self.spent[mechanism.name] <= releases <= mechanism.releases:
+        if releases < self.spent[mechanism.name]:
+            raise PrivacyError(
+                f"'{mechanism.name}' cannot go back to its release {releases}: {self.spent[mechanism.name]} are made"
+            )
+        if releases > mechanism.releases:
             raise PrivacyError(
                 f"{releases} stored releases of '{mechanism.name}', where {mechanism.releases} are planned"
             )
@@ -157,3 +157,10 @@ class Ledger:
     def _write(self) -> None:
         if self.path is not None:
             write_json(self.path, self.as_dict())
+
+
+def _marks(path: Path) -> list[str]:
+    try:
+        return list(read_json(path)["unverified"])
+    except (DpbenchError, KeyError, TypeError) as error:
+        raise PrivacyError(f"{path} is damaged; run with --force to start the trial anew, as another run") from error

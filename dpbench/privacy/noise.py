@@ -1,85 +1,69 @@
 """Secret randomness for DP noise and Poisson sampling (rule R4).
 
-Seeded from the operating system, one source per process; experiment seeds never reach it. Stated limits: Gaussian
-noise is drawn in floating point, and the generators (NumPy's Philox on the CPU, torch's on a GPU) are not
-cryptographic.
+It follows from a key that the operating system draws for each trial; experiment seeds never reach it. Stated limits:
+Gaussian noise is drawn in floating point, and the generators that the keyed hash seeds (NumPy's Philox on the CPU,
+torch's on a GPU) are not cryptographic.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dpbench.core.errors import PrivacyError
+from dpbench.privacy.noise_key import NoiseKey
 
 
 class NoiseSource:
-    """Draws the noise and the Poisson samples of one process. Cannot be copied, pickled or used after a fork.
+    """Where the noise and the Poisson samples of one process come from.
 
     Args:
         device: where noise is wanted.
-        reproducible_seed: for tests only; a source made with it is not secret, and its trial's row says so.
-        stream: tells the reproducible sources of several processes apart.
+        key: the trial's; by default a fresh one that nobody else has.
+        rank: number of this process among those that share the key: each has randomness of its own.
     """
 
-    def __init__(self, device: str = "cpu", reproducible_seed: int | None = None, stream: int = 0):
-        self.secret = reproducible_seed is None
-        self._process = os.getpid()
-        seed = secrets.randbits(256) if reproducible_seed is None else reproducible_seed
+    def __init__(self, device: str = "cpu", key: NoiseKey | None = None, rank: int = 0):
+        self.key = key or NoiseKey()
         self._device = torch.device(device)
-        self._stream = stream
-        self._numpy = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=(stream,))))
+        self._rank = rank
+
+    def of(self, mechanism: str, number: int) -> Draws:
+        """The randomness of one release: always the same for one key, independent of that of all others."""
+        return Draws(self.key.seed_of(mechanism, number, self._rank), self._device)
+
+
+class Draws:
+    """The randomness of one release.
+
+    Args:
+        seed: 256 bits.
+        device: where noise is wanted.
+    """
+
+    def __init__(self, seed: int, device: torch.device):
+        self._device = device
+        self._numpy = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed)))
         self._torch = None
-        if self._device.type != "cpu":
-            self._torch = torch.Generator(self._device).manual_seed(int(self._numpy.integers(2**63)))
+        if device.type != "cpu":
+            self._torch = torch.Generator(device).manual_seed(int(self._numpy.integers(2**63)))
 
     def gaussian(self, shape: tuple[int, ...], std: float) -> Tensor:
         """fp32 N(0, std²) noise of the given shape on the source's device."""
-        self._refuse_fork()
         if self._torch is not None:
             return torch.randn(shape, generator=self._torch, device=self._device) * std
         return torch.from_numpy(self._numpy.standard_normal(shape, dtype=np.float32)) * std
 
     def poisson_sample(self, n: int, rate: float) -> list[int]:
         """Indices below n, each taken independently with probability `rate`; all of them at rate 1. May be empty."""
-        self._refuse_fork()
         return list(range(n)) if rate == 1 else np.flatnonzero(self._numpy.random(n) < rate).tolist()
 
     def seed(self) -> int:
         """A fresh seed for randomness that is bound to rows of a batch, such as a loss's (see `PrivateData`)."""
-        self._refuse_fork()
         return int(self._numpy.integers(2**62))
-
-    def state_dict(self) -> dict[str, Any] | None:
-        """Where a reproducible source stands; None of a secret one: who reads it could take the noise away again."""
-        if self.secret:
-            return None
-        numbers = json.dumps(self._numpy.bit_generator.state, default=np.ndarray.tolist)
-        device = None if self._torch is None else self._torch.get_state()
-        return {"stream": self._stream, "numbers": numbers, "device": device}
-
-    def load_state_dict(self, state: Mapping[str, Any] | None) -> None:
-        """Restores `state_dict()`; a secret source, or one of another process, stays as it is."""
-        if state is None or self.secret or state["stream"] != self._stream:
-            return
-        self._numpy.bit_generator.state = json.loads(state["numbers"])
-        if self._torch is not None:
-            self._torch.set_state(state["device"])
-
-    def _refuse_fork(self) -> None:
-        if os.getpid() != self._process:
-            raise PrivacyError("a noise source does not cross a fork: two processes would draw the same noise")
-
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        raise PrivacyError("a noise source cannot be copied: two copies would draw the same noise")
 
 
 @contextmanager

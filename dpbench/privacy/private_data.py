@@ -32,7 +32,7 @@ from dpbench.privacy.independence import (
 )
 from dpbench.privacy.ledger import Ledger, Receipt
 from dpbench.privacy.mechanisms import DPSGD, Mechanism, NoisySum
-from dpbench.privacy.noise import NoiseSource, global_randomness
+from dpbench.privacy.noise import Draws, NoiseSource, global_randomness
 from dpbench.privacy.records import DerivedRecords, Records, Shard, padded
 from dpbench.privacy.vmap import VmapEngine
 from dpbench.privacy.world import World
@@ -56,7 +56,7 @@ class PrivateData:
         records: the sensitive split, all of it on every process; `len(records)` is public and must be `spec.n_train`.
         spec: what the dataset declares.
         ledger: the plan and its receipts.
-        noise: source of DP noise and Poisson samples; another one on every process.
+        noise: source of DP noise and Poisson samples, of the same key and another rank on every process.
         device: where contributions and losses are computed.
         precision: what losses are computed in; their per-example gradients are summed and noised in fp32 in either.
         checkpoints: where releases are stored, to be taken up again after an interruption; by default nowhere.
@@ -97,7 +97,7 @@ class PrivateData:
 
         Where the vault has checkpoints, the result and its receipt are stored as one before the result is handed out.
         When the same run goes on after an interruption, this very result is handed out again: no record is read and
-        no noise is drawn.
+        no noise is drawn. Without a stored result the release is done again with the same noise; see `noise_key`.
 
         Args:
             name: a `NoisySum` of the plan.
@@ -114,24 +114,25 @@ class PrivateData:
         check_independent(contribution, *self._probes, f"the contribution of '{name}'")
         if mechanism.sampling_rate < 1:
             check_order_free(contribution, self._probes[0], f"the contribution of '{name}'")
-        shape = _evaluate(contribution, self._probes[0]).shape[1:]
-        release = self._checkpoints.state(
-            f"release {self.ledger.spent[name] + 1} of {name}", [asdict(mechanism), list(shape)]
-        )
+        number = self.ledger.spent[name] + 1
+        values = _evaluate(contribution, self._probes[0])
+        shape = values.shape[1:]
+        self._noise.key.starts_from(f"release {number} of '{name}'", values)
+        release = self._checkpoints.state(f"release {number} of {name}", [asdict(mechanism), list(shape)])
         stored = self._stored(release, mechanism, shape)
         if stored is not None:
             return stored
         total = torch.zeros(shape, device=self.device)
-        sample = self._noise.poisson_sample(len(self._records), mechanism.sampling_rate)
-        with global_randomness(self._noise.seed(), self.device):
+        draws = self._noise.of(name, number)
+        sample = draws.poisson_sample(len(self._records), mechanism.sampling_rate)
+        with global_randomness(draws.seed(), self.device):
             for batch, real in padded(self._records, sample, chunk, self.device):
                 values = _evaluate(contribution, batch)
                 if values.shape != (len(real), *shape):
                     raise PrivacyError(f"the contribution of '{name}' changes its shape with the size of the batch")
                 total += clipped_sum(values, real, mechanism.clip)
-        [total], receipt = self._release([total], mechanism)
-        state = {"total": total, "receipt": asdict(receipt), "noise": self._noise.state_dict()}
-        release.save(partial(torch.save, state))
+        [total], receipt = self._release([total], mechanism, draws)
+        release.save(partial(torch.save, {"total": total, "receipt": asdict(receipt)}))
         return total
 
     def _stored(self, release: Checkpoint, mechanism: NoisySum, shape: torch.Size) -> Tensor | None:
@@ -145,19 +146,14 @@ class PrivateData:
         total: Tensor = torch.empty(shape, device=self.device) if stored is None else stored["total"]
         self.world.share([total])
         self.ledger.restore(mechanism, self.ledger.spent[mechanism.name] + 1)
-        self._noise.load_state_dict(None if stored is None else stored["noise"])
         return total
 
-    def _release(self, sums: list[Tensor], mechanism: Mechanism) -> tuple[list[Tensor], Receipt]:
-        """Noises this process's clipped sums, writes the receipt, and only then adds up those of all processes.
-
-        What is stored of an earlier attempt and has not been taken up is abandoned; see `Checkpoints.leave`.
-        """
+    def _release(self, sums: list[Tensor], mechanism: Mechanism, draws: Draws) -> tuple[list[Tensor], Receipt]:
+        """Noises this process's clipped sums, writes the receipt, and only then adds up those of all processes."""
         assert mechanism.noise_multiplier is not None
         if self.world.leads:  # once, whatever the number of processes
             for total in sums:
-                total += self._noise.gaussian(tuple(total.shape), mechanism.noise_multiplier * mechanism.clip)
-        self._checkpoints.leave()
+                total += draws.gaussian(tuple(total.shape), mechanism.noise_multiplier * mechanism.clip)
         receipt = self.ledger.spend(mechanism)
         return self.world.add_up(sums, receipt.number), receipt
 
@@ -198,6 +194,8 @@ class PrivateData:
         if engine not in ENGINES:
             raise UnknownName("engine", engine, ENGINES)
         self.world.share([*model.parameters(), *model.buffers()])
+        trained = nn.utils.parameters_to_vector([p.detach() for p in model.parameters()])
+        self._noise.key.starts_from(f"step {self.ledger.spent[name] + 1} of '{name}'", trained)
         loss = self._in_precision(loss)
         state = generator.get_state()
 
@@ -222,7 +220,10 @@ class PrivateData:
             raise
         generator.set_state(state)
         rows = micro_batch or min(fitting, mechanism.expected_batch * views)
-        return self._stepper(mechanism, gradients, optimizer, generator, views, rows)
+        rows = self._noise.key.note(f"rows of step {self.ledger.spent[name] + 1} of '{name}'", rows)
+        of_all = torch.tensor([float(rows)], device=self.device)  # a replay draws for as many rows as the first attempt
+        self.world.share([of_all])
+        return self._stepper(mechanism, gradients, optimizer, generator, views, int(of_all))
 
     def _stepper(self, *parts: Any) -> DPSGDStepper:
         """The stepper of checked parts; see `DPSGDStepper`."""

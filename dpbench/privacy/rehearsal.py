@@ -24,6 +24,7 @@ from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.dp_sgd import DPSGDStepper
 from dpbench.privacy.ledger import Ledger, Receipt
 from dpbench.privacy.noise import NoiseSource, global_randomness
+from dpbench.privacy.noise_key import NoiseKey
 from dpbench.privacy.plan import Plan
 from dpbench.privacy.planner import Gradients
 from dpbench.privacy.private_data import PerRecord, PrivateData
@@ -101,7 +102,7 @@ class PublicProbe(PrivateData):
     ):
         records = StandIn(public, spec)
         ledger = Ledger(calibrate(plan, Budget(math.inf, 1e-9)))
-        super().__init__(records, spec, ledger, NoiseSource(device, reproducible_seed=0), device, precision)
+        super().__init__(records, spec, ledger, NoiseSource(device, NoiseKey.from_seed(0)), device, precision)
         self.distinct = records.distinct
         if self.distinct < 2:
             raise PrivacyError("a rehearsal compares records: it needs two public ones at least")

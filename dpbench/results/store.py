@@ -12,6 +12,7 @@ private training.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +25,9 @@ TRIAL = "trial.json"
 UNSCORED = "unscored.json"
 SCORES = "scores.json"
 SENSITIVE = "sensitive"
+
+RESTORE = "restore it, or run with --force to train on the private data again, as another private run"
+"""What to do about a damaged trial.json."""
 
 
 def safe_name(name: str) -> str:
@@ -41,18 +45,28 @@ def read_trial(folder: Path, file: str = TRIAL) -> dict[str, Any]:
     Raises:
         DpbenchError: it is missing or damaged.
     """
-    trial = read_json(folder / file)
+    try:
+        trial = read_json(folder / file)
+    except DpbenchError as error:
+        raise DpbenchError(f"{error}; {RESTORE}") from error
     if not isinstance(trial, dict) or "key" not in trial:
-        raise DpbenchError(f"{folder / file} is damaged; delete it to have it made again")
+        raise DpbenchError(f"{folder / file} is damaged; {RESTORE}")
     return trial
 
 
 def holds(folder: Path, key: str, file: str = TRIAL) -> bool:
-    """Whether `folder` holds trial `key` whole: finished (trial.json) or at least sampled (unscored.json)."""
-    try:
-        return read_trial(folder, file)["key"] == key
-    except DpbenchError:
+    """Whether `folder` holds trial `key` whole: finished (trial.json) or at least sampled (unscored.json).
+
+    Raises:
+        DpbenchError: the file is there, but damaged or another trial's. Then it is not known what was released: the
+            trial must not be taken for one that has not run.
+    """
+    if not os.path.lexists(folder / file):
         return False
+    found = read_trial(folder, file)["key"]
+    if found != key:
+        raise DpbenchError(f"{folder / file} belongs to trial {found}, not to {key}; {RESTORE}")
+    return True
 
 
 def read_scores(folder: Path, all_columns: bool = False) -> dict[str, Any]:
@@ -71,7 +85,7 @@ def read_scores(folder: Path, all_columns: bool = False) -> dict[str, Any]:
         scores.setdefault("ci95", {})  # the part is younger than some trials
     parts = {"values": dict, "missing": dict, "protocol": dict, "caveats": list, "seconds": dict, "ci95": dict}
     if not isinstance(scores, dict) or not all(isinstance(scores.get(part), kind) for part, kind in parts.items()):
-        raise DpbenchError(f"{path} is damaged; delete it to have it made again")
+        raise DpbenchError(f"{path} is damaged; `dpbench evaluate --all` makes it again from the samples")
     return scores
 
 

@@ -7,10 +7,10 @@ import math
 from pathlib import Path
 from typing import Any
 
+import events
 import numpy as np
 import pandas as pd
 import pytest
-from fakes import EVENTS
 from PIL import Image
 
 import dpbench
@@ -111,10 +111,10 @@ def test_it_is_never_ranked(images: Path, tiny: Path) -> None:
 def test_the_same_images_are_scored_once_and_missing_metrics_are_added(images: Path, tiny: Path) -> None:
     first = evaluate(images, tiny)
     second = evaluate(images, tiny)
-    assert EVENTS.count("brightness") == 1
+    assert events.EVENTS.count("brightness") == 1
     pd.testing.assert_frame_equal(first, second)
     row = evaluate(images, tiny, metrics=["brightness", "classy"]).iloc[0]
-    assert EVENTS.count("brightness") == 1
+    assert events.EVENTS.count("brightness") == 1
     assert row["classy"] == 0.5
     assert len(folders(tiny)) == 1
 
@@ -169,7 +169,7 @@ def test_the_real_reference_is_the_one_that_run_adds(images: Path, tiny: Path) -
     rows = dpbench.evaluate(images, "tiny", out=tiny, metrics=["brightness"], device="cpu")
     assert rows["reference"].tolist() == ["external", "real"]
     assert rows["key"][1] == run["key"][0]
-    assert EVENTS.count("brightness") == 2
+    assert events.EVENTS.count("brightness") == 2
 
 
 def test_an_interrupted_copy_is_made_again(images: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:

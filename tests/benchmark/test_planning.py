@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import events
 import fakes
 import pandas as pd
 import pytest
 import torch
-from fakes import EVENTS
 from rich.console import Console
 from torch import Tensor, nn
 
@@ -56,12 +56,12 @@ class Stepping(Method):
         return Plan(self.config.mechanism("steps", self.spec))
 
     def prepare(self, public, run) -> None:
-        EVENTS.append("prepare")
+        events.EVENTS.append("prepare")
         self.model = nn.Sequential(nn.Linear(256, 8), nn.Linear(8, 2))
         self.model[0].requires_grad_(self.config.trainable == "all")
 
     def fit(self, private, run) -> None:
-        EVENTS.append("fit")
+        events.EVENTS.append("fit")
         optimizer = torch.optim.Adam([p for p in self.model.parameters() if p.requires_grad], self.config.lr)
 
         def loss(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
@@ -208,12 +208,12 @@ def test_what_the_planner_chose_is_the_trial_of_a_user_who_sets_it(stepping: Pat
 
 def test_a_finished_command_measures_no_more_and_a_lost_measurement_comes_out_the_same(stepping: Path) -> None:
     first = run(stepping, seeds=2)
-    assert EVENTS.count("fit") == 3  # a rehearsal and two trials
+    assert events.EVENTS.count("fit") == 3  # a rehearsal and two trials
     again = run(stepping, seeds=2)
-    assert EVENTS.count("fit") == 3
+    assert events.EVENTS.count("fit") == 3
     shutil.rmtree(stepping.parent / "cache/public")
     anew = run(stepping, seeds=2)
-    assert EVENTS.count("fit") == 4
+    assert events.EVENTS.count("fit") == 4
     assert first["key"].tolist() == again["key"].tolist() == anew["key"].tolist()
 
 
@@ -243,7 +243,7 @@ def test_methods_without_a_dp_sgd_to_plan_are_refused(stepping: Path, name: str,
     with pytest.raises(DpbenchError, match=message):
         run(stepping, [name], epsilons=[epsilon])
     assert not stepping.exists()
-    assert "fit" not in EVENTS
+    assert "fit" not in events.EVENTS
 
 
 def test_a_plan_is_not_shown_before_it_is_known(stepping: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import events
 import fakes
 import pytest
 
@@ -47,8 +48,8 @@ def test_a_method_that_opens_what_is_closed_to_it_fails(tiny, phase, peek) -> No
 def test_test_opens_once_and_after_everything_was_sampled(tiny) -> None:
     METHODS.register("cheat")(fakes.FakeMean)
     run(tiny, seeds=2)
-    assert fakes.EVENTS.count("test") == 1
-    assert fakes.EVENTS.index("test") > fakes.EVENTS.index("sample")
+    assert events.EVENTS.count("test") == 1
+    assert events.EVENTS.index("test") > events.EVENTS.index("sample")
 
 
 def test_later_trials_of_a_command_do_not_see_the_test_split_that_earlier_ones_opened(tiny) -> None:

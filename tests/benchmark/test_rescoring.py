@@ -7,11 +7,11 @@ import math
 from pathlib import Path
 from typing import Any
 
+import events
 import fakes
 import pandas as pd
 import pytest
 import torch
-from fakes import EVENTS
 
 import dpbench
 from dpbench.benchmark.rescoring import Unscored
@@ -25,7 +25,7 @@ class Dice(dpbench.Metric):
     weights = True
 
     def compute(self, evaluation):
-        EVENTS.append("dice")
+        events.EVENTS.append("dice")
         if not self.weights:
             raise MissingScore("no weights")
         images = evaluation.synthetic.batch(range(len(evaluation.synthetic))).images
@@ -68,12 +68,12 @@ def test_a_score_that_is_added_later_is_the_one_that_would_have_been_computed_at
 
 def test_neither_training_nor_the_method_is_needed(tiny: Path) -> None:
     first = run(tiny, "fake,alone", references=["public", "nonprivate"])
-    EVENTS.clear()
+    events.EVENTS.clear()
     for name in ("fake", "alone", "tiny-public"):
         registry = dpbench.DATASETS if name == "tiny-public" else dpbench.METHODS
         del registry._registered[name]
     rows = fill(tiny).set_index("key").loc[first["key"]]
-    assert set(EVENTS) == {"train", "test", "dice"}
+    assert set(events.EVENTS) == {"train", "test", "dice"}
     assert rows["brightness"].tolist() == first["brightness"].tolist()
     assert rows["dice"].notna().all()
     assert pd.read_csv(tiny / "leaderboard.csv")["dice"].notna().all()
@@ -83,16 +83,16 @@ def test_a_dataset_is_opened_once_per_resolution(tiny: Path) -> None:
     run(tiny, seeds=2)
     run(tiny, seeds=2, resolution=32)
     run(tiny, dataset="tiny:plain")
-    EVENTS.clear()
+    events.EVENTS.clear()
     fill(tiny)
-    assert (EVENTS.count("train"), EVENTS.count("test"), EVENTS.count("dice")) == (3, 3, 5)
+    assert (events.EVENTS.count("train"), events.EVENTS.count("test"), events.EVENTS.count("dice")) == (3, 3, 5)
 
 
 def test_nothing_is_opened_where_nothing_is_missing(tiny: Path) -> None:
     rows = run(tiny)
-    EVENTS.clear()
+    events.EVENTS.clear()
     again = fill(tiny, "brightness")
-    assert EVENTS == []
+    assert events.EVENTS == []
     pd.testing.assert_frame_equal(rows, again)
 
 
@@ -103,7 +103,7 @@ def test_a_metric_without_weights_is_tried_again(tiny: Path, monkeypatch: pytest
     assert math.isnan(row["dice"])
     assert "dice, mean: no weights" in row["notes"]
     fill(tiny)
-    assert EVENTS.count("dice") == 2
+    assert events.EVENTS.count("dice") == 2
     monkeypatch.setattr(Dice, "weights", True)
     row = fill(tiny).iloc[0]
     assert 0 <= row["dice"] < 1
@@ -114,7 +114,7 @@ def test_only_the_named_datasets_are_scored(tiny: Path) -> None:
     run(tiny)
     run(tiny, dataset="tiny:plain")
     assert fill(tiny, datasets=["tiny:plain"])["dataset"].tolist() == ["tiny:plain"]
-    assert EVENTS.count("dice") == 1
+    assert events.EVENTS.count("dice") == 1
     with pytest.raises(DpbenchError, match="unknown dataset with results 'tiney'; did you mean tiny"):
         fill(tiny, datasets=["tiney"])
 
@@ -165,9 +165,9 @@ def test_undeclared_data_keep_their_secrets(tiny: Path) -> None:
     assert hidden["dice"] is not None
     assert hidden["brightness"] is not None
     assert not (nonprivate / "samples").exists()
-    EVENTS.clear()
+    events.EVENTS.clear()
     fill(tiny, "brightness", "classy", "dice")
-    assert EVENTS == []
+    assert events.EVENTS == []
 
 
 def test_a_declaration_counts_as_it_was_recorded(tiny: Path) -> None:
@@ -187,9 +187,9 @@ def test_a_bad_request_writes_nothing(tiny: Path, metrics: list[str], message: s
 def test_scores_of_an_outdated_protocol_are_computed_again(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(tiny, metrics=["dice"])
     fill(tiny, "dice")
-    assert EVENTS.count("dice") == 1
+    assert events.EVENTS.count("dice") == 1
     monkeypatch.setattr(Dice, "protocol", "v2")
     for _ in range(2):
         (protocol,) = fill(tiny, "dice")["protocol"]
         assert '"dice": "v2"' in protocol
-    assert EVENTS.count("dice") == 2
+    assert events.EVENTS.count("dice") == 2

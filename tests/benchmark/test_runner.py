@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import events
 import fakes
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from fakes import EVENTS
 
 import dpbench
 from dpbench.core.errors import DpbenchError, PrivacyError
@@ -77,20 +77,20 @@ def test_columns_stand_in_the_order_of_the_schema(tiny: Path) -> None:
 def test_a_finished_trial_is_skipped(tiny: Path) -> None:
     first = run(tiny)
     second = run(tiny)
-    assert EVENTS.count("fit") == 1
+    assert events.EVENTS.count("fit") == 1
     pd.testing.assert_frame_equal(first, second)
 
 
 def test_force_runs_a_finished_trial_again(tiny: Path) -> None:
     run(tiny)
     run(tiny, force=True)
-    assert EVENTS.count("fit") == 2
+    assert events.EVENTS.count("fit") == 2
 
 
 def test_missing_scores_are_computed_from_stored_samples(tiny: Path) -> None:
     run(tiny)
     row = run(tiny, metrics=["brightness", "classy"]).iloc[0]
-    assert EVENTS.count("fit") == EVENTS.count("brightness") == 1
+    assert events.EVENTS.count("fit") == events.EVENTS.count("brightness") == 1
     assert row["classy"] == 0.5
     assert row["brightness"] >= 0
 
@@ -99,7 +99,7 @@ def test_damaged_scores_are_computed_again(tiny: Path) -> None:
     run(tiny)
     (folders(tiny)[0] / "scores.json").write_text("{")
     assert run(tiny)["brightness"].notna().all()
-    assert EVENTS.count("fit") == 1
+    assert events.EVENTS.count("fit") == 1
 
 
 def test_a_change_of_any_setting_is_another_trial(tiny: Path) -> None:
@@ -136,7 +136,7 @@ def test_a_variant_stands_in_its_files_and_not_in_its_key(tiny: Path) -> None:
     assert trial["variant"] == row["variant"] == "spread=6.0"
     assert "fake [spread=6.0] ε=1 seed 0 starts" in (folder / "log.txt").read_text()
     run_variants(tiny, "fake", settings={"spread": 6})
-    assert EVENTS.count("fit") == 1
+    assert events.EVENTS.count("fit") == 1
 
 
 def test_trials_from_before_the_variant_column_still_read(tiny: Path) -> None:
@@ -144,12 +144,12 @@ def test_trials_from_before_the_variant_column_still_read(tiny: Path) -> None:
     path = folders(tiny)[0] / "trial.json"
     path.write_text(json.dumps({k: v for k, v in read_json(path).items() if k != "variant"}))
     assert run(tiny)["variant"].tolist() == [""]
-    assert EVENTS.count("fit") == 1
+    assert events.EVENTS.count("fit") == 1
 
 
 def test_test_opens_after_the_samples_are_drawn(tiny: Path) -> None:
     run(tiny)
-    assert EVENTS == ["train", "prepare", "fit", "sample", "test", "brightness"]
+    assert events.EVENTS == ["train", "prepare", "fit", "sample", "test", "brightness"]
 
 
 def test_seeds_reach_sampling_but_not_the_noise(tiny: Path) -> None:
@@ -204,7 +204,7 @@ def test_references_frame_the_private_rows(tiny: Path) -> None:
 
 def test_the_public_reference_is_never_fitted(tiny: Path) -> None:
     run(tiny, epsilons=(), references=["public"])
-    assert "fit" not in EVENTS
+    assert "fit" not in events.EVENTS
 
 
 def test_infinite_epsilon_is_the_nonprivate_reference(tiny: Path) -> None:
@@ -254,7 +254,7 @@ def test_a_trial_interrupted_while_it_is_scored_is_not_trained_again(
     monkeypatch.setattr(fakes.Brightness, "compute", compute)
     assert not list(tiny.rglob("trial.json"))
     assert run(tiny)["brightness"].notna().all()
-    assert EVENTS.count("fit") == 1
+    assert events.EVENTS.count("fit") == 1
 
 
 @pytest.mark.parametrize(("fail", "message"), [("floats", "not torch.float32"), ("few", "not torch.uint8 .29, 1,")])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from dpbench.benchmark import execute
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import read_json
 from dpbench.privacy.dp_sgd import DPSGDStepper
-from dpbench.privacy.noise import NoiseSource
+from dpbench.privacy.noise import Draws
 from dpbench.training import loop
 from dpbench.training.loop import PublicSteps
 
@@ -158,7 +159,7 @@ def test_a_noisy_sum_is_released_once_however_often_its_trial_is_begun(
         patch.setattr(execute, "sample_all", fails)
         with pytest.raises(DpbenchError, match="disk full"):
             run(tiny, "fake", settings={})
-    monkeypatch.setattr(NoiseSource, "gaussian", lambda *_: pytest.fail("noise was drawn"))
+    monkeypatch.setattr(Draws, "gaussian", lambda *_: pytest.fail("noise was drawn"))
     assert run(tiny, "fake", settings={})["accounting"].tolist() == ["verified"]
     assert records(tiny) == 1
 
@@ -170,22 +171,54 @@ def test_force_starts_anew(tiny: Path, private: Interrupt) -> None:
     assert records(tiny) == 2
 
 
-def test_an_attempt_that_stored_nothing_counts_for_itself(tiny: Path, private: Interrupt) -> None:
-    private.one(1, tiny)
+def test_an_attempt_without_checkpoints_is_replayed(tiny: Path, private: Interrupt) -> None:
+    run(tiny / "whole", noise_seed=3)
+    private.one(4, tiny / "parts", noise_seed=3)
     for path in tiny.rglob("checkpoints/**/*.pt"):
         path.unlink()
+    check_finished(tiny / "parts", run(tiny / "parts", noise_seed=3))
+    assert private.count == STEPS
+    assert records(tiny / "parts") == 1
+    assert (
+        only(tiny / "whole", "model.safetensors").read_bytes() == only(tiny / "parts", "model.safetensors").read_bytes()
+    )
+
+
+def test_the_key_of_the_noise_is_secret_and_gone_at_the_end(tiny: Path, private: Interrupt) -> None:
+    private.one(4, tiny)
+    assert stat.S_IMODE(only(tiny, "noise.key").stat().st_mode) == 0o600
+    run(tiny)
+    assert not list(tiny.rglob("noise.key"))
+
+
+def test_without_the_key_it_is_another_private_run(tiny: Path, private: Interrupt) -> None:
+    private.one(4, tiny)
+    only(tiny, "noise.key").unlink()
+    check_finished(tiny, run(tiny))
+    assert private.count == STEPS
+    assert records(tiny) == 2
+
+
+def test_other_code_is_another_private_run_from_the_start(
+    tiny: Path, private: Interrupt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same noise on other sums would give away their difference."""
+    private.one(4, tiny)
+    key = only(tiny, "noise.key").read_text()
+    monkeypatch.setattr(execute, "source_hash", lambda plugin: "edited")
+    private.one(2, tiny)
+    assert read_json(only(tiny, "noise.key"))["secret"] not in key
     check_finished(tiny, run(tiny))
     assert records(tiny) == 2
 
 
-def test_a_damaged_checkpoint_is_another_private_run(tiny: Path, private: Interrupt) -> None:
+def test_a_damaged_key_is_refused_until_forced(tiny: Path, private: Interrupt) -> None:
     private.one(4, tiny)
-    path = only(tiny, "finetune*.pt")
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.warns(UserWarning, match="damaged"):
-        rows = run(tiny)
-    assert private.count == STEPS
-    check_finished(tiny, rows)
+    only(tiny, "noise.key").write_text("")
+    with pytest.raises(DpbenchError, match=r"noise\.key"):
+        run(tiny)
+    assert records(tiny) == 1
+    check_finished(tiny, run(tiny, force=True))
     assert records(tiny) == 2
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import events
 import fakes
 import numpy as np
 import pandas as pd
 import pytest
 from calling import call, run
-from fakes import EVENTS
 from typer.testing import Result
 
 
@@ -44,7 +44,7 @@ def test_all_fills_what_finished_trials_lack(images: Path, tiny: Path) -> None:
     assert "[1/2] fake ε=1 seed 0, tiny" in result.stderr
     assert "[2/2] theirs (external), tiny" in result.stderr
     assert pd.read_csv(tiny / "leaderboard.csv")["classy"].tolist() == [0.5, 0.5]
-    assert EVENTS.count("fit") == 1
+    assert events.EVENTS.count("fit") == 1
     assert "classy ↑" in result.stdout
 
 

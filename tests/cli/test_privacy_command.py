@@ -7,9 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import events
 import pytest
 from calling import call
-from fakes import EVENTS
 
 MNIST = ["--records", "60000", "--batch", "4096", "--delta", "1e-5"]
 
@@ -45,7 +45,7 @@ def test_privacy_prices_every_mechanism_of_a_method(tiny: Path) -> None:
     (noise,) = re.findall(r"mean +NoisySum +16 +1 +1 +([\d.]+)", calibrated)[:1]
     priced = call(*plan, "--noise", noise).stdout
     assert float(re.search(r"whole plan: ([\d.]+)", priced)[1]) == pytest.approx(1.0, rel=0.01)
-    assert EVENTS == []
+    assert events.EVENTS == []
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_privacy_answers_a_bad_request_with_one_line(tiny: Path, arguments: list
     assert result.stderr.startswith("error: ")
     assert result.stderr.count("\n") == 1
     assert message in result.stderr
-    assert "fit" not in EVENTS
+    assert "fit" not in events.EVENTS
 
 
 def test_privacy_proposes_and_says_what_to_paste(tiny: Path) -> None:
@@ -98,7 +98,7 @@ def test_privacy_proposes_and_says_what_to_paste(tiny: Path) -> None:
         assert trainable in result.stdout
     assert "as set" in result.stdout or batch == "64"
     assert "rehearsal on public data: finetune the coarse stage (private)" in result.stderr
-    assert EVENTS == []
+    assert events.EVENTS == []
 
 
 def test_conversions_need_no_torch() -> None:

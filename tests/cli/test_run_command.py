@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import events
 import pandas as pd
 import pytest
 from calling import PLUGIN, call, run
-from fakes import EVENTS
 from PIL import Image
 
 
@@ -31,7 +31,7 @@ def test_progress_goes_to_standard_error_in_plain_lines(tiny: Path) -> None:
 def test_a_second_run_goes_on_where_the_first_stopped(tiny: Path) -> None:
     run(tiny, "--eps", "1")
     result = run(tiny, "--eps", "1,2")
-    assert EVENTS.count("fit") == 2
+    assert events.EVENTS.count("fit") == 2
     assert "finished already" in result.stderr
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import events
 from calling import call
-from fakes import EVENTS
 
 
 def test_show_explains_a_method_and_its_settings(tiny: Path) -> None:
@@ -43,7 +43,7 @@ def test_show_calibrates_a_plan_without_opening_the_data(tiny: Path) -> None:
     assert result.exit_code == 0
     for part in ("mean", "NoisySum", "steps", "DPSGD", "0.1", "by PLD", "by RDP", "ε = 2"):
         assert part in result.stdout
-    assert EVENTS == []
+    assert events.EVENTS == []
 
 
 def test_show_calibrates_the_plan_of_a_variant(tiny: Path) -> None:

@@ -42,6 +42,13 @@ def test_other_settings_and_other_code_find_nothing_and_say_so(tmp_path, monkeyp
         assert found(Checkpoints(tmp_path), "a", key=[1]) is None
 
 
+def test_states_of_another_version_of_a_plugin_are_not_found(tmp_path):
+    store(Checkpoints(tmp_path, code="first"), "a", 1)
+    assert found(Checkpoints(tmp_path, code="first"), "a") == 1
+    with pytest.warns(UserWarning, match="other code or settings"):
+        assert found(Checkpoints(tmp_path, code="edited"), "a") is None
+
+
 @pytest.mark.parametrize("damage", ["empty", "rubbish", "cut", "flipped", "no archive of torch"])
 def test_a_damaged_file_is_as_good_as_absent(tmp_path, damage):
     store(Checkpoints(tmp_path), "a", torch.ones(1000))
@@ -67,44 +74,10 @@ def test_phases_of_one_name_are_told_apart_by_their_order(tmp_path):
     assert [second.next("train", None).load(torch.load) for _ in range(3)] == [1, 2, None]
 
 
-def test_leaving_takes_away_what_was_not_taken_up_and_tells_before(tmp_path):
-    first = Checkpoints(tmp_path)
-    for name in ("a", "b"):
-        store(first, name, 1)
-    first.leave()
-    assert len(files(tmp_path)) == 2  # its own
-    second, told = Checkpoints(tmp_path), []
-    second.before_leaving = lambda: told.append(len(files(tmp_path)))
-    found(second, "a")
-    second.leave()
-    second.leave()
-    assert told == [2]
-    assert found(Checkpoints(tmp_path), "a") == 1
-    assert found(Checkpoints(tmp_path), "b") is None
-
-
-def test_notes_are_states_that_can_be_left(tmp_path):
-    first = Checkpoints(tmp_path)
-    assert not first.is_marked("fitted")
-    first.mark("fitted")
-    second, told = Checkpoints(tmp_path), []
-    second.before_leaving = lambda: told.append(1)
-    assert second.is_marked("fitted")
-    second.leave()
-    assert told == []
-    third = Checkpoints(tmp_path)
-    third.before_leaving = lambda: told.append(1)
-    third.leave()
-    assert told == [1]
-    assert not Checkpoints(tmp_path).is_marked("fitted")
-
-
 def test_a_reader_takes_up_and_changes_nothing(tmp_path):
     store(Checkpoints(tmp_path), "a", 1)
     reader = Checkpoints(tmp_path, writes=False)
     store(reader, "b", 2)
-    reader.mark("note")
-    reader.leave()
     assert found(reader, "a") == 1
     assert [path.name.split(".")[0] for path in tmp_path.iterdir()] == ["a"]
 
@@ -113,10 +86,7 @@ def test_half_written_files_do_not_count(tmp_path):
     (tmp_path / "fit").mkdir()
     (tmp_path / "fit" / ".a-xyz.pt").write_bytes(b"half")
     assert not has_checkpoints(tmp_path)
-    checkpoints = Checkpoints(tmp_path / "fit")
-    checkpoints.before_leaving = lambda: pytest.fail("nothing was stored")
-    checkpoints.leave()
-    store(checkpoints, "a", 1)
+    store(Checkpoints(tmp_path / "fit"), "a", 1)
     assert has_checkpoints(tmp_path)
     remove_checkpoints(tmp_path)
     assert not tmp_path.exists()

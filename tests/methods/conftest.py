@@ -10,6 +10,7 @@ from dpbench.data.arrays import ArrayDataset
 from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.noise import NoiseSource
+from dpbench.privacy.noise_key import NoiseKey
 from dpbench.privacy.plan import Plan
 from dpbench.privacy.private_data import PrivateData
 
@@ -53,6 +54,6 @@ def run(tmp_path) -> RunContext:
 def vault(sensitive: ArrayDataset) -> Callable[[Plan, float], PrivateData]:
     def make(plan: Plan, epsilon: float) -> PrivateData:
         ledger = Ledger(calibrate(plan, Budget(epsilon, 1e-5)))
-        return PrivateData(sensitive, sensitive.spec, ledger, NoiseSource(reproducible_seed=0))
+        return PrivateData(sensitive, sensitive.spec, ledger, NoiseSource(key=NoiseKey.from_seed(0)))
 
     return make

@@ -9,6 +9,7 @@ from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch, Budget, Conditions, DatasetSpec, Request
 from dpbench.methods.dp_feta import CENTRAL, DPFETA
 from dpbench.privacy.calibration import calibrate
+from dpbench.privacy.noise import Draws
 from dpbench.training.public import to_unit
 
 TINY = {
@@ -61,7 +62,7 @@ def test_the_divisor_is_no_realised_count(spec, sensitive, vault, monkeypatch):
     """Whatever the Poisson sample: the released sum, divided by rate · n / classes."""
     method = _method(spec, central_images=2)
     private = vault(method.plan(REQUEST), float("inf"))
-    monkeypatch.setattr(private._noise, "poisson_sample", lambda n, rate: list(range(10)))
+    monkeypatch.setattr(Draws, "poisson_sample", lambda self, n, rate: list(range(10)))
     images = method._central_images(private)
     batch = sensitive.batch(range(10))
     expected = torch.stack([to_unit(batch.images[batch.labels == k]).sum(0) for k in (0, 1)]) / (0.1 * 400 / 2)

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from vaults import SIGMAS, Images, Untouchable, pixels, steps, vault
 
 from dpbench.core.specs import Batch
-from dpbench.privacy.noise import NoiseSource
+from dpbench.privacy.noise import Draws, NoiseSource
+from dpbench.privacy.noise_key import NoiseKey
 from dpbench.privacy.private_data import ENGINES
 
 # Noise
@@ -55,7 +56,7 @@ def test_a_batch_that_turns_out_empty_is_noise_alone(monkeypatch):
     model = linear(WIDE)
     before = weights(model)
     private = vault(records, mechanism)
-    monkeypatch.setattr(private._noise, "poisson_sample", lambda n, rate: [])
+    monkeypatch.setattr(Draws, "poisson_sample", lambda self, n, rate: [])
     receipt = next(start(private, model))
     assert records.reads == []
     assert receipt.number == 1
@@ -86,7 +87,7 @@ def test_reproducible_noise_repeats_the_whole_run():
     def run(noise: int, seed: int) -> Tensor:
         model = linear()
         mechanism = steps(40, expected_batch=20, noise_multiplier=1.0, steps=3)
-        private = vault(Images(pixels(40)), mechanism, noise=NoiseSource(reproducible_seed=noise))
+        private = vault(Images(pixels(40)), mechanism, noise=NoiseSource(key=NoiseKey.from_seed(noise)))
         for _ in start(private, model, noisy, seed=seed):
             pass
         return weights(model)

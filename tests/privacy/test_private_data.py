@@ -12,7 +12,8 @@ from dpbench.core.errors import DpbenchError, PrivacyError
 from dpbench.core.specs import Batch
 from dpbench.privacy.clipping import clipped_sum
 from dpbench.privacy.ledger import Ledger
-from dpbench.privacy.noise import NoiseSource
+from dpbench.privacy.noise import Draws, NoiseSource
+from dpbench.privacy.noise_key import NoiseKey
 from dpbench.privacy.private_data import PrivateData
 
 
@@ -171,7 +172,9 @@ def test_experiment_seeds_do_not_reach_the_noise():
 def test_reproducible_noise_repeats():
     def release(seed: int) -> Tensor:
         mechanism = a_sum(noise_multiplier=1.0, rate=0.5)
-        return vault(Images(pixels(9)), mechanism, noise=NoiseSource(reproducible_seed=seed)).noisy_sum("sum", flat)
+        return vault(Images(pixels(9)), mechanism, noise=NoiseSource(key=NoiseKey.from_seed(seed))).noisy_sum(
+            "sum", flat
+        )
 
     assert torch.equal(release(1), release(1))
     assert not torch.equal(release(1), release(2))
@@ -189,8 +192,8 @@ def test_the_global_generator_says_nothing_about_how_many_records_took_part():
 def test_the_receipt_is_on_disk_before_the_release_is_handed_out(tmp_path, monkeypatch):
     path, seen = tmp_path / "ledger.json", []
     private = vault(Images(pixels(5)), a_sum(noise_multiplier=1.0), path=path)
-    gaussian = private._noise.gaussian
-    monkeypatch.setattr(private._noise, "gaussian", lambda *a: seen.append(path.exists()) or gaussian(*a))
+    gaussian = Draws.gaussian
+    monkeypatch.setattr(Draws, "gaussian", lambda *a: seen.append(path.exists()) or gaussian(*a))
     private.noisy_sum("sum", flat)
     assert seen == [False]  # noised first, then written down,
     assert json.loads(path.read_text())["mechanisms"][0]["releases_spent"] == 1  # and only then here
@@ -212,7 +215,7 @@ def test_nothing_is_released_when_noise_cannot_be_drawn(monkeypatch):
     def fails(*_: object) -> Tensor:
         raise RuntimeError("no noise today")
 
-    monkeypatch.setattr(private._noise, "gaussian", fails)
+    monkeypatch.setattr(Draws, "gaussian", fails)
     with pytest.raises(RuntimeError, match="no noise today"):
         private.noisy_sum("sum", flat)
 

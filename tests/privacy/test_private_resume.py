@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from dpbench.core.errors import PrivacyError
 from dpbench.core.run import PublicCache, RunContext
 from dpbench.core.specs import Batch
 from dpbench.privacy.ledger import Ledger
-from dpbench.privacy.noise import NoiseSource
+from dpbench.privacy.noise import Draws, NoiseSource
+from dpbench.privacy.noise_key import FILE, NoiseKey
 from dpbench.privacy.private_data import PrivateData
 from dpbench.training import loop
 from dpbench.training.loop import train
@@ -34,6 +36,16 @@ def noisy(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
     return (nn.functional.dropout(model(x)) ** 2).sum(1)
 
 
+def trial_key(folder: Path, seed: int | None = None) -> NoiseKey:
+    """The key that an earlier attempt left, or a new one, stored."""
+    path = folder / "checkpoints" / FILE
+    key = NoiseKey.read(path, "code")
+    if key is None:
+        key = NoiseKey() if seed is None else NoiseKey.from_seed(seed)
+        key.store(path, "code")
+    return key
+
+
 class Attempt:
     """One attempt at a run of two noisy sums and a private training, stopped before step `stop` (counted anew)."""
 
@@ -42,7 +54,7 @@ class Attempt:
         self.records = records or Images(pixels(40))
         self.run = RunContext("cpu", torch.Generator().manual_seed(0), PublicCache(Path("nowhere")), folder=folder)
         self.ledger = Ledger.at(folder / "ledger.json", planned(TRAINING, QUERY))
-        noise = NoiseSource(reproducible_seed=seed)
+        noise = NoiseSource(key=trial_key(folder, seed))
         self.private = PrivateData(
             self.records, self.records.spec, self.ledger, noise, checkpoints=self.run.checkpoints
         )
@@ -95,7 +107,9 @@ def test_the_planned_number_of_steps_is_taken_and_billed(often, tmp_path, stop):
 
 
 @pytest.mark.parametrize("stop", [1, 8, STEPS])
-def test_reproducible_noise_goes_on_to_the_weights_of_an_uninterrupted_run(often, tmp_path, stop):
+@pytest.mark.parametrize("seconds", [0.0, 1e9], ids=["stored after every step", "never stored"])
+def test_an_interrupted_run_ends_in_the_weights_of_an_uninterrupted_one(tmp_path, monkeypatch, stop, seconds):
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", seconds)
     whole = Attempt(tmp_path / "whole", seed=5).fit()
     interrupt(tmp_path / "parts", stop, seed=5)
     rest = Attempt(tmp_path / "parts", seed=5).fit()
@@ -103,25 +117,42 @@ def test_reproducible_noise_goes_on_to_the_weights_of_an_uninterrupted_run(often
     assert all(torch.equal(a, b) for a, b in zip(rest.sums, whole.sums, strict=True))
 
 
-def test_secret_noise_is_never_stored_and_fresh_after_an_interruption(often, tmp_path):
-    states = [NoiseSource().state_dict(), NoiseSource(reproducible_seed=1).state_dict()]
-    assert states[0] is None
-    assert states[1] is not None
-    interrupt(tmp_path, 8)
-    for path in tmp_path.rglob("*.pt"):
-        stored = torch.load(path, weights_only=True)
-        assert stored.get("stepper", stored)["noise"] is None
-    weights = []
-    for copy in ("a", "b"):
-        (tmp_path / copy).mkdir()
-        for path in tmp_path.glob("checkpoints/*.pt"):
-            (tmp_path / copy / "checkpoints").mkdir(exist_ok=True)
-            (tmp_path / copy / "checkpoints" / path.name).write_bytes(path.read_bytes())
-        weights.append(Attempt(tmp_path / copy).fit().weights())
-    assert not torch.isclose(*weights).any()
+def test_secret_noise_is_replayed_too(often, tmp_path):
+    """Two copies of what an interrupted attempt left end in the same bits: nothing is drawn twice."""
+    interrupt(tmp_path / "a", 8)
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    weights = [Attempt(tmp_path / copy).fit().weights() for copy in ("a", "b")]
+    assert torch.equal(*weights)
+    assert not torch.isclose(weights[0], Attempt(tmp_path / "another").fit().weights()).any()
 
 
-def test_lost_steps_are_taken_anew_and_the_ledger_goes_back_to_the_checkpoint(tmp_path, monkeypatch):
+def test_an_attempt_that_is_thrown_away_draws_the_same_step_again(tmp_path):
+    """Rerunning until the first step pleases is no selection: it is always the same step."""
+    seen = []
+    for _ in range(3):
+        attempt = interrupt(tmp_path, 2)
+        seen.append(attempt.weights())
+    assert torch.equal(seen[0], seen[1])
+    assert torch.equal(seen[0], seen[2])
+
+
+def test_other_initial_weights_are_refused_before_a_record_is_read(tmp_path):
+    interrupt(tmp_path, 2)
+    attempt = Attempt(tmp_path, records=Untouchable(pixels(40)))
+    with torch.no_grad():
+        attempt.model.weight.add_(0.1)
+    with pytest.raises(PrivacyError, match=r"step 1 of 'steps' starts from other values .* --force"):
+        attempt.fit()
+
+
+def test_another_contribution_is_refused_before_a_record_is_read(tmp_path):
+    Attempt(tmp_path).private.noisy_sum("sum", flat)
+    attempt = Attempt(tmp_path, records=Untouchable(pixels(40)))
+    with pytest.raises(PrivacyError, match="release 1 of 'sum' starts from other values"):
+        attempt.private.noisy_sum("sum", lambda batch: 2 * flat(batch))
+
+
+def test_lost_steps_are_taken_again_and_the_ledger_goes_back_to_the_checkpoint(tmp_path, monkeypatch):
     clock = iter([0.0, *[0.0] * 3, *[100.0] * 100])
     monkeypatch.setattr(loop.time, "monotonic", lambda: next(clock))
     interrupt(tmp_path, 9)  # stored after step 4 only
@@ -158,7 +189,7 @@ def test_a_stored_sum_is_handed_out_again_without_records_and_noise(tmp_path, mo
     sums = [first.private.noisy_sum("sum", flat) for _ in range(2)]
     assert not torch.equal(*sums)
     again = Attempt(tmp_path, records=Untouchable(pixels(40)))
-    monkeypatch.setattr(again.private._noise, "gaussian", lambda *_: pytest.fail("noise was drawn"))
+    monkeypatch.setattr(Draws, "gaussian", lambda *_: pytest.fail("noise was drawn"))
     assert all(torch.equal(again.private.noisy_sum("sum", flat), total) for total in sums)
     assert again.ledger.spent["sum"] == 2
     with pytest.raises(PrivacyError, match="all 2 planned"):
@@ -197,46 +228,17 @@ def damage(folder: Path, name: str) -> None:
     path.write_bytes(path.read_bytes()[:-100])
 
 
-def test_a_damaged_training_is_done_again_on_the_stored_sums(often, tmp_path):
-    first = interrupt(tmp_path, 8)
-    damage(tmp_path, "private")
-    told = []
-    second = Attempt(tmp_path)
-    second.run.checkpoints.before_leaving = lambda: told.append(len(second.records.reads))
+@pytest.mark.parametrize("name", ["private", "release-1-of-sum"])
+def test_what_is_damaged_is_done_again_and_comes_out_the_same(often, tmp_path, name):
+    whole = Attempt(tmp_path / "whole", seed=5).fit()
+    first = interrupt(tmp_path / "parts", 8, seed=5)
+    damage(tmp_path / "parts", name)
+    second = Attempt(tmp_path / "parts", seed=5)
     with pytest.warns(UserWarning, match="damaged"):
         second.fit()
-    assert torch.equal(second.sums[0], first.sums[0])
-    assert second.taken == STEPS
+    assert all(torch.equal(a, b) for a, b in zip(first.sums, second.sums, strict=True))
+    assert torch.equal(second.weights(), whole.weights())
     assert second.ledger.spent == {"steps": STEPS, "sum": 2}
-    assert len(told) == 1
-
-
-def test_what_followed_from_a_release_that_is_drawn_anew_is_not_taken_up(often, tmp_path):
-    """Else the result would hold two draws of the first sum, where the plan pays for one."""
-    first = interrupt(tmp_path, 8)
-    damage(tmp_path, "release-1-of-sum")
-    second, told = Attempt(tmp_path), []
-    second.run.checkpoints.before_leaving = lambda: told.append(on_disk(tmp_path))
-    with pytest.warns(UserWarning, match="damaged"):
-        second.fit()
-    assert not any(torch.isclose(a, b).all() for a, b in zip(first.sums, second.sums, strict=True))
-    assert second.taken == STEPS
-    assert told == [{"steps": 8, "sum": 2}]  # before the first new receipt
-
-
-def test_steps_taken_by_hand_are_not_stored_so_what_followed_them_is_not_taken_up(tmp_path):
-    plan = planned(steps(40, noise_multiplier=1.0, steps=2), a_sum(noise_multiplier=1.0))
-    sums = []
-    for _ in range(2):
-        records, model = Images(pixels(40)), nn.Linear(16, 3)
-        checkpoints = Checkpoints(tmp_path)
-        private = PrivateData(records, records.spec, Ledger(plan), NoiseSource(), checkpoints=checkpoints)
-        optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
-        for _ in private.dp_sgd("steps", model, noisy, optimizer, torch.Generator()):
-            pass
-        sums.append(private.noisy_sum("sum", flat))
-        private.ledger.check_complete()
-    assert not torch.isclose(*sums).all()
 
 
 def test_a_method_cannot_go_back_and_draw_again(tmp_path):
@@ -245,7 +247,7 @@ def test_a_method_cannot_go_back_and_draw_again(tmp_path):
     stepper = attempt.private.dp_sgd("steps", attempt.model, noisy, optimizer, attempt.run.generator)
     before = stepper.state_dict()
     next(stepper)
-    with pytest.raises(PrivacyError, match="released meanwhile"):
+    with pytest.raises(PrivacyError, match="cannot go back to its release 0: 1 are made"):
         stepper.load_state_dict(before)
     assert attempt.ledger.spent["steps"] == 1
 
@@ -253,7 +255,7 @@ def test_a_method_cannot_go_back_and_draw_again(tmp_path):
 @pytest.mark.parametrize("releases", [-1, STEPS + 1])
 def test_a_stored_count_outside_the_plan_is_refused(tmp_path, releases):
     ledger = Attempt(tmp_path).ledger
-    with pytest.raises(PrivacyError, match=f"{releases} stored releases"):
+    with pytest.raises(PrivacyError, match=f"(go back to its release {releases}|{releases} stored releases)"):
         ledger.restore(TRAINING, releases)
 
 

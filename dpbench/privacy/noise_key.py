@@ -1,0 +1,145 @@
+"""The secret from which all randomness of a trial's mechanisms follows, kept while the trial can be interrupted.
+
+Poisson sample, noise and loss seed of release t of a mechanism are a keyed hash of (mechanism, t). A release that is
+done again after an interruption is therefore the same release, bit for bit, and costs nothing: whoever saw the first
+learns nothing from the second. That holds as long as the release is made of the same things. So the key belongs to an
+identity (code, settings, processes), and every query notes what it starts from; an attempt that starts from something
+else is refused, as two releases with the same noise would give away their difference.
+
+On a GPU sums are not reproducible to the last bit. A release that is done again there may differ from the first, which
+was lost, by rounding.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dpbench.core.errors import PrivacyError
+from dpbench.core.files import read_json, write_json
+
+FILE = "noise.key"
+
+SAME = 1e-3
+"""Difference relative to their norm up to which values are the same: beyond rounding, below another random draw."""
+
+
+class NoiseKey:
+    """256 secret bits and what has been drawn for with them.
+
+    Args:
+        secret: 32 bytes; by default from the operating system.
+        path: JSON file, readable by its owner alone, in which `note` keeps what it is told; None keeps nothing.
+        identity: of the code and settings that draw.
+        notes: what has been noted before.
+        reproducible: whether the bits are no secret; the trial's row says so.
+    """
+
+    def __init__(
+        self,
+        secret: bytes | None = None,
+        path: Path | None = None,
+        identity: str = "",
+        notes: dict[str, Any] | None = None,
+        reproducible: bool = False,
+    ):
+        self.secret = secrets.token_bytes(32) if secret is None else secret
+        self.identity = identity
+        self.reproducible = reproducible
+        self._path = path
+        self._notes = notes or {}
+        self._process = os.getpid()
+
+    @classmethod
+    def from_seed(cls, seed: int) -> NoiseKey:
+        """A key that anybody can make again: for tests only."""
+        return cls(hashlib.blake2b(str(seed).encode(), digest_size=32).digest(), reproducible=True)
+
+    @classmethod
+    def read(cls, path: Path, identity: str) -> NoiseKey | None:
+        """The key of an interrupted attempt; None if there is none, or other code or settings drew with it.
+
+        Raises:
+            DpbenchError: the file is damaged.
+        """
+        if not path.exists():
+            return None
+        stored = read_json(path)
+        try:
+            secret, notes = bytes.fromhex(stored["secret"]), dict(stored["notes"])
+            is_same = stored["identity"] == identity
+            reproducible = bool(stored["reproducible"])
+        except (KeyError, TypeError, ValueError):
+            secret = b""
+        if len(secret) != 32:
+            raise PrivacyError(f"{path} is damaged; run with --force to start the trial anew, as another private run")
+        return cls(secret, path, identity, notes, reproducible) if is_same else None
+
+    def store(self, path: Path, identity: str) -> None:
+        """Keeps the key in a file from now on.
+
+        Raises:
+            DpbenchError: the file cannot be written.
+        """
+        self._path, self.identity = path, identity
+        self._write()
+
+    def seed_of(self, *what: object) -> int:
+        """256 pseudorandom bits that belong to `what` (JSON-like), by BLAKE2b with the key."""
+        if os.getpid() != self._process:
+            raise PrivacyError("a noise key does not cross a fork: two processes would draw the same noise")
+        text = json.dumps(what).encode()
+        return int.from_bytes(hashlib.blake2b(text, key=self.secret, digest_size=32).digest(), "big")
+
+    def note(self, name: str, value: Any) -> Any:
+        """`value` (JSON-like), kept; or what an interrupted attempt kept under this name."""
+        if name not in self._notes:
+            self._notes[name] = value
+            self._write()
+        return self._notes[name]
+
+    def starts_from(self, query: str, values: Tensor) -> None:
+        """Notes what a query starts from, before anything is drawn for it.
+
+        Args:
+            query: which one.
+            values: any shape; what the query would draw for, such as weights or contributions of random records.
+
+        Raises:
+            PrivacyError: an interrupted attempt started it from other values.
+        """
+        shape, now = list(values.shape), _summary(values)
+        noted_shape, noted = self.note(query, [shape, now])
+        tolerance = SAME * noted[0]
+        if noted_shape != shape or any(abs(a - b) > tolerance for a, b in zip(noted, now, strict=True)):
+            raise PrivacyError(
+                f"{query} starts from other values than in the interrupted attempt; make fit depend on nothing but its "
+                "arguments (randomness: run.generator), or run with --force, which counts as another private run"
+            )
+
+    def _write(self) -> None:
+        if self._path is not None:
+            content = {
+                "secret": self.secret.hex(),
+                "identity": self.identity,
+                "reproducible": self.reproducible,
+                "notes": self._notes,
+            }
+            write_json(self._path, content, private=True)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise PrivacyError("a noise key cannot be copied: two copies would draw the same noise")
+
+
+def _summary(values: Tensor) -> list[float]:
+    """Numbers that tell tensors of one shape apart: their norm, and sums over every k-th number."""
+    flat = values.detach().to_dense().double().flatten()
+    flat = torch.where(flat.isfinite(), flat, 0)
+    return [float(flat.norm()), *(float(flat[::k].sum()) for k in (1, 2, 3, 5, 7))]
