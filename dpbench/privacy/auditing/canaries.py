@@ -1,12 +1,12 @@
 """Canaries: records of an audit whose part in every release is the worst that the clip allows.
 
-A canary's contribution is a large multiple of a unit vector of its own, in coordinates that no other record touches; the
-vault clips it as it clips any other. A canary is in the data or not by a fair coin. One that is out contributes nothing,
-which is what its neighbour contributes (rule R3).
+A canary's contribution is a large multiple of a unit vector of its own, in coordinates that no other record touches;
+the vault clips it as it clips any other. A canary is in the data or not by a fair coin. One that is out contributes
+nothing, which is what its neighbour contributes (rule R3).
 
 A canary carries its number in its label, so it stays what it is under sampling, shuffling, `derive`, views and padding:
-
-    label = class + mark · max(1, classes),    mark 0 for an ordinary record, 1 + i for canary i, 1 + m for one that is out.
+label = class + mark · max(1, classes), the mark being 0 for an ordinary record, 1 + i for canary i, and 1 + m for one
+that is out.
 """
 
 from __future__ import annotations
@@ -131,34 +131,35 @@ class CanaryContribution:
         return _placed(values, marks == 0, self._canaries.number(marks), self._norm, self._added)
 
     def split(self, total: Tensor) -> tuple[Tensor, Tensor]:
-        """A sum of contributions -> (the ordinary records' sum, [m + 1] the canaries' coordinates, the first nobody's)."""
+        """A sum of contributions -> (that of ordinary records, [m + 1] the canaries' coordinates, the first nobody's)."""
         ordinary, added = total[: -self._added], total[-self._added :]
         return ordinary.reshape(self._shape), added.flatten()[: self._canaries.count + 1]
 
     @property
     def _added(self) -> int:
         """Entries that the first dimension needs to hold a number per canary, and one more."""
-        return -(-(self._canaries.count + 1) // max(1, self._shape[1:].numel()))
+        return -(-(self._canaries.count + 1) // self._shape[1:].numel())
 
 
 def _placed(values: Tensor, ordinary: Tensor, number: Tensor, norm: float, added: int) -> Tensor:
-    """[b, k, ...] -> [b, k + added, ...]: values of ordinary records, and `norm` in the place of each canary's number."""
-    if not values.is_sparse or values.sparse_dim() == 1:
-        values = values.to_dense() if values.is_sparse else values
-        rest = values.shape[2:]
-        values = torch.where(ordinary.reshape(-1, *[1] * (values.ndim - 1)), values, 0).float()
-        values = values.reshape(len(number), -1, *rest)
-        own = torch.zeros(len(number), added * max(1, rest.numel()), device=values.device)
-        own.scatter_(1, number[:, None], norm * (number > 0)[:, None].float())
-        return torch.cat([values, own.reshape(len(number), added, *rest)], 1)
-    values = values.coalesce()
-    (records, k, *rest), sparse, dense = values.shape, values.sparse_dim(), values.dense_dim()
-    size = (records, k + added, *rest)
-    record = values.indices()[0]
-    kept = torch.where(ordinary[record].reshape(-1, *[1] * dense), values.values(), 0).float()
-    ordinary_part = torch.sparse_coo_tensor(values.indices(), kept, size)
-    place = torch.unravel_index(number, (added, *rest))  # [1 + len(rest)] of [b]
-    place = (torch.arange(records, device=number.device), k + place[0], *place[1:])
+    """[b, k, ...] -> [b, k + added, ...]: values of ordinary records, and `norm` where each canary's number says."""
+    if values.is_sparse and values.sparse_dim() > 1:
+        return _placed_sparsely(values.coalesce(), ordinary, number, norm, added)
+    values = values.to_dense() if values.is_sparse else values
+    rest = values.shape[2:]
+    values = torch.where(ordinary.reshape(-1, *[1] * (values.ndim - 1)), values, 0).float()
+    own = torch.zeros(len(number), added * rest.numel(), device=values.device)
+    own.scatter_(1, number[:, None], norm * (number > 0)[:, None].float())
+    return torch.cat([values.reshape(len(number), -1, *rest), own.reshape(len(number), added, *rest)], 1)
+
+
+def _placed_sparsely(values: Tensor, ordinary: Tensor, number: Tensor, norm: float, added: int) -> Tensor:
+    records, k, *rest = values.shape
+    size, sparse = (records, k + added, *rest), values.sparse_dim()
+    kept = ordinary[values.indices()[0]].reshape(-1, *[1] * values.dense_dim())
+    plain = torch.sparse_coo_tensor(values.indices(), torch.where(kept, values.values(), 0).float(), size)
+    first, *others = torch.unravel_index(number, (added, *rest))
+    place = (torch.arange(records, device=number.device), k + first, *others)
     own = torch.zeros(records, *size[sparse:], device=number.device)
     own[(place[0], *place[sparse:])] = norm * (number > 0).float()
-    return (ordinary_part + torch.sparse_coo_tensor(torch.stack(place[:sparse]), own, size)).coalesce()
+    return (plain + torch.sparse_coo_tensor(torch.stack(place[:sparse]), own, size)).coalesce()

@@ -1,8 +1,8 @@
 """Lower bounds on ε from many runs, with and without one canary: the classical test (Jagielski et al., 2006.07709).
 
-A threshold on the canary's score is chosen on a quarter of the runs. On the others, Clopper-Pearson intervals bound how
-often it is passed without the canary (from above) and with it (from below); a trade-off curve that does not allow such a
-test is refuted (Nasr et al., arXiv 2302.07956, for Gaussian curves).
+A threshold on the canary's score is chosen on a quarter of the runs. On the others, Clopper-Pearson intervals bound
+how often it is passed without the canary (from above) and with it (from below); a trade-off curve that does not allow
+such a test is refuted (Nasr et al., arXiv 2302.07956, for Gaussian curves).
 """
 
 from __future__ import annotations

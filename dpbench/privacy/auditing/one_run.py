@@ -11,14 +11,16 @@ v are right" and "i is guessed wrong, and at least v - 1 are right" turn into ea
 
     a_v = Σ_{w ≥ v} p_w w / m   and   b_v = Σ_{w ≥ v-1} p_w (r - w) / m   satisfy   a_v ≤ power(b_v).
 
-If P[right ≥ c] = α, then a_c ≥ α c / m and b_{c+1} ≤ α (r - c) / m. Going down, b_v ≥ inverse(a_v), which gives p_{v-1},
-and so a_{v-1}: probabilities that each step makes as small as the curve allows. Where they sum to more than 1, that is
-a_1 + b_1 > r / m, the curve cannot make c right guesses as likely as α.
+If P[right ≥ c] = α, then a_c ≥ α c / m and b_{c+1} ≤ α (r - c) / m. Going down, b_v ≥ inverse(a_v), which gives
+p_{v-1}, and so a_{v-1}: probabilities that each step makes as small as the curve allows. Where they sum to more than 1,
+that is a_1 + b_1 > r / m, the curve cannot make c right guesses as likely as α.
+
+How many guesses are made is settled before the run, on simulations of the plan: neither bound pays for a choice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,8 +34,8 @@ from dpbench.privacy.auditing.curves import TradeOff, refuted_epsilon
 LARGEST = 50.0
 """ε above which no bound is looked for."""
 
-SHARES = (1, 1 / 2, 1 / 4, 1 / 8, 1 / 16)
-"""Shares of the canaries that are guessed: the surest, as many of them in as out, or those alone that look in."""
+SHARES = (1, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32)
+"""Shares of the canaries that may be guessed."""
 
 
 @dataclass(frozen=True)
@@ -79,57 +81,64 @@ class Guesses:
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """Guesses that the canaries of the highest scores are in, and those of the lowest out.
+
+    Attributes:
+        looks_in: how many are guessed to be in.
+        looks_out: how many are guessed to be out.
+    """
+
+    looks_in: int
+    looks_out: int
+
+    def guess(self, scores: NDArray[np.float64], present: NDArray[np.bool_]) -> Guesses:
+        """What comes of it: scores [m], the larger, the more a canary looks present, and the coins [m]."""
+        ascending = present[np.argsort(scores)]
+        low, high = ascending[: self.looks_out], ascending[len(ascending) - self.looks_in :]
+        return Guesses(len(scores), self.looks_in + self.looks_out, int(high.sum() + (~low).sum()))
+
+
+Run = tuple[NDArray[np.float64], NDArray[np.bool_]]
+"""Scores [m] and coins [m]."""
+
+
+def best_attempt(simulations: Sequence[Run], delta: float, failure: float) -> Attempt:
+    """The attempt with the largest bound by (ε, δ)-DP, on average over simulated runs of equally many canaries."""
+    m = len(simulations[0][0])
+    halves = [max(1, round(m * share / 2)) for share in SHARES]
+    attempts = [Attempt(k, out) for k in halves for out in (min(k, m - k), 0)]
+
+    def bound(attempt: Attempt) -> float:
+        return sum(attempt.guess(*run).lower_bound(delta, failure) for run in simulations)
+
+    return max(attempts, key=bound)
+
+
+@dataclass(frozen=True)
 class OneRun:
     """What one run's canaries say.
 
     Attributes:
-        guesses: those that gave the bound by the curve.
-        epsilon: lower bound by (ε, δ)-DP.
-        epsilon_curve: lower bound by the composition's trade-off curve.
+        guesses: that were made.
+        by_epsilon: lower bound on ε by (ε, δ)-DP.
+        by_curve: lower bound on ε by the composition's trade-off curve.
     """
 
     guesses: Guesses
-    epsilon: float
-    epsilon_curve: float
+    by_epsilon: float
+    by_curve: float
 
 
-def one_run(
-    scores: NDArray[np.float64],
-    present: NDArray[np.bool_],
-    events: Sequence[GaussianEvent],
-    delta: float,
-    confidence: float,
-) -> OneRun:
-    """Both lower bounds from the canaries' scores.
-
-    Several numbers of guesses are tried, and the failure probability is divided among them.
+def one_run(guesses: Guesses, events: Sequence[GaussianEvent], delta: float, confidence: float) -> OneRun:
+    """Both lower bounds from the guesses of one run.
 
     Args:
-        scores: [m], the larger, the more a canary looks present.
-        present: [m], the coins.
+        guesses: as many as were settled beforehand.
         events: the composition that is claimed.
         delta: at which ε is stated.
-        confidence: that the claim holds is refuted wrongly with probability at most 1 - confidence, by each bound.
+        confidence: a claim that holds is refuted with probability at most 1 - confidence, by each bound.
     """
-    tried = list(_attempts(scores, present))
-    failure = (1 - confidence) / len(tried)
-    best = tried[-1]
-
-    def any_refutes(curve: TradeOff) -> bool:
-        nonlocal best
-        refuting = next((g for g in tried if g.refute(curve, failure)), None)
-        best = refuting or best
-        return refuting is not None
-
-    by_curve = refuted_epsilon(events, delta, any_refutes)
-    return OneRun(best, max(g.lower_bound(delta, failure) for g in tried), by_curve)
-
-
-def _attempts(scores: NDArray[np.float64], present: NDArray[np.bool_]) -> Iterator[Guesses]:
-    m = len(scores)
-    ascending = present[np.argsort(scores)]
-    for share in SHARES:
-        k = max(1, round(m * share / 2))
-        looks_in, looks_out = ascending[m - k :], ascending[: m - k][:k]
-        yield Guesses(m, k, int(looks_in.sum()))
-        yield Guesses(m, k + len(looks_out), int(looks_in.sum() + (~looks_out).sum()))
+    failure = 1 - confidence
+    by_curve = refuted_epsilon(events, delta, lambda curve: guesses.refute(curve, failure))
+    return OneRun(guesses, guesses.lower_bound(delta, failure), by_curve)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -27,6 +26,7 @@ from dpbench.privacy.auditing.checks import (
     sampling_faults,
     shared_noise_faults,
 )
+from dpbench.privacy.auditing.scores import Measured, Scores
 from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.mechanisms import DPSGD, Mechanism, NoisySum
@@ -98,9 +98,7 @@ def mechanism(query: str, batch: int, steps: int, noise: float | None = None) ->
     if query == "noisy_sum":
         rate = batch / SPEC.n_train
         return NoisySum(name=NAME, clip=CLIP, noise_multiplier=noise, rate=rate, count=steps)
-    return DPSGD(
-        name=NAME, clip=CLIP, noise_multiplier=noise, n=SPEC.n_train, expected_batch=batch, steps=steps
-    )
+    return DPSGD(name=NAME, clip=CLIP, noise_multiplier=noise, n=SPEC.n_train, expected_batch=batch, steps=steps)
 
 
 def releases(query: str, records: OnePixel, plan: CalibratedPlan, device: str) -> Iterator[NDArray[np.float64]]:
@@ -146,8 +144,8 @@ def _pixels(batch: Batch) -> Tensor:
     return batch.images.float().flatten(1) / 255
 
 
-def watch(query: str, device: str) -> tuple[float, list[str]]:
-    """(scale of the noise in units of the planned one, faults) of releases with little noise and small batches.
+def watch(query: str, device: str) -> tuple[Measured, list[str]]:
+    """(scale of the noise over the planned one, faults) of releases with little noise and small batches.
 
     An eighth of the records take part on average, so one release in eight is over an empty sample.
     """
@@ -166,7 +164,7 @@ def watch(query: str, device: str) -> tuple[float, list[str]]:
     ]
     if len(found) != planned.releases:
         faults.append(f"{query} made {len(found)} releases where {planned.releases} are planned")
-    return noise_scale(flat), faults
+    return Measured(noise_scale(flat), 1 / math.sqrt(2 * flat.size)), faults
 
 
 STEPS = 2
@@ -183,22 +181,19 @@ def many_scores(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Scores of record 0 in runs with it and in runs without it, `runs` in all: (present, absent).
 
-    A run is `STEPS` successive releases, between which nothing is learnt. Score: the log-likelihood ratio under the
-    plan (see `scores`).
+    A run is `STEPS` successive releases, of which none depends on those before.
     """
     one_run = plan[NAME]
-    assert one_run.noise_multiplier is not None
-    all_runs = (
-        replace(one_run, steps=STEPS * runs) if isinstance(one_run, DPSGD) else replace(one_run, count=STEPS * runs)
-    )
+    all_runs = mechanism(query, SPEC.n_train // 2, STEPS * runs, one_run.noise_multiplier)
     records, coins = OnePixel(), np.random.default_rng().random(runs) < 0.5
     claimed = CalibratedPlan((all_runs,), plan.budget, plan.epsilon, plan.epsilon_rdp)
     stream = releases(query, records, claimed, device)
-    q, sigma = one_run.sampling_rate, one_run.noise_multiplier
-    scores = np.zeros(runs)
+    scores = [Scores(one_run, np.ones(1, dtype=bool)) for _ in range(runs)]
     for run in track(progress, range(runs), f"runs of {query}", runs):
         records.present[0] = bool(coins[run])
         for _ in range(STEPS):
-            x = next(stream)[:, 0].sum() / np.sqrt(2)
-            scores[run] += np.logaddexp(np.log1p(-q), np.log(q) + (2 * x - 1) / (2 * sigma**2))
-    return scores[coins], scores[~coins]
+            release = next(stream)
+            dark, canary = release[:, -1], release[:, 0]
+            scores[run].see(np.array([dark.sum(), canary.sum()]) * CLIP / np.sqrt(2))
+    values = np.concatenate([s.values for s in scores])
+    return values[coins], values[~coins]

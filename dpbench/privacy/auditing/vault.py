@@ -35,6 +35,7 @@ class AuditVault(PrivateData):
         precision: what losses are computed in.
 
     Attributes:
+        present: the coins.
         scores: what was seen of each mechanism of the plan, by name.
     """
 
@@ -49,6 +50,7 @@ class AuditVault(PrivateData):
     ):
         records = CanaryRecords(public, spec, present)
         super().__init__(records, spec, Ledger(plan), NoiseSource(device), device, precision)
+        self.present = present
         self.scores = {m.name: Scores(m, present) for m in plan.mechanisms}
         self._canaries = Canaries(len(present), spec.n_classes)
 
@@ -60,9 +62,7 @@ class AuditVault(PrivateData):
         self.scores[name].see(_numbers(release))
         return ordinary
 
-    def dp_sgd(  # type: ignore[override] # options as they are
-        self, name: str, model: nn.Module, loss: Loss, *args: Any, **options: Any
-    ) -> DPSGDStepper:
+    def dp_sgd(self, name: str, model: nn.Module, loss: Loss, *args: Any, **options: Any) -> DPSGDStepper:
         """See `PrivateData.dp_sgd`; the model is trained beside a layer of the canaries' own."""
         norm = LOUD * self.ledger.require(name, DPSGD).clip
         observed = WithCanaries(model, self._canaries, loss, norm)
@@ -78,10 +78,6 @@ class AuditVault(PrivateData):
             return per_record(self._canaries.unmark(batch)[0])
 
         return super().derive(of_plain, chunk)
-
-    def faults(self) -> list[str]:
-        """What contradicts the plan beside the canaries' scores, one line each."""
-        return [fault for name, scores in self.scores.items() for fault in scores.faults(self.ledger.spent[name])]
 
 
 class AuditStepper(DPSGDStepper):
