@@ -131,7 +131,7 @@ class CanaryContribution:
         return _placed(values, marks == 0, self._canaries.number(marks), self._norm, self._added)
 
     def split(self, total: Tensor) -> tuple[Tensor, Tensor]:
-        """A sum of contributions -> (that of ordinary records, [m + 1] the canaries' coordinates, the first nobody's)."""
+        """A sum of contributions -> (that of ordinary records, [1 + m] the canaries' coordinates, one nobody's)."""
         ordinary, added = total[: -self._added], total[-self._added :]
         return ordinary.reshape(self._shape), added.flatten()[: self._canaries.count + 1]
 

@@ -10,7 +10,7 @@ all ε at once (Dong, Roth and Su, arXiv 1905.02383, proposition 6). A finite gr
 
 from __future__ import annotations
 
-import math
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -26,11 +26,11 @@ POINTS = 200
 NEGLIGIBLE = 1e-9
 """δ at which a privacy profile ends."""
 
-STRONGEST, WEAKEST = 1 / 32, 64.0
-"""Noise, in units of the planned noise, between which a bound is looked for."""
+STEP = 1.01
+"""Ratio of two neighbouring noise scales: a bound is the ε of one of them."""
 
-PRECISION = 1.005
-"""Ratio of two noise scales that a bound does not tell apart."""
+STRONGEST, WEAKEST = -210, 420
+"""Powers of `STEP` by which the planned noise is scaled at most: from an eighth to 65 times of it."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class TradeOff:
         return np.exp(self.epsilons)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1024)
 def trade_off(events: tuple[GaussianEvent, ...]) -> TradeOff:
     """The curve of a composition of noisy releases, never below the true one."""
     loss = privacy_loss(events, COARSEST_GRID)
@@ -81,26 +81,25 @@ def refuted_epsilon(events: Sequence[GaussianEvent], delta: float, refutes: Call
         refutes: whether the observation refutes a curve at the confidence wanted.
 
     Returns:
-        0 where not even `WEAKEST` times the planned noise is refuted; ε at `STRONGEST` times where even that one is.
+        0 where not even the `WEAKEST` composition is refuted, that of the `STRONGEST` where all are.
     """
 
-    def scaled(scale: float) -> tuple[GaussianEvent, ...]:
-        return tuple(replace(e, noise_multiplier=e.noise_multiplier * scale) for e in events)
+    def scaled(power: int) -> tuple[GaussianEvent, ...]:
+        return tuple(replace(e, noise_multiplier=e.noise_multiplier * STEP**power) for e in events)
 
-    def is_refuted(scale: float) -> bool:
-        return refutes(trade_off(scaled(scale)))
+    def is_refuted(power: int) -> bool:
+        return refutes(trade_off(scaled(power)))
 
-    if is_refuted(1.0):
-        refuted, unrefuted = 1.0, 0.5
-        while unrefuted >= STRONGEST and is_refuted(unrefuted):
-            refuted, unrefuted = unrefuted, unrefuted / 2
+    weaker = 1  # how far from the plan's own noise to look: in doubling strides, as strong curves take long
+    if is_refuted(0):
+        while STRONGEST < -weaker and is_refuted(-weaker):
+            weaker *= 2
+        candidates = range(max(STRONGEST, -weaker), 1)
     else:
-        refuted, unrefuted = 2.0, 1.0
-        while not is_refuted(refuted):
-            refuted, unrefuted = refuted * 2, refuted
-            if refuted > WEAKEST:
-                return 0.0
-    while unrefuted >= STRONGEST and refuted / unrefuted > PRECISION:
-        middle = math.sqrt(refuted * unrefuted)
-        refuted, unrefuted = (middle, unrefuted) if is_refuted(middle) else (refuted, middle)
-    return float(privacy_loss(scaled(refuted), COARSEST_GRID).get_epsilon_for_delta(delta))
+        while weaker < WEAKEST and not is_refuted(weaker):
+            weaker *= 2
+        candidates = range(1, min(WEAKEST, weaker) + 1)
+    first = bisect_left(candidates, True, key=is_refuted)
+    if first == len(candidates):
+        return 0.0
+    return float(privacy_loss(scaled(candidates[first]), COARSEST_GRID).get_epsilon_for_delta(delta))

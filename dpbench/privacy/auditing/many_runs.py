@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta, norm
+from scipy.special import betaincinv, ndtri
 
 from dpbench.privacy.accounting import GaussianEvent
 from dpbench.privacy.auditing.curves import TradeOff, refuted_epsilon
 
-THRESHOLDS = 200
+THRESHOLDS = 100
 """Candidates for the threshold."""
 
 CHOOSING = 4
@@ -44,8 +44,11 @@ class Rates:
             passed_absent: runs without the canary that pass the threshold, of `absent`.
             passed_present: runs with it that do, of `present`.
         """
-        high = beta.ppf(1 - failure / 2, passed_absent + 1, absent - passed_absent) if passed_absent < absent else 1.0
-        low = beta.ppf(failure / 2, passed_present, present - passed_present + 1) if passed_present else 0.0
+        high, low = 1.0, 0.0
+        if passed_absent < absent:
+            high = betaincinv(passed_absent + 1, absent - passed_absent, 1 - failure / 2)
+        if passed_present:
+            low = betaincinv(passed_present, present - passed_present + 1, failure / 2)
         return cls(float(high), float(low))
 
     def refute(self, curve: TradeOff) -> bool:
@@ -55,7 +58,7 @@ class Rates:
     @property
     def gaussian(self) -> float:
         """μ of the Gaussian trade-off curve that the rates lie on (Dong, Roth and Su, arXiv 1905.02383)."""
-        return float(norm.ppf(self.true_positives) - norm.ppf(self.false_positives))
+        return float(ndtri(self.true_positives) - ndtri(self.false_positives))
 
 
 def many_runs(

@@ -47,7 +47,7 @@ CLIP = 0.5
 QUIET = 0.01
 """Noise multiplier at which who took part shows in every release."""
 
-WATCHED = 600
+WATCHED = 200
 """Releases with little noise, from which the participants are read off."""
 
 NAME = "audit"
