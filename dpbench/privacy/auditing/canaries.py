@@ -157,9 +157,11 @@ def _placed_sparsely(values: Tensor, ordinary: Tensor, number: Tensor, norm: flo
     records, k, *rest = values.shape
     size, sparse = (records, k + added, *rest), values.sparse_dim()
     kept = ordinary[values.indices()[0]].reshape(-1, *[1] * values.dense_dim())
-    plain = torch.sparse_coo_tensor(values.indices(), torch.where(kept, values.values(), 0).float(), size)
+    plain = torch.sparse_coo_tensor(
+        values.indices(), torch.where(kept, values.values(), 0).float(), size, check_invariants=False
+    )
     first, *others = torch.unravel_index(number, (added, *rest))
     place = (torch.arange(records, device=number.device), k + first, *others)
     own = torch.zeros(records, *size[sparse:], device=number.device)
     own[(place[0], *place[sparse:])] = norm * (number > 0).float()
-    return (plain + torch.sparse_coo_tensor(torch.stack(place[:sparse]), own, size)).coalesce()
+    return (plain + torch.sparse_coo_tensor(torch.stack(place[:sparse]), own, size, check_invariants=False)).coalesce()

@@ -92,7 +92,7 @@ def refuted_epsilon(events: Sequence[GaussianEvent], delta: float, refutes: Call
 
     weaker = 1  # how far from the plan's own noise to look: in doubling strides, as strong curves take long
     if is_refuted(0):
-        while STRONGEST < -weaker and is_refuted(-weaker):
+        while -weaker > STRONGEST and is_refuted(-weaker):
             weaker *= 2
         candidates = range(max(STRONGEST, -weaker), 1)
     else:
