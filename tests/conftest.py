@@ -19,6 +19,14 @@ def no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weights, "places", lambda file: [])
 
 
+@pytest.fixture(autouse=True, scope="session")
+def no_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keeps privacy records and the fingerprint key out of the user's home, those of commands that tests start, too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DPBENCH_STATE", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture
 def registries() -> Iterator[None]:
     """Takes back what a test registers."""
@@ -31,7 +39,7 @@ def registries() -> Iterator[None]:
 
 @pytest.fixture
 def tiny(registries: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Registers the fakes, keeps caches out of the user's home, and gives a folder for results that does not exist."""
+    """Registers the fakes, starts with empty caches and no record, and gives a folder for results that is not there."""
     DATASETS.register("tiny")(fakes.Tiny)
     DATASETS.register("tiny-public")(fakes.TinyPublic)
     METHODS.register("fake")(fakes.FakeMean)
@@ -41,5 +49,6 @@ def tiny(registries: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     METRICS.register("rare")(fakes.Rare)
     monkeypatch.setenv("DPBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("DPBENCH_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("DPBENCH_STATE", str(tmp_path / "state"))
     events.EVENTS.clear()
     return tmp_path / "out"

@@ -52,8 +52,8 @@ class Bench:
             torch.manual_seed(seed)
             generator = torch.Generator().manual_seed(seed)
             leads = self.launch.leads
-            checkpoints = Checkpoints(subject.home / CHECKPOINTS / phase, leads, code)
-            kept = subject.home if leads else None
+            checkpoints = Checkpoints(subject.workplace / CHECKPOINTS / phase, leads, code)
+            kept = subject.workplace if leads else None
             cache = PublicCache(self.cache.folder)
             if phase in ("fit", "sample"):
                 cache.close()

@@ -11,10 +11,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from dpbench.benchmark.configure import DEFAULT_PRESET, configure, refuse_auto
+from dpbench.benchmark.configure import DEFAULT_PRESET, configure, plan_of, refuse_auto
 from dpbench.benchmark.grid import Sweep
 from dpbench.benchmark.places import data_folder
-from dpbench.benchmark.runner import plan_of
 from dpbench.core.config import build, describe
 from dpbench.core.data import DataOptions, Dataset
 from dpbench.core.errors import DpbenchError, UnknownName
@@ -162,7 +161,7 @@ def plan_page(
     sweep = Sweep((1.0 if epsilon is None else epsilon,), 1, samples, delta=delta)
     spec = open_dataset(dataset, DataOptions(data_folder(None), resolution)).spec
     delta = sweep.delta_for(spec)
-    plan = plan_of(chosen, spec, sweep.request(spec))
+    plan = plan_of(chosen.method, chosen.config, spec, sweep.request(spec))
     if epsilon is not None:
         return _plan_table(chosen.title, spec, calibrate(plan, Budget(epsilon, delta)))
     assert noise is not None

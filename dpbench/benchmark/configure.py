@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dpbench.core.config import build, changes
 from dpbench.core.errors import ConfigError, DpbenchError, UnknownName
 from dpbench.core.plugins import Method
 from dpbench.core.registries import METHODS
+from dpbench.core.seal import sealed
+from dpbench.core.specs import DatasetSpec, Request
 from dpbench.core.variants import parse_variant, titled, variant_label
+
+if TYPE_CHECKING:
+    from dpbench.privacy.plan import Plan
 
 DEFAULT_PRESET = "small"
 USER_SETTINGS = "user settings"
@@ -38,6 +43,17 @@ class Configured:
     def title(self) -> str:
         """Name and variant: tells the configured methods of one command apart."""
         return titled(self.name, self.variant)
+
+
+def plan_of(method: type[Method], config: Any, spec: DatasetSpec, request: Request) -> Plan:
+    """What a configured method would do to a dataset, asked for under a seal that closes every dataset.
+
+    Raises:
+        ConfigError: the configuration does not suit the dataset.
+        PrivacyError: the method opens a dataset.
+    """
+    with sealed(None):
+        return method(config, spec).plan(request)
 
 
 def refuse_auto(method: Configured) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,19 +13,19 @@ from dpbench.benchmark.carried import refuse_changes, shared_state
 from dpbench.benchmark.device import peak_memory_mb, reset_peak_memory
 from dpbench.benchmark.finish import timed
 from dpbench.benchmark.log import Log
-from dpbench.benchmark.provenance import now
+from dpbench.benchmark.recording import check_recorded, record
 from dpbench.benchmark.sampling import sample_all
-from dpbench.benchmark.trial import Trial, dataset_folder
+from dpbench.benchmark.trial import Trial
 from dpbench.core.checkpoints import CODE, remove_checkpoints
+from dpbench.core.errors import DataError
 from dpbench.core.files import code_version, digest, source_hash, write_atomic
 from dpbench.core.plugins import Method
-from dpbench.core.run import RunContext
+from dpbench.core.run import CHECKPOINTS, RunContext
 from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.noise_key import FILE, NoiseKey
 from dpbench.privacy.plan import CalibratedPlan
 from dpbench.privacy.private_data import PrivateData
-from dpbench.results import privacy_record
 from dpbench.results.grid import write_grid
 from dpbench.results.samples import StoredSamples
 
@@ -51,7 +52,7 @@ def follow(trial: Trial, method: type[Method] | None, plan: CalibratedPlan | Non
         prepared = _prepare(trial, method, bench)
         if trial.epsilon > 0:
             with bench.context(trial.subject(bench.out), "fit", source_hash(method)) as run:
-                _fit(prepared, trial, Ledger(plan), bench, run)
+                _fit(prepared, trial, _noise_key(prepared, trial, bench, run), Ledger(plan), bench, run)
 
 
 def _sample(trial: Trial, method_class: type[Method], plan: CalibratedPlan, bench: Bench, log: Log) -> dict[str, Any]:
@@ -66,17 +67,23 @@ def _sample(trial: Trial, method_class: type[Method], plan: CalibratedPlan, benc
     shared = shared_state(method_class)
     if trial.epsilon > 0:
         with bench.context(subject, "fit", source_hash(method_class)) as run, timed("fit", log, seconds):
-            _fit(method, trial, ledger, bench, run)
+            key = _noise_key(method, trial, bench, run)
+            _fit(method, trial, key, ledger, bench, run)
+        _refuse_changed_data(trial, bench)
+        subject = replace(subject, accounting=ledger.accounting)
     with bench.context(subject, "sample") as run, timed("sample", log, seconds):
         sample_all(method, trial.request.conditions, subject.home / "samples", run)
     refuse_changes(method_class, shared)
     weights = {name: t.detach().cpu().contiguous().clone() for name, t in method.state_dict().items()}
     write_atomic(subject.home / "model.safetensors", lambda path: save_file(weights, path))
     write_grid(subject.home / "samples.png", StoredSamples(subject.home / "samples", trial.spec), str(trial))
+    if trial.is_private:
+        check_recorded(_run(trial, key), bench.sources)
     private, total = method.parameters()
+    is_verified = ledger.accounting == "verified"
     return {
-        "epsilon_spent": plan.epsilon,
-        "epsilon_rdp": plan.epsilon_rdp,
+        "epsilon_spent": plan.epsilon if is_verified else None,
+        "epsilon_rdp": plan.epsilon_rdp if is_verified else None,
         "neighbouring": "one record replaced by nothing",
         "accountant": "PLD",
         "accounting": ledger.accounting,
@@ -90,6 +97,15 @@ def _sample(trial: Trial, method_class: type[Method], plan: CalibratedPlan, benc
     }
 
 
+def _refuse_changed_data(trial: Trial, bench: Bench) -> None:
+    """Ends a trial whose records were not the same all the time; what it learnt is thrown away."""
+    try:
+        bench.sources.check_unchanged(trial.fingerprint)
+    except DataError:
+        remove_checkpoints(trial.subject(bench.out).workplace / CHECKPOINTS)
+        raise
+
+
 def _prepare(trial: Trial, method_class: type[Method], bench: Bench) -> Method:
     code = source_hash(method_class)
     with bench.launch.one_first(), bench.context(trial.subject(bench.out), "prepare", code) as run:
@@ -98,15 +114,10 @@ def _prepare(trial: Trial, method_class: type[Method], bench: Bench) -> Method:
     return method
 
 
-def _fit(method: Method, trial: Trial, ledger: Ledger, bench: Bench, run: RunContext) -> None:
-    """The private phase.
-
-    It counts in the dataset's record from its start, however it ends (rule R9). An attempt that goes on with the key of
-    an interrupted one is the same run and does not count again. With other code, settings or processes it would release
-    something else with the same noise; so it gets another key, starts anew, and counts.
-    """
+def _fit(method: Method, trial: Trial, key: NoiseKey, ledger: Ledger, bench: Bench, run: RunContext) -> None:
+    """The private phase."""
     world = bench.launch.world
-    noise = NoiseSource(bench.device, _noise_key(method, trial, bench, run), world.rank)
+    noise = NoiseSource(bench.device, key, world.rank)
     private = PrivateData(
         bench.sources.train, trial.spec, ledger, noise, bench.device, bench.precision, run.checkpoints, world
     )
@@ -115,25 +126,30 @@ def _fit(method: Method, trial: Trial, ledger: Ledger, bench: Bench, run: RunCon
 
 
 def _noise_key(method: Method, trial: Trial, bench: Bench, run: RunContext) -> NoiseKey:
-    """The key of the attempt that goes on, or a new one for a run that is noted in the dataset's record first."""
+    """The key of the attempt that goes on, or a new one.
+
+    A run counts in the record of its dataset from here on, however it ends (rule R9). An attempt that goes on with the
+    key of an interrupted one is the same run and does not count again. With other code, settings or processes it would
+    release something else with the same noise; so it gets another key, starts anew, and counts.
+    """
     device, world = torch.device(bench.device).type, bench.launch.world
     identity = digest([code_version(*CODE), source_hash(type(method)), device, bench.precision, world.size])
     key = None
     if world.leads:
         folder = run.checkpoints.folder
         assert folder is not None
-        key = NoiseKey.read(folder / FILE, identity)
+        stored = key = NoiseKey.read(folder / FILE, identity)
         if key is None:
             remove_checkpoints(folder.parent)
-            if trial.is_private:
-                _record(trial, bench)
             key = NoiseKey() if trial.noise_seed is None else NoiseKey.from_seed(trial.noise_seed)
+        if trial.is_private:
+            record(trial, _run(trial, key), bench.sources)
+        if stored is None:
             key.store(folder / FILE, identity)
     secret = bench.launch.agree(key.secret if key else None)
     return key or NoiseKey(secret)
 
 
-def _record(trial: Trial, bench: Bench) -> None:
-    entry = {"date": now(), "method": trial.method, "key": trial.key, "seed": trial.seed}
-    budget = {"epsilon": trial.epsilon, "delta": trial.delta}
-    privacy_record.append(dataset_folder(bench.out, trial.spec.name), entry | budget)
+def _run(trial: Trial, key: NoiseKey) -> str:
+    """What tells this run of a trial apart from others; with reproducible noise they are all the same run."""
+    return f"{key.seed_of('run', trial.key):064x}"[:16]

@@ -32,7 +32,7 @@ from dpbench.benchmark.trial import Trial, dataset_folder
 from dpbench.core.data import DataOptions
 from dpbench.core.errors import DataError, DpbenchError
 from dpbench.core.files import digest
-from dpbench.core.places import cache_folder, check_writable
+from dpbench.core.places import cache_folder, check_writable, state_folder
 from dpbench.core.progress import Progress
 from dpbench.core.run import PublicCache
 from dpbench.core.specs import Budget, Conditions, DatasetSpec, Request, default_delta
@@ -165,7 +165,7 @@ def evaluate(
     check_writable(out)
     launch = Launch(resolve_device(device))
     options = DataOptions(data_folder(data), resolution, download, public_benchmark)
-    sources = Sources(dataset, None, options, cache_folder())
+    sources = Sources(dataset, None, options, state_folder())
     spec, generated = sources.spec, open_generated(images, sources.spec)
     content = samples.fingerprint(_followed(generated, display, "reading"), generated.labels)
     for remark in generated.remarks:

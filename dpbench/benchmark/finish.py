@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from dpbench.core.checkpoints import has_checkpoints, remove_checkpoints
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import write_json
 from dpbench.core.run import CHECKPOINTS
+from dpbench.results import samples
 from dpbench.results.leaderboard import read_rows
 from dpbench.results.row import IDENTITY
 from dpbench.results.store import SCORES, SENSITIVE, TRIAL, UNSCORED
@@ -62,7 +63,7 @@ def finish(subject: Subject, metrics: Sequence[str], bench: Bench, make: Make) -
     """
     if not subject.is_sampled:
         with _logged(subject) as log:
-            resumes = has_checkpoints(subject.home / CHECKPOINTS)
+            resumes = has_checkpoints(subject.workplace / CHECKPOINTS)
             if not resumes:
                 discard(subject.folder)
             log(f"{subject} {'goes on from its checkpoints' if resumes else 'starts'}")
@@ -70,7 +71,7 @@ def finish(subject: Subject, metrics: Sequence[str], bench: Bench, make: Make) -
             made = make(log)
             circumstances = provenance(bench.device, bench.launch.world.size, bench.precision)
             write_json(subject.folder / UNSCORED, {**EMPTY, **made, **circumstances})
-    add_scores(subject, metrics, bench)
+    add_scores(subject.as_sampled(), metrics, bench)
 
 
 def add_scores(subject: Subject, metrics: Sequence[str], bench: Bench) -> None:
@@ -80,7 +81,7 @@ def add_scores(subject: Subject, metrics: Sequence[str], bench: Bench) -> None:
         DpbenchError: as `finish`; what had been stored stays.
     """
     with _logged(subject) as log:
-        remove_checkpoints(subject.home / CHECKPOINTS)
+        _leave_workplace(subject)
         if metrics:
             with bench.context(subject, "evaluate") as run, timed("evaluate", log):
                 score(subject, metrics, bench.sources, run)
@@ -89,11 +90,20 @@ def add_scores(subject: Subject, metrics: Sequence[str], bench: Bench) -> None:
         log("finished")
 
 
+def _leave_workplace(subject: Subject) -> None:
+    """Takes the checkpoints away, and `sensitive/` where nothing else lies there."""
+    remove_checkpoints(subject.workplace / CHECKPOINTS)
+    if subject.workplace != subject.folder:
+        with suppress(OSError):
+            subject.workplace.rmdir()
+
+
 def discard(folder: Path) -> None:
     """Takes away what an earlier attempt left, but for its log; trial.json first."""
     for part in (folder, folder / SENSITIVE):
         for name in (TRIAL, UNSCORED, SCORES, "ledger.json", "model.safetensors", "samples.png"):
             (part / name).unlink(missing_ok=True)
+        samples.clear(part / "samples")
         remove_checkpoints(part / CHECKPOINTS)
 
 

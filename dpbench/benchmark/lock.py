@@ -41,6 +41,7 @@ def locked(folder: Path, display: Display) -> Iterator[None]:
         write_text(folder / HOLDER, f"process {os.getpid()} on {socket.gethostname()}, since {now()}")
         yield
     finally:
+        (folder / HOLDER).unlink(missing_ok=True)
         lock.release()
 
 

@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from dpbench.benchmark.configure import Configured
+from dpbench.benchmark.configure import Configured, plan_of
 from dpbench.benchmark.display import Display
 from dpbench.benchmark.grid import uses_public
 from dpbench.benchmark.sources import Sources
@@ -92,7 +92,7 @@ class Planner:
         Raises:
             ConfigError: it has none.
         """
-        plan = method.method(method.config, self.sources.spec).plan(self.request)
+        plan = plan_of(method.method, method.config, self.sources.spec, self.request)
         try:
             dp_sgd = the_dp_sgd(plan)
         except ConfigError as error:
@@ -121,11 +121,11 @@ class Planner:
 
     def _rehearse(self, method: Configured, generator: torch.Generator) -> dict[str, Tensor]:
         run = RunContext(self.device, generator, self.cache, self.display, None, self.precision, Checkpoints(None))
-        rehearsed = method.method(method.config, self.sources.spec)
-        rehearsed.prepare(self._public if uses_public(method) else None, run)
         probe = PublicProbe(self._public, self.sources.spec, self.plan(method), self.device, self.precision)
+        rehearsed = method.method(method.config, self.sources.spec)
         try:
             with sealed(self.sources.dataset):
+                rehearsed.prepare(self._public if uses_public(method) else None, run)
                 closed = PublicCache(self.cache.folder)
                 closed.close()
                 rehearsed.fit(probe, replace(run, progress=OnPublicData(self.display), cache=closed))

@@ -21,7 +21,7 @@ from dpbench.benchmark.planning import TRAINABLE, Planner, variants
 from dpbench.benchmark.sources import Sources
 from dpbench.core.data import DataOptions
 from dpbench.core.errors import DpbenchError
-from dpbench.core.places import cache_folder
+from dpbench.core.places import cache_folder, state_folder
 from dpbench.core.run import PublicCache
 from dpbench.privacy.planner import Candidate, best
 
@@ -63,7 +63,7 @@ def proposals(
     sweep = Sweep(tuple(epsilons), 1, samples, delta=delta)
     device = resolve_device(device)
     computed_in = resolve_precision(precision, device)
-    sources = Sources(dataset, public, DataOptions(data_folder(data), resolution, download), cache_folder())
+    sources = Sources(dataset, public, DataOptions(data_folder(data), resolution, download), state_folder())
     cache = PublicCache(cache_folder() / "public")
     spec = sources.spec
     planner = Planner(sources, sweep.request(spec), sweep.delta_for(spec), device, computed_in, cache, display)

@@ -25,7 +25,7 @@ from dpbench.benchmark.sources import Sources
 from dpbench.benchmark.subject import Subject
 from dpbench.core.data import DataOptions
 from dpbench.core.errors import DataError, DpbenchError, UnknownName
-from dpbench.core.places import cache_folder, check_writable
+from dpbench.core.places import cache_folder, check_writable, state_folder
 from dpbench.core.run import PublicCache
 from dpbench.metrics.evaluator import default_metrics
 from dpbench.results.leaderboard import FILE, collect, read_rows, write_csv
@@ -125,7 +125,7 @@ def _benches(options: DataOptions, launch: Launch, display: Display, out: Path) 
     @lru_cache(maxsize=1)
     def bench(dataset: str, resolution: int, public_benchmark: bool) -> Bench:
         asked = DataOptions(options.root, resolution, options.download, public_benchmark)
-        sources = Sources(dataset, None, asked, cache_folder())
+        sources = Sources(dataset, None, asked, state_folder())
         precision, cache = resolve_precision("auto", launch.device), PublicCache(cache_folder() / "public")
         return Bench(sources, launch, precision, cache, display, out)
 

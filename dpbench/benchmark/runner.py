@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from dpbench.benchmark.bench import Bench
-from dpbench.benchmark.configure import DEFAULT_PRESET, Configured, configure
+from dpbench.benchmark.configure import DEFAULT_PRESET, configure, plan_of
 from dpbench.benchmark.device import resolve_precision
 from dpbench.benchmark.display import Display, Quiet
 from dpbench.benchmark.execute import execute, follow
@@ -30,15 +30,13 @@ from dpbench.benchmark.scoring import known_columns, metric_columns
 from dpbench.benchmark.sources import Sources
 from dpbench.benchmark.trial import FRAME, Trial
 from dpbench.core.data import DataOptions
-from dpbench.core.places import cache_folder, check_writable
+from dpbench.core.places import cache_folder, check_writable, state_folder
 from dpbench.core.plugins import Method
 from dpbench.core.progress import track
 from dpbench.core.run import PublicCache
-from dpbench.core.seal import sealed
-from dpbench.core.specs import DatasetSpec, Request
 from dpbench.metrics.evaluator import default_metrics
 from dpbench.privacy.calibration import calibrate
-from dpbench.privacy.plan import CalibratedPlan, Plan
+from dpbench.privacy.plan import CalibratedPlan
 from dpbench.results.leaderboard import FILE, collect, read_rows, write_csv
 from dpbench.results.store import TRIAL
 
@@ -113,11 +111,10 @@ def run(
         display = (display if launch.leads else None) or Quiet()
         computed_in = resolve_precision(precision, launch.device)
         with launch.one_first():  # a download or a cache is made once
-            sources = Sources(dataset, source, options, cache_folder())
+            sources = Sources(dataset, source, options, state_folder())
             request, delta = sweep.request(sources.spec), sweep.delta_for(sources.spec)
-            with sealed(sources.dataset):
-                for m in chosen:
-                    plan_of(m, sources.spec, request)
+            for m in chosen:
+                plan_of(m.method, m.config, sources.spec, request)
             fingerprint = sources.fingerprint(sources.train)
             planner = Planner(sources, request, delta, launch.device, computed_in, cache, display)
             trials = list(make_trials(chosen, sweep, sources.spec, fingerprint, sources.public_source, planner.at))
@@ -130,7 +127,7 @@ def run(
         new = launch.agree(new)
         todo = [trial for trial in trials if trial.key in new]
         calibrated = {
-            t.key: calibrate(classes[t.title](t.config, t.spec).plan(t.request), t.budget)
+            t.key: calibrate(plan_of(classes[t.title], t.config, t.spec, t.request), t.budget)
             for t in track(display, todo, "calibrating", len(todo))
         }
         bench = Bench(sources, launch, computed_in, cache, display, out)
@@ -143,15 +140,6 @@ def run(
             if launch.leads and any((trial.folder(out) / TRIAL).exists() for trial in trials):
                 write_csv(collect(out, known_columns()), out / FILE)
     return read_rows([trial.folder(out) for trial in trials], metric_columns(metrics))
-
-
-def plan_of(method: Configured, spec: DatasetSpec, request: Request) -> Plan:
-    """What a configured method would do to a dataset; nothing is read.
-
-    Raises:
-        ConfigError: the configuration does not suit the dataset.
-    """
-    return method.method(method.config, spec).plan(request)
 
 
 def _finish(

@@ -17,25 +17,48 @@ from dpbench.core.run import RunContext
 from dpbench.metrics.evaluator import evaluate, evaluate_real
 from dpbench.metrics.extraction import RealCache
 from dpbench.metrics.scores import Scores
+from dpbench.results.row import PROTOCOL, is_reserved
 from dpbench.results.samples import StoredSamples
 from dpbench.results.store import read_scores, write_scores
+
+PROTOCOL_ENTRIES = {*(f.name for f in PROTOCOL), "n_train", "reference"}
+"""What scores depend on whatever the metric, beside each metric's own entry under its name."""
 
 UNDECLARED = (
     "made from train without noise; kept in the trial's sensitive/ folder, as the dataset is not declared public"
 )
 
 
+def known_metric(name: str) -> type[Metric]:
+    """The metric called `name`, its columns checked.
+
+    Raises:
+        UnknownName: it does not exist.
+        DpbenchError: it cannot be imported, or fills columns that are not a metric's to fill.
+    """
+    metric = METRICS.get(name)
+    if name in PROTOCOL_ENTRIES:
+        raise DpbenchError(f"no metric may be called '{name}', as its protocol would stand in the place of the row's")
+    if not metric.columns:
+        raise DpbenchError(f"metric '{name}' declares no column; name at least one in `columns`")
+    for column in metric.columns:
+        if is_reserved(column.name):
+            raise DpbenchError(f"metric '{name}' may not fill '{column.name}', a column of the row's own; rename it")
+        if not column.name.isidentifier():
+            raise DpbenchError(f"metric '{name}' fills '{column.name}'; name it with letters, digits and _ alone")
+    return metric
+
+
 def metric_columns(metrics: Sequence[str]) -> list[Column]:
     """The columns that the named metrics fill, in order.
 
     Raises:
-        UnknownName: a metric does not exist.
-        DpbenchError: two metrics fill the same column.
+        UnknownName, DpbenchError: as `known_metric`; or two metrics fill the same column.
     """
     owners: dict[str, str] = {}
     columns = []
     for metric in dict.fromkeys(metrics):
-        for column in METRICS.get(metric).columns:
+        for column in known_metric(metric).columns:
             if owners.setdefault(column.name, metric) != metric:
                 raise DpbenchError(f"metrics '{owners[column.name]}' and '{metric}' both fill '{column.name}'")
             columns.append(column)
@@ -76,7 +99,7 @@ def _importable() -> dict[str, type[Metric]]:
     found = {}
     for name in METRICS.names():
         with suppress(DpbenchError):
-            found[name] = METRICS.get(name)
+            found[name] = known_metric(name)
     return found
 
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import hmac
-import secrets
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from filelock import FileLock
-
+from dpbench.benchmark.fingerprint_key import fingerprint_key
 from dpbench.benchmark.trial import Source
 from dpbench.core.data import DataOptions, Dataset, ImageDataset
-from dpbench.core.errors import DpbenchError
+from dpbench.core.errors import DataError
+from dpbench.core.places import cache_folder
 from dpbench.data.opening import open_dataset, open_public
-
-KEY_FILE = "fingerprint.key"
+from dpbench.results import privacy_record
 
 
 class Sources:
@@ -24,15 +23,16 @@ class Sources:
         dataset: name of the sensitive dataset.
         public: name of the public source, or None where no method uses one.
         options: resolution and folders.
-        cache: folder for the key of undeclared datasets' fingerprints.
+        state: folder of the user's key and privacy records.
     """
 
-    def __init__(self, dataset: str, public: str | None, options: DataOptions, cache: Path):
+    def __init__(self, dataset: str, public: str | None, options: DataOptions, state: Path):
         self.dataset: Dataset = open_dataset(dataset, options)
         self.spec = self.dataset.spec
+        self._name = dataset
         self._public_name = public
         self._options = options
-        self._cache = cache
+        self._state = state
 
     @cached_property
     def train(self) -> ImageDataset:
@@ -60,19 +60,29 @@ class Sources:
         A plain hash would let anybody who guesses a record's content confirm that it is there. So unless the dataset is
         a public benchmark, it is keyed with a secret of this user (rule R9).
         """
-        if self.spec.public_benchmark:
-            return split.fingerprint
-        return hmac.digest(_secret(self._cache / KEY_FILE), split.fingerprint.encode(), "sha256").hex()[:16]
+        return split.fingerprint if self.spec.public_benchmark else self._keyed(split.fingerprint)
 
+    @property
+    def record(self) -> Path:
+        """The privacy record of the sensitive split: one for its content, declared public or not, at any resolution."""
+        return self._state / privacy_record.FOLDER / f"{self._keyed(self.train.content)}.jsonl"
 
-def _secret(path: Path) -> bytes:
-    """The user's secret key, made when it is first needed."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock")):
-            if not path.exists():
-                path.touch(mode=0o600)
-                path.write_bytes(secrets.token_bytes(32))
-            return path.read_bytes()
-    except OSError as error:
-        raise DpbenchError(f"cannot write {path}: {error.strerror or error}") from error
+    def check_unchanged(self, fingerprint: str) -> None:
+        """Reads the sensitive split's files anew, and makes sure that they are those that the run started with.
+
+        Args:
+            fingerprint: what `fingerprint(train)` was then.
+
+        Raises:
+            DataError: they are not, or they are no longer there.
+        """
+        now = self.fingerprint(open_dataset(self._name, replace(self._options, download=False)).train())
+        if now != fingerprint:
+            raise DataError(
+                f"'{self._name}' changed while a trial learnt from it (train had the fingerprint {fingerprint}, now "
+                f"{now}): nothing of the trial is kept; run it again on files that stay as they are"
+            )
+
+    def _keyed(self, fingerprint: str) -> str:
+        key = fingerprint_key(self._state, cache_folder())
+        return hmac.digest(key, fingerprint.encode(), "sha256").hex()[:16]

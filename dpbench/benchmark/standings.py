@@ -9,8 +9,8 @@ import pandas as pd
 from rich.console import RenderableType
 
 from dpbench.benchmark.scoring import headline_columns, known_columns, owners
-from dpbench.benchmark.trial import dataset_folder
 from dpbench.core.errors import DpbenchError, UnknownName
+from dpbench.core.places import state_folder
 from dpbench.results import privacy_record
 from dpbench.results.leaderboard import aggregate, collect, write_csv
 from dpbench.results.table import leaderboard_table
@@ -40,8 +40,8 @@ def export(rows: pd.DataFrame, path: Path, over_seeds: bool = False) -> None:
     write_csv(aggregate(rows) if over_seeds else rows, path)
 
 
-def standings(rows: pd.DataFrame, out: Path, by: str | None = None, columns: Sequence[str] = ()) -> RenderableType:
-    """The leaderboard of `rows` as a table, with the privacy record of their datasets.
+def standings(rows: pd.DataFrame, by: str | None = None, columns: Sequence[str] = ()) -> RenderableType:
+    """The leaderboard of `rows` as a table, with this user's privacy record of their datasets.
 
     Args:
         by: column to rank by; it comes first.
@@ -57,5 +57,6 @@ def standings(rows: pd.DataFrame, out: Path, by: str | None = None, columns: Seq
     shown = [known[name] for name in columns] or headline_columns()
     if by is not None:
         shown = [known[by], *(column for column in shown if column.name != by)]
-    records = {name: privacy_record.read(dataset_folder(out, name)) for name in set(rows["dataset"])}
+    folder = state_folder() / privacy_record.FOLDER
+    records = {content: privacy_record.of_fingerprint(folder, content) for content in set(rows["dataset_fingerprint"])}
     return leaderboard_table(rows, shown, records, owners())

@@ -29,6 +29,7 @@ class Subject:
         reference: which reference row it is, "external" for images from elsewhere, "" for a private trial.
         epsilon: spent, or claimed; not a number where there is none.
         seed: of the experiment's generators.
+        accounting: what is known of it after the private phase; "" before.
     """
 
     folder: Path
@@ -41,6 +42,7 @@ class Subject:
     reference: str
     epsilon: float
     seed: int
+    accounting: str = ""
 
     @classmethod
     def of(cls, fields: Mapping[str, Any], folder: Path) -> Subject:
@@ -56,6 +58,7 @@ class Subject:
             str(fields["reference"]),
             _epsilon(fields),
             int(fields["seed"] or 0),
+            str(fields.get("accounting") or ""),
         )
 
     @classmethod
@@ -70,15 +73,32 @@ class Subject:
         except (KeyError, TypeError, ValueError) as error:
             raise DpbenchError(f"{folder / TRIAL} is damaged: {type(error).__name__} {error}") from error
 
+    def as_sampled(self) -> Subject:
+        """The same, as trial.json or unscored.json tell of it: with what is known since its private phase.
+
+        Raises:
+            DpbenchError: the file is missing or damaged.
+        """
+        return self.of(read_trial(self.folder, TRIAL if self.is_finished else UNSCORED), self.folder)
+
     @property
     def is_sensitive(self) -> bool:
-        """Whether what was made must stay in `sensitive/`: no noise stands between it and undeclared data (rule R9)."""
-        return not self.public_benchmark and self.reference != "real" and not math.isfinite(self.epsilon)
+        """Whether what was made must stay in `sensitive/`: nothing proves that noise hides undeclared data (rule R9).
+
+        Known after the private phase, as it may touch records outside the mechanisms.
+        """
+        is_protected = math.isfinite(self.epsilon) and self.accounting != "unverified"
+        return not self.public_benchmark and self.reference != "real" and not is_protected
 
     @property
     def home(self) -> Path:
-        """Where the trial's model and samples belong."""
+        """Where the trial's model and samples belong, once `is_sensitive` is known."""
         return self.folder / SENSITIVE if self.is_sensitive else self.folder
+
+    @property
+    def workplace(self) -> Path:
+        """Where checkpoints lie, and whatever a method writes while it works: of undeclared data, in `sensitive/`."""
+        return self.folder if self.public_benchmark else self.folder / SENSITIVE
 
     @property
     def is_sampled(self) -> bool:

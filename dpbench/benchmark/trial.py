@@ -144,5 +144,5 @@ class Trial:
 
 
 def dataset_folder(out: Path, dataset: str) -> Path:
-    """OUT/<dataset>, where the dataset's privacy record lies, too."""
+    """OUT/<dataset>."""
     return out / safe_name(dataset)

@@ -147,4 +147,4 @@ def _show(rows: Any, out: Path) -> None:
     """The leaderboard of the rows' datasets: all that they are to be read beside."""
     from dpbench.benchmark.standings import gather, standings
 
-    print_page(standings(gather(out, sorted(set(rows["dataset"]))), out))
+    print_page(standings(gather(out, sorted(set(rows["dataset"])))))

@@ -32,4 +32,4 @@ def leaderboard(
     rows = gather(out, split_names(dataset))
     if csv is not None:
         export(rows, csv, over_seeds)
-    print_page(standings(rows, out, by or None, split_names(columns)))
+    print_page(standings(rows, by or None, split_names(columns)))

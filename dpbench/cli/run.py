@@ -134,4 +134,4 @@ def run(
         complain("interrupted", f"finished trials are kept in {out}; run the same command again to go on")
         raise
     if is_lead():
-        print_page(standings(rows, out))
+        print_page(standings(rows))

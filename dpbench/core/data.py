@@ -50,6 +50,14 @@ class ImageDataset(ABC):
     def fingerprint(self) -> str:
         """A hash that changes when the content, order, resolution or split changes."""
 
+    @property
+    def content(self) -> str:
+        """A hash of whose records these are: the same at every resolution, under every name and in every order.
+
+        Private runs are counted by it. By default the fingerprint, which tells too much apart.
+        """
+        return self.fingerprint
+
 
 class Dataset(ABC):
     """A dataset plugin. The first line of its docstring is what `dpbench list datasets` prints.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from platformdirs import user_cache_path
+from platformdirs import user_cache_path, user_data_path
 
 from dpbench.core.errors import DpbenchError
 
@@ -13,6 +13,14 @@ from dpbench.core.errors import DpbenchError
 def cache_folder() -> Path:
     """What can be made or downloaded again. `DPBENCH_CACHE`, or the user's cache folder."""
     return Path(os.environ.get("DPBENCH_CACHE") or user_cache_path("dpbench"))
+
+
+def state_folder() -> Path:
+    """What is lost for good when it is deleted: the privacy records and the fingerprint key of this user.
+
+    `DPBENCH_STATE`, or the user's data folder.
+    """
+    return Path(os.environ.get("DPBENCH_STATE") or user_data_path("dpbench"))
 
 
 def check_writable(folder: Path) -> None:

@@ -118,6 +118,11 @@ class Subset(ImageDataset):
         """Derived from the dataset's own fingerprint and the indices."""
         return digest(["subset", self._dataset.fingerprint, content_hash(self._index)])
 
+    @property
+    def content(self) -> str:
+        """See `ImageDataset.content`; derived from the dataset's own and which records were taken."""
+        return digest(["subset", self._dataset.content, content_hash(np.sort(self._index))])
+
 
 class Converted(ImageDataset):
     """A split whose images pass through `change` whenever a batch is asked for (padding, resizing, colour).
@@ -147,3 +152,8 @@ class Converted(ImageDataset):
     def fingerprint(self) -> str:
         """Derived from the dataset's own fingerprint, the change and the new shape."""
         return digest([self._key, self._dataset.fingerprint, list(self.spec.shape)])
+
+    @property
+    def content(self) -> str:
+        """See `ImageDataset.content`: the dataset's own."""
+        return self._dataset.content

@@ -82,3 +82,8 @@ class DecodedDataset(ImageDataset):
         labels = None if self._labels is None else self._labels.tolist()
         files = self._source.fingerprint(self._paths)
         return digest([files, labels, self.spec.classes, list(self.spec.shape)])
+
+    @property
+    def content(self) -> str:
+        """See `ImageDataset.content`; of the files, see `FileSource.content`."""
+        return self._source.content(self._paths)

@@ -52,13 +52,24 @@ class FileSource(ABC):
         Of more than `HASHED_FILES` files all paths and sizes are hashed, and the contents of every k-th, at least
         `SAMPLED_FILES` in number.
         """
-        every = 1 if len(paths) <= HASHED_FILES else len(paths) // SAMPLED_FILES
         sizes = [(path, self.sizes[path]) for path in paths]
-        return digest([sizes, [self.checksum(path) for path in paths[::every]]])
+        return digest([sizes, [self.checksum(path) for path in _hashed(paths)]])
+
+    def content(self, paths: Sequence[str]) -> str:
+        """A hash of the files' sizes and contents alone: paths and order do not matter, a zip is its folder's equal.
+
+        Of more than `HASHED_FILES` files the contents are sampled as for `fingerprint`.
+        """
+        sizes, checksums = (self.sizes[path] for path in paths), (self.checksum(path) for path in _hashed(paths))
+        return digest([sorted(sizes), sorted(checksums)])
 
     def describe(self, path: str) -> str:
         """What to call a file in a message."""
         return str(self.root / path)
+
+
+def _hashed(paths: Sequence[str]) -> Sequence[str]:
+    return paths if len(paths) <= HASHED_FILES else paths[:: len(paths) // SAMPLED_FILES]
 
 
 class FolderSource(FileSource):
@@ -70,6 +81,7 @@ class FolderSource(FileSource):
 
     def __init__(self, root: Path):
         self.root = root
+        self._checksums: dict[str, int] = {}
         sizes: dict[str, int] = {}
         folders: set[str] = set()
         try:
@@ -92,8 +104,10 @@ class FolderSource(FileSource):
             raise DataError(f"cannot read {self.root / path}: {error.strerror}") from error
 
     def checksum(self, path: str) -> int:
-        """See `FileSource.checksum`; reads the file."""
-        return zlib.crc32(self.read(path))
+        """See `FileSource.checksum`; reads the file, once."""
+        if path not in self._checksums:
+            self._checksums[path] = zlib.crc32(self.read(path))
+        return self._checksums[path]
 
 
 def _raise(error: OSError) -> None:

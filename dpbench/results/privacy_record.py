@@ -1,6 +1,8 @@
-"""What a dataset has been through: one line per private run, written when its private phase starts (rule R9).
+"""What records have been through: one line per private run, written when its private phase starts (rule R9).
 
-Trials compose. Sweeps, seeds and aborted runs all count, whether or not their results are kept.
+Trials compose. Sweeps, seeds and aborted runs all count, whether or not their results are kept, wherever those went,
+and whatever the dataset was called. So the record lies with the user, not with the results, in one file for each
+content of train: STATE/records/<keyed hash>.jsonl.
 """
 
 from __future__ import annotations
@@ -8,53 +10,80 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from dpbench.core.errors import DpbenchError
 
-FILE = "privacy_record.jsonl"
+FOLDER = "records"
+"""Where the files lie, in the user's state folder."""
 
 
 class Record(NamedTuple):
-    """How many private runs a dataset has seen, and the sum of their ε (basic composition: the δ add up, too)."""
+    """What a record adds up to.
 
-    runs: int
-    epsilon: float
+    Attributes:
+        runs: how many private runs there were.
+        epsilon: the sum of their ε (basic composition: the δ add up, too).
+        keys: of their trials.
+    """
+
+    runs: int = 0
+    epsilon: float = 0.0
+    keys: frozenset[str] = frozenset()
 
 
-def append(folder: Path, entry: Mapping[str, Any]) -> None:
+def append(path: Path, entry: Mapping[str, Any]) -> None:
     """Adds a line, on disk before this returns.
 
     Args:
-        folder: OUT/<dataset>.
-        entry: at least "epsilon", "delta", "method", "key" and "date".
+        path: the file of the records' content.
+        entry: at least "epsilon", "delta", "method", "key", "fingerprint", "run" and "date".
 
     Raises:
         DpbenchError: it cannot be written.
     """
     line = json.dumps(dict(entry), ensure_ascii=False) + "\n"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder / FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         try:
             os.write(handle, line.encode())  # one write: lines of concurrent processes do not mix
             os.fsync(handle)
         finally:
             os.close(handle)
     except OSError as error:
-        raise DpbenchError(f"cannot write {folder / FILE}: {error.strerror or error}") from error
+        raise DpbenchError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def read(folder: Path) -> Record:
-    """What the record of OUT/<dataset> adds up to; a damaged line counts as a run, with a warning."""
-    path = folder / FILE
+def holds(path: Path, run: str) -> bool:
+    """Whether the line of a run is there."""
+    return any(entry.get("run") == run for entry in _entries(path))
+
+
+def of_fingerprint(folder: Path, fingerprint: str) -> Record:
+    """The record of all runs on the content that a row calls `fingerprint`, at whatever resolution they were.
+
+    Args:
+        folder: where the files lie.
+        fingerprint: of train, as it stands in a row.
+    """
+    files = [list(_entries(path)) for path in sorted(folder.glob("*.jsonl"))]
+    known = [entries for entries in files if any(entry.get("fingerprint") == fingerprint for entry in entries)]
+    runs = [entry for entries in known for entry in entries]
+    keys = frozenset(str(entry["key"]) for entry in runs if "key" in entry)
+    return Record(len(runs), sum(float(entry.get("epsilon", 0)) for entry in runs), keys)
+
+
+def _entries(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a file; a damaged one counts as a run of which nothing is known, with a warning."""
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
-    epsilon = 0.0
     for number, line in enumerate(lines, start=1):
         try:
-            epsilon += float(json.loads(line)["epsilon"])
+            entry = json.loads(line)
+            float(entry["epsilon"])
         except (ValueError, KeyError, TypeError):
             warnings.warn(f"line {number} of {path} is damaged; its ε is missing from the sum", stacklevel=2)
-    return Record(len(lines), epsilon)
+            entry = {}
+        yield entry

@@ -32,7 +32,7 @@ IDENTITY = (
     Field("n_train", "int", "records of the sensitive split"),
     Field("epsilon", "float", "ε asked for, or claimed; 0: nothing private, inf: no noise"),
     Field("delta", "float", "δ asked for, or claimed"),
-    Field("epsilon_spent", "float", "ε of everything released, by PLD"),
+    Field("epsilon_spent", "float", "ε of everything released, by PLD; empty where the accounting is unverified"),
     Field("epsilon_rdp", "float", "ε of the same releases by Rényi accounting"),
     Field("neighbouring", "str", "neighbouring relation of the guarantee"),
     Field("accountant", "str", "accountant that ε is stated by"),
@@ -80,6 +80,17 @@ CI95 = "_ci95"
 """Ends the column beside a score that holds half the width of its 95% interval: over seeds where there are several
 (Student's t), over images otherwise (bootstrap)."""
 
+DERIVED = ("seeds", "rank", "order")
+"""Columns of the view over seeds and of the table, made from rows."""
+
+RESERVED = frozenset({*(f.name for f in FIELDS), *DERIVED})
+"""Columns that are no metric's: one that filled `epsilon_spent` would say what a trial spent."""
+
+
+def is_reserved(name: str) -> bool:
+    """Whether a score of that name would stand in a column that is no metric's: the row's own, or an interval's."""
+    return name in RESERVED or name.endswith(CI95)
+
 
 def column_names(metrics: Sequence[Column], scored: Iterable[str] = ()) -> list[str]:
     """All column names in order.
@@ -102,8 +113,10 @@ def make_row(trial: Mapping[str, Any], scores: Mapping[str, Any]) -> dict[str, A
         scores: the content of scores.json: values, ci95, missing, protocol, caveats, seconds.
 
     Raises:
-        KeyError, TypeError, ValueError: one of them is damaged.
+        KeyError, TypeError, ValueError: one of them is damaged, or a score would stand in a column that is not its own.
     """
+    if taken := sorted(filter(is_reserved, {**scores["values"], **scores["ci95"]})):
+        raise ValueError(f"the scores name columns that are no metric's: {', '.join(taken)}")
     protocol = dict(scores["protocol"])
     if protocol.pop("n_train", trial["n_train"]) != trial["n_train"]:
         raise ValueError("the scores belong to another dataset")
@@ -113,6 +126,8 @@ def make_row(trial: Mapping[str, Any], scores: Mapping[str, Any]) -> dict[str, A
         "computed_in": trial.get("precision"),
     }  # columns younger than some trials
     trial = {**earlier, **trial}
+    if trial["accounting"] == "unverified":  # earlier versions gave the plan's
+        trial |= {"epsilon_spent": None, "epsilon_rdp": None}
     row: dict[str, Any] = {f.name: trial[f.name] for f in IDENTITY}
     row["config"] = json.dumps(trial["config"], ensure_ascii=False)
     row |= {name: None if value is None else float(value) for name, value in scores["values"].items()}

@@ -1,10 +1,9 @@
 """Where a trial's files lie, and reading them back. Writing is atomic, and trial.json comes last.
 
-    OUT/<dataset>/privacy_record.jsonl
     OUT/<dataset>/<method>/<key>/
         trial.json  scores.json  ledger.json  model.safetensors  samples/  samples.png  log.txt
         checkpoints/ states to go on from, until the trial is sampled
-        sensitive/   what was made from un-noised real images (rule R9)
+        sensitive/   of undeclared datasets: checkpoints, and what was made from un-noised or unverified records (R9)
 
 After sampling, what will be trial.json stands in unscored.json: a trial interrupted while it is scored needs no new
 private training.

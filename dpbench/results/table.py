@@ -37,7 +37,7 @@ def leaderboard_table(
     Args:
         frame: one line per trial; see `leaderboard.collect`.
         headline: the metrics' columns to show, in order; those without any value are left out.
-        records: dataset -> its privacy record.
+        records: fingerprint of train -> its privacy record.
         owners: column -> the name of its metric.
         by: the column to rank by; by default the first of `headline` that has values.
     """
@@ -49,16 +49,34 @@ def leaderboard_table(
     lines["rank"] = rank(lines, ranked, owners[ranked.name]) if ranked else pd.NA
     parts: list[RenderableType] = []
     for _, group in lines.groupby(SAME_TABLE, dropna=False, sort=False):
-        dataset, resolution = str(group["dataset"].iloc[0]), group["resolution"].iloc[0]
+        dataset, fingerprint, resolution = group[SAME_TABLE].iloc[0]
         ranking = f" · ranked by {ranked.name}, within ε and track" if ranked else ""
         parts.append(Text(f"{dataset}, {resolution}×{resolution}{ranking}", style="bold"))
         parts.append(_Fitted(group, [c for c in shown if group[c.name].notna().any()]))
         parts.append(_footnotes(group))
-        if dataset in records and records[dataset].runs:
-            runs, epsilon = records[dataset]
-            plural = "s" if runs != 1 else ""
-            parts.append(Text(f"privacy record of {dataset}: {runs} private run{plural} so far, Σε = {epsilon:g}"))
+        private = frame[(frame["dataset_fingerprint"] == fingerprint) & (frame["reference"] == "")]
+        parts += _record_lines(dataset, records.get(fingerprint, Record()), private)
     return Group(*parts)
+
+
+def _record_lines(dataset: str, record: Record, private: pd.DataFrame) -> Iterable[RenderableType]:
+    """What a dataset has been through, and whether that is all.
+
+    Args:
+        private: the private rows on it.
+    """
+    if record.runs:
+        runs = f"{record.runs} private run{'s' if record.runs != 1 else ''}"
+        unbounded = int((private["accounting"] == "unverified").sum())
+        beside = f", and no bound for {unbounded} unverified" if unbounded else ""
+        yield Text(f"privacy record of {dataset}: {runs} so far, Σε = {record.epsilon:g}{beside}")
+    if unknown := len({*private["key"]} - record.keys):
+        rows = f"{len(private)} private row{'s' if len(private) != 1 else ''}"
+        yield Text(
+            f"{rows} on {dataset}, but the record on this machine lacks {unknown} of their runs: they were made "
+            "elsewhere, or the record was lost",
+            style="yellow",
+        )
 
 
 class _Fitted:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import events
 import pytest
 
 import dpbench
+from dpbench.benchmark.scoring import known_columns, owners
 from dpbench.core.errors import DpbenchError
 
 BAD: list[tuple[dict[str, Any], str]] = [
@@ -67,6 +69,41 @@ def test_metrics_that_fill_the_same_column_are_refused(tiny: Path) -> None:
     dpbench.METRICS.register("again")(fakes.Brightness)
     with pytest.raises(DpbenchError, match="both fill 'brightness'"):
         dpbench.run(["fake"], dataset="tiny", metrics=["brightness", "again"], out=tiny)
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        *(
+            (name, "a column of the row's own")
+            for name in ("epsilon", "epsilon_spent", "accounting", "n_samples", "notes")
+        ),
+        *((name, "a column of the row's own") for name in ("seeds", "rank", "order", "brightness_ci95")),
+        *((name, "with letters, digits and _ alone") for name in ("", "2d", "my column", "a-b")),
+    ],
+)
+def test_a_metric_may_not_fill_a_column_that_is_no_metrics(tiny: Path, column: str, message: str) -> None:
+    import fakes
+
+    columns = (dpbench.Column(column, "low", "says that nothing was spent"),)
+    dpbench.METRICS.register("greedy")(type("Greedy", (fakes.Brightness,), {"columns": columns}))
+    with pytest.raises(DpbenchError, match=f"metric 'greedy' .*{message}"):
+        dpbench.run(["fake"], dataset="tiny", public="tiny-public", metrics=["brightness", "greedy"], out=tiny)
+    assert not tiny.exists()
+    assert events.EVENTS == []
+    assert column not in {known.name for known in known_columns()}
+
+
+def test_a_metric_has_columns_and_a_name_of_its_own(tiny: Path) -> None:
+    import fakes
+
+    dpbench.METRICS.register("empty")(type("Empty", (fakes.Brightness,), {"columns": ()}))
+    with pytest.raises(DpbenchError, match="'empty' declares no column"):
+        dpbench.run(["fake"], dataset="tiny", metrics=["empty"], out=tiny)
+    dpbench.METRICS.register("n_samples")(type("Count", (fakes.Brightness,), {}))
+    with pytest.raises(DpbenchError, match="no metric may be called 'n_samples'"):
+        dpbench.run(["fake"], dataset="tiny", metrics=["n_samples"], out=tiny)
+    assert {"empty", "n_samples"}.isdisjoint(owners().values())
 
 
 def test_a_setting_that_one_of_several_methods_lacks_can_name_its_method(tiny: Path) -> None:

@@ -72,7 +72,7 @@ def test_the_folder_holds_all_that_scoring_needs(images: Path, tiny: Path) -> No
     (folder,) = folders(tiny)
     assert folder.parent.parent == tiny / "tiny"
     assert folder.name == row["key"]
-    assert {path.name for path in folder.iterdir()} == {
+    assert {path.name for path in folder.glob("[!.]*")} == {
         "trial.json",
         "scores.json",
         "samples",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from record import recorded
 from safetensors.numpy import load_file
 
 from dpbench.benchmark.launch import Launch, is_lead, launched
@@ -48,7 +49,7 @@ def test_two_processes_write_one_row(tiny: Path) -> None:
     assert set(rows["accounting"]) == {"verified"}
     assert printed.count("tiny, 16×16") == 1
     assert progress.count("[1/2]") == 1
-    assert len((tiny / "tiny/privacy_record.jsonl").read_text().splitlines()) == 1
+    assert len(recorded()) == 1
     assert not list(tiny.rglob("checkpoints"))
     for path in tiny.rglob("ledger.json"):
         for mechanism in read_json(path)["mechanisms"]:
@@ -66,7 +67,7 @@ def test_a_killed_process_ends_the_other_and_the_next_command_goes_on(tiny: Path
     assert code == 0, progress
     assert "goes on from its checkpoints" in next(tiny.rglob("log.txt")).read_text()
     assert len(pd.read_csv(tiny / "leaderboard.csv")) == 1
-    assert len((tiny / "tiny/privacy_record.jsonl").read_text().splitlines()) == 1
+    assert len(recorded()) == 1
 
 
 def test_one_process_needs_no_torchrun() -> None:

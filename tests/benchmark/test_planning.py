@@ -122,7 +122,7 @@ def sealed(stepping: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def planner(folder: Path, dataset: str = "tiny", public: str = "tiny-public") -> Planner:
     cache = folder / "cache"
-    sources = Sources(dataset, public, DataOptions(folder), cache)
+    sources = Sources(dataset, public, DataOptions(folder), folder / "state")
     request = Request(Conditions.balanced(10, 2))
     return Planner(sources, request, 1e-6, "cpu", "fp32", PublicCache(cache), Quiet())
 
@@ -249,6 +249,17 @@ def test_methods_without_a_dp_sgd_to_plan_are_refused(stepping: Path, name: str,
 def test_a_plan_is_not_shown_before_it_is_known(stepping: Path) -> None:
     with pytest.raises(ConfigError, match="`dpbench privacy stepping --propose` shows how"):
         plan_page("stepping", "tiny", 1.0, settings={"steps": "auto"})
+
+
+@pytest.mark.parametrize("phase", ["plan", "prepare", "fit"])
+def test_no_part_of_a_rehearsal_opens_the_sensitive_dataset(stepping: Path, phase: str) -> None:
+    def peek(self: Stepping, *arguments: Any) -> Any:
+        fakes.Tiny("", DataOptions(stepping)).train()
+        return getattr(Stepping, phase)(self, *arguments)
+
+    dpbench.METHODS.register("peeking")(type("Peeking", (Stepping,), {phase: peek}))
+    with pytest.raises(DpbenchError, match="while a method"):
+        planner(stepping).judge(method("peeking"), 3.0)
 
 
 def test_the_sensitive_dataset_is_no_public_source(sealed: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,9 @@ import pytest
 
 import dpbench
 from dpbench import DATASETS, METHODS, DataOptions, DpbenchError
+from dpbench.benchmark.catalog import plan_page
+from dpbench.core.errors import PrivacyError
+from dpbench.core.plugins import OUTSIDE_PHASES
 from dpbench.data.opening import open_dataset
 
 OPTIONS = DataOptions(Path())
@@ -36,13 +40,54 @@ def run(out: Path, **options):
     return dpbench.run("cheat", "tiny", [5.0], out=out, **settings | options)
 
 
-@pytest.mark.parametrize("phase", ["prepare", "fit", "sample"])
+PHASES = ["prepare", "fit", "sample"]
+
+
+@pytest.mark.parametrize("phase", [*PHASES, *OUTSIDE_PHASES])
 @pytest.mark.parametrize("peek", PEEKS.values(), ids=PEEKS)
 def test_a_method_that_opens_what_is_closed_to_it_fails(tiny, phase, peek) -> None:
-    METHODS.register("cheat")(cheat(phase, peek))
-    with pytest.raises(DpbenchError, match="while a method works"):
+    method = cheat(phase, peek)
+    if phase == "load_state_dict":  # the harness has no need of it
+        fresh = method(fakes.FakeConfig(), open_dataset("tiny", OPTIONS).spec)
+        with pytest.raises(DpbenchError, match="no dataset opens while"):
+            fresh.load_state_dict({})
+        return
+    METHODS.register("cheat")(method)
+    with pytest.raises(DpbenchError, match="while a method works" if phase in PHASES else "no dataset opens while"):
         run(tiny)
     assert not list(tiny.glob("*/*/*/trial.json"))
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_every_call_of_plan_is_sealed(tiny, number: int) -> None:
+    calls = 0
+
+    def peek() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == number:
+            open_dataset("tiny", OPTIONS).train().batch(range(200)).labels.bincount()
+
+    METHODS.register("cheat")(cheat("plan", peek))
+    with pytest.raises(PrivacyError, match="no dataset opens while"):
+        run(tiny)
+    assert calls == number
+    assert "fit" not in events.EVENTS
+
+
+def test_a_plan_that_is_no_plain_function_is_sealed_too(tiny) -> None:
+    def peek(self, dataset: str, request):
+        return open_dataset(dataset, OPTIONS).train()
+
+    METHODS.register("cheat")(type("Cheat", (fakes.FakeMean,), {"plan": functools.partialmethod(peek, "tiny")}))
+    with pytest.raises(PrivacyError, match="no dataset opens while"):
+        run(tiny)
+
+
+def test_pages_that_show_a_plan_seal_it_too(tiny) -> None:
+    METHODS.register("cheat")(cheat("plan", PEEKS["opens train past the vault"]))
+    with pytest.raises(PrivacyError, match="no dataset opens while"):
+        plan_page("cheat", "tiny", 1.0)
 
 
 def test_test_opens_once_and_after_everything_was_sampled(tiny) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from record import recorded
 
 import dpbench
 from dpbench.core.errors import DpbenchError, PrivacyError
@@ -48,7 +49,7 @@ def test_a_trial_leaves_everything_that_the_layout_names(tiny: Path) -> None:
     assert folder.parts[-3:-1] == ("tiny", "fake")
     assert folder.name == rows["key"][0]
     expected = {"trial.json", "scores.json", "ledger.json", "model.safetensors", "samples", "samples.png", "log.txt"}
-    assert {path.name for path in folder.iterdir()} == expected
+    assert {path.name for path in folder.glob("[!.]*")} == expected
     assert samples(folder).shape == (30, 1, 16, 16)
     assert read_json(folder / "samples/conditions.json") == {"count": 30, "labels": [0, 1] * 15}
     assert (tiny / "leaderboard.csv").exists()
@@ -147,9 +148,9 @@ def test_trials_from_before_the_variant_column_still_read(tiny: Path) -> None:
     assert events.EVENTS.count("fit") == 1
 
 
-def test_test_opens_after_the_samples_are_drawn(tiny: Path) -> None:
+def test_test_opens_after_the_samples_are_drawn_and_train_before_and_after_fit(tiny: Path) -> None:
     run(tiny)
-    assert events.EVENTS == ["train", "prepare", "fit", "sample", "test", "brightness"]
+    assert events.EVENTS == ["train", "prepare", "fit", "train", "sample", "test", "brightness"]
 
 
 def test_seeds_reach_sampling_but_not_the_noise(tiny: Path) -> None:
@@ -226,7 +227,7 @@ def test_a_trial_that_fails_leaves_ledger_and_log_and_the_finished_ones(
     finished = (tiny / "leaderboard.csv").read_bytes()
     with pytest.raises(error):
         run(tiny, "alone,fake", settings={"fake:fail": fail})
-    names = [{p.name for p in folder.iterdir()} for folder in folders(tiny)]
+    names = [{p.name for p in folder.glob("[!.]*")} for folder in folders(tiny)]
     assert sum("trial.json" in found for found in names) == 2
     assert {"ledger.json", "log.txt", "checkpoints"} in names
     assert len(pd.read_csv(tiny / "leaderboard.csv")) == 2
@@ -268,9 +269,10 @@ def test_every_private_run_enters_the_record_when_it_starts(tiny: Path) -> None:
         with pytest.raises(DpbenchError):
             run(tiny, settings={"fail": fail})
     run(tiny, epsilons=(1.0, 3.0), references=["public", "nonprivate"])
-    lines = [json.loads(line) for line in (tiny / "tiny/privacy_record.jsonl").read_text().splitlines()]
+    lines = recorded()
     assert [line["epsilon"] for line in lines] == [1, 1, 1, 3]
-    assert {"date", "method", "key", "delta"} <= lines[0].keys()
+    assert {"date", "method", "key", "delta", "dataset", "fingerprint"} <= lines[0].keys()
+    assert len({line["run"] for line in lines}) == 4
 
 
 def test_a_dataset_without_classes_runs_and_says_why_cells_are_empty(tiny: Path) -> None:
@@ -292,7 +294,7 @@ def test_undeclared_datasets_keep_what_is_not_private_in_the_sensitive_folder(ti
     (real,) = tiny.glob("*/real/*")
     assert not (plain / "sensitive").exists()
     outside = {"ledger.json", "log.txt", "scores.json", "trial.json", "sensitive"}
-    assert {path.name for path in without_noise.iterdir()} == outside
+    assert {path.name for path in without_noise.glob("[!.]*")} == outside
     assert read_json(real / "sensitive/scores.json")["values"]["classy"] == 0.5
     assert read_json(real / "scores.json")["values"]["classy"] is None
 
@@ -317,7 +319,7 @@ def test_fingerprints_of_undeclared_datasets_are_keyed(tiny: Path, monkeypatch: 
     first = fingerprint(tiny / "a", "tiny:secret")
     assert fingerprint(tiny / "a", "tiny:secret") == first
     assert fingerprint(tiny / "b", "tiny") != first
-    monkeypatch.setenv("DPBENCH_CACHE", str(tiny.parent / "another user"))
+    monkeypatch.setenv("DPBENCH_STATE", str(tiny.parent / "another user"))
     assert fingerprint(tiny / "c", "tiny:secret") != first
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from record import recorded
 
 import dpbench
 from dpbench.benchmark import execute
@@ -38,11 +39,6 @@ def run(out: Path, method: str = "wavelet", **options: Any) -> pd.DataFrame:
         "metrics": ["brightness"], "references": (), "device": "cpu",
     }  # fmt: skip
     return dpbench.run(method, out=out, **(defaults | options))
-
-
-def records(out: Path) -> int:
-    path = out / "tiny/privacy_record.jsonl"
-    return len(path.read_text().splitlines()) if path.exists() else 0
 
 
 def only(out: Path, name: str) -> Path:
@@ -103,7 +99,7 @@ def test_private_steps_go_on_after_the_last_stored_one(tiny: Path, private: Inte
     rows = run(tiny)
     assert private.count == STEPS - 3
     check_finished(tiny, rows)
-    assert records(tiny) == 1
+    assert len(recorded()) == 1
     assert "goes on from its checkpoints" in only(tiny, "log.txt").read_text()
 
 
@@ -118,10 +114,10 @@ def test_reproducible_noise_ends_in_the_model_of_an_uninterrupted_run(tiny: Path
 def test_public_pretraining_goes_on(tiny: Path, public: Interrupt, monkeypatch: pytest.MonkeyPatch) -> None:
     public.one(TOKENIZER_STEPS + 4, tiny)
     assert list(tiny.rglob("checkpoints/prepare/*.pt"))
-    assert records(tiny) == 0
+    assert len(recorded()) == 0
     check_finished(tiny, run(tiny))
     assert public.count == PUBLIC_STEPS - 3
-    assert records(tiny) == 1
+    assert len(recorded()) == 1
     made = [path.read_bytes() for path in cached(tiny)]
     monkeypatch.setenv("DPBENCH_CACHE", str(tiny / "another cache"))
     run(tiny / "whole")
@@ -146,7 +142,7 @@ def test_a_trial_that_fails_while_it_is_sampled_spends_nothing_again(
     assert private.count == STEPS
     check_finished(tiny, run(tiny))
     assert private.count == STEPS
-    assert records(tiny) == 1
+    assert len(recorded()) == 1
 
 
 def test_a_noisy_sum_is_released_once_however_often_its_trial_is_begun(
@@ -161,14 +157,14 @@ def test_a_noisy_sum_is_released_once_however_often_its_trial_is_begun(
             run(tiny, "fake", settings={})
     monkeypatch.setattr(Draws, "gaussian", lambda *_: pytest.fail("noise was drawn"))
     assert run(tiny, "fake", settings={})["accounting"].tolist() == ["verified"]
-    assert records(tiny) == 1
+    assert len(recorded()) == 1
 
 
 def test_force_starts_anew(tiny: Path, private: Interrupt) -> None:
     private.one(4, tiny)
     check_finished(tiny, run(tiny, force=True))
     assert private.count == STEPS
-    assert records(tiny) == 2
+    assert len(recorded()) == 2
 
 
 def test_an_attempt_without_checkpoints_is_replayed(tiny: Path, private: Interrupt) -> None:
@@ -178,7 +174,7 @@ def test_an_attempt_without_checkpoints_is_replayed(tiny: Path, private: Interru
         path.unlink()
     check_finished(tiny / "parts", run(tiny / "parts", noise_seed=3))
     assert private.count == STEPS
-    assert records(tiny / "parts") == 1
+    assert len(recorded()) == 1
     assert (
         only(tiny / "whole", "model.safetensors").read_bytes() == only(tiny / "parts", "model.safetensors").read_bytes()
     )
@@ -196,7 +192,7 @@ def test_without_the_key_it_is_another_private_run(tiny: Path, private: Interrup
     only(tiny, "noise.key").unlink()
     check_finished(tiny, run(tiny))
     assert private.count == STEPS
-    assert records(tiny) == 2
+    assert len(recorded()) == 2
 
 
 def test_other_code_is_another_private_run_from_the_start(
@@ -209,7 +205,7 @@ def test_other_code_is_another_private_run_from_the_start(
     private.one(2, tiny)
     assert read_json(only(tiny, "noise.key"))["secret"] not in key
     check_finished(tiny, run(tiny))
-    assert records(tiny) == 2
+    assert len(recorded()) == 2
 
 
 def test_a_damaged_key_is_refused_until_forced(tiny: Path, private: Interrupt) -> None:
@@ -217,9 +213,9 @@ def test_a_damaged_key_is_refused_until_forced(tiny: Path, private: Interrupt) -
     only(tiny, "noise.key").write_text("")
     with pytest.raises(DpbenchError, match=r"noise\.key"):
         run(tiny)
-    assert records(tiny) == 1
+    assert len(recorded()) == 1
     check_finished(tiny, run(tiny, force=True))
-    assert records(tiny) == 2
+    assert len(recorded()) == 2
 
 
 def test_without_noise_on_an_undeclared_dataset_checkpoints_are_sensitive(tiny: Path, private: Interrupt) -> None:
@@ -245,4 +241,4 @@ def test_a_killed_process_loses_nothing_but_the_last_step(tiny: Path, private: I
     rows = run(tiny)
     assert private.count == STEPS - 3
     check_finished(tiny, rows)
-    assert records(tiny) == 1
+    assert len(recorded()) == 1

@@ -16,7 +16,7 @@ from scipy import stats
 from dpbench.core.files import write_json
 from dpbench.core.plugins import Column
 from dpbench.results.leaderboard import aggregate, collect, make_frame, mean_and_ci95, rank, write_csv
-from dpbench.results.privacy_record import Record, append, read
+from dpbench.results.privacy_record import Record
 from dpbench.results.row import FIELDS, IDENTITY, make_row
 from dpbench.results.table import leaderboard_table, rounded
 
@@ -112,6 +112,15 @@ def test_missing_scores_leave_their_reason_in_the_notes() -> None:
     row = frame((trial(unverified=["peeked"]), scores(accuracy=None))).iloc[0]
     assert math.isnan(row["accuracy"])
     assert row["notes"] == "accounting unverified: peeked; accuracy: no classes"
+
+
+@pytest.mark.parametrize("name", ["epsilon", "epsilon_spent", "accounting", "key", "accuracy_ci95", "seeds", "rank"])
+@pytest.mark.parametrize("part", ["values", "ci95"])
+def test_no_score_takes_the_place_of_what_the_row_says(name: str, part: str) -> None:
+    edited = scores()
+    edited[part] = {**edited[part], name: 0.01}
+    with pytest.raises(ValueError, match=name):
+        make_row(trial(), edited)
 
 
 def test_scores_of_metrics_that_are_not_loaded_are_kept() -> None:
@@ -243,11 +252,29 @@ def test_the_table_is_framed_by_references_and_shows_the_record() -> None:
         (trial(reference="nonprivate", epsilon="inf", noise=""), scores()),
         (trial(method="real", reference="real", epsilon=None, noise=""), scores()),
     )
-    text = show(rows, records={"d": Record(3, 12.0)})
+    text = show(rows, records={"x": Record(3, 12.0)})
     order = [text.index(name) for name in ("│ real", "│ m (nonprivate)", "│ m      ", "│ m (public)")]
     assert order == sorted(order)
     assert "3 private runs so far, Σε = 12" in text
     assert "100 samples against 50 real images" in text
+
+
+def test_private_rows_that_the_record_does_not_know_are_pointed_out() -> None:
+    rows = frame(
+        *((trial(seed=seed, key=f"key {seed}"), scores()) for seed in range(8)),
+        (trial(reference="public", epsilon=0, noise="", key="public"), scores()),
+    )
+    known = frozenset({"key 0", "key 1", "key 2", "of another row"})
+    text = show(rows, records={"x": Record(4, 4.0, known)})
+    assert "8 private rows on d, but the record on this machine lacks 5 of their runs: they were made elsewhere" in text
+    assert "8 private rows on d, but the record on this machine lacks 8 of their runs" in show(rows)
+    assert "lacks" not in show(rows, records={"x": Record(9, 9.0, frozenset(f"key {seed}" for seed in range(8)))})
+
+
+def test_the_sum_of_the_record_does_not_hide_unverified_runs() -> None:
+    rows = frame((trial(key="a"), scores()), (trial(key="b", accounting="unverified"), scores()))
+    text = show(rows, records={"x": Record(2, 2.0, frozenset("ab"))})
+    assert "2 private runs so far, Σε = 2, and no bound for 1 unverified" in text
 
 
 def test_a_narrow_table_leaves_columns_out_rather_than_squeezing_them() -> None:
@@ -287,14 +314,3 @@ def test_an_interval_is_rounded_like_its_mean() -> None:
     assert rounded(0, 0.01625) == "0 ± 0.016"
     assert rounded(-0.0004, 0.01625) == "-0.000 ± 0.016"
     assert rounded(math.nan) == "–"
-
-
-def test_the_privacy_record_adds_up_and_counts_damaged_lines(tmp_path: Path) -> None:
-    assert read(tmp_path) == Record(0, 0)
-    for epsilon in (1, 2.5):
-        append(tmp_path, {"epsilon": epsilon})
-    assert read(tmp_path) == Record(2, 3.5)
-    with (tmp_path / "privacy_record.jsonl").open("a") as file:
-        file.write("{\n")
-    with pytest.warns(UserWarning, match="line 3"):
-        assert read(tmp_path) == Record(3, 3.5)

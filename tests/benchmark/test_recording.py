@@ -1,0 +1,140 @@
+"""Every private run is counted, wherever it went and whatever its dataset was called; without that there is no row."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from PIL import Image
+from record import recorded
+from rich.console import Console
+
+import dpbench
+from dpbench.benchmark import execute
+from dpbench.benchmark.standings import gather, standings
+from dpbench.core.errors import DpbenchError
+from dpbench.core.places import state_folder
+from dpbench.privacy.noise import NoiseSource
+
+
+def run(out: Path, dataset: str = "tiny", method: str = "alone", **options: Any) -> pd.DataFrame:
+    defaults: dict[str, Any] = {
+        "samples": 10, "delta": 1e-6, "metrics": ["brightness"], "references": (), "device": "cpu",
+    }  # fmt: skip
+    return dpbench.run(method, dataset, out=out, **(defaults | options))
+
+
+def files() -> list[Path]:
+    return sorted((state_folder() / "records").glob("*.jsonl"))
+
+
+@pytest.fixture
+def faces(tmp_path: Path) -> Path:
+    """Forty images without classes."""
+    folder = tmp_path / "faces"
+    folder.mkdir()
+    for shade in range(40):
+        Image.new("RGB", (32, 32), (shade, 2 * shade, 255 - shade)).save(folder / f"{shade:02}.png")
+    return folder
+
+
+def pack(folder: Path, path: Path, around: str = "") -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(folder.rglob("*.png")):
+            archive.write(file, around + file.name)
+    return path
+
+
+def test_all_names_of_one_folder_have_one_record(tiny: Path, faces: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(faces.parent)
+    link = faces.parent / "link"
+    link.symlink_to(faces)
+    names = [
+        str(faces), "faces", "./faces/", f"{faces}/../faces", str(link),
+        str(pack(faces, faces.parent / "plain.zip")), str(pack(faces, faces.parent / "wrapped.zip", "faces/")),
+    ]  # fmt: skip
+    for number, name in enumerate(names):
+        run(tiny / str(number), f"folder:{name}")  # wherever the results go, too
+    assert len(files()) == 1
+    assert len(recorded()) == len(names)
+    for number, options in enumerate([{"resolution": 16}, {"public_benchmark": True}, {"epsilons": (3.0,)}]):
+        run(tiny / f"more {number}", "folder:faces", **options)
+    run(tiny / "grey", "folder:faces?gray")
+    assert len(files()) == 1
+    assert sum(line["epsilon"] for line in recorded()) == len(names) + 6
+
+
+def test_other_images_have_a_record_of_their_own(tiny: Path, faces: Path) -> None:
+    run(tiny, f"folder:{faces}")
+    Image.new("RGB", (32, 32), "white").save(faces / "00.png")
+    run(tiny, f"folder:{faces}")
+    assert [len(path.read_text().splitlines()) for path in files()] == [1, 1]
+
+
+def test_the_leaderboard_counts_runs_whose_results_went_elsewhere(tiny: Path, faces: Path) -> None:
+    for out in (tiny / "a", tiny / "b"):
+        run(out, f"folder:{faces}")
+    text = shown(tiny / "a")
+    assert "2 private runs so far, Σε = 2" in text
+    assert "lacks" not in text
+
+
+def test_the_leaderboard_says_which_rows_the_record_does_not_know(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(tiny, seeds=2, references=["public"], method="fake", public="tiny-public")
+    monkeypatch.setenv("DPBENCH_STATE", str(tiny.parent / "another machine"))
+    run(tiny, epsilons=(2.0,))
+    text = shown(tiny)
+    assert "1 private run so far, Σε = 2" in text
+    assert "3 private rows on tiny, but the record on this machine lacks 2 of their runs" in text
+
+
+def shown(out: Path) -> str:
+    console = Console(width=200, file=io.StringIO(), record=True)
+    console.print(standings(gather(out)))
+    return console.export_text()
+
+
+def losing(monkeypatch: pytest.MonkeyPatch, lose: Any) -> None:
+    """The next trial loses something between its private phase and its samples."""
+    sample_all = execute.sample_all
+
+    def once(*arguments: Any) -> None:
+        monkeypatch.setattr(execute, "sample_all", sample_all)
+        lose()
+        sample_all(*arguments)
+
+    monkeypatch.setattr(execute, "sample_all", once)
+
+
+def test_no_row_without_its_line_in_the_record(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    losing(monkeypatch, lambda: shutil.rmtree(state_folder()))
+    with pytest.raises(DpbenchError, match=r"the privacy record .*\.jsonl lost this run .*, so it gets no row"):
+        run(tiny)
+    assert not list(tiny.rglob("trial.json"))
+    assert not list(tiny.rglob("unscored.json"))
+    monkeypatch.setattr(NoiseSource, "of", lambda *_: pytest.fail("something was drawn again"))
+    assert run(tiny)["accounting"].tolist() == ["verified"]
+    assert len(recorded()) == 1
+
+
+def test_another_run_of_the_trial_does_not_stand_in_for_it(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(tiny)
+    [path] = files()
+    before = path.read_text()
+    losing(monkeypatch, lambda: path.write_text(before))  # a backup from before this run
+    with pytest.raises(DpbenchError, match="lost this run"):
+        run(tiny, force=True)
+
+
+def test_the_record_outlives_the_results(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    losing(monkeypatch, lambda: shutil.rmtree(tiny))
+    assert run(tiny)["accounting"].tolist() == ["verified"]
+    assert len(recorded()) == 1
+    shutil.rmtree(tiny)
+    run(tiny)
+    assert "2 private runs so far, Σε = 2" in shown(tiny)
