@@ -16,12 +16,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from dpbench.benchmark.configure import DEFAULT_PRESET, Configured, configure, refuse_auto
+from dpbench.benchmark.configure import DEFAULT_PRESET, Configured, configure, plan_of, refuse_auto
 from dpbench.benchmark.device import resolve_device, resolve_precision
 from dpbench.benchmark.display import Display
 from dpbench.benchmark.grid import Sweep, uses_public
 from dpbench.benchmark.places import data_folder
-from dpbench.benchmark.runner import plan_of
 from dpbench.benchmark.sources import Sources
 from dpbench.core.checkpoints import Checkpoints
 from dpbench.core.data import DataOptions
@@ -162,7 +161,7 @@ def _smaller(method: Configured, spec: DatasetSpec, request: Request, size: Size
         steps = min(m.steps, size.steps or m.steps)
         return replace(m, n=records, expected_batch=max(1, round(m.sampling_rate * records)), steps=steps)
 
-    plan = plan_of(method, spec, request)
+    plan = plan_of(method.method, method.config, spec, request)
     if not plan.mechanisms:
         raise DpbenchError(f"the plan of {method.title} releases nothing: there is nothing to audit")
     return replace(spec, n_train=records), Plan(*map(smaller, plan.mechanisms))
@@ -171,11 +170,13 @@ def _smaller(method: Configured, spec: DatasetSpec, request: Request, size: Size
 def _fit(method: Configured, vault: AuditVault, run: RunContext, sources: Sources, prepare: bool) -> None:
     """Fits the method up to the last planned release."""
     fitted = method.method(method.config, vault.spec)
-    if prepare:
-        fitted.prepare(sources.public if uses_public(method) else None, run)
+    closed = PublicCache(run.cache.folder)
+    closed.close()
     try:
         with sealed(sources.dataset):
-            fitted.fit(vault, replace(run, progress=UntilSpent(run.progress, vault.ledger)))
+            if prepare:
+                fitted.prepare(sources.public if uses_public(method) else None, run)
+            fitted.fit(vault, replace(run, progress=UntilSpent(run.progress, vault.ledger), cache=closed))
     except Spent:
         pass
     except DpbenchError:

@@ -18,7 +18,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from dpbench.privacy.accounting import COARSEST_GRID, GaussianEvent, privacy_loss
+from dpbench.privacy.accounting import COARSEST_GRID, GaussianEvent, epsilon_pld, privacy_loss
 
 POINTS = 200
 """Values of ε at which a privacy profile is known."""
@@ -102,4 +102,4 @@ def refuted_epsilon(events: Sequence[GaussianEvent], delta: float, refutes: Call
     first = bisect_left(candidates, True, key=is_refuted)
     if first == len(candidates):
         return 0.0
-    return float(privacy_loss(scaled(candidates[first]), COARSEST_GRID).get_epsilon_for_delta(delta))
+    return epsilon_pld(scaled(candidates[first]), delta)

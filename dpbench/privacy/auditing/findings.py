@@ -22,7 +22,10 @@ from dpbench.privacy.mechanisms import Mechanism
 WHOLE_PLAN = "whole plan"
 
 SIMULATIONS = 5
-"""Simulated runs on which the number of guesses is settled."""
+"""Simulated runs on which a number of guesses is settled."""
+
+NOISES = (1.0, 0.5)
+"""Noise of the simulations, in units of the planned one: a number of guesses is settled for each."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +83,13 @@ def of_vault(vault: AuditVault, confidence: float, seconds: float) -> list[Findi
         start = time.perf_counter()
         events = [s.mechanism.event() for s in seen]
         total: NDArray[np.float64] = np.sum([s.values for s in seen], axis=0)
-        random = np.random.default_rng(0)
-        likely = [simulated([s.mechanism for s in seen], len(total), random) for _ in range(SIMULATIONS)]
-        attempt = best_attempt(likely, plan.budget.delta, 1 - confidence)
-        found = one_run(attempt.guess(total, vault.present), events, plan.budget.delta, confidence)
+        mechanisms, random = [s.mechanism for s in seen], np.random.default_rng(0)
+        tried = []
+        for noise in NOISES:
+            likely = [simulated(mechanisms, len(total), noise, random) for _ in range(SIMULATIONS)]
+            attempt = best_attempt(likely, plan.budget.delta, (1 - confidence) / len(NOISES))
+            tried.append(attempt.guess(total, vault.present))
+        found = one_run(tried, events, plan.budget.delta, confidence)
         only = seen[0] if len(seen) == 1 else None
         return Finding(
             subject,

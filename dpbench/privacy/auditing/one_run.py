@@ -15,7 +15,8 @@ If P[right ≥ c] = α, then a_c ≥ α c / m and b_{c+1} ≤ α (r - c) / m. Go
 p_{v-1}, and so a_{v-1}: probabilities that each step makes as small as the curve allows. Where they sum to more than 1,
 that is a_1 + b_1 > r / m, the curve cannot make c right guesses as likely as α.
 
-How many guesses are made is settled before the run, on simulations of the plan: neither bound pays for a choice.
+How many guesses are made is settled on simulations, without a look at the run: two numbers, the best if the plan holds
+and the best if half of its noise is missing, as few sure guesses cannot refute a large ε, however right they are.
 """
 
 from __future__ import annotations
@@ -120,7 +121,7 @@ class OneRun:
     """What one run's canaries say.
 
     Attributes:
-        guesses: that were made.
+        guesses: those that gave the bound by the curve, or the first.
         by_epsilon: lower bound on ε by (ε, δ)-DP.
         by_curve: lower bound on ε by the composition's trade-off curve.
     """
@@ -130,15 +131,24 @@ class OneRun:
     by_curve: float
 
 
-def one_run(guesses: Guesses, events: Sequence[GaussianEvent], delta: float, confidence: float) -> OneRun:
+def one_run(tried: Sequence[Guesses], events: Sequence[GaussianEvent], delta: float, confidence: float) -> OneRun:
     """Both lower bounds from the guesses of one run.
 
     Args:
-        guesses: as many as were settled beforehand.
+        tried: guesses about the same canaries, their numbers settled beforehand; the failure probability is divided
+            among them.
         events: the composition that is claimed.
         delta: at which ε is stated.
         confidence: a claim that holds is refuted with probability at most 1 - confidence, by each bound.
     """
-    failure = 1 - confidence
-    by_curve = refuted_epsilon(events, delta, lambda curve: guesses.refute(curve, failure))
-    return OneRun(guesses, guesses.lower_bound(delta, failure), by_curve)
+    failure = (1 - confidence) / len(tried)
+    best = tried[0]
+
+    def refute(curve: TradeOff) -> bool:
+        nonlocal best
+        refuting = next((g for g in tried if g.refute(curve, failure)), None)
+        best = refuting or best
+        return refuting is not None
+
+    by_curve = refuted_epsilon(events, delta, refute)
+    return OneRun(best, max(g.lower_bound(delta, failure) for g in tried), by_curve)

@@ -103,15 +103,15 @@ class Scores:
             yield f"a canary contributes {self.contribution} times the clip to {what}, on average"
 
 
-def simulated(mechanisms: Sequence[Mechanism], count: int, random: np.random.Generator) -> Run:
-    """Scores and coins of `count` canaries, if the plan of these mechanisms holds."""
+def simulated(mechanisms: Sequence[Mechanism], count: int, noise: float, random: np.random.Generator) -> Run:
+    """Scores and coins of `count` canaries if the plan of these mechanisms holds, but for `noise` times its noise."""
     present = random.random(count) < 0.5
     scores = [Scores(m, present) for m in mechanisms]
     for seen in scores:
-        sampled, sigma = seen.mechanism.sampling_rate, seen.mechanism.noise_multiplier
+        rate, sigma = seen.mechanism.sampling_rate, seen.mechanism.noise_multiplier
         assert sigma is not None
         for _ in range(seen.mechanism.releases):
-            release = sigma * random.standard_normal(count + 1)
-            release[1:] += present & (random.random(count) < sampled)
+            release = noise * sigma * random.standard_normal(count + 1)
+            release[1:] += present & (random.random(count) < rate)
             seen.see(release * seen.mechanism.clip)
     return np.sum([seen.values for seen in scores], axis=0), present

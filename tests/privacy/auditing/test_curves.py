@@ -62,7 +62,7 @@ def test_the_bound_is_the_planned_composition_with_other_noise() -> None:
 
 
 def test_what_refutes_everything_gives_the_largest_bound_that_is_looked_for() -> None:
-    strongest = epsilon_pld([GaussianEvent(6.0 * STEP**STRONGEST, 1.0, 1)], 1e-5, grid=1e-3)
+    strongest = epsilon_pld([GaussianEvent(6.0 * STEP**STRONGEST, 1.0, 1)], 1e-5)
     assert refuted_epsilon([GaussianEvent(6.0, 1.0, 1)], 1e-5, lambda curve: True) == pytest.approx(strongest, rel=0.01)
 
 

@@ -49,7 +49,6 @@ def test_nothing_is_found_where_nothing_is_planted(query: str) -> None:
     [
         ("noisy_sum", planted.no_clipping, r"contribute other than the clip to noisy_sum, 2\.8\d+e\+04 times"),
         ("book-keeping", planted.halved_noise, r"has 0\.(49|50)\d* times the planned scale"),
-        ("noisy_sum", planted.halved_noise, r"has 0\.(49|50)\d* times the planned scale"),
         ("opacus", planted.one_seed_for_all_releases, "successive releases of opacus have noise in common"),
         ("noisy_sum", planted.one_seed_for_all_releases, "depends on the release before"),
         ("vmap", planted.one_seed_for_all_tensors, "the tensors of a release of vmap have noise in common"),
@@ -58,8 +57,8 @@ def test_nothing_is_found_where_nothing_is_planted(query: str) -> None:
         ("book-keeping", planted.realised_divisor, "records contribute other than the clip to book-keeping"),
         ("opacus", planted.skipped_empty_batch, "releases of opacus have no noise"),
         ("noisy_sum", planted.skipped_empty_batch, "releases of noisy_sum have no noise"),
-        ("vmap", planted.one_step_too_many, "vmap made 201 releases where 200 are planned"),
-        ("book-keeping", planted.one_step_too_few, "book-keeping made 199 releases where 200 are planned"),
+        ("vmap", planted.one_step_too_many, "vmap made 121 releases where 120 are planned"),
+        ("book-keeping", planted.one_step_too_few, "book-keeping made 119 releases where 120 are planned"),
     ],
 )
 def test_the_audit_finds(query: str, plant: planted.Plant, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
