@@ -121,7 +121,10 @@ def _fit(method: Method, trial: Trial, key: NoiseKey, ledger: Ledger, bench: Ben
     private = PrivateData(
         bench.sources.train, trial.spec, ledger, noise, bench.device, bench.precision, run.checkpoints, world
     )
-    method.fit(private, run)
+    try:
+        method.fit(private, run)
+    finally:
+        private.door.close("it opens for fit alone")
     ledger.check_complete()
 
 

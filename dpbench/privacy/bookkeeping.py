@@ -13,8 +13,10 @@ from torch import Tensor, nn
 
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch
-from dpbench.privacy.gradients import GradientEngine, Loss, clip_weights, full_precision
+from dpbench.privacy.clipping import clip_weights
+from dpbench.privacy.gradients import GradientEngine, Loss
 from dpbench.privacy.layer_gradients import LAYERS
+from dpbench.privacy.precision import full_precision
 from dpbench.privacy.terms import Term, add
 
 
@@ -53,12 +55,12 @@ class BookKeepingEngine(GradientEngine):
         """See `GradientEngine.clipped_sum`."""
         terms = self._differentiate(batch, len(real), views, generator)
         with full_precision(real.device):
-            squares = torch.zeros(len(real), device=real.device)
+            squares = torch.zeros(len(real), dtype=torch.float64, device=real.device)
             for term in terms.values():
                 squares += term.squared_norms()
-            weights, finite = clip_weights(squares.clamp_min(0).sqrt(), real, clip)
-            if not finite.all():
-                terms = {parameter: term.select(finite) for parameter, term in terms.items()}
+            weights, kept = clip_weights(squares, real, clip)
+            if not kept.all():
+                terms = {parameter: term.select(kept) for parameter, term in terms.items()}
             return [
                 terms[p].weighted_sum(weights) if p in terms else torch.zeros_like(p, dtype=torch.float32)
                 for p in self.parameters

@@ -5,14 +5,53 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dpbench.privacy.precision import full_precision
+
 LARGEST = 1e30
-"""Norm above which a contribution counts as zero."""
+"""Norm above which a contribution counts as zero: fp32 could not hold what makes it up."""
+
+BLOCK = 256
+"""Numbers whose squares are added in fp32."""
+
+FP32 = torch.finfo(torch.float32)
+
+
+def clip_weights(squares: Tensor, real: Tensor, clip: float) -> tuple[Tensor, Tensor]:
+    """What each record's vector is multiplied with, and whether it may be: (fp32 [b], bool [b]).
+
+    min(1, clip/norm), rounded once; 0 for padding, and for a norm that is not finite or exceeds `LARGEST`. So is a
+    weight below fp32's normal numbers, which would be rounded by more than 1e-7 of itself.
+
+    Args:
+        squares: squared norms, fp64 [b], not below those of the vectors that are multiplied.
+        real: bool [b]; False marks padding.
+        clip: bound on the norm.
+    """
+    norms = squares.sqrt()
+    kept = norms <= LARGEST
+    weights = torch.where(norms <= clip, 1.0, clip / norms)
+    return torch.where(real & kept & (weights >= FP32.tiny), weights, 0.0).float(), kept
+
+
+def squared_norms(values: Tensor) -> Tensor:
+    """Upper bounds on the squared norms of fp32 vectors [b, ...], at most 2e-5 above them unless below 1e-30: fp64 [b].
+
+    Squares are added in fp32 in blocks of `BLOCK` and in fp64 over blocks, so the length of a vector does not matter. A
+    block is off by γ(BLOCK + 3) of itself, and by `FP32.tiny` for each square that is too small for fp32.
+    """
+    values = values.flatten(1)
+    whole = values.shape[1] // BLOCK
+    blocks, rest = values[:, : whole * BLOCK].unflatten(1, (whole, BLOCK)), values[:, whole * BLOCK :]
+    squares = torch.zeros(len(values), dtype=torch.float64, device=values.device)
+    if whole:
+        squares += torch.linalg.vector_norm(blocks, dim=2).double().square().sum(1)
+    if rest.shape[1]:
+        squares += torch.linalg.vector_norm(rest, dim=1).double().square()
+    return squares * (1 + 1.1 * (BLOCK + 3) * FP32.eps / 2) + values.shape[1] * FP32.tiny
 
 
 def clipped_sum(values: Tensor, real: Tensor, clip: float) -> Tensor:
-    """Σ over real records of the record's vector scaled to L2 norm at most `clip`; a non-finite one counts as zero.
-
-    So does one whose norm exceeds `LARGEST`, which fp32 could not scale down to `clip` exactly.
+    """Σ over real records of the record's vector scaled to L2 norm at most `clip`; see `clip_weights`.
 
     Args:
         values: [b, ...]; dense, or sparse in its first dimensions.
@@ -28,11 +67,10 @@ def clipped_sum(values: Tensor, real: Tensor, clip: float) -> Tensor:
         entries = values.float().reshape(len(values), -1)
     squares = torch.zeros(len(real), dtype=torch.float64, device=values.device)
     squares.index_add_(0, record, entries.double().square().sum(1))
-    kept = (squares <= LARGEST**2) & real
-    weights = torch.where(kept, clip / squares.sqrt().clamp_min(clip), 0).float()
+    weights, kept = clip_weights(squares, real, clip)
     entries = torch.where(kept[record][:, None], entries, 0)
     if not place:
-        with torch.autocast(entries.device.type, enabled=False):
+        with full_precision(entries.device):
             return (weights[record] @ entries).reshape(values.shape[1:])
     dense = entries.reshape(values.values().shape) * weights[record].reshape(-1, *[1] * (values.dense_dim()))
     return torch.zeros(values.shape[1:], device=values.device).index_put_(tuple(place), dense, accumulate=True)

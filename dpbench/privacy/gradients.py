@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -14,6 +13,8 @@ from torch import Tensor, nn
 from dpbench.core.errors import PrivacyError
 from dpbench.core.footprint import rows_that_fit, saved_bytes
 from dpbench.core.specs import Batch
+from dpbench.privacy.clipping import clip_weights, squared_norms
+from dpbench.privacy.precision import full_precision
 
 Loss = Callable[[nn.Module, Batch, torch.Generator], Tensor]
 """loss(model, batch, generator) -> [records · views], record-major: the views of one record stand together."""
@@ -80,62 +81,13 @@ class GradientEngine(ABC):
         """Leaves the model as it was found."""
 
 
-def full_precision(device: torch.device) -> AbstractContextManager[None]:
-    """fp32 that is fp32: neither autocast nor TF32, whatever the loss runs in. For norms and sums."""
-    autocast = torch.is_autocast_enabled(device.type)
-    return _full_precision(device) if autocast or device.type == "cuda" else nullcontext()
-
-
-@contextmanager
-def _full_precision(device: torch.device) -> Iterator[None]:
-    matmul = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = False
-    try:
-        with torch.autocast(device.type, enabled=False), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32 = matmul
-
-
-def clip_weights(norms: Tensor, real: Tensor, clip: float) -> tuple[Tensor, Tensor]:
-    """What each record's gradient is multiplied with, and whether it is finite: (float [b], bool [b]).
-
-    min(1, clip/norm); 0 for padding and for a gradient that is not finite.
-    """
-    finite = norms.isfinite()
-    return torch.where(real & finite, (clip / norms.clamp_min(1e-12)).clamp(max=1), 0), finite
-
-
 def clip_and_sum(gradients: list[Tensor], real: Tensor, clip: float) -> list[Tensor]:
     """`GradientEngine.clipped_sum` of gradients [b, ...] that exist, one tensor per parameter."""
-    norms = torch.stack([torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients]).norm(dim=0)
-    weights, finite = clip_weights(norms, real, clip)
-    if not finite.all():
-        gradients = [torch.where(finite.reshape(-1, *[1] * (g.ndim - 1)), g, 0) for g in gradients]
+    squares = torch.stack([squared_norms(g) for g in gradients]).sum(0)
+    weights, kept = clip_weights(squares, real, clip)
+    if not kept.all():
+        gradients = [torch.where(kept.reshape(-1, *[1] * (g.ndim - 1)), g, 0) for g in gradients]
     return [(weights @ g.flatten(1)).reshape(g.shape[1:]) for g in gradients]
-
-
-def check_engine(engine: GradientEngine, batch: Batch, views: int, generator: torch.Generator) -> None:
-    """Compares the engine's sum without clipping with autograd's gradient, on records that are not private.
-
-    Raises:
-        PrivacyError: they differ: the loss uses a parameter in a way that the engine does not see.
-    """
-    state = generator.get_state()
-    seen = torch.ones(len(batch) // views, dtype=torch.bool, device=next(engine.model.parameters()).device)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        sums = engine.clipped_sum(batch, seen, views, 1e30, generator)
-        torch.manual_seed(0)
-        total = engine.loss(engine.model, batch, generator.set_state(state)).sum() / views
-        expected = torch.autograd.grad(total, engine.parameters, allow_unused=True, materialize_grads=True)
-    error = torch.stack([(a - b).norm() for a, b in zip(sums, expected, strict=True)]).norm()
-    scale = torch.stack([b.norm() for b in expected]).norm()
-    if not error <= 0.02 * scale:  # a loss in bf16 is off by 1% in either
-        raise PrivacyError(
-            f"{type(engine).__name__} misses part of this model's gradient (relative error {error / scale:.2g}); "
-            "use parameters only through their layers' forward, or try another engine"
-        )
 
 
 class OpacusEngine(GradientEngine):

@@ -115,7 +115,7 @@ class EmbeddingGradients(LayerGradients):
         entries, g = x.reshape(records, -1), g.reshape(records, -1, g.shape[-1])
         if layer.padding_idx is not None:
             g = torch.where((entries == layer.padding_idx)[:, :, None], 0, g)
-        return {"weight": Lookup(entries, g, layer.num_embeddings)}
+        return {"weight": Lookup.of(entries, g, layer.num_embeddings)}
 
 
 class LayerNormGradients(LayerGradients):

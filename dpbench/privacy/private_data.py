@@ -21,18 +21,16 @@ from dpbench.core.run import Precision
 from dpbench.core.specs import Batch, DatasetSpec
 from dpbench.privacy.bookkeeping import BookKeepingEngine
 from dpbench.privacy.clipping import clipped_sum
+from dpbench.privacy.door import Door
 from dpbench.privacy.dp_sgd import DPSGDStepper
-from dpbench.privacy.gradients import GradientEngine, Loss, OpacusEngine, check_engine
-from dpbench.privacy.independence import (
-    check_gradients,
-    check_independent,
-    check_model,
-    check_order_free,
-    random_records,
-)
+from dpbench.privacy.engine_checks import check_engine, check_gradients
+from dpbench.privacy.gradients import GradientEngine, Loss, OpacusEngine
+from dpbench.privacy.independence import LEAST, prove
 from dpbench.privacy.ledger import Ledger, Receipt
+from dpbench.privacy.loss_checks import LossChecks, moved_weights
 from dpbench.privacy.mechanisms import DPSGD, Mechanism, NoisySum
 from dpbench.privacy.noise import Draws, NoiseSource, global_randomness
+from dpbench.privacy.probes import Probes
 from dpbench.privacy.records import DerivedRecords, Records, Shard, padded
 from dpbench.privacy.vmap import VmapEngine
 from dpbench.privacy.world import World
@@ -44,6 +42,9 @@ ENGINES: Mapping[str, type[GradientEngine]] = {
 }
 
 PerRecord = Callable[[Batch], Tensor]
+
+ROUNDING: Mapping[Precision, float] = {"fp32": 1e-3, "bf16": 2e-2}
+"""Relative difference that the order of rows may make to a loss in each precision."""
 
 
 class PrivateData:
@@ -84,10 +85,8 @@ class PrivateData:
         self._noise = noise
         self.world = world
         self._records: Records = records if world.size == 1 else Shard(records, world)
-        self._probes = (
-            random_records(spec, 0).map(lambda t: t.to(device)),
-            random_records(spec, 1).map(lambda t: t.to(device)),
-        )
+        self._probes = Probes.of(spec, device)
+        self.door = Door(shows_errors=spec.public_benchmark)
 
     def noisy_sum(self, name: str, contribution: PerRecord, chunk: int = 500) -> Tensor:
         """One release of Σ_i clip(contribution(record i)) + N(0, (noise_multiplier · clip)²).
@@ -110,30 +109,37 @@ class PrivateData:
         Raises:
             PrivacyError: not in the plan, used up, or `contribution` mixes records. No record has been read then.
         """
+        self.door.require_open()
         mechanism = self.ledger.require(name, NoisySum)
-        check_independent(contribution, *self._probes, f"the contribution of '{name}'")
-        if mechanism.sampling_rate < 1:
-            check_order_free(contribution, self._probes[0], f"the contribution of '{name}'")
-        number = self.ledger.spent[name] + 1
-        values = _evaluate(contribution, self._probes[0])
-        shape = values.shape[1:]
+        what, sampled = f"the contribution of '{name}'", mechanism.sampling_rate < 1
+        values = prove(partial(_evaluate, contribution), self._probes, chunk, sampled, what, self.device)
+        shape, number = values.shape[1:], self.ledger.spent[name] + 1
         self._noise.key.starts_from(f"release {number} of '{name}'", values)
         release = self._checkpoints.state(f"release {number} of {name}", [asdict(mechanism), list(shape)])
         stored = self._stored(release, mechanism, shape)
         if stored is not None:
             return stored
-        total = torch.zeros(shape, device=self.device)
         draws = self._noise.of(name, number)
+        total, receipt = self.door.behind(
+            f"'{name}'", lambda: self._noisy_sum(mechanism, contribution, chunk, shape, draws)
+        )
+        release.save(partial(torch.save, {"total": total, "receipt": asdict(receipt)}))
+        return total
+
+    def _noisy_sum(
+        self, mechanism: NoisySum, contribution: PerRecord, chunk: int, shape: torch.Size, draws: Draws
+    ) -> tuple[Tensor, Receipt]:
+        """One fresh release."""
+        total = torch.zeros(shape, device=self.device)
         sample = draws.poisson_sample(len(self._records), mechanism.sampling_rate)
         with global_randomness(draws.seed(), self.device):
             for batch, real in padded(self._records, sample, chunk, self.device):
                 values = _evaluate(contribution, batch)
                 if values.shape != (len(real), *shape):
-                    raise PrivacyError(f"the contribution of '{name}' changes its shape with the size of the batch")
+                    raise PrivacyError(f"the contribution of '{mechanism.name}' changes its shape between calls")
                 total += clipped_sum(values, real, mechanism.clip)
         [total], receipt = self._release([total], mechanism, draws)
-        release.save(partial(torch.save, {"total": total, "receipt": asdict(receipt)}))
-        return total
+        return total, receipt
 
     def _stored(self, release: Checkpoint, mechanism: NoisySum, shape: torch.Size) -> Tensor | None:
         """What an interrupted attempt at this run stored of a release, with its receipt taken over."""
@@ -185,6 +191,7 @@ class PrivateData:
             PrivacyError: not in the plan, used up, planned for another number of records, the loss or model mixes
                 records, or the engine cannot differentiate the model. No record has been read then.
         """
+        self.door.require_open()
         mechanism = self.ledger.require(name, DPSGD)
         if mechanism.n != self.spec.n_train:
             raise PrivacyError(
@@ -199,31 +206,32 @@ class PrivateData:
         loss = self._in_precision(loss)
         state = generator.get_state()
 
-        def losses(batch: Batch) -> Tensor:
-            value = loss(model, batch.repeat(views), generator.set_state(state))
-            if value.shape != (len(batch) * views,):
-                raise PrivacyError(
-                    f"the loss of '{name}' must give one value per row, shape ({len(batch) * views},), "
-                    f"not {tuple(value.shape)}"
-                )
-            return value.reshape(-1, views)
-
-        check_model(model, lambda: losses(self._probes[0]))
-        check_independent(losses, *self._probes, f"the loss of '{name}'")
+        checks = LossChecks(
+            model, loss, self._probes, views, generator, f"the loss of '{name}'", ROUNDING[self.precision]
+        )
+        checks.look()
+        few = self._probes.take(LEAST)
         gradients = ENGINES[engine](model, loss)
         try:
-            check_gradients(gradients, *self._probes, views, lambda: generator.set_state(state))
-            check_engine(gradients, self._probes[0].repeat(views), views, generator.set_state(state))
-            fitting = gradients.rows_that_fit(self._probes[0].repeat(views), views, generator.set_state(state))
+            check_gradients(gradients, *few, views, lambda: generator.set_state(state))
+            with moved_weights(model):  # two records there: more would cost more than it shows
+                check_gradients(gradients, *self._probes.take(2), views, lambda: generator.set_state(state))
+            check_engine(gradients, few[0].repeat(views), views, generator.set_state(state))
+            fitting = gradients.rows_that_fit(few[0].repeat(views), views, generator.set_state(state))
+            generator.set_state(state)
+            rows = self._as_noted(name, micro_batch or min(fitting, mechanism.expected_batch * views))
+            checks.prove(rows // views)
         except BaseException:
             gradients.close()
             raise
-        generator.set_state(state)
-        rows = micro_batch or min(fitting, mechanism.expected_batch * views)
+        return self._stepper(mechanism, gradients, optimizer, generator, views, rows, checks)
+
+    def _as_noted(self, name: str, rows: int) -> int:
+        """Rows per call of a loss, on all processes alike: a replay draws for as many as the first attempt."""
         rows = self._noise.key.note(f"rows of step {self.ledger.spent[name] + 1} of '{name}'", rows)
-        of_all = torch.tensor([float(rows)], device=self.device)  # a replay draws for as many rows as the first attempt
+        of_all = torch.tensor([float(rows)], device=self.device)
         self.world.share([of_all])
-        return self._stepper(mechanism, gradients, optimizer, generator, views, int(of_all))
+        return int(of_all)
 
     def _stepper(self, *parts: Any) -> DPSGDStepper:
         """The stepper of checked parts; see `DPSGDStepper`."""
@@ -250,12 +258,12 @@ class PrivateData:
         Raises:
             PrivacyError: `per_record` mixes records. No record has been read then.
         """
-        check_independent(per_record, *self._probes, "derive")
+        self.door.require_open()
+        prove(partial(_evaluate, per_record), self._probes, chunk, False, "derive", self.device)
         vault = object.__new__(type(self))
         vault.__dict__.update(self.__dict__)
-        first, second = (Batch(None, p.labels, _evaluate(per_record, p)) for p in self._probes)
-        vault._probes = (first, second)
-        vault._records = self._derived(per_record, chunk)
+        vault._probes = self._probes.derive(partial(_evaluate, per_record))
+        vault._records = self.door.behind("derive", lambda: self._derived(per_record, chunk))
         return vault
 
     def _derived(self, per_record: PerRecord, chunk: int) -> Records:
@@ -272,6 +280,7 @@ class PrivateData:
 
         Marks the trial, and everything made from it, as unverified for good.
         """
+        self.door.require_open()
         self.ledger.mark_unverified(reason)
         return self._records
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from dpbench.core.specs import Batch
+from dpbench.privacy.slots import EMPTY
 from dpbench.privacy.world import World
 
 
@@ -61,13 +62,23 @@ class DerivedRecords:
 
 
 def padded(records: Records, indices: Sequence[int], size: int, device: str) -> Iterator[tuple[Batch, Tensor]]:
-    """The records at `indices` in batches of exactly `size` on a device, with a mask that is False on the padding."""
+    """The records at `indices` in batches of exactly `size` on a device, with a mask that is False on the padding.
+
+    Padding stands at the end, and wherever an index is `EMPTY`; a batch of padding alone is left out.
+    """
     for start in range(0, len(indices), size):
-        batch = records.batch(indices[start : start + size])
-        missing = size - len(batch)
-        real = torch.arange(size, device=device) < len(batch)
-        yield batch.map(partial(_pad, missing)).map(lambda t: t.to(device)), real
+        part = indices[start : start + size]
+        rows = [row for row, index in enumerate(part) if index != EMPTY]
+        if rows:
+            batch = records.batch([part[row] for row in rows])
+            real = torch.zeros(size, dtype=torch.bool)
+            real[rows] = True
+            yield batch.map(partial(_spread, real)).map(lambda t: t.to(device)), real.to(device)
 
 
-def _pad(missing: int, tensor: Tensor) -> Tensor:
-    return torch.cat([tensor, tensor.new_zeros(missing, *tensor.shape[1:])]) if missing else tensor
+def _spread(real: Tensor, tensor: Tensor) -> Tensor:
+    if real.all():
+        return tensor
+    rows = tensor.new_zeros(len(real), *tensor.shape[1:])
+    rows[real.to(tensor.device)] = tensor
+    return rows

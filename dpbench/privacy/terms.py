@@ -1,12 +1,28 @@
 """Per-record gradients of one parameter, in the form in which their norms and their weighted sum are cheapest.
 
-`Dense` holds them. `Outer` holds the factors of Σ_t g_t x_tᵀ and never multiplies them out per record: its squared norm
-is the Gram ("ghost") form Σ_{t,s} (x_t·x_s)(g_t·g_s) (arXiv 2009.03106), its weighted sum one matrix product.
-`Lookup` does the same for the rows of an embedding.
+`Dense` holds them. `Outer` holds the factors of Σ_t g_t x_tᵀ and does not multiply them out per record: its squared
+norm is the Gram ("ghost") form Σ_{t,s} (x_t·x_s)(g_t·g_s) (arXiv 2009.03106), its weighted sum one matrix product.
+`Lookup` holds rows of an embedding.
 
-A squared norm must not fall short of what the weighted sum adds, or a record would escape its clip. `Dense` sums what
-it measured. The others compute norm and sum on different ways, and where the terms over t cancel, fp32 may see nothing
-of what is left: their squared norms include `ROUNDING` · (Σ_t ‖g_t‖ ‖x_t‖)², which exceeds what either way rounds.
+Sensitivity. What a record adds to a weighted sum, rounding included, has norm at most (1 + u) · weight · the square
+root of its squared norm as given here, u = 2⁻²⁴; with `clip_weights` that is (1 + 3u) · clip. Let γ(k) = ku / (1 - ku),
+which bounds the relative error of k roundings in any order (Higham 2002, section 3.1).
+
+- `Dense`, `Lookup`: the numbers that are measured are multiplied with the weight, which rounds each by u, and added
+  to other records' numbers. `squared_norms` is no less than their squared norm.
+- `Outer`: let G = Σ_t g_t x_tᵀ, exactly, and L = Σ_t ‖g_t‖ ‖x_t‖. In whatever order fp32 weights and adds the t terms,
+  no number passes more than t + 2 roundings: weight · (G + E) is added, |E| ≤ γ(t + 2) Σ_t |g_t| |x_t|ᵀ entry by entry,
+  so ‖G + E‖ ≤ ‖G‖ + γ(t + 2) L. In the Gram form x_t·x_s, over n numbers, is off by at most γ(n) ‖x_t‖ ‖x_s‖, and
+  g_t·g_s, over m numbers, likewise: ‖G‖² is off by at most (γ(n) + γ(m) + γ(n) γ(m)) L². Both bounds are added.
+- A product that is too small for fp32 is off by less than its smallest normal number instead. The Gram form counts
+  that. In a sum it comes to less than 10⁻²² while no ‖g_t‖ or ‖x_t‖ exceeds `LONG`; longer ones are multiplied out.
+
+Two things keep these bounds small. Where that of the Gram form exceeds `SLACK` · ‖G‖², the form is taken again in fp64.
+And a record whose terms cancel, ‖G‖² < `CANCELS` · L², is multiplied out before it is weighted: otherwise partial sums
+far above the clip would round what other records add.
+
+The rounding of a sum over records depends on all of them, as in any implementation in floating point. It is not
+counted here; it is about 10⁻⁷ of the sum.
 
 Shapes: b records; t runs over a record's positions, views and repeated uses of the layer. All fp32.
 """
@@ -14,13 +30,26 @@ Shapes: b records; t runs over a record's positions, views and repeated uses of 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-ROUNDING = 1e-6
-"""Share of (Σ_t ‖g_t‖ ‖x_t‖)² that a Gram form may miss: sixteen units of fp32 rounding."""
+from dpbench.privacy.clipping import FP32, squared_norms
+
+SLACK = 1e-3
+"""Share of a squared norm that the Gram form in fp32 may add for its rounding; the norm grows by half of it."""
+
+CANCELS = 1e-3
+"""Terms cancel where less than this share of (Σ_t ‖g_t‖ ‖x_t‖)² is left."""
+
+LONG = 1e10
+"""Norm of a factor from which a product with a small weight or a small factor leaves fp32's range."""
+
+CHUNK = 2**18
+"""Numbers that are converted or multiplied out at a time, if one record has no more: they stay in a CPU's cache."""
 
 DENSE_COST = 4
 """A dense gradient of n numbers costs as much beyond a plain one as this many multiplications per number (measured on
@@ -37,7 +66,7 @@ class Term(ABC):
 
     @abstractmethod
     def squared_norms(self) -> Tensor:
-        """An upper bound on the records' squared gradient norms, tight but for rounding: [b]."""
+        """Upper bounds on the squared norms of what records add at weight 1, tight but for rounding: fp64 [b]."""
 
     @abstractmethod
     def weighted_sum(self, weights: Tensor) -> Tensor:
@@ -64,7 +93,7 @@ class Dense(Term):
 
     def squared_norms(self) -> Tensor:
         """See `Term`."""
-        return torch.linalg.vector_norm(self.values.flatten(1), dim=1).square()
+        return squared_norms(self.values)
 
     def weighted_sum(self, weights: Tensor) -> Tensor:
         """See `Term`."""
@@ -93,18 +122,17 @@ class Outer(Term):
 
     def squared_norms(self) -> Tensor:
         """See `Term`."""
-        xx, gg = torch.bmm(self.x, self.x.mT), torch.bmm(self.g, self.g.mT)  # [b, t, t]
-        lengths = (xx.diagonal(dim1=1, dim2=2) * gg.diagonal(dim1=1, dim2=2)).sqrt()  # ‖x_t‖ ‖g_t‖: [b, t]
-        return torch.linalg.vecdot(xx.flatten(1), gg.flatten(1)) + ROUNDING * lengths.sum(1).square()
+        return self._measured[0]
 
     def weighted_sum(self, weights: Tensor) -> Tensor:
         """See `Term`."""
-        x, g = self.x, self.g
-        if x.shape[2] < g.shape[2]:  # the weights go where they are fewer multiplications
-            x = x * weights[:, None, None]
-        else:
-            g = g * weights[:, None, None]
-        return (g.flatten(0, 1).T @ x.flatten(0, 1)).reshape(self.shape)
+        _, apart = self._measured
+        if not len(apart):
+            return self._contracted(weights)
+        total = self._contracted(weights.index_fill(0, apart, 0))
+        for part in _parts(apart[weights[apart] > 0], self.shape.numel()):
+            total += Outer(self.x[part], self.g[part], self.shape).dense().weighted_sum(weights[part])
+        return total
 
     def select(self, kept: Tensor) -> Outer:
         """See `Term`."""
@@ -118,20 +146,75 @@ class Outer(Term):
         """See `Term`."""
         return 0
 
+    @cached_property
+    def _measured(self) -> tuple[Tensor, Tensor]:
+        """(`squared_norms`, the records that have to be multiplied out before they are weighted: indices)."""
+        measured = gram_form(self.x, self.g)
+        squares, margin, *_ = measured
+        sure = squares.isfinite() & (margin <= SLACK * squares) & ~_have_to_be_multiplied_out(measured)
+        apart = [sure.new_empty(0, dtype=torch.int64)]
+        for part in _parts((~sure).nonzero()[:, 0], self.x[0].numel() + self.g[0].numel()):
+            exact = measured[:, part] = gram_form(self.x[part].double(), self.g[part].double())
+            apart.append(part[_have_to_be_multiplied_out(exact)])
+        squares, margin, lengths, _ = measured
+        rounding = 1.1 * (self.x.shape[1] + 2) * FP32.eps / 2 * lengths
+        return ((squares.clamp_min(0) + margin).sqrt() + rounding).square(), torch.cat(apart)
+
+    def _contracted(self, weights: Tensor) -> Tensor:
+        x, g = self.x, self.g
+        if x.shape[2] < g.shape[2]:  # the weights go where they are fewer multiplications
+            x = x * weights[:, None, None]
+        else:
+            g = g * weights[:, None, None]
+        return (g.flatten(0, 1).T @ x.flatten(0, 1)).reshape(self.shape)
+
+
+def gram_form(x: Tensor, g: Tensor) -> Tensor:
+    """The norms of Σ_t g_t x_tᵀ without it, in the precision of x [b, t, n] and g [b, t, m].
+
+    Returns:
+        fp64 [4, b]: the squared norm; how far that may be off; L = Σ_t ‖g_t‖ ‖x_t‖; the largest of all ‖g_t‖, ‖x_t‖.
+        The last three are upper bounds but for a share of γ(n) and γ(m), which the factors 1.1 in their uses cover (in
+        fp32 up to n + m = 10⁶; beyond, the second exceeds `SLACK` of the first by far, and fp64 follows).
+    """
+    precision, (t, n), m = torch.finfo(x.dtype), x.shape[1:], g.shape[2]
+    xx, gg = torch.bmm(x, x.mT).double(), torch.bmm(g, g.mT).double()  # [b, t, t]
+    xs = (xx.diagonal(dim1=1, dim2=2) + 2 * n * precision.tiny).sqrt()
+    gs = (gg.diagonal(dim1=1, dim2=2) + 2 * m * precision.tiny).sqrt()
+    lengths = torch.linalg.vecdot(xs, gs)
+    share = 1.1 * ((n + m) * precision.eps / 2 + (t * t + 4) * torch.finfo(torch.float64).eps)
+    underflow = 4 * precision.tiny * (n * gs.sum(1).square() + m * xs.sum(1).square())
+    squares = torch.linalg.vecdot(xx.flatten(1), gg.flatten(1))
+    return torch.stack([squares, share * lengths.square() + underflow, lengths, torch.maximum(xs, gs).amax(1)])
+
+
+def _have_to_be_multiplied_out(measured: Tensor) -> Tensor:
+    squares, _, lengths, longest = measured
+    return (squares < CANCELS * lengths.square()) | (longest > LONG)
+
 
 @dataclass
 class Lookup(Term):
-    """Row v: Σ of g_t over the positions t that looked v up: entries int [b, t], g [b, t, d], of V rows."""
+    """Row v: g_t of the position t that stands for v: entries int [b, t], g [b, t, d], of V rows.
+
+    No two positions of a record with g_t ≠ 0 stand for the same row; `of` adds them up.
+    """
 
     entries: Tensor
     g: Tensor
     rows: int
 
+    @classmethod
+    def of(cls, entries: Tensor, g: Tensor, rows: int) -> Lookup:
+        """Row v: Σ of g_t over the positions t that looked v up."""
+        if entries.shape[1] > 1:
+            first = (entries[:, :, None] == entries[:, None, :]).byte().argmax(2)  # the row's first position
+            g = torch.zeros_like(g).scatter_add_(1, first[:, :, None].expand_as(g), g)
+        return cls(entries, g, rows)
+
     def squared_norms(self) -> Tensor:
-        """See `Term`; positions that looked up the same row add up before they are squared."""
-        same = self.entries[:, :, None] == self.entries[:, None, :]
-        lengths = torch.linalg.vector_norm(self.g, dim=2)
-        return ((self.g @ self.g.mT) * same).sum((1, 2)) + ROUNDING * lengths.sum(1).square()
+        """See `Term`."""
+        return squared_norms(self.g)
 
     def weighted_sum(self, weights: Tensor) -> Tensor:
         """See `Term`."""
@@ -149,7 +232,7 @@ class Lookup(Term):
 
     def stored_bytes(self) -> int:
         """See `Term`."""
-        return 0
+        return self.g.numel() * self.g.element_size() if self.entries.shape[1] > 1 else 0
 
 
 def add(a: Term, b: Term) -> Term:
@@ -157,9 +240,14 @@ def add(a: Term, b: Term) -> Term:
     if isinstance(a, Outer) and isinstance(b, Outer):
         return Outer(torch.cat([a.x, b.x], dim=1), torch.cat([a.g, b.g], dim=1), a.shape)
     if isinstance(a, Lookup) and isinstance(b, Lookup):
-        return Lookup(torch.cat([a.entries, b.entries], dim=1), torch.cat([a.g, b.g], dim=1), a.rows)
+        return Lookup.of(torch.cat([a.entries, b.entries], dim=1), torch.cat([a.g, b.g], dim=1), a.rows)
     return Dense(a.dense().values + b.dense().values)
 
 
 def _select(values: Tensor, kept: Tensor) -> Tensor:
     return torch.where(kept.reshape(-1, *[1] * (values.ndim - 1)), values, 0)
+
+
+def _parts(indices: Tensor, size: int) -> Sequence[Tensor]:
+    """The indices in parts of about `CHUNK` numbers, at `size` numbers each."""
+    return indices.split(max(1, CHUNK // size)) if len(indices) else ()

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from dpbench.core.specs import Batch
-from dpbench.privacy.gradients import GradientEngine, Loss, clip_and_sum, full_precision
+from dpbench.privacy.gradients import GradientEngine, Loss, clip_and_sum
+from dpbench.privacy.precision import full_precision
 
 
 class VmapEngine(GradientEngine):

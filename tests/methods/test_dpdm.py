@@ -8,6 +8,7 @@ from dpbench.core.errors import ConfigError
 from dpbench.core.specs import Budget, Conditions, DatasetSpec, Request
 from dpbench.data.arrays import ArrayDataset
 from dpbench.methods.dpdm import DPDM
+from dpbench.privacy.bookkeeping import BookKeepingEngine
 from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.noise import NoiseSource
@@ -47,9 +48,11 @@ def test_its_plan_is_one_dp_sgd_mechanism_over_the_expected_batch(spec):
 def test_views_are_noise_draws_of_the_same_record(spec, vault, run, monkeypatch):
     method = _method(spec, steps=1, views=3, micro_batch=30)
     seen = []
-    loss = type(method._denoiser).loss
+    clipped_sum = BookKeepingEngine.clipped_sum
     monkeypatch.setattr(
-        type(method._denoiser), "loss", lambda model, images, *rest: seen.append(images) or loss(model, images, *rest)
+        BookKeepingEngine,
+        "clipped_sum",
+        lambda engine, batch, *rest: seen.append(batch.images) or clipped_sum(engine, batch, *rest),
     )
     method.fit(vault(method.plan(REQUEST), 5), run)
     views = seen[-1].reshape(-1, 3, *spec.shape)

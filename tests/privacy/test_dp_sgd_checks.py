@@ -85,8 +85,8 @@ def refuse(model: nn.Module, loss, match: str, records: int = 64, name: str = "s
         (linear(), contrast, "mixes records"),
         (linear(), hardest, "mixes records"),
         (Counting(), squares, "changes 'seen'"),
-        (linear(), lambda m, b, g: squares(m, b, g).mean(), r"shape \(4,\), not \(\)"),
-        (linear(), lambda m, b, g: squares(m, b, g)[:, None], r"shape \(4,\), not \(4, 1\)"),
+        (linear(), lambda m, b, g: squares(m, b, g).mean(), r"shape \(16,\), not \(\)"),
+        (linear(), lambda m, b, g: squares(m, b, g)[:, None], r"shape \(16,\), not \(16, 1\)"),
         (linear(), lambda m, b, g: squares(m, b, g) * torch.rand(1, generator=OWN), "different values"),
         (linear(), lambda m, b, g: flat(b).sum(1), "does not depend on the model|trained layer"),
     ],
@@ -117,7 +117,7 @@ def test_a_loss_averaged_over_views_by_itself_is_refused(engine):
     def loss(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
         return squares(model, batch, generator).reshape(-1, 3).mean(1)
 
-    refuse(linear(), loss, r"shape \(12,\), not \(4,\)", views=3, engine=engine)
+    refuse(linear(), loss, r"shape \(48,\), not \(16,\)", views=3, engine=engine)
 
 
 @pytest.mark.parametrize("engine", BATCHED)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 from torch import nn
@@ -7,33 +9,37 @@ from torch import nn
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch, DatasetSpec
 from dpbench.privacy.independence import (
-    PROBES,
     check_independent,
     check_layers,
-    check_model,
     check_order_free,
-    random_records,
+    check_shape,
+    equal_rows,
+    random_half,
+    replace,
+    warn_if_not_finite,
 )
+from dpbench.privacy.noise import global_randomness
+from dpbench.privacy.probes import Probes
 
 SPEC = DatasetSpec("test", 3, 8, 100, 10, ("a", "b", "c"), False)
-PROBE, OTHER = random_records(SPEC, 0), random_records(SPEC, 1)
+SIZES = [4, 16, 500]
 
 
 def flat(batch: Batch) -> torch.Tensor:
     return batch.images.float().flatten(1) / 255
 
 
-def check(compute) -> None:
-    check_independent(compute, PROBE, OTHER, "the contribution")
+def check(compute, size: int = 16, spec: DatasetSpec = SPEC, order: bool = False) -> None:
+    def same_draws(batch: Batch) -> torch.Tensor:
+        with global_randomness(0, "cpu"):
+            return compute(batch)
 
-
-def test_probes_are_random_records_of_the_declared_shape():
-    assert PROBE.images.shape == (PROBES, 3, 8, 8)
-    assert PROBE.images.dtype == torch.uint8
-    assert PROBE.labels.dtype == torch.int64
-    assert 0 <= PROBE.labels.min() <= PROBE.labels.max() < 3
-    assert (PROBE.images != OTHER.images).flatten(1).any(1).all()
-    assert random_records(DatasetSpec("t", 1, 4, 9, 9, None, True), 0).labels is None
+    probe, other = Probes.of(spec).take(size)
+    values = same_draws(probe)
+    check_shape(values, size, "the contribution")
+    check_independent(same_draws, values, probe, other, "the contribution")
+    if order:
+        check_order_free(same_draws, values, probe, "the contribution")
 
 
 @pytest.mark.parametrize(
@@ -51,8 +57,9 @@ def test_probes_are_random_records_of_the_declared_shape():
     ],
     ids=["flat", "uint8", "votes", "scalars", "matrices", "own mean", "sparse", "not finite", "dropout"],
 )
-def test_values_of_each_record_alone_pass(compute):
-    check(compute)
+@pytest.mark.parametrize("size", SIZES)
+def test_values_of_each_record_alone_pass(compute, size):
+    check(compute, size)
 
 
 @pytest.mark.parametrize(
@@ -61,17 +68,27 @@ def test_values_of_each_record_alone_pass(compute):
         lambda b: flat(b) - flat(b).mean(0),
         lambda b: nn.BatchNorm1d(192)(flat(b)),
         lambda b: flat(b) / flat(b).norm(),
+        lambda b: flat(b) / flat(b).max(),
         lambda b: flat(b).cumsum(0),
-        lambda b: flat(b).flip(0),
+        lambda b: flat(b).roll(1, 0),
         lambda b: torch.cdist(flat(b), flat(b)),
-        lambda b: (flat(b).sum(1) == flat(b).sum(1).max()).long(),
-        lambda b: flat(b) * nn.functional.one_hot(b.labels, 3).sum(0)[0],
+        lambda b: (flat(b).sum(1) >= flat(b).sum(1).median()).long(),
+        lambda b: flat(b) * nn.functional.one_hot(b.labels, 3).sum(0)[b.labels][:, None],
+        lambda b: (flat(b) - flat(b).mean(0)).to_sparse(),
     ],
-    ids=["batch mean", "batch norm", "batch scale", "cumsum", "flip", "distances", "best of batch", "class count"],
+    ids=["mean", "batch norm", "norm", "max", "cumsum", "neighbour", "distances", "median", "class count", "sparse"],
 )
-def test_values_that_mix_records_are_refused(compute):
+@pytest.mark.parametrize("size", SIZES[1:])
+def test_values_that_mix_records_are_refused(compute, size):
     with pytest.raises(PrivacyError, match="the contribution mixes records"):
-        check(compute)
+        check(compute, size)
+
+
+def test_weights_by_how_often_a_label_stands_in_the_batch_are_refused_with_100_classes():
+    spec = DatasetSpec("many", 1, 4, 1000, 10, tuple(map(str, range(100))), False)
+    for size in (16, 64, 256):
+        with pytest.raises(PrivacyError, match="mixes records"):
+            check(lambda b: 1 / torch.bincount(b.labels, minlength=100)[b.labels], size, spec)
 
 
 @pytest.mark.parametrize("compute", [lambda b: flat(b).sum(), lambda b: flat(b)[:2], lambda b: flat(b).T], ids=str)
@@ -87,32 +104,56 @@ def test_values_that_change_between_calls_are_refused():
 
 
 def test_a_record_poisoned_by_anothers_nan_is_refused():
-    def compute(b: Batch) -> torch.Tensor:
-        x = flat(b)
-        return x if x[0, 0] > x[1, 0] else x * float("nan")
-
-    first, second = (0, 1) if PROBE.images[0, 0, 0, 0] > PROBE.images[1, 0, 0, 0] else (1, 0)
-    order = torch.tensor([first, second, 2, 3])
-    other = OTHER.map(lambda t: t.clone())
-    other.images[0] = 0
-    with pytest.raises(PrivacyError, match="mixes"):
-        check_independent(compute, PROBE.map(lambda t: t[order]), other, "it")
-
-
-def test_the_check_leaves_the_global_generator_alone():
-    before = torch.get_rng_state()
-    check(lambda b: nn.functional.dropout(flat(b)))
-    assert torch.equal(before, torch.get_rng_state())
+    with pytest.raises(PrivacyError, match="mixes"):  # a black image's is undefined
+        check(lambda b: flat(b) + 0 * (flat(b).sum(1) / flat(b).sum(1)).sum())
 
 
 def test_values_that_depend_on_the_place_in_the_batch_are_refused():
-    check_order_free(flat, PROBE, "it")
-    with pytest.raises(PrivacyError, match="place in the batch"):
-        check_order_free(lambda b: flat(b) * torch.arange(len(b))[:, None], PROBE, "it")
-    noise = torch.randn(PROBES, 192)
-    check(lambda b: flat(b) + noise)  # mixes nothing while records keep their places
-    with pytest.raises(PrivacyError, match="place in the batch"):
-        check_order_free(lambda b: flat(b) + noise, PROBE, "it")
+    check(flat, order=True)
+    noise = torch.randn(16, 192)
+    for compute in (lambda b: flat(b) * torch.arange(len(b))[:, None], lambda b: flat(b) + noise):
+        check(compute)  # mixes nothing while records keep their places
+        with pytest.raises(PrivacyError, match="place in the batch"):
+            check(compute, order=True)
+
+
+def test_every_pair_of_places_is_told_apart_by_some_seed():
+    apart = torch.zeros(10, 10, dtype=torch.bool)
+    for seed in range(50):
+        half = random_half(10, seed)
+        assert half.sum() == 5
+        apart |= half[:, None] != half[None, :]
+    assert apart.sum() == 90
+
+
+def test_replacing_takes_images_and_labels_together():
+    probe, other = Probes.of(SPEC).take(6)
+    half = random_half(6, 0)
+    mixed = replace(probe, other, half)
+    assert torch.equal(mixed.images[half], other.images[half])
+    assert torch.equal(mixed.images[~half], probe.images[~half])
+    assert torch.equal(mixed.labels, torch.where(half, other.labels, probe.labels))
+
+
+def test_sparse_values_are_compared_row_by_row():
+    rows = torch.tensor([True, False, True])
+    a = torch.eye(3).to_sparse()
+    assert equal_rows(a, a, rows)
+    assert equal_rows(a, torch.diag(torch.tensor([1.0, 2.0, 1.0])).to_sparse(), rows)
+    assert not equal_rows(a, torch.diag(torch.tensor([1.0, 2.0, 3.0])).to_sparse(), rows)
+    assert not equal_rows(a, torch.eye(3).flip(1).to_sparse(), rows)
+    assert not equal_rows(a, torch.eye(3), rows)
+
+
+def test_values_that_are_not_finite_are_a_warning():
+    with pytest.warns(UserWarning, match=r"the sum is not finite for 50% of made-up records.*overflow in fp16"):
+        warn_if_not_finite(torch.tensor([[1.0, float("inf")], [1.0, 2.0]]), "the sum")
+    with pytest.warns(UserWarning, match="not finite"):
+        warn_if_not_finite(torch.tensor([[1.0, float("nan")]]).to_sparse(), "the sum")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_if_not_finite(torch.ones(3, 2), "the sum")
+        warn_if_not_finite(torch.ones(3, dtype=torch.long), "the sum")
 
 
 @pytest.mark.parametrize("layer", [nn.BatchNorm1d(4), nn.InstanceNorm1d(4, track_running_stats=True)], ids=str)
@@ -125,39 +166,3 @@ def test_layers_with_statistics_of_the_batch_are_refused_by_name(layer):
 
 def test_layers_without_statistics_of_the_batch_pass():
     check_layers(nn.Sequential(nn.GroupNorm(1, 4), nn.LayerNorm(4), nn.InstanceNorm1d(4), nn.Dropout()))
-
-
-class Remembers(nn.Module):
-    """Keeps something of the batch, as codebooks and running statistics do."""
-
-    def __init__(self, trained: bool):
-        super().__init__()
-        self.layer = nn.Linear(4, 1)
-        if trained:
-            self.memory = nn.Parameter(torch.zeros(4), requires_grad=False)
-        else:
-            self.register_buffer("memory", torch.zeros(4))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        with torch.no_grad():
-            self.memory.lerp_(x.mean(0), 0.1)
-        return self.layer(x)
-
-
-@pytest.mark.parametrize("trained", [False, True], ids=["buffer", "frozen parameter"])
-def test_a_model_that_remembers_the_batch_is_refused(trained):
-    model = Remembers(trained)
-    with pytest.raises(PrivacyError, match="changes 'memory'"):
-        check_model(model, lambda: model(torch.ones(2, 4)))
-
-
-def test_a_model_that_grows_a_buffer_is_refused():
-    model = nn.Linear(4, 1)
-    with pytest.raises(PrivacyError, match="changes 'seen'"):
-        check_model(model, lambda: model.register_buffer("seen", torch.ones(2)))
-
-
-def test_a_model_with_constant_buffers_passes():
-    model = nn.Linear(4, 1)
-    model.register_buffer("scale", torch.ones(1))
-    check_model(model, lambda: model(torch.ones(2, 4)))

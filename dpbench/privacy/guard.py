@@ -1,0 +1,245 @@
+"""Watches a closure run on made-up records, and refuses ways out of it other than what it returns (rule R1).
+
+A `contribution`, a `loss` or what `derive` is given sees private records. What it returns is clipped and noised, or
+stays in the vault; whatever else leaves it is released for nothing. Three ways are refused:
+
+* a value that depends on records is read by Python: `item()`, `bool()`, `tolist()`, `numpy()`, `print`, or a tensor
+  whose size depends on values (`nonzero`, `x[mask]`). Python can count it, show it, or decide by it;
+* a tensor that is older than the call is written: a buffer, a parameter, a table kept outside;
+* a tensor that depends on records is still alive after the call and its result are gone: somebody kept it.
+
+Which tensors depend on records is followed from operation to operation, by their memory.
+
+Where the line is: this finds mistakes, not malice. It sees torch's operations and `Tensor`'s methods. It does not see
+kernels that are handed a bare pointer (Triton, ctypes), what other threads do, how long a call takes, how often it is
+made, and code that made-up records do not reach.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from dpbench.core.errors import PrivacyError
+from dpbench.core.specs import Batch
+from dpbench.privacy.places import here
+
+READS = {
+    *("item", "tolist", "numpy", "__array__", "__dlpack__", "__bool__", "__int__", "__float__", "__complex__"),
+    *("__index__", "__contains__", "__repr__", "__format__", "__deepcopy__", "__reduce_ex__", "untyped_storage"),
+    *("share_memory_", "equal", "allclose"),
+}
+"""Methods of `Tensor` by which values get out of torch."""
+
+SHAPES_ONLY = {
+    *("empty_like", "zeros_like", "ones_like", "full_like", "rand_like", "randn_like", "randint_like"),
+    *("new_empty", "new_zeros", "new_ones", "new_full", "new_empty_strided"),
+}
+"""Operations whose result says no more of their input than its shape."""
+
+COPIES = {torch.tensor, torch.as_tensor, torch.asarray}
+"""Functions that copy the elements of a list of tensors without an operation that could be seen."""
+
+
+def guarded(
+    closure: Callable[[Batch], Tensor], records: Batch, what: str, names: Mapping[str, Tensor] | None = None
+) -> Tensor:
+    """What `closure` makes of made-up records, on condition that nothing else of them leaves it.
+
+    Args:
+        closure: a computation on records, as it will see private ones.
+        records: made-up; the closure gets a copy.
+        what: the closure's name in the message.
+        names: older tensors that the message should call by name.
+
+    Raises:
+        PrivacyError: says what left the closure, where, and what to do about it.
+    """
+    watch = _Watch(what, names or {})
+    own = records.map(Tensor.clone)
+    watch.follow(own)
+    with watch, _Methods(watch):
+        values = closure(own)
+    result = values.detach().clone()
+    del values, own
+    if watch.refusal:  # and the closure caught it
+        raise watch.refusal
+    watch.refuse_kept()
+    return result
+
+
+class _Storages:
+    """Tensors by the memory that they share with their views.
+
+    A weak reference keeps a storage's address, by which it is known, from being given to another one.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[StorageWeakRef, str]] = {}
+
+    def add(self, tensor: Tensor, note: str = "") -> None:
+        for storage in _storages(tensor):
+            if storage._cdata not in self._known:
+                self._known[storage._cdata] = StorageWeakRef(storage), note
+
+    def __contains__(self, tensor: Tensor) -> bool:
+        return any(storage._cdata in self._known for storage in _storages(tensor))
+
+    def alive(self) -> list[str]:
+        """The notes of those that are still held by somebody."""
+        return [note for reference, note in self._known.values() if not reference.expired()]
+
+
+class _Watch(TorchDispatchMode):
+    """Follows what depends on records through torch's operations, below autograd."""
+
+    def __init__(self, what: str, names: Mapping[str, Tensor]):
+        super().__init__()
+        self.what = what
+        self.refusal: PrivacyError | None = None
+        self.checking = True
+        self._names = {storage._cdata: name for name, tensor in names.items() for storage in _storages(tensor)}
+        self._new = _Storages()
+        self._private = _Storages()
+
+    def follow(self, records: Batch) -> None:
+        """Marks the records that the closure is given."""
+        records.map(lambda t: self._mark(t, "it is the batch itself"))
+
+    def depends(self, values: Any) -> bool:
+        """Whether a tensor among the values depends on records."""
+        return any(isinstance(value, Tensor) and value in self._private for value in tree_leaves(values))
+
+    def mark(self, values: Any) -> None:
+        """Notes that the tensors among the values depend on records."""
+        for value in tree_leaves(values):
+            if isinstance(value, Tensor):
+                self._mark(value, f"made at {here()}")
+
+    def refuse(self, problem: str, advice: str) -> None:
+        """Raises what is wrong with the line under execution, and remembers it."""
+        self.refusal = self.refusal or PrivacyError(f"{self.what} {problem} at {here()}; {advice}")
+        raise self.refusal
+
+    def refuse_read(self, how: str) -> None:
+        """Raises that Python reads a value."""
+        if self.checking:
+            self.refuse(
+                f"reads a value that depends on records ({how})", "keep decisions inside tensors, e.g. by torch.where"
+            )
+
+    def refuse_kept(self) -> None:
+        """Raises if a tensor that depends on records is still alive."""
+        if self._private.alive():
+            gc.collect()
+        if alive := self._private.alive():
+            raise PrivacyError(
+                f"{self.what} keeps a tensor that depends on records after the call ({alive[0]}); return it or drop it"
+            )
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        with torch._C.DisableTorchFunction():
+            given = [value for value in tree_leaves((args, kwargs)) if isinstance(value, Tensor)]
+            private = any(value in self._private for value in given)
+            if private and _reads(func) and self._reads_records(func, args):
+                self.refuse_read(func.overloadpacket.__name__)
+            changed = list(written(func, args, kwargs))
+            for tensor in changed:
+                if tensor not in self._new:
+                    self._refuse_write(func, tensor)
+            result = func(*args, **kwargs)
+            older = {storage._cdata for value in given for storage in _storages(value)}
+            for value in tree_leaves(result):
+                if isinstance(value, Tensor) and all(s._cdata not in older for s in _storages(value)):
+                    self._new.add(value)
+                    changed.append(value)
+            if private and func.overloadpacket.__name__ not in SHAPES_ONLY:
+                self.mark(changed)
+            return result
+
+    def _mark(self, tensor: Tensor, note: str) -> Tensor:
+        self._new.add(tensor)
+        self._private.add(tensor, note)
+        return tensor
+
+    def _reads_records(self, func: Any, args: Any) -> bool:
+        if func is not torch.ops.aten.index.Tensor:
+            return True
+        masks = [i for i in args[1] if i is not None and i.dtype in (torch.bool, torch.uint8)]
+        return self.depends(masks)
+
+    def _refuse_write(self, func: Any, tensor: Tensor) -> None:
+        name = next((self._names[s._cdata] for s in _storages(tensor) if s._cdata in self._names), None)
+        changed = f"changes '{name}'" if name else "writes into a tensor that is older than the call"
+        self.refuse(
+            f"{changed} ({func.overloadpacket.__name__})",
+            "private batches may reach a model by dp_sgd alone and anything else by noisy_sum",
+        )
+
+
+class _Methods(TorchFunctionMode):
+    """Sees what passes by torch's operations: methods that hand values to Python directly."""
+
+    def __init__(self, watch: _Watch):
+        super().__init__()
+        self._watch = watch
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs, watch = kwargs or {}, self._watch
+        name = getattr(func, "__name__", "")
+        if name in READS and watch.depends((args, kwargs)):
+            watch.refuse_read(name.strip("_"))
+        if func is torch.nn.functional.one_hot and (args[1:] or kwargs.get("num_classes", -1) != -1):
+            return self._trusted(func, args, kwargs)
+        result = func(*args, **kwargs)
+        if func in COPIES and watch.depends((args, kwargs)):
+            watch.mark(result)
+        return result
+
+    def _trusted(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """Runs a function of torch that reads values only to refuse impossible ones."""
+        self._watch.checking = False
+        try:
+            return func(*args, **kwargs)
+        finally:
+            self._watch.checking = True
+
+
+def _storages(tensor: Tensor) -> Iterator[torch.UntypedStorage]:
+    if tensor.layout is torch.strided:
+        yield tensor.untyped_storage()
+    elif tensor.layout is torch.sparse_coo:
+        yield tensor._indices().untyped_storage()
+        yield tensor._values().untyped_storage()
+    else:
+        yield tensor.values().untyped_storage()
+
+
+@cache
+def _reads(func: Any) -> bool:
+    """Whether an operation's result, or its size, is decided by values."""
+    tags = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
+    return not tags.isdisjoint(func.tags)
+
+
+def written(func: Any, args: Any, kwargs: Any) -> Iterator[Tensor]:
+    """The arguments that an operation writes into."""
+    for position, name in _writes(func):
+        value = args[position] if position < len(args) else kwargs.get(name)
+        yield from (leaf for leaf in tree_leaves(value) if isinstance(leaf, Tensor))
+
+
+@cache
+def _writes(func: Any) -> list[tuple[int, str]]:
+    arguments = enumerate(func._schema.arguments)
+    return [(i, a.name) for i, a in arguments if a.alias_info is not None and a.alias_info.is_write]

@@ -1,0 +1,163 @@
+"""What do the vault's checks cost? Seconds per private phase and share of the step time, per built-in method.
+
+    python perf/checks.py
+
+Every method runs the private phase of its `small` preset on the embedded `shapes` dataset, from untrained weights and
+up to a few steps: `--steps` of DP-SGD. "start" are the checks before the first step and those of all noisy sums and of
+`derive`; "again" is one repeated proof, which is due after steps 1, 2, 4, 8 ... and before the last; "per step" is what
+every step pays to compare the model before and after. "phase" extrapolates to the preset's number of steps: start +
+repeated proofs + per step · steps. "share" is phase without start over the steps' own time, "with start" phase over it.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Annotated, Any
+from unittest.mock import patch
+
+import torch
+import typer
+from rich.console import Console
+from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # so that it runs as a script, wherever from
+
+from dpbench.benchmark.configure import configure
+from dpbench.core.data import DataOptions
+from dpbench.core.run import PublicCache, RunContext
+from dpbench.core.specs import Budget, Conditions, Request
+from dpbench.data.opening import open_dataset
+from dpbench.privacy import model_state, private_data
+from dpbench.privacy.calibration import calibrate
+from dpbench.privacy.dp_sgd import DPSGDStepper
+from dpbench.privacy.ledger import Ledger
+from dpbench.privacy.loss_checks import LossChecks
+from dpbench.privacy.mechanisms import DPSGD
+from dpbench.privacy.noise import NoiseSource
+from dpbench.privacy.private_data import PrivateData
+from dpbench.privacy.probes import Probes
+
+METHODS = {
+    "wavelet": {},
+    "dp-sgd": {},
+    "dpdm": {},
+    "dp-feta": {"warmup_steps": 1},
+    "dp-merf": {"steps": 1},
+}
+"""Built-in methods, with what shortens their public part here: it has no checks."""
+
+CHECKS: list[tuple[Any, str, str]] = [
+    (private_data, "prove", "start"),
+    (Probes, "derive", "start"),
+    (LossChecks, "look", "start"),
+    (LossChecks, "prove", "start"),
+    (private_data, "check_gradients", "start"),
+    (private_data, "check_engine", "start"),
+    (LossChecks, "_prove_again", "again"),
+    (LossChecks, "before_step", "per step"),
+    (model_state, "_state", "per step"),
+]
+"""(owner, function, kind); time in a function that another one calls counts for the outer one."""
+
+
+class Enough(BaseException):
+    """Ends a private phase early."""
+
+
+@contextmanager
+def timed_checks(stop: int) -> Iterator[tuple[dict[str, list[float]], list[float]]]:
+    """(seconds per kind of check and call, seconds per step), filled in as the functions of `CHECKS` run."""
+    spent: dict[str, list[float]] = defaultdict(list)
+    taken: list[float] = []
+    inside = [False]
+    step = DPSGDStepper.__next__
+
+    def timed(function: Callable[..., Any], kind: str) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if inside[0] and kind != "again":
+                return function(*args, **kwargs)
+            outer, inside[0] = inside[0], True
+            start = time.process_time()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                took = time.process_time() - start
+                inside[0] = outer
+                spent[kind].append(took)
+                if outer:  # a repeated proof is no part of what every step pays
+                    spent["per step"].append(-took)
+
+        return call
+
+    def timed_step(stepper: DPSGDStepper) -> Any:
+        if len(taken) == stop:
+            raise Enough
+        start = time.process_time()
+        receipt = step(stepper)
+        taken.append(time.process_time() - start)
+        return receipt
+
+    with ExitStack() as stack:
+        for owner, name, kind in CHECKS:
+            stack.enter_context(patch.object(owner, name, timed(getattr(owner, name), kind)))
+        stack.enter_context(patch.object(DPSGDStepper, "__next__", timed_step))
+        yield spent, taken
+
+
+def proofs(steps: int) -> int:
+    """How often a loss is proved again in a training of this many steps."""
+    due = {2**k for k in range(steps.bit_length())} | {steps - 1}
+    return sum(0 < done < steps for done in due)
+
+
+def measure(name: str, dataset: str, stop: int, root: Path) -> tuple[str, ...]:
+    """One method's line."""
+    torch.manual_seed(0)
+    data = open_dataset(dataset, DataOptions(root))
+    [configured] = configure([name], dataset, "small", METHODS[name])
+    method = configured.method(configured.config, data.spec)
+    plan = method.plan(Request(Conditions.balanced(100, data.spec.n_classes)))
+    private = PrivateData(data.train(), data.spec, Ledger(calibrate(plan, Budget(1.0, 1e-5))), NoiseSource())
+    run = RunContext("cpu", torch.Generator().manual_seed(0), PublicCache(root))
+    with timed_checks(stop) as (spent, taken), suppress(Enough):
+        method.fit(private, run)
+    start = sum(spent["start"])
+    if not taken:
+        return name, "0", f"{start:.2f}", "", "", f"{start:.2f}", "", "", ""
+    steps = sum(m.releases for m in plan.mechanisms if isinstance(m, DPSGD))
+    again = statistics.mean(spent["again"])
+    every = sum(spent["per step"]) / len(taken)
+    own = (sum(taken) - sum(spent["again"]) - sum(spent["per step"])) / len(taken)
+    later = proofs(steps) * again + steps * every
+    share, whole = later / (steps * own), (start + later) / (steps * own)
+    return (
+        name, str(steps), f"{start:.2f}", f"{again:.3f}", f"{every:.4f}", f"{start + later:.2f}", f"{own:.3f}",
+        f"{share:.2%}", f"{whole:.2%}",
+    )  # fmt: skip
+
+
+def main(
+    method: Annotated[list[str] | None, typer.Option(help=f"repeatable; of {', '.join(METHODS)}")] = None,
+    dataset: Annotated[str, typer.Option(help="name of the sensitive dataset")] = "shapes",
+    steps: Annotated[int, typer.Option(help="private steps that are taken")] = 6,
+    threads: Annotated[int, typer.Option(help="CPU threads; 0 for torch's default")] = 0,
+    root: Annotated[Path, typer.Option(help="data folder")] = Path("data"),
+) -> None:
+    """Prints the table."""
+    if threads:
+        torch.set_num_threads(threads)
+    columns = ("method", "steps", "start", "again", "per step", "phase", "step", "share", "with start")
+    table = Table(*columns, title=f"seconds of checks; {dataset}, {torch.get_num_threads()} threads")
+    for name in method or METHODS:
+        table.add_row(*measure(name, dataset, steps, root))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,18 @@
+"""Asks for a noisy sum once more, to average the noise away.
+
+Plan it twice (`count=2`), and each one gets more noise.
+"""
+
+from small_methods import MeanImage
+
+from dpbench import METHODS
+
+CAUGHT_BY = "ledger"
+REFUSED = "all 1 planned releases of 'sum' are spent"
+
+
+@METHODS.register("mistake")
+class Mistake(MeanImage):
+    def fit(self, private, run):
+        sums = [private.noisy_sum("sum", self.contribution) for _ in range(2)]
+        self.mean = (sums[0] + sums[1]) / (2 * self.spec.n_train)

@@ -1,0 +1,23 @@
+"""Saves a batch with torch.save, to find an error by it.
+
+Find it on public images.
+"""
+
+import torch
+from small_methods import MeanImage, pixels
+
+from dpbench import METHODS
+
+CAUGHT_BY = "guard"
+REFUSED = "reads a value that depends on records"
+
+
+@METHODS.register("mistake")
+class Mistake(MeanImage):
+    def fit(self, private, run):
+        self.folder = run.folder
+        super().fit(private, run)
+
+    def contribution(self, batch):
+        torch.save(batch.images, self.folder / "batch.pt")  # the mistake
+        return pixels(batch)

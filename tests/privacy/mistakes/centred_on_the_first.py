@@ -1,0 +1,21 @@
+"""Asks a second time about what the first answer left.
+
+Adaptive queries are what composition is for: both are in the plan.
+"""
+
+from small_methods import MeanImage, pixels
+
+from dpbench import METHODS, NoisySum, Plan
+
+ALLOWED = True
+
+
+@METHODS.register("mistake")
+class Mistake(MeanImage):
+    def plan(self, request):
+        return Plan(NoisySum(name="sum", clip=16.0), NoisySum(name="rest", clip=8.0))
+
+    def fit(self, private, run):
+        super().fit(private, run)
+        first = self.mean
+        self.mean = first + private.noisy_sum("rest", lambda b: pixels(b) - first) / self.spec.n_train

@@ -1,0 +1,16 @@
+"""Plans a smaller clip than the contributions' norm.
+
+The vault scales every contribution down to the clip of the plan.
+"""
+
+from small_methods import MeanImage
+
+from dpbench import METHODS, NoisySum, Plan
+
+ALLOWED = True
+
+
+@METHODS.register("mistake")
+class Mistake(MeanImage):
+    def plan(self, request):
+        return Plan(NoisySum(name="sum", clip=1.0))

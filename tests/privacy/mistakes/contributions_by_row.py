@@ -1,0 +1,21 @@
+"""Lets a contribution depend on the row in a Poisson sample.
+
+Let it depend on the record alone; a sum over all records (rate 1) may depend on the place in the dataset.
+"""
+
+import torch
+from small_methods import MeanImage, pixels
+
+from dpbench import METHODS, NoisySum, Plan
+
+CAUGHT_BY = "probe"
+REFUSED = "depends on a record's place in the batch"
+
+
+@METHODS.register("mistake")
+class Mistake(MeanImage):
+    def plan(self, request):
+        return Plan(NoisySum(name="sum", clip=16.0, rate=0.1))
+
+    def contribution(self, batch):
+        return torch.linspace(0, 1, len(batch))[:, None, None, None] * pixels(batch)

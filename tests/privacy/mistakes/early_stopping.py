@@ -1,0 +1,21 @@
+"""Stops before the plan is used up, as the model is good enough.
+
+Plan fewer steps: noise is calibrated for the planned ones, and stopping at a good moment is a choice.
+"""
+
+from small_methods import Denoiser
+
+from dpbench import METHODS
+
+CAUGHT_BY = "ledger"
+REFUSED = "fit must use its plan up exactly"
+
+
+@METHODS.register("mistake")
+class Mistake(Denoiser):
+    def fit(self, private, run):
+        self.model = self.network()
+        optimizer = self.optimizer()
+        for receipt in private.dp_sgd("steps", self.model, self.loss, optimizer, run.generator):
+            if receipt.number == 4:
+                break

@@ -1,0 +1,28 @@
+"""Offers a metric that fills a column `epsilon_spent`.
+
+Columns that say what was run and spent are the row's own: rename it.
+"""
+
+from small_methods import MeanImage
+
+from dpbench import METHODS, METRICS, Column, Metric
+
+CAUGHT_BY = "row"
+REFUSED = "metric 'budget' may not fill 'epsilon_spent', a column of the row's own; rename it"
+
+
+@METHODS.register("mistake")
+class Mistake(MeanImage):
+    """The mistake is the metric."""
+
+
+@METRICS.register("budget")
+class Budget(Metric):
+    columns = (Column("epsilon_spent", "low", "what a paper says it spent"),)
+
+    def compute(self, evaluation):
+        return {"epsilon_spent": 0.01}
+
+
+def attempt(run):
+    return run(metrics=["brightness", "budget"])

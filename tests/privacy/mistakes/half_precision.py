@@ -1,0 +1,17 @@
+"""Computes contributions in half precision, where they overflow.
+
+What is not finite counts as zero, so it is safe but useless: a warning says so. Compute in fp32.
+"""
+
+from small_methods import MeanImage, pixels
+
+from dpbench import METHODS
+
+CAUGHT_BY = "probe"
+WARNED = "is not finite for"
+
+
+@METHODS.register("mistake")
+class Mistake(MeanImage):
+    def contribution(self, batch):
+        return pixels(batch).half() * 1e6

@@ -1,0 +1,18 @@
+"""Gives its optimiser parameters that the loss does not use.
+
+They have no gradient, so no record reaches them.
+"""
+
+import torch
+from small_methods import Denoiser
+
+from dpbench import METHODS
+
+ALLOWED = True
+
+
+@METHODS.register("mistake")
+class Mistake(Denoiser):
+    def optimizer(self):
+        unused = torch.nn.Parameter(torch.ones(3))
+        return torch.optim.SGD([*self.model.parameters(), unused], lr=0.1)

@@ -1,0 +1,25 @@
+"""Reads label counts to plan, when `plan` is called again for the calibration.
+
+A plan may depend on `self.spec` and the settings alone. Plan a `NoisySum` for the counts.
+"""
+
+from pathlib import Path
+
+from small_methods import MeanImage
+
+from dpbench import DATASETS, METHODS, DataOptions, NoisySum, Plan
+
+CAUGHT_BY = "seal"
+REFUSED = "no dataset opens while a method is made, plans or hands over its state"
+CALLS = []
+
+
+@METHODS.register("mistake")
+class Mistake(MeanImage):
+    def plan(self, request):
+        CALLS.append(request)
+        clip = 16.0
+        if len(CALLS) > 1:
+            records = DATASETS.get("tiny")("", DataOptions(Path())).train()
+            clip = float(records.batch(range(len(records))).labels.sum()) / 10
+        return Plan(NoisySum(name="sum", clip=clip))

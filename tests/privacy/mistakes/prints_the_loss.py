@@ -1,0 +1,26 @@
+"""Prints the batch loss behind the bar.
+
+A loss of private records is a release that nobody pays for. Show the step, or `private.ledger.epsilon_spent()`.
+"""
+
+from small_methods import Denoiser
+
+from dpbench import METHODS
+
+CAUGHT_BY = "guard"
+REFUSED = "reads a value that depends on records"
+
+
+@METHODS.register("mistake")
+class Mistake(Denoiser):
+    def loss(self, model, batch, generator):
+        losses = super().loss(model, batch, generator)
+        self.note = f"loss {losses.mean().item():.3f}"  # the mistake
+        return losses
+
+    def fit(self, private, run):
+        self.model = self.network()
+        optimizer = self.optimizer()
+        with run.progress.phase("fit", 6) as advance:
+            for _ in private.dp_sgd("steps", self.model, self.loss, optimizer, run.generator):
+                advance(1, self.note)

@@ -1,0 +1,27 @@
+"""Asks a query inside the contribution of another one of the same mechanism.
+
+Both are planned, and each has its receipt and noise of its own. Ask first: it is easier to read.
+"""
+
+from small_methods import MeanImage, pixels
+
+from dpbench import METHODS, NoisySum, Plan
+
+ALLOWED = True
+
+
+@METHODS.register("mistake")
+class Mistake(MeanImage):
+    centre = None
+
+    def plan(self, request):
+        return Plan(NoisySum(name="sum", clip=16.0, count=2))
+
+    def fit(self, private, run):
+        def contribution(batch):
+            if self.centre is None:
+                self.centre = private.noisy_sum("sum", pixels) / self.spec.n_train
+            return pixels(batch) - self.centre
+
+        rest = private.noisy_sum("sum", contribution) / self.spec.n_train
+        self.mean = self.centre + rest

@@ -1,0 +1,18 @@
+"""Standardises images by the mean and spread of the batch.
+
+Standardise each image by itself, or by constants.
+"""
+
+from small_methods import MeanImage, pixels
+
+from dpbench import METHODS
+
+CAUGHT_BY = "probe"
+REFUSED = "the contribution of 'sum' mixes records"
+
+
+@METHODS.register("mistake")
+class Mistake(MeanImage):
+    def contribution(self, batch):
+        images = pixels(batch)
+        return (images - images.mean()) / images.std()

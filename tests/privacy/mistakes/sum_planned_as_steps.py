@@ -1,0 +1,17 @@
+"""Plans DP-SGD, which is billed as subsampled, and asks for a sum over all records.
+
+Plan a `NoisySum`.
+"""
+
+from small_methods import MeanImage
+
+from dpbench import DPSGD, METHODS, Plan
+
+CAUGHT_BY = "ledger"
+REFUSED = "'sum' is planned as DPSGD, not as NoisySum"
+
+
+@METHODS.register("mistake")
+class Mistake(MeanImage):
+    def plan(self, request):
+        return Plan(DPSGD(name="sum", clip=1.0, n=self.spec.n_train, expected_batch=20, steps=1))

@@ -1,0 +1,23 @@
+"""Goes on after trial.json was damaged, which would train once more on private data.
+
+Put the file back, or run with `--force`, which counts as another private run.
+"""
+
+from small_methods import MeanImage
+
+from dpbench import METHODS
+
+CAUGHT_BY = "row"
+REFUSED = r"trial\.json"
+
+
+@METHODS.register("mistake")
+class Mistake(MeanImage):
+    """The mistake is in the results."""
+
+
+def attempt(run):
+    run()
+    for path in run.keywords["out"].rglob("trial.json"):
+        path.write_text(path.read_text()[:100])
+    return run()
