@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from dpbench import __version__
-from dpbench.cli import evaluate, leaderboard, list_, privacy, refine, run, show, weights
+from dpbench.cli import audit, evaluate, leaderboard, list_, privacy, refine, run, show, weights
 from dpbench.cli.console import complain, show_warning
 from dpbench.core.errors import DpbenchError
 
@@ -53,6 +53,8 @@ dpbench refine --input coarse --out fine --scale 4
 
 dpbench privacy --records 60000 --batch 2048 --steps 150 --eps 1
 
+dpbench audit wavelet --eps 1
+
 dpbench leaderboard --csv leaderboard.csv
 
 dpbench weights get inception
@@ -92,6 +94,7 @@ app.command(epilog=refine.EPILOG)(refine.refine)
 app.command("list")(list_.list_)
 app.command()(show.show)
 app.command(epilog=privacy.EPILOG)(privacy.privacy)
+app.command(epilog=audit.EPILOG)(audit.audit)
 app.command()(leaderboard.leaderboard)
 app.add_typer(weights.app, name="weights")
 

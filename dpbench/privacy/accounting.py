@@ -11,6 +11,7 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from dpbench.core.errors import PrivacyError
 
@@ -61,6 +62,11 @@ def settle_grid(events: Sequence[GaussianEvent], delta: float) -> tuple[float, f
 
 def epsilon_on_grid(events: Sequence[GaussianEvent], delta: float, grid: float) -> float:
     """An upper bound on ε of noisy events, with privacy losses rounded to multiples of `grid`."""
+    return float(privacy_loss(events, grid).get_epsilon_for_delta(delta))
+
+
+def privacy_loss(events: Sequence[GaussianEvent], grid: float) -> Any:
+    """dp-accounting's privacy loss distribution of noisy events, at least one, rounded up to multiples of `grid`."""
     from dp_accounting.pld import privacy_loss_distribution as pld
 
     losses = [
@@ -75,7 +81,7 @@ def epsilon_on_grid(events: Sequence[GaussianEvent], delta: float, grid: float) 
     total, *others = losses
     for other in others:
         total = total.compose(other)
-    return float(total.get_epsilon_for_delta(delta))
+    return total
 
 
 def epsilon_rdp(events: Sequence[GaussianEvent], delta: float) -> float:

@@ -1,0 +1,61 @@
+"""What `dpbench audit` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from dpbench.privacy.auditing.findings import Finding
+
+ONE_RUN = "ε ≥ δ: lower bound by (ε, δ)-DP (2305.08846); ε ≥ f: by the plan's trade-off curve (2410.22235)"
+MANY_RUNS = "ε ≥ f: lower bound from runs with and without one record, by the plan's trade-off curve"
+
+
+def method_table(findings: Sequence[Finding], title: str) -> RenderableType:
+    """One run with canaries: a line per mechanism.
+
+    Args:
+        findings: of `audit_method`.
+        title: what was audited, and how.
+    """
+    table = _table(title, "mechanism", "releases", "canaries", "right", "ε", "ε ≥ δ", "ε ≥ f", "seconds")
+    for f in findings:
+        assert f.guesses is not None
+        right = f"{f.guesses.right}/{f.guesses.made}"
+        bounds = (f"{f.claimed:.3g}", f"{f.by_epsilon:.2f}", f"{f.by_curve:.2f}")
+        table.add_row(f.subject, f"{f.releases}", f"{f.trials}", right, *bounds, f"{f.seconds:.1f}")
+    return Group(table, *_measured(findings), Text(ONE_RUN, style="dim"))
+
+
+def query_table(findings: Sequence[Finding], title: str) -> RenderableType:
+    """Many runs on the small model: a line per query.
+
+    Args:
+        findings: of `audit_queries`.
+        title: what was audited, and how.
+    """
+    table = _table(title, "query", "releases per run", "runs", "ε", "ε ≥ f", "seconds")
+    for f in findings:
+        bounds = (f"{f.claimed:.3g}", f"{f.by_curve:.2f}")
+        table.add_row(f.subject, f"{f.releases}", f"{f.trials}", *bounds, f"{f.seconds:.1f}")
+    return Group(table, *_measured(findings), Text(MANY_RUNS, style="dim"))
+
+
+def _measured(findings: Sequence[Finding]) -> Iterator[Text]:
+    """Measurements beside the bounds, a line per subject that has some."""
+    for f in findings:
+        parts = [] if f.noise is None else [f"noise {f.noise} of the plan's"]
+        parts += [] if f.contribution is None else [f"contributions {f.contribution} of the clip"]
+        if parts:
+            yield Text(f"{f.subject}: measured {', '.join(parts)}")
+
+
+def _table(title: str, *headings: str) -> Table:
+    table = Table(*headings, title=Text(title, style="bold"), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    return table

@@ -1,0 +1,145 @@
+"""`dpbench audit`: try to refute the ε that a method, or a query of the vault, claims."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dpbench.cli.console import complain, print_page
+from dpbench.cli.options import (
+    HOW,
+    WHAT,
+    Data,
+    Delta,
+    Device,
+    Download,
+    Plugins,
+    Precision,
+    Preset,
+    Resolution,
+    Settings,
+    load_plugins,
+)
+from dpbench.core.config import parse_settings
+from dpbench.core.errors import DpbenchError
+
+SIZE = "How large the audit is"
+
+REFUTED = 1
+
+EPILOG = """
+An audit cannot prove an ε, only refute it. Canaries are records whose contribution is the largest that the clip allows,
+each in a direction of its own; a fair coin puts each into the data or leaves it out. The method's own fit runs on
+public records and canaries, at the plan for ε, and from what it releases the audit guesses which canaries were in. More
+right guesses than ε allows refute it, at the stated confidence. Bounds from one run lie well below ε where all is
+right, the more so the smaller ε. So noise and contributions are measured, too: most mistakes show there first.
+
+The command fails (exit code 1) if a lower bound exceeds ε, or a measurement contradicts the plan.
+
+[bold]Examples[/bold]
+
+dpbench audit dp-merf --eps 1
+
+dpbench audit wavelet --dataset mnist --eps 8 --canaries 4000 --records 8000
+
+dpbench audit dp-sgd --eps 1 --set views=4 --set engine=opacus --steps 50
+
+dpbench audit --engines --eps 8 --runs 5000
+
+dpbench audit mine --plugin mine.py --eps 1 --prepare
+"""
+
+
+def audit(
+    method: Annotated[str, typer.Argument(metavar="[METHOD]", help="Whose private phase is audited.")] = "",
+    eps: Annotated[float, typer.Option(metavar="E", help="The ε that is claimed.", rich_help_panel=WHAT)] = 1.0,
+    engines: Annotated[
+        bool,
+        typer.Option(
+            "--engines",
+            help="Audit dp_sgd by every gradient engine, and noisy_sum, by many runs on a small model.",
+            rich_help_panel=WHAT,
+        ),
+    ] = False,
+    delta: Delta = None,
+    dataset: Annotated[
+        str, typer.Option(metavar="NAME", help="Sensitive dataset; not opened.", rich_help_panel=WHAT)
+    ] = "shapes",
+    public: Annotated[
+        str, typer.Option(metavar="NAME", help="Public images in the place of sensitive ones.", rich_help_panel=WHAT)
+    ] = "textures",
+    preset: Preset = "small",
+    settings: Settings = None,
+    resolution: Resolution = None,
+    records: Annotated[
+        int,
+        typer.Option(
+            metavar="N", help="Records at most, at the sampling rates of the whole dataset.", rich_help_panel=SIZE
+        ),
+    ] = 4000,
+    canaries: Annotated[
+        int | None, typer.Option(metavar="N", help="How many of them are canaries; 3 in 4.", rich_help_panel=SIZE)
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="DP-SGD steps at most; noise is calibrated for as many.", rich_help_panel=SIZE),
+    ] = None,
+    runs: Annotated[int, typer.Option(metavar="N", help="Runs per query, for --engines.", rich_help_panel=SIZE)] = 1000,
+    confidence: Annotated[
+        float, typer.Option(metavar="P", help="Confidence of each lower bound.", rich_help_panel=SIZE)
+    ] = 0.99,
+    prepare: Annotated[
+        bool,
+        typer.Option(
+            "--prepare", help="Train METHOD's public parts first; they stay untrained else.", rich_help_panel=HOW
+        ),
+    ] = False,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    download: Download = False,
+    data: Data = None,
+    plugin: Plugins = None,
+) -> None:
+    """Try to refute the ε of a method's private phase, with canaries in the vault."""
+    if not method and not engines:
+        raise DpbenchError("name a method, or give --engines, e.g. dpbench audit dp-merf --eps 1")
+    load_plugins(plugin)
+    from dpbench.benchmark.audit import Size, audit_method, audit_queries, contradictions
+    from dpbench.benchmark.audit_tables import method_table, query_table
+    from dpbench.benchmark.display import open_display
+
+    size = Size(records, canaries, steps, runs, confidence)
+    found = []
+    if engines:
+        with open_display() as display:
+            findings = audit_queries(eps, size, display, delta=delta, device=device)
+        print_page(query_table(findings, f"queries on a small model, ε = {eps:g}, confidence {confidence:g}"))
+        found += findings
+    if method:
+        with open_display() as display:
+            findings = audit_method(
+                method,
+                eps,
+                size,
+                display,
+                dataset=dataset,
+                public=public,
+                delta=delta,
+                preset=preset,
+                settings=parse_settings(settings or []),
+                resolution=resolution,
+                prepare=prepare,
+                device=device,
+                precision=precision,
+                data=data,
+                download=download,
+            )
+        parts = "public parts trained" if prepare else "public parts untrained"
+        print_page(method_table(findings, f"{method} on {dataset}, ε = {eps:g}, confidence {confidence:g} ({parts})"))
+        found += findings
+    refuted = list(contradictions(found, size))
+    for line in refuted:
+        complain("refuted", line)
+    if refuted:
+        raise typer.Exit(REFUTED)

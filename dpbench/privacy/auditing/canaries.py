@@ -1,0 +1,167 @@
+"""Canaries: records of an audit whose part in every release is the worst that the clip allows.
+
+A canary's contribution is a large multiple of a unit vector of its own, in coordinates that no other record touches;
+the vault clips it as it clips any other. A canary is in the data or not by a fair coin. One that is out contributes
+nothing, which is what its neighbour contributes (rule R3).
+
+A canary carries its number in its label, so it stays what it is under sampling, shuffling, `derive`, views and padding:
+label = class + mark · max(1, classes), the mark being 0 for an ordinary record, 1 + i for canary i, and 1 + m for one
+that is out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from dpbench.core.data import ImageDataset
+from dpbench.core.specs import Batch, DatasetSpec
+from dpbench.privacy.gradients import Loss
+from dpbench.privacy.rehearsal import StandIn
+
+LOUD = 1e4
+"""Norm of a canary's contribution before it is clipped, in units of the clip."""
+
+
+class CanaryRecords(StandIn):
+    """Public records in the place of sensitive ones, the first of which are canaries.
+
+    Args:
+        public: public images of the sensitive images' shape.
+        spec: what the sensitive dataset declares.
+        present: [m] the coins: which canaries are in.
+    """
+
+    def __init__(self, public: ImageDataset, spec: DatasetSpec, present: NDArray[np.bool_]):
+        super().__init__(public, spec)
+        m = len(present)
+        self._marks = torch.zeros(spec.n_train, dtype=torch.long)
+        self._marks[:m] = torch.where(torch.from_numpy(present), torch.arange(1, m + 1), m + 1)
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        """See `ImageDataset.batch`; labels are marked, and there are some without classes, too."""
+        plain = super().batch(indices)
+        labels = torch.zeros(len(indices), dtype=torch.long) if plain.labels is None else plain.labels
+        return Batch(plain.images, labels + self._marks[list(indices)] * max(1, self.spec.n_classes))
+
+
+class Canaries:
+    """What takes a batch of marked records apart, and what the canaries contribute.
+
+    Args:
+        count: m.
+        n_classes: of the dataset, 0 without classes.
+    """
+
+    def __init__(self, count: int, n_classes: int):
+        self.count = count
+        self._n_classes = n_classes
+
+    def unmark(self, batch: Batch) -> tuple[Batch, Tensor]:
+        """The batch as its dataset gives it, and the marks int64 [b]; all zero for a batch without labels."""
+        if batch.labels is None:
+            tensor = batch.images if batch.images is not None else batch.derived
+            assert tensor is not None
+            return batch, torch.zeros(len(batch), dtype=torch.long, device=tensor.device)
+        classes = max(1, self._n_classes)
+        labels = batch.labels % classes if self._n_classes else None
+        return Batch(batch.images, labels, batch.derived), batch.labels // classes
+
+    def number(self, marks: Tensor) -> Tensor:
+        """1 + i for a canary that is in, else 0: int64 [b]."""
+        return torch.where(marks <= self.count, marks, 0)
+
+
+class WithCanaries(nn.Module):
+    """A model beside a layer that canaries alone use: row 1 + i belongs to canary i, row 0 to nobody.
+
+    The loss of canary i is a multiple of its row's only weight, so that the engine itself makes, measures, clips and
+    sums the canary's gradient.
+
+    Args:
+        model: what is trained.
+        canaries: who takes part.
+        loss: of `model`.
+        norm: of a canary's gradient.
+    """
+
+    def __init__(self, model: nn.Module, canaries: Canaries, loss: Loss, norm: float):
+        super().__init__()
+        self.model = model
+        self.rows = nn.Embedding(canaries.count + 1, 1).to(next(model.parameters()).device)
+        nn.init.zeros_(self.rows.weight)
+        self._canaries, self._loss, self._norm = canaries, loss, norm
+
+    @staticmethod
+    def loss(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+        """The records' losses; see `gradients.Loss`."""
+        assert isinstance(model, WithCanaries)
+        plain, marks = model._canaries.unmark(batch)
+        ordinary = model._loss(model.model, plain, generator)
+        number = model._canaries.number(marks).to(ordinary.device)
+        weights = model.rows(number).squeeze(-1)
+        return torch.where(marks.to(ordinary.device) == 0, ordinary, 0) + model._norm * (number > 0) * weights
+
+
+class CanaryContribution:
+    """A `noisy_sum`'s contribution with coordinates added that canaries alone use.
+
+    They are further entries of the contribution's first dimension, so that what is sparse stays sparse.
+
+    Args:
+        contribution: batch of b records -> [b, ...]; dense or sparse.
+        canaries: who takes part.
+        norm: of a canary's contribution.
+    """
+
+    def __init__(self, contribution: Callable[[Batch], Tensor], canaries: Canaries, norm: float):
+        self._contribution, self._canaries, self._norm = contribution, canaries, norm
+        self._shape = torch.Size()
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """[b, k + added, ...] for a contribution [b, k, ...]; [b, 1 + added] for one of [b]."""
+        plain, marks = self._canaries.unmark(batch)
+        values = self._contribution(plain)
+        self._shape = values.shape[1:]
+        marks = marks.to(values.device)
+        return _placed(values, marks == 0, self._canaries.number(marks), self._norm, self._added)
+
+    def split(self, total: Tensor) -> tuple[Tensor, Tensor]:
+        """A sum of contributions -> (that of ordinary records, [1 + m] the canaries' coordinates, one nobody's)."""
+        ordinary, added = total[: -self._added], total[-self._added :]
+        return ordinary.reshape(self._shape), added.flatten()[: self._canaries.count + 1]
+
+    @property
+    def _added(self) -> int:
+        """Entries that the first dimension needs to hold a number per canary, and one more."""
+        return -(-(self._canaries.count + 1) // self._shape[1:].numel())
+
+
+def _placed(values: Tensor, ordinary: Tensor, number: Tensor, norm: float, added: int) -> Tensor:
+    """[b, k, ...] -> [b, k + added, ...]: values of ordinary records, and `norm` where each canary's number says."""
+    if values.is_sparse and values.sparse_dim() > 1:
+        return _placed_sparsely(values.coalesce(), ordinary, number, norm, added)
+    values = values.to_dense() if values.is_sparse else values
+    rest = values.shape[2:]
+    values = torch.where(ordinary.reshape(-1, *[1] * (values.ndim - 1)), values, 0).float()
+    own = torch.zeros(len(number), added * rest.numel(), device=values.device)
+    own.scatter_(1, number[:, None], norm * (number > 0)[:, None].float())
+    return torch.cat([values.reshape(len(number), -1, *rest), own.reshape(len(number), added, *rest)], 1)
+
+
+def _placed_sparsely(values: Tensor, ordinary: Tensor, number: Tensor, norm: float, added: int) -> Tensor:
+    records, k, *rest = values.shape
+    size, sparse = (records, k + added, *rest), values.sparse_dim()
+    kept = ordinary[values.indices()[0]].reshape(-1, *[1] * values.dense_dim())
+    plain = torch.sparse_coo_tensor(
+        values.indices(), torch.where(kept, values.values(), 0).float(), size, check_invariants=False
+    )
+    first, *others = torch.unravel_index(number, (added, *rest))
+    place = (torch.arange(records, device=number.device), k + first, *others)
+    own = torch.zeros(records, *size[sparse:], device=number.device)
+    own[(place[0], *place[sparse:])] = norm * (number > 0).float()
+    return (plain + torch.sparse_coo_tensor(torch.stack(place[:sparse]), own, size, check_invariants=False)).coalesce()

@@ -1,0 +1,127 @@
+"""What an audit says, mechanism by mechanism or query by query, and whether it contradicts what is claimed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dpbench.core.progress import Progress
+from dpbench.core.specs import Budget
+from dpbench.privacy.accounting import epsilon_pld
+from dpbench.privacy.auditing.many_runs import many_runs
+from dpbench.privacy.auditing.one_run import Guesses, best_attempt, one_run
+from dpbench.privacy.auditing.scores import Measured, Scores, simulated
+from dpbench.privacy.auditing.small_model import NAME, many_scores, run_plan, watch
+from dpbench.privacy.auditing.vault import AuditVault
+from dpbench.privacy.mechanisms import Mechanism
+
+WHOLE_PLAN = "whole plan"
+
+SIMULATIONS = 5
+"""Simulated runs on which a number of guesses is settled."""
+
+NOISES = (1.0, 0.5)
+"""Noise of the simulations, in units of the planned one: a number of guesses is settled for each."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What an audit says of one mechanism, of a whole plan, or of one query of the vault.
+
+    Attributes:
+        subject: its name.
+        releases: how many were made; of a query, in one run.
+        trials: canaries of the one run, or runs.
+        guesses: about canaries; None for many runs.
+        claimed: ε.
+        by_epsilon: lower bound on ε by (ε, δ)-DP; None for many runs.
+        by_curve: lower bound on ε by the trade-off curve.
+        noise: scale of the noise over the planned one; None for a whole plan.
+        contribution: a canary's mean contribution over the clip; None where it is not measured.
+        seconds: taken.
+        faults: what else contradicts the plan, one line each.
+    """
+
+    subject: str
+    releases: int
+    trials: int
+    guesses: Guesses | None
+    claimed: float
+    by_epsilon: float | None
+    by_curve: float
+    noise: Measured | None
+    contribution: Measured | None
+    seconds: float
+    faults: tuple[str, ...] = ()
+
+    def contradictions(self, confidence: float) -> Iterator[str]:
+        """Why the claim cannot hold, one line each.
+
+        Args:
+            confidence: of the bounds.
+        """
+        bound = max(self.by_curve, self.by_epsilon or 0.0)
+        if bound > self.claimed:
+            yield f"{self.subject}: ε is at least {bound:.3g} at confidence {confidence:g}, not {self.claimed:.3g}"
+        yield from (f"{self.subject}: {fault}" for fault in self.faults)
+
+
+def of_vault(vault: AuditVault, confidence: float, seconds: float) -> list[Finding]:
+    """A finding per mechanism of the plan of a vault that `fit` has used, and one of the plan if it has several.
+
+    Args:
+        confidence: of each bound by itself.
+        seconds: that `fit` took.
+    """
+    plan = vault.ledger.plan
+
+    def judge(subject: str, seen: Sequence[Scores], claimed: float) -> Finding:
+        start = time.perf_counter()
+        events = [s.mechanism.event() for s in seen]
+        total: NDArray[np.float64] = np.sum([s.values for s in seen], axis=0)
+        mechanisms, random = [s.mechanism for s in seen], np.random.default_rng(0)
+        tried = []
+        for noise in NOISES:
+            likely = [simulated(mechanisms, len(total), noise, random) for _ in range(SIMULATIONS)]
+            attempt = best_attempt(likely, plan.budget.delta, (1 - confidence) / len(NOISES))
+            tried.append(attempt.guess(total, vault.present))
+        found = one_run(tried, events, plan.budget.delta, confidence)
+        only = seen[0] if len(seen) == 1 else None
+        return Finding(
+            subject,
+            releases=sum(s.releases for s in seen),
+            trials=len(total),
+            guesses=found.guesses,
+            claimed=claimed,
+            by_epsilon=found.by_epsilon,
+            by_curve=found.by_curve,
+            noise=only.noise if only else None,
+            contribution=only.contribution if only else None,
+            seconds=time.perf_counter() - start + (0.0 if only and len(vault.scores) > 1 else seconds),
+            faults=tuple(only.faults(vault.ledger.spent[subject])) if only else (),
+        )
+
+    def alone(mechanism: Mechanism) -> Finding:
+        seen = vault.scores[mechanism.name]
+        return judge(mechanism.name, [seen], epsilon_pld([mechanism.event()], plan.budget.delta))
+
+    findings = [alone(m) for m in plan.mechanisms]
+    if len(findings) > 1:
+        findings.append(judge(WHOLE_PLAN, list(vault.scores.values()), plan.epsilon))
+    return findings
+
+
+def of_query(query: str, budget: Budget, runs: int, confidence: float, device: str, progress: Progress) -> Finding:
+    """The finding of one query on the small model: see `small_model`."""
+    start = time.perf_counter()
+    noise, faults = watch(query, device)
+    plan = run_plan(query, budget)
+    present, absent = many_scores(query, plan, runs, device, progress)
+    event = plan[NAME].event()
+    bound = many_runs(present, absent, [event], budget.delta, confidence)
+    seconds = time.perf_counter() - start
+    return Finding(query, event.count, runs, None, plan.epsilon, None, bound, noise, None, seconds, tuple(faults))

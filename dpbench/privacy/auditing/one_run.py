@@ -1,0 +1,154 @@
+"""Lower bounds on ε from one run: m canaries, each in or out by a fair coin, and r guesses of which is which.
+
+Two bounds on the probability of c right guesses. For (ε, δ)-DP, that of Steinke, Nasr and Jagielski (arXiv 2305.08846,
+theorem 5.2): with W ~ Binomial(r, e^ε / (1 + e^ε)),
+
+    P[right ≥ c] ≤ P[W ≥ c] + 2 m δ · max over i of P[c > W ≥ c - i] / i.
+
+For a trade-off curve, that of Mahloujifar, Melis and Chaudhuri (arXiv 2410.22235), which is tighter. Let p_w be the
+probability of w right guesses, and take a canary i at random. For every v, the events "i is guessed right, and at least
+v are right" and "i is guessed wrong, and at least v - 1 are right" turn into each other where i's coin is turned, so
+
+    a_v = Σ_{w ≥ v} p_w w / m   and   b_v = Σ_{w ≥ v-1} p_w (r - w) / m   satisfy   a_v ≤ power(b_v).
+
+If P[right ≥ c] = α, then a_c ≥ α c / m and b_{c+1} ≤ α (r - c) / m. Going down, b_v ≥ inverse(a_v), which gives
+p_{v-1}, and so a_{v-1}: probabilities that each step makes as small as the curve allows. Where they sum to more than 1,
+that is a_1 + b_1 > r / m, the curve cannot make c right guesses as likely as α.
+
+How many guesses are made is settled on simulations, without a look at the run: two numbers, the best if the plan holds
+and the best if half of its noise is missing, as few sure guesses cannot refute a large ε, however right they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.stats import binom
+
+from dpbench.privacy.accounting import GaussianEvent
+from dpbench.privacy.auditing.curves import TradeOff, refuted_epsilon
+
+LARGEST = 50.0
+"""ε above which no bound is looked for."""
+
+SHARES = (1, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32)
+"""Shares of the canaries that may be guessed."""
+
+
+@dataclass(frozen=True)
+class Guesses:
+    """How many of a number of canaries were guessed, the number being fixed beforehand, and how many rightly.
+
+    Attributes:
+        canaries: m.
+        made: r ≤ m.
+        right: c ≤ r.
+    """
+
+    canaries: int
+    made: int
+    right: int
+
+    def p_value(self, epsilon: float, delta: float) -> float:
+        """Largest probability of as many right guesses under (ε, δ)-DP, or 1 where that says nothing."""
+        rate = 1 / (1 + np.exp(-epsilon))
+        within = np.arange(1, self.right + 1)
+        below = np.cumsum(binom.pmf(self.right - within, self.made, rate)) / within
+        correction = 2 * self.canaries * delta * below.max(initial=0.0)
+        return float(min(1.0, binom.sf(self.right - 1, self.made, rate) + correction))
+
+    def lower_bound(self, delta: float, failure: float) -> float:
+        """ε that would make as many right guesses no likelier than `failure`: (ε', δ)-DP is refuted for ε' below it."""
+        if self.p_value(0.0, delta) > failure:
+            return 0.0
+        if self.p_value(LARGEST, delta) <= failure:
+            return LARGEST
+        return float(brentq(lambda e: self.p_value(e, delta) - failure, 0.0, LARGEST, xtol=1e-6))
+
+    def refute(self, curve: TradeOff, failure: float) -> bool:
+        """Whether the curve makes as many right guesses less likely than `failure`."""
+        m, r, c = self.canaries, self.made, self.right
+        a, b = failure * c / m, failure * (r - c) / m
+        for v in range(c, 0, -1):
+            least = max(b, curve.inverse(a))
+            a, b = a + (v - 1) / (r - v + 1) * (least - b), least
+            if a + b > r / m:
+                return True
+        return False
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """Guesses that the canaries of the highest scores are in, and those of the lowest out.
+
+    Attributes:
+        looks_in: how many are guessed to be in.
+        looks_out: how many are guessed to be out.
+    """
+
+    looks_in: int
+    looks_out: int
+
+    def guess(self, scores: NDArray[np.float64], present: NDArray[np.bool_]) -> Guesses:
+        """What comes of it: scores [m], the larger, the more a canary looks present, and the coins [m]."""
+        ascending = present[np.argsort(scores)]
+        low, high = ascending[: self.looks_out], ascending[len(ascending) - self.looks_in :]
+        return Guesses(len(scores), self.looks_in + self.looks_out, int(high.sum() + (~low).sum()))
+
+
+Run = tuple[NDArray[np.float64], NDArray[np.bool_]]
+"""Scores [m] and coins [m]."""
+
+
+def best_attempt(simulations: Sequence[Run], delta: float, failure: float) -> Attempt:
+    """The attempt with the largest bound by (ε, δ)-DP, on average over simulated runs of equally many canaries."""
+    m = len(simulations[0][0])
+    halves = [max(1, round(m * share / 2)) for share in SHARES]
+    attempts = [Attempt(k, out) for k in halves for out in (min(k, m - k), 0)]
+
+    def bound(attempt: Attempt) -> float:
+        return sum(attempt.guess(*run).lower_bound(delta, failure) for run in simulations)
+
+    return max(attempts, key=bound)
+
+
+@dataclass(frozen=True)
+class OneRun:
+    """What one run's canaries say.
+
+    Attributes:
+        guesses: those that gave the bound by the curve, or the first.
+        by_epsilon: lower bound on ε by (ε, δ)-DP.
+        by_curve: lower bound on ε by the composition's trade-off curve.
+    """
+
+    guesses: Guesses
+    by_epsilon: float
+    by_curve: float
+
+
+def one_run(tried: Sequence[Guesses], events: Sequence[GaussianEvent], delta: float, confidence: float) -> OneRun:
+    """Both lower bounds from the guesses of one run.
+
+    Args:
+        tried: guesses about the same canaries, their numbers settled beforehand; the failure probability is divided
+            among them.
+        events: the composition that is claimed.
+        delta: at which ε is stated.
+        confidence: a claim that holds is refuted with probability at most 1 - confidence, by each bound.
+    """
+    failure = (1 - confidence) / len(tried)
+    best = tried[0]
+
+    def refute(curve: TradeOff) -> bool:
+        nonlocal best
+        refuting = next((g for g in tried if g.refute(curve, failure)), None)
+        best = refuting or best
+        return refuting is not None
+
+    by_curve = refuted_epsilon(events, delta, refute)
+    return OneRun(best, max(g.lower_bound(delta, failure) for g in tried), by_curve)

@@ -1,0 +1,132 @@
+"""`dpbench audit`: canaries in the private phase of every method, and every query on a small model."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from calling import PLUGIN, call
+from events import EVENTS
+
+from dpbench import METHODS
+from dpbench.benchmark import audit as audit_module
+from dpbench.privacy.noise import Draws
+
+TINY = ["--dataset", "tiny", "--public", "tiny-public", "--delta", "1e-5", "--device", "cpu"]
+
+DIFFUSION = ["channels=[8,8]", "batch=40", "steps=3"]
+SMALL = {
+    "dp-merf": ["features=40"],
+    "dp-sgd": DIFFUSION,
+    "dpdm": DIFFUSION,
+    "dp-feta": [*DIFFUSION, "central_images=2", "warmup_steps=2"],
+    "wavelet": ["levels=1", "codes=8", "dim=8", "depth=1", "heads=1", "tokenizer_dim=8", "batch=40", "steps=3"],
+}
+"""Settings with which a private phase takes a second, for every method of the registry."""
+
+RELEASES = {"dp-merf": 1, "dp-sgd": 3, "dpdm": 3, "dp-feta": 5, "wavelet": 3}
+
+
+def audit(method: str, *arguments: object, settings: list[str] | None = None):
+    settings = SMALL.get(method, []) if settings is None else settings
+    return call("audit", method, *TINY, *(part for s in settings for part in ("--set", s)), *arguments)
+
+
+def test_every_method_of_the_registry_is_tested_here() -> None:
+    assert set(METHODS.names()) == set(SMALL)
+
+
+@pytest.mark.parametrize("method", SMALL)
+def test_a_methods_private_phase_is_audited(method: str, tiny: Path) -> None:
+    result = audit(method, "--eps", "2", "--confidence", "0.999")
+    assert result.exit_code == 0, result.output
+    assert f"{method} on tiny, ε = 2, confidence 0.999 (public parts untrained)" in result.stdout
+    line = [line for line in result.stdout.splitlines() if re.search(r" 150 +\d+/\d+ ", line)][-1]
+    numbers = re.search(r"(\d+) +150 +(\d+)/(\d+) +([\d.]+) +([\d.]+) +([\d.]+) +[\d.]+$", line.strip())
+    releases, right, made = (int(numbers[i]) for i in (1, 2, 3))
+    claimed, by_epsilon, by_curve = (float(numbers[i]) for i in (4, 5, 6))
+    assert releases == RELEASES[method]
+    assert right <= made <= 150
+    assert claimed == pytest.approx(2, rel=0.006)
+    assert max(by_epsilon, by_curve) < claimed
+    assert re.search(r"measured noise \d\.\d+ ± \d\.\d+ of the plan's, contributions -?\d", result.stdout)
+    assert "train" not in EVENTS  # the sensitive dataset is not opened
+
+
+def test_steps_can_be_fewer_and_engines_others(tiny: Path) -> None:
+    result = audit("dp-sgd", "--eps", "2", "--steps", "2", "--set", "engine=vmap", "--canaries", "30")
+    assert result.exit_code == 0
+    assert re.search(r"training +2 +30 +\d+/\d+ ", result.stdout)
+
+
+def test_post_processing_is_not_run(tiny: Path) -> None:
+    assert "post-processing" not in audit("dp-merf", "--eps", "2").stderr
+
+
+def test_a_plugin_is_audited_with_its_public_part(tiny: Path) -> None:
+    assert call("audit", "mean", "--plugin", PLUGIN, *TINY, "--eps", "2").exit_code == 0
+    result = audit("fake", "--eps", "2", "--prepare")
+    assert result.exit_code == 0
+    assert "(public parts trained)" in result.stdout
+    assert EVENTS == ["fit", "prepare", "fit"] or EVENTS == ["prepare", "fit"]
+
+
+def test_too_little_noise_fails_the_command(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = Draws.gaussian
+    monkeypatch.setattr(Draws, "gaussian", lambda self, shape, std: draw(self, shape, std / 3))
+    result = audit("dp-merf", "--eps", "2")
+    assert result.exit_code == 1
+    assert re.search(
+        r"^refuted: mean embedding: the noise of 'mean embedding' has 0\.\d+ times the planned scale$",
+        result.stderr,
+        re.MULTILINE,
+    )
+
+
+def test_a_release_that_gives_everything_away_fails_the_command(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Draws, "gaussian", lambda self, shape, std: torch.full(shape, 1e-9))
+    result = audit("fake", "--eps", "2", "--records", "200", "--canaries", "200")
+    assert result.exit_code == 1
+    assert re.search(r"^refuted: mean: ε is at least \d.* at confidence 0.99, not 2$", result.stderr, re.MULTILINE)
+
+
+def test_queries_are_audited_on_a_small_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert audit_module.QUERIES == ("book-keeping", "opacus", "vmap", "noisy_sum")
+    monkeypatch.setattr(audit_module, "QUERIES", ("opacus", "noisy_sum"))  # all are tried in tests/privacy/auditing
+    result = call("audit", "--engines", "--eps", "3", "--runs", "100", "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    for query in ("opacus", "noisy_sum"):
+        (line,) = (line for line in result.stdout.splitlines() if re.match(rf" *{query} +2 ", line))
+        claimed, bound = (float(n) for n in re.findall(r"[\d.]+", line)[2:4])
+        assert claimed == pytest.approx(3, rel=0.006)
+        assert bound < claimed
+        assert f"{query}: measured noise" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--eps", "1"], "name a method, or give --engines"),
+        (["fake", *TINY, "--eps", "inf"], "an audit needs a finite, positive ε"),
+        (["fake", *TINY, "--eps", "-1"], "ε must be a positive number"),
+        (["--engines", "--eps", "0"], "an audit needs a finite, positive ε"),
+        (["fake", *TINY, "--confidence", "1"], "the confidence must lie between 0.5 and 1"),
+        (["fake", *TINY, "--canaries", "5"], "choose 10 to 4000 canaries, not 5"),
+        (["fake", *TINY, "--canaries", "100", "--records", "50"], "choose 10 to 50 canaries"),
+        (["fake", *TINY, "--records", "3"], "at least 20 records"),
+        (["fake", *TINY, "--steps", "0"], "at least 1 steps"),
+        (["--engines", "--runs", "5"], "at least 100 runs"),
+        (["fak", *TINY], "did you mean fake?"),
+        (["fake", *TINY, "--set", "fail=crash"], "the private phase of 'fake' failed: RuntimeError: it broke"),
+        (["fake", *TINY, "--set", "fail=skip"], "the plan says 1 releases of 'mean', the receipts say 0"),
+        (["wavelet", *TINY, "--set", "steps=auto"], "steps=auto is settled on public data"),
+        (["wavelet", *TINY, "--set", "coarse=real", "--set", "levels=1"], "releases nothing: there is nothing to"),
+    ],
+)
+def test_audit_answers_a_bad_request_with_one_line(tiny: Path, arguments: list[str], message: str) -> None:
+    result = call("audit", *arguments)
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1].startswith("error: ")
+    assert message in result.stderr
