@@ -3,10 +3,11 @@
     python perf/checks.py
 
 Every method runs the private phase of its `small` preset on the embedded `shapes` dataset, from untrained weights and
-up to a few steps: `--steps` of DP-SGD. All numbers are seconds of the CPU, summed over threads. "start" are the checks before the first step and those of all noisy sums and of
-`derive`; "again" is one repeated proof, which is due after steps 1, 2, 4, 8 ... and before the last; "per step" is what
-every step pays: the model is compared before and after, and the loss's first call is watched. "phase" extrapolates to the preset's number of steps: start +
-repeated proofs + per step · steps. "share" is phase without start over the steps' own time, "with start" phase over it.
+up to a few steps: `--steps` of DP-SGD. All numbers are seconds of the CPU, summed over threads. "start" are the checks
+before the first step and those of all noisy sums and of `derive`; "again" is one repeated proof, which is due after
+steps 1, 2, 4, 8 ... and before the last; "per step" is what every step pays: the model is compared before and after,
+and the loss's first call is watched. "phase" extrapolates to the preset's number of steps: start + repeated proofs +
+per step · steps. "share" is phase without start over the steps' own time, "with start" phase over it.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from dpbench.privacy.independence import (
     shuffled,
     warn_if_not_finite,
 )
-from dpbench.privacy.model_state import Layers, named_tensors, unchanged
+from dpbench.privacy.model_state import Layers, unchanged
 from dpbench.privacy.noise import global_randomness
 from dpbench.privacy.order import MovedDraws
 from dpbench.privacy.probes import Probes
@@ -173,7 +173,7 @@ class LossChecks:
     def _guarded(self, probe: Batch, backward: bool = True) -> Tensor:
         compute = self._values_and_backward if backward else self._values
         with unchanged(self._model, self._what):
-            return guarded(compute, probe, self._what, named_tensors(self._model))
+            return guarded(compute, probe, self._what, self._model)
 
     def _values_and_backward(self, batch: Batch) -> Tensor:
         """The same with the backward pass, in which hooks see gradients."""

@@ -91,7 +91,7 @@ class Follows(nn.Module):
 def test_a_buffer_that_follows_the_batches_is_refused_at_every_step(how, name, at):
     model, private = Follows(how), a_vault()
     model.follows = at == 0
-    with pytest.raises(PrivacyError, match=f"changes '{name}'|keeps a tensor.*test_loss_checks.py"):
+    with pytest.raises(PrivacyError, match=f"changes '{name}'|keeps a tensor.*test_model_state.py"):
         run_to_the_end(start(private, model), lambda number: setattr(model, "follows", number >= at))
     assert private.ledger.spent == {"steps": at}
 
