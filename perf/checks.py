@@ -3,10 +3,11 @@
     python perf/checks.py
 
 Every method runs the private phase of its `small` preset on the embedded `shapes` dataset, from untrained weights and
-up to a few steps: `--steps` of DP-SGD. "start" are the checks before the first step and those of all noisy sums and of
-`derive`; "again" is one repeated proof, which is due after steps 1, 2, 4, 8 ... and before the last; "per step" is what
-every step pays to compare the model before and after. "phase" extrapolates to the preset's number of steps: start +
-repeated proofs + per step · steps. "share" is phase without start over the steps' own time, "with start" phase over it.
+up to a few steps: `--steps` of DP-SGD. All numbers are seconds of the CPU, summed over threads. "start" are the checks
+before the first step and those of all noisy sums and of `derive`; "again" is one repeated proof, which is due after
+steps 1, 2, 4, 8 ... and before the last; "per step" is what every step pays: the model is compared before and after,
+and the loss's first call is watched. "phase" extrapolates to the preset's number of steps: start + repeated proofs +
+per step · steps. "share" is phase without start over the steps' own time, "with start" phase over it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 from unittest.mock import patch
@@ -67,7 +68,10 @@ CHECKS: list[tuple[Any, str, str]] = [
 
 
 class Enough(BaseException):
-    """Ends a private phase early."""
+    """Ends a private phase early, before a step of `stepper`."""
+
+    def __init__(self, stepper: DPSGDStepper):
+        self.stepper = stepper
 
 
 @contextmanager
@@ -97,7 +101,7 @@ def timed_checks(stop: int) -> Iterator[tuple[dict[str, list[float]], list[float
 
     def timed_step(stepper: DPSGDStepper) -> Any:
         if len(taken) == stop:
-            raise Enough
+            raise Enough(stepper)
         start = time.process_time()
         receipt = step(stepper)
         taken.append(time.process_time() - start)
@@ -108,6 +112,23 @@ def timed_checks(stop: int) -> Iterator[tuple[dict[str, list[float]], list[float
             stack.enter_context(patch.object(owner, name, timed(getattr(owner, name), kind)))
         stack.enter_context(patch.object(DPSGDStepper, "__next__", timed_step))
         yield spent, taken
+
+
+def watch(stepper: DPSGDStepper, repeats: int = 5) -> float:
+    """Seconds that it takes longer to watch one call of the loss than not to: the least of each, in turns."""
+    checks, engine, size = stepper._checks, stepper._engine, stepper._records_per_call
+    batch = checks._probes.take(size)[0].repeat(stepper._views)
+    took: dict[bool, list[float]] = {False: [], True: []}
+    for watched in [False, True] * repeats:
+        generator = torch.Generator().manual_seed(0)
+        if watched:
+            checks.watched.watch_next()
+        start = time.process_time()
+        values = engine.loss(engine.model, batch, generator)
+        del values
+        checks.watched.refuse_kept()
+        took[watched].append(time.process_time() - start)
+    return max(0.0, min(took[True]) - min(took[False]))
 
 
 def proofs(steps: int) -> int:
@@ -125,15 +146,18 @@ def measure(name: str, dataset: str, stop: int, root: Path) -> tuple[str, ...]:
     plan = method.plan(Request(Conditions.balanced(100, data.spec.n_classes)))
     private = PrivateData(data.train(), data.spec, Ledger(calibrate(plan, Budget(1.0, 1e-5))), NoiseSource())
     run = RunContext("cpu", torch.Generator().manual_seed(0), PublicCache(root))
-    with timed_checks(stop) as (spent, taken), suppress(Enough):
-        method.fit(private, run)
+    with timed_checks(stop) as (spent, taken):
+        try:
+            method.fit(private, run)
+        except Enough as enough:
+            watching = watch(enough.stepper)
     start = sum(spent["start"])
     if not taken:
         return name, "0", f"{start:.2f}", "", "", f"{start:.2f}", "", "", ""
     steps = sum(m.releases for m in plan.mechanisms if isinstance(m, DPSGD))
     again = statistics.mean(spent["again"])
-    every = sum(spent["per step"]) / len(taken)
-    own = (sum(taken) - sum(spent["again"]) - sum(spent["per step"])) / len(taken)
+    every = sum(spent["per step"]) / len(taken) + watching
+    own = (sum(taken) - sum(spent["again"])) / len(taken) - every
     later = proofs(steps) * again + steps * every
     share, whole = later / (steps * own), (start + later) / (steps * own)
     return (
@@ -153,7 +177,7 @@ def main(
     if threads:
         torch.set_num_threads(threads)
     columns = ("method", "steps", "start", "again", "per step", "phase", "step", "share", "with start")
-    table = Table(*columns, title=f"seconds of checks; {dataset}, {torch.get_num_threads()} threads")
+    table = Table(*columns, title=f"CPU seconds of checks; {dataset}, {torch.get_num_threads()} threads")
     for name in method or METHODS:
         table.add_row(*measure(name, dataset, steps, root))
     Console().print(table)

@@ -18,7 +18,7 @@ made, and code that made-up records do not reach.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import Any
 
@@ -27,7 +27,6 @@ from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch
@@ -52,21 +51,19 @@ COPIES = {torch.tensor, torch.as_tensor, torch.asarray}
 """Functions that copy the elements of a list of tensors without an operation that could be seen."""
 
 
-def guarded(
-    closure: Callable[[Batch], Tensor], records: Batch, what: str, names: Mapping[str, Tensor] | None = None
-) -> Tensor:
+def guarded(closure: Callable[[Batch], Tensor], records: Batch, what: str, model: nn.Module | None = None) -> Tensor:
     """What `closure` makes of made-up records, on condition that nothing else of them leaves it.
 
     Args:
         closure: a computation on records, as it will see private ones.
         records: made-up; the closure gets a copy.
         what: the closure's name in the message.
-        names: older tensors that the message should call by name.
+        model: whose parameters and buffers the message should call by name.
 
     Raises:
         PrivacyError: says what left the closure, where, and what to do about it.
     """
-    watch = _Watch(what, names or {})
+    watch = _Watch(what, model)
     own = records.map(Tensor.clone)
     watch.follow(own)
     with watch, _Methods(watch):
@@ -103,7 +100,7 @@ class WatchedLoss:
         if not self._due or _is_vectorised(batch):
             return self._loss(model, batch, generator)
         self._due = False
-        self._watch = _Watch(self._what, named_tensors(self._model))
+        self._watch = _Watch(self._what, self._model)
         own = batch.map(Tensor.clone)
         self._watch.follow(own)
         with self._watch, _Methods(self._watch):
@@ -133,53 +130,34 @@ def _is_vectorised(batch: Batch) -> bool:
     return tensor is not None and torch._C._functorch.is_functorch_wrapped_tensor(tensor)
 
 
-class _Storages:
-    """Tensors by the memory that they share with their views.
+class _Watch(TorchDispatchMode):
+    """Follows what depends on records through torch's operations, below autograd.
 
-    A weak reference keeps a storage's address, by which it is known, from being given to another one.
+    Tensors are known by the memory that they share with their views. A weak reference keeps a storage's address from
+    being given to another one.
     """
 
-    def __init__(self) -> None:
-        self._known: dict[int, tuple[StorageWeakRef, str]] = {}
-
-    def add(self, tensor: Tensor, note: str = "") -> None:
-        for storage in _storages(tensor):
-            if storage._cdata not in self._known:
-                self._known[storage._cdata] = StorageWeakRef(storage), note
-
-    def __contains__(self, tensor: Tensor) -> bool:
-        return any(storage._cdata in self._known for storage in _storages(tensor))
-
-    def alive(self) -> list[str]:
-        """The notes of those that are still held by somebody."""
-        return [note for reference, note in self._known.values() if not reference.expired()]
-
-
-class _Watch(TorchDispatchMode):
-    """Follows what depends on records through torch's operations, below autograd."""
-
-    def __init__(self, what: str, names: Mapping[str, Tensor]):
+    def __init__(self, what: str, model: nn.Module | None):
         super().__init__()
         self.what = what
         self.refusal: PrivacyError | None = None
         self.checking = True
-        self._names = {storage._cdata: name for name, tensor in names.items() for storage in _storages(tensor)}
-        self._new = _Storages()
-        self._private = _Storages()
+        self._model = model
+        self._made: dict[int, StorageWeakRef] = {}
+        self._private: dict[int, str] = {}  # those that depend on records, and where they were made
 
     def follow(self, records: Batch) -> None:
         """Marks the records that the closure is given."""
-        records.map(lambda t: self._mark(t, "it is the batch itself"))
+        records.map(lambda t: self._add(t, "it is the batch itself"))
 
     def depends(self, values: Any) -> bool:
         """Whether a tensor among the values depends on records."""
-        return any(isinstance(value, Tensor) and value in self._private for value in tree_leaves(values))
+        return any(address in self._private for address in _addresses(tensors_in(values)))
 
     def mark(self, values: Any) -> None:
         """Notes that the tensors among the values depend on records."""
-        for value in tree_leaves(values):
-            if isinstance(value, Tensor):
-                self._mark(value, f"made at {here()}")
+        for tensor in tensors_in(values):
+            self._add(tensor, f"made at {here()}")
 
     def refuse(self, problem: str, advice: str) -> None:
         """Raises what is wrong with the line under execution, and remembers it."""
@@ -195,9 +173,9 @@ class _Watch(TorchDispatchMode):
 
     def refuse_kept(self) -> None:
         """Raises if a tensor that depends on records is still alive."""
-        if self._private.alive():
+        if self._alive():
             gc.collect()
-        if alive := self._private.alive():
+        if alive := self._alive():
             raise PrivacyError(
                 f"{self.what} keeps a tensor that depends on records after the call ({alive[0]}); return it or drop it"
             )
@@ -205,37 +183,43 @@ class _Watch(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         with torch._C.DisableTorchFunction():
-            given = [value for value in tree_leaves((args, kwargs)) if isinstance(value, Tensor)]
-            private = any(value in self._private for value in given)
+            given = set(_addresses(tensors_in((args, kwargs))))
+            private = not self._private.keys().isdisjoint(given)
             if private and _reads(func) and self._reads_records(func, args):
                 self.refuse_read(func.overloadpacket.__name__)
             changed = list(written(func, args, kwargs))
             for tensor in changed:
-                if tensor not in self._new:
+                if not all(address in self._made for address in _addresses([tensor])):
                     self._refuse_write(func, tensor)
             result = func(*args, **kwargs)
-            older = {storage._cdata for value in given for storage in _storages(value)}
-            for value in tree_leaves(result):
-                if isinstance(value, Tensor) and all(s._cdata not in older for s in _storages(value)):
-                    self._new.add(value)
-                    changed.append(value)
-            if private and func.overloadpacket.__name__ not in SHAPES_ONLY:
-                self.mark(changed)
+            changed += [t for t in tensors_in((result,)) if given.isdisjoint(_addresses([t]))]
+            note = f"made at {here()}" if private and func.overloadpacket.__name__ not in SHAPES_ONLY else None
+            for tensor in changed:
+                self._add(tensor, note)
             return result
 
-    def _mark(self, tensor: Tensor, note: str) -> Tensor:
-        self._new.add(tensor)
-        self._private.add(tensor, note)
+    def _add(self, tensor: Tensor, note: str | None) -> Tensor:
+        """Notes a tensor that was made during the call, and, with a note, that it depends on records."""
+        for storage in _storages(tensor):
+            if storage._cdata not in self._made:
+                self._made[storage._cdata] = StorageWeakRef(storage)
+            if note is not None:
+                self._private.setdefault(storage._cdata, note)
         return tensor
+
+    def _alive(self) -> list[str]:
+        """Where those that depend on records and are still held by somebody were made."""
+        return [note for address, note in self._private.items() if not self._made[address].expired()]
 
     def _reads_records(self, func: Any, args: Any) -> bool:
         if func is not torch.ops.aten.index.Tensor:
             return True
-        masks = [i for i in args[1] if i is not None and i.dtype in (torch.bool, torch.uint8)]
-        return self.depends(masks)
+        return self.depends([i for i in args[1] if i is not None and i.dtype in (torch.bool, torch.uint8)])
 
     def _refuse_write(self, func: Any, tensor: Tensor) -> None:
-        name = next((self._names[s._cdata] for s in _storages(tensor) if s._cdata in self._names), None)
+        own = named_tensors(self._model) if self._model is not None else {}
+        written_to = set(_addresses([tensor]))
+        name = next((name for name, t in own.items() if not written_to.isdisjoint(_addresses([t]))), None)
         changed = f"changes '{name}'" if name else "writes into a tensor that is older than the call"
         self.refuse(
             f"{changed} ({func.overloadpacket.__name__})",
@@ -259,7 +243,7 @@ class _Methods(TorchFunctionMode):
             return self._trusted(func, args, kwargs)
         result = func(*args, **kwargs)
         if func in COPIES and watch.depends((args, kwargs)):
-            watch.mark(result)
+            watch.mark([result])
         return result
 
     def _trusted(self, func: Any, args: Any, kwargs: Any) -> Any:
@@ -269,6 +253,21 @@ class _Methods(TorchFunctionMode):
             return func(*args, **kwargs)
         finally:
             self._watch.checking = True
+
+
+def tensors_in(values: Any) -> list[Tensor]:
+    """The tensors in tuples, lists and dicts of any depth; torch's pytrees take several times as long."""
+    found: list[Tensor] = []
+    for value in values.values() if isinstance(values, dict) else values:
+        if isinstance(value, Tensor):
+            found.append(value)
+        elif isinstance(value, tuple | list | dict):
+            found += tensors_in(value)
+    return found
+
+
+def _addresses(tensors: Iterable[Tensor]) -> Iterator[int]:
+    return (storage._cdata for tensor in tensors for storage in _storages(tensor))
 
 
 def _storages(tensor: Tensor) -> Iterator[torch.UntypedStorage]:
@@ -292,7 +291,7 @@ def written(func: Any, args: Any, kwargs: Any) -> Iterator[Tensor]:
     """The arguments that an operation writes into."""
     for position, name in _writes(func):
         value = args[position] if position < len(args) else kwargs.get(name)
-        yield from (leaf for leaf in tree_leaves(value) if isinstance(leaf, Tensor))
+        yield from tensors_in([value])
 
 
 @cache

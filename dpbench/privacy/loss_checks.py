@@ -28,7 +28,7 @@ from dpbench.privacy.independence import (
     shuffled,
     warn_if_not_finite,
 )
-from dpbench.privacy.model_state import Layers, named_tensors, unchanged
+from dpbench.privacy.model_state import Layers, unchanged
 from dpbench.privacy.noise import global_randomness
 from dpbench.privacy.order import MovedDraws
 from dpbench.privacy.probes import Probes
@@ -104,7 +104,7 @@ class LossChecks:
             PrivacyError: the loss mixes records, or something but its values leaves it.
         """
         with self._replayed():
-            self.order_free = self._proved(max(LEAST, records))
+            self.order_free = self._proved(max(LEAST, records), backward=False)
             self._records = min(max(LEAST, records), max(FIRST_LOOK, SMALL // self._views))
             self.order_free = self.order_free and self._is_free_in_many_orders()
             with moved_weights(self._model):
@@ -135,7 +135,7 @@ class LossChecks:
                     "steps; let it depend on it from the start, or never"
                 )
 
-    def _proved(self, records: int, seed: int = 0, thorough: bool = False) -> bool:
+    def _proved(self, records: int, seed: int = 0, thorough: bool = False, backward: bool = True) -> bool:
         """Proves that records do not mix and that nothing leaves the loss; says whether it is free of order.
 
         Where it is, that proves what is to be proved about mixing, but for differences as small as rounding makes
@@ -145,9 +145,10 @@ class LossChecks:
             records: of the batch.
             seed: chooses the half that is replaced, and the other order.
             thorough: whether to replace both halves in their places, too.
+            backward: whether to guard the backward pass, too: large batches have the hooks that small ones have.
         """
         probe, other = self._probes.take(records)
-        values = self._guarded(probe)
+        values = self._guarded(probe, backward)
         free = self._is_order_free(values, probe, other, seed)
         if thorough or not free:
             check_independent(self._values, values, probe, other, self._what, seed)
@@ -169,9 +170,10 @@ class LossChecks:
         order, kept = order.to(values.device), kept.to(values.device)
         return equal_rows(values, changed[order.argsort()], kept, self._tolerance)
 
-    def _guarded(self, probe: Batch) -> Tensor:
+    def _guarded(self, probe: Batch, backward: bool = True) -> Tensor:
+        compute = self._values_and_backward if backward else self._values
         with unchanged(self._model, self._what):
-            return guarded(self._values_and_backward, probe, self._what, named_tensors(self._model))
+            return guarded(compute, probe, self._what, self._model)
 
     def _values_and_backward(self, batch: Batch) -> Tensor:
         """The same with the backward pass, in which hooks see gradients."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from vaults import Images, vault
+from vaults import Images, pixels, steps, vault
 
 from dpbench.core.specs import Batch
 from dpbench.privacy.private_data import PrivateData
@@ -57,3 +57,27 @@ def autograd_sum(images: Tensor, clip: float) -> Tensor:
         gradient = torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(model.parameters()))])
         total = total + gradient * min(1.0, clip / gradient.norm())
     return total
+
+
+def weighted(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+    return squares(model, batch, generator) * torch.linspace(0, 1, len(batch))
+
+
+class Changing:
+    """A loss that is `squares` up to a step, and another one from there on."""
+
+    def __init__(self, later) -> None:
+        self.later, self.changed = later, False
+
+    def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+        return (self.later if self.changed else squares)(model, batch, generator)
+
+
+def a_vault(n: int = 12, count: int = 20, records: type[Images] = Images, **settings) -> PrivateData:
+    return vault(records(pixels(n)), steps(n, steps=count, **settings))
+
+
+def run_to_the_end(stepper, after) -> None:
+    """Takes all steps, and calls `after(number)` after each."""
+    for receipt in stepper:
+        after(receipt.number)

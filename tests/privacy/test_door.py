@@ -38,7 +38,7 @@ class Breaks:
 
     def contribution(self, batch: Batch) -> Tensor:
         if self.armed:
-            raise self.error(f"labels {batch.labels.tolist()}, pixels {batch.images.flatten()[:3].tolist()}")
+            raise self.error("labels [2, 0, 1], as some library read them")
         return flat(batch)
 
     def loss(self, model, batch: Batch, generator) -> Tensor:

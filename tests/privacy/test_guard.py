@@ -146,10 +146,7 @@ def test_writes_into_older_tensors_are_refused(act, match):
     module = Codebook()
     before = module.codes.clone()
     with pytest.raises(PrivacyError, match=match):
-        watch(
-            doing(lambda x, y: act(module, x)),
-            names={**dict(module.named_parameters()), **dict(module.named_buffers())},
-        )
+        watch(doing(lambda x, y: act(module, x)), model=module)
     assert torch.equal(before, module.codes)
 
 
