@@ -14,7 +14,8 @@ from dpbench import METHODS
 from dpbench.benchmark import audit as audit_module
 from dpbench.privacy.noise import Draws
 
-TINY = ["--dataset", "tiny", "--public", "tiny-public", "--delta", "1e-5", "--device", "cpu"]
+SURE = ["--confidence", "0.9999"]  # what is right is refuted once in many thousand runs of the tests
+TINY = ["--dataset", "tiny", "--public", "tiny-public", "--delta", "1e-5", "--device", "cpu", *SURE]
 
 DIFFUSION = ["channels=[8,8]", "batch=40", "steps=3"]
 SMALL = {
@@ -79,7 +80,7 @@ def test_too_little_noise_fails_the_command(tiny: Path, monkeypatch: pytest.Monk
     result = audit("dp-merf", "--eps", "2")
     assert result.exit_code == 1
     assert re.search(
-        r"^refuted: mean embedding: the noise of 'mean embedding' has 0\.\d+ times the planned scale$",
+        r"^refuted: the noise of 'mean embedding' has 0\.\d+ times the planned scale$",
         result.stderr,
         re.MULTILINE,
     )
@@ -87,7 +88,7 @@ def test_too_little_noise_fails_the_command(tiny: Path, monkeypatch: pytest.Monk
 
 def test_a_release_that_gives_everything_away_fails_the_command(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Draws, "gaussian", lambda self, shape, std: torch.full(shape, 1e-9))
-    result = audit("fake", "--eps", "2", "--records", "200", "--canaries", "200")
+    result = audit("fake", "--eps", "2", "--canaries", "200", "--confidence", "0.99")
     assert result.exit_code == 1
     assert re.search(r"^refuted: mean: ε is at least \d.* at confidence 0.99, not 2$", result.stderr, re.MULTILINE)
 
@@ -95,7 +96,7 @@ def test_a_release_that_gives_everything_away_fails_the_command(tiny: Path, monk
 def test_queries_are_audited_on_a_small_model(monkeypatch: pytest.MonkeyPatch) -> None:
     assert audit_module.QUERIES == ("book-keeping", "opacus", "vmap", "noisy_sum")
     monkeypatch.setattr(audit_module, "QUERIES", ("opacus", "noisy_sum"))  # all are tried in tests/privacy/auditing
-    result = call("audit", "--engines", "--eps", "3", "--runs", "100", "--device", "cpu")
+    result = call("audit", "--engines", "--eps", "3", "--runs", "100", "--device", "cpu", *SURE)
     assert result.exit_code == 0, result.output
     for query in ("opacus", "noisy_sum"):
         (line,) = (line for line in result.stdout.splitlines() if re.match(rf" *{query} +2 ", line))
