@@ -111,7 +111,8 @@ def make_step(name: str, case: Case, device: str) -> Step:
         PrivacyError: the engine cannot do this case.
     """
     torch.manual_seed(0)
-    model = case.build().train().to(device)
+    with torch.device(device):  # drawing large models' weights takes seconds on a CPU
+        model = case.build().train()
     if name == "plain":
         return plain_step(case, model, device)
     return private_step(PRIVATE[name](model, case.loss), case, device)

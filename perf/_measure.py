@@ -106,6 +106,11 @@ def _peak_memory(name: str, engine: str, rows: int, device: str, threads: int) -
     torch.set_num_threads(threads)
     case = {**CASES, **LARGE}[name]
     step = make_step(engine, case, device)
+    return peak_of_step(step, case, rows, device)
+
+
+def peak_of_step(step: Step, case: Case, rows: int, device: str) -> int:
+    """The same in this process: as exact on a GPU; on a CPU, memory that was freed before may hide some of it."""
     step(records(case, 1, device), case.views)  # loads code and sets up libraries, on one record
     batch = records(case, min(case.count, MEMORY_PARTS * rows // case.views), device)
     if device.startswith("cuda"):

@@ -23,7 +23,7 @@ class Case:
     """One row group of the table.
 
     Attributes:
-        build: makes the model, on the CPU.
+        build: makes the model, on torch's default device.
         loss: see `dpbench.privacy.gradients.Loss`.
         records: makes the batch of one step, from a number of records.
         count: records of one step.
@@ -62,7 +62,7 @@ def denoise(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tenso
 
 def in_bf16(loss: Loss) -> Loss:
     def autocast(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
-        with torch.autocast(generator.device.type, torch.bfloat16):
+        with torch.autocast(next(model.parameters()).device.type, torch.bfloat16):
             return loss(model, batch, generator).float()
 
     return autocast

@@ -34,10 +34,12 @@ def clip_weights(squares: Tensor, real: Tensor, clip: float) -> tuple[Tensor, Te
 
 
 def squared_norms(values: Tensor) -> Tensor:
-    """Upper bounds on the squared norms of fp32 vectors [b, ...], at most 2e-5 above them unless below 1e-30: fp64 [b].
+    """Upper bounds on the squared norms of fp32 vectors [b, ...]: fp64 [b].
+
+    At most 4e-5 of the square above it (plus 1e-38 per number); infinite from about 1e19, where fp32's squares end.
 
     Squares are added in fp32 in blocks of `BLOCK` and in fp64 over blocks, so the length of a vector does not matter. A
-    block is off by γ(BLOCK + 3) of itself, and by `FP32.tiny` for each square that is too small for fp32.
+    block's is off by γ(BLOCK + 3) of itself, and by `FP32.tiny` for each square that is too small for fp32.
     """
     values = values.flatten(1)
     whole = values.shape[1] // BLOCK

@@ -95,6 +95,7 @@ class DPSGDStepper:
         with global_randomness(seed, vault.device), unchanged(self._engine.model, "a private step"):
             for batch, real in padded(vault._records, rows, size, vault.device):
                 part = self._engine.clipped_sum(batch.repeat(self._views), real, self._views, mechanism.clip, generator)
+                self._checks.watched.refuse_kept()
                 for total, addend in zip(sums, part, strict=True):
                     total += addend
         return vault._release(sums, mechanism, draws)

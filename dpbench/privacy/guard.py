@@ -23,7 +23,7 @@ from functools import cache
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -31,6 +31,8 @@ from torch.utils._pytree import tree_leaves
 
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch
+from dpbench.privacy.gradients import Loss
+from dpbench.privacy.model_state import named_tensors
 from dpbench.privacy.places import here
 
 READS = {
@@ -75,6 +77,60 @@ def guarded(
         raise watch.refusal
     watch.refuse_kept()
     return result
+
+
+class WatchedLoss:
+    """A loss whose first call of every step is watched on the private records themselves.
+
+    Proofs on made-up records fall on some steps only; what a loss does every hundredth step is seen here. The backward
+    pass is not watched.
+
+    Args:
+        model: the model that it is called with.
+        loss: see `gradients.Loss`.
+        what: the loss's name in messages.
+    """
+
+    def __init__(self, model: nn.Module, loss: Loss, what: str):
+        self._model = model
+        self._loss = loss
+        self._what = what
+        self._due = False
+        self._watch: _Watch | None = None
+
+    def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+        """See `gradients.Loss`."""
+        if not self._due or _is_vectorised(batch):
+            return self._loss(model, batch, generator)
+        self._due = False
+        self._watch = _Watch(self._what, named_tensors(self._model))
+        own = batch.map(Tensor.clone)
+        self._watch.follow(own)
+        with self._watch, _Methods(self._watch):
+            values = self._loss(model, own, generator)
+        if self._watch.refusal:
+            raise self._watch.refusal
+        return values
+
+    def watch_next(self) -> None:
+        """Has the next call watched."""
+        self._due = True
+
+    def refuse_kept(self) -> None:
+        """To be called when everything that the watched call led to is done.
+
+        Raises:
+            PrivacyError: a tensor that depends on records is still alive.
+        """
+        if self._watch is not None:
+            self._watch.refuse_kept()
+            self._watch = None
+
+
+def _is_vectorised(batch: Batch) -> bool:
+    """Whether torch.func runs the loss: on one record at a time, and without giving values to Python."""
+    tensor = batch.images if batch.images is not None else batch.derived
+    return tensor is not None and torch._C._functorch.is_functorch_wrapped_tensor(tensor)
 
 
 class _Storages:
@@ -229,7 +285,7 @@ def _storages(tensor: Tensor) -> Iterator[torch.UntypedStorage]:
 def _reads(func: Any) -> bool:
     """Whether an operation's result, or its size, is decided by values."""
     tags = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
-    return not tags.isdisjoint(func.tags)
+    return not tags.isdisjoint(func.tags) or func.overloadpacket.__name__ == "_linalg_check_errors"
 
 
 def written(func: Any, args: Any, kwargs: Any) -> Iterator[Tensor]:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch
 from dpbench.privacy.gradients import Loss
-from dpbench.privacy.guard import guarded
+from dpbench.privacy.guard import WatchedLoss, guarded
 from dpbench.privacy.independence import (
     LEAST,
     SMALL,
@@ -32,6 +32,9 @@ from dpbench.privacy.model_state import Layers, named_tensors, unchanged
 from dpbench.privacy.noise import global_randomness
 from dpbench.privacy.order import MovedDraws
 from dpbench.privacy.probes import Probes
+
+ORDERS = 8
+"""Orders that a loss is tried in before it counts as free of order: what treats few rows otherwise shows in some."""
 
 FIRST_LOOK = 16
 """Records of the first look at a loss."""
@@ -51,6 +54,7 @@ class LossChecks:
 
     Attributes:
         order_free: whether the loss is free of order; see `order`. Known after `prove`.
+        watched: the loss, to be given private records.
     """
 
     def __init__(
@@ -73,6 +77,7 @@ class LossChecks:
         self._tolerance = tolerance
         self._records = FIRST_LOOK
         self._layers = Layers(model)
+        self.watched = WatchedLoss(model, loss, what)
         self._start = generator.get_state()
 
     def look(self) -> None:
@@ -101,6 +106,7 @@ class LossChecks:
         with self._replayed():
             self.order_free = self._proved(max(LEAST, records))
             self._records = min(max(LEAST, records), max(FIRST_LOOK, SMALL // self._views))
+            self.order_free = self.order_free and self._is_free_in_many_orders()
             with moved_weights(self._model):
                 self.order_free = self._proved(self._records, thorough=True) and self.order_free
 
@@ -119,6 +125,7 @@ class LossChecks:
         due = done > 0 and (done & (done - 1) == 0 or done == planned - 1)
         if self._layers.modes_changed() or due:
             self._prove_again(done)
+        self.watched.watch_next()
 
     def _prove_again(self, done: int) -> None:
         with self._replayed():
@@ -146,6 +153,11 @@ class LossChecks:
             check_independent(self._values, values, probe, other, self._what, seed)
         return free
 
+    def _is_free_in_many_orders(self) -> bool:
+        probe, other = self._probes.take(self._records)
+        values = self._values(probe)
+        return all(self._is_order_free(values, probe, other, seed) for seed in range(1, ORDERS))
+
     def _is_order_free(self, values: Tensor, probe: Batch, other: Batch, seed: int = 0) -> bool:
         """One call on the records in another order, half of them and of their draws replaced; see `order`."""
         kept = ~random_half(len(probe), seed)
@@ -159,9 +171,20 @@ class LossChecks:
 
     def _guarded(self, probe: Batch) -> Tensor:
         with unchanged(self._model, self._what):
-            return guarded(self._values, probe, self._what, named_tensors(self._model))
+            return guarded(self._values_and_backward, probe, self._what, named_tensors(self._model))
+
+    def _values_and_backward(self, batch: Batch) -> Tensor:
+        """The same with the backward pass, in which hooks see gradients."""
+        values = self._with_graph(batch)
+        if values.requires_grad:
+            trained = [p for p in self._model.parameters() if p.requires_grad]
+            torch.autograd.grad(values.sum(), trained, allow_unused=True)
+        return values.detach()
 
     def _values(self, batch: Batch) -> Tensor:
+        return self._with_graph(batch).detach()
+
+    def _with_graph(self, batch: Batch) -> Tensor:
         """Losses [records, views], with the same draws at every call."""
         rows = len(batch) * self._views
         device = str(self._generator.device)
@@ -169,7 +192,7 @@ class LossChecks:
             values = self._loss(self._model, batch.repeat(self._views), self._generator.set_state(self._start))
         if values.shape != (rows,):
             raise PrivacyError(f"{self._what} must give one value per row, shape ({rows},), not {tuple(values.shape)}")
-        return values.detach().reshape(-1, self._views)
+        return values.reshape(-1, self._views)
 
     @contextmanager
     def _replayed(self) -> Iterator[None]:

@@ -211,7 +211,7 @@ class PrivateData:
         )
         checks.look()
         few = self._probes.take(LEAST)
-        gradients = ENGINES[engine](model, loss)
+        gradients = ENGINES[engine](model, checks.watched)
         try:
             check_gradients(gradients, *few, views, lambda: generator.set_state(state))
             with moved_weights(model):  # two records there: more would cost more than it shows

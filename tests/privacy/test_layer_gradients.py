@@ -14,7 +14,6 @@ from dpbench.core.specs import Batch
 from dpbench.models.transformer import TokenTransformer, TransformerConfig
 from dpbench.privacy.bookkeeping import BookKeepingEngine
 from dpbench.privacy.gradients import GradientEngine, OpacusEngine
-from dpbench.privacy.terms import Dense, Outer
 from dpbench.privacy.vmap import VmapEngine
 
 RECORDS = 4
@@ -262,12 +261,3 @@ def test_gradient_checkpointing_changes_no_gradient(name):
     for block in blocks:
         block.forward = partial(checkpoint, block.forward, use_reentrant=False)
     assert_agree(each(BookKeepingEngine(model, loss), batch, 1), expected)
-
-
-def test_both_forms_of_a_term_agree():
-    generator = torch.Generator().manual_seed(0)
-    outer = Outer(torch.randn(5, 4, 30, generator=generator), torch.randn(5, 4, 20, generator=generator), (20, 30))
-    dense, weights = outer.dense(), torch.rand(5, generator=generator)
-    assert isinstance(dense, Dense)
-    torch.testing.assert_close(outer.squared_norms(), dense.squared_norms(), rtol=2e-5, atol=0)
-    torch.testing.assert_close(outer.weighted_sum(weights), dense.weighted_sum(weights), rtol=1e-4, atol=1e-5)

@@ -10,8 +10,11 @@ from vaults import Images, Untouchable, pixels, steps, vault
 
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch
-from dpbench.privacy.loss_checks import moved_weights
+from dpbench.privacy.loss_checks import LossChecks, moved_weights
+from dpbench.privacy.noise import NoiseSource
+from dpbench.privacy.noise_key import NoiseKey
 from dpbench.privacy.private_data import ENGINES, PrivateData
+from dpbench.privacy.probes import Probes
 from dpbench.privacy.slots import most_sampled
 
 
@@ -57,10 +60,45 @@ def a_vault(n: int = 12, count: int = 20, records: type[Images] = Images, **sett
     return vault(records(pixels(n)), steps(n, steps=count, **settings))
 
 
+def mean_behind_a_gate() -> nn.Module:
+    return Gated(lambda y: y - y.mean(0))
+
+
 @pytest.mark.parametrize("engine", BATCHED)
 def test_batch_statistics_behind_a_gate_that_starts_at_zero_are_refused(engine):
-    with pytest.raises(PrivacyError, match="the loss of 'steps' mixes records"):
-        start(a_vault(records=Untouchable), Gated(lambda y: y - y.mean(0)), engine=engine)
+    with pytest.raises(PrivacyError, match="mixes records"):
+        start(a_vault(records=Untouchable), mean_behind_a_gate(), engine=engine)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_loss_alone_shows_them_at_moved_weights(seed):
+    torch.manual_seed(seed)
+    model = mean_behind_a_gate()
+    probes = Probes.of(Images(pixels(12)).spec)
+    checks = LossChecks(model, squares, probes, 1, torch.Generator(), "the loss", 1e-3)
+    checks.look()  # sees nothing at the first weights
+    with pytest.raises(PrivacyError, match="the loss mixes records"):
+        checks.prove(12)
+
+
+class Placed(nn.Module):
+    """Position embeddings broadcast over the batch, behind a gate: not the losses, but the gradients mix."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.place, self.layer, self.head = nn.Embedding(4, 4), nn.Linear(16, 16), nn.Linear(16, 2)
+        for parameter in self.head.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.layer(x).unflatten(1, (4, 4)) + self.place(torch.arange(4))
+        return 1 + self.head(x.flatten(1))
+
+
+@pytest.mark.parametrize("engine", BATCHED)
+def test_gradients_that_mix_behind_a_gate_that_starts_at_zero_are_refused(engine):
+    with pytest.raises(PrivacyError, match=r"mixes records|give every layer the whole batch"):
+        start(a_vault(records=Untouchable), Placed(), engine=engine)
 
 
 def test_moved_weights_move_every_trained_weight_and_come_back_bit_for_bit():
@@ -200,10 +238,6 @@ def random_loss(model: nn.Module, batch: Batch, generator: torch.Generator) -> T
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_generators_and_weights_are_the_same_with_and_without_the_checks(engine, monkeypatch):
-    from dpbench.privacy.loss_checks import LossChecks
-    from dpbench.privacy.noise import NoiseSource
-    from dpbench.privacy.noise_key import NoiseKey
-
     def run() -> tuple[Tensor, Tensor, Tensor]:
         torch.manual_seed(1)
         generator, model = torch.Generator().manual_seed(0), linear()

@@ -1,6 +1,6 @@
 """Trains under autograd's anomaly detection.
 
-Its errors name operations, not values; an error behind the vault ends the trial.
+It reads every gradient to look for NaN. Look for one on public data.
 """
 
 import torch
@@ -8,7 +8,8 @@ from small_methods import Denoiser
 
 from dpbench import METHODS
 
-ALLOWED = True
+CAUGHT_BY = "guard"
+REFUSED = r"the loss of '.*' reads a value that depends on records"
 
 
 @METHODS.register("mistake")

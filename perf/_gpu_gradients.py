@@ -1,0 +1,159 @@
+"""Every engine's gradients and clipped sums against `vmap(grad)` in fp64, on the device.
+
+fp32: TF32 is forbidden for everything, so that only rounding is left. bf16: losses under autocast. TF32: allowed for
+everything, so that the engines themselves have to forbid it for norms and sums; see `in_tf32`.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+
+import torch
+from torch import Tensor, nn
+
+from dpbench.core.specs import Batch
+from dpbench.privacy.gradients import GradientEngine, Loss
+from dpbench.privacy.private_data import ENGINES
+from perf._gpu_checks import Check, Setting, Value
+from perf._gpu_examples import LAYERS, Example, networks, weighted
+from perf._gpu_precision import product_error, tf32
+from perf._models import in_bf16
+
+VIEWS = (1, 8)
+
+FP32, BF16 = 1e-4, 5e-2
+"""Bounds on relative errors, where losses run in fp32 and in bf16. Factors rounded to TF32 make 3e-4."""
+
+NORMS = 1e-3
+"""Bound for clipped sums of the book-keeping engine: it takes norms for larger than they are by up to half of this."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """An engine's task: records of an example, each standing `views` times in the batch."""
+
+    example: Example
+    engine: str
+    views: int
+    device: str
+
+
+def checks(setting: Setting) -> Iterator[Check]:
+    """One per example, precision, engine and number of views; the tiny form has one number of views but in fp32."""
+    yield Check("a plain product, TF32 allowed", ("error",), partial(_plain_product, setting))
+    everything = {**LAYERS, **networks(setting.tiny)}
+    few = VIEWS[-1:] if setting.tiny else VIEWS
+    parts: list[tuple[str, Mapping[str, Example], Sequence[int], Callable[[Job], Value]]] = [
+        ("fp32", everything, VIEWS, partial(against_reference, bf16=False)),
+        ("bf16", everything, few, partial(against_reference, bf16=True)),
+        ("TF32 allowed", LAYERS, few, in_tf32),
+    ]
+    for precision, examples, numbers, compare in parts:
+        for name, example in examples.items():
+            for engine, views in product(ENGINES, numbers):
+                if example.opacus or engine != "opacus":
+                    job, column = Job(example, engine, views, setting.device), f"{engine} K={views}"
+                    yield Check(f"{name}, {precision}", (column,), partial(_in_column, column, compare, job))
+
+
+def _in_column(column: str, compare: Callable[[Job], Value], job: Job) -> Mapping[str, Value]:
+    return {column: compare(job)}
+
+
+def _plain_product(setting: Setting) -> Mapping[str, Value]:
+    """Where TF32 changes no product, the rows that allow it prove nothing about it."""
+    with tf32(allowed=True):
+        error = product_error(setting.device)
+    return {"error": Value(error, None, "" if error > 1e-5 else "this device computes no TF32")}
+
+
+def against_reference(job: Job, bf16: bool) -> Value:
+    """Gradients and clipped sum of the engine, without any TF32."""
+    model, batch = _set_up(job)
+    loss = in_bf16(job.example.loss) if bf16 else job.example.loss
+    with tf32(allowed=False):
+        expected = reference(model, job.example.loss, batch, job.views)
+        return _compared(job, model, loss, batch, expected, BF16 if bf16 else FP32)
+
+
+def in_tf32(job: Job) -> Value:
+    """Norms and sums where TF32 is allowed.
+
+    The clipped sum is compared with the engine's own gradients, clipped in fp64: factors of the sum that were rounded
+    to TF32 would show. The book-keeping engine makes a layer's gradients out of its input and output gradient on the
+    same way; these come without error from `weighted` losses, and its gradients then have to be those of fp64.
+    """
+    model, batch = _set_up(job)
+    with tf32(allowed=True):
+        if job.engine == "book-keeping":
+            return _compared(job, model, weighted, batch, reference(model, weighted, batch, job.views), FP32)
+        engine = ENGINES[job.engine](model, job.example.loss)
+        own = each(engine, batch, job.views)
+        engine.close()
+        return _compared(job, model, job.example.loss, batch, own, FP32)
+
+
+def _set_up(job: Job) -> tuple[nn.Module, Batch]:
+    torch.manual_seed(0)
+    return job.example.build().to(job.device), job.example.records.map(lambda t: t.to(job.device))
+
+
+def _compared(job: Job, model: nn.Module, loss: Loss, batch: Batch, expected: Tensor, bound: float) -> Value:
+    """The largest relative distance of the engine's gradients, and of their clipped sum, from `expected`."""
+    engine = ENGINES[job.engine](model, loss)
+    norms = expected.norm(dim=1)
+    of_gradients = float(((each(engine, batch, job.views) - expected).norm(dim=1) / norms).max())
+    clip = float(norms.median()) / 2
+    shares = (clip / norms).clamp(max=1)
+    total = clipped_sum(engine, batch, torch.ones(len(batch), dtype=torch.bool), job.views, clip)
+    of_sum = float((total - shares @ expected).norm() / (shares @ norms))
+    engine.close()
+    passed = of_gradients <= bound and of_sum <= (max(bound, NORMS) if job.engine == "book-keeping" else bound)
+    return Value(max(of_gradients, of_sum), passed)
+
+
+def clipped_sum(engine: GradientEngine, batch: Batch, real: Tensor, views: int, clip: float) -> Tensor:
+    """One vector, in fp64; the loss meets the same draws at every call."""
+    rows, generator = batch.repeat(views), torch.Generator().manual_seed(3)
+    device = engine.parameters[0].device
+    return torch.cat([t.double().flatten() for t in engine.clipped_sum(rows, real.to(device), views, clip, generator)])
+
+
+def each(engine: GradientEngine, batch: Batch, views: int, clip: float = math.inf) -> Tensor:
+    """What every record alone adds to the sum: [records, parameters], in fp64."""
+    return torch.stack([clipped_sum(engine, batch, one, views, clip) for one in torch.eye(len(batch)).bool()])
+
+
+def reference(model: nn.Module, loss: Loss, batch: Batch, views: int) -> Tensor:
+    """The records' gradients by `vmap(grad)` in fp64, with the draws of `clipped_sum`: [records, parameters]."""
+    exact = _WithLoss(copy.deepcopy(model).double(), loss)
+    parameters = {name: p.detach() for name, p in exact.named_parameters() if p.requires_grad}
+    generator = torch.Generator().manual_seed(3)
+    rows = batch.repeat(views)
+    fields = {"labels": rows.labels, "derived": rows.derived}
+    records = {
+        name: (t.double() if t.is_floating_point() else t).unflatten(0, (len(batch), views))
+        for name, t in fields.items()
+        if t is not None
+    }
+
+    def mean_loss(parameters: dict[str, Tensor], record: dict[str, Tensor]) -> Tensor:
+        return torch.func.functional_call(exact, parameters, (Batch(**record), generator)).mean()
+
+    gradients = torch.func.vmap(torch.func.grad(mean_loss), (None, 0), randomness="different")(parameters, records)
+    return torch.cat([gradients[name].double().flatten(1) for name in parameters], dim=1)
+
+
+class _WithLoss(nn.Module):
+    def __init__(self, model: nn.Module, loss: Loss):
+        super().__init__()
+        self.model = model
+        self.loss = loss
+
+    def forward(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        return self.loss(self.model, batch, generator)

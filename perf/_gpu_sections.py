@@ -1,0 +1,101 @@
+"""The sections of `gpu.py`, and how each runs in a process of its own, so that none can take another one down.
+
+A kernel that fails spoils its process for good, and one that hangs cannot be interrupted from within.
+"""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+
+import torch
+
+from perf._gpu_checks import OUT_OF_TIME, Cell, Setting, Value, run_checks
+
+GRACE = 20.0
+"""Seconds that a section may go on beyond its time, to end its last check."""
+
+WHOLE = "the whole section"
+
+
+@dataclass(frozen=True)
+class Section:
+    """One table.
+
+    Attributes:
+        module: its function `checks(setting)` lists the section's checks.
+        title: what the numbers are, and when they pass.
+        seconds: time limit.
+    """
+
+    module: str
+    title: str
+    seconds: float
+
+
+SECTIONS: Mapping[str, Section] = {
+    "gradients": Section(
+        "perf._gpu_gradients",
+        "Engines against vmap(grad) in fp64: largest relative error of a record's gradient or of the clipped sum",
+        90,
+    ),
+    "clip": Section(
+        "perf._gpu_clip",
+        "Adversarial records, TF32 allowed: a record's contribution / clip; must not exceed 1 + 1e-5",
+        60,
+    ),
+    "noise": Section(
+        "perf._gpu_noise",
+        "Noise and Poisson samples of the vault: statistics in standard errors, at most 6; p-values, at least 1e-8",
+        40,
+    ),
+    "speed": Section(
+        "perf._gpu_speed",
+        "A private step against plain training: time ×, peak memory × at the same micro-batch, error of the sum",
+        210,
+    ),
+    "trial": Section("perf._gpu_trial", "A trial from end to end: seconds by phase, and what its row says", 60),
+}
+"""In the order in which they run: what a guarantee rests on comes first."""
+
+
+def cells_of(section: Section, setting: Setting, seconds: float) -> Iterator[Cell]:
+    """The section's cells as they are measured, in a process that is ended when time is up.
+
+    What a process that had to be ended has measured until then is kept; a failing cell says that it was ended.
+    """
+    if seconds <= 0:
+        yield Cell(WHOLE, "", Value(None, None, OUT_OF_TIME))
+        return
+    context = multiprocessing.get_context("spawn" if setting.device.startswith("cuda") else "forkserver")
+    context.set_forkserver_preload([s.module for s in SECTIONS.values()])  # CUDA does not survive a fork
+    receiver, sender = context.Pipe(duplex=False)
+    deadline = time.time() + seconds
+    process = context.Process(target=_work, args=(section.module, setting, deadline, sender), daemon=True)
+    process.start()
+    sender.close()
+    try:
+        while receiver.poll(max(0.0, deadline + GRACE - time.time())):
+            yield receiver.recv()
+        process.kill()
+        yield Cell(WHOLE, "", Value(None, False, f"ended: it hung beyond its {seconds:.0f} s"))
+    except EOFError:
+        process.join()
+        if process.exitcode:
+            yield Cell(WHOLE, "", Value(None, False, f"its process died (exit {process.exitcode})"))
+    finally:
+        process.kill()
+        process.join()
+
+
+def _work(module: str, setting: Setting, deadline: float, sender: Connection) -> None:
+    warnings.filterwarnings("ignore", message="There is a performance drop")  # vmap of attention
+    if ":" in setting.device:  # one of several GPUs
+        torch.cuda.set_device(setting.device)
+    for cell in run_checks(importlib.import_module(module).checks(setting), deadline):
+        sender.send(cell)

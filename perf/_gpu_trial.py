@@ -1,0 +1,84 @@
+"""A trial from end to end, as `dpbench run` would make it, with reduced settings: caches and results in a folder of
+its own, so that nothing that was there before is used, and nothing is left.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+from PIL import Image
+
+import dpbench
+from perf._gpu_checks import Check, Setting, Value
+
+EPSILON = 10.0
+
+PHASES = ("prepare", "fit", "sample", "evaluate")
+
+COLUMNS = ("verified", "ε spent", "score", *PHASES, "MiB")
+
+SETTINGS: Mapping[str, Mapping[str, Any]] = {
+    "wavelet": {"tokenizer_steps": 200, "public_steps": 200, "steps": 30, "refiner.steps": 100},
+    "dp-sgd": {"public_steps": 100, "batch": 512, "steps": 20, "sampling_steps": 10},
+}
+"""Settings over the preset "small", per method: seconds on a GPU."""
+
+TINY: Mapping[str, Mapping[str, Any]] = {
+    "wavelet": {
+        "tokenizer_steps": 2, "public_steps": 2, "dim": 16, "depth": 1, "heads": 2, "batch": 64, "steps": 2,
+        "refiner.steps": 2, "refiner.width": 8, "refiner.depth": 1,
+    },
+}  # fmt: skip
+
+
+def checks(setting: Setting) -> Iterator[Check]:
+    """One per method."""
+    for method, settings in (TINY if setting.tiny else SETTINGS).items():
+        yield Check(method, COLUMNS, partial(_run, setting, method, settings))
+
+
+def _run(setting: Setting, method: str, settings: Mapping[str, Any]) -> Mapping[str, Value]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        places = {place: str(folder / place) for place in ("DPBENCH_CACHE", "DPBENCH_STATE", "DPBENCH_DATA")}
+        dataset, public = (_noise(folder / "a"), _noise(folder / "b")) if setting.tiny else ("shapes", "textures")
+        with patch.dict(os.environ, places):
+            rows = dpbench.run(
+                method, dataset, [EPSILON], references=(), public=public, settings=settings,
+                samples=20 if setting.tiny else 1000, metrics=["fwd"], device=setting.device, public_benchmark=True,
+                out=folder / "results",
+            )  # fmt: skip
+    return judged(rows.iloc[0])
+
+
+def _noise(folder: Path) -> str:
+    """A dataset of noise: shapes and textures take a minute of painting on two cores."""
+    draws = np.random.default_rng(0)
+    for split, count in (("train", TINY["wavelet"]["batch"]), ("test", 20)):
+        images = draws.integers(256, size=(count, 16, 16, 3), dtype=np.uint8)
+        for number, image in enumerate(images):
+            path = folder / split / f"{number % 2}" / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(path)
+    return f"folder:{folder}"
+
+
+def judged(row: Mapping[str, Any]) -> Mapping[str, Value]:
+    """What has to be true of the row of any trial with a finite budget: all of it spent, none beyond."""
+    spent, score = float(row["epsilon_spent"]), float(row["fwd"])
+    is_verified = (row["accounting"], row["noise"]) == ("verified", "secret")
+    return {
+        "verified": Value(None, is_verified, f"accounting {row['accounting']}, noise {row['noise']}"),
+        "ε spent": Value(spent, 0.995 * EPSILON <= spent <= EPSILON),
+        "score": Value(score, math.isfinite(score), "Fréchet distance of wavelet packets"),
+        **{phase: Value(float(row[f"seconds_{phase}"]), None, "seconds") for phase in PHASES},
+        "MiB": Value(float(row["peak_memory_mb"]), None, f"peak; computed in {row['computed_in']}"),
+    }

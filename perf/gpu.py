@@ -1,0 +1,85 @@
+"""Does the engine keep its promises on this GPU, and what does it cost there? Tables and JSON, in under 8 minutes.
+
+    python perf/gpu.py --out gpu.json --markdown results/reference/gpu.md
+    python perf/gpu.py --tiny --device cpu
+
+Five sections: gradients of every engine against `vmap(grad)`, the clip under adversarial records, the vault's noise and
+samples, time and memory of a step against plain training, and a trial from end to end. Each runs in a process of its
+own within its own time, and the files are written anew after each, so that what one section meets costs the others
+nothing. What a missing package, memory or time leaves out says so in its place. Exit code 1: a check has failed, or a
+section has judged nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from rich.console import Console
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # so that it runs as a script, wherever from
+
+import dpbench
+from dpbench.benchmark.device import resolve_device
+from dpbench.core.errors import DpbenchError, UnknownName
+from perf._gpu_checks import Setting
+from perf._gpu_report import Result, show, verdict, write, write_markdown
+from perf._gpu_sections import GRACE, SECTIONS, cells_of
+
+
+def about(device: str, tiny: bool) -> dict[str, str]:
+    """What the numbers depend on."""
+    is_cuda = device.startswith("cuda")
+    name = torch.cuda.get_device_name(device) if is_cuda else f"{torch.get_num_threads()} CPU threads"
+    versions = {package: version(package) for package in ("torch", "opacus", "diffusers")}
+    cuda = {"cuda": str(torch.version.cuda), "cudnn": str(torch.backends.cudnn.version())} if is_cuda else {}
+    form = {"form": "tiny"} if tiny else {}
+    date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return {"device": name, **form, **versions, **cuda, "dpbench": dpbench.__version__, "date": date}
+
+
+def main(
+    sections: Annotated[str, typer.Option(help="comma-separated, of " + ", ".join(SECTIONS))] = ",".join(SECTIONS),
+    device: Annotated[str, typer.Option(help="cuda or cpu; by default cuda where there is one")] = "",
+    tiny: Annotated[bool, typer.Option("--tiny", help="few small checks, for a CPU")] = False,
+    minutes: Annotated[float, typer.Option(help="time for everything; what does not fit is left out")] = 8.0,
+    out: Annotated[Path, typer.Option(help="JSON file")] = Path("results/gpu.json"),
+    markdown: Annotated[Path | None, typer.Option(help="write the tables here, too")] = None,
+) -> None:
+    """Runs the sections and prints their tables."""
+    end = time.time() + 60 * minutes
+    for name in (names := sections.split(",")):
+        if name not in SECTIONS:
+            raise typer.BadParameter(str(UnknownName("section", name, SECTIONS)))
+    try:
+        setting = Setting(resolve_device(device or ("cuda" if torch.cuda.is_available() else "cpu")), tiny)
+    except DpbenchError as error:
+        raise typer.BadParameter(str(error)) from error
+    if setting.device == "cpu" and not tiny:
+        raise typer.BadParameter("the whole form is made for a GPU; add --tiny, or name one with --device")
+    circumstances = about(setting.device, tiny)
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    results: list[Result] = []
+    for name in names:
+        section, start = SECTIONS[name], time.time()
+        result = Result(name, section.title)
+        results.append(result)
+        for cell in cells_of(section, setting, min(section.seconds, end - start - GRACE)):
+            result.cells.append(cell)
+        result.seconds = time.time() - start
+        show(result, console)
+        write(out, circumstances, results)
+        if markdown:
+            write_markdown(markdown, circumstances, results)
+    console.print(f"{verdict([cell for r in results for cell in r.cells])} — {out}", markup=False, highlight=False)
+    raise typer.Exit(not all(r.passed for r in results))
+
+
+if __name__ == "__main__":
+    typer.run(main)
