@@ -129,7 +129,7 @@ def audit_method(
     refuse_auto(method)
     device = resolve_device(device)
     sources = Sources(dataset, public, DataOptions(data_folder(data), resolution, download), cache_folder())
-    sweep = Sweep((epsilon,), 1, 1, delta=delta)
+    sweep = Sweep((epsilon,), 1, 10_000, delta=delta)
     budget, request = _budget(epsilon, sweep.delta_for(sources.spec)), sweep.request(sources.spec)
     spec, plan = _smaller(method, sources.spec, request, size)
     canaries = min(size.canaries or 3 * spec.n_train // 4, spec.n_train)

@@ -29,11 +29,13 @@ SIZE = "How large the audit is"
 REFUTED = 1
 
 EPILOG = """
-An audit cannot prove an ε, only refute it. Canaries are records whose contribution is the largest that the clip allows,
-each in a direction of its own; a fair coin puts each into the data or leaves it out. The method's own fit runs on
-public records and canaries, at the plan for ε, and from what it releases the audit guesses which canaries were in. More
-right guesses than ε allows refute it, at the stated confidence. Bounds from one run lie well below ε where all is
-right, the more so the smaller ε. So noise and contributions are measured, too: most mistakes show there first.
+An audit cannot prove an ε, only refute it. Canaries are records whose contribution is the largest that the clip \
+allows, each in a direction of its own; a fair coin puts each into the data or leaves it out. The method's own fit \
+runs on public records and canaries, at the plan for ε, and from what it releases the audit guesses which canaries \
+were in. More right guesses than ε allows refute it, at the stated confidence.
+
+Bounds from one run lie well below ε where all is right, the more so the smaller ε, and a very large ε they cannot \
+refute. So noise, samples and contributions are measured, too: most mistakes show there first.
 
 The command fails (exit code 1) if a lower bound exceeds ε, or a measurement contradicts the plan.
 

@@ -14,7 +14,8 @@ from dpbench import METHODS
 from dpbench.benchmark import audit as audit_module
 from dpbench.privacy.noise import Draws
 
-TINY = ["--dataset", "tiny", "--public", "tiny-public", "--delta", "1e-5", "--device", "cpu"]
+SURE = ["--confidence", "0.9999"]  # what is right is refuted once in many thousand runs of the tests
+TINY = ["--dataset", "tiny", "--public", "tiny-public", "--delta", "1e-5", "--device", "cpu", *SURE]
 
 DIFFUSION = ["channels=[8,8]", "batch=40", "steps=3"]
 SMALL = {
@@ -40,34 +41,34 @@ def test_every_method_of_the_registry_is_tested_here() -> None:
 
 @pytest.mark.parametrize("method", SMALL)
 def test_a_methods_private_phase_is_audited(method: str, tiny: Path) -> None:
-    result = audit(method, "--eps", "2", "--confidence", "0.999")
+    result = audit(method, "--eps", "1", "--confidence", "0.999")
     assert result.exit_code == 0, result.output
-    assert f"{method} on tiny, ε = 2, confidence 0.999 (public parts untrained)" in result.stdout
+    assert f"{method} on tiny, ε = 1, confidence 0.999 (public parts untrained)" in result.stdout
     line = [line for line in result.stdout.splitlines() if re.search(r" 150 +\d+/\d+ ", line)][-1]
     numbers = re.search(r"(\d+) +150 +(\d+)/(\d+) +([\d.]+) +([\d.]+) +([\d.]+) +[\d.]+$", line.strip())
     releases, right, made = (int(numbers[i]) for i in (1, 2, 3))
     claimed, by_epsilon, by_curve = (float(numbers[i]) for i in (4, 5, 6))
     assert releases == RELEASES[method]
     assert right <= made <= 150
-    assert claimed == pytest.approx(2, rel=0.006)
+    assert claimed == pytest.approx(1, rel=0.006)
     assert max(by_epsilon, by_curve) < claimed
     assert re.search(r"measured noise \d\.\d+ ± \d\.\d+ of the plan's, contributions -?\d", result.stdout)
     assert "train" not in EVENTS  # the sensitive dataset is not opened
 
 
 def test_steps_can_be_fewer_and_engines_others(tiny: Path) -> None:
-    result = audit("dp-sgd", "--eps", "2", "--steps", "2", "--set", "engine=vmap", "--canaries", "30")
+    result = audit("dp-sgd", "--eps", "1", "--steps", "2", "--set", "engine=vmap", "--canaries", "30")
     assert result.exit_code == 0
     assert re.search(r"training +2 +30 +\d+/\d+ ", result.stdout)
 
 
 def test_post_processing_is_not_run(tiny: Path) -> None:
-    assert "post-processing" not in audit("dp-merf", "--eps", "2").stderr
+    assert "post-processing" not in audit("dp-merf", "--eps", "1").stderr
 
 
 def test_a_plugin_is_audited_with_its_public_part(tiny: Path) -> None:
-    assert call("audit", "mean", "--plugin", PLUGIN, *TINY, "--eps", "2").exit_code == 0
-    result = audit("fake", "--eps", "2", "--prepare")
+    assert call("audit", "mean", "--plugin", PLUGIN, *TINY, "--eps", "1").exit_code == 0
+    result = audit("fake", "--eps", "1", "--prepare")
     assert result.exit_code == 0
     assert "(public parts trained)" in result.stdout
     assert EVENTS == ["fit", "prepare", "fit"] or EVENTS == ["prepare", "fit"]
@@ -76,10 +77,10 @@ def test_a_plugin_is_audited_with_its_public_part(tiny: Path) -> None:
 def test_too_little_noise_fails_the_command(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     draw = Draws.gaussian
     monkeypatch.setattr(Draws, "gaussian", lambda self, shape, std: draw(self, shape, std / 3))
-    result = audit("dp-merf", "--eps", "2")
+    result = audit("dp-merf", "--eps", "1")
     assert result.exit_code == 1
     assert re.search(
-        r"^refuted: mean embedding: the noise of 'mean embedding' has 0\.\d+ times the planned scale$",
+        r"^refuted: the noise of 'mean embedding' has 0\.\d+ times the planned scale$",
         result.stderr,
         re.MULTILINE,
     )
@@ -87,22 +88,21 @@ def test_too_little_noise_fails_the_command(tiny: Path, monkeypatch: pytest.Monk
 
 def test_a_release_that_gives_everything_away_fails_the_command(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Draws, "gaussian", lambda self, shape, std: torch.full(shape, 1e-9))
-    result = audit("fake", "--eps", "2", "--records", "200", "--canaries", "200")
+    result = audit("fake", "--eps", "1", "--canaries", "200", "--confidence", "0.99")
     assert result.exit_code == 1
-    assert re.search(r"^refuted: mean: ε is at least \d.* at confidence 0.99, not 2$", result.stderr, re.MULTILINE)
+    assert re.search(r"^refuted: mean: ε is at least \d.* at confidence 0.99, not 0\.999$", result.stderr, re.MULTILINE)
 
 
 def test_queries_are_audited_on_a_small_model(monkeypatch: pytest.MonkeyPatch) -> None:
     assert audit_module.QUERIES == ("book-keeping", "opacus", "vmap", "noisy_sum")
-    monkeypatch.setattr(audit_module, "QUERIES", ("opacus", "noisy_sum"))  # all are tried in tests/privacy/auditing
-    result = call("audit", "--engines", "--eps", "3", "--runs", "100", "--device", "cpu")
+    monkeypatch.setattr(audit_module, "QUERIES", ("book-keeping",))  # all are tried in tests/privacy/auditing
+    result = call("audit", "--engines", "--eps", "1", "--runs", "100", "--device", "cpu", *SURE)
     assert result.exit_code == 0, result.output
-    for query in ("opacus", "noisy_sum"):
-        (line,) = (line for line in result.stdout.splitlines() if re.match(rf" *{query} +2 ", line))
-        claimed, bound = (float(n) for n in re.findall(r"[\d.]+", line)[2:4])
-        assert claimed == pytest.approx(3, rel=0.006)
-        assert bound < claimed
-        assert f"{query}: measured noise" in result.stdout
+    (line,) = (line for line in result.stdout.splitlines() if re.match(r" *book-keeping +2 ", line))
+    claimed, bound = (float(n) for n in re.findall(r"[\d.]+", line)[2:4])
+    assert claimed == pytest.approx(1, rel=0.006)
+    assert bound < claimed
+    assert "book-keeping: measured noise" in result.stdout
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ class Finding:
         bound = max(self.by_curve, self.by_epsilon or 0.0)
         if bound > self.claimed:
             yield f"{self.subject}: ε is at least {bound:.3g} at confidence {confidence:g}, not {self.claimed:.3g}"
-        yield from (f"{self.subject}: {fault}" for fault in self.faults)
+        yield from self.faults
 
 
 def of_vault(vault: AuditVault, confidence: float, seconds: float) -> list[Finding]:

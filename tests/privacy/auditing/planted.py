@@ -24,8 +24,8 @@ Plant = Callable[[pytest.MonkeyPatch], None]
 def no_clipping(patch: pytest.MonkeyPatch) -> None:
     """Contributions of any norm go into the sum."""
 
-    def weights(norms: Tensor, real: Tensor, clip: float) -> tuple[Tensor, Tensor]:
-        return (real & norms.isfinite()).float(), norms.isfinite()
+    def weights(squares: Tensor, real: Tensor, clip: float) -> tuple[Tensor, Tensor]:
+        return (real & squares.isfinite()).float(), squares.isfinite()
 
     for module in (gradients, bookkeeping):
         patch.setattr(module, "clip_weights", weights)
