@@ -75,6 +75,8 @@ def _sample(trial: Trial, method_class: type[Method], plan: CalibratedPlan, benc
     return {
         "epsilon_spent": plan.epsilon,
         "epsilon_rdp": plan.epsilon_rdp,
+        "mu": plan.mu,
+        "epsilon_at_1e-5": plan.epsilon_at_second_delta,
         "neighbouring": "one record replaced by nothing",
         "accountant": "PLD",
         "accounting": ledger.accounting,

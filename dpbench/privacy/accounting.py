@@ -11,8 +11,13 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from dpbench.core.errors import PrivacyError
+
+if TYPE_CHECKING:
+    from dp_accounting.pld.privacy_loss_distribution import PrivacyLossDistribution
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,9 @@ class GaussianEvent:
 
 COARSEST_GRID = 1e-3
 FINEST_GRID = 1e-6
+
+SECOND_DELTA = 1e-5
+"""A δ at which ε is stated beside the one that was asked for, so that results at different δ can be compared."""
 
 
 def epsilon_pld(events: Sequence[GaussianEvent], delta: float, grid: float | None = None) -> float:
@@ -61,6 +69,12 @@ def settle_grid(events: Sequence[GaussianEvent], delta: float) -> tuple[float, f
 
 def epsilon_on_grid(events: Sequence[GaussianEvent], delta: float, grid: float) -> float:
     """An upper bound on ε of noisy events, with privacy losses rounded to multiples of `grid`."""
+    return float(compose(tuple(events), grid).get_epsilon_for_delta(delta))
+
+
+@lru_cache(maxsize=1)
+def compose(events: tuple[GaussianEvent, ...], grid: float) -> PrivacyLossDistribution:
+    """The privacy losses of noisy events, at least one, rounded to multiples of `grid` such that no δ(ε) falls."""
     from dp_accounting.pld import privacy_loss_distribution as pld
 
     losses = [
@@ -75,7 +89,7 @@ def epsilon_on_grid(events: Sequence[GaussianEvent], delta: float, grid: float) 
     total, *others = losses
     for other in others:
         total = total.compose(other)
-    return float(total.get_epsilon_for_delta(delta))
+    return total
 
 
 def epsilon_rdp(events: Sequence[GaussianEvent], delta: float) -> float:

@@ -17,8 +17,8 @@ MNIST = ["--records", "60000", "--batch", "4096", "--delta", "1e-5"]
 @pytest.mark.parametrize(
     ("given", "found"),
     [
-        (["--eps", "1", "--steps", "2000"], {"noise multiplier": 11.45, "ε": 0.999}),
-        (["--noise", "11.45", "--steps", "2000"], {"noise multiplier": 11.45, "ε": 1.0}),
+        (["--eps", "1", "--steps", "2000"], {"noise": 11.45, "ε": 0.999}),
+        (["--noise", "11.45", "--steps", "2000"], {"noise": 11.45, "ε": 1.0}),
         (["--noise", "11.45", "--eps", "1"], {"steps": 2000, "ε": 1.0}),
         (["--noise", "1.694", "--steps", "2000"], {"ε": 10.0}),
     ],
