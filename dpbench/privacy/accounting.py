@@ -60,11 +60,14 @@ def settle_grid(events: Sequence[GaussianEvent], delta: float) -> tuple[float, f
     grid = COARSEST_GRID
     epsilon = epsilon_on_grid(events, delta, grid)
     while grid > FINEST_GRID:
-        grid = max(FINEST_GRID, min(grid / 3, 3e-4 * epsilon))
+        finest = 3 * FINEST_GRID if grid > 3 * FINEST_GRID else FINEST_GRID  # so that even the last step is compared
+        grid = max(finest, min(grid / 3, 3e-4 * epsilon))
         coarser, epsilon = epsilon, epsilon_on_grid(events, delta, grid)
         if math.isclose(coarser, epsilon, rel_tol=2e-3):
             return grid, epsilon
-    raise PrivacyError(f"ε of this plan does not settle on a grid of {FINEST_GRID:g}; use fewer steps or more noise")
+    raise PrivacyError(
+        f"ε of this plan does not settle on a grid of {FINEST_GRID:g}: it is next to nothing; use less noise"
+    )
 
 
 def epsilon_on_grid(events: Sequence[GaussianEvent], delta: float, grid: float) -> float:
@@ -72,7 +75,7 @@ def epsilon_on_grid(events: Sequence[GaussianEvent], delta: float, grid: float) 
     return float(compose(tuple(events), grid).get_epsilon_for_delta(delta))
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=4)
 def compose(events: tuple[GaussianEvent, ...], grid: float) -> PrivacyLossDistribution:
     """The privacy losses of noisy events, at least one, rounded to multiples of `grid` such that no δ(ε) falls."""
     from dp_accounting.pld import privacy_loss_distribution as pld

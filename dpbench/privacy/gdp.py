@@ -5,12 +5,13 @@ by one draw (Dong, Roth and Su, 1905.02383), that is, if its profile is nowhere 
 
     δ_μ(ε) = Φ(μ/2 - ε/μ) - exp(ε) Φ(-μ/2 - ε/μ),
 
-for ε ≥ 0 and in both directions, adding and removing a record. Reported is the smallest such μ by the numerical profile,
+for ε ≥ 0 and in both directions, adding and removing a record. This is the smallest such μ for the numerical profile,
 not a central limit, as Gomez et al. (2503.10945) recommend.
 
-Both profiles are convex in x = exp(ε), so the composition's lies below its chords. A line 1 - β - αx is nowhere above δ_μ
-exactly if some test between N(0, 1) and N(μ, 1) has the error rates α and β, or better ones: if Φ(Φ⁻¹(1 - α) - μ) ≤ β.
-So every chord asks for μ ≥ Φ⁻¹(1 - α) - Φ⁻¹(β), and the largest of these bounds serves the whole profile.
+Both profiles are convex in x = exp(ε), so the composition's lies below its chords. A line 1 - β - αx is nowhere above
+δ_μ exactly if some test between N(0, 1) and N(μ, 1) has the error rates α and β, or better ones, that is, if
+Φ(Φ⁻¹(1 - α) - μ) ≤ β. So every chord asks for μ ≥ Φ⁻¹(1 - α) - Φ⁻¹(β), and the largest of these bounds serves the whole
+profile.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ CHORDS = 128
 def gdp(events: Sequence[GaussianEvent], grid: float) -> float:
     """The smallest μ such that the composition is μ-GDP but for `NEGLIGIBLE`, rounded up by less than 1%.
 
-    Exact for releases over all records, whose μ is √(Σ count / noise²). 0 for no events, ∞ where one of them has no noise
-    and, with Poisson samples, where μ is above about 12: rounding then leaves nothing to compare.
+    Exact for releases over all records, whose μ is √(Σ count / noise²). 0 for no events, ∞ where one of them has no
+    noise and, with Poisson samples, where μ is above about 12: rounding then leaves nothing to compare.
 
     Args:
         events: what is composed.
