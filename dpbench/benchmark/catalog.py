@@ -23,7 +23,7 @@ from dpbench.core.registry import Registry
 from dpbench.core.specs import Budget, DatasetSpec
 from dpbench.core.variants import parse_variant
 from dpbench.data.opening import open_dataset
-from dpbench.privacy.accounting import epsilon_pld
+from dpbench.privacy.accounting import SECOND_DELTA, epsilon_pld
 from dpbench.privacy.calibration import calibrate, priced
 from dpbench.privacy.plan import CalibratedPlan
 
@@ -179,7 +179,10 @@ def _plan_table(title: str, spec: DatasetSpec, plan: CalibratedPlan) -> Renderab
         alone = epsilon_pld([m.event()], budget.delta)
         numbers = (f"{m.clip:g}", f"{m.sampling_rate:.4g}", f"{m.releases}", f"{m.noise_multiplier:.4g}")
         table.add_row(m.name, type(m).__name__, *numbers, f"{alone:.4g}")
-    spent = Text(f"ε of the whole plan: {plan.epsilon:.4g} by PLD, {plan.epsilon_rdp:.4g} by RDP")
+    spent = Text(
+        f"ε of the whole plan: {plan.epsilon:.4g} by PLD, {plan.epsilon_rdp:.4g} by RDP; "
+        f"{plan.epsilon_at_second_delta:.4g} at δ = {SECOND_DELTA:g}; Gaussian DP: μ = {plan.mu:.4g}"
+    )
     return Group(table, spent)
 
 

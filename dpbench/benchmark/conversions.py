@@ -14,6 +14,7 @@ from rich.table import Table
 
 from dpbench.core.errors import DpbenchError
 from dpbench.core.specs import Budget, default_delta
+from dpbench.privacy.accounting import SECOND_DELTA
 from dpbench.privacy.calibration import calibrate, most_releases, priced
 from dpbench.privacy.mechanisms import NoisySum
 from dpbench.privacy.plan import CalibratedPlan, Plan
@@ -103,7 +104,7 @@ def _find_steps(q: Question) -> CalibratedPlan:
 
 
 ANSWERS: dict[frozenset[str], tuple[str, Callable[[Question], CalibratedPlan]]] = {
-    frozenset({"--eps", "--steps"}): ("noise multiplier", _find_noise),
+    frozenset({"--eps", "--steps"}): ("noise", _find_noise),
     frozenset({"--noise", "--steps"}): ("ε", _find_epsilon),
     frozenset({"--eps", "--noise"}): ("steps", _find_steps),
 }
@@ -132,12 +133,20 @@ def conversion_table(
         raise DpbenchError(f"give two of --eps, --noise and --steps, and the third is found; {EXAMPLE}")
     wanted, find = ANSWERS[known]
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("sampling rate", "steps", "noise multiplier", "ε", "ε by RDP", "δ"):
+    at_second = f"ε at {SECOND_DELTA:.0e}"
+    for heading in ("rate", "steps", "noise", "ε", "δ", "ε by RDP", at_second, "μ"):
         table.add_column(heading, justify="right", style="bold" if heading == wanted else "")
     asked: Sequence[float | None] = epsilons or [None]
     for epsilon in asked:
         plan = find(Question(rate, delta, epsilon, noise, numbers.steps))
         (m,) = plan.mechanisms
-        rest = (m.noise_multiplier, plan.epsilon, plan.epsilon_rdp, delta)
-        table.add_row(f"{m.sampling_rate:.4g}", f"{m.releases}", *(f"{number:.4g}" for number in rest))
+        rest = (plan.epsilon_rdp, plan.epsilon_at_second_delta, plan.mu)
+        table.add_row(
+            f"{m.sampling_rate:.4g}",
+            f"{m.releases}",
+            f"{m.noise_multiplier:.4g}",
+            f"{plan.epsilon:.4g}",
+            f"{delta:.2g}",
+            *(f"{number:.4g}" for number in rest),
+        )
     return table

@@ -84,6 +84,8 @@ def _sample(trial: Trial, method_class: type[Method], plan: CalibratedPlan, benc
     return {
         "epsilon_spent": plan.epsilon if is_verified else None,
         "epsilon_rdp": plan.epsilon_rdp if is_verified else None,
+        "mu": plan.mu if is_verified else None,
+        "epsilon_at_1e-5": plan.epsilon_at_second_delta if is_verified else None,
         "neighbouring": "one record replaced by nothing",
         "accountant": "PLD",
         "accounting": ledger.accounting,

@@ -11,9 +11,13 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from dpbench.core.errors import PrivacyError
+
+if TYPE_CHECKING:
+    from dp_accounting.pld.privacy_loss_distribution import PrivacyLossDistribution
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,9 @@ class GaussianEvent:
 
 COARSEST_GRID = 1e-3
 FINEST_GRID = 1e-6
+
+SECOND_DELTA = 1e-5
+"""A δ at which ε is stated beside the one that was asked for, so that results at different δ can be compared."""
 
 
 def epsilon_pld(events: Sequence[GaussianEvent], delta: float, grid: float | None = None) -> float:
@@ -53,20 +60,24 @@ def settle_grid(events: Sequence[GaussianEvent], delta: float) -> tuple[float, f
     grid = COARSEST_GRID
     epsilon = epsilon_on_grid(events, delta, grid)
     while grid > FINEST_GRID:
-        grid = max(FINEST_GRID, min(grid / 3, 3e-4 * epsilon))
+        finest = 3 * FINEST_GRID if grid > 3 * FINEST_GRID else FINEST_GRID  # so that even the last step is compared
+        grid = max(finest, min(grid / 3, 3e-4 * epsilon))
         coarser, epsilon = epsilon, epsilon_on_grid(events, delta, grid)
         if math.isclose(coarser, epsilon, rel_tol=2e-3):
             return grid, epsilon
-    raise PrivacyError(f"ε of this plan does not settle on a grid of {FINEST_GRID:g}; use fewer steps or more noise")
+    raise PrivacyError(
+        f"ε of this plan does not settle on a grid of {FINEST_GRID:g}: it is next to nothing; use less noise"
+    )
 
 
 def epsilon_on_grid(events: Sequence[GaussianEvent], delta: float, grid: float) -> float:
     """An upper bound on ε of noisy events, with privacy losses rounded to multiples of `grid`."""
-    return float(privacy_loss(events, grid).get_epsilon_for_delta(delta))
+    return float(compose(tuple(events), grid).get_epsilon_for_delta(delta))
 
 
-def privacy_loss(events: Sequence[GaussianEvent], grid: float) -> Any:
-    """dp-accounting's privacy loss distribution of noisy events, at least one, rounded up to multiples of `grid`."""
+@lru_cache(maxsize=4)
+def compose(events: tuple[GaussianEvent, ...], grid: float) -> PrivacyLossDistribution:
+    """The privacy losses of noisy events, at least one, rounded to multiples of `grid` such that no δ(ε) falls."""
     from dp_accounting.pld import privacy_loss_distribution as pld
 
     losses = [

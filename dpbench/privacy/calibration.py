@@ -10,7 +10,15 @@ from functools import lru_cache, partial
 
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Budget
-from dpbench.privacy.accounting import COARSEST_GRID, epsilon_on_grid, epsilon_pld, epsilon_rdp, settle_grid
+from dpbench.privacy.accounting import (
+    COARSEST_GRID,
+    SECOND_DELTA,
+    epsilon_on_grid,
+    epsilon_pld,
+    epsilon_rdp,
+    settle_grid,
+)
+from dpbench.privacy.gdp import gdp
 from dpbench.privacy.mechanisms import NoisySum
 from dpbench.privacy.plan import CalibratedPlan, Plan
 
@@ -38,20 +46,15 @@ def calibrate(plan: Plan, budget: Budget) -> CalibratedPlan:
     if budget.delta > UNUSUAL_DELTA:
         warnings.warn(f"δ = {budget.delta:.2g} is above {UNUSUAL_DELTA:g}: a weak guarantee", stacklevel=2)
     if budget.epsilon == 0:
-        return CalibratedPlan((), budget, 0.0, 0.0)
+        return _at_one_price(Plan(), budget, 0.0)
     if math.isinf(budget.epsilon):
-        return CalibratedPlan(plan.without_noise().mechanisms, budget, math.inf, math.inf)
+        return _at_one_price(plan.without_noise(), budget, math.inf)
     fixed = epsilon_pld(plan.fixed.events(), budget.delta)
     if fixed > budget.epsilon:
         raise PrivacyError(f"the mechanisms with fixed noise alone cost ε = {fixed:.4g}, above {budget.epsilon:g}")
     if not plan.is_calibrated:
         plan = plan.with_scale(_smallest_scale(plan, budget))
-    return CalibratedPlan(
-        plan.mechanisms,
-        budget,
-        epsilon_pld(plan.events(), budget.delta),
-        epsilon_rdp(plan.events(), budget.delta),
-    )
+    return _billed(plan, budget)
 
 
 def priced(plan: Plan, delta: float) -> CalibratedPlan:
@@ -60,9 +63,22 @@ def priced(plan: Plan, delta: float) -> CalibratedPlan:
     Raises:
         PrivacyError: a noise multiplier is not known.
     """
-    events = plan.events()
-    epsilon = epsilon_pld(events, delta)
-    return CalibratedPlan(plan.mechanisms, Budget(epsilon, delta), epsilon, epsilon_rdp(events, delta))
+    return _billed(plan, Budget(epsilon_pld(plan.events(), delta), delta))
+
+
+def _billed(plan: Plan, budget: Budget) -> CalibratedPlan:
+    """A plan with what it costs: every number from one composition, on the grid that settles ε."""
+    events, delta = plan.events(), budget.delta
+    if not events or any(e.noise_multiplier == 0 for e in events):
+        return _at_one_price(plan, budget, epsilon_pld(events, delta))
+    grid, epsilon = settle_grid(events, delta)
+    mu, at_second = gdp(events, grid), epsilon_on_grid(events, SECOND_DELTA, grid)
+    return CalibratedPlan(plan.mechanisms, budget, epsilon, epsilon_rdp(events, delta), mu, at_second)
+
+
+def _at_one_price(plan: Plan, budget: Budget, cost: float) -> CalibratedPlan:
+    """A plan that costs 0 or ∞ in every currency."""
+    return CalibratedPlan(plan.mechanisms, budget, cost, cost, cost, cost)
 
 
 def _smallest_scale(plan: Plan, budget: Budget) -> float:

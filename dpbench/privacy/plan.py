@@ -64,12 +64,16 @@ class CalibratedPlan:
         budget: what was asked for.
         epsilon: ε of the whole composition at the budget's δ, by PLD.
         epsilon_rdp: the same by Rényi accounting, for comparison with papers that use it.
+        mu: μ of the whole composition by Gaussian differential privacy, which belongs to no δ; see `gdp`.
+        epsilon_at_second_delta: ε at `accounting.SECOND_DELTA`, by PLD.
     """
 
     mechanisms: tuple[Mechanism, ...]
     budget: Budget
     epsilon: float
     epsilon_rdp: float
+    mu: float
+    epsilon_at_second_delta: float
 
     def __getitem__(self, name: str) -> Mechanism:
         for mechanism in self.mechanisms:

@@ -22,7 +22,8 @@ from dpbench.results.store import TRIAL, read_scores, read_trial
 
 FILE = "leaderboard.csv"
 
-_PER_SEED = {"seed", "epsilon_spent", "epsilon_rdp", "parameters_private", "parameters_total", "queries"}
+_SPENT = {"epsilon_spent", "epsilon_rdp", "mu", "epsilon_at_1e-5"}
+_PER_SEED = {"seed", *_SPENT, "parameters_private", "parameters_total", "queries"}
 
 CONFIGURATION = [f.name for f in IDENTITY + PROTOCOL if f.name not in _PER_SEED]
 """Trials that agree in these columns differ in their seed alone."""

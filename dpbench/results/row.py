@@ -34,6 +34,8 @@ IDENTITY = (
     Field("delta", "float", "δ asked for, or claimed"),
     Field("epsilon_spent", "float", "ε of everything released, by PLD; empty where the accounting is unverified"),
     Field("epsilon_rdp", "float", "ε of the same releases by Rényi accounting"),
+    Field("mu", "float", "μ of the same releases by Gaussian DP: comparable at any δ (below 1e-10 nothing is said)"),
+    Field("epsilon_at_1e-5", "float", "ε of the same releases at δ = 1e-5, by PLD: comparable between different δ"),
     Field("neighbouring", "str", "neighbouring relation of the guarantee"),
     Field("accountant", "str", "accountant that ε is stated by"),
     Field("accounting", "str", f"'verified', 'unverified' if records were touched outside mechanisms, or '{CLAIMED}'"),
@@ -123,11 +125,13 @@ def make_row(trial: Mapping[str, Any], scores: Mapping[str, Any]) -> dict[str, A
     earlier = {
         "variant": None,
         "queries": None,
+        "mu": None,
+        "epsilon_at_1e-5": None,
         "computed_in": trial.get("precision"),
     }  # columns younger than some trials
     trial = {**earlier, **trial}
     if trial["accounting"] == "unverified":  # earlier versions gave the plan's
-        trial |= {"epsilon_spent": None, "epsilon_rdp": None}
+        trial |= dict.fromkeys(("epsilon_spent", "epsilon_rdp", "mu", "epsilon_at_1e-5"))
     row: dict[str, Any] = {f.name: trial[f.name] for f in IDENTITY}
     row["config"] = json.dumps(trial["config"], ensure_ascii=False)
     row |= {name: None if value is None else float(value) for name, value in scores["values"].items()}

@@ -59,6 +59,8 @@ def test_a_row_says_what_was_run_and_spent(tiny: Path) -> None:
     row = run(tiny, epsilons=(2.0,)).iloc[0]
     assert (row["method"], row["dataset"], row["track"], row["reference"]) == ("fake", "tiny", "images", "")
     assert 0.995 * 2 <= row["epsilon_spent"] <= 2 <= row["epsilon_rdp"]
+    assert 0.8 * row["epsilon_spent"] < row["epsilon_at_1e-5"] < 0.95 * row["epsilon_spent"]  # whose δ is 1e-6
+    assert 0.3 < row["mu"] < 1
     assert (row["accounting"], row["noise"], row["accountant"]) == ("verified", "secret", "PLD")
     assert (row["n_samples"], row["n_reference"], row["n_train"]) == (30, 40, 200)
     assert (row["public_source"], row["preset"], row["tuning"]) == ("tiny-public", "small", "untuned")
@@ -200,6 +202,8 @@ def test_references_frame_the_private_rows(tiny: Path) -> None:
     ]
     public = rows.iloc[0]
     assert (public["epsilon_spent"], public["noise"], public["parameters_private"]) == (0, "", 0)
+    assert rows["mu"].fillna(-1).iloc[[0, 2, 4, 5]].tolist() == [0, math.inf, math.inf, -1]
+    assert rows["epsilon_at_1e-5"].fillna(-1).iloc[[0, 2, 4, 5]].tolist() == [0, math.inf, math.inf, -1]
     assert rows.iloc[5][["n_samples", "n_reference"]].tolist() == [20, 20]
 
 

@@ -41,7 +41,7 @@ def test_show_explains_a_metric_and_its_columns(tiny: Path) -> None:
 def test_show_calibrates_a_plan_without_opening_the_data(tiny: Path) -> None:
     result = call("show", "fake", "--dataset", "tiny", "--eps", "1,2", "--delta", "1e-6", "--set", "batch=20")
     assert result.exit_code == 0
-    for part in ("mean", "NoisySum", "steps", "DPSGD", "0.1", "by PLD", "by RDP", "ε = 2"):
+    for part in ("mean", "NoisySum", "steps", "DPSGD", "0.1", "by PLD", "by RDP", "at δ = 1e-05", "μ = ", "ε = 2"):
         assert part in result.stdout
     assert events.EVENTS == []
 

@@ -100,6 +100,14 @@ def test_fixed_noise_is_left_alone_and_billed():
     assert gaussian_delta(calibrated.epsilon, 5.0) == pytest.approx(DELTA, rel=0.02)
 
 
+def test_fixed_noise_that_costs_next_to_nothing_is_no_obstacle():
+    alone, beside = (
+        calibrate(plan, Budget(1.0, DELTA))["steps"].noise_multiplier
+        for plan in (Plan(TRAINING), Plan(TRAINING, a_sum(noise_multiplier=3000.0)))
+    )
+    assert beside == pytest.approx(alone, rel=1e-3)
+
+
 def test_what_fixed_noise_leaves_over_must_be_enough_for_the_free():
     cost = calibrate(Plan(QUERY), Budget(8.0, DELTA)).epsilon
     with pytest.raises(PrivacyError, match="out of reach"):

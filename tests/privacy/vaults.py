@@ -60,7 +60,7 @@ def pixels(n: int, seed: int = 0, resolution: int = 4) -> Tensor:
 
 def planned(*mechanisms: Mechanism) -> CalibratedPlan:
     """A plan that claims to be calibrated already."""
-    return CalibratedPlan(mechanisms, Budget(1.0, 1e-5), 1.0, 1.1)
+    return CalibratedPlan(mechanisms, Budget(1.0, 1e-5), 1.0, 1.1, 0.25, 1.0)
 
 
 def vault(

@@ -91,8 +91,8 @@ def test_a_row_has_every_column_once_and_in_order() -> None:
 
 def test_the_columns_that_the_design_names_are_there() -> None:
     named = """method method_version track dataset resolution n_train epsilon delta epsilon_spent epsilon_rdp
-        neighbouring accountant accounting noise tuning preset seed config public_source parameters_private
-        parameters_total n_samples n_reference extractor device dpbench_version git_commit date"""
+        mu epsilon_at_1e-5 neighbouring accountant accounting noise tuning preset seed config public_source
+        parameters_private parameters_total n_samples n_reference extractor device dpbench_version git_commit date"""
     assert set(named.split()) <= {f.name for f in FIELDS}
     assert all(f.help for f in FIELDS)
 
@@ -195,6 +195,19 @@ def test_the_table_shows_variants_in_brackets() -> None:
 def test_rows_of_earlier_trials_keep_what_models_computed_in() -> None:
     earlier = {key: value for key, value in trial(precision="bf16").items() if key != "computed_in"}
     assert make_row(earlier, scores())["computed_in"] == "bf16"
+
+
+def test_rows_of_earlier_trials_have_no_mu_and_no_second_epsilon() -> None:
+    earlier = {key: value for key, value in trial().items() if key not in ("mu", "epsilon_at_1e-5")}
+    row = frame((earlier, scores())).iloc[0]
+    assert math.isnan(row["mu"])
+    assert math.isnan(row["epsilon_at_1e-5"])
+    assert row["epsilon_spent"] == 0.5
+
+
+def test_an_earlier_trial_and_a_later_one_that_differ_in_seed_alone_are_one_line() -> None:
+    earlier = {key: value for key, value in trial(seed=1).items() if key not in ("mu", "epsilon_at_1e-5")}
+    assert aggregate(frame((earlier, scores()), (trial(seed=2), scores())))["seeds"].tolist() == [2]
 
 
 @pytest.mark.parametrize("path", REFERENCE, ids=lambda path: path.name)

@@ -18,7 +18,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from dpbench.privacy.accounting import COARSEST_GRID, GaussianEvent, epsilon_pld, privacy_loss
+from dpbench.privacy.accounting import COARSEST_GRID, GaussianEvent, compose, epsilon_pld
 
 POINTS = 200
 """Values of ε at which a privacy profile is known."""
@@ -69,7 +69,7 @@ class TradeOff:
 def trade_off(events: tuple[GaussianEvent, ...]) -> TradeOff:
     """The curve of a composition of noisy releases, never below the true one."""
     few = sum(e.count for e in events) <= FEW
-    loss = privacy_loss(events, COARSER_GRID if few else COARSEST_GRID)
+    loss = compose(events, COARSER_GRID if few else COARSEST_GRID)
     epsilons = np.linspace(0, loss.get_epsilon_for_delta(NEGLIGIBLE), POINTS)
     return TradeOff(epsilons, np.asarray(loss.get_delta_for_epsilon(epsilons)))
 
