@@ -60,7 +60,7 @@ class Watched(ImageDataset):
 
 def vault(records: Watched, mechanism: Mechanism, device: str, precision: Precision = "fp32") -> PrivateData:
     """The records behind one mechanism, with secret noise."""
-    plan = CalibratedPlan((mechanism,), Budget(1.0, 1e-5), 1.0, 1.1)
+    plan = CalibratedPlan((mechanism,), Budget(1.0, 1e-5), 1.0, 1.1, 0.25, 1.0)
     return PrivateData(records, records.spec, Ledger(plan), NoiseSource(device), device, precision)
 
 

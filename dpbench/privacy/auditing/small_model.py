@@ -151,7 +151,7 @@ def watch(query: str, device: str) -> tuple[Measured, list[str]]:
     An eighth of the records take part on average, so one release in eight is over an empty sample.
     """
     planned = mechanism(query, SPEC.n_train // 8, WATCHED, QUIET)
-    open_plan = CalibratedPlan((planned,), Budget(math.inf, 0.5), math.inf, math.inf)
+    open_plan = CalibratedPlan((planned,), Budget(math.inf, 0.5), *[math.inf] * 4)
     found = np.stack(list(releases(query, OnePixel(), open_plan, device)))
     parts = found[:, :, : SPEC.n_train].sum(axis=1) / np.sqrt(2)  # [releases, n]: 1 where a record took part
     noise = found[:, :, SPEC.n_train :] / QUIET
