@@ -189,7 +189,7 @@ class LossChecks:
     def _with_graph(self, batch: Batch) -> Tensor:
         """Losses [records, views], with the same draws at every call."""
         rows = len(batch) * self._views
-        device = str(self._generator.device)
+        device = str(next(self._model.parameters()).device)
         with torch.enable_grad(), global_randomness(0, device):
             values = self._loss(self._model, batch.repeat(self._views), self._generator.set_state(self._start))
         if values.shape != (rows,):

@@ -201,8 +201,10 @@ class PrivateData:
         if engine not in ENGINES:
             raise UnknownName("engine", engine, ENGINES)
         self.world.share([*model.parameters(), *model.buffers()])
-        trained = nn.utils.parameters_to_vector([p.detach() for p in model.parameters()])
-        self._noise.key.starts_from(f"step {self.ledger.spent[name] + 1} of '{name}'", trained)
+        weights = [p.detach().flatten() for p in model.parameters()]
+        if not weights:
+            raise PrivacyError("the model has no trainable parameters")
+        self._noise.key.starts_from(f"step {self.ledger.spent[name] + 1} of '{name}'", torch.cat(weights))
         loss = self._in_precision(loss)
         state = generator.get_state()
 

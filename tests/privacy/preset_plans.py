@@ -6,8 +6,7 @@ from functools import cache
 
 import torch
 
-from dpbench.benchmark.configure import configure
-from dpbench.benchmark.runner import plan_of
+from dpbench.benchmark.configure import configure, plan_of
 from dpbench.core.registries import METHODS
 from dpbench.core.specs import Conditions, DatasetSpec, Request
 from dpbench.privacy.plan import Plan
@@ -44,4 +43,5 @@ def preset_plan(method: str, preset: str) -> Plan:
     spec = dataset_of(method, preset)
     (configured,) = configure([method], spec.name, preset.partition("/")[0], {})
     with torch.device("meta"):
-        return plan_of(configured, spec, Request(Conditions.balanced(10_000, spec.n_classes)))
+        request = Request(Conditions.balanced(10_000, spec.n_classes))
+        return plan_of(configured.method, configured.config, spec, request)

@@ -247,3 +247,8 @@ def test_derived_values_train_a_model():
     next(start(private, model, lambda m, b, g: (m(b.derived) ** 2).sum(1)))
     found = (before - weights(model)) * 12
     torch.testing.assert_close(found, autograd_sum(pixels(12), math.pi), rtol=1e-3, atol=1e-3)
+
+
+def test_a_model_without_parameters_is_refused_before_a_record_is_read():
+    with pytest.raises(PrivacyError, match="no trainable parameters"):
+        start(vault(Untouchable(pixels(8)), steps(8)), nn.Identity(), optimizer=torch.optim.SGD(linear().parameters()))

@@ -93,7 +93,9 @@ def test_a_canarys_gradient_is_made_and_clipped_by_the_engine(engine: str, views
     real = torch.ones(10, dtype=torch.bool)
     *ordinary, own = gradients.clipped_sum(batch.repeat(views), real, views, clip, torch.Generator())
     gradients.close()
-    assert own.flatten().tolist() == pytest.approx([0, clip, 0, clip, clip], rel=1e-5)
+    assert own.flatten().tolist() == pytest.approx(
+        [0, clip, 0, clip, clip], rel=3e-5
+    )  # clipped by an upper bound on the norm
     alone = ENGINES[engine](model, squares)
     plain = CANARIES.unmark(batch)[0].map(lambda t: t[4:])
     expected = alone.clipped_sum(plain.repeat(views), real[4:], views, clip, torch.Generator())
