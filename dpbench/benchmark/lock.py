@@ -35,7 +35,7 @@ def locked(folder: Path, display: Display) -> Iterator[None]:
         except Timeout:
             display.say(f"  {_holder(folder)} works on this trial; waiting until it ends (Ctrl-C to give up)")
             lock.acquire()
-    except (OSError, NotImplementedError) as error:
+    except (OSError, NotImplementedError) as error:  # the second where a file system has no locks
         raise DpbenchError(f"cannot lock {folder}: {error}") from error
     try:
         write_text(folder / HOLDER, f"process {os.getpid()} on {socket.gethostname()}, since {now()}")
