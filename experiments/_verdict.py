@@ -10,7 +10,7 @@ import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
-from dpbench.results.leaderboard import mean_and_ci95
+from dpbench.results.gathering import mean_and_ci95
 from dpbench.results.table import rounded
 from experiments._contest import Entry, Request
 

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch
-from dpbench.privacy.bookkeeping import BookKeepingEngine
-from dpbench.privacy.gradients import GradientEngine, Loss, OpacusEngine
-from dpbench.privacy.vmap import VmapEngine
+from dpbench.privacy.gradients.bookkeeping import BookKeepingEngine
+from dpbench.privacy.gradients.engine import GradientEngine, Loss, OpacusEngine
+from dpbench.privacy.gradients.vmap import VmapEngine
 from perf._models import Case
 
 CLIP = 1.0

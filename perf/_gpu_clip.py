@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from dpbench.core.specs import Batch
 from dpbench.privacy.clipping import clipped_sum
-from dpbench.privacy.gradients import Loss
+from dpbench.privacy.gradients.engine import Loss
 from dpbench.privacy.private_data import ENGINES
 from perf._gpu_checks import Check, Setting, Value, at_most
 from perf._gpu_gradients import each

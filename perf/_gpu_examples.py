@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dpbench.core.specs import Batch
-from dpbench.models.diffusion import Denoiser, NoiseConfig
+from dpbench.models.edm import Denoiser, NoiseConfig
 from dpbench.models.transformer import TokenTransformer, TransformerConfig
 from dpbench.models.unet import UNet, UNetConfig
-from dpbench.privacy.gradients import Loss
+from dpbench.privacy.gradients.engine import Loss
 
 RECORDS = 2
 
@@ -28,7 +28,7 @@ class Example:
     Attributes:
         build: makes the model, on the CPU.
         records: `RECORDS` of them, on the CPU.
-        loss: see `dpbench.privacy.gradients.Loss`.
+        loss: see `dpbench.privacy.gradients.engine.Loss`.
         opacus: whether opacus can do it; where it cannot, it is wrong or crashes.
     """
 

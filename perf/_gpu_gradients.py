@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from dpbench.core.specs import Batch
-from dpbench.privacy.gradients import GradientEngine, Loss
+from dpbench.privacy.gradients.engine import GradientEngine, Loss
 from dpbench.privacy.private_data import ENGINES
 from perf._gpu_checks import Check, Setting, Value
 from perf._gpu_examples import LAYERS, Example, networks, weighted

@@ -16,8 +16,8 @@ import torch
 from scipy import stats
 from torch import Tensor, nn
 
+from dpbench.core.context import Precision
 from dpbench.core.data import ImageDataset
-from dpbench.core.run import Precision
 from dpbench.core.specs import Batch, Budget, DatasetSpec
 from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.mechanisms import DPSGD, Mechanism, NoisySum

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from dpbench.core.specs import Batch
 from dpbench.models.lora import ATTENTION, add_lora
 from dpbench.models.transformer import TokenTransformer, TransformerConfig
-from dpbench.privacy.gradients import Loss
+from dpbench.privacy.gradients.engine import Loss
 
 SIGMA_DATA = 0.5
 
@@ -24,7 +24,7 @@ class Case:
 
     Attributes:
         build: makes the model, on torch's default device.
-        loss: see `dpbench.privacy.gradients.Loss`.
+        loss: see `dpbench.privacy.gradients.engine.Loss`.
         records: makes the batch of one step, from a number of records.
         count: records of one step.
         views: rows per record.

@@ -12,7 +12,7 @@ from unittest.mock import patch
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from dpbench.privacy import bookkeeping, terms
+from dpbench.privacy.gradients import bookkeeping, terms
 from perf._engines import make_step
 from perf._measure import records, seconds, synchronize
 from perf._models import Case

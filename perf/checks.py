@@ -30,19 +30,20 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).parent.parent))  # so that it runs as a script, wherever from
 
 from dpbench.benchmark.configure import configure
+from dpbench.core.context import PublicCache, RunContext
 from dpbench.core.data import DataOptions
-from dpbench.core.run import PublicCache, RunContext
 from dpbench.core.specs import Budget, Conditions, Request
 from dpbench.data.opening import open_dataset
-from dpbench.privacy import model_state, private_data
+from dpbench.privacy import private_data
 from dpbench.privacy.calibration import calibrate
-from dpbench.privacy.dp_sgd import DPSGDStepper
+from dpbench.privacy.checks import model_state
+from dpbench.privacy.checks.loss_checks import LossChecks
+from dpbench.privacy.checks.probes import Probes
 from dpbench.privacy.ledger import Ledger
-from dpbench.privacy.loss_checks import LossChecks
 from dpbench.privacy.mechanisms import DPSGD
 from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.private_data import PrivateData
-from dpbench.privacy.probes import Probes
+from dpbench.privacy.stepper import DPSGDStepper
 
 METHODS = {
     "wavelet": {},

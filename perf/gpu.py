@@ -26,8 +26,8 @@ from rich.console import Console
 sys.path.insert(0, str(Path(__file__).parent.parent))  # so that it runs as a script, wherever from
 
 import dpbench
-from dpbench.benchmark.device import resolve_device
 from dpbench.core.errors import DpbenchError, UnknownName
+from dpbench.training.device import resolve_device
 from perf._gpu_checks import Setting
 from perf._gpu_report import Result, show, verdict, write, write_markdown
 from perf._gpu_sections import GRACE, SECTIONS, cells_of

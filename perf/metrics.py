@@ -27,12 +27,12 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # so that it runs as a script, wherever from
 
+from dpbench.core.context import PublicCache, RunContext
 from dpbench.core.errors import UnknownName
 from dpbench.core.plugins import Evaluation, Extractor
 from dpbench.core.registries import METRICS
-from dpbench.core.run import PublicCache, RunContext
-from dpbench.metrics import frechet
-from dpbench.metrics.features import Array, Features, write_features
+from dpbench.evaluation.features import Array, Features, write_features
+from dpbench.metrics.statistics import frechet
 from perf._measure import peak_of
 
 SIZE = 2048

@@ -31,13 +31,13 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # so that it runs as a script, wherever from
 
+from dpbench.core.context import PublicCache, RunContext
 from dpbench.core.data import DataOptions, ImageDataset
-from dpbench.core.run import PublicCache, RunContext
 from dpbench.data.arrays import Subset
 from dpbench.data.opening import open_dataset
-from dpbench.metrics.evaluator import default_metrics, evaluate
-from dpbench.metrics.scores import Scores
-from dpbench.models import weights
+from dpbench.evaluation.evaluator import default_metrics, evaluate
+from dpbench.evaluation.scores import Scores
+from dpbench.models.pretrained import published as weights
 from perf._inception import FIDELITY, TORCHSCRIPT, random_inception
 from perf._measure import peak_of
 

@@ -10,7 +10,7 @@ import fakes
 import pytest
 
 from dpbench import DATASETS, EXTRACTORS, METHODS, METRICS, REFINERS
-from dpbench.models import weights
+from dpbench.models.pretrained import published as weights
 
 
 @pytest.fixture(autouse=True)

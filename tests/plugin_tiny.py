@@ -8,7 +8,7 @@ import signal
 import fakes
 
 from dpbench import DATASETS, METHODS, METRICS
-from dpbench.privacy.dp_sgd import DPSGDStepper
+from dpbench.privacy.stepper import DPSGDStepper
 from dpbench.training import loop
 
 DATASETS.register("tiny")(fakes.Tiny)

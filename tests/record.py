@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from dpbench.core.places import state_folder
+from dpbench.core.folders import state_folder
 from dpbench.results.privacy_record import FOLDER
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import torch
 
-from dpbench.benchmark.display import Display
 from dpbench.benchmark.launch import Launch
 from dpbench.benchmark.sources import Sources
 from dpbench.benchmark.subject import Subject
 from dpbench.core.checkpoints import Checkpoints
+from dpbench.core.context import CHECKPOINTS, Precision, PublicCache, RunContext
 from dpbench.core.files import digest
-from dpbench.core.run import CHECKPOINTS, Precision, PublicCache, RunContext
+from dpbench.core.progress import Display
 from dpbench.core.seal import sealed
 
 

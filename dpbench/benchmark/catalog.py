@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from dpbench.benchmark.configure import DEFAULT_PRESET, configure, plan_of, refuse_auto
-from dpbench.benchmark.grid import Sweep
 from dpbench.benchmark.places import data_folder
+from dpbench.benchmark.sweep import Sweep
 from dpbench.core.config import build, describe
 from dpbench.core.data import DataOptions, Dataset
 from dpbench.core.errors import DpbenchError, UnknownName

@@ -5,30 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from dpbench.benchmark.launch import is_lead
-from dpbench.core import progress
-from dpbench.core.progress import Advance
-
-
-class Display(progress.Progress, Protocol):
-    """Progress bars, and lines between them."""
-
-    def say(self, line: str) -> None:
-        """Shows one line."""
-        ...
-
-
-class Quiet(progress.Silent):
-    """Shows nothing."""
-
-    def say(self, line: str) -> None:
-        """Shows nothing."""
+from dpbench.core.progress import Advance, Display, Quiet
 
 
 class Lines:

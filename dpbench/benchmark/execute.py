@@ -10,24 +10,24 @@ from safetensors.torch import save_file
 
 from dpbench.benchmark.bench import Bench
 from dpbench.benchmark.carried import refuse_changes, shared_state
-from dpbench.benchmark.device import peak_memory_mb, reset_peak_memory
 from dpbench.benchmark.finish import timed
 from dpbench.benchmark.log import Log
 from dpbench.benchmark.recording import check_recorded, record
 from dpbench.benchmark.sampling import sample_all
 from dpbench.benchmark.trial import Trial
 from dpbench.core.checkpoints import CODE, remove_checkpoints
+from dpbench.core.context import CHECKPOINTS, RunContext
 from dpbench.core.errors import DataError
 from dpbench.core.files import code_version, digest, source_hash, write_atomic
 from dpbench.core.plugins import Method
-from dpbench.core.run import CHECKPOINTS, RunContext
 from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.noise_key import FILE, NoiseKey
 from dpbench.privacy.plan import CalibratedPlan
 from dpbench.privacy.private_data import PrivateData
-from dpbench.results.grid import write_grid
+from dpbench.results.sample_grid import write_grid
 from dpbench.results.samples import StoredSamples
+from dpbench.training.device import peak_memory_mb, reset_peak_memory
 
 
 def execute(

@@ -17,8 +17,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dpbench.benchmark.bench import Bench
-from dpbench.benchmark.device import resolve_device, resolve_precision
-from dpbench.benchmark.display import Display, Quiet
 from dpbench.benchmark.execute import execute
 from dpbench.benchmark.finish import Make, finish, settle
 from dpbench.benchmark.launch import Launch
@@ -29,21 +27,22 @@ from dpbench.benchmark.scoring import known_columns, metric_columns
 from dpbench.benchmark.sources import Sources
 from dpbench.benchmark.subject import Subject, dataset_fields
 from dpbench.benchmark.trial import Trial, dataset_folder
+from dpbench.core.context import PublicCache
 from dpbench.core.data import DataOptions
 from dpbench.core.errors import DataError, DpbenchError
 from dpbench.core.files import digest
-from dpbench.core.places import cache_folder, check_writable, state_folder
-from dpbench.core.progress import Progress
-from dpbench.core.run import PublicCache
+from dpbench.core.folders import cache_folder, check_writable, state_folder
+from dpbench.core.progress import Display, Progress, Quiet
 from dpbench.core.specs import Budget, Conditions, DatasetSpec, Request, default_delta
-from dpbench.data.generated import Generated
+from dpbench.data.external.generated import Generated
 from dpbench.data.opening import open_generated
-from dpbench.metrics.evaluator import default_metrics
+from dpbench.evaluation.evaluator import default_metrics
 from dpbench.results import samples
-from dpbench.results.grid import write_grid
-from dpbench.results.leaderboard import FILE, collect, read_rows, write_csv
+from dpbench.results.gathering import FILE, collect, read_rows, write_csv
 from dpbench.results.row import CLAIMED
+from dpbench.results.sample_grid import write_grid
 from dpbench.results.store import TRIAL, safe_name
+from dpbench.training.device import resolve_device, resolve_precision
 
 
 @dataclass(frozen=True)
@@ -135,8 +134,8 @@ def evaluate(
     stay in `sensitive/`, as those of a method without noise do (rule R9).
 
     Args:
-        images: a folder or zip of image files, a sub-folder per class or none (see `data.class_folders`), or an .npz
-            file (see `data.generated_arrays`); of the dataset's size.
+        images: a folder or zip of image files, a sub-folder per class or none (see `data.external.class_folders`),
+            or an .npz file (see `data.external.generated_arrays`); of the dataset's size.
         dataset: name of the dataset that they imitate.
         name: what the row is called, by default the file's name without suffix.
         epsilon: the ε that is claimed for them; infinity for no noise, 0 for public data alone. Noted, not verified.

@@ -12,17 +12,17 @@ from typing import Any
 import pandas as pd
 
 from dpbench.benchmark.bench import Bench
-from dpbench.benchmark.display import Display
 from dpbench.benchmark.log import Log
 from dpbench.benchmark.provenance import provenance
 from dpbench.benchmark.scoring import headline_columns, missing_metrics, score
 from dpbench.benchmark.subject import Subject
 from dpbench.core.checkpoints import has_checkpoints, remove_checkpoints
+from dpbench.core.context import CHECKPOINTS
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import write_json
-from dpbench.core.run import CHECKPOINTS
+from dpbench.core.progress import Display
 from dpbench.results import samples
-from dpbench.results.leaderboard import read_rows
+from dpbench.results.gathering import read_rows
 from dpbench.results.row import IDENTITY
 from dpbench.results.store import SCORES, SENSITIVE, TRIAL, UNSCORED
 from dpbench.results.table import rounded

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 
-from dpbench.benchmark.device import resolve_device
 from dpbench.core.errors import DpbenchError
 from dpbench.privacy.world import World
+from dpbench.training.device import resolve_device
 
 T = TypeVar("T")
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from dpbench.benchmark.display import Display
 from dpbench.benchmark.provenance import now
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import write_text
+from dpbench.core.progress import Display
 
 LOCK, HOLDER = ".lock", ".holder"
 

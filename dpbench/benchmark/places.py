@@ -1,4 +1,4 @@
-"""Where datasets are; see also `core.places`."""
+"""Where datasets are; see also `core.folders`."""
 
 from __future__ import annotations
 

@@ -14,15 +14,15 @@ import torch
 from torch import Tensor
 
 from dpbench.benchmark.configure import Configured, plan_of
-from dpbench.benchmark.display import Display
-from dpbench.benchmark.grid import uses_public
 from dpbench.benchmark.sources import Sources
+from dpbench.benchmark.sweep import uses_public
 from dpbench.core.checkpoints import Checkpoints
 from dpbench.core.config import as_settings
+from dpbench.core.context import Precision, PublicCache, RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError, DpbenchError
 from dpbench.core.files import code_version
-from dpbench.core.run import Precision, PublicCache, RunContext
+from dpbench.core.progress import Display
 from dpbench.core.seal import sealed
 from dpbench.core.specs import Budget, Request
 from dpbench.privacy.plan import Plan

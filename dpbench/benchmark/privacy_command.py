@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import RenderableType
 
 from dpbench.benchmark.conversions import Numbers, conversion_table
-from dpbench.benchmark.grid import parse_epsilons
+from dpbench.benchmark.sweep import parse_epsilons
 from dpbench.core.errors import DpbenchError
 
 NOBODYS = Numbers()

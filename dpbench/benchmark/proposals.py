@@ -13,17 +13,17 @@ from rich.table import Table
 from rich.text import Text
 
 from dpbench.benchmark.configure import DEFAULT_PRESET, Configured, configure
-from dpbench.benchmark.device import resolve_device, resolve_precision
-from dpbench.benchmark.display import Display
-from dpbench.benchmark.grid import Sweep
 from dpbench.benchmark.places import data_folder
 from dpbench.benchmark.planning import TRAINABLE, Planner, variants
 from dpbench.benchmark.sources import Sources
+from dpbench.benchmark.sweep import Sweep
+from dpbench.core.context import PublicCache
 from dpbench.core.data import DataOptions
 from dpbench.core.errors import DpbenchError
-from dpbench.core.places import cache_folder, state_folder
-from dpbench.core.run import PublicCache
+from dpbench.core.folders import cache_folder, state_folder
+from dpbench.core.progress import Display
 from dpbench.privacy.planner import Candidate, best
+from dpbench.training.device import resolve_device, resolve_precision
 
 
 def proposals(

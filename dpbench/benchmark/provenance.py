@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import dpbench
-from dpbench.benchmark.device import describe_device
-from dpbench.core.run import Precision
+from dpbench.core.context import Precision
+from dpbench.training.device import describe_device
 
 
 def now() -> str:

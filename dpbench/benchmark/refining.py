@@ -15,24 +15,24 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from dpbench.benchmark.coarse_images import CoarseImages, read_coarse_images
-from dpbench.benchmark.device import resolve_device, resolve_precision
-from dpbench.benchmark.display import Display, Quiet
 from dpbench.benchmark.places import data_folder
-from dpbench.benchmark.tiles import Tiles
 from dpbench.core.config import build
+from dpbench.core.context import PublicCache, RunContext
 from dpbench.core.data import DataOptions, ImageDataset
 from dpbench.core.errors import ConfigError, DataError, DpbenchError
 from dpbench.core.files import write_atomic
-from dpbench.core.places import cache_folder, check_writable
+from dpbench.core.folders import cache_folder, check_writable
 from dpbench.core.plugins import Refiner
+from dpbench.core.progress import Display, Quiet
 from dpbench.core.registries import REFINERS
-from dpbench.core.run import PublicCache, RunContext
 from dpbench.core.specs import DatasetSpec
+from dpbench.data.external.coarse_images import CoarseImages, read_coarse_images
 from dpbench.data.opening import open_public
 from dpbench.data.pixels import to_grey
+from dpbench.data.tiles import Tiles
 from dpbench.refiners.degrade import BlockMeans
-from dpbench.results.sheet import MOST, Pair, to_picture, write_sheet
+from dpbench.results.comparison_sheet import MOST, Pair, to_picture, write_sheet
+from dpbench.training.device import resolve_device, resolve_precision
 from dpbench.training.public import to_uint8, to_unit
 
 NOISE = 0.05
@@ -75,7 +75,7 @@ def refine(
 
     Args:
         refiner: name of a registered refiner.
-        input: folder of images, all squares of one size; `data.folder.IMAGE_TYPES` says which files count.
+        input: folder of images, all squares of one size; `data.sets.folder.IMAGE_TYPES` says which files count.
         out: folder for the results, another one than `input`; files of the same names are replaced.
         scale: how many times larger, a power of two.
         public: name of the public source, opened at the full size.

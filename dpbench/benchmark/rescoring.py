@@ -14,8 +14,6 @@ from pathlib import Path
 import pandas as pd
 
 from dpbench.benchmark.bench import Bench
-from dpbench.benchmark.device import resolve_device, resolve_precision
-from dpbench.benchmark.display import Display, Quiet
 from dpbench.benchmark.finish import add_scores, settle
 from dpbench.benchmark.launch import Launch
 from dpbench.benchmark.lock import locked
@@ -23,13 +21,15 @@ from dpbench.benchmark.places import data_folder
 from dpbench.benchmark.scoring import known_columns, metric_columns
 from dpbench.benchmark.sources import Sources
 from dpbench.benchmark.subject import Subject
+from dpbench.core.context import PublicCache
 from dpbench.core.data import DataOptions
 from dpbench.core.errors import DataError, DpbenchError, UnknownName
-from dpbench.core.places import cache_folder, check_writable, state_folder
-from dpbench.core.run import PublicCache
-from dpbench.metrics.evaluator import default_metrics
-from dpbench.results.leaderboard import FILE, collect, read_rows, write_csv
+from dpbench.core.folders import cache_folder, check_writable, state_folder
+from dpbench.core.progress import Display, Quiet
+from dpbench.evaluation.evaluator import default_metrics
+from dpbench.results.gathering import FILE, collect, read_rows, write_csv
 from dpbench.results.store import TRIAL
+from dpbench.training.device import resolve_device, resolve_precision
 
 
 class Unscored(DpbenchError):

@@ -17,28 +17,27 @@ import pandas as pd
 
 from dpbench.benchmark.bench import Bench
 from dpbench.benchmark.configure import DEFAULT_PRESET, configure, plan_of
-from dpbench.benchmark.device import resolve_precision
-from dpbench.benchmark.display import Display, Quiet
 from dpbench.benchmark.execute import execute, follow
 from dpbench.benchmark.finish import discard, finish, settle
-from dpbench.benchmark.grid import Sweep, make_trials, uses_public
 from dpbench.benchmark.launch import launched
 from dpbench.benchmark.lock import locked
 from dpbench.benchmark.places import data_folder
 from dpbench.benchmark.planning import Planner
 from dpbench.benchmark.scoring import known_columns, metric_columns
 from dpbench.benchmark.sources import Sources
+from dpbench.benchmark.sweep import Sweep, make_trials, uses_public
 from dpbench.benchmark.trial import FRAME, Trial
+from dpbench.core.context import PublicCache
 from dpbench.core.data import DataOptions
-from dpbench.core.places import cache_folder, check_writable, state_folder
+from dpbench.core.folders import cache_folder, check_writable, state_folder
 from dpbench.core.plugins import Method
-from dpbench.core.progress import track
-from dpbench.core.run import PublicCache
-from dpbench.metrics.evaluator import default_metrics
+from dpbench.core.progress import Display, Quiet, track
+from dpbench.evaluation.evaluator import default_metrics
 from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.plan import CalibratedPlan
-from dpbench.results.leaderboard import FILE, collect, read_rows, write_csv
+from dpbench.results.gathering import FILE, collect, read_rows, write_csv
 from dpbench.results.store import TRIAL
+from dpbench.training.device import resolve_precision
 
 
 def run(

@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from dpbench.core.context import RunContext
 from dpbench.core.errors import DpbenchError
 from dpbench.core.plugins import Method
-from dpbench.core.run import RunContext
 from dpbench.core.specs import Conditions
 from dpbench.results import samples
 

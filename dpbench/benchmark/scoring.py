@@ -9,14 +9,14 @@ from pathlib import Path
 
 from dpbench.benchmark.sources import Sources
 from dpbench.benchmark.subject import Subject
+from dpbench.core.context import RunContext
 from dpbench.core.errors import DpbenchError
-from dpbench.core.places import cache_folder
+from dpbench.core.folders import cache_folder
 from dpbench.core.plugins import Column, Metric
 from dpbench.core.registries import METRICS
-from dpbench.core.run import RunContext
-from dpbench.metrics.evaluator import evaluate, evaluate_real
-from dpbench.metrics.extraction import RealCache
-from dpbench.metrics.scores import Scores
+from dpbench.evaluation.evaluator import evaluate, evaluate_real
+from dpbench.evaluation.extraction import RealCache
+from dpbench.evaluation.scores import Scores
 from dpbench.results.row import PROTOCOL, is_reserved
 from dpbench.results.samples import StoredSamples
 from dpbench.results.store import read_scores, write_scores

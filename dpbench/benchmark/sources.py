@@ -7,11 +7,11 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from dpbench.benchmark.fingerprint_key import fingerprint_key
 from dpbench.benchmark.trial import Source
 from dpbench.core.data import DataOptions, Dataset, ImageDataset
 from dpbench.core.errors import DataError
-from dpbench.core.places import cache_folder
+from dpbench.core.folders import cache_folder
+from dpbench.data.fingerprint_key import fingerprint_key
 from dpbench.data.opening import open_dataset, open_public
 from dpbench.results import privacy_record
 

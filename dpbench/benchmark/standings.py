@@ -10,9 +10,9 @@ from rich.console import RenderableType
 
 from dpbench.benchmark.scoring import headline_columns, known_columns, owners
 from dpbench.core.errors import DpbenchError, UnknownName
-from dpbench.core.places import state_folder
+from dpbench.core.folders import state_folder
 from dpbench.results import privacy_record
-from dpbench.results.leaderboard import aggregate, collect, write_csv
+from dpbench.results.gathering import aggregate, collect, write_csv
 from dpbench.results.table import leaderboard_table
 
 

@@ -9,9 +9,9 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from dpbench.benchmark.display import Display
-from dpbench.models.downloads import fetch
-from dpbench.models.weights import WEIGHTS, Weights, find, intact, named
+from dpbench.core.progress import Display
+from dpbench.models.pretrained.downloads import fetch
+from dpbench.models.pretrained.published import WEIGHTS, Weights, find, intact, named
 
 ALL = "all"
 

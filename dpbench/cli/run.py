@@ -100,10 +100,10 @@ def run(
     """Train, sample and score: methods × budgets × seeds on one dataset."""
     load_plugins(plugin)
     from dpbench.benchmark.display import open_display
-    from dpbench.benchmark.grid import parse_epsilons
     from dpbench.benchmark.launch import is_lead
     from dpbench.benchmark.runner import run as run_trials
     from dpbench.benchmark.standings import standings
+    from dpbench.benchmark.sweep import parse_epsilons
 
     try:
         with open_display() as display:

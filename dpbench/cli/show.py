@@ -32,7 +32,7 @@ def show(
     """Explain a method, refiner or metric; with --eps also where a method's budget goes."""
     load_plugins(plugin)
     from dpbench.benchmark.catalog import plan_page, plugin_page
-    from dpbench.benchmark.grid import parse_epsilons
+    from dpbench.benchmark.sweep import parse_epsilons
 
     changed = parse_settings(settings or [])
     pages = [plugin_page(method)]

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from types import FunctionType, MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
+from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
-from dpbench.core.run import RunContext
 from dpbench.core.seal import opens_nothing
 from dpbench.core.specs import Conditions, DatasetSpec, Request
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from dpbench.metrics.features import Features
+    from dpbench.evaluation.features import Features
     from dpbench.privacy.plan import Plan
     from dpbench.privacy.private_data import PrivateData
 
@@ -172,7 +172,7 @@ class Estimate(NamedTuple):
 
     Attributes:
         value: the score.
-        ci95: half the width of its 95% bootstrap interval over images; see `metrics.bootstrap`.
+        ci95: half the width of its 95% bootstrap interval over images; see `evaluation.intervals`.
     """
 
     value: float

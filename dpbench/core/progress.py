@@ -24,12 +24,27 @@ class Progress(Protocol):
         ...
 
 
+class Display(Progress, Protocol):
+    """Progress bars, and lines between them."""
+
+    def say(self, line: str) -> None:
+        """Shows one line."""
+        ...
+
+
 class Silent:
     """Shows nothing: the default from Python and in tests."""
 
     def phase(self, name: str, total: int) -> AbstractContextManager[Advance]:
         """Opens a bar that nobody sees."""
         return nullcontext(lambda steps=1, note="": None)
+
+
+class Quiet(Silent):
+    """Shows neither bars nor lines."""
+
+    def say(self, line: str) -> None:
+        """Shows nothing."""
 
 
 def track(progress: Progress, items: Iterable[T], name: str, total: int) -> Iterator[T]:

@@ -20,14 +20,14 @@ METHODS: Registry[Method] = Registry(
 DATASETS: Registry[Dataset] = Registry(
     "dataset",
     {
-        "shapes": "dpbench.data.shapes:Shapes",
-        "textures": "dpbench.data.textures:Textures",
-        "mnist": "dpbench.data.torchvision_sets:MNIST",
-        "fashion-mnist": "dpbench.data.torchvision_sets:FashionMNIST",
-        "cifar10": "dpbench.data.torchvision_sets:CIFAR10",
-        "cifar100": "dpbench.data.torchvision_sets:CIFAR100",
-        "omniglot": "dpbench.data.omniglot:Omniglot",
-        "folder": "dpbench.data.folder:Folder",
+        "shapes": "dpbench.data.synthetic.shapes:Shapes",
+        "textures": "dpbench.data.synthetic.textures:Textures",
+        "mnist": "dpbench.data.sets.torchvision_sets:MNIST",
+        "fashion-mnist": "dpbench.data.sets.torchvision_sets:FashionMNIST",
+        "cifar10": "dpbench.data.sets.torchvision_sets:CIFAR10",
+        "cifar100": "dpbench.data.sets.torchvision_sets:CIFAR100",
+        "omniglot": "dpbench.data.sets.omniglot:Omniglot",
+        "folder": "dpbench.data.sets.folder:Folder",
     },
 )
 
@@ -74,7 +74,7 @@ EXTRACTORS: Registry[Extractor] = Registry(
         "inception": "dpbench.metrics.extractors.inception:Inception",
         "clip": "dpbench.metrics.extractors.clip:CLIP",
         "dinov2": "dpbench.metrics.extractors.dinov2:DINOv2",
-        "texture": "dpbench.metrics.extractors.texture:TextureStatistics",
-        "spectrum": "dpbench.metrics.extractors.spectrum:PowerSpectrum",
+        "texture": "dpbench.metrics.extractors.texture_statistics:TextureStatistics",
+        "spectrum": "dpbench.metrics.extractors.power_spectrum:PowerSpectrum",
     },
 )

@@ -15,8 +15,8 @@ from dpbench.core.data import ImageDataset
 from dpbench.core.files import digest
 from dpbench.core.specs import Batch, DatasetSpec
 from dpbench.data.arrays import Indices, as_index
+from dpbench.data.image_files import FileSource
 from dpbench.data.pixels import MODE, decode
-from dpbench.data.sources import FileSource
 
 CACHE_BYTES = 512 * 2**20  # splits up to this size stay decoded in memory
 THREADS = min(8, os.cpu_count() or 1)

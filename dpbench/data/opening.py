@@ -13,9 +13,9 @@ from dpbench.core.errors import DataError
 from dpbench.core.registries import DATASETS
 from dpbench.core.specs import DatasetSpec
 from dpbench.data.arrays import Converted
-from dpbench.data.generated import Generated
-from dpbench.data.generated_arrays import GeneratedArrays
-from dpbench.data.generated_files import GeneratedFiles
+from dpbench.data.external.generated import Generated
+from dpbench.data.external.generated_arrays import GeneratedArrays
+from dpbench.data.external.generated_files import GeneratedFiles
 from dpbench.data.pixels import RECOLOUR
 
 

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from dpbench.core.config import option
+from dpbench.core.context import RunContext
 from dpbench.core.plugins import Preset
-from dpbench.core.run import RunContext
 from dpbench.core.specs import Batch, DatasetSpec, Request
-from dpbench.methods.diffusion import PUBLISHED, DiffusionConfig, DiffusionMethod
+from dpbench.methods.cores.diffusion import PUBLISHED, DiffusionConfig, DiffusionMethod
 from dpbench.privacy.mechanisms import NoisySum
 from dpbench.privacy.plan import Plan
 from dpbench.privacy.private_data import PrivateData

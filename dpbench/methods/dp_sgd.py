@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from dpbench.core.config import option
+from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
 from dpbench.core.plugins import Preset
-from dpbench.core.run import RunContext
-from dpbench.methods.diffusion import PUBLISHED, DiffusionConfig, DiffusionMethod
+from dpbench.methods.cores.diffusion import PUBLISHED, DiffusionConfig, DiffusionMethod
 from dpbench.training.public import Augmentation, PublicBatches
 
 LABEL_EMBEDDING = "network.unet.class_embedding.weight"

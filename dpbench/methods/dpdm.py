@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from dpbench.core.plugins import Preset
-from dpbench.methods.diffusion import PUBLISHED, DiffusionMethod
+from dpbench.methods.cores.diffusion import PUBLISHED, DiffusionMethod
 
 
 class DPDM(DiffusionMethod):

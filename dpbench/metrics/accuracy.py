@@ -8,15 +8,15 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from dpbench.core.plugins import Column, Estimate, Evaluation, Metric
-from dpbench.metrics import bootstrap, recipe
-from dpbench.metrics.recipe import Recipe
-from dpbench.models.classifiers import QUICK, Make, build_classifier
+from dpbench.evaluation import intervals as bootstrap
+from dpbench.metrics.classifiers import QUICK, Make, build_classifier, recipe
+from dpbench.metrics.classifiers.recipe import Recipe
 
 
 class DownstreamAccuracy(Metric):
     """Train on synthetic, test on real: accuracy of each of three small fixed classifiers, and their mean.
 
-    The labels of synthetic images are the conditions they were sampled with. The classifiers (`models.classifiers`)
+    The labels of synthetic images are the conditions they were sampled with. The classifiers (`metrics.classifiers`)
     and how they are trained (`recipe`) are fixed in advance; each is tested once, after its last step, and none is
     chosen over the others, so the reference split selects nothing.
     """

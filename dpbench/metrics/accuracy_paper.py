@@ -10,10 +10,10 @@ from typing import ClassVar, Literal
 import torch
 
 from dpbench.core.plugins import Column, Estimate, Evaluation, Metric
+from dpbench.evaluation.caveats import Caveat
 from dpbench.metrics.accuracy import downstream
-from dpbench.metrics.caveat import Caveat
-from dpbench.metrics.recipe import Recipe
-from dpbench.models.classifiers import PUBLISHED, PUBLISHED_CIFAR
+from dpbench.metrics.classifiers import PUBLISHED, PUBLISHED_CIFAR
+from dpbench.metrics.classifiers.recipe import Recipe
 
 IMAGES = 60_000
 """How many synthetic images the published numbers rest on."""

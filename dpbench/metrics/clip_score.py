@@ -10,9 +10,9 @@ import numpy as np
 
 from dpbench.core.errors import MissingScore
 from dpbench.core.plugins import Column, Estimate, Evaluation, Metric
-from dpbench.metrics import bootstrap
+from dpbench.evaluation import intervals as bootstrap
+from dpbench.evaluation.labels import labels_at
 from dpbench.metrics.extractors.clip import CLIP
-from dpbench.metrics.labels import labels_at
 
 PROMPT = "a photo of a {}"
 

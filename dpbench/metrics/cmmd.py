@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from dpbench.core.plugins import Column, Estimate, Evaluation, Metric
-from dpbench.metrics import bootstrap
-from dpbench.metrics.features import Array
-from dpbench.metrics.mmd import mmd
+from dpbench.evaluation import intervals as bootstrap
+from dpbench.evaluation.features import Array
+from dpbench.metrics.statistics.mmd import mmd
 
 SIGMA = 10
 SCALE = 1000

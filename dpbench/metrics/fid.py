@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from dpbench.core.plugins import Column, Estimate, Evaluation, Metric
-from dpbench.metrics import frechet
-from dpbench.metrics.features import Features
+from dpbench.evaluation.features import Features
+from dpbench.metrics.statistics import frechet
 
 
 class FrechetInceptionDistance(Metric):

@@ -9,11 +9,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from dpbench.core.context import RunContext
 from dpbench.core.errors import MissingScore
 from dpbench.core.plugins import Column, Evaluation, Metric
 from dpbench.core.progress import track
-from dpbench.core.run import RunContext
-from dpbench.metrics.features import Features, finite
+from dpbench.evaluation.features import Features, finite
 
 CENTRES = 5_000
 MOST = 10_000  # of train, and of test

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from dpbench.core.plugins import Column, Estimate, Evaluation, Metric
-from dpbench.metrics import frechet
+from dpbench.metrics.statistics import frechet
 
 
 class FrechetWaveletDistance(Metric):

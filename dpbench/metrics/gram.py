@@ -10,15 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.plugins import Column, Estimate, Evaluation, Metric
 from dpbench.core.progress import track
-from dpbench.core.run import RunContext
-from dpbench.metrics import bootstrap
+from dpbench.evaluation import intervals as bootstrap
 from dpbench.metrics.extractors.images import IMAGENET, at_least, coloured, standardised
 from dpbench.models.exact import exact
-from dpbench.models.vgg import STYLE, StyleLayers, load_style_layers
-from dpbench.models.weights import fingerprint
+from dpbench.models.pretrained.published import fingerprint
+from dpbench.models.pretrained.vgg import STYLE, StyleLayers, load_style_layers
 
 BLOCKS = 20  # parts of the synthetic set that the interval resamples
 SMALLEST = 64  # pixels: VGG halves an image four times before relu5_1

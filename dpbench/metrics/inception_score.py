@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from dpbench.core.errors import MissingScore
 from dpbench.core.plugins import Column, Estimate, Evaluation, Metric
-from dpbench.metrics import bootstrap
-from dpbench.metrics.features import finite
+from dpbench.evaluation import intervals as bootstrap
+from dpbench.evaluation.features import finite
 
 SPLITS = 10
 ROWS = 500

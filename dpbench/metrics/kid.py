@@ -11,8 +11,8 @@ from torch import Tensor
 
 from dpbench.core.errors import MissingScore
 from dpbench.core.plugins import Column, Estimate, Evaluation, Metric
-from dpbench.metrics import bootstrap
-from dpbench.metrics.mmd import mmd
+from dpbench.evaluation import intervals as bootstrap
+from dpbench.metrics.statistics.mmd import mmd
 
 SUBSETS = 100
 SIZE = 1000

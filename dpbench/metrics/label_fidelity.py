@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from dpbench.core.plugins import Column, Estimate, Evaluation, Metric
-from dpbench.metrics import bootstrap, recipe
-from dpbench.metrics.real_classifier import METHOD, real_classifier
+from dpbench.evaluation import intervals as bootstrap
+from dpbench.metrics.classifiers import recipe
+from dpbench.metrics.classifiers.real_classifier import METHOD, real_classifier
 
 
 class LabelFidelity(Metric):

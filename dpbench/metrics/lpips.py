@@ -16,12 +16,12 @@ from dpbench.core.errors import MissingScore
 from dpbench.core.extras import import_extra
 from dpbench.core.plugins import Column, Estimate, Evaluation, Metric
 from dpbench.core.progress import track
-from dpbench.metrics import bootstrap
+from dpbench.evaluation import intervals as bootstrap
+from dpbench.evaluation.features import spaced
+from dpbench.evaluation.labels import labels_at
 from dpbench.metrics.extractors.images import at_least, coloured
-from dpbench.metrics.features import spaced
-from dpbench.metrics.labels import labels_at
 from dpbench.models.exact import exact
-from dpbench.models.weights import locate
+from dpbench.models.pretrained.published import locate
 
 FILE = "alexnet-owt-7be5be79.pth"
 PAIRS = 2000

@@ -10,11 +10,12 @@ import numpy as np
 
 from dpbench.core.errors import MissingScore
 from dpbench.core.plugins import Column, Estimate, Evaluation, Metric
-from dpbench.metrics import bootstrap, membership
-from dpbench.metrics.caveat import Caveat
+from dpbench.evaluation import intervals as bootstrap
+from dpbench.evaluation.caveats import Caveat
+from dpbench.evaluation.features import Array, Features, spaced
 from dpbench.metrics.extractors.packets import packet_level
-from dpbench.metrics.features import Array, Features, spaced
-from dpbench.metrics.nearest import Indices, nearest, parts_of
+from dpbench.metrics.statistics import membership
+from dpbench.metrics.statistics.nearest import Indices, nearest, parts_of
 
 RECORDS = 2000  # real images of either kind that are attacked, at most
 COMPARED = 1000  # synthetic images whose nearest train image is looked for, at most

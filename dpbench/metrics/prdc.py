@@ -10,10 +10,11 @@ import torch
 
 from dpbench.core.errors import MissingScore
 from dpbench.core.plugins import Column, Estimate, Evaluation, Metric
-from dpbench.metrics import bootstrap, frechet
-from dpbench.metrics.caveat import Caveat
-from dpbench.metrics.features import Features, finite
-from dpbench.metrics.neighbours import memberships, squared_radii
+from dpbench.evaluation import intervals as bootstrap
+from dpbench.evaluation.caveats import Caveat
+from dpbench.evaluation.features import Features, finite
+from dpbench.metrics.statistics import frechet
+from dpbench.metrics.statistics.neighbours import memberships, squared_radii
 
 K = 5
 MOST = 10_000

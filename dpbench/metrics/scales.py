@@ -7,10 +7,10 @@ from typing import ClassVar
 
 from dpbench.core.errors import MissingScore
 from dpbench.core.plugins import Column, Estimate, Evaluation, Metric
-from dpbench.metrics import frechet
+from dpbench.evaluation.features import Array
 from dpbench.metrics.extractors.packets import packet_level
-from dpbench.metrics.features import Array
-from dpbench.metrics.frechet import Groups
+from dpbench.metrics.statistics import frechet
+from dpbench.metrics.statistics.frechet import Groups
 
 BLOCK = 16  # pixels; a Gaussian is fitted to at most BLOCK x BLOCK coefficients per channel
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from dpbench.core.errors import MissingScore
 from dpbench.core.plugins import Column, Estimate, Evaluation, Metric
-from dpbench.metrics import bootstrap
-from dpbench.metrics.extractors.texture import marginal_count
+from dpbench.evaluation import intervals as bootstrap
+from dpbench.metrics.extractors.texture_statistics import marginal_count
 
 MOST = 50_000
 LEAST_UNIT = 0.01  # for a statistic that hardly varies over real images

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from dpbench.core.errors import DpbenchError, PrivacyError
-from dpbench.privacy.places import origin
+from dpbench.privacy.checks.source_location import origin
 
 T = TypeVar("T")
 

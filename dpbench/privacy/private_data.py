@@ -15,24 +15,24 @@ import torch
 from torch import Tensor, nn
 
 from dpbench.core.checkpoints import Checkpoint, Checkpoints
+from dpbench.core.context import Precision
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import PrivacyError, UnknownName
-from dpbench.core.run import Precision
 from dpbench.core.specs import Batch, DatasetSpec
-from dpbench.privacy.bookkeeping import BookKeepingEngine
+from dpbench.privacy.checks.independence import LEAST, prove
+from dpbench.privacy.checks.loss_checks import LossChecks, moved_weights
+from dpbench.privacy.checks.probes import Probes
 from dpbench.privacy.clipping import clipped_sum
 from dpbench.privacy.door import Door
-from dpbench.privacy.dp_sgd import DPSGDStepper
-from dpbench.privacy.engine_checks import check_engine, check_gradients
-from dpbench.privacy.gradients import GradientEngine, Loss, OpacusEngine
-from dpbench.privacy.independence import LEAST, prove
+from dpbench.privacy.gradients.bookkeeping import BookKeepingEngine
+from dpbench.privacy.gradients.engine import GradientEngine, Loss, OpacusEngine
+from dpbench.privacy.gradients.engine_checks import check_engine, check_gradients
+from dpbench.privacy.gradients.vmap import VmapEngine
 from dpbench.privacy.ledger import Ledger, Receipt
-from dpbench.privacy.loss_checks import LossChecks, moved_weights
 from dpbench.privacy.mechanisms import DPSGD, Mechanism, NoisySum
 from dpbench.privacy.noise import Draws, NoiseSource, global_randomness
-from dpbench.privacy.probes import Probes
 from dpbench.privacy.records import DerivedRecords, Records, Shard, padded
-from dpbench.privacy.vmap import VmapEngine
+from dpbench.privacy.stepper import DPSGDStepper
 from dpbench.privacy.world import World
 
 ENGINES: Mapping[str, type[GradientEngine]] = {

@@ -15,13 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dpbench.core.context import Precision
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import PrivacyError
 from dpbench.core.progress import Advance, Progress
-from dpbench.core.run import Precision
 from dpbench.core.specs import Batch, Budget, DatasetSpec
 from dpbench.privacy.calibration import calibrate
-from dpbench.privacy.dp_sgd import DPSGDStepper
 from dpbench.privacy.ledger import Ledger, Receipt
 from dpbench.privacy.noise import NoiseSource, global_randomness
 from dpbench.privacy.noise_key import NoiseKey
@@ -29,6 +28,7 @@ from dpbench.privacy.plan import Plan
 from dpbench.privacy.planner import Gradients
 from dpbench.privacy.private_data import PerRecord, PrivateData
 from dpbench.privacy.records import Records, padded
+from dpbench.privacy.stepper import DPSGDStepper
 
 STEPS = 8
 """Steps without noise between the two measurements: what a few steps remove says little of the rest of a training."""

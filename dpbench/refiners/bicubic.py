@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from dpbench.core.context import RunContext
 from dpbench.core.plugins import Refiner
-from dpbench.core.run import RunContext
 
 
 class Bicubic(Refiner):

@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dpbench.core.config import option
+from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
 from dpbench.core.plugins import Degrade, Refiner
-from dpbench.core.run import RunContext
 from dpbench.training.loop import PublicSteps, train
 from dpbench.training.public import Augmentation, PublicBatches
 

@@ -15,11 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dpbench.core.config import option
+from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
 from dpbench.core.plugins import Degrade, Refiner
-from dpbench.core.run import RunContext
-from dpbench.models.diffusion import Denoiser, NoiseConfig, SamplerConfig
+from dpbench.models.edm import Denoiser, NoiseConfig, SamplerConfig
 from dpbench.models.unet import UNet, UNetConfig
 from dpbench.training.loop import PublicSteps, train
 from dpbench.training.public import Augmentation, PublicBatches

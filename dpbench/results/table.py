@@ -13,7 +13,7 @@ from rich.text import Text
 
 from dpbench.core.plugins import Column
 from dpbench.core.variants import titled
-from dpbench.results.leaderboard import aggregate, rank
+from dpbench.results.gathering import aggregate, rank
 from dpbench.results.privacy_record import Record
 from dpbench.results.row import CI95
 

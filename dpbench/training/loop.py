@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from dpbench.core.run import RunContext
+from dpbench.core.context import RunContext
 from dpbench.training.ema import MovingAverage
 from dpbench.training.state import TrainingState
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dpbench.core.run import RunContext
+from dpbench.core.context import RunContext
 
 
 class TrainingState:

@@ -15,7 +15,7 @@ from dpbench import METHODS, Method, NoisySum, Plan
 from dpbench.core.errors import PrivacyError
 from dpbench.core.files import read_json
 from dpbench.core.registry import load_plugin_file
-from dpbench.metrics import recipe
+from dpbench.metrics.classifiers import recipe
 
 PLUGIN = Path(__file__).parent.parent / "plugin_choice.py"
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from rich.console import Console
 
-from dpbench.benchmark.device import describe_device, peak_memory_mb, resolve_device
 from dpbench.benchmark.display import Bars, Lines
 from dpbench.core.errors import DpbenchError
+from dpbench.training.device import describe_device, peak_memory_mb, resolve_device
 
 
 def test_a_terminal_shows_a_bar_with_rate_time_left_and_note() -> None:

@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from dpbench.benchmark.display import Quiet
 from dpbench.benchmark.lock import locked
 from dpbench.core.errors import DpbenchError
+from dpbench.core.progress import Quiet
 
 TESTS = Path(__file__).parents[1]
 
 HOLD = """
 import sys
 from pathlib import Path
-from dpbench.benchmark.display import Quiet
+from dpbench.core.progress import Quiet
 from dpbench.benchmark.lock import locked
 with locked(Path(sys.argv[1]), Quiet()):
     print("held", flush=True)

@@ -24,13 +24,13 @@ import dpbench
 from dpbench import DPSGD, Batch, Budget, Conditions, DPSGDSettings, Method, Plan, option
 from dpbench.benchmark.catalog import plan_page
 from dpbench.benchmark.configure import Configured, configure
-from dpbench.benchmark.display import Quiet
 from dpbench.benchmark.planning import Planner, variants
 from dpbench.benchmark.proposals import proposals
 from dpbench.benchmark.sources import Sources
+from dpbench.core.context import PublicCache
 from dpbench.core.data import DataOptions
 from dpbench.core.errors import ConfigError, DpbenchError
-from dpbench.core.run import PublicCache
+from dpbench.core.progress import Quiet
 from dpbench.core.specs import Request
 from dpbench.privacy.planner import Gradients, best
 from dpbench.training.loop import train

@@ -18,7 +18,7 @@ import dpbench
 from dpbench.benchmark import execute
 from dpbench.benchmark.standings import gather, standings
 from dpbench.core.errors import DpbenchError
-from dpbench.core.places import state_folder
+from dpbench.core.folders import state_folder
 from dpbench.privacy.noise import NoiseSource
 
 

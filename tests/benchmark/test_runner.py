@@ -19,7 +19,7 @@ from record import recorded
 import dpbench
 from dpbench.core.errors import DpbenchError, PrivacyError
 from dpbench.core.files import read_json
-from dpbench.metrics import recipe
+from dpbench.metrics.classifiers import recipe
 from dpbench.results.row import FIELDS
 
 

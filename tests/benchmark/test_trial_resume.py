@@ -19,8 +19,8 @@ import dpbench
 from dpbench.benchmark import execute
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import read_json
-from dpbench.privacy.dp_sgd import DPSGDStepper
 from dpbench.privacy.noise import Draws
+from dpbench.privacy.stepper import DPSGDStepper
 from dpbench.training import loop
 from dpbench.training.loop import PublicSteps
 

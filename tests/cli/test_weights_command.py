@@ -12,8 +12,8 @@ from threading import Thread
 import pytest
 from calling import call
 
-from dpbench.models import weights
-from dpbench.models.weights import WEIGHTS, File, Weights, own_folder, places
+from dpbench.models.pretrained import published as weights
+from dpbench.models.pretrained.published import WEIGHTS, File, Weights, own_folder, places
 
 
 class Quiet(SimpleHTTPRequestHandler):

@@ -13,9 +13,9 @@ from PIL import Image
 
 from dpbench.core.data import DataOptions
 from dpbench.core.specs import DatasetSpec
-from dpbench.data import sources
+from dpbench.data import image_files as sources
 from dpbench.data.arrays import ArrayDataset, Converted, Subset
-from dpbench.data.folder import Folder
+from dpbench.data.sets.folder import Folder
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from dpbench.core.errors import DataError, UnknownName
 from dpbench.core.registries import DATASETS
 from dpbench.core.specs import DatasetSpec
 from dpbench.data.opening import default_root, open_dataset, open_public
-from dpbench.data.shapes import Shapes
-from dpbench.data.textures import Textures
+from dpbench.data.synthetic.shapes import Shapes
+from dpbench.data.synthetic.textures import Textures
 
 GREY = DatasetSpec("mnist", 1, 28, 60_000, 10_000, tuple("0123456789"), public_benchmark=True)
 COLOUR = DatasetSpec("cifar10", 3, 16, 50_000, 10_000, None, public_benchmark=True)

@@ -82,7 +82,7 @@ def test_without_noise_each_class_looks_like_its_class(spec, vault, run):
 
 def test_the_warm_up_alone_knows_the_classes(spec, vault, run, monkeypatch):
     method = _method(spec, augmentation="flip")
-    monkeypatch.setattr("dpbench.methods.diffusion.DiffusionMethod.fit", lambda *_: None)
+    monkeypatch.setattr("dpbench.methods.cores.diffusion.DiffusionMethod.fit", lambda *_: None)
     method.fit(vault(method.plan(REQUEST), float("inf")), run)
     lying, standing = (method.sample(Conditions(64, (k,) * 64), run).float().mean(0)[0] for k in (0, 1))
     assert lying.mean(1).var() > lying.mean(0).var()

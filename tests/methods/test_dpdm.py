@@ -8,8 +8,8 @@ from dpbench.core.errors import ConfigError
 from dpbench.core.specs import Budget, Conditions, DatasetSpec, Request
 from dpbench.data.arrays import ArrayDataset
 from dpbench.methods.dpdm import DPDM
-from dpbench.privacy.bookkeeping import BookKeepingEngine
 from dpbench.privacy.calibration import calibrate
+from dpbench.privacy.gradients.bookkeeping import BookKeepingEngine
 from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.noise_key import NoiseKey

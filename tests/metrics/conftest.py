@@ -13,17 +13,17 @@ import pytest
 import torch
 from torch import Tensor
 
+from dpbench.core.context import PublicCache, RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.plugins import Extractor
 from dpbench.core.registries import EXTRACTORS
-from dpbench.core.run import PublicCache, RunContext
 from dpbench.core.specs import Batch, DatasetSpec
-from dpbench.metrics.evaluator import evaluate
-from dpbench.metrics.extraction import RealCache
-from dpbench.metrics.features import Features, write_features
-from dpbench.metrics.scores import Scores
-from dpbench.metrics.shared import SharedEvaluation
-from dpbench.models import weights
+from dpbench.evaluation.evaluator import evaluate
+from dpbench.evaluation.extraction import RealCache
+from dpbench.evaluation.features import Features, write_features
+from dpbench.evaluation.scores import Scores
+from dpbench.evaluation.shared import SharedEvaluation
+from dpbench.models.pretrained import published as weights
 
 MakeImages = Callable[..., ImageDataset]
 

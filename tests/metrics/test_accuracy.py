@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from dpbench.metrics import recipe
+from dpbench.evaluation.evaluator import evaluate, evaluate_real
 from dpbench.metrics.accuracy import DownstreamAccuracy
-from dpbench.metrics.evaluator import evaluate, evaluate_real
-from dpbench.models.classifiers import QUICK
+from dpbench.metrics.classifiers import QUICK, recipe
 
 COLUMNS = [column.name for column in DownstreamAccuracy.columns]
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from dpbench import DATASETS
-from dpbench.metrics import accuracy_paper, recipe
+from dpbench.evaluation.evaluator import default_metrics, evaluate
+from dpbench.metrics import accuracy_paper
 from dpbench.metrics.accuracy_paper import CIFAR, OTHERS, SETTINGS, PublishedAccuracy
-from dpbench.metrics.evaluator import default_metrics, evaluate
-from dpbench.models.classifiers import PUBLISHED, PUBLISHED_CIFAR, QUICK, build_classifier
+from dpbench.metrics.classifiers import PUBLISHED, PUBLISHED_CIFAR, QUICK, build_classifier, recipe
 
 COLUMNS = ["accuracy_paper", *(f"accuracy_paper_{name}" for name in PUBLISHED)]
 

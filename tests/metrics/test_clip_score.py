@@ -10,8 +10,8 @@ import torch
 from torch.nn.functional import cosine_similarity
 
 from dpbench.core.errors import MissingScore
+from dpbench.evaluation.evaluator import evaluate
 from dpbench.metrics.clip_score import CLIPScore
-from dpbench.metrics.evaluator import evaluate
 
 CLASSES = ("cat", "ankle-boot")
 PROMPTS = ["a photo of a cat", "a photo of a ankle boot"]

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics.pairwise import rbf_kernel
 
-from dpbench.metrics import cmmd, mmd
+from dpbench.metrics import cmmd
+from dpbench.metrics.statistics import mmd
 
 RELATIVE_ERROR = 1e-4
 

@@ -8,7 +8,7 @@ import pywt
 import torch
 from scipy.linalg import sqrtm
 
-from dpbench.metrics.evaluator import evaluate
+from dpbench.evaluation.evaluator import evaluate
 from dpbench.metrics.fwd import FrechetWaveletDistance
 
 

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dpbench.core.errors import MissingScore
+from dpbench.evaluation.evaluator import evaluate
 from dpbench.metrics import gram
-from dpbench.metrics.evaluator import evaluate
 from dpbench.metrics.gram import GramDistance
-from dpbench.models.vgg import STYLE, StyleLayers, load_style_layers
+from dpbench.models.pretrained.vgg import STYLE, StyleLayers, load_style_layers
 
 
 @pytest.fixture(scope="module")

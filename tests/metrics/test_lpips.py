@@ -12,7 +12,7 @@ import torchvision
 from lpips import LPIPS
 
 from dpbench.core.errors import MissingScore
-from dpbench.metrics.evaluator import evaluate
+from dpbench.evaluation.evaluator import evaluate
 from dpbench.metrics.lpips import LPIPSDiversity, draw_pairs, load_lpips, lpips_distances
 
 

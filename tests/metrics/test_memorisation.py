@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from dpbench.evaluation.evaluator import evaluate, evaluate_real
 from dpbench.metrics import memorisation
-from dpbench.metrics.evaluator import evaluate, evaluate_real
 from dpbench.metrics.memorisation import Memorisation
 
 CHANCE = {"membership": 0, "membership_auc": 0.5, "nn_ratio": 1}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dpbench.core.registry import load_plugin_file
-from dpbench.metrics.evaluator import default_metrics, evaluate
+from dpbench.evaluation.evaluator import default_metrics, evaluate
 
 PLUGIN = Path(__file__).parents[1] / "plugin_sharpness.py"
 

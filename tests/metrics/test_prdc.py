@@ -8,7 +8,8 @@ import torch
 import torch_fidelity.metric_prc
 from sklearn.neighbors import NearestNeighbors
 
-from dpbench.metrics import neighbours, prdc
+from dpbench.metrics import prdc
+from dpbench.metrics.statistics import neighbours
 
 NAMES = ("precision", "recall", "density", "coverage")
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from dpbench.metrics import frechet
-from dpbench.metrics.evaluator import evaluate
+from dpbench.evaluation.evaluator import evaluate
+from dpbench.metrics.statistics import frechet
 from dpbench.models.haar import wavedec2, waverec2
 
 

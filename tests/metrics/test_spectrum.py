@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from dpbench.core.errors import MissingScore
-from dpbench.metrics.evaluator import evaluate
-from dpbench.metrics.extractors.spectrum import PowerSpectrum, rings
+from dpbench.evaluation.evaluator import evaluate
+from dpbench.metrics.extractors.power_spectrum import PowerSpectrum, rings
 
 
 def white(n: int, sigma: float, channels: int = 1, size: int = 32, seed: int = 0) -> torch.Tensor:

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from dpbench.core.errors import MissingScore
-from dpbench.metrics.evaluator import evaluate
-from dpbench.metrics.extractors.texture import TextureStatistics, marginal_count, texture_level
+from dpbench.evaluation.evaluator import evaluate
+from dpbench.metrics.extractors.texture_statistics import TextureStatistics, marginal_count, texture_level
 from dpbench.models.haar import stationary
 
 COLUMNS = ("texture", "texture_marginal", "texture_cross")

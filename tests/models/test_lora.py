@@ -7,8 +7,8 @@ from torch import nn
 from dpbench.core.errors import ConfigError
 from dpbench.core.specs import Batch
 from dpbench.models.lora import ATTENTION, LowRank, add_lora, merge
-from dpbench.privacy.bookkeeping import BookKeepingEngine
-from dpbench.privacy.gradients import OpacusEngine
+from dpbench.privacy.gradients.bookkeeping import BookKeepingEngine
+from dpbench.privacy.gradients.engine import OpacusEngine
 
 
 class Net(nn.Module):

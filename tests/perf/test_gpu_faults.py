@@ -14,7 +14,9 @@ import torch
 from torch import Tensor
 
 import dpbench
-from dpbench.privacy import bookkeeping, clipping, gradients, layer_gradients, noise, terms, vmap
+from dpbench.privacy import clipping, noise
+from dpbench.privacy.gradients import bookkeeping, layer_gradients, terms, vmap
+from dpbench.privacy.gradients import engine as gradients
 from perf._engines import BookKeepingEngine
 from perf._gpu_checks import Cell, Setting, run_checks
 

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dpbench.core.specs import Batch
-from dpbench.privacy.bookkeeping import BookKeepingEngine
-from dpbench.privacy.gradients import GradientEngine, Loss, OpacusEngine
-from dpbench.privacy.vmap import VmapEngine
+from dpbench.privacy.gradients.bookkeeping import BookKeepingEngine
+from dpbench.privacy.gradients.engine import GradientEngine, Loss, OpacusEngine
+from dpbench.privacy.gradients.vmap import VmapEngine
 
 RECORDS = 5
 BATCHED = [OpacusEngine, BookKeepingEngine]  # give the loss the whole batch, not one record at a time

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from vaults import Images, Untouchable, a_sum, pixels, planned, steps
 
 from dpbench.core.checkpoints import Checkpoints
+from dpbench.core.context import PublicCache, RunContext
 from dpbench.core.errors import PrivacyError
-from dpbench.core.run import PublicCache, RunContext
 from dpbench.core.specs import Batch
 from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.noise import Draws, NoiseSource

@@ -4,10 +4,10 @@ import torch
 import torch.nn.functional as F
 
 from dpbench.core.config import build
+from dpbench.core.context import PublicCache, RunContext
 from dpbench.core.errors import ConfigError
 from dpbench.core.plugins import Degrade
 from dpbench.core.registries import REFINERS
-from dpbench.core.run import PublicCache, RunContext
 from dpbench.core.specs import DatasetSpec
 from dpbench.data.arrays import ArrayDataset
 from dpbench.training.public import to_unit

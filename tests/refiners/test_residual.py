@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dpbench.core.config import build
+from dpbench.core.context import PublicCache, RunContext
 from dpbench.core.errors import ConfigError
-from dpbench.core.run import PublicCache, RunContext
 from dpbench.core.specs import DatasetSpec
 from dpbench.data.arrays import ArrayDataset
 from dpbench.refiners.degrade import BlockMeans

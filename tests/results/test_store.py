@@ -11,7 +11,7 @@ from PIL import Image
 
 from dpbench.core.errors import DataError, DpbenchError
 from dpbench.core.specs import Conditions, DatasetSpec
-from dpbench.results.grid import CELL, COLUMNS, write_grid
+from dpbench.results.sample_grid import CELL, COLUMNS, write_grid
 from dpbench.results.samples import StoredSamples, write_conditions, write_shard
 from dpbench.results.store import read_scores, safe_name, write_scores
 

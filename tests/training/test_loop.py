@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from dpbench.core.run import PublicCache, RunContext
+from dpbench.core.context import PublicCache, RunContext
 from dpbench.training.loop import PublicSteps, train
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dpbench.core.checkpoints import Checkpoints
-from dpbench.core.run import PublicCache, RunContext
+from dpbench.core.context import PublicCache, RunContext
 from dpbench.training import loop
 from dpbench.training.loop import PublicSteps, train
 

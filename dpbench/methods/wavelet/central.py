@@ -14,7 +14,7 @@ from torch.nn.functional import one_hot
 
 from dpbench.core.config import option
 from dpbench.core.specs import Batch, DatasetSpec
-from dpbench.methods.wavelet.scales import Scales
+from dpbench.methods.wavelet.scale_tokens import Scales
 from dpbench.models.haar import coarse
 from dpbench.privacy.mechanisms import NoisySum
 from dpbench.privacy.private_data import PrivateData

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from dpbench.core.config import option
+from dpbench.core.context import RunContext
 from dpbench.core.errors import ConfigError
-from dpbench.core.run import RunContext
 from dpbench.core.specs import Batch
 from dpbench.methods.wavelet.tokenizer import SpectralTokenizer
 from dpbench.models.lora import add_lora, finder, merge

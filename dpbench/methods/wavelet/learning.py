@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dpbench.core.config import option
-from dpbench.core.run import RunContext
+from dpbench.core.context import RunContext
 from dpbench.methods.wavelet.adversary import Discriminator
 from dpbench.methods.wavelet.tokenizer import SpectralTokenizer, TokenizerSettings
 from dpbench.training.loop import PublicSteps, train

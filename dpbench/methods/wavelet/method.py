@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from dpbench.core.config import Choice, option, plugin_option
+from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
 from dpbench.core.plugins import Method, Preset, Refiner
 from dpbench.core.registries import REFINERS
-from dpbench.core.run import RunContext
 from dpbench.core.specs import Conditions, DatasetSpec, Request
 from dpbench.methods.wavelet import central
 from dpbench.methods.wavelet.central import CentralSettings
@@ -26,7 +26,7 @@ from dpbench.methods.wavelet.coarse import FINETUNE, CoarseSettings, CoarseStage
 from dpbench.methods.wavelet.corruption import CorruptionSettings, Retokenised
 from dpbench.methods.wavelet.learning import TokenizerTraining, learn
 from dpbench.methods.wavelet.real import RealTokens
-from dpbench.methods.wavelet.scales import Scales
+from dpbench.methods.wavelet.scale_tokens import Scales
 from dpbench.methods.wavelet.tokenizer import SpectralTokenizer
 from dpbench.privacy.plan import Plan
 from dpbench.privacy.private_data import PrivateData

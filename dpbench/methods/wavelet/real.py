@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dpbench.core.context import RunContext
 from dpbench.core.errors import DpbenchError
-from dpbench.core.run import RunContext
 from dpbench.methods.wavelet.coarse import CoarseStage
 from dpbench.privacy.private_data import PrivateData
 from dpbench.training.public import unit_images

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from dpbench.core.config import option
 from dpbench.core.errors import ConfigError
 from dpbench.methods.wavelet.codebook import Codebook
-from dpbench.methods.wavelet.scales import Scales
+from dpbench.methods.wavelet.scale_tokens import Scales
 
 
 @dataclass(frozen=True)

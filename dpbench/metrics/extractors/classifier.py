@@ -7,8 +7,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from dpbench.core.plugins import Evaluation, Extractor
-from dpbench.metrics import recipe
-from dpbench.metrics.real_classifier import METHOD, real_classifier
+from dpbench.metrics.classifiers import recipe
+from dpbench.metrics.classifiers.real_classifier import METHOD, real_classifier
 
 
 class RealClassifier(Extractor):

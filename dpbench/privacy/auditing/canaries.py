@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from dpbench.core.data import ImageDataset
 from dpbench.core.specs import Batch, DatasetSpec
-from dpbench.privacy.gradients import Loss
+from dpbench.privacy.gradients.engine import Loss
 from dpbench.privacy.rehearsal import StandIn
 
 LOUD = 1e4

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from dpbench.core.progress import Progress
 from dpbench.core.specs import Budget
 from dpbench.privacy.accounting import epsilon_pld
+from dpbench.privacy.auditing.canary_scores import Measured, Scores, simulated
 from dpbench.privacy.auditing.many_runs import many_runs
 from dpbench.privacy.auditing.one_run import Guesses, best_attempt, one_run
-from dpbench.privacy.auditing.scores import Measured, Scores, simulated
 from dpbench.privacy.auditing.small_model import NAME, many_scores, run_plan, watch
 from dpbench.privacy.auditing.vault import AuditVault
 from dpbench.privacy.mechanisms import Mechanism

@@ -20,14 +20,14 @@ from dpbench.core.data import ImageDataset
 from dpbench.core.progress import Progress, track
 from dpbench.core.specs import Batch, Budget, DatasetSpec
 from dpbench.privacy.auditing.canaries import LOUD
-from dpbench.privacy.auditing.checks import (
+from dpbench.privacy.auditing.canary_scores import Measured, Scores
+from dpbench.privacy.auditing.measurements import (
     contribution_faults,
     noise_faults,
     noise_scale,
     sampling_faults,
     shared_noise_faults,
 )
-from dpbench.privacy.auditing.scores import Measured, Scores
 from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.mechanisms import DPSGD, Mechanism, NoisySum

@@ -9,18 +9,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from dpbench.core.context import Precision
 from dpbench.core.data import ImageDataset
-from dpbench.core.run import Precision
 from dpbench.core.specs import Batch, DatasetSpec
 from dpbench.privacy.auditing.canaries import LOUD, Canaries, CanaryContribution, CanaryRecords, WithCanaries
-from dpbench.privacy.auditing.scores import Scores
-from dpbench.privacy.dp_sgd import DPSGDStepper
-from dpbench.privacy.gradients import Loss
+from dpbench.privacy.auditing.canary_scores import Scores
+from dpbench.privacy.gradients.engine import Loss
 from dpbench.privacy.ledger import Ledger, Receipt
 from dpbench.privacy.mechanisms import DPSGD, NoisySum
 from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.plan import CalibratedPlan
 from dpbench.privacy.private_data import PerRecord, PrivateData
+from dpbench.privacy.stepper import DPSGDStepper
 
 
 class AuditVault(PrivateData):

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from dpbench.core.run import PublicCache, RunContext
+from dpbench.core.context import PublicCache, RunContext
 
 
 @pytest.fixture(scope="session")

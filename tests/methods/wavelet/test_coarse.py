@@ -8,7 +8,7 @@ from dpbench.core.errors import ConfigError
 from dpbench.core.specs import Conditions, Request
 from dpbench.methods.wavelet import Wavelet
 from dpbench.methods.wavelet.coarse import CoarseSettings, CoarseStage
-from dpbench.methods.wavelet.scales import Scales
+from dpbench.methods.wavelet.scale_tokens import Scales
 from dpbench.methods.wavelet.tokenizer import SpectralTokenizer, TokenizerSettings
 from dpbench.training.public import unit_images
 

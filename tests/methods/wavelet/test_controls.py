@@ -13,7 +13,7 @@ from dpbench.core.specs import Conditions
 from dpbench.methods.wavelet import Wavelet, central
 from dpbench.methods.wavelet.central import CentralSettings
 from dpbench.methods.wavelet.real import RealTokens
-from dpbench.methods.wavelet.scales import Scales
+from dpbench.methods.wavelet.scale_tokens import Scales
 from dpbench.models.haar import coarse
 from dpbench.privacy.mechanisms import NoisySum
 from dpbench.privacy.plan import Plan

@@ -2,12 +2,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from dpbench.core.context import RunContext
 from dpbench.core.errors import ConfigError
-from dpbench.core.run import RunContext
 from dpbench.methods.wavelet.adversary import Discriminator
 from dpbench.methods.wavelet.corruption import CorruptionSettings, Retokenised
 from dpbench.methods.wavelet.learning import TokenizerTraining, learn
-from dpbench.methods.wavelet.scales import Scales
+from dpbench.methods.wavelet.scale_tokens import Scales
 from dpbench.methods.wavelet.tokenizer import SpectralTokenizer, TokenizerSettings
 from dpbench.models.haar import coarse
 from dpbench.training.public import PublicBatches, unit_images

@@ -3,7 +3,7 @@ import pywt
 import torch
 
 from dpbench.core.errors import ConfigError
-from dpbench.methods.wavelet.scales import Scale, Scales
+from dpbench.methods.wavelet.scale_tokens import Scale, Scales
 from dpbench.models.haar import coarse
 
 

@@ -11,7 +11,7 @@ from PIL.Image import Resampling
 from transformers import CLIPImageProcessor, CLIPModel
 
 from dpbench.core.errors import DataError, MissingScore
-from dpbench.models.weights import fingerprint
+from dpbench.models.pretrained.published import fingerprint
 
 
 @pytest.fixture

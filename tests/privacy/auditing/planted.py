@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 
 from dpbench.core.specs import Batch
-from dpbench.privacy import bookkeeping, gradients, private_data
-from dpbench.privacy.bookkeeping import BookKeepingEngine
+from dpbench.privacy import private_data
+from dpbench.privacy.gradients import bookkeeping
+from dpbench.privacy.gradients import engine as gradients
+from dpbench.privacy.gradients.bookkeeping import BookKeepingEngine
 from dpbench.privacy.ledger import Ledger, Receipt
 from dpbench.privacy.mechanisms import Mechanism
 from dpbench.privacy.noise import Draws, NoiseSource

@@ -16,8 +16,8 @@ from vaults import Images, a_sum, pixels, planned, steps
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch, Budget, DatasetSpec
 from dpbench.privacy import private_data
+from dpbench.privacy.auditing.canary_scores import Scores, simulated
 from dpbench.privacy.auditing.findings import WHOLE_PLAN, of_vault
-from dpbench.privacy.auditing.scores import Scores, simulated
 from dpbench.privacy.auditing.vault import AuditVault
 from dpbench.privacy.calibration import calibrate, priced
 from dpbench.privacy.mechanisms import Mechanism

@@ -1,0 +1,214 @@
+"""`dpbench audit` as functions: canaries in a method's private phase, and every query of the vault on a small model.
+
+Nothing here opens the sensitive dataset: what it declares is enough, and public records stand in for its own.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dpbench.benchmark.configure import DEFAULT_PRESET, Configured, configure, plan_of, refuse_auto
+from dpbench.benchmark.places import data_folder
+from dpbench.benchmark.sources import Sources
+from dpbench.benchmark.sweep import Sweep, uses_public
+from dpbench.core.checkpoints import Checkpoints
+from dpbench.core.context import PublicCache, RunContext
+from dpbench.core.data import DataOptions
+from dpbench.core.errors import DpbenchError
+from dpbench.core.folders import cache_folder
+from dpbench.core.progress import Advance, Display, Progress
+from dpbench.core.seal import sealed
+from dpbench.core.specs import Budget, DatasetSpec, Request
+from dpbench.privacy.auditing.findings import Finding, of_query, of_vault
+from dpbench.privacy.auditing.small_model import QUERIES
+from dpbench.privacy.auditing.vault import AuditVault
+from dpbench.privacy.calibration import calibrate
+from dpbench.privacy.ledger import Ledger
+from dpbench.privacy.mechanisms import DPSGD, Mechanism
+from dpbench.privacy.plan import Plan
+from dpbench.training.device import resolve_device, resolve_precision
+
+QUERY_DELTA = 1e-5
+"""δ of an audit of the vault's queries alone, unless another one is asked for."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large an audit is.
+
+    Attributes:
+        records: public records that stand in for the sensitive ones; at most as many as these.
+        canaries: how many of them are canaries; None for three in four.
+        steps: DP-SGD steps at most, the noise being calibrated for as many; None for all.
+        runs: runs of the classical test, of each query.
+        confidence: of each bound by itself: a claim that holds is refuted with probability at most 1 - confidence.
+    """
+
+    records: int = 4000
+    canaries: int | None = None
+    steps: int | None = None
+    runs: int = 1000
+    confidence: float = 0.99
+
+    def __post_init__(self) -> None:
+        if not 0.5 <= self.confidence < 1:
+            raise DpbenchError(f"the confidence must lie between 0.5 and 1, not be {self.confidence:g}")
+        if self.canaries is not None and not 10 <= self.canaries <= self.records:
+            raise DpbenchError(f"choose 10 to {self.records} canaries, not {self.canaries}: they are records, too")
+        for what, value, least in (("records", self.records, 20), ("runs", self.runs, 100), ("steps", self.steps, 1)):
+            if value is not None and value < least:
+                raise DpbenchError(f"an audit needs at least {least} {what}, not {value}")
+
+
+def audit_queries(
+    epsilon: float, size: Size, display: Display, *, delta: float | None = None, device: str = "auto"
+) -> list[Finding]:
+    """Audits `dp_sgd` by every engine, and `noisy_sum`, on a small model.
+
+    Args:
+        epsilon: what one run claims; finite.
+        size: runs and confidence.
+        display: where progress shows.
+        delta: δ, by default `QUERY_DELTA`.
+        device: what is computed on.
+    """
+    budget = _budget(epsilon, QUERY_DELTA if delta is None else delta)
+    device = resolve_device(device)
+    return [of_query(query, budget, size.runs, size.confidence, device, display) for query in QUERIES]
+
+
+def audit_method(
+    name: str,
+    epsilon: float,
+    size: Size,
+    display: Display,
+    *,
+    dataset: str = "shapes",
+    public: str = "textures",
+    delta: float | None = None,
+    preset: str = DEFAULT_PRESET,
+    settings: Mapping[str, Any] | None = None,
+    resolution: int | None = None,
+    prepare: bool = False,
+    device: str = "auto",
+    precision: str = "auto",
+    data: Path | None = None,
+    download: bool = False,
+) -> list[Finding]:
+    """Audits the private phase of a method: its own `fit`, on public records among which there are canaries.
+
+    The plan is that of the whole dataset with fewer records at the same sampling rates: ε, δ, noise and composition do
+    not depend on their number. What follows the last planned release is post-processing, and is not run.
+
+    Args:
+        name: of the method; the other settings are those of its preset, with `settings` over them.
+        epsilon: finite budget.
+        size: records, canaries, steps and confidence.
+        display: where progress shows.
+        dataset: name of the sensitive dataset, of which only the declaration is used.
+        public: name of the public source whose images stand in for it.
+        prepare: whether the public parts are trained first, if the method has any; else they stay untrained.
+
+    Returns:
+        A finding per mechanism of the plan, and one of the whole plan where it has several.
+
+    Raises:
+        DpbenchError: the request does not go together, or the method fails.
+    """
+    (method,) = configure([name], dataset, preset, settings or {})
+    refuse_auto(method)
+    device = resolve_device(device)
+    sources = Sources(dataset, public, DataOptions(data_folder(data), resolution, download), cache_folder())
+    sweep = Sweep((epsilon,), 1, 10_000, delta=delta)
+    budget, request = _budget(epsilon, sweep.delta_for(sources.spec)), sweep.request(sources.spec)
+    spec, plan = _smaller(method, sources.spec, request, size)
+    canaries = min(size.canaries or 3 * spec.n_train // 4, spec.n_train)
+    present = np.random.default_rng().random(canaries) < 0.5
+    computed_in = resolve_precision(precision, device)
+    assert sources.public is not None
+    start = time.perf_counter()
+    vault = AuditVault(sources.public, spec, calibrate(plan, budget), present, device, computed_in)
+    cache = PublicCache(cache_folder() / "public")
+    random = torch.Generator().manual_seed(0)
+    run = RunContext(device, random, cache, display, None, computed_in, Checkpoints(None))
+    _fit(method, vault, run, sources, prepare)
+    return of_vault(vault, size.confidence, time.perf_counter() - start)
+
+
+def _budget(epsilon: float, delta: float) -> Budget:
+    if not 0 < epsilon < math.inf:
+        raise DpbenchError(f"an audit needs a finite, positive ε, not {epsilon:g}: there is nothing else to refute")
+    return Budget(epsilon, delta)
+
+
+def _smaller(method: Configured, spec: DatasetSpec, request: Request, size: Size) -> tuple[DatasetSpec, Plan]:
+    """The dataset's declaration and the method's plan with the audit's records and steps, at the same rates."""
+    records = min(size.records, spec.n_train)
+
+    def smaller(m: Mechanism) -> Mechanism:
+        if not isinstance(m, DPSGD):
+            return m
+        steps = min(m.steps, size.steps or m.steps)
+        return replace(m, n=records, expected_batch=max(1, round(m.sampling_rate * records)), steps=steps)
+
+    plan = plan_of(method.method, method.config, spec, request)
+    if not plan.mechanisms:
+        raise DpbenchError(f"the plan of {method.title} releases nothing: there is nothing to audit")
+    return replace(spec, n_train=records), Plan(*map(smaller, plan.mechanisms))
+
+
+def _fit(method: Configured, vault: AuditVault, run: RunContext, sources: Sources, prepare: bool) -> None:
+    """Fits the method up to the last planned release."""
+    fitted = method.method(method.config, vault.spec)
+    closed = PublicCache(run.cache.folder)
+    closed.close()
+    try:
+        with sealed(sources.dataset):
+            if prepare:
+                fitted.prepare(sources.public if uses_public(method) else None, run)
+            fitted.fit(vault, replace(run, progress=UntilSpent(run.progress, vault.ledger), cache=closed))
+    except Spent:
+        pass
+    except DpbenchError:
+        raise
+    except Exception as error:  # a method is foreign code
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        hint = "" if prepare else "; if it needs what prepare makes, add --prepare"
+        raise DpbenchError(f"the private phase of '{method.name}' failed: {reason}{hint}") from error
+    vault.ledger.check_complete()
+
+
+class Spent(Exception):
+    """Every planned release is made; what follows is post-processing."""
+
+
+class UntilSpent:
+    """Shows phases until every planned release is made.
+
+    Raises:
+        Spent: a phase begins after that.
+    """
+
+    def __init__(self, progress: Progress, ledger: Ledger):
+        self._progress, self._ledger = progress, ledger
+
+    def phase(self, name: str, total: int) -> AbstractContextManager[Advance]:
+        """Opens a bar."""
+        if all(self._ledger.spent[m.name] >= m.releases for m in self._ledger.plan.mechanisms):
+            raise Spent
+        return self._progress.phase(f"audit: {name}", total)
+
+
+def contradictions(findings: list[Finding], size: Size) -> Iterator[str]:
+    """What contradicts the claims, one line each."""
+    for finding in findings:
+        yield from finding.contradictions(size.confidence)

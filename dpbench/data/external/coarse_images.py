@@ -1,0 +1,100 @@
+"""The folder of coarse images that `dpbench refine` starts from: all squares of one size, grey ones known as such."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from dpbench.core.errors import DataError
+from dpbench.core.progress import Display, track
+from dpbench.data.pixels import FORMATS, decode
+from dpbench.data.sets.folder import IMAGE_TYPES
+
+
+@dataclass(frozen=True)
+class CoarseImages:
+    """Images in the order of their file names.
+
+    Attributes:
+        stems: the files' names without suffix.
+        pixels: uint8 [n, c, side, side]; one channel where all images are grey, three otherwise.
+        grey: bool [n]; whether an image's three channels are equal.
+    """
+
+    stems: list[str]
+    pixels: Tensor
+    grey: Tensor
+
+    def __len__(self) -> int:
+        return len(self.stems)
+
+    @property
+    def channels(self) -> int:
+        """1 or 3."""
+        return self.pixels.shape[1]
+
+    @property
+    def side(self) -> int:
+        """Height and width."""
+        return self.pixels.shape[-1]
+
+
+def read_coarse_images(folder: Path, display: Display) -> CoarseImages:
+    """Every image that lies in `folder`; what lies in its sub-folders does not count.
+
+    Raises:
+        DataError: the folder is missing or without images, two images share a stem, or one is damaged, not square or
+            of another size than the first; the message names the file.
+    """
+    paths = _image_paths(folder, display)
+    side = _width(paths[0])
+    images = torch.stack([_read(path, side, paths[0]) for path in track(display, paths, "reading", len(paths))])
+    grey = (images == images[:, :1]).flatten(1).all(1)
+    return CoarseImages([path.stem for path in paths], images[:, :1] if grey.all() else images, grey)
+
+
+def _image_paths(folder: Path, display: Display) -> list[Path]:
+    try:
+        files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    except OSError as error:
+        raise DataError(f"cannot read {folder} ({error.strerror}); name a folder of images") from error
+    paths = [path for path in files if path.suffix.lower() in IMAGE_TYPES]
+    others = [path for path in files if path not in set(paths)]
+    if not paths:
+        raise DataError(f"{folder} holds no images ({', '.join(IMAGE_TYPES)}); name a folder that does")
+    if others:
+        display.say(f"left out, as no image: {', '.join(path.name for path in others[:3])}{' ...' * (len(others) > 3)}")
+    by_stem: dict[str, Path] = {}
+    for path in paths:
+        if path.stem in by_stem:
+            raise DataError(f"{by_stem[path.stem]} and {path} would both become {path.stem}.png; rename one of them")
+        by_stem[path.stem] = path
+    return paths
+
+
+def _width(path: Path) -> int:
+    with contextlib.suppress(Exception), Image.open(path, formats=FORMATS) as image:
+        return image.width
+    return 1  # `decode` will say what is wrong with it
+
+
+def _read(path: Path, side: int, first: Path) -> Tensor:
+    """uint8 [3, side, side]."""
+
+    def check_size(image: Image.Image) -> Image.Image:
+        if image.width != image.height:
+            raise ValueError(f"it has {image.width}x{image.height} pixels and is not square")
+        if image.width != side:
+            raise ValueError(f"it has {image.width}x{image.height} pixels, but {first.name} {side}x{side}")
+        return image
+
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read {path} ({error.strerror}); replace it or take it away") from error
+    return decode(content, str(path), "RGB", side, check_size)

@@ -1,0 +1,1 @@
+"""Datasets that lie on disk: the field's benchmarks, and folders of a user's own images."""

@@ -1,0 +1,83 @@
+"""Omniglot (Lake, Salakhutdinov & Tenenbaum 2015): handwriting of many alphabets, a public source beside MNIST."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+from PIL import ImageOps
+from torchvision import datasets
+
+from dpbench.core.errors import DataError
+from dpbench.core.specs import DatasetSpec
+from dpbench.data.declared import NamedDataset
+from dpbench.data.decoded import DecodedDataset
+from dpbench.data.image_files import FileSource, FolderSource
+from dpbench.data.splits import split_by_hash
+
+TORCHVISION_FOLDER = Path("omniglot-py", "images_background")
+
+
+class Omniglot(NamedDataset):
+    """Handwritten characters of many alphabets, grey, white on black as MNIST; classes are characters
+
+    Reads `<root>/omniglot/<alphabet>/<character>/*.png`, or what torchvision unpacks (the "background" set, in
+    `<root>/omniglot/omniglot-py/images_background/`). The drawings are 105×105 black on white; they are inverted and
+    resized to 32×32 by default. Test are the 10% whose relative path's hash says so.
+    """
+
+    name = "omniglot"
+
+    @property
+    def _place(self) -> Path:
+        unpacked = self.folder / TORCHVISION_FOLDER
+        return unpacked if unpacked.is_dir() else self.folder
+
+    @cached_property
+    def _source(self) -> FileSource:
+        if self.options.download and not any(self._place.glob("*/*/*.png")):
+            try:
+                datasets.Omniglot(self.folder, background=True, download=True)
+            except (OSError, RuntimeError) as error:
+                raise DataError(f"cannot download omniglot ({error}); {self._where}") from error
+        return FolderSource(self._place)
+
+    @property
+    def _where(self) -> str:
+        return f"put its drawings into {self.folder}/<alphabet>/<character>/*.png"
+
+    @cached_property
+    def _splits(self) -> tuple[list[str], list[str]]:
+        if not self.folder.is_dir() and not self.options.download:
+            raise DataError(f"omniglot is not there: {self._where}, or allow the download (--download)")
+        drawings = [path for path in self._source.sizes if path.count("/") == 2 and path.endswith(".png")]
+        if not drawings:
+            raise DataError(f"{self._source.root} holds no drawings: {self._where}, or allow the download (--download)")
+        return split_by_hash(drawings, self._source.root)
+
+    @cached_property
+    def _classes(self) -> tuple[str, ...]:
+        return tuple(sorted({_character(path) for paths in self._splits for path in paths}))
+
+    @property
+    def spec(self) -> DatasetSpec:
+        """See `Dataset.spec`; lists the files, but reads none."""
+        train, test = self._splits
+        return DatasetSpec(self.name, 1, self.size, len(train), len(test), self._classes, public_benchmark=True)
+
+    def train(self) -> DecodedDataset:
+        """See `Dataset.train`."""
+        return self._split(self._splits[0])
+
+    def test(self) -> DecodedDataset:
+        """See `Dataset.test`."""
+        return self._split(self._splits[1])
+
+    def _split(self, paths: list[str]) -> DecodedDataset:
+        number = {name: label for label, name in enumerate(self._classes)}
+        labels = [number[_character(path)] for path in paths]
+        return DecodedDataset(self.spec, self._source, paths, labels, prepare=ImageOps.invert)
+
+
+def _character(path: str) -> str:
+    return path.rpartition("/")[0]

@@ -1,0 +1,1 @@
+"""Datasets that are generated, so that everything runs offline."""

@@ -1,0 +1,110 @@
+"""The base of generated datasets: splits that are painted once, cached below the data folder, and memory-mapped."""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from abc import abstractmethod
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from filelock import FileLock
+from numpy.typing import NDArray
+
+from dpbench.core.errors import DataError
+from dpbench.core.files import digest, write_atomic, write_json
+from dpbench.data.arrays import ArrayDataset
+from dpbench.data.declared import DeclaredDataset
+from dpbench.data.synthetic.procedural import Draws, Grid
+
+CHUNK = 256  # images that share one stream of random numbers
+PIECE = 2**18  # pixels painted at a time: small enough for a processor's cache
+LABELS, IMAGES = 0, 1  # which stream
+THREADS = min(8, os.cpu_count() or 1)
+
+
+class RenderedDataset(DeclaredDataset):
+    """A dataset that `paint` makes from random numbers.
+
+    Image number i of a split depends on the split, i, `version` and the dataset's argument alone: not on the number of
+    images, the machine or the number of threads. The cache file is
+    `<folder>/<split>-<n>x<resolution>-v<version>.npy` with a checksum beside it; a file that does not match is painted
+    again.
+    """
+
+    version: ClassVar[int]  # counted up whenever `paint` gives other images
+    channels = 3
+    widths: ClassVar[tuple[int, ...]]  # random numbers per image; more at the end leave those before them as they are
+
+    @abstractmethod
+    def paint(self, draws: Draws, labels: NDArray[np.int64], grid: Grid) -> NDArray[np.uint8]:
+        """Images of the given labels (all 0 without classes): uint8 [b, 3, h, w]; record by record."""
+
+    def train(self) -> ArrayDataset:
+        """See `Dataset.train`; paints it on first use."""
+        return self._split("train", 0, self.spec.n_train)
+
+    def test(self) -> ArrayDataset:
+        """See `Dataset.test`; paints it on first use."""
+        return self._split("test", 1, self.spec.n_test)
+
+    def _split(self, split: str, number: int, n: int) -> ArrayDataset:
+        chunks = range(-(-n // CHUNK))
+        classes = max(self.spec.n_classes, 1)
+        labels = np.concatenate([Draws(_rows(number, chunk, LABELS, (1,))).integer(classes) for chunk in chunks])[:n]
+        grid = Grid(self.size)
+        step = max(1, PIECE // self.size**2)
+
+        def chunk_of_images(chunk: int) -> bytes:
+            rows, kinds = _rows(number, chunk, IMAGES, self.widths), labels[chunk * CHUNK : (chunk + 1) * CHUNK]
+            pieces = [slice(start, min(start + step, len(kinds))) for start in range(0, len(kinds), step)]
+            return b"".join(self.paint(Draws(rows[piece]), kinds[piece], grid).tobytes() for piece in pieces)
+
+        def write(path: Path) -> None:
+            header = {"descr": "|u1", "fortran_order": False, "shape": (n, *self.spec.shape)}
+            with path.open("wb") as file, ThreadPoolExecutor(THREADS) as pool:
+                np.lib.format.write_array_header_1_0(file, header)
+                for images in pool.map(chunk_of_images, chunks):
+                    file.write(images)
+
+        path = self.folder / f"{split}-{n}x{self.size}-v{self.version}.npy"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(path.with_suffix(".lock")):
+                if not _whole(path):
+                    write_atomic(path, write)
+                    write_json(path.with_suffix(".json"), {"crc32": _checksum(path)})
+                images, checksum = np.load(path, mmap_mode="r"), _expected(path)
+        except OSError as error:
+            reason = error.strerror or error
+            raise DataError(
+                f"cannot write the data folder {self.folder}: {reason}; choose another data folder"
+            ) from error
+        fingerprint = digest([self.name, self.version, split, n, self.size, checksum])
+        return ArrayDataset(self.spec, images, labels if self.spec.classes else None, fingerprint)
+
+
+def _rows(split: int, chunk: int, stream: int, widths: tuple[int, ...]) -> NDArray[np.float32]:
+    # Random numbers of one chunk, [CHUNK, sum of widths] in [0, 1), whole even if fewer images are wanted.
+    generator = np.random.Generator(np.random.PCG64([split, chunk, stream]))
+    return np.hstack([generator.random((CHUNK, width), dtype=np.float32) for width in widths])
+
+
+def _checksum(path: Path) -> int:
+    images: NDArray[np.uint8] = np.load(path, mmap_mode="r")
+    return zlib.crc32(images.data)
+
+
+def _expected(path: Path) -> int:
+    return json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["crc32"]
+
+
+def _whole(path: Path) -> bool:
+    # Whether the cached images are there, and are what was written.
+    try:
+        return _checksum(path) == _expected(path)
+    except (OSError, ValueError, KeyError, TypeError, EOFError):
+        return False

@@ -1,0 +1,197 @@
+"""How metrics train and test a classifier: fixed in advance, so that accuracies can be compared.
+
+Nothing is chosen while training: there is no validation set, and the weights after the last step are the result. A
+change of a recipe or of its networks needs a new version: it stands in the row, and rows that differ in it are not
+ranked against each other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel
+
+from dpbench.core.context import RunContext
+from dpbench.core.data import ImageDataset
+from dpbench.core.errors import DataError, MissingScore
+from dpbench.core.progress import track
+from dpbench.core.specs import Batch, DatasetSpec
+from dpbench.metrics.classifiers import Classifier
+
+EVALUATION_BATCH = 500
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a classifier is trained: fp32, cross-entropy, the weights after the last step.
+
+    Attributes:
+        version: stands in the row.
+        batch: images per step.
+        steps: number of images -> number of steps.
+        optimizer: parameters -> their optimizer, at its peak learning rate.
+        rate: share of the training that is over, in (0, 1) -> learning rate, as a share of its peak.
+        shift: how far images are moved at most, in pixels: the only augmentation.
+        averaging: decay of the weights' exponential moving average, which is then the result; 0 for none.
+    """
+
+    version: str
+    batch: int
+    steps: Callable[[int], int]
+    optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+    rate: Callable[[float], float]
+    shift: int = 0
+    averaging: float = 0.0
+
+
+def rise_and_fall(t: float) -> float:
+    """A linear rise over the first fifth of the steps, then a cosine to zero."""
+    return t / 0.2 if t < 0.2 else (1 + math.cos(math.pi * (t - 0.2) / 0.8)) / 2
+
+
+QUICK = Recipe(
+    version="2",
+    batch=64,
+    steps=lambda n: 500,  # whatever the number of images: the cost does not grow with it
+    optimizer=partial(torch.optim.Adam, lr=2e-3),
+    rate=rise_and_fall,
+    shift=2,
+)
+
+
+def require_labels(spec: DatasetSpec, images: ImageDataset, role: str) -> None:
+    """Refuses what no classifier can be trained on.
+
+    Args:
+        spec: what the sensitive dataset declares.
+        role: what the images are called in the message, e.g. "synthetic".
+
+    Raises:
+        MissingScore: the dataset has fewer than two classes, or the images carry no labels.
+    """
+    if not spec.n_classes:
+        raise MissingScore("the dataset has no classes")
+    if spec.n_classes == 1:
+        raise MissingScore("the dataset has one class, so there is nothing to tell apart")
+    if images.batch([0]).labels is None:
+        raise MissingScore(f"the {role} images have no labels")
+
+
+def train(model: Classifier, images: ImageDataset, recipe: Recipe, run: RunContext, name: str) -> Tensor:
+    """Trains `model` in place, on `run.device`.
+
+    Batches go through random permutations of the images, one after the other; a set smaller than a batch repeats.
+
+    Args:
+        images: at least one image, with labels.
+        run: its `generator` decides order, shifts and dropout; with the same device and threads, the result repeats.
+        name: what the progress bar is called.
+
+    Returns:
+        How many images of each class were met, repeats included: int64 [n_classes].
+
+    Raises:
+        DataError: a label is outside the classes.
+    """
+    device = torch.device(run.device)
+    model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    steps = recipe.steps(len(images))
+    optimizer = recipe.optimizer(model.parameters())
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: recipe.rate((step + 0.5) / steps))
+    average = AveragedModel(model, avg_fn=_moving(recipe.averaging)) if recipe.averaging else None
+    met = torch.zeros(model.head.out_features, dtype=torch.int64)
+    with _repeatable(run.generator, device):
+        batches = _batches(len(images), recipe.batch, steps, run.generator)
+        for indices in track(run.progress, batches, name, steps):
+            pixels, labels = _labelled(images.batch(indices), len(met), images)
+            met += torch.bincount(labels, minlength=len(met))
+            x = random_shift(pixels, recipe.shift, run.generator).to(device)
+            loss = F.cross_entropy(model(scaled(x)), labels.to(device))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            if average is not None:
+                average.update_parameters(model)
+    if average is not None:
+        model.load_state_dict(average.module.state_dict())
+    return met
+
+
+@torch.no_grad()
+def test(model: Classifier, images: ImageDataset, run: RunContext) -> NDArray[np.float64]:
+    """1 for each labelled image whose label is what `model` finds the most likely, 0 for the others: [n], in order.
+
+    Raises:
+        DataError: a label is outside the classes.
+    """
+    model.eval()
+    correct = []
+    for start in range(0, len(images), EVALUATION_BATCH):
+        batch = images.batch(range(start, min(start + EVALUATION_BATCH, len(images))))
+        pixels, labels = _labelled(batch, model.head.out_features, images)
+        correct.append(model(scaled(pixels.to(run.device))).argmax(1).cpu() == labels)
+    return torch.cat(correct).double().numpy()
+
+
+def scaled(images: Tensor) -> Tensor:
+    """uint8 -> float32 in [-1, 1], channels last in memory, which is faster on CPUs and GPUs alike."""
+    return (images.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+
+
+def random_shift(images: Tensor, most: int, generator: torch.Generator) -> Tensor:
+    """Moves each image by up to `most` pixels in each direction, repeating edge pixels: any dtype, [b, c, h, w]."""
+    if most == 0:
+        return images
+    b, _, h, w = images.shape
+    moves = torch.randint(-most, most + 1, (2, b, 1), generator=generator)
+    rows = (torch.arange(h) + moves[0]).clamp(0, h - 1)  # [b, h]
+    columns = (torch.arange(w) + moves[1]).clamp(0, w - 1)  # [b, w]
+    last = images.permute(0, 2, 3, 1)  # [b, h, w, c]: a gathered pixel is c neighbouring numbers
+    shifted = last[torch.arange(b)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    return shifted.permute(0, 3, 1, 2)
+
+
+def _labelled(batch: Batch, n_classes: int, images: ImageDataset) -> tuple[Tensor, Tensor]:
+    """A batch's images, uint8 [b, c, h, w], and its labels, int64 [b] on the CPU, all of them of a class."""
+    assert batch.images is not None
+    assert batch.labels is not None
+    labels = batch.labels.cpu()
+    if labels.min() < 0 or labels.max() >= n_classes:
+        raise DataError(f"{images.spec.name} has labels that are not a number from 0 to {n_classes - 1}")
+    return batch.images, labels
+
+
+def _batches(n: int, size: int, steps: int, generator: torch.Generator) -> Iterator[list[int]]:
+    """`steps` lists of `size` indices below n; every index comes once before any comes again."""
+    left: list[int] = []
+    for _ in range(steps):
+        while len(left) < size:
+            left += torch.randperm(n, generator=generator).tolist()
+        yield left[:size]
+        left = left[size:]
+
+
+def _moving(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+    """The update of an exponential moving average whose decay rises to `decay`: (2 + k) / (11 + k) in update k."""
+    return lambda average, new, k: torch.lerp(new, average, min(decay, (2 + int(k)) / (11 + int(k))))
+
+
+@contextmanager
+def _repeatable(generator: torch.Generator, device: torch.device) -> Iterator[None]:
+    """Seeds torch's global generator, of which dropout draws, from `generator`; afterwards it is as it was."""
+    with (
+        torch.random.fork_rng([device] if device.type == "cuda" else []),
+        torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
+    ):
+        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+        yield

@@ -1,0 +1,1 @@
+"""Distances and neighbourhoods of feature sets, which several metrics share."""

@@ -1,0 +1,63 @@
+"""A membership attack by distance: whoever is close to a synthetic image is taken for a member of train.
+
+The black-box attack on generators of Chen et al. (GAN-Leaks, arXiv 1909.03935) and Hilprecht et al. (PoPETs 2019), with
+the distance to the nearest synthetic image as the score.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dpbench.core.plugins import Estimate
+from dpbench.evaluation import intervals as bootstrap
+
+Distances = NDArray[np.floating[Any]]
+
+
+def advantage(members: Distances, others: Distances, generator: torch.Generator) -> Estimate:
+    """True minus false positive rate of the attack "a member if the distance is at most t": 0 at chance, 1 at best.
+
+    t is the best threshold for one half of the records (even or odd positions), and the rates are those of the other
+    half; both halves take each role, and the two results are averaged. So nothing is chosen on the records that it is
+    measured on: at chance the expectation is 0 and negative values are as likely as positive ones.
+
+    Args:
+        members: [n] distance of each record of train to its nearest synthetic image; n >= 2.
+        others: [n] the same of records that were not trained on.
+        generator: for the interval, which takes the thresholds as given.
+    """
+    gains = np.empty(len(members))
+    for first in (0, 1):
+        t = _threshold(members[first::2], others[first::2])
+        gains[1 - first :: 2] = (members[1 - first :: 2] <= t) * 1.0 - (others[1 - first :: 2] <= t)
+    return bootstrap.mean(gains, generator)
+
+
+def auc(members: Distances, others: Distances, generator: torch.Generator) -> Estimate:
+    """Probability that a member is closer than a record that was not trained on, ties counting half: 0.5 at chance.
+
+    Needs no threshold. Its interval is that of the placements (DeLong et al., 1988).
+
+    Args:
+        members, others, generator: as of `advantage`.
+    """
+    farther = 1 - _share_below(members, others)  # [n] of each member: the share of others that are farther away
+    closer = _share_below(others, members)  # [n] of each other record: the share of members that are closer
+    return bootstrap.around(float(farther.mean()), farther + closer, generator)
+
+
+def _threshold(members: Distances, others: Distances) -> np.floating[Any]:
+    """The distance at which true minus false positive rate is largest."""
+    candidates = np.sort(np.concatenate([members, others]))
+    hits, alarms = (np.searchsorted(np.sort(x), candidates, "right") / len(x) for x in (members, others))
+    return candidates[(hits - alarms).argmax()]
+
+
+def _share_below(x: Distances, y: Distances) -> NDArray[np.float64]:
+    """Of each x, the share of `y` that is below it, ties counting half."""
+    y = np.sort(y)
+    return (np.searchsorted(y, x, "left") + np.searchsorted(y, x, "right")) / (2 * len(y))

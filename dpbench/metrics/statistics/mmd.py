@@ -1,0 +1,54 @@
+"""Maximum mean discrepancy (Gretton et al., JMLR 13, 2012) and what each image adds to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from dpbench.evaluation.features import Array, finite
+
+ROWS = 1000
+"""How many rows of a kernel matrix are in memory together."""
+
+Kernel = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(inner products x·y, |x|², |y|²), which broadcast -> kernel values."""
+
+
+def mmd(x: Array, y: Array, kernel: Kernel, unbiased: bool) -> tuple[float, Tensor]:
+    """The squared maximum mean discrepancy of two sets of features.
+
+    Args:
+        x: [n, d].
+        y: [m, d].
+        unbiased: leaves out the pairs of an image with itself (U-statistic); otherwise all pairs count (V-statistic).
+
+    Returns:
+        The value, and the influence on it of each image of `x`, float64 [n]: twice the witness function, centred.
+
+    Raises:
+        MissingScore: a feature is not finite.
+    """
+    p, q = torch.from_numpy(finite(x)), torch.from_numpy(finite(y))
+    own, across, other = _means(p, p, kernel), _means(p, q, kernel), _means(q, q, kernel)
+    if unbiased:
+        own, other = _without_itself(own, p, kernel), _without_itself(other, q, kernel)
+    witness = own - across
+    return float(own.mean() + other.mean() - 2 * across.mean()), 2 * (witness - witness.mean())
+
+
+def _means(x: Tensor, y: Tensor, kernel: Kernel) -> Tensor:
+    """The mean over `y` of the kernel with each of `x`: float64 [n]."""
+    squares = y.square().sum(1)
+    return torch.cat(
+        [
+            kernel(rows @ y.T, rows.square().sum(1, keepdim=True), squares).mean(1, dtype=torch.float64)
+            for rows in x.split(ROWS)
+        ]
+    )
+
+
+def _without_itself(means: Tensor, x: Tensor, kernel: Kernel) -> Tensor:
+    n, squares = len(x), x.square().sum(1)
+    return (n * means - kernel(squares, squares, squares)) / (n - 1)

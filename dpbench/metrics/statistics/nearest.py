@@ -1,0 +1,61 @@
+"""Nearest neighbours of some images among many, in blocks: memory does not grow with the number of images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dpbench.evaluation.features import Array, spaced
+
+Indices = NDArray[np.int64]
+
+
+def nearest(queries: Array, pool: Iterable[Array], parts: Indices, besides: Indices | None = None) -> Indices:
+    """Each query's nearest neighbour in each part of a pool, by Euclidean distance.
+
+    Ranked by |x - y|² - |x|² = |y|² - 2 x·y in float32, with x and y moved by the mean query. That loses the digits of
+    short distances, so a distance that is shown should be computed from the pair's difference.
+
+    Args:
+        queries: float32 [q, d].
+        pool: float32 [b, d], block after block, n rows together.
+        parts: [n], which part a row of the pool belongs to: 0, 1, ..., each at least once.
+        besides: [q], a row of the pool that does not count for that query, such as itself.
+
+    Returns:
+        [parts, q] rows of the pool.
+    """
+    origin = queries.mean(0)
+    x = -2 * (queries - origin)
+    rows = np.arange(len(x))
+    closest = np.full((parts.max() + 1, len(x)), np.inf, dtype=np.float32)
+    found = np.zeros(closest.shape, dtype=np.int64)
+    start = 0
+    for block in pool:
+        own = parts[start : start + len(block)]
+        order = np.argsort(own, kind="stable")  # the columns of one part stand together
+        y = block[order] - origin
+        squared = x @ y.T  # [q, b]
+        squared += np.einsum("bd,bd->b", y, y)
+        if besides is not None:
+            squared[besides[:, None] == start + order] = np.inf
+        for part in np.unique(own):
+            first, end = np.searchsorted(own[order], [part, part + 1])
+            column = first + squared[:, first:end].argmin(1)
+            closer = squared[rows, column] < closest[part]
+            closest[part, closer] = squared[rows, column][closer]
+            found[part, closer] = start + order[column[closer]]
+        start += len(block)
+    return found
+
+
+def parts_of(n: int, size: int, count: int) -> Indices:
+    """Splits n rows into `count` parts of exactly `size`, each spread over all of them: [n] numbers of parts.
+
+    Rows that are left over are a part of their own, the last one.
+    """
+    parts = np.full(n, count, dtype=np.int64)
+    parts[spaced(n, count * size)] = np.arange(count * size) % count
+    return parts

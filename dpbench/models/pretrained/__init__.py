@@ -1,0 +1,1 @@
+"""Pretrained weights: what is published, where it lies, how it is downloaded and checked."""

@@ -1,0 +1,199 @@
+"""Proof on made-up records that a computation treats records independently (rule R1).
+
+Clipping bounds what a record adds to a sum only if the record changes nothing else in it. The check replaces half of a
+batch of made-up records at once, and then the other half, and compares the values of those that stayed: a computation
+that mixes records over the batch is found by two calls, whatever the size. It guards against mistakes, not malice.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from dpbench.core.errors import PrivacyError
+from dpbench.core.specs import Batch
+from dpbench.privacy.checks.guard import guarded
+from dpbench.privacy.checks.probes import Probes
+from dpbench.privacy.noise import global_randomness
+
+LEAST = 4
+"""Records of a probe, at least."""
+
+SMALL = 64
+"""Records of a small probe."""
+
+Compute = Callable[[Batch], Tensor]
+"""Batch of b records -> [b, ...]; the same at every call, random draws included."""
+
+
+def prove(compute: Compute, probes: Probes, size: int, sampled: bool, what: str, device: str) -> Tensor:
+    """Proves a closure on a few made-up records, and on as many as it will be given at once.
+
+    Args:
+        compute: a `contribution`, or what `derive` is given.
+        probes: made-up records.
+        size: records per call.
+        sampled: whether records will stand in places that depend on others.
+        what: the closure's name in messages.
+        device: where its random draws are made.
+
+    Returns:
+        What it makes of a few records.
+
+    Raises:
+        PrivacyError: it mixes records, depends on their places, or lets something out but what it returns.
+    """
+
+    def same_draws(batch: Batch) -> Tensor:
+        with global_randomness(0, device):
+            return compute(batch)
+
+    for records in (SMALL, max(LEAST, size)):
+        probe, other = probes.take(records)
+        values = guarded(same_draws, probe, what)
+        check_shape(values, records, what)
+        check_independent(same_draws, values, probe, other, what, halves=2 if records == SMALL else 1)
+        if sampled:
+            check_order_free(same_draws, values, probe, what)
+    warn_if_not_finite(values, what)
+    return values.index_select(0, torch.arange(LEAST, device=values.device))
+
+
+def check_shape(values: Tensor, records: int, what: str) -> None:
+    """Refuses values that are not one per record.
+
+    Raises:
+        PrivacyError: the first dimension is not the records'.
+    """
+    if values.ndim == 0 or len(values) != records:
+        raise PrivacyError(f"{what} must give one value per record: {records} records made shape {tuple(values.shape)}")
+
+
+def check_independent(
+    compute: Compute, values: Tensor, probe: Batch, other: Batch, what: str, seed: int = 0, halves: int = 2
+) -> None:
+    """Replaces about half of `probe` by records of `other`, then the rest, and compares the values that should stay.
+
+    Args:
+        compute: the computation.
+        values: what it made of `probe`.
+        probe: made-up records.
+        other: as many, unlike them.
+        what: the computation's name in the message.
+        seed: chooses the halves.
+        halves: 2, or 1 to leave it at the first.
+
+    Raises:
+        PrivacyError: one record's value depends on another record, or on something that changes between calls.
+    """
+    half = random_half(len(probe), seed).to(values.device)
+    for replaced in (half, ~half)[:halves]:
+        if not equal_rows(values, compute(replace(probe, other, replaced)), ~replaced):
+            if not equal_rows(values, compute(probe), ~replaced):
+                raise PrivacyError(
+                    f"{what} gives different values for the same records; draw from the generator it is given"
+                )
+            raise PrivacyError(f"{what} mixes records: changing one changes another's value")
+
+
+def check_order_free(compute: Compute, values: Tensor, probe: Batch, what: str) -> None:
+    """Refuses values that depend on a record's place: in a Poisson sample one record decides about the others' places.
+
+    Args:
+        compute: the computation.
+        values: what it made of `probe`.
+        probe: made-up records.
+        what: the computation's name in the message.
+
+    Raises:
+        PrivacyError: the records in another order do not have the same values in that order.
+    """
+    order = shuffled(len(probe), 0).to(values.device)
+    moved = compute(probe.map(lambda t: t[order.to(t.device)]))
+    back = order.argsort()
+    if not equal_rows(values, moved.index_select(0, back), torch.ones_like(order, dtype=torch.bool)):
+        raise PrivacyError(f"{what} depends on a record's place in the batch, which other records decide")
+
+
+def check_layers(model: nn.Module) -> None:
+    """Refuses layers that compute statistics of the batch as the model stands (train or eval).
+
+    Raises:
+        PrivacyError: names the layer.
+    """
+    for name, module in model.named_modules():
+        running = getattr(module, "track_running_stats", False)
+        if module.training and (isinstance(module, _BatchNorm) or running):
+            raise PrivacyError(f"layer '{name}' ({type(module).__name__}) mixes records; use GroupNorm or LayerNorm")
+
+
+def warn_if_not_finite(values: Tensor, what: str) -> None:
+    """Says which share of made-up records would count as zero.
+
+    Warns:
+        UserWarning: some values are not finite.
+    """
+    finite = (values.coalesce().values() if values.is_sparse else values).isfinite()
+    if not finite.all():
+        share = 1 - float(finite.reshape(len(finite), -1).all(1).float().mean())
+        warnings.warn(
+            f"{what} is not finite for {share:.0%} of made-up records, and such records count as zero; the cause may "
+            "be an overflow in fp16 or bf16, or a division by the spread of a flat image",
+            stacklevel=4,
+        )
+
+
+def shuffled(count: int, seed: int) -> Tensor:
+    """A random order of `count` things: int64 [count]."""
+    return torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+
+
+def random_half(count: int, seed: int) -> Tensor:
+    """bool [count], about half of it True; never the whole of it."""
+    return shuffled(count, seed) < count // 2
+
+
+def replace(batch: Batch, other: Batch, replaced: Tensor) -> Batch:
+    """The batch with the records of `other` where `replaced` (bool [b]) is True."""
+
+    def pick(a: Tensor | None, b: Tensor | None) -> Tensor | None:
+        if a is None or b is None:
+            return None
+        return torch.where(replaced.to(a.device).reshape(-1, *[1] * (a.ndim - 1)), b, a)
+
+    return Batch(pick(batch.images, other.images), pick(batch.labels, other.labels), pick(batch.derived, other.derived))
+
+
+def equal_rows(a: Tensor, b: Tensor, rows: Tensor, tolerance: float = 1e-4) -> bool:
+    """Whether values agree in the rows where `rows` (bool [b]) is True, but for rounding.
+
+    Args:
+        a: [b, ...], dense or sparse.
+        b: the same.
+        rows: which ones.
+        tolerance: relative to a value; a tenth of it relative to the largest.
+    """
+    if a.shape != b.shape or a.is_sparse != b.is_sparse:
+        return False
+    if not a.is_sparse:
+        return _equal(a[rows], b[rows], tolerance)
+    (places_a, a), (places_b, b) = (_entries(t, rows) for t in (a, b))
+    return torch.equal(places_a, places_b) and _equal(a, b, tolerance)
+
+
+def _entries(values: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """(places, entries) of some rows of a sparse tensor."""
+    values = values.coalesce()
+    chosen = rows[values.indices()[0]]
+    return values.indices()[:, chosen], values.values()[chosen]
+
+
+def _equal(a: Tensor, b: Tensor, tolerance: float) -> bool:
+    if not a.is_floating_point():
+        return torch.equal(a, b)
+    scale = a.abs().nan_to_num(0, 0, 0).max().item() if a.numel() else 0.0
+    return torch.allclose(a, b, rtol=tolerance, atol=0.1 * tolerance * scale, equal_nan=True)

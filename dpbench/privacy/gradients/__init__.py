@@ -1,0 +1,1 @@
+"""Per-example gradient engines: sums of clipped per-example gradients, and what bounds their norms."""

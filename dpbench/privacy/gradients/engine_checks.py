@@ -1,0 +1,148 @@
+"""Proofs on records that are not private that a gradient engine does what the sensitivity of DP-SGD rests on.
+
+Probes may be of any number; the cost is a few calls of `clipped_sum` on them, whatever their number.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from dpbench.core.errors import PrivacyError
+from dpbench.core.specs import Batch
+from dpbench.privacy.checks.independence import replace
+from dpbench.privacy.gradients.engine import GradientEngine
+
+FEW = 8
+"""Up to so many records, every pair of them is told apart."""
+
+CHANGE = 1e-4
+"""Share of the mean record's part in a sum that floating point may change on equal shapes."""
+
+NOISE = 0.05
+"""The same, times √records, where the same call gives another sum, as on GPUs whose kernels add in any order."""
+
+
+def check_gradients(
+    engine: GradientEngine,
+    probe: Batch,
+    other: Batch,
+    views: int,
+    restart: Callable[[], torch.Generator],
+    turn: int = 0,
+) -> None:
+    """Proves on random records that an engine sums the records' own gradients, clipped, and that nothing else learns.
+
+    Losses can be independent while per-example gradients are not: a layer whose input lacks the records' dimension
+    (`Embedding(torch.arange(t))` broadcast over the batch) makes rows that belong to no record, and clipping them
+    bounds nothing. And a parameter outside the model would receive the raw gradient.
+
+    Some of the records are replaced, and the sum over the others must stay what it is. All calls have the same shapes,
+    so that it does bit for bit, but where kernels add in an order of their own. Up to `FEW` records, every record is
+    once among the others when any other one is replaced; of more, every second one, and the first half, or their
+    complements in odd turns.
+
+    Args:
+        probe: the records.
+        other: as many different ones.
+        restart: gives the loss's generator in the same state every time.
+        turn: number of the check, from 0; chooses what is replaced and whose clip is measured.
+
+    Raises:
+        PrivacyError: says which of these it is.
+    """
+    with torch.random.fork_rng(), torch.enable_grad():
+        torch.manual_seed(0)
+        losses = engine.loss(engine.model, probe.repeat(views), restart())
+        if not losses.requires_grad:
+            raise PrivacyError("the loss does not depend on the model's trainable parameters")
+        if any(all(leaf is not p for p in engine.parameters) for leaf in _leaves(losses)):
+            raise PrivacyError("the loss trains something outside the model; use detach() or torch.no_grad() for it")
+
+    def clipped_sum(batch: Batch, real: Tensor, clip: float = math.inf) -> Tensor:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            return _flat(engine.clipped_sum(batch.repeat(views), real.to(losses.device), views, clip, restart()))
+
+    for kept in _others(len(probe), turn):
+        total, changed = clipped_sum(probe, kept), clipped_sum(replace(probe, other, ~kept), kept)
+        if not _same(total, changed, int(kept.sum()), partial(clipped_sum, probe, kept)):
+            raise PrivacyError(
+                "the model mixes records: changing one changes another's gradient; give every layer the whole batch"
+            )
+    own = torch.arange(len(probe)) == turn % len(probe)
+    clip = float(clipped_sum(probe, own).double().norm()) / 2 or 1.0
+    if not clipped_sum(probe, own, clip).double().norm() <= (1 + 1e-5) * clip:
+        raise PrivacyError("a per-example gradient of this model escapes its clip")
+
+
+def _others(records: int, turn: int) -> Iterator[Tensor]:
+    """Which records stay while the rest are replaced: bool [records] each, neither empty nor all for 2 or more."""
+    index = torch.arange(records)
+    if records > FEW:
+        yield from (index % 2 == turn % 2, (index < records // 2) == bool(turn % 2))
+        return
+    for bit in range((records - 1).bit_length()):
+        yield from (index >> bit & 1 == value for value in (0, 1))
+
+
+def _same(a: Tensor, b: Tensor, records: int, again: Callable[[], Tensor]) -> bool:
+    """Whether two sums over records differ by less than any one of them could change.
+
+    Args:
+        again: computes `a` once more, to see how much of a difference is noise.
+    """
+    if torch.equal(a, b):
+        return True
+    difference, scale = (a - b).double().norm(), a.double().norm()
+    if difference <= CHANGE * scale / records:
+        return True
+    noise = (again() - a).double().norm()
+    return bool(difference <= 4 * noise and noise <= NOISE * scale / math.sqrt(records))
+
+
+def check_engine(engine: GradientEngine, batch: Batch, views: int, generator: torch.Generator) -> None:
+    """Compares the engine's sum without clipping with autograd's gradient, on records that are not private.
+
+    Args:
+        batch: the records, each `views` times, record-major.
+
+    Raises:
+        PrivacyError: they differ: the loss uses a parameter in a way that the engine does not see.
+    """
+    state = generator.get_state()
+    seen = torch.ones(len(batch) // views, dtype=torch.bool, device=next(engine.model.parameters()).device)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        sums = engine.clipped_sum(batch, seen, views, math.inf, generator)
+        torch.manual_seed(0)
+        total = engine.loss(engine.model, batch, generator.set_state(state)).sum() / views
+        expected = torch.autograd.grad(total, engine.parameters, allow_unused=True, materialize_grads=True)
+    wanted = _flat(list(expected)).double()
+    error, scale = (_flat(sums).double() - wanted).norm(), wanted.norm()
+    if not error <= 0.02 * scale:  # a loss in bf16 is off by 1% in either
+        raise PrivacyError(
+            f"{type(engine).__name__} misses part of this model's gradient (relative error {error / scale:.2g}); "
+            "use parameters only through their layers' forward, or try another engine"
+        )
+
+
+def _leaves(root: Tensor) -> Iterator[Tensor]:
+    """The tensors into which `root.backward()` would write gradients."""
+    seen, todo = set(), [root.grad_fn]
+    while todo:
+        node = todo.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if hasattr(node, "variable"):
+            yield node.variable
+        todo.extend(next_node for next_node, _ in node.next_functions)
+
+
+def _flat(tensors: list[Tensor]) -> Tensor:
+    return torch.cat([t.detach().float().flatten() for t in tensors])

@@ -1,0 +1,183 @@
+"""Per-record gradients of single layers, from the layer's input and the gradient of its output.
+
+One rule per layer type gives, for each trained parameter, a `Term`. The rows of a layer's input belong to records in
+order: row r of n belongs to record r // (n / records). A record's rows (its views, in the first place) fold into the
+term: K views cost the memory of one gradient per record, not of K.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dpbench.privacy.gradients.terms import Dense, Lookup, Outer, Term, gram_is_cheaper
+
+
+class LayerGradients(ABC):
+    """One layer type's rule."""
+
+    @abstractmethod
+    def terms(self, layer: Any, names: set[str], x: Tensor, g: Tensor, records: int) -> dict[str, Term]:
+        """Per trained parameter the gradients of all records.
+
+        Args:
+            layer: the module.
+            names: those of its parameters that are trained.
+            x: the layer's input [rows, ...], fp32 (indices for an embedding).
+            g: gradient of its output [rows, ...], fp32.
+            records: divides `rows`.
+        """
+
+
+class LinearGradients(LayerGradients):
+    """weight: Σ_t g_t x_tᵀ; bias: Σ_t g_t."""
+
+    def terms(self, layer: nn.Linear, names: set[str], x: Tensor, g: Tensor, records: int) -> dict[str, Term]:
+        """See `LayerGradients`: x [rows, ..., in], g [rows, ..., out]."""
+        x, g = x.reshape(records, -1, x.shape[-1]), g.reshape(records, -1, g.shape[-1])
+        terms: dict[str, Term] = {}
+        if "weight" in names:
+            outer = Outer(x, g, layer.weight.shape)
+            terms["weight"] = outer if gram_is_cheaper(x.shape[1], x.shape[2], g.shape[2]) else outer.dense()
+        if "bias" in names:
+            terms["bias"] = Dense(g.sum(1))
+        return terms
+
+
+class ConvGradients(LayerGradients):
+    """weight: Σ over places of g · patchᵀ; bias: Σ over places of g. Any stride, dilation, groups and padding mode.
+
+    Few places per record are patches of a matrix product; many are one convolution in which every record has channels
+    of its own (arXiv 1912.06015), which costs about what the weight's gradient of the whole batch does.
+    """
+
+    def terms(self, layer: nn.Conv2d, names: set[str], x: Tensor, g: Tensor, records: int) -> dict[str, Term]:
+        """See `LayerGradients`: x [rows, c, *size] and g [rows, c', *size'], of one or two dimensions."""
+        terms: dict[str, Term] = {}
+        if "weight" in names:
+            places = len(x) // records * g[0, 0].numel()
+            few = gram_is_cheaper(places, layer.weight[0].numel(), layer.out_channels)
+            gradients = self._outer if few and layer.groups == 1 else self._dense
+            terms["weight"] = gradients(layer, *self._padded(layer, x), g, records)
+        if "bias" in names:
+            terms["bias"] = Dense(g.reshape(records, -1, g.shape[1], g[0, 0].numel()).sum((1, 3)))
+        return terms
+
+    @staticmethod
+    def _padded(layer: nn.Conv2d, x: Tensor) -> tuple[Tensor, list[int]]:
+        """(input, zero padding that is left to do): other paddings are carried out here."""
+        if layer.padding_mode == "zeros" and not isinstance(layer.padding, str):
+            return x, list(layer.padding)
+        mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+        return F.pad(x, layer._reversed_padding_repeated_twice, mode=mode), [0] * (x.ndim - 2)
+
+    @staticmethod
+    def _outer(layer: nn.Conv2d, x: Tensor, padding: list[int], g: Tensor, records: int) -> Term:
+        lift = (1,) * (4 - x.ndim)  # one-dimensional convolutions are flat two-dimensional ones
+        patches = F.unfold(
+            x.reshape(*x.shape[:2], *lift, *x.shape[2:]),
+            (*lift, *layer.kernel_size),
+            dilation=(*lift, *layer.dilation),
+            padding=(*[0] * len(lift), *padding),
+            stride=(*lift, *layer.stride),
+        )  # [rows, c · kernel, places]
+        x, g = patches.mT, g.flatten(2).mT
+        return Outer(x.reshape(records, -1, x.shape[-1]), g.reshape(records, -1, g.shape[-1]), layer.weight.shape)
+
+    @staticmethod
+    def _dense(layer: nn.Conv2d, x: Tensor, padding: list[int], g: Tensor, records: int) -> Term:
+        shape = layer.weight.shape
+        zeros = [0] * len(padding)
+        weight = g.new_empty(1).expand(records * shape[0], *shape[1:])  # only its shape matters
+        _, gradient, _ = torch.ops.aten.convolution_backward(
+            _side_by_side(g, records), _side_by_side(x, records), weight, [0], list(layer.stride), padding,
+            list(layer.dilation), False, zeros, records * layer.groups, [False, True, False],
+        )  # fmt: skip
+        return Dense(gradient.reshape(records, *shape))
+
+
+def _side_by_side(rows: Tensor, records: int) -> Tensor:
+    """[records · k, c, ...] -> [k, records · c, ...]: the records' channels beside each other."""
+    by_record = rows.reshape(records, -1, *rows.shape[1:]).transpose(0, 1)
+    return by_record.reshape(by_record.shape[0], -1, *rows.shape[2:])
+
+
+class EmbeddingGradients(LayerGradients):
+    """weight[v]: the sum of g_t over positions t that looked v up."""
+
+    def terms(self, layer: nn.Embedding, names: set[str], x: Tensor, g: Tensor, records: int) -> dict[str, Term]:
+        """See `LayerGradients`: x int [rows, ...], g [rows, ..., d]."""
+        entries, g = x.reshape(records, -1), g.reshape(records, -1, g.shape[-1])
+        if layer.padding_idx is not None:
+            g = torch.where((entries == layer.padding_idx)[:, :, None], 0, g)
+        return {"weight": Lookup.of(entries, g, layer.num_embeddings)}
+
+
+class LayerNormGradients(LayerGradients):
+    """weight: Σ_t g_t ⊙ normalised x_t; bias: Σ_t g_t; t runs over all but the normalised dimensions."""
+
+    def terms(self, layer: nn.LayerNorm, names: set[str], x: Tensor, g: Tensor, records: int) -> dict[str, Term]:
+        """See `LayerGradients`: x and g [rows, ..., *normalized_shape]."""
+        shape = layer.normalized_shape
+        terms: dict[str, Term] = {}
+        if "weight" in names:
+            terms["weight"] = Dense((g * self.normalised(layer, x)).reshape(records, -1, *shape).sum(1))
+        if "bias" in names:
+            terms["bias"] = Dense(g.reshape(records, -1, *shape).sum(1))
+        return terms
+
+    @staticmethod
+    def normalised(layer: Any, x: Tensor) -> Tensor:
+        """The layer's output without its affine map."""
+        return F.layer_norm(x, layer.normalized_shape, eps=layer.eps)
+
+
+class RMSNormGradients(LayerNormGradients):
+    """weight: Σ_t g_t ⊙ x_t / root mean square of x_t."""
+
+    @staticmethod
+    def normalised(layer: Any, x: Tensor) -> Tensor:
+        """The layer's output without its weight."""
+        return F.rms_norm(x, layer.normalized_shape, eps=layer.eps)
+
+
+class GroupNormGradients(LayerGradients):
+    """weight: per channel the sum over places of g ⊙ normalised x; bias: of g."""
+
+    def terms(self, layer: nn.GroupNorm, names: set[str], x: Tensor, g: Tensor, records: int) -> dict[str, Term]:
+        """See `LayerGradients`: x and g [rows, c, *size].
+
+        The normalised input never exists: Σ g (x - mean) / std = (Σ g x - mean Σ g) / std, channel by channel.
+        """
+        rows, channels = x.shape[:2]
+        x, g = x.reshape(rows, channels, -1), g.reshape(rows, channels, -1)
+        total = g.sum(2)  # [rows, c]
+        terms: dict[str, Term] = {}
+        if "weight" in names:
+            sizes = rows, channels, x.shape[2], layer.num_groups
+            _, *statistics = torch.native_group_norm(
+                x, None, None, *sizes, layer.eps
+            )  # var_mean takes ten times as long
+            mean, scale = (s.repeat_interleave(channels // layer.num_groups, 1) for s in statistics)
+            product = torch.linalg.vecdot(g, x)
+            terms["weight"] = Dense(((product - mean * total) * scale).reshape(records, -1, channels).sum(1))
+        if "bias" in names:
+            terms["bias"] = Dense(total.reshape(records, -1, channels).sum(1))
+        return terms
+
+
+LAYERS: Mapping[type[nn.Module], LayerGradients] = {
+    nn.Linear: LinearGradients(),
+    nn.Conv1d: ConvGradients(),
+    nn.Conv2d: ConvGradients(),
+    nn.Embedding: EmbeddingGradients(),
+    nn.LayerNorm: LayerNormGradients(),
+    nn.RMSNorm: RMSNormGradients(),
+    nn.GroupNorm: GroupNormGradients(),
+}
+"""Layer type -> its rule. Exact types: a subclass may compute something else."""

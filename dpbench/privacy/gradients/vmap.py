@@ -1,0 +1,56 @@
+"""The engine of last resort: `vmap` of `grad` over records. Any layer, at the price of every per-example gradient."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from dpbench.core.specs import Batch
+from dpbench.privacy.gradients.engine import GradientEngine, Loss, clip_and_sum
+from dpbench.privacy.gradients.precision import full_precision
+
+
+class VmapEngine(GradientEngine):
+    """Per-example gradients by torch.func, for models with layers that the other engines do not know.
+
+    Needs memory for `records` copies of the gradient and of everything in between, so micro-batches should be small.
+    The loss meets each record's views alone; random draws with the rows in their first dimension are the same as in the
+    other engines.
+    """
+
+    def __init__(self, model: nn.Module, loss: Loss):
+        super().__init__(model, loss)
+        self._names = [f"model.{name}" for name, p in model.named_parameters() if p.requires_grad]
+
+    def clipped_sum(
+        self, batch: Batch, real: Tensor, views: int, clip: float, generator: torch.Generator
+    ) -> list[Tensor]:
+        """See `GradientEngine.clipped_sum`."""
+        self.check_shape(torch.empty(len(batch)), len(real) * views)
+        fields = {"images": batch.images, "labels": batch.labels, "derived": batch.derived}
+        present = {name: t.unflatten(0, (len(real), views)) for name, t in fields.items() if t is not None}
+
+        call = _LossOf(self.model, self.loss)
+
+        def of_record(parameters: dict[str, Tensor], record: dict[str, Tensor]) -> Tensor:
+            losses = torch.func.functional_call(call, parameters, (Batch(**record), generator))
+            self.check_shape(losses, views)
+            return losses.float().mean()
+
+        gradients = torch.func.vmap(torch.func.grad(of_record), (None, 0), randomness="different")(
+            {name: p.detach() for name, p in zip(self._names, self.parameters, strict=True)}, present
+        )
+        with full_precision(real.device):
+            return clip_and_sum([gradients[name].float() for name in self._names], real, clip)
+
+
+class _LossOf(nn.Module):
+    """The loss as a module that owns the model, so that `functional_call` can put other weights into it."""
+
+    def __init__(self, model: nn.Module, loss: Loss):
+        super().__init__()
+        self.model = model
+        self.loss = loss
+
+    def forward(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        return self.loss(self.model, batch, generator)

@@ -1,0 +1,299 @@
+"""Image folders and zips."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dpbench.core.errors import DataError
+from dpbench.data import decoded
+from dpbench.data import image_files as sources
+from dpbench.data.sets.folder import Folder
+from dpbench.data.splits import split_by_hash
+
+
+def paint(path: Path, shade: int, size: tuple[int, int] = (32, 32)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, (shade, shade // 2, 255 - shade)).save(path)
+
+
+def pack(folder: Path, around: str = "") -> Path:
+    """The folder as a zip beside it."""
+    path = folder.with_suffix(".zip")
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(folder.rglob("*")):
+            archive.write(file, around + str(file.relative_to(folder)))
+    return path
+
+
+@pytest.fixture
+def pets(tmp_path: Path) -> Path:
+    """Cats and dogs, 30 of each, shades 0 to 59."""
+    for shade in range(60):
+        paint(tmp_path / "pets" / ("cats" if shade < 30 else "dogs") / f"{shade:02}.png", shade)
+    return tmp_path / "pets"
+
+
+@pytest.fixture
+def faces(tmp_path: Path) -> Path:
+    """Forty images without classes."""
+    for shade in range(40):
+        paint(tmp_path / "faces" / f"{shade:02}.png", shade)
+    return tmp_path / "faces"
+
+
+def shades(split) -> list[int]:
+    return split.batch(range(len(split))).images[:, 0, 0, 0].tolist()
+
+
+def test_class_folders_give_labels(pets, options):
+    dataset = Folder(str(pets), options)
+    assert dataset.spec.classes == ("cats", "dogs")
+    assert (dataset.spec.name, dataset.spec.shape) == (f"folder:{pets}", (3, 32, 32))
+    for split in (dataset.train(), dataset.test()):
+        batch = split.batch(range(len(split)))
+        assert batch.labels.tolist() == [int(shade >= 30) for shade in shades(split)]
+    assert sorted(shades(dataset.train()) + shades(dataset.test())) == list(range(60))
+    assert (dataset.spec.n_train, dataset.spec.n_test) == (len(dataset.train()), len(dataset.test()))
+    assert 1 <= dataset.spec.n_test <= 15
+
+
+def test_a_batch_keeps_order_and_decodes_lazily(faces, options):
+    train = Folder(str(faces), options).train()
+    every = shades(train)
+    assert train.batch([3, 0, 3]).images[:, 0, 0, 0].tolist() == [every[3], every[0], every[3]]
+    assert train.batch(torch.tensor([1])).images[0, 2, 0, 0] == 255 - every[1]
+    assert train.batch([]).images.shape == (0, 3, 32, 32)
+    assert train.batch([0]).labels is None
+
+
+def test_a_record_keeps_its_split_when_others_come_and_go(faces, options):
+    before = shades(Folder(str(faces), options).test())
+    for shade in range(40, 80):
+        paint(faces / f"{shade}.png", shade)
+    after = shades(Folder(str(faces), options).test())
+    assert [shade for shade in after if shade < 40] == before
+
+
+def test_splitting_takes_a_tenth():
+    train, test = split_by_hash([f"{i}.png" for i in range(10_000)], "here")
+    assert len(train) + len(test) == 10_000
+    assert 900 < len(test) < 1100
+
+
+@pytest.mark.parametrize(("held_out", "also"), [("test", None), ("val", None), ("test", "val")])
+def test_split_folders_are_the_splits(held_out, also, tmp_path, options):
+    for shade, place in ((1, "train/a"), (2, "train/b"), (3, "train/b"), (4, f"{held_out}/b"), (5, f"{also}/a")):
+        if not place.startswith("None"):
+            paint(tmp_path / "own" / place / f"{shade}.png", shade)
+    dataset = Folder(str(tmp_path / "own"), options)
+    assert (shades(dataset.train()), shades(dataset.test())) == ([1, 2, 3], [4])
+    assert dataset.train().batch([0, 2]).labels.tolist() == [0, 1]
+    assert dataset.test().batch([0]).labels.tolist() == [1]
+    assert dataset.spec.classes == ("a", "b")
+
+
+def test_split_folders_without_classes(tmp_path, options):
+    for shade, place in ((1, "train"), (2, "train"), (3, "test")):
+        paint(tmp_path / "own" / place / f"{shade}.png", shade)
+    dataset = Folder(str(tmp_path / "own"), options)
+    assert (shades(dataset.train()), shades(dataset.test()), dataset.spec.classes) == ([1, 2], [3], None)
+
+
+@pytest.mark.parametrize("around", ["", "pets/"])
+def test_a_zip_is_the_same_dataset_as_its_folder(around, pets, options):
+    (pets / ".DS_Store").write_bytes(b"litter")
+    (pets / "__MACOSX").mkdir()
+    (pets / "__MACOSX" / "._00.png").write_bytes(b"litter")
+    folder, packed = Folder(str(pets), options), Folder(str(pack(pets, around)), options)
+    for ours, theirs in ((folder.train(), packed.train()), (folder.test(), packed.test())):
+        assert shades(ours) == shades(theirs)
+        assert torch.equal(ours.batch([1, 0]).labels, theirs.batch([1, 0]).labels)
+        if not around:
+            assert ours.fingerprint == theirs.fingerprint
+
+
+def test_a_folder_around_everything_is_stepped_into(pets, tmp_path, options):
+    inner, outer = Folder(str(pets), options), tmp_path / "outer" / "pets"
+    outer.parent.mkdir()
+    os.symlink(pets, outer)
+    wrapped = Folder(str(outer.parent), options)
+    assert wrapped.spec.classes == inner.spec.classes
+    assert shades(wrapped.test()) == shades(inner.test())
+
+
+def test_images_are_resized_and_cropped_to_the_resolution_asked_for(tmp_path, options):
+    for shade in range(40):
+        paint(tmp_path / "wide" / f"{shade}.jpg", shade, size=(60, 20 + shade))
+    dataset = Folder(str(tmp_path / "wide"), replace(options, resolution=16))
+    assert dataset.spec.shape == dataset.train().batch([0, 1]).images.shape[1:] == (3, 16, 16)
+
+
+def test_grey_images_on_request(faces, options):
+    dataset = Folder(f"{faces}?gray", options)
+    assert dataset.spec.shape == dataset.train().batch([0]).images.shape[1:] == (1, 32, 32)
+    assert dataset.spec.name == f"folder:{faces}?gray"
+    assert dataset.train().fingerprint != Folder(str(faces), options).train().fingerprint
+
+
+def test_a_folder_is_private_unless_declared(faces, options):
+    assert not Folder(str(faces), options).spec.public_benchmark
+    assert Folder(str(faces), replace(options, public_benchmark=True)).spec.public_benchmark
+
+
+def test_the_fingerprint_follows_content_but_not_times(faces, options):
+    first = Folder(str(faces), options).train().fingerprint
+    path = faces / "00.png"
+    os.utime(path, (0, 0))
+    assert Folder(str(faces), options).train().fingerprint == first
+    changed = bytearray(path.read_bytes())
+    changed[-1] ^= 1
+    path.write_bytes(changed)
+    assert Folder(str(faces), options).train().fingerprint != first
+
+
+def test_the_fingerprint_of_many_files_hashes_a_sample_of_contents(faces, options, monkeypatch):
+    monkeypatch.setattr(sources, "HASHED_FILES", 10)
+    monkeypatch.setattr(sources, "SAMPLED_FILES", 5)
+    read: list[str] = []
+    monkeypatch.setattr(sources.FolderSource, "checksum", lambda self, path: read.append(path) or 0)
+    train = Folder(str(faces), options).train()
+    first = train.fingerprint
+    assert 5 <= len(read) < 10
+    paint(faces / "99.png", 99)
+    assert Folder(str(faces), options).train().fingerprint != first
+
+
+@pytest.mark.parametrize("limit", [0, decoded.CACHE_BYTES])
+def test_images_are_read_again_only_where_memory_does_not_hold_them(limit, faces, options, monkeypatch):
+    monkeypatch.setattr(decoded, "CACHE_BYTES", limit)
+    train = Folder(str(faces), options).train()
+    first = train.batch([0, 1, 0]).images
+    assert torch.equal(train.batch([0, 1, 0]).images, first)
+    for path in faces.iterdir():
+        path.unlink()
+    if limit:
+        assert torch.equal(train.batch([1]).images, first[1:2])
+    else:
+        with pytest.raises(DataError, match="cannot read"):
+            train.batch([1])
+
+
+def read_whole(argument: str, options) -> None:
+    dataset = Folder(argument, options)
+    for split in (dataset.train(), dataset.test()):
+        split.batch(range(len(split)))
+
+
+def check_refused(path: Path | str, options, message: str) -> None:
+    with pytest.raises(DataError, match=message) as caught:
+        read_whole(str(path), options)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("argument", ["", "?gray"])
+def test_a_path_is_needed(argument, options):
+    check_refused(argument, options, "needs a path: folder:PATH")
+
+
+def test_a_path_that_leads_nowhere_is_named(tmp_path, options):
+    check_refused(tmp_path / "nowhere", options, f"{tmp_path}/nowhere does not exist; give a folder of images or a zip")
+
+
+def test_a_path_to_something_else_is_named(tmp_path, options):
+    (tmp_path / "notes.txt").write_text("words")
+    check_refused(tmp_path / "notes.txt", options, "notes.txt is neither a folder nor a zip archive")
+
+
+def test_an_empty_folder_is_named(tmp_path, options):
+    check_refused(tmp_path, options, f"{tmp_path} holds no images")
+
+
+def test_an_empty_zip_is_named(tmp_path, options):
+    zipfile.ZipFile(tmp_path / "empty.zip", "w").close()
+    check_refused(tmp_path / "empty.zip", options, r"empty.zip holds no images")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_an_empty_class_folder_is_named(packed, pets, options):
+    (pets / "birds").mkdir()
+    check_refused(pack(pets) if packed else pets, options, r"class folder .*/birds holds no images; fill it")
+
+
+def test_an_empty_split_folder_is_named(faces, options, tmp_path):
+    (tmp_path / "own" / "test").mkdir(parents=True)
+    faces.rename(tmp_path / "own" / "train")
+    check_refused(tmp_path / "own", options, r"own/test holds no images")
+
+
+def test_images_beside_class_folders_are_named(pets, options):
+    paint(pets / "stray.png", 9)
+    check_refused(pets, options, r"stray.png lies beside class folders")
+
+
+def test_folders_beside_split_folders_are_named(tmp_path, options):
+    for place in ("train", "test", "more"):
+        paint(tmp_path / place / "0.png", 1)
+    check_refused(tmp_path, options, r"more lies beside train/ and test/")
+
+
+def test_a_test_class_without_training_images_is_named(tmp_path, options):
+    for place in ("train/a", "test/a", "test/b"):
+        paint(tmp_path / place / "0.png", 1)
+    check_refused(tmp_path, options, r"class folder 'b' of .* has images to test but none to train on")
+
+
+def test_classes_in_one_split_only_are_refused(tmp_path, options):
+    for place in ("train/a", "test"):
+        paint(tmp_path / place / "0.png", 1)
+    check_refused(tmp_path, options, r"class folders in one of train/ and test/ only")
+
+
+def test_too_few_images_to_split_are_refused(tmp_path, options):
+    paint(tmp_path / "0.png", 1)
+    check_refused(tmp_path, options, "holds only 1 images, too few to split")
+
+
+def test_a_file_of_another_kind_is_named(faces, options):
+    (faces / "labels.csv").write_text("1,2")
+    check_refused(faces, options, r"labels.csv is not an image \(.png, .jpg, .*\); take it away")
+
+
+def test_a_file_that_only_pretends_is_named(faces, options):
+    (faces / "07.png").write_text("no image")
+    check_refused(faces, options, r"faces/07.png is not an image; replace it")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_truncated_image_is_named(packed, faces, options):
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(faces / "07.jpg")
+    content = (faces / "07.jpg").read_bytes()
+    (faces / "07.jpg").write_bytes(content[: len(content) // 2])
+    check_refused(pack(faces) if packed else faces, options, r"07.jpg cannot be read \(.*truncated.*\); replace it")
+
+
+def test_a_link_to_nothing_is_named(faces, options):
+    os.symlink(faces / "gone", faces / "link.png")
+    check_refused(faces, options, r"cannot read .*link.png: No such file")
+
+
+def test_a_truncated_zip_is_named(faces, options):
+    path = pack(faces)
+    path.write_bytes(path.read_bytes()[:-200])
+    check_refused(path, options, r"faces.zip is not a whole zip archive .*; fetch or pack it again")
+
+
+def test_a_zip_with_damaged_content_is_named(faces, options):
+    path = pack(faces)
+    content = bytearray(path.read_bytes())
+    start = content.index(b"05.png") + 20
+    content[start : start + 20] = bytes(20)
+    path.write_bytes(content)
+    check_refused(path, options, r"faces.zip/05.png cannot be unpacked")

@@ -1,0 +1,94 @@
+"""Omniglot, from drawings in its real format and both layouts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dpbench.core.errors import DataError
+from dpbench.data.sets.omniglot import Omniglot
+
+CHARACTERS = ["Greek/character01", "Greek/character02", "Korean/character01"]
+
+
+def draw(folder: Path) -> None:
+    """Twenty drawings of each character: 105×105, one bit a pixel, a black bar on white."""
+    for number, character in enumerate(CHARACTERS):
+        (folder / character).mkdir(parents=True)
+        for drawer in range(20):
+            pixels = np.full((105, 105), 255, dtype=np.uint8)
+            pixels[20:80, 30 + drawer : 40 + drawer + 5 * number] = 0
+            Image.fromarray(pixels).convert("1").save(folder / character / f"{number + 1:04}_{drawer + 1:02}.png")
+
+
+@pytest.mark.parametrize("place", ["", "omniglot-py/images_background"])
+def test_both_layouts_are_the_same_dataset(place, options):
+    draw(options.root / "omniglot" / place)
+    dataset = Omniglot("", options)
+    spec, train, test = dataset.spec, dataset.train(), dataset.test()
+    assert spec.classes == tuple(CHARACTERS)
+    assert (spec.shape, spec.public_benchmark) == ((1, 32, 32), True)
+    assert (len(train), len(test)) == (spec.n_train, spec.n_test)
+    assert spec.n_train + spec.n_test == 60
+    assert 1 <= spec.n_test <= 15
+    assert train.fingerprint != test.fingerprint
+    assert sorted(
+        train.batch(range(spec.n_train)).labels.tolist() + test.batch(range(spec.n_test)).labels.tolist()
+    ) == [label for label in range(3) for _ in range(20)]
+
+
+def test_drawings_are_white_on_black_and_smoothly_resized(options):
+    draw(options.root / "omniglot")
+    images = Omniglot("", options).train().batch([3, 1]).images
+    assert (images.dtype, tuple(images.shape)) == (torch.uint8, (2, 1, 32, 32))
+    assert images[:, :, 0, 0].eq(0).all()
+    assert images.amax((1, 2, 3)).eq(255).all()
+    assert ((images > 0) & (images < 255)).any()
+    assert Omniglot("", replace(options, resolution=105)).train().batch([0]).images.unique().tolist() == [0, 255]
+
+
+def test_missing_drawings_say_where_to_put_them(options):
+    with pytest.raises(DataError, match=rf"omniglot is not there: .*{options.root}/omniglot/<alphabet>.*--download"):
+        _ = Omniglot("", options).spec
+    (options.root / "omniglot" / "Greek").mkdir(parents=True)
+    with pytest.raises(DataError, match=r"omniglot holds no drawings: put"):
+        _ = Omniglot("", options).spec
+
+
+def test_a_damaged_drawing_is_named(options):
+    draw(options.root / "omniglot")
+    damaged = options.root / "omniglot" / CHARACTERS[0] / "0001_01.png"
+    damaged.write_bytes(damaged.read_bytes()[:60])
+    train = Omniglot("", options).train()
+    with pytest.raises(DataError, match=f"{damaged} cannot be read"):
+        train.batch(range(len(train)))
+
+
+def test_a_failed_download_is_one_line(options, monkeypatch):
+    def offline(self):
+        raise OSError("no network")
+
+    monkeypatch.setattr("torchvision.datasets.Omniglot.download", offline)
+    with pytest.raises(DataError, match=r"cannot download omniglot \(no network\); put its drawings into"):
+        _ = Omniglot("", replace(options, download=True)).spec
+
+
+def test_drawings_that_are_there_are_not_downloaded(options, monkeypatch):
+    draw(options.root / "omniglot" / "omniglot-py" / "images_background")
+    monkeypatch.setattr("torchvision.datasets.Omniglot.download", None)
+    assert Omniglot("", replace(options, download=True)).spec.n_classes == 3
+
+
+@pytest.mark.slow
+def test_real_omniglot(real_options):
+    dataset = Omniglot("", real_options)
+    train, test = dataset.train(), dataset.test()
+    assert len(train) + len(test) == 4840
+    assert dataset.spec.n_classes == 242
+    images = train.batch(range(0, len(train), 10)).images
+    assert 10 < images.float().mean() < 40

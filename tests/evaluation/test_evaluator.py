@@ -1,0 +1,256 @@
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from dpbench.core.errors import DataError, DpbenchError, MissingScore, UnknownName
+from dpbench.core.plugins import Column, Metric
+from dpbench.core.registries import EXTRACTORS, METRICS
+from dpbench.evaluation.caveats import Caveat, collect
+from dpbench.evaluation.evaluator import default_metrics, evaluate, evaluate_real
+from dpbench.evaluation.scores import Scores
+from dpbench.metrics.classifiers import recipe
+from dpbench.metrics.extractors.packets import WaveletPackets
+
+
+@pytest.fixture
+def metric(monkeypatch):
+    """metric(compute, *columns) registers a metric called "toy" for one test."""
+    monkeypatch.setattr(METRICS, "_registered", dict(METRICS._registered))
+
+    def make(compute, *names: str, called: str = "toy", **attributes) -> None:
+        columns = tuple(Column(name, "low", "") for name in names)
+        body = {"columns": columns, "compute": lambda self, evaluation: compute(evaluation), **attributes}
+        METRICS.register(called)(type("Toy", (Metric,), body))
+
+    return make
+
+
+def test_scores_say_what_they_depend_on(make_images, noise, run) -> None:
+    scores = evaluate(["fwd", "scales"], make_images(noise(90)), make_images(noise(70, seed=1)), run)
+    assert set(scores.values) == {"fwd", "fd_coarse", "fd_detail2", "fd_detail1"}
+    packets = "haar packets level 2, [0, 1]"
+    assert scores.protocol == {
+        "n_samples": 90, "n_reference": 70, "extractor": packets, "fwd": packets, "scales": packets,
+    }  # fmt: skip
+    assert set(scores.seconds) == {"fwd", "scales"}
+    assert not scores.missing
+
+
+def test_default_metrics_are_all_of_them() -> None:
+    assert {"fwd", "scales", "accuracy"} <= set(default_metrics())
+
+
+def test_features_are_extracted_once_for_all_metrics(evaluation, make_images, noise) -> None:
+    synthetic, reference = make_images(noise(30)), make_images(noise(20, seed=1))
+    shared = evaluation(synthetic, reference)
+    first, again = (shared.features("wavelet-packet") for _ in range(2))
+    assert [f.file for f in first] == [f.file for f in again]
+    assert sorted(synthetic.asked) == list(range(30))
+    assert sorted(reference.asked) == list(range(20))
+
+
+def test_an_unknown_metric_is_an_error_before_anything_is_read(make_images, noise, run) -> None:
+    synthetic = make_images(noise(10))
+    with pytest.raises(UnknownName, match="did you mean fwd"):
+        evaluate(["fwdd"], synthetic, make_images(noise(10, seed=1)), run)
+    assert not synthetic.asked
+
+
+def test_an_empty_set_is_an_error(make_images, noise, run) -> None:
+    full, empty = noise(10), noise(10)[:0]
+    with pytest.raises(DataError, match="the synthetic set has no images"):
+        evaluate(["fwd"], make_images(empty), make_images(full), run)
+    with pytest.raises(DataError, match="the reference set has no images"):
+        evaluate(["fwd"], make_images(full), make_images(empty), run)
+
+
+@pytest.mark.parametrize(("channels", "size"), [(3, 32), (1, 28)])
+def test_images_of_another_shape_are_an_error(make_images, noise, run, channels: int, size: int) -> None:
+    with pytest.raises(DataError, match=f"{channels} x {size} x {size} .* 1 x 32 x 32"):
+        evaluate(["fwd"], make_images(noise(10, channels, size)), make_images(noise(10)), run)
+
+
+def test_a_batch_of_another_shape_than_declared_is_an_error(make_images, noise, run) -> None:
+    synthetic = make_images(noise(10))
+    synthetic.images = noise(10, size=28)
+    with pytest.raises(DataError, match="10 x 1 x 28 x 28"):
+        evaluate(["fwd"], synthetic, make_images(noise(10)), run)
+
+
+def test_images_that_are_not_uint8_are_an_error(make_images, noise, run) -> None:
+    images = noise(10).float() / 255
+    with pytest.raises(DataError, match=r"torch.float32, not uint8 from 0 to 255; .* multiply by 255"):
+        evaluate(["fwd"], make_images(images), make_images(noise(10)), run)
+    images[3, 0, 5, 5] = math.nan
+    with pytest.raises(DataError, match="not finite"):
+        evaluate(["fwd"], make_images(images), make_images(noise(10)), run)
+
+
+def test_the_reference_itself_cannot_be_scored(make_images, noise, run) -> None:
+    images = make_images(noise(10))
+    with pytest.raises(DataError, match="another split"):
+        evaluate(["fwd"], images, images, run)
+
+
+@pytest.mark.parametrize("wrong", [-1, 4])
+def test_a_label_outside_the_classes_is_an_error(make_images, noise, run, wrong: int) -> None:
+    labels = torch.arange(10) % 4
+    synthetic = make_images(noise(10), torch.where(torch.arange(10) == 5, wrong, labels), 4)
+    with pytest.raises(DataError, match="from 0 to 3"):
+        evaluate(["fwd"], synthetic, make_images(noise(10, seed=1), labels, 4), run)
+
+
+def test_one_image_has_no_frechet_distance(make_images, noise, run) -> None:
+    scores = evaluate(["fwd"], make_images(noise(1)), make_images(noise(10, seed=1)), run)
+    assert scores.values == {"fwd": None}
+    assert scores.missing == {"fwd": "a covariance needs at least 2 images, not 1"}
+
+
+def test_a_missing_score_names_its_reason_and_spares_the_others(make_images, noise, run, metric) -> None:
+    def compute(evaluation):
+        raise MissingScore("no weights")
+
+    metric(compute, "a", "b")
+    scores = evaluate(["toy", "fwd"], make_images(noise(90)), make_images(noise(90, seed=1)), run)
+    assert scores.values["a"] is scores.values["b"] is None
+    assert scores.missing == {"a": "no weights", "b": "no weights"}
+    assert scores.values["fwd"] > 0
+
+
+def test_a_value_that_is_not_finite_is_missing(make_images, noise, run, metric) -> None:
+    metric(lambda evaluation: {"a": math.nan, "b": np.float64(2)}, "a", "b")
+    scores = evaluate(["toy"], make_images(noise(5)), make_images(noise(5, seed=1)), run)
+    assert scores.values == {"a": None, "b": 2.0}
+    assert scores.missing == {"a": "the value is nan"}
+
+
+def test_columns_are_those_declared_and_belong_to_one_metric(make_images, noise, run, metric) -> None:
+    sets = make_images(noise(5)), make_images(noise(5, seed=1))
+    metric(lambda evaluation: {"b": 1.0}, "a")
+    with pytest.raises(DpbenchError, match="declares a but computes b"):
+        evaluate(["toy"], *sets, run)
+    metric(lambda evaluation: {"fwd": 1.0}, "fwd", called="other")
+    with pytest.raises(DpbenchError, match="'fwd' and 'other' both fill the column 'fwd'"):
+        evaluate(["fwd", "other"], *sets, run)
+
+
+def test_caveats_and_protocol_of_a_metric_reach_the_row(make_images, noise, run, metric) -> None:
+    def compute(evaluation):
+        warnings.warn("take care", Caveat, stacklevel=1)
+        return {"a": 1.0}
+
+    metric(compute, "a", protocol="k=5")
+    scores = evaluate(["toy"], make_images(noise(5)), make_images(noise(5, seed=1)), run)
+    assert scores.caveats == ("toy: take care",)
+    assert scores.protocol["toy"] == "k=5"
+
+
+def test_collecting_caveats_lets_other_warnings_pass() -> None:
+    def both() -> list[str]:
+        with collect() as caveats:
+            warnings.warn("old", DeprecationWarning, stacklevel=1)
+            warnings.warn("take care", Caveat, stacklevel=1)
+        return caveats
+
+    with pytest.warns(DeprecationWarning, match="old"):
+        caveats = both()
+    assert caveats == ["take care"]
+
+
+def test_a_metric_draws_its_own_random_numbers(make_images, noise, run, metric) -> None:
+    metric(lambda evaluation: {"a": float(torch.rand((), generator=evaluation.run.generator))}, "a")
+    metric(lambda evaluation: {"b": float(torch.rand((), generator=evaluation.run.generator))}, "b", called="other")
+    sets = make_images(noise(5)), make_images(noise(5, seed=1))
+    both, alone = evaluate(["other", "toy"], *sets, run).values, evaluate(["toy"], *sets, run).values
+    assert both["a"] == alone["a"] != both["b"]
+
+
+def test_scores_are_extended_by_later_ones() -> None:
+    old = Scores({"a": 1.0, "b": None}, {"b": "no weights"}, {"n_samples": 5}, ("a",), {"x": 1.0})
+    new = Scores({"b": 2.0, "c": None}, {"c": "no classes"}, {"k": 3}, ("a", "b"), {"y": 2.0})
+    assert old | new == Scores(
+        {"a": 1.0, "b": 2.0, "c": None},
+        {"c": "no classes"},
+        {"n_samples": 5, "k": 3},
+        ("a", "b"),
+        {"x": 1.0, "y": 2.0},
+    )
+
+
+def test_real_images_stand_in_as_each_metric_wants(monkeypatch, make_images, noise, run) -> None:
+    monkeypatch.setattr(recipe, "QUICK", replace(recipe.QUICK, steps=lambda n: 5))
+    train = make_images(noise(40), torch.arange(40) % 4, 4)
+    test = make_images(noise(301, seed=1), torch.arange(301) % 4, 4)
+    scores = evaluate_real(["accuracy", "fwd"], train, test, run)
+    assert scores.protocol == {
+        "n_samples": 151,
+        "n_reference": 150,
+        "n_train": 40,
+        "accuracy": "cnn+resnet+wideresnet v2",
+        "extractor": "haar packets level 2, [0, 1]",
+        "fwd": "haar packets level 2, [0, 1]",
+    }
+    halves = make_images(test.images[::2]), make_images(test.images[1::2])
+    assert scores.values["fwd"] == evaluate(["fwd"], *halves, run).values["fwd"]
+    assert scores.values["accuracy"] == evaluate(["accuracy"], train, test, run).values["accuracy"]
+
+
+def test_the_real_row_opens_train_only_where_it_is_asked_for(make_images, noise, run) -> None:
+    train, test = make_images(noise(40)), make_images(noise(40, seed=1))
+    scores = evaluate_real(["fwd"], train, test, run)
+    assert not train.asked
+    assert "n_train" not in scores.protocol
+
+
+@pytest.mark.parametrize("ask", [lambda e: e.train, lambda e: e.train_features("wavelet-packet")])
+def test_a_metric_that_does_not_declare_it_is_refused_train(make_images, noise, run, metric, ask) -> None:
+    train, test = make_images(noise(40)), make_images(noise(40, seed=1))
+
+    def compute(evaluation):
+        ask(evaluation)
+        return {"a": 1.0}
+
+    metric(compute, "a")
+    with pytest.raises(DpbenchError, match=r"metric 'toy' asks for the train split but does not declare reads_train"):
+        evaluate(["toy"], make_images(noise(40, seed=2)), test, run, train)
+    assert not train.asked
+    metric(compute, "a", called="declared", reads_train=True)
+    assert evaluate(["declared"], make_images(noise(40, seed=2)), test, run, train).values == {"a": 1.0}
+
+
+def test_an_extractor_trained_on_train_is_for_metrics_that_declare_it(make_images, noise, run, metric, registries):
+    class OnTrain(WaveletPackets):
+        reads_train = True
+
+    EXTRACTORS.register("on-train")(OnTrain)
+    metric(lambda e: {"a": len(e.features("on-train"))}, "a", reads_train=True, called="first")
+    metric(lambda e: {"b": len(e.features("on-train"))}, "b")
+    sets = make_images(noise(40)), make_images(noise(40, seed=1)), run, make_images(noise(40, seed=2))
+    assert evaluate(["first"], *sets).values == {"a": 2}
+    for metrics in (["toy"], ["first", "toy"]):  # also where it is loaded already
+        with pytest.raises(DpbenchError, match="metric 'toy' asks for the extractor 'on-train', which was trained on"):
+            evaluate(metrics, *sets)
+
+
+def test_train_that_is_the_reference_is_refused(make_images, noise, run, metric) -> None:
+    metric(lambda evaluation: {"a": len(evaluation.train)}, "a", reads_train=True)
+    test = make_images(noise(40, seed=1))
+    with pytest.raises(DataError, match="the train images are the reference images"):
+        evaluate(["toy"], make_images(noise(40)), test, run, test)
+
+
+def test_a_metric_that_is_computed_again_replaces_all_that_was_said_of_it() -> None:
+    old = Scores(
+        {"a": 1.0, "b": 2.0}, {}, {"toy": "v1"}, ("toy: few", "other: odd", "general"), {"toy": 1.0}, {"a": 0.1}
+    )
+    new = Scores({"a": None}, {"a": "gone"}, {"toy": "v2"}, ("toy: many",), {"toy": 2.0})
+    both = old | new
+    assert (both.values, both.missing, both.ci95) == ({"a": None, "b": 2.0}, {"a": "gone"}, {})
+    assert both.protocol == {"toy": "v2"}
+    assert both.caveats == ("other: odd", "general", "toy: many")

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dpbench.evaluation import features
+from dpbench.evaluation.features import Features, spaced, write_features
+
+
+def stored(folder: Path, array: np.ndarray, parts: int = 3) -> Features:
+    return write_features(folder / "f.npy", len(array), np.array_split(array, parts))
+
+
+def test_come_back_in_order_in_blocks_of_bounded_size(tmp_path, monkeypatch) -> None:
+    array = np.random.default_rng(0).normal(size=(50, 4, 3)).astype(np.float32)
+    monkeypatch.setattr(features, "BLOCK_BYTES", 7 * 4 * 12)
+    found = stored(tmp_path, array)
+    blocks = list(found.blocks())
+    assert (len(found), found.shape, found.size) == (50, (4, 3), 12)
+    assert max(map(len, blocks)) == 7
+    np.testing.assert_array_equal(np.concatenate(blocks), array)
+    np.testing.assert_array_equal(np.load(found.file), array)
+
+
+def test_a_part_is_evenly_spaced(tmp_path) -> None:
+    found = stored(tmp_path, np.arange(10, dtype=np.float32)[:, None])
+    assert found.at_most(5)[:, 0].tolist() == [0, 2, 4, 6, 8]
+    assert len(found.at_most(100)) == 10
+    assert spaced(60_000, 10_000)[-1] == 59_994
+
+
+def test_what_is_derived_is_computed_once(tmp_path) -> None:
+    found = stored(tmp_path, np.ones((4, 2), dtype=np.float32))
+    calls = []
+
+    def make():
+        calls.append(1)
+        return {"sum": np.concatenate(list(found.blocks())).sum(0)}
+
+    for features_again in (found, Features(found.file)):
+        assert features_again.derived("sum", make)["sum"].tolist() == [4, 4]
+    assert len(calls) == 1
+
+
+def test_nothing_is_left_of_features_that_were_not_finished(tmp_path) -> None:
+    def fails():
+        yield np.ones((2, 3), dtype=np.float32)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_features(tmp_path / "f.npy", 4, fails())
+    with pytest.raises(ValueError, match="2 images where 4"):
+        write_features(tmp_path / "f.npy", 4, [np.ones((2, 3))])
+    assert not list(tmp_path.iterdir())
+
+
+def test_rows_come_in_the_order_that_they_are_asked_for(tmp_path) -> None:
+    array = np.random.default_rng(0).normal(size=(20, 2, 3)).astype(np.float32)
+    np.testing.assert_array_equal(stored(tmp_path, array).rows(np.array([7, 0, 19, 7])), array[[7, 0, 19, 7]])

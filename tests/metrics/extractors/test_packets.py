@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from dpbench.core.errors import MissingScore, UnknownName
+from dpbench.core.registries import EXTRACTORS
+from dpbench.evaluation.extraction import extract
+from dpbench.metrics.extractors.packets import WaveletPackets, packet_level
+
+
+@pytest.mark.parametrize(
+    ("resolution", "level"),
+    [(28, 2), (32, 2), (64, 3), (128, 4), (256, 4), (512, 4), (30, 1), (16, 1), (12, 0), (31, 0)],
+)
+def test_the_packet_level_follows_the_resolution(resolution: int, level: int) -> None:
+    assert packet_level(resolution) == level
+
+
+def test_wavelet_packets_have_a_row_per_packet_with_all_channels(evaluation, noise) -> None:
+    extractor = evaluation(noise(2, 3)).extractor("wavelet-packet")
+    coefficients = extractor(torch.full((2, 3, 32, 32), 255, dtype=torch.uint8))
+    assert coefficients.shape == (2, 16, 3 * 8 * 8)
+    torch.testing.assert_close(coefficients[:, 0], torch.full((2, 192), 4.0))  # white is 1, times 2 per level
+    assert coefficients[:, 1:].abs().max() < 1e-6
+
+
+def test_a_resolution_without_a_packet_level_has_no_features(evaluation) -> None:
+    with pytest.raises(MissingScore, match="not 31"):
+        WaveletPackets(evaluation(torch.zeros(2, 1, 31, 31, dtype=torch.uint8)))
+
+
+def test_an_unknown_extractor_offers_the_known_ones() -> None:
+    with pytest.raises(UnknownName, match="wavelet-packet"):
+        EXTRACTORS.get("wavelet-packets")
+
+
+def test_batches_do_not_change_features(monkeypatch, evaluation, make_images, noise, run) -> None:
+    images, extractor = make_images(noise(10)), WaveletPackets(evaluation(noise(10)))
+    (whole,) = extract(extractor, images, run, "")
+    monkeypatch.setattr(WaveletPackets, "batch", 3)
+    parts = list(extract(extractor, images, run, ""))
+    assert len(parts) == 4
+    np.testing.assert_allclose(np.concatenate(parts), whole, rtol=1e-5, atol=1e-6)
+    assert whole.shape == (10, 16, 64)
+    assert whole.dtype == np.float32

@@ -1,0 +1,190 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from dpbench.core.errors import ConfigError
+from dpbench.models.edm import Denoiser, NoiseConfig, SamplerConfig
+from dpbench.models.unet import UNet, UNetConfig
+
+SHAPE = (1, 4, 4)
+D = 0.5  # sigma_data
+
+
+class Recorder(nn.Module):
+    """A network that keeps what it was given and returns a fixed multiple of x."""
+
+    def forward(self, x, noise_level, labels):
+        self.x, self.noise_level, self.labels = x, noise_level, labels
+        return 3 * x
+
+
+class Gaussian(nn.Module):
+    """F of the ideal denoiser D(x; σ) = (s² x + σ² μ) / (s² + σ²) of data N(μ, s²), with a mean μ for each label."""
+
+    def __init__(self, means: list[float], std: float):
+        super().__init__()
+        self.means, self.std = torch.tensor(means), std
+
+    def forward(self, x, noise_level, labels):
+        sigma, mean = (4 * noise_level).exp().reshape(-1, 1, 1, 1), self.means[labels].reshape(-1, 1, 1, 1)
+        x = x * (sigma**2 + D**2).sqrt()  # undoes c_in
+        ideal = (self.std**2 * x + sigma**2 * mean) / (self.std**2 + sigma**2)
+        return (ideal - D**2 / (sigma**2 + D**2) * x) * (sigma**2 + D**2).sqrt() / (sigma * D)
+
+
+def _generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_preconditioning_is_that_of_the_edm_paper():
+    network = Recorder()
+    x, sigma, labels = torch.randn(3, *SHAPE), torch.tensor([0.01, 1.0, 50.0]), torch.tensor([0, 1, 2])
+    denoised = Denoiser(network, SHAPE, 2, D)(x, sigma, labels)
+    for i, s in enumerate(sigma.tolist()):
+        c_in, c_skip, c_out = 1 / math.hypot(s, D), D**2 / (s**2 + D**2), s * D / math.hypot(s, D)
+        assert torch.allclose(network.x[i], c_in * x[i])
+        assert network.noise_level[i].item() == pytest.approx(math.log(s) / 4, abs=1e-6)
+        assert torch.allclose(denoised[i], c_skip * x[i] + c_out * 3 * c_in * x[i], atol=1e-6)
+    assert torch.equal(network.labels, labels)
+
+
+def test_the_loss_is_the_weighted_squared_error_per_row():
+    images, labels = torch.rand(5, *SHAPE) * 2 - 1, torch.zeros(5, dtype=torch.long)
+    model = Denoiser(Recorder(), SHAPE, 2, D)
+    losses = model.loss(images, labels, _generator(), NoiseConfig(-0.5, 0.7))
+    generator = _generator()
+    sigma = (-0.5 + 0.7 * torch.randn(5, generator=generator)).exp()
+    noise = torch.randn(5, *SHAPE, generator=generator)
+    for i, s in enumerate(sigma):
+        denoised = model(images[i : i + 1] + s * noise[i], s[None], labels[:1])
+        expected = (s**2 + D**2) / (s * D) ** 2 * (denoised - images[i]).square().mean()
+        assert losses[i].item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_the_loss_hides_the_stated_share_of_labels():
+    network = Recorder()
+    images, labels = torch.zeros(4000, *SHAPE), torch.zeros(4000, dtype=torch.long)
+    Denoiser(network, SHAPE, 2, D).loss(images, labels, _generator(), NoiseConfig(), label_dropout=0.3)
+    assert set(network.labels.tolist()) == {0, 2}
+    assert (network.labels == 2).float().mean().item() == pytest.approx(0.3, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        SamplerConfig("ddim", 100),
+        SamplerConfig("ddim", 400, churn=40),
+        SamplerConfig("dpm-solver", 25),
+    ],
+)
+def test_samplers_recover_gaussians_and_points(sampler):
+    labels = torch.tensor([0, 1]).repeat(1000)
+    images = Denoiser(Gaussian([-0.5, 0.7], 0.3), SHAPE, 2, D).sample(labels, _generator(), sampler)
+    for label, mean in enumerate((-0.5, 0.7)):
+        assert images[labels == label].mean().item() == pytest.approx(mean, abs=0.02)
+        assert images[labels == label].std().item() == pytest.approx(0.3, abs=0.02)
+    points = Denoiser(Gaussian([-0.5, 0.7], 0.0), SHAPE, 2, D).sample(labels[:2], _generator(), sampler)
+    assert torch.allclose(points, torch.tensor([-0.5, 0.7]).reshape(2, 1, 1, 1).expand(2, *SHAPE), atol=1e-3)
+
+
+@pytest.mark.parametrize("sampler", [SamplerConfig("ddim", 8, churn=4, guidance=2), SamplerConfig("dpm-solver", 8)])
+def test_samples_do_not_depend_on_how_many_are_denoised_together(sampler):
+    model = Denoiser(UNet((1, 8, 8), 3, UNetConfig((8, 16))), (1, 8, 8), 2, D)
+    labels = torch.tensor([0, 1, 1, 0, 1])
+    together, apart = (model.sample(labels, _generator(), sampler, batch) for batch in (5, 2))
+    assert torch.allclose(together, apart, atol=1e-4)
+    assert not torch.allclose(together[0], together[3], atol=0.1)
+
+
+def test_churn_draws_fresh_noise():
+    model, labels = Denoiser(Gaussian([0.0], 0.3), SHAPE, 0, D), torch.zeros(2, dtype=torch.long)
+    plain, churned = (model.sample(labels, _generator(), SamplerConfig("ddim", 20, churn=c)) for c in (0, 10))
+    assert not torch.allclose(plain, churned, atol=0.05)
+
+
+def test_guidance_moves_away_from_the_null_label():
+    """With points at 0.2 (label 0) and 0 (null), D is their weighted difference: a point at w · 0.2."""
+    model = Denoiser(Gaussian([0.2, 0.0], 0.0), SHAPE, 1, D)
+    images = model.sample(torch.zeros(3, dtype=torch.long), _generator(), SamplerConfig("ddim", 30, guidance=3))
+    assert torch.allclose(images, torch.full_like(images, 0.6), atol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (3, 64, 64)])
+@pytest.mark.parametrize("patch", [1, 2])
+def test_the_network_keeps_the_shape(shape, patch):
+    network = UNet(shape, 1, UNetConfig((8, 16), attention=1, patch=patch))
+    assert network(torch.randn(2, *shape), torch.zeros(2), torch.zeros(2, dtype=torch.long)).shape == (2, *shape)
+
+
+def test_every_trained_layer_sees_every_row_and_is_of_a_known_type():
+    network = UNet((1, 8, 8), 3, UNetConfig((8, 16), attention=1, patch=2))
+    rows = {}
+    for name, layer in network.named_modules():
+        if list(layer.parameters(recurse=False)):
+            assert type(layer) in (nn.Linear, nn.Conv2d, nn.GroupNorm, nn.Embedding)
+            layer.register_forward_hook(
+                lambda _, inputs, out, name=name: rows.update({name: (len(inputs[0]), len(out))})
+            )
+    network(torch.randn(5, 1, 8, 8), torch.zeros(5), torch.zeros(5, dtype=torch.long))
+    assert set(rows.values()) == {(5, 5)}
+
+
+def test_checkpointing_changes_no_gradient():
+    plain, frugal = (UNet((1, 8, 8), 1, UNetConfig((8, 16), checkpointing=c)) for c in (False, True))
+    frugal.load_state_dict(plain.state_dict())
+    x, level, labels = torch.randn(2, 1, 8, 8), torch.randn(2), torch.zeros(2, dtype=torch.long)
+    for network in (plain, frugal):
+        network.train()(x, level, labels).square().sum().backward()
+    for a, b in zip(plain.parameters(), frugal.parameters(), strict=True):
+        assert torch.allclose(a.grad, b.grad, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"channels": (8, 16, 16), "patch": 2}, "patch 2 and 3 levels do not divide 28 pixels"),
+        ({"channels": (10, 16)}, "multiples of 8"),
+        ({"channels": (8, 16), "attention": 3}, "attention between 0 and the 2 levels"),
+        ({"patch": 0}, "patch and layers must be at least 1"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_refused(sizes, message):
+    with pytest.raises(ConfigError, match=message):
+        UNet((1, 28, 28), 1, UNetConfig(**sizes))
+
+
+class Copy(nn.Module):
+    """F that makes D put out what is given, whatever x is."""
+
+    def forward(self, x, noise_level, labels):
+        sigma = (4 * noise_level).exp().reshape(-1, 1, 1, 1)
+        x, given = x.chunk(2, dim=1)
+        x = x * (sigma**2 + D**2).sqrt()
+        return (given - D**2 / (sigma**2 + D**2) * x) * (sigma**2 + D**2).sqrt() / (sigma * D)
+
+
+@pytest.mark.parametrize("guidance", [1, 2])
+def test_what_is_given_reaches_the_network_unscaled_with_its_own_image(guidance):
+    given, labels = torch.rand(5, 1, 6, 6) * 2 - 1, torch.zeros(5, dtype=torch.long)
+    model = Denoiser(Copy(), SHAPE, 1, D)
+    starts = torch.randn(5, 1, 6, 6, generator=_generator())
+    images = model.denoise(starts, labels, SamplerConfig("dpm-solver", 4, guidance=guidance), given, batch=2)
+    assert torch.allclose(images, given, atol=1e-3)
+    loss = model.loss(given, labels, _generator(), NoiseConfig(), given=given)
+    assert torch.allclose(loss, torch.zeros(5), atol=1e-6)
+
+
+def test_a_network_takes_more_channels_than_it_puts_out():
+    network = UNet((3, 8, 8), 1, UNetConfig((8, 16), patch=2), given=1)
+    out = network(torch.randn(2, 4, 8, 8), torch.zeros(2), torch.zeros(2, dtype=torch.long))
+    assert out.shape == (2, 3, 8, 8)
+
+
+def test_the_first_noise_level_is_that_of_the_sampler():
+    network = Recorder()
+    levels = []
+    network.register_forward_hook(lambda _, inputs, out: levels.append(inputs[1][0].item()))
+    Denoiser(network, SHAPE, 0, D).sample(torch.zeros(1).long(), _generator(), SamplerConfig(sigma_max=7, steps=3))
+    assert max(levels) == pytest.approx(math.log(7) / 4)

@@ -1,0 +1,97 @@
+"""Norms and sums in fp32, whatever torch is told to compute fp32 in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import nn
+
+from dpbench.core.specs import Batch
+from dpbench.privacy.clipping import clipped_sum
+from dpbench.privacy.gradients.bookkeeping import BookKeepingEngine
+from dpbench.privacy.gradients.precision import REDUCED, _highest, full_precision
+
+CPU = torch.device("cpu")
+NEW = hasattr(torch.backends.cuda.matmul, "fp32_precision")
+
+
+@pytest.fixture(autouse=True)
+def highest_afterwards() -> Iterator[None]:
+    yield
+    torch.set_float32_matmul_precision("highest")
+
+
+def settings() -> list[str]:
+    backends = torch.backends
+    if not NEW:
+        return [torch.get_float32_matmul_precision(), str(backends.cudnn.allow_tf32)]
+    parts = (backends.cuda.matmul, backends.cudnn.conv, backends.mkldnn.matmul, backends.mkldnn.conv)
+    return [part.fp32_precision for part in parts]
+
+
+@pytest.mark.parametrize("precision", ["highest", "high", "medium"])
+def test_reduced_precision_is_off_inside_and_back_after(precision):
+    torch.set_float32_matmul_precision(precision)
+    before = settings()
+    with full_precision(CPU):
+        assert not {*settings()} & {*REDUCED, "high", "medium", "True"}
+    assert settings() == before
+    assert torch.get_float32_matmul_precision() == precision  # which torch refuses where old and new settings disagree
+
+
+@pytest.mark.skipif(not NEW, reason="settings of torch 2.9")
+@pytest.mark.parametrize("precision", REDUCED)
+def test_settings_of_single_operations_count(precision):
+    part = torch.backends.mkldnn.matmul
+    part.fp32_precision = precision
+    with full_precision(CPU):
+        assert part.fp32_precision == "ieee"
+    assert part.fp32_precision == precision
+
+
+def test_an_error_inside_brings_the_settings_back():
+    torch.set_float32_matmul_precision("medium")
+    before = settings()
+    with pytest.raises(ZeroDivisionError), full_precision(CPU):
+        raise ZeroDivisionError
+    assert settings() == before
+
+
+def test_older_torch_is_told_in_its_own_words():
+    torch.set_float32_matmul_precision("medium")
+    with _highest():
+        assert torch.get_float32_matmul_precision() == "highest"
+        assert not torch.backends.cudnn.allow_tf32
+    assert torch.get_float32_matmul_precision() == "medium"
+    assert torch.backends.cudnn.allow_tf32
+
+
+def test_autocast_is_off_inside():
+    a = torch.randn(4, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert (a @ a).dtype == torch.bfloat16
+        with full_precision(CPU):
+            assert (a @ a).dtype == torch.float32
+
+
+def sums(precision: str) -> list[torch.Tensor]:
+    """Of an engine and of `clipped_sum`, with losses in full precision."""
+    torch.manual_seed(0)
+    model, x = nn.Linear(512, 512), torch.randn(8, 16, 512)
+    real = torch.ones(8).bool()
+
+    def loss(model, batch, generator):
+        with full_precision(CPU):
+            return ((model(batch.derived) - 1) ** 2).mean((1, 2))
+
+    torch.set_float32_matmul_precision(precision)
+    engine = BookKeepingEngine(model, loss)
+    return [*engine.clipped_sum(Batch(derived=x), real, 1, 0.01, torch.Generator()), clipped_sum(x, real, 0.5)]
+
+
+@pytest.mark.parametrize("precision", ["high", "medium"])
+def test_sums_do_not_depend_on_the_precision_of_matrix_products(precision):
+    for expected, found in zip(sums("highest"), sums(precision), strict=True):
+        assert torch.equal(expected, found)
