@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from dpbench.core.data import ImageDataset as ImageDataset
     from dpbench.core.errors import DpbenchError as DpbenchError
     from dpbench.core.errors import MissingScore as MissingScore
-    from dpbench.core.plugins import Column as Column
-    from dpbench.core.plugins import Estimate as Estimate
-    from dpbench.core.plugins import Extractor as Extractor
-    from dpbench.core.plugins import Method as Method
-    from dpbench.core.plugins import Metric as Metric
-    from dpbench.core.plugins import Preset as Preset
-    from dpbench.core.plugins import Refiner as Refiner
+    from dpbench.core.method import Method as Method
+    from dpbench.core.method import Preset as Preset
+    from dpbench.core.metric import Column as Column
+    from dpbench.core.metric import Estimate as Estimate
+    from dpbench.core.metric import Extractor as Extractor
+    from dpbench.core.metric import Metric as Metric
+    from dpbench.core.refiner import Refiner as Refiner
     from dpbench.core.registries import DATASETS as DATASETS
     from dpbench.core.registries import EXTRACTORS as EXTRACTORS
     from dpbench.core.registries import METHODS as METHODS
@@ -55,9 +55,9 @@ _HOME = {
     "plugin_option": "dpbench.core.config",
     **dict.fromkeys(["DataOptions", "Dataset", "ImageDataset"], "dpbench.core.data"),
     **dict.fromkeys(["DpbenchError", "MissingScore"], "dpbench.core.errors"),
-    **dict.fromkeys(
-        ["Column", "Estimate", "Extractor", "Method", "Metric", "Preset", "Refiner"], "dpbench.core.plugins"
-    ),
+    **dict.fromkeys(["Method", "Preset"], "dpbench.core.method"),
+    **dict.fromkeys(["Column", "Estimate", "Extractor", "Metric"], "dpbench.core.metric"),
+    "Refiner": "dpbench.core.refiner",
     **dict.fromkeys(["DATASETS", "EXTRACTORS", "METHODS", "METRICS", "REFINERS"], "dpbench.core.registries"),
     **dict.fromkeys(["Batch", "Budget", "Conditions", "DatasetSpec"], "dpbench.core.specs"),
     **dict.fromkeys(["DPSGD", "NoisySum"], "dpbench.privacy.mechanisms"),

@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # so that it runs as a sc
 
 from dpbench.core.context import PublicCache, RunContext
 from dpbench.core.errors import UnknownName
-from dpbench.core.plugins import Evaluation, Extractor
+from dpbench.core.metric import Evaluation, Extractor
 from dpbench.core.registries import METRICS
 from dpbench.evaluation.features import Array, Features, write_features
 from dpbench.metrics.statistics import frechet

@@ -30,7 +30,7 @@ from dpbench import (
 )
 from dpbench.core.errors import ConfigError
 from dpbench.core.files import digest
-from dpbench.core.plugins import Evaluation
+from dpbench.core.metric import Evaluation
 
 
 class TinyImages(ImageDataset):

@@ -29,7 +29,7 @@ def shared_state(plugin: type) -> State:
     Containers, closures, networks and objects of the plugin's own classes are followed. Not seen: what other modules
     and C code keep.
     """
-    modules = {cls.__module__ for cls in plugin.__mro__} - {"builtins", "abc", "typing", "dpbench.core.plugins"}
+    modules = {cls.__module__ for cls in plugin.__mro__} - {"builtins", "abc", "typing", "dpbench.core.method"}
     state: dict[str, str] = {}
     for module in filter(None, map(sys.modules.get, sorted(modules))):
         for name, value in vars(module).items():

@@ -17,7 +17,9 @@ from dpbench.benchmark.sweep import Sweep
 from dpbench.core.config import build, describe
 from dpbench.core.data import DataOptions, Dataset
 from dpbench.core.errors import DpbenchError, UnknownName
-from dpbench.core.plugins import Method, Metric, Refiner
+from dpbench.core.method import Method
+from dpbench.core.metric import Metric
+from dpbench.core.refiner import Refiner
 from dpbench.core.registries import DATASETS, METHODS, METRICS, REFINERS
 from dpbench.core.registry import Registry
 from dpbench.core.specs import Budget, DatasetSpec

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dpbench.core.config import build, changes
 from dpbench.core.errors import ConfigError, DpbenchError, UnknownName
-from dpbench.core.plugins import Method
+from dpbench.core.method import Method
 from dpbench.core.registries import METHODS
 from dpbench.core.seal import sealed
 from dpbench.core.specs import DatasetSpec, Request

@@ -19,7 +19,7 @@ from dpbench.core.checkpoints import CODE, remove_checkpoints
 from dpbench.core.context import CHECKPOINTS, RunContext
 from dpbench.core.errors import DataError
 from dpbench.core.files import code_version, digest, source_hash, write_atomic
-from dpbench.core.plugins import Method
+from dpbench.core.method import Method
 from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.noise_key import FILE, NoiseKey
@@ -110,7 +110,7 @@ def _refuse_changed_data(trial: Trial, bench: Bench) -> None:
 
 def _prepare(trial: Trial, method_class: type[Method], bench: Bench) -> Method:
     code = source_hash(method_class)
-    with bench.launch.one_first(), bench.context(trial.subject(bench.out), "prepare", code) as run:
+    with bench.launch.rank_zero_first(), bench.context(trial.subject(bench.out), "prepare", code) as run:
         method = method_class(trial.config, trial.spec)
         method.prepare(bench.sources.public if trial.public else None, run)
     return method
@@ -151,7 +151,7 @@ def _noise_key(method: Method, trial: Trial, bench: Bench, run: RunContext) -> N
             record(trial, _run(trial, key), bench.sources)
         if stored is None:
             key.store(folder / FILE, identity)
-    secret = bench.launch.agree(key.secret if key else None)
+    secret = bench.launch.broadcast(key.secret if key else None)
     return key or NoiseKey(secret)
 
 

@@ -18,10 +18,10 @@ from dpbench.training.device import resolve_device
 
 T = TypeVar("T")
 
-SUM_TIMEOUT = timedelta(hours=1)
+ALL_REDUCE_TIMEOUT = timedelta(hours=1)
 """How long a process waits for the others within a private step or release."""
 
-MEETING_TIMEOUT = timedelta(days=7)
+BARRIER_TIMEOUT = timedelta(days=7)
 """How long it waits between phases: one process alone pretrains, samples and scores. A process that dies ends it."""
 
 
@@ -37,33 +37,33 @@ class Launch:
 
     device: str
     world: World = World()  # noqa: RUF009 (immutable)
-    meetings: Any = None
+    group: Any = None
 
     @property
     def leads(self) -> bool:
         """Whether this is the first process."""
         return self.world.leads
 
-    def meet(self) -> None:
+    def barrier(self) -> None:
         """Waits for all processes."""
-        if self.meetings is not None:
-            dist.barrier(self.meetings)
+        if self.group is not None:
+            dist.barrier(self.group)
 
-    def agree(self, value: T) -> T:
+    def broadcast(self, value: T) -> T:
         """The first process's value (anything that can be pickled), on every process."""
         values = [value]
-        if self.meetings is not None:
-            dist.broadcast_object_list(values, src=0, group=self.meetings)
+        if self.group is not None:
+            dist.broadcast_object_list(values, src=0, group=self.group)
         return values[0]
 
     @contextmanager
-    def one_first(self) -> Iterator[None]:
+    def rank_zero_first(self) -> Iterator[None]:
         """The first process does what follows before the others, so that they find it in a cache."""
         if not self.leads:
-            self.meet()
+            self.barrier()
         yield
         if self.leads:
-            self.meet()
+            self.barrier()
 
 
 @contextmanager
@@ -71,7 +71,7 @@ def launched(device: str) -> Iterator[Launch]:
     """Joins the processes that torchrun started; without torchrun there is one.
 
     A process that fails leaves, and so ends the others' waiting: on CPUs at once, on GPUs when torchrun ends them or
-    after `SUM_TIMEOUT`.
+    after `ALL_REDUCE_TIMEOUT`.
 
     Args:
         device: as for `resolve_device`; among several processes, "cuda" is each one's own GPU.
@@ -86,9 +86,9 @@ def launched(device: str) -> Iterator[Launch]:
     backend = "nccl" if device.startswith("cuda") else "gloo"
     if backend == "nccl":
         torch.cuda.set_device(device)
-    dist.init_process_group(backend, timeout=SUM_TIMEOUT)
+    dist.init_process_group(backend, timeout=ALL_REDUCE_TIMEOUT)
     try:
-        yield Launch(device, World.current(), dist.new_group(backend="gloo", timeout=MEETING_TIMEOUT))
+        yield Launch(device, World.current(), dist.new_group(backend="gloo", timeout=BARRIER_TIMEOUT))
     finally:
         dist.destroy_process_group()
 

@@ -22,8 +22,8 @@ from dpbench.core.data import DataOptions, ImageDataset
 from dpbench.core.errors import ConfigError, DataError, DpbenchError
 from dpbench.core.files import write_atomic
 from dpbench.core.folders import cache_folder, check_writable
-from dpbench.core.plugins import Refiner
 from dpbench.core.progress import Display, Quiet
+from dpbench.core.refiner import Refiner
 from dpbench.core.registries import REFINERS
 from dpbench.core.specs import DatasetSpec
 from dpbench.data.external.coarse_images import CoarseImages, read_coarse_images

@@ -30,7 +30,7 @@ from dpbench.benchmark.trial import FRAME, Trial
 from dpbench.core.context import PublicCache
 from dpbench.core.data import DataOptions
 from dpbench.core.folders import cache_folder, check_writable, state_folder
-from dpbench.core.plugins import Method
+from dpbench.core.method import Method
 from dpbench.core.progress import Display, Quiet, track
 from dpbench.evaluation.evaluator import default_metrics
 from dpbench.privacy.calibration import calibrate
@@ -109,7 +109,7 @@ def run(
     with launched(device) as launch:
         display = (display if launch.leads else None) or Quiet()
         computed_in = resolve_precision(precision, launch.device)
-        with launch.one_first():  # a download or a cache is made once
+        with launch.rank_zero_first():  # a download or a cache is made once
             sources = Sources(dataset, source, options, state_folder())
             request, delta = sweep.request(sources.spec), sweep.delta_for(sources.spec)
             for m in chosen:
@@ -123,7 +123,7 @@ def run(
                     display.say(f"{m.title} uses no public data: it has no public reference row")
         classes = {m.title: m.method for m in chosen}
         new = {t.key for t in trials if t.reference != "real" and (force or not t.subject(out).is_sampled)}
-        new = launch.agree(new)
+        new = launch.broadcast(new)
         todo = [trial for trial in trials if trial.key in new]
         calibrated = {
             t.key: calibrate(plan_of(classes[t.title], t.config, t.spec, t.request), t.budget)
@@ -134,7 +134,7 @@ def run(
             for number, trial in enumerate(trials, start=1):
                 display.say(f"[{number}/{len(trials)}] {trial}")
                 _finish(trial, classes.get(trial.title), calibrated.get(trial.key), metrics, bench, force)
-                launch.meet()
+                launch.barrier()
         finally:
             if launch.leads and any((trial.folder(out) / TRIAL).exists() for trial in trials):
                 write_csv(collect(out, known_columns()), out / FILE)
@@ -154,7 +154,7 @@ def _finish(
     with locked(subject.folder, bench.display) if bench.launch.leads else nullcontext():
         if force and bench.launch.leads:
             discard(subject.folder)
-        sampled = bench.launch.agree(bench.launch.leads and subject.is_sampled)
+        sampled = bench.launch.broadcast(bench.launch.leads and subject.is_sampled)
         if bench.launch.leads:
             make = partial(execute, trial, method, plan, bench)
             settle(subject, metrics, bench.display, lambda left: finish(subject, left, bench, make))

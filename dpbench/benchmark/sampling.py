@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dpbench.core.context import RunContext
 from dpbench.core.errors import DpbenchError
-from dpbench.core.plugins import Method
+from dpbench.core.method import Method
 from dpbench.core.specs import Conditions
 from dpbench.results import samples
 

@@ -12,7 +12,7 @@ from dpbench.benchmark.subject import Subject
 from dpbench.core.context import RunContext
 from dpbench.core.errors import DpbenchError
 from dpbench.core.folders import cache_folder
-from dpbench.core.plugins import Column, Metric
+from dpbench.core.metric import Column, Metric
 from dpbench.core.registries import METRICS
 from dpbench.evaluation.evaluator import evaluate, evaluate_real
 from dpbench.evaluation.extraction import RealCache

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from dpbench.benchmark.subject import Subject, dataset_fields, title
-from dpbench.core.config import as_settings
+from dpbench.core.config import NoSettings, as_settings
 from dpbench.core.files import digest
-from dpbench.core.plugins import NoSettings
 from dpbench.core.specs import Budget, DatasetSpec, Request
 from dpbench.core.variants import titled
 from dpbench.results.store import safe_name

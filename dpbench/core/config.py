@@ -30,6 +30,11 @@ def option(default: T, help: str) -> T:
 
 
 @dataclass(frozen=True)
+class NoSettings:
+    """The configuration of a plugin that has nothing to set."""
+
+
+@dataclass(frozen=True)
 class Choice:
     """A plugin chosen inside a configuration: its name, and its own configuration."""
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dpbench.core.data import Dataset
-from dpbench.core.plugins import Extractor, Method, Metric, Refiner
+from dpbench.core.method import Method
+from dpbench.core.metric import Extractor, Metric
+from dpbench.core.refiner import Refiner
 from dpbench.core.registry import Registry
 
 METHODS: Registry[Method] = Registry(

@@ -19,7 +19,7 @@ from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import DpbenchError, MissingScore
 from dpbench.core.files import digest
-from dpbench.core.plugins import Estimate, Metric
+from dpbench.core.metric import Estimate, Metric
 from dpbench.core.registries import METRICS
 from dpbench.core.specs import Batch
 from dpbench.evaluation import caveats as caveat

@@ -16,7 +16,7 @@ from filelock import FileLock
 from dpbench.core.context import PublicCache, RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.files import code_version, digest
-from dpbench.core.plugins import Extractor
+from dpbench.core.metric import Extractor
 from dpbench.core.progress import track
 from dpbench.evaluation.features import Array, Features, write_features
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dpbench.core.plugins import Estimate
+from dpbench.core.metric import Estimate
 
 REPLICATES = 500
 AT_ONCE = 500_000  # drawn images that are in memory together: 50 replicates of 10,000, at least one

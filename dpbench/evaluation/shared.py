@@ -13,7 +13,7 @@ from torch import Tensor
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import DataError, DpbenchError, MissingScore
-from dpbench.core.plugins import Evaluation, Extractor, Metric
+from dpbench.core.metric import Evaluation, Extractor, Metric
 from dpbench.core.registries import EXTRACTORS
 from dpbench.evaluation.extraction import RealCache
 from dpbench.evaluation.features import Features

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from dpbench.core.config import option
 from dpbench.core.context import RunContext
-from dpbench.core.plugins import Preset
+from dpbench.core.method import Preset
 from dpbench.core.specs import Batch, DatasetSpec, Request
 from dpbench.methods.cores.diffusion import PUBLISHED, DiffusionConfig, DiffusionMethod
 from dpbench.privacy.mechanisms import NoisySum

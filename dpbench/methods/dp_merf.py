@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dpbench.core.config import option
 from dpbench.core.context import RunContext
-from dpbench.core.plugins import Method, Preset
+from dpbench.core.method import Method, Preset
 from dpbench.core.specs import Batch, Conditions, DatasetSpec, Request
 from dpbench.models.generator import ConditionalGenerator
 from dpbench.privacy.mechanisms import NoisySum

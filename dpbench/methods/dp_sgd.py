@@ -16,7 +16,7 @@ from dpbench.core.config import option
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
-from dpbench.core.plugins import Preset
+from dpbench.core.method import Preset
 from dpbench.methods.cores.diffusion import PUBLISHED, DiffusionConfig, DiffusionMethod
 from dpbench.training.public import Augmentation, PublicBatches
 
@@ -65,7 +65,7 @@ class DPSGDFinetuning(DiffusionMethod):
             raise ConfigError("dp-sgd finetunes a public model and needs public images; name a source with --public")
         c = cast(DPSGDFinetuningConfig, self.config)
         own = ("public_steps", "public_batch", "public_lr", "augmentation")
-        key = {"public": public.fingerprint, "version": self.version, **c.shapes_weights()}
+        key = {"public": public.fingerprint, "version": self.version, **c.weight_shapes()}
         key |= {name: getattr(c, name) for name in own}
         state = run.cache.get("diffusion", key, lambda generator: self._pretrain(public, run, generator))
         self._denoiser.load_state_dict(self._adopt(state, public.spec.n_classes, run.generator))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from dpbench.core.plugins import Preset
+from dpbench.core.method import Preset
 from dpbench.methods.cores.diffusion import PUBLISHED, DiffusionMethod
 
 

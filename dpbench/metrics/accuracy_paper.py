@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 import torch
 
-from dpbench.core.plugins import Column, Estimate, Evaluation, Metric
+from dpbench.core.metric import Column, Estimate, Evaluation, Metric
 from dpbench.evaluation.caveats import Caveat
 from dpbench.metrics.accuracy import downstream
 from dpbench.metrics.classifiers import PUBLISHED, PUBLISHED_CIFAR

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from dpbench.core.errors import MissingScore
-from dpbench.core.plugins import Column, Estimate, Evaluation, Metric
+from dpbench.core.metric import Column, Estimate, Evaluation, Metric
 from dpbench.evaluation import intervals as bootstrap
 from dpbench.evaluation.labels import labels_at
 from dpbench.metrics.extractors.clip import CLIP

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dpbench.core.plugins import Column, Estimate, Evaluation, Metric
+from dpbench.core.metric import Column, Estimate, Evaluation, Metric
 from dpbench.evaluation import intervals as bootstrap
 from dpbench.evaluation.features import Array
 from dpbench.metrics.statistics.mmd import mmd

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from dpbench.core.plugins import Column, Estimate, Evaluation, Metric
+from dpbench.core.metric import Column, Estimate, Evaluation, Metric
 from dpbench.evaluation.features import Features
 from dpbench.metrics.statistics import frechet
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dpbench.core.context import RunContext
 from dpbench.core.errors import MissingScore
-from dpbench.core.plugins import Column, Evaluation, Metric
+from dpbench.core.metric import Column, Evaluation, Metric
 from dpbench.core.progress import track
 from dpbench.evaluation.features import Features, finite
 

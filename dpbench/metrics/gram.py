@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
-from dpbench.core.plugins import Column, Estimate, Evaluation, Metric
+from dpbench.core.metric import Column, Estimate, Evaluation, Metric
 from dpbench.core.progress import track
 from dpbench.evaluation import intervals as bootstrap
 from dpbench.metrics.extractors.images import IMAGENET, at_least, coloured, standardised

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dpbench.core.errors import MissingScore
-from dpbench.core.plugins import Column, Estimate, Evaluation, Metric
+from dpbench.core.metric import Column, Estimate, Evaluation, Metric
 from dpbench.evaluation import intervals as bootstrap
 from dpbench.evaluation.features import finite
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dpbench.core.errors import MissingScore
-from dpbench.core.plugins import Column, Estimate, Evaluation, Metric
+from dpbench.core.metric import Column, Estimate, Evaluation, Metric
 from dpbench.evaluation import intervals as bootstrap
 from dpbench.metrics.statistics.mmd import mmd
 

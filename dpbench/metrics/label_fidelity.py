@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from dpbench.core.plugins import Column, Estimate, Evaluation, Metric
+from dpbench.core.metric import Column, Estimate, Evaluation, Metric
 from dpbench.evaluation import intervals as bootstrap
 from dpbench.metrics.classifiers import recipe
 from dpbench.metrics.classifiers.real_classifier import METHOD, real_classifier

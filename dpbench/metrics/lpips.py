@@ -14,7 +14,7 @@ from torch import Tensor
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import MissingScore
 from dpbench.core.extras import import_extra
-from dpbench.core.plugins import Column, Estimate, Evaluation, Metric
+from dpbench.core.metric import Column, Estimate, Evaluation, Metric
 from dpbench.core.progress import track
 from dpbench.evaluation import intervals as bootstrap
 from dpbench.evaluation.features import spaced

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from dpbench.core.errors import MissingScore
-from dpbench.core.plugins import Column, Estimate, Evaluation, Metric
+from dpbench.core.metric import Column, Estimate, Evaluation, Metric
 from dpbench.evaluation import intervals as bootstrap
 from dpbench.evaluation.caveats import Caveat
 from dpbench.evaluation.features import Array, Features, spaced

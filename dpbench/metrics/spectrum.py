@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from dpbench.core.plugins import Column, Estimate, Evaluation, Metric
+from dpbench.core.metric import Column, Estimate, Evaluation, Metric
 from dpbench.evaluation import intervals as bootstrap
 
 MOST = 50_000

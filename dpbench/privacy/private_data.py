@@ -161,7 +161,7 @@ class PrivateData:
             for total in sums:
                 total += draws.gaussian(tuple(total.shape), mechanism.noise_multiplier * mechanism.clip)
         receipt = self.ledger.spend(mechanism)
-        return self.world.add_up(sums, receipt.number), receipt
+        return self.world.all_reduce(sums, receipt.number), receipt
 
     def dp_sgd(
         self,

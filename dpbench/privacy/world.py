@@ -38,7 +38,7 @@ class World:
         """Whether this is the process that adds noise and writes files."""
         return self.rank == 0
 
-    def add_up(self, tensors: Sequence[Tensor], number: int) -> list[Tensor]:
+    def all_reduce(self, tensors: Sequence[Tensor], number: int) -> list[Tensor]:
         """The sums over all processes of fp32 tensors of equal shapes: the same on every process, bit for bit.
 
         Args:

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dpbench.core.context import RunContext
-from dpbench.core.plugins import Refiner
+from dpbench.core.refiner import Refiner
 
 
 class Bicubic(Refiner):

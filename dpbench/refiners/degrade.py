@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dpbench.core.plugins import Degrade
+from dpbench.core.refiner import Degrade
 from dpbench.models.haar import coarse
 
 

@@ -14,7 +14,7 @@ from dpbench.core.config import option
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
-from dpbench.core.plugins import Degrade, Refiner
+from dpbench.core.refiner import Degrade, Refiner
 from dpbench.training.loop import PublicSteps, train
 from dpbench.training.public import Augmentation, PublicBatches
 

@@ -18,7 +18,7 @@ from dpbench.core.config import option
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
-from dpbench.core.plugins import Degrade, Refiner
+from dpbench.core.refiner import Degrade, Refiner
 from dpbench.models.edm import Denoiser, NoiseConfig, SamplerConfig
 from dpbench.models.unet import UNet, UNetConfig
 from dpbench.training.loop import PublicSteps, train
@@ -47,7 +47,7 @@ class ResidualConfig:
     sigma_max: float = option(80.0, "the first noise level; strokes have residuals of many deviations")
     augmentation: Augmentation = option("flip", "how public images are varied")
 
-    def shapes_weights(self) -> dict[str, object]:
+    def weight_shapes(self) -> dict[str, object]:
         """Every setting that trained weights depend on."""
         return {key: value for key, value in asdict(self).items() if key not in SAMPLING}
 
@@ -126,7 +126,7 @@ class Residual(Refiner):
     def prepare(self, public: ImageDataset, degrade: Degrade, run: RunContext) -> None:
         """See `Refiner.prepare`; cached."""
         config: ResidualConfig = self.config
-        key = {"public": public.fingerprint, "degrade": degrade.key, "refiner": config.shapes_weights(), "version": 1}
+        key = {"public": public.fingerprint, "degrade": degrade.key, "refiner": config.weight_shapes(), "version": 1}
         self.load_state_dict(
             run.cache.get("residual", key, lambda generator: self._learn(public, degrade, run, generator))
         )

@@ -16,7 +16,7 @@ import pandas as pd
 
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import write_atomic
-from dpbench.core.plugins import Column
+from dpbench.core.metric import Column
 from dpbench.results.row import CI95, FIELDS, IDENTITY, PROTOCOL, column_names, make_row
 from dpbench.results.store import TRIAL, read_scores, read_trial
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from dpbench.core.plugins import Column
+from dpbench.core.metric import Column
 
 
 class Field(NamedTuple):

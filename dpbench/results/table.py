@@ -11,7 +11,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
-from dpbench.core.plugins import Column
+from dpbench.core.metric import Column
 from dpbench.core.variants import titled
 from dpbench.results.gathering import aggregate, rank
 from dpbench.results.privacy_record import Record

@@ -73,9 +73,9 @@ def test_a_killed_process_ends_the_other_and_the_next_command_goes_on(tiny: Path
 def test_one_process_needs_no_torchrun() -> None:
     with launched("cpu") as launch:
         assert launch == Launch("cpu", World(0, 1))
-        launch.meet()
-        assert launch.agree([1, "a"]) == [1, "a"]
-        with launch.one_first():
+        launch.barrier()
+        assert launch.broadcast([1, "a"]) == [1, "a"]
+        with launch.rank_zero_first():
             pass
     assert is_lead()
 

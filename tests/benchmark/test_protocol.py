@@ -14,7 +14,7 @@ import dpbench
 from dpbench import DATASETS, METHODS, DataOptions, DpbenchError
 from dpbench.benchmark.catalog import plan_page
 from dpbench.core.errors import PrivacyError
-from dpbench.core.plugins import OUTSIDE_PHASES
+from dpbench.core.method import OUTSIDE_PHASES
 from dpbench.data.opening import open_dataset
 
 OPTIONS = DataOptions(Path())

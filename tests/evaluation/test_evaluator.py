@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dpbench.core.errors import DataError, DpbenchError, MissingScore, UnknownName
-from dpbench.core.plugins import Column, Metric
+from dpbench.core.metric import Column, Metric
 from dpbench.core.registries import EXTRACTORS, METRICS
 from dpbench.evaluation.caveats import Caveat, collect
 from dpbench.evaluation.evaluator import default_metrics, evaluate, evaluate_real

@@ -7,7 +7,7 @@ from typing import ClassVar
 import pytest
 import torch
 
-from dpbench.core.plugins import Column, Extractor, Metric
+from dpbench.core.metric import Column, Extractor, Metric
 from dpbench.core.registries import EXTRACTORS, METRICS
 from dpbench.evaluation.evaluator import evaluate
 from dpbench.evaluation.extraction import RealCache

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dpbench.core.context import PublicCache, RunContext
 from dpbench.core.data import ImageDataset
-from dpbench.core.plugins import Extractor
+from dpbench.core.metric import Extractor
 from dpbench.core.registries import EXTRACTORS
 from dpbench.core.specs import Batch, DatasetSpec
 from dpbench.evaluation.evaluator import evaluate

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from dpbench.core.config import build
 from dpbench.core.context import PublicCache, RunContext
 from dpbench.core.errors import ConfigError
-from dpbench.core.plugins import Degrade
+from dpbench.core.refiner import Degrade
 from dpbench.core.registries import REFINERS
 from dpbench.core.specs import DatasetSpec
 from dpbench.data.arrays import ArrayDataset

@@ -14,7 +14,7 @@ from rich.console import Console
 from scipy import stats
 
 from dpbench.core.files import write_json
-from dpbench.core.plugins import Column
+from dpbench.core.metric import Column
 from dpbench.results.gathering import aggregate, collect, make_frame, mean_and_ci95, rank, write_csv
 from dpbench.results.privacy_record import Record
 from dpbench.results.row import FIELDS, IDENTITY, make_row

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpbench.data.synthetic.grain import GRAIN_WIDTH, GRAINS, engrave, grain
-from dpbench.data.synthetic.parametric import DialledDataset
+from dpbench.data.synthetic.parametric import ParametricDataset
 from dpbench.data.synthetic.procedural import FILL_WIDTH, Array, Draws, Grid, blend, cover, figure, ground, to_bytes
 
 
@@ -78,22 +78,22 @@ SHAPES: dict[str, Callable[[Array, Array], Array]] = {
 """Class name -> signed distance (negative inside) in the shape's own frame, where it fills about [-1, 1]²."""
 
 
-class Shapes(DialledDataset):
+class Shapes(ParametricDataset):
     """Ten shapes, 32×32 colour, generated (the default); shapes:T shows a share T of the classes in fine grain instead
 
     A disc, ring, square, triangle, star, cross, crescent, heart, arrow or bolt of random colour, place, size and tilt,
     three to four fifths as wide as the image, on a textured ground: 50,000 + 10,000. Coarse structure says most about
     the class: 4×4 block means are enough to tell nearly all of them apart. A record depends on its position and the
-    dial alone.
+    parameter alone.
 
-    The dial `shapes:T`, 0 <= T <= 1, moves the class from coarse structure to fine texture, so that "what is specific
-    to a class lies in the coarse wavelet band" is true or false on purpose: `shapes` is T = 0, `shapes:coarse` 0,
-    `shapes:middle` 0.5, `shapes:fine` 1. Above 0 every figure has a grain (`data.synthetic.grain`), a pattern of
-    pixels with a period of 2 or 4 that vanishes in 4×4 block means at every resolution. Each record, with
-    probability T on its own, shows its class in the grain, one of ten, and has any shape; otherwise it shows it in
-    the shape and has one of five grains that belong to no class. So what 4×4 block means tell about the class falls
-    to chance as T goes to 1, and the full image always tells it. At T = 1 a class has its shape's name, but only
-    its grain. Place, colours, ground and labels are the same at every T.
+    The parameter `shapes:T`, 0 <= T <= 1, moves the class from coarse structure to fine texture, so that "what is
+    specific to a class lies in the coarse wavelet band" is true or false on purpose: `shapes` is T = 0,
+    `shapes:coarse` 0, `shapes:middle` 0.5, `shapes:fine` 1. Above 0 every figure has a grain
+    (`data.synthetic.grain`), a pattern of pixels with a period of 2 or 4 that vanishes in 4×4 block means at every
+    resolution. Each record, with probability T on its own, shows its class in the grain, one of ten, and has any
+    shape; otherwise it shows it in the shape and has one of five grains that belong to no class. So what 4×4 block
+    means tell about the class falls to chance as T goes to 1, and the full image always tells it. At T = 1 a class
+    has its shape's name, but only its grain. Place, colours, ground and labels are the same at every T.
     """
 
     name = "shapes"
@@ -103,17 +103,17 @@ class Shapes(DialledDataset):
     words: ClassVar[Mapping[str, float]] = {"coarse": 0, "middle": 0.5, "fine": 1}
     n_train = 50_000
     n_test = 10_000
-    widths = (2 * FILL_WIDTH + 6, 3 + GRAIN_WIDTH)  # for the scene and the shape, for what the dial adds
+    widths = (2 * FILL_WIDTH + 6, 3 + GRAIN_WIDTH)  # for the scene and the shape, for what the parameter adds
 
     def paint(self, draws: Draws, labels: NDArray[np.int64], grid: Grid) -> NDArray[np.uint8]:
-        """Images of the given classes at this dial: uint8 [b, 3, h, w]."""
+        """Images of the given classes at this parameter: uint8 [b, 3, h, w]."""
         size = draws.uniform(0.6, 0.85)
         x, y = (axis - (1 - size) * draws.uniform(-0.8, 0.8) for axis in (grid.x, grid.y))
         cos, sin = draws.rotation(0.15)  # tilts of up to 17°
         x, y = (cos * x + sin * y) / size, (cos * y - sin * x) / size
         below, above = ground(draws, grid), figure(draws, grid)
 
-        fine = draws.take(1)[:, 0] < self.dial  # whose class lies in the grain
+        fine = draws.take(1)[:, 0] < self.parameter  # whose class lies in the grain
         shapes = np.where(fine, draws.integer(len(SHAPES)), labels)
         grains = np.where(fine, labels, len(SHAPES) + draws.integer(len(GRAINS) - len(SHAPES)))
         distance = np.empty(x.shape, dtype=np.float32)
@@ -121,6 +121,6 @@ class Shapes(DialledDataset):
             of = shapes == kind
             distance[of] = shape(x[of], y[of]) * size[of]
         alpha = cover(distance, grid.pixel)
-        if self.dial:
+        if self.parameter:
             above = engrave(above, grain(draws, grains, grid), alpha)
         return to_bytes(blend(below, above, alpha))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dpbench.core.specs import DatasetSpec
 from dpbench.data.synthetic.grain import GRAIN_WIDTH, GRAINS, engrave, grain
-from dpbench.data.synthetic.parametric import DialledDataset
+from dpbench.data.synthetic.parametric import ParametricDataset
 from dpbench.data.synthetic.procedural import FILL_WIDTH, Array, Draws, Grid, blend, cover, figure, ground, to_bytes
 
 MOST_LEAVES = 8
@@ -77,7 +77,7 @@ def _engrave_some(colours: Array, alpha: Array, share: float, rows: Array, grid:
     return colours
 
 
-class Textures(DialledDataset):
+class Textures(ParametricDataset):
     """Public source: textured leaves over each other, 32×32 colour, generated; textures:G gives a share G fine grain
 
     One to eight ellipses, irregular polygons and blobs of random texture, colour and size on a textured ground; in most
@@ -113,6 +113,6 @@ class Textures(DialledDataset):
         for place in range(MOST_LEAVES):
             on = place < leaves
             colours, alpha = _leaf(Draws(rows[place][on]), grid, (portrait & (leaves == place + 1))[on])
-            colours = _engrave_some(colours, alpha, self.dial, grain_rows[place][on], grid)
+            colours = _engrave_some(colours, alpha, self.parameter, grain_rows[place][on], grid)
             canvas[on] = blend(canvas[on], colours, alpha)
         return to_bytes(canvas)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from dpbench.core.config import option
 from dpbench.core.context import RunContext
 from dpbench.core.errors import ConfigError
-from dpbench.core.plugins import Method
+from dpbench.core.method import Method
 from dpbench.core.specs import Batch, Conditions, DatasetSpec, Request
 from dpbench.models.edm import Denoiser, NoiseConfig, SamplerConfig
 from dpbench.models.unet import UNet, UNetConfig
@@ -74,7 +74,7 @@ class DiffusionConfig(DPSGDSettings):
     guidance: float = option(2.0, "weight of classifier-free guidance; 1 for none")
     churn: float = option(0.0, "S_churn: fresh noise while sampling, for sampler=ddim")
 
-    def shapes_weights(self) -> dict[str, Any]:
+    def weight_shapes(self) -> dict[str, Any]:
         """Every setting, but for the training's own, that trained weights depend on."""
         names = ("channels", "layers", "attention", "patch", "sigma_data", "p_mean", "p_std", "label_dropout")
         return {name: getattr(self, name) for name in names}

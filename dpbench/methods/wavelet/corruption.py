@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dpbench.core.config import option
-from dpbench.core.plugins import Degrade
+from dpbench.core.refiner import Degrade
 from dpbench.methods.wavelet.tokenizer import SpectralTokenizer
 
 

@@ -17,7 +17,8 @@ from dpbench.core.config import Choice, option, plugin_option
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
-from dpbench.core.plugins import Method, Preset, Refiner
+from dpbench.core.method import Method, Preset
+from dpbench.core.refiner import Refiner
 from dpbench.core.registries import REFINERS
 from dpbench.core.specs import Conditions, DatasetSpec, Request
 from dpbench.methods.wavelet import central

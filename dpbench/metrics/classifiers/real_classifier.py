@@ -12,7 +12,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from dpbench.core.plugins import Evaluation
+from dpbench.core.metric import Evaluation
 from dpbench.evaluation.caveats import Caveat
 from dpbench.metrics.classifiers import QUICK, Classifier, build_classifier, recipe
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from dpbench.core.plugins import Evaluation, Extractor
+from dpbench.core.metric import Evaluation, Extractor
 from dpbench.metrics.classifiers import recipe
 from dpbench.metrics.classifiers.real_classifier import METHOD, real_classifier
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from dpbench.core.plugins import Evaluation, Extractor
+from dpbench.core.metric import Evaluation, Extractor
 from dpbench.metrics.extractors.images import RESIZING, coloured, resized, standardised
 from dpbench.models.exact import exact
 from dpbench.models.pretrained.hub import from_hub

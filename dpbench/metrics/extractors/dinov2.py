@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from dpbench.core.plugins import Evaluation, Extractor
+from dpbench.core.metric import Evaluation, Extractor
 from dpbench.metrics.extractors.images import IMAGENET, RESIZING, coloured, resized, standardised
 from dpbench.models.exact import exact
 from dpbench.models.pretrained.hub import from_hub

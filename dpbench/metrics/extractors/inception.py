@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dpbench.core.plugins import Evaluation, Extractor
+from dpbench.core.metric import Evaluation, Extractor
 from dpbench.metrics.extractors.images import RESIZING, coloured, resized
 from dpbench.models.exact import exact
 from dpbench.models.pretrained.published import fingerprint, locate

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from dpbench.core.errors import MissingScore
-from dpbench.core.plugins import Evaluation, Extractor
+from dpbench.core.metric import Evaluation, Extractor
 from dpbench.models.haar import wavelet_packets
 
 

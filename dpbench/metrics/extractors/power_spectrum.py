@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from dpbench.core.errors import MissingScore
-from dpbench.core.plugins import Evaluation, Extractor
+from dpbench.core.metric import Evaluation, Extractor
 
 ROUNDING = 1 / (12 * 255**2)  # the power of rounding to 256 levels: what a flat image has
 

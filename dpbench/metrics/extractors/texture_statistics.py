@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from dpbench.core.errors import MissingScore
-from dpbench.core.plugins import Evaluation, Extractor
+from dpbench.core.metric import Evaluation, Extractor
 from dpbench.core.specs import DatasetSpec
 from dpbench.models.haar import stationary
 

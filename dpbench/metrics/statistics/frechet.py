@@ -31,7 +31,7 @@ import torch
 from numpy.typing import NDArray
 
 from dpbench.core.errors import MissingScore
-from dpbench.core.plugins import Estimate
+from dpbench.core.metric import Estimate
 from dpbench.evaluation import intervals as bootstrap
 from dpbench.evaluation.caveats import Caveat
 from dpbench.evaluation.features import Array, Features, finite

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dpbench.core.plugins import Estimate
+from dpbench.core.metric import Estimate
 from dpbench.evaluation import intervals as bootstrap
 
 Distances = NDArray[np.floating[Any]]

@@ -1,0 +1,102 @@
+"""The base class of methods: differentially private image generators."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import FunctionType, MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from dpbench.core.config import NoSettings
+from dpbench.core.context import RunContext
+from dpbench.core.data import ImageDataset
+from dpbench.core.seal import opens_nothing
+from dpbench.core.specs import Conditions, DatasetSpec, Request
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dpbench.privacy.plan import Plan
+    from dpbench.privacy.private_data import PrivateData
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named set of settings, and what they were tuned on ("untuned", "public data", "hold-out of mnist train")."""
+
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    tuning: str = "untuned"
+
+
+OUTSIDE_PHASES = ("__init__", "plan", "state_dict", "load_state_dict", "parameters")
+"""What is called of a method outside `prepare`, `fit` and `sample`: under a seal that closes every dataset."""
+
+
+class Method(ABC):
+    """A differentially private image generator.
+
+    The harness calls `plan`, `prepare`, `fit`, `sample` in this order. `fit` is the only one that meets private data,
+    and only through the queries of `PrivateData` that `plan` declared. The first docstring line is what
+    `dpbench list methods` prints, the whole docstring what `dpbench show` prints.
+
+    Args:
+        config: an instance of `Config`.
+        spec: what the dataset declares.
+    """
+
+    Config: ClassVar[type] = NoSettings
+    version: ClassVar[str] = "1"
+    track: ClassVar[Literal["none", "images", "foundation"]] = "none"
+    paper: ClassVar[str] = ""
+    presets: ClassVar[Mapping[str, Preset]] = MappingProxyType({"small": Preset()})
+    """Preset name -> settings over `Config`'s defaults; "small/mnist" refines "small" for that dataset."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name, value in list(vars(cls).items()):
+            if name in OUTSIDE_PHASES and isinstance(value, FunctionType):
+                setattr(cls, name, opens_nothing(value))
+
+    def __init__(self, config: Any, spec: DatasetSpec):
+        self.config = config
+        self.spec = spec
+
+    @abstractmethod
+    def plan(self, request: Request) -> Plan:
+        """Every mechanism that `fit` will use. Must not look at data; free noise multipliers are calibrated.
+
+        Called more than once, and always under a seal that closes every dataset.
+
+        Raises:
+            ConfigError: the configuration does not suit the dataset (resolution, number of records ...).
+        """
+
+    def prepare(self, public: ImageDataset | None, run: RunContext) -> None:  # noqa: B027 (optional hook)
+        """Public pretraining: free, cached in `run.cache`, and alone enough to `sample` for the `public` reference.
+
+        Args:
+            public: public images of the sensitive images' shape; None for methods of track "none".
+        """
+
+    @abstractmethod
+    def fit(self, private: PrivateData, run: RunContext) -> None:
+        """Learns from the private records through `private.noisy_sum`, `.dp_sgd` and `.derive`."""
+
+    @abstractmethod
+    def sample(self, conditions: Conditions, run: RunContext) -> Tensor:
+        """Generates images: uint8 [conditions.count, c, h, w], one per condition. Called in chunks."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What a finished trial keeps, enough for `load_state_dict` and `sample` in a new process."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Restores `state_dict()`."""
+        if state:
+            raise TypeError(f"{type(self).__name__} keeps a state but does not define load_state_dict")
+
+    def parameters(self) -> tuple[int, int]:
+        """(numbers trained privately, numbers in total) of the generator, for the leaderboard."""
+        total = sum(t.numel() for t in self.state_dict().values())
+        return total, total
