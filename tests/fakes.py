@@ -65,11 +65,11 @@ class Tiny(Dataset):
         size = self.options.resolution or 16
         return DatasetSpec(name, 1, size, 200, 40, classes, self.argument != "secret" or self.options.public_benchmark)
 
-    def train(self) -> ImageDataset:
+    def open_train(self) -> ImageDataset:
         events.EVENTS.append("train")
         return TinyImages(self.spec, 200, 0)
 
-    def test(self) -> ImageDataset:
+    def open_test(self) -> ImageDataset:
         events.EVENTS.append("test")
         return TinyImages(self.spec, 40, 1)
 
@@ -86,10 +86,10 @@ class TinyPublic(Dataset):
     def spec(self) -> DatasetSpec:
         return DatasetSpec("tiny-public", 1, self.options.resolution or 16, 50, 10, None, True)
 
-    def train(self) -> ImageDataset:
+    def open_train(self) -> ImageDataset:
         return TinyImages(self.spec, 50, 2)
 
-    def test(self) -> ImageDataset:
+    def open_test(self) -> ImageDataset:
         raise AssertionError("nobody tests on the public source")
 
 

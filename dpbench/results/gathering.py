@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from dpbench.core.errors import DpbenchError
 from dpbench.core.files import write_atomic
 from dpbench.core.metric import Column
 from dpbench.results.row import CI95, FIELDS, IDENTITY, PROTOCOL, column_names, make_row
-from dpbench.results.store import TRIAL, read_scores, read_trial
+from dpbench.results.trial_folder import TrialFolder
 
 FILE = "leaderboard.csv"
 
@@ -41,22 +41,24 @@ def collect(out: Path, metrics: Sequence[Column]) -> pd.DataFrame:
     Args:
         metrics: the columns of the known metrics; others that were scored are appended.
     """
-    rows = read_rows(sorted(path.parent for path in out.glob(f"*/*/*/{TRIAL}")), metrics)
-    order = ["dataset", "resolution", "method", "variant", "epsilon", "config", "seed"]
-    return rows.sort_values(order, ignore_index=True)
-
-
-def read_rows(folders: Iterable[Path], metrics: Sequence[Column]) -> pd.DataFrame:
-    """One line per trial folder, in order; see `collect`."""
     rows = []
-    for folder in folders:
+    for folder in TrialFolder.finished(out):
         try:
-            rows.append(make_row(read_trial(folder), read_scores(folder)))
+            record = folder.read()
+            assert record is not None
+            rows.append(make_row(record, folder.read_scores()))
         except DpbenchError as error:
-            warnings.warn(f"left out {folder}: {error}", stacklevel=2)
+            warnings.warn(f"left out {folder.path}: {error}", stacklevel=2)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            warnings.warn(f"left out {folder}, which is damaged: {type(error).__name__} {error}", stacklevel=2)
-    return make_frame(rows, metrics)
+            warnings.warn(f"left out {folder.path}, which is damaged: {type(error).__name__} {error}", stacklevel=2)
+    order = ["dataset", "resolution", "method", "variant", "epsilon", "config", "seed"]
+    return make_frame(rows, metrics).sort_values(order, ignore_index=True)
+
+
+def rows_of(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """The lines of the trials with these keys, in this order."""
+    chosen = frame.drop_duplicates("key").set_index("key", drop=False)
+    return chosen.loc[[key for key in keys if key in chosen.index]].reset_index(drop=True)
 
 
 def make_frame(rows: Sequence[Mapping[str, Any]], metrics: Sequence[Column]) -> pd.DataFrame:

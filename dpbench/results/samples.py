@@ -23,7 +23,7 @@ CONDITIONS = "conditions.json"
 
 
 def clear(folder: Path) -> None:
-    """Takes away the shards of an earlier, unfinished attempt."""
+    """Removes the shards of an earlier, unfinished attempt."""
     for path in [folder / CONDITIONS, *folder.glob("*.npy")]:
         path.unlink(missing_ok=True)
 

@@ -11,11 +11,11 @@ from typing import Any
 import fakes
 import pytest
 import torch
+from dpbench.benchmark.carried import refuse_changes, shared_state
 from torch import nn
 
 import dpbench
 from dpbench import METHODS
-from dpbench.benchmark.carried import refuse_changes, shared_state
 from dpbench.core.errors import PrivacyError
 
 

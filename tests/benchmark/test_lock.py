@@ -10,8 +10,8 @@ import threading
 from pathlib import Path
 
 import pytest
-
 from dpbench.benchmark.lock import locked
+
 from dpbench.core.errors import DpbenchError
 from dpbench.core.progress import Quiet
 

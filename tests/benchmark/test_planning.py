@@ -17,6 +17,7 @@ import fakes
 import pandas as pd
 import pytest
 import torch
+from dpbench.benchmark.sources import Sources
 from rich.console import Console
 from torch import Tensor, nn
 
@@ -26,7 +27,6 @@ from dpbench.benchmark.catalog import plan_page
 from dpbench.benchmark.configure import Configured, configure
 from dpbench.benchmark.planning import Planner, variants
 from dpbench.benchmark.proposals import proposals
-from dpbench.benchmark.sources import Sources
 from dpbench.core.context import PublicCache
 from dpbench.core.data import DataOptions
 from dpbench.core.errors import ConfigError, DpbenchError

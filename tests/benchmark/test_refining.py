@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from dpbench.benchmark.refining import Refined, refine
 from PIL import Image
 
 import dpbench
-from dpbench.benchmark.refining import Refined, refine
 from dpbench.core.errors import DpbenchError
 
 QUICK = {"channels": [8], "patch": 2, "steps": 1, "batch": 4, "sampling_steps": 2}

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from dpbench.results.store import read_scores, safe_name, write_scores
 from PIL import Image
 
 from dpbench.core.errors import DataError, DpbenchError
 from dpbench.core.specs import Conditions, DatasetSpec
 from dpbench.results.sample_grid import CELL, COLUMNS, write_grid
 from dpbench.results.samples import StoredSamples, write_conditions, write_shard
-from dpbench.results.store import read_scores, safe_name, write_scores
 
 SPEC = DatasetSpec("d", 3, 8, 10, 10, ("cat", "dog", "a long name"), True)
 

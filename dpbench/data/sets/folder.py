@@ -72,12 +72,12 @@ class Folder(Dataset):
             public_benchmark=self.options.public_benchmark,
         )
 
-    def train(self) -> DecodedDataset:
-        """See `Dataset.train`."""
+    def open_train(self) -> DecodedDataset:
+        """See `Dataset.open_train`."""
         return self._split(self._listing.train)
 
-    def test(self) -> DecodedDataset:
-        """See `Dataset.test`."""
+    def open_test(self) -> DecodedDataset:
+        """See `Dataset.open_test`."""
         return self._split(self._listing.test)
 
     def _split(self, records: dict[str, str | None]) -> DecodedDataset:

@@ -65,12 +65,12 @@ class Omniglot(NamedDataset):
         train, test = self._splits
         return DatasetSpec(self.name, 1, self.size, len(train), len(test), self._classes, public_benchmark=True)
 
-    def train(self) -> DecodedDataset:
-        """See `Dataset.train`."""
+    def open_train(self) -> DecodedDataset:
+        """See `Dataset.open_train`."""
         return self._split(self._splits[0])
 
-    def test(self) -> DecodedDataset:
-        """See `Dataset.test`."""
+    def open_test(self) -> DecodedDataset:
+        """See `Dataset.open_test`."""
         return self._split(self._splits[1])
 
     def _split(self, paths: list[str]) -> DecodedDataset:

@@ -41,12 +41,12 @@ class TorchvisionDataset(DeclaredDataset):
     def _where(self) -> str:
         """What to put where, for a message."""
 
-    def train(self) -> ImageDataset:
-        """See `Dataset.train`."""
+    def open_train(self) -> ImageDataset:
+        """See `Dataset.open_train`."""
         return self._split(train=True)
 
-    def test(self) -> ImageDataset:
-        """See `Dataset.test`."""
+    def open_test(self) -> ImageDataset:
+        """See `Dataset.open_test`."""
         return self._split(train=False)
 
     def _split(self, train: bool) -> ImageDataset:

@@ -43,12 +43,12 @@ class RenderedDataset(DeclaredDataset):
     def paint(self, draws: Draws, labels: NDArray[np.int64], grid: Grid) -> NDArray[np.uint8]:
         """Images of the given labels (all 0 without classes): uint8 [b, 3, h, w]; record by record."""
 
-    def train(self) -> ArrayDataset:
-        """See `Dataset.train`; paints it on first use."""
+    def open_train(self) -> ArrayDataset:
+        """See `Dataset.open_train`; paints it on first use."""
         return self._split("train", 0, self.spec.n_train)
 
-    def test(self) -> ArrayDataset:
-        """See `Dataset.test`; paints it on first use."""
+    def open_test(self) -> ArrayDataset:
+        """See `Dataset.open_test`; paints it on first use."""
         return self._split("test", 1, self.spec.n_test)
 
     def _split(self, split: str, number: int, n: int) -> ArrayDataset:

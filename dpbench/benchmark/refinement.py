@@ -7,32 +7,29 @@ dpbench.refine("residual", "coarse/", "fine/", scale=4)
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
-from dpbench.benchmark.places import data_folder
+from dpbench.benchmark.request import RunRequest
+from dpbench.benchmark.session import Session
 from dpbench.core.config import build
-from dpbench.core.context import PublicCache, RunContext
+from dpbench.core.context import RunContext
 from dpbench.core.data import DataOptions, ImageDataset
 from dpbench.core.errors import ConfigError, DataError, DpbenchError
 from dpbench.core.files import write_atomic
-from dpbench.core.folders import cache_folder, check_writable
-from dpbench.core.progress import Display, Quiet
+from dpbench.core.progress import Display
 from dpbench.core.refiner import Refiner
 from dpbench.core.registries import REFINERS
 from dpbench.core.specs import DatasetSpec
 from dpbench.data.external.coarse_images import CoarseImages, read_coarse_images
-from dpbench.data.opening import open_public
+from dpbench.data.opening import default_root, open_public
 from dpbench.data.pixels import to_grey
 from dpbench.data.tiles import Tiles
 from dpbench.refiners.degrade import BlockMeans
 from dpbench.results.comparison_sheet import MOST, Pair, to_picture, write_sheet
-from dpbench.training.device import resolve_device, resolve_precision
 from dpbench.training.public import to_uint8, to_unit
 
 NOISE = 0.05
@@ -58,67 +55,63 @@ def refine(
     out: Path | str,
     scale: int = 4,
     *,
-    public: str = "textures",
-    settings: Mapping[str, Any] | None = None,
-    data: Path | None = None,
-    download: bool = False,
-    device: str = "auto",
-    precision: str = "auto",
     seed: int = 0,
     display: Display | None = None,
+    **options: Any,
 ) -> Refined:
     """Adds detail to a folder of coarse images and writes OUT/<stem>.png for each, and a sheet to compare them on.
 
     The refiner is trained on public images (once: the result is cached) to undo block means of `scale` x `scale` pixels
-    with a little noise. The same call gives the same images on the same machine. Where all images are grey, so is
-    everything; a grey image among colour ones is refined in colour, and its luminance kept.
+    with a little noise. The same call returns the same images on the same machine. Where all images are grey, the
+    results are grey; a grey image among colour ones is refined in colour, and its luminance kept.
 
     Args:
         refiner: name of a registered refiner.
-        input: folder of images, all squares of one size; `data.sets.folder.IMAGE_TYPES` says which files count.
+        input: folder of images, all squares of one size; `data.sets.folder.IMAGE_TYPES` lists the file types.
         out: folder for the results, another one than `input`; files of the same names are replaced.
         scale: how many times larger, a power of two.
-        public: name of the public source, opened at the full size.
-        settings: key -> value of the refiner's configuration.
-        data: data folder, by default DPBENCH_DATA or the user's cache.
-        download: whether a missing public source may be downloaded.
-        device: "auto", "cpu", "cuda", "cuda:1" or "mps".
-        precision: "auto" (bf16 on CUDA devices that support it, fp32 elsewhere), "fp32" or "bf16".
-        seed: of a random refiner's draws.
+        seed: of the refiner's random draws.
         display: where progress shows.
+        options: fields of `RunRequest`: public (the public source), settings (of the refiner), data, download, device,
+            precision, plugins.
 
     Returns:
         The paths of the images, in the order of their names, and of the sheet.
 
     Raises:
-        DpbenchError: anything is wrong with the request or the images (then nothing has been written), or OUT cannot
-            be written (then every file in it is whole).
+        DpbenchError: the request or the images are wrong (then nothing has been written), or OUT cannot be written
+            (then every file in it is whole).
     """
-    input, out, display = Path(input), Path(out), display or Quiet()
-    levels = _levels(scale)
-    plugin = _configured(refiner, settings or {})
-    device = resolve_device(device)
-    computed_in = resolve_precision(precision, device)
+    return refine_folder(refiner, Path(input), scale, RunRequest(out=Path(out), **options), seed, display)
+
+
+def refine_folder(
+    refiner: str, input: Path, scale: int, request: RunRequest, seed: int = 0, display: Display | None = None
+) -> Refined:
+    """`refine`, of a request."""
+    levels, out = _levels(scale), request.out
+    request.load_plugins()
+    plugin = _configured(refiner, request.settings)
     if input.resolve() == out.resolve():
         raise DpbenchError(f"{out} is the folder of coarse images; give another one with --out, or they are lost")
-    check_writable(out)
-    coarse = read_coarse_images(input, display)
-    size = coarse.side * scale
-    images = _public(public, input, coarse, scale, DataOptions(data_folder(data), download=download))
-    with _seeded(seed) as generator:
-        run = RunContext(device, generator, PublicCache(cache_folder() / "public"), display, precision=computed_in)
-        plugin.prepare(images, BlockMeans(levels, NOISE), run)
-        written: list[Path] = []
-        pairs: list[Pair] = []
-        with display.phase("refining", len(coarse)) as advance:
-            for pair in _refined(plugin, coarse, size, run):
-                written.append(out / f"{pair.name}.png")
-                _write(written[-1], pair.after)
-                if len(pairs) < MOST**2:
-                    pairs.append(pair)
-                advance()
+    with Session.open(request, display, writes=True) as session:
+        coarse = read_coarse_images(input, session.display)
+        size = coarse.side * scale
+        images = _public(request, input, coarse, scale)
+        with session.phase("refine", seed) as run:
+            plugin.prepare(images, BlockMeans(levels, NOISE), run)
+            written: list[Path] = []
+            pairs: list[Pair] = []
+            with session.display.phase("refining", len(coarse)) as advance:
+                for pair in _refined(plugin, coarse, size, run):
+                    written.append(out / f"{pair.name}.png")
+                    _write(written[-1], pair.after)
+                    if len(pairs) < MOST**2:
+                        pairs.append(pair)
+                    advance()
     sheet = out / _sheet_name(coarse.stems)
-    write_sheet(sheet, pairs, f"{refiner}: {coarse.side}×{coarse.side} → {size}×{size}, detail learnt from {public}")
+    title = f"{refiner}: {coarse.side}×{coarse.side} → {size}×{size}, detail learned from {request.public}"
+    write_sheet(sheet, pairs, title)
     return Refined(written, sheet)
 
 
@@ -136,9 +129,10 @@ def _configured(name: str, settings: Mapping[str, Any]) -> Refiner:
         raise ConfigError(f"refiner '{name}': {error}") from error
 
 
-def _public(name: str, input: Path, coarse: CoarseImages, scale: int, options: DataOptions) -> ImageDataset:
+def _public(request: RunRequest, input: Path, coarse: CoarseImages, scale: int) -> ImageDataset:
     """The public source in the full images' shape, in tiles if they are large."""
-    size = coarse.side * scale
+    name, size = request.public, coarse.side * scale
+    options = DataOptions(request.data or default_root(), download=request.download)
     like = DatasetSpec(f"folder:{input}", coarse.channels, size, len(coarse), 0, None, public_benchmark=False)
     try:
         public = open_public(name, like, options)
@@ -146,14 +140,6 @@ def _public(name: str, input: Path, coarse: CoarseImages, scale: int, options: D
         raise DataError(f"public source '{name}' at {size}x{size} pixels: {error}") from error
     tile = max(TILE, scale)
     return Tiles(public, tile) if size > tile else public
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[torch.Generator]:
-    """An experiment's generator; the global one, for refiners that use it, is put back afterwards."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield torch.Generator().manual_seed(seed)
 
 
 def _refined(refiner: Refiner, coarse: CoarseImages, size: int, run: RunContext) -> Iterator[Pair]:

@@ -1,4 +1,4 @@
-"""Several processes for one command: those that torchrun started, and how they keep together."""
+"""The processes that torchrun started for one command; without torchrun there is one."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ ALL_REDUCE_TIMEOUT = timedelta(hours=1)
 """How long a process waits for the others within a private step or release."""
 
 BARRIER_TIMEOUT = timedelta(days=7)
-"""How long it waits between phases: one process alone pretrains, samples and scores. A process that dies ends it."""
+"""How long a process waits between phases, while rank zero alone pretrains, samples and scores."""
 
 
 @dataclass(frozen=True)
-class Launch:
-    """The processes of this command, as one of them sees them. The first leads: it alone writes, scores and prints.
+class Processes:
+    """The processes of one command, as one of them sees them. Rank zero alone writes, scores and prints.
 
     Attributes:
         device: what this process computes on.
-        world: number of this process, and how many there are.
-        meetings: process group on the CPU, for everything but sums; None for one process.
+        world: rank of this process, and number of processes.
+        group: process group on the CPU, for barriers and broadcasts; None for one process.
     """
 
     device: str
@@ -40,8 +40,8 @@ class Launch:
     group: Any = None
 
     @property
-    def leads(self) -> bool:
-        """Whether this is the first process."""
+    def is_rank_zero(self) -> bool:
+        """Whether this process writes, scores and prints."""
         return self.world.leads
 
     def barrier(self) -> None:
@@ -50,7 +50,7 @@ class Launch:
             dist.barrier(self.group)
 
     def broadcast(self, value: T) -> T:
-        """The first process's value (anything that can be pickled), on every process."""
+        """Rank zero's value (anything that can be pickled), on every process."""
         values = [value]
         if self.group is not None:
             dist.broadcast_object_list(values, src=0, group=self.group)
@@ -58,20 +58,20 @@ class Launch:
 
     @contextmanager
     def rank_zero_first(self) -> Iterator[None]:
-        """The first process does what follows before the others, so that they find it in a cache."""
-        if not self.leads:
+        """Rank zero runs the block before the others, so that they find its results in a cache."""
+        if not self.is_rank_zero:
             self.barrier()
         yield
-        if self.leads:
+        if self.is_rank_zero:
             self.barrier()
 
 
 @contextmanager
-def launched(device: str) -> Iterator[Launch]:
+def join_processes(device: str) -> Iterator[Processes]:
     """Joins the processes that torchrun started; without torchrun there is one.
 
-    A process that fails leaves, and so ends the others' waiting: on CPUs at once, on GPUs when torchrun ends them or
-    after `ALL_REDUCE_TIMEOUT`.
+    A process that fails ends the waiting of the others: on CPUs at once, on GPUs when torchrun stops them or after
+    `ALL_REDUCE_TIMEOUT`.
 
     Args:
         device: as for `resolve_device`; among several processes, "cuda" is each one's own GPU.
@@ -80,7 +80,7 @@ def launched(device: str) -> Iterator[Launch]:
         DpbenchError: the device is absent, or several processes cannot share it.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield Launch(resolve_device(device))
+        yield Processes(resolve_device(device))
         return
     device = _own_device(device)
     backend = "nccl" if device.startswith("cuda") else "gloo"
@@ -88,7 +88,7 @@ def launched(device: str) -> Iterator[Launch]:
         torch.cuda.set_device(device)
     dist.init_process_group(backend, timeout=ALL_REDUCE_TIMEOUT)
     try:
-        yield Launch(device, World.current(), dist.new_group(backend="gloo", timeout=BARRIER_TIMEOUT))
+        yield Processes(device, World.current(), dist.new_group(backend="gloo", timeout=BARRIER_TIMEOUT))
     finally:
         dist.destroy_process_group()
 

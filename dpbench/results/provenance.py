@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import dpbench
-from dpbench.core.context import Precision
-from dpbench.training.device import describe_device
 
 
 def now() -> str:
@@ -18,11 +16,16 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def provenance(device: str, processes: int, precision: Precision) -> dict[str, Any]:
-    """The row's columns on circumstances."""
-    described = describe_device(device)
+def provenance(device: str, processes: int, precision: str) -> dict[str, Any]:
+    """The record's fields on where, when and by which code a trial was made.
+
+    Args:
+        device: as people read it, e.g. "cuda (NVIDIA H100)".
+        processes: how many processes trained together.
+        precision: what models computed in.
+    """
     return {
-        "device": f"{processes} × {described}" if processes > 1 else described,
+        "device": f"{processes} × {device}" if processes > 1 else device,
         "computed_in": precision,
         "dpbench_version": dpbench.__version__,
         "git_commit": git_commit(),

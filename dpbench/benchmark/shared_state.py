@@ -1,6 +1,6 @@
-"""What a method leaves on its classes and modules: the next trial of the same process would start with it.
+"""State that a method keeps on its classes and modules: the next trial in the same process would start with it.
 
-`prepare` may keep there what it likes, as it sees public data alone. What `fit` and `sample` leave follows from private
+`prepare` may keep anything there, since it sees public data only. What `fit` and `sample` keep there depends on private
 data under one budget, and would reach a trial under another.
 """
 
@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from types import CellType, FunctionType, ModuleType, SimpleNamespace
 from typing import Any
 
@@ -42,12 +43,15 @@ def shared_state(plugin: type) -> State:
     return state
 
 
-def refuse_changes(plugin: type, before: State) -> None:
-    """Compares what instances share with how it was before a private phase.
+@contextmanager
+def unchanged(plugin: type) -> Iterator[None]:
+    """Refuses changes to what all instances of a plugin share while the block runs: `fit` and `sample`.
 
     Raises:
-        PrivacyError: names what has changed.
+        PrivacyError: names what changed.
     """
+    before = shared_state(plugin)
+    yield
     after = shared_state(plugin)
     changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
     if changed:

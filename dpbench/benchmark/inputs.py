@@ -1,4 +1,4 @@
-"""The images that a command works on. The test split stays closed until something has been sampled."""
+"""The datasets of a session: the sensitive one, and the public source. The test split opens after sampling."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dpbench.data.opening import open_dataset, open_public
 from dpbench.results import privacy_record
 
 
-class Sources:
+class Inputs:
     """A sensitive dataset and a public source, opened when they are asked for.
 
     Args:
