@@ -23,9 +23,9 @@ from dpbench.core.files import write_json
 from dpbench.core.progress import Display
 from dpbench.results import samples
 from dpbench.results.gathering import read_rows
+from dpbench.results.rounding import rounded
 from dpbench.results.row import IDENTITY
 from dpbench.results.store import SCORES, SENSITIVE, TRIAL, UNSCORED
-from dpbench.results.table import rounded
 
 Make = Callable[[Log], Mapping[str, Any]]
 """Puts a trial's samples in their place, and gives back what trial.json says of the trial."""

@@ -109,9 +109,9 @@ def evaluate(
         raise DpbenchError(f"{given[0]} is about IMAGES; finished trials (--all) know theirs")
     if images is not None and not dataset:
         raise DpbenchError("say with --dataset which dataset the images imitate; `dpbench list datasets` lists some")
-    from dpbench.benchmark.display import open_display
     from dpbench.benchmark.external import evaluate as evaluate_images
     from dpbench.benchmark.rescoring import Unscored, evaluate_all
+    from dpbench.cli.display import open_display
 
     chosen = split_names(metrics) or None
     try:
@@ -145,6 +145,8 @@ def evaluate(
 
 def _show(rows: Any, out: Path) -> None:
     """The leaderboard of the rows' datasets: all that they are to be read beside."""
-    from dpbench.benchmark.standings import gather, standings
+    from dpbench.benchmark.scoring import known_columns
+    from dpbench.cli.pages.leaderboard_page import leaderboard_page
+    from dpbench.results.gathering import collect
 
-    print_page(standings(gather(out, sorted(set(rows["dataset"])))))
+    print_page(leaderboard_page(collect(out, known_columns(), sorted(set(rows["dataset"])))))

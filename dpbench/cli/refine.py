@@ -74,8 +74,8 @@ def refine(
 ) -> None:
     """Add detail to a folder of coarse images, learnt from public images alone."""
     load_plugins(plugin)
-    from dpbench.benchmark.display import open_display
     from dpbench.benchmark.refining import refine as refine_folder
+    from dpbench.cli.display import open_display
 
     with open_display() as display:
         done = refine_folder(

@@ -26,6 +26,7 @@ from dpbench.cli.options import (
     split_names,
 )
 from dpbench.core.config import parse_settings
+from dpbench.core.rank import is_rank_zero
 from dpbench.core.variants import split_list
 
 EPILOG = (
@@ -99,11 +100,10 @@ def run(
 ) -> None:
     """Train, sample and score: methods × budgets × seeds on one dataset."""
     load_plugins(plugin)
-    from dpbench.benchmark.display import open_display
-    from dpbench.benchmark.launch import is_lead
     from dpbench.benchmark.runner import run as run_trials
-    from dpbench.benchmark.standings import standings
     from dpbench.benchmark.sweep import parse_epsilons
+    from dpbench.cli.display import open_display
+    from dpbench.cli.pages.leaderboard_page import leaderboard_page
 
     try:
         with open_display() as display:
@@ -133,5 +133,5 @@ def run(
     except KeyboardInterrupt:
         complain("interrupted", f"finished trials are kept in {out}; run the same command again to go on")
         raise
-    if is_lead():
-        print_page(standings(rows))
+    if is_rank_zero():
+        print_page(leaderboard_page(rows))
