@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dpbench.results.gathering import mean_and_ci95
-from dpbench.results.table import rounded
+from dpbench.results.rounding import rounded
 from experiments._contest import Entry, Request
 
 MARGIN = 0.02

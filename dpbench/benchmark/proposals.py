@@ -1,16 +1,12 @@
-"""What `dpbench privacy METHOD --propose` shows: batches, steps and trained weights for a budget, the best marked."""
+"""Batch, steps and trained weights proposed for a method at given budgets, measured on public images alone."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from rich.box import SIMPLE_HEAD
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
 
 from dpbench.benchmark.configure import DEFAULT_PRESET, Configured, configure
 from dpbench.benchmark.places import data_folder
@@ -26,7 +22,47 @@ from dpbench.privacy.planner import Candidate, best
 from dpbench.training.device import resolve_device, resolve_precision
 
 
-def proposals(
+@dataclass(frozen=True)
+class Proposal:
+    """What a method could run at one ε, and which choice is expected to get furthest.
+
+    Attributes:
+        method: the method as it is configured now.
+        dataset: name of the sensitive dataset.
+        public: name of the public source that gradients were measured on.
+        epsilon: ε of every candidate.
+        candidates: value of the setting `trainable` ("all" where the method has no such setting) -> candidates.
+    """
+
+    method: Configured
+    dataset: str
+    public: str
+    epsilon: float
+    candidates: Mapping[str, Sequence[Candidate]]
+
+    @property
+    def best(self) -> Candidate:
+        """The candidate with the largest expected progress."""
+        return best([candidate for candidates in self.candidates.values() for candidate in candidates])
+
+    @property
+    def settings(self) -> dict[str, int | str]:
+        """The method's settings that select the best candidate."""
+        chosen = self.best
+        settings: dict[str, int | str] = {"batch": chosen.mechanism.expected_batch, "steps": chosen.mechanism.steps}
+        if len(self.candidates) > 1:
+            settings[TRAINABLE] = next(
+                value for value, candidates in self.candidates.items() if any(c is chosen for c in candidates)
+            )
+        return settings
+
+    def is_configured(self, trainable: str, candidate: Candidate) -> bool:
+        """Whether a candidate trains the weights, and has the batch, that the method is configured with."""
+        config = self.method.config
+        return (getattr(config, TRAINABLE, "all"), config.batch) == (trainable, candidate.mechanism.expected_batch)
+
+
+def propose(
     name: str,
     dataset: str,
     public: str,
@@ -43,19 +79,25 @@ def proposals(
     precision: str = "auto",
     data: Path | None = None,
     download: bool = False,
-) -> Iterator[RenderableType]:
-    """A page per ε. Pretrains and measures on public data, unless that is in the cache; never opens the dataset itself.
+) -> Iterator[Proposal]:
+    """A proposal per ε.
+
+    Pretrains and measures on public data, unless the result is in the public cache. Of the sensitive dataset only the
+    declaration is used; it is never opened.
 
     Args:
-        name: of the method; the other settings are those of its preset, with `settings` over them.
-        dataset: name of the sensitive dataset, of which only the declaration is used.
+        name: name of the method.
+        dataset: name of the sensitive dataset.
         public: name of the public source.
         epsilons: finite budgets.
-        display: where progress shows.
-        compute: batch · steps · views that may be computed; by default what the settings compute.
+        display: where progress is shown.
+        compute: batch · steps · views that may be computed; by default what the method's settings compute.
+        delta: δ; 1 / (n ln n) by default.
+        preset: preset that the method's settings start from.
+        settings: settings that override the preset's.
 
     Raises:
-        DpbenchError: the method has no DP-SGD, or the request does not go together.
+        DpbenchError: the method has no DP-SGD, or the arguments do not fit together.
     """
     if not all(map(math.isfinite, epsilons)):
         raise DpbenchError("a proposal needs a finite ε")
@@ -69,30 +111,4 @@ def proposals(
     planner = Planner(sources, sweep.request(spec), sweep.delta_for(spec), device, computed_in, cache, display)
     for epsilon in epsilons:
         found = {value: planner.judge(variant, epsilon, compute) for value, variant in variants(method).items()}
-        yield _page(method, f"{name} on {dataset}, ε = {epsilon:g}, measured on {public}", found)
-
-
-def _page(method: Configured, title: str, found: Mapping[str, Sequence[Candidate]]) -> RenderableType:
-    winner = best([candidate for candidates in found.values() for candidate in candidates])
-    set_to = (getattr(method.config, TRAINABLE, "all"), method.config.batch)
-    headings = ("", "trainable", "weights", "batch", "steps", "noise multiplier", "step SNR", "progress")
-    table = Table(*headings, title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
-    for column in table.columns[2:]:
-        column.justify = "right"
-    table.columns[5].min_width = len("multiplier")
-    for trainable, candidates in found.items():
-        for c in candidates:
-            m = c.mechanism
-            as_set = "as set" if set_to == (trainable, m.expected_batch) else ""
-            mark, style = ("best", "bold") if c is winner else (as_set, "")
-            numbers = (f"{c.gradients.weights:,}", f"{m.expected_batch}", f"{m.steps}", f"{m.noise_multiplier:.4g}")
-            table.add_row(mark, trainable, *numbers, f"{c.snr:.2g}", f"{c.progress / winner.progress:.2f}", style=style)
-    chosen: dict[str, int | str] = {"batch": winner.mechanism.expected_batch, "steps": winner.mechanism.steps}
-    if len(found) > 1:
-        chosen[TRAINABLE] = next(value for value, candidates in found.items() if any(c is winner for c in candidates))
-    gradients = winner.gradients
-    measured = (
-        f"mean clipped gradient {gradients.signal:.3g}, root mean square of the records' own {gradients.rms:.3g}, "
-        f"clip {winner.mechanism.clip:g}"
-    )
-    return Group(table, Text(measured), Text(" ".join(f"--set {key}={value}" for key, value in chosen.items())))
+        yield Proposal(method, dataset, public, epsilon, found)

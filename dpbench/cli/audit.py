@@ -107,9 +107,9 @@ def audit(
     if not method and not engines:
         raise DpbenchError("name a method, or give --engines, e.g. dpbench audit dp-merf --eps 1")
     load_plugins(plugin)
-    from dpbench.benchmark.audit_tables import method_table, query_table
-    from dpbench.benchmark.display import open_display
     from dpbench.benchmark.method_audit import Size, audit_method, audit_queries, contradictions
+    from dpbench.cli.display import open_display
+    from dpbench.cli.pages.audit_page import method_table, query_table
 
     size = Size(records, canaries, steps, runs, confidence)
     found = []

@@ -74,9 +74,9 @@ def evaluate(
         raise DpbenchError(f"{given[0]} is about IMAGES; finished trials (--all) have their own")
     if images is not None and not request.dataset:
         raise DpbenchError("name the dataset that the images imitate with --dataset; `dpbench list datasets` lists some")
-    from dpbench.benchmark.display import open_display
     from dpbench.benchmark.external import Claim, evaluate_images, stem
     from dpbench.benchmark.rescoring import Unscored, rescore
+    from dpbench.cli.display import open_display
 
     try:
         with open_display() as display:
@@ -96,6 +96,8 @@ def evaluate(
 
 def _show(rows: Any, out: Path) -> None:
     """The leaderboard of the rows' datasets."""
-    from dpbench.benchmark.standings import gather, standings
+    from dpbench.benchmark.scoring import known_columns
+    from dpbench.cli.pages.leaderboard_page import leaderboard_page
+    from dpbench.results.gathering import collect
 
-    print_page(standings(gather(out, sorted(set(rows["dataset"])))))
+    print_page(leaderboard_page(collect(out, known_columns(), sorted(set(rows["dataset"])))))

@@ -9,6 +9,7 @@ import typer
 
 from dpbench.cli.console import print_page
 from dpbench.cli.options import Out, Plugins, load_plugins, split_names
+from dpbench.core.errors import DpbenchError
 
 
 def leaderboard(
@@ -27,9 +28,13 @@ def leaderboard(
 ) -> None:
     """Show the results that there are, ranked within dataset, budget and track."""
     load_plugins(plugin)
-    from dpbench.benchmark.standings import export, gather, standings
+    if not out.is_dir():
+        raise DpbenchError(f"there are no results in {out}; `dpbench run` writes some, --out says where they are")
+    from dpbench.benchmark.scoring import known_columns
+    from dpbench.cli.pages.leaderboard_page import leaderboard_page
+    from dpbench.results.gathering import aggregate, collect, write_csv
 
-    rows = gather(out, split_names(dataset))
+    rows = collect(out, known_columns(), split_names(dataset))
     if csv is not None:
-        export(rows, csv, over_seeds)
-    print_page(standings(rows, by or None, split_names(columns)))
+        write_csv(aggregate(rows) if over_seeds else rows, csv)
+    print_page(leaderboard_page(rows, by or None, split_names(columns)))

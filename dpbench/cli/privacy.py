@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,8 +23,15 @@ from dpbench.cli.options import (
     load_plugins,
 )
 from dpbench.core.config import parse_settings
+from dpbench.core.errors import DpbenchError
+from dpbench.core.specs import default_delta
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 NUMBERS, PROPOSAL = "Without a method: two of --eps, --noise and --steps give the third", "Proposals"
+
+EXAMPLE = "e.g. --records 60000 --batch 2048 --steps 150 --eps 1"
 
 EPILOG = """
 [bold]Noise, ε or steps from the other two[/bold]
@@ -104,32 +112,91 @@ def privacy(
 ) -> None:
     """Convert between noise, steps and ε, price a method's plan, or propose a better one."""
     load_plugins(plugin)
-    from dpbench.benchmark.conversions import Numbers
-    from dpbench.benchmark.privacy_command import privacy_pages
+    from dpbench.benchmark.sweep import parse_epsilons
 
-    pages = privacy_pages(
-        method,
-        eps,
-        noise,
-        Numbers(records, batch, rate, steps),
-        delta=delta,
-        plan={
-            "dataset": dataset,
-            "preset": preset,
-            "settings": parse_settings(settings or []),
-            "samples": samples,
-            "resolution": resolution,
-        },
-        proposal={
-            "public": public,
-            "compute": compute,
-            "device": device,
-            "precision": precision,
-            "download": download,
-            "data": data,
-        }
-        if propose
-        else None,
-    )
+    epsilons = parse_epsilons(eps) if eps else []
+    plan: dict[str, Any] = {
+        "dataset": dataset,
+        "delta": delta,
+        "preset": preset,
+        "settings": parse_settings(settings or []),
+        "samples": samples,
+        "resolution": resolution,
+    }
+    if not method:
+        if propose:
+            raise DpbenchError("--propose needs a method, e.g. dpbench privacy wavelet --eps 1 --propose")
+        rate = _sampling_rate(records, batch, rate)
+        delta = _default_delta(records) if delta is None else delta
+        pages = [_conversion(rate, delta, epsilons, noise, steps)]
+    elif (records, batch, rate, steps) != (None, None, None, None):
+        raise DpbenchError(
+            f"--records, --batch, --rate and --steps need no method; those of {method} are settings: --set steps=200"
+        )
+    elif propose:
+        measured = {"public": public, "compute": compute, "device": device, "precision": precision}
+        pages = _proposals(method, epsilons, noise, plan | measured | {"download": download, "data": data})
+    else:
+        pages = _prices(method, epsilons, noise, plan)
     for page in pages:
         print_page(page)
+
+
+def _sampling_rate(records: int | None, batch: int | None, rate: float | None) -> float:
+    """--rate, or --batch / --records."""
+    if (batch is None) == (rate is None):
+        raise DpbenchError(f"give either --batch with --records, or --rate; {EXAMPLE}")
+    if rate is not None:
+        return rate
+    if records is None or batch is None:
+        raise DpbenchError(f"--batch needs --records: the sampling rate is batch / records; {EXAMPLE}")
+    if not 0 < batch <= records:
+        raise DpbenchError(f"an expected batch of {batch} cannot be drawn from {records} records")
+    return batch / records
+
+
+def _default_delta(records: int | None) -> float:
+    if records is None:
+        raise DpbenchError("give --delta, or --records for the default of 1 / (n ln n)")
+    return default_delta(records)
+
+
+def _conversion(
+    rate: float, delta: float, epsilons: Sequence[float], noise: float | None, steps: int | None
+) -> RenderableType:
+    """Whichever of noise, ε and steps is not given, from the other two."""
+    given = {"ε": bool(epsilons), "noise": noise is not None, "steps": steps is not None}
+    unknown = [name for name, is_given in given.items() if not is_given]
+    if len(unknown) != 1:
+        raise DpbenchError(f"give two of --eps, --noise and --steps, and the third is found; {EXAMPLE}")
+    from dpbench.cli.pages.conversion_page import conversion_table
+    from dpbench.privacy.conversions import Releases, convert
+
+    budgets: Sequence[float | None] = epsilons or [None]
+    return conversion_table([convert(Releases(rate, delta, e, noise, steps)) for e in budgets], unknown[0])
+
+
+def _prices(
+    method: str, epsilons: Sequence[float], noise: float | None, plan: Mapping[str, Any]
+) -> list[RenderableType]:
+    """The method's plan, calibrated for each ε, or priced at the given noise."""
+    if bool(epsilons) == (noise is not None):
+        raise DpbenchError(f"give either --eps, to calibrate the plan of {method}, or --noise, to price it")
+    from dpbench.benchmark.catalog import plan_page
+
+    budgets: Sequence[float | None] = epsilons or [None]
+    return [plan_page(method, epsilon=epsilon, noise=noise, **plan) for epsilon in budgets]
+
+
+def _proposals(
+    method: str, epsilons: Sequence[float], noise: float | None, options: Mapping[str, Any]
+) -> list[RenderableType]:
+    """Batch, steps and trained weights for each ε, judged on public images."""
+    if not epsilons or noise is not None:
+        raise DpbenchError("--propose needs --eps, and finds the noise itself")
+    from dpbench.benchmark.proposals import propose
+    from dpbench.cli.display import open_display
+    from dpbench.cli.pages.proposal_page import proposal_page
+
+    with open_display() as display:
+        return [proposal_page(p) for p in propose(method, epsilons=epsilons, display=display, **options)]

@@ -52,8 +52,8 @@ def refine(
     ] = 0,
 ) -> None:
     """Add detail to a folder of coarse images, learned from public images only."""
-    from dpbench.benchmark.display import open_display
     from dpbench.benchmark.refinement import refine_folder
+    from dpbench.cli.display import open_display
 
     with open_display() as display:
         done = refine_folder(refiner, input, scale, request, seed, display)

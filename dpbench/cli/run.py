@@ -5,6 +5,7 @@ from __future__ import annotations
 from dpbench.benchmark.request import RunRequest
 from dpbench.cli.console import complain, print_page
 from dpbench.cli.options import takes
+from dpbench.core.rank import is_rank_zero
 
 EPILOG = (
     "A finished trial is skipped, and an interrupted one continues: run the same command again. "
@@ -20,10 +21,9 @@ EPILOG = (
 )
 def run(request: RunRequest) -> None:
     """Train, sample and score: methods × budgets × seeds on one dataset."""
-    from dpbench.benchmark.display import open_display
-    from dpbench.benchmark.launchers.torchrun import is_rank_zero
     from dpbench.benchmark.runner import run_request
-    from dpbench.benchmark.standings import standings
+    from dpbench.cli.display import open_display
+    from dpbench.cli.pages.leaderboard_page import leaderboard_page
 
     try:
         with open_display() as display:
@@ -32,4 +32,4 @@ def run(request: RunRequest) -> None:
         complain("interrupted", f"finished trials are kept in {request.out}; run the same command again to continue")
         raise
     if is_rank_zero():
-        print_page(standings(rows))
+        print_page(leaderboard_page(rows))

@@ -8,6 +8,8 @@ import typer
 
 from dpbench.cli.console import print_page
 
+ALL = "all"
+
 app = typer.Typer(
     help="Get the pretrained weights that some metrics need.",
     no_args_is_help=True,
@@ -20,7 +22,7 @@ app = typer.Typer(
 @app.command("list")
 def list_() -> None:
     """List weights: size, whether they are here and where, what they unlock."""
-    from dpbench.benchmark.weights_command import weights_table
+    from dpbench.cli.pages.weights_page import weights_table
 
     print_page(weights_table())
 
@@ -32,8 +34,13 @@ def get(
     ],
 ) -> None:
     """Download weights, go on with what was interrupted, and check them."""
-    from dpbench.benchmark.display import open_display
-    from dpbench.benchmark.weights_command import get_weights
+    from dpbench.cli.display import open_display
+    from dpbench.cli.pages.weights_page import describe_location
+    from dpbench.models.pretrained.downloads import fetch
+    from dpbench.models.pretrained.published import WEIGHTS, named
 
+    wanted = {name: named(name) for asked in names for name in (WEIGHTS if asked == ALL else [asked])}
     with open_display() as display:
-        get_weights(names, display)
+        for name, weights in wanted.items():
+            new = [fetch(file, display) for file in weights.files]
+            display.say(f"{name}: {'downloaded' if any(new) else 'here already'}, {describe_location(weights)}")

@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from dpbench.core.errors import DpbenchError
+from dpbench.core.errors import DpbenchError, UnknownName
 from dpbench.core.files import write_atomic
 from dpbench.core.metric import Column
 from dpbench.results.row import CI95, FIELDS, IDENTITY, PROTOCOL, column_names, make_row
@@ -35,11 +35,16 @@ COMPARABLE = [
 """Rows are ranked only where they agree in all of these, and in the protocol of what they are ranked by."""
 
 
-def collect(out: Path, metrics: Sequence[Column]) -> pd.DataFrame:
-    """One line per finished trial below `out`, sorted; a damaged one is left out, with a warning that names it.
+def collect(out: Path, metrics: Sequence[Column], datasets: Sequence[str] = ()) -> pd.DataFrame:
+    """One line per finished trial in `out`, sorted. A damaged trial is left out, with a warning that names it.
 
     Args:
+        out: folder of results.
         metrics: the columns of the known metrics; others that were scored are appended.
+        datasets: names of the datasets to keep; all if empty.
+
+    Raises:
+        UnknownName: a dataset has no results.
     """
     rows = []
     for folder in TrialFolder.finished(out):
@@ -51,8 +56,13 @@ def collect(out: Path, metrics: Sequence[Column]) -> pd.DataFrame:
             warnings.warn(f"left out {folder.path}: {error}", stacklevel=2)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             warnings.warn(f"left out {folder.path}, which is damaged: {type(error).__name__} {error}", stacklevel=2)
+    frame = make_frame(rows, metrics)
+    for name in datasets:
+        if name not in set(frame["dataset"]):
+            raise UnknownName("dataset with results", name, set(frame["dataset"]))
+    kept = frame[frame["dataset"].isin(datasets)] if datasets else frame
     order = ["dataset", "resolution", "method", "variant", "epsilon", "config", "seed"]
-    return make_frame(rows, metrics).sort_values(order, ignore_index=True)
+    return kept.sort_values(order, ignore_index=True)
 
 
 def rows_of(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from dpbench.benchmark.launch import Launch, is_lead, launched
 from record import recorded
 from safetensors.numpy import load_file
 
+from dpbench.benchmark.launch import Launch, launched
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import read_json
 from dpbench.privacy.world import World
@@ -77,7 +77,6 @@ def test_one_process_needs_no_torchrun() -> None:
         assert launch.broadcast([1, "a"]) == [1, "a"]
         with launch.rank_zero_first():
             pass
-    assert is_lead()
 
 
 def test_processes_do_not_share_a_device_by_accident(monkeypatch: pytest.MonkeyPatch) -> None:

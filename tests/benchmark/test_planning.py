@@ -26,7 +26,9 @@ from dpbench import DPSGD, Batch, Budget, Conditions, DPSGDSettings, Method, Pla
 from dpbench.benchmark.catalog import plan_page
 from dpbench.benchmark.configure import Configured, configure
 from dpbench.benchmark.planning import Planner, variants
-from dpbench.benchmark.proposals import proposals
+from dpbench.benchmark.proposals import propose
+from dpbench.benchmark.sources import Sources
+from dpbench.cli.pages.proposal_page import proposal_page
 from dpbench.core.context import PublicCache
 from dpbench.core.data import DataOptions
 from dpbench.core.errors import ConfigError, DpbenchError
@@ -167,11 +169,11 @@ def test_every_kind_of_trained_weights_is_measured(sealed: Path) -> None:
 
 
 def test_the_page_marks_the_best_and_says_what_to_paste(sealed: Path) -> None:
-    pages = list(proposals("stepping", "tiny", "tiny-public", [0.5, 3.0], delta=1e-6, display=Quiet(), device="cpu"))
-    assert len(pages) == 2
-    for page in pages:
+    found = list(propose("stepping", "tiny", "tiny-public", [0.5, 3.0], delta=1e-6, display=Quiet(), device="cpu"))
+    assert len(found) == 2
+    for proposal in found:
         console = Console(width=120, file=io.StringIO())
-        console.print(page)
+        console.print(proposal_page(proposal))
         text = console.file.getvalue()
         (batch, steps, kind), *more = re.findall(r"--set batch=(\d+) --set steps=(\d+) --set trainable=(\w+)", text)
         assert not more

@@ -16,10 +16,12 @@ from rich.console import Console
 
 import dpbench
 from dpbench.benchmark import execute
-from dpbench.benchmark.standings import gather, standings
+from dpbench.benchmark.scoring import known_columns
+from dpbench.cli.pages.leaderboard_page import leaderboard_page
 from dpbench.core.errors import DpbenchError
 from dpbench.core.folders import state_folder
 from dpbench.privacy.noise import NoiseSource
+from dpbench.results.gathering import collect
 
 
 def run(out: Path, dataset: str = "tiny", method: str = "alone", **options: Any) -> pd.DataFrame:
@@ -95,7 +97,7 @@ def test_the_leaderboard_says_which_rows_the_record_does_not_know(tiny: Path, mo
 
 def shown(out: Path) -> str:
     console = Console(width=200, file=io.StringIO(), record=True)
-    console.print(standings(gather(out)))
+    console.print(leaderboard_page(collect(out, known_columns())))
     return console.export_text()
 
 

@@ -93,11 +93,6 @@ def join_processes(device: str) -> Iterator[Processes]:
         dist.destroy_process_group()
 
 
-def is_lead() -> bool:
-    """Whether this process is the first, or the only one: also before they have joined."""
-    return int(os.environ.get("RANK", "0")) == 0
-
-
 def _own_device(name: str) -> str:
     device = resolve_device(name)
     if device == "cuda":

@@ -1,4 +1,4 @@
-"""What a person sees while trials run: bars on a terminal, a plain line per finished phase anywhere else."""
+"""Progress on standard error: bars on a terminal, one plain line per finished phase elsewhere."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from dpbench.benchmark.launch import is_lead
 from dpbench.core.progress import Advance, Display, Quiet
+from dpbench.core.rank import is_rank_zero
 
 
 class Lines:
@@ -26,7 +26,7 @@ class Lines:
 
     @contextmanager
     def phase(self, name: str, total: int) -> Iterator[Advance]:
-        """Prints how long it took, once it is over, and the last note."""
+        """Prints the phase's duration and its last note when it ends."""
         start, last = time.perf_counter(), ""
 
         def advance(steps: int = 1, note: str = "") -> None:
@@ -39,7 +39,7 @@ class Lines:
 
 
 class Bars:
-    """A bar with rate and time left per running phase. Use it as a context manager."""
+    """One bar per running phase, with its rate and the time left. A context manager."""
 
     def __init__(self, console: Console):
         self._bars = Progress(
@@ -81,7 +81,7 @@ class Bars:
 
 
 class _Rate(ProgressColumn):
-    """Steps per second, or seconds per step where that says more."""
+    """Steps per second, or seconds per step below one step per second."""
 
     def render(self, task: Task) -> Text:
         speed = task.speed
@@ -92,8 +92,8 @@ class _Rate(ProgressColumn):
 
 @contextmanager
 def open_display() -> Iterator[Display]:
-    """The display that suits standard error; the first of several processes speaks for all."""
-    if not is_lead():
+    """Bars if standard error is a terminal, plain lines otherwise. Only rank 0 shows anything."""
+    if not is_rank_zero():
         yield Quiet()
         return
     console = Console(stderr=True)

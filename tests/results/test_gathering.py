@@ -1,8 +1,7 @@
-"""The leaderboard: gathering, aggregation over seeds, ranks, and the table."""
+"""Rows gathered from trials' folders, their view over seeds, and ranks."""
 
 from __future__ import annotations
 
-import io
 import math
 import warnings
 from pathlib import Path
@@ -10,70 +9,19 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from rich.console import Console
+from rows import ACCURACY, FWD, frame, scores, trial
 from scipy import stats
 
 from dpbench.core.files import write_json
-from dpbench.core.metric import Column
 from dpbench.results.gathering import aggregate, collect, make_frame, mean_and_ci95, rank, write_csv
-from dpbench.results.privacy_record import Record
 from dpbench.results.row import FIELDS, IDENTITY, make_row
-from dpbench.results.table import leaderboard_table, rounded
 
-ACCURACY = Column("accuracy", "high", "")
-FWD = Column("fwd", "low", "")
-OWNERS = {"accuracy": "accuracy", "fwd": "fwd"}
 REFERENCE = sorted(Path(__file__).parents[2].glob("results/reference/*.csv"))
-KINDS = {"str": "x", "int": 1, "float": 0.5}
-
-
-def trial(**changes: Any) -> dict[str, Any]:
-    fields = {f.name: KINDS[f.type] for f in FIELDS}
-    fixed = {
-        "method": "m",
-        "variant": "",
-        "reference": "",
-        "track": "images",
-        "dataset": "d",
-        "epsilon": 1.0,
-        "resolution": 32,
-    }
-    return fields | fixed | {"accounting": "verified", "noise": "secret", "config": {}, "seed": 0} | changes
-
-
-def scores(
-    accuracy: float | None = 0.5, fwd: float | None = 2.0, ci95: float | None = None, **protocol: Any
-) -> dict[str, Any]:
-    return {
-        "values": {"accuracy": accuracy, "fwd": fwd},
-        "missing": {} if accuracy is not None else {"accuracy": "no classes"},
-        "protocol": {
-            "n_samples": 100,
-            "n_reference": 50,
-            "extractor": "haar",
-            "fwd": "haar",
-            "accuracy": "v1",
-            **{name.removesuffix("_protocol"): value for name, value in protocol.items()},
-        },
-        "caveats": [],
-        "seconds": {"fwd": 1.5},
-        "ci95": {} if ci95 is None else {"accuracy": ci95},
-    }
-
-
-def frame(*rows: tuple[dict[str, Any], dict[str, Any]]) -> pd.DataFrame:
-    return make_frame([make_row(t, s) for t, s in rows], [ACCURACY, FWD])
 
 
 def store(folder: Path, trial_: dict[str, Any], scores_: dict[str, Any]) -> None:
     write_json(folder / "trial.json", trial_)
     write_json(folder / "scores.json", scores_)
-
-
-def show(rows: pd.DataFrame, width: int = 160, **options: Any) -> str:
-    console = Console(width=width, record=True, file=io.StringIO())
-    console.print(leaderboard_table(rows, [ACCURACY, FWD], options.pop("records", {}), OWNERS, **options))
-    return console.export_text()
 
 
 def test_a_row_has_every_column_once_and_in_order() -> None:
@@ -164,8 +112,6 @@ def test_a_single_seed_keeps_its_interval_over_images_and_several_have_students(
     alone = frame((trial(seed=0), scores(0.6, ci95=0.02)))
     assert alone["accuracy_ci95"].tolist() == [0.02]
     assert aggregate(alone)["accuracy_ci95"].tolist() == [0.02]
-    assert "0.600 ± 0.020" in show(alone)
-    assert "over images otherwise (bootstrap)" in show(alone)
     both = aggregate(frame((trial(seed=0), scores(0.6, ci95=0.02)), (trial(seed=1), scores(0.8, ci95=0.02))))
     assert both["accuracy_ci95"].tolist() == [pytest.approx(mean_and_ci95([0.6, 0.8])[1])]
 
@@ -178,18 +124,6 @@ def test_seeds_of_different_variants_are_never_averaged() -> None:
     lines = aggregate(rows)
     assert lines["seeds"].tolist() == [1, 1]
     assert lines["variant"].tolist() == ["", "steps=2"]
-
-
-def test_the_table_shows_variants_in_brackets() -> None:
-    text = show(
-        frame(
-            (trial(variant="widths=[8,8],part=b"), scores()),
-            (trial(variant="part=b", accounting="unverified", unverified=["peeked"]), scores()),
-        )
-    )
-    assert "│ m [widths=[8,8],part=b] " in text
-    assert "│ m [part=b] (UNVERIFIED) " in text
-    assert "m [part=b] (UNVERIFIED): accounting unverified: peeked" in text
 
 
 def test_rows_of_earlier_trials_keep_what_models_computed_in() -> None:
@@ -255,75 +189,3 @@ def test_ranks_follow_what_is_better() -> None:
 def test_references_and_untrusted_rows_are_not_ranked(change: dict[str, str]) -> None:
     lines = aggregate(frame((trial(), scores()), (trial(method="b", **change), scores(accuracy=0.9))))
     assert rank(lines, ACCURACY, "accuracy").fillna(0).tolist() == [1, 0]
-
-
-def test_the_table_is_framed_by_references_and_shows_the_record() -> None:
-    rows = frame(
-        (trial(reference="public", epsilon=0, noise=""), scores()),
-        (trial(epsilon=10), scores()),
-        (trial(), scores()),
-        (trial(reference="nonprivate", epsilon="inf", noise=""), scores()),
-        (trial(method="real", reference="real", epsilon=None, noise=""), scores()),
-    )
-    text = show(rows, records={"x": Record(3, 12.0)})
-    order = [text.index(name) for name in ("│ real", "│ m (nonprivate)", "│ m      ", "│ m (public)")]
-    assert order == sorted(order)
-    assert "3 private runs so far, Σε = 12" in text
-    assert "100 samples against 50 real images" in text
-
-
-def test_private_rows_that_the_record_does_not_know_are_pointed_out() -> None:
-    rows = frame(
-        *((trial(seed=seed, key=f"key {seed}"), scores()) for seed in range(8)),
-        (trial(reference="public", epsilon=0, noise="", key="public"), scores()),
-    )
-    known = frozenset({"key 0", "key 1", "key 2", "of another row"})
-    text = show(rows, records={"x": Record(4, 4.0, known)})
-    assert "8 private rows on d, but the record on this machine lacks 5 of their runs: they were made elsewhere" in text
-    assert "8 private rows on d, but the record on this machine lacks 8 of their runs" in show(rows)
-    assert "lacks" not in show(rows, records={"x": Record(9, 9.0, frozenset(f"key {seed}" for seed in range(8)))})
-
-
-def test_the_sum_of_the_record_does_not_hide_unverified_runs() -> None:
-    rows = frame((trial(key="a"), scores()), (trial(key="b", accounting="unverified"), scores()))
-    text = show(rows, records={"x": Record(2, 2.0, frozenset("ab"))})
-    assert "2 private runs so far, Σε = 2, and no bound for 1 unverified" in text
-
-
-def test_a_narrow_table_leaves_columns_out_rather_than_squeezing_them() -> None:
-    rows = frame((trial(), scores(0.6, ci95=0.02)))
-    wide, narrow = show(rows), show(rows, width=48)
-    assert "fwd ↓" in wide
-    assert "no room" not in wide
-    assert "0.600 ± 0.020" in narrow
-    assert "fwd ↓" not in narrow
-    assert "no room for fwd" in narrow
-
-
-def test_the_table_marks_what_must_not_be_missed() -> None:
-    text = show(
-        frame(
-            (trial(accounting="unverified", unverified=["peeked"]), scores()), (trial(noise="reproducible"), scores())
-        )
-    )
-    assert "m (UNVERIFIED)" in text
-    assert "m (reproducible noise)" in text
-    assert "peeked" in text
-
-
-def test_an_empty_leaderboard_says_so() -> None:
-    assert "no finished trials" in show(frame())
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(0.79123, "0.791"), (12.3456, "12.35"), (1234.5, "1234"), (0.00012345, "0.000123"), (0.0, "0")]
-)
-def test_tables_round_numbers(value: float, text: str) -> None:
-    assert rounded(value) == text
-
-
-def test_an_interval_is_rounded_like_its_mean() -> None:
-    assert rounded(0.79123, 0.01234) == "0.791 ± 0.012"
-    assert rounded(0, 0.01625) == "0 ± 0.016"
-    assert rounded(-0.0004, 0.01625) == "-0.000 ± 0.016"
-    assert rounded(math.nan) == "–"

@@ -1,4 +1,4 @@
-"""The leaderboard as a Rich table: rounded, averaged over seeds, ranked, framed by the reference rows."""
+"""The leaderboard as a table: rounded, averaged over seeds, ranked, with the reference rows above and below."""
 
 from __future__ import annotations
 
@@ -11,41 +11,64 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
+from dpbench.benchmark.scoring import headline_columns, known_columns, owners
+from dpbench.core.errors import UnknownName
+from dpbench.core.folders import state_folder
 from dpbench.core.metric import Column
 from dpbench.core.variants import titled
+from dpbench.results import privacy_record
 from dpbench.results.gathering import aggregate, rank
 from dpbench.results.privacy_record import Record
+from dpbench.results.rounding import rounded
 from dpbench.results.row import CI95
 
 SAME_TABLE = ["dataset", "dataset_fingerprint", "resolution"]
 ORDER = {"real": 0, "nonprivate": 1, "": 2, "external": 2, "public": 3}
 """References frame the private rows: what could be reached above them, what costs no privacy below."""
 
-
 INTERVALS = "±: 95% interval, over seeds where there are several (Student's t), over images otherwise (bootstrap)"
 
 
+def leaderboard_page(rows: pd.DataFrame, by: str | None = None, columns: Sequence[str] = ()) -> RenderableType:
+    """The leaderboard of `rows` with this user's privacy records of their datasets.
+
+    Args:
+        rows: one line per trial; see `results.gathering.collect`.
+        by: column to rank by, shown first; by default the first column shown.
+        columns: metrics' columns to show; by default the headline column of each metric that has one.
+
+    Raises:
+        UnknownName: a column does not exist.
+    """
+    known = {column.name: column for column in known_columns()}
+    for name in [*columns, *([by] if by else [])]:
+        if name not in known:
+            raise UnknownName("metric's column", name, known)
+    shown = [known[name] for name in columns] or headline_columns()
+    if by is not None:
+        shown = [known[by], *(column for column in shown if column.name != by)]
+    folder = state_folder() / privacy_record.FOLDER
+    records = {content: privacy_record.of_fingerprint(folder, content) for content in set(rows["dataset_fingerprint"])}
+    return leaderboard_table(rows, shown, records, owners())
+
+
 def leaderboard_table(
-    frame: pd.DataFrame,
-    headline: Sequence[Column],
-    records: Mapping[str, Record],
-    owners: Mapping[str, str],
-    by: str | None = None,
+    frame: pd.DataFrame, headline: Sequence[Column], records: Mapping[str, Record], owners: Mapping[str, str]
 ) -> RenderableType:
     """One table per dataset and resolution.
 
     Args:
-        frame: one line per trial; see `leaderboard.collect`.
-        headline: the metrics' columns to show, in order; those without any value are left out.
+        frame: one line per trial; see `results.gathering.collect`.
+        headline: the metrics' columns to show, in order; the first that has values ranks the lines, and columns
+            without any value are left out.
         records: fingerprint of train -> its privacy record.
         owners: column -> the name of its metric.
-        by: the column to rank by; by default the first of `headline` that has values.
     """
     if frame.empty:
         return Text("no finished trials yet")
     lines = aggregate(frame)
     shown = [c for c in headline if c.name in lines and lines[c.name].notna().any()]
-    ranked = next((c for c in shown if by in (None, c.name)), None)
+    ranked = shown[0] if shown else None
     lines["rank"] = rank(lines, ranked, owners[ranked.name]) if ranked else pd.NA
     parts: list[RenderableType] = []
     for _, group in lines.groupby(SAME_TABLE, dropna=False, sort=False):
@@ -117,7 +140,7 @@ def _table(group: pd.DataFrame, shown: Sequence[Column]) -> Table:
 
 
 def _cells(line: pd.Series[Any], shown: Sequence[Column], seeds: bool) -> Iterable[RenderableType]:
-    yield Text(label(line))  # no markup: variants stand in brackets
+    yield Text(_label(line))  # no markup: variants stand in brackets
     yield "" if math.isnan(line["epsilon"]) else f"{line['epsilon']:g}".replace("inf", "∞")
     yield line["track"]
     yield "" if pd.isna(line["rank"]) else str(line["rank"])
@@ -127,26 +150,13 @@ def _cells(line: pd.Series[Any], shown: Sequence[Column], seeds: bool) -> Iterab
         yield rounded(line[column.name], line[column.name + CI95])
 
 
-def label(line: pd.Series[Any]) -> str:
-    """A line's method and variant as the table prints it, with the marks that must not be missed."""
+def _label(line: pd.Series[Any]) -> str:
+    """A line's method and variant, marked if it is a reference, unverified, or drew reproducible noise."""
     marks = [line["reference"]] if line["reference"] in ("public", "nonprivate", "external") else []
     marks += ["UNVERIFIED"] if line["accounting"] == "unverified" else []
     marks += ["reproducible noise"] if line["noise"] == "reproducible" else []
     title = titled(line["method"], line["variant"])
     return f"{title} ({', '.join(marks)})" if marks else title
-
-
-def rounded(value: float, half_width: float = math.nan) -> str:
-    """A number to four significant digits or three decimals, whichever is shorter, with its interval if there is one.
-
-    0.79123 -> "0.791";  0.79123 ± 0.012 -> "0.791 ± 0.012";  1234.5 -> "1234";  0.000123 -> "0.000123"
-    """
-    if math.isnan(value):
-        return "–"
-    size = max(abs(value), 0 if math.isnan(half_width) else half_width)  # an interval says how exact a small number is
-    decimals = max(0, 3 - max(0, math.floor(math.log10(size)))) if size >= 1e-3 else 6
-    text = f"{value:.{decimals}f}" if value else "0"
-    return text if math.isnan(half_width) else f"{text} ± {half_width:.{decimals}f}"
 
 
 def _footnotes(group: pd.DataFrame) -> RenderableType:
@@ -156,9 +166,9 @@ def _footnotes(group: pd.DataFrame) -> RenderableType:
         if not pd.isna(line["n_samples"]):
             features = f" ({line['extractor']})" if line["extractor"] else ""
             compared = f"{line['n_samples']} samples against {line['n_reference']} real images{features}"
-            about.setdefault(compared, []).append(label(line))
+            about.setdefault(compared, []).append(_label(line))
         for note in filter(None, line["notes"].split("; ")):
-            about.setdefault(note, []).append(label(line))
+            about.setdefault(note, []).append(_label(line))
     notes: dict[str, list[str]] = {}
     for note, labels in about.items():
         notes.setdefault(", ".join(dict.fromkeys(labels)), []).append(note)

@@ -1,16 +1,13 @@
-"""Bars on a terminal, plain lines elsewhere; devices."""
+"""Bars on a terminal, plain lines elsewhere, nothing from other ranks."""
 
 from __future__ import annotations
 
 import io
 
 import pytest
-import torch
 from rich.console import Console
 
-from dpbench.benchmark.display import Bars, Lines
-from dpbench.core.errors import DpbenchError
-from dpbench.training.device import describe_device, peak_memory_mb, resolve_device
+from dpbench.cli.display import Bars, Lines, open_display
 
 
 def test_a_terminal_shows_a_bar_with_rate_time_left_and_note() -> None:
@@ -41,16 +38,11 @@ def test_elsewhere_a_finished_phase_is_one_line() -> None:
     assert console.file.getvalue() == "  a phase with a long name: 3 in 0.0 s, ε 1\n"
 
 
-def test_auto_takes_a_device_that_is_there() -> None:
-    torch.zeros(1, device=resolve_device("auto"))
-
-
-@pytest.mark.parametrize("name", ["gpu", "cuda:", "cpu:1", "cuda:99", ""])
-def test_absent_devices_are_refused(name: str) -> None:
-    with pytest.raises(DpbenchError, match="device"):
-        resolve_device(name)
-
-
-def test_the_cpu_is_described_and_measured() -> None:
-    assert describe_device("cpu") == "cpu"
-    assert 10 < (peak_memory_mb("cpu") or 0) < 1e6
+@pytest.mark.parametrize(("rank", "shown"), [("0", "  fitting: 1 in 0.0 s\n"), ("1", "")])
+def test_only_rank_zero_reports(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], rank: str, shown: str
+) -> None:
+    monkeypatch.setenv("RANK", rank)
+    with open_display() as display, display.phase("fitting", 1):
+        pass
+    assert capsys.readouterr().err == shown

@@ -1,14 +1,13 @@
-"""What `dpbench audit` prints."""
+"""Tables of audit findings, for `dpbench audit`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from dpbench.cli.pages.simple_table import simple_table
 from dpbench.privacy.auditing.findings import Finding
 
 ONE_RUN = "ε ≥ δ: lower bound by (ε, δ)-DP (2305.08846); ε ≥ f: by the plan's trade-off curve (2410.22235)"
@@ -22,7 +21,7 @@ def method_table(findings: Sequence[Finding], title: str) -> RenderableType:
         findings: of `audit_method`.
         title: what was audited, and how.
     """
-    table = _table(title, "mechanism", "releases", "canaries", "right", "ε", "ε ≥ δ", "ε ≥ f", "seconds")
+    table = simple_table(title, "mechanism", "releases", "canaries", "right", "ε", "ε ≥ δ", "ε ≥ f", "seconds", left=1)
     for f in findings:
         assert f.guesses is not None
         right = f"{f.guesses.right}/{f.guesses.made}"
@@ -38,7 +37,7 @@ def query_table(findings: Sequence[Finding], title: str) -> RenderableType:
         findings: of `audit_queries`.
         title: what was audited, and how.
     """
-    table = _table(title, "query", "releases per run", "runs", "ε", "ε ≥ f", "seconds")
+    table = simple_table(title, "query", "releases per run", "runs", "ε", "ε ≥ f", "seconds", left=1)
     for f in findings:
         bounds = (f"{f.claimed:.3g}", f"{f.by_curve:.2f}")
         table.add_row(f.subject, f"{f.releases}", f"{f.trials}", *bounds, f"{f.seconds:.1f}")
@@ -52,10 +51,3 @@ def _measured(findings: Sequence[Finding]) -> Iterator[Text]:
         parts += [] if f.contribution is None else [f"contributions {f.contribution} of the clip"]
         if parts:
             yield Text(f"{f.subject}: measured {', '.join(parts)}")
-
-
-def _table(title: str, *headings: str) -> Table:
-    table = Table(*headings, title=Text(title, style="bold"), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for column in table.columns[1:]:
-        column.justify = "right"
-    return table

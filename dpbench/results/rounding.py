@@ -1,0 +1,18 @@
+"""Numbers rounded for people to read."""
+
+from __future__ import annotations
+
+import math
+
+
+def rounded(value: float, half_width: float = math.nan) -> str:
+    """A number to four significant digits or three decimals, whichever is shorter, with its interval if there is one.
+
+    0.79123 -> "0.791";  0.79123 ± 0.012 -> "0.791 ± 0.012";  1234.5 -> "1234";  0.000123 -> "0.000123"
+    """
+    if math.isnan(value):
+        return "–"
+    size = max(abs(value), 0 if math.isnan(half_width) else half_width)  # an interval says how exact a small number is
+    decimals = max(0, 3 - max(0, math.floor(math.log10(size)))) if size >= 1e-3 else 6
+    text = f"{value:.{decimals}f}" if value else "0"
+    return text if math.isnan(half_width) else f"{text} ± {half_width:.{decimals}f}"

@@ -1,0 +1,23 @@
+"""Rounded numbers."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from dpbench.results.rounding import rounded
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.79123, "0.791"), (12.3456, "12.35"), (1234.5, "1234"), (0.00012345, "0.000123"), (0.0, "0")]
+)
+def test_tables_round_numbers(value: float, text: str) -> None:
+    assert rounded(value) == text
+
+
+def test_an_interval_is_rounded_like_its_mean() -> None:
+    assert rounded(0.79123, 0.01234) == "0.791 ± 0.012"
+    assert rounded(0, 0.01625) == "0 ± 0.016"
+    assert rounded(-0.0004, 0.01625) == "-0.000 ± 0.016"
+    assert rounded(math.nan) == "–"
