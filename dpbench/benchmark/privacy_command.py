@@ -32,7 +32,7 @@ def privacy_pages(
         noise: noise multiplier, or the scale that a plan's free ones share.
         numbers: a mechanism, where no method is named.
         delta: δ, by default 1 / (n ln n).
-        plan: further arguments of `catalog.plan_page`, and of `proposals` as well.
+        plan: further arguments of `method_plan`, and of `proposals` as well.
         proposal: further arguments of `proposals`; None where none is wanted.
 
     Raises:
@@ -51,10 +51,11 @@ def privacy_pages(
         return _proposals(method, epsilons, noise, delta, {**plan, **proposal})
     if bool(epsilons) == (noise is not None):
         raise DpbenchError(f"give either --eps, to calibrate the plan of {method}, or --noise, to price it")
-    from dpbench.benchmark.catalog import plan_page  # imports torch
+    from dpbench.benchmark.method_plan import method_plan
+    from dpbench.cli.pages.plan_page import plan_page
 
     budgets: list[float | None] = [*epsilons] or [None]
-    return [plan_page(method, epsilon=epsilon, noise=noise, delta=delta, **plan) for epsilon in budgets]
+    return [plan_page(method_plan(method, epsilon=epsilon, noise=noise, delta=delta, **plan)) for epsilon in budgets]
 
 
 def _proposals(

@@ -27,6 +27,6 @@ def list_(
 ) -> None:
     """List methods, datasets, public sources, metrics or refiners."""
     load_plugins(plugin)
-    from dpbench.benchmark.catalog import plugin_table
+    from dpbench.cli.pages.catalog import plugin_table
 
     print_page(plugin_table(kind))

@@ -31,14 +31,17 @@ def show(
 ) -> None:
     """Explain a method, refiner or metric; with --eps also where a method's budget goes."""
     load_plugins(plugin)
-    from dpbench.benchmark.catalog import plan_page, plugin_page
-    from dpbench.benchmark.sweep import parse_epsilons
+    from dpbench.cli.pages.catalog import plugin_page
 
     changed = parse_settings(settings or [])
     pages = [plugin_page(method)]
-    for epsilon in parse_epsilons(eps) if eps else []:
-        pages.append(
-            plan_page(
+    if eps:
+        from dpbench.benchmark.method_plan import method_plan
+        from dpbench.benchmark.sweep import parse_epsilons
+        from dpbench.cli.pages.plan_page import plan_page
+
+        for epsilon in parse_epsilons(eps):
+            plan = method_plan(
                 method,
                 dataset,
                 epsilon,
@@ -48,6 +51,6 @@ def show(
                 samples=samples,
                 resolution=resolution,
             )
-        )
+            pages.append(plan_page(plan))
     for page in pages:
         print_page(page)
