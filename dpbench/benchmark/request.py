@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal
 
 from dpbench.core.config import parse_settings
@@ -73,11 +72,14 @@ def _option(
     """A field of the request and its option on the command line.
 
     Args:
+        default: its default; `dict` for an empty mapping.
         flag: name of the option; by default the field's.
         parse: from the option's text to the field's value; by default the option has the field's type.
     """
     metadata = {"help": help, "panel": panel, "flag": flag, "metavar": metavar, "parse": parse, "hidden": hidden}
-    return field(metadata=metadata) if default is ... else field(default=default, metadata=metadata)
+    return (
+        field(default_factory=dict, metadata=metadata) if default is dict else field(default=default, metadata=metadata)
+    )
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ class RunRequest:
     )
     preset: str = _option(DEFAULT_PRESET, "Named settings to start from, e.g. small or paper.", WHAT)
     settings: Mapping[str, Any] = _option(
-        MappingProxyType({}),
+        dict,
         "Change a setting (see `dpbench show METHOD`). METHOD:KEY=VALUE changes it for one of several methods.",
         WHAT,
         flag="--set",

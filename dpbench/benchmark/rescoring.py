@@ -63,7 +63,7 @@ def evaluate_all(
             others were.
         DpbenchError: the request is wrong; then nothing has been written.
     """
-    return rescore(RunRequest(out=Path(out), metrics=metrics and tuple(metrics), **options), datasets, display)
+    return rescore(RunRequest(out=Path(out), metrics=None if metrics is None else tuple(metrics), **options), datasets, display)
 
 
 def rescore(request: RunRequest, datasets: Sequence[str] = (), display: Display | None = None) -> pd.DataFrame:
@@ -102,9 +102,7 @@ def _finished(out: Path, datasets: Sequence[str]) -> list[tuple[TrialRecord, Tri
         assert record is not None
         found.append((record, folder))
     if not found:
-        raise DpbenchError(
-            f"no finished trials are in {out}; `dpbench run` makes some, --out says where they are"
-        )
+        raise DpbenchError(f"no finished trials are in {out}; `dpbench run` makes some, --out says where they are")
     names = {record.dataset for record, _ in found}
     for name in datasets:
         if name not in names:

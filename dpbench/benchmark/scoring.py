@@ -18,9 +18,9 @@ from dpbench.evaluation.evaluator import default_metrics, evaluate, evaluate_rea
 from dpbench.evaluation.extraction import RealCache
 from dpbench.evaluation.scores import Scores
 from dpbench.results.record import TrialRecord
+from dpbench.results.rounding import rounded
 from dpbench.results.row import PROTOCOL, is_reserved, make_row
 from dpbench.results.samples import StoredSamples
-from dpbench.results.rounding import rounded
 from dpbench.results.trial_folder import SAMPLES, TrialFolder
 
 PROTOCOL_ENTRIES = {*(f.name for f in PROTOCOL), "n_train", "reference"}

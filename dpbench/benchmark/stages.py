@@ -160,8 +160,7 @@ def _record(
 ) -> TrialRecord:
     """What is known of a trial after its private phase."""
     spec, real = trial.spec, trial.is_real
-    is_verified = ledger is not None and ledger.accounting == "verified"
-    spent = _price(ledger.plan) if ledger is not None and is_verified else {}
+    spent = ledger.plan if ledger is not None and ledger.accounting == "verified" else None
     device = describe_device(session.device)
     return TrialRecord(
         key=trial.key,
@@ -199,18 +198,12 @@ def _record(
         seconds_prepare=log.seconds.get("prepare"),
         seconds_fit=log.seconds.get("fit"),
         seconds_sample=log.seconds.get("sample"),
-        **spent,
+        epsilon_spent=None if spent is None else spent.epsilon,
+        epsilon_rdp=None if spent is None else spent.epsilon_rdp,
+        mu=None if spent is None else spent.mu,
+        epsilon_at_second_delta=None if spent is None else spent.epsilon_at_second_delta,
         **provenance(device, session.processes.world.size, session.precision),
     )
-
-
-def _price(plan: CalibratedPlan) -> dict[str, float]:
-    return {
-        "epsilon_spent": plan.epsilon,
-        "epsilon_rdp": plan.epsilon_rdp,
-        "mu": plan.mu,
-        "epsilon_at_second_delta": plan.epsilon_at_second_delta,
-    }
 
 
 def _workplace(trial: TrialSpec, session: Session) -> Path | None:

@@ -73,7 +73,9 @@ def evaluate(
     if all_ and (given := [flag for flag, value in (claims | about_images).items() if value is not None]):
         raise DpbenchError(f"{given[0]} is about IMAGES; finished trials (--all) have their own")
     if images is not None and not request.dataset:
-        raise DpbenchError("name the dataset that the images imitate with --dataset; `dpbench list datasets` lists some")
+        raise DpbenchError(
+            "name the dataset that the images imitate: --dataset NAME; `dpbench list datasets` lists some"
+        )
     from dpbench.benchmark.external import Claim, evaluate_images, stem
     from dpbench.benchmark.rescoring import Unscored, rescore
     from dpbench.cli.display import open_display

@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 
+from dpbench.benchmark.request import RunRequest, split_names
 from dpbench.cli.console import print_page
-from dpbench.cli.options import Out, Plugins, load_plugins, split_names
+from dpbench.cli.options import takes
 from dpbench.core.errors import DpbenchError
 
 
+@takes("out")
 def leaderboard(
+    request: RunRequest,
     dataset: Annotated[str, typer.Option(metavar="NAMES", help="Only these datasets, separated by commas.")] = "",
     by: Annotated[str, typer.Option(metavar="COLUMN", help="Column to rank by, e.g. accuracy or fwd.")] = "",
     columns: Annotated[
@@ -23,11 +26,9 @@ def leaderboard(
     over_seeds: Annotated[
         bool, typer.Option("--over-seeds", help="In the CSV: mean and 95% interval over seeds, not a line per trial.")
     ] = False,
-    out: Out = Path("results"),
-    plugin: Plugins = None,
 ) -> None:
     """Show the results that there are, ranked within dataset, budget and track."""
-    load_plugins(plugin)
+    out = request.out
     if not out.is_dir():
         raise DpbenchError(f"there are no results in {out}; `dpbench run` writes some, --out says where they are")
     from dpbench.benchmark.scoring import known_columns

@@ -73,7 +73,8 @@ def _parameter(field: Field[Any], help: str | None, default: Any) -> inspect.Par
         annotation: Any = Annotated[REPEATED[field.name] | None, option]
         shown = None
     else:
-        annotation = Annotated[str if metadata["parse"] else HINTS[field.name], option]
+        kind = str if metadata["parse"] else HINTS[field.name]
+        annotation = Annotated[kind, option]
         value = field.default if default is MISSING else default
         shown = _text(value) if metadata["parse"] and value is not ... else value
     return inspect.Parameter(

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cache
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from dpbench.core.errors import DpbenchError
 from dpbench.core.specs import DatasetSpec
@@ -15,7 +15,7 @@ from dpbench.core.variants import titled
 FORMAT = 2
 """Version of trial.json. dpbench 0.1 wrote none."""
 
-CLAIMED = "claimed, unverified"
+CLAIMED: Final = "claimed, unverified"
 """The accounting of images that dpbench did not make."""
 
 BEFORE, AFTER = "before the metrics", "after the metrics"
@@ -56,9 +56,9 @@ class TrialRecord:
     n_train: int = column("records of the sensitive split")
     epsilon: float | None = column("ε asked for, or claimed; 0: nothing private, inf: no noise")
     delta: float | None = column("δ asked for, or claimed", None)
-    epsilon_spent: float | None = column("ε of everything released, by PLD; empty where the accounting is unverified", None)
+    epsilon_spent: float | None = column("ε of all releases, by PLD; empty where the accounting is unverified", None)
     epsilon_rdp: float | None = column("ε of the same releases by Rényi accounting", None)
-    mu: float | None = column("μ of the same releases by Gaussian DP: comparable at any δ (not defined below 1e-10)", None)
+    mu: float | None = column("μ of the same releases by Gaussian DP: comparable at any δ of at least 1e-10", None)
     epsilon_at_second_delta: float | None = column(
         "ε of the same releases at δ = 1e-5, by PLD: comparable between different δ", None, name="epsilon_at_1e-5"
     )
@@ -73,7 +73,7 @@ class TrialRecord:
     tuning: str = column("what the settings were tuned on", "")
     preset: str = column("preset that the settings started from", "")
     seed: int | None = column("experiment seed; the privacy noise never depends on it", None)
-    config: dict[str, Any] = column("all settings, as JSON")  # noqa: RUF009 (a field)
+    config: dict[str, Any] = column("all settings, as JSON")
     public_source: str = column("public images used", "")
     public_fingerprint: str = column("hash of the public images", "")
     parameters_private: int | None = column("generator parameters trained on private data", None)
@@ -81,9 +81,9 @@ class TrialRecord:
     queries: int | None = column("DP releases spent: one for a noisy sum, one for every step of DP-SGD", None)
 
     seconds_prepare: float | None = column("public pretraining (near 0 when it came from the cache)", None, place=AFTER)
-    seconds_fit: float | None = column("private phase; since the last interruption, if there was one", None, place=AFTER)
+    seconds_fit: float | None = column("private phase, since the last interruption", None, place=AFTER)
     seconds_sample: float | None = column("sampling", None, place=AFTER)
-    peak_memory_mb: float | None = column("peak of device memory, on a CPU of the process's memory so far", None, place=AFTER)
+    peak_memory_mb: float | None = column("peak of device memory; on a CPU, of the process's memory", None, place=AFTER)
     device: str = column("where it ran", place=AFTER)
     computed_in: str = column("what models computed in: 'fp32' | 'bf16'", place=AFTER)
     dpbench_version: str = column("version of dpbench", place=AFTER)
@@ -198,5 +198,5 @@ def _column_type(annotation: str) -> str:
 
 def row_of(record: TrialRecord) -> Mapping[str, Any]:
     """Column -> value of every column that comes from the record."""
-    return {name: getattr(record, attribute) for place in (BEFORE, place=AFTER)
+    return {name: getattr(record, attribute) for place in (BEFORE, AFTER)
             for name, attribute, _, _ in columns(place)}  # fmt: skip

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from dpbench.benchmark.launch import Launch, launched
 from record import recorded
 from safetensors.numpy import load_file
 
-from dpbench.benchmark.launch import Launch, launched
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import read_json
 from dpbench.privacy.world import World

@@ -23,11 +23,10 @@ from torch import Tensor, nn
 
 import dpbench
 from dpbench import DPSGD, Batch, Budget, Conditions, DPSGDSettings, Method, Plan, option
-from dpbench.benchmark.catalog import plan_page
 from dpbench.benchmark.configure import Configured, configure
+from dpbench.benchmark.method_plan import method_plan
 from dpbench.benchmark.planning import Planner, variants
 from dpbench.benchmark.proposals import propose
-from dpbench.benchmark.sources import Sources
 from dpbench.cli.pages.proposal_page import proposal_page
 from dpbench.core.context import PublicCache
 from dpbench.core.data import DataOptions
@@ -250,7 +249,7 @@ def test_methods_without_a_dp_sgd_to_plan_are_refused(stepping: Path, name: str,
 
 def test_a_plan_is_not_shown_before_it_is_known(stepping: Path) -> None:
     with pytest.raises(ConfigError, match="`dpbench privacy stepping --propose` shows how"):
-        plan_page("stepping", "tiny", 1.0, settings={"steps": "auto"})
+        method_plan("stepping", "tiny", 1.0, settings={"steps": "auto"})
 
 
 @pytest.mark.parametrize("phase", ["plan", "prepare", "fit"])

@@ -12,7 +12,7 @@ import pytest
 
 import dpbench
 from dpbench import DATASETS, METHODS, DataOptions, DpbenchError
-from dpbench.benchmark.catalog import plan_page
+from dpbench.benchmark.method_plan import method_plan
 from dpbench.core.errors import PrivacyError
 from dpbench.core.method import OUTSIDE_PHASES
 from dpbench.data.opening import open_dataset
@@ -87,7 +87,7 @@ def test_a_plan_that_is_no_plain_function_is_sealed_too(tiny) -> None:
 def test_pages_that_show_a_plan_seal_it_too(tiny) -> None:
     METHODS.register("cheat")(cheat("plan", PEEKS["opens train past the vault"]))
     with pytest.raises(PrivacyError, match="no dataset opens while"):
-        plan_page("cheat", "tiny", 1.0)
+        method_plan("cheat", "tiny", 1.0)
 
 
 def test_test_opens_once_and_after_everything_was_sampled(tiny) -> None:

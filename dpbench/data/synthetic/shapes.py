@@ -79,7 +79,7 @@ SHAPES: dict[str, Callable[[Array, Array], Array]] = {
 
 
 class Shapes(ParametricDataset):
-    """Ten shapes, 32×32 colour, generated (the default); shapes:T shows a share T of the classes in fine grain instead
+    """Ten shapes, 32×32 colour, generated (the default); shapes:T shows a share T of the classes in fine grain
 
     A disc, ring, square, triangle, star, cross, crescent, heart, arrow or bolt of random colour, place, size and tilt,
     three to four fifths as wide as the image, on a textured ground: 50,000 + 10,000. Coarse structure says most about

@@ -78,7 +78,7 @@ def _engrave_some(colours: Array, alpha: Array, share: float, rows: Array, grid:
 
 
 class Textures(ParametricDataset):
-    """Public source: textured leaves over each other, 32×32 colour, generated; textures:G gives a share G fine grain
+    """Public source: overlapping textured leaves, 32×32 colour, generated; textures:G gives a share G fine grain
 
     One to eight ellipses, irregular polygons and blobs of random texture, colour and size on a textured ground; in most
     pictures the last leaf is large, an object before a background. 20,000 + 2,000 pictures; a quarter of that for each
