@@ -101,7 +101,9 @@ def evaluate(
     """
     path = Path(images).expanduser()
     claim = Claim(stem(path) if name is None else name, epsilon, delta, public)
-    return evaluate_images(path, claim, RunRequest(dataset=dataset, **{"references": ("real",), **options}), display)
+    request = RunRequest(dataset=dataset, **{"references": ("real",), **options})
+    request.load_plugins()
+    return evaluate_images(path, claim, request, display)
 
 
 def evaluate_images(path: Path, claim: Claim, request: RunRequest, display: Display | None = None) -> pd.DataFrame:
@@ -131,7 +133,9 @@ def evaluate_images(path: Path, claim: Claim, request: RunRequest, display: Disp
                 session.display.say(f"[2/{total}] {real}")
                 run_trial(real, session, metrics)
         finally:
-            write_csv(rows := collect(request.out, known_columns()), request.out / FILE)
+            rows = collect(request.out, known_columns())
+            if folder.is_finished:
+                write_csv(rows, request.out / FILE)
     return rows_of(rows, [record.key, real.key][:total])
 
 

@@ -82,7 +82,9 @@ def refine(
         DpbenchError: the request or the images are wrong (then nothing has been written), or OUT cannot be written
             (then every file in it is whole).
     """
-    return refine_folder(refiner, Path(input), scale, RunRequest(out=Path(out), **options), seed, display)
+    request = RunRequest(out=Path(out), **options)
+    request.load_plugins()
+    return refine_folder(refiner, Path(input), scale, request, seed, display)
 
 
 def refine_folder(
@@ -90,7 +92,6 @@ def refine_folder(
 ) -> Refined:
     """`refine`, of a request."""
     levels, out = _levels(scale), request.out
-    request.load_plugins()
     plugin = _configured(refiner, request.settings)
     if input.resolve() == out.resolve():
         raise DpbenchError(f"{out} is the folder of coarse images; give another one with --out, or they are lost")

@@ -90,7 +90,7 @@ class RunRequest:
         DpbenchError: a number is out of range, or a reference does not exist.
     """
 
-    methods: tuple[str, ...] = _option(
+    methods: Sequence[str] = _option(
         (),
         "Methods, separated by commas; settings in brackets make a variant: 'wavelet,wavelet\\[codes=128]'.",
         WHAT,
@@ -99,7 +99,7 @@ class RunRequest:
         parse=split_list,
     )
     dataset: str = _option("shapes", "Sensitive dataset, e.g. mnist or folder:PATH.", WHAT, metavar="NAME")
-    epsilons: tuple[float, ...] = _option(
+    epsilons: Sequence[float] = _option(
         (1.0,),
         "Privacy budgets ε, e.g. 1,5,10; inf is the non-private reference.",
         WHAT,
@@ -110,7 +110,7 @@ class RunRequest:
     delta: float | None = _option(None, "δ of the guarantee; 1 / (n ln n) by default.", WHAT)
     seeds: int = _option(1, "Seeds per budget; the table then shows the mean and a 95% interval.", WHAT, metavar="N")
     public: str = _option("textures", "Public images, for methods that use some.", WHAT, metavar="NAME")
-    references: tuple[str, ...] = _option(
+    references: Sequence[str] = _option(
         ("real", "public"),
         "Reference rows: real (real images), public (ε = 0), nonprivate (ε = ∞); or none.",
         WHAT,
@@ -127,7 +127,7 @@ class RunRequest:
         parse=parse_settings,
     )
     samples: int = _option(10_000, "Images to generate and score per trial.", WHAT)
-    metrics: tuple[str, ...] | None = _option(
+    metrics: Sequence[str] | None = _option(
         None,
         "Metrics to compute; all by default.",
         WHAT,
@@ -152,7 +152,7 @@ class RunRequest:
         None, "Folder of datasets; by default $DPBENCH_DATA or your cache folder.", WHERE, metavar="DIR"
     )
     out: Path = _option(Path("results"), "Folder of results.", WHERE, metavar="DIR")
-    plugins: tuple[Path, ...] = _option(
+    plugins: Sequence[Path] = _option(
         (), "Python file with plugins of your own; repeatable.", WHERE, flag="--plugin", metavar="FILE.py"
     )
 

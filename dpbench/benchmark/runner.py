@@ -46,7 +46,9 @@ def run(*arguments: Any, display: Display | None = None, **options: Any) -> pd.D
         DpbenchError: the request is wrong (then nothing has been written), or a trial fails (then finished trials are
             kept, and the same call continues after them).
     """
-    return run_request(RunRequest(*arguments, **options), display)
+    request = RunRequest(*arguments, **options)
+    request.load_plugins()
+    return run_request(request, display)
 
 
 def run_request(request: RunRequest, display: Display | None = None) -> pd.DataFrame:

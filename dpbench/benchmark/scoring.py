@@ -10,7 +10,7 @@ from dpbench.benchmark.inputs import Inputs
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.trial_log import TrialLog
 from dpbench.core.context import RunContext
-from dpbench.core.errors import DpbenchError
+from dpbench.core.errors import DataError, DpbenchError
 from dpbench.core.folders import cache_folder
 from dpbench.core.metric import Column, Metric
 from dpbench.core.registries import METRICS
@@ -145,8 +145,18 @@ def score(record: TrialRecord, folder: TrialFolder, metrics: Sequence[str], sess
 def _add_scores(
     record: TrialRecord, folder: TrialFolder, metrics: Sequence[str], inputs: Inputs, run: RunContext
 ) -> None:
-    """Computes `metrics` and adds them to the scores that a trial has."""
-    train, test = inputs.train, inputs.test
+    """Computes `metrics` and adds them to the scores that a trial has.
+
+    Raises:
+        DataError: the dataset has other images than those that the trial was made from.
+    """
+    train, fingerprint = inputs.train, inputs.fingerprint(inputs.train)
+    if fingerprint != record.dataset_fingerprint:
+        raise DataError(
+            f"'{record.dataset}' has the fingerprint {fingerprint}, not {record.dataset_fingerprint}: other images, or "
+            "another user's undeclared ones; --data says where datasets are"
+        )
+    test = inputs.test
     kept = RealCache(cache_folder() / "real") if record.public_benchmark else None
     if record.reference == "real":
         scores = evaluate_real(metrics, train, test, run, kept)

@@ -48,7 +48,7 @@ class Session:
     def open(
         cls, request: RunRequest, display: Display | None = None, *, writes: bool = False, distributed: bool = False
     ) -> Iterator[Session]:
-        """The set-up that every command shares: plugins, processes, device, precision, datasets.
+        """The set-up that every command shares: processes, device, precision, datasets.
 
         No file of a dataset is read yet.
 
@@ -59,9 +59,8 @@ class Session:
             distributed: whether the processes that torchrun started work together on one trial.
 
         Raises:
-            DpbenchError: a plugin, the device, the precision or a dataset does not exist, or results cannot be written.
+            DpbenchError: the device, the precision or a dataset does not exist, or results cannot be written.
         """
-        request.load_plugins()
         if writes:
             check_writable(request.out)
         alone = nullcontext(Processes(resolve_device(request.device)))

@@ -30,9 +30,13 @@ PROTOCOL = (
 )
 """What scores depend on besides the images: rows that differ in it are never ranked against each other."""
 
+_AFTER = [Field(name, type, help) for name, _, type, help in record.columns(record.AFTER)]
+_SECONDS = [f for f in _AFTER if f.name.startswith("seconds_")]
+
 CIRCUMSTANCES = (
-    *(Field(name, type, help) for name, _, type, help in record.columns(record.AFTER)),
+    *_SECONDS,
     Field("seconds_evaluate", "float", "scoring"),
+    *_AFTER[len(_SECONDS) :],
     Field("notes", "str", "reasons for empty cells, and what to know when reading the others"),
 )
 """Columns after the metrics."""

@@ -11,11 +11,11 @@ from typing import Any
 import fakes
 import pytest
 import torch
-from dpbench.benchmark.carried import refuse_changes, shared_state
 from torch import nn
 
 import dpbench
 from dpbench import METHODS
+from dpbench.benchmark.shared_state import unchanged
 from dpbench.core.errors import PrivacyError
 
 
@@ -92,17 +92,14 @@ CHANGES: dict[str, Callable[[Any], object]] = {
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_every_place_that_outlives_a_trial_is_watched(module: Any, name: str) -> None:
-    before = shared_state(module.Plugin)
-    CHANGES[name](module)
-    with pytest.raises(PrivacyError, match=f"changed {name},"):
-        refuse_changes(module.Plugin, before)
+    with pytest.raises(PrivacyError, match=f"changed {name},"), unchanged(module.Plugin):
+        CHANGES[name](module)
 
 
 def test_what_stays_the_same_is_accepted(module: Any) -> None:
-    before = shared_state(module.Plugin)
-    module.Plugin().weights = torch.ones(3)  # its own
-    module.NETWORK(torch.ones(2))
-    refuse_changes(module.Plugin, before)
+    with unchanged(module.Plugin):
+        module.Plugin().weights = torch.ones(3)  # its own
+        module.NETWORK(torch.ones(2))
 
 
 class Greedy(fakes.FakeAlone):

@@ -10,10 +10,10 @@ import threading
 from pathlib import Path
 
 import pytest
-from dpbench.benchmark.lock import locked
 
 from dpbench.core.errors import DpbenchError
 from dpbench.core.progress import Quiet
+from dpbench.results.trial_folder import TrialFolder
 
 TESTS = Path(__file__).parents[1]
 
@@ -21,8 +21,8 @@ HOLD = """
 import sys
 from pathlib import Path
 from dpbench.core.progress import Quiet
-from dpbench.benchmark.lock import locked
-with locked(Path(sys.argv[1]), Quiet()):
+from dpbench.results.trial_folder import TrialFolder
+with TrialFolder(Path(sys.argv[1])).lock(Quiet()):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -71,7 +71,7 @@ def test_the_second_process_says_who_works_and_waits(tmp_path: Path) -> None:
     said, entered = Said(), threading.Event()
 
     def enter() -> None:
-        with locked(tmp_path, said):
+        with TrialFolder(tmp_path).lock(said):
             entered.set()
 
     thread = threading.Thread(target=enter)
@@ -87,13 +87,13 @@ def test_the_second_process_says_who_works_and_waits(tmp_path: Path) -> None:
 
 def test_a_lock_is_free_again_after_an_error(tmp_path: Path) -> None:
     for _ in range(2):
-        with pytest.raises(RuntimeError), locked(tmp_path / "trial", Quiet()):
+        with pytest.raises(RuntimeError), TrialFolder(tmp_path / "trial").lock(Quiet()):
             raise RuntimeError
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(DpbenchError, match="cannot lock"), locked(tmp_path / "file" / "trial", Quiet()):
+    with pytest.raises(DpbenchError, match="cannot lock"), TrialFolder(tmp_path / "file" / "trial").lock(Quiet()):
         pass
 
 

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from dpbench.benchmark.launch import Launch, launched
 from record import recorded
 from safetensors.numpy import load_file
 
+from dpbench.benchmark.launchers.torchrun import Processes, join_processes
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import read_json
 from dpbench.privacy.world import World
 
-TESTS = Path(__file__).parents[1]
+TESTS = Path(__file__).parents[2]
 TINY = {
     "levels": 1, "codes": 8, "tokenizer_steps": 3, "tokenizer_dim": 8,
     "dim": 16, "depth": 1, "heads": 2, "public_steps": 5, "public_batch": 8, "batch": 50,
@@ -71,16 +71,16 @@ def test_a_killed_process_ends_the_other_and_the_next_command_goes_on(tiny: Path
 
 
 def test_one_process_needs_no_torchrun() -> None:
-    with launched("cpu") as launch:
-        assert launch == Launch("cpu", World(0, 1))
-        launch.barrier()
-        assert launch.broadcast([1, "a"]) == [1, "a"]
-        with launch.rank_zero_first():
+    with join_processes("cpu") as processes:
+        assert processes == Processes("cpu", World(0, 1))
+        processes.barrier()
+        assert processes.broadcast([1, "a"]) == [1, "a"]
+        with processes.rank_zero_first():
             pass
 
 
 def test_processes_do_not_share_a_device_by_accident(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setattr("dpbench.benchmark.launch.resolve_device", lambda name: name)
-    with pytest.raises(DpbenchError, match="several processes cannot share device 'cuda:0'"), launched("cuda:0"):
+    monkeypatch.setattr("dpbench.benchmark.launchers.torchrun.resolve_device", lambda name: name)
+    with pytest.raises(DpbenchError, match="several processes cannot share device 'cuda:0'"), join_processes("cuda:0"):
         pass

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from dpbench.benchmark.refining import Refined, refine
 from PIL import Image
 
 import dpbench
+from dpbench.benchmark.refinement import Refined, refine
 from dpbench.core.errors import DpbenchError
 
 QUICK = {"channels": [8], "patch": 2, "steps": 1, "batch": 4, "sampling_steps": 2}
@@ -90,14 +90,14 @@ def test_nothing_depends_on_how_many_images_are_refined_at_once(
     coarse: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     together = _refine(coarse, tiny / "1", "residual", settings=QUICK)
-    monkeypatch.setattr("dpbench.benchmark.refining.PIXELS_AT_ONCE", 256)
+    monkeypatch.setattr("dpbench.benchmark.refinement.PIXELS_AT_ONCE", 256)
     alone = _refine(coarse, tiny / "2", "residual", settings=QUICK)
     for one, other in zip(together.images, alone.images, strict=True):
         assert np.abs(_pixels(one).astype(int) - _pixels(other)).max() <= 1
 
 
 def test_large_images_are_learnt_from_tiles(coarse: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dpbench.benchmark.refining.TILE", 8)
+    monkeypatch.setattr("dpbench.benchmark.refinement.TILE", 8)
     done = _refine(coarse, tiny, "regression", settings={"width": 8, "depth": 1, "steps": 1})
     assert _pixels(done.images[0]).shape == (16, 16, 3)
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from dpbench.results.store import read_scores, safe_name, write_scores
 from PIL import Image
 
 from dpbench.core.errors import DataError, DpbenchError
 from dpbench.core.specs import Conditions, DatasetSpec
 from dpbench.results.sample_grid import CELL, COLUMNS, write_grid
 from dpbench.results.samples import StoredSamples, write_conditions, write_shard
+from dpbench.results.trial_folder import TrialFolder, safe_name
 
 SPEC = DatasetSpec("d", 3, 8, 10, 10, ("cat", "dog", "a long name"), True)
 
@@ -87,14 +87,14 @@ def test_hidden_scores_stay_in_the_sensitive_folder(tmp_path: Path) -> None:
         "values": {"a": 1.0, "b": 2.0}, "ci95": {"a": 0.1, "b": 0.2}, "missing": {}, "protocol": {},
         "caveats": ["a: odd"], "seconds": {},
     }  # fmt: skip
-    write_scores(tmp_path, scores, {"a": "it tells"})
-    shown = read_scores(tmp_path)
+    TrialFolder(tmp_path).write_scores(scores, {"a": "it tells"})
+    shown = TrialFolder(tmp_path).read_scores()
     assert (shown["values"], shown["missing"], shown["caveats"]) == ({"a": None, "b": 2.0}, {"a": "it tells"}, [])
     assert shown["ci95"] == {"b": 0.2}
-    assert read_scores(tmp_path, all_columns=True) == scores
+    assert TrialFolder(tmp_path).read_scores(all_columns=True) == scores
 
 
 def test_damaged_scores_are_named(tmp_path: Path) -> None:
     (tmp_path / "scores.json").write_text('{"values": 3}')
     with pytest.raises(DpbenchError, match=r"scores.json is damaged"):
-        read_scores(tmp_path)
+        TrialFolder(tmp_path).read_scores()
