@@ -18,7 +18,10 @@ SIZE = 299
 
 
 class Inception(Extractor):
-    """Pool features of the Inception that clean-fid and StyleGAN use, with clean-fid's resizing: float32 [b, 2048]."""
+    """Pool features of InceptionV3 of 2015-12-05.
+
+    The network that clean-fid and StyleGAN use, with clean-fid's resizing: float32 [b, 2048].
+    """
 
     batch: ClassVar[int] = 32
 
