@@ -23,7 +23,7 @@ P = TypeVar("P")
 
 @functools.cache
 def installed_plugins(group: str) -> Mapping[str, str]:
-    """Name -> "module:Class" of one group of entry points, read once per process: it searches all installed packages."""
+    """Name -> "module:Class" of a group of entry points; read once per process, since all packages are searched."""
     return {point.name: point.value for point in entry_points(group=group)}
 
 
