@@ -12,7 +12,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Mapping
-from importlib.metadata import EntryPoints, entry_points
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -22,9 +22,9 @@ P = TypeVar("P")
 
 
 @functools.cache
-def installed_plugins() -> EntryPoints:
-    """The entry points of all installed packages; reading them is slow, so it happens once per process."""
-    return entry_points()
+def installed_plugins(group: str) -> Mapping[str, str]:
+    """Name -> "module:Class" of a group of entry points; read once per process, since all packages are searched."""
+    return {point.name: point.value for point in entry_points(group=group)}
 
 
 class Registry(Generic[P]):
@@ -42,8 +42,8 @@ class Registry(Generic[P]):
         self._registered: dict[str, type[P]] = {}
 
     def _targets(self) -> dict[str, str]:
-        installed = {point.name: point.value for point in installed_plugins().select(group=self.group)}
-        return installed | {name: target for name, (target, _) in self._builtin.items()}
+        builtin = {name: target for name, (target, _) in self._builtin.items()}
+        return {**installed_plugins(self.group), **builtin}
 
     def names(self) -> list[str]:
         """All known names, sorted; nothing is imported."""

@@ -22,7 +22,7 @@ from dpbench.benchmark.session import Session
 from dpbench.benchmark.trial import TrialSpec
 from dpbench.core.errors import DpbenchError, PrivacyError
 from dpbench.core.files import read_json
-from dpbench.metrics.classifiers import recipe
+from dpbench.metrics.classifiers import quick
 from dpbench.results.row import FIELDS
 
 
@@ -352,7 +352,7 @@ def test_undeclared_datasets_keep_what_is_not_private_in_the_sensitive_folder(ti
 
 
 def test_what_a_classifier_of_undeclared_records_says_is_neither_shown_nor_kept(tiny: Path, monkeypatch) -> None:
-    monkeypatch.setattr(recipe, "QUICK", replace(recipe.QUICK, steps=lambda n: 3, batch=8))
+    monkeypatch.setattr(quick, "RECIPE", replace(quick.RECIPE, steps=lambda n: 3, batch=8))
     request = {"metrics": ["label-fidelity"], "resolution": 32}
     secret = run(tiny, dataset="tiny:secret", **request).iloc[0]
     (folder,) = folders(tiny)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
-from importlib.metadata import EntryPoint, EntryPoints
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,14 @@ def modules(tmp_path, monkeypatch):
     """A folder on the module search path."""
     monkeypatch.syspath_prepend(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def fresh_entry_points():
+    """Entry points are read again, before the test and after it."""
+    module.installed_plugins.cache_clear()
+    yield
+    module.installed_plugins.cache_clear()
 
 
 def test_names_and_summaries_are_known_without_importing_anything(modules):
@@ -68,15 +76,13 @@ def test_a_plugin_that_cannot_be_imported_is_one_line_that_names_it(modules, nam
         Registry("method", {"mine": (f"{name}:Plugin", "")}).get("mine")
 
 
-def test_installed_packages_add_plugins_but_replace_none(modules, monkeypatch):
+def test_installed_packages_add_plugins_but_replace_none(modules, monkeypatch, fresh_entry_points):
     write(modules / "installed_c.py", 'class Plugin:\n    "The extra one.\\n\\nMore."\nclass Impostor: pass')
-    points = EntryPoints(
-        [
-            EntryPoint("extra", "installed_c:Plugin", "dpbench.methods"),
-            EntryPoint("own", "installed_c:Impostor", "dpbench.methods"),
-        ]
-    )
-    monkeypatch.setattr(module, "installed_plugins", lambda: points)
+    points = [
+        EntryPoint("extra", "installed_c:Plugin", "dpbench.methods"),
+        EntryPoint("own", "installed_c:Impostor", "dpbench.methods"),
+    ]
+    monkeypatch.setattr(module, "entry_points", lambda group: [p for p in points if p.group == group])
     plugins = Registry("method", {"own": ("installed_c:Plugin", "dpbench's own.")})
     assert plugins.names() == ["extra", "own"]
     assert plugins.get("extra").__name__ == plugins.get("own").__name__ == "Plugin"
@@ -84,16 +90,12 @@ def test_installed_packages_add_plugins_but_replace_none(modules, monkeypatch):
     assert Registry("metric", {}).names() == []
 
 
-def test_entry_points_are_read_once_per_process(monkeypatch):
-    reads = []
-    monkeypatch.setattr(module, "entry_points", lambda: reads.append(1) or EntryPoints())
-    module.installed_plugins.cache_clear()
-    try:
-        for kind in ("method", "method", "metric"):
-            Registry(kind, {}).names()
-    finally:
-        module.installed_plugins.cache_clear()
-    assert reads == [1]
+def test_entry_points_are_read_once_per_process(monkeypatch, fresh_entry_points):
+    read = []
+    monkeypatch.setattr(module, "entry_points", lambda group: read.append(group) or [])
+    for kind in ("method", "method", "metric"):
+        Registry(kind, {}).names()
+    assert read == ["dpbench.methods", "dpbench.metrics"]
 
 
 @pytest.mark.parametrize("plugins", [METHODS, DATASETS, METRICS, REFINERS, EXTRACTORS], ids=lambda r: r.group)

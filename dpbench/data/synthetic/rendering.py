@@ -8,7 +8,7 @@ import zlib
 from abc import abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from filelock import FileLock
@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from dpbench.core.errors import DataError
 from dpbench.core.files import digest, write_atomic, write_json
-from dpbench.data.arrays import ArrayDataset
 from dpbench.data.declared import DeclaredDataset
 from dpbench.data.synthetic.procedural import Draws, Grid
+
+if TYPE_CHECKING:
+    from dpbench.data.arrays import ArrayDataset
 
 CHUNK = 256  # images that share one stream of random numbers
 PIECE = 2**18  # pixels painted at a time: small enough for a processor's cache
@@ -52,6 +54,8 @@ class RenderedDataset(DeclaredDataset):
         return self._split("test", 1, self.spec.n_test)
 
     def _split(self, split: str, number: int, n: int) -> ArrayDataset:
+        from dpbench.data.arrays import ArrayDataset
+
         chunks = range(-(-n // CHUNK))
         classes = max(self.spec.n_classes, 1)
         labels = np.concatenate([Draws(_rows(number, chunk, LABELS, (1,))).integer(classes) for chunk in chunks])[:n]

@@ -18,7 +18,10 @@ PIXELS = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.275777
 
 
 class CLIP(Extractor):
-    """Image embeddings of CLIP ViT-L/14 at 336 pixels, projected and not normalised: float32 [b, 768]."""
+    """Image embeddings of CLIP ViT-L/14 at 336 pixels.
+
+    They are projected and not normalised: float32 [b, 768].
+    """
 
     batch: ClassVar[int] = 32
 
