@@ -11,7 +11,8 @@ from rich.text import Text
 
 from dpbench.core.progress import Display
 from dpbench.models.pretrained.downloads import fetch
-from dpbench.models.pretrained.published import WEIGHTS, Weights, find, intact, named
+from dpbench.models.pretrained.finding import find, intact
+from dpbench.models.pretrained.published import WEIGHTS, Weights, named
 
 ALL = "all"
 

@@ -31,7 +31,7 @@ def get(
         list[str], typer.Argument(metavar="NAME...", help="Names that `dpbench weights list` lists, or all.")
     ],
 ) -> None:
-    """Download weights, go on with what was interrupted, and check them."""
+    """Download weights and check them; an interrupted download of a file starts over."""
     from dpbench.benchmark.display import open_display
     from dpbench.benchmark.weights_command import get_weights
 

@@ -17,7 +17,7 @@ from dpbench.core.progress import track
 from dpbench.evaluation import intervals as bootstrap
 from dpbench.metrics.extractors.images import IMAGENET, at_least, coloured, standardised
 from dpbench.models.exact import exact
-from dpbench.models.pretrained.published import fingerprint
+from dpbench.models.pretrained.finding import fingerprint
 from dpbench.models.pretrained.vgg import STYLE, StyleLayers, load_style_layers
 
 BLOCKS = 20  # parts of the synthetic set that the interval resamples
