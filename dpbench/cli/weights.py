@@ -1,4 +1,4 @@
-"""`dpbench weights`: pretrained weights, which nothing downloads by itself."""
+"""`dpbench weights`: lists pretrained weights and downloads them; nothing else does."""
 
 from __future__ import annotations
 
