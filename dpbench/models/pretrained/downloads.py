@@ -52,6 +52,7 @@ def fetch(file: File, progress: Progress) -> bool:
                 f"cannot download {file.url}: {_reason(error)}; try again, or put the file into a folder that "
                 f"DPBENCH_WEIGHTS names, as {file.name}"
             ) from error
+    target.chmod(0o644)  # pooch leaves it unreadable for the other users of a shared cache
     return True
 
 

@@ -104,6 +104,7 @@ def assert_nothing_else_is_left() -> None:
 def test_a_download_is_checked_and_not_repeated(server: Server, file: File) -> None:
     assert fetch(file, Silent())
     assert target().read_bytes() == CONTENT
+    assert target().stat().st_mode & 0o777 == 0o644
     assert_nothing_else_is_left()
     assert not fetch(file, Silent())
     assert server.asked == [(f"/someone/some/resolve/{REVISION}/network.pt", None)]
