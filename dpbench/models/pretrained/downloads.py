@@ -115,4 +115,4 @@ def _reason(error: BaseException) -> str:
     """The first line of the innermost error: outer ones wrap it in the addresses of the libraries' objects."""
     while inner := error.__cause__ or error.__context__:
         error = inner
-    return str(error).partition("\n")[0] or type(error).__name__
+    return str(error).partition("\n")[0].rstrip(".") or type(error).__name__
