@@ -23,7 +23,8 @@ from dpbench.evaluation.extraction import RealCache
 from dpbench.evaluation.features import Features, write_features
 from dpbench.evaluation.scores import Scores
 from dpbench.evaluation.shared import SharedEvaluation
-from dpbench.models.pretrained import published as weights
+from dpbench.models.pretrained import finding
+from dpbench.models.pretrained.published import WEIGHTS
 
 MakeImages = Callable[..., ImageDataset]
 
@@ -112,16 +113,16 @@ def features(tmp_path: Path) -> Callable[[np.ndarray], Features]:
 def publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Path], Path]:
     """publish(name, made): from here on the named weights are the files below `made`; returns their folder."""
     folder = tmp_path / "weights"
-    monkeypatch.setattr(weights, "places", lambda file: [folder / file.name])
+    monkeypatch.setattr(finding, "places", lambda file: [folder / file.name])
 
     def make(name: str, made: Path) -> Path:
         files = []
-        for file in weights.WEIGHTS[name].files:
+        for file in WEIGHTS[name].files:
             source, here = made / file.short, folder / file.name
             here.parent.mkdir(parents=True, exist_ok=True)
             here.symlink_to(source)
-            files.append(replace(file, sha256=weights.sha256(source), size=source.stat().st_size))
-        monkeypatch.setitem(weights.WEIGHTS, name, replace(weights.WEIGHTS[name], files=tuple(files)))
+            files.append(replace(file, sha256=finding.sha256(source), size=source.stat().st_size))
+        monkeypatch.setitem(WEIGHTS, name, replace(WEIGHTS[name], files=tuple(files)))
         return folder
 
     return make

@@ -1,4 +1,4 @@
-"""Where image files lie: a folder or a zip archive, listed and read in the same way."""
+"""Image files in a folder or a zip archive, listed and read in the same way."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class FileSource(ABC):
         return digest([sizes, [self.checksum(path) for path in _hashed(paths)]])
 
     def content(self, paths: Sequence[str]) -> str:
-        """A hash of the files' sizes and contents alone: paths and order do not matter, a zip is its folder's equal.
+        """A hash of the files' sizes and contents, whatever their paths and order: a zip equals its folder.
 
         Of more than `HASHED_FILES` files the contents are sampled as for `fingerprint`.
         """
@@ -159,7 +159,7 @@ def open_source(path: Path) -> FileSource:
     """The files of a folder or a zip archive.
 
     Raises:
-        DataError: nothing lies at the path, or something else does, or it cannot be read.
+        DataError: the path does not exist, is neither a folder nor a zip archive, or cannot be read.
     """
     if path.is_dir():
         return FolderSource(path)

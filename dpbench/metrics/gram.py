@@ -38,7 +38,7 @@ class GramDistance(Metric):
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
         """{"gram": value}, at least 0."""
         from dpbench.metrics.statistics.styles import mean_styles
-        from dpbench.models.pretrained.published import fingerprint
+        from dpbench.models.pretrained.finding import fingerprint
         from dpbench.models.pretrained.vgg import load_style_layers
 
         run, reference, weights = evaluation.run, evaluation.reference, fingerprint("vgg")

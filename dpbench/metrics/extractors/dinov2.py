@@ -9,8 +9,8 @@ from torch import Tensor
 from dpbench.core.metric import Evaluation, Extractor
 from dpbench.metrics.extractors.images import IMAGENET, RESIZING, coloured, resized, standardised
 from dpbench.models.exact import exact
+from dpbench.models.pretrained.finding import fingerprint
 from dpbench.models.pretrained.hub import from_hub
-from dpbench.models.pretrained.published import fingerprint
 
 SIZE = 224
 

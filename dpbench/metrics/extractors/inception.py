@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from dpbench.core.metric import Evaluation, Extractor
 from dpbench.metrics.extractors.images import RESIZING, coloured, resized
 from dpbench.models.exact import exact
-from dpbench.models.pretrained.published import fingerprint, locate
+from dpbench.models.pretrained.finding import fingerprint, locate
 
 FILE = "inception-2015-12-05.pt"
 SIZE = 299

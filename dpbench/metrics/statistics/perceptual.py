@@ -17,7 +17,7 @@ from dpbench.evaluation.features import spaced
 from dpbench.evaluation.labels import labels_at
 from dpbench.metrics.extractors.images import at_least, coloured
 from dpbench.models.exact import exact
-from dpbench.models.pretrained.published import locate
+from dpbench.models.pretrained.finding import locate
 
 FILE = "alexnet-owt-7be5be79.pth"
 
