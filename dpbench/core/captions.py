@@ -22,7 +22,7 @@ def encode_captions(captions: Sequence[str], length: int | None = None) -> Tenso
     import torch
 
     encoded = [caption.encode() for caption in captions]
-    length = max(1, *map(len, encoded)) if length is None else length
+    length = max([1, *map(len, encoded)]) if length is None else length
     padded = np.array([_cut(text, length) for text in encoded], dtype=f"S{length}")
     return torch.from_numpy(padded.view(np.uint8).reshape(-1, length))
 
