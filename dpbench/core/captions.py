@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -19,6 +17,7 @@ def encode_captions(captions: Sequence[str], length: int | None = None) -> Tenso
         length: bytes per caption, at least 1; longer texts are cut after the last character that fits. By default as
             many as the longest text has.
     """
+    import numpy as np
     import torch
 
     encoded = [caption.encode() for caption in captions]

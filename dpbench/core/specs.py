@@ -160,7 +160,7 @@ class Conditions:
     def chunks(self, size: int) -> Sequence[Conditions]:
         """The same conditions in order, at most `size` at a time."""
         return [
-            Conditions(min(size, self.count - s), None if self.condition is None else self.condition[s : s + size])
+            replace(self, count=min(size, self.count - s), condition=self.condition and self.condition[s : s + size])
             for s in range(0, self.count, size)
         ]
 
