@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from dpbench.benchmark.request import RunRequest as RunRequest
     from dpbench.benchmark.rescoring import evaluate_all as evaluate_all
     from dpbench.benchmark.runner import run as run
+    from dpbench.core.captions import decode_captions as decode_captions
+    from dpbench.core.captions import encode_captions as encode_captions
     from dpbench.core.config import option as option
     from dpbench.core.config import plugin_option as plugin_option
     from dpbench.core.data import DataOptions as DataOptions
@@ -53,6 +55,7 @@ _HOME = {
     "refine": "dpbench.benchmark.refinement",
     "run": "dpbench.benchmark.runner",
     "RunRequest": "dpbench.benchmark.request",
+    **dict.fromkeys(["decode_captions", "encode_captions"], "dpbench.core.captions"),
     "option": "dpbench.core.config",
     "plugin_option": "dpbench.core.config",
     **dict.fromkeys(["DataOptions", "Dataset", "ImageDataset"], "dpbench.core.data"),

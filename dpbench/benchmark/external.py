@@ -153,6 +153,7 @@ def _record(claim: Claim, content: str, generated: Generated, session: Session) 
         resolution=spec.resolution,
         channels=spec.channels,
         classes=spec.classes,
+        caption_bytes=spec.caption_bytes,
         public_benchmark=spec.public_benchmark,
         n_train=spec.n_train,
         n_test=spec.n_test,

@@ -39,7 +39,8 @@ class ImageDataset(ABC):
 
     @abstractmethod
     def batch(self, indices: Sequence[int]) -> Batch:
-        """The records at `indices`: uint8 images [b, c, h, w] and int64 labels [b], in that order.
+        """The records at `indices`, in that order: uint8 images [b, c, h, w], and labels int64 [b] if the spec declares
+        classes, or captions uint8 [b, spec.caption_bytes] if it declares captions.
 
         Raises:
             DataError: a file is missing or damaged; the message names it.

@@ -94,6 +94,7 @@ class TrialRecord:
     n_test: int
     channels: int
     classes: tuple[str, ...] | None
+    caption_bytes: int
     public_benchmark: bool
     request: dict[str, Any]
     unverified: tuple[str, ...] = ()
@@ -145,6 +146,7 @@ class TrialRecord:
             self.n_test,
             self.classes,
             self.public_benchmark,
+            self.caption_bytes,
         )
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,20 +10,24 @@ import pytest
 import torch
 from PIL import Image
 
+from dpbench.core.captions import decode_captions
 from dpbench.core.errors import DataError, DpbenchError
+from dpbench.core.files import read_json
 from dpbench.core.specs import Conditions, DatasetSpec
 from dpbench.results.sample_grid import CELL, COLUMNS, write_grid
-from dpbench.results.samples import StoredSamples, write_conditions, write_shard
+from dpbench.results.samples import StoredSamples, read_conditions, write_conditions, write_shard
 from dpbench.results.trial_folder import TrialFolder, safe_name
 
 SPEC = DatasetSpec("d", 3, 8, 10, 10, ("cat", "dog", "a long name"), True)
 
 
-def write(folder: Path, spec: DatasetSpec = SPEC, count: int = 50) -> torch.Tensor:
+def write(
+    folder: Path, spec: DatasetSpec = SPEC, count: int = 50, conditions: Conditions | None = None
+) -> torch.Tensor:
     images = torch.randint(0, 256, (count, *spec.shape), dtype=torch.uint8)
     for number, start in enumerate(range(0, count, 20)):
         write_shard(folder, number, images[start : start + 20])
-    write_conditions(folder, Conditions.balanced(count, spec.n_classes))
+    write_conditions(folder, conditions or Conditions.balanced(count, spec.n_classes))
     return images
 
 
@@ -34,6 +39,42 @@ def test_samples_come_back_in_any_order_with_their_conditions(tmp_path: Path) ->
     assert torch.equal(batch.images, images[index])
     assert batch.labels.tolist() == [i % 3 for i in index]
     assert len(stored) == 50
+
+
+def test_prompts_come_back_as_captions_of_one_length(tmp_path: Path) -> None:
+    prompts = ("a cat", "a long-haired dog", "")
+    spec = replace(SPEC, classes=None, caption_bytes=9)
+    write(tmp_path, conditions=Conditions.balanced(50, prompts), spec=spec)
+    stored = StoredSamples(tmp_path, spec)
+    batch = stored.batch([49, 0, 20])
+    assert decode_captions(batch.captions) == [prompts[i % 3] for i in (49, 0, 20)]
+    assert batch.captions.shape[1] == stored.batch([0]).captions.shape[1] == len(prompts[1])
+    assert stored.conditions == Conditions.balanced(50, prompts)
+    assert stored.labels is None
+
+
+def test_conditions_are_stored_as_labels_or_texts(tmp_path: Path) -> None:
+    for conditions, content in (
+        (Conditions(2, (1, 0)), {"count": 2, "labels": [1, 0]}),
+        (Conditions(2, ("é", "b")), {"count": 2, "labels": None, "texts": ["é", "b"]}),
+        (Conditions(2), {"count": 2, "labels": None}),
+    ):
+        write_conditions(tmp_path, conditions)
+        assert read_json(tmp_path / "conditions.json") == content
+        assert read_conditions(tmp_path) == conditions
+
+
+def test_the_fingerprint_follows_the_prompts(tmp_path: Path) -> None:
+    write(tmp_path, conditions=Conditions(50, ("a",) * 50))
+    first = StoredSamples(tmp_path, SPEC).fingerprint
+    write_conditions(tmp_path, Conditions(50, ("a",) * 49 + ("b",)))
+    assert StoredSamples(tmp_path, SPEC).fingerprint != first
+
+
+def test_a_prompt_that_is_missing_is_an_error(tmp_path: Path) -> None:
+    write(tmp_path, conditions=Conditions(50, ("a",) * 49))
+    with pytest.raises(DataError, match=r"holds 50 images"):
+        StoredSamples(tmp_path, SPEC)
 
 
 def test_the_fingerprint_follows_the_content(tmp_path: Path) -> None:
