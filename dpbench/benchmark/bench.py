@@ -12,8 +12,9 @@ import torch
 from dpbench.benchmark.launch import Launch
 from dpbench.benchmark.sources import Sources
 from dpbench.benchmark.subject import Subject
-from dpbench.core.checkpoints import Checkpoints
-from dpbench.core.context import CHECKPOINTS, Precision, PublicCache, RunContext
+from dpbench.core.cache import PublicCache
+from dpbench.core.checkpoints import CHECKPOINTS, Checkpoints
+from dpbench.core.context import Precision, RunContext
 from dpbench.core.files import digest
 from dpbench.core.progress import Display
 from dpbench.core.seal import sealed
@@ -44,7 +45,8 @@ class Bench:
         public cache is open in `prepare` alone, also to a method that keeps it.
 
         Args:
-            code: hash of the code outside dpbench that the phase runs; see `Checkpoints`.
+            code: hash of the code that the phase runs, by which its checkpoints are told apart; "" for a phase that
+                stores none.
         """
         seed = int(digest([subject.seed, phase]), 16) % 2**63
         seal = nullcontext() if phase == "evaluate" else sealed(self.sources.dataset)
@@ -52,7 +54,7 @@ class Bench:
             torch.manual_seed(seed)
             generator = torch.Generator().manual_seed(seed)
             leads = self.launch.leads
-            checkpoints = Checkpoints(subject.workplace / CHECKPOINTS / phase, leads, code)
+            checkpoints = Checkpoints(subject.workplace / CHECKPOINTS / phase if code else None, leads, code)
             kept = subject.workplace if leads else None
             cache = PublicCache(self.cache.folder)
             if phase in ("fit", "sample"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
@@ -15,10 +15,11 @@ from dpbench.benchmark.log import Log
 from dpbench.benchmark.recording import check_recorded, record
 from dpbench.benchmark.sampling import sample_all
 from dpbench.benchmark.trial import Trial
-from dpbench.core.checkpoints import CODE, remove_checkpoints
-from dpbench.core.context import CHECKPOINTS, RunContext
+from dpbench.core.checkpoints import CHECKPOINTS, remove_checkpoints
+from dpbench.core.closure import code_of
+from dpbench.core.context import RunContext
 from dpbench.core.errors import DataError
-from dpbench.core.files import code_version, digest, source_hash, write_atomic
+from dpbench.core.files import digest, write_atomic
 from dpbench.core.method import Method
 from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.noise import NoiseSource
@@ -33,7 +34,7 @@ from dpbench.training.device import peak_memory_mb, reset_peak_memory
 def execute(
     trial: Trial, method: type[Method] | None, plan: CalibratedPlan | None, bench: Bench, log: Log
 ) -> dict[str, Any]:
-    """Everything up to and including the samples; gives back what trial.json says of the trial.
+    """Everything up to and including the samples; returns what trial.json says of the trial.
 
     An interrupted attempt goes on from its checkpoints: `prepare` and `fit` run again, and each phase of theirs takes
     up or skips what is stored. Releases that are done again are the same ones (see `privacy.noise_key`).
@@ -51,8 +52,9 @@ def follow(trial: Trial, method: type[Method] | None, plan: CalibratedPlan | Non
     if method and plan:
         prepared = _prepare(trial, method, bench)
         if trial.epsilon > 0:
-            with bench.context(trial.subject(bench.out), "fit", source_hash(method)) as run:
-                _fit(prepared, trial, _noise_key(prepared, trial, bench, run), Ledger(plan), bench, run)
+            code = code_behind(trial, method, bench)
+            with bench.context(trial.subject(bench.out), "fit", code) as run:
+                _fit(prepared, trial, _noise_key(code, plan, trial, bench, run), Ledger(plan), bench, run)
 
 
 def _sample(trial: Trial, method_class: type[Method], plan: CalibratedPlan, bench: Bench, log: Log) -> dict[str, Any]:
@@ -65,13 +67,14 @@ def _sample(trial: Trial, method_class: type[Method], plan: CalibratedPlan, benc
     with timed("prepare", log, seconds):
         method = _prepare(trial, method_class, bench)
     shared = shared_state(method_class)
+    code = code_behind(trial, method_class, bench)
     if trial.epsilon > 0:
-        with bench.context(subject, "fit", source_hash(method_class)) as run, timed("fit", log, seconds):
-            key = _noise_key(method, trial, bench, run)
+        with bench.context(subject, "fit", code) as run, timed("fit", log, seconds):
+            key = _noise_key(code, plan, trial, bench, run)
             _fit(method, trial, key, ledger, bench, run)
         _refuse_changed_data(trial, bench)
         subject = replace(subject, accounting=ledger.accounting)
-    with bench.context(subject, "sample") as run, timed("sample", log, seconds):
+    with bench.context(subject, "sample", code) as run, timed("sample", log, seconds):
         sample_all(method, trial.request.conditions, subject.home / "samples", run)
     refuse_changes(method_class, shared)
     weights = {name: t.detach().cpu().contiguous().clone() for name, t in method.state_dict().items()}
@@ -109,7 +112,7 @@ def _refuse_changed_data(trial: Trial, bench: Bench) -> None:
 
 
 def _prepare(trial: Trial, method_class: type[Method], bench: Bench) -> Method:
-    code = source_hash(method_class)
+    code = code_behind(trial, method_class, bench)
     with bench.launch.rank_zero_first(), bench.context(trial.subject(bench.out), "prepare", code) as run:
         method = method_class(trial.config, trial.spec)
         method.prepare(bench.sources.public if trial.public else None, run)
@@ -130,15 +133,40 @@ def _fit(method: Method, trial: Trial, key: NoiseKey, ledger: Ledger, bench: Ben
     ledger.check_complete()
 
 
-def _noise_key(method: Method, trial: Trial, bench: Bench, run: RunContext) -> NoiseKey:
+def code_behind(trial: Trial, method: type[Method], bench: Bench) -> str:
+    """The hash of the code that a trial's states and releases follow from.
+
+    That of the method, of the plugins chosen in its configuration, of the vault, and of what decodes the sensitive and
+    the public images.
+    """
+    sources = bench.sources
+    return code_of(
+        method, trial.config, PrivateData, sources.dataset, sources.train, sources.public if trial.public else None
+    )
+
+
+def _noise_key(code: str, plan: CalibratedPlan, trial: Trial, bench: Bench, run: RunContext) -> NoiseKey:
     """The key of the attempt that goes on, or a new one.
 
     A run counts in the record of its dataset from here on, however it ends (rule R9). An attempt that goes on with the
     key of an interrupted one is the same run and does not count again. With other code, settings or processes it would
     release something else with the same noise; so it gets another key, starts anew, and counts.
+
+    Why the identity is enough: a released value is computed by the method and the vault, from the decoded images, the
+    settings, the calibrated plan, the experiment's seeds and torch, on a device, in a precision, by a number of
+    processes. The trial's folder tells apart images and settings, the identity everything else. Code outside these
+    closures (metrics, results, other methods, the harness) can change a release only by way of one of these, or by what
+    `fit` starts from, which the key notes for each query (see `privacy.noise_key`).
+
+    Args:
+        code: see `code_behind`.
+        plan: with its noise multipliers, which a new version of the calibration may change.
+        run: the working environment of `fit`, its generators as they are before it.
     """
     device, world = torch.device(bench.device).type, bench.launch.world
-    identity = digest([code_version(*CODE), source_hash(type(method)), device, bench.precision, world.size])
+    mechanisms = [[type(m).__name__, asdict(m)] for m in plan.mechanisms]
+    seeds = [run.generator.initial_seed(), torch.initial_seed()]
+    identity = digest([code, mechanisms, seeds, torch.__version__, device, bench.precision, world.size])
     key = None
     if world.leads:
         folder = run.checkpoints.folder

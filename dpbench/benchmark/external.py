@@ -27,7 +27,7 @@ from dpbench.benchmark.scoring import known_columns, metric_columns
 from dpbench.benchmark.sources import Sources
 from dpbench.benchmark.subject import Subject, dataset_fields
 from dpbench.benchmark.trial import Trial, dataset_folder
-from dpbench.core.context import PublicCache
+from dpbench.core.cache import PublicCache
 from dpbench.core.data import DataOptions
 from dpbench.core.errors import DataError, DpbenchError
 from dpbench.core.files import digest

@@ -16,8 +16,7 @@ from dpbench.benchmark.log import Log
 from dpbench.benchmark.provenance import provenance
 from dpbench.benchmark.scoring import headline_columns, missing_metrics, score
 from dpbench.benchmark.subject import Subject
-from dpbench.core.checkpoints import has_checkpoints, remove_checkpoints
-from dpbench.core.context import CHECKPOINTS
+from dpbench.core.checkpoints import CHECKPOINTS, has_checkpoints, remove_checkpoints
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import write_json
 from dpbench.core.progress import Display

@@ -20,8 +20,9 @@ from dpbench.benchmark.configure import DEFAULT_PRESET, Configured, configure, p
 from dpbench.benchmark.places import data_folder
 from dpbench.benchmark.sources import Sources
 from dpbench.benchmark.sweep import Sweep, uses_public
+from dpbench.core.cache import PublicCache
 from dpbench.core.checkpoints import Checkpoints
-from dpbench.core.context import PublicCache, RunContext
+from dpbench.core.context import RunContext
 from dpbench.core.data import DataOptions
 from dpbench.core.errors import DpbenchError
 from dpbench.core.folders import cache_folder

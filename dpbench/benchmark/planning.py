@@ -16,12 +16,13 @@ from torch import Tensor
 from dpbench.benchmark.configure import Configured, plan_of
 from dpbench.benchmark.sources import Sources
 from dpbench.benchmark.sweep import uses_public
+from dpbench.core.cache import PublicCache
 from dpbench.core.checkpoints import Checkpoints
+from dpbench.core.closure import code_of
 from dpbench.core.config import as_settings
-from dpbench.core.context import Precision, PublicCache, RunContext
+from dpbench.core.context import Precision, RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError, DpbenchError
-from dpbench.core.files import code_version
 from dpbench.core.progress import Display
 from dpbench.core.seal import sealed
 from dpbench.core.specs import Budget, Request
@@ -113,7 +114,7 @@ class Planner:
             "settings": settings,
             "dataset": [self.sources.spec.shape, self.sources.spec.n_classes, self.sources.spec.n_train],
             "public": self._public.fingerprint,
-            "code": code_version("privacy"),
+            "code": code_of(method.method, method.config, self._public),
         }
         numbers = self.cache.get("rehearsal", key, lambda generator: self._rehearse(method, generator))
         weights, *moments = (numbers[f.name].item() for f in fields(Gradients))

@@ -17,7 +17,7 @@ from dpbench.benchmark.places import data_folder
 from dpbench.benchmark.planning import TRAINABLE, Planner, variants
 from dpbench.benchmark.sources import Sources
 from dpbench.benchmark.sweep import Sweep
-from dpbench.core.context import PublicCache
+from dpbench.core.cache import PublicCache
 from dpbench.core.data import DataOptions
 from dpbench.core.errors import DpbenchError
 from dpbench.core.folders import cache_folder, state_folder

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from dpbench.benchmark.places import data_folder
+from dpbench.core.cache import PublicCache
 from dpbench.core.config import build
-from dpbench.core.context import PublicCache, RunContext
+from dpbench.core.context import RunContext
 from dpbench.core.data import DataOptions, ImageDataset
 from dpbench.core.errors import ConfigError, DataError, DpbenchError
 from dpbench.core.files import write_atomic

@@ -21,7 +21,7 @@ from dpbench.benchmark.places import data_folder
 from dpbench.benchmark.scoring import known_columns, metric_columns
 from dpbench.benchmark.sources import Sources
 from dpbench.benchmark.subject import Subject
-from dpbench.core.context import PublicCache
+from dpbench.core.cache import PublicCache
 from dpbench.core.data import DataOptions
 from dpbench.core.errors import DataError, DpbenchError, UnknownName
 from dpbench.core.folders import cache_folder, check_writable, state_folder

@@ -27,7 +27,7 @@ from dpbench.benchmark.scoring import known_columns, metric_columns
 from dpbench.benchmark.sources import Sources
 from dpbench.benchmark.sweep import Sweep, make_trials, uses_public
 from dpbench.benchmark.trial import FRAME, Trial
-from dpbench.core.context import PublicCache
+from dpbench.core.cache import PublicCache
 from dpbench.core.data import DataOptions
 from dpbench.core.folders import cache_folder, check_writable, state_folder
 from dpbench.core.method import Method

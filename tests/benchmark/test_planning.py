@@ -27,7 +27,7 @@ from dpbench.benchmark.configure import Configured, configure
 from dpbench.benchmark.planning import Planner, variants
 from dpbench.benchmark.proposals import proposals
 from dpbench.benchmark.sources import Sources
-from dpbench.core.context import PublicCache
+from dpbench.core.cache import PublicCache
 from dpbench.core.data import DataOptions
 from dpbench.core.errors import ConfigError, DpbenchError
 from dpbench.core.progress import Quiet

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from dpbench.core.context import PublicCache
+from dpbench.core.cache import PublicCache
 from dpbench.core.errors import DpbenchError
 
 
