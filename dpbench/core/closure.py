@@ -26,7 +26,7 @@ from uuid import uuid4
 from dpbench.core.config import Choice
 from dpbench.core.data import ImageDataset
 from dpbench.core.files import digest
-from dpbench.core.sources import Source, parse
+from dpbench.core.source_code import Source, parse
 
 PACKAGE = Path(__file__).parents[1]
 """The folder of dpbench."""
