@@ -1,4 +1,4 @@
-"""What an attempt at a trial stores on its way, so that the next attempt goes on from there."""
+"""The states that an attempt at a trial stores, so that the next attempt goes on from them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from dpbench.core.errors import PrivacyError
 from dpbench.core.files import digest, write_atomic
 
 T = TypeVar("T")
@@ -29,10 +30,14 @@ class Checkpoints:
         folder: where the files are; None stores nothing.
         writes: False for a process that only loads what another one of the same run stores.
         code: hash of the code that makes the states and reads them; see `closure.code_of`.
+
+    Raises:
+        PrivacyError: there is a folder but no hash: states of any code would be loaded.
     """
 
     def __init__(self, folder: Path | None, writes: bool = True, code: str = ""):
-        assert folder is None or code  # or the states of any code would be loaded
+        if folder is not None and not code:
+            raise PrivacyError("checkpoints are stored under a hash of the code that makes them, and there is none")
         self.folder = folder
         self._writes = writes
         self._code = code

@@ -13,7 +13,6 @@ from dpbench.core.progress import Progress, Silent
 if TYPE_CHECKING:
     import torch
 
-
 Precision = Literal["fp32", "bf16"]
 
 

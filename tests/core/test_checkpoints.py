@@ -9,6 +9,7 @@ import torch
 
 from dpbench.core import checkpoints
 from dpbench.core.checkpoints import has_checkpoints, remove_checkpoints
+from dpbench.core.errors import PrivacyError
 
 Checkpoints = partial(checkpoints.Checkpoints, code="code")
 
@@ -46,7 +47,7 @@ def test_other_settings_and_other_code_find_nothing_and_say_so(tmp_path):
 
 
 def test_states_are_never_stored_without_a_hash_of_their_code(tmp_path):
-    with pytest.raises(AssertionError):
+    with pytest.raises(PrivacyError, match="hash of the code"):
         checkpoints.Checkpoints(tmp_path)
 
 
