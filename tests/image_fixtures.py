@@ -13,7 +13,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from dpbench.core.context import PublicCache, RunContext
+from dpbench.core.cache import PublicCache
+from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.metric import Extractor
 from dpbench.core.registries import EXTRACTORS

@@ -19,7 +19,8 @@ def trial(**changes: Any) -> TrialRecord:
     """A private trial of method "m" on dataset "d"."""
     fixed: dict[str, Any] = {
         "method": "m", "reference": "", "method_version": "1", "track": "images", "dataset": "d",
-        "dataset_fingerprint": "x", "resolution": 32, "channels": 3, "classes": None, "caption_bytes": 0, "public_benchmark": True,
+        "dataset_fingerprint": "x", "resolution": 32, "channels": 3, "classes": None, "caption_bytes": 0,
+        "public_benchmark": True,
         "n_train": 1, "n_test": 1, "epsilon": 1.0, "delta": 0.5, "epsilon_spent": 0.5, "epsilon_rdp": 0.5, "mu": 0.5,
         "epsilon_at_second_delta": 0.5, "neighbouring": "x", "accountant": "x", "accounting": "verified",
         "noise": "secret", "tuning": "x", "preset": "x", "seed": 0, "config": {}, "public_source": "x",

@@ -15,12 +15,13 @@ from torch import Tensor
 
 from dpbench.benchmark.configure import Configured, plan_of
 from dpbench.benchmark.session import Session
+from dpbench.core.cache import PublicCache
 from dpbench.core.checkpoints import Checkpoints
+from dpbench.core.closure import code_of
 from dpbench.core.config import as_settings
-from dpbench.core.context import PublicCache, RunContext
+from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError, DpbenchError
-from dpbench.core.files import code_version
 from dpbench.core.folders import cache_folder
 from dpbench.core.specs import Budget, DatasetSpec, Request
 from dpbench.privacy.plan import Plan
@@ -98,7 +99,7 @@ class Planner:
             "settings": settings,
             "dataset": [self._spec.shape, self._spec.n_classes, self._spec.n_train],
             "public": self._public.fingerprint,
-            "code": code_version("privacy"),
+            "code": code_of(method.method, method.config, self._public),
         }
         cache = PublicCache(cache_folder() / "public")
         numbers = cache.get("rehearsal", key, lambda generator: self._rehearse(method, generator, cache))

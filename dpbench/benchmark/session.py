@@ -12,8 +12,9 @@ import torch
 from dpbench.benchmark.inputs import Inputs
 from dpbench.benchmark.launchers.torchrun import Processes, join_processes
 from dpbench.benchmark.request import RunRequest
+from dpbench.core.cache import PublicCache
 from dpbench.core.checkpoints import Checkpoints
-from dpbench.core.context import Precision, PublicCache, RunContext
+from dpbench.core.context import Precision, RunContext
 from dpbench.core.data import DataOptions
 from dpbench.core.files import digest
 from dpbench.core.folders import cache_folder, check_writable, state_folder

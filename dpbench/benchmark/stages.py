@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from dpbench.benchmark.noise_keys import noise_key, run_id
+from dpbench.benchmark.noise_keys import code_behind, noise_key, run_id
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.trial import TrialSpec
 from dpbench.benchmark.trial_log import TrialLog
@@ -21,7 +21,7 @@ from dpbench.core.checkpoints import Checkpoints
 from dpbench.core.config import as_settings
 from dpbench.core.context import RunContext
 from dpbench.core.errors import DataError, DpbenchError
-from dpbench.core.files import source_hash, write_atomic
+from dpbench.core.files import write_atomic
 from dpbench.core.method import Method
 from dpbench.core.specs import Conditions
 from dpbench.privacy.ledger import Ledger
@@ -85,7 +85,7 @@ def fit(method: Method, trial: TrialSpec, plan: CalibratedPlan, session: Session
     checkpoints = _checkpoints(trial, session, "fit")
     folder = _workplace(trial, session)
     with log.phase("fit"), session.phase("fit", trial.seed, folder, checkpoints) as run:
-        key = noise_key(trial, checkpoints, session)
+        key = noise_key(trial, plan, code_behind(trial, session), run, session)
         world = session.processes.world
         noise = NoiseSource(session.device, key, world.rank)
         private = PrivateData(
@@ -215,7 +215,7 @@ def _workplace(trial: TrialSpec, session: Session) -> Path | None:
 
 def _checkpoints(trial: TrialSpec, session: Session, phase: str) -> Checkpoints:
     folder = _checkpoint_folder(trial, session).joinpath(phase)
-    return Checkpoints(folder, session.processes.is_rank_zero, source_hash(trial.plugin))
+    return Checkpoints(folder, session.processes.is_rank_zero, code_behind(trial, session))
 
 
 def _checkpoint_folder(trial: TrialSpec, session: Session) -> Path:

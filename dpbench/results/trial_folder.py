@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -23,6 +22,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from dpbench.core.checkpoints import CHECKPOINTS, has_checkpoints, remove_checkpoints
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import digest, read_json, write_json, write_text
 from dpbench.core.progress import Display
@@ -37,7 +37,6 @@ LEDGER = "ledger.json"
 MODEL = "model.safetensors"
 SAMPLES = "samples"
 PICTURE = "samples.png"
-CHECKPOINTS = "checkpoints"
 SENSITIVE = "sensitive"
 LOCK, HOLDER = ".lock", ".holder"
 
@@ -129,12 +128,11 @@ class TrialFolder:
 
     def has_checkpoints(self, public_benchmark: bool) -> bool:
         """Whether an interrupted attempt left any."""
-        folder = self.checkpoints(public_benchmark)
-        return any(path.is_file() and not path.name.startswith(".") for path in folder.rglob("*"))
+        return has_checkpoints(self.checkpoints(public_benchmark))
 
     def remove_checkpoints(self, public_benchmark: bool) -> None:
         """Removes them, and `sensitive/` if it is empty then."""
-        shutil.rmtree(self.checkpoints(public_benchmark), ignore_errors=True)
+        remove_checkpoints(self.checkpoints(public_benchmark))
         if not public_benchmark:
             with suppress(OSError):
                 (self.path / SENSITIVE).rmdir()
@@ -145,7 +143,7 @@ class TrialFolder:
             for name in (TRIAL, UNSCORED, SCORES, LEDGER, MODEL, PICTURE):
                 (part / name).unlink(missing_ok=True)
             samples.clear(part / SAMPLES)
-            shutil.rmtree(part / CHECKPOINTS, ignore_errors=True)
+            remove_checkpoints(part / CHECKPOINTS)
 
     @contextmanager
     def lock(self, display: Display) -> Iterator[None]:

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from dpbench.core.context import PublicCache, RunContext
+from dpbench.core.cache import PublicCache
+from dpbench.core.context import RunContext
 from dpbench.training.loop import PublicSteps, train
 
 

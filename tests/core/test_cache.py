@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import importlib
 import multiprocessing
+import sys
 import time
 from pathlib import Path
 
@@ -8,7 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from dpbench.core.context import PublicCache
+from dpbench.core import closure
+from dpbench.core.cache import PublicCache
 from dpbench.core.errors import DpbenchError
 
 
@@ -44,6 +47,56 @@ def test_what_is_made_depends_on_the_key_alone(tmp_path):
         assert torch.equal(before, torch.get_rng_state())
     assert all(torch.equal(results[0][k], results[1][k]) for k in "ab")
     assert not torch.equal(PublicCache(tmp_path).get("x", "other", make)["a"], results[0]["a"])
+
+
+PLUGIN = """
+import torch
+{imports}
+
+class Plugin:
+    def prepare(self, cache, made):
+        return cache.get("x", 1, lambda generator: self.learn(made))
+
+    def learn(self, made):
+        made.append(1)
+        return {{"a": torch.ones(1)}}
+"""
+
+
+def test_a_plugin_s_entry_is_made_again_when_its_code_changes_and_only_then(tmp_path, monkeypatch):
+    def prepare():
+        monkeypatch.delitem(sys.modules, "plugin", raising=False)
+        importlib.invalidate_caches()
+        made = []
+        importlib.import_module("plugin").Plugin().prepare(PublicCache(tmp_path / "cache"), made)
+        return len(made)
+
+    monkeypatch.setattr(closure, "STARTED", float("inf"))  # as if the files had been written before
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "beside.py").write_text("x = 1")
+    (tmp_path / "plugin.py").write_text(PLUGIN.format(imports="import beside"))
+    assert prepare() == 1
+    assert prepare() == 0
+    (tmp_path / "unrelated.py").write_text("x = 1")
+    (tmp_path / "plugin.py").write_text(PLUGIN.format(imports="import beside  # the one there"))
+    assert prepare() == 0
+    (tmp_path / "beside.py").write_text("x = 2")
+    assert prepare() == 1
+    (tmp_path / "plugin.py").write_text(PLUGIN.format(imports="import beside, math"))
+    assert prepare() == 1
+    assert prepare() == 0
+
+
+def test_an_entry_depends_on_the_class_behind_an_inherited_maker(tmp_path):
+    class Base:
+        def prepare(self, cache):
+            return cache.get("x", 1, lambda generator: self.learn())
+
+    other = {"__name__": "a notebook", "Base": Base}
+    exec("class Other(Base): ...", other)
+    Base.learn, other["Other"].learn = (lambda self, i=i: {"i": torch.tensor(i)} for i in (1, 2))
+    assert [plugin().prepare(PublicCache(tmp_path))["i"] for plugin in (Base, other["Other"])] == [1, 2]
 
 
 @pytest.mark.parametrize(
