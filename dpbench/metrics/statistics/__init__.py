@@ -1,1 +1,1 @@
-"""Distances and neighbourhoods of feature sets, which several metrics share."""
+"""How metrics are computed: distances, neighbourhoods, likelihoods and attacks on sets of features or images."""

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from cleanfid import fid
+from cleanfid.downloads_helper import inception_url
 from cleanfid.inception_torchscript import InceptionV3W
 from PIL import Image
 from torch import Tensor
@@ -15,6 +16,7 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 
 from dpbench.core.errors import DataError, MissingScore
 from dpbench.core.registries import EXTRACTORS
+from dpbench.metrics.extractors.inception import FILE
 from dpbench.metrics.statistics.frechet import frechet_distance
 from dpbench.models.pretrained.finding import fingerprint
 from dpbench.models.pretrained.published import WEIGHTS
@@ -102,6 +104,12 @@ def test_features_and_logits_are_those_of_torch_fidelity_where_nothing_is_resize
     assert relative(ours, features) < 1e-4
     assert relative(inception.logits(ours), logits) < 1e-4
     assert relative(ours[:1], ours[1:2]) > 0.01  # the comparison would see a mistake
+
+
+def test_the_published_file_is_the_one_that_clean_fid_downloads() -> None:
+    (file,) = WEIGHTS["inception"].files
+    assert file.url == inception_url
+    assert file.short == FILE
 
 
 def test_images_in_0_to_1_are_refused(inception) -> None:
