@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from dpbench.benchmark.configure import DEFAULT_PRESET, configure, plan_of, refuse_auto
+from dpbench.benchmark.configure import DEFAULT_PRESET, configure, refuse_auto
 from dpbench.benchmark.places import data_folder
 from dpbench.benchmark.sweep import Sweep
 from dpbench.core.config import build, describe
@@ -80,12 +80,12 @@ def plugin_page(variant: str) -> RenderableType:
     raise UnknownName("method, refiner or metric", name, (known for registry in PAGES for known in registry.names()))
 
 
-def _method_page(name: str, method: type[Method]) -> list[RenderableType]:
+def _method_page(name: str, method: type[Method[Any]]) -> list[RenderableType]:
     facts = {"track": method.track, "version": method.version, "paper": method.paper}
     return [*_description(name, method, facts), _settings_table(method), _presets_table(method)]
 
 
-def _refiner_page(name: str, refiner: type[Refiner]) -> list[RenderableType]:
+def _refiner_page(name: str, refiner: type[Refiner[Any]]) -> list[RenderableType]:
     return [*_description(name, refiner, {"paper": refiner.paper}), _settings_table(refiner)]
 
 
@@ -122,14 +122,14 @@ def _unwrapped(text: str) -> str:
     return "\n\n".join(p if "\n " in p or "\n*" in p else " ".join(p.splitlines()) for p in paragraphs)
 
 
-def _settings_table(plugin: type[Method] | type[Refiner]) -> RenderableType:
+def _settings_table(plugin: type[Method[Any]] | type[Refiner[Any]]) -> RenderableType:
     table = _table("settings (--set key=value)", "setting", "type", "default", "meaning")
     for line in describe(build(plugin.Config, {})):
         table.add_row(*map(Text, (line.key, line.type, str(line.value), line.help)))
     return table if table.rows else Text("no settings")
 
 
-def _presets_table(method: type[Method]) -> RenderableType:
+def _presets_table(method: type[Method[Any]]) -> RenderableType:
     table = _table("presets (--preset name)", "preset", "settings over the defaults", "tuned on")
     for name, preset in method.presets.items():
         settings = " ".join(f"{key}={value}" for key, value in preset.settings.items())
@@ -163,7 +163,7 @@ def plan_page(
     sweep = Sweep((1.0 if epsilon is None else epsilon,), 1, samples, delta=delta)
     spec = open_dataset(dataset, DataOptions(data_folder(None), resolution)).spec
     delta = sweep.delta_for(spec)
-    plan = plan_of(chosen.method, chosen.config, spec, sweep.request(spec))
+    plan = chosen.method.plan(chosen.config, spec, sweep.request(spec))
     if epsilon is not None:
         return _plan_table(chosen.title, spec, calibrate(plan, Budget(epsilon, delta)))
     assert noise is not None

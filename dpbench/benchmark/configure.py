@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dpbench.core.config import build, changes
 from dpbench.core.errors import ConfigError, DpbenchError, UnknownName
 from dpbench.core.method import Method
 from dpbench.core.registries import METHODS
-from dpbench.core.seal import sealed
-from dpbench.core.specs import DatasetSpec, Request
 from dpbench.core.variants import parse_variant, titled, variant_label
-
-if TYPE_CHECKING:
-    from dpbench.privacy.plan import Plan
 
 DEFAULT_PRESET = "small"
 USER_SETTINGS = "user settings"
@@ -33,7 +28,7 @@ class Configured:
 
     name: str
     variant: str
-    method: type[Method]
+    method: type[Method[Any]]
     config: Any
     preset: str
     tuning: str
@@ -43,17 +38,6 @@ class Configured:
     def title(self) -> str:
         """Name and variant: tells the configured methods of one command apart."""
         return titled(self.name, self.variant)
-
-
-def plan_of(method: type[Method], config: Any, spec: DatasetSpec, request: Request) -> Plan:
-    """What a configured method would do to a dataset, asked for under a seal that closes every dataset.
-
-    Raises:
-        ConfigError: the configuration does not suit the dataset.
-        PrivacyError: the method opens a dataset.
-    """
-    with sealed(None):
-        return method(config, spec).plan(request)
 
 
 def refuse_auto(method: Configured) -> None:
@@ -101,7 +85,7 @@ def _by_method(settings: Mapping[str, Any], methods: Sequence[str]) -> dict[str,
 
 
 def _configured(
-    name: str, method: type[Method], dataset: str, preset: str, settings: Mapping[str, Any], several: bool
+    name: str, method: type[Method[Any]], dataset: str, preset: str, settings: Mapping[str, Any], several: bool
 ) -> Configured:
     known = {DEFAULT_PRESET, *(key for key in method.presets if "/" not in key)}
     if preset not in known:
@@ -123,7 +107,7 @@ def _configured(
     return Configured(name, variant, method, config, preset, tuning, auto)
 
 
-def _refined(method: type[Method], preset: str, dataset: str) -> str:
+def _refined(method: type[Method[Any]], preset: str, dataset: str) -> str:
     """The preset's refinement for a dataset, or else for its plugin: "small/shapes" is for "shapes:0.5", too."""
     exact = f"{preset}/{dataset}"
     return exact if exact in method.presets else f"{preset}/{dataset.partition(':')[0]}"

@@ -31,7 +31,7 @@ from dpbench.training.device import peak_memory_mb, reset_peak_memory
 
 
 def execute(
-    trial: Trial, method: type[Method] | None, plan: CalibratedPlan | None, bench: Bench, log: Log
+    trial: Trial, method: type[Method[Any]] | None, plan: CalibratedPlan | None, bench: Bench, log: Log
 ) -> dict[str, Any]:
     """Everything up to and including the samples; gives back what trial.json says of the trial.
 
@@ -46,7 +46,7 @@ def execute(
     return trial.fields() | (_sample(trial, method, plan, bench, log) if method and plan else {})
 
 
-def follow(trial: Trial, method: type[Method] | None, plan: CalibratedPlan | None, bench: Bench) -> None:
+def follow(trial: Trial, method: type[Method[Any]] | None, plan: CalibratedPlan | None, bench: Bench) -> None:
     """What the other processes do while the first executes a trial: prepare and fit, and write nothing."""
     if method and plan:
         prepared = _prepare(trial, method, bench)
@@ -55,7 +55,7 @@ def follow(trial: Trial, method: type[Method] | None, plan: CalibratedPlan | Non
                 _fit(prepared, trial, _noise_key(prepared, trial, bench, run), Ledger(plan), bench, run)
 
 
-def _sample(trial: Trial, method_class: type[Method], plan: CalibratedPlan, bench: Bench, log: Log) -> dict[str, Any]:
+def _sample(trial: Trial, method_class: type[Method[Any]], plan: CalibratedPlan, bench: Bench, log: Log) -> dict[str, Any]:
     reset_peak_memory(bench.device)
     subject = trial.subject(bench.out)
     ledger = Ledger.at(subject.folder / "ledger.json", plan)
@@ -108,7 +108,7 @@ def _refuse_changed_data(trial: Trial, bench: Bench) -> None:
         raise
 
 
-def _prepare(trial: Trial, method_class: type[Method], bench: Bench) -> Method:
+def _prepare(trial: Trial, method_class: type[Method[Any]], bench: Bench) -> Method[Any]:
     code = source_hash(method_class)
     with bench.launch.rank_zero_first(), bench.context(trial.subject(bench.out), "prepare", code) as run:
         method = method_class(trial.config, trial.spec)
@@ -116,7 +116,7 @@ def _prepare(trial: Trial, method_class: type[Method], bench: Bench) -> Method:
     return method
 
 
-def _fit(method: Method, trial: Trial, key: NoiseKey, ledger: Ledger, bench: Bench, run: RunContext) -> None:
+def _fit(method: Method[Any], trial: Trial, key: NoiseKey, ledger: Ledger, bench: Bench, run: RunContext) -> None:
     """The private phase."""
     world = bench.launch.world
     noise = NoiseSource(bench.device, key, world.rank)
@@ -130,7 +130,7 @@ def _fit(method: Method, trial: Trial, key: NoiseKey, ledger: Ledger, bench: Ben
     ledger.check_complete()
 
 
-def _noise_key(method: Method, trial: Trial, bench: Bench, run: RunContext) -> NoiseKey:
+def _noise_key(method: Method[Any], trial: Trial, bench: Bench, run: RunContext) -> NoiseKey:
     """The key of the attempt that goes on, or a new one.
 
     A run counts in the record of its dataset from here on, however it ends (rule R9). An attempt that goes on with the

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from dpbench.benchmark.configure import DEFAULT_PRESET, Configured, configure, plan_of, refuse_auto
+from dpbench.benchmark.configure import DEFAULT_PRESET, Configured, configure, refuse_auto
 from dpbench.benchmark.places import data_folder
 from dpbench.benchmark.sources import Sources
 from dpbench.benchmark.sweep import Sweep, uses_public
@@ -160,7 +160,7 @@ def _smaller(method: Configured, spec: DatasetSpec, request: Request, size: Size
         steps = min(m.steps, size.steps or m.steps)
         return replace(m, n=records, expected_batch=max(1, round(m.sampling_rate * records)), steps=steps)
 
-    plan = plan_of(method.method, method.config, spec, request)
+    plan = method.method.plan(method.config, spec, request)
     if not plan.mechanisms:
         raise DpbenchError(f"the plan of {method.title} releases nothing: there is nothing to audit")
     return replace(spec, n_train=records), Plan(*map(smaller, plan.mechanisms))

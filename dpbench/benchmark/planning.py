@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from dpbench.benchmark.configure import Configured, plan_of
+from dpbench.benchmark.configure import Configured
 from dpbench.benchmark.sources import Sources
 from dpbench.benchmark.sweep import uses_public
 from dpbench.core.checkpoints import Checkpoints
@@ -92,7 +92,7 @@ class Planner:
         Raises:
             ConfigError: it has none.
         """
-        plan = plan_of(method.method, method.config, self.sources.spec, self.request)
+        plan = method.method.plan(method.config, self.sources.spec, self.request)
         try:
             dp_sgd = the_dp_sgd(plan)
         except ConfigError as error:

@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from dpbench.benchmark.bench import Bench
-from dpbench.benchmark.configure import DEFAULT_PRESET, configure, plan_of
+from dpbench.benchmark.configure import DEFAULT_PRESET, configure
 from dpbench.benchmark.execute import execute, follow
 from dpbench.benchmark.finish import discard, finish, settle
 from dpbench.benchmark.launch import launched
@@ -113,7 +113,7 @@ def run(
             sources = Sources(dataset, source, options, state_folder())
             request, delta = sweep.request(sources.spec), sweep.delta_for(sources.spec)
             for m in chosen:
-                plan_of(m.method, m.config, sources.spec, request)
+                m.method.plan(m.config, sources.spec, request)
             fingerprint = sources.fingerprint(sources.train)
             planner = Planner(sources, request, delta, launch.device, computed_in, cache, display)
             trials = list(make_trials(chosen, sweep, sources.spec, fingerprint, sources.public_source, planner.at))
@@ -126,7 +126,7 @@ def run(
         new = launch.broadcast(new)
         todo = [trial for trial in trials if trial.key in new]
         calibrated = {
-            t.key: calibrate(plan_of(classes[t.title], t.config, t.spec, t.request), t.budget)
+            t.key: calibrate(classes[t.title].plan(t.config, t.spec, t.request), t.budget)
             for t in track(display, todo, "calibrating", len(todo))
         }
         bench = Bench(sources, launch, computed_in, cache, display, out)
@@ -143,7 +143,7 @@ def run(
 
 def _finish(
     trial: Trial,
-    method: type[Method] | None,
+    method: type[Method[Any]] | None,
     plan: CalibratedPlan | None,
     metrics: Sequence[str],
     bench: Bench,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ CHUNK = 500
 """Images per call of `Method.sample`, and per shard. Samples depend on it, as chunks share one generator."""
 
 
-def sample_all(method: Method, conditions: Conditions, folder: Path, run: RunContext) -> None:
+def sample_all(method: Method[Any], conditions: Conditions, folder: Path, run: RunContext) -> None:
     """Fills `folder` with the images that `conditions` ask for.
 
     Raises:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import FunctionType, MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 from dpbench.core.config import NoSettings
 from dpbench.core.context import RunContext
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from dpbench.privacy.plan import Plan
     from dpbench.privacy.private_data import PrivateData
+
+C = TypeVar("C")
+"""The type of a method's configuration."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +36,12 @@ OUTSIDE_PHASES = ("__init__", "plan", "state_dict", "load_state_dict", "paramete
 """What is called of a method outside `prepare`, `fit` and `sample`: under a seal that closes every dataset."""
 
 
-class Method(ABC):
+class Method(ABC, Generic[C]):
     """A differentially private image generator.
 
-    The harness calls `plan`, `prepare`, `fit`, `sample` in this order. `fit` is the only one that meets private data,
-    and only through the queries of `PrivateData` that `plan` declared. The first docstring line is what
-    `dpbench list methods` prints, the whole docstring what `dpbench show` prints.
+    The harness calls `plan` of the class, then `prepare`, `fit` and `sample` of an instance, in this order. `fit` is
+    the only one that meets private data, and only through the queries of `PrivateData` that `plan` declared. The first
+    docstring line is what `dpbench list methods` prints, the whole docstring what `dpbench show` prints.
 
     Args:
         config: an instance of `Config`.
@@ -55,18 +58,29 @@ class Method(ABC):
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         for name, value in list(vars(cls).items()):
-            if name in OUTSIDE_PHASES and isinstance(value, FunctionType):
+            if name not in OUTSIDE_PHASES:
+                continue
+            if isinstance(value, FunctionType):
                 setattr(cls, name, opens_nothing(value))
+            elif isinstance(value, classmethod):
+                setattr(cls, name, classmethod(opens_nothing(value.__func__)))
 
-    def __init__(self, config: Any, spec: DatasetSpec):
+    def __init__(self, config: C, spec: DatasetSpec):
         self.config = config
         self.spec = spec
 
+    @classmethod
     @abstractmethod
-    def plan(self, request: Request) -> Plan:
+    def plan(cls, config: C, spec: DatasetSpec, request: Request) -> Plan:
         """Every mechanism that `fit` will use. Must not look at data; free noise multipliers are calibrated.
 
-        Called more than once, and always under a seal that closes every dataset.
+        Called more than once, and always under a seal that closes every dataset. It has no instance and builds no
+        network: sizes are checked by arithmetic.
+
+        Args:
+            config: an instance of `Config`.
+            spec: what the dataset declares.
+            request: what will be sampled.
 
         Raises:
             ConfigError: the configuration does not suit the dataset (resolution, number of records ...).

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from dpbench.core.data import Dataset
 from dpbench.core.method import Method
 from dpbench.core.metric import Extractor, Metric
 from dpbench.core.refiner import Refiner
 from dpbench.core.registry import Registry
 
-METHODS: Registry[Method] = Registry(
+METHODS: Registry[Method[Any]] = Registry(
     "method",
     {
         "wavelet": "dpbench.methods.wavelet:Wavelet",
@@ -59,7 +61,7 @@ METRICS: Registry[Metric] = Registry(
     },
 )
 
-REFINERS: Registry[Refiner] = Registry(
+REFINERS: Registry[Refiner[Any]] = Registry(
     "refiner",
     {
         "bicubic": "dpbench.refiners.bicubic:Bicubic",
