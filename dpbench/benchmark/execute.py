@@ -55,7 +55,9 @@ def follow(trial: Trial, method: type[Method[Any]] | None, plan: CalibratedPlan 
                 _fit(prepared, trial, _noise_key(prepared, trial, bench, run), Ledger(plan), bench, run)
 
 
-def _sample(trial: Trial, method_class: type[Method[Any]], plan: CalibratedPlan, bench: Bench, log: Log) -> dict[str, Any]:
+def _sample(
+    trial: Trial, method_class: type[Method[Any]], plan: CalibratedPlan, bench: Bench, log: Log
+) -> dict[str, Any]:
     reset_peak_memory(bench.device)
     subject = trial.subject(bench.out)
     ledger = Ledger.at(subject.folder / "ledger.json", plan)

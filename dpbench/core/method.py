@@ -86,7 +86,7 @@ class Method(ABC, Generic[C]):
             ConfigError: the configuration does not suit the dataset (resolution, number of records ...).
         """
 
-    def prepare(self, public: ImageDataset | None, run: RunContext) -> None:  # noqa: B027 (optional hook)
+    def prepare(self, public: ImageDataset | None, run: RunContext) -> None:
         """Public pretraining: free, cached in `run.cache`, and alone enough to `sample` for the `public` reference.
 
         Args:

@@ -26,7 +26,7 @@ class Refiner(ABC, Generic[C]):
     def __init__(self, config: C):
         self.config = config
 
-    def prepare(self, public: ImageDataset, degrade: Degrade, run: RunContext) -> None:  # noqa: B027 (optional hook)
+    def prepare(self, public: ImageDataset, degrade: Degrade, run: RunContext) -> None:
         """Learns to undo `degrade` on public images.
 
         Args:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from dpbench.core.data import ImageDataset
 from dpbench.core.specs import Batch
-
-Augmentation = Literal["none", "flip", "strokes"]
+from dpbench.training.augmentation import Augmentation
 
 
 def to_unit(images: Tensor) -> Tensor:
