@@ -33,7 +33,7 @@ def _fitted(spec, public, vault, run, epsilon=float("inf"), **settings) -> Wavel
 
 
 def test_without_noise_each_class_looks_like_its_class(spec, public, vault, run):
-    method = _fitted(spec, public, vault, run)
+    method = _fitted(spec, public, vault, run, steps=80)
     images = method.sample(REQUEST.conditions, run)
     assert images.shape == (256, 1, 16, 16)
     assert images.dtype == torch.uint8
