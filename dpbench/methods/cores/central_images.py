@@ -12,7 +12,7 @@ from dpbench.core.specs import Batch
 from dpbench.methods.cores.class_sums import class_sums, expected_per_class
 from dpbench.privacy.private_data import PrivateData
 from dpbench.training.augmentation import Augmentation
-from dpbench.training.public import AUGMENTATIONS, unit_images
+from dpbench.training.public import AUGMENTATIONS, Draw, unit_images
 
 
 class CentralImages:
@@ -55,7 +55,7 @@ class CentralImages:
         labels = torch.arange(private.spec.n_classes).repeat(count) if private.spec.classes else None
         return cls(torch.cat(means), labels)
 
-    def batches(self, augmentation: Augmentation, run: RunContext) -> Callable[[int], tuple[Tensor, Tensor | None]]:
+    def batches(self, augmentation: Augmentation, run: RunContext) -> Draw:
         """Draws batches with replacement: size -> (augmented images [size, c, h, w] in [-1, 1], labels [size] or None).
 
         The run's generator draws, and its device gets the images.

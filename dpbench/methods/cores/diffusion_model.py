@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import cast
 
@@ -19,13 +19,10 @@ from dpbench.models.edm import Denoiser, NoiseConfig, SamplerConfig
 from dpbench.models.unet import UNet
 from dpbench.privacy.private_data import PrivateData
 from dpbench.training.loop import PublicSteps, train
-from dpbench.training.public import PublicBatches, to_uint8, unit_images
+from dpbench.training.public import Draw, PublicBatches, to_uint8, unit_images
 
 LABEL_EMBEDDING = "network.unet.class_embedding.weight"
 """The weight of the denoiser that embeds labels, the null label last."""
-
-Draw = Callable[[int], tuple[Tensor, Tensor | None]]
-"""Number of images -> (float images [b, c, h, w] in [-1, 1], int64 labels [b] or None)."""
 
 
 class DiffusionModel:

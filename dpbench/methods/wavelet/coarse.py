@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from dpbench.models.lora import add_lora, finder, merge
 from dpbench.models.transformer import Sampling, TokenTransformer, TransformerConfig
 from dpbench.privacy.private_data import PrivateData
 from dpbench.training.loop import PublicSteps, train
-from dpbench.training.public import PublicBatches
+from dpbench.training.public import Draw, PublicBatches
 
 
 class CoarseStage:
@@ -76,18 +76,7 @@ class CoarseStage:
         """The weights of a transformer trained on public images of `n_classes` classes."""
         s, model = self.settings, self._new(n_classes).to(run.device)
         optimizer = torch.optim.AdamW(model.parameters(), s.public_lr, weight_decay=0.01)
-
-        def loss() -> Tensor:
-            images, labels = batches.draw(s.public_batch)
-            return self.loss(model, self.encode(images), labels, run.generator).mean()
-
-        train(
-            PublicSteps(loss, optimizer, s.public_steps, run),
-            model,
-            optimizer,
-            run,
-            "pretrain the coarse stage (public)",
-        )
+        self._train_publicly(model, batches.draw, optimizer, s.public_steps, run, "pretrain the coarse stage (public)")
         return dict(model.state_dict())
 
     def adopt(self, state: Mapping[str, Tensor], generator: torch.Generator) -> None:
@@ -97,22 +86,27 @@ class CoarseStage:
         classes = untrained_classes(public, max(1, self.n_classes), spread, generator)
         self.transformer.load_state_dict({**state, "condition.weight": torch.cat([classes, none])})
 
-    def warm_up(self, draw: Callable[[int], tuple[Tensor, Tensor | None]], steps: int, run: RunContext) -> None:
-        """Trains on released images: `draw(size)` returns images in [-1, 1] and their labels."""
+    def warm_up(self, draw: Draw, steps: int, run: RunContext) -> None:
+        """Trains on images that have been released already."""
         model = self.transformer.train()
         optimizer = torch.optim.Adam(model.parameters(), self.settings.public_lr)
+        title = "warm up on central images (post-processing)"
+        self._train_publicly(model, draw, optimizer, steps, run, title)
 
+    def _train_publicly(
+        self,
+        model: TokenTransformer,
+        draw: Draw,
+        optimizer: torch.optim.Optimizer,
+        steps: int,
+        run: RunContext,
+        title: str,
+    ) -> None:
         def loss() -> Tensor:
             images, labels = draw(self.settings.public_batch)
             return self.loss(model, self.encode(images), labels, run.generator).mean()
 
-        train(
-            PublicSteps(loss, optimizer, steps, run),
-            model,
-            optimizer,
-            run,
-            "warm up on central images (post-processing)",
-        )
+        train(PublicSteps(loss, optimizer, steps, run), model, optimizer, run, title)
 
     def finetune(self, private: PrivateData, mechanism: str, run: RunContext) -> None:
         """Trains the chosen weights by DP-SGD; `private` is a vault of derived sequences."""
