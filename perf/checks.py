@@ -145,7 +145,7 @@ def measure(name: str, dataset: str, stop: int, root: Path) -> tuple[str, ...]:
     data = open_dataset(dataset, DataOptions(root))
     [configured] = configure([name], dataset, "small", METHODS[name])
     method = configured.method(configured.config, data.spec)
-    plan = method.plan(Request(Conditions.balanced(100, data.spec.n_classes)))
+    plan = method.plan(configured.config, data.spec, Request(Conditions.balanced(100, data.spec.n_classes)))
     private = PrivateData(data.train(), data.spec, Ledger(calibrate(plan, Budget(1.0, 1e-5))), NoiseSource())
     run = RunContext("cpu", torch.Generator().manual_seed(0), PublicCache(root))
     with timed_checks(stop) as (spent, taken):

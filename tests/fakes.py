@@ -123,13 +123,14 @@ class FakeMean(Method):
         "loud/tiny": Preset({"spread": 30.0}, "hold-out of tiny train"),
     }
 
-    def plan(self, request) -> Plan:
-        if self.spec.resolution % 2**self.config.levels:
-            raise ConfigError(f"{self.config.levels} levels do not divide a resolution of {self.spec.resolution}")
-        mean = NoisySum(name="mean", clip=float(self.spec.resolution))
-        batch = self.config.batch
+    @classmethod
+    def plan(cls, config, spec, request) -> Plan:
+        if spec.resolution % 2**config.levels:
+            raise ConfigError(f"{config.levels} levels do not divide a resolution of {spec.resolution}")
+        mean = NoisySum(name="mean", clip=float(spec.resolution))
+        batch = config.batch
         return (
-            Plan(mean, DPSGD(name="steps", clip=1.0, n=self.spec.n_train, expected_batch=batch, steps=2))
+            Plan(mean, DPSGD(name="steps", clip=1.0, n=spec.n_train, expected_batch=batch, steps=2))
             if batch
             else Plan(mean)
         )

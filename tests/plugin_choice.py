@@ -20,9 +20,10 @@ class Choice(Method):
 
     track = "images"
 
-    def plan(self, request) -> Plan:
-        if self.spec.n_classes != 2:
-            raise ConfigError(f"choice tells two classes apart, not {self.spec.n_classes}")
+    @classmethod
+    def plan(cls, config, spec, request) -> Plan:
+        if spec.n_classes != 2:
+            raise ConfigError(f"choice tells two classes apart, not {spec.n_classes}")
         return Plan(NoisySum(name="confirmations", clip=math.sqrt(2)))
 
     def prepare(self, public, run) -> None:

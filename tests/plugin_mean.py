@@ -24,8 +24,9 @@ class NoisyMean(Method):
 
     Config = Config
 
-    def plan(self, request) -> Plan:
-        longest = math.sqrt(math.prod(self.spec.shape))  # the norm of an image whose pixels are all -1 or 1
+    @classmethod
+    def plan(cls, config, spec, request) -> Plan:
+        longest = math.sqrt(math.prod(spec.shape))  # the norm of an image whose pixels are all -1 or 1
         return Plan(NoisySum(name="class sums", clip=longest))
 
     def fit(self, private: PrivateData, run) -> None:

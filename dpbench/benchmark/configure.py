@@ -33,7 +33,7 @@ class Configured:
 
     name: str
     variant: str
-    method: type[Method]
+    method: type[Method[Any]]
     config: Any
     preset: str
     tuning: str
@@ -50,7 +50,7 @@ class Configured:
         return self.method.track != "none"
 
 
-def plan_of(method: type[Method], config: Any, spec: DatasetSpec, request: Request) -> Plan:
+def plan_of(method: type[Method[Any]], config: Any, spec: DatasetSpec, request: Request) -> Plan:
     """What a configured method would do to a dataset, asked for under a seal that closes every dataset.
 
     Raises:
@@ -58,7 +58,7 @@ def plan_of(method: type[Method], config: Any, spec: DatasetSpec, request: Reque
         PrivacyError: the method opens a dataset.
     """
     with Seal().everything_closed():
-        return method(config, spec).plan(request)
+        return method.plan(config, spec, request)
 
 
 def refuse_auto(method: Configured) -> None:
@@ -106,7 +106,7 @@ def _by_method(settings: Mapping[str, Any], methods: Sequence[str]) -> dict[str,
 
 
 def _configured(
-    name: str, method: type[Method], dataset: str, preset: str, settings: Mapping[str, Any], several: bool
+    name: str, method: type[Method[Any]], dataset: str, preset: str, settings: Mapping[str, Any], several: bool
 ) -> Configured:
     known = {DEFAULT_PRESET, *(key for key in method.presets if "/" not in key)}
     if preset not in known:
@@ -128,7 +128,7 @@ def _configured(
     return Configured(name, variant, method, config, preset, tuning, auto)
 
 
-def _refined(method: type[Method], preset: str, dataset: str) -> str:
+def _refined(method: type[Method[Any]], preset: str, dataset: str) -> str:
     """The preset's refinement for a dataset, or else for its plugin: "small/shapes" is for "shapes:0.5", too."""
     exact = f"{preset}/{dataset}"
     return exact if exact in method.presets else f"{preset}/{dataset.partition(':')[0]}"

@@ -122,7 +122,7 @@ def _levels(scale: int) -> int:
     return scale.bit_length() - 1
 
 
-def _configured(name: str, settings: Mapping[str, Any]) -> Refiner:
+def _configured(name: str, settings: Mapping[str, Any]) -> Refiner[Any]:
     plugin = REFINERS.get(name)
     try:
         return plugin(build(plugin.Config, settings))
@@ -143,7 +143,7 @@ def _public(request: RunRequest, input: Path, coarse: CoarseImages, scale: int) 
     return Tiles(public, tile) if size > tile else public
 
 
-def _refined(refiner: Refiner, coarse: CoarseImages, size: int, run: RunContext) -> Iterator[Pair]:
+def _refined(refiner: Refiner[Any], coarse: CoarseImages, size: int, run: RunContext) -> Iterator[Pair]:
     """Every image before and after, grey ones in one channel."""
     rows = max(1, PIXELS_AT_ONCE // size**2)
     for start in range(0, len(coarse), rows):

@@ -63,8 +63,9 @@ def run_request(request: RunRequest, display: Display | None = None) -> pd.DataF
                 session.display.say(f"[{number}/{len(trials)}] {trial}")
                 run_trial(trial, session, metrics)
         finally:
+            rows = collect(request.out, known_columns())
             if session.processes.is_rank_zero and any(t.folder(request.out).is_finished for t in trials):
-                write_csv(rows := collect(request.out, known_columns()), request.out / FILE)
+                write_csv(rows, request.out / FILE)
     return rows_of(rows, [trial.key for trial in trials])
 
 

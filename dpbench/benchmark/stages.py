@@ -7,7 +7,7 @@ checkpoints; releases that are repeated are identical (see `privacy.noise_key`).
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import save_file
@@ -40,7 +40,7 @@ CHUNK = 500
 """Images per call of `Method.sample`, and per shard. Samples depend on it, as chunks share one generator."""
 
 
-def prepare(trial: TrialSpec, session: Session, log: TrialLog) -> Method:
+def prepare(trial: TrialSpec, session: Session, log: TrialLog) -> Method[Any]:
     """A method after its public pretraining."""
     checkpoints = _checkpoints(trial, session, "prepare")
     folder = _workplace(trial, session)
@@ -67,7 +67,7 @@ class Spent(NamedTuple):
     run: str | None = None
 
 
-def fit(method: Method, trial: TrialSpec, plan: CalibratedPlan, session: Session, log: TrialLog) -> Spent:
+def fit(method: Method[Any], trial: TrialSpec, plan: CalibratedPlan, session: Session, log: TrialLog) -> Spent:
     """The private phase: the method learns through the queries of a vault, which spends the plan.
 
     The public reference spends nothing.
@@ -101,7 +101,7 @@ def fit(method: Method, trial: TrialSpec, plan: CalibratedPlan, session: Session
     return Spent(ledger, run_id(trial, key) if trial.is_private else None)
 
 
-def sample(method: Method, trial: TrialSpec, spent: Spent, session: Session, log: TrialLog) -> TrialRecord:
+def sample(method: Method[Any], trial: TrialSpec, spent: Spent, session: Session, log: TrialLog) -> TrialRecord:
     """Samples, and stores samples and model.
 
     Raises:
@@ -123,7 +123,7 @@ def sample(method: Method, trial: TrialSpec, spent: Spent, session: Session, log
     return _record(trial, ledger, session, log, private if trial.epsilon > 0 else 0, total)
 
 
-def draw_samples(method: Method, conditions: Conditions, folder: Path, run: RunContext) -> None:
+def draw_samples(method: Method[Any], conditions: Conditions, folder: Path, run: RunContext) -> None:
     """Fills `folder` with the images that `conditions` ask for, drawn in chunks.
 
     Raises:

@@ -78,7 +78,7 @@ class TrialSpec:
         )
 
     @property
-    def plugin(self) -> type[Method]:
+    def plugin(self) -> type[Method[Any]]:
         """The method's class.
 
         Raises:

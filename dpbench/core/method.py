@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 from dpbench.core.config import NoSettings
 from dpbench.core.context import RunContext
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from dpbench.privacy.plan import Plan
     from dpbench.privacy.private_data import PrivateData
 
+C = TypeVar("C")
+"""The type of a method's configuration."""
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -28,12 +31,12 @@ class Preset:
     tuning: str = "untuned"
 
 
-class Method(ABC):
+class Method(ABC, Generic[C]):
     """A differentially private image generator.
 
-    The harness calls `plan`, `prepare`, `fit`, `sample` in this order. `fit` is the only one that meets private data,
-    and only through the queries of `PrivateData` that `plan` declared. The first docstring line is what
-    `dpbench list methods` prints, the whole docstring what `dpbench show` prints.
+    The harness calls `plan` of the class, then `prepare`, `fit` and `sample` of an instance, in this order. `fit` is
+    the only one that meets private data, and only through the queries of `PrivateData` that `plan` declared. The first
+    docstring line is what `dpbench list methods` prints, the whole docstring what `dpbench show` prints.
 
     Args:
         config: an instance of `Config`.
@@ -47,21 +50,28 @@ class Method(ABC):
     presets: ClassVar[Mapping[str, Preset]] = MappingProxyType({"small": Preset()})
     """Preset name -> settings over `Config`'s defaults; "small/mnist" refines "small" for that dataset."""
 
-    def __init__(self, config: Any, spec: DatasetSpec):
+    def __init__(self, config: C, spec: DatasetSpec):
         self.config = config
         self.spec = spec
 
+    @classmethod
     @abstractmethod
-    def plan(self, request: Request) -> Plan:
+    def plan(cls, config: C, spec: DatasetSpec, request: Request) -> Plan:
         """Every mechanism that `fit` will use. Must not look at data; free noise multipliers are calibrated.
 
-        Called more than once, always while every dataset is closed.
+        Called more than once, always while every dataset is closed. It has no instance and builds no network: sizes are
+        checked by arithmetic.
+
+        Args:
+            config: an instance of `Config`.
+            spec: what the dataset declares.
+            request: what will be sampled.
 
         Raises:
             ConfigError: the configuration does not suit the dataset (resolution, number of records ...).
         """
 
-    def prepare(self, public: ImageDataset | None, run: RunContext) -> None:  # noqa: B027 (optional hook)
+    def prepare(self, public: ImageDataset | None, run: RunContext) -> None:
         """Public pretraining: free, cached in `run.cache`, and alone enough to `sample` for the `public` reference.
 
         Args:

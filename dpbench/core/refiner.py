@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from dpbench.core.config import NoSettings
 from dpbench.core.context import RunContext
@@ -13,17 +13,20 @@ from dpbench.core.data import ImageDataset
 if TYPE_CHECKING:
     from torch import Tensor
 
+C = TypeVar("C")
+"""The type of a refiner's configuration."""
 
-class Refiner(ABC):
+
+class Refiner(ABC, Generic[C]):
     """A detail stage: coarse image -> full image, learnt from public data only: free by post-processing (rule R7)."""
 
     Config: ClassVar[type] = NoSettings
     paper: ClassVar[str] = ""
 
-    def __init__(self, config: Any):
+    def __init__(self, config: C):
         self.config = config
 
-    def prepare(self, public: ImageDataset, degrade: Degrade, run: RunContext) -> None:  # noqa: B027 (optional hook)
+    def prepare(self, public: ImageDataset, degrade: Degrade, run: RunContext) -> None:
         """Learns to undo `degrade` on public images.
 
         Args:

@@ -6,6 +6,8 @@ the class's docstring, so that `dpbench list` can show it without importing the 
 
 from __future__ import annotations
 
+from typing import Any
+
 from dpbench.core.data import Dataset
 from dpbench.core.method import Method
 from dpbench.core.metric import Extractor, Metric
@@ -125,10 +127,10 @@ _EXTRACTORS = {
     "spectrum": ("dpbench.metrics.extractors.power_spectrum:PowerSpectrum", "Radially averaged power spectrum."),
 }
 
-METHODS: Registry[Method] = Registry("method", _METHODS)
+METHODS: Registry[Method[Any]] = Registry("method", _METHODS)
 DATASETS: Registry[Dataset] = Registry("dataset", _BENCHMARK_DATASETS | _PUBLIC_DATASETS)
 METRICS: Registry[Metric] = Registry("metric", _METRICS)
-REFINERS: Registry[Refiner] = Registry("refiner", _REFINERS)
+REFINERS: Registry[Refiner[Any]] = Registry("refiner", _REFINERS)
 EXTRACTORS: Registry[Extractor] = Registry("extractor", _EXTRACTORS)
 
 

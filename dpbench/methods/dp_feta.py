@@ -9,22 +9,21 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal, cast
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from dpbench.core.config import option
 from dpbench.core.context import RunContext
 from dpbench.core.method import Preset
-from dpbench.core.specs import Batch, DatasetSpec, Request
+from dpbench.core.specs import DatasetSpec, Request
 from dpbench.methods.cores.diffusion import PUBLISHED, DiffusionConfig, DiffusionMethod
 from dpbench.privacy.mechanisms import NoisySum
 from dpbench.privacy.plan import Plan
-from dpbench.privacy.private_data import PrivateData
-from dpbench.training.public import AUGMENTATIONS, to_unit
+
+if TYPE_CHECKING:
+    from dpbench.privacy.private_data import PrivateData
 
 CENTRAL = "central images"
+"""Name of the mechanism of the central images."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class DPFETAConfig(DiffusionConfig):
     augmentation: Literal["none", "flip"] = option("none", "how central images are varied")
 
 
-class DPFETA(DiffusionMethod):
+class DPFETA(DiffusionMethod[DPFETAConfig]):
     """A diffusion model warmed up on noisy central images, then trained by DP-SGD (DP-FETA).
 
     Two mechanisms share the budget: a few noisy sums of a random subset's images, one sum per class, and DP-SGD. The
@@ -67,49 +66,24 @@ class DPFETA(DiffusionMethod):
         ),
     }
 
-    def __init__(self, config: DPFETAConfig, spec: DatasetSpec):
-        super().__init__(config, spec)
-        self._classes = max(1, spec.n_classes)
-
-    def plan(self, request: Request) -> Plan:
+    @classmethod
+    def plan(cls, config: DPFETAConfig, spec: DatasetSpec, request: Request) -> Plan:
         """The central images, whose noise is fixed, and DP-SGD with what they leave of the budget."""
-        c = cast(DPFETAConfig, self.config)
         central = NoisySum(
             name=CENTRAL,
-            clip=math.sqrt(math.prod(self.spec.shape)),  # the norm of an image whose pixels are all -1 or 1
-            noise_multiplier=c.central_noise,
-            rate=c.central_rate,
-            count=c.central_images,
+            clip=math.sqrt(math.prod(spec.shape)),  # the norm of an image whose pixels are all -1 or 1
+            noise_multiplier=config.central_noise,
+            rate=config.central_rate,
+            count=config.central_images,
         )
-        return Plan(central, *super().plan(request).mechanisms)
+        return Plan(central, *super().plan(config, spec, request).mechanisms)
 
     def fit(self, private: PrivateData, run: RunContext) -> None:
         """Warm-up on the central images, then private training; see `Method.fit`."""
-        c = cast(DPFETAConfig, self.config)
-        images = torch.cat([self._central_images(private) for _ in range(c.central_images)])
-        labels = torch.arange(self._classes).repeat(c.central_images)
+        from dpbench.methods.cores.central_images import CentralImages
 
-        def draw() -> tuple[Tensor, Tensor | None]:
-            chosen = torch.randint(len(images), (c.warmup_batch,), generator=run.generator)
-            varied = AUGMENTATIONS[c.augmentation](images[chosen], run.generator).to(run.device)
-            return varied, labels[chosen] if self.spec.classes else None
-
-        self._fit_publicly(
-            self._denoiser, draw, c.warmup_lr, c.warmup_steps, run, "warm up on central images (post-processing)"
-        )
+        c = self.config
+        central = CentralImages.release(private, CENTRAL, c.central_rate, c.central_images)
+        draw, title = central.batches(c.augmentation, run), "warm up on central images (post-processing)"
+        self.model.train_publicly(draw, c.warmup_batch, c.warmup_lr, c.warmup_steps, run, title)
         super().fit(private, run)
-
-    def _central_images(self, private: PrivateData) -> Tensor:
-        """One release: a noisy central image of each class, [classes, c, h, w] in [-1, 1], on the CPU."""
-        sums = private.noisy_sum(CENTRAL, self._in_its_class)
-        expected = cast(DPFETAConfig, self.config).central_rate * self.spec.n_train / self._classes
-        return (sums.cpu() / expected).clamp(-1, 1)
-
-    def _in_its_class(self, batch: Batch) -> Tensor:
-        """[b, classes, c, h, w], sparse: the record's image in its class's place."""
-        assert batch.images is not None
-        images = to_unit(batch.images)
-        labels = torch.zeros(len(images), dtype=torch.long) if batch.labels is None else batch.labels
-        place = torch.stack([torch.arange(len(images), device=images.device), labels.to(images.device)])
-        size = (len(images), self._classes, *self.spec.shape)
-        return torch.sparse_coo_tensor(place, images, size, is_coalesced=True, check_invariants=False)

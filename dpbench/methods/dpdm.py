@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from dpbench.core.method import Preset
-from dpbench.methods.cores.diffusion import PUBLISHED, DiffusionMethod
+from dpbench.methods.cores.diffusion import PUBLISHED, DiffusionConfig, DiffusionMethod
 
 
-class DPDM(DiffusionMethod):
+class DPDM(DiffusionMethod[DiffusionConfig]):
     """A diffusion model trained by DP-SGD from scratch, K noise draws per record (DPDM).
 
     A class-conditional U-Net in the EDM formulation. `views` is K: the gradients of K noise levels and noises are

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dpbench.core.errors import ConfigError
+from dpbench.models.generator_config import UPSAMPLING, GeneratorConfig
 
 
 class ConditionalGenerator(nn.Module):
@@ -18,15 +18,17 @@ class ConditionalGenerator(nn.Module):
         channels: of the image.
         resolution: of the image; a multiple of 4.
         classes: number of labels (1 without classes).
-        code: size of the random code.
-        width: channels at a quarter of the resolution.
+        config: sizes.
+
+    Raises:
+        ConfigError: the sizes do not fit the resolution.
     """
 
-    def __init__(self, channels: int, resolution: int, classes: int, code: int = 10, width: int = 16):
+    def __init__(self, channels: int, resolution: int, classes: int, config: GeneratorConfig):
         super().__init__()
-        if resolution % 4:
-            raise ConfigError(f"the generator needs a resolution that is a multiple of 4, not {resolution}")
-        self.classes, self.code, self.width, self.side = classes, code, width, resolution // 4
+        config.check_divides(resolution)
+        code, width, self.side = config.code, config.width, resolution // UPSAMPLING
+        self.classes, self.code, self.width = classes, code, width
         cells = width * self.side**2
         self.body = nn.Sequential(
             nn.Linear(code + classes, 256), nn.BatchNorm1d(256), nn.ReLU(),

@@ -3,50 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any, cast
 
 from diffusers import UNet2DModel
 from torch import Tensor, nn
 
-from dpbench.core.errors import ConfigError
-
-HEAD = 8
-"""Channels of one attention head."""
-
-
-@dataclass(frozen=True)
-class UNetConfig:
-    """Sizes of a `UNet`.
-
-    Attributes:
-        channels: of each level, the finest first; multiples of 8. Each level halves the size.
-        layers: residual blocks per level on the way down (one more on the way up).
-        attention: how many of the coarsest levels have self-attention.
-        patch: side of the pixel patches that the finest level sees as channels; 1 for single pixels.
-        checkpointing: recompute activations in the backward pass: less memory, a third more time.
-
-    Raises:
-        ConfigError: the sizes do not fit together.
-    """
-
-    channels: tuple[int, ...] = (32, 64)
-    layers: int = 1
-    attention: int = 1
-    patch: int = 1
-    checkpointing: bool = False
-
-    def __post_init__(self) -> None:
-        levels = len(self.channels)
-        if not self.channels or any(c <= 0 or c % HEAD for c in self.channels):
-            raise ConfigError(f"channels must be positive multiples of {HEAD}, not {self.channels}")
-        if self.patch < 1 or self.layers < 1 or not 0 <= self.attention <= levels:
-            raise ConfigError(f"patch and layers must be at least 1, attention between 0 and the {levels} levels")
-
-    @property
-    def divisor(self) -> int:
-        """What height and width of an image must be multiples of."""
-        return self.patch * 2 ** (len(self.channels) - 1)
+from dpbench.models.unet_config import HEAD, UNetConfig
 
 
 class UNet(nn.Module):
@@ -68,11 +30,7 @@ class UNet(nn.Module):
     def __init__(self, shape: tuple[int, int, int], labels: int, config: UNetConfig, given: int = 0):
         super().__init__()
         levels, area = len(config.channels), config.patch**2
-        if shape[1] % config.divisor:
-            raise ConfigError(
-                f"patch {config.patch} and {levels} levels do not divide {shape[1]} pixels; choose a resolution that "
-                f"is a multiple of {config.divisor}, or set a smaller patch or fewer channels"
-            )
+        config.check_divides(shape[1])
         kinds = ["AttnDownBlock2D" if level >= levels - config.attention else "DownBlock2D" for level in range(levels)]
         network = UNet2DModel(
             sample_size=shape[1] // config.patch,

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
-from torch import Tensor
+from typing import TYPE_CHECKING
 
+from dpbench.core.config import NoSettings
 from dpbench.core.context import RunContext
 from dpbench.core.refiner import Refiner
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-class Bicubic(Refiner):
+
+class Bicubic(Refiner[NoSettings]):
     """Bicubic interpolation of the coarse image: the control, no detail added."""
 
     def refine(self, coarse: Tensor, size: int, run: RunContext) -> Tensor:
         """See `Refiner.refine`."""
-        return F.interpolate(coarse, size=(size, size), mode="bicubic", align_corners=False).clamp(-1, 1)
+        from torch.nn.functional import interpolate
+
+        return interpolate(coarse, size=(size, size), mode="bicubic", align_corners=False).clamp(-1, 1)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -11,8 +11,10 @@ from torch import Tensor
 
 from dpbench.core.data import ImageDataset
 from dpbench.core.specs import Batch
+from dpbench.training.augmentation import Augmentation
 
-Augmentation = Literal["none", "flip", "strokes"]
+Draw = Callable[[int], tuple[Tensor, Tensor | None]]
+"""Number of images -> (float images [b, c, h, w] in [-1, 1], int64 labels [b] or None)."""
 
 
 def to_unit(images: Tensor) -> Tensor:

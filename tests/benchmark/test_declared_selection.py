@@ -62,7 +62,8 @@ def test_a_choice_outside_the_plan_is_refused_before_a_record_is_read(choice, ti
     class Sneaky(choice):
         """Plans something else."""
 
-        def plan(self, request) -> Plan:
+        @classmethod
+        def plan(cls, config, spec, request) -> Plan:
             return Plan(NoisySum(name="something else", clip=1.0))
 
     METHODS.register("sneaky")(Sneaky)

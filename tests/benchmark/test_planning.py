@@ -52,8 +52,9 @@ class Stepping(Method):
     Config = SteppingConfig
     track = "images"
 
-    def plan(self, request) -> Plan:
-        return Plan(self.config.mechanism("steps", self.spec))
+    @classmethod
+    def plan(cls, config, spec, request) -> Plan:
+        return Plan(config.mechanism("steps", spec))
 
     def prepare(self, public, run) -> None:
         events.EVENTS.append("prepare")
@@ -89,8 +90,9 @@ class Alone(Stepping):
 
 
 class Stubborn(Stepping):
-    def plan(self, request) -> Plan:
-        return Plan(replace(self.config, steps=3).mechanism("steps", self.spec))
+    @classmethod
+    def plan(cls, config, spec, request) -> Plan:
+        return Plan(replace(config, steps=3).mechanism("steps", spec))
 
 
 def about(plan: Plan, budget: Budget) -> float:

@@ -3,10 +3,13 @@ import math
 import pytest
 import torch
 from looks import share_lying
+from planned import plan_of
 
 from dpbench.core.config import build
 from dpbench.core.errors import PrivacyError
-from dpbench.core.specs import Batch, Budget, Conditions, DatasetSpec, Request
+from dpbench.core.specs import Budget, Conditions, DatasetSpec, Request
+from dpbench.methods.cores.central_images import CentralImages
+from dpbench.methods.cores.class_sums import in_class_row
 from dpbench.methods.dp_feta import CENTRAL, DPFETA
 from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.noise import Draws
@@ -24,25 +27,25 @@ def _method(spec: DatasetSpec, **settings: object) -> DPFETA:
 
 
 def test_its_plan_is_central_images_with_fixed_noise_and_dp_sgd_with_the_rest(spec):
-    central, training = _method(spec).plan(REQUEST).mechanisms
+    central, training = plan_of(_method(spec), REQUEST).mechanisms
     assert (central.name, central.sampling_rate, central.releases, central.noise_multiplier) == (CENTRAL, 0.1, 5, 5.0)
     assert (training.sampling_rate, training.releases, training.noise_multiplier) == (64 / 400, 40, None)
-    plan = calibrate(_method(spec).plan(REQUEST), Budget(1, 1e-5))
+    plan = calibrate(plan_of(_method(spec), REQUEST), Budget(1, 1e-5))
     assert plan[CENTRAL].noise_multiplier == 5
     assert 0.995 <= plan.epsilon <= 1
 
 
 def test_central_images_that_cost_more_than_the_budget_are_refused(spec):
     with pytest.raises(PrivacyError, match="fixed noise alone"):
-        calibrate(_method(spec, central_noise=0.5).plan(REQUEST), Budget(1, 1e-5))
+        calibrate(plan_of(_method(spec, central_noise=0.5), REQUEST), Budget(1, 1e-5))
 
 
 def test_the_clip_is_the_largest_norm_of_an_image(spec):
     method = _method(spec)
-    clip = method.plan(REQUEST).mechanisms[0].clip
+    clip = plan_of(method, REQUEST).mechanisms[0].clip
     images = torch.full((3, *spec.shape), 255, dtype=torch.uint8)
     images[0], images[1, :, ::2] = 0, 0
-    contribution = method._in_its_class(Batch(images, torch.tensor([0, 1, 1]))).to_dense()
+    contribution = in_class_row(to_unit(images), torch.tensor([0, 1, 1]), 2).to_dense()
     assert clip == math.sqrt(16 * 16)
     assert torch.allclose(contribution.flatten(1).norm(dim=1), torch.full((3,), clip))
     assert torch.equal(contribution[0, 0], to_unit(images[0]))
@@ -52,7 +55,7 @@ def test_the_clip_is_the_largest_norm_of_an_image(spec):
 
 def test_a_central_image_is_a_class_mean_up_to_a_public_divisor(spec, sensitive, vault):
     method = _method(spec, central_rate=1.0, central_images=1)
-    images = method._central_images(vault(method.plan(REQUEST), float("inf")))
+    images = CentralImages.release(vault(plan_of(method, REQUEST), float("inf")), CENTRAL).images
     batch = sensitive.batch(range(400))
     means = torch.stack([to_unit(batch.images[batch.labels == k]).mean(0) for k in (0, 1)])
     assert torch.allclose(images, means, atol=1e-4)  # there are 200 of each class, as many as expected
@@ -61,9 +64,9 @@ def test_a_central_image_is_a_class_mean_up_to_a_public_divisor(spec, sensitive,
 def test_the_divisor_is_no_realised_count(spec, sensitive, vault, monkeypatch):
     """Whatever the Poisson sample: the released sum, divided by rate · n / classes."""
     method = _method(spec, central_images=2)
-    private = vault(method.plan(REQUEST), float("inf"))
+    private = vault(plan_of(method, REQUEST), float("inf"))
     monkeypatch.setattr(Draws, "poisson_sample", lambda self, n, rate: list(range(10)))
-    images = method._central_images(private)
+    images = CentralImages.release(private, CENTRAL, rate=0.1).images
     batch = sensitive.batch(range(10))
     expected = torch.stack([to_unit(batch.images[batch.labels == k]).sum(0) for k in (0, 1)]) / (0.1 * 400 / 2)
     assert torch.allclose(images, expected.clamp(-1, 1), atol=1e-5)
@@ -71,7 +74,7 @@ def test_the_divisor_is_no_realised_count(spec, sensitive, vault, monkeypatch):
 
 def test_without_noise_each_class_looks_like_its_class(spec, vault, run):
     method = _method(spec)
-    private = vault(method.plan(REQUEST), float("inf"))
+    private = vault(plan_of(method, REQUEST), float("inf"))
     method.fit(private, run)
     private.ledger.check_complete()
     images = method.sample(REQUEST.conditions, run)
@@ -83,7 +86,7 @@ def test_without_noise_each_class_looks_like_its_class(spec, vault, run):
 def test_the_warm_up_alone_knows_the_classes(spec, vault, run, monkeypatch):
     method = _method(spec, augmentation="flip")
     monkeypatch.setattr("dpbench.methods.cores.diffusion.DiffusionMethod.fit", lambda *_: None)
-    method.fit(vault(method.plan(REQUEST), float("inf")), run)
+    method.fit(vault(plan_of(method, REQUEST), float("inf")), run)
     lying, standing = (method.sample(Conditions(64, (k,) * 64), run).float().mean(0)[0] for k in (0, 1))
     assert lying.mean(1).var() > lying.mean(0).var()
     assert standing.mean(0).var() > standing.mean(1).var()
@@ -91,7 +94,7 @@ def test_the_warm_up_alone_knows_the_classes(spec, vault, run, monkeypatch):
 
 def test_a_trained_model_survives_saving(spec, vault, run):
     method, other = _method(spec, warmup_steps=2, steps=2), _method(spec)
-    private = vault(method.plan(REQUEST), 5)
+    private = vault(plan_of(method, REQUEST), 5)
     method.fit(private, run)
     private.ledger.check_complete()
     other.load_state_dict(method.state_dict())

@@ -1,9 +1,11 @@
 import pytest
 import torch
+from planned import plan_of
 
 from dpbench.core.config import build
 from dpbench.core.specs import Conditions, Request
-from dpbench.methods.dp_merf import DPMERF, fourier_features, mmd_loss
+from dpbench.methods.cores.matched_generator import mean_embeddings, mmd_loss
+from dpbench.methods.dp_merf import DPMERF
 
 TINY = {"features": 400, "steps": 150, "batch": 40}
 REQUEST = Request(Conditions.balanced(40, 2))
@@ -14,10 +16,8 @@ def _method(spec, **settings: object) -> DPMERF:
 
 
 def test_features_have_norm_one_and_approximate_the_gaussian_kernel(spec):
-    method = _method(spec, features=40_000)
-    frequencies = method._frequencies("cpu")
     images = torch.rand(6, 1, 16, 16)
-    features = fourier_features(images, frequencies)
+    features = _method(spec, features=40_000).features("cpu")(images)
     variance = 0.1 * 16 * 16
     kernel = torch.exp(-torch.cdist(images.flatten(1), images.flatten(1)).square() / (2 * variance))
     assert torch.allclose(features.norm(dim=1), torch.ones(6), atol=1e-4)
@@ -33,21 +33,22 @@ def test_the_loss_is_an_unbiased_estimate_of_the_squared_distance():
     assert small.item() == pytest.approx(distance.item(), abs=0.005)
 
 
-def test_the_release_is_one_clipped_sum_that_the_clip_leaves_alone(spec, sensitive, vault, run, monkeypatch):
+def test_the_release_is_one_clipped_sum_that_the_clip_leaves_alone(spec, sensitive, vault):
     method = _method(spec)
-    private = vault(method.plan(REQUEST), float("inf"))
-    caught = {}
-    monkeypatch.setattr(method, "_match", lambda targets, frequencies, run: caught.update(targets=targets))
-    method.fit(private, run)
+    (mechanism,) = plan_of(method, REQUEST).mechanisms
+    features = method.features("cpu")
+    targets = mean_embeddings(
+        vault(plan_of(method, REQUEST), float("inf")), mechanism.name, features, method.config.count_weight
+    )
     batch = sensitive.batch(range(400))
-    features = fourier_features(batch.images.float() / 255, method._frequencies("cpu"))
-    means = torch.stack([features[batch.labels == k].mean(0) for k in (0, 1)])
-    assert torch.allclose(caught["targets"], means, atol=1e-5)
+    embedded = features(batch.images.float() / 255)
+    means = torch.stack([embedded[batch.labels == k].mean(0) for k in (0, 1)])
+    assert torch.allclose(targets, means, atol=1e-5)
 
 
 def test_without_noise_each_class_is_matched(spec, vault, run):
     method = _method(spec)
-    private = vault(method.plan(REQUEST), float("inf"))
+    private = vault(plan_of(method, REQUEST), float("inf"))
     method.fit(private, run)
     private.ledger.check_complete()
     pixels = method.sample(REQUEST.conditions, run).float().squeeze(1)
@@ -58,7 +59,7 @@ def test_without_noise_each_class_is_matched(spec, vault, run):
 
 def test_a_trained_generator_survives_saving(spec, vault, run):
     method, other = _method(spec, steps=3), _method(spec)
-    method.fit(vault(method.plan(REQUEST), 1), run)
+    method.fit(vault(plan_of(method, REQUEST), 1), run)
     other.load_state_dict(method.state_dict())
     run.generator.manual_seed(0)
     images = method.sample(REQUEST.conditions, run)

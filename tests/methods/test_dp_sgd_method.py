@@ -2,12 +2,14 @@ import numpy as np
 import pytest
 import torch
 from looks import share_lying
+from planned import plan_of
 
 from dpbench.core.config import build
 from dpbench.core.errors import ConfigError
 from dpbench.core.specs import Conditions, DatasetSpec, Request
 from dpbench.data.arrays import ArrayDataset
-from dpbench.methods.dp_sgd import LABEL_EMBEDDING, DPSGDFinetuning
+from dpbench.methods.cores.diffusion_model import DiffusionModel
+from dpbench.methods.dp_sgd import DPSGDFinetuning
 
 TINY = {
     "channels": (16,), "patch": 4, "public_steps": 60, "public_batch": 32, "public_lr": 3e-3, "batch": 64, "steps": 40,
@@ -27,7 +29,7 @@ def _with_classes(public: ArrayDataset, classes: int) -> ArrayDataset:
 
 def test_without_noise_each_class_looks_like_its_class(spec, public, vault, run):
     method = _method(spec)
-    private = vault(method.plan(REQUEST), float("inf"))
+    private = vault(plan_of(method, REQUEST), float("inf"))
     method.prepare(public, run)
     method.fit(private, run)
     private.ledger.check_complete()
@@ -52,7 +54,7 @@ def test_the_public_part_alone_samples_without_knowing_classes(spec, public, run
 def test_private_classes_start_around_the_mean_of_the_public_ones(spec, classes, dropout, null, scatter):
     method = _method(spec, label_dropout=dropout, guidance=1, scatter=scatter)
     table = torch.randn(classes + 1, 4096)
-    adopted = method._adopt({LABEL_EMBEDDING: table}, classes, torch.Generator().manual_seed(0))[LABEL_EMBEDDING]
+    adopted = method.model.first_embeddings(table, scatter, torch.Generator().manual_seed(0))
     mean = table[:classes].mean(0) if classes else table[0]
     for start in adopted[:2] - mean:
         assert start.std().item() == pytest.approx(scatter, rel=0.1, abs=1e-6)
@@ -61,20 +63,20 @@ def test_private_classes_start_around_the_mean_of_the_public_ones(spec, classes,
 
 
 def test_its_plan_is_one_dp_sgd_mechanism_over_the_expected_batch(spec):
-    (mechanism,) = _method(spec).plan(REQUEST).mechanisms
+    (mechanism,) = plan_of(_method(spec), REQUEST).mechanisms
     assert mechanism.sampling_rate == 64 / 400
     assert mechanism.releases == 40
 
 
 def test_public_pretraining_is_computed_once(spec, public, run, monkeypatch):
     _method(spec).prepare(public, run)
-    monkeypatch.setattr(DPSGDFinetuning, "_pretrain", lambda *_: pytest.fail("pretrained again"))
+    monkeypatch.setattr(DiffusionModel, "pretrained", lambda *_: pytest.fail("pretrained again"))
     _method(spec, steps=7, lr=1e-4, sampling_steps=5).prepare(public, run)
 
 
 def test_pretraining_depends_on_the_settings_of_the_network(spec, public, run, monkeypatch):
     _method(spec, public_steps=1).prepare(public, run)
-    monkeypatch.setattr(DPSGDFinetuning, "_pretrain", lambda *_: pytest.fail("pretrained again"))
+    monkeypatch.setattr(DiffusionModel, "pretrained", lambda *_: pytest.fail("pretrained again"))
     with pytest.raises(pytest.fail.Exception):
         _method(spec, public_steps=1, p_mean=-1).prepare(public, run)
 
@@ -82,7 +84,7 @@ def test_pretraining_depends_on_the_settings_of_the_network(spec, public, run, m
 def test_a_finetuned_model_survives_saving(spec, public, vault, run):
     method, other = _method(spec, public_steps=2, steps=2), _method(spec)
     method.prepare(_with_classes(public, 3), run)
-    method.fit(vault(method.plan(REQUEST), 5), run)
+    method.fit(vault(plan_of(method, REQUEST), 5), run)
     other.load_state_dict(method.state_dict())
     run.generator.manual_seed(3)
     images = method.sample(REQUEST.conditions, run)

@@ -1,6 +1,7 @@
 import pytest
 import torch
 from looks import share_lying
+from planned import plan_of
 
 from dpbench.benchmark.configure import configure
 from dpbench.core.config import build
@@ -28,7 +29,7 @@ def _method(spec: DatasetSpec, **settings: object) -> DPDM:
 
 def test_without_noise_each_class_looks_like_its_class(spec, vault, run):
     method = _method(spec)
-    private = vault(method.plan(REQUEST), float("inf"))
+    private = vault(plan_of(method, REQUEST), float("inf"))
     method.fit(private, run)
     private.ledger.check_complete()
     images = method.sample(REQUEST.conditions, run)
@@ -39,7 +40,7 @@ def test_without_noise_each_class_looks_like_its_class(spec, vault, run):
 
 
 def test_its_plan_is_one_dp_sgd_mechanism_over_the_expected_batch(spec):
-    (mechanism,) = _method(spec).plan(REQUEST).mechanisms
+    (mechanism,) = plan_of(_method(spec), REQUEST).mechanisms
     assert mechanism.sampling_rate == 48 / 400
     assert mechanism.releases == 40
     assert mechanism.clip == 0.3
@@ -54,7 +55,7 @@ def test_views_are_noise_draws_of_the_same_record(spec, vault, run, monkeypatch)
         "clipped_sum",
         lambda engine, batch, *rest: seen.append(batch.images) or clipped_sum(engine, batch, *rest),
     )
-    method.fit(vault(method.plan(REQUEST), 5), run)
+    method.fit(vault(plan_of(method, REQUEST), 5), run)
     views = seen[-1].reshape(-1, 3, *spec.shape)
     assert len(views) == 10
     assert torch.equal(views[:, 0], views[:, 1])
@@ -63,27 +64,27 @@ def test_views_are_noise_draws_of_the_same_record(spec, vault, run, monkeypatch)
 
 def test_a_trained_model_survives_saving(spec, vault, run):
     method, other = _method(spec, steps=2), _method(spec, steps=2)
-    method.fit(vault(method.plan(REQUEST), 5), run)
+    method.fit(vault(plan_of(method, REQUEST), 5), run)
     other.load_state_dict(method.state_dict())
     run.generator.manual_seed(3)
     images = method.sample(REQUEST.conditions, run)
     run.generator.manual_seed(3)
     assert torch.equal(images, other.sample(REQUEST.conditions, run))
-    assert method.parameters()[0] == sum(p.numel() for p in method._denoiser.parameters())
+    assert method.parameters()[0] == sum(p.numel() for p in method.model.denoiser.parameters())
 
 
 @pytest.mark.parametrize("engine", ["book-keeping", "opacus"])
 @pytest.mark.parametrize("attention", [0, 1])
 def test_the_engines_train_it(spec, vault, run, engine, attention):
     method = _method(spec, channels=(8, 16), engine=engine, attention=attention, steps=2, batch=20)
-    private = vault(method.plan(REQUEST), 5)
+    private = vault(plan_of(method, REQUEST), 5)
     method.fit(private, run)
     private.ledger.check_complete()
 
 
 def test_gradient_checkpointing_and_private_training_go_together(spec, vault, run):
     method = _method(spec, channels=(8, 16), gradient_checkpointing=True, steps=1, batch=20)
-    private = vault(method.plan(REQUEST), 5)
+    private = vault(plan_of(method, REQUEST), 5)
     method.fit(private, run)
     private.ledger.check_complete()
 
@@ -91,7 +92,7 @@ def test_gradient_checkpointing_and_private_training_go_together(spec, vault, ru
 def test_unconditional_data_needs_no_labels(sensitive, run):
     spec = DatasetSpec("plain", 1, 16, 400, 0, None, True)
     method = _method(spec, steps=1, label_dropout=0.1, guidance=2)
-    ledger = Ledger(calibrate(method.plan(REQUEST), Budget(5, 1e-5)))
+    ledger = Ledger(calibrate(plan_of(method, REQUEST), Budget(5, 1e-5)))
     images = ArrayDataset(spec, sensitive.batch(range(400)).images.numpy(), None)
     method.fit(PrivateData(images, spec, ledger, NoiseSource(key=NoiseKey.from_seed(0))), run)
     assert method.sample(Conditions(5), run).shape == (5, 1, 16, 16)
@@ -113,7 +114,7 @@ def test_settings_that_contradict_each_other_are_refused(spec):
 def test_the_published_constants_calibrate_without_data(method):
     spec = DatasetSpec("mnist", 1, 32, 60_000, 10_000, tuple("0123456789"), True)
     (configured,) = configure([method], "mnist", "paper", {})
-    plan = calibrate(configured.method(configured.config, spec).plan(REQUEST), Budget(1, 1e-6))
+    plan = calibrate(configured.method.plan(configured.config, spec, REQUEST), Budget(1, 1e-6))
     training = plan["training"]
     assert training.sampling_rate == 4096 / 60_000
     assert training.releases == round(300 * 60_000 / 4096) == 4395

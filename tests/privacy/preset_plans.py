@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-import torch
-
-from dpbench.benchmark.configure import configure, plan_of
+from dpbench.benchmark.configure import configure
 from dpbench.core.registries import METHODS
 from dpbench.core.specs import Conditions, DatasetSpec, Request
 from dpbench.privacy.plan import Plan
@@ -39,9 +37,7 @@ def dataset_of(method: str, preset: str) -> DatasetSpec:
 
 @cache
 def preset_plan(method: str, preset: str) -> Plan:
-    """The plan of a preset. The networks of the large ones are built without memory for their weights."""
+    """The plan of a preset."""
     spec = dataset_of(method, preset)
     (configured,) = configure([method], spec.name, preset.partition("/")[0], {})
-    with torch.device("meta"):
-        request = Request(Conditions.balanced(10_000, spec.n_classes))
-        return plan_of(configured.method, configured.config, spec, request)
+    return configured.method.plan(configured.config, spec, Request(Conditions.balanced(10_000, spec.n_classes)))

@@ -22,8 +22,9 @@ def to_images(values: Tensor) -> Tensor:
 class Denoiser(Method):
     """A small network learns by DP-SGD to take noise off images; a sample is what it makes of noise alone."""
 
-    def plan(self, request) -> Plan:
-        return Plan(DPSGD(name="steps", clip=1.0, n=self.spec.n_train, expected_batch=20, steps=6))
+    @classmethod
+    def plan(cls, config, spec, request) -> Plan:
+        return Plan(DPSGD(name="steps", clip=1.0, n=spec.n_train, expected_batch=20, steps=6))
 
     def network(self) -> nn.Module:
         return nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 1, 3, padding=1))
@@ -52,8 +53,9 @@ class Denoiser(Method):
 class MeanImage(Method):
     """The noisy mean image, with pixel noise around it."""
 
-    def plan(self, request) -> Plan:
-        return Plan(NoisySum(name="sum", clip=float(self.spec.resolution)))
+    @classmethod
+    def plan(cls, config, spec, request) -> Plan:
+        return Plan(NoisySum(name="sum", clip=float(spec.resolution)))
 
     def contribution(self, batch: Batch) -> Tensor:
         return pixels(batch)

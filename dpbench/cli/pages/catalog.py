@@ -69,12 +69,12 @@ def plugin_page(variant: str) -> RenderableType:
     raise UnknownName("method, refiner or metric", name, (known for registry in PAGES for known in registry.names()))
 
 
-def _method_page(name: str, method: type[Method]) -> list[RenderableType]:
+def _method_page(name: str, method: type[Method[Any]]) -> list[RenderableType]:
     facts = {"track": method.track, "version": method.version, "paper": method.paper}
     return [*_description(name, method, facts), _settings_table(method), _presets_table(method)]
 
 
-def _refiner_page(name: str, refiner: type[Refiner]) -> list[RenderableType]:
+def _refiner_page(name: str, refiner: type[Refiner[Any]]) -> list[RenderableType]:
     return [*_description(name, refiner, {"paper": refiner.paper}), _settings_table(refiner)]
 
 
@@ -111,14 +111,14 @@ def _unwrapped(text: str) -> str:
     return "\n\n".join(p if "\n " in p or "\n*" in p else " ".join(p.splitlines()) for p in paragraphs)
 
 
-def _settings_table(plugin: type[Method] | type[Refiner]) -> RenderableType:
+def _settings_table(plugin: type[Method[Any]] | type[Refiner[Any]]) -> RenderableType:
     table = simple_table("settings (--set key=value)", "setting", "type", "default", "meaning", left=4)
     for line in describe(build(plugin.Config, {})):
         table.add_row(*map(Text, (line.key, line.type, str(line.value), line.help)))
     return table if table.rows else Text("no settings")
 
 
-def _presets_table(method: type[Method]) -> RenderableType:
+def _presets_table(method: type[Method[Any]]) -> RenderableType:
     table = simple_table("presets (--preset name)", "preset", "settings over the defaults", "tuned on", left=3)
     for name, preset in method.presets.items():
         settings = " ".join(f"{key}={value}" for key, value in preset.settings.items())

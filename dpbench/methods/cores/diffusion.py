@@ -1,27 +1,26 @@
-"""What the methods that train a pixel diffusion model by DP-SGD share: network, private training, sampling."""
+"""What methods declare that train a pixel diffusion model by DP-SGD: settings, plan, phases."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal, cast
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from dpbench.core.config import option
 from dpbench.core.context import RunContext
 from dpbench.core.errors import ConfigError
 from dpbench.core.method import Method
-from dpbench.core.specs import Batch, Conditions, DatasetSpec, Request
-from dpbench.models.edm import Denoiser, NoiseConfig, SamplerConfig
-from dpbench.models.unet import UNet, UNetConfig
+from dpbench.core.specs import Conditions, DatasetSpec, Request
+from dpbench.models.unet_config import UNetConfig
 from dpbench.privacy.plan import Plan
-from dpbench.privacy.private_data import PrivateData
 from dpbench.privacy.settings import DPSGDSettings
-from dpbench.training.loop import PublicSteps, train
-from dpbench.training.public import to_uint8, to_unit
+from dpbench.training.augmentation import Augmentation
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dpbench.privacy.private_data import PrivateData
 
 TRAINING = "training"
 """Name of the DP-SGD mechanism."""
@@ -74,105 +73,72 @@ class DiffusionConfig(DPSGDSettings):
     guidance: float = option(2.0, "weight of classifier-free guidance; 1 for none")
     churn: float = option(0.0, "S_churn: fresh noise while sampling, for sampler=ddim")
 
-    def weight_shapes(self) -> dict[str, Any]:
-        """Every setting, but for the training's own, that trained weights depend on."""
+    def __post_init__(self) -> None:
+        if self.guidance != 1 and not self.label_dropout:
+            raise ConfigError(
+                "guidance needs a model that was trained with some label_dropout, e.g. 0.1; or set guidance=1"
+            )
+        if self.churn and self.sampler != "ddim":
+            raise ConfigError("churn is for sampler=ddim; the other solver is deterministic")
+        _ = self.unet  # its sizes are checked when it is made
+
+    @property
+    def unet(self) -> UNetConfig:
+        """Sizes of the U-Net."""
+        return UNetConfig(self.channels, self.layers, self.attention, self.patch, self.gradient_checkpointing)
+
+    def model_settings(self) -> dict[str, Any]:
+        """The settings that public weights depend on, besides those of public training."""
         names = ("channels", "layers", "attention", "patch", "sigma_data", "p_mean", "p_std", "label_dropout")
         return {name: getattr(self, name) for name in names}
 
 
-class DiffusionMethod(Method):
+@dataclass(frozen=True)
+class PublicTraining:
+    """Settings of pretraining on public images."""
+
+    public_steps: int = option(1500, "public pretraining steps")
+    public_batch: int = option(128, "public images per pretraining step")
+    public_lr: float = option(1e-3, "peak learning rate of public pretraining (Adam)")
+    augmentation: Augmentation = option("flip", "how public images are varied")
+
+
+D = TypeVar("D", bound=DiffusionConfig)
+
+
+class DiffusionMethod(Method[D]):
     """A class-conditional pixel diffusion model whose weights are trained by DP-SGD.
 
-    Args:
-        config: settings.
-        spec: what the dataset declares.
-
-    Raises:
-        ConfigError: the network does not fit the resolution, or settings contradict each other.
+    Attributes:
+        model: the network, its training and its sampler.
     """
 
     Config = DiffusionConfig
 
-    def __init__(self, config: DiffusionConfig, spec: DatasetSpec):
+    def __init__(self, config: D, spec: DatasetSpec):
         super().__init__(config, spec)
-        if config.guidance != 1 and not config.label_dropout:
-            raise ConfigError(
-                "guidance needs a model that was trained with some label_dropout, e.g. 0.1; or set guidance=1"
-            )
-        if config.churn and config.sampler != "ddim":
-            raise ConfigError("churn is for sampler=ddim; the other solver is deterministic")
-        self._denoiser = self._new_denoiser(spec.n_classes)
+        from dpbench.methods.cores.diffusion_model import DiffusionModel
 
-    def _new_denoiser(self, n_classes: int) -> Denoiser:
-        c = cast(DiffusionConfig, self.config)
-        sizes = UNetConfig(c.channels, c.layers, c.attention, c.patch, c.gradient_checkpointing)
-        network = UNet(self.spec.shape, n_classes + 1, sizes)
-        return Denoiser(network, self.spec.shape, n_classes, c.sigma_data)
+        self.model = DiffusionModel(config, spec.shape, spec.n_classes)
 
-    def plan(self, request: Request) -> Plan:
+    @classmethod
+    def plan(cls, config: D, spec: DatasetSpec, request: Request) -> Plan:
         """One mechanism: the private training of all weights."""
-        return Plan(cast(DiffusionConfig, self.config).mechanism(TRAINING, self.spec))
+        config.unet.check_divides(spec.resolution)
+        return Plan(config.mechanism(TRAINING, spec))
 
     def fit(self, private: PrivateData, run: RunContext) -> None:
         """Trains all weights on the private images; see `Method.fit`."""
-        c = cast(DiffusionConfig, self.config)
-        model = self._denoiser.to(run.device).train()
-        optimizer = torch.optim.Adam(model.parameters(), c.lr)
-
-        def loss(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
-            assert batch.images is not None
-            return self._loss(cast(Denoiser, model), to_unit(batch.images), batch.labels, generator)
-
-        train(
-            private.dp_sgd(TRAINING, model, loss, optimizer, run.generator, **c.stepper_options()),
-            model,
-            optimizer,
-            run,
-            "train the diffusion model (private)",
-            ema=c.ema,
-            note=lambda: f"ε {private.ledger.epsilon_spent():.2f}",
-        )
-
-    def _fit_publicly(
-        self,
-        model: Denoiser,
-        draw: Callable[[], tuple[Tensor, Tensor | None]],
-        lr: float,
-        steps: int,
-        run: RunContext,
-        name: str,
-    ) -> None:
-        """Trains on what is public, or released already: `draw` gives a batch of images in [-1, 1] and their labels."""
-        optimizer = torch.optim.Adam(model.to(run.device).train().parameters(), lr)
-
-        def loss() -> Tensor:
-            images, labels = draw()
-            return self._loss(model, images, labels, run.generator).mean()
-
-        train(PublicSteps(loss, optimizer, steps, run), model, optimizer, run, name)
-
-    def _loss(self, model: Denoiser, images: Tensor, labels: Tensor | None, generator: torch.Generator) -> Tensor:
-        c = cast(DiffusionConfig, self.config)
-        labels = _or_null(labels, len(images), model).to(images.device)
-        return model.loss(images, labels, generator, NoiseConfig(c.p_mean, c.p_std), c.label_dropout)
+        self.model.train_privately(private, TRAINING, run)
 
     def sample(self, conditions: Conditions, run: RunContext) -> Tensor:
         """See `Method.sample`."""
-        c = cast(DiffusionConfig, self.config)
-        given = None if conditions.labels is None else torch.tensor(conditions.labels)
-        labels = _or_null(given, conditions.count, self._denoiser).to(run.device)
-        sampler = SamplerConfig(c.sampler, c.sampling_steps, c.sigma_min, c.guidance, c.churn)
-        with run.autocast():
-            return to_uint8(self._denoiser.to(run.device).eval().sample(labels, run.generator, sampler))
+        return self.model.sample(conditions, run)
 
     def state_dict(self) -> dict[str, Tensor]:
         """The denoiser's weights."""
-        return dict(self._denoiser.state_dict())
+        return self.model.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """See `Method.load_state_dict`."""
-        self._denoiser.load_state_dict(dict(state))
-
-
-def _or_null(labels: Tensor | None, count: int, model: Denoiser) -> Tensor:
-    return torch.full((count,), model.null) if labels is None else labels
+        self.model.load_state_dict(state)

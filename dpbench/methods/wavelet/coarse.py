@@ -2,52 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
-from dpbench.core.config import option
 from dpbench.core.context import RunContext
 from dpbench.core.errors import ConfigError
 from dpbench.core.specs import Batch
+from dpbench.methods.cores.class_embeddings import untrained_classes
+from dpbench.methods.cores.private_training import train_privately
+from dpbench.methods.wavelet.settings import CoarseSettings
 from dpbench.methods.wavelet.tokenizer import SpectralTokenizer
 from dpbench.models.lora import add_lora, finder, merge
 from dpbench.models.transformer import Sampling, TokenTransformer, TransformerConfig
 from dpbench.privacy.private_data import PrivateData
-from dpbench.privacy.settings import DPSGDSettings
 from dpbench.training.loop import PublicSteps, train
-from dpbench.training.public import PublicBatches
-
-FINETUNE = "finetune"
-"""Name of the DP-SGD mechanism."""
-
-
-@dataclass(frozen=True)
-class CoarseSettings(DPSGDSettings):
-    """Settings of the coarse stage."""
-
-    tokens: Literal["ll", "all"] = option("ll", "what is learnt privately: tokens of the coarse band, or of all bands")
-    order: Literal["scale", "raster"] = option("scale", "of tokens=all: scale by scale, or place by place")
-    dim: int = option(128, "width of the transformer")
-    depth: int = option(4, "blocks of the transformer")
-    heads: int = option(4, "attention heads of the transformer")
-    public_steps: int = option(1500, "public pretraining steps of the transformer")
-    public_batch: int = option(128, "public images per pretraining step")
-    public_lr: float = option(1e-3, "peak learning rate of public pretraining (AdamW)")
-    label_dropout: float = option(0.1, "probability with which training hides a label; guidance needs some")
-    scatter: float = option(
-        1.0, "spread of the private classes' first embeddings, in that of the tokens'; 0: all alike"
-    )
-    trainable: Literal["all", "lora", "chosen"] = option("all", "weights trained privately, besides class embeddings")
-    modules: str = option("attention|mlp", "for lora and chosen: regular expression, found in names of layers")
-    rank: int = option(8, "rank of the adapters of trainable=lora")
-    alpha: float = option(8.0, "strength of the adapters of trainable=lora")
-    temperature: float = option(1.0, "divides the logits when sampling")
-    top_p: float = option(1.0, "samples from the likeliest tokens of this total probability")
-    guidance: float = option(1.0, "weight of classifier-free guidance when sampling; 1 for none")
+from dpbench.training.public import Draw, PublicBatches
 
 
 class CoarseStage:
@@ -57,14 +28,9 @@ class CoarseStage:
         settings: sizes, training and sampling.
         tokenizer: gives and takes the tokens.
         n_classes: of the sensitive dataset; 0 for none.
-
-    Raises:
-        ConfigError: settings contradict each other.
     """
 
     def __init__(self, settings: CoarseSettings, tokenizer: SpectralTokenizer, n_classes: int):
-        if settings.guidance != 1 and not settings.label_dropout:
-            raise ConfigError("guidance needs a model that was trained with some label_dropout; or set guidance=1")
         self.settings = settings
         self.tokenizer = tokenizer
         self.n_classes = n_classes
@@ -110,49 +76,39 @@ class CoarseStage:
         """The weights of a transformer trained on public images of `n_classes` classes."""
         s, model = self.settings, self._new(n_classes).to(run.device)
         optimizer = torch.optim.AdamW(model.parameters(), s.public_lr, weight_decay=0.01)
-
-        def loss() -> Tensor:
-            images, labels = batches.draw(s.public_batch)
-            return self.loss(model, self.encode(images), labels, run.generator).mean()
-
-        train(
-            PublicSteps(loss, optimizer, s.public_steps, run),
-            model,
-            optimizer,
-            run,
-            "pretrain the coarse stage (public)",
-        )
+        self._train_publicly(model, batches.draw, optimizer, s.public_steps, run, "pretrain the coarse stage (public)")
         return dict(model.state_dict())
 
     def adopt(self, state: Mapping[str, Tensor], generator: torch.Generator) -> None:
-        """Takes public weights over; the private classes' embeddings start untrained, around the public ones' mean.
-
-        Classes that start alike are slow to part under DP-SGD.
-        """
+        """Takes over public weights; the embeddings of the private classes start untrained."""
         public, none = state["condition.weight"][:-1], state["condition.weight"][-1:]
-        classes = max(1, self.n_classes)
-        noise = torch.randn(classes, public.shape[1], generator=generator) * state["token.weight"].std()
-        start = public.mean(0, keepdim=True) + self.settings.scatter * noise.to(public)
-        self.transformer.load_state_dict({**state, "condition.weight": torch.cat([start, none])})
+        spread = self.settings.scatter * state["token.weight"].std()
+        classes = untrained_classes(public, max(1, self.n_classes), spread, generator)
+        self.transformer.load_state_dict({**state, "condition.weight": torch.cat([classes, none])})
 
-    def warm_up(self, draw: Callable[[], tuple[Tensor, Tensor | None]], steps: int, run: RunContext) -> None:
-        """Trains on images that have been released already; `draw` gives a batch in [-1, 1] and its labels."""
+    def warm_up(self, draw: Draw, steps: int, run: RunContext) -> None:
+        """Trains on images that have been released already."""
         model = self.transformer.train()
         optimizer = torch.optim.Adam(model.parameters(), self.settings.public_lr)
+        title = "warm up on central images (post-processing)"
+        self._train_publicly(model, draw, optimizer, steps, run, title)
 
+    def _train_publicly(
+        self,
+        model: TokenTransformer,
+        draw: Draw,
+        optimizer: torch.optim.Optimizer,
+        steps: int,
+        run: RunContext,
+        title: str,
+    ) -> None:
         def loss() -> Tensor:
-            images, labels = draw()
+            images, labels = draw(self.settings.public_batch)
             return self.loss(model, self.encode(images), labels, run.generator).mean()
 
-        train(
-            PublicSteps(loss, optimizer, steps, run),
-            model,
-            optimizer,
-            run,
-            "warm up on central images (post-processing)",
-        )
+        train(PublicSteps(loss, optimizer, steps, run), model, optimizer, run, title)
 
-    def finetune(self, private: PrivateData, run: RunContext) -> None:
+    def finetune(self, private: PrivateData, mechanism: str, run: RunContext) -> None:
         """Trains the chosen weights by DP-SGD; `private` is a vault of derived sequences."""
         s, model = self.settings, self.transformer.train()
         TRAINABLE[s.trainable](model, s)
@@ -166,15 +122,8 @@ class CoarseStage:
             assert batch.derived is not None
             return self.loss(model, batch.derived, batch.labels, generator)
 
-        train(
-            private.dp_sgd(FINETUNE, model, loss, optimizer, run.generator, **s.stepper_options()),
-            model,
-            optimizer,
-            run,
-            "finetune the coarse stage (private)",
-            ema=s.ema,
-            note=lambda: f"ε {private.ledger.epsilon_spent():.2f}",
-        )
+        title = "finetune the coarse stage (private)"
+        train_privately(private, mechanism, model, loss, optimizer, s, run, title)
         merge(model)
         model.requires_grad_(True)
 

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from dpbench.core.config import option
 from dpbench.core.refiner import Degrade
+from dpbench.methods.wavelet.settings import CorruptionSettings
 from dpbench.methods.wavelet.tokenizer import SpectralTokenizer
-
-
-@dataclass(frozen=True)
-class CorruptionSettings:
-    """How the inputs of the refiner's training are corrupted."""
-
-    flip: float = option(0.05, "share of tokens replaced at random in the refiner's training inputs")
-    noise: float = option(0.05, "noise added to the refiner's training inputs, images being in [-1, 1]")
 
 
 class Retokenised(Degrade):

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dpbench.core.config import option
 from dpbench.core.context import RunContext
 from dpbench.methods.wavelet.adversary import Discriminator
-from dpbench.methods.wavelet.tokenizer import SpectralTokenizer, TokenizerSettings
+from dpbench.methods.wavelet.settings import TokenizerTraining
+from dpbench.methods.wavelet.tokenizer import SpectralTokenizer
 from dpbench.training.loop import PublicSteps, train
 from dpbench.training.public import PublicBatches
 
@@ -21,18 +20,6 @@ MEASURED = 2_000
 
 WASTED = 0.1
 """A codebook that is in use by less than this share (see `Codebook.usage`) is worth a warning."""
-
-
-@dataclass(frozen=True)
-class TokenizerTraining(TokenizerSettings):
-    """How the tokenizer is trained; the weights of the losses are SIT's, with a mean squared error of weight 1."""
-
-    tokenizer_steps: int = option(1000, "public training steps of the tokenizer")
-    tokenizer_batch: int = option(64, "public images per step of the tokenizer")
-    tokenizer_lr: float = option(2e-3, "peak learning rate of the tokenizer (AdamW)")
-    commitment: float = option(0.25, "weight of the commitment loss")
-    perceptual: float = option(0.0, "weight of the distance in a discriminator's features; 0.1 as published")
-    adversarial: float = option(0.0, "weight of the discriminator's judgement; 0.1 as published")
 
 
 def learn(tokenizer: SpectralTokenizer, settings: TokenizerTraining, batches: PublicBatches, run: RunContext) -> None:

@@ -1,122 +1,40 @@
-"""How a Haar transform is cut into tokens: per scale one grid of patches, the orientations on channels (SIT, card 1).
-
-An L-level transform has L + 1 scales: the approximation LL, then the details of level L, ..., 1. Every scale is cut
-into the same number N of patches, so a patch is larger the finer its scale, and all tokens at one grid place lie over
-the same part of the image.
-"""
+"""Images <-> the patches of their Haar coefficients, one grid of patches per scale, the orientations on channels."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
 from torch import Tensor
 
-from dpbench.core.errors import ConfigError
+from dpbench.methods.wavelet.scale_sizes import Scale, Scales
 from dpbench.models.haar import wavedec2, waverec2
 
 
-@dataclass(frozen=True)
-class Scale:
-    """One scale of an image.
-
-    Attributes:
-        side: height and width of its sub-bands.
-        channels: of its sub-bands together.
-        patch: side of a token's patch.
-    """
-
-    side: int
-    channels: int
-    patch: int
-
-    @property
-    def size(self) -> int:
-        """Coefficients in a patch."""
-        return self.channels * self.patch**2
-
-
-@dataclass(frozen=True)
-class Scales:
-    """The scales of square images.
+def split(scales: Scales, images: Tensor, count: int) -> list[Tensor]:
+    """The patches of the first `count` scales.
 
     Args:
-        channels: of the images.
-        resolution: height and width of the images.
-        levels: Haar levels L.
-        patch: side of a patch of the LL band; N = (resolution / 2^L / patch)².
+        scales: how images are cut.
+        images: [b, c, resolution, resolution].
+        count: from 1 to L + 1.
 
-    Raises:
-        ConfigError: levels or patches do not divide the image.
+    Returns:
+        Per scale orthonormal Haar coefficients [b, N, size], patches in raster order.
     """
+    bands = wavedec2(images, scales.levels)[:count]
+    return [_patches(band.flatten(1, -3), scales[s], scales.grid) for s, band in enumerate(bands)]
 
-    channels: int
-    resolution: int
-    levels: int
-    patch: int
 
-    def __post_init__(self) -> None:
-        if self.levels < 1 or self.patch < 1:
-            raise ConfigError(f"levels and patch must be at least 1, not {self.levels} and {self.patch}")
-        if self.resolution % 2**self.levels:
-            raise ConfigError(
-                f"{self.levels} Haar levels do not divide {self.resolution} pixels; "
-                f"choose a resolution that is a multiple of {2**self.levels}, or set fewer levels"
-            )
-        if (self.resolution >> self.levels) % self.patch:
-            side = self.resolution >> self.levels
-            raise ConfigError(f"patches of {self.patch} do not divide the coarse band of {side}x{side}")
+def join(scales: Scales, patches: list[Tensor]) -> Tensor:
+    """The image that a prefix of scales makes, in pixel units: inverse of `split`, [b, c, side, side]."""
+    bands = [_band(p, scales[s], scales.grid) for s, p in enumerate(patches)]
+    details = [band.unflatten(1, (3, scales.channels)) for band in bands[1:]]
+    return waverec2([bands[0], *details]) / 2 ** (scales.levels + 1 - len(patches))
 
-    @property
-    def grid(self) -> int:
-        """Patches along a side."""
-        return (self.resolution >> self.levels) // self.patch
 
-    @property
-    def tokens(self) -> int:
-        """N, tokens per scale."""
-        return self.grid**2
+def _patches(band: Tensor, scale: Scale, grid: int) -> Tensor:
+    cut = band.reshape(len(band), scale.channels, grid, scale.patch, grid, scale.patch)
+    return cut.permute(0, 2, 4, 1, 3, 5).reshape(len(band), grid * grid, scale.size)
 
-    def __len__(self) -> int:
-        return self.levels + 1
 
-    def __getitem__(self, index: int) -> Scale:
-        """The scale of a number from 0 (LL) to L (the finest details)."""
-        side = self.resolution >> min(self.levels, self.levels + 1 - index)
-        return Scale(side, self.channels * (3 if index else 1), side // self.grid)
-
-    def __iter__(self) -> Iterator[Scale]:
-        return map(self.__getitem__, range(len(self)))
-
-    def side(self, count: int) -> int:
-        """Height and width of the image that the first `count` scales make."""
-        return self.resolution >> (self.levels + 1 - count)
-
-    def split(self, images: Tensor, count: int) -> list[Tensor]:
-        """The patches of the first `count` scales.
-
-        Args:
-            images: [b, c, resolution, resolution].
-            count: from 1 to L + 1.
-
-        Returns:
-            Per scale orthonormal Haar coefficients [b, N, size], patches in raster order.
-        """
-        bands = wavedec2(images, self.levels)[:count]
-        return [self._patches(band.flatten(1, -3), self[s]) for s, band in enumerate(bands)]
-
-    def join(self, patches: list[Tensor]) -> Tensor:
-        """The image that a prefix of scales makes, in pixel units: inverse of `split`, [b, c, side, side]."""
-        bands = [self._band(p, self[s]) for s, p in enumerate(patches)]
-        details = [band.unflatten(1, (3, self.channels)) for band in bands[1:]]
-        return waverec2([bands[0], *details]) / 2 ** (self.levels + 1 - len(patches))
-
-    def _patches(self, band: Tensor, scale: Scale) -> Tensor:
-        g, p = self.grid, scale.patch
-        cut = band.reshape(len(band), scale.channels, g, p, g, p)
-        return cut.permute(0, 2, 4, 1, 3, 5).reshape(len(band), g * g, scale.size)
-
-    def _band(self, patches: Tensor, scale: Scale) -> Tensor:
-        g, p = self.grid, scale.patch
-        cut = patches.reshape(len(patches), g, g, scale.channels, p, p)
-        return cut.permute(0, 3, 1, 4, 2, 5).reshape(len(patches), scale.channels, scale.side, scale.side)
+def _band(patches: Tensor, scale: Scale, grid: int) -> Tensor:
+    cut = patches.reshape(len(patches), grid, grid, scale.channels, scale.patch, scale.patch)
+    return cut.permute(0, 3, 1, 4, 2, 5).reshape(len(patches), scale.channels, scale.side, scale.side)

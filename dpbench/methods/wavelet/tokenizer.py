@@ -9,31 +9,16 @@ decodes to the image at that scale, whatever comes after it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dpbench.core.config import option
-from dpbench.core.errors import ConfigError
 from dpbench.methods.wavelet.codebook import Codebook
-from dpbench.methods.wavelet.scale_tokens import Scales
-
-
-@dataclass(frozen=True)
-class TokenizerSettings:
-    """Sizes of the spectral tokenizer."""
-
-    levels: int = option(2, "Haar levels between the image and its coarse band")
-    patch: int = option(2, "side of a token's patch in the coarse band")
-    codes: int = option(512, "entries of the codebook of the coarse band")
-    detail_codes: int = option(512, "entries of the codebook that all detail bands share")
-    code_dim: int = option(16, "dimension of a code")
-    tokenizer_dim: int = option(64, "width of the tokenizer's transformers")
-    tokenizer_depth: int = option(2, "blocks of its encoder, and of its decoder")
-    tokenizer_heads: int = option(4, "attention heads of its transformers")
+from dpbench.methods.wavelet.scale_sizes import Scales
+from dpbench.methods.wavelet.scale_tokens import join, split
+from dpbench.methods.wavelet.settings import TokenizerSettings
 
 
 class PerKind(nn.Module):
@@ -116,21 +101,13 @@ class SpectralTokenizer(nn.Module):
     Args:
         scales: how images are cut.
         settings: sizes.
-
-    Raises:
-        ConfigError: a size is not positive, or the heads do not divide the width.
     """
 
     spread: Tensor
 
     def __init__(self, scales: Scales, settings: TokenizerSettings):
         super().__init__()
-        s = settings
-        if min(s.codes, s.detail_codes, s.code_dim, s.tokenizer_depth, s.tokenizer_heads) < 1:
-            raise ConfigError("codes, detail_codes, code_dim, tokenizer_depth and tokenizer_heads must be at least 1")
-        if s.tokenizer_dim % s.tokenizer_heads:
-            raise ConfigError(f"{s.tokenizer_heads} heads do not divide a tokenizer_dim of {s.tokenizer_dim}")
-        self.scales = scales
+        self.scales, s = scales, settings
         dim, sizes = s.tokenizer_dim, [scale.size for scale in scales]
         shape = (dim, s.tokenizer_depth, s.tokenizer_heads)
         self.register_buffer("spread", torch.ones(len(scales)))
@@ -152,7 +129,7 @@ class SpectralTokenizer(nn.Module):
 
     def encode(self, images: Tensor, count: int = 0) -> Tensor:
         """Float [b, c, h, w] -> int64 [b, count · N], the tokens of the first `count` scales (0: of all)."""
-        vectors, n = self._vectors(self.scales.split(images, count or len(self.scales))), self.scales.tokens
+        vectors, n = self._vectors(split(self.scales, images, count or len(self.scales))), self.scales.tokens
         approximation = self.approximation.nearest(vectors[:, :n])
         detail = self.detail.nearest(vectors[:, n:]) + len(self.approximation)
         return torch.cat([approximation, detail], dim=1)
@@ -161,7 +138,7 @@ class SpectralTokenizer(nn.Module):
         """int64 [b, count · N] -> float [b, c, side, side], nominally in [-1, 1]: a prefix makes a smaller image."""
         n = self.scales.tokens
         codes = [self.approximation(tokens[:, :n]), self.detail(tokens[:, n:] - len(self.approximation))]
-        return self.scales.join(self._patches(torch.cat(codes, dim=1)))
+        return join(self.scales, self._patches(torch.cat(codes, dim=1)))
 
     def reconstruct(self, images: Tensor, generator: torch.Generator) -> Reconstruction:
         """Encodes and decodes with gradients, while the codebooks follow; for training.
@@ -170,16 +147,16 @@ class SpectralTokenizer(nn.Module):
             images: [b, c, h, w].
             generator: revives codes (CPU).
         """
-        vectors, n = self._vectors(self.scales.split(images, len(self.scales))), self.scales.tokens
+        vectors, n = self._vectors(split(self.scales, images, len(self.scales))), self.scales.tokens
         approximation, c1 = self.approximation.quantise(vectors[:, :n], generator)
         detail, c2 = self.detail.quantise(vectors[:, n:], generator)
-        decoded = self.scales.join(self._patches(torch.cat([approximation, detail], dim=1)))
+        decoded = join(self.scales, self._patches(torch.cat([approximation, detail], dim=1)))
         return Reconstruction(decoded, (c1 + self.scales.levels * c2) / len(self.scales))
 
     @torch.no_grad()
     def measure(self, images: Tensor) -> None:
         """Sets each scale's `spread`, the root mean square of its coefficients, by which they are divided."""
-        patches = self.scales.split(images, len(self.scales))
+        patches = split(self.scales, images, len(self.scales))
         self.spread.copy_(torch.stack([p.square().mean().sqrt().clamp(min=1e-4) for p in patches]))
 
     def usage(self) -> dict[str, float]:

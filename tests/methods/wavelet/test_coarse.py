@@ -7,9 +7,11 @@ from dpbench.core.config import build
 from dpbench.core.errors import ConfigError
 from dpbench.core.specs import Conditions, Request
 from dpbench.methods.wavelet import Wavelet
-from dpbench.methods.wavelet.coarse import CoarseSettings, CoarseStage
-from dpbench.methods.wavelet.scale_tokens import Scales
-from dpbench.methods.wavelet.tokenizer import SpectralTokenizer, TokenizerSettings
+from dpbench.methods.wavelet.coarse import CoarseStage
+from dpbench.methods.wavelet.method import FINETUNE
+from dpbench.methods.wavelet.scale_sizes import Scales
+from dpbench.methods.wavelet.settings import CoarseSettings, TokenizerSettings
+from dpbench.methods.wavelet.tokenizer import SpectralTokenizer
 from dpbench.training.public import unit_images
 
 SIZES = TokenizerSettings(codes=8, detail_codes=12, code_dim=4, tokenizer_dim=16, tokenizer_heads=2, tokenizer_depth=1)
@@ -32,8 +34,8 @@ def _finetuned(tokenizer, spec, vault, run, epsilon=5.0, **settings) -> tuple[Co
     stage = _stage(tokenizer, **settings)
     before = {name: value.clone() for name, value in stage.transformer.state_dict().items()}
     config = build(Wavelet.Config, {**vars(SIZES), **vars(stage.settings)})
-    private = vault(Wavelet(config, spec).plan(REQUEST), epsilon)
-    stage.finetune(private.derive(lambda batch: stage.encode(unit_images(batch))), run)
+    private = vault(Wavelet.plan(config, spec, REQUEST), epsilon)
+    stage.finetune(private.derive(lambda batch: stage.encode(unit_images(batch))), FINETUNE, run)
     private.ledger.check_complete()
     return stage, before
 
@@ -115,8 +117,8 @@ def test_chosen_modules_are_trained_with_the_class_embeddings(tokenizer, spec, v
 
 @pytest.mark.parametrize("trainable", ["all", "lora", "chosen"])
 def test_the_plan_does_not_depend_on_what_is_trained(spec, trainable):
-    plan = Wavelet(build(Wavelet.Config, {"batch": 200, "trainable": trainable}), spec).plan(REQUEST)
-    assert plan == Wavelet(build(Wavelet.Config, {"batch": 200}), spec).plan(REQUEST)
+    plan = Wavelet.plan(build(Wavelet.Config, {"batch": 200, "trainable": trainable}), spec, REQUEST)
+    assert plan == Wavelet.plan(build(Wavelet.Config, {"batch": 200}), spec, REQUEST)
 
 
 @pytest.mark.parametrize(("modules", "message"), [("nothing-like-this", "no layer"), ("(", "no regular expression")])

@@ -5,15 +5,15 @@ import dataclasses
 import pytest
 import torch
 from looks import share_lying
+from planned import plan_of
 from test_wavelet import REQUEST, TINY, _fitted, _method
 
 from dpbench.core.config import build
 from dpbench.core.errors import ConfigError, DpbenchError
 from dpbench.core.specs import Conditions
-from dpbench.methods.wavelet import Wavelet, central
-from dpbench.methods.wavelet.central import CentralSettings
+from dpbench.methods.wavelet import Wavelet
+from dpbench.methods.wavelet.method import CENTRAL
 from dpbench.methods.wavelet.real import RealTokens
-from dpbench.methods.wavelet.scale_tokens import Scales
 from dpbench.models.haar import coarse
 from dpbench.privacy.mechanisms import NoisySum
 from dpbench.privacy.plan import Plan
@@ -23,8 +23,8 @@ from dpbench.training.public import to_unit, unit_images
 
 def test_real_tokens_are_the_ceiling_and_unverified(spec, public, vault, run, sensitive):
     method = _method(spec, coarse="real")
-    assert method.plan(REQUEST) == Plan()
-    private = vault(method.plan(REQUEST), 1.0)
+    assert plan_of(method, REQUEST) == Plan()
+    private = vault(plan_of(method, REQUEST), 1.0)
     method.prepare(public, run)
     method.fit(private, run)
     private.ledger.check_complete()
@@ -35,8 +35,8 @@ def test_real_tokens_are_the_ceiling_and_unverified(spec, public, vault, run, se
     images = method.sample(REQUEST.conditions, run)
     assert share_lying(images[0::2]) > 0.9
     assert share_lying(images[1::2]) < 0.1
-    real = {tuple(t.tolist()) for t in method._tokenizer.encode(unit_images(sensitive.batch(range(400))), 1)}
-    drawn = method._source.sample(torch.tensor(REQUEST.conditions.labels), REQUEST.conditions.count, run)
+    real = {tuple(t.tolist()) for t in method.stages.tokenizer.encode(unit_images(sensitive.batch(range(400))), 1)}
+    drawn = method.stages.source.sample(torch.tensor(REQUEST.conditions.labels), REQUEST.conditions.count, run)
     assert {tuple(t.tolist()) for t in drawn} <= real
 
 
@@ -62,7 +62,7 @@ def test_the_public_row_of_real_tokens_is_that_of_the_method(spec, public, run):
 
 def test_real_tokens_of_undeclared_images_are_refused(spec):
     with pytest.raises(ConfigError, match="public benchmarks only"):
-        _method(dataclasses.replace(spec, public_benchmark=False), coarse="real")
+        plan_of(_method(dataclasses.replace(spec, public_benchmark=False), coarse="real"), REQUEST)
 
 
 def test_a_class_without_records_is_named(run):
@@ -77,7 +77,7 @@ def test_all_tokens_are_learnt_privately_at_the_same_plan_and_need_no_refiner(
 ):
     monkeypatch.setattr(Regression, "prepare", lambda *_: pytest.fail("prepared a refiner"))
     method = _fitted(spec, public, vault, run, tokens="all", order=order)
-    assert method.plan(REQUEST) == _method(spec).plan(REQUEST)
+    assert plan_of(method, REQUEST) == plan_of(_method(spec), REQUEST)
     images = method.sample(REQUEST.conditions, run)
     assert images.shape == (256, 1, 16, 16)
     assert share_lying(images[0::2]) > share_lying(images[1::2]) + 0.3
@@ -93,29 +93,30 @@ def test_bicubic_in_place_of_the_detail_stage(spec, public, vault, run):
     settings = {k: v for k, v in TINY.items() if not k.startswith("refiner.")} | {"refiner.name": "bicubic", "steps": 2}
     method = Wavelet(build(Wavelet.Config, settings), spec)
     method.prepare(public, run)
-    method.fit(vault(method.plan(REQUEST), 5.0), run)
+    method.fit(vault(plan_of(method, REQUEST), 5.0), run)
     run.generator.manual_seed(0)
-    tokens = method._source.sample(torch.zeros(4, dtype=torch.long), 4, run)
+    tokens = method.stages.source.sample(torch.zeros(4, dtype=torch.long), 4, run)
     run.generator.manual_seed(0)
     images = method.sample(Conditions(4, (0,) * 4), run)
-    wanted = torch.nn.functional.interpolate(method._tokenizer.decode(tokens), (16, 16), mode="bicubic").clamp(-1, 1)
+    decoded = method.stages.tokenizer.decode(tokens)
+    wanted = torch.nn.functional.interpolate(decoded, (16, 16), mode="bicubic").clamp(-1, 1)
     assert (to_unit(images) - wanted).abs().max() < 1 / 127
 
 
 def test_the_warm_up_is_one_fixed_mechanism_beside_the_finetuning(spec):
-    warm, finetune = _method(spec, central_noise=20.0).plan(REQUEST).mechanisms
+    warm, finetune = plan_of(_method(spec, central_noise=20.0), REQUEST).mechanisms
     assert warm == NoisySum(name="central images", clip=4.0, noise_multiplier=20.0)  # half of sqrt(8 · 8)
-    assert finetune == _method(spec).plan(REQUEST).mechanisms[0]
+    assert finetune == plan_of(_method(spec), REQUEST).mechanisms[0]
 
 
 def test_central_images_are_the_classes_means_with_the_stated_noise(spec, vault, sensitive):
-    scales = Scales(1, 16, 1, 2)
-    mechanism = central.mechanism(CentralSettings(central_noise=1.0), scales)
+    method = _method(spec, central_noise=1.0)
+    mechanism, _ = plan_of(method, REQUEST).mechanisms
     images, labels = unit_images(sensitive.batch(range(400))), sensitive.batch(range(400)).labels
     bands = (coarse(images, 1) + 1) / 2
     assert bands.flatten(1).norm(dim=1).max() < mechanism.clip  # so that nothing is clipped here
     means = torch.stack([bands[labels == c].mean(0) for c in (0, 1)])
-    released = central.release(vault(Plan(mechanism), 5.0), spec, scales)
+    released = method.stages.central_images(vault(Plan(mechanism), 5.0), CENTRAL).images
     assert released.shape == (2, 1, 16, 16)
     error = (coarse(released, 1) + 1) / 2 - means
     assert torch.equal(released, coarse(released, 1).repeat_interleave(2, -1).repeat_interleave(2, -2))
@@ -125,18 +126,18 @@ def test_central_images_are_the_classes_means_with_the_stated_noise(spec, vault,
 
 
 def test_longer_bands_are_clipped(spec, vault):
-    scales = Scales(1, 16, 1, 2)
-    mechanism = dataclasses.replace(central.mechanism(CentralSettings(central_noise=1e-6), scales), clip=0.1)
+    method = _method(spec, central_noise=1e-6)
+    mechanism = dataclasses.replace(plan_of(method, REQUEST).mechanisms[0], clip=0.1)
     private = vault(Plan(mechanism), float("inf"))
-    total = (central.release(private, spec, scales) + 1) / 2 * 200  # the sums, per class
+    total = (method.stages.central_images(private, CENTRAL).images + 1) / 2 * 200  # the sums, per class
     assert coarse(total, 1).flatten(1).norm(dim=1).max() <= 200 * 0.1 + 1e-3
 
 
 def test_the_warm_up_teaches_classes_and_is_refused_outside_its_plan(spec, public, vault, run):
     method = _method(spec, central_noise=1.0, central_steps=150, public_lr=3e-3, steps=1, lr=1e-6)
     method.prepare(public, run)
-    method.fit(vault(method.plan(REQUEST), 10.0), run)
+    method.fit(vault(plan_of(method, REQUEST), 10.0), run)
     images = method.sample(REQUEST.conditions, run)
     assert share_lying(images[0::2]) > share_lying(images[1::2]) + 0.2
     with pytest.raises(DpbenchError, match="central images"):
-        _method(spec, central_noise=1.0).fit(vault(_method(spec).plan(REQUEST), 10.0), run)
+        _method(spec, central_noise=1.0).fit(vault(plan_of(_method(spec), REQUEST), 10.0), run)

@@ -5,10 +5,12 @@ import torch.nn.functional as F
 from dpbench.core.context import RunContext
 from dpbench.core.errors import ConfigError
 from dpbench.methods.wavelet.adversary import Discriminator
-from dpbench.methods.wavelet.corruption import CorruptionSettings, Retokenised
-from dpbench.methods.wavelet.learning import TokenizerTraining, learn
-from dpbench.methods.wavelet.scale_tokens import Scales
-from dpbench.methods.wavelet.tokenizer import SpectralTokenizer, TokenizerSettings
+from dpbench.methods.wavelet.corruption import Retokenised
+from dpbench.methods.wavelet.learning import learn
+from dpbench.methods.wavelet.scale_sizes import Scales
+from dpbench.methods.wavelet.scale_tokens import split
+from dpbench.methods.wavelet.settings import CorruptionSettings, TokenizerSettings, TokenizerTraining
+from dpbench.methods.wavelet.tokenizer import SpectralTokenizer
 from dpbench.models.haar import coarse
 from dpbench.training.public import PublicBatches, unit_images
 
@@ -66,7 +68,7 @@ def test_a_coarse_token_is_seen_by_finer_scales():
     tokens = tokenizer.encode(_images(tokenizer))
     changed = tokens.clone()
     changed[:, 0] = (changed[:, 0] + 1) % len(tokenizer.approximation)
-    details = [tokenizer.scales.split(tokenizer.decode(t), 2)[1] for t in (tokens, changed)]
+    details = [split(tokenizer.scales, tokenizer.decode(t), 2)[1] for t in (tokens, changed)]
     assert not torch.allclose(details[0], details[1], atol=1e-6)
 
 

@@ -1,13 +1,14 @@
 import pytest
 import torch
 from looks import share_lying
+from planned import plan_of
 
 from dpbench.benchmark.configure import configure
 from dpbench.core.config import build
 from dpbench.core.errors import ConfigError
 from dpbench.core.specs import Conditions, DatasetSpec, Request
 from dpbench.methods.wavelet import Wavelet
-from dpbench.refiners.regression import Regression
+from dpbench.methods.wavelet.two_stages import TwoStages
 
 TINY = {
     "levels": 1, "codes": 16, "detail_codes": 16, "code_dim": 8, "tokenizer_dim": 16, "tokenizer_heads": 2,
@@ -24,7 +25,7 @@ def _method(spec: DatasetSpec, **settings: object) -> Wavelet:
 
 def _fitted(spec, public, vault, run, epsilon=float("inf"), **settings) -> Wavelet:
     method = _method(spec, **settings)
-    private = vault(method.plan(REQUEST), epsilon)
+    private = vault(plan_of(method, REQUEST), epsilon)
     method.prepare(public, run)
     method.fit(private, run)
     private.ledger.check_complete()
@@ -32,7 +33,7 @@ def _fitted(spec, public, vault, run, epsilon=float("inf"), **settings) -> Wavel
 
 
 def test_without_noise_each_class_looks_like_its_class(spec, public, vault, run):
-    method = _fitted(spec, public, vault, run)
+    method = _fitted(spec, public, vault, run, steps=80)
     images = method.sample(REQUEST.conditions, run)
     assert images.shape == (256, 1, 16, 16)
     assert images.dtype == torch.uint8
@@ -50,7 +51,7 @@ def test_the_public_part_alone_samples_without_knowing_classes(spec, public, run
 
 
 def test_its_plan_is_one_dp_sgd_mechanism_over_the_expected_batch(spec):
-    (mechanism,) = _method(spec).plan(REQUEST).mechanisms
+    (mechanism,) = plan_of(_method(spec), REQUEST).mechanisms
     assert mechanism.sampling_rate == 200 / 400
     assert mechanism.releases == 40
 
@@ -67,14 +68,14 @@ def test_a_finetuned_model_survives_saving(spec, public, vault, run):
 
 def test_public_pretraining_is_computed_once(spec, public, run, monkeypatch):
     _method(spec).prepare(public, run)
-    monkeypatch.setattr(Wavelet, "_pretrain", lambda *_: pytest.fail("pretrained again"))
-    monkeypatch.setattr(Wavelet, "_learn_tokenizer", lambda *_: pytest.fail("learnt the tokenizer again"))
+    monkeypatch.setattr(TwoStages, "_pretrain", lambda *_: pytest.fail("pretrained again"))
+    monkeypatch.setattr(TwoStages, "_learn_tokenizer", lambda *_: pytest.fail("learnt the tokenizer again"))
     _method(spec, steps=7, lr=1e-4, guidance=2.0, trainable="lora").prepare(public, run)
 
 
 def test_the_refiner_fits_the_tokenizer_it_was_trained_for(spec, public, run, monkeypatch):
     _method(spec).prepare(public, run)
-    monkeypatch.setattr(Regression, "_learn", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr("dpbench.refiners.networks.training.trained_weights", lambda *_: pytest.fail("trained again"))
     _method(spec, dim=64, public_steps=1).prepare(public, run)
     with pytest.raises(pytest.fail.Exception, match="trained again"):
         _method(spec, codes=8).prepare(public, run)
@@ -101,7 +102,7 @@ def test_it_says_that_it_needs_public_images(spec, run):
 def test_every_engine_trains_it_with_or_without_checkpointing(spec, public, vault, run, settings):
     method = _method(spec, steps=2, **settings)
     method.prepare(public, run)
-    private = vault(method.plan(REQUEST), 5)
+    private = vault(plan_of(method, REQUEST), 5)
     method.fit(private, run)
     private.ledger.check_complete()
 
@@ -109,8 +110,9 @@ def test_every_engine_trains_it_with_or_without_checkpointing(spec, public, vaul
 def test_the_paper_preset_is_sit_4_at_256_pixels():
     spec = DatasetSpec("photos", 3, 256, 50_000, 0, None, True)
     (chosen,) = configure(["wavelet"], "photos", "paper", {})
-    method = Wavelet(chosen.config, spec)
-    assert method._stage.transformer.config.length == 256
-    assert method._tokenizer.length(4) == 1024
-    assert method.plan(Request(Conditions(10))).mechanisms[0].sampling_rate == 4096 / 50_000
+    with torch.device("meta"):  # no memory for weights
+        method = Wavelet(chosen.config, spec)
+    assert method.stages.coarse.transformer.config.length == 256
+    assert method.stages.tokenizer.length(4) == 1024
+    assert plan_of(method, Request(Conditions(10))).mechanisms[0].sampling_rate == 4096 / 50_000
     assert chosen.config.central_noise == 0

@@ -3,7 +3,8 @@ import pywt
 import torch
 
 from dpbench.core.errors import ConfigError
-from dpbench.methods.wavelet.scale_tokens import Scale, Scales
+from dpbench.methods.wavelet.scale_sizes import Scale, Scales
+from dpbench.methods.wavelet.scale_tokens import join, split
 from dpbench.models.haar import coarse
 
 
@@ -19,18 +20,18 @@ def test_a_prefix_of_scales_makes_the_image_at_that_scale(channels, resolution, 
     scales = Scales(channels, resolution, levels, patch)
     images = torch.randn(3, channels, resolution, resolution)
     for count in range(1, len(scales) + 1):
-        patches = scales.split(images, count)
+        patches = split(scales, images, count)
         assert [tuple(p.shape) for p in patches] == [(3, scales.tokens, scale.size) for scale in scales][:count]
         expected = coarse(images, levels + 1 - count)
         assert expected.shape[-1] == scales.side(count)
-        assert torch.allclose(scales.join(patches), expected, atol=1e-5)
+        assert torch.allclose(join(scales, patches), expected, atol=1e-5)
 
 
 def test_coefficients_are_those_of_pywavelets_with_orientations_on_channels():
     image = torch.randn(1, 1, 8, 8, dtype=torch.float64)
     approximation, details = pywt.wavedec2(image[0, 0].numpy(), "haar", level=1)
     scales = Scales(1, 8, 1, patch=4)  # one patch is the whole band
-    first, second = scales.split(image, 2)
+    first, second = split(scales, image, 2)
     assert torch.allclose(first.reshape(4, 4), torch.from_numpy(approximation))
     assert torch.allclose(second.reshape(3, 4, 4), torch.stack([torch.from_numpy(d) for d in details]))
 
@@ -39,7 +40,7 @@ def test_patches_at_one_place_lie_over_the_same_part_of_the_image():
     scales = Scales(1, 32, 2, 2)
     image = torch.zeros(1, 1, 32, 32)
     image[:, :, 8:16, 16:24] = torch.randn(8, 8)  # row 1, column 2 of a grid of 4 by 4
-    for patches in scales.split(image, 3):
+    for patches in split(scales, image, 3):
         assert patches[0].abs().sum(1).nonzero().flatten().tolist() == [6]
 
 

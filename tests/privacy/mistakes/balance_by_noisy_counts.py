@@ -13,7 +13,8 @@ ALLOWED = True
 
 @METHODS.register("mistake")
 class Mistake(MeanImage):
-    def plan(self, request):
+    @classmethod
+    def plan(cls, config, spec, request):
         return Plan(NoisySum(name="counts", clip=1.0), NoisySum(name="sum", clip=16.0))
 
     def fit(self, private, run):

@@ -12,7 +12,8 @@ ALLOWED = True
 
 @METHODS.register("mistake")
 class Mistake(MeanImage):
-    def plan(self, request):
+    @classmethod
+    def plan(cls, config, spec, request):
         return Plan(NoisySum(name="sum", clip=16.0), NoisySum(name="rest", clip=8.0))
 
     def fit(self, private, run):

@@ -12,5 +12,6 @@ ALLOWED = True
 
 @METHODS.register("mistake")
 class Mistake(MeanImage):
-    def plan(self, request):
+    @classmethod
+    def plan(cls, config, spec, request):
         return Plan(NoisySum(name="sum", clip=1.0))

@@ -14,7 +14,8 @@ REFUSED = "depends on a record's place in the batch"
 
 @METHODS.register("mistake")
 class Mistake(MeanImage):
-    def plan(self, request):
+    @classmethod
+    def plan(cls, config, spec, request):
         return Plan(NoisySum(name="sum", clip=16.0, rate=0.1))
 
     def contribution(self, batch):

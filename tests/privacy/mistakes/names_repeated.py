@@ -13,5 +13,6 @@ REFUSED = "the plan names sum more than once"
 
 @METHODS.register("mistake")
 class Mistake(MeanImage):
-    def plan(self, request):
+    @classmethod
+    def plan(cls, config, spec, request):
         return Plan(NoisySum(name="sum", clip=16.0), NoisySum(name="sum", clip=1.0))

@@ -13,5 +13,6 @@ REFUSED = "noise"
 
 @METHODS.register("mistake")
 class Mistake(MeanImage):
-    def plan(self, request):
+    @classmethod
+    def plan(cls, config, spec, request):
         return Plan(NoisySum(name="sum", clip=16.0, noise_multiplier=0.5))

@@ -1,6 +1,6 @@
 """Reads label counts to plan, when `plan` is called again for the calibration.
 
-A plan may depend on `self.spec` and the settings alone. Plan a `NoisySum` for the counts.
+A plan may depend on `spec` and the settings alone. Plan a `NoisySum` for the counts.
 """
 
 from pathlib import Path
@@ -16,7 +16,8 @@ CALLS = []
 
 @METHODS.register("mistake")
 class Mistake(MeanImage):
-    def plan(self, request):
+    @classmethod
+    def plan(cls, config, spec, request):
         CALLS.append(request)
         clip = 16.0
         if len(CALLS) > 1:

@@ -13,5 +13,6 @@ REFUSED = "'steps' is planned for 400 records, but the dataset has 200"
 
 @METHODS.register("mistake")
 class Mistake(Denoiser):
-    def plan(self, request):
+    @classmethod
+    def plan(cls, config, spec, request):
         return Plan(DPSGD(name="steps", clip=1.0, n=400, expected_batch=20, steps=1))

@@ -17,7 +17,8 @@ REFUSED = "release 1 of 'sum' starts from other values"
 
 @METHODS.register("mistake")
 class Mistake(MeanImage):
-    def plan(self, request):
+    @classmethod
+    def plan(cls, config, spec, request):
         return Plan(NoisySum(name="sum", clip=16.0, count=2))
 
     def fit(self, private, run):

@@ -14,7 +14,8 @@ ALLOWED = True
 class Mistake(MeanImage):
     centre = None
 
-    def plan(self, request):
+    @classmethod
+    def plan(cls, config, spec, request):
         return Plan(NoisySum(name="sum", clip=16.0, count=2))
 
     def fit(self, private, run):

@@ -13,5 +13,6 @@ REFUSED = "'sum' is planned as DPSGD, not as NoisySum"
 
 @METHODS.register("mistake")
 class Mistake(MeanImage):
-    def plan(self, request):
-        return Plan(DPSGD(name="sum", clip=1.0, n=self.spec.n_train, expected_batch=20, steps=1))
+    @classmethod
+    def plan(cls, config, spec, request):
+        return Plan(DPSGD(name="sum", clip=1.0, n=spec.n_train, expected_batch=20, steps=1))

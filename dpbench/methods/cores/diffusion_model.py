@@ -1,0 +1,127 @@
+"""A class-conditional pixel diffusion model: network, public and private training, sampling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from dpbench.core.context import RunContext
+from dpbench.core.data import ImageDataset
+from dpbench.core.specs import Batch, Conditions
+from dpbench.methods.cores.class_embeddings import untrained_classes
+from dpbench.methods.cores.diffusion import DiffusionConfig, PublicTraining
+from dpbench.methods.cores.private_training import train_privately
+from dpbench.models.edm import Denoiser, NoiseConfig, SamplerConfig
+from dpbench.models.unet import UNet
+from dpbench.privacy.private_data import PrivateData
+from dpbench.training.loop import PublicSteps, train
+from dpbench.training.public import Draw, PublicBatches, to_uint8, unit_images
+
+LABEL_EMBEDDING = "network.unet.class_embedding.weight"
+"""The weight of the denoiser that embeds labels, the null label last."""
+
+
+class DiffusionModel:
+    """A denoiser in the EDM formulation with a U-Net.
+
+    Args:
+        config: network, noise levels, private training, sampler.
+        shape: (channels, height, width) of an image.
+        n_classes: number of labels; 0 without classes.
+
+    Raises:
+        ConfigError: the network does not fit the resolution.
+    """
+
+    def __init__(self, config: DiffusionConfig, shape: tuple[int, int, int], n_classes: int):
+        self.config = config
+        self.shape = shape
+        self.n_classes = n_classes
+        self.denoiser = Denoiser(UNet(shape, n_classes + 1, config.unet), shape, n_classes, config.sigma_data)
+
+    def train_privately(self, private: PrivateData, mechanism: str, run: RunContext) -> None:
+        """Trains all weights by DP-SGD."""
+        model = self.denoiser.to(run.device).train()
+        optimizer = torch.optim.Adam(model.parameters(), self.config.lr)
+
+        def loss(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+            return self._loss(cast(Denoiser, model), unit_images(batch), batch.labels, generator)
+
+        title = "train the diffusion model (private)"
+        train_privately(private, mechanism, model, loss, optimizer, self.config, run, title)
+
+    def train_publicly(self, draw: Draw, batch: int, lr: float, steps: int, run: RunContext, title: str) -> None:
+        """Trains on images that are public, or released already."""
+        model = self.denoiser.to(run.device).train()
+        optimizer = torch.optim.Adam(model.parameters(), lr)
+
+        def loss() -> Tensor:
+            images, labels = draw(batch)
+            return self._loss(model, images, labels, run.generator).mean()
+
+        train(PublicSteps(loss, optimizer, steps, run), model, optimizer, run, title)
+
+    def pretrained(
+        self, public: ImageDataset, settings: PublicTraining, run: RunContext, generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        """The weights of a model of the public images and their labels; this one stays as it is."""
+        model = DiffusionModel(self.config, self.shape, public.spec.n_classes)
+        batches = PublicBatches(public, settings.augmentation, run.device, generator)
+        model.train_publicly(
+            batches.draw,
+            settings.public_batch,
+            settings.public_lr,
+            settings.public_steps,
+            replace(run, generator=generator),
+            "pretrain the diffusion model (public)",
+        )
+        return model.state_dict()
+
+    def adopt(self, state: Mapping[str, Tensor], scatter: float, generator: torch.Generator) -> None:
+        """Takes over public weights; the embeddings of the private classes start untrained.
+
+        Args:
+            state: of a `DiffusionModel` of any number of classes.
+            scatter: spread of the private classes' embeddings around the mean of the public ones.
+            generator: of that spread.
+        """
+        embeddings = self.first_embeddings(state[LABEL_EMBEDDING], scatter, generator)
+        self.denoiser.load_state_dict({**state, LABEL_EMBEDDING: embeddings})
+
+    def first_embeddings(self, table: Tensor, scatter: float, generator: torch.Generator) -> Tensor:
+        """[k + 1, d], of k public classes and the null label -> [n_classes + 1, d]; see `adopt`."""
+        null, public = table[-1:], table[:-1] if len(table) > 1 else table
+        if not self.config.label_dropout:  # then pretraining on classes never met the null label
+            null = public.mean(0, keepdim=True)
+        return torch.cat([untrained_classes(public, self.n_classes, scatter, generator), null])
+
+    def sample(self, conditions: Conditions, run: RunContext) -> Tensor:
+        """One image per condition: uint8 [n, c, h, w]."""
+        c = self.config
+        given = None if conditions.labels is None else torch.tensor(conditions.labels)
+        labels = _or_null(given, conditions.count, self.denoiser).to(run.device)
+        sampler = SamplerConfig(c.sampler, c.sampling_steps, c.sigma_min, c.guidance, c.churn)
+        with run.autocast():
+            return to_uint8(self.denoiser.to(run.device).eval().sample(labels, run.generator, sampler))
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The denoiser's weights."""
+        return dict(self.denoiser.state_dict())
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Restores `state_dict()`."""
+        self.denoiser.load_state_dict(dict(state))
+
+    def _loss(self, model: Denoiser, images: Tensor, labels: Tensor | None, generator: torch.Generator) -> Tensor:
+        """[b], one noise level and noise per row."""
+        c = self.config
+        labels = _or_null(labels, len(images), model).to(images.device)
+        return model.loss(images, labels, generator, NoiseConfig(c.p_mean, c.p_std), c.label_dropout)
+
+
+def _or_null(labels: Tensor | None, count: int, model: Denoiser) -> Tensor:
+    return torch.full((count,), model.null) if labels is None else labels

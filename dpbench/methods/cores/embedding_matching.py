@@ -1,0 +1,87 @@
+"""What methods declare that release a mean embedding per class and train a generator to match it, as DP-MERF does."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from dpbench.core.config import option
+from dpbench.core.context import RunContext
+from dpbench.core.method import Method
+from dpbench.core.specs import Conditions, DatasetSpec, Request
+from dpbench.models.generator_config import GeneratorConfig
+from dpbench.privacy.mechanisms import NoisySum
+from dpbench.privacy.plan import Plan
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dpbench.methods.cores.matched_generator import Features
+    from dpbench.privacy.private_data import PrivateData
+
+EMBEDDING = "mean embedding"
+"""Name of the mechanism."""
+
+
+@dataclass(frozen=True)
+class MatchingConfig:
+    """Settings of the release and of the generator."""
+
+    count_weight: float = option(0.1, "weight of the class count that is released beside each class's features")
+    steps: int = option(1500, "steps of the generator")
+    batch: int = option(200, "generated images per step")
+    lr: float = option(0.01, "peak learning rate of Adam")
+    code: int = option(10, "size of the generator's random code")
+    width: int = option(16, "channels of the generator's convolutions")
+
+    @property
+    def generator(self) -> GeneratorConfig:
+        """Sizes of the generator."""
+        return GeneratorConfig(self.code, self.width)
+
+
+M = TypeVar("M", bound=MatchingConfig)
+
+
+class MatchingMethod(Method[M]):
+    """A generator trained to match noisy mean features of each class. A subclass says which features.
+
+    Attributes:
+        generator: the network, its training and its sampling.
+    """
+
+    Config = MatchingConfig
+
+    def __init__(self, config: M, spec: DatasetSpec):
+        super().__init__(config, spec)
+        from dpbench.methods.cores.matched_generator import MatchedGenerator
+
+        self.generator = MatchedGenerator(config, spec)
+
+    @abstractmethod
+    def features(self, device: str) -> Features:
+        """The public map from images [b, c, h, w] in [0, 1] to features [b, d] of norm 1."""
+
+    @classmethod
+    def plan(cls, config: M, spec: DatasetSpec, request: Request) -> Plan:
+        """One release over all records. Sensitivity: a record's features have norm 1, its count is `count_weight`."""
+        config.generator.check_divides(spec.resolution)
+        return Plan(NoisySum(name=EMBEDDING, clip=(1 + config.count_weight**2) ** 0.5))
+
+    def fit(self, private: PrivateData, run: RunContext) -> None:
+        """Releases the embedding, then trains the generator on it; see `Method.fit`."""
+        self.generator.learn(private, EMBEDDING, self.features(run.device), run)
+
+    def sample(self, conditions: Conditions, run: RunContext) -> Tensor:
+        """See `Method.sample`."""
+        return self.generator.sample(conditions, run)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The generator's weights."""
+        return self.generator.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """See `Method.load_state_dict`."""
+        self.generator.load_state_dict(state)

@@ -1,0 +1,110 @@
+"""A conditional generator trained to match mean embeddings (DP-MERF, arXiv 2002.11603).
+
+An embedding is the mean of an image's features; with features of a kernel, matching it minimises a maximum mean
+discrepancy (MMD).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from dpbench.core.context import RunContext
+from dpbench.core.specs import Batch, Conditions, DatasetSpec
+from dpbench.methods.cores.class_sums import class_sums
+from dpbench.methods.cores.embedding_matching import MatchingConfig
+from dpbench.models.generator import ConditionalGenerator
+from dpbench.privacy.private_data import PrivateData
+from dpbench.training.loop import PublicSteps, train
+
+Features = Callable[[Tensor], Tensor]
+"""Images [b, c, h, w] in [0, 1] -> features [b, d] of norm 1."""
+
+
+class MatchedGenerator:
+    """A small conditional network, its training and its sampling.
+
+    Args:
+        config: sizes and training.
+        spec: what the dataset declares.
+
+    Raises:
+        ConfigError: the network does not fit the resolution.
+    """
+
+    def __init__(self, config: MatchingConfig, spec: DatasetSpec):
+        self.config = config
+        self.classes = max(1, spec.n_classes)
+        self.network = ConditionalGenerator(spec.channels, spec.resolution, self.classes, config.generator)
+
+    def learn(self, private: PrivateData, mechanism: str, features: Features, run: RunContext) -> None:
+        """Releases the mean features of each class, then trains the network to match them."""
+        targets = mean_embeddings(private, mechanism, features, self.config.count_weight)
+        self.match(targets, features, run)
+
+    def match(self, targets: Tensor, features: Features, run: RunContext) -> None:
+        """Trains the network so that the mean features of class k's images approach targets[k] [classes, d]."""
+        c, model = self.config, self.network.to(run.device).train()
+        optimizer = torch.optim.Adam(model.parameters(), c.lr)
+        per_class = max(2, c.batch // self.classes)
+        labels = torch.arange(self.classes, device=run.device).repeat_interleave(per_class)
+
+        def loss() -> Tensor:
+            made = features(model(labels, run.generator))
+            return mmd_loss(made.reshape(self.classes, per_class, -1), targets)
+
+        steps = PublicSteps(loss, optimizer, c.steps, run)
+        train(steps, model, optimizer, run, "train the generator (post-processing)")
+
+    @torch.inference_mode()
+    def sample(self, conditions: Conditions, run: RunContext) -> Tensor:
+        """One image per condition: uint8 [n, c, h, w]."""
+        labels = torch.zeros(conditions.count, dtype=torch.long)
+        if conditions.labels is not None:
+            labels = torch.tensor(conditions.labels)
+        images = self.network.to(run.device).eval()(labels.to(run.device), run.generator)
+        return (images * 255).round().to(torch.uint8)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The network's weights."""
+        return dict(self.network.state_dict())
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Restores `state_dict()`."""
+        self.network.load_state_dict(dict(state))
+
+
+def mean_embeddings(private: PrivateData, mechanism: str, features: Features, count_weight: float) -> Tensor:
+    """The noisy mean features of each class, [classes, d], from one noisy sum of features and counts.
+
+    A record contributes its features (of norm 1) and `count_weight` in its class's row, a vector of norm
+    √(1 + count_weight²). The noisy sum of features is divided by the noisy count of the same release.
+    """
+
+    def features_and_count(batch: Batch) -> Tensor:
+        assert batch.images is not None
+        embedded = features(batch.images.float() / 255)
+        count = torch.full((len(embedded), 1), count_weight, device=embedded.device)
+        return torch.cat([embedded, count], 1)
+
+    sums = class_sums(private, mechanism, features_and_count)
+    counts = (sums[:, -1:] / count_weight).clamp_min(1)
+    return sums[:, :-1] / counts
+
+
+def mmd_loss(features: Tensor, targets: Tensor) -> Tensor:
+    """Unbiased MMD² to the targets, up to a constant, summed over classes.
+
+    Features have norm 1, so the m diagonal terms of ‖Σφ‖² are exactly m; leaving them out keeps small batches from
+    rewarding images that are all alike.
+
+    Args:
+        features: [classes, m, d] of generated images.
+        targets: [classes, d] mean features to be matched.
+    """
+    m = features.shape[1]
+    total = features.sum(1)
+    among_generated = (total.square().sum(1) - m) / (m * (m - 1))
+    return (among_generated - 2 * (total * targets).sum(1) / m).sum()

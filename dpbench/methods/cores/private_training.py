@@ -1,0 +1,45 @@
+"""Private training as every method does it: DP-SGD steps with a schedule, a moving average and a progress bar."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from dpbench.core.context import RunContext
+from dpbench.privacy.gradients.engine import Loss
+from dpbench.privacy.private_data import PrivateData
+from dpbench.privacy.settings import DPSGDSettings
+from dpbench.training.loop import train
+
+
+def train_privately(
+    private: PrivateData,
+    mechanism: str,
+    model: nn.Module,
+    loss: Loss,
+    optimizer: torch.optim.Optimizer,
+    settings: DPSGDSettings,
+    run: RunContext,
+    title: str,
+) -> None:
+    """Spends a DP-SGD mechanism of the plan on the parameters of `model` that `optimizer` holds.
+
+    Args:
+        private: the sensitive records.
+        mechanism: name of the mechanism in the plan.
+        model: trained in place; its weights become their moving average.
+        loss: (model, batch, generator) -> one loss per record and view, [b].
+        optimizer: over the trained parameters, at the peak learning rate.
+        settings: views, gradient engine, micro-batch, decay of the moving average.
+        run: progress, checkpoints and the experiment's generator.
+        title: of the progress bar and the checkpoint.
+    """
+    train(
+        private.dp_sgd(mechanism, model, loss, optimizer, run.generator, **settings.stepper_options()),
+        model,
+        optimizer,
+        run,
+        title,
+        ema=settings.ema,
+        note=lambda: f"ε {private.ledger.epsilon_spent():.2f}",
+    )

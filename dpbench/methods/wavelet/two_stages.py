@@ -1,0 +1,144 @@
+"""The parts of the wavelet method together: tokenizer, coarse stage, refiner; what each learns, and sampling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dpbench.core.context import RunContext
+from dpbench.core.data import ImageDataset
+from dpbench.core.refiner import Refiner
+from dpbench.core.registries import REFINERS
+from dpbench.core.specs import Batch, Conditions, DatasetSpec
+from dpbench.methods.cores.central_images import CentralImages
+from dpbench.methods.wavelet.coarse import CoarseStage
+from dpbench.methods.wavelet.corruption import Retokenised
+from dpbench.methods.wavelet.learning import learn
+from dpbench.methods.wavelet.real import RealTokens
+from dpbench.methods.wavelet.scale_sizes import Scales
+from dpbench.methods.wavelet.settings import TokenizerTraining, WaveletConfig
+from dpbench.methods.wavelet.tokenizer import SpectralTokenizer
+from dpbench.models.haar import coarse
+from dpbench.privacy.private_data import PrivateData
+from dpbench.training.public import PublicBatches, to_uint8, unit_images
+
+TRANSFORMER = (
+    "tokens", "order", "dim", "depth", "heads", "public_steps", "public_batch", "public_lr", "label_dropout",
+)  # fmt: skip
+"""Settings that the public transformer depends on, besides those of the tokenizer."""
+
+
+class TwoStages:
+    """A coarse stage over spectral tokens, and a refiner that adds the detail bands.
+
+    Args:
+        config: settings of all parts.
+        spec: what the dataset declares.
+
+    Attributes:
+        source: what tokens are sampled from: the coarse stage, or real ones.
+    """
+
+    def __init__(self, config: WaveletConfig, spec: DatasetSpec):
+        self.config = config
+        self.spec = spec
+        scales = Scales(spec.channels, spec.resolution, config.levels, config.patch)
+        self.tokenizer = SpectralTokenizer(scales, config)
+        self.coarse = CoarseStage(config, self.tokenizer, spec.n_classes)
+        self.refiner: Refiner[Any] = REFINERS.get(config.refiner.name)(config.refiner.config)
+        self.source: CoarseStage | RealTokens = self.coarse
+
+    def prepare(self, public: ImageDataset, version: str, run: RunContext) -> None:
+        """Learns all parts from public images, or takes them from the cache."""
+        c = self.config
+        key: dict[str, Any] = {"public": public.fingerprint, "augmentation": c.augmentation, "version": version}
+        key |= {f.name: getattr(c, f.name) for f in fields(TokenizerTraining)}
+        tokenizer = run.cache.get("wavelet-tokenizer", key, lambda g: self._learn_tokenizer(public, run, g))
+        self.tokenizer.load_state_dict(tokenizer)
+        self.tokenizer.to(run.device).eval()
+        if c.tokens == "ll":
+            self.refiner.prepare(public, Retokenised(self.tokenizer, c, key), run)
+        of_tokens = key | {name: getattr(c, name) for name in TRANSFORMER}
+        transformer = run.cache.get("wavelet-coarse", of_tokens, lambda g: self._pretrain(public, run, g))
+        self.coarse.adopt(transformer, run.generator)
+        self.coarse.transformer.to(run.device)
+
+    def _learn_tokenizer(self, public: ImageDataset, run: RunContext, generator: torch.Generator) -> dict[str, Tensor]:
+        tokenizer = SpectralTokenizer(self.tokenizer.scales, self.config).to(run.device)
+        batches = PublicBatches(public, self.config.augmentation, run.device, generator)
+        learn(tokenizer, self.config, batches, replace(run, generator=generator))
+        return dict(tokenizer.state_dict())
+
+    def _pretrain(self, public: ImageDataset, run: RunContext, generator: torch.Generator) -> dict[str, Tensor]:
+        batches = PublicBatches(public, self.config.augmentation, run.device, generator)
+        return self.coarse.pretrain(batches, public.spec.n_classes, replace(run, generator=generator))
+
+    def take_real(self, private: PrivateData) -> None:
+        """Samples real tokens from now on: no privacy."""
+        self.source = RealTokens.of(private, self.coarse)
+
+    def warm_up(self, private: PrivateData, mechanism: str, run: RunContext) -> None:
+        """Trains the coarse stage on noisy central images, as DP-FETA does in pixels; not in the paper.
+
+        One noisy sum per class of all LL bands: n is large and the band small, so the mean of a class is nearly free.
+        """
+        images = self.central_images(private, mechanism)
+        self.coarse.warm_up(images.batches(self.config.augmentation, run), self.config.central_steps, run)
+
+    def central_images(self, private: PrivateData, mechanism: str) -> CentralImages:
+        """The noisy mean LL band of each class at full size, without details: [classes, c, h, w] in [-1, 1]."""
+        bands = CentralImages.release(private, mechanism, features=self._unit_band, bounds=(0.0, 1.0))
+        block = 2**self.config.levels
+        images = bands.images.repeat_interleave(block, -1).repeat_interleave(block, -2) * 2 - 1
+        return CentralImages(images, bands.labels)
+
+    def _unit_band(self, batch: Batch) -> Tensor:
+        """The LL band of each image in [0, 1]: [b, c, side, side]."""
+        return (coarse(unit_images(batch), self.config.levels) + 1) / 2
+
+    def finetune(self, private: PrivateData, mechanism: str, run: RunContext) -> None:
+        """Trains the coarse stage by DP-SGD on the tokens of the private images."""
+        tokens = private.derive(lambda batch: self.coarse.encode(unit_images(batch)))
+        self.coarse.finetune(tokens, mechanism, run)
+
+    def sample(self, conditions: Conditions, run: RunContext) -> Tensor:
+        """One image per condition: uint8 [n, c, h, w]."""
+        labels = None if conditions.labels is None else torch.tensor(conditions.labels)
+        with torch.inference_mode():
+            images = self.tokenizer.decode(self.source.sample(labels, conditions.count, run))
+        if images.shape[-1] < self.spec.resolution:
+            images = self.refiner.refine(images, self.spec.resolution, run)
+        return to_uint8(images)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Tokenizer, transformer, refiner, and the real tokens if they are the source."""
+        parts = {
+            "tokenizer": self.tokenizer.state_dict(),
+            "transformer": self.coarse.transformer.state_dict(),
+            "refiner": self.refiner.state_dict(),
+            "real": vars(self.source) if isinstance(self.source, RealTokens) else {},
+        }
+        return {f"{part}.{name}": value for part, tensors in parts.items() for name, value in tensors.items()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Restores `state_dict()`."""
+        self.tokenizer.load_state_dict(_part(state, "tokenizer"))
+        self.coarse.transformer.load_state_dict(_part(state, "transformer"))
+        if refiner := _part(state, "refiner"):
+            self.refiner.load_state_dict(refiner)
+        if real := _part(state, "real"):
+            self.source = RealTokens(**real)
+
+    def parameters(self) -> tuple[int, int]:
+        """(weights trained privately, all weights)."""
+        private = self.coarse.trained if self.source is self.coarse else 0
+        modules = sum(t.numel() for name, t in self.state_dict().items() if not name.startswith("real."))
+        return private, modules
+
+
+def _part(state: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    return {key.removeprefix(f"{name}."): value for key, value in state.items() if key.startswith(f"{name}.")}

@@ -1,0 +1,64 @@
+"""A small convolutional super-resolver (sub-pixel convolution, arXiv 1609.05158)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dpbench.core.context import RunContext
+from dpbench.refiners.networks.training import RefinerNetwork
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions around a GELU, added to the input."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(width, width, 3, padding=1), nn.GELU(), nn.Conv2d(width, width, 3, padding=1)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[b, width, h, w] -> the same shape."""
+        return x + self.body(x)
+
+
+class SubPixelNet(RefinerNetwork):
+    """Residual blocks at the coarse size, one pixel shuffle per factor of two, added to the bicubic image.
+
+    Args:
+        channels: of an image.
+        width: channels of the blocks.
+        depth: number of blocks.
+        scale: see `RefinerNetwork`; a power of two.
+    """
+
+    def __init__(self, channels: int, width: int, depth: int, scale: int):
+        super().__init__()
+        doublings = int(math.log2(scale))
+        self.trunk = nn.Sequential(
+            nn.Conv2d(channels, width, 3, padding=1), *(ResidualBlock(width) for _ in range(depth))
+        )
+        self.up = nn.Sequential()
+        for _ in range(doublings):
+            self.up.extend([nn.Conv2d(width, 2 * width, 3, padding=1), nn.PixelShuffle(2), nn.GELU()])
+            width //= 2
+        self.up.append(nn.Conv2d(width, channels, 3, padding=1))
+        self.scale = 2**doublings
+
+    def forward(self, coarse: Tensor) -> Tensor:
+        """[b, c, h, w] -> [b, c, scale · h, scale · w]."""
+        base = F.interpolate(coarse, scale_factor=self.scale, mode="bicubic", align_corners=False)
+        return base + self.up(self.trunk(coarse))
+
+    def loss(self, images: Tensor, coarse: Tensor, generator: torch.Generator) -> Tensor:
+        """L1, the mean over pixels."""
+        return F.l1_loss(self(coarse), images)
+
+    @torch.inference_mode()
+    def refine(self, coarse: Tensor, run: RunContext) -> Tensor:
+        """See `RefinerNetwork.refine`; nothing is drawn."""
+        return self(coarse)

@@ -1,0 +1,8 @@
+from dpbench.core.method import Method
+from dpbench.core.specs import Request
+from dpbench.privacy.plan import Plan
+
+
+def plan_of(method: Method, request: Request) -> Plan:
+    """What a method plans for its own settings and dataset."""
+    return method.plan(method.config, method.spec, request)
