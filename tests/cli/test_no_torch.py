@@ -9,10 +9,6 @@ import pytest
 
 from dpbench import DATASETS, METHODS, METRICS, REFINERS
 
-needs_methods_without_torch = pytest.mark.xfail(
-    strict=True, reason="the modules of methods and refiners still import torch: remove this mark when they do not"
-)
-
 
 def check(*commands: list[str]) -> None:
     """Runs commands in one fresh process, in which torch must stay unimported."""
@@ -52,12 +48,10 @@ for name in {[*opened.values()]!r}:
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-@needs_methods_without_torch
 @pytest.mark.parametrize("registry", [METHODS, REFINERS], ids=["methods", "refiners"])
 def test_showing_methods_and_refiners(registry) -> None:
     check(*(["show", name] for name in registry.names()))
 
 
-@needs_methods_without_torch
 def test_showing_a_plan() -> None:
     check(["show", "dp-merf", "--eps", "1"])
