@@ -34,7 +34,7 @@ from dpbench.core.context import PublicCache, RunContext
 from dpbench.core.data import DataOptions
 from dpbench.core.specs import Budget, Conditions, Request
 from dpbench.data.opening import open_dataset
-from dpbench.privacy import private_data
+from dpbench.privacy import checked_gradients, vault
 from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.checks import model_state
 from dpbench.privacy.checks.loss_checks import LossChecks
@@ -42,8 +42,8 @@ from dpbench.privacy.checks.probes import Probes
 from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.mechanisms import DPSGD
 from dpbench.privacy.noise import NoiseSource
-from dpbench.privacy.private_data import PrivateData
 from dpbench.privacy.stepper import DPSGDStepper
+from dpbench.privacy.vault import Vault
 
 METHODS = {
     "wavelet": {},
@@ -55,12 +55,12 @@ METHODS = {
 """Built-in methods, with what shortens their public part here: it has no checks."""
 
 CHECKS: list[tuple[Any, str, str]] = [
-    (private_data, "prove", "start"),
+    (vault, "prove", "start"),
     (Probes, "derive", "start"),
     (LossChecks, "look", "start"),
     (LossChecks, "prove", "start"),
-    (private_data, "check_gradients", "start"),
-    (private_data, "check_engine", "start"),
+    (checked_gradients, "check_gradients", "start"),
+    (checked_gradients, "check_engine", "start"),
     (LossChecks, "_prove_again", "again"),
     (LossChecks, "before_step", "per step"),
     (model_state, "_state", "per step"),
@@ -117,8 +117,9 @@ def timed_checks(stop: int) -> Iterator[tuple[dict[str, list[float]], list[float
 
 def watch(stepper: DPSGDStepper, repeats: int = 5) -> float:
     """Seconds that it takes longer to watch one call of the loss than not to: the least of each, in turns."""
-    checks, engine, size = stepper._checks, stepper._engine, stepper._records_per_call
-    batch = checks._probes.take(size)[0].repeat(stepper._views)
+    gradients = stepper._gradients
+    checks, engine = gradients.checks, gradients.engine
+    batch = checks._probes.take(gradients.records_per_call)[0].repeat(gradients.views)
     took: dict[bool, list[float]] = {False: [], True: []}
     for watched in [False, True] * repeats:
         generator = torch.Generator().manual_seed(0)
@@ -145,7 +146,7 @@ def measure(name: str, dataset: str, stop: int, root: Path) -> tuple[str, ...]:
     [configured] = configure([name], dataset, "small", METHODS[name])
     method = configured.method(configured.config, data.spec)
     plan = method.plan(Request(Conditions.balanced(100, data.spec.n_classes)))
-    private = PrivateData(data.train(), data.spec, Ledger(calibrate(plan, Budget(1.0, 1e-5))), NoiseSource())
+    private = Vault(data.train(), data.spec, Ledger(calibrate(plan, Budget(1.0, 1e-5))), NoiseSource())
     run = RunContext("cpu", torch.Generator().manual_seed(0), PublicCache(root))
     with timed_checks(stop) as (spent, taken):
         try:

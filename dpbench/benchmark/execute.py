@@ -24,7 +24,7 @@ from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.noise_key import FILE, NoiseKey
 from dpbench.privacy.plan import CalibratedPlan
-from dpbench.privacy.private_data import PrivateData
+from dpbench.privacy.vault import Vault
 from dpbench.results.sample_grid import write_grid
 from dpbench.results.samples import StoredSamples
 from dpbench.training.device import peak_memory_mb, reset_peak_memory
@@ -120,7 +120,7 @@ def _fit(method: Method, trial: Trial, key: NoiseKey, ledger: Ledger, bench: Ben
     """The private phase."""
     world = bench.launch.world
     noise = NoiseSource(bench.device, key, world.rank)
-    private = PrivateData(
+    private = Vault(
         bench.sources.train, trial.spec, ledger, noise, bench.device, bench.precision, run.checkpoints, world
     )
     try:

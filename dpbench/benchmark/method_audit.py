@@ -28,9 +28,10 @@ from dpbench.core.folders import cache_folder
 from dpbench.core.progress import Advance, Display, Progress
 from dpbench.core.seal import sealed
 from dpbench.core.specs import Budget, DatasetSpec, Request
+from dpbench.privacy.auditing.audited_vault import AuditedVault
+from dpbench.privacy.auditing.canaries import CanaryRecords
 from dpbench.privacy.auditing.findings import Finding, of_query, of_vault
 from dpbench.privacy.auditing.small_model import QUERIES
-from dpbench.privacy.auditing.vault import AuditVault
 from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.mechanisms import DPSGD, Mechanism
@@ -136,7 +137,8 @@ def audit_method(
     computed_in = resolve_precision(precision, device)
     assert sources.public is not None
     start = time.perf_counter()
-    vault = AuditVault(sources.public, spec, calibrate(plan, budget), present, device, computed_in)
+    records = CanaryRecords(sources.public, spec, present)
+    vault = AuditedVault(records, calibrate(plan, budget), device=device, precision=computed_in)
     cache = PublicCache(cache_folder() / "public")
     random = torch.Generator().manual_seed(0)
     run = RunContext(device, random, cache, display, None, computed_in, Checkpoints(None))
@@ -166,7 +168,7 @@ def _smaller(method: Configured, spec: DatasetSpec, request: Request, size: Size
     return replace(spec, n_train=records), Plan(*map(smaller, plan.mechanisms))
 
 
-def _fit(method: Configured, vault: AuditVault, run: RunContext, sources: Sources, prepare: bool) -> None:
+def _fit(method: Configured, vault: AuditedVault, run: RunContext, sources: Sources, prepare: bool) -> None:
     """Fits the method up to the last planned release."""
     fitted = method.method(method.config, vault.spec)
     closed = PublicCache(run.cache.folder)

@@ -27,7 +27,8 @@ from dpbench.core.seal import sealed
 from dpbench.core.specs import Budget, Request
 from dpbench.privacy.plan import Plan
 from dpbench.privacy.planner import Candidate, Gradients, best, survey, the_dp_sgd
-from dpbench.privacy.rehearsal import OnPublicData, PublicProbe
+from dpbench.privacy.rehearsal import OnPublicData, Rehearsal
+from dpbench.privacy.stand_in import StandIn
 
 CHOSEN = ("batch", "steps")
 """The settings that the planner chooses; a measurement does not depend on them."""
@@ -121,20 +122,21 @@ class Planner:
 
     def _rehearse(self, method: Configured, generator: torch.Generator) -> dict[str, Tensor]:
         run = RunContext(self.device, generator, self.cache, self.display, None, self.precision, Checkpoints(None))
-        probe = PublicProbe(self._public, self.sources.spec, self.plan(method), self.device, self.precision)
+        records = StandIn(self._public, self.sources.spec)
+        rehearsal = Rehearsal(records, self.plan(method), self.device, self.precision)
         rehearsed = method.method(method.config, self.sources.spec)
         try:
             with sealed(self.sources.dataset):
                 rehearsed.prepare(self._public if uses_public(method) else None, run)
                 closed = PublicCache(self.cache.folder)
                 closed.close()
-                rehearsed.fit(probe, replace(run, progress=OnPublicData(self.display), cache=closed))
+                rehearsed.fit(rehearsal, replace(run, progress=OnPublicData(self.display), cache=closed))
         except DpbenchError:
             raise
         except Exception as error:  # a method is foreign code
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
             raise DpbenchError(f"the rehearsal of '{method.name}' on public data failed: {reason}") from error
-        return {name: torch.tensor(value) for name, value in asdict(probe.on_average()).items()}
+        return {name: torch.tensor(value) for name, value in asdict(rehearsal.on_average()).items()}
 
     @property
     def _public(self) -> ImageDataset:

@@ -119,3 +119,15 @@ class DPSGD(Mechanism):
     def releases(self) -> int:
         """See `Mechanism`."""
         return self.steps
+
+    def refuse_other_data(self, n: int) -> None:
+        """Checks the number of records against the one that the sampling rate is billed for.
+
+        Raises:
+            PrivacyError: they differ.
+        """
+        if self.n != n:
+            raise PrivacyError(
+                f"'{self.name}' is planned for {self.n} records, but the dataset has {n}: "
+                "its sampling rate would not be the billed one"
+            )

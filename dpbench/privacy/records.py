@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -15,7 +15,7 @@ from dpbench.privacy.world import World
 
 
 class Records(Protocol):
-    """Records by position: an `ImageDataset`, a `Shard`, or `DerivedRecords`."""
+    """Records by position: an `ImageDataset`, a `Shard`, `DerivedRecords` or `LazyRecords`."""
 
     def __len__(self) -> int: ...
 
@@ -59,6 +59,29 @@ class DerivedRecords:
         """The records at `indices`, in order."""
         chosen = torch.as_tensor(indices, dtype=torch.long)
         return Batch(None, None if self._labels is None else self._labels[chosen], self._values[chosen])
+
+
+class LazyRecords:
+    """The same values computed whenever they are read: for a few reads of many records.
+
+    Args:
+        records: what the values are computed from.
+        per_record: batch of b records -> [b, ...].
+        device: where it is computed; values are returned on the CPU.
+    """
+
+    def __init__(self, records: Records, per_record: Callable[[Batch], Tensor], device: str):
+        self._records = records
+        self._per_record = per_record
+        self._device = device
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        """The records at `indices`, in order."""
+        batch = self._records.batch(indices).map(lambda t: t.to(self._device))
+        return Batch(None, batch.labels, self._per_record(batch)).map(Tensor.cpu)
 
 
 def padded(records: Records, indices: Sequence[int], size: int, device: str) -> Iterator[tuple[Batch, Tensor]]:

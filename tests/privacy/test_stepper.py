@@ -12,7 +12,7 @@ from vaults import SIGMAS, Images, a_sum, pixels, steps, vault
 
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch
-from dpbench.privacy.private_data import ENGINES
+from dpbench.privacy.gradients.engines import ENGINES
 from dpbench.privacy.stepper import DPSGDStepper
 
 # What a step is

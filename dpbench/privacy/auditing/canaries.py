@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from dpbench.core.data import ImageDataset
 from dpbench.core.specs import Batch, DatasetSpec
 from dpbench.privacy.gradients.engine import Loss
-from dpbench.privacy.rehearsal import StandIn
+from dpbench.privacy.stand_in import StandIn
 
 LOUD = 1e4
 """Norm of a canary's contribution before it is clipped, in units of the clip."""
@@ -33,12 +33,18 @@ class CanaryRecords(StandIn):
     Args:
         public: public images of the sensitive images' shape.
         spec: what the sensitive dataset declares.
-        present: [m] the coins: which canaries are in.
+        present: [m] the coins: which canaries are in; m is at most `spec.n_train`.
+
+    Attributes:
+        present: the coins.
+        canaries: reads the marks of these records.
     """
 
     def __init__(self, public: ImageDataset, spec: DatasetSpec, present: NDArray[np.bool_]):
         super().__init__(public, spec)
         m = len(present)
+        self.present = present
+        self.canaries = Canaries(m, spec.n_classes)
         self._marks = torch.zeros(spec.n_train, dtype=torch.long)
         self._marks[:m] = torch.where(torch.from_numpy(present), torch.arange(1, m + 1), m + 1)
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from dpbench.core.progress import Progress
 from dpbench.core.specs import Budget
 from dpbench.privacy.accounting import epsilon_pld
+from dpbench.privacy.auditing.audited_vault import AuditedVault
 from dpbench.privacy.auditing.canary_scores import Measured, Scores, simulated
 from dpbench.privacy.auditing.many_runs import many_runs
 from dpbench.privacy.auditing.one_run import Guesses, best_attempt, one_run
 from dpbench.privacy.auditing.small_model import NAME, many_scores, run_plan, watch
-from dpbench.privacy.auditing.vault import AuditVault
 from dpbench.privacy.mechanisms import Mechanism
 
 WHOLE_PLAN = "whole plan"
@@ -70,7 +70,7 @@ class Finding:
         yield from self.faults
 
 
-def of_vault(vault: AuditVault, confidence: float, seconds: float) -> list[Finding]:
+def of_vault(vault: AuditedVault, confidence: float, seconds: float) -> list[Finding]:
     """A finding per mechanism of the plan of a vault that `fit` has used, and one of the plan if it has several.
 
     Args:

@@ -29,11 +29,12 @@ from dpbench.privacy.auditing.measurements import (
     shared_noise_faults,
 )
 from dpbench.privacy.calibration import calibrate
+from dpbench.privacy.gradients.engines import ENGINES
 from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.mechanisms import DPSGD, Mechanism, NoisySum
 from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.plan import CalibratedPlan, Plan
-from dpbench.privacy.private_data import ENGINES, PrivateData
+from dpbench.privacy.vault import Vault
 
 QUERIES = (*ENGINES, "noisy_sum")
 
@@ -107,13 +108,13 @@ def releases(query: str, records: OnePixel, plan: CalibratedPlan, device: str) -
 
     A record that takes part adds 1 / √2 at its pixel in both rows.
     """
-    vault = PrivateData(records, SPEC, Ledger(plan), NoiseSource(device), device)
+    vault = Vault(records, SPEC, Ledger(plan), NoiseSource(device), device)
     take = _sums if query == "noisy_sum" else _steps
     for release in take(query, vault, plan[NAME]):
         yield np.asarray(release.to("cpu", torch.float64).numpy()) / CLIP
 
 
-def _sums(query: str, vault: PrivateData, planned: Mechanism) -> Iterator[Tensor]:
+def _sums(query: str, vault: Vault, planned: Mechanism) -> Iterator[Tensor]:
     def contribution(batch: Batch) -> Tensor:
         return LOUD * _pixels(batch)[:, None].expand(-1, 2, -1)
 
@@ -121,7 +122,7 @@ def _sums(query: str, vault: PrivateData, planned: Mechanism) -> Iterator[Tensor
         yield vault.noisy_sum(NAME, contribution)
 
 
-def _steps(query: str, vault: PrivateData, planned: Mechanism) -> Iterator[Tensor]:
+def _steps(query: str, vault: Vault, planned: Mechanism) -> Iterator[Tensor]:
     """The sums that moved the weights: minus how far they moved, times the expected batch."""
     model = TwoLayers().to(vault.device)
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)

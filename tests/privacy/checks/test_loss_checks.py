@@ -12,9 +12,9 @@ from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch
 from dpbench.privacy.checks.loss_checks import LossChecks, moved_weights
 from dpbench.privacy.checks.probes import Probes
+from dpbench.privacy.gradients.engines import ENGINES
 from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.noise_key import NoiseKey
-from dpbench.privacy.private_data import ENGINES
 
 
 class Gated(nn.Module):
