@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from dpbench.core.context import Precision
 from dpbench.core.specs import Batch
+from dpbench.privacy.checks.engine_checks import check_engine, check_gradients
 from dpbench.privacy.checks.independence import LEAST
 from dpbench.privacy.checks.loss_checks import LossChecks, moved_weights
 from dpbench.privacy.checks.probes import Probes
 from dpbench.privacy.gradients.engine import GradientEngine, Loss
-from dpbench.privacy.gradients.engine_checks import check_engine, check_gradients
 
 ROUNDING: Mapping[Precision, float] = {"fp32": 1e-3, "bf16": 2e-2}
 """Relative difference that the order of rows may make to a loss in each precision."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dpbench.privacy.gradients.precision import full_precision
+from dpbench.privacy.precision import full_precision
 
 LARGEST = 1e30
 """Norm above which a contribution counts as zero: fp32 could not hold what makes it up."""

@@ -136,3 +136,20 @@ def test_one_public_record_is_too_few() -> None:
 def test_a_fit_without_dp_sgd_has_nothing_to_measure() -> None:
     with pytest.raises(PrivacyError, match="no DP-SGD steps"):
         Rehearsal(StandIn(Images(pixels(64), 0), SPEC), PLAN).on_average()
+
+
+def test_only_a_stand_in_can_be_rehearsed_on() -> None:
+    with pytest.raises(PrivacyError, match=r"need public records \(StandIn\), not Images"):
+        Rehearsal(Images(pixels(64), 2), PLAN)  # type: ignore[arg-type]
+
+
+def test_the_sensitive_dataset_cannot_stand_in_for_itself() -> None:
+    sensitive = Images(pixels(64), 2)
+    with pytest.raises(PrivacyError, match="'test' is sensitive and cannot stand in for itself"):
+        StandIn(sensitive, sensitive.spec)
+
+
+def test_the_ledger_of_a_rehearsal_is_never_verified() -> None:
+    rehearsal = Rehearsal(StandIn(Images(pixels(64), 2), SPEC), PLAN)
+    assert rehearsal.ledger.accounting == "unverified"
+    assert rehearsal.derive(flat).ledger.accounting == "unverified"

@@ -16,8 +16,8 @@ from dpbench.core.specs import Batch
 from dpbench.privacy.clipping import clip_weights
 from dpbench.privacy.gradients.engine import GradientEngine, Loss
 from dpbench.privacy.gradients.layer_gradients import LAYERS
-from dpbench.privacy.gradients.precision import full_precision
 from dpbench.privacy.gradients.terms import Term, add
+from dpbench.privacy.precision import full_precision
 
 
 class BookKeepingEngine(GradientEngine):

@@ -14,7 +14,7 @@ from dpbench.core.errors import PrivacyError
 from dpbench.core.footprint import rows_that_fit, saved_bytes
 from dpbench.core.specs import Batch
 from dpbench.privacy.clipping import clip_weights, squared_norms
-from dpbench.privacy.gradients.precision import full_precision
+from dpbench.privacy.precision import full_precision
 
 Loss = Callable[[nn.Module, Batch, torch.Generator], Tensor]
 """loss(model, batch, generator) -> [records · views], record-major: the views of one record stand together."""

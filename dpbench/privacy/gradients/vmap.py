@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from dpbench.core.specs import Batch
 from dpbench.privacy.gradients.engine import GradientEngine, Loss, clip_and_sum
-from dpbench.privacy.gradients.precision import full_precision
+from dpbench.privacy.precision import full_precision
 
 
 class VmapEngine(GradientEngine):

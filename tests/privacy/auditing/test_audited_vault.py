@@ -26,6 +26,7 @@ from dpbench.privacy.mechanisms import Mechanism
 from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.noise_key import NoiseKey
 from dpbench.privacy.plan import CalibratedPlan, Plan
+from dpbench.privacy.stand_in import StandIn
 
 SPEC = DatasetSpec("sensitive", 1, 4, 400, 1, ("a", "b", "c"), True)
 COINS = np.random.default_rng(0).random(300) < 0.5
@@ -79,6 +80,13 @@ def test_derived_records_keep_their_marks() -> None:
     for _ in range(3):
         derived.noisy_sum("sum", lambda batch: batch.derived)
     assert list(vault.scores["sum"].faults(vault.ledger.spent["sum"])) == []
+
+
+def test_only_canary_records_can_be_audited() -> None:
+    sensitive = Images(pixels(400))
+    for records in (sensitive, StandIn(sensitive, SPEC)):
+        with pytest.raises(PrivacyError, match=r"need public records \(CanaryRecords\)"):
+            AuditedVault(records, planned(SUM))  # type: ignore[arg-type]
 
 
 def test_the_vaults_refusals_stay() -> None:
