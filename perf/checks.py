@@ -6,7 +6,7 @@ Every method runs the private phase of its `small` preset on the embedded `shape
 up to a few steps: `--steps` of DP-SGD. All numbers are seconds of the CPU, summed over threads. "start" are the checks
 before the first step and those of all noisy sums and of `derive`; "again" is one repeated proof, which is due after
 steps 1, 2, 4, 8 ... and before the last; "per step" is what every step pays: the model is compared before and after,
-and the loss's first call is watched. "phase" extrapolates to the preset's number of steps: start + repeated proofs +
+and the loss's first call is watched. "phase" extrapolates to the preset's number of steps: start + repeated checks +
 per step · steps. "share" is phase without start over the steps' own time, "with start" phase over it.
 """
 
@@ -55,13 +55,13 @@ METHODS = {
 """Built-in methods, with what shortens their public part here: it has no checks."""
 
 CHECKS: list[tuple[Any, str, str]] = [
-    (vault, "prove", "start"),
+    (vault, "check_closure", "start"),
     (Probes, "derive", "start"),
     (LossChecks, "look", "start"),
-    (LossChecks, "prove", "start"),
+    (LossChecks, "check", "start"),
     (checked_gradients, "check_gradients", "start"),
     (checked_gradients, "check_engine", "start"),
-    (LossChecks, "_prove_again", "again"),
+    (LossChecks, "_check_again", "again"),
     (LossChecks, "before_step", "per step"),
     (model_state, "_state", "per step"),
 ]
@@ -95,7 +95,7 @@ def timed_checks(stop: int) -> Iterator[tuple[dict[str, list[float]], list[float
                 took = time.process_time() - start
                 inside[0] = outer
                 spent[kind].append(took)
-                if outer:  # a repeated proof is no part of what every step pays
+                if outer:  # a repeated check is no part of what every step pays
                     spent["per step"].append(-took)
 
         return call
@@ -133,8 +133,8 @@ def watch(stepper: DPSGDStepper, repeats: int = 5) -> float:
     return max(0.0, min(took[True]) - min(took[False]))
 
 
-def proofs(steps: int) -> int:
-    """How often a loss is proved again in a training of this many steps."""
+def repeated_checks(steps: int) -> int:
+    """How often a loss is checked again in a training of this many steps."""
     due = {2**k for k in range(steps.bit_length())} | {steps - 1}
     return sum(0 < done < steps for done in due)
 
@@ -160,7 +160,7 @@ def measure(name: str, dataset: str, stop: int, root: Path) -> tuple[str, ...]:
     again = statistics.mean(spent["again"])
     every = sum(spent["per step"]) / len(taken) + watching
     own = (sum(taken) - sum(spent["again"])) / len(taken) - every
-    later = proofs(steps) * again + steps * every
+    later = repeated_checks(steps) * again + steps * every
     share, whole = later / (steps * own), (start + later) / (steps * own)
     return (
         name, str(steps), f"{start:.2f}", f"{again:.3f}", f"{every:.4f}", f"{start + later:.2f}", f"{own:.3f}",

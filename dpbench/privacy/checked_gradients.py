@@ -89,7 +89,7 @@ class CheckedGradients:
             PrivacyError: the loss mixes records, or something other than its values leaves it.
         """
         self.records_per_call = max(1, rows // self.views)
-        self.checks.prove(rows // self.views)
+        self.checks.check(rows // self.views)
 
     def clipped_sums(
         self, batches: Iterable[tuple[Batch, Tensor]], clip: float, generator: torch.Generator

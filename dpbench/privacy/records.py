@@ -1,4 +1,4 @@
-"""What a vault holds: a dataset, one process's share of it, or what `derive` made of either."""
+"""The records in a vault: a dataset, one process's shard of it, or values derived from either."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Records(Protocol):
 
 
 class Shard:
-    """The records of one process: those at positions rank, rank + size, rank + 2 · size ... of all.
+    """The records of one process: positions rank, rank + size, rank + 2 · size ...
 
     Args:
-        records: all of them.
-        world: whose process this is.
+        records: of all processes.
+        world: gives rank and size.
     """
 
     def __init__(self, records: Records, world: World):
@@ -45,7 +45,7 @@ class Shard:
 
 
 class DerivedRecords:
-    """What `derive` computed, in memory."""
+    """Values computed by `derive`, in memory."""
 
     def __init__(self, batches: list[Batch]):
         self._values = torch.cat([b.derived for b in batches if b.derived is not None])
@@ -87,7 +87,7 @@ class LazyRecords:
 def padded(records: Records, indices: Sequence[int], size: int, device: str) -> Iterator[tuple[Batch, Tensor]]:
     """The records at `indices` in batches of exactly `size` on a device, with a mask that is False on the padding.
 
-    Padding stands at the end, and wherever an index is `EMPTY`; a batch of padding alone is left out.
+    Padding is at the end, and wherever an index is `EMPTY`; batches of padding alone are skipped.
     """
     for start in range(0, len(indices), size):
         part = indices[start : start + size]

@@ -252,8 +252,7 @@ def compare(groups: Iterable[tuple[Tensor, Tensor]], size: int, clip: float) -> 
     """Estimates from sums over disjoint groups of records, without the bias that the norm of a noisy mean has.
 
     Sums a_k and a_l of different groups share no record, so ⟨a_k, a_l⟩ is size² · ‖h‖² on average: no sampling noise is
-    squared. All pairs are averaged at once, by ‖Σ a_k‖² - Σ ‖a_k‖². What ‖a_k‖² has beyond that are its records' own
-    norms.
+    squared. ‖Σ a_k‖² - Σ ‖a_k‖² adds up all pairs at once. The rest of ‖a_k‖² is the squared norms of its records.
 
     Args:
         groups: at least two pairs (Σ clipped gradients, Σ gradients), flat, over `size` independent records each.
@@ -274,7 +273,7 @@ def compare(groups: Iterable[tuple[Tensor, Tensor]], size: int, clip: float) -> 
 
 
 class OnPublicData:
-    """Says of every phase that it is a rehearsal, and keeps its notes (of ε) to itself."""
+    """Labels every phase as a rehearsal, and drops its notes (of ε)."""
 
     def __init__(self, progress: Progress):
         self._progress = progress

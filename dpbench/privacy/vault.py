@@ -23,7 +23,7 @@ from dpbench.core.data import ImageDataset
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch, DatasetSpec
 from dpbench.privacy.checked_gradients import CheckedGradients
-from dpbench.privacy.checks.independence import prove
+from dpbench.privacy.checks.independence import check_closure
 from dpbench.privacy.checks.probes import Probes
 from dpbench.privacy.clipping import clipped_sum
 from dpbench.privacy.door import Door
@@ -109,7 +109,7 @@ class Vault(PrivateData):
         self.door.require_open()
         mechanism = self.ledger.require(name, NoisySum)
         what, sampled = f"the contribution of '{name}'", mechanism.sampling_rate < 1
-        values = prove(partial(_evaluate, contribution), self._probes, chunk, sampled, what, self.device)
+        values = check_closure(partial(_evaluate, contribution), self._probes, chunk, sampled, what, self.device)
         shape, number = values.shape[1:], self.ledger.spent[name] + 1
         self._parts.noise.key.starts_from(f"release {number} of '{name}'", values)
         release = self._checkpoints.state(f"release {number} of {name}", [asdict(mechanism), list(shape)])
@@ -144,11 +144,11 @@ class Vault(PrivateData):
         read = partial(torch.load, map_location=self.device, weights_only=True)
         stored = release.load(read) if world.leads else None
         is_stored = torch.tensor([float(stored is not None)], device=self.device)
-        world.share([is_stored])
+        world.broadcast([is_stored])
         if not is_stored:
             return None
         total: Tensor = torch.empty(shape, device=self.device) if stored is None else stored["total"]
-        world.share([total])
+        world.broadcast([total])
         self.ledger.restore(mechanism, self.ledger.spent[mechanism.name] + 1)
         return total
 
@@ -168,7 +168,7 @@ class Vault(PrivateData):
         mechanism = self.ledger.require(name, DPSGD)
         mechanism.refuse_other_data(self.spec.n_train)
         computed_by = engine_named(engine)
-        self._parts.world.share([*model.parameters(), *model.buffers()])
+        self._parts.world.broadcast([*model.parameters(), *model.buffers()])
         weights = [p.detach().flatten() for p in model.parameters()]
         if not weights:
             raise PrivacyError("the model has no trainable parameters")
@@ -185,14 +185,14 @@ class Vault(PrivateData):
         """Rows per call of a loss, the same on all processes; a replay uses those of the first attempt."""
         rows = self._parts.noise.key.note(f"rows of step {self.ledger.spent[name] + 1} of '{name}'", rows)
         agreed = torch.tensor([float(rows)], device=self.device)
-        self._parts.world.share([agreed])
+        self._parts.world.broadcast([agreed])
         return int(agreed)
 
     def derive(self, per_record: PerRecord, chunk: int = 500) -> Vault:
         """See `PrivateData.derive`."""
         self.door.require_open()
         compute = partial(_evaluate, per_record)
-        prove(compute, self._probes, chunk, False, "derive", self.device)
+        check_closure(compute, self._probes, chunk, False, "derive", self.device)
         vault = copy(self)
         vault._probes = self._probes.derive(compute)
         vault._parts = replace(self._parts, records=self.door.behind("derive", lambda: self._derived(compute, chunk)))

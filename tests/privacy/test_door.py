@@ -32,7 +32,7 @@ class Undeclared(Images):
 
 
 class Breaks:
-    """A closure that breaks off on private records, and passes on made-up ones."""
+    """A closure that fails on private records, and passes on synthetic ones."""
 
     def __init__(self, error: type[BaseException] = AssertionError):
         self.error, self.armed = error, False
@@ -52,7 +52,7 @@ QUERIES = {"noisy_sum": "'sum'", "derive": "derive", "dp_sgd": "step 1 of 'steps
 
 
 def break_off(records: Images, query: str, error: type[BaseException] = AssertionError) -> tuple[Vault, Any]:
-    """The vault, and what was raised when the closure broke off on its records."""
+    """The vault, and what was raised when the closure failed on its records."""
     private, breaks = vault(records, a_sum(count=2), steps(len(records), steps=2)), Breaks(error)
     stepper = start(private, linear(), breaks.loss)
     calls: dict[str, Callable[[], object]] = {
@@ -92,7 +92,7 @@ def test_an_exception_on_a_public_benchmark_passes_and_closes_the_vault(query):
     private, error = break_off(Images(pixels(9)), query)
     assert isinstance(error, AssertionError)
     assert "labels [" in str(error)
-    with pytest.raises(PrivacyError, match=rf"closed: {QUERIES[query]} broke off \(AssertionError\)"):
+    with pytest.raises(PrivacyError, match=rf"closed: {QUERIES[query]} failed \(AssertionError\)"):
         private.derive(flat)
 
 

@@ -245,7 +245,7 @@ def test_a_method_cannot_go_back_and_draw_again(tmp_path):
     stepper = attempt.private.dp_sgd("steps", attempt.model, noisy, optimizer, attempt.run.generator)
     before = stepper.state_dict()
     next(stepper)
-    with pytest.raises(PrivacyError, match="cannot go back to its release 0: 1 are made"):
+    with pytest.raises(PrivacyError, match="cannot go back to its release 0: 1 have been made"):
         stepper.load_state_dict(before)
     assert attempt.ledger.spent["steps"] == 1
 

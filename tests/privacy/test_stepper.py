@@ -213,7 +213,7 @@ def test_a_step_that_fails_is_neither_spent_nor_taken_and_closes_the_vault():
         lambda: private.unsafe_records("to look at them"),
         lambda: derived.noisy_sum("sum", lambda batch: batch.derived),
     ):
-        with pytest.raises(PrivacyError, match=r"closed: step 1 of 'steps' broke off \(RuntimeError\)"):
+        with pytest.raises(PrivacyError, match=r"closed: step 1 of 'steps' failed \(RuntimeError\)"):
             query()
     assert private.ledger.accounting == "verified"
 

@@ -142,7 +142,7 @@ def test_a_release_that_cannot_be_written_down_is_not_handed_out(tmp_path):
     private = vault(Images(pixels(5)), a_sum(), path=tmp_path / "file" / "ledger.json")
     with pytest.raises(DpbenchError, match="cannot write"):
         private.noisy_sum("sum", flat)
-    with pytest.raises(PrivacyError, match="closed: 'sum' broke off"):  # and cannot be had for free at a second try
+    with pytest.raises(PrivacyError, match="closed: 'sum' failed"):  # and cannot be had for free at a second try
         private.noisy_sum("sum", flat)
 
 

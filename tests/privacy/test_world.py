@@ -200,7 +200,7 @@ def test_a_stored_sum_is_handed_out_again_on_every_process(two):
 
 def test_processes_at_different_releases_get_nothing(two):
     for found in two:
-        assert "do not stand at the same release" in found["other release"]
+        assert "are not at the same release" in found["other release"]
 
 
 def test_the_shards_are_a_partition():

@@ -1,4 +1,4 @@
-"""Made-up records on which closures are proved: no private record is touched."""
+"""Synthetic probe records, on which closures are checked before a private record is read."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from torch import Tensor
 from dpbench.core.specs import Batch, DatasetSpec
 
 DISTINCT = 64
-"""Different records; a larger probe repeats them, and with them their labels."""
+"""Number of different records; a larger probe repeats them with their labels."""
 
 FEW = 8
-"""Classes that the ordinary records are of: in a batch of them labels repeat, however many classes there are."""
+"""Number of classes of the ordinary records, so that labels repeat in a batch however many classes there are."""
 
 
 class Probes:
-    """Two batches of any size: ordinary records, and those that take their places.
+    """Two batches of any size: ordinary records, and others to replace them.
 
-    Ordinary images are noise of many brightnesses and contrasts, and have no black or white pixel. Those that take
-    their places are black, white, black with one bright pixel, and noise over the whole range, and their labels are
-    spread otherwise: what a batch has in sum, at most or on average differs between the two.
+    Ordinary images are noise of many brightnesses and contrasts, without black or white pixels. Their replacements are
+    black, white, black with one bright pixel, or noise over the whole range, and their labels are distributed
+    differently. So a batch's sum, maximum and mean differ between the two.
 
     Args:
         ordinary: `DISTINCT` records.
@@ -33,7 +33,7 @@ class Probes:
 
     @classmethod
     def of(cls, spec: DatasetSpec, device: str = "cpu") -> Probes:
-        """Records of the declared shape and labels, the same at every call."""
+        """Records of the declared shape and labels, the same in every call."""
         draws = torch.Generator().manual_seed(0)
         ordinary, other = _ordinary(spec, draws), _other(spec, draws)
         return cls(ordinary.map(lambda t: t.to(device)), other.map(lambda t: t.to(device)))
@@ -45,7 +45,7 @@ class Probes:
         return first, second
 
     def derive(self, per_record: Callable[[Batch], Tensor]) -> Probes:
-        """What `PrivateData.derive` makes of them."""
+        """The probes with `per_record(record)` in place of each record, as `PrivateData.derive` does."""
         first, second = (Batch(None, batch.labels, per_record(batch)) for batch in self._pair)
         return Probes(first, second)
 
