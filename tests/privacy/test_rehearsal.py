@@ -11,7 +11,8 @@ from vaults import Images, a_sum, pixels, steps
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch, DatasetSpec
 from dpbench.privacy.plan import Plan
-from dpbench.privacy.rehearsal import Rehearsal, compare
+from dpbench.privacy.public_gradients import compare
+from dpbench.privacy.rehearsal import Rehearsal
 from dpbench.privacy.stand_in import StandIn
 
 SPEC = DatasetSpec("sensitive", 1, 4, 500, 10, ("a", "b"), True)
