@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from dpbench.core.specs import Batch
 from dpbench.privacy.clipping import clipped_sum
 from dpbench.privacy.gradients.engine import Loss
-from dpbench.privacy.private_data import ENGINES
+from dpbench.privacy.gradients.engines import ENGINES
 from perf._gpu_checks import Check, Setting, Value, at_most
 from perf._gpu_gradients import each
 from perf._gpu_precision import tf32

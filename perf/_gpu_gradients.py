@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from dpbench.core.specs import Batch
 from dpbench.privacy.gradients.engine import GradientEngine, Loss
-from dpbench.privacy.private_data import ENGINES
+from dpbench.privacy.gradients.engines import ENGINES
 from perf._gpu_checks import Check, Setting, Value
 from perf._gpu_examples import LAYERS, Example, networks, weighted
 from perf._gpu_precision import product_error, tf32

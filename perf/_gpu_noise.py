@@ -23,7 +23,7 @@ from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.mechanisms import DPSGD, Mechanism, NoisySum
 from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.plan import CalibratedPlan
-from dpbench.privacy.private_data import PrivateData
+from dpbench.privacy.vault import Vault
 from perf._gpu_checks import Check, Setting, Value
 
 SIGMAS = 6
@@ -58,10 +58,10 @@ class Watched(ImageDataset):
         return "watched"
 
 
-def vault(records: Watched, mechanism: Mechanism, device: str, precision: Precision = "fp32") -> PrivateData:
+def vault(records: Watched, mechanism: Mechanism, device: str, precision: Precision = "fp32") -> Vault:
     """The records behind one mechanism, with secret noise."""
     plan = CalibratedPlan((mechanism,), Budget(1.0, 1e-5), 1.0, 1.1, 0.25, 1.0)
-    return PrivateData(records, records.spec, Ledger(plan), NoiseSource(device), device, precision)
+    return Vault(records, records.spec, Ledger(plan), NoiseSource(device), device, precision)
 
 
 def checks(setting: Setting) -> Iterator[Check]:

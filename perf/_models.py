@@ -1,4 +1,4 @@
-"""The models that `dp_step.py` compares engines on, with their losses and made-up records."""
+"""The models that `dp_step.py` compares engines on, with their losses and synthetic records."""
 
 from __future__ import annotations
 

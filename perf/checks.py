@@ -6,7 +6,7 @@ Every method runs the private phase of its `small` preset on the embedded `shape
 up to a few steps: `--steps` of DP-SGD. All numbers are seconds of the CPU, summed over threads. "start" are the checks
 before the first step and those of all noisy sums and of `derive`; "again" is one repeated proof, which is due after
 steps 1, 2, 4, 8 ... and before the last; "per step" is what every step pays: the model is compared before and after,
-and the loss's first call is watched. "phase" extrapolates to the preset's number of steps: start + repeated proofs +
+and the loss's first call is watched. "phase" extrapolates to the preset's number of steps: start + repeated checks +
 per step · steps. "share" is phase without start over the steps' own time, "with start" phase over it.
 """
 
@@ -35,7 +35,7 @@ from dpbench.core.context import RunContext
 from dpbench.core.data import DataOptions
 from dpbench.core.specs import Budget, Conditions, Request
 from dpbench.data.opening import open_dataset
-from dpbench.privacy import private_data
+from dpbench.privacy import checked_gradients, vault
 from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.checks import model_state
 from dpbench.privacy.checks.loss_checks import LossChecks
@@ -43,8 +43,8 @@ from dpbench.privacy.checks.probes import Probes
 from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.mechanisms import DPSGD
 from dpbench.privacy.noise import NoiseSource
-from dpbench.privacy.private_data import PrivateData
 from dpbench.privacy.stepper import DPSGDStepper
+from dpbench.privacy.vault import Vault
 
 METHODS = {
     "wavelet": {},
@@ -56,13 +56,13 @@ METHODS = {
 """Built-in methods, with what shortens their public part here: it has no checks."""
 
 CHECKS: list[tuple[Any, str, str]] = [
-    (private_data, "prove", "start"),
+    (vault, "check_closure", "start"),
     (Probes, "derive", "start"),
     (LossChecks, "look", "start"),
-    (LossChecks, "prove", "start"),
-    (private_data, "check_gradients", "start"),
-    (private_data, "check_engine", "start"),
-    (LossChecks, "_prove_again", "again"),
+    (LossChecks, "check", "start"),
+    (checked_gradients, "check_gradients", "start"),
+    (checked_gradients, "check_engine", "start"),
+    (LossChecks, "_check_again", "again"),
     (LossChecks, "before_step", "per step"),
     (model_state, "_state", "per step"),
 ]
@@ -96,7 +96,7 @@ def timed_checks(stop: int) -> Iterator[tuple[dict[str, list[float]], list[float
                 took = time.process_time() - start
                 inside[0] = outer
                 spent[kind].append(took)
-                if outer:  # a repeated proof is no part of what every step pays
+                if outer:  # a repeated check is no part of what every step pays
                     spent["per step"].append(-took)
 
         return call
@@ -118,8 +118,9 @@ def timed_checks(stop: int) -> Iterator[tuple[dict[str, list[float]], list[float
 
 def watch(stepper: DPSGDStepper, repeats: int = 5) -> float:
     """Seconds that it takes longer to watch one call of the loss than not to: the least of each, in turns."""
-    checks, engine, size = stepper._checks, stepper._engine, stepper._records_per_call
-    batch = checks._probes.take(size)[0].repeat(stepper._views)
+    gradients = stepper._gradients
+    checks, engine = gradients.checks, gradients.engine
+    batch = checks._probes.take(gradients.records_per_call)[0].repeat(gradients.views)
     took: dict[bool, list[float]] = {False: [], True: []}
     for watched in [False, True] * repeats:
         generator = torch.Generator().manual_seed(0)
@@ -133,8 +134,8 @@ def watch(stepper: DPSGDStepper, repeats: int = 5) -> float:
     return max(0.0, min(took[True]) - min(took[False]))
 
 
-def proofs(steps: int) -> int:
-    """How often a loss is proved again in a training of this many steps."""
+def repeated_checks(steps: int) -> int:
+    """How often a loss is checked again in a training of this many steps."""
     due = {2**k for k in range(steps.bit_length())} | {steps - 1}
     return sum(0 < done < steps for done in due)
 
@@ -146,7 +147,7 @@ def measure(name: str, dataset: str, stop: int, root: Path) -> tuple[str, ...]:
     [configured] = configure([name], dataset, "small", METHODS[name])
     method = configured.method(configured.config, data.spec)
     plan = method.plan(configured.config, data.spec, Request(Conditions.balanced(100, data.spec.n_classes)))
-    private = PrivateData(data.train(), data.spec, Ledger(calibrate(plan, Budget(1.0, 1e-5))), NoiseSource())
+    private = Vault(data.train(), data.spec, Ledger(calibrate(plan, Budget(1.0, 1e-5))), NoiseSource())
     run = RunContext("cpu", torch.Generator().manual_seed(0), PublicCache(root))
     with timed_checks(stop) as (spent, taken):
         try:
@@ -160,7 +161,7 @@ def measure(name: str, dataset: str, stop: int, root: Path) -> tuple[str, ...]:
     again = statistics.mean(spent["again"])
     every = sum(spent["per step"]) / len(taken) + watching
     own = (sum(taken) - sum(spent["again"])) / len(taken) - every
-    later = proofs(steps) * again + steps * every
+    later = repeated_checks(steps) * again + steps * every
     share, whole = later / (steps * own), (start + later) / (steps * own)
     return (
         name, str(steps), f"{start:.2f}", f"{again:.3f}", f"{every:.4f}", f"{start + later:.2f}", f"{own:.3f}",

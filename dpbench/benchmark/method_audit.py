@@ -19,9 +19,10 @@ from dpbench.benchmark.session import Session
 from dpbench.core.errors import DpbenchError
 from dpbench.core.progress import Advance, Display, Progress
 from dpbench.core.specs import Budget, DatasetSpec, Request
+from dpbench.privacy.auditing.audited_vault import AuditedVault
+from dpbench.privacy.auditing.canaries import CanaryRecords
 from dpbench.privacy.auditing.findings import Finding, of_query, of_vault
 from dpbench.privacy.auditing.small_model import QUERIES
-from dpbench.privacy.auditing.vault import AuditVault
 from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.mechanisms import DPSGD, Mechanism
@@ -109,7 +110,8 @@ def audit_method(
         canaries = min(size.canaries or 3 * spec.n_train // 4, spec.n_train)
         present = np.random.default_rng().random(canaries) < 0.5
         start = time.perf_counter()
-        vault = AuditVault(public, spec, calibrate(plan, budget), present, session.device, session.precision)
+        records = CanaryRecords(public, spec, present)
+        vault = AuditedVault(records, calibrate(plan, budget), device=session.device, precision=session.precision)
         _fit(method, vault, session, prepare)
         return of_vault(vault, size.confidence, time.perf_counter() - start)
 
@@ -136,7 +138,7 @@ def _smaller(method: Configured, spec: DatasetSpec, request: Request, size: Size
     return replace(spec, n_train=records), Plan(*map(smaller, plan.mechanisms))
 
 
-def _fit(method: Configured, vault: AuditVault, session: Session, prepare: bool) -> None:
+def _fit(method: Configured, vault: AuditedVault, session: Session, prepare: bool) -> None:
     """Fits the method up to the last planned release."""
     try:
         with session.seal.everything_closed():

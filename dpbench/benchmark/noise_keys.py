@@ -14,7 +14,7 @@ from dpbench.core.context import RunContext
 from dpbench.core.files import digest
 from dpbench.privacy.noise_key import FILE, NoiseKey
 from dpbench.privacy.plan import CalibratedPlan
-from dpbench.privacy.private_data import PrivateData
+from dpbench.privacy.vault import Vault
 from dpbench.results import privacy_record
 from dpbench.results.provenance import now
 
@@ -27,7 +27,7 @@ def code_behind(trial: TrialSpec, session: Session) -> str:
     """
     inputs = session.inputs
     public = inputs.public if trial.public else None
-    return code_of(trial.plugin, trial.config, PrivateData, inputs.dataset, inputs.train, public)
+    return code_of(trial.plugin, trial.config, Vault, inputs.dataset, inputs.train, public)
 
 
 def noise_key(trial: TrialSpec, plan: CalibratedPlan, code: str, run: RunContext, session: Session) -> NoiseKey:

@@ -26,7 +26,8 @@ from dpbench.core.folders import cache_folder
 from dpbench.core.specs import Budget, DatasetSpec, Request
 from dpbench.privacy.plan import Plan
 from dpbench.privacy.planner import Candidate, Gradients, best, survey, the_dp_sgd
-from dpbench.privacy.rehearsal import OnPublicData, PublicProbe
+from dpbench.privacy.rehearsal import OnPublicData, Rehearsal
+from dpbench.privacy.stand_in import StandIn
 
 CHOSEN = ("batch", "steps")
 """The settings that the planner chooses; a measurement does not depend on them."""
@@ -110,7 +111,7 @@ class Planner:
         session = self.session
         device, precision, display = session.device, session.precision, session.display
         run = RunContext(device, generator, cache, display, None, precision, Checkpoints(None))
-        probe = PublicProbe(self._public, self._spec, self.plan(method), device, precision)
+        rehearsal = Rehearsal(StandIn(self._public, self._spec), self.plan(method), device, precision)
         try:
             with session.seal.everything_closed():
                 rehearsed = method.method(method.config, self._spec)
@@ -118,13 +119,13 @@ class Planner:
                 rehearsed.prepare(self._public if method.uses_public else None, run)
                 closed = PublicCache(cache.folder)
                 closed.close()
-                rehearsed.fit(probe, replace(run, progress=OnPublicData(display), cache=closed))
+                rehearsed.fit(rehearsal, replace(run, progress=OnPublicData(display), cache=closed))
         except DpbenchError:
             raise
         except Exception as error:  # a method is foreign code
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
             raise DpbenchError(f"the rehearsal of '{method.name}' on public data failed: {reason}") from error
-        return {name: torch.tensor(value) for name, value in asdict(probe.on_average()).items()}
+        return {name: torch.tensor(value) for name, value in asdict(rehearsal.on_average()).items()}
 
     @property
     def _spec(self) -> DatasetSpec:

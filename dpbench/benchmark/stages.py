@@ -27,7 +27,7 @@ from dpbench.core.specs import Conditions
 from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.plan import CalibratedPlan
-from dpbench.privacy.private_data import PrivateData
+from dpbench.privacy.vault import Vault
 from dpbench.results import privacy_record, samples
 from dpbench.results.provenance import provenance
 from dpbench.results.record import TrialRecord
@@ -88,7 +88,7 @@ def fit(method: Method[Any], trial: TrialSpec, plan: CalibratedPlan, session: Se
         key = noise_key(trial, plan, code_behind(trial, session), run, session)
         world = session.processes.world
         noise = NoiseSource(session.device, key, world.rank)
-        private = PrivateData(
+        private = Vault(
             session.inputs.train, trial.spec, ledger, noise, session.device, session.precision, checkpoints, world
         )
         try:

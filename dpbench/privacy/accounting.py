@@ -1,8 +1,9 @@
-"""What a composition of Gaussian mechanisms costs: ε at a δ, by privacy loss distributions and by Rényi divergence.
+"""The cost of a composition of Gaussian mechanisms: ε at a δ, by privacy loss distributions and Rényi divergence.
 
-The arithmetic is dp-accounting's; add/remove neighbours, which a record replaced by nothing costs (rule R3). Releases
-over all records are merged into one Gaussian exactly, since 1/σ² adds up; subsampled ones are composed numerically on
-a grid that is refined until ε moves by less than 1%. The numerical ε is an upper bound ("connect the dots").
+The arithmetic is dp-accounting's, for add/remove neighbours, which cost the same as a record replaced by nothing (rule
+R3). Releases over all records are merged exactly into one Gaussian, since 1/σ² adds up; subsampled ones are composed
+numerically on a grid that is refined until ε changes by less than 1%. The numerical ε is an upper bound ("connect the
+dots").
 """
 
 from __future__ import annotations
@@ -33,16 +34,17 @@ COARSEST_GRID = 1e-3
 FINEST_GRID = 1e-6
 
 SECOND_DELTA = 1e-5
-"""A δ at which ε is stated beside the one that was asked for, so that results at different δ can be compared."""
+"""A second δ at which ε is stated beside the requested one, so that results at different δ can be compared."""
 
 
 def epsilon_pld(events: Sequence[GaussianEvent], delta: float, grid: float | None = None) -> float:
     """ε of the composition at `delta` by PLD; 0 for no events, ∞ where one of them has no noise.
 
     Args:
-        events: what is composed.
+        events: the composition.
         delta: in (0, 1).
-        grid: of privacy losses; by default refined until ε settles. A coarse one is quicker, and an upper bound.
+        grid: step of the privacy losses; by default refined until ε converges. A coarse one is faster, and gives an
+            upper bound.
     """
     if not events:
         return 0.0
@@ -52,7 +54,7 @@ def epsilon_pld(events: Sequence[GaussianEvent], delta: float, grid: float | Non
 
 
 def settle_grid(events: Sequence[GaussianEvent], delta: float) -> tuple[float, float]:
-    """(grid, ε): the first grid of privacy losses that is fine enough, and ε on it.
+    """(grid, ε): the first grid of privacy losses on which ε has converged, and ε on it.
 
     Raises:
         PrivacyError: no grid is fine enough.
@@ -66,7 +68,7 @@ def settle_grid(events: Sequence[GaussianEvent], delta: float) -> tuple[float, f
         if math.isclose(coarser, epsilon, rel_tol=2e-3):
             return grid, epsilon
     raise PrivacyError(
-        f"ε of this plan does not settle on a grid of {FINEST_GRID:g}: it is next to nothing; use less noise"
+        f"ε of this plan does not converge on a grid of {FINEST_GRID:g}, because it is almost zero; use less noise"
     )
 
 
@@ -77,7 +79,7 @@ def epsilon_on_grid(events: Sequence[GaussianEvent], delta: float, grid: float) 
 
 @lru_cache(maxsize=4)
 def compose(events: tuple[GaussianEvent, ...], grid: float) -> PrivacyLossDistribution:
-    """The privacy losses of noisy events, at least one, rounded to multiples of `grid` such that no δ(ε) falls."""
+    """The privacy losses of at least one noisy event, rounded to multiples of `grid` such that no δ(ε) decreases."""
     from dp_accounting.pld import privacy_loss_distribution as pld
 
     losses = [
@@ -102,7 +104,7 @@ def epsilon_rdp(events: Sequence[GaussianEvent], delta: float) -> float:
 
     if any(e.noise_multiplier == 0 for e in events):
         return math.inf
-    logging.getLogger("absl").setLevel(logging.ERROR)  # orders whose series does not converge are left out, loudly
+    logging.getLogger("absl").setLevel(logging.ERROR)  # it warns of every order whose series does not converge
     accountant = RdpAccountant()
     for e in events:
         release: dp_accounting.DpEvent = dp_accounting.GaussianDpEvent(e.noise_multiplier)

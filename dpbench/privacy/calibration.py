@@ -1,4 +1,4 @@
-"""Turns a plan and a budget into noise: the composition costs at most ε and at least 99.5% of it (rule R2)."""
+"""Calibrates a plan's noise to a budget: the composition costs at most ε and at least 99.5% of it (rule R2)."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from dpbench.privacy.mechanisms import NoisySum
 from dpbench.privacy.plan import CalibratedPlan, Plan
 
 TIGHTNESS = 0.995
-"""The share of ε that a calibrated plan spends at least."""
+"""Least share of ε that a calibrated plan spends."""
 
 AIM = 0.999
-"""The share of ε that calibration aims at."""
+"""Share of ε at which calibration aims."""
 
 UNUSUAL_DELTA = 1e-5
 
 MOST_STEPS = 1_000_000
-"""Releases that `most_releases` counts up to."""
+"""Largest number of releases that `most_releases` tries."""
 
 
 @lru_cache(maxsize=256)
 def calibrate(plan: Plan, budget: Budget) -> CalibratedPlan:
     """Chooses the scale of the free noise multipliers.
 
-    ε = ∞ takes all noise away; ε = 0 gives the empty plan, which refuses every query.
+    ε = ∞ removes all noise; ε = 0 gives the empty plan, which refuses every query.
 
     Raises:
         PrivacyError: the mechanisms with fixed noise alone exceed ε.
@@ -58,16 +58,16 @@ def calibrate(plan: Plan, budget: Budget) -> CalibratedPlan:
 
 
 def priced(plan: Plan, delta: float) -> CalibratedPlan:
-    """A plan whose noise is known already, with what it costs.
+    """A plan whose noise is set already, with its cost.
 
     Raises:
-        PrivacyError: a noise multiplier is not known.
+        PrivacyError: a noise multiplier is not set.
     """
     return _billed(plan, Budget(epsilon_pld(plan.events(), delta), delta))
 
 
 def _billed(plan: Plan, budget: Budget) -> CalibratedPlan:
-    """A plan with what it costs: every number from one composition, on the grid that settles ε."""
+    """A plan with its cost: every number comes from one composition, on the grid on which ε has converged."""
     events, delta = plan.events(), budget.delta
     if not events or any(e.noise_multiplier == 0 for e in events):
         return _at_one_price(plan, budget, epsilon_pld(events, delta))
@@ -77,14 +77,14 @@ def _billed(plan: Plan, budget: Budget) -> CalibratedPlan:
 
 
 def _at_one_price(plan: Plan, budget: Budget, cost: float) -> CalibratedPlan:
-    """A plan that costs 0 or ∞ in every currency."""
+    """A plan whose cost is 0 or ∞ by every measure."""
     return CalibratedPlan(plan.mechanisms, budget, cost, cost, cost, cost)
 
 
 def _smallest_scale(plan: Plan, budget: Budget) -> float:
-    """The noise scale at which the composition costs ε, less a little: found on a rough grid, then on a fine one."""
+    """The noise scale at which the composition costs just under ε: found on a rough grid, then on a fine one."""
     log_scale = math.log(rough_scale(plan, budget))
-    for _ in range(5):  # the grid that settles at one scale settles at its neighbours; confirmed all the same
+    for _ in range(5):  # a grid that is fine enough at one scale usually is nearby, too; the next round confirms it
         grid, epsilon = settle_grid(plan.with_scale(math.exp(log_scale)).events(), budget.delta)
         if (2 * AIM - 1) * budget.epsilon <= epsilon <= budget.epsilon:
             return math.exp(log_scale)
@@ -96,7 +96,7 @@ def _smallest_scale(plan: Plan, budget: Budget) -> float:
 
 @lru_cache(maxsize=1024)
 def rough_scale(plan: Plan, budget: Budget) -> float:
-    """The noise scale at which the composition costs ε on the coarsest grid: to compare plans by, not to train with.
+    """The noise scale at which the composition costs ε on the coarsest grid: for comparing plans, not for training.
 
     Raises:
         PrivacyError: no scale makes the plan cost a finite, positive ε.
@@ -110,7 +110,7 @@ def _log_overspend(plan: Plan, budget: Budget, grid: float, log_scale: float) ->
 
 
 def _bracket(plan: Plan, budget: Budget) -> tuple[float, float]:
-    """Logarithms of a scale that costs too much and of one that does not, a factor of two apart."""
+    """Logarithms of a scale that costs too much and of one that does not, which differ by a factor of two."""
 
     def cost(scale: float) -> float:
         return epsilon_on_grid(plan.with_scale(scale).events(), budget.delta, COARSEST_GRID)
@@ -139,17 +139,17 @@ def _root(overspend: Callable[[float], float], bracket: tuple[float, float]) -> 
 
 
 def most_releases(mechanism: NoisySum, budget: Budget) -> int:
-    """How many releases of a mechanism, `count` as it stands not minded, cost at most ε.
+    """The largest number of releases of a mechanism, whatever its `count`, that cost at most ε.
 
     Raises:
-        PrivacyError: a single one costs more, or more than `MOST_STEPS` do not.
+        PrivacyError: a single one costs more than ε, or more than `MOST_STEPS` cost less.
     """
 
     def overspends(count: int, grid: float) -> bool:
         return epsilon_on_grid([mechanism.event(count)], budget.delta, grid) > budget.epsilon
 
     def last_within(low: int, high: int, grid: float) -> int:
-        """The last count from `low`, which is within ε, to below `high`, which is not."""
+        """The largest count within ε, from `low`, which is, to below `high`, which is not."""
         return bisect_left(range(low + 1, high), True, key=lambda count: overspends(count, grid)) + low
 
     grid, epsilon = settle_grid([mechanism.event(1)], budget.delta)

@@ -5,25 +5,25 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dpbench.privacy.gradients.precision import full_precision
+from dpbench.privacy.precision import full_precision
 
 LARGEST = 1e30
-"""Norm above which a contribution counts as zero: fp32 could not hold what makes it up."""
+"""Norm above which a contribution counts as zero, because fp32 could not represent it."""
 
 BLOCK = 512
-"""Numbers whose squares are added in fp32."""
+"""Number of squares that are added in fp32."""
 
 FP32 = torch.finfo(torch.float32)
 
 
 def clip_weights(squares: Tensor, real: Tensor, clip: float) -> tuple[Tensor, Tensor]:
-    """What each record's vector is multiplied with, and whether it may be: (fp32 [b], bool [b]).
+    """Each record's clipping weight, and whether its vector is usable: (fp32 [b], bool [b]).
 
-    min(1, clip/norm), rounded once; 0 for padding, and for a norm that is not finite or exceeds `LARGEST`. So is a
-    weight below fp32's normal numbers, which would be rounded by more than 1e-7 of itself.
+    The weight is min(1, clip/norm), rounded once; 0 for padding, and for a norm that is not finite or exceeds
+    `LARGEST`. A weight below fp32's normal numbers is 0 as well: it would be rounded by more than 1e-7 of itself.
 
     Args:
-        squares: squared norms, fp64 [b], not below those of the vectors that are multiplied.
+        squares: squared norms, fp64 [b], or upper bounds on them.
         real: bool [b]; False marks padding.
         clip: bound on the norm.
     """
@@ -36,10 +36,11 @@ def clip_weights(squares: Tensor, real: Tensor, clip: float) -> tuple[Tensor, Te
 def squared_norms(values: Tensor) -> Tensor:
     """Upper bounds on the squared norms of fp32 vectors [b, ...]: fp64 [b].
 
-    At most 1e-4 of the square above it (plus 1e-38 per number); infinite from about 1e19, where fp32's squares end.
+    They exceed the square by at most 1e-4 of it (plus 1e-38 per number), and are infinite from about 1e19, where fp32
+    squares overflow.
 
-    Squares are added in fp32 in blocks of `BLOCK` and in fp64 over blocks, so the length of a vector does not matter. A
-    block's is off by γ(BLOCK + 3) of itself, and by `FP32.tiny` for each square that is too small for fp32.
+    Squares are added in fp32 within blocks of `BLOCK` and in fp64 over blocks, so the length of a vector does not
+    matter. The relative error of a block is at most γ(BLOCK + 3), plus `FP32.tiny` for each square too small for fp32.
     """
     values = values.flatten(1)
     n = values.shape[1]
@@ -58,7 +59,7 @@ def clipped_sum(values: Tensor, real: Tensor, clip: float) -> Tensor:
     Args:
         values: [b, ...]; dense, or sparse in its first dimensions.
         real: bool [b]; False marks padding.
-        clip: bound C.
+        clip: bound on each record's norm.
     """
     if values.is_sparse:
         values = values.coalesce()

@@ -1,4 +1,4 @@
-"""Whether a vault answers. A vault and all that are derived from it share one door."""
+"""Whether a vault answers queries. A vault and all vaults derived from it share one door."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ T = TypeVar("T")
 
 
 class Door:
-    """Open until it is closed, for good.
+    """Open until closed; once closed, it stays closed.
 
     Args:
-        shows_errors: whether messages of exceptions may show values of records (a public benchmark's).
+        shows_errors: whether messages of exceptions may show values of records (those of a public benchmark).
     """
 
     def __init__(self, shows_errors: bool):
@@ -23,33 +23,33 @@ class Door:
         self._closed: str | None = None
 
     def require_open(self) -> None:
-        """Raises `PrivacyError`, and says why, if the vault is closed."""
+        """Raises `PrivacyError` with the reason if the vault is closed."""
         if self._closed is not None:
             raise PrivacyError(f"the vault is closed: {self._closed}")
 
     def close(self, reason: str) -> None:
-        """Closes the vault; the first reason stays."""
+        """Closes the vault; the first reason is kept."""
         self._closed = self._closed or reason
 
     def behind(self, what: str, compute: Callable[[], T]) -> T:
-        """What `compute` makes of private records. If it breaks off, the vault closes.
+        """The result of a computation on private records. If it fails, the vault closes.
 
-        Whether and where code breaks off on private records says something of them, and to draw another sample
-        instead would be one that nobody pays for. Of an exception on records that are no public benchmark's only type
-        and line are shown: its message, and what led to it, may hold labels and pixels.
+        Whether and where code fails on private records depends on them, and drawing another sample instead would be an
+        unbilled release. Of an exception on records of undeclared datasets, only type and line are shown: its message
+        and context may contain labels and pixels.
 
         Args:
             what: the computation's name in messages.
-            compute: samples, sums, adds noise and writes the receipt.
+            compute: draws the sample, sums, adds noise and writes the receipt.
 
         Raises:
-            PrivacyError: in the place of another exception; or what `compute` raised.
+            PrivacyError: in place of another exception on undeclared data; else the exception of `compute`.
         """
         try:
             return compute()
         except BaseException as error:
-            self.close(f"{what} broke off ({type(error).__name__}) when records were drawn already; start the run anew")
+            self.close(f"{what} failed ({type(error).__name__}) after records were drawn; start the run over")
             if self._shows_errors or isinstance(error, DpbenchError) or not isinstance(error, Exception):
                 raise
             failure = f"{what} raised {type(error).__name__} at {origin(error)}"
-        raise PrivacyError(f"{failure}; its message may hold private values and is not shown")
+        raise PrivacyError(f"{failure}; its message may contain private values and is not shown")

@@ -1,7 +1,7 @@
-"""μ of Gaussian differential privacy: one number for the whole privacy profile δ(ε), so that no δ has to be agreed on.
+"""μ of Gaussian differential privacy: one number for the whole privacy profile δ(ε), without a choice of δ.
 
-A composition is μ-GDP if telling two neighbours apart by its output is at least as hard as telling N(0, 1) from N(μ, 1)
-by one draw (Dong, Roth and Su, 1905.02383), that is, if its profile is nowhere above the Gaussian one
+A composition is μ-GDP if distinguishing two neighbours by its output is at least as hard as distinguishing N(0, 1) from
+N(μ, 1) by one draw (Dong, Roth and Su, 1905.02383), that is, if its profile is nowhere above the Gaussian one
 
     δ_μ(ε) = Φ(μ/2 - ε/μ) - exp(ε) Φ(-μ/2 - ε/μ),
 
@@ -24,24 +24,24 @@ import numpy as np
 from dpbench.privacy.accounting import GaussianEvent, compose
 
 NEGLIGIBLE = 1e-10
-"""What μ leaves out: the guarantee is δ(ε) ≤ δ_μ(ε) + 1e-10.
+"""δ that μ does not cover: the guarantee is δ(ε) ≤ δ_μ(ε) + 1e-10.
 
-Without it, a composition over Poisson samples has no better μ than one over all records: a record may be drawn every
-time. And below about 1e-11 the rounding errors of the numerical composition show.
+Without it, a composition over Poisson samples would have no better μ than one over all records, because a record may be
+drawn every time. Below about 1e-11, rounding errors of the numerical composition dominate.
 """
 
 CHORDS = 128
 
 
 def gdp(events: Sequence[GaussianEvent], grid: float) -> float:
-    """The smallest μ such that the composition is μ-GDP but for `NEGLIGIBLE`, rounded up by less than 1%.
+    """The smallest μ such that the composition is μ-GDP up to `NEGLIGIBLE`, rounded up by less than 1%.
 
-    Exact for releases over all records, whose μ is √(Σ count / noise²). 0 for no events, ∞ where one of them has no
-    noise and, with Poisson samples, where μ is above about 12: rounding then leaves nothing to compare.
+    Exact for releases over all records, whose μ is √(Σ count / noise²). 0 for no events; ∞ where one of them has no
+    noise and, with Poisson samples, where μ is above about 12, because rounding then hides the profile.
 
     Args:
-        events: what is composed.
-        grid: of privacy losses, as fine as ε needs it (`accounting.settle_grid`).
+        events: the composition.
+        grid: step of the privacy losses, as fine as ε needs (`accounting.settle_grid`).
     """
     if any(e.noise_multiplier == 0 for e in events):
         return math.inf
@@ -57,7 +57,7 @@ def gdp(events: Sequence[GaussianEvent], grid: float) -> float:
 
 
 def mu_above(epsilon: np.ndarray, delta: np.ndarray) -> float:
-    """The smallest μ whose profile is nowhere below the chords of a profile; ∞ where rounding leaves none.
+    """The smallest μ whose profile is nowhere below the chords of the given one; ∞ where rounding leaves no chord.
 
     Args:
         epsilon: increasing [k].

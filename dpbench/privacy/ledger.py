@@ -1,4 +1,4 @@
-"""The ledger: every release is checked against the plan and written down before it is handed out (rule R2)."""
+"""The ledger: every release is checked against the plan and recorded before it is returned (rule R2)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,13 @@ CURVE_POINTS = 20
 
 @dataclass(frozen=True)
 class Receipt:
-    """One release: of which mechanism, the how-manieth, and of how many."""
+    """One release.
+
+    Attributes:
+        mechanism: its name.
+        number: of the release, from 1.
+        planned: number of planned releases of the mechanism.
+    """
 
     mechanism: str
     number: int
@@ -30,8 +36,8 @@ class Ledger:
     """Counts the releases of a calibrated plan.
 
     Args:
-        plan: what may be spent.
-        path: JSON file that is rewritten atomically at every release; None keeps the ledger in memory.
+        plan: the releases that are allowed.
+        path: JSON file, rewritten atomically at every release; None keeps the ledger in memory.
     """
 
     def __init__(self, plan: CalibratedPlan, path: Path | None = None):
@@ -43,9 +49,9 @@ class Ledger:
 
     @classmethod
     def at(cls, path: Path, plan: CalibratedPlan) -> Ledger:
-        """A ledger that is written to `path` now, or that goes on where an interrupted attempt at the run wrote it.
+        """A ledger that is written to `path` now, or that continues the one of an interrupted attempt at the run.
 
-        The receipts come back with the stored results (see `restore`), the marks for good.
+        Receipts are restored together with stored results (see `restore`), marks always.
         """
         ledger = cls(plan, path)
         if path.exists():
@@ -55,10 +61,10 @@ class Ledger:
         return ledger
 
     def require(self, name: str, kind: type[M]) -> M:
-        """The planned mechanism `name`, with at least one release left. Looks at no data.
+        """The planned mechanism `name`, with at least one release left. Reads no data.
 
         Raises:
-            PrivacyError: it is not in the plan, is of another kind, or has been used up.
+            PrivacyError: it is not in the plan, is of another kind, or all its releases are spent.
         """
         mechanism = self.plan[name]
         if not isinstance(mechanism, kind):
@@ -68,28 +74,28 @@ class Ledger:
         return mechanism
 
     def spend(self, mechanism: Mechanism) -> Receipt:
-        """Writes down one release; to be called before anything is handed out."""
+        """Records one release; to be called before its result is returned."""
         self.require(mechanism.name, type(mechanism))
         self.spent[mechanism.name] += 1
         self._write()
         return Receipt(mechanism.name, self.spent[mechanism.name], mechanism.releases)
 
     def restore(self, mechanism: Mechanism, releases: int) -> None:
-        """Takes over the first `releases` receipts of a mechanism from an interrupted attempt at the same run.
+        """Restores the first `releases` receipts of a mechanism from an interrupted attempt at the same run.
 
-        To be called with stored results of exactly these releases, which are taken up in the place of new ones. The
-        interrupted attempt's file may count more: a receipt is written before its release is handed out. What came
-        after the last stored state is done again with the same samples and noise (see `noise_key`): the same releases,
-        which cost nothing more. The file is left as it is until the next fresh release, so that it never says less than
-        what is stored.
+        Only for stored results of exactly these releases, which replace new ones. The interrupted attempt's file may
+        count more, because a receipt is written before its release is returned. Releases after the last stored state
+        are repeated with the same samples and noise (see `noise_key`): the same releases, at no further cost. The file
+        is not changed until the next new release, so that it never counts fewer releases than were made.
 
         Raises:
-            PrivacyError: more than is planned, or fewer than there are already: going back would release twice what is
-                planned once.
+            PrivacyError: more than planned, or fewer than already made: going back would release something twice that
+                is planned once.
         """
         if releases < self.spent[mechanism.name]:
             raise PrivacyError(
-                f"'{mechanism.name}' cannot go back to its release {releases}: {self.spent[mechanism.name]} are made"
+                f"'{mechanism.name}' cannot go back to its release {releases}: "
+                f"{self.spent[mechanism.name]} have been made"
             )
         if releases > mechanism.releases:
             raise PrivacyError(
@@ -98,20 +104,20 @@ class Ledger:
         self.spent[mechanism.name] = releases
 
     def mark_unverified(self, reason: str) -> None:
-        """Notes that records were touched outside the mechanisms; the mark cannot be taken back."""
+        """Notes that records were read outside the mechanisms; the mark cannot be removed."""
         self.unverified.append(reason)
         self._write()
 
     @property
     def accounting(self) -> Literal["verified", "unverified"]:
-        """ "verified", or "unverified" once records were touched outside the mechanisms."""
+        """ "verified", or "unverified" once records were read outside the mechanisms."""
         return "unverified" if self.unverified else "verified"
 
     def check_complete(self) -> None:
         """Compares the receipts with the plan.
 
         Raises:
-            PrivacyError: a mechanism was used less often than planned, so that its noise was not what the budget buys.
+            PrivacyError: a mechanism was used less often than planned, so its noise does not fit the budget.
         """
         for m in self.plan.mechanisms:
             if self.spent[m.name] != m.releases:
@@ -121,7 +127,7 @@ class Ledger:
                 )
 
     def epsilon_spent(self) -> float:
-        """ε of the releases so far, to be shown: PLD on a coarse grid, long mechanisms in steps of 1/20, rounded up."""
+        """ε of the releases so far, for display: PLD on a coarse grid, long mechanisms in steps of 1/20, rounded up."""
         counts = tuple(
             min(m.releases, -(-self.spent[m.name] // step) * step)
             for m in self.plan.mechanisms
@@ -133,7 +139,7 @@ class Ledger:
         return self._curve[counts]
 
     def as_dict(self) -> dict[str, Any]:
-        """The ledger as JSON: the budget, and every mechanism with what was planned and what was spent."""
+        """The ledger as JSON: the budget, and the planned and spent releases of every mechanism."""
         return {
             "epsilon": self.plan.budget.epsilon,
             "delta": self.plan.budget.delta,
@@ -163,4 +169,6 @@ def _marks(path: Path) -> list[str]:
     try:
         return list(read_json(path)["unverified"])
     except (DpbenchError, KeyError, TypeError) as error:
-        raise PrivacyError(f"{path} is damaged; run with --force to start the trial anew, as another run") from error
+        raise PrivacyError(
+            f"{path} is damaged; run with --force to start the trial over, as another private run"
+        ) from error

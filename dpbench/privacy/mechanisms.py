@@ -1,4 +1,4 @@
-"""The mechanisms: what a plan is made of. Sampler, clip, noise and accounting all read the same frozen object.
+"""The mechanisms of a plan. Sampler, clip, noise and accounting all read the same frozen object.
 
 Formal guarantees. A record contributes one vector of L2 norm at most `clip` to a sum; neighbouring datasets differ by
 one record replaced by nothing (its contribution becomes the zero vector; n is public). The L2 sensitivity of the sum
@@ -21,10 +21,10 @@ class Mechanism(ABC):
     """A family of equal Gaussian releases.
 
     Attributes:
-        name: how `fit` asks for it; unique within a plan.
+        name: by which `fit` asks for it; unique within a plan.
         clip: bound C on the L2 norm of one record's contribution.
-        noise_multiplier: standard deviation of the noise divided by `clip`; None to have it calibrated.
-        ratio: a calibrated multiplier is `ratio` times the scale that all free mechanisms of the plan share.
+        noise_multiplier: standard deviation of the noise divided by `clip`; None to calibrate it.
+        ratio: a calibrated multiplier is `ratio` times the scale shared by all free mechanisms of the plan.
     """
 
     name: str
@@ -35,15 +35,15 @@ class Mechanism(ABC):
     @property
     @abstractmethod
     def sampling_rate(self) -> float:
-        """Probability with which each record takes part in one release, independently."""
+        """Probability that a record is sampled in one release, independently of the others."""
 
     @property
     @abstractmethod
     def releases(self) -> int:
-        """How often the mechanism may be used."""
+        """Number of releases."""
 
     def event(self, releases: int | None = None) -> GaussianEvent:
-        """What `releases` (default: all) of it cost.
+        """The accounting event of `releases` (default: all) of it.
 
         Raises:
             PrivacyError: the noise multiplier is not calibrated yet.
@@ -68,8 +68,11 @@ class Mechanism(ABC):
 class NoisySum(Mechanism):
     """`PrivateData.noisy_sum`: the sum of clipped per-record vectors, noised.
 
-    A contribution of several tensors is one vector (concatenate them): several queries of one Poisson sample would
-    otherwise have to be merged before they are billed. Every release draws its own Poisson sample.
+    A contribution of several tensors is one vector: concatenate them. Every release draws its own Poisson sample.
+
+    Attributes:
+        rate: sampling rate, in (0, 1].
+        count: number of releases.
     """
 
     rate: float = 1.0
@@ -119,3 +122,15 @@ class DPSGD(Mechanism):
     def releases(self) -> int:
         """See `Mechanism`."""
         return self.steps
+
+    def refuse_other_data(self, n: int) -> None:
+        """Checks the number of records against the one that the sampling rate is billed for.
+
+        Raises:
+            PrivacyError: they differ.
+        """
+        if self.n != n:
+            raise PrivacyError(
+                f"'{self.name}' is planned for {self.n} records, but the dataset has {n}: "
+                "its sampling rate would not be the billed one"
+            )

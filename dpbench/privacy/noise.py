@@ -1,7 +1,7 @@
 """Secret randomness for DP noise and Poisson sampling (rule R4).
 
-It follows from a key that the operating system draws for each trial; experiment seeds never reach it. Stated limits:
-Gaussian noise is drawn in floating point, and the generators that the keyed hash seeds (NumPy's Philox on the CPU,
+It is derived from a key that the operating system draws for each trial; experiment seeds never reach it. Stated limits:
+Gaussian noise is drawn in floating point, and the generators seeded by the keyed hash (NumPy's Philox on the CPU,
 torch's on a GPU) are not cryptographic.
 """
 
@@ -18,12 +18,12 @@ from dpbench.privacy.noise_key import NoiseKey
 
 
 class NoiseSource:
-    """Where the noise and the Poisson samples of one process come from.
+    """Source of the noise and the Poisson samples of one process.
 
     Args:
-        device: where noise is wanted.
-        key: the trial's; by default a fresh one that nobody else has.
-        rank: number of this process among those that share the key: each has randomness of its own.
+        device: of the noise.
+        key: the trial's; by default a new secret one.
+        rank: of this process among those that share the key; each has its own randomness.
     """
 
     def __init__(self, device: str = "cpu", key: NoiseKey | None = None, rank: int = 0):
@@ -32,7 +32,7 @@ class NoiseSource:
         self._rank = rank
 
     def of(self, mechanism: str, number: int) -> Draws:
-        """The randomness of one release: always the same for one key, independent of that of all others."""
+        """The randomness of one release: always the same for one key, independent of all other releases."""
         return Draws(self.key.seed_of(mechanism, number, self._rank), self._device)
 
 
@@ -41,7 +41,7 @@ class Draws:
 
     Args:
         seed: 256 bits.
-        device: where noise is wanted.
+        device: of the noise.
     """
 
     def __init__(self, seed: int, device: torch.device):
@@ -58,17 +58,17 @@ class Draws:
         return torch.from_numpy(self._numpy.standard_normal(shape, dtype=np.float32)) * std
 
     def poisson_sample(self, n: int, rate: float) -> list[int]:
-        """Indices below n, each taken independently with probability `rate`; all of them at rate 1. May be empty."""
+        """Indices below n, each drawn independently with probability `rate`; all of them at rate 1. May be empty."""
         return list(range(n)) if rate == 1 else np.flatnonzero(self._numpy.random(n) < rate).tolist()
 
     def seed(self) -> int:
-        """A fresh seed for randomness that is bound to rows of a batch, such as a loss's (see `PrivateData`)."""
+        """A new seed for randomness that belongs to rows of a batch, such as a loss's (see `PrivateData`)."""
         return int(self._numpy.integers(2**62))
 
 
 @contextmanager
 def global_randomness(seed: int, device: str) -> Iterator[None]:
-    """torch's global generator seeded with `seed` and afterwards as before: draws per private batch leave no trace."""
+    """Seeds torch's global generator, and restores it at the end: draws for private batches leave no trace in it."""
     with torch.random.fork_rng([device] if torch.device(device).type == "cuda" else []):
         torch.manual_seed(seed)
         yield

@@ -1,13 +1,13 @@
-"""The secret from which all randomness of a trial's mechanisms follows, kept while the trial can be interrupted.
+"""The secret key from which all randomness of a trial's mechanisms is derived, kept until the trial is finished.
 
-Poisson sample, noise and loss seed of release t of a mechanism are a keyed hash of (mechanism, t). A release that is
-done again after an interruption is therefore the same release, bit for bit, and costs nothing: whoever saw the first
-learns nothing from the second. That holds as long as the release is made of the same things. So the key belongs to an
-identity (code, settings, processes), and every query notes what it starts from; an attempt that starts from something
-else is refused, as two releases with the same noise would give away their difference.
+Poisson sample, noise and loss seed of release t of a mechanism are a keyed hash of (mechanism, t). A release repeated
+after an interruption is therefore the same release, bit for bit, and costs nothing: the second reveals nothing beyond
+the first. That holds as long as the release is computed from the same inputs. So the key belongs to an identity (code,
+settings, processes), and every query notes the values that it starts from. An attempt that starts from other values is
+refused, because two releases with the same noise would reveal their difference.
 
-On a GPU sums are not reproducible to the last bit. A release that is done again there may differ from the first, which
-was lost, by rounding.
+On a GPU, sums are not reproducible to the last bit. A repeated release may differ there from the first, which was lost,
+by rounding.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from dpbench.core.files import read_json, write_json
 FILE = "noise.key"
 
 SAME = 1e-3
-"""Difference relative to their norm up to which values are the same: beyond rounding, below another random draw."""
+"""Relative difference up to which values count as the same: above rounding, below another random draw."""
 
 
 class NoiseKey:
-    """256 secret bits and what has been drawn for with them.
+    """256 secret bits, and notes on the queries that drew from them.
 
     Args:
         secret: 32 bytes; by default from the operating system.
-        path: JSON file, readable by its owner alone, in which `note` keeps what it is told; None keeps nothing.
-        identity: of the code and settings that draw.
-        notes: what has been noted before.
-        reproducible: whether the bits are no secret; the trial's row says so.
+        path: JSON file for the key and its notes, readable by its owner only; None keeps them in memory.
+        identity: of the code and settings that draw from the key.
+        notes: earlier ones.
+        reproducible: whether the bits are not secret; the trial's row says so.
     """
 
     def __init__(
@@ -59,12 +59,12 @@ class NoiseKey:
 
     @classmethod
     def from_seed(cls, seed: int) -> NoiseKey:
-        """A key that anybody can make again: for tests only."""
+        """A key that anybody can recompute: for tests only."""
         return cls(hashlib.blake2b(str(seed).encode(), digest_size=32).digest(), reproducible=True)
 
     @classmethod
     def read(cls, path: Path, identity: str) -> NoiseKey | None:
-        """The key of an interrupted attempt; None if there is none, or other code or settings drew with it.
+        """The key of an interrupted attempt; None if there is none, or other code or settings drew from it.
 
         Raises:
             DpbenchError: the file is damaged.
@@ -79,11 +79,11 @@ class NoiseKey:
         except (KeyError, TypeError, ValueError):
             secret = b""
         if len(secret) != 32:
-            raise PrivacyError(f"{path} is damaged; run with --force to start the trial anew, as another private run")
+            raise PrivacyError(f"{path} is damaged; run with --force to start the trial over, as another private run")
         return cls(secret, path, identity, notes, reproducible) if is_same else None
 
     def store(self, path: Path, identity: str) -> None:
-        """Keeps the key in a file from now on.
+        """Stores the key in a file from now on.
 
         Raises:
             DpbenchError: the file cannot be written.
@@ -92,28 +92,28 @@ class NoiseKey:
         self._write()
 
     def seed_of(self, *what: object) -> int:
-        """256 pseudorandom bits that belong to `what` (JSON-like), by BLAKE2b with the key."""
+        """256 pseudorandom bits for `what` (JSON-like), by BLAKE2b with the key."""
         if os.getpid() != self._process:
             raise PrivacyError("a noise key does not cross a fork: two processes would draw the same noise")
         text = json.dumps(what).encode()
         return int.from_bytes(hashlib.blake2b(text, key=self.secret, digest_size=32).digest(), "big")
 
     def note(self, name: str, value: Any) -> Any:
-        """`value` (JSON-like), kept; or what an interrupted attempt kept under this name."""
+        """`value` (JSON-like), now stored; or the value that an interrupted attempt stored under this name."""
         if name not in self._notes:
             self._notes[name] = value
             self._write()
         return self._notes[name]
 
     def starts_from(self, query: str, values: Tensor) -> None:
-        """Notes what a query starts from, before anything is drawn for it.
+        """Notes the values that a query starts from, before anything is drawn for it.
 
         Args:
-            query: which one.
-            values: any shape; what the query would draw for, such as weights or contributions of random records.
+            query: its name and number.
+            values: any shape, such as weights, or contributions of synthetic records.
 
         Raises:
-            PrivacyError: an interrupted attempt started it from other values.
+            PrivacyError: an interrupted attempt started the query from other values.
         """
         shape, now = list(values.shape), _summary(values)
         noted_shape, noted = self.note(query, [shape, now])
@@ -139,7 +139,7 @@ class NoiseKey:
 
 
 def _summary(values: Tensor) -> list[float]:
-    """Numbers that tell tensors of one shape apart: their norm, and sums over every k-th number."""
+    """Numbers that distinguish tensors of one shape: the norm, and sums over every k-th element."""
     flat = values.detach().to_dense().double().flatten()
     flat = torch.where(flat.isfinite(), flat, 0)
     return [float(flat.norm()), *(float(flat[::k].sum()) for k in (1, 2, 3, 5, 7))]

@@ -1,4 +1,4 @@
-"""A plan: every mechanism that a method will use, stated before anything runs (rule R2)."""
+"""A plan: every mechanism that a method will use, declared before anything runs (rule R2)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dpbench.privacy.mechanisms import Mechanism
 
 @dataclass(frozen=True, init=False)
 class Plan:
-    """Mechanisms in no particular order, with unique names. `Plan()` releases nothing."""
+    """Mechanisms with unique names, in any order. `Plan()` releases nothing."""
 
     mechanisms: tuple[Mechanism, ...]
 
@@ -33,7 +33,7 @@ class Plan:
         )
 
     def having(self, mechanism: Mechanism) -> Plan:
-        """The plan with `mechanism` in the place of the one of its name."""
+        """The plan with `mechanism` in place of the one with its name."""
         return Plan(*(mechanism if m.name == mechanism.name else m for m in self.mechanisms))
 
     def without_noise(self) -> Plan:
@@ -41,30 +41,30 @@ class Plan:
         return Plan(*(replace(m, noise_multiplier=0.0) for m in self.mechanisms))
 
     def events(self) -> list[GaussianEvent]:
-        """What the whole plan costs; see `Mechanism.event`."""
+        """The accounting events of the whole plan; see `Mechanism.event`."""
         return [m.event() for m in self.mechanisms]
 
     @property
     def fixed(self) -> Plan:
-        """The mechanisms whose noise is not to be calibrated."""
+        """The mechanisms whose noise is fixed."""
         return Plan(*(m for m in self.mechanisms if m.noise_multiplier is not None))
 
     @property
     def is_calibrated(self) -> bool:
-        """Whether every noise multiplier is known."""
+        """Whether every noise multiplier is set."""
         return all(m.noise_multiplier is not None for m in self.mechanisms)
 
 
 @dataclass(frozen=True)
 class CalibratedPlan:
-    """A plan whose noise is known, with what it costs.
+    """A plan whose noise is set, with its cost.
 
     Attributes:
         mechanisms: all with a noise multiplier.
-        budget: what was asked for.
+        budget: the requested one.
         epsilon: ε of the whole composition at the budget's δ, by PLD.
         epsilon_rdp: the same by Rényi accounting, for comparison with papers that use it.
-        mu: μ of the whole composition by Gaussian differential privacy, which belongs to no δ; see `gdp`.
+        mu: μ of the whole composition by Gaussian differential privacy, which does not depend on δ; see `gdp`.
         epsilon_at_second_delta: ε at `accounting.SECOND_DELTA`, by PLD.
     """
 

@@ -1,4 +1,4 @@
-"""Chooses a batch, a number of steps and what to train for a budget, from the signal and the noise of one step.
+"""Chooses batch, number of steps and trained weights for a budget, from the signal and noise of one step.
 
 Let h_i be record i's clipped gradient and h their mean. A step sees h + z, where z has two independent parts: the DP
 noise, of variance (noise multiplier · clip)² on each of d trained weights, and Poisson sampling. Both are divided by
@@ -18,14 +18,14 @@ Without DP noise it is the law of large-batch training (McCandlish et al., 1812.
 With B · T fixed by the compute there is a best B in between. A large batch takes few steps. A small one meets more
 noise: at a given ε the noise multiplier follows B · √T only while it is well above 1 (Sander et al., 2210.03403), and
 noise multiplier / B falls with B (Räisä et al., 2402.03990). The smaller ε, the more that matters, and the larger is
-the best batch. That large batches pay was found by De et al. (2204.13650); McKenna et al. (2501.18914) fit the
+the best batch. De et al. (2204.13650) found that large batches pay; McKenna et al. (2501.18914) fit the
 trade-off on language models.
 
-Limits. Curvature is not equal in all directions, nor the same for adapters as for the weights that they change: between
-sets of trained weights this is a rough guide. Adam is not gradient descent, and `lr` and `ema` stay as they are. The
-signal falls during training; here it is what it is near the start. And it is measured on public images, often those
-that the model was pretrained on, or without labels that mean anything: where its signal is smaller than that of private
-images would be, batches come out larger. The best is flat: a factor of two beside it costs little.
+Limits. Curvature differs between directions, and between adapters and the weights that they change, so comparisons
+between sets of trained weights are rough. Adam is not gradient descent, and `lr` and `ema` are not adapted. The signal
+falls during training; here it is measured near the start. And it is measured on public images, often those that the
+model was pretrained on, or with meaningless labels: where their signal is smaller than that of private images, the
+chosen batches are larger. The optimum is flat: a factor of two costs little.
 """
 
 from __future__ import annotations
@@ -44,18 +44,18 @@ from dpbench.privacy.plan import Plan
 SMALLEST_BATCH = 32
 
 KEPT = 0.5
-"""Share of the best's progress below which a batch ends the search in its direction."""
+"""Share of the best progress below which the search in a direction ends."""
 
 
 @dataclass(frozen=True)
 class Gradients:
-    """Per-record gradients of a model, as a few numbers.
+    """Summary of the per-record gradients of a model.
 
     Attributes:
-        weights: how many are trained.
+        weights: number of trained weights.
         signal: norm ‖h‖ of the mean clipped gradient.
         rms: root mean square of the clipped gradients' norms.
-        pull: ⟨mean gradient, h⟩ / ‖h‖: the part of the true gradient along which the steps go.
+        pull: ⟨mean gradient, h⟩ / ‖h‖: the component of the true gradient along the steps.
     """
 
     weights: int
@@ -66,11 +66,11 @@ class Gradients:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A DP-SGD within a budget, and how far it is expected to get.
+    """A DP-SGD within a budget, with its expected progress.
 
     Attributes:
         mechanism: expected batch, steps and calibrated noise.
-        gradients: what it was judged by.
+        gradients: from which progress is estimated.
     """
 
     mechanism: DPSGD
@@ -87,7 +87,7 @@ class Candidate:
 
     @property
     def progress(self) -> float:
-        """Steps · pull² · the share that noise leaves: comparable among candidates for one model and dataset."""
+        """Steps · pull² · share left by the noise: comparable between candidates for one model and dataset."""
         share = 1 / (1 + self.snr**-2)
         return self.mechanism.steps * self.gradients.pull**2 * share
 
@@ -111,13 +111,13 @@ def survey(plan: Plan, budget: Budget, gradients: Gradients, compute: int | None
     progress; two more stand between the best and its neighbours.
 
     Args:
-        plan: with one DP-SGD mechanism; the other mechanisms are paid for as they stand.
+        plan: with one DP-SGD mechanism; the others are not changed.
         budget: a finite, positive ε.
         gradients: of the model that the plan trains.
-        compute: records to process, batch · steps; by default what the plan processes.
+        compute: records to process, batch · steps; by default as many as the plan.
 
     Returns:
-        In order of the batch.
+        Candidates in order of the batch.
 
     Raises:
         ConfigError: there is not one DP-SGD mechanism, or the compute is less than a batch.
@@ -148,5 +148,5 @@ def survey(plan: Plan, budget: Budget, gradients: Gradients, compute: int | None
 
 
 def best(candidates: Iterable[Candidate]) -> Candidate:
-    """The candidate that gets furthest."""
+    """The candidate with the largest progress."""
     return max(candidates, key=lambda c: c.progress)

@@ -1,8 +1,9 @@
-"""What a vault holds: a dataset, one process's share of it, or what `derive` made of either."""
+"""The records in a vault: a dataset, one process's shard of it, or values derived from either."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
@@ -15,7 +16,7 @@ from dpbench.privacy.world import World
 
 
 class Records(Protocol):
-    """Records by position: an `ImageDataset`, a `Shard`, or `DerivedRecords`."""
+    """Records by position: an `ImageDataset`, a `Shard`, `DerivedRecords` or `LazyRecords`."""
 
     def __len__(self) -> int: ...
 
@@ -25,11 +26,11 @@ class Records(Protocol):
 
 
 class Shard:
-    """The records of one process: those at positions rank, rank + size, rank + 2 · size ... of all.
+    """The records of one process: positions rank, rank + size, rank + 2 · size ...
 
     Args:
-        records: all of them.
-        world: whose process this is.
+        records: of all processes.
+        world: gives rank and size.
     """
 
     def __init__(self, records: Records, world: World):
@@ -45,7 +46,7 @@ class Shard:
 
 
 class DerivedRecords:
-    """What `derive` computed, in memory."""
+    """Values computed by `derive`, in memory."""
 
     def __init__(self, batches: Sequence[Batch]):
         first, *others = batches
@@ -59,10 +60,33 @@ class DerivedRecords:
         return self._all.select(torch.as_tensor(indices, dtype=torch.long))
 
 
+class LazyRecords:
+    """The same values computed whenever they are read: for a few reads of many records.
+
+    Args:
+        records: what the values are computed from.
+        per_record: batch of b records -> [b, ...].
+        device: where it is computed; values are returned on the CPU.
+    """
+
+    def __init__(self, records: Records, per_record: Callable[[Batch], Tensor], device: str):
+        self._records = records
+        self._per_record = per_record
+        self._device = device
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        """The records at `indices`, in order."""
+        batch = self._records.batch(indices).to(self._device)
+        return replace(batch, images=None, derived=self._per_record(batch)).to("cpu")
+
+
 def padded(records: Records, indices: Sequence[int], size: int, device: str) -> Iterator[tuple[Batch, Tensor]]:
     """The records at `indices` in batches of exactly `size` on a device, with a mask that is False on the padding.
 
-    Padding stands at the end, and wherever an index is `EMPTY`; a batch of padding alone is left out.
+    Padding is at the end, and wherever an index is `EMPTY`; batches of padding alone are skipped.
     """
     for start in range(0, len(indices), size):
         part = indices[start : start + size]

@@ -1,4 +1,4 @@
-"""What every method that trains by DP-SGD lets its user set."""
+"""The settings shared by all methods that train by DP-SGD."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dpbench.privacy.mechanisms import DPSGD
 
 @dataclass(frozen=True)
 class DPSGDSettings:
-    """Settings of private training; a method's `Config` inherits them and changes the defaults."""
+    """Settings of private training; a method's `Config` inherits them and sets its own defaults."""
 
     batch: int = option(2048, "expected records per private step (Poisson)")
     steps: int = option(150, "private steps")
@@ -25,9 +25,9 @@ class DPSGDSettings:
     gradient_checkpointing: bool = option(False, "recompute activations: less memory, more time, nothing else")
 
     def mechanism(self, name: str, spec: DatasetSpec) -> DPSGD:
-        """The mechanism that these settings stand for, its noise to be calibrated."""
+        """The mechanism with these settings; its noise is to be calibrated."""
         return DPSGD(name=name, clip=self.clip, n=spec.n_train, expected_batch=self.batch, steps=self.steps)
 
     def stepper_options(self) -> dict[str, Any]:
-        """The keyword arguments of `PrivateData.dp_sgd` that these settings stand for."""
+        """The keyword arguments of `PrivateData.dp_sgd` for these settings."""
         return {"views": self.views, "micro_batch": self.micro_batch, "engine": self.engine}

@@ -1,25 +1,25 @@
-"""Which rows of a step's batches its records get: a secret permutation over slots.
+"""The rows of a step's batches in which its records are placed: a secret permutation over slots.
 
 A loss may treat rows differently: null labels for the first tenth of them, weights by row, noise levels spread evenly
-over the batch. If records took rows in the order of the dataset, a sampled record would shift all that follow it, and
-its presence would change more than its own gradient: the step would be no Poisson-subsampled Gaussian mechanism.
+over the batch. If records filled rows in the order of the dataset, a sampled record would shift all records behind it,
+and its presence would change more than its own gradient: the step would not be a Poisson-subsampled Gaussian mechanism.
 
-So the sampled records are put into S slots by a uniformly random injection, S being a public constant, and the other
-slots are padding. Adding record r changes no more than r's own slot, by this coupling: draw r's neighbours a uniform
-injection together with r. A uniform injection of a set, restricted to a subset, is a uniform injection of the subset,
-so the others' slots have the same joint law with r as without it; and the draws that a slot meets do not depend on who
-fills it (a micro-batch of padding alone is skipped, but which stretch of a generator's stream the others meet has no
-influence on its law). Given slots and draws of the others, their gradients are the same in both worlds, and r adds one
-clipped gradient where there was padding. The hockey-stick divergence is jointly convex, so that the mixture over
-samples, slots and draws costs no more than the Poisson-subsampled Gaussian mechanism that is billed.
+So the sampled records are placed in S slots by a uniformly random injection, where S is a public constant, and the
+other slots are padding. Adding record r changes only r's own slot, by this coupling: draw one uniform injection for r
+and the other sampled records together. A uniform injection of a set, restricted to a subset, is a uniform injection of
+the subset, so the others' slots have the same joint law with and without r. The random draws of a slot do not depend
+on the record in it (a micro-batch of padding alone is skipped, but the law of a generator's stream is the same from
+every position on). Given the others' slots and draws, their gradients are the same with and without r, and r adds one
+clipped gradient in place of padding. The hockey-stick divergence is jointly convex, so the mixture over samples, slots
+and draws costs no more than the Poisson-subsampled Gaussian mechanism that is billed.
 
-A sample larger than S gets further micro-batches (none is truncated), and there adding r may change their number. S is
-chosen such that this happens with a probability of at most `OVERFLOW` a step. How many others are sampled has the same
-law with r as without, so this is one more mixture, and δ is at most `OVERFLOW` a step more than what is billed: 10⁻⁹
-after a thousand steps.
+A sample larger than S gets additional micro-batches (none is truncated), and adding r may change their number. S is
+chosen such that this happens with a probability of at most `OVERFLOW` per step. The number of other sampled records has
+the same law with and without r, so this is one more mixture, and δ exceeds the billed one by at most `OVERFLOW` per
+step: 10⁻⁹ after a thousand steps.
 
-A loss that is free of order (see `order`) needs no constant: rows are independent of each other, so that it does not
-matter how many there are, and S is what the realised sample fills.
+An order-free loss (see `order`) needs no constant: rows are independent of each other, so their number does not matter,
+and S is the size of the realised sample, rounded up to whole micro-batches.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ OVERFLOW = 1e-12
 """Probability per step that a Poisson sample has more records than there are slots."""
 
 EMPTY = -1
-"""Stands in a slot without a record."""
+"""Index of a slot without a record."""
 
 
 def most_sampled(n: int, rate: float) -> int:
-    """How many of n records a Poisson sample has at most, but for a probability of `OVERFLOW` (Bernstein's inequality).
+    """Bound on the size of a Poisson sample of n records, exceeded with probability `OVERFLOW` at most (Bernstein).
 
     P(X ≥ nq + t) ≤ exp(-t² / (2 (nq(1-q) + t/3))).
     """
@@ -48,11 +48,11 @@ def most_sampled(n: int, rate: float) -> int:
 
 
 def placed(sample: Sequence[int], slots: int, seed: int) -> list[int]:
-    """The sample in slots that are chosen uniformly at random, `EMPTY` in the others.
+    """The sample in slots chosen uniformly at random; the other slots are `EMPTY`.
 
     Args:
         sample: indices of records.
-        slots: no fewer.
+        slots: number of slots, at least that of records.
         seed: secret.
     """
     chosen = torch.randperm(slots, generator=torch.Generator().manual_seed(seed))[: len(sample)]

@@ -1,4 +1,4 @@
-"""The processes that train one model together, each on its own share of the records (torchrun)."""
+"""The processes that train one model together, each on its own shard of the records (torchrun)."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from dpbench.core.errors import PrivacyError
 
 @dataclass(frozen=True)
 class World:
-    """One process among those that share a vault; by default alone.
+    """One process among those that share a vault; by default the only one.
 
-    Every process flips the coins of its own records, so that together they draw one Poisson sample at the planned
-    rate; the first alone adds the noise, and writes the receipt, before any sum is added up. The sums of single
-    processes pass between them without noise: the processes and what connects them are inside the vault.
+    Every process samples its own records, so that together they draw one Poisson sample at the planned rate. Rank 0
+    alone adds the noise and writes the receipt, before any sums are reduced. Sums of single processes are exchanged
+    without noise: the processes and their connections are inside the vault.
 
     Attributes:
-        rank: number of this process.
-        size: how many there are.
+        rank: of this process, from 0.
+        size: number of processes.
     """
 
     rank: int = 0
@@ -30,22 +30,22 @@ class World:
 
     @classmethod
     def current(cls) -> World:
-        """That of torch.distributed's default process group; alone without one."""
+        """The world of torch.distributed's default process group; a single process without one."""
         return cls(dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else cls()
 
     @property
     def leads(self) -> bool:
-        """Whether this is the process that adds noise and writes files."""
+        """Whether this is rank 0, which adds noise and writes files."""
         return self.rank == 0
 
     def all_reduce(self, tensors: Sequence[Tensor], number: int) -> list[Tensor]:
         """The sums over all processes of fp32 tensors of equal shapes: the same on every process, bit for bit.
 
         Args:
-            number: which release this is, to make sure that all processes mean the same.
+            number: of the release, to check that all processes are at the same one.
 
         Raises:
-            PrivacyError: they do not.
+            PrivacyError: they are not.
         """
         if self.size == 1:
             return list(tensors)
@@ -53,13 +53,13 @@ class World:
         together = torch.cat([check, *(t.flatten() for t in tensors)])
         dist.all_reduce(together)
         if together[0] != number * self.size:
-            raise PrivacyError("the processes of this run do not stand at the same release; start it anew with --force")
+            raise PrivacyError("the processes of this run are not at the same release; start it over with --force")
         parts = together[1:].split([t.numel() for t in tensors])
         return [part.reshape(t.shape) for part, t in zip(parts, tensors, strict=True)]
 
     @torch.no_grad()
-    def share(self, tensors: Sequence[Tensor]) -> None:
-        """Overwrites the tensors of all processes with those of the first."""
+    def broadcast(self, tensors: Sequence[Tensor]) -> None:
+        """Overwrites the tensors of all processes with those of rank 0."""
         if self.size > 1:
             for tensor in tensors:
                 dense = tensor.detach().contiguous()  # of any memory format

@@ -104,7 +104,7 @@ def about(plan: Plan, budget: Budget) -> float:
 @pytest.fixture
 def stepping(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("dpbench.privacy.planner.rough_scale", about)
-    monkeypatch.setattr("dpbench.privacy.rehearsal.GROUPS", 5)
+    monkeypatch.setattr("dpbench.privacy.public_gradients.GROUPS", 5)
     for name, method in {"stepping": Stepping, "stepping-alone": Alone, "stubborn": Stubborn}.items():
         dpbench.METHODS.register(name)(method)
     return tiny

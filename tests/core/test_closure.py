@@ -92,9 +92,9 @@ def test_another_method_changes_no_hash(tree: Path) -> None:
     write(tree / "methods" / "another.py", "from dpbench.core.method import Method\n")
     table = tree / "core" / "registries.py"
     text = table.read_text()
-    assert '        "dp-merf":' in text
+    assert '    "dp-merf": (' in text
     table.write_text(
-        text.replace('        "dp-merf":', '        "another": "dpbench.methods.another:X",\n        "dp-merf":')
+        text.replace('    "dp-merf": (', '    "another": ("dpbench.methods.another:X", ""),\n    "dp-merf": (')
     )
     assert (of_methods(), of_features()) == before
 

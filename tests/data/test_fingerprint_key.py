@@ -8,8 +8,8 @@ from pathlib import Path
 
 import fakes
 import pytest
-from dpbench.benchmark.sources import Sources
 
+from dpbench.benchmark.inputs import Inputs
 from dpbench.core.data import DataOptions
 from dpbench.core.errors import DpbenchError
 from dpbench.data.fingerprint_key import fingerprint_key
@@ -81,8 +81,8 @@ def test_a_damaged_key_of_an_earlier_version_stays_where_it_is(state: Path, cach
 
 def test_the_loss_of_the_cache_makes_no_dataset_new(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def shown() -> str:
-        sources = Sources("tiny:secret", None, DataOptions(tiny), tiny / "state")
-        return sources.fingerprint(sources.train)
+        inputs = Inputs("tiny:secret", None, DataOptions(tiny), tiny / "state")
+        return inputs.fingerprint(inputs.train)
 
     first = shown()
     monkeypatch.setenv("DPBENCH_CACHE", str(tiny / "emptied"))

@@ -13,7 +13,7 @@ from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.noise_key import NoiseKey
 from dpbench.privacy.plan import Plan
-from dpbench.privacy.private_data import PrivateData
+from dpbench.privacy.vault import Vault
 
 
 def bars(spec: DatasetSpec, count: int, seed: int) -> ArrayDataset:
@@ -52,9 +52,9 @@ def run(tmp_path) -> RunContext:
 
 
 @pytest.fixture
-def vault(sensitive: ArrayDataset) -> Callable[[Plan, float], PrivateData]:
-    def make(plan: Plan, epsilon: float) -> PrivateData:
+def vault(sensitive: ArrayDataset) -> Callable[[Plan, float], Vault]:
+    def make(plan: Plan, epsilon: float) -> Vault:
         ledger = Ledger(calibrate(plan, Budget(epsilon, 1e-5)))
-        return PrivateData(sensitive, sensitive.spec, ledger, NoiseSource(key=NoiseKey.from_seed(0)))
+        return Vault(sensitive, sensitive.spec, ledger, NoiseSource(key=NoiseKey.from_seed(0)))
 
     return make

@@ -14,7 +14,7 @@ from dpbench.privacy.gradients.bookkeeping import BookKeepingEngine
 from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.noise_key import NoiseKey
-from dpbench.privacy.private_data import PrivateData
+from dpbench.privacy.vault import Vault
 
 TINY = {
     "channels": (16,), "patch": 4, "batch": 48, "steps": 40, "views": 2, "lr": 1e-2, "clip": 0.3, "p_mean": 0.0,
@@ -94,7 +94,7 @@ def test_unconditional_data_needs_no_labels(sensitive, run):
     method = _method(spec, steps=1, label_dropout=0.1, guidance=2)
     ledger = Ledger(calibrate(plan_of(method, REQUEST), Budget(5, 1e-5)))
     images = ArrayDataset(spec, sensitive.batch(range(400)).images.numpy(), None)
-    method.fit(PrivateData(images, spec, ledger, NoiseSource(key=NoiseKey.from_seed(0))), run)
+    method.fit(Vault(images, spec, ledger, NoiseSource(key=NoiseKey.from_seed(0))), run)
     assert method.sample(Conditions(5), run).shape == (5, 1, 16, 16)
 
 

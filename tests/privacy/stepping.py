@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from vaults import Images, pixels, steps, vault
 
 from dpbench.core.specs import Batch
-from dpbench.privacy.private_data import PrivateData
+from dpbench.privacy.vault import Vault
 
 BATCHED = ("book-keeping", "opacus")  # engines that give the loss the whole batch; vmap gives it one record at a time
 WIDE = 20_000  # outputs of a wide layer: 17 · 20,000 weights, each an observation of the noise
@@ -35,7 +35,7 @@ def weights(model: nn.Module) -> Tensor:
     return nn.utils.parameters_to_vector([p.detach() for p in model.parameters()]).clone()
 
 
-def start(private: PrivateData, model: nn.Module, loss=squares, optimizer=None, seed: int = 0, **settings):
+def start(private: Vault, model: nn.Module, loss=squares, optimizer=None, seed: int = 0, **settings):
     """A stepper that moves the weights by minus the noisy mean gradient."""
     optimizer = optimizer or torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1.0)
     return private.dp_sgd("steps", model, loss, optimizer, torch.Generator().manual_seed(seed), **settings)
@@ -73,7 +73,7 @@ class Changing:
         return (self.later if self.changed else squares)(model, batch, generator)
 
 
-def a_vault(n: int = 12, count: int = 20, records: type[Images] = Images, **settings) -> PrivateData:
+def a_vault(n: int = 12, count: int = 20, records: type[Images] = Images, **settings) -> Vault:
     return vault(records(pixels(n)), steps(n, steps=count, **settings))
 
 

@@ -78,5 +78,5 @@ def test_the_grid_is_refined_until_epsilon_settles_from_above():
 
 
 def test_an_epsilon_that_no_grid_resolves_is_an_error():
-    with pytest.raises(PrivacyError, match="does not settle"):
+    with pytest.raises(PrivacyError, match="does not converge"):
         epsilon_pld([GaussianEvent(3e5, 1.0, 1)], 1e-6)

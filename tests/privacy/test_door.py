@@ -15,8 +15,9 @@ from vaults import Images, a_sum, pixels, steps, vault
 
 from dpbench.core.errors import DataError, PrivacyError
 from dpbench.core.specs import Batch, DatasetSpec
+from dpbench.privacy.checks.loss_checks import LossChecks
 from dpbench.privacy.door import Door
-from dpbench.privacy.private_data import PrivateData
+from dpbench.privacy.vault import Vault
 
 FILE = Path(__file__).name
 
@@ -31,7 +32,7 @@ class Undeclared(Images):
 
 
 class Breaks:
-    """A closure that breaks off on private records, and passes on made-up ones."""
+    """A closure that fails on private records, and passes on synthetic ones."""
 
     def __init__(self, error: type[BaseException] = AssertionError):
         self.error, self.armed = error, False
@@ -50,8 +51,8 @@ CHUNK = 5
 QUERIES = {"noisy_sum": "'sum'", "derive": "derive", "dp_sgd": "step 1 of 'steps'"}
 
 
-def break_off(records: Images, query: str, error: type[BaseException] = AssertionError) -> tuple[PrivateData, Any]:
-    """The vault, and what was raised when the closure broke off on its records."""
+def break_off(records: Images, query: str, error: type[BaseException] = AssertionError) -> tuple[Vault, Any]:
+    """The vault, and what was raised when the closure failed on its records."""
     private, breaks = vault(records, a_sum(count=2), steps(len(records), steps=2)), Breaks(error)
     stepper = start(private, linear(), breaks.loss)
     calls: dict[str, Callable[[], object]] = {
@@ -91,7 +92,7 @@ def test_an_exception_on_a_public_benchmark_passes_and_closes_the_vault(query):
     private, error = break_off(Images(pixels(9)), query)
     assert isinstance(error, AssertionError)
     assert "labels [" in str(error)
-    with pytest.raises(PrivacyError, match=rf"closed: {QUERIES[query]} broke off \(AssertionError\)"):
+    with pytest.raises(PrivacyError, match=rf"closed: {QUERIES[query]} failed \(AssertionError\)"):
         private.derive(flat)
 
 
@@ -103,7 +104,7 @@ def test_interruptions_and_messages_of_dpbench_pass_and_close_the_vault(error):
         private.noisy_sum("sum", flat)
 
 
-def test_samples_cannot_be_thrown_away_until_one_pleases():
+def test_samples_cannot_be_thrown_away_until_one_pleases(monkeypatch):
     """`try: next(step) except: continue` drew samples for free."""
     images = pixels(40)
     images[:, 0, 0, 0] = 100
@@ -117,7 +118,7 @@ def test_samples_cannot_be_thrown_away_until_one_pleases():
     armed = False
     private = vault(Images(images), steps(40, expected_batch=20, steps=30))
     stepper, outcomes = start(private, linear(), unless_seven, micro_batch=1), []
-    stepper._checks.before_step = lambda *_: None
+    monkeypatch.setattr(LossChecks, "before_step", lambda *_: None)
     armed = True
     for _ in range(30):
         try:

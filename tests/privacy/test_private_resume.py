@@ -19,7 +19,7 @@ from dpbench.core.specs import Batch
 from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.noise import Draws, NoiseSource
 from dpbench.privacy.noise_key import FILE, NoiseKey
-from dpbench.privacy.private_data import PrivateData
+from dpbench.privacy.vault import Vault
 from dpbench.training import loop
 from dpbench.training.loop import train
 
@@ -65,9 +65,7 @@ class Attempt:
         )
         self.ledger = Ledger.at(folder / "ledger.json", planned(TRAINING, QUERY))
         noise = NoiseSource(key=trial_key(folder, seed))
-        self.private = PrivateData(
-            self.records, self.records.spec, self.ledger, noise, checkpoints=self.run.checkpoints
-        )
+        self.private = Vault(self.records, self.records.spec, self.ledger, noise, checkpoints=self.run.checkpoints)
         self.model = nn.Linear(16, 3)
         self.taken, self.stop = 0, stop
 
@@ -225,7 +223,7 @@ def test_the_second_sum_is_released_when_only_the_first_was_stored(tmp_path):
 def test_a_release_under_another_mechanism_is_not_taken_up(tmp_path):
     Attempt(tmp_path).private.noisy_sum("sum", flat)
     records, other = Images(pixels(40)), a_sum(noise_multiplier=2.0, count=2)
-    private = PrivateData(records, records.spec, Ledger(planned(other)), NoiseSource(), checkpoints=stored(tmp_path))
+    private = Vault(records, records.spec, Ledger(planned(other)), NoiseSource(), checkpoints=stored(tmp_path))
     with pytest.warns(UserWarning, match="other code or settings"):
         private.noisy_sum("sum", flat)
     assert records.reads
@@ -255,7 +253,7 @@ def test_a_method_cannot_go_back_and_draw_again(tmp_path):
     stepper = attempt.private.dp_sgd("steps", attempt.model, noisy, optimizer, attempt.run.generator)
     before = stepper.state_dict()
     next(stepper)
-    with pytest.raises(PrivacyError, match="cannot go back to its release 0: 1 are made"):
+    with pytest.raises(PrivacyError, match="cannot go back to its release 0: 1 have been made"):
         stepper.load_state_dict(before)
     assert attempt.ledger.spent["steps"] == 1
 
@@ -275,5 +273,5 @@ def test_marks_survive_an_interruption(tmp_path):
 def test_nothing_is_stored_without_a_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     records = Images(pixels(40))
-    PrivateData(records, records.spec, Ledger(planned(QUERY)), NoiseSource()).noisy_sum("sum", flat)
+    Vault(records, records.spec, Ledger(planned(QUERY)), NoiseSource()).noisy_sum("sum", flat)
     assert not list(tmp_path.iterdir())

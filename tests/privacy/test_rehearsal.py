@@ -11,15 +11,17 @@ from vaults import Images, a_sum, pixels, steps
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch, DatasetSpec
 from dpbench.privacy.plan import Plan
-from dpbench.privacy.rehearsal import PublicProbe, StandIn, compare
+from dpbench.privacy.public_gradients import compare
+from dpbench.privacy.rehearsal import Rehearsal
+from dpbench.privacy.stand_in import StandIn
 
 SPEC = DatasetSpec("sensitive", 1, 4, 500, 10, ("a", "b"), True)
 PLAN = Plan(steps(500, noise_multiplier=None, clip=2.0, expected_batch=50), a_sum(noise_multiplier=None))
 
 
-def rehearse(probe: PublicProbe, model: nn.Module, **options) -> None:
+def rehearse(rehearsal: Rehearsal, model: nn.Module, **options) -> None:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
-    for _ in probe.dp_sgd("steps", model, squares, optimizer, torch.Generator(), **options):
+    for _ in rehearsal.dp_sgd("steps", model, squares, optimizer, torch.Generator(), **options):
         pass
 
 
@@ -60,10 +62,10 @@ def test_no_signal_is_a_small_one() -> None:
 
 
 @pytest.mark.parametrize("engine", ["book-keeping", "opacus"])
-def test_a_probe_measures_the_gradients_of_a_model(engine: str) -> None:
+def test_a_rehearsal_measures_the_gradients_of_a_model(engine: str) -> None:
     public, model = Images(pixels(320), 0), linear()
-    probe = PublicProbe(public, SPEC, PLAN)
-    rehearse(probe, model, engine=engine)
+    rehearsal = Rehearsal(StandIn(public, SPEC), PLAN)
+    rehearse(rehearsal, model, engine=engine)
 
     def gradient(x: Tensor) -> Tensor:
         loss = squares(model, Batch(x[None]), torch.Generator()).sum()
@@ -71,30 +73,30 @@ def test_a_probe_measures_the_gradients_of_a_model(engine: str) -> None:
 
     each = torch.stack([gradient(x) for x in public.images])
     clipped = each * (2 / each.norm(dim=1, keepdim=True)).clamp(max=1)
-    for found in probe.measured:  # with a learning rate of 0 all are of the same weights
+    for found in rehearsal.measured:  # with a learning rate of 0 all are of the same weights
         assert found.weights == each.shape[1]
         assert found.signal == pytest.approx(clipped.mean(0).norm().item(), rel=0.02)
         assert found.rms == pytest.approx(2.0, rel=0.05)
         assert found.pull == pytest.approx((each.mean(0) @ clipped.mean(0) / clipped.mean(0).norm()).item(), rel=0.02)
-    assert len(probe.measured) == 2
+    assert len(rehearsal.measured) == 2
 
 
 def test_between_the_measurements_it_takes_steps_without_noise() -> None:
     model = linear()
-    probe = PublicProbe(Images(pixels(320), 0), SPEC, PLAN)
+    rehearsal = Rehearsal(StandIn(Images(pixels(320), 0), SPEC), PLAN)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
     before = squares(model, Batch(pixels(320)), torch.Generator()).mean()
-    for _ in probe.dp_sgd("steps", model, squares, optimizer, torch.Generator()):
+    for _ in rehearsal.dp_sgd("steps", model, squares, optimizer, torch.Generator()):
         pass
     assert squares(model, Batch(pixels(320)), torch.Generator()).mean() < before
-    assert probe.measured[1].pull < probe.measured[0].pull
+    assert rehearsal.measured[1].pull < rehearsal.measured[0].pull
     assert not model._forward_hooks
 
 
 def test_views_and_derived_records_are_measured_too() -> None:
     public, model = Images(pixels(64), 0), linear()
-    probe = PublicProbe(public, SPEC, PLAN)
-    derived = probe.derive(lambda batch: flat(batch) / 2)
+    rehearsal = Rehearsal(StandIn(public, SPEC), PLAN)
+    derived = rehearsal.derive(lambda batch: flat(batch) / 2)
     assert not public.reads  # nothing is derived before a batch asks for it
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
 
@@ -104,14 +106,14 @@ def test_views_and_derived_records_are_measured_too() -> None:
 
     for _ in derived.dp_sgd("steps", model, loss, optimizer, torch.Generator(), views=2, micro_batch=6):
         pass
-    rehearse(probe, linear())
-    assert probe.measured[0].signal == pytest.approx(probe.measured[2].signal, rel=1e-4)
+    rehearse(rehearsal, linear())
+    assert rehearsal.measured[0].signal == pytest.approx(rehearsal.measured[2].signal, rel=1e-4)
 
 
 def test_sums_come_without_noise_and_as_if_there_were_as_many_records_as_declared() -> None:
     public = Images(pixels(64), 0)
-    probe = PublicProbe(public, SPEC, PLAN)
-    total = probe.noisy_sum("sum", lambda batch: torch.full((len(batch), 1), 0.5))
+    rehearsal = Rehearsal(StandIn(public, SPEC), PLAN)
+    total = rehearsal.noisy_sum("sum", lambda batch: torch.full((len(batch), 1), 0.5))
     assert total.item() == pytest.approx(250)
     assert {i for read in public.reads for i in read} == set(range(64))
 
@@ -128,10 +130,27 @@ def test_stand_ins_have_labels_of_the_declared_range(classes: int, expected: set
 
 
 def test_one_public_record_is_too_few() -> None:
-    with pytest.raises(PrivacyError, match="two public ones at least"):
-        PublicProbe(Images(pixels(1), 0), SPEC, PLAN)
+    with pytest.raises(PrivacyError, match="at least two public ones"):
+        Rehearsal(StandIn(Images(pixels(1), 0), SPEC), PLAN)
 
 
 def test_a_fit_without_dp_sgd_has_nothing_to_measure() -> None:
     with pytest.raises(PrivacyError, match="no DP-SGD steps"):
-        PublicProbe(Images(pixels(64), 0), SPEC, PLAN).on_average()
+        Rehearsal(StandIn(Images(pixels(64), 0), SPEC), PLAN).on_average()
+
+
+def test_only_a_stand_in_can_be_rehearsed_on() -> None:
+    with pytest.raises(PrivacyError, match=r"need public records \(StandIn\), not Images"):
+        Rehearsal(Images(pixels(64), 2), PLAN)  # type: ignore[arg-type]
+
+
+def test_the_sensitive_dataset_cannot_stand_in_for_itself() -> None:
+    sensitive = Images(pixels(64), 2)
+    with pytest.raises(PrivacyError, match="'test' is sensitive and cannot stand in for itself"):
+        StandIn(sensitive, sensitive.spec)
+
+
+def test_the_ledger_of_a_rehearsal_is_never_verified() -> None:
+    rehearsal = Rehearsal(StandIn(Images(pixels(64), 2), SPEC), PLAN)
+    assert rehearsal.ledger.accounting == "unverified"
+    assert rehearsal.derive(flat).ledger.accounting == "unverified"

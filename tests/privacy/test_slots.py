@@ -1,9 +1,9 @@
-"""Where the records of a step stand, and how many slots there are."""
+"""Where the records of a step are, and how many slots there are."""
 
 from __future__ import annotations
 
 import torch
-from stepping import Changing, a_vault, autograd_sum, linear, squares, start, weighted, weights
+from stepping import autograd_sum, linear, squares, start, weighted, weights
 from torch import Tensor, nn
 from vaults import Images, pixels, steps, vault
 
@@ -11,57 +11,38 @@ from dpbench.core.specs import Batch
 from dpbench.privacy.slots import most_sampled
 
 
-def sizes_of_steps(loss, count: int = 30) -> list[int]:
-    """Rows of padding and of records that each step gives to the loss."""
-    rows = []
-
-    class Spy(Changing):
-        def __call__(self, *args):
-            rows.append(len(args[1]))
-            return super().__call__(*args)
-
-    n = 200
-    stepper = start(a_vault(n, count, expected_batch=20), linear(), Spy(squares), micro_batch=8)
-    stepper._checks.order_free = loss is not weighted
-    stepper._checks.before_step = lambda *_: None
+def rows_of_steps(loss, count: int = 30) -> list[int]:
+    """Rows, of records and of padding, that each step gives to the loss."""
+    records, size = Images(pixels(200)), 8
+    private = vault(records, steps(200, steps=count, expected_batch=20))
     totals = []
-    for _ in stepper:
-        totals.append(sum(rows))
-        rows.clear()
-    return totals[1:]
+    for _ in start(private, linear(), loss, micro_batch=size):
+        totals.append(size * len(records.reads))
+        records.reads.clear()
+    return totals
 
 
 def test_a_loss_that_depends_on_places_gets_the_same_number_of_slots_in_every_step():
     most = -(-most_sampled(200, 0.1) // 8) * 8
-    assert len(set(sizes_of_steps(squares))) > 2
-    fixed = sizes_of_steps(weighted)
+    assert len(set(rows_of_steps(squares))) > 2
+    fixed = rows_of_steps(weighted)
     assert max(fixed) <= most
     assert sum(fixed) / len(fixed) > most / 2  # batches of padding alone are left out
 
 
 def test_places_are_drawn_anew_for_every_step():
-    places = []
-
-    def by_place(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
-        places.append(batch.images[:, 0, 0, 0].detach().clone()) if watching else None
-        return weighted(model, batch, generator)
-
-    watching = False
-    images = pixels(8)
-    images[:, 0, 0, 0] = torch.arange(8)
-    stepper = start(vault(Images(images), steps(8, steps=7)), linear(), by_place, micro_batch=8)
-    stepper._checks.before_step = lambda *_: None
-    watching = True
-    for _ in stepper:
+    records = Images(pixels(8))
+    for _ in start(vault(records, steps(8, steps=7)), linear(), weighted, micro_batch=8):
         pass
-    assert all(sorted(row.tolist()) == list(range(8)) for row in places)
-    assert len({tuple(row.tolist()) for row in places}) > 5
+    assert all(sorted(row) == list(range(8)) for row in records.reads)
+    assert len({tuple(row) for row in records.reads}) > 5
 
 
 def test_placed_records_are_all_summed_once_with_fixed_slots():
+    def louder_by_place(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+        return squares(model, batch, generator) * torch.linspace(1, 2, len(batch))  # the same gradient, once clipped
+
     images, model = pixels(30), linear()
     before = weights(model)
-    stepper = start(vault(Images(images), steps(30)), model, micro_batch=7)
-    stepper._checks.order_free = False
-    next(stepper)
+    next(start(vault(Images(images), steps(30)), model, louder_by_place, micro_batch=7))
     torch.testing.assert_close((before - weights(model)) * 30, autograd_sum(images, 1.0), rtol=1e-3, atol=1e-4)

@@ -12,7 +12,7 @@ from vaults import SIGMAS, Images, a_sum, pixels, steps, vault
 
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch
-from dpbench.privacy.private_data import ENGINES
+from dpbench.privacy.gradients.engines import ENGINES
 from dpbench.privacy.stepper import DPSGDStepper
 
 # What a step is
@@ -213,7 +213,7 @@ def test_a_step_that_fails_is_neither_spent_nor_taken_and_closes_the_vault():
         lambda: private.unsafe_records("to look at them"),
         lambda: derived.noisy_sum("sum", lambda batch: batch.derived),
     ):
-        with pytest.raises(PrivacyError, match=r"closed: step 1 of 'steps' broke off \(RuntimeError\)"):
+        with pytest.raises(PrivacyError, match=r"closed: step 1 of 'steps' failed \(RuntimeError\)"):
             query()
     assert private.ledger.accounting == "verified"
 

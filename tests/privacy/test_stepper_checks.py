@@ -12,7 +12,7 @@ from vaults import Images, Untouchable, a_sum, pixels, steps, vault
 
 from dpbench.core.errors import PrivacyError, UnknownName
 from dpbench.core.specs import Batch
-from dpbench.privacy.private_data import ENGINES
+from dpbench.privacy.gradients.engines import ENGINES
 
 # Refusals, all before a record is read
 
@@ -229,8 +229,7 @@ def test_a_vault_in_bf16_computes_the_loss_in_bf16_and_keeps_the_clip(engine):
     for precision in ("fp32", "bf16"):
         torch.manual_seed(0)
         model = nn.Sequential(nn.Linear(16, 32), nn.GELU(), nn.Linear(32, 4))
-        private = vault(Images(pixels(9)), steps(9, clip=0.1))
-        private.precision = precision
+        private = vault(Images(pixels(9)), steps(9, clip=0.1), precision=precision)
         before = weights(model)
         next(start(private, model, loss, engine=engine))
         moves[precision] = (before - weights(model)) * 9

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from vaults import SIGMAS, Images, Untouchable, pixels, steps, vault
 
 from dpbench.core.specs import Batch
+from dpbench.privacy.gradients.engines import ENGINES
 from dpbench.privacy.noise import Draws, NoiseSource
 from dpbench.privacy.noise_key import NoiseKey
-from dpbench.privacy.private_data import ENGINES
 
 # Noise
 

@@ -19,11 +19,13 @@ from dpbench.data.tiles import Tiles
 from dpbench.privacy.auditing.canaries import Canaries, CanaryRecords
 from dpbench.privacy.checks.guard import WatchedLoss, guarded
 from dpbench.privacy.checks.independence import replace as replace_records
+from dpbench.privacy.gradients.engines import ENGINES
 from dpbench.privacy.plan import Plan
-from dpbench.privacy.private_data import ENGINES, PrivateData
+from dpbench.privacy.private_data import PrivateData
 from dpbench.privacy.records import DerivedRecords, Shard, padded
-from dpbench.privacy.rehearsal import PublicProbe, StandIn
+from dpbench.privacy.rehearsal import Rehearsal
 from dpbench.privacy.slots import EMPTY
+from dpbench.privacy.stand_in import StandIn
 from dpbench.privacy.world import World
 from dpbench.training.public import PublicBatches, to_uint8
 
@@ -181,8 +183,13 @@ def test_a_loss_gets_all_of_a_batch_from_every_engine(engine: str, spec: Dataset
     torch.testing.assert_close(total[0], packed(batch)[real].sum(0))
 
 
+def sensitive(spec: DatasetSpec) -> DatasetSpec:
+    """What another dataset of the same kind declares."""
+    return replace(spec, name="sensitive")
+
+
 def of_rehearsal(source: ImageDataset) -> PrivateData:
-    return PublicProbe(source, source.spec, Plan())
+    return Rehearsal(StandIn(source, sensitive(source.spec)), Plan())
 
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
@@ -210,7 +217,7 @@ class Plain(Source):
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
 def test_a_canarys_mark_leaves_the_rest_as_it_is(spec: DatasetSpec) -> None:
-    marked = CanaryRecords(Plain(spec), spec, torch.tensor([True, False]).numpy()).batch([3, 1, 0])
+    marked = CanaryRecords(Plain(spec), sensitive(spec), torch.tensor([True, False]).numpy()).batch([3, 1, 0])
     plain, marks = Canaries(2).unmark(marked.repeat(2))
     assert marks.tolist() == [0, 0, 3, 3, 1, 1]
     expected = Plain(spec).batch([3, 1, 0]).repeat(2)
@@ -224,7 +231,7 @@ def test_a_stand_in_has_conditions_of_the_declared_kind(public: str, sensitive: 
     spec = replace(SPECS[sensitive], n_train=2 * N, classes=(sensitive == "labels" and ("a", "b", "c")) or None)
     if spec.caption_bytes:
         spec = replace(spec, caption_bytes=7 if public == "captions" else 20)
-    records = StandIn(Plain(SPECS[public]), spec)
+    records = StandIn(Plain(SPECS[public]), sensitive(spec))
     batch = records.batch(range(2 * N))
     assert torch.equal(batch.images[:N], batch.images[N:])
     if sensitive == "nothing":

@@ -18,8 +18,8 @@ from dpbench.core.specs import Batch
 from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.noise import Draws, NoiseSource
 from dpbench.privacy.noise_key import NoiseKey
-from dpbench.privacy.private_data import PrivateData
 from dpbench.privacy.records import Shard
+from dpbench.privacy.vault import Vault
 from dpbench.privacy.world import World
 
 N = 11  # odd: the shards differ in size
@@ -47,20 +47,31 @@ def weights(model: nn.Module) -> Tensor:
 class NoOne(Draws):
     """A release whose Poisson sample turns out empty."""
 
-    def __init__(self, mechanism: str, number: int):
-        super().__init__(number, torch.device("cpu"))
-
     def poisson_sample(self, n: int, rate: float) -> list[int]:
         return []
 
 
-def shared(world: World, *mechanisms: Any, n: int = N, path: Path | None = None, **options: Any) -> PrivateData:
-    records = Images(pixels(n))
+class EmptySamples(NoiseSource):
+    """Only releases whose Poisson samples turn out empty."""
+
+    def of(self, mechanism: str, number: int) -> Draws:
+        return NoOne(number, torch.device("cpu"))
+
+
+def shared(
+    world: World,
+    *mechanisms: Any,
+    records: Images | None = None,
+    path: Path | None = None,
+    noise: NoiseSource | None = None,
+    **options: Any,
+) -> Vault:
+    records = records or Images(pixels(N))
     ledger = Ledger(planned(*mechanisms), path if world.leads else None)
-    return PrivateData(records, records.spec, ledger, NoiseSource(), world=world, **options)
+    return Vault(records, records.spec, ledger, noise or NoiseSource(), world=world, **options)
 
 
-def trained(private: PrivateData, loss: Any = squares, outputs: int = 3, start: int = 0) -> tuple[Tensor, Tensor]:
+def trained(private: Vault, loss: Any = squares, outputs: int = 3, start: int = 0) -> tuple[Tensor, Tensor]:
     """The weights after all planned steps, and how far they went."""
     torch.manual_seed(start)
     model = nn.Linear(16, outputs)
@@ -89,17 +100,13 @@ def everything(world: World, folder: Path) -> dict[str, Any]:
     found["noise of a sum"] = private.noisy_sum("sum", lambda b: torch.zeros(len(b), 16 * WIDE))
 
     SEEDS.clear()
-    private = shared(world, steps(1000, expected_batch=500), n=1000)
-    records: Any = private._records
-    images = records._records if world.size > 1 else records
-    found["sampled step"] = trained(private)[0]
+    images = Images(pixels(1000))
+    found["sampled step"] = trained(shared(world, steps(1000, expected_batch=500), records=images))[0]
     found["seen"] = sorted(i for read in images.reads for i in read)
     found["seed"] = SEEDS[-1]
 
-    idle = shared(world, steps(N, noise_multiplier=1.0))
-    if not world.leads:
-        idle._noise.of = NoOne  # type: ignore[method-assign,assignment]
-    found["idle"] = trained(idle)[0]
+    noise = NoiseSource() if world.leads else EmptySamples()
+    found["idle"] = trained(shared(world, steps(N, noise_multiplier=1.0), noise=noise))[0]
 
     folder = folder / "checkpoints"
     checkpoints = [Checkpoints(folder, writes=world.leads, code="code") for _ in range(2)]
@@ -193,7 +200,7 @@ def test_a_stored_sum_is_handed_out_again_on_every_process(two):
 
 def test_processes_at_different_releases_get_nothing(two):
     for found in two:
-        assert "do not stand at the same release" in found["other release"]
+        assert "are not at the same release" in found["other release"]
 
 
 def test_the_shards_are_a_partition():

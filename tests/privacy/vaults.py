@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from scipy.stats import norm
@@ -16,7 +17,7 @@ from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.mechanisms import DPSGD, Mechanism, NoisySum
 from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.plan import CalibratedPlan
-from dpbench.privacy.private_data import PrivateData
+from dpbench.privacy.vault import Vault
 
 SIGMAS = 6
 """Standard deviations that a statistic may be off: once in 5·10⁸ tests, for one that is normally distributed."""
@@ -64,10 +65,14 @@ def planned(*mechanisms: Mechanism) -> CalibratedPlan:
 
 
 def vault(
-    records: ImageDataset, *mechanisms: Mechanism, path: Path | None = None, noise: NoiseSource | None = None
-) -> PrivateData:
+    records: ImageDataset,
+    *mechanisms: Mechanism,
+    path: Path | None = None,
+    noise: NoiseSource | None = None,
+    **options: Any,
+) -> Vault:
     """Records behind the given mechanisms, with secret noise unless told otherwise."""
-    return PrivateData(records, records.spec, Ledger(planned(*mechanisms), path), noise or NoiseSource())
+    return Vault(records, records.spec, Ledger(planned(*mechanisms), path), noise or NoiseSource(), **options)
 
 
 def a_sum(**settings) -> NoisySum:

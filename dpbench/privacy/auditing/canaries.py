@@ -1,11 +1,11 @@
-"""Canaries: records of an audit whose part in every release is the worst that the clip allows.
+"""Canaries: records of an audit with the largest contribution to every release that the clip allows.
 
-A canary's contribution is a large multiple of a unit vector of its own, in coordinates that no other record touches;
-the vault clips it as it clips any other. A canary is in the data or not by a fair coin. One that is out contributes
-nothing, which is what its neighbour contributes (rule R3).
+A canary's contribution is a large multiple of its own unit vector, in coordinates that no other record uses; the vault
+clips it like any other. A fair coin decides whether a canary is in the data. One that is out contributes nothing, as
+the neighbouring dataset does (rule R3).
 
-A canary carries its number in a field of its batch, so it stays what it is under sampling, shuffling, `derive`, views
-and padding: the mark is 0 for an ordinary record, 1 + i for canary i, and 1 + m for one that is out.
+A canary carries its number in a field of its batch, so it survives sampling, shuffling, `derive`, views and padding.
+The mark is 0 for an ordinary record, 1 + i for canary i that is in, and 1 + m for one that is out.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from dpbench.core.data import ImageDataset
 from dpbench.core.specs import Batch, DatasetSpec
 from dpbench.privacy.gradients.engine import Loss
-from dpbench.privacy.rehearsal import StandIn
+from dpbench.privacy.stand_in import StandIn
 
 LOUD = 1e4
 """Norm of a canary's contribution before it is clipped, in units of the clip."""
@@ -39,17 +39,23 @@ class MarkedBatch(Batch):
 
 
 class CanaryRecords(StandIn):
-    """Public records in the place of sensitive ones, the first of which are canaries.
+    """Public records in place of sensitive ones, the first of which are canaries.
 
     Args:
         public: public images of the sensitive images' shape.
         spec: what the sensitive dataset declares.
-        present: [m] the coins: which canaries are in.
+        present: [m] the coins: which canaries are in; m is at most `spec.n_train`.
+
+    Attributes:
+        present: the coins.
+        canaries: reads the marks of these records.
     """
 
     def __init__(self, public: ImageDataset, spec: DatasetSpec, present: NDArray[np.bool_]):
         super().__init__(public, spec)
         m = len(present)
+        self.present = present
+        self.canaries = Canaries(m)
         self._marks = torch.zeros(spec.n_train, dtype=torch.long)
         self._marks[:m] = torch.where(torch.from_numpy(present), torch.arange(1, m + 1), m + 1)
 
@@ -59,10 +65,10 @@ class CanaryRecords(StandIn):
 
 
 class Canaries:
-    """What takes a batch of marked records apart, and what the canaries contribute.
+    """Reads the marks of records.
 
     Args:
-        count: m.
+        count: m, the number of canaries.
     """
 
     def __init__(self, count: int):
@@ -70,28 +76,28 @@ class Canaries:
 
     @staticmethod
     def unmark(batch: Batch) -> tuple[Batch, Tensor]:
-        """The batch as its dataset gives it, and the marks int64 [b]; all zero for a batch without marks."""
+        """The batch without marks, and the marks int64 [b]; all zero for a batch without marks."""
         if isinstance(batch, MarkedBatch) and batch.marks is not None:
             return replace(batch, marks=None), batch.marks
         device = next(iter(batch.tensors.values())).device
         return batch, torch.zeros(len(batch), dtype=torch.long, device=device)
 
     def number(self, marks: Tensor) -> Tensor:
-        """1 + i for a canary that is in, else 0: int64 [b]."""
+        """1 + i for canary i that is in, else 0: int64 [b]."""
         return torch.where(marks <= self.count, marks, 0)
 
 
 class WithCanaries(nn.Module):
-    """A model beside a layer that canaries alone use: row 1 + i belongs to canary i, row 0 to nobody.
+    """A model, and a layer that only canaries use: row 1 + i belongs to canary i, row 0 to nobody.
 
-    The loss of canary i is a multiple of its row's only weight, so that the engine itself makes, measures, clips and
+    The loss of canary i is a multiple of its row's only weight, so that the engine itself computes, measures, clips and
     sums the canary's gradient.
 
     Args:
-        model: what is trained.
-        canaries: who takes part.
+        model: the trained model.
+        canaries: reads the marks.
         loss: of `model`.
-        norm: of a canary's gradient.
+        norm: of a canary's gradient, before it is clipped.
     """
 
     def __init__(self, model: nn.Module, canaries: Canaries, loss: Loss, norm: float):
@@ -113,14 +119,14 @@ class WithCanaries(nn.Module):
 
 
 class CanaryContribution:
-    """A `noisy_sum`'s contribution with coordinates added that canaries alone use.
+    """The contribution of a `noisy_sum` with added coordinates that only canaries use.
 
-    They are further entries of the contribution's first dimension, so that what is sparse stays sparse.
+    They are additional entries of the contribution's first dimension, so sparse contributions stay sparse.
 
     Args:
         contribution: batch of b records -> [b, ...]; dense or sparse.
-        canaries: who takes part.
-        norm: of a canary's contribution.
+        canaries: reads the marks.
+        norm: of a canary's contribution, before it is clipped.
     """
 
     def __init__(self, contribution: Callable[[Batch], Tensor], canaries: Canaries, norm: float):
@@ -136,18 +142,18 @@ class CanaryContribution:
         return _placed(values, marks == 0, self._canaries.number(marks), self._norm, self._added)
 
     def split(self, total: Tensor) -> tuple[Tensor, Tensor]:
-        """A sum of contributions -> (that of ordinary records, [1 + m] the canaries' coordinates, one nobody's)."""
+        """A sum of contributions -> (sum of ordinary records, [1 + m] nobody's and the canaries' coordinates)."""
         ordinary, added = total[: -self._added], total[-self._added :]
         return ordinary.reshape(self._shape), added.flatten()[: self._canaries.count + 1]
 
     @property
     def _added(self) -> int:
-        """Entries that the first dimension needs to hold a number per canary, and one more."""
+        """Entries of the first dimension that hold one number per canary, and one more."""
         return -(-(self._canaries.count + 1) // self._shape[1:].numel())
 
 
 def _placed(values: Tensor, ordinary: Tensor, number: Tensor, norm: float, added: int) -> Tensor:
-    """[b, k, ...] -> [b, k + added, ...]: values of ordinary records, and `norm` where each canary's number says."""
+    """[b, k, ...] -> [b, k + added, ...]: values of ordinary records, and `norm` in each canary's coordinate."""
     if values.is_sparse and values.sparse_dim() > 1:
         return _placed_sparsely(values.coalesce(), ordinary, number, norm, added)
     values = values.to_dense() if values.is_sparse else values

@@ -1,13 +1,13 @@
-"""What an audit sees of a mechanism's releases, in the canaries' coordinates, which hold nothing but them and noise.
+"""Scores of canaries, from a mechanism's releases in the coordinates that hold only canaries and noise.
 
 In units of the clip, a release holds x_i = k_i + σ z_i for canary i: σ is the planned noise multiplier, z_i standard
-normal, and k_i is 1 with the planned sampling rate q where the canary is in, 0 where it is out. That is the claim. The
-score of a canary is the logarithm of its likelihood ratio under it,
+normal, and k_i is 1 with the planned sampling rate q where the canary is in, 0 where it is out. That is the claim. A
+canary's score is the logarithm of its likelihood ratio under the claim,
 
     Σ over releases of log(1 - q + q exp((2 x_i - 1) / 2σ²)),
 
-the most powerful test of whether it is in. And the claim is compared with x itself: its scale where no canary is in,
-its mean where one is, and whether the noise of one release tells anything about that of the next.
+the most powerful test of whether it is in. The claim is also compared with x itself: its scale where no canary is in,
+its mean where one is, and the correlation of successive releases.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Measured(NamedTuple):
 
 
 class Scores:
-    """The releases of one mechanism, as they come.
+    """Running scores over the releases of one mechanism.
 
     Args:
         mechanism: with its planned noise.
@@ -49,7 +49,7 @@ class Scores:
 
     Attributes:
         values: [m] the canaries' scores so far.
-        releases: how many releases were seen.
+        releases: number of releases seen.
     """
 
     def __init__(self, mechanism: Mechanism, present: NDArray[np.bool_]):
@@ -63,10 +63,10 @@ class Scores:
         self._sum = 0.0
 
     def see(self, release: NDArray[np.float64]) -> None:
-        """Takes a release into account.
+        """Adds a release.
 
         Args:
-            release: [1 + m] what was released in the canaries' coordinates, the first being nobody's.
+            release: [1 + m] released values of nobody's coordinate and the canaries'.
         """
         x, q = release / self.mechanism.clip, self.mechanism.sampling_rate
         self.releases += 1
@@ -89,10 +89,10 @@ class Scores:
         return Measured(self._sum / expected, math.sqrt((self._sigma**2 / q + 1 - q) / expected))
 
     def faults(self, receipts: int) -> Iterator[str]:
-        """What contradicts the claim, one line each.
+        """Contradictions of the claim, one line each.
 
         Args:
-            receipts: how many releases the ledger counts.
+            receipts: number of releases in the ledger.
         """
         planned, what = self.mechanism.releases, f"'{self.mechanism.name}'"
         if not self.releases == receipts == planned:
@@ -104,7 +104,7 @@ class Scores:
 
 
 def simulated(mechanisms: Sequence[Mechanism], count: int, noise: float, random: np.random.Generator) -> Run:
-    """Scores and coins of `count` canaries if the plan of these mechanisms holds, but for `noise` times its noise."""
+    """Scores and coins of `count` canaries if the plan of these mechanisms holds with `noise` times its noise."""
     present = random.random(count) < 0.5
     scores = [Scores(m, present) for m in mechanisms]
     for seen in scores:

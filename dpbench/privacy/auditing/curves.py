@@ -4,8 +4,9 @@ A test of whether a record was present that is wrong with probability x when it 
 
     power(x) = min over ε of (δ(ε) + e^ε x),
 
-δ(ε) being the composition's privacy profile, the same in both directions (a record added or removed): (ε, δ(ε))-DP for
-all ε at once (Dong, Roth and Su, arXiv 1905.02383, proposition 6). A finite grid of ε makes the curve an upper bound.
+where δ(ε) is the composition's privacy profile, the same in both directions (a record added or removed): (ε, δ(ε))-DP
+for all ε at once (Dong, Roth and Su, arXiv 1905.02383, proposition 6). A finite grid of ε makes the curve an upper
+bound.
 """
 
 from __future__ import annotations
@@ -21,24 +22,24 @@ from numpy.typing import NDArray
 from dpbench.privacy.accounting import COARSEST_GRID, GaussianEvent, compose, epsilon_pld
 
 POINTS = 200
-"""Values of ε at which a privacy profile is known."""
+"""Number of values of ε at which a privacy profile is evaluated."""
 
 NEGLIGIBLE = 1e-9
 """δ at which a privacy profile ends."""
 
 FEW, COARSER_GRID = 500, 4e-3
-"""So few releases are composed on this grid of privacy losses: rounding adds up to less than 0.2% of ε."""
+"""Up to `FEW` releases are composed on this coarser grid: rounding adds less than 0.2% of ε."""
 
 STEP = 1.01
-"""Ratio of two neighbouring noise scales: a bound is the ε of one of them."""
+"""Ratio of neighbouring noise scales in the search; a bound is the ε at one of them."""
 
 STRONGEST, WEAKEST = -210, 420
-"""Powers of `STEP` by which the planned noise is scaled at most: from an eighth to 65 times of it."""
+"""Range of powers of `STEP` by which the planned noise is scaled: from an eighth to 65 times of it."""
 
 
 @dataclass(frozen=True)
 class TradeOff:
-    """What (ε_i, δ_i)-DP for all i, both directions, leaves of a test.
+    """The tests that (ε_i, δ_i)-DP allows, for all i and in both directions.
 
     Attributes:
         epsilons: ε_i ≥ 0, ascending: [p].
@@ -77,7 +78,7 @@ def trade_off(events: tuple[GaussianEvent, ...]) -> TradeOff:
 def refuted_epsilon(events: Sequence[GaussianEvent], delta: float, refutes: Callable[[TradeOff], bool]) -> float:
     """A lower bound on ε: that of the planned composition with its noise scaled until an observation refutes it.
 
-    All noise is scaled by one factor. Less noise allows more, so there is a scale above which every curve is refuted.
+    All noise is scaled by one factor. More noise allows less, so there is a scale above which every curve is refuted.
 
     Args:
         events: the planned composition, all of it noisy.
@@ -85,7 +86,7 @@ def refuted_epsilon(events: Sequence[GaussianEvent], delta: float, refutes: Call
         refutes: whether the observation refutes a curve at the confidence wanted.
 
     Returns:
-        0 where not even the `WEAKEST` composition is refuted, that of the `STRONGEST` where all are.
+        0 if not even the `WEAKEST` composition is refuted; the ε of the `STRONGEST` one if all are.
     """
 
     def scaled(power: int) -> tuple[GaussianEvent, ...]:
@@ -94,7 +95,7 @@ def refuted_epsilon(events: Sequence[GaussianEvent], delta: float, refutes: Call
     def is_refuted(power: int) -> bool:
         return refutes(trade_off(scaled(power)))
 
-    weaker = 1  # how far from the plan's own noise to look: in doubling strides, as strong curves take long
+    weaker = 1  # distance from the planned noise, doubled at each try because curves of little noise are slow
     if is_refuted(0):
         while -weaker > STRONGEST and is_refuted(-weaker):
             weaker *= 2

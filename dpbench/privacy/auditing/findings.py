@@ -1,4 +1,4 @@
-"""What an audit says, mechanism by mechanism or query by query, and whether it contradicts what is claimed."""
+"""The findings of an audit, per mechanism or per query, and whether they contradict the claim."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from numpy.typing import NDArray
 from dpbench.core.progress import Progress
 from dpbench.core.specs import Budget
 from dpbench.privacy.accounting import epsilon_pld
+from dpbench.privacy.auditing.audited_vault import AuditedVault
 from dpbench.privacy.auditing.canary_scores import Measured, Scores, simulated
 from dpbench.privacy.auditing.many_runs import many_runs
 from dpbench.privacy.auditing.one_run import Guesses, best_attempt, one_run
 from dpbench.privacy.auditing.small_model import NAME, many_scores, run_plan, watch
-from dpbench.privacy.auditing.vault import AuditVault
 from dpbench.privacy.mechanisms import Mechanism
 
 WHOLE_PLAN = "whole plan"
 
 SIMULATIONS = 5
-"""Simulated runs on which a number of guesses is settled."""
+"""Number of simulated runs on which a number of guesses is chosen."""
 
 NOISES = (1.0, 0.5)
-"""Noise of the simulations, in units of the planned one: a number of guesses is settled for each."""
+"""Noise of the simulations, in units of the planned noise: a number of guesses is chosen for each."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What an audit says of one mechanism, of a whole plan, or of one query of the vault.
+    """The result of auditing one mechanism, a whole plan, or one query of the vault.
 
     Attributes:
         subject: its name.
-        releases: how many were made; of a query, in one run.
-        trials: canaries of the one run, or runs.
+        releases: number of releases; of a query, in one run.
+        trials: number of canaries in the one run, or number of runs.
         guesses: about canaries; None for many runs.
-        claimed: ε.
+        claimed: the claimed ε.
         by_epsilon: lower bound on ε by (ε, δ)-DP; None for many runs.
         by_curve: lower bound on ε by the trade-off curve.
         noise: scale of the noise over the planned one; None for a whole plan.
         contribution: a canary's mean contribution over the clip; None where it is not measured.
-        seconds: taken.
-        faults: what else contradicts the plan, one line each.
+        seconds: duration.
+        faults: other contradictions of the plan, one line each.
     """
 
     subject: str
@@ -59,7 +59,7 @@ class Finding:
     faults: tuple[str, ...] = ()
 
     def contradictions(self, confidence: float) -> Iterator[str]:
-        """Why the claim cannot hold, one line each.
+        """Reasons why the claim is false, one line each.
 
         Args:
             confidence: of the bounds.
@@ -70,12 +70,13 @@ class Finding:
         yield from self.faults
 
 
-def of_vault(vault: AuditVault, confidence: float, seconds: float) -> list[Finding]:
+def of_vault(vault: AuditedVault, confidence: float, seconds: float) -> list[Finding]:
     """A finding per mechanism of the plan of a vault that `fit` has used, and one of the plan if it has several.
 
     Args:
-        confidence: of each bound by itself.
-        seconds: that `fit` took.
+        vault: after `fit`.
+        confidence: of each single bound.
+        seconds: duration of `fit`.
     """
     plan = vault.ledger.plan
 

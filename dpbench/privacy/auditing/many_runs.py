@@ -1,8 +1,8 @@
 """Lower bounds on ε from many runs, with and without one canary: the classical test (Jagielski et al., 2006.07709).
 
 A threshold on the canary's score is chosen on a quarter of the runs. On the others, Clopper-Pearson intervals bound
-how often it is passed without the canary (from above) and with it (from below); a trade-off curve that does not allow
-such a test is refuted (Nasr et al., arXiv 2302.07956, for Gaussian curves).
+how often scores exceed it without the canary (from above) and with it (from below); a trade-off curve that does not
+allow such a test is refuted (Nasr et al., arXiv 2302.07956, for Gaussian curves).
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from dpbench.privacy.accounting import GaussianEvent
 from dpbench.privacy.auditing.curves import TradeOff, refuted_epsilon
 
 THRESHOLDS = 100
-"""Candidates for the threshold."""
+"""Number of candidate thresholds."""
 
 CHOOSING = 4
-"""One run in as many is for choosing the threshold."""
+"""One in this many runs is used to choose the threshold."""
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Bounds on a test's two rates that hold together at some confidence.
+    """Bounds on a test's two rates that hold jointly at some confidence.
 
     Attributes:
         false_positives: upper bound.
@@ -57,7 +57,7 @@ class Rates:
 
     @property
     def gaussian(self) -> float:
-        """μ of the Gaussian trade-off curve that the rates lie on (Dong, Roth and Su, arXiv 1905.02383)."""
+        """μ of the Gaussian trade-off curve through the rates (Dong, Roth and Su, arXiv 1905.02383)."""
         return float(ndtri(self.true_positives) - ndtri(self.false_positives))
 
 
@@ -71,11 +71,11 @@ def many_runs(
     """A lower bound on ε from the scores of independent runs with the canary and without it.
 
     Args:
-        present: scores of runs with it, the larger the more it looks present; at least 4.
+        present: scores of runs with it, larger for more evidence of presence; at least 4.
         absent: scores of runs without it; at least 4.
-        events: the composition that one run claims.
+        events: the claimed composition of one run.
         delta: at which ε is stated.
-        confidence: a claim that holds is refuted with probability at most 1 - confidence.
+        confidence: a true claim is refuted with probability at most 1 - confidence.
     """
     failure = 1 - confidence
     chosen_on = present[::CHOOSING], absent[::CHOOSING]

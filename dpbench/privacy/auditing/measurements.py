@@ -1,8 +1,8 @@
-"""What is measured of releases beside any attack, and compared with the plan: noise, participation, contributions.
+"""Measurements of releases, compared with the plan: noise, participation, contributions.
 
-Where an audit knows which coordinates hold noise alone, and which records took part, a fault shows long before a lower
-bound on ε rises above the claim; some faults (a fixed batch size) hardly move such a bound at all. A measurement counts
-as a fault where it is off by more than `SIGMAS` standard errors.
+Where an audit knows which coordinates hold only noise, and which records took part, a fault shows long before a lower
+bound on ε exceeds the claim; some faults (a fixed batch size) hardly change such a bound. A measurement that is off by
+more than `SIGMAS` standard errors counts as a fault.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ def noise_scale(noise: NDArray[np.float64]) -> float:
 
 
 def noise_faults(noise: NDArray[np.float64], what: str) -> Iterator[str]:
-    """Whether every release has noise of the planned scale, and of its own.
+    """Checks that every release has noise of the planned scale, independent of the release before.
 
     Args:
-        noise: [releases, coordinates], what was released where nothing contributes, in units of the planned scale.
+        noise: [releases, coordinates], released values where nothing contributes, in units of the planned scale.
         what: the releases' name in the messages.
     """
     if len(silent := np.flatnonzero(~noise.any(axis=1))):
@@ -41,7 +41,7 @@ def noise_faults(noise: NDArray[np.float64], what: str) -> Iterator[str]:
 
 
 def shared_noise_faults(one: NDArray[np.float64], other: NDArray[np.float64], what: str) -> Iterator[str]:
-    """Whether two tensors of one release have noise of their own.
+    """Checks that two tensors of one release have independent noise.
 
     Args:
         one: [releases, coordinates], as for `noise_faults`.
@@ -59,7 +59,7 @@ def _shared(one: NDArray[np.float64], other: NDArray[np.float64], what: str) -> 
 
 
 def sampling_faults(took_part: NDArray[np.bool_], rate: float, what: str) -> Iterator[str]:
-    """Whether records take part as in Poisson samples: each by a coin of its own, tossed anew for every release.
+    """Checks that records are sampled as in Poisson samples: each independently, and anew in every release.
 
     Args:
         took_part: [releases, records].
@@ -81,10 +81,10 @@ def sampling_faults(took_part: NDArray[np.bool_], rate: float, what: str) -> Ite
 
 
 def contribution_faults(parts: NDArray[np.float64], deviation: float, what: str) -> Iterator[str]:
-    """Whether every record that takes part contributes the clip: a constant, whoever else takes part.
+    """Checks that every sampled record contributes exactly the clip, whichever others are sampled.
 
     Args:
-        parts: contributions that were released, in units of the clip.
+        parts: released contributions, in units of the clip.
         deviation: standard deviation of the noise on each.
         what: the releases' name in the message.
     """

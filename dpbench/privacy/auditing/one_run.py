@@ -1,4 +1,4 @@
-"""Lower bounds on ε from one run: m canaries, each in or out by a fair coin, and r guesses of which is which.
+"""Lower bounds on ε from one run: m canaries, each in or out by a fair coin, and r guesses about them.
 
 Two bounds on the probability of c right guesses. For (ε, δ)-DP, that of Steinke, Nasr and Jagielski (arXiv 2305.08846,
 theorem 5.2): with W ~ Binomial(r, e^ε / (1 + e^ε)),
@@ -7,7 +7,7 @@ theorem 5.2): with W ~ Binomial(r, e^ε / (1 + e^ε)),
 
 For a trade-off curve, that of Mahloujifar, Melis and Chaudhuri (arXiv 2410.22235), which is tighter. Let p_w be the
 probability of w right guesses, and take a canary i at random. For every v, the events "i is guessed right, and at least
-v are right" and "i is guessed wrong, and at least v - 1 are right" turn into each other where i's coin is turned, so
+v are right" and "i is guessed wrong, and at least v - 1 are right" are exchanged when i's coin is flipped, so
 
     a_v = Σ_{w ≥ v} p_w w / m   and   b_v = Σ_{w ≥ v-1} p_w (r - w) / m   satisfy   a_v ≤ power(b_v).
 
@@ -15,8 +15,8 @@ If P[right ≥ c] = α, then a_c ≥ α c / m and b_{c+1} ≤ α (r - c) / m. Go
 p_{v-1}, and so a_{v-1}: probabilities that each step makes as small as the curve allows. Where they sum to more than 1,
 that is a_1 + b_1 > r / m, the curve cannot make c right guesses as likely as α.
 
-How many guesses are made is settled on simulations, without a look at the run: two numbers, the best if the plan holds
-and the best if half of its noise is missing, as few sure guesses cannot refute a large ε, however right they are.
+The number of guesses is chosen on simulations, without using the run: two numbers, the best one if the plan holds and
+the best one if half of its noise is missing. A few sure guesses cannot refute a large ε, even if all are right.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from dpbench.privacy.accounting import GaussianEvent
 from dpbench.privacy.auditing.curves import TradeOff, refuted_epsilon
 
 LARGEST = 50.0
-"""ε above which no bound is looked for."""
+"""Largest ε that a bound can state."""
 
 SHARES = (1, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32)
-"""Shares of the canaries that may be guessed."""
+"""Shares of the canaries about which guesses may be made."""
 
 
 @dataclass(frozen=True)
 class Guesses:
-    """How many of a number of canaries were guessed, the number being fixed beforehand, and how many rightly.
+    """Numbers of guesses about canaries, fixed beforehand, and of right ones.
 
     Attributes:
         canaries: m.
@@ -54,7 +54,7 @@ class Guesses:
     right: int
 
     def p_value(self, epsilon: float, delta: float) -> float:
-        """Largest probability of as many right guesses under (ε, δ)-DP, or 1 where that says nothing."""
+        """Largest probability of at least as many right guesses under (ε, δ)-DP; 1 where there is no bound."""
         rate = 1 / (1 + np.exp(-epsilon))
         within = np.arange(1, self.right + 1)
         below = np.cumsum(binom.pmf(self.right - within, self.made, rate)) / within
@@ -62,7 +62,7 @@ class Guesses:
         return float(min(1.0, binom.sf(self.right - 1, self.made, rate) + correction))
 
     def lower_bound(self, delta: float, failure: float) -> float:
-        """ε that would make as many right guesses no likelier than `failure`: (ε', δ)-DP is refuted for ε' below it."""
+        """Largest ε at which this many right guesses are at most as likely as `failure`; smaller ones are refuted."""
         if self.p_value(0.0, delta) > failure:
             return 0.0
         if self.p_value(LARGEST, delta) <= failure:
@@ -70,7 +70,7 @@ class Guesses:
         return float(brentq(lambda e: self.p_value(e, delta) - failure, 0.0, LARGEST, xtol=1e-6))
 
     def refute(self, curve: TradeOff, failure: float) -> bool:
-        """Whether the curve makes as many right guesses less likely than `failure`."""
+        """Whether the curve makes this many right guesses less likely than `failure`."""
         m, r, c = self.canaries, self.made, self.right
         a, b = failure * c / m, failure * (r - c) / m
         for v in range(c, 0, -1):
@@ -83,18 +83,18 @@ class Guesses:
 
 @dataclass(frozen=True)
 class Attempt:
-    """Guesses that the canaries of the highest scores are in, and those of the lowest out.
+    """Guesses that the canaries with the highest scores are in, and those with the lowest out.
 
     Attributes:
-        looks_in: how many are guessed to be in.
-        looks_out: how many are guessed to be out.
+        looks_in: number guessed to be in.
+        looks_out: number guessed to be out.
     """
 
     looks_in: int
     looks_out: int
 
     def guess(self, scores: NDArray[np.float64], present: NDArray[np.bool_]) -> Guesses:
-        """What comes of it: scores [m], the larger, the more a canary looks present, and the coins [m]."""
+        """The guesses from scores [m], larger for more evidence of presence, compared with the coins [m]."""
         ascending = present[np.argsort(scores)]
         low, high = ascending[: self.looks_out], ascending[len(ascending) - self.looks_in :]
         return Guesses(len(scores), self.looks_in + self.looks_out, int(high.sum() + (~low).sum()))
@@ -105,7 +105,7 @@ Run = tuple[NDArray[np.float64], NDArray[np.bool_]]
 
 
 def best_attempt(simulations: Sequence[Run], delta: float, failure: float) -> Attempt:
-    """The attempt with the largest bound by (ε, δ)-DP, on average over simulated runs of equally many canaries."""
+    """The attempt with the largest average bound by (ε, δ)-DP over simulated runs of the same number of canaries."""
     m = len(simulations[0][0])
     halves = [max(1, round(m * share / 2)) for share in SHARES]
     attempts = [Attempt(k, out) for k in halves for out in (min(k, m - k), 0)]
@@ -118,10 +118,10 @@ def best_attempt(simulations: Sequence[Run], delta: float, failure: float) -> At
 
 @dataclass(frozen=True)
 class OneRun:
-    """What one run's canaries say.
+    """The lower bounds from one run's canaries.
 
     Attributes:
-        guesses: those that gave the bound by the curve, or the first.
+        guesses: those that gave the bound by the curve, or the first ones.
         by_epsilon: lower bound on ε by (ε, δ)-DP.
         by_curve: lower bound on ε by the composition's trade-off curve.
     """
@@ -135,11 +135,11 @@ def one_run(tried: Sequence[Guesses], events: Sequence[GaussianEvent], delta: fl
     """Both lower bounds from the guesses of one run.
 
     Args:
-        tried: guesses about the same canaries, their numbers settled beforehand; the failure probability is divided
+        tried: guesses about the same canaries, with numbers fixed beforehand; the failure probability is divided
             among them.
-        events: the composition that is claimed.
+        events: the claimed composition.
         delta: at which ε is stated.
-        confidence: a claim that holds is refuted with probability at most 1 - confidence, by each bound.
+        confidence: each bound refutes a true claim with probability at most 1 - confidence.
     """
     failure = (1 - confidence) / len(tried)
     best = tried[0]

@@ -1,4 +1,4 @@
-"""Every query of the vault on a small model, thousands of times: what each release holds can be read off.
+"""Every query of the vault on a small model, thousands of times, so that each release's content can be read off.
 
 The records are images of one bright pixel each, so that their contributions are orthogonal, and large: the vault clips
 every one of them. The other pixels stay dark, so that in their coordinates a release is noise alone. The model has two
@@ -29,11 +29,12 @@ from dpbench.privacy.auditing.measurements import (
     shared_noise_faults,
 )
 from dpbench.privacy.calibration import calibrate
+from dpbench.privacy.gradients.engines import ENGINES
 from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.mechanisms import DPSGD, Mechanism, NoisySum
 from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.plan import CalibratedPlan, Plan
-from dpbench.privacy.private_data import ENGINES, PrivateData
+from dpbench.privacy.vault import Vault
 
 QUERIES = (*ENGINES, "noisy_sum")
 
@@ -46,10 +47,10 @@ VIEWS = 2
 CLIP = 0.5
 
 QUIET = 0.01
-"""Noise multiplier at which who took part shows in every release."""
+"""Noise multiplier at which every release shows which records took part."""
 
 WATCHED = 120
-"""Releases with little noise, from which the participants are read off."""
+"""Number of releases with little noise, from which the sampled records are read off."""
 
 NAME = "audit"
 
@@ -58,7 +59,7 @@ class OnePixel(ImageDataset):
     """`SPEC.n_train` images: record i is bright at pixel i, or dark where it is absent.
 
     Attributes:
-        present: [n] bool, to be changed between releases. A dark record contributes nothing.
+        present: [n] bool; may be changed between releases. A dark record contributes nothing.
     """
 
     spec = SPEC
@@ -77,7 +78,7 @@ class OnePixel(ImageDataset):
 
     @property
     def fingerprint(self) -> str:
-        """Always the same."""
+        """The dataset's name."""
         return SPEC.name
 
 
@@ -107,13 +108,13 @@ def releases(query: str, records: OnePixel, plan: CalibratedPlan, device: str) -
 
     A record that takes part adds 1 / √2 at its pixel in both rows.
     """
-    vault = PrivateData(records, SPEC, Ledger(plan), NoiseSource(device), device)
+    vault = Vault(records, SPEC, Ledger(plan), NoiseSource(device), device)
     take = _sums if query == "noisy_sum" else _steps
     for release in take(query, vault, plan[NAME]):
         yield np.asarray(release.to("cpu", torch.float64).numpy()) / CLIP
 
 
-def _sums(query: str, vault: PrivateData, planned: Mechanism) -> Iterator[Tensor]:
+def _sums(query: str, vault: Vault, planned: Mechanism) -> Iterator[Tensor]:
     def contribution(batch: Batch) -> Tensor:
         return LOUD * _pixels(batch)[:, None].expand(-1, 2, -1)
 
@@ -121,8 +122,8 @@ def _sums(query: str, vault: PrivateData, planned: Mechanism) -> Iterator[Tensor
         yield vault.noisy_sum(NAME, contribution)
 
 
-def _steps(query: str, vault: PrivateData, planned: Mechanism) -> Iterator[Tensor]:
-    """The sums that moved the weights: minus how far they moved, times the expected batch."""
+def _steps(query: str, vault: Vault, planned: Mechanism) -> Iterator[Tensor]:
+    """The sums behind each step: minus the change of the weights, times the expected batch."""
     model = TwoLayers().to(vault.device)
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
 
@@ -173,7 +174,7 @@ STEPS = 2
 
 
 def run_plan(query: str, budget: Budget) -> CalibratedPlan:
-    """The plan of one run, calibrated for the budget: the same noise whatever the query."""
+    """The plan of one run, calibrated for the budget, with the same noise for every query."""
     sums = calibrate(Plan(mechanism("noisy_sum", SPEC.n_train // 2, STEPS)), budget)
     same = mechanism(query, SPEC.n_train // 2, STEPS, sums[NAME].noise_multiplier)
     return replace(sums, mechanisms=(same,))

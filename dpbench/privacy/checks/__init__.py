@@ -1,1 +1,1 @@
-"""What the vault checks of closures and models on made-up records (rule R1)."""
+"""Checks of closures and models, on synthetic probe records (rule R1)."""

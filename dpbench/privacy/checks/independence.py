@@ -1,8 +1,8 @@
-"""Proof on made-up records that a computation treats records independently (rule R1).
+"""Checks on synthetic probe records that a computation treats records independently (rule R1).
 
-Clipping bounds what a record adds to a sum only if the record changes nothing else in it. The check replaces half of a
-batch of made-up records at once, and then the other half, and compares the values of those that stayed: a computation
-that mixes records over the batch is found by two calls, whatever the size. It guards against mistakes, not malice.
+Clipping bounds a record's contribution to a sum only if the record changes nothing else in it. The check replaces half
+of a batch of probe records, then the other half, and compares the values of the records that stayed. Two calls find a
+computation that mixes records over the batch, whatever its size. The check guards against mistakes, not malice.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ from dpbench.privacy.checks.probes import Probes
 from dpbench.privacy.noise import global_randomness
 
 LEAST = 4
-"""Records of a probe, at least."""
+"""Smallest number of records in a probe."""
 
 SMALL = 64
-"""Records of a small probe."""
+"""Number of records in a small probe."""
 
 Compute = Callable[[Batch], Tensor]
-"""Batch of b records -> [b, ...]; the same at every call, random draws included."""
+"""Batch of b records -> [b, ...]; the same in every call, including random draws."""
 
 
-def prove(compute: Compute, probes: Probes, size: int, sampled: bool, what: str, device: str) -> Tensor:
-    """Proves a closure on a few made-up records, and on as many as it will be given at once.
+def check_closure(compute: Compute, probes: Probes, size: int, sampled: bool, what: str, device: str) -> Tensor:
+    """Checks a closure on a small probe, and on one of the size of the batches that it will see.
 
     Args:
-        compute: a `contribution`, or what `derive` is given.
-        probes: made-up records.
+        compute: a `contribution`, or the closure of `derive`.
+        probes: synthetic records.
         size: records per call.
-        sampled: whether records will stand in places that depend on others.
+        sampled: whether a record's place in the batch will depend on other records.
         what: the closure's name in messages.
         device: where its random draws are made.
 
     Returns:
-        What it makes of a few records.
+        The values of the first `LEAST` probe records: [LEAST, ...].
 
     Raises:
-        PrivacyError: it mixes records, depends on their places, or lets something out but what it returns.
+        PrivacyError: it mixes records, depends on their places, or lets out something other than its result.
     """
 
     def same_draws(batch: Batch) -> Tensor:
@@ -67,25 +67,25 @@ def check_shape(values: Tensor, records: int, what: str) -> None:
     """Refuses values that are not one per record.
 
     Raises:
-        PrivacyError: the first dimension is not the records'.
+        PrivacyError: the first dimension is not that of the records.
     """
     if values.ndim == 0 or len(values) != records:
-        raise PrivacyError(f"{what} must give one value per record: {records} records made shape {tuple(values.shape)}")
+        raise PrivacyError(f"{what} must give one value per record: {records} records gave shape {tuple(values.shape)}")
 
 
 def check_independent(
     compute: Compute, values: Tensor, probe: Batch, other: Batch, what: str, seed: int = 0, halves: int = 2
 ) -> None:
-    """Replaces about half of `probe` by records of `other`, then the rest, and compares the values that should stay.
+    """Replaces about half of `probe` by records of `other`, then the rest, and compares the values of the others.
 
     Args:
         compute: the computation.
-        values: what it made of `probe`.
-        probe: made-up records.
-        other: as many, unlike them.
-        what: the computation's name in the message.
+        values: the values of `probe`.
+        probe: synthetic records.
+        other: as many different ones.
+        what: the computation's name in messages.
         seed: chooses the halves.
-        halves: 2, or 1 to leave it at the first.
+        halves: 2, or 1 to replace the first half only.
 
     Raises:
         PrivacyError: one record's value depends on another record, or on something that changes between calls.
@@ -101,16 +101,16 @@ def check_independent(
 
 
 def check_order_free(compute: Compute, values: Tensor, probe: Batch, what: str) -> None:
-    """Refuses values that depend on a record's place: in a Poisson sample one record decides about the others' places.
+    """Refuses values that depend on a record's place: in a Poisson sample, a record's place depends on the others.
 
     Args:
         compute: the computation.
-        values: what it made of `probe`.
-        probe: made-up records.
-        what: the computation's name in the message.
+        values: the values of `probe`.
+        probe: synthetic records.
+        what: the computation's name in messages.
 
     Raises:
-        PrivacyError: the records in another order do not have the same values in that order.
+        PrivacyError: the records have other values in another order.
     """
     order = shuffled(len(probe), 0).to(values.device)
     moved = compute(probe.select(order))
@@ -120,7 +120,7 @@ def check_order_free(compute: Compute, values: Tensor, probe: Batch, what: str) 
 
 
 def check_layers(model: nn.Module) -> None:
-    """Refuses layers that compute statistics of the batch as the model stands (train or eval).
+    """Refuses layers that use batch statistics in the model's present mode (train or eval).
 
     Raises:
         PrivacyError: names the layer.
@@ -131,8 +131,13 @@ def check_layers(model: nn.Module) -> None:
             raise PrivacyError(f"layer '{name}' ({type(module).__name__}) mixes records; use GroupNorm or LayerNorm")
 
 
-def warn_if_not_finite(values: Tensor, what: str) -> None:
-    """Says which share of made-up records would count as zero.
+def warn_if_not_finite(values: Tensor, what: str, frames: int = 4) -> None:
+    """Warns which share of synthetic records would count as zero.
+
+    Args:
+        values: [b, ...], dense or sparse.
+        what: the closure's name in the message.
+        frames: calls from here up to the line of the method that the warning points to.
 
     Warns:
         UserWarning: some values are not finite.
@@ -141,19 +146,19 @@ def warn_if_not_finite(values: Tensor, what: str) -> None:
     if not finite.all():
         share = 1 - float(finite.reshape(len(finite), -1).all(1).float().mean())
         warnings.warn(
-            f"{what} is not finite for {share:.0%} of made-up records, and such records count as zero; the cause may "
-            "be an overflow in fp16 or bf16, or a division by the spread of a flat image",
-            stacklevel=4,
+            f"{what} is not finite for {share:.0%} of synthetic probe records, and such records count as zero; a "
+            "likely cause is an overflow in fp16 or bf16, or a division by the spread of a flat image",
+            stacklevel=frames,
         )
 
 
 def shuffled(count: int, seed: int) -> Tensor:
-    """A random order of `count` things: int64 [count]."""
+    """A random permutation: int64 [count]."""
     return torch.randperm(count, generator=torch.Generator().manual_seed(seed))
 
 
 def random_half(count: int, seed: int) -> Tensor:
-    """bool [count], about half of it True; never the whole of it."""
+    """bool [count], half of it True, rounded down."""
     return shuffled(count, seed) < count // 2
 
 
@@ -167,13 +172,13 @@ def replace(batch: Batch, other: Batch, replaced: Tensor) -> Batch:
 
 
 def equal_rows(a: Tensor, b: Tensor, rows: Tensor, tolerance: float = 1e-4) -> bool:
-    """Whether values agree in the rows where `rows` (bool [b]) is True, but for rounding.
+    """Whether values agree, up to rounding, in the rows where `rows` (bool [b]) is True.
 
     Args:
         a: [b, ...], dense or sparse.
         b: the same.
-        rows: which ones.
-        tolerance: relative to a value; a tenth of it relative to the largest.
+        rows: bool [b].
+        tolerance: relative to each value, plus a tenth of it relative to the largest value.
     """
     if a.shape != b.shape or a.is_sparse != b.is_sparse:
         return False

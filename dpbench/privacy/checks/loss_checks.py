@@ -1,8 +1,8 @@
-"""What `dp_sgd` proves of a loss on made-up records: before the first step, and again as training goes on.
+"""Checks of the loss of `dp_sgd` on synthetic probe records: before the first step, and again during training.
 
-A proof at the first weights says little of later ones: a gate that starts at zero hides what is behind it, a loss may
-change after a warm-up, a layer may be swapped. So the loss is proved at randomly moved weights, too, and again after
-steps 1, 2, 4, 8 ... and before the last; and around every step the model's tensors are compared (see `model_state`).
+A check at the first weights says little about later ones: a gate that starts at zero hides what is behind it, a loss
+may change after a warm-up, a layer may be swapped. So the loss is also checked at randomly moved weights, and again
+after steps 1, 2, 4, 8 ... and before the last. Around every step the model's tensors are compared (see `model_state`).
 """
 
 from __future__ import annotations
@@ -34,27 +34,27 @@ from dpbench.privacy.gradients.engine import Loss
 from dpbench.privacy.noise import global_randomness
 
 ORDERS = 8
-"""Orders that a loss is tried in before it counts as free of order: what treats few rows otherwise shows in some."""
+"""Orders in which a loss is tried before it counts as order-free: special treatment of few rows shows in some."""
 
 FIRST_LOOK = 16
-"""Records of the first look at a loss."""
+"""Number of records in the first look at a loss."""
 
 
 class LossChecks:
-    """The proofs of one loss and model. Generators and weights are left exactly as they were.
+    """The checks of one loss and model. They leave generators and weights exactly as they were.
 
     Args:
         model: as it will be trained, in train or eval mode.
         loss: see `gradients.Loss`.
-        probes: made-up records.
+        probes: synthetic records.
         views: rows per record.
         generator: the loss's.
         what: the loss's name in messages.
         tolerance: relative difference that rounding may make between rows in another order.
 
     Attributes:
-        order_free: whether the loss is free of order; see `order`. Known after `prove`.
-        watched: the loss, to be given private records.
+        order_free: whether the loss is order-free; see `order`. Known after `check`.
+        watched: the loss under guard, for private records.
     """
 
     def __init__(
@@ -84,68 +84,68 @@ class LossChecks:
         """A first look at the loss, on a few records.
 
         Raises:
-            PrivacyError: a layer or the loss mixes records, the loss has another shape, or something but its values
-                leaves it.
+            PrivacyError: a layer or the loss mixes records, the loss has another shape, or something other than its
+                values leaves it.
         """
         check_layers(self._model)
         with self._replayed():
             probe, other = self._probes.take(self._records)
             values = self._guarded(probe)
             check_independent(self._values, values, probe, other, self._what)
-            warn_if_not_finite(values, self._what)
+            warn_if_not_finite(values, self._what, frames=5)
 
-    def prove(self, records: int) -> None:
-        """The whole proof, on batches as large as they will be.
+    def check(self, records: int) -> None:
+        """All checks, on batches of the size that the loss will see.
 
         Args:
             records: of one call of the loss.
 
         Raises:
-            PrivacyError: the loss mixes records, or something but its values leaves it.
+            PrivacyError: the loss mixes records, or something other than its values leaves it.
         """
         with self._replayed():
-            self.order_free = self._proved(max(LEAST, records), backward=False)
+            self.order_free = self._check_batch(max(LEAST, records), backward=False)
             self._records = min(max(LEAST, records), max(FIRST_LOOK, SMALL // self._views))
             self.order_free = self.order_free and self._is_free_in_many_orders()
             with moved_weights(self._model):
-                self.order_free = self._proved(self._records, thorough=True) and self.order_free
+                self.order_free = self._check_batch(self._records, thorough=True) and self.order_free
 
     def before_step(self, done: int, planned: int) -> None:
-        """What is checked before a step: the layers always, the loss again where it is due.
+        """The checks before a step: of the layers always, of the loss where they are due.
 
         Args:
-            done: steps that were taken.
-            planned: steps in all.
+            done: number of steps taken.
+            planned: number of steps in all.
 
         Raises:
-            PrivacyError: layers were changed, or the loss is not what was proved.
+            PrivacyError: layers were changed, or the loss no longer passes.
         """
         self._layers.refuse_changes()
         check_layers(self._model)
         due = done > 0 and (done & (done - 1) == 0 or done == planned - 1)
         if self._layers.modes_changed() or due:
-            self._prove_again(done)
+            self._check_again(done)
         self.watched.watch_next()
 
-    def _prove_again(self, done: int) -> None:
+    def _check_again(self, done: int) -> None:
         with self._replayed():
-            if not self._proved(self._records, done) and self.order_free:
+            if not self._check_batch(self._records, done) and self.order_free:
                 raise PrivacyError(
                     f"{self._what} did not depend on a record's place in the batch at first, and does after {done} "
                     "steps; let it depend on it from the start, or never"
                 )
 
-    def _proved(self, records: int, seed: int = 0, thorough: bool = False, backward: bool = True) -> bool:
-        """Proves that records do not mix and that nothing leaves the loss; says whether it is free of order.
+    def _check_batch(self, records: int, seed: int = 0, thorough: bool = False, backward: bool = True) -> bool:
+        """Checks that records do not mix and that nothing leaves the loss; returns whether it is order-free.
 
-        Where it is, that proves what is to be proved about mixing, but for differences as small as rounding makes
-        between rows in another order.
+        Where it is, the order check has shown that records do not mix, up to the rounding between rows in another
+        order.
 
         Args:
-            records: of the batch.
+            records: number in the batch.
             seed: chooses the half that is replaced, and the other order.
-            thorough: whether to replace both halves in their places, too.
-            backward: whether to guard the backward pass, too: large batches have the hooks that small ones have.
+            thorough: whether to replace both halves in place as well.
+            backward: whether to guard the backward pass as well; hooks on large batches are those on small ones.
         """
         probe, other = self._probes.take(records)
         values = self._guarded(probe, backward)
@@ -160,7 +160,7 @@ class LossChecks:
         return all(self._is_order_free(values, probe, other, seed) for seed in range(1, ORDERS))
 
     def _is_order_free(self, values: Tensor, probe: Batch, other: Batch, seed: int = 0) -> bool:
-        """One call on the records in another order, half of them and of their draws replaced; see `order`."""
+        """Tries the records in another order with half of them, and their draws, replaced; see `order`."""
         kept = ~random_half(len(probe), seed)
         order = shuffled(len(probe), seed + 1)
         moved = replace(probe, other, ~kept).select(order)
@@ -176,7 +176,7 @@ class LossChecks:
             return guarded(compute, probe, self._what, self._model)
 
     def _values_and_backward(self, batch: Batch) -> Tensor:
-        """The same with the backward pass, in which hooks see gradients."""
+        """Losses [records, views], after a backward pass, in which hooks see gradients."""
         values = self._with_graph(batch)
         if values.requires_grad:
             trained = [p for p in self._model.parameters() if p.requires_grad]
@@ -187,7 +187,7 @@ class LossChecks:
         return self._with_graph(batch).detach()
 
     def _with_graph(self, batch: Batch) -> Tensor:
-        """Losses [records, views], with the same draws at every call."""
+        """Losses [records, views], with the same draws in every call."""
         rows = len(batch) * self._views
         device = str(next(self._model.parameters()).device)
         with torch.enable_grad(), global_randomness(0, device):
@@ -198,7 +198,7 @@ class LossChecks:
 
     @contextmanager
     def _replayed(self) -> Iterator[None]:
-        """The generator as before, afterwards."""
+        """Restores the generator at the end."""
         self._start = self._generator.get_state()
         try:
             yield
@@ -208,7 +208,7 @@ class LossChecks:
 
 @contextmanager
 def moved_weights(model: nn.Module) -> Iterator[None]:
-    """The trained weights moved at random, and exactly as before afterwards: nothing is hidden behind zeros."""
+    """Moves the trained weights at random, so that nothing hides behind zeros; restores them exactly at the end."""
     trained = [p for p in model.parameters() if p.requires_grad]
     before = [p.detach().clone() for p in trained]
     draws = torch.Generator(trained[0].device).manual_seed(0) if trained else None

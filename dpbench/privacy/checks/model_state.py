@@ -1,4 +1,4 @@
-"""What of a model must stay while it sees private records: its tensors during a pass, its layers between steps."""
+"""Checks that a model's tensors stay the same during a private pass, and its layers between steps."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def named_tensors(model: nn.Module) -> dict[str, Tensor]:
 
 @contextmanager
 def unchanged(model: nn.Module, what: str) -> Iterator[None]:
-    """Refuses a pass over records that puts other tensors into the model, or writes into those that are there.
+    """Refuses a pass over records that replaces tensors of the model or writes into them.
 
-    Tensors are compared by identity and by torch's count of writes. Writes through `.data` are not counted, so what is
-    not trained is compared by a sum over its bits, too.
+    Tensors are compared by identity and by torch's count of writes. Writes through `.data` are not counted, so tensors
+    that are not trained are also compared by a sum over their bits.
 
     Args:
         model: the model.
-        what: the pass's name in the message.
+        what: the pass's name in messages.
 
     Raises:
         PrivacyError: names the parameter or buffer.
@@ -37,37 +37,37 @@ def unchanged(model: nn.Module, what: str) -> Iterator[None]:
     after = _state(model)
     for name in before | after:
         if before.get(name) != after.get(name):
-            raise PrivacyError(f"{what} changes '{name}': private batches may reach the model by dp_sgd alone")
+            raise PrivacyError(f"{what} changes '{name}': only dp_sgd may bring private batches into a model")
 
 
 class Layers:
-    """The layers of a model as they were proved."""
+    """The layers of a model at the time of the checks."""
 
     def __init__(self, model: nn.Module):
         self._model = model
-        self._proved = list(model.named_modules())  # holds them, so that no other gets the identity of one
+        self._checked = list(model.named_modules())  # references keep identities from being reused
         self.modes = self._modes()
 
     def refuse_changes(self) -> None:
-        """Refuses layers that were added, taken away or replaced since.
+        """Refuses layers that were added, removed or replaced since.
 
         Raises:
             PrivacyError: names one.
         """
-        now, proved = dict(self._model.named_modules()), dict(self._proved)
-        for name in proved | now:
-            if proved.get(name) is not now.get(name):
+        now, checked = dict(self._model.named_modules()), dict(self._checked)
+        for name in checked | now:
+            if checked.get(name) is not now.get(name):
                 raise PrivacyError(
                     f"layer '{name}' of the model changed after dp_sgd was called; change it before, or call it again"
                 )
 
     def modes_changed(self) -> bool:
-        """Whether a layer was switched between train and eval since this was asked last."""
+        """Whether a layer was switched between train and eval since the last call."""
         before, self.modes = self.modes, self._modes()
         return before != self.modes
 
     def _modes(self) -> list[bool]:
-        return [module.training for _, module in self._proved]
+        return [module.training for _, module in self._checked]
 
 
 def _state(model: nn.Module) -> dict[str, tuple[int, ...]]:
@@ -79,6 +79,6 @@ def _state(model: nn.Module) -> dict[str, tuple[int, ...]]:
 
 @torch.no_grad()
 def _bits(tensor: Tensor) -> Tensor:
-    """Sum over a tensor's elements, read as whole numbers."""
+    """Sum over a tensor's elements, read as integers."""
     real = torch.view_as_real(tensor) if tensor.is_complex() else tensor
     return real.contiguous().view(BITS[real.element_size()]).sum(dtype=torch.int64)

@@ -1,9 +1,9 @@
-"""Whether a loss is free of order: whether a record's value depends on its place in the batch, or on others' draws.
+"""Order-free losses: a record's value depends neither on its place in the batch nor on the draws of other rows.
 
-A loss draws at random (noise levels, dropout, dropped labels). It is free of order if every row has draws of its own
-and its value depends on its record and on them alone. Then it does not matter to a record which others stand in its
-batch, nor how many batches there are. A loss that is not (null labels for the first tenth of the rows, weights by row,
-noise levels spread evenly over the batch) needs a fixed number of slots; see `slots`.
+A loss draws at random (noise levels, dropout, dropped labels). It is order-free if every row has its own draws and its
+value depends only on its record and these draws. Then neither the other records in the batch nor the number of batches
+matter to a record. A loss that is not order-free (null labels for the first tenth of the rows, weights by row, noise
+levels spread evenly over the batch) needs a fixed number of slots; see `slots`.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
-from dpbench.privacy.checks.guard import written
+from dpbench.privacy.checks.record_flow import written
 
 BASE_SEED = 2**31
-"""From where on the fresh draws are seeded."""
+"""First seed of the fresh draws."""
 
 
 class MovedDraws(TorchDispatchMode):
-    """Random draws that move with the rows they belong to, and fresh ones for the rest.
+    """Moves random draws with the rows that they belong to, and replaces all others by fresh ones.
 
-    Row j of the batch now is what was row `order[j]`. A draw whose first dimension is that of the rows (or a multiple:
-    then a row owns a block) gives row j what row `order[j]` drew before, if that row is kept, and something fresh if it
-    is not. Every other draw is fresh: no row owns it.
+    Row j of the batch is the former row `order[j]`. A draw whose first dimension is that of the rows (or a multiple of
+    it: then each row has a block) gives row j the former draw of row `order[j]` if that row is kept, and a fresh one
+    otherwise. Every other draw is fresh, because it belongs to no row.
 
-    An operation that draws by its inputs (`bernoulli`, dropout) is run on the rows in their first order, and its result
-    moved. It has to be entered with the generators in the state in which they were before.
+    An operation whose draws depend on its inputs (`bernoulli`, dropout) is run on the rows in their former order, and
+    its result is moved. The generators must be in the same state as before the former draws.
 
     Args:
         order: int64 [rows], a permutation.
-        kept: bool [rows], by the rows' first places.
+        kept: bool [rows], indexed by former places.
     """
 
     def __init__(self, order: Tensor, kept: Tensor):
@@ -52,7 +52,7 @@ class MovedDraws(TorchDispatchMode):
         generator = _generator(args, kwargs, changed)
         start = generator.get_state()
         result = func(*_map(torch.clone, args), **_map(torch.clone, kwargs))
-        if not torch.equal(start, generator.get_state()):  # or it drew nothing, such as attention without dropout
+        if not torch.equal(start, generator.get_state()):  # else it drew nothing, such as attention without dropout
             generator.set_state(start)
             before = func(*_map(self._first_order, args), **_map(self._first_order, kwargs))
             after = generator.get_state()
@@ -83,7 +83,7 @@ class MovedDraws(TorchDispatchMode):
 
 
 def _is_row_by_row(func: Any, args: Any) -> bool:
-    """Whether an operation draws rows independently of each other: no permutation, no sample without replacement."""
+    """Whether an operation draws each row independently: no permutation, no sample without replacement."""
     name = func.overloadpacket.__name__
     return name != "randperm" and not (name == "multinomial" and args[0].ndim == 1)
 

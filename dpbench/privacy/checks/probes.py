@@ -1,4 +1,4 @@
-"""Made-up records on which closures are proved: no private record is touched."""
+"""Synthetic probe records, on which closures are checked before a private record is read."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from dpbench.core.captions import encode_captions
 from dpbench.core.specs import Batch, DatasetSpec
 
 DISTINCT = 64
-"""Different records; a larger probe repeats them, and with them their labels or captions."""
+"""Number of different records; a larger probe repeats them with their labels or captions."""
 
 FEW = 8
-"""Labels or captions that the ordinary records have: they repeat, however many classes or possible texts there are."""
+"""Number of labels or captions of the ordinary records: they repeat, however many classes or texts are possible."""
 
 
 class Probes:
-    """Two batches of any size: ordinary records, and those that take their places.
+    """Two batches of any size: ordinary records, and others to replace them.
 
-    Ordinary images are noise of many brightnesses and contrasts, and have no black or white pixel. Those that take
-    their places are black, white, black with one bright pixel, and noise over the whole range. Their labels are spread
-    differently; their captions are empty, as long as possible and not ASCII, one letter, and of random length. So the
-    sum, maximum and mean of a batch differ between the two.
+    Ordinary images are noise of many brightnesses and contrasts, without black or white pixels. Their replacements are
+    black, white, black with one bright pixel, or noise over the whole range. Their labels are distributed differently;
+    their captions are empty, of full length and not ASCII, one letter, or of random length. So the sum, maximum and
+    mean of a batch differ between the two.
 
     Args:
         ordinary: `DISTINCT` records.
@@ -36,7 +36,7 @@ class Probes:
 
     @classmethod
     def of(cls, spec: DatasetSpec, device: str = "cpu") -> Probes:
-        """Records of the declared shape and condition, the same at every call."""
+        """Records of the declared shape and condition, the same in every call."""
         draws = torch.Generator().manual_seed(0)
         ordinary, other = _ordinary(spec, draws), _other(spec, draws)
         return cls(ordinary.to(device), other.to(device))
@@ -48,7 +48,7 @@ class Probes:
         return first, second
 
     def derive(self, per_record: Callable[[Batch], Tensor]) -> Probes:
-        """What `PrivateData.derive` makes of them."""
+        """The probes with `per_record(record)` in place of each record, as `PrivateData.derive` does."""
         first, second = (replace(batch, images=None, derived=per_record(batch)) for batch in self._pair)
         return Probes(first, second)
 
@@ -68,10 +68,10 @@ def _other(spec: DatasetSpec, draws: torch.Generator) -> Batch:
     images[2::4] = 0
     bright = torch.randint(images[0].numel(), (DISTINCT // 4, 1), generator=draws)
     images[2::4] = images[2::4].flatten(1).scatter(1, bright, 255).reshape(-1, *spec.shape)
-    return Batch(images, made_up_conditions(spec, DISTINCT, draws))
+    return Batch(images, synthetic_conditions(spec, DISTINCT, draws))
 
 
-def made_up_conditions(spec: DatasetSpec, count: int, draws: torch.Generator) -> Tensor | None:
+def synthetic_conditions(spec: DatasetSpec, count: int, draws: torch.Generator) -> Tensor | None:
     """Random labels int64 [count] or captions uint8 [count, spec.caption_bytes], as the spec declares, else None."""
     if spec.n_classes:
         return torch.randint(spec.n_classes, (count,), generator=draws)

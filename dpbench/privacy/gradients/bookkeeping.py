@@ -1,7 +1,7 @@
-"""The book-keeping engine: clipped sums of per-example gradients for nearly the price of a plain backward pass.
+"""The book-keeping engine: clipped sums of per-example gradients at nearly the cost of a plain backward pass.
 
-One forward pass keeps each trained layer's input, one backward pass meets the gradient of its output and computes that
-of no parameter; per-record norms and then the weighted sum follow layer by layer (arXiv 2210.00038).
+One forward pass keeps each trained layer's input. One backward pass computes the gradient of its output, and of no
+parameter. Per-record norms and then the weighted sum follow layer by layer (arXiv 2210.00038).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from dpbench.core.specs import Batch
 from dpbench.privacy.clipping import clip_weights
 from dpbench.privacy.gradients.engine import GradientEngine, Loss
 from dpbench.privacy.gradients.layer_gradients import LAYERS
-from dpbench.privacy.gradients.precision import full_precision
 from dpbench.privacy.gradients.terms import Term, add
+from dpbench.privacy.precision import full_precision
 
 
 class BookKeepingEngine(GradientEngine):
@@ -69,7 +69,7 @@ class BookKeepingEngine(GradientEngine):
     def _differentiate(
         self, batch: Batch, records: int, views: int, generator: torch.Generator
     ) -> dict[nn.Parameter, Term]:
-        """The records' gradients, averaged over views, by one forward and one backward pass."""
+        """The records' gradients, averaged over views, from one forward and one backward pass."""
         book = self._book = _Book(self._trained, records, records * views, next(iter(self.parameters)).device)
         for parameter in self.parameters:  # so that autograd computes no gradient of a parameter
             parameter.requires_grad_(False)
@@ -86,7 +86,7 @@ class BookKeepingEngine(GradientEngine):
         return book.terms
 
     def stored_bytes(self, batch: Batch, views: int, generator: torch.Generator) -> int:
-        """See `GradientEngine.stored_bytes`: only what small layers instantiate."""
+        """See `GradientEngine.stored_bytes`: only small layers materialise gradients."""
         return sum(t.stored_bytes() for t in self._differentiate(batch, len(batch) // views, views, generator).values())
 
     def close(self) -> None:
@@ -96,10 +96,10 @@ class BookKeepingEngine(GradientEngine):
 
 
 class _Book:
-    """What one backward pass writes down: the terms of every parameter that it met.
+    """Records the terms of every parameter that one backward pass reaches.
 
-    `anchor` is the scalar that the backward pass is asked to differentiate for. Every tap depends on it, so the pass
-    visits all of them, and nothing that leads to none.
+    `anchor` is the scalar with respect to which the backward pass differentiates. Every tap depends on it, so the pass
+    visits all taps, and nothing else.
     """
 
     def __init__(self, trained: dict[nn.Module, dict[str, nn.Parameter]], records: int, rows: int, device: Any):
@@ -127,9 +127,9 @@ class _Book:
 
 
 class _Tap(torch.autograd.Function):
-    """The identity on a layer's output; on the way back it writes the layer's input and output gradient down.
+    """The identity on a layer's output; its backward pass records the layer's input and output gradient.
 
-    The input is saved the way autograd saves activations: freed as the backward pass goes, recomputed under gradient
+    The input is saved as autograd saves activations: freed during the backward pass, recomputed under gradient
     checkpointing.
     """
 

@@ -1,4 +1,4 @@
-"""Sums of clipped per-example gradients: one small interface, and the engine that opacus' hooks provide."""
+"""Sums of clipped per-example gradients: the interface of engines, and the reference engine, on opacus' hooks."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from dpbench.core.errors import PrivacyError
 from dpbench.core.footprint import rows_that_fit, saved_bytes
 from dpbench.core.specs import Batch
 from dpbench.privacy.clipping import clip_weights, squared_norms
-from dpbench.privacy.gradients.precision import full_precision
+from dpbench.privacy.precision import full_precision
 
 Loss = Callable[[nn.Module, Batch, torch.Generator], Tensor]
-"""loss(model, batch, generator) -> [records · views], record-major: the views of one record stand together."""
+"""loss(model, batch, generator) -> [records · views], record-major: the views of one record are adjacent."""
 
 
 class GradientEngine(ABC):
-    """Computes what a private step releases, up to the noise.
+    """Computes the sums that a private step releases, before the noise.
 
     Args:
         model: its parameters with `requires_grad` are trained.
@@ -36,7 +36,7 @@ class GradientEngine(ABC):
             raise PrivacyError("the model has no trainable parameters")
 
     def refuse_changes(self) -> None:
-        """Raises `PrivacyError` if parameters were frozen or unfrozen since: their gradients would go unnoised."""
+        """Raises `PrivacyError` if parameters were frozen or unfrozen since: their gradients would not be noised."""
         now = [p for p in self.model.parameters() if p.requires_grad]
         if len(now) != len(self.parameters) or any(a is not b for a, b in zip(now, self.parameters, strict=True)):
             raise PrivacyError("the model's trainable parameters changed after dp_sgd was called")
@@ -61,11 +61,11 @@ class GradientEngine(ABC):
         """
 
     def stored_bytes(self, batch: Batch, views: int, generator: torch.Generator) -> int:
-        """Memory that the per-example gradients of `batch` take, beyond what a plain backward pass needs."""
+        """Bytes that the per-example gradients of `batch` need beyond a plain backward pass."""
         return len(batch) // views * sum(4 * p.numel() for p in self.parameters)
 
     def rows_that_fit(self, batch: Batch, views: int, generator: torch.Generator) -> int:
-        """How many rows one call of `clipped_sum` should have; `batch` is measured, so it holds no private records."""
+        """Number of rows for one call of `clipped_sum`; `batch` is measured, so it must not hold private records."""
         with torch.random.fork_rng():
             kept = saved_bytes(lambda: self.loss(self.model, batch, generator))
             each = (kept + self.stored_bytes(batch, views, generator)) / len(batch)
@@ -78,11 +78,11 @@ class GradientEngine(ABC):
             raise PrivacyError(f"the loss must have shape ({rows},), not {tuple(losses.shape)}")
 
     def close(self) -> None:  # noqa: B027 (optional hook)
-        """Leaves the model as it was found."""
+        """Restores the model to the state in which it was given."""
 
 
 def clip_and_sum(gradients: list[Tensor], real: Tensor, clip: float) -> list[Tensor]:
-    """`GradientEngine.clipped_sum` of gradients [b, ...] that exist, one tensor per parameter."""
+    """`GradientEngine.clipped_sum` of materialised gradients [b, ...], one tensor per parameter."""
     squares = torch.stack([squared_norms(g) for g in gradients]).sum(0)
     weights, kept = clip_weights(squares, real, clip)
     if not kept.all():
@@ -126,13 +126,13 @@ class OpacusEngine(GradientEngine):
             return clip_and_sum(gradients, real, clip)
 
     def close(self) -> None:
-        """Removes the hooks and what they left on the parameters."""
+        """Removes the hooks, and the attributes that they left on the parameters."""
         self._hooks.cleanup()
         for handle in self._handles:
             handle.remove()
 
     def _forget(self) -> None:
-        """Drops what a call left on the model, also one that broke off or ran a layer and did not use its output."""
+        """Removes what a call left on the model, even if it failed or ran a layer without using its output."""
         for module in self.model.modules():
             module.__dict__.pop("activations", None)
             module.__dict__.pop("max_batch_len", None)
@@ -156,5 +156,5 @@ class OpacusEngine(GradientEngine):
 
 
 def _contiguous(layer: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """For opacus 1.6, which takes patches of a channels-last input, as attention leaves it, from the wrong places."""
+    """For opacus 1.6, which takes patches of a channels-last input (the output of attention) from the wrong places."""
     return tuple(x.contiguous() for x in inputs)

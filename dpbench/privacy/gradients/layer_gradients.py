@@ -1,8 +1,8 @@
 """Per-record gradients of single layers, from the layer's input and the gradient of its output.
 
 One rule per layer type gives, for each trained parameter, a `Term`. The rows of a layer's input belong to records in
-order: row r of n belongs to record r // (n / records). A record's rows (its views, in the first place) fold into the
-term: K views cost the memory of one gradient per record, not of K.
+order: row r of n belongs to record r // (n / records). A term covers all rows of a record,
+including its views: K views need the memory of one gradient per record, not of K.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from dpbench.privacy.gradients.terms import Dense, Lookup, Outer, Term, gram_is_
 
 
 class LayerGradients(ABC):
-    """One layer type's rule."""
+    """The rule of one layer type."""
 
     @abstractmethod
     def terms(self, layer: Any, names: set[str], x: Tensor, g: Tensor, records: int) -> dict[str, Term]:
-        """Per trained parameter the gradients of all records.
+        """The gradients of all records, by trained parameter.
 
         Args:
             layer: the module.
-            names: those of its parameters that are trained.
+            names: of its trained parameters.
             x: the layer's input [rows, ...], fp32 (indices for an embedding).
             g: gradient of its output [rows, ...], fp32.
             records: divides `rows`.
@@ -52,8 +52,8 @@ class LinearGradients(LayerGradients):
 class ConvGradients(LayerGradients):
     """weight: Σ over places of g · patchᵀ; bias: Σ over places of g. Any stride, dilation, groups and padding mode.
 
-    Few places per record are patches of a matrix product; many are one convolution in which every record has channels
-    of its own (arXiv 1912.06015), which costs about what the weight's gradient of the whole batch does.
+    With few places per record, patches go into a matrix product. With many, one convolution gives every record its own
+    channels (arXiv 1912.06015), at about the cost of the weight's gradient of the whole batch.
     """
 
     def terms(self, layer: nn.Conv2d, names: set[str], x: Tensor, g: Tensor, records: int) -> dict[str, Term]:
@@ -70,7 +70,7 @@ class ConvGradients(LayerGradients):
 
     @staticmethod
     def _padded(layer: nn.Conv2d, x: Tensor) -> tuple[Tensor, list[int]]:
-        """(input, zero padding that is left to do): other paddings are carried out here."""
+        """(input, remaining zero padding): other paddings are applied here."""
         if layer.padding_mode == "zeros" and not isinstance(layer.padding, str):
             return x, list(layer.padding)
         mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
@@ -102,13 +102,13 @@ class ConvGradients(LayerGradients):
 
 
 def _side_by_side(rows: Tensor, records: int) -> Tensor:
-    """[records · k, c, ...] -> [k, records · c, ...]: the records' channels beside each other."""
+    """[records · k, c, ...] -> [k, records · c, ...]: the records' channels are concatenated."""
     by_record = rows.reshape(records, -1, *rows.shape[1:]).transpose(0, 1)
     return by_record.reshape(by_record.shape[0], -1, *rows.shape[2:])
 
 
 class EmbeddingGradients(LayerGradients):
-    """weight[v]: the sum of g_t over positions t that looked v up."""
+    """weight[v]: the sum of g_t over the positions t with entry v."""
 
     def terms(self, layer: nn.Embedding, names: set[str], x: Tensor, g: Tensor, records: int) -> dict[str, Term]:
         """See `LayerGradients`: x int [rows, ...], g [rows, ..., d]."""
@@ -152,7 +152,7 @@ class GroupNormGradients(LayerGradients):
     def terms(self, layer: nn.GroupNorm, names: set[str], x: Tensor, g: Tensor, records: int) -> dict[str, Term]:
         """See `LayerGradients`: x and g [rows, c, *size].
 
-        The normalised input never exists: Σ g (x - mean) / std = (Σ g x - mean Σ g) / std, channel by channel.
+        The normalised input is not materialised: Σ g (x - mean) / std = (Σ g x - mean Σ g) / std, channel by channel.
         """
         rows, channels = x.shape[:2]
         x, g = x.reshape(rows, channels, -1), g.reshape(rows, channels, -1)
@@ -160,9 +160,7 @@ class GroupNormGradients(LayerGradients):
         terms: dict[str, Term] = {}
         if "weight" in names:
             sizes = rows, channels, x.shape[2], layer.num_groups
-            _, *statistics = torch.native_group_norm(
-                x, None, None, *sizes, layer.eps
-            )  # var_mean takes ten times as long
+            _, *statistics = torch.native_group_norm(x, None, None, *sizes, layer.eps)  # ten times as fast as var_mean
             mean, scale = (s.repeat_interleave(channels // layer.num_groups, 1) for s in statistics)
             product = torch.linalg.vecdot(g, x)
             terms["weight"] = Dense(((product - mean * total) * scale).reshape(records, -1, channels).sum(1))

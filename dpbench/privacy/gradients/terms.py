@@ -1,28 +1,28 @@
-"""Per-record gradients of one parameter, in the form in which their norms and their weighted sum are cheapest.
+"""Per-record gradients of one parameter, in the form with the cheapest norms and weighted sum.
 
 `Dense` holds them. `Outer` holds the factors of Σ_t g_t x_tᵀ and does not multiply them out per record: its squared
 norm is the Gram ("ghost") form Σ_{t,s} (x_t·x_s)(g_t·g_s) (arXiv 2009.03106), its weighted sum one matrix product.
 `Lookup` holds rows of an embedding.
 
-Sensitivity. What a record adds to a weighted sum, rounding included, has norm at most (1 + u) · weight · the square
-root of its squared norm as given here, u = 2⁻²⁴; with `clip_weights` that is (1 + 3u) · clip. Let γ(k) = ku / (1 - ku),
+Sensitivity. A record's part in a weighted sum, rounding included, has norm at most (1 + u) · weight · the square root
+of its squared norm as computed here, u = 2⁻²⁴; with `clip_weights` that is (1 + 3u) · clip. Let γ(k) = ku / (1 - ku),
 which bounds the relative error of k roundings in any order (Higham 2002, section 3.1).
 
-- `Dense`, `Lookup`: the numbers that are measured are multiplied with the weight, which rounds each by u, and added
-  to other records' numbers. `squared_norms` is no less than their squared norm.
+- `Dense`, `Lookup`: the numbers whose norm is computed are multiplied by the weight, which rounds each by u, and added
+  to other records' numbers. `squared_norms` is at least their squared norm.
 - `Outer`: let G = Σ_t g_t x_tᵀ, exactly, and L = Σ_t ‖g_t‖ ‖x_t‖. In whatever order fp32 weights and adds the t terms,
-  no number passes more than t + 2 roundings: weight · (G + E) is added, |E| ≤ γ(t + 2) Σ_t |g_t| |x_t|ᵀ entry by entry,
+  no number is rounded more than t + 2 times: weight · (G + E) is added, |E| ≤ γ(t + 2) Σ_t |g_t| |x_t|ᵀ entry by entry,
   so ‖G + E‖ ≤ ‖G‖ + γ(t + 2) L. In the Gram form x_t·x_s, over n numbers, is off by at most γ(n) ‖x_t‖ ‖x_s‖, and
   g_t·g_s, over m numbers, likewise: ‖G‖² is off by at most (γ(n) + γ(m) + γ(n) γ(m)) L². Both bounds are added.
 - A product that is too small for fp32 is off by less than its smallest normal number instead. The Gram form counts
   that. In a sum it comes to less than 10⁻²² while no ‖g_t‖ or ‖x_t‖ exceeds `LONG`; longer ones are multiplied out.
 
-Two things keep these bounds small. Where that of the Gram form exceeds `SLACK` · ‖G‖², the form is taken again in fp64.
-And a record whose terms cancel, ‖G‖² < `CANCELS` · L², is multiplied out before it is weighted: otherwise partial sums
-far above the clip would round what other records add.
+Two measures keep these bounds small. Where the bound of the Gram form exceeds `SLACK` · ‖G‖², the form is computed
+again in fp64. And a record whose terms cancel, ‖G‖² < `CANCELS` · L², is multiplied out before it is weighted:
+otherwise partial sums far above the clip would round other records' parts.
 
-The rounding of a sum over records depends on all of them, as in any implementation in floating point. It is not
-counted here; it is about 10⁻⁷ of the sum.
+The rounding of a sum over records depends on all of them, as in any floating-point implementation. It is not included
+here; it is about 10⁻⁷ of the sum.
 
 Shapes: b records; t runs over a record's positions, views and repeated uses of the layer. All fp32.
 """
@@ -40,16 +40,16 @@ from torch import Tensor
 from dpbench.privacy.clipping import FP32, squared_norms
 
 SLACK = 1e-3
-"""Share of a squared norm that the Gram form in fp32 may add for its rounding; the norm grows by half of it."""
+"""Largest share of a squared norm that is added for the rounding of the fp32 Gram form; the norm grows by half."""
 
 CANCELS = 1e-3
-"""Terms cancel where less than this share of (Σ_t ‖g_t‖ ‖x_t‖)² is left."""
+"""Terms cancel where ‖G‖² is less than this share of (Σ_t ‖g_t‖ ‖x_t‖)²."""
 
 LONG = 1e10
-"""Norm of a factor from which a product with a small weight or a small factor leaves fp32's range."""
+"""Norm of a factor above which a product with a small weight or factor may leave fp32's range."""
 
 CHUNK = 2**18
-"""Numbers that are converted or multiplied out at a time, if one record has no more: they stay in a CPU's cache."""
+"""Numbers that are converted or multiplied out at a time, unless one record has more: they fit a CPU's cache."""
 
 DENSE_COST = 4
 """A dense gradient of n numbers costs as much beyond a plain one as this many multiplications per number (measured on
@@ -66,7 +66,7 @@ class Term(ABC):
 
     @abstractmethod
     def squared_norms(self) -> Tensor:
-        """Upper bounds on the squared norms of what records add at weight 1, tight but for rounding: fp64 [b]."""
+        """Upper bounds on the squared norms of the records' parts at weight 1, tight up to rounding: fp64 [b]."""
 
     @abstractmethod
     def weighted_sum(self, weights: Tensor) -> Tensor:
@@ -74,7 +74,7 @@ class Term(ABC):
 
     @abstractmethod
     def select(self, kept: Tensor) -> Term:
-        """The same with the records where `kept` (bool [b]) is False replaced by zero, whatever they hold."""
+        """The same with zero, even in place of NaN, for the records where `kept` (bool [b]) is False."""
 
     @abstractmethod
     def dense(self) -> Dense:
@@ -82,7 +82,7 @@ class Term(ABC):
 
     @abstractmethod
     def stored_bytes(self) -> int:
-        """Memory that it holds beyond the layer's input and output gradient."""
+        """Bytes held beyond the layer's input and output gradient."""
 
 
 @dataclass
@@ -195,9 +195,9 @@ def _have_to_be_multiplied_out(measured: Tensor) -> Tensor:
 
 @dataclass
 class Lookup(Term):
-    """Row v: g_t of the position t that stands for v: entries int [b, t], g [b, t, d], of V rows.
+    """Row v is g_t of the position t with entry v: entries int [b, t], g [b, t, d], number of rows V.
 
-    No two positions of a record with g_t ≠ 0 stand for the same row; `of` adds them up.
+    No two positions of a record with g_t ≠ 0 have the same entry; `of` adds such positions up.
     """
 
     entries: Tensor
@@ -206,7 +206,7 @@ class Lookup(Term):
 
     @classmethod
     def of(cls, entries: Tensor, g: Tensor, rows: int) -> Lookup:
-        """Row v: Σ of g_t over the positions t that looked v up."""
+        """Row v is Σ g_t over the positions t with entry v."""
         if entries.shape[1] > 1:
             first = (entries[:, :, None] == entries[:, None, :]).byte().argmax(2)  # the row's first position
             g = torch.zeros_like(g).scatter_add_(1, first[:, :, None].expand_as(g), g)
@@ -236,7 +236,7 @@ class Lookup(Term):
 
 
 def add(a: Term, b: Term) -> Term:
-    """The gradients of a parameter that is used twice: those of its uses add up before they are measured."""
+    """The gradients of a parameter that is used twice: the sum over its uses, of which the norm is computed."""
     if isinstance(a, Outer) and isinstance(b, Outer):
         return Outer(torch.cat([a.x, b.x], dim=1), torch.cat([a.g, b.g], dim=1), a.shape)
     if isinstance(a, Lookup) and isinstance(b, Lookup):
@@ -249,5 +249,5 @@ def _select(values: Tensor, kept: Tensor) -> Tensor:
 
 
 def _parts(indices: Tensor, size: int) -> Sequence[Tensor]:
-    """The indices in parts of about `CHUNK` numbers, at `size` numbers each."""
+    """The indices in parts of about `CHUNK` numbers, each index being `size` numbers."""
     return indices.split(max(1, CHUNK // size)) if len(indices) else ()

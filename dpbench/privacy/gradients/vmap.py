@@ -1,4 +1,4 @@
-"""The engine of last resort: `vmap` of `grad` over records. Any layer, at the price of every per-example gradient."""
+"""The engine for any layer: `vmap` of `grad` over records, which materialises every per-example gradient."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from torch import Tensor, nn
 
 from dpbench.core.specs import Batch
 from dpbench.privacy.gradients.engine import GradientEngine, Loss, clip_and_sum
-from dpbench.privacy.gradients.precision import full_precision
+from dpbench.privacy.precision import full_precision
 
 
 class VmapEngine(GradientEngine):
-    """Per-example gradients by torch.func, for models with layers that the other engines do not know.
+    """Per-example gradients by torch.func, for models with layers that the other engines do not support.
 
-    Needs memory for `records` copies of the gradient and of everything in between, so micro-batches should be small.
-    The loss meets each record's views alone; random draws with the rows in their first dimension are the same as in the
-    other engines.
+    Needs memory for `records` copies of the gradient and of all intermediate values, so micro-batches should be small.
+    The loss sees one record's views at a time; random draws with the rows in their first dimension are the same as in
+    the other engines.
     """
 
     def __init__(self, model: nn.Module, loss: Loss):
@@ -45,7 +45,7 @@ class VmapEngine(GradientEngine):
 
 
 class _LossOf(nn.Module):
-    """The loss as a module that owns the model, so that `functional_call` can put other weights into it."""
+    """The loss as a module that owns the model, so that `functional_call` can replace its weights."""
 
     def __init__(self, model: nn.Module, loss: Loss):
         super().__init__()

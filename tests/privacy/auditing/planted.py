@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from dpbench.core.specs import Batch
-from dpbench.privacy import private_data
+from dpbench.privacy import vault
 from dpbench.privacy.gradients import bookkeeping
 from dpbench.privacy.gradients import engine as gradients
 from dpbench.privacy.gradients.bookkeeping import BookKeepingEngine
 from dpbench.privacy.ledger import Ledger, Receipt
 from dpbench.privacy.mechanisms import Mechanism
 from dpbench.privacy.noise import Draws, NoiseSource
-from dpbench.privacy.private_data import PrivateData
+from dpbench.privacy.parts import Parts
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -31,7 +31,7 @@ def no_clipping(patch: pytest.MonkeyPatch) -> None:
 
     for module in (gradients, bookkeeping):
         patch.setattr(module, "clip_weights", weights)
-    patch.setattr(private_data, "clipped_sum", lambda values, real, clip: (values * real[:, None, None]).sum(0))
+    patch.setattr(vault, "clipped_sum", lambda values, real, clip: (values * real[:, None, None]).sum(0))
 
 
 def halved_noise(patch: pytest.MonkeyPatch) -> None:
@@ -70,7 +70,7 @@ def shuffled_batches(patch: pytest.MonkeyPatch) -> None:
 
 
 def _note_batches(patch: pytest.MonkeyPatch) -> Callable[[], int]:
-    """Counts the records of each sample; gives back how to ask for the last count."""
+    """Counts the records of each sample; returns a function that gives the last count."""
     draw, counts = Draws.poisson_sample, [0]
 
     def sample(self: Draws, n: int, rate: float) -> list[int]:
@@ -84,24 +84,24 @@ def _note_batches(patch: pytest.MonkeyPatch) -> Callable[[], int]:
 
 def realised_divisor(patch: pytest.MonkeyPatch) -> None:
     """A mean over the batch that was drawn: clip and noise then depend on how many records it has."""
-    drawn, release = _note_batches(patch), PrivateData._release
+    drawn, release = _note_batches(patch), Parts.release
 
-    def divided(self: PrivateData, sums: list[Tensor], mechanism: Mechanism, draws: Draws) -> Any:
+    def divided(self: Parts, sums: list[Tensor], mechanism: Mechanism, draws: Draws) -> Any:
         noisy, receipt = release(self, sums, mechanism, draws)
-        expected = mechanism.sampling_rate * self.spec.n_train
+        expected = mechanism.sampling_rate * len(self.records)
         return [total * expected / max(1, drawn()) for total in noisy], receipt
 
-    patch.setattr(PrivateData, "_release", divided)
+    patch.setattr(Parts, "release", divided)
 
 
 def skipped_empty_batch(patch: pytest.MonkeyPatch) -> None:
     """A step over an empty sample does nothing."""
-    drawn, release = _note_batches(patch), PrivateData._release
+    drawn, release = _note_batches(patch), Parts.release
 
-    def skipping(self: PrivateData, sums: list[Tensor], mechanism: Mechanism, draws: Draws) -> Any:
+    def skipping(self: Parts, sums: list[Tensor], mechanism: Mechanism, draws: Draws) -> Any:
         return release(self, sums, mechanism, draws) if drawn() else (sums, self.ledger.spend(mechanism))
 
-    patch.setattr(PrivateData, "_release", skipping)
+    patch.setattr(Parts, "release", skipping)
 
 
 def double_counted_views(patch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from vaults import Images, pixels
 
 from dpbench.core.specs import Batch, DatasetSpec
 from dpbench.privacy.auditing.canaries import Canaries, CanaryContribution, CanaryRecords, WithCanaries
-from dpbench.privacy.private_data import ENGINES
+from dpbench.privacy.gradients.engines import ENGINES
 
 PRESENT = np.array([True, False, True, True])
 CLASSES = {"classes": ("a", "b", "c"), "no classes": None}

@@ -22,7 +22,7 @@ import planted
 import pytest
 
 from dpbench.core.errors import PrivacyError
-from dpbench.privacy import private_data
+from dpbench.privacy import checked_gradients
 from dpbench.privacy.auditing.small_model import QUERIES, watch
 
 
@@ -34,7 +34,7 @@ def faults(query: str) -> str:
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     """A vault without its checks of per-example gradients, so that the audit alone is left."""
     for check in ("check_gradients", "check_engine"):
-        monkeypatch.setattr(private_data, check, lambda *args: None)
+        monkeypatch.setattr(checked_gradients, check, lambda *args: None)
 
 
 @pytest.mark.parametrize("query", QUERIES)

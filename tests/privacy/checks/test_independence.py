@@ -146,7 +146,7 @@ def test_sparse_values_are_compared_row_by_row():
 
 
 def test_values_that_are_not_finite_are_a_warning():
-    with pytest.warns(UserWarning, match=r"the sum is not finite for 50% of made-up records.*overflow in fp16"):
+    with pytest.warns(UserWarning, match=r"the sum is not finite for 50% of synthetic probe records.*overflow in fp16"):
         warn_if_not_finite(torch.tensor([[1.0, float("inf")], [1.0, 2.0]]), "the sum")
     with pytest.warns(UserWarning, match="not finite"):
         warn_if_not_finite(torch.tensor([[1.0, float("nan")]]).to_sparse(), "the sum")

@@ -12,9 +12,9 @@ from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch
 from dpbench.privacy.checks.loss_checks import LossChecks, moved_weights
 from dpbench.privacy.checks.probes import Probes
+from dpbench.privacy.gradients.engines import ENGINES
 from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.noise_key import NoiseKey
-from dpbench.privacy.private_data import ENGINES
 
 
 class Gated(nn.Module):
@@ -59,7 +59,7 @@ def test_the_loss_alone_shows_them_at_moved_weights(seed):
     checks = LossChecks(model, squares, probes, 1, torch.Generator(), "the loss", 1e-3)
     checks.look()  # sees nothing at the first weights
     with pytest.raises(PrivacyError, match="the loss mixes records"):
-        checks.prove(12)
+        checks.check(12)
 
 
 class Placed(nn.Module):
@@ -140,7 +140,7 @@ def test_generators_and_weights_are_the_same_with_and_without_the_checks(engine,
 
     checked = run()
     monkeypatch.setattr(LossChecks, "look", lambda self: None)
-    monkeypatch.setattr(LossChecks, "prove", lambda self, records: setattr(self, "order_free", True))
+    monkeypatch.setattr(LossChecks, "check", lambda self, records: setattr(self, "order_free", True))
     monkeypatch.setattr(LossChecks, "before_step", lambda *_: None)
     assert all(torch.equal(a, b) for a, b in zip(checked, run(), strict=True))
 
@@ -148,6 +148,6 @@ def test_generators_and_weights_are_the_same_with_and_without_the_checks(engine,
 # Losses that are not finite
 
 
-def test_losses_of_made_up_records_that_are_not_finite_are_a_warning():
-    with pytest.warns(UserWarning, match=r"the loss of 'steps' is not finite for 100% of made-up records"):
+def test_losses_of_synthetic_records_that_are_not_finite_are_a_warning():
+    with pytest.warns(UserWarning, match=r"the loss of 'steps' is not finite for 100% of synthetic probe records"):
         start(a_vault(), linear(), lambda m, b, g: squares(m, b, g) + float("inf"))

@@ -45,7 +45,7 @@ class ByMode(nn.Module):
         return self.layer(x - x.mean(0) if self.training else x)
 
 
-def test_a_model_that_is_switched_to_train_is_proved_again():
+def test_a_model_that_is_switched_to_train_is_checked_again():
     model = ByMode().eval()
     stepper = start(a_vault(), model)
     for _ in range(3):
@@ -87,7 +87,7 @@ class Follows(nn.Module):
     ("how", "name"),
     [("in place", "memory"), ("data", "memory"), ("frozen", "frozen"), ("rebound", "memory"), ("new", "seen")],
 )
-@pytest.mark.parametrize("at", [0, 2, 3], ids=["always", "when it is proved", "between proofs"])
+@pytest.mark.parametrize("at", [0, 2, 3], ids=["always", "when it is checked", "between checks"])
 def test_a_buffer_that_follows_the_batches_is_refused_at_every_step(how, name, at):
     model, private = Follows(how), a_vault()
     model.follows = at == 0

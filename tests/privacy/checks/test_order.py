@@ -44,7 +44,7 @@ def is_free(loss, model: nn.Module | None = None, views: int = 1, records: int =
         model or Conditional(), loss, Probes.of(SPEC), views, torch.Generator().manual_seed(3), "the loss", precision
     )
     checks.look()
-    checks.prove(records)
+    checks.check(records)
     return checks.order_free
 
 

@@ -1,4 +1,4 @@
-"""Skips a batch whose loss is so large that no made-up record reaches it.
+"""Skips a batch whose loss is so large that no synthetic record reaches it.
 
 Bound each record's own loss: `losses.clamp(max=1e4)`. With `engine="vmap"` a loss sees one record at a time, and
 nothing can be mixed.

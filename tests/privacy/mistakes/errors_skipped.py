@@ -1,6 +1,6 @@
 """Catches errors around a step and goes on with the next one.
 
-Mend the error. A step that breaks off has drawn its sample, and whether it breaks off may depend on records.
+Fix the error. A step that fails has drawn its sample, and whether it fails may depend on records.
 """
 
 from small_methods import Denoiser
@@ -8,7 +8,7 @@ from small_methods import Denoiser
 from dpbench import METHODS
 
 CAUGHT_BY = "vault"
-REFUSED = "the vault is closed: step 4 of 'steps' broke off"
+REFUSED = "the vault is closed: step 4 of 'steps' failed"
 
 
 @METHODS.register("mistake")

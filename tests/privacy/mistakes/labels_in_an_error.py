@@ -9,7 +9,7 @@ from small_methods import Denoiser
 from dpbench import METHODS
 
 CAUGHT_BY = "vault"
-REFUSED = r"raised IndexError at labels_in_an_error.py:\d+; its message may hold private values and is not shown"
+REFUSED = r"raised IndexError at labels_in_an_error.py:\d+; its message may contain private values and is not shown"
 DATASET = "tiny:secret"
 
 

@@ -1,4 +1,4 @@
-"""Mixes records at every third step, and proofs fall on others.
+"""Mixes records at every third step, and is checked at others.
 
 Mix with public images, or use views of one record. With `engine="vmap"` nothing can be mixed.
 """

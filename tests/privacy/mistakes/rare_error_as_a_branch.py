@@ -1,4 +1,4 @@
-"""Takes another way when a record's covariance has no Cholesky factor, as made-up records always have.
+"""Takes another way when a record's covariance has no Cholesky factor, as synthetic records always have.
 
 A caught error is a decision by records. Use `cholesky_ex`, which raises none, and a larger constant on the diagonal.
 """

@@ -11,7 +11,7 @@ from torch import nn
 from dpbench.core.specs import Batch
 from dpbench.privacy.clipping import clipped_sum
 from dpbench.privacy.gradients.bookkeeping import BookKeepingEngine
-from dpbench.privacy.gradients.precision import REDUCED, _highest, full_precision
+from dpbench.privacy.precision import REDUCED, _highest, full_precision
 
 CPU = torch.device("cpu")
 NEW = hasattr(torch.backends.cuda.matmul, "fp32_precision")

@@ -15,16 +15,18 @@ from vaults import Images, a_sum, pixels, planned, steps
 
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch, Budget, DatasetSpec
-from dpbench.privacy import private_data
+from dpbench.privacy import checked_gradients
+from dpbench.privacy.auditing.audited_vault import AuditedVault
+from dpbench.privacy.auditing.canaries import CanaryRecords
 from dpbench.privacy.auditing.canary_scores import Scores, simulated
 from dpbench.privacy.auditing.findings import WHOLE_PLAN, of_vault
-from dpbench.privacy.auditing.vault import AuditVault
 from dpbench.privacy.calibration import calibrate, priced
+from dpbench.privacy.gradients.engines import ENGINES
 from dpbench.privacy.mechanisms import Mechanism
 from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.noise_key import NoiseKey
 from dpbench.privacy.plan import CalibratedPlan, Plan
-from dpbench.privacy.private_data import ENGINES
+from dpbench.privacy.stand_in import StandIn
 
 SPEC = DatasetSpec("sensitive", 1, 4, 400, 1, ("a", "b", "c"), True)
 COINS = np.random.default_rng(0).random(300) < 0.5
@@ -32,19 +34,18 @@ SUM = a_sum(noise_multiplier=0.02, clip=0.5, rate=0.5, count=3)
 STEPS = steps(400, noise_multiplier=0.02, clip=0.1, expected_batch=100, steps=12)
 
 
-def audited(*mechanisms: Mechanism, plan: CalibratedPlan | None = None, coins: np.ndarray = COINS) -> AuditVault:
+def audited(*mechanisms: Mechanism, plan: CalibratedPlan | None = None, coins: np.ndarray = COINS) -> AuditedVault:
     """A vault whose noise is the same in every test run, so that bounds with little to spare are no matter of luck."""
     spec = replace(SPEC, n_train=max(400, len(coins)))
-    vault = AuditVault(Images(pixels(50)), spec, plan or planned(*mechanisms), coins)
-    vault._noise = NoiseSource(key=NoiseKey.from_seed(3))
-    return vault
+    records = CanaryRecords(Images(pixels(50)), spec, coins)
+    return AuditedVault(records, plan or planned(*mechanisms), NoiseSource(key=NoiseKey.from_seed(3)))
 
 
-def take_sums(vault: AuditVault, count: int = 3) -> list[Tensor]:
+def take_sums(vault: AuditedVault, count: int = 3) -> list[Tensor]:
     return [vault.noisy_sum("sum", lambda batch: flat(batch)) for _ in range(count)]
 
 
-def take_steps(vault: AuditVault, model: nn.Module | None = None, **options) -> None:
+def take_steps(vault: AuditedVault, model: nn.Module | None = None, **options) -> None:
     model = model or linear()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     for _ in vault.dp_sgd("steps", model, squares, optimizer, torch.Generator().manual_seed(0), **options):
@@ -79,6 +80,13 @@ def test_derived_records_keep_their_marks() -> None:
     for _ in range(3):
         derived.noisy_sum("sum", lambda batch: batch.derived)
     assert list(vault.scores["sum"].faults(vault.ledger.spent["sum"])) == []
+
+
+def test_only_canary_records_can_be_audited() -> None:
+    sensitive = Images(pixels(400))
+    for records in (sensitive, StandIn(sensitive, SPEC)):
+        with pytest.raises(PrivacyError, match=r"need public records \(CanaryRecords\)"):
+            AuditedVault(records, planned(SUM))  # type: ignore[arg-type]
 
 
 def test_the_vaults_refusals_stay() -> None:
@@ -136,7 +144,7 @@ def test_the_bound_alone_refutes_views_that_count_twice(monkeypatch: pytest.Monk
     plan = calibrate(Plan(steps(6000, noise_multiplier=None, steps=2)), Budget(4.0, 1e-6))
     planted.double_counted_views(monkeypatch)
     for check in ("check_gradients", "check_engine"):
-        monkeypatch.setattr(private_data, check, lambda *args: None)
+        monkeypatch.setattr(checked_gradients, check, lambda *args: None)
     vault = audited(plan=plan, coins=BIG)
     take_steps(vault, views=3)
     (found,) = of_vault(vault, 0.99, 0.0)

@@ -1,4 +1,4 @@
-"""fp32 that is fp32: the bounds on what norms and sums round assume it, whatever the loss runs in."""
+"""Full fp32 arithmetic, which the rounding bounds on norms and sums assume, whatever precision the loss runs in."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ REDUCED = ("tf32", "bf16")
 
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
-    """Neither autocast, nor TF32 or bf16 inside fp32 operations, on CPU or GPU; the settings come back at the end."""
+    """Disables autocast, and TF32 and bf16 inside fp32 operations, on CPU and GPU; restores the settings at the end."""
     with ExitStack() as stack:
         if torch.is_autocast_enabled(device.type):
             stack.enter_context(torch.autocast(device.type, enabled=False))
@@ -27,7 +27,7 @@ def full_precision(device: torch.device) -> Iterator[None]:
 
 
 def _settings() -> list[Any]:
-    """Those of torch since 2.9, which forbids to mix them with the older ones."""
+    """The settings of torch since 2.9, which forbids mixing them with the older ones."""
     cuda, cudnn, cpu = torch.backends.cuda, torch.backends.cudnn, torch.backends.mkldnn
     return [cuda.matmul, cudnn.conv, cpu.matmul, cpu.conv]  # type: ignore[attr-defined]
 

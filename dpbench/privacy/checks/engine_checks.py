@@ -1,6 +1,6 @@
-"""Proofs on records that are not private that a gradient engine does what the sensitivity of DP-SGD rests on.
+"""Checks on synthetic probe records of the properties of a gradient engine that the sensitivity of DP-SGD relies on.
 
-Probes may be of any number; the cost is a few calls of `clipped_sum` on them, whatever their number.
+The cost is a few calls of `clipped_sum` on the probes, whatever their number.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from dpbench.privacy.checks.independence import replace
 from dpbench.privacy.gradients.engine import GradientEngine
 
 FEW = 8
-"""Up to so many records, every pair of them is told apart."""
+"""Number of records up to which every pair of them is told apart."""
 
 CHANGE = 1e-4
-"""Share of the mean record's part in a sum that floating point may change on equal shapes."""
+"""Floating-point difference that is allowed on equal shapes, as a share of the mean record's part in a sum."""
 
 NOISE = 0.05
-"""The same, times √records, where the same call gives another sum, as on GPUs whose kernels add in any order."""
+"""The same, times √records, where a repeated call gives another sum, as on GPUs whose kernels add in any order."""
 
 
 def check_gradients(
@@ -35,25 +35,25 @@ def check_gradients(
     restart: Callable[[], torch.Generator],
     turn: int = 0,
 ) -> None:
-    """Proves on random records that an engine sums the records' own gradients, clipped, and that nothing else learns.
+    """Checks that an engine sums the records' own gradients, clipped, and that nothing outside the model is trained.
 
     Losses can be independent while per-example gradients are not: a layer whose input lacks the records' dimension
     (`Embedding(torch.arange(t))` broadcast over the batch) makes rows that belong to no record, and clipping them
     bounds nothing. And a parameter outside the model would receive the raw gradient.
 
-    Some of the records are replaced, and the sum over the others must stay what it is. All calls have the same shapes,
-    so that it does bit for bit, but where kernels add in an order of their own. Up to `FEW` records, every record is
-    once among the others when any other one is replaced; of more, every second one, and the first half, or their
-    complements in odd turns.
+    Some of the records are replaced, and the sum over the others must stay the same. All calls have the same shapes, so
+    the sums agree bit for bit unless kernels add in varying order. Up to `FEW` records, every record is kept at least
+    once while any other one is replaced. With more, every second record is kept, then the second half; in odd turns the
+    complements are.
 
     Args:
         probe: the records.
         other: as many different ones.
-        restart: gives the loss's generator in the same state every time.
-        turn: number of the check, from 0; chooses what is replaced and whose clip is measured.
+        restart: returns the loss's generator, in the same state every time.
+        turn: number of the check, from 0; chooses the records that are replaced and the one whose clip is measured.
 
     Raises:
-        PrivacyError: says which of these it is.
+        PrivacyError: one of these does not hold.
     """
     with torch.random.fork_rng(), torch.enable_grad():
         torch.manual_seed(0)
@@ -81,7 +81,7 @@ def check_gradients(
 
 
 def _others(records: int, turn: int) -> Iterator[Tensor]:
-    """Which records stay while the rest are replaced: bool [records] each, neither empty nor all for 2 or more."""
+    """Masks of the records that are kept: bool [records] each; for 2 records or more, neither none nor all of them."""
     index = torch.arange(records)
     if records > FEW:
         yield from (index % 2 == turn % 2, (index < records // 2) == bool(turn % 2))
@@ -91,10 +91,10 @@ def _others(records: int, turn: int) -> Iterator[Tensor]:
 
 
 def _same(a: Tensor, b: Tensor, records: int, again: Callable[[], Tensor]) -> bool:
-    """Whether two sums over records differ by less than any one of them could change.
+    """Whether two sums over records differ by less than one record could change.
 
     Args:
-        again: computes `a` once more, to see how much of a difference is noise.
+        again: computes `a` again, to measure the rounding noise.
     """
     if torch.equal(a, b):
         return True
@@ -106,13 +106,13 @@ def _same(a: Tensor, b: Tensor, records: int, again: Callable[[], Tensor]) -> bo
 
 
 def check_engine(engine: GradientEngine, batch: Batch, views: int, generator: torch.Generator) -> None:
-    """Compares the engine's sum without clipping with autograd's gradient, on records that are not private.
+    """Compares the engine's sum without clipping with autograd's gradient, on synthetic records.
 
     Args:
         batch: the records, each `views` times, record-major.
 
     Raises:
-        PrivacyError: they differ: the loss uses a parameter in a way that the engine does not see.
+        PrivacyError: they differ, because the loss uses a parameter in a way that the engine does not see.
     """
     state = generator.get_state()
     seen = torch.ones(len(batch) // views, dtype=torch.bool, device=next(engine.model.parameters()).device)

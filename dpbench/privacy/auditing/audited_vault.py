@@ -1,0 +1,162 @@
+"""A vault under audit: a method's own `fit` releases canaries by the vault's own sampling, clipping and noise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from copy import copy
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from dpbench.core.context import Precision
+from dpbench.core.specs import Batch, DatasetSpec
+from dpbench.privacy.auditing.canaries import LOUD, CanaryContribution, CanaryRecords, WithCanaries
+from dpbench.privacy.auditing.canary_scores import Scores
+from dpbench.privacy.gradients.engine import Loss
+from dpbench.privacy.ledger import Ledger, Receipt
+from dpbench.privacy.mechanisms import DPSGD, NoisySum
+from dpbench.privacy.noise import NoiseSource
+from dpbench.privacy.plan import CalibratedPlan
+from dpbench.privacy.private_data import PerRecord, PrivateData, PrivateSteps
+from dpbench.privacy.records import Records
+from dpbench.privacy.stand_in import require_stand_in
+from dpbench.privacy.vault import Vault
+
+
+class AuditedVault(PrivateData):
+    """`PrivateData` over public records and canaries, answered by a `Vault` as it is in every run.
+
+    Queries are passed on with coordinates added that canaries alone use. What the vault releases in these coordinates
+    is scored, and the rest is returned. The audit sees only releases.
+
+    Args:
+        records: public records and canaries.
+        plan: the calibrated plan, for as many records.
+        noise: source of DP noise and Poisson samples; by default secret.
+        device: where contributions and losses are computed.
+        precision: what losses are computed in.
+
+    Attributes:
+        present: [m] which canaries are in.
+        scores: what was seen of each mechanism of the plan, by name.
+
+    Raises:
+        PrivacyError: the records are no `CanaryRecords`.
+    """
+
+    def __init__(
+        self,
+        records: CanaryRecords,
+        plan: CalibratedPlan,
+        noise: NoiseSource | None = None,
+        device: str = "cpu",
+        precision: Precision = "fp32",
+    ):
+        require_stand_in(records, CanaryRecords)
+        self._vault = Vault(records, records.spec, Ledger(plan), noise or NoiseSource(device), device, precision)
+        self._canaries = records.canaries
+        self.present = records.present
+        self.scores = {m.name: Scores(m, records.present) for m in plan.mechanisms}
+
+    @property
+    def spec(self) -> DatasetSpec:
+        """What the sensitive dataset declares, `n_train` being how many records the audit has."""
+        return self._vault.spec
+
+    @property
+    def device(self) -> str:
+        """See `PrivateData`."""
+        return self._vault.device
+
+    @property
+    def ledger(self) -> Ledger:
+        """The vault's."""
+        return self._vault.ledger
+
+    def noisy_sum(self, name: str, contribution: PerRecord, chunk: int = 500) -> Tensor:
+        """See `PrivateData.noisy_sum`; the canaries' coordinates are scored and left out."""
+        norm = LOUD * self.ledger.require(name, NoisySum).clip
+        with_canaries = CanaryContribution(contribution, self._canaries, norm)
+        ordinary, release = with_canaries.split(self._vault.noisy_sum(name, with_canaries, chunk))
+        self.scores[name].see(_numbers(release))
+        return ordinary
+
+    def dp_sgd(
+        self,
+        name: str,
+        model: nn.Module,
+        loss: Loss,
+        optimizer: torch.optim.Optimizer,
+        generator: torch.Generator,
+        views: int = 1,
+        micro_batch: int = 0,
+        engine: str = "book-keeping",
+    ) -> AuditedSteps:
+        """See `PrivateData.dp_sgd`; the model is trained together with a layer that canaries alone use."""
+        mechanism = self.ledger.require(name, DPSGD)
+        audited = WithCanaries(model, self._canaries, loss, LOUD * mechanism.clip)
+        steps = self._vault.dp_sgd(
+            name, audited, WithCanaries.loss, optimizer, generator, views=views, micro_batch=micro_batch, engine=engine
+        )
+        return AuditedSteps(steps, audited, mechanism.expected_batch, self.scores[name])
+
+    def derive(self, per_record: PerRecord, chunk: int = 500) -> AuditedVault:
+        """See `PrivateData.derive`; derived records keep their marks."""
+
+        def of_plain(batch: Batch) -> Tensor:
+            return per_record(self._canaries.unmark(batch)[0])
+
+        derived = copy(self)
+        derived._vault = self._vault.derive(of_plain, chunk)
+        return derived
+
+    def unsafe_records(self, reason: str) -> Records:
+        """See `PrivateData.unsafe_records`."""
+        return self._vault.unsafe_records(reason)
+
+
+class AuditedSteps:
+    """A vault's private steps; what each releases of the canaries' layer is scored.
+
+    Args:
+        steps: of the vault.
+        model: what they train.
+        expected_batch: the divisor of their gradients.
+        scores: where releases are noted.
+    """
+
+    def __init__(self, steps: PrivateSteps, model: WithCanaries, expected_batch: int, scores: Scores):
+        self._steps = steps
+        self._model = model
+        self._expected_batch = expected_batch
+        self._scores = scores
+        self.key = steps.key
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def __iter__(self) -> Iterator[Receipt]:
+        return self
+
+    def __next__(self) -> Receipt:
+        receipt = next(self._steps)
+        weight = self._model.rows.weight  # the optimiser does not train it, so its noisy gradient is still there
+        assert weight.grad is not None
+        self._scores.see(_numbers(weight.grad[:, 0] * self._expected_batch))
+        weight.grad = None
+        return receipt
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `PrivateSteps`."""
+        return self._steps.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> int:
+        """See `PrivateSteps`."""
+        return self._steps.load_state_dict(state)
+
+
+def _numbers(release: Tensor) -> NDArray[np.float64]:
+    return np.asarray(release.detach().to("cpu", torch.float64).numpy())

@@ -1,0 +1,226 @@
+"""The vault: sensitive records behind their queries, as in every run (rule R1).
+
+Order within a query: checks against the plan and of the closure (no record is read), Poisson sample, per-record
+clipping, sum, noise, receipt, and only then the result.
+
+The vault has no hooks. Audits and rehearsals measure what a vault over public records releases; see `AuditedVault` and
+`Rehearsal`.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from dataclasses import asdict, replace
+from functools import partial
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from dpbench.core.checkpoints import Checkpoint, Checkpoints
+from dpbench.core.context import Precision
+from dpbench.core.data import ImageDataset
+from dpbench.core.errors import PrivacyError
+from dpbench.core.specs import Batch, DatasetSpec
+from dpbench.privacy.checked_gradients import CheckedGradients
+from dpbench.privacy.checks.independence import check_closure
+from dpbench.privacy.checks.probes import Probes
+from dpbench.privacy.clipping import clipped_sum
+from dpbench.privacy.door import Door
+from dpbench.privacy.gradients.engine import Loss
+from dpbench.privacy.gradients.engines import engine_named
+from dpbench.privacy.ledger import Ledger, Receipt
+from dpbench.privacy.mechanisms import DPSGD, NoisySum
+from dpbench.privacy.noise import Draws, NoiseSource, global_randomness
+from dpbench.privacy.parts import Parts
+from dpbench.privacy.private_data import PerRecord, PrivateData
+from dpbench.privacy.records import DerivedRecords, LazyRecords, Records, Shard, padded
+from dpbench.privacy.stepper import DPSGDStepper
+from dpbench.privacy.world import World
+
+
+@final
+class Vault(PrivateData):
+    """`PrivateData` over the records of a dataset.
+
+    Several processes can share the work (see `World`): each holds every size-th record, they make the same calls, and
+    each call returns the same result on all of them.
+
+    Args:
+        records: the sensitive split, all of it on every process; `len(records)` is public and must be `spec.n_train`.
+        spec: what the dataset declares.
+        ledger: the plan and its receipts.
+        noise: source of DP noise and Poisson samples, with the same key and a different rank on every process.
+        device: where contributions and losses are computed.
+        precision: what losses are computed in; their per-example gradients are summed and noised in fp32 in either.
+        checkpoints: where releases are stored, so that an interrupted run can continue; by default nowhere.
+        world: the processes that share the records.
+        lazy: whether `derive` computes values whenever they are read, instead of once for all records.
+    """
+
+    def __init__(
+        self,
+        records: ImageDataset,
+        spec: DatasetSpec,
+        ledger: Ledger,
+        noise: NoiseSource,
+        device: str = "cpu",
+        precision: Precision = "fp32",
+        checkpoints: Checkpoints | None = None,
+        world: World = World(),  # noqa: B008 (immutable)
+        lazy: bool = False,
+    ):
+        if len(records) != spec.n_train:
+            raise PrivacyError(f"the dataset declares {spec.n_train} records but holds {len(records)}")
+        own: Records = records if world.size == 1 else Shard(records, world)
+        self.door = Door(shows_errors=spec.public_benchmark)
+        self._parts = Parts(own, ledger, noise, self.door, device, world)
+        self._spec = spec
+        self._precision = precision
+        self._checkpoints = checkpoints or Checkpoints(None)
+        self._probes = Probes.of(spec, device)
+        self._lazy = lazy
+
+    @property
+    def spec(self) -> DatasetSpec:
+        """See `PrivateData`."""
+        return self._spec
+
+    @property
+    def device(self) -> str:
+        """See `PrivateData`."""
+        return self._parts.device
+
+    @property
+    def ledger(self) -> Ledger:
+        """See `PrivateData`."""
+        return self._parts.ledger
+
+    def noisy_sum(self, name: str, contribution: PerRecord, chunk: int = 500) -> Tensor:
+        """See `PrivateData.noisy_sum`.
+
+        Sensitivity: each record's vector is scaled here to L2 norm at most `clip`, and non-finite ones become zero, so
+        replacing a record by nothing moves the sum by at most `clip`.
+
+        Where the vault has checkpoints, the result and its receipt are stored together before the result is returned.
+        When the same run continues after an interruption, this stored result is returned: no record is read and no
+        noise is drawn. Without a stored result the release is repeated with the same noise; see `noise_key`.
+        """
+        self.door.require_open()
+        mechanism = self.ledger.require(name, NoisySum)
+        what, sampled = f"the contribution of '{name}'", mechanism.sampling_rate < 1
+        values = check_closure(partial(_evaluate, contribution), self._probes, chunk, sampled, what, self.device)
+        shape, number = values.shape[1:], self.ledger.spent[name] + 1
+        self._parts.noise.key.starts_from(f"release {number} of '{name}'", values)
+        release = self._checkpoints.state(f"release {number} of {name}", [asdict(mechanism), list(shape)])
+        stored = self._stored(release, mechanism, shape)
+        if stored is not None:
+            return stored
+        draws = self._parts.noise.of(name, number)
+        total, receipt = self.door.behind(
+            f"'{name}'", lambda: self._noisy_sum(mechanism, contribution, chunk, shape, draws)
+        )
+        release.save(partial(torch.save, {"total": total, "receipt": asdict(receipt)}))
+        return total
+
+    def _noisy_sum(
+        self, mechanism: NoisySum, contribution: PerRecord, chunk: int, shape: torch.Size, draws: Draws
+    ) -> tuple[Tensor, Receipt]:
+        """One fresh release."""
+        records, total = self._parts.records, torch.zeros(shape, device=self.device)
+        sample = draws.poisson_sample(len(records), mechanism.sampling_rate)
+        with global_randomness(draws.seed(), self.device):
+            for batch, real in padded(records, sample, chunk, self.device):
+                values = _evaluate(contribution, batch)
+                if values.shape != (len(real), *shape):
+                    raise PrivacyError(f"the contribution of '{mechanism.name}' changes its shape between calls")
+                total += clipped_sum(values, real, mechanism.clip)
+        [total], receipt = self._parts.release([total], mechanism, draws)
+        return total, receipt
+
+    def _stored(self, release: Checkpoint, mechanism: NoisySum, shape: torch.Size) -> Tensor | None:
+        """The result that an interrupted attempt at this run stored of a release; restores its receipt, too."""
+        world = self._parts.world
+        read = partial(torch.load, map_location=self.device, weights_only=True)
+        stored = release.load(read) if world.leads else None
+        is_stored = torch.tensor([float(stored is not None)], device=self.device)
+        world.broadcast([is_stored])
+        if not is_stored:
+            return None
+        total: Tensor = torch.empty(shape, device=self.device) if stored is None else stored["total"]
+        world.broadcast([total])
+        self.ledger.restore(mechanism, self.ledger.spent[mechanism.name] + 1)
+        return total
+
+    def dp_sgd(
+        self,
+        name: str,
+        model: nn.Module,
+        loss: Loss,
+        optimizer: torch.optim.Optimizer,
+        generator: torch.Generator,
+        views: int = 1,
+        micro_batch: int = 0,
+        engine: str = "book-keeping",
+    ) -> DPSGDStepper:
+        """See `PrivateData.dp_sgd` and `DPSGDStepper`."""
+        self.door.require_open()
+        mechanism = self.ledger.require(name, DPSGD)
+        mechanism.refuse_other_data(self.spec.n_train)
+        computed_by = engine_named(engine)
+        self._parts.world.broadcast([*model.parameters(), *model.buffers()])
+        weights = [p.detach().flatten() for p in model.parameters()]
+        if not weights:
+            raise PrivacyError("the model has no trainable parameters")
+        self._parts.noise.key.starts_from(f"step {self.ledger.spent[name] + 1} of '{name}'", torch.cat(weights))
+        gradients = CheckedGradients(
+            computed_by, model, loss, self._probes, views, generator, name, self.device, self._precision
+        )
+        with gradients.closed_on_error():
+            most = min(gradients.rows_that_fit(), mechanism.expected_batch * views)
+            gradients.check_batches(self._agreed_rows(name, micro_batch or most))
+        return DPSGDStepper(self._parts, mechanism, gradients, optimizer, generator)
+
+    def _agreed_rows(self, name: str, rows: int) -> int:
+        """Rows per call of a loss, the same on all processes; a replay uses those of the first attempt."""
+        rows = self._parts.noise.key.note(f"rows of step {self.ledger.spent[name] + 1} of '{name}'", rows)
+        agreed = torch.tensor([float(rows)], device=self.device)
+        self._parts.world.broadcast([agreed])
+        return int(agreed)
+
+    def derive(self, per_record: PerRecord, chunk: int = 500) -> Vault:
+        """See `PrivateData.derive`."""
+        self.door.require_open()
+        compute = partial(_evaluate, per_record)
+        check_closure(compute, self._probes, chunk, False, "derive", self.device)
+        vault = copy(self)
+        vault._probes = self._probes.derive(compute)
+        vault._parts = replace(self._parts, records=self.door.behind("derive", lambda: self._derived(compute, chunk)))
+        return vault
+
+    def _derived(self, compute: PerRecord, chunk: int) -> Records:
+        """The values of all records by a computation that was checked."""
+        records = self._parts.records
+        if self._lazy:
+            return LazyRecords(records, compute, self.device)
+        return DerivedRecords(
+            [
+                replace(batch, images=None, derived=compute(batch)).map(partial(_chosen, real))
+                for batch, real in padded(records, range(len(records)), chunk, self.device)
+            ]
+        )
+
+    def unsafe_records(self, reason: str) -> Records:
+        """See `PrivateData.unsafe_records`."""
+        self.door.require_open()
+        self.ledger.mark_unverified(reason)
+        return self._parts.records
+
+
+def _evaluate(per_record: PerRecord, batch: Batch) -> Tensor:
+    with torch.no_grad():
+        return per_record(batch)
+
+
+def _chosen(real: Tensor, tensor: Tensor) -> Tensor:
+    return tensor[real].cpu()
