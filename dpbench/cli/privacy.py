@@ -29,7 +29,7 @@ from dpbench.core.specs import default_delta
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-NUMBERS, PROPOSAL = "Without a method: two of --eps, --noise and --steps give the third", "Proposals"
+NUMBERS, PROPOSAL = "Without a method: give two of --eps, --noise and --steps", "Proposals"
 
 EXAMPLE = "e.g. --records 60000 --batch 2048 --steps 150 --eps 1"
 
@@ -42,13 +42,13 @@ dpbench privacy --records 60000 --batch 2048 --steps 150 --noise 1.5
 
 dpbench privacy --records 60000 --batch 2048 --noise 2 --eps 1
 
-[bold]What a method's plan costs, mechanism by mechanism[/bold]
+[bold]The cost of a method's plan, per mechanism[/bold]
 
 dpbench privacy dp-feta --dataset mnist --eps 1,10
 
 dpbench privacy dp-feta --dataset mnist --noise 1.5
 
-[bold]Which batch, steps and trained weights to take, judged by gradients on public images[/bold]
+[bold]Batch size, steps and trained weights proposed from gradients on public images[/bold]
 
 dpbench privacy wavelet --dataset mnist --public omniglot --eps 1,10 --propose
 
@@ -58,49 +58,55 @@ dpbench run --method wavelet --dataset mnist --public omniglot --eps 1,10 --set 
 
 def privacy(
     method: Annotated[
-        str, typer.Argument(metavar="[METHOD]", help="Whose plan; none to work with numbers alone.")
+        str, typer.Argument(metavar="[METHOD]", help="Method whose plan is priced; omit it to convert between numbers.")
     ] = "",
     eps: Annotated[str, typer.Option(metavar="LIST", help="Budgets ε, e.g. 1,10.", rich_help_panel=WHAT)] = "",
     noise: Annotated[
         float | None,
         typer.Option(
             metavar="SIGMA",
-            help="Noise multiplier; of a METHOD's plan, the scale that the free ones share.",
+            help="Noise multiplier; for a METHOD, the scale shared by the multipliers that its plan leaves open.",
             rich_help_panel=WHAT,
         ),
     ] = None,
     delta: Delta = None,
     dataset: Annotated[
-        str, typer.Option(metavar="NAME", help="Sensitive dataset of a METHOD; not opened.", rich_help_panel=WHAT)
+        str,
+        typer.Option(
+            metavar="NAME", help="Sensitive dataset for METHOD; its images are not read.", rich_help_panel=WHAT
+        ),
     ] = "shapes",
     preset: Preset = "small",
     settings: Settings = None,
     samples: Samples = 10_000,
     resolution: Resolution = None,
     records: Annotated[
-        int | None, typer.Option(metavar="N", help="Records of the sensitive split.", rich_help_panel=NUMBERS)
+        int | None, typer.Option(metavar="N", help="Number of training records.", rich_help_panel=NUMBERS)
     ] = None,
     batch: Annotated[
-        int | None, typer.Option(metavar="N", help="Expected records per step (Poisson).", rich_help_panel=NUMBERS)
+        int | None, typer.Option(metavar="N", help="Expected batch size (Poisson sampling).", rich_help_panel=NUMBERS)
     ] = None,
     rate: Annotated[
-        float | None, typer.Option(metavar="Q", help="Sampling rate, in place of --batch.", rich_help_panel=NUMBERS)
+        float | None, typer.Option(metavar="Q", help="Sampling rate, instead of --batch.", rich_help_panel=NUMBERS)
     ] = None,
     steps: Annotated[int | None, typer.Option(metavar="N", help="Private steps.", rich_help_panel=NUMBERS)] = None,
     propose: Annotated[
         bool,
         typer.Option(
-            "--propose", help="Measure METHOD's gradients on public images, and propose.", rich_help_panel=PROPOSAL
+            "--propose", help="Propose settings from METHOD's gradients on public images.", rich_help_panel=PROPOSAL
         ),
     ] = False,
     public: Annotated[
-        str, typer.Option(metavar="NAME", help="Public images to pretrain and measure on.", rich_help_panel=PROPOSAL)
+        str,
+        typer.Option(
+            metavar="NAME", help="Public images for pretraining and for measuring gradients.", rich_help_panel=PROPOSAL
+        ),
     ] = "textures",
     compute: Annotated[
         int | None,
         typer.Option(
             metavar="ROWS",
-            help="batch × steps × views to propose for; METHOD's own by default.",
+            help="Compute budget: batch × steps × views; METHOD's own by default.",
             rich_help_panel=PROPOSAL,
         ),
     ] = None,
@@ -110,7 +116,7 @@ def privacy(
     data: Data = None,
     plugin: Plugins = None,
 ) -> None:
-    """Convert between noise, steps and ε, price a method's plan, or propose a better one."""
+    """Convert between noise, steps and ε, price a method's plan, or propose better settings."""
     load_plugins(plugin)
     from dpbench.benchmark.sweep import parse_epsilons
 
@@ -131,7 +137,8 @@ def privacy(
         pages = [_conversion(rate, delta, epsilons, noise, steps)]
     elif (records, batch, rate, steps) != (None, None, None, None):
         raise DpbenchError(
-            f"--records, --batch, --rate and --steps need no method; those of {method} are settings: --set steps=200"
+            "--records, --batch, --rate and --steps are for use without a method; "
+            f"for {method}, use settings: --set steps=200"
         )
     elif propose:
         measured = {"public": public, "compute": compute, "device": device, "precision": precision}
@@ -164,11 +171,11 @@ def _default_delta(records: int | None) -> float:
 def _conversion(
     rate: float, delta: float, epsilons: Sequence[float], noise: float | None, steps: int | None
 ) -> RenderableType:
-    """Whichever of noise, ε and steps is not given, from the other two."""
+    """A table of noise, ε and steps, the one that is not given computed from the other two."""
     given = {"ε": bool(epsilons), "noise": noise is not None, "steps": steps is not None}
     unknown = [name for name, is_given in given.items() if not is_given]
     if len(unknown) != 1:
-        raise DpbenchError(f"give two of --eps, --noise and --steps, and the third is found; {EXAMPLE}")
+        raise DpbenchError(f"give two of --eps, --noise and --steps; the third is computed; {EXAMPLE}")
     from dpbench.cli.pages.conversion_page import conversion_table
     from dpbench.privacy.conversions import Releases, convert
 
@@ -193,7 +200,7 @@ def _proposals(
 ) -> list[RenderableType]:
     """Batch, steps and trained weights for each ε, judged on public images."""
     if not epsilons or noise is not None:
-        raise DpbenchError("--propose needs --eps, and finds the noise itself")
+        raise DpbenchError("--propose needs --eps and takes no --noise: the noise is calibrated")
     from dpbench.benchmark.proposals import propose
     from dpbench.cli.display import open_display
     from dpbench.cli.pages.proposal_page import proposal_page
