@@ -1,4 +1,4 @@
-"""`dpbench evaluate`: score images from elsewhere, or fill the empty cells of finished trials."""
+"""`dpbench evaluate`: score images made by another program, or add missing scores to finished trials."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from dpbench.cli.options import (
 )
 from dpbench.core.errors import DpbenchError
 
-CLAIM = "What is claimed for IMAGES: noted, neither verified nor ranked"
+CLAIM = "Claims about IMAGES (recorded, not verified, never ranked)"
 
 EPILOG = """
-[bold]Images that another program made[/bold], in sub-folders per class (its name or number) or without labels:
+[bold]Images made by another program[/bold], with one sub-folder per class (its name or number) or without labels:
 
 dpbench evaluate samples/ --dataset mnist --resolution 28 --name pe --eps 10 --delta 1e-5
 
 dpbench evaluate gen.npz --dataset cifar10 --metrics fwd,accuracy
 
 An .npz holds images as x, arr_0 or images (uint8, or floats in \\[0, 1]) and labels, if any, as y, arr_1 or labels.
-The images are copied into the results, so metrics can be added later; the same images are never scored twice.
+The images are copied into the results folder, so that metrics can be added later; the same images are not scored twice.
 
-[bold]What finished trials lack[/bold], from their stored samples, without training:
+[bold]Missing scores of finished trials[/bold], from their stored samples, without training:
 
 dpbench evaluate --all --metrics fwd,accuracy
 
@@ -44,16 +44,22 @@ dpbench evaluate --all --dataset mnist,cifar10 --out results
 def evaluate(
     images: Annotated[
         Path | None,
-        typer.Argument(metavar="IMAGES", help="A folder or zip of images, or an .npz file, of the dataset's size."),
+        typer.Argument(
+            metavar="IMAGES", help="A folder or zip of images, or an .npz file, in the dataset's resolution."
+        ),
     ] = None,
     all_: Annotated[
         bool,
-        typer.Option("--all", help="Instead: fill the empty cells of all finished trials.", rich_help_panel=WHAT),
+        typer.Option(
+            "--all", help="Score all finished trials instead: compute their missing scores.", rich_help_panel=WHAT
+        ),
     ] = False,
     dataset: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="Dataset that IMAGES imitate; with --all, only trials on these.", rich_help_panel=WHAT
+            metavar="NAME",
+            help="Dataset that IMAGES imitate; with --all, the datasets whose trials are scored.",
+            rich_help_panel=WHAT,
         ),
     ] = "",
     metrics: Annotated[
@@ -61,28 +67,26 @@ def evaluate(
     ] = "",
     references: Annotated[
         str | None,
-        typer.Option(
-            metavar="LIST", help="Rows to read IMAGES against: real (the default), or none.", rich_help_panel=WHAT
-        ),
+        typer.Option(metavar="LIST", help="Reference rows to add: real (the default), or none.", rich_help_panel=WHAT),
     ] = None,
     resolution: Resolution = None,
     public_benchmark: Annotated[
         bool,
         typer.Option(
             "--public-benchmark",
-            help="Declare your folder of images public: nothing is held back.",
+            help="Declare your image folder a public benchmark: nothing is withheld.",
             rich_help_panel=WHAT,
         ),
     ] = False,
     name: Annotated[
-        str | None, typer.Option(help="What the row is called; the file's name by default.", rich_help_panel=CLAIM)
+        str | None, typer.Option(help="Name of the row; by default the file's name.", rich_help_panel=CLAIM)
     ] = None,
     eps: Annotated[
-        float | None, typer.Option(metavar="CLAIM", help="ε; 0 is public data alone.", rich_help_panel=CLAIM)
+        float | None, typer.Option(metavar="CLAIM", help="ε; 0 if only public data was used.", rich_help_panel=CLAIM)
     ] = None,
     delta: Annotated[float | None, typer.Option(metavar="CLAIM", help="δ.", rich_help_panel=CLAIM)] = None,
     public: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Public images that were used.", rich_help_panel=CLAIM)
+        str | None, typer.Option(metavar="TEXT", help="Public images used.", rich_help_panel=CLAIM)
     ] = None,
     device: Device = "auto",
     download: Download = False,
@@ -106,7 +110,7 @@ def evaluate(
     if images is not None and all_:
         raise DpbenchError("give either IMAGES to score them, or --all to score finished trials, not both")
     if all_ and (given := [option for option, value in about_images.items() if value is not None]):
-        raise DpbenchError(f"{given[0]} is about IMAGES; finished trials (--all) know theirs")
+        raise DpbenchError(f"{given[0]} is about IMAGES and does not go with --all: finished trials have their own")
     if images is not None and not dataset:
         raise DpbenchError("say with --dataset which dataset the images imitate; `dpbench list datasets` lists some")
     from dpbench.benchmark.external import evaluate as evaluate_images
@@ -144,7 +148,7 @@ def evaluate(
 
 
 def _show(rows: Any, out: Path) -> None:
-    """The leaderboard of the rows' datasets: all that they are to be read beside."""
+    """Prints the leaderboard of the rows' datasets."""
     from dpbench.benchmark.scoring import known_columns
     from dpbench.cli.pages.leaderboard_page import leaderboard_page
     from dpbench.results.gathering import collect

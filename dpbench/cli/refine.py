@@ -10,12 +10,12 @@ import typer
 from dpbench.cli.options import HOW, Data, Device, Download, Plugins, Precision, load_plugins
 from dpbench.core.config import parse_settings
 
-REFINED = "What is refined"
+REFINED = "Images and refiner"
 
 EPILOG = (
-    "A coarse pixel stands for the mean of the N x N pixels that it becomes, and the refiner is trained to undo "
-    "such means on public images. That takes about a minute and a half on two cores for images of 32 x 32, and is "
-    "done once. It meets no private record, so whatever guarantee the coarse images have, the full ones have, too."
+    "The refiner is trained on public images to undo block means: a coarse pixel is the mean of the N x N pixels that "
+    "replace it. Training takes about 90 seconds on two CPU cores for 32 x 32 images, and its result is cached. The "
+    "refiner uses no private data, so the refined images have the same privacy guarantee as the coarse ones."
     "\n\nExample: dpbench refine --input coarse --out fine --scale 4 --public folder:photos"
 )
 
@@ -26,7 +26,7 @@ def refine(
         typer.Option(
             "--input",
             metavar="DIR",
-            help="Coarse images, all squares of one size, grey or colour.",
+            help="Coarse images, grey or colour, all square and of the same size.",
             rich_help_panel=REFINED,
         ),
     ],
@@ -35,22 +35,20 @@ def refine(
         typer.Option(
             "--out",
             metavar="DIR",
-            help="Where the full images go, each under its name, and a sheet to compare them on.",
+            help="Folder for the refined images, under the same names, and a before/after sheet.",
             rich_help_panel=REFINED,
         ),
     ],
     refiner: Annotated[
-        str, typer.Option(metavar="NAME", help="A name that `dpbench list refiners` lists.", rich_help_panel=REFINED)
+        str, typer.Option(metavar="NAME", help="Refiner; see `dpbench list refiners`.", rich_help_panel=REFINED)
     ] = "residual",
-    scale: Annotated[
-        int, typer.Option(metavar="N", help="How many times larger: 2, 4, 8 ...", rich_help_panel=REFINED)
-    ] = 4,
+    scale: Annotated[int, typer.Option(metavar="N", help="Upscaling factor: 2, 4, 8 ...", rich_help_panel=REFINED)] = 4,
     public: Annotated[
         str,
         typer.Option(
             metavar="NAME",
-            help="Public images to learn detail from, the closer to yours the better: a name that `dpbench list "
-            "public` lists, e.g. folder:PATH.",
+            help="Public images to learn detail from, as similar to yours as possible; see `dpbench list public`, e.g. "
+            "folder:PATH.",
             rich_help_panel=REFINED,
         ),
     ] = "textures",
@@ -64,7 +62,7 @@ def refine(
         ),
     ] = None,
     seed: Annotated[
-        int, typer.Option(help="Of a random refiner: another seed, other detail.", rich_help_panel=HOW)
+        int, typer.Option(help="Random seed of refiners that draw random detail.", rich_help_panel=HOW)
     ] = 0,
     device: Device = "auto",
     precision: Precision = "auto",

@@ -30,8 +30,8 @@ from dpbench.core.rank import is_rank_zero
 from dpbench.core.variants import split_list
 
 EPILOG = (
-    "A finished trial is skipped and an interrupted one goes on: run the same command again. "
-    "Several GPUs for one trial: torchrun --nproc-per-node 2 -m dpbench run ..."
+    "Finished trials are skipped and interrupted trials resume: run the same command again. "
+    "To train on several GPUs: torchrun --nproc-per-node 2 -m dpbench run ..."
 )
 
 
@@ -40,7 +40,7 @@ def run(
         str,
         typer.Option(
             metavar="NAMES",
-            help="Methods, separated by commas; settings in brackets make a variant: 'wavelet,wavelet\\[codes=128]'.",
+            help="Methods, separated by commas; settings of a variant in brackets: 'wavelet,wavelet\\[codes=128]'.",
             rich_help_panel=WHAT,
         ),
     ],
@@ -50,7 +50,7 @@ def run(
     eps: Annotated[
         str,
         typer.Option(
-            metavar="LIST", help="Privacy budgets ε, e.g. 1,5,10; inf is without noise.", rich_help_panel=WHAT
+            metavar="LIST", help="Privacy budgets ε, e.g. 1,5,10; inf trains without noise.", rich_help_panel=WHAT
         ),
     ] = "1",
     delta: Delta = None,
@@ -61,13 +61,13 @@ def run(
         ),
     ] = 1,
     public: Annotated[
-        str, typer.Option(metavar="NAME", help="Public images for methods that use some.", rich_help_panel=WHAT)
+        str, typer.Option(metavar="NAME", help="Public images for methods that use public data.", rich_help_panel=WHAT)
     ] = "textures",
     references: Annotated[
         str,
         typer.Option(
             metavar="LIST",
-            help="Rows to read the others against: real (real images), public (ε = 0), nonprivate (ε = ∞); or none.",
+            help="Reference rows: real (real images), public (ε = 0), nonprivate (ε = ∞); or none.",
             rich_help_panel=WHAT,
         ),
     ] = "real,public",
@@ -82,7 +82,7 @@ def run(
         bool,
         typer.Option(
             "--public-benchmark",
-            help="Declare your folder of images public: nothing is held back.",
+            help="Declare your image folder a public benchmark: nothing is withheld.",
             rich_help_panel=WHAT,
         ),
     ] = False,
@@ -92,7 +92,7 @@ def run(
     download: Download = False,
     reproducible_noise: Annotated[
         int | None,
-        typer.Option(metavar="SEED", help="Noise that is no secret, for tests; marks the rows.", hidden=True),
+        typer.Option(metavar="SEED", help="Seed the noise, for tests only; rows are marked.", hidden=True),
     ] = None,
     data: Data = None,
     out: Out = Path("results"),
