@@ -1,4 +1,4 @@
-"""The leaderboard's columns: what a row says about a trial, in which order, and what each column means."""
+"""The leaderboard's columns: their order, types and meaning, and the row of a trial."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dpbench.core.metric import Column
 
 
 class Field(NamedTuple):
-    """One column that is no metric."""
+    """A column that is not filled by a metric."""
 
     name: str
     type: Literal["str", "int", "float"]
@@ -18,31 +18,35 @@ class Field(NamedTuple):
 
 
 CLAIMED = "claimed, unverified"
-"""The accounting of images that dpbench did not make."""
+"""Value of `accounting` for images made by another program."""
 
 IDENTITY = (
-    Field("method", "str", "method; 'real' for real images scored as if synthetic, a name for images from elsewhere"),
+    Field("method", "str", "method; 'real' for real images scored as if synthetic, a given name for external images"),
     Field("variant", "str", "settings changed relative to the preset, e.g. 'codes=128,steps=50'"),
-    Field("reference", "str", "'' | 'real' | 'public' (ε = 0) | 'nonprivate' (ε = ∞) | 'external' (made elsewhere)"),
+    Field(
+        "reference",
+        "str",
+        "'' | 'real' | 'public' (ε = 0) | 'nonprivate' (ε = ∞) | 'external' (made by another program)",
+    ),
     Field("method_version", "str", "version of the method's code"),
     Field("track", "str", "public knowledge used: 'none' | 'images' | 'foundation'"),
     Field("dataset", "str", "sensitive dataset"),
     Field("dataset_fingerprint", "str", "hash of train (keyed with a secret unless the dataset is public)"),
     Field("resolution", "int", "height and width in pixels"),
     Field("n_train", "int", "records of the sensitive split"),
-    Field("epsilon", "float", "ε asked for, or claimed; 0: nothing private, inf: no noise"),
-    Field("delta", "float", "δ asked for, or claimed"),
-    Field("epsilon_spent", "float", "ε of everything released, by PLD; empty where the accounting is unverified"),
+    Field("epsilon", "float", "requested or claimed ε; 0: no private data used, inf: no noise"),
+    Field("delta", "float", "requested or claimed δ"),
+    Field("epsilon_spent", "float", "ε of all releases, by PLD; empty if the accounting is unverified"),
     Field("epsilon_rdp", "float", "ε of the same releases by Rényi accounting"),
-    Field("mu", "float", "μ of the same releases by Gaussian DP: comparable at any δ (below 1e-10 nothing is said)"),
-    Field("epsilon_at_1e-5", "float", "ε of the same releases at δ = 1e-5, by PLD: comparable between different δ"),
+    Field("mu", "float", "μ of the same releases by Gaussian DP: comparable at any δ of at least 1e-10"),
+    Field("epsilon_at_1e-5", "float", "ε of the same releases at δ = 1e-5, by PLD: comparable across different δ"),
     Field("neighbouring", "str", "neighbouring relation of the guarantee"),
-    Field("accountant", "str", "accountant that ε is stated by"),
-    Field("accounting", "str", f"'verified', 'unverified' if records were touched outside mechanisms, or '{CLAIMED}'"),
-    Field("noise", "str", "'secret' | 'reproducible' (tests only) | '' where no noise was drawn"),
-    Field("tuning", "str", "what the settings were tuned on"),
+    Field("accountant", "str", "accountant that computed ε"),
+    Field("accounting", "str", f"'verified', 'unverified' if records were accessed outside mechanisms, or '{CLAIMED}'"),
+    Field("noise", "str", "'secret' | 'reproducible' (tests only) | '' if no noise was drawn"),
+    Field("tuning", "str", "data that the settings were tuned on"),
     Field("preset", "str", "preset that the settings started from"),
-    Field("seed", "int", "experiment seed; the privacy noise never depends on it"),
+    Field("seed", "int", "experiment seed; it never determines the privacy noise"),
     Field("config", "str", "all settings, as JSON"),
     Field("public_source", "str", "public images used"),
     Field("public_fingerprint", "str", "hash of the public images"),
@@ -54,43 +58,43 @@ IDENTITY = (
 
 PROTOCOL = (
     Field("n_samples", "int", "synthetic images scored"),
-    Field("n_reference", "int", "real images they were compared with"),
+    Field("n_reference", "int", "real images that they were compared with"),
     Field("extractor", "str", "feature extractors, their weights and resizing"),
-    Field("protocol", "str", "whatever else the scores depend on, as JSON"),
+    Field("protocol", "str", "everything else that the scores depend on, as JSON"),
 )
-"""What scores depend on besides the images: rows that differ in it are never ranked against each other."""
+"""The evaluation protocol: rows that differ in it are never ranked against each other."""
 
 CIRCUMSTANCES = (
-    Field("seconds_prepare", "float", "public pretraining (near 0 when it came from the cache)"),
-    Field("seconds_fit", "float", "private phase; since the last interruption, if there was one"),
+    Field("seconds_prepare", "float", "public pretraining (near 0 if cached)"),
+    Field("seconds_fit", "float", "private phase, since the last interruption if there was one"),
     Field("seconds_sample", "float", "sampling"),
     Field("seconds_evaluate", "float", "scoring"),
-    Field("peak_memory_mb", "float", "peak of device memory, on a CPU of the process's memory so far"),
-    Field("device", "str", "where it ran"),
-    Field("computed_in", "str", "what models computed in: 'fp32' | 'bf16'"),
+    Field("peak_memory_mb", "float", "peak device memory; on a CPU, peak memory of the process so far"),
+    Field("device", "str", "device that the trial ran on"),
+    Field("computed_in", "str", "precision of the models: 'fp32' | 'bf16'"),
     Field("dpbench_version", "str", "version of dpbench"),
-    Field("git_commit", "str", "commit of dpbench, where it runs from a repository"),
-    Field("date", "str", "when the trial was sampled, UTC"),
+    Field("git_commit", "str", "commit of dpbench, if it runs from a repository"),
+    Field("date", "str", "time at which the trial was sampled, UTC"),
     Field("key", "str", "hash of everything that defines the trial; its folder's name"),
-    Field("notes", "str", "reasons for empty cells, and what to know when reading the others"),
+    Field("notes", "str", "reasons for empty cells, and caveats about the scores"),
 )
 """Columns after the metrics."""
 
 FIELDS = IDENTITY + PROTOCOL + CIRCUMSTANCES
 
 CI95 = "_ci95"
-"""Ends the column beside a score that holds half the width of its 95% interval: over seeds where there are several
-(Student's t), over images otherwise (bootstrap)."""
+"""Suffix of the column with the half-width of a score's 95% interval: over seeds if there are several (Student's t),
+over images otherwise (bootstrap)."""
 
 DERIVED = ("seeds", "rank", "order")
-"""Columns of the view over seeds and of the table, made from rows."""
+"""Columns that the aggregate over seeds and the table add."""
 
 RESERVED = frozenset({*(f.name for f in FIELDS), *DERIVED})
-"""Columns that are no metric's: one that filled `epsilon_spent` would say what a trial spent."""
+"""Columns that no metric may fill: a metric that filled `epsilon_spent` would misstate the spent budget."""
 
 
 def is_reserved(name: str) -> bool:
-    """Whether a score of that name would stand in a column that is no metric's: the row's own, or an interval's."""
+    """Whether a score of that name would fill a reserved column or a column of intervals."""
     return name in RESERVED or name.endswith(CI95)
 
 
@@ -99,7 +103,7 @@ def column_names(metrics: Sequence[Column], scored: Iterable[str] = ()) -> list[
 
     Args:
         metrics: the columns of the known metrics.
-        scored: names found in scores; those of metrics that are not loaded now follow the known ones.
+        scored: names of the scores found; those of unknown metrics follow the known columns.
     """
     known = [column.name for column in metrics]
     others = sorted(name for name in set(scored) - set(known) if not name.endswith(CI95))
@@ -108,17 +112,17 @@ def column_names(metrics: Sequence[Column], scored: Iterable[str] = ()) -> list[
 
 
 def make_row(trial: Mapping[str, Any], scores: Mapping[str, Any]) -> dict[str, Any]:
-    """One leaderboard line: column name -> value, None where there is nothing to say.
+    """The leaderboard row of a trial: column name -> value, None for an empty cell.
 
     Args:
         trial: the content of trial.json, whose keys are column names.
         scores: the content of scores.json: values, ci95, missing, protocol, caveats, seconds.
 
     Raises:
-        KeyError, TypeError, ValueError: one of them is damaged, or a score would stand in a column that is not its own.
+        KeyError, TypeError, ValueError: an argument is damaged, or a score would fill a reserved column.
     """
     if taken := sorted(filter(is_reserved, {**scores["values"], **scores["ci95"]})):
-        raise ValueError(f"the scores name columns that are no metric's: {', '.join(taken)}")
+        raise ValueError(f"the scores fill reserved columns: {', '.join(taken)}")
     protocol = dict(scores["protocol"])
     if protocol.pop("n_train", trial["n_train"]) != trial["n_train"]:
         raise ValueError("the scores belong to another dataset")
@@ -128,9 +132,9 @@ def make_row(trial: Mapping[str, Any], scores: Mapping[str, Any]) -> dict[str, A
         "mu": None,
         "epsilon_at_1e-5": None,
         "computed_in": trial.get("precision"),
-    }  # columns younger than some trials
+    }  # columns that earlier versions did not have
     trial = {**earlier, **trial}
-    if trial["accounting"] == "unverified":  # earlier versions gave the plan's
+    if trial["accounting"] == "unverified":  # earlier versions stored the values of the plan
         trial |= dict.fromkeys(("epsilon_spent", "epsilon_rdp", "mu", "epsilon_at_1e-5"))
     row: dict[str, Any] = {f.name: trial[f.name] for f in IDENTITY}
     row["config"] = json.dumps(trial["config"], ensure_ascii=False)
@@ -147,7 +151,7 @@ def make_row(trial: Mapping[str, Any], scores: Mapping[str, Any]) -> dict[str, A
 
 
 def _reasons(missing: Mapping[str, str]) -> Iterable[str]:
-    """One reason per group of empty cells: "accuracy, accuracy_cnn: the dataset has no classes"."""
+    """One text per reason for empty cells: "accuracy, accuracy_cnn: the dataset has no classes"."""
     groups: dict[str, list[str]] = {}
     for column, reason in missing.items():
         groups.setdefault(reason, []).append(column)

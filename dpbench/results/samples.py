@@ -1,4 +1,4 @@
-"""A trial's samples on disk: uint8 shards, with the conditions they were sampled under, read back lazily."""
+"""A trial's samples on disk: uint8 shards and their sampling conditions, read lazily."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CONDITIONS = "conditions.json"
 
 
 def clear(folder: Path) -> None:
-    """Takes away the shards of an earlier, unfinished attempt."""
+    """Deletes the shards of an earlier, unfinished attempt."""
     for path in [folder / CONDITIONS, *folder.glob("*.npy")]:
         path.unlink(missing_ok=True)
 
@@ -39,7 +39,7 @@ def _save(path: Path, array: NDArray[np.uint8]) -> None:
 
 
 def write_conditions(folder: Path, conditions: Conditions) -> None:
-    """Writes what the images in all shards, in order, were sampled under. Last, so that it stands for completeness."""
+    """Writes the conditions of all images in order. Written last: its presence means that the shards are complete."""
     write_json(folder / CONDITIONS, {"count": conditions.count, "labels": conditions.labels})
 
 
@@ -48,7 +48,7 @@ class StoredSamples(ImageDataset):
 
     Args:
         folder: a trial's samples/.
-        spec: that of the dataset they imitate.
+        spec: declaration of the dataset that they imitate.
 
     Attributes:
         labels: int64 [n], or None.
@@ -65,7 +65,7 @@ class StoredSamples(ImageDataset):
         found = int(self._ends[-1]) if self._shards else 0
         labels = conditions.get("labels")
         if found != conditions.get("count") or (labels is not None and len(labels) != found):
-            raise DataError(f"{folder} holds {found} images where {CONDITIONS} tells of {conditions.get('count')}")
+            raise DataError(f"{folder} holds {found} images, but {CONDITIONS} says {conditions.get('count')}")
         self.labels = None if labels is None else np.asarray(labels, dtype=np.int64)
 
     def __len__(self) -> int:
@@ -91,7 +91,7 @@ class StoredSamples(ImageDataset):
 
 
 def fingerprint(shards: Iterable[NDArray[np.uint8]], labels: NDArray[np.int64] | None) -> str:
-    """A hash of all images, however they are cut into shards, and of their labels."""
+    """A hash of all images and their labels, independent of the division into shards."""
     content = hashlib.sha256()
     for shard in shards:
         content.update(np.ascontiguousarray(shard).data)

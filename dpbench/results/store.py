@@ -1,12 +1,12 @@
-"""Where a trial's files lie, and reading them back. Writing is atomic, and trial.json comes last.
+"""The files of a trial. Every file is written atomically, and trial.json last.
 
     OUT/<dataset>/<method>/<key>/
         trial.json  scores.json  ledger.json  model.safetensors  samples/  samples.png  log.txt
-        checkpoints/ states to go on from, until the trial is sampled
-        sensitive/   of undeclared datasets: checkpoints, and what was made from un-noised or unverified records (R9)
+        checkpoints/ to resume from, deleted once the trial is sampled
+        sensitive/   for undeclared datasets: checkpoints, and everything made from un-noised or unverified records (R9)
 
-After sampling, what will be trial.json stands in unscored.json: a trial interrupted while it is scored needs no new
-private training.
+After sampling, the content of trial.json is in unscored.json until the trial is scored: a trial interrupted during
+scoring is not trained again.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ SCORES = "scores.json"
 SENSITIVE = "sensitive"
 
 RESTORE = "restore it, or run with --force to train on the private data again, as another private run"
-"""What to do about a damaged trial.json."""
+"""The remedy for a damaged trial.json."""
 
 
 def safe_name(name: str) -> str:
-    """A folder name for a dataset or method; unchanged where it is one already ("folder:/a/b" -> "folder-b-<hash>")."""
+    """A folder name for a dataset or method: the name itself if valid, else e.g. "folder:/a/b" -> "folder-b-<hash>"."""
     if re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name):
         return name
     kind, _, argument = name.partition(":")
@@ -54,11 +54,11 @@ def read_trial(folder: Path, file: str = TRIAL) -> dict[str, Any]:
 
 
 def holds(folder: Path, key: str, file: str = TRIAL) -> bool:
-    """Whether `folder` holds trial `key` whole: finished (trial.json) or at least sampled (unscored.json).
+    """Whether `folder` holds trial `key`: finished (trial.json) or at least sampled (unscored.json).
 
     Raises:
-        DpbenchError: the file is there, but damaged or another trial's. Then it is not known what was released: the
-            trial must not be taken for one that has not run.
+        DpbenchError: the file exists but is damaged or belongs to another trial. What was released is then unknown, so
+            the trial must not be treated as one that has not run.
     """
     if not os.path.lexists(folder / file):
         return False
@@ -72,7 +72,7 @@ def read_scores(folder: Path, all_columns: bool = False) -> dict[str, Any]:
     """The content of scores.json.
 
     Args:
-        all_columns: also those that are kept in the trial's `sensitive/` folder.
+        all_columns: include the columns kept in the trial's `sensitive/` folder.
 
     Raises:
         DpbenchError: it is missing or damaged.
@@ -81,18 +81,20 @@ def read_scores(folder: Path, all_columns: bool = False) -> dict[str, Any]:
     path = hidden if all_columns and hidden.exists() else folder / SCORES
     scores = read_json(path)
     if isinstance(scores, dict):
-        scores.setdefault("ci95", {})  # the part is younger than some trials
+        scores.setdefault("ci95", {})  # earlier versions did not write it
     parts = {"values": dict, "missing": dict, "protocol": dict, "caveats": list, "seconds": dict, "ci95": dict}
     if not isinstance(scores, dict) or not all(isinstance(scores.get(part), kind) for part, kind in parts.items()):
-        raise DpbenchError(f"{path} is damaged; `dpbench evaluate --all` makes it again from the samples")
+        raise DpbenchError(f"{path} is damaged; `dpbench evaluate --all` recomputes it from the samples")
     return scores
 
 
 def write_scores(folder: Path, scores: Mapping[str, Any], hidden: Mapping[str, str]) -> None:
-    """Writes scores.json; with hidden columns, everything goes to `sensitive/`, and their cells outside are empty.
+    """Writes scores.json. All scores go to `sensitive/` if any column is hidden; hidden cells here are empty.
 
     Args:
-        hidden: column -> why it must not be shown.
+        folder: the trial's folder.
+        scores: the content of scores.json.
+        hidden: column -> the reason why it must not be shown.
     """
     if hidden:
         write_json(folder / SENSITIVE / SCORES, scores)
