@@ -1,4 +1,4 @@
-"""A split whose images are files, decoded when a batch asks for them."""
+"""A split of image files, decoded when a batch is read."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class DecodedDataset(ImageDataset):
     Decoded images are kept in memory if the whole split takes at most `CACHE_BYTES`.
 
     Args:
-        spec: what the split declares; gives channels and resolution.
-        source: where the files are.
+        spec: declaration of the split, with the channels and resolution to decode to.
+        source: the files.
         paths: the records' relative paths.
-        labels: a class number for each path, or None.
+        labels: class number of each path, or None.
         prepare: applied to each decoded image before it is resized.
     """
 
@@ -78,12 +78,12 @@ class DecodedDataset(ImageDataset):
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of the files (see `FileSource.fingerprint`), the labels and the shape they are decoded to."""
+        """A hash of the files (see `FileSource.fingerprint`), the labels and the decoded shape."""
         labels = None if self._labels is None else self._labels.tolist()
         files = self._source.fingerprint(self._paths)
         return digest([files, labels, self.spec.classes, list(self.spec.shape)])
 
     @property
     def content(self) -> str:
-        """See `ImageDataset.content`; of the files, see `FileSource.content`."""
+        """See `ImageDataset.content` and `FileSource.content`."""
         return self._source.content(self._paths)

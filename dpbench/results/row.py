@@ -38,7 +38,7 @@ IDENTITY = (
     Field("delta", "float", "requested or claimed δ"),
     Field("epsilon_spent", "float", "ε of all releases, by PLD; empty if the accounting is unverified"),
     Field("epsilon_rdp", "float", "ε of the same releases by Rényi accounting"),
-    Field("mu", "float", "μ of the same releases by Gaussian DP: comparable at any δ of at least 1e-10"),
+    Field("mu", "float", "μ of the same releases by Gaussian DP (up to 1e-10 in δ): comparable at any δ"),
     Field("epsilon_at_1e-5", "float", "ε of the same releases at δ = 1e-5, by PLD: comparable across different δ"),
     Field("neighbouring", "str", "neighbouring relation of the guarantee"),
     Field("accountant", "str", "accountant that computed ε"),
