@@ -8,13 +8,16 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 if TYPE_CHECKING:
     from dpbench.benchmark.external import evaluate as evaluate
-    from dpbench.benchmark.refining import refine as refine
+    from dpbench.benchmark.refinement import refine as refine
+    from dpbench.benchmark.request import RunRequest as RunRequest
     from dpbench.benchmark.rescoring import evaluate_all as evaluate_all
     from dpbench.benchmark.runner import run as run
+    from dpbench.core.captions import decode_captions as decode_captions
+    from dpbench.core.captions import encode_captions as encode_captions
     from dpbench.core.config import option as option
     from dpbench.core.config import plugin_option as plugin_option
     from dpbench.core.data import DataOptions as DataOptions
@@ -49,8 +52,10 @@ if TYPE_CHECKING:
 _HOME = {
     "evaluate": "dpbench.benchmark.external",
     "evaluate_all": "dpbench.benchmark.rescoring",
-    "refine": "dpbench.benchmark.refining",
+    "refine": "dpbench.benchmark.refinement",
     "run": "dpbench.benchmark.runner",
+    "RunRequest": "dpbench.benchmark.request",
+    **dict.fromkeys(["decode_captions", "encode_captions"], "dpbench.core.captions"),
     "option": "dpbench.core.config",
     "plugin_option": "dpbench.core.config",
     **dict.fromkeys(["DataOptions", "Dataset", "ImageDataset"], "dpbench.core.data"),

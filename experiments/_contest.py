@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dpbench.benchmark.configure import DEFAULT_PRESET, configure
 from dpbench.benchmark.places import data_folder
+
+from dpbench.benchmark.configure import DEFAULT_PRESET, configure
 from dpbench.core.data import DataOptions
 from dpbench.core.errors import UnknownName
 from dpbench.core.variants import parse_variant, variant_label

@@ -132,12 +132,12 @@ def networks(tiny: bool) -> Mapping[str, Example]:
     return {
         "wavelet transformer": Example(
             lambda: TokenTransformer(TransformerConfig(64, length, 3, dim=width, depth=depth)),
-            Batch(labels=labels, derived=indices(length, of=64).derived),
+            Batch(condition=labels, derived=indices(length, of=64).derived),
             next_token,
         ),
         "diffusion U-Net": Example(
             lambda: Denoiser(UNet((3, size, size), 4, UNetConfig(channels)), (3, size, size), 3),
-            Batch(labels=labels, derived=numbers(3, size, size).derived),
+            Batch(condition=labels, derived=numbers(3, size, size).derived),
             denoise,
         ),
     }

@@ -134,13 +134,8 @@ def reference(model: nn.Module, loss: Loss, batch: Batch, views: int) -> Tensor:
     exact = _WithLoss(copy.deepcopy(model).double(), loss)
     parameters = {name: p.detach() for name, p in exact.named_parameters() if p.requires_grad}
     generator = torch.Generator().manual_seed(3)
-    rows = batch.repeat(views)
-    fields = {"labels": rows.labels, "derived": rows.derived}
-    records = {
-        name: (t.double() if t.is_floating_point() else t).unflatten(0, (len(batch), views))
-        for name, t in fields.items()
-        if t is not None
-    }
+    exactly = batch.repeat(views).map(lambda t: t.double() if t.is_floating_point() else t)
+    records = exactly.map(lambda t: t.unflatten(0, (len(batch), views))).tensors
 
     def mean_loss(parameters: dict[str, Tensor], record: dict[str, Tensor]) -> Tensor:
         return torch.func.functional_call(exact, parameters, (Batch(**record), generator)).mean()

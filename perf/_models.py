@@ -96,7 +96,7 @@ def lora_unet() -> UNet2DModel:
 
 
 def tokens(length: int, count: int) -> Batch:
-    return Batch(labels=torch.arange(count) % 10, derived=torch.randint(0, 256, (count, length)))
+    return Batch(condition=torch.arange(count) % 10, derived=torch.randint(0, 256, (count, length)))
 
 
 def images(colours: int, size: int, count: int) -> Batch:

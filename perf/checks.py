@@ -30,7 +30,8 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).parent.parent))  # so that it runs as a script, wherever from
 
 from dpbench.benchmark.configure import configure
-from dpbench.core.context import PublicCache, RunContext
+from dpbench.core.cache import PublicCache
+from dpbench.core.context import RunContext
 from dpbench.core.data import DataOptions
 from dpbench.core.specs import Budget, Conditions, Request
 from dpbench.data.opening import open_dataset

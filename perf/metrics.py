@@ -27,7 +27,8 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # so that it runs as a script, wherever from
 
-from dpbench.core.context import PublicCache, RunContext
+from dpbench.core.cache import PublicCache
+from dpbench.core.context import RunContext
 from dpbench.core.errors import UnknownName
 from dpbench.core.metric import Evaluation, Extractor
 from dpbench.core.registries import METRICS

@@ -31,13 +31,15 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # so that it runs as a script, wherever from
 
-from dpbench.core.context import PublicCache, RunContext
+from dpbench.core.cache import PublicCache
+from dpbench.core.context import RunContext
 from dpbench.core.data import DataOptions, ImageDataset
 from dpbench.data.arrays import Subset
 from dpbench.data.opening import open_dataset
 from dpbench.evaluation.evaluator import default_metrics, evaluate
 from dpbench.evaluation.scores import Scores
-from dpbench.models.pretrained import published as weights
+from dpbench.models.pretrained import finding
+from dpbench.models.pretrained.published import WEIGHTS
 from perf._inception import FIDELITY, TORCHSCRIPT, random_inception
 from perf._measure import peak_of
 
@@ -60,11 +62,11 @@ def write_pngs(folder: Path, images: int) -> None:
 
 def ours(folder: Path, images: int) -> Scores:
     """All default metrics; those whose weights are missing come out empty."""
-    (file,) = weights.WEIGHTS["inception"].files
+    (file,) = WEIGHTS["inception"].files
     path = folder / TORCHSCRIPT
-    weights.places = lambda file: [folder / file.name]  # no other weights of this machine
-    weights.WEIGHTS["inception"] = replace(
-        weights.WEIGHTS["inception"], files=(replace(file, sha256=weights.sha256(path), size=path.stat().st_size),)
+    finding.places = lambda file: [folder / file.name]  # no other weights of this machine
+    WEIGHTS["inception"] = replace(
+        WEIGHTS["inception"], files=(replace(file, sha256=finding.sha256(path), size=path.stat().st_size),)
     )
     run = RunContext("cpu", torch.Generator().manual_seed(0), PublicCache(folder))
     synthetic, reference, train = sets(folder, images)

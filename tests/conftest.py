@@ -10,13 +10,25 @@ import fakes
 import pytest
 
 from dpbench import DATASETS, EXTRACTORS, METHODS, METRICS, REFINERS
-from dpbench.models.pretrained import published as weights
+from dpbench.models.pretrained import finding
+
+PLACES = finding.places
 
 
 @pytest.fixture(autouse=True)
 def no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hides pretrained weights that the machine may have."""
-    monkeypatch.setattr(weights, "places", lambda file: [])
+    monkeypatch.setattr(finding, "places", lambda file: [])
+
+
+@pytest.fixture
+def empty_caches(no_weights: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights are looked for again, in folders below `tmp_path` called like the variables that name them."""
+    for variable in ("DPBENCH_WEIGHTS", "DPBENCH_CACHE", "TORCH_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path / variable))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "HF_HUB_CACHE"))
+    monkeypatch.setattr(finding, "CLEAN_FID", tmp_path / "clean-fid")
+    monkeypatch.setattr(finding, "places", PLACES)
 
 
 @pytest.fixture(autouse=True, scope="session")

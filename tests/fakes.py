@@ -26,6 +26,7 @@ from dpbench import (
     NoisySum,
     Plan,
     Preset,
+    encode_captions,
     option,
 )
 from dpbench.core.errors import ConfigError
@@ -34,7 +35,7 @@ from dpbench.core.metric import Evaluation
 
 
 class TinyImages(ImageDataset):
-    """Dark images of class "dark", bright ones of class "bright", 1 × 16 × 16."""
+    """Dark images of class "dark", bright ones of class "bright", 1 × 16 × 16; captions say the same."""
 
     def __init__(self, spec: DatasetSpec, count: int, seed: int):
         self.spec = spec
@@ -48,7 +49,11 @@ class TinyImages(ImageDataset):
 
     def batch(self, indices: Sequence[int]) -> Batch:
         index = torch.as_tensor(list(indices), dtype=torch.long)
-        return Batch(self.images[index], self.labels[index] if self.spec.classes else None)
+        labels = self.labels[index]
+        if self.spec.caption_bytes:
+            texts = [("a dark image", "a bright image")[label] for label in labels.tolist()]
+            return Batch(self.images[index], encode_captions(texts, self.spec.caption_bytes))
+        return Batch(self.images[index], labels if self.spec.classes else None)
 
     @property
     def fingerprint(self) -> str:
@@ -56,20 +61,20 @@ class TinyImages(ImageDataset):
 
 
 class Tiny(Dataset):
-    """Dark and bright noise; `tiny:secret` is not declared public, `tiny:plain` has no classes."""
+    """Dark and bright noise; `tiny:secret` is not declared public, `tiny:plain` and `tiny:captions` have no classes."""
 
     @property
     def spec(self) -> DatasetSpec:
         name = f"tiny:{self.argument}" if self.argument else "tiny"
-        classes = None if self.argument == "plain" else ("dark", "bright")
-        size = self.options.resolution or 16
-        return DatasetSpec(name, 1, size, 200, 40, classes, self.argument != "secret" or self.options.public_benchmark)
+        classes = None if self.argument in ("plain", "captions") else ("dark", "bright")
+        size, public = self.options.resolution or 16, self.argument != "secret" or self.options.public_benchmark
+        return DatasetSpec(name, 1, size, 200, 40, classes, public, 20 if self.argument == "captions" else 0)
 
-    def train(self) -> ImageDataset:
+    def open_train(self) -> ImageDataset:
         events.EVENTS.append("train")
         return TinyImages(self.spec, 200, 0)
 
-    def test(self) -> ImageDataset:
+    def open_test(self) -> ImageDataset:
         events.EVENTS.append("test")
         return TinyImages(self.spec, 40, 1)
 
@@ -86,10 +91,10 @@ class TinyPublic(Dataset):
     def spec(self) -> DatasetSpec:
         return DatasetSpec("tiny-public", 1, self.options.resolution or 16, 50, 10, None, True)
 
-    def train(self) -> ImageDataset:
+    def open_train(self) -> ImageDataset:
         return TinyImages(self.spec, 50, 2)
 
-    def test(self) -> ImageDataset:
+    def open_test(self) -> ImageDataset:
         raise AssertionError("nobody tests on the public source")
 
 

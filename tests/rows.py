@@ -8,25 +8,27 @@ import pandas as pd
 
 from dpbench.core.metric import Column
 from dpbench.results.gathering import make_frame
-from dpbench.results.row import FIELDS, make_row
+from dpbench.results.record import TrialRecord
+from dpbench.results.row import make_row
 
 ACCURACY = Column("accuracy", "high", "")
 FWD = Column("fwd", "low", "")
-KINDS = {"str": "x", "int": 1, "float": 0.5}
 
 
-def trial(**changes: Any) -> dict[str, Any]:
-    fields = {f.name: KINDS[f.type] for f in FIELDS}
-    fixed = {
-        "method": "m",
-        "variant": "",
-        "reference": "",
-        "track": "images",
-        "dataset": "d",
-        "epsilon": 1.0,
-        "resolution": 32,
-    }
-    return fields | fixed | {"accounting": "verified", "noise": "secret", "config": {}, "seed": 0} | changes
+def trial(**changes: Any) -> TrialRecord:
+    """A private trial of method "m" on dataset "d"."""
+    fixed: dict[str, Any] = {
+        "method": "m", "reference": "", "method_version": "1", "track": "images", "dataset": "d",
+        "dataset_fingerprint": "x", "resolution": 32, "channels": 3, "classes": None, "caption_bytes": 0,
+        "public_benchmark": True,
+        "n_train": 1, "n_test": 1, "epsilon": 1.0, "delta": 0.5, "epsilon_spent": 0.5, "epsilon_rdp": 0.5, "mu": 0.5,
+        "epsilon_at_second_delta": 0.5, "neighbouring": "x", "accountant": "x", "accounting": "verified",
+        "noise": "secret", "tuning": "x", "preset": "x", "seed": 0, "config": {}, "public_source": "x",
+        "public_fingerprint": "x", "parameters_private": 1, "parameters_total": 1, "queries": 1,
+        "seconds_prepare": 0.5, "seconds_fit": 0.5, "seconds_sample": 0.5, "peak_memory_mb": 0.5, "device": "x",
+        "computed_in": "x", "dpbench_version": "x", "git_commit": "x", "date": "x", "key": "x", "request": {},
+    }  # fmt: skip
+    return TrialRecord(**(fixed | changes))
 
 
 def scores(
@@ -49,5 +51,5 @@ def scores(
     }
 
 
-def frame(*rows: tuple[dict[str, Any], dict[str, Any]]) -> pd.DataFrame:
+def frame(*rows: tuple[TrialRecord, dict[str, Any]]) -> pd.DataFrame:
     return make_frame([make_row(t, s) for t, s in rows], [ACCURACY, FWD])

@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from dpbench.benchmark.request import DEFAULT_PRESET
 from dpbench.core.config import build, changes
 from dpbench.core.errors import ConfigError, DpbenchError, UnknownName
 from dpbench.core.method import Method
 from dpbench.core.registries import METHODS
-from dpbench.core.seal import sealed
+from dpbench.core.seal import Seal
 from dpbench.core.specs import DatasetSpec, Request
 from dpbench.core.variants import parse_variant, titled, variant_label
 
 if TYPE_CHECKING:
     from dpbench.privacy.plan import Plan
 
-DEFAULT_PRESET = "small"
 USER_SETTINGS = "user settings"
 AUTO = "auto"
 
@@ -44,6 +44,11 @@ class Configured:
         """Name and variant: tells the configured methods of one command apart."""
         return titled(self.name, self.variant)
 
+    @property
+    def uses_public(self) -> bool:
+        """Whether the method learns from public images."""
+        return self.method.track != "none"
+
 
 def plan_of(method: type[Method], config: Any, spec: DatasetSpec, request: Request) -> Plan:
     """What a configured method would do to a dataset, asked for under a seal that closes every dataset.
@@ -52,7 +57,7 @@ def plan_of(method: type[Method], config: Any, spec: DatasetSpec, request: Reque
         ConfigError: the configuration does not suit the dataset.
         PrivacyError: the method opens a dataset.
     """
-    with sealed(None):
+    with Seal().everything_closed():
         return method(config, spec).plan(request)
 
 

@@ -7,26 +7,17 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 
-from dpbench.benchmark.configure import DEFAULT_PRESET, Configured, configure, plan_of, refuse_auto
-from dpbench.benchmark.places import data_folder
-from dpbench.benchmark.sources import Sources
-from dpbench.benchmark.sweep import Sweep, uses_public
-from dpbench.core.checkpoints import Checkpoints
-from dpbench.core.context import PublicCache, RunContext
-from dpbench.core.data import DataOptions
+from dpbench.benchmark.configure import Configured, configure, plan_of, refuse_auto
+from dpbench.benchmark.request import RunRequest
+from dpbench.benchmark.session import Session
 from dpbench.core.errors import DpbenchError
-from dpbench.core.folders import cache_folder
 from dpbench.core.progress import Advance, Display, Progress
-from dpbench.core.seal import sealed
 from dpbench.core.specs import Budget, DatasetSpec, Request
 from dpbench.privacy.auditing.findings import Finding, of_query, of_vault
 from dpbench.privacy.auditing.small_model import QUERIES
@@ -35,7 +26,7 @@ from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.mechanisms import DPSGD, Mechanism
 from dpbench.privacy.plan import Plan
-from dpbench.training.device import resolve_device, resolve_precision
+from dpbench.training.device import resolve_device
 
 QUERY_DELTA = 1e-5
 """δ of an audit of the vault's queries alone, unless another one is asked for."""
@@ -87,61 +78,40 @@ def audit_queries(
 
 
 def audit_method(
-    name: str,
-    epsilon: float,
-    size: Size,
-    display: Display,
-    *,
-    dataset: str = "shapes",
-    public: str = "textures",
-    delta: float | None = None,
-    preset: str = DEFAULT_PRESET,
-    settings: Mapping[str, Any] | None = None,
-    resolution: int | None = None,
-    prepare: bool = False,
-    device: str = "auto",
-    precision: str = "auto",
-    data: Path | None = None,
-    download: bool = False,
+    request: RunRequest, epsilon: float, size: Size, display: Display | None = None, prepare: bool = False
 ) -> list[Finding]:
     """Audits the private phase of a method: its own `fit`, on public records among which there are canaries.
 
     The plan is that of the whole dataset with fewer records at the same sampling rates: ε, δ, noise and composition do
-    not depend on their number. What follows the last planned release is post-processing, and is not run.
+    not depend on their number. What follows the last planned release is post-processing, and does not run.
 
     Args:
-        name: of the method; the other settings are those of its preset, with `settings` over them.
+        request: one method, its settings, and the dataset, of which only the declaration is used; the public source
+            replaces its records.
         epsilon: finite budget.
         size: records, canaries, steps and confidence.
         display: where progress shows.
-        dataset: name of the sensitive dataset, of which only the declaration is used.
-        public: name of the public source whose images stand in for it.
-        prepare: whether the public parts are trained first, if the method has any; else they stay untrained.
+        prepare: whether the public parts are trained first, if the method has any; otherwise they stay untrained.
 
     Returns:
         A finding per mechanism of the plan, and one of the whole plan where it has several.
 
     Raises:
-        DpbenchError: the request does not go together, or the method fails.
+        DpbenchError: the request is wrong, or the method fails.
     """
-    (method,) = configure([name], dataset, preset, settings or {})
-    refuse_auto(method)
-    device = resolve_device(device)
-    sources = Sources(dataset, public, DataOptions(data_folder(data), resolution, download), cache_folder())
-    sweep = Sweep((epsilon,), 1, 10_000, delta=delta)
-    budget, request = _budget(epsilon, sweep.delta_for(sources.spec)), sweep.request(sources.spec)
-    spec, plan = _smaller(method, sources.spec, request, size)
-    canaries = min(size.canaries or 3 * spec.n_train // 4, spec.n_train)
-    present = np.random.default_rng().random(canaries) < 0.5
-    computed_in = resolve_precision(precision, device)
-    assert sources.public is not None
-    start = time.perf_counter()
-    vault = AuditVault(sources.public, spec, calibrate(plan, budget), present, device, computed_in)
-    cache = PublicCache(cache_folder() / "public")
-    random = torch.Generator().manual_seed(0)
-    run = RunContext(device, random, cache, display, None, computed_in, Checkpoints(None))
-    _fit(method, vault, run, sources, prepare)
-    return of_vault(vault, size.confidence, time.perf_counter() - start)
+    with Session.open(request, display) as session:
+        declared, public = session.inputs.spec, session.inputs.public
+        assert public is not None
+        (method,) = configure(request.methods, request.dataset, request.preset, request.settings)
+        refuse_auto(method)
+        budget, conditions = _budget(epsilon, request.delta_for(declared)), request.samples_of(declared)
+        spec, plan = _smaller(method, declared, conditions, size)
+        canaries = min(size.canaries or 3 * spec.n_train // 4, spec.n_train)
+        present = np.random.default_rng().random(canaries) < 0.5
+        start = time.perf_counter()
+        vault = AuditVault(public, spec, calibrate(plan, budget), present, session.device, session.precision)
+        _fit(method, vault, session, prepare)
+        return of_vault(vault, size.confidence, time.perf_counter() - start)
 
 
 def _budget(epsilon: float, delta: float) -> Budget:
@@ -166,16 +136,16 @@ def _smaller(method: Configured, spec: DatasetSpec, request: Request, size: Size
     return replace(spec, n_train=records), Plan(*map(smaller, plan.mechanisms))
 
 
-def _fit(method: Configured, vault: AuditVault, run: RunContext, sources: Sources, prepare: bool) -> None:
+def _fit(method: Configured, vault: AuditVault, session: Session, prepare: bool) -> None:
     """Fits the method up to the last planned release."""
-    fitted = method.method(method.config, vault.spec)
-    closed = PublicCache(run.cache.folder)
-    closed.close()
     try:
-        with sealed(sources.dataset):
-            if prepare:
-                fitted.prepare(sources.public if uses_public(method) else None, run)
-            fitted.fit(vault, replace(run, progress=UntilSpent(run.progress, vault.ledger), cache=closed))
+        with session.seal.everything_closed():
+            fitted = method.method(method.config, vault.spec)
+        if prepare:
+            with session.phase("prepare", 0) as run:
+                fitted.prepare(session.inputs.public if method.uses_public else None, run)
+        with session.phase("fit", 0) as run:
+            fitted.fit(vault, replace(run, progress=UntilSpent(run.progress, vault.ledger)))
     except Spent:
         pass
     except DpbenchError:

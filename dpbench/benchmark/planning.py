@@ -14,17 +14,16 @@ import torch
 from torch import Tensor
 
 from dpbench.benchmark.configure import Configured, plan_of
-from dpbench.benchmark.sources import Sources
-from dpbench.benchmark.sweep import uses_public
+from dpbench.benchmark.session import Session
+from dpbench.core.cache import PublicCache
 from dpbench.core.checkpoints import Checkpoints
+from dpbench.core.closure import code_of
 from dpbench.core.config import as_settings
-from dpbench.core.context import Precision, PublicCache, RunContext
+from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError, DpbenchError
-from dpbench.core.files import code_version
-from dpbench.core.progress import Display
-from dpbench.core.seal import sealed
-from dpbench.core.specs import Budget, Request
+from dpbench.core.folders import cache_folder
+from dpbench.core.specs import Budget, DatasetSpec, Request
 from dpbench.privacy.plan import Plan
 from dpbench.privacy.planner import Candidate, Gradients, best, survey, the_dp_sgd
 from dpbench.privacy.rehearsal import OnPublicData, PublicProbe
@@ -38,25 +37,12 @@ TRAINABLE = "trainable"
 
 @dataclass(frozen=True)
 class Planner:
-    """Plans methods on one dataset, by what is measured on one public source.
+    """Plans methods on a session's dataset, by gradients that are measured on its public source.
 
-    Attributes:
-        sources: what the sensitive dataset declares, and the public images.
-        request: what will be sampled.
-        delta: δ of the plans.
-        device: what the rehearsal computes on.
-        precision: what it computes in.
-        cache: where measurements are kept.
-        display: where progress shows.
+    Only the declaration of the sensitive dataset is used.
     """
 
-    sources: Sources
-    request: Request
-    delta: float
-    device: str
-    precision: Precision
-    cache: PublicCache
-    display: Display
+    session: Session
 
     def at(self, method: Configured, epsilon: float) -> Configured:
         """The method as it is to be run at an ε: where it asks for `steps=auto`, with the best batch and steps.
@@ -84,7 +70,7 @@ class Planner:
         """
         plan, gradients = self.plan(method), self.measure(method)
         records = None if compute is None else compute // getattr(method.config, "views", 1)
-        return survey(plan, Budget(epsilon, self.delta), gradients, records)
+        return survey(plan, Budget(epsilon, self.session.request.delta_for(self._spec)), gradients, records)
 
     def plan(self, method: Configured) -> Plan:
         """What the method would do, its DP-SGD being the one that `CHOSEN` set.
@@ -92,7 +78,7 @@ class Planner:
         Raises:
             ConfigError: it has none.
         """
-        plan = plan_of(method.method, method.config, self.sources.spec, self.request)
+        plan = plan_of(method.method, method.config, self._spec, self._conditions)
         try:
             dp_sgd = the_dp_sgd(plan)
         except ConfigError as error:
@@ -111,24 +97,28 @@ class Planner:
         key = {
             "method": [method.name, method.method.version],
             "settings": settings,
-            "dataset": [self.sources.spec.shape, self.sources.spec.n_classes, self.sources.spec.n_train],
+            "dataset": [self._spec.shape, self._spec.n_classes, self._spec.n_train],
             "public": self._public.fingerprint,
-            "code": code_version("privacy"),
+            "code": code_of(method.method, method.config, self._public),
         }
-        numbers = self.cache.get("rehearsal", key, lambda generator: self._rehearse(method, generator))
+        cache = PublicCache(cache_folder() / "public")
+        numbers = cache.get("rehearsal", key, lambda generator: self._rehearse(method, generator, cache))
         weights, *moments = (numbers[f.name].item() for f in fields(Gradients))
         return Gradients(int(weights), *moments)
 
-    def _rehearse(self, method: Configured, generator: torch.Generator) -> dict[str, Tensor]:
-        run = RunContext(self.device, generator, self.cache, self.display, None, self.precision, Checkpoints(None))
-        probe = PublicProbe(self._public, self.sources.spec, self.plan(method), self.device, self.precision)
-        rehearsed = method.method(method.config, self.sources.spec)
+    def _rehearse(self, method: Configured, generator: torch.Generator, cache: PublicCache) -> dict[str, Tensor]:
+        session = self.session
+        device, precision, display = session.device, session.precision, session.display
+        run = RunContext(device, generator, cache, display, None, precision, Checkpoints(None))
+        probe = PublicProbe(self._public, self._spec, self.plan(method), device, precision)
         try:
-            with sealed(self.sources.dataset):
-                rehearsed.prepare(self._public if uses_public(method) else None, run)
-                closed = PublicCache(self.cache.folder)
+            with session.seal.everything_closed():
+                rehearsed = method.method(method.config, self._spec)
+            with session.seal.closed():
+                rehearsed.prepare(self._public if method.uses_public else None, run)
+                closed = PublicCache(cache.folder)
                 closed.close()
-                rehearsed.fit(probe, replace(run, progress=OnPublicData(self.display), cache=closed))
+                rehearsed.fit(probe, replace(run, progress=OnPublicData(display), cache=closed))
         except DpbenchError:
             raise
         except Exception as error:  # a method is foreign code
@@ -137,9 +127,17 @@ class Planner:
         return {name: torch.tensor(value) for name, value in asdict(probe.on_average()).items()}
 
     @property
+    def _spec(self) -> DatasetSpec:
+        return self.session.inputs.spec
+
+    @property
+    def _conditions(self) -> Request:
+        return self.session.request.samples_of(self._spec)
+
+    @property
     def _public(self) -> ImageDataset:
-        assert self.sources.public is not None
-        return self.sources.public
+        assert self.session.inputs.public is not None
+        return self.session.inputs.public
 
 
 def variants(method: Configured) -> dict[str, Configured]:

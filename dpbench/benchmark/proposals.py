@@ -5,21 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from dpbench.benchmark.configure import DEFAULT_PRESET, Configured, configure
-from dpbench.benchmark.places import data_folder
+from dpbench.benchmark.configure import Configured, configure
 from dpbench.benchmark.planning import TRAINABLE, Planner, variants
-from dpbench.benchmark.sources import Sources
-from dpbench.benchmark.sweep import Sweep
-from dpbench.core.context import PublicCache
-from dpbench.core.data import DataOptions
+from dpbench.benchmark.request import RunRequest
+from dpbench.benchmark.session import Session
 from dpbench.core.errors import DpbenchError
-from dpbench.core.folders import cache_folder, state_folder
 from dpbench.core.progress import Display
 from dpbench.privacy.planner import Candidate, best
-from dpbench.training.device import resolve_device, resolve_precision
 
 
 @dataclass(frozen=True)
@@ -62,53 +55,25 @@ class Proposal:
         return (getattr(config, TRAINABLE, "all"), config.batch) == (trainable, candidate.mechanism.expected_batch)
 
 
-def propose(
-    name: str,
-    dataset: str,
-    public: str,
-    epsilons: Sequence[float],
-    *,
-    display: Display,
-    compute: int | None = None,
-    delta: float | None = None,
-    preset: str = DEFAULT_PRESET,
-    settings: Mapping[str, Any] | None = None,
-    samples: int = 10_000,
-    resolution: int | None = None,
-    device: str = "auto",
-    precision: str = "auto",
-    data: Path | None = None,
-    download: bool = False,
-) -> Iterator[Proposal]:
-    """A proposal per ε.
+def propose(request: RunRequest, display: Display | None = None, compute: int | None = None) -> Iterator[Proposal]:
+    """A proposal per ε of the request.
 
     Pretrains and measures on public data, unless the result is in the public cache. Of the sensitive dataset only the
     declaration is used; it is never opened.
 
     Args:
-        name: name of the method.
-        dataset: name of the sensitive dataset.
-        public: name of the public source.
-        epsilons: finite budgets.
+        request: one method, its settings, the dataset, the public source and finite budgets.
         display: where progress is shown.
         compute: batch · steps · views that may be computed; by default what the method's settings compute.
-        delta: δ; 1 / (n ln n) by default.
-        preset: preset that the method's settings start from.
-        settings: settings that override the preset's.
 
     Raises:
-        DpbenchError: the method has no DP-SGD, or the arguments do not fit together.
+        DpbenchError: the method has no DP-SGD, or the request is wrong.
     """
-    if not all(map(math.isfinite, epsilons)):
+    if not all(map(math.isfinite, request.epsilons)):
         raise DpbenchError("a proposal needs a finite ε")
-    (method,) = configure([name], dataset, preset, settings or {})
-    sweep = Sweep(tuple(epsilons), 1, samples, delta=delta)
-    device = resolve_device(device)
-    computed_in = resolve_precision(precision, device)
-    sources = Sources(dataset, public, DataOptions(data_folder(data), resolution, download), state_folder())
-    cache = PublicCache(cache_folder() / "public")
-    spec = sources.spec
-    planner = Planner(sources, sweep.request(spec), sweep.delta_for(spec), device, computed_in, cache, display)
-    for epsilon in epsilons:
-        found = {value: planner.judge(variant, epsilon, compute) for value, variant in variants(method).items()}
-        yield Proposal(method, dataset, public, epsilon, found)
+    with Session.open(request, display) as session:
+        (method,) = configure(request.methods, request.dataset, request.preset, request.settings)
+        planner = Planner(session)
+        for epsilon in request.epsilons:
+            found = {value: planner.judge(variant, epsilon, compute) for value, variant in variants(method).items()}
+            yield Proposal(method, request.dataset, request.public, epsilon, found)

@@ -7,40 +7,31 @@ dpbench.evaluate_all("results", metrics=["fid", "kid"])
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from dpbench.benchmark.bench import Bench
-from dpbench.benchmark.finish import add_scores, settle
-from dpbench.benchmark.launch import Launch
-from dpbench.benchmark.lock import locked
-from dpbench.benchmark.places import data_folder
-from dpbench.benchmark.scoring import known_columns, metric_columns
-from dpbench.benchmark.sources import Sources
-from dpbench.benchmark.subject import Subject
-from dpbench.core.context import PublicCache
-from dpbench.core.data import DataOptions
-from dpbench.core.errors import DataError, DpbenchError, UnknownName
-from dpbench.core.folders import cache_folder, check_writable, state_folder
-from dpbench.core.progress import Display, Quiet
-from dpbench.evaluation.evaluator import default_metrics
-from dpbench.results.gathering import FILE, collect, read_rows, write_csv
-from dpbench.results.store import TRIAL
-from dpbench.training.device import resolve_device, resolve_precision
+from dpbench.benchmark.request import RunRequest
+from dpbench.benchmark.scoring import chosen_metrics, known_columns, score
+from dpbench.benchmark.session import Session
+from dpbench.core.errors import DpbenchError, UnknownName
+from dpbench.core.progress import Display
+from dpbench.results.gathering import FILE, collect, rows_of, write_csv
+from dpbench.results.record import TrialRecord
+from dpbench.results.trial_folder import TrialFolder
 
 
 class Unscored(DpbenchError):
     """Some trials could not be scored. All others were.
 
     Attributes:
-        rows: what `evaluate_all` would have given back.
+        rows: what `evaluate_all` would have returned.
     """
 
     def __init__(self, failed: int, rows: pd.DataFrame):
-        super().__init__(f"{failed} of {len(rows)} trials could not be scored; the reasons stand above")
+        super().__init__(f"{failed} of {len(rows)} trials could not be scored; the reasons are above")
         self.rows = rows
 
 
@@ -49,94 +40,81 @@ def evaluate_all(
     metrics: Sequence[str] | None = None,
     *,
     datasets: Sequence[str] = (),
-    data: Path | None = None,
-    download: bool = False,
-    device: str = "auto",
     display: Display | None = None,
+    **options: Any,
 ) -> pd.DataFrame:
     """Computes what finished trials have no value of yet, without training, and writes OUT/leaderboard.csv.
 
-    A trial's method need not be installed. A score that is added later is the one that would have been computed at
-    first. A cell that stayed empty for a reason (weights that were missing) is tried again.
+    A trial's method need not be installed. A score that is added later equals the one that would have been computed
+    with the trial. A cell that is empty for a reason (weights were missing) is tried again.
 
     Args:
         out: folder of results.
         metrics: names of metrics, by default all.
-        datasets: only trials on these, where any are named.
-        data: data folder, by default DPBENCH_DATA or the user's cache.
-        download: whether missing datasets may be downloaded.
-        device: "auto", "cpu", "cuda", "cuda:1" or "mps".
+        datasets: only trials on these; by default on all.
         display: where progress shows.
+        options: further fields of `RunRequest`: data, download, device, precision, plugins.
 
     Returns:
         One line per trial, in the order in which they were scored; columns as in `results.row`.
 
     Raises:
-        Unscored: a trial could not be scored (another dataset lies where its own lay, its samples are damaged ...);
-            all others have been.
-        DpbenchError: anything is wrong with the request; then nothing has been written.
+        Unscored: a trial could not be scored (its dataset has other images now, its samples are damaged ...); all
+            others were.
+        DpbenchError: the request is wrong; then nothing has been written.
     """
-    out, display = Path(out), display or Quiet()
-    metrics = default_metrics() if metrics is None else list(dict.fromkeys(metrics))
-    columns = metric_columns(metrics)
-    subjects = _finished(out, datasets)
-    check_writable(out)
-    bench_for = _benches(
-        DataOptions(data_folder(data), download=download), Launch(resolve_device(device)), display, out
-    )
+    request = RunRequest(out=Path(out), metrics=metrics, **options)
+    request.load_plugins()
+    return rescore(request, datasets, display)
+
+
+def rescore(request: RunRequest, datasets: Sequence[str] = (), display: Display | None = None) -> pd.DataFrame:
+    """`evaluate_all`, of a request."""
+    chosen = chosen_metrics(request.metrics)
+    trials = _finished(request.out, datasets)
     failed = 0
-    try:
-        for number, subject in enumerate(subjects, start=1):
-            display.say(f"[{number}/{len(subjects)}] {subject}, {subject.dataset}")
-            try:
-                with locked(subject.folder, display):
-                    settle(subject, metrics, display, lambda left: add_scores(subject, left, bench_for(subject)))  # noqa: B023
-            except DpbenchError as error:
-                failed += 1
-                warnings.warn(f"not scored: {subject} ({subject.folder}): {error}", stacklevel=2)
-    finally:
-        write_csv(collect(out, known_columns()), out / FILE)
-    rows = read_rows([subject.folder for subject in subjects], columns)
+    with Session.open(request, display, writes=True) as session:
+        try:
+            for number, (record, folder) in enumerate(trials, start=1):
+                session.display.say(f"[{number}/{len(trials)}] {record}, {record.dataset}")
+                try:
+                    session = _session_of(record, session)
+                    with folder.lock(session.display):
+                        score(record, folder, chosen, session)
+                except DpbenchError as error:
+                    failed += 1
+                    warnings.warn(f"not scored: {record} ({folder.path}): {error}", stacklevel=2)
+        finally:
+            write_csv(rows := collect(request.out, known_columns()), request.out / FILE)
+    rows = rows_of(rows, [record.key for record, _ in trials])
     if failed:
         raise Unscored(failed, rows)
     return rows
 
 
-def _finished(out: Path, datasets: Sequence[str]) -> list[Subject]:
-    """The finished trials below `out`, those of one dataset and resolution together; a damaged one is warned of."""
+def _finished(out: Path, datasets: Sequence[str]) -> list[tuple[TrialRecord, TrialFolder]]:
+    """The finished trials below `out`, those of one dataset and resolution together; warns of a damaged one."""
     found = []
-    for path in sorted(out.glob(f"*/*/*/{TRIAL}")):
+    for folder in TrialFolder.finished(out):
         try:
-            found.append(Subject.read(path.parent))
+            record = folder.read()
         except DpbenchError as error:
             warnings.warn(f"left out: {error}", stacklevel=3)
+            continue
+        assert record is not None
+        found.append((record, folder))
     if not found:
-        raise DpbenchError(f"no finished trials lie in {out}; `dpbench run` makes some, --out says where they are")
+        raise DpbenchError(f"no finished trials are in {out}; `dpbench run` makes some, --out says where they are")
+    names = {record.dataset for record, _ in found}
     for name in datasets:
-        if name not in {subject.dataset for subject in found}:
-            raise UnknownName("dataset with results", name, {subject.dataset for subject in found})
-    chosen = [subject for subject in found if not datasets or subject.dataset in datasets]
-    return sorted(chosen, key=lambda s: (s.dataset, s.resolution, s.public_benchmark))
+        if name not in names:
+            raise UnknownName("dataset with results", name, names)
+    chosen = [(record, folder) for record, folder in found if not datasets or record.dataset in datasets]
+    return sorted(chosen, key=lambda trial: (trial[0].dataset, trial[0].resolution, trial[0].public_benchmark))
 
 
-def _benches(options: DataOptions, launch: Launch, display: Display, out: Path) -> Callable[[Subject], Bench]:
-    """What opens a trial's dataset, once for trials that follow each other, and makes sure that it is the trial's."""
-
-    @lru_cache(maxsize=1)
-    def bench(dataset: str, resolution: int, public_benchmark: bool) -> Bench:
-        asked = DataOptions(options.root, resolution, options.download, public_benchmark)
-        sources = Sources(dataset, None, asked, state_folder())
-        precision, cache = resolve_precision("auto", launch.device), PublicCache(cache_folder() / "public")
-        return Bench(sources, launch, precision, cache, display, out)
-
-    def bench_for(subject: Subject) -> Bench:
-        found = bench(subject.dataset, subject.resolution, subject.public_benchmark)
-        fingerprint = found.sources.fingerprint(found.sources.train)
-        if fingerprint != subject.fingerprint:
-            raise DataError(
-                f"'{subject.dataset}' has the fingerprint {fingerprint}, not {subject.fingerprint}: other images, or "
-                "another user's undeclared ones; --data says where datasets are"
-            )
-        return found
-
-    return bench_for
+def _session_of(record: TrialRecord, session: Session) -> Session:
+    """A session on the trial's dataset: the last one, or another. No file is read yet."""
+    wanted = (record.dataset, record.resolution, record.public_benchmark)
+    last = session.inputs.spec
+    return session if (last.name, last.resolution, last.public_benchmark) == wanted else session.with_dataset(*wanted)

@@ -1,162 +1,141 @@
-"""`dpbench run` as a function: checks everything, then runs every trial that is not finished yet.
+"""`dpbench run` as a function, and the path of a trial: prepare, fit, sample, score.
 
 import dpbench
-rows = dpbench.run(["wavelet", "dp-merf"], dataset="shapes", epsilons=[1, 10], seeds=3)
+rows = dpbench.run(["wavelet", "dp-merf"], "shapes", [1, 10], seeds=3)
 print(rows[["method", "epsilon", "seed", "accuracy", "fwd"]])
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from dpbench.benchmark.bench import Bench
-from dpbench.benchmark.configure import DEFAULT_PRESET, configure, plan_of
-from dpbench.benchmark.execute import execute, follow
-from dpbench.benchmark.finish import discard, finish, settle
-from dpbench.benchmark.launch import launched
-from dpbench.benchmark.lock import locked
-from dpbench.benchmark.places import data_folder
+from dpbench.benchmark.configure import configure, plan_of
 from dpbench.benchmark.planning import Planner
-from dpbench.benchmark.scoring import known_columns, metric_columns
-from dpbench.benchmark.sources import Sources
-from dpbench.benchmark.sweep import Sweep, make_trials, uses_public
-from dpbench.benchmark.trial import FRAME, Trial
-from dpbench.core.context import PublicCache
-from dpbench.core.data import DataOptions
-from dpbench.core.folders import cache_folder, check_writable, state_folder
-from dpbench.core.method import Method
-from dpbench.core.progress import Display, Quiet, track
-from dpbench.evaluation.evaluator import default_metrics
+from dpbench.benchmark.request import RunRequest
+from dpbench.benchmark.scoring import chosen_metrics, known_columns, score
+from dpbench.benchmark.session import Session
+from dpbench.benchmark.shared_state import unchanged
+from dpbench.benchmark.stages import fit, prepare, real_images, sample
+from dpbench.benchmark.sweep import make_trials
+from dpbench.benchmark.trial import TrialSpec
+from dpbench.benchmark.trial_log import TrialLog
+from dpbench.core.errors import DpbenchError
+from dpbench.core.progress import Display, track
 from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.plan import CalibratedPlan
-from dpbench.results.gathering import FILE, collect, read_rows, write_csv
-from dpbench.results.store import TRIAL
-from dpbench.training.device import resolve_precision
+from dpbench.results.gathering import FILE, collect, rows_of, write_csv
+from dpbench.results.record import TrialRecord
+from dpbench.training.device import reset_peak_memory
 
 
-def run(
-    methods: str | Sequence[str],
-    dataset: str = "shapes",
-    epsilons: Iterable[float] = (1.0,),
-    *,
-    delta: float | None = None,
-    seeds: int = 1,
-    public: str = "textures",
-    references: Iterable[str] = FRAME,
-    preset: str = DEFAULT_PRESET,
-    settings: Mapping[str, Any] | None = None,
-    samples: int = 10_000,
-    metrics: Sequence[str] | None = None,
-    device: str = "auto",
-    precision: str = "auto",
-    data: Path | None = None,
-    download: bool = False,
-    resolution: int | None = None,
-    public_benchmark: bool = False,
-    out: Path | str = Path("results"),
-    force: bool = False,
-    noise_seed: int | None = None,
-    display: Display | None = None,
-) -> pd.DataFrame:
-    """Runs methods × budgets × seeds on a dataset, skipping what is finished, and writes OUT/leaderboard.csv.
+def run(*arguments: Any, display: Display | None = None, **options: Any) -> pd.DataFrame:
+    """Runs methods × budgets × seeds on a dataset, skips finished trials, and writes OUT/leaderboard.csv.
 
     Args:
-        methods: names of registered methods, or one name; settings of its own in brackets make a variant of a method,
-            e.g. ["wavelet", "wavelet[codes=128]"].
-        dataset: name of the sensitive dataset.
-        epsilons: positive privacy budgets; infinity is the non-private reference.
-        delta: δ, by default 1 / (n ln n).
-        seeds: how many seeds to run, counted from 0.
-        public: name of the public source, for methods that use one.
-        references: reference rows to add, of "real", "public", "nonprivate".
-        preset: settings to start from.
-        settings: key -> value over the preset, or "METHOD:key" -> value for one of several methods; brackets win.
-        samples: images to generate and score.
-        metrics: names of metrics, by default all.
-        device: "auto", "cpu", "cuda", "cuda:1" or "mps".
-        precision: "auto" (bf16 on CUDA devices that support it, fp32 elsewhere), "fp32" or "bf16".
-        data: data folder, by default DPBENCH_DATA or the user's cache.
-        download: whether missing datasets may be downloaded.
-        resolution: of the images, by default the dataset's own.
-        public_benchmark: declares a folder of images a public benchmark (rule R9).
-        out: where results go.
-        force: run finished trials again.
-        noise_seed: reproducible DP noise, for tests only; marks the rows.
-        display: where progress shows.
+        arguments, options: the fields of a `RunRequest`: `run("wavelet", "mnist", [1, 10], seeds=3)`.
+        display: where progress shows; by default nowhere.
 
     Returns:
         One line per trial, in the order in which they ran; columns as in `results.row`.
 
     Raises:
-        DpbenchError: anything is wrong with the request (then nothing has been written), or a trial fails (then
-            finished ones are kept, and the same call goes on after them).
+        DpbenchError: the request is wrong (then nothing has been written), or a trial fails (then finished trials are
+            kept, and the same call continues after them).
     """
-    out = Path(out)
-    sweep = Sweep(tuple(epsilons), seeds, samples, tuple(references), delta, noise_seed)
-    metrics = default_metrics() if metrics is None else list(dict.fromkeys(metrics))
-    metric_columns(metrics)
-    check_writable(out)
-    chosen = configure([methods] if isinstance(methods, str) else methods, dataset, preset, settings or {})
-    options = DataOptions(data_folder(data), resolution, download, public_benchmark)
-    source = public if any(uses_public(m) or m.auto for m in chosen) else None
-    cache = PublicCache(cache_folder() / "public")
-    with launched(device) as launch:
-        display = (display if launch.leads else None) or Quiet()
-        computed_in = resolve_precision(precision, launch.device)
-        with launch.rank_zero_first():  # a download or a cache is made once
-            sources = Sources(dataset, source, options, state_folder())
-            request, delta = sweep.request(sources.spec), sweep.delta_for(sources.spec)
-            for m in chosen:
-                plan_of(m.method, m.config, sources.spec, request)
-            fingerprint = sources.fingerprint(sources.train)
-            planner = Planner(sources, request, delta, launch.device, computed_in, cache, display)
-            trials = list(make_trials(chosen, sweep, sources.spec, fingerprint, sources.public_source, planner.at))
-        if "public" in sweep.references:
-            for m in chosen:
-                if not uses_public(m):
-                    display.say(f"{m.title} uses no public data: it has no public reference row")
-        classes = {m.title: m.method for m in chosen}
-        new = {t.key for t in trials if t.reference != "real" and (force or not t.subject(out).is_sampled)}
-        new = launch.broadcast(new)
-        todo = [trial for trial in trials if trial.key in new]
-        calibrated = {
-            t.key: calibrate(plan_of(classes[t.title], t.config, t.spec, t.request), t.budget)
-            for t in track(display, todo, "calibrating", len(todo))
-        }
-        bench = Bench(sources, launch, computed_in, cache, display, out)
+    request = RunRequest(*arguments, **options)
+    request.load_plugins()
+    return run_request(request, display)
+
+
+def run_request(request: RunRequest, display: Display | None = None) -> pd.DataFrame:
+    """`run`, of a request."""
+    if not request.epsilons and not request.references:
+        raise DpbenchError("nothing to run: name an ε or a reference")
+    with Session.open(request, display, writes=True, distributed=True) as session:
+        metrics = chosen_metrics(request.metrics)
+        trials = plan_trials(session)
         try:
             for number, trial in enumerate(trials, start=1):
-                display.say(f"[{number}/{len(trials)}] {trial}")
-                _finish(trial, classes.get(trial.title), calibrated.get(trial.key), metrics, bench, force)
-                launch.barrier()
+                session.display.say(f"[{number}/{len(trials)}] {trial}")
+                run_trial(trial, session, metrics)
         finally:
-            if launch.leads and any((trial.folder(out) / TRIAL).exists() for trial in trials):
-                write_csv(collect(out, known_columns()), out / FILE)
-    return read_rows([trial.folder(out) for trial in trials], metric_columns(metrics))
+            if session.processes.is_rank_zero and any(t.folder(request.out).is_finished for t in trials):
+                write_csv(rows := collect(request.out, known_columns()), request.out / FILE)
+    return rows_of(rows, [trial.key for trial in trials])
 
 
-def _finish(
-    trial: Trial,
-    method: type[Method] | None,
-    plan: CalibratedPlan | None,
-    metrics: Sequence[str],
-    bench: Bench,
-    force: bool,
-) -> None:
-    """Does what is left to do of a trial, and says what came out."""
-    subject = trial.subject(bench.out)
-    with locked(subject.folder, bench.display) if bench.launch.leads else nullcontext():
-        if force and bench.launch.leads:
-            discard(subject.folder)
-        sampled = bench.launch.broadcast(bench.launch.leads and subject.is_sampled)
-        if bench.launch.leads:
-            make = partial(execute, trial, method, plan, bench)
-            settle(subject, metrics, bench.display, lambda left: finish(subject, left, bench, make))
-        elif not sampled:
-            follow(trial, method, plan, bench)
+def plan_trials(session: Session) -> list[TrialSpec]:
+    """Every trial that the session's request asks for. Everything that can be checked before training is checked.
+
+    Raises:
+        DpbenchError: a method, a setting or a dataset does not exist, or a method cannot keep its budget.
+    """
+    request, inputs, display = session.request, session.inputs, session.display
+    methods = configure(request.methods, request.dataset, request.preset, request.settings)
+    conditions = request.samples_of(inputs.spec)
+    for method in methods:
+        plan_of(method.method, method.config, inputs.spec, conditions)
+        if "public" in request.references and not method.uses_public:
+            display.say(f"{method.title} uses no public data: it has no public reference row")
+    with session.processes.rank_zero_first():  # a dataset is downloaded, and a measurement made, once
+        trials = list(make_trials(methods, request, inputs, Planner(session)))
+    new = [t for t in trials if not t.is_real and (request.force or not t.folder(request.out).is_sampled)]
+    for trial in track(display, new, "calibrating", len(new)):
+        calibrated_plan(trial)
+    return trials
+
+
+def calibrated_plan(trial: TrialSpec) -> CalibratedPlan:
+    """What a trial will release, with noise for its budget."""
+    return calibrate(plan_of(trial.plugin, trial.config, trial.spec, trial.request), trial.budget)
+
+
+def run_trial(trial: TrialSpec, session: Session, metrics: Sequence[str]) -> None:
+    """Does what is left to do of one trial: prepare, fit, sample, score.
+
+    With several processes, all of them prepare and fit; rank zero alone writes, samples and scores.
+
+    Args:
+        metrics: names of the metrics to compute.
+
+    Raises:
+        DpbenchError: whatever went wrong, in one line. The trial's folder then has a log.txt, and no trial.json.
+    """
+    folder, processes = trial.folder(session.out), session.processes
+    with folder.lock(session.display) if processes.is_rank_zero else nullcontext():
+        if processes.is_rank_zero and session.request.force:
+            folder.clear()
+        record = folder.read(trial.key) if processes.is_rank_zero else None
+        if not processes.broadcast(record is not None):
+            record = _sampled(trial, session)
+        if record is not None:
+            score(record, folder, metrics, session)
+    processes.barrier()
+
+
+def _sampled(trial: TrialSpec, session: Session) -> TrialRecord | None:
+    """Trains and samples; None on every process but rank zero."""
+    folder, is_rank_zero = trial.folder(session.out), session.processes.is_rank_zero
+    log = TrialLog(folder.path / "log.txt" if is_rank_zero else None)
+    with log.errors_of(trial):
+        continues = folder.has_checkpoints(trial.spec.public_benchmark)
+        if is_rank_zero and not continues:
+            folder.clear()
+        log(f"{trial} {'continues from its checkpoints' if continues else 'starts'}")
+        log(f"on {session.device} in {session.precision}, settings: {trial.config}")
+        if trial.is_real:
+            record = real_images(trial, session, log)
+        else:
+            reset_peak_memory(session.device)
+            method = prepare(trial, session, log)
+            with unchanged(trial.plugin):
+                spent = fit(method, trial, calibrated_plan(trial), session, log)
+                if not is_rank_zero:
+                    return None
+                record = sample(method, trial, spent, session, log)
+        folder.write(record)
+        return record

@@ -1,25 +1,27 @@
-"""Scores of a trial's samples against the test split, and what of them may be shown."""
+"""Scores of a trial's samples against the test split, and which of them may be shown."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
 
-from dpbench.benchmark.sources import Sources
-from dpbench.benchmark.subject import Subject
+from dpbench.benchmark.inputs import Inputs
+from dpbench.benchmark.session import Session
+from dpbench.benchmark.trial_log import TrialLog
 from dpbench.core.context import RunContext
-from dpbench.core.errors import DpbenchError
+from dpbench.core.errors import DataError, DpbenchError
 from dpbench.core.folders import cache_folder
 from dpbench.core.metric import Column, Metric
 from dpbench.core.registries import METRICS
-from dpbench.evaluation.evaluator import evaluate, evaluate_real
+from dpbench.evaluation.evaluator import default_metrics, evaluate, evaluate_real
 from dpbench.evaluation.extraction import RealCache
 from dpbench.evaluation.scores import Scores
-from dpbench.results.row import PROTOCOL, is_reserved
+from dpbench.results.record import TrialRecord
+from dpbench.results.rounding import rounded
+from dpbench.results.row import PROTOCOL, is_reserved, make_row
 from dpbench.results.samples import StoredSamples
-from dpbench.results.store import read_scores, write_scores
+from dpbench.results.trial_folder import SAMPLES, TrialFolder
 
 PROTOCOL_ENTRIES = {*(f.name for f in PROTOCOL), "n_train", "reference"}
 """What scores depend on whatever the metric, beside each metric's own entry under its name."""
@@ -65,10 +67,21 @@ def metric_columns(metrics: Sequence[str]) -> list[Column]:
     return columns
 
 
-def missing_metrics(folder: Path, metrics: Sequence[str]) -> list[str]:
-    """Those of `metrics` that the trial in `folder` lacks a number of, or has one under an outdated protocol."""
+def chosen_metrics(names: Sequence[str] | None) -> list[str]:
+    """The named metrics, each once; by default all. Their columns are checked.
+
+    Raises:
+        UnknownName, DpbenchError: as `metric_columns`.
+    """
+    chosen = default_metrics() if names is None else list(dict.fromkeys(names))
+    metric_columns(chosen)
+    return chosen
+
+
+def missing_metrics(folder: TrialFolder, metrics: Sequence[str]) -> list[str]:
+    """Those of `metrics` that a trial has no value of, or one under an outdated protocol."""
     try:
-        scores = read_scores(folder, all_columns=True)
+        scores = folder.read_scores(all_columns=True)
     except DpbenchError:
         return list(metrics)
 
@@ -103,27 +116,58 @@ def _importable() -> dict[str, type[Metric]]:
     return found
 
 
-def score(subject: Subject, metrics: Sequence[str], sources: Sources, run: RunContext) -> None:
-    """Computes `metrics` for a sampled trial and adds them to the scores that it has.
+def score(record: TrialRecord, folder: TrialFolder, metrics: Sequence[str], session: Session) -> None:
+    """Computes the metrics that a sampled trial has no value of. Then the trial is finished.
 
-    Opens the test split: to be called after sampling only.
+    Opens the test split: call it after sampling only.
+
+    Raises:
+        DpbenchError: whatever went wrong, in one line; what was stored before is kept.
     """
-    folder = subject.folder
-    train, test = sources.train, sources.test
-    kept = RealCache(cache_folder() / "real") if subject.public_benchmark else None
-    if subject.reference == "real":
+    missing = missing_metrics(folder, metrics)
+    if folder.is_finished and not missing:
+        session.display.say("  finished already")
+    else:
+        log = TrialLog(folder.path / "log.txt")
+        with log.errors_of(record):
+            folder.remove_checkpoints(record.public_benchmark)
+            if missing:
+                seed = record.seed or 0
+                with session.phase("evaluate", seed, folder.path) as run, log.phase("evaluate"):
+                    _add_scores(record, folder, missing, session.inputs, run)
+            folder.finish()
+            log("finished")
+    row = make_row(record, folder.read_scores())
+    found = [f"{c.name} {rounded(row[c.name])}" for c in headline_columns() if row.get(c.name) is not None]
+    session.display.say(f"  {', '.join(found)}")
+
+
+def _add_scores(
+    record: TrialRecord, folder: TrialFolder, metrics: Sequence[str], inputs: Inputs, run: RunContext
+) -> None:
+    """Computes `metrics` and adds them to the scores that a trial has.
+
+    Raises:
+        DataError: the dataset has other images than those that the trial was made from.
+    """
+    train, fingerprint = inputs.train, inputs.fingerprint(inputs.train)
+    if fingerprint != record.dataset_fingerprint:
+        raise DataError(
+            f"'{record.dataset}' has the fingerprint {fingerprint}, not {record.dataset_fingerprint}: other images, or "
+            "another user's undeclared ones; --data says where datasets are"
+        )
+    test = inputs.test
+    kept = RealCache(cache_folder() / "real") if record.public_benchmark else None
+    if record.reference == "real":
         scores = evaluate_real(metrics, train, test, run, kept)
     else:
-        scores = evaluate(metrics, StoredSamples(subject.home / "samples", sources.spec), test, run, train, kept)
-    scores |= Scores(protocol={"reference": sources.fingerprint(test)})
-    try:
-        old = read_scores(folder, all_columns=True)
-    except DpbenchError:
-        pass  # there are none yet, or they are damaged
-    else:
-        before = Scores(**{**old, "caveats": tuple(old["caveats"])})
-        scores = _merged(before, scores)
-    write_scores(folder, asdict(scores), dict.fromkeys(_hidden(subject, scores.values), UNDECLARED))
+        samples = StoredSamples(folder.home(record.is_sensitive) / SAMPLES, inputs.spec)
+        scores = evaluate(metrics, samples, test, run, train, kept)
+    scores |= Scores(protocol={"reference": inputs.fingerprint(test)})
+    with suppress(DpbenchError):  # there are none yet, or they are damaged
+        earlier = folder.read_scores(all_columns=True)
+        scores = _merged(Scores(**{**earlier, "caveats": tuple(earlier["caveats"])}), scores)
+    folder.write_scores(asdict(scores), dict.fromkeys(_hidden(record, scores.values), UNDECLARED))
 
 
 def _merged(old: Scores, new: Scores) -> Scores:
@@ -133,16 +177,16 @@ def _merged(old: Scores, new: Scores) -> Scores:
     return old | new | Scores(protocol={"extractor": "; ".join(extractors)} if extractors else {})
 
 
-def _hidden(subject: Subject, scored: Iterable[str]) -> list[str]:
+def _hidden(record: TrialRecord, scored: Iterable[str]) -> list[str]:
     """The columns that rule R9 keeps in `sensitive/`: those not known to leave train, or what it leaves, alone."""
-    if subject.public_benchmark:
+    if record.public_benchmark:
         return []
-    if subject.is_sensitive:
+    if record.is_sensitive:
         return list(scored)
-    harmless = [metric for metric in _importable().values() if _leaves_train(metric, subject)]
+    harmless = [metric for metric in _importable().values() if _leaves_train(metric, record)]
     shown = {column.name for metric in harmless for column in metric.columns}
     return [column for column in scored if column not in shown]
 
 
-def _leaves_train(metric: type[Metric], subject: Subject) -> bool:
-    return not metric.reads_train and (subject.reference != "real" or metric.real_stand_in == "test half")
+def _leaves_train(metric: type[Metric], record: TrialRecord) -> bool:
+    return not metric.reads_train and (record.reference != "real" or metric.real_stand_in == "test half")

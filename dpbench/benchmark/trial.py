@@ -1,37 +1,37 @@
-"""A trial: one method, configured and seeded, on one dataset under one budget. What is run, stored and ranked."""
+"""The specification of a trial: one method, configured, on one dataset under one budget and one seed.
+
+It is plain data. Any process that has the dataset can run the trial from it: see `runner.run_trial`.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-from dpbench.benchmark.subject import Subject, dataset_fields, title
-from dpbench.core.config import NoSettings, as_settings
+from dpbench.benchmark.request import Reference
+from dpbench.core.config import NoSettings, as_settings, build
+from dpbench.core.errors import DpbenchError
 from dpbench.core.files import digest
+from dpbench.core.method import Method
+from dpbench.core.registries import METHODS
 from dpbench.core.specs import Budget, DatasetSpec, Request
 from dpbench.core.variants import titled
-from dpbench.results.store import safe_name
-
-Reference = Literal["", "real", "public", "nonprivate"]
-
-REFERENCES: dict[str, float] = {"public": 0.0, "nonprivate": math.inf, "real": math.nan}
-"""The rows that numbers are read against (rule R8), and their ε."""
-
-FRAME = ("real", "public")
-"""Those that frame every table unless other ones are asked for: what could be reached, and what costs no privacy."""
+from dpbench.results.record import trial_title
+from dpbench.results.trial_folder import TrialFolder
 
 
 class Source(NamedTuple):
-    """Images that a trial depends on, by name and content."""
+    """Public images that a trial depends on, by name and content."""
 
     name: str
     fingerprint: str
 
 
 @dataclass(frozen=True)
-class Trial:
+class TrialSpec:
     """Everything that defines one trial, and how its row is labelled.
 
     Attributes:
@@ -42,7 +42,7 @@ class Trial:
         spec: what the sensitive dataset declares.
         fingerprint: of its train split.
         public: the public source, or None for methods that use none.
-        request: what will be sampled, fixed before anything is fitted.
+        request: what will be sampled, fixed before `fit`.
         epsilon: 0 for the public reference, infinite for the non-private one, not a number for "real".
         delta: in (0, 1).
         seed: of the experiment's generators; never of DP noise (rule R4).
@@ -71,11 +71,20 @@ class Trial:
     noise_seed: int | None = None
 
     @classmethod
-    def real(cls, spec: DatasetSpec, fingerprint: str, request: Request, delta: float) -> Trial:
+    def real(cls, spec: DatasetSpec, fingerprint: str, request: Request, delta: float) -> TrialSpec:
         """The `real` reference of a dataset."""
         return cls(
             "real", "1", "", NoSettings(), spec, fingerprint, None, request, math.nan, delta, 0, reference="real"
         )
+
+    @property
+    def plugin(self) -> type[Method]:
+        """The method's class.
+
+        Raises:
+            UnknownName: no method of that name is registered in this process.
+        """
+        return METHODS.get(self.method)
 
     @property
     def title(self) -> str:
@@ -86,6 +95,11 @@ class Trial:
     def budget(self) -> Budget:
         """What may be spent."""
         return Budget(self.epsilon, self.delta)
+
+    @property
+    def is_real(self) -> bool:
+        """Whether it is the `real` reference, which has no method and no samples of its own."""
+        return self.reference == "real"
 
     @property
     def is_private(self) -> bool:
@@ -101,7 +115,7 @@ class Trial:
                 "config": as_settings(self.config),
                 "dataset": [self.fingerprint, self.spec.shape],
                 "public": self.public and self.public.fingerprint,
-                "request": None if self.reference == "real" else asdict(self.request),
+                "request": None if self.is_real else asdict(self.request),
                 "budget": [str(self.epsilon), self.delta if self.is_private else None],
                 "seed": self.seed,
                 "noise seed": self.noise_seed if self.is_private else None,
@@ -109,39 +123,38 @@ class Trial:
             }
         )
 
-    def folder(self, out: Path) -> Path:
+    def folder(self, out: Path) -> TrialFolder:
         """OUT/<dataset>/<method>/<key>."""
-        return dataset_folder(out, self.spec.name) / safe_name(self.method) / self.key
+        return TrialFolder.of(out, self.spec.name, self.method, self.key)
 
-    def subject(self, out: Path) -> Subject:
-        """What is to be scored of it."""
-        return Subject.of(self.fields(), self.folder(out))
+    def as_json(self) -> dict[str, Any]:
+        """The specification as JSON-like values; `from_json` reads it."""
+        return asdict(self) | {"config": as_settings(self.config), "epsilon": str(self.epsilon)}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> TrialSpec:
+        """The specification that `as_json` wrote, possibly in another process.
+
+        Raises:
+            DpbenchError: a field is missing or unknown, or the method is not registered in this process.
+        """
+        from pydantic import TypeAdapter
+
+        try:
+            method = content["method"]
+            config = NoSettings() if method == "real" else build(METHODS.get(method).Config, content["config"])
+            typed = {
+                "config": config,
+                "spec": TypeAdapter(DatasetSpec).validate_python(content["spec"]),
+                "public": content["public"] and Source(*content["public"]),
+                "request": TypeAdapter(Request).validate_python(content["request"]),
+                "epsilon": float(content["epsilon"]),
+            }
+            return cls(**{**content, **typed})
+        except (KeyError, TypeError, ValueError) as error:
+            raise DpbenchError(f"this is not the specification of a trial: {type(error).__name__} {error}") from error
 
     def __str__(self) -> str:
-        return title(self.fields())
-
-    def fields(self) -> dict[str, Any]:
-        """What trial.json says about it before it has run: columns of the row, and the dataset's shape and classes."""
-        real = self.reference == "real"
-        return {
-            "key": self.key,
-            "method": self.method,
-            "variant": self.variant,
-            "reference": self.reference,
-            "method_version": self.version,
-            "track": self.track,
-            **dataset_fields(self.spec, self.fingerprint),
-            "epsilon": None if real else self.epsilon,
-            "delta": self.delta if self.is_private else None,
-            "seed": None if real else self.seed,
-            "config": as_settings(self.config),
-            "preset": self.preset,
-            "tuning": self.tuning,
-            "public_source": self.public.name if self.public else None,
-            "public_fingerprint": self.public.fingerprint if self.public else None,
-        }
-
-
-def dataset_folder(out: Path, dataset: str) -> Path:
-    """OUT/<dataset>."""
-    return out / safe_name(dataset)
+        epsilon = None if self.is_real else self.epsilon
+        seed = None if self.is_real else self.seed
+        return trial_title(self.method, self.variant, self.spec.name, self.reference, epsilon, seed)

@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
+from dpbench.benchmark.request import HOW, WHAT, RunRequest
 from dpbench.cli.console import complain, print_page
-from dpbench.cli.options import (
-    HOW,
-    WHAT,
-    Data,
-    Delta,
-    Device,
-    Download,
-    Plugins,
-    Precision,
-    Preset,
-    Resolution,
-    Settings,
-    load_plugins,
-)
-from dpbench.core.config import parse_settings
+from dpbench.cli.options import takes
 from dpbench.core.errors import DpbenchError
 
 SIZE = "Size of the audit"
@@ -54,7 +42,15 @@ dpbench audit mine --plugin mine.py --eps 1 --prepare
 """
 
 
+@takes(
+    *("delta", "dataset", "public", "preset", "settings", "resolution", "device", "precision", "download", "data"),
+    help={
+        "dataset": "Sensitive dataset; its images are not read.",
+        "public": "Public images that replace the sensitive ones.",
+    },
+)
 def audit(
+    request: RunRequest,
     method: Annotated[str, typer.Argument(metavar="[METHOD]", help="Method whose private phase is audited.")] = "",
     eps: Annotated[float, typer.Option(metavar="E", help="Claimed ε.", rich_help_panel=WHAT)] = 1.0,
     engines: Annotated[
@@ -65,17 +61,6 @@ def audit(
             rich_help_panel=WHAT,
         ),
     ] = False,
-    delta: Delta = None,
-    dataset: Annotated[
-        str, typer.Option(metavar="NAME", help="Sensitive dataset; its images are not read.", rich_help_panel=WHAT)
-    ] = "shapes",
-    public: Annotated[
-        str,
-        typer.Option(metavar="NAME", help="Public images that stand in for the sensitive ones.", rich_help_panel=WHAT),
-    ] = "textures",
-    preset: Preset = "small",
-    settings: Settings = None,
-    resolution: Resolution = None,
     records: Annotated[
         int,
         typer.Option(
@@ -86,15 +71,11 @@ def audit(
     ] = 4000,
     canaries: Annotated[
         int | None,
-        typer.Option(
-            metavar="N", help="Number of canaries among the records; 3/4 of them by default.", rich_help_panel=SIZE
-        ),
+        typer.Option(metavar="N", help="Number of canaries; by default 3/4 of the records.", rich_help_panel=SIZE),
     ] = None,
     steps: Annotated[
         int | None,
-        typer.Option(
-            metavar="N", help="Maximum number of DP-SGD steps; the noise is calibrated for it.", rich_help_panel=SIZE
-        ),
+        typer.Option(metavar="N", help="Maximum DP-SGD steps; the noise is calibrated for them.", rich_help_panel=SIZE),
     ] = None,
     runs: Annotated[int, typer.Option(metavar="N", help="Runs per query, for --engines.", rich_help_panel=SIZE)] = 1000,
     confidence: Annotated[
@@ -103,21 +84,13 @@ def audit(
     prepare: Annotated[
         bool,
         typer.Option(
-            "--prepare",
-            help="Pretrain METHOD on public images first; without this its public parts are untrained.",
-            rich_help_panel=HOW,
+            "--prepare", help="Train METHOD's public parts first; by default they are untrained.", rich_help_panel=HOW
         ),
     ] = False,
-    device: Device = "auto",
-    precision: Precision = "auto",
-    download: Download = False,
-    data: Data = None,
-    plugin: Plugins = None,
 ) -> None:
     """Test a method's claimed ε with canaries among its private records."""
     if not method and not engines:
         raise DpbenchError("name a method, or give --engines, e.g. dpbench audit dp-merf --eps 1")
-    load_plugins(plugin)
     from dpbench.benchmark.method_audit import Size, audit_method, audit_queries, contradictions
     from dpbench.cli.display import open_display
     from dpbench.cli.pages.audit_page import method_table, query_table
@@ -126,30 +99,16 @@ def audit(
     found = []
     if engines:
         with open_display() as display:
-            findings = audit_queries(eps, size, display, delta=delta, device=device)
+            findings = audit_queries(eps, size, display, delta=request.delta, device=request.device)
         print_page(query_table(findings, f"queries on a small model, ε = {eps:g}, confidence {confidence:g}"))
         found += findings
     if method:
         with open_display() as display:
-            findings = audit_method(
-                method,
-                eps,
-                size,
-                display,
-                dataset=dataset,
-                public=public,
-                delta=delta,
-                preset=preset,
-                settings=parse_settings(settings or []),
-                resolution=resolution,
-                prepare=prepare,
-                device=device,
-                precision=precision,
-                data=data,
-                download=download,
-            )
+            findings = audit_method(replace(request, methods=(method,)), eps, size, display, prepare)
         parts = "public parts trained" if prepare else "public parts untrained"
-        print_page(method_table(findings, f"{method} on {dataset}, ε = {eps:g}, confidence {confidence:g} ({parts})"))
+        print_page(
+            method_table(findings, f"{method} on {request.dataset}, ε = {eps:g}, confidence {confidence:g} ({parts})")
+        )
         found += findings
     refuted = list(contradictions(found, size))
     for line in refuted:

@@ -1,27 +1,19 @@
-"""`dpbench evaluate`: score images made by another program, or add missing scores to finished trials."""
+"""`dpbench evaluate`: score images that another program made, or fill the empty cells of finished trials."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from dpbench.benchmark.request import WHAT, RunRequest, split_names
 from dpbench.cli.console import complain, print_page
-from dpbench.cli.options import (
-    WHAT,
-    Data,
-    Device,
-    Download,
-    Out,
-    Plugins,
-    Resolution,
-    load_plugins,
-    split_names,
-)
+from dpbench.cli.options import takes
 from dpbench.core.errors import DpbenchError
 
-CLAIM = "Claims about IMAGES (recorded, not verified, never ranked)"
+CLAIM = "Claims about IMAGES: noted, not verified, not ranked"
 
 EPILOG = """
 [bold]Images made by another program[/bold], with one sub-folder per class (its name or number) or without labels:
@@ -41,7 +33,17 @@ dpbench evaluate --all --dataset mnist,cifar10 --out results
 """
 
 
+@takes(
+    *("dataset", "metrics", "references", "resolution", "public_benchmark", "device", "download", "data", "out"),
+    help={
+        "dataset": "Dataset that IMAGES imitate; with --all, only trials on these.",
+        "references": "Reference rows for IMAGES: real, or none.",
+    },
+    dataset="",
+    references=("real",),
+)
 def evaluate(
+    request: RunRequest,
     images: Annotated[
         Path | None,
         typer.Argument(
@@ -50,36 +52,10 @@ def evaluate(
     ] = None,
     all_: Annotated[
         bool,
-        typer.Option(
-            "--all", help="Score all finished trials instead: compute their missing scores.", rich_help_panel=WHAT
-        ),
-    ] = False,
-    dataset: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="Dataset that IMAGES imitate; with --all, the datasets whose trials are scored.",
-            rich_help_panel=WHAT,
-        ),
-    ] = "",
-    metrics: Annotated[
-        str, typer.Option(metavar="LIST", help="Metrics to compute; all by default.", rich_help_panel=WHAT)
-    ] = "",
-    references: Annotated[
-        str | None,
-        typer.Option(metavar="LIST", help="Reference rows to add: real (the default), or none.", rich_help_panel=WHAT),
-    ] = None,
-    resolution: Resolution = None,
-    public_benchmark: Annotated[
-        bool,
-        typer.Option(
-            "--public-benchmark",
-            help="Declare your image folder a public benchmark: nothing is withheld.",
-            rich_help_panel=WHAT,
-        ),
+        typer.Option("--all", help="Fill the empty cells of all finished trials instead.", rich_help_panel=WHAT),
     ] = False,
     name: Annotated[
-        str | None, typer.Option(help="Name of the row; by default the file's name.", rich_help_panel=CLAIM)
+        str | None, typer.Option(help="Name of the row; the file's name by default.", rich_help_panel=CLAIM)
     ] = None,
     eps: Annotated[
         float | None, typer.Option(metavar="CLAIM", help="ε; 0 if only public data was used.", rich_help_panel=CLAIM)
@@ -88,67 +64,42 @@ def evaluate(
     public: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Public images used.", rich_help_panel=CLAIM)
     ] = None,
-    device: Device = "auto",
-    download: Download = False,
-    data: Data = None,
-    out: Out = Path("results"),
-    plugin: Plugins = None,
 ) -> None:
     """Score images that another program made, or add metrics to finished trials."""
-    load_plugins(plugin)
-    about_images = {
-        "--name": name,
-        "--eps": eps,
-        "--delta": delta,
-        "--public": public,
-        "--resolution": resolution,
-        "--references": references,
-        "--public-benchmark": public_benchmark or None,
-    }
+    claims = {"--name": name, "--eps": eps, "--delta": delta, "--public": public}
+    about_images = {"--resolution": request.resolution, "--public-benchmark": request.public_benchmark or None}
     if images is None and not all_:
         raise DpbenchError("give IMAGES (a folder, a zip or an .npz) to score them, or --all to score finished trials")
     if images is not None and all_:
         raise DpbenchError("give either IMAGES to score them, or --all to score finished trials, not both")
-    if all_ and (given := [option for option, value in about_images.items() if value is not None]):
-        raise DpbenchError(f"{given[0]} is about IMAGES and does not go with --all: finished trials have their own")
-    if images is not None and not dataset:
-        raise DpbenchError("say with --dataset which dataset the images imitate; `dpbench list datasets` lists some")
-    from dpbench.benchmark.external import evaluate as evaluate_images
-    from dpbench.benchmark.rescoring import Unscored, evaluate_all
+    if all_ and (given := [flag for flag, value in (claims | about_images).items() if value is not None]):
+        raise DpbenchError(f"{given[0]} is about IMAGES; finished trials (--all) have their own")
+    if images is not None and not request.dataset:
+        raise DpbenchError(
+            "name the dataset that the images imitate: --dataset NAME; `dpbench list datasets` lists some"
+        )
+    from dpbench.benchmark.external import Claim, evaluate_images, stem
+    from dpbench.benchmark.rescoring import Unscored, rescore
     from dpbench.cli.display import open_display
 
-    chosen = split_names(metrics) or None
     try:
         with open_display() as display:
-            where: dict[str, Any] = {"data": data, "download": download, "device": device, "display": display}
             if images is None:
-                rows = evaluate_all(out, chosen, datasets=split_names(dataset), **where)
+                rows = rescore(replace(request, dataset=RunRequest.dataset), split_names(request.dataset), display)
             else:
-                rows = evaluate_images(
-                    images,
-                    dataset,
-                    name=name,
-                    epsilon=eps,
-                    delta=delta,
-                    public=public or "",
-                    references=[] if references == "none" else split_names(references or "real"),
-                    metrics=chosen,
-                    resolution=resolution,
-                    public_benchmark=public_benchmark,
-                    out=out,
-                    **where,
-                )
+                claim = Claim(stem(images) if name is None else name, eps, delta, public or "")
+                rows = evaluate_images(images.expanduser(), claim, request, display)
     except Unscored as failure:
-        _show(failure.rows, out)
+        _show(failure.rows, request.out)
         raise
     except KeyboardInterrupt:
-        complain("interrupted", f"finished trials are kept in {out}; run the same command again to go on")
+        complain("interrupted", f"finished trials are kept in {request.out}; run the same command again to continue")
         raise
-    _show(rows, out)
+    _show(rows, request.out)
 
 
 def _show(rows: Any, out: Path) -> None:
-    """Prints the leaderboard of the rows' datasets."""
+    """The leaderboard of the rows' datasets."""
     from dpbench.benchmark.scoring import known_columns
     from dpbench.cli.pages.leaderboard_page import leaderboard_page
     from dpbench.results.gathering import collect

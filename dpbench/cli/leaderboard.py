@@ -7,13 +7,16 @@ from typing import Annotated
 
 import typer
 
+from dpbench.benchmark.request import RunRequest, split_names
 from dpbench.cli.console import print_page
-from dpbench.cli.options import Out, Plugins, load_plugins, split_names
+from dpbench.cli.options import takes
 from dpbench.core.errors import DpbenchError
 
 
+@takes("out")
 def leaderboard(
-    dataset: Annotated[str, typer.Option(metavar="NAMES", help="Show only these datasets, separated by commas.")] = "",
+    request: RunRequest,
+    dataset: Annotated[str, typer.Option(metavar="NAMES", help="Only these datasets, separated by commas.")] = "",
     by: Annotated[str, typer.Option(metavar="COLUMN", help="Column to rank by, e.g. accuracy or fwd.")] = "",
     columns: Annotated[
         str,
@@ -28,11 +31,9 @@ def leaderboard(
             "--over-seeds", help="In the CSV file: mean and 95% interval over seeds instead of one row per trial."
         ),
     ] = False,
-    out: Out = Path("results"),
-    plugin: Plugins = None,
 ) -> None:
     """Show the results of finished trials, ranked within dataset, budget and track."""
-    load_plugins(plugin)
+    out = request.out
     if not out.is_dir():
         raise DpbenchError(f"there are no results in {out}; `dpbench run` writes some, --out says where they are")
     from dpbench.benchmark.scoring import known_columns

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from dpbench.benchmark.request import RunRequest
 from dpbench.cli.console import print_page
-from dpbench.cli.options import Plugins, load_plugins
+from dpbench.cli.options import takes
 
 
 class Kind(StrEnum):
@@ -21,12 +22,9 @@ class Kind(StrEnum):
     refiners = "refiners"
 
 
-def list_(
-    kind: Annotated[Kind, typer.Argument(help="What to list.")],
-    plugin: Plugins = None,
-) -> None:
+@takes()
+def list_(request: RunRequest, kind: Annotated[Kind, typer.Argument(help="What to list.")]) -> None:
     """List methods, datasets, public sources, metrics or refiners."""
-    load_plugins(plugin)
-    from dpbench.benchmark.catalog import plugin_table
+    from dpbench.cli.pages.catalog import plugin_table
 
     print_page(plugin_table(kind))

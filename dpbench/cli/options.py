@@ -1,59 +1,98 @@
-"""Options shared by several commands, the help panels that group them, and the parsing of their values."""
+"""Command-line options: those of a `RunRequest`, made from its fields.
+
+    @takes("dataset", "eps", "data")
+    def command(request: RunRequest, name: Annotated[str, typer.Option()]) -> None: ...
+
+The command then has the options --dataset, --eps and --data beside its own, and gets a request made from them.
+"""
 
 from __future__ import annotations
 
+import functools
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from dpbench.core.registry import load_plugin_file
+from dpbench.benchmark.request import RunRequest
 
-WHAT, HOW, WHERE = "Experiment", "Execution", "Files and folders"
-
-Plugins = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--plugin", metavar="FILE.py", help="Python file with your own plugins; repeatable.", rich_help_panel=WHERE
-    ),
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Change a setting (see `dpbench show METHOD`); METHOD:KEY=VALUE applies to one method only.",
-        rich_help_panel=WHAT,
-    ),
-]
-Preset = Annotated[str, typer.Option(help="Named base configuration, e.g. small or paper.", rich_help_panel=WHAT)]
-Delta = Annotated[float | None, typer.Option(help="δ of the guarantee; 1 / (n ln n) by default.", rich_help_panel=WHAT)]
-Resolution = Annotated[
-    int | None, typer.Option(help="Height and width of the images; the dataset's own by default.", rich_help_panel=WHAT)
-]
-Samples = Annotated[int, typer.Option(help="Images to generate and score per trial.", rich_help_panel=WHAT)]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.", rich_help_panel=HOW)]
-Precision = Annotated[
-    str, typer.Option(help="auto, fp32 or bf16; auto is bf16 on GPUs that support it.", rich_help_panel=HOW)
-]
-Download = Annotated[
-    bool, typer.Option("--download", help="Allow missing datasets to be downloaded.", rich_help_panel=HOW)
-]
-Data = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="DIR", help="Data folder; by default $DPBENCH_DATA or the user's cache.", rich_help_panel=WHERE
-    ),
-]
-Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Results folder.", rich_help_panel=WHERE)]
+FIELDS = {f.name: f for f in fields(RunRequest)}
+HINTS = typing.get_type_hints(RunRequest)
+REPEATED = {"settings": list[str], "plugins": list[Path]}
+"""Fields whose option may be given more than once."""
 
 
-def load_plugins(plugins: list[Path] | None) -> None:
-    """Imports plugin files, which register their plugins."""
-    for path in plugins or []:
-        load_plugin_file(path)
+def takes(
+    *names: str, help: Mapping[str, str] | None = None, **defaults: Any
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a command options of `RunRequest`, and the request as its argument `request`.
+
+    Args:
+        names: fields whose options the command has.
+        help: field -> what its option means here, where that is not what it means for `dpbench run`.
+        defaults: field -> its default here, where it is another one; `...` makes it required.
+    """
+    own_help = help or {}
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        chosen = [*names, "plugins"]
+        hints = typing.get_type_hints(command, include_extras=True)
+        own = [p.replace(annotation=hints[name]) for name, p in inspect.signature(command).parameters.items()
+               if name != "request"]  # fmt: skip
+        shared = [_parameter(FIELDS[name], own_help.get(name), defaults.get(name, MISSING)) for name in chosen]
+
+        @functools.wraps(command)
+        def with_request(**values: Any) -> None:
+            given = {name: _parsed(FIELDS[name], values.pop(name)) for name in chosen}
+            request = RunRequest(**given)
+            request.load_plugins()
+            command(request=request, **values)
+
+        with_request.__signature__ = inspect.Signature(own + shared)  # type: ignore[attr-defined]
+        with_request.__annotations__ = {p.name: p.annotation for p in own + shared}
+        return with_request
+
+    return decorate
 
 
-def split_names(text: str) -> list[str]:
-    """The non-empty names in a comma-separated list."""
-    return [name.strip() for name in text.split(",") if name.strip()]
+def _parameter(field: Field[Any], help: str | None, default: Any) -> inspect.Parameter:
+    """The option of one field."""
+    metadata = field.metadata
+    option = typer.Option(
+        metadata["flag"] or "--" + field.name.replace("_", "-"),
+        metavar=metadata["metavar"] or None,
+        help=help or metadata["help"],
+        rich_help_panel=metadata["panel"],
+        hidden=metadata["hidden"],
+    )
+    if field.name in REPEATED:
+        annotation: Any = Annotated[REPEATED[field.name] | None, option]
+        shown = None
+    else:
+        kind = str if metadata["parse"] else HINTS[field.name]
+        annotation = Annotated[kind, option]
+        value = field.default if default is MISSING else default
+        shown = _text(value) if metadata["parse"] and value is not ... else value
+    return inspect.Parameter(
+        field.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        annotation=annotation,
+        default=inspect.Parameter.empty if default is ... else shown,
+    )
+
+
+def _text(value: Any) -> str:
+    """A default as the command line takes it: (1.0, 5.0) -> "1,5"."""
+    items = value or ()
+    return ",".join(f"{item:g}" if isinstance(item, float) else str(item) for item in items)
+
+
+def _parsed(field: Field[Any], value: Any) -> Any:
+    parse = field.metadata["parse"]
+    if field.name in REPEATED:
+        return parse(value or []) if parse else tuple(value or ())
+    return parse(value) if parse else value

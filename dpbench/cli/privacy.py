@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dpbench.benchmark.request import WHAT, RunRequest
 from dpbench.cli.console import print_page
-from dpbench.cli.options import (
-    WHAT,
-    Data,
-    Delta,
-    Device,
-    Download,
-    Plugins,
-    Precision,
-    Preset,
-    Resolution,
-    Samples,
-    Settings,
-    load_plugins,
-)
-from dpbench.core.config import parse_settings
+from dpbench.cli.options import takes
 from dpbench.core.errors import DpbenchError
 from dpbench.core.specs import default_delta
 
@@ -56,11 +44,21 @@ dpbench run --method wavelet --dataset mnist --public omniglot --eps 1,10 --set 
 """
 
 
+@takes(
+    *("epsilons", "delta", "dataset", "preset", "settings", "samples", "resolution", "public", "device", "precision"),
+    *("download", "data"),
+    help={
+        "epsilons": "Privacy budgets ε, e.g. 1,10.",
+        "dataset": "Sensitive dataset for METHOD; its images are not read.",
+        "public": "With --propose: public images for pretraining and measuring.",
+    },
+    epsilons=(),
+)
 def privacy(
+    request: RunRequest,
     method: Annotated[
-        str, typer.Argument(metavar="[METHOD]", help="Method whose plan is priced; omit it to convert between numbers.")
+        str, typer.Argument(metavar="[METHOD]", help="Method whose plan is priced; omit it to convert numbers.")
     ] = "",
-    eps: Annotated[str, typer.Option(metavar="LIST", help="Budgets ε, e.g. 1,10.", rich_help_panel=WHAT)] = "",
     noise: Annotated[
         float | None,
         typer.Option(
@@ -69,17 +67,6 @@ def privacy(
             rich_help_panel=WHAT,
         ),
     ] = None,
-    delta: Delta = None,
-    dataset: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME", help="Sensitive dataset for METHOD; its images are not read.", rich_help_panel=WHAT
-        ),
-    ] = "shapes",
-    preset: Preset = "small",
-    settings: Settings = None,
-    samples: Samples = 10_000,
-    resolution: Resolution = None,
     records: Annotated[
         int | None, typer.Option(metavar="N", help="Number of training records.", rich_help_panel=NUMBERS)
     ] = None,
@@ -96,12 +83,6 @@ def privacy(
             "--propose", help="Propose settings from METHOD's gradients on public images.", rich_help_panel=PROPOSAL
         ),
     ] = False,
-    public: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME", help="Public images for pretraining and for measuring gradients.", rich_help_panel=PROPOSAL
-        ),
-    ] = "textures",
     compute: Annotated[
         int | None,
         typer.Option(
@@ -110,41 +91,23 @@ def privacy(
             rich_help_panel=PROPOSAL,
         ),
     ] = None,
-    device: Device = "auto",
-    precision: Precision = "auto",
-    download: Download = False,
-    data: Data = None,
-    plugin: Plugins = None,
 ) -> None:
     """Convert between noise, steps and ε, price a method's plan, or propose better settings."""
-    load_plugins(plugin)
-    from dpbench.benchmark.sweep import parse_epsilons
-
-    epsilons = parse_epsilons(eps) if eps else []
-    plan: dict[str, Any] = {
-        "dataset": dataset,
-        "delta": delta,
-        "preset": preset,
-        "settings": parse_settings(settings or []),
-        "samples": samples,
-        "resolution": resolution,
-    }
     if not method:
         if propose:
             raise DpbenchError("--propose needs a method, e.g. dpbench privacy wavelet --eps 1 --propose")
-        rate = _sampling_rate(records, batch, rate)
-        delta = _default_delta(records) if delta is None else delta
-        pages = [_conversion(rate, delta, epsilons, noise, steps)]
+        sampling_rate = _sampling_rate(records, batch, rate)
+        delta = _default_delta(records) if request.delta is None else request.delta
+        pages = [_conversion(sampling_rate, delta, request.epsilons, noise, steps)]
     elif (records, batch, rate, steps) != (None, None, None, None):
         raise DpbenchError(
             "--records, --batch, --rate and --steps are for use without a method; "
             f"for {method}, use settings: --set steps=200"
         )
     elif propose:
-        measured = {"public": public, "compute": compute, "device": device, "precision": precision}
-        pages = _proposals(method, epsilons, noise, plan | measured | {"download": download, "data": data})
+        pages = _proposals(replace(request, methods=(method,)), noise, compute)
     else:
-        pages = _prices(method, epsilons, noise, plan)
+        pages = _prices(replace(request, methods=(method,)), noise)
     for page in pages:
         print_page(page)
 
@@ -183,27 +146,26 @@ def _conversion(
     return conversion_table([convert(Releases(rate, delta, e, noise, steps)) for e in budgets], unknown[0])
 
 
-def _prices(
-    method: str, epsilons: Sequence[float], noise: float | None, plan: Mapping[str, Any]
-) -> list[RenderableType]:
+def _prices(request: RunRequest, noise: float | None) -> list[RenderableType]:
     """The method's plan, calibrated for each ε, or priced at the given noise."""
-    if bool(epsilons) == (noise is not None):
+    if bool(request.epsilons) == (noise is not None):
+        (method,) = request.methods
         raise DpbenchError(f"give either --eps, to calibrate the plan of {method}, or --noise, to price it")
-    from dpbench.benchmark.catalog import plan_page
+    from dpbench.benchmark.method_plan import method_plan, priced_plan
+    from dpbench.cli.pages.plan_page import plan_page
 
-    budgets: Sequence[float | None] = epsilons or [None]
-    return [plan_page(method, epsilon=epsilon, noise=noise, **plan) for epsilon in budgets]
+    if noise is not None:
+        return [plan_page(priced_plan(request, noise))]
+    return [plan_page(method_plan(request, epsilon)) for epsilon in request.epsilons]
 
 
-def _proposals(
-    method: str, epsilons: Sequence[float], noise: float | None, options: Mapping[str, Any]
-) -> list[RenderableType]:
+def _proposals(request: RunRequest, noise: float | None, compute: int | None) -> list[RenderableType]:
     """Batch, steps and trained weights for each ε, judged on public images."""
-    if not epsilons or noise is not None:
+    if not request.epsilons or noise is not None:
         raise DpbenchError("--propose needs --eps and takes no --noise: the noise is calibrated")
     from dpbench.benchmark.proposals import propose
     from dpbench.cli.display import open_display
     from dpbench.cli.pages.proposal_page import proposal_page
 
     with open_display() as display:
-        return [proposal_page(p) for p in propose(method, epsilons=epsilons, display=display, **options)]
+        return [proposal_page(proposal) for proposal in propose(request, display, compute)]

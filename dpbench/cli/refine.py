@@ -7,20 +7,31 @@ from typing import Annotated
 
 import typer
 
-from dpbench.cli.options import HOW, Data, Device, Download, Plugins, Precision, load_plugins
-from dpbench.core.config import parse_settings
+from dpbench.benchmark.request import HOW, RunRequest
+from dpbench.cli.options import takes
 
-REFINED = "Images and refiner"
+REFINED = "What to refine"
 
 EPILOG = (
-    "The refiner is trained on public images to undo block means: a coarse pixel is the mean of the N x N pixels that "
-    "replace it. Training takes about 90 seconds on two CPU cores for 32 x 32 images, and its result is cached. The "
-    "refiner uses no private data, so the refined images have the same privacy guarantee as the coarse ones."
+    "A coarse pixel is the mean of the N x N pixels that replace it, and the refiner is trained on public images to "
+    "undo such means. This takes about a minute and a half on two cores for images of 32 x 32, once. No private "
+    "record is used, so the full images have the same privacy guarantee as the coarse images."
     "\n\nExample: dpbench refine --input coarse --out fine --scale 4 --public folder:photos"
 )
 
 
+@takes(
+    *("public", "settings", "out", "device", "precision", "download", "data"),
+    help={
+        "public": "Public images to learn detail from, the closer to yours the better: a name that `dpbench list "
+        "public` lists, e.g. folder:PATH.",
+        "settings": "Change a setting of the refiner (see `dpbench show residual`).",
+        "out": "Folder for the full images, each under its name, and a sheet to compare them on.",
+    },
+    out=...,
+)
 def refine(
+    request: RunRequest,
     input: Annotated[
         Path,
         typer.Option(
@@ -30,65 +41,21 @@ def refine(
             rich_help_panel=REFINED,
         ),
     ],
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out",
-            metavar="DIR",
-            help="Folder for the refined images, under the same names, and a before/after sheet.",
-            rich_help_panel=REFINED,
-        ),
-    ],
     refiner: Annotated[
         str, typer.Option(metavar="NAME", help="Refiner; see `dpbench list refiners`.", rich_help_panel=REFINED)
     ] = "residual",
-    scale: Annotated[int, typer.Option(metavar="N", help="Upscaling factor: 2, 4, 8 ...", rich_help_panel=REFINED)] = 4,
-    public: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="Public images to learn detail from, as similar to yours as possible; see `dpbench list public`, e.g. "
-            "folder:PATH.",
-            rich_help_panel=REFINED,
-        ),
-    ] = "textures",
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Change a setting of the refiner (see `dpbench show residual`).",
-            rich_help_panel=REFINED,
-        ),
-    ] = None,
+    scale: Annotated[
+        int, typer.Option(metavar="N", help="How many times larger: 2, 4, 8 ...", rich_help_panel=REFINED)
+    ] = 4,
     seed: Annotated[
-        int, typer.Option(help="Random seed of refiners that draw random detail.", rich_help_panel=HOW)
+        int, typer.Option(help="Seed of a random refiner: another seed, other detail.", rich_help_panel=HOW)
     ] = 0,
-    device: Device = "auto",
-    precision: Precision = "auto",
-    download: Download = False,
-    data: Data = None,
-    plugin: Plugins = None,
 ) -> None:
-    """Add detail to a folder of coarse images, learnt from public images alone."""
-    load_plugins(plugin)
-    from dpbench.benchmark.refining import refine as refine_folder
+    """Add detail to a folder of coarse images, learned from public images only."""
+    from dpbench.benchmark.refinement import refine_folder
     from dpbench.cli.display import open_display
 
     with open_display() as display:
-        done = refine_folder(
-            refiner,
-            input,
-            out,
-            scale,
-            public=public,
-            settings=parse_settings(settings or []),
-            data=data,
-            download=download,
-            device=device,
-            precision=precision,
-            seed=seed,
-            display=display,
-        )
+        done = refine_folder(refiner, input, scale, request, seed, display)
     count = len(done.images)
-    print(f"{count} image{'s'[: count > 1]} in {out}; before and after: {done.sheet}")
+    print(f"{count} image{'s'[: count > 1]} in {request.out}; before and after: {done.sheet}")

@@ -2,52 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
+from dpbench.benchmark.request import RunRequest
 from dpbench.cli.console import print_page
-from dpbench.cli.options import Delta, Plugins, Preset, Resolution, Samples, Settings, load_plugins
-from dpbench.core.config import parse_settings
+from dpbench.cli.options import takes
 
 
+@takes(
+    *("dataset", "epsilons", "delta", "preset", "settings", "samples", "resolution"),
+    help={
+        "dataset": "With --eps: the dataset whose plan to show; its files are not needed.",
+        "epsilons": "Privacy budgets ε to calibrate the plan for, e.g. 1,10.",
+    },
+    epsilons=(),
+)
 def show(
-    method: Annotated[
+    request: RunRequest,
+    name: Annotated[
         str,
         typer.Argument(
             metavar="NAME", help="A method, refiner or metric; with --eps also a variant, 'dp-sgd\\[steps=50]'."
         ),
     ],
-    dataset: Annotated[
-        str, typer.Option(metavar="NAME", help="With --eps: the dataset whose plan to show; its files are not needed.")
-    ] = "shapes",
-    eps: Annotated[str, typer.Option(metavar="LIST", help="Budgets ε to calibrate the plan for, e.g. 1,10.")] = "",
-    delta: Delta = None,
-    preset: Preset = "small",
-    settings: Settings = None,
-    samples: Samples = 10_000,
-    resolution: Resolution = None,
-    plugin: Plugins = None,
 ) -> None:
     """Explain a method, refiner or metric; with --eps also where a method's budget goes."""
-    load_plugins(plugin)
-    from dpbench.benchmark.catalog import plan_page, plugin_page
-    from dpbench.benchmark.sweep import parse_epsilons
+    from dpbench.cli.pages.catalog import plugin_page
 
-    changed = parse_settings(settings or [])
-    pages = [plugin_page(method)]
-    for epsilon in parse_epsilons(eps) if eps else []:
-        pages.append(
-            plan_page(
-                method,
-                dataset,
-                epsilon,
-                delta=delta,
-                preset=preset,
-                settings=changed,
-                samples=samples,
-                resolution=resolution,
-            )
-        )
+    pages = [plugin_page(name)]
+    if request.epsilons:
+        from dpbench.benchmark.method_plan import method_plan
+        from dpbench.cli.pages.plan_page import plan_page
+
+        plans = [method_plan(replace(request, methods=(name,)), epsilon) for epsilon in request.epsilons]
+        pages += [plan_page(plan) for plan in plans]
     for page in pages:
         print_page(page)

@@ -1,4 +1,4 @@
-"""`dpbench weights`: pretrained weights, which are downloaded only on request."""
+"""`dpbench weights`: lists pretrained weights and downloads them; nothing else does."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def get(
         list[str], typer.Argument(metavar="NAME...", help="Names that `dpbench weights list` lists, or all.")
     ],
 ) -> None:
-    """Download pretrained weights, resuming interrupted downloads, and verify their checksums."""
+    """Download weights and check them; an interrupted download of a file starts over."""
     from dpbench.cli.display import open_display
     from dpbench.cli.pages.weights_page import describe_location
     from dpbench.models.pretrained.downloads import fetch

@@ -1,4 +1,4 @@
-"""What an attempt at a trial stores on its way, so that the next attempt goes on from there."""
+"""The states that an attempt at a trial stores, so that the next attempt goes on from them."""
 
 from __future__ import annotations
 
@@ -11,27 +11,33 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dpbench.core.files import code_version, digest, write_atomic
+from dpbench.core.errors import PrivacyError
+from dpbench.core.files import digest, write_atomic
 
 T = TypeVar("T")
 
-CODE = ("core", "methods", "models", "privacy", "refiners", "training")
-"""The parts of dpbench that decide what a stored state means."""
+CHECKPOINTS = "checkpoints"
+"""Name of the folder of a trial's checkpoints, in the trial's folder."""
 
 
 class Checkpoints:
     """The stored states of one phase of a trial, in a folder.
 
-    A file's name ends in a hash of the code and of everything that its content depends on, so files of other code or
-    other settings are never taken up.
+    A file's name ends in a hash of the code and of everything that its content depends on, so states of other code or
+    other settings are never loaded.
 
     Args:
-        folder: where the files lie; None stores nothing.
-        writes: False for a process that only takes up what another one of the same run stores.
-        code: hash of code outside dpbench that states depend on, such as a plugin's.
+        folder: where the files are; None stores nothing.
+        writes: False for a process that only loads what another one of the same run stores.
+        code: hash of the code that makes the states and reads them; see `closure.code_of`.
+
+    Raises:
+        PrivacyError: there is a folder but no hash: states of any code would be loaded.
     """
 
     def __init__(self, folder: Path | None, writes: bool = True, code: str = ""):
+        if folder is not None and not code:
+            raise PrivacyError("checkpoints are stored under a hash of the code that makes them, and there is none")
         self.folder = folder
         self._writes = writes
         self._code = code
@@ -52,7 +58,7 @@ class Checkpoints:
         if self.folder is None:
             return Checkpoint(None, False)
         slug = re.sub(r"\W+", "-", name, flags=re.ASCII).strip("-")[:80]
-        made_by = digest([name, key, code_version(*CODE), self._code])
+        made_by = digest([name, key, self._code])
         return Checkpoint(self.folder / f"{slug}.{made_by}.pt", self._writes)
 
 

@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from dpbench.core.seal import guarded
+from dpbench.core.seal import Seal
 from dpbench.core.specs import Batch, DatasetSpec
 
 
@@ -39,7 +39,8 @@ class ImageDataset(ABC):
 
     @abstractmethod
     def batch(self, indices: Sequence[int]) -> Batch:
-        """The records at `indices`: uint8 images [b, c, h, w] and int64 labels [b], in that order.
+        """The records at `indices`, in that order: uint8 images [b, c, h, w], and labels int64 [b] if the spec declares
+        classes, or captions uint8 [b, spec.caption_bytes] if it declares captions.
 
         Raises:
             DataError: a file is missing or damaged; the message names it.
@@ -69,11 +70,6 @@ class Dataset(ABC):
 
     public_only: ClassVar[bool] = False  # for public pretraining only, not a benchmark
 
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        for split in {"train", "test"} & vars(cls).keys():
-            setattr(cls, split, guarded(split, vars(cls)[split]))
-
     def __init__(self, argument: str, options: DataOptions):
         self.argument = argument
         self.options = options
@@ -88,14 +84,29 @@ class Dataset(ABC):
     def spec(self) -> DatasetSpec:
         """The dataset's declaration, known without reading its files if shape and counts are fixed in advance."""
 
-    @abstractmethod
     def train(self) -> ImageDataset:
         """The sensitive split.
 
         Raises:
             DataError: files are missing (the message says where to put them) or damaged.
+            PrivacyError: the dataset is sealed; see `Seal`.
         """
+        Seal.check(self, "train")
+        return self.open_train()
+
+    def test(self) -> ImageDataset:
+        """The test split, opened by the evaluator only, after sampling.
+
+        Raises:
+            As `train`.
+        """
+        Seal.check(self, "test")
+        return self.open_test()
 
     @abstractmethod
-    def test(self) -> ImageDataset:
-        """The test split, opened only by the evaluator, after sampling."""
+    def open_train(self) -> ImageDataset:
+        """Opens the sensitive split. Callers use `train`."""
+
+    @abstractmethod
+    def open_test(self) -> ImageDataset:
+        """Opens the test split. Callers use `test`."""

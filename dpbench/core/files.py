@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
 import tempfile
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -83,22 +81,3 @@ def digest(value: Any, length: int = 16) -> str:
     """A short hexadecimal SHA-256 of any JSON-like value (key order does not matter)."""
     text = json.dumps(_finite(value), sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:length]
-
-
-@cache
-def source_hash(plugin: type) -> str:
-    """A hash of the files of a plugin class and of its base classes outside dpbench; "" if there are none.
-
-    What these files import in turn is not followed.
-    """
-    modules = {cls.__module__ for cls in plugin.__mro__ if cls.__module__.split(".")[0] not in ("dpbench", "builtins")}
-    files = {getattr(sys.modules.get(name), "__file__", None) for name in modules}
-    sources = [Path(file).read_text(encoding="utf-8") for file in sorted(filter(None, files)) if file.endswith(".py")]
-    return digest(sources) if sources else ""
-
-
-@cache
-def code_version(*parts: str) -> str:
-    """A hash of the sources of these parts of dpbench ("models", "training" ...): of what computes a stored result."""
-    package = Path(__file__).parent.parent
-    return digest([path.read_text() for part in parts for path in sorted((package / part).rglob("*.py"))])

@@ -5,13 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import FunctionType, MappingProxyType
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from dpbench.core.config import NoSettings
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
-from dpbench.core.seal import opens_nothing
 from dpbench.core.specs import Conditions, DatasetSpec, Request
 
 if TYPE_CHECKING:
@@ -27,10 +26,6 @@ class Preset:
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     tuning: str = "untuned"
-
-
-OUTSIDE_PHASES = ("__init__", "plan", "state_dict", "load_state_dict", "parameters")
-"""What is called of a method outside `prepare`, `fit` and `sample`: under a seal that closes every dataset."""
 
 
 class Method(ABC):
@@ -52,12 +47,6 @@ class Method(ABC):
     presets: ClassVar[Mapping[str, Preset]] = MappingProxyType({"small": Preset()})
     """Preset name -> settings over `Config`'s defaults; "small/mnist" refines "small" for that dataset."""
 
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        for name, value in list(vars(cls).items()):
-            if name in OUTSIDE_PHASES and isinstance(value, FunctionType):
-                setattr(cls, name, opens_nothing(value))
-
     def __init__(self, config: Any, spec: DatasetSpec):
         self.config = config
         self.spec = spec
@@ -66,7 +55,7 @@ class Method(ABC):
     def plan(self, request: Request) -> Plan:
         """Every mechanism that `fit` will use. Must not look at data; free noise multipliers are calibrated.
 
-        Called more than once, and always under a seal that closes every dataset.
+        Called more than once, always while every dataset is closed.
 
         Raises:
             ConfigError: the configuration does not suit the dataset (resolution, number of records ...).

@@ -1,4 +1,8 @@
-"""The registries, one per kind of plugin. Nothing listed here is imported until it is asked for."""
+"""The built-in plugins and the registries, one per kind of plugin.
+
+To add a built-in plugin, add one line to its table: name -> ("module:Class", summary). The summary is the first line of
+the class's docstring, so that `dpbench list` can show it without importing the plugin.
+"""
 
 from __future__ import annotations
 
@@ -8,75 +12,131 @@ from dpbench.core.metric import Extractor, Metric
 from dpbench.core.refiner import Refiner
 from dpbench.core.registry import Registry
 
-METHODS: Registry[Method] = Registry(
-    "method",
-    {
-        "wavelet": "dpbench.methods.wavelet:Wavelet",
-        "dp-merf": "dpbench.methods.dp_merf:DPMERF",
-        "dp-sgd": "dpbench.methods.dp_sgd:DPSGDFinetuning",
-        "dpdm": "dpbench.methods.dpdm:DPDM",
-        "dp-feta": "dpbench.methods.dp_feta:DPFETA",
-    },
-)
+_METHODS = {
+    "wavelet": (
+        "dpbench.methods.wavelet:Wavelet",
+        "Coarse wavelet band by a DP-finetuned autoregressive token model, detail by a public super-resolver.",
+    ),
+    "dp-merf": (
+        "dpbench.methods.dp_merf:DPMERF",
+        "One noisy sum of random Fourier features per class, then a generator trained to match it (DP-MERF).",
+    ),
+    "dp-sgd": (
+        "dpbench.methods.dp_sgd:DPSGDFinetuning",
+        "A diffusion model pretrained on public images, all of its weights finetuned by DP-SGD.",
+    ),
+    "dpdm": (
+        "dpbench.methods.dpdm:DPDM",
+        "A diffusion model trained by DP-SGD from scratch, K noise draws per record (DPDM).",
+    ),
+    "dp-feta": (
+        "dpbench.methods.dp_feta:DPFETA",
+        "A diffusion model warmed up on noisy central images, then trained by DP-SGD (DP-FETA).",
+    ),
+}
 
-DATASETS: Registry[Dataset] = Registry(
-    "dataset",
-    {
-        "shapes": "dpbench.data.synthetic.shapes:Shapes",
-        "textures": "dpbench.data.synthetic.textures:Textures",
-        "mnist": "dpbench.data.sets.torchvision_sets:MNIST",
-        "fashion-mnist": "dpbench.data.sets.torchvision_sets:FashionMNIST",
-        "cifar10": "dpbench.data.sets.torchvision_sets:CIFAR10",
-        "cifar100": "dpbench.data.sets.torchvision_sets:CIFAR100",
-        "omniglot": "dpbench.data.sets.omniglot:Omniglot",
-        "folder": "dpbench.data.sets.folder:Folder",
-    },
-)
+_BENCHMARK_DATASETS = {
+    "shapes": (
+        "dpbench.data.synthetic.shapes:Shapes",
+        "Ten shapes, 32×32 colour, generated (the default); shapes:T shows a share T of the classes in fine grain",
+    ),
+    "mnist": (
+        "dpbench.data.sets.torchvision_sets:MNIST",
+        "Handwritten digits, 28×28 grey padded to 32×32, 60,000 + 10,000 (LeCun et al. 1998)",
+    ),
+    "fashion-mnist": (
+        "dpbench.data.sets.torchvision_sets:FashionMNIST",
+        "Clothes, 28×28 grey padded to 32×32, 60,000 + 10,000 (Xiao et al. 2017)",
+    ),
+    "cifar10": (
+        "dpbench.data.sets.torchvision_sets:CIFAR10",
+        "Photographs of ten kinds of things, 32×32 colour, 50,000 + 10,000 (Krizhevsky 2009)",
+    ),
+    "cifar100": (
+        "dpbench.data.sets.torchvision_sets:CIFAR100",
+        "Photographs of a hundred kinds of things, 32×32 colour, 50,000 + 10,000 (Krizhevsky 2009)",
+    ),
+    "omniglot": (
+        "dpbench.data.sets.omniglot:Omniglot",
+        "Handwritten characters of many alphabets, grey, white on black as MNIST; classes are characters",
+    ),
+    "folder": (
+        "dpbench.data.sets.folder:Folder",
+        "Your own images: `folder:PATH`, a folder or zip, one sub-folder per class or none",
+    ),
+}
 
-METRICS: Registry[Metric] = Registry(
-    "metric",
-    {
-        "fid": "dpbench.metrics.fid:FrechetInceptionDistance",
-        "fid-train": "dpbench.metrics.fid:TrainFID",
-        "fd-dinov2": "dpbench.metrics.fid:FrechetDINOv2Distance",
-        "kid": "dpbench.metrics.kid:KernelInceptionDistance",
-        "cmmd": "dpbench.metrics.cmmd:CLIPMaximumMeanDiscrepancy",
-        "inception-score": "dpbench.metrics.inception_score:InceptionScore",
-        "prdc": "dpbench.metrics.prdc:PrecisionRecallDensityCoverage",
-        "classifier-prdc": "dpbench.metrics.prdc:ClassifierPRDC",
-        "fld": "dpbench.metrics.fld:FeatureLikelihoodDivergence",
-        "fwd": "dpbench.metrics.fwd:FrechetWaveletDistance",
-        "scales": "dpbench.metrics.scales:FrechetPerScale",
-        "accuracy": "dpbench.metrics.accuracy:DownstreamAccuracy",
-        "accuracy-paper": "dpbench.metrics.accuracy_paper:PublishedAccuracy",
-        "label-fidelity": "dpbench.metrics.label_fidelity:LabelFidelity",
-        "gram": "dpbench.metrics.gram:GramDistance",
-        "lpips": "dpbench.metrics.lpips:LPIPSDiversity",
-        "clip-score": "dpbench.metrics.clip_score:CLIPScore",
-        "texture": "dpbench.metrics.texture:Texture",
-        "spectrum": "dpbench.metrics.spectrum:Spectrum",
-        "memorisation": "dpbench.metrics.memorisation:Memorisation",
-    },
-)
+_PUBLIC_DATASETS = {
+    "textures": (
+        "dpbench.data.synthetic.textures:Textures",
+        "Public source: overlapping textured leaves, 32×32 colour, generated; textures:G gives a share G fine grain",
+    ),
+}
+"""Sources for public pretraining that are not benchmarks themselves; their classes set `public_only`."""
 
-REFINERS: Registry[Refiner] = Registry(
-    "refiner",
-    {
-        "bicubic": "dpbench.refiners.bicubic:Bicubic",
-        "regression": "dpbench.refiners.regression:Regression",
-        "residual": "dpbench.refiners.residual:Residual",
-    },
-)
+_METRICS = {
+    "fid": ("dpbench.metrics.fid:FrechetInceptionDistance", "Fréchet Inception Distance to the test split (FID)."),
+    "fid-train": ("dpbench.metrics.fid:TrainFID", "Fréchet Inception Distance to the train split."),
+    "fd-dinov2": ("dpbench.metrics.fid:FrechetDINOv2Distance", "Fréchet distance of DINOv2 features."),
+    "kid": ("dpbench.metrics.kid:KernelInceptionDistance", "Kernel Inception Distance to the test split (KID)."),
+    "cmmd": ("dpbench.metrics.cmmd:CLIPMaximumMeanDiscrepancy", "Maximum mean discrepancy of CLIP embeddings (CMMD)."),
+    "inception-score": ("dpbench.metrics.inception_score:InceptionScore", "Inception Score (IS)."),
+    "prdc": ("dpbench.metrics.prdc:PrecisionRecallDensityCoverage", "Precision, recall, density and coverage."),
+    "classifier-prdc": ("dpbench.metrics.prdc:ClassifierPRDC", "FD and PRDC in features of a real-data classifier."),
+    "fld": ("dpbench.metrics.fld:FeatureLikelihoodDivergence", "Feature Likelihood Divergence in DINOv2 features."),
+    "fwd": ("dpbench.metrics.fwd:FrechetWaveletDistance", "Fréchet Wavelet Distance: mean over Haar packets."),
+    "scales": ("dpbench.metrics.scales:FrechetPerScale", "Fréchet distance of each scale of the Haar transform."),
+    "accuracy": ("dpbench.metrics.accuracy:DownstreamAccuracy", "Train on synthetic, test on real: small classifiers."),
+    "accuracy-paper": ("dpbench.metrics.accuracy_paper:PublishedAccuracy", "DPImageBench's classifier accuracy; slow."),
+    "label-fidelity": ("dpbench.metrics.label_fidelity:LabelFidelity", "Train on real, test on synthetic images."),
+    "gram": ("dpbench.metrics.gram:GramDistance", "Distance of mean Gram matrices of VGG-19 activations."),
+    "lpips": ("dpbench.metrics.lpips:LPIPSDiversity", "Mean LPIPS distance within a class: diversity."),
+    "clip-score": ("dpbench.metrics.clip_score:CLIPScore", "CLIP similarity of images and class prompts."),
+    "texture": ("dpbench.metrics.texture:Texture", "Distance of mean wavelet texture statistics."),
+    "spectrum": ("dpbench.metrics.spectrum:Spectrum", "Difference of mean log power spectra."),
+    "memorisation": ("dpbench.metrics.memorisation:Memorisation", "Membership attack and nearest-neighbour distances."),
+}
 
-EXTRACTORS: Registry[Extractor] = Registry(
-    "extractor",
-    {
-        "wavelet-packet": "dpbench.metrics.extractors.packets:WaveletPackets",
-        "classifier": "dpbench.metrics.extractors.classifier:RealClassifier",
-        "inception": "dpbench.metrics.extractors.inception:Inception",
-        "clip": "dpbench.metrics.extractors.clip:CLIP",
-        "dinov2": "dpbench.metrics.extractors.dinov2:DINOv2",
-        "texture": "dpbench.metrics.extractors.texture_statistics:TextureStatistics",
-        "spectrum": "dpbench.metrics.extractors.power_spectrum:PowerSpectrum",
-    },
-)
+_REFINERS = {
+    "bicubic": (
+        "dpbench.refiners.bicubic:Bicubic",
+        "Bicubic interpolation of the coarse image: the control, no detail added.",
+    ),
+    "regression": (
+        "dpbench.refiners.regression:Regression",
+        "Convolutional super-resolution trained by L1 on public images: fast, deterministic, blurry where in doubt.",
+    ),
+    "residual": (
+        "dpbench.refiners.residual:Residual",
+        "Diffusion of what bicubic interpolation leaves out, trained on public images: sharp, random, a few steps.",
+    ),
+}
+
+_EXTRACTORS = {
+    "wavelet-packet": ("dpbench.metrics.extractors.packets:WaveletPackets", "Haar wavelet packets in natural order."),
+    "classifier": (
+        "dpbench.metrics.extractors.classifier:RealClassifier",
+        "Features of a real-data classifier.",
+    ),
+    "inception": ("dpbench.metrics.extractors.inception:Inception", "Pool features of InceptionV3 of 2015-12-05."),
+    "clip": ("dpbench.metrics.extractors.clip:CLIP", "Image embeddings of CLIP ViT-L/14 at 336 pixels."),
+    "dinov2": ("dpbench.metrics.extractors.dinov2:DINOv2", "Class token of DINOv2 ViT-L/14 at 224 pixels."),
+    "texture": ("dpbench.metrics.extractors.texture_statistics:TextureStatistics", "Statistics of wavelet sub-bands."),
+    "spectrum": ("dpbench.metrics.extractors.power_spectrum:PowerSpectrum", "Radially averaged power spectrum."),
+}
+
+METHODS: Registry[Method] = Registry("method", _METHODS)
+DATASETS: Registry[Dataset] = Registry("dataset", _BENCHMARK_DATASETS | _PUBLIC_DATASETS)
+METRICS: Registry[Metric] = Registry("metric", _METRICS)
+REFINERS: Registry[Refiner] = Registry("refiner", _REFINERS)
+EXTRACTORS: Registry[Extractor] = Registry("extractor", _EXTRACTORS)
+
+
+def is_public_only(dataset: str) -> bool:
+    """Whether a dataset is a source for public pretraining only; imports nothing for built-in datasets.
+
+    Raises:
+        UnknownName: no dataset has that name.
+        DpbenchError: its plugin cannot be imported.
+    """
+    return dataset in _PUBLIC_DATASETS if DATASETS.is_builtin(dataset) else DATASETS.get(dataset).public_only

@@ -1,13 +1,15 @@
-"""Typed, lazy registries of plugins: a name leads to "module:Class", imported when it is asked for.
+"""Typed, lazy registries of plugins: a name maps to "module:Class", which is imported on first use.
 
-Three sources feed each registry: the built-in table, the installed packages' entry points (`dpbench.methods`,
+Each registry has three sources: the built-in table, the entry points of installed packages (`dpbench.methods`,
 `.datasets`, `.metrics`, `.refiners`, `.extractors`), and classes registered at run time (`--plugin FILE.py`).
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
+import inspect
 import sys
 from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
@@ -19,33 +21,53 @@ from dpbench.core.errors import DpbenchError, UnknownName
 P = TypeVar("P")
 
 
+@functools.cache
+def installed_plugins(group: str) -> Mapping[str, str]:
+    """Name -> "module:Class" of a group of entry points; read once per process, since all packages are searched."""
+    return {point.name: point.value for point in entry_points(group=group)}
+
+
 class Registry(Generic[P]):
     """The plugins of one kind, by name.
 
     Args:
-        kind: what one of them is called in messages, e.g. "method".
-        builtin: name -> "module:Class".
+        kind: what one plugin is called in messages, e.g. "method".
+        builtin: name -> ("module:Class", summary); the summary is the first line of the class's docstring.
     """
 
-    def __init__(self, kind: str, builtin: Mapping[str, str]):
+    def __init__(self, kind: str, builtin: Mapping[str, tuple[str, str]]):
         self.kind = kind
         self.group = f"dpbench.{kind}s"
         self._builtin = dict(builtin)
         self._registered: dict[str, type[P]] = {}
 
     def _targets(self) -> dict[str, str]:
-        installed = {point.name: point.value for point in entry_points(group=self.group)}
-        return installed | self._builtin
+        builtin = {name: target for name, (target, _) in self._builtin.items()}
+        return {**installed_plugins(self.group), **builtin}
 
     def names(self) -> list[str]:
         """All known names, sorted; nothing is imported."""
         return sorted({*self._targets(), *self._registered})
 
+    def is_builtin(self, name: str) -> bool:
+        """Whether dpbench itself provides the plugin called `name`."""
+        return name in self._builtin
+
+    def summary(self, name: str) -> str:
+        """What the plugin called `name` is, in one line; imports nothing for built-in plugins.
+
+        Raises:
+            UnknownName, DpbenchError: as `get`.
+        """
+        if name in self._builtin:
+            return self._builtin[name][1]
+        return (inspect.getdoc(self.get(name)) or "").partition("\n")[0]
+
     def get(self, name: str) -> type[P]:
         """The plugin class called `name`.
 
         Raises:
-            UnknownName: no plugin has that name; the nearest are offered.
+            UnknownName: no plugin has that name; the message suggests the nearest ones.
             DpbenchError: the plugin exists but its module cannot be imported.
         """
         if name in self._registered:
@@ -56,14 +78,14 @@ class Registry(Generic[P]):
         module, _, attribute = targets[name].partition(":")
         try:
             plugin: type[P] = getattr(importlib.import_module(module), attribute)
-        except Exception as error:  # a plugin is foreign code: whatever it raises becomes one line that names it
+        except Exception as error:  # foreign code may raise anything; report it in one line that names the plugin
             raise DpbenchError(
                 f"{self.kind} '{name}' ({targets[name]}) cannot be imported: {type(error).__name__}: {error}"
             ) from error
         return plugin
 
     def register(self, name: str) -> Callable[[type[P]], type[P]]:
-        """Class decorator that adds a plugin under `name`; a name that is taken already is an error."""
+        """Class decorator that adds a plugin under `name`, which must be free."""
 
         def add(plugin: type[P]) -> type[P]:
             if name in self.names():
@@ -75,7 +97,7 @@ class Registry(Generic[P]):
 
 
 def load_plugin_file(path: Path) -> None:
-    """Runs one Python file, whose `@register(...)` decorators add its plugins.
+    """Runs a Python file, whose `@register(...)` decorators add its plugins.
 
     Raises:
         DpbenchError: the file is missing or fails while it is imported.
@@ -91,5 +113,5 @@ def load_plugin_file(path: Path) -> None:
         spec.loader.exec_module(module)
     except DpbenchError:
         raise
-    except Exception as error:  # a plugin is foreign code: whatever it raises becomes one line that names it
+    except Exception as error:  # foreign code may raise anything; report it in one line that names the plugin
         raise DpbenchError(f"plugin file {path} failed: {type(error).__name__}: {error}") from error

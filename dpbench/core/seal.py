@@ -1,66 +1,76 @@
-"""While a method works, no test split opens, and the sensitive dataset opens for nobody (rule R1, section 5).
+"""While a method works, the sensitive dataset and every test split are closed (rule R1, protocol of section 5).
 
-What a method may learn from reaches it through `PrivateData` and as public images. While it is made, plans or hands
-over its state, no dataset opens at all: `Method` itself sees to that, whoever calls it, and however often. The seal
-catches a method that opens a dataset by itself, by mistake or to look good; like the doors of `PrivateData` it does not
-stop one that reads the files with code of its own.
+A method learns from `PrivateData` and from public images. The seal catches a method that opens a dataset by itself, by
+mistake or to get better numbers. It does not stop a method that reads the files with code of its own.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from dpbench.core.errors import PrivacyError
 
 if TYPE_CHECKING:
     from dpbench.core.data import Dataset
 
-_sealed: list[Dataset | None] = []  # of the whole process: threads and forked workers are under it, too
+Split = Literal["train", "test"]
 
 
-@contextmanager
-def sealed(sensitive: Dataset | None) -> Iterator[None]:
-    """Closes the sensitive dataset, and every test split, until the block is left; `None` closes every dataset."""
-    _sealed.append(sensitive)
-    try:
-        yield
-    finally:
-        _sealed.pop()
+class Seal:
+    """Closes datasets while code of a method runs.
 
+    A dataset that opens a split asks every seal that is closed in this process: a method may open a dataset through any
+    part of dpbench, in a thread or in a forked worker.
 
-def opens_nothing(call: Callable[..., Any]) -> Callable[..., Any]:
-    """The same call, every dataset being closed until it returns."""
-
-    @functools.wraps(call)
-    def under_seal(*arguments: Any, **options: Any) -> Any:
-        with sealed(None):
-            return call(*arguments, **options)
-
-    return under_seal
-
-
-def guarded(split: str, opens: Callable[..., Any]) -> Callable[..., Any]:
-    """The method that opens a split of a dataset, refusing to while a seal is on it.
-
-    Raises:
-        PrivacyError: when it is called under a seal.
+    Args:
+        sensitive: the sensitive dataset, or None where there is none.
     """
 
-    @functools.wraps(opens)
-    def guard(dataset: Dataset) -> Any:
-        for sensitive in _sealed:
-            if sensitive is None:
-                raise PrivacyError(
-                    "no dataset opens while a method is made, plans or hands over its state; what it may know of its "
-                    "dataset is `spec`"
-                )
-            if split == "test":
-                raise PrivacyError("no test split opens while a method works: it is for the evaluator, after sampling")
-            if type(dataset) is type(sensitive) and dataset.overlap(dataset.argument, sensitive.argument):
-                raise PrivacyError("the sensitive dataset opens for nobody while a method works; use `private`")
-        return opens(dataset)
+    _closed: ClassVar[list[Seal]] = []
 
-    return guard
+    def __init__(self, sensitive: Dataset | None = None):
+        self._sensitive = sensitive
+        self._everything = 0
+
+    @contextmanager
+    def closed(self) -> Iterator[None]:
+        """Closes the sensitive dataset and every test split: for `prepare`, `fit` and `sample`."""
+        self._closed.append(self)
+        try:
+            yield
+        finally:
+            self._closed.remove(self)
+
+    @contextmanager
+    def everything_closed(self) -> Iterator[None]:
+        """Closes every dataset: while a method is made, plans, or returns its state."""
+        self._everything += 1
+        try:
+            with self.closed():
+                yield
+        finally:
+            self._everything -= 1
+
+    @classmethod
+    def check(cls, dataset: Dataset, split: Split) -> None:
+        """Checks that no seal closes a split.
+
+        Raises:
+            PrivacyError: one does.
+        """
+        for seal in cls._closed:
+            seal._check(dataset, split)
+
+    def _check(self, dataset: Dataset, split: Split) -> None:
+        if self._everything:
+            raise PrivacyError(
+                "no dataset opens while a method is made, plans or returns its state; all that it may know of its "
+                "dataset is `spec`"
+            )
+        if split == "test":
+            raise PrivacyError("no test split opens while a method works: it is for the evaluator, after sampling")
+        same_kind = self._sensitive is not None and type(dataset) is type(self._sensitive)
+        if same_kind and dataset.overlap(dataset.argument, self._sensitive.argument):  # type: ignore[union-attr]
+            raise PrivacyError("the sensitive dataset does not open while a method works; use `private`")

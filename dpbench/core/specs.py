@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, cast
 
 from dpbench.core.errors import DpbenchError
 
@@ -25,6 +25,11 @@ class DatasetSpec:
         n_test: number of records of the test split.
         classes: class names in label order, or None for a dataset without classes.
         public_benchmark: whether un-noised statistics and real images may be shown (rules R6 and R9).
+        caption_bytes: bytes of UTF-8 that every caption is padded or cut to; 0 for a dataset without captions. It is a
+            public constant, like the resolution: the captions themselves and their lengths are private.
+
+    Raises:
+        DpbenchError: both classes and captions are declared; a record has one condition.
     """
 
     name: str
@@ -34,6 +39,11 @@ class DatasetSpec:
     n_test: int
     classes: tuple[str, ...] | None
     public_benchmark: bool
+    caption_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        if self.classes and self.caption_bytes:
+            raise DpbenchError(f"'{self.name}' declares classes and captions, but a record has only one condition")
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -50,24 +60,61 @@ class DatasetSpec:
 class Batch:
     """Some records of a dataset, or what `PrivateData.derive` made of them.
 
+    Every field is a tensor with the records in its first dimension, or None. Use `dataclasses.replace` or the
+    operations below to change a batch: they keep all fields, including those of a subclass.
+
     Attributes:
         images: uint8 [b, c, h, w]; None in a derived batch.
-        labels: int64 [b], or None for a dataset without classes.
+        condition: what an image shows: int64 [b] labels, or uint8 [b, length] captions (see `core.captions`), or None
+            for a dataset with neither.
         derived: [b, ...] what `derive` computed per record; None otherwise.
     """
 
     images: Tensor | None = None
-    labels: Tensor | None = None
+    condition: Tensor | None = None
     derived: Tensor | None = None
 
-    def __len__(self) -> int:
-        tensor = self.images if self.images is not None else self.derived
-        return 0 if tensor is None else len(tensor)
+    @property
+    def labels(self) -> Tensor | None:
+        """int64 [b], or None where the records have no labels."""
+        return self.condition if self.condition is not None and self.condition.ndim == 1 else None
 
-    def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        """The batch with `change(tensor)` applied to every tensor it holds (to move, select or repeat records)."""
-        images, labels, derived = (t if t is None else change(t) for t in (self.images, self.labels, self.derived))
-        return Batch(images, labels, derived)
+    @property
+    def captions(self) -> Tensor | None:
+        """UTF-8 bytes padded with zeros, uint8 [b, length], or None where the records have no captions."""
+        return self.condition if self.condition is not None and self.condition.ndim == 2 else None
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """The fields that are not None, by name."""
+        found = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return {name: tensor for name, tensor in found if tensor is not None}
+
+    def __len__(self) -> int:
+        return next((len(tensor) for tensor in self.tensors.values()), 0)
+
+    def map(self, change: Callable[..., Tensor], *others: Batch) -> Batch:
+        """The batch with `change(tensor, *tensors of the others)` in the place of every tensor.
+
+        Args:
+            change: applied field by field.
+            others: batches with the same fields.
+
+        Raises:
+            ValueError: one batch has a field that another one lacks.
+        """
+        given = [batch.tensors for batch in (self, *others)]
+        if any(tensors.keys() != given[0].keys() for tensors in given):
+            raise ValueError(f"the batches have different fields: {', '.join(str(sorted(t)) for t in given)}")
+        return replace(self, **{name: change(*(tensors[name] for tensors in given)) for name in given[0]})
+
+    def to(self, device: str) -> Batch:
+        """The batch on a device."""
+        return self.map(lambda t: t.to(device))
+
+    def select(self, rows: Tensor) -> Batch:
+        """The records at `rows` (int64 [k]), or those where it is True (bool [b])."""
+        return self.map(lambda t: t[rows.to(t.device)])
 
     def repeat(self, views: int) -> Batch:
         """Every record `views` times, record-major: the copies of one record stand together."""
@@ -76,22 +123,45 @@ class Batch:
 
 @dataclass(frozen=True)
 class Conditions:
-    """What to sample: class labels, or nothing but a count. Public, and fixed before `fit` (rule R7)."""
+    """What to sample. Public, and fixed before `fit` (rule R7).
+
+    Attributes:
+        count: number of images.
+        condition: one label or one text (prompt) per image; None to sample without conditions.
+    """
 
     count: int
-    labels: tuple[int, ...] | None = None
+    condition: tuple[int, ...] | tuple[str, ...] | None = None
+
+    @property
+    def labels(self) -> tuple[int, ...] | None:
+        """Class labels, or None where images are not sampled by class."""
+        found = self.condition is not None and all(isinstance(c, int) for c in self.condition)
+        return cast("tuple[int, ...]", self.condition) if found else None
+
+    @property
+    def texts(self) -> tuple[str, ...] | None:
+        """Prompts, or None where images are not sampled by text."""
+        found = self.condition is not None and all(isinstance(c, str) for c in self.condition)
+        return cast("tuple[str, ...]", self.condition) if found else None
 
     @classmethod
-    def balanced(cls, count: int, n_classes: int) -> Conditions:
-        """`count` images with equally many of each class, classes taking turns; unconditional without classes."""
-        return cls(count, tuple(i % n_classes for i in range(count)) if n_classes else None)
+    def balanced(cls, count: int, kinds: int | Sequence[str]) -> Conditions:
+        """`count` images with equally many of each kind, kinds taking turns; unconditional where there are none.
+
+        Args:
+            count: number of images.
+            kinds: number of classes, or a public list of prompts.
+        """
+        if isinstance(kinds, int):
+            return cls(count, tuple(i % kinds for i in range(count)) if kinds else None)
+        return cls(count, tuple(kinds[i % len(kinds)] for i in range(count)) if kinds else None)
 
     def chunks(self, size: int) -> Sequence[Conditions]:
         """The same conditions in order, at most `size` at a time."""
-        starts = range(0, self.count, size)
         return [
-            Conditions(min(size, self.count - s), None if self.labels is None else self.labels[s : s + size])
-            for s in starts
+            replace(self, count=min(size, self.count - s), condition=self.condition and self.condition[s : s + size])
+            for s in range(0, self.count, size)
         ]
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dpbench.core.captions import encode_captions
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import DataError
 from dpbench.core.files import digest
@@ -38,8 +41,9 @@ class ArrayDataset(ImageDataset):
     Args:
         spec: declaration of the split; `spec.shape` is the shape of one image.
         images: uint8 [n, c, h, w].
-        labels: integers [n] in [0, n_classes), or None for a dataset without classes.
-        fingerprint: see `ImageDataset.fingerprint`; by default a hash of the arrays.
+        condition: labels, whole numbers [n] in [0, n_classes), if the spec declares classes; n texts if it declares
+            captions; otherwise None.
+        fingerprint: see `ImageDataset.fingerprint`; by default a hash of the arrays' content.
 
     Raises:
         DataError: the arrays contradict the spec or each other.
@@ -49,24 +53,17 @@ class ArrayDataset(ImageDataset):
         self,
         spec: DatasetSpec,
         images: NDArray[np.uint8] | Tensor,
-        labels: NDArray[np.integer] | Tensor | None,
+        condition: NDArray[np.integer] | Tensor | Sequence[str] | None,
         fingerprint: str | None = None,
     ):
         self.spec = spec
         self._images = images.cpu().numpy() if isinstance(images, Tensor) else images
-        self._labels = None if labels is None else as_index(labels)
         if self._images.dtype != np.uint8 or self._images.shape[1:] != spec.shape:
             found = f"{self._images.dtype} {list(self._images.shape)}"
             raise DataError(
                 f"images of '{spec.name}' must be uint8 [n, {', '.join(map(str, spec.shape))}], not {found}"
             )
-        if (self._labels is None) != (spec.classes is None):
-            raise DataError(f"'{spec.name}' must have labels if and only if it declares classes")
-        if self._labels is not None:
-            if len(self._labels) != len(self._images):
-                raise DataError(f"'{spec.name}' has {len(self._images)} images but {len(self._labels)} labels")
-            if ((self._labels < 0) | (self._labels >= spec.n_classes)).any():
-                raise DataError(f"'{spec.name}' has labels outside [0, {spec.n_classes})")
+        self._condition = condition_tensor(condition, len(self._images), spec)
         self._fingerprint = fingerprint
 
     def __len__(self) -> int:
@@ -75,16 +72,42 @@ class ArrayDataset(ImageDataset):
     def batch(self, indices: Indices) -> Batch:
         """See `ImageDataset.batch`."""
         index = as_index(indices)
-        labels = None if self._labels is None else torch.from_numpy(self._labels[index])
-        return Batch(torch.from_numpy(np.array(self._images[index])), labels)
+        condition = None if self._condition is None else self._condition[torch.from_numpy(index)]
+        return Batch(torch.from_numpy(np.array(self._images[index])), condition)
 
     @cached_property
     def fingerprint(self) -> str:
         """See `ImageDataset.fingerprint`."""
         if self._fingerprint is not None:
             return self._fingerprint
-        labels = None if self._labels is None else content_hash(self._labels)
-        return digest([self.spec.classes, list(self._images.shape), content_hash(self._images), labels])
+        condition = None if self._condition is None else content_hash(self._condition.numpy())
+        return digest([self.spec.classes, list(self._images.shape), content_hash(self._images), condition])
+
+
+def condition_tensor(condition: Indices | Sequence[str] | None, images: int, spec: DatasetSpec) -> Tensor | None:
+    """What `Batch.condition` holds of a whole split: int64 [n], uint8 [n, spec.caption_bytes] or None.
+
+    Args:
+        condition: labels, texts or None, as the spec declares.
+        images: n.
+        spec: what the split declares.
+
+    Raises:
+        DataError: the condition contradicts the spec or the number of images.
+    """
+    if (condition is None) != (spec.classes is None and not spec.caption_bytes):
+        raise DataError(f"'{spec.name}' must have labels if and only if it declares classes, and likewise captions")
+    if condition is None:
+        return None
+    kind = "captions" if spec.caption_bytes else "labels"
+    if len(condition) != images:
+        raise DataError(f"'{spec.name}' has {images} images but {len(condition)} {kind}")
+    if spec.caption_bytes:
+        return encode_captions(cast("Sequence[str]", condition), spec.caption_bytes)
+    labels = as_index(cast(Indices, condition))
+    if ((labels < 0) | (labels >= spec.n_classes)).any():
+        raise DataError(f"'{spec.name}' has labels outside [0, {spec.n_classes})")
+    return torch.from_numpy(labels)
 
 
 def content_hash(array: NDArray[np.generic]) -> str:
@@ -146,7 +169,7 @@ class Converted(ImageDataset):
     def batch(self, indices: Indices) -> Batch:
         """See `ImageDataset.batch`."""
         batch = self._dataset.batch(as_index(indices).tolist())
-        return Batch(None if batch.images is None else self._change(batch.images), batch.labels)
+        return batch if batch.images is None else replace(batch, images=self._change(batch.images))
 
     @property
     def fingerprint(self) -> str:

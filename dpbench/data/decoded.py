@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from PIL import Image
 
+from dpbench.core.captions import decode_captions
 from dpbench.core.data import ImageDataset
 from dpbench.core.files import digest
 from dpbench.core.specs import Batch, DatasetSpec
-from dpbench.data.arrays import Indices, as_index
+from dpbench.data.arrays import Indices, as_index, condition_tensor
 from dpbench.data.image_files import FileSource
 from dpbench.data.pixels import MODE, decode
 
@@ -31,7 +32,7 @@ class DecodedDataset(ImageDataset):
         spec: declaration of the split, with the channels and resolution to decode to.
         source: the files.
         paths: the records' relative paths.
-        labels: class number of each path, or None.
+        condition: a class number or a text for each path, or None, as the spec declares.
         prepare: applied to each decoded image before it is resized.
     """
 
@@ -40,13 +41,13 @@ class DecodedDataset(ImageDataset):
         spec: DatasetSpec,
         source: FileSource,
         paths: Sequence[str],
-        labels: Sequence[int] | None,
+        condition: Sequence[int] | Sequence[str] | None,
         prepare: Callable[[Image.Image], Image.Image] = lambda image: image,
     ):
         self.spec = spec
         self._source = source
         self._paths = list(paths)
-        self._labels = None if labels is None else torch.tensor(labels, dtype=torch.int64)
+        self._condition = condition_tensor(condition, len(self._paths), spec)
         self._prepare = prepare
         fits = len(self._paths) * int(np.prod(spec.shape)) <= CACHE_BYTES
         self._cache = torch.empty((len(self._paths), *spec.shape), dtype=torch.uint8) if fits else None
@@ -65,23 +66,25 @@ class DecodedDataset(ImageDataset):
     def batch(self, indices: Indices) -> Batch:
         """See `ImageDataset.batch`."""
         index = torch.from_numpy(as_index(indices))
-        labels = None if self._labels is None else self._labels[index]
+        condition = None if self._condition is None else self._condition[index]
         missing = index if self._cache is None else index[~self._cached[index]].unique()
         with ThreadPoolExecutor(THREADS) as pool:
             decoded = list(pool.map(self._decode, missing.tolist()))
         fresh = torch.stack(decoded) if decoded else torch.empty((0, *self.spec.shape), dtype=torch.uint8)
         if self._cache is None:
-            return Batch(fresh, labels)
+            return Batch(fresh, condition)
         self._cache[missing] = fresh
         self._cached[missing] = True
-        return Batch(self._cache[index], labels)
+        return Batch(self._cache[index], condition)
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of the files (see `FileSource.fingerprint`), the labels and the decoded shape."""
-        labels = None if self._labels is None else self._labels.tolist()
+        """Of the files (see `FileSource.fingerprint`), the labels or captions, and the shape they are decoded to."""
+        condition: list[int] | list[str] | None = None
+        if self._condition is not None:
+            condition = decode_captions(self._condition) if self.spec.caption_bytes else self._condition.tolist()
         files = self._source.fingerprint(self._paths)
-        return digest([files, labels, self.spec.classes, list(self.spec.shape)])
+        return digest([files, condition, self.spec.classes, list(self.spec.shape)])
 
     @property
     def content(self) -> str:

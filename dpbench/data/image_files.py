@@ -1,4 +1,4 @@
-"""Image files in a folder or a zip archive, listed and read through the same interface."""
+"""Image files in a folder or a zip archive, listed and read in the same way."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class FileSource(ABC):
         return digest([sizes, [self.checksum(path) for path in _hashed(paths)]])
 
     def content(self, paths: Sequence[str]) -> str:
-        """A hash of the files' sizes and contents, independent of paths and order; the same for a folder and its zip.
+        """A hash of the files' sizes and contents, whatever their paths and order: a zip equals its folder.
 
         Of more than `HASHED_FILES` files, the contents are sampled as for `fingerprint`.
         """

@@ -1,10 +1,14 @@
-"""Opening datasets by their command-line names: "mnist", "shapes:0.5", "folder:PATH"."""
+"""Opens datasets by their names on the command line: "mnist", "shapes:0.5", "folder:PATH".
+
+This module imports no torch, so that commands which only need what a dataset declares start fast.
+"""
 
 from __future__ import annotations
 
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import platformdirs
 
@@ -12,11 +16,9 @@ from dpbench.core.data import DataOptions, Dataset, ImageDataset
 from dpbench.core.errors import DataError
 from dpbench.core.registries import DATASETS
 from dpbench.core.specs import DatasetSpec
-from dpbench.data.arrays import Converted
-from dpbench.data.external.generated import Generated
-from dpbench.data.external.generated_arrays import GeneratedArrays
-from dpbench.data.external.generated_files import GeneratedFiles
-from dpbench.data.pixels import RECOLOUR
+
+if TYPE_CHECKING:
+    from dpbench.data.external.generated import Generated
 
 
 def default_root() -> Path:
@@ -59,6 +61,9 @@ def open_public(name: str, like: DatasetSpec, options: DataOptions) -> ImageData
     given = public.spec.channels
     if given == like.channels:
         return public
+    from dpbench.data.arrays import Converted
+    from dpbench.data.pixels import RECOLOUR
+
     return Converted(public, replace(public.spec, channels=like.channels), RECOLOUR[given, like.channels], "recolour")
 
 
@@ -76,4 +81,7 @@ def open_generated(path: Path, spec: DatasetSpec) -> Generated:
     """
     if not path.exists():
         raise DataError(f"{path} does not exist; give a folder of images, a zip of one, or an .npz file")
+    from dpbench.data.external.generated_arrays import GeneratedArrays
+    from dpbench.data.external.generated_files import GeneratedFiles
+
     return (GeneratedArrays if path.suffix.lower() == ".npz" and path.is_file() else GeneratedFiles)(path, spec)

@@ -42,7 +42,7 @@ class Tiles(ImageDataset):
             image[:, top : top + self._side, left : left + self._side]
             for image, (top, left) in zip(batch.images, corners, strict=True)
         ]
-        return Batch(torch.stack(cut), batch.labels)
+        return replace(batch, images=torch.stack(cut))
 
     @property
     def fingerprint(self) -> str:

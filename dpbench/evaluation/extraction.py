@@ -1,21 +1,23 @@
 """One pass of an extractor over a set of images, its result on disk; that of real images kept for later trials.
 
 A stored set of features belongs to one dataset, split, resolution, extractor, weights and resizing: its key holds the
-fingerprint of the images (which all of the first three change) and the extractor's description (which names the rest).
+fingerprint of the images (which all of the first three change), the extractor's description (which names the rest), and
+the hash of the code that reads the images and computes the features.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import ClassVar
 
 import torch
 from filelock import FileLock
 
-from dpbench.core.context import PublicCache, RunContext
+from dpbench.core.cache import PublicCache
+from dpbench.core.closure import code_hash
+from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
-from dpbench.core.files import code_version, digest
+from dpbench.core.files import digest
 from dpbench.core.metric import Extractor
 from dpbench.core.progress import track
 from dpbench.evaluation.features import Array, Features, write_features
@@ -27,8 +29,6 @@ class RealCache(PublicCache):
     Not protected by any budget. Only that of public benchmarks may be kept after a trial (rule R9).
     """
 
-    code: ClassVar[tuple[str, ...]] = ("metrics", "models")
-
     def features(self, name: str, extractor: Extractor, images: ImageDataset, run: RunContext, title: str) -> Features:
         """The features of `images`, computed if they are not there yet.
 
@@ -36,8 +36,9 @@ class RealCache(PublicCache):
             name: of the extractor; becomes part of the file name.
             title: what the progress bar is called.
         """
-        key = [images.fingerprint, len(images), images.spec.shape, name, extractor.description]
-        path = self.place(f"{name}-{digest([key, code_version('metrics/extractors', 'models')])}.npy")
+        code = code_hash(extractor, extract, images)
+        key = [images.fingerprint, len(images), images.spec.shape, name, extractor.description, code]
+        path = self.place(f"{name}-{digest(key)}.npy")
         with FileLock(path.with_suffix(".lock")):
             if path.exists():
                 with contextlib.suppress(ValueError):  # a damaged file is made again

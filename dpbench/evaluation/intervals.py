@@ -10,12 +10,15 @@ for.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from dpbench.core.metric import Estimate
+
+if TYPE_CHECKING:
+    import torch
 
 REPLICATES = 500
 AT_ONCE = 500_000  # drawn images that are in memory together: 50 replicates of 10,000, at least one
@@ -42,6 +45,8 @@ def of_means(statistic: Callable[[Means], Means], values: Floats, generator: tor
         values: [n, d], d numbers per image.
         generator: decides who is drawn.
     """
+    import torch  # here, so that metrics can be imported without it
+
     x = torch.as_tensor(np.asarray(values, dtype=np.float64))
     n = len(x)
     drawn = np.empty(REPLICATES)  # one array: small results kept between large ones would scatter the heap

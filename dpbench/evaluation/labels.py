@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from dpbench.core.data import ImageDataset
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 BATCH = 1024
 
 
 def labels_at(images: ImageDataset, indices: Sequence[int]) -> Tensor | None:
     """The labels of the images at `indices`, int64 [len(indices)], or None where images have none."""
+    import torch  # here, so that metrics can be imported without it
+
     parts = [images.batch(indices[start : start + BATCH]).labels for start in range(0, len(indices), BATCH)]
     labels = [part.cpu() for part in parts if part is not None]
     return torch.cat(labels) if labels else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import numpy as np
 
@@ -12,16 +12,19 @@ from dpbench.core.errors import MissingScore
 from dpbench.core.metric import Column, Estimate, Evaluation, Metric
 from dpbench.evaluation import intervals as bootstrap
 from dpbench.evaluation.labels import labels_at
-from dpbench.metrics.extractors.clip import CLIP
+
+if TYPE_CHECKING:
+    from dpbench.metrics.extractors.clip import CLIP
 
 PROMPT = "a photo of a {}"
 
 
 class CLIPScore(Metric):
-    """Mean over synthetic images of 100 · max(cos(image, prompt), 0), from CLIP's embeddings.
+    """CLIP similarity of images and class prompts.
 
-    The prompt of an image is that of its class, "a photo of a {class}", with spaces for the dashes and underscores in
-    the name of the class. What real images get is in the `real` row; a classifier's view of the same is label fidelity.
+    The mean over synthetic images of 100 · max(cos(image, prompt), 0), from CLIP's embeddings. The prompt of an image
+    is that of its class, "a photo of a {class}", with spaces for the dashes and underscores in the name of the class.
+    What real images get is in the `real` row; a classifier's view of the same is label fidelity.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (
@@ -39,8 +42,7 @@ class CLIPScore(Metric):
         classes = evaluation.spec.classes
         if not classes:
             raise MissingScore("the dataset has neither captions nor classes to make prompts of")
-        clip = evaluation.extractor("clip")
-        assert isinstance(clip, CLIP)
+        clip = cast("CLIP", evaluation.extractor("clip"))
         labels = labels_at(evaluation.synthetic, range(len(evaluation.synthetic)))
         if labels is None:
             raise MissingScore("the synthetic images have no labels to make prompts of")

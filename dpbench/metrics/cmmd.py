@@ -6,13 +6,10 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from dpbench.core.metric import Column, Estimate, Evaluation, Metric
 from dpbench.evaluation import intervals as bootstrap
 from dpbench.evaluation.features import Array
-from dpbench.metrics.statistics.mmd import mmd
 
 SIGMA = 10
 SCALE = 1000
@@ -20,10 +17,11 @@ MOST = 10_000
 
 
 class CLIPMaximumMeanDiscrepancy(Metric):
-    """Squared MMD of CLIP embeddings of unit length with the kernel exp(-|x - y|² / 2σ²), σ = 10, times 1,000.
+    """Maximum mean discrepancy of CLIP embeddings (CMMD).
 
-    All pairs count (V-statistic), as in the authors' code, so that it is above 0 for two sets of one distribution and
-    falls with the number of images.
+    The squared MMD of embeddings of unit length with the kernel exp(-|x - y|² / 2σ²), σ = 10, times 1,000. All pairs
+    count (V-statistic), as in the authors' code, so that it is above 0 for two sets of one distribution and falls with
+    the number of images.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (Column("cmmd", "low", "MMD of CLIP embeddings, times 1000"),)
@@ -36,16 +34,13 @@ class CLIPMaximumMeanDiscrepancy(Metric):
         Raises:
             MissingScore: a feature is not finite.
         """
+        from dpbench.metrics.statistics.mmd import gaussian, mmd
+
         synthetic, reference = (_directions(features.at_most(MOST)) for features in evaluation.features("clip"))
-        value, influences = mmd(synthetic, reference, _gaussian, unbiased=False)
+        value, influences = mmd(synthetic, reference, gaussian(SIGMA), unbiased=False)
         return {"cmmd": bootstrap.around(SCALE * value, SCALE * influences.numpy(), evaluation.run.generator)}
 
 
-def _gaussian(products: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """The kernel minus 1, which MMD does not see: for small distances it keeps the digits."""
-    return torch.expm1((products - x / 2 - y / 2) / SIGMA**2)
-
-
 def _directions(embeddings: Array) -> Array:
-    with np.errstate(invalid="ignore"):  # an embedding of zeros has none: not finite, which `mmd` reports
+    with np.errstate(invalid="ignore"):  # an embedding of zeros has no direction: not finite, which `mmd` reports
         return embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)

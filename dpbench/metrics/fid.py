@@ -7,14 +7,13 @@ from typing import ClassVar
 
 from dpbench.core.metric import Column, Estimate, Evaluation, Metric
 from dpbench.evaluation.features import Features
-from dpbench.metrics.statistics import frechet
 
 
 class FrechetInceptionDistance(Metric):
-    """Fréchet distance of Inception features to those of the test split (FID; Heusel et al., arXiv 1706.08500).
+    """Fréchet Inception Distance to the test split (FID).
 
-    Agrees with clean-fid and torch-fidelity on the same features. It falls with the number of images: compare only rows
-    with the same number.
+    Heusel et al. (arXiv 1706.08500). Agrees with clean-fid and torch-fidelity on the same features. It falls with the
+    number of images: compare only rows with the same number.
     """
 
     extractor: ClassVar[str] = "inception"
@@ -22,6 +21,8 @@ class FrechetInceptionDistance(Metric):
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
         """{the column: value}, in units of squared features."""
+        from dpbench.metrics.statistics import frechet
+
         synthetic, real = self.sets(evaluation)
         return {self.columns[0].name: frechet.estimate(synthetic, real, frechet.WHOLE, evaluation.run.generator)}
 
@@ -31,7 +32,10 @@ class FrechetInceptionDistance(Metric):
 
 
 class TrainFID(FrechetInceptionDistance):
-    """FID to the train split, which other papers report (DPImageBench among them); the test split is the fairer one."""
+    """Fréchet Inception Distance to the train split.
+
+    Other papers report it, DPImageBench among them; the test split is the fairer reference.
+    """
 
     columns: ClassVar[tuple[Column, ...]] = (Column("fid_train", "low", "Fréchet Inception Distance to train"),)
     headline: ClassVar[bool] = False
@@ -44,7 +48,10 @@ class TrainFID(FrechetInceptionDistance):
 
 
 class FrechetDINOv2Distance(FrechetInceptionDistance):
-    """Fréchet distance of DINOv2 features, closer to people's judgement than FID (Stein et al., arXiv 2306.04675)."""
+    """Fréchet distance of DINOv2 features.
+
+    It is closer to people's judgement than FID (Stein et al., arXiv 2306.04675).
+    """
 
     extractor: ClassVar[str] = "dinov2"
     columns: ClassVar[tuple[Column, ...]] = (Column("fd_dinov2", "low", "Fréchet distance of DINOv2 features"),)

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from dpbench.core.metric import Column, Estimate, Evaluation, Metric
-from dpbench.metrics.statistics import frechet
 
 
 class FrechetWaveletDistance(Metric):
-    """Fréchet distance of each Haar wavelet packet's coefficients, averaged over the packets; needs no network.
+    """Fréchet Wavelet Distance: mean over Haar packets.
 
-    As published and as in the authors' package `pytorchfwd`: images in [0, 1], Haar packets in natural order without
+    The Fréchet distance of each Haar wavelet packet's coefficients, averaged over the packets; needs no network. As
+    published and as in the authors' package `pytorchfwd`: images in [0, 1], Haar packets in natural order without
     log scaling, a packet's coefficients of all channels flattened into one vector, unbiased covariances, unweighted
     mean of the squared distances.
 
@@ -26,6 +26,8 @@ class FrechetWaveletDistance(Metric):
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
         """{"fwd": value}, 0 for equal statistics; in units of squared Haar coefficients of images in [0, 1]."""
+        from dpbench.metrics.statistics import frechet
+
         synthetic, reference = evaluation.features("wavelet-packet")  # [n, packets, coefficients] each
         packets, _ = synthetic.shape
         return {"fwd": frechet.estimate(synthetic, reference, frechet.EACH, evaluation.run.generator, 1 / packets)}

@@ -5,25 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-import numpy as np
-import torch
-from torch import Tensor
-
 from dpbench.core.errors import MissingScore
 from dpbench.core.metric import Column, Estimate, Evaluation, Metric
 from dpbench.evaluation import intervals as bootstrap
-from dpbench.metrics.statistics.mmd import mmd
 
 SUBSETS = 100
 SIZE = 1000
 
 
 class KernelInceptionDistance(Metric):
-    """Unbiased squared MMD of Inception features with the kernel (x·y / d + 1)³: the mean over random subsets.
+    """Kernel Inception Distance to the test split (KID).
 
-    As published and as in clean-fid and torch-fidelity: 100 subsets of 1,000 images of either set, drawn without
-    replacement; where a set is smaller, subsets of its size. Unlike FID's, its expectation does not depend on the
-    number of images, and it may come out a little below 0.
+    The unbiased squared MMD of Inception features with the kernel (x·y / d + 1)³, averaged over random subsets. As
+    published and as in clean-fid and torch-fidelity: 100 subsets of 1,000 images of either set, drawn without
+    replacement; where a set is smaller, subsets have its size. Unlike FID's, its expectation does not depend on the
+    number of images, and it may be slightly below 0.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (Column("kid", "low", "Kernel Inception Distance to the test split"),)
@@ -36,20 +32,12 @@ class KernelInceptionDistance(Metric):
         Raises:
             MissingScore: fewer than two images, or a feature that is not finite.
         """
+        from dpbench.metrics.statistics.mmd import cubic, mmd_of_subsets
+
         synthetic, reference = evaluation.features("inception")
-        generator = evaluation.run.generator
-        n, m = len(synthetic), len(reference)
-        size = min(SIZE, n, m)
+        size = min(SIZE, len(synthetic), len(reference))
         if size < 2:
             raise MissingScore(f"an unbiased kernel distance needs at least 2 images, not {size}")
-
-        def cubic(products: Tensor, *_: Tensor) -> Tensor:
-            return (products.double() / synthetic.size + 1) ** 3
-
-        values, influences = [], np.zeros(n)
-        for _ in range(SUBSETS):
-            chosen, others = (torch.randperm(count, generator=generator)[:size].numpy() for count in (n, m))
-            value, influence = mmd(synthetic.rows(chosen), reference.rows(others), cubic, unbiased=True)
-            values.append(value)
-            influences[chosen] += influence.numpy() * n / (SUBSETS * size)
-        return {"kid": bootstrap.around(float(np.mean(values)), influences, generator)}
+        generator = evaluation.run.generator
+        value, influences = mmd_of_subsets(synthetic, reference, cubic(synthetic.size), SUBSETS, size, generator)
+        return {"kid": bootstrap.around(value, influences, generator)}

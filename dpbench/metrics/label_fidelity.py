@@ -1,4 +1,4 @@
-"""Condition: whether synthetic images show the class that they were asked for."""
+"""Condition: whether synthetic images show the class they were sampled for."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import ClassVar
 
 from dpbench.core.metric import Column, Estimate, Evaluation, Metric
 from dpbench.evaluation import intervals as bootstrap
-from dpbench.metrics.classifiers import recipe
-from dpbench.metrics.classifiers.real_classifier import METHOD, real_classifier
+from dpbench.metrics.classifiers.versions import REAL_VERSION
 
 
 class LabelFidelity(Metric):
-    """Train on real, test on synthetic: a real-data classifier's accuracy on images labelled as they were asked for.
+    """Train on real, test on synthetic images.
 
-    Ravuri and Vinyals (arXiv 1905.10887) train on synthetic images and test on real ones, which is `accuracy`; this is
-    the other direction. High where classes are kept apart, even if each shows one image over and over: read it beside
-    `accuracy` and `recall`. The `real` row is the classifier's accuracy on half of the real test images.
+    The accuracy of a classifier trained on real images, on synthetic images labelled with the class they were sampled
+    for. Ravuri and Vinyals (arXiv 1905.10887) train on synthetic images and test on real ones, which is `accuracy`;
+    this is the other direction. It is high where classes are kept apart, even if each shows one image over and over:
+    read it beside `accuracy` and `recall`. The `real` row is the classifier's accuracy on half of the real test images.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (
@@ -24,14 +24,17 @@ class LabelFidelity(Metric):
     )
     headline: ClassVar[bool] = False
     reads_train: ClassVar[bool] = True
-    protocol: ClassVar[str] = f"{METHOD} trained on train"
+    protocol: ClassVar[str] = f"{REAL_VERSION} trained on train"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
         """{"label_fidelity": value in [0, 1]}, with its interval over the synthetic images.
 
         Raises:
-            MissingScore: the dataset has fewer than two classes, the images carry no labels, or train is not at hand.
+            MissingScore: the dataset has fewer than two classes, the images carry no labels, or train is not available.
         """
+        from dpbench.metrics.classifiers import recipe
+        from dpbench.metrics.classifiers.real_classifier import real_classifier
+
         recipe.require_labels(evaluation.spec, evaluation.synthetic, "synthetic")
         correct = recipe.test(real_classifier(evaluation), evaluation.synthetic, evaluation.run)
         return {"label_fidelity": bootstrap.mean(correct, evaluation.run.generator)}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -12,26 +12,27 @@ from dpbench.core.errors import MissingScore
 from dpbench.core.metric import Column, Estimate, Evaluation, Metric
 from dpbench.evaluation import intervals as bootstrap
 from dpbench.evaluation.caveats import Caveat
-from dpbench.evaluation.features import Array, Features, spaced
-from dpbench.metrics.extractors.packets import packet_level
-from dpbench.metrics.statistics import membership
-from dpbench.metrics.statistics.nearest import Indices, nearest, parts_of
+from dpbench.evaluation.features import Array
 
-RECORDS = 2000  # real images of either kind that are attacked, at most
-COMPARED = 1000  # synthetic images whose nearest train image is looked for, at most
-PARTS = 10  # parts of equal size that the larger of train and reference is split into, at most
+if TYPE_CHECKING:
+    from dpbench.metrics.statistics.pixel_vectors import PixelVectors
+
+RECORDS = 2000  # at most, train images and reference images that are attacked
+COMPARED = 1000  # at most, synthetic images whose nearest train image is searched
+PARTS = 10  # at most, parts of equal size that the larger of train and reference is split into
 SIZE = 32  # pixels; larger images are compared by their block means
 COPY = 1e-3  # pixels in [0, 1]: a quarter of one grey level in one pixel
 
 
 class Memorisation(Metric):
-    """Nearest neighbours by pixel distance: a membership attack, a distance ratio, and authenticity.
+    """Membership attack and nearest-neighbour distances.
 
-    Reads the train split, so its values are not covered by the privacy guarantee (rule R9). A DP method should be at
-    chance in all columns. The attacks are simple, so being at chance proves nothing; being off chance does.
+    Nearest neighbours by pixel distance: a membership attack, a distance ratio, and authenticity. It uses the train
+    split, so its values are not covered by the privacy guarantee (rule R9). A DP method should be at chance in all
+    columns. The attacks are simple: chance-level scores do not prove privacy; above-chance scores show leakage.
 
-    `membership`: see `membership.advantage`; of at most 2,000 train and as many reference images, attacked alike.
-    0 at chance, 1 where every member is told apart. `membership_auc` is the same without a threshold, 0.5 at chance.
+    `membership`: see `membership.advantage`, on at most 2,000 train images and as many reference images. 0 at chance, 1
+    where every member is identified. `membership_auc` is the same without a threshold, 0.5 at chance.
 
     `nn_ratio`: mean distance of synthetic images to their nearest train image, over that to their nearest reference
     image (van den Burg and Williams, arXiv 2106.03216, on why held-out images have to be the yardstick). Nearest among
@@ -65,9 +66,15 @@ class Memorisation(Metric):
         Raises:
             MissingScore: train is not at hand; fewer than two images of it or of the reference; no wavelet packets.
         """
-        train = _Pixels(evaluation.train_features("wavelet-packet"), evaluation.spec.resolution)
-        synthetic, reference = (
-            _Pixels(features, evaluation.spec.resolution) for features in evaluation.features("wavelet-packet")
+        from dpbench.metrics.statistics import membership
+        from dpbench.metrics.statistics.pixel_vectors import PixelVectors
+
+        train, synthetic, reference = (
+            PixelVectors(features, evaluation.spec.resolution, SIZE, PARTS)
+            for features in (
+                evaluation.train_features("wavelet-packet"),
+                *evaluation.features("wavelet-packet"),
+            )
         )
         fewer = min(len(train), len(reference))
         if fewer < 2:
@@ -87,7 +94,7 @@ class Memorisation(Metric):
         }
 
 
-def _compared(x: Array, train: _Pixels, reference: _Pixels, fewer: int) -> tuple[Array, Array, Array]:
+def _compared(x: Array, train: PixelVectors, reference: PixelVectors, fewer: int) -> tuple[Array, Array, Array]:
     """Of each image of x: its mean distance to the nearest of `fewer` train and reference images, and authenticity."""
     in_train, to_train = train.nearest_in_parts(x, fewer)
     _, to_reference = reference.nearest_in_parts(x, fewer)
@@ -99,50 +106,3 @@ def _compared(x: Array, train: _Pixels, reference: _Pixels, fewer: int) -> tuple
     between = train.distances_from(train.rows(originals), besides=originals)[which]
     in_equal_parts = (d[: real.parts(fewer)].mean(0) for real, d in ((train, to_train), (reference, to_reference)))
     return *in_equal_parts, (distance > between).astype(np.float32)
-
-
-class _Pixels:
-    """A set of images as vectors whose Euclidean distances are those of their pixels, or of block means."""
-
-    def __init__(self, packets: Features, resolution: int):
-        self._packets = packets
-        halvings = 0
-        while resolution >> halvings > SIZE and halvings < packet_level(resolution):
-            halvings += 1
-        self._low = slice(packets.shape[0] >> 2 * halvings)  # the first packets are a rotation of the low band
-
-    def __len__(self) -> int:
-        return len(self._packets)
-
-    def blocks(self) -> Iterator[Array]:
-        """All of them in order: float32 [b, d] at a time."""
-        return (_flat(block[:, self._low]) for block in self._packets.blocks())
-
-    def rows(self, indices: Indices) -> Array:
-        """Those at `indices`: float32 [b, d]."""
-        return _flat(self._packets.rows(indices, self._low))
-
-    def at_most(self, most: int) -> Array:
-        """An evenly spaced part: float32 [b, d]."""
-        return self.rows(spaced(len(self), most))
-
-    def distances_from(self, x: Array, besides: Indices | None = None) -> Array:
-        """Of each row of x [q, d]: the distance to the nearest image, `besides` left out; see `nearest`."""
-        (found,) = nearest(x, self.blocks(), np.zeros(len(self), dtype=np.int64), besides)
-        return np.linalg.norm(x - self.rows(found), axis=1)
-
-    def parts(self, size: int) -> int:
-        """How many parts of `size` it is split into."""
-        return min(len(self) // size, PARTS)
-
-    def nearest_in_parts(self, x: Array, size: int) -> tuple[Indices, Array]:
-        """Of each row of x [q, d]: the nearest image and its distance in each part of `size`: [parts, q] each.
-
-        Images that are left over follow as a last part.
-        """
-        found = nearest(x, self.blocks(), parts_of(len(self), size, self.parts(size)))
-        return found, np.stack([np.linalg.norm(x - self.rows(part), axis=1) for part in found])
-
-
-def _flat(x: Array) -> Array:
-    return x.reshape(len(x), -1)

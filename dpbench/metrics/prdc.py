@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import ClassVar
 
-import torch
-
-from dpbench.core.errors import MissingScore
 from dpbench.core.metric import Column, Estimate, Evaluation, Metric
-from dpbench.evaluation import intervals as bootstrap
-from dpbench.evaluation.caveats import Caveat
-from dpbench.evaluation.features import Features, finite
-from dpbench.metrics.statistics import frechet
-from dpbench.metrics.statistics.neighbours import memberships, squared_radii
 
 K = 5
 MOST = 10_000
@@ -22,12 +13,13 @@ PROTOCOL = f"k={K}, at most {MOST} images of each set"
 
 
 class PrecisionRecallDensityCoverage(Metric):
-    """Shares of images inside the other set's k-nearest-neighbour balls, in Inception features.
+    """Precision, recall, density and coverage.
 
-    Precision is the share of synthetic images in some reference image's ball, density the mean number of reference
-    balls that a synthetic image is in, over k; recall is the share of reference images in some synthetic image's ball,
-    coverage the share of reference images whose ball has a synthetic image in it. The first two tell fidelity, the
-    others diversity. More images shrink the balls: compare only rows with the same numbers.
+    Shares of images inside the other set's k-nearest-neighbour balls, in Inception features. Precision is the share of
+    synthetic images in some reference image's ball, density the mean number of reference balls that a synthetic image
+    is in, over k; recall is the share of reference images in some synthetic image's ball, coverage the share of
+    reference images whose ball has a synthetic image in it. Precision and density measure fidelity, recall and coverage
+    diversity. More images shrink the balls: compare only rows with the same numbers.
 
     Intervals of recall and coverage are from the reference images that only a single synthetic image (or its ball)
     holds inside; by the Efron-Stein inequality this is rather too wide than too narrow. How other balls grow when an
@@ -49,14 +41,17 @@ class PrecisionRecallDensityCoverage(Metric):
         Raises:
             MissingScore: no more than k images, or a feature that is not finite.
         """
-        return prdc(*evaluation.features("inception"), evaluation.run.generator)
+        from dpbench.metrics.statistics.neighbours import prdc
+
+        return prdc(*evaluation.features("inception"), K, MOST, evaluation.run.generator)
 
 
 class ClassifierPRDC(Metric):
-    """A Fréchet distance, precision, recall, density and coverage in features of a classifier trained on real images.
+    """FD and PRDC in features of a real-data classifier.
 
-    It needs no downloaded weights and knows what tells the dataset's classes apart, as Inception features may not. The
-    classifier has seen train, so a method that copies train may look better than it is.
+    A Fréchet distance, precision, recall, density and coverage in features of a classifier trained on train. It needs
+    no downloaded weights and separates the dataset's classes, which Inception features may not. The classifier has seen
+    train, so a method that copies train may look better than it is.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (
@@ -76,48 +71,13 @@ class ClassifierPRDC(Metric):
         Raises:
             MissingScore: no more than k images, or a feature that is not finite.
         """
+        from dpbench.metrics.statistics import frechet
+        from dpbench.metrics.statistics.neighbours import prdc
+
         synthetic, reference = evaluation.features("classifier")
         generator = evaluation.run.generator
-        shares = prdc(synthetic, reference, generator)
+        shares = prdc(synthetic, reference, K, MOST, generator)
         return {
             "fd_classifier": frechet.estimate(synthetic, reference, frechet.WHOLE, generator),
             **{f"{name}_classifier": estimate for name, estimate in shares.items()},
         }
-
-
-def prdc(synthetic: Features, reference: Features, generator: torch.Generator) -> dict[str, Estimate]:
-    """Precision, recall, density and coverage with their intervals over synthetic images.
-
-    Args:
-        generator: of the bootstrap.
-
-    Raises:
-        MissingScore: no more than k images, or a feature that is not finite.
-    """
-    x, y = (torch.from_numpy(finite(features.at_most(MOST))).flatten(1) for features in (synthetic, reference))
-    n, m = len(x), len(y)
-    if min(n, m) <= K:
-        raise MissingScore(f"{K} nearest neighbours need more than {K} images of either set, not {min(n, m)}")
-    x, y = x - y.mean(0), y - y.mean(0)  # squares of distances keep more digits around 0
-    found = memberships(x, y, _radii(synthetic, x, "synthetic"), _radii(reference, y, "reference"))
-
-    def share(counts: torch.Tensor, only: torch.Tensor) -> Estimate:
-        """Of reference images with a count above 0; `only`: the synthetic image that a count of 1 depends on."""
-        lost = torch.bincount(only[counts == 1], minlength=n)  # reference images that leave with a synthetic one
-        return bootstrap.around(float((counts > 0).double().mean()), n / m * lost.double().numpy(), generator)
-
-    return {
-        "precision": bootstrap.mean((found.reference_balls > 0).double().numpy(), generator),
-        "recall": share(found.synthetic_balls, found.only_ball),
-        "density": bootstrap.mean(found.reference_balls.double().numpy() / K, generator),
-        "coverage": share(found.synthetic_inside, found.only_inside),
-    }
-
-
-def _radii(features: Features, x: torch.Tensor, role: str) -> torch.Tensor:
-    """The squared radii of the balls around `x`, a part of `features`; computed once and kept beside them."""
-    radii = features.derived(f"radii-{K}-{MOST}", lambda: {"squared": squared_radii(x, K).double().numpy()})["squared"]
-    points = int((radii == 0).sum())
-    if points:
-        warnings.warn(f"{points} of {len(x)} {role} images have {K} duplicates: balls of radius 0", Caveat, 2)
-    return torch.from_numpy(radii).float()

@@ -1,26 +1,27 @@
-"""Fréchet distance per scale: where a generator loses, in the coarse image or in the detail."""
+"""Fréchet distance per scale: whether a generator's errors are in the coarse image or in the detail."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from dpbench.core.errors import MissingScore
 from dpbench.core.metric import Column, Estimate, Evaluation, Metric
 from dpbench.evaluation.features import Array
-from dpbench.metrics.extractors.packets import packet_level
-from dpbench.metrics.statistics import frechet
-from dpbench.metrics.statistics.frechet import Groups
+
+if TYPE_CHECKING:
+    from dpbench.metrics.statistics.frechet import Groups
 
 BLOCK = 16  # pixels; a Gaussian is fitted to at most BLOCK x BLOCK coefficients per channel
 
 
 class FrechetPerScale(Metric):
-    """Fréchet distances of the 2-level Haar transform: the coarse band, and the details of level 2 and of level 1.
+    """Fréchet distance of each scale of the Haar transform.
 
-    Images are in [0, 1] and the transform is orthonormal, so the three are in one unit and a band's distance adds up
-    over its coefficients (it is neither divided by their number nor by their variance: compare a column with itself
-    and with the `real` row). A detail level's value is the mean over its three orientations.
+    The scales are the coarse band of the 2-level transform, and the details of level 2 and of level 1. Images are in
+    [0, 1] and the transform is orthonormal, so the three are in one unit and a band's distance adds up over its
+    coefficients (it is neither divided by their number nor by their variance: compare a column with itself and with the
+    `real` row). A detail level's value is the mean over its three orientations.
 
     Up to 32 x 32 pixels one Gaussian is fitted to each band with all its channels. A larger band (above 16 x 16) is
     split by further packet levels into parts of at most 16 x 16 coefficients per channel, whose distances are added;
@@ -37,6 +38,9 @@ class FrechetPerScale(Metric):
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
         """{"fd_coarse": ..., "fd_detail2": ..., "fd_detail1": ...}, squared coefficients of images in [0, 1]."""
+        from dpbench.metrics.extractors.packets import packet_level
+        from dpbench.metrics.statistics import frechet
+
         resolution, level = evaluation.spec.resolution, packet_level(evaluation.spec.resolution)
         if level < 2:
             raise MissingScore(f"two Haar levels need a resolution of at least 28 that 4 divides, not {resolution}")
@@ -62,6 +66,8 @@ def _parts(rows: slice, packets: int, packet_size: int) -> Groups:
         packets: of one band.
         packet_size: their height and width.
     """
+    from dpbench.metrics.statistics.frechet import Groups
+
     together, size = 1, packet_size
     while together < packets and 2 * size <= BLOCK:
         together, size = 4 * together, 2 * size

@@ -14,11 +14,12 @@ MOST = 50_000
 
 
 class Spectrum(Metric):
-    """Root-mean-square difference, in decibels, between the mean log power spectra of synthetic and real images.
+    """Difference of mean log power spectra.
 
-    An image's spectrum is that of `extractors.spectrum.PowerSpectrum`, one number per radius, and the mean over images
-    is that of logarithms, so that the contrast of a few images does not outweigh the others. 3 dB is a factor of 2
-    in power. After Durall et al. (arXiv 2003.01826) and Dzanic et al. (arXiv 1911.06465), who compare such curves by
+    The root-mean-square difference, in decibels, between the mean log power spectra of synthetic and real images. An
+    image's spectrum is that of `extractors.power_spectrum.PowerSpectrum`, one number per radius, and the mean over
+    images is that of logarithms, so that the contrast of a few images does not outweigh the others. 3 dB is a factor of
+    2 in power. After Durall et al. (arXiv 2003.01826) and Dzanic et al. (arXiv 1911.06465), who compare such curves by
     eye or by a classifier.
     """
 

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from dpbench.core.errors import MissingScore
 from dpbench.core.metric import Column, Estimate, Evaluation, Metric
 from dpbench.evaluation import intervals as bootstrap
-from dpbench.metrics.extractors.texture_statistics import marginal_count
 
 MOST = 50_000
 LEAST_UNIT = 0.01  # for a statistic that hardly varies over real images
@@ -21,13 +20,15 @@ Means = NDArray[np.float64]
 
 
 class Texture(Metric):
-    """How far the synthetic images' mean texture is from the real one, in standard deviations of real images.
+    """Distance of mean wavelet texture statistics.
 
-    The statistics of an image are those of Portilla and Simoncelli (2000), in the form that
-    `extractors.texture.TextureStatistics` says. Each one's difference of means is divided by its standard deviation
-    over reference images; `texture_marginal` and `texture_cross` are the root mean squares of the marginal and the
-    cross-band ones, and `texture` is the root mean square of the two. At 1, synthetic images are off as far as one real
-    image is from the average one. Sets of n and m real images differ by about sqrt(1/n + 1/m): see the `real` row.
+    How far the synthetic images' mean texture is from the real one, in standard deviations of real images. The
+    statistics of an image are those of Portilla and Simoncelli (2000), in the form that
+    `extractors.texture_statistics.TextureStatistics` defines. Each one's difference of means is divided by its standard
+    deviation over reference images; `texture_marginal` and `texture_cross` are the root mean squares of the marginal
+    and the cross-band ones, and `texture` is the root mean square of the two. At 1, synthetic images are off as far as
+    one real image is from the average one. Sets of n and m real images differ by about sqrt(1/n + 1/m): see the `real`
+    row.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (
@@ -43,6 +44,8 @@ class Texture(Metric):
         Raises:
             MissingScore: images are too small, or there are fewer than 2 reference images.
         """
+        from dpbench.metrics.extractors.texture_statistics import marginal_count
+
         synthetic, reference = (features.at_most(MOST) for features in evaluation.features("texture"))  # [n, d] each
         if len(reference) < 2:
             raise MissingScore("a standard deviation needs at least 2 reference images")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from dpbench.core.errors import DpbenchError, PrivacyError
 from dpbench.core.files import read_json, write_json
@@ -103,7 +103,7 @@ class Ledger:
         self._write()
 
     @property
-    def accounting(self) -> str:
+    def accounting(self) -> Literal["verified", "unverified"]:
         """ "verified", or "unverified" once records were touched outside the mechanisms."""
         return "unverified" if self.unverified else "verified"
 

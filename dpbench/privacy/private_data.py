@@ -7,7 +7,7 @@ Poisson sample, per-record clipping, sum, noise, receipt, and only then the resu
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
@@ -272,7 +272,7 @@ class PrivateData:
         """What `per_record`, which was checked, makes of all records."""
         return DerivedRecords(
             [
-                Batch(None, batch.labels, _evaluate(per_record, batch)).map(partial(_chosen, real))
+                replace(batch, images=None, derived=_evaluate(per_record, batch)).map(partial(_chosen, real))
                 for batch, real in padded(self._records, range(len(self._records)), chunk, self.device)
             ]
         )

@@ -47,18 +47,16 @@ class Shard:
 class DerivedRecords:
     """What `derive` computed, in memory."""
 
-    def __init__(self, batches: list[Batch]):
-        self._values = torch.cat([b.derived for b in batches if b.derived is not None])
-        labels = [b.labels for b in batches if b.labels is not None]
-        self._labels = torch.cat(labels) if labels else None
+    def __init__(self, batches: Sequence[Batch]):
+        first, *others = batches
+        self._all = first.map(lambda *tensors: torch.cat(tensors), *others)
 
     def __len__(self) -> int:
-        return len(self._values)
+        return len(self._all)
 
     def batch(self, indices: Sequence[int]) -> Batch:
         """The records at `indices`, in order."""
-        chosen = torch.as_tensor(indices, dtype=torch.long)
-        return Batch(None, None if self._labels is None else self._labels[chosen], self._values[chosen])
+        return self._all.select(torch.as_tensor(indices, dtype=torch.long))
 
 
 def padded(records: Records, indices: Sequence[int], size: int, device: str) -> Iterator[tuple[Batch, Tensor]]:
@@ -73,7 +71,7 @@ def padded(records: Records, indices: Sequence[int], size: int, device: str) -> 
             batch = records.batch([part[row] for row in rows])
             real = torch.zeros(size, dtype=torch.bool)
             real[rows] = True
-            yield batch.map(partial(_spread, real)).map(lambda t: t.to(device)), real.to(device)
+            yield batch.map(partial(_spread, real)).to(device), real.to(device)
 
 
 def _spread(real: Tensor, tensor: Tensor) -> Tensor:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from statistics import geometric_mean
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from dpbench.core.context import Precision
 from dpbench.core.data import ImageDataset
@@ -21,6 +23,7 @@ from dpbench.core.errors import PrivacyError
 from dpbench.core.progress import Advance, Progress
 from dpbench.core.specs import Batch, Budget, DatasetSpec
 from dpbench.privacy.calibration import calibrate
+from dpbench.privacy.checks.probes import made_up_conditions
 from dpbench.privacy.ledger import Ledger, Receipt
 from dpbench.privacy.noise import NoiseSource, global_randomness
 from dpbench.privacy.noise_key import NoiseKey
@@ -47,10 +50,10 @@ UNSEEN = 0.1
 
 
 class StandIn(ImageDataset):
-    """Public records in the place of sensitive ones: as many, of the same shape, with labels of the same range.
+    """Public records in the place of sensitive ones: as many, of the same shape, with labels or captions alike.
 
-    They are repeated where they are fewer. Labels are the public ones modulo the number of classes; records without get
-    one at random, always the same.
+    They are repeated where they are fewer. Labels are the public ones modulo the number of classes, and captions the
+    public ones padded or cut to the declared length. Records without one get it at random, always the same.
 
     Args:
         public: public images of the sensitive images' shape.
@@ -62,7 +65,7 @@ class StandIn(ImageDataset):
         self.distinct = min(len(public), spec.n_train)
         self._public = public
         made_up = torch.Generator().manual_seed(0)
-        self._labels = torch.randint(max(1, spec.n_classes), (len(public),), generator=made_up)
+        self._made_up = made_up_conditions(spec, len(public), made_up)
 
     def __len__(self) -> int:
         return self.spec.n_train
@@ -71,8 +74,15 @@ class StandIn(ImageDataset):
         """See `ImageDataset.batch`."""
         chosen = [i % len(self._public) for i in indices]
         batch = self._public.batch(chosen)
-        labels = self._labels[chosen] if batch.labels is None else batch.labels % max(1, self.spec.n_classes)
-        return Batch(batch.images, labels if self.spec.classes else None)
+        return replace(batch, condition=self._condition(batch, chosen))
+
+    def _condition(self, batch: Batch, chosen: list[int]) -> Tensor | None:
+        """The public records' labels or captions where they are of the declared kind, else made-up ones."""
+        if self.spec.n_classes and batch.labels is not None:
+            return batch.labels % self.spec.n_classes
+        if self.spec.caption_bytes and batch.captions is not None:
+            return pad(batch.captions, (0, self.spec.caption_bytes - batch.captions.shape[1]))
+        return None if self._made_up is None else self._made_up[chosen]
 
     @property
     def fingerprint(self) -> str:
@@ -141,8 +151,8 @@ class _Derived:
 
     @torch.no_grad()
     def batch(self, indices: Sequence[int]) -> Batch:
-        batch = self._records.batch(indices).map(lambda t: t.to(self._device))
-        return Batch(None, batch.labels, self._per_record(batch)).map(Tensor.cpu)
+        batch = self._records.batch(indices).to(self._device)
+        return replace(batch, images=None, derived=self._per_record(batch)).to("cpu")
 
 
 class RehearsalStepper(DPSGDStepper):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from dpbench.core.errors import DpbenchError, UnknownName
 from dpbench.core.files import write_atomic
 from dpbench.core.metric import Column
 from dpbench.results.row import CI95, FIELDS, IDENTITY, PROTOCOL, column_names, make_row
-from dpbench.results.store import TRIAL, read_scores, read_trial
+from dpbench.results.trial_folder import TrialFolder
 
 FILE = "leaderboard.csv"
 
@@ -46,26 +46,29 @@ def collect(out: Path, metrics: Sequence[Column], datasets: Sequence[str] = ()) 
     Raises:
         UnknownName: a dataset has no results.
     """
-    rows = read_rows(sorted(path.parent for path in out.glob(f"*/*/*/{TRIAL}")), metrics)
+    rows = []
+    for folder in TrialFolder.finished(out):
+        try:
+            record = folder.read()
+            assert record is not None
+            rows.append(make_row(record, folder.read_scores()))
+        except DpbenchError as error:
+            warnings.warn(f"left out {folder.path}: {error}", stacklevel=2)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            warnings.warn(f"left out {folder.path}, which is damaged: {type(error).__name__} {error}", stacklevel=2)
+    frame = make_frame(rows, metrics)
     for name in datasets:
-        if name not in set(rows["dataset"]):
-            raise UnknownName("dataset with results", name, set(rows["dataset"]))
-    kept = rows[rows["dataset"].isin(datasets)] if datasets else rows
+        if name not in set(frame["dataset"]):
+            raise UnknownName("dataset with results", name, set(frame["dataset"]))
+    kept = frame[frame["dataset"].isin(datasets)] if datasets else frame
     order = ["dataset", "resolution", "method", "variant", "epsilon", "config", "seed"]
     return kept.sort_values(order, ignore_index=True)
 
 
-def read_rows(folders: Iterable[Path], metrics: Sequence[Column]) -> pd.DataFrame:
-    """One line per trial folder, in the order given; damaged trials are left out as in `collect`."""
-    rows = []
-    for folder in folders:
-        try:
-            rows.append(make_row(read_trial(folder), read_scores(folder)))
-        except DpbenchError as error:
-            warnings.warn(f"left out {folder}: {error}", stacklevel=2)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            warnings.warn(f"left out {folder}, which is damaged: {type(error).__name__} {error}", stacklevel=2)
-    return make_frame(rows, metrics)
+def rows_of(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """The lines of the trials with these keys, in this order."""
+    chosen = frame.drop_duplicates("key").set_index("key", drop=False)
+    return chosen.loc[[key for key in keys if key in chosen.index]].reset_index(drop=True)
 
 
 def make_frame(rows: Sequence[Mapping[str, Any]], metrics: Sequence[Column]) -> pd.DataFrame:

@@ -62,6 +62,19 @@ def holds(path: Path, run: str) -> bool:
     return any(entry.get("run") == run for entry in _entries(path))
 
 
+def check(path: Path, run: str) -> None:
+    """Checks that a run is still in the record.
+
+    Raises:
+        DpbenchError: it is not.
+    """
+    if not holds(path, run):
+        raise DpbenchError(
+            f"the privacy record {path} lost this run while it went on, so it gets no row; put the file back if you "
+            "can, and run the same command again: it continues from its checkpoints, and the run is recorded again"
+        )
+
+
 def of_fingerprint(folder: Path, fingerprint: str) -> Record:
     """The record of all runs on the images of a row's dataset, at any resolution.
 

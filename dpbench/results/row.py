@@ -4,56 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from dpbench.core.metric import Column
+from dpbench.results import record
+from dpbench.results.record import TrialRecord
 
 
 class Field(NamedTuple):
-    """A column that is not filled by a metric."""
+    """One column that is no metric's."""
 
     name: str
-    type: Literal["str", "int", "float"]
+    type: str
     help: str
 
 
-CLAIMED = "claimed, unverified"
-"""Value of `accounting` for images made by another program."""
-
-IDENTITY = (
-    Field("method", "str", "method; 'real' for real images scored as if synthetic, a given name for external images"),
-    Field("variant", "str", "settings changed relative to the preset, e.g. 'codes=128,steps=50'"),
-    Field(
-        "reference",
-        "str",
-        "'' | 'real' | 'public' (ε = 0) | 'nonprivate' (ε = ∞) | 'external' (made by another program)",
-    ),
-    Field("method_version", "str", "version of the method's code"),
-    Field("track", "str", "public knowledge used: 'none' | 'images' | 'foundation'"),
-    Field("dataset", "str", "sensitive dataset"),
-    Field("dataset_fingerprint", "str", "hash of train (keyed with a secret unless the dataset is public)"),
-    Field("resolution", "int", "height and width in pixels"),
-    Field("n_train", "int", "records of the sensitive split"),
-    Field("epsilon", "float", "requested or claimed ε; 0: no private data used, inf: no noise"),
-    Field("delta", "float", "requested or claimed δ"),
-    Field("epsilon_spent", "float", "ε of all releases, by PLD; empty if the accounting is unverified"),
-    Field("epsilon_rdp", "float", "ε of the same releases by Rényi accounting"),
-    Field("mu", "float", "μ of the same releases by Gaussian DP (up to 1e-10 in δ): comparable at any δ"),
-    Field("epsilon_at_1e-5", "float", "ε of the same releases at δ = 1e-5, by PLD: comparable across different δ"),
-    Field("neighbouring", "str", "neighbouring relation of the guarantee"),
-    Field("accountant", "str", "accountant that computed ε"),
-    Field("accounting", "str", f"'verified', 'unverified' if records were accessed outside mechanisms, or '{CLAIMED}'"),
-    Field("noise", "str", "'secret' | 'reproducible' (tests only) | '' if no noise was drawn"),
-    Field("tuning", "str", "data that the settings were tuned on"),
-    Field("preset", "str", "preset that the settings started from"),
-    Field("seed", "int", "experiment seed; it never determines the privacy noise"),
-    Field("config", "str", "all settings, as JSON"),
-    Field("public_source", "str", "public images used"),
-    Field("public_fingerprint", "str", "hash of the public images"),
-    Field("parameters_private", "int", "generator parameters trained on private data"),
-    Field("parameters_total", "int", "generator parameters"),
-    Field("queries", "int", "DP releases spent: one for a noisy sum, one for every step of DP-SGD"),
-)
+IDENTITY = tuple(Field(name, type, help) for name, _, type, help in record.columns(record.BEFORE))
 """Columns before the metrics."""
 
 PROTOCOL = (
@@ -64,19 +30,14 @@ PROTOCOL = (
 )
 """The evaluation protocol: rows that differ in it are never ranked against each other."""
 
+_AFTER = [Field(name, type, help) for name, _, type, help in record.columns(record.AFTER)]
+_SECONDS = [f for f in _AFTER if f.name.startswith("seconds_")]
+
 CIRCUMSTANCES = (
-    Field("seconds_prepare", "float", "public pretraining (near 0 if cached)"),
-    Field("seconds_fit", "float", "private phase, since the last interruption if there was one"),
-    Field("seconds_sample", "float", "sampling"),
+    *_SECONDS,
     Field("seconds_evaluate", "float", "scoring"),
-    Field("peak_memory_mb", "float", "peak device memory; on a CPU, peak memory of the process so far"),
-    Field("device", "str", "device that the trial ran on"),
-    Field("computed_in", "str", "precision of the models: 'fp32' | 'bf16'"),
-    Field("dpbench_version", "str", "version of dpbench"),
-    Field("git_commit", "str", "commit of dpbench, if it runs from a repository"),
-    Field("date", "str", "time at which the trial was sampled, UTC"),
-    Field("key", "str", "hash of everything that defines the trial; its folder's name"),
-    Field("notes", "str", "reasons for empty cells, and caveats about the scores"),
+    *_AFTER[len(_SECONDS) :],
+    Field("notes", "str", "reasons for empty cells, and what to know when reading the others"),
 )
 """Columns after the metrics."""
 
@@ -111,42 +72,31 @@ def column_names(metrics: Sequence[Column], scored: Iterable[str] = ()) -> list[
     return [f.name for f in IDENTITY] + with_intervals + [f.name for f in PROTOCOL + CIRCUMSTANCES]
 
 
-def make_row(trial: Mapping[str, Any], scores: Mapping[str, Any]) -> dict[str, Any]:
-    """The leaderboard row of a trial: column name -> value, None for an empty cell.
+def make_row(trial: TrialRecord, scores: Mapping[str, Any]) -> dict[str, Any]:
+    """One leaderboard line: column name -> value, None where there is nothing to say.
 
     Args:
-        trial: the content of trial.json, whose keys are column names.
+        trial: the record of the trial.
         scores: the content of scores.json: values, ci95, missing, protocol, caveats, seconds.
 
     Raises:
-        KeyError, TypeError, ValueError: an argument is damaged, or a score would fill a reserved column.
+        KeyError, TypeError, ValueError: the scores are damaged, or one would be in a column that is not a metric's.
     """
     if taken := sorted(filter(is_reserved, {**scores["values"], **scores["ci95"]})):
         raise ValueError(f"the scores fill reserved columns: {', '.join(taken)}")
     protocol = dict(scores["protocol"])
-    if protocol.pop("n_train", trial["n_train"]) != trial["n_train"]:
+    if protocol.pop("n_train", trial.n_train) != trial.n_train:
         raise ValueError("the scores belong to another dataset")
-    earlier = {
-        "variant": None,
-        "queries": None,
-        "mu": None,
-        "epsilon_at_1e-5": None,
-        "computed_in": trial.get("precision"),
-    }  # columns that earlier versions did not have
-    trial = {**earlier, **trial}
-    if trial["accounting"] == "unverified":  # earlier versions stored the values of the plan
-        trial |= dict.fromkeys(("epsilon_spent", "epsilon_rdp", "mu", "epsilon_at_1e-5"))
-    row: dict[str, Any] = {f.name: trial[f.name] for f in IDENTITY}
-    row["config"] = json.dumps(trial["config"], ensure_ascii=False)
+    row: dict[str, Any] = dict(record.row_of(trial))
+    row["config"] = json.dumps(trial.config, ensure_ascii=False)
     row |= {name: None if value is None else float(value) for name, value in scores["values"].items()}
     row |= {name + CI95: float(half) for name, half in scores["ci95"].items()}
     row |= {f.name: protocol.pop(f.name, None) for f in PROTOCOL[:-1]}
     row["protocol"] = json.dumps(protocol, sort_keys=True, ensure_ascii=False) if protocol else ""
-    row |= {f.name: trial.get(f.name) for f in CIRCUMSTANCES}
     row["seconds_evaluate"] = sum(scores["seconds"].values())
-    unverified = [f"accounting unverified: {reason}" for reason in trial.get("unverified", [])]
-    remarks = trial.get("remarks", [])
-    row["notes"] = "; ".join(dict.fromkeys([*unverified, *remarks, *_reasons(scores["missing"]), *scores["caveats"]]))
+    unverified = [f"accounting unverified: {reason}" for reason in trial.unverified]
+    notes = [*unverified, *trial.remarks, *_reasons(scores["missing"]), *scores["caveats"]]
+    row["notes"] = "; ".join(dict.fromkeys(notes))
     return row | {f.name: _typed(row[f.name], f) for f in FIELDS}
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from dpbench.core.captions import encode_captions
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import DataError
 from dpbench.core.files import read_json, write_atomic, write_json
@@ -23,7 +24,7 @@ CONDITIONS = "conditions.json"
 
 
 def clear(folder: Path) -> None:
-    """Deletes the shards of an earlier, unfinished attempt."""
+    """Removes the shards of an earlier, unfinished attempt."""
     for path in [folder / CONDITIONS, *folder.glob("*.npy")]:
         path.unlink(missing_ok=True)
 
@@ -39,18 +40,31 @@ def _save(path: Path, array: NDArray[np.uint8]) -> None:
 
 
 def write_conditions(folder: Path, conditions: Conditions) -> None:
-    """Writes the conditions of all images in order. Written last: its presence means that the shards are complete."""
-    write_json(folder / CONDITIONS, {"count": conditions.count, "labels": conditions.labels})
+    """Writes what the images in all shards, in order, were sampled under. Last, so that it stands for completeness."""
+    content = {"count": conditions.count, "labels": conditions.labels}
+    write_json(folder / CONDITIONS, content if conditions.texts is None else content | {"texts": conditions.texts})
+
+
+def read_conditions(folder: Path) -> Conditions:
+    """What `write_conditions` wrote.
+
+    Raises:
+        DpbenchError: the file is missing or damaged.
+    """
+    content = read_json(folder / CONDITIONS)
+    condition = content.get("labels") or content.get("texts")
+    return Conditions(content.get("count"), None if condition is None else tuple(condition))
 
 
 class StoredSamples(ImageDataset):
-    """The samples in a folder, memory-mapped, labelled with their conditions.
+    """The samples in a folder, memory-mapped, with the labels or texts that they were sampled under.
 
     Args:
         folder: a trial's samples/.
         spec: declaration of the dataset that they imitate.
 
     Attributes:
+        conditions: what the images were sampled under.
         labels: int64 [n], or None.
 
     Raises:
@@ -59,13 +73,14 @@ class StoredSamples(ImageDataset):
 
     def __init__(self, folder: Path, spec: DatasetSpec):
         self.spec = spec
-        conditions = read_json(folder / CONDITIONS)
+        self.conditions = read_conditions(folder)
         self._shards = [_load(path, spec) for path in sorted(folder.glob("*.npy"))]
         self._ends = np.cumsum([len(shard) for shard in self._shards])
         found = int(self._ends[-1]) if self._shards else 0
-        labels = conditions.get("labels")
-        if found != conditions.get("count") or (labels is not None and len(labels) != found):
-            raise DataError(f"{folder} holds {found} images, but {CONDITIONS} says {conditions.get('count')}")
+        count, condition = self.conditions.count, self.conditions.condition
+        if found != count or (condition is not None and len(condition) != found):
+            raise DataError(f"{folder} holds {found} images, but {CONDITIONS} says {count}")
+        labels = self.conditions.labels
         self.labels = None if labels is None else np.asarray(labels, dtype=np.int64)
 
     def __len__(self) -> int:
@@ -81,22 +96,36 @@ class StoredSamples(ImageDataset):
         for shard in np.unique(shards):
             rows = shards == shard
             images[rows] = self._shards[shard][index[rows] - self._ends[shard] + len(self._shards[shard])]
-        labels = None if self.labels is None else torch.from_numpy(self.labels[index])
-        return Batch(torch.from_numpy(images), labels)
+        condition = None if self._condition is None else self._condition[torch.from_numpy(index)]
+        return Batch(torch.from_numpy(images), condition)
+
+    @cached_property
+    def _condition(self) -> Tensor | None:
+        """int64 [n] labels, uint8 [n, length] prompts or None."""
+        import torch
+
+        texts = self.conditions.texts
+        if texts is not None:
+            return encode_captions(texts)
+        return None if self.labels is None else torch.from_numpy(self.labels)
 
     @cached_property
     def fingerprint(self) -> str:
         """See `fingerprint`."""
-        return fingerprint(self._shards, self.labels)
+        return fingerprint(self._shards, self.labels, self.conditions.texts)
 
 
-def fingerprint(shards: Iterable[NDArray[np.uint8]], labels: NDArray[np.int64] | None) -> str:
-    """A hash of all images and their labels, independent of the division into shards."""
+def fingerprint(
+    shards: Iterable[NDArray[np.uint8]], labels: NDArray[np.int64] | None, texts: Sequence[str] | None = None
+) -> str:
+    """A hash of all images, however they are cut into shards, and of their labels or texts."""
     content = hashlib.sha256()
     for shard in shards:
         content.update(np.ascontiguousarray(shard).data)
     if labels is not None:
         content.update(labels.data)
+    for text in texts or ():
+        content.update(text.encode() + b"\0")
     return content.hexdigest()[:16]
 
 

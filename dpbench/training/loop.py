@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from dpbench.core.context import RunContext
-from dpbench.training.ema import MovingAverage
 from dpbench.training.state import TrainingState
 
 CHECKPOINT_SECONDS = 60.0
@@ -19,7 +19,7 @@ CHECKPOINT_SECONDS = 60.0
 
 
 class Stepper(Protocol):
-    """Something that takes one optimiser step per item: `PublicSteps`, or the vault's `dp_sgd`."""
+    """An iterator that takes one optimiser step per item: `PublicSteps`, or the vault's `dp_sgd`."""
 
     key: Any
     """What its steps depend on besides code and weights (JSON-like)."""
@@ -33,7 +33,7 @@ class Stepper(Protocol):
         ...
 
     def load_state_dict(self, state: Mapping[str, Any]) -> int:
-        """Goes on from `state_dict()`; gives back the number of steps that are done."""
+        """Restores `state_dict()`; returns the number of steps that are done."""
         ...
 
 
@@ -95,9 +95,9 @@ def train(
 ) -> None:
     """Runs a stepper to its end: linear warm-up, then a linear decay of the learning rate to zero.
 
-    Where the run has checkpoints, the state is stored once a minute, and at the end before anything can be made of the
-    result. An interrupted phase goes on from there when the same program runs again; steps after the last checkpoint
-    are taken anew, and of private ones nothing has been released.
+    Where the run has checkpoints, the state is stored once a minute, and at the end before anything uses the result.
+    An interrupted phase resumes from the last checkpoint when the same program runs again; later steps are repeated,
+    and nothing of the private ones among them has been released.
 
     Args:
         stepper: takes the steps.
@@ -106,7 +106,8 @@ def train(
         run: where the bar is drawn and checkpoints are kept; its generator is the one that losses draw from.
         name: of the bar and the checkpoint.
         warmup: share of the steps in which the learning rate rises.
-        ema: decay of the weights' exponential moving average, by which they are replaced at the end; None for none.
+        ema: decay of the exponential moving average of the trained weights, which replaces them at the end; None to
+            keep the last weights.
         note: shown behind the bar, e.g. the ε spent so far.
     """
     steps = len(stepper)
@@ -114,7 +115,8 @@ def train(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / rise, (steps - step) / max(1, steps - rise))
     )
-    average = None if ema is None else MovingAverage(model, ema)
+    trained = nn.ParameterList(p for p in model.parameters() if p.requires_grad)
+    average = None if ema is None else AveragedModel(trained, multi_avg_fn=get_ema_multi_avg_fn(ema))
     parts = {"stepper": stepper, "model": model, "optimizer": optimizer, "schedule": schedule}
     state = TrainingState(parts if average is None else parts | {"average": average}, run)
     checkpoint = run.checkpoints.next(name, [steps, warmup, ema, state.key()])
@@ -126,11 +128,11 @@ def train(
         for _ in stepper:
             schedule.step()
             if average is not None:
-                average.update()
+                average.update_parameters(trained)
             advance(1, note())
             if time.monotonic() - saved >= CHECKPOINT_SECONDS:
                 checkpoint.save(state.save)
                 saved = time.monotonic()
     if average is not None:
-        average.apply()
+        trained.load_state_dict(average.module.state_dict())
     checkpoint.save(state.save)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -46,11 +47,16 @@ class PublicBatches:
         self._device = device
         self._generator = generator
 
-    def draw(self, size: int) -> tuple[Tensor, Tensor | None]:
-        """(float images [size, c, h, w] in [-1, 1], int64 labels [size] or None), records drawn with replacement."""
+    def batch(self, size: int) -> Batch:
+        """Records drawn with replacement, on the device: images are float [size, c, h, w] in [-1, 1] and augmented."""
         batch = self._dataset.batch(torch.randint(len(self._dataset), (size,), generator=self._generator).tolist())
-        images = self._augment(unit_images(batch), self._generator).to(self._device)
-        return images, None if batch.labels is None else batch.labels.to(self._device)
+        return replace(batch, images=self._augment(unit_images(batch), self._generator)).to(self._device)
+
+    def draw(self, size: int) -> tuple[Tensor, Tensor | None]:
+        """The images and labels (int64 [size] or None) of a `batch`."""
+        batch = self.batch(size)
+        assert batch.images is not None
+        return batch.images, batch.labels
 
     def collect(self, size: int, chunk: int = 500) -> Tensor:
         """`size` images at once: [size, c, h, w]."""

@@ -1,4 +1,4 @@
-"""Everything that changes during training, stored and taken up as one."""
+"""Everything that changes during training, stored and restored as one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dpbench.core.context import RunContext
 
 
 class TrainingState:
-    """Weights, optimiser, schedule, moving average, generators, and how far the stepper has come.
+    """Weights, optimiser, schedule, moving average, generators, and the state of the stepper.
 
     Args:
         parts: everything that changes during training and has a `state_dict`; "stepper", "model" and "optimizer" at
@@ -26,7 +26,7 @@ class TrainingState:
         self._run = run
 
     def key(self) -> Any:
-        """What tells this training from another one in the same folder, before its first step."""
+        """Distinguishes this training from others in the same folder, before its first step."""
         shapes = [(name, list(value.shape)) for name, value in self._parts["model"].state_dict().items()]
         generators = [
             state.numpy().tobytes().hex() for state in (self._run.generator.get_state(), torch.get_rng_state())
@@ -39,13 +39,13 @@ class TrainingState:
         torch.save(parts | {"generators": self._generators()}, path)
 
     def load(self, state: Mapping[str, Any]) -> int:
-        """Takes up what `save` wrote; gives back the number of steps that are done."""
+        """Restores what `save` wrote; returns the number of steps that are done."""
         for name in self._parts.keys() - {"stepper"}:
             self._parts[name].load_state_dict(state[name])
         generators = state["generators"]
         self._run.generator.set_state(generators["run"])
         torch.set_rng_state(generators["torch"])
-        if "cuda" in generators and self._run.device.startswith("cuda"):  # it may go on elsewhere
+        if "cuda" in generators and self._run.device.startswith("cuda"):  # it may resume on another device
             torch.cuda.set_rng_state(generators["cuda"], self._run.device)
         return self._parts["stepper"].load_state_dict(state["stepper"])
 

@@ -83,10 +83,10 @@ def test_force_trains_again(tiny: Path) -> None:
 
 
 def test_a_damaged_ledger_is_refused(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dpbench.benchmark import execute
+    from dpbench.benchmark import stages
 
     with monkeypatch.context() as patch:
-        patch.setattr(execute, "sample_all", lambda *_: 1 / 0)
+        patch.setattr(stages, "draw_samples", lambda *_: 1 / 0)
         with pytest.raises(DpbenchError, match="ZeroDivisionError"):
             run(tiny)
     [path] = tiny.rglob("ledger.json")

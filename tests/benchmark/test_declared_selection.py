@@ -15,7 +15,7 @@ from dpbench import METHODS, Method, NoisySum, Plan
 from dpbench.core.errors import PrivacyError
 from dpbench.core.files import read_json
 from dpbench.core.registry import load_plugin_file
-from dpbench.metrics.classifiers import recipe
+from dpbench.metrics.classifiers import quick
 
 PLUGIN = Path(__file__).parent.parent / "plugin_choice.py"
 
@@ -52,7 +52,7 @@ def test_the_choice_is_made_by_private_records_and_billed(choice, tiny: Path) ->
 
 
 def test_its_samples_are_scored_like_any_other(choice, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recipe, "QUICK", replace(recipe.QUICK, steps=lambda n: 30, batch=16))
+    monkeypatch.setattr(quick, "RECIPE", replace(quick.RECIPE, steps=lambda n: 30, batch=16))
     row = run(tiny, metrics=["accuracy", "label-fidelity"], resolution=32).iloc[0]
     assert row["accuracy"] > 0.9
     assert row["label_fidelity"] > 0.9

@@ -216,7 +216,7 @@ def test_of_undeclared_data_images_without_a_claim_stay_in_the_sensitive_folder(
 BAD = [
     ({"dataset": "tinny"}, "unknown dataset 'tinny'; did you mean tiny"),
     ({"metrics": ["brigthness"]}, "unknown metric 'brigthness'"),
-    ({"references": ["public"]}, "the reference row 'real' alone, not 'public'"),
+    ({"references": ["public"]}, "only the reference row 'real', not 'public'"),
     ({"epsilon": -1}, "ε must be a positive number, not -1"),
     ({"epsilon": math.nan}, "ε must be a positive number, not nan"),
     ({"epsilon": 1, "delta": 2}, r"δ must lie in \(0, 1\), not 2"),

@@ -22,17 +22,16 @@ from torch import Tensor, nn
 
 import dpbench
 from dpbench import DPSGD, Batch, Budget, Conditions, DPSGDSettings, Method, Plan, option
-from dpbench.benchmark.catalog import plan_page
 from dpbench.benchmark.configure import Configured, configure
+from dpbench.benchmark.launchers.torchrun import Processes
+from dpbench.benchmark.method_plan import method_plan
 from dpbench.benchmark.planning import Planner, variants
 from dpbench.benchmark.proposals import propose
-from dpbench.benchmark.sources import Sources
+from dpbench.benchmark.session import Session
 from dpbench.cli.pages.proposal_page import proposal_page
-from dpbench.core.context import PublicCache
 from dpbench.core.data import DataOptions
 from dpbench.core.errors import ConfigError, DpbenchError
 from dpbench.core.progress import Quiet
-from dpbench.core.specs import Request
 from dpbench.privacy.planner import Gradients, best
 from dpbench.training.loop import train
 from dpbench.training.public import to_unit
@@ -116,16 +115,14 @@ def sealed(stepping: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def refuse(self: fakes.Tiny) -> None:
         raise AssertionError("the sensitive dataset was opened")
 
-    monkeypatch.setattr(fakes.Tiny, "train", refuse)
-    monkeypatch.setattr(fakes.Tiny, "test", refuse)
+    monkeypatch.setattr(fakes.Tiny, "open_train", refuse)
+    monkeypatch.setattr(fakes.Tiny, "open_test", refuse)
     return stepping
 
 
 def planner(folder: Path, dataset: str = "tiny", public: str = "tiny-public") -> Planner:
-    cache = folder / "cache"
-    sources = Sources(dataset, public, DataOptions(folder), folder / "state")
-    request = Request(Conditions.balanced(10, 2))
-    return Planner(sources, request, 1e-6, "cpu", "fp32", PublicCache(cache), Quiet())
+    request = dpbench.RunRequest((), dataset, public=public, samples=10, delta=1e-6, device="cpu")
+    return Planner(Session.on(request, Processes("cpu"), "fp32", Quiet()))
 
 
 def method(name: str = "stepping", **settings: Any) -> Configured:
@@ -168,7 +165,9 @@ def test_every_kind_of_trained_weights_is_measured(sealed: Path) -> None:
 
 
 def test_the_page_marks_the_best_and_says_what_to_paste(sealed: Path) -> None:
-    found = list(propose("stepping", "tiny", "tiny-public", [0.5, 3.0], delta=1e-6, display=Quiet(), device="cpu"))
+    found = list(
+        propose(dpbench.RunRequest("stepping", "tiny", [0.5, 3.0], public="tiny-public", delta=1e-6, device="cpu"))
+    )
     assert len(found) == 2
     for proposal in found:
         console = Console(width=120, file=io.StringIO())
@@ -249,7 +248,7 @@ def test_methods_without_a_dp_sgd_to_plan_are_refused(stepping: Path, name: str,
 
 def test_a_plan_is_not_shown_before_it_is_known(stepping: Path) -> None:
     with pytest.raises(ConfigError, match="`dpbench privacy stepping --propose` shows how"):
-        plan_page("stepping", "tiny", 1.0, settings={"steps": "auto"})
+        method_plan(dpbench.RunRequest("stepping", "tiny", settings={"steps": "auto"}), 1.0)
 
 
 @pytest.mark.parametrize("phase", ["plan", "prepare", "fit"])

@@ -15,7 +15,7 @@ from record import recorded
 from rich.console import Console
 
 import dpbench
-from dpbench.benchmark import execute
+from dpbench.benchmark import stages
 from dpbench.benchmark.scoring import known_columns
 from dpbench.cli.pages.leaderboard_page import leaderboard_page
 from dpbench.core.errors import DpbenchError
@@ -103,14 +103,14 @@ def shown(out: Path) -> str:
 
 def losing(monkeypatch: pytest.MonkeyPatch, lose: Any) -> None:
     """The next trial loses something between its private phase and its samples."""
-    sample_all = execute.sample_all
+    draw_samples = stages.draw_samples
 
     def once(*arguments: Any) -> None:
-        monkeypatch.setattr(execute, "sample_all", sample_all)
+        monkeypatch.setattr(stages, "draw_samples", draw_samples)
         lose()
-        sample_all(*arguments)
+        draw_samples(*arguments)
 
-    monkeypatch.setattr(execute, "sample_all", once)
+    monkeypatch.setattr(stages, "draw_samples", once)
 
 
 def test_no_row_without_its_line_in_the_record(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -147,7 +147,7 @@ def test_damaged_samples_are_reported_and_damaged_trials_left_out(tiny: Path) ->
     (folder_of(tiny, rows, 1) / "trial.json").write_text('{"key": 3}')
     with (
         pytest.warns(UserWarning, match=r"not scored: .*samples/00000\.npy is damaged"),
-        pytest.warns(UserWarning, match=r"left out: .*trial\.json is damaged"),
+        pytest.warns(UserWarning, match=r"left out: .*trial\.json: it is damaged"),
         pytest.raises(Unscored, match="1 of 2 trials"),
     ):
         fill(tiny)
@@ -176,7 +176,7 @@ def test_a_declaration_counts_as_it_was_recorded(tiny: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("metrics", "message"), [(["brightness"], "no finished trials lie in"), (["dise"], "unknown metric 'dise'")]
+    ("metrics", "message"), [(["brightness"], "no finished trials are in"), (["dise"], "unknown metric 'dise'")]
 )
 def test_a_bad_request_writes_nothing(tiny: Path, metrics: list[str], message: str) -> None:
     with pytest.raises(DpbenchError, match=message):

@@ -17,9 +17,12 @@ import torch
 from record import recorded
 
 import dpbench
+from dpbench.benchmark.runner import plan_trials, run_trial
+from dpbench.benchmark.session import Session
+from dpbench.benchmark.trial import TrialSpec
 from dpbench.core.errors import DpbenchError, PrivacyError
 from dpbench.core.files import read_json
-from dpbench.metrics.classifiers import recipe
+from dpbench.metrics.classifiers import quick
 from dpbench.results.row import FIELDS
 
 
@@ -142,12 +145,57 @@ def test_a_variant_stands_in_its_files_and_not_in_its_key(tiny: Path) -> None:
     assert events.EVENTS.count("fit") == 1
 
 
-def test_trials_from_before_the_variant_column_still_read(tiny: Path) -> None:
+def test_results_of_the_first_version_are_refused_in_one_line(tiny: Path) -> None:
+    run(tiny)
+    path = folders(tiny)[0] / "trial.json"
+    path.write_text(
+        json.dumps({k: v for k, v in read_json(path).items() if k != "format"} | {"dpbench_version": "0.1.0"})
+    )
+    with pytest.raises(
+        DpbenchError, match=r"trial\.json: it was written by dpbench 0\.1\.0, whose results are not read"
+    ):
+        run(tiny)
+    assert events.EVENTS.count("fit") == 1
+
+
+@pytest.mark.parametrize("change", [{"epsilom": 1.0}, {"seed": "first"}, {"reference": "other"}, {"format": 3}])
+def test_a_field_that_the_record_does_not_have_or_that_is_of_another_type_is_an_error(
+    tiny: Path, change: dict[str, Any]
+) -> None:
+    run(tiny)
+    path = folders(tiny)[0] / "trial.json"
+    path.write_text(json.dumps(read_json(path) | change))
+    with pytest.raises(DpbenchError, match=f"trial.json.*{next(iter(change))}.*--force"):
+        run(tiny)
+
+
+def test_a_missing_field_is_an_error(tiny: Path) -> None:
     run(tiny)
     path = folders(tiny)[0] / "trial.json"
     path.write_text(json.dumps({k: v for k, v in read_json(path).items() if k != "variant"}))
-    assert run(tiny)["variant"].tolist() == [""]
-    assert events.EVENTS.count("fit") == 1
+    with pytest.raises(DpbenchError, match="there is no variant"):
+        run(tiny)
+
+
+def test_the_record_keeps_what_was_asked_for(tiny: Path) -> None:
+    run(tiny, settings={"spread": 6})
+    stored = read_json(folders(tiny)[0] / "trial.json")["request"]
+    assert (stored["methods"], stored["settings"], stored["samples"]) == (["fake"], {"spread": 6}, 30)
+    assert not {"out", "data", "device"} & stored.keys()
+
+
+def test_any_process_can_run_a_trial_from_its_specification(tiny: Path) -> None:
+    request = dpbench.RunRequest("fake", "tiny", [2.0], delta=1e-6, public="tiny-public", samples=30, references=(),
+                                 settings={"spread": 7}, device="cpu", out=tiny)  # fmt: skip
+    with Session.open(request) as session:
+        (trial,) = plan_trials(session)
+    read = TrialSpec.from_json(json.loads(json.dumps(trial.as_json())))
+    assert (read, read.key) == (trial, trial.key)
+    with Session.open(request) as session:
+        run_trial(read, session, ["brightness"])
+    assert trial.folder(tiny).is_finished
+    with pytest.raises(DpbenchError, match="not the specification of a trial"):
+        TrialSpec.from_json({"method": "fake"})
 
 
 def test_test_opens_after_the_samples_are_drawn_and_train_before_and_after_fit(tiny: Path) -> None:
@@ -304,7 +352,7 @@ def test_undeclared_datasets_keep_what_is_not_private_in_the_sensitive_folder(ti
 
 
 def test_what_a_classifier_of_undeclared_records_says_is_neither_shown_nor_kept(tiny: Path, monkeypatch) -> None:
-    monkeypatch.setattr(recipe, "QUICK", replace(recipe.QUICK, steps=lambda n: 3, batch=8))
+    monkeypatch.setattr(quick, "RECIPE", replace(quick.RECIPE, steps=lambda n: 3, batch=8))
     request = {"metrics": ["label-fidelity"], "resolution": 32}
     secret = run(tiny, dataset="tiny:secret", **request).iloc[0]
     (folder,) = folders(tiny)

@@ -1,4 +1,4 @@
-"""An interrupted trial goes on from its checkpoints."""
+"""An interrupted trial continues from its checkpoints."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from record import recorded
 
 import dpbench
-from dpbench.benchmark import execute
+from dpbench.benchmark import stages
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import read_json
 from dpbench.privacy.noise import Draws
@@ -100,7 +100,7 @@ def test_private_steps_go_on_after_the_last_stored_one(tiny: Path, private: Inte
     assert private.count == STEPS - 3
     check_finished(tiny, rows)
     assert len(recorded()) == 1
-    assert "goes on from its checkpoints" in only(tiny, "log.txt").read_text()
+    assert "continues from its checkpoints" in only(tiny, "log.txt").read_text()
 
 
 def test_reproducible_noise_ends_in_the_model_of_an_uninterrupted_run(tiny: Path, private: Interrupt) -> None:
@@ -134,11 +134,11 @@ def test_a_trial_that_fails_while_it_is_sampled_spends_nothing_again(
     def fails(*_: object) -> None:
         raise RuntimeError("disk full")
 
-    sample_all = execute.sample_all
-    monkeypatch.setattr(execute, "sample_all", fails)
+    draw_samples = stages.draw_samples
+    monkeypatch.setattr(stages, "draw_samples", fails)
     with pytest.raises(DpbenchError, match="disk full"):
         run(tiny)
-    monkeypatch.setattr(execute, "sample_all", sample_all)
+    monkeypatch.setattr(stages, "draw_samples", draw_samples)
     assert private.count == STEPS
     check_finished(tiny, run(tiny))
     assert private.count == STEPS
@@ -152,7 +152,7 @@ def test_a_noisy_sum_is_released_once_however_often_its_trial_is_begun(
         raise RuntimeError("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(execute, "sample_all", fails)
+        patch.setattr(stages, "draw_samples", fails)
         with pytest.raises(DpbenchError, match="disk full"):
             run(tiny, "fake", settings={})
     monkeypatch.setattr(Draws, "gaussian", lambda *_: pytest.fail("noise was drawn"))
@@ -201,7 +201,7 @@ def test_other_code_is_another_private_run_from_the_start(
     """The same noise on other sums would give away their difference."""
     private.one(4, tiny)
     key = only(tiny, "noise.key").read_text()
-    monkeypatch.setattr(execute, "source_hash", lambda plugin: "edited")
+    monkeypatch.setattr(stages, "code_behind", lambda *_: "edited")
     private.one(2, tiny)
     assert read_json(only(tiny, "noise.key"))["secret"] not in key
     check_finished(tiny, run(tiny))

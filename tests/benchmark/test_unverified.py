@@ -13,7 +13,7 @@ import torch
 
 import dpbench
 from dpbench import METHODS
-from dpbench.benchmark import execute
+from dpbench.benchmark import stages
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import read_json
 
@@ -111,7 +111,7 @@ def test_the_mark_survives_an_interruption(tiny: Path, monkeypatch: pytest.Monke
 
     METHODS.register("once")(Once)
     with monkeypatch.context() as patch:
-        patch.setattr(execute, "sample_all", lambda *_: 1 / 0)
+        patch.setattr(stages, "draw_samples", lambda *_: 1 / 0)
         with pytest.raises(DpbenchError, match="ZeroDivisionError"):
             run(tiny, method="once", settings={})
     assert contents(only(tiny)) == {"ledger.json", "log.txt", "sensitive"}

@@ -110,7 +110,7 @@ def test_queries_are_audited_on_a_small_model(monkeypatch: pytest.MonkeyPatch) -
     [
         (["--eps", "1"], "name a method, or give --engines"),
         (["fake", *TINY, "--eps", "inf"], "an audit needs a finite, positive ε"),
-        (["fake", *TINY, "--eps", "-1"], "ε must be a positive number"),
+        (["fake", *TINY, "--eps", "-1"], "an audit needs a finite, positive ε, not -1"),
         (["--engines", "--eps", "0"], "an audit needs a finite, positive ε"),
         (["fake", *TINY, "--confidence", "1"], "the confidence must lie between 0.5 and 1"),
         (["fake", *TINY, "--canaries", "5"], "choose 10 to 4000 canaries, not 5"),

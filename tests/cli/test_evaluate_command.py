@@ -57,7 +57,7 @@ def test_a_trial_that_cannot_be_scored_ends_in_exit_code_2_after_the_table(
     result = evaluate(tiny, "--all", "--metrics", "brightness,fwd")
     assert result.exit_code == 2
     assert "warning: not scored: fake ε=1 seed 0" in result.stderr
-    assert result.stderr.endswith("error: 1 of 2 trials could not be scored; the reasons stand above\n")
+    assert result.stderr.endswith("error: 1 of 2 trials could not be scored; the reasons are above\n")
     assert "tiny:plain, 16×16" in result.stdout
     assert pd.read_csv(tiny / "leaderboard.csv")["fwd"].notna().sum() == 1
 
@@ -69,8 +69,8 @@ def test_a_trial_that_cannot_be_scored_ends_in_exit_code_2_after_the_table(
         (["x.npz", "--all"], "give either IMAGES to score them, or --all to score finished trials, not both"),
         (["--all", "--eps", "0"], "--eps is about IMAGES"),
         (["--all", "--public-benchmark"], "--public-benchmark is about IMAGES"),
-        (["--all"], "no finished trials lie in"),
-        (["x.npz"], "say with --dataset which dataset the images imitate"),
+        (["--all"], "no finished trials are in"),
+        (["x.npz"], "name the dataset that the images imitate"),
         (["/nowhere.npz", "--dataset", "tiny"], "/nowhere.npz does not exist"),
     ],
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from calling import call
 
-import dpbench
+from dpbench.core import registry
 
 
 def test_list_names_everything_with_its_first_docstring_line(tiny: Path) -> None:
@@ -19,10 +19,15 @@ def test_list_names_everything_with_its_first_docstring_line(tiny: Path) -> None
     assert "bicubic" in call("list", "refiners").stdout
 
 
+def test_public_sources_are_told_from_datasets_without_an_import() -> None:
+    assert re.search("^textures +Public source:", call("list", "public").stdout, re.MULTILINE)
+    assert "textures" not in call("list", "datasets").stdout
+
+
 def test_a_plugin_that_cannot_be_imported_shows_its_error_in_the_list(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(dpbench.METRICS._builtin, "broken", "no_such_module:Metric")
+    monkeypatch.setattr(registry, "installed_plugins", lambda group: {"broken": "no_such_module:Metric"})
     result = call("list", "metrics")
     assert result.exit_code == 0
     assert "No module named 'no_such_module'" in result.stdout

@@ -59,7 +59,7 @@ def test_ctrl_c_says_how_to_go_on(tiny: Path) -> None:
         (["--eps", "0"], "ε = 0 is the public reference"),
         (["--eps", "1,-2"], "ε must be a positive number or inf, not -2"),
         (["--eps", "ten"], "ε must be a positive number or inf, not 'ten'"),
-        (["--eps", ""], "ε must be a positive number or inf, not ''"),
+        (["--eps", ""], "nothing to run: name an ε or a reference"),
         (["--set", "spread"], "'spread' is not a setting; write key=value"),
         (["--set", "spred=1"], "did you mean spread?"),
         (["--seeds", "0"], "seeds must be at least 1"),

@@ -35,7 +35,7 @@ def test_show_explains_a_metric_and_its_columns(tiny: Path) -> None:
     for part in ("classy: Share of labels that are 1", "share of labels", "high"):
         assert part in text
     assert "haar packets" not in text
-    assert "only when asked for: --metrics rare" in call("show", "rare").stdout
+    assert "only on request: --metrics rare" in call("show", "rare").stdout
 
 
 def test_show_calibrates_a_plan_without_opening_the_data(tiny: Path) -> None:

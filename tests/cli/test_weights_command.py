@@ -12,8 +12,8 @@ from threading import Thread
 import pytest
 from calling import call
 
-from dpbench.models.pretrained import published as weights
-from dpbench.models.pretrained.published import WEIGHTS, File, Weights, own_folder, places
+from dpbench.models.pretrained.finding import own_folder
+from dpbench.models.pretrained.published import WEIGHTS, File, Weights
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -22,14 +22,10 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 @pytest.fixture
-def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def published(empty_caches: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A server with two small networks, "one" and "two", and a folder of its files; they are all there is."""
     site = tmp_path / "site"
     site.mkdir()
-    for variable in ("DPBENCH_WEIGHTS", "DPBENCH_CACHE", "TORCH_HOME", "HF_HOME"):
-        monkeypatch.setenv(variable, str(tmp_path / variable))
-    monkeypatch.setattr(weights, "CLEAN_FID", tmp_path / "clean-fid")
-    monkeypatch.setattr(weights, "places", places)
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(site))) as httpd:
         for name in list(WEIGHTS):
             monkeypatch.delitem(WEIGHTS, name)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
@@ -10,6 +11,7 @@ import pytest
 import dpbench
 from dpbench.core import registry as module
 from dpbench.core.errors import DpbenchError, UnknownName
+from dpbench.core.registries import DATASETS, EXTRACTORS, METHODS, METRICS, REFINERS, is_public_only
 from dpbench.core.registry import Registry, load_plugin_file
 
 
@@ -25,22 +27,32 @@ def modules(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_names_are_known_without_importing_anything(modules):
+@pytest.fixture
+def fresh_entry_points():
+    """Entry points are read again, before the test and after it."""
+    module.installed_plugins.cache_clear()
+    yield
+    module.installed_plugins.cache_clear()
+
+
+def test_names_and_summaries_are_known_without_importing_anything(modules):
     write(modules / "bomb_a.py", "raise RuntimeError('imported')")
-    assert Registry("method", {"b": "bomb_a:Class", "a": "bomb_a:Other"}).names() == ["a", "b"]
+    plugins = Registry("method", {"b": ("bomb_a:Class", "The second."), "a": ("bomb_a:Other", "The first.")})
+    assert plugins.names() == ["a", "b"]
+    assert plugins.summary("b") == "The second."
     assert "bomb_a" not in sys.modules
 
 
 def test_a_plugin_is_imported_when_it_is_asked_for(modules):
     write(modules / "lazy_b.py", "class Plugin: pass")
-    plugins = Registry("method", {"lazy": "lazy_b:Plugin"})
+    plugins = Registry("method", {"lazy": ("lazy_b:Plugin", "")})
     assert "lazy_b" not in sys.modules
     assert plugins.get("lazy") is plugins.get("lazy")
     assert plugins.get("lazy").__name__ == "Plugin"
 
 
 def test_an_unknown_name_is_answered_with_the_nearest():
-    plugins = Registry("metric", {"accuracy": "x:Y", "fwd": "x:Z"})
+    plugins = Registry("metric", {"accuracy": ("x:Y", ""), "fwd": ("x:Z", "")})
     with pytest.raises(UnknownName, match=r"unknown metric 'acuracy'; did you mean accuracy\?"):
         plugins.get("acuracy")
     with pytest.raises(UnknownName, match="unknown metric 'zzz'; known: accuracy, fwd"):
@@ -61,24 +73,50 @@ def test_an_unknown_name_is_answered_with_the_nearest():
 def test_a_plugin_that_cannot_be_imported_is_one_line_that_names_it(modules, name, text):
     write(modules / f"{name}.py", text)
     with pytest.raises(DpbenchError, match=rf"method 'mine' \({name}:Plugin\) cannot be imported: "):
-        Registry("method", {"mine": f"{name}:Plugin"}).get("mine")
+        Registry("method", {"mine": (f"{name}:Plugin", "")}).get("mine")
 
 
-def test_installed_packages_add_plugins_but_replace_none(modules, monkeypatch):
-    write(modules / "installed_c.py", "class Plugin: pass\nclass Impostor: pass")
+def test_installed_packages_add_plugins_but_replace_none(modules, monkeypatch, fresh_entry_points):
+    write(modules / "installed_c.py", 'class Plugin:\n    "The extra one.\\n\\nMore."\nclass Impostor: pass')
     points = [
         EntryPoint("extra", "installed_c:Plugin", "dpbench.methods"),
         EntryPoint("own", "installed_c:Impostor", "dpbench.methods"),
     ]
     monkeypatch.setattr(module, "entry_points", lambda group: [p for p in points if p.group == group])
-    plugins = Registry("method", {"own": "installed_c:Plugin"})
+    plugins = Registry("method", {"own": ("installed_c:Plugin", "dpbench's own.")})
     assert plugins.names() == ["extra", "own"]
     assert plugins.get("extra").__name__ == plugins.get("own").__name__ == "Plugin"
+    assert (plugins.summary("extra"), plugins.summary("own")) == ("The extra one.", "dpbench's own.")
     assert Registry("metric", {}).names() == []
 
 
+def test_entry_points_are_read_once_per_process(monkeypatch, fresh_entry_points):
+    read = []
+    monkeypatch.setattr(module, "entry_points", lambda group: read.append(group) or [])
+    for kind in ("method", "method", "metric"):
+        Registry(kind, {}).names()
+    assert read == ["dpbench.methods", "dpbench.metrics"]
+
+
+@pytest.mark.parametrize("plugins", [METHODS, DATASETS, METRICS, REFINERS, EXTRACTORS], ids=lambda r: r.group)
+def test_the_summary_of_a_builtin_plugin_is_the_first_line_of_its_docstring(plugins):
+    builtin = [name for name in plugins.names() if plugins.is_builtin(name)]
+    assert {name: plugins.summary(name) for name in builtin} == {
+        name: inspect.getdoc(plugins.get(name)).partition("\n")[0] for name in builtin
+    }
+
+
+def test_which_datasets_are_public_only_is_known_without_importing_them():
+    builtin = [name for name in DATASETS.names() if DATASETS.is_builtin(name)]
+    assert {name: is_public_only(name) for name in builtin} == {
+        name: DATASETS.get(name).public_only for name in builtin
+    }
+    with pytest.raises(UnknownName, match="did you mean textures"):
+        is_public_only("texture")
+
+
 def test_a_class_registers_under_a_free_name_only():
-    plugins = Registry("method", {"taken": "x:Y"})
+    plugins = Registry("method", {"taken": ("x:Y", "")})
 
     @plugins.register("mine")
     class Mine:

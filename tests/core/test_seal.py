@@ -8,7 +8,7 @@ import pytest
 
 from dpbench.core.data import DataOptions
 from dpbench.core.errors import PrivacyError
-from dpbench.core.seal import sealed
+from dpbench.core.seal import Seal
 
 
 def tiny(argument: str = "") -> fakes.Tiny:
@@ -17,7 +17,7 @@ def tiny(argument: str = "") -> fakes.Tiny:
 
 def test_a_seal_closes_every_test_split_and_the_sensitive_train_split_only_while_it_lasts() -> None:
     public = fakes.TinyPublic("", DataOptions(Path()))
-    with sealed(tiny()):
+    with Seal(tiny()).closed():
         for dataset in (tiny(), tiny("plain")):
             with pytest.raises(PrivacyError, match="for the evaluator, after sampling"):
                 dataset.test()
@@ -30,10 +30,10 @@ def test_a_seal_closes_every_test_split_and_the_sensitive_train_split_only_while
 
 
 def test_a_seal_is_lifted_after_an_error_and_nests() -> None:
-    with sealed(tiny()), pytest.raises(KeyError), sealed(tiny("plain")):
+    with Seal(tiny()).closed(), pytest.raises(KeyError), Seal(tiny("plain")).closed():
         raise KeyError
-    with sealed(tiny()):
-        with sealed(tiny("plain")):
+    with Seal(tiny()).closed():
+        with Seal(tiny("plain")).closed():
             pass
         with pytest.raises(PrivacyError):
             tiny().train()
@@ -49,7 +49,7 @@ def test_a_thread_does_not_escape_the_seal() -> None:
         except PrivacyError as error:
             errors.append(error)
 
-    with sealed(tiny()):
+    with Seal(tiny()).closed():
         thread = threading.Thread(target=peek)
         thread.start()
         thread.join()

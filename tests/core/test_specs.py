@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import pytest
 import torch
+from torch import Tensor
 
 from dpbench.core.errors import DpbenchError
 from dpbench.core.specs import Batch, Budget, Conditions, DatasetSpec, default_delta
@@ -41,6 +43,7 @@ def test_a_spec_gives_shape_and_number_of_classes():
 def test_a_batch_is_as_long_as_what_it_holds():
     images = torch.zeros(3, 1, 2, 2)
     assert len(Batch(images, torch.zeros(3))) == len(Batch(derived=torch.zeros(3, 7))) == 3
+    assert len(Batch(condition=torch.zeros(2))) == 2
     assert len(Batch()) == 0
 
 
@@ -49,6 +52,67 @@ def test_a_change_reaches_every_tensor_of_a_batch():
     assert batch.images.tolist() == [1, 2]
     assert batch.labels.tolist() == [11, 12]
     assert batch.derived is None
+
+
+@dataclass(frozen=True)
+class Extended(Batch):
+    """A batch with a field more."""
+
+    added: Tensor | None = None
+
+
+def test_a_condition_is_labels_or_captions():
+    labels, captions = torch.tensor([2, 0]), torch.zeros(2, 9, dtype=torch.uint8)
+    assert Batch(condition=labels).labels is labels
+    assert Batch(condition=labels).captions is None
+    assert Batch(condition=captions).captions is captions
+    assert Batch(condition=captions).labels is None
+    assert Batch().labels is Batch().captions is None
+
+
+@pytest.mark.parametrize(
+    ("operation", "expected"),
+    [
+        (lambda b: b.map(lambda t: t + 1), [1, 2, 3]),
+        (lambda b: b.select(torch.tensor([2, 0, 2])), [2, 0, 2]),
+        (lambda b: b.select(torch.tensor([True, False, True])), [0, 2]),
+        (lambda b: b.repeat(2), [0, 0, 1, 1, 2, 2]),
+        (lambda b: b.to("cpu"), [0, 1, 2]),
+        (lambda b: b.map(lambda *t: torch.cat(t), b), [0, 1, 2, 0, 1, 2]),
+    ],
+    ids=["map", "select", "mask", "repeat", "to", "cat"],
+)
+def test_every_operation_keeps_every_field(operation, expected):
+    rows = torch.arange(3)
+    batch = operation(Extended(rows, rows, None, rows))
+    assert isinstance(batch, Extended)
+    assert {name: t.tolist() for name, t in batch.tensors.items()} == dict.fromkeys(
+        ("images", "condition", "added"), expected
+    )
+
+
+def test_batches_with_different_fields_are_not_put_together():
+    with pytest.raises(ValueError, match=r"different fields: \['images'\], \['condition', 'images'\]"):
+        Batch(torch.zeros(1)).map(torch.add, Batch(torch.zeros(1), torch.zeros(1)))
+
+
+def test_a_dataset_declares_classes_or_captions():
+    assert DatasetSpec("x", 1, 8, 10, 5, None, True, caption_bytes=64).n_classes == 0
+    with pytest.raises(DpbenchError, match="'x' declares classes and captions"):
+        DatasetSpec("x", 1, 8, 10, 5, ("a",), True, caption_bytes=64)
+
+
+def test_conditions_are_labels_or_texts_or_nothing():
+    assert (Conditions(2, (0, 1)).labels, Conditions(2, (0, 1)).texts) == ((0, 1), None)
+    assert (Conditions(2, ("a", "b")).labels, Conditions(2, ("a", "b")).texts) == (None, ("a", "b"))
+    assert Conditions(2).labels is Conditions(2).texts is None
+
+
+def test_prompts_take_turns_and_stay_whole_in_chunks():
+    conditions = Conditions.balanced(5, ["a cat", "a dog"])
+    assert conditions.texts == ("a cat", "a dog", "a cat", "a dog", "a cat")
+    assert [c.texts for c in conditions.chunks(2)] == [("a cat", "a dog"), ("a cat", "a dog"), ("a cat",)]
+    assert Conditions.balanced(5, []) == Conditions(5)
 
 
 def test_balanced_conditions_take_turns():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from dpbench.core.captions import decode_captions
 from dpbench.core.errors import DataError
 from dpbench.core.specs import DatasetSpec
 from dpbench.data.arrays import ArrayDataset, Converted, Subset
@@ -78,6 +79,31 @@ def test_a_dataset_without_classes_has_no_labels():
 def test_arrays_that_contradict_the_spec_are_refused(images, labels, message):
     with pytest.raises(DataError, match=message):
         ArrayDataset(SPEC, images, labels)
+
+
+CAPTIONED = replace(SPEC, classes=None, caption_bytes=10)
+TEXTS = ["a", "red", "", "é", "far too long a text", "b"]
+
+
+def test_a_dataset_with_captions_pads_and_cuts_them():
+    captioned = ArrayDataset(CAPTIONED, IMAGES, TEXTS)
+    assert captioned.batch([5]).captions.tolist() == [[98, *[0] * 9]]
+    assert decode_captions(captioned.batch([4, 1, 3]).captions) == ["far too lo", "red", "é"]
+    assert decode_captions(Subset(captioned, [1, 0]).batch([1, 0]).captions) == ["a", "red"]
+
+
+@pytest.mark.parametrize(
+    ("condition", "message"), [(None, "and likewise captions"), (TEXTS[:5], "6 images but 5 captions")]
+)
+def test_captions_that_contradict_the_spec_are_refused(condition, message):
+    with pytest.raises(DataError, match=message):
+        ArrayDataset(CAPTIONED, IMAGES, condition)
+
+
+def test_the_fingerprint_follows_captions():
+    first = ArrayDataset(CAPTIONED, IMAGES, TEXTS).fingerprint
+    assert ArrayDataset(CAPTIONED, IMAGES, TEXTS).fingerprint == first
+    assert ArrayDataset(CAPTIONED, IMAGES, TEXTS[::-1]).fingerprint != first
 
 
 def test_the_fingerprint_follows_content_order_and_labels(toy):

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import fakes
 import pytest
-
 from dpbench.benchmark.sources import Sources
+
 from dpbench.core.data import DataOptions
 from dpbench.core.errors import DpbenchError
 from dpbench.data.fingerprint_key import fingerprint_key

@@ -14,7 +14,7 @@ from dpbench.core.registries import EXTRACTORS, METRICS
 from dpbench.evaluation.caveats import Caveat, collect
 from dpbench.evaluation.evaluator import default_metrics, evaluate, evaluate_real
 from dpbench.evaluation.scores import Scores
-from dpbench.metrics.classifiers import recipe
+from dpbench.metrics.classifiers import quick
 from dpbench.metrics.extractors.packets import WaveletPackets
 
 
@@ -184,7 +184,7 @@ def test_scores_are_extended_by_later_ones() -> None:
 
 
 def test_real_images_stand_in_as_each_metric_wants(monkeypatch, make_images, noise, run) -> None:
-    monkeypatch.setattr(recipe, "QUICK", replace(recipe.QUICK, steps=lambda n: 5))
+    monkeypatch.setattr(quick, "RECIPE", replace(quick.RECIPE, steps=lambda n: 5))
     train = make_images(noise(40), torch.arange(40) % 4, 4)
     test = make_images(noise(301, seed=1), torch.arange(301) % 4, 4)
     scores = evaluate_real(["accuracy", "fwd"], train, test, run)

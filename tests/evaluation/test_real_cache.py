@@ -119,7 +119,7 @@ def test_features_of_another_extractor_are_not_taken(score, make_images, noise, 
 def test_features_of_other_code_are_not_taken(score, make_images, noise, monkeypatch) -> None:
     test = make_images(noise(20), name="test")
     score(test)
-    monkeypatch.setattr("dpbench.evaluation.extraction.code_version", lambda *parts: "of tomorrow")
+    monkeypatch.setattr("dpbench.evaluation.extraction.code_hash", lambda *objects: "of tomorrow")
     Weighted.calls.clear()
     score(test)
     assert Weighted.calls == [5, 20]

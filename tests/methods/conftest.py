@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from dpbench.core.context import PublicCache, RunContext
+from dpbench.core.cache import PublicCache
+from dpbench.core.context import RunContext
 from dpbench.core.specs import Budget, DatasetSpec
 from dpbench.data.arrays import ArrayDataset
 from dpbench.privacy.calibration import calibrate

@@ -9,19 +9,20 @@ import torch
 
 from dpbench.evaluation.evaluator import evaluate, evaluate_real
 from dpbench.metrics.accuracy import DownstreamAccuracy
-from dpbench.metrics.classifiers import QUICK, recipe
+from dpbench.metrics.classifiers import quick, recipe
+from dpbench.metrics.classifiers.versions import QUICK
 
 COLUMNS = [column.name for column in DownstreamAccuracy.columns]
 
 
 @pytest.fixture(autouse=True)
 def few_steps(monkeypatch) -> None:
-    monkeypatch.setattr(recipe, "QUICK", replace(recipe.QUICK, steps=lambda n: 40, batch=32))
+    monkeypatch.setattr(quick, "RECIPE", replace(quick.RECIPE, steps=lambda n: 40, batch=32))
 
 
 @pytest.fixture
 def hardly_any_steps(monkeypatch, few_steps) -> None:
-    monkeypatch.setattr(recipe, "QUICK", replace(recipe.QUICK, steps=lambda n: 4))
+    monkeypatch.setattr(quick, "RECIPE", replace(quick.RECIPE, steps=lambda n: 4))
 
 
 def stripes(n: int, seed: int, classes: int = 4) -> tuple[torch.Tensor, torch.Tensor]:

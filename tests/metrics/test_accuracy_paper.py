@@ -7,11 +7,11 @@ import torch
 
 from dpbench import DATASETS
 from dpbench.evaluation.evaluator import default_metrics, evaluate
-from dpbench.metrics import accuracy_paper
-from dpbench.metrics.accuracy_paper import CIFAR, OTHERS, SETTINGS, PublishedAccuracy
-from dpbench.metrics.classifiers import PUBLISHED, PUBLISHED_CIFAR, QUICK, build_classifier, recipe
+from dpbench.metrics.accuracy_paper import PublishedAccuracy
+from dpbench.metrics.classifiers import downstream, dpimagebench, quick, recipe
+from dpbench.metrics.classifiers.base import build_classifier
 
-COLUMNS = ["accuracy_paper", *(f"accuracy_paper_{name}" for name in PUBLISHED)]
+COLUMNS = ["accuracy_paper", *(f"accuracy_paper_{name}" for name in dpimagebench.NETWORKS)]
 
 
 def short(how):
@@ -24,7 +24,7 @@ def sets(make_images, noise):
 
 
 def test_the_published_classifiers_train_and_are_reported_one_by_one(sets, run, monkeypatch) -> None:
-    monkeypatch.setattr(accuracy_paper, "OTHERS", short(OTHERS))
+    monkeypatch.setattr(dpimagebench, "RECIPE", short(dpimagebench.RECIPE))
     scores = evaluate(["accuracy-paper"], *sets, run)
     assert list(scores.values) == COLUMNS
     mean, *each = scores.values.values()
@@ -36,19 +36,20 @@ def test_the_published_classifiers_train_and_are_reported_one_by_one(sets, run, 
 
 def test_another_recipe_and_larger_networks_for_cifar(sets, run, monkeypatch) -> None:
     trained = []
-    monkeypatch.setattr(accuracy_paper, "downstream", lambda *rest: trained.append(rest[1:3]) or {})
+    cifar = (dpimagebench.CIFAR_NETWORKS, dpimagebench.CIFAR_RECIPE)
+    monkeypatch.setattr(downstream, "downstream", lambda *rest: trained.append(rest[1:3]) or {})
     metric = PublishedAccuracy()
     for name in ("cifar10", "cifar100", "fashion-mnist"):
         spec = replace(sets[0].spec, name=name)
         with pytest.warns(UserWarning, match="60000"):
             metric.compute(type("Evaluation", (), {"spec": spec, "synthetic": sets[0]}))
-    assert trained == [(PUBLISHED_CIFAR, CIFAR), (PUBLISHED_CIFAR, CIFAR), (PUBLISHED, OTHERS)]
+    assert trained == [cifar, cifar, (dpimagebench.NETWORKS, dpimagebench.RECIPE)]
 
 
-@pytest.mark.parametrize("how", [OTHERS, CIFAR])
+@pytest.mark.parametrize("how", [dpimagebench.RECIPE, dpimagebench.CIFAR_RECIPE])
 def test_a_step_of_each_published_optimizer_moves_the_weights(how, make_images, noise, run) -> None:
     images = make_images(noise(4, size=28), torch.arange(4) % 2, 2)
-    model = build_classifier(QUICK["resnet"], images.spec, run.generator)
+    model = build_classifier(quick.NETWORKS["resnet"], images.spec, run.generator)
     before = model.head.weight.detach().clone()
     recipe.train(model, images, short(how), run, "")
     assert (model.head.weight - before).abs().max() > 1e-4
@@ -60,4 +61,4 @@ def test_it_is_asked_for_by_name_and_stays_off_the_screen() -> None:
 
 
 def test_the_datasets_with_settings_of_their_own_exist() -> None:
-    assert set(SETTINGS) <= set(DATASETS.names())
+    assert set(dpimagebench.CIFAR) <= set(DATASETS.names())

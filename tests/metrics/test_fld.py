@@ -9,6 +9,7 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
 from dpbench.metrics import fld
+from dpbench.metrics.statistics import gaussian_mixture
 
 
 def features(n: int, seed: int, scale: float = 1, d: int = 6) -> np.ndarray:
@@ -25,12 +26,14 @@ def test_the_likelihood_is_that_of_the_mixture() -> None:
         for point in data
     ]
     expected = -np.mean(logsumexp(densities, axis=1) - np.log(5)) / 6
-    found = fld.negative_log_likelihood(*map(torch.from_numpy, (data, x)), torch.from_numpy(log_variances).float())
+    found = gaussian_mixture.negative_log_likelihood(
+        *map(torch.from_numpy, (data, x)), torch.from_numpy(log_variances).float()
+    )
     assert found == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_fit_follows_the_published_steps(run, monkeypatch) -> None:
-    monkeypatch.setattr(fld, "ROWS", 8)  # several blocks
+    monkeypatch.setattr(gaussian_mixture, "ROWS", 8)  # several blocks
     x, data = torch.from_numpy(features(9, 0)), torch.from_numpy(features(30, 1))
     squares = (data[:, None] - x[None]).square().sum(-1)
     v = ((squares.min(0).values + 1e-3) / 6).log().requires_grad_()
@@ -42,7 +45,7 @@ def test_the_fit_follows_the_published_steps(run, monkeypatch) -> None:
         origin = -0.81 * (data - data.mean(0)).square().sum(1, keepdim=True) / (2 * far.exp()) - 3 * far
         (-torch.cat([centres, origin], 1).logsumexp(1).mean() / 6).backward()
         optimizer.step()
-    np.testing.assert_allclose(fld.fitted(x, data, run, "fit"), v.detach(), atol=2e-3)
+    np.testing.assert_allclose(gaussian_mixture.fitted(x, data, run, "fit"), v.detach(), atol=2e-3)
 
 
 def test_is_near_zero_for_fresh_images_and_high_for_blurred_few_and_copied_ones(scores) -> None:

@@ -15,6 +15,7 @@ from dpbench.core.errors import MissingScore
 from dpbench.evaluation.evaluator import evaluate
 from dpbench.metrics import gram
 from dpbench.metrics.gram import GramDistance
+from dpbench.metrics.statistics import styles
 from dpbench.models.pretrained.vgg import STYLE, StyleLayers, load_style_layers
 
 
@@ -77,7 +78,7 @@ def test_the_layers_are_the_first_of_each_size(vgg: StyleLayers) -> None:
 @pytest.mark.parametrize(("size", "channels"), [(28, 1), (32, 3), (64, 3)])
 def test_the_distance_is_that_of_a_naive_loop(vgg, evaluation, noise, monkeypatch, size: int, channels: int) -> None:
     monkeypatch.setattr(gram, "BLOCKS", 3)
-    monkeypatch.setattr(gram, "AT_ONCE", 2 * 64**2)
+    monkeypatch.setattr(styles, "AT_ONCE", 2 * 64**2)
     x, y = noise(7, channels, size, seed=1), 255 - noise(4, channels, size, seed=2)
     with torch.no_grad():
         expected = naive(vgg, x, y)
@@ -104,10 +105,10 @@ def test_the_reference_is_passed_through_the_network_once(vgg, evaluation, make_
 def test_large_images_go_through_the_network_in_smaller_batches(make_images, run, monkeypatch) -> None:
     seen: list[int] = []
     monkeypatch.setattr(
-        gram, "style", lambda network, images, indices, run: (seen.append(len(indices)), torch.ones(1))[1]
+        styles, "style", lambda network, images, indices, smallest, run: (seen.append(len(indices)), torch.ones(1))[1]
     )
     for size in (32, 128, 1024):
-        gram.mean_styles(None, make_images(torch.zeros(100, 1, size, size, dtype=torch.uint8)), 1, run, "")
+        styles.mean_styles(None, make_images(torch.zeros(100, 1, size, size, dtype=torch.uint8)), 1, 64, run, "")
     assert sorted(set(seen), reverse=True) == [64, 36, 16, 4, 1]  # 64 + 36, 6 of 16 + 4, 100 of 1
 
 

@@ -13,7 +13,8 @@ from lpips import LPIPS
 
 from dpbench.core.errors import MissingScore
 from dpbench.evaluation.evaluator import evaluate
-from dpbench.metrics.lpips import LPIPSDiversity, draw_pairs, load_lpips, lpips_distances
+from dpbench.metrics.lpips import LPIPSDiversity
+from dpbench.metrics.statistics.perceptual import draw_pairs, load_lpips, lpips_distances
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def theirs(made: Path, monkeypatch: pytest.MonkeyPatch) -> LPIPS:
 def test_distances_are_those_of_the_package(published, theirs, make_images, noise) -> None:
     images = noise(4, 3, 64)
     pairs = np.array([[0, 1], [2, 3], [3, 0]])
-    ours = lpips_distances(load_lpips("cpu"), make_images(images), pairs, "cpu")
+    ours = lpips_distances(load_lpips("cpu"), make_images(images), pairs, 64, "cpu")
     x = images.float() / 127.5 - 1
     with torch.no_grad():
         expected = theirs(x[pairs[:, 0]], x[pairs[:, 1]]).flatten().numpy()

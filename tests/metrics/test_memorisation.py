@@ -7,6 +7,7 @@ import torch
 from dpbench.evaluation.evaluator import evaluate, evaluate_real
 from dpbench.metrics import memorisation
 from dpbench.metrics.memorisation import Memorisation
+from dpbench.metrics.statistics.pixel_vectors import PixelVectors
 
 CHANCE = {"membership": 0, "membership_auc": 0.5, "nn_ratio": 1}
 
@@ -110,7 +111,8 @@ def test_values_are_those_of_pixel_distances(scored, monkeypatch) -> None:
 def test_large_images_are_compared_by_block_means(evaluation, size: int, compared: int) -> None:
     images = torch.randint(0, 256, (10, 1, size, size), dtype=torch.uint8)
     shared = evaluation(images[:5], images[5:])
-    ours, _ = (memorisation._Pixels(features, size) for features in shared.features("wavelet-packet"))
+    features, _ = shared.features("wavelet-packet")
+    ours = PixelVectors(features, size, memorisation.SIZE, memorisation.PARTS)
     means = torch.nn.functional.avg_pool2d(images[:5].double() / 255, size // compared).flatten(1)
     expected = torch.cdist(means, means) * (size // compared)
     found = ours.at_most(5)

@@ -9,7 +9,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -19,14 +19,12 @@ from mistakes_table import DOCS, MISTAKES, with_table
 
 import dpbench
 from dpbench import DpbenchError
-from dpbench.core import registry
 from dpbench.core.registry import load_plugin_file
 
 
 @pytest.fixture
 def run(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., pd.DataFrame]:
     """Runs the method called "mistake" as a user would; `keywords["out"]` is where results go."""
-    monkeypatch.setattr(registry, "entry_points", cache(registry.entry_points))  # looked up often, always the same
     monkeypatch.setattr(os, "fsync", lambda file: None)
     data = tiny.parent / "data"
     data.mkdir()

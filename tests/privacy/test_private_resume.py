@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from vaults import Images, Untouchable, a_sum, pixels, planned, steps
 
+from dpbench.core.cache import PublicCache
 from dpbench.core.checkpoints import Checkpoints
-from dpbench.core.context import PublicCache, RunContext
+from dpbench.core.context import RunContext
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch
 from dpbench.privacy.ledger import Ledger
@@ -46,13 +47,22 @@ def trial_key(folder: Path, seed: int | None = None) -> NoiseKey:
     return key
 
 
+def stored(folder: Path) -> Checkpoints:
+    return Checkpoints(folder / "checkpoints", code="code")
+
+
 class Attempt:
     """One attempt at a run of two noisy sums and a private training, stopped before step `stop` (counted anew)."""
 
     def __init__(self, folder: Path, stop: int | None = None, seed: int | None = None, records: Images | None = None):
         torch.manual_seed(0)
         self.records = records or Images(pixels(40))
-        self.run = RunContext("cpu", torch.Generator().manual_seed(0), PublicCache(Path("nowhere")), folder=folder)
+        self.run = RunContext(
+            "cpu",
+            torch.Generator().manual_seed(0),
+            PublicCache(Path("nowhere")),
+            checkpoints=stored(folder),
+        )
         self.ledger = Ledger.at(folder / "ledger.json", planned(TRAINING, QUERY))
         noise = NoiseSource(key=trial_key(folder, seed))
         self.private = PrivateData(
@@ -215,9 +225,7 @@ def test_the_second_sum_is_released_when_only_the_first_was_stored(tmp_path):
 def test_a_release_under_another_mechanism_is_not_taken_up(tmp_path):
     Attempt(tmp_path).private.noisy_sum("sum", flat)
     records, other = Images(pixels(40)), a_sum(noise_multiplier=2.0, count=2)
-    private = PrivateData(
-        records, records.spec, Ledger(planned(other)), NoiseSource(), checkpoints=Checkpoints(tmp_path / "checkpoints")
-    )
+    private = PrivateData(records, records.spec, Ledger(planned(other)), NoiseSource(), checkpoints=stored(tmp_path))
     with pytest.warns(UserWarning, match="other code or settings"):
         private.noisy_sum("sum", flat)
     assert records.reads

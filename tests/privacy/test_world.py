@@ -102,7 +102,7 @@ def everything(world: World, folder: Path) -> dict[str, Any]:
     found["idle"] = trained(idle)[0]
 
     folder = folder / "checkpoints"
-    checkpoints = [Checkpoints(folder, writes=world.leads) for _ in range(2)]
+    checkpoints = [Checkpoints(folder, writes=world.leads, code="code") for _ in range(2)]
     query = a_sum(noise_multiplier=1.0)
     first, again = (shared(world, query, checkpoints=c).noisy_sum("sum", flat) for c in checkpoints)
     found["stored"], found["stored again"] = first, again

@@ -3,8 +3,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from dpbench.core.cache import PublicCache
 from dpbench.core.config import build
-from dpbench.core.context import PublicCache, RunContext
+from dpbench.core.context import RunContext
 from dpbench.core.errors import ConfigError
 from dpbench.core.refiner import Degrade
 from dpbench.core.registries import REFINERS

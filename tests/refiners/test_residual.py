@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dpbench.core.cache import PublicCache
 from dpbench.core.config import build
-from dpbench.core.context import PublicCache, RunContext
+from dpbench.core.context import RunContext
 from dpbench.core.errors import ConfigError
 from dpbench.core.specs import DatasetSpec
 from dpbench.data.arrays import ArrayDataset

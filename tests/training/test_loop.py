@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from dpbench.core.context import PublicCache, RunContext
+from dpbench.core.cache import PublicCache
+from dpbench.core.context import RunContext
 from dpbench.training.loop import PublicSteps, train
 
 
@@ -43,8 +44,27 @@ def test_the_rate_rises_then_falls_to_zero():
 
 
 def test_the_moving_average_replaces_the_weights():
-    plain, averaged = _fit()[0], _fit(ema=0.99)[0]
-    assert averaged.weight.item() < plain.weight.item() - 0.1
+    plain, weights, _ = _fit()
+    after = [*weights[1:], plain.weight.detach()]  # the weights after every step
+    average = after[0]
+    for weight in after[1:]:
+        average = 0.9 * average + 0.1 * weight
+    averaged = _fit(ema=0.9)[0]
+    torch.testing.assert_close(averaged.weight.detach(), average)
+    assert abs(averaged.weight - plain.weight) > 0.001  # the test can tell them apart
+
+
+def test_frozen_weights_are_neither_averaged_nor_changed():
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Linear(2, 1))
+    model[0].requires_grad_(False)
+    frozen, trained = model[0].weight.clone(), model[2].weight.detach().clone()
+    optimizer = torch.optim.SGD(model[2].parameters(), lr=0.1)
+    images = torch.randn(8, 2, generator=torch.Generator().manual_seed(0))
+    run = _run()
+    train(PublicSteps(lambda: model(images).square().mean(), optimizer, 5, run), model, optimizer, run, "fit", ema=0.5)
+    assert torch.equal(model[0].weight, frozen)
+    assert not torch.equal(model[2].weight, trained)
+    assert model[1].num_batches_tracked == 5  # buffers stay as they are
 
 
 def test_steps_are_counted_once():

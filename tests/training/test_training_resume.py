@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from dpbench.core.cache import PublicCache
 from dpbench.core.checkpoints import Checkpoints
-from dpbench.core.context import PublicCache, RunContext
+from dpbench.core.context import RunContext
 from dpbench.training import loop
 from dpbench.training.loop import PublicSteps, train
 
@@ -32,9 +33,8 @@ class Counted:
         self.calls = 0
         self.stop = stop
         generator = torch.Generator().manual_seed(seed)
-        self.run = RunContext("cpu", generator, PublicCache(Path("nowhere")), folder=folder)
-        if checkpoints is not None:
-            self.run.checkpoints = checkpoints
+        self.run = RunContext("cpu", generator, PublicCache(Path("nowhere")))
+        self.run.checkpoints = checkpoints or Checkpoints(folder, code="code")
         self.train(name)
 
     def loss(self) -> Tensor:
@@ -135,6 +135,6 @@ def test_phases_of_one_name_go_on_each_by_itself(often, tmp_path):
 def test_the_reader_of_a_shared_folder_writes_nothing(often, tmp_path):
     first = Counted(tmp_path)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.pt")}
-    reader = Checkpoints(tmp_path / "checkpoints", writes=False)
+    reader = Checkpoints(tmp_path, writes=False, code="code")
     assert torch.equal(Counted(None, checkpoints=reader).weights(), first.weights())
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.pt")} == before

@@ -6,7 +6,8 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from dpbench.cli.pages.simple_table import simple_table
-from dpbench.models.pretrained.published import WEIGHTS, Weights, find, intact
+from dpbench.models.pretrained.finding import find, intact
+from dpbench.models.pretrained.published import WEIGHTS, Weights
 
 
 def weights_table() -> RenderableType:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dpbench.core.data import DataOptions, Dataset
 from dpbench.core.errors import DataError
 from dpbench.core.specs import DatasetSpec
 from dpbench.data.declared import checked_resolution
-from dpbench.data.decoded import DecodedDataset
 from dpbench.data.image_files import FileSource, open_source
 from dpbench.data.splits import split_by_hash
+
+if TYPE_CHECKING:
+    from dpbench.data.decoded import DecodedDataset
 
 IMAGE_TYPES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 GREY = "?gray"
@@ -72,15 +75,17 @@ class Folder(Dataset):
             public_benchmark=self.options.public_benchmark,
         )
 
-    def train(self) -> DecodedDataset:
-        """See `Dataset.train`."""
+    def open_train(self) -> DecodedDataset:
+        """See `Dataset.open_train`."""
         return self._split(self._listing.train)
 
-    def test(self) -> DecodedDataset:
-        """See `Dataset.test`."""
+    def open_test(self) -> DecodedDataset:
+        """See `Dataset.open_test`."""
         return self._split(self._listing.test)
 
     def _split(self, records: dict[str, str | None]) -> DecodedDataset:
+        from dpbench.data.decoded import DecodedDataset
+
         number = {name: label for label, name in enumerate(self._listing.classes or ())}
         labels = [number[name] for name in records.values() if name is not None]
         return DecodedDataset(self.spec, self._source, list(records), labels if number else None)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-
-from PIL import ImageOps
-from torchvision import datasets
+from typing import TYPE_CHECKING
 
 from dpbench.core.errors import DataError
 from dpbench.core.specs import DatasetSpec
 from dpbench.data.declared import NamedDataset
-from dpbench.data.decoded import DecodedDataset
 from dpbench.data.image_files import FileSource, FolderSource
 from dpbench.data.splits import split_by_hash
+
+if TYPE_CHECKING:
+    from dpbench.data.decoded import DecodedDataset
 
 TORCHVISION_FOLDER = Path("omniglot-py", "images_background")
 
@@ -36,6 +36,8 @@ class Omniglot(NamedDataset):
     @cached_property
     def _source(self) -> FileSource:
         if self.options.download and not any(self._place.glob("*/*/*.png")):
+            from torchvision import datasets
+
             try:
                 datasets.Omniglot(self.folder, background=True, download=True)
             except (OSError, RuntimeError) as error:
@@ -65,15 +67,19 @@ class Omniglot(NamedDataset):
         train, test = self._splits
         return DatasetSpec(self.name, 1, self.size, len(train), len(test), self._classes, public_benchmark=True)
 
-    def train(self) -> DecodedDataset:
-        """See `Dataset.train`."""
+    def open_train(self) -> DecodedDataset:
+        """See `Dataset.open_train`."""
         return self._split(self._splits[0])
 
-    def test(self) -> DecodedDataset:
-        """See `Dataset.test`."""
+    def open_test(self) -> DecodedDataset:
+        """See `Dataset.open_test`."""
         return self._split(self._splits[1])
 
     def _split(self, paths: list[str]) -> DecodedDataset:
+        from PIL import ImageOps
+
+        from dpbench.data.decoded import DecodedDataset
+
         number = {name: label for label, name in enumerate(self._classes)}
         labels = [number[_character(path)] for path in paths]
         return DecodedDataset(self.spec, self._source, paths, labels, prepare=ImageOps.invert)

@@ -5,21 +5,18 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
-from torchvision import datasets
-from torchvision.datasets.utils import check_integrity
 
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import DataError
 from dpbench.core.files import digest
-from dpbench.data.arrays import ArrayDataset, Converted, content_hash
 from dpbench.data.declared import DeclaredDataset
-from dpbench.data.pixels import resize
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class TorchvisionDataset(DeclaredDataset):
@@ -30,8 +27,15 @@ class TorchvisionDataset(DeclaredDataset):
             records.
     """
 
-    source: ClassVar[Any]  # the torchvision class
-    native: ClassVar[int]  # resolution of the images in the files
+    source: ClassVar[str]  # name of the torchvision class
+    native: ClassVar[int]  # resolution of the files
+
+    @classmethod
+    def reader(cls) -> Any:
+        """The torchvision class; imports torchvision."""
+        from torchvision import datasets
+
+        return getattr(datasets, cls.source)
 
     @abstractmethod
     def _check_files(self) -> None:
@@ -42,21 +46,23 @@ class TorchvisionDataset(DeclaredDataset):
     def _where(self) -> str:
         """The instruction in messages about missing files."""
 
-    def train(self) -> ImageDataset:
-        """See `Dataset.train`."""
+    def open_train(self) -> ImageDataset:
+        """See `Dataset.open_train`."""
         return self._split(train=True)
 
-    def test(self) -> ImageDataset:
-        """See `Dataset.test`."""
+    def open_test(self) -> ImageDataset:
+        """See `Dataset.open_test`."""
         return self._split(train=False)
 
     def _split(self, train: bool) -> ImageDataset:
+        from dpbench.data.arrays import ArrayDataset, Converted, content_hash
+
         if self.options.download:
             self._download(train)
         self._check_files()
         try:
-            read = self.source(self.folder, train=train)
-        except Exception as error:  # torchvision raises all kinds of errors for damaged files
+            read = self.reader()(self.folder, train=train)
+        except Exception as error:  # whatever torchvision stumbles over in files that seemed whole
             reason = str(error).split("\n")[0]
             raise DataError(f"{self.folder} cannot be read ({reason}); delete it and {self._where}") from error
         images, labels = _channels_first(np.asarray(read.data)), np.asarray(read.targets, dtype=np.int64)
@@ -69,11 +75,13 @@ class TorchvisionDataset(DeclaredDataset):
         return arrays if self.size == self.native else Converted(arrays, self.spec, self._convert, "resize")
 
     def _convert(self, images: Tensor) -> Tensor:
+        from dpbench.data.pixels import resize
+
         return resize(images, self.size)
 
     def _download(self, train: bool) -> None:
         try:
-            self.source(self.folder, train=train, download=True)
+            self.reader()(self.folder, train=train, download=True)
         except (OSError, RuntimeError) as error:
             reason = str(error).split("\n")[0]
             raise DataError(f"cannot download {self.name} ({reason}); {self._where}") from error
@@ -103,7 +111,7 @@ class _IdxDataset(TorchvisionDataset):
 
     @property
     def _raw(self) -> Path:
-        return self.folder / self.source.__name__ / "raw"
+        return self.folder / self.source / "raw"
 
     def _check_files(self) -> None:
         for split, n in (("train", self.n_train), ("t10k", self.n_test)):
@@ -123,7 +131,9 @@ class _IdxDataset(TorchvisionDataset):
             raise DataError(f"{path} is damaged ({what}); delete it and {self._where}")
 
     def _convert(self, images: Tensor) -> Tensor:
-        return F.pad(images, (2, 2, 2, 2)) if self.size == 32 else super()._convert(images)
+        from torch.nn.functional import pad
+
+        return pad(images, (2, 2, 2, 2)) if self.size == 32 else super()._convert(images)
 
 
 class MNIST(_IdxDataset):
@@ -134,7 +144,7 @@ class MNIST(_IdxDataset):
     """
 
     name = "mnist"
-    source = datasets.MNIST
+    source = "MNIST"
     classes = tuple("0123456789")
 
 
@@ -146,7 +156,7 @@ class FashionMNIST(_IdxDataset):
     """
 
     name = "fashion-mnist"
-    source = datasets.FashionMNIST
+    source = "FashionMNIST"
     classes = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle-boot")
 
 
@@ -158,12 +168,15 @@ class _CifarDataset(TorchvisionDataset):
 
     @property
     def _where(self) -> str:
-        return f"unpack {self.source.filename} into {self.folder}"
+        return f"unpack {self.reader().filename} into {self.folder}"
 
     def _check_files(self) -> None:
-        meta = (self.source.meta["filename"], self.source.meta["md5"])
-        for name, md5 in (*self.source.train_list, *self.source.test_list, meta):
-            path = self.folder / self.source.base_folder / name
+        from torchvision.datasets.utils import check_integrity
+
+        reader = self.reader()
+        meta = (reader.meta["filename"], reader.meta["md5"])
+        for name, md5 in (*reader.train_list, *reader.test_list, meta):
+            path = self.folder / reader.base_folder / name
             if not path.is_file():
                 raise self._missing(path)
             if not check_integrity(path, md5):
@@ -177,7 +190,7 @@ class CIFAR10(_CifarDataset):
     """
 
     name = "cifar10"
-    source = datasets.CIFAR10
+    source = "CIFAR10"
     classes = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
@@ -199,5 +212,5 @@ class CIFAR100(_CifarDataset):
     """
 
     name = "cifar100"
-    source = datasets.CIFAR100
+    source = "CIFAR100"
     classes = tuple(_CIFAR100_CLASSES.split())

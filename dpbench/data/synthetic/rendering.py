@@ -8,7 +8,7 @@ import zlib
 from abc import abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from filelock import FileLock
@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from dpbench.core.errors import DataError
 from dpbench.core.files import digest, write_atomic, write_json
-from dpbench.data.arrays import ArrayDataset
 from dpbench.data.declared import DeclaredDataset
 from dpbench.data.synthetic.procedural import Draws, Grid
+
+if TYPE_CHECKING:
+    from dpbench.data.arrays import ArrayDataset
 
 CHUNK = 256  # images that share one stream of random numbers
 PIECE = 2**18  # pixels rendered at a time, so that they fit into the processor's cache
@@ -42,15 +44,17 @@ class RenderedDataset(DeclaredDataset):
     def paint(self, draws: Draws, labels: NDArray[np.int64], grid: Grid) -> NDArray[np.uint8]:
         """Images of the given labels (all 0 without classes), each independent of the others: uint8 [b, 3, h, w]."""
 
-    def train(self) -> ArrayDataset:
-        """See `Dataset.train`; rendered on first use."""
+    def open_train(self) -> ArrayDataset:
+        """See `Dataset.open_train`; paints it on first use."""
         return self._split("train", 0, self.spec.n_train)
 
-    def test(self) -> ArrayDataset:
-        """See `Dataset.test`; rendered on first use."""
+    def open_test(self) -> ArrayDataset:
+        """See `Dataset.open_test`; paints it on first use."""
         return self._split("test", 1, self.spec.n_test)
 
     def _split(self, split: str, number: int, n: int) -> ArrayDataset:
+        from dpbench.data.arrays import ArrayDataset
+
         chunks = range(-(-n // CHUNK))
         classes = max(self.spec.n_classes, 1)
         labels = np.concatenate([Draws(_rows(number, chunk, LABELS, (1,))).integer(classes) for chunk in chunks])[:n]

@@ -79,7 +79,7 @@ SHAPES: dict[str, Callable[[Array, Array], Array]] = {
 
 
 class Shapes(ParametricDataset):
-    """Ten shapes, 32×32 colour, generated (the default); shapes:T shows a share T of the classes in fine grain instead
+    """Ten shapes, 32×32 colour, generated (the default); shapes:T shows a share T of the classes in fine grain
 
     A disc, ring, square, triangle, star, cross, crescent, heart, arrow or bolt of random colour, position, size and
     tilt, 60% to 85% as wide as the image, on a textured background: 50,000 + 10,000. The class is mostly visible in

@@ -78,7 +78,7 @@ def _engrave_some(colours: Array, alpha: Array, share: float, rows: Array, grid:
 
 
 class Textures(ParametricDataset):
-    """Public source: textured leaves over each other, 32×32 colour, generated; textures:G gives a share G fine grain
+    """Public source: overlapping textured leaves, 32×32 colour, generated; textures:G gives a share G fine grain
 
     One to eight ellipses, irregular polygons and blobs of random texture, colour and size on a textured background; in
     most images the last leaf is large, like an object in front of a background. 20,000 + 2,000 images, divided by four

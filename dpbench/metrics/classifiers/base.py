@@ -1,4 +1,4 @@
-"""What all classifiers are made of: the base class, normalisations, stages of residual blocks, initial weights."""
+"""Parts that all classifiers share: the base class, normalisations, stages of residual blocks, initial weights."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
+
+from dpbench.core.specs import DatasetSpec
 
 Norm = Callable[[int], nn.Module]
 """Number of channels -> a normalisation of them."""
@@ -24,6 +27,24 @@ class Classifier(nn.Module, ABC):
     def forward(self, x: Tensor) -> Tensor:
         """[b, c, h, w] in [-1, 1] -> logits [b, n_classes]."""
         return self.head(self.features(x))
+
+
+Make = Callable[[DatasetSpec], Classifier]
+"""What a dataset declares (shape, classes) -> an untrained classifier for it."""
+
+
+def build_classifier(make: Make, spec: DatasetSpec, generator: torch.Generator) -> Classifier:
+    """An untrained classifier whose initial weights depend on `generator` alone, not on torch's global state.
+
+    Args:
+        make: how to build it.
+        spec: shape of the images and the number of classes.
+        generator: CPU generator.
+    """
+    seed = int(torch.randint(2**62, (), generator=generator))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return make(spec)
 
 
 def group_norm(channels: int) -> nn.GroupNorm:

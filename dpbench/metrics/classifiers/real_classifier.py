@@ -1,4 +1,4 @@
-"""A classifier trained on the real train split, once per dataset: what judges images, or sees them in features.
+"""A classifier trained on the real train split, once per dataset, to judge images or to extract features.
 
 It is not protected by any budget (rule R9): only metrics and extractors that declare `reads_train` may ask for it.
 """
@@ -14,15 +14,13 @@ from torch import Tensor
 
 from dpbench.core.metric import Evaluation
 from dpbench.evaluation.caveats import Caveat
-from dpbench.metrics.classifiers import QUICK, Classifier, build_classifier, recipe
-
-NETWORK = "wideresnet"
-METHOD = f"{NETWORK} v{recipe.QUICK.version}"
-"""What stands in the row."""
+from dpbench.metrics.classifiers import quick, recipe
+from dpbench.metrics.classifiers.base import Classifier, build_classifier
+from dpbench.metrics.classifiers.versions import REAL, REAL_VERSION
 
 
 def real_classifier(evaluation: Evaluation) -> Classifier:
-    """`NETWORK` trained on train by the recipe `QUICK`, on the evaluation's device, ready for use.
+    """The classifier `versions.REAL`, trained on train by the quick recipe, on the evaluation's device, ready for use.
 
     Gives a `Caveat` where training met no image of a class.
 
@@ -34,17 +32,17 @@ def real_classifier(evaluation: Evaluation) -> Classifier:
     recipe.require_labels(spec, train, "train")
 
     def learn(generator: torch.Generator) -> Mapping[str, Tensor]:
-        model = build_classifier(QUICK[NETWORK], spec, generator)
+        model = build_classifier(quick.NETWORKS[REAL], spec, generator)
         run = replace(evaluation.run, generator=generator)
-        met = recipe.train(model, train, recipe.QUICK, run, "classifier of real images")
+        met = recipe.train(model, train, quick.RECIPE, run, "classifier of real images")
         return {**model.state_dict(), "met": met}
 
-    kept = evaluation.keep("classifier", [METHOD, train.fingerprint, spec.shape, spec.n_classes], learn)
+    kept = evaluation.keep("classifier", [REAL_VERSION, train.fingerprint, spec.shape, spec.n_classes], learn)
     met = kept.pop("met")
     if unseen := [name for name, n in zip(spec.classes or (), met.tolist(), strict=True) if n == 0]:
         warnings.warn(
             f"the classifier met no train image of {len(unseen)} classes: {', '.join(unseen[:10])}", Caveat, 2
         )
-    model = build_classifier(QUICK[NETWORK], spec, torch.Generator())
+    model = build_classifier(quick.NETWORKS[REAL], spec, torch.Generator())
     model.load_state_dict(kept)
     return model.to(evaluation.run.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]

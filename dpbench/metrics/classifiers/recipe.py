@@ -1,17 +1,13 @@
 """How metrics train and test a classifier: fixed in advance, so that accuracies can be compared.
 
-Nothing is chosen while training: there is no validation set, and the weights after the last step are the result. A
-change of a recipe or of its networks needs a new version: it stands in the row, and rows that differ in it are not
-ranked against each other.
+Nothing is chosen while training: there is no validation set, and the weights after the last step are the result.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
@@ -25,7 +21,7 @@ from dpbench.core.data import ImageDataset
 from dpbench.core.errors import DataError, MissingScore
 from dpbench.core.progress import track
 from dpbench.core.specs import Batch, DatasetSpec
-from dpbench.metrics.classifiers import Classifier
+from dpbench.metrics.classifiers.base import Classifier
 
 EVALUATION_BATCH = 500
 
@@ -35,7 +31,7 @@ class Recipe:
     """How a classifier is trained: fp32, cross-entropy, the weights after the last step.
 
     Attributes:
-        version: stands in the row.
+        version: stated in the row; see `classifiers.versions`.
         batch: images per step.
         steps: number of images -> number of steps.
         optimizer: parameters -> their optimizer, at its peak learning rate.
@@ -51,21 +47,6 @@ class Recipe:
     rate: Callable[[float], float]
     shift: int = 0
     averaging: float = 0.0
-
-
-def rise_and_fall(t: float) -> float:
-    """A linear rise over the first fifth of the steps, then a cosine to zero."""
-    return t / 0.2 if t < 0.2 else (1 + math.cos(math.pi * (t - 0.2) / 0.8)) / 2
-
-
-QUICK = Recipe(
-    version="2",
-    batch=64,
-    steps=lambda n: 500,  # whatever the number of images: the cost does not grow with it
-    optimizer=partial(torch.optim.Adam, lr=2e-3),
-    rate=rise_and_fall,
-    shift=2,
-)
 
 
 def require_labels(spec: DatasetSpec, images: ImageDataset, role: str) -> None:

@@ -8,11 +8,15 @@ from torch import Tensor
 
 from dpbench.core.metric import Evaluation, Extractor
 from dpbench.metrics.classifiers import recipe
-from dpbench.metrics.classifiers.real_classifier import METHOD, real_classifier
+from dpbench.metrics.classifiers.real_classifier import real_classifier
+from dpbench.metrics.classifiers.versions import REAL_VERSION
 
 
 class RealClassifier(Extractor):
-    """The penultimate layer of a classifier trained on the real train split; see `real_classifier`."""
+    """Features of a real-data classifier.
+
+    The penultimate layer of a classifier trained on the real train split; see `real_classifier`.
+    """
 
     reads_train: ClassVar[bool] = True
 
@@ -21,7 +25,7 @@ class RealClassifier(Extractor):
         self._model = real_classifier(evaluation)
         # An undeclared dataset's plain fingerprint would confirm a guess of its content to whoever reads the row.
         source = evaluation.train.fingerprint if self.spec.public_benchmark else "train"
-        self.description = f"classifier {METHOD} of {source}, [-1, 1]"
+        self.description = f"classifier {REAL_VERSION} of {source}, [-1, 1]"
 
     def __call__(self, images: Tensor) -> Tensor:
         """uint8 [b, c, h, w] -> float32 [b, 128]."""

@@ -10,15 +10,18 @@ from torch import Tensor
 from dpbench.core.metric import Evaluation, Extractor
 from dpbench.metrics.extractors.images import RESIZING, coloured, resized, standardised
 from dpbench.models.exact import exact
+from dpbench.models.pretrained.finding import fingerprint
 from dpbench.models.pretrained.hub import from_hub
-from dpbench.models.pretrained.published import fingerprint
 
 PIXELS = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 """Mean and standard deviation that OpenAI's CLIP expects of pixels in [0, 1]."""
 
 
 class CLIP(Extractor):
-    """Image embeddings of CLIP ViT-L/14 at 336 pixels, projected and not normalised: float32 [b, 768]."""
+    """Image embeddings of CLIP ViT-L/14 at 336 pixels.
+
+    They are projected and not normalised: float32 [b, 768].
+    """
 
     batch: ClassVar[int] = 32
 

@@ -9,17 +9,17 @@ from torch import Tensor
 from dpbench.core.metric import Evaluation, Extractor
 from dpbench.metrics.extractors.images import IMAGENET, RESIZING, coloured, resized, standardised
 from dpbench.models.exact import exact
+from dpbench.models.pretrained.finding import fingerprint
 from dpbench.models.pretrained.hub import from_hub
-from dpbench.models.pretrained.published import fingerprint
 
 SIZE = 224
 
 
 class DINOv2(Extractor):
-    """The class token of DINOv2 ViT-L/14 after its last norm, images of 224 pixels: float32 [b, 1024].
+    """Class token of DINOv2 ViT-L/14 at 224 pixels.
 
-    Resizing is the float one that dgm-eval, the code of Stein et al., calls `clean_resize`; its default rounds resized
-    pixels to 8 bits.
+    It is taken after the last norm: float32 [b, 1024]. Resizing is the float one that dgm-eval, the code of Stein et
+    al., calls `clean_resize`; its default rounds resized pixels to 8 bits.
     """
 
     batch: ClassVar[int] = 64

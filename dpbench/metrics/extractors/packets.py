@@ -21,7 +21,9 @@ def packet_level(resolution: int) -> int:
 
 
 class WaveletPackets(Extractor):
-    """Haar wavelet packets of images in [0, 1]: float32 [b, 4^L, c · (h/2^L)²], L = `packet_level`, natural order.
+    """Haar wavelet packets in natural order.
+
+    Of images in [0, 1]: float32 [b, 4^L, c · (h/2^L)²], L = `packet_level`.
 
     The transform is orthonormal, so packets that stand side by side, taken together, are a rotation of the sub-band
     that they were split from: packets k·4^(L-1) ... (k+1)·4^(L-1) - 1 are that of level 1's sub-band k. Fréchet

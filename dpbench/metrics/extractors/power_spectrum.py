@@ -12,7 +12,9 @@ ROUNDING = 1 / (12 * 255**2)  # the power of rounding to 256 levels: what a flat
 
 
 class PowerSpectrum(Extractor):
-    """Power in decibels over spatial frequency 1, 2, ... cycles per image: float32 [b, radii].
+    """Radially averaged power spectrum.
+
+    Power in decibels at spatial frequencies 1, 2, ... cycles per image: float32 [b, radii].
 
     After Durall et al. (arXiv 2003.01826) and Dzanic et al. (arXiv 1911.06465): the power of the two-dimensional
     Fourier transform, averaged over the frequencies of a ring (whose distance from zero rounds to its radius, up to the

@@ -28,7 +28,9 @@ def marginal_count(spec: DatasetSpec) -> int:
 
 
 class TextureStatistics(Extractor):
-    """Sub-band statistics of one image in [0, 1]: float32 [b, d], first `marginal_count` marginal ones, then the cross.
+    """Statistics of wavelet sub-bands.
+
+    Of images in [0, 1]: float32 [b, d], first `marginal_count` marginal statistics, then the cross statistics.
 
     After Portilla and Simoncelli (IJCV 40, 2000), with undecimated Haar bands for their steerable pyramid: three
     orientations at each of L = `texture_level` levels, and the low band, without their borders. Averages run over all

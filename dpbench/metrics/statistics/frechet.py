@@ -23,11 +23,10 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import scipy.linalg
-import torch
 from numpy.typing import NDArray
 
 from dpbench.core.errors import MissingScore
@@ -35,6 +34,9 @@ from dpbench.core.metric import Estimate
 from dpbench.evaluation import intervals as bootstrap
 from dpbench.evaluation.caveats import Caveat
 from dpbench.evaluation.features import Array, Features, finite
+
+if TYPE_CHECKING:
+    import torch
 
 Floats = NDArray[np.float64]
 

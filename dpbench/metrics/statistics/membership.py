@@ -6,14 +6,16 @@ the distance to the nearest synthetic image as the score.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from dpbench.core.metric import Estimate
 from dpbench.evaluation import intervals as bootstrap
+
+if TYPE_CHECKING:
+    import torch
 
 Distances = NDArray[np.floating[Any]]
 

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from dpbench.evaluation.features import Array, finite
+from dpbench.evaluation.features import Array, Features, finite
 
 ROWS = 1000
 """How many rows of a kernel matrix are in memory together."""
 
 Kernel = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(inner products x·y, |x|², |y|²), which broadcast -> kernel values."""
+
+
+def gaussian(sigma: float) -> Kernel:
+    """exp(-|x - y|² / 2σ²) - 1; MMD does not depend on the constant, which keeps the digits of small distances."""
+    return lambda products, x, y: torch.expm1((products - x / 2 - y / 2) / sigma**2)
+
+
+def cubic(dimensions: int) -> Kernel:
+    """(x·y / d + 1)³, of float64."""
+    return lambda products, *_: (products.double() / dimensions + 1) ** 3
 
 
 def mmd(x: Array, y: Array, kernel: Kernel, unbiased: bool) -> tuple[float, Tensor]:
@@ -36,6 +48,34 @@ def mmd(x: Array, y: Array, kernel: Kernel, unbiased: bool) -> tuple[float, Tens
         own, other = _without_itself(own, p, kernel), _without_itself(other, q, kernel)
     witness = own - across
     return float(own.mean() + other.mean() - 2 * across.mean()), 2 * (witness - witness.mean())
+
+
+def mmd_of_subsets(
+    x: Features, y: Features, kernel: Kernel, subsets: int, size: int, generator: torch.Generator
+) -> tuple[float, NDArray[np.float64]]:
+    """The unbiased squared discrepancy, averaged over random subsets drawn without replacement.
+
+    Args:
+        x: features of n images.
+        y: features of the other images.
+        kernel: see `Kernel`.
+        subsets: number of subsets.
+        size: images of either set in a subset, at most the smaller set's number.
+        generator: draws the subsets.
+
+    Returns:
+        The value, and the influence on it of each image of `x`, float64 [n].
+
+    Raises:
+        MissingScore: a feature is not finite.
+    """
+    values, influences = [], np.zeros(len(x))
+    for _ in range(subsets):
+        chosen, others = (torch.randperm(len(z), generator=generator)[:size].numpy() for z in (x, y))
+        value, influence = mmd(x.rows(chosen), y.rows(others), kernel, unbiased=True)
+        values.append(value)
+        influences[chosen] += influence.numpy() * len(x) / (subsets * size)
+    return float(np.mean(values)), influences
 
 
 def _means(x: Tensor, y: Tensor, kernel: Kernel) -> Tensor:

@@ -1,16 +1,23 @@
-"""Balls that reach to an image's k-th nearest neighbour, and who lies in them.
+"""Precision, recall, density and coverage: images in balls that reach to an image's k-th nearest neighbour.
 
-Precision and recall (Kynkäänniemi et al., arXiv 1904.06991) and density and coverage (Naeem et al., arXiv 2002.09797)
-all count images in such balls. Balls are closed, as in the first of the two papers.
+Precision and recall are those of Kynkäänniemi et al. (arXiv 1904.06991), density and coverage those of Naeem et al.
+(arXiv 2002.09797). Balls are closed, as in the first of the two papers.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from dpbench.core.errors import MissingScore
+from dpbench.core.metric import Estimate
+from dpbench.evaluation import intervals as bootstrap
+from dpbench.evaluation.caveats import Caveat
+from dpbench.evaluation.features import Features, finite
 
 ROWS = 500
 """How many rows of a matrix of distances are in memory together."""
@@ -18,17 +25,62 @@ SAME = 32 * torch.finfo(torch.float32).eps
 """Squared distances below this part of the squared norms are rounding errors: the two are duplicates."""
 
 
+def prdc(
+    synthetic: Features, reference: Features, k: int, most: int, generator: torch.Generator
+) -> dict[str, Estimate]:
+    """Precision, recall, density and coverage with their intervals over synthetic images.
+
+    Args:
+        synthetic: features of the synthetic images.
+        reference: features of the real images.
+        k: which nearest neighbour a ball reaches to.
+        most: number of images of each set that are compared at most, evenly spaced.
+        generator: of the bootstrap.
+
+    Raises:
+        MissingScore: no more than k images, or a feature that is not finite.
+    """
+    x, y = (torch.from_numpy(finite(features.at_most(most))).flatten(1) for features in (synthetic, reference))
+    n, m = len(x), len(y)
+    if min(n, m) <= k:
+        raise MissingScore(f"{k} nearest neighbours need more than {k} images of either set, not {min(n, m)}")
+    x, y = x - y.mean(0), y - y.mean(0)  # squared distances keep more digits around 0
+    radii = _radii(synthetic, x, k, most, "synthetic"), _radii(reference, y, k, most, "reference")
+    found = memberships(x, y, *radii)
+
+    def share(counts: Tensor, only: Tensor) -> Estimate:
+        """Of reference images with a count above 0; `only`: the synthetic image that a count of 1 depends on."""
+        lost = torch.bincount(only[counts == 1], minlength=n)  # reference images lost when a synthetic one is left out
+        return bootstrap.around(float((counts > 0).double().mean()), n / m * lost.double().numpy(), generator)
+
+    return {
+        "precision": bootstrap.mean((found.reference_balls > 0).double().numpy(), generator),
+        "recall": share(found.synthetic_balls, found.only_ball),
+        "density": bootstrap.mean(found.reference_balls.double().numpy() / k, generator),
+        "coverage": share(found.synthetic_inside, found.only_inside),
+    }
+
+
+def _radii(features: Features, x: Tensor, k: int, most: int, role: str) -> Tensor:
+    """The squared radii of the balls around `x`, a part of `features`; computed once and stored beside them."""
+    radii = features.derived(f"radii-{k}-{most}", lambda: {"squared": squared_radii(x, k).double().numpy()})["squared"]
+    points = int((radii == 0).sum())
+    if points:
+        warnings.warn(f"{points} of {len(x)} {role} images have {k} duplicates: balls of radius 0", Caveat, 2)
+    return torch.from_numpy(radii).float()
+
+
 class Memberships(NamedTuple):
-    """Who lies in whose balls."""
+    """Which images are in whose balls."""
 
     reference_balls: Tensor
-    """The number of reference balls that each synthetic image lies in: int64 [n]."""
+    """The number of reference balls that each synthetic image is in: int64 [n]."""
     synthetic_inside: Tensor
     """The number of synthetic images in each reference image's ball: int64 [m]."""
     only_inside: Tensor
     """Where that is 1, which one it is: int64 [m]."""
     synthetic_balls: Tensor
-    """The number of synthetic balls that each reference image lies in: int64 [m]."""
+    """The number of synthetic balls that each reference image is in: int64 [m]."""
     only_ball: Tensor
     """Where that is 1, whose ball it is: int64 [m]."""
 

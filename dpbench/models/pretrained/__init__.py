@@ -1,1 +1,1 @@
-"""Pretrained weights: what is published, where it lies, how it is downloaded and checked."""
+"""Pretrained weights: what is published, where it is on this machine, how it is downloaded and loaded."""

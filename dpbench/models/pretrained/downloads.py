@@ -1,127 +1,118 @@
-"""Downloads of pretrained weights: asked for by name, resumed after an interruption, checked before they count."""
+"""Downloads of pretrained weights: asked for by name, checked before they count."""
 
 from __future__ import annotations
 
-import http.client
+import math
 import shutil
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from tempfile import TemporaryDirectory
 
-from filelock import FileLock
+import pooch
+from huggingface_hub import hf_hub_download
+from tqdm import tqdm
 
 from dpbench.core.errors import DpbenchError
-from dpbench.core.progress import Progress
-from dpbench.models.pretrained.published import File, find, intact, own_folder, sha256
+from dpbench.core.progress import Advance, Progress
+from dpbench.models.pretrained.finding import find, intact, own_folder
+from dpbench.models.pretrained.published import File, Repository
 
 MEGABYTE = 10**6
-READ = 2**20  # bytes at a time
-PATIENCE = 60  # seconds without an answer
+TIMEOUT = 60  # seconds without an answer
+
+pooch.get_logger().setLevel("WARNING")  # dpbench has its own messages
 
 
 def fetch(file: File, progress: Progress) -> bool:
-    """Makes sure that a file is here, by a download into dpbench's own cache if need be.
+    """Makes sure that a file is here; downloads it into dpbench's own cache if it is not.
+
+    A file gets its name only when all of it has arrived and its hash is right. An interrupted download starts over.
 
     Returns:
         whether it was downloaded now.
 
     Raises:
-        DpbenchError: the download failed (what has arrived is kept for the next try), the disk is full, or the file
-            that is here or was sent is not the published one.
+        DpbenchError: the download failed, the disk is full, or the file that is here or was sent is not the published
+            one.
     """
     target = own_folder() / file.name
-    with _writing(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(target.with_name(f"{target.name}.lock")):
-        present = find(file)
-        if present is not None and intact(present, file):
-            return False
-        if present is not None and present != target:
-            raise DpbenchError(f"{present} is not the published file (its SHA-256 differs); delete or replace it")
-        part = target.with_name(f"{target.name}.part")
-        _download(file, part, progress)
-        if not intact(part, file):
-            found = sha256(part)[:12]
-            part.unlink()
+    present = find(file)
+    if present is not None and intact(present, file):
+        return False
+    if present is not None and present != target:
+        raise DpbenchError(f"{present} is not the published file (its SHA-256 differs); delete or replace it")
+    _check_space(target, file.size)
+    with progress.phase(f"{file.short}, MB", _megabytes(file.size)) as advance:
+        bar = _bar(advance, file.size)
+        source = _from_hub(file.repository, file.short, bar) if file.repository else _from_web(bar(total=file.size))
+        try:
+            pooch.retrieve(file.url, file.sha256, target.name, target.parent, downloader=source)
+        except Exception as error:  # the libraries and the network stacks below them share no base class
             raise DpbenchError(
-                f"{file.url} sent something else than the published file (its SHA-256 begins with {found}, not "
-                f"{file.sha256[:12]}); it was thrown away, try again later"
-            )
-        part.replace(target)
+                f"cannot download {file.url}: {_reason(error)}; try again, or put the file into a folder that "
+                f"DPBENCH_WEIGHTS names, as {file.name}"
+            ) from error
+    target.chmod(0o644)  # pooch leaves it unreadable for the other users of a shared cache
     return True
 
 
-def _download(file: File, part: Path, progress: Progress) -> None:
-    """Fills `part`, going on after what it already holds if the server can."""
-    held = part.stat().st_size if part.exists() else 0
-    if held == file.size:
-        return  # all of it had arrived
-    try:
-        with _open(file.url, held) as answer:
-            held = held if answer.status == http.HTTPStatus.PARTIAL_CONTENT else 0
-            length = answer.headers.get("Content-Length")
-            whole = held + int(length) if length else file.size
-            _check_space(part, whole - held)
-            with _opened(part, "ab" if held else "wb") as content:
-                held = _copy(answer, content, held, whole, f"{file.short}, MB", progress)
-    except urllib.error.HTTPError as error:
-        raise DpbenchError(f"cannot download {file.url}: the server says {error.code} {error.reason}") from error
-    except (OSError, http.client.HTTPException) as error:
-        raise DpbenchError(
-            f"cannot download {file.url}: {getattr(error, 'reason', error)}; try again, or put the file into a folder "
-            f"that DPBENCH_WEIGHTS names, as {file.name}"
-        ) from error
-    if held < whole:
-        raise DpbenchError(f"{file.url} broke off after {held} of {whole} bytes; run the same command again to go on")
+def _from_web(bar: tqdm) -> Callable[..., None]:
+    return pooch.HTTPDownloader(progressbar=bar, chunk_size=MEGABYTE, timeout=TIMEOUT)
 
 
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise DpbenchError(f"cannot write {path}: {error.strerror or error}") from error
+def _from_hub(repository: Repository, name: str, bar: type[tqdm]) -> Callable[..., None]:
+    def download(url: str, output: str, _: object) -> None:
+        with TemporaryDirectory(dir=Path(output).parent) as folder:
+            fetched = hf_hub_download(
+                repository.name,
+                name,
+                revision=repository.revision,
+                local_dir=folder,
+                force_download=True,  # fails at once without a network; otherwise it retries for half a minute
+                tqdm_class=bar,
+            )
+            Path(fetched).replace(output)
+
+    return download
 
 
-def _opened(path: Path, mode: str) -> IO[bytes]:
-    with _writing(path):
-        return path.open(mode)
+def _bar(advance: Advance, size: int) -> type[tqdm]:
+    """A tqdm that draws nothing: it advances a bar of ours by whole megabytes.
+
+    Libraries may open several of them for one download, set them back and count past the end; what counts is the
+    farthest that one has come.
+    """
+    reached = 0
+
+    class Bar(tqdm):
+        def __init__(self, *_: object, initial: int = 0, total: int | None = None, **options: object):
+            super().__init__(disable=True, initial=initial, total=total)
+
+        def update(self, n: float | None = 1) -> None:
+            nonlocal reached
+            self.n += n or 0
+            ahead = _megabytes(min(self.n, size)) - reached
+            if ahead > 0:
+                advance(ahead)
+                reached += ahead
+
+    return Bar
 
 
-def _open(url: str, start: int) -> http.client.HTTPResponse:
-    """The answer to a request for the bytes from `start` on; for all of them where the server has none there."""
-    if start == 0:
-        return urllib.request.urlopen(url, timeout=PATIENCE)
-    try:
-        wanted = urllib.request.Request(url, headers={"Range": f"bytes={start}-"})
-        return urllib.request.urlopen(wanted, timeout=PATIENCE)
-    except urllib.error.HTTPError as error:
-        if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            raise
-        return urllib.request.urlopen(url, timeout=PATIENCE)
+def _megabytes(count: float) -> int:
+    return math.ceil(count / MEGABYTE)
 
 
-def _check_space(part: Path, needed: int) -> None:
-    free = shutil.disk_usage(part.parent).free
+def _check_space(target: Path, needed: int) -> None:
+    free = shutil.disk_usage(next(folder for folder in target.absolute().parents if folder.exists())).free
     if free < needed:
         raise DpbenchError(
-            f"cannot write {part}: {needed / MEGABYTE:.0f} MB are needed but {free / MEGABYTE:.0f} MB are free"
+            f"cannot write {target}: {needed / MEGABYTE:.0f} MB are needed but {free / MEGABYTE:.0f} MB are free"
         )
 
 
-def _copy(
-    source: http.client.HTTPResponse, target: IO[bytes], held: int, whole: int, title: str, progress: Progress
-) -> int:
-    """Copies what `source` sends; returns how many bytes there are then."""
-    with progress.phase(title, -(-whole // MEGABYTE)) as advance:
-        advance(held // MEGABYTE)
-        while block := source.read(READ):
-            with _writing(Path(target.name)):
-                target.write(block)
-                target.flush()
-            advance((held + len(block)) // MEGABYTE - held // MEGABYTE)
-            held += len(block)
-    return held
+def _reason(error: BaseException) -> str:
+    """The first line of the innermost error: outer ones wrap it in the addresses of the libraries' objects."""
+    while inner := error.__cause__ or error.__context__:
+        error = inner
+    return str(error).partition("\n")[0].rstrip(".") or type(error).__name__

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.vgg import cfgs, make_layers
 
-from dpbench.models.pretrained.published import locate
+from dpbench.models.pretrained.finding import locate
 
 FILE = "vgg19-dcbb9e9d.pth"
 STYLE = {"relu1_1": 1, "relu2_1": 6, "relu3_1": 11, "relu4_1": 20, "relu5_1": 29}

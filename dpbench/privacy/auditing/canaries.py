@@ -4,14 +4,14 @@ A canary's contribution is a large multiple of a unit vector of its own, in coor
 the vault clips it as it clips any other. A canary is in the data or not by a fair coin. One that is out contributes
 nothing, which is what its neighbour contributes (rule R3).
 
-A canary carries its number in its label, so it stays what it is under sampling, shuffling, `derive`, views and padding:
-label = class + mark · max(1, classes), the mark being 0 for an ordinary record, 1 + i for canary i, and 1 + m for one
-that is out.
+A canary carries its number in a field of its batch, so it stays what it is under sampling, shuffling, `derive`, views
+and padding: the mark is 0 for an ordinary record, 1 + i for canary i, and 1 + m for one that is out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -25,6 +25,17 @@ from dpbench.privacy.rehearsal import StandIn
 
 LOUD = 1e4
 """Norm of a canary's contribution before it is clipped, in units of the clip."""
+
+
+@dataclass(frozen=True)
+class MarkedBatch(Batch):
+    """A batch whose records may be canaries.
+
+    Attributes:
+        marks: int64 [b]; None once `Canaries.unmark` has removed them.
+    """
+
+    marks: Tensor | None = None
 
 
 class CanaryRecords(StandIn):
@@ -43,10 +54,8 @@ class CanaryRecords(StandIn):
         self._marks[:m] = torch.where(torch.from_numpy(present), torch.arange(1, m + 1), m + 1)
 
     def batch(self, indices: Sequence[int]) -> Batch:
-        """See `ImageDataset.batch`; labels are marked, and there are some without classes, too."""
-        plain = super().batch(indices)
-        labels = torch.zeros(len(indices), dtype=torch.long) if plain.labels is None else plain.labels
-        return Batch(plain.images, labels + self._marks[list(indices)] * max(1, self.spec.n_classes))
+        """See `ImageDataset.batch`; a `MarkedBatch`."""
+        return MarkedBatch(**super().batch(indices).tensors, marks=self._marks[list(indices)])
 
 
 class Canaries:
@@ -54,22 +63,18 @@ class Canaries:
 
     Args:
         count: m.
-        n_classes: of the dataset, 0 without classes.
     """
 
-    def __init__(self, count: int, n_classes: int):
+    def __init__(self, count: int):
         self.count = count
-        self._n_classes = n_classes
 
-    def unmark(self, batch: Batch) -> tuple[Batch, Tensor]:
-        """The batch as its dataset gives it, and the marks int64 [b]; all zero for a batch without labels."""
-        if batch.labels is None:
-            tensor = batch.images if batch.images is not None else batch.derived
-            assert tensor is not None
-            return batch, torch.zeros(len(batch), dtype=torch.long, device=tensor.device)
-        classes = max(1, self._n_classes)
-        labels = batch.labels % classes if self._n_classes else None
-        return Batch(batch.images, labels, batch.derived), batch.labels // classes
+    @staticmethod
+    def unmark(batch: Batch) -> tuple[Batch, Tensor]:
+        """The batch as its dataset gives it, and the marks int64 [b]; all zero for a batch without marks."""
+        if isinstance(batch, MarkedBatch) and batch.marks is not None:
+            return replace(batch, marks=None), batch.marks
+        device = next(iter(batch.tensors.values())).device
+        return batch, torch.zeros(len(batch), dtype=torch.long, device=device)
 
     def number(self, marks: Tensor) -> Tensor:
         """1 + i for a canary that is in, else 0: int64 [b]."""

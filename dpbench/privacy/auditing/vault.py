@@ -52,7 +52,7 @@ class AuditVault(PrivateData):
         super().__init__(records, spec, Ledger(plan), NoiseSource(device), device, precision)
         self.present = present
         self.scores = {m.name: Scores(m, present) for m in plan.mechanisms}
-        self._canaries = Canaries(len(present), spec.n_classes)
+        self._canaries = Canaries(len(present))
 
     def noisy_sum(self, name: str, contribution: PerRecord, chunk: int = 500) -> Tensor:
         """See `PrivateData.noisy_sum`; the canaries' coordinates are kept back."""

@@ -126,8 +126,7 @@ class WatchedLoss:
 
 def _is_vectorised(batch: Batch) -> bool:
     """Whether torch.func runs the loss: on one record at a time, and without giving values to Python."""
-    tensor = batch.images if batch.images is not None else batch.derived
-    return tensor is not None and torch._C._functorch.is_functorch_wrapped_tensor(tensor)
+    return any(torch._C._functorch.is_functorch_wrapped_tensor(tensor) for tensor in batch.tensors.values())
 
 
 class _Watch(TorchDispatchMode):

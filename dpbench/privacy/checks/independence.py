@@ -113,7 +113,7 @@ def check_order_free(compute: Compute, values: Tensor, probe: Batch, what: str) 
         PrivacyError: the records in another order do not have the same values in that order.
     """
     order = shuffled(len(probe), 0).to(values.device)
-    moved = compute(probe.map(lambda t: t[order.to(t.device)]))
+    moved = compute(probe.select(order))
     back = order.argsort()
     if not equal_rows(values, moved.index_select(0, back), torch.ones_like(order, dtype=torch.bool)):
         raise PrivacyError(f"{what} depends on a record's place in the batch, which other records decide")
@@ -160,12 +160,10 @@ def random_half(count: int, seed: int) -> Tensor:
 def replace(batch: Batch, other: Batch, replaced: Tensor) -> Batch:
     """The batch with the records of `other` where `replaced` (bool [b]) is True."""
 
-    def pick(a: Tensor | None, b: Tensor | None) -> Tensor | None:
-        if a is None or b is None:
-            return None
+    def pick(a: Tensor, b: Tensor) -> Tensor:
         return torch.where(replaced.to(a.device).reshape(-1, *[1] * (a.ndim - 1)), b, a)
 
-    return Batch(pick(batch.images, other.images), pick(batch.labels, other.labels), pick(batch.derived, other.derived))
+    return batch.map(pick, other)
 
 
 def equal_rows(a: Tensor, b: Tensor, rows: Tensor, tolerance: float = 1e-4) -> bool:

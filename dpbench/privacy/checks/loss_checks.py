@@ -163,7 +163,7 @@ class LossChecks:
         """One call on the records in another order, half of them and of their draws replaced; see `order`."""
         kept = ~random_half(len(probe), seed)
         order = shuffled(len(probe), seed + 1)
-        moved = replace(probe, other, ~kept).map(lambda t: t[order.to(t.device)])
+        moved = replace(probe, other, ~kept).select(order)
         rows = (order[:, None] * self._views + torch.arange(self._views)).flatten()
         with MovedDraws(rows, kept.repeat_interleave(self._views)):
             changed = self._values(moved)

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from dpbench.core.captions import encode_captions
 from dpbench.core.specs import Batch, DatasetSpec
 
 DISTINCT = 64
-"""Different records; a larger probe repeats them, and with them their labels."""
+"""Different records; a larger probe repeats them, and with them their labels or captions."""
 
 FEW = 8
-"""Classes that the ordinary records are of: in a batch of them labels repeat, however many classes there are."""
+"""Labels or captions that the ordinary records have: they repeat, however many classes or possible texts there are."""
 
 
 class Probes:
     """Two batches of any size: ordinary records, and those that take their places.
 
     Ordinary images are noise of many brightnesses and contrasts, and have no black or white pixel. Those that take
-    their places are black, white, black with one bright pixel, and noise over the whole range, and their labels are
-    spread otherwise: what a batch has in sum, at most or on average differs between the two.
+    their places are black, white, black with one bright pixel, and noise over the whole range. Their labels are spread
+    differently; their captions are empty, as long as possible and not ASCII, one letter, and of random length. So the
+    sum, maximum and mean of a batch differ between the two.
 
     Args:
         ordinary: `DISTINCT` records.
@@ -33,20 +36,20 @@ class Probes:
 
     @classmethod
     def of(cls, spec: DatasetSpec, device: str = "cpu") -> Probes:
-        """Records of the declared shape and labels, the same at every call."""
+        """Records of the declared shape and condition, the same at every call."""
         draws = torch.Generator().manual_seed(0)
         ordinary, other = _ordinary(spec, draws), _other(spec, draws)
-        return cls(ordinary.map(lambda t: t.to(device)), other.map(lambda t: t.to(device)))
+        return cls(ordinary.to(device), other.to(device))
 
     def take(self, records: int) -> tuple[Batch, Batch]:
         """(ordinary, other), of this many records each."""
         chosen = torch.arange(records) % DISTINCT
-        first, second = (batch.map(lambda t: t[chosen.to(t.device)]) for batch in self._pair)
+        first, second = (batch.select(chosen) for batch in self._pair)
         return first, second
 
     def derive(self, per_record: Callable[[Batch], Tensor]) -> Probes:
         """What `PrivateData.derive` makes of them."""
-        first, second = (Batch(None, batch.labels, per_record(batch)) for batch in self._pair)
+        first, second = (replace(batch, images=None, derived=per_record(batch)) for batch in self._pair)
         return Probes(first, second)
 
 
@@ -54,10 +57,8 @@ def _ordinary(spec: DatasetSpec, draws: torch.Generator) -> Batch:
     noise = torch.rand(DISTINCT, *spec.shape, generator=draws) - 0.5
     brightness, contrast = torch.rand(2, DISTINCT, 1, 1, 1, generator=draws)
     images = (1 + 253 * (brightness + contrast * noise).clamp(0, 1)).to(torch.uint8)
-    if not spec.n_classes:
-        return Batch(images)
-    classes = torch.randperm(spec.n_classes, generator=draws)[:FEW]
-    return Batch(images, classes[torch.randint(len(classes), (DISTINCT,), generator=draws)])
+    few = _few_conditions(spec, draws)
+    return Batch(images, None if few is None else few[torch.randint(len(few), (DISTINCT,), generator=draws)])
 
 
 def _other(spec: DatasetSpec, draws: torch.Generator) -> Batch:
@@ -67,5 +68,32 @@ def _other(spec: DatasetSpec, draws: torch.Generator) -> Batch:
     images[2::4] = 0
     bright = torch.randint(images[0].numel(), (DISTINCT // 4, 1), generator=draws)
     images[2::4] = images[2::4].flatten(1).scatter(1, bright, 255).reshape(-1, *spec.shape)
-    labels = torch.randint(spec.n_classes, (DISTINCT,), generator=draws) if spec.n_classes else None
-    return Batch(images, labels)
+    return Batch(images, made_up_conditions(spec, DISTINCT, draws))
+
+
+def made_up_conditions(spec: DatasetSpec, count: int, draws: torch.Generator) -> Tensor | None:
+    """Random labels int64 [count] or captions uint8 [count, spec.caption_bytes], as the spec declares, else None."""
+    if spec.n_classes:
+        return torch.randint(spec.n_classes, (count,), generator=draws)
+    if not spec.caption_bytes:
+        return None
+    captions = _letters(spec, count, draws)
+    captions[0::4] = 0
+    captions[1::4] = encode_captions(["é" * spec.caption_bytes], spec.caption_bytes)
+    captions[2::4, 1:] = 0
+    return captions
+
+
+def _few_conditions(spec: DatasetSpec, draws: torch.Generator) -> Tensor | None:
+    """At most `FEW` different labels or captions."""
+    if spec.n_classes:
+        return torch.randperm(spec.n_classes, generator=draws)[:FEW]
+    return _letters(spec, FEW, draws) if spec.caption_bytes else None
+
+
+def _letters(spec: DatasetSpec, count: int, draws: torch.Generator) -> Tensor:
+    """Captions of random lengths and printable ASCII characters."""
+    length = spec.caption_bytes
+    letters = torch.randint(ord("!"), ord("~") + 1, (count, length), generator=draws, dtype=torch.uint8)
+    ends = torch.randint(1, length + 1, (count, 1), generator=draws)
+    return torch.where(torch.arange(length) < ends, letters, 0)

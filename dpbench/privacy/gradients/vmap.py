@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
@@ -27,18 +29,16 @@ class VmapEngine(GradientEngine):
     ) -> list[Tensor]:
         """See `GradientEngine.clipped_sum`."""
         self.check_shape(torch.empty(len(batch)), len(real) * views)
-        fields = {"images": batch.images, "labels": batch.labels, "derived": batch.derived}
-        present = {name: t.unflatten(0, (len(real), views)) for name, t in fields.items() if t is not None}
-
+        records = batch.map(lambda t: t.unflatten(0, (len(real), views))).tensors
         call = _LossOf(self.model, self.loss)
 
         def of_record(parameters: dict[str, Tensor], record: dict[str, Tensor]) -> Tensor:
-            losses = torch.func.functional_call(call, parameters, (Batch(**record), generator))
+            losses = torch.func.functional_call(call, parameters, (replace(batch, **record), generator))
             self.check_shape(losses, views)
             return losses.float().mean()
 
         gradients = torch.func.vmap(torch.func.grad(of_record), (None, 0), randomness="different")(
-            {name: p.detach() for name, p in zip(self._names, self.parameters, strict=True)}, present
+            {name: p.detach() for name, p in zip(self._names, self.parameters, strict=True)}, records
         )
         with full_precision(real.device):
             return clip_and_sum([gradients[name].float() for name in self._names], real, clip)

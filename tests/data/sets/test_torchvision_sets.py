@@ -33,7 +33,7 @@ def idx_files(options, monkeypatch):
     def write(plugin):
         monkeypatch.setattr(plugin, "n_train", N["train"])
         monkeypatch.setattr(plugin, "n_test", N["t10k"])
-        raw = options.root / plugin.name / plugin.source.__name__ / "raw"
+        raw = options.root / plugin.name / plugin.source / "raw"
         raw.mkdir(parents=True)
         for split in N:
             (raw / f"{split}-images-idx3-ubyte").write_bytes(idx(DIGITS[split]))
@@ -105,7 +105,7 @@ def test_a_failed_download_is_one_line(plugin, options, monkeypatch):
     def offline(*args, **kwargs):
         raise RuntimeError("Error downloading x:\nTried http://a, got:\nno network")
 
-    monkeypatch.setattr(plugin.source, "download", offline)
+    monkeypatch.setattr(plugin.reader(), "download", offline)
     with pytest.raises(DataError, match=rf"cannot download {plugin.name} \(Error downloading x:\); .* into ") as caught:
         plugin("", replace(options, download=True)).train()
     assert "\n" not in str(caught.value)
@@ -117,7 +117,7 @@ def test_a_download_puts_the_files_in_place(idx_files, options, monkeypatch):
     for path in raw.iterdir():
         path.unlink()
     monkeypatch.setattr(
-        MNIST.source, "download", lambda self: [(raw / name).write_bytes(content) for name, content in kept.items()]
+        MNIST.reader(), "download", lambda self: [(raw / name).write_bytes(content) for name, content in kept.items()]
     )
     assert len(MNIST("", replace(options, download=True)).train()) == N["train"]
 
@@ -156,7 +156,7 @@ def cifar_files(options, monkeypatch):
     """Writes pickles in CIFAR's format with their MD5 made known to torchvision; returns (folder, images, labels)."""
 
     def write(plugin, per_file=4):
-        source = plugin.source
+        source = plugin.reader()
         folder = options.root / plugin.name / source.base_folder
         folder.mkdir(parents=True)
         key = "labels" if plugin is CIFAR10 else "fine_labels"
@@ -183,7 +183,7 @@ def cifar_files(options, monkeypatch):
 def test_cifar_pickles_are_read(plugin, cifar_files, options):
     _, images, labels = cifar_files(plugin)
     dataset = plugin("", options)
-    for split, listing in ((dataset.train(), plugin.source.train_list), (dataset.test(), plugin.source.test_list)):
+    for split, listing in ((dataset.train(), plugin.reader().train_list), (dataset.test(), plugin.reader().test_list)):
         batch = split.batch(range(len(split)))
         names = [name for name, _ in listing]
         expected = np.concatenate([images[name] for name in names]).reshape(-1, 3, 32, 32)
@@ -200,7 +200,7 @@ def test_cifar_is_resized_on_request(cifar_files, options):
 @CIFAR
 def test_a_damaged_pickle_is_named_before_it_is_unpickled(plugin, cifar_files, options):
     folder, _, _ = cifar_files(plugin)
-    name, _ = plugin.source.test_list[0]
+    name, _ = plugin.reader().test_list[0]
     (folder / name).write_bytes((folder / name).read_bytes()[:-9])
     with pytest.raises(DataError, match=rf"{folder / name} is damaged \(its MD5 is not"):
         plugin("", options).train()
@@ -217,8 +217,8 @@ def test_whatever_torchvision_raises_becomes_one_line(cifar_files, options, monk
     folder, _, _ = cifar_files(CIFAR10)
     content = pickle.dumps({"no": "data"})
     (folder / "data_batch_1").write_bytes(content)
-    listing = [["data_batch_1", hashlib.md5(content).hexdigest()], *CIFAR10.source.train_list[1:]]
-    monkeypatch.setattr(CIFAR10.source, "train_list", listing)
+    listing = [["data_batch_1", hashlib.md5(content).hexdigest()], *CIFAR10.reader().train_list[1:]]
+    monkeypatch.setattr(CIFAR10.reader(), "train_list", listing)
     with pytest.raises(DataError, match=r"cannot be read \('data'\); delete it and unpack cifar-10-python"):
         CIFAR10("", options).train()
 

@@ -12,7 +12,7 @@ from dpbench.core.errors import DataError
 from dpbench.data.synthetic.grain import TILES
 from dpbench.data.synthetic.shapes import SHAPES, Shapes
 from dpbench.data.synthetic.textures import Textures
-from dpbench.results.store import safe_name
+from dpbench.results.trial_folder import safe_name
 
 
 class FewShapes(Shapes):

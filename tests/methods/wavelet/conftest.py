@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from dpbench.core.context import PublicCache, RunContext
+from dpbench.core.cache import PublicCache
+from dpbench.core.context import RunContext
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,10 @@ import torch
 from torch import nn
 
 from dpbench.core.specs import DatasetSpec
-from dpbench.metrics.classifiers import PUBLISHED, PUBLISHED_CIFAR, QUICK, build_classifier
+from dpbench.metrics.classifiers import dpimagebench, quick, versions
+from dpbench.metrics.classifiers.base import build_classifier
+
+QUICK, PUBLISHED, PUBLISHED_CIFAR = quick.NETWORKS, dpimagebench.NETWORKS, dpimagebench.CIFAR_NETWORKS
 
 
 def spec(channels: int = 1, resolution: int = 28, classes: int = 5) -> DatasetSpec:
@@ -94,3 +97,9 @@ def test_published_ones_see_a_quarter_of_the_resolution_at_last(name: str, chann
         images = torch.empty(2, channels, resolution, resolution)
         assert model.blocks(model.stem(images)).shape[2:] == (resolution // 4, resolution // 4)
         assert model(images).shape == (2, 5)
+
+
+def test_the_networks_are_those_that_the_protocol_names() -> None:
+    assert (*QUICK,) == versions.QUICK
+    assert (*PUBLISHED,) == (*PUBLISHED_CIFAR,) == versions.DPIMAGEBENCH
+    assert versions.REAL in QUICK

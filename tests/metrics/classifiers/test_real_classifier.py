@@ -12,13 +12,13 @@ from dpbench.core.errors import DataError, MissingScore
 from dpbench.evaluation.caveats import collect
 from dpbench.evaluation.evaluator import evaluate, evaluate_real
 from dpbench.evaluation.extraction import RealCache
-from dpbench.metrics.classifiers import recipe
+from dpbench.metrics.classifiers import quick, recipe
 from dpbench.metrics.classifiers.real_classifier import real_classifier
 
 
 @pytest.fixture(autouse=True)
 def few_steps(monkeypatch) -> None:
-    monkeypatch.setattr(recipe, "QUICK", replace(recipe.QUICK, steps=lambda n: 40, batch=32))
+    monkeypatch.setattr(quick, "RECIPE", replace(quick.RECIPE, steps=lambda n: 40, batch=32))
 
 
 @pytest.fixture
@@ -141,6 +141,6 @@ def test_reasons_to_have_no_classifier(evaluation, make_images, noise, stripes, 
 
 
 def test_two_images_are_enough(stripes, run, monkeypatch) -> None:
-    monkeypatch.setattr(recipe, "QUICK", replace(recipe.QUICK, steps=lambda n: 2))
+    monkeypatch.setattr(quick, "RECIPE", replace(quick.RECIPE, steps=lambda n: 2))
     scores = evaluate(["label-fidelity"], stripes(2, 0), stripes(2, 1), run, stripes(2, 2))
     assert 0 <= scores.values["label_fidelity"] <= 1

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from dpbench.core.errors import DataError
-from dpbench.metrics import accuracy_paper
-from dpbench.metrics.classifiers import QUICK, Classifier, build_classifier, recipe
+from dpbench.metrics.classifiers import dpimagebench, quick, recipe
+from dpbench.metrics.classifiers.base import Classifier, build_classifier
 
-FEW = replace(recipe.QUICK, steps=lambda n: 6, batch=8)
+FEW = replace(quick.RECIPE, steps=lambda n: 6, batch=8)
 
 
 class Spy(Classifier):
@@ -38,14 +38,14 @@ def test_every_image_comes_once_before_any_comes_again() -> None:
 
 
 def test_the_quick_learning_rate_rises_and_ends_near_zero() -> None:
-    rates = [recipe.rise_and_fall((step + 0.5) / 500) for step in range(500)]
+    rates = [quick.rise_and_fall((step + 0.5) / 500) for step in range(500)]
     assert max(rates) == pytest.approx(1, abs=0.01)
     assert 0 < rates[0] < 0.2
     assert 0 < rates[-1] < 0.01
 
 
 @pytest.mark.parametrize(
-    ("how", "epochs", "every", "batch"), [(accuracy_paper.OTHERS, 50, 20, 256), (accuracy_paper.CIFAR, 200, 60, 126)]
+    ("how", "epochs", "every", "batch"), [(dpimagebench.RECIPE, 50, 20, 256), (dpimagebench.CIFAR_RECIPE, 200, 60, 126)]
 )
 def test_published_recipes_drop_the_learning_rate_when_the_published_epochs_are_over(how, epochs, every, batch) -> None:
     assert how.steps(60_000) == pytest.approx(60_000 * epochs / batch, abs=1)
@@ -67,7 +67,7 @@ def test_training_and_testing_see_the_same_scale(make_images, run) -> None:
 
 def test_testing_changes_nothing_and_is_right_image_by_image(make_images, run) -> None:
     images = make_images(torch.randint(0, 256, (11, 1, 28, 28), dtype=torch.uint8), torch.arange(11) % 4, 4)
-    model = build_classifier(QUICK["cnn"], images.spec, run.generator)
+    model = build_classifier(quick.NETWORKS["cnn"], images.spec, run.generator)
     before = [p.clone() for p in model.parameters()]
     correct = recipe.test(model, images, run)
     assert all(map(torch.equal, before, model.parameters()))

@@ -11,7 +11,7 @@ from PIL.Image import Resampling
 from transformers import CLIPImageProcessor, CLIPModel
 
 from dpbench.core.errors import DataError, MissingScore
-from dpbench.models.pretrained.published import fingerprint
+from dpbench.models.pretrained.finding import fingerprint
 
 
 @pytest.fixture

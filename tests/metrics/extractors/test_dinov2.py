@@ -13,7 +13,7 @@ from torchvision.transforms.functional import normalize
 from transformers import BitImageProcessor, Dinov2Config, Dinov2Model
 
 from dpbench.core.errors import DataError, MissingScore
-from dpbench.models.pretrained.published import fingerprint
+from dpbench.models.pretrained.finding import fingerprint
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

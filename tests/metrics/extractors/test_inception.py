@@ -16,7 +16,8 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 from dpbench.core.errors import DataError, MissingScore
 from dpbench.core.registries import EXTRACTORS
 from dpbench.metrics.statistics.frechet import frechet_distance
-from dpbench.models.pretrained.published import WEIGHTS, fingerprint
+from dpbench.models.pretrained.finding import fingerprint
+from dpbench.models.pretrained.published import WEIGHTS
 from perf._inception import random_inception
 
 KEPT = 8  # features that distances are computed of: all 2048 would need as many images

@@ -15,7 +15,7 @@ from dpbench.privacy.private_data import ENGINES
 
 PRESENT = np.array([True, False, True, True])
 CLASSES = {"classes": ("a", "b", "c"), "no classes": None}
-CANARIES = Canaries(4, 3)
+CANARIES = Canaries(4)
 
 
 def records(classes: tuple[str, ...] | None = ("a", "b", "c")) -> CanaryRecords:
@@ -27,7 +27,7 @@ def records(classes: tuple[str, ...] | None = ("a", "b", "c")) -> CanaryRecords:
 def test_marks_come_off_again(classes: tuple[str, ...] | None) -> None:
     order = [7, 2, 1, 0, 9, 3]
     marked = records(classes).batch(order).repeat(2)
-    plain, marks = Canaries(4, len(classes or ())).unmark(marked)
+    plain, marks = CANARIES.unmark(marked)
     assert marks.tolist() == [m for mark in (0, 3, 5, 1, 0, 4) for m in (mark, mark)]
     assert torch.equal(plain.images, Images(pixels(6), 3).batch([i % 6 for i in order]).repeat(2).images)
     labels = None if plain.labels is None else plain.labels.tolist()
@@ -38,7 +38,7 @@ def test_a_canary_that_is_out_has_no_number() -> None:
     assert CANARIES.number(torch.tensor([0, 1, 4, 5])).tolist() == [0, 1, 4, 0]
 
 
-def test_a_batch_without_labels_has_no_canaries() -> None:
+def test_a_batch_without_marks_has_no_canaries() -> None:
     batch = Batch(pixels(3))
     plain, marks = CANARIES.unmark(batch)
     assert plain is batch

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from dpbench.core.captions import decode_captions, encode_captions
 from dpbench.core.specs import DatasetSpec
 from dpbench.privacy.checks.probes import DISTINCT, FEW, Probes
 
@@ -42,6 +45,34 @@ def test_labels_repeat_however_many_classes_there_are():
     ordinary, other = Probes.of(spec(100)).take(DISTINCT)
     assert len(ordinary.labels.unique()) <= FEW
     assert len(other.labels.unique()) > 30
+
+
+CAPTIONED = DatasetSpec("test", 3, 8, 100, 10, None, False, caption_bytes=20)
+
+
+@pytest.mark.parametrize("size", [1, DISTINCT, 2 * DISTINCT + 1])
+def test_captions_have_the_declared_length(size):
+    for batch in Probes.of(CAPTIONED).take(size):
+        assert batch.captions.shape == (size, 20)
+        assert batch.captions.dtype == torch.uint8
+        assert batch.labels is None
+
+
+def test_ordinary_captions_repeat_and_the_others_are_empty_or_extreme_or_random():
+    ordinary, other = (batch.captions for batch in Probes.of(CAPTIONED).take(DISTINCT))
+    assert 1 < len(ordinary.unique(dim=0)) <= FEW
+    assert (ordinary[:, 0] > 0).all()
+    texts = decode_captions(other)
+    assert set(texts[0::4]) == {""}
+    assert set(texts[1::4]) == {10 * "é"}
+    assert {len(text) for text in texts[2::4]} == {1}
+    assert len({len(text) for text in texts[3::4]}) > 5
+    assert encode_captions(texts, 20).equal(other)
+
+
+def test_captions_of_a_byte_are_possible():
+    for batch in Probes.of(replace(CAPTIONED, caption_bytes=1)).take(8):
+        assert batch.captions.shape == (8, 1)
 
 
 def test_derived_probes_are_what_the_closure_makes_of_them():

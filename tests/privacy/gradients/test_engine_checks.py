@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -118,7 +119,7 @@ def unusual(batch: Batch) -> Batch:
     """The same with flat, black, white and repeated images."""
     images = batch.images.clone()
     images[0], images[1], images[2], images[3] = 0, 255, 100, images[4]
-    return Batch(images, batch.labels)
+    return replace(batch, images=images)
 
 
 @pytest.mark.parametrize("engine_class", ENGINES)

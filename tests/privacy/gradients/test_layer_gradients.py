@@ -189,7 +189,7 @@ def unet_loss(model: nn.Module, batch: Batch, generator: torch.Generator) -> Ten
 
 def transformer() -> tuple[nn.Module, Batch]:
     model = TokenTransformer(TransformerConfig(vocabulary=32, length=16, conditions=3, dim=32, depth=2, heads=2))
-    return model, Batch(derived=indices(16, of=32), labels=indices(of=3))
+    return model, Batch(derived=indices(16, of=32), condition=indices(of=3))
 
 
 def unet(block: str = "") -> tuple[nn.Module, Batch]:
@@ -200,7 +200,7 @@ def unet(block: str = "") -> tuple[nn.Module, Batch]:
         down_block_types=("DownBlock2D", f"{block}DownBlock2D"), up_block_types=(f"{block}UpBlock2D", "UpBlock2D"),
         norm_num_groups=4, attention_head_dim=8, num_class_embeds=3,
     )  # fmt: skip
-    return model, Batch(derived=images(2, 16, 16), labels=indices(of=3))
+    return model, Batch(derived=images(2, 16, 16), condition=indices(of=3))
 
 
 def unet_of_attention_alone() -> tuple[nn.Module, Batch]:

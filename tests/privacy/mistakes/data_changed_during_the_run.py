@@ -21,7 +21,7 @@ class Moving(fakes.Tiny):
     def spec(self):
         return replace(super().spec, name="moving")
 
-    def train(self):
+    def open_train(self):
         file = self.options.root / "seed"
         return fakes.TinyImages(self.spec, 200, int(file.read_text()) if file.exists() else 0)
 

@@ -1,0 +1,88 @@
+"""The datasets of a session: the sensitive one, and the public source. The test split opens after sampling."""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+from dpbench.benchmark.trial import Source
+from dpbench.core.data import DataOptions, Dataset, ImageDataset
+from dpbench.core.errors import DataError
+from dpbench.core.folders import cache_folder
+from dpbench.data.fingerprint_key import fingerprint_key
+from dpbench.data.opening import open_dataset, open_public
+from dpbench.results import privacy_record
+
+
+class Inputs:
+    """A sensitive dataset and a public source, opened when they are asked for.
+
+    Args:
+        dataset: name of the sensitive dataset.
+        public: name of the public source, or None where no method uses one.
+        options: resolution and folders.
+        state: folder of the user's key and privacy records.
+    """
+
+    def __init__(self, dataset: str, public: str | None, options: DataOptions, state: Path):
+        self.dataset: Dataset = open_dataset(dataset, options)
+        self.spec = self.dataset.spec
+        self._name = dataset
+        self._public_name = public
+        self._options = options
+        self._state = state
+
+    @cached_property
+    def train(self) -> ImageDataset:
+        """The sensitive split."""
+        return self.dataset.train()
+
+    @cached_property
+    def test(self) -> ImageDataset:
+        """The test split: for the evaluator, after sampling."""
+        return self.dataset.test()
+
+    @cached_property
+    def public(self) -> ImageDataset | None:
+        """Public images of the sensitive images' shape."""
+        return open_public(self._public_name, self.spec, self._options) if self._public_name else None
+
+    @property
+    def public_source(self) -> Source | None:
+        """The public source's name and fingerprint."""
+        return Source(self._public_name, self.public.fingerprint) if self._public_name and self.public else None
+
+    def fingerprint(self, split: ImageDataset) -> str:
+        """The split's fingerprint as it may be shown.
+
+        A plain hash would let anybody who guesses a record's content confirm that it is there. So unless the dataset is
+        a public benchmark, it is keyed with a secret of this user (rule R9).
+        """
+        return split.fingerprint if self.spec.public_benchmark else self._keyed(split.fingerprint)
+
+    @property
+    def record(self) -> Path:
+        """The privacy record of the sensitive split: one for its content, declared public or not, at any resolution."""
+        return self._state / privacy_record.FOLDER / f"{self._keyed(self.train.content)}.jsonl"
+
+    def check_unchanged(self, fingerprint: str) -> None:
+        """Reads the sensitive split's files anew, and makes sure that they are those that the run started with.
+
+        Args:
+            fingerprint: what `fingerprint(train)` was then.
+
+        Raises:
+            DataError: they are not, or they are no longer there.
+        """
+        now = self.fingerprint(open_dataset(self._name, replace(self._options, download=False)).train())
+        if now != fingerprint:
+            raise DataError(
+                f"'{self._name}' changed while a trial learnt from it (train had the fingerprint {fingerprint}, now "
+                f"{now}): nothing of the trial is kept; run it again on files that stay as they are"
+            )
+
+    def _keyed(self, fingerprint: str) -> str:
+        key = fingerprint_key(self._state, cache_folder())
+        return hmac.digest(key, fingerprint.encode(), "sha256").hex()[:16]

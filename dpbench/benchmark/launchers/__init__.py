@@ -1,0 +1,1 @@
+"""How the processes of a command are started and keep together."""

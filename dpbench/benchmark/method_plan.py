@@ -1,0 +1,65 @@
+"""The calibrated plan of a configured method: what it would spend on a dataset, without training it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dpbench.benchmark.configure import configure, plan_of, refuse_auto
+from dpbench.benchmark.request import RunRequest
+from dpbench.core.data import DataOptions
+from dpbench.core.specs import Budget, DatasetSpec
+from dpbench.data.opening import default_root, open_dataset
+from dpbench.privacy.calibration import calibrate, priced
+from dpbench.privacy.plan import CalibratedPlan, Plan
+
+
+@dataclass(frozen=True)
+class MethodPlan:
+    """The plan of one configured method on one dataset.
+
+    Attributes:
+        title: the method and the settings that differ from its preset.
+        spec: what the dataset declares.
+        plan: its mechanisms, with all noise multipliers known.
+    """
+
+    title: str
+    spec: DatasetSpec
+    plan: CalibratedPlan
+
+
+def method_plan(request: RunRequest, epsilon: float) -> MethodPlan:
+    """What a method would spend on a dataset, calibrated for ε. Trains nothing and reads no images.
+
+    Args:
+        request: one method, its settings and the dataset.
+        epsilon: the budget.
+
+    Raises:
+        DpbenchError: the method, dataset, settings or budget do not fit together.
+    """
+    title, spec, plan, delta = _free_plan(request)
+    return MethodPlan(title, spec, calibrate(plan, Budget(epsilon, delta)))
+
+
+def priced_plan(request: RunRequest, noise: float) -> MethodPlan:
+    """What a method would spend at a given scale of its free noise multipliers.
+
+    Args:
+        request: as for `method_plan`.
+        noise: the scale.
+
+    Raises:
+        As `method_plan`.
+    """
+    title, spec, plan, delta = _free_plan(request)
+    return MethodPlan(title, spec, priced(plan.with_scale(noise), delta))
+
+
+def _free_plan(request: RunRequest) -> tuple[str, DatasetSpec, Plan, float]:
+    """The method's title, the dataset's declaration, the plan before calibration, and δ."""
+    (method,) = configure(request.methods, request.dataset, request.preset, request.settings)
+    refuse_auto(method)
+    spec = open_dataset(request.dataset, DataOptions(request.data or default_root(), request.resolution)).spec
+    plan = plan_of(method.method, method.config, spec, request.samples_of(spec))
+    return method.title, spec, plan, request.delta_for(spec)

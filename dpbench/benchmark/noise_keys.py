@@ -1,0 +1,85 @@
+"""The noise key of a trial's private run, and the run's entry in the user's privacy record (rules R4 and R9)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import torch
+
+from dpbench.benchmark.session import Session
+from dpbench.benchmark.trial import TrialSpec
+from dpbench.core.checkpoints import remove_checkpoints
+from dpbench.core.closure import code_of
+from dpbench.core.context import RunContext
+from dpbench.core.files import digest
+from dpbench.privacy.noise_key import FILE, NoiseKey
+from dpbench.privacy.plan import CalibratedPlan
+from dpbench.privacy.private_data import PrivateData
+from dpbench.results import privacy_record
+from dpbench.results.provenance import now
+
+
+def code_behind(trial: TrialSpec, session: Session) -> str:
+    """The hash of the code that a trial's states and releases depend on.
+
+    It covers the method, the plugins chosen in its configuration, the vault, and what decodes the sensitive and the
+    public images.
+    """
+    inputs = session.inputs
+    public = inputs.public if trial.public else None
+    return code_of(trial.plugin, trial.config, PrivateData, inputs.dataset, inputs.train, public)
+
+
+def noise_key(trial: TrialSpec, plan: CalibratedPlan, code: str, run: RunContext, session: Session) -> NoiseKey:
+    """The key of the interrupted attempt that continues, or a new one.
+
+    From here on the run counts in the privacy record of its dataset, however it ends (rule R9). An attempt that
+    continues with the key of an interrupted one is the same run and is not counted again. With other code, settings or
+    processes it would release something else with the same noise; so it gets a new key, starts from the beginning, and
+    counts.
+
+    Why the identity is sufficient: a released value is computed by the method and the vault, from the decoded images,
+    the settings, the calibrated plan, the experiment's seeds and torch, on a device, in a precision, by a number of
+    processes. The trial's folder identifies images and settings, and the identity everything else. Code outside these
+    closures (metrics, results, other methods, the harness) can change a release only through one of these, or through
+    what `fit` starts from, which the key records for each query (see `privacy.noise_key`).
+
+    Args:
+        plan: with its noise multipliers, which a new version of the calibration may change.
+        code: see `code_behind`.
+        run: the working environment of `fit`, before its generators are used.
+    """
+    device, world = torch.device(session.device).type, session.processes.world
+    mechanisms = [[type(m).__name__, asdict(m)] for m in plan.mechanisms]
+    seeds = [run.generator.initial_seed(), torch.initial_seed()]
+    identity = digest([code, mechanisms, seeds, torch.__version__, device, session.precision, world.size])
+    key = None
+    if session.processes.is_rank_zero:
+        folder = run.checkpoints.folder
+        assert folder is not None
+        stored = key = NoiseKey.read(folder / FILE, identity)
+        if key is None:
+            remove_checkpoints(folder.parent)
+            key = NoiseKey() if trial.noise_seed is None else NoiseKey.from_seed(trial.noise_seed)
+        if trial.is_private:
+            _record(trial, key, session)
+        if stored is None:
+            key.store(folder / FILE, identity)
+    secret = session.processes.broadcast(key.secret if key else None)
+    return key or NoiseKey(secret)
+
+
+def run_id(trial: TrialSpec, key: NoiseKey) -> str:
+    """Distinguishes this run of a trial from others; with reproducible noise all are the same run."""
+    return f"{key.seed_of('run', trial.key):064x}"[:16]
+
+
+def _record(trial: TrialSpec, key: NoiseKey, session: Session) -> None:
+    """Adds the run to the record of its dataset, unless it is there."""
+    run, path = run_id(trial, key), session.inputs.record
+    if privacy_record.holds(path, run):
+        return
+    entry = {"date": now(), "run": run, "key": trial.key, "method": trial.method, "seed": trial.seed}
+    dataset = {"dataset": trial.spec.name, "fingerprint": trial.fingerprint}
+    budget = {"epsilon": trial.epsilon, "delta": trial.delta}
+    privacy_record.append(path, entry | dataset | budget)

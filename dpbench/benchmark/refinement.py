@@ -1,0 +1,171 @@
+"""`dpbench refine` as a function: a detail stage on its own, on a folder of coarse images.
+
+import dpbench
+dpbench.refine("residual", "coarse/", "fine/", scale=4)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import count
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from dpbench.benchmark.request import RunRequest
+from dpbench.benchmark.session import Session
+from dpbench.core.config import build
+from dpbench.core.context import RunContext
+from dpbench.core.data import DataOptions, ImageDataset
+from dpbench.core.errors import ConfigError, DataError, DpbenchError
+from dpbench.core.files import write_atomic
+from dpbench.core.progress import Display
+from dpbench.core.refiner import Refiner
+from dpbench.core.registries import REFINERS
+from dpbench.core.specs import DatasetSpec
+from dpbench.data.external.coarse_images import CoarseImages, read_coarse_images
+from dpbench.data.opening import default_root, open_public
+from dpbench.data.pixels import to_grey
+from dpbench.data.tiles import Tiles
+from dpbench.refiners.degrade import BlockMeans
+from dpbench.results.comparison_sheet import MOST, Pair, to_picture, write_sheet
+from dpbench.training.public import to_uint8, to_unit
+
+NOISE = 0.05
+"""Noise on the training inputs, images being in [-1, 1]."""
+
+TILE = 64
+"""Larger public images are cut up for training; its cost then stays what it is at this size."""
+
+PIXELS_AT_ONCE = 2**22
+"""Pixels of full images that one call of a refiner is to make."""
+
+
+class Refined(NamedTuple):
+    """What `refine` wrote."""
+
+    images: list[Path]
+    sheet: Path
+
+
+def refine(
+    refiner: str,
+    input: Path | str,
+    out: Path | str,
+    scale: int = 4,
+    *,
+    seed: int = 0,
+    display: Display | None = None,
+    **options: Any,
+) -> Refined:
+    """Adds detail to a folder of coarse images and writes OUT/<stem>.png for each, and a sheet to compare them on.
+
+    The refiner is trained on public images (once: the result is cached) to undo block means of `scale` x `scale` pixels
+    with a little noise. The same call returns the same images on the same machine. Where all images are grey, the
+    results are grey; a grey image among colour ones is refined in colour, and its luminance kept.
+
+    Args:
+        refiner: name of a registered refiner.
+        input: folder of images, all squares of one size; `data.sets.folder.IMAGE_TYPES` lists the file types.
+        out: folder for the results, another one than `input`; files of the same names are replaced.
+        scale: how many times larger, a power of two.
+        seed: of the refiner's random draws.
+        display: where progress shows.
+        options: fields of `RunRequest`: public (the public source), settings (of the refiner), data, download, device,
+            precision, plugins.
+
+    Returns:
+        The paths of the images, in the order of their names, and of the sheet.
+
+    Raises:
+        DpbenchError: the request or the images are wrong (then nothing has been written), or OUT cannot be written
+            (then every file in it is whole).
+    """
+    request = RunRequest(out=Path(out), **options)
+    request.load_plugins()
+    return refine_folder(refiner, Path(input), scale, request, seed, display)
+
+
+def refine_folder(
+    refiner: str, input: Path, scale: int, request: RunRequest, seed: int = 0, display: Display | None = None
+) -> Refined:
+    """`refine`, of a request."""
+    levels, out = _levels(scale), request.out
+    plugin = _configured(refiner, request.settings)
+    if input.resolve() == out.resolve():
+        raise DpbenchError(f"{out} is the folder of coarse images; give another one with --out, or they are lost")
+    with Session.open(request, display, writes=True) as session:
+        coarse = read_coarse_images(input, session.display)
+        size = coarse.side * scale
+        images = _public(request, input, coarse, scale)
+        with session.phase("refine", seed) as run:
+            plugin.prepare(images, BlockMeans(levels, NOISE), run)
+            written: list[Path] = []
+            pairs: list[Pair] = []
+            with session.display.phase("refining", len(coarse)) as advance:
+                for pair in _refined(plugin, coarse, size, run):
+                    written.append(out / f"{pair.name}.png")
+                    _write(written[-1], pair.after)
+                    if len(pairs) < MOST**2:
+                        pairs.append(pair)
+                    advance()
+    sheet = out / _sheet_name(coarse.stems)
+    title = f"{refiner}: {coarse.side}×{coarse.side} → {size}×{size}, detail learned from {request.public}"
+    write_sheet(sheet, pairs, title)
+    return Refined(written, sheet)
+
+
+def _levels(scale: int) -> int:
+    if scale < 2 or scale & (scale - 1):
+        raise ConfigError(f"scale must be a power of two, e.g. 2, 4 or 8, not {scale}")
+    return scale.bit_length() - 1
+
+
+def _configured(name: str, settings: Mapping[str, Any]) -> Refiner:
+    plugin = REFINERS.get(name)
+    try:
+        return plugin(build(plugin.Config, settings))
+    except DpbenchError as error:
+        raise ConfigError(f"refiner '{name}': {error}") from error
+
+
+def _public(request: RunRequest, input: Path, coarse: CoarseImages, scale: int) -> ImageDataset:
+    """The public source in the full images' shape, in tiles if they are large."""
+    name, size = request.public, coarse.side * scale
+    options = DataOptions(request.data or default_root(), download=request.download)
+    like = DatasetSpec(f"folder:{input}", coarse.channels, size, len(coarse), 0, None, public_benchmark=False)
+    try:
+        public = open_public(name, like, options)
+    except DataError as error:
+        raise DataError(f"public source '{name}' at {size}x{size} pixels: {error}") from error
+    tile = max(TILE, scale)
+    return Tiles(public, tile) if size > tile else public
+
+
+def _refined(refiner: Refiner, coarse: CoarseImages, size: int, run: RunContext) -> Iterator[Pair]:
+    """Every image before and after, grey ones in one channel."""
+    rows = max(1, PIXELS_AT_ONCE // size**2)
+    for start in range(0, len(coarse), rows):
+        part = slice(start, start + rows)
+        before = coarse.pixels[part]
+        after = to_uint8(refiner.refine(to_unit(before).to(run.device), size, run)).cpu()
+        for stem, grey, *images in zip(coarse.stems[part], coarse.grey[part], before, after, strict=True):
+            yield Pair(stem, *(_grey(image) if grey else image for image in images))
+
+
+def _grey(image: Tensor) -> Tensor:
+    """uint8 [1 or 3, h, w] -> [1, h, w]."""
+    return to_grey(image[None])[0] if len(image) == 3 else image
+
+
+def _write(path: Path, image: Tensor) -> None:
+    picture = to_picture(image)
+    write_atomic(path, lambda temporary: picture.save(temporary, format="png"))
+
+
+def _sheet_name(stems: list[str]) -> str:
+    """sheet.png, or sheet-2.png and so on where an image has that name (also where case does not count)."""
+    taken = {stem.casefold() for stem in stems}
+    names = ("sheet" if number == 1 else f"sheet-{number}" for number in count(1))
+    return f"{next(name for name in names if name not in taken)}.png"

@@ -1,0 +1,211 @@
+"""What a command is asked to do. Every option is named once, here, with its default, its help and its panel.
+
+The command line (`cli.options`), the Python API (`dpbench.run`) and the stored configuration are made from
+`RunRequest`. A command that needs only some of the options shows only those.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from dpbench.core.config import parse_settings
+from dpbench.core.errors import DpbenchError, UnknownName
+from dpbench.core.registry import load_plugin_file
+from dpbench.core.specs import Budget, Conditions, DatasetSpec, Request, default_delta
+from dpbench.core.variants import split_list
+
+WHAT, HOW, WHERE = "What to compare", "How to run", "Where files are"
+
+DEFAULT_PRESET = "small"
+
+Reference = Literal["", "real", "public", "nonprivate"]
+
+REFERENCES: dict[str, float] = {"public": 0.0, "nonprivate": math.inf, "real": math.nan}
+"""The reference rows (rule R8) and their ε."""
+
+
+def parse_epsilons(text: str) -> tuple[float, ...]:
+    """ "1,5,inf" -> (1.0, 5.0, inf); "" -> ().
+
+    Raises:
+        DpbenchError: an item is not a positive number.
+    """
+    return tuple(check_epsilon(item) for item in text.split(",")) if text else ()
+
+
+def check_epsilon(value: str | float) -> float:
+    """A positive ε, possibly infinite.
+
+    Raises:
+        DpbenchError: it is not a number, or not positive.
+    """
+    try:
+        epsilon = float(value)
+    except ValueError:
+        raise DpbenchError(f"ε must be a positive number or inf, not '{str(value).strip()}'") from None
+    if epsilon == 0:
+        raise DpbenchError("ε = 0 is the public reference alone; ask for it with --references public")
+    if not epsilon > 0:
+        raise DpbenchError(f"ε must be a positive number or inf, not {epsilon:g}")
+    return epsilon
+
+
+def split_names(text: str) -> tuple[str, ...]:
+    """The names in a comma-separated list; "none" and "" are the empty list."""
+    return tuple(name.strip() for name in text.split(",") if name.strip() and name.strip() != "none")
+
+
+def _option(
+    default: Any,
+    help: str,
+    panel: str,
+    *,
+    flag: str = "",
+    metavar: str = "",
+    parse: Callable[[Any], Any] | None = None,
+    hidden: bool = False,
+) -> Any:
+    """A field of the request and its option on the command line.
+
+    Args:
+        default: its default; `dict` for an empty mapping.
+        flag: name of the option; by default the field's.
+        parse: from the option's text to the field's value; by default the option has the field's type.
+    """
+    metadata = {"help": help, "panel": panel, "flag": flag, "metavar": metavar, "parse": parse, "hidden": hidden}
+    return (
+        field(default_factory=dict, metadata=metadata) if default is dict else field(default=default, metadata=metadata)
+    )
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """Everything that `dpbench run` is asked to do; other commands use some of its fields.
+
+    Raises:
+        DpbenchError: a number is out of range, or a reference does not exist.
+    """
+
+    methods: Sequence[str] = _option(
+        (),
+        "Methods, separated by commas; settings in brackets make a variant: 'wavelet,wavelet\\[codes=128]'.",
+        WHAT,
+        flag="--method",
+        metavar="NAMES",
+        parse=split_list,
+    )
+    dataset: str = _option("shapes", "Sensitive dataset, e.g. mnist or folder:PATH.", WHAT, metavar="NAME")
+    epsilons: Sequence[float] = _option(
+        (1.0,),
+        "Privacy budgets ε, e.g. 1,5,10; inf is the non-private reference.",
+        WHAT,
+        flag="--eps",
+        metavar="LIST",
+        parse=parse_epsilons,
+    )
+    delta: float | None = _option(None, "δ of the guarantee; 1 / (n ln n) by default.", WHAT)
+    seeds: int = _option(1, "Seeds per budget; the table then shows the mean and a 95% interval.", WHAT, metavar="N")
+    public: str = _option("textures", "Public images, for methods that use some.", WHAT, metavar="NAME")
+    references: Sequence[str] = _option(
+        ("real", "public"),
+        "Reference rows: real (real images), public (ε = 0), nonprivate (ε = ∞); or none.",
+        WHAT,
+        metavar="LIST",
+        parse=split_names,
+    )
+    preset: str = _option(DEFAULT_PRESET, "Named settings to start from, e.g. small or paper.", WHAT)
+    settings: Mapping[str, Any] = _option(
+        dict,
+        "Change a setting (see `dpbench show METHOD`). METHOD:KEY=VALUE changes it for one of several methods.",
+        WHAT,
+        flag="--set",
+        metavar="KEY=VALUE",
+        parse=parse_settings,
+    )
+    samples: int = _option(10_000, "Images to generate and score per trial.", WHAT)
+    metrics: Sequence[str] | None = _option(
+        None,
+        "Metrics to compute; all by default.",
+        WHAT,
+        metavar="LIST",
+        parse=lambda text: split_names(text) or None,
+    )
+    resolution: int | None = _option(None, "Height and width of the images; the dataset's own by default.", WHAT)
+    public_benchmark: bool = _option(False, "Declare your folder of images public: nothing is withheld.", WHAT)
+    device: str = _option("auto", "auto, cpu, cuda, cuda:1 or mps.", HOW)
+    precision: str = _option("auto", "auto, fp32 or bf16; auto is bf16 on GPUs that support it.", HOW)
+    force: bool = _option(False, "Run finished trials again.", HOW)
+    download: bool = _option(False, "Allow missing datasets to be downloaded.", HOW)
+    noise_seed: int | None = _option(
+        None,
+        "Reproducible noise, for tests only; marks the rows.",
+        HOW,
+        flag="--reproducible-noise",
+        metavar="SEED",
+        hidden=True,
+    )
+    data: Path | None = _option(
+        None, "Folder of datasets; by default $DPBENCH_DATA or your cache folder.", WHERE, metavar="DIR"
+    )
+    out: Path = _option(Path("results"), "Folder of results.", WHERE, metavar="DIR")
+    plugins: Sequence[Path] = _option(
+        (), "Python file with plugins of your own; repeatable.", WHERE, flag="--plugin", metavar="FILE.py"
+    )
+
+    def __post_init__(self) -> None:
+        # From Python, a list is as good as a tuple, a name as good as a list of one, a string as good as a path.
+        for name in ("methods", "references", "metrics", "epsilons", "plugins"):
+            value = getattr(self, name)
+            if value is not None:
+                self._set(name, (value,) if isinstance(value, str) else tuple(value))
+        self._set("epsilons", tuple(check_epsilon(epsilon) for epsilon in self.epsilons))
+        self._set("settings", dict(self.settings or {}))
+        self._set("out", Path(self.out).expanduser())
+        self._set("data", None if self.data is None else Path(self.data).expanduser())
+        self._set("plugins", tuple(map(Path, self.plugins)))
+        for what, value in {"seeds": self.seeds, "samples": self.samples}.items():
+            if value < 1:
+                raise DpbenchError(f"the number of {what} must be at least 1, not {value}")
+        for name in self.references:
+            if name not in REFERENCES:
+                raise UnknownName("reference", name, REFERENCES)
+        if self.delta is not None:
+            Budget(1, self.delta)
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+
+    def load_plugins(self) -> None:
+        """Runs the plugin files, so that their names are known.
+
+        Raises:
+            DpbenchError: a file is missing or fails.
+        """
+        for path in self.plugins:
+            load_plugin_file(path)
+
+    def budgets(self) -> list[tuple[float, Reference]]:
+        """(ε, reference) of a method's rows, cheapest first; ε = ∞ is the non-private reference."""
+        wanted: dict[float, Reference] = {0.0: "public"} if "public" in self.references else {}
+        wanted |= {epsilon: "" if math.isfinite(epsilon) else "nonprivate" for epsilon in self.epsilons}
+        if "nonprivate" in self.references:
+            wanted[math.inf] = "nonprivate"
+        return list(wanted.items())
+
+    def delta_for(self, spec: DatasetSpec) -> float:
+        """δ as asked for, or 1 / (n ln n)."""
+        return default_delta(spec.n_train) if self.delta is None else self.delta
+
+    def samples_of(self, spec: DatasetSpec) -> Request:
+        """What is sampled of a dataset: equally many images of each class."""
+        return Request(Conditions.balanced(self.samples, spec.n_classes))
+
+    def stored(self) -> dict[str, Any]:
+        """The fields that say what is compared, as JSON-like values: what trial.json keeps of a request."""
+        chosen = {f.name: getattr(self, f.name) for f in fields(self) if f.metadata["panel"] == WHAT}
+        return {name: list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+                for name, value in chosen.items()}  # fmt: skip

@@ -1,0 +1,122 @@
+"""A session: what everything in one command shares, and the set-up that makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from dpbench.benchmark.inputs import Inputs
+from dpbench.benchmark.launchers.torchrun import Processes, join_processes
+from dpbench.benchmark.request import RunRequest
+from dpbench.core.cache import PublicCache
+from dpbench.core.checkpoints import Checkpoints
+from dpbench.core.context import Precision, RunContext
+from dpbench.core.data import DataOptions
+from dpbench.core.files import digest
+from dpbench.core.folders import cache_folder, check_writable, state_folder
+from dpbench.core.progress import Display, Quiet
+from dpbench.core.seal import Seal
+from dpbench.data.opening import default_root
+from dpbench.training.device import resolve_device, resolve_precision
+
+
+@dataclass(frozen=True)
+class Session:
+    """What the trials of one command share.
+
+    Attributes:
+        request: what was asked for.
+        processes: this process among those that torchrun started.
+        precision: what models compute in.
+        inputs: the sensitive dataset and the public source.
+        seal: closes datasets while a method works.
+        display: where progress shows.
+    """
+
+    request: RunRequest
+    processes: Processes
+    precision: Precision
+    inputs: Inputs
+    seal: Seal
+    display: Display
+
+    @classmethod
+    @contextmanager
+    def open(
+        cls, request: RunRequest, display: Display | None = None, *, writes: bool = False, distributed: bool = False
+    ) -> Iterator[Session]:
+        """The set-up that every command shares: processes, device, precision, datasets.
+
+        No file of a dataset is read yet.
+
+        Args:
+            request: what was asked for.
+            display: where progress shows; by default nowhere.
+            writes: whether the command writes results.
+            distributed: whether the processes that torchrun started work together on one trial.
+
+        Raises:
+            DpbenchError: the device, the precision or a dataset does not exist, or results cannot be written.
+        """
+        if writes:
+            check_writable(request.out)
+        alone = nullcontext(Processes(resolve_device(request.device)))
+        with join_processes(request.device) if distributed else alone as processes:
+            precision = resolve_precision(request.precision, processes.device)
+            shown = (display if processes.is_rank_zero else None) or Quiet()
+            yield cls.on(request, processes, precision, shown)
+
+    @classmethod
+    def on(cls, request: RunRequest, processes: Processes, precision: Precision, display: Display) -> Session:
+        """A session on a request's dataset."""
+        root = request.data or default_root()
+        options = DataOptions(root, request.resolution, request.download, request.public_benchmark)
+        inputs = Inputs(request.dataset, request.public, options, state_folder())
+        return cls(request, processes, precision, inputs, Seal(inputs.dataset), display)
+
+    def with_dataset(self, dataset: str, resolution: int, public_benchmark: bool) -> Session:
+        """The same session on another dataset."""
+        request = replace(self.request, dataset=dataset, resolution=resolution, public_benchmark=public_benchmark)
+        return Session.on(request, self.processes, self.precision, self.display)
+
+    @property
+    def device(self) -> str:
+        """What this process computes on."""
+        return self.processes.device
+
+    @property
+    def out(self) -> Path:
+        """Where results go."""
+        return self.request.out
+
+    @contextmanager
+    def phase(
+        self, name: str, seed: int, folder: Path | None = None, checkpoints: Checkpoints | None = None
+    ) -> Iterator[RunContext]:
+        """The working environment of one phase of a trial, its generators seeded from the trial's seed and the phase.
+
+        The global generator, which draws initial weights, is restored afterwards. None of this reaches DP noise. The
+        public cache is open in `prepare` alone, also for a method that keeps it. Except in `evaluate`, the sensitive
+        dataset and every test split are closed.
+
+        Args:
+            name: "prepare", "fit", "sample" or "evaluate".
+            seed: the trial's.
+            folder: where a method may write; None for nowhere.
+            checkpoints: where training stores its state; by default nowhere.
+        """
+        phase_seed = int(digest([seed, name]), 16) % 2**63
+        cache = PublicCache(cache_folder() / "public")
+        if name in ("fit", "sample"):
+            cache.close()
+        sealed = nullcontext() if name == "evaluate" else self.seal.closed()
+        with torch.random.fork_rng(devices=[]), sealed:
+            torch.manual_seed(phase_seed)
+            generator = torch.Generator().manual_seed(phase_seed)
+            stored = checkpoints or Checkpoints(None)
+            yield RunContext(self.device, generator, cache, self.display, folder, self.precision, stored)
+            cache.close()

@@ -1,0 +1,111 @@
+"""State that a method keeps on its classes and modules: the next trial in the same process would start with it.
+
+`prepare` may keep anything there, since it sees public data only. What `fit` and `sample` keep there depends on private
+data under one budget, and would reach a trial under another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from types import CellType, FunctionType, ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dpbench.core.errors import PrivacyError
+
+State = Mapping[str, str]
+"""Name of a class attribute, a module variable or a function -> hash of its value."""
+
+
+def shared_state(plugin: type) -> State:
+    """What all instances of a plugin share: variables of its modules, attributes and functions of the classes there.
+
+    Containers, closures, networks and objects of the plugin's own classes are followed. Not seen: what other modules
+    and C code keep.
+    """
+    modules = {cls.__module__ for cls in plugin.__mro__} - {"builtins", "abc", "typing", "dpbench.core.method"}
+    state: dict[str, str] = {}
+    for module in filter(None, map(sys.modules.get, sorted(modules))):
+        for name, value in vars(module).items():
+            if isinstance(value, type):
+                if value.__module__ == module.__name__:
+                    own = {key: v for key, v in vars(value).items() if _is_named(key)}
+                    state |= {f"{name}.{key}": _hash(v, modules) for key, v in own.items()}
+            elif _is_named(name) and not isinstance(value, ModuleType):
+                state[f"{module.__name__}.{name}"] = _hash(value, modules)
+    return state
+
+
+@contextmanager
+def unchanged(plugin: type) -> Iterator[None]:
+    """Refuses changes to what all instances of a plugin share while the block runs: `fit` and `sample`.
+
+    Raises:
+        PrivacyError: names what changed.
+    """
+    before = shared_state(plugin)
+    yield
+    after = shared_state(plugin)
+    changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    if changed:
+        raise PrivacyError(
+            f"fit or sample of {plugin.__name__} changed {', '.join(changed)}, which the next trial would start with; "
+            "keep it on self"
+        )
+
+
+def _is_named(name: str) -> bool:
+    return not (name.startswith("__") and name.endswith("__")) and name != "_abc_impl"
+
+
+def _hash(value: Any, modules: set[str]) -> str:
+    """A hash of a value and all that it leads to, each object taken once."""
+    digest, seen, todo = hashlib.sha256(), set[int](), [value]
+    while todo:
+        item = todo.pop()
+        digest.update(type(item).__qualname__.encode())
+        if isinstance(item, bytes):
+            digest.update(item)
+        elif item is None or isinstance(item, bool | int | float | complex | str | type):
+            digest.update(repr(item).encode())
+        elif id(item) not in seen:
+            seen.add(id(item))
+            todo += _parts(item, modules)
+    return digest.hexdigest()
+
+
+def _parts(value: Any, modules: set[str]) -> Iterable[Any]:
+    """What an object's state is made of: bytes, plain values and further objects; nothing of foreign objects."""
+    if isinstance(value, Tensor):
+        dense = value.detach().to_dense().cpu().contiguous()
+        return [repr(dense.shape), repr(dense.dtype), dense.flatten().view(torch.uint8).numpy().tobytes()]
+    if isinstance(value, np.ndarray):
+        return [repr(value.shape), repr(value.dtype), np.ascontiguousarray(value).tobytes()]
+    if isinstance(value, torch.Generator):
+        return [value.get_state()]
+    if isinstance(value, Mapping):
+        return [part for item in value.items() for part in item]
+    if isinstance(value, set | frozenset):
+        return sorted(_hash(item, modules) for item in value)
+    if isinstance(value, list | tuple | deque):
+        return list(value)
+    if isinstance(value, FunctionType):
+        if value.__module__ not in modules:
+            return []
+        return [value.__code__.co_code, value.__defaults__, value.__kwdefaults__, value.__dict__, value.__closure__]
+    if isinstance(value, CellType):
+        return [] if value == CellType() else [value.cell_contents]
+    if isinstance(value, classmethod | staticmethod):
+        return [value.__func__]
+    if isinstance(value, property):
+        return [value.fget, value.fset]
+    if isinstance(value, nn.Module | SimpleNamespace) or type(value).__module__ in modules:
+        return [getattr(value, "__dict__", None)]
+    return []

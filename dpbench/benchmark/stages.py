@@ -1,0 +1,231 @@
+"""The stages of a trial: prepare, fit, sample. Scoring is in `scoring`.
+
+Each stage takes the trial and the session. An interrupted trial runs the stages again, and each one continues from its
+checkpoints; releases that are repeated are identical (see `privacy.noise_key`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from dpbench.benchmark.noise_keys import code_behind, noise_key, run_id
+from dpbench.benchmark.session import Session
+from dpbench.benchmark.trial import TrialSpec
+from dpbench.benchmark.trial_log import TrialLog
+from dpbench.core.checkpoints import Checkpoints
+from dpbench.core.config import as_settings
+from dpbench.core.context import RunContext
+from dpbench.core.errors import DataError, DpbenchError
+from dpbench.core.files import write_atomic
+from dpbench.core.method import Method
+from dpbench.core.specs import Conditions
+from dpbench.privacy.ledger import Ledger
+from dpbench.privacy.noise import NoiseSource
+from dpbench.privacy.plan import CalibratedPlan
+from dpbench.privacy.private_data import PrivateData
+from dpbench.results import privacy_record, samples
+from dpbench.results.provenance import provenance
+from dpbench.results.record import TrialRecord
+from dpbench.results.sample_grid import write_grid
+from dpbench.results.samples import StoredSamples
+from dpbench.results.trial_folder import LEDGER, MODEL, PICTURE, SAMPLES
+from dpbench.training.device import describe_device, peak_memory_mb
+
+CHUNK = 500
+"""Images per call of `Method.sample`, and per shard. Samples depend on it, as chunks share one generator."""
+
+
+def prepare(trial: TrialSpec, session: Session, log: TrialLog) -> Method:
+    """A method after its public pretraining."""
+    checkpoints = _checkpoints(trial, session, "prepare")
+    folder = _workplace(trial, session)
+    with (
+        log.phase("prepare"),
+        session.processes.rank_zero_first(),
+        session.phase("prepare", trial.seed, folder, checkpoints) as run,
+    ):
+        with session.seal.everything_closed():
+            method = trial.plugin(trial.config, trial.spec)
+        method.prepare(session.inputs.public if trial.public else None, run)
+    return method
+
+
+class Spent(NamedTuple):
+    """What a private phase leaves beside what the method learned.
+
+    Attributes:
+        ledger: every release.
+        run: the run's name in the privacy record; None for a reference, which is not counted.
+    """
+
+    ledger: Ledger
+    run: str | None = None
+
+
+def fit(method: Method, trial: TrialSpec, plan: CalibratedPlan, session: Session, log: TrialLog) -> Spent:
+    """The private phase: the method learns through the queries of a vault, which spends the plan.
+
+    The public reference spends nothing.
+
+    Raises:
+        PrivacyError: the method's queries differ from its plan.
+        DataError: the sensitive files changed while the method learned from them.
+    """
+    for m in plan.mechanisms:
+        log(f"plan: {m} at rate {m.sampling_rate:.6g}")
+    writes = session.processes.is_rank_zero
+    ledger = Ledger.at(trial.folder(session.out).path / LEDGER, plan) if writes else Ledger(plan)
+    if trial.epsilon == 0:
+        return Spent(ledger)
+    checkpoints = _checkpoints(trial, session, "fit")
+    folder = _workplace(trial, session)
+    with log.phase("fit"), session.phase("fit", trial.seed, folder, checkpoints) as run:
+        key = noise_key(trial, plan, code_behind(trial, session), run, session)
+        world = session.processes.world
+        noise = NoiseSource(session.device, key, world.rank)
+        private = PrivateData(
+            session.inputs.train, trial.spec, ledger, noise, session.device, session.precision, checkpoints, world
+        )
+        try:
+            method.fit(private, run)
+        finally:
+            private.door.close("it opens for fit alone")
+        ledger.check_complete()
+    if writes:
+        _check_unchanged(trial, session)
+    return Spent(ledger, run_id(trial, key) if trial.is_private else None)
+
+
+def sample(method: Method, trial: TrialSpec, spent: Spent, session: Session, log: TrialLog) -> TrialRecord:
+    """Samples, and stores samples and model.
+
+    Raises:
+        DpbenchError: the method returns no images, or the run is no longer in the privacy record: then it gets no row.
+    """
+    ledger = spent.ledger
+    folder = trial.folder(session.out)
+    with log.phase("sample"), session.phase("sample", trial.seed, _workplace(trial, session)) as run:
+        is_sensitive = _record(trial, ledger, session, log).is_sensitive
+        home = folder.home(is_sensitive)
+        draw_samples(method, trial.request.conditions, home / SAMPLES, run)
+    with session.seal.everything_closed():
+        weights = {name: t.detach().cpu().contiguous().clone() for name, t in method.state_dict().items()}
+        private, total = method.parameters()
+    write_atomic(home / MODEL, lambda path: save_file(weights, path))
+    write_grid(home / PICTURE, StoredSamples(home / SAMPLES, trial.spec), str(trial))
+    if spent.run is not None:
+        privacy_record.check(session.inputs.record, spent.run)
+    return _record(trial, ledger, session, log, private if trial.epsilon > 0 else 0, total)
+
+
+def draw_samples(method: Method, conditions: Conditions, folder: Path, run: RunContext) -> None:
+    """Fills `folder` with the images that `conditions` ask for, drawn in chunks.
+
+    Raises:
+        DpbenchError: the method returns anything but uint8 images of the dataset's shape, one per condition.
+    """
+    samples.clear(folder)
+    with run.progress.phase("sampling", conditions.count) as advance:
+        for number, chunk in enumerate(conditions.chunks(CHUNK)):
+            images = method.sample(chunk, run)
+            _check_images(images, (chunk.count, *method.spec.shape))
+            samples.write_shard(folder, number, images.cpu())
+            advance(chunk.count)
+    samples.write_conditions(folder, conditions)
+
+
+def _check_images(images: Tensor, shape: tuple[int, ...]) -> None:
+    if not isinstance(images, Tensor) or images.dtype != torch.uint8 or tuple(images.shape) != shape:
+        found = f"{images.dtype} {list(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
+        raise DpbenchError(f"sample() must return uint8 images {list(shape)}, not {found}")
+
+
+def real_images(trial: TrialSpec, session: Session, log: TrialLog) -> TrialRecord:
+    """The record of the `real` reference, which trains and samples nothing."""
+    return _record(trial, None, session, log)
+
+
+def _record(
+    trial: TrialSpec,
+    ledger: Ledger | None,
+    session: Session,
+    log: TrialLog,
+    parameters_private: int | None = None,
+    parameters_total: int | None = None,
+) -> TrialRecord:
+    """What is known of a trial after its private phase."""
+    spec, real = trial.spec, trial.is_real
+    spent = ledger.plan if ledger is not None and ledger.accounting == "verified" else None
+    device = describe_device(session.device)
+    return TrialRecord(
+        key=trial.key,
+        method=trial.method,
+        variant=trial.variant,
+        reference=trial.reference,
+        method_version=trial.version,
+        track=trial.track,
+        dataset=spec.name,
+        dataset_fingerprint=trial.fingerprint,
+        resolution=spec.resolution,
+        channels=spec.channels,
+        classes=spec.classes,
+        caption_bytes=spec.caption_bytes,
+        public_benchmark=spec.public_benchmark,
+        n_train=spec.n_train,
+        n_test=spec.n_test,
+        epsilon=None if real else trial.epsilon,
+        delta=trial.delta if trial.is_private else None,
+        neighbouring="" if real else "one record replaced by nothing",
+        accountant="" if real else "PLD",
+        accounting="" if ledger is None else ledger.accounting,
+        unverified=() if ledger is None else tuple(ledger.unverified),
+        noise=("secret" if trial.noise_seed is None else "reproducible") if trial.is_private else "",
+        tuning=trial.tuning,
+        preset=trial.preset,
+        seed=None if real else trial.seed,
+        config=as_settings(trial.config),
+        public_source=trial.public.name if trial.public else "",
+        public_fingerprint=trial.public.fingerprint if trial.public else "",
+        parameters_private=parameters_private,
+        parameters_total=parameters_total,
+        queries=None if ledger is None else sum(ledger.spent.values()),
+        peak_memory_mb=None if real else peak_memory_mb(session.device),
+        request=session.request.stored(),
+        seconds_prepare=log.seconds.get("prepare"),
+        seconds_fit=log.seconds.get("fit"),
+        seconds_sample=log.seconds.get("sample"),
+        epsilon_spent=None if spent is None else spent.epsilon,
+        epsilon_rdp=None if spent is None else spent.epsilon_rdp,
+        mu=None if spent is None else spent.mu,
+        epsilon_at_second_delta=None if spent is None else spent.epsilon_at_second_delta,
+        **provenance(device, session.processes.world.size, session.precision),
+    )
+
+
+def _workplace(trial: TrialSpec, session: Session) -> Path | None:
+    if not session.processes.is_rank_zero:
+        return None
+    return trial.folder(session.out).workplace(trial.spec.public_benchmark)
+
+
+def _checkpoints(trial: TrialSpec, session: Session, phase: str) -> Checkpoints:
+    folder = _checkpoint_folder(trial, session).joinpath(phase)
+    return Checkpoints(folder, session.processes.is_rank_zero, code_behind(trial, session))
+
+
+def _checkpoint_folder(trial: TrialSpec, session: Session) -> Path:
+    return trial.folder(session.out).checkpoints(trial.spec.public_benchmark)
+
+
+def _check_unchanged(trial: TrialSpec, session: Session) -> None:
+    """Ends a trial whose records changed while it ran, and removes what it learned."""
+    try:
+        session.inputs.check_unchanged(trial.fingerprint)
+    except DataError:
+        trial.folder(session.out).remove_checkpoints(trial.spec.public_benchmark)
+        raise

@@ -1,0 +1,71 @@
+"""A trial's log.txt: what happened when, over all attempts."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dpbench.core.errors import DpbenchError
+from dpbench.results.provenance import now
+
+
+class TrialLog:
+    """Appends lines to a text file.
+
+    Args:
+        path: the file; None for a process that writes nothing.
+
+    Attributes:
+        seconds: phase -> how long it took.
+    """
+
+    def __init__(self, path: Path | None):
+        self.path = path
+        self.seconds: dict[str, float] = {}
+
+    def __call__(self, text: str) -> None:
+        """Writes `text` after the time.
+
+        Raises:
+            DpbenchError: the file cannot be written.
+        """
+        if self.path is None:
+            return
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(f"{now()}  {text}\n")
+        except OSError as error:
+            raise DpbenchError(f"cannot write {self.path}: {error.strerror or error}") from error
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Logs and keeps how long a phase takes."""
+        start = time.perf_counter()
+        self(f"{name} ...")
+        yield
+        self.seconds[name] = time.perf_counter() - start
+        self(f"{name}: {self.seconds[name]:.1f} s")
+
+    @contextmanager
+    def errors_of(self, trial: object) -> Iterator[None]:
+        """Logs what ends the block early. An error of a plugin becomes one line that names the trial.
+
+        Raises:
+            DpbenchError: whatever went wrong; the traceback is in the log.
+        """
+        try:
+            yield
+        except KeyboardInterrupt:
+            self("interrupted")
+            raise
+        except DpbenchError as error:
+            self(f"failed: {error}")
+            raise
+        except Exception as error:  # a plugin is foreign code
+            self(f"failed:\n{traceback.format_exc()}")
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise DpbenchError(f"{trial} failed: {reason} (traceback in {self.path})") from error

@@ -1,0 +1,86 @@
+"""The store of what was computed from public data alone, shared by trials and processes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dpbench.core.closure import code_hash
+from dpbench.core.errors import DpbenchError, PrivacyError
+from dpbench.core.files import digest, write_atomic
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+class PublicCache:
+    """Content-addressed store of what was computed from public data alone, shared by trials and processes.
+
+    Two processes that want the same entry make it once: the second waits for the first. Every key holds the hash of the
+    code that makes the entry, so that an edited model is never fed old weights.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._closed = False
+
+    def close(self) -> None:
+        """From now on nothing can be stored or loaded: what a private phase computes must not reach another trial."""
+        self._closed = True
+
+    def place(self, file: str) -> Path:
+        """Where a file of that name belongs; its folder exists.
+
+        Raises:
+            PrivacyError: the cache is closed.
+            DpbenchError: the folder cannot be made.
+        """
+        if self._closed:
+            raise PrivacyError(
+                "run.cache opens in prepare alone: what fit and sample compute may depend on private data"
+            )
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DpbenchError(f"cannot write the cache {self.folder}: {error.strerror}") from error
+        return self.folder / file
+
+    def get(self, name: str, key: Any, make: Callable[[torch.Generator], Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """The tensors stored under (`name`, `key`, code of `make`), made by `make(generator)` if there are none yet.
+
+        They depend on key and code alone: `generator` and torch's global generator are seeded from them while `make`
+        runs. The code is that of the modules that define `make` and what it captures, see `code_hash`: of a method's
+        `lambda generator: self._pretrain(public, run, generator)` that of the method's class, with its base classes,
+        and of the public dataset.
+
+        Args:
+            name: what it is, e.g. "wavelet-coarse"; becomes part of the file name.
+            key: everything else that the tensors depend on: public data fingerprint, configuration.
+            make: a function that holds whatever it uses in variables of its own; of a plugin chosen in the
+                configuration, it captures the instance.
+
+        Raises:
+            PrivacyError: the cache is closed.
+            DpbenchError: the folder cannot be written, or a source file of `make` is gone.
+        """
+        import torch
+        from filelock import FileLock
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file, save_file
+
+        key = digest([key, code_hash(make)])
+        path = self.place(f"{name}-{key}.safetensors")
+        with FileLock(path.with_suffix(".lock")):
+            if path.exists():
+                with contextlib.suppress(SafetensorError):  # a damaged entry is made again
+                    return load_file(path)
+            with torch.random.fork_rng():
+                seed = int(key, 16) % 2**63
+                torch.manual_seed(seed)
+                made = make(torch.Generator().manual_seed(seed))
+            tensors = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in made.items()}
+            write_atomic(path, lambda temporary: save_file(tensors, temporary))
+            return tensors

@@ -1,0 +1,49 @@
+"""Small classifiers that train in seconds on two CPU cores, and how they are trained.
+
+None uses batch normalisation: the batch statistics of synthetic training images and of real test images differ, and a
+classifier that relies on them fails when it moves from one to the other. Images have at least 28 pixels; above 32, the
+first convolution has a stride so that the rest sees 32 pixels, and the cost stays the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import partial
+
+import torch
+
+from dpbench.core.specs import DatasetSpec
+from dpbench.metrics.classifiers.base import Make, group_norm
+from dpbench.metrics.classifiers.cnn import SmallCNN
+from dpbench.metrics.classifiers.recipe import Recipe
+from dpbench.metrics.classifiers.resnet import ResNet
+from dpbench.metrics.classifiers.versions import QUICK_VERSION
+from dpbench.metrics.classifiers.wideresnet import WideResNet
+
+
+def _shrink(spec: DatasetSpec) -> int:
+    return max(1, spec.resolution // 32)
+
+
+NETWORKS: Mapping[str, Make] = {
+    "cnn": lambda s: SmallCNN(s.channels, s.n_classes, _shrink(s)),
+    "resnet": lambda s: ResNet(s.channels, s.n_classes, 8, group_norm, stride=2 * _shrink(s)),
+    "wideresnet": lambda s: WideResNet(s.channels, s.n_classes, 10, 2, group_norm, stride=4 * _shrink(s)),
+}
+"""A CNN, ResNet-8 and WRN-10-2; the latter two with strided stems."""
+
+
+def rise_and_fall(t: float) -> float:
+    """A linear rise over the first fifth of the steps, then a cosine to zero."""
+    return t / 0.2 if t < 0.2 else (1 + math.cos(math.pi * (t - 0.2) / 0.8)) / 2
+
+
+RECIPE = Recipe(
+    version=QUICK_VERSION,
+    batch=64,
+    steps=lambda n: 500,  # for any number of images, so that the cost does not grow with it
+    optimizer=partial(torch.optim.Adam, lr=2e-3),
+    rate=rise_and_fall,
+    shift=2,
+)

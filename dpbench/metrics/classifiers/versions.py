@@ -1,0 +1,18 @@
+"""Names and versions of the classifiers and their recipes, as a row's protocol states them. Imports no torch.
+
+A change to a network or a recipe needs a new version: rows with different versions are not ranked against each other.
+"""
+
+from __future__ import annotations
+
+QUICK = ("cnn", "resnet", "wideresnet")
+"""The classifiers of `classifiers.quick`."""
+QUICK_VERSION = "2"
+
+DPIMAGEBENCH = ("resnet", "wrn", "resnext")
+"""The classifiers of `classifiers.dpimagebench`."""
+DPIMAGEBENCH_VERSION = "1"
+
+REAL = "wideresnet"
+"""Which of the quick classifiers is trained on real images; see `classifiers.real_classifier`."""
+REAL_VERSION = f"{REAL} v{QUICK_VERSION}"

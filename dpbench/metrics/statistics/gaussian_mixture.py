@@ -1,0 +1,83 @@
+"""The likelihood of features under Gaussians around others: the Feature Likelihood Divergence.
+
+Jiralerspong et al. (arXiv 2302.04440). As in the authors' code: features are scaled to mean 0 and variance 1 on test;
+variances start at the squared distance of the nearest train image (plus 1e-3) over the number of features, and follow
+50 steps of Adam at rate 0.5 on their logarithms; while fitting, one more component around train's mean keeps far images
+from counting.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from dpbench.core.context import RunContext
+from dpbench.core.progress import track
+from dpbench.evaluation.features import Array, finite
+
+STEPS = 50
+LEARNING_RATE = 0.5  # of Adam, for the logarithms of variances
+SHRINK = 0.9  # distances from train's mean in the additional component are scaled by this
+ROWS = 500
+
+
+def likelihood_divergence(synthetic: Array, train: Array, test: Array, run: RunContext) -> float:
+    """100 times the negative log-likelihood of test per feature, above that of half of train as centres.
+
+    Args:
+        synthetic: features [n, ...], the centres.
+        train: [t, ...], t >= 2: the variances maximise its likelihood.
+        test: [m, ...], m >= 2.
+        run: progress, and the generator that halves train for the baseline.
+
+    Raises:
+        MissingScore: a feature is not finite.
+    """
+    x, t, y = (torch.from_numpy(finite(features)).flatten(1) for features in (synthetic, train, test))
+    deviation, mean = torch.std_mean(y, 0)
+    deviation = torch.where(deviation > 0, deviation, 1)  # a feature that is constant in test keeps its unit
+    x, t, y = ((z - mean) / deviation for z in (x, t, y))
+    order = torch.randperm(len(t), generator=run.generator)
+    half = min(len(x), len(t) // 2)
+    centres, others = t[order[:half]], t[order[half:]]
+    found = negative_log_likelihood(y, x, fitted(x, t, run, "fld"))
+    baseline = negative_log_likelihood(y, centres, fitted(centres, others, run, "fld: baseline"))
+    return 100 * (found - baseline)
+
+
+def fitted(centres: Tensor, data: Tensor, run: RunContext, title: str) -> Tensor:
+    """Log variances [n] of Gaussians around `centres` [n, d], fitted to `data` [t, d].
+
+    Args:
+        title: of the progress bar.
+    """
+    n, d = centres.shape
+    squares = torch.cdist(data, centres).square()  # [t, n]
+    far = SHRINK**2 * (data - data.mean(0)).square().sum(1, keepdim=True)
+    log_variances = ((squares.amin(0) + 1e-3) / d).log()
+    log_variances = torch.cat([log_variances, torch.zeros(1)])  # the last is that of the component around the mean
+    log_weights = torch.tensor([-math.log(n)] * n + [0.0])
+    optimizer = torch.optim.Adam([log_variances], LEARNING_RATE)
+    for _ in track(run.progress, range(STEPS), title, STEPS):
+        gradient = torch.zeros_like(log_variances)
+        for rows in torch.arange(len(data)).split(ROWS):
+            scaled = torch.cat([squares[rows], far[rows]], 1) / log_variances.exp()
+            shares = (log_weights - (scaled + d * log_variances) / 2).softmax(1)
+            gradient += (shares * (d - scaled)).sum(0)
+        log_variances.grad = gradient / (2 * d * len(data))
+        optimizer.step()
+        log_variances[:n].clamp_(-40, 20)
+    return log_variances[:n]
+
+
+def negative_log_likelihood(data: Tensor, centres: Tensor, log_variances: Tensor) -> float:
+    """The mean negative log-likelihood per feature of `data` [m, d] under the mixture."""
+    n, d = centres.shape
+    parts = []
+    for rows in data.split(ROWS):
+        scaled = torch.cdist(rows, centres).square() / log_variances.exp()
+        log_densities = -(scaled + d * (log_variances + math.log(2 * math.pi))) / 2
+        parts.append(log_densities.double().logsumexp(1) - math.log(n))
+    return -float(torch.cat(parts).mean()) / d

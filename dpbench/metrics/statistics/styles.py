@@ -1,0 +1,63 @@
+"""Mean Gram matrices of VGG-19 activations: the style of a set of images (Gatys et al., arXiv 1508.06576)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from dpbench.core.context import RunContext
+from dpbench.core.data import ImageDataset
+from dpbench.core.progress import track
+from dpbench.metrics.extractors.images import IMAGENET, at_least, coloured, standardised
+from dpbench.models.exact import exact
+from dpbench.models.pretrained.vgg import STYLE, StyleLayers
+
+AT_ONCE = 64 * 64**2  # pixels in one pass through the network
+
+
+def mean_styles(
+    network: StyleLayers, images: ImageDataset, blocks: int, smallest: int, run: RunContext, title: str
+) -> Tensor:
+    """The mean style of `blocks` interleaved parts of a set: float32 [blocks, d]; their mean is that of the set.
+
+    Args:
+        network: VGG-19, on the run's device.
+        images: the set.
+        blocks: number of parts.
+        smallest: smaller images are enlarged to this height and width.
+        run: device and progress.
+        title: of the progress bar.
+    """
+    parts = [range(block, len(images), blocks) for block in range(blocks)]
+    size = max(1, AT_ONCE // max(smallest, images.spec.resolution) ** 2)
+    batches = [
+        (block, part[start : start + size]) for block, part in enumerate(parts) for start in range(0, len(part), size)
+    ]
+    sums: list[Tensor | float] = [0.0] * blocks
+    for block, indices in track(run.progress, batches, title, len(batches)):
+        sums[block] += style(network, images, indices, smallest, run).double()
+    return torch.stack([torch.as_tensor(total) for total in sums]).float() * (blocks / len(images))
+
+
+def style(network: StyleLayers, images: ImageDataset, indices: Sequence[int], smallest: int, run: RunContext) -> Tensor:
+    """The sum of the styles of some images, float32 [d] on the CPU: Gram matrices, scaled and concatenated.
+
+    Two images' styles differ by a vector whose squared norm is Gatys et al.'s style loss.
+    """
+    batch = images.batch(indices).images
+    assert batch is not None  # an ImageDataset's batches hold images
+    device = torch.device(run.device)
+    with exact(device):
+        x = standardised(at_least(coloured(batch.to(device)), smallest), *IMAGENET)
+        return torch.cat([_gram(activations) for activations in network(x)]).cpu()
+
+
+def _gram(activations: Tensor) -> Tensor:
+    """[b, N, h, w] -> [N²], sum over images of F Fᵀ / M, divided by 2 N sqrt(number of layers)."""
+    channels = activations.shape[1]
+    flat = activations.flatten(2).transpose(0, 1)  # [N, b, M]
+    wide = flat.flatten(1)
+    return (wide @ wide.T / flat.shape[2]).flatten() / (2 * channels * math.sqrt(len(STYLE)))

@@ -1,0 +1,99 @@
+"""Where files of pretrained weights are on this machine, and whether they are the published ones."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from huggingface_hub import try_to_load_from_cache
+
+from dpbench.core.errors import DataError, NotInstalled
+from dpbench.core.folders import cache_folder
+from dpbench.models.pretrained.published import File, named
+
+CLEAN_FID = Path("/tmp")
+"""Where clean-fid keeps its Inception."""
+
+
+def locate(name: str) -> dict[str, Path]:
+    """The files of the weights called `name`: short name -> path, each checked against its hash.
+
+    Raises:
+        UnknownName: there are no weights of that name.
+        NotInstalled: a file is not here.
+        DataError: a file that is here is not the published one.
+    """
+    found = {file: find(file) for file in named(name).files}
+    paths = {file: path for file, path in found.items() if path is not None}
+    if len(paths) < len(found):
+        raise NotInstalled(f"weights '{name}' are not here; `dpbench weights get {name}`")
+    for file, path in paths.items():
+        if not intact(path, file):
+            raise DataError(
+                f"{path} is damaged or other weights than '{name}' (its SHA-256 begins with {sha256(path)[:12]}, not "
+                f"{file.sha256[:12]}); delete it and run `dpbench weights get {name}`"
+            )
+    return {file.short: path for file, path in paths.items()}
+
+
+def fingerprint(name: str) -> str:
+    """The first 12 digits of the SHA-256 of the file with the parameters.
+
+    Raises:
+        UnknownName, NotInstalled, DataError: see `locate`.
+    """
+    return sha256(locate(name)[named(name).files[0].short])[:12]
+
+
+def find(file: File) -> Path | None:
+    """Where a file is, unchecked: the first of `places` that has it."""
+    return next((path for path in places(file) if path.is_file()), None)
+
+
+def places(file: File) -> list[Path]:
+    """Where a file is looked for, in this order.
+
+    `DPBENCH_WEIGHTS`, dpbench's own cache, torch hub's checkpoints, the folder of clean-fid, the Hugging Face hub's
+    cache.
+    """
+    chosen = os.environ.get("DPBENCH_WEIGHTS")
+    folders = [Path(chosen).expanduser()] if chosen else []
+    folders += [own_folder(), _torch_hub(), CLEAN_FID]
+    return [folder / file.name for folder in folders] + _hub_cache(file)
+
+
+def own_folder() -> Path:
+    """Where `dpbench weights get` puts files."""
+    return cache_folder() / "weights"
+
+
+def _torch_hub() -> Path:
+    # torch.hub.get_dir() without importing torch, which takes seconds
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(os.environ.get("TORCH_HOME") or f"{cache}/torch").expanduser() / "hub" / "checkpoints"
+
+
+def _hub_cache(file: File) -> list[Path]:
+    if file.repository is None:
+        return []
+    found = try_to_load_from_cache(file.repository.name, file.short, revision=file.repository.revision)
+    return [Path(found)] if isinstance(found, str) else []
+
+
+def intact(path: Path, file: File) -> bool:
+    """Whether the content of `path` is that of the published file."""
+    return sha256(path) == file.sha256
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, 64 hexadecimal digits; read once per process unless its size or time of change differs."""
+    status = path.stat()
+    return _sha256(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _sha256(path: Path, size: int, changed: int) -> str:
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

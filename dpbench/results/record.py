@@ -1,0 +1,204 @@
+"""The record of a trial: everything that trial.json says, typed. What a row says of a trial comes from here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from functools import cache
+from typing import Any, ClassVar, Final, Literal
+
+from dpbench.core.errors import DpbenchError
+from dpbench.core.specs import DatasetSpec
+from dpbench.core.variants import titled
+
+FORMAT = 2
+"""Version of trial.json. dpbench 0.1 wrote none."""
+
+CLAIMED: Final = "claimed, unverified"
+"""The accounting of images that dpbench did not make."""
+
+BEFORE, AFTER = "before the metrics", "after the metrics"
+
+
+def column(help: str, default: Any = ..., place: str = BEFORE, name: str = "") -> Any:
+    """A field that is a column of the leaderboard.
+
+    Args:
+        help: what the column means.
+        default: the value of a trial of which there is nothing to say; without one, every trial has a value.
+        place: whether the column is before or after the metrics.
+        name: of the column, where it is not the field's.
+    """
+    metadata = {"help": help, "place": place, "column": name}
+    return field(metadata=metadata) if default is ... else field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRecord:
+    """What is known of a sampled trial. None: there is nothing to say.
+
+    The fields with a column are those of the leaderboard, in its order.
+    """
+
+    __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+
+    method: str = column("method; 'real' for real images scored as if synthetic, a name for images from elsewhere")
+    variant: str = column("settings changed relative to the preset, e.g. 'codes=128,steps=50'", "")
+    reference: Literal["", "real", "public", "nonprivate", "external"] = column(
+        "'' | 'real' | 'public' (ε = 0) | 'nonprivate' (ε = ∞) | 'external' (made elsewhere)"
+    )
+    method_version: str = column("version of the method's code", "")
+    track: str = column("public knowledge used: 'none' | 'images' | 'foundation'", "")
+    dataset: str = column("sensitive dataset")
+    dataset_fingerprint: str = column("hash of train (keyed with a secret unless the dataset is public)")
+    resolution: int = column("height and width in pixels")
+    n_train: int = column("records of the sensitive split")
+    epsilon: float | None = column("ε asked for, or claimed; 0: nothing private, inf: no noise")
+    delta: float | None = column("δ asked for, or claimed", None)
+    epsilon_spent: float | None = column("ε of all releases, by PLD; empty where the accounting is unverified", None)
+    epsilon_rdp: float | None = column("ε of the same releases by Rényi accounting", None)
+    mu: float | None = column("μ of the same releases by Gaussian DP: comparable at any δ of at least 1e-10", None)
+    epsilon_at_second_delta: float | None = column(
+        "ε of the same releases at δ = 1e-5, by PLD: comparable between different δ", None, name="epsilon_at_1e-5"
+    )
+    neighbouring: str = column("neighbouring relation of the guarantee", "")
+    accountant: str = column("accountant that ε is stated by", "")
+    accounting: Literal["", "verified", "unverified", "claimed, unverified"] = column(
+        f"'verified', 'unverified' if records were touched outside mechanisms, or '{CLAIMED}'", ""
+    )
+    noise: Literal["", "secret", "reproducible"] = column(
+        "'secret' | 'reproducible' (tests only) | '' where no noise was drawn", ""
+    )
+    tuning: str = column("what the settings were tuned on", "")
+    preset: str = column("preset that the settings started from", "")
+    seed: int | None = column("experiment seed; the privacy noise never depends on it", None)
+    config: dict[str, Any] = column("all settings, as JSON")
+    public_source: str = column("public images used", "")
+    public_fingerprint: str = column("hash of the public images", "")
+    parameters_private: int | None = column("generator parameters trained on private data", None)
+    parameters_total: int | None = column("generator parameters", None)
+    queries: int | None = column("DP releases spent: one for a noisy sum, one for every step of DP-SGD", None)
+
+    seconds_prepare: float | None = column("public pretraining (near 0 when it came from the cache)", None, place=AFTER)
+    seconds_fit: float | None = column("private phase, since the last interruption", None, place=AFTER)
+    seconds_sample: float | None = column("sampling", None, place=AFTER)
+    peak_memory_mb: float | None = column("peak of device memory; on a CPU, of the process's memory", None, place=AFTER)
+    device: str = column("where it ran", place=AFTER)
+    computed_in: str = column("what models computed in: 'fp32' | 'bf16'", place=AFTER)
+    dpbench_version: str = column("version of dpbench", place=AFTER)
+    git_commit: str = column("commit of dpbench, where it runs from a repository", place=AFTER)
+    date: str = column("when the trial was sampled, UTC", place=AFTER)
+    key: str = column("hash of everything that defines the trial; its folder's name", place=AFTER)
+
+    n_test: int
+    channels: int
+    classes: tuple[str, ...] | None
+    caption_bytes: int
+    public_benchmark: bool
+    request: dict[str, Any]
+    unverified: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    format: int = FORMAT
+
+    @classmethod
+    def from_json(cls, content: Any) -> TrialRecord:
+        """The record that trial.json holds.
+
+        Raises:
+            DpbenchError: a field is missing, unknown or of the wrong type, or another version of dpbench wrote it.
+        """
+        from pydantic import ValidationError
+
+        if not isinstance(content, dict):
+            raise DpbenchError("it is damaged")
+        if "format" not in content and {"key", "dpbench_version"} <= content.keys():
+            raise DpbenchError(f"it was written by dpbench {content['dpbench_version']}, whose results are not read")
+        if missing := [f.name for f in fields(cls) if f.name not in content]:
+            raise DpbenchError(f"it is damaged (there is no {missing[0]})")
+        try:
+            record = _adapter().validate_python(content)
+        except ValidationError as error:
+            problem = error.errors()[0]
+            place = ".".join(map(str, problem["loc"]))
+            raise DpbenchError(f"it is damaged ({place}: {problem['msg'].lower()})") from error
+        if record.format != FORMAT:
+            raise DpbenchError(f"it has format {record.format}, and this version of dpbench reads format {FORMAT}")
+        return record
+
+    def as_json(self) -> dict[str, Any]:
+        """What `from_json` reads."""
+        return asdict(self)
+
+    @property
+    def title(self) -> str:
+        """How people read a trial: "wavelet [codes=128] ε=10 seed 0"."""
+        return trial_title(self.method, self.variant, self.dataset, self.reference, self.epsilon, self.seed)
+
+    @property
+    def spec(self) -> DatasetSpec:
+        """What the dataset declares."""
+        return DatasetSpec(
+            self.dataset,
+            self.channels,
+            self.resolution,
+            self.n_train,
+            self.n_test,
+            self.classes,
+            self.public_benchmark,
+            self.caption_bytes,
+        )
+
+    @property
+    def is_sensitive(self) -> bool:
+        """Whether model and samples must stay in `sensitive/`: no verified noise protects undeclared data (rule R9)."""
+        is_protected = self.epsilon is not None and math.isfinite(self.epsilon) and self.accounting != "unverified"
+        return not self.public_benchmark and self.reference != "real" and not is_protected
+
+    def __str__(self) -> str:
+        return self.title
+
+
+@cache
+def _adapter() -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(TrialRecord)
+
+
+def trial_title(
+    method: str, variant: str, dataset: str, reference: str, epsilon: float | None, seed: int | None
+) -> str:
+    """How people read a trial: "wavelet [codes=128] ε=10 (nonprivate) seed 0"."""
+    if reference == "real":
+        return f"real images of {dataset}"
+    parts = [
+        titled(method, variant),
+        "" if epsilon is None else "ε=∞" if math.isinf(epsilon) else f"ε={epsilon:g}",
+        f"({reference})" if reference else "",
+        "" if seed is None else f"seed {seed}",
+    ]
+    return " ".join(filter(None, parts))
+
+
+def columns(place: str) -> list[tuple[str, str, str, str]]:
+    """(column, field, type, help) of every column at a place, in order.
+
+    Args:
+        place: `BEFORE` or `AFTER` the metrics.
+    """
+    return [
+        (f.metadata["column"] or f.name, f.name, _column_type(str(f.type)), f.metadata["help"])
+        for f in fields(TrialRecord)
+        if f.metadata.get("place") == place
+    ]
+
+
+def _column_type(annotation: str) -> str:
+    return next((name for name in ("int", "float") if annotation.startswith(name)), "str")
+
+
+def row_of(record: TrialRecord) -> Mapping[str, Any]:
+    """Column -> value of every column that comes from the record."""
+    return {name: getattr(record, attribute) for place in (BEFORE, AFTER)
+            for name, attribute, _, _ in columns(place)}  # fmt: skip

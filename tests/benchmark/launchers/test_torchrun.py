@@ -1,0 +1,86 @@
+"""Several processes for one command."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from record import recorded
+from safetensors.numpy import load_file
+
+from dpbench.benchmark.launchers.torchrun import Processes, join_processes
+from dpbench.core.errors import DpbenchError
+from dpbench.core.files import read_json
+from dpbench.privacy.world import World
+
+TESTS = Path(__file__).parents[2]
+TINY = {
+    "levels": 1, "codes": 8, "tokenizer_steps": 3, "tokenizer_dim": 8,
+    "dim": 16, "depth": 1, "heads": 2, "public_steps": 5, "public_batch": 8, "batch": 50,
+    "steps": 4, "refiner.name": "bicubic",
+}  # fmt: skip
+
+
+def torchrun(out: Path, *arguments: str, plugin: str = "plugin_tiny.py", **environment: str) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of a tiny trial in two processes."""
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "dpbench", "run",
+        "--plugin", str(TESTS / plugin), "--method", "wavelet", "--dataset", "tiny", "--public", "tiny-public",
+        "--samples", "10", "--delta", "1e-6", "--device", "cpu", "--metrics", "brightness",
+        "--references", "none", "--out", str(out),
+        *(f"--set={key}={value}" for key, value in TINY.items()), *arguments,
+    ]  # fmt: skip
+    variables = os.environ | {"PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1", "COLUMNS": "200"} | environment
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=300, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_two_processes_write_one_row(tiny: Path) -> None:
+    code, printed, progress = torchrun(tiny, "--references", "public")
+    assert code == 0, progress
+    rows = pd.read_csv(tiny / "leaderboard.csv")
+    assert rows["epsilon"].tolist() == [0, 1]
+    assert rows["device"].tolist() == ["2 × cpu"] * 2
+    assert set(rows["accounting"]) == {"verified"}
+    assert printed.count("tiny, 16×16") == 1
+    assert progress.count("[1/2]") == 1
+    assert len(recorded()) == 1
+    assert not list(tiny.rglob("checkpoints"))
+    for path in tiny.rglob("ledger.json"):
+        for mechanism in read_json(path)["mechanisms"]:
+            assert mechanism["releases_spent"] == mechanism["releases_planned"]
+    assert all(load_file(path) for path in tiny.rglob("model.safetensors"))
+
+
+def test_a_killed_process_ends_the_other_and_the_next_command_goes_on(tiny: Path) -> None:
+    start = time.monotonic()
+    code, _, progress = torchrun(tiny, DPBENCH_KILL="3")
+    assert code not in (0, None), progress
+    assert time.monotonic() - start < 120
+    assert list(tiny.rglob("checkpoints/fit/*.pt"))
+    code, _, progress = torchrun(tiny)
+    assert code == 0, progress
+    assert "goes on from its checkpoints" in next(tiny.rglob("log.txt")).read_text()
+    assert len(pd.read_csv(tiny / "leaderboard.csv")) == 1
+    assert len(recorded()) == 1
+
+
+def test_one_process_needs_no_torchrun() -> None:
+    with join_processes("cpu") as processes:
+        assert processes == Processes("cpu", World(0, 1))
+        processes.barrier()
+        assert processes.broadcast([1, "a"]) == [1, "a"]
+        with processes.rank_zero_first():
+            pass
+
+
+def test_processes_do_not_share_a_device_by_accident(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr("dpbench.benchmark.launchers.torchrun.resolve_device", lambda name: name)
+    with pytest.raises(DpbenchError, match="several processes cannot share device 'cuda:0'"), join_processes("cuda:0"):
+        pass

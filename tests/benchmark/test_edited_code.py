@@ -1,0 +1,195 @@
+"""An interrupted trial of other code starts anew: it is another private run, and nothing of the older one's is used."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import events
+import pytest
+import torch
+from record import recorded
+
+import dpbench
+from dpbench import METHODS, REFINERS
+from dpbench.benchmark import runner, stages
+from dpbench.core import closure
+from dpbench.core.errors import DpbenchError
+from dpbench.core.files import read_json
+from dpbench.core.registry import load_plugin_file
+
+METHOD = """
+from dataclasses import dataclass
+import events, fakes
+from beside import SHIFT
+from dpbench import METHODS, REFINERS, plugin_option
+from dpbench.core.config import Choice
+
+@dataclass(frozen=True)
+class Config(fakes.FakeConfig):
+    refiner: Choice = plugin_option("r", REFINERS, "detail stage")
+
+@METHODS.register("shifted")
+class Shifted(fakes.FakeMean):
+    Config = Config
+
+    def fit(self, private, run):
+        self.mean = private.noisy_sum("mean", lambda batch: 0.2 + SHIFT * batch.images.float() / 255)
+        events.EVENTS.append(self.mean)
+
+    def state_dict(self):
+        return {}
+"""
+
+REFINER = """
+from dpbench import REFINERS, Refiner
+
+@REFINERS.register("r")
+class R(Refiner):
+    def refine(self, coarse, size, run):
+        return coarse
+"""
+
+FILES = {"beside.py": "SHIFT = 0.1\n", "r.py": REFINER, "shifted.py": METHOD}
+
+
+@dataclass
+class Attempts:
+    """Attempts at one trial, each of the plugin files as they are then."""
+
+    folder: Path
+    out: Path
+    patch: pytest.MonkeyPatch
+
+    def edit(self, file: str, old: str, new: str) -> None:
+        text = (self.folder / file).read_text()
+        assert old in text
+        (self.folder / file).write_text(text.replace(old, new))
+
+    def run(self, crash: bool = True) -> torch.Tensor:
+        """What one attempt of a new process has released."""
+        for registry, name in ((METHODS, "shifted"), (REFINERS, "r")):
+            registry._registered.pop(name, None)
+        sys.modules.pop("beside", None)
+        importlib.invalidate_caches()
+        for file in ("r.py", "shifted.py"):
+            load_plugin_file(self.folder / file)
+        options: dict[str, Any] = {
+            "dataset": "tiny", "public": "tiny-public", "samples": 10, "delta": 1e-6, "metrics": ["brightness"],
+            "references": (), "device": "cpu", "out": self.out,
+        }  # fmt: skip
+        with self.patch.context() as patch:
+            if crash:
+                patch.setattr(stages, "draw_samples", fails)
+                with pytest.raises(DpbenchError, match="disk full"):
+                    dpbench.run("shifted", **options)
+            else:
+                assert dpbench.run("shifted", **options)["accounting"].tolist() == ["verified"]
+        [released] = [event for event in events.EVENTS if isinstance(event, torch.Tensor)]
+        events.EVENTS.clear()
+        return released
+
+    @property
+    def secret(self) -> str:
+        [path] = self.out.rglob("noise.key")
+        return str(read_json(path)["secret"])
+
+
+def fails(*_: object) -> None:
+    raise RuntimeError("disk full")
+
+
+@pytest.fixture
+def attempts(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Attempts:
+    folder = tmp_path / "plugins"
+    folder.mkdir()
+    for name, text in FILES.items():
+        (folder / name).write_text(text)
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setattr(closure, "STARTED", float("inf"))  # as if each attempt had a process of its own
+    return Attempts(folder, tiny, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("beside.py", "0.1", "-0.1"),
+        ("shifted.py", "0.2 + SHIFT", "0.2 - SHIFT"),
+        ("shifted.py", "0.2 + SHIFT", "SHIFT + 0.2"),  # the same value, which nobody can know
+        ("r.py", "return coarse", "return -coarse"),
+    ],
+)
+def test_an_edited_plugin_releases_anew_under_another_key(attempts: Attempts, file: str, old: str, new: str) -> None:
+    first, secret = attempts.run(), attempts.secret
+    attempts.edit(file, old, new)
+    second = attempts.run()
+    assert attempts.secret != secret
+    assert len(recorded()) == 2
+    assert (second - first).std() > 1  # two draws of noise: without them, all pixels would differ by much the same
+    assert torch.equal(attempts.run(crash=False), second)
+    assert len(recorded()) == 2
+
+
+def test_an_older_version_that_comes_back_does_not_find_what_it_released(attempts: Attempts) -> None:
+    first = attempts.run()
+    attempts.edit("beside.py", "0.1", "-0.1")
+    attempts.run()
+    attempts.edit("beside.py", "-0.1", "0.1")
+    assert not torch.equal(attempts.run(), first)
+    assert len(recorded()) == 3
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda a: None,
+        lambda a: a.edit("shifted.py", "def fit", "# learns\n    def fit"),
+        lambda a: a.edit("beside.py", "SHIFT", '"""How far."""\n\nSHIFT'),
+        lambda a: (a.folder / "unrelated.py").write_text("SHIFT = 2\n"),
+    ],
+    ids=["nothing", "a comment", "a docstring", "another file"],
+)
+def test_a_plugin_that_is_not_edited_goes_on(attempts: Attempts, edit: Callable[[Attempts], object]) -> None:
+    first, secret = attempts.run(), attempts.secret
+    edit(attempts)
+    assert torch.equal(attempts.run(), first)
+    assert attempts.secret == secret
+    assert torch.equal(attempts.run(crash=False), first)
+    assert len(recorded()) == 1
+
+
+def test_another_noise_multiplier_is_another_run(attempts: Attempts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two multiples of the same noise would give the sum away."""
+    attempts.run()
+    secret, calibrate = attempts.secret, runner.calibrate
+    monkeypatch.setattr(runner, "calibrate", lambda plan, b: calibrate(plan, replace(b, delta=b.delta / 2)))
+    attempts.run()
+    assert attempts.secret != secret
+    assert len(recorded()) == 2
+
+
+def test_another_version_of_torch_is_another_run(attempts: Attempts, monkeypatch: pytest.MonkeyPatch) -> None:
+    attempts.run()
+    secret = attempts.secret
+    monkeypatch.setattr(torch, "__version__", "99.0")
+    attempts.run()
+    assert attempts.secret != secret
+    assert len(recorded()) == 2
+
+
+def test_a_plugin_that_is_edited_while_it_runs_does_not_lend_its_name(
+    attempts: Attempts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was imported before the edit is not taken for what the file says after it."""
+    monkeypatch.setattr(closure, "STARTED", 0.0)
+    attempts.run()
+    secret = attempts.secret
+    monkeypatch.setattr(closure, "STARTED", float("inf"))
+    attempts.run()
+    assert attempts.secret != secret
+    assert len(recorded()) == 2

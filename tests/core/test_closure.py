@@ -1,0 +1,388 @@
+"""Hashes of code change with what the code imports, and with nothing else."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+import dpbench
+from dpbench.core import closure
+from dpbench.core.closure import code_hash, code_of
+from dpbench.core.config import build
+from dpbench.core.errors import DpbenchError
+from dpbench.core.registries import EXTRACTORS, METHODS, REFINERS
+from dpbench.core.registry import load_plugin_file
+from dpbench.core.specs import DatasetSpec
+from dpbench.data.arrays import ArrayDataset, Converted, Subset
+from dpbench.evaluation.extraction import extract
+from dpbench.privacy.private_data import PrivateData
+
+
+@pytest.fixture
+def as_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that the test writes count as older than this process."""
+    monkeypatch.setattr(closure, "STARTED", float("inf"))
+
+
+@pytest.fixture
+def tree(as_started: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A copy of dpbench's sources that hashes are taken of."""
+    copy = tmp_path / "dpbench"
+    shutil.copytree(closure.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(closure, "PACKAGE", copy)
+    return copy
+
+
+@pytest.fixture
+def plugin(as_started: None, registries: None, tmp_path: Path) -> Iterator[Callable[..., ModuleType]]:
+    """plugin(name=source ...) writes these files, a "__" in a name being a folder, and imports the first one."""
+    before, path = dict(sys.modules), list(sys.path)
+    folder = tmp_path / "plugins"
+
+    def load(**sources: str) -> ModuleType:
+        for name, source in sources.items():
+            write(folder / f"{name.replace('__', '/')}.py", source)
+        if str(folder) not in sys.path:
+            sys.path.insert(0, str(folder))
+        importlib.invalidate_caches()
+        return importlib.import_module(next(iter(sources)).replace("__", "."))
+
+    yield load
+    sys.path[:] = path
+    for name in sys.modules.keys() - before:
+        if not name.startswith(("dpbench", "torch")):
+            del sys.modules[name]
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def append(path: Path, text: str) -> None:
+    write(path, path.read_text() + text)
+
+
+def of_methods() -> dict[str, str]:
+    return {name: code_hash(METHODS.get(name), PrivateData) for name in METHODS.names()}
+
+
+def of_features() -> dict[str, str]:
+    return {name: code_hash(EXTRACTORS.get(name), extract) for name in EXTRACTORS.names()}
+
+
+def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
+    return {name for name in before if before[name] != after[name]}
+
+
+def test_another_method_changes_no_hash(tree: Path) -> None:
+    before = of_methods(), of_features()
+    write(tree / "methods" / "another.py", "from dpbench.core.method import Method\n")
+    table = tree / "core" / "registries.py"
+    text = table.read_text()
+    assert '        "dp-merf":' in text
+    table.write_text(
+        text.replace('        "dp-merf":', '        "another": "dpbench.methods.another:X",\n        "dp-merf":')
+    )
+    assert (of_methods(), of_features()) == before
+
+
+def test_an_edit_changes_the_hashes_of_what_imports_it(tree: Path) -> None:
+    methods, features = of_methods(), of_features()
+    append(tree / "models" / "lora.py", "EDITED = 1\n")
+    assert changed(methods, of_methods()) == {"wavelet"}
+    assert changed(features, of_features()) == set()
+
+
+def test_an_edit_of_the_vault_changes_all_methods_and_no_feature(tree: Path) -> None:
+    methods, features = of_methods(), of_features()
+    append(tree / "privacy" / "clipping.py", "EDITED = 1\n")
+    assert changed(methods, of_methods()) == {*methods}
+    assert changed(features, of_features()) == set()
+
+
+def test_an_edit_of_metrics_results_or_the_command_line_changes_no_method(tree: Path) -> None:
+    before = of_methods()
+    for file in ("metrics/fid.py", "evaluation/evaluator.py", "results/row.py", "cli/run.py", "benchmark/runner.py"):
+        append(tree / file, "EDITED = 1\n")
+    assert of_methods() == before
+
+
+def test_everything_that_is_exported_is_followed_to_its_module(tree: Path, plugin: Callable[..., ModuleType]) -> None:
+    for name in set(dpbench.__all__) - {"__version__"}:
+        home = dpbench._HOME[name]
+        source = tree.joinpath(*home.split(".")[1:]).with_suffix(".py")
+        module = plugin(**{f"uses_{name}": f"from dpbench import {name}\n"})
+        before, text = code_hash(module), source.read_text()
+        append(source, "EDITED = 1\n")
+        assert (code_hash(module) == before) == (home in closure.TABLES), name
+        source.write_text(text)
+
+
+@pytest.mark.parametrize("statement", ["import dpbench", "import dpbench as d", "from dpbench import *"])
+def test_all_of_dpbench_is_what_it_exports(tree: Path, plugin: Callable[..., ModuleType], statement: str) -> None:
+    module = plugin(a=f"{statement}\n")
+    before = code_hash(module)
+    append(tree / "training" / "loop.py", "EDITED = 1\n")
+    assert code_hash(module) != before
+
+
+SOURCE = '''"""What it is."""
+from __future__ import annotations
+from typing import TYPE_CHECKING
+if TYPE_CHECKING:
+    import only_for_types
+
+class Plugin:
+    """A class."""
+
+    rate: float = 0.1
+    """An attribute."""
+
+    def fit(self, x: int = 1) -> int:
+        """A function."""
+        return x + 1  # more
+'''
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("# more", "# less"),
+        ("  # more", ""),
+        ('"""What it is."""\n', ""),
+        ("A class.", "A class of its own."),
+        ("An attribute.", "Another one."),
+        ('        """A function."""\n', ""),
+        ("x + 1", "(x\n            + 1)"),
+        ("class Plugin", "\n\nclass Plugin"),
+        ("import only_for_types", "import only_for_types, others"),
+    ],
+)
+def test_comments_docstrings_layout_and_types_do_not_count(
+    plugin: Callable[..., ModuleType], tmp_path: Path, old: str, new: str
+) -> None:
+    module = plugin(a=SOURCE, only_for_types="x = 1\n")
+    before = code_hash(module.Plugin)
+    write(tmp_path / "plugins" / "a.py", edited(SOURCE, old, new))
+    write(tmp_path / "plugins" / "only_for_types.py", "x = 2\n")
+    assert code_hash(module.Plugin) == before
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("0.1", "-0.1"), ("x + 1", "x - 1"), ("x: int = 1", "x: int = 2"), ("x: int", "x: float"), ("rate", "share")],
+)
+def test_everything_else_counts(plugin: Callable[..., ModuleType], tmp_path: Path, old: str, new: str) -> None:
+    module = plugin(a=SOURCE)
+    before = code_hash(module.Plugin)
+    write(tmp_path / "plugins" / "a.py", edited(SOURCE, old, new))
+    assert code_hash(module.Plugin) != before
+
+
+def edited(source: str, old: str, new: str) -> str:
+    assert old in source
+    ast.parse(source.replace(old, new))
+    return source.replace(old, new)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import beside", "import beside as b", "from beside import x", "from beside import *",
+        "def f():\n    import beside", "class A:\n    from beside import x",
+        "try:\n    import beside\nexcept OSError: ...",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING: ...\nelse:\n    import beside", "import middle",
+    ],
+)  # fmt: skip
+def test_the_modules_beside_a_plugin_count(plugin: Callable[..., ModuleType], tmp_path: Path, statement: str) -> None:
+    module = plugin(a=f"{statement}\n", beside="x = 1\n", middle="import beside\n", unrelated="x = 1\n")
+    before = code_hash(module)
+    write(tmp_path / "plugins" / "unrelated.py", "x = 2\n")
+    assert code_hash(module) == before
+    write(tmp_path / "plugins" / "beside.py", "x = 2\n")
+    assert code_hash(module) != before
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "from . import other", "from .other import x", "from .. import low", "from ..low import x", "import p.q.other",
+        "from p.q import other", "from p import low", "from p import q", "import beside",
+    ],
+)  # fmt: skip
+def test_the_package_of_a_plugin_counts(plugin: Callable[..., ModuleType], tmp_path: Path, statement: str) -> None:
+    files = {"p__low": "x = 1\n", "p__q__other": "x = 1\n", "beside": "x = 1\n"}
+    module = plugin(p__q__a=f"{statement}\n", p____init__="", p__q____init__="y = 1\n", **files)
+    before = code_hash(module)
+    counting = next((name for name in files if name.rpartition("__")[2] in statement), "p__q____init__")
+    write(tmp_path / "plugins" / f"{counting.replace('__', '/', counting.count('__'))}.py", "x = 2\n")
+    if counting == "p__q____init__":
+        write(tmp_path / "plugins" / "p" / "q" / "__init__.py", "y = 2\n")
+    assert code_hash(module) != before
+
+
+def test_a_base_class_in_another_file_counts(plugin: Callable[..., ModuleType], tmp_path: Path) -> None:
+    """Also where no import statement leads to it."""
+    plugin(base="class Base: ...\n")
+    module = plugin(a='import sys\nclass A(sys.modules["base"].Base): ...\n')
+    before = code_hash(module.A)
+    write(tmp_path / "plugins" / "base.py", "class Base:\n    x = 1\n")
+    assert code_hash(module.A) != before
+
+
+def test_what_a_function_captures_counts(plugin: Callable[..., ModuleType], tmp_path: Path) -> None:
+    module = plugin(a="class A:\n    def make(self, x=None): return x\n", b="def b(): ...\n")
+    other = plugin(b="def b(): ...\n")
+    a, b = module.A(), other.b
+    nested = [{"b": (b,)}]
+    makers: list[tuple[Any, str]] = [
+        (lambda: a, "a"), (a.make, "a"), (partial(a.make), "a"), (partial(print, end=a), "a"), (lambda x=a: x, "a"),
+        (lambda: b, "b"), (partial(a.make, b), "b"), (lambda: nested, "b"),
+    ]  # fmt: skip
+    for make, file in makers:
+        path = tmp_path / "plugins" / f"{file}.py"
+        before, text = code_hash(make), path.read_text()
+        append(path, "x = 1\n")
+        assert code_hash(make) != before
+        path.write_text(text)
+
+
+def test_how_an_image_dataset_is_decoded_counts(plugin: Callable[..., ModuleType], tmp_path: Path) -> None:
+    spec = DatasetSpec("d", 1, 2, 3, 0, None, True)
+    images = ArrayDataset(spec, np.zeros((3, 1, 2, 2), np.uint8), None)
+    inner = Converted(images, spec, plugin(decode="def decode(x): return x\n").decode, "key")
+    outer = Subset(inner, [0, 1])
+    before = code_hash(lambda: outer)
+    append(tmp_path / "plugins" / "decode.py", "x = 1\n")
+    assert code_hash(lambda: outer) != before
+
+
+def test_a_function_that_captures_itself_is_no_circle() -> None:
+    def count(n: int) -> int:
+        return n and count(n - 1)
+
+    assert code_hash(count)
+
+
+METHOD = """
+from dataclasses import dataclass
+from dpbench import METHODS, REFINERS, Method, option, plugin_option
+from dpbench.core.config import Choice
+
+@dataclass(frozen=True)
+class Config:
+    steps: int = option(1, "steps")
+    refiner: Choice = plugin_option("bicubic", REFINERS, "detail stage")
+
+@METHODS.register("m")
+class M(Method):
+    Config = Config
+    def plan(self, request): ...
+    def fit(self, private, run): ...
+    def sample(self, conditions, run): ...
+"""
+
+REFINER = """
+from dpbench import REFINERS, Refiner
+
+@REFINERS.register("{name}")
+class R(Refiner):
+    def refine(self, coarse, size, run): return coarse
+"""
+
+
+def test_the_plugins_chosen_in_a_configuration_count(plugin: Callable[..., ModuleType], tmp_path: Path) -> None:
+    method = plugin(m=METHOD).M
+    plugin(r=REFINER.format(name="r"))
+    bicubic, chosen = build(method.Config, {}), build(method.Config, {"refiner.name": "r"})
+    before = code_of(method, bicubic), code_of(method, chosen)
+    assert before[0] != before[1] == code_of(method, build(method.Config, {"refiner.name": "r", "steps": 2}))
+    append(tmp_path / "plugins" / "r.py", "x = 1\n")
+    assert code_of(method, bicubic) == before[0]
+    assert code_of(method, chosen) != before[1]
+
+
+def test_the_refiner_of_the_wavelet_method_counts_where_it_is_chosen(tree: Path) -> None:
+    wavelet = METHODS.get("wavelet")
+    configs = {name: build(wavelet.Config, {"refiner.name": name}) for name in REFINERS.names()}
+    before = {name: code_of(wavelet, config) for name, config in configs.items()}
+    append(tree / "refiners" / "residual.py", "EDITED = 1\n")
+    assert changed(before, {name: code_of(wavelet, config) for name, config in configs.items()}) == {"residual"}
+
+
+def test_installed_packages_do_not_count(plugin: Callable[..., ModuleType], tmp_path: Path) -> None:
+    module = plugin(a="import math, torch, json\nclass A(torch.nn.Module): ...\n")
+    assert {name for root in closure._roots([module.A]) for name in closure._closure(root)} == {"a"}
+
+
+def test_of_installed_plugins_their_own_package_counts(as_started: None, tmp_path: Path) -> None:
+    site = tmp_path / "site-packages"
+    for name, text in {"p/__init__": "", "p/a": "import p.b, torch, q", "p/b": "", "q": "", "torch": ""}.items():
+        write(site / f"{name}.py", text)
+    assert closure._closure(closure.Module("p.a", site / "p" / "a.py")).keys() == {"p", "p.a", "p.b"}
+
+
+def test_a_source_that_is_gone_or_broken_is_one_line(plugin: Callable[..., ModuleType], tmp_path: Path) -> None:
+    module = plugin(a="import beside\n", beside="x = 1\n")
+    write(tmp_path / "plugins" / "beside.py", "x = = 1\n")
+    with pytest.raises(DpbenchError, match=r"beside\.py .*invalid syntax") as error:
+        code_hash(module)
+    assert "\n" not in str(error.value)
+    (tmp_path / "plugins" / "a.py").unlink()
+    with pytest.raises(DpbenchError, match=r"a\.py .*No such file"):
+        code_hash(module)
+
+
+def test_a_file_that_changed_since_is_not_what_another_process_has(
+    plugin: Callable[..., ModuleType], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What is in memory may be what the file was before."""
+    module = plugin(a="class A: ...\n")
+    unchanged = code_hash(module.A)
+    monkeypatch.setattr(closure, "STARTED", 0.0)
+    mine = code_hash(module.A)
+    assert mine != unchanged
+    assert mine == code_hash(module.A)  # of one process its attempts go on
+    old = module.A
+    assert code_hash(importlib.reload(module).A) != mine == code_hash(old)
+
+
+def test_code_without_a_file_is_not_what_another_process_has() -> None:
+    names: list[dict[str, Any]] = [{"__name__": "notebook"}, {"__name__": "notebook"}]
+    for name in names:
+        exec("class A: ...", name)
+    first, second = (code_hash(name["A"]) for name in names)
+    assert first != second
+    assert first == code_hash(names[0]["A"])
+
+
+def test_a_hash_is_the_same_in_every_process_and_folder_and_needs_no_torch(as_started: None, tmp_path: Path) -> None:
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from dpbench.core import closure, registry\n"
+        "closure.STARTED = float('inf')\n"
+        "registry.load_plugin_file(Path(sys.argv[1]))\n"
+        "print(closure.code_hash(sys.modules['dpbench_plugin_a'].A, 'dpbench.methods.dp_merf'))\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    hashes = set()
+    for folder in ("one", "two"):
+        write(tmp_path / folder / "a.py", "from dpbench import DpbenchError\nclass A(DpbenchError): ...\n")
+        command = [sys.executable, "-c", program, str(tmp_path / folder / "a.py")]
+        hashes.add(subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path).stdout.strip())
+    load_plugin_file(tmp_path / "one" / "a.py")
+    assert hashes == {code_hash(sys.modules["dpbench_plugin_a"].A, "dpbench.methods.dp_merf")}

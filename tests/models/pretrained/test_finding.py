@@ -1,0 +1,82 @@
+"""Finding pretrained weights, and checking that they are the published ones."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+from pretrained_files import ONE, TWO, put
+
+from dpbench.core.errors import DataError, DpbenchError, MissingScore
+from dpbench.models.pretrained.finding import find, fingerprint, locate, sha256
+from dpbench.models.pretrained.published import WEIGHTS
+
+
+def test_files_are_found_by_their_short_names(folder: Path) -> None:
+    one, two = put(folder / "network/model.bin", ONE), put(folder / "network/config.json", TWO)
+    assert locate("network") == {"model.bin": one, "config.json": two}
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "DPBENCH_WEIGHTS/network",
+        "DPBENCH_CACHE/weights/network",
+        "TORCH_HOME/hub/checkpoints/network",
+        "clean-fid/network",
+        "HF_HUB_CACHE/models--someone--network/snapshots/abc123",
+    ],
+)
+def test_files_are_found_in_the_users_folder_and_in_the_usual_caches(folder: Path, tmp_path: Path, place: str) -> None:
+    path = put(tmp_path / place / "model.bin", ONE)
+    assert find(WEIGHTS["network"].files[0]) == path
+
+
+def test_the_users_folder_comes_first(folder: Path, tmp_path: Path) -> None:
+    put(tmp_path / "DPBENCH_CACHE/weights/network/model.bin", b"old")
+    path = put(folder / "network/model.bin", ONE)
+    assert find(WEIGHTS["network"].files[0]) == path
+
+
+def test_missing_weights_are_an_error_and_a_missing_score_alike(folder: Path) -> None:
+    put(folder / "network/model.bin", ONE)  # but not its configuration
+    reason = "weights 'network' are not here; `dpbench weights get network`"
+    for kind in (DpbenchError, MissingScore):
+        with pytest.raises(kind, match=reason):
+            locate("network")
+
+
+@pytest.mark.parametrize("name", ["model.bin", "config.json"])
+def test_a_file_with_other_content_says_which_and_what_to_do(folder: Path, name: str) -> None:
+    put(folder / "network/model.bin", ONE)
+    put(folder / "network/config.json", TWO)
+    path = put(folder / "network" / name, b"damaged")
+    with pytest.raises(DataError) as error:
+        locate("network")
+    assert str(path) in str(error.value)
+    assert hashlib.sha256(b"damaged").hexdigest()[:12] in str(error.value)
+    assert "delete it and run `dpbench weights get network`" in str(error.value)
+
+
+def test_the_hash_is_that_of_the_first_file(folder: Path) -> None:
+    put(folder / "network/model.bin", ONE)
+    put(folder / "network/config.json", TWO)
+    assert fingerprint("network") == hashlib.sha256(ONE).hexdigest()[:12]
+
+
+def test_a_file_is_hashed_once_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = put(tmp_path / "file", ONE)
+    opened: list[Path] = []
+    reading = Path.open
+    monkeypatch.setattr(Path, "open", lambda self, *a, **k: (opened.append(self), reading(self, *a, **k))[1])
+    assert sha256(path) == sha256(path) == hashlib.sha256(ONE).hexdigest()
+    assert len(opened) == 1
+    path.write_bytes(TWO)
+    opened.clear()
+    assert sha256(path) == hashlib.sha256(TWO).hexdigest()
+    assert len(opened) == 1
+    os.utime(path, ns=(1, 1))  # same size, other time
+    sha256(path)
+    assert len(opened) == 2

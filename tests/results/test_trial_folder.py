@@ -1,0 +1,141 @@
+"""Samples on disk, the picture of them, folder names."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dpbench.core.captions import decode_captions
+from dpbench.core.errors import DataError, DpbenchError
+from dpbench.core.files import read_json
+from dpbench.core.specs import Conditions, DatasetSpec
+from dpbench.results.sample_grid import CELL, COLUMNS, write_grid
+from dpbench.results.samples import StoredSamples, read_conditions, write_conditions, write_shard
+from dpbench.results.trial_folder import TrialFolder, safe_name
+
+SPEC = DatasetSpec("d", 3, 8, 10, 10, ("cat", "dog", "a long name"), True)
+
+
+def write(
+    folder: Path, spec: DatasetSpec = SPEC, count: int = 50, conditions: Conditions | None = None
+) -> torch.Tensor:
+    images = torch.randint(0, 256, (count, *spec.shape), dtype=torch.uint8)
+    for number, start in enumerate(range(0, count, 20)):
+        write_shard(folder, number, images[start : start + 20])
+    write_conditions(folder, conditions or Conditions.balanced(count, spec.n_classes))
+    return images
+
+
+def test_samples_come_back_in_any_order_with_their_conditions(tmp_path: Path) -> None:
+    images = write(tmp_path)
+    stored = StoredSamples(tmp_path, SPEC)
+    index = [49, 0, 20, 19, 40, 20]
+    batch = stored.batch(index)
+    assert torch.equal(batch.images, images[index])
+    assert batch.labels.tolist() == [i % 3 for i in index]
+    assert len(stored) == 50
+
+
+def test_prompts_come_back_as_captions_of_one_length(tmp_path: Path) -> None:
+    prompts = ("a cat", "a long-haired dog", "")
+    spec = replace(SPEC, classes=None, caption_bytes=9)
+    write(tmp_path, conditions=Conditions.balanced(50, prompts), spec=spec)
+    stored = StoredSamples(tmp_path, spec)
+    batch = stored.batch([49, 0, 20])
+    assert decode_captions(batch.captions) == [prompts[i % 3] for i in (49, 0, 20)]
+    assert batch.captions.shape[1] == stored.batch([0]).captions.shape[1] == len(prompts[1])
+    assert stored.conditions == Conditions.balanced(50, prompts)
+    assert stored.labels is None
+
+
+def test_conditions_are_stored_as_labels_or_texts(tmp_path: Path) -> None:
+    for conditions, content in (
+        (Conditions(2, (1, 0)), {"count": 2, "labels": [1, 0]}),
+        (Conditions(2, ("é", "b")), {"count": 2, "labels": None, "texts": ["é", "b"]}),
+        (Conditions(2), {"count": 2, "labels": None}),
+    ):
+        write_conditions(tmp_path, conditions)
+        assert read_json(tmp_path / "conditions.json") == content
+        assert read_conditions(tmp_path) == conditions
+
+
+def test_the_fingerprint_follows_the_prompts(tmp_path: Path) -> None:
+    write(tmp_path, conditions=Conditions(50, ("a",) * 50))
+    first = StoredSamples(tmp_path, SPEC).fingerprint
+    write_conditions(tmp_path, Conditions(50, ("a",) * 49 + ("b",)))
+    assert StoredSamples(tmp_path, SPEC).fingerprint != first
+
+
+def test_a_prompt_that_is_missing_is_an_error(tmp_path: Path) -> None:
+    write(tmp_path, conditions=Conditions(50, ("a",) * 49))
+    with pytest.raises(DataError, match=r"holds 50 images"):
+        StoredSamples(tmp_path, SPEC)
+
+
+def test_the_fingerprint_follows_the_content(tmp_path: Path) -> None:
+    write(tmp_path / "a")
+    write(tmp_path / "b")
+    first = StoredSamples(tmp_path / "a", SPEC).fingerprint
+    assert first == StoredSamples(tmp_path / "a", SPEC).fingerprint != StoredSamples(tmp_path / "b", SPEC).fingerprint
+
+
+def test_damaged_or_missing_shards_are_named(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "00001.npy").write_bytes(b"no array")
+    with pytest.raises(DataError, match=r"00001.npy is damaged"):
+        StoredSamples(tmp_path, SPEC)
+    (tmp_path / "00001.npy").unlink()
+    with pytest.raises(DataError, match=r"holds 30 images, but conditions\.json says 50"):
+        StoredSamples(tmp_path, SPEC)
+    np.save(tmp_path / "00001.npy", np.zeros((20, 3, 4, 4), np.uint8))
+    with pytest.raises(DataError, match=r"00001.npy holds uint8 \[20, 3, 4, 4\]"):
+        StoredSamples(tmp_path, SPEC)
+
+
+@pytest.mark.parametrize("classes", [None, SPEC.classes])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_grid_has_a_row_per_class(tmp_path: Path, channels: int, classes: tuple[str, ...] | None) -> None:
+    spec = DatasetSpec("d", channels, 8, 10, 10, classes, True)
+    write(tmp_path, spec)
+    write_grid(tmp_path / "samples.png", StoredSamples(tmp_path, spec), "m ε=1 seed 0")
+    picture = Image.open(tmp_path / "samples.png")
+    rows = len(classes) if classes else -(-50 // COLUMNS)
+    assert picture.width > COLUMNS * CELL
+    assert rows * CELL < picture.height < (rows + 1) * (CELL + 8)
+
+
+def test_the_grid_survives_fewer_samples_than_classes(tmp_path: Path) -> None:
+    write(tmp_path, count=2)
+    write_grid(tmp_path / "samples.png", StoredSamples(tmp_path, SPEC), "few")
+
+
+def test_names_become_safe_folders() -> None:
+    assert safe_name("fashion-mnist") == "fashion-mnist"
+    first, second = safe_name("folder:/data/my faces"), safe_name("folder:/other/my faces")
+    assert first.startswith("folder-my-faces-")
+    assert first != second
+    assert safe_name("..") not in ("..", ".")
+    assert "/" not in safe_name("folder:/")
+
+
+def test_hidden_scores_stay_in_the_sensitive_folder(tmp_path: Path) -> None:
+    scores = {
+        "values": {"a": 1.0, "b": 2.0}, "ci95": {"a": 0.1, "b": 0.2}, "missing": {}, "protocol": {},
+        "caveats": ["a: odd"], "seconds": {},
+    }  # fmt: skip
+    TrialFolder(tmp_path).write_scores(scores, {"a": "it tells"})
+    shown = TrialFolder(tmp_path).read_scores()
+    assert (shown["values"], shown["missing"], shown["caveats"]) == ({"a": None, "b": 2.0}, {"a": "it tells"}, [])
+    assert shown["ci95"] == {"b": 0.2}
+    assert TrialFolder(tmp_path).read_scores(all_columns=True) == scores
+
+
+def test_damaged_scores_are_named(tmp_path: Path) -> None:
+    (tmp_path / "scores.json").write_text('{"values": 3}')
+    with pytest.raises(DpbenchError, match=r"scores.json is damaged"):
+        TrialFolder(tmp_path).read_scores()
