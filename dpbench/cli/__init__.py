@@ -1,4 +1,4 @@
-"""The command line: it parses, calls and prints; one module per command.
+"""The command line, one module per command: parse the arguments, call the library, print the result.
 
 Nothing heavier than Typer is imported until a command runs.
 """
@@ -20,7 +20,7 @@ INTERRUPTED = 130  # 128 + SIGINT
 
 
 class Commands(TyperGroup):
-    """Turns what a user can mend into one line and exit code 2, and warnings into one line each."""
+    """Prints warnings and user-fixable errors in one line each; errors exit with code 2."""
 
     def invoke(self, ctx: Any) -> Any:
         """Runs a command."""
@@ -62,7 +62,7 @@ dpbench weights get inception
 
 app = typer.Typer(
     cls=Commands,
-    help="Trains differentially private image generators under exactly the same budget and compares what they make.",
+    help="Train differentially private image generators under the same privacy budget and compare their images.",
     epilog=EPILOG,
     no_args_is_help=True,
     rich_markup_mode="rich",

@@ -1,4 +1,4 @@
-"""`dpbench audit`: try to refute the ε that a method, or a query of the vault, claims."""
+"""`dpbench audit`: test the ε that a method, or a query of `PrivateData`, claims."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from dpbench.cli.console import complain, print_page
 from dpbench.cli.options import takes
 from dpbench.core.errors import DpbenchError
 
-SIZE = "How large the audit is"
+SIZE = "Size of the audit"
 
 REFUTED = 1
 
 EPILOG = """
-An audit cannot prove an ε, only refute it. Canaries are records whose contribution is the largest that the clip \
-allows, each in a direction of its own; a fair coin puts each into the data or leaves it out. The method's own fit \
-runs on public records and canaries, at the plan for ε, and from what it releases the audit guesses which canaries \
-were in. More right guesses than ε allows refute it, at the stated confidence.
+An audit can refute an ε but not prove it. Canaries are records whose contribution is as large as the clip allows, \
+each in its own direction; each is included in the data with probability 1/2. The method's own fit runs on public \
+records and canaries under the plan for ε, and the audit guesses from the releases which canaries were included. More \
+correct guesses than ε allows refute it at the stated confidence.
 
-Bounds from one run lie well below ε where all is right, the more so the smaller ε, and a very large ε they cannot \
-refute. So noise, samples and contributions are measured, too: most mistakes show there first.
+Lower bounds from one run are well below ε even for a correct implementation, especially at small ε, and a very large \
+ε cannot be refuted. The audit therefore also measures noise, sampling and contributions: most mistakes show up there \
+first.
 
-The command fails (exit code 1) if a lower bound exceeds ε, or a measurement contradicts the plan.
+The command exits with code 1 if a lower bound exceeds ε or a measurement contradicts the plan.
 
 [bold]Examples[/bold]
 
@@ -44,35 +45,37 @@ dpbench audit mine --plugin mine.py --eps 1 --prepare
 @takes(
     *("delta", "dataset", "public", "preset", "settings", "resolution", "device", "precision", "download", "data"),
     help={
-        "dataset": "Sensitive dataset; not opened.",
+        "dataset": "Sensitive dataset; its images are not read.",
         "public": "Public images that replace the sensitive ones.",
     },
 )
 def audit(
     request: RunRequest,
     method: Annotated[str, typer.Argument(metavar="[METHOD]", help="Method whose private phase is audited.")] = "",
-    eps: Annotated[float, typer.Option(metavar="E", help="The ε that is claimed.", rich_help_panel=WHAT)] = 1.0,
+    eps: Annotated[float, typer.Option(metavar="E", help="Claimed ε.", rich_help_panel=WHAT)] = 1.0,
     engines: Annotated[
         bool,
         typer.Option(
             "--engines",
-            help="Audit dp_sgd by every gradient engine, and noisy_sum, by many runs on a small model.",
+            help="Audit dp_sgd (with every gradient engine) and noisy_sum by many runs on a small model.",
             rich_help_panel=WHAT,
         ),
     ] = False,
     records: Annotated[
         int,
         typer.Option(
-            metavar="N", help="Records at most, at the sampling rates of the whole dataset.", rich_help_panel=SIZE
+            metavar="N",
+            help="Maximum number of records; sampling rates are those of the whole dataset.",
+            rich_help_panel=SIZE,
         ),
     ] = 4000,
     canaries: Annotated[
         int | None,
-        typer.Option(metavar="N", help="How many of them are canaries; 3 in 4 by default.", rich_help_panel=SIZE),
+        typer.Option(metavar="N", help="Number of canaries; by default 3/4 of the records.", rich_help_panel=SIZE),
     ] = None,
     steps: Annotated[
         int | None,
-        typer.Option(metavar="N", help="DP-SGD steps at most; noise is calibrated for them.", rich_help_panel=SIZE),
+        typer.Option(metavar="N", help="Maximum DP-SGD steps; the noise is calibrated for them.", rich_help_panel=SIZE),
     ] = None,
     runs: Annotated[int, typer.Option(metavar="N", help="Runs per query, for --engines.", rich_help_panel=SIZE)] = 1000,
     confidence: Annotated[
@@ -85,7 +88,7 @@ def audit(
         ),
     ] = False,
 ) -> None:
-    """Try to refute the ε of a method's private phase, with canaries in the vault."""
+    """Test a method's claimed ε with canaries among its private records."""
     if not method and not engines:
         raise DpbenchError("name a method, or give --engines, e.g. dpbench audit dp-merf --eps 1")
     from dpbench.benchmark.method_audit import Size, audit_method, audit_queries, contradictions

@@ -1,4 +1,4 @@
-"""What a command prints: pages on standard output, complaints of one line on standard error."""
+"""Printing: pages on standard output, one-line errors and warnings on standard error."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import dpbench
 
 
 def print_page(page: Any) -> None:
-    """Prints what Rich can render."""
+    """Prints anything that Rich can render."""
     from rich.console import Console
 
     Console().print(page)
 
 
 def complain(what: str, message: object) -> None:
-    """Prints a message as one line, led by what it is: error, warning."""
+    """Prints a message in one line after its kind, e.g. "error" or "warning"."""
     print(f"{what}: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def show_warning(message: Warning | str, category: type[Warning], filename: str, *_: object, **__: object) -> None:
-    """Complains of what dpbench or a plugin warns of; stands in for `warnings.showwarning`."""
-    # Other packages' warnings are not for whoever runs a benchmark; torch's C++ ones name the Python line that called.
+    """Prints warnings of dpbench and of plugins in one line; a replacement for `warnings.showwarning`."""
+    # Warnings of other packages do not concern users. Those of torch's C++ code name the Python line that called it.
     own = Path(dpbench.__file__).parent in Path(filename).parents or "site-packages" not in filename
     if own and "Triggered internally" not in str(message):
         complain("warning", message)

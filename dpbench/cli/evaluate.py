@@ -16,14 +16,14 @@ from dpbench.core.errors import DpbenchError
 CLAIM = "Claims about IMAGES: noted, not verified, not ranked"
 
 EPILOG = """
-[bold]Images that another program made[/bold], in sub-folders per class (its name or number) or without labels:
+[bold]Images made by another program[/bold], with one sub-folder per class (its name or number) or without labels:
 
 dpbench evaluate samples/ --dataset mnist --resolution 28 --name pe --eps 10 --delta 1e-5
 
 dpbench evaluate gen.npz --dataset cifar10 --metrics fwd,accuracy
 
 An .npz holds images as x, arr_0 or images (uint8, or floats in \\[0, 1]) and labels, if any, as y, arr_1 or labels.
-The images are copied into the results, so metrics can be added later; the same images are never scored twice.
+The images are copied into the results folder, so that metrics can be added later; the same images are not scored twice.
 
 [bold]Missing scores of finished trials[/bold], from their stored samples, without training:
 
@@ -46,7 +46,9 @@ def evaluate(
     request: RunRequest,
     images: Annotated[
         Path | None,
-        typer.Argument(metavar="IMAGES", help="A folder or zip of images, or an .npz file, of the dataset's size."),
+        typer.Argument(
+            metavar="IMAGES", help="A folder or zip of images, or an .npz file, in the dataset's resolution."
+        ),
     ] = None,
     all_: Annotated[
         bool,
@@ -56,11 +58,11 @@ def evaluate(
         str | None, typer.Option(help="Name of the row; the file's name by default.", rich_help_panel=CLAIM)
     ] = None,
     eps: Annotated[
-        float | None, typer.Option(metavar="CLAIM", help="ε; 0 is public data alone.", rich_help_panel=CLAIM)
+        float | None, typer.Option(metavar="CLAIM", help="ε; 0 if only public data was used.", rich_help_panel=CLAIM)
     ] = None,
     delta: Annotated[float | None, typer.Option(metavar="CLAIM", help="δ.", rich_help_panel=CLAIM)] = None,
     public: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Public images that were used.", rich_help_panel=CLAIM)
+        str | None, typer.Option(metavar="TEXT", help="Public images used.", rich_help_panel=CLAIM)
     ] = None,
 ) -> None:
     """Score images that another program made, or add metrics to finished trials."""

@@ -1,4 +1,4 @@
-"""`dpbench leaderboard`: show the results that there are."""
+"""`dpbench leaderboard`: show the results of finished trials."""
 
 from __future__ import annotations
 
@@ -20,14 +20,19 @@ def leaderboard(
     by: Annotated[str, typer.Option(metavar="COLUMN", help="Column to rank by, e.g. accuracy or fwd.")] = "",
     columns: Annotated[
         str,
-        typer.Option(metavar="NAMES", help="Metrics' columns to show; the main ones by default; the CSV has all."),
+        typer.Option(
+            metavar="NAMES", help="Metric columns to show; the headline metrics by default. The CSV file has all."
+        ),
     ] = "",
-    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the lines to a CSV file, unrounded.")] = None,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the rows, unrounded, to a CSV file.")] = None,
     over_seeds: Annotated[
-        bool, typer.Option("--over-seeds", help="In the CSV: mean and 95% interval over seeds, not a line per trial.")
+        bool,
+        typer.Option(
+            "--over-seeds", help="In the CSV file: mean and 95% interval over seeds instead of one row per trial."
+        ),
     ] = False,
 ) -> None:
-    """Show the results that there are, ranked within dataset, budget and track."""
+    """Show the results of finished trials, ranked within dataset, budget and track."""
     out = request.out
     if not out.is_dir():
         raise DpbenchError(f"there are no results in {out}; `dpbench run` writes some, --out says where they are")

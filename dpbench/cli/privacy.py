@@ -17,7 +17,7 @@ from dpbench.core.specs import default_delta
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-NUMBERS, PROPOSAL = "Without a method: two of --eps, --noise and --steps give the third", "Proposals"
+NUMBERS, PROPOSAL = "Without a method: give two of --eps, --noise and --steps", "Proposals"
 
 EXAMPLE = "e.g. --records 60000 --batch 2048 --steps 150 --eps 1"
 
@@ -30,13 +30,13 @@ dpbench privacy --records 60000 --batch 2048 --steps 150 --noise 1.5
 
 dpbench privacy --records 60000 --batch 2048 --noise 2 --eps 1
 
-[bold]What a method's plan costs, mechanism by mechanism[/bold]
+[bold]The cost of a method's plan, per mechanism[/bold]
 
 dpbench privacy dp-feta --dataset mnist --eps 1,10
 
 dpbench privacy dp-feta --dataset mnist --noise 1.5
 
-[bold]Which batch, steps and trained weights to take, judged by gradients on public images[/bold]
+[bold]Batch size, steps and trained weights proposed from gradients on public images[/bold]
 
 dpbench privacy wavelet --dataset mnist --public omniglot --eps 1,10 --propose
 
@@ -49,50 +49,50 @@ dpbench run --method wavelet --dataset mnist --public omniglot --eps 1,10 --set 
     *("download", "data"),
     help={
         "epsilons": "Privacy budgets ε, e.g. 1,10.",
-        "dataset": "Sensitive dataset of a METHOD; not opened.",
-        "public": "With --propose: public images to pretrain and measure on.",
+        "dataset": "Sensitive dataset for METHOD; its images are not read.",
+        "public": "With --propose: public images for pretraining and measuring.",
     },
     epsilons=(),
 )
 def privacy(
     request: RunRequest,
     method: Annotated[
-        str, typer.Argument(metavar="[METHOD]", help="Method whose plan to price; none to convert numbers.")
+        str, typer.Argument(metavar="[METHOD]", help="Method whose plan is priced; omit it to convert numbers.")
     ] = "",
     noise: Annotated[
         float | None,
         typer.Option(
             metavar="SIGMA",
-            help="Noise multiplier; of a METHOD's plan, the scale that the free ones share.",
+            help="Noise multiplier; for a METHOD, the scale shared by the multipliers that its plan leaves open.",
             rich_help_panel=WHAT,
         ),
     ] = None,
     records: Annotated[
-        int | None, typer.Option(metavar="N", help="Records of the sensitive split.", rich_help_panel=NUMBERS)
+        int | None, typer.Option(metavar="N", help="Number of training records.", rich_help_panel=NUMBERS)
     ] = None,
     batch: Annotated[
-        int | None, typer.Option(metavar="N", help="Expected records per step (Poisson).", rich_help_panel=NUMBERS)
+        int | None, typer.Option(metavar="N", help="Expected batch size (Poisson sampling).", rich_help_panel=NUMBERS)
     ] = None,
     rate: Annotated[
-        float | None, typer.Option(metavar="Q", help="Sampling rate, in place of --batch.", rich_help_panel=NUMBERS)
+        float | None, typer.Option(metavar="Q", help="Sampling rate, instead of --batch.", rich_help_panel=NUMBERS)
     ] = None,
     steps: Annotated[int | None, typer.Option(metavar="N", help="Private steps.", rich_help_panel=NUMBERS)] = None,
     propose: Annotated[
         bool,
         typer.Option(
-            "--propose", help="Measure METHOD's gradients on public images, and propose.", rich_help_panel=PROPOSAL
+            "--propose", help="Propose settings from METHOD's gradients on public images.", rich_help_panel=PROPOSAL
         ),
     ] = False,
     compute: Annotated[
         int | None,
         typer.Option(
             metavar="ROWS",
-            help="batch × steps × views to propose for; METHOD's own by default.",
+            help="Compute budget: batch × steps × views; METHOD's own by default.",
             rich_help_panel=PROPOSAL,
         ),
     ] = None,
 ) -> None:
-    """Convert between noise, steps and ε, price a method's plan, or propose a better one."""
+    """Convert between noise, steps and ε, price a method's plan, or propose better settings."""
     if not method:
         if propose:
             raise DpbenchError("--propose needs a method, e.g. dpbench privacy wavelet --eps 1 --propose")
@@ -101,7 +101,8 @@ def privacy(
         pages = [_conversion(sampling_rate, delta, request.epsilons, noise, steps)]
     elif (records, batch, rate, steps) != (None, None, None, None):
         raise DpbenchError(
-            f"--records, --batch, --rate and --steps need no method; those of {method} are settings: --set steps=200"
+            "--records, --batch, --rate and --steps are for use without a method; "
+            f"for {method}, use settings: --set steps=200"
         )
     elif propose:
         pages = _proposals(replace(request, methods=(method,)), noise, compute)
@@ -133,11 +134,11 @@ def _default_delta(records: int | None) -> float:
 def _conversion(
     rate: float, delta: float, epsilons: Sequence[float], noise: float | None, steps: int | None
 ) -> RenderableType:
-    """Whichever of noise, ε and steps is not given, from the other two."""
+    """A table of noise, ε and steps, the one that is not given computed from the other two."""
     given = {"ε": bool(epsilons), "noise": noise is not None, "steps": steps is not None}
     unknown = [name for name, is_given in given.items() if not is_given]
     if len(unknown) != 1:
-        raise DpbenchError(f"give two of --eps, --noise and --steps, and the third is found; {EXAMPLE}")
+        raise DpbenchError(f"give two of --eps, --noise and --steps; the third is computed; {EXAMPLE}")
     from dpbench.cli.pages.conversion_page import conversion_table
     from dpbench.privacy.conversions import Releases, convert
 
@@ -161,7 +162,7 @@ def _prices(request: RunRequest, noise: float | None) -> list[RenderableType]:
 def _proposals(request: RunRequest, noise: float | None, compute: int | None) -> list[RenderableType]:
     """Batch, steps and trained weights for each ε, judged on public images."""
     if not request.epsilons or noise is not None:
-        raise DpbenchError("--propose needs --eps, and finds the noise itself")
+        raise DpbenchError("--propose needs --eps and takes no --noise: the noise is calibrated")
     from dpbench.benchmark.proposals import propose
     from dpbench.cli.display import open_display
     from dpbench.cli.pages.proposal_page import proposal_page

@@ -37,12 +37,12 @@ def refine(
         typer.Option(
             "--input",
             metavar="DIR",
-            help="Coarse images, all squares of one size, grey or colour.",
+            help="Coarse images, grey or colour, all square and of the same size.",
             rich_help_panel=REFINED,
         ),
     ],
     refiner: Annotated[
-        str, typer.Option(metavar="NAME", help="A name that `dpbench list refiners` lists.", rich_help_panel=REFINED)
+        str, typer.Option(metavar="NAME", help="Refiner; see `dpbench list refiners`.", rich_help_panel=REFINED)
     ] = "residual",
     scale: Annotated[
         int, typer.Option(metavar="N", help="How many times larger: 2, 4, 8 ...", rich_help_panel=REFINED)

@@ -13,15 +13,15 @@ ALL = "all"
 app = typer.Typer(
     help="Get the pretrained weights that some metrics need.",
     no_args_is_help=True,
-    epilog="Files that are here already are found in $DPBENCH_WEIGHTS (as published; those of a hub repository in a "
-    "folder of its name), the cache of dpbench, and the caches of torch hub, clean-fid and the Hugging Face hub."
+    epilog="Existing files are found in $DPBENCH_WEIGHTS (under their published names; files of a hub repository in a "
+    "folder named after it), in dpbench's cache, and in the caches of torch hub, clean-fid and the Hugging Face hub."
     "\n\nExample: dpbench weights get inception",
 )
 
 
 @app.command("list")
 def list_() -> None:
-    """List weights: size, whether they are here and where, what they unlock."""
+    """List pretrained weights: size, location, and what needs them."""
     from dpbench.cli.pages.weights_page import weights_table
 
     print_page(weights_table())
@@ -43,4 +43,4 @@ def get(
     with open_display() as display:
         for name, weights in wanted.items():
             new = [fetch(file, display) for file in weights.files]
-            display.say(f"{name}: {'downloaded' if any(new) else 'here already'}, {describe_location(weights)}")
+            display.say(f"{name}: {'downloaded' if any(new) else 'already here'}, {describe_location(weights)}")

@@ -1,1 +1,1 @@
-"""What every part of dpbench may know: plugin base classes, specs, the registry, errors. Importable without torch."""
+"""Interfaces that every part of dpbench may import: plugin base classes, specs, registries, errors. Needs no torch."""

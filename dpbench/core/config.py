@@ -1,11 +1,11 @@
-"""Configuration of plugins: frozen dataclasses whose fields say what they mean, filled from `key=value` settings.
+"""Plugin configuration: frozen dataclasses with a help text per field, built from `key=value` settings.
 
     @dataclass(frozen=True)
     class Config:
         steps: int = option(200, "private training steps")
         refiner: Choice = plugin_option("regression", REFINERS, "detail stage")
 
-`build(Config, {"steps": "300", "refiner.name": "bicubic"})` validates names and types; pydantic does the coercion.
+`build(Config, {"steps": "300", "refiner.name": "bicubic"})` validates names and types; pydantic converts the values.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ T = TypeVar("T")
 
 
 def option(default: T, help: str) -> T:
-    """A configuration field with its default and the sentence that `dpbench show` prints."""
+    """A configuration field with its default value and the help text that `dpbench show` prints."""
     return field(default=default, metadata={"help": help})
 
 
 @dataclass(frozen=True)
 class NoSettings:
-    """The configuration of a plugin that has nothing to set."""
+    """The configuration of a plugin without settings."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A plugin chosen inside a configuration: its name, and its own configuration."""
+    """A plugin selected in a configuration: its name and its own configuration."""
 
     name: str
     config: Any = None
 
 
 def plugin_option(default: str, registry: Registry[Any], help: str) -> Choice:
-    """A field `f` set by `f.name=NAME` and `f.KEY=VALUE`, where KEY is a field of the chosen plugin's `Config`."""
+    """A field `f` set by `f.name=NAME` and `f.KEY=VALUE`, where KEY is a field of the selected plugin's `Config`."""
     return field(
         default_factory=lambda: Choice(default, build(registry.get(default).Config, {})),
         metadata={"help": help, "registry": registry, "default": default},
@@ -66,15 +66,17 @@ def parse_settings(settings: Iterable[str]) -> dict[str, str]:
 
 
 def build(config: type[T], settings: Mapping[str, Any], start: T | None = None) -> T:
-    """An instance of the dataclass `config` with `settings` over its defaults, or over those of `start`.
+    """An instance of the dataclass `config`, with `settings` overriding its defaults or the values of `start`.
 
     Args:
-        settings: field name -> value, either already of the field's type or a string to be parsed. Fields made with
-            `plugin_option` take dotted keys; another plugin than that of `start` begins at its own defaults.
+        config: the dataclass.
+        settings: field name -> value, either of the field's type or a string to parse. Fields made with `plugin_option`
+            take dotted keys; a plugin other than that of `start` starts from its own defaults.
+        start: instance whose values are the defaults.
 
     Raises:
-        UnknownName: a key that the dataclass (or the chosen plugin's) does not have.
-        ConfigError: a value of the wrong type.
+        UnknownName: the dataclass (or that of the selected plugin) has no such field.
+        ConfigError: a value has the wrong type.
     """
     fields = {f.name: f for f in dataclasses.fields(config)}  # type: ignore[arg-type]
     hints = typing.get_type_hints(config)
@@ -90,7 +92,7 @@ def build(config: type[T], settings: Mapping[str, Any], start: T | None = None) 
         elif is_plugin:
             nested.setdefault(head, {})[rest or "name"] = value
         elif dot:
-            raise ConfigError(f"setting '{key}' does not exist: '{head}' has no parts")
+            raise ConfigError(f"setting '{key}' does not exist: '{head}' has no settings of its own")
         else:
             values[head] = _coerce(key, hints[head], value)
     for name, parts in nested.items():
@@ -107,7 +109,7 @@ def _coerce(key: str, hint: Any, value: Any) -> Any:
 
     type_ = TypeAdapter(hint)
     if isinstance(value, str) and value in ("null", "none", "None"):
-        with contextlib.suppress(ValidationError):  # a field that takes no None may take the word
+        with contextlib.suppress(ValidationError):  # a field that does not accept None may accept the word
             return type_.validate_python(None)
     if isinstance(value, str) and value.startswith(("[", "{")):
         try:
@@ -122,14 +124,14 @@ def _coerce(key: str, hint: Any, value: Any) -> Any:
 
 
 def type_name(hint: Any) -> str:
-    """A type as one reads it: "int", "float | None", "'a' | 'b'"."""
+    """The readable name of a type: "int", "float | None", "'a' | 'b'"."""
     if typing.get_origin(hint) is typing.Literal:
         return " | ".join(map(repr, typing.get_args(hint)))
     return hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint).replace("typing.", "")
 
 
 class Described(NamedTuple):
-    """One line of a configuration's description."""
+    """One field in the description of a configuration."""
 
     key: str
     type: str
@@ -138,7 +140,7 @@ class Described(NamedTuple):
 
 
 def describe(config: Any, prefix: str = "") -> Iterator[Described]:
-    """Every field of a configuration instance with its type, value and help; chosen plugins' fields follow theirs."""
+    """All fields of a configuration with type, value and help; the fields of a selected plugin follow its own."""
     hints = typing.get_type_hints(type(config))
     for f in dataclasses.fields(config):
         value, help = getattr(config, f.name), f.metadata.get("help", "")
@@ -151,12 +153,12 @@ def describe(config: Any, prefix: str = "") -> Iterator[Described]:
 
 
 def as_settings(config: Any) -> dict[str, Any]:
-    """The configuration as the flat settings that rebuild it: `build(type(c), as_settings(c)) == c`."""
+    """The configuration as flat settings, from which it can be rebuilt: `build(type(c), as_settings(c)) == c`."""
     return {line.key: line.value for line in describe(config)}
 
 
 def changes(start: Any, config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The (key, value) settings that lead from `start` to `config`: `build(type(c), dict(changes(s, c)), s) == c`."""
+    """The (key, value) settings that turn `start` into `config`: `build(type(c), dict(changes(s, c)), s) == c`."""
     for f in dataclasses.fields(config):
         key, before, after = f"{prefix}{f.name}", getattr(start, f.name), getattr(config, f.name)
         if not isinstance(after, Choice):

@@ -1,4 +1,4 @@
-"""The interfaces of image data: a `Dataset` plugin opens the splits, an `ImageDataset` is one split."""
+"""Interfaces of image data: a `Dataset` plugin opens splits, an `ImageDataset` is one split."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from dpbench.core.specs import Batch, DatasetSpec
 
 @dataclass(frozen=True)
 class DataOptions:
-    """How the command line asks for a dataset.
+    """Options for opening a dataset.
 
     Attributes:
-        root: data folder; dataset files are looked for, downloaded to and cached below it.
+        root: data folder, in which dataset files are searched, downloaded and cached.
         resolution: height and width of the images, or None for the dataset's own default.
         download: whether missing files may be downloaded.
         public_benchmark: whether the user declares a folder of images a public benchmark (rule R9).
@@ -30,7 +30,7 @@ class DataOptions:
 
 
 class ImageDataset(ABC):
-    """One split of a dataset: images that are decoded when a batch asks for them."""
+    """One split of a dataset, whose images are decoded when a batch is read."""
 
     spec: DatasetSpec
 
@@ -53,9 +53,9 @@ class ImageDataset(ABC):
 
     @property
     def content(self) -> str:
-        """A hash of whose records these are: the same at every resolution, under every name and in every order.
+        """A hash of the records that is the same at every resolution, under every name and in every order.
 
-        Private runs are counted by it. By default the fingerprint, which tells too much apart.
+        Private runs are counted per content. By default the fingerprint, which distinguishes more than necessary.
         """
         return self.fingerprint
 
@@ -68,7 +68,7 @@ class Dataset(ABC):
         options: see `DataOptions`.
     """
 
-    public_only: ClassVar[bool] = False  # a source for public pretraining that is no benchmark itself
+    public_only: ClassVar[bool] = False  # for public pretraining only, not a benchmark
 
     def __init__(self, argument: str, options: DataOptions):
         self.argument = argument
@@ -76,13 +76,13 @@ class Dataset(ABC):
 
     @classmethod
     def overlap(cls, argument: str, other: str) -> bool:
-        """Whether two arguments lead to some of the same images: one is not public where the other is sensitive."""
+        """Whether the datasets of two arguments share images, so that one is not public if the other is sensitive."""
         return argument == other
 
     @property
     @abstractmethod
     def spec(self) -> DatasetSpec:
-        """What the dataset declares. Known without its files where shape and counts are fixed in advance."""
+        """The dataset's declaration, known without reading its files if shape and counts are fixed in advance."""
 
     def train(self) -> ImageDataset:
         """The sensitive split.

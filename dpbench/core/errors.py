@@ -1,4 +1,4 @@
-"""The errors a user can mend. The command line prints their message as one line and exits with code 2."""
+"""User-fixable errors. The command line prints their message in one line and exits with code 2."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterable
 
 
 class DpbenchError(Exception):
-    """Something the user can mend; the message says what is wrong and what to do, in one line."""
+    """A user-fixable error; its one-line message says what is wrong and what to do."""
 
 
 class UnknownName(DpbenchError):
-    """A name that no plugin, column or configuration key carries; offers the nearest known ones."""
+    """A name that no plugin, column or setting has; the message suggests the nearest known names."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]):
         names = sorted(known)
@@ -21,7 +21,7 @@ class UnknownName(DpbenchError):
 
 
 class ConfigError(DpbenchError):
-    """A configuration value of the wrong type, or one that contradicts the dataset or the other values."""
+    """A configuration value of the wrong type, or one that does not fit the dataset or other values."""
 
 
 class DataError(DpbenchError):
@@ -33,11 +33,11 @@ class PrivacyError(DpbenchError):
 
 
 class MissingScore(Exception):
-    """Raised by a metric that cannot be computed here; its cells stay empty and the message goes into the row."""
+    """Raised by a metric that cannot be computed; its cells stay empty and the message is a note of the row."""
 
 
 class NotInstalled(DpbenchError, MissingScore):
-    """Pretrained weights or an optional package are not here; the message names the command that gets them.
+    """Pretrained weights or an optional package are missing; the message names the command that installs them.
 
-    Metrics leave their cells empty with this reason; whatever cannot do without it stops.
+    A metric leaves its cells empty for this reason; everything else stops with this error.
     """

@@ -1,4 +1,4 @@
-"""Packages that only some parts need, and that pip installs as extras of dpbench."""
+"""Optional packages, which pip installs as extras of dpbench."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dpbench.core.errors import NotInstalled
 
 
 def import_extra(package: str, extra: str) -> Any:
-    """The imported package.
+    """Imports an optional package and returns it.
 
     Args:
-        package: e.g. "transformers".
-        extra: the extra that installs it, e.g. "hub".
+        package: name of the package, e.g. "transformers".
+        extra: name of the extra that installs it, e.g. "hub".
 
     Raises:
-        NotInstalled: it is not installed.
+        NotInstalled: the package is not installed.
     """
     try:
         return importlib.import_module(package)

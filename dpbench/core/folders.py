@@ -1,4 +1,4 @@
-"""Which folders dpbench reads and writes, outside a command's OUT."""
+"""The cache and state folders of the user, and a check that folders are writable."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from dpbench.core.errors import DpbenchError
 
 
 def cache_folder() -> Path:
-    """What can be made or downloaded again. `DPBENCH_CACHE`, or the user's cache folder."""
+    """Folder of files that can be computed or downloaded again: `DPBENCH_CACHE`, or the user's cache folder."""
     return Path(os.environ.get("DPBENCH_CACHE") or user_cache_path("dpbench"))
 
 
 def state_folder() -> Path:
-    """What is lost for good when it is deleted: the privacy records and the fingerprint key of this user.
+    """Folder of files that cannot be recreated: the user's privacy records and fingerprint key.
 
     `DPBENCH_STATE`, or the user's data folder.
     """
@@ -24,10 +24,10 @@ def state_folder() -> Path:
 
 
 def check_writable(folder: Path) -> None:
-    """Makes sure that `folder` can be written, without writing.
+    """Checks that files can be written to `folder`, without writing any.
 
     Raises:
-        DpbenchError: it cannot.
+        DpbenchError: no file can be written there.
     """
     existing = next(path for path in [folder, *folder.absolute().parents] if path.exists())
     if not existing.is_dir():

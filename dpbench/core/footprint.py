@@ -1,4 +1,4 @@
-"""How many rows one call of a network should take: what memory holds on a GPU, what the cache holds on a CPU."""
+"""The number of rows per call of a network, limited by free memory on a GPU and by the cache on a CPU."""
 
 from __future__ import annotations
 
@@ -11,24 +11,25 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 GPU_SHARE = 0.5
-"""Share of a GPU's free memory that one call may fill; the rest is for optimiser, averages and fragmentation."""
+"""Share of a GPU's free memory for one call; the rest is for the optimizer, weight averages and fragmentation."""
 
 CACHES = 3
-"""How many times the last-level cache one call may fill: layers work one after another (measured on three networks)."""
+"""Size of one call in multiples of the last-level cache; layers run one at a time (measured on three networks)."""
 
 USUAL_CACHE = 32 * 2**20
-"""Bytes of last-level cache where the machine does not say."""
+"""Last-level cache size in bytes assumed if the operating system does not report it."""
 
 MOST_ROWS = 4096
 
 
 def rows_that_fit(bytes_per_row: float, device: str) -> int:
-    """The power of two of rows, at most `MOST_ROWS`, that stays within memory or cache.
+    """The largest number of rows, a power of two up to `MOST_ROWS`, that fits into memory or cache.
 
-    A power of two, so that small differences in a measured footprint give the same rows and with them the same draws.
+    It is a power of two so that small differences in a measured footprint give the same number, and therefore the same
+    random draws.
 
     Args:
-        bytes_per_row: what one row occupies while a network works on it.
+        bytes_per_row: memory of one row during a forward (and backward) pass.
         device: torch device name.
     """
     rows = max(1, min(MOST_ROWS, int(_bytes_for_one_call(device) / max(1.0, bytes_per_row))))
@@ -45,7 +46,7 @@ def _bytes_for_one_call(device: str) -> float:
 
 @cache
 def _last_level_cache() -> int:
-    """Bytes of the largest cache of this machine's first core, where Linux tells."""
+    """Size in bytes of the largest cache of the first core, as Linux reports it."""
     sizes = [path.read_text().strip() for path in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size")]
     units = {"K": 2**10, "M": 2**20}
     found = [int(size[:-1]) * units[size[-1]] for size in sizes if size[-1:] in units]
@@ -53,7 +54,7 @@ def _last_level_cache() -> int:
 
 
 def saved_bytes(compute: Callable[[], Tensor]) -> int:
-    """Bytes that autograd keeps from `compute()` for the backward pass, weights not counted."""
+    """Bytes that autograd saves in `compute()` for the backward pass, without the weights."""
     import torch
 
     kept: dict[int, int] = {}
@@ -66,5 +67,5 @@ def saved_bytes(compute: Callable[[], Tensor]) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        result = compute()  # noqa: F841 (alive, so that no storage is used twice while they are counted)
+        result = compute()  # noqa: F841 (kept alive, so that no storage is reused while they are counted)
     return sum(kept.values())

@@ -1,4 +1,4 @@
-"""How long work reports itself: a phase with a total, advanced step by step. The command line draws it with Rich."""
+"""Progress reports of long work: phases with a number of steps. The command line shows them."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ T = TypeVar("T")
 
 
 class Advance(Protocol):
-    """Moves a phase's bar on; `note` (e.g. "ε 0.83") is shown behind it."""
+    """Advances a phase; `note` (e.g. "ε 0.83") is shown after its bar."""
 
     def __call__(self, steps: int = 1, note: str = "") -> None:
-        """Counts `steps` more."""
+        """Advances the phase by `steps`."""
 
 
 class Progress(Protocol):
-    """Somewhere to show progress."""
+    """A place to show progress."""
 
     def phase(self, name: str, total: int) -> AbstractContextManager[Advance]:
-        """Opens a bar of `total` steps called `name`."""
+        """Opens a phase of `total` steps called `name`."""
         ...
 
 
 class Display(Progress, Protocol):
-    """Progress bars, and lines between them."""
+    """Progress bars and lines of text."""
 
     def say(self, line: str) -> None:
         """Shows one line."""
@@ -33,22 +33,22 @@ class Display(Progress, Protocol):
 
 
 class Silent:
-    """Shows nothing: the default from Python and in tests."""
+    """Progress that is not shown."""
 
     def phase(self, name: str, total: int) -> AbstractContextManager[Advance]:
-        """Opens a bar that nobody sees."""
+        """Opens a phase that is not shown."""
         return nullcontext(lambda steps=1, note="": None)
 
 
 class Quiet(Silent):
-    """Shows neither bars nor lines."""
+    """A display that shows nothing: the default from Python and in tests."""
 
     def say(self, line: str) -> None:
         """Shows nothing."""
 
 
 def track(progress: Progress, items: Iterable[T], name: str, total: int) -> Iterator[T]:
-    """Yields `items` while a bar counts them."""
+    """Yields `items`, advancing a phase by one step for each."""
     with progress.phase(name, total) as advance:
         for item in items:
             yield item

@@ -1,4 +1,4 @@
-"""The plain values that parts exchange: what a dataset declares, a batch of records, sampling conditions, a budget."""
+"""Values that parts exchange: dataset declarations, batches of records, sampling conditions, privacy budgets."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """What is public about a dataset by declaration (rule R6); everything else about it is private.
+    """The declared, public properties of a dataset (rule R6); everything else about it is private.
 
     Attributes:
-        name: as given on the command line, e.g. "mnist" or "folder:/data/faces"; in one form, where there are several.
+        name: command-line name, e.g. "mnist" or "folder:/data/faces", in a canonical form if there are several.
         channels: 1 or 3.
         resolution: height and width in pixels.
         n_train: number of records of the sensitive split.
@@ -167,14 +167,14 @@ class Conditions:
 
 @dataclass(frozen=True)
 class Request:
-    """What a trial will be asked for, fixed before it is fitted."""
+    """The samples requested from a trial, fixed before it is fitted."""
 
     conditions: Conditions
 
 
 @dataclass(frozen=True)
 class Budget:
-    """An (ε, δ) privacy budget. ε = 0 allows nothing private; ε = ∞ asks for the non-private reference.
+    """An (ε, δ) privacy budget. ε = 0 allows no use of private data; ε = ∞ is the non-private reference.
 
     Raises:
         DpbenchError: ε is negative or not a number, or δ is outside (0, 1).

@@ -1,1 +1,1 @@
-"""Shared dataset loaders: sensitive datasets, public sources, file formats."""
+"""Datasets: sensitive datasets, public sources, generated images, and the views and file formats they share."""

@@ -1,4 +1,4 @@
-"""Views that need no files: a split in memory, a part of another split, a split whose images are converted."""
+"""Splits that need no files of their own: an array in memory, a subset of a split, a split with converted images."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from dpbench.core.files import digest
 from dpbench.core.specs import Batch, DatasetSpec
 
 Indices = Sequence[int] | Tensor | NDArray[np.integer]
-"""What `batch` accepts beyond the interface's sequence of ints."""
+"""Record numbers as `batch` accepts them."""
 
 
 def as_index(indices: Indices) -> NDArray[np.int64]:
     """Record numbers as an int64 array [b], in the order given.
 
     Raises:
-        TypeError: the indices are not whole numbers (a boolean mask is none either).
+        TypeError: the indices are not integers (a boolean mask is refused, too).
     """
     array = np.asarray(indices.cpu().numpy() if isinstance(indices, Tensor) else indices)
     if array.size and array.dtype.kind not in "iu":
-        raise TypeError(f"record indices must be whole numbers, not {array.dtype}")
+        raise TypeError(f"record indices must be integers, not {array.dtype}")
     return array.reshape(-1).astype(np.int64)
 
 
 class ArrayDataset(ImageDataset):
-    """A split held in one array, which may be memory-mapped; a batch copies its records out of it.
+    """A split in one array, which may be memory-mapped; a batch copies its records out of the array.
 
     Args:
-        spec: what the split declares; `spec.shape` is the shape of one image.
+        spec: declaration of the split; `spec.shape` is the shape of one image.
         images: uint8 [n, c, h, w].
         condition: labels, whole numbers [n] in [0, n_classes), if the spec declares classes; n texts if it declares
             captions; otherwise None.
@@ -111,7 +111,7 @@ def condition_tensor(condition: Indices | Sequence[str] | None, images: int, spe
 
 
 def content_hash(array: NDArray[np.generic]) -> str:
-    """SHA-256 of an array's values in C order."""
+    """Hexadecimal SHA-256 of an array's bytes in C order."""
     return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
 
 
@@ -119,9 +119,9 @@ class Subset(ImageDataset):
     """The records of another split at `indices`, in that order (a hold-out, a shard, a half).
 
     Args:
-        dataset: the split to take from.
+        dataset: the split to select from.
         indices: record numbers in `dataset`.
-        spec: what the part declares; by default what `dataset` does.
+        spec: declaration of the subset; by default that of `dataset`.
     """
 
     def __init__(self, dataset: ImageDataset, indices: Indices, spec: DatasetSpec | None = None):
@@ -138,23 +138,23 @@ class Subset(ImageDataset):
 
     @cached_property
     def fingerprint(self) -> str:
-        """Derived from the dataset's own fingerprint and the indices."""
+        """A hash of the dataset's fingerprint and the indices."""
         return digest(["subset", self._dataset.fingerprint, content_hash(self._index)])
 
     @property
     def content(self) -> str:
-        """See `ImageDataset.content`; derived from the dataset's own and which records were taken."""
+        """See `ImageDataset.content`; a hash of the dataset's content and the set of indices."""
         return digest(["subset", self._dataset.content, content_hash(np.sort(self._index))])
 
 
 class Converted(ImageDataset):
-    """A split whose images pass through `change` whenever a batch is asked for (padding, resizing, colour).
+    """A split whose images are converted when a batch is read (padding, resizing, colour).
 
     Args:
         dataset: the split to convert.
-        spec: what the converted split declares.
-        change: uint8 [b, *dataset.spec.shape] -> uint8 [b, *spec.shape], record by record.
-        key: a name of the change; becomes part of the fingerprint.
+        spec: declaration of the converted split.
+        change: uint8 [b, *dataset.spec.shape] -> uint8 [b, *spec.shape], each record independently.
+        key: name of the change, part of the fingerprint.
     """
 
     def __init__(self, dataset: ImageDataset, spec: DatasetSpec, change: Callable[[Tensor], Tensor], key: str):
@@ -173,10 +173,10 @@ class Converted(ImageDataset):
 
     @property
     def fingerprint(self) -> str:
-        """Derived from the dataset's own fingerprint, the change and the new shape."""
+        """A hash of the dataset's fingerprint, the name of the change and the new shape."""
         return digest([self._key, self._dataset.fingerprint, list(self.spec.shape)])
 
     @property
     def content(self) -> str:
-        """See `ImageDataset.content`: the dataset's own."""
+        """See `ImageDataset.content`; that of the dataset."""
         return self._dataset.content

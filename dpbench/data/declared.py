@@ -1,4 +1,4 @@
-"""The base of datasets that declare everything in advance, and the checks on how they are asked for."""
+"""Base classes of named datasets whose shape and size are known in advance."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ RESOLUTIONS = (4, 1024)
 
 
 def checked_resolution(options: DataOptions, default: int, allowed: tuple[int, int] = RESOLUTIONS) -> int:
-    """The resolution asked for, or the default.
+    """The requested resolution, or the default.
 
     Raises:
-        DataError: it lies outside `allowed`, both ends included.
+        DataError: it is outside `allowed` (lowest and highest, inclusive).
     """
     resolution = default if options.resolution is None else options.resolution
     low, high = allowed
@@ -25,10 +25,10 @@ def checked_resolution(options: DataOptions, default: int, allowed: tuple[int, i
 
 
 class NamedDataset(Dataset):
-    """A dataset that is asked for by its name alone, without ":argument", unless a subclass takes one.
+    """A dataset whose name takes no ":argument", unless a subclass handles one.
 
     Raises:
-        DataError: an argument is given, or a resolution that cannot be served.
+        DataError: an argument is given, or the resolution is not supported.
     """
 
     name: str
@@ -46,7 +46,7 @@ class NamedDataset(Dataset):
 
 
 class DeclaredDataset(NamedDataset):
-    """A dataset whose shape, counts and classes are class attributes, known without its files."""
+    """A dataset whose shape, counts and classes are class attributes, known without reading its files."""
 
     channels: ClassVar[int]
     n_train: ClassVar[int]

@@ -1,4 +1,4 @@
-"""A split whose images are files, decoded when a batch asks for them."""
+"""A split of image files, decoded when a batch is read."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class DecodedDataset(ImageDataset):
     Decoded images are kept in memory if the whole split takes at most `CACHE_BYTES`.
 
     Args:
-        spec: what the split declares; gives channels and resolution.
-        source: where the files are.
+        spec: declaration of the split, with the channels and resolution to decode to.
+        source: the files.
         paths: the records' relative paths.
         condition: a class number or a text for each path, or None, as the spec declares.
         prepare: applied to each decoded image before it is resized.
@@ -88,5 +88,5 @@ class DecodedDataset(ImageDataset):
 
     @property
     def content(self) -> str:
-        """See `ImageDataset.content`; of the files, see `FileSource.content`."""
+        """See `ImageDataset.content` and `FileSource.content`."""
         return self._source.content(self._paths)

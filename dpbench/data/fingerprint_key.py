@@ -1,4 +1,4 @@
-"""The user's secret key, with which fingerprints of undeclared datasets are made before they are shown (rule R9)."""
+"""The user's secret key, which hashes the fingerprints of undeclared datasets before they are shown (rule R9)."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ BYTES = 32
 
 
 def fingerprint_key(state: Path, cache: Path) -> bytes:
-    """The key, drawn from the operating system when it is first needed. The file is whole or absent, at any time.
+    """The key, drawn from the operating system's random source on first use and written atomically.
 
     Args:
-        state: the folder that holds it.
-        cache: where earlier versions kept it; a whole one that lies there moves over.
+        state: folder of the key file.
+        cache: folder in which earlier versions kept the key; an intact key there is moved to `state`.
 
     Returns:
         `BYTES` bytes.
 
     Raises:
-        DpbenchError: it cannot be written, or it is damaged. A short key could be guessed, and with it a record.
+        DpbenchError: the key cannot be written, or its file is damaged. With a short key, records could be guessed.
     """
     path = state / FILE
     try:
@@ -39,16 +39,16 @@ def fingerprint_key(state: Path, cache: Path) -> bytes:
         raise DpbenchError(f"cannot write {path}: {error.strerror or error}") from error
     if len(key) != BYTES:
         raise DpbenchError(
-            f"{path} is damaged ({len(key)} bytes, not {BYTES}): put a backup in its place, or delete it; then a new "
-            "key is drawn, and every dataset that is not declared public counts as a new one"
+            f"{path} is damaged ({len(key)} bytes, not {BYTES}): restore a backup, or delete it; then a new key "
+            "is drawn, and every dataset that is not declared public counts as a new one"
         )
     return key
 
 
 def _make(path: Path, earlier: Path) -> None:
-    taken_over = earlier.read_bytes() if earlier.exists() else b""
-    key = taken_over if len(taken_over) == BYTES else secrets.token_bytes(BYTES)
+    earlier_key = earlier.read_bytes() if earlier.exists() else b""
+    key = earlier_key if len(earlier_key) == BYTES else secrets.token_bytes(BYTES)
     write_atomic(path, lambda temporary: temporary.write_bytes(key), private=True)
-    if key == taken_over:
-        with suppress(OSError):  # a second copy does no harm
+    if key == earlier_key:
+        with suppress(OSError):  # a second copy is harmless
             earlier.unlink()

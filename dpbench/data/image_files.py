@@ -12,7 +12,7 @@ from zipfile import BadZipFile, ZipFile, is_zipfile
 from dpbench.core.errors import DataError
 from dpbench.core.files import digest
 
-LITTER = {"__MACOSX", "Thumbs.db", "desktop.ini"}  # what operating systems leave behind; dot files as well
+LITTER = {"__MACOSX", "Thumbs.db", "desktop.ini"}  # files of operating systems, ignored like dot files
 HASHED_FILES = 20_000
 SAMPLED_FILES = 2_000
 
@@ -39,7 +39,7 @@ class FileSource(ABC):
         """The content of one file.
 
         Raises:
-            DataError: it is missing or damaged; the message names it.
+            DataError: the file is missing or damaged; the message names it.
         """
 
     @abstractmethod
@@ -47,10 +47,10 @@ class FileSource(ABC):
         """CRC-32 of one file's content."""
 
     def fingerprint(self, paths: Sequence[str]) -> str:
-        """A hash of the files' relative paths, sizes and contents (CRC-32), in order; times and places do not matter.
+        """A hash of the files' relative paths, sizes and contents (CRC-32), in order; times do not matter.
 
-        Of more than `HASHED_FILES` files all paths and sizes are hashed, and the contents of every k-th, at least
-        `SAMPLED_FILES` in number.
+        Of more than `HASHED_FILES` files, all paths and sizes but only the contents of every k-th file are hashed (at
+        least `SAMPLED_FILES` contents).
         """
         sizes = [(path, self.sizes[path]) for path in paths]
         return digest([sizes, [self.checksum(path) for path in _hashed(paths)]])
@@ -58,13 +58,13 @@ class FileSource(ABC):
     def content(self, paths: Sequence[str]) -> str:
         """A hash of the files' sizes and contents, whatever their paths and order: a zip equals its folder.
 
-        Of more than `HASHED_FILES` files the contents are sampled as for `fingerprint`.
+        Of more than `HASHED_FILES` files, the contents are sampled as for `fingerprint`.
         """
         sizes, checksums = (self.sizes[path] for path in paths), (self.checksum(path) for path in _hashed(paths))
         return digest([sorted(sizes), sorted(checksums)])
 
     def describe(self, path: str) -> str:
-        """What to call a file in a message."""
+        """The name of a file in messages."""
         return str(self.root / path)
 
 
@@ -73,7 +73,7 @@ def _hashed(paths: Sequence[str]) -> Sequence[str]:
 
 
 class FolderSource(FileSource):
-    """The files below a folder; links are followed.
+    """The files below a folder; symbolic links are followed.
 
     Raises:
         DataError: the folder cannot be read.
@@ -123,7 +123,7 @@ class ZipSource(FileSource):
 
     def __init__(self, root: Path):
         self.root = root
-        self._open: dict[int, ZipFile] = {}  # process -> archive: processes must not share a file position
+        self._open: dict[int, ZipFile] = {}  # process id -> archive, as processes must not share a file position
         entries = [(PurePosixPath(entry.filename), entry) for entry in self._archive().infolist()]
         files = sorted((str(path), entry) for path, entry in entries if _wanted(path) and not entry.is_dir())
         self.sizes = {path: entry.file_size for path, entry in files}
@@ -138,7 +138,9 @@ class ZipSource(FileSource):
             try:
                 self._open[process] = ZipFile(self.root)
             except (OSError, BadZipFile, ValueError) as error:
-                raise DataError(f"{self.root} is not a whole zip archive ({error}); fetch or pack it again") from error
+                raise DataError(
+                    f"{self.root} is not an intact zip archive ({error}); download or create it again"
+                ) from error
         return self._open[process]
 
     def read(self, path: str) -> bytes:
@@ -147,11 +149,11 @@ class ZipSource(FileSource):
             return self._archive().read(self._entries[path])
         except (OSError, BadZipFile, EOFError, zlib.error, RuntimeError, NotImplementedError, ValueError) as error:
             raise DataError(
-                f"{self.describe(path)} cannot be unpacked ({error}); fetch or pack the zip again"
+                f"{self.describe(path)} cannot be unpacked ({error}); download or create the zip again"
             ) from error
 
     def checksum(self, path: str) -> int:
-        """See `FileSource.checksum`; the archive's directory knows it."""
+        """See `FileSource.checksum`; read from the archive's directory."""
         return self._entries[path].CRC
 
 

@@ -22,33 +22,35 @@ if TYPE_CHECKING:
 
 
 def default_root() -> Path:
-    """The data folder: the environment's DPBENCH_DATA, or else a folder in the user's cache."""
+    """The default data folder: DPBENCH_DATA from the environment, or else a folder in the user's cache."""
     chosen = os.environ.get("DPBENCH_DATA")
     return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("dpbench") / "data"
 
 
 def open_dataset(name: str, options: DataOptions) -> Dataset:
-    """The dataset called `name`, "plugin" or "plugin:argument". A named dataset reads no file yet.
+    """The dataset called `name`, "plugin" or "plugin:argument". No file is read yet.
 
     Raises:
         UnknownName: no plugin has that name.
-        DataError: the plugin cannot take the argument or the options.
+        DataError: the plugin does not support the argument or the options.
     """
     plugin, _, argument = name.partition(":")
     return DATASETS.get(plugin)(argument, options)
 
 
 def open_public(name: str, like: DatasetSpec, options: DataOptions) -> ImageDataset:
-    """The train split of a public source, in the shape of the sensitive images: grey by luminance, colour by repeating.
+    """The train split of a public source in the shape of the sensitive images.
+
+    Colour is converted to grey by luminance, grey to colour by repeating the channel.
 
     Args:
-        name: the public source; any dataset will do.
-        like: what the sensitive dataset declares.
-        options: as for `open_dataset`; the resolution is taken from `like`.
+        name: name of the public source; any dataset but the sensitive one.
+        like: declaration of the sensitive dataset.
+        options: as for `open_dataset`, except that the resolution is that of `like`.
 
     Raises:
         UnknownName: no plugin has that name.
-        DataError: it is the sensitive dataset itself or shares images with it, or its files are missing or damaged.
+        DataError: it is or overlaps with the sensitive dataset, or its files are missing or damaged.
     """
     if _overlap(name, like.name):
         raise DataError(
@@ -66,16 +68,16 @@ def open_public(name: str, like: DatasetSpec, options: DataOptions) -> ImageData
 
 
 def _overlap(one: str, other: str) -> bool:
-    # Whether two names lead to some of the same images.
+    """Whether the datasets of two names share images."""
     (plugin, _, argument), (other_plugin, _, other_argument) = one.partition(":"), other.partition(":")
     return plugin == other_plugin and DATASETS.get(plugin).overlap(argument, other_argument)
 
 
 def open_generated(path: Path, spec: DatasetSpec) -> Generated:
-    """Images that another program made to imitate a dataset: a folder or zip of image files, or an .npz file.
+    """Images that another program generated to imitate a dataset: a folder or zip of image files, or an .npz file.
 
     Raises:
-        DataError: nothing lies at the path, or nothing that can be read.
+        DataError: the path does not exist or cannot be read.
     """
     if not path.exists():
         raise DataError(f"{path} does not exist; give a folder of images, a zip of one, or an .npz file")

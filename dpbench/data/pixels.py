@@ -17,17 +17,17 @@ from dpbench.core.errors import DataError
 Mode = Literal["L", "RGB"]
 MODE: dict[int, Mode] = {1: "L", 3: "RGB"}
 """Number of channels -> PIL mode."""
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # no others: some run programs when they are opened
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # other Pillow formats may run external programs
 
 
 def decode(content: bytes, name: str, mode: Mode, size: int, prepare: Callable[[Image.Image], Image.Image]) -> Tensor:
     """Decodes an image file and fits it to a square: short side resized (bicubic, antialiased), then centre-cropped.
 
     Args:
-        content: what the file holds.
-        name: what to call the file in a message.
+        content: the file's bytes.
+        name: name of the file in messages.
         mode: colour ("RGB") or grey ("L", by luminance).
-        size: height and width wanted.
+        size: height and width of the result.
         prepare: applied to the decoded image in `mode` before it is resized.
 
     Returns:
@@ -41,27 +41,27 @@ def decode(content: bytes, name: str, mode: Mode, size: int, prepare: Callable[[
 
 
 def read_image(content: bytes, name: str, change: Callable[[Image.Image], Image.Image]) -> Image.Image:
-    """Decodes an image file as it is, and changes it.
+    """Decodes an image file in its own mode and size, and applies `change`.
 
-    Files are turned upright by their EXIF orientation, 16-bit files are scaled to 8 bits, transparent pixels become
-    white, and the first frame of an animation is taken.
+    Images are rotated by their EXIF orientation, 16-bit images are scaled to 8 bits, transparent pixels are blended
+    with white, and only the first frame of an animation is used.
 
     Args:
-        content: what the file holds.
-        name: what to call the file in a message.
-        change: applied to the decoded image, of whatever mode.
+        content: the file's bytes.
+        name: name of the file in messages.
+        change: applied to the decoded image, which may have any mode.
 
     Raises:
-        DataError: the file is no image, or is truncated or damaged; the message names it.
+        DataError: the file is not an image, or is truncated or damaged; the message names it.
     """
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
             opened.load()
             return change(_flat(_eight_bit(ImageOps.exif_transpose(opened))))
-    except Exception as error:  # decoders raise whatever they like about a damaged file
+    except Exception as error:  # decoders raise all kinds of errors for damaged files
         reason = str(error).split("\n")[0] or type(error).__name__
         unknown = "is not an image" if isinstance(error, UnidentifiedImageError) else f"cannot be read ({reason})"
-        raise DataError(f"{name} {unknown}; replace it or take it away") from error
+        raise DataError(f"{name} {unknown}; replace or remove it") from error
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
@@ -86,7 +86,7 @@ def to_tensor(image: Image.Image) -> Tensor:
 
 
 def resize(images: Tensor, size: int) -> Tensor:
-    """uint8 [b, c, h, h] -> uint8 [b, c, size, size], bicubic and antialiased, the values PIL gives."""
+    """uint8 [b, c, h, h] -> uint8 [b, c, size, size], bicubic and antialiased, with the same values as Pillow."""
     if images.shape[-1] == size:
         return images
     resized = images.new_empty((*images.shape[:2], size, size))
@@ -96,7 +96,7 @@ def resize(images: Tensor, size: int) -> Tensor:
 
 
 def to_grey(images: Tensor) -> Tensor:
-    """uint8 [b, 3, h, w] -> uint8 [b, 1, h, w] by luminance (ITU-R 601, rounded as PIL does)."""
+    """uint8 [b, 3, h, w] -> uint8 [b, 1, h, w] by luminance (ITU-R 601, rounded as in Pillow)."""
     red, green, blue = images.int().unbind(1)
     return ((red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16).byte()[:, None]
 
@@ -107,4 +107,4 @@ def to_colour(images: Tensor) -> Tensor:
 
 
 RECOLOUR: dict[tuple[int, int], Callable[[Tensor], Tensor]] = {(1, 3): to_colour, (3, 1): to_grey}
-"""(channels given, channels wanted) -> conversion."""
+"""(input channels, output channels) -> conversion."""

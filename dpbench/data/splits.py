@@ -1,4 +1,4 @@
-"""The split of files that come without one: each record by the hash of its own path, whatever the others are (R6)."""
+"""Train/test split of files without a given split: each record by the hash of its own path alone (rule R6)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TEST_SHARE = 0.1
 
 
 def falls_into_test(path: str) -> bool:
-    """Whether the record at that relative path belongs to the test split."""
+    """Whether the record at this relative path belongs to the test split."""
     return int.from_bytes(hashlib.sha256(path.encode()).digest()[:8], "big") < TEST_SHARE * 2**64
 
 
@@ -19,7 +19,7 @@ def split_by_hash(paths: Iterable[str], where: object) -> tuple[list[str], list[
     """(train, test): about 90% and 10% of the relative paths, in the order given.
 
     Raises:
-        DataError: one of the two would be empty; the message names `where`.
+        DataError: one of the splits would be empty; the message names `where`.
     """
     train: list[str] = []
     test: list[str] = []
@@ -27,5 +27,5 @@ def split_by_hash(paths: Iterable[str], where: object) -> tuple[list[str], list[
         (test if falls_into_test(path) else train).append(path)
     if not train or not test:
         found = len(train) + len(test)
-        raise DataError(f"{where} holds only {found} images, too few to split; add more, or train/ and test/ folders")
+        raise DataError(f"{where} has only {found} images, too few to split; add more, or add train/ and test/ folders")
     return train, test

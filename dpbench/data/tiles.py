@@ -1,4 +1,4 @@
-"""Large public images, cut up: what a convolutional refiner learns from small parts holds for the whole."""
+"""Large public images cut into tiles, from which a convolutional refiner can be trained at lower cost."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from dpbench.core.specs import Batch
 
 
 class Tiles(ImageDataset):
-    """Square parts of another split's images, evenly spread over each of them, as records of their own.
+    """Square tiles of another split's images as records, evenly spaced over each image.
 
     Args:
-        dataset: the split to cut up.
-        side: height and width of a tile, at most the images'; tiles overlap where it does not divide those.
+        dataset: the split to cut into tiles.
+        side: height and width of a tile, at most those of the images; tiles overlap if it does not divide them.
     """
 
     def __init__(self, dataset: ImageDataset, side: int):
@@ -46,5 +46,5 @@ class Tiles(ImageDataset):
 
     @property
     def fingerprint(self) -> str:
-        """Derived from the dataset's own fingerprint and the side."""
+        """A hash of the dataset's fingerprint and the side."""
         return digest(["tiles", self._dataset.fingerprint, self._side])

@@ -1,1 +1,1 @@
-"""Rows, where they are stored, and the leaderboard that is derived from them."""
+"""Results on disk: trials, their samples and scores, rows, the leaderboard and the privacy record."""

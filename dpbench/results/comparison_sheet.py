@@ -1,4 +1,4 @@
-"""A sheet of pictures before and after: people would rather look than read. The first ones, nothing is picked."""
+"""A sheet of image pairs, before and after refinement: the first pairs, without selection."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from dpbench.results.sample_grid import GAP, INK, MARGIN, font
 if TYPE_CHECKING:
     from torch import Tensor
 
-CELL = 128  # pixels; small images are enlarged by a whole factor up to about this size
-LARGEST = 1200  # pixels that columns and rows may take
-MOST = 4  # pairs beside, and below, each other
-LINE = 18  # pixels from one line of text to the next
+CELL = 128  # pixels; small images are enlarged by an integer factor to about this size
+LARGEST = 1200  # maximum width and height of the grid of pairs in pixels
+MOST = 4  # maximum number of columns, and of rows, of pairs
+LINE = 18  # line height in pixels
 
 
 class Pair(NamedTuple):
@@ -33,11 +33,12 @@ def to_picture(image: Tensor) -> Image.Image:
 
 
 def write_sheet(path: Path, pairs: list[Pair], title: str) -> None:
-    """Draws the first pairs, at most `MOST`² of them: the image before, enlarged to the size after, beside that.
+    """Writes a PNG with the first pairs, at most `MOST`²: the image before, enlarged, to the left of the image after.
 
     Args:
-        pairs: at least one; all of the same sizes.
-        title: a line above the images.
+        path: file to write.
+        pairs: at least one, all of the same sizes.
+        title: text above the images.
     """
     size = pairs[0].after.shape[-1]
     cell = size * max(1, round(CELL / size))

@@ -1,6 +1,6 @@
-"""The leaderboard: one line per trial, gathered from the trials' folders, and its view over seeds.
+"""The leaderboard: one line per trial, read from the trials' folders, and its aggregate over seeds.
 
-The trials' files are the truth; everything here is derived from them and can be made again at any time.
+The trials' files are the source of truth: everything here is derived from them and can be recomputed at any time.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _SPENT = {"epsilon_spent", "epsilon_rdp", "mu", "epsilon_at_1e-5"}
 _PER_SEED = {"seed", *_SPENT, "parameters_private", "parameters_total", "queries"}
 
 CONFIGURATION = [f.name for f in IDENTITY + PROTOCOL if f.name not in _PER_SEED]
-"""Trials that agree in these columns differ in their seed alone."""
+"""Trials that agree in these columns differ only in their seed."""
 
 COMPARABLE = [
     *("dataset", "dataset_fingerprint", "resolution", "n_train", "epsilon", "delta", "track"),
     *("n_samples", "n_reference"),
 ]
-"""Rows are ranked only where they agree in all of these, and in the protocol of what they are ranked by."""
+"""Rows are ranked against each other only if they agree in these columns and in the protocol of the ranking metric."""
 
 
 def collect(out: Path, metrics: Sequence[Column], datasets: Sequence[str] = ()) -> pd.DataFrame:
@@ -72,7 +72,7 @@ def rows_of(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
 
 
 def make_frame(rows: Sequence[Mapping[str, Any]], metrics: Sequence[Column]) -> pd.DataFrame:
-    """A data frame of rows (see `row.make_row`) with all columns in their order and of their types."""
+    """A data frame of rows (see `row.make_row`) with all columns, ordered and typed."""
     fields = {f.name: f for f in FIELDS}
     names = column_names(metrics, {name for row in rows for name in row if name not in fields})
     kinds = {"str": "str", "int": "Int64", "float": "float64"}
@@ -81,7 +81,7 @@ def make_frame(rows: Sequence[Mapping[str, Any]], metrics: Sequence[Column]) -> 
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
-    """Writes a frame as CSV, atomically, numbers unrounded, empty cells empty.
+    """Writes a frame as CSV, atomically, with unrounded numbers; missing values are empty cells.
 
     Raises:
         DpbenchError: the file cannot be written.
@@ -90,10 +90,10 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
 
 
 def aggregate(frame: pd.DataFrame) -> pd.DataFrame:
-    """The view over seeds: one line per configuration.
+    """The aggregate over seeds: one line per configuration.
 
-    Every metric's column becomes its mean, and its `_ci95` the half width of the mean's 95% confidence interval by
-    Student's t; a single seed keeps its interval over images. `seeds` counts the trials.
+    Each metric's column is its mean over seeds, and its `_ci95` column the half-width of the 95% confidence interval of
+    that mean (Student's t); with a single seed, the interval over images is kept. `seeds` is the number of trials.
     """
     metrics = metric_columns(frame)
     lines = []
@@ -111,13 +111,13 @@ def aggregate(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def metric_columns(frame: pd.DataFrame) -> list[str]:
-    """The columns of a frame of trials that hold scores."""
+    """The score columns of a frame of trials."""
     fields = {f.name for f in FIELDS}
     return [name for name in frame.columns if name not in fields and not name.endswith(CI95)]
 
 
 def mean_and_ci95(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and half width of its 95% confidence interval by Student's t; NaN where there are too few values."""
+    """Mean and half-width of its 95% confidence interval by Student's t; NaN if there are too few values."""
     from scipy.stats import t
 
     n = len(values)
@@ -131,12 +131,14 @@ def mean_and_ci95(values: Sequence[float]) -> tuple[float, float]:
 
 
 def rank(aggregated: pd.DataFrame, by: Column, metric: str) -> pd.Series[int]:
-    """The rank of every line by one column, 1 the best, within comparable lines; missing for the others.
+    """The rank of each line by one column within the lines comparable to it (1 is best); missing if not ranked.
 
-    References, unverified accounting and reproducible noise are not ranked.
+    Reference rows, unverified accounting, reproducible noise and lines without a score are not ranked.
 
     Args:
-        metric: name of the metric that the column belongs to; only lines that agree in its protocol are comparable.
+        aggregated: lines of `aggregate`.
+        by: the column to rank by.
+        metric: name of the metric that fills the column; only lines with the same protocol of it are comparable.
     """
     rankable = (
         (aggregated["reference"] == "")

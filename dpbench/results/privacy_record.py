@@ -1,8 +1,8 @@
-"""What records have been through: one line per private run, written when its private phase starts (rule R9).
+"""The privacy record: one line per private run on a dataset, written when its private phase starts (rule R9).
 
-Trials compose. Sweeps, seeds and aborted runs all count, whether or not their results are kept, wherever those went,
-and whatever the dataset was called. So the record lies with the user, not with the results, in one file for each
-content of train: STATE/records/<keyed hash>.jsonl.
+Trials compose. Sweeps, seeds and aborted runs all count, whether or not their results are kept, wherever the results
+are, and whatever name the dataset had. The record is therefore stored with the user, not with the results, in one file
+per content of train: STATE/records/<keyed hash>.jsonl.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from typing import Any, NamedTuple
 from dpbench.core.errors import DpbenchError
 
 FOLDER = "records"
-"""Where the files lie, in the user's state folder."""
+"""Folder of the records, in the user's state folder."""
 
 
 class Record(NamedTuple):
-    """What a record adds up to.
+    """The private runs on one dataset, summed up.
 
     Attributes:
-        runs: how many private runs there were.
-        epsilon: the sum of their ε (basic composition: the δ add up, too).
-        keys: of their trials.
+        runs: number of private runs.
+        epsilon: the sum of their ε (basic composition; their δ add up likewise).
+        keys: the keys of their trials.
     """
 
     runs: int = 0
@@ -35,14 +35,14 @@ class Record(NamedTuple):
 
 
 def append(path: Path, entry: Mapping[str, Any]) -> None:
-    """Adds a line, on disk before this returns.
+    """Appends a line and flushes it to disk before returning.
 
     Args:
-        path: the file of the records' content.
-        entry: at least "epsilon", "delta", "method", "key", "fingerprint", "run" and "date".
+        path: the dataset's record file.
+        entry: the run, with at least "epsilon", "delta", "method", "key", "fingerprint", "run" and "date".
 
     Raises:
-        DpbenchError: it cannot be written.
+        DpbenchError: the file cannot be written.
     """
     line = json.dumps(dict(entry), ensure_ascii=False) + "\n"
     try:
@@ -58,7 +58,7 @@ def append(path: Path, entry: Mapping[str, Any]) -> None:
 
 
 def holds(path: Path, run: str) -> bool:
-    """Whether the line of a run is there."""
+    """Whether the file has the line of a run."""
     return any(entry.get("run") == run for entry in _entries(path))
 
 
@@ -76,11 +76,11 @@ def check(path: Path, run: str) -> None:
 
 
 def of_fingerprint(folder: Path, fingerprint: str) -> Record:
-    """The record of all runs on the content that a row calls `fingerprint`, at whatever resolution they were.
+    """The record of all runs on the images of a row's dataset, at any resolution.
 
     Args:
-        folder: where the files lie.
-        fingerprint: of train, as it stands in a row.
+        folder: folder of the record files.
+        fingerprint: the row's fingerprint of train.
     """
     files = [list(_entries(path)) for path in sorted(folder.glob("*.jsonl"))]
     known = [entries for entries in files if any(entry.get("fingerprint") == fingerprint for entry in entries)]
@@ -90,7 +90,7 @@ def of_fingerprint(folder: Path, fingerprint: str) -> Record:
 
 
 def _entries(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a file; a damaged one counts as a run of which nothing is known, with a warning."""
+    """The lines of a file. A damaged line counts as a run without known ε, with a warning."""
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
     for number, line in enumerate(lines, start=1):
         try:

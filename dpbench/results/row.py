@@ -1,4 +1,4 @@
-"""The leaderboard's columns: what a row says about a trial, in which order, and what each column means."""
+"""The leaderboard's columns: their order, types and meaning, and the row of a trial."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ IDENTITY = tuple(Field(name, type, help) for name, _, type, help in record.colum
 
 PROTOCOL = (
     Field("n_samples", "int", "synthetic images scored"),
-    Field("n_reference", "int", "real images they were compared with"),
+    Field("n_reference", "int", "real images that they were compared with"),
     Field("extractor", "str", "feature extractors, their weights and resizing"),
-    Field("protocol", "str", "whatever else the scores depend on, as JSON"),
+    Field("protocol", "str", "everything else that the scores depend on, as JSON"),
 )
-"""What scores depend on besides the images: rows that differ in it are never ranked against each other."""
+"""The evaluation protocol: rows that differ in it are never ranked against each other."""
 
 _AFTER = [Field(name, type, help) for name, _, type, help in record.columns(record.AFTER)]
 _SECONDS = [f for f in _AFTER if f.name.startswith("seconds_")]
@@ -44,18 +44,18 @@ CIRCUMSTANCES = (
 FIELDS = IDENTITY + PROTOCOL + CIRCUMSTANCES
 
 CI95 = "_ci95"
-"""Ends the column beside a score that holds half the width of its 95% interval: over seeds where there are several
-(Student's t), over images otherwise (bootstrap)."""
+"""Suffix of the column with the half-width of a score's 95% interval: over seeds if there are several (Student's t),
+over images otherwise (bootstrap)."""
 
 DERIVED = ("seeds", "rank", "order")
-"""Columns of the view over seeds and of the table, made from rows."""
+"""Columns that the aggregate over seeds and the table add."""
 
 RESERVED = frozenset({*(f.name for f in FIELDS), *DERIVED})
-"""Columns that are no metric's: one that filled `epsilon_spent` would say what a trial spent."""
+"""Columns that no metric may fill: a metric that filled `epsilon_spent` would misstate the spent budget."""
 
 
 def is_reserved(name: str) -> bool:
-    """Whether a score of that name would stand in a column that is no metric's: the row's own, or an interval's."""
+    """Whether a score of that name would fill a reserved column or a column of intervals."""
     return name in RESERVED or name.endswith(CI95)
 
 
@@ -64,7 +64,7 @@ def column_names(metrics: Sequence[Column], scored: Iterable[str] = ()) -> list[
 
     Args:
         metrics: the columns of the known metrics.
-        scored: names found in scores; those of metrics that are not loaded now follow the known ones.
+        scored: names of the scores found; those of unknown metrics follow the known columns.
     """
     known = [column.name for column in metrics]
     others = sorted(name for name in set(scored) - set(known) if not name.endswith(CI95))
@@ -83,7 +83,7 @@ def make_row(trial: TrialRecord, scores: Mapping[str, Any]) -> dict[str, Any]:
         KeyError, TypeError, ValueError: the scores are damaged, or one would be in a column that is not a metric's.
     """
     if taken := sorted(filter(is_reserved, {**scores["values"], **scores["ci95"]})):
-        raise ValueError(f"the scores name columns that are no metric's: {', '.join(taken)}")
+        raise ValueError(f"the scores fill reserved columns: {', '.join(taken)}")
     protocol = dict(scores["protocol"])
     if protocol.pop("n_train", trial.n_train) != trial.n_train:
         raise ValueError("the scores belong to another dataset")
@@ -101,7 +101,7 @@ def make_row(trial: TrialRecord, scores: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _reasons(missing: Mapping[str, str]) -> Iterable[str]:
-    """One reason per group of empty cells: "accuracy, accuracy_cnn: the dataset has no classes"."""
+    """One text per reason for empty cells: "accuracy, accuracy_cnn: the dataset has no classes"."""
     groups: dict[str, list[str]] = {}
     for column, reason in missing.items():
         groups.setdefault(reason, []).append(column)

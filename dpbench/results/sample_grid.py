@@ -1,4 +1,4 @@
-"""samples.png: the first samples of every class, one class a row, its name beside it. Nothing is picked."""
+"""samples.png: the first samples of each class, one row per class with its name, without selection."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ from dpbench.results.samples import StoredSamples
 
 COLUMNS = 12
 MOST_ROWS = 20
-CELL = 64  # pixels; small images are enlarged by a whole factor up to about this size
+CELL = 64  # pixels; small images are enlarged by an integer factor to about this size
 GAP = 2
 MARGIN = 8
 INK = (40, 40, 40)
 
 
 def write_grid(path: Path, samples: StoredSamples, title: str) -> None:
-    """Draws a grid of `samples`: a row per class (the first `MOST_ROWS`), or `COLUMNS` rows without classes.
+    """Writes a PNG grid of samples: one row per class (the first `MOST_ROWS`), or `COLUMNS` rows without classes.
 
     Args:
-        title: a line above the images.
+        path: file to write.
+        samples: at least one image.
+        title: text above the images.
     """
     rows = _rows(samples)
     names = [name for name, _ in rows]
@@ -47,7 +49,7 @@ def write_grid(path: Path, samples: StoredSamples, title: str) -> None:
 
 
 def font() -> ImageFont.FreeTypeFont:
-    """DejaVu, which knows Greek (Pillow's own font does not); matplotlib brings it along."""
+    """The DejaVu font shipped with matplotlib; unlike Pillow's own font it has Greek letters."""
     import matplotlib
 
     return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf"), 13)

@@ -1,4 +1,4 @@
-"""A trial's samples on disk: uint8 shards, with the conditions they were sampled under, read back lazily."""
+"""A trial's samples on disk: uint8 shards and their sampling conditions, read lazily."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class StoredSamples(ImageDataset):
 
     Args:
         folder: a trial's samples/.
-        spec: that of the dataset they imitate.
+        spec: declaration of the dataset that they imitate.
 
     Attributes:
         conditions: what the images were sampled under.
@@ -79,7 +79,7 @@ class StoredSamples(ImageDataset):
         found = int(self._ends[-1]) if self._shards else 0
         count, condition = self.conditions.count, self.conditions.condition
         if found != count or (condition is not None and len(condition) != found):
-            raise DataError(f"{folder} holds {found} images where {CONDITIONS} tells of {count}")
+            raise DataError(f"{folder} holds {found} images, but {CONDITIONS} says {count}")
         labels = self.conditions.labels
         self.labels = None if labels is None else np.asarray(labels, dtype=np.int64)
 

@@ -14,7 +14,7 @@ from dpbench.core.errors import DpbenchError
 
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"methods": ["fak"]}, "unknown method 'fak'; did you mean fake"),
-    ({"methods": ["fake[spread=1"]}, "'fake.spread=1' does not end with its bracket"),
+    ({"methods": ["fake[spread=1"]}, "'fake.spread=1' does not end with the closing bracket"),
     ({"methods": ["fake", "fake[spred=1]"]}, "method 'fake': unknown setting 'spred'; did you mean spread"),
     ({"methods": []}, "no method is named"),
     ({"dataset": "tinny"}, "unknown dataset 'tinny'; did you mean tiny"),

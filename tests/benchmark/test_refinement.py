@@ -169,9 +169,9 @@ def _gone(coarse: Path) -> None:
 
 BAD_FOLDERS = [
     (_gone, r"cannot read .*coarse \(No such file or directory\); name a folder of images"),
-    (_empty, r"coarse holds no images \(\.png, .*\); name a folder that does"),
-    (_truncate, r"coarse/b\.bmp cannot be read .*; replace it or take it away"),
-    (lambda coarse: (coarse / "a.png").write_text("hello"), r"coarse/a\.png is not an image; replace it"),
+    (_empty, r"coarse has no images \(\.png, .*\); name a folder that does"),
+    (_truncate, r"coarse/b\.bmp cannot be read .*; replace or remove it"),
+    (lambda coarse: (coarse / "a.png").write_text("hello"), r"coarse/a\.png is not an image; replace or remove it"),
     (lambda coarse: _save(coarse / "z.png", size=8), r"coarse/z\.png .*it has 8x8 pixels, but a\.png 4x4"),
     (lambda coarse: Image.new("RGB", (4, 6)).save(coarse / "a.png"), r"coarse/a\.png .*4x6 pixels and is not square"),
     (lambda coarse: _save(coarse / "a.jpg"), r"coarse/a\.jpg and .*coarse/a\.png would both become a\.png; rename"),

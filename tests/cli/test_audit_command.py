@@ -52,7 +52,7 @@ def test_a_methods_private_phase_is_audited(method: str, tiny: Path) -> None:
     assert right <= made <= 150
     assert claimed == pytest.approx(1, rel=0.006)
     assert max(by_epsilon, by_curve) < claimed
-    assert re.search(r"measured noise \d\.\d+ ± \d\.\d+ of the plan's, contributions -?\d", result.stdout)
+    assert re.search(r"measured noise \d\.\d+ ± \d\.\d+ × planned, contributions -?\d", result.stdout)
     assert "train" not in EVENTS  # the sensitive dataset is not opened
 
 

@@ -64,7 +64,7 @@ def test_privacy_prices_every_mechanism_of_a_method(tiny: Path) -> None:
         (["--eps", "1", "--propose"], "--propose needs a method"),
         (["fake", "--dataset", "tiny"], "give either --eps, to calibrate the plan of fake, or --noise"),
         (["fake", "--dataset", "tiny", "--eps", "1", "--noise", "1"], "give either --eps"),
-        (["fake", "--eps", "1", "--steps", "5"], "are settings: --set steps=200"),
+        (["fake", "--eps", "1", "--steps", "5"], "for fake, use settings: --set steps=200"),
         (["fake", "--dataset", "tiny", "--propose"], "--propose needs --eps"),
         (["fake", "--dataset", "tiny", "--propose", "--eps", "inf"], "a proposal needs a finite ε"),
         (["fake", "--dataset", "tiny", "--public", "tiny-public", "--propose", "--eps", "1"], "this plan has none"),

@@ -24,7 +24,7 @@ def test_refine_says_where_the_images_are_and_shows_its_progress(tiny: Path) -> 
     result = _refine(folder, tiny, "--scale", "2", "--seed", "3", "--plugin", PLUGIN)
     assert (result.exit_code, result.stdout) == (0, f"1 image in {tiny}; before and after: {tiny / 'sheet.png'}\n")
     assert Image.open(tiny / "a.png").size == (8, 8)
-    assert "left out, as no image: notes.txt" in result.stderr
+    assert "ignored files that are not images: notes.txt" in result.stderr
     assert re.search(r"  refining: 1 in \d+\.\d s\n", result.stderr)
 
 

@@ -55,7 +55,7 @@ def test_ctrl_c_says_how_to_go_on(tiny: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--method", "fake,fake[spread=6"], "a bracket in 'fake,fake[spread=6' has no partner"),
+        (["--method", "fake,fake[spread=6"], "the brackets in 'fake,fake[spread=6' are not balanced"),
         (["--eps", "0"], "ε = 0 is the public reference"),
         (["--eps", "1,-2"], "ε must be a positive number or inf, not -2"),
         (["--eps", "ten"], "ε must be a positive number or inf, not 'ten'"),

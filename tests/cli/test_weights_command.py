@@ -48,11 +48,11 @@ def lines(text: str) -> dict[str, list[str]]:
 
 def test_the_list_says_what_is_here_and_what_it_unlocks(published: Path) -> None:
     before = lines(call("weights", "list").stdout)
-    assert before["one"] == ["one", "0", "MB", "no", "the", "metric", "of", "one", "[all]"]
+    assert before["one"] == ["one", "0", "MB", "missing", "the", "metric", "of", "one", "[all]"]
     assert call("weights", "get", "one").exit_code == 0
     after = lines(call("weights", "list").stdout)
     assert str(own_folder() / "one.pt")[:40] in after["one"][3]
-    assert after["two"][3] == "no"
+    assert after["two"][3] == "missing"
 
 
 def test_several_names_or_all_can_be_asked_for(published: Path) -> None:
@@ -60,8 +60,8 @@ def test_several_names_or_all_can_be_asked_for(published: Path) -> None:
     assert done.exit_code == 0
     assert "one: downloaded" in done.stderr
     again = call("weights", "get", "all")
-    assert "one: here already" in again.stderr
-    assert "two: here already" in again.stderr
+    assert "one: already here" in again.stderr
+    assert "two: already here" in again.stderr
 
 
 def test_an_unknown_name_downloads_nothing(published: Path) -> None:

@@ -121,7 +121,7 @@ def test_an_unknown_key_is_answered_with_the_nearest():
 
 
 def test_a_key_below_a_plain_field_is_refused():
-    with pytest.raises(ConfigError, match=r"'steps\.x' does not exist: 'steps' has no parts"):
+    with pytest.raises(ConfigError, match=r"'steps\.x' does not exist: 'steps' has no settings of its own"):
         build(Config, {"steps.x": "3"})
 
 

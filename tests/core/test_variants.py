@@ -31,7 +31,7 @@ def test_brackets_hold_settings_of_the_method() -> None:
 
 @pytest.mark.parametrize("text", ["a[x=1", "a]", "a[x=[1]", "a[x=1]]", "a]x=1[", "b,a[x=1"])
 def test_a_bracket_without_a_partner_is_one_clear_line(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"has no partner; write METHOD\[key=value,key=value\]") as error:
+    with pytest.raises(ConfigError, match=r"are not balanced; write METHOD\[key=value,key=value\]") as error:
         split_list(text)
     assert text in str(error.value)
     assert "\n" not in str(error.value)
@@ -40,9 +40,9 @@ def test_a_bracket_without_a_partner_is_one_clear_line(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a[x=1", "does not end with its bracket"),
-        ("a[x=1]b", "does not end with its bracket"),
-        ("a[x=1][y=2]", "has no partner"),
+        ("a[x=1", "does not end with the closing bracket"),
+        ("a[x=1]b", "does not end with the closing bracket"),
+        ("a[x=1][y=2]", "are not balanced"),
         ("a[x]", "'x' is not a setting"),
     ],
 )

@@ -46,7 +46,7 @@ def test_no_indices_give_an_empty_batch(toy, empty):
 
 @pytest.mark.parametrize("indices", [[0.5], [True, False], np.array(["1"])])
 def test_indices_that_are_no_numbers_of_records_are_refused(toy, indices):
-    with pytest.raises(TypeError, match="whole numbers"):
+    with pytest.raises(TypeError, match="must be integers"):
         toy.batch(indices)
 
 

@@ -90,7 +90,7 @@ def test_damaged_or_missing_shards_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"00001.npy is damaged"):
         StoredSamples(tmp_path, SPEC)
     (tmp_path / "00001.npy").unlink()
-    with pytest.raises(DataError, match=r"holds 30 images where conditions\.json tells of 50"):
+    with pytest.raises(DataError, match=r"holds 30 images, but conditions\.json says 50"):
         StoredSamples(tmp_path, SPEC)
     np.save(tmp_path / "00001.npy", np.zeros((20, 3, 4, 4), np.uint8))
     with pytest.raises(DataError, match=r"00001.npy holds uint8 \[20, 3, 4, 4\]"):

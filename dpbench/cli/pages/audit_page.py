@@ -15,7 +15,7 @@ MANY_RUNS = "ε ≥ f: lower bound from runs with and without one record, by the
 
 
 def method_table(findings: Sequence[Finding], title: str) -> RenderableType:
-    """One run with canaries: a line per mechanism.
+    """The table of one run with canaries, one line per mechanism.
 
     Args:
         findings: of `audit_method`.
@@ -31,7 +31,7 @@ def method_table(findings: Sequence[Finding], title: str) -> RenderableType:
 
 
 def query_table(findings: Sequence[Finding], title: str) -> RenderableType:
-    """Many runs on the small model: a line per query.
+    """The table of many runs on the small model, one line per query.
 
     Args:
         findings: of `audit_queries`.
@@ -45,9 +45,9 @@ def query_table(findings: Sequence[Finding], title: str) -> RenderableType:
 
 
 def _measured(findings: Sequence[Finding]) -> Iterator[Text]:
-    """Measurements beside the bounds, a line per subject that has some."""
+    """Measured noise and contributions, one line per subject."""
     for f in findings:
-        parts = [] if f.noise is None else [f"noise {f.noise} of the plan's"]
-        parts += [] if f.contribution is None else [f"contributions {f.contribution} of the clip"]
+        parts = [] if f.noise is None else [f"noise {f.noise} × planned"]
+        parts += [] if f.contribution is None else [f"contributions {f.contribution} × clip"]
         if parts:
             yield Text(f"{f.subject}: measured {', '.join(parts)}")

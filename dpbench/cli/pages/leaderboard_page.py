@@ -24,7 +24,7 @@ from dpbench.results.row import CI95
 
 SAME_TABLE = ["dataset", "dataset_fingerprint", "resolution"]
 ORDER = {"real": 0, "nonprivate": 1, "": 2, "external": 2, "public": 3}
-"""References frame the private rows: what could be reached above them, what costs no privacy below."""
+"""Order of rows: the upper references (real, non-private) above the private rows, the public reference below."""
 
 INTERVALS = "±: 95% interval, over seeds where there are several (Student's t), over images otherwise (bootstrap)"
 
@@ -83,27 +83,27 @@ def leaderboard_table(
 
 
 def _record_lines(dataset: str, record: Record, private: pd.DataFrame) -> Iterable[RenderableType]:
-    """What a dataset has been through, and whether that is all.
+    """The privacy record of a dataset, and a warning if private rows are missing from it.
 
     Args:
-        private: the private rows on it.
+        private: the private rows on the dataset.
     """
     if record.runs:
         runs = f"{record.runs} private run{'s' if record.runs != 1 else ''}"
         unbounded = int((private["accounting"] == "unverified").sum())
-        beside = f", and no bound for {unbounded} unverified" if unbounded else ""
+        beside = f", plus {unbounded} unverified without a bound" if unbounded else ""
         yield Text(f"privacy record of {dataset}: {runs} so far, Σε = {record.epsilon:g}{beside}")
     if unknown := len({*private["key"]} - record.keys):
         rows = f"{len(private)} private row{'s' if len(private) != 1 else ''}"
         yield Text(
-            f"{rows} on {dataset}, but the record on this machine lacks {unknown} of their runs: they were made "
+            f"{rows} on {dataset}, but the record on this machine lacks {unknown} of their runs: they ran "
             "elsewhere, or the record was lost",
             style="yellow",
         )
 
 
 class _Fitted:
-    """A table of as many of the columns as the console has room for, and the names of those left out."""
+    """A table with as many columns as fit the console, and the names of the columns left out."""
 
     def __init__(self, group: pd.DataFrame, shown: Sequence[Column]):
         self.group, self.shown = group, shown
@@ -140,7 +140,7 @@ def _table(group: pd.DataFrame, shown: Sequence[Column]) -> Table:
 
 
 def _cells(line: pd.Series[Any], shown: Sequence[Column], seeds: bool) -> Iterable[RenderableType]:
-    yield Text(_label(line))  # no markup: variants stand in brackets
+    yield Text(_label(line))  # not a str: the brackets of a variant are not markup
     yield "" if math.isnan(line["epsilon"]) else f"{line['epsilon']:g}".replace("inf", "∞")
     yield line["track"]
     yield "" if pd.isna(line["rank"]) else str(line["rank"])
@@ -160,7 +160,7 @@ def _label(line: pd.Series[Any]) -> str:
 
 
 def _footnotes(group: pd.DataFrame) -> RenderableType:
-    """What was compared with what, and the notes of all lines: each text once, with the lines that it is about."""
+    """Sample counts and notes of all lines: each text once, after the lines that it applies to."""
     about: dict[str, list[str]] = {}
     for _, line in group.iterrows():
         if not pd.isna(line["n_samples"]):

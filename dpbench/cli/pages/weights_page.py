@@ -12,7 +12,7 @@ from dpbench.models.pretrained.published import WEIGHTS, Weights
 
 def weights_table() -> RenderableType:
     """Every named set of weights: its size, where it is, and what needs it."""
-    table = simple_table("", "weights", "size", "here", "what they unlock", left=4)
+    table = simple_table("", "weights", "size", "location", "needed for", left=4)
     table.columns[1].justify = "right"
     table.padding = (0, 2, 0, 0)
     for name, weights in WEIGHTS.items():
@@ -27,7 +27,7 @@ def describe_location(weights: Weights) -> str:
     found = {file: find(file) for file in weights.files}
     paths = {file: path for file, path in found.items() if path is not None}
     if len(paths) < len(found):
-        return "no" if not paths else f"no: {', '.join(file.name for file in found if file not in paths)} missing"
+        return "missing" if not paths else f"missing: {', '.join(file.name for file in found if file not in paths)}"
     damaged = [str(path) for file, path in paths.items() if not intact(path, file)]
     return f"damaged: {', '.join(damaged)}" if damaged else str(paths[weights.files[0]])
 

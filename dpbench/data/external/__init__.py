@@ -1,1 +1,1 @@
-"""Images that other programs made: files to score, and coarse images to refine."""
+"""Images made by other programs: generated images to score, and coarse images to refine."""

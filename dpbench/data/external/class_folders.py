@@ -1,4 +1,4 @@
-"""Which class a folder of generated images stands for: programs write a class by its name, or by its number."""
+"""The class that a folder of generated images belongs to, by the class's name or number."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from dpbench.core.errors import UnknownName
 class ClassFolders:
     """Folder name -> class number.
 
-    A folder is called as its class is, or alike: case, leading zeros and characters that are neither letter nor digit
-    do not count where one class alone is meant (no folder can be called "T-shirt/top"). Or it carries the class's
-    number, counted from 0. Where a class is called by a number itself, that is its name: of the classes ("1", "5") the
-    folder "1" means the first.
+    A folder has the name of its class, or a similar one: case, leading zeros and characters other than letters and
+    digits are ignored if the class is still unique (no folder can be called "T-shirt/top"). Or it has the class's
+    number, counted from 0. If class names are numbers themselves, a number is a name: with the classes ("1", "5"), the
+    folder "1" is the first class.
 
     Args:
         classes: class names in label order.
@@ -25,28 +25,28 @@ class ClassFolders:
         self._classes = classes
         self._exact = {name: label for label, name in enumerate(classes)}
         shared = Counter(map(_plain, classes))
-        self._alike = {_plain(name): label for name, label in self._exact.items() if shared[_plain(name)] == 1}
+        self._similar = {_plain(name): label for name, label in self._exact.items() if shared[_plain(name)] == 1}
         if not any(name.isdecimal() for name in classes):
-            self._alike |= {str(label): label for label in range(len(classes))}
+            self._similar |= {str(label): label for label in range(len(classes))}
 
     def __contains__(self, folder: str) -> bool:
-        return folder in self._exact or _plain(folder) in self._alike
+        return folder in self._exact or _plain(folder) in self._similar
 
     def label(self, folder: str) -> int:
-        """The number of the class whose images the folder holds.
+        """The number of the folder's class.
 
         Raises:
-            UnknownName: no class is called so; the nearest are offered.
+            UnknownName: no class has such a name; the message suggests the nearest names.
         """
         if folder in self._exact:
             return self._exact[folder]
-        if _plain(folder) not in self._alike:
+        if _plain(folder) not in self._similar:
             raise UnknownName("class folder", folder, self._classes)
-        return self._alike[_plain(folder)]
+        return self._similar[_plain(folder)]
 
 
 def _plain(name: str) -> str:
-    """What remains of a name, however it was written; "-1" is not 1."""
+    """A name without case, punctuation and leading zeros; "-1" stays as it is, as it is not 1."""
     if name.isdecimal():
         return name.lstrip("0") or "0"
     words = re.sub(r"[\W_]+", " ", name.casefold()).strip()

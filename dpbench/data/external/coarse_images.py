@@ -1,4 +1,4 @@
-"""The folder of coarse images that `dpbench refine` starts from: all squares of one size, grey ones known as such."""
+"""The folder of coarse images for `dpbench refine`: square images of one size, grey or colour."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from dpbench.data.sets.folder import IMAGE_TYPES
 
 @dataclass(frozen=True)
 class CoarseImages:
-    """Images in the order of their file names.
+    """Coarse images in the order of their file names.
 
     Attributes:
-        stems: the files' names without suffix.
-        pixels: uint8 [n, c, side, side]; one channel where all images are grey, three otherwise.
-        grey: bool [n]; whether an image's three channels are equal.
+        stems: file names without suffix.
+        pixels: uint8 [n, c, side, side]; one channel if all images are grey, three otherwise.
+        grey: bool [n]; whether an image's channels are equal.
     """
 
     stems: list[str]
@@ -35,21 +35,21 @@ class CoarseImages:
 
     @property
     def channels(self) -> int:
-        """1 or 3."""
+        """Number of channels, 1 or 3."""
         return self.pixels.shape[1]
 
     @property
     def side(self) -> int:
-        """Height and width."""
+        """Height and width in pixels."""
         return self.pixels.shape[-1]
 
 
 def read_coarse_images(folder: Path, display: Display) -> CoarseImages:
-    """Every image that lies in `folder`; what lies in its sub-folders does not count.
+    """All images in `folder`, without its sub-folders.
 
     Raises:
-        DataError: the folder is missing or without images, two images share a stem, or one is damaged, not square or
-            of another size than the first; the message names the file.
+        DataError: the folder is missing or has no images, two images have the same stem, or an image is damaged, not
+            square or of another size than the first; the message names the file.
     """
     paths = _image_paths(folder, display)
     side = _width(paths[0])
@@ -66,9 +66,10 @@ def _image_paths(folder: Path, display: Display) -> list[Path]:
     paths = [path for path in files if path.suffix.lower() in IMAGE_TYPES]
     others = [path for path in files if path not in set(paths)]
     if not paths:
-        raise DataError(f"{folder} holds no images ({', '.join(IMAGE_TYPES)}); name a folder that does")
+        raise DataError(f"{folder} has no images ({', '.join(IMAGE_TYPES)}); name a folder that does")
     if others:
-        display.say(f"left out, as no image: {', '.join(path.name for path in others[:3])}{' ...' * (len(others) > 3)}")
+        names = ", ".join(path.name for path in others[:3])
+        display.say(f"ignored files that are not images: {names}{' ...' * (len(others) > 3)}")
     by_stem: dict[str, Path] = {}
     for path in paths:
         if path.stem in by_stem:
@@ -80,7 +81,7 @@ def _image_paths(folder: Path, display: Display) -> list[Path]:
 def _width(path: Path) -> int:
     with contextlib.suppress(Exception), Image.open(path, formats=FORMATS) as image:
         return image.width
-    return 1  # `decode` will say what is wrong with it
+    return 1  # `decode` will report the error
 
 
 def _read(path: Path, side: int, first: Path) -> Tensor:
@@ -96,5 +97,5 @@ def _read(path: Path, side: int, first: Path) -> Tensor:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise DataError(f"cannot read {path} ({error.strerror}); replace it or take it away") from error
+        raise DataError(f"cannot read {path} ({error.strerror}); replace or remove it") from error
     return decode(content, str(path), "RGB", side, check_size)

@@ -1,4 +1,4 @@
-"""Images that another program made, as it left them: read in order, a part at a time, and never resized."""
+"""Images that another program generated: read in order, one part at a time, and never resized."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from dpbench.core.errors import DataError
 from dpbench.core.specs import DatasetSpec
 
 PART_BYTES = 64 * 2**20
-"""How much of the images one part holds ..."""
+"""Size of a part in bytes; larger if there would be more than `MOST_PARTS` parts."""
 
 MOST_PARTS = 512
-"""... or more, so that there are no more parts than this: each becomes a file that is kept open."""
+"""Maximum number of parts: each is stored as a file that is kept open."""
 
 Images = NDArray[np.uint8]
 
 
 class Generated(ABC):
-    """A set of images that claims to imitate a dataset.
+    """Generated images that imitate a dataset.
 
     Args:
-        path: where the images lie.
-        spec: what the dataset declares.
+        path: the file or folder with the images.
+        spec: declaration of the dataset.
 
     Attributes:
-        labels: int64 [n]; None where the images carry none, or the dataset has no classes.
+        labels: int64 [n]; None if the images have no labels or the dataset has no classes.
     """
 
     labels: NDArray[np.int64] | None
@@ -47,17 +47,17 @@ class Generated(ABC):
         """`parts` with `rows` images in each."""
 
     def parts(self) -> Iterator[Images]:
-        """All images in order, all parts of the same length but for the last: uint8 [b, *spec.shape].
+        """All images in order, uint8 [b, *spec.shape]; all parts but the last have the same length.
 
         Raises:
-            DataError: an image cannot be read, or its size or colours are not the dataset's; the message names it.
+            DataError: an image cannot be read, or has another size or colours than the dataset; the message names it.
         """
         rows = PART_BYTES // int(np.prod(self.spec.shape))
         return self._read(max(1, rows, -(-len(self) // MOST_PARTS)))
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What a reader of the scores has to know of the images; complete once they have been read."""
+        """Remarks about the images that belong next to their scores; complete once all parts have been read."""
         return tuple(self._remarks)
 
     def _remark(self, text: str) -> None:
@@ -67,12 +67,13 @@ class Generated(ABC):
         """Images in the dataset's channels: uint8 [b, 1 or 3, h, w] -> [b, *spec.shape].
 
         Args:
-            name: what to call the i-th of them in a message.
+            images: any number of images.
+            name: the name of the i-th image in messages.
         """
         height, width = images.shape[2:]
         wanted = self.spec.resolution
         if (height, width) != (wanted, wanted):
-            other = f"; --resolution {width} takes the dataset at that size" if height == width else ""
+            other = f"; --resolution {width} opens the dataset at that size" if height == width else ""
             raise DataError(
                 f"{name(0)} has {width}x{height} pixels, but {self.spec.name} {wanted}x{wanted}; "
                 f"images are not resized{other}"
@@ -84,5 +85,7 @@ class Generated(ABC):
             return images.repeat(3, axis=1)
         coloured = (images != images[:, :1]).any(axis=(1, 2, 3))
         if coloured.any():
-            raise DataError(f"{name(int(coloured.argmax()))} has colours, but {self.spec.name} is grey; make it grey")
+            raise DataError(
+                f"{name(int(coloured.argmax()))} has colours, but {self.spec.name} is grey; convert it to grey"
+            )
         return images[:, :1]

@@ -1,4 +1,4 @@
-"""Generated images as the arrays of an .npz file, under the names that several programs write."""
+"""Generated images as arrays in an .npz file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dpbench.data.external.generated import Generated, Images
 
 IMAGES = ("x", "arr_0", "images")
 LABELS = ("y", "arr_1", "labels")
-"""DPImageBench's names, those that `np.savez(file, images, labels)` gives (guided-diffusion), and plain ones."""
+"""Array names: those of DPImageBench, those of `np.savez(file, images, labels)` (guided-diffusion), and plain ones."""
 
 HEADERS: dict[tuple[int, int], Callable[..., tuple[tuple[int, ...], bool, np.dtype[Any]]]] = {
     (1, 0): np.lib.format.read_array_header_1_0,
@@ -29,32 +29,32 @@ AXES = "[n, h, w], [n, h, w, c] or [n, c, h, w] of squares with c = 1 or 3"
 
 
 class GeneratedArrays(Generated):
-    """An array of images, and one of labels if there is one, in one .npz file.
+    """An array of images, and optionally one of labels, in one .npz file.
 
-    Images are uint8, or floats in [0, 1] that are rounded to 256 levels, with a remark; they are read a part at a time.
-    Labels are class numbers [n] or one-hot [n, k].
+    Images are uint8, or floats in [0, 1], which are rounded to 256 levels with a remark. They are read one part at a
+    time. Labels are class numbers [n] or one-hot [n, k].
 
     Raises:
-        DataError: the file is damaged, or its arrays are anything else; the message says what to do.
+        DataError: the file is damaged, or its arrays have another type or shape; the message says what to do.
     """
 
     def __init__(self, path: Path, spec: DatasetSpec):
         super().__init__(path, spec)
-        with self._blamed(), ZipFile(path) as archive:
+        with self._named_errors(), ZipFile(path) as archive:
             names = [name.removesuffix(".npy") for name in archive.namelist()]
-        self._images = self._only(names, IMAGES) or ""
-        labels = self._only(names, LABELS)
+        self._images = self._single(names, IMAGES) or ""
+        labels = self._single(names, LABELS)
         if not self._images:
-            raise DataError(f"{path} holds {_listed(names)}, but no images called {' or '.join(IMAGES)}")
+            raise DataError(f"{path} has {_listed(names)}, but no images called {' or '.join(IMAGES)}")
         if others := sorted({*names} - {self._images, labels}):
-            self._remark(f"left out: {', '.join(others)}")
+            self._remark(f"ignored arrays: {', '.join(others)}")
         with self._opened() as (_, shape, dtype):
             self._shape, self._dtype = shape, dtype
         self._to_channels_first = self._layout()
         self.labels = self._read_labels(labels) if labels else None
         if self.labels is not None and not spec.classes:
             self.labels = None
-            self._remark(f"labels were left out, as {spec.name} has no classes")
+            self._remark(f"labels were ignored, as {spec.name} has no classes")
 
     def __len__(self) -> int:
         return self._shape[0]
@@ -74,34 +74,34 @@ class GeneratedArrays(Generated):
     def _to_uint8(self, part: NDArray[Any]) -> Images:
         if part.dtype == np.uint8:
             return part
-        low, high = part.min(), part.max()  # not a number if any is not
+        low, high = part.min(), part.max()  # NaN if any value is NaN
         if not (low >= 0 and high <= 1):
-            found = "holds values that are not numbers" if np.isnan(low) else f"ranges from {low:g} to {high:g}"
+            found = "has values that are NaN" if np.isnan(low) else f"ranges from {low:g} to {high:g}"
             raise DataError(
-                f"{self} {found}; floats must lie in [0, 1] (x / 2 + 0.5 brings [-1, 1] there), or save uint8"
+                f"{self} {found}; floats must be in [0, 1] (use x / 2 + 0.5 for images in [-1, 1]), or save uint8"
             )
         self._remark("pixels were given as floats in [0, 1] and rounded to 256 levels")
         return np.rint(part.astype(np.float64) * 255).astype(np.uint8)
 
     def _layout(self) -> Callable[[Images], Images]:
-        """Brings an array of the file's shape to [b, c, h, w]."""
+        """The conversion from the file's layout to [b, c, h, w]."""
         shape = self._shape
         if self._dtype != np.uint8 and self._dtype.kind != "f":
             raise DataError(f"{self} is {self._dtype}; save images as uint8 from 0 to 255, or as floats in [0, 1]")
         last = len(shape) == 4 and shape[3] in (1, 3) and shape[1] == shape[2]
         first = len(shape) == 4 and shape[1] in (1, 3) and shape[2] == shape[3]
         if last and first:
-            raise DataError(f"{self} is {list(shape)}, where channels may come first or last; save [n, h, w] instead")
+            raise DataError(f"{self} is {list(shape)}, where channels may be first or last; save [n, h, w] instead")
         if not (last or first or (len(shape) == 3 and shape[1] == shape[2])):
             raise DataError(f"{self} is {list(shape)}; save images as {AXES}")
         if not len(self):
-            raise DataError(f"{self} holds no images")
+            raise DataError(f"{self} has no images")
         if last:
             return lambda part: part.transpose(0, 3, 1, 2)
         return lambda part: part.reshape(len(part), -1, *shape[-2:])
 
     def _read_labels(self, name: str) -> NDArray[np.int64]:
-        with self._blamed(), np.load(self.path, allow_pickle=False) as file:
+        with self._named_errors(), np.load(self.path, allow_pickle=False) as file:
             found: NDArray[Any] = file[name]
         labels, k = f"labels {name} of {self.path}", self.spec.n_classes
         if found.ndim == 2:
@@ -116,35 +116,36 @@ class GeneratedArrays(Generated):
             raise DataError(f"{labels} are {len(found)}, but there are {len(self)} images")
         if k and not 0 <= found.min() <= found.max() < k:
             raise DataError(
-                f"{labels} go from {found.min()} to {found.max()}, but {self.spec.name} has the classes 0 to {k - 1}"
+                f"{labels} range from {found.min()} to {found.max()}, "
+                f"but the classes of {self.spec.name} are 0 to {k - 1}"
             )
         return found.astype(np.int64)
 
-    def _only(self, names: Sequence[str], wanted: Sequence[str]) -> str | None:
+    def _single(self, names: Sequence[str], wanted: Sequence[str]) -> str | None:
         found = [name for name in wanted if name in names]
         if len(found) > 1:
-            raise DataError(f"{self.path} holds {_listed(found)}; keep one of them")
+            raise DataError(f"{self.path} has {_listed(found)}; keep one of them")
         return found[0] if found else None
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[IO[bytes], tuple[int, ...], np.dtype[Any]]]:
-        """The images' (file, placed behind the header; shape; type)."""
-        with self._blamed(), ZipFile(self.path) as archive, archive.open(f"{self._images}.npy") as file:
+        """The images' file, positioned after the header, with their shape and type."""
+        with self._named_errors(), ZipFile(self.path) as archive, archive.open(f"{self._images}.npy") as file:
             shape, by_columns, dtype = HEADERS[np.lib.format.read_magic(file)](file)
             if by_columns:
-                raise DataError(f"{self} is stored column by column; save np.ascontiguousarray of it")
+                raise DataError(f"{self} is in Fortran order; save np.ascontiguousarray of it")
             yield file, shape, dtype
 
     @contextmanager
-    def _blamed(self) -> Iterator[None]:
-        """Whatever is wrong with the file becomes one line that names it."""
+    def _named_errors(self) -> Iterator[None]:
+        """Turns read errors into a one-line DataError that names the file."""
         try:
             yield
         except DataError:
             raise
         except (OSError, BadZipFile, EOFError, zlib.error, ValueError, KeyError, RuntimeError) as error:
             reason = str(error).split("\n")[0] or type(error).__name__
-            raise DataError(f"{self.path} cannot be read ({reason}); write it again, as np.savez does") from error
+            raise DataError(f"{self.path} cannot be read ({reason}); write it again with np.savez") from error
 
 
 def _listed(names: Sequence[str]) -> str:

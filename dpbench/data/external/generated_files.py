@@ -22,13 +22,13 @@ GREY_MODES = {"1", "L"}
 
 
 class GeneratedFiles(Generated):
-    """Image files in the order of their paths. What is no image is left out, with a remark.
+    """Image files in the order of their paths. Other files are ignored, with a remark.
 
-    Sub-folders are called as `ClassFolders` says; where the dataset has no classes they mean nothing. Folders around
-    everything are stepped into.
+    Sub-folders are classes, named as in `ClassFolders`; they are ignored if the dataset has no classes. If everything
+    is in a single folder, the contents of that folder are used.
 
     Raises:
-        DataError: there are no images, some lie beside class folders, or a folder is called as no class.
+        DataError: there are no images, some are next to class folders, or a folder is not named after a class.
     """
 
     def __init__(self, path: Path, spec: DatasetSpec):
@@ -37,9 +37,9 @@ class GeneratedFiles(Generated):
         self._paths = [file for file in self._source.sizes if file.lower().endswith(IMAGE_TYPES)]
         others = sorted({*self._source.sizes} - {*self._paths})
         if not self._paths:
-            raise DataError(f"{path} holds no images ({', '.join(IMAGE_TYPES)})")
+            raise DataError(f"{path} has no images ({', '.join(IMAGE_TYPES)})")
         if others:
-            self._remark(f"left out, as no image: {', '.join(others[:3])}{' ...' * (len(others) > 3)}")
+            self._remark(f"ignored files that are not images: {', '.join(others[:3])}{' ...' * (len(others) > 3)}")
         self.labels = self._read_labels(ClassFolders(spec.classes)) if spec.classes else None
 
     def __len__(self) -> int:
@@ -58,29 +58,29 @@ class GeneratedFiles(Generated):
         return self._fitted(to_tensor(image)[None].numpy(), lambda _: name)
 
     def _read_labels(self, classes: ClassFolders) -> NDArray[np.int64] | None:
-        around = self._around(classes)
-        inside = [file.removeprefix(around).split("/") for file in self._paths]
+        common = self._common_folder(classes)
+        inside = [file.removeprefix(common).split("/") for file in self._paths]
         loose = [file for file, parts in zip(self._paths, inside, strict=True) if len(parts) == 1]
         if len(loose) == len(inside):
             return None
         if loose:
             raise DataError(
-                f"{self._source.describe(loose[0])} lies beside class folders; move it into one of them, "
+                f"{self._source.describe(loose[0])} is next to class folders; move it into one of them, "
                 "or use no class folders"
             )
         folders = {parts[0] for parts in inside}
         try:
             labels = {folder: classes.label(folder) for folder in sorted(folders)}
         except UnknownName as error:
-            raise DataError(f"{error} ({self.spec.name}; below {self._source.describe(around)})") from error
+            raise DataError(f"{error} ({self.spec.name}; below {self._source.describe(common)})") from error
         return np.array([labels[parts[0]] for parts in inside], dtype=np.int64)
 
-    def _around(self, classes: ClassFolders) -> str:
-        """The folders, if any, that all images lie in and that are no class: "samples/" """
-        around = ""
+    def _common_folder(self, classes: ClassFolders) -> str:
+        """The path below which all images are, without class folders, e.g. "samples/"; "" if there is none."""
+        common = ""
         while True:
-            tops = {file.removeprefix(around).split("/", 1)[0] for file in self._paths}
+            tops = {file.removeprefix(common).split("/", 1)[0] for file in self._paths}
             top = tops.pop()
-            if tops or top in classes or any("/" not in file.removeprefix(around) for file in self._paths):
-                return around
-            around += f"{top}/"
+            if tops or top in classes or any("/" not in file.removeprefix(common) for file in self._paths):
+                return common
+            common += f"{top}/"

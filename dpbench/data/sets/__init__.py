@@ -1,1 +1,1 @@
-"""Datasets that lie on disk: the field's benchmarks, and folders of a user's own images."""
+"""Datasets on disk: common benchmarks, and folders of a user's own images."""

@@ -1,4 +1,4 @@
-"""A user's own images: a folder or a zip archive, with or without classes, with or without a split of its own."""
+"""A user's own images: a folder or zip archive, with or without classes, with or without a given split."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def folder_path(argument: str) -> Path:
 class Folder(Dataset):
     """Your own images: `folder:PATH`, a folder or zip, one sub-folder per class or none
 
-    `folder:PATH?gray` reads them as grey images of one channel; otherwise they have three. They are resized to
-    `options.resolution` (32 by default): short side first, then cropped to the central square.
+    `folder:PATH?gray` reads them as grey images with one channel; otherwise they have three channels. The short side is
+    resized to `options.resolution` (32 by default), then the image is cropped to its central square.
 
-    Sub-folders `train` and `test` (or `val`, where there is no `test`) are the splits; `val` beside `test` is not read.
-    Without them each image falls into train (90%) or test (10%) by the hash of its own relative path. A single folder
-    around everything is stepped into. Hidden files are ignored; any other file that is no image is an error, because a
-    dataset should never lose records silently. The folder counts as private unless `options.public_benchmark` says
-    otherwise.
+    Sub-folders `train` and `test` (or `val`, if there is no `test`) are the splits; `val` is ignored if `test` exists.
+    Without them, each image is assigned to train (90%) or test (10%) by the hash of its relative path. If everything is
+    in a single folder, the contents of that folder are used. Hidden files are ignored; any other file that is not an
+    image is an error, so that no record is lost silently. The folder counts as private unless
+    `options.public_benchmark` is set.
     """
 
     def __init__(self, argument: str, options: DataOptions):
@@ -50,7 +50,7 @@ class Folder(Dataset):
 
     @classmethod
     def overlap(cls, argument: str, other: str) -> bool:
-        """See `Dataset.overlap`: one folder may also lie inside the other."""
+        """See `Dataset.overlap`; folders also overlap if one is inside the other."""
         path, other_path = folder_path(argument).resolve(), folder_path(other).resolve()
         return path == other_path or path in other_path.parents or other_path in path.parents
 
@@ -64,7 +64,7 @@ class Folder(Dataset):
 
     @property
     def spec(self) -> DatasetSpec:
-        """See `Dataset.spec`; lists the files, but reads none."""
+        """See `Dataset.spec`; lists the files without reading them."""
         return DatasetSpec(
             name=f"folder:{self.argument}",
             channels=1 if self.argument.endswith(GREY) else 3,
@@ -101,9 +101,9 @@ class _Listing:
 def _list(source: FileSource) -> _Listing:
     for path in source.sizes:
         if not path.lower().endswith(IMAGE_TYPES):
-            raise DataError(f"{source.describe(path)} is not an image ({', '.join(IMAGE_TYPES)}); take it away")
+            raise DataError(f"{source.describe(path)} is not an image ({', '.join(IMAGE_TYPES)}); remove it")
     if not source.sizes:
-        raise DataError(f"{source.root} holds no images ({', '.join(IMAGE_TYPES)})")
+        raise DataError(f"{source.root} has no images ({', '.join(IMAGE_TYPES)})")
     base = ""
     inside = _folders_in(source, base)
     if len(inside) == 1 and all("/" in path for path in source.sizes):
@@ -118,7 +118,7 @@ def _list(source: FileSource) -> _Listing:
     else:
         for stray in [name for name in inside if name not in SPLIT_FOLDERS] + _files_in(source, base):
             raise DataError(
-                f"{source.describe(base + stray)} lies beside train/ and {held_out}/; move it into one of them"
+                f"{source.describe(base + stray)} is next to train/ and {held_out}/; move it into one of them"
             )
         train, test = (_records(source, f"{base}{name}/") for name in ("train", held_out))
 
@@ -126,24 +126,24 @@ def _list(source: FileSource) -> _Listing:
     if bool(known) != bool(tested):
         raise DataError(f"{source.root} has class folders in one of train/ and {held_out}/ only; give both or neither")
     for name in sorted(tested - known):
-        raise DataError(f"class folder '{name}' of {source.root} has images to test but none to train on; add some")
+        raise DataError(f"class folder '{name}' of {source.root} has test images but no training images; add some")
     return _Listing(train, test, tuple(sorted(known)) or None)
 
 
 def _records(source: FileSource, base: str) -> dict[str, str | None]:
-    # The images below `base`, each with the name of its class folder.
+    """The images below `base`: path -> name of its class folder, or None without class folders."""
     classes, loose = _folders_in(source, base), _files_in(source, base)
     if classes and loose:
         stray = source.describe(base + loose[0])
-        raise DataError(f"{stray} lies beside class folders; move it into one of them, or use no class folders")
+        raise DataError(f"{stray} is next to class folders; move it into one of them, or use no class folders")
     below = [path for path in source.sizes if path.startswith(base)]
     if not below:
-        raise DataError(f"{source.describe(base)} holds no images")
+        raise DataError(f"{source.describe(base)} has no images")
     if not classes:
         return dict.fromkeys(below)
     records: dict[str, str | None] = {path: path.removeprefix(base).split("/")[0] for path in below}
     for name in sorted({*classes} - {*records.values()}):
-        raise DataError(f"class folder {source.describe(base + name)} holds no images; fill it or take it away")
+        raise DataError(f"class folder {source.describe(base + name)} has no images; fill it or remove it")
     return records
 
 

@@ -1,4 +1,4 @@
-"""Omniglot (Lake, Salakhutdinov & Tenenbaum 2015): handwriting of many alphabets, a public source beside MNIST."""
+"""Omniglot (Lake, Salakhutdinov & Tenenbaum 2015): handwriting of many alphabets, a public source for MNIST."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ TORCHVISION_FOLDER = Path("omniglot-py", "images_background")
 class Omniglot(NamedDataset):
     """Handwritten characters of many alphabets, grey, white on black as MNIST; classes are characters
 
-    Reads `<root>/omniglot/<alphabet>/<character>/*.png`, or what torchvision unpacks (the "background" set, in
-    `<root>/omniglot/omniglot-py/images_background/`). The drawings are 105×105 black on white; they are inverted and
-    resized to 32×32 by default. Test are the 10% whose relative path's hash says so.
+    Reads `<root>/omniglot/<alphabet>/<character>/*.png`, or the "background" set as torchvision unpacks it, in
+    `<root>/omniglot/omniglot-py/images_background/`. The drawings are 105×105, black on white; they are inverted and
+    resized to 32×32 by default. 10% of them, chosen by the hash of the relative path, are the test split.
     """
 
     name = "omniglot"
@@ -51,10 +51,10 @@ class Omniglot(NamedDataset):
     @cached_property
     def _splits(self) -> tuple[list[str], list[str]]:
         if not self.folder.is_dir() and not self.options.download:
-            raise DataError(f"omniglot is not there: {self._where}, or allow the download (--download)")
+            raise DataError(f"omniglot is missing: {self._where}, or allow the download (--download)")
         drawings = [path for path in self._source.sizes if path.count("/") == 2 and path.endswith(".png")]
         if not drawings:
-            raise DataError(f"{self._source.root} holds no drawings: {self._where}, or allow the download (--download)")
+            raise DataError(f"{self._source.root} has no drawings: {self._where}, or allow the download (--download)")
         return split_by_hash(drawings, self._source.root)
 
     @cached_property
@@ -63,7 +63,7 @@ class Omniglot(NamedDataset):
 
     @property
     def spec(self) -> DatasetSpec:
-        """See `Dataset.spec`; lists the files, but reads none."""
+        """See `Dataset.spec`; lists the files without reading them."""
         train, test = self._splits
         return DatasetSpec(self.name, 1, self.size, len(train), len(test), self._classes, public_benchmark=True)
 

@@ -1,4 +1,4 @@
-"""The classic benchmarks, read from the original files by torchvision: MNIST, Fashion-MNIST, CIFAR-10, CIFAR-100."""
+"""MNIST, Fashion-MNIST, CIFAR-10 and CIFAR-100, read from the original files with torchvision."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 
 class TorchvisionDataset(DeclaredDataset):
-    """A dataset below `<root>/<name>/`, laid out as its torchvision class wants it.
+    """A dataset in `<root>/<name>/`, in the layout of its torchvision class.
 
     Raises (from `train` and `test`):
-        DataError: a file is missing and may not or cannot be downloaded, is damaged, or holds other counts.
+        DataError: a file is missing and cannot be downloaded (or must not), is damaged, or has a wrong number of
+            records.
     """
 
     source: ClassVar[str]  # name of the torchvision class
@@ -38,12 +39,12 @@ class TorchvisionDataset(DeclaredDataset):
 
     @abstractmethod
     def _check_files(self) -> None:
-        """Raises DataError if a file is damaged or missing (of either split: torchvision wants both)."""
+        """Raises DataError if a file of either split is damaged or missing (torchvision needs both)."""
 
     @property
     @abstractmethod
     def _where(self) -> str:
-        """What to put where, for a message."""
+        """The instruction in messages about missing files."""
 
     def open_train(self) -> ImageDataset:
         """See `Dataset.open_train`."""
@@ -86,17 +87,17 @@ class TorchvisionDataset(DeclaredDataset):
             raise DataError(f"cannot download {self.name} ({reason}); {self._where}") from error
 
     def _missing(self, path: Path) -> DataError:
-        return DataError(f"{path} is not there: {self._where}, or allow the download (--download)")
+        return DataError(f"{path} is missing: {self._where}, or allow the download (--download)")
 
 
 def _channels_first(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    # [n, h, w] or [n, h, w, c] -> [n, c, h, w]
+    """[n, h, w] or [n, h, w, c] -> [n, c, h, w]."""
     return images[:, None] if images.ndim == 3 else np.ascontiguousarray(images.transpose(0, 3, 1, 2))
 
 
 class _IdxDataset(TorchvisionDataset):
-    """28×28 grey images in IDX files. At 32, the default, they are padded with 2 black pixels on each side; at 28 they
-    are the originals; at other resolutions they are resized (bicubic, antialiased).
+    """28×28 grey images in IDX files, padded with 2 black pixels on each side at resolution 32 (the default), unchanged
+    at 28, and resized (bicubic, antialiased) at other resolutions.
     """
 
     channels = 1
@@ -138,7 +139,7 @@ class _IdxDataset(TorchvisionDataset):
 class MNIST(_IdxDataset):
     """Handwritten digits, 28×28 grey padded to 32×32, 60,000 + 10,000 (LeCun et al. 1998)
 
-    At a resolution of 28 the originals; at others than 28 and 32 resized (bicubic, antialiased). Reads
+    Unchanged at resolution 28; resized (bicubic, antialiased) at resolutions other than 28 and 32. Reads
     `<root>/mnist/MNIST/raw/*-ubyte`.
     """
 
@@ -150,7 +151,7 @@ class MNIST(_IdxDataset):
 class FashionMNIST(_IdxDataset):
     """Clothes, 28×28 grey padded to 32×32, 60,000 + 10,000 (Xiao et al. 2017)
 
-    At a resolution of 28 the originals; at others than 28 and 32 resized (bicubic, antialiased). Reads
+    Unchanged at resolution 28; resized (bicubic, antialiased) at resolutions other than 28 and 32. Reads
     `<root>/fashion-mnist/FashionMNIST/raw/*-ubyte`.
     """
 

@@ -1,1 +1,1 @@
-"""Datasets that are generated, so that everything runs offline."""
+"""Generated datasets: dpbench runs offline with them."""

@@ -1,9 +1,9 @@
-"""Grain: fine texture that vanishes in 4×4 block means: a Haar transform has all of it in its two finest levels.
+"""Grain: fine texture that vanishes in 4×4 block means, so that a Haar transform has it in its two finest levels only.
 
-A grain repeats a tile of 4×4 pixels, half of them brighter and half darker by the same amount. Whatever part of it a
-4×4 window shows, that part has mean zero. The tiles are the fifteen balanced ones with the most symmetry: shifting,
-mirroring and negating turns each into at most eight patterns, and never into another of the fifteen. So a grain is
-recognised at any phase, sign and mirroring, and by nothing that a coarse band holds.
+A grain repeats a tile of 4×4 pixels, half of them brighter and half darker by the same amount, so that every 4×4 window
+of it has mean zero. The tiles are the fifteen balanced ones with the most symmetry: shifts, reflections and negation
+turn each into at most eight patterns, and never into another of the fifteen. A grain can therefore be recognised at any
+phase, sign and reflection, but not from the coarse band.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ GRAINS = {
     "lying slips": "###. ...# ###. ...#",
     "standing slips": "#.#. #.#. #.#. .#.#",
 }
-"""Name -> tile, row by row: # for brighter, . for darker."""
+"""Name -> tile, row by row: # is brighter, . is darker."""
 
 TILES = np.array([[[1 if pixel == "#" else -1 for pixel in row] for row in tile.split()] for tile in GRAINS.values()])
-STRENGTH = (0.08, 0.16)  # lowest and highest, of a range of 1 from black to white
-GRAIN_WIDTH = 4  # numbers that one `grain` takes from its draws
+STRENGTH = (0.08, 0.16)  # lowest and highest amplitude; black is 0 and white is 1
+GRAIN_WIDTH = 4  # random numbers that one `grain` uses
 
 
 def grain(draws: Draws, kinds: NDArray[np.int64], grid: Grid) -> Array:
-    """Grains of random strength, sign and phase: float32 [b, h, w]. Takes `GRAIN_WIDTH` numbers.
+    """Grains of random strength, sign and phase: float32 [b, h, w]. Uses `GRAIN_WIDTH` random numbers.
 
-    A tile's cells are pixels at every resolution.
+    A cell of a tile is one pixel at every resolution.
 
     Args:
         draws: the images' random numbers.
-        kinds: which of `GRAINS`, int64 [b].
-        grid: the pixels.
+        kinds: indices into `GRAINS`, int64 [b].
+        grid: the pixel grid.
     """
     strength = draws.uniform(*STRENGTH) * draws.sign()
     rows, columns = ((np.arange(grid.size) + draws.integer(TILE)[:, None]) % TILE for _ in range(2))  # [b, size]
@@ -55,14 +55,14 @@ def grain(draws: Draws, kinds: NDArray[np.int64], grid: Grid) -> Array:
 
 
 def engrave(colours: Array, grains: Array, alpha: Array) -> Array:
-    """Adds grains to what is painted with coverage `alpha`, such that no 4×4 block of the painting changes its mean.
+    """Adds grains to colours that are painted with coverage `alpha`, preserving the mean of every 4×4 block.
 
-    In blocks that are covered in part, at an outline, the covered part of the grain is centred. Colours are held back
-    from black and white by the grain's strength first, because clipping would change means.
+    In partly covered blocks, at an outline, the covered part of the grain is centred. Colours are first kept away from
+    black and white by the grain's strength, because clipping would change the means.
 
     Args:
-        colours: [b, 3, h, w].
-        grains: [b, h, w], as `grain` makes them.
+        colours: [b, 3, h, w] in [0, 1].
+        grains: [b, h, w]; see `grain`.
         alpha: [b, h, w] in [0, 1].
 
     Returns:
@@ -74,10 +74,10 @@ def engrave(colours: Array, grains: Array, alpha: Array) -> Array:
 
 
 def _block_sums(values: Array) -> Array:
-    # In the place of each pixel the sum over its 4x4 block, [b, h, w]; the last blocks may reach beyond the image.
+    """The sum over each pixel's 4×4 block, [b, h, w]; the last blocks may extend beyond the image."""
     size = values.shape[-1]
     short = -size % TILE
     padded = np.pad(values, ((0, 0), (0, short), (0, short)))
     cells = [padded[:, row::TILE, column::TILE] for row in range(TILE) for column in range(TILE)]
-    sums = sum(cells[1:], start=cells[0])  # one after the other: the same on every machine
+    sums = sum(cells[1:], start=cells[0])  # sequential, so that the result is the same on every machine
     return np.repeat(np.repeat(sums, TILE, axis=1), TILE, axis=2)[:, :size, :size]

@@ -1,4 +1,4 @@
-"""The base of generated datasets with a parameter: a number after the colon of the name, or a word for it."""
+"""Base class of generated datasets with a parameter: a number, or a word for it, after the colon of the name."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from dpbench.data.synthetic.rendering import RenderedDataset
 
 
 class ParametricDataset(RenderedDataset):
-    """A generated dataset `name:T` with 0 <= T <= 1; `name` alone is T = 0.
+    """A generated dataset `name:T` with 0 <= T <= 1; `name` is T = 0.
 
-    The same scenes are painted for every T, so that two datasets differ in what T moves and in nothing else. Therefore
-    none may be public where another is sensitive.
+    The scenes are the same for every T, so that two datasets differ only in what T controls. Therefore none of them may
+    be public while another is sensitive.
     """
 
-    words: ClassVar[Mapping[str, float]]  # names of some parameters
+    words: ClassVar[Mapping[str, float]]  # word -> parameter
 
     def __init__(self, argument: str, options: DataOptions):
         super().__init__("", options)
@@ -33,7 +33,9 @@ class ParametricDataset(RenderedDataset):
                 f"'{self.name}:{argument}' does not exist; write {self.name}:T with T from 0 to 1, or one of {known}"
             )
         if self.parameter:
-            self.name = f"{self.name}:{self.parameter}".removesuffix(".0")  # the same however the number was written
+            self.name = f"{self.name}:{self.parameter}".removesuffix(
+                ".0"
+            )  # the same name for every way to write the number
             self.folder = options.root / self.name.replace(":", "-")
 
     @classmethod

@@ -1,10 +1,10 @@
-"""What the generated datasets `shapes` and `textures` are painted with: random draws, distances, textured fills.
+"""Drawing primitives of the generated datasets `shapes` and `textures`: random draws, coverage, textured fills.
 
 Everything is computed for many images at once, in float32, with operations that IEEE 754 rounds exactly (+ - * /
-sqrt, comparisons, floor), never with sines, exponentials, matrix products or long sums, whose last bit depends on the
-processor. So every machine paints the same bytes.
+sqrt, comparisons, floor). Sines, exponentials, matrix products and long sums are avoided, as their last bit depends on
+the processor. Every machine therefore renders the same bytes.
 
-Coordinates run over [-1, 1] in both directions, y downwards; an image shows the same scene at every resolution.
+Coordinates are in [-1, 1] in both directions, y downwards; an image shows the same scene at every resolution.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.floating]  # float32 in fact, as long as only Python's own numbers mix in
+Array = NDArray[np.floating]  # float32 at run time, as float32 arrays are only combined with Python numbers
 
 LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R 601, as PIL's "L"
 LATTICES = (4, 8, 16)  # points per side of a fill's noise lattices, coarse to fine
-FILL_WIDTH = sum(points * points for points in LATTICES) + 14  # numbers that one `fill` takes from its draws
+FILL_WIDTH = sum(points * points for points in LATTICES) + 14  # random numbers that one `fill` uses
 
 
 class Draws:
-    """A cursor over the random numbers of some images: each call takes the next columns of `rows`.
+    """A cursor over the random numbers of a batch of images: each call uses the next columns of `rows`.
 
     Args:
         rows: float32 [b, width], uniform in [0, 1), one row per image.
@@ -46,20 +46,20 @@ class Draws:
         return low + (high - low) * self.take(1)[:, :, None]
 
     def sign(self) -> Array:
-        """-1 or 1 per image: [b, 1, 1]."""
+        """-1 or 1 per image, with equal probability: [b, 1, 1]."""
         return np.where(self.take(1)[:, :, None] < 0.5, np.float32(-1), np.float32(1))
 
     def integer(self, n: int) -> NDArray[np.int64]:
-        """A number in {0, ..., n - 1} per image: [b]."""
+        """A uniform integer in {0, ..., n - 1} per image: [b]."""
         return (self.take(1)[:, 0] * n).astype(np.int64)
 
     def rotation(self, limit: float) -> tuple[Array, Array]:
-        """Cosine and sine of an angle whose half has a tangent in ±limit (0.414: ±45°): two [b, 1, 1]."""
+        """Cosine and sine of an angle 2 arctan(t) with t uniform in ±limit (0.414: ±45°): two [b, 1, 1]."""
         t = self.uniform(-limit, limit)
         return (1 - t * t) / (1 + t * t), 2 * t / (1 + t * t)
 
     def direction(self) -> tuple[Array, Array]:
-        """A unit vector, close to uniform over the half circle: two [b, 1, 1]."""
+        """A unit vector, almost uniform over a half circle: two [b, 1, 1]."""
         cos, sin = self.rotation(0.41421357)
         turned = self.take(1)[:, :, None] < 0.5
         return np.where(turned, cos, sin), np.where(turned, sin, -cos)
@@ -67,7 +67,7 @@ class Draws:
 
 @dataclass(frozen=True)
 class Grid:
-    """The pixel centres of a square image of `size` pixels a side."""
+    """The pixel centres of a square image with `size` pixels per side."""
 
     size: int
 
@@ -83,28 +83,28 @@ class Grid:
 
     @property
     def pixel(self) -> float:
-        """Width of a pixel."""
+        """Width of a pixel in coordinates."""
         return 2 / self.size
 
     def steps(self, points: int) -> tuple[NDArray[np.int64], Array]:
-        """Where the pixels lie between `points` lattice points along a side: left neighbour and weight of the right."""
+        """Each pixel's left neighbour among `points` lattice points along a side, and the right one's weight."""
         position = (self.x[0] + 1) * np.float32((points - 1) / 2)
         left = position.astype(np.int64)
         return left, smooth(position - left)
 
 
 def smooth(t: Array) -> Array:
-    """The smooth step 3t² - 2t³ from [0, 1] onto itself."""
+    """The smooth step 3t² - 2t³, from [0, 1] to [0, 1]."""
     return t * t * (3 - 2 * t)
 
 
 def cover(distance: Array, pixel: float) -> Array:
-    """How much of each pixel lies inside, by its signed distance (negative inside): antialiased, in [0, 1]."""
+    """The covered share of each pixel, in [0, 1], from its signed distance (negative inside); antialiases outlines."""
     return np.clip(0.5 - distance / np.float32(pixel), 0, 1)
 
 
 def blend(below: Array, above: Array, alpha: Array) -> Array:
-    """Paints `above` over `below`: alpha [b, h, w] against two [b, 3, h, w]."""
+    """Paints `above` over `below`, both [b, 3, h, w], with coverage alpha [b, h, w]."""
     return below + alpha[:, None] * (above - below)
 
 
@@ -114,7 +114,7 @@ def to_bytes(rgb: Array) -> NDArray[np.uint8]:
 
 
 def colour(draws: Draws, luminance: Array, saturation: float) -> Array:
-    """A random colour of the given luminance [b, 1, 1] before clipping: [b, 3, 1, 1] in [0, 1]. Takes 3 numbers."""
+    """A random colour of the given luminance [b, 1, 1] before clipping: [b, 3, 1, 1] in [0, 1]. Uses 3 numbers."""
     chroma = 2 * draws.take(3) - 1  # [b, 3]
     weighted = chroma * LUMINANCE
     chroma = chroma - (weighted[:, :1] + weighted[:, 1:2] + weighted[:, 2:])
@@ -122,7 +122,7 @@ def colour(draws: Draws, luminance: Array, saturation: float) -> Array:
 
 
 def noise(draws: Draws, grid: Grid, points: int) -> Array:
-    """A smooth random field in [0, 1] through `points`² lattice values: [b, h, w]. Takes as many numbers."""
+    """A smooth random field in [0, 1] through `points`² lattice values: [b, h, w]. Uses `points`² numbers."""
     lattice = draws.take(points * points).reshape(-1, points, points)
     left, weight = grid.steps(points)
     rows = lattice[:, left] + weight[:, None] * (lattice[:, left + 1] - lattice[:, left])
@@ -131,7 +131,7 @@ def noise(draws: Draws, grid: Grid, points: int) -> Array:
 
 
 def _wave(t: Array) -> Array:
-    # Period 1, from 0 to 1 and back, much like a raised cosine.
+    """A wave of period 1 between 0 and 1, similar to a raised cosine."""
     return smooth(np.abs(2 * (t - np.floor(t)) - 1))
 
 
@@ -155,23 +155,23 @@ PATTERNS: tuple[Callable[[Array, Array, Array, Array], Array], ...] = (
 
 
 def ground(draws: Draws, grid: Grid) -> Array:
-    """What lies behind everything: dark, nearly grey, textured. [b, 3, h, w]; takes 1 + `FILL_WIDTH` numbers."""
+    """A background: dark, nearly grey, textured. [b, 3, h, w]; uses 1 + `FILL_WIDTH` numbers."""
     return fill(draws, grid, draws.uniform(0.08, 0.3), saturation=0.08, strength=0.5)
 
 
 def figure(draws: Draws, grid: Grid) -> Array:
-    """What lies in front: brighter, of any colour, textured. [b, 3, h, w]; takes 1 + `FILL_WIDTH` numbers."""
+    """The fill of an object: brighter, of any colour, textured. [b, 3, h, w]; uses 1 + `FILL_WIDTH` numbers."""
     return fill(draws, grid, draws.uniform(0.55, 0.85), saturation=0.4, strength=0.5)
 
 
 def fill(draws: Draws, grid: Grid, luminance: Array, saturation: float, strength: float) -> Array:
-    """Random textured colour: [b, 3, h, w], nominally in [0, 1]. Takes `FILL_WIDTH` numbers.
+    """Random textured colour: [b, 3, h, w], nominally in [0, 1]. Uses `FILL_WIDTH` numbers.
 
     Args:
         draws: the images' random numbers.
-        grid: the pixels.
+        grid: the pixel grid.
         luminance: mean brightness of each image, [b, 1, 1].
-        saturation: how far the colour may lie from grey.
+        saturation: maximum distance of the colour from grey.
         strength: scale of the texture's contrast.
     """
     kind = draws.integer(len(PATTERNS))  # 1

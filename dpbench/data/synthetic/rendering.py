@@ -1,4 +1,4 @@
-"""The base of generated datasets: splits that are painted once, cached below the data folder, and memory-mapped."""
+"""Base class of generated datasets: splits are rendered once, cached in the data folder, and memory-mapped."""
 
 from __future__ import annotations
 
@@ -23,27 +23,26 @@ if TYPE_CHECKING:
     from dpbench.data.arrays import ArrayDataset
 
 CHUNK = 256  # images that share one stream of random numbers
-PIECE = 2**18  # pixels painted at a time: small enough for a processor's cache
-LABELS, IMAGES = 0, 1  # which stream
+PIECE = 2**18  # pixels rendered at a time, so that they fit into the processor's cache
+LABELS, IMAGES = 0, 1  # streams of random numbers
 THREADS = min(8, os.cpu_count() or 1)
 
 
 class RenderedDataset(DeclaredDataset):
-    """A dataset that `paint` makes from random numbers.
+    """A dataset that `paint` renders from random numbers.
 
-    Image number i of a split depends on the split, i, `version` and the dataset's argument alone: not on the number of
-    images, the machine or the number of threads. The cache file is
-    `<folder>/<split>-<n>x<resolution>-v<version>.npy` with a checksum beside it; a file that does not match is painted
-    again.
+    Image i of a split depends only on the split, i, `version` and the dataset's argument, not on the number of images,
+    the machine or the number of threads. The cache file is `<folder>/<split>-<n>x<resolution>-v<version>.npy`, next to
+    a file with its checksum; a file that does not match its checksum is rendered again.
     """
 
-    version: ClassVar[int]  # counted up whenever `paint` gives other images
+    version: ClassVar[int]  # incremented whenever `paint` renders different images
     channels = 3
-    widths: ClassVar[tuple[int, ...]]  # random numbers per image; more at the end leave those before them as they are
+    widths: ClassVar[tuple[int, ...]]  # random numbers per image; appending a width keeps the earlier numbers
 
     @abstractmethod
     def paint(self, draws: Draws, labels: NDArray[np.int64], grid: Grid) -> NDArray[np.uint8]:
-        """Images of the given labels (all 0 without classes): uint8 [b, 3, h, w]; record by record."""
+        """Images of the given labels (all 0 without classes), each independent of the others: uint8 [b, 3, h, w]."""
 
     def open_train(self) -> ArrayDataset:
         """See `Dataset.open_train`; paints it on first use."""
@@ -78,7 +77,7 @@ class RenderedDataset(DeclaredDataset):
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with FileLock(path.with_suffix(".lock")):
-                if not _whole(path):
+                if not _is_intact(path):
                     write_atomic(path, write)
                     write_json(path.with_suffix(".json"), {"crc32": _checksum(path)})
                 images, checksum = np.load(path, mmap_mode="r"), _expected(path)
@@ -92,7 +91,7 @@ class RenderedDataset(DeclaredDataset):
 
 
 def _rows(split: int, chunk: int, stream: int, widths: tuple[int, ...]) -> NDArray[np.float32]:
-    # Random numbers of one chunk, [CHUNK, sum of widths] in [0, 1), whole even if fewer images are wanted.
+    """Random numbers of one chunk, [CHUNK, sum of widths] in [0, 1), also if fewer images are needed."""
     generator = np.random.Generator(np.random.PCG64([split, chunk, stream]))
     return np.hstack([generator.random((CHUNK, width), dtype=np.float32) for width in widths])
 
@@ -106,8 +105,8 @@ def _expected(path: Path) -> int:
     return json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["crc32"]
 
 
-def _whole(path: Path) -> bool:
-    # Whether the cached images are there, and are what was written.
+def _is_intact(path: Path) -> bool:
+    """Whether the cached images exist and match their checksum."""
     try:
         return _checksum(path) == _expected(path)
     except (OSError, ValueError, KeyError, TypeError, EOFError):

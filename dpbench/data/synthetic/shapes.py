@@ -1,4 +1,4 @@
-"""The embedded default dataset: pictures of ten kinds of shapes, generated, so that everything runs offline."""
+"""The default dataset: generated images of ten shapes, available offline."""
 
 from __future__ import annotations
 
@@ -75,25 +75,25 @@ SHAPES: dict[str, Callable[[Array, Array], Array]] = {
     "arrow": _polygon((-1, -0.28), (0.05, -0.28), (0.05, -0.85), (1.05, 0), (0.05, 0.85), (0.05, 0.28), (-1, 0.28)),
     "bolt": _polygon((0.4, -1.1), (-0.9, 0.22), (-0.1, 0.22), (-0.4, 1.1), (0.9, -0.28), (0.1, -0.28)),
 }
-"""Class name -> signed distance (negative inside) in the shape's own frame, where it fills about [-1, 1]²."""
+"""Class name -> signed distance (negative inside) in the shape's own frame; the shape fills about [-1, 1]²."""
 
 
 class Shapes(ParametricDataset):
     """Ten shapes, 32×32 colour, generated (the default); shapes:T shows a share T of the classes in fine grain
 
-    A disc, ring, square, triangle, star, cross, crescent, heart, arrow or bolt of random colour, place, size and tilt,
-    three to four fifths as wide as the image, on a textured ground: 50,000 + 10,000. Coarse structure says most about
-    the class: 4×4 block means are enough to tell nearly all of them apart. A record depends on its position and the
-    parameter alone.
+    A disc, ring, square, triangle, star, cross, crescent, heart, arrow or bolt of random colour, position, size and
+    tilt, 60% to 85% as wide as the image, on a textured background: 50,000 + 10,000. The class is mostly visible in
+    coarse structure: 4×4 block means suffice to distinguish almost all images. A record depends only on its position in
+    the split and on the parameter.
 
-    The parameter `shapes:T`, 0 <= T <= 1, moves the class from coarse structure to fine texture, so that "what is
-    specific to a class lies in the coarse wavelet band" is true or false on purpose: `shapes` is T = 0,
-    `shapes:coarse` 0, `shapes:middle` 0.5, `shapes:fine` 1. Above 0 every figure has a grain
-    (`data.synthetic.grain`), a pattern of pixels with a period of 2 or 4 that vanishes in 4×4 block means at every
-    resolution. Each record, with probability T on its own, shows its class in the grain, one of ten, and has any
-    shape; otherwise it shows it in the shape and has one of five grains that belong to no class. So what 4×4 block
-    means tell about the class falls to chance as T goes to 1, and the full image always tells it. At T = 1 a class
-    has its shape's name, but only its grain. Place, colours, ground and labels are the same at every T.
+    The parameter `shapes:T`, 0 <= T <= 1, moves the class from coarse structure to fine texture, so that the hypothesis
+    "class information is in the coarse wavelet band" is true or false by design: `shapes` and `shapes:coarse` are
+    T = 0, `shapes:middle` is 0.5, `shapes:fine` is 1. For T > 0 every figure has a grain (`data.synthetic.grain`), a
+    pixel pattern of period 2 or 4 that vanishes in 4×4 block means at every resolution. Each record, independently with
+    probability T, shows its class in the grain, one of ten, and has a random shape; otherwise it shows its class in the
+    shape and has one of five grains that belong to no class. The accuracy of a classifier of 4×4 block means thus falls
+    to chance as T approaches 1, while the full image always determines the class. At T = 1 a class keeps the name of
+    its shape but is defined by its grain. Positions, colours, backgrounds and labels are the same for every T.
     """
 
     name = "shapes"
@@ -103,7 +103,7 @@ class Shapes(ParametricDataset):
     words: ClassVar[Mapping[str, float]] = {"coarse": 0, "middle": 0.5, "fine": 1}
     n_train = 50_000
     n_test = 10_000
-    widths = (2 * FILL_WIDTH + 6, 3 + GRAIN_WIDTH)  # for the scene and the shape, for what the parameter adds
+    widths = (2 * FILL_WIDTH + 6, 3 + GRAIN_WIDTH)  # for the scene and the shape; for the grain
 
     def paint(self, draws: Draws, labels: NDArray[np.int64], grid: Grid) -> NDArray[np.uint8]:
         """Images of the given classes at this parameter: uint8 [b, 3, h, w]."""
@@ -113,7 +113,7 @@ class Shapes(ParametricDataset):
         x, y = (cos * x + sin * y) / size, (cos * y - sin * x) / size
         below, above = ground(draws, grid), figure(draws, grid)
 
-        fine = draws.take(1)[:, 0] < self.parameter  # whose class lies in the grain
+        fine = draws.take(1)[:, 0] < self.parameter  # records whose class is in the grain
         shapes = np.where(fine, draws.integer(len(SHAPES)), labels)
         grains = np.where(fine, labels, len(SHAPES) + draws.integer(len(GRAINS) - len(SHAPES)))
         distance = np.empty(x.shape, dtype=np.float32)

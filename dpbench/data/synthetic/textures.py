@@ -1,7 +1,7 @@
-"""The embedded public source: dead-leaves pictures in the texture family of `shapes`, without its shapes.
+"""The default public source: generated dead-leaves images with the textures of `shapes`, but without its shapes.
 
-Dead leaves (Lee, Mumford & Huang 2001; learnt from by Baradad et al. 2021, "Learning to see by looking at noise") share
-with photographs occlusion, edges and objects of all sizes.
+Like photographs, dead-leaves images (Lee, Mumford & Huang 2001) have occlusion, edges and objects of all sizes; Baradad
+et al. 2021, "Learning to see by looking at noise", pretrain on them.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from dpbench.data.synthetic.procedural import FILL_WIDTH, Array, Draws, Grid, bl
 
 MOST_LEAVES = 8
 SIDES = ((1.0, 0.0), (0.5, 0.8660254), (-0.5, 0.8660254), (-1.0, 0.0), (-0.5, -0.8660254), (0.5, -0.8660254))
-LEAF_WIDTH = FILL_WIDTH + 7 + len(SIDES)  # numbers that one leaf takes from its draws
+LEAF_WIDTH = FILL_WIDTH + 7 + len(SIDES)  # random numbers that one leaf uses
 
 
 def _ellipse(x: Array, y: Array, numbers: Array) -> Array:
     aspect = 1.4 + 1.4 * numbers[:, 0]
     y = y * aspect
-    return (np.sqrt(x * x + y * y) - 1) / aspect  # no more than the distance, and exact at the narrow waist
+    return (np.sqrt(x * x + y * y) - 1) / aspect  # a lower bound on the distance, exact across the short axis
 
 
 def _facets(x: Array, y: Array, numbers: Array) -> Array:
-    # An irregular convex polygon: where six half-planes meet.
+    """An irregular convex polygon: the intersection of six half-planes."""
     distance = np.full(x.shape, -np.inf, dtype=np.float32)
     for index, (nx, ny) in enumerate(SIDES):
         distance = np.maximum(distance, nx * x + ny * y - (0.3 + 0.7 * numbers[:, index]))
@@ -38,7 +38,7 @@ def _facets(x: Array, y: Array, numbers: Array) -> Array:
 
 
 def _blob(x: Array, y: Array, numbers: Array) -> Array:
-    # A circle whose radius swings with twice and three times the angle.
+    """A circle whose radius varies with the second and third harmonics of the angle."""
     square = x * x + y * y + np.float32(1e-6)
     radius = np.sqrt(square)
     twice, thrice = (x * x - y * y) / square, x * (x * x - 3 * y * y) / (square * radius)
@@ -47,11 +47,11 @@ def _blob(x: Array, y: Array, numbers: Array) -> Array:
 
 
 OUTLINES: tuple[Callable[[Array, Array, Array], Array], ...] = (_ellipse, _facets, _blob)
-"""Kinds of leaves: (x, y, random numbers [b, 6, 1, 1]) -> signed distance of a leaf of radius 1, negative inside."""
+"""Leaf outlines: (x, y, random numbers [b, 6, 1, 1]) -> signed distance to a leaf of radius 1, negative inside."""
 
 
 def _leaf(draws: Draws, grid: Grid, foreground: NDArray[np.bool_]) -> tuple[Array, Array]:
-    # Colours [b, 3, h, w] and coverage [b, h, w] of one leaf per image, large where it is the foreground.
+    """Colours [b, 3, h, w] and coverage [b, h, w] of one leaf per image, a large one if it is the foreground."""
     kind = draws.integer(len(OUTLINES))  # 1
     u = draws.uniform(0, 1)  # 1
     size = np.where(foreground[:, None, None], 0.4 + 0.4 * u, 0.16 / (1 - 0.8 * u))  # many small, some large
@@ -69,7 +69,7 @@ def _leaf(draws: Draws, grid: Grid, foreground: NDArray[np.bool_]) -> tuple[Arra
 
 
 def _engrave_some(colours: Array, alpha: Array, share: float, rows: Array, grid: Grid) -> Array:
-    # The colours [b, 3, h, w] of leaves of which a share has grain of any kind; rows: [b, 2 + GRAIN_WIDTH].
+    """Adds a random grain to a random share of the leaves; colours [b, 3, h, w], rows [b, 2 + GRAIN_WIDTH]."""
     some = rows[:, 0] < share
     draws = Draws(rows[some, 1:])
     kinds = draws.integer(len(GRAINS))  # 1
@@ -80,12 +80,12 @@ def _engrave_some(colours: Array, alpha: Array, share: float, rows: Array, grid:
 class Textures(ParametricDataset):
     """Public source: overlapping textured leaves, 32×32 colour, generated; textures:G gives a share G fine grain
 
-    One to eight ellipses, irregular polygons and blobs of random texture, colour and size on a textured ground; in most
-    pictures the last leaf is large, an object before a background. 20,000 + 2,000 pictures; a quarter of that for each
-    doubling of the resolution above 128, so that the cache stays at about a gigabyte. There are no classes.
+    One to eight ellipses, irregular polygons and blobs of random texture, colour and size on a textured background; in
+    most images the last leaf is large, like an object in front of a background. 20,000 + 2,000 images, divided by four
+    for each doubling of the resolution above 128, so that the cache takes about 1 GB. There are no classes.
 
     `textures:G` with 0 <= G <= 1 gives each leaf, with probability G, one of the fifteen grains of
-    `data.synthetic.grain`, those of `shapes:T`: fine detail is then generic. `textures:grain` is `textures:1`.
+    `data.synthetic.grain`, which `shapes:T` also uses. `textures:grain` is `textures:1`.
     """
 
     public_only = True
@@ -104,7 +104,7 @@ class Textures(ParametricDataset):
         return replace(super().spec, n_train=int(self.n_train / shrink), n_test=int(self.n_test / shrink))
 
     def paint(self, draws: Draws, labels: NDArray[np.int64], grid: Grid) -> NDArray[np.uint8]:
-        """Images: uint8 [b, 3, h, w]; the labels mean nothing."""
+        """Images: uint8 [b, 3, h, w]; the labels are not used."""
         leaves = 1 + draws.integer(MOST_LEAVES)
         portrait = draws.take(1)[:, 0] < 0.6
         canvas = ground(draws, grid)

@@ -61,7 +61,7 @@ def test_private_rows_that_the_record_does_not_know_are_pointed_out() -> None:
     )
     known = frozenset({"key 0", "key 1", "key 2", "of another row"})
     text = show(rows, records={"x": Record(4, 4.0, known)})
-    assert "8 private rows on d, but the record on this machine lacks 5 of their runs: they were made elsewhere" in text
+    assert "8 private rows on d, but the record on this machine lacks 5 of their runs: they ran elsewhere" in text
     assert "8 private rows on d, but the record on this machine lacks 8 of their runs" in show(rows)
     assert "lacks" not in show(rows, records={"x": Record(9, 9.0, frozenset(f"key {seed}" for seed in range(8)))})
 
@@ -69,7 +69,7 @@ def test_private_rows_that_the_record_does_not_know_are_pointed_out() -> None:
 def test_the_sum_of_the_record_does_not_hide_unverified_runs() -> None:
     rows = frame((trial(key="a"), scores()), (trial(key="b", accounting="unverified"), scores()))
     text = show(rows, records={"x": Record(2, 2.0, frozenset("ab"))})
-    assert "2 private runs so far, Σε = 2, and no bound for 1 unverified" in text
+    assert "2 private runs so far, Σε = 2, plus 1 unverified without a bound" in text
 
 
 def test_a_narrow_table_leaves_columns_out_rather_than_squeezing_them() -> None:

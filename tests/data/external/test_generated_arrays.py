@@ -67,13 +67,13 @@ def test_one_hot_labels_are_class_numbers(tmp_path: Path) -> None:
 def test_labels_are_left_out_where_the_dataset_has_no_classes_and_that_is_said(tmp_path: Path) -> None:
     images = open_generated(save(tmp_path, RGB, Y), COLOUR)
     assert images.labels is None
-    assert images.remarks == ("labels were left out, as pets has no classes",)
+    assert images.remarks == ("labels were ignored, as pets has no classes",)
 
 
 def test_other_arrays_are_left_out_and_that_is_said(tmp_path: Path) -> None:
     images = open_generated(save(tmp_path, x=X, z=X, noise=X), GREY)
     assert images.labels is None
-    assert images.remarks == ("left out: noise, z",)
+    assert images.remarks == ("ignored arrays: noise, z",)
 
 
 def test_images_come_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,30 +85,30 @@ def test_images_come_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 SQUARE = np.zeros((4, 3, 3, 3), np.uint8)
 BAD: list[tuple[dict[str, Any], str]] = [
-    ({"x": X / 127.5 - 1}, r"set\.npz \(x\) ranges from -1 to .*; floats must lie in \[0, 1\] \(x / 2 \+ 0\.5"),
-    ({"x": X.astype(np.float32)}, r"ranges from .* to 25\d; floats must lie in \[0, 1\]"),
-    ({"x": np.full(X.shape, np.nan)}, "holds values that are not numbers"),
+    ({"x": X / 127.5 - 1}, r"set\.npz \(x\) ranges from -1 to .*; floats must be in \[0, 1\] \(use x / 2 \+ 0\.5"),
+    ({"x": X.astype(np.float32)}, r"ranges from .* to 25\d; floats must be in \[0, 1\]"),
+    ({"x": np.full(X.shape, np.nan)}, "has values that are NaN"),
     ({"x": X.astype(np.int64)}, "is int64; save images as uint8 from 0 to 255, or as floats"),
-    ({"x": SQUARE}, r"is \[4, 3, 3, 3\], where channels may come first or last; save \[n, h, w\]"),
+    ({"x": SQUARE}, r"is \[4, 3, 3, 3\], where channels may be first or last; save \[n, h, w\]"),
     ({"x": X.reshape(5, 64)}, r"is \[5, 64\]; save images as \[n, h, w\]"),
     ({"x": np.zeros((5, 4, 8, 8), np.uint8)}, r"is \[5, 4, 8, 8\]; save images as"),
-    ({"x": X[:0]}, "holds no images"),
+    ({"x": X[:0]}, "has no images"),
     (
         {"x": np.zeros((5, 16, 16), np.uint8)},
         r"image 0 of .*set\.npz \(x\) has 16x16 pixels, but digits 8x8; .*--resol",
     ),
     ({"x": np.concatenate([X.repeat(3, 1), RGB])}, r"image 5 of .*set\.npz \(x\) has colours, but digits is grey"),
-    ({"x": np.asfortranarray(X)}, "is stored column by column; save np.ascontiguousarray"),
+    ({"x": np.asfortranarray(X)}, "is in Fortran order; save np.ascontiguousarray"),
     ({"x": np.array([X, None], dtype=object)}, "is object; save images"),
-    ({"x": X, "images": X}, r"set\.npz holds x, images; keep one of them"),
-    ({"pixels": X}, r"set\.npz holds pixels, but no images called x or arr_0 or images"),
+    ({"x": X, "images": X}, r"set\.npz has x, images; keep one of them"),
+    ({"pixels": X}, r"set\.npz has pixels, but no images called x or arr_0 or images"),
     ({"x": X, "y": Y[:3]}, r"labels y of .*set\.npz are 3, but there are 5 images"),
-    ({"x": X, "y": Y + 1}, r"go from 1 to 3, but digits has the classes 0 to 2"),
-    ({"x": X, "y": Y - 1}, r"go from -1 to 1, but digits"),
+    ({"x": X, "y": Y + 1}, r"range from 1 to 3, but the classes of digits are 0 to 2"),
+    ({"x": X, "y": Y - 1}, r"range from -1 to 1, but the classes of digits"),
     ({"x": X, "y": Y / 2}, r"are float64 \[5\]; give class numbers \[n\] as integers, or one-hot \[n, 3\]"),
     ({"x": X, "y": np.eye(3)[Y] * 0.9}, r"are \[5, 3\], but not one-hot"),
     ({"x": X, "y": np.ones((5, 3))}, r"are \[5, 3\], but not one-hot"),
-    ({"x": X, "y": np.eye(4)[Y + 1]}, r"go from 1 to 3, but digits"),
+    ({"x": X, "y": np.eye(4)[Y + 1]}, r"range from 1 to 3, but the classes"),
 ]
 
 
@@ -130,7 +130,7 @@ def test_objects_are_never_unpickled(tmp_path: Path) -> None:
 def test_a_truncated_file_is_named(tmp_path: Path, keep: int) -> None:
     path = save(tmp_path, X)
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(DataError, match=r"set\.npz cannot be read \(.*\); write it again, as np.savez does"):
+    with pytest.raises(DataError, match=r"set\.npz cannot be read \(.*\); write it again with np.savez"):
         pixels(open_generated(path, GREY))
 
 

@@ -89,7 +89,7 @@ def test_an_unknown_class_folder_is_named_with_the_nearest(digits: Path) -> None
 
 def test_a_loose_image_beside_class_folders_is_named(digits: Path) -> None:
     paint(digits / "loose.png", 9)
-    with pytest.raises(DataError, match=r"digits/loose\.png lies beside class folders; move it"):
+    with pytest.raises(DataError, match=r"digits/loose\.png is next to class folders; move it"):
         open_generated(digits, GREY)
 
 
@@ -116,7 +116,7 @@ def test_grey_images_are_repeated_for_a_colour_dataset_and_that_is_said(tmp_path
 @pytest.mark.parametrize(
     ("size", "message"),
     [
-        ((16, 16), r"zero/b\.png has 16x16 pixels, but digits 8x8; .*--resolution 16 takes the dataset at that size"),
+        ((16, 16), r"zero/b\.png has 16x16 pixels, but digits 8x8; .*--resolution 16 opens the dataset at that size"),
         ((8, 6), r"zero/b\.png has 8x6 pixels, but digits 8x8; images are not resized$"),
     ],
 )
@@ -131,19 +131,19 @@ def test_a_truncated_image_is_named(digits: Path) -> None:
     buffer = io.BytesIO()
     Image.fromarray(noise).save(buffer, "png")
     (digits / "zero/b.png").write_bytes(buffer.getvalue()[:60])
-    with pytest.raises(DataError, match=r"zero/b\.png (cannot be read|is not an image).*; replace it or take it away"):
+    with pytest.raises(DataError, match=r"zero/b\.png (cannot be read|is not an image).*; replace or remove it"):
         pixels(open_generated(digits, GREY))
 
 
 def test_a_damaged_zip_is_named(digits: Path) -> None:
     path = pack(digits)
     path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(DataError, match=r"digits\.zip is not a whole zip archive"):
+    with pytest.raises(DataError, match=r"digits\.zip is not an intact zip archive"):
         open_generated(path, GREY)
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("nothing", "nothing does not exist; give a folder"), ("empty", "empty holds no images")]
+    ("name", "message"), [("nothing", "nothing does not exist; give a folder"), ("empty", "empty has no images")]
 )
 def test_an_empty_or_missing_set_is_one_line(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "empty").mkdir()
@@ -156,7 +156,7 @@ def test_what_is_no_image_is_left_out_and_that_is_said(digits: Path) -> None:
         (digits / name).write_text("hello")
     images = open_generated(digits, GREY)
     assert len(images) == 5
-    assert images.remarks == ("left out, as no image: log.txt, zero/notes.md",)
+    assert images.remarks == ("ignored files that are not images: log.txt, zero/notes.md",)
 
 
 def test_images_come_in_parts(digits: Path, monkeypatch: pytest.MonkeyPatch) -> None:

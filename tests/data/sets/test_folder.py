@@ -213,41 +213,41 @@ def test_a_path_to_something_else_is_named(tmp_path, options):
 
 
 def test_an_empty_folder_is_named(tmp_path, options):
-    check_refused(tmp_path, options, f"{tmp_path} holds no images")
+    check_refused(tmp_path, options, f"{tmp_path} has no images")
 
 
 def test_an_empty_zip_is_named(tmp_path, options):
     zipfile.ZipFile(tmp_path / "empty.zip", "w").close()
-    check_refused(tmp_path / "empty.zip", options, r"empty.zip holds no images")
+    check_refused(tmp_path / "empty.zip", options, r"empty.zip has no images")
 
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_an_empty_class_folder_is_named(packed, pets, options):
     (pets / "birds").mkdir()
-    check_refused(pack(pets) if packed else pets, options, r"class folder .*/birds holds no images; fill it")
+    check_refused(pack(pets) if packed else pets, options, r"class folder .*/birds has no images; fill it")
 
 
 def test_an_empty_split_folder_is_named(faces, options, tmp_path):
     (tmp_path / "own" / "test").mkdir(parents=True)
     faces.rename(tmp_path / "own" / "train")
-    check_refused(tmp_path / "own", options, r"own/test holds no images")
+    check_refused(tmp_path / "own", options, r"own/test has no images")
 
 
 def test_images_beside_class_folders_are_named(pets, options):
     paint(pets / "stray.png", 9)
-    check_refused(pets, options, r"stray.png lies beside class folders")
+    check_refused(pets, options, r"stray.png is next to class folders")
 
 
 def test_folders_beside_split_folders_are_named(tmp_path, options):
     for place in ("train", "test", "more"):
         paint(tmp_path / place / "0.png", 1)
-    check_refused(tmp_path, options, r"more lies beside train/ and test/")
+    check_refused(tmp_path, options, r"more is next to train/ and test/")
 
 
 def test_a_test_class_without_training_images_is_named(tmp_path, options):
     for place in ("train/a", "test/a", "test/b"):
         paint(tmp_path / place / "0.png", 1)
-    check_refused(tmp_path, options, r"class folder 'b' of .* has images to test but none to train on")
+    check_refused(tmp_path, options, r"class folder 'b' of .* has test images but no training images")
 
 
 def test_classes_in_one_split_only_are_refused(tmp_path, options):
@@ -258,17 +258,17 @@ def test_classes_in_one_split_only_are_refused(tmp_path, options):
 
 def test_too_few_images_to_split_are_refused(tmp_path, options):
     paint(tmp_path / "0.png", 1)
-    check_refused(tmp_path, options, "holds only 1 images, too few to split")
+    check_refused(tmp_path, options, "has only 1 images, too few to split")
 
 
 def test_a_file_of_another_kind_is_named(faces, options):
     (faces / "labels.csv").write_text("1,2")
-    check_refused(faces, options, r"labels.csv is not an image \(.png, .jpg, .*\); take it away")
+    check_refused(faces, options, r"labels.csv is not an image \(.png, .jpg, .*\); remove it")
 
 
 def test_a_file_that_only_pretends_is_named(faces, options):
     (faces / "07.png").write_text("no image")
-    check_refused(faces, options, r"faces/07.png is not an image; replace it")
+    check_refused(faces, options, r"faces/07.png is not an image; replace or remove it")
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -276,7 +276,9 @@ def test_a_truncated_image_is_named(packed, faces, options):
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(faces / "07.jpg")
     content = (faces / "07.jpg").read_bytes()
     (faces / "07.jpg").write_bytes(content[: len(content) // 2])
-    check_refused(pack(faces) if packed else faces, options, r"07.jpg cannot be read \(.*truncated.*\); replace it")
+    check_refused(
+        pack(faces) if packed else faces, options, r"07.jpg cannot be read \(.*truncated.*\); replace or remove it"
+    )
 
 
 def test_a_link_to_nothing_is_named(faces, options):
@@ -287,7 +289,7 @@ def test_a_link_to_nothing_is_named(faces, options):
 def test_a_truncated_zip_is_named(faces, options):
     path = pack(faces)
     path.write_bytes(path.read_bytes()[:-200])
-    check_refused(path, options, r"faces.zip is not a whole zip archive .*; fetch or pack it again")
+    check_refused(path, options, r"faces.zip is not an intact zip archive .*; download or create it again")
 
 
 def test_a_zip_with_damaged_content_is_named(faces, options):

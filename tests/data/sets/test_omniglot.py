@@ -53,10 +53,10 @@ def test_drawings_are_white_on_black_and_smoothly_resized(options):
 
 
 def test_missing_drawings_say_where_to_put_them(options):
-    with pytest.raises(DataError, match=rf"omniglot is not there: .*{options.root}/omniglot/<alphabet>.*--download"):
+    with pytest.raises(DataError, match=rf"omniglot is missing: .*{options.root}/omniglot/<alphabet>.*--download"):
         _ = Omniglot("", options).spec
     (options.root / "omniglot" / "Greek").mkdir(parents=True)
-    with pytest.raises(DataError, match=r"omniglot holds no drawings: put"):
+    with pytest.raises(DataError, match=r"omniglot has no drawings: put"):
         _ = Omniglot("", options).spec
 
 

@@ -95,7 +95,7 @@ def test_the_declaration_needs_no_files(plugin, shape, counts, classes, options)
 
 @pytest.mark.parametrize("plugin", [MNIST, FashionMNIST, CIFAR10, CIFAR100])
 def test_missing_files_say_where_to_put_them(plugin, options):
-    with pytest.raises(DataError, match=rf"{options.root / plugin.name}.* is not there: .*--download") as caught:
+    with pytest.raises(DataError, match=rf"{options.root / plugin.name}.* is missing: .*--download") as caught:
         plugin("", options).train()
     assert "\n" not in str(caught.value)
 
