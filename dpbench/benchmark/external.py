@@ -20,7 +20,6 @@ from dpbench.benchmark.runner import run_trial
 from dpbench.benchmark.scoring import chosen_metrics, known_columns, score
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.trial import TrialSpec
-from dpbench.benchmark.trial_log import TrialLog
 from dpbench.core.errors import DataError, DpbenchError
 from dpbench.core.files import digest
 from dpbench.core.progress import Display, Progress
@@ -33,6 +32,7 @@ from dpbench.results.provenance import provenance
 from dpbench.results.record import CLAIMED, TrialRecord
 from dpbench.results.sample_grid import write_grid
 from dpbench.results.trial_folder import PICTURE, SAMPLES, TrialFolder
+from dpbench.results.trial_log import TrialLog
 from dpbench.training.device import describe_device
 
 

@@ -22,13 +22,13 @@ from dpbench.benchmark.shared_state import unchanged
 from dpbench.benchmark.stages import fit, prepare, real_images, sample
 from dpbench.benchmark.sweep import make_trials
 from dpbench.benchmark.trial import TrialSpec
-from dpbench.benchmark.trial_log import TrialLog
 from dpbench.core.errors import DpbenchError
 from dpbench.core.progress import Display, track
 from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.plan import CalibratedPlan
 from dpbench.results.gathering import FILE, collect, rows_of, write_csv
 from dpbench.results.record import TrialRecord
+from dpbench.results.trial_log import TrialLog
 from dpbench.training.device import reset_peak_memory
 
 

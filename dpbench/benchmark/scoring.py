@@ -8,7 +8,6 @@ from dataclasses import asdict
 
 from dpbench.benchmark.inputs import Inputs
 from dpbench.benchmark.session import Session
-from dpbench.benchmark.trial_log import TrialLog
 from dpbench.core.context import RunContext
 from dpbench.core.errors import DataError, DpbenchError
 from dpbench.core.folders import cache_folder
@@ -22,6 +21,7 @@ from dpbench.results.rounding import rounded
 from dpbench.results.row import PROTOCOL, is_reserved, make_row
 from dpbench.results.samples import StoredSamples
 from dpbench.results.trial_folder import SAMPLES, TrialFolder
+from dpbench.results.trial_log import TrialLog
 
 PROTOCOL_ENTRIES = {*(f.name for f in PROTOCOL), "n_train", "reference"}
 """What scores depend on whatever the metric, beside each metric's own entry under its name."""

@@ -16,7 +16,6 @@ from torch import Tensor
 from dpbench.benchmark.noise_keys import code_behind, noise_key, run_id
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.trial import TrialSpec
-from dpbench.benchmark.trial_log import TrialLog
 from dpbench.core.checkpoints import Checkpoints
 from dpbench.core.config import as_settings
 from dpbench.core.context import RunContext
@@ -34,6 +33,7 @@ from dpbench.results.record import TrialRecord
 from dpbench.results.sample_grid import write_grid
 from dpbench.results.samples import StoredSamples
 from dpbench.results.trial_folder import LEDGER, MODEL, PICTURE, SAMPLES
+from dpbench.results.trial_log import TrialLog
 from dpbench.training.device import describe_device, peak_memory_mb
 
 CHUNK = 500
