@@ -41,11 +41,11 @@ if TYPE_CHECKING:
     from dpbench.core.specs import Budget as Budget
     from dpbench.core.specs import Conditions as Conditions
     from dpbench.core.specs import DatasetSpec as DatasetSpec
+    from dpbench.privacy.dp_sgd_settings import DPSGDSettings as DPSGDSettings
     from dpbench.privacy.mechanisms import DPSGD as DPSGD
     from dpbench.privacy.mechanisms import NoisySum as NoisySum
     from dpbench.privacy.plan import Plan as Plan
     from dpbench.privacy.private_data import PrivateData as PrivateData
-    from dpbench.privacy.settings import DPSGDSettings as DPSGDSettings
     from dpbench.training.loop import PublicSteps as PublicSteps
     from dpbench.training.loop import train as train
 
@@ -68,7 +68,7 @@ _HOME = {
     **dict.fromkeys(["DPSGD", "NoisySum"], "dpbench.privacy.mechanisms"),
     "Plan": "dpbench.privacy.plan",
     "PrivateData": "dpbench.privacy.private_data",
-    "DPSGDSettings": "dpbench.privacy.settings",
+    "DPSGDSettings": "dpbench.privacy.dp_sgd_settings",
     **dict.fromkeys(["PublicSteps", "train"], "dpbench.training.loop"),
 }
 

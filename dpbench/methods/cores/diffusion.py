@@ -13,8 +13,8 @@ from dpbench.core.errors import ConfigError
 from dpbench.core.method import Method
 from dpbench.core.specs import Conditions, DatasetSpec, Request
 from dpbench.models.unet_config import UNetConfig
+from dpbench.privacy.dp_sgd_settings import DPSGDSettings
 from dpbench.privacy.plan import Plan
-from dpbench.privacy.settings import DPSGDSettings
 from dpbench.training.augmentation import Augmentation
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from dpbench.core.context import RunContext
+from dpbench.privacy.dp_sgd_settings import DPSGDSettings
 from dpbench.privacy.gradients.engine import Loss
 from dpbench.privacy.private_data import PrivateData
-from dpbench.privacy.settings import DPSGDSettings
 from dpbench.training.loop import train
 
 

@@ -1,5 +1,5 @@
 """The two-stage wavelet method: a private coarse stage over spectral tokens, a public detail stage."""
 
-from dpbench.methods.wavelet.method import Wavelet
+from dpbench.methods.wavelet.wavelet import Wavelet
 
 __all__ = ["Wavelet"]

@@ -8,7 +8,7 @@ from typing import Literal
 from dpbench.core.config import Choice, option, plugin_option
 from dpbench.core.errors import ConfigError
 from dpbench.core.registries import REFINERS
-from dpbench.privacy.settings import DPSGDSettings
+from dpbench.privacy.dp_sgd_settings import DPSGDSettings
 from dpbench.training.augmentation import Augmentation
 
 

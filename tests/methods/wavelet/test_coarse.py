@@ -8,10 +8,10 @@ from dpbench.core.errors import ConfigError
 from dpbench.core.specs import Conditions, Request
 from dpbench.methods.wavelet import Wavelet
 from dpbench.methods.wavelet.coarse import CoarseStage
-from dpbench.methods.wavelet.method import FINETUNE
 from dpbench.methods.wavelet.scale_sizes import Scales
 from dpbench.methods.wavelet.settings import CoarseSettings, TokenizerSettings
 from dpbench.methods.wavelet.tokenizer import SpectralTokenizer
+from dpbench.methods.wavelet.wavelet import FINETUNE
 from dpbench.training.public import unit_images
 
 SIZES = TokenizerSettings(codes=8, detail_codes=12, code_dim=4, tokenizer_dim=16, tokenizer_heads=2, tokenizer_depth=1)

@@ -12,8 +12,8 @@ from dpbench.core.config import build
 from dpbench.core.errors import ConfigError, DpbenchError
 from dpbench.core.specs import Conditions
 from dpbench.methods.wavelet import Wavelet
-from dpbench.methods.wavelet.method import CENTRAL
 from dpbench.methods.wavelet.real import RealTokens
+from dpbench.methods.wavelet.wavelet import CENTRAL
 from dpbench.models.haar import coarse
 from dpbench.privacy.mechanisms import NoisySum
 from dpbench.privacy.plan import Plan
