@@ -22,8 +22,8 @@ from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # so that it runs as a script, wherever from
 
+from dpbench.benchmark.request import parse_epsilons
 from dpbench.benchmark.scoring import known_columns
-from dpbench.benchmark.sweep import parse_epsilons
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import write_atomic
 from dpbench.results.gathering import collect, write_csv

@@ -14,7 +14,7 @@ from vaults import Images, a_sum, pixels, steps, vault
 from dpbench.core.captions import decode_captions, encode_captions
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch, DatasetSpec
-from dpbench.privacy.private_data import ENGINES
+from dpbench.privacy.gradients.engines import ENGINES
 
 N, LENGTH = 20, 12
 
