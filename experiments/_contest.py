@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dpbench.benchmark.places import data_folder
-
-from dpbench.benchmark.configure import DEFAULT_PRESET, configure
+from dpbench.benchmark.configure import configure
+from dpbench.benchmark.request import DEFAULT_PRESET
 from dpbench.core.data import DataOptions
 from dpbench.core.errors import UnknownName
 from dpbench.core.variants import parse_variant, variant_label
-from dpbench.data.opening import open_dataset
+from dpbench.data.opening import default_root, open_dataset
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ def entries(arenas: Sequence[Arena], request: Request) -> Iterator[Entry]:
     Raises:
         DpbenchError: a method, a setting or a dataset does not exist.
     """
-    options = DataOptions(data_folder(request.data))
+    options = DataOptions(request.data or default_root())
     for arena in arenas:
         dataset = open_dataset(arena.dataset, options).spec.name
         for contender in arena.contenders:

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from rich.console import Console
+from rows import trial
 from typer.testing import CliRunner
 
 from dpbench.core.errors import ConfigError, DpbenchError, UnknownName
@@ -202,11 +203,11 @@ def test_a_report_is_a_table_a_csv_and_a_figure(tmp_path: Path, capsys: pytest.C
     with pytest.raises(DpbenchError, match="no finished trials of this experiment"):
         hypothesis.write_report(ENTRIES, asked, tmp_path / "report")
     for number, (variant, accuracy) in enumerate([("mode=b", 0.7), ("", 0.8), ("other", 0.9)]):
-        trial = row(variant=variant) | {"config": {}}
-        scores = {"values": dict.fromkeys(MEASURES, accuracy), "missing": {}, "caveats": [], "seconds": {}}
+        record = trial(method="fake", dataset="d:0", variant=variant, public_source="pub")
+        parts = {"values": dict.fromkeys(MEASURES, accuracy), "missing": {}, "caveats": [], "seconds": {}, "ci95": {}}
         protocol = {"n_samples": 100, "n_reference": 50}
-        write_json(tmp_path / f"out/d0/fake/{number}/trial.json", trial)
-        write_json(tmp_path / f"out/d0/fake/{number}/scores.json", scores | {"protocol": protocol})
+        write_json(tmp_path / f"out/d0/fake/{number}/trial.json", record.as_json())
+        write_json(tmp_path / f"out/d0/fake/{number}/scores.json", parts | {"protocol": protocol})
     hypothesis.write_report(ENTRIES, asked, tmp_path / "report")
     written = pd.read_csv(tmp_path / "report/hypothesis.csv", keep_default_na=False)
     assert written["variant"].tolist() == ["", "mode=b"]
