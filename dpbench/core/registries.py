@@ -17,7 +17,7 @@ from dpbench.core.registry import Registry
 _METHODS = {
     "wavelet": (
         "dpbench.methods.wavelet:Wavelet",
-        "Coarse wavelet band by a DP-finetuned autoregressive token model, detail by a public super-resolver.",
+        "An autoregressive model of the coarse wavelet band, finetuned by DP-SGD, and a public super-resolver.",
     ),
     "dp-merf": (
         "dpbench.methods.dp_merf:DPMERF",
@@ -25,7 +25,7 @@ _METHODS = {
     ),
     "dp-sgd": (
         "dpbench.methods.dp_sgd:DPSGDFinetuning",
-        "A diffusion model pretrained on public images, all of its weights finetuned by DP-SGD.",
+        "A diffusion model pretrained on public images, with all weights finetuned by DP-SGD.",
     ),
     "dpdm": (
         "dpbench.methods.dpdm:DPDM",
@@ -102,15 +102,15 @@ _METRICS = {
 _REFINERS = {
     "bicubic": (
         "dpbench.refiners.bicubic:Bicubic",
-        "Bicubic interpolation of the coarse image: the control, no detail added.",
+        "Bicubic interpolation of the coarse image: a control that adds no detail.",
     ),
     "regression": (
         "dpbench.refiners.regression:Regression",
-        "Convolutional super-resolution trained by L1 on public images: fast, deterministic, blurry where in doubt.",
+        "Convolutional super-resolution with an L1 loss, trained on public images: fast, deterministic, blurry.",
     ),
     "residual": (
         "dpbench.refiners.residual:Residual",
-        "Diffusion of what bicubic interpolation leaves out, trained on public images: sharp, random, a few steps.",
+        "Diffusion of the residual to bicubic interpolation, trained on public images: sharp, random, few steps.",
     ),
 }
 

@@ -1,1 +1,1 @@
-"""The generators, one file per method (the wavelet method is a folder)."""
+"""The image generators, one file per method. The wavelet method is a folder."""

@@ -1,7 +1,7 @@
 """DP-FETA (Li et al., "From Easy to Hard", arXiv 2504.01395): a curriculum that starts with noisy central images.
 
-A central image is the mean of a random subset of one class: easy to learn, and cheap to release. The diffusion model
-is warmed up on a few of them before DP-SGD shows it the private images themselves.
+A central image is the mean of a random subset of one class: easy to learn and cheap to release. The diffusion model is
+warmed up on a few central images before DP-SGD training on the private images.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from dpbench.privacy.private_data import PrivateData
 
 CENTRAL = "central images"
-"""Name of the mechanism of the central images."""
+"""Name of the mechanism that releases the central images."""
 
 
 @dataclass(frozen=True)
@@ -31,19 +31,19 @@ class DPFETAConfig(DiffusionConfig):
     """Settings of DP-FETA."""
 
     central_images: int = option(5, "noisy central images per class")
-    central_rate: float = option(0.1, "share of the records that each of them averages (Poisson)")
-    central_noise: float = option(5.0, "noise multiplier of each release of central images, one per class")
+    central_rate: float = option(0.1, "Poisson sampling rate of each central image")
+    central_noise: float = option(5.0, "noise multiplier of each release (one central image per class)")
     warmup_steps: int = option(500, "training steps on the central images (post-processing)")
     warmup_batch: int = option(64, "central images per warm-up step")
     warmup_lr: float = option(1e-3, "peak learning rate of the warm-up (Adam)")
-    augmentation: Literal["none", "flip"] = option("none", "how central images are varied")
+    augmentation: Literal["none", "flip"] = option("none", "augmentation of central images")
 
 
 class DPFETA(DiffusionMethod[DPFETAConfig]):
     """A diffusion model warmed up on noisy central images, then trained by DP-SGD (DP-FETA).
 
-    Two mechanisms share the budget: a few noisy sums of a random subset's images, one sum per class, and DP-SGD. The
-    sums are divided by the number of records that is expected in a class, never by the number that was drawn.
+    Two mechanisms share the budget: noisy per-class sums of the images of random subsets, and DP-SGD. The sums are
+    divided by the expected number of records per class, not by the number drawn.
     """
 
     Config = DPFETAConfig
@@ -59,7 +59,7 @@ class DPFETA(DiffusionMethod[DPFETAConfig]):
         "paper": Preset(
             {
                 **PUBLISHED,
-                "warmup_steps": 2000,  # epochs: a batch holds all 50 central images of MNIST
+                "warmup_steps": 2000,  # equals epochs: one batch holds all 50 central images of MNIST
                 "warmup_batch": 50,
                 "warmup_lr": 3e-4,
             }
@@ -68,10 +68,10 @@ class DPFETA(DiffusionMethod[DPFETAConfig]):
 
     @classmethod
     def plan(cls, config: DPFETAConfig, spec: DatasetSpec, request: Request) -> Plan:
-        """The central images, whose noise is fixed, and DP-SGD with what they leave of the budget."""
+        """The central images with fixed noise, and DP-SGD with the remaining budget."""
         central = NoisySum(
             name=CENTRAL,
-            clip=math.sqrt(math.prod(spec.shape)),  # the norm of an image whose pixels are all -1 or 1
+            clip=math.sqrt(math.prod(spec.shape)),  # largest norm of an image in [-1, 1]
             noise_multiplier=config.central_noise,
             rate=config.central_rate,
             count=config.central_images,
@@ -79,7 +79,7 @@ class DPFETA(DiffusionMethod[DPFETAConfig]):
         return Plan(central, *super().plan(config, spec, request).mechanisms)
 
     def fit(self, private: PrivateData, run: RunContext) -> None:
-        """Warm-up on the central images, then private training; see `Method.fit`."""
+        """Warms up on the central images, then trains by DP-SGD; see `Method.fit`."""
         from dpbench.methods.cores.central_images import CentralImages
 
         c = self.config

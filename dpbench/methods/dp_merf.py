@@ -1,7 +1,7 @@
-"""DP-MERF (arXiv 2002.11603): one noisy mean embedding of the private data, then a generator that matches it for free.
+"""DP-MERF (Harder et al., arXiv 2002.11603): a generator trained to match a noisy mean embedding of the private data.
 
-The embedding is the mean of random Fourier features per class, so that matching it minimises a maximum mean
-discrepancy (MMD) under a Gaussian kernel.
+The embedding is the mean of random Fourier features per class. Matching it minimises a maximum mean discrepancy (MMD)
+under a Gaussian kernel, and is post-processing.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 class DPMERFConfig(MatchingConfig):
     """Settings of DP-MERF."""
 
-    features: int = option(4000, "random Fourier features (cosines and sines together)")
-    bandwidth: float = option(0.1, "kernel variance σ² per pixel value, pixels being in [0, 1]; 0.1 · 32² is about 105")
-    seed: int = option(0, "of the random features (public)")
+    features: int = option(4000, "number of random Fourier features, cosines and sines together")
+    bandwidth: float = option(0.1, "kernel variance σ² per pixel, for pixels in [0, 1]; 0.1 · 32² is about 105")
+    seed: int = option(0, "seed of the random features (public)")
 
 
 class DPMERF(MatchingMethod[DPMERFConfig]):
     """One noisy sum of random Fourier features per class, then a generator trained to match it (DP-MERF).
 
-    Every record contributes one vector: its features (of norm 1) and a weighted count, in its class's row. The noisy
-    sums are the only private release; the generator then minimises the MMD to them, which is post-processing.
+    Each record contributes one vector, its features (of norm 1) and a weighted count, to the row of its class. The
+    noisy sums are the only private release. The generator then minimises the MMD to them, which is post-processing.
     """
 
     Config = DPMERFConfig
@@ -46,7 +46,7 @@ class DPMERF(MatchingMethod[DPMERFConfig]):
     }
 
     def features(self, device: str) -> FourierFeatures:
-        """Random Fourier features of the Gaussian kernel."""
+        """See `MatchingMethod.features`."""
         from dpbench.methods.cores.fourier_features import FourierFeatures
 
         c = self.config

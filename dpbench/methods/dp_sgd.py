@@ -1,6 +1,6 @@
-"""DP-SGD on every weight of a publicly pretrained diffusion model ("PDP-Diffusion", Ghalebikesabi et al., 2302.13861).
+"""DP-SGD on all weights of a publicly pretrained diffusion model (Ghalebikesabi et al., arXiv 2302.13861).
 
-The plainest way to use public images, and the one that cleverer methods have to beat.
+Also called PDP-Diffusion. The simplest way to use public images, and the baseline for other methods that use them.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from dpbench.methods.cores.diffusion import PUBLISHED, DiffusionConfig, Diffusio
 class DPSGDFinetuningConfig(PublicTraining, DiffusionConfig):
     """Settings of full finetuning by DP-SGD."""
 
-    scatter: float = option(1.0, "spread of the private classes' first embeddings around the public mean; 0: all alike")
+    scatter: float = option(1.0, "spread of the initial private class embeddings around the public mean; 0: identical")
 
 
 class DPSGDFinetuning(DiffusionMethod[DPSGDFinetuningConfig]):
-    """A diffusion model pretrained on public images, all of its weights finetuned by DP-SGD.
+    """A diffusion model pretrained on public images, with all weights finetuned by DP-SGD.
 
-    A class-conditional U-Net in the EDM formulation. The embeddings of the private classes start untrained, at random
-    around the mean of the public ones: classes that start alike are slow to part under DP-SGD.
+    A class-conditional U-Net in the EDM formulation. The embeddings of the private classes start at random around the
+    mean of the public ones, because identical embeddings separate slowly under DP-SGD.
     """
 
     Config = DPSGDFinetuningConfig
@@ -50,11 +50,15 @@ class DPSGDFinetuning(DiffusionMethod[DPSGDFinetuningConfig]):
     }
 
     def prepare(self, public: ImageDataset | None, run: RunContext) -> None:
-        """Pretrains on public images and their labels, if they have any; see `Method.prepare`."""
+        """Pretrains on public images and on their labels, if any; see `Method.prepare`.
+
+        Raises:
+            ConfigError: there is no public dataset.
+        """
         if public is None:
-            raise ConfigError("dp-sgd finetunes a public model and needs public images; name a source with --public")
+            raise ConfigError("dp-sgd pretrains on public images; name a source with --public")
         c = self.config
         key = {"public": public.fingerprint, "version": self.version, **c.model_settings()}
         key |= {f.name: getattr(c, f.name) for f in fields(PublicTraining)}
         state = run.cache.get("diffusion", key, lambda generator: self.model.pretrained(public, c, run, generator))
-        self.model.adopt(state, c.scatter, run.generator)
+        self.model.load_public_weights(state, c.scatter, run.generator)

@@ -1,7 +1,7 @@
 """DPDM (Dockhorn et al., arXiv 2210.09929): a diffusion model trained by DP-SGD from scratch.
 
-Its lever is noise multiplicity: a record's gradient is averaged over K draws of noise level and noise before it is
-clipped, which makes the gradient less noisy and costs no privacy.
+It uses noise multiplicity: a record's gradient is averaged over K draws of noise level and noise before clipping. This
+reduces the variance of the gradient at no privacy cost.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from dpbench.methods.cores.diffusion import PUBLISHED, DiffusionConfig, Diffusio
 class DPDM(DiffusionMethod[DiffusionConfig]):
     """A diffusion model trained by DP-SGD from scratch, K noise draws per record (DPDM).
 
-    A class-conditional U-Net in the EDM formulation. `views` is K: the gradients of K noise levels and noises are
-    averaged per record, then clipped.
+    A class-conditional U-Net in the EDM formulation. `views` is K: each record's gradient is averaged over K draws of
+    noise level and noise, then clipped.
     """
 
     version = "1"

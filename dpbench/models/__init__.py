@@ -1,1 +1,1 @@
-"""Networks and transforms that more than one part uses."""
+"""Networks and transforms shared by methods, refiners and metrics."""

@@ -1,4 +1,4 @@
-"""Plain fp32 for networks whose numbers are compared with published ones."""
+"""Plain fp32 evaluation, for networks whose results are compared with published values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 @contextmanager
 def exact(device: torch.device) -> Iterator[None]:
-    """No gradients, no autocast, no TF32, and cuDNN's deterministic algorithms."""
+    """Disables gradients, autocast and TF32, and selects cuDNN's deterministic algorithms, inside the `with` block."""
     tf32 = torch.backends.cuda.matmul.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = False
     try:

@@ -1,4 +1,4 @@
-"""A small class-conditional convolutional generator: code and label -> image (as in DP-MERF, arXiv 2002.11603)."""
+"""A small class-conditional convolutional generator: latent code and label -> image (DP-MERF, arXiv 2002.11603)."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from dpbench.models.generator_config import UPSAMPLING, GeneratorConfig
 class ConditionalGenerator(nn.Module):
     """Two fully connected layers, then two up-sampling convolutions.
 
-    Batch normalisation is no danger here: the generator never meets a private record.
+    Batch normalisation is safe here: the generator is never evaluated on private records.
 
     Args:
-        channels: of the image.
-        resolution: of the image; a multiple of 4.
-        classes: number of labels (1 without classes).
-        config: sizes.
+        channels: image channels.
+        resolution: height and width of the image; a multiple of 4.
+        classes: number of labels; 1 without classes.
+        config: sizes of the network.
 
     Raises:
         ConfigError: the sizes do not fit the resolution.
@@ -40,7 +40,7 @@ class ConditionalGenerator(nn.Module):
         )  # fmt: skip
 
     def forward(self, labels: Tensor, generator: torch.Generator) -> Tensor:
-        """int64 labels [b] -> images [b, c, h, w] in [0, 1]; the codes are drawn from `generator` (CPU)."""
+        """int64 labels [b] -> images [b, c, h, w] in [0, 1]; `generator` (CPU) draws the codes."""
         code = torch.randn(len(labels), self.code, generator=generator).to(labels.device)
         x = self.body(torch.cat([code, F.one_hot(labels, self.classes)], dim=1))
         return self.up(x.reshape(-1, self.width, self.side, self.side))

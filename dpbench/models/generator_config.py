@@ -1,4 +1,4 @@
-"""Sizes of the conditional generator, checked without building it."""
+"""Sizes of the conditional generator and their checks, without torch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from dpbench.core.errors import ConfigError
 
 UPSAMPLING = 4
-"""How many times larger an image is than the generator's first convolution."""
+"""Image size divided by the spatial size of the generator's first convolution."""
 
 
 @dataclass(frozen=True)
@@ -15,14 +15,18 @@ class GeneratorConfig:
     """Sizes of a `ConditionalGenerator`.
 
     Attributes:
-        code: size of the random code.
-        width: channels at a quarter of the resolution.
+        code: dimension of the latent code.
+        width: channels of the convolutions.
     """
 
     code: int = 10
     width: int = 16
 
     def check_divides(self, resolution: int) -> None:
-        """Raises `ConfigError` where images of this height and width cannot be generated."""
+        """Checks that images of this height and width can be generated.
+
+        Raises:
+            ConfigError: the resolution is not a multiple of `UPSAMPLING`.
+        """
         if resolution % UPSAMPLING:
             raise ConfigError(f"the generator needs a resolution that is a multiple of {UPSAMPLING}, not {resolution}")

@@ -1,7 +1,7 @@
 """The 2-D Haar wavelet transform on batches of images, with the filters and conventions of PyWavelets.
 
-Orthonormal, so a coefficient of the level-L approximation is 2^L times the mean of its block. Equal to
-`pywt.wavedec2(x, "haar", level=L)` on sizes that 2^L divides.
+The transform is orthonormal: a coefficient of the level-L approximation is 2^L times the mean of its block. Results
+equal `pywt.wavedec2(x, "haar", level=L)` for sizes divisible by 2^L.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 
 @cache
 def _basis() -> Tensor:
-    # Rows: approximation, horizontal, vertical, diagonal, as pywt.dwt2 orders them; convolution reverses the filters.
+    # Rows in the order of pywt.dwt2: approximation, horizontal, vertical, diagonal. Convolution reverses the filters.
     lo, hi = (torch.tensor(f[::-1], dtype=torch.float64) for f in pywt.Wavelet("haar").filter_bank[:2])
     return torch.stack([torch.outer(row, column) for row, column in ((lo, lo), (hi, lo), (lo, hi), (hi, hi))])
 
@@ -58,7 +58,7 @@ def waverec2(coefficients: list[Tensor]) -> Tensor:
 
 
 def wavelet_packets(x: Tensor, levels: int) -> Tensor:
-    """The full packet tree: [b, c, h, w] -> [b, 4^L, c, h/2^L, w/2^L]; every sub-band is split again at each level."""
+    """The full packet tree, [b, c, h, w] -> [b, 4^L, c, h/2^L, w/2^L]: each level splits every sub-band again."""
     b, c = x.shape[:2]
     x = x[:, None]
     for _ in range(levels):
@@ -68,13 +68,21 @@ def wavelet_packets(x: Tensor, levels: int) -> Tensor:
 
 
 def stationary(x: Tensor, levels: int) -> list[Tensor]:
-    """The undecimated transform without its border: a bank per level [b, 4, c, h - 2^j + 1, w - 2^j + 1], j = 1, 2, ...
+    """The undecimated transform without the border.
 
-    Sub-bands as in `dwt2`, one coefficient for every place where the 2^j x 2^j filter fits into the image, so a shift
-    of the image shifts them. `dwt2` takes every second coefficient of the first bank. Equal to `pywt.swt2` on them.
+    Sub-bands are ordered as in `dwt2`, with one coefficient per position where the 2^j x 2^j filter fits into the
+    image, so shifting the image shifts the coefficients. Every second coefficient of level 1 is that of `dwt2`. Results
+    equal `pywt.swt2` at these positions.
+
+    Args:
+        x: [b, c, h, w].
+        levels: number of levels L.
+
+    Returns:
+        one tensor [b, 4, c, h - 2^j + 1, w - 2^j + 1] per level j = 1, ..., L.
 
     Raises:
-        ValueError: the largest filter does not fit.
+        ValueError: the largest filter does not fit into the image.
     """
     h, w = x.shape[-2:]
     if min(h, w) < 2**levels:

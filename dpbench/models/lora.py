@@ -1,7 +1,7 @@
-"""Low-rank adapters (LoRA, arXiv 2106.09685): a frozen model is finetuned through small additions to some layers.
+"""Low-rank adapters (LoRA, arXiv 2106.09685): finetune a frozen model through small additions to some layers.
 
-The adapters are ordinary Linear and Conv2d layers, so per-example gradient engines see them like any other layer, and
-their gradients are a small fraction of the model's.
+The adapters are ordinary Linear and Conv2d layers, so per-example gradient engines support them, and their gradients
+are much smaller than those of the full model.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ ATTENTION = r"\bto_(q|k|v|out\.0)$"
 
 
 class LowRank(nn.Module):
-    """y = base(x) + (alpha / rank) · up(down(x)); `up` starts at zero, so that nothing changes at first.
+    """y = base(x) + (alpha / rank) · up(down(x)). `up` starts at zero, so the initial output equals the base layer's.
 
     Args:
-        base: a Linear layer, or a Conv2d layer of one group.
+        base: a Linear layer, or a Conv2d layer with one group.
         rank: channels between `down` and `up`.
-        alpha: strength of the addition.
+        alpha: scale of the low-rank term.
     """
 
     def __init__(self, base: nn.Linear | nn.Conv2d, rank: int, alpha: float):
@@ -46,41 +46,41 @@ class LowRank(nn.Module):
         nn.init.zeros_(self.up.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """As the base layer's."""
+        """The same shapes as the base layer's `forward`."""
         return self.base(x) + self.scale * self.up(self.down(x))
 
     @torch.no_grad()
     def merged(self) -> nn.Module:
-        """The base layer with the addition in its weight."""
+        """The base layer with the low-rank term added to its weight."""
         product = self.up.weight.flatten(1) @ self.down.weight.flatten(1)
         self.base.weight += self.scale * product.reshape(self.base.weight.shape)
         return self.base
 
 
 def add_lora(model: nn.Module, rank: int, alpha: float, modules: str | Callable[[str], bool]) -> None:
-    """Freezes `model` and gives some of its Linear and Conv2d layers trainable adapters, in place.
+    """Freezes `model` and adds trainable adapters to some of its Linear and Conv2d layers, in place.
 
     Args:
-        model: has no adapters yet.
-        rank: of the adapters.
-        alpha: strength of the adapters; alpha = rank adds the plain product.
-        modules: which layers, by their names in `model.named_modules()`: a regular expression to be found in the name
+        model: a model without adapters.
+        rank: rank of the adapters.
+        alpha: scale of the adapters; alpha = rank adds the plain product.
+        modules: selects layers by their names in `model.named_modules()`: a regular expression searched in the name
             (such as `ATTENTION`), or a predicate.
 
     Raises:
-        ConfigError: `rank` is not positive, the model has adapters already, or `modules` chooses no layer.
+        ConfigError: `rank` is not positive, the model already has adapters, or `modules` selects no layer.
     """
     if rank < 1:
         raise ConfigError(f"the rank of adapters must be at least 1, not {rank}")
     if any(isinstance(layer, LowRank) for layer in model.modules()):
-        raise ConfigError("the model has adapters already; merge them first")
-    wanted = finder(modules) if isinstance(modules, str) else modules
-    # A layer that stands under two names gets one adapter, which stands under both.
+        raise ConfigError("the model already has adapters; merge them first")
+    wanted = name_matcher(modules) if isinstance(modules, str) else modules
+    # A layer registered under two names gets one adapter, registered under both.
     layers = {name: m for name, m in model.named_modules(remove_duplicate=False) if name and _can_adapt(m)}
     chosen = {name: layer for name, layer in layers.items() if wanted(name)}
     if not chosen:
         known = ", ".join(layers) if len(layers) <= 8 else ", ".join([*list(layers)[:8], "..."])
-        raise ConfigError(f"no layer to adapt is chosen by {modules!r}; there are {known or 'none'}")
+        raise ConfigError(f"{modules!r} matches no layer that can be adapted; there are {known or 'none'}")
     model.requires_grad_(False)
     adapters = {layer: LowRank(layer, rank, alpha) for layer in dict.fromkeys(chosen.values())}
     for name, layer in chosen.items():
@@ -88,9 +88,9 @@ def add_lora(model: nn.Module, rank: int, alpha: float, modules: str | Callable[
 
 
 def merge(model: nn.Module) -> None:
-    """Folds all adapters into the layers that they belong to, in place: the model `add_lora` was given, other weights.
+    """Merges all adapters into their base layers, in place, which restores the model's structure before `add_lora`.
 
-    Everything stays frozen.
+    All parameters stay frozen.
     """
     adapted = {name: m for name, m in model.named_modules(remove_duplicate=False) if isinstance(m, LowRank)}
     merged = {adapter: adapter.merged() for adapter in dict.fromkeys(adapted.values())}
@@ -99,18 +99,18 @@ def merge(model: nn.Module) -> None:
 
 
 def _can_adapt(layer: nn.Module) -> bool:
-    # Exact types: a subclass may compute something else, or be used by its weight alone.
+    # Exact types only: a subclass may compute something else, or its owner may use the weight directly.
     return type(layer) is nn.Linear or (type(layer) is nn.Conv2d and layer.groups == 1)
 
 
-def finder(pattern: str) -> Callable[[str], bool]:
-    """Whether a regular expression is found in a name.
+def name_matcher(pattern: str) -> Callable[[str], bool]:
+    """A predicate that searches a regular expression in a name.
 
     Raises:
-        ConfigError: it is no regular expression.
+        ConfigError: `pattern` is not a valid regular expression.
     """
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise ConfigError(f"'{pattern}' is no regular expression: {error}") from error
+        raise ConfigError(f"'{pattern}' is not a regular expression: {error}") from error
     return lambda name: compiled.search(name) is not None

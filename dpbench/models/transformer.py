@@ -1,7 +1,6 @@
-"""A decoder-only transformer over discrete tokens with a condition prefix and a KV cache, in the spirit of nanoGPT.
+"""A decoder-only transformer over discrete tokens with a condition prefix and a KV cache, similar to nanoGPT.
 
-Built from layers whose per-example gradients are well defined (Linear, Embedding, LayerNorm), so that it can be trained
-by DP-SGD.
+It uses only layers with well-defined per-example gradients (Linear, Embedding, LayerNorm), so DP-SGD can train it.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 ROWS = 256
-"""Sequences sampled side by side: bounds the memory of keys and values; more at a time are hardly faster."""
+"""Batch size of sampling. Bounds the memory of keys and values; larger batches are hardly faster."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +23,12 @@ class TransformerConfig:
     Attributes:
         vocabulary: number of token values V.
         length: tokens per sequence T.
-        conditions: number of condition values; the last one stands for "none" where guidance is used.
+        conditions: number of condition values; with guidance, the last one means "none".
         dim: width.
         depth: number of blocks.
-        heads: attention heads; divides `dim`.
-        checkpoint: whether training keeps only the blocks' inputs and computes the rest again in the backward pass:
-            less memory for a third more time.
+        heads: number of attention heads; must divide `dim`.
+        checkpoint: gradient checkpointing: training stores only the inputs of the blocks and recomputes the rest in
+            the backward pass. Saves memory and takes about a third more time.
     """
 
     vocabulary: int
@@ -43,12 +42,12 @@ class TransformerConfig:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How sequences are drawn.
+    """Settings of sampling.
 
     Attributes:
-        temperature: logits are divided by it.
-        top_p: only the most likely tokens that together have this probability are drawn.
-        guidance: weight w of classifier-free guidance, logits = none + w (condition - none); 1 for none.
+        temperature: divides the logits.
+        top_p: nucleus sampling: keeps the most likely tokens up to this total probability.
+        guidance: weight w of classifier-free guidance, logits = none + w (condition - none); 1 disables it.
     """
 
     temperature: float = 1.0
@@ -57,15 +56,15 @@ class Sampling:
 
 
 class KeyValues:
-    """One block's keys and values of the positions so far, in memory set aside for the whole sequence."""
+    """The keys and values of one block for all previous positions, in a buffer preallocated for the whole sequence."""
 
     def __init__(self, length: int):
         self.length = length
         self.filled = 0
-        self._memory: Tensor | None = None  # made on first use, when shape, type and device are known
+        self._memory: Tensor | None = None  # allocated on first use, when shape, dtype and device are known
 
     def append(self, kv: Tensor) -> Tensor:
-        """Keys and values of one more position, [2, b, heads, 1, d] -> those of all positions, [2, b, heads, t, d]."""
+        """Adds keys and values of a position [2, b, heads, 1, d]; returns those of all positions [2, b, heads, t, d]."""
         if self._memory is None:
             self._memory = kv.new_empty(*kv.shape[:3], self.length, kv.shape[4])
         self._memory[:, :, :, self.filled] = kv[:, :, :, 0]
@@ -83,7 +82,7 @@ class Attention(nn.Module):
         self.out = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor, cache: KeyValues | None = None) -> Tensor:
-        """[b, t, dim] -> [b, t, dim]; with a cache t is 1, and x attends to all that the cache has seen and itself."""
+        """[b, t, dim] -> [b, t, dim]; with a cache, t is 1 and x attends to itself and all cached positions."""
         b, t, dim = x.shape
         qkv = self.qkv(x).reshape(b, t, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)  # [3, b, h, t, d]
         k, v = qkv[1:] if cache is None else cache.append(qkv[1:])
@@ -108,11 +107,11 @@ class Block(nn.Module):
 
 
 class TokenTransformer(nn.Module):
-    """p(tokens | condition) as a product of next-token distributions; the condition is the first position's prefix.
+    """p(tokens | condition) as a product of next-token distributions; the condition is a prefix token.
 
     Args:
-        config: sizes.
-        allowed: bool [T, V], the tokens that may stand at each position; by default any.
+        config: sizes of the network.
+        allowed: bool [T, V], the tokens allowed at each position; None allows all.
     """
 
     allowed: Tensor | None
@@ -129,7 +128,7 @@ class TokenTransformer(nn.Module):
         self.head = nn.Linear(config.dim, config.vocabulary)
         for name, parameter in self.named_parameters():
             if parameter.ndim == 2:
-                # Residual branches start small, so that depth does not blow up the first activations (GPT-2).
+                # Residual branches have a small initial scale, so that activations do not grow with depth (GPT-2).
                 branch = name.endswith(("out.weight", "mlp.2.weight"))
                 nn.init.normal_(parameter, std=0.02 / (2 * config.depth) ** 0.5 if branch else 0.02)
             elif name.endswith("bias"):
@@ -143,7 +142,7 @@ class TokenTransformer(nn.Module):
             condition: int64 [b].
 
         Returns:
-            [b, T, V]: position t predicts tokens[:, t] from the condition and tokens[:, :t].
+            [b, T, V]: the logits of tokens[:, t] at position t, given the condition and tokens[:, :t].
         """
         b, length = tokens.shape
         before = torch.cat([self.condition(condition)[:, None], self.token(tokens[:, :-1])], dim=1)
@@ -160,11 +159,11 @@ class TokenTransformer(nn.Module):
         return F.cross_entropy(logits.flatten(0, 1), tokens.flatten(), reduction="none").reshape(tokens.shape).mean(1)
 
     def next_logits(self, before: Tensor, caches: list[KeyValues]) -> Tensor:
-        """The logits of one more position over all tokens, without computing the earlier positions again.
+        """The logits of the next position, computed from cached keys and values of the earlier ones.
 
         Args:
-            before: [b, dim] embedding of what stands before the position: the condition's, then the latest token's.
-            caches: one per block, the same at every position.
+            before: [b, dim], embedding of the previous token; that of the condition at the first position.
+            caches: one per block, the same objects at every position.
 
         Returns:
             [b, V]
@@ -186,7 +185,7 @@ class TokenTransformer(nn.Module):
         Returns:
             int64 [b, T].
         """
-        # All random numbers at once: what a sequence becomes does not depend on how the rows are split.
+        # All random numbers are drawn first, so samples do not depend on how the rows are split.
         uniform = torch.rand(len(condition), self.config.length, generator=generator).to(condition.device)
         parts = zip(condition.split(ROWS), uniform.split(ROWS), strict=True)
         return torch.cat([self._sample_rows(c, u, sampling) for c, u in parts])
@@ -200,8 +199,8 @@ class TokenTransformer(nn.Module):
         for t in range(self.config.length):
             logits = self.next_logits(x, caches).float()
             if sampling.guidance != 1:
-                given, none = logits.chunk(2)
-                logits = none + sampling.guidance * (given - none)
+                conditional, none = logits.chunk(2)
+                logits = none + sampling.guidance * (conditional - none)
             if self.allowed is not None:
                 logits = logits.masked_fill(~self.allowed[t], -torch.inf)
             tokens[:, t] = draw((logits / sampling.temperature).softmax(-1), sampling.top_p, uniform[:, t])
@@ -210,9 +209,15 @@ class TokenTransformer(nn.Module):
 
 
 def draw(probabilities: Tensor, top_p: float, uniform: Tensor) -> Tensor:
-    """One category per row of [b, V], from the smallest set of categories whose probability reaches `top_p`: [b].
+    """Draws one category per row from the smallest set of categories with total probability at least `top_p`.
 
-    Equal numbers `uniform` [b] from [0, 1) draw equal categories.
+    Args:
+        probabilities: float [b, V]; each row sums to 1.
+        top_p: in (0, 1].
+        uniform: float [b] in [0, 1), the random numbers; equal numbers draw equal categories.
+
+    Returns:
+        int64 [b].
     """
     if top_p < 1:
         ordered, order = probabilities.sort(dim=-1, descending=True)

@@ -1,4 +1,4 @@
-"""Sizes of the diffusion models' U-Net, checked without building it."""
+"""Sizes of the diffusion models' U-Net and their checks, without torch."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ class UNetConfig:
     """Sizes of a `UNet`.
 
     Attributes:
-        channels: of each level, the finest first; multiples of 8. Each level halves the size.
-        layers: residual blocks per level on the way down (one more on the way up).
-        attention: how many of the coarsest levels have self-attention.
-        patch: side of the pixel patches that the finest level sees as channels; 1 for single pixels.
-        checkpointing: recompute activations in the backward pass: less memory, a third more time.
+        channels: channels of each level, finest first; multiples of 8. Each level halves the spatial size.
+        layers: residual blocks per level in the encoder; the decoder has one more.
+        attention: number of coarsest levels with self-attention.
+        patch: side of the pixel patches folded into the channels of the finest level; 1 for single pixels.
+        checkpointing: gradient checkpointing: recompute activations in the backward pass. Saves memory and takes about
+            a third more time.
 
     Raises:
-        ConfigError: the sizes do not fit together.
+        ConfigError: the sizes are invalid.
     """
 
     channels: tuple[int, ...] = (32, 64)
@@ -40,11 +41,15 @@ class UNetConfig:
 
     @property
     def divisor(self) -> int:
-        """What height and width of an image must be multiples of."""
+        """The height and width of an image must be multiples of this number."""
         return self.patch * 2 ** (len(self.channels) - 1)
 
     def check_divides(self, resolution: int) -> None:
-        """Raises `ConfigError` where images of this height and width cannot pass the network."""
+        """Checks that the network supports images of this height and width.
+
+        Raises:
+            ConfigError: the resolution is not a multiple of `divisor`.
+        """
         if resolution % self.divisor:
             raise ConfigError(
                 f"patch {self.patch} and {len(self.channels)} levels do not divide {resolution} pixels; choose a "

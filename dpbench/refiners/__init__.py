@@ -1,1 +1,1 @@
-"""Detail stages: coarse image -> full image, from public data only."""
+"""Detail stages: coarse image -> full image, trained on public data only."""

@@ -1,4 +1,4 @@
-"""Interpolation: the control that adds no detail."""
+"""Bicubic interpolation, a control that adds no detail."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Bicubic(Refiner[NoSettings]):
-    """Bicubic interpolation of the coarse image: the control, no detail added."""
+    """Bicubic interpolation of the coarse image: a control that adds no detail."""
 
     def refine(self, coarse: Tensor, size: int, run: RunContext) -> Tensor:
         """See `Refiner.refine`."""

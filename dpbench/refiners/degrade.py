@@ -1,4 +1,4 @@
-"""The corruption that a refiner undoes where it stands alone, without a private coarse stage in front of it."""
+"""The corruption for training a refiner that is used without a private coarse stage."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from dpbench.models.haar import coarse
 
 
 class BlockMeans(Degrade):
-    """Each block of 2^levels x 2^levels pixels becomes its mean (the Haar LL band in pixel units), with a little noise.
+    """The mean of each block of 2^levels x 2^levels pixels (the Haar LL band in pixel units), plus Gaussian noise.
 
-    Coarse images that somebody made lie off those that are computed from photographs; a refiner that has only seen
-    clean ones would draw detail for every flaw.
+    Generated coarse images differ from those computed from photographs. A refiner trained on clean images only would
+    add detail to every flaw.
 
     Args:
-        levels: Haar levels between the full and the coarse image.
-        noise: standard deviation of the added Gaussian noise, images being in [-1, 1].
+        levels: number of Haar levels between the full and the coarse image.
+        noise: standard deviation of the Gaussian noise, for images in [-1, 1].
     """
 
     def __init__(self, levels: int, noise: float):

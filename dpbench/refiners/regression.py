@@ -1,4 +1,4 @@
-"""A small convolutional super-resolver trained by L1 on public images (sub-pixel convolution, arXiv 1609.05158)."""
+"""A small convolutional super-resolver with an L1 loss on public images (sub-pixel convolution, arXiv 1609.05158)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class RegressionConfig(TrainingConfig):
 
 
 class Regression(TrainedRefiner[RegressionConfig]):
-    """Convolutional super-resolution trained by L1 on public images: fast, deterministic, blurry where in doubt."""
+    """Convolutional super-resolution with an L1 loss, trained on public images: fast, deterministic, blurry."""
 
     Config = RegressionConfig
     paper = "arXiv 1609.05158"

@@ -1,7 +1,7 @@
 """Diffusion of the residual between an image and its upsampled coarse base (after MSF, arXiv 2501.13349).
 
-The base carries what is certain; what a diffusion model has to draw is the rest alone, which has little structure of
-large size and therefore needs few steps.
+The base contains the known part of the image, so the diffusion model only samples the residual. The residual has little
+large-scale structure and needs few sampling steps.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ class ResidualConfig(TrainingConfig):
 
     steps: int = option(1100, "public training steps")
     batch: int = option(32, "public images per step")
-    ema: float | None = option(0.995, "decay of the weights' moving average over steps; none for no average")
-    channels: tuple[int, ...] = option((32, 32, 64), "channels of the U-Net's levels, the finest first")
+    ema: float | None = option(0.995, "decay of the exponential moving average of the weights; none disables it")
+    channels: tuple[int, ...] = option((32, 32, 64), "channels of the U-Net's levels, finest first")
     layers: int = option(1, "residual blocks per level of the U-Net")
-    patch: int = option(2, "side of the pixel patches that the U-Net sees as channels")
-    p_mean: float = option(0.0, "mean of ln σ, the noise levels that training visits; residuals have deviation 1")
-    p_std: float = option(1.4, "standard deviation of ln σ")
+    patch: int = option(2, "side of the pixel patches folded into the U-Net's input channels")
+    p_mean: float = option(0.0, "mean of ln σ for the training noise levels, for residuals of unit deviation")
+    p_std: float = option(1.4, "standard deviation of ln σ for the training noise levels")
     sampler: Literal["ddim", "dpm-solver"] = option("dpm-solver", "solver of the sampling equation")
-    sampling_steps: int = option(5, "calls of the network per image")
-    sigma_min: float = option(0.1, "the last noise level; smaller ones are left noisy by a short training")
-    sigma_max: float = option(80.0, "the first noise level; strokes have residuals of many deviations")
+    sampling_steps: int = option(5, "network evaluations per image")
+    sigma_min: float = option(0.1, "smallest noise level; short training leaves noise at smaller ones")
+    sigma_max: float = option(80.0, "largest noise level; strokes have residuals of many deviations")
 
     def __post_init__(self) -> None:
-        _ = self.unet  # its sizes are checked when it is made
+        _ = self.unet  # the constructor checks the sizes
 
     @property
     def unet(self) -> UNetConfig:
@@ -49,12 +49,12 @@ class ResidualConfig(TrainingConfig):
 
 
 class Residual(TrainedRefiner[ResidualConfig]):
-    """Diffusion of what bicubic interpolation leaves out, trained on public images: sharp, random, a few steps."""
+    """Diffusion of the residual to bicubic interpolation, trained on public images: sharp, random, few steps."""
 
     Config = ResidualConfig
     paper = "arXiv 2501.13349"
     name = "residual"
-    measured = 1000  # for the size of residuals
+    measured = 1000  # to estimate the standard deviation of residuals
 
     def network(self, channels: int, scale: int) -> ResidualDiffusion:
         """See `TrainedRefiner.network`."""

@@ -1,4 +1,4 @@
-"""What refiners share that train one network on public images: settings, caching, state, and the check of sizes."""
+"""Base of the refiners that train one network on public images: settings, caching, state and the check of sizes."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """Settings of the training; a refiner's `Config` inherits them and changes the defaults."""
+    """Training settings; a refiner's `Config` inherits them and may change the defaults."""
 
     sampling: ClassVar[tuple[str, ...]] = ()
-    """Settings that trained weights do not depend on."""
+    """Names of the sampling settings, which trained weights do not depend on."""
 
     steps: int = option(1000, "public training steps")
     batch: int = option(64, "public images per step")
     lr: float = option(2e-3, "peak learning rate of Adam")
-    ema: float | None = option(None, "decay of the weights' moving average over steps; none for no average")
-    augmentation: Augmentation = option("flip", "how public images are varied")
+    ema: float | None = option(None, "decay of the exponential moving average of the weights; none disables it")
+    augmentation: Augmentation = option("flip", "augmentation of public images")
 
     def training_settings(self) -> dict[str, Any]:
-        """Every setting that trained weights depend on."""
+        """The settings that trained weights depend on."""
         return {key: value for key, value in asdict(self).items() if key not in self.sampling}
 
 
@@ -44,14 +44,14 @@ T = TypeVar("T", bound=TrainingConfig)
 class TrainedRefiner(Refiner[T]):
     """A refiner with one network, trained on public images once per cache key.
 
-    A subclass says how its network is made, and how sizes are read from stored weights.
+    Subclasses construct the network and read its sizes from stored weights.
     """
 
     name: ClassVar[str]
-    """What cached weights and messages are called."""
+    """Name of the refiner in cache entries and messages."""
 
     measured: ClassVar[int] = 1
-    """Public images that `RefinerNetwork.measure` gets before the training."""
+    """Number of public images passed to `RefinerNetwork.measure` before training."""
 
     def __init__(self, config: T):
         super().__init__(config)
@@ -59,11 +59,11 @@ class TrainedRefiner(Refiner[T]):
 
     @abstractmethod
     def network(self, channels: int, scale: int) -> RefinerNetwork:
-        """An untrained network for images that are `scale` times as high and wide as their coarse versions."""
+        """An untrained network that upsamples coarse images by the factor `scale`."""
 
     @abstractmethod
     def sizes(self, state: Mapping[str, Tensor]) -> tuple[int, int]:
-        """(channels, scale) of the network that has these weights."""
+        """(channels, scale) of the network with these weights."""
 
     def prepare(self, public: ImageDataset, degrade: Degrade, run: RunContext) -> None:
         """See `Refiner.prepare`; cached."""

@@ -1,1 +1,1 @@
-"""The loop around any stepper: optimiser, EMA, progress."""
+"""The training loop for any stepper, with checkpoints, moving average, progress, devices and public batches."""

@@ -1,4 +1,4 @@
-"""The names of augmentations of public images; `public.AUGMENTATIONS` has the functions."""
+"""Names of the augmentations of public images. `public.AUGMENTATIONS` defines the functions."""
 
 from typing import Literal
 

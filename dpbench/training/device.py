@@ -1,4 +1,4 @@
-"""Which device a trial runs on, in which precision, and how much of its memory was used."""
+"""Device and precision of a trial, and its peak memory."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from dpbench.core.errors import DpbenchError, UnknownName
 
 
 def resolve_device(name: str) -> str:
-    """A torch device name that exists here.
+    """The name of an available torch device.
 
     Args:
-        name: "auto" (the first of CUDA, Apple's GPU and the CPU that is there), "cuda", "cuda:1", "mps" or "cpu".
+        name: "auto" (the first available of CUDA, MPS and CPU), "cuda", "cuda:1", "mps" or "cpu".
 
     Raises:
-        DpbenchError: there is no such device, or this machine has none.
+        DpbenchError: the name is invalid, or this machine has no such device.
     """
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -28,17 +28,17 @@ def resolve_device(name: str) -> str:
     count = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": 1}[kind]
     if number >= count:
         raise DpbenchError(
-            f"device '{name}' is absent: this machine has {count or 'no'} {kind} device{'s'[: count > 1]}"
+            f"device '{name}' is not available: this machine has {count or 'no'} {kind} device{'s'[: count > 1]}"
         )
     return name
 
 
 def resolve_precision(name: str, device: str) -> Precision:
-    """What models compute in on a device.
+    """The compute precision on a device.
 
     Args:
-        name: "auto" (bf16 on CUDA devices that have it in hardware, fp32 elsewhere), "fp32" or "bf16".
-        device: as `resolve_device` gives it.
+        name: "auto" (bf16 on CUDA devices with hardware support, fp32 elsewhere), "fp32" or "bf16".
+        device: a name from `resolve_device`.
 
     Raises:
         UnknownName: there is no such precision.
@@ -52,18 +52,22 @@ def resolve_precision(name: str, device: str) -> Precision:
 
 
 def describe_device(name: str) -> str:
-    """How the row calls it: "cpu", "cuda (NVIDIA H100)"."""
+    """The device name shown in result rows, e.g. "cpu" or "cuda (NVIDIA H100)"."""
     return f"{name} ({torch.cuda.get_device_name(name)})" if name.startswith("cuda") else name
 
 
 def reset_peak_memory(device: str) -> None:
-    """Starts measuring anew, where the device can."""
+    """Resets the peak memory counter of a CUDA device; does nothing on other devices."""
     if device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats(device)
 
 
 def peak_memory_mb(device: str) -> float | None:
-    """Peak memory in MiB: of a GPU since `reset_peak_memory`, otherwise of the whole process so far."""
+    """Peak memory in MiB.
+
+    On CUDA the peak of the device since `reset_peak_memory`, otherwise the peak of the process since its start; None
+    where the system does not report it.
+    """
     if device.startswith("cuda"):
         return torch.cuda.max_memory_allocated(device) / 2**20
     try:

@@ -1,4 +1,4 @@
-"""One trainer for public and private training: any stepper, with schedule, moving average, progress, checkpoints."""
+"""The training loop for public and private steppers: schedule, moving average, progress and checkpoints."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from dpbench.core.context import RunContext
 from dpbench.training.state import TrainingState
 
 CHECKPOINT_SECONDS = 60.0
-"""Least time between two checkpoints of a phase."""
+"""Minimum time between two checkpoints of a phase, in seconds."""
 
 
 class Stepper(Protocol):
-    """An iterator that takes one optimiser step per item: `PublicSteps`, or the vault's `dp_sgd`."""
+    """An iterator that takes one optimiser step per item, such as `PublicSteps` or the vault's `dp_sgd`."""
 
     key: Any
-    """What its steps depend on besides code and weights (JSON-like)."""
+    """The inputs of the steps other than code and weights (JSON-like)."""
 
     def __iter__(self) -> Iterator[object]: ...
 
     def __len__(self) -> int: ...
 
     def state_dict(self) -> dict[str, Any]:
-        """How far it has come: numbers, strings and tensors."""
+        """The progress of the stepper, as numbers, strings and tensors."""
         ...
 
     def load_state_dict(self, state: Mapping[str, Any]) -> int:
-        """Restores `state_dict()`; returns the number of steps that are done."""
+        """Restores `state_dict()`; returns the number of completed steps."""
         ...
 
 
@@ -41,10 +41,10 @@ class PublicSteps:
     """Plain optimiser steps on public data.
 
     Args:
-        loss: called once per step, in the run's precision; returns a scalar.
-        optimizer: over the parameters to train.
+        loss: called once per step under the run's autocast; returns a scalar.
+        optimizer: optimiser of the trained parameters.
         steps: number of steps.
-        run: precision, and the generator that `loss` draws from.
+        run: provides the precision.
     """
 
     def __init__(self, loss: Callable[[], Tensor], optimizer: torch.optim.Optimizer, steps: int, run: RunContext):
@@ -93,22 +93,22 @@ def train(
     ema: float | None = None,
     note: Callable[[], str] = lambda: "",
 ) -> None:
-    """Runs a stepper to its end: linear warm-up, then a linear decay of the learning rate to zero.
+    """Runs all steps of a stepper, with a linear warm-up and then a linear decay of the learning rate to zero.
 
-    Where the run has checkpoints, the state is stored once a minute, and at the end before anything uses the result.
-    An interrupted phase resumes from the last checkpoint when the same program runs again; later steps are repeated,
-    and nothing of the private ones among them has been released.
+    If the run keeps checkpoints, the state is saved once a minute and at the end, before the result is used. An
+    interrupted phase resumes from its last checkpoint when the same program runs again. Steps after the checkpoint are
+    repeated; the private ones among them have released nothing.
 
     Args:
-        stepper: takes the steps.
-        model: what the stepper trains.
-        optimizer: the one that the stepper steps; its learning rate is scheduled.
-        run: where the bar is drawn and checkpoints are kept; its generator is the one that losses draw from.
-        name: of the bar and the checkpoint.
-        warmup: share of the steps in which the learning rate rises.
-        ema: decay of the exponential moving average of the trained weights, which replaces them at the end; None to
-            keep the last weights.
-        note: shown behind the bar, e.g. the ε spent so far.
+        stepper: takes the optimiser steps.
+        model: the trained model.
+        optimizer: the stepper's optimiser; its learning rate is scheduled.
+        run: progress bar, checkpoints, and the generator used by the losses.
+        name: name of the progress bar and the checkpoint.
+        warmup: share of the steps with rising learning rate.
+        ema: decay of the exponential moving average of the trained weights, which replaces the weights at the end;
+            None keeps the last weights.
+        note: text after the progress bar, e.g. the ε spent so far.
     """
     steps = len(stepper)
     rise = max(1, round(warmup * steps))

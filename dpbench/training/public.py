@@ -1,4 +1,4 @@
-"""Endless random batches of public images, scaled to [-1, 1] and augmented."""
+"""Random batches of public images, scaled to [-1, 1] and augmented."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def to_unit(images: Tensor) -> Tensor:
 
 
 def unit_images(batch: Batch) -> Tensor:
-    """The images of a batch that is not derived: uint8 -> float [b, c, h, w] in [-1, 1]."""
+    """The uint8 images of a batch as float [b, c, h, w] in [-1, 1]; the batch must have images."""
     assert batch.images is not None
     return to_unit(batch.images)
 
 
 def to_uint8(images: Tensor) -> Tensor:
-    """float, nominally [-1, 1] -> uint8 [0, 255], rounded and clamped."""
+    """float, nominally in [-1, 1] -> uint8 [0, 255], clamped and rounded."""
     return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
@@ -39,8 +39,8 @@ class PublicBatches:
     Args:
         dataset: public images.
         augmentation: see `AUGMENTATIONS`.
-        device: where the batches are wanted.
-        generator: chooses records and augmentations (CPU).
+        device: device of the batches.
+        generator: source of the choice of records and of the augmentations (CPU).
     """
 
     def __init__(self, dataset: ImageDataset, augmentation: Augmentation, device: str, generator: torch.Generator):
@@ -50,18 +50,18 @@ class PublicBatches:
         self._generator = generator
 
     def batch(self, size: int) -> Batch:
-        """Records drawn with replacement, on the device: images are float [size, c, h, w] in [-1, 1] and augmented."""
+        """Draws records with replacement; the images are augmented, float [size, c, h, w] in [-1, 1], on the device."""
         batch = self._dataset.batch(torch.randint(len(self._dataset), (size,), generator=self._generator).tolist())
         return replace(batch, images=self._augment(unit_images(batch), self._generator)).to(self._device)
 
     def draw(self, size: int) -> tuple[Tensor, Tensor | None]:
-        """The images and labels (int64 [size] or None) of a `batch`."""
+        """The images and labels (int64 [size] or None) of a random batch; see `batch`."""
         batch = self.batch(size)
         assert batch.images is not None
         return batch.images, batch.labels
 
     def collect(self, size: int, chunk: int = 500) -> Tensor:
-        """`size` images at once: [size, c, h, w]."""
+        """Draws `size` images in chunks: float [size, c, h, w] in [-1, 1]."""
         return torch.cat([self.draw(min(chunk, size - done))[0] for done in range(0, size, chunk)])
 
 
@@ -75,7 +75,7 @@ def _flip(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _strokes(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Handwriting on black as another hand and pen would give it: tilt, slant, size, place, stroke width, pressure."""
+    """Varies handwriting on black: rotation, slant, size, position, stroke width and pressure."""
     b = len(images)
 
     def uniform(low: float, high: float) -> Tensor:
@@ -87,7 +87,7 @@ def _strokes(images: Tensor, generator: torch.Generator) -> Tensor:
     rows = torch.stack([cos * stretch, slant * zoom - sin, shift[0], sin, cos, shift[1]], dim=1).reshape(b, 2, 3)
     grid = F.affine_grid(rows, list(images.shape), align_corners=False)
     ink = F.grid_sample((images + 1) / 2, grid, align_corners=False)
-    wide = F.max_pool2d(ink, 3, stride=1, padding=1)  # one pixel more on every side
+    wide = F.max_pool2d(ink, 3, stride=1, padding=1)  # strokes widened by one pixel on every side
     width, pressure = uniform(0, 0.8)[:, None, None, None], uniform(1, 2.5)[:, None, None, None]
     return ((ink + width * (wide - ink)) * pressure).clamp(0, 1) * 2 - 1
 

@@ -1,4 +1,4 @@
-"""Everything that changes during training, stored and restored as one."""
+"""The complete training state, saved and restored together."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from dpbench.core.context import RunContext
 
 
 class TrainingState:
-    """Weights, optimiser, schedule, moving average, generators, and the state of the stepper.
+    """Weights, optimiser, schedule, moving average, generators and stepper state.
 
     Args:
-        parts: everything that changes during training and has a `state_dict`; "stepper", "model" and "optimizer" at
-            least.
-        run: its generators are stored, too.
+        parts: the objects with a `state_dict` that change during training; must include "stepper", "model" and
+            "optimizer".
+        run: its generator is also saved.
     """
 
     def __init__(self, parts: Mapping[str, Any], run: RunContext):
@@ -26,7 +26,7 @@ class TrainingState:
         self._run = run
 
     def key(self) -> Any:
-        """Distinguishes this training from others in the same folder, before its first step."""
+        """A key that distinguishes this training from others in the same folder; read before the first step."""
         shapes = [(name, list(value.shape)) for name, value in self._parts["model"].state_dict().items()]
         generators = [
             state.numpy().tobytes().hex() for state in (self._run.generator.get_state(), torch.get_rng_state())
@@ -34,18 +34,18 @@ class TrainingState:
         return [self._parts["stepper"].key, type(self._parts["optimizer"]).__name__, shapes, generators]
 
     def save(self, path: Path) -> None:
-        """Writes the state to a file."""
+        """Saves the state to a file."""
         parts = {name: part.state_dict() for name, part in self._parts.items()}
         torch.save(parts | {"generators": self._generators()}, path)
 
     def load(self, state: Mapping[str, Any]) -> int:
-        """Restores what `save` wrote; returns the number of steps that are done."""
+        """Restores a saved state; returns the number of completed steps."""
         for name in self._parts.keys() - {"stepper"}:
             self._parts[name].load_state_dict(state[name])
         generators = state["generators"]
         self._run.generator.set_state(generators["run"])
         torch.set_rng_state(generators["torch"])
-        if "cuda" in generators and self._run.device.startswith("cuda"):  # it may resume on another device
+        if "cuda" in generators and self._run.device.startswith("cuda"):  # training may resume on another device
             torch.cuda.set_rng_state(generators["cuda"], self._run.device)
         return self._parts["stepper"].load_state_dict(state["stepper"])
 

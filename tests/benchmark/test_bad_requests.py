@@ -36,7 +36,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"seeds": 0}, "seeds must be at least 1"),
     ({"samples": 0}, "samples must be at least 1"),
     ({"device": "tpu"}, "unknown device 'tpu'"),
-    ({"device": "cuda:99"}, "device 'cuda:99' is absent"),
+    ({"device": "cuda:99"}, "device 'cuda:99' is not available"),
     ({"settings": {"levels": "5"}}, "5 levels do not divide a resolution of 16"),
     ({"settings": {"batch": "500"}}, "fewer than the expected batch of 500"),
 ]

@@ -223,7 +223,7 @@ BAD = [
     ({"delta": 1e-5}, "a claim of δ needs a claim of ε"),
     ({"name": ""}, "need a name in the leaderboard"),
     ({"resolution": 32}, r"theirs\.npz \(x\) has 16x16 pixels, but tiny 32x32"),
-    ({"device": "cuda:99"}, "is absent"),
+    ({"device": "cuda:99"}, "is not available"),
     ({"images": Path("/nowhere.npz")}, "/nowhere.npz does not exist"),
 ]
 

@@ -189,7 +189,7 @@ BAD_OPTIONS = [
     ({"public": "textires"}, "unknown dataset 'textires'; did you mean textures"),
     ({"public": "folder:/nowhere"}, "/nowhere"),
     ({"public": "textures", "scale": 512}, r"public source 'textures' at 2048x2048 pixels: .*choose one from 4"),
-    ({"device": "cuda:99"}, "device 'cuda:99' is absent"),
+    ({"device": "cuda:99"}, "device 'cuda:99' is not available"),
     ({"precision": "fp8"}, "unknown precision 'fp8'"),
 ]
 

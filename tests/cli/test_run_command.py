@@ -64,7 +64,7 @@ def test_ctrl_c_says_how_to_go_on(tiny: Path) -> None:
         (["--set", "spred=1"], "did you mean spread?"),
         (["--seeds", "0"], "seeds must be at least 1"),
         (["--delta", "2"], "δ must lie in (0, 1)"),
-        (["--device", "cuda:99"], "is absent"),
+        (["--device", "cuda:99"], "is not available"),
         (["--references", "reel"], "did you mean real?"),
         (["--plugin", "/nowhere.py"], "plugin file /nowhere.py does not exist"),
     ],

@@ -54,7 +54,7 @@ def test_the_public_part_alone_samples_without_knowing_classes(spec, public, run
 def test_private_classes_start_around_the_mean_of_the_public_ones(spec, classes, dropout, null, scatter):
     method = _method(spec, label_dropout=dropout, guidance=1, scatter=scatter)
     table = torch.randn(classes + 1, 4096)
-    adopted = method.model.first_embeddings(table, scatter, torch.Generator().manual_seed(0))
+    adopted = method.model.initial_embeddings(table, scatter, torch.Generator().manual_seed(0))
     mean = table[:classes].mean(0) if classes else table[0]
     for start in adopted[:2] - mean:
         assert start.std().item() == pytest.approx(scatter, rel=0.1, abs=1e-6)

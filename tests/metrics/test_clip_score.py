@@ -53,5 +53,5 @@ def test_without_labels_there_are_no_prompts(pair, evaluation, make_images, nois
 def test_without_weights_the_cell_says_how_to_get_them(make_images, noise, run) -> None:
     sets = [make_images(noise(4, 3, seed=seed), torch.tensor([0, 1, 0, 1]), 2) for seed in (1, 2)]
     scores = evaluate(["clip-score"], *sets, run)
-    assert scores.missing == {"clip_score": "weights 'clip' are not here; `dpbench weights get clip`"}
+    assert scores.missing == {"clip_score": "weights 'clip' are not installed; run `dpbench weights get clip`"}
     assert scores.protocol["clip-score"].split("; ")[-1] == "a photo of a {class}"

@@ -115,6 +115,6 @@ def test_large_images_go_through_the_network_in_smaller_batches(make_images, run
 def test_without_weights_the_cell_says_how_to_get_them(make_images, noise, run) -> None:
     scores = evaluate(["gram"], make_images(noise(3, 3)), make_images(noise(3, 3, seed=1)), run)
     assert scores.values == {"gram": None}
-    assert scores.missing == {"gram": "weights 'vgg' are not here; `dpbench weights get vgg`"}
+    assert scores.missing == {"gram": "weights 'vgg' are not installed; run `dpbench weights get vgg`"}
     with pytest.raises(MissingScore):
         load_style_layers()

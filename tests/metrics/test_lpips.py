@@ -97,5 +97,5 @@ def test_without_two_images_of_a_class_there_is_no_score(published, evaluation, 
 
 def test_without_weights_the_cell_says_how_to_get_them(make_images, noise, run) -> None:
     scores = evaluate(["lpips"], make_images(noise(4, 3)), make_images(noise(4, 3, seed=1)), run)
-    assert scores.missing == {"lpips": "weights 'lpips' are not here; `dpbench weights get lpips`"}
+    assert scores.missing == {"lpips": "weights 'lpips' are not installed; run `dpbench weights get lpips`"}
     assert scores.values == {"lpips": None}

@@ -172,12 +172,12 @@ def test_what_is_given_reaches_the_network_unscaled_with_its_own_image(guidance)
     starts = torch.randn(5, 1, 6, 6, generator=_generator())
     images = model.denoise(starts, labels, SamplerConfig("dpm-solver", 4, guidance=guidance), given, batch=2)
     assert torch.allclose(images, given, atol=1e-3)
-    loss = model.loss(given, labels, _generator(), NoiseConfig(), given=given)
+    loss = model.loss(given, labels, _generator(), NoiseConfig(), conditioning=given)
     assert torch.allclose(loss, torch.zeros(5), atol=1e-6)
 
 
 def test_a_network_takes_more_channels_than_it_puts_out():
-    network = UNet((3, 8, 8), 1, UNetConfig((8, 16), patch=2), given=1)
+    network = UNet((3, 8, 8), 1, UNetConfig((8, 16), patch=2), conditioning_channels=1)
     out = network(torch.randn(2, 4, 8, 8), torch.zeros(2), torch.zeros(2, dtype=torch.long))
     assert out.shape == (2, 3, 8, 8)
 

@@ -123,7 +123,7 @@ def test_what_cannot_be_adapted_is_an_error():
 def test_bad_arguments_are_errors(net):
     with pytest.raises(ConfigError, match="rank"):
         add_lora(net, 0, 4.0, "conv")
-    with pytest.raises(ConfigError, match="no regular expression"):
+    with pytest.raises(ConfigError, match="not a regular expression"):
         add_lora(net, 2, 4.0, "(")
     add_lora(net, 2, 4.0, "conv")
     with pytest.raises(ConfigError, match="already"):

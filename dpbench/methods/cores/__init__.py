@@ -1,1 +1,1 @@
-"""What several methods share: one file per kind of generator or query."""
+"""Parts that several methods share, one file per kind of generator or query."""

@@ -16,10 +16,10 @@ from dpbench.training.public import AUGMENTATIONS, Draw, unit_images
 
 
 class CentralImages:
-    """Central images that have been released. Whatever is made of them is post-processing.
+    """Released central images. Anything computed from them is post-processing.
 
     Args:
-        images: float [n, c, h, w].
+        images: float [n, c, h, w], in [-1, 1] wherever `batches` is used.
         labels: int64 [n], or None for a dataset without classes.
     """
 
@@ -37,17 +37,17 @@ class CentralImages:
         features: Callable[[Batch], Tensor] = unit_images,
         bounds: tuple[float, float] = (-1.0, 1.0),
     ) -> CentralImages:
-        """`count` central images of each class, on the CPU.
+        """Releases `count` central images of each class, on the CPU.
 
-        The sums are divided by the number of records expected in a class, a public constant, never by the number drawn.
+        The sums are divided by the expected number of records per class, a public constant, not by the number drawn.
 
         Args:
             private: the sensitive records.
             mechanism: name of the `NoisySum` of this rate and count in the plan.
             rate: share of the records that each image averages (Poisson).
             count: number of releases.
-            features: batch of b records -> float [b, c, h, w], what is averaged.
-            bounds: range of the features, to which the noisy means are clamped.
+            features: batch of b records -> float [b, c, h, w], the images to average.
+            bounds: range of the features; the noisy means are clamped to it.
         """
         expected = expected_per_class(private, rate)
         sums = [class_sums(private, mechanism, features).cpu() for _ in range(count)]
@@ -56,9 +56,10 @@ class CentralImages:
         return cls(torch.cat(means), labels)
 
     def batches(self, augmentation: Augmentation, run: RunContext) -> Draw:
-        """Draws batches with replacement: size -> (augmented images [size, c, h, w] in [-1, 1], labels [size] or None).
+        """A function that draws batches with replacement.
 
-        The run's generator draws, and its device gets the images.
+        It maps a size to (augmented images [size, c, h, w] in [-1, 1] on the run's device, int64 labels [size] or
+        None). The run's generator is the source of randomness.
         """
 
         def draw(size: int) -> tuple[Tensor, Tensor | None]:

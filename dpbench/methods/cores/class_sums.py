@@ -1,4 +1,4 @@
-"""One sum per class: the `NoisySum` of one-hot label × features, to which a record contributes in its class's row."""
+"""Noisy sums per class: the `NoisySum` of one-hot label × features."""
 
 from __future__ import annotations
 
@@ -12,23 +12,32 @@ from dpbench.privacy.private_data import PrivateData
 
 
 def class_sums(private: PrivateData, mechanism: str, features: Callable[[Batch], Tensor]) -> Tensor:
-    """One release of the noisy sum of features of each class, [classes, ...]; one row without classes.
+    """Releases the noisy sum of the features of each class once: [classes, ...], or one row for data without classes.
 
-    Sensitivity: a record's contribution is its features in one row and 0 elsewhere, so its norm is that of the
-    features, which the mechanism's clip bounds. The number of records of a class is private: divide the sums by
-    `expected_per_class`, or release a count as one of the features.
+    Sensitivity: a record contributes its features in the row of its class and 0 elsewhere, so the norm of its
+    contribution is the norm of its features, which the mechanism clips. The number of records in a class is private:
+    divide the sums by `expected_per_class`, or release a count as one of the features.
 
     Args:
         private: the sensitive records.
         mechanism: name of a `NoisySum` in the plan.
-        features: batch of b records -> [b, ...], each record's from itself alone.
+        features: batch of b records -> [b, ...]; each record's features depend on that record only.
     """
     classes = max(1, private.spec.n_classes)
     return private.noisy_sum(mechanism, lambda batch: in_class_row(features(batch), batch.labels, classes))
 
 
 def in_class_row(features: Tensor, labels: Tensor | None, classes: int) -> Tensor:
-    """[b, ...] -> sparse [b, classes, ...]: the features of a record in its class's row, or in row 0 without labels."""
+    """Places each record's features in the row of its class (row 0 without labels).
+
+    Args:
+        features: [b, ...].
+        labels: int64 [b], or None.
+        classes: number of rows.
+
+    Returns:
+        sparse [b, classes, ...].
+    """
     b, device = len(features), features.device
     rows = torch.zeros(b, dtype=torch.long) if labels is None else labels
     place = torch.stack([torch.arange(b, device=device), rows.to(device)])
@@ -37,5 +46,5 @@ def in_class_row(features: Tensor, labels: Tensor | None, classes: int) -> Tenso
 
 
 def expected_per_class(private: PrivateData, rate: float = 1.0) -> float:
-    """How many records of a class a Poisson sample of this rate has if classes are even: a public constant."""
+    """Expected number of records per class in a Poisson sample with this rate, for equal classes: a public constant."""
     return rate * private.spec.n_train / max(1, private.spec.n_classes)

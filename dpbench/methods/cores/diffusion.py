@@ -1,4 +1,4 @@
-"""What methods declare that train a pixel diffusion model by DP-SGD: settings, plan, phases."""
+"""Base of the methods that train a pixel diffusion model with DP-SGD: settings, plan and phases."""
 
 from __future__ import annotations
 
@@ -47,40 +47,40 @@ PUBLISHED: Mapping[str, Any] = MappingProxyType(
         "churn": 10.0,
     }
 )
-"""The constants of DPDM (arXiv 2210.09929) for MNIST, which the later methods took over; the network about as large."""
+"""DPDM's settings for MNIST (arXiv 2210.09929), also used by the later methods; the network has about the same size."""
 
 
 @dataclass(frozen=True)
 class DiffusionConfig(DPSGDSettings):
-    """Settings of private training, of the diffusion model and of its sampler."""
+    """Settings of private training, the diffusion model and its sampler."""
 
     batch: int = option(1024, "expected records per private step (Poisson)")
     steps: int = option(250, "private steps")
     lr: float = option(4e-3, "peak learning rate of DP-Adam")
-    clip: float = option(0.1, "bound on the norm of one record's gradient; below nearly all of them, so it scales them")
-    ema: float = option(0.98, "decay of the weights' moving average over private steps")
-    channels: tuple[int, ...] = option((32, 32), "channels of the U-Net's levels, the finest first")
+    clip: float = option(0.1, "clipping norm of a record's gradient; small enough to clip nearly every record")
+    ema: float = option(0.98, "decay of the exponential moving average of the weights, per private step")
+    channels: tuple[int, ...] = option((32, 32), "channels of the U-Net's levels, finest first")
     layers: int = option(1, "residual blocks per level of the U-Net")
-    attention: int = option(0, "how many of the coarsest levels have self-attention")
-    patch: int = option(4, "side of the pixel patches that the U-Net sees as channels; 1 as published")
-    sigma_data: float = option(0.5, "standard deviation of the data that the preconditioning assumes")
-    p_mean: float = option(-0.8, "mean of ln σ, the noise levels that training visits")
-    p_std: float = option(1.2, "standard deviation of ln σ")
-    label_dropout: float = option(0.1, "probability with which training hides a label; guidance needs some")
+    attention: int = option(0, "number of coarsest levels with self-attention")
+    patch: int = option(4, "side of the pixel patches folded into the U-Net's input channels; 1 as published")
+    sigma_data: float = option(0.5, "data standard deviation assumed by the preconditioning")
+    p_mean: float = option(-0.8, "mean of ln σ for the training noise levels")
+    p_std: float = option(1.2, "standard deviation of ln σ for the training noise levels")
+    label_dropout: float = option(0.1, "probability of dropping a label in training; must be positive for guidance")
     sampler: Literal["ddim", "dpm-solver"] = option("dpm-solver", "solver of the sampling equation")
-    sampling_steps: int = option(16, "calls of the network per image")
-    sigma_min: float = option(0.2, "the last noise level; 0.002 as published, larger after a short training")
-    guidance: float = option(2.0, "weight of classifier-free guidance; 1 for none")
-    churn: float = option(0.0, "S_churn: fresh noise while sampling, for sampler=ddim")
+    sampling_steps: int = option(16, "network evaluations per image")
+    sigma_min: float = option(0.2, "smallest noise level; 0.002 as published, larger after short training")
+    guidance: float = option(2.0, "weight of classifier-free guidance; 1 disables it")
+    churn: float = option(0.0, "S_churn: amount of fresh noise during sampling; sampler=ddim only")
 
     def __post_init__(self) -> None:
         if self.guidance != 1 and not self.label_dropout:
             raise ConfigError(
-                "guidance needs a model that was trained with some label_dropout, e.g. 0.1; or set guidance=1"
+                "guidance needs a model trained with label_dropout above 0, e.g. 0.1; set it, or set guidance=1"
             )
         if self.churn and self.sampler != "ddim":
-            raise ConfigError("churn is for sampler=ddim; the other solver is deterministic")
-        _ = self.unet  # its sizes are checked when it is made
+            raise ConfigError("churn works with sampler=ddim only; the other solver is deterministic")
+        _ = self.unet  # the constructor checks the sizes
 
     @property
     def unet(self) -> UNetConfig:
@@ -88,7 +88,7 @@ class DiffusionConfig(DPSGDSettings):
         return UNetConfig(self.channels, self.layers, self.attention, self.patch, self.gradient_checkpointing)
 
     def model_settings(self) -> dict[str, Any]:
-        """The settings that public weights depend on, besides those of public training."""
+        """The settings that pretrained weights depend on, in addition to those of `PublicTraining`."""
         names = ("channels", "layers", "attention", "patch", "sigma_data", "p_mean", "p_std", "label_dropout")
         return {name: getattr(self, name) for name in names}
 
@@ -100,14 +100,14 @@ class PublicTraining:
     public_steps: int = option(1500, "public pretraining steps")
     public_batch: int = option(128, "public images per pretraining step")
     public_lr: float = option(1e-3, "peak learning rate of public pretraining (Adam)")
-    augmentation: Augmentation = option("flip", "how public images are varied")
+    augmentation: Augmentation = option("flip", "augmentation of public images")
 
 
 D = TypeVar("D", bound=DiffusionConfig)
 
 
 class DiffusionMethod(Method[D]):
-    """A class-conditional pixel diffusion model whose weights are trained by DP-SGD.
+    """A class-conditional pixel diffusion model with all weights trained by DP-SGD.
 
     Attributes:
         model: the network, its training and its sampler.
@@ -123,7 +123,11 @@ class DiffusionMethod(Method[D]):
 
     @classmethod
     def plan(cls, config: D, spec: DatasetSpec, request: Request) -> Plan:
-        """One mechanism: the private training of all weights."""
+        """One mechanism: DP-SGD on all weights.
+
+        Raises:
+            ConfigError: the network does not fit the resolution.
+        """
         config.unet.check_divides(spec.resolution)
         return Plan(config.mechanism(TRAINING, spec))
 

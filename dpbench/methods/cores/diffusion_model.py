@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.specs import Batch, Conditions
-from dpbench.methods.cores.class_embeddings import untrained_classes
+from dpbench.methods.cores.class_embeddings import initial_class_embeddings
 from dpbench.methods.cores.diffusion import DiffusionConfig, PublicTraining
 from dpbench.methods.cores.private_training import train_privately
 from dpbench.models.edm import Denoiser, NoiseConfig, SamplerConfig
@@ -22,14 +22,14 @@ from dpbench.training.loop import PublicSteps, train
 from dpbench.training.public import Draw, PublicBatches, to_uint8, unit_images
 
 LABEL_EMBEDDING = "network.unet.class_embedding.weight"
-"""The weight of the denoiser that embeds labels, the null label last."""
+"""Name of the denoiser's label embedding; its last row is the null label."""
 
 
 class DiffusionModel:
-    """A denoiser in the EDM formulation with a U-Net.
+    """A U-Net denoiser in the EDM formulation (Karras et al., arXiv 2206.00364).
 
     Args:
-        config: network, noise levels, private training, sampler.
+        config: settings of the network, noise levels, private training and sampler.
         shape: (channels, height, width) of an image.
         n_classes: number of labels; 0 without classes.
 
@@ -44,7 +44,7 @@ class DiffusionModel:
         self.denoiser = Denoiser(UNet(shape, n_classes + 1, config.unet), shape, n_classes, config.sigma_data)
 
     def train_privately(self, private: PrivateData, mechanism: str, run: RunContext) -> None:
-        """Trains all weights by DP-SGD."""
+        """Trains all weights by DP-SGD, spending the mechanism of this name."""
         model = self.denoiser.to(run.device).train()
         optimizer = torch.optim.Adam(model.parameters(), self.config.lr)
 
@@ -55,7 +55,7 @@ class DiffusionModel:
         train_privately(private, mechanism, model, loss, optimizer, self.config, run, title)
 
     def train_publicly(self, draw: Draw, batch: int, lr: float, steps: int, run: RunContext, title: str) -> None:
-        """Trains on images that are public, or released already."""
+        """Trains on public or already released images; no privacy cost."""
         model = self.denoiser.to(run.device).train()
         optimizer = torch.optim.Adam(model.parameters(), lr)
 
@@ -68,7 +68,7 @@ class DiffusionModel:
     def pretrained(
         self, public: ImageDataset, settings: PublicTraining, run: RunContext, generator: torch.Generator
     ) -> dict[str, Tensor]:
-        """The weights of a model of the public images and their labels; this one stays as it is."""
+        """Weights of a new model trained on public images and labels; leaves this model unchanged."""
         model = DiffusionModel(self.config, self.shape, public.spec.n_classes)
         batches = PublicBatches(public, settings.augmentation, run.device, generator)
         model.train_publicly(
@@ -81,23 +81,23 @@ class DiffusionModel:
         )
         return model.state_dict()
 
-    def adopt(self, state: Mapping[str, Tensor], scatter: float, generator: torch.Generator) -> None:
-        """Takes over public weights; the embeddings of the private classes start untrained.
+    def load_public_weights(self, state: Mapping[str, Tensor], scatter: float, generator: torch.Generator) -> None:
+        """Loads pretrained weights; the private class embeddings are initialised at random.
 
         Args:
-            state: of a `DiffusionModel` of any number of classes.
-            scatter: spread of the private classes' embeddings around the mean of the public ones.
-            generator: of that spread.
+            state: `state_dict()` of a `DiffusionModel` with any number of classes.
+            scatter: standard deviation of the private class embeddings around the mean of the public ones.
+            generator: source of the random embeddings.
         """
-        embeddings = self.first_embeddings(state[LABEL_EMBEDDING], scatter, generator)
+        embeddings = self.initial_embeddings(state[LABEL_EMBEDDING], scatter, generator)
         self.denoiser.load_state_dict({**state, LABEL_EMBEDDING: embeddings})
 
-    def first_embeddings(self, table: Tensor, scatter: float, generator: torch.Generator) -> Tensor:
-        """[k + 1, d], of k public classes and the null label -> [n_classes + 1, d]; see `adopt`."""
+    def initial_embeddings(self, table: Tensor, scatter: float, generator: torch.Generator) -> Tensor:
+        """Embeddings of k public classes and the null label [k + 1, d] -> [n_classes + 1, d]."""
         null, public = table[-1:], table[:-1] if len(table) > 1 else table
-        if not self.config.label_dropout:  # then pretraining on classes never met the null label
+        if not self.config.label_dropout:  # the null label was not pretrained
             null = public.mean(0, keepdim=True)
-        return torch.cat([untrained_classes(public, self.n_classes, scatter, generator), null])
+        return torch.cat([initial_class_embeddings(public, self.n_classes, scatter, generator), null])
 
     def sample(self, conditions: Conditions, run: RunContext) -> Tensor:
         """One image per condition: uint8 [n, c, h, w]."""
@@ -117,7 +117,7 @@ class DiffusionModel:
         self.denoiser.load_state_dict(dict(state))
 
     def _loss(self, model: Denoiser, images: Tensor, labels: Tensor | None, generator: torch.Generator) -> Tensor:
-        """[b], one noise level and noise per row."""
+        """The denoising loss of each row, [b], with one noise level and one noise draw per row."""
         c = self.config
         labels = _or_null(labels, len(images), model).to(images.device)
         return model.loss(images, labels, generator, NoiseConfig(c.p_mean, c.p_std), c.label_dropout)

@@ -1,4 +1,4 @@
-"""What methods declare that release a mean embedding per class and train a generator to match it, as DP-MERF does."""
+"""Base of the methods that release a mean embedding per class and train a generator to match it, as in DP-MERF."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ EMBEDDING = "mean embedding"
 class MatchingConfig:
     """Settings of the release and of the generator."""
 
-    count_weight: float = option(0.1, "weight of the class count that is released beside each class's features")
-    steps: int = option(1500, "steps of the generator")
+    count_weight: float = option(0.1, "weight of the class count, released together with the features")
+    steps: int = option(1500, "training steps of the generator")
     batch: int = option(200, "generated images per step")
     lr: float = option(0.01, "peak learning rate of Adam")
-    code: int = option(10, "size of the generator's random code")
+    code: int = option(10, "dimension of the generator's latent code")
     width: int = option(16, "channels of the generator's convolutions")
 
     @property
@@ -46,7 +46,7 @@ M = TypeVar("M", bound=MatchingConfig)
 
 
 class MatchingMethod(Method[M]):
-    """A generator trained to match noisy mean features of each class. A subclass says which features.
+    """A generator trained to match the noisy mean features of each class. Subclasses define the features.
 
     Attributes:
         generator: the network, its training and its sampling.
@@ -66,12 +66,18 @@ class MatchingMethod(Method[M]):
 
     @classmethod
     def plan(cls, config: M, spec: DatasetSpec, request: Request) -> Plan:
-        """One release over all records. Sensitivity: a record's features have norm 1, its count is `count_weight`."""
+        """One release over all records.
+
+        Sensitivity: a record contributes features of norm 1 and a count of `count_weight`.
+
+        Raises:
+            ConfigError: the generator does not fit the resolution.
+        """
         config.generator.check_divides(spec.resolution)
         return Plan(NoisySum(name=EMBEDDING, clip=(1 + config.count_weight**2) ** 0.5))
 
     def fit(self, private: PrivateData, run: RunContext) -> None:
-        """Releases the embedding, then trains the generator on it; see `Method.fit`."""
+        """Releases the mean embeddings, then trains the generator to match them; see `Method.fit`."""
         self.generator.learn(private, EMBEDDING, self.features(run.device), run)
 
     def sample(self, conditions: Conditions, run: RunContext) -> Tensor:

@@ -1,4 +1,4 @@
-"""Random Fourier features of images (Rahimi and Recht 2007): their inner products approximate a Gaussian kernel."""
+"""Random Fourier features of images (Rahimi and Recht, 2007). Their inner products approximate a Gaussian kernel."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from torch import Tensor
 
 
 class FourierFeatures:
-    """φ(x) of norm 1 with φ(x)·φ(y) ≈ exp(-‖x - y‖² / 2σ²), σ² being `bandwidth` times the number of pixels.
+    """φ(x) of norm 1 with φ(x)·φ(y) ≈ exp(-‖x - y‖² / 2σ²), where σ² is `bandwidth` times `pixels`.
 
-    Made from the arguments alone, so the features are public.
+    The features depend on the arguments only, so they are public.
 
     Args:
-        pixels: numbers in an image.
+        pixels: values per image, c · h · w.
         features: number of features, cosines and sines together.
         bandwidth: kernel variance σ² per pixel.
-        seed: of the frequencies.
-        device: where images are.
+        seed: seed of the frequencies.
+        device: device of the images.
     """
 
     def __init__(self, pixels: int, features: int, bandwidth: float, seed: int, device: str):

@@ -1,6 +1,6 @@
 """A conditional generator trained to match mean embeddings (DP-MERF, arXiv 2002.11603).
 
-An embedding is the mean of an image's features; with features of a kernel, matching it minimises a maximum mean
+An embedding is the mean of the features of many images. With kernel features, matching it minimises a maximum mean
 discrepancy (MMD).
 """
 
@@ -27,8 +27,8 @@ class MatchedGenerator:
     """A small conditional network, its training and its sampling.
 
     Args:
-        config: sizes and training.
-        spec: what the dataset declares.
+        config: sizes and training settings.
+        spec: the dataset's public declaration.
 
     Raises:
         ConfigError: the network does not fit the resolution.
@@ -45,7 +45,7 @@ class MatchedGenerator:
         self.match(targets, features, run)
 
     def match(self, targets: Tensor, features: Features, run: RunContext) -> None:
-        """Trains the network so that the mean features of class k's images approach targets[k] [classes, d]."""
+        """Trains the network to match `targets` [classes, d], the mean features of each class."""
         c, model = self.config, self.network.to(run.device).train()
         optimizer = torch.optim.Adam(model.parameters(), c.lr)
         per_class = max(2, c.batch // self.classes)
@@ -77,10 +77,10 @@ class MatchedGenerator:
 
 
 def mean_embeddings(private: PrivateData, mechanism: str, features: Features, count_weight: float) -> Tensor:
-    """The noisy mean features of each class, [classes, d], from one noisy sum of features and counts.
+    """Noisy mean features of each class, [classes, d], from one noisy sum of features and counts.
 
-    A record contributes its features (of norm 1) and `count_weight` in its class's row, a vector of norm
-    √(1 + count_weight²). The noisy sum of features is divided by the noisy count of the same release.
+    A record contributes its features (of norm 1) and `count_weight` in the row of its class: a vector of norm
+    √(1 + count_weight²). The noisy sum of features is divided by the noisy count from the same release.
     """
 
     def features_and_count(batch: Batch) -> Tensor:
@@ -95,14 +95,14 @@ def mean_embeddings(private: PrivateData, mechanism: str, features: Features, co
 
 
 def mmd_loss(features: Tensor, targets: Tensor) -> Tensor:
-    """Unbiased MMD² to the targets, up to a constant, summed over classes.
+    """Unbiased MMD² to the targets, up to a constant, summed over classes: a scalar.
 
-    Features have norm 1, so the m diagonal terms of ‖Σφ‖² are exactly m; leaving them out keeps small batches from
-    rewarding images that are all alike.
+    Features have norm 1, so the m diagonal terms of ‖Σφ‖² sum to m. Subtracting them removes the bias towards
+    identical images in small batches.
 
     Args:
-        features: [classes, m, d] of generated images.
-        targets: [classes, d] mean features to be matched.
+        features: [classes, m, d], features of generated images.
+        targets: [classes, d], mean features to match.
     """
     m = features.shape[1]
     total = features.sum(1)

@@ -1,4 +1,4 @@
-"""Private training as every method does it: DP-SGD steps with a schedule, a moving average and a progress bar."""
+"""DP-SGD training shared by all methods: learning-rate schedule, moving average, checkpoints and progress bar."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ def train_privately(
     run: RunContext,
     title: str,
 ) -> None:
-    """Spends a DP-SGD mechanism of the plan on the parameters of `model` that `optimizer` holds.
+    """Spends a DP-SGD mechanism of the plan to train the parameters held by `optimizer`.
 
     Args:
         private: the sensitive records.
         mechanism: name of the mechanism in the plan.
-        model: trained in place; its weights become their moving average.
+        model: trained in place; ends with the moving average of its weights.
         loss: (model, batch, generator) -> one loss per record and view, [b].
-        optimizer: over the trained parameters, at the peak learning rate.
-        settings: views, gradient engine, micro-batch, decay of the moving average.
+        optimizer: holds the trained parameters; its learning rate is the peak of the schedule.
+        settings: views, gradient engine, micro-batch size and decay of the moving average.
         run: progress, checkpoints and the experiment's generator.
-        title: of the progress bar and the checkpoint.
+        title: name of the progress bar and the checkpoint.
     """
     train(
         private.dp_sgd(mechanism, model, loss, optimizer, run.generator, **settings.stepper_options()),

@@ -1,4 +1,4 @@
-"""The two-stage wavelet method: a private coarse stage over spectral tokens, a public detail stage."""
+"""The two-stage wavelet method: a private coarse stage over spectral tokens and a public detail stage."""
 
 from dpbench.methods.wavelet.wavelet import Wavelet
 

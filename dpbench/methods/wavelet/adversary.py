@@ -1,8 +1,8 @@
-"""The tokenizer's optional perceptual and adversarial losses, from one discriminator that learns beside it.
+"""Optional perceptual and adversarial losses of the tokenizer, computed by a jointly trained discriminator.
 
-SIT measures perceptual distance by a network trained on ImageNet. That would be public data of another track, so the
-distance is taken in the discriminator's own features instead (Larsen et al., arXiv 1512.09300): nothing but the public
-source is learnt from.
+SIT measures perceptual distance with a network trained on ImageNet. Pretrained weights would put the method into
+another track, so the distance is computed in the features of the discriminator instead (Larsen et al., arXiv
+1512.09300). The discriminator is trained on the public source only.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 
-class Judgement(NamedTuple):
-    """Scalars: what the tokenizer pays, and what the discriminator pays."""
+class AdversarialLosses(NamedTuple):
+    """Scalar losses: `perceptual` and `adversarial` train the tokenizer, `discriminator` trains the discriminator."""
 
     perceptual: Tensor
     adversarial: Tensor
@@ -25,10 +25,10 @@ class Judgement(NamedTuple):
 
 
 class Discriminator(nn.Module):
-    """Scores overlapping patches of an image: high for real, low for reconstructed ones.
+    """A patch discriminator: high scores for real patches, low scores for reconstructed ones.
 
     Args:
-        channels: of the images.
+        channels: image channels.
         width: channels of the first convolution.
     """
 
@@ -39,18 +39,18 @@ class Discriminator(nn.Module):
         self.score = nn.Conv2d(widths[-1], 1, 1)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """[b, c, h, w] -> the features of every layer, and last the scores [b, 1, h/8, w/8]."""
+        """[b, c, h, w] -> the features of every layer, followed by the scores [b, 1, h/8, w/8]."""
         features, x = [], images
         for layer in self.layers:
             x = F.leaky_relu(layer(x), 0.2)
             features.append(x)
         return [*features, self.score(x)]
 
-    def judge(self, real: Tensor, made: Tensor) -> Judgement:
-        """The losses of both players for images [b, c, h, w] and their reconstructions.
+    def losses(self, real: Tensor, made: Tensor) -> AdversarialLosses:
+        """The losses for images and their reconstructions, both float [b, c, h, w].
 
-        What the tokenizer pays has no gradient for the discriminator's weights, and the other way round: one optimiser
-        can minimise the sum.
+        The tokenizer's losses have no gradient with respect to the discriminator's weights, and vice versa, so one
+        optimiser can minimise their sum.
         """
         frozen = {name: p.detach() for name, p in self.named_parameters()}
         with torch.no_grad():
@@ -61,4 +61,4 @@ class Discriminator(nn.Module):
             for a, b in zip(seen[:-1], wanted[:-1], strict=True)
         ]
         hinge = F.relu(1 - self(real)[-1]).mean() + F.relu(1 + self(made.detach())[-1]).mean()
-        return Judgement(torch.stack(distances).mean(), -seen[-1].mean(), hinge)
+        return AdversarialLosses(torch.stack(distances).mean(), -seen[-1].mean(), hinge)

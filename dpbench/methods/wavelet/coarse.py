@@ -1,4 +1,4 @@
-"""The coarse stage: a transformer over an image's tokens, pretrained on public images, finetuned by DP-SGD."""
+"""The coarse stage: a transformer over image tokens, pretrained on public images and finetuned by DP-SGD."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from dpbench.core.context import RunContext
 from dpbench.core.errors import ConfigError
 from dpbench.core.specs import Batch
-from dpbench.methods.cores.class_embeddings import untrained_classes
+from dpbench.methods.cores.class_embeddings import initial_class_embeddings
 from dpbench.methods.cores.private_training import train_privately
 from dpbench.methods.wavelet.settings import CoarseSettings
 from dpbench.methods.wavelet.tokenizer import SpectralTokenizer
-from dpbench.models.lora import add_lora, finder, merge
+from dpbench.models.lora import add_lora, merge, name_matcher
 from dpbench.models.transformer import Sampling, TokenTransformer, TransformerConfig
 from dpbench.privacy.private_data import PrivateData
 from dpbench.training.loop import PublicSteps, train
@@ -22,12 +22,12 @@ from dpbench.training.public import Draw, PublicBatches
 
 
 class CoarseStage:
-    """p(tokens | class) of the first scales of an image.
+    """An autoregressive model of p(tokens | class) for the first scales of an image.
 
     Args:
         settings: sizes, training and sampling.
-        tokenizer: gives and takes the tokens.
-        n_classes: of the sensitive dataset; 0 for none.
+        tokenizer: encodes images to tokens and decodes tokens.
+        n_classes: number of classes of the sensitive dataset; 0 without classes.
     """
 
     def __init__(self, settings: CoarseSettings, tokenizer: SpectralTokenizer, n_classes: int):
@@ -39,10 +39,10 @@ class CoarseStage:
         by_place = position.reshape(self.scales, -1).T.flatten()
         self._order = {"scale": position, "raster": by_place}[settings.order]
         self.transformer = self._new(n_classes)
-        self.trained = _size(self.transformer)
+        self.trained = _parameter_count(self.transformer)
 
     def _new(self, n_classes: int) -> TokenTransformer:
-        """A transformer whose conditions are the classes (or one that stands for all images) and "none"."""
+        """An untrained transformer. Its conditions are the classes (or one class for all images) and "none"."""
         s, approximation = self.settings, len(self.tokenizer.approximation)
         vocabulary = approximation if self.scales == 1 else self.tokenizer.vocabulary
         conditions = max(1, n_classes) + 1
@@ -56,13 +56,13 @@ class CoarseStage:
         return TokenTransformer(sizes, at_approximation[:, None] == is_approximation[None, :])
 
     def encode(self, images: Tensor) -> Tensor:
-        """Float images [b, c, h, w] in [-1, 1] -> the sequences [b, T] that the transformer models."""
+        """Float images [b, c, h, w] in [-1, 1] -> token sequences int64 [b, T] in the transformer's order."""
         return self.tokenizer.encode(images, self.scales)[:, self._order.to(images.device)]
 
     def loss(
         self, model: TokenTransformer, tokens: Tensor, labels: Tensor | None, generator: torch.Generator
     ) -> Tensor:
-        """Negative log-likelihood per token, labels dropped at random: [b]."""
+        """Negative log-likelihood per token with random label dropout: [b]."""
         labels = self._conditions(labels, len(tokens))
         hidden = torch.rand(len(labels), generator=generator, device=generator.device) < self.settings.label_dropout
         none = model.config.conditions - 1
@@ -73,21 +73,21 @@ class CoarseStage:
         return torch.zeros(count, dtype=torch.long) if labels is None else labels
 
     def pretrain(self, batches: PublicBatches, n_classes: int, run: RunContext) -> dict[str, Tensor]:
-        """The weights of a transformer trained on public images of `n_classes` classes."""
+        """Trains a new transformer on public images with `n_classes` classes and returns its weights."""
         s, model = self.settings, self._new(n_classes).to(run.device)
         optimizer = torch.optim.AdamW(model.parameters(), s.public_lr, weight_decay=0.01)
         self._train_publicly(model, batches.draw, optimizer, s.public_steps, run, "pretrain the coarse stage (public)")
         return dict(model.state_dict())
 
-    def adopt(self, state: Mapping[str, Tensor], generator: torch.Generator) -> None:
-        """Takes over public weights; the embeddings of the private classes start untrained."""
+    def load_public_weights(self, state: Mapping[str, Tensor], generator: torch.Generator) -> None:
+        """Loads pretrained weights; the private class embeddings are initialised at random."""
         public, none = state["condition.weight"][:-1], state["condition.weight"][-1:]
         spread = self.settings.scatter * state["token.weight"].std()
-        classes = untrained_classes(public, max(1, self.n_classes), spread, generator)
+        classes = initial_class_embeddings(public, max(1, self.n_classes), spread, generator)
         self.transformer.load_state_dict({**state, "condition.weight": torch.cat([classes, none])})
 
     def warm_up(self, draw: Draw, steps: int, run: RunContext) -> None:
-        """Trains on images that have been released already."""
+        """Trains on already released images; no privacy cost."""
         model = self.transformer.train()
         optimizer = torch.optim.Adam(model.parameters(), self.settings.public_lr)
         title = "warm up on central images (post-processing)"
@@ -109,7 +109,7 @@ class CoarseStage:
         train(PublicSteps(loss, optimizer, steps, run), model, optimizer, run, title)
 
     def finetune(self, private: PrivateData, mechanism: str, run: RunContext) -> None:
-        """Trains the chosen weights by DP-SGD; `private` is a vault of derived sequences."""
+        """Trains the weights selected by `trainable` by DP-SGD; `private` holds derived token sequences."""
         s, model = self.settings, self.transformer.train()
         TRAINABLE[s.trainable](model, s)
         model.condition.requires_grad_(True)
@@ -128,14 +128,14 @@ class CoarseStage:
         model.requires_grad_(True)
 
     def sample(self, labels: Tensor | None, count: int, run: RunContext) -> Tensor:
-        """Tokens of `count` images, coarsest scale first: int64 [count, T]."""
+        """Samples the tokens of `count` images, coarsest scale first: int64 [count, T]."""
         s = self.settings
         conditions = self._conditions(labels, count).to(run.device)
         sampling = Sampling(s.temperature, s.top_p, s.guidance)
         return self.in_scale_order(self.transformer.eval().sample(conditions, run.generator, sampling))
 
     def in_scale_order(self, sequences: Tensor) -> Tensor:
-        """Undoes `order`: sequences [b, T] -> tokens as the tokenizer decodes them."""
+        """Undoes `order`: sequences [b, T] -> tokens [b, T] in the tokenizer's order."""
         return sequences[:, self._order.argsort().to(sequences.device)]
 
 
@@ -148,18 +148,18 @@ def _train_adapters(model: TokenTransformer, settings: CoarseSettings) -> None:
 
 
 def _train_chosen(model: TokenTransformer, settings: CoarseSettings) -> None:
-    wanted = finder(settings.modules)
+    wanted = name_matcher(settings.modules)
     layers = sorted({name.rpartition(".")[0] for name, _ in model.named_parameters()})
     chosen = {layer for layer in layers if wanted(layer)}
     if not chosen:
-        raise ConfigError(f"no layer is chosen by modules={settings.modules}; there are {', '.join(layers[:8])}, ...")
+        raise ConfigError(f"modules={settings.modules} matches no layer; there are {', '.join(layers[:8])}, ...")
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name.rpartition(".")[0] in chosen)
 
 
 TRAINABLE = {"all": _train_all, "lora": _train_adapters, "chosen": _train_chosen}
-"""What `trainable` stands for: sets `requires_grad`, adds adapters."""
+"""Functions that prepare a model for each value of `trainable`: set `requires_grad`, add adapters."""
 
 
-def _size(model: nn.Module) -> int:
+def _parameter_count(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters())

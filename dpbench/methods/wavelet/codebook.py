@@ -1,4 +1,4 @@
-"""Vector quantisation with a codebook that follows what it quantises (VQ-VAE, arXiv 1711.00937, appendix A.1)."""
+"""Vector quantisation with moving-average codebook updates (VQ-VAE, arXiv 1711.00937, appendix A.1)."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from torch import Tensor, nn
 RATE = 0.05
 """Weight of a new batch in the moving averages of counts and sums."""
 
-DEAD = 0.03
-"""A code is dead whose average count falls below this share of an even spread's."""
+DEAD_SHARE = 0.03
+"""A code is dead if its average count falls below this share of the count under uniform use."""
 
 
 class Codebook(nn.Module):
-    """Codes on the unit sphere; a vector is replaced by the code nearest to its direction (arXiv 2110.04627).
+    """Codes on the unit sphere; a vector is replaced by the code with the smallest angle to it (arXiv 2110.04627).
 
-    While training, every code moves to the mean of the vectors that chose it, and a code that hardly any vector
-    chooses is revived: it takes the place of a vector of the batch.
+    In training, each code follows a moving average of the vectors assigned to it. A rarely used code is reset to a
+    random vector of the batch.
 
     Args:
         codes: number of codes V.
-        dim: of the vectors.
+        dim: dimension of the codes and vectors.
     """
 
     entries: Tensor
@@ -33,39 +33,39 @@ class Codebook(nn.Module):
         super().__init__()
         entries = F.normalize(torch.randn(codes, dim), dim=-1)
         self.register_buffer("entries", entries)
-        self.register_buffer("counts", torch.zeros(codes))  # none has been chosen: the first batch revives them all
+        self.register_buffer("counts", torch.zeros(codes))  # no code is used yet: the first batch resets them all
         self.register_buffer("sums", torch.zeros(codes, dim))
-        self.register_buffer("chosen", torch.zeros(codes))  # as `counts`, but revival adds nothing
+        self.register_buffer("chosen", torch.zeros(codes))  # like `counts`, but unchanged by resets
 
     def __len__(self) -> int:
         return len(self.entries)
 
     def nearest(self, vectors: Tensor) -> Tensor:
-        """[..., dim] -> int64 [...], the codes of the smallest angles."""
+        """[..., dim] -> int64 [...], the indices of the codes with the smallest angles."""
         return (vectors @ self.entries.T).argmax(-1)
 
     def forward(self, codes: Tensor) -> Tensor:
-        """int64 [...] -> [..., dim]."""
+        """Looks up codes: int64 [...] -> [..., dim]."""
         return F.embedding(codes, self.entries)
 
     def quantise(self, vectors: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Quantises while training, with gradients straight through, and moves the codes.
+        """Quantises with straight-through gradients and updates the codes; for training.
 
         Args:
             vectors: [b, n, dim].
-            generator: chooses the vectors that revive dead codes (CPU).
+            generator: draws the vectors that replace dead codes (CPU).
 
         Returns:
-            (quantised [b, n, dim], commitment loss, a scalar: mean squared distance of a vector from its code)
+            (quantised vectors [b, n, dim], commitment loss: the mean squared distance of a vector from its code)
         """
         vectors = F.normalize(vectors.float(), dim=-1)
-        self._follow(vectors.detach().flatten(0, -2), generator)
+        self._update(vectors.detach().flatten(0, -2), generator)
         chosen = self(self.nearest(vectors.detach()))
         commitment = (vectors - chosen).square().sum(-1).mean()
         return vectors + (chosen - vectors).detach(), commitment
 
     @torch.no_grad()
-    def _follow(self, vectors: Tensor, generator: torch.Generator) -> None:
+    def _update(self, vectors: Tensor, generator: torch.Generator) -> None:
         self._revive(vectors, generator)
         codes = self.nearest(vectors)
         counts = torch.bincount(codes, minlength=len(self)).to(vectors)
@@ -77,13 +77,13 @@ class Codebook(nn.Module):
 
     def _revive(self, vectors: Tensor, generator: torch.Generator) -> None:
         even = len(vectors) / len(self)
-        dead = (self.counts < DEAD * even).nonzero().squeeze(1)
+        dead = (self.counts < DEAD_SHARE * even).nonzero().squeeze(1)
         chosen = torch.randint(len(vectors), (len(dead),), generator=generator).to(vectors.device)
         self.entries[dead] = vectors[chosen]
         self.counts[dead] = even
         self.sums[dead] = even * vectors[chosen]
 
     def usage(self) -> float:
-        """Effective share of codes that vectors choose: exp(entropy of the average counts) / V, from 1/V to 1."""
+        """Effective share of codes in use: exp(entropy of the average counts) / V, from 1/V to 1."""
         p = self.chosen / self.chosen.sum().clamp(min=1e-9)
         return float(torch.special.entr(p).sum().exp() / len(self))

@@ -1,4 +1,4 @@
-"""What the private coarse stage does to an image, as the public detail stage must learn to undo it."""
+"""Corruption of the refiner's training inputs that imitates the errors of the private coarse stage."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from dpbench.methods.wavelet.tokenizer import SpectralTokenizer
 
 
 class Retokenised(Degrade):
-    """Image -> tokens of its LL band, some of them replaced at random -> LL band with noise.
+    """Encodes the LL band as tokens, replaces some tokens at random, decodes, and adds Gaussian noise.
 
-    Coarse images drawn by a private model lie off the clean distribution; a refiner that has only seen clean ones would
-    draw detail for their mistakes.
+    Coarse images sampled from a private model differ from clean ones. A refiner trained on clean images only would add
+    detail to their errors.
 
     Args:
-        tokenizer: of the coarse stage.
-        settings: share of replaced tokens, standard deviation of the noise.
-        key: what the tokenizer depends on.
+        tokenizer: the tokenizer of the coarse stage.
+        settings: share of replaced tokens and standard deviation of the noise.
+        key: cache key of the tokenizer.
     """
 
     def __init__(self, tokenizer: SpectralTokenizer, settings: CorruptionSettings, key: Any):

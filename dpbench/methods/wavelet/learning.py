@@ -1,4 +1,4 @@
-"""How the spectral tokenizer learns from public images."""
+"""Training of the spectral tokenizer on public images."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from dpbench.methods.wavelet.tokenizer import SpectralTokenizer
 from dpbench.training.loop import PublicSteps, train
 from dpbench.training.public import PublicBatches
 
-MEASURED = 2_000
-"""Images from which the scales' spreads are measured."""
+MEASURED_IMAGES = 2_000
+"""Number of images used to measure the coefficient scale of each band."""
 
-WASTED = 0.1
-"""A codebook that is in use by less than this share (see `Codebook.usage`) is worth a warning."""
+LOW_USAGE = 0.1
+"""A codebook with less than this usage (see `Codebook.usage`) causes a warning."""
 
 
 def learn(tokenizer: SpectralTokenizer, settings: TokenizerTraining, batches: PublicBatches, run: RunContext) -> None:
     """Trains a tokenizer in place.
 
     Warns:
-        UserWarning: a codebook has collapsed to a small share of its entries.
+        UserWarning: a codebook uses only a small share of its entries.
     """
     s, generator = settings, run.generator
-    tokenizer.measure(batches.collect(MEASURED))
+    tokenizer.measure(batches.collect(MEASURED_IMAGES))
     players = nn.ModuleDict({"tokenizer": tokenizer})
     discriminator = Discriminator(tokenizer.scales.channels).to(run.device) if s.perceptual or s.adversarial else None
     if discriminator is not None:
@@ -42,8 +42,8 @@ def learn(tokenizer: SpectralTokenizer, settings: TokenizerTraining, batches: Pu
         total = F.mse_loss(made.float(), images) + s.commitment * commitment
         if discriminator is None:
             return total
-        judged = discriminator.judge(images, made)
-        return total + s.perceptual * judged.perceptual + s.adversarial * judged.adversarial + judged.discriminator
+        losses = discriminator.losses(images, made)
+        return total + s.perceptual * losses.perceptual + s.adversarial * losses.adversarial + losses.discriminator
 
     def used() -> str:
         return "codes in use " + ", ".join(f"{share:.0%}" for share in tokenizer.usage().values())
@@ -51,5 +51,5 @@ def learn(tokenizer: SpectralTokenizer, settings: TokenizerTraining, batches: Pu
     steps = PublicSteps(loss, optimizer, s.tokenizer_steps, run)
     train(steps, players, optimizer, run, "train the tokenizer (public)", note=used)
     for kind, share in tokenizer.usage().items():
-        if share < WASTED:
-            warnings.warn(f"only {share:.0%} of the {kind} codebook is in use; a smaller one would do", stacklevel=2)
+        if share < LOW_USAGE:
+            warnings.warn(f"only {share:.0%} of the {kind} codebook is in use; set fewer codes", stacklevel=2)

@@ -1,4 +1,4 @@
-"""The control `coarse=real`: real tokens in place of drawn ones, the ceiling of what a coarse stage can reach."""
+"""The control `coarse=real`: real tokens instead of sampled ones, an upper bound for any coarse stage."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REASON = "coarse=real puts the tokens of real images into the output"
 
 
 class RealTokens:
-    """The tokens of all private records, to draw from. No privacy at all: the trial becomes unverified.
+    """The tokens of all private records. Not private: the trial's accounting is marked unverified.
 
     Attributes:
         tokens: int64 [n, T], coarsest scale first.
@@ -28,7 +28,7 @@ class RealTokens:
 
     @classmethod
     def of(cls, private: PrivateData, stage: CoarseStage) -> RealTokens:
-        """Reads them past the DP queries."""
+        """Reads the tokens without a DP query."""
         vault = private.derive(lambda batch: stage.in_scale_order(stage.encode(unit_images(batch))))
         records = vault.unsafe_records(REASON)
         batch = records.batch(range(len(records)))
@@ -37,12 +37,21 @@ class RealTokens:
         return cls(batch.derived, labels)
 
     def sample(self, labels: Tensor | None, count: int, run: RunContext) -> Tensor:
-        """The tokens of one random record of each label: int64 [count, T]."""
+        """The tokens of a random record for each label, coarsest scale first: int64 [count, T].
+
+        Args:
+            labels: int64 [count], or None without classes.
+            count: number of images.
+            run: device and generator.
+
+        Raises:
+            DpbenchError: a class has no records.
+        """
         wanted = torch.zeros(count, dtype=torch.long) if labels is None else labels
         chosen = torch.empty(count, dtype=torch.long)
         for label in wanted.unique():
             at, records = (wanted == label).nonzero().squeeze(1), (self.labels == label).nonzero().squeeze(1)
             if not len(records):
-                raise DpbenchError(f"coarse=real has no record of class {int(label)} to draw from")
+                raise DpbenchError(f"coarse=real needs records of class {int(label)}, but there are none")
             chosen[at] = records[torch.randint(len(records), (len(at),), generator=run.generator)]
         return self.tokens[chosen].to(run.device)

@@ -1,8 +1,8 @@
-"""How many numbers and tokens each scale of a Haar transform has (SIT, arXiv 2412.09607).
+"""Sizes of the scales of a Haar transform and of their token grids (SIT, arXiv 2412.09607).
 
-An L-level transform has L + 1 scales: the approximation LL, then the details of level L, ..., 1. Every scale is cut
-into the same number N of patches, so a patch is larger the finer its scale, and all tokens at one grid place are over
-the same part of the image.
+An L-level transform has L + 1 scales: the approximation LL, then the details of level L, ..., 1. Every scale is divided
+into the same number N of patches. Finer scales have larger patches, and the tokens at one grid position cover the same
+part of the image at every scale.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ class Scale:
     """One scale of an image.
 
     Attributes:
-        side: height and width of its sub-bands.
-        channels: of its sub-bands together.
-        patch: side of a token's patch.
+        side: height and width of its sub-bands, in coefficients.
+        channels: total channels of its sub-bands.
+        patch: height and width of a token's patch, in coefficients.
     """
 
     side: int
@@ -38,13 +38,13 @@ class Scales:
     """The scales of square images.
 
     Args:
-        channels: of the images.
-        resolution: height and width of the images.
-        levels: Haar levels L.
+        channels: image channels.
+        resolution: height and width of the images, in pixels.
+        levels: number of Haar levels L.
         patch: side of a patch of the LL band; N = (resolution / 2^L / patch)².
 
     Raises:
-        ConfigError: levels or patches do not divide the image.
+        ConfigError: the levels or patches do not divide the image.
     """
 
     channels: int
@@ -66,19 +66,19 @@ class Scales:
 
     @property
     def grid(self) -> int:
-        """Patches along a side."""
+        """Patches per side."""
         return (self.resolution >> self.levels) // self.patch
 
     @property
     def tokens(self) -> int:
-        """N, tokens per scale."""
+        """Tokens per scale, N."""
         return self.grid**2
 
     def __len__(self) -> int:
         return self.levels + 1
 
     def __getitem__(self, index: int) -> Scale:
-        """The scale of a number from 0 (LL) to L (the finest details)."""
+        """The scale with this index, from 0 (LL) to L (the finest details)."""
         side = self.resolution >> min(self.levels, self.levels + 1 - index)
         return Scale(side, self.channels * (3 if index else 1), side // self.grid)
 
@@ -86,5 +86,5 @@ class Scales:
         return map(self.__getitem__, range(len(self)))
 
     def side(self, count: int) -> int:
-        """Height and width of the image that the first `count` scales make."""
+        """Height and width of the image reconstructed from the first `count` scales."""
         return self.resolution >> (self.levels + 1 - count)

@@ -1,4 +1,7 @@
-"""Images <-> the patches of their Haar coefficients, one grid of patches per scale, the orientations on channels."""
+"""Conversion between images and patches of their Haar coefficients, one grid of patches per scale.
+
+The orientations of a scale are stacked as channels.
+"""
 
 from __future__ import annotations
 
@@ -9,22 +12,22 @@ from dpbench.models.haar import wavedec2, waverec2
 
 
 def split(scales: Scales, images: Tensor, count: int) -> list[Tensor]:
-    """The patches of the first `count` scales.
+    """The patches of the first `count` scales of images.
 
     Args:
-        scales: how images are cut.
+        scales: sizes of the scales and patches.
         images: [b, c, resolution, resolution].
-        count: from 1 to L + 1.
+        count: number of scales, from 1 to L + 1.
 
     Returns:
-        Per scale orthonormal Haar coefficients [b, N, size], patches in raster order.
+        one tensor of orthonormal Haar coefficients [b, N, size] per scale, patches in raster order.
     """
     bands = wavedec2(images, scales.levels)[:count]
     return [_patches(band.flatten(1, -3), scales[s], scales.grid) for s, band in enumerate(bands)]
 
 
 def join(scales: Scales, patches: list[Tensor]) -> Tensor:
-    """The image that a prefix of scales makes, in pixel units: inverse of `split`, [b, c, side, side]."""
+    """Inverse of `split`: the image reconstructed from the first scales, [b, c, side, side], in pixel units."""
     bands = [_band(p, scales[s], scales.grid) for s, p in enumerate(patches)]
     details = [band.unflatten(1, (3, scales.channels)) for band in bands[1:]]
     return waverec2([bands[0], *details]) / 2 ** (scales.levels + 1 - len(patches))

@@ -1,9 +1,9 @@
 """The spectral tokenizer: images <-> discrete tokens, from coarse to fine (after SIT, arXiv 2412.09607).
 
-Haar coefficients, cut as `scales` says, are embedded per scale, pass a transformer encoder, are quantised with one
-codebook for the approximation and one for all details, pass a transformer decoder, and become coefficients again.
-Attention is causal over scales on both sides: the tokens of a scale depend on no finer scale, and a prefix of scales
-decodes to the image at that scale, whatever comes after it.
+Patches of Haar coefficients are embedded per scale, encoded by a transformer, quantised with one codebook for the
+approximation and one for all details, decoded by a transformer, and projected back to coefficients. Attention is causal
+over scales in the encoder and the decoder: the tokens of a scale do not depend on finer scales, and a prefix of scales
+decodes to the image at that scale, independently of the tokens that follow.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class PerKind(nn.Module):
     """A layer with separate weights for approximation and detail tokens.
 
     Args:
-        make: makes one layer that acts on the last dimension.
+        make: constructs one layer that acts on the last dimension.
     """
 
     def __init__(self, make: Callable[[], nn.Module]):
@@ -34,14 +34,14 @@ class PerKind(nn.Module):
         self.detail = make()
 
     def forward(self, x: Tensor, n: int) -> Tensor:
-        """[b, t, d] -> [b, t, d']; the first `n` positions are the approximation's."""
+        """[b, t, d] -> [b, t, d']; the first `n` positions are approximation tokens."""
         if x.shape[1] == n:
             return self.approximation(x)
         return torch.cat([self.approximation(x[:, :n]), self.detail(x[:, n:])], dim=1)
 
 
 class JointBlock(nn.Module):
-    """Pre-norm attention over the tokens of all scales together; projections, norms and MLPs per kind."""
+    """Pre-norm attention over the tokens of all scales, with separate projections, norms and MLPs per kind."""
 
     def __init__(self, dim: int, heads: int):
         super().__init__()
@@ -53,7 +53,7 @@ class JointBlock(nn.Module):
         self.mlp = PerKind(lambda: nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim)))
 
     def forward(self, x: Tensor, n: int, mask: Tensor) -> Tensor:
-        """[b, t, dim] -> [b, t, dim]; `mask` [t, t] says which positions (columns) a position (row) sees."""
+        """[b, t, dim] -> [b, t, dim]; `mask` [t, t] is true where a position (row) attends to another (column)."""
         b, t, dim = x.shape
         q, k, v = self.qkv(self.norm1(x, n), n).reshape(b, t, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
@@ -62,7 +62,7 @@ class JointBlock(nn.Module):
 
 
 class ScaleCausal(nn.Module):
-    """A transformer in which the tokens of a scale see all tokens of the scales up to their own."""
+    """A transformer in which tokens attend to all tokens of their own and coarser scales."""
 
     mask: Tensor
 
@@ -78,7 +78,7 @@ class ScaleCausal(nn.Module):
         self.leave = PerKind(lambda: nn.Linear(dim, outputs))
 
     def forward(self, x: Tensor) -> Tensor:
-        """[b, t, inputs] -> [b, t, outputs]; t is that of any number of scales."""
+        """[b, t, inputs] -> [b, t, outputs]; t is a multiple of the tokens per scale."""
         t, n = x.shape[1], self.tokens
         x = self.enter(x, n) + self.position[:t]
         for block in self.blocks:
@@ -87,7 +87,7 @@ class ScaleCausal(nn.Module):
 
 
 class Reconstruction(NamedTuple):
-    """What training needs of one pass: images [b, c, h, w], and the commitment loss, a scalar."""
+    """Output of a training pass: images [b, c, h, w] and the scalar commitment loss."""
 
     images: Tensor
     commitment: Tensor
@@ -96,11 +96,14 @@ class Reconstruction(NamedTuple):
 class SpectralTokenizer(nn.Module):
     """Images in [-1, 1] <-> (L + 1) · N tokens, the coarsest scale first, raster order within a scale.
 
-    Tokens of the approximation are numbered from 0, those of the details from `codes` on.
+    Approximation tokens are 0 to `codes` - 1; detail tokens start at `codes`.
 
     Args:
-        scales: how images are cut.
-        settings: sizes.
+        scales: sizes of the scales and patches.
+        settings: sizes of the networks and codebooks.
+
+    Attributes:
+        spread: [L + 1], root mean square of the coefficients of each scale.
     """
 
     spread: Tensor
@@ -120,32 +123,35 @@ class SpectralTokenizer(nn.Module):
 
     @property
     def vocabulary(self) -> int:
-        """Number of tokens of both kinds."""
+        """Number of token values of both kinds."""
         return len(self.approximation) + len(self.detail)
 
     def length(self, count: int) -> int:
-        """Tokens of an image's first `count` scales."""
+        """Number of tokens in the first `count` scales of an image."""
         return count * self.scales.tokens
 
     def encode(self, images: Tensor, count: int = 0) -> Tensor:
-        """Float [b, c, h, w] -> int64 [b, count · N], the tokens of the first `count` scales (0: of all)."""
+        """Float [b, c, h, w] in [-1, 1] -> tokens of the first `count` scales (0: all), int64 [b, count · N]."""
         vectors, n = self._vectors(split(self.scales, images, count or len(self.scales))), self.scales.tokens
         approximation = self.approximation.nearest(vectors[:, :n])
         detail = self.detail.nearest(vectors[:, n:]) + len(self.approximation)
         return torch.cat([approximation, detail], dim=1)
 
     def decode(self, tokens: Tensor) -> Tensor:
-        """int64 [b, count · N] -> float [b, c, side, side], nominally in [-1, 1]: a prefix makes a smaller image."""
+        """Tokens int64 [b, count · N] -> float [b, c, side, side], nominally in [-1, 1].
+
+        The tokens of fewer scales decode to a smaller image.
+        """
         n = self.scales.tokens
         codes = [self.approximation(tokens[:, :n]), self.detail(tokens[:, n:] - len(self.approximation))]
         return join(self.scales, self._patches(torch.cat(codes, dim=1)))
 
     def reconstruct(self, images: Tensor, generator: torch.Generator) -> Reconstruction:
-        """Encodes and decodes with gradients, while the codebooks follow; for training.
+        """Encodes and decodes with gradients, and updates the codebooks; for training.
 
         Args:
-            images: [b, c, h, w].
-            generator: revives codes (CPU).
+            images: float [b, c, h, w] in [-1, 1].
+            generator: draws the vectors that replace dead codes (CPU).
         """
         vectors, n = self._vectors(split(self.scales, images, len(self.scales))), self.scales.tokens
         approximation, c1 = self.approximation.quantise(vectors[:, :n], generator)
@@ -155,12 +161,12 @@ class SpectralTokenizer(nn.Module):
 
     @torch.no_grad()
     def measure(self, images: Tensor) -> None:
-        """Sets each scale's `spread`, the root mean square of its coefficients, by which they are divided."""
+        """Sets `spread` from images, float [b, c, h, w] in [-1, 1]; coefficients are divided by it."""
         patches = split(self.scales, images, len(self.scales))
         self.spread.copy_(torch.stack([p.square().mean().sqrt().clamp(min=1e-4) for p in patches]))
 
     def usage(self) -> dict[str, float]:
-        """How much of each codebook is in use; see `Codebook.usage`."""
+        """Share of each codebook in use; see `Codebook.usage`."""
         return {"approximation": self.approximation.usage(), "detail": self.detail.usage()}
 
     def _vectors(self, patches: list[Tensor]) -> Tensor:

@@ -1,4 +1,4 @@
-"""The parts of the wavelet method together: tokenizer, coarse stage, refiner; what each learns, and sampling."""
+"""Training and sampling of the wavelet method's parts: tokenizer, coarse stage and refiner."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ from dpbench.training.public import PublicBatches, to_uint8, unit_images
 TRANSFORMER = (
     "tokens", "order", "dim", "depth", "heads", "public_steps", "public_batch", "public_lr", "label_dropout",
 )  # fmt: skip
-"""Settings that the public transformer depends on, besides those of the tokenizer."""
+"""Settings that the pretrained transformer depends on, in addition to those of the tokenizer."""
 
 
 class TwoStages:
-    """A coarse stage over spectral tokens, and a refiner that adds the detail bands.
+    """A coarse stage over spectral tokens and a refiner that adds the detail bands.
 
     Args:
         config: settings of all parts.
-        spec: what the dataset declares.
+        spec: the dataset's public declaration.
 
     Attributes:
-        source: what tokens are sampled from: the coarse stage, or real ones.
+        source: source of the sampled tokens: the coarse stage, or real tokens.
     """
 
     def __init__(self, config: WaveletConfig, spec: DatasetSpec):
@@ -53,7 +53,7 @@ class TwoStages:
         self.source: CoarseStage | RealTokens = self.coarse
 
     def prepare(self, public: ImageDataset, version: str, run: RunContext) -> None:
-        """Learns all parts from public images, or takes them from the cache."""
+        """Trains all parts on public images, or loads them from the cache."""
         c = self.config
         key: dict[str, Any] = {"public": public.fingerprint, "augmentation": c.augmentation, "version": version}
         key |= {f.name: getattr(c, f.name) for f in fields(TokenizerTraining)}
@@ -64,7 +64,7 @@ class TwoStages:
             self.refiner.prepare(public, Retokenised(self.tokenizer, c, key), run)
         of_tokens = key | {name: getattr(c, name) for name in TRANSFORMER}
         transformer = run.cache.get("wavelet-coarse", of_tokens, lambda g: self._pretrain(public, run, g))
-        self.coarse.adopt(transformer, run.generator)
+        self.coarse.load_public_weights(transformer, run.generator)
         self.coarse.transformer.to(run.device)
 
     def _learn_tokenizer(self, public: ImageDataset, run: RunContext, generator: torch.Generator) -> dict[str, Tensor]:
@@ -77,20 +77,20 @@ class TwoStages:
         batches = PublicBatches(public, self.config.augmentation, run.device, generator)
         return self.coarse.pretrain(batches, public.spec.n_classes, replace(run, generator=generator))
 
-    def take_real(self, private: PrivateData) -> None:
-        """Samples real tokens from now on: no privacy."""
+    def use_real_tokens(self, private: PrivateData) -> None:
+        """Makes `sample` use real tokens. Not private."""
         self.source = RealTokens.of(private, self.coarse)
 
     def warm_up(self, private: PrivateData, mechanism: str, run: RunContext) -> None:
-        """Trains the coarse stage on noisy central images, as DP-FETA does in pixels; not in the paper.
+        """Trains the coarse stage on noisy central images, as DP-FETA does in pixel space; not in the paper.
 
-        One noisy sum per class of all LL bands: n is large and the band small, so the mean of a class is nearly free.
+        The release is one noisy sum of LL bands per class. With many records and a small band, it needs little budget.
         """
         images = self.central_images(private, mechanism)
         self.coarse.warm_up(images.batches(self.config.augmentation, run), self.config.central_steps, run)
 
     def central_images(self, private: PrivateData, mechanism: str) -> CentralImages:
-        """The noisy mean LL band of each class at full size, without details: [classes, c, h, w] in [-1, 1]."""
+        """The noisy mean LL band of each class, upsampled to full size: [classes, c, h, w] in [-1, 1]."""
         bands = CentralImages.release(private, mechanism, features=self._unit_band, bounds=(0.0, 1.0))
         block = 2**self.config.levels
         images = bands.images.repeat_interleave(block, -1).repeat_interleave(block, -2) * 2 - 1
@@ -115,7 +115,7 @@ class TwoStages:
         return to_uint8(images)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Tokenizer, transformer, refiner, and the real tokens if they are the source."""
+        """Weights of tokenizer, transformer and refiner, and the real tokens if they are the source."""
         parts = {
             "tokenizer": self.tokenizer.state_dict(),
             "transformer": self.coarse.transformer.state_dict(),
@@ -134,7 +134,7 @@ class TwoStages:
             self.source = RealTokens(**real)
 
     def parameters(self) -> tuple[int, int]:
-        """(weights trained privately, all weights)."""
+        """(number of weights trained privately, number of all weights)."""
         private = self.coarse.trained if self.source is self.coarse else 0
         modules = sum(t.numel() for name, t in self.state_dict().items() if not name.startswith("real."))
         return private, modules

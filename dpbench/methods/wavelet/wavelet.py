@@ -1,7 +1,8 @@
-"""The two-stage wavelet method (DP-Wavelet, arXiv 2602.23262): coarse stage private, detail stage public.
+"""The two-stage wavelet method (DP-Wavelet, arXiv 2602.23262): a private coarse stage and a public detail stage.
 
-Hypothesis: what is private about an image is mostly in its coarse wavelet band; fine detail is generic. So the whole
-budget goes to an autoregressive model over the tokens of the LL band, and detail is added by post-processing.
+Hypothesis: the private information of an image is mostly in its coarse wavelet band, and fine detail is generic. The
+method spends the whole budget on an autoregressive model of the tokens of the LL band and adds detail by
+post-processing.
 """
 
 from __future__ import annotations
@@ -29,15 +30,15 @@ FINETUNE = "finetune"
 """Name of the DP-SGD mechanism."""
 
 CENTRAL = "central images"
-"""Name of the mechanism of the central images."""
+"""Name of the mechanism that releases the central images."""
 
 
 class Wavelet(Method[WaveletConfig]):
-    """Coarse wavelet band by a DP-finetuned autoregressive token model, detail by a public super-resolver.
+    """An autoregressive model of the coarse wavelet band, finetuned by DP-SGD, and a public super-resolver.
 
-    A spectral tokenizer, learnt from public images, turns the bands of a Haar transform into tokens, coarse to fine.
-    A transformer over the tokens of the LL band is pretrained on public images and finetuned with DP-SGD on the private
-    ones; the class stands as a prefix token. A refiner trained on public images adds the detail bands, free by
+    A spectral tokenizer trained on public images encodes the bands of a Haar transform as tokens, coarse to fine. A
+    transformer over the tokens of the LL band is pretrained on public images and finetuned on the private ones with
+    DP-SGD; the class is a prefix token. A refiner trained on public images adds the detail bands, which is
     post-processing. Controls: coarse=real, tokens=all, refiner.name=bicubic.
     """
 
@@ -72,7 +73,7 @@ class Wavelet(Method[WaveletConfig]):
                 "code_dim": 32,
                 "perceptual": 0.1,
                 "adversarial": 0.1,
-                "tokenizer_dim": 512,  # from here on sizes of our choice: large, and not the authors'
+                "tokenizer_dim": 512,  # from here on our own sizes, not the authors'
                 "tokenizer_depth": 6,
                 "tokenizer_heads": 8,
                 "tokenizer_steps": 200_000,
@@ -99,36 +100,45 @@ class Wavelet(Method[WaveletConfig]):
 
     @classmethod
     def plan(cls, config: WaveletConfig, spec: DatasetSpec, request: Request) -> Plan:
-        """The private finetuning, and the central images if there are any; nothing for coarse=real."""
+        """DP-SGD finetuning and, if enabled, the central images; an empty plan for coarse=real.
+
+        Raises:
+            ConfigError: the levels or patches do not divide the image, or coarse=real with a dataset that is not a
+                public benchmark.
+        """
         scales = Scales(spec.channels, spec.resolution, config.levels, config.patch)
         if config.coarse == "real" and not spec.public_benchmark:
-            raise ConfigError("coarse=real puts real images into its output; it is for public benchmarks only")
+            raise ConfigError("coarse=real puts real images into its output; use it with public benchmarks only")
         if config.coarse == "real":
             return Plan()
         finetune = config.mechanism(FINETUNE, spec)
         return Plan(_central_images(config, scales), finetune) if config.central_noise else Plan(finetune)
 
     def prepare(self, public: ImageDataset | None, run: RunContext) -> None:
-        """Tokenizer, transformer and refiner from public images; see `Method.prepare`."""
+        """Trains tokenizer, transformer and refiner on public images; see `Method.prepare`.
+
+        Raises:
+            ConfigError: there is no public dataset.
+        """
         if public is None:
             raise ConfigError("the wavelet method needs public images; name a source with --public")
         self.stages.prepare(public, self.version, run)
 
     def fit(self, private: PrivateData, run: RunContext) -> None:
-        """Finetunes on the private tokens; see `Method.fit`."""
+        """Finetunes the transformer on the private tokens; see `Method.fit`."""
         if self.config.coarse == "real":
-            self.stages.take_real(private)
+            self.stages.use_real_tokens(private)
             return
         if self.config.central_noise:
             self.stages.warm_up(private, CENTRAL, run)
         self.stages.finetune(private, FINETUNE, run)
 
     def sample(self, conditions: Conditions, run: RunContext) -> Tensor:
-        """Tokens, decoded, and refined unless they were those of all bands; see `Method.sample`."""
+        """Samples and decodes tokens, then refines the image unless tokens=all; see `Method.sample`."""
         return self.stages.sample(conditions, run)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Tokenizer, transformer, refiner, and the real tokens of coarse=real."""
+        """Weights of tokenizer, transformer and refiner, and the real tokens of coarse=real."""
         return self.stages.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
@@ -136,15 +146,15 @@ class Wavelet(Method[WaveletConfig]):
         self.stages.load_state_dict(state)
 
     def parameters(self) -> tuple[int, int]:
-        """(weights trained privately, all weights of tokenizer, transformer and refiner)."""
+        """(number of weights trained privately, number of weights of tokenizer, transformer and refiner)."""
         return self.stages.parameters()
 
 
 def _central_images(config: WaveletConfig, scales: Scales) -> NoisySum:
-    """The release of the sums, one per class.
+    """The release of the per-class sums of LL bands.
 
-    Sensitivity: a record's contribution is its LL band in [0, 1], in its class's row, clipped to half of the longest
-    norm that such a band can have.
+    Sensitivity: a record contributes its LL band in [0, 1] to the row of its class, clipped to half of the largest
+    norm of such a band.
     """
-    longest = math.sqrt(scales.channels) * scales.side(1)
-    return NoisySum(name=CENTRAL, clip=longest / 2, noise_multiplier=config.central_noise)
+    largest = math.sqrt(scales.channels) * scales.side(1)
+    return NoisySum(name=CENTRAL, clip=largest / 2, noise_multiplier=config.central_noise)

@@ -1,1 +1,1 @@
-"""Pretrained weights: what is published, where it is on this machine, how it is downloaded and loaded."""
+"""Pretrained weights: published files, local lookup, download and loading."""

@@ -1,4 +1,4 @@
-"""Downloads of pretrained weights: asked for by name, checked before they count."""
+"""Downloads of pretrained weights by name, with hash checks."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from dpbench.models.pretrained.finding import find, intact, own_folder
 from dpbench.models.pretrained.published import File, Repository
 
 MEGABYTE = 10**6
-TIMEOUT = 60  # seconds without an answer
+TIMEOUT = 60  # seconds without a response
 
-pooch.get_logger().setLevel("WARNING")  # dpbench has its own messages
+pooch.get_logger().setLevel("WARNING")  # dpbench prints its own messages
 
 
 def fetch(file: File, progress: Progress) -> bool:
-    """Makes sure that a file is here; downloads it into dpbench's own cache if it is not.
+    """Downloads a file into dpbench's cache unless it is already available.
 
-    A file gets its name only when all of it has arrived and its hash is right. An interrupted download starts over.
+    The file gets its final name only after the download is complete and its hash is verified. An interrupted download
+    starts over.
 
     Returns:
-        whether it was downloaded now.
+        True if the file was downloaded, False if it was already available.
 
     Raises:
-        DpbenchError: the download failed, the disk is full, or the file that is here or was sent is not the published
-            one.
+        DpbenchError: the download failed, the disk is full, or the local or downloaded file is not the published one.
     """
     target = own_folder() / file.name
     present = find(file)
@@ -47,12 +47,12 @@ def fetch(file: File, progress: Progress) -> bool:
         source = _from_hub(file.repository, file.short, bar) if file.repository else _from_web(bar(total=file.size))
         try:
             pooch.retrieve(file.url, file.sha256, target.name, target.parent, downloader=source)
-        except Exception as error:  # the libraries and the network stacks below them share no base class
+        except Exception as error:  # the libraries and their network stacks have no common base class
             raise DpbenchError(
-                f"cannot download {file.url}: {_reason(error)}; try again, or put the file into a folder that "
-                f"DPBENCH_WEIGHTS names, as {file.name}"
+                f"cannot download {file.url}: {_reason(error)}; try again, or put the file into the "
+                f"folder that DPBENCH_WEIGHTS names, as {file.name}"
             ) from error
-    target.chmod(0o644)  # pooch leaves it unreadable for the other users of a shared cache
+    target.chmod(0o644)  # pooch makes it unreadable for other users of a shared cache
     return True
 
 
@@ -68,7 +68,7 @@ def _from_hub(repository: Repository, name: str, bar: type[tqdm]) -> Callable[..
                 name,
                 revision=repository.revision,
                 local_dir=folder,
-                force_download=True,  # fails at once without a network; otherwise it retries for half a minute
+                force_download=True,  # fails immediately without a network instead of retrying for half a minute
                 tqdm_class=bar,
             )
             Path(fetched).replace(output)
@@ -77,10 +77,10 @@ def _from_hub(repository: Repository, name: str, bar: type[tqdm]) -> Callable[..
 
 
 def _bar(advance: Advance, size: int) -> type[tqdm]:
-    """A tqdm that draws nothing: it advances a bar of ours by whole megabytes.
+    """A silent tqdm class that advances dpbench's own progress bar in whole megabytes.
 
-    Libraries may open several of them for one download, set them back and count past the end; what counts is the
-    farthest that one has come.
+    Libraries may open several bars for one download, reset them and count past the end. The progress is the largest
+    value that any of them reached.
     """
     reached = 0
 
@@ -112,7 +112,7 @@ def _check_space(target: Path, needed: int) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    """The first line of the innermost error: outer ones wrap it in the addresses of the libraries' objects."""
+    """The first line of the innermost error. The outer errors only add library objects and addresses."""
     while inner := error.__cause__ or error.__context__:
         error = inner
     return str(error).partition("\n")[0].rstrip(".") or type(error).__name__

@@ -1,4 +1,4 @@
-"""Where files of pretrained weights are on this machine, and whether they are the published ones."""
+"""Local lookup of pretrained weights, with hash checks."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from dpbench.core.folders import cache_folder
 from dpbench.models.pretrained.published import File, named
 
 CLEAN_FID = Path("/tmp")
-"""Where clean-fid keeps its Inception."""
+"""Folder where clean-fid stores its Inception weights."""
 
 
 def locate(name: str) -> dict[str, Path]:
-    """The files of the weights called `name`: short name -> path, each checked against its hash.
+    """The local files of the weights with this name, as short name -> path, each verified against its hash.
 
     Raises:
-        UnknownName: there are no weights of that name.
-        NotInstalled: a file is not here.
-        DataError: a file that is here is not the published one.
+        UnknownName: there are no weights with that name.
+        NotInstalled: a file is missing.
+        DataError: a local file is not the published one.
     """
     found = {file: find(file) for file in named(name).files}
     paths = {file: path for file, path in found.items() if path is not None}
     if len(paths) < len(found):
-        raise NotInstalled(f"weights '{name}' are not here; `dpbench weights get {name}`")
+        raise NotInstalled(f"weights '{name}' are not installed; run `dpbench weights get {name}`")
     for file, path in paths.items():
         if not intact(path, file):
             raise DataError(
-                f"{path} is damaged or other weights than '{name}' (its SHA-256 begins with {sha256(path)[:12]}, not "
+                f"{path} is damaged or not the file of '{name}' (its SHA-256 begins with {sha256(path)[:12]}, not "
                 f"{file.sha256[:12]}); delete it and run `dpbench weights get {name}`"
             )
     return {file.short: path for file, path in paths.items()}
 
 
 def fingerprint(name: str) -> str:
-    """The first 12 digits of the SHA-256 of the file with the parameters.
+    """The first 12 hexadecimal digits of the SHA-256 of the parameter file.
 
     Raises:
         UnknownName, NotInstalled, DataError: see `locate`.
@@ -48,15 +48,15 @@ def fingerprint(name: str) -> str:
 
 
 def find(file: File) -> Path | None:
-    """Where a file is, unchecked: the first of `places` that has it."""
+    """The first existing path among `places`, without a hash check; None if there is none."""
     return next((path for path in places(file) if path.is_file()), None)
 
 
 def places(file: File) -> list[Path]:
-    """Where a file is looked for, in this order.
+    """The paths to search for a file, in order.
 
-    `DPBENCH_WEIGHTS`, dpbench's own cache, torch hub's checkpoints, the folder of clean-fid, the Hugging Face hub's
-    cache.
+    They are in the folder `DPBENCH_WEIGHTS`, dpbench's cache, torch hub's checkpoints, clean-fid's folder and the
+    Hugging Face hub's cache.
     """
     chosen = os.environ.get("DPBENCH_WEIGHTS")
     folders = [Path(chosen).expanduser()] if chosen else []
@@ -65,7 +65,7 @@ def places(file: File) -> list[Path]:
 
 
 def own_folder() -> Path:
-    """Where `dpbench weights get` puts files."""
+    """The folder for files downloaded by `dpbench weights get`."""
     return cache_folder() / "weights"
 
 
@@ -83,17 +83,17 @@ def _hub_cache(file: File) -> list[Path]:
 
 
 def intact(path: Path, file: File) -> bool:
-    """Whether the content of `path` is that of the published file."""
+    """Whether the file at `path` has the hash of the published file."""
     return sha256(path) == file.sha256
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file, 64 hexadecimal digits; read once per process unless its size or time of change differs."""
+    """The SHA-256 of a file, 64 hexadecimal digits; cached until its size or modification time changes."""
     status = path.stat()
     return _sha256(path, status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=256)
-def _sha256(path: Path, size: int, changed: int) -> str:
+def _sha256(path: Path, size: int, modified: int) -> str:
     with path.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""Networks of the transformers package, loaded from files that are here."""
+"""Networks of the transformers package, loaded from local files."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from dpbench.models.pretrained.finding import locate
 
 
 def from_hub(name: str, *classes: str) -> list[Any]:
-    """Loads the weights called `name` with each of these classes of transformers; nothing is downloaded.
+    """Loads the weights with this name into each of these transformers classes; downloads nothing.
 
     Raises:
-        NotInstalled: the weights or transformers are not here.
+        NotInstalled: the weights or the transformers package are missing.
         DataError: a file is not the published one.
     """
-    with gathered(name) as folder:
+    with linked_folder(name) as folder:
         transformers = import_extra("transformers", "hub")
-        transformers.utils.logging.disable_progress_bar()  # dpbench has its own
+        transformers.utils.logging.disable_progress_bar()  # dpbench shows its own
         return [getattr(transformers, each).from_pretrained(folder, local_files_only=True) for each in classes]
 
 
 @contextmanager
-def gathered(name: str) -> Iterator[Path]:
-    """Links to the files of the weights called `name` in one temporary folder: transformers loads from folders.
+def linked_folder(name: str) -> Iterator[Path]:
+    """A temporary folder with links to the files of these weights, because transformers loads from folders.
 
     Raises:
         NotInstalled, DataError: see `locate`.

@@ -1,7 +1,7 @@
-"""Pretrained weights by name: the published files, their addresses, sizes and hashes, and what they unlock.
+"""Pretrained weights by name: published files, addresses, sizes, hashes and uses.
 
-Nothing here downloads: see `models.pretrained.downloads` and `dpbench weights get`. Hashes are those that the
-publishers state or that several public projects pin independently.
+Downloads are in `models.pretrained.downloads`. The hashes are stated by the publishers or pinned independently by
+several public projects.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dpbench.core.errors import UnknownName
 
 @dataclass(frozen=True)
 class Repository:
-    """A repository of the Hugging Face hub at one revision."""
+    """A Hugging Face repository at a fixed revision."""
 
     name: str
     revision: str
@@ -24,11 +24,11 @@ class File:
     """One published file.
 
     Attributes:
-        name: as published; files of a hub repository are in a folder of its name. Unique among all weights.
+        name: published file name, unique among all weights; a hub file is prefixed with its repository's name.
         url: address of the file.
         sha256: 64 hexadecimal digits.
-        size: bytes.
-        repository: the Hugging Face repository that holds it, if any.
+        size: size in bytes.
+        repository: the Hugging Face repository of the file, if any.
     """
 
     name: str
@@ -48,9 +48,9 @@ class Weights:
     """The files of one pretrained network.
 
     Attributes:
-        files: the one with the parameters first.
-        unlocks: what can be computed with them.
-        source: who published them, under which licence.
+        files: all files; the parameter file is the first.
+        unlocks: metrics or extractors that need these weights.
+        source: publisher and licence.
     """
 
     files: tuple[File, ...]
@@ -59,7 +59,7 @@ class Weights:
 
     @property
     def size(self) -> int:
-        """Bytes of all files."""
+        """Total size of the files in bytes."""
         return sum(file.size for file in self.files)
 
 
@@ -73,7 +73,9 @@ def _hub(repository: Repository, name: str, sha256: str, size: int) -> File:
 
 
 _CLIP = Repository("openai/clip-vit-large-patch14-336", "ce19dc912ca5cd21c8a653c79e251e808ccabcd1")
-_TOKENS = Repository("openai/clip-vit-base-patch32", "3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268")  # all CLIPs share it
+_TOKENS = Repository(
+    "openai/clip-vit-base-patch32", "3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268"
+)  # shared by all CLIP models
 _DINOV2 = Repository("facebook/dinov2-large", "47b73eefe95e8d44ec3623f8890bd894b6ea2d6c")
 
 WEIGHTS: dict[str, Weights] = {
@@ -143,10 +145,10 @@ WEIGHTS: dict[str, Weights] = {
 
 
 def named(name: str) -> Weights:
-    """The weights called `name`.
+    """The weights with this name.
 
     Raises:
-        UnknownName: there are none; the nearest names are offered.
+        UnknownName: there are no such weights; the message suggests similar names.
     """
     if name not in WEIGHTS:
         raise UnknownName("weights", name, WEIGHTS)

@@ -14,14 +14,21 @@ STYLE = {"relu1_1": 1, "relu2_1": 6, "relu3_1": 11, "relu4_1": 20, "relu5_1": 29
 
 
 class StyleLayers(nn.Module):
-    """VGG-19 up to relu5_1; gives the activations of the layers in `STYLE`."""
+    """VGG-19 up to relu5_1; returns the activations of the layers in `STYLE`."""
 
     def __init__(self) -> None:
         super().__init__()
         self.features = make_layers(cfgs["E"], batch_norm=False)[: max(STYLE.values()) + 1]
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """[b, 3, h, w], standardised as ImageNet is, at least 16 x 16 -> one [b, channels, h', w'] per layer."""
+        """Activations of each layer in `STYLE`.
+
+        Args:
+            images: float [b, 3, h, w], standardised with ImageNet's mean and deviation, at least 16 x 16 pixels.
+
+        Returns:
+            one tensor [b, channels, h', w'] per layer.
+        """
         activations, x = [], images
         for position, layer in enumerate(self.features):
             x = layer(x)
@@ -31,10 +38,10 @@ class StyleLayers(nn.Module):
 
 
 def load_style_layers() -> StyleLayers:
-    """`StyleLayers` with the weights called "vgg", ready for evaluation.
+    """`StyleLayers` with the weights "vgg", in evaluation mode and frozen.
 
     Raises:
-        NotInstalled: the weights are not here.
+        NotInstalled: the weights are missing.
         DataError: the file is not the published one.
     """
     network = StyleLayers()
@@ -42,5 +49,5 @@ def load_style_layers() -> StyleLayers:
     network.load_state_dict({name: stored[name] for name in network.state_dict()})
     for layer in network.features:
         if isinstance(layer, nn.ReLU):
-            layer.inplace = False  # as the layers in `STYLE` are kept
+            layer.inplace = False  # the returned activations must not be overwritten
     return network.eval().requires_grad_(False)

@@ -1,1 +1,1 @@
-"""The networks of trained refiners, and their training."""
+"""The networks of trained refiners and their training."""

@@ -22,15 +22,15 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """[b, width, h, w] -> the same shape."""
+        """[b, width, h, w] -> [b, width, h, w]."""
         return x + self.body(x)
 
 
 class SubPixelNet(RefinerNetwork):
-    """Residual blocks at the coarse size, one pixel shuffle per factor of two, added to the bicubic image.
+    """Residual blocks at the coarse size and one pixel shuffle per factor of two, added to the bicubic image.
 
     Args:
-        channels: of an image.
+        channels: image channels.
         width: channels of the blocks.
         depth: number of blocks.
         scale: see `RefinerNetwork`; a power of two.
@@ -55,10 +55,10 @@ class SubPixelNet(RefinerNetwork):
         return base + self.up(self.trunk(coarse))
 
     def loss(self, images: Tensor, coarse: Tensor, generator: torch.Generator) -> Tensor:
-        """L1, the mean over pixels."""
+        """Mean absolute error over pixels; see `RefinerNetwork.loss`."""
         return F.l1_loss(self(coarse), images)
 
     @torch.inference_mode()
     def refine(self, coarse: Tensor, run: RunContext) -> Tensor:
-        """See `RefinerNetwork.refine`; nothing is drawn."""
+        """See `RefinerNetwork.refine`; deterministic."""
         return self(coarse)

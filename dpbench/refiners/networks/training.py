@@ -1,4 +1,4 @@
-"""The network of a trained refiner, and its training on public images."""
+"""The network interface of trained refiners and its training on public images."""
 
 from __future__ import annotations
 
@@ -19,30 +19,41 @@ if TYPE_CHECKING:
 
 
 class RefinerNetwork(nn.Module, ABC):
-    """Coarse images -> images that are `scale` times as high and wide.
+    """A network that upsamples coarse images.
 
     Attributes:
-        scale: height of an image divided by that of its coarse version.
+        scale: upsampling factor of height and width.
     """
 
     scale: int
 
     def measure(self, images: Tensor, coarse: Tensor) -> None:
-        """Sets what the network has to know of images [n, c, h, w] and coarse ones before it is trained."""
+        """Sets statistics that the network needs before training.
+
+        Args:
+            images: public images, float [n, c, scale · h, scale · w] in [-1, 1].
+            coarse: their coarse versions, float [n, c, h, w].
+        """
 
     @abstractmethod
     def loss(self, images: Tensor, coarse: Tensor, generator: torch.Generator) -> Tensor:
-        """The loss of a batch: images [b, c, h, w] in [-1, 1] and their coarse versions -> a scalar."""
+        """The training loss, a scalar.
+
+        Args:
+            images: float [b, c, scale · h, scale · w] in [-1, 1].
+            coarse: their coarse versions, float [b, c, h, w].
+            generator: source of randomness (CPU).
+        """
 
     @abstractmethod
     def refine(self, coarse: Tensor, run: RunContext) -> Tensor:
-        """[b, c, h, w] -> [b, c, scale · h, scale · w], nominally in [-1, 1]; draws from the run's generator."""
+        """[b, c, h, w] -> [b, c, scale · h, scale · w], nominally in [-1, 1]; uses the run's generator."""
 
 
 def trained_weights(
     refiner: TrainedRefiner[Any], public: ImageDataset, degrade: Degrade, run: RunContext
 ) -> dict[str, Tensor]:
-    """The weights of the refiner's network after it learnt to undo `degrade` on public images."""
+    """Trains the refiner's network to invert `degrade` on public images and returns its weights."""
     c = refiner.config
     batches = PublicBatches(public, c.augmentation, run.device, run.generator)
     images = batches.collect(refiner.measured)

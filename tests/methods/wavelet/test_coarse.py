@@ -79,7 +79,7 @@ def test_private_classes_start_scattered_around_the_public_mean(tokenizer):
     torch.nn.init.normal_(public.transformer.condition.weight, mean=3.0)
     state = public.transformer.state_dict()
     stage = _stage(tokenizer)
-    stage.adopt(state, torch.Generator().manual_seed(0))
+    stage.load_public_weights(state, torch.Generator().manual_seed(0))
     classes = stage.transformer.condition.weight[:-1]
     scale = state["token.weight"].std()
     assert torch.equal(stage.transformer.condition.weight[-1], state["condition.weight"][-1])
@@ -87,7 +87,7 @@ def test_private_classes_start_scattered_around_the_public_mean(tokenizer):
     assert 0.6 < spread.std() < 1.4
     assert (classes[0] - classes[1]).norm() > 0.1 * scale
     alike = _stage(tokenizer, scatter=0.0)
-    alike.adopt(state, torch.Generator().manual_seed(0))
+    alike.load_public_weights(state, torch.Generator().manual_seed(0))
     assert torch.equal(alike.transformer.condition.weight[0], alike.transformer.condition.weight[1])
 
 
@@ -121,7 +121,7 @@ def test_the_plan_does_not_depend_on_what_is_trained(spec, trainable):
     assert plan == Wavelet.plan(build(Wavelet.Config, {"batch": 200}), spec, REQUEST)
 
 
-@pytest.mark.parametrize(("modules", "message"), [("nothing-like-this", "no layer"), ("(", "no regular expression")])
+@pytest.mark.parametrize(("modules", "message"), [("nothing-like-this", "no layer"), ("(", "not a regular expression")])
 @pytest.mark.parametrize("trainable", ["lora", "chosen"])
 def test_a_choice_of_no_layer_is_refused(tokenizer, spec, vault, run, trainable, modules, message):
     with pytest.raises(ConfigError, match=message):

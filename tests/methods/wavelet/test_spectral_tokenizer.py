@@ -144,7 +144,7 @@ def test_each_player_pays_only_for_itself():
     torch.manual_seed(0)
     discriminator = Discriminator(1, width=4)
     real, made = torch.randn(4, 1, 16, 16), torch.randn(4, 1, 16, 16, requires_grad=True)
-    judged = discriminator.judge(real, made)
+    judged = discriminator.losses(real, made)
     weights = list(discriminator.parameters())
     for paid in (judged.perceptual, judged.adversarial):
         of_image, *of_weights = torch.autograd.grad(paid, [made, *weights], retain_graph=True, allow_unused=True)
@@ -153,7 +153,7 @@ def test_each_player_pays_only_for_itself():
     of_image, *of_weights = torch.autograd.grad(judged.discriminator, [made, *weights], allow_unused=True)
     assert of_image is None
     assert all(g is not None for g in of_weights)
-    assert discriminator.judge(real, real).perceptual < 1e-9
+    assert discriminator.losses(real, real).perceptual < 1e-9
 
 
 def test_a_collapsed_codebook_is_reported(public, run):

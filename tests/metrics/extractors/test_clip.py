@@ -71,7 +71,7 @@ def test_the_row_says_which_weights_and_what_size(clip) -> None:
 
 
 def test_without_weights_the_reason_names_the_command(evaluation, noise) -> None:
-    with pytest.raises(MissingScore, match="weights 'clip' are not here; `dpbench weights get clip`"):
+    with pytest.raises(MissingScore, match="weights 'clip' are not installed; run `dpbench weights get clip`"):
         evaluation(noise(2, 3)).extractor("clip")
 
 

@@ -73,5 +73,5 @@ def test_the_row_says_which_weights_and_what_size(dinov2) -> None:
 
 
 def test_without_weights_the_reason_names_the_command(evaluation, noise) -> None:
-    with pytest.raises(MissingScore, match="weights 'dinov2' are not here; `dpbench weights get dinov2`"):
+    with pytest.raises(MissingScore, match="weights 'dinov2' are not installed; run `dpbench weights get dinov2`"):
         evaluation(noise(2, 3)).extractor("dinov2")

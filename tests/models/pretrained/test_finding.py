@@ -42,7 +42,7 @@ def test_the_users_folder_comes_first(folder: Path, tmp_path: Path) -> None:
 
 def test_missing_weights_are_an_error_and_a_missing_score_alike(folder: Path) -> None:
     put(folder / "network/model.bin", ONE)  # but not its configuration
-    reason = "weights 'network' are not here; `dpbench weights get network`"
+    reason = "weights 'network' are not installed; run `dpbench weights get network`"
     for kind in (DpbenchError, MissingScore):
         with pytest.raises(kind, match=reason):
             locate("network")
