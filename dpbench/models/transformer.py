@@ -64,7 +64,7 @@ class KeyValues:
         self._memory: Tensor | None = None  # allocated on first use, when shape, dtype and device are known
 
     def append(self, kv: Tensor) -> Tensor:
-        """Adds keys and values of a position [2, b, heads, 1, d]; returns those of all positions [2, b, heads, t, d]."""
+        """Adds keys and values of a position [2, b, heads, 1, d]; returns those of all t positions, same layout."""
         if self._memory is None:
             self._memory = kv.new_empty(*kv.shape[:3], self.length, kv.shape[4])
         self._memory[:, :, :, self.filled] = kv[:, :, :, 0]

@@ -17,7 +17,7 @@ from dpbench.privacy.vault import Vault
 
 
 def bars(spec: DatasetSpec, count: int, seed: int) -> ArrayDataset:
-    """Bright bars on black: class 0 lies, class 1 stands."""
+    """Bright bars on black: horizontal in class 0, vertical in class 1."""
     random = np.random.default_rng(seed)
     labels = np.arange(count) % 2
     images = random.integers(0, 30, (count, *spec.shape), dtype=np.uint8)
@@ -32,7 +32,7 @@ def bars(spec: DatasetSpec, count: int, seed: int) -> ArrayDataset:
 
 @pytest.fixture
 def spec() -> DatasetSpec:
-    return DatasetSpec("bars", 1, 16, 400, 100, ("lying", "standing"), True)
+    return DatasetSpec("bars", 1, 16, 400, 100, ("horizontal", "vertical"), True)
 
 
 @pytest.fixture

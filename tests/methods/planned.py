@@ -4,5 +4,5 @@ from dpbench.privacy.plan import Plan
 
 
 def plan_of(method: Method, request: Request) -> Plan:
-    """What a method plans for its own settings and dataset."""
+    """The plan of a method for its settings and dataset."""
     return method.plan(method.config, method.spec, request)

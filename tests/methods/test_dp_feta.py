@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from looks import share_lying
+from bar_orientation import share_horizontal
 from planned import plan_of
 
 from dpbench.core.config import build
@@ -26,7 +26,7 @@ def _method(spec: DatasetSpec, **settings: object) -> DPFETA:
     return DPFETA(build(DPFETA.Config, TINY | settings), spec)
 
 
-def test_its_plan_is_central_images_with_fixed_noise_and_dp_sgd_with_the_rest(spec):
+def test_plan_has_central_images_with_fixed_noise_and_dp_sgd(spec):
     central, training = plan_of(_method(spec), REQUEST).mechanisms
     assert (central.name, central.sampling_rate, central.releases, central.noise_multiplier) == (CENTRAL, 0.1, 5, 5.0)
     assert (training.sampling_rate, training.releases, training.noise_multiplier) == (64 / 400, 40, None)
@@ -35,12 +35,12 @@ def test_its_plan_is_central_images_with_fixed_noise_and_dp_sgd_with_the_rest(sp
     assert 0.995 <= plan.epsilon <= 1
 
 
-def test_central_images_that_cost_more_than_the_budget_are_refused(spec):
+def test_central_images_above_the_budget_raise_an_error(spec):
     with pytest.raises(PrivacyError, match="fixed noise alone"):
         calibrate(plan_of(_method(spec, central_noise=0.5), REQUEST), Budget(1, 1e-5))
 
 
-def test_the_clip_is_the_largest_norm_of_an_image(spec):
+def test_clip_is_the_largest_image_norm(spec):
     method = _method(spec)
     clip = plan_of(method, REQUEST).mechanisms[0].clip
     images = torch.full((3, *spec.shape), 255, dtype=torch.uint8)
@@ -53,16 +53,16 @@ def test_the_clip_is_the_largest_norm_of_an_image(spec):
     assert not contribution[1:, 0].any()
 
 
-def test_a_central_image_is_a_class_mean_up_to_a_public_divisor(spec, sensitive, vault):
+def test_central_image_equals_class_mean_for_balanced_classes(spec, sensitive, vault):
     method = _method(spec, central_rate=1.0, central_images=1)
     images = CentralImages.release(vault(plan_of(method, REQUEST), float("inf")), CENTRAL).images
     batch = sensitive.batch(range(400))
     means = torch.stack([to_unit(batch.images[batch.labels == k]).mean(0) for k in (0, 1)])
-    assert torch.allclose(images, means, atol=1e-4)  # there are 200 of each class, as many as expected
+    assert torch.allclose(images, means, atol=1e-4)  # each class has exactly the expected 200 records
 
 
-def test_the_divisor_is_no_realised_count(spec, sensitive, vault, monkeypatch):
-    """Whatever the Poisson sample: the released sum, divided by rate · n / classes."""
+def test_sums_are_divided_by_the_expected_count(spec, sensitive, vault, monkeypatch):
+    """The released sum is divided by rate · n / classes for any Poisson sample."""
     method = _method(spec, central_images=2)
     private = vault(plan_of(method, REQUEST), float("inf"))
     monkeypatch.setattr(Draws, "poisson_sample", lambda self, n, rate: list(range(10)))
@@ -72,27 +72,27 @@ def test_the_divisor_is_no_realised_count(spec, sensitive, vault, monkeypatch):
     assert torch.allclose(images, expected.clamp(-1, 1), atol=1e-5)
 
 
-def test_without_noise_each_class_looks_like_its_class(spec, vault, run):
+def test_samples_match_their_class_without_noise(spec, vault, run):
     method = _method(spec)
     private = vault(plan_of(method, REQUEST), float("inf"))
     method.fit(private, run)
     private.ledger.check_complete()
     images = method.sample(REQUEST.conditions, run)
     assert images.shape == (128, 1, 16, 16)
-    assert share_lying(images[0::2]) > 0.65
-    assert share_lying(images[1::2]) < 0.35
+    assert share_horizontal(images[0::2]) > 0.65
+    assert share_horizontal(images[1::2]) < 0.35
 
 
-def test_the_warm_up_alone_knows_the_classes(spec, vault, run, monkeypatch):
+def test_warm_up_without_dp_sgd_learns_the_classes(spec, vault, run, monkeypatch):
     method = _method(spec, augmentation="flip")
     monkeypatch.setattr("dpbench.methods.cores.diffusion.DiffusionMethod.fit", lambda *_: None)
     method.fit(vault(plan_of(method, REQUEST), float("inf")), run)
-    lying, standing = (method.sample(Conditions(64, (k,) * 64), run).float().mean(0)[0] for k in (0, 1))
-    assert lying.mean(1).var() > lying.mean(0).var()
-    assert standing.mean(0).var() > standing.mean(1).var()
+    horizontal, vertical = (method.sample(Conditions(64, (k,) * 64), run).float().mean(0)[0] for k in (0, 1))
+    assert horizontal.mean(1).var() > horizontal.mean(0).var()
+    assert vertical.mean(0).var() > vertical.mean(1).var()
 
 
-def test_a_trained_model_survives_saving(spec, vault, run):
+def test_restored_model_samples_the_same_images(spec, vault, run):
     method, other = _method(spec, warmup_steps=2, steps=2), _method(spec)
     private = vault(plan_of(method, REQUEST), 5)
     method.fit(private, run)

@@ -24,7 +24,7 @@ def test_features_have_norm_one_and_approximate_the_gaussian_kernel(spec):
     assert torch.allclose(features @ features.T, kernel, atol=0.03)
 
 
-def test_the_loss_is_an_unbiased_estimate_of_the_squared_distance():
+def test_loss_is_an_unbiased_estimate_of_squared_distance():
     generator = torch.Generator().manual_seed(0)
     features = torch.nn.functional.normalize(torch.randn(1, 50_000, 8, generator=generator) + 0.5, dim=-1)
     target = torch.nn.functional.normalize(torch.ones(1, 8), dim=-1) * 0.3
@@ -33,7 +33,7 @@ def test_the_loss_is_an_unbiased_estimate_of_the_squared_distance():
     assert small.item() == pytest.approx(distance.item(), abs=0.005)
 
 
-def test_the_release_is_one_clipped_sum_that_the_clip_leaves_alone(spec, sensitive, vault):
+def test_noiseless_release_equals_class_mean_features(spec, sensitive, vault):
     method = _method(spec)
     (mechanism,) = plan_of(method, REQUEST).mechanisms
     features = method.features("cpu")
@@ -46,18 +46,18 @@ def test_the_release_is_one_clipped_sum_that_the_clip_leaves_alone(spec, sensiti
     assert torch.allclose(targets, means, atol=1e-5)
 
 
-def test_without_noise_each_class_is_matched(spec, vault, run):
+def test_samples_match_their_class_without_noise(spec, vault, run):
     method = _method(spec)
     private = vault(plan_of(method, REQUEST), float("inf"))
     method.fit(private, run)
     private.ledger.check_complete()
     pixels = method.sample(REQUEST.conditions, run).float().squeeze(1)
-    lying = (pixels.mean(2).var(1) > pixels.mean(1).var(1)).float()
-    assert lying[0::2].mean() > 0.8
-    assert lying[1::2].mean() < 0.2
+    horizontal = (pixels.mean(2).var(1) > pixels.mean(1).var(1)).float()
+    assert horizontal[0::2].mean() > 0.8
+    assert horizontal[1::2].mean() < 0.2
 
 
-def test_a_trained_generator_survives_saving(spec, vault, run):
+def test_restored_generator_samples_the_same_images(spec, vault, run):
     method, other = _method(spec, steps=3), _method(spec)
     method.fit(vault(plan_of(method, REQUEST), 1), run)
     other.load_state_dict(method.state_dict())

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from looks import share_lying
+from bar_orientation import share_horizontal
 from planned import plan_of
 
 from dpbench.core.config import build
@@ -27,7 +27,7 @@ def _with_classes(public: ArrayDataset, classes: int) -> ArrayDataset:
     return ArrayDataset(spec, public.batch(range(300)).images.numpy(), np.arange(300) % classes)
 
 
-def test_without_noise_each_class_looks_like_its_class(spec, public, vault, run):
+def test_samples_match_their_class_without_noise(spec, public, vault, run):
     method = _method(spec)
     private = vault(plan_of(method, REQUEST), float("inf"))
     method.prepare(public, run)
@@ -36,11 +36,11 @@ def test_without_noise_each_class_looks_like_its_class(spec, public, vault, run)
     images = method.sample(REQUEST.conditions, run)
     assert images.shape == (128, 1, 16, 16)
     assert images.dtype == torch.uint8
-    assert share_lying(images[0::2]) > 0.65
-    assert share_lying(images[1::2]) < 0.35
+    assert share_horizontal(images[0::2]) > 0.65
+    assert share_horizontal(images[1::2]) < 0.35
 
 
-def test_the_public_part_alone_samples_without_knowing_classes(spec, public, run):
+def test_pretrained_model_without_scatter_ignores_the_class(spec, public, run):
     method = _method(spec, scatter=0.0)
     method.prepare(_with_classes(public, 3), run)
     run.generator.manual_seed(1)
@@ -51,7 +51,7 @@ def test_the_public_part_alone_samples_without_knowing_classes(spec, public, run
 
 @pytest.mark.parametrize(("classes", "dropout", "null"), [(3, 0.0, "mean"), (3, 0.5, "own"), (0, 0.0, "own")])
 @pytest.mark.parametrize("scatter", [0.0, 2.0])
-def test_private_classes_start_around_the_mean_of_the_public_ones(spec, classes, dropout, null, scatter):
+def test_private_class_embeddings_start_around_the_public_mean(spec, classes, dropout, null, scatter):
     method = _method(spec, label_dropout=dropout, guidance=1, scatter=scatter)
     table = torch.randn(classes + 1, 4096)
     adopted = method.model.initial_embeddings(table, scatter, torch.Generator().manual_seed(0))
@@ -62,26 +62,26 @@ def test_private_classes_start_around_the_mean_of_the_public_ones(spec, classes,
     assert torch.allclose(adopted[2], mean if null == "mean" else table[-1])
 
 
-def test_its_plan_is_one_dp_sgd_mechanism_over_the_expected_batch(spec):
+def test_plan_is_one_dp_sgd_mechanism(spec):
     (mechanism,) = plan_of(_method(spec), REQUEST).mechanisms
     assert mechanism.sampling_rate == 64 / 400
     assert mechanism.releases == 40
 
 
-def test_public_pretraining_is_computed_once(spec, public, run, monkeypatch):
+def test_public_pretraining_is_cached(spec, public, run, monkeypatch):
     _method(spec).prepare(public, run)
     monkeypatch.setattr(DiffusionModel, "pretrained", lambda *_: pytest.fail("pretrained again"))
     _method(spec, steps=7, lr=1e-4, sampling_steps=5).prepare(public, run)
 
 
-def test_pretraining_depends_on_the_settings_of_the_network(spec, public, run, monkeypatch):
+def test_pretraining_cache_key_includes_network_settings(spec, public, run, monkeypatch):
     _method(spec, public_steps=1).prepare(public, run)
     monkeypatch.setattr(DiffusionModel, "pretrained", lambda *_: pytest.fail("pretrained again"))
     with pytest.raises(pytest.fail.Exception):
         _method(spec, public_steps=1, p_mean=-1).prepare(public, run)
 
 
-def test_a_finetuned_model_survives_saving(spec, public, vault, run):
+def test_restored_model_samples_the_same_images(spec, public, vault, run):
     method, other = _method(spec, public_steps=2, steps=2), _method(spec)
     method.prepare(_with_classes(public, 3), run)
     method.fit(vault(plan_of(method, REQUEST), 5), run)
@@ -92,12 +92,12 @@ def test_a_finetuned_model_survives_saving(spec, public, vault, run):
     assert torch.equal(images, other.sample(REQUEST.conditions, run))
 
 
-def test_unconditional_data_needs_no_labels(public, run):
+def test_unlabelled_data_is_supported(public, run):
     method = _method(DatasetSpec("plain", 1, 16, 400, 0, None, True), public_steps=2)
     method.prepare(_with_classes(public, 3), run)
     assert method.sample(Conditions(5), run).shape == (5, 1, 16, 16)
 
 
-def test_it_says_that_it_needs_public_images(spec, run):
+def test_missing_public_images_raise_an_error(spec, run):
     with pytest.raises(ConfigError, match="--public"):
         _method(spec).prepare(None, run)

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from looks import share_lying
+from bar_orientation import share_horizontal
 from planned import plan_of
 
 from dpbench.benchmark.configure import configure
@@ -27,7 +27,7 @@ def _method(spec: DatasetSpec, **settings: object) -> DPDM:
     return DPDM(build(DPDM.Config, TINY | settings), spec)
 
 
-def test_without_noise_each_class_looks_like_its_class(spec, vault, run):
+def test_samples_match_their_class_without_noise(spec, vault, run):
     method = _method(spec)
     private = vault(plan_of(method, REQUEST), float("inf"))
     method.fit(private, run)
@@ -35,18 +35,18 @@ def test_without_noise_each_class_looks_like_its_class(spec, vault, run):
     images = method.sample(REQUEST.conditions, run)
     assert images.shape == (128, 1, 16, 16)
     assert images.dtype == torch.uint8
-    assert share_lying(images[0::2]) > 0.65
-    assert share_lying(images[1::2]) < 0.35
+    assert share_horizontal(images[0::2]) > 0.65
+    assert share_horizontal(images[1::2]) < 0.35
 
 
-def test_its_plan_is_one_dp_sgd_mechanism_over_the_expected_batch(spec):
+def test_plan_is_one_dp_sgd_mechanism(spec):
     (mechanism,) = plan_of(_method(spec), REQUEST).mechanisms
     assert mechanism.sampling_rate == 48 / 400
     assert mechanism.releases == 40
     assert mechanism.clip == 0.3
 
 
-def test_views_are_noise_draws_of_the_same_record(spec, vault, run, monkeypatch):
+def test_views_repeat_the_same_record(spec, vault, run, monkeypatch):
     method = _method(spec, steps=1, views=3, micro_batch=30)
     seen = []
     clipped_sum = BookKeepingEngine.clipped_sum
@@ -62,7 +62,7 @@ def test_views_are_noise_draws_of_the_same_record(spec, vault, run, monkeypatch)
     assert torch.equal(views[:, 0], views[:, 2])
 
 
-def test_a_trained_model_survives_saving(spec, vault, run):
+def test_restored_model_samples_the_same_images(spec, vault, run):
     method, other = _method(spec, steps=2), _method(spec, steps=2)
     method.fit(vault(plan_of(method, REQUEST), 5), run)
     other.load_state_dict(method.state_dict())
@@ -75,21 +75,21 @@ def test_a_trained_model_survives_saving(spec, vault, run):
 
 @pytest.mark.parametrize("engine", ["book-keeping", "opacus"])
 @pytest.mark.parametrize("attention", [0, 1])
-def test_the_engines_train_it(spec, vault, run, engine, attention):
+def test_every_engine_trains_the_model(spec, vault, run, engine, attention):
     method = _method(spec, channels=(8, 16), engine=engine, attention=attention, steps=2, batch=20)
     private = vault(plan_of(method, REQUEST), 5)
     method.fit(private, run)
     private.ledger.check_complete()
 
 
-def test_gradient_checkpointing_and_private_training_go_together(spec, vault, run):
+def test_gradient_checkpointing_works_with_private_training(spec, vault, run):
     method = _method(spec, channels=(8, 16), gradient_checkpointing=True, steps=1, batch=20)
     private = vault(plan_of(method, REQUEST), 5)
     method.fit(private, run)
     private.ledger.check_complete()
 
 
-def test_unconditional_data_needs_no_labels(sensitive, run):
+def test_unlabelled_data_is_supported(sensitive, run):
     spec = DatasetSpec("plain", 1, 16, 400, 0, None, True)
     method = _method(spec, steps=1, label_dropout=0.1, guidance=2)
     ledger = Ledger(calibrate(plan_of(method, REQUEST), Budget(5, 1e-5)))
@@ -98,12 +98,12 @@ def test_unconditional_data_needs_no_labels(sensitive, run):
     assert method.sample(Conditions(5), run).shape == (5, 1, 16, 16)
 
 
-def test_a_resolution_that_patch_and_levels_do_not_divide_is_refused():
+def test_indivisible_resolution_raises_an_error():
     with pytest.raises(ConfigError, match="do not divide 20 pixels"):
         _method(DatasetSpec("odd", 1, 20, 400, 0, None, True), channels=(8, 16))
 
 
-def test_settings_that_contradict_each_other_are_refused(spec):
+def test_contradictory_settings_raise_an_error(spec):
     with pytest.raises(ConfigError, match="label_dropout"):
         _method(spec, label_dropout=0, guidance=2)
     with pytest.raises(ConfigError, match="churn is for sampler=ddim"):
@@ -111,7 +111,7 @@ def test_settings_that_contradict_each_other_are_refused(spec):
 
 
 @pytest.mark.parametrize("method", ["dpdm", "dp-sgd", "dp-feta"])
-def test_the_published_constants_calibrate_without_data(method):
+def test_paper_presets_calibrate(method):
     spec = DatasetSpec("mnist", 1, 32, 60_000, 10_000, tuple("0123456789"), True)
     (configured,) = configure([method], "mnist", "paper", {})
     plan = calibrate(configured.method.plan(configured.config, spec, REQUEST), Budget(1, 1e-6))

@@ -13,7 +13,7 @@ D = 0.5  # sigma_data
 
 
 class Recorder(nn.Module):
-    """A network that keeps what it was given and returns a fixed multiple of x."""
+    """A network that records its inputs and returns a fixed multiple of x."""
 
     def forward(self, x, noise_level, labels):
         self.x, self.noise_level, self.labels = x, noise_level, labels
@@ -21,7 +21,7 @@ class Recorder(nn.Module):
 
 
 class Gaussian(nn.Module):
-    """F of the ideal denoiser D(x; σ) = (s² x + σ² μ) / (s² + σ²) of data N(μ, s²), with a mean μ for each label."""
+    """F of the ideal denoiser D(x; σ) = (s² x + σ² μ) / (s² + σ²) for data N(μ, s²) with one mean μ per label."""
 
     def __init__(self, means: list[float], std: float):
         super().__init__()
@@ -38,7 +38,7 @@ def _generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def test_preconditioning_is_that_of_the_edm_paper():
+def test_preconditioning_matches_the_edm_paper():
     network = Recorder()
     x, sigma, labels = torch.randn(3, *SHAPE), torch.tensor([0.01, 1.0, 50.0]), torch.tensor([0, 1, 2])
     denoised = Denoiser(network, SHAPE, 2, D)(x, sigma, labels)
@@ -50,7 +50,7 @@ def test_preconditioning_is_that_of_the_edm_paper():
     assert torch.equal(network.labels, labels)
 
 
-def test_the_loss_is_the_weighted_squared_error_per_row():
+def test_loss_is_the_weighted_squared_error_per_row():
     images, labels = torch.rand(5, *SHAPE) * 2 - 1, torch.zeros(5, dtype=torch.long)
     model = Denoiser(Recorder(), SHAPE, 2, D)
     losses = model.loss(images, labels, _generator(), NoiseConfig(-0.5, 0.7))
@@ -63,7 +63,7 @@ def test_the_loss_is_the_weighted_squared_error_per_row():
         assert losses[i].item() == pytest.approx(expected.item(), rel=1e-4)
 
 
-def test_the_loss_hides_the_stated_share_of_labels():
+def test_label_dropout_has_the_configured_rate():
     network = Recorder()
     images, labels = torch.zeros(4000, *SHAPE), torch.zeros(4000, dtype=torch.long)
     Denoiser(network, SHAPE, 2, D).loss(images, labels, _generator(), NoiseConfig(), label_dropout=0.3)
@@ -90,7 +90,7 @@ def test_samplers_recover_gaussians_and_points(sampler):
 
 
 @pytest.mark.parametrize("sampler", [SamplerConfig("ddim", 8, churn=4, guidance=2), SamplerConfig("dpm-solver", 8)])
-def test_samples_do_not_depend_on_how_many_are_denoised_together(sampler):
+def test_samples_do_not_depend_on_batch_size(sampler):
     model = Denoiser(UNet((1, 8, 8), 3, UNetConfig((8, 16))), (1, 8, 8), 2, D)
     labels = torch.tensor([0, 1, 1, 0, 1])
     together, apart = (model.sample(labels, _generator(), sampler, batch) for batch in (5, 2))
@@ -104,8 +104,8 @@ def test_churn_draws_fresh_noise():
     assert not torch.allclose(plain, churned, atol=0.05)
 
 
-def test_guidance_moves_away_from_the_null_label():
-    """With points at 0.2 (label 0) and 0 (null), D is their weighted difference: a point at w · 0.2."""
+def test_guidance_extrapolates_from_the_null_label():
+    """With points at 0.2 (label 0) and 0 (null), guided sampling gives a point at w · 0.2."""
     model = Denoiser(Gaussian([0.2, 0.0], 0.0), SHAPE, 1, D)
     images = model.sample(torch.zeros(3, dtype=torch.long), _generator(), SamplerConfig("ddim", 30, guidance=3))
     assert torch.allclose(images, torch.full_like(images, 0.6), atol=1e-3)
@@ -113,12 +113,12 @@ def test_guidance_moves_away_from_the_null_label():
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (3, 64, 64)])
 @pytest.mark.parametrize("patch", [1, 2])
-def test_the_network_keeps_the_shape(shape, patch):
+def test_network_keeps_the_image_shape(shape, patch):
     network = UNet(shape, 1, UNetConfig((8, 16), attention=1, patch=patch))
     assert network(torch.randn(2, *shape), torch.zeros(2), torch.zeros(2, dtype=torch.long)).shape == (2, *shape)
 
 
-def test_every_trained_layer_sees_every_row_and_is_of_a_known_type():
+def test_trained_layers_have_known_types_and_batch_first_inputs():
     network = UNet((1, 8, 8), 3, UNetConfig((8, 16), attention=1, patch=2))
     rows = {}
     for name, layer in network.named_modules():
@@ -131,7 +131,7 @@ def test_every_trained_layer_sees_every_row_and_is_of_a_known_type():
     assert set(rows.values()) == {(5, 5)}
 
 
-def test_checkpointing_changes_no_gradient():
+def test_checkpointing_does_not_change_gradients():
     plain, frugal = (UNet((1, 8, 8), 1, UNetConfig((8, 16), checkpointing=c)) for c in (False, True))
     frugal.load_state_dict(plain.state_dict())
     x, level, labels = torch.randn(2, 1, 8, 8), torch.randn(2), torch.zeros(2, dtype=torch.long)
@@ -150,13 +150,13 @@ def test_checkpointing_changes_no_gradient():
         ({"patch": 0}, "patch and layers must be at least 1"),
     ],
 )
-def test_sizes_that_do_not_fit_are_refused(sizes, message):
+def test_invalid_sizes_raise_an_error(sizes, message):
     with pytest.raises(ConfigError, match=message):
         UNet((1, 28, 28), 1, UNetConfig(**sizes))
 
 
 class Copy(nn.Module):
-    """F that makes D put out what is given, whatever x is."""
+    """F for which D returns the conditioning image for any x."""
 
     def forward(self, x, noise_level, labels):
         sigma = (4 * noise_level).exp().reshape(-1, 1, 1, 1)
@@ -166,7 +166,7 @@ class Copy(nn.Module):
 
 
 @pytest.mark.parametrize("guidance", [1, 2])
-def test_what_is_given_reaches_the_network_unscaled_with_its_own_image(guidance):
+def test_conditioning_image_reaches_the_network_unscaled(guidance):
     given, labels = torch.rand(5, 1, 6, 6) * 2 - 1, torch.zeros(5, dtype=torch.long)
     model = Denoiser(Copy(), SHAPE, 1, D)
     starts = torch.randn(5, 1, 6, 6, generator=_generator())
@@ -176,13 +176,13 @@ def test_what_is_given_reaches_the_network_unscaled_with_its_own_image(guidance)
     assert torch.allclose(loss, torch.zeros(5), atol=1e-6)
 
 
-def test_a_network_takes_more_channels_than_it_puts_out():
+def test_conditioning_channels_are_input_only():
     network = UNet((3, 8, 8), 1, UNetConfig((8, 16), patch=2), conditioning_channels=1)
     out = network(torch.randn(2, 4, 8, 8), torch.zeros(2), torch.zeros(2, dtype=torch.long))
     assert out.shape == (2, 3, 8, 8)
 
 
-def test_the_first_noise_level_is_that_of_the_sampler():
+def test_first_noise_level_is_sigma_max():
     network = Recorder()
     levels = []
     network.register_forward_hook(lambda _, inputs, out: levels.append(inputs[1][0].item()))

@@ -1,4 +1,4 @@
-"""Plain fp32, whatever the rest of the process computes in."""
+"""Plain fp32 evaluation inside `exact`, independently of the surrounding precision."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def tf32() -> Iterator[None]:
         switch.allow_tf32 = allowed
 
 
-def test_lower_precision_is_off_inside_and_as_before_outside() -> None:
-    x = torch.full((1, 1), 1 + 2**-12, requires_grad=True)  # bf16 makes it 1
+def test_exact_disables_lower_precision_and_restores_it() -> None:
+    x = torch.full((1, 1), 1 + 2**-12, requires_grad=True)  # 1 in bf16
     with torch.autocast("cpu", torch.bfloat16), exact(torch.device("cpu")):
         y = x @ x
         assert not torch.backends.cuda.matmul.allow_tf32
@@ -37,7 +37,7 @@ def test_lower_precision_is_off_inside_and_as_before_outside() -> None:
     assert torch.backends.cudnn.allow_tf32
 
 
-def test_settings_come_back_after_an_error() -> None:
+def test_settings_are_restored_after_an_error() -> None:
     with pytest.raises(ZeroDivisionError), exact(torch.device("cpu")):
         _ = 1 / 0
     assert torch.backends.cuda.matmul.allow_tf32

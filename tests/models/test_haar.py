@@ -45,21 +45,21 @@ def test_energy_is_preserved() -> None:
         torch.testing.assert_close(sum(part.square().sum() for part in coefficients), IMAGES.square().sum())
 
 
-def test_coarse_is_the_mean_of_blocks() -> None:
+def test_coarse_is_the_block_mean() -> None:
     torch.testing.assert_close(coarse(IMAGES, 2), torch.nn.functional.avg_pool2d(IMAGES, 4))
 
 
-def test_the_dtype_is_kept() -> None:
+def test_dtype_is_kept() -> None:
     assert wavelet_packets(IMAGES.float(), 2).dtype == torch.float32
 
 
-def test_odd_sizes_are_refused() -> None:
+def test_odd_sizes_raise_an_error() -> None:
     with pytest.raises(ValueError, match="not 15x24"):
         dwt2(IMAGES[..., :15, :])
 
 
 @pytest.mark.parametrize("levels", [1, 2, 3])
-def test_the_undecimated_transform_equals_pywavelets_away_from_the_border(levels: int) -> None:
+def test_stationary_equals_pywavelets_away_from_the_border(levels: int) -> None:
     banks = stationary(IMAGES, levels)
     expected = pywt.swt2(IMAGES.numpy(), "haar", level=levels, axes=(-2, -1))[::-1]
     for j, (bank, (approximation, details)) in enumerate(zip(banks, expected, strict=True), start=1):
@@ -69,7 +69,7 @@ def test_the_undecimated_transform_equals_pywavelets_away_from_the_border(levels
         np.testing.assert_allclose(bank, theirs, atol=1e-12)
 
 
-def test_every_second_coefficient_of_the_undecimated_transform_is_the_decimated_one() -> None:
+def test_subsampled_stationary_equals_dwt2() -> None:
     torch.testing.assert_close(stationary(IMAGES, 1)[0][..., ::2, ::2], dwt2(IMAGES))
     with pytest.raises(ValueError, match="5 Haar levels do not fit into 16x24"):
         stationary(IMAGES, 5)

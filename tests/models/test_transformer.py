@@ -17,7 +17,7 @@ def _model(**sizes) -> TokenTransformer:
     return model.eval()
 
 
-def test_a_position_sees_only_the_condition_and_earlier_tokens():
+def test_attention_is_causal_after_the_condition():
     model, tokens = _model(), torch.randint(11, (1, 6))
     changed = tokens.clone()
     changed[0, 3] = (changed[0, 3] + 1) % 11
@@ -28,7 +28,7 @@ def test_a_position_sees_only_the_condition_and_earlier_tokens():
 
 
 @pytest.mark.parametrize("length", [1, 2, 6, 33])
-def test_logits_with_the_cache_are_those_of_the_full_forward(length):
+def test_cached_logits_equal_the_full_forward(length):
     model, condition = _model(length=length), torch.tensor([0, 1, 2, 0, 1])
     tokens = torch.randint(11, (5, length))
     full = model(tokens, condition)
@@ -40,7 +40,7 @@ def test_logits_with_the_cache_are_those_of_the_full_forward(length):
         x = model.token(tokens[:, t])
 
 
-def test_sampling_gives_what_recomputation_gives():
+def test_cached_sampling_equals_recomputation():
     model, condition = _model(), torch.arange(3).repeat(20)
     sampled = model.sample(condition, torch.Generator().manual_seed(5))
     uniform = torch.rand(60, 6, generator=torch.Generator().manual_seed(5))
@@ -50,7 +50,7 @@ def test_sampling_gives_what_recomputation_gives():
     assert torch.equal(sampled, tokens)
 
 
-def test_samples_do_not_depend_on_how_many_are_drawn_side_by_side(monkeypatch):
+def test_samples_do_not_depend_on_row_splits(monkeypatch):
     model, condition = _model(), torch.arange(3).repeat(20)
     together = model.sample(condition, torch.Generator().manual_seed(5))
     monkeypatch.setattr(transformer, "ROWS", 7)
@@ -58,7 +58,7 @@ def test_samples_do_not_depend_on_how_many_are_drawn_side_by_side(monkeypatch):
     assert len({tuple(row) for row in together.tolist()}) > 50
 
 
-def test_checkpointing_changes_memory_and_no_gradient():
+def test_checkpointing_saves_memory_and_keeps_gradients():
     kept, recomputed = _model().train(), _model(checkpoint=True).train()
     tokens, condition = torch.randint(11, (4, 6)), torch.tensor([0, 1, 2, 0])
     saved = {}
@@ -77,7 +77,7 @@ def test_checkpointing_changes_memory_and_no_gradient():
         torch.testing.assert_close(a.grad, b.grad)
 
 
-def test_loss_is_the_negative_log_likelihood_per_token():
+def test_loss_is_negative_log_likelihood_per_token():
     model, tokens, condition = _model(), torch.randint(11, (4, 6)), torch.tensor([0, 1, 2, 0])
     likelihood = model(tokens, condition).log_softmax(-1).gather(-1, tokens[..., None]).squeeze(-1)
     assert torch.allclose(model.loss(tokens, condition), -likelihood.mean(1), atol=1e-6)
@@ -97,7 +97,7 @@ def test_top_p_keeps_the_smallest_set_that_reaches_p():
     assert set(draw(probabilities, 0.7, uniform).tolist()) == {1, 2}
 
 
-def test_guided_sampling_within_the_allowed_tokens_gives_what_recomputation_gives():
+def test_guided_sampling_of_allowed_tokens_equals_recomputation():
     torch.manual_seed(0)
     allowed = torch.rand(6, 11) < 0.5
     allowed[:, 0] = True
@@ -118,7 +118,7 @@ def test_guided_sampling_within_the_allowed_tokens_gives_what_recomputation_give
     assert allowed[torch.arange(6).expand(40, 6), sampled].all()
 
 
-def test_tokens_that_are_not_allowed_have_no_probability():
+def test_disallowed_tokens_have_zero_probability():
     allowed = torch.ones(6, 11, dtype=torch.bool)
     allowed[2:4, 5:] = False
     model = TokenTransformer(SIZES, allowed).eval()

@@ -22,7 +22,7 @@ class Shrink(Degrade):
 
 
 def _stripes(seed: int) -> ArrayDataset:
-    """Sharp vertical edges: bicubic interpolation blurs them, and a trained network can know better."""
+    """Images with sharp vertical edges, which bicubic interpolation blurs and a trained network can restore."""
     edges = np.random.default_rng(seed).integers(2, 14, 200)
     images = np.where(np.arange(16) < edges[:, None], 255, 0).astype(np.uint8)
     images = np.broadcast_to(images[:, None, None, :], (200, 1, 16, 16)).copy()
@@ -42,18 +42,18 @@ def _refined(name: str, run: RunContext, **settings: object) -> torch.Tensor:
     return (refiner.refine(Shrink()(images, None), 16, run) - images).abs().mean()
 
 
-def test_the_trained_refiner_beats_interpolation_on_images_it_has_not_seen(run):
+def test_trained_refiner_beats_interpolation_on_new_images(run):
     learnt = _refined("regression", run, width=16, depth=2, steps=150, augmentation="none")
     assert learnt < 0.5 * _refined("bicubic", run)
 
 
-def test_the_regression_refiner_is_trained_once_per_key(run):
+def test_regression_refiner_is_cached(run):
     first = _refined("regression", run, width=8, depth=1, steps=3)
     assert torch.equal(first, _refined("regression", run, width=8, depth=1, steps=3))
     assert len(list(run.cache.folder.glob("regression-*.safetensors"))) == 1
 
 
-def test_a_refiner_says_that_it_is_not_trained_for_a_size(run):
+def test_untrained_size_raises_an_error(run):
     plugin = REFINERS.get("regression")
     with pytest.raises(ConfigError, match="not trained for 4 -> 16"):
         plugin(build(plugin.Config, {})).refine(torch.zeros(1, 1, 4, 4), 16, run)

@@ -1,4 +1,4 @@
-"""The residual refiner on images whose detail the coarse version does not tell: it has to draw it."""
+"""The residual refiner on images with detail that the coarse version does not determine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BRIEF = SMALL | {"channels": (8,), "steps": 2}
 
 
 def _stripes(seed: int, channels: int = 1, size: int = 16) -> ArrayDataset:
-    """A dark and a bright half; in each, one of two patterns of stripes whose block means are the same."""
+    """Images with a dark and a bright half; each half has one of two stripe patterns with equal block means."""
     random = np.random.default_rng(seed)
     row, column = np.indices((size, size))
     patterns = np.stack([row // 2 % 2, column // 2 % 2])[random.integers(0, 2, 300)]  # [300, size, size]
@@ -59,7 +59,7 @@ def cache(tmp_path_factory):
     return tmp_path_factory.mktemp("cache")
 
 
-def test_it_draws_as_much_detail_as_there_is_where_interpolation_draws_none(cache):
+def test_generated_detail_has_the_energy_of_real_detail(cache):
     truth = _truth()
     drawn = _prepared(cache, SMALL).refine(_coarse(truth), 16, _run(cache))
     smooth = F.interpolate(_coarse(truth), scale_factor=4, mode="bicubic")
@@ -69,14 +69,14 @@ def test_it_draws_as_much_detail_as_there_is_where_interpolation_draws_none(cach
     assert (_coarse(drawn) - _coarse(truth)).abs().mean() < 0.05
 
 
-def test_it_draws_either_pattern_where_the_coarse_image_does_not_tell(cache):
+def test_both_possible_patterns_are_sampled(cache):
     coarse = _coarse(_truth(1)).expand(60, -1, -1, -1)
     detail = _detail(_prepared(cache, SMALL).refine(coarse, 16, _run(cache)))
     across, along = (detail.diff(dim=d).abs().mean((1, 2, 3)) for d in (2, 3))
     assert 10 < (across > along).sum() < 50
 
 
-def test_images_depend_on_the_generator_and_not_on_how_they_are_split_into_calls(tmp_path):
+def test_images_depend_on_the_generator_not_on_call_splits(tmp_path):
     refiner, coarse = _prepared(tmp_path, BRIEF, channels=3), _coarse(_truth(7, channels=3))
     whole = refiner.refine(coarse, 16, _run(tmp_path))
     run = _run(tmp_path)
@@ -85,14 +85,14 @@ def test_images_depend_on_the_generator_and_not_on_how_they_are_split_into_calls
     assert not torch.allclose(whole, refiner.refine(coarse, 16, _run(tmp_path, seed=1)), atol=0.1)
 
 
-def test_a_restored_refiner_draws_the_same(tmp_path):
+def test_restored_refiner_gives_the_same_images(tmp_path):
     refiner, coarse = _prepared(tmp_path, BRIEF), _coarse(_truth(3))
     restored = Residual(refiner.config)
     restored.load_state_dict(refiner.state_dict())
     assert torch.equal(refiner.refine(coarse, 16, _run(tmp_path)), restored.refine(coarse, 16, _run(tmp_path)))
 
 
-def test_it_is_trained_once_for_all_settings_of_the_sampler(tmp_path):
+def test_cache_key_excludes_sampler_settings(tmp_path):
     _prepared(tmp_path, BRIEF)
     before = list(tmp_path.glob("residual-*.safetensors"))
     _prepared(tmp_path, BRIEF | {"sampling_steps": 3, "sigma_max": 5})
@@ -101,7 +101,7 @@ def test_it_is_trained_once_for_all_settings_of_the_sampler(tmp_path):
     assert len(list(tmp_path.glob("residual-*.safetensors"))) == 2
 
 
-def test_residuals_are_scaled_to_the_deviation_of_public_ones(tmp_path):
+def test_residuals_have_the_deviation_of_public_residuals(tmp_path):
     state = _prepared(tmp_path, BRIEF).state_dict()
     truth = to_unit(_stripes(0).batch(range(300)).images)
     residual = truth - F.interpolate(_coarse(truth), scale_factor=4, mode="bicubic")
@@ -110,20 +110,20 @@ def test_residuals_are_scaled_to_the_deviation_of_public_ones(tmp_path):
 
 
 @pytest.mark.parametrize("size", [16, 20, 44])
-def test_sizes_that_the_network_does_not_divide_are_padded(tmp_path, size):
-    """And images of another size than those it was trained on are as good."""
+def test_indivisible_sizes_are_padded(tmp_path, size):
+    """Images of other sizes than the training images are refined equally well."""
     refiner = _prepared(tmp_path, BRIEF | {"channels": (8, 8)}, size=20)
     images = refiner.refine(torch.zeros(2, 1, size // 4, size // 4), size, _run(tmp_path))
     assert images.shape == (2, 1, size, size)
 
 
-def test_another_factor_than_the_trained_one_is_refused(tmp_path):
+def test_untrained_scale_raises_an_error(tmp_path):
     with pytest.raises(ConfigError, match="not trained for 4 -> 16"):
         Residual(build(Residual.Config, {})).refine(torch.zeros(1, 1, 4, 4), 16, _run(tmp_path))
     with pytest.raises(ConfigError, match="not trained for 8 -> 16"):
         _prepared(tmp_path, BRIEF).refine(torch.zeros(1, 1, 8, 8), 16, _run(tmp_path))
 
 
-def test_sizes_of_the_network_that_make_no_sense_are_refused_before_training():
+def test_invalid_network_sizes_raise_an_error():
     with pytest.raises(ConfigError, match="patch and layers must be at least 1"):
         Residual(build(Residual.Config, {"patch": 0}))

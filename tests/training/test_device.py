@@ -1,4 +1,4 @@
-"""Devices: chosen, refused, described."""
+"""Selection, validation and description of devices."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from dpbench.core.errors import DpbenchError
 from dpbench.training.device import describe_device, peak_memory_mb, resolve_device
 
 
-def test_auto_takes_a_device_that_is_there() -> None:
+def test_auto_selects_an_available_device() -> None:
     torch.zeros(1, device=resolve_device("auto"))
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:", "cpu:1", "cuda:99", ""])
-def test_absent_devices_are_refused(name: str) -> None:
+def test_missing_devices_raise_an_error(name: str) -> None:
     with pytest.raises(DpbenchError, match="device"):
         resolve_device(name)
 
 
-def test_the_cpu_is_described_and_measured() -> None:
+def test_cpu_description_and_peak_memory() -> None:
     assert describe_device("cpu") == "cpu"
     assert 10 < (peak_memory_mb("cpu") or 0) < 1e6

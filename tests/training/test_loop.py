@@ -36,14 +36,14 @@ def test_training_reaches_the_minimum():
     assert model.weight.item() == pytest.approx(1, abs=0.02)
 
 
-def test_the_rate_rises_then_falls_to_zero():
+def test_learning_rate_rises_then_falls_to_zero():
     _, _, rates = _fit()
     assert rates[0] < rates[2]
     assert max(rates) == pytest.approx(0.1)
     assert rates[-1] < 0.005
 
 
-def test_the_moving_average_replaces_the_weights():
+def test_moving_average_replaces_the_weights():
     plain, weights, _ = _fit()
     after = [*weights[1:], plain.weight.detach()]  # the weights after every step
     average = after[0]
@@ -51,10 +51,10 @@ def test_the_moving_average_replaces_the_weights():
         average = 0.9 * average + 0.1 * weight
     averaged = _fit(ema=0.9)[0]
     torch.testing.assert_close(averaged.weight.detach(), average)
-    assert abs(averaged.weight - plain.weight) > 0.001  # the test can tell them apart
+    assert abs(averaged.weight - plain.weight) > 0.001  # the averages differ enough to test
 
 
-def test_frozen_weights_are_neither_averaged_nor_changed():
+def test_frozen_weights_do_not_change():
     model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Linear(2, 1))
     model[0].requires_grad_(False)
     frozen, trained = model[0].weight.clone(), model[2].weight.detach().clone()
@@ -64,7 +64,7 @@ def test_frozen_weights_are_neither_averaged_nor_changed():
     train(PublicSteps(lambda: model(images).square().mean(), optimizer, 5, run), model, optimizer, run, "fit", ema=0.5)
     assert torch.equal(model[0].weight, frozen)
     assert not torch.equal(model[2].weight, trained)
-    assert model[1].num_batches_tracked == 5  # buffers stay as they are
+    assert model[1].num_batches_tracked == 5  # buffers are not averaged
 
 
 def test_steps_are_counted_once():
@@ -75,7 +75,7 @@ def test_steps_are_counted_once():
     assert len(list(steps)) == len(calls) == len(steps) == 7
 
 
-def test_losses_run_in_the_precision_of_the_run():
+def test_losses_use_the_run_precision():
     seen = {}
     for precision in ("fp32", "bf16"):
         layer = nn.Linear(4, 4)

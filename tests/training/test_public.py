@@ -29,13 +29,13 @@ def test_augmented_batches_keep_shape_and_range(augmentation):
     assert images.max() <= 1
 
 
-def test_the_generator_alone_decides_the_batch():
+def test_batches_depend_only_on_the_generator():
     first, second = (PublicBatches(_dataset(), "strokes", "cpu", torch.Generator().manual_seed(4)) for _ in range(2))
     torch.rand(5)
     assert torch.equal(first.collect(30, chunk=7), second.collect(30, chunk=7))
 
 
-def test_flip_mirrors_about_half_of_the_images():
+def test_flip_mirrors_half_of_the_images():
     images = torch.rand(400, 1, 4, 4)
     flipped = AUGMENTATIONS["flip"](images, torch.Generator().manual_seed(0))
     mirrored = (flipped == images.flip(-1)).all(dim=(1, 2, 3))

@@ -1,4 +1,4 @@
-"""An interrupted training goes on to the result of an uninterrupted one."""
+"""An interrupted training resumes and gives the result of an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ class Counted:
 
 
 @pytest.fixture
-def often(monkeypatch: pytest.MonkeyPatch) -> None:
+def checkpoint_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkpoint after every step."""
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
 
 
 @pytest.mark.parametrize("stop", [1, 2, 13, 20])
-def test_it_goes_on_to_the_identical_result(often, tmp_path, stop):
+def test_resumed_training_gives_the_identical_result(checkpoint_every_step, tmp_path, stop):
     whole = Counted(None)
     with pytest.raises(KeyboardInterrupt):
         Counted(tmp_path, stop)
@@ -70,37 +70,37 @@ def test_it_goes_on_to_the_identical_result(often, tmp_path, stop):
     assert torch.equal(rest.run.generator.get_state(), whole.run.generator.get_state())
 
 
-def test_steps_after_the_last_checkpoint_are_taken_anew(tmp_path, monkeypatch):
+def test_steps_after_the_last_checkpoint_are_repeated(tmp_path, monkeypatch):
     clock = iter([0.0, *[10.0] * 8, *[100.0] * 100])
     monkeypatch.setattr(loop.time, "monotonic", lambda: next(clock))
     with pytest.raises(KeyboardInterrupt):
-        Counted(tmp_path, stop=15)  # stored once, after step 9
+        Counted(tmp_path, stop=15)  # saved once, after step 9
     monkeypatch.undo()
     rest = Counted(tmp_path)
     assert rest.calls == STEPS - 9
     assert torch.equal(rest.weights(), Counted(None).weights())
 
 
-def test_a_finished_phase_is_not_trained_again(tmp_path):
+def test_finished_phase_is_not_trained_again(tmp_path):
     first = Counted(tmp_path)
     again = Counted(tmp_path)
     assert again.calls == 0
     assert torch.equal(again.weights(), first.weights())
 
 
-def test_nothing_is_stored_meanwhile_within_the_minute(tmp_path):
+def test_no_intermediate_checkpoint_within_a_minute(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         Counted(tmp_path, stop=STEPS)
     assert not list(tmp_path.rglob("*.pt"))
 
 
-def test_without_a_folder_nothing_is_stored(often, tmp_path, monkeypatch):
+def test_no_checkpoint_without_a_folder(checkpoint_every_step, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Counted(None)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_damaged_checkpoint_starts_the_phase_anew(often, tmp_path):
+def test_damaged_checkpoint_restarts_the_phase(checkpoint_every_step, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         Counted(tmp_path, stop=9)
     [path] = tmp_path.rglob("*.pt")
@@ -111,7 +111,7 @@ def test_a_damaged_checkpoint_starts_the_phase_anew(often, tmp_path):
     assert torch.equal(rest.weights(), Counted(None).weights())
 
 
-def test_a_checkpoint_of_another_training_is_not_taken_up(often, tmp_path):
+def test_checkpoint_of_another_training_is_ignored(checkpoint_every_step, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         Counted(tmp_path, stop=9)
     with pytest.warns(UserWarning, match="other code or settings"):
@@ -119,7 +119,7 @@ def test_a_checkpoint_of_another_training_is_not_taken_up(often, tmp_path):
     assert Counted(tmp_path, name="another").calls == STEPS
 
 
-def test_phases_of_one_name_go_on_each_by_itself(often, tmp_path):
+def test_phases_with_the_same_name_resume_separately(checkpoint_every_step, tmp_path):
     first = Counted(tmp_path)
     first.stop = STEPS + 5
     with pytest.raises(KeyboardInterrupt):
@@ -132,7 +132,7 @@ def test_phases_of_one_name_go_on_each_by_itself(often, tmp_path):
     assert torch.equal(again.weights(), whole.weights())
 
 
-def test_the_reader_of_a_shared_folder_writes_nothing(often, tmp_path):
+def test_non_writing_rank_writes_no_checkpoint(checkpoint_every_step, tmp_path):
     first = Counted(tmp_path)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.pt")}
     reader = Checkpoints(tmp_path, writes=False, code="code")

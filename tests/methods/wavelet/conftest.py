@@ -12,6 +12,6 @@ def cache(tmp_path_factory) -> PublicCache:
 
 @pytest.fixture
 def run(cache) -> RunContext:
-    """A run whose public pretraining is shared by all tests of this folder."""
+    """A run that shares cached public pretraining with all tests of this folder."""
     torch.manual_seed(0)
     return RunContext("cpu", torch.Generator().manual_seed(0), cache)

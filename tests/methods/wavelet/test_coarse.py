@@ -30,7 +30,7 @@ def _stage(tokenizer: SpectralTokenizer, **settings) -> CoarseStage:
 
 
 def _finetuned(tokenizer, spec, vault, run, epsilon=5.0, **settings) -> tuple[CoarseStage, dict[str, torch.Tensor]]:
-    """A stage after private finetuning, and its weights before."""
+    """A privately finetuned stage and its weights before finetuning."""
     stage = _stage(tokenizer, **settings)
     before = {name: value.clone() for name, value in stage.transformer.state_dict().items()}
     config = build(Wavelet.Config, {**vars(SIZES), **vars(stage.settings)})
@@ -45,7 +45,7 @@ def _changed(stage: CoarseStage, before: dict[str, torch.Tensor]) -> set[str]:
 
 
 @pytest.mark.parametrize("order", ["scale", "raster"])
-def test_sequences_of_all_tokens_go_back_to_the_order_of_scales(tokenizer, order):
+def test_in_scale_order_inverts_the_sequence_order(tokenizer, order):
     stage = _stage(tokenizer, tokens="all", order=order)
     images = torch.rand(5, 1, 16, 16) * 2 - 1
     sequences = stage.encode(images)
@@ -59,7 +59,7 @@ def test_sequences_of_all_tokens_go_back_to_the_order_of_scales(tokenizer, order
 
 
 @pytest.mark.parametrize("order", ["scale", "raster"])
-def test_every_position_draws_from_its_own_codebook(tokenizer, run, order):
+def test_every_position_samples_from_the_right_codebook(tokenizer, run, order):
     stage = _stage(tokenizer, tokens="all", order=order, guidance=2.0)
     tokens = stage.sample(torch.tensor([0, 1] * 50), 100, run)
     n = tokenizer.scales.tokens
@@ -68,13 +68,13 @@ def test_every_position_draws_from_its_own_codebook(tokenizer, run, order):
     assert tokenizer.decode(tokens).shape == (100, 1, 16, 16)
 
 
-def test_the_coarse_band_alone_needs_no_detail_tokens(tokenizer, run):
+def test_coarse_band_model_has_no_detail_tokens(tokenizer, run):
     stage = _stage(tokenizer)
     assert stage.transformer.config.vocabulary == 8
     assert tokenizer.decode(stage.sample(None, 3, run)).shape == (3, 1, 4, 4)
 
 
-def test_private_classes_start_scattered_around_the_public_mean(tokenizer):
+def test_private_class_embeddings_start_around_the_public_mean(tokenizer):
     public = CoarseStage(SETTINGS, tokenizer, n_classes=200)
     torch.nn.init.normal_(public.transformer.condition.weight, mean=3.0)
     state = public.transformer.state_dict()
@@ -91,13 +91,13 @@ def test_private_classes_start_scattered_around_the_public_mean(tokenizer):
     assert torch.equal(alike.transformer.condition.weight[0], alike.transformer.condition.weight[1])
 
 
-def test_full_finetuning_trains_every_weight(tokenizer, spec, vault, run):
+def test_full_finetuning_changes_every_weight(tokenizer, spec, vault, run):
     stage, before = _finetuned(tokenizer, spec, vault, run)
     assert _changed(stage, before) == set(before)
     assert stage.trained == sum(value.numel() for value in before.values())
 
 
-def test_lora_trains_adapters_and_class_embeddings_only_and_folds_them_in(tokenizer, spec, vault, run):
+def test_lora_changes_adapted_layers_and_class_embeddings_only(tokenizer, spec, vault, run):
     stage, before = _finetuned(tokenizer, spec, vault, run, trainable="lora", modules="attention", rank=2)
     layers = {f"blocks.{i}.attention.{layer}.weight" for i in range(2) for layer in ("qkv", "out")}
     assert _changed(stage, before) == layers | {"condition.weight"}
@@ -108,7 +108,7 @@ def test_lora_trains_adapters_and_class_embeddings_only_and_folds_them_in(tokeni
     assert stage.trained == adapters + before["condition.weight"].numel()
 
 
-def test_chosen_modules_are_trained_with_the_class_embeddings(tokenizer, spec, vault, run):
+def test_chosen_modules_and_class_embeddings_are_trained(tokenizer, spec, vault, run):
     stage, before = _finetuned(tokenizer, spec, vault, run, trainable="chosen", modules=r"norm|blocks\.1\.mlp")
     wanted = {n for n in before if "norm" in n or "blocks.1.mlp" in n} | {"condition.weight"}
     assert _changed(stage, before) == wanted
@@ -116,19 +116,19 @@ def test_chosen_modules_are_trained_with_the_class_embeddings(tokenizer, spec, v
 
 
 @pytest.mark.parametrize("trainable", ["all", "lora", "chosen"])
-def test_the_plan_does_not_depend_on_what_is_trained(spec, trainable):
+def test_plan_does_not_depend_on_trainable_weights(spec, trainable):
     plan = Wavelet.plan(build(Wavelet.Config, {"batch": 200, "trainable": trainable}), spec, REQUEST)
     assert plan == Wavelet.plan(build(Wavelet.Config, {"batch": 200}), spec, REQUEST)
 
 
 @pytest.mark.parametrize(("modules", "message"), [("nothing-like-this", "no layer"), ("(", "not a regular expression")])
 @pytest.mark.parametrize("trainable", ["lora", "chosen"])
-def test_a_choice_of_no_layer_is_refused(tokenizer, spec, vault, run, trainable, modules, message):
+def test_modules_matching_no_layer_raise_an_error(tokenizer, spec, vault, run, trainable, modules, message):
     with pytest.raises(ConfigError, match=message):
         _finetuned(tokenizer, spec, vault, run, trainable=trainable, modules=modules)
 
 
-def test_labels_are_dropped_at_the_stated_rate(tokenizer):
+def test_label_dropout_has_the_configured_rate(tokenizer):
     stage = _stage(tokenizer, label_dropout=0.25)
     seen: list[torch.Tensor] = []
     model = stage.transformer
@@ -138,6 +138,6 @@ def test_labels_are_dropped_at_the_stated_rate(tokenizer):
     assert abs((seen[0] == 2).float().mean().item() - 0.25) < 0.03
 
 
-def test_guidance_without_label_dropout_is_refused(tokenizer):
+def test_guidance_without_label_dropout_raises_an_error(tokenizer):
     with pytest.raises(ConfigError, match="label_dropout"):
         _stage(tokenizer, guidance=2.0, label_dropout=0.0)

@@ -14,14 +14,14 @@ def _train(codebook: Codebook, vectors: torch.Tensor, steps: int) -> None:
         codebook.quantise(vectors[torch.randint(len(vectors), (1, 256), generator=generator)], generator)
 
 
-def test_a_vector_gets_the_code_of_the_smallest_angle():
+def test_nearest_code_has_the_smallest_angle():
     codebook, vectors = Codebook(20, 8), torch.randn(100, 8)
     angles = torch.cosine_similarity(vectors[:, None], codebook.entries[None], dim=-1)
     assert torch.equal(codebook.nearest(vectors), angles.argmax(1))
     assert torch.equal(codebook(codebook.nearest(codebook.entries)), codebook.entries)
 
 
-def test_codes_move_to_the_means_of_what_chooses_them():
+def test_codes_move_to_the_means_of_their_vectors():
     centres = _directions(4, seed=1)
     vectors = F.normalize(centres.repeat(200, 1) + 0.1 * torch.randn(800, 8), dim=-1)
     codebook = Codebook(4, 8)
@@ -32,12 +32,12 @@ def test_codes_move_to_the_means_of_what_chooses_them():
     assert (codebook.entries @ centres.T).max(0).values.min() > 0.99
 
 
-def test_dead_codes_are_revived_until_all_are_in_use():
+def test_dead_codes_are_reset_until_all_are_in_use():
     vectors = _directions(2000, seed=2)
     codebook = Codebook(64, 8)
     codebook.entries.copy_(F.normalize(torch.ones(64, 8) + 1e-3 * torch.randn(64, 8), dim=-1))
     codebook.counts.fill_(0.0)
-    codebook.counts[0] = 256  # a collapsed codebook: one code takes everything
+    codebook.counts[0] = 256  # a collapsed codebook: one code gets all vectors
     codebook.sums[0] = 256 * codebook.entries[0]
     _train(codebook, vectors, 100)
     assert codebook.usage() > 0.5
@@ -50,7 +50,7 @@ def test_usage_is_the_effective_share_of_codes():
     assert abs(codebook.usage() - 0.4) < 1e-6
 
 
-def test_gradients_pass_straight_through_and_commitment_pulls_towards_the_code():
+def test_straight_through_gradient_and_commitment_loss():
     codebook = Codebook(6, 8)
     codebook.counts.fill_(10.0)
     codebook.sums.copy_(10 * codebook.entries)
@@ -60,7 +60,7 @@ def test_gradients_pass_straight_through_and_commitment_pulls_towards_the_code()
     weights = torch.randn(30, 8)
     (through,) = torch.autograd.grad((quantised * weights).sum(), vectors, retain_graph=True)
     unit = F.normalize(vectors.detach(), dim=-1)
-    tangent = weights - (weights * unit[0]).sum(-1, keepdim=True) * unit[0]  # of the normalisation alone
+    tangent = weights - (weights * unit[0]).sum(-1, keepdim=True) * unit[0]  # gradient of the normalisation only
     assert torch.allclose(through[0], tangent, atol=1e-5)
     (pull,) = torch.autograd.grad(commitment, vectors)
     before = (vectors - quantised).square().sum()
@@ -68,7 +68,7 @@ def test_gradients_pass_straight_through_and_commitment_pulls_towards_the_code()
     assert after < before
 
 
-def test_codes_that_are_revived_again_and_again_do_not_count_as_used():
+def test_repeatedly_reset_codes_do_not_count_as_used():
     codebook, generator = Codebook(64, 8), torch.Generator().manual_seed(0)
     same = _directions(1, seed=4).expand(1, 256, 8)
     for _ in range(50):

@@ -1,10 +1,10 @@
-"""The controls of the hypothesis, as configurations of the method, and the optional warm-up."""
+"""The controls coarse=real, tokens=all and refiner.name=bicubic, and the optional warm-up."""
 
 import dataclasses
 
 import pytest
 import torch
-from looks import share_lying
+from bar_orientation import share_horizontal
 from planned import plan_of
 from test_wavelet import REQUEST, TINY, _fitted, _method
 
@@ -21,7 +21,7 @@ from dpbench.refiners.regression import Regression
 from dpbench.training.public import to_unit, unit_images
 
 
-def test_real_tokens_are_the_ceiling_and_unverified(spec, public, vault, run, sensitive):
+def test_real_tokens_match_classes_and_mark_accounting_unverified(spec, public, vault, run, sensitive):
     method = _method(spec, coarse="real")
     assert plan_of(method, REQUEST) == Plan()
     private = vault(plan_of(method, REQUEST), 1.0)
@@ -33,14 +33,14 @@ def test_real_tokens_are_the_ceiling_and_unverified(spec, public, vault, run, se
     assert private.ledger.epsilon_spent() == 0
     assert method.parameters()[0] == 0
     images = method.sample(REQUEST.conditions, run)
-    assert share_lying(images[0::2]) > 0.9
-    assert share_lying(images[1::2]) < 0.1
+    assert share_horizontal(images[0::2]) > 0.9
+    assert share_horizontal(images[1::2]) < 0.1
     real = {tuple(t.tolist()) for t in method.stages.tokenizer.encode(unit_images(sensitive.batch(range(400))), 1)}
     drawn = method.stages.source.sample(torch.tensor(REQUEST.conditions.labels), REQUEST.conditions.count, run)
     assert {tuple(t.tolist()) for t in drawn} <= real
 
 
-def test_real_tokens_survive_saving(spec, public, vault, run):
+def test_restored_real_tokens_give_the_same_images(spec, public, vault, run):
     method = _fitted(spec, public, vault, run, coarse="real")
     other = _method(spec, coarse="real")
     other.load_state_dict(method.state_dict())
@@ -50,7 +50,7 @@ def test_real_tokens_survive_saving(spec, public, vault, run):
     assert torch.equal(images, other.sample(REQUEST.conditions, run))
 
 
-def test_the_public_row_of_real_tokens_is_that_of_the_method(spec, public, run):
+def test_public_part_is_the_same_for_both_coarse_sources(spec, public, run):
     images = []
     for source in ("real", "model"):
         method = _method(spec, coarse=source)
@@ -60,27 +60,25 @@ def test_the_public_row_of_real_tokens_is_that_of_the_method(spec, public, run):
     assert torch.equal(*images)
 
 
-def test_real_tokens_of_undeclared_images_are_refused(spec):
+def test_real_tokens_need_a_public_benchmark(spec):
     with pytest.raises(ConfigError, match="public benchmarks only"):
         plan_of(_method(dataclasses.replace(spec, public_benchmark=False), coarse="real"), REQUEST)
 
 
-def test_a_class_without_records_is_named(run):
+def test_class_without_records_raises_an_error(run):
     real = RealTokens(torch.zeros(3, 4, dtype=torch.long), torch.tensor([0, 0, 2]))
     with pytest.raises(DpbenchError, match="no record of class 1"):
         real.sample(torch.tensor([0, 1]), 2, run)
 
 
 @pytest.mark.parametrize("order", ["scale", "raster"])
-def test_all_tokens_are_learnt_privately_at_the_same_plan_and_need_no_refiner(
-    spec, public, vault, run, monkeypatch, order
-):
+def test_all_tokens_have_the_same_plan_and_no_refiner(spec, public, vault, run, monkeypatch, order):
     monkeypatch.setattr(Regression, "prepare", lambda *_: pytest.fail("prepared a refiner"))
     method = _fitted(spec, public, vault, run, tokens="all", order=order)
     assert plan_of(method, REQUEST) == plan_of(_method(spec), REQUEST)
     images = method.sample(REQUEST.conditions, run)
     assert images.shape == (256, 1, 16, 16)
-    assert share_lying(images[0::2]) > share_lying(images[1::2]) + 0.3
+    assert share_horizontal(images[0::2]) > share_horizontal(images[1::2]) + 0.3
     other = _method(spec, tokens="all", order=order)
     other.load_state_dict(method.state_dict())
     run.generator.manual_seed(3)
@@ -89,7 +87,7 @@ def test_all_tokens_are_learnt_privately_at_the_same_plan_and_need_no_refiner(
     assert torch.equal(images, other.sample(REQUEST.conditions, run))
 
 
-def test_bicubic_in_place_of_the_detail_stage(spec, public, vault, run):
+def test_bicubic_refiner_interpolates_the_decoded_image(spec, public, vault, run):
     settings = {k: v for k, v in TINY.items() if not k.startswith("refiner.")} | {"refiner.name": "bicubic", "steps": 2}
     method = Wavelet(build(Wavelet.Config, settings), spec)
     method.prepare(public, run)
@@ -103,29 +101,29 @@ def test_bicubic_in_place_of_the_detail_stage(spec, public, vault, run):
     assert (to_unit(images) - wanted).abs().max() < 1 / 127
 
 
-def test_the_warm_up_is_one_fixed_mechanism_beside_the_finetuning(spec):
+def test_warm_up_adds_one_mechanism_with_fixed_noise(spec):
     warm, finetune = plan_of(_method(spec, central_noise=20.0), REQUEST).mechanisms
     assert warm == NoisySum(name="central images", clip=4.0, noise_multiplier=20.0)  # half of sqrt(8 · 8)
     assert finetune == plan_of(_method(spec), REQUEST).mechanisms[0]
 
 
-def test_central_images_are_the_classes_means_with_the_stated_noise(spec, vault, sensitive):
+def test_central_images_are_class_means_with_the_planned_noise(spec, vault, sensitive):
     method = _method(spec, central_noise=1.0)
     mechanism, _ = plan_of(method, REQUEST).mechanisms
     images, labels = unit_images(sensitive.batch(range(400))), sensitive.batch(range(400)).labels
     bands = (coarse(images, 1) + 1) / 2
-    assert bands.flatten(1).norm(dim=1).max() < mechanism.clip  # so that nothing is clipped here
+    assert bands.flatten(1).norm(dim=1).max() < mechanism.clip  # nothing is clipped here
     means = torch.stack([bands[labels == c].mean(0) for c in (0, 1)])
     released = method.stages.central_images(vault(Plan(mechanism), 5.0), CENTRAL).images
     assert released.shape == (2, 1, 16, 16)
     error = (coarse(released, 1) + 1) / 2 - means
     assert torch.equal(released, coarse(released, 1).repeat_interleave(2, -1).repeat_interleave(2, -2))
-    inside = (means > 0.06) & (means < 0.9)  # away from where values are clamped
+    inside = (means > 0.06) & (means < 0.9)  # away from the clamping bounds
     expected = mechanism.clip / 200
     assert abs(error[inside].std() / expected - 1) < 0.35
 
 
-def test_longer_bands_are_clipped(spec, vault):
+def test_bands_above_the_clip_are_clipped(spec, vault):
     method = _method(spec, central_noise=1e-6)
     mechanism = dataclasses.replace(plan_of(method, REQUEST).mechanisms[0], clip=0.1)
     private = vault(Plan(mechanism), float("inf"))
@@ -133,11 +131,11 @@ def test_longer_bands_are_clipped(spec, vault):
     assert coarse(total, 1).flatten(1).norm(dim=1).max() <= 200 * 0.1 + 1e-3
 
 
-def test_the_warm_up_teaches_classes_and_is_refused_outside_its_plan(spec, public, vault, run):
+def test_warm_up_learns_classes_and_must_be_in_the_plan(spec, public, vault, run):
     method = _method(spec, central_noise=1.0, central_steps=150, public_lr=3e-3, steps=1, lr=1e-6)
     method.prepare(public, run)
     method.fit(vault(plan_of(method, REQUEST), 10.0), run)
     images = method.sample(REQUEST.conditions, run)
-    assert share_lying(images[0::2]) > share_lying(images[1::2]) + 0.2
+    assert share_horizontal(images[0::2]) > share_horizontal(images[1::2]) + 0.2
     with pytest.raises(DpbenchError, match="central images"):
         _method(spec, central_noise=1.0).fit(vault(plan_of(_method(spec), REQUEST), 10.0), run)

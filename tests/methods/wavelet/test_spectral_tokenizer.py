@@ -29,7 +29,7 @@ def _images(tokenizer: SpectralTokenizer, count: int = 6) -> torch.Tensor:
 
 
 @pytest.fixture
-def learnt(public, run: RunContext) -> SpectralTokenizer:
+def trained_tokenizer(public, run: RunContext) -> SpectralTokenizer:
     tokenizer = _tokenizer(resolution=16, levels=2, codes=32, tokenizer_dim=32)
     settings = TokenizerTraining(tokenizer_steps=150, tokenizer_batch=32, tokenizer_lr=5e-3)
     learn(tokenizer, settings, PublicBatches(public, "none", "cpu", run.generator), run)
@@ -37,7 +37,7 @@ def learnt(public, run: RunContext) -> SpectralTokenizer:
 
 
 @pytest.mark.parametrize(("channels", "resolution", "levels"), [(1, 8, 1), (3, 16, 2), (1, 32, 3)])
-def test_any_prefix_of_scales_decodes_to_the_image_at_that_scale(channels, resolution, levels):
+def test_prefix_of_scales_decodes_to_the_image_at_that_scale(channels, resolution, levels):
     tokenizer = _tokenizer(channels, resolution, levels)
     tokens = tokenizer.encode(_images(tokenizer))
     assert tokens.shape == (6, tokenizer.length(levels + 1))
@@ -48,7 +48,7 @@ def test_any_prefix_of_scales_decodes_to_the_image_at_that_scale(channels, resol
         assert torch.allclose(part, coarse(whole, levels + 1 - count), atol=1e-5)
 
 
-def test_changing_a_fine_token_changes_no_coarser_scale():
+def test_fine_tokens_do_not_change_coarser_scales():
     tokenizer = _tokenizer(3, 16, 2)
     tokens = tokenizer.encode(_images(tokenizer))
     n, first = tokenizer.scales.tokens, len(tokenizer.approximation)
@@ -63,7 +63,7 @@ def test_changing_a_fine_token_changes_no_coarser_scale():
         assert torch.allclose(coarse(before, level), coarse(after, level), atol=1e-6)
 
 
-def test_a_coarse_token_is_seen_by_finer_scales():
+def test_coarse_tokens_change_finer_scales():
     tokenizer = _tokenizer(1, 8, 1)
     tokens = tokenizer.encode(_images(tokenizer))
     changed = tokens.clone()
@@ -72,7 +72,7 @@ def test_a_coarse_token_is_seen_by_finer_scales():
     assert not torch.allclose(details[0], details[1], atol=1e-6)
 
 
-def test_the_tokens_of_a_scale_depend_on_no_finer_detail():
+def test_tokens_do_not_depend_on_finer_scales():
     tokenizer = _tokenizer(3, 16, 2)
     images = _images(tokenizer)
     blurred = F.interpolate(coarse(images, 1), scale_factor=2.0)
@@ -82,7 +82,7 @@ def test_the_tokens_of_a_scale_depend_on_no_finer_detail():
     assert not torch.equal(tokenizer.encode(images), tokenizer.encode(blurred))
 
 
-def test_sit_4_at_256_pixels_has_1024_tokens_in_two_ranges():
+def test_sit_4_at_256_pixels_has_1024_tokens():
     tokenizer = _tokenizer(3, 256, 3, codes=8192, detail_codes=8192)
     tokens = tokenizer.encode(_images(tokenizer, 1))
     assert tokens.shape == (1, 1024)
@@ -93,7 +93,7 @@ def test_sit_4_at_256_pixels_has_1024_tokens_in_two_ranges():
     assert tokenizer.decode(tokens[:, :256]).shape == (1, 3, 32, 32)
 
 
-def test_approximation_and_detail_tokens_have_weights_of_their_own():
+def test_approximation_and_detail_have_separate_weights():
     tokenizer = _tokenizer()
     images = _images(tokenizer)
     tokenizer.encoder.leave.detail.weight.data.mul_(-1)
@@ -104,33 +104,35 @@ def test_approximation_and_detail_tokens_have_weights_of_their_own():
     assert not torch.equal(changed[:, n:], tokenizer.encode(images)[:, n:])
 
 
-def test_it_learns_to_reconstruct_every_scale(learnt, public):
+def test_trained_tokenizer_reconstructs_every_scale(trained_tokenizer, public):
     images = unit_images(public.batch(range(100)))
-    tokens = learnt.encode(images)
+    tokens = trained_tokenizer.encode(images)
     for count, most in ((1, 0.05), (2, 0.15), (3, 0.25)):
         wanted = coarse(images, 3 - count)
-        made = learnt.decode(tokens[:, : learnt.length(count)])
+        made = trained_tokenizer.decode(tokens[:, : trained_tokenizer.length(count)])
         assert (made - wanted).square().mean() < most * wanted.var()
-    assert min(learnt.usage().values()) > 0.2
+    assert min(trained_tokenizer.usage().values()) > 0.2
 
 
-def test_corruption_replaces_the_stated_share_of_tokens_and_adds_the_stated_noise(learnt, public):
+def test_corruption_has_the_configured_flip_rate_and_noise(trained_tokenizer, public):
     images = unit_images(public.batch(range(100)))
-    clean = learnt.decode(learnt.encode(images, 1))
-    untouched = Retokenised(learnt, CorruptionSettings(flip=0.0, noise=0.0), "key")(images, torch.Generator())
+    clean = trained_tokenizer.decode(trained_tokenizer.encode(images, 1))
+    untouched = Retokenised(trained_tokenizer, CorruptionSettings(flip=0.0, noise=0.0), "key")(
+        images, torch.Generator()
+    )
     assert torch.allclose(untouched, clean, atol=1e-6)
-    noisy = Retokenised(learnt, CorruptionSettings(flip=0.0, noise=0.2), "key")(images, torch.Generator())
+    noisy = Retokenised(trained_tokenizer, CorruptionSettings(flip=0.0, noise=0.2), "key")(images, torch.Generator())
     assert abs((noisy - clean).std().item() - 0.2) < 0.01
-    tokens = learnt.encode(images, 1)
+    tokens = trained_tokenizer.encode(images, 1)
     seen: list[torch.Tensor] = []
-    decode = learnt.decode
-    learnt.decode = lambda t: (seen.append(t), decode(t))[1]
-    Retokenised(learnt, CorruptionSettings(flip=0.3, noise=0.0), "key")(images, torch.Generator())
-    expected = 0.3 * (1 - 1 / len(learnt.approximation))
+    decode = trained_tokenizer.decode
+    trained_tokenizer.decode = lambda t: (seen.append(t), decode(t))[1]
+    Retokenised(trained_tokenizer, CorruptionSettings(flip=0.3, noise=0.0), "key")(images, torch.Generator())
+    expected = 0.3 * (1 - 1 / len(trained_tokenizer.approximation))
     assert abs((seen[0] != tokens).float().mean().item() - expected) < 0.04
 
 
-def test_the_optional_losses_train_with_one_optimiser(public, run):
+def test_perceptual_and_adversarial_losses_train(public, run):
     tokenizer = _tokenizer(resolution=16)
     settings = TokenizerTraining(tokenizer_steps=60, tokenizer_batch=16, perceptual=0.1, adversarial=0.1)
     images = unit_images(public.batch(range(50)))
@@ -140,23 +142,23 @@ def test_the_optional_losses_train_with_one_optimiser(public, run):
     assert after < 0.5 * before
 
 
-def test_each_player_pays_only_for_itself():
+def test_adversarial_losses_have_separate_gradients():
     torch.manual_seed(0)
     discriminator = Discriminator(1, width=4)
     real, made = torch.randn(4, 1, 16, 16), torch.randn(4, 1, 16, 16, requires_grad=True)
-    judged = discriminator.losses(real, made)
+    losses = discriminator.losses(real, made)
     weights = list(discriminator.parameters())
-    for paid in (judged.perceptual, judged.adversarial):
+    for paid in (losses.perceptual, losses.adversarial):
         of_image, *of_weights = torch.autograd.grad(paid, [made, *weights], retain_graph=True, allow_unused=True)
         assert of_image.abs().sum() > 0
         assert of_weights == [None] * len(weights)
-    of_image, *of_weights = torch.autograd.grad(judged.discriminator, [made, *weights], allow_unused=True)
+    of_image, *of_weights = torch.autograd.grad(losses.discriminator, [made, *weights], allow_unused=True)
     assert of_image is None
     assert all(g is not None for g in of_weights)
     assert discriminator.losses(real, real).perceptual < 1e-9
 
 
-def test_a_collapsed_codebook_is_reported(public, run):
+def test_collapsed_codebook_gives_a_warning(public, run):
     tokenizer = _tokenizer(resolution=16, codes=512)
     batches = PublicBatches(public, "none", "cpu", run.generator)
     with pytest.warns(UserWarning, match="of the approximation codebook is in use"):
@@ -166,6 +168,6 @@ def test_a_collapsed_codebook_is_reported(public, run):
 @pytest.mark.parametrize(
     ("settings", "message"), [({"codes": 0}, "at least 1"), ({"tokenizer_heads": 3}, "do not divide")]
 )
-def test_impossible_sizes_are_refused(settings, message):
+def test_invalid_sizes_raise_an_error(settings, message):
     with pytest.raises(ConfigError, match=message):
         _tokenizer(**settings)

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from looks import share_lying
+from bar_orientation import share_horizontal
 from planned import plan_of
 
 from dpbench.benchmark.configure import configure
@@ -32,16 +32,16 @@ def _fitted(spec, public, vault, run, epsilon=float("inf"), **settings) -> Wavel
     return method
 
 
-def test_without_noise_each_class_looks_like_its_class(spec, public, vault, run):
+def test_samples_match_their_class_without_noise(spec, public, vault, run):
     method = _fitted(spec, public, vault, run, steps=80)
     images = method.sample(REQUEST.conditions, run)
     assert images.shape == (256, 1, 16, 16)
     assert images.dtype == torch.uint8
-    assert share_lying(images[0::2]) > 0.65
-    assert share_lying(images[1::2]) < 0.35
+    assert share_horizontal(images[0::2]) > 0.65
+    assert share_horizontal(images[1::2]) < 0.35
 
 
-def test_the_public_part_alone_samples_without_knowing_classes(spec, public, run):
+def test_pretrained_model_without_scatter_ignores_the_class(spec, public, run):
     method = _method(spec, scatter=0.0)
     method.prepare(public, run)
     run.generator.manual_seed(1)
@@ -50,13 +50,13 @@ def test_the_public_part_alone_samples_without_knowing_classes(spec, public, run
     assert torch.equal(first, method.sample(Conditions(16, (1,) * 16), run))
 
 
-def test_its_plan_is_one_dp_sgd_mechanism_over_the_expected_batch(spec):
+def test_plan_is_one_dp_sgd_mechanism(spec):
     (mechanism,) = plan_of(_method(spec), REQUEST).mechanisms
     assert mechanism.sampling_rate == 200 / 400
     assert mechanism.releases == 40
 
 
-def test_a_finetuned_model_survives_saving(spec, public, vault, run):
+def test_restored_model_samples_the_same_images(spec, public, vault, run):
     method = _fitted(spec, public, vault, run, epsilon=5)
     other = _method(spec)
     other.load_state_dict(method.state_dict())
@@ -66,14 +66,14 @@ def test_a_finetuned_model_survives_saving(spec, public, vault, run):
     assert torch.equal(images, other.sample(REQUEST.conditions, run))
 
 
-def test_public_pretraining_is_computed_once(spec, public, run, monkeypatch):
+def test_public_pretraining_is_cached(spec, public, run, monkeypatch):
     _method(spec).prepare(public, run)
     monkeypatch.setattr(TwoStages, "_pretrain", lambda *_: pytest.fail("pretrained again"))
-    monkeypatch.setattr(TwoStages, "_learn_tokenizer", lambda *_: pytest.fail("learnt the tokenizer again"))
+    monkeypatch.setattr(TwoStages, "_learn_tokenizer", lambda *_: pytest.fail("trained_tokenizer the tokenizer again"))
     _method(spec, steps=7, lr=1e-4, guidance=2.0, trainable="lora").prepare(public, run)
 
 
-def test_the_refiner_fits_the_tokenizer_it_was_trained_for(spec, public, run, monkeypatch):
+def test_refiner_cache_key_includes_the_tokenizer(spec, public, run, monkeypatch):
     _method(spec).prepare(public, run)
     monkeypatch.setattr("dpbench.refiners.networks.training.trained_weights", lambda *_: pytest.fail("trained again"))
     _method(spec, dim=64, public_steps=1).prepare(public, run)
@@ -81,25 +81,25 @@ def test_the_refiner_fits_the_tokenizer_it_was_trained_for(spec, public, run, mo
         _method(spec, codes=8).prepare(public, run)
 
 
-def test_unconditional_data_needs_no_labels(public, run):
+def test_unlabelled_data_is_supported(public, run):
     spec = DatasetSpec("plain", 1, 16, 400, 0, None, True)
     method = _method(spec)
     method.prepare(public, run)
     assert method.sample(Conditions(5), run).shape == (5, 1, 16, 16)
 
 
-def test_a_resolution_that_the_levels_do_not_divide_is_refused():
+def test_indivisible_resolution_raises_an_error():
     with pytest.raises(ConfigError, match="3 Haar levels do not divide 28 pixels"):
         _method(DatasetSpec("odd", 1, 28, 400, 0, None, True), levels=3)
 
 
-def test_it_says_that_it_needs_public_images(spec, run):
+def test_missing_public_images_raise_an_error(spec, run):
     with pytest.raises(ConfigError, match="--public"):
         _method(spec).prepare(None, run)
 
 
 @pytest.mark.parametrize("settings", [{"engine": "opacus"}, {"engine": "vmap"}, {"gradient_checkpointing": True}])
-def test_every_engine_trains_it_with_or_without_checkpointing(spec, public, vault, run, settings):
+def test_every_engine_and_checkpointing_train_the_model(spec, public, vault, run, settings):
     method = _method(spec, steps=2, **settings)
     method.prepare(public, run)
     private = vault(plan_of(method, REQUEST), 5)
@@ -107,7 +107,7 @@ def test_every_engine_trains_it_with_or_without_checkpointing(spec, public, vaul
     private.ledger.check_complete()
 
 
-def test_the_paper_preset_is_sit_4_at_256_pixels():
+def test_paper_preset_is_sit_4_at_256_pixels():
     spec = DatasetSpec("photos", 3, 256, 50_000, 0, None, True)
     (chosen,) = configure(["wavelet"], "photos", "paper", {})
     with torch.device("meta"):  # no memory for weights

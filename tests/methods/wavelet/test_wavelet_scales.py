@@ -8,7 +8,7 @@ from dpbench.methods.wavelet.scale_tokens import join, split
 from dpbench.models.haar import coarse
 
 
-def test_the_scales_of_sit_4_at_256_pixels_are_the_published_ones():
+def test_sit_4_scales_at_256_pixels():
     scales = Scales(channels=3, resolution=256, levels=3, patch=2)
     assert scales.tokens == 256
     assert list(scales) == [Scale(32, 3, 2), Scale(32, 9, 2), Scale(64, 9, 4), Scale(128, 9, 8)]
@@ -16,7 +16,7 @@ def test_the_scales_of_sit_4_at_256_pixels_are_the_published_ones():
 
 
 @pytest.mark.parametrize(("channels", "resolution", "levels", "patch"), [(1, 8, 1, 2), (3, 32, 2, 2), (3, 64, 3, 1)])
-def test_a_prefix_of_scales_makes_the_image_at_that_scale(channels, resolution, levels, patch):
+def test_join_of_a_prefix_is_the_image_at_that_scale(channels, resolution, levels, patch):
     scales = Scales(channels, resolution, levels, patch)
     images = torch.randn(3, channels, resolution, resolution)
     for count in range(1, len(scales) + 1):
@@ -27,7 +27,7 @@ def test_a_prefix_of_scales_makes_the_image_at_that_scale(channels, resolution, 
         assert torch.allclose(join(scales, patches), expected, atol=1e-5)
 
 
-def test_coefficients_are_those_of_pywavelets_with_orientations_on_channels():
+def test_coefficients_equal_pywavelets():
     image = torch.randn(1, 1, 8, 8, dtype=torch.float64)
     approximation, details = pywt.wavedec2(image[0, 0].numpy(), "haar", level=1)
     scales = Scales(1, 8, 1, patch=4)  # one patch is the whole band
@@ -36,7 +36,7 @@ def test_coefficients_are_those_of_pywavelets_with_orientations_on_channels():
     assert torch.allclose(second.reshape(3, 4, 4), torch.stack([torch.from_numpy(d) for d in details]))
 
 
-def test_patches_at_one_place_lie_over_the_same_part_of_the_image():
+def test_patches_at_one_position_cover_the_same_image_region():
     scales = Scales(1, 32, 2, 2)
     image = torch.zeros(1, 1, 32, 32)
     image[:, :, 8:16, 16:24] = torch.randn(8, 8)  # row 1, column 2 of a grid of 4 by 4
@@ -48,6 +48,6 @@ def test_patches_at_one_place_lie_over_the_same_part_of_the_image():
     ("resolution", "levels", "patch", "message"),
     [(28, 3, 1, "do not divide 28 pixels"), (24, 2, 4, "patches of 4 do not divide"), (32, 0, 2, "at least 1")],
 )
-def test_what_does_not_divide_is_refused(resolution, levels, patch, message):
+def test_indivisible_sizes_raise_an_error(resolution, levels, patch, message):
     with pytest.raises(ConfigError, match=message):
         Scales(1, resolution, levels, patch)

@@ -125,7 +125,7 @@ def test_the_row_says_which_weights_and_what_size(inception) -> None:
 
 
 def test_without_weights_the_reason_names_the_command(evaluation, noise) -> None:
-    with pytest.raises(MissingScore, match="weights 'inception' are not installed; run `dpbench weights get inception`"):
+    with pytest.raises(MissingScore, match="weights 'inception' are not installed; run .dpbench weights get inception"):
         evaluation(noise(2, 3)).extractor("inception")
 
 

@@ -1,4 +1,4 @@
-"""A made-up network of two files on the Hugging Face hub."""
+"""Fixtures: a fake network with two files on the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dpbench.models.pretrained.published import WEIGHTS, File, Repository, Weigh
 
 @pytest.fixture
 def folder(empty_caches: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder DPBENCH_WEIGHTS, empty like every cache; the weights "network" are published."""
+    """The empty folder `DPBENCH_WEIGHTS`, with empty caches and fake published weights "network"."""
     repository = Repository("someone/network", "abc123")
     files = tuple(
         File(

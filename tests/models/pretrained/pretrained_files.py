@@ -1,4 +1,4 @@
-"""The content of the two files of a made-up network, and a way to put them anywhere."""
+"""Content of the two files of a fake network, and a helper that writes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Downloads from a server on this machine: whole, interrupted, wrong."""
+"""Complete, interrupted and wrong downloads from a local server."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def server() -> Iterator[Server]:
             self.send_header("X-Repo-Commit", REVISION)
             self.send_header("ETag", '"a tag"')
             self.end_headers()
-            with suppress(ConnectionError):  # the other side may give up
+            with suppress(ConnectionError):  # the client may disconnect
                 self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
@@ -87,7 +87,7 @@ def ask_hub_at(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(params=[None, Repository("someone/some", REVISION)], ids=["web", "hub"])
 def file(request, server: Server, empty_caches: None, monkeypatch: pytest.MonkeyPatch) -> File:
-    """A file of a plain web server, or of a hub."""
+    """A file on a plain web server, and one on a hub."""
     ask_hub_at(server.url, monkeypatch)
     url = f"{server.url}/someone/some/resolve/{REVISION}/network.pt"
     return File("some/network.pt", url, hashlib.sha256(CONTENT).hexdigest(), len(CONTENT), request.param)
@@ -97,27 +97,27 @@ def target() -> Path:
     return own_folder() / "some/network.pt"
 
 
-def assert_nothing_else_is_left() -> None:
+def assert_no_other_files() -> None:
     assert [path.name for path in target().parent.iterdir()] in ([], [target().name])
 
 
-def test_a_download_is_checked_and_not_repeated(server: Server, file: File) -> None:
+def test_download_is_verified_and_not_repeated(server: Server, file: File) -> None:
     assert fetch(file, Silent())
     assert target().read_bytes() == CONTENT
     assert target().stat().st_mode & 0o777 == 0o644
-    assert_nothing_else_is_left()
+    assert_no_other_files()
     assert not fetch(file, Silent())
     assert server.asked == [(f"/someone/some/resolve/{REVISION}/network.pt", None)]
 
 
-def test_a_file_that_another_cache_has_is_not_downloaded(server: Server, file: File, tmp_path: Path) -> None:
+def test_file_in_another_cache_is_not_downloaded(server: Server, file: File, tmp_path: Path) -> None:
     put(tmp_path / "DPBENCH_WEIGHTS" / file.name, CONTENT)
     assert not fetch(file, Silent())
     assert server.asked == []
 
 
 @pytest.mark.parametrize("file", [None], indirect=True)
-def test_an_interrupted_download_leaves_nothing_and_starts_over(server: Server, file: File) -> None:
+def test_interrupted_download_leaves_no_file_and_starts_over(server: Server, file: File) -> None:
     server.stops = [HALF]
     with pytest.raises(DpbenchError, match=f"cannot download {file.url}: .*{HALF} bytes read, .*; try again, or put"):
         fetch(file, Silent())
@@ -127,7 +127,7 @@ def test_an_interrupted_download_leaves_nothing_and_starts_over(server: Server, 
 
 
 @pytest.mark.parametrize("file", [Repository("someone/some", REVISION)], indirect=True)
-def test_a_hub_download_goes_on_when_the_connection_breaks(server: Server, file: File, monkeypatch) -> None:
+def test_hub_download_resumes_after_a_broken_connection(server: Server, file: File, monkeypatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", HALF // 10)
     server.stops = [HALF]
     assert fetch(file, Silent())
@@ -135,23 +135,23 @@ def test_a_hub_download_goes_on_when_the_connection_breaks(server: Server, file:
     assert [asked for _, asked in server.asked] == [None, f"bytes={HALF}-"]
 
 
-def test_a_wrong_checksum_discards_what_was_sent_and_nothing_else(server: Server, file: File) -> None:
+def test_wrong_checksum_discards_only_the_download(server: Server, file: File) -> None:
     put(target(), b"what was there before")
     server.content = b"something else"
     with pytest.raises(DpbenchError, match="does not match the known hash") as error:
         fetch(file, Silent())
     assert "\n" not in str(error.value)
     assert target().read_bytes() == b"what was there before"
-    assert_nothing_else_is_left()
+    assert_no_other_files()
 
 
-def test_a_damaged_file_of_our_own_is_replaced(server: Server, file: File) -> None:
+def test_damaged_file_in_own_cache_is_replaced(server: Server, file: File) -> None:
     put(target(), b"damaged")
     assert fetch(file, Silent())
     assert target().read_bytes() == CONTENT
 
 
-def test_a_damaged_file_of_somebody_else_is_left_alone_and_named(server: Server, file: File, tmp_path: Path) -> None:
+def test_damaged_file_in_another_cache_is_kept_and_reported(server: Server, file: File, tmp_path: Path) -> None:
     theirs = put(tmp_path / "DPBENCH_WEIGHTS" / file.name, b"damaged")
     with pytest.raises(DpbenchError, match=f"{theirs} is not the published file"):
         fetch(file, Silent())
@@ -159,21 +159,21 @@ def test_a_damaged_file_of_somebody_else_is_left_alone_and_named(server: Server,
     assert server.asked == []
 
 
-def test_a_missing_page_names_the_address(server: Server, file: File) -> None:
+def test_http_error_names_the_address(server: Server, file: File) -> None:
     server.status = 404
     with pytest.raises(DpbenchError, match=f"cannot download {file.url}: .*404") as error:
         fetch(file, Silent())
     assert "\n" not in str(error.value)
 
 
-def test_without_a_server_the_message_says_where_to_put_the_file(file: File, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refused_connection_message_says_where_to_put_the_file(file: File, monkeypatch: pytest.MonkeyPatch) -> None:
     ask_hub_at("http://127.0.0.1:1", monkeypatch)
     nowhere = replace(file, url="http://127.0.0.1:1/network.pt")
     with pytest.raises(DpbenchError, match=r"refused; try again, or put .* DPBENCH_WEIGHTS names, as some/network.pt"):
         fetch(nowhere, Silent())
 
 
-def test_a_disk_that_is_too_small_is_noticed_before_the_download(server: Server, file: File, monkeypatch) -> None:
+def test_too_little_disk_space_is_detected_before_the_download(server: Server, file: File, monkeypatch) -> None:
     usage = downloads.shutil.disk_usage(".")
     monkeypatch.setattr(downloads.shutil, "disk_usage", lambda _: usage._replace(free=10**6))
     with pytest.raises(DpbenchError, match="3 MB are needed but 1 MB are free"):
@@ -182,7 +182,7 @@ def test_a_disk_that_is_too_small_is_noticed_before_the_download(server: Server,
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
-def test_a_disk_that_fills_up_is_one_line(file: File, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_error_is_one_line(file: File, monkeypatch: pytest.MonkeyPatch) -> None:
     opening = open
 
     def full(path: object, mode: str = "r", *args: object, **options: object):
@@ -196,7 +196,7 @@ def test_a_disk_that_fills_up_is_one_line(file: File, monkeypatch: pytest.Monkey
     assert not target().exists()
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(file: File) -> None:
+def test_unwritable_folder_error_is_one_line(file: File) -> None:
     put(own_folder(), b"not a folder")
     with pytest.raises(DpbenchError, match="cannot download") as error:
         fetch(file, Silent())

@@ -1,4 +1,4 @@
-"""Finding pretrained weights, and checking that they are the published ones."""
+"""Local lookup of pretrained weights and verification of their hashes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dpbench.models.pretrained.finding import find, fingerprint, locate, sha256
 from dpbench.models.pretrained.published import WEIGHTS
 
 
-def test_files_are_found_by_their_short_names(folder: Path) -> None:
+def test_locate_returns_files_by_short_name(folder: Path) -> None:
     one, two = put(folder / "network/model.bin", ONE), put(folder / "network/config.json", TWO)
     assert locate("network") == {"model.bin": one, "config.json": two}
 
@@ -29,19 +29,19 @@ def test_files_are_found_by_their_short_names(folder: Path) -> None:
         "HF_HUB_CACHE/models--someone--network/snapshots/abc123",
     ],
 )
-def test_files_are_found_in_the_users_folder_and_in_the_usual_caches(folder: Path, tmp_path: Path, place: str) -> None:
+def test_files_are_found_in_every_place(folder: Path, tmp_path: Path, place: str) -> None:
     path = put(tmp_path / place / "model.bin", ONE)
     assert find(WEIGHTS["network"].files[0]) == path
 
 
-def test_the_users_folder_comes_first(folder: Path, tmp_path: Path) -> None:
+def test_dpbench_weights_folder_comes_first(folder: Path, tmp_path: Path) -> None:
     put(tmp_path / "DPBENCH_CACHE/weights/network/model.bin", b"old")
     path = put(folder / "network/model.bin", ONE)
     assert find(WEIGHTS["network"].files[0]) == path
 
 
-def test_missing_weights_are_an_error_and_a_missing_score_alike(folder: Path) -> None:
-    put(folder / "network/model.bin", ONE)  # but not its configuration
+def test_missing_weights_error_is_also_a_missing_score(folder: Path) -> None:
+    put(folder / "network/model.bin", ONE)  # without its configuration
     reason = "weights 'network' are not installed; run `dpbench weights get network`"
     for kind in (DpbenchError, MissingScore):
         with pytest.raises(kind, match=reason):
@@ -49,7 +49,7 @@ def test_missing_weights_are_an_error_and_a_missing_score_alike(folder: Path) ->
 
 
 @pytest.mark.parametrize("name", ["model.bin", "config.json"])
-def test_a_file_with_other_content_says_which_and_what_to_do(folder: Path, name: str) -> None:
+def test_wrong_content_error_names_file_and_remedy(folder: Path, name: str) -> None:
     put(folder / "network/model.bin", ONE)
     put(folder / "network/config.json", TWO)
     path = put(folder / "network" / name, b"damaged")
@@ -60,13 +60,13 @@ def test_a_file_with_other_content_says_which_and_what_to_do(folder: Path, name:
     assert "delete it and run `dpbench weights get network`" in str(error.value)
 
 
-def test_the_hash_is_that_of_the_first_file(folder: Path) -> None:
+def test_fingerprint_is_the_hash_of_the_first_file(folder: Path) -> None:
     put(folder / "network/model.bin", ONE)
     put(folder / "network/config.json", TWO)
     assert fingerprint("network") == hashlib.sha256(ONE).hexdigest()[:12]
 
 
-def test_a_file_is_hashed_once_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_hash_is_cached_until_the_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = put(tmp_path / "file", ONE)
     opened: list[Path] = []
     reading = Path.open
@@ -77,6 +77,6 @@ def test_a_file_is_hashed_once_until_it_changes(tmp_path: Path, monkeypatch: pyt
     opened.clear()
     assert sha256(path) == hashlib.sha256(TWO).hexdigest()
     assert len(opened) == 1
-    os.utime(path, ns=(1, 1))  # same size, other time
+    os.utime(path, ns=(1, 1))  # same size, different modification time
     sha256(path)
     assert len(opened) == 2

@@ -11,12 +11,12 @@ from dpbench.core.errors import UnknownName
 from dpbench.models.pretrained.published import WEIGHTS, named
 
 
-def test_an_unknown_name_is_told_the_nearest() -> None:
+def test_unknown_name_error_suggests_the_nearest() -> None:
     with pytest.raises(UnknownName, match=r"unknown weights 'incepton'; did you mean inception\?"):
         named("incepton")
 
 
-def test_published_weights_have_hashes_sizes_and_names_of_their_own() -> None:
+def test_published_files_have_valid_hashes_sizes_and_unique_names() -> None:
     files = [file for each in WEIGHTS.values() for file in each.files]
     assert len({file.name for file in files}) == len(files)
     for file in files:
@@ -30,6 +30,6 @@ def test_published_weights_have_hashes_sizes_and_names_of_their_own() -> None:
         assert len({file.short for file in each.files}) == len(each.files)
 
 
-def test_listing_and_downloading_need_no_torch() -> None:
+def test_listing_and_downloading_do_not_import_torch() -> None:
     code = "import sys, dpbench.models.pretrained.downloads, dpbench.cli.weights; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
