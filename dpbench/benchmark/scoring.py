@@ -9,7 +9,7 @@ from dataclasses import asdict
 from dpbench.benchmark.inputs import Inputs
 from dpbench.benchmark.session import Session
 from dpbench.core.context import RunContext
-from dpbench.core.errors import DataError, DpbenchError
+from dpbench.core.errors import DpbenchError
 from dpbench.core.folders import cache_folder
 from dpbench.core.metric import Column, Metric
 from dpbench.core.registries import METRICS
@@ -150,13 +150,8 @@ def _add_scores(
     Raises:
         DataError: the dataset has other images than those that the trial was made from.
     """
-    train, fingerprint = inputs.train, inputs.fingerprint(inputs.train)
-    if fingerprint != record.dataset_fingerprint:
-        raise DataError(
-            f"'{record.dataset}' has the fingerprint {fingerprint}, not {record.dataset_fingerprint}: other images, or "
-            "another user's undeclared ones; --data says where datasets are"
-        )
-    test = inputs.test
+    inputs.check_fingerprint(record.dataset_fingerprint)
+    train, test = inputs.train, inputs.test
     kept = RealCache(cache_folder() / "real") if record.public_benchmark else None
     if record.reference == "real":
         scores = evaluate_real(metrics, train, test, run, kept)
