@@ -17,11 +17,11 @@ from dpbench.results import privacy_record
 
 
 class Inputs:
-    """A sensitive dataset and a public source, opened when they are asked for.
+    """A sensitive dataset and a public source, opened on first use.
 
     Args:
         dataset: name of the sensitive dataset.
-        public: name of the public source, or None where no method uses one.
+        public: name of the public source, or None for none.
         options: resolution and folders.
         state: folder of the user's key and privacy records.
     """
