@@ -1,4 +1,4 @@
-"""The figure: a row of panels per ε, a column per measure, the datasets from left to right, a line per contender."""
+"""The figure: one row of panels per ε, one column per measure, datasets on the x-axis, one line per candidate."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from experiments._verdict import MARGIN, MEASURES
 
-LOOKS = [("#0b6fb8", "o"), ("#e07b1a", "s"), ("#6f6f6f", "^"), ("#8a4fbf", "D")]
-"""Colour and marker of the contenders, in their order."""
+MARKERS = [("#0b6fb8", "o"), ("#e07b1a", "s"), ("#6f6f6f", "^"), ("#8a4fbf", "D")]
+"""Colour and marker of each candidate, in order."""
 
-INK = {"holds": "#1a7f37", "fails": "#c62828", "undecided": "#8a6d00", "incomplete": "#999999"}
+VERDICT_COLOURS = {"holds": "#1a7f37", "fails": "#c62828", "undecided": "#8a6d00", "incomplete": "#999999"}
 WIDTHS = [1.4] + [1.0] * (len(MEASURES) - 1)
-"""Of the columns; accuracy, which the verdict is about, is the widest."""
+"""Relative column widths. Accuracy decides the verdict and is the widest."""
 
 SPAN = 5.0
-"""Axes of distances span at least this factor, so that small differences do not look large."""
+"""Minimum ratio of the limits of distance axes, so that small differences do not look large."""
 
 SHIFT = 0.06
-"""Between contenders at one dataset, so that they do not hide each other."""
+"""Horizontal offset between candidates, so that markers do not overlap."""
 
 
 def draw(summary: pd.DataFrame) -> Figure:
-    """The figure of a summary (see `summarise`)."""
+    """Draws the figure of a summary (see `summarise`)."""
     epsilons = list(dict.fromkeys(summary["epsilon"]))
     figure = Figure(figsize=(13, 1.2 + 2.7 * len(epsilons)), layout="constrained")
     panels = figure.subplots(
@@ -45,7 +45,7 @@ def draw(summary: pd.DataFrame) -> Figure:
     for axes in panels[0, 1:]:
         _log_scale(axes)
     figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=9, frameon=False)
-    first = summary["contender"].iloc[0]
+    first = summary["candidate"].iloc[0]
     figure.supxlabel(
         f"holds: the accuracy of {first} is more than {100 * MARGIN:g} points above all others'; "
         f"fails: more than {100 * MARGIN:g} below the best of them",
@@ -55,28 +55,28 @@ def draw(summary: pd.DataFrame) -> Figure:
 
 
 def _panel(axes: Axes, lines: pd.DataFrame, measure: str) -> None:
-    """One measure at one ε; datasets of one plugin ("shapes:0", "shapes:1") are joined by lines."""
-    arenas = list(dict.fromkeys(lines["arena"]))
-    stretches = [list(stretch) for _, stretch in groupby(arenas, key=lambda name: name.partition(":")[0])]
-    contenders = lines.groupby("contender", sort=False)
-    for place, ((contender, own), (colour, marker)) in enumerate(zip(contenders, LOOKS, strict=False)):
-        own = own.set_index("arena")
-        shift = SHIFT * (place - (len(contenders) - 1) / 2)
-        for number, stretch in enumerate(stretches):
-            part = own.loc[stretch]
+    """Draws one measure at one ε. Datasets of the same plugin ("shapes:0", "shapes:1") are connected by lines."""
+    tasks = list(dict.fromkeys(lines["task"]))
+    groups = [list(group) for _, group in groupby(tasks, key=lambda name: name.partition(":")[0])]
+    candidates = lines.groupby("candidate", sort=False)
+    for place, ((candidate, own), (colour, marker)) in enumerate(zip(candidates, MARKERS, strict=False)):
+        own = own.set_index("task")
+        shift = SHIFT * (place - (len(candidates) - 1) / 2)
+        for number, group in enumerate(groups):
+            part = own.loc[group]
             axes.errorbar(
-                [arenas.index(name) + shift for name in stretch],
+                [tasks.index(name) + shift for name in group],
                 part[measure],
                 part[f"{measure}_ci95"],
                 color=colour,
                 marker=marker,
                 capsize=3,
-                label="" if number else contender,
+                label="" if number else candidate,
             )
     labels = [f"{name}\n{label}" for name, label in own["label"].items()]
-    axes.set_xticks(range(len(arenas)), labels)
+    axes.set_xticks(range(len(tasks)), labels)
     axes.tick_params(labelsize=8)
-    axes.set_xlim(-0.5, len(arenas) - 0.5)
+    axes.set_xlim(-0.5, len(tasks) - 0.5)
     axes.grid(axis="y", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
 
@@ -92,8 +92,8 @@ def _log_scale(axes: Axes) -> None:
 
 
 def _verdicts(axes: Axes, lines: pd.DataFrame) -> None:
-    """The verdict on every dataset, above its points."""
-    for place, (_, group) in enumerate(lines.groupby("arena", sort=False)):
+    """Writes the verdict of each dataset above its points."""
+    for place, (_, group) in enumerate(lines.groupby("task", sort=False)):
         word = group["verdict"].iloc[0]
-        style = {"color": INK[word], "fontsize": 9, "fontweight": "bold"}
+        style = {"color": VERDICT_COLOURS[word], "fontsize": 9, "fontweight": "bold"}
         axes.text(place, 1.02, word, ha="center", va="bottom", transform=axes.get_xaxis_transform(), **style)

@@ -1,4 +1,4 @@
-"""Commands side by side, each a process on one thread: two of them do more than one on two threads."""
+"""Parallel commands, each a process with one thread. Two such processes are faster than one with two threads."""
 
 from __future__ import annotations
 
@@ -10,17 +10,22 @@ from typing import NamedTuple
 
 
 class Job(NamedTuple):
-    """A command and what its lines are headed by."""
+    """A command and the prefix of its output lines."""
 
     name: str
     command: Sequence[str]
 
 
 def run_jobs(jobs: Sequence[Job], parallel: int, say: Callable[[str], object] = print) -> list[str]:
-    """Runs commands, at most `parallel` at a time, and passes on what they write to standard error.
+    """Runs commands, at most `parallel` at a time, and forwards their standard error. A failure does not stop the rest.
+
+    Args:
+        jobs: the commands.
+        parallel: maximum number of processes.
+        say: called with each output line, prefixed by the name of the job.
 
     Returns:
-        The names of those that failed; the others are not held up by them.
+        the names of the failed jobs.
     """
 
     def succeeds(job: Job) -> bool:

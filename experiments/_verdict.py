@@ -1,4 +1,4 @@
-"""From rows to a table with a verdict per dataset and ε."""
+"""Summary of result rows with a verdict per dataset and ε."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from rich.text import Text
 
 from dpbench.results.gathering import mean_and_ci95
 from dpbench.results.rounding import rounded
-from experiments._contest import Entry, Request
+from experiments._candidates import Entry, Request
 
 MARGIN = 0.02
-"""Accuracy by which the first contender must lead or trail for a verdict: two points, what a seed is good for."""
+"""Minimum accuracy difference for a verdict: two points, about the variation between seeds."""
 
 MEASURES = {
     "accuracy": "accuracy ↑",
@@ -23,15 +23,15 @@ MEASURES = {
     "fd_detail2": "Fréchet distance ↓\ndetail, level 2",
     "fd_detail1": "Fréchet distance ↓\nfinest detail, level 1",
 }
-"""Columns of the rows, and how the figure heads them."""
+"""Columns of the rows and their headings in the figure."""
 
 STYLES = {"holds": "green", "fails": "red", "undecided": "yellow", "incomplete": "dim"}
 
 
 def select(rows: pd.DataFrame, entries: Iterable[Entry], request: Request) -> pd.DataFrame:
-    """The rows that answer the request, with their contender's name and arena's dataset in columns of these names.
+    """The rows of a request, with the additional columns "candidate" (its name) and "task" (its dataset).
 
-    Only verified rows with secret noise count. Where a trial was run again under newer code, the newest row counts.
+    Only verified rows with secret noise are selected. If a trial was repeated with newer code, the newest row is used.
     """
     counts = (
         rows["epsilon"].isin(request.epsilons)
@@ -44,48 +44,48 @@ def select(rows: pd.DataFrame, entries: Iterable[Entry], request: Request) -> pd
     rows = rows[counts.fillna(False)]
     found = []
     for e in entries:
-        wanted = {"dataset": e.dataset, "method": e.method, "variant": e.variant, "public_source": e.arena.public}
+        wanted = {"dataset": e.dataset, "method": e.method, "variant": e.variant, "public_source": e.task.public}
         own = rows[(rows[list(wanted)] == pd.Series(wanted)).all(axis=1)]
         newest = own.sort_values("date").drop_duplicates(["epsilon", "seed"], keep="last")
-        found.append(newest.assign(arena=e.arena.dataset, contender=e.contender.name))
+        found.append(newest.assign(task=e.task.dataset, candidate=e.candidate.name))
     return pd.concat(found).sort_values(["dataset", "method", "variant", "epsilon", "seed"], ignore_index=True)
 
 
 def summarise(selected: pd.DataFrame, entries: Iterable[Entry], epsilons: Sequence[float]) -> pd.DataFrame:
-    """A line per arena, ε and contender, in this order: means over seeds, half widths of 95% intervals, verdicts.
+    """One line per task, ε and candidate: means over seeds, half widths of 95% confidence intervals, and verdicts.
 
-    Cells of what is not finished are not numbers.
+    Values of unfinished trials are NaN.
     """
-    by_arena: dict[str, list[Entry]] = {}
+    by_task: dict[str, list[Entry]] = {}
     for e in entries:
-        by_arena.setdefault(e.arena.dataset, []).append(e)
+        by_task.setdefault(e.task.dataset, []).append(e)
     lines = []
-    for arena, competing in by_arena.items():
+    for task, competing in by_task.items():
         for epsilon in epsilons:
             group = [_line(selected, e, epsilon) for e in competing]
-            verdict = judge({line["contender"]: line["accuracy"] for line in group})
-            lines += [{"arena": arena, "epsilon": epsilon, **line, **verdict} for line in group]
+            verdict = decide({line["candidate"]: line["accuracy"] for line in group})
+            lines += [{"task": task, "epsilon": epsilon, **line, **verdict} for line in group]
     return pd.DataFrame(lines)
 
 
 def _line(selected: pd.DataFrame, e: Entry, epsilon: float) -> dict[str, Any]:
-    keys = {"arena": e.arena.dataset, "contender": e.contender.name, "epsilon": epsilon}
+    keys = {"task": e.task.dataset, "candidate": e.candidate.name, "epsilon": epsilon}
     own = selected[(selected[list(keys)] == pd.Series(keys)).all(axis=1)]
-    line = {"label": e.arena.label, "contender": e.contender.name, "seeds": len(own)}
+    line = {"label": e.task.label, "candidate": e.candidate.name, "seeds": len(own)}
     for column in (*MEASURES, "seconds_fit"):
         line[column], line[f"{column}_ci95"] = mean_and_ci95(own[column].dropna().tolist())
-    return line | {"private_seconds": e.contender.private_seconds}
+    return line | {"private_seconds": e.candidate.private_seconds}
 
 
-def judge(accuracy: Mapping[str, float]) -> dict[str, Any]:
-    """Whether the first contender's accuracy lies above all others' by more than `MARGIN`.
+def decide(accuracy: Mapping[str, float]) -> dict[str, Any]:
+    """Decides whether the first candidate has a higher accuracy than all others.
 
     Args:
-        accuracy: contender -> accuracy; not a number where there is none yet.
+        accuracy: candidate -> accuracy in [0, 1]; NaN if not yet available.
 
     Returns:
-        verdict ("holds" | "fails": it lies below the best other by more than the margin | "undecided" | "incomplete")
-        and lead (over the best of the others).
+        lead (over the best other candidate) and verdict: "holds" for a lead above `MARGIN`, "fails" below -`MARGIN`,
+        "undecided" between them, "incomplete" if an accuracy is missing.
     """
     ours, *others = accuracy.values()
     lead = math.nan if any(map(math.isnan, accuracy.values())) else ours - max(others)
@@ -94,7 +94,7 @@ def judge(accuracy: Mapping[str, float]) -> dict[str, Any]:
 
 
 def explained(line: pd.Series[Any]) -> str:
-    """A verdict in plain words: "holds: 5.1 points ahead"."""
+    """A verdict as text, e.g. "holds: 5.1 points ahead"."""
     if line["verdict"] == "incomplete":
         return "incomplete: trials are missing"
     word = line["verdict"] + (f" within {100 * MARGIN:g} points" if line["verdict"] == "undecided" else "")
@@ -102,18 +102,18 @@ def explained(line: pd.Series[Any]) -> str:
 
 
 def verdict_table(summary: pd.DataFrame) -> Table:
-    """The summary as one reads it: the verdict stands with the first contender, whose lead it is about."""
+    """The summary as a table. The verdict is in the line of the first candidate."""
     numbers = [*MEASURES, "private phase [s]", "by design [s]"]
-    table = Table("dataset", "ε", "contender", *numbers, "verdict on the hypothesis")
+    table = Table("dataset", "ε", "candidate", *numbers, "verdict on the hypothesis")
     for column in table.columns[3:-1]:
         column.justify = "right"
-    for (_, _), group in summary.groupby(["arena", "epsilon"], sort=False):
+    for (_, _), group in summary.groupby(["task", "epsilon"], sort=False):
         for number, (_, line) in enumerate(group.iterrows()):
             first = number == 0
-            head = (f"{line['arena']} ({line['label']})", f"{line['epsilon']:g}") if first else ("", "")
+            head = (f"{line['task']} ({line['label']})", f"{line['epsilon']:g}") if first else ("", "")
             cells = [rounded(line[column], line[f"{column}_ci95"]) for column in MEASURES]
             seconds = [rounded(line[column]) for column in ("seconds_fit", "private_seconds")]
             verdict = Text(explained(line), STYLES[line["verdict"]]) if first else ""
-            table.add_row(*map(Text, (*head, line["contender"], *cells, *seconds)), verdict)
+            table.add_row(*map(Text, (*head, line["candidate"], *cells, *seconds)), verdict)
         table.add_section()
     return table

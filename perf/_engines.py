@@ -1,4 +1,4 @@
-"""What `dp_step.py` compares: plain training, this package's engines, and opacus' ghost clipping."""
+"""The training steps compared by `dp_step.py`: plain training, dpbench's engines and Opacus' ghost clipping."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ Step = Callable[[Batch, int], list[Tensor]]
 
 
 class OpacusGhostEngine(GradientEngine):
-    """opacus' fast gradient clipping: a backward pass for the norms, and a second one of the reweighted losses.
+    """Opacus' fast gradient clipping: one backward pass for the norms and one for the reweighted losses.
 
-    Ghost norms where opacus has them (Linear, Embedding), one layer's per-example gradients at a time elsewhere.
+    It uses ghost norms for Linear and Embedding, and per-example gradients of one layer at a time for other layers.
     """
 
     def __init__(self, model: nn.Module, loss: Loss):
@@ -37,17 +37,17 @@ class OpacusGhostEngine(GradientEngine):
         except (NotImplementedError, ValueError) as error:
             raise PrivacyError(str(error)) from error
         for layer in model.modules():
-            # opacus (1.6) fails on an expanded index, and takes wrong norms of a convolution of channels-last images.
+            # Opacus 1.6 fails for an expanded index and computes wrong norms for convolutions of channels-last images.
             if isinstance(layer, nn.Embedding | nn.Conv2d):
                 layer.register_forward_pre_hook(lambda _, inputs: (inputs[0].contiguous(),))
-        self._optimizer = torch.optim.SGD(self.parameters)  # opacus asks it to forget the first pass's gradients
+        self._optimizer = torch.optim.SGD(self.parameters)  # opacus calls its zero_grad after the first pass
 
     def clipped_sum(
         self, batch: Batch, real: Tensor, views: int, clip: float, generator: torch.Generator
     ) -> list[Tensor]:
-        """See `GradientEngine.clipped_sum`; a gradient that is not finite spoils the sum."""
+        """See `GradientEngine.clipped_sum`; a non-finite gradient makes the sum non-finite."""
         if views > 1:
-            raise PrivacyError("it clips rows, not records of several views")
+            raise PrivacyError("ghost clipping clips rows, not records with several views")
         self._hooks.max_grad_norm = clip
         losses = self.loss(self.model, batch, generator) * real
         DPTensorFastGradientClipping(self._hooks, self._optimizer, losses, "sum").backward()
@@ -66,7 +66,7 @@ ENGINES = ("plain", *PRIVATE)
 
 
 def micro_batches(batch: Batch, views: int, rows: int) -> Iterator[Batch]:
-    """Micro-batches of at most `rows` rows, every record standing there `views` times."""
+    """Micro-batches of at most `rows` rows, with every record repeated `views` times."""
     for start in range(0, len(batch), rows // views):
         part = slice(start, start + rows // views)
         yield batch.map(lambda t, part=part: t[part]).repeat(views)
@@ -89,7 +89,7 @@ def plain_step(case: Case, model: nn.Module, device: str) -> Step:
 
 
 def private_step(engine: GradientEngine, case: Case, device: str) -> Step:
-    """What `DPSGDStepper` does between sampling and noise."""
+    """The part of a `DPSGDStepper` step between sampling and noise."""
     generator = torch.Generator(device).manual_seed(0)
 
     def step(batch: Batch, rows: int) -> list[Tensor]:
@@ -105,13 +105,13 @@ def private_step(engine: GradientEngine, case: Case, device: str) -> Step:
 
 
 def make_step(name: str, case: Case, device: str) -> Step:
-    """A step of engine `name` on a model of its own, the same weights for every engine.
+    """A step of the engine with this name on a new model; every engine gets the same initial weights.
 
     Raises:
-        PrivacyError: the engine cannot do this case.
+        PrivacyError: the engine does not support this case.
     """
     torch.manual_seed(0)
-    with torch.device(device):  # drawing large models' weights takes seconds on a CPU
+    with torch.device(device):  # initialising large models takes seconds on a CPU
         model = case.build().train()
     if name == "plain":
         return plain_step(case, model, device)

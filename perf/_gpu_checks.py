@@ -1,4 +1,4 @@
-"""What `gpu.py` is made of: checks, each of which fills some cells of its section's table, whatever happens in it."""
+"""Checks of `gpu.py`. Each check fills some cells of its section's table, even if it fails or raises an error."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OUT_OF_TIME = "not run: out of time"
 
 @dataclass(frozen=True)
 class Setting:
-    """Where the checks run: a torch device name, and whether in the tiny form, for a CPU."""
+    """Device of the checks (a torch device name), and whether to run the tiny form for CPUs."""
 
     device: str
     tiny: bool
@@ -23,7 +23,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Value:
-    """A number and its verdict: None where nothing is judged. `why` says what the number does not."""
+    """A number and its verdict (None for no verdict). `why` is an explanation."""
 
     number: float | None
     passed: bool | None = None
@@ -32,7 +32,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Cell:
-    """A value in its place in the section's table."""
+    """A value with its row and column in the section's table."""
 
     row: str
     column: str
@@ -41,47 +41,48 @@ class Cell:
 
 @dataclass(frozen=True)
 class Check:
-    """One measurement: it fills `columns` of `row`."""
+    """One measurement, which fills `columns` of `row`."""
 
     row: str
     columns: tuple[str, ...]
     measure: Callable[[], Mapping[str, Value]]
 
     def cells(self, values: Mapping[str, Value]) -> Iterator[Cell]:
-        """The check's own columns in order, then what else was measured."""
+        """Cells of the check's columns in order, then of other measured columns."""
         for column in dict.fromkeys([*self.columns, *values]):
             yield Cell(self.row, column, values.get(column, Value(None)))
 
 
 def at_most(number: float, bound: float) -> Value:
-    """Passes up to the bound; what is not a number does not."""
+    """Passes if the number is at most the bound; NaN fails."""
     return Value(number, number <= bound)
 
 
 def run_checks(checks: Iterable[Check], deadline: float) -> Iterator[Cell]:
-    """The cells of all checks in order. A check that breaks off says so in its cells and stops no other.
+    """Runs all checks and yields their cells in order. An error in a check is shown in its cells; the others still run.
 
     Args:
-        deadline: in `time.time()`; checks that have not begun by then are left out, and say so.
+        checks: the checks.
+        deadline: time in seconds, as `time.time()`; later checks are not run, and their cells say so.
     """
     for check in checks:
         late = time.time() > deadline
-        yield from check.cells(_throughout(check, Value(None, None, OUT_OF_TIME)) if late else _values(check))
+        yield from check.cells(_in_all_columns(check, Value(None, None, OUT_OF_TIME)) if late else _values(check))
 
 
 def _values(check: Check) -> Mapping[str, Value]:
     try:
         return check.measure()
-    except PrivacyError as error:  # a refusal protects; it is no wrong number
-        return _throughout(check, Value(None, None, f"refused: {error}"))
+    except PrivacyError as error:  # refusing unsupported cases is correct behaviour
+        return _in_all_columns(check, Value(None, None, f"refused: {error}"))
     except ImportError as error:
-        return _throughout(check, Value(None, None, f"not installed: {error.name or error}"))
+        return _in_all_columns(check, Value(None, None, f"not installed: {error.name or error}"))
     except torch.OutOfMemoryError:
         torch.cuda.empty_cache()
-        return _throughout(check, Value(None, None, "out of memory"))
-    except Exception as error:  # whatever it is, the other checks have to run
-        return _throughout(check, Value(None, False, f"{type(error).__name__}: {error}"))
+        return _in_all_columns(check, Value(None, None, "out of memory"))
+    except Exception as error:  # the other checks must still run
+        return _in_all_columns(check, Value(None, False, f"{type(error).__name__}: {error}"))
 
 
-def _throughout(check: Check, value: Value) -> Mapping[str, Value]:
+def _in_all_columns(check: Check, value: Value) -> Mapping[str, Value]:
     return dict.fromkeys(check.columns, value)

@@ -1,7 +1,7 @@
-"""Records that try to escape the clip: large gradients whose terms nearly cancel, in wide layers.
+"""Adversarial records for the clip: large gradients with nearly cancelling terms, in wide layers.
 
-The contribution of a record is what it adds to the clipped sum alone; its norm is taken in fp64. TF32 is allowed
-throughout, as a program around may have done: norms and sums have to be fp32 all the same.
+A record's contribution is the clipped sum of this record only; its norm is computed in fp64. TF32 is allowed globally,
+as a user's program may do; the engines must still compute norms and sums in fp32.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ from perf._models import in_bf16
 BOUND = 1 + 1e-5
 
 LEVELS = (0.02, 0.44, 0.5644444, 0.86)
-"""Brightness of the flat records, one each: products of equal numbers are rounded alike, and their errors add up."""
+"""Values of the constant records. Products of equal numbers have equal rounding errors, which add up."""
 
 CHANGES = {"fp32": 1e-3, "bf16": 2e-2}
-"""How much a record's views, a layer's uses and its places differ: no less than the precision of the loss can tell."""
+"""Relative difference between views, layer uses and positions; large enough for the precision of the loss."""
 
 
 @dataclass(frozen=True)
 class Attack:
-    """Gradients c_j w ⊗ x_j of alternating sign, whose sum is small beside its terms.
+    """Gradients c_j w ⊗ x_j with alternating signs and a sum much smaller than the terms.
 
     Attributes:
-        build: makes the layer.
-        shape: of one record's input to it.
+        build: constructs the layer.
+        shape: shape of a record's input.
         views: rows per record.
-        uses: how often the model uses the layer.
+        uses: number of uses of the layer in the model.
         scale: factor of the loss.
-        entries: of an embedding, 0 for numbers.
-        clip: bound C.
+        entries: number of entries of an embedding; 0 for other layers.
+        clip: clipping norm C.
         change: see `CHANGES`.
     """
 
@@ -56,13 +56,13 @@ class Attack:
     change: float = 1e-3
 
     def records(self) -> Batch:
-        """The flat records, on the CPU; of an embedding, those that look up one entry everywhere."""
+        """The constant records, on the CPU; for an embedding, each record looks up the same entry everywhere."""
         levels = torch.arange(len(LEVELS)) if self.entries else torch.tensor(LEVELS)
         return Batch(derived=levels.reshape(-1, *[1] * len(self.shape)).repeat(1, *self.shape))
 
 
 class Repeated(nn.Module):
-    """Σ_u ± layer(x (1 + a little)) over its uses."""
+    """Sum over uses u of ± layer(x (1 + small change))."""
 
     def __init__(self, layer: nn.Module, factors: list[float]):
         super().__init__()
@@ -74,7 +74,7 @@ class Repeated(nn.Module):
 
 
 def alternating(count: int, change: float) -> list[float]:
-    """1, -1.0007, 1.0003 ...: factors of alternating sign, the sizes of which differ by up to `change`."""
+    """Factors with alternating signs, 1, -1.0007, 1.0003, ..., with sizes that differ by up to `change`."""
     return [(-1) ** j * (1 + change * (7 * j % 11) / 10) for j in range(count)]
 
 
@@ -121,11 +121,11 @@ LARGE: Mapping[str, Attack] = {
     "layer norm of 65536, 32 views": Attack(lambda: nn.LayerNorm(65536), (65536,), views=32),
     "group norm of 2048, 64 uses": Attack(lambda: nn.GroupNorm(32, 2048), (2048, 4, 4), uses=64),
 }
-"""Too large for the tiny form."""
+"""Attacks for the full form only."""
 
 
 def checks(setting: Setting) -> Iterator[Check]:
-    """One per attack, precision and engine, and those of `noisy_sum`'s clip."""
+    """One check per attack, precision and engine, and the checks of `noisy_sum`'s clip."""
     for name, attack in {**ATTACKS, **({} if setting.tiny else LARGE)}.items():
         for precision in ("fp32", "bf16"):
             for engine in ENGINES:

@@ -1,6 +1,6 @@
-"""What the engines are compared on: layers of every known type, the wavelet transformer and the diffusion U-Net.
+"""Models for comparing the engines: layers of every known type, the wavelet transformer and the diffusion U-Net.
 
-Randomness of a loss comes from a generator on the CPU, so that fp32, bf16 and fp64 meet the same draws.
+Losses draw random numbers from a CPU generator, so that fp32, bf16 and fp64 use the same draws.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ RECORDS = 2
 
 @dataclass(frozen=True)
 class Example:
-    """A model, some records, and a loss between them.
+    """A model, records and a loss.
 
     Attributes:
-        build: makes the model, on the CPU.
-        records: `RECORDS` of them, on the CPU.
+        build: constructs the model on the CPU.
+        records: `RECORDS` records on the CPU.
         loss: see `dpbench.privacy.gradients.engine.Loss`.
-        opacus: whether opacus can do it; where it cannot, it is wrong or crashes.
+        opacus: whether Opacus supports the model; otherwise it crashes or gives wrong results.
     """
 
     build: Callable[[], nn.Module]
@@ -39,13 +39,13 @@ class Example:
 
 
 def scattered(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
-    """A loss whose gradient differs at every output, view and record."""
+    """A loss with a different gradient for every output, view and record."""
     output = model(batch.derived)
     return ((output - _drawn(output, generator)) ** 2).flatten(1).mean(1)
 
 
 def weighted(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
-    """A loss whose gradient at the output is drawn: no rounding of the forward pass enters that of a single layer."""
+    """A loss with a random output gradient, so a single layer's gradient has no rounding error of the forward pass."""
     output = model(batch.derived)
     return (output * _drawn(output, generator)).flatten(1).mean(1)
 
@@ -67,7 +67,7 @@ def denoise(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tenso
 
 
 class Tied(nn.Module):
-    """A parameter as an embedding and as the head, and a layer that is used twice."""
+    """A model with tied embedding and head weights and a layer that is used twice."""
 
     def __init__(self, entries: int, width: int) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ def indices(*shape: int, of: int) -> Batch:
 
 
 def layer(build: Callable[[], nn.Module], records: Batch, opacus: bool = True) -> Example:
-    """A layer with weights that hide no mistake: norms would start at one and zero."""
+    """A layer with random weights, because the default ones and zeros of norms could hide errors."""
 
     def scrambled() -> nn.Module:
         model = build()
@@ -125,7 +125,7 @@ LAYERS: Mapping[str, Example] = {
 
 
 def networks(tiny: bool) -> Mapping[str, Example]:
-    """The networks that methods train, smaller in the tiny form."""
+    """The networks trained by the methods, smaller in the tiny form."""
     width, depth, length = (32, 1, 8) if tiny else (128, 4, 64)
     channels, size = ((8, 16), 8) if tiny else ((32, 64), 32)
     labels = torch.arange(RECORDS) % 3

@@ -1,8 +1,8 @@
-"""What the vault adds and whom it draws, on the device: statistics of releases whose exact sums are known.
+"""Statistics of the vault's noise and Poisson samples on the device, from releases with known exact sums.
 
-Noise is release minus exact sum, divided by its standard deviation. It is compared with independent standard normal
-numbers: mean, spread and shape, correlation between coordinates, releases, parameters and vaults. Poisson samples are
-seen by the dataset, which notes who is read.
+The noise is the release minus the exact sum, divided by its standard deviation. It is compared with independent
+standard normal numbers: mean, standard deviation, distribution, and correlation between coordinates, releases,
+parameters and vaults. Poisson samples are observed through a dataset that records which images are read.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from dpbench.privacy.vault import Vault
 from perf._gpu_checks import Check, Setting, Value
 
 SIGMAS = 6
-"""Standard errors that a statistic may be off: once in 5·10⁸ tests."""
+"""Maximum deviation of a statistic in standard errors; exceeded by chance once in 5·10⁸ tests."""
 
 LEAST_P = 1e-8
 
@@ -38,7 +38,7 @@ POISSON = ("size", "size's variance", "records p", "steps")
 
 
 class Watched(ImageDataset):
-    """Random images in memory; `read` holds who was read since it was last emptied."""
+    """Random images in memory; `read` holds the indices read since it was last cleared."""
 
     def __init__(self, n: int):
         self.spec = DatasetSpec("watched", 1, 4, n, 10, None, True)
@@ -59,13 +59,13 @@ class Watched(ImageDataset):
 
 
 def vault(records: Watched, mechanism: Mechanism, device: str, precision: Precision = "fp32") -> Vault:
-    """The records behind one mechanism, with secret noise."""
+    """A vault of the records with one mechanism and secret noise."""
     plan = CalibratedPlan((mechanism,), Budget(1.0, 1e-5), 1.0, 1.1, 0.25, 1.0)
     return Vault(records, records.spec, Ledger(plan), NoiseSource(device), device, precision)
 
 
 def checks(setting: Setting) -> Iterator[Check]:
-    """Noise of steps in both precisions, of sums, of two vaults; samples of steps and of sums."""
+    """Checks of the noise of steps, sums and two vaults, and of the samples of steps and sums."""
     for precision in ("fp32", "bf16"):
         measure = partial(_noise_of_steps, setting, precision)
         yield Check(f"noise of dp_sgd, {precision}", (*NORMAL, "parameters"), measure)
@@ -88,12 +88,12 @@ def largest(standard_errors: Sequence[float]) -> Value:
 
 
 def correlation(a: Tensor, b: Tensor) -> float:
-    """In standard errors, of numbers whose mean is 0 and whose variance is 1."""
+    """Correlation in standard errors, for numbers with mean 0 and variance 1."""
     return float((a.flatten() * b.flatten()).mean()) * math.sqrt(a.numel())
 
 
 def normality(noise: Tensor) -> Mapping[str, Value]:
-    """Statistics of noise [releases, coordinates] that should be independent N(0, 1); of each the worst release's."""
+    """Statistics of noise [releases, coordinates] that should be independent N(0, 1), each for the worst release."""
     n = noise.shape[1]
     pairs = [(i, j) for i in range(len(noise)) for j in range(i)]
     return {
@@ -112,10 +112,10 @@ def _noise_of_steps(setting: Setting, precision: Precision) -> Mapping[str, Valu
 
 
 def steps_noise(setting: Setting, precision: Precision = "fp32") -> Tensor:
-    """The noise of each step of `dp_sgd` on two linear layers, over its deviation: [releases, coordinates].
+    """The noise of each `dp_sgd` step on two linear layers, divided by its deviation: [releases, coordinates].
 
-    The gradients do not depend on the weights, so that what every step sums is known: record i's is w_i ⊗ x_i for both
-    layers, scaled down to the clip.
+    The gradients do not depend on the weights, so the exact sum of every step is known: record i contributes w_i ⊗ x_i
+    for both layers, scaled to the clip.
     """
     records = Watched(RECORDS)
     width = 400 if setting.tiny else 20_000
@@ -139,7 +139,7 @@ def steps_noise(setting: Setting, precision: Precision = "fp32") -> Tensor:
 
 
 class Pair(nn.Module):
-    """Two linear layers of the same shape beside each other, all weights 0."""
+    """Two parallel linear layers with the same shape and zero weights."""
 
     def __init__(self, inputs: int, outputs: int):
         super().__init__()
@@ -151,12 +151,12 @@ class Pair(nn.Module):
         return self.first(x) + self.second(x)
 
     def weights(self) -> Tensor:
-        """All of them, in fp64 on the CPU."""
+        """All weights as one vector, in fp64 on the CPU."""
         return torch.cat([p.detach().double().cpu().flatten() for p in self.parameters()])
 
 
 def along_ones(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
-    """A loss whose gradient has a row of pixels for every output, exact in bf16."""
+    """A loss with the pixels as its weight gradient for every output, exact in bf16."""
     return model(_binary(batch.images).flatten(1)).float().sum(1)
 
 
@@ -169,7 +169,7 @@ def _noise_of_sums(setting: Setting) -> Mapping[str, Value]:
 
 
 def sums_noise(setting: Setting) -> Tensor:
-    """The noise of `noisy_sum` releases of all records, over its deviation: [releases, coordinates]."""
+    """The noise of `noisy_sum` releases of all records, divided by its deviation: [releases, coordinates]."""
     records = Watched(RECORDS)
     copies = 800 if setting.tiny else 10_000
     mechanism = NoisySum(name="sum", clip=CLIP, noise_multiplier=MULTIPLIER, count=RELEASES)
@@ -186,7 +186,7 @@ def _copied(batch: Batch, copies: int) -> Tensor:
 
 
 def _two_vaults(setting: Setting) -> Mapping[str, Value]:
-    """Noise must not follow the seeds of an experiment."""
+    """Noise must not depend on the seeds of an experiment."""
     noise = []
     for _ in range(2):
         torch.manual_seed(0)
@@ -222,7 +222,7 @@ def _sampled(setting: Setting) -> tuple[Watched, tuple[int, int]]:
 
 
 def _drawn(records: Watched, rounds: int, release: Callable[[], object]) -> np.ndarray:
-    """Who was read for each release: bool [releases, records]."""
+    """The records read for each release: bool [releases, records]."""
     drawn = np.zeros((rounds, len(records)), bool)
     for row in drawn:
         records.read.clear()
@@ -232,7 +232,7 @@ def _drawn(records: Watched, rounds: int, release: Callable[[], object]) -> np.n
 
 
 def poisson(drawn: np.ndarray, rate: float) -> Mapping[str, Value]:
-    """Statistics of samples in which every record stands with probability `rate`, independently of all else."""
+    """Statistics of samples that should contain each record independently with probability `rate`."""
     rounds, n = drawn.shape
     sizes, spread = drawn.sum(axis=1), n * rate * (1 - rate)
     standard = torch.from_numpy((drawn - rate) / math.sqrt(rate * (1 - rate)))

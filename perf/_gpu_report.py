@@ -1,4 +1,4 @@
-"""The results of `gpu.py` as tables on a terminal, as markdown, and as JSON."""
+"""The results of `gpu.py` as terminal tables, Markdown and JSON."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from perf._gpu_checks import Cell, Value
 
 @dataclass
 class Result:
-    """What a section found.
+    """The result of a section.
 
     Attributes:
-        name: the section's.
-        title: what its numbers are.
-        seconds: that it took.
-        cells: in the order in which they were measured.
+        name: name of the section.
+        title: description of its numbers.
+        seconds: run time.
+        cells: measured cells, in order.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Result:
 
     @property
     def passed(self) -> bool | None:
-        """None where nothing has been judged."""
+        """Whether all checks passed; None if there is no verdict."""
         verdicts = [cell.value.passed for cell in self.cells if cell.value.passed is not None]
         return all(verdicts) if verdicts else None
 
@@ -54,7 +54,7 @@ class Result:
         return columns, [(row, [values.get(c) for c in columns]) for row, values in rows.items()]
 
     def reasons(self) -> list[str]:
-        """Why numbers failed or are absent, each reason once with where it applies first."""
+        """Reasons for failed or missing numbers, each once with its first location."""
         first: dict[str, list[Cell]] = {}
         for cell in [*self.failures, *absent(self.cells)]:
             if cell.value.why:
@@ -66,7 +66,7 @@ class Result:
 
 
 def absent(cells: Sequence[Cell]) -> list[Cell]:
-    """What has neither number nor verdict: refused, out of memory, not installed, out of time."""
+    """Cells without number and verdict: refused, out of memory, not installed or out of time."""
     return [cell for cell in cells if (cell.value.number, cell.value.passed) == (None, None)]
 
 
@@ -77,7 +77,7 @@ def verdict(cells: Sequence[Cell]) -> str:
 
 
 def shown(value: Value | None) -> str:
-    """A value in a few characters; failures are marked."""
+    """A value as short text; failures are marked."""
     if value is None:
         return ""
     text = "" if value.number is None else number(value.number)
@@ -87,7 +87,7 @@ def shown(value: Value | None) -> str:
 
 
 def number(x: float) -> str:
-    """Four digits, and those of the difference where it is close to 1: 1.00045 for a clip that is exceeded."""
+    """The number with four digits, or with six decimals close to 1, e.g. 1.000450 for an exceeded clip."""
     return f"{x:.6f}" if 0.99 < abs(x) < 1.01 else f"{x:.4g}"
 
 
@@ -122,7 +122,7 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def write(file: Path, about: Mapping[str, Any], results: Sequence[Result]) -> None:
-    """All results so far as JSON, whole or not at all."""
+    """Writes all results so far as JSON, atomically."""
     sections = [
         {
             "name": r.name,

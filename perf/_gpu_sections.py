@@ -1,6 +1,6 @@
-"""The sections of `gpu.py`, and how each runs in a process of its own, so that none can take another one down.
+"""The sections of `gpu.py`. Each runs in its own process, so that a failure does not affect the other sections.
 
-A kernel that fails spoils its process for good, and one that hangs cannot be interrupted from within.
+After a failed CUDA kernel a process is unusable, and a hanging kernel cannot be interrupted from inside its process.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 from perf._gpu_checks import OUT_OF_TIME, Cell, Setting, Value, run_checks
 
 GRACE = 20.0
-"""Seconds that a section may go on beyond its time, to end its last check."""
+"""Additional seconds for a section to finish its last check after its time limit."""
 
 WHOLE = "the whole section"
 
@@ -28,8 +28,8 @@ class Section:
     """One table.
 
     Attributes:
-        module: its function `checks(setting)` lists the section's checks.
-        title: what the numbers are, and when they pass.
+        module: module with a function `checks(setting)` that returns the section's checks.
+        title: description of the numbers and of when they pass.
         seconds: time limit.
     """
 
@@ -59,21 +59,21 @@ SECTIONS: Mapping[str, Section] = {
         "A private step against plain training: time ×, peak memory × at the same micro-batch, error of the sum",
         210,
     ),
-    "trial": Section("perf._gpu_trial", "A trial from end to end: seconds by phase, and what its row says", 60),
+    "trial": Section("perf._gpu_trial", "A complete trial: seconds by phase and values of its row", 60),
 }
-"""In the order in which they run: what a guarantee rests on comes first."""
+"""The sections in order; those that verify the privacy guarantee come first."""
 
 
 def cells_of(section: Section, setting: Setting, seconds: float) -> Iterator[Cell]:
-    """The section's cells as they are measured, in a process that is ended when time is up.
+    """Runs a section in its own process and yields its cells as they are measured.
 
-    What a process that had to be ended has measured until then is kept; a failing cell says that it was ended.
+    The process is killed after its time limit. Its earlier cells are kept, and a failing cell says that it was killed.
     """
     if seconds <= 0:
         yield Cell(WHOLE, "", Value(None, None, OUT_OF_TIME))
         return
     context = multiprocessing.get_context("spawn" if setting.device.startswith("cuda") else "forkserver")
-    context.set_forkserver_preload([s.module for s in SECTIONS.values()])  # CUDA does not survive a fork
+    context.set_forkserver_preload([s.module for s in SECTIONS.values()])  # CUDA does not work after a fork
     receiver, sender = context.Pipe(duplex=False)
     deadline = time.time() + seconds
     process = context.Process(target=_work, args=(section.module, setting, deadline, sender), daemon=True)
@@ -83,7 +83,7 @@ def cells_of(section: Section, setting: Setting, seconds: float) -> Iterator[Cel
         while receiver.poll(max(0.0, deadline + GRACE - time.time())):
             yield receiver.recv()
         process.kill()
-        yield Cell(WHOLE, "", Value(None, False, f"ended: it hung beyond its {seconds:.0f} s"))
+        yield Cell(WHOLE, "", Value(None, False, f"killed: it exceeded its {seconds:.0f} s"))
     except EOFError:
         process.join()
         if process.exitcode:

@@ -1,8 +1,8 @@
-"""Seconds and peak memory of a private step against plain training, at the sizes that methods train.
+"""Seconds and peak memory of a private step compared with plain training, for models of realistic size.
 
-Each private engine takes turns with plain training, each at the micro-batch that suits it best. What is judged is
-whether the engines agree about the clipped sum at these sizes; opacus' own ghost clipping is not ours to judge.
-Precision of fp32 products is as torch has it by default: TF32 for convolutions, none for matrix products.
+Each private engine alternates with plain training, each with its fastest micro-batch size. The only verdict is whether
+the engines agree on the clipped sum; Opacus' ghost clipping gets no verdict. TF32 has torch's default settings: allowed
+for convolutions, not for matrix products.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PLAIN = ("plain [s]", "plain [MiB]")
 ENGINES = ("book-keeping", "opacus", "opacus-ghost")
 
 ERROR = 0.03
-"""Relative distance of two engines' clipped sums: rounding of bf16 is a third of it, a wrong gradient more."""
+"""Maximum relative distance between the clipped sums of two engines. bf16 rounding causes about a third of it."""
 
 
 def transformer(length: int, **sizes: int) -> TokenTransformer:
@@ -63,7 +63,7 @@ TINY_KINDS = {("transformer", "bf16", 1), ("U-Net", "fp32", 8)}
 
 
 def checks(setting: Setting) -> Iterator[Check]:
-    """bf16 and K = 1 first, as they are used most; one check per engine."""
+    """One check per engine, model, precision and K, starting with bf16 and K = 1, the most common settings."""
     cases = TINY if setting.tiny else CASES
     for precision, views in [("bf16", 1), ("bf16", 8), ("fp32", 1), ("fp32", 8)]:
         for name, case in cases.items():
@@ -98,7 +98,10 @@ def _measure(setting: Setting, case: Case, engine: str) -> Mapping[str, Value]:
 
 
 def _error(case: Case, engine: str, device: str) -> float:
-    """Relative distance of the clipped sum of two records from that of opacus' hooks, or theirs from book-keeping's."""
+    """Relative distance between the clipped sums of two records from this engine and a reference engine.
+
+    The reference is opacus; for opacus it is book-keeping.
+    """
     pair = records(case, 2, device)
     found, other = (
         torch.cat([g.flatten() for g in make_step(name, case, device)(pair, 2 * case.views)])

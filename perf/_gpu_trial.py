@@ -1,5 +1,6 @@
-"""A trial from end to end, as `dpbench run` would make it, with reduced settings: caches and results in a folder of
-its own, so that nothing that was there before is used, and nothing is left.
+"""A complete trial as in `dpbench run`, with reduced settings.
+
+Caches and results are in a temporary folder, so that the trial uses no earlier files and leaves none.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "wavelet": {"tokenizer_steps": 200, "public_steps": 200, "steps": 30, "refiner.steps": 100},
     "dp-sgd": {"public_steps": 100, "batch": 512, "steps": 20, "sampling_steps": 10},
 }
-"""Settings over the preset "small", per method: seconds on a GPU."""
+"""Settings applied over the preset "small", per method; trials take seconds on a GPU."""
 
 TINY: Mapping[str, Mapping[str, Any]] = {
     "wavelet": {
@@ -40,7 +41,7 @@ TINY: Mapping[str, Mapping[str, Any]] = {
 
 
 def checks(setting: Setting) -> Iterator[Check]:
-    """One per method."""
+    """One check per method."""
     for method, settings in (TINY if setting.tiny else SETTINGS).items():
         yield Check(method, COLUMNS, partial(_run, setting, method, settings))
 
@@ -60,7 +61,7 @@ def _run(setting: Setting, method: str, settings: Mapping[str, Any]) -> Mapping[
 
 
 def _noise(folder: Path) -> str:
-    """A dataset of noise: shapes and textures take a minute of painting on two cores."""
+    """Writes a dataset of random images. Generating shapes and textures would take a minute on two cores."""
     draws = np.random.default_rng(0)
     for split, count in (("train", TINY["wavelet"]["batch"]), ("test", 20)):
         images = draws.integers(256, size=(count, 16, 16, 3), dtype=np.uint8)
@@ -72,7 +73,7 @@ def _noise(folder: Path) -> str:
 
 
 def judged(row: Mapping[str, Any]) -> Mapping[str, Value]:
-    """What has to be true of the row of any trial with a finite budget: all of it spent, none beyond."""
+    """Checks the row of a trial with a finite budget: verified, and the budget spent but not exceeded."""
     spent, score = float(row["epsilon_spent"]), float(row["fwd"])
     is_verified = (row["accounting"], row["noise"]) == ("verified", "secret")
     return {

@@ -1,4 +1,4 @@
-"""Inception with random weights, as files that torch-fidelity, clean-fid and dpbench load like the published ones."""
+"""Inception with random weights, in files that torch-fidelity, clean-fid and dpbench can load."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ class Published(nn.Module):
 
 
 class Unloaded(FeatureExtractorInceptionV3):
-    """torch-fidelity's network as it is before it loads its weights."""
+    """torch-fidelity's network without loading weights."""
 
     def load_state_dict(self, *_: object) -> None:
         pass
 
 
 def random_inception(folder: Path) -> FeatureExtractorInceptionV3:
-    """Writes the weights as `FIDELITY` and `TORCHSCRIPT`, and gives torch-fidelity's network that loaded them."""
+    """Writes random weights as `FIDELITY` and `TORCHSCRIPT`; returns torch-fidelity's network with these weights."""
     torch.manual_seed(0)
     path = folder / FIDELITY
     torch.save({}, path)
     network = Unloaded(*ARGUMENTS, str(path))
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")  # so that activations neither fade nor grow
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")  # keeps the scale of activations
     torch.save(network.state_dict(), path)
     theirs = FeatureExtractorInceptionV3(*ARGUMENTS, str(path))
     layers = nn.Sequential(*list(theirs.children())[:-1], nn.Flatten())

@@ -1,4 +1,4 @@
-"""Seconds and bytes of the steps in `_engines.py`, and bytes of any call."""
+"""Run time and peak memory of the steps in `_engines.py` and of arbitrary calls."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from perf._models import CASES, LARGE, Case
 T = TypeVar("T")
 
 MEMORY_PARTS = 3
-"""Micro-batches in a measurement of memory: later ones need no more."""
+"""Number of micro-batches in a memory measurement; later ones need no more memory."""
 
 
 def records(case: Case, count: int, device: str) -> Batch:
-    """The first `count` of a step's records."""
+    """The first `count` records of a step, on the device."""
     torch.manual_seed(0)
     return case.records(case.count).map(lambda t: t[:count].to(device))
 
@@ -44,7 +44,10 @@ def seconds(step: Step, batch: Batch, rows: int, device: str) -> float:
 
 
 def best_micro_batch(step: Step, case: Case, device: str) -> int:
-    """The candidate that is fastest on `case.probe` rows; none after one that is clearly slower or does not fit."""
+    """The fastest candidate micro-batch on `case.probe` rows.
+
+    The search stops at the first candidate that is clearly slower than the best or does not fit in memory.
+    """
     batch = records(case, case.probe // case.views, device)
     best, least = 0, math.inf
     for rows in case.candidates:
@@ -66,7 +69,7 @@ def best_micro_batch(step: Step, case: Case, device: str) -> int:
 def time_in_turns(
     steps: dict[str, Step], rows: dict[str, int], case: Case, rounds: int, device: str
 ) -> dict[str, list[float]]:
-    """Seconds per step of every engine, one after the other in each round, each round starting with another one."""
+    """Seconds per step of every engine in each round; the order of the engines rotates between rounds."""
     batch = records(case, case.count, device)
     names = list(steps)
     times: dict[str, list[float]] = {name: [] for name in names}
@@ -78,17 +81,17 @@ def time_in_turns(
 
 
 def peak_memory(name: str, engine: str, rows: int, device: str, threads: int) -> int:
-    """Bytes that a step needs beyond what the process held before it, measured in a process of its own."""
-    return apart(_peak_memory, name, engine, rows, device, threads)
+    """Peak memory of a step in bytes, beyond the memory in use before it, measured in a new process."""
+    return in_new_process(_peak_memory, name, engine, rows, device, threads)
 
 
 def peak_of(function: Callable[..., object], *arguments: object) -> tuple[int, float]:
-    """(bytes that a call needs beyond what its process held before, seconds), in a process of its own; CPU."""
-    return apart(_peak_of, function, arguments)
+    """(peak CPU memory of a call in bytes, beyond the memory in use before it, seconds), measured in a new process."""
+    return in_new_process(_peak_of, function, arguments)
 
 
-def apart(function: Callable[..., T], *arguments: object) -> T:
-    """What the function returns in a process of its own."""
+def in_new_process(function: Callable[..., T], *arguments: object) -> T:
+    """The result of the function, called in a new process."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["perf._measure"])
     with context.Pool(1) as pool:
@@ -110,8 +113,8 @@ def _peak_memory(name: str, engine: str, rows: int, device: str, threads: int) -
 
 
 def peak_of_step(step: Step, case: Case, rows: int, device: str) -> int:
-    """The same in this process: as exact on a GPU; on a CPU, memory that was freed before may hide some of it."""
-    step(records(case, 1, device), case.views)  # loads code and sets up libraries, on one record
+    """Like `peak_memory`, in this process. On a CPU, reuse of previously freed memory may lower the result."""
+    step(records(case, 1, device), case.views)  # warm-up on one record
     batch = records(case, min(case.count, MEMORY_PARTS * rows // case.views), device)
     if device.startswith("cuda"):
         torch.cuda.synchronize()
@@ -130,7 +133,7 @@ def peak_of_step(step: Step, case: Case, rows: int, device: str) -> int:
 
 
 def _trim() -> None:
-    """Gives the system back what the warm-up freed, where the C library can: it would count as held before."""
+    """Returns freed memory to the system if the C library supports it, so that it does not count as in use."""
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim:
@@ -138,7 +141,7 @@ def _trim() -> None:
 
 
 def _reset_peak() -> int:
-    """Bytes in memory now; the peak starts here where Linux permits, and otherwise is that of the process's life."""
+    """Resets the peak and returns the current memory in bytes; without permission, returns the peak of the process."""
     try:
         with open("/proc/self/clear_refs", "w") as file:
             file.write("5")

@@ -1,4 +1,4 @@
-"""The models that `dp_step.py` compares engines on, with their losses and synthetic records."""
+"""The models of `dp_step.py`, with losses and synthetic records."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ SIGMA_DATA = 0.5
 
 @dataclass(frozen=True)
 class Case:
-    """One row group of the table.
+    """A model to measure, one group of rows of the table.
 
     Attributes:
-        build: makes the model, on torch's default device.
+        build: constructs the model on torch's default device.
         loss: see `dpbench.privacy.gradients.engine.Loss`.
-        records: makes the batch of one step, from a number of records.
-        count: records of one step.
+        records: number of records -> the batch of one step.
+        count: records per step.
         views: rows per record.
-        candidates: micro-batches in rows that are tried, ascending; multiples of `views`.
-        probe: rows on which they are tried; no less than any candidate.
-        rounds: timings of each engine where the command line does not say.
+        candidates: micro-batch sizes to try, in rows, ascending; multiples of `views`.
+        probe: number of rows for trying them; at least the largest candidate.
+        rounds: default number of timings per engine.
     """
 
     build: Callable[[], nn.Module]
@@ -69,7 +69,7 @@ def in_bf16(loss: Loss) -> Loss:
 
 
 def unet(channels: tuple[int, ...], layers: int, attention: int, size: int, colours: int) -> UNet2DModel:
-    """diffusers' U-Net with attention on the `attention` coarsest levels."""
+    """diffusers' U-Net with attention at the `attention` coarsest levels."""
     kinds = ["AttnDownBlock2D" if i >= len(channels) - attention else "DownBlock2D" for i in range(len(channels))]
     return UNet2DModel(
         sample_size=size,
@@ -89,7 +89,7 @@ def small_unet() -> UNet2DModel:
 
 
 def lora_unet() -> UNet2DModel:
-    """The same, frozen but for adapters of rank 4 on its attention projections."""
+    """`small_unet`, frozen, with trainable adapters of rank 4 on its attention projections."""
     model = small_unet()
     add_lora(model, rank=4, alpha=4, modules=ATTENTION)
     return model
@@ -131,4 +131,4 @@ LARGE: Mapping[str, Case] = {
         candidates=(16, 32, 64, 128, 256), probe=256, rounds=5,
     ),
 }  # fmt: skip
-"""With `--large`: for a GPU, in bf16 autocast."""
+"""The models of `--large`, for a GPU, with bf16 autocast."""

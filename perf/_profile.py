@@ -1,4 +1,4 @@
-"""Where a step of the book-keeping engine spends its time."""
+"""A time profile of a step of the book-keeping engine."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ PHASES: list[tuple[Any, str, str]] = [
     *[(kind, "squared_norms", "norms") for kind in (terms.Dense, terms.Outer, terms.Lookup)],
     *[(kind, "weighted_sum", "sums") for kind in (terms.Dense, terms.Outer, terms.Lookup)],
 ]
-"""(owner, function, name of the phase); time in a function that another one calls counts for the inner one."""
+"""(owner, function, name of the phase). Time in nested calls counts for the inner function."""
 
 
 @contextmanager
 def timed_phases(device: str) -> Iterator[dict[str, float]]:
-    """Seconds per phase, filled in as the functions of `PHASES` run."""
+    """Seconds per phase, updated while the functions of `PHASES` run."""
     spent: dict[str, float] = defaultdict(float)
     inner = [0.0]  # seconds in callees, per open call
 
@@ -54,7 +54,7 @@ def timed_phases(device: str) -> Iterator[dict[str, float]]:
 
 
 def print_profile(case: Case, rows: int, device: str) -> None:
-    """Seconds per phase of one step, and the operations that took longest in another one."""
+    """Prints the seconds per phase of one step and the slowest operations of another one."""
     step = make_step("book-keeping", case, device)
     batch = records(case, case.count, device)
     step(records(case, rows // case.views, device), rows)

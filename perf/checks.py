@@ -1,13 +1,16 @@
-"""What do the vault's checks cost? Seconds per private phase and share of the step time, per built-in method.
+"""Cost of the vault's checks: seconds per private phase and share of the step time, per built-in method.
 
     python perf/checks.py
 
-Every method runs the private phase of its `small` preset on the embedded `shapes` dataset, from untrained weights and
-up to a few steps: `--steps` of DP-SGD. All numbers are seconds of the CPU, summed over threads. "start" are the checks
-before the first step and those of all noisy sums and of `derive`; "again" is one repeated proof, which is due after
-steps 1, 2, 4, 8 ... and before the last; "per step" is what every step pays: the model is compared before and after,
-and the loss's first call is watched. "phase" extrapolates to the preset's number of steps: start + repeated checks +
-per step · steps. "share" is phase without start over the steps' own time, "with start" phase over it.
+Every method runs `--steps` DP-SGD steps of the private phase of its `small` preset on the embedded `shapes` dataset,
+from untrained weights. All numbers are CPU seconds, summed over threads. Columns:
+
+- start: the checks before the first step, and those of noisy sums and of `derive`.
+- again: one repeated check, which runs after steps 1, 2, 4, 8, ... and before the last step.
+- per step: the checks of every step, which compare the model before and after and watch the first call of the loss.
+- phase: extrapolation to the preset's number of steps: start + repeated checks + per step · steps.
+- share: phase without start, relative to the time of the steps without checks.
+- with start: phase, relative to the same time.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-sys.path.insert(0, str(Path(__file__).parent.parent))  # so that it runs as a script, wherever from
+sys.path.insert(0, str(Path(__file__).parent.parent))  # makes the script work from any folder
 
 from dpbench.benchmark.configure import configure
 from dpbench.core.cache import PublicCache
@@ -53,7 +56,7 @@ METHODS = {
     "dp-feta": {"warmup_steps": 1},
     "dp-merf": {"steps": 1},
 }
-"""Built-in methods, with what shortens their public part here: it has no checks."""
+"""Built-in methods, with settings that shorten their public part, which has no checks."""
 
 CHECKS: list[tuple[Any, str, str]] = [
     (vault, "check_closure", "start"),
@@ -66,7 +69,7 @@ CHECKS: list[tuple[Any, str, str]] = [
     (LossChecks, "before_step", "per step"),
     (model_state, "_state", "per step"),
 ]
-"""(owner, function, kind); time in a function that another one calls counts for the outer one."""
+"""(owner, function, kind). Time in nested calls counts for the outer function."""
 
 
 class Enough(BaseException):
@@ -78,7 +81,7 @@ class Enough(BaseException):
 
 @contextmanager
 def timed_checks(stop: int) -> Iterator[tuple[dict[str, list[float]], list[float]]]:
-    """(seconds per kind of check and call, seconds per step), filled in as the functions of `CHECKS` run."""
+    """(seconds per kind of check and call, seconds per step), updated while the functions of `CHECKS` run."""
     spent: dict[str, list[float]] = defaultdict(list)
     taken: list[float] = []
     inside = [False]
@@ -96,7 +99,7 @@ def timed_checks(stop: int) -> Iterator[tuple[dict[str, list[float]], list[float
                 took = time.process_time() - start
                 inside[0] = outer
                 spent[kind].append(took)
-                if outer:  # a repeated check is no part of what every step pays
+                if outer:  # a repeated check is not part of the cost of every step
                     spent["per step"].append(-took)
 
         return call
@@ -117,7 +120,7 @@ def timed_checks(stop: int) -> Iterator[tuple[dict[str, list[float]], list[float
 
 
 def watch(stepper: DPSGDStepper, repeats: int = 5) -> float:
-    """Seconds that it takes longer to watch one call of the loss than not to: the least of each, in turns."""
+    """Additional seconds for watching one call of the loss: the difference of the minima of alternating timings."""
     gradients = stepper._gradients
     checks, engine = gradients.checks, gradients.engine
     batch = checks._probes.take(gradients.records_per_call)[0].repeat(gradients.views)
@@ -135,13 +138,13 @@ def watch(stepper: DPSGDStepper, repeats: int = 5) -> float:
 
 
 def repeated_checks(steps: int) -> int:
-    """How often a loss is checked again in a training of this many steps."""
+    """Number of repeated checks of the loss in a training with this number of steps."""
     due = {2**k for k in range(steps.bit_length())} | {steps - 1}
     return sum(0 < done < steps for done in due)
 
 
 def measure(name: str, dataset: str, stop: int, root: Path) -> tuple[str, ...]:
-    """One method's line."""
+    """The line of one method."""
     torch.manual_seed(0)
     data = open_dataset(dataset, DataOptions(root))
     [configured] = configure([name], dataset, "small", METHODS[name])
@@ -170,9 +173,9 @@ def measure(name: str, dataset: str, stop: int, root: Path) -> tuple[str, ...]:
 
 
 def main(
-    method: Annotated[list[str] | None, typer.Option(help=f"repeatable; of {', '.join(METHODS)}")] = None,
+    method: Annotated[list[str] | None, typer.Option(help=f"repeatable; one of {', '.join(METHODS)}")] = None,
     dataset: Annotated[str, typer.Option(help="name of the sensitive dataset")] = "shapes",
-    steps: Annotated[int, typer.Option(help="private steps that are taken")] = 6,
+    steps: Annotated[int, typer.Option(help="number of private steps")] = 6,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 for torch's default")] = 0,
     root: Annotated[Path, typer.Option(help="data folder")] = Path("data"),
 ) -> None:

@@ -1,13 +1,14 @@
-"""What does a private step cost against plain training? One table, from models of the kinds that methods train.
+"""Cost of a private step compared with plain training, for models like those of the methods.
 
     python perf/dp_step.py --model transformer --engine plain --engine book-keeping
 
-A step takes all records of a batch through the loss, in micro-batches. Private engines clip every record's gradient and
-sum; "plain" is the same records' (and views') mean loss, `backward()`, gradients accumulated. Noise and the optimiser's
-step are left out for all alike. The engines take turns in one process, each at the micro-batch that suits it best; the
-table has the median over rounds of a step's seconds and of its ratio to plain training in the same round. "memory" is
-the peak of a step beyond what its fresh process held before, and its ratio that to plain training at the same
-micro-batch. "error" is the relative distance of an engine's clipped sum of two records from the first private engine's.
+A step computes the gradients of all records of a batch in micro-batches. Private engines clip each record's gradient
+and sum the results; "plain" accumulates the gradient of the mean loss over the same records and views. Noise and the
+optimiser step are excluded. The engines alternate in one process, each with its fastest micro-batch size. The table
+shows medians over rounds of the seconds per step and of the ratio to plain training in the same round. "memory" is the
+peak of a step beyond the memory in use before it, in a new process; "memory ratio" compares with plain training at the
+same micro-batch size. "error" is the relative distance between the clipped sums of two records from this engine and
+from the first private engine.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).parent.parent))  # so that it runs as a script, wherever from
+sys.path.insert(0, str(Path(__file__).parent.parent))  # makes the script work from any folder
 
 from dpbench.core.errors import DpbenchError, UnknownName
 from perf._engines import ENGINES, Step, make_step
@@ -38,7 +39,7 @@ COLUMNS = ("model", "engine", "rows", "seconds", "ratio", "memory [MiB]", "memor
 def measure(
     name: str, case: Case, engines: list[str], rounds: int, device: str, console: Console
 ) -> list[tuple[str, ...]]:
-    """The lines of one model."""
+    """The lines of one model in the table."""
     steps: dict[str, Step] = {}
     refused: dict[str, str] = {}
     sums: dict[str, Tensor] = {}
@@ -89,14 +90,14 @@ def measure(
 
 
 def main(
-    model: Annotated[list[str] | None, typer.Option(help=f"repeatable; of {', '.join([*CASES, *LARGE])}")] = None,
-    engine: Annotated[list[str] | None, typer.Option(help=f"repeatable; of {', '.join(ENGINES)}")] = None,
+    model: Annotated[list[str] | None, typer.Option(help=f"repeatable; one of {', '.join([*CASES, *LARGE])}")] = None,
+    engine: Annotated[list[str] | None, typer.Option(help=f"repeatable; one of {', '.join(ENGINES)}")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
     threads: Annotated[int, typer.Option(help="CPU threads; 0 for torch's default")] = 0,
-    rounds: Annotated[int, typer.Option(help="timings of each engine; 0 for the model's own number")] = 0,
+    rounds: Annotated[int, typer.Option(help="timings per engine; 0 for the model's default")] = 0,
     large: Annotated[bool, typer.Option("--large", help="the large models instead of the small ones (GPU)")] = False,
-    profile: Annotated[bool, typer.Option("--profile", help="where our engine's time goes, instead")] = False,
-    file: Annotated[Path | None, typer.Option("--csv", help="write the table here, too")] = None,
+    profile: Annotated[bool, typer.Option("--profile", help="profile the book-keeping engine instead")] = False,
+    file: Annotated[Path | None, typer.Option("--csv", help="also write the table to this file")] = None,
 ) -> None:
     """Prints the table."""
     if threads:

@@ -1,13 +1,13 @@
-"""Does the engine keep its promises on this GPU, and what does it cost there? Tables and JSON, in under 8 minutes.
+"""Correctness and cost of the privacy engine on this GPU, as tables and JSON, in under 8 minutes.
 
     python perf/gpu.py --out gpu.json --markdown results/reference/gpu.md
     python perf/gpu.py --tiny --device cpu
 
-Five sections: gradients of every engine against `vmap(grad)`, the clip under adversarial records, the vault's noise and
-samples, time and memory of a step against plain training, and a trial from end to end. Each runs in a process of its
-own within its own time, and the files are written anew after each, so that what one section meets costs the others
-nothing. What a missing package, memory or time leaves out says so in its place. Exit code 1: a check has failed, or a
-section has judged nothing.
+Five sections: gradients of every engine compared with `vmap(grad)`, the clip with adversarial records, the vault's
+noise and samples, time and memory of a step compared with plain training, and a complete trial. Each section runs in
+its own process with its own time limit, and the files are rewritten after each, so a failing section does not affect
+the others. Checks skipped for lack of a package, memory or time say so in their cells. Exit code 1 means that a check
+failed or a section had no verdict.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import torch
 import typer
 from rich.console import Console
 
-sys.path.insert(0, str(Path(__file__).parent.parent))  # so that it runs as a script, wherever from
+sys.path.insert(0, str(Path(__file__).parent.parent))  # makes the script work from any folder
 
 import dpbench
 from dpbench.core.errors import DpbenchError, UnknownName
@@ -34,7 +34,7 @@ from perf._gpu_sections import GRACE, SECTIONS, cells_of
 
 
 def about(device: str, tiny: bool) -> dict[str, str]:
-    """What the numbers depend on."""
+    """Device, versions and date of the measurement."""
     is_cuda = device.startswith("cuda")
     name = torch.cuda.get_device_name(device) if is_cuda else f"{torch.get_num_threads()} CPU threads"
     versions = {package: version(package) for package in ("torch", "opacus", "diffusers")}
@@ -45,12 +45,12 @@ def about(device: str, tiny: bool) -> dict[str, str]:
 
 
 def main(
-    sections: Annotated[str, typer.Option(help="comma-separated, of " + ", ".join(SECTIONS))] = ",".join(SECTIONS),
-    device: Annotated[str, typer.Option(help="cuda or cpu; by default cuda where there is one")] = "",
-    tiny: Annotated[bool, typer.Option("--tiny", help="few small checks, for a CPU")] = False,
-    minutes: Annotated[float, typer.Option(help="time for everything; what does not fit is left out")] = 8.0,
+    sections: Annotated[str, typer.Option(help="comma-separated names: " + ", ".join(SECTIONS))] = ",".join(SECTIONS),
+    device: Annotated[str, typer.Option(help="cuda or cpu; by default cuda if available")] = "",
+    tiny: Annotated[bool, typer.Option("--tiny", help="a few small checks, for a CPU")] = False,
+    minutes: Annotated[float, typer.Option(help="total time limit; later checks are skipped")] = 8.0,
     out: Annotated[Path, typer.Option(help="JSON file")] = Path("results/gpu.json"),
-    markdown: Annotated[Path | None, typer.Option(help="write the tables here, too")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="also write the tables to this file")] = None,
 ) -> None:
     """Runs the sections and prints their tables."""
     end = time.time() + 60 * minutes
@@ -62,7 +62,7 @@ def main(
     except DpbenchError as error:
         raise typer.BadParameter(str(error)) from error
     if setting.device == "cpu" and not tiny:
-        raise typer.BadParameter("the whole form is made for a GPU; add --tiny, or name one with --device")
+        raise typer.BadParameter("the full checks need a GPU; add --tiny, or name a GPU with --device")
     circumstances = about(setting.device, tiny)
     console = Console(width=None if sys.stdout.isatty() else 160)
     results: list[Result] = []

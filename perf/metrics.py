@@ -1,11 +1,11 @@
-"""What do metrics of features cost? Tables of seconds and of peak memory, from simulated features.
+"""Cost of feature-based metrics: tables of run time and peak memory on simulated features.
 
     python perf/metrics.py                      # all tables
-    python perf/metrics.py --table frechet      # the distance at 2,048 dimensions beside SciPy's matrix square root
+    python perf/metrics.py --table frechet      # Fréchet distance at 2,048 dimensions, compared with SciPy's square root
     python perf/metrics.py --table memory       # peak memory for 10,000 and 50,000 images
 
-Features are products of a few random factors and noise, cut off at 0, like a ReLU network's; no images and no weights
-are needed. `TABLES` holds one function per table.
+Features are products of a few random factors plus noise, clamped at 0 like those of a ReLU network; images and weights
+are not needed. `TABLES` has one function per table.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-sys.path.insert(0, str(Path(__file__).parent.parent))  # so that it runs as a script, wherever from
+sys.path.insert(0, str(Path(__file__).parent.parent))  # makes the script work from any folder
 
 from dpbench.core.cache import PublicCache
 from dpbench.core.context import RunContext
@@ -44,7 +44,7 @@ METRICS_OF_FEATURES = ("fid", "fid-train", "kid", "cmmd", "inception-score", "pr
 
 
 def simulated(count: int, seed: int, block: int = 1000) -> Iterator[Array]:
-    """Blocks of features float32 [b, SIZE]; the seed moves their distribution a little."""
+    """Blocks of simulated features, float32 [b, SIZE]; their distribution depends slightly on the seed."""
     mixing = np.random.default_rng(0).normal(size=(FACTORS, SIZE)) * np.logspace(0, -1.5, FACTORS)[:, None]
     rng = np.random.default_rng(seed)
     for start in range(0, count, block):
@@ -60,7 +60,7 @@ def seconds(function: Callable[[], object]) -> float:
 
 
 def frechet_table(rounds: int) -> Table:
-    """The distance from fitted Gaussians; the square root is that which clean-fid and pytorch-fid take."""
+    """Fréchet distance of fitted Gaussians, compared with the matrix square root used by clean-fid and pytorch-fid."""
     p, q = (frechet.fit(block[:, None] for block in simulated(REFERENCE, seed)) for seed in (1, 2))
     s, t = p.covariance[0], q.covariance[0]
     apart = float(np.square(p.mean - q.mean).sum() + np.trace(s) + np.trace(t))
@@ -80,7 +80,7 @@ def frechet_table(rounds: int) -> Table:
 
 
 class Simulated(Evaluation):
-    """An evaluation whose features, the same for every extractor, lie in a folder; there are no images."""
+    """An evaluation without images; the features are read from a folder and are the same for every extractor."""
 
     def __init__(self, folder: Path, count: int):
         self.folder, self.count = folder, count
@@ -125,7 +125,7 @@ def compute(metric: str, folder: Path, count: int, threads: int) -> None:
 
 
 def memory_table(rounds: int) -> Table:
-    """Each metric in a process of its own; the peak is what it needs beyond what the process held before."""
+    """Peak memory of each metric in its own process, beyond the memory in use before it."""
     title = f"peak memory [MiB] and seconds, {REFERENCE:,} reference and {IMAGES[-1]:,} train images"
     table = Table("metric", *(f"{n:,} images" for n in IMAGES), title=title)
     with tempfile.TemporaryDirectory() as folder:
@@ -145,9 +145,9 @@ TABLES: dict[str, Callable[[int], Table]] = {"frechet": frechet_table, "memory":
 
 
 def main(
-    table: Annotated[list[str] | None, typer.Option(help=f"repeatable; of {', '.join(TABLES)}")] = None,
+    table: Annotated[list[str] | None, typer.Option(help=f"repeatable; one of {', '.join(TABLES)}")] = None,
     threads: Annotated[int, typer.Option(help="CPU threads of torch; 0 for its default")] = 0,
-    rounds: Annotated[int, typer.Option(help="timings of each way; memory is measured once")] = 3,
+    rounds: Annotated[int, typer.Option(help="timings per implementation; memory is measured once")] = 3,
 ) -> None:
     """Prints the tables."""
     if threads:

@@ -1,9 +1,9 @@
-"""What the KV cache is worth: autoregressive sampling with it, and with the whole prefix computed again per token.
+"""Speed-up of the KV cache: autoregressive sampling with the cache and with recomputation of the prefix.
 
     python perf/sampling.py
 
-The model is the wavelet method's transformer at its default sizes. Both ways draw the same tokens from the same random
-numbers; they take turns, and the table has the median over rounds, and of the ratios within a round.
+The model is the wavelet method's transformer at its default sizes. Both variants draw the same tokens from the same
+random numbers. They alternate, and the table shows medians over rounds of the times and of the ratios within a round.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from dpbench.models.transformer import TokenTransformer, TransformerConfig, draw
 
 @torch.inference_mode()
 def recompute(model: TokenTransformer, condition: Tensor, generator: torch.Generator) -> Tensor:
-    """`TokenTransformer.sample` without a cache: the full forward of the prefix at every token."""
+    """`TokenTransformer.sample` without a cache: a full forward pass of the prefix for every token."""
     b, length = len(condition), model.config.length
     uniform = torch.rand(b, length, generator=generator).to(condition.device)
     tokens = torch.zeros(b, length, dtype=torch.long, device=condition.device)
@@ -45,8 +45,8 @@ def seconds(sample: Callable[[], Tensor], device: str) -> float:
 def main(
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
     threads: Annotated[int, typer.Option(help="CPU threads; 0 for torch's default")] = 0,
-    rounds: Annotated[int, typer.Option(help="timings of each way")] = 3,
-    sequences: Annotated[int, typer.Option(help="drawn side by side")] = 16,
+    rounds: Annotated[int, typer.Option(help="timings per variant")] = 3,
+    sequences: Annotated[int, typer.Option(help="batch size")] = 16,
     length: Annotated[list[int] | None, typer.Option(help="tokens per sequence; repeatable")] = None,
 ) -> None:
     """Prints seconds per call and their ratio for several lengths."""

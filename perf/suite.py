@@ -1,12 +1,12 @@
-"""What does the whole default suite cost? Beside clean-fid and torch-fidelity, run one metric at a time.
+"""Cost of the default metrics compared with clean-fid and torch-fidelity, one metric at a time.
 
     python perf/suite.py                   # 1,000 images: about half an hour on two cores, nearly all of it theirs
     python perf/suite.py --images 200
 
-All load the same Inception, with random weights, and read the same images of shapes: synthetic and reference as PNG
-files for the two packages, which make one pass over both for every metric (Inception Score: over one). dpbench measures
-every default metric for which no other weights are needed, its classifiers among them, with nothing cached; train has
-as many images. Each way runs in a process of its own.
+All packages load the same Inception with random weights and the same images of shapes. The other packages read
+synthetic and reference images as PNG files and process both sets for every metric (one set for the Inception Score).
+dpbench computes all default metrics that need no other weights, including its classifiers, without cached results; the
+train set has the same size. Each measurement runs in its own process.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-sys.path.insert(0, str(Path(__file__).parent.parent))  # so that it runs as a script, wherever from
+sys.path.insert(0, str(Path(__file__).parent.parent))  # makes the script work from any folder
 
 from dpbench.core.cache import PublicCache
 from dpbench.core.context import RunContext
@@ -47,7 +47,7 @@ Way = Callable[[Path, int], object]
 
 
 def sets(folder: Path, images: int) -> list[ImageDataset]:
-    """(synthetic, reference, train), parts of the shapes' train split."""
+    """(synthetic, reference, train): disjoint parts of the train split of `shapes`."""
     whole = open_dataset("shapes", DataOptions(folder / "data")).train()
     return [Subset(whole, range(k * images, (k + 1) * images)) for k in range(3)]
 
@@ -61,10 +61,10 @@ def write_pngs(folder: Path, images: int) -> None:
 
 
 def ours(folder: Path, images: int) -> Scores:
-    """All default metrics; those whose weights are missing come out empty."""
+    """Computes all default metrics; scores with missing weights are empty."""
     (file,) = WEIGHTS["inception"].files
     path = folder / TORCHSCRIPT
-    finding.places = lambda file: [folder / file.name]  # no other weights of this machine
+    finding.places = lambda file: [folder / file.name]  # only these weights
     WEIGHTS["inception"] = replace(
         WEIGHTS["inception"], files=(replace(file, sha256=finding.sha256(path), size=path.stat().st_size),)
     )
@@ -110,7 +110,7 @@ def silently(way: Way, folder: Path, images: int, threads: int) -> None:
 
 
 def main(
-    images: Annotated[int, typer.Option(help="in each set")] = 1000,
+    images: Annotated[int, typer.Option(help="images per set")] = 1000,
     threads: Annotated[int, typer.Option(help="CPU threads of torch; 0 for its default")] = 0,
 ) -> None:
     """Prints the table."""

@@ -35,12 +35,12 @@ def audit(method: str, *arguments: object, settings: list[str] | None = None):
     return call("audit", method, *TINY, *(part for s in settings for part in ("--set", s)), *arguments)
 
 
-def test_every_method_of_the_registry_is_tested_here() -> None:
+def test_all_registered_methods_are_covered() -> None:
     assert set(METHODS.names()) == set(SMALL)
 
 
 @pytest.mark.parametrize("method", SMALL)
-def test_a_methods_private_phase_is_audited(method: str, tiny: Path) -> None:
+def test_private_phase_of_a_method_is_audited(method: str, tiny: Path) -> None:
     result = audit(method, "--eps", "1", "--confidence", "0.999")
     assert result.exit_code == 0, result.output
     assert f"{method} on tiny, ε = 1, confidence 0.999 (public parts untrained)" in result.stdout
@@ -56,17 +56,17 @@ def test_a_methods_private_phase_is_audited(method: str, tiny: Path) -> None:
     assert "train" not in EVENTS  # the sensitive dataset is not opened
 
 
-def test_steps_can_be_fewer_and_engines_others(tiny: Path) -> None:
+def test_steps_and_engine_can_be_changed(tiny: Path) -> None:
     result = audit("dp-sgd", "--eps", "1", "--steps", "2", "--set", "engine=vmap", "--canaries", "30")
     assert result.exit_code == 0
     assert re.search(r"training +2 +30 +\d+/\d+ ", result.stdout)
 
 
-def test_post_processing_is_not_run(tiny: Path) -> None:
+def test_audit_skips_post_processing(tiny: Path) -> None:
     assert "post-processing" not in audit("dp-merf", "--eps", "1").stderr
 
 
-def test_a_plugin_is_audited_with_its_public_part(tiny: Path) -> None:
+def test_plugin_is_audited_with_its_public_part(tiny: Path) -> None:
     assert call("audit", "mean", "--plugin", PLUGIN, *TINY, "--eps", "1").exit_code == 0
     result = audit("fake", "--eps", "1", "--prepare")
     assert result.exit_code == 0
@@ -86,7 +86,7 @@ def test_too_little_noise_fails_the_command(tiny: Path, monkeypatch: pytest.Monk
     )
 
 
-def test_a_release_that_gives_everything_away_fails_the_command(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_leaking_release_fails_the_command(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Draws, "gaussian", lambda self, shape, std: torch.full(shape, 1e-9))
     result = audit("fake", "--eps", "1", "--canaries", "200", "--confidence", "0.99")
     assert result.exit_code == 1
@@ -125,7 +125,7 @@ def test_queries_are_audited_on_a_small_model(monkeypatch: pytest.MonkeyPatch) -
         (["wavelet", *TINY, "--set", "coarse=real", "--set", "levels=1"], "releases nothing: there is nothing to"),
     ],
 )
-def test_audit_answers_a_bad_request_with_one_line(tiny: Path, arguments: list[str], message: str) -> None:
+def test_invalid_audit_request_gives_a_one_line_error(tiny: Path, arguments: list[str], message: str) -> None:
     result = call("audit", *arguments)
     assert result.exit_code == 2
     assert result.stderr.splitlines()[-1].startswith("error: ")

@@ -19,7 +19,7 @@ SITE = "/env/lib/site-packages"
         (f"{SITE}/dpbench/training/loop.py", "an old call (Triggered internally at Module.cpp:1)", ""),
     ],
 )
-def test_warnings_of_dpbench_and_of_plugins_are_shown_and_those_of_other_packages_not(
+def test_only_warnings_of_dpbench_and_plugins_are_shown(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, filename: str, message: str, shown: str
 ) -> None:
     monkeypatch.setattr(dpbench, "__file__", f"{SITE}/dpbench/__init__.py")

@@ -10,7 +10,7 @@ from rich.console import Console
 from dpbench.cli.display import Bars, Lines, open_display
 
 
-def test_a_terminal_shows_a_bar_with_rate_time_left_and_note() -> None:
+def test_terminal_shows_a_progress_bar() -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=120)
     with Bars(console) as display:
         display.say("[1/1] a trial")
@@ -23,14 +23,14 @@ def test_a_terminal_shows_a_bar_with_rate_time_left_and_note() -> None:
         assert part in text
 
 
-def test_a_bar_goes_away_when_its_phase_fails() -> None:
+def test_bar_is_removed_when_its_phase_fails() -> None:
     display = Bars(Console(file=io.StringIO(), force_terminal=True))
     with pytest.raises(KeyError), display, display.phase("doomed", 3):
         raise KeyError
     assert display._bars.tasks == []
 
 
-def test_elsewhere_a_finished_phase_is_one_line() -> None:
+def test_non_terminal_gets_one_line_per_finished_phase() -> None:
     console = Console(file=io.StringIO(), width=20)
     with Lines(console).phase("a phase with a long name", 3) as advance:
         advance(3, note="ε 1")

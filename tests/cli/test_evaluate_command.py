@@ -24,7 +24,7 @@ def evaluate(out: Path, *arguments: object) -> Result:
     return call("evaluate", "--metrics", "brightness", "--out", out, "--device", "cpu", *arguments)
 
 
-def test_images_from_elsewhere_stand_beside_what_there_is(images: Path, tiny: Path) -> None:
+def test_external_images_are_added_to_the_leaderboard(images: Path, tiny: Path) -> None:
     run(tiny, "--eps", "10")
     result = evaluate(tiny, images, "--dataset", "tiny", "--eps", "10", "--delta", "1e-6")
     assert result.exit_code == 0
@@ -36,7 +36,7 @@ def test_images_from_elsewhere_stand_beside_what_there_is(images: Path, tiny: Pa
     assert "finished already" in evaluate(tiny, images, "--dataset", "tiny", "--eps", "10", "--delta", "1e-6").stderr
 
 
-def test_all_fills_what_finished_trials_lack(images: Path, tiny: Path) -> None:
+def test_all_adds_missing_scores(images: Path, tiny: Path) -> None:
     run(tiny)
     evaluate(tiny, images, "--dataset", "tiny", "--references", "none")
     result = evaluate(tiny, "--all", "--metrics", "classy,brightness")
@@ -48,9 +48,7 @@ def test_all_fills_what_finished_trials_lack(images: Path, tiny: Path) -> None:
     assert "classy ↑" in result.stdout
 
 
-def test_a_trial_that_cannot_be_scored_ends_in_exit_code_2_after_the_table(
-    tiny: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unscored_trial_gives_exit_code_2_after_the_table(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(tiny)
     run(tiny, "--dataset", "tiny:plain")
     monkeypatch.setattr(fakes.Tiny, "train", lambda self: fakes.TinyImages(self.spec, 200, 0 if self.argument else 7))
@@ -74,7 +72,7 @@ def test_a_trial_that_cannot_be_scored_ends_in_exit_code_2_after_the_table(
         (["/nowhere.npz", "--dataset", "tiny"], "/nowhere.npz does not exist"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(tiny: Path, arguments: list[str], message: str) -> None:
+def test_invalid_input_gives_a_one_line_error_and_exit_code_2(tiny: Path, arguments: list[str], message: str) -> None:
     result = evaluate(tiny, *arguments)
     assert result.exit_code == 2
     assert result.stderr.startswith("error: ")

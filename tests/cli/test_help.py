@@ -11,7 +11,7 @@ from calling import call
 from dpbench import __version__
 
 
-def test_help_is_instant_and_imports_nothing_heavy() -> None:
+def test_help_is_fast_and_imports_no_heavy_packages() -> None:
     code = "import sys, dpbench.cli\nsys.argv = ['dpbench', 'run', '--help']\n"
     code += "try: dpbench.cli.main()\nexcept SystemExit: pass\n"
     heavy = "print('HEAVY', [m for m in ('torch', 'pandas', 'numpy', 'scipy') if m in sys.modules])"

@@ -8,7 +8,7 @@ import pandas as pd
 from calling import call, run
 
 
-def test_leaderboard_exports_what_there_is(tiny: Path) -> None:
+def test_leaderboard_exports_results(tiny: Path) -> None:
     run(tiny, "--seeds", "2")
     path = tiny.parent / "copy.csv"
     result = call("leaderboard", "--out", tiny, "--csv", path, "--dataset", "tiny")
@@ -20,7 +20,7 @@ def test_leaderboard_exports_what_there_is(tiny: Path) -> None:
     assert line["brightness_ci95"] >= 0
 
 
-def test_leaderboard_says_what_is_missing(tiny: Path) -> None:
+def test_leaderboard_reports_missing_results(tiny: Path) -> None:
     assert "there are no results" in call("leaderboard", "--out", tiny).stderr
     run(tiny)
     assert "did you mean tiny?" in call("leaderboard", "--out", tiny, "--dataset", "tin").stderr

@@ -11,7 +11,7 @@ from calling import call
 from dpbench.core import registry
 
 
-def test_list_names_everything_with_its_first_docstring_line(tiny: Path) -> None:
+def test_list_shows_names_and_summaries(tiny: Path) -> None:
     assert re.search(r"^fake +The noisy mean image of all classes\. *$", call("list", "methods").stdout, re.MULTILINE)
     assert "tiny-public" not in call("list", "datasets").stdout
     assert "tiny-public" in call("list", "public").stdout
@@ -19,14 +19,12 @@ def test_list_names_everything_with_its_first_docstring_line(tiny: Path) -> None
     assert "bicubic" in call("list", "refiners").stdout
 
 
-def test_public_sources_are_told_from_datasets_without_an_import() -> None:
+def test_public_sources_are_listed_without_import() -> None:
     assert re.search("^textures +Public source:", call("list", "public").stdout, re.MULTILINE)
     assert "textures" not in call("list", "datasets").stdout
 
 
-def test_a_plugin_that_cannot_be_imported_shows_its_error_in_the_list(
-    tiny: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_list_shows_import_errors_of_plugins(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "installed_plugins", lambda group: {"broken": "no_such_module:Metric"})
     result = call("list", "metrics")
     assert result.exit_code == 0

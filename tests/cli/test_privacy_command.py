@@ -23,7 +23,7 @@ MNIST = ["--records", "60000", "--batch", "4096", "--delta", "1e-5"]
         (["--noise", "1.694", "--steps", "2000"], {"ε": 10.0}),
     ],
 )
-def test_privacy_finds_the_third_of_noise_steps_and_epsilon(given: list[str], found: dict[str, float]) -> None:
+def test_privacy_computes_the_missing_one_of_noise_steps_and_epsilon(given: list[str], found: dict[str, float]) -> None:
     result = call("privacy", *MNIST, *given)
     assert result.exit_code == 0
     header, _, line = [line for line in result.stdout.splitlines() if line.strip()]
@@ -31,13 +31,13 @@ def test_privacy_finds_the_third_of_noise_steps_and_epsilon(given: list[str], fo
     assert {name: float(cells[name]) for name in found} == pytest.approx(found, rel=4e-3)
 
 
-def test_privacy_takes_a_rate_in_place_of_a_batch_and_several_budgets() -> None:
+def test_privacy_accepts_a_rate_and_several_budgets() -> None:
     result = call("privacy", "--rate", "0.01", "--delta", "1e-6", "--steps", "20", "--eps", "0.5,2")
     assert result.stdout.count("0.01 ") == 2
     assert call("privacy", "--rate", "0.01", "--records", "1000", "--steps", "20", "--noise", "2").exit_code == 0
 
 
-def test_privacy_prices_every_mechanism_of_a_method(tiny: Path) -> None:
+def test_privacy_lists_every_mechanism_of_a_method(tiny: Path) -> None:
     plan = ["privacy", "fake", "--dataset", "tiny", "--delta", "1e-6", "--set", "batch=20"]
     calibrated = call(*plan, "--eps", "1,2").stdout
     for part in ("mean", "NoisySum", "steps", "DPSGD", "ε alone", "ε = 1,", "ε = 2,", "by PLD"):
@@ -71,7 +71,7 @@ def test_privacy_prices_every_mechanism_of_a_method(tiny: Path) -> None:
         (["fak", "--eps", "1"], "did you mean fake?"),
     ],
 )
-def test_privacy_answers_a_bad_request_with_one_line(tiny: Path, arguments: list[str], message: str) -> None:
+def test_invalid_privacy_request_gives_a_one_line_error(tiny: Path, arguments: list[str], message: str) -> None:
     result = call("privacy", *arguments)
     assert result.exit_code == 2
     assert result.stderr.startswith("error: ")
@@ -80,7 +80,7 @@ def test_privacy_answers_a_bad_request_with_one_line(tiny: Path, arguments: list
     assert "fit" not in events.EVENTS
 
 
-def test_privacy_proposes_and_says_what_to_paste(tiny: Path) -> None:
+def test_privacy_proposal_prints_settings(tiny: Path) -> None:
     settings = {"levels": 1, "codes": 8, "dim": 8, "depth": 1, "heads": 1, "public_steps": 2, "public_batch": 8}
     settings |= {"batch": 64, "steps": 3, "refiner.name": "bicubic", "tokenizer_steps": 3, "tokenizer_dim": 8}
     result = call(
@@ -101,7 +101,7 @@ def test_privacy_proposes_and_says_what_to_paste(tiny: Path) -> None:
     assert events.EVENTS == []
 
 
-def test_conversions_need_no_torch() -> None:
+def test_conversions_do_not_import_torch() -> None:
     code = (
         "import sys, dpbench.cli\nsys.argv = 'dpbench privacy --rate 0.01 --delta 1e-6 --steps 9 --noise 2'.split()\n"
     )

@@ -16,7 +16,7 @@ def _refine(folder: Path, out: Path, *arguments: object) -> Result:
     return call("refine", "--input", folder, "--out", out, *fixed, *arguments)
 
 
-def test_refine_says_where_the_images_are_and_shows_its_progress(tiny: Path) -> None:
+def test_refine_prints_output_folder_and_progress(tiny: Path) -> None:
     folder = tiny.parent / "coarse"
     folder.mkdir()
     Image.new("L", (4, 4), 90).save(folder / "a.png")
@@ -40,7 +40,7 @@ def test_refine_says_where_the_images_are_and_shows_its_progress(tiny: Path) -> 
         (["--plugin", "/nowhere.py"], "plugin file /nowhere.py does not exist"),
     ],
 )
-def test_what_is_wrong_with_a_request_to_refine_is_one_line(tiny: Path, arguments: list[str], message: str) -> None:
+def test_invalid_refine_request_gives_a_one_line_error(tiny: Path, arguments: list[str], message: str) -> None:
     folder = tiny.parent / "coarse"
     if arguments:
         folder.mkdir()

@@ -20,7 +20,7 @@ def test_run_ends_with_a_table_and_a_csv(tiny: Path) -> None:
     assert len(pd.read_csv(tiny / "leaderboard.csv")) == 7
 
 
-def test_progress_goes_to_standard_error_in_plain_lines(tiny: Path) -> None:
+def test_progress_is_plain_lines_on_standard_error(tiny: Path) -> None:
     result = run(tiny)
     assert "[1/1] fake ε=1 seed 0" in result.stderr
     assert re.search(r"  fitting: 1 in \d+\.\d s, ε 1\n", result.stderr)
@@ -28,14 +28,14 @@ def test_progress_goes_to_standard_error_in_plain_lines(tiny: Path) -> None:
     assert "fitting" not in result.stdout
 
 
-def test_a_second_run_goes_on_where_the_first_stopped(tiny: Path) -> None:
+def test_second_run_skips_finished_trials(tiny: Path) -> None:
     run(tiny, "--eps", "1")
     result = run(tiny, "--eps", "1,2")
     assert events.EVENTS.count("fit") == 2
     assert "finished already" in result.stderr
 
 
-def test_variants_show_in_progress_and_table_and_in_the_leaderboard(tiny: Path) -> None:
+def test_variants_are_shown_in_progress_table_and_leaderboard(tiny: Path) -> None:
     result = run(tiny, "--set", "levels=2", method="fake,fake[spread=6, batch=0],alone")
     assert result.exit_code == 0
     assert "[2/3] fake [spread=6.0,levels=2] ε=1 seed 0" in result.stderr
@@ -44,7 +44,7 @@ def test_variants_show_in_progress_and_table_and_in_the_leaderboard(tiny: Path) 
         assert "│ fake [spread=6.0,levels=2] " in shown
 
 
-def test_ctrl_c_says_how_to_go_on(tiny: Path) -> None:
+def test_ctrl_c_message_explains_how_to_resume(tiny: Path) -> None:
     run(tiny)
     result = run(tiny, "--set", "fail=interrupt")
     assert result.exit_code == 130
@@ -69,7 +69,7 @@ def test_ctrl_c_says_how_to_go_on(tiny: Path) -> None:
         (["--plugin", "/nowhere.py"], "plugin file /nowhere.py does not exist"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(tiny: Path, arguments: list[str], message: str) -> None:
+def test_invalid_input_gives_a_one_line_error_and_exit_code_2(tiny: Path, arguments: list[str], message: str) -> None:
     result = run(tiny, *arguments)
     assert result.exit_code == 2
     assert result.stderr.startswith("error: ")
@@ -78,7 +78,7 @@ def test_bad_input_is_one_line_and_exit_code_2(tiny: Path, arguments: list[str],
     assert not tiny.exists()
 
 
-def test_an_empty_or_missing_folder_is_one_line(tiny: Path) -> None:
+def test_empty_or_missing_folder_gives_a_one_line_error(tiny: Path) -> None:
     tiny.mkdir()
     for path in (tiny, tiny / "missing"):
         result = call("run", "--method", "fake", "--dataset", f"folder:{path}", "--out", tiny.parent / "results")
@@ -87,7 +87,7 @@ def test_an_empty_or_missing_folder_is_one_line(tiny: Path) -> None:
         assert result.stderr.count("\n") == 1
 
 
-def test_a_crash_inside_a_method_is_one_line(tiny: Path) -> None:
+def test_crash_in_a_method_gives_a_one_line_error(tiny: Path) -> None:
     result = run(tiny, "--set", "fail=crash")
     assert result.exit_code == 2
     assert "error: fake [fail=crash] ε=1 seed 0 failed: RuntimeError: it broke (traceback in" in result.stderr
@@ -98,7 +98,7 @@ def test_warnings_are_one_line(tiny: Path) -> None:
     assert "warning: δ = 0.01 is above 1e-05: a weak guarantee\n" in result.stderr
 
 
-def test_the_plugin_example_is_a_complete_method(tiny: Path) -> None:
+def test_plugin_example_runs(tiny: Path) -> None:
     assert len(PLUGIN.read_text().splitlines()) < 60
     result = run(tiny, "--plugin", PLUGIN, "--eps", "20", "--set", "spread=0.05", method="mean")
     assert result.exit_code == 0

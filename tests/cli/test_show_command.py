@@ -53,7 +53,7 @@ def test_show_calibrates_the_plan_of_a_variant(tiny: Path) -> None:
         assert part in result.stdout
 
 
-def test_show_refuses_unknown_methods(tiny: Path) -> None:
+def test_show_rejects_unknown_methods(tiny: Path) -> None:
     result = call("show", "fak")
     assert (result.exit_code, result.stderr) == (
         2,

@@ -46,7 +46,7 @@ def lines(text: str) -> dict[str, list[str]]:
     return {words[0]: words for line in text.splitlines() if (words := line.split())}
 
 
-def test_the_list_says_what_is_here_and_what_it_unlocks(published: Path) -> None:
+def test_list_shows_installed_weights_and_their_uses(published: Path) -> None:
     before = lines(call("weights", "list").stdout)
     assert before["one"] == ["one", "0", "MB", "missing", "the", "metric", "of", "one", "[all]"]
     assert call("weights", "get", "one").exit_code == 0
@@ -55,7 +55,7 @@ def test_the_list_says_what_is_here_and_what_it_unlocks(published: Path) -> None
     assert after["two"][3] == "missing"
 
 
-def test_several_names_or_all_can_be_asked_for(published: Path) -> None:
+def test_several_or_all_weights_can_be_requested(published: Path) -> None:
     done = call("weights", "get", "one", "two")
     assert done.exit_code == 0
     assert "one: downloaded" in done.stderr
@@ -64,20 +64,20 @@ def test_several_names_or_all_can_be_asked_for(published: Path) -> None:
     assert "two: already here" in again.stderr
 
 
-def test_an_unknown_name_downloads_nothing(published: Path) -> None:
+def test_unknown_name_downloads_nothing(published: Path) -> None:
     done = call("weights", "get", "one", "twoo")
     assert done.exit_code == 2
     assert done.stderr == "error: unknown weights 'twoo'; did you mean two?\n"
     assert not own_folder().exists()
 
 
-def test_a_damaged_file_is_called_damaged(published: Path) -> None:
+def test_damaged_file_is_reported_as_damaged(published: Path) -> None:
     call("weights", "get", "one")
     (own_folder() / "one.pt").write_bytes(b"damaged")
     assert lines(call("weights", "list").stdout)["one"][3] == "damaged:"
 
 
-def test_a_failed_download_is_one_line_and_not_a_success(published: Path) -> None:
+def test_failed_download_gives_a_one_line_error(published: Path) -> None:
     (published / "two.pt").unlink()
     done = call("weights", "get", "two")
     assert done.exit_code == 2

@@ -19,7 +19,7 @@ def never(generator):
     raise AssertionError("made a second time")
 
 
-def test_an_entry_is_made_once_and_found_again(tmp_path):
+def test_entry_is_computed_once(tmp_path):
     tensors = {"a": torch.arange(3), "b": torch.randn(2, 2)}
     made = PublicCache(tmp_path / "new" / "folder").get("x", {"lr": 0.1}, lambda g: tensors)
     found = PublicCache(tmp_path / "new" / "folder").get("x", {"lr": 0.1}, never)
@@ -28,14 +28,14 @@ def test_an_entry_is_made_once_and_found_again(tmp_path):
         assert all(torch.equal(result[k], tensors[k]) for k in tensors)
 
 
-def test_name_and_key_tell_entries_apart(tmp_path):
+def test_entries_differ_by_name_and_key(tmp_path):
     cache = PublicCache(tmp_path)
     for i, (name, key) in enumerate([("x", 1), ("x", 2), ("y", 1), ("x", {"a": [1, "b"]})]):
         assert cache.get(name, key, lambda g, i=i: {"i": torch.tensor(i)})["i"] == i
     assert cache.get("x", 2, never)["i"] == 1
 
 
-def test_what_is_made_depends_on_the_key_alone(tmp_path):
+def test_entry_depends_only_on_the_key(tmp_path):
     def make(generator):
         return {"a": torch.randn(3, generator=generator), "b": torch.randn(3)}
 
@@ -63,7 +63,7 @@ class Plugin:
 """
 
 
-def test_a_plugin_s_entry_is_made_again_when_its_code_changes_and_only_then(tmp_path, monkeypatch):
+def test_plugin_entry_is_recomputed_only_after_code_changes(tmp_path, monkeypatch):
     def prepare():
         monkeypatch.delitem(sys.modules, "plugin", raising=False)
         importlib.invalidate_caches()
@@ -88,7 +88,7 @@ def test_a_plugin_s_entry_is_made_again_when_its_code_changes_and_only_then(tmp_
     assert prepare() == 0
 
 
-def test_an_entry_depends_on_the_class_behind_an_inherited_maker(tmp_path):
+def test_entry_depends_on_the_subclass_of_an_inherited_maker(tmp_path):
     class Base:
         def prepare(self, cache):
             return cache.get("x", 1, lambda generator: self.learn())
@@ -102,7 +102,7 @@ def test_an_entry_depends_on_the_class_behind_an_inherited_maker(tmp_path):
 @pytest.mark.parametrize(
     "content", [b"", b"rubbish", b"\x10\0\0\0\0\0\0\0{}", None], ids=["empty", "rubbish", "cut", "end"]
 )
-def test_a_damaged_entry_is_made_again(tmp_path, content):
+def test_damaged_entry_is_recomputed(tmp_path, content):
     cache = PublicCache(tmp_path)
     cache.get("x", 1, lambda g: {"a": torch.zeros(1000)})
     [path] = tmp_path.glob("*.safetensors")
@@ -111,7 +111,7 @@ def test_a_damaged_entry_is_made_again(tmp_path, content):
     assert cache.get("x", 1, never)["a"].tolist() == [1, 1]
 
 
-def test_nothing_is_stored_when_making_it_fails(tmp_path):
+def test_failed_computation_stores_nothing(tmp_path):
     def fails(generator):
         raise KeyboardInterrupt
 
@@ -120,7 +120,7 @@ def test_nothing_is_stored_when_making_it_fails(tmp_path):
     assert PublicCache(tmp_path).get("x", 1, lambda g: {"a": torch.ones(1)})["a"] == 1
 
 
-def test_weights_that_share_memory_or_require_gradients_are_stored(tmp_path):
+def test_weights_with_shared_memory_or_gradients_are_stored(tmp_path):
     model = nn.Linear(3, 3)
     tied = {"a": model.weight, "b": model.weight, "row": model.weight[0], "turned": model.weight.T}
     PublicCache(tmp_path).get("x", 1, lambda g: tied)
@@ -128,7 +128,7 @@ def test_weights_that_share_memory_or_require_gradients_are_stored(tmp_path):
     assert all(torch.equal(found[k], tied[k]) for k in tied)
 
 
-def test_what_is_handed_out_does_not_change_when_its_maker_trains_on(tmp_path):
+def test_returned_weights_do_not_change_with_further_training(tmp_path):
     model = nn.Linear(3, 3)
     made = PublicCache(tmp_path).get("x", 1, lambda g: model.state_dict())
     nn.init.zeros_(model.weight)
@@ -136,7 +136,7 @@ def test_what_is_handed_out_does_not_change_when_its_maker_trains_on(tmp_path):
     assert not made["weight"].requires_grad
 
 
-def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
+def test_unwritable_folder_gives_a_one_line_error(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(DpbenchError, match="cannot write the cache"):
         PublicCache(tmp_path / "file" / "cache").get("x", 1, lambda g: {})
@@ -153,7 +153,7 @@ def _work(folder: Path, barrier, results) -> None:
     results.put(PublicCache(folder).get("x", 1, make)["a"].tolist())
 
 
-def test_processes_that_want_the_same_entry_make_it_once(tmp_path):
+def test_concurrent_processes_compute_an_entry_once(tmp_path):
     context = multiprocessing.get_context("fork")
     barrier, results = context.Barrier(3), context.Queue()
     processes = [context.Process(target=_work, args=(tmp_path, barrier, results)) for _ in range(3)]

@@ -26,18 +26,18 @@ def files(folder: Path) -> list[Path]:
     return list(folder.glob("*.pt"))
 
 
-def test_the_next_attempt_finds_what_was_stored(tmp_path):
+def test_next_attempt_loads_the_checkpoint(tmp_path):
     store(Checkpoints(tmp_path / "new"), "train: the model", {"steps": 3})
     assert found(Checkpoints(tmp_path / "new"), "train: the model") == {"steps": 3}
     assert found(Checkpoints(tmp_path / "new"), "another") is None
 
 
-def test_without_a_folder_nothing_is_stored():
+def test_no_checkpoint_without_a_folder():
     store(Checkpoints(None), "a", 1)
     assert found(Checkpoints(None), "a") is None
 
 
-def test_other_settings_and_other_code_find_nothing_and_say_so(tmp_path):
+def test_other_settings_or_code_ignore_the_checkpoint_with_a_warning(tmp_path):
     store(Checkpoints(tmp_path), "a", 1, key=[1])
     with pytest.warns(UserWarning, match="other code or settings"):
         assert found(Checkpoints(tmp_path), "a", key=[2]) is None
@@ -46,13 +46,13 @@ def test_other_settings_and_other_code_find_nothing_and_say_so(tmp_path):
     assert found(Checkpoints(tmp_path), "a", key=[1]) == 1
 
 
-def test_states_are_never_stored_without_a_hash_of_their_code(tmp_path):
+def test_checkpoints_need_a_code_hash(tmp_path):
     with pytest.raises(PrivacyError, match="hash of the code"):
         checkpoints.Checkpoints(tmp_path)
 
 
 @pytest.mark.parametrize("damage", ["empty", "rubbish", "cut", "flipped", "no archive of torch"])
-def test_a_damaged_file_is_as_good_as_absent(tmp_path, damage):
+def test_damaged_checkpoint_is_ignored(tmp_path, damage):
     store(Checkpoints(tmp_path), "a", torch.ones(1000))
     [path] = files(tmp_path)
     content = bytearray(path.read_bytes())
@@ -68,7 +68,7 @@ def test_a_damaged_file_is_as_good_as_absent(tmp_path, damage):
         assert found(Checkpoints(tmp_path), "a") is None
 
 
-def test_phases_of_one_name_are_told_apart_by_their_order(tmp_path):
+def test_phases_with_the_same_name_are_numbered(tmp_path):
     first = Checkpoints(tmp_path)
     for value in (1, 2):
         first.next("train", None).save(lambda path, value=value: torch.save(value, path))
@@ -76,7 +76,7 @@ def test_phases_of_one_name_are_told_apart_by_their_order(tmp_path):
     assert [second.next("train", None).load(torch.load) for _ in range(3)] == [1, 2, None]
 
 
-def test_a_reader_takes_up_and_changes_nothing(tmp_path):
+def test_non_writing_process_does_not_change_checkpoints(tmp_path):
     store(Checkpoints(tmp_path), "a", 1)
     reader = Checkpoints(tmp_path, writes=False)
     store(reader, "b", 2)
@@ -84,7 +84,7 @@ def test_a_reader_takes_up_and_changes_nothing(tmp_path):
     assert [path.name.split(".")[0] for path in tmp_path.iterdir()] == ["a"]
 
 
-def test_half_written_files_do_not_count(tmp_path):
+def test_partial_files_are_ignored(tmp_path):
     (tmp_path / "fit").mkdir()
     (tmp_path / "fit" / ".a-xyz.pt").write_bytes(b"half")
     assert not has_checkpoints(tmp_path)

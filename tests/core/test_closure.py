@@ -87,7 +87,7 @@ def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
     return {name for name in before if before[name] != after[name]}
 
 
-def test_another_method_changes_no_hash(tree: Path) -> None:
+def test_new_method_changes_no_hash(tree: Path) -> None:
     before = of_methods(), of_features()
     write(tree / "methods" / "another.py", "from dpbench.core.method import Method\n")
     table = tree / "core" / "registries.py"
@@ -99,28 +99,28 @@ def test_another_method_changes_no_hash(tree: Path) -> None:
     assert (of_methods(), of_features()) == before
 
 
-def test_an_edit_changes_the_hashes_of_what_imports_it(tree: Path) -> None:
+def test_edit_changes_hashes_of_importing_modules(tree: Path) -> None:
     methods, features = of_methods(), of_features()
     append(tree / "models" / "lora.py", "EDITED = 1\n")
     assert changed(methods, of_methods()) == {"wavelet"}
     assert changed(features, of_features()) == set()
 
 
-def test_an_edit_of_the_vault_changes_all_methods_and_no_feature(tree: Path) -> None:
+def test_vault_edit_changes_methods_but_not_extractors(tree: Path) -> None:
     methods, features = of_methods(), of_features()
     append(tree / "privacy" / "clipping.py", "EDITED = 1\n")
     assert changed(methods, of_methods()) == {*methods}
     assert changed(features, of_features()) == set()
 
 
-def test_an_edit_of_metrics_results_or_the_command_line_changes_no_method(tree: Path) -> None:
+def test_edit_of_metrics_results_or_cli_changes_no_method(tree: Path) -> None:
     before = of_methods()
     for file in ("metrics/fid.py", "evaluation/evaluator.py", "results/row.py", "cli/run.py", "benchmark/runner.py"):
         append(tree / file, "EDITED = 1\n")
     assert of_methods() == before
 
 
-def test_everything_that_is_exported_is_followed_to_its_module(tree: Path, plugin: Callable[..., ModuleType]) -> None:
+def test_exported_names_are_traced_to_their_modules(tree: Path, plugin: Callable[..., ModuleType]) -> None:
     for name in set(dpbench.__all__) - {"__version__"}:
         home = dpbench._HOME[name]
         source = tree.joinpath(*home.split(".")[1:]).with_suffix(".py")
@@ -132,7 +132,9 @@ def test_everything_that_is_exported_is_followed_to_its_module(tree: Path, plugi
 
 
 @pytest.mark.parametrize("statement", ["import dpbench", "import dpbench as d", "from dpbench import *"])
-def test_all_of_dpbench_is_what_it_exports(tree: Path, plugin: Callable[..., ModuleType], statement: str) -> None:
+def test_importing_dpbench_includes_all_its_exports(
+    tree: Path, plugin: Callable[..., ModuleType], statement: str
+) -> None:
     module = plugin(a=f"{statement}\n")
     before = code_hash(module)
     append(tree / "training" / "loop.py", "EDITED = 1\n")
@@ -171,7 +173,7 @@ class Plugin:
         ("import only_for_types", "import only_for_types, others"),
     ],
 )
-def test_comments_docstrings_layout_and_types_do_not_count(
+def test_comments_docstrings_layout_and_annotations_are_ignored(
     plugin: Callable[..., ModuleType], tmp_path: Path, old: str, new: str
 ) -> None:
     module = plugin(a=SOURCE, only_for_types="x = 1\n")
@@ -185,7 +187,9 @@ def test_comments_docstrings_layout_and_types_do_not_count(
     ("old", "new"),
     [("0.1", "-0.1"), ("x + 1", "x - 1"), ("x: int = 1", "x: int = 2"), ("x: int", "x: float"), ("rate", "share")],
 )
-def test_everything_else_counts(plugin: Callable[..., ModuleType], tmp_path: Path, old: str, new: str) -> None:
+def test_other_code_changes_change_the_hash(
+    plugin: Callable[..., ModuleType], tmp_path: Path, old: str, new: str
+) -> None:
     module = plugin(a=SOURCE)
     before = code_hash(module.Plugin)
     write(tmp_path / "plugins" / "a.py", edited(SOURCE, old, new))
@@ -207,7 +211,9 @@ def edited(source: str, old: str, new: str) -> str:
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING: ...\nelse:\n    import beside", "import middle",
     ],
 )  # fmt: skip
-def test_the_modules_beside_a_plugin_count(plugin: Callable[..., ModuleType], tmp_path: Path, statement: str) -> None:
+def test_neighbouring_modules_of_a_plugin_change_the_hash(
+    plugin: Callable[..., ModuleType], tmp_path: Path, statement: str
+) -> None:
     module = plugin(a=f"{statement}\n", beside="x = 1\n", middle="import beside\n", unrelated="x = 1\n")
     before = code_hash(module)
     write(tmp_path / "plugins" / "unrelated.py", "x = 2\n")
@@ -223,7 +229,9 @@ def test_the_modules_beside_a_plugin_count(plugin: Callable[..., ModuleType], tm
         "from p.q import other", "from p import low", "from p import q", "import beside",
     ],
 )  # fmt: skip
-def test_the_package_of_a_plugin_counts(plugin: Callable[..., ModuleType], tmp_path: Path, statement: str) -> None:
+def test_package_of_a_plugin_changes_the_hash(
+    plugin: Callable[..., ModuleType], tmp_path: Path, statement: str
+) -> None:
     files = {"p__low": "x = 1\n", "p__q__other": "x = 1\n", "beside": "x = 1\n"}
     module = plugin(p__q__a=f"{statement}\n", p____init__="", p__q____init__="y = 1\n", **files)
     before = code_hash(module)
@@ -234,7 +242,7 @@ def test_the_package_of_a_plugin_counts(plugin: Callable[..., ModuleType], tmp_p
     assert code_hash(module) != before
 
 
-def test_a_base_class_in_another_file_counts(plugin: Callable[..., ModuleType], tmp_path: Path) -> None:
+def test_base_class_in_another_file_changes_the_hash(plugin: Callable[..., ModuleType], tmp_path: Path) -> None:
     """Also where no import statement leads to it."""
     plugin(base="class Base: ...\n")
     module = plugin(a='import sys\nclass A(sys.modules["base"].Base): ...\n')
@@ -243,7 +251,7 @@ def test_a_base_class_in_another_file_counts(plugin: Callable[..., ModuleType], 
     assert code_hash(module.A) != before
 
 
-def test_what_a_function_captures_counts(plugin: Callable[..., ModuleType], tmp_path: Path) -> None:
+def test_captured_variables_change_the_hash(plugin: Callable[..., ModuleType], tmp_path: Path) -> None:
     module = plugin(a="class A:\n    def make(self, x=None): return x\n", b="def b(): ...\n")
     other = plugin(b="def b(): ...\n")
     a, b = module.A(), other.b
@@ -260,7 +268,7 @@ def test_what_a_function_captures_counts(plugin: Callable[..., ModuleType], tmp_
         path.write_text(text)
 
 
-def test_how_an_image_dataset_is_decoded_counts(plugin: Callable[..., ModuleType], tmp_path: Path) -> None:
+def test_image_decoding_code_changes_the_hash(plugin: Callable[..., ModuleType], tmp_path: Path) -> None:
     spec = DatasetSpec("d", 1, 2, 3, 0, None, True)
     images = ArrayDataset(spec, np.zeros((3, 1, 2, 2), np.uint8), None)
     inner = Converted(images, spec, plugin(decode="def decode(x): return x\n").decode, "key")
@@ -270,7 +278,7 @@ def test_how_an_image_dataset_is_decoded_counts(plugin: Callable[..., ModuleType
     assert code_hash(lambda: outer) != before
 
 
-def test_a_function_that_captures_itself_is_no_circle() -> None:
+def test_self_capturing_function_terminates() -> None:
     def count(n: int) -> int:
         return n and count(n - 1)
 
@@ -304,7 +312,7 @@ class R(Refiner):
 """
 
 
-def test_the_plugins_chosen_in_a_configuration_count(plugin: Callable[..., ModuleType], tmp_path: Path) -> None:
+def test_configured_plugins_change_the_hash(plugin: Callable[..., ModuleType], tmp_path: Path) -> None:
     method = plugin(m=METHOD).M
     plugin(r=REFINER.format(name="r"))
     bicubic, chosen = build(method.Config, {}), build(method.Config, {"refiner.name": "r"})
@@ -315,7 +323,7 @@ def test_the_plugins_chosen_in_a_configuration_count(plugin: Callable[..., Modul
     assert code_of(method, chosen) != before[1]
 
 
-def test_the_refiner_of_the_wavelet_method_counts_where_it_is_chosen(tree: Path) -> None:
+def test_selected_refiner_changes_the_wavelet_hash(tree: Path) -> None:
     wavelet = METHODS.get("wavelet")
     configs = {name: build(wavelet.Config, {"refiner.name": name}) for name in REFINERS.names()}
     before = {name: code_of(wavelet, config) for name, config in configs.items()}
@@ -323,19 +331,19 @@ def test_the_refiner_of_the_wavelet_method_counts_where_it_is_chosen(tree: Path)
     assert changed(before, {name: code_of(wavelet, config) for name, config in configs.items()}) == {"residual"}
 
 
-def test_installed_packages_do_not_count(plugin: Callable[..., ModuleType], tmp_path: Path) -> None:
+def test_installed_packages_do_not_change_the_hash(plugin: Callable[..., ModuleType], tmp_path: Path) -> None:
     module = plugin(a="import math, torch, json\nclass A(torch.nn.Module): ...\n")
     assert {name for root in closure._roots([module.A]) for name in closure._closure(root)} == {"a"}
 
 
-def test_of_installed_plugins_their_own_package_counts(as_started: None, tmp_path: Path) -> None:
+def test_package_of_an_installed_plugin_changes_the_hash(as_started: None, tmp_path: Path) -> None:
     site = tmp_path / "site-packages"
     for name, text in {"p/__init__": "", "p/a": "import p.b, torch, q", "p/b": "", "q": "", "torch": ""}.items():
         write(site / f"{name}.py", text)
     assert closure._closure(closure.Module("p.a", site / "p" / "a.py")).keys() == {"p", "p.a", "p.b"}
 
 
-def test_a_source_that_is_gone_or_broken_is_one_line(plugin: Callable[..., ModuleType], tmp_path: Path) -> None:
+def test_missing_or_invalid_source_gives_a_one_line_error(plugin: Callable[..., ModuleType], tmp_path: Path) -> None:
     module = plugin(a="import beside\n", beside="x = 1\n")
     write(tmp_path / "plugins" / "beside.py", "x = = 1\n")
     with pytest.raises(DpbenchError, match=r"beside\.py .*invalid syntax") as error:
@@ -346,7 +354,7 @@ def test_a_source_that_is_gone_or_broken_is_one_line(plugin: Callable[..., Modul
         code_hash(module)
 
 
-def test_a_file_that_changed_since_is_not_what_another_process_has(
+def test_file_changed_after_start_gets_a_process_specific_hash(
     plugin: Callable[..., ModuleType], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """What is in memory may be what the file was before."""
@@ -360,7 +368,7 @@ def test_a_file_that_changed_since_is_not_what_another_process_has(
     assert code_hash(importlib.reload(module).A) != mine == code_hash(old)
 
 
-def test_code_without_a_file_is_not_what_another_process_has() -> None:
+def test_code_without_a_file_gets_a_process_specific_hash() -> None:
     names: list[dict[str, Any]] = [{"__name__": "notebook"}, {"__name__": "notebook"}]
     for name in names:
         exec("class A: ...", name)
@@ -369,7 +377,7 @@ def test_code_without_a_file_is_not_what_another_process_has() -> None:
     assert first == code_hash(names[0]["A"])
 
 
-def test_a_hash_is_the_same_in_every_process_and_folder_and_needs_no_torch(as_started: None, tmp_path: Path) -> None:
+def test_hash_is_independent_of_process_folder_and_torch(as_started: None, tmp_path: Path) -> None:
     program = (
         "import sys\n"
         "from pathlib import Path\n"

@@ -57,7 +57,7 @@ class Config:
     part: Choice = plugin_option("plain", PARTS, "which part")
 
 
-def test_without_settings_all_is_default():
+def test_no_settings_give_the_defaults():
     config = build(Config, {})
     assert (config.steps, config.limit, config.widths) == (200, None, (8, 16))
     assert config.part == Choice("plain", PlainConfig(0.5))
@@ -81,13 +81,13 @@ def test_without_settings_all_is_default():
         ("widths", "[]", ()),
     ],
 )
-def test_texts_become_values_of_the_fields_type(key, text, value):
+def test_texts_are_parsed_to_the_field_type(key, text, value):
     found = getattr(build(Config, {key: text}), key)
     assert found == value
     assert type(found) is type(value)
 
 
-def test_values_of_the_fields_type_are_taken_as_they_are():
+def test_values_of_the_field_type_are_kept():
     settings = {"steps": 7, "limit": None, "widths": (1, 2), "part": Choice("plain", PlainConfig(0.1))}
     config = build(Config, settings)
     assert (config.steps, config.limit, config.widths, config.part.config.strength) == (7, None, (1, 2), 0.1)
@@ -107,32 +107,32 @@ def test_values_of_the_fields_type_are_taken_as_they_are():
         ("steps", "none", "steps=none"),
     ],
 )
-def test_a_value_of_the_wrong_type_is_one_line_that_names_key_and_value(key, value, match):
+def test_wrong_type_error_names_key_and_value(key, value, match):
     with pytest.raises(ConfigError, match=match) as error:
         build(Config, {key: value})
     assert "\n" not in str(error.value)
 
 
-def test_an_unknown_key_is_answered_with_the_nearest():
+def test_unknown_key_error_suggests_the_nearest():
     with pytest.raises(UnknownName, match=r"unknown setting 'step'; did you mean steps"):
         build(Config, {"step": "3"})
     with pytest.raises(UnknownName, match="known: flip, label, limit"):
         build(Config, {"qqqqqq": "3"})
 
 
-def test_a_key_below_a_plain_field_is_refused():
+def test_nested_key_of_a_plain_field_raises_an_error():
     with pytest.raises(ConfigError, match=r"'steps\.x' does not exist: 'steps' has no settings of its own"):
         build(Config, {"steps.x": "3"})
 
 
-def test_a_plugin_is_chosen_by_name_and_set_below_it_to_any_depth():
+def test_nested_plugins_are_selected_and_configured():
     config = build(Config, {"part.name": "box", "part.size": "9", "part.inner.strength": "0.25"})
     assert config.part == Choice("box", BoxConfig(Choice("plain", PlainConfig(0.25)), 9))
     assert build(Config, {"part": "box"}).part.name == "box"
     assert build(Config, {"part.strength": "2"}).part == Choice("plain", PlainConfig(2.0))
 
 
-def test_a_chosen_plugin_knows_its_own_keys_only():
+def test_selected_plugin_accepts_only_its_own_keys():
     with pytest.raises(UnknownName, match="unknown setting 'strength'; "):
         build(Config, {"part.name": "box", "part.strength": "1"})
     with pytest.raises(UnknownName, match=r"unknown part 'boxx'; did you mean box\?"):
@@ -141,7 +141,7 @@ def test_a_chosen_plugin_knows_its_own_keys_only():
         build(Config, {"part.strength": "big"})
 
 
-def test_a_configuration_is_rebuilt_from_its_settings():
+def test_configuration_round_trips_through_its_settings():
     for settings in (
         {},
         {"limit": "3", "widths": "[1]", "mode": "none", "label": "none", "flip": "no"},
@@ -151,7 +151,7 @@ def test_a_configuration_is_rebuilt_from_its_settings():
         assert build(Config, as_settings(config)) == config
 
 
-def test_a_description_lists_key_type_value_and_help_of_every_field_and_the_chosen_plugins():
+def test_description_lists_all_fields_and_selected_plugins():
     lines = {line.key: line for line in describe(build(Config, {"part.name": "box"}))}
     assert list(lines) == [
         *("steps", "rate", "flip", "mode", "label", "limit", "widths"),
@@ -183,7 +183,7 @@ START = {"steps": 7, "part.name": "box", "part.size": 9, "part.inner.strength": 
         ({"part": Choice("box", BoxConfig())}, {"part.inner.strength": 0.5, "part.size": 3}),
     ],
 )
-def test_settings_go_over_another_configuration_and_are_found_again(settings, changed):
+def test_settings_override_a_configuration(settings, changed):
     start = build(Config, START)
     config = build(Config, settings, start)
     found = dict(changes(start, config))
@@ -191,12 +191,12 @@ def test_settings_go_over_another_configuration_and_are_found_again(settings, ch
     assert build(Config, found, start) == config
 
 
-def test_another_plugin_begins_at_its_own_defaults():
+def test_another_plugin_starts_from_its_own_defaults():
     config = build(Config, {"part.inner.name": "box"}, build(Config, START))
     assert config.part == Choice("box", BoxConfig(Choice("box", BoxConfig()), 9))
 
 
-def test_types_read_as_one_writes_them():
+def test_types_are_shown_as_in_source_code():
     assert type_name(tuple[int, ...]) == "tuple[int, ...]"
     assert type_name(int) == "int"
     assert type_name(Literal["a", 1]) == "'a' | 1"
@@ -209,6 +209,6 @@ def test_settings_are_parsed_from_the_command_line():
             parse_settings([wrong])
 
 
-def test_a_configuration_cannot_be_changed():
+def test_configuration_is_immutable():
     with pytest.raises(FrozenInstanceError):
         build(Config, {}).steps = 3

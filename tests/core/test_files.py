@@ -10,13 +10,13 @@ from dpbench.core.errors import DpbenchError
 from dpbench.core.files import digest, read_json, write_atomic, write_json, write_text
 
 
-def test_folders_are_made_and_text_is_utf8(tmp_path):
+def test_folders_are_created_and_text_is_utf8(tmp_path):
     path = tmp_path / "a" / "b" / "log.txt"
     write_text(path, "ε = 1\n")
     assert path.read_bytes() == "ε = 1\n".encode()
 
 
-def test_a_file_is_replaced_as_a_whole(tmp_path):
+def test_file_is_replaced_atomically(tmp_path):
     path = tmp_path / "file.txt"
     write_text(path, "old and longer")
     seen = []
@@ -34,7 +34,7 @@ def test_a_file_is_replaced_as_a_whole(tmp_path):
 
 
 @pytest.mark.parametrize("error", [RuntimeError("stop"), KeyboardInterrupt(), OSError(28, "No space left on device")])
-def test_a_write_that_fails_keeps_the_old_content_and_leaves_nothing_behind(tmp_path, error):
+def test_failed_write_keeps_the_old_content(tmp_path, error):
     path = tmp_path / "file.txt"
     write_text(path, "old")
 
@@ -49,7 +49,7 @@ def test_a_write_that_fails_keeps_the_old_content_and_leaves_nothing_behind(tmp_
     assert os.listdir(tmp_path) == ["file.txt"]
 
 
-def test_a_full_disk_is_one_line_that_names_the_file(tmp_path):
+def test_full_disk_error_names_the_file(tmp_path):
     def write(temporary):
         raise OSError(28, "No space left on device")
 
@@ -57,7 +57,7 @@ def test_a_full_disk_is_one_line_that_names_the_file(tmp_path):
         write_atomic(tmp_path / "file.txt", write)
 
 
-def test_a_path_that_cannot_be_written_is_one_line_that_names_it(tmp_path):
+def test_unwritable_path_error_names_the_path(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(DpbenchError, match=r"cannot write .*file/ledger\.json"):
         write_json(tmp_path / "file" / "ledger.json", {})
@@ -68,13 +68,13 @@ def test_a_path_that_cannot_be_written_is_one_line_that_names_it(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
 
 
-def test_files_have_the_usual_permissions(tmp_path):
+def test_files_have_default_permissions(tmp_path):
     (tmp_path / "usual").write_text("")
     write_text(tmp_path / "ours", "")
     assert (tmp_path / "ours").stat().st_mode == (tmp_path / "usual").stat().st_mode
 
 
-def test_json_keeps_its_order_and_writes_infinities_as_text(tmp_path):
+def test_json_keeps_order_and_writes_infinities_as_text(tmp_path):
     path = tmp_path / "x.json"
     write_json(path, {"b": math.inf, "a": [1.5, -math.inf, None, ("ε",)]})
     assert path.read_text().index('"b"') < path.read_text().index('"a"')
@@ -84,7 +84,7 @@ def test_json_keeps_its_order_and_writes_infinities_as_text(tmp_path):
 
 
 @pytest.mark.parametrize("content", [None, b"", b'{"a": 1', b"\xff\xfe"], ids=["missing", "empty", "cut off", "binary"])
-def test_json_that_cannot_be_read_is_one_line_that_names_the_file(tmp_path, content):
+def test_unreadable_json_error_names_the_file(tmp_path, content):
     path = tmp_path / "x.json"
     if content is not None:
         path.write_bytes(content)
@@ -92,7 +92,7 @@ def test_json_that_cannot_be_read_is_one_line_that_names_the_file(tmp_path, cont
         read_json(path)
 
 
-def test_a_digest_depends_on_values_and_not_on_the_order_of_keys():
+def test_digest_does_not_depend_on_key_order():
     assert digest({"a": 1, "b": [2, 3.5]}) == digest({"b": [2, 3.5], "a": 1})
     assert digest({"a": [1, 2]}) == digest({"a": (1, 2)})
     different = [{"a": 1}, {"a": 2}, {"b": 1}, {"a": [1]}, {"a": "1"}, {"a": None}, {"a": math.inf}, {"a": -math.inf}]
@@ -101,5 +101,5 @@ def test_a_digest_depends_on_values_and_not_on_the_order_of_keys():
     assert digest("x", 40).startswith(digest("x"))
 
 
-def test_a_digest_is_the_same_in_every_version_and_process():
+def test_digest_is_stable():
     assert digest({"method": ["wavelet", "1"], "budget": ["1.0", 1e-5]}) == "359b6f55b675bfc4"

@@ -8,9 +8,7 @@ from dpbench.core.rank import is_rank_zero
 
 
 @pytest.mark.parametrize(("rank", "expected"), [(None, True), ("0", True), ("1", False), ("10", False)])
-def test_the_rank_variable_of_torchrun_decides(
-    monkeypatch: pytest.MonkeyPatch, rank: str | None, expected: bool
-) -> None:
+def test_rank_variable_of_torchrun_is_used(monkeypatch: pytest.MonkeyPatch, rank: str | None, expected: bool) -> None:
     monkeypatch.delenv("RANK", raising=False)
     if rank is not None:
         monkeypatch.setenv("RANK", rank)

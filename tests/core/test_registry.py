@@ -35,7 +35,7 @@ def fresh_entry_points():
     module.installed_plugins.cache_clear()
 
 
-def test_names_and_summaries_are_known_without_importing_anything(modules):
+def test_names_and_summaries_need_no_import(modules):
     write(modules / "bomb_a.py", "raise RuntimeError('imported')")
     plugins = Registry("method", {"b": ("bomb_a:Class", "The second."), "a": ("bomb_a:Other", "The first.")})
     assert plugins.names() == ["a", "b"]
@@ -43,7 +43,7 @@ def test_names_and_summaries_are_known_without_importing_anything(modules):
     assert "bomb_a" not in sys.modules
 
 
-def test_a_plugin_is_imported_when_it_is_asked_for(modules):
+def test_plugin_is_imported_on_first_access(modules):
     write(modules / "lazy_b.py", "class Plugin: pass")
     plugins = Registry("method", {"lazy": ("lazy_b:Plugin", "")})
     assert "lazy_b" not in sys.modules
@@ -51,7 +51,7 @@ def test_a_plugin_is_imported_when_it_is_asked_for(modules):
     assert plugins.get("lazy").__name__ == "Plugin"
 
 
-def test_an_unknown_name_is_answered_with_the_nearest():
+def test_unknown_name_error_suggests_the_nearest():
     plugins = Registry("metric", {"accuracy": ("x:Y", ""), "fwd": ("x:Z", "")})
     with pytest.raises(UnknownName, match=r"unknown metric 'acuracy'; did you mean accuracy\?"):
         plugins.get("acuracy")
@@ -70,13 +70,13 @@ def test_an_unknown_name_is_answered_with_the_nearest():
         ("broken_class", "class Other: pass"),
     ],
 )
-def test_a_plugin_that_cannot_be_imported_is_one_line_that_names_it(modules, name, text):
+def test_import_error_of_a_plugin_names_the_plugin(modules, name, text):
     write(modules / f"{name}.py", text)
     with pytest.raises(DpbenchError, match=rf"method 'mine' \({name}:Plugin\) cannot be imported: "):
         Registry("method", {"mine": (f"{name}:Plugin", "")}).get("mine")
 
 
-def test_installed_packages_add_plugins_but_replace_none(modules, monkeypatch, fresh_entry_points):
+def test_installed_plugins_do_not_replace_built_in_ones(modules, monkeypatch, fresh_entry_points):
     write(modules / "installed_c.py", 'class Plugin:\n    "The extra one.\\n\\nMore."\nclass Impostor: pass')
     points = [
         EntryPoint("extra", "installed_c:Plugin", "dpbench.methods"),
@@ -99,14 +99,14 @@ def test_entry_points_are_read_once_per_process(monkeypatch, fresh_entry_points)
 
 
 @pytest.mark.parametrize("plugins", [METHODS, DATASETS, METRICS, REFINERS, EXTRACTORS], ids=lambda r: r.group)
-def test_the_summary_of_a_builtin_plugin_is_the_first_line_of_its_docstring(plugins):
+def test_built_in_summary_equals_the_first_docstring_line(plugins):
     builtin = [name for name in plugins.names() if plugins.is_builtin(name)]
     assert {name: plugins.summary(name) for name in builtin} == {
         name: inspect.getdoc(plugins.get(name)).partition("\n")[0] for name in builtin
     }
 
 
-def test_which_datasets_are_public_only_is_known_without_importing_them():
+def test_public_only_datasets_are_known_without_import():
     builtin = [name for name in DATASETS.names() if DATASETS.is_builtin(name)]
     assert {name: is_public_only(name) for name in builtin} == {
         name: DATASETS.get(name).public_only for name in builtin
@@ -115,7 +115,7 @@ def test_which_datasets_are_public_only_is_known_without_importing_them():
         is_public_only("texture")
 
 
-def test_a_class_registers_under_a_free_name_only():
+def test_duplicate_registration_raises_an_error():
     plugins = Registry("method", {"taken": ("x:Y", "")})
 
     @plugins.register("mine")
@@ -129,14 +129,14 @@ def test_a_class_registers_under_a_free_name_only():
     assert plugins.names() == ["mine", "taken"]
 
 
-def test_a_plugin_file_registers_its_plugins(tmp_path, registries):
+def test_plugin_file_registers_its_plugins(tmp_path, registries):
     load_plugin_file(
         write(tmp_path / "mine.py", "import dpbench\n@dpbench.METHODS.register('from-a-file')\nclass Mine: pass\n")
     )
     assert dpbench.METHODS.get("from-a-file").__name__ == "Mine"
 
 
-def test_a_dataclass_in_a_plugin_file_resolves_its_annotations(tmp_path, registries):
+def test_dataclass_annotations_in_a_plugin_file_are_resolved(tmp_path, registries):
     text = """
 from __future__ import annotations
 from dataclasses import dataclass
@@ -171,7 +171,7 @@ class Mine:
         ),
     ],
 )
-def test_a_plugin_file_that_cannot_be_used_is_one_line(tmp_path, registries, name, text, match):
+def test_invalid_plugin_file_gives_a_one_line_error(tmp_path, registries, name, text, match):
     path = tmp_path / name
     if text is not None:
         path.write_text(text)
@@ -180,12 +180,12 @@ def test_a_plugin_file_that_cannot_be_used_is_one_line(tmp_path, registries, nam
     assert "\n" not in str(error.value)
 
 
-def test_a_folder_is_no_plugin_file(tmp_path):
+def test_folder_as_plugin_file_raises_an_error(tmp_path):
     with pytest.raises(DpbenchError, match="does not exist"):
         load_plugin_file(tmp_path)
 
 
-def test_core_and_the_registries_need_no_torch():
+def test_core_and_registries_do_not_import_torch():
     code = """
 import sys, pkgutil, importlib, dpbench.core
 for m in pkgutil.iter_modules(dpbench.core.__path__):

@@ -15,7 +15,7 @@ def tiny(argument: str = "") -> fakes.Tiny:
     return fakes.Tiny(argument, DataOptions(Path()))
 
 
-def test_a_seal_closes_every_test_split_and_the_sensitive_train_split_only_while_it_lasts() -> None:
+def test_seal_closes_test_splits_and_the_sensitive_train_split() -> None:
     public = fakes.TinyPublic("", DataOptions(Path()))
     with Seal(tiny()).closed():
         for dataset in (tiny(), tiny("plain")):
@@ -29,7 +29,7 @@ def test_a_seal_closes_every_test_split_and_the_sensitive_train_split_only_while
     assert len(tiny().test()) == 40
 
 
-def test_a_seal_is_lifted_after_an_error_and_nests() -> None:
+def test_seal_ends_after_an_error_and_can_be_nested() -> None:
     with Seal(tiny()).closed(), pytest.raises(KeyError), Seal(tiny("plain")).closed():
         raise KeyError
     with Seal(tiny()).closed():
@@ -40,7 +40,7 @@ def test_a_seal_is_lifted_after_an_error_and_nests() -> None:
     tiny().test()
 
 
-def test_a_thread_does_not_escape_the_seal() -> None:
+def test_seal_applies_to_threads() -> None:
     errors: list[Exception] = []
 
     def peek() -> None:

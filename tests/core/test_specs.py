@@ -12,18 +12,18 @@ from dpbench.core.specs import Batch, Budget, Conditions, DatasetSpec, default_d
 
 
 @pytest.mark.parametrize("epsilon", [-1.0, -math.inf, math.nan])
-def test_an_epsilon_that_is_negative_or_no_number_is_refused(epsilon):
+def test_negative_or_nan_epsilon_raises_an_error(epsilon):
     with pytest.raises(DpbenchError, match="ε must be a positive number"):
         Budget(epsilon, 1e-5)
 
 
 @pytest.mark.parametrize("delta", [0.0, 1.0, -0.1, 2.0, math.nan, math.inf])
-def test_a_delta_outside_zero_and_one_is_refused(delta):
+def test_delta_outside_zero_and_one_raises_an_error(delta):
     with pytest.raises(DpbenchError, match="δ must lie in"):
         Budget(1.0, delta)
 
 
-def test_budgets_from_nothing_to_everything_are_allowed():
+def test_zero_and_infinite_epsilon_are_allowed():
     assert [Budget(e, 1e-5).epsilon for e in (0.0, 1.0, math.inf)] == [0.0, 1.0, math.inf]
 
 
@@ -33,21 +33,21 @@ def test_delta_is_one_over_n_log_n():
         assert 0 < default_delta(n) < 1
 
 
-def test_a_spec_gives_shape_and_number_of_classes():
+def test_spec_has_shape_and_number_of_classes():
     spec = DatasetSpec("x", 3, 32, 10, 5, ("a", "b"), True)
     assert spec.shape == (3, 32, 32)
     assert spec.n_classes == 2
     assert DatasetSpec("x", 1, 28, 10, 5, None, False).n_classes == 0
 
 
-def test_a_batch_is_as_long_as_what_it_holds():
+def test_batch_length_is_that_of_its_tensors():
     images = torch.zeros(3, 1, 2, 2)
     assert len(Batch(images, torch.zeros(3))) == len(Batch(derived=torch.zeros(3, 7))) == 3
     assert len(Batch(condition=torch.zeros(2))) == 2
     assert len(Batch()) == 0
 
 
-def test_a_change_reaches_every_tensor_of_a_batch():
+def test_map_applies_to_every_tensor_of_a_batch():
     batch = Batch(torch.arange(3), torch.arange(3) + 10).map(lambda t: t[1:])
     assert batch.images.tolist() == [1, 2]
     assert batch.labels.tolist() == [11, 12]
@@ -61,7 +61,7 @@ class Extended(Batch):
     added: Tensor | None = None
 
 
-def test_a_condition_is_labels_or_captions():
+def test_condition_is_labels_or_captions():
     labels, captions = torch.tensor([2, 0]), torch.zeros(2, 9, dtype=torch.uint8)
     assert Batch(condition=labels).labels is labels
     assert Batch(condition=labels).captions is None
@@ -91,7 +91,7 @@ def test_every_operation_keeps_every_field(operation, expected):
     )
 
 
-def test_batches_with_different_fields_are_not_put_together():
+def test_batches_with_different_fields_cannot_be_concatenated():
     with pytest.raises(ValueError, match=r"different fields: \['images'\], \['condition', 'images'\]"):
         Batch(torch.zeros(1)).map(torch.add, Batch(torch.zeros(1), torch.zeros(1)))
 
@@ -108,14 +108,14 @@ def test_conditions_are_labels_or_texts_or_nothing():
     assert Conditions(2).labels is Conditions(2).texts is None
 
 
-def test_prompts_take_turns_and_stay_whole_in_chunks():
+def test_prompts_alternate_and_are_kept_in_chunks():
     conditions = Conditions.balanced(5, ["a cat", "a dog"])
     assert conditions.texts == ("a cat", "a dog", "a cat", "a dog", "a cat")
     assert [c.texts for c in conditions.chunks(2)] == [("a cat", "a dog"), ("a cat", "a dog"), ("a cat",)]
     assert Conditions.balanced(5, []) == Conditions(5)
 
 
-def test_balanced_conditions_take_turns():
+def test_balanced_conditions_alternate():
     assert Conditions.balanced(7, 3).labels == (0, 1, 2, 0, 1, 2, 0)
     assert Conditions.balanced(7, 0) == Conditions(7, None)
 

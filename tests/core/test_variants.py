@@ -17,7 +17,7 @@ from dpbench.core.variants import Variant, parse_variant, split_list, titled, va
         ("a[x=[1,2],y=[[3],4]], a[z={},w=1] ,b", ["a[x=[1,2],y=[[3],4]]", "a[z={},w=1]", "b"]),
     ],
 )
-def test_commas_inside_brackets_separate_no_methods(text: str, parts: list[str]) -> None:
+def test_commas_inside_brackets_do_not_separate_methods(text: str, parts: list[str]) -> None:
     assert split_list(text) == parts
 
 
@@ -30,7 +30,7 @@ def test_brackets_hold_settings_of_the_method() -> None:
 
 
 @pytest.mark.parametrize("text", ["a[x=1", "a]", "a[x=[1]", "a[x=1]]", "a]x=1[", "b,a[x=1"])
-def test_a_bracket_without_a_partner_is_one_clear_line(text: str) -> None:
+def test_unbalanced_bracket_gives_a_one_line_error(text: str) -> None:
     with pytest.raises(ConfigError, match=r"are not balanced; write METHOD\[key=value,key=value\]") as error:
         split_list(text)
     assert text in str(error.value)
@@ -46,12 +46,12 @@ def test_a_bracket_without_a_partner_is_one_clear_line(text: str) -> None:
         ("a[x]", "'x' is not a setting"),
     ],
 )
-def test_what_is_no_variant_is_refused(text: str, message: str) -> None:
+def test_invalid_variant_raises_an_error(text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse_variant(text)
 
 
-def test_a_label_parses_back() -> None:
+def test_label_round_trips() -> None:
     values = {"widths": (32, 32), "rate": 2e-4, "flip": False, "limit": None, "mode": "fast"}
     label = variant_label(values.items())
     assert label == "widths=[32,32],rate=0.0002,flip=false,limit=null,mode=fast"
@@ -59,5 +59,5 @@ def test_a_label_parses_back() -> None:
     assert parse_variant(f"a[{label}]") == Variant("a", texts)
 
 
-def test_a_title_shows_a_variant_in_brackets() -> None:
+def test_title_shows_the_variant_in_brackets() -> None:
     assert (titled("a", "x=1"), titled("a", "")) == ("a [x=1]", "a")

@@ -1,4 +1,4 @@
-"""The experiment's pure parts: commands, choice of rows, verdicts, table, figure, and files. Nothing is trained."""
+"""The experiment without training: commands, selection of rows, verdicts, table, figure and files."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from dpbench.core.metric import Column
 from dpbench.results.gathering import make_frame
 from dpbench.results.row import FIELDS
 from experiments import hypothesis
-from experiments._contest import Arena, Contender, Entry, Request, choose, command, entries
+from experiments._candidates import Candidate, Entry, Request, Task, choose, command, entries
 from experiments._figure import draw
 from experiments._jobs import Job, run_jobs
-from experiments._verdict import MEASURES, explained, judge, select, summarise, verdict_table
-from experiments.hypothesis import ARENAS
+from experiments._verdict import MEASURES, decide, explained, select, summarise, verdict_table
+from experiments.hypothesis import TASKS
 
-OURS, RIVAL = Contender("ours", "fake", {"steps": 10}, 0.5), Contender("rival", "fake[mode=b]", {"steps": 5})
-ARENA = {name: Arena(name, label, "pub", (OURS, RIVAL)) for name, label in {"d:0": "coarse", "d:1": "fine"}.items()}
-ENTRIES = [Entry(ARENA[a], c, a, "fake", v) for a in ARENA for c, v in ((OURS, ""), (RIVAL, "mode=b"))]
+OURS, OTHER = Candidate("ours", "fake", {"steps": 10}, 0.5), Candidate("rival", "fake[mode=b]", {"steps": 5})
+TASK = {name: Task(name, label, "pub", (OURS, OTHER)) for name, label in {"d:0": "coarse", "d:1": "fine"}.items()}
+ENTRIES = [Entry(TASK[a], c, a, "fake", v) for a in TASK for c, v in ((OURS, ""), (OTHER, "mode=b"))]
 KINDS = {"str": "x", "int": 1, "float": 0.5}
 COLUMNS = [Column(name, "low", "") for name in MEASURES]
 
@@ -50,59 +50,59 @@ def request(**changes: Any) -> Request:
 
 @pytest.fixture
 def summary() -> pd.DataFrame:
-    """Ahead on d:0 at ε = 1, behind on d:1, nothing at ε = 10 but for one half."""
+    """Ahead on d:0 and behind on d:1 at ε = 1; at ε = 10 only one candidate on d:0 has a row."""
     rows = [row(accuracy=0.8, seed=s) for s in (0, 1)] + [row(variant="mode=b", accuracy=0.7)]
     rows += [row("d:1", accuracy=0.3), row("d:1", "mode=b", 0.5), row(epsilon=10.0)]
     return summarise(selected(*rows), ENTRIES, (1.0, 10.0))
 
 
-def test_every_arena_has_the_same_contenders_and_the_one_in_question_comes_first() -> None:
-    for arena in ARENAS:
-        assert [c.name for c in arena.contenders] == ["LL tokens", "all tokens", "dp-sgd"]
+def test_every_task_has_the_same_candidates_in_order() -> None:
+    for task in TASKS:
+        assert [c.name for c in task.candidates] == ["LL tokens", "all tokens", "dp-sgd"]
 
 
-@pytest.mark.parametrize("arena", ARENAS, ids=lambda arena: arena.dataset)
-def test_compute_is_equal_where_it_is_measured(arena: Arena) -> None:
-    assert all(c.settings["steps"] > 0 for c in arena.contenders)
-    seconds = [c.private_seconds for c in arena.contenders if c.step_seconds is not None]
-    assert len(seconds) in (0, len(arena.contenders)), "measure a step of all or of none"
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.dataset)
+def test_candidates_have_equal_compute(task: Task) -> None:
+    assert all(c.settings["steps"] > 0 for c in task.candidates)
+    seconds = [c.private_seconds for c in task.candidates if c.step_seconds is not None]
+    assert len(seconds) in (0, len(task.candidates)), "measure step_seconds for all candidates or for none"
     assert not seconds or max(seconds) <= 1.1 * min(seconds)
 
 
-def test_a_contenders_settings_join_those_in_its_brackets() -> None:
-    assert Contender("c", "m").variant == "m"
-    assert Contender("c", "m", {"steps": 3}).variant == "m[steps=3]"
-    contender = Contender("c", "m[a=[1,2],steps=9]", {"steps": 3, "rate": 0.1}, 2.0)
-    assert contender.variant == "m[a=[1,2],steps=3,rate=0.1]"
-    assert contender.private_seconds == 6
-    assert math.isnan(Contender("c", "m").private_seconds)
+def test_candidate_settings_are_merged_with_those_in_brackets() -> None:
+    assert Candidate("c", "m").variant == "m"
+    assert Candidate("c", "m", {"steps": 3}).variant == "m[steps=3]"
+    candidate = Candidate("c", "m[a=[1,2],steps=9]", {"steps": 3, "rate": 0.1}, 2.0)
+    assert candidate.variant == "m[a=[1,2],steps=3,rate=0.1]"
+    assert candidate.private_seconds == 6
+    assert math.isnan(Candidate("c", "m").private_seconds)
 
 
-def test_a_command_says_all_that_defines_the_trials() -> None:
+def test_command_has_all_options_of_the_trials() -> None:
     asked = request(seeds=3, data=Path("data"))
-    python, *words = command(ARENA["d:0"], RIVAL, asked)
+    python, *words = command(TASK["d:0"], OTHER, asked)
     assert python == sys.executable
     assert " ".join(words) == (
         "-m dpbench run --method fake[mode=b,steps=5] --dataset d:0 --public pub --eps 1,10 --seeds 3 --samples 100 "
         "--references none --out out --data data"
     )
-    assert "--data" not in command(ARENA["d:0"], RIVAL, request())
+    assert "--data" not in command(TASK["d:0"], OTHER, request())
 
 
-def test_datasets_are_chosen_by_name() -> None:
-    arenas = list(ARENA.values())
-    assert choose(arenas, []) == arenas
-    assert choose(arenas, ["d:1"]) == [ARENA["d:1"]]
+def test_tasks_are_selected_by_dataset_name() -> None:
+    tasks = list(TASK.values())
+    assert choose(tasks, []) == tasks
+    assert choose(tasks, ["d:1"]) == [TASK["d:1"]]
     with pytest.raises(UnknownName, match="unknown dataset of this experiment 'd:2'; did you mean"):
-        choose(arenas, ["d:2"])
+        choose(tasks, ["d:2"])
 
 
-def test_entries_find_the_variant_that_rows_will_carry(tiny: Path) -> None:
-    contenders = (Contender("a", "fake", {"spread": 5}), Contender("b", "fake[levels=2]", {"spread": 6}))
-    found = entries([Arena("tiny:plain", "", "tiny-public", contenders)], request())
+def test_entries_have_the_variant_of_the_rows(tiny: Path) -> None:
+    candidates = (Candidate("a", "fake", {"spread": 5}), Candidate("b", "fake[levels=2]", {"spread": 6}))
+    found = entries([Task("tiny:plain", "", "tiny-public", candidates)], request())
     assert [e[2:] for e in found] == [("tiny:plain", "fake", ""), ("tiny:plain", "fake", "spread=6.0,levels=2")]
     with pytest.raises(ConfigError, match="unknown setting 'spred'"):
-        list(entries([Arena("tiny", "", "tiny-public", (Contender("a", "fake[spred=1]"),))], request()))
+        list(entries([Task("tiny", "", "tiny-public", (Candidate("a", "fake[spred=1]"),))], request()))
 
 
 @pytest.mark.parametrize(
@@ -120,17 +120,17 @@ def test_entries_find_the_variant_that_rows_will_carry(tiny: Path) -> None:
         {"noise": "reproducible"},
     ],
 )
-def test_rows_that_answer_another_request_do_not_count(other: dict[str, Any]) -> None:
+def test_rows_of_other_requests_are_excluded(other: dict[str, Any]) -> None:
     found = selected(row(), row(**other))
-    assert found[["arena", "contender", "epsilon", "seed"]].to_numpy().tolist() == [["d:0", "ours", 1.0, 0]]
+    assert found[["task", "candidate", "epsilon", "seed"]].to_numpy().tolist() == [["d:0", "ours", 1.0, 0]]
 
 
-def test_of_a_trial_run_twice_the_newest_row_counts() -> None:
+def test_newest_row_of_a_repeated_trial_is_selected() -> None:
     rows = [row(accuracy=a, date=f"2026-01-0{day}") for a, day in ((0.1, 1), (0.3, 3), (0.2, 2))]
     assert selected(*rows)["accuracy"].tolist() == [0.3]
 
 
-def test_rows_are_sorted_by_dataset_variant_and_epsilon() -> None:
+def test_selected_rows_are_sorted() -> None:
     keys = [(d, v, e) for d in ("d:0", "d:1") for v in ("", "mode=b") for e in (1.0, 10.0)]
     rows = [row(d, v, epsilon=e) for d, v, e in reversed(keys)]
     found = selected(*rows)
@@ -148,14 +148,14 @@ def test_rows_are_sorted_by_dataset_variant_and_epsilon() -> None:
         ((math.nan, 0.3, 0.1), "incomplete", "incomplete: trials are missing"),
     ],
 )
-def test_a_verdict_needs_a_lead_over_all_others(accuracy: tuple[float, ...], verdict: str, text: str) -> None:
-    judged = judge(dict(zip("abc", accuracy, strict=True)))
+def test_verdict_depends_on_the_lead_over_the_best_other(accuracy: tuple[float, ...], verdict: str, text: str) -> None:
+    judged = decide(dict(zip("abc", accuracy, strict=True)))
     assert judged["verdict"] == verdict
     assert explained(pd.Series(judged)) == text
 
 
-def test_a_summary_has_means_over_seeds_and_a_verdict_per_dataset_and_epsilon(summary: pd.DataFrame) -> None:
-    keys = ["arena", "epsilon", "contender", "seeds", "verdict"]
+def test_summary_has_means_and_verdicts(summary: pd.DataFrame) -> None:
+    keys = ["task", "epsilon", "candidate", "seeds", "verdict"]
     assert summary[keys].to_numpy().tolist() == [
         ["d:0", 1.0, "ours", 2, "holds"],
         ["d:0", 1.0, "rival", 1, "holds"],
@@ -170,7 +170,7 @@ def test_a_summary_has_means_over_seeds_and_a_verdict_per_dataset_and_epsilon(su
     assert summary["private_seconds"][0] == 5
 
 
-def test_the_table_says_plainly_where_the_hypothesis_fails(summary: pd.DataFrame) -> None:
+def test_table_shows_verdicts(summary: pd.DataFrame) -> None:
     console = Console(width=200, record=True, file=io.StringIO())
     console.print(verdict_table(summary))
     lines = console.export_text().splitlines()
@@ -180,7 +180,7 @@ def test_the_table_says_plainly_where_the_hypothesis_fails(summary: pd.DataFrame
     assert sum("incomplete" in line for line in lines) == 2
 
 
-def test_the_figure_has_a_row_per_epsilon_a_column_per_measure_and_the_verdicts(summary: pd.DataFrame) -> None:
+def test_figure_has_panels_and_verdicts(summary: pd.DataFrame) -> None:
     figure = draw(summary)
     assert len(figure.axes) == 2 * len(MEASURES)
     assert [axes.get_ylabel() for axes in figure.axes[:: len(MEASURES)]] == ["ε = 1", "ε = 10"]
@@ -193,12 +193,12 @@ def test_the_figure_has_a_row_per_epsilon_a_column_per_measure_and_the_verdicts(
     assert [text.get_text() for text in figure.legends[0].texts] == ["ours", "rival"]
 
 
-def test_datasets_of_different_plugins_are_not_joined(summary: pd.DataFrame) -> None:
-    apart = summary.replace({"arena": {"d:1": "mnist"}})
+def test_datasets_of_different_plugins_are_not_connected(summary: pd.DataFrame) -> None:
+    apart = summary.replace({"task": {"d:1": "mnist"}})
     assert [len(draw(s).axes[0].containers) for s in (summary, apart)] == [2, 4]
 
 
-def test_a_report_is_a_table_a_csv_and_a_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_report_writes_table_csv_and_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     asked = request(out=tmp_path / "out")
     with pytest.raises(DpbenchError, match="no finished trials of this experiment"):
         hypothesis.write_report(ENTRIES, asked, tmp_path / "report")
@@ -212,12 +212,12 @@ def test_a_report_is_a_table_a_csv_and_a_figure(tmp_path: Path, capsys: pytest.C
     written = pd.read_csv(tmp_path / "report/hypothesis.csv", keep_default_na=False)
     assert written["variant"].tolist() == ["", "mode=b"]
     assert [name for name in written if name in {f.name for f in FIELDS}] == [f.name for f in FIELDS]
-    assert "contender" not in written
+    assert "candidate" not in written
     assert (tmp_path / "report/hypothesis.png").read_bytes().startswith(b"\x89PNG")
     assert "holds: 10.0 points ahead" in capsys.readouterr().out
 
 
-def test_a_bad_request_is_one_line() -> None:
+def test_invalid_request_gives_a_one_line_error() -> None:
     import typer
 
     app = typer.Typer()
@@ -231,7 +231,7 @@ def python(name: str, code: str) -> Job:
     return Job(name, [sys.executable, "-c", code])
 
 
-def test_jobs_pass_on_their_progress_and_one_that_fails_does_not_hold_up_the_others() -> None:
+def test_failed_job_does_not_stop_the_others() -> None:
     lines: list[str] = []
     threads = "import os, sys; print('no'); print('threads', os.environ['OMP_NUM_THREADS'], file=sys.stderr)"
     failed = run_jobs([python("a", "raise SystemExit(3)"), python("b", threads)], 1, lines.append)
@@ -239,7 +239,7 @@ def test_jobs_pass_on_their_progress_and_one_that_fails_does_not_hold_up_the_oth
     assert lines == ["b: threads 1"]
 
 
-def test_jobs_run_side_by_side(tmp_path: Path) -> None:
+def test_jobs_run_in_parallel(tmp_path: Path) -> None:
     def meets(own: str, other: str) -> str:
         wait = f"while not (p / '{other}').exists() and time.time() < end: time.sleep(0.01)"
         start = f"import pathlib, time\np = pathlib.Path({str(tmp_path)!r})\nend = time.time() + 20\n"

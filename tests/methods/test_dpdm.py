@@ -106,7 +106,7 @@ def test_indivisible_resolution_raises_an_error():
 def test_contradictory_settings_raise_an_error(spec):
     with pytest.raises(ConfigError, match="label_dropout"):
         _method(spec, label_dropout=0, guidance=2)
-    with pytest.raises(ConfigError, match="churn is for sampler=ddim"):
+    with pytest.raises(ConfigError, match="churn works with sampler=ddim"):
         _method(spec, churn=5)
 
 

@@ -1,4 +1,4 @@
-"""Sections for `gpu.py` that go wrong, each after a check that passes."""
+"""Failing sections for `gpu.py`, each after a check that passes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def die() -> dict[str, Value]:
 
 
 def checks(setting: Setting) -> Iterator[Check]:
-    """The device's name says what goes wrong."""
+    """Checks for the failure named by the device."""
     yield Check("first", ("x",), lambda: {"x": Value(1.0, True)})
     if setting.device == "hangs":
         yield Check("second", ("x",), hang)

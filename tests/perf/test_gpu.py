@@ -1,4 +1,4 @@
-"""perf/gpu.py as a whole: its tiny form on a CPU, what a section that goes wrong costs the others, and its files."""
+"""perf/gpu.py: the tiny form on a CPU, isolation of failing sections, and output files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 BROKEN = Section("broken_sections", "what goes wrong", 60)
 
 
-def test_the_tiny_form_passes_on_a_cpu(tmp_path: Path) -> None:
+def test_tiny_form_passes_on_a_cpu(tmp_path: Path) -> None:
     command = [sys.executable, ROOT / "perf/gpu.py", "--tiny", "--device", "cpu", "--out", "gpu.json"]
     done = subprocess.run([*command, "--markdown", "gpu.md"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
@@ -39,7 +39,7 @@ def test_the_tiny_form_passes_on_a_cpu(tmp_path: Path) -> None:
     assert (found["form"], found["passed"]) == ("tiny", True)
     cells = {s["name"]: {(c["row"], c["column"]): c for c in s["cells"]} for s in found["sections"]}
     assert list(cells) == list(SECTIONS)
-    for name, section in SECTIONS.items():  # every check has left its cells, and none of them is in doubt
+    for name, section in SECTIONS.items():  # every check has filled its cells, and none failed
         checks = list(importlib.import_module(section.module).checks(Setting("cpu", tiny=True)))
         assert set(cells[name]) == {(check.row, column) for check in checks for column in check.columns}
         assert all(c["passed"] is not False for c in cells[name].values())
@@ -87,21 +87,19 @@ def failing_with(error: BaseException) -> Check:
         (AssertionError("wrong"), False, "AssertionError: wrong"),
     ],
 )
-def test_a_check_that_breaks_off_says_so_and_stops_no_other(
-    error: BaseException, passed: bool | None, why: str
-) -> None:
+def test_error_in_a_check_does_not_stop_the_others(error: BaseException, passed: bool | None, why: str) -> None:
     fine = Check("next", ("a",), lambda: {"a": at_most(1.0, 2.0), "extra": Value(3.0)})
     cells = run(failing_with(error), fine)
     assert cells[:2] == [Cell("row", column, Value(None, passed, why)) for column in "ab"]
     assert cells[2:] == [Cell("next", "a", Value(1.0, True)), Cell("next", "extra", Value(3.0))]
 
 
-def test_what_is_no_number_does_not_pass() -> None:
+def test_nan_does_not_pass() -> None:
     assert at_most(math.nan, 1.0).passed is False
     assert at_most(1.1, 1.0).passed is False
 
 
-def test_checks_beyond_the_deadline_are_left_out_and_say_so() -> None:
+def test_checks_after_the_deadline_are_skipped() -> None:
     def never() -> dict[str, Value]:
         raise AssertionError("it was run")
 
@@ -110,20 +108,20 @@ def test_checks_beyond_the_deadline_are_left_out_and_say_so() -> None:
     ]
 
 
-def test_a_section_without_time_is_not_begun() -> None:
+def test_section_without_time_is_skipped() -> None:
     section = Section("no_such_module", "", 60)
     assert list(cells_of(section, Setting("cpu", True), 0.0)) == [Cell(WHOLE, "", Value(None, None, OUT_OF_TIME))]
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Processes for sections start at once: what they have to import is there."""
+    """Starts the fork server with preloaded imports, so that section processes start quickly."""
     monkeypatch.setattr(_gpu_sections, "SECTIONS", {"one": BROKEN, "two": BROKEN})
     assert list(cells_of(BROKEN, Setting("works", True), 300)) == [Cell("first", "x", Value(1.0, True))]
 
 
 @pytest.mark.usefixtures("server")
-def test_a_section_that_dies_leaves_what_it_had_measured() -> None:
+def test_crashed_section_keeps_its_cells() -> None:
     first, death = cells_of(BROKEN, Setting("dies", True), 60)
     assert first == Cell("first", "x", Value(1.0, True))
     assert (death.row, death.value.passed) == (WHOLE, False)
@@ -131,13 +129,13 @@ def test_a_section_that_dies_leaves_what_it_had_measured() -> None:
 
 
 @pytest.mark.usefixtures("server")
-def test_a_section_that_hangs_is_ended_and_leaves_what_it_had_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hanging_section_is_killed_and_keeps_its_cells(monkeypatch: pytest.MonkeyPatch) -> None:
     cells = cells_of(BROKEN, Setting("hangs", True), 600)
     assert next(cells) == Cell("first", "x", Value(1.0, True))
     monkeypatch.setattr(_gpu_sections, "GRACE", -600.0)  # time is up
     (end,) = cells
     assert (end.row, end.value.passed) == (WHOLE, False)
-    assert "ended" in end.value.why
+    assert "killed" in end.value.why
 
 
 def invoke(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Any:
@@ -148,9 +146,7 @@ def invoke(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Any:
 
 
 @pytest.mark.usefixtures("server")
-def test_a_failed_check_is_the_commands_failure_and_the_next_section_runs(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_failed_check_gives_exit_code_1_and_other_sections_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(gpu, "about", lambda device, tiny: {"device": device})
     monkeypatch.setattr(gpu, "resolve_device", str)
     out = tmp_path / "gpu.json"
@@ -165,7 +161,7 @@ def test_a_failed_check_is_the_commands_failure_and_the_next_section_runs(
     ]
 
 
-def test_a_run_without_time_has_proven_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_run_without_time_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(gpu, "about", lambda device, tiny: {"device": device})
     out = tmp_path / "gpu.json"
     result = invoke(monkeypatch, "--tiny", "--sections", "one", "--device", "cpu", "--minutes", "0", "--out", str(out))
@@ -176,7 +172,7 @@ def test_a_run_without_time_has_proven_nothing(monkeypatch: pytest.MonkeyPatch, 
     assert not found["passed"]
 
 
-def test_what_the_command_cannot_do_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_invalid_options_are_rejected(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for arguments, said in (
         (["--sections", "three", "--device", "cpu", "--tiny"], "three"),
         (["--sections", "one", "--device", "cpu"], "--tiny"),
@@ -198,7 +194,7 @@ def a_result() -> Result:
     return Result("clip", "ratios", 1.0, cells)
 
 
-def test_tables_show_failures_reasons_and_gaps() -> None:
+def test_tables_show_failures_reasons_and_missing_values() -> None:
     text = to_markdown({"device": "H100"}, [a_result()])
     assert "| a | FAIL 1.000450 | ok |" in text
     assert "| b | — |  |" in text

@@ -1,4 +1,4 @@
-"""Each section of perf/gpu.py sees the faults that it is there for: planted here, one at a time."""
+"""Each section of perf/gpu.py detects its faults, which are injected here one at a time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ENGINES = {"book-keeping", "opacus", "vmap"}
 
 
 def failures(section: str, row: str) -> set[str]:
-    """The columns in which a check fails, of the rows that begin so."""
+    """The columns with failures, in rows that begin with `row`."""
     checks = [c for c in import_module(f"perf._gpu_{section}").checks(TINY) if c.row.startswith(row)]
     cells: list[Cell] = list(run_checks(checks, math.inf))
     assert cells
@@ -34,8 +34,8 @@ def failures(section: str, row: str) -> set[str]:
 
 
 @pytest.fixture
-def plant(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, str, Callable[..., Any]], None]:
-    """plant(owner, name, fault): calls of owner.name become fault(the original, arguments...)."""
+def inject_fault(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, str, Callable[..., Any]], None]:
+    """inject_fault(owner, name, fault): replaces owner.name by fault(original function, arguments...)."""
 
     def put(owner: Any, name: str, fault: Callable[..., Any]) -> None:
         original = getattr(owner, name)
@@ -49,60 +49,60 @@ def plant(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, str, Callable[..., 
 
 
 def to_tf32(x: Tensor) -> Tensor:
-    """fp32 numbers rounded to TF32's ten bits of mantissa."""
+    """fp32 numbers rounded to TF32's ten-bit mantissa."""
     return ((x.contiguous().view(torch.int32) + 0x1000) & ~0x1FFF).view(torch.float32)
 
 
-def test_gradients_sees_a_wrong_rule_of_a_layer(plant):
+def test_gradients_section_detects_a_wrong_layer_rule(inject_fault):
     def halved(original, *arguments):
         return {name: terms.Dense(t.dense().values / 2) for name, t in original(*arguments).items()}
 
     assert failures("gradients", "group norm, fp32") == set()
-    plant(layer_gradients.GroupNormGradients, "terms", halved)
+    inject_fault(layer_gradients.GroupNormGradients, "terms", halved)
     assert failures("gradients", "group norm, fp32") == {"book-keeping K=1", "book-keeping K=8"}
     assert failures("gradients", "group norm, bf16") == {"book-keeping K=8"}
 
 
-def test_gradients_sees_a_wrong_sum_of_clipped_gradients(plant):
+def test_gradients_section_detects_a_wrong_sum_of_clipped_gradients(inject_fault):
     for module in (gradients, vmap):
-        plant(module, "clip_and_sum", lambda original, grads, real, clip: original(grads, real, 1.01 * clip))
+        inject_fault(module, "clip_and_sum", lambda original, grads, real, clip: original(grads, real, 1.01 * clip))
     assert failures("gradients", "linear, fp32") == {f"{e} K={k}" for e in ("opacus", "vmap") for k in (1, 8)}
 
 
-def test_gradients_sees_factors_of_a_sum_in_tf32(plant):
+def test_gradients_section_detects_tf32_factors(inject_fault):
     def of_outer(original, term, weights):
         return original(terms.Outer(to_tf32(term.x), to_tf32(term.g), term.shape), to_tf32(weights))
 
-    plant(terms.Outer, "weighted_sum", of_outer)
+    inject_fault(terms.Outer, "weighted_sum", of_outer)
     assert failures("gradients", "conv2d, few places, fp32") == {"book-keeping K=1"}
-    plant(
+    inject_fault(
         terms.Dense, "weighted_sum", lambda original, term, w: original(terms.Dense(to_tf32(term.values)), to_tf32(w))
     )
     assert failures("gradients", "conv2d, few places, TF32") == {"book-keeping K=8"}
 
 
-def test_gradients_sees_weights_in_tf32(plant):
+def test_gradients_section_detects_tf32_weights(inject_fault):
     def rounded(original, squares, *arguments):
         weights, kept = original(squares, *arguments)
         return to_tf32(weights), kept
 
     assert failures("gradients", "linear, TF32") == set()
-    plant(gradients, "clip_weights", rounded)
+    inject_fault(gradients, "clip_weights", rounded)
     assert failures("gradients", "linear, TF32") == {"opacus K=8", "vmap K=8"}
 
 
-def test_clip_sees_that_nothing_is_clipped(plant):
+def test_clip_section_detects_missing_clipping(inject_fault):
     def nothing(original, squares, real, clip):
         return original(squares, real, math.inf)
 
     for module in (bookkeeping, gradients, clipping):
-        plant(module, "clip_weights", nothing)
+        inject_fault(module, "clip_weights", nothing)
     assert failures("clip", "linear 8→8, 32 views, fp32") == ENGINES
     assert failures("clip", "layer norm") == ENGINES
     assert failures("clip", "noisy sum of 8, × 1e+06") == {"dense", "sparse"}
 
 
-def test_clip_sees_norms_of_the_gram_form_that_rounding_has_eaten(plant):
+def test_clip_section_detects_norms_of_the_gram_form_with_rounding_errors(inject_fault):
     def in_fp32(original, term):
         xx, gg = torch.bmm(term.x, term.x.mT), torch.bmm(term.g, term.g.mT)
         lengths = (xx.diagonal(dim1=1, dim2=2) * gg.diagonal(dim1=1, dim2=2)).sqrt()
@@ -110,12 +110,14 @@ def test_clip_sees_norms_of_the_gram_form_that_rounding_has_eaten(plant):
         return (squares + 1e-6 * lengths.sum(1).square()).clamp_min(0).double()
 
     assert failures("clip", "linear 3072→512, 2 views, fp32") == set()
-    plant(terms.Outer, "squared_norms", in_fp32)
+    inject_fault(terms.Outer, "squared_norms", in_fp32)
     assert failures("clip", "linear 3072→512, 2 views, fp32") == {"book-keeping"}
 
 
-def test_clip_sees_norms_of_long_vectors_that_rounding_has_eaten(plant):
-    plant(gradients, "squared_norms", lambda original, g: torch.linalg.vector_norm(g.flatten(1), dim=1).double() ** 2)
+def test_clip_section_detects_norms_of_long_vectors_with_rounding_errors(inject_fault):
+    inject_fault(
+        gradients, "squared_norms", lambda original, g: torch.linalg.vector_norm(g.flatten(1), dim=1).double() ** 2
+    )
     assert failures("clip", "linear 3072→512, 2 views, fp32") == {"opacus", "vmap"}
 
 
@@ -123,47 +125,47 @@ NOISE = ("noise of dp_sgd, fp32", "noise of noisy_sum")
 
 
 @pytest.mark.parametrize("row", NOISE)
-def test_noise_sees_half_the_noise(plant, row):
+def test_noise_section_detects_half_the_noise(inject_fault, row):
     assert failures("noise", row) == set()
-    plant(noise.Draws, "gaussian", lambda original, source, shape, std: original(source, shape, std / 2))
+    inject_fault(noise.Draws, "gaussian", lambda original, source, shape, std: original(source, shape, std / 2))
     assert {"std", "KS p"} <= failures("noise", row)
 
 
 @pytest.mark.parametrize("row", NOISE)
-def test_noise_sees_two_releases_with_the_same_noise(plant, row):
-    plant(noise.NoiseSource, "of", lambda original, source, name, number: original(source, name, 1))
+def test_noise_section_detects_repeated_noise(inject_fault, row):
+    inject_fault(noise.NoiseSource, "of", lambda original, source, name, number: original(source, name, 1))
     assert failures("noise", row) == {"releases"}
 
 
-def test_noise_sees_parameters_and_coordinates_with_the_same_noise(plant):
+def test_noise_section_detects_shared_noise_of_parameters_and_coordinates(inject_fault):
     def of_every_parameter(original, source, shape, std):
         return torch.randn(shape, generator=torch.Generator().manual_seed(0)) * std
 
     def twice(original, source, shape, std):
         return original(source, (math.prod(shape) // 2,), std).repeat_interleave(2).reshape(shape)
 
-    plant(noise.Draws, "gaussian", twice)
+    inject_fault(noise.Draws, "gaussian", twice)
     assert "neighbours" in failures("noise", NOISE[0])
-    plant(noise.Draws, "gaussian", of_every_parameter)
+    inject_fault(noise.Draws, "gaussian", of_every_parameter)
     assert "parameters" in failures("noise", NOISE[0])
 
 
-def test_noise_sees_noise_of_another_shape(plant):
+def test_noise_section_detects_non_gaussian_noise(inject_fault):
     def uniform(original, source, shape, std):
         return (torch.rand(shape) - 0.5) * math.sqrt(12) * std
 
-    plant(noise.Draws, "gaussian", uniform)
+    inject_fault(noise.Draws, "gaussian", uniform)
     assert "KS p" in failures("noise", NOISE[0])
 
 
-def test_noise_sees_a_shifted_release(plant):
-    plant(noise.Draws, "gaussian", lambda original, source, shape, std: original(source, shape, std) + 0.2 * std)
+def test_noise_section_detects_a_shifted_release(inject_fault):
+    inject_fault(noise.Draws, "gaussian", lambda original, source, shape, std: original(source, shape, std) + 0.2 * std)
     assert "mean" in failures("noise", NOISE[0])
 
 
-def test_noise_sees_noise_that_follows_the_seed_of_an_experiment(plant):
+def test_noise_section_detects_noise_that_depends_on_the_experiment_seed(inject_fault):
     assert failures("noise", "two vaults") == set()
-    plant(noise.Draws, "gaussian", lambda _, source, shape, std: torch.randn(shape) * std)
+    inject_fault(noise.Draws, "gaussian", lambda _, source, shape, std: torch.randn(shape) * std)
     assert failures("noise", "two vaults") == {"vaults"}
 
 
@@ -176,7 +178,7 @@ def of_the_first(original, source, n, rate):
 
 
 def in_pairs():
-    """Every sample is used for two releases."""
+    """A fault that uses every sample for two releases."""
     kept = []
 
     def sample(original, source, n, rate):
@@ -192,21 +194,21 @@ def in_pairs():
     ("fault", "seen"), [(of_fixed_size, "size's variance"), (of_the_first, "records p"), (in_pairs(), "steps")]
 )
 @pytest.mark.parametrize("row", ["Poisson samples of dp_sgd", "Poisson samples of noisy_sum"])
-def test_noise_sees_batches_that_are_no_poisson_samples(plant, row, fault, seen):
+def test_noise_section_detects_batches_that_are_not_poisson_samples(inject_fault, row, fault, seen):
     assert failures("noise", row) == set()
-    plant(noise.Draws, "poisson_sample", fault)
+    inject_fault(noise.Draws, "poisson_sample", fault)
     assert seen in failures("noise", row)
 
 
-def test_speed_sees_engines_that_disagree(plant):
+def test_speed_section_detects_engines_that_disagree(inject_fault):
     def doubled(original, *arguments):
         return [2 * g for g in original(*arguments)]
 
-    plant(BookKeepingEngine, "clipped_sum", doubled)
+    inject_fault(BookKeepingEngine, "clipped_sum", doubled)
     assert failures("speed", "U-Net") == {"book-keeping: error", "opacus: error"}
 
 
-def test_trial_sees_what_is_wrong_with_a_row(monkeypatch):
+def test_trial_section_detects_wrong_row_values(monkeypatch):
     row = {"accounting": "verified", "noise": "secret", "epsilon_spent": 9.99, "fwd": 12.0, "computed_in": "bf16"}
     row |= {f"seconds_{phase}": 1.0 for phase in ("prepare", "fit", "sample", "evaluate")} | {"peak_memory_mb": 9.0}
 

@@ -25,7 +25,7 @@ def store(folder: Path, trial_: TrialRecord, scores_: dict[str, Any]) -> None:
     write_json(folder / "scores.json", scores_)
 
 
-def test_a_row_has_every_column_once_and_in_order() -> None:
+def test_row_has_every_column_once_in_order() -> None:
     names = [f.name for f in FIELDS]
     assert len(set(names)) == len(names)
     assert list(frame((trial(), scores())).columns) == [
@@ -38,7 +38,7 @@ def test_a_row_has_every_column_once_and_in_order() -> None:
     ]
 
 
-def test_the_columns_that_the_design_names_are_there() -> None:
+def test_required_columns_exist() -> None:
     named = """method method_version track dataset resolution n_train epsilon delta epsilon_spent epsilon_rdp
         mu epsilon_at_1e-5 neighbouring accountant accounting noise tuning preset seed config public_source
         parameters_private parameters_total n_samples n_reference extractor device dpbench_version git_commit date"""
@@ -46,18 +46,18 @@ def test_the_columns_that_the_design_names_are_there() -> None:
     assert all(f.help for f in FIELDS)
 
 
-def test_numbers_survive_the_csv_unrounded(tmp_path: Path) -> None:
+def test_csv_keeps_full_precision(tmp_path: Path) -> None:
     write_csv(frame((trial(epsilon=math.inf, delta=1 / 3), scores(accuracy=0.1 + 0.2))), tmp_path / "a.csv")
     row = pd.read_csv(tmp_path / "a.csv").iloc[0]
     assert (row["accuracy"], row["delta"], row["epsilon"]) == (0.1 + 0.2, 1 / 3, math.inf)
 
 
-def test_whole_numbers_stay_whole_where_some_are_missing(tmp_path: Path) -> None:
+def test_integer_columns_with_missing_values_stay_integers(tmp_path: Path) -> None:
     write_csv(frame((trial(), scores()), (trial(seed=None), scores())), tmp_path / "a.csv")
     assert pd.read_csv(tmp_path / "a.csv", dtype=str)["seed"].fillna("").tolist() == ["0", ""]
 
 
-def test_missing_scores_leave_their_reason_in_the_notes() -> None:
+def test_notes_have_the_reasons_for_missing_scores() -> None:
     row = frame((trial(unverified=("peeked",)), scores(accuracy=None))).iloc[0]
     assert math.isnan(row["accuracy"])
     assert row["notes"] == "accounting unverified: peeked; accuracy: no classes"
@@ -65,19 +65,19 @@ def test_missing_scores_leave_their_reason_in_the_notes() -> None:
 
 @pytest.mark.parametrize("name", ["epsilon", "epsilon_spent", "accounting", "key", "accuracy_ci95", "seeds", "rank"])
 @pytest.mark.parametrize("part", ["values", "ci95"])
-def test_no_score_takes_the_place_of_what_the_row_says(name: str, part: str) -> None:
+def test_scores_do_not_overwrite_row_fields(name: str, part: str) -> None:
     edited = scores()
     edited[part] = {**edited[part], name: 0.01}
     with pytest.raises(ValueError, match=name):
         make_row(trial(), edited)
 
 
-def test_scores_of_metrics_that_are_not_loaded_are_kept() -> None:
+def test_scores_of_unknown_metrics_are_kept() -> None:
     rows = make_frame([make_row(trial(), scores())], [FWD])
     assert rows["accuracy"].tolist() == [0.5]
 
 
-def test_damaged_trials_are_named_and_left_out(tmp_path: Path) -> None:
+def test_damaged_trials_are_skipped_with_a_warning(tmp_path: Path) -> None:
     store(tmp_path / "d/m/good", trial(), scores())
     store(tmp_path / "d/m/bad1", trial(), scores())
     (tmp_path / "d/m/bad1/trial.json").write_text("{")
@@ -91,13 +91,13 @@ def test_damaged_trials_are_named_and_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("values", [[0.7, 0.8], [0.71, 0.74, 0.79, 0.7]])
-def test_the_interval_over_seeds_is_students(values: list[float]) -> None:
+def test_interval_over_seeds_uses_student_t(values: list[float]) -> None:
     mean, half = mean_and_ci95(values)
     low, high = stats.t.interval(0.95, len(values) - 1, loc=mean, scale=stats.sem(values))
     assert (mean - half, mean + half) == (pytest.approx(low), pytest.approx(high))
 
 
-def test_seeds_of_one_configuration_become_one_line() -> None:
+def test_seeds_of_a_configuration_are_aggregated() -> None:
     rows = frame(
         (trial(seed=0), scores(accuracy=0.6)),
         (trial(seed=1), scores(accuracy=0.8)),
@@ -109,7 +109,7 @@ def test_seeds_of_one_configuration_become_one_line() -> None:
     assert lines["accuracy_ci95"].isna().tolist() == [False, True]
 
 
-def test_a_single_seed_keeps_its_interval_over_images_and_several_have_students() -> None:
+def test_interval_is_over_images_for_one_seed_and_over_seeds_for_several() -> None:
     alone = frame((trial(seed=0), scores(0.6, ci95=0.02)))
     assert alone["accuracy_ci95"].tolist() == [0.02]
     assert aggregate(alone)["accuracy_ci95"].tolist() == [0.02]
@@ -117,7 +117,7 @@ def test_a_single_seed_keeps_its_interval_over_images_and_several_have_students(
     assert both["accuracy_ci95"].tolist() == [pytest.approx(mean_and_ci95([0.6, 0.8])[1])]
 
 
-def test_seeds_of_different_variants_are_never_averaged() -> None:
+def test_seeds_of_different_variants_are_not_averaged() -> None:
     rows = frame(
         (trial(seed=0, config={"steps": 1}), scores(accuracy=0.6)),
         (trial(seed=1, config={"steps": 2}, variant="steps=2"), scores(accuracy=0.8)),
@@ -128,7 +128,7 @@ def test_seeds_of_different_variants_are_never_averaged() -> None:
 
 
 @pytest.mark.parametrize("path", REFERENCE, ids=lambda path: path.name)
-def test_reference_rows_have_the_columns_of_today(path: Path) -> None:
+def test_reference_rows_have_the_current_columns(path: Path) -> None:
     fields = [f.name for f in FIELDS]
     assert [name for name in pd.read_csv(path).columns if name in fields] == fields
 
@@ -148,19 +148,19 @@ def test_reference_rows_have_the_columns_of_today(path: Path) -> None:
         (trial(), scores(accuracy_protocol="v2")),
     ],
 )
-def test_rows_under_different_protocols_are_not_ranked_against_each_other(other: tuple[Any, Any]) -> None:
+def test_rows_with_different_protocols_are_ranked_separately(other: tuple[Any, Any]) -> None:
     lines = aggregate(frame((trial(method="a"), scores(accuracy=0.9)), other))
     assert rank(lines, ACCURACY, "accuracy").tolist() == [1, 1]
 
 
-def test_protocols_of_other_metrics_do_not_keep_rows_apart() -> None:
+def test_protocols_of_other_metrics_do_not_affect_ranking() -> None:
     other = (trial(method="b"), scores(accuracy=0.8, fwd_protocol="haar packets level 3", extractor="inception"))
     lines = aggregate(frame((trial(method="a"), scores(accuracy=0.9)), other))
     assert rank(lines, ACCURACY, "accuracy").tolist() == [1, 2]
     assert rank(lines, FWD, "fwd").tolist() == [1, 1]
 
 
-def test_ranks_follow_what_is_better() -> None:
+def test_ranks_follow_the_direction_of_the_metric() -> None:
     lines = aggregate(frame(*((trial(method=m), scores(accuracy=a, fwd=a)) for m, a in [("a", 0.2), ("b", 0.9)])))
     assert rank(lines, ACCURACY, "accuracy").tolist() == [2, 1]
     assert rank(lines, FWD, "fwd").tolist() == [1, 2]

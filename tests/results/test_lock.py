@@ -64,7 +64,7 @@ class Said(Quiet):
         self.spoken.set()
 
 
-def test_the_second_process_says_who_works_and_waits(tmp_path: Path) -> None:
+def test_second_process_reports_the_lock_holder_and_waits(tmp_path: Path) -> None:
     holder = start(HOLD, tmp_path)
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
@@ -85,19 +85,19 @@ def test_the_second_process_says_who_works_and_waits(tmp_path: Path) -> None:
     thread.join()
 
 
-def test_a_lock_is_free_again_after_an_error(tmp_path: Path) -> None:
+def test_lock_is_released_after_an_error(tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(RuntimeError), TrialFolder(tmp_path / "trial").lock(Quiet()):
             raise RuntimeError
 
 
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_unwritable_folder_error_names_the_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(DpbenchError, match="cannot lock"), TrialFolder(tmp_path / "file" / "trial").lock(Quiet()):
         pass
 
 
-def test_a_trial_that_is_started_twice_runs_once(tiny: Path) -> None:
+def test_trial_started_twice_runs_once(tiny: Path) -> None:
     """Both used to release a model, one was counted, and the row mixed the two."""
     first = start(RUN, tiny)
     assert first.stdout is not None

@@ -14,7 +14,7 @@ def entry(run: str, epsilon: float = 1.0, fingerprint: str = "f", key: str = "k"
     return {"run": run, "epsilon": epsilon, "fingerprint": fingerprint, "key": key}
 
 
-def test_a_record_adds_up_whatever_its_rows_call_the_content(tmp_path: Path) -> None:
+def test_record_sums_runs_under_different_dataset_names(tmp_path: Path) -> None:
     append(tmp_path / "a.jsonl", entry("1", 1, "at 32 pixels", "x"))
     append(tmp_path / "a.jsonl", entry("2", 2.5, "at 64 pixels", "y"))
     append(tmp_path / "b.jsonl", entry("3", 4, "other images"))
@@ -24,13 +24,13 @@ def test_a_record_adds_up_whatever_its_rows_call_the_content(tmp_path: Path) -> 
     assert of_fingerprint(tmp_path / "not there", "other images") == Record(0, 0)
 
 
-def test_a_file_for_each_key_of_the_user_is_counted(tmp_path: Path) -> None:
+def test_files_of_all_user_keys_are_counted(tmp_path: Path) -> None:
     append(tmp_path / "before.jsonl", entry("1"))
     append(tmp_path / "after.jsonl", entry("2", key="l"))
     assert of_fingerprint(tmp_path, "f") == Record(2, 2, frozenset("kl"))
 
 
-def test_a_run_is_held_until_its_line_is_gone(tmp_path: Path) -> None:
+def test_run_is_recorded_until_its_line_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     assert not holds(path, "1")
     append(path, entry("1"))
@@ -41,7 +41,7 @@ def test_a_run_is_held_until_its_line_is_gone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("line", ["{", "[]", "1", '"epsilon"', '{"epsilon": "much"}', "{}", "null"])
-def test_a_damaged_line_counts_as_a_run_with_a_warning(tmp_path: Path, line: str) -> None:
+def test_damaged_line_counts_as_a_run_with_a_warning(tmp_path: Path, line: str) -> None:
     path = tmp_path / "a.jsonl"
     append(path, entry("1", 3.5))
     with path.open("a") as file:
@@ -50,7 +50,7 @@ def test_a_damaged_line_counts_as_a_run_with_a_warning(tmp_path: Path, line: str
         assert of_fingerprint(tmp_path, "f") == Record(2, 3.5, frozenset("k"))
 
 
-def test_a_record_that_cannot_be_written_ends_the_run(tmp_path: Path) -> None:
+def test_unwritable_record_raises_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DpbenchError, match="cannot write"):
         append(tmp_path / "file/a.jsonl", entry("1"))

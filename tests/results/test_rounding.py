@@ -16,7 +16,7 @@ def test_tables_round_numbers(value: float, text: str) -> None:
     assert rounded(value) == text
 
 
-def test_an_interval_is_rounded_like_its_mean() -> None:
+def test_interval_is_rounded_like_its_mean() -> None:
     assert rounded(0.79123, 0.01234) == "0.791 ± 0.012"
     assert rounded(0, 0.01625) == "0 ± 0.016"
     assert rounded(-0.0004, 0.01625) == "-0.000 ± 0.016"

@@ -31,7 +31,7 @@ def write(
     return images
 
 
-def test_samples_come_back_in_any_order_with_their_conditions(tmp_path: Path) -> None:
+def test_stored_samples_are_read_with_their_conditions(tmp_path: Path) -> None:
     images = write(tmp_path)
     stored = StoredSamples(tmp_path, SPEC)
     index = [49, 0, 20, 19, 40, 20]
@@ -41,7 +41,7 @@ def test_samples_come_back_in_any_order_with_their_conditions(tmp_path: Path) ->
     assert len(stored) == 50
 
 
-def test_prompts_come_back_as_captions_of_one_length(tmp_path: Path) -> None:
+def test_stored_prompts_are_read_as_padded_captions(tmp_path: Path) -> None:
     prompts = ("a cat", "a long-haired dog", "")
     spec = replace(SPEC, classes=None, caption_bytes=9)
     write(tmp_path, conditions=Conditions.balanced(50, prompts), spec=spec)
@@ -64,27 +64,27 @@ def test_conditions_are_stored_as_labels_or_texts(tmp_path: Path) -> None:
         assert read_conditions(tmp_path) == conditions
 
 
-def test_the_fingerprint_follows_the_prompts(tmp_path: Path) -> None:
+def test_fingerprint_depends_on_the_prompts(tmp_path: Path) -> None:
     write(tmp_path, conditions=Conditions(50, ("a",) * 50))
     first = StoredSamples(tmp_path, SPEC).fingerprint
     write_conditions(tmp_path, Conditions(50, ("a",) * 49 + ("b",)))
     assert StoredSamples(tmp_path, SPEC).fingerprint != first
 
 
-def test_a_prompt_that_is_missing_is_an_error(tmp_path: Path) -> None:
+def test_missing_prompt_raises_an_error(tmp_path: Path) -> None:
     write(tmp_path, conditions=Conditions(50, ("a",) * 49))
     with pytest.raises(DataError, match=r"holds 50 images"):
         StoredSamples(tmp_path, SPEC)
 
 
-def test_the_fingerprint_follows_the_content(tmp_path: Path) -> None:
+def test_fingerprint_depends_on_the_content(tmp_path: Path) -> None:
     write(tmp_path / "a")
     write(tmp_path / "b")
     first = StoredSamples(tmp_path / "a", SPEC).fingerprint
     assert first == StoredSamples(tmp_path / "a", SPEC).fingerprint != StoredSamples(tmp_path / "b", SPEC).fingerprint
 
 
-def test_damaged_or_missing_shards_are_named(tmp_path: Path) -> None:
+def test_damaged_or_missing_shard_error_names_the_file(tmp_path: Path) -> None:
     write(tmp_path)
     (tmp_path / "00001.npy").write_bytes(b"no array")
     with pytest.raises(DataError, match=r"00001.npy is damaged"):
@@ -99,7 +99,7 @@ def test_damaged_or_missing_shards_are_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("classes", [None, SPEC.classes])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_grid_has_a_row_per_class(tmp_path: Path, channels: int, classes: tuple[str, ...] | None) -> None:
+def test_grid_has_one_row_per_class(tmp_path: Path, channels: int, classes: tuple[str, ...] | None) -> None:
     spec = DatasetSpec("d", channels, 8, 10, 10, classes, True)
     write(tmp_path, spec)
     write_grid(tmp_path / "samples.png", StoredSamples(tmp_path, spec), "m ε=1 seed 0")
@@ -109,12 +109,12 @@ def test_the_grid_has_a_row_per_class(tmp_path: Path, channels: int, classes: tu
     assert rows * CELL < picture.height < (rows + 1) * (CELL + 8)
 
 
-def test_the_grid_survives_fewer_samples_than_classes(tmp_path: Path) -> None:
+def test_grid_works_with_fewer_samples_than_classes(tmp_path: Path) -> None:
     write(tmp_path, count=2)
     write_grid(tmp_path / "samples.png", StoredSamples(tmp_path, SPEC), "few")
 
 
-def test_names_become_safe_folders() -> None:
+def test_names_are_converted_to_safe_folder_names() -> None:
     assert safe_name("fashion-mnist") == "fashion-mnist"
     first, second = safe_name("folder:/data/my faces"), safe_name("folder:/other/my faces")
     assert first.startswith("folder-my-faces-")
@@ -135,7 +135,7 @@ def test_hidden_scores_stay_in_the_sensitive_folder(tmp_path: Path) -> None:
     assert TrialFolder(tmp_path).read_scores(all_columns=True) == scores
 
 
-def test_damaged_scores_are_named(tmp_path: Path) -> None:
+def test_damaged_scores_error_names_the_file(tmp_path: Path) -> None:
     (tmp_path / "scores.json").write_text('{"values": 3}')
     with pytest.raises(DpbenchError, match=r"scores.json is damaged"):
         TrialFolder(tmp_path).read_scores()

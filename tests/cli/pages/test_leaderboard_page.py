@@ -21,7 +21,7 @@ def show(rows: pd.DataFrame, width: int = 160, **options: Any) -> str:
     return console.export_text()
 
 
-def test_the_table_shows_variants_in_brackets() -> None:
+def test_table_shows_variants_in_brackets() -> None:
     text = show(
         frame(
             (trial(variant="widths=[8,8],part=b"), scores()),
@@ -33,7 +33,7 @@ def test_the_table_shows_variants_in_brackets() -> None:
     assert "m [part=b] (UNVERIFIED): accounting unverified: peeked" in text
 
 
-def test_the_table_is_framed_by_references_and_shows_the_record() -> None:
+def test_table_shows_references_and_privacy_record() -> None:
     rows = frame(
         (trial(reference="public", epsilon=0, noise=""), scores()),
         (trial(epsilon=10), scores()),
@@ -48,13 +48,13 @@ def test_the_table_is_framed_by_references_and_shows_the_record() -> None:
     assert "100 samples against 50 real images" in text
 
 
-def test_a_single_seed_is_shown_with_its_interval_over_images() -> None:
+def test_single_seed_has_its_interval_over_images() -> None:
     text = show(frame((trial(seed=0), scores(0.6, ci95=0.02))))
     assert "0.600 ± 0.020" in text
     assert "over images otherwise (bootstrap)" in text
 
 
-def test_private_rows_that_the_record_does_not_know_are_pointed_out() -> None:
+def test_private_rows_missing_from_the_record_are_reported() -> None:
     rows = frame(
         *((trial(seed=seed, key=f"key {seed}"), scores()) for seed in range(8)),
         (trial(reference="public", epsilon=0, noise="", key="public"), scores()),
@@ -66,13 +66,13 @@ def test_private_rows_that_the_record_does_not_know_are_pointed_out() -> None:
     assert "lacks" not in show(rows, records={"x": Record(9, 9.0, frozenset(f"key {seed}" for seed in range(8)))})
 
 
-def test_the_sum_of_the_record_does_not_hide_unverified_runs() -> None:
+def test_record_sum_mentions_unverified_runs() -> None:
     rows = frame((trial(key="a"), scores()), (trial(key="b", accounting="unverified"), scores()))
     text = show(rows, records={"x": Record(2, 2.0, frozenset("ab"))})
     assert "2 private runs so far, Σε = 2, plus 1 unverified without a bound" in text
 
 
-def test_a_narrow_table_leaves_columns_out_rather_than_squeezing_them() -> None:
+def test_narrow_table_omits_columns() -> None:
     rows = frame((trial(), scores(0.6, ci95=0.02)))
     wide, narrow = show(rows), show(rows, width=48)
     assert "fwd ↓" in wide
@@ -82,7 +82,7 @@ def test_a_narrow_table_leaves_columns_out_rather_than_squeezing_them() -> None:
     assert "no room for fwd" in narrow
 
 
-def test_the_table_marks_what_must_not_be_missed() -> None:
+def test_table_marks_unverified_and_special_rows() -> None:
     text = show(
         frame(
             (trial(accounting="unverified", unverified=["peeked"]), scores()), (trial(noise="reproducible"), scores())
@@ -93,5 +93,5 @@ def test_the_table_marks_what_must_not_be_missed() -> None:
     assert "peeked" in text
 
 
-def test_an_empty_leaderboard_says_so() -> None:
+def test_empty_leaderboard_has_a_message() -> None:
     assert "no finished trials" in show(frame())

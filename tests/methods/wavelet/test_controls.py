@@ -67,7 +67,7 @@ def test_real_tokens_need_a_public_benchmark(spec):
 
 def test_class_without_records_raises_an_error(run):
     real = RealTokens(torch.zeros(3, 4, dtype=torch.long), torch.tensor([0, 0, 2]))
-    with pytest.raises(DpbenchError, match="no record of class 1"):
+    with pytest.raises(DpbenchError, match="needs records of class 1"):
         real.sample(torch.tensor([0, 1]), 2, run)
 
 

@@ -125,7 +125,7 @@ def test_the_row_says_which_weights_and_what_size(inception) -> None:
 
 
 def test_without_weights_the_reason_names_the_command(evaluation, noise) -> None:
-    with pytest.raises(MissingScore, match="weights 'inception' are not installed; run .dpbench weights get inception"):
+    with pytest.raises(MissingScore, match="weights 'inception' are not installed; run `dpbench weights"):
         evaluation(noise(2, 3)).extractor("inception")
 
 
@@ -134,9 +134,7 @@ def test_a_file_of_that_name_with_other_content_is_an_error(publish, made, evalu
     path = publish("inception", made) / WEIGHTS["inception"].files[0].name
     path.unlink()
     path.write_bytes(content)
-    with pytest.raises(
-        DataError, match=r"damaged or not the file of 'inception'.*delete it and run `dpbench weights"
-    ):
+    with pytest.raises(DataError, match=r"damaged or not the file of 'inception'.*delete it and run `dpbench weights"):
         evaluation(noise(2, 3)).extractor("inception")
 
 
