@@ -1,7 +1,7 @@
 """Cost of feature-based metrics: tables of run time and peak memory on simulated features.
 
     python perf/metrics.py                      # all tables
-    python perf/metrics.py --table frechet      # Fréchet distance at 2,048 dimensions, compared with SciPy's square root
+    python perf/metrics.py --table frechet      # Fréchet distance in 2,048 dimensions, compared with SciPy
     python perf/metrics.py --table memory       # peak memory for 10,000 and 50,000 images
 
 Features are products of a few random factors plus noise, clamped at 0 like those of a ReLU network; images and weights

@@ -1,4 +1,4 @@
-"""Bad input is one clear error, before anything is written."""
+"""Invalid input gives one clear error before any file is written."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("change", "message"), BAD, ids=lambda value: str(value)[:40])
-def test_a_bad_request_is_refused_before_anything_is_written(tiny: Path, change: dict[str, Any], message: str) -> None:
+def test_invalid_request_writes_no_files(tiny: Path, change: dict[str, Any], message: str) -> None:
     request = {
         "methods": ["fake"],
         "dataset": "tiny",
@@ -57,13 +57,13 @@ def test_a_bad_request_is_refused_before_anything_is_written(tiny: Path, change:
     assert not tiny.exists()
 
 
-def test_a_folder_that_cannot_be_written_is_refused(tiny: Path) -> None:
+def test_unwritable_folder_raises_an_error(tiny: Path) -> None:
     tiny.write_text("a file")
     with pytest.raises(DpbenchError, match="is not a folder"):
         dpbench.run(["fake"], dataset="tiny", public="tiny-public", out=tiny / "below", device="cpu")
 
 
-def test_metrics_that_fill_the_same_column_are_refused(tiny: Path) -> None:
+def test_metrics_with_the_same_column_raise_an_error(tiny: Path) -> None:
     import fakes
 
     dpbench.METRICS.register("again")(fakes.Brightness)
@@ -74,15 +74,12 @@ def test_metrics_that_fill_the_same_column_are_refused(tiny: Path) -> None:
 @pytest.mark.parametrize(
     ("column", "message"),
     [
-        *(
-            (name, "a reserved column")
-            for name in ("epsilon", "epsilon_spent", "accounting", "n_samples", "notes")
-        ),
+        *((name, "a reserved column") for name in ("epsilon", "epsilon_spent", "accounting", "n_samples", "notes")),
         *((name, "a reserved column") for name in ("seeds", "rank", "order", "brightness_ci95")),
         *((name, "with letters, digits and _ alone") for name in ("", "2d", "my column", "a-b")),
     ],
 )
-def test_a_metric_may_not_fill_a_column_that_is_no_metrics(tiny: Path, column: str, message: str) -> None:
+def test_metric_with_a_reserved_column_raises_an_error(tiny: Path, column: str, message: str) -> None:
     import fakes
 
     columns = (dpbench.Column(column, "low", "says that nothing was spent"),)
@@ -94,7 +91,7 @@ def test_a_metric_may_not_fill_a_column_that_is_no_metrics(tiny: Path, column: s
     assert column not in {known.name for known in known_columns()}
 
 
-def test_a_metric_has_columns_and_a_name_of_its_own(tiny: Path) -> None:
+def test_metric_needs_columns_and_an_unreserved_name(tiny: Path) -> None:
     import fakes
 
     dpbench.METRICS.register("empty")(type("Empty", (fakes.Brightness,), {"columns": ()}))
@@ -106,7 +103,7 @@ def test_a_metric_has_columns_and_a_name_of_its_own(tiny: Path) -> None:
     assert {"empty", "n_samples"}.isdisjoint(owners().values())
 
 
-def test_a_setting_that_one_of_several_methods_lacks_can_name_its_method(tiny: Path) -> None:
+def test_setting_can_be_prefixed_with_its_method(tiny: Path) -> None:
     import plugin_mean
 
     dpbench.METHODS.register("mean2")(plugin_mean.NoisyMean)

@@ -1,4 +1,4 @@
-"""A dataset that changes while a method learns from it: no row, no samples, nothing taken up later."""
+"""A dataset that changes during fit gives no row and no samples, and nothing of the run is reused."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def run(out: Path, faces: Path, **options: Any) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_a_change_during_fit_is_refused_and_nothing_is_kept(tiny: Path, faces: Path, change) -> None:
+def test_data_change_during_fit_raises_an_error_and_keeps_no_results(tiny: Path, faces: Path, change) -> None:
     before = {path: path.read_bytes() for path in faces.rglob("*.png")}
     changed = tiny.parent / "changed"
 
@@ -74,12 +74,12 @@ def test_a_change_during_fit_is_refused_and_nothing_is_kept(tiny: Path, faces: P
         path.unlink()
     for path, content in before.items():
         path.write_bytes(content)
-    rows = run(tiny, faces)  # the same trial, as the files are what they were
+    rows = run(tiny, faces)  # the same trial, because the files are restored
     assert rows["accounting"].tolist() == ["verified"]
     assert len(recorded()) == 2
 
 
-def test_a_folder_that_is_gone_after_fit_is_refused(tiny: Path, faces: Path) -> None:
+def test_folder_deleted_during_fit_raises_an_error(tiny: Path, faces: Path) -> None:
     class Changing(fakes.FakeAlone):
         def fit(self, private, run) -> None:
             super().fit(private, run)
@@ -91,7 +91,7 @@ def test_a_folder_that_is_gone_after_fit_is_refused(tiny: Path, faces: Path) -> 
     assert not list(tiny.rglob("trial.json"))
 
 
-def test_what_stands_beside_the_records_may_change(tiny: Path, faces: Path) -> None:
+def test_other_files_in_the_folder_may_change(tiny: Path, faces: Path) -> None:
     class Changing(fakes.FakeAlone):
         def fit(self, private, run) -> None:
             super().fit(private, run)

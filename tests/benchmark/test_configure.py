@@ -1,4 +1,4 @@
-"""From names and settings to configured methods: who wins, what is the same, and what it is called."""
+"""Configuration of methods from names and settings: precedence, equality and variant names."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def spreads(*methods: str, **options: Any) -> list[float]:
     return [m.config.spread for m in configured(*methods, **options)]
 
 
-def test_brackets_win_over_settings_of_the_method_and_those_over_shared_ones(tiny: Path) -> None:
+def test_precedence_of_bracket_method_and_shared_settings(tiny: Path) -> None:
     assert spreads("fake", "fake[spread=3]", "alone", spread="1", fake__spread="2") == [2, 3, 1]
 
 
-def test_a_variant_is_named_by_what_differs_from_the_preset(tiny: Path) -> None:
+def test_variant_name_has_the_differences_from_the_preset(tiny: Path) -> None:
     methods = configured("fake", "fake[levels=2]", "fake[ levels = 3 ,spread=5]", batch="7")
     assert [m.variant for m in methods] == ["batch=7", "batch=7,levels=2", "batch=7,levels=3"]
     assert [m.title for m in methods] == [f"fake [{m.variant}]" for m in methods]
@@ -34,18 +34,18 @@ def test_a_variant_is_named_by_what_differs_from_the_preset(tiny: Path) -> None:
     assert (plain.variant, plain.tuning) == ("", "hold-out of tiny train")
 
 
-def test_the_order_of_settings_does_not_change_a_name(tiny: Path) -> None:
+def test_variant_name_does_not_depend_on_setting_order(tiny: Path) -> None:
     (first,), (second,) = configured("fake[batch=7,levels=2]"), configured("fake[levels=2,batch=07]")
     assert first == second
 
 
-def test_variants_that_come_to_the_same_are_one(tiny: Path) -> None:
+def test_equal_variants_are_merged(tiny: Path) -> None:
     methods = configured("fake", "fake[spread=5]", "fake[spread=6]", "fake[spread=6.0]", "fake", "alone")
     assert [m.title for m in methods] == ["fake", "fake [spread=6.0]", "alone"]
 
 
 @pytest.mark.parametrize(("dataset", "spread"), [("tiny", 30), ("tiny:plain", 30), ("tiny:0.5", 40), ("other", 20)])
-def test_a_preset_is_refined_for_a_dataset_or_its_plugin(
+def test_preset_is_refined_per_dataset_or_plugin(
     tiny: Path, monkeypatch: pytest.MonkeyPatch, dataset: str, spread: float
 ) -> None:
     exact = {"loud/tiny:0.5": Preset({"spread": 40.0})}
@@ -53,7 +53,7 @@ def test_a_preset_is_refined_for_a_dataset_or_its_plugin(
     assert spreads("fake", preset="loud", dataset=dataset) == [spread]
 
 
-def test_another_refiner_does_not_inherit_the_presets_settings_of_the_first() -> None:
+def test_other_refiner_does_not_inherit_preset_settings() -> None:
     (wavelet,) = configured("wavelet[refiner.name=bicubic]", dataset="shapes")
     assert wavelet.variant == "refiner.name=bicubic"
     assert wavelet.config.refiner.name == "bicubic"
@@ -61,7 +61,7 @@ def test_another_refiner_does_not_inherit_the_presets_settings_of_the_first() ->
     assert (same.variant, same.config.refiner.config.steps) == ("", 600)
 
 
-def test_a_hint_to_name_the_method_comes_with_shared_settings_only(tiny: Path) -> None:
+def test_hint_to_prefix_the_method_is_for_shared_settings_only(tiny: Path) -> None:
     with pytest.raises(ConfigError, match=r"method 'fake': unknown setting 'spred'; did you mean spread\?$"):
         configured("fake[spred=1]", "alone")
     with pytest.raises(ConfigError, match="write fake:key=value"):

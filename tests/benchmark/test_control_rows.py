@@ -1,4 +1,4 @@
-"""The rows of the wavelet method's controls, as a whole run marks them."""
+"""Marks of the rows of the wavelet method's controls in a complete run."""
 
 import pandas as pd
 import pytest
@@ -27,7 +27,7 @@ def _run(out, methods, dataset="tiny", references=(), **options) -> pd.DataFrame
     )  # fmt: skip
 
 
-def test_each_control_is_marked_for_what_it_is(tiny):
+def test_control_rows_have_the_right_marks(tiny):
     rows = _run(tiny, METHODS, references=["public"])
     rows = rows.set_index(["variant", "reference"])
     names = sorted({variant for variant, _ in rows.index})
@@ -50,7 +50,7 @@ def test_each_control_is_marked_for_what_it_is(tiny):
     assert (tiny / "leaderboard.csv").exists()
 
 
-def test_real_tokens_of_a_dataset_that_is_not_public_are_refused_before_anything_is_written(tiny):
+def test_real_tokens_of_undeclared_data_write_no_files(tiny):
     with pytest.raises(DpbenchError, match="public benchmarks only"):
         _run(tiny, METHODS[1], "tiny:secret")
     assert not list(tiny.glob("*/*/*/trial.json"))

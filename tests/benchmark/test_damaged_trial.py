@@ -1,4 +1,4 @@
-"""A trial whose trial.json cannot be read is not run again by itself: that would be another release of private data."""
+"""A trial with an unreadable trial.json is not rerun automatically: that would be another release of private data."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("name", ["trial.json", "unscored.json"])
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_file_is_named_and_nothing_is_trained(tiny: Path, damage: str, name: str) -> None:
+def test_damaged_file_error_names_the_file_without_training(tiny: Path, damage: str, name: str) -> None:
     run(tiny)
     [path] = tiny.rglob("trial.json")
     path = path.rename(path.with_name(name))
@@ -82,7 +82,7 @@ def test_force_trains_again(tiny: Path) -> None:
     assert events.EVENTS.count("fit") == 2
 
 
-def test_a_damaged_ledger_is_refused(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damaged_ledger_raises_an_error(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from dpbench.benchmark import stages
 
     with monkeypatch.context() as patch:

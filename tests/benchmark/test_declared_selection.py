@@ -1,4 +1,4 @@
-"""A choice that private records make is a mechanism: planned, billed, noised, and refused where it is not planned."""
+"""A choice based on private records is a mechanism: it must be planned, it is noised, and it costs budget."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def run(out: Path, method: str = "choice", **options) -> pd.DataFrame:
 
 
 def bright_class(folder: Path) -> int:
-    """Which label's samples are the brighter ones."""
+    """The label with the brighter samples."""
     images = np.concatenate([np.load(path) for path in sorted((folder / "samples").glob("*.npy"))])
     labels = np.array(read_json(folder / "samples/conditions.json")["labels"])
     means = [images[labels == k].mean() for k in (0, 1)]
@@ -40,10 +40,10 @@ def bright_class(folder: Path) -> int:
     return int(np.argmax(means))
 
 
-def test_the_choice_is_made_by_private_records_and_billed(choice, tiny: Path) -> None:
+def test_private_choice_is_in_the_ledger(choice, tiny: Path) -> None:
     rows = run(tiny, references=["public"]).set_index("reference")
     folders = {reference: next(tiny.rglob(f"{key}/trial.json")).parent for reference, key in rows["key"].items()}
-    assert bright_class(folders["public"]) == 0  # what it would be without a look
+    assert bright_class(folders["public"]) == 0  # the default without private data
     assert bright_class(folders[""]) == 1
     assert 0.995 <= rows.loc["", "epsilon_spent"] <= 1
     assert rows.loc["public", "epsilon_spent"] == 0
@@ -51,16 +51,16 @@ def test_the_choice_is_made_by_private_records_and_billed(choice, tiny: Path) ->
     assert "confirmations" in (folders[""] / "ledger.json").read_text()
 
 
-def test_its_samples_are_scored_like_any_other(choice, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_samples_after_a_private_choice_are_scored(choice, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quick, "RECIPE", replace(quick.RECIPE, steps=lambda n: 30, batch=16))
     row = run(tiny, metrics=["accuracy", "label-fidelity"], resolution=32).iloc[0]
     assert row["accuracy"] > 0.9
     assert row["label_fidelity"] > 0.9
 
 
-def test_a_choice_outside_the_plan_is_refused_before_a_record_is_read(choice, tiny: Path, monkeypatch) -> None:
+def test_choice_outside_the_plan_reads_no_record(choice, tiny: Path, monkeypatch) -> None:
     class Sneaky(choice):
-        """Plans something else."""
+        """Plans another mechanism."""
 
         @classmethod
         def plan(cls, config, spec, request) -> Plan:

@@ -1,4 +1,4 @@
-"""An interrupted trial of other code starts anew: it is another private run, and nothing of the older one's is used."""
+"""After a code change an interrupted trial is a new private run that reuses nothing of the earlier one."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ FILES = {"beside.py": "SHIFT = 0.1\n", "r.py": REFINER, "shifted.py": METHOD}
 
 @dataclass
 class Attempts:
-    """Attempts at one trial, each of the plugin files as they are then."""
+    """Attempts at one trial, each with the current plugin files."""
 
     folder: Path
     out: Path
@@ -71,7 +71,7 @@ class Attempts:
         (self.folder / file).write_text(text.replace(old, new))
 
     def run(self, crash: bool = True) -> torch.Tensor:
-        """What one attempt of a new process has released."""
+        """The release of one attempt in a new process."""
         for registry, name in ((METHODS, "shifted"), (REFINERS, "r")):
             registry._registered.pop(name, None)
         sys.modules.pop("beside", None)
@@ -111,7 +111,7 @@ def attempts(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Att
         (folder / name).write_text(text)
     monkeypatch.syspath_prepend(folder)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    monkeypatch.setattr(closure, "STARTED", float("inf"))  # as if each attempt had a process of its own
+    monkeypatch.setattr(closure, "STARTED", float("inf"))  # simulates a new process per attempt
     return Attempts(folder, tiny, monkeypatch)
 
 
@@ -120,22 +120,22 @@ def attempts(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Att
     [
         ("beside.py", "0.1", "-0.1"),
         ("shifted.py", "0.2 + SHIFT", "0.2 - SHIFT"),
-        ("shifted.py", "0.2 + SHIFT", "SHIFT + 0.2"),  # the same value, which nobody can know
+        ("shifted.py", "0.2 + SHIFT", "SHIFT + 0.2"),  # the value is the same, but the code differs
         ("r.py", "return coarse", "return -coarse"),
     ],
 )
-def test_an_edited_plugin_releases_anew_under_another_key(attempts: Attempts, file: str, old: str, new: str) -> None:
+def test_edited_plugin_is_a_new_release_with_another_key(attempts: Attempts, file: str, old: str, new: str) -> None:
     first, secret = attempts.run(), attempts.secret
     attempts.edit(file, old, new)
     second = attempts.run()
     assert attempts.secret != secret
     assert len(recorded()) == 2
-    assert (second - first).std() > 1  # two draws of noise: without them, all pixels would differ by much the same
+    assert (second - first).std() > 1  # independent noise: with equal noise all pixels would differ alike
     assert torch.equal(attempts.run(crash=False), second)
     assert len(recorded()) == 2
 
 
-def test_an_older_version_that_comes_back_does_not_find_what_it_released(attempts: Attempts) -> None:
+def test_restored_older_version_does_not_reuse_its_release(attempts: Attempts) -> None:
     first = attempts.run()
     attempts.edit("beside.py", "0.1", "-0.1")
     attempts.run()
@@ -154,7 +154,7 @@ def test_an_older_version_that_comes_back_does_not_find_what_it_released(attempt
     ],
     ids=["nothing", "a comment", "a docstring", "another file"],
 )
-def test_a_plugin_that_is_not_edited_goes_on(attempts: Attempts, edit: Callable[[Attempts], object]) -> None:
+def test_unchanged_plugin_resumes(attempts: Attempts, edit: Callable[[Attempts], object]) -> None:
     first, secret = attempts.run(), attempts.secret
     edit(attempts)
     assert torch.equal(attempts.run(), first)
@@ -163,8 +163,8 @@ def test_a_plugin_that_is_not_edited_goes_on(attempts: Attempts, edit: Callable[
     assert len(recorded()) == 1
 
 
-def test_another_noise_multiplier_is_another_run(attempts: Attempts, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two multiples of the same noise would give the sum away."""
+def test_another_noise_multiplier_is_a_new_private_run(attempts: Attempts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two multiples of the same noise would reveal the sum."""
     attempts.run()
     secret, calibrate = attempts.secret, runner.calibrate
     monkeypatch.setattr(runner, "calibrate", lambda plan, b: calibrate(plan, replace(b, delta=b.delta / 2)))
@@ -173,7 +173,7 @@ def test_another_noise_multiplier_is_another_run(attempts: Attempts, monkeypatch
     assert len(recorded()) == 2
 
 
-def test_another_version_of_torch_is_another_run(attempts: Attempts, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_torch_version_is_a_new_private_run(attempts: Attempts, monkeypatch: pytest.MonkeyPatch) -> None:
     attempts.run()
     secret = attempts.secret
     monkeypatch.setattr(torch, "__version__", "99.0")
@@ -182,10 +182,8 @@ def test_another_version_of_torch_is_another_run(attempts: Attempts, monkeypatch
     assert len(recorded()) == 2
 
 
-def test_a_plugin_that_is_edited_while_it_runs_does_not_lend_its_name(
-    attempts: Attempts, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What was imported before the edit is not taken for what the file says after it."""
+def test_plugin_edited_while_running_gets_another_key(attempts: Attempts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Code imported before the edit does not get the hash of the edited file."""
     monkeypatch.setattr(closure, "STARTED", 0.0)
     attempts.run()
     secret = attempts.secret

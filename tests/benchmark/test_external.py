@@ -1,4 +1,4 @@
-"""Images that something else generated, as rows of the leaderboard."""
+"""Leaderboard rows of externally generated images."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Y = np.sort(np.arange(30) % 2)
 
 @pytest.fixture
 def images(tiny: Path) -> Path:
-    """Thirty images, those of class "dark" first, as an .npz file."""
+    """An .npz file with thirty images, sorted by class with "dark" first."""
     np.savez(tiny.parent / "theirs.npz", x=X, y=Y)
     return tiny.parent / "theirs.npz"
 
@@ -48,7 +48,7 @@ def as_files(images: Path, folder: Path) -> Path:
     return folder
 
 
-def test_a_row_says_that_its_images_come_from_elsewhere_and_that_its_claim_is_one(images: Path, tiny: Path) -> None:
+def test_row_marks_external_images_and_claimed_epsilon(images: Path, tiny: Path) -> None:
     (row,) = evaluate(images, tiny, epsilon=10, delta=1e-5, public="imagenet").to_dict("records")
     assert (row["method"], row["reference"], row["dataset"]) == ("theirs", "external", "tiny")
     assert (row["epsilon"], row["delta"], row["public_source"]) == (10, 1e-5, "imagenet")
@@ -61,13 +61,13 @@ def test_a_row_says_that_its_images_come_from_elsewhere_and_that_its_claim_is_on
     assert pd.read_csv(tiny / "leaderboard.csv")["key"].tolist() == [row["key"]]
 
 
-def test_without_a_claim_there_is_none(images: Path, tiny: Path) -> None:
+def test_no_epsilon_without_a_claim(images: Path, tiny: Path) -> None:
     (row,) = evaluate(images, tiny).to_dict("records")
     assert math.isnan(row["epsilon"])
     assert (row["accounting"], row["notes"]) == ("", "")
 
 
-def test_the_folder_holds_all_that_scoring_needs(images: Path, tiny: Path) -> None:
+def test_folder_has_all_files_needed_for_scoring(images: Path, tiny: Path) -> None:
     (row,) = evaluate(images, tiny, name="their method").to_dict("records")
     (folder,) = folders(tiny)
     assert folder.parent.parent == tiny / "tiny"
@@ -86,7 +86,7 @@ def test_the_folder_holds_all_that_scoring_needs(images: Path, tiny: Path) -> No
     assert (again["brightness"], again["classy"]) == (row["brightness"], 0.5)
 
 
-def test_the_grid_finds_every_class_in_images_that_are_sorted_by_class(images: Path, tiny: Path) -> None:
+def test_grid_has_every_class_for_sorted_images(images: Path, tiny: Path) -> None:
     evaluate(images, tiny)
     picture = np.asarray(Image.open(folders(tiny)[0] / "samples.png").convert("L"))
     first_bright = X[Y == 1][0].repeat(4, 0).repeat(4, 1)
@@ -94,7 +94,7 @@ def test_the_grid_finds_every_class_in_images_that_are_sorted_by_class(images: P
     assert (places == first_bright).all((2, 3)).any()
 
 
-def test_it_is_never_ranked(images: Path, tiny: Path) -> None:
+def test_external_rows_are_not_ranked(images: Path, tiny: Path) -> None:
     dpbench.run(
         ["fake"], "tiny", [10.0], public="tiny-public", samples=30, delta=1e-6, metrics=["brightness"],
         references=(), out=tiny,
@@ -108,7 +108,7 @@ def test_it_is_never_ranked(images: Path, tiny: Path) -> None:
     assert pd.isna(ranks["theirs"])
 
 
-def test_the_same_images_are_scored_once_and_missing_metrics_are_added(images: Path, tiny: Path) -> None:
+def test_same_images_are_scored_once(images: Path, tiny: Path) -> None:
     first = evaluate(images, tiny)
     second = evaluate(images, tiny)
     assert events.EVENTS.count("brightness") == 1
@@ -119,15 +119,15 @@ def test_the_same_images_are_scored_once_and_missing_metrics_are_added(images: P
     assert len(folders(tiny)) == 1
 
 
-def test_how_the_images_are_packed_makes_no_other_trial(images: Path, tiny: Path) -> None:
+def test_trial_key_does_not_depend_on_the_file_format(images: Path, tiny: Path) -> None:
     with np.load(images) as arrays:
-        order = np.argsort(arrays["y"] == 0, kind="stable")  # "bright" comes before "dark" among folders
+        order = np.argsort(arrays["y"] == 0, kind="stable")  # folders sort "bright" before "dark"
         np.savez(images, x=arrays["x"][order], y=arrays["y"][order])
     keys = {evaluate(path, tiny, name="x")["key"][0] for path in (images, as_files(images, tiny.parent / "files"))}
     assert len(keys) == 1
 
 
-def test_images_labels_name_claim_and_dataset_make_another_trial(images: Path, tiny: Path) -> None:
+def test_trial_key_depends_on_images_labels_name_claim_and_dataset(images: Path, tiny: Path) -> None:
     def key(images: Path = images, **options: Any) -> str:
         return str(evaluate(images, tiny, **({"name": "x"} | options))["key"][0])
 
@@ -146,7 +146,7 @@ def test_images_labels_name_claim_and_dataset_make_another_trial(images: Path, t
     assert len(set(keys)) == 7
 
 
-def test_images_without_labels_say_why_cells_are_empty(images: Path, tiny: Path) -> None:
+def test_missing_labels_are_noted_as_the_reason_for_empty_cells(images: Path, tiny: Path) -> None:
     np.savez(images, X)
     row = evaluate(images, tiny, metrics=["brightness", "classy"]).iloc[0]
     assert math.isnan(row["classy"])
@@ -154,7 +154,7 @@ def test_images_without_labels_say_why_cells_are_empty(images: Path, tiny: Path)
     assert row["brightness"] >= 0
 
 
-def test_what_was_done_to_the_images_stands_in_the_row(images: Path, tiny: Path) -> None:
+def test_row_notes_image_conversions(images: Path, tiny: Path) -> None:
     np.savez(images, X / 255)
     row = evaluate(images, tiny, epsilon=1).iloc[0]
     assert row["notes"] == (
@@ -162,7 +162,7 @@ def test_what_was_done_to_the_images_stands_in_the_row(images: Path, tiny: Path)
     )
 
 
-def test_the_real_reference_is_the_one_that_run_adds(images: Path, tiny: Path) -> None:
+def test_real_reference_is_shared_with_run(images: Path, tiny: Path) -> None:
     run = dpbench.run(
         ["fake"], "tiny", [], references=["real"], samples=10, public="tiny-public", metrics=["brightness"], out=tiny
     )
@@ -172,7 +172,7 @@ def test_the_real_reference_is_the_one_that_run_adds(images: Path, tiny: Path) -
     assert events.EVENTS.count("brightness") == 2
 
 
-def test_an_interrupted_copy_is_made_again(images: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_copy_is_repeated(images: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -186,9 +186,7 @@ def test_an_interrupted_copy_is_made_again(images: Path, tiny: Path, monkeypatch
     assert evaluate(images, tiny)["brightness"].notna().all()
 
 
-def test_images_that_change_while_they_are_read_are_refused(
-    images: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_images_changed_while_reading_raise_an_error(images: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parts = external._followed
 
     def change(generated: Any, *arguments: Any) -> Any:
@@ -201,7 +199,7 @@ def test_images_that_change_while_they_are_read_are_refused(
 
 
 @pytest.mark.parametrize(("epsilon", "hidden"), [(None, True), (math.inf, True), (5.0, False)])
-def test_of_undeclared_data_images_without_a_claim_stay_in_the_sensitive_folder(
+def test_unclaimed_images_of_undeclared_data_stay_sensitive(
     images: Path, tiny: Path, epsilon: float | None, hidden: bool
 ) -> None:
     row = evaluate(images, tiny, "tiny:secret", epsilon=epsilon).iloc[0]
@@ -229,15 +227,13 @@ BAD = [
 
 
 @pytest.mark.parametrize(("change", "message"), BAD, ids=lambda value: str(value)[:40])
-def test_a_bad_request_is_refused_before_anything_is_written(
-    images: Path, tiny: Path, change: dict[str, Any], message: str
-) -> None:
+def test_invalid_request_writes_no_files(images: Path, tiny: Path, change: dict[str, Any], message: str) -> None:
     with pytest.raises(DpbenchError, match=message):
         evaluate(**({"images": images, "out": tiny} | change))
     assert not tiny.exists()
 
 
-def test_a_folder_is_named_after_itself(images: Path, tiny: Path) -> None:
+def test_folder_source_is_named_after_the_folder(images: Path, tiny: Path) -> None:
     folder = as_files(images, tiny.parent / "v1.5")
     assert evaluate(folder, tiny)["method"].tolist() == ["v1.5"]
     assert json.loads((folders(tiny)[0] / "trial.json").read_text())["method"] == "v1.5"

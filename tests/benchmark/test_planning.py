@@ -1,4 +1,4 @@
-"""`steps=auto` and `dpbench privacy --propose`: measured on public data alone, within the compute, made once."""
+"""`steps=auto` and `dpbench privacy --propose`: measured once, on public data only, within the compute limit."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class SteppingConfig(DPSGDSettings):
 
 
 class Stepping(Method):
-    """A network of two layers that learns how bright images are."""
+    """A network with two layers that learns the brightness of images."""
 
     Config = SteppingConfig
     track = "images"
@@ -96,7 +96,7 @@ class Stubborn(Stepping):
 
 
 def about(plan: Plan, budget: Budget) -> float:
-    """Roughly the noise scale that ε needs, in no time: a floor, and what grows with rate · √steps."""
+    """A fast approximation of the noise scale for ε: a minimum plus a term that grows with rate · √steps."""
     (m,) = (m for m in plan.mechanisms if isinstance(m, DPSGD))
     return 0.4 + 5 * m.sampling_rate * math.sqrt(m.steps) / budget.epsilon
 
@@ -144,7 +144,7 @@ def run(out: Path, methods: Sequence[str] = ("stepping",), **options: Any) -> pd
     return dpbench.run(methods, out=out, device="cpu", **(defaults | {"settings": {"steps": "auto"}} | options))
 
 
-def test_a_proposal_never_opens_the_sensitive_dataset_and_keeps_to_the_compute(sealed: Path) -> None:
+def test_proposal_opens_no_sensitive_data_and_keeps_the_compute(sealed: Path) -> None:
     found = planner(sealed).judge(method(), 3.0)
     assert len({c.mechanism.expected_batch for c in found}) > 2
     for c in found:
@@ -153,11 +153,11 @@ def test_a_proposal_never_opens_the_sensitive_dataset_and_keeps_to_the_compute(s
         assert c.gradients.signal > 0
 
 
-def test_views_are_part_of_the_compute(sealed: Path) -> None:
+def test_compute_includes_views(sealed: Path) -> None:
     assert max(c.mechanism.steps for c in planner(sealed).judge(method(views=2), 3.0, compute=160)) == 160 // 2 // 32
 
 
-def test_every_kind_of_trained_weights_is_measured(sealed: Path) -> None:
+def test_gradients_are_measured_for_every_kind_of_trained_weights(sealed: Path) -> None:
     kinds = variants(method())
     assert {name: kind.config.trainable for name, kind in kinds.items()} == {"all": "all", "last": "last"}
     found = {name: planner(sealed).judge(kind, 3.0) for name, kind in kinds.items()}
@@ -166,7 +166,7 @@ def test_every_kind_of_trained_weights_is_measured(sealed: Path) -> None:
     assert list(variants(method("fake"))) == ["all"]
 
 
-def test_the_page_marks_the_best_and_says_what_to_paste(sealed: Path) -> None:
+def test_page_marks_the_best_and_prints_its_settings(sealed: Path) -> None:
     found = list(
         propose(dpbench.RunRequest("stepping", "tiny", [0.5, 3.0], public="tiny-public", delta=1e-6, device="cpu"))
     )
@@ -183,8 +183,8 @@ def test_the_page_marks_the_best_and_says_what_to_paste(sealed: Path) -> None:
         assert "last" in text
 
 
-def test_auto_stands_as_plain_numbers_in_trial_and_row(stepping: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    measured = Gradients(weights=2074, signal=0.6, rms=0.8, pull=0.6)  # strong enough that the noise decides
+def test_auto_is_stored_as_numbers_in_trial_and_row(stepping: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = Gradients(weights=2074, signal=0.6, rms=0.8, pull=0.6)  # strong signal, so that the noise decides
     monkeypatch.setattr(Planner, "measure", lambda *_: measured)
     rows = run(stepping, epsilons=[0.5, 20.0], references=["public", "nonprivate"]).set_index("epsilon")
     configs = rows["config"].map(json.loads)
@@ -201,16 +201,16 @@ def test_auto_stands_as_plain_numbers_in_trial_and_row(stepping: Path, monkeypat
     assert configs[0.5]["batch"] > configs[20.0]["batch"]
 
 
-def test_what_the_planner_chose_is_the_trial_of_a_user_who_sets_it(stepping: Path) -> None:
+def test_auto_gives_the_same_trial_as_explicit_settings(stepping: Path) -> None:
     chosen = run(stepping).iloc[0]
     config = json.loads(chosen["config"])
     by_hand = run(stepping, settings={key: config[key] for key in ("batch", "steps")}).iloc[0]
     assert by_hand["key"] == chosen["key"]
 
 
-def test_a_finished_command_measures_no_more_and_a_lost_measurement_comes_out_the_same(stepping: Path) -> None:
+def test_measurement_is_cached_and_reproducible(stepping: Path) -> None:
     first = run(stepping, seeds=2)
-    assert events.EVENTS.count("fit") == 3  # a rehearsal and two trials
+    assert events.EVENTS.count("fit") == 3  # one rehearsal and two trials
     again = run(stepping, seeds=2)
     assert events.EVENTS.count("fit") == 3
     shutil.rmtree(stepping.parent / "cache/public")
@@ -219,13 +219,13 @@ def test_a_finished_command_measures_no_more_and_a_lost_measurement_comes_out_th
     assert first["key"].tolist() == again["key"].tolist() == anew["key"].tolist()
 
 
-def test_a_method_without_public_data_is_measured_on_the_public_source_and_stays_without(stepping: Path) -> None:
+def test_method_without_public_data_is_measured_on_the_public_source(stepping: Path) -> None:
     row = run(stepping, ["stepping-alone"]).iloc[0]
     assert (row["public_source"], row["track"]) == ("", "none")
     assert row["tuning"] == "untuned; planner on tiny-public"
 
 
-def test_a_users_batch_sets_the_compute(sealed: Path) -> None:
+def test_configured_batch_sets_the_compute(sealed: Path) -> None:
     auto = method(steps="auto", batch=20)
     assert auto.auto
     planned = planner(sealed).at(auto, 3.0).config
@@ -241,20 +241,20 @@ def test_a_users_batch_sets_the_compute(sealed: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("epsilon", [1.0, math.inf])
-def test_methods_without_a_dp_sgd_to_plan_are_refused(stepping: Path, name: str, message: str, epsilon: float) -> None:
+def test_methods_without_dp_sgd_raise_an_error(stepping: Path, name: str, message: str, epsilon: float) -> None:
     with pytest.raises(DpbenchError, match=message):
         run(stepping, [name], epsilons=[epsilon])
     assert not stepping.exists()
     assert "fit" not in events.EVENTS
 
 
-def test_a_plan_is_not_shown_before_it_is_known(stepping: Path) -> None:
+def test_show_with_auto_points_to_the_proposal(stepping: Path) -> None:
     with pytest.raises(ConfigError, match="`dpbench privacy stepping --propose` shows how"):
         method_plan(dpbench.RunRequest("stepping", "tiny", settings={"steps": "auto"}), 1.0)
 
 
 @pytest.mark.parametrize("phase", ["plan", "prepare", "fit"])
-def test_no_part_of_a_rehearsal_opens_the_sensitive_dataset(stepping: Path, phase: str) -> None:
+def test_rehearsal_does_not_open_the_sensitive_dataset(stepping: Path, phase: str) -> None:
     def peek(self: Stepping, *arguments: Any) -> Any:
         fakes.Tiny("", DataOptions(stepping)).train()
         return getattr(Stepping, phase)(self, *arguments)
@@ -264,12 +264,12 @@ def test_no_part_of_a_rehearsal_opens_the_sensitive_dataset(stepping: Path, phas
         planner(stepping).judge(method("peeking"), 3.0)
 
 
-def test_the_sensitive_dataset_is_no_public_source(sealed: Path) -> None:
+def test_sensitive_dataset_as_public_source_raises_an_error(sealed: Path) -> None:
     with pytest.raises(DpbenchError, match="never both public and sensitive"):
         planner(sealed, public="tiny").judge(method(), 1.0)
 
 
-def test_a_rehearsal_that_crashes_is_one_line(sealed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_crashed_rehearsal_gives_a_one_line_error(sealed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def crash(*_: object) -> None:
         raise RuntimeError("it broke\nin two lines")
 

@@ -1,4 +1,4 @@
-"""Methods that reach for what they must not see, as plugins would: each is caught, and leaves no row."""
+"""Plugin methods that open sealed data raise an error and leave no row."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PEEKS: dict[str, Callable[[], object]] = {
 
 
 def cheat(phase: str, peek: Callable[[], object]) -> type[dpbench.Method]:
-    """A method that peeks in one of its phases."""
+    """A method that calls `peek` in one of its phases."""
 
     def method(self, *arguments):
         peek()
@@ -45,7 +45,7 @@ OUTSIDE_PHASES = ["__init__", "plan", "state_dict", "parameters"]
 
 @pytest.mark.parametrize("phase", [*PHASES, *OUTSIDE_PHASES])
 @pytest.mark.parametrize("peek", PEEKS.values(), ids=PEEKS)
-def test_a_method_that_opens_what_is_closed_to_it_fails(tiny, phase, peek) -> None:
+def test_method_that_opens_sealed_data_fails(tiny, phase, peek) -> None:
     method = cheat(phase, peek)
     METHODS.register("cheat")(method)
     with pytest.raises(DpbenchError, match="while a method works" if phase in PHASES else "no dataset opens while"):
@@ -70,7 +70,7 @@ def test_every_call_of_plan_is_sealed(tiny, number: int) -> None:
     assert "fit" not in events.EVENTS
 
 
-def test_a_plan_that_is_no_plain_function_is_sealed_too(tiny) -> None:
+def test_plan_of_another_callable_type_is_sealed(tiny) -> None:
     def peek(dataset: str, config, spec, request):
         return open_dataset(dataset, OPTIONS).train()
 
@@ -79,20 +79,20 @@ def test_a_plan_that_is_no_plain_function_is_sealed_too(tiny) -> None:
         run(tiny)
 
 
-def test_pages_that_show_a_plan_seal_it_too(tiny) -> None:
+def test_pages_that_show_a_plan_are_sealed(tiny) -> None:
     METHODS.register("cheat")(cheat("plan", PEEKS["opens train past the vault"]))
     with pytest.raises(PrivacyError, match="no dataset opens while"):
         method_plan(dpbench.RunRequest("cheat", "tiny"), 1.0)
 
 
-def test_test_opens_once_and_after_everything_was_sampled(tiny) -> None:
+def test_test_split_opens_once_after_sampling(tiny) -> None:
     METHODS.register("cheat")(fakes.FakeMean)
     run(tiny, seeds=2)
     assert events.EVENTS.count("test") == 1
     assert events.EVENTS.index("test") > events.EVENTS.index("sample")
 
 
-def test_later_trials_of_a_command_do_not_see_the_test_split_that_earlier_ones_opened(tiny) -> None:
+def test_later_trials_cannot_open_the_test_split(tiny) -> None:
     METHODS.register("honest")(fakes.FakeMean)
     METHODS.register("cheat")(cheat("fit", PEEKS["opens test by name"]))
     with pytest.raises(DpbenchError, match="while a method works"):

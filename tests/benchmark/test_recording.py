@@ -1,4 +1,4 @@
-"""Every private run is counted, wherever it went and whatever its dataset was called; without that there is no row."""
+"""Every private run is recorded, for any output folder and dataset name; an unrecorded run gets no row."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def pack(folder: Path, path: Path, around: str = "") -> Path:
     return path
 
 
-def test_all_names_of_one_folder_have_one_record(tiny: Path, faces: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_paths_of_a_folder_share_a_record(tiny: Path, faces: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(faces.parent)
     link = faces.parent / "link"
     link.symlink_to(faces)
@@ -61,7 +61,7 @@ def test_all_names_of_one_folder_have_one_record(tiny: Path, faces: Path, monkey
         str(pack(faces, faces.parent / "plain.zip")), str(pack(faces, faces.parent / "wrapped.zip", "faces/")),
     ]  # fmt: skip
     for number, name in enumerate(names):
-        run(tiny / str(number), f"folder:{name}")  # wherever the results go, too
+        run(tiny / str(number), f"folder:{name}")  # also with different output folders
     assert len(files()) == 1
     assert len(recorded()) == len(names)
     for number, options in enumerate([{"resolution": 16}, {"public_benchmark": True}, {"epsilons": (3.0,)}]):
@@ -71,14 +71,14 @@ def test_all_names_of_one_folder_have_one_record(tiny: Path, faces: Path, monkey
     assert sum(line["epsilon"] for line in recorded()) == len(names) + 6
 
 
-def test_other_images_have_a_record_of_their_own(tiny: Path, faces: Path) -> None:
+def test_other_images_have_a_separate_record(tiny: Path, faces: Path) -> None:
     run(tiny, f"folder:{faces}")
     Image.new("RGB", (32, 32), "white").save(faces / "00.png")
     run(tiny, f"folder:{faces}")
     assert [len(path.read_text().splitlines()) for path in files()] == [1, 1]
 
 
-def test_the_leaderboard_counts_runs_whose_results_went_elsewhere(tiny: Path, faces: Path) -> None:
+def test_leaderboard_counts_runs_of_other_result_folders(tiny: Path, faces: Path) -> None:
     for out in (tiny / "a", tiny / "b"):
         run(out, f"folder:{faces}")
     text = shown(tiny / "a")
@@ -86,7 +86,7 @@ def test_the_leaderboard_counts_runs_whose_results_went_elsewhere(tiny: Path, fa
     assert "lacks" not in text
 
 
-def test_the_leaderboard_says_which_rows_the_record_does_not_know(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_leaderboard_reports_rows_missing_from_the_record(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(tiny, seeds=2, references=["public"], method="fake", public="tiny-public")
     monkeypatch.setenv("DPBENCH_STATE", str(tiny.parent / "another machine"))
     run(tiny, epsilons=(2.0,))
@@ -102,7 +102,7 @@ def shown(out: Path) -> str:
 
 
 def losing(monkeypatch: pytest.MonkeyPatch, lose: Any) -> None:
-    """The next trial loses something between its private phase and its samples."""
+    """Makes the next trial call `lose` between its private phase and its sampling."""
     draw_samples = stages.draw_samples
 
     def once(*arguments: Any) -> None:
@@ -113,7 +113,7 @@ def losing(monkeypatch: pytest.MonkeyPatch, lose: Any) -> None:
     monkeypatch.setattr(stages, "draw_samples", once)
 
 
-def test_no_row_without_its_line_in_the_record(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_lost_from_the_record_gets_no_row(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     losing(monkeypatch, lambda: shutil.rmtree(state_folder()))
     with pytest.raises(DpbenchError, match=r"the privacy record .*\.jsonl lost this run .*, so it gets no row"):
         run(tiny)
@@ -124,7 +124,7 @@ def test_no_row_without_its_line_in_the_record(tiny: Path, monkeypatch: pytest.M
     assert len(recorded()) == 1
 
 
-def test_another_run_of_the_trial_does_not_stand_in_for_it(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_record_of_another_run_does_not_replace_a_lost_one(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(tiny)
     [path] = files()
     before = path.read_text()
@@ -133,7 +133,7 @@ def test_another_run_of_the_trial_does_not_stand_in_for_it(tiny: Path, monkeypat
         run(tiny, force=True)
 
 
-def test_the_record_outlives_the_results(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_record_is_kept_after_results_are_deleted(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     losing(monkeypatch, lambda: shutil.rmtree(tiny))
     assert run(tiny)["accounting"].tolist() == ["verified"]
     assert len(recorded()) == 1

@@ -1,4 +1,4 @@
-"""Refiners on their own: a folder of coarse images in, a folder of full images and a sheet out."""
+"""Refiners without a method: from a folder of coarse images to a folder of full images and a sheet."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _pixels(path: Path) -> np.ndarray:
         return np.array(image)
 
 
-def test_every_image_is_refined_under_its_name(coarse: Path, tiny: Path) -> None:
+def test_refined_images_keep_their_names(coarse: Path, tiny: Path) -> None:
     done = _refine(coarse, tiny)
     assert done.images == [tiny / "a.png", tiny / "b.png", tiny / "c.d.png"]
     assert sorted(tiny.iterdir()) == [*done.images, tiny / "sheet.png"]
@@ -50,7 +50,7 @@ def test_every_image_is_refined_under_its_name(coarse: Path, tiny: Path) -> None
     assert dpbench.refine is refine
 
 
-def test_bicubic_refinement_is_that_of_the_refiner(coarse: Path, tiny: Path) -> None:
+def test_bicubic_output_equals_the_refiner(coarse: Path, tiny: Path) -> None:
     _refine(coarse, tiny, scale=2)
     image = torch.from_numpy(_pixels(coarse / "a.png")).permute(2, 0, 1)[None].float()
     wanted = torch.nn.functional.interpolate(image, scale_factor=2, mode="bicubic").clamp(0, 255)[0].permute(1, 2, 0)
@@ -67,7 +67,7 @@ def test_grey_images_stay_grey(tiny: Path, mode: str) -> None:
     assert _pixels(tiny / "a.png").shape == (16, 16)
 
 
-def test_a_grey_image_stays_grey_among_colour_ones_even_if_its_file_could_hold_colour(coarse: Path, tiny: Path) -> None:
+def test_grey_image_stays_grey_among_colour_images(coarse: Path, tiny: Path) -> None:
     _save(coarse / "grey.png", 7, mode="L")
     Image.open(coarse / "grey.png").convert("RGB").save(coarse / "grey.png")
     _refine(coarse, tiny, "residual", settings=QUICK)
@@ -75,7 +75,7 @@ def test_a_grey_image_stays_grey_among_colour_ones_even_if_its_file_could_hold_c
     assert _pixels(tiny / "a.png").shape == (16, 16, 3)
 
 
-def test_the_same_call_gives_the_same_images_and_another_seed_others(coarse: Path, tiny: Path) -> None:
+def test_images_depend_on_the_seed_only(coarse: Path, tiny: Path) -> None:
     def images(out: Path, **options: object) -> list[bytes]:
         done = _refine(coarse, out, "residual", settings=QUICK, **options)
         return [path.read_bytes() for path in (*done.images, done.sheet)]
@@ -86,9 +86,7 @@ def test_the_same_call_gives_the_same_images_and_another_seed_others(coarse: Pat
     assert len(list((tiny.parent / "cache/public").glob("residual-*.safetensors"))) == 1
 
 
-def test_nothing_depends_on_how_many_images_are_refined_at_once(
-    coarse: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_images_do_not_depend_on_the_batch_size(coarse: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     together = _refine(coarse, tiny / "1", "residual", settings=QUICK)
     monkeypatch.setattr("dpbench.benchmark.refinement.PIXELS_AT_ONCE", 256)
     alone = _refine(coarse, tiny / "2", "residual", settings=QUICK)
@@ -96,13 +94,13 @@ def test_nothing_depends_on_how_many_images_are_refined_at_once(
         assert np.abs(_pixels(one).astype(int) - _pixels(other)).max() <= 1
 
 
-def test_large_images_are_learnt_from_tiles(coarse: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_on_large_images_uses_tiles(coarse: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dpbench.benchmark.refinement.TILE", 8)
     done = _refine(coarse, tiny, "regression", settings={"width": 8, "depth": 1, "steps": 1})
     assert _pixels(done.images[0]).shape == (16, 16, 3)
 
 
-def test_the_sheet_shows_each_image_enlarged_beside_its_refinement(coarse: Path, tiny: Path) -> None:
+def test_sheet_shows_enlarged_images_next_to_refined_ones(coarse: Path, tiny: Path) -> None:
     sheet = _pixels(_refine(coarse, tiny).sheet)
     before = _pixels(coarse / "a.png").repeat(32, 0).repeat(32, 1)  # 4 -> 128 pixels
     after = _pixels(tiny / "a.png").repeat(8, 0).repeat(8, 1)
@@ -111,7 +109,7 @@ def test_the_sheet_shows_each_image_enlarged_beside_its_refinement(coarse: Path,
     assert (sheet[y : y + 128, x + 130 : x + 258] == after).all()
 
 
-def test_the_sheet_takes_no_image_s_name(coarse: Path, tiny: Path) -> None:
+def test_sheet_does_not_overwrite_an_image(coarse: Path, tiny: Path) -> None:
     _save(coarse / "Sheet.png", 8)
     _save(coarse / "sheet-2.jpg", 9)
     done = _refine(coarse, tiny)
@@ -119,7 +117,7 @@ def test_the_sheet_takes_no_image_s_name(coarse: Path, tiny: Path) -> None:
     assert tiny / "Sheet.png" in done.images
 
 
-def test_a_sheet_of_many_or_large_images_stays_a_sheet(tiny: Path) -> None:
+def test_sheet_size_is_limited(tiny: Path) -> None:
     folder = tiny.parent / "coarse"
     for number in range(20):
         _save(folder / f"a very long name indeed, which no column is wide enough for, number {number}.png", number, 64)
@@ -128,14 +126,14 @@ def test_a_sheet_of_many_or_large_images_stays_a_sheet(tiny: Path) -> None:
         assert 1024 < sheet.height < 2300
 
 
-def test_other_files_and_sub_folders_are_left_out(coarse: Path, tiny: Path) -> None:
+def test_other_files_and_sub_folders_are_ignored(coarse: Path, tiny: Path) -> None:
     (coarse / "notes.txt").write_text("no image")
     (coarse / ".hidden.png").write_text("no image")
     (coarse / "inside").mkdir()
     assert len(_refine(coarse, tiny).images) == 3
 
 
-def test_a_configured_refiner_of_a_plugin_sees_the_corruption_and_the_full_size(coarse: Path, tiny: Path) -> None:
+def test_plugin_refiner_gets_the_corruption_and_the_full_size(coarse: Path, tiny: Path) -> None:
     seen = []
 
     @dpbench.REFINERS.register("spy")
@@ -195,7 +193,7 @@ BAD_OPTIONS = [
 
 
 @pytest.mark.parametrize(("spoil", "message"), BAD_FOLDERS, ids=lambda value: str(value)[:40])
-def test_a_bad_folder_is_refused_before_anything_is_written(coarse: Path, tiny: Path, spoil, message: str) -> None:
+def test_invalid_folder_writes_no_files(coarse: Path, tiny: Path, spoil, message: str) -> None:
     spoil(coarse)
     with pytest.raises(DpbenchError, match=message):
         _refine(coarse, tiny)
@@ -203,25 +201,25 @@ def test_a_bad_folder_is_refused_before_anything_is_written(coarse: Path, tiny: 
 
 
 @pytest.mark.parametrize(("options", "message"), BAD_OPTIONS, ids=lambda value: str(value)[:40])
-def test_a_bad_option_is_refused_before_anything_is_written(coarse: Path, tiny: Path, options, message: str) -> None:
+def test_invalid_option_writes_no_files(coarse: Path, tiny: Path, options, message: str) -> None:
     with pytest.raises(DpbenchError, match=message):
         _refine(coarse, tiny, **options)
     assert not tiny.exists()
 
 
-def test_the_coarse_images_are_never_overwritten(coarse: Path) -> None:
+def test_output_to_the_input_folder_raises_an_error(coarse: Path) -> None:
     with pytest.raises(DpbenchError, match="is the folder of coarse images; give another one with --out"):
         _refine(coarse, coarse.parent / "elsewhere" / ".." / "coarse")
     assert sorted(path.name for path in coarse.iterdir()) == ["a.png", "b.bmp", "c.d.webp"]
 
 
-def test_a_place_that_cannot_be_written_is_refused(coarse: Path, tiny: Path) -> None:
+def test_unwritable_output_raises_an_error(coarse: Path, tiny: Path) -> None:
     tiny.write_text("a file")
     with pytest.raises(DpbenchError, match="is not a folder"):
         _refine(coarse, tiny / "below")
 
 
-def test_a_full_disk_names_the_file_and_leaves_no_part_of_it(
+def test_full_disk_error_names_the_file_and_leaves_no_partial_file(
     coarse: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save = Image.Image.save

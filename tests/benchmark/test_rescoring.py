@@ -1,4 +1,4 @@
-"""Filling the empty cells of finished trials from what they left."""
+"""Computing missing scores of finished trials from their stored samples."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dpbench.core.errors import DpbenchError, MissingScore
 
 
 class Dice(dpbench.Metric):
-    """A random number, and the samples' mean."""
+    """A random number and the mean of the samples."""
 
     columns = (dpbench.Column("dice", "low", ""), dpbench.Column("mean", "low", ""))
     weights = True
@@ -55,7 +55,7 @@ def folder_of(out: Path, rows: pd.DataFrame, line: int = 0) -> Path:
     return path
 
 
-def test_a_score_that_is_added_later_is_the_one_that_would_have_been_computed_at_first(tiny: Path) -> None:
+def test_scores_added_later_equal_those_computed_at_first(tiny: Path) -> None:
     options = {"noise_seed": 1, "seeds": 2, "references": ["real", "public"]}
     together = run(tiny / "a", metrics=["brightness", "dice"], **options)
     run(tiny / "b", **options)
@@ -63,10 +63,10 @@ def test_a_score_that_is_added_later_is_the_one_that_would_have_been_computed_at
     for column in ("brightness", "dice", "mean"):
         assert together[column].notna().all()
         assert later[column].tolist() == together[column].tolist()
-    assert together["dice"].nunique() == 2  # it follows the trial's seed; that of `real` is 0
+    assert together["dice"].nunique() == 2  # it depends on the trial's seed; that of `real` is 0
 
 
-def test_neither_training_nor_the_method_is_needed(tiny: Path) -> None:
+def test_rescoring_needs_neither_training_nor_the_method(tiny: Path) -> None:
     first = run(tiny, "fake,alone", references=["public", "nonprivate"])
     events.EVENTS.clear()
     for name in ("fake", "alone", "tiny-public"):
@@ -79,7 +79,7 @@ def test_neither_training_nor_the_method_is_needed(tiny: Path) -> None:
     assert pd.read_csv(tiny / "leaderboard.csv")["dice"].notna().all()
 
 
-def test_a_dataset_is_opened_once_per_resolution(tiny: Path) -> None:
+def test_dataset_is_opened_once_per_resolution(tiny: Path) -> None:
     run(tiny, seeds=2)
     run(tiny, seeds=2, resolution=32)
     run(tiny, dataset="tiny:plain")
@@ -88,7 +88,7 @@ def test_a_dataset_is_opened_once_per_resolution(tiny: Path) -> None:
     assert (events.EVENTS.count("train"), events.EVENTS.count("test"), events.EVENTS.count("dice")) == (3, 3, 5)
 
 
-def test_nothing_is_opened_where_nothing_is_missing(tiny: Path) -> None:
+def test_complete_scores_open_no_dataset(tiny: Path) -> None:
     rows = run(tiny)
     events.EVENTS.clear()
     again = fill(tiny, "brightness")
@@ -96,7 +96,7 @@ def test_nothing_is_opened_where_nothing_is_missing(tiny: Path) -> None:
     pd.testing.assert_frame_equal(rows, again)
 
 
-def test_a_metric_without_weights_is_tried_again(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metric_with_missing_weights_is_retried(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(tiny)
     monkeypatch.setattr(Dice, "weights", False)
     row = fill(tiny).iloc[0]
@@ -119,9 +119,7 @@ def test_only_the_named_datasets_are_scored(tiny: Path) -> None:
         fill(tiny, datasets=["tiney"])
 
 
-def test_other_data_under_the_name_are_reported_and_all_others_are_scored(
-    tiny: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_changed_data_are_reported_and_other_trials_scored(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(tiny)
     run(tiny, dataset="tiny:plain")
     train = fakes.Tiny.train
@@ -141,7 +139,7 @@ def test_other_data_under_the_name_are_reported_and_all_others_are_scored(
     assert pd.read_csv(tiny / "leaderboard.csv")["dice"].notna().sum() == 1
 
 
-def test_damaged_samples_are_reported_and_damaged_trials_left_out(tiny: Path) -> None:
+def test_damaged_samples_are_reported_and_damaged_trials_skipped(tiny: Path) -> None:
     rows = run(tiny, seeds=3)
     (folder_of(tiny, rows, 0) / "samples/00000.npy").write_bytes(b"no array")
     (folder_of(tiny, rows, 1) / "trial.json").write_text('{"key": 3}')
@@ -154,7 +152,7 @@ def test_damaged_samples_are_reported_and_damaged_trials_left_out(tiny: Path) ->
     assert "failed: " in (folder_of(tiny, rows, 0) / "log.txt").read_text()
 
 
-def test_undeclared_data_keep_their_secrets(tiny: Path) -> None:
+def test_sensitive_scores_of_undeclared_data_stay_hidden(tiny: Path) -> None:
     options = {"dataset": "tiny:secret", "references": ["real", "nonprivate"]}
     first = run(tiny, **options)
     rows = fill(tiny, "brightness", "classy", "dice").set_index("reference")
@@ -170,7 +168,7 @@ def test_undeclared_data_keep_their_secrets(tiny: Path) -> None:
     assert events.EVENTS == []
 
 
-def test_a_declaration_counts_as_it_was_recorded(tiny: Path) -> None:
+def test_recorded_declaration_is_used(tiny: Path) -> None:
     run(tiny, dataset="tiny:secret", public_benchmark=True, references=["nonprivate"])
     assert fill(tiny)["dice"].notna().all()
 
@@ -178,13 +176,13 @@ def test_a_declaration_counts_as_it_was_recorded(tiny: Path) -> None:
 @pytest.mark.parametrize(
     ("metrics", "message"), [(["brightness"], "no finished trials are in"), (["dise"], "unknown metric 'dise'")]
 )
-def test_a_bad_request_writes_nothing(tiny: Path, metrics: list[str], message: str) -> None:
+def test_invalid_request_writes_nothing(tiny: Path, metrics: list[str], message: str) -> None:
     with pytest.raises(DpbenchError, match=message):
         fill(tiny, *metrics)
     assert not tiny.exists()
 
 
-def test_scores_of_an_outdated_protocol_are_computed_again(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outdated_scores_are_recomputed(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(tiny, metrics=["dice"])
     fill(tiny, "dice")
     assert events.EVENTS.count("dice") == 1

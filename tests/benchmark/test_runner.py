@@ -1,4 +1,4 @@
-"""What one call of `run` promises: files, skipping, protocol order, privacy marks."""
+"""Behaviour of `run`: files, skipping, protocol order and privacy marks."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def samples(folder: Path) -> np.ndarray:
     return np.concatenate([np.load(path) for path in sorted((folder / "samples").glob("*.npy"))])
 
 
-def test_a_trial_leaves_everything_that_the_layout_names(tiny: Path) -> None:
+def test_trial_folder_has_all_files(tiny: Path) -> None:
     rows = run(tiny)
     (folder,) = folders(tiny)
     assert folder.parts[-3:-1] == ("tiny", "fake")
@@ -58,11 +58,11 @@ def test_a_trial_leaves_everything_that_the_layout_names(tiny: Path) -> None:
     assert (tiny / "leaderboard.csv").exists()
 
 
-def test_a_row_says_what_was_run_and_spent(tiny: Path) -> None:
+def test_row_has_configuration_and_spent_budget(tiny: Path) -> None:
     row = run(tiny, epsilons=(2.0,)).iloc[0]
     assert (row["method"], row["dataset"], row["track"], row["reference"]) == ("fake", "tiny", "images", "")
     assert 0.995 * 2 <= row["epsilon_spent"] <= 2 <= row["epsilon_rdp"]
-    assert 0.8 * row["epsilon_spent"] < row["epsilon_at_1e-5"] < 0.95 * row["epsilon_spent"]  # whose δ is 1e-6
+    assert 0.8 * row["epsilon_spent"] < row["epsilon_at_1e-5"] < 0.95 * row["epsilon_spent"]  # which is at δ = 1e-6
     assert 0.3 < row["mu"] < 1
     assert (row["accounting"], row["noise"], row["accountant"]) == ("verified", "secret", "PLD")
     assert (row["n_samples"], row["n_reference"], row["n_train"]) == (30, 40, 200)
@@ -72,7 +72,7 @@ def test_a_row_says_what_was_run_and_spent(tiny: Path) -> None:
     assert row["brightness"] >= 0
 
 
-def test_columns_stand_in_the_order_of_the_schema(tiny: Path) -> None:
+def test_columns_have_the_schema_order(tiny: Path) -> None:
     run(tiny)
     names = list(pd.read_csv(tiny / "leaderboard.csv").columns)
     fields = [field.name for field in FIELDS]
@@ -80,7 +80,7 @@ def test_columns_stand_in_the_order_of_the_schema(tiny: Path) -> None:
     assert names.index("parameters_total") < names.index("brightness") < names.index("n_samples")
 
 
-def test_a_finished_trial_is_skipped(tiny: Path) -> None:
+def test_finished_trial_is_skipped(tiny: Path) -> None:
     first = run(tiny)
     second = run(tiny)
     assert events.EVENTS.count("fit") == 1
@@ -101,14 +101,14 @@ def test_missing_scores_are_computed_from_stored_samples(tiny: Path) -> None:
     assert row["brightness"] >= 0
 
 
-def test_damaged_scores_are_computed_again(tiny: Path) -> None:
+def test_damaged_scores_are_recomputed(tiny: Path) -> None:
     run(tiny)
     (folders(tiny)[0] / "scores.json").write_text("{")
     assert run(tiny)["brightness"].notna().all()
     assert events.EVENTS.count("fit") == 1
 
 
-def test_a_change_of_any_setting_is_another_trial(tiny: Path) -> None:
+def test_any_changed_setting_is_another_trial(tiny: Path) -> None:
     for options in [{}, {"settings": {"spread": 6}}, {"samples": 31}, {"delta": 2e-6}, {"resolution": 32}]:
         run(tiny, **options)
     assert len(folders(tiny)) == 5
@@ -126,16 +126,16 @@ def run_variants(out: Path, *methods: str, **options: Any) -> pd.DataFrame:
     return dpbench.run(list(methods), out=out, device="cpu", **(request | options))
 
 
-def test_variants_of_a_method_run_side_by_side_each_under_its_own_plan(tiny: Path) -> None:
+def test_variants_have_separate_plans(tiny: Path) -> None:
     rows = run_variants(tiny, "fake", "fake[spread=6]", "fake[spread=5.0]", "alone", seeds=2)
     assert rows["variant"].tolist() == ["", "", "spread=6.0", "spread=6.0", "", ""]
     assert rows["key"].nunique() == 6
     assert set(rows["tuning"]) == {"untuned", "user settings"}
-    with pytest.raises(PrivacyError, match="'steps'"):  # its plan has a mechanism that the fake does not use
+    with pytest.raises(PrivacyError, match="'steps'"):  # the plan has a mechanism that the fake method does not use
         run_variants(tiny, "fake[batch=20]", "fake")
 
 
-def test_a_variant_stands_in_its_files_and_not_in_its_key(tiny: Path) -> None:
+def test_variant_is_in_the_files_but_not_in_the_key(tiny: Path) -> None:
     (row,) = run_variants(tiny, "fake[spread=6]").to_dict("records")
     (folder,) = folders(tiny)
     trial = read_json(folder / "trial.json")
@@ -145,7 +145,7 @@ def test_a_variant_stands_in_its_files_and_not_in_its_key(tiny: Path) -> None:
     assert events.EVENTS.count("fit") == 1
 
 
-def test_results_of_the_first_version_are_refused_in_one_line(tiny: Path) -> None:
+def test_results_of_version_0_1_0_give_a_one_line_error(tiny: Path) -> None:
     run(tiny)
     path = folders(tiny)[0] / "trial.json"
     path.write_text(
@@ -159,9 +159,7 @@ def test_results_of_the_first_version_are_refused_in_one_line(tiny: Path) -> Non
 
 
 @pytest.mark.parametrize("change", [{"epsilom": 1.0}, {"seed": "first"}, {"reference": "other"}, {"format": 3}])
-def test_a_field_that_the_record_does_not_have_or_that_is_of_another_type_is_an_error(
-    tiny: Path, change: dict[str, Any]
-) -> None:
+def test_unknown_or_mistyped_record_field_raises_an_error(tiny: Path, change: dict[str, Any]) -> None:
     run(tiny)
     path = folders(tiny)[0] / "trial.json"
     path.write_text(json.dumps(read_json(path) | change))
@@ -169,7 +167,7 @@ def test_a_field_that_the_record_does_not_have_or_that_is_of_another_type_is_an_
         run(tiny)
 
 
-def test_a_missing_field_is_an_error(tiny: Path) -> None:
+def test_missing_record_field_raises_an_error(tiny: Path) -> None:
     run(tiny)
     path = folders(tiny)[0] / "trial.json"
     path.write_text(json.dumps({k: v for k, v in read_json(path).items() if k != "variant"}))
@@ -177,14 +175,14 @@ def test_a_missing_field_is_an_error(tiny: Path) -> None:
         run(tiny)
 
 
-def test_the_record_keeps_what_was_asked_for(tiny: Path) -> None:
+def test_record_has_the_request(tiny: Path) -> None:
     run(tiny, settings={"spread": 6})
     stored = read_json(folders(tiny)[0] / "trial.json")["request"]
     assert (stored["methods"], stored["settings"], stored["samples"]) == (["fake"], {"spread": 6}, 30)
     assert not {"out", "data", "device"} & stored.keys()
 
 
-def test_any_process_can_run_a_trial_from_its_specification(tiny: Path) -> None:
+def test_trial_runs_from_its_serialised_specification(tiny: Path) -> None:
     request = dpbench.RunRequest("fake", "tiny", [2.0], delta=1e-6, public="tiny-public", samples=30, references=(),
                                  settings={"spread": 7}, device="cpu", out=tiny)  # fmt: skip
     with Session.open(request) as session:
@@ -198,12 +196,12 @@ def test_any_process_can_run_a_trial_from_its_specification(tiny: Path) -> None:
         TrialSpec.from_json({"method": "fake"})
 
 
-def test_test_opens_after_the_samples_are_drawn_and_train_before_and_after_fit(tiny: Path) -> None:
+def test_order_of_opening_the_splits(tiny: Path) -> None:
     run(tiny)
     assert events.EVENTS == ["train", "prepare", "fit", "train", "sample", "test", "brightness"]
 
 
-def test_seeds_reach_sampling_but_not_the_noise(tiny: Path) -> None:
+def test_seed_affects_sampling_but_not_the_noise(tiny: Path) -> None:
     def drawn(name: str, **options: Any) -> np.ndarray:
         run(tiny / name, **options)
         return samples(folders(tiny / name)[0])
@@ -213,12 +211,12 @@ def test_seeds_reach_sampling_but_not_the_noise(tiny: Path) -> None:
     assert np.array_equal(drawn("c", noise_seed=1), drawn("d", noise_seed=1))
 
 
-def test_reproducible_noise_marks_the_row_and_never_stands_in_for_secret_noise(tiny: Path) -> None:
+def test_reproducible_noise_is_marked_and_another_trial(tiny: Path) -> None:
     assert run(tiny, noise_seed=1)["noise"].tolist() == ["reproducible"]
     assert run(tiny)["noise"].tolist() == ["secret"]
 
 
-def test_the_global_generator_is_left_as_it_was(tiny: Path) -> None:
+def test_global_generator_is_unchanged(tiny: Path) -> None:
     before = torch.random.get_rng_state()
     run(tiny)
     assert torch.equal(before, torch.random.get_rng_state())
@@ -230,14 +228,14 @@ def test_unsafe_records_mark_the_row(tiny: Path) -> None:
     assert "for a look" in row["notes"]
 
 
-def test_real_and_public_rows_frame_a_run_unless_it_says_otherwise(tiny: Path) -> None:
+def test_default_references_are_real_and_public(tiny: Path) -> None:
     rows = dpbench.run(
         "fake", "tiny", public="tiny-public", samples=20, delta=1e-6, metrics=["brightness"], out=tiny, device="cpu"
     )
     assert rows["reference"].tolist() == ["public", "", "real"]
 
 
-def test_references_frame_the_private_rows(tiny: Path) -> None:
+def test_reference_rows(tiny: Path) -> None:
     rows = run(tiny, "fake,alone", references=["real", "public", "nonprivate"], metrics=["brightness", "classy"])
     found = list(zip(rows["method"], rows["reference"], rows["epsilon"].fillna(-1), strict=True))
     assert found == [
@@ -255,7 +253,7 @@ def test_references_frame_the_private_rows(tiny: Path) -> None:
     assert rows.iloc[5][["n_samples", "n_reference"]].tolist() == [20, 20]
 
 
-def test_the_public_reference_is_never_fitted(tiny: Path) -> None:
+def test_public_reference_is_not_fitted(tiny: Path) -> None:
     run(tiny, epsilons=(), references=["public"])
     assert "fit" not in events.EVENTS
 
@@ -265,16 +263,14 @@ def test_infinite_epsilon_is_the_nonprivate_reference(tiny: Path) -> None:
     assert rows["reference"].tolist() == ["nonprivate"]
 
 
-def test_receipts_that_differ_from_the_plan_fail_the_run(tiny: Path) -> None:
+def test_receipts_different_from_the_plan_raise_an_error(tiny: Path) -> None:
     with pytest.raises(PrivacyError, match="the plan says 1 releases"):
         run(tiny, settings={"fail": "skip"})
     assert not list(tiny.rglob("trial.json"))
 
 
 @pytest.mark.parametrize(("fail", "error"), [("interrupt", KeyboardInterrupt), ("crash", DpbenchError)])
-def test_a_trial_that_fails_leaves_ledger_and_log_and_the_finished_ones(
-    tiny: Path, fail: str, error: type[BaseException]
-) -> None:
+def test_failed_trial_keeps_ledger_log_and_finished_trials(tiny: Path, fail: str, error: type[BaseException]) -> None:
     run(tiny)
     finished = (tiny / "leaderboard.csv").read_bytes()
     with pytest.raises(error):
@@ -286,7 +282,7 @@ def test_a_trial_that_fails_leaves_ledger_and_log_and_the_finished_ones(
     assert (tiny / "leaderboard.csv").read_bytes() != finished
 
 
-def test_a_crash_becomes_one_line_and_the_traceback_goes_to_the_log(tiny: Path) -> None:
+def test_crash_gives_a_one_line_error_and_a_logged_traceback(tiny: Path) -> None:
     with pytest.raises(
         DpbenchError, match=r"fake \[fail=crash\] ε=1 seed 0 failed: RuntimeError: it broke \(traceback in .*log.txt\)"
     ):
@@ -294,9 +290,7 @@ def test_a_crash_becomes_one_line_and_the_traceback_goes_to_the_log(tiny: Path) 
     assert "Traceback" in (folders(tiny)[0] / "log.txt").read_text()
 
 
-def test_a_trial_interrupted_while_it_is_scored_is_not_trained_again(
-    tiny: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_trial_interrupted_in_scoring_is_not_trained_again(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -311,12 +305,12 @@ def test_a_trial_interrupted_while_it_is_scored_is_not_trained_again(
 
 
 @pytest.mark.parametrize(("fail", "message"), [("floats", "not torch.float32"), ("few", "not torch.uint8 .29, 1,")])
-def test_what_is_no_batch_of_images_is_refused(tiny: Path, fail: str, message: str) -> None:
+def test_invalid_samples_raise_an_error(tiny: Path, fail: str, message: str) -> None:
     with pytest.raises(DpbenchError, match=message):
         run(tiny, settings={"fail": fail})
 
 
-def test_every_private_run_enters_the_record_when_it_starts(tiny: Path) -> None:
+def test_private_run_is_recorded_when_it_starts(tiny: Path) -> None:
     for fail in ("crash", "skip"):
         with pytest.raises(DpbenchError):
             run(tiny, settings={"fail": fail})
@@ -327,14 +321,14 @@ def test_every_private_run_enters_the_record_when_it_starts(tiny: Path) -> None:
     assert len({line["run"] for line in lines}) == 4
 
 
-def test_a_dataset_without_classes_runs_and_says_why_cells_are_empty(tiny: Path) -> None:
+def test_dataset_without_classes_notes_empty_cells(tiny: Path) -> None:
     row = run(tiny, dataset="tiny:plain", metrics=["brightness", "classy"]).iloc[0]
     assert math.isnan(row["classy"])
     assert "classy: the dataset has no classes" in row["notes"]
     assert row["brightness"] >= 0
 
 
-def test_undeclared_datasets_keep_what_is_not_private_in_the_sensitive_folder(tiny: Path) -> None:
+def test_sensitive_files_of_undeclared_data(tiny: Path) -> None:
     rows = run(
         tiny, dataset="tiny:secret", references=["real", "nonprivate"], metrics=["brightness", "classy"]
     ).set_index("reference")
@@ -351,7 +345,7 @@ def test_undeclared_datasets_keep_what_is_not_private_in_the_sensitive_folder(ti
     assert read_json(real / "scores.json")["values"]["classy"] is None
 
 
-def test_what_a_classifier_of_undeclared_records_says_is_neither_shown_nor_kept(tiny: Path, monkeypatch) -> None:
+def test_classifier_scores_of_undeclared_data_are_not_shown_or_cached(tiny: Path, monkeypatch) -> None:
     monkeypatch.setattr(quick, "RECIPE", replace(quick.RECIPE, steps=lambda n: 3, batch=8))
     request = {"metrics": ["label-fidelity"], "resolution": 32}
     secret = run(tiny, dataset="tiny:secret", **request).iloc[0]
@@ -375,7 +369,7 @@ def test_fingerprints_of_undeclared_datasets_are_keyed(tiny: Path, monkeypatch: 
     assert fingerprint(tiny / "c", "tiny:secret") != first
 
 
-def test_a_small_dataset_gets_its_delta_and_a_warning(tiny: Path) -> None:
+def test_small_dataset_gets_a_default_delta_and_a_warning(tiny: Path) -> None:
     with pytest.warns(UserWarning, match="a weak guarantee"):
         rows = run(tiny, delta=None, epsilons=(1.25,))
     assert rows["delta"][0] == pytest.approx(1 / (200 * math.log(200)))

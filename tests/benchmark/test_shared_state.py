@@ -1,4 +1,4 @@
-"""A trial starts clean: nothing of one budget reaches a trial under another."""
+"""Trials share no state: no value of one trial reaches another trial with another budget."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dpbench.core.errors import PrivacyError
 
 @pytest.fixture
 def module() -> Iterator[ModuleType]:
-    """A plugin's module with everything that a class could keep a value in."""
+    """A plugin module with every kind of place where a class can keep a value."""
     module = ModuleType("some_plugin")
     sys.modules["some_plugin"] = module
     source = """
@@ -91,14 +91,14 @@ CHANGES: dict[str, Callable[[Any], object]] = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_every_place_that_outlives_a_trial_is_watched(module: Any, name: str) -> None:
+def test_changes_of_shared_state_are_detected(module: Any, name: str) -> None:
     with pytest.raises(PrivacyError, match=f"changed {name},"), unchanged(module.Plugin):
         CHANGES[name](module)
 
 
-def test_what_stays_the_same_is_accepted(module: Any) -> None:
+def test_unchanged_state_is_accepted(module: Any) -> None:
     with unchanged(module.Plugin):
-        module.Plugin().weights = torch.ones(3)  # its own
+        module.Plugin().weights = torch.ones(3)  # instance state is allowed
         module.NETWORK(torch.ones(2))
 
 
@@ -113,7 +113,7 @@ class Greedy(fakes.FakeAlone):
 
 
 class Greedier(fakes.FakeAlone):
-    """Keeps it while it samples."""
+    """Keeps it while sampling."""
 
     best: Any = None
 
@@ -123,7 +123,7 @@ class Greedier(fakes.FakeAlone):
 
 
 @pytest.mark.parametrize("method", [Greedy, Greedier])
-def test_a_method_that_keeps_what_it_learnt_for_the_next_trial_is_refused(tiny: Path, method: type) -> None:
+def test_method_that_keeps_state_between_trials_raises_an_error(tiny: Path, method: type) -> None:
     METHODS.register("greedy")(method)
     with pytest.raises(PrivacyError, match=f"changed {method.__name__}.best"):
         dpbench.run(
@@ -133,7 +133,7 @@ def test_a_method_that_keeps_what_it_learnt_for_the_next_trial_is_refused(tiny: 
 
 
 class Caching(fakes.FakeAlone):
-    """Keeps a noisy sum in the public cache: the release of one budget in the row of another."""
+    """Keeps a noisy sum in the public cache, so that the release of one budget would get into the row of another."""
 
     where = "fit"
 
@@ -152,7 +152,7 @@ class Caching(fakes.FakeAlone):
 
 
 @pytest.mark.parametrize("where", ["fit", "sample", "kept from prepare"])
-def test_the_public_cache_opens_in_prepare_alone(tiny: Path, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_public_cache_opens_only_in_prepare(tiny: Path, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     METHODS.register("caching")(Caching)
     monkeypatch.setattr(Caching, "where", where)
     with pytest.raises(PrivacyError, match=r"run\.cache opens in prepare alone"):

@@ -47,7 +47,7 @@ def only(out: Path, name: str) -> Path:
 
 
 class Interrupt:
-    """Counts the steps of a stepper, and raises before number `at` of them."""
+    """Counts the steps of a stepper and raises an error before step `at`."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, stepper: type):
         self.at: int | None = None
@@ -66,7 +66,7 @@ class Interrupt:
         monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
 
     def one(self, at: int, out: Path, **options: Any) -> None:
-        """One run that is interrupted; the next one starts to count anew."""
+        """Runs until the interruption and resets the counter."""
         self.at, self.count = at, 0
         with pytest.raises((KeyboardInterrupt, DpbenchError)):
             run(out, **options)
@@ -92,7 +92,7 @@ def check_finished(out: Path, rows: pd.DataFrame) -> None:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("out of memory")], ids=["ctrl-c", "crash"])
-def test_private_steps_go_on_after_the_last_stored_one(tiny: Path, private: Interrupt, error: BaseException) -> None:
+def test_private_training_resumes_from_a_checkpoint(tiny: Path, private: Interrupt, error: BaseException) -> None:
     private.error = error
     private.one(4, tiny)
     assert list(tiny.rglob("checkpoints/fit/*.pt"))
@@ -103,7 +103,7 @@ def test_private_steps_go_on_after_the_last_stored_one(tiny: Path, private: Inte
     assert "continues from its checkpoints" in only(tiny, "log.txt").read_text()
 
 
-def test_reproducible_noise_ends_in_the_model_of_an_uninterrupted_run(tiny: Path, private: Interrupt) -> None:
+def test_resumed_run_with_reproducible_noise_equals_an_uninterrupted_one(tiny: Path, private: Interrupt) -> None:
     run(tiny / "whole", noise_seed=3)
     private.one(4, tiny / "parts", noise_seed=3)
     run(tiny / "parts", noise_seed=3)
@@ -111,7 +111,7 @@ def test_reproducible_noise_ends_in_the_model_of_an_uninterrupted_run(tiny: Path
         assert only(tiny / "whole", name).read_bytes() == only(tiny / "parts", name).read_bytes()
 
 
-def test_public_pretraining_goes_on(tiny: Path, public: Interrupt, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_public_pretraining_resumes(tiny: Path, public: Interrupt, monkeypatch: pytest.MonkeyPatch) -> None:
     public.one(TOKENIZER_STEPS + 4, tiny)
     assert list(tiny.rglob("checkpoints/prepare/*.pt"))
     assert len(recorded()) == 0
@@ -128,7 +128,7 @@ def cached(tiny: Path, name: str = "../cache") -> list[Path]:
     return sorted((tiny / name / "public").glob("*.safetensors"))
 
 
-def test_a_trial_that_fails_while_it_is_sampled_spends_nothing_again(
+def test_trial_failing_in_sampling_spends_nothing_again(
     tiny: Path, private: Interrupt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: object) -> None:
@@ -145,9 +145,7 @@ def test_a_trial_that_fails_while_it_is_sampled_spends_nothing_again(
     assert len(recorded()) == 1
 
 
-def test_a_noisy_sum_is_released_once_however_often_its_trial_is_begun(
-    tiny: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_noisy_sum_is_released_once_over_several_attempts(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: object) -> None:
         raise RuntimeError("disk full")
 
@@ -160,14 +158,14 @@ def test_a_noisy_sum_is_released_once_however_often_its_trial_is_begun(
     assert len(recorded()) == 1
 
 
-def test_force_starts_anew(tiny: Path, private: Interrupt) -> None:
+def test_force_restarts_training(tiny: Path, private: Interrupt) -> None:
     private.one(4, tiny)
     check_finished(tiny, run(tiny, force=True))
     assert private.count == STEPS
     assert len(recorded()) == 2
 
 
-def test_an_attempt_without_checkpoints_is_replayed(tiny: Path, private: Interrupt) -> None:
+def test_attempt_without_checkpoints_is_replayed(tiny: Path, private: Interrupt) -> None:
     run(tiny / "whole", noise_seed=3)
     private.one(4, tiny / "parts", noise_seed=3)
     for path in tiny.rglob("checkpoints/**/*.pt"):
@@ -180,14 +178,14 @@ def test_an_attempt_without_checkpoints_is_replayed(tiny: Path, private: Interru
     )
 
 
-def test_the_key_of_the_noise_is_secret_and_gone_at_the_end(tiny: Path, private: Interrupt) -> None:
+def test_noise_key_is_secret_and_deleted_at_the_end(tiny: Path, private: Interrupt) -> None:
     private.one(4, tiny)
     assert stat.S_IMODE(only(tiny, "noise.key").stat().st_mode) == 0o600
     run(tiny)
     assert not list(tiny.rglob("noise.key"))
 
 
-def test_without_the_key_it_is_another_private_run(tiny: Path, private: Interrupt) -> None:
+def test_missing_noise_key_starts_a_new_private_run(tiny: Path, private: Interrupt) -> None:
     private.one(4, tiny)
     only(tiny, "noise.key").unlink()
     check_finished(tiny, run(tiny))
@@ -195,10 +193,8 @@ def test_without_the_key_it_is_another_private_run(tiny: Path, private: Interrup
     assert len(recorded()) == 2
 
 
-def test_other_code_is_another_private_run_from_the_start(
-    tiny: Path, private: Interrupt, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The same noise on other sums would give away their difference."""
+def test_other_code_starts_a_new_private_run(tiny: Path, private: Interrupt, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same noise on other sums would reveal their difference."""
     private.one(4, tiny)
     key = only(tiny, "noise.key").read_text()
     monkeypatch.setattr(stages, "code_behind", lambda *_: "edited")
@@ -208,7 +204,7 @@ def test_other_code_is_another_private_run_from_the_start(
     assert len(recorded()) == 2
 
 
-def test_a_damaged_key_is_refused_until_forced(tiny: Path, private: Interrupt) -> None:
+def test_damaged_noise_key_needs_force(tiny: Path, private: Interrupt) -> None:
     private.one(4, tiny)
     only(tiny, "noise.key").write_text("")
     with pytest.raises(DpbenchError, match=r"noise\.key"):
@@ -218,7 +214,7 @@ def test_a_damaged_key_is_refused_until_forced(tiny: Path, private: Interrupt) -
     assert len(recorded()) == 2
 
 
-def test_without_noise_on_an_undeclared_dataset_checkpoints_are_sensitive(tiny: Path, private: Interrupt) -> None:
+def test_non_private_checkpoints_of_undeclared_data_are_sensitive(tiny: Path, private: Interrupt) -> None:
     request = {"dataset": "tiny:secret", "epsilons": [float("inf")]}
     private.one(4, tiny, **request)
     assert only(tiny, "checkpoints").parent.name == "sensitive"
@@ -227,7 +223,7 @@ def test_without_noise_on_an_undeclared_dataset_checkpoints_are_sensitive(tiny: 
     assert not list(tiny.rglob("checkpoints"))
 
 
-def test_a_killed_process_loses_nothing_but_the_last_step(tiny: Path, private: Interrupt) -> None:
+def test_killed_process_loses_only_the_last_step(tiny: Path, private: Interrupt) -> None:
     command = [
         sys.executable, "-m", "dpbench", "run", "--plugin", str(TESTS / "plugin_tiny.py"), "--method", "wavelet",
         "--dataset", "tiny", "--public", "tiny-public", "--samples", "10", "--delta", "1e-6", "--device", "cpu",

@@ -1,4 +1,4 @@
-"""Records touched outside the mechanisms: what was made stays in sensitive/, and its ε is not known."""
+"""Use of records outside the mechanisms: results stay in sensitive/ and their ε is unknown."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def only(out: Path) -> Path:
 
 
 class Raw(fakes.FakeMean):
-    """Keeps raw images, as a mistaken method would, and samples them."""
+    """A faulty method that stores raw images and samples them."""
 
     def fit(self, private, run) -> None:
         records = private.unsafe_records("to look at them")
@@ -49,7 +49,7 @@ class Raw(fakes.FakeMean):
         return self.mean[: conditions.count].to(torch.uint8)
 
 
-def test_raw_images_of_undeclared_data_never_reach_the_open_folder(tiny: Path) -> None:
+def test_raw_images_of_undeclared_data_stay_sensitive(tiny: Path) -> None:
     METHODS.register("raw")(Raw)
     row = run(tiny, method="raw", settings={}).iloc[0]
     folder = only(tiny)
@@ -64,7 +64,7 @@ def test_raw_images_of_undeclared_data_never_reach_the_open_folder(tiny: Path) -
     assert read_json(folder / "sensitive/scores.json")["values"]["brightness"] > 0
 
 
-def test_more_scores_of_unverified_samples_are_found_and_kept_there(tiny: Path) -> None:
+def test_later_scores_of_unverified_samples_stay_sensitive(tiny: Path) -> None:
     run(tiny)
     row = run(tiny, metrics=["brightness", "rare"]).iloc[0]
     assert pd.isna(row["rare"])
@@ -75,7 +75,7 @@ def test_more_scores_of_unverified_samples_are_found_and_kept_there(tiny: Path) 
 
 
 @pytest.mark.parametrize("dataset", ["tiny", "tiny:secret"])
-def test_what_an_unverified_trial_spent_is_not_known(tiny: Path, dataset: str) -> None:
+def test_unverified_trial_has_unknown_epsilon(tiny: Path, dataset: str) -> None:
     row = run(tiny, dataset).iloc[0]
     assert row["epsilon"] == 1
     assert row[["epsilon_spent", "epsilon_rdp"]].isna().all()
@@ -83,25 +83,25 @@ def test_what_an_unverified_trial_spent_is_not_known(tiny: Path, dataset: str) -
     assert trial["epsilon_spent"] is trial["epsilon_rdp"] is None
 
 
-def test_of_a_public_benchmark_it_stays_where_it_is_looked_for(tiny: Path) -> None:
+def test_unverified_samples_of_public_benchmarks_stay_in_the_usual_folder(tiny: Path) -> None:
     row = run(tiny, "tiny").iloc[0]
     assert row["brightness"] > 0
     assert {"model.safetensors", "samples", "samples.png"} < contents(only(tiny))
     assert not (only(tiny) / "sensitive").exists()
 
 
-def test_a_verified_trial_of_undeclared_data_leaves_nothing_sensitive(tiny: Path) -> None:
+def test_verified_trial_of_undeclared_data_has_no_sensitive_folder(tiny: Path) -> None:
     row = run(tiny, settings={}).iloc[0]
     assert row["brightness"] > 0
     assert {"model.safetensors", "samples", "samples.png"} < contents(only(tiny))
     assert not (only(tiny) / "sensitive").exists()
 
 
-def test_the_mark_survives_an_interruption(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unverified_mark_is_kept_after_an_interruption(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looked = tiny.parent / "looked"
 
     class Once(fakes.FakeMean):
-        """Looks in its first attempt alone; a stored state may follow from what it saw."""
+        """Reads records in its first attempt only; a stored state may depend on them."""
 
         def fit(self, private, run) -> None:
             if not looked.exists():
@@ -121,7 +121,7 @@ def test_the_mark_survives_an_interruption(tiny: Path, monkeypatch: pytest.Monke
     assert contents(only(tiny)) == OPEN
 
 
-def test_samples_of_an_earlier_attempt_do_not_stay_in_the_open_folder(tiny: Path) -> None:
+def test_samples_of_an_earlier_attempt_are_removed_from_the_usual_folder(tiny: Path) -> None:
     run(tiny, settings={})
     folder = only(tiny)
     METHODS._registered["fake"] = Raw  # the method changed, and its author forgot to count its version up

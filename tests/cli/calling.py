@@ -1,4 +1,4 @@
-"""Calls the command line as a user does, on tiny data."""
+"""Helper that calls the command line on tiny data."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from dpbench import METHODS
 from dpbench.benchmark import method_audit as audit_module
 from dpbench.privacy.noise import Draws
 
-SURE = ["--confidence", "0.9999"]  # what is right is refuted once in many thousand runs of the tests
+SURE = ["--confidence", "0.9999"]  # correct methods fail this test once in many thousand runs
 TINY = ["--dataset", "tiny", "--public", "tiny-public", "--delta", "1e-5", "--device", "cpu", *SURE]
 
 DIFFUSION = ["channels=[8,8]", "batch=40", "steps=3"]
@@ -25,7 +25,7 @@ SMALL = {
     "dp-feta": [*DIFFUSION, "central_images=2", "warmup_steps=2"],
     "wavelet": ["levels=1", "codes=8", "dim=8", "depth=1", "heads=1", "tokenizer_dim=8", "batch=40", "steps=3"],
 }
-"""Settings with which a private phase takes a second, for every method of the registry."""
+"""Settings of every registered method that shorten its private phase to about a second."""
 
 RELEASES = {"dp-merf": 1, "dp-sgd": 3, "dpdm": 3, "dp-feta": 5, "wavelet": 3}
 
@@ -95,7 +95,7 @@ def test_leaking_release_fails_the_command(tiny: Path, monkeypatch: pytest.Monke
 
 def test_queries_are_audited_on_a_small_model(monkeypatch: pytest.MonkeyPatch) -> None:
     assert audit_module.QUERIES == ("book-keeping", "opacus", "vmap", "noisy_sum")
-    monkeypatch.setattr(audit_module, "QUERIES", ("book-keeping",))  # all are tried in tests/privacy/auditing
+    monkeypatch.setattr(audit_module, "QUERIES", ("book-keeping",))  # all are tested in tests/privacy/auditing
     result = call("audit", "--engines", "--eps", "1", "--runs", "100", "--device", "cpu", *SURE)
     assert result.exit_code == 0, result.output
     (line,) = (line for line in result.stdout.splitlines() if re.match(r" *book-keeping +2 ", line))

@@ -1,4 +1,4 @@
-"""Whose warnings a user sees."""
+"""Filtering of warnings by their package."""
 
 from __future__ import annotations
 

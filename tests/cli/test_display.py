@@ -1,4 +1,4 @@
-"""Bars on a terminal, plain lines elsewhere, nothing from other ranks."""
+"""Progress: bars on a terminal, plain lines otherwise, no output from ranks above 0."""
 
 from __future__ import annotations
 

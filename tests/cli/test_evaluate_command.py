@@ -1,4 +1,4 @@
-"""`dpbench evaluate`, end to end on tiny data."""
+"""`dpbench evaluate` on tiny data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands that only look things up import no torch, which takes seconds to import."""
+"""Look-up commands do not import torch, which takes seconds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dpbench import DATASETS, METHODS, METRICS, REFINERS
 
 
 def check(*commands: list[str]) -> None:
-    """Runs commands in one fresh process, in which torch must stay unimported."""
+    """Runs commands in one new process and asserts that torch is not imported."""
     code = f"""
 import sys
 from dpbench.cli import app

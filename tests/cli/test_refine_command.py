@@ -1,4 +1,4 @@
-"""`dpbench refine`, with a refiner that trains nothing."""
+"""`dpbench refine` with a refiner that needs no training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`dpbench run`, end to end on tiny data."""
+"""`dpbench run` on tiny data."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def published(empty_caches: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A server with two small networks, "one" and "two", and a folder of its files; they are all there is."""
+    """A server with two small networks, "one" and "two", which are the only published weights, and its folder."""
     site = tmp_path / "site"
     site.mkdir()
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(site))) as httpd:

@@ -71,7 +71,7 @@ def test_plugin_entry_is_recomputed_only_after_code_changes(tmp_path, monkeypatc
         importlib.import_module("plugin").Plugin().prepare(PublicCache(tmp_path / "cache"), made)
         return len(made)
 
-    monkeypatch.setattr(closure, "STARTED", float("inf"))  # as if the files had been written before
+    monkeypatch.setattr(closure, "STARTED", float("inf"))  # as if the files were older than this process
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "beside.py").write_text("x = 1")

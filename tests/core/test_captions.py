@@ -1,4 +1,4 @@
-"""Captions as padded bytes, and back."""
+"""Conversion between captions and padded bytes."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def test_damaged_checkpoint_is_ignored(tmp_path, damage):
     [path] = files(tmp_path)
     content = bytearray(path.read_bytes())
     if damage == "flipped":
-        content[content.index(torch.ones(10).numpy().tobytes()) + 500] ^= 1  # a bit of a weight, which torch would take
+        content[content.index(torch.ones(10).numpy().tobytes()) + 500] ^= 1  # torch would not detect it
     path.write_bytes({"empty": b"", "rubbish": b"rubbish", "cut": content[:-50]}.get(damage, content))
     if damage == "no archive of torch":
         import zipfile

@@ -1,4 +1,4 @@
-"""Hashes of code change with what the code imports, and with nothing else."""
+"""Code hashes change with the imported code only."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from dpbench.privacy.private_data import PrivateData
 
 @pytest.fixture
 def as_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files that the test writes count as older than this process."""
+    """Makes files written by the test count as older than this process."""
     monkeypatch.setattr(closure, "STARTED", float("inf"))
 
 
 @pytest.fixture
 def tree(as_started: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A copy of dpbench's sources that hashes are taken of."""
+    """A copy of dpbench's sources to hash."""
     copy = tmp_path / "dpbench"
     shutil.copytree(closure.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(closure, "PACKAGE", copy)
@@ -47,7 +47,7 @@ def tree(as_started: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> P
 
 @pytest.fixture
 def plugin(as_started: None, registries: None, tmp_path: Path) -> Iterator[Callable[..., ModuleType]]:
-    """plugin(name=source ...) writes these files, a "__" in a name being a folder, and imports the first one."""
+    """plugin(name=source, ...) writes these files ("__" in a name separates folders) and imports the first one."""
     before, path = dict(sys.modules), list(sys.path)
     folder = tmp_path / "plugins"
 
@@ -132,9 +132,7 @@ def test_exported_names_are_traced_to_their_modules(tree: Path, plugin: Callable
 
 
 @pytest.mark.parametrize("statement", ["import dpbench", "import dpbench as d", "from dpbench import *"])
-def test_importing_dpbench_includes_all_its_exports(
-    tree: Path, plugin: Callable[..., ModuleType], statement: str
-) -> None:
+def test_importing_dpbench_includes_its_exports(tree: Path, plugin: Callable[..., ModuleType], statement: str) -> None:
     module = plugin(a=f"{statement}\n")
     before = code_hash(module)
     append(tree / "training" / "loop.py", "EDITED = 1\n")
@@ -187,9 +185,7 @@ def test_comments_docstrings_layout_and_annotations_are_ignored(
     ("old", "new"),
     [("0.1", "-0.1"), ("x + 1", "x - 1"), ("x: int = 1", "x: int = 2"), ("x: int", "x: float"), ("rate", "share")],
 )
-def test_other_code_changes_change_the_hash(
-    plugin: Callable[..., ModuleType], tmp_path: Path, old: str, new: str
-) -> None:
+def test_other_edits_change_the_hash(plugin: Callable[..., ModuleType], tmp_path: Path, old: str, new: str) -> None:
     module = plugin(a=SOURCE)
     before = code_hash(module.Plugin)
     write(tmp_path / "plugins" / "a.py", edited(SOURCE, old, new))
@@ -211,7 +207,7 @@ def edited(source: str, old: str, new: str) -> str:
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING: ...\nelse:\n    import beside", "import middle",
     ],
 )  # fmt: skip
-def test_neighbouring_modules_of_a_plugin_change_the_hash(
+def test_neighbour_of_a_plugin_changes_the_hash(
     plugin: Callable[..., ModuleType], tmp_path: Path, statement: str
 ) -> None:
     module = plugin(a=f"{statement}\n", beside="x = 1\n", middle="import beside\n", unrelated="x = 1\n")
@@ -229,9 +225,7 @@ def test_neighbouring_modules_of_a_plugin_change_the_hash(
         "from p.q import other", "from p import low", "from p import q", "import beside",
     ],
 )  # fmt: skip
-def test_package_of_a_plugin_changes_the_hash(
-    plugin: Callable[..., ModuleType], tmp_path: Path, statement: str
-) -> None:
+def test_plugin_package_changes_the_hash(plugin: Callable[..., ModuleType], tmp_path: Path, statement: str) -> None:
     files = {"p__low": "x = 1\n", "p__q__other": "x = 1\n", "beside": "x = 1\n"}
     module = plugin(p__q__a=f"{statement}\n", p____init__="", p__q____init__="y = 1\n", **files)
     before = code_hash(module)
@@ -243,7 +237,7 @@ def test_package_of_a_plugin_changes_the_hash(
 
 
 def test_base_class_in_another_file_changes_the_hash(plugin: Callable[..., ModuleType], tmp_path: Path) -> None:
-    """Also where no import statement leads to it."""
+    """The base class changes the hash even without an import statement."""
     plugin(base="class Base: ...\n")
     module = plugin(a='import sys\nclass A(sys.modules["base"].Base): ...\n')
     before = code_hash(module.A)
@@ -357,13 +351,13 @@ def test_missing_or_invalid_source_gives_a_one_line_error(plugin: Callable[..., 
 def test_file_changed_after_start_gets_a_process_specific_hash(
     plugin: Callable[..., ModuleType], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """What is in memory may be what the file was before."""
+    """The code in memory may be that of the file before the change."""
     module = plugin(a="class A: ...\n")
     unchanged = code_hash(module.A)
     monkeypatch.setattr(closure, "STARTED", 0.0)
     mine = code_hash(module.A)
     assert mine != unchanged
-    assert mine == code_hash(module.A)  # of one process its attempts go on
+    assert mine == code_hash(module.A)  # attempts in the same process resume
     old = module.A
     assert code_hash(importlib.reload(module).A) != mine == code_hash(old)
 

@@ -45,7 +45,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Config:
-    """Every kind of field."""
+    """A configuration with every kind of field."""
 
     steps: int = option(200, "training steps")
     rate: float = option(1e-3, "learning rate")
@@ -71,7 +71,7 @@ def test_no_settings_give_the_defaults():
         ("rate", "1", 1.0),
         ("flip", "false", False),
         ("mode", "fast", "fast"),
-        ("mode", "none", "none"),  # a word here, not None
+        ("mode", "none", "none"),  # a string here, not None
         ("label", "none", "none"),
         ("label", "7", "7"),
         ("limit", "2.5", 2.5),

@@ -24,7 +24,7 @@ def test_file_is_replaced_atomically(tmp_path):
     def write(temporary):
         temporary.write_text("new")
         seen.append(path.read_text())
-        assert temporary.parent == path.parent  # the same file system, so that it can be renamed
+        assert temporary.parent == path.parent  # the same file system, as renaming needs
         assert temporary.suffix == path.suffix
 
     write_atomic(path, write)

@@ -1,4 +1,4 @@
-"""Rank 0 among several processes."""
+"""Detection of rank 0 among several processes."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def modules(tmp_path, monkeypatch):
 
 @pytest.fixture
 def fresh_entry_points():
-    """Entry points are read again, before the test and after it."""
+    """Clears the cached entry points before and after the test."""
     module.installed_plugins.cache_clear()
     yield
     module.installed_plugins.cache_clear()

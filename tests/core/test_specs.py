@@ -56,7 +56,7 @@ def test_map_applies_to_every_tensor_of_a_batch():
 
 @dataclass(frozen=True)
 class Extended(Batch):
-    """A batch with a field more."""
+    """A batch with an additional field."""
 
     added: Tensor | None = None
 

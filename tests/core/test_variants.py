@@ -1,4 +1,4 @@
-"""Methods with settings in brackets: parsing, and the label that parses back."""
+"""Methods with settings in brackets: parsing and labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows gathered from trials' folders, their view over seeds, and ranks."""
+"""Rows collected from trial folders, aggregation over seeds, and ranks."""
 
 from __future__ import annotations
 

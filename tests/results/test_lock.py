@@ -1,4 +1,4 @@
-"""Two processes never work on one trial at a time."""
+"""Only one process at a time works on a trial."""
 
 from __future__ import annotations
 
@@ -78,9 +78,9 @@ def test_second_process_reports_the_lock_holder_and_waits(tmp_path: Path) -> Non
     thread.start()
     assert said.spoken.wait(30)
     assert f"process {holder.pid} on " in said.lines[0]
-    holder.send_signal(signal.SIGSTOP)  # a frozen process still holds it
+    holder.send_signal(signal.SIGSTOP)  # a stopped process still holds the lock
     assert not entered.wait(0.3)
-    holder.kill()  # and a dead one does not
+    holder.kill()  # a dead process does not
     assert entered.wait(30)
     thread.join()
 
@@ -98,7 +98,7 @@ def test_unwritable_folder_error_names_the_folder(tmp_path: Path) -> None:
 
 
 def test_trial_started_twice_runs_once(tiny: Path) -> None:
-    """Both used to release a model, one was counted, and the row mixed the two."""
+    """Regression test: both processes released a model, only one was counted, and the row mixed both."""
     first = start(RUN, tiny)
     assert first.stdout is not None
     assert first.stdout.readline() == "fitted\n"
@@ -106,7 +106,7 @@ def test_trial_started_twice_runs_once(tiny: Path) -> None:
     out, _ = first.communicate("\n", timeout=120)
     again, _ = second.communicate("\n", timeout=120)
     assert (first.returncode, second.returncode) == (0, 0)
-    assert again == out  # the second found the first one's row, and fitted nothing
+    assert again == out  # the second process used the row of the first and did not fit
     [ledger] = tiny.rglob("ledger.json")
     assert ledger.read_text().count('"releases_spent": 1') == 1
     [record] = tiny.parent.rglob("*.jsonl")

@@ -1,4 +1,4 @@
-"""The privacy record: what adds up, what is found, what damage does."""
+"""The privacy record: sums, look-up and damaged lines."""
 
 from __future__ import annotations
 

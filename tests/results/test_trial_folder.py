@@ -1,4 +1,4 @@
-"""Samples on disk, the picture of them, folder names."""
+"""Stored samples, the sample grid and folder names."""
 
 from __future__ import annotations
 

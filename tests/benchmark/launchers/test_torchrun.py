@@ -1,4 +1,4 @@
-"""Several processes for one command."""
+"""Commands that run in several processes with torchrun."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_two_processes_write_one_row(tiny: Path) -> None:
     assert all(load_file(path) for path in tiny.rglob("model.safetensors"))
 
 
-def test_a_killed_process_ends_the_other_and_the_next_command_goes_on(tiny: Path) -> None:
+def test_killed_process_stops_the_others_and_the_next_command_resumes(tiny: Path) -> None:
     start = time.monotonic()
     code, _, progress = torchrun(tiny, DPBENCH_KILL="3")
     assert code not in (0, None), progress
@@ -79,7 +79,7 @@ def test_one_process_needs_no_torchrun() -> None:
             pass
 
 
-def test_processes_do_not_share_a_device_by_accident(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_sharing_a_device_raise_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setattr("dpbench.benchmark.launchers.torchrun.resolve_device", lambda name: name)
     with pytest.raises(DpbenchError, match="several processes cannot share device 'cuda:0'"), join_processes("cuda:0"):

@@ -1,4 +1,4 @@
-"""The leaderboard's table: references, marks, the privacy record, and what fits the terminal."""
+"""The leaderboard table: references, marks, the privacy record and the terminal width."""
 
 from __future__ import annotations
 

@@ -69,13 +69,13 @@ def test_restored_model_samples_the_same_images(spec, public, vault, run):
 def test_public_pretraining_is_cached(spec, public, run, monkeypatch):
     _method(spec).prepare(public, run)
     monkeypatch.setattr(TwoStages, "_pretrain", lambda *_: pytest.fail("pretrained again"))
-    monkeypatch.setattr(TwoStages, "_learn_tokenizer", lambda *_: pytest.fail("trained_tokenizer the tokenizer again"))
+    monkeypatch.setattr(TwoStages, "_learn_tokenizer", lambda *_: pytest.fail("trained the tokenizer again"))
     _method(spec, steps=7, lr=1e-4, guidance=2.0, trainable="lora").prepare(public, run)
 
 
 def test_refiner_cache_key_includes_the_tokenizer(spec, public, run, monkeypatch):
     _method(spec).prepare(public, run)
-    monkeypatch.setattr("dpbench.refiners.networks.training.trained_weights", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr("dpbench.refiners.networks.training.train", lambda *_: pytest.fail("trained again"))
     _method(spec, dim=64, public_steps=1).prepare(public, run)
     with pytest.raises(pytest.fail.Exception, match="trained again"):
         _method(spec, codes=8).prepare(public, run)
