@@ -44,12 +44,6 @@ def scattered(model: nn.Module, batch: Batch, generator: torch.Generator) -> Ten
     return ((output - _drawn(output, generator)) ** 2).flatten(1).mean(1)
 
 
-def weighted(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
-    """A loss whose gradient at the output is drawn: no rounding of the forward pass enters that of a single layer."""
-    output = model(batch.derived)
-    return (output * _drawn(output, generator)).flatten(1).mean(1)
-
-
 def _drawn(like: Tensor, generator: torch.Generator) -> Tensor:
     return torch.randn(like.shape, generator=generator).to(like.device)
 

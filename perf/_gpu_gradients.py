@@ -20,7 +20,7 @@ from dpbench.core.specs import Batch
 from dpbench.privacy.gradients.engine import GradientEngine, Loss
 from dpbench.privacy.gradients.engines import ENGINES
 from perf._gpu_checks import Check, Setting, Value
-from perf._gpu_examples import LAYERS, Example, networks, weighted
+from perf._gpu_examples import LAYERS, Example, networks
 from perf._gpu_precision import product_error, tf32
 from perf._models import in_bf16
 
@@ -84,23 +84,23 @@ def against_reference(job: Job, bf16: bool) -> Value:
 def in_tf32(job: Job) -> Value:
     """Norms and sums where TF32 is allowed.
 
-    The clipped sum is compared with the engine's own gradients, clipped in fp64: factors of the sum that were rounded
-    to TF32 would show. The book-keeping engine makes a layer's gradients out of its input and output gradient on the
-    same way; these come without error from `weighted` losses, and its gradients then have to be those of fp64.
+    The model and its loss run in fp64, which TF32 does not touch. The engines take norms and sums in fp32, so that what
+    differs from the reference by more than fp32's rounding was rounded to TF32.
     """
     model, batch = _set_up(job)
+    model, batch = model.double(), _in_fp64(batch)
     with tf32(allowed=True):
-        if job.engine == "book-keeping":
-            return _compared(job, model, weighted, batch, reference(model, weighted, batch, job.views), FP32)
-        engine = ENGINES[job.engine](model, job.example.loss)
-        own = each(engine, batch, job.views)
-        engine.close()
-        return _compared(job, model, job.example.loss, batch, own, FP32)
+        expected = reference(model, job.example.loss, batch, job.views)
+        return _compared(job, model, job.example.loss, batch, expected, FP32)
 
 
 def _set_up(job: Job) -> tuple[nn.Module, Batch]:
     torch.manual_seed(0)
     return job.example.build().to(job.device), job.example.records.map(lambda t: t.to(job.device))
+
+
+def _in_fp64(batch: Batch) -> Batch:
+    return batch.map(lambda t: t.double() if t.is_floating_point() else t)
 
 
 def _compared(job: Job, model: nn.Module, loss: Loss, batch: Batch, expected: Tensor, bound: float) -> Value:
@@ -134,8 +134,7 @@ def reference(model: nn.Module, loss: Loss, batch: Batch, views: int) -> Tensor:
     exact = _WithLoss(copy.deepcopy(model).double(), loss)
     parameters = {name: p.detach() for name, p in exact.named_parameters() if p.requires_grad}
     generator = torch.Generator().manual_seed(3)
-    exactly = batch.repeat(views).map(lambda t: t.double() if t.is_floating_point() else t)
-    records = exactly.map(lambda t: t.unflatten(0, (len(batch), views))).tensors
+    records = _in_fp64(batch).repeat(views).map(lambda t: t.unflatten(0, (len(batch), views))).tensors
 
     def mean_loss(parameters: dict[str, Tensor], record: dict[str, Tensor]) -> Tensor:
         return torch.func.functional_call(exact, parameters, (Batch(**record), generator)).mean()

@@ -2,7 +2,7 @@
 
 Noise is release minus exact sum, divided by its standard deviation. It is compared with independent standard normal
 numbers: mean, spread and shape, correlation between coordinates, releases, parameters and vaults. Poisson samples are
-seen by the dataset, which notes who is read.
+seen by the dataset, which notes who is read. The last check is of the guard that watches closures.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.plan import CalibratedPlan
 from dpbench.privacy.vault import Vault
 from perf._gpu_checks import Check, Setting, Value
+from perf._gpu_guard import guarded_passes
 
 SIGMAS = 6
 """Standard errors that a statistic may be off: once in 5·10⁸ tests."""
@@ -65,7 +66,7 @@ def vault(records: Watched, mechanism: Mechanism, device: str, precision: Precis
 
 
 def checks(setting: Setting) -> Iterator[Check]:
-    """Noise of steps in both precisions, of sums, of two vaults; samples of steps and of sums."""
+    """Noise of steps in both precisions, of sums, of two vaults; samples of steps and of sums; the guard."""
     for precision in ("fp32", "bf16"):
         measure = partial(_noise_of_steps, setting, precision)
         yield Check(f"noise of dp_sgd, {precision}", (*NORMAL, "parameters"), measure)
@@ -73,6 +74,7 @@ def checks(setting: Setting) -> Iterator[Check]:
     yield Check("two vaults, one seed of torch", ("vaults",), partial(_two_vaults, setting))
     yield Check("Poisson samples of dp_sgd", POISSON, partial(_samples_of_steps, setting))
     yield Check("Poisson samples of noisy_sum", POISSON, partial(_samples_of_sums, setting))
+    yield Check("guarded backward passes on a busy CPU", ("refused",), partial(guarded_passes, setting))
 
 
 def within(standard_errors: float) -> Value:
