@@ -44,12 +44,6 @@ def scattered(model: nn.Module, batch: Batch, generator: torch.Generator) -> Ten
     return ((output - _drawn(output, generator)) ** 2).flatten(1).mean(1)
 
 
-def weighted(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
-    """A loss with a random output gradient, so a single layer's gradient has no rounding error of the forward pass."""
-    output = model(batch.derived)
-    return (output * _drawn(output, generator)).flatten(1).mean(1)
-
-
 def _drawn(like: Tensor, generator: torch.Generator) -> Tensor:
     return torch.randn(like.shape, generator=generator).to(like.device)
 

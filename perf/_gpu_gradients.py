@@ -1,7 +1,7 @@
 """Every engine's gradients and clipped sums against `vmap(grad)` in fp64, on the device.
 
-fp32: TF32 is forbidden for everything, so that only rounding is left. bf16: losses under autocast. TF32: allowed for
-everything, so that the engines themselves have to forbid it for norms and sums; see `in_tf32`.
+fp32: TF32 is disabled globally, so only rounding errors remain. bf16: losses under autocast. TF32: enabled globally, so
+the engines themselves must disable it for norms and sums; see `in_tf32`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dpbench.core.specs import Batch
 from dpbench.privacy.gradients.engine import GradientEngine, Loss
 from dpbench.privacy.gradients.engines import ENGINES
 from perf._gpu_checks import Check, Setting, Value
-from perf._gpu_examples import LAYERS, Example, networks, weighted
+from perf._gpu_examples import LAYERS, Example, networks
 from perf._gpu_precision import product_error, tf32
 from perf._models import in_bf16
 
@@ -66,14 +66,14 @@ def _in_column(column: str, compare: Callable[[Job], Value], job: Job) -> Mappin
 
 
 def _plain_product(setting: Setting) -> Mapping[str, Value]:
-    """Where TF32 changes no product, the rows that allow it prove nothing about it."""
+    """Shows whether TF32 changes products on this device; otherwise the TF32 rows test nothing."""
     with tf32(allowed=True):
         error = product_error(setting.device)
     return {"error": Value(error, None, "" if error > 1e-5 else "this device computes no TF32")}
 
 
 def against_reference(job: Job, bf16: bool) -> Value:
-    """Gradients and clipped sum of the engine, without any TF32."""
+    """Compares the engine's gradients and clipped sum with the reference, with TF32 disabled."""
     model, batch = _set_up(job)
     loss = in_bf16(job.example.loss) if bf16 else job.example.loss
     with tf32(allowed=False):
@@ -82,25 +82,25 @@ def against_reference(job: Job, bf16: bool) -> Value:
 
 
 def in_tf32(job: Job) -> Value:
-    """Norms and sums where TF32 is allowed.
+    """Compares norms and sums with the reference, with TF32 enabled.
 
-    The clipped sum is compared with the engine's own gradients, clipped in fp64: factors of the sum that were rounded
-    to TF32 would show. The book-keeping engine makes a layer's gradients out of its input and output gradient on the
-    same way; these come without error from `weighted` losses, and its gradients then have to be those of fp64.
+    The model and its loss run in fp64, which TF32 does not affect. The engines compute norms and sums in fp32, so a
+    difference from the reference above fp32's rounding error comes from TF32.
     """
     model, batch = _set_up(job)
+    model, batch = model.double(), _in_fp64(batch)
     with tf32(allowed=True):
-        if job.engine == "book-keeping":
-            return _compared(job, model, weighted, batch, reference(model, weighted, batch, job.views), FP32)
-        engine = ENGINES[job.engine](model, job.example.loss)
-        own = each(engine, batch, job.views)
-        engine.close()
-        return _compared(job, model, job.example.loss, batch, own, FP32)
+        expected = reference(model, job.example.loss, batch, job.views)
+        return _compared(job, model, job.example.loss, batch, expected, FP32)
 
 
 def _set_up(job: Job) -> tuple[nn.Module, Batch]:
     torch.manual_seed(0)
     return job.example.build().to(job.device), job.example.records.map(lambda t: t.to(job.device))
+
+
+def _in_fp64(batch: Batch) -> Batch:
+    return batch.map(lambda t: t.double() if t.is_floating_point() else t)
 
 
 def _compared(job: Job, model: nn.Module, loss: Loss, batch: Batch, expected: Tensor, bound: float) -> Value:
@@ -118,14 +118,14 @@ def _compared(job: Job, model: nn.Module, loss: Loss, batch: Batch, expected: Te
 
 
 def clipped_sum(engine: GradientEngine, batch: Batch, real: Tensor, views: int, clip: float) -> Tensor:
-    """One vector, in fp64; the loss meets the same draws at every call."""
+    """The clipped sum as one fp64 vector; the loss uses the same random draws in every call."""
     rows, generator = batch.repeat(views), torch.Generator().manual_seed(3)
     device = engine.parameters[0].device
     return torch.cat([t.double().flatten() for t in engine.clipped_sum(rows, real.to(device), views, clip, generator)])
 
 
 def each(engine: GradientEngine, batch: Batch, views: int, clip: float = math.inf) -> Tensor:
-    """What every record alone adds to the sum: [records, parameters], in fp64."""
+    """The contribution of each record to the sum, in fp64: [records, parameters]."""
     return torch.stack([clipped_sum(engine, batch, one, views, clip) for one in torch.eye(len(batch)).bool()])
 
 
@@ -134,8 +134,7 @@ def reference(model: nn.Module, loss: Loss, batch: Batch, views: int) -> Tensor:
     exact = _WithLoss(copy.deepcopy(model).double(), loss)
     parameters = {name: p.detach() for name, p in exact.named_parameters() if p.requires_grad}
     generator = torch.Generator().manual_seed(3)
-    exactly = batch.repeat(views).map(lambda t: t.double() if t.is_floating_point() else t)
-    records = exactly.map(lambda t: t.unflatten(0, (len(batch), views))).tensors
+    records = _in_fp64(batch).repeat(views).map(lambda t: t.unflatten(0, (len(batch), views))).tensors
 
     def mean_loss(parameters: dict[str, Tensor], record: dict[str, Tensor]) -> Tensor:
         return torch.func.functional_call(exact, parameters, (Batch(**record), generator)).mean()

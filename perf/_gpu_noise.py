@@ -2,7 +2,8 @@
 
 The noise is the release minus the exact sum, divided by its standard deviation. It is compared with independent
 standard normal numbers: mean, standard deviation, distribution, and correlation between coordinates, releases,
-parameters and vaults. Poisson samples are observed through a dataset that records which images are read.
+parameters and vaults. Poisson samples are observed through a dataset that records which images are read. The last check
+is of the guard that watches closures.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.plan import CalibratedPlan
 from dpbench.privacy.vault import Vault
 from perf._gpu_checks import Check, Setting, Value
+from perf._gpu_guard import guarded_passes
 
 SIGMAS = 6
 """Maximum deviation of a statistic in standard errors; exceeded by chance once in 5·10⁸ tests."""
@@ -65,7 +67,7 @@ def vault(records: Watched, mechanism: Mechanism, device: str, precision: Precis
 
 
 def checks(setting: Setting) -> Iterator[Check]:
-    """Checks of the noise of steps, sums and two vaults, and of the samples of steps and sums."""
+    """Checks of the noise of steps, sums and two vaults, of the samples of steps and sums, and of the guard."""
     for precision in ("fp32", "bf16"):
         measure = partial(_noise_of_steps, setting, precision)
         yield Check(f"noise of dp_sgd, {precision}", (*NORMAL, "parameters"), measure)
@@ -73,6 +75,7 @@ def checks(setting: Setting) -> Iterator[Check]:
     yield Check("two vaults, one seed of torch", ("vaults",), partial(_two_vaults, setting))
     yield Check("Poisson samples of dp_sgd", POISSON, partial(_samples_of_steps, setting))
     yield Check("Poisson samples of noisy_sum", POISSON, partial(_samples_of_sums, setting))
+    yield Check("guarded backward passes on a busy CPU", ("refused",), partial(guarded_passes, setting))
 
 
 def within(standard_errors: float) -> Value:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import multiprocessing
+import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -42,26 +43,26 @@ SECTIONS: Mapping[str, Section] = {
     "gradients": Section(
         "perf._gpu_gradients",
         "Engines against vmap(grad) in fp64: largest relative error of a record's gradient or of the clipped sum",
-        90,
+        60,
     ),
     "clip": Section(
         "perf._gpu_clip",
         "Adversarial records, TF32 allowed: a record's contribution / clip; must not exceed 1 + 1e-5",
-        60,
+        40,
     ),
     "noise": Section(
         "perf._gpu_noise",
         "Noise and Poisson samples of the vault: statistics in standard errors, at most 6; p-values, at least 1e-8",
-        40,
+        30,
     ),
+    "trial": Section("perf._gpu_trial", "A trial from end to end: seconds by phase, and what its row says", 110),
     "speed": Section(
         "perf._gpu_speed",
         "A private step against plain training: time ×, peak memory × at the same micro-batch, error of the sum",
         210,
     ),
-    "trial": Section("perf._gpu_trial", "A complete trial: seconds by phase and values of its row", 60),
 }
-"""The sections in order; those that verify the privacy guarantee come first."""
+"""The sections in order: first those that check the privacy guarantee, last the longest."""
 
 
 def cells_of(section: Section, setting: Setting, seconds: float) -> Iterator[Cell]:
@@ -74,26 +75,31 @@ def cells_of(section: Section, setting: Setting, seconds: float) -> Iterator[Cel
         return
     context = multiprocessing.get_context("spawn" if setting.device.startswith("cuda") else "forkserver")
     context.set_forkserver_preload([s.module for s in SECTIONS.values()])  # CUDA does not work after a fork
-    receiver, sender = context.Pipe(duplex=False)
-    deadline = time.time() + seconds
-    process = context.Process(target=_work, args=(section.module, setting, deadline, sender), daemon=True)
-    process.start()
-    sender.close()
-    try:
-        while receiver.poll(max(0.0, deadline + GRACE - time.time())):
-            yield receiver.recv()
-        process.kill()
-        yield Cell(WHOLE, "", Value(None, False, f"killed: it exceeded its {seconds:.0f} s"))
-    except EOFError:
-        process.join()
-        if process.exitcode:
-            yield Cell(WHOLE, "", Value(None, False, f"its process died (exit {process.exitcode})"))
-    finally:
-        process.kill()
-        process.join()
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
+        receiver, sender = context.Pipe(duplex=False)
+        deadline = time.time() + seconds
+        process = context.Process(target=_work, args=(section.module, setting, deadline, scratch, sender), daemon=True)
+        process.start()
+        sender.close()
+        try:
+            while receiver.poll(max(0.0, deadline + GRACE - time.time())):
+                yield receiver.recv()
+            yield Cell(
+                WHOLE,
+                "",
+                Value(None, False, f"killed: a check ran {GRACE:.0f} s beyond the section's {seconds:.0f} s"),
+            )
+        except EOFError:
+            process.join()
+            if process.exitcode:
+                yield Cell(WHOLE, "", Value(None, False, f"its process died (exit {process.exitcode})"))
+        finally:
+            process.kill()
+            process.join()
 
 
-def _work(module: str, setting: Setting, deadline: float, sender: Connection) -> None:
+def _work(module: str, setting: Setting, deadline: float, scratch: str, sender: Connection) -> None:
+    tempfile.tempdir = scratch  # removed even if this process is killed
     warnings.filterwarnings("ignore", message="There is a performance drop")  # vmap of attention
     if ":" in setting.device:  # one of several GPUs
         torch.cuda.set_device(setting.device)

@@ -1,6 +1,7 @@
-"""A complete trial as in `dpbench run`, with reduced settings.
+"""Complete trials as in `dpbench run`, with reduced settings.
 
-Caches and results are in a temporary folder, so that the trial uses no earlier files and leaves none.
+Caches and results are in temporary folders, so trials use no earlier files and leave none. Trials share only the
+images, which take longer to generate than some methods take to train.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import math
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -47,17 +48,24 @@ def checks(setting: Setting) -> Iterator[Check]:
 
 
 def _run(setting: Setting, method: str, settings: Mapping[str, Any]) -> Mapping[str, Value]:
+    data = Path(_data().name)
+    dataset, public = (_noise(data / "a"), _noise(data / "b")) if setting.tiny else ("shapes", "textures")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        places = {place: str(folder / place) for place in ("DPBENCH_CACHE", "DPBENCH_STATE", "DPBENCH_DATA")}
-        dataset, public = (_noise(folder / "a"), _noise(folder / "b")) if setting.tiny else ("shapes", "textures")
-        with patch.dict(os.environ, places):
+        places = {"DPBENCH_DATA": data, "DPBENCH_CACHE": folder / "cache", "DPBENCH_STATE": folder / "state"}
+        with patch.dict(os.environ, {variable: str(place) for variable, place in places.items()}):
             rows = dpbench.run(
                 method, dataset, [EPSILON], references=(), public=public, settings=settings,
                 samples=20 if setting.tiny else 1000, metrics=["fwd"], device=setting.device, public_benchmark=True,
                 out=folder / "results",
             )  # fmt: skip
     return judged(rows.iloc[0])
+
+
+@cache
+def _data() -> tempfile.TemporaryDirectory[str]:
+    """The folder of the datasets, for all trials of the process."""
+    return tempfile.TemporaryDirectory()
 
 
 def _noise(folder: Path) -> str:

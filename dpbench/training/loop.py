@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -16,6 +17,9 @@ from dpbench.training.state import TrainingState
 
 CHECKPOINT_SECONDS = 60.0
 """Minimum time between two checkpoints of a phase, in seconds."""
+
+NOTE_SECONDS = 2.0
+"""Minimum time between two updates of the note, in seconds. Composing ε may take longer than a step."""
 
 
 class Stepper(Protocol):
@@ -108,7 +112,8 @@ def train(
         warmup: share of the steps with rising learning rate.
         ema: decay of the exponential moving average of the trained weights, which replaces the weights at the end;
             None keeps the last weights.
-        note: text after the progress bar, e.g. the ε spent so far.
+        note: text after the progress bar, e.g. the ε spent so far; called after the first step, then every
+            `NOTE_SECONDS`, and at the end.
     """
     steps = len(stepper)
     rise = max(1, round(warmup * steps))
@@ -123,16 +128,21 @@ def train(
     with run.progress.phase(name, steps) as advance:
         stored = checkpoint.load(partial(torch.load, map_location="cpu", weights_only=True))
         if stored is not None:
-            advance(state.load(stored), note())
-        saved = time.monotonic()
+            advance(state.load(stored))
+        saved, noted = time.monotonic(), -math.inf
         for _ in stepper:
             schedule.step()
             if average is not None:
                 average.update_parameters(trained)
-            advance(1, note())
-            if time.monotonic() - saved >= CHECKPOINT_SECONDS:
+            advance(1)
+            now = time.monotonic()
+            if now - noted >= NOTE_SECONDS:
+                advance(0, note())
+                noted = now
+            if now - saved >= CHECKPOINT_SECONDS:
                 checkpoint.save(state.save)
                 saved = time.monotonic()
+        advance(0, note())
     if average is not None:
         trained.load_state_dict(average.module.state_dict())
     checkpoint.save(state.save)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
@@ -14,9 +15,12 @@ import torch
 from torch import Tensor
 
 import dpbench
+from dpbench.core.specs import Batch
 from dpbench.privacy import clipping, noise
+from dpbench.privacy.checks.guard import guarded
 from dpbench.privacy.gradients import bookkeeping, layer_gradients, terms, vmap
 from dpbench.privacy.gradients import engine as gradients
+from perf import _gpu_guard
 from perf._engines import BookKeepingEngine
 from perf._gpu_checks import Cell, Setting, run_checks
 
@@ -198,6 +202,19 @@ def test_noise_section_detects_batches_that_are_not_poisson_samples(inject_fault
     assert failures("noise", row) == set()
     inject_fault(noise.Draws, "poisson_sample", fault)
     assert seen in failures("noise", row)
+
+
+def test_noise_section_detects_a_guard_that_refuses_late_releases(monkeypatch):
+    assert failures("noise", "guarded") == set()
+    held = []
+    monkeypatch.setattr(_gpu_guard, "guarded", lambda closure, records, *rest: guarded(keep, records, *rest))
+
+    def keep(batch: Batch) -> Tensor:
+        held.append(batch.derived)
+        threading.Timer(0.05, held.pop).start()
+        return batch.derived
+
+    assert failures("noise", "guarded") == {"refused"}
 
 
 def test_speed_section_detects_engines_that_disagree(inject_fault):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,8 @@ from torch import nn
 
 from dpbench.core.cache import PublicCache
 from dpbench.core.context import RunContext
+from dpbench.core.progress import Advance, Silent
+from dpbench.training import loop
 from dpbench.training.loop import PublicSteps, train
 
 
@@ -88,3 +92,40 @@ def test_losses_use_the_run_precision():
         next(PublicSteps(loss, torch.optim.SGD(layer.parameters(), lr=0.1), 1, _run(precision)))
         assert layer.weight.dtype == torch.float32
     assert seen == {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+class Shown(Silent):
+    """Progress that keeps how many steps were done at every note."""
+
+    def __init__(self) -> None:
+        self.notes: list[tuple[int, str]] = []
+
+    @contextmanager
+    def phase(self, name: str, total: int) -> Iterator[Advance]:
+        done = 0
+
+        def advance(steps: int = 1, note: str = "") -> None:
+            nonlocal done
+            done += steps
+            if note:
+                self.notes.append((done, note))
+
+        yield advance
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(3600.0, [1, 6]), (0.0, [1, 2, 3, 4, 5, 6, 6])], ids=["rarely", "at every step"]
+)
+def test_the_last_note_is_that_of_the_last_step_however_seldom_notes_are_due(monkeypatch, seconds, shown):
+    monkeypatch.setattr(loop, "NOTE_SECONDS", seconds)
+    model, run = nn.Linear(1, 1), _run()
+    run.progress = Shown()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    taken = []
+
+    def loss() -> torch.Tensor:
+        taken.append(1)
+        return model.weight.square().sum()
+
+    train(PublicSteps(loss, optimizer, 6, run), model, optimizer, run, "fit", note=lambda: f"step {len(taken)}")
+    assert run.progress.notes == [(step, f"step {step}") for step in shown]

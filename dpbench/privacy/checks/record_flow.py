@@ -7,6 +7,7 @@ that take a bare pointer (Triton, ctypes), and not other threads.
 from __future__ import annotations
 
 import gc
+import time
 from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
@@ -37,6 +38,15 @@ SHAPES_ONLY = {
 
 COPIES = {torch.tensor, torch.as_tensor, torch.asarray}
 """Functions that copy the elements of a list of tensors without a visible operation."""
+
+
+WORKER_SECONDS = 0.5
+"""Longest wait for autograd's worker threads to release a backward pass that has finished."""
+
+
+def autograd_has_workers() -> bool:
+    """Whether backward passes may run on autograd's worker threads: it has one per GPU, and none for the CPU."""
+    return torch.cuda.is_initialized() or torch.backends.mps.is_available()
 
 
 class RecordFlow(TorchDispatchMode):
@@ -88,9 +98,18 @@ class RecordFlow(TorchDispatchMode):
             )
 
     def refuse_kept(self) -> None:
-        """Raises `PrivacyError` if a tensor that depends on records is still alive."""
+        """Raises `PrivacyError` if a tensor that depends on records is still alive.
+
+        A worker thread of autograd may still hold a backward pass that has returned, until it gets the interpreter
+        lock. It is given `WORKER_SECONDS` for that; a tensor that somebody keeps is still alive afterwards.
+        """
         if self._alive():
             gc.collect()
+        if autograd_has_workers():
+            deadline = time.monotonic() + WORKER_SECONDS
+            while self._alive() and time.monotonic() < deadline:
+                time.sleep(0.01)  # releases the interpreter lock
+                gc.collect()
         if alive := self._alive():
             raise PrivacyError(
                 f"{self.what} keeps a tensor that depends on records after the call ({alive[0]}); return it or drop it"

@@ -155,7 +155,7 @@ class GroupNormGradients(LayerGradients):
         The normalised input is not materialised: Σ g (x - mean) / std = (Σ g x - mean Σ g) / std, channel by channel.
         """
         rows, channels = x.shape[:2]
-        x, g = x.reshape(rows, channels, -1), g.reshape(rows, channels, -1)
+        x, g = (t.reshape(rows, channels, -1).contiguous() for t in (x, g))  # the kernel refuses channels-last strides
         total = g.sum(2)  # [rows, c]
         terms: dict[str, Term] = {}
         if "weight" in names:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import copy
 import io
 import json
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,7 @@ from torch.utils.checkpoint import checkpoint
 
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch, DatasetSpec
+from dpbench.privacy.checks import record_flow
 from dpbench.privacy.checks.guard import guarded
 from dpbench.privacy.checks.probes import Probes
 
@@ -195,6 +199,34 @@ def test_garbage_in_a_cycle_is_not_kept():
         cycle["me"] = cycle
 
     watch(doing(act))
+
+
+def held_by_a_thread(seconds: float) -> Callable[[Tensor, Tensor], None]:
+    """Records in the hands of a thread that releases them after a moment."""
+
+    def hold(held: list[Tensor]) -> None:
+        time.sleep(seconds)
+        held.clear()
+
+    return lambda x, y: threading.Thread(target=hold, args=([x],), daemon=True).start()
+
+
+def test_a_worker_thread_of_autograd_may_release_tensors_a_moment_later(monkeypatch):
+    monkeypatch.setattr(record_flow, "WORKER_SECONDS", 5.0)
+    monkeypatch.setattr(record_flow, "autograd_has_workers", lambda: True)
+    start = time.monotonic()
+    watch(doing(held_by_a_thread(0.1)))
+    assert time.monotonic() - start < 4.0
+    monkeypatch.setattr(record_flow, "autograd_has_workers", lambda: False)
+    with pytest.raises(PrivacyError, match="keeps a tensor"):
+        watch(doing(held_by_a_thread(1.0)))
+
+
+def test_tensors_that_are_kept_are_refused_after_the_wait_for_worker_threads(monkeypatch):
+    monkeypatch.setattr(record_flow, "autograd_has_workers", lambda: True)
+    for act in keepers().values():
+        with pytest.raises(PrivacyError, match="the closure keeps a tensor"):
+            watch(doing(act))
 
 
 # What is accepted

@@ -77,6 +77,18 @@ class InPlaceTokens(nn.Module):
         return self.down(F.relu_(self.up(x)))
 
 
+class ChannelsLast(nn.Module):
+    """A layer whose input and output gradient have the strides of channels-last images."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        output = self.layer(x.movedim(1, -1).contiguous().movedim(-1, 1))
+        return output.movedim(1, -1).contiguous()
+
+
 ZOO = {
     "linear": (lambda: nn.Linear(6, 5), images(6)),
     "linear over many positions": (lambda: nn.Linear(6, 5), images(40, 6)),
@@ -108,6 +120,13 @@ ZOO = {
     "rms norm with eps": (lambda: nn.RMSNorm((4, 6), eps=1e-2), images(4, 6)),
     "group norm": (lambda: nn.GroupNorm(2, 6), images(6, 4, 4)),
     "group norm of vectors": (lambda: nn.GroupNorm(3, 6), images(6)),
+    "group norm, channels last": (lambda: ChannelsLast(nn.GroupNorm(2, 6)), images(6, 4, 4)),
+    "conv2d, channels last": (lambda: ChannelsLast(nn.Conv2d(3, 4, 3, padding=1)), images(3, 8, 8)),
+    "conv2d, few places, channels last": (lambda: ChannelsLast(nn.Conv2d(8, 12, 3)), images(8, 4, 4)),
+    "conv1d, channels last": (lambda: ChannelsLast(nn.Conv1d(3, 4, 3, padding=1)), images(3, 10)),
+    "layer norm, transposed": (lambda: ChannelsLast(nn.LayerNorm(6)), images(5, 6)),
+    "rms norm, transposed": (lambda: ChannelsLast(nn.RMSNorm(6)), images(5, 6)),
+    "linear, transposed": (lambda: ChannelsLast(nn.Linear(6, 5)), images(3, 6)),
     "tied": (Tied, indices(6)),
     "two convolutions": (TwoConvolutions, images(2, 9, 9)),
     "in place": (InPlace, images(2, 7, 7)),
@@ -117,6 +136,7 @@ NO_OPACUS = {
     *("conv2d, valid", "conv2d, reflect", "conv2d, circular", "conv2d, replicate"),  # wrong or refused
     *("two convolutions", "in place", "in place over positions", "layer norm over two dimensions"),  # crashes
     "embedding with padding",  # wrong from the second call on
+    "group norm, channels last",  # torch 2.11 crashes in the plain backward pass if the input needs no gradient
 }
 """What opacus 1.6 cannot be compared on; its other answers agree."""
 
