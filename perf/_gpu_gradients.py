@@ -27,15 +27,15 @@ from perf._models import in_bf16
 VIEWS = (1, 8)
 
 FP32, BF16 = 1e-4, 5e-2
-"""Bounds on relative errors, where losses run in fp32 and in bf16. Factors rounded to TF32 make 3e-4."""
+"""Bounds on relative errors for losses in fp32 and in bf16. Rounding factors to TF32 gives errors of about 3e-4."""
 
 NORMS = 1e-3
-"""Bound for clipped sums of the book-keeping engine: it takes norms for larger than they are by up to half of this."""
+"""Bound for clipped sums of the book-keeping engine, which overestimates norms by up to half of this."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """An engine's task: records of an example, each standing `views` times in the batch."""
+    """A comparison to run: an engine and an example, with each record repeated `views` times."""
 
     example: Example
     engine: str
@@ -44,7 +44,7 @@ class Job:
 
 
 def checks(setting: Setting) -> Iterator[Check]:
-    """One per example, precision, engine and number of views; the tiny form has one number of views but in fp32."""
+    """One check per example, precision, engine and view count; the tiny form varies the view count in fp32 only."""
     yield Check("a plain product, TF32 allowed", ("error",), partial(_plain_product, setting))
     everything = {**LAYERS, **networks(setting.tiny)}
     few = VIEWS[-1:] if setting.tiny else VIEWS
