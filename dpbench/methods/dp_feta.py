@@ -15,7 +15,8 @@ from dpbench.core.config import option
 from dpbench.core.context import RunContext
 from dpbench.core.method import Preset
 from dpbench.core.specs import DatasetSpec, Request
-from dpbench.methods.cores.diffusion import PUBLISHED, DiffusionConfig, DiffusionMethod
+from dpbench.methods.cores.diffusion import DiffusionMethod
+from dpbench.methods.cores.diffusion_settings import PUBLISHED, DiffusionConfig
 from dpbench.privacy.mechanisms import NoisySum
 from dpbench.privacy.plan import Plan
 

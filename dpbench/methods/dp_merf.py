@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from dpbench.core.config import option
 from dpbench.core.method import Preset
-from dpbench.methods.cores.embedding_matching import MatchingConfig, MatchingMethod
+from dpbench.methods.cores.embedding_matching import MatchingMethod
+from dpbench.methods.cores.matching_settings import MatchingConfig
 
 if TYPE_CHECKING:
     from dpbench.methods.cores.fourier_features import FourierFeatures

@@ -14,7 +14,8 @@ from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
 from dpbench.core.method import Preset
-from dpbench.methods.cores.diffusion import PUBLISHED, DiffusionConfig, DiffusionMethod, PublicTraining
+from dpbench.methods.cores.diffusion import DiffusionMethod
+from dpbench.methods.cores.diffusion_settings import PUBLISHED, DiffusionConfig, PublicTraining
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from dpbench.core.method import Preset
-from dpbench.methods.cores.diffusion import PUBLISHED, DiffusionConfig, DiffusionMethod
+from dpbench.methods.cores.diffusion import DiffusionMethod
+from dpbench.methods.cores.diffusion_settings import PUBLISHED, DiffusionConfig
 
 
 class DPDM(DiffusionMethod[DiffusionConfig]):

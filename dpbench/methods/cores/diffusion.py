@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from dpbench.core.config import option
 from dpbench.core.context import RunContext
-from dpbench.core.errors import ConfigError
 from dpbench.core.method import Method
 from dpbench.core.specs import Conditions, DatasetSpec, Request
-from dpbench.models.unet_config import UNetConfig
-from dpbench.privacy.dp_sgd_settings import DPSGDSettings
+from dpbench.methods.cores.diffusion_settings import DiffusionConfig
 from dpbench.privacy.plan import Plan
-from dpbench.training.augmentation import Augmentation
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,84 +18,6 @@ if TYPE_CHECKING:
 
 TRAINING = "training"
 """Name of the DP-SGD mechanism."""
-
-PUBLISHED: Mapping[str, Any] = MappingProxyType(
-    {
-        "channels": (64, 128),
-        "layers": 2,
-        "attention": 1,
-        "patch": 1,
-        "sigma_data": 3**-0.5,
-        "p_mean": -1.2,
-        "label_dropout": 0.1,
-        "batch": 4096,
-        "steps": 4395,  # 300 epochs of MNIST's 60,000
-        "views": 32,
-        "lr": 3e-4,
-        "clip": 1.0,
-        "ema": 0.999,
-        "sampler": "ddim",
-        "sampling_steps": 1000,
-        "sigma_min": 0.002,
-        "guidance": 1.0,
-        "churn": 10.0,
-    }
-)
-"""DPDM's settings for MNIST (arXiv 2210.09929), also used by the later methods; the network has about the same size."""
-
-
-@dataclass(frozen=True)
-class DiffusionConfig(DPSGDSettings):
-    """Settings of private training, the diffusion model and its sampler."""
-
-    batch: int = option(1024, "expected records per private step (Poisson)")
-    steps: int = option(250, "private steps")
-    lr: float = option(4e-3, "peak learning rate of DP-Adam")
-    clip: float = option(0.1, "clipping norm of a record's gradient; small enough to clip nearly every record")
-    ema: float = option(0.98, "decay of the exponential moving average of the weights, per private step")
-    channels: tuple[int, ...] = option((32, 32), "channels of the U-Net's levels, finest first")
-    layers: int = option(1, "residual blocks per level of the U-Net")
-    attention: int = option(0, "number of coarsest levels with self-attention")
-    patch: int = option(4, "side of the pixel patches folded into the U-Net's input channels; 1 as published")
-    sigma_data: float = option(0.5, "data standard deviation assumed by the preconditioning")
-    p_mean: float = option(-0.8, "mean of ln σ for the training noise levels")
-    p_std: float = option(1.2, "standard deviation of ln σ for the training noise levels")
-    label_dropout: float = option(0.1, "probability of dropping a label in training; must be positive for guidance")
-    sampler: Literal["ddim", "dpm-solver"] = option("dpm-solver", "solver of the sampling equation")
-    sampling_steps: int = option(16, "network evaluations per image")
-    sigma_min: float = option(0.2, "smallest noise level; 0.002 as published, larger after short training")
-    guidance: float = option(2.0, "weight of classifier-free guidance; 1 disables it")
-    churn: float = option(0.0, "S_churn: amount of fresh noise during sampling; sampler=ddim only")
-
-    def __post_init__(self) -> None:
-        if self.guidance != 1 and not self.label_dropout:
-            raise ConfigError(
-                "guidance needs a model trained with label_dropout above 0, e.g. 0.1; set it, or set guidance=1"
-            )
-        if self.churn and self.sampler != "ddim":
-            raise ConfigError("churn works with sampler=ddim only; the other solver is deterministic")
-        _ = self.unet  # the constructor checks the sizes
-
-    @property
-    def unet(self) -> UNetConfig:
-        """Sizes of the U-Net."""
-        return UNetConfig(self.channels, self.layers, self.attention, self.patch, self.gradient_checkpointing)
-
-    def model_settings(self) -> dict[str, Any]:
-        """The settings that pretrained weights depend on, in addition to those of `PublicTraining`."""
-        names = ("channels", "layers", "attention", "patch", "sigma_data", "p_mean", "p_std", "label_dropout")
-        return {name: getattr(self, name) for name in names}
-
-
-@dataclass(frozen=True)
-class PublicTraining:
-    """Settings of pretraining on public images."""
-
-    public_steps: int = option(1500, "public pretraining steps")
-    public_batch: int = option(128, "public images per pretraining step")
-    public_lr: float = option(1e-3, "peak learning rate of public pretraining (Adam)")
-    augmentation: Augmentation = option("flip", "augmentation of public images")
-
 
 D = TypeVar("D", bound=DiffusionConfig)
 

@@ -13,7 +13,7 @@ from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.specs import Batch, Conditions
 from dpbench.methods.cores.class_embeddings import initial_class_embeddings
-from dpbench.methods.cores.diffusion import DiffusionConfig, PublicTraining
+from dpbench.methods.cores.diffusion_settings import DiffusionConfig, PublicTraining
 from dpbench.methods.cores.private_training import train_privately
 from dpbench.models.edm import Denoiser, NoiseConfig, SamplerConfig
 from dpbench.models.unet import UNet

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from dpbench.core.config import option
 from dpbench.core.context import RunContext
 from dpbench.core.method import Method
 from dpbench.core.specs import Conditions, DatasetSpec, Request
-from dpbench.models.generator_config import GeneratorConfig
+from dpbench.methods.cores.matching_settings import MatchingConfig
 from dpbench.privacy.mechanisms import NoisySum
 from dpbench.privacy.plan import Plan
 
@@ -23,23 +21,6 @@ if TYPE_CHECKING:
 
 EMBEDDING = "mean embedding"
 """Name of the mechanism."""
-
-
-@dataclass(frozen=True)
-class MatchingConfig:
-    """Settings of the release and of the generator."""
-
-    count_weight: float = option(0.1, "weight of the class count, released together with the features")
-    steps: int = option(1500, "training steps of the generator")
-    batch: int = option(200, "generated images per step")
-    lr: float = option(0.01, "peak learning rate of Adam")
-    code: int = option(10, "dimension of the generator's latent code")
-    width: int = option(16, "channels of the generator's convolutions")
-
-    @property
-    def generator(self) -> GeneratorConfig:
-        """Sizes of the generator."""
-        return GeneratorConfig(self.code, self.width)
 
 
 M = TypeVar("M", bound=MatchingConfig)

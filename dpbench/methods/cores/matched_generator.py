@@ -14,7 +14,7 @@ from torch import Tensor
 from dpbench.core.context import RunContext
 from dpbench.core.specs import Batch, Conditions, DatasetSpec
 from dpbench.methods.cores.class_sums import class_sums
-from dpbench.methods.cores.embedding_matching import MatchingConfig
+from dpbench.methods.cores.matching_settings import MatchingConfig
 from dpbench.models.generator import ConditionalGenerator
 from dpbench.privacy.private_data import PrivateData
 from dpbench.training.loop import PublicSteps, train
