@@ -42,8 +42,8 @@ class LinearGradients(LayerGradients):
         x, g = x.reshape(records, -1, x.shape[-1]), g.reshape(records, -1, g.shape[-1])
         terms: dict[str, Term] = {}
         if "weight" in names:
-            outer = Outer(x, g, layer.weight.shape)
-            terms["weight"] = outer if gram_is_cheaper(*x.shape[1:], g.shape[2], g.device) else outer.dense()
+            outer, few = Outer(x, g, layer.weight.shape), gram_is_cheaper(x.shape[1], x.shape[2], g.shape[2], g.device)
+            terms["weight"] = outer if few else outer.dense()
         if "bias" in names:
             terms["bias"] = Dense(g.sum(1))
         return terms
