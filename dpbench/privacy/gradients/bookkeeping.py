@@ -86,7 +86,7 @@ class BookKeepingEngine(GradientEngine):
         return book.terms
 
     def stored_bytes(self, batch: Batch, views: int, generator: torch.Generator) -> int:
-        """See `GradientEngine.stored_bytes`: only small layers materialise gradients."""
+        """See `GradientEngine.stored_bytes`: gradients or patches that layers hold until the sum."""
         return sum(t.stored_bytes() for t in self._differentiate(batch, len(batch) // views, views, generator).values())
 
     def close(self) -> None:

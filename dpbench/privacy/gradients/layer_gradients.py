@@ -42,8 +42,8 @@ class LinearGradients(LayerGradients):
         x, g = x.reshape(records, -1, x.shape[-1]), g.reshape(records, -1, g.shape[-1])
         terms: dict[str, Term] = {}
         if "weight" in names:
-            outer = Outer(x, g, layer.weight.shape)
-            terms["weight"] = outer if gram_is_cheaper(x.shape[1], x.shape[2], g.shape[2]) else outer.dense()
+            outer, few = Outer(x, g, layer.weight.shape), gram_is_cheaper(x.shape[1], x.shape[2], g.shape[2], g.device)
+            terms["weight"] = outer if few else outer.dense()
         if "bias" in names:
             terms["bias"] = Dense(g.sum(1))
         return terms
@@ -61,7 +61,7 @@ class ConvGradients(LayerGradients):
         terms: dict[str, Term] = {}
         if "weight" in names:
             places = len(x) // records * g[0, 0].numel()
-            few = gram_is_cheaper(places, layer.weight[0].numel(), layer.out_channels)
+            few = gram_is_cheaper(places, layer.weight[0].numel(), layer.out_channels, g.device)
             gradients = self._outer if few and layer.groups == 1 else self._dense
             terms["weight"] = gradients(layer, *self._padded(layer, x), g, records)
         if "bias" in names:
@@ -87,7 +87,8 @@ class ConvGradients(LayerGradients):
             stride=(*lift, *layer.stride),
         )  # [rows, c · kernel, places]
         x, g = patches.mT, g.flatten(2).mT
-        return Outer(x.reshape(records, -1, x.shape[-1]), g.reshape(records, -1, g.shape[-1]), layer.weight.shape)
+        x, g = x.reshape(records, -1, x.shape[-1]), g.reshape(records, -1, g.shape[-1])
+        return Outer(x, g, layer.weight.shape, copied_bytes=x.numel() * x.element_size())
 
     @staticmethod
     def _dense(layer: nn.Conv2d, x: Tensor, padding: list[int], g: Tensor, records: int) -> Term:

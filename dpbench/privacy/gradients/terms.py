@@ -30,7 +30,7 @@ Shapes: b records; t runs over a record's positions, views and repeated uses of 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -48,17 +48,18 @@ CANCELS = 1e-3
 LONG = 1e10
 """Norm of a factor above which a product with a small weight or factor may leave fp32's range."""
 
-CHUNK = 2**18
-"""Numbers that are converted or multiplied out at a time, unless one record has more: they fit a CPU's cache."""
+CHUNK: Mapping[str, int] = {"cpu": 2**18, "gpu": 2**25}
+"""Numbers that are converted or multiplied out at a time, unless one record has more: they fit a CPU's cache, or are a
+small part of a GPU's memory."""
 
-DENSE_COST = 4
-"""A dense gradient of n numbers costs as much beyond a plain one as this many multiplications per number (measured on
-a CPU: writing it, its norm, and reading it again for the sum)."""
+DENSE_COST: Mapping[str, int] = {"cpu": 4, "gpu": 32}
+"""A dense gradient of n numbers costs as much beyond a plain one as this many multiplications per number: writing it,
+its norm, and reading it again for the sum. Measured on a CPU. A GPU multiplies faster, and its memory is scarcer."""
 
 
-def gram_is_cheaper(t: int, inputs: int, outputs: int) -> bool:
+def gram_is_cheaper(t: int, inputs: int, outputs: int, device: torch.device) -> bool:
     """Whether `Outer` beats `Dense` for t terms of inputs × outputs numbers."""
-    return t * t * (inputs + outputs) <= DENSE_COST * inputs * outputs
+    return t * t * (inputs + outputs) <= DENSE_COST[_kind(device)] * inputs * outputs
 
 
 class Term(ABC):
@@ -114,11 +115,15 @@ class Dense(Term):
 
 @dataclass
 class Outer(Term):
-    """Σ_t g_t x_tᵀ, reshaped to the parameter's shape: x [b, t, inputs], g [b, t, outputs]."""
+    """Σ_t g_t x_tᵀ, reshaped to the parameter's shape: x [b, t, inputs], g [b, t, outputs].
+
+    `copied_bytes` is the size of factors that are neither the layer's input nor its output gradient.
+    """
 
     x: Tensor
     g: Tensor
     shape: torch.Size
+    copied_bytes: int = 0
 
     def squared_norms(self) -> Tensor:
         """See `Term`."""
@@ -136,7 +141,7 @@ class Outer(Term):
 
     def select(self, kept: Tensor) -> Outer:
         """See `Term`."""
-        return Outer(_select(self.x, kept), _select(self.g, kept), self.shape)
+        return Outer(_select(self.x, kept), _select(self.g, kept), self.shape, self.copied_bytes)
 
     def dense(self) -> Dense:
         """See `Term`."""
@@ -144,7 +149,7 @@ class Outer(Term):
 
     def stored_bytes(self) -> int:
         """See `Term`."""
-        return 0
+        return self.copied_bytes
 
     @cached_property
     def _measured(self) -> tuple[Tensor, Tensor]:
@@ -238,7 +243,8 @@ class Lookup(Term):
 def add(a: Term, b: Term) -> Term:
     """The gradients of a parameter that is used twice: the sum over its uses, of which the norm is computed."""
     if isinstance(a, Outer) and isinstance(b, Outer):
-        return Outer(torch.cat([a.x, b.x], dim=1), torch.cat([a.g, b.g], dim=1), a.shape)
+        x, g = torch.cat([a.x, b.x], dim=1), torch.cat([a.g, b.g], dim=1)
+        return Outer(x, g, a.shape, a.copied_bytes + b.copied_bytes)
     if isinstance(a, Lookup) and isinstance(b, Lookup):
         return Lookup.of(torch.cat([a.entries, b.entries], dim=1), torch.cat([a.g, b.g], dim=1), a.rows)
     return Dense(a.dense().values + b.dense().values)
@@ -250,4 +256,8 @@ def _select(values: Tensor, kept: Tensor) -> Tensor:
 
 def _parts(indices: Tensor, size: int) -> Sequence[Tensor]:
     """The indices in parts of about `CHUNK` numbers, each index being `size` numbers."""
-    return indices.split(max(1, CHUNK // size)) if len(indices) else ()
+    return indices.split(max(1, CHUNK[_kind(indices.device)] // size)) if len(indices) else ()
+
+
+def _kind(device: torch.device) -> str:
+    return "cpu" if device.type == "cpu" else "gpu"

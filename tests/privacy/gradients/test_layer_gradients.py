@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from dpbench.core.specs import Batch
 from dpbench.models.transformer import TokenTransformer, TransformerConfig
+from dpbench.privacy.gradients import terms
 from dpbench.privacy.gradients.bookkeeping import BookKeepingEngine
 from dpbench.privacy.gradients.engine import GradientEngine, OpacusEngine
 from dpbench.privacy.gradients.vmap import VmapEngine
@@ -192,6 +193,29 @@ def test_clipped_sums_are_those_of_vmap(name, clip, views):
 
     expected = of(VmapEngine(model, scattered))
     assert (of(BookKeepingEngine(model, scattered)) - expected).norm() < 3 * EXACT * expected.norm()
+
+
+@pytest.mark.parametrize("name", [name for name in ZOO if name.startswith(("linear", "conv"))])
+def test_the_forms_that_a_gpu_would_choose_give_the_same_sums(name, monkeypatch):
+    for constants in (terms.CHUNK, terms.DENSE_COST):
+        monkeypatch.setitem(constants, "cpu", constants["gpu"])
+    test_clipped_sums_are_those_of_vmap(name, 1.0, 8)
+    test_layers_give_the_gradients_that_vmap_gives(name, 1)
+
+
+def test_a_gpu_holds_no_dense_gradients_of_wide_layers():
+    """64 positions in layers as wide as those of a transformer of 50 million weights."""
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    for inputs, outputs in ((512, 512), (512, 1536), (512, 2048), (2048, 512)):
+        assert terms.gram_is_cheaper(64, inputs, outputs, gpu)
+        assert not terms.gram_is_cheaper(64, inputs, outputs, cpu)
+
+
+def test_patches_count_as_memory():
+    model, x = ZOO["conv2d, few places"][0](), ZOO["conv2d, few places"][1]
+    engine = BookKeepingEngine(model, scattered)
+    patches, bias = 4 * RECORDS * (2 * 3) * (8 * 9), 4 * RECORDS * 12
+    assert engine.stored_bytes(Batch(derived=x), 1, torch.Generator().manual_seed(0)) == patches + bias
 
 
 def token_loss(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:

@@ -104,7 +104,7 @@ def test_how_much_is_multiplied_out_at_a_time_does_not_change_the_sum(monkeypatc
     sizes = []
     dense = Outer.dense
     monkeypatch.setattr(Outer, "dense", lambda self: sizes.append(len(self.x)) or dense(self))
-    monkeypatch.setattr(terms, "CHUNK", 2 * 40 * 30)
+    monkeypatch.setitem(terms.CHUNK, "cpu", 2 * 40 * 30)
     torch.testing.assert_close(outer(x, g).weighted_sum(weights), expected.weighted_sum(weights), rtol=1e-4, atol=1e-8)
     assert sizes == [2, 2, 2, 2, 1]
 
