@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -178,11 +178,8 @@ class PixelFeatures(Extractor):
 
 
 @pytest.fixture
-def scores(monkeypatch: pytest.MonkeyPatch, make_images: MakeImages, run: RunContext) -> Callable[..., Scores]:
+def scores(make_images: MakeImages, run: RunContext) -> Iterator[Callable[..., Scores]]:
     """scores(metric, synthetic, reference, train=None): a metric on features [n, d], whatever extractor it asks for."""
-    for name in ("inception", "clip", "dinov2", "classifier"):
-        monkeypatch.setitem(EXTRACTORS._registered, name, PixelFeatures)
-
     serial = itertools.count()  # images of equal features are no copies of each other
 
     def images(features: np.ndarray) -> ImageDataset:
@@ -193,4 +190,5 @@ def scores(monkeypatch: pytest.MonkeyPatch, make_images: MakeImages, run: RunCon
     def score(metric: str, synthetic: np.ndarray, reference: np.ndarray, train: np.ndarray | None = None) -> Scores:
         return evaluate([metric], images(synthetic), images(reference), run, None if train is None else images(train))
 
-    return score
+    with EXTRACTORS.temporary(dict.fromkeys(("inception", "clip", "dinov2", "classifier"), PixelFeatures)):
+        yield score

@@ -124,7 +124,8 @@ def test_the_mark_survives_an_interruption(tiny: Path, monkeypatch: pytest.Monke
 def test_samples_of_an_earlier_attempt_do_not_stay_in_the_open_folder(tiny: Path) -> None:
     run(tiny, settings={})
     folder = only(tiny)
-    METHODS._registered["fake"] = Raw  # the method changed, and its author forgot to count its version up
+    METHODS.unregister("fake")
+    METHODS.register("fake")(Raw)  # the method changed, and its author forgot to count its version up
     Raw.__name__ = "FakeMean"
     run(tiny, settings={}, force=True)
     assert contents(folder) == OPEN | {"samples"}
