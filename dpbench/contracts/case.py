@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 
 from dpbench.contracts.promise import require
 from dpbench.core.registry import Registry
+from dpbench.core.source_code import parse
 
 P = TypeVar("P")
 
@@ -63,3 +64,13 @@ def require_no_torch(case: Case[P], code: str = "") -> None:
         ended.returncode == 0,
         f"importing and configuring {case.name} must need no torch ({reason}); import torch inside its functions",
     )
+
+
+def imported_names(plugin: type) -> set[str]:
+    """Full names of the modules that the plugin's file imports, and of what it takes from them."""
+    package = plugin.__module__.rpartition(".")[0]
+    names = set()
+    for statement in parse(Path(inspect.getfile(plugin))).imports:
+        module = statement.absolute(package)
+        names |= {module, *(f"{module}.{name}" for name in statement.names)}
+    return names

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dpbench.benchmark.configure import configure, plan_of
 from dpbench.benchmark.shared_state import unchanged
-from dpbench.contracts.case import Case, check_summary, require_no_torch
+from dpbench.contracts.case import Case, check_summary, imported_names, require_no_torch
 from dpbench.contracts.promise import ContractError, must_work, require
 from dpbench.contracts.small_sets import bars_spec
 from dpbench.core.config import build
 from dpbench.core.errors import ConfigError, PrivacyError
 from dpbench.core.method import Method
-from dpbench.core.source_code import parse
 from dpbench.core.specs import Conditions, DatasetSpec, Request
 
 if TYPE_CHECKING:
@@ -28,7 +25,7 @@ if TYPE_CHECKING:
 ODD_SIZES = ((1, 7), (3, 20), (1, 33))
 """(channels, resolution) that many methods cannot do."""
 
-OUT_OF_REACH = ("data", "metrics", "evaluation", "results", "benchmark", "cli", "contracts")
+OUT_OF_REACH = ("dpbench.data", "dpbench.metrics", "dpbench.evaluation", "dpbench.results", "dpbench.benchmark")
 """Parts of dpbench that a method may not import."""
 
 
@@ -191,14 +188,11 @@ def check_imports(case: MethodCase) -> None:
     """The method imports no data, metrics or results, and no other method."""
     module = case.plugin.__module__
     package = module.split(".")[2] if module.startswith("dpbench.methods.") else ""
-    forbidden = {f"dpbench.{part}" for part in OUT_OF_REACH}
-    for statement in parse(Path(inspect.getfile(case.plugin))).imports:
-        base = statement.absolute(module.rpartition(".")[0])
-        for name in {base, *(f"{base}.{attribute}" for attribute in statement.names)}:
-            parts = name.split(".")
-            another = parts[:2] == ["dpbench", "methods"] and len(parts) > 2 and parts[2] not in ("cores", package)
-            reach = ".".join(parts[:2]) in forbidden or another
-            require(not reach, f"{case.name} imports {name}; a method learns from its arguments alone")
+    for name in imported_names(case.plugin):
+        parts = name.split(".")
+        another = parts[:2] == ["dpbench", "methods"] and len(parts) > 2 and parts[2] not in ("cores", package)
+        is_refused = another or name.startswith(OUT_OF_REACH)
+        require(not is_refused, f"{case.name} imports {name}; a method learns from its arguments alone")
 
 
 def _require_images(case: MethodCase, images: Tensor, shape: tuple[int, ...]) -> None:

@@ -22,6 +22,12 @@ METHODS: dict[str, dict[str, Any]] = {
     "dp-feta": DIFFUSION | {"warmup_steps": 2, "warmup_batch": 16},
 }  # fmt: skip
 
+REFINERS: dict[str, dict[str, Any]] = {
+    "bicubic": {},
+    "regression": {"steps": 2, "width": 8, "depth": 1, "batch": 16},
+    "residual": {"steps": 2, "channels": (8,), "batch": 16, "sampling_steps": 2},
+}
+
 
 def entry(table: Mapping[str, Any], name: str) -> Any:
     """A plugin's line of a table above; fails the test where there is none."""
