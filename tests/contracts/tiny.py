@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
+
+import pytest
+from dataset_files import draw_characters, paint_pets, write_cifar, write_idx
 
 DIFFUSION = {
     "channels": (8,), "patch": 4, "batch": 50, "steps": 2, "clip": 0.3, "micro_batch": 50, "sampling_steps": 2,
@@ -27,6 +31,25 @@ REFINERS: dict[str, dict[str, Any]] = {
     "regression": {"steps": 2, "width": 8, "depth": 1, "batch": 16},
     "residual": {"steps": 2, "channels": (8,), "batch": 16, "sampling_steps": 2},
 }
+
+
+def _declare_few(plugin: Any, root: Path, patch: pytest.MonkeyPatch) -> None:
+    """Has a generated dataset generate a few images only."""
+    patch.setattr(plugin, "n_train", 20)
+    patch.setattr(plugin, "n_test", 10)
+
+
+DATASETS: dict[str, Callable[[Any, Path, pytest.MonkeyPatch], Any]] = {
+    "shapes": _declare_few,
+    "textures": _declare_few,
+    "mnist": write_idx,
+    "fashion-mnist": write_idx,
+    "cifar10": write_cifar,
+    "cifar100": write_cifar,
+    "omniglot": lambda plugin, root, patch: draw_characters(root / "omniglot"),
+    "folder": lambda plugin, root, patch: paint_pets(root / "pets"),
+}
+"""What makes a dataset small: (plugin, data folder, monkeypatch) -> None."""
 
 
 def entry(table: Mapping[str, Any], name: str) -> Any:
