@@ -52,6 +52,42 @@ DATASETS: dict[str, Callable[[Any, Path, pytest.MonkeyPatch], Any]] = {
 """What makes a dataset small: (plugin, data folder, monkeypatch) -> None."""
 
 
+METRICS: dict[str, dict[str, Any]] = {
+    "fid": {},
+    "fid-train": {},
+    "fd-dinov2": {},
+    "kid": {},
+    "cmmd": {},
+    "inception-score": {"unranked": ("inception_score",), "uses_order": True},
+    "prdc": {},
+    "classifier-prdc": {},
+    "fld": {},
+    "fwd": {},
+    "scales": {},
+    "accuracy": {"uses_order": True},
+    "accuracy-paper": {"uses_order": True},
+    "label-fidelity": {},
+    "gram": {},
+    "lpips": {"unranked": ("lpips",), "uses_order": True},
+    "clip-score": {"unranked": ("clip_score",)},
+    "texture": {},
+    "spectrum": {},
+    "memorisation": {"unranked": ("membership", "membership_auc", "nn_ratio", "authenticity")},
+}
+"""Attributes of `MetricCase`. Weights are random, so that what they recognise ranks nothing."""
+
+EXTRACTORS: dict[str, str] = {
+    "wavelet-packet": "",
+    "classifier": "",
+    "inception": "inception",
+    "clip": "clip",
+    "dinov2": "dinov2",
+    "texture": "",
+    "spectrum": "",
+}
+"""The weights that an extractor needs, as `made` of conftest names them."""
+
+
 def entry(table: Mapping[str, Any], name: str) -> Any:
     """A plugin's line of a table above; fails the test where there is none."""
     assert name in table, f"no tiny settings for '{name}': add one line to tests/contracts/tiny.py"
