@@ -46,8 +46,9 @@ class ExtractorCase(Case[Extractor]):
         """Features as the evaluator asks for them."""
         import torch
 
+        extractor = self.extractor
         with must_work(f"extracting features by {self.name}"), torch.no_grad():
-            return self.extractor(images)
+            return extractor(images)
 
 
 def check_features(case: ExtractorCase) -> None:
@@ -103,7 +104,7 @@ def check_reads_train(case: ExtractorCase) -> None:
     from dpbench.contracts.small_evaluation import SPEC, Watched, small_evaluation, synthetic_bars
     from dpbench.contracts.small_sets import bars
 
-    sets = [Watched(images) for images in (synthetic_bars(), bars(SPEC, 48, seed=4), bars(SPEC, 96, seed=3))]
+    sets = [Watched(images) for images in (synthetic_bars(), bars(SPEC, 24, seed=4), bars(SPEC, 48, seed=3))]
     evaluation: Evaluation = small_evaluation(case.folder / "watched", *sets)
     with must_work(f"making the extractor {case.name}"):
         case.plugin(evaluation)

@@ -68,7 +68,8 @@ def check_planned_without_torch(case: MethodCase) -> None:
 
 def check_plan_is_fixed(case: MethodCase) -> None:
     """The plan follows from the configuration, the declaration and the request: two calls return the same."""
-    config, spec, request = build(case.plugin.Config, case.settings), bars_spec(), Request(Conditions.balanced(10, 2))
+    config: Any = build(case.plugin.Config, case.settings)
+    spec, request = bars_spec(), Request(Conditions.balanced(10, 2))
     with must_work(f"planning {case.name}"):
         first, second = (plan_of(case.plugin, config, spec, request) for _ in range(2))
     require(first == second, f"{case.name} plans differently each time; let plan depend on its arguments alone")
@@ -76,7 +77,7 @@ def check_plan_is_fixed(case: MethodCase) -> None:
 
 def check_unsuitable_data(case: MethodCase) -> None:
     """A dataset that does not suit is refused by `plan` with ConfigError; what is planned can be built."""
-    config = build(case.plugin.Config, case.settings)
+    config: Any = build(case.plugin.Config, case.settings)
     for channels, size in ODD_SIZES:
         spec = bars_spec(size, channels)
         with must_work(f"planning or refusing {size} pixels in {case.name}"):

@@ -67,9 +67,7 @@ class RefinerCase(Case[Refiner[Any]]):
 
 def check_declared_without_torch(case: RefinerCase) -> None:
     """The refiner is imported and configured without torch."""
-    require_no_torch(
-        case, f"from dpbench.core.config import build\nbuild(plugin.Config, {dict(case.settings)!r})"
-    )
+    require_no_torch(case, f"from dpbench.core.config import build\nbuild(plugin.Config, {dict(case.settings)!r})")
 
 
 def check_images(case: RefinerCase) -> None:

@@ -17,7 +17,7 @@ from dpbench.data.arrays import ArrayDataset, Subset
 from dpbench.evaluation.extraction import RealCache
 from dpbench.evaluation.shared import SharedEvaluation
 
-COUNT = 48
+COUNT = 24
 SPEC = bars_spec(size=32, records=COUNT)
 
 

@@ -44,7 +44,7 @@ class SmallTrial:
     def __init__(
         self, plugin: type[Method[Any]], settings: Mapping[str, Any], spec: DatasetSpec, folder: Path, seed: int = 0
     ):
-        self.config = build(plugin.Config, settings)
+        self.config: Any = build(plugin.Config, settings)
         self.spec = spec
         self.seed = seed
         self.folder = folder

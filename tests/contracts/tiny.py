@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 from dataset_files import draw_characters, paint_pets, write_cifar, write_idx
 
+from dpbench.metrics.accuracy import DownstreamAccuracy
+from dpbench.metrics.accuracy_paper import PublishedAccuracy
+
 DIFFUSION = {
     "channels": (8,), "patch": 4, "batch": 50, "steps": 2, "clip": 0.3, "micro_batch": 50, "sampling_steps": 2,
 }  # fmt: skip
@@ -58,21 +61,24 @@ METRICS: dict[str, dict[str, Any]] = {
     "fd-dinov2": {},
     "kid": {},
     "cmmd": {},
-    "inception-score": {"unranked": ("inception_score",), "uses_order": True},
+    "inception-score": {"unranked": ("inception_score",), "by_chance": ("inception_score",)},
     "prdc": {},
     "classifier-prdc": {},
     "fld": {},
     "fwd": {},
     "scales": {},
-    "accuracy": {"uses_order": True},
-    "accuracy-paper": {"uses_order": True},
+    "accuracy": {"by_chance": tuple(c.name for c in DownstreamAccuracy.columns)},
+    "accuracy-paper": {"by_chance": tuple(c.name for c in PublishedAccuracy.columns)},
     "label-fidelity": {},
     "gram": {},
-    "lpips": {"unranked": ("lpips",), "uses_order": True},
+    "lpips": {"unranked": ("lpips",), "by_chance": ("lpips",)},
     "clip-score": {"unranked": ("clip_score",)},
     "texture": {},
     "spectrum": {},
-    "memorisation": {"unranked": ("membership", "membership_auc", "nn_ratio", "authenticity")},
+    "memorisation": {
+        "unranked": ("membership", "membership_auc", "nn_ratio", "authenticity"),
+        "by_chance": ("membership",),
+    },
 }
 """Attributes of `MetricCase`. Weights are random, so that what they recognise ranks nothing."""
 

@@ -21,6 +21,7 @@ from dpbench.metrics.extractors.packets import WaveletPackets
 @pytest.fixture
 def metric(registries):
     """metric(compute, *columns) registers a metric called "toy" for one test."""
+
     def make(compute, *names: str, called: str = "toy", **attributes) -> None:
         columns = tuple(Column(name, "low", "") for name in names)
         body = {"columns": columns, "compute": lambda self, evaluation: compute(evaluation), **attributes}
