@@ -93,10 +93,8 @@ def check_direction(case: MetricCase) -> None:
         like, unlike = case.usual[column.name], noise[column.name]
         is_better = like > unlike if column.better == "high" else like < unlike
         is_ranked = column.name not in case.unranked
-        values = f"{like:.4g} for images like the reference, {unlike:.4g} for noise"
-        require(
-            not is_ranked or is_better, f"{column.name} of {case.name} declares {column.better} better, but: {values}"
-        )
+        found = f"images like the reference have {like:.4g}, noise has {unlike:.4g}"
+        require(not is_ranked or is_better, f"{column.name} of {case.name}: {column.better} is better, but {found}")
 
 
 def check_order(case: MetricCase) -> None:
@@ -108,10 +106,8 @@ def check_order(case: MetricCase) -> None:
         values = case.values(shuffled(synthetic_bars()), shuffled(bars(SPEC, COUNT, seed=4)))
     for column, value in case.usual.items():
         same = math.isclose(value, values[column], rel_tol=TOLERANCE, abs_tol=TOLERANCE)
-        require(
-            same or column in case.by_chance,
-            f"{column} of {case.name} is {value:.6g}, in another order {values[column]:.6g}",
-        )
+        found = f"is {value:.6g}, in another order {values[column]:.6g}"
+        require(same or column in case.by_chance, f"{column} of {case.name} {found}")
 
 
 def check_seeds(case: MetricCase) -> None:
@@ -128,10 +124,10 @@ def check_missing(case: MetricCase) -> None:
     from dpbench.contracts.small_evaluation import COUNT, SPEC, synthetic_bars, without_classes
     from dpbench.contracts.small_sets import bars
 
-    sets = [synthetic_bars(), bars(SPEC, COUNT, seed=4), bars(SPEC, COUNT, seed=3)]
+    synthetic, reference, train = synthetic_bars(), bars(SPEC, COUNT, seed=4), bars(SPEC, COUNT, seed=3)
     with must_work(f"computing {case.name} without classes, or refusing it with MissingScore,"):
         try:
-            case.values(*map(without_classes, sets))
+            case.values(without_classes(synthetic), without_classes(reference), without_classes(train))
         except MissingScore as reason:
             is_told = bool(str(reason).strip()) and "\n" not in str(reason)
             require(is_told, f"{case.name} must say in one line why it cannot be computed")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
-import torch  # noqa: F401 (for check_planned_without_torch)
+import torch
 from sound_method import Sound
 
 import dpbench.data.arrays  # noqa: F401 (for check_imports)

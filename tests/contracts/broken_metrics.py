@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import torch  # (for check_declared_without_torch)
+import torch
 
 from dpbench import Column, Metric, MissingScore
 
@@ -103,7 +103,7 @@ BROKEN: list[tuple[str, type[Brightness], str]] = [
     ("check_columns", AnotherColumn, "declares darkness but has brightness"),
     ("check_columns", Unexplained, "has no help text"),
     ("check_columns", NotFinite, "is not finite"),
-    ("check_direction", WrongWay, "declares high better"),
+    ("check_direction", WrongWay, "high is better, but"),
     ("check_order", FirstImage, "in another order"),
     ("check_seeds", Unseeded, "other values for the same seed"),
     ("check_seeds", NoProtocol, "state in its protocol"),

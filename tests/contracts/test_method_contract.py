@@ -41,7 +41,7 @@ def test_a_method_that_keeps_them_passes(check, tmp_path, registries):
 
 def test_a_summary_that_differs_from_the_docstring_is_noticed(tmp_path):
     registry = Registry("method", {"sound": ("sound_method:Sound", "Something else.")})
-    with pytest.raises(ContractError, match="its summary is 'Something else.'"):
+    with pytest.raises(ContractError, match=r"its summary is 'Something else\.'"):
         methods.check_summary(MethodCase(registry, "sound", tmp_path))
 
 

@@ -56,16 +56,6 @@ def test_its_plan_is_one_dp_sgd_mechanism_over_the_expected_batch(spec):
     assert mechanism.releases == 40
 
 
-def test_a_finetuned_model_survives_saving(spec, public, vault, run):
-    method = _fitted(spec, public, vault, run, epsilon=5)
-    other = _method(spec)
-    other.load_state_dict(method.state_dict())
-    run.generator.manual_seed(3)
-    images = method.sample(REQUEST.conditions, run)
-    run.generator.manual_seed(3)
-    assert torch.equal(images, other.sample(REQUEST.conditions, run))
-
-
 def test_public_pretraining_is_computed_once(spec, public, run, monkeypatch):
     _method(spec).prepare(public, run)
     monkeypatch.setattr(TwoStages, "_pretrain", lambda *_: pytest.fail("pretrained again"))
@@ -79,13 +69,6 @@ def test_the_refiner_fits_the_tokenizer_it_was_trained_for(spec, public, run, mo
     _method(spec, dim=64, public_steps=1).prepare(public, run)
     with pytest.raises(pytest.fail.Exception, match="trained again"):
         _method(spec, codes=8).prepare(public, run)
-
-
-def test_unconditional_data_needs_no_labels(public, run):
-    spec = DatasetSpec("plain", 1, 16, 400, 0, None, True)
-    method = _method(spec)
-    method.prepare(public, run)
-    assert method.sample(Conditions(5), run).shape == (5, 1, 16, 16)
 
 
 def test_a_resolution_that_the_levels_do_not_divide_is_refused():
