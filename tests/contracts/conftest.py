@@ -11,6 +11,7 @@ import made_weights
 import pytest
 from image_fixtures import publish
 
+from dpbench.metrics import gram
 from dpbench.metrics.classifiers import dpimagebench, quick
 
 __all__ = ["publish"]
@@ -31,8 +32,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 
 @pytest.fixture
-def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Classifiers train for a few steps; the smallest one stands for the large published ones."""
+def quick_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Classifiers train for a few steps, the smallest one in place of the large published ones; VGG sees 32 pixels."""
+    monkeypatch.setattr(gram, "SMALLEST", 32)
     few = replace(quick.RECIPE, steps=lambda n: 20, batch=16)
     monkeypatch.setattr(quick, "RECIPE", few)
     monkeypatch.setattr(dpimagebench, "RECIPE", few)

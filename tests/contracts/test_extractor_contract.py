@@ -18,7 +18,7 @@ def case(request, tmp_path_factory) -> ExtractorCase:
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-def test_every_extractor_keeps_its_promises(case, check, few_steps, publish, made):
+def test_every_extractor_keeps_its_promises(case, check, quick_metrics, publish, made):
     if weights := tiny.entry(tiny.EXTRACTORS, case.name):
         publish(weights, made(weights))
     check(case)
