@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import events
@@ -41,12 +42,11 @@ def no_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture
 def registries() -> Iterator[None]:
-    """Takes back what a test registers."""
-    everything = (METHODS, DATASETS, METRICS, REFINERS, EXTRACTORS)
-    before = [dict(registry._registered) for registry in everything]
-    yield
-    for registry, registered in zip(everything, before, strict=True):
-        registry._registered = registered
+    """Undoes what a test registers."""
+    with ExitStack() as stack:
+        for registry in (METHODS, DATASETS, METRICS, REFINERS, EXTRACTORS):
+            stack.enter_context(registry.temporary())
+        yield
 
 
 @pytest.fixture

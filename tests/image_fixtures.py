@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from made_weights import make_clip
 from torch import Tensor
 
 from dpbench.core.cache import PublicCache
@@ -132,36 +132,7 @@ def publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, P
 @pytest.fixture(scope="session")
 def made_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny CLIP with random weights, in the files that OpenAI publishes."""
-    from transformers import CLIPConfig, CLIPModel
-
-    folder = tmp_path_factory.mktemp("clip")
-    letters = [chr(code) for code in range(ord("!"), ord("~") + 1)]
-    merges = ["p h", "ph o", "pho t", "phot o</w>", "c a", "ca t</w>"]
-    tokens = [*letters, *(f"{letter}</w>" for letter in letters), *(merge.replace(" ", "") for merge in merges)]
-    vocabulary = {token: number for number, token in enumerate([*tokens, "<|startoftext|>", "<|endoftext|>"])}
-    folder.joinpath("vocab.json").write_text(json.dumps(vocabulary))
-    folder.joinpath("merges.txt").write_text("\n".join(["#version: 0.2", *merges, ""]))
-    part = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
-    last = len(vocabulary) - 1
-    config = CLIPConfig(
-        text_config={
-            **part,
-            "vocab_size": last + 1,
-            "max_position_embeddings": 12,
-            "bos_token_id": last - 1,
-            "eos_token_id": last,
-        },
-        vision_config={**part, "image_size": 42, "patch_size": 14},
-        projection_dim=16,
-    )
-    torch.manual_seed(0)
-    model = CLIPModel(config)
-    for parameter in model.parameters():
-        if parameter.ndim > 1:
-            torch.nn.init.normal_(parameter, std=0.3)  # so that embeddings differ much
-    config.save_pretrained(folder)
-    torch.save(model.state_dict(), folder / "pytorch_model.bin")
-    return folder
+    return make_clip(tmp_path_factory.mktemp("clip"))
 
 
 class PixelFeatures(Extractor):
@@ -178,11 +149,8 @@ class PixelFeatures(Extractor):
 
 
 @pytest.fixture
-def scores(monkeypatch: pytest.MonkeyPatch, make_images: MakeImages, run: RunContext) -> Callable[..., Scores]:
+def scores(make_images: MakeImages, run: RunContext) -> Iterator[Callable[..., Scores]]:
     """scores(metric, synthetic, reference, train=None): a metric on features [n, d], whatever extractor it asks for."""
-    for name in ("inception", "clip", "dinov2", "classifier"):
-        monkeypatch.setitem(EXTRACTORS._registered, name, PixelFeatures)
-
     serial = itertools.count()  # images of equal features are no copies of each other
 
     def images(features: np.ndarray) -> ImageDataset:
@@ -193,4 +161,5 @@ def scores(monkeypatch: pytest.MonkeyPatch, make_images: MakeImages, run: RunCon
     def score(metric: str, synthetic: np.ndarray, reference: np.ndarray, train: np.ndarray | None = None) -> Scores:
         return evaluate([metric], images(synthetic), images(reference), run, None if train is None else images(train))
 
-    return score
+    with EXTRACTORS.temporary(dict.fromkeys(("inception", "clip", "dinov2", "classifier"), PixelFeatures)):
+        yield score

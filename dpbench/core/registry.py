@@ -11,9 +11,11 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from dpbench.core.errors import DpbenchError, UnknownName
@@ -94,6 +96,24 @@ class Registry(Generic[P]):
             return plugin
 
         return add
+
+    def unregister(self, name: str) -> None:
+        """Forgets what was registered under `name` at run time, if anything was."""
+        self._registered.pop(name, None)
+
+    @contextmanager
+    def temporary(self, plugins: Mapping[str, type[P]] = MappingProxyType({})) -> Iterator[None]:
+        """Undoes at the end of the block what was registered in it.
+
+        Args:
+            plugins: registered at the start of the block; each one replaces a plugin of the same name.
+        """
+        before = self._registered
+        self._registered = {**before, **plugins}
+        try:
+            yield
+        finally:
+            self._registered = before
 
 
 def load_plugin_file(path: Path) -> None:

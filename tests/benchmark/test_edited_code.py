@@ -73,7 +73,7 @@ class Attempts:
     def run(self, crash: bool = True) -> torch.Tensor:
         """The release of one attempt in a new process."""
         for registry, name in ((METHODS, "shifted"), (REFINERS, "r")):
-            registry._registered.pop(name, None)
+            registry.unregister(name)
         sys.modules.pop("beside", None)
         importlib.invalidate_caches()
         for file in ("r.py", "shifted.py"):

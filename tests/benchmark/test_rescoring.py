@@ -71,7 +71,7 @@ def test_rescoring_needs_neither_training_nor_the_method(tiny: Path) -> None:
     events.EVENTS.clear()
     for name in ("fake", "alone", "tiny-public"):
         registry = dpbench.DATASETS if name == "tiny-public" else dpbench.METHODS
-        del registry._registered[name]
+        registry.unregister(name)
     rows = fill(tiny).set_index("key").loc[first["key"]]
     assert set(events.EVENTS) == {"train", "test", "dice"}
     assert rows["brightness"].tolist() == first["brightness"].tolist()

@@ -124,7 +124,8 @@ def test_unverified_mark_is_kept_after_an_interruption(tiny: Path, monkeypatch: 
 def test_samples_of_an_earlier_attempt_are_removed_from_the_usual_folder(tiny: Path) -> None:
     run(tiny, settings={})
     folder = only(tiny)
-    METHODS._registered["fake"] = Raw  # the method changed, and its author forgot to count its version up
+    METHODS.unregister("fake")
+    METHODS.register("fake")(Raw)  # the method changed, and its author forgot to count its version up
     Raw.__name__ = "FakeMean"
     run(tiny, settings={}, force=True)
     assert contents(folder) == OPEN | {"samples"}

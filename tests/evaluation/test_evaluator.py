@@ -19,9 +19,8 @@ from dpbench.metrics.extractors.packets import WaveletPackets
 
 
 @pytest.fixture
-def metric(monkeypatch):
+def metric(registries):
     """metric(compute, *columns) registers a metric called "toy" for one test."""
-    monkeypatch.setattr(METRICS, "_registered", dict(METRICS._registered))
 
     def make(compute, *names: str, called: str = "toy", **attributes) -> None:
         columns = tuple(Column(name, "low", "") for name in names)

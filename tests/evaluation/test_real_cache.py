@@ -50,10 +50,8 @@ class Train(Metric):
 
 
 @pytest.fixture
-def score(monkeypatch, make_images, noise, run, tmp_path):
+def score(registries, monkeypatch, make_images, noise, run, tmp_path):
     """score(reference, train, keep=True) -> values, with the cache that all calls share, or with none."""
-    for registry in (METRICS, EXTRACTORS):
-        monkeypatch.setattr(registry, "_registered", dict(registry._registered))
     METRICS.register("reference")(Reference)
     METRICS.register("train")(Train)
     EXTRACTORS.register("weighted")(Weighted)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from made_weights import make_vgg
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -21,12 +22,7 @@ from dpbench.models.pretrained.vgg import STYLE, StyleLayers, load_style_layers
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Random weights as torchvision publishes them: with a classifier (a small one here), in the format of 2017."""
-    folder = tmp_path_factory.mktemp("vgg")
-    torch.manual_seed(0)
-    state = StyleLayers().state_dict() | {"classifier.0.weight": torch.zeros(2, 2)}
-    torch.save(state, folder / "vgg19-dcbb9e9d.pth", _use_new_zipfile_serialization=False)
-    return folder
+    return make_vgg(tmp_path_factory.mktemp("vgg"))
 
 
 @pytest.fixture

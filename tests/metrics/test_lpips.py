@@ -10,6 +10,7 @@ import pytest
 import torch
 import torchvision
 from lpips import LPIPS
+from made_weights import make_alexnet
 
 from dpbench.core.errors import MissingScore
 from dpbench.evaluation.evaluator import evaluate
@@ -19,16 +20,7 @@ from dpbench.metrics.statistics.perceptual import draw_pairs, load_lpips, lpips_
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Random AlexNet features as torchvision publishes them; a small stand-in for the classifier."""
-    folder = tmp_path_factory.mktemp("alexnet")
-    torch.manual_seed(0)
-    features = torchvision.models.alexnet(weights=None).features
-    for layer in features:
-        if hasattr(layer, "weight"):
-            torch.nn.init.kaiming_normal_(layer.weight)
-    state = {f"features.{name}": value for name, value in features.state_dict().items()}
-    torch.save(state | {"classifier.1.weight": torch.zeros(2, 2)}, folder / "alexnet-owt-7be5be79.pth")
-    return folder
+    return make_alexnet(tmp_path_factory.mktemp("alexnet"))
 
 
 @pytest.fixture

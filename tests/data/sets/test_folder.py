@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from dataset_files import paint, paint_pets
 from PIL import Image
 
 from dpbench.core.errors import DataError
@@ -17,11 +18,6 @@ from dpbench.data import decoded
 from dpbench.data import image_files as sources
 from dpbench.data.sets.folder import Folder
 from dpbench.data.splits import split_by_hash
-
-
-def paint(path: Path, shade: int, size: tuple[int, int] = (32, 32)) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, (shade, shade // 2, 255 - shade)).save(path)
 
 
 def pack(folder: Path, around: str = "") -> Path:
@@ -36,9 +32,7 @@ def pack(folder: Path, around: str = "") -> Path:
 @pytest.fixture
 def pets(tmp_path: Path) -> Path:
     """Cats and dogs, 30 of each, shades 0 to 59."""
-    for shade in range(60):
-        paint(tmp_path / "pets" / ("cats" if shade < 30 else "dogs") / f"{shade:02}.png", shade)
-    return tmp_path / "pets"
+    return paint_pets(tmp_path / "pets")
 
 
 @pytest.fixture

@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
+from dataset_files import CHARACTERS, draw_characters
 
 from dpbench.core.errors import DataError
 from dpbench.data.sets.omniglot import Omniglot
 
-CHARACTERS = ["Greek/character01", "Greek/character02", "Korean/character01"]
-
-
-def draw(folder: Path) -> None:
-    """Twenty drawings of each character: 105×105, one bit a pixel, a black bar on white."""
-    for number, character in enumerate(CHARACTERS):
-        (folder / character).mkdir(parents=True)
-        for drawer in range(20):
-            pixels = np.full((105, 105), 255, dtype=np.uint8)
-            pixels[20:80, 30 + drawer : 40 + drawer + 5 * number] = 0
-            Image.fromarray(pixels).convert("1").save(folder / character / f"{number + 1:04}_{drawer + 1:02}.png")
-
 
 @pytest.mark.parametrize("place", ["", "omniglot-py/images_background"])
 def test_both_layouts_are_the_same_dataset(place, options):
-    draw(options.root / "omniglot" / place)
+    draw_characters(options.root / "omniglot" / place)
     dataset = Omniglot("", options)
     spec, train, test = dataset.spec, dataset.train(), dataset.test()
     assert spec.classes == tuple(CHARACTERS)
@@ -43,7 +29,7 @@ def test_both_layouts_are_the_same_dataset(place, options):
 
 
 def test_drawings_are_white_on_black_and_smoothly_resized(options):
-    draw(options.root / "omniglot")
+    draw_characters(options.root / "omniglot")
     images = Omniglot("", options).train().batch([3, 1]).images
     assert (images.dtype, tuple(images.shape)) == (torch.uint8, (2, 1, 32, 32))
     assert images[:, :, 0, 0].eq(0).all()
@@ -61,7 +47,7 @@ def test_missing_drawings_say_where_to_put_them(options):
 
 
 def test_a_damaged_drawing_is_named(options):
-    draw(options.root / "omniglot")
+    draw_characters(options.root / "omniglot")
     damaged = options.root / "omniglot" / CHARACTERS[0] / "0001_01.png"
     damaged.write_bytes(damaged.read_bytes()[:60])
     train = Omniglot("", options).train()
@@ -79,7 +65,7 @@ def test_a_failed_download_is_one_line(options, monkeypatch):
 
 
 def test_drawings_that_are_there_are_not_downloaded(options, monkeypatch):
-    draw(options.root / "omniglot" / "omniglot-py" / "images_background")
+    draw_characters(options.root / "omniglot" / "omniglot-py" / "images_background")
     monkeypatch.setattr("torchvision.datasets.Omniglot.download", None)
     assert Omniglot("", replace(options, download=True)).spec.n_classes == 3
 

@@ -9,38 +9,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from dataset_files import DIGITS, LABELS, N, idx, write_cifar, write_idx
 from PIL import Image
 
 from dpbench.core.errors import DataError
 from dpbench.data.sets.torchvision_sets import CIFAR10, CIFAR100, MNIST, FashionMNIST
 
-N = {"train": 12, "t10k": 7}
-RNG = np.random.default_rng(0)
-DIGITS = {split: RNG.integers(0, 256, (n, 28, 28), dtype=np.uint8) for split, n in N.items()}
-LABELS = {split: RNG.integers(0, 10, n, dtype=np.uint8) for split, n in N.items()}
 IDX = pytest.mark.parametrize("plugin", [MNIST, FashionMNIST])
 CIFAR = pytest.mark.parametrize("plugin", [CIFAR10, CIFAR100])
 
 
-def idx(array):
-    return np.array([0x800 + array.ndim, *array.shape], dtype=">u4").tobytes() + array.tobytes()
-
-
 @pytest.fixture
 def idx_files(options, monkeypatch):
-    """Writes a dozen digits where the plugin looks for them; returns their folder."""
-
-    def write(plugin):
-        monkeypatch.setattr(plugin, "n_train", N["train"])
-        monkeypatch.setattr(plugin, "n_test", N["t10k"])
-        raw = options.root / plugin.name / plugin.source / "raw"
-        raw.mkdir(parents=True)
-        for split in N:
-            (raw / f"{split}-images-idx3-ubyte").write_bytes(idx(DIGITS[split]))
-            (raw / f"{split}-labels-idx1-ubyte").write_bytes(idx(LABELS[split]))
-        return raw
-
-    return write
+    """idx_files(plugin): see `write_idx`."""
+    return lambda plugin: write_idx(plugin, options.root, monkeypatch)
 
 
 @IDX
@@ -153,30 +135,8 @@ def test_labels_out_of_range_are_refused(idx_files, options):
 
 @pytest.fixture
 def cifar_files(options, monkeypatch):
-    """Writes pickles in CIFAR's format with their MD5 made known to torchvision; returns (folder, images, labels)."""
-
-    def write(plugin, per_file=4):
-        source = plugin.reader()
-        folder = options.root / plugin.name / source.base_folder
-        folder.mkdir(parents=True)
-        key = "labels" if plugin is CIFAR10 else "fine_labels"
-        images, labels, md5 = {}, {}, {}
-        for name, _ in (*source.train_list, *source.test_list):
-            images[name] = RNG.integers(0, 256, (per_file, 3072), dtype=np.uint8)
-            labels[name] = RNG.integers(0, plugin("", options).spec.n_classes, per_file).tolist()
-            content = pickle.dumps({"data": images[name], key: labels[name]}, protocol=2)
-            (folder / name).write_bytes(content)
-            md5[name] = hashlib.md5(content).hexdigest()
-        meta = pickle.dumps({source.meta["key"]: list(plugin.classes)}, protocol=2)
-        (folder / source.meta["filename"]).write_bytes(meta)
-        monkeypatch.setattr(source, "meta", source.meta | {"md5": hashlib.md5(meta).hexdigest()})
-        for listing in ("train_list", "test_list"):
-            monkeypatch.setattr(source, listing, [[name, md5[name]] for name, _ in getattr(source, listing)])
-        monkeypatch.setattr(plugin, "n_train", per_file * len(source.train_list))
-        monkeypatch.setattr(plugin, "n_test", per_file * len(source.test_list))
-        return folder, images, labels
-
-    return write
+    """cifar_files(plugin): see `write_cifar`."""
+    return lambda plugin: write_cifar(plugin, options.root, monkeypatch)
 
 
 @CIFAR

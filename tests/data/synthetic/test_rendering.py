@@ -156,13 +156,6 @@ def test_two_processes_may_ask_at_once(options):
     assert answers[0] == answers[1] != ""
 
 
-@FEW
-def test_splits_and_resolutions_have_fingerprints_of_their_own(few, options):
-    datasets = [few("", options), few("", replace(options, resolution=16))]
-    prints = [split.fingerprint for dataset in datasets for split in (dataset.train(), dataset.test())]
-    assert len(set(prints)) == 4
-
-
 def test_high_resolution_textures_are_fewer(options):
     counts = {size: Textures("", replace(options, resolution=size)).spec.n_train for size in (32, 128, 256)}
     assert counts == {32: 20_000, 128: 20_000, 256: 5_000}

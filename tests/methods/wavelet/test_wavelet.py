@@ -56,16 +56,6 @@ def test_plan_is_one_dp_sgd_mechanism(spec):
     assert mechanism.releases == 40
 
 
-def test_restored_model_samples_the_same_images(spec, public, vault, run):
-    method = _fitted(spec, public, vault, run, epsilon=5)
-    other = _method(spec)
-    other.load_state_dict(method.state_dict())
-    run.generator.manual_seed(3)
-    images = method.sample(REQUEST.conditions, run)
-    run.generator.manual_seed(3)
-    assert torch.equal(images, other.sample(REQUEST.conditions, run))
-
-
 def test_public_pretraining_is_cached(spec, public, run, monkeypatch):
     _method(spec).prepare(public, run)
     monkeypatch.setattr(TwoStages, "_pretrain", lambda *_: pytest.fail("pretrained again"))
@@ -82,13 +72,6 @@ def test_refiner_is_retrained_only_for_another_tokenizer(spec, public, run):
     assert trained() == 1
     _method(spec, codes=8).prepare(public, run)
     assert trained() == 2
-
-
-def test_unlabelled_data_is_supported(public, run):
-    spec = DatasetSpec("plain", 1, 16, 400, 0, None, True)
-    method = _method(spec)
-    method.prepare(public, run)
-    assert method.sample(Conditions(5), run).shape == (5, 1, 16, 16)
 
 
 def test_indivisible_resolution_raises_an_error():

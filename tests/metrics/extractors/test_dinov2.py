@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 from cleanfid.resize import make_resizer
+from made_weights import make_dinov2
 from PIL.Image import Resampling
 from torchvision.transforms.functional import normalize
-from transformers import BitImageProcessor, Dinov2Config, Dinov2Model
+from transformers import BitImageProcessor, Dinov2Model
 
 from dpbench.core.errors import DataError, MissingScore
 from dpbench.models.pretrained.finding import fingerprint
@@ -20,11 +21,7 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("dinov2")
-    torch.manual_seed(0)
-    config = Dinov2Config(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, image_size=518, patch_size=14)
-    Dinov2Model(config).save_pretrained(folder)
-    return folder
+    return make_dinov2(tmp_path_factory.mktemp("dinov2"))
 
 
 @pytest.fixture

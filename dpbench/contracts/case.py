@@ -1,0 +1,76 @@
+"""The plugin under test, and the checks of what it declares that are the same for all kinds."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from dpbench.contracts.promise import require
+from dpbench.core.registry import Registry
+from dpbench.core.source_code import parse
+
+P = TypeVar("P")
+
+
+@dataclass(frozen=True)
+class Case(Generic[P]):
+    """A plugin under test.
+
+    Attributes:
+        registry: where it is registered.
+        name: its registered name.
+        folder: an empty folder for the checks' files.
+    """
+
+    registry: Registry[P]
+    name: str
+    folder: Path
+
+    @cached_property
+    def plugin(self) -> type[P]:
+        """The plugin's class."""
+        return self.registry.get(self.name)
+
+
+def check_summary(case: Case[P]) -> None:
+    """The first line of the docstring is the summary that `dpbench list` prints."""
+    first = (inspect.getdoc(case.plugin) or "").partition("\n")[0]
+    require(bool(first), f"{case.name} has no docstring; describe it in one line")
+    summary = case.registry.summary(case.name)
+    require(first == summary, f"the docstring of {case.name} starts with '{first}', but its summary is '{summary}'")
+
+
+def require_no_torch(case: Case[P], code: str = "") -> None:
+    """Imports the plugin in a new process, as `plugin`, runs `code`, and requires that torch was not imported.
+
+    Raises:
+        ContractError: torch was imported, or the code failed.
+    """
+    lines = [
+        "import sys",
+        f"sys.path[:0] = {sys.path!r}",
+        f"from {case.plugin.__module__} import {case.plugin.__qualname__} as plugin",
+        code,
+        "sys.exit('torch is imported' if 'torch' in sys.modules else 0)",
+    ]
+    ended = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=False)
+    reason = (ended.stderr.strip().splitlines() or [""])[-1]
+    require(
+        ended.returncode == 0,
+        f"importing and configuring {case.name} must need no torch ({reason}); import torch inside its functions",
+    )
+
+
+def imported_names(plugin: type) -> set[str]:
+    """Full names of the modules that the plugin's file imports, and of what it takes from them."""
+    package = plugin.__module__.rpartition(".")[0]
+    names = set()
+    for statement in parse(Path(inspect.getfile(plugin))).imports:
+        module = statement.absolute(package)
+        names |= {module, *(f"{module}.{name}" for name in statement.names)}
+    return names

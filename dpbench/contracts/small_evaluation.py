@@ -1,0 +1,91 @@
+"""What metrics and extractors are shown when they are checked: a few images with a striking structure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dpbench.contracts.small_sets import bars, bars_spec
+from dpbench.core.cache import PublicCache
+from dpbench.core.context import RunContext
+from dpbench.core.data import ImageDataset
+from dpbench.core.specs import Batch
+from dpbench.data.arrays import ArrayDataset, Subset
+from dpbench.evaluation.extraction import RealCache
+from dpbench.evaluation.shared import SharedEvaluation
+
+COUNT = 24
+SPEC = bars_spec(size=32, records=COUNT)
+
+
+def synthetic_bars() -> ImageDataset:
+    """Images that look like the reference."""
+    return bars(SPEC, COUNT, seed=5)
+
+
+def unlike_bars() -> ImageDataset:
+    """White noise with the labels of the reference."""
+    images = np.random.default_rng(6).integers(0, 256, (COUNT, *SPEC.shape), dtype=np.uint8)
+    return ArrayDataset(SPEC, images, np.arange(COUNT) % 2)
+
+
+def without_classes(images: ImageDataset) -> ImageDataset:
+    """The same images without labels."""
+    pixels = images.batch(range(len(images))).images
+    assert pixels is not None
+    return ArrayDataset(bars_spec(size=32, records=COUNT, classes=None), pixels, None)
+
+
+def shuffled(images: ImageDataset) -> ImageDataset:
+    """The same images and labels in another order."""
+    return Subset(images, np.random.default_rng(7).permutation(len(images)))
+
+
+class Watched(ImageDataset):
+    """A split that counts how often it was read.
+
+    Attributes:
+        reads: number of calls of `batch`.
+    """
+
+    def __init__(self, dataset: ImageDataset):
+        self.spec = dataset.spec
+        self.dataset = dataset
+        self.reads = 0
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        """See `ImageDataset.batch`."""
+        self.reads += 1
+        return self.dataset.batch(indices)
+
+    @property
+    def fingerprint(self) -> str:
+        """See `ImageDataset.fingerprint`."""
+        return self.dataset.fingerprint
+
+
+def small_evaluation(
+    folder: Path,
+    synthetic: ImageDataset | None = None,
+    reference: ImageDataset | None = None,
+    train: ImageDataset | None = None,
+) -> SharedEvaluation:
+    """An evaluation on sets of bars, unless other sets are given.
+
+    Args:
+        folder: where features are kept; evaluations in one folder share those of real images.
+    """
+    return SharedEvaluation(
+        synthetic or synthetic_bars(),
+        reference or bars(SPEC, COUNT, seed=4),
+        RunContext("cpu", torch.Generator().manual_seed(0), PublicCache(folder / "public")),
+        train or bars(SPEC, 2 * COUNT, seed=3),
+        folder / "synthetic",
+        RealCache(folder / "real"),
+    )

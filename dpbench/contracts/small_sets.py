@@ -1,0 +1,37 @@
+"""Small sets of images with two classes, on which plugins are checked."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dpbench.core.specs import DatasetSpec
+from dpbench.data.arrays import ArrayDataset
+
+CLASSES = ("lying", "standing")
+
+
+def bars_spec(
+    size: int = 16, channels: int = 1, records: int = 200, classes: tuple[str, ...] | None = CLASSES
+) -> DatasetSpec:
+    """The declaration of a set of bars, a public benchmark."""
+    return DatasetSpec("bars", channels, size, records, records // 2, classes, True)
+
+
+def bars(spec: DatasetSpec, count: int, seed: int) -> ArrayDataset:
+    """Bright bars on a dark ground: class 0 lies, class 1 stands.
+
+    Args:
+        spec: what the set declares; a resolution of at least 13.
+        count: number of images; classes take turns.
+        seed: of the positions and of the ground.
+    """
+    random = np.random.default_rng(seed)
+    labels = np.arange(count) % 2
+    images = random.integers(0, 30, (count, *spec.shape), dtype=np.uint8)
+    for image, label in zip(images, labels, strict=True):
+        start = random.integers(4, spec.resolution - 8)
+        if label == 0:
+            image[:, start : start + 5, :] += 200
+        else:
+            image[:, :, start : start + 5] += 200
+    return ArrayDataset(spec, images, labels if spec.classes else None)

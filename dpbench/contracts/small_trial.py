@@ -1,0 +1,82 @@
+"""One method on small images: prepare, fit and sample as in a run, without results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import chdir, contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dpbench.benchmark.configure import plan_of
+from dpbench.contracts.small_sets import bars, bars_spec
+from dpbench.core.cache import PublicCache
+from dpbench.core.config import build
+from dpbench.core.context import RunContext
+from dpbench.core.method import Method
+from dpbench.core.seal import Seal
+from dpbench.core.specs import Budget, Conditions, DatasetSpec, Request
+from dpbench.privacy.calibration import calibrate
+from dpbench.privacy.ledger import Ledger
+from dpbench.privacy.noise import NoiseSource
+from dpbench.privacy.noise_key import NoiseKey
+from dpbench.privacy.vault import Vault
+
+SAMPLES = 12
+BUDGET = Budget(10, 1e-5)
+
+
+class SmallTrial:
+    """A trial of a method on 200 small images.
+
+    DP noise is reproducible, so that two trials with the same seed release the same.
+
+    Args:
+        plugin: the method.
+        settings: over the defaults of its configuration.
+        spec: what the sensitive images declare.
+        folder: holds the public cache (`public`), the trial's folder (`trial`) and the working directory (`elsewhere`).
+        seed: of the experiment's generators.
+    """
+
+    def __init__(
+        self, plugin: type[Method[Any]], settings: Mapping[str, Any], spec: DatasetSpec, folder: Path, seed: int = 0
+    ):
+        self.config: Any = build(plugin.Config, settings)
+        self.spec = spec
+        self.seed = seed
+        self.folder = folder
+        self.conditions = Conditions.balanced(SAMPLES, spec.n_classes)
+        plan = plan_of(plugin, self.config, spec, Request(self.conditions))
+        self.ledger = Ledger(calibrate(plan, BUDGET))
+        for name in ("trial", "elsewhere"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        with self._phase() as run:
+            self.method = plugin(self.config, spec)
+            public = bars(bars_spec(spec.resolution, spec.channels, classes=None), 200, seed=2)
+            self.method.prepare(None if plugin.track == "none" else public, run)
+
+    def fit(self) -> None:
+        """The private phase."""
+        noise = NoiseSource(key=NoiseKey.from_seed(0))
+        vault = Vault(bars(self.spec, self.spec.n_train, seed=1), self.spec, self.ledger, noise)
+        with self._phase() as run:
+            run.cache.close()
+            self.method.fit(vault, run)
+
+    def sample(self, conditions: Conditions | None = None, seed: int = 0, by: Method[Any] | None = None) -> Tensor:
+        """Images by this trial's method, or by another one."""
+        with self._phase(seed) as run:
+            run.cache.close()
+            return (by or self.method).sample(conditions or self.conditions, run)
+
+    @contextmanager
+    def _phase(self, seed: int | None = None) -> Iterator[RunContext]:
+        """The working environment of one phase: seeded, with test splits closed, in an empty working directory."""
+        seed = self.seed if seed is None else seed
+        cache = PublicCache(self.folder / "public")
+        with torch.random.fork_rng(devices=[]), Seal().closed(), chdir(self.folder / "elsewhere"):
+            torch.manual_seed(seed)
+            yield RunContext("cpu", torch.Generator().manual_seed(seed), cache, folder=self.folder / "trial")

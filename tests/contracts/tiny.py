@@ -1,0 +1,100 @@
+"""Settings with which each registered plugin runs in a second or two. A new plugin needs one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dataset_files import draw_characters, paint_pets, write_cifar, write_idx
+
+from dpbench.metrics.accuracy import DownstreamAccuracy
+from dpbench.metrics.accuracy_paper import PublishedAccuracy
+
+DIFFUSION = {
+    "channels": (8,), "patch": 4, "batch": 50, "steps": 2, "clip": 0.3, "micro_batch": 50, "sampling_steps": 2,
+}  # fmt: skip
+
+METHODS: dict[str, dict[str, Any]] = {
+    "wavelet": {
+        "levels": 1, "codes": 16, "detail_codes": 16, "code_dim": 8, "tokenizer_dim": 16, "tokenizer_heads": 2,
+        "tokenizer_depth": 1, "tokenizer_steps": 2, "tokenizer_batch": 32, "dim": 16, "depth": 1, "heads": 2,
+        "public_steps": 2, "public_batch": 32, "batch": 50, "steps": 2, "refiner.steps": 2, "refiner.width": 8,
+        "refiner.depth": 1,
+    },
+    "dp-merf": {"features": 100, "steps": 3, "batch": 20},
+    "dp-sgd": DIFFUSION | {"public_steps": 2, "public_batch": 32},
+    "dpdm": DIFFUSION | {"views": 2, "label_dropout": 0.1, "guidance": 2},
+    "dp-feta": DIFFUSION | {"warmup_steps": 2, "warmup_batch": 16},
+}  # fmt: skip
+
+REFINERS: dict[str, dict[str, Any]] = {
+    "bicubic": {},
+    "regression": {"steps": 2, "width": 8, "depth": 1, "batch": 16},
+    "residual": {"steps": 2, "channels": (8,), "batch": 16, "sampling_steps": 2},
+}
+
+
+def _declare_few(plugin: Any, root: Path, patch: pytest.MonkeyPatch) -> None:
+    """Has a generated dataset generate a few images only."""
+    patch.setattr(plugin, "n_train", 20)
+    patch.setattr(plugin, "n_test", 10)
+
+
+DATASETS: dict[str, Callable[[Any, Path, pytest.MonkeyPatch], Any]] = {
+    "shapes": _declare_few,
+    "textures": _declare_few,
+    "mnist": write_idx,
+    "fashion-mnist": write_idx,
+    "cifar10": write_cifar,
+    "cifar100": write_cifar,
+    "omniglot": lambda plugin, root, patch: draw_characters(root / "omniglot"),
+    "folder": lambda plugin, root, patch: paint_pets(root / "pets"),
+}
+"""What makes a dataset small: (plugin, data folder, monkeypatch) -> None."""
+
+
+METRICS: dict[str, dict[str, Any]] = {
+    "fid": {},
+    "fid-train": {},
+    "fd-dinov2": {},
+    "kid": {},
+    "cmmd": {},
+    "inception-score": {"unranked": ("inception_score",), "by_chance": ("inception_score",)},
+    "prdc": {},
+    "classifier-prdc": {},
+    "fld": {},
+    "fwd": {},
+    "scales": {},
+    "accuracy": {"by_chance": tuple(c.name for c in DownstreamAccuracy.columns)},
+    "accuracy-paper": {"by_chance": tuple(c.name for c in PublishedAccuracy.columns)},
+    "label-fidelity": {},
+    "gram": {},
+    "lpips": {"unranked": ("lpips",), "by_chance": ("lpips",)},
+    "clip-score": {"unranked": ("clip_score",)},
+    "texture": {},
+    "spectrum": {},
+    "memorisation": {
+        "unranked": ("membership", "membership_auc", "nn_ratio", "authenticity"),
+        "by_chance": ("membership",),
+    },
+}
+"""Attributes of `MetricCase`. Weights are random, so that what they recognise ranks nothing."""
+
+EXTRACTORS: dict[str, str] = {
+    "wavelet-packet": "",
+    "classifier": "",
+    "inception": "inception",
+    "clip": "clip",
+    "dinov2": "dinov2",
+    "texture": "",
+    "spectrum": "",
+}
+"""The weights that an extractor needs, as `made` of conftest names them."""
+
+
+def entry(table: Mapping[str, Any], name: str) -> Any:
+    """A plugin's line of a table above; fails the test where there is none."""
+    assert name in table, f"no tiny settings for '{name}': add one line to tests/contracts/tiny.py"
+    return table[name]
