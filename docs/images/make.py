@@ -20,7 +20,6 @@ from PIL import Image, ImageDraw
 sys.path.insert(0, str(Path(__file__).parents[2]))  # so that it runs as a script, wherever from
 
 from dpbench.core.data import DataOptions, ImageDataset
-from dpbench.core.errors import DpbenchError
 from dpbench.data.opening import default_root, open_dataset
 from dpbench.results.record import TrialRecord
 from dpbench.results.sample_grid import GAP, INK, MARGIN, font
@@ -28,6 +27,7 @@ from dpbench.results.samples import StoredSamples
 from dpbench.results.trial_folder import SAMPLES, TrialFolder
 
 SCALE = 2
+PICTURE = Path(__file__).with_name("samples.png")
 LABELS = 110  # pixels for the names of the rows
 
 
@@ -42,15 +42,13 @@ def main(
     dataset: Annotated[str, typer.Option(help="dataset of the trials")] = "shapes",
     methods: Annotated[str, typer.Option(metavar="NAMES", help="rows, from top to bottom")] = "dp-merf,wavelet,dp-sgd",
     out: Annotated[Path, typer.Option(metavar="DIR", help="folder of results")] = Path("results"),
-    picture: Annotated[Path, typer.Option(metavar="FILE", help="file to write")] = Path(__file__).with_name(
-        "samples.png"
-    ),
+    picture: Annotated[Path, typer.Option(metavar="FILE", help="file to write")] = PICTURE,
 ) -> None:
     """Writes the picture."""
     names = methods.split(",")
     found = sorted(private_trials(out, dataset), key=lambda trial: (names.index(trial[0].method), trial[0].epsilon))
     if not found:
-        raise DpbenchError(f"no finished private trials on {dataset} in {out}")
+        sys.exit(f"error: no finished private trials on {dataset} in {out}")
     real = open_dataset(dataset, DataOptions(default_root())).test()
     rows = [Row("real images", real), *(Row(f"{r.method}, ε = {r.epsilon:g}", images) for r, images in found)]
     draw(rows).save(picture, optimize=True)
@@ -88,7 +86,8 @@ def draw(rows: list[Row]) -> Image.Image:
 def first_of_each_class(images: ImageDataset, classes: int) -> list[np.ndarray]:
     """The first image of every class: uint8 [h, w, 3], or [h, w] for grey images."""
     batch = images.batch(range(min(len(images), 50 * classes)))
-    assert batch.images is not None and batch.labels is not None
+    assert batch.images is not None
+    assert batch.labels is not None
     firsts = [int((batch.labels == label).nonzero()[0]) for label in range(classes)]
     return [
         pixels[..., 0] if pixels.shape[-1] == 1 else pixels
