@@ -28,7 +28,7 @@ from dpbench.results.trial_folder import SAMPLES, TrialFolder
 
 SCALE = 2
 PICTURE = Path(__file__).with_name("samples.png")
-LABELS = 110  # pixels for the names of the rows
+LABELS = 120  # pixels for the names of the rows
 
 
 class Row(NamedTuple):
