@@ -1,1 +1,1 @@
-"""What is compared and how: trials and grids, the protocol, the runner."""
+"""What is compared and how it runs: request, session, trial, stages, and the commands as functions."""

@@ -1,4 +1,4 @@
-"""From names on a command line to configured methods: presets, then the user's own settings over them."""
+"""Configured methods from names, presets and settings."""
 
 from __future__ import annotations
 
@@ -24,11 +24,16 @@ AUTO = "auto"
 
 @dataclass(frozen=True)
 class Configured:
-    """A method with its configuration, and where that came from.
+    """A method with its configuration and the origin of that configuration.
 
     Attributes:
-        variant: what the user changed of the preset: "codes=128,steps=50".
-        auto: whether batch and steps are still to be chosen for each ε (`steps=auto`); see `planning`.
+        name: registered name.
+        variant: the settings that the user changed relative to the preset: "codes=128,steps=50".
+        method: the method's class.
+        config: an instance of its `Config`.
+        preset: name of the preset.
+        tuning: what the configuration was tuned on.
+        auto: whether batch and steps are chosen for each ε (`steps=auto`); see `planning`.
     """
 
     name: str
@@ -41,7 +46,7 @@ class Configured:
 
     @property
     def title(self) -> str:
-        """Name and variant: tells the configured methods of one command apart."""
+        """Name and variant; unique among the methods of one command."""
         return titled(self.name, self.variant)
 
     @property
@@ -51,7 +56,7 @@ class Configured:
 
 
 def plan_of(method: type[Method[Any]], config: Any, spec: DatasetSpec, request: Request) -> Plan:
-    """What a configured method would do to a dataset, asked for under a seal that closes every dataset.
+    """The plan of a configured method for a dataset. Every dataset is closed while the method makes it.
 
     Raises:
         ConfigError: the configuration does not suit the dataset.
@@ -62,23 +67,28 @@ def plan_of(method: type[Method[Any]], config: Any, spec: DatasetSpec, request: 
 
 
 def refuse_auto(method: Configured) -> None:
-    """Raises `ConfigError` where batch and steps would have to be known."""
+    """Refuses `steps=auto` where batch and steps must be known.
+
+    Raises:
+        ConfigError: the method has it.
+    """
     if method.auto:
-        raise ConfigError(f"steps=auto is settled on public data: `dpbench privacy {method.name} --propose` shows how")
+        raise ConfigError(f"steps=auto is chosen on public data: `dpbench privacy {method.name} --propose` shows how")
 
 
 def configure(methods: Sequence[str], dataset: str, preset: str, settings: Mapping[str, Any]) -> list[Configured]:
-    """Every named method, configured for a dataset; variants that come to the same configuration are one.
+    """Configures every named method for a dataset. Variants with equal configurations become one.
 
     Args:
-        methods: registered names, each with settings of its own in brackets where wanted: "wavelet[codes=128]".
-        dataset: name that presets may be refined for.
+        methods: registered names, with settings in brackets for a variant: "wavelet[codes=128]".
+        dataset: name of the dataset, for which a preset may have a refinement.
         preset: name of a preset that each method has.
-        settings: key -> value, or "METHOD:key" -> value for one of the methods alone; settings in brackets win.
+        settings: key -> value, or "METHOD:key" -> value for only one of the methods. Settings in brackets take
+            precedence.
 
     Raises:
         UnknownName: a method, preset or setting does not exist.
-        ConfigError: a setting's value is wrong, its method is not one of those named, or a bracket has no partner.
+        ConfigError: a setting's value is wrong, its method is not named, or brackets do not match.
     """
     if not methods:
         raise DpbenchError(f"no method is named; known: {', '.join(METHODS.names())}")
@@ -120,7 +130,7 @@ def _configured(
         start: Any = build(method.Config, values)
         config: Any = build(method.Config, settings, start)
     except DpbenchError as error:
-        hint = f"; write {name}:key=value for what is not meant for every method" if several else ""
+        hint = f"; write {name}:key=value for a setting of one method" if several else ""
         raise ConfigError(f"method '{name}': {error}{hint}") from error
     changed = dict(changes(start, config))
     tuning = USER_SETTINGS if changed else layers[-1].tuning if layers else "untuned"
@@ -129,6 +139,6 @@ def _configured(
 
 
 def _refined(method: type[Method[Any]], preset: str, dataset: str) -> str:
-    """The preset's refinement for a dataset, or else for its plugin: "small/shapes" is for "shapes:0.5", too."""
+    """Name of the preset's refinement for a dataset, or for its plugin: "small/shapes" also refines "shapes:0.5"."""
     exact = f"{preset}/{dataset}"
     return exact if exact in method.presets else f"{preset}/{dataset.partition(':')[0]}"

@@ -17,11 +17,11 @@ from dpbench.results import privacy_record
 
 
 class Inputs:
-    """A sensitive dataset and a public source, opened when they are asked for.
+    """A sensitive dataset and a public source, opened on first use.
 
     Args:
         dataset: name of the sensitive dataset.
-        public: name of the public source, or None where no method uses one.
+        public: name of the public source, or None for none.
         options: resolution and folders.
         state: folder of the user's key and privacy records.
     """
@@ -55,32 +55,45 @@ class Inputs:
         return Source(self._public_name, self.public.fingerprint) if self._public_name and self.public else None
 
     def fingerprint(self, split: ImageDataset) -> str:
-        """The split's fingerprint as it may be shown.
+        """The split's fingerprint as rows show it.
 
-        A plain hash would let anybody who guesses a record's content confirm that it is there. So unless the dataset is
-        a public benchmark, it is keyed with a secret of this user (rule R9).
+        A plain hash would let anybody who guesses a record confirm that it is in the split. So the fingerprint of a
+        dataset that is not a public benchmark is keyed with a secret of this user (rule R9).
         """
         return split.fingerprint if self.spec.public_benchmark else self._keyed(split.fingerprint)
 
     @property
     def record(self) -> Path:
-        """The privacy record of the sensitive split: one for its content, declared public or not, at any resolution."""
+        """The privacy record of the sensitive split: one per content, declared public or not, at any resolution."""
         return self._state / privacy_record.FOLDER / f"{self._keyed(self.train.content)}.jsonl"
 
-    def check_unchanged(self, fingerprint: str) -> None:
-        """Reads the sensitive split's files anew, and makes sure that they are those that the run started with.
-
-        Args:
-            fingerprint: what `fingerprint(train)` was then.
+    def check_fingerprint(self, expected: str) -> None:
+        """Checks that the sensitive split has the images that a trial was specified for.
 
         Raises:
-            DataError: they are not, or they are no longer there.
+            DataError: it has not.
+        """
+        found = self.fingerprint(self.train)
+        if found != expected:
+            raise DataError(
+                f"'{self._name}' has the fingerprint {found}, not {expected}: other images, or another user's "
+                "undeclared ones; --data says where datasets are"
+            )
+
+    def check_unchanged(self, expected: str) -> None:
+        """Reads the sensitive split's files again, and checks that they did not change while a trial used them.
+
+        Args:
+            expected: `fingerprint(train)` when the trial started.
+
+        Raises:
+            DataError: they changed, or are missing.
         """
         now = self.fingerprint(open_dataset(self._name, replace(self._options, download=False)).train())
-        if now != fingerprint:
+        if now != expected:
             raise DataError(
-                f"'{self._name}' changed while a trial learnt from it (train had the fingerprint {fingerprint}, now "
-                f"{now}): nothing of the trial is kept; run it again on files that stay as they are"
+                f"'{self._name}' changed while a trial learned from it (train had the fingerprint {expected}, now "
+                f"{now}): nothing of the trial is kept; run it again on files that do not change"
             )
 
     def _keyed(self, fingerprint: str) -> str:

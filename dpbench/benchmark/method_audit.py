@@ -1,6 +1,6 @@
 """`dpbench audit` as functions: canaries in a method's private phase, and every query of the vault on a small model.
 
-Nothing here opens the sensitive dataset: what it declares is enough, and public records stand in for its own.
+The sensitive dataset is never opened: only its declaration is used, and public records replace its own.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ from dpbench.privacy.plan import Plan
 from dpbench.training.device import resolve_device
 
 QUERY_DELTA = 1e-5
-"""δ of an audit of the vault's queries alone, unless another one is asked for."""
+"""Default δ of an audit of the vault's queries."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """How large an audit is.
+    """Size of an audit.
 
     Attributes:
-        records: public records that stand in for the sensitive ones; at most as many as these.
-        canaries: how many of them are canaries; None for three in four.
-        steps: DP-SGD steps at most, the noise being calibrated for as many; None for all.
-        runs: runs of the classical test, of each query.
-        confidence: of each bound by itself: a claim that holds is refuted with probability at most 1 - confidence.
+        records: maximum number of public records that replace the sensitive ones.
+        canaries: number of canaries among them; None for three in four.
+        steps: maximum number of DP-SGD steps, for which the noise is calibrated; None for all.
+        runs: runs of the classical test per query.
+        confidence: of each single bound: a true claim is refuted with probability at most 1 - confidence.
     """
 
     records: int = 4000
@@ -53,9 +53,9 @@ class Size:
 
     def __post_init__(self) -> None:
         if not 0.5 <= self.confidence < 1:
-            raise DpbenchError(f"the confidence must lie between 0.5 and 1, not be {self.confidence:g}")
+            raise DpbenchError(f"the confidence must be in [0.5, 1), not {self.confidence:g}")
         if self.canaries is not None and not 10 <= self.canaries <= self.records:
-            raise DpbenchError(f"choose 10 to {self.records} canaries, not {self.canaries}: they are records, too")
+            raise DpbenchError(f"choose 10 to {self.records} canaries, not {self.canaries}: canaries count as records")
         for what, value, least in (("records", self.records, 20), ("runs", self.runs, 100), ("steps", self.steps, 1)):
             if value is not None and value < least:
                 raise DpbenchError(f"an audit needs at least {least} {what}, not {value}")
@@ -64,14 +64,14 @@ class Size:
 def audit_queries(
     epsilon: float, size: Size, display: Display, *, delta: float | None = None, device: str = "auto"
 ) -> list[Finding]:
-    """Audits `dp_sgd` by every engine, and `noisy_sum`, on a small model.
+    """Audits `dp_sgd` with every engine, and `noisy_sum`, on a small model.
 
     Args:
-        epsilon: what one run claims; finite.
+        epsilon: the finite ε that one run claims.
         size: runs and confidence.
         display: where progress shows.
         delta: δ, by default `QUERY_DELTA`.
-        device: what is computed on.
+        device: torch device name, or "auto".
     """
     budget = _budget(epsilon, QUERY_DELTA if delta is None else delta)
     device = resolve_device(device)
@@ -81,7 +81,7 @@ def audit_queries(
 def audit_method(
     request: RunRequest, epsilon: float, size: Size, display: Display | None = None, prepare: bool = False
 ) -> list[Finding]:
-    """Audits the private phase of a method: its own `fit`, on public records among which there are canaries.
+    """Audits the private phase of a method: runs its own `fit` on public records with canaries among them.
 
     The plan is that of the whole dataset with fewer records at the same sampling rates: ε, δ, noise and composition do
     not depend on their number. What follows the last planned release is post-processing, and does not run.
@@ -118,12 +118,12 @@ def audit_method(
 
 def _budget(epsilon: float, delta: float) -> Budget:
     if not 0 < epsilon < math.inf:
-        raise DpbenchError(f"an audit needs a finite, positive ε, not {epsilon:g}: there is nothing else to refute")
+        raise DpbenchError(f"an audit needs a finite, positive ε, not {epsilon:g}")
     return Budget(epsilon, delta)
 
 
 def _smaller(method: Configured, spec: DatasetSpec, request: Request, size: Size) -> tuple[DatasetSpec, Plan]:
-    """The dataset's declaration and the method's plan with the audit's records and steps, at the same rates."""
+    """The declaration and the plan with the audit's numbers of records and steps, at the same sampling rates."""
     records = min(size.records, spec.n_train)
 
     def smaller(m: Mechanism) -> Mechanism:
@@ -134,7 +134,7 @@ def _smaller(method: Configured, spec: DatasetSpec, request: Request, size: Size
 
     plan = plan_of(method.method, method.config, spec, request)
     if not plan.mechanisms:
-        raise DpbenchError(f"the plan of {method.title} releases nothing: there is nothing to audit")
+        raise DpbenchError(f"the plan of {method.title} releases nothing, so it cannot be audited")
     return replace(spec, n_train=records), Plan(*map(smaller, plan.mechanisms))
 
 
@@ -154,17 +154,17 @@ def _fit(method: Configured, vault: AuditedVault, session: Session, prepare: boo
         raise
     except Exception as error:  # a method is foreign code
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        hint = "" if prepare else "; if it needs what prepare makes, add --prepare"
+        hint = "" if prepare else "; if fit needs the results of prepare, add --prepare"
         raise DpbenchError(f"the private phase of '{method.name}' failed: {reason}{hint}") from error
     vault.ledger.check_complete()
 
 
 class Spent(Exception):
-    """Every planned release is made; what follows is post-processing."""
+    """Every planned release has been made; the rest is post-processing."""
 
 
 class UntilSpent:
-    """Shows phases until every planned release is made.
+    """Shows phases until every planned release has been made.
 
     Raises:
         Spent: a phase begins after that.
@@ -181,6 +181,6 @@ class UntilSpent:
 
 
 def contradictions(findings: list[Finding], size: Size) -> Iterator[str]:
-    """What contradicts the claims, one line each."""
+    """The contradictions of claims, one line each."""
     for finding in findings:
         yield from finding.contradictions(size.confidence)

@@ -70,7 +70,7 @@ def noise_key(trial: TrialSpec, plan: CalibratedPlan, code: str, run: RunContext
 
 
 def run_id(trial: TrialSpec, key: NoiseKey) -> str:
-    """Distinguishes this run of a trial from others; with reproducible noise all are the same run."""
+    """Identifies this run of a trial; with reproducible noise, all runs of a trial are the same run."""
     return f"{key.seed_of('run', trial.key):064x}"[:16]
 
 

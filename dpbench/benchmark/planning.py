@@ -1,6 +1,6 @@
-"""`steps=auto`, and the measurement behind it: a rehearsal of a method's private phase on public data.
+"""`steps=auto`: chooses batch and steps by a rehearsal of a method's private phase on public data.
 
-Nothing here opens the sensitive dataset: what it declares is enough.
+Only the declaration of the sensitive dataset is used; it is never opened.
 """
 
 from __future__ import annotations
@@ -30,25 +30,22 @@ from dpbench.privacy.rehearsal import OnPublicData, Rehearsal
 from dpbench.privacy.stand_in import StandIn
 
 CHOSEN = ("batch", "steps")
-"""The settings that the planner chooses; a measurement does not depend on them."""
+"""The settings that the planner chooses. Measured gradients do not depend on them."""
 
 TRAINABLE = "trainable"
-"""The setting, where a method has one, that says which weights are trained."""
+"""The setting that selects the trained weights, in methods that have one."""
 
 
 @dataclass(frozen=True)
 class Planner:
-    """Plans methods on a session's dataset, by gradients that are measured on its public source.
-
-    Only the declaration of the sensitive dataset is used.
-    """
+    """Chooses batch and steps for methods on a session's dataset, by gradients measured on its public source."""
 
     session: Session
 
     def at(self, method: Configured, epsilon: float) -> Configured:
-        """The method as it is to be run at an ε: where it asks for `steps=auto`, with the best batch and steps.
+        """The method as it runs at an ε: `steps=auto` becomes the best batch and steps for the compute of its settings.
 
-        As much is computed as its settings would. Without noise, or without anything private, they stay as they are.
+        At ε = 0 and ε = ∞ the settings stay as they are.
 
         Raises:
             ConfigError: the method has no DP-SGD whose batch and steps could be set.
@@ -64,7 +61,7 @@ class Planner:
         return replace(method, config=config, tuning=tuning, auto=False)
 
     def judge(self, method: Configured, epsilon: float, compute: int | None = None) -> list[Candidate]:
-        """The method with other batches, as it is set otherwise; see `survey`.
+        """Candidates for batch and steps, with the method's other settings; see `survey`.
 
         Args:
             compute: rows to process, batch · steps · views; by default what the method's settings process.
@@ -74,7 +71,7 @@ class Planner:
         return survey(plan, Budget(epsilon, self.session.request.delta_for(self._spec)), gradients, records)
 
     def plan(self, method: Configured) -> Plan:
-        """What the method would do, its DP-SGD being the one that `CHOSEN` set.
+        """The method's plan, which must have one DP-SGD mechanism that the settings `CHOSEN` control.
 
         Raises:
             ConfigError: it has none.
@@ -90,9 +87,9 @@ class Planner:
         return plan
 
     def measure(self, method: Configured) -> Gradients:
-        """The method's gradients on public data, at the start of its private phase and a little later, averaged.
+        """The method's gradients on public data, averaged over the start of its private phase and a few steps later.
 
-        Made once: what was measured is kept in the public cache.
+        They are measured once and kept in the public cache.
         """
         settings = {key: value for key, value in as_settings(method.config).items() if key not in CHOSEN}
         key = {
@@ -142,7 +139,7 @@ class Planner:
 
 
 def variants(method: Configured) -> dict[str, Configured]:
-    """The method with each value of its setting `TRAINABLE`; as "all" alone where it has no such choice."""
+    """The method with each value of its setting `TRAINABLE`; only "all" for a method without that setting."""
     hint = typing.get_type_hints(method.method.Config).get(TRAINABLE)
     if typing.get_origin(hint) is not Literal:
         return {"all": method}

@@ -1,4 +1,4 @@
-"""`dpbench refine` as a function: a detail stage on its own, on a folder of coarse images.
+"""`dpbench refine` as a function: a detail stage for a folder of coarse images.
 
 import dpbench
 dpbench.refine("residual", "coarse/", "fine/", scale=4)
@@ -36,14 +36,14 @@ NOISE = 0.05
 """Noise on the training inputs, images being in [-1, 1]."""
 
 TILE = 64
-"""Larger public images are cut up for training; its cost then stays what it is at this size."""
+"""Larger public images are cut into tiles of this size for training, which bounds its cost."""
 
 PIXELS_AT_ONCE = 2**22
-"""Pixels of full images that one call of a refiner is to make."""
+"""Pixels of full images per call of a refiner."""
 
 
 class Refined(NamedTuple):
-    """What `refine` wrote."""
+    """The files that `refine` wrote."""
 
     images: list[Path]
     sheet: Path
@@ -144,7 +144,7 @@ def _public(request: RunRequest, input: Path, coarse: CoarseImages, scale: int) 
 
 
 def _refined(refiner: Refiner[Any], coarse: CoarseImages, size: int, run: RunContext) -> Iterator[Pair]:
-    """Every image before and after, grey ones in one channel."""
+    """Every image before and after refinement, grey images in one channel."""
     rows = max(1, PIXELS_AT_ONCE // size**2)
     for start in range(0, len(coarse), rows):
         part = slice(start, start + rows)
@@ -165,7 +165,7 @@ def _write(path: Path, image: Tensor) -> None:
 
 
 def _sheet_name(stems: list[str]) -> str:
-    """sheet.png, or sheet-2.png and so on where an image has that name (also where case does not count)."""
+    """sheet.png, or sheet-2.png and so on if an image has that name, ignoring case."""
     taken = {stem.casefold() for stem in stems}
     names = ("sheet" if number == 1 else f"sheet-{number}" for number in count(1))
     return f"{next(name for name in names if name not in taken)}.png"

@@ -128,6 +128,7 @@ def _sampled(trial: TrialSpec, session: Session) -> TrialRecord | None:
             folder.clear()
         log(f"{trial} {'continues from its checkpoints' if continues else 'starts'}")
         log(f"on {session.device} in {session.precision}, settings: {trial.config}")
+        session.inputs.check_fingerprint(trial.fingerprint)
         if trial.is_real:
             record = real_images(trial, session, log)
         else:

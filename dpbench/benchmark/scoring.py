@@ -9,7 +9,7 @@ from dataclasses import asdict
 from dpbench.benchmark.inputs import Inputs
 from dpbench.benchmark.session import Session
 from dpbench.core.context import RunContext
-from dpbench.core.errors import DataError, DpbenchError
+from dpbench.core.errors import DpbenchError
 from dpbench.core.folders import cache_folder
 from dpbench.core.metric import Column, Metric
 from dpbench.core.registries import METRICS
@@ -24,10 +24,10 @@ from dpbench.results.trial_folder import SAMPLES, TrialFolder
 from dpbench.results.trial_log import TrialLog
 
 PROTOCOL_ENTRIES = {*(f.name for f in PROTOCOL), "n_train", "reference"}
-"""What scores depend on whatever the metric, beside each metric's own entry under its name."""
+"""Protocol entries of every trial, beside one entry per metric under the metric's name."""
 
 UNDECLARED = (
-    "made from train without noise; kept in the trial's sensitive/ folder, as the dataset is not declared public"
+    "computed from train without noise; kept in the trial's sensitive/ folder, as the dataset is not declared public"
 )
 
 
@@ -36,16 +36,16 @@ def known_metric(name: str) -> type[Metric]:
 
     Raises:
         UnknownName: it does not exist.
-        DpbenchError: it cannot be imported, or fills columns that are not a metric's to fill.
+        DpbenchError: it cannot be imported, or fills columns that are reserved.
     """
     metric = METRICS.get(name)
     if name in PROTOCOL_ENTRIES:
-        raise DpbenchError(f"no metric may be called '{name}', as its protocol would stand in the place of the row's")
+        raise DpbenchError(f"no metric may be called '{name}', because its protocol entry would replace the row's")
     if not metric.columns:
         raise DpbenchError(f"metric '{name}' declares no column; name at least one in `columns`")
     for column in metric.columns:
         if is_reserved(column.name):
-            raise DpbenchError(f"metric '{name}' may not fill '{column.name}', a column of the row's own; rename it")
+            raise DpbenchError(f"metric '{name}' may not fill '{column.name}', a reserved column; rename it")
         if not column.name.isidentifier():
             raise DpbenchError(f"metric '{name}' fills '{column.name}'; name it with letters, digits and _ alone")
     return metric
@@ -99,7 +99,7 @@ def known_columns() -> list[Column]:
 
 
 def headline_columns() -> list[Column]:
-    """The first column of each of them that is a headline: what a table on a screen shows."""
+    """The first column of each headline metric: the columns of the table on a screen."""
     return [metric.columns[0] for metric in _importable().values() if metric.headline]
 
 
@@ -150,13 +150,8 @@ def _add_scores(
     Raises:
         DataError: the dataset has other images than those that the trial was made from.
     """
-    train, fingerprint = inputs.train, inputs.fingerprint(inputs.train)
-    if fingerprint != record.dataset_fingerprint:
-        raise DataError(
-            f"'{record.dataset}' has the fingerprint {fingerprint}, not {record.dataset_fingerprint}: other images, or "
-            "another user's undeclared ones; --data says where datasets are"
-        )
-    test = inputs.test
+    inputs.check_fingerprint(record.dataset_fingerprint)
+    train, test = inputs.train, inputs.test
     kept = RealCache(cache_folder() / "real") if record.public_benchmark else None
     if record.reference == "real":
         scores = evaluate_real(metrics, train, test, run, kept)
@@ -171,22 +166,22 @@ def _add_scores(
 
 
 def _merged(old: Scores, new: Scores) -> Scores:
-    """Both together; an extractor that either used stays named."""
+    """Both together, with the extractors of both."""
     used = [s.protocol["extractor"].split("; ") for s in (old, new) if "extractor" in s.protocol]
     extractors = sorted({name for names in used for name in names})
     return old | new | Scores(protocol={"extractor": "; ".join(extractors)} if extractors else {})
 
 
 def _hidden(record: TrialRecord, scored: Iterable[str]) -> list[str]:
-    """The columns that rule R9 keeps in `sensitive/`: those not known to leave train, or what it leaves, alone."""
+    """The columns that rule R9 keeps in `sensitive/`: those that may depend on train without noise."""
     if record.public_benchmark:
         return []
     if record.is_sensitive:
         return list(scored)
-    harmless = [metric for metric in _importable().values() if _leaves_train(metric, record)]
-    shown = {column.name for metric in harmless for column in metric.columns}
+    public = [metric for metric in _importable().values() if not _depends_on_train(metric, record)]
+    shown = {column.name for metric in public for column in metric.columns}
     return [column for column in scored if column not in shown]
 
 
-def _leaves_train(metric: type[Metric], record: TrialRecord) -> bool:
-    return not metric.reads_train and (record.reference != "real" or metric.real_stand_in == "test half")
+def _depends_on_train(metric: type[Metric], record: TrialRecord) -> bool:
+    return metric.reads_train or (record.reference == "real" and metric.real_stand_in == "train")

@@ -25,10 +25,10 @@ State = Mapping[str, str]
 
 
 def shared_state(plugin: type) -> State:
-    """What all instances of a plugin share: variables of its modules, attributes and functions of the classes there.
+    """The state that all instances of a plugin share: variables of its modules, class attributes and functions.
 
-    Containers, closures, networks and objects of the plugin's own classes are followed. Not seen: what other modules
-    and C code keep.
+    Containers, closures, networks and objects of the plugin's own classes are followed. State of other modules and of C
+    code is not seen.
     """
     modules = {cls.__module__ for cls in plugin.__mro__} - {"builtins", "abc", "typing", "dpbench.core.method"}
     state: dict[str, str] = {}
@@ -66,7 +66,7 @@ def _is_named(name: str) -> bool:
 
 
 def _hash(value: Any, modules: set[str]) -> str:
-    """A hash of a value and all that it leads to, each object taken once."""
+    """A hash of a value and of everything it references, each object once."""
     digest, seen, todo = hashlib.sha256(), set[int](), [value]
     while todo:
         item = todo.pop()
@@ -82,7 +82,7 @@ def _hash(value: Any, modules: set[str]) -> str:
 
 
 def _parts(value: Any, modules: set[str]) -> Iterable[Any]:
-    """What an object's state is made of: bytes, plain values and further objects; nothing of foreign objects."""
+    """The parts of an object's state: bytes, plain values and further objects; none for objects of other packages."""
     if isinstance(value, Tensor):
         dense = value.detach().to_dense().cpu().contiguous()
         return [repr(dense.shape), repr(dense.dtype), dense.flatten().view(torch.uint8).numpy().tobytes()]

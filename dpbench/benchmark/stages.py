@@ -29,7 +29,7 @@ from dpbench.privacy.plan import CalibratedPlan
 from dpbench.privacy.vault import Vault
 from dpbench.results import privacy_record, samples
 from dpbench.results.provenance import provenance
-from dpbench.results.record import TrialRecord
+from dpbench.results.record import TrialRecord, is_sensitive
 from dpbench.results.sample_grid import write_grid
 from dpbench.results.samples import StoredSamples
 from dpbench.results.trial_folder import LEDGER, MODEL, PICTURE, SAMPLES
@@ -56,7 +56,7 @@ def prepare(trial: TrialSpec, session: Session, log: TrialLog) -> Method[Any]:
 
 
 class Spent(NamedTuple):
-    """What a private phase leaves beside what the method learned.
+    """The accounts of a private phase.
 
     Attributes:
         ledger: every release.
@@ -110,8 +110,7 @@ def sample(method: Method[Any], trial: TrialSpec, spent: Spent, session: Session
     ledger = spent.ledger
     folder = trial.folder(session.out)
     with log.phase("sample"), session.phase("sample", trial.seed, _workplace(trial, session)) as run:
-        is_sensitive = _record(trial, ledger, session, log).is_sensitive
-        home = folder.home(is_sensitive)
+        home = folder.home(is_sensitive(trial.spec.public_benchmark, trial.reference, trial.epsilon, ledger.accounting))
         draw_samples(method, trial.request.conditions, home / SAMPLES, run)
     with session.seal.everything_closed():
         weights = {name: t.detach().cpu().contiguous().clone() for name, t in method.state_dict().items()}
@@ -214,12 +213,8 @@ def _workplace(trial: TrialSpec, session: Session) -> Path | None:
 
 
 def _checkpoints(trial: TrialSpec, session: Session, phase: str) -> Checkpoints:
-    folder = _checkpoint_folder(trial, session).joinpath(phase)
-    return Checkpoints(folder, session.processes.is_rank_zero, code_behind(trial, session))
-
-
-def _checkpoint_folder(trial: TrialSpec, session: Session) -> Path:
-    return trial.folder(session.out).checkpoints(trial.spec.public_benchmark)
+    folder = trial.folder(session.out).checkpoints(trial.spec.public_benchmark)
+    return Checkpoints(folder / phase, session.processes.is_rank_zero, code_behind(trial, session))
 
 
 def _check_unchanged(trial: TrialSpec, session: Session) -> None:

@@ -8,14 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal, Protocol
 
 from dpbench.core.errors import PrivacyError
 
-if TYPE_CHECKING:
-    from dpbench.core.data import Dataset
-
 Split = Literal["train", "test"]
+
+
+class Sealed(Protocol):
+    """What the seal has to know about a dataset plugin; see `core.data.Dataset`."""
+
+    argument: str
+
+    @classmethod
+    def overlap(cls, argument: str, other: str) -> bool:
+        """Whether two arguments name some of the same images."""
 
 
 class Seal:
@@ -30,7 +37,7 @@ class Seal:
 
     _closed: ClassVar[list[Seal]] = []
 
-    def __init__(self, sensitive: Dataset | None = None):
+    def __init__(self, sensitive: Sealed | None = None):
         self._sensitive = sensitive
         self._everything = 0
 
@@ -54,7 +61,7 @@ class Seal:
             self._everything -= 1
 
     @classmethod
-    def check(cls, dataset: Dataset, split: Split) -> None:
+    def check(cls, dataset: Sealed, split: Split) -> None:
         """Checks that no seal closes a split.
 
         Raises:
@@ -63,7 +70,7 @@ class Seal:
         for seal in cls._closed:
             seal._check(dataset, split)
 
-    def _check(self, dataset: Dataset, split: Split) -> None:
+    def _check(self, dataset: Sealed, split: Split) -> None:
         if self._everything:
             raise PrivacyError(
                 "no dataset opens while a method is made, plans or returns its state; all that it may know of its "
@@ -71,6 +78,6 @@ class Seal:
             )
         if split == "test":
             raise PrivacyError("no test split opens while a method works: it is for the evaluator, after sampling")
-        same_kind = self._sensitive is not None and type(dataset) is type(self._sensitive)
-        if same_kind and dataset.overlap(dataset.argument, self._sensitive.argument):  # type: ignore[union-attr]
+        sensitive = self._sensitive
+        if type(dataset) is type(sensitive) and dataset.overlap(dataset.argument, sensitive.argument):
             raise PrivacyError("the sensitive dataset does not open while a method works; use `private`")

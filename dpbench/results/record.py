@@ -151,12 +151,20 @@ class TrialRecord:
 
     @property
     def is_sensitive(self) -> bool:
-        """Whether model and samples must stay in `sensitive/`: no verified noise protects undeclared data (rule R9)."""
-        is_protected = self.epsilon is not None and math.isfinite(self.epsilon) and self.accounting != "unverified"
-        return not self.public_benchmark and self.reference != "real" and not is_protected
+        """Whether model and samples must stay in `sensitive/`; see `is_sensitive`."""
+        return is_sensitive(self.public_benchmark, self.reference, self.epsilon, self.accounting)
 
     def __str__(self) -> str:
         return self.title
+
+
+def is_sensitive(public_benchmark: bool, reference: str, epsilon: float | None, accounting: str) -> bool:
+    """Whether a trial's model and samples must stay in `sensitive/` (rule R9).
+
+    They must where the dataset is not declared public and no verified, finite ε protects it.
+    """
+    is_protected = epsilon is not None and math.isfinite(epsilon) and accounting != "unverified"
+    return not public_benchmark and reference != "real" and not is_protected
 
 
 @cache

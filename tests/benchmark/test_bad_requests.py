@@ -75,10 +75,10 @@ def test_metrics_that_fill_the_same_column_are_refused(tiny: Path) -> None:
     ("column", "message"),
     [
         *(
-            (name, "a column of the row's own")
+            (name, "a reserved column")
             for name in ("epsilon", "epsilon_spent", "accounting", "n_samples", "notes")
         ),
-        *((name, "a column of the row's own") for name in ("seeds", "rank", "order", "brightness_ci95")),
+        *((name, "a reserved column") for name in ("seeds", "rank", "order", "brightness_ci95")),
         *((name, "with letters, digits and _ alone") for name in ("", "2d", "my column", "a-b")),
     ],
 )

@@ -66,7 +66,7 @@ def test_a_change_during_fit_is_refused_and_nothing_is_kept(tiny: Path, faces: P
                 change(faces)
 
     METHODS.register("changing")(Changing)
-    with pytest.raises(DataError, match="changed while a trial learnt from it"):
+    with pytest.raises(DataError, match="changed while a trial learned from it"):
         run(tiny, faces)
     for name in ("trial.json", "unscored.json", "*.npy", "*.pt", "model.safetensors"):
         assert not list(tiny.rglob(name)), name

@@ -71,10 +71,10 @@ def test_every_call_of_plan_is_sealed(tiny, number: int) -> None:
 
 
 def test_a_plan_that_is_no_plain_function_is_sealed_too(tiny) -> None:
-    def peek(self, dataset: str, request):
+    def peek(dataset: str, config, spec, request):
         return open_dataset(dataset, OPTIONS).train()
 
-    METHODS.register("cheat")(type("Cheat", (fakes.FakeMean,), {"plan": functools.partialmethod(peek, "tiny")}))
+    METHODS.register("cheat")(type("Cheat", (fakes.FakeMean,), {"plan": functools.partial(peek, "tiny")}))
     with pytest.raises(PrivacyError, match="no dataset opens while"):
         run(tiny)
 

@@ -112,7 +112,7 @@ def test_queries_are_audited_on_a_small_model(monkeypatch: pytest.MonkeyPatch) -
         (["fake", *TINY, "--eps", "inf"], "an audit needs a finite, positive ε"),
         (["fake", *TINY, "--eps", "-1"], "an audit needs a finite, positive ε, not -1"),
         (["--engines", "--eps", "0"], "an audit needs a finite, positive ε"),
-        (["fake", *TINY, "--confidence", "1"], "the confidence must lie between 0.5 and 1"),
+        (["fake", *TINY, "--confidence", "1"], "the confidence must be in [0.5, 1)"),
         (["fake", *TINY, "--canaries", "5"], "choose 10 to 4000 canaries, not 5"),
         (["fake", *TINY, "--canaries", "100", "--records", "50"], "choose 10 to 50 canaries"),
         (["fake", *TINY, "--records", "3"], "at least 20 records"),
@@ -121,7 +121,7 @@ def test_queries_are_audited_on_a_small_model(monkeypatch: pytest.MonkeyPatch) -
         (["fak", *TINY], "did you mean fake?"),
         (["fake", *TINY, "--set", "fail=crash"], "the private phase of 'fake' failed: RuntimeError: it broke"),
         (["fake", *TINY, "--set", "fail=skip"], "the plan says 1 releases of 'mean', the receipts say 0"),
-        (["wavelet", *TINY, "--set", "steps=auto"], "steps=auto is settled on public data"),
+        (["wavelet", *TINY, "--set", "steps=auto"], "steps=auto is chosen on public data"),
         (["wavelet", *TINY, "--set", "coarse=real", "--set", "levels=1"], "releases nothing: there is nothing to"),
     ],
 )

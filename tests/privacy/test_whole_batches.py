@@ -111,7 +111,7 @@ def replaced_records(source: ImageDataset) -> tuple[Batch, list[int]]:
 
 
 def stand_in(source: ImageDataset) -> tuple[Batch, list[int]]:
-    return StandIn(source, source.spec).batch(ROWS), ROWS
+    return StandIn(source, of_another_dataset(source.spec)).batch(ROWS), ROWS
 
 
 def public_batches(source: ImageDataset) -> tuple[Batch, list[int]]:
@@ -183,13 +183,13 @@ def test_a_loss_gets_all_of_a_batch_from_every_engine(engine: str, spec: Dataset
     torch.testing.assert_close(total[0], packed(batch)[real].sum(0))
 
 
-def sensitive(spec: DatasetSpec) -> DatasetSpec:
+def of_another_dataset(spec: DatasetSpec) -> DatasetSpec:
     """What another dataset of the same kind declares."""
     return replace(spec, name="sensitive")
 
 
 def of_rehearsal(source: ImageDataset) -> PrivateData:
-    return Rehearsal(StandIn(source, sensitive(source.spec)), Plan())
+    return Rehearsal(StandIn(source, of_another_dataset(source.spec)), Plan())
 
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
@@ -217,7 +217,7 @@ class Plain(Source):
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
 def test_a_canarys_mark_leaves_the_rest_as_it_is(spec: DatasetSpec) -> None:
-    marked = CanaryRecords(Plain(spec), sensitive(spec), torch.tensor([True, False]).numpy()).batch([3, 1, 0])
+    marked = CanaryRecords(Plain(spec), of_another_dataset(spec), torch.tensor([True, False]).numpy()).batch([3, 1, 0])
     plain, marks = Canaries(2).unmark(marked.repeat(2))
     assert marks.tolist() == [0, 0, 3, 3, 1, 1]
     expected = Plain(spec).batch([3, 1, 0]).repeat(2)
@@ -231,7 +231,7 @@ def test_a_stand_in_has_conditions_of_the_declared_kind(public: str, sensitive: 
     spec = replace(SPECS[sensitive], n_train=2 * N, classes=(sensitive == "labels" and ("a", "b", "c")) or None)
     if spec.caption_bytes:
         spec = replace(spec, caption_bytes=7 if public == "captions" else 20)
-    records = StandIn(Plain(SPECS[public]), sensitive(spec))
+    records = StandIn(Plain(SPECS[public]), of_another_dataset(spec))
     batch = records.batch(range(2 * N))
     assert torch.equal(batch.images[:N], batch.images[N:])
     if sensitive == "nothing":

@@ -65,7 +65,7 @@ def test_a_killed_process_ends_the_other_and_the_next_command_goes_on(tiny: Path
     assert list(tiny.rglob("checkpoints/fit/*.pt"))
     code, _, progress = torchrun(tiny)
     assert code == 0, progress
-    assert "goes on from its checkpoints" in next(tiny.rglob("log.txt")).read_text()
+    assert "continues from its checkpoints" in next(tiny.rglob("log.txt")).read_text()
     assert len(pd.read_csv(tiny / "leaderboard.csv")) == 1
     assert len(recorded()) == 1
 

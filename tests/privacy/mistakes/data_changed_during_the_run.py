@@ -11,7 +11,7 @@ from small_methods import MeanImage
 from dpbench import DATASETS, METHODS
 
 CAUGHT_BY = "row"
-REFUSED = "'moving' changed while a trial learnt from it"
+REFUSED = "'moving' changed while a trial learned from it"
 DATASET = "moving"
 
 

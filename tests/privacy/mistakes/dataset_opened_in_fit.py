@@ -10,7 +10,7 @@ from small_methods import MeanImage
 from dpbench import DATASETS, METHODS, DataOptions
 
 CAUGHT_BY = "seal"
-REFUSED = "the sensitive dataset opens for nobody while a method works; use `private`"
+REFUSED = "the sensitive dataset does not open while a method works; use `private`"
 
 
 @METHODS.register("mistake")

@@ -8,7 +8,7 @@ from small_methods import MeanImage
 from dpbench import METHODS, METRICS, Column, Metric
 
 CAUGHT_BY = "row"
-REFUSED = "metric 'budget' may not fill 'epsilon_spent', a column of the row's own; rename it"
+REFUSED = "metric 'budget' may not fill 'epsilon_spent', a reserved column; rename it"
 
 
 @METHODS.register("mistake")

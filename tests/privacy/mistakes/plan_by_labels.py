@@ -10,7 +10,7 @@ from small_methods import MeanImage
 from dpbench import DATASETS, METHODS, DataOptions, NoisySum, Plan
 
 CAUGHT_BY = "seal"
-REFUSED = "no dataset opens while a method is made, plans or hands over its state"
+REFUSED = "no dataset opens while a method is made, plans or returns its state"
 CALLS = []
 
 
