@@ -1,4 +1,4 @@
-"""The README's metric of one file, through the whole evaluation."""
+"""The metric of one file in docs/plugins.md, through the whole evaluation."""
 
 from __future__ import annotations
 
