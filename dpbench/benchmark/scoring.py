@@ -189,4 +189,4 @@ def _hidden(record: TrialRecord, scored: Iterable[str]) -> list[str]:
 
 
 def _leaves_train(metric: type[Metric], record: TrialRecord) -> bool:
-    return not metric.reads_train and (record.reference != "real" or metric.real_stand_in == "test half")
+    return not metric.reads_train and (record.reference != "real" or metric.real_row_images == "test half")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from dpbench.evaluation.features import Features, finite
+from dpbench.evaluation.features import Features, require_finite
 
 ROWS = 500
 """How many images' class probabilities are in memory together."""
@@ -57,7 +57,7 @@ def _predictions(features: Features, logits: Callable[[Tensor], Tensor]) -> Pred
     """Blocks of (which images, probabilities [b, classes], their negative entropies [b]), float64."""
     start = 0
     for block in features.blocks():
-        for rows in torch.from_numpy(finite(block)).split(ROWS):
+        for rows in torch.from_numpy(require_finite(block)).split(ROWS):
             log_p = F.log_softmax(logits(rows).cpu().double(), 1)
             yield slice(start, start + len(rows)), log_p.exp(), (log_p.exp() * log_p).sum(1)
             start += len(rows)

@@ -33,7 +33,7 @@ from dpbench.core.errors import MissingScore
 from dpbench.core.metric import Estimate
 from dpbench.evaluation import intervals as bootstrap
 from dpbench.evaluation.caveats import Caveat
-from dpbench.evaluation.features import Array, Features, finite
+from dpbench.evaluation.features import Array, Features, require_finite
 
 if TYPE_CHECKING:
     import torch
@@ -98,7 +98,7 @@ def fit(blocks: Iterable[Array]) -> Gaussians:
     n = 0
     origin = total = products = np.zeros(())
     for block in blocks:
-        x = finite(block).astype(np.float64).swapaxes(0, 1)  # [g, b, d]
+        x = require_finite(block).astype(np.float64).swapaxes(0, 1)  # [g, b, d]
         origin = origin if n else x[:, :1]
         x = x - origin
         total = total + x.sum(1)

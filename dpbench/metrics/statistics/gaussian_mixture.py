@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dpbench.core.context import RunContext
 from dpbench.core.progress import track
-from dpbench.evaluation.features import Array, finite
+from dpbench.evaluation.features import Array, require_finite
 
 STEPS = 50
 LEARNING_RATE = 0.5  # of Adam, for the logarithms of variances
@@ -35,7 +35,7 @@ def likelihood_divergence(synthetic: Array, train: Array, test: Array, run: RunC
     Raises:
         MissingScore: a feature is not finite.
     """
-    x, t, y = (torch.from_numpy(finite(features)).flatten(1) for features in (synthetic, train, test))
+    x, t, y = (torch.from_numpy(require_finite(features)).flatten(1) for features in (synthetic, train, test))
     deviation, mean = torch.std_mean(y, 0)
     deviation = torch.where(deviation > 0, deviation, 1)  # a feature that is constant in test keeps its unit
     x, t, y = ((z - mean) / deviation for z in (x, t, y))

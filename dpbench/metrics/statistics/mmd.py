@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dpbench.evaluation.features import Array, Features, finite
+from dpbench.evaluation.features import Array, Features, require_finite
 
 ROWS = 1000
 """How many rows of a kernel matrix are in memory together."""
@@ -42,7 +42,7 @@ def mmd(x: Array, y: Array, kernel: Kernel, unbiased: bool) -> tuple[float, Tens
     Raises:
         MissingScore: a feature is not finite.
     """
-    p, q = torch.from_numpy(finite(x)), torch.from_numpy(finite(y))
+    p, q = torch.from_numpy(require_finite(x)), torch.from_numpy(require_finite(y))
     own, across, other = _means(p, p, kernel), _means(p, q, kernel), _means(q, q, kernel)
     if unbiased:
         own, other = _without_itself(own, p, kernel), _without_itself(other, q, kernel)

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from dpbench.evaluation.features import Array, spaced
+from dpbench.evaluation.features import Array, evenly_spaced
 
 Indices = NDArray[np.int64]
 
 
-def nearest(queries: Array, pool: Iterable[Array], parts: Indices, besides: Indices | None = None) -> Indices:
+def nearest(queries: Array, pool: Iterable[Array], parts: Indices, exclude: Indices | None = None) -> Indices:
     """Each query's nearest neighbour in each part of a pool, by Euclidean distance.
 
     Ranked by |x - y|² - |x|² = |y|² - 2 x·y in float32, with x and y moved by the mean query. That loses the digits of
@@ -22,7 +22,7 @@ def nearest(queries: Array, pool: Iterable[Array], parts: Indices, besides: Indi
         queries: float32 [q, d].
         pool: float32 [b, d], block after block, n rows together.
         parts: [n], which part a row of the pool belongs to: 0, 1, ..., each at least once.
-        besides: [q], a row of the pool that does not count for that query, such as itself.
+        exclude: [q], a row of the pool that does not count for that query, such as itself.
 
     Returns:
         [parts, q] rows of the pool.
@@ -39,8 +39,8 @@ def nearest(queries: Array, pool: Iterable[Array], parts: Indices, besides: Indi
         y = block[order] - origin
         squared = x @ y.T  # [q, b]
         squared += np.einsum("bd,bd->b", y, y)
-        if besides is not None:
-            squared[besides[:, None] == start + order] = np.inf
+        if exclude is not None:
+            squared[exclude[:, None] == start + order] = np.inf
         for part in np.unique(own):
             first, end = np.searchsorted(own[order], [part, part + 1])
             column = first + squared[:, first:end].argmin(1)
@@ -57,5 +57,5 @@ def parts_of(n: int, size: int, count: int) -> Indices:
     Rows that are left over are a part of their own, the last one.
     """
     parts = np.full(n, count, dtype=np.int64)
-    parts[spaced(n, count * size)] = np.arange(count * size) % count
+    parts[evenly_spaced(n, count * size)] = np.arange(count * size) % count
     return parts

@@ -17,7 +17,7 @@ from dpbench.core.errors import MissingScore
 from dpbench.core.metric import Estimate
 from dpbench.evaluation import intervals as bootstrap
 from dpbench.evaluation.caveats import Caveat
-from dpbench.evaluation.features import Features, finite
+from dpbench.evaluation.features import Features, require_finite
 
 ROWS = 500
 """How many rows of a matrix of distances are in memory together."""
@@ -40,7 +40,7 @@ def prdc(
     Raises:
         MissingScore: no more than k images, or a feature that is not finite.
     """
-    x, y = (torch.from_numpy(finite(features.at_most(most))).flatten(1) for features in (synthetic, reference))
+    x, y = (torch.from_numpy(require_finite(features.at_most(most))).flatten(1) for features in (synthetic, reference))
     n, m = len(x), len(y)
     if min(n, m) <= k:
         raise MissingScore(f"{k} nearest neighbours need more than {k} images of either set, not {min(n, m)}")

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dpbench.core.data import ImageDataset
 from dpbench.core.extras import import_extra
-from dpbench.evaluation.features import spaced
+from dpbench.evaluation.features import evenly_spaced
 from dpbench.evaluation.labels import labels_at
 from dpbench.metrics.extractors.images import at_least, coloured
 from dpbench.models.exact import exact
@@ -24,7 +24,7 @@ FILE = "alexnet-owt-7be5be79.pth"
 
 def draw_pairs(images: ImageDataset, most: int, generator: torch.Generator) -> NDArray[np.int64]:
     """At most `most` pairs of images of one class, [pairs, 2]; no image is in two pairs."""
-    chosen = spaced(len(images), 2 * most)
+    chosen = evenly_spaced(len(images), 2 * most)
     labels = labels_at(images, chosen.tolist())
     order = torch.randperm(len(chosen), generator=generator).numpy()
     classes = np.zeros(len(chosen), dtype=np.int64) if labels is None else labels.numpy()

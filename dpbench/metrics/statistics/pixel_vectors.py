@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from dpbench.evaluation.features import Array, Features, spaced
+from dpbench.evaluation.features import Array, Features, evenly_spaced
 from dpbench.metrics.extractors.packets import packet_level
 from dpbench.metrics.statistics.nearest import Indices, nearest, parts_of
 
@@ -41,11 +41,11 @@ class PixelVectors:
 
     def at_most(self, most: int) -> Array:
         """An evenly spaced part: float32 [b, d]."""
-        return self.rows(spaced(len(self), most))
+        return self.rows(evenly_spaced(len(self), most))
 
-    def distances_from(self, x: Array, besides: Indices | None = None) -> Array:
-        """Of each row of x [q, d]: the distance to the nearest image, `besides` left out; see `nearest`."""
-        (found,) = nearest(x, self.blocks(), np.zeros(len(self), dtype=np.int64), besides)
+    def distances_from(self, x: Array, exclude: Indices | None = None) -> Array:
+        """Of each row of x [q, d]: the distance to the nearest image, `exclude` left out; see `nearest`."""
+        (found,) = nearest(x, self.blocks(), np.zeros(len(self), dtype=np.int64), exclude)
         return np.linalg.norm(x - self.rows(found), axis=1)
 
     def parts(self, size: int) -> int:
