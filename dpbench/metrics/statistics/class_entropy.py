@@ -1,4 +1,4 @@
-"""The Inception Score (Salimans et al., arXiv 1606.03498) and what each image adds to it."""
+"""The Inception Score (Salimans et al., arXiv 1606.03498) and the influence of each image on it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from dpbench.evaluation.features import Features, require_finite
 
 ROWS = 500
-"""How many images' class probabilities are in memory together."""
+"""Number of images whose class probabilities are in memory at the same time."""
 
 Predictions = Iterator[tuple[slice, Tensor, Tensor]]
 

@@ -1,4 +1,4 @@
-"""Maximum mean discrepancy (Gretton et al., JMLR 13, 2012) and what each image adds to it."""
+"""Maximum mean discrepancy (Gretton et al., JMLR 13, 2012) and the influence of each image on it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from torch import Tensor
 from dpbench.evaluation.features import Array, Features, require_finite
 
 ROWS = 1000
-"""How many rows of a kernel matrix are in memory together."""
+"""Number of rows of a kernel matrix that are in memory at the same time."""
 
 Kernel = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(inner products x·y, |x|², |y|²), which broadcast -> kernel values."""
 
 
 def gaussian(sigma: float) -> Kernel:
-    """exp(-|x - y|² / 2σ²) - 1; MMD does not depend on the constant, which keeps the digits of small distances."""
+    """exp(-|x - y|² / 2σ²) - 1; the constant does not change the MMD and reduces rounding errors of small distances."""
     return lambda products, x, y: torch.expm1((products - x / 2 - y / 2) / sigma**2)
 
 
@@ -60,7 +60,7 @@ def mmd_of_subsets(
         y: features of the other images.
         kernel: see `Kernel`.
         subsets: number of subsets.
-        size: images of either set in a subset, at most the smaller set's number.
+        size: images of each set in a subset, at most the size of the smaller set.
         generator: draws the subsets.
 
     Returns:
