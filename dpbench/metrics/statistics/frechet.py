@@ -5,7 +5,7 @@
 (Dowson and Landau, 1982; as a score of generators: Heusel et al., arXiv 1706.08500.) For any factors S₁ = A Aᵀ and
 S₂ = B Bᵀ the trace of (S₁ S₂)^{1/2} is the sum of the singular values σ of K = AᵀB, which needs no matrix square root
 and is always real. With Cholesky factors, computing σ² as eigenvalues of K Kᵀ is fast, but a σ near 0 loses half of its
-digits. If that could affect d², or if a covariance is rank-deficient, the code uses pivoted Cholesky factors, which have
+digits. If that could affect d², or if a covariance is rank-deficient, pivoted Cholesky factors are used, which have
 as many columns as the rank, and a singular value decomposition, which loses no digits.
 
 To first order, more weight on an image x of the first set changes d² by

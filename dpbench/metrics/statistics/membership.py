@@ -21,11 +21,11 @@ Distances = NDArray[np.floating[Any]]
 
 
 def advantage(members: Distances, others: Distances, generator: torch.Generator) -> Estimate:
-    """True minus false positive rate of the attack "member if the distance is at most t": 0 is chance, 1 is the maximum.
+    """True minus false positive rate of the attack "member if the distance is at most t", in [-1, 1]; 0 is chance.
 
     t is the best threshold on one half of the records (even or odd positions), and the rates are measured on the other
     half; the roles are then swapped and the two results averaged. The threshold is therefore never chosen on the
-    records it is evaluated on: at chance level the expectation is 0, and negative values are as likely as positive ones.
+    records it is evaluated on: at chance the expectation is 0, and negative values are as likely as positive ones.
 
     Args:
         members: distance of each record of train to its nearest synthetic image, [n], n >= 2.

@@ -1,6 +1,6 @@
 """Keeps the weights of the step with the lowest batch loss.
 
-Keep the last weights, or a moving average; a choice by private records is a `NoisySum` of the plan (see README).
+Keep the last weights, or a moving average; a choice based on private records needs a planned `NoisySum` (see README).
 """
 
 import copy
