@@ -99,7 +99,7 @@ class Simulated(Evaluation):
     def train(self):
         raise NotImplementedError
 
-    def keep(self, name, key, make):
+    def cached(self, name, key, make):
         raise NotImplementedError
 
     def _stored(self, role: str, count: int) -> Features:

@@ -196,7 +196,7 @@ class Classy(Metric):
     """Share of labels that are 1, for datasets that have labels; needs train in the real row."""
 
     columns: ClassVar[tuple[Column, ...]] = (Column("classy", "high", "share of labels"),)
-    real_stand_in = "train"
+    real_row_images = "train"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, float]:
         labels = evaluation.synthetic.batch(range(len(evaluation.synthetic))).labels

@@ -92,7 +92,7 @@ def evaluation(make_images, run: RunContext, tmp_path: Path) -> Callable[..., Sh
             x if x is None or isinstance(x, ImageDataset) else make_images(x) for x in (synthetic, reference, train)
         )
         x, y, z = sets
-        return SharedEvaluation(x, y, run, z, tmp_path / "passing", RealCache(tmp_path / "kept"))
+        return SharedEvaluation(x, y, run, z, tmp_path / "temporary", RealCache(tmp_path / "real"))
 
     return make
 

@@ -184,4 +184,4 @@ def _hidden(record: TrialRecord, scored: Iterable[str]) -> list[str]:
 
 
 def _depends_on_train(metric: type[Metric], record: TrialRecord) -> bool:
-    return metric.reads_train or (record.reference == "real" and metric.real_stand_in == "train")
+    return metric.reads_train or (record.reference == "real" and metric.real_row_images == "train")

@@ -52,7 +52,7 @@ class MetricCase(Case[Metric]):
 
         evaluation = small_evaluation(self.folder, synthetic, reference, train)
         metric = self.plugin()
-        evaluation.serve(self.name, metric, torch.Generator().manual_seed(seed))
+        evaluation.begin(self.name, metric, torch.Generator().manual_seed(seed))
         try:
             found: Mapping[str, float | Estimate] = metric.compute(evaluation)
         except MissingScore:

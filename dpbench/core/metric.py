@@ -91,7 +91,7 @@ class Evaluation(ABC):
         """
 
     @abstractmethod
-    def keep(self, name: str, key: Any, make: Callable[[torch.Generator], Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    def cached(self, name: str, key: Any, make: Callable[[torch.Generator], Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """What was learnt from real images for measuring (a classifier), made once; see `PublicCache.get`.
 
         Shared by all trials on a dataset that is a public benchmark; forgotten after the trial otherwise (rule R9).
@@ -135,7 +135,7 @@ class Metric(ABC):
     """Whether the table on a screen shows its first column."""
     reads_train: ClassVar[bool] = False
     """Whether it looks at the sensitive split: for datasets that are no public benchmark it is not shown (rule R9)."""
-    real_stand_in: ClassVar[Literal["test half", "train"]] = "test half"
+    real_row_images: ClassVar[Literal["test half", "train"]] = "test half"
     """What stands in for synthetic images in the `real` row: one half of test (against the other), or train."""
     protocol: ClassVar[str] = ""
     """What the numbers depend on besides images and features; stands in the row, and scores of another are outdated."""

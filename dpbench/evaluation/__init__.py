@@ -1,1 +1,1 @@
-"""What runs metrics: the evaluator, features that metrics share, checks of the images, confidence intervals."""
+"""Running metrics: the evaluator, shared features, input checks and confidence intervals."""

@@ -1,6 +1,6 @@
-"""What a reader of a score has to know, said where it is noticed and collected where the row is written.
+"""Caveats of scores: warnings raised by metrics and recorded in the row.
 
-A metric, or a function it calls, warns with the ordinary `warnings.warn(text, Caveat)`; `collect` gathers the texts.
+A metric, or a function it calls, warns with `warnings.warn(text, Caveat)`; `collect_caveats` collects the texts.
 """
 
 from __future__ import annotations
@@ -11,12 +11,15 @@ from contextlib import contextmanager
 
 
 class Caveat(UserWarning):
-    """A score was computed, but under conditions that make it say less than it seems to."""
+    """A score was computed, but under conditions that limit what it means."""
 
 
 @contextmanager
-def collect() -> Iterator[list[str]]:
-    """A list that holds the texts of all caveats given inside the `with` block once it is left; other warnings pass."""
+def collect_caveats() -> Iterator[list[str]]:
+    """A list that is filled with the texts of all caveats when the `with` block ends; other warnings are raised again.
+
+    Not thread-safe: like `warnings.catch_warnings`, it changes the process-wide warning filters inside the block.
+    """
     texts: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", Caveat)

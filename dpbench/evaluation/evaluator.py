@@ -1,7 +1,7 @@
-"""Runs metrics on a set of images against a reference set, over features that they share.
+"""Runs metrics on a set of images and a reference set, with shared features.
 
-`evaluate` scores synthetic images; `evaluate_real` scores real images as if they were synthetic, which is the `real`
-row that all others are read against (rule R8).
+`evaluate` scores synthetic images. `evaluate_real` scores real images as if they were synthetic: the `real` row, the
+reference for all other rows (rule R8).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dpbench.core.files import digest
 from dpbench.core.metric import Estimate, Metric
 from dpbench.core.registries import METRICS
 from dpbench.core.specs import Batch
-from dpbench.evaluation import caveats as caveat
+from dpbench.evaluation.caveats import collect_caveats
 from dpbench.evaluation.extraction import RealCache
 from dpbench.evaluation.input_checks import check
 from dpbench.evaluation.scores import Scores
@@ -30,7 +30,7 @@ from dpbench.evaluation.shared import SharedEvaluation
 
 
 def default_metrics() -> list[str]:
-    """The names of the registered metrics that are computed where none are named; broken plugins among them."""
+    """The names of the registered metrics that are computed by default, including plugins that cannot be imported."""
     return [name for name in METRICS.names() if _is_default(name)]
 
 
@@ -38,7 +38,7 @@ def _is_default(name: str) -> bool:
     try:
         return METRICS.get(name).default
     except DpbenchError:
-        return True  # so that using it says what is wrong with it
+        return True  # the error is then reported when the metric is used
 
 
 def evaluate(
@@ -47,76 +47,84 @@ def evaluate(
     reference: ImageDataset,
     run: RunContext,
     train: ImageDataset | None = None,
-    kept: RealCache | None = None,
+    real_cache: RealCache | None = None,
 ) -> Scores:
     """Scores `synthetic` images against `reference` ones.
 
-    A metric's random numbers depend on the seed of `run.generator` and on the metric's name alone, so a score that is
-    added later is the one that would have been computed at first.
+    A metric's random numbers depend only on the seed of `run.generator` and the metric's name, so a score does not
+    depend on which other metrics are computed, or when.
 
     Args:
         metrics: names of metrics; see `default_metrics`.
-        synthetic: the images to be scored, labelled with the conditions they were sampled with.
+        synthetic: the images to score, labelled with the classes they were sampled for.
         reference: real images of the same shape (the test split).
-        run: device, generator and progress; its public cache is left alone, since features of real images are no
-            public data.
-        train: the sensitive split, for metrics that read it.
-        kept: where features of real images are kept; by default they are forgotten (rule R9).
+        run: device, generator and progress; its public cache is not used, since features of real images are not public.
+        train: the sensitive split, for metrics that declare `reads_train`.
+        real_cache: stores features of real images; by default they are deleted afterwards (rule R9).
 
     Raises:
         UnknownName: a metric does not exist.
         DataError: a set is empty or damaged, the shapes differ, or both sets are the same.
-        DpbenchError: two metrics fill the same column, or one does not fill the columns that it declares.
+        DpbenchError: two metrics declare the same column, or a metric does not compute exactly its declared columns.
     """
     chosen = {name: METRICS.get(name)() for name in dict.fromkeys(metrics)}
     _refuse_shared_columns(chosen)
-    with caveat.collect() as caveats:
+    with collect_caveats() as caveats:
         check(synthetic, reference, run)
     scores = Scores(protocol={"n_samples": len(synthetic), "n_reference": len(reference)}, caveats=tuple(caveats))
     extractors: dict[str, str] = {}
-    with tempfile.TemporaryDirectory(prefix="dpbench-") as passing:
-        kept = kept or RealCache(Path(passing, "real"))
-        evaluation = SharedEvaluation(synthetic, reference, run, train, Path(passing, "synthetic"), kept)
+    with tempfile.TemporaryDirectory(prefix="dpbench-") as temporary:
+        real_cache = real_cache or RealCache(Path(temporary, "real"))
+        evaluation = SharedEvaluation(synthetic, reference, run, train, Path(temporary, "synthetic"), real_cache)
         for name, metric in chosen.items():
-            evaluation.serve(name, metric, _generator(run, name))
+            evaluation.begin(name, metric, _generator(run, name))
             scores |= _score(name, metric, evaluation)
-            extractors |= evaluation.asked
+            extractors |= evaluation.used_extractors
     used = "; ".join(sorted(extractors.values()))
     return scores | Scores(protocol={"extractor": used} if used else {})
 
 
 def evaluate_real(
-    metrics: Sequence[str], train: ImageDataset, test: ImageDataset, run: RunContext, kept: RealCache | None = None
+    metrics: Sequence[str],
+    train: ImageDataset,
+    test: ImageDataset,
+    run: RunContext,
+    real_cache: RealCache | None = None,
 ) -> Scores:
-    """Scores real images: what a perfect generator would get with as many images.
+    """Scores real images: the score of a perfect generator with the same number of images.
 
-    Metrics compare one half of `test` (its even positions) with the other (its odd ones), or use `train` in place of
-    synthetic images and all of `test` as reference, as their `real_stand_in` says.
+    A metric's `real_row_images` decides which images replace the synthetic ones: the even positions of `test`, compared
+    with its odd positions, or `train`, compared with all of `test`.
+
+    Args:
+        metrics, run, real_cache: see `evaluate`.
+        train: the sensitive split.
+        test: the test split, of at least 2 images.
 
     Returns:
-        Scores whose `n_samples` and `n_reference` are those of the halves, and `n_train` the number of train images,
-        each only where a metric used them.
+        Scores whose protocol has `n_samples` and `n_reference`, the sizes of the two halves, if a metric used them, and
+        `n_train`, the number of train images, if a metric used those.
 
     Raises:
         As `evaluate`.
     """
-    stand_ins = {name: METRICS.get(name).real_stand_in for name in metrics}
-    halves = [name for name, stand_in in stand_ins.items() if stand_in == "test half"]
-    whole = [name for name, stand_in in stand_ins.items() if stand_in == "train"]
+    images = {name: METRICS.get(name).real_row_images for name in metrics}
+    halves = [name for name, used in images.items() if used == "test half"]
+    whole = [name for name, used in images.items() if used == "train"]
     scores = Scores()
     if whole:
-        on_train = evaluate(whole, train, test, run, train, kept)
+        on_train = evaluate(whole, train, test, run, train, real_cache)
         left_out = {"n_samples", "n_reference"}
         protocol = {key: value for key, value in on_train.protocol.items() if key not in left_out}
         scores |= replace(on_train, protocol={**protocol, "n_train": len(train)})
     if halves:
         even, odd = _EveryOther(test, 0), _EveryOther(test, 1)
-        scores |= evaluate(halves, even, odd, run, train, kept)
+        scores |= evaluate(halves, even, odd, run, train, real_cache)
     return scores
 
 
 class _EveryOther(ImageDataset):
-    """The even (`first` = 0) or odd (1) positions of a dataset, a split that sorting by class does not upset."""
+    """The even (`first` = 0) or odd (1) positions of a dataset; both contain every class even if sorted by class."""
 
     def __init__(self, whole: ImageDataset, first: int):
         self.spec = whole.spec
@@ -134,13 +142,13 @@ class _EveryOther(ImageDataset):
 
 
 def _score(name: str, metric: Metric, evaluation: SharedEvaluation) -> Scores:
-    """One metric's columns, protocol and time; a reason in place of what cannot be computed."""
+    """The scores of one metric; if it cannot be computed, the reason for each column."""
     start = time.perf_counter()
     columns = [column.name for column in metric.columns]
     values: dict[str, float | None] = dict.fromkeys(columns)
     missing: dict[str, str] = {}
     ci95: dict[str, float] = {}
-    with caveat.collect() as caveats:
+    with collect_caveats() as caveats:
         try:
             computed = metric.compute(evaluation)
         except MissingScore as why:
@@ -159,7 +167,7 @@ def _score(name: str, metric: Metric, evaluation: SharedEvaluation) -> Scores:
     return Scores(
         values,
         missing,
-        {name: "; ".join(filter(None, [*evaluation.asked.values(), metric.protocol]))},
+        {name: "; ".join(filter(None, [*evaluation.used_extractors.values(), metric.protocol]))},
         tuple(dict.fromkeys(f"{name}: {text}" for text in caveats)),
         {name: time.perf_counter() - start},
         ci95,
@@ -176,4 +184,4 @@ def _refuse_shared_columns(metrics: Mapping[str, Metric]) -> None:
         for column in metric.columns:
             other = owners.setdefault(column.name, name)
             if other != name:
-                raise DpbenchError(f"metrics '{other}' and '{name}' both fill the column '{column.name}'")
+                raise DpbenchError(f"metrics '{other}' and '{name}' both declare the column '{column.name}'")

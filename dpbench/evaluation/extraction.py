@@ -1,8 +1,8 @@
-"""One pass of an extractor over a set of images, its result on disk; that of real images kept for later trials.
+"""Feature extraction: one pass of an extractor over a set of images, stored on disk and reused for real images.
 
-A stored set of features belongs to one dataset, split, resolution, extractor, weights and resizing: its key holds the
-fingerprint of the images (which all of the first three change), the extractor's description (which names the rest), and
-the hash of the code that reads the images and computes the features.
+The key of stored features contains the fingerprint of the images (which depends on dataset, split and resolution), the
+extractor's description (which names extractor, weights and resizing), and the hash of the code that reads the images
+and computes the features.
 """
 
 from __future__ import annotations
@@ -24,34 +24,37 @@ from dpbench.evaluation.features import Array, Features, write_features
 
 
 class RealCache(PublicCache):
-    """What was computed from real images for measuring: features, and classifiers trained on train.
+    """A cache of what metrics compute from real images: features, and classifiers trained on the train split.
 
-    Not protected by any budget. Only that of public benchmarks may be kept after a trial (rule R9).
+    Its content is not covered by the privacy guarantee. It may outlive a trial only for public benchmarks (rule R9).
     """
 
     def features(self, name: str, extractor: Extractor, images: ImageDataset, run: RunContext, title: str) -> Features:
-        """The features of `images`, computed if they are not there yet.
+        """The features of `images`, computed unless they are stored already.
 
         Args:
-            name: of the extractor; becomes part of the file name.
-            title: what the progress bar is called.
+            name: name of the extractor, used in the file name.
+            extractor: computes the features.
+            images: n images.
+            run: device and progress.
+            title: label of the progress bar.
         """
         code = code_hash(extractor, extract, images)
         key = [images.fingerprint, len(images), images.spec.shape, name, extractor.description, code]
         path = self.place(f"{name}-{digest(key)}.npy")
         with FileLock(path.with_suffix(".lock")):
             if path.exists():
-                with contextlib.suppress(ValueError):  # a damaged file is made again
+                with contextlib.suppress(ValueError):  # a damaged file is computed again
                     return Features(path)
             return write_features(path, len(images), extract(extractor, images, run, title))
 
 
 @torch.no_grad()
 def extract(extractor: Extractor, images: ImageDataset, run: RunContext, title: str) -> Iterator[Array]:
-    """The features of all images in order, a batch at a time: float32 [b, ...], computed on `run.device`.
+    """The features of all images in order, one batch at a time: float32 [b, ...], computed on `run.device`.
 
     Args:
-        title: what the progress bar is called.
+        title: label of the progress bar.
     """
     starts = range(0, len(images), extractor.batch)
     for start in track(run.progress, starts, title, len(starts)):

@@ -1,4 +1,4 @@
-"""Features of a set of images: computed once, kept on disk, read in blocks: memory does not grow with the set."""
+"""Features of a set of images, stored on disk and read in blocks, so that memory does not grow with the set."""
 
 from __future__ import annotations
 
@@ -15,19 +15,23 @@ from dpbench.core.errors import MissingScore
 from dpbench.core.files import write_atomic
 
 BLOCK_BYTES = 32 * 2**20
-"""How much of the features one block holds."""
+"""Size of one block of features."""
 
 Array = NDArray[np.float32]
 
 
 class Features:
-    """What one extractor makes of one set of images, in the order of the images.
+    """The features of one extractor for one set of images, in the order of the images.
 
     Args:
         file: a .npy file of float32 [n, ...], C order; see `write_features`.
 
     Raises:
-        ValueError: the file holds something else, or less than it says.
+        ValueError: the file is empty, truncated, or not float32 in C order.
+
+    Attributes:
+        file: the file.
+        shape: shape of the features of one image.
     """
 
     def __init__(self, file: Path):
@@ -47,11 +51,11 @@ class Features:
 
     @property
     def size(self) -> int:
-        """Numbers per image."""
+        """Number of features per image."""
         return int(np.prod(self.shape))
 
     def blocks(self) -> Iterator[Array]:
-        """All features in order, a part of about `BLOCK_BYTES` at a time: float32 [b, ...]."""
+        """All features in order, in blocks of about `BLOCK_BYTES`: float32 [b, ...]."""
         rows = max(1, BLOCK_BYTES // (4 * self.size))
         with self.file.open("rb") as file:
             file.seek(self._offset)
@@ -60,13 +64,17 @@ class Features:
                 yield block.reshape(-1, *self.shape)
 
     def at_most(self, most: int) -> Array:
-        """The features of `most` images, evenly spaced over the set, or of all where there are no more."""
-        return self.rows(spaced(len(self), most))
+        """The features of at most `most` images, evenly spaced over the set: float32 [min(n, most), ...]."""
+        return self.rows(evenly_spaced(len(self), most))
 
     def rows(self, indices: NDArray[np.int64], within: slice = slice(None)) -> Array:
-        """The features of the images at `indices`, in that order; of each, `within` along its first axis (no step).
+        """The features of the images at `indices`, in that order: float32 [len(indices), ...].
 
-        They are read one by one: a memory map would hold the file's pages.
+        They are read one by one, because a memory map would keep the file's pages in memory.
+
+        Args:
+            indices: int64 [b].
+            within: which part of an image's features, along the first axis; no step.
         """
         first, stop, _ = within.indices(self.shape[0])
         inner = self.size // self.shape[0]
@@ -80,37 +88,47 @@ class Features:
     def derived(
         self, name: str, make: Callable[[], Mapping[str, NDArray[np.float64]]]
     ) -> dict[str, NDArray[np.float64]]:
-        """What `make` computes from these features (moments, radii ...), kept beside them under `name`."""
+        """Arrays computed from these features (moments, radii ...), stored in a file next to them.
+
+        Args:
+            name: part of the file name.
+            make: computes the arrays if they are not stored yet.
+        """
         path = self.file.with_suffix(f".{name}.npz")
         if path.exists():
-            with suppress(ValueError, EOFError, BadZipFile), np.load(path) as stored:  # a damaged file is made again
+            with suppress(ValueError, EOFError, BadZipFile), np.load(path) as stored:  # a damaged file is ignored
                 return {key: stored[key] for key in stored.files}
         made = dict(make())
         write_atomic(path, lambda temporary: np.savez(temporary, **made))  # type: ignore[arg-type]
         return made
 
 
-def finite(features: Array) -> Array:
-    """The same features.
+def require_finite(features: Array) -> Array:
+    """Returns the features unchanged if all are finite.
 
     Raises:
-        MissingScore: one of them is not finite: comparisons with it would be false and sums with it nothing.
+        MissingScore: a feature is NaN or infinite; comparisons and sums with it would be meaningless.
     """
     if not np.isfinite(features).all():
         raise MissingScore("some features are not finite")
     return features
 
 
-def spaced(n: int, most: int) -> NDArray[np.int64]:
-    """At most `most` whole numbers below n, in order and evenly spaced: a part that sorting by class does not upset."""
+def evenly_spaced(n: int, most: int) -> NDArray[np.int64]:
+    """At most `most` indices below n, sorted and evenly spaced, so that they cover all classes of a sorted set."""
     return np.arange(n) if n <= most else (np.arange(most) * n) // most
 
 
 def write_features(path: Path, count: int, blocks: Iterable[Array]) -> Features:
-    """Stores `blocks` of float32 [b, ...], `count` images together, whole or not at all.
+    """Stores features atomically as a .npy file.
+
+    Args:
+        path: the file.
+        count: number of images.
+        blocks: float32 [b, ...], of `count` images in total.
 
     Raises:
-        ValueError: the blocks hold another number of images.
+        ValueError: the blocks hold a different number of images.
         DpbenchError: the folder cannot be written, or the disk is full.
     """
 
@@ -118,7 +136,7 @@ def write_features(path: Path, count: int, blocks: Iterable[Array]) -> Features:
         with temporary.open("wb") as file:
             written = sum(_append(file, block, count, first=number == 0) for number, block in enumerate(blocks))
         if written != count:
-            raise ValueError(f"features of {written} images where {count} were expected")
+            raise ValueError(f"got features of {written} images, expected {count}")
 
     write_atomic(path, write)
     return Features(path)

@@ -1,4 +1,4 @@
-"""Refuses sets of images that would give a number which means something else than it says."""
+"""Input checks: rejects sets of images whose scores would be misleading."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ BATCH = 1024
 
 
 def check(synthetic: ImageDataset, reference: ImageDataset, run: RunContext) -> None:
-    """Reads both sets once, before anything expensive starts; of each image it keeps a hash of 8 bytes.
+    """Reads both sets once, before any expensive computation, with 8 bytes of memory per image.
 
-    Gives a `Caveat` where labels say that a class has no synthetic image; where some synthetic images are exact copies
-    of reference images, or all are the same image; and where no synthetic image uses the range of values, or the
-    colours, that reference images have.
+    Warns with a `Caveat` if a class has no synthetic image; if some synthetic images are exact copies of reference
+    images; if all synthetic images are equal; or if all synthetic images are nearly black, or grey, and the reference
+    images are not.
 
     Raises:
-        DataError: a set is empty; the two differ in shape or are the same set, or every synthetic image is a copy of a
+        DataError: a set is empty; the two differ in shape or are the same set; every synthetic image is a copy of a
             reference image; a batch is not uint8 of the declared shape; a label is outside the reference's classes.
     """
     if synthetic.spec.shape != reference.spec.shape:
@@ -39,21 +39,21 @@ def check(synthetic: ImageDataset, reference: ImageDataset, run: RunContext) -> 
         )
     if synthetic.fingerprint == reference.fingerprint:
         raise DataError("the synthetic images are the reference images; compare with another split")
-    ours, theirs = _read(synthetic, "synthetic", reference, run), _read(reference, "reference", reference, run)
-    copies, n = int(np.isin(ours.hashes, theirs.hashes).sum()), len(synthetic)
+    found, real = _read(synthetic, "synthetic", reference, run), _read(reference, "reference", reference, run)
+    copies, n = int(np.isin(found.hashes, real.hashes).sum()), len(synthetic)
     if copies == n:
         raise DataError(f"every synthetic image ({n}) is a copy of a reference image; compare with another split")
-    for text in (*_copied(copies, n), *_collapsed(ours, theirs), *_without_class(ours, reference)):
+    for text in (*_copied(copies, n), *_collapsed(found, real), *_without_class(found, reference)):
         warnings.warn(text, Caveat, 2)
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """What was noticed in a set of images."""
+class _Summary:
+    """Properties of a set of images."""
 
     hashes: NDArray[np.uint64]  # [n]
     brightest: int
-    coloured: bool  # whether the channels of any image differ
+    coloured: bool  # True if the channels of any image differ
     counts: Tensor | None  # images per class, int64 [n_classes]; None without labels
 
 
@@ -61,18 +61,18 @@ def _copied(copies: int, n: int) -> list[str]:
     return [f"{copies} of {n} synthetic images are exact copies of reference images"] if copies else []
 
 
-def _collapsed(synthetic: _Seen, reference: _Seen) -> list[str]:
+def _collapsed(synthetic: _Summary, reference: _Summary) -> list[str]:
     texts = []
     if len(synthetic.hashes) > 1 and (synthetic.hashes == synthetic.hashes[0]).all():
-        texts.append("all synthetic images are the same image: the generator has collapsed")
+        texts.append("all synthetic images are equal: the generator has collapsed")
     if synthetic.brightest <= 1 < reference.brightest:
-        texts.append("no synthetic pixel is above 1 of 255: were images in [0, 1] converted without multiplying?")
+        texts.append("no synthetic pixel is above 1 of 255: were images in [0, 1] converted without scaling?")
     if reference.coloured and not synthetic.coloured:
         texts.append("all synthetic images are grey, unlike the reference images")
     return texts
 
 
-def _without_class(synthetic: _Seen, reference: ImageDataset) -> list[str]:
+def _without_class(synthetic: _Summary, reference: ImageDataset) -> list[str]:
     if synthetic.counts is None:
         return []
     counts = zip(reference.spec.classes or (), synthetic.counts.tolist(), strict=True)
@@ -80,8 +80,12 @@ def _without_class(synthetic: _Seen, reference: ImageDataset) -> list[str]:
     return [f"no synthetic image of {len(empty)} classes: {_listed(empty)}"] if empty else []
 
 
-def _read(images: ImageDataset, role: str, reference: ImageDataset, run: RunContext) -> _Seen:
-    """Checks every batch."""
+def _read(images: ImageDataset, role: str, reference: ImageDataset, run: RunContext) -> _Summary:
+    """Checks every batch and summarises the set.
+
+    Raises:
+        DataError: see `check`.
+    """
     if len(images) == 0:
         raise DataError(f"the {role} set has no images")
     n_classes = reference.spec.n_classes
@@ -102,33 +106,37 @@ def _read(images: ImageDataset, role: str, reference: ImageDataset, run: RunCont
             if len(batch.labels) != len(indices) or batch.labels.min() < 0 or batch.labels.max() >= n_classes:
                 raise DataError(f"the {role} labels are not one number from 0 to {n_classes - 1} per image")
             counts += torch.bincount(batch.labels.cpu(), minlength=n_classes)
-    return _Seen(hashes, brightest, coloured, counts if labelled else None)
+    return _Summary(hashes, brightest, coloured, counts if labelled else None)
 
 
 def _checked(batch: Batch, count: int, images: ImageDataset, role: str) -> Tensor:
-    """The batch's images, if they are what they should be."""
+    """The batch's images: uint8 [count, c, h, w].
+
+    Raises:
+        DataError: they have another dtype or shape, or the batch has no images.
+    """
     if batch.images is None:
         raise DataError(f"the {role} set has no images")
     if batch.images.dtype != torch.uint8:
         raise DataError(f"the {role} images are {batch.images.dtype}, not uint8 from 0 to 255{_remedy(batch.images)}")
     if batch.images.shape != (count, *images.spec.shape):
         raise DataError(
-            f"the {role} images come as {_size(tuple(batch.images.shape))} where {count} images of "
-            f"{_size(images.spec.shape)} were asked for"
+            f"a batch of {role} images has shape {_size(tuple(batch.images.shape))}, expected {count} images of "
+            f"{_size(images.spec.shape)}"
         )
     return batch.images
 
 
 def _remedy(images: Tensor) -> str:
-    """What to do with images of another type, by the range of their values."""
+    """How to convert images of another dtype to uint8, guessed from the range of their values."""
     if images.is_floating_point() and not torch.isfinite(images).all():
         return ", and some values are not finite"
     low, high = float(images.min()), float(images.max())
     if low < -1 or high > 255:
-        return f"; they reach from {low:g} to {high:g}"
+        return f"; their values range from {low:g} to {high:g}"
     if low < 0:
-        return "; they look like [-1, 1]: add 1, multiply by 127.5, round and convert"
-    return "; they look like [0, 1]: multiply by 255, round and convert" if high <= 1 else "; round and convert"
+        return "; they seem to be in [-1, 1]: add 1, multiply by 127.5, round and convert"
+    return "; they seem to be in [0, 1]: multiply by 255, round and convert" if high <= 1 else "; round and convert"
 
 
 def _hashes(images: Tensor) -> NDArray[np.uint64]:

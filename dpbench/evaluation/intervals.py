@@ -1,10 +1,10 @@
-"""Bootstrap intervals over images: how far another draw of as many images would move a score.
+"""Bootstrap intervals of scores over images.
 
-A score is a mean over images, a function of such means, or, near the truth, its value plus the mean of every image's
-influence on it (the infinitesimal jackknife; Efron, The Jackknife, the Bootstrap and Other Resampling Plans, 1982). All
-three are resampled alike: n images are drawn with replacement, `REPLICATES` times, and half the distance between the
-2.5% and the 97.5% quantile is the interval. It says nothing of another training of the method: that is what seeds are
-for.
+A score is a mean over images, a function of such means, or, to first order, a value plus the mean influence of the
+images on it (the infinitesimal jackknife; Efron, The Jackknife, the Bootstrap and Other Resampling Plans, 1982). All
+three are resampled in the same way: n images are drawn with replacement, `REPLICATES` times, and the interval is half
+the distance between the 2.5% and the 97.5% quantile. It covers the sampling of images and not the training of the
+method: for that, run several seeds.
 """
 
 from __future__ import annotations
@@ -21,35 +21,35 @@ if TYPE_CHECKING:
     import torch
 
 REPLICATES = 500
-AT_ONCE = 500_000  # drawn images that are in memory together: 50 replicates of 10,000, at least one
+AT_ONCE = 500_000  # maximum number of drawn images in memory: 50 replicates of 10,000 images; at least one replicate
 
 Floats = NDArray[np.floating]
 Means = NDArray[np.float64]
 
 
 def mean(values: Floats, generator: torch.Generator) -> Estimate:
-    """The mean of one number per image [n]."""
+    """The mean of `values`, one number per image [n], with its interval."""
     return around(float(np.mean(values)), values, generator)
 
 
 def around(value: float, influences: Floats, generator: torch.Generator) -> Estimate:
-    """A score that changes with the mean of `influences` [n], one per image; only their spread counts."""
+    """`value` with the interval of the mean of `influences` [n], one per image; adding a constant changes nothing."""
     return Estimate(value, of_means(lambda means: means[:, 0], np.asarray(influences)[:, None], generator).ci95)
 
 
 def of_means(statistic: Callable[[Means], Means], values: Floats, generator: torch.Generator) -> Estimate:
-    """A function of means over images.
+    """A function of means over images, with its interval.
 
     Args:
-        statistic: float64 [r, d], r resampled sets' means, -> [r].
-        values: [n, d], d numbers per image.
-        generator: decides who is drawn.
+        statistic: means of r resampled sets, float64 [r, d] -> values [r].
+        values: d numbers per image, [n, d].
+        generator: draws the images.
     """
     import torch  # here, so that metrics can be imported without it
 
     x = torch.as_tensor(np.asarray(values, dtype=np.float64))
     n = len(x)
-    drawn = np.empty(REPLICATES)  # one array: small results kept between large ones would scatter the heap
+    drawn = np.empty(REPLICATES)  # preallocated: many small results between large arrays would fragment memory
     together = max(1, AT_ONCE // n)
     for start in range(0, REPLICATES, together):
         rows = min(together, REPLICATES - start)

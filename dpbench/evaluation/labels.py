@@ -1,4 +1,4 @@
-"""Labels of a set of images, read a part at a time."""
+"""Labels of a set of images, read in batches."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ BATCH = 1024
 
 
 def labels_at(images: ImageDataset, indices: Sequence[int]) -> Tensor | None:
-    """The labels of the images at `indices`, int64 [len(indices)], or None where images have none."""
-    import torch  # here, so that metrics can be imported without it
+    """The labels of the images at `indices`, int64 [len(indices)] on the CPU, or None if the images have no labels."""
+    import torch  # imported here, so that metrics can be imported without torch
 
     parts = [images.batch(indices[start : start + BATCH]).labels for start in range(0, len(indices), BATCH)]
     labels = [part.cpu() for part in parts if part is not None]

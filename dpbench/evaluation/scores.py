@@ -1,4 +1,4 @@
-"""What an evaluation found, and putting two of them together."""
+"""The scores of an evaluation, and how to merge two of them."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Scores:
-    """What an evaluation found.
+    """The scores of an evaluation.
 
     Attributes:
-        values: column -> finite number, or None where it could not be computed.
-        missing: column -> why it is None.
-        protocol: what the numbers depend on besides the images: sample counts, all extractors, and under each metric's
-            name its own extractors and what it declares. Rows whose metric differs in it must not be ranked by it.
-        caveats: what a reader has to know of the images or, after a metric's name, of its values.
-        seconds: metric -> time it took; features count for the metric that needed them first.
-        ci95: column -> half the width of its 95% bootstrap interval over images, where there is one.
+        values: column -> finite number, or None if it could not be computed.
+        missing: column -> reason for None.
+        protocol: the settings that the numbers depend on: sample counts, all extractors, and for each metric (by name)
+            its extractors and declared protocol. Rows must not be ranked by a metric if its protocol differs.
+        caveats: warnings about the images or, prefixed with a metric's name, about its values.
+        seconds: metric -> computing time; shared features count for the first metric that needs them.
+        ci95: column -> half the width of its 95% bootstrap interval over images, if it has one.
     """
 
     values: Mapping[str, float | None] = field(default_factory=dict)
@@ -29,7 +29,7 @@ class Scores:
     ci95: Mapping[str, float] = field(default_factory=dict)
 
     def __or__(self, other: Scores) -> Scores:
-        """Both together; of a metric that both have, and of a column or a protocol entry, `other`'s counts."""
+        """The two merged; `other` wins for metrics, columns and protocol entries that both have."""
         still = tuple(text for text in self.caveats if text.partition(":")[0] not in other.seconds)
         return Scores(
             {**self.values, **other.values},

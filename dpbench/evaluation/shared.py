@@ -1,4 +1,4 @@
-"""What metrics look at, each thing made once for all of them."""
+"""The evaluation that is passed to metrics, with extractors and features shared by all of them."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class SharedEvaluation(Evaluation):
 
     Args:
         synthetic, reference, run: see `Evaluation`.
-        train: the sensitive split, or None where it is not at hand.
-        passing: folder for what belongs to this evaluation alone; its owner takes it away.
-        kept: where what was computed from real images is kept.
+        train: the sensitive split, or None if it is not available.
+        temporary: folder for features of the synthetic images; the caller deletes it.
+        real_cache: stores what is computed from real images.
 
-    What rests on train is refused to a metric that does not declare `reads_train`: its columns would be shown where
-    train's must not (rule R9).
+    A metric that does not declare `reads_train` cannot get the train split, nor anything computed from it: its columns
+    are shown where columns computed from train must not be (rule R9).
 
     Attributes:
-        asked: description of every extractor that the metric at work has asked for, by name.
+        used_extractors: name -> description of every extractor that the current metric has used.
     """
 
     def __init__(
@@ -41,24 +41,30 @@ class SharedEvaluation(Evaluation):
         reference: ImageDataset,
         run: RunContext,
         train: ImageDataset | None,
-        passing: Path,
-        kept: RealCache,
+        temporary: Path,
+        real_cache: RealCache,
     ):
         self.spec = reference.spec
         self.synthetic = synthetic
         self.reference = reference
         self.run = run
-        self.asked: dict[str, str] = {}
+        self.used_extractors: dict[str, str] = {}
         self._undeclared = ""
         self._train = train
-        self._passing = RealCache(passing)
-        self._kept = kept
+        self._temporary = RealCache(temporary)
+        self._real_cache = real_cache
         self._extractors: dict[str, Extractor | MissingScore] = {}
 
-    def serve(self, name: str, metric: Metric, generator: torch.Generator) -> None:
-        """From here on `metric`, called `name`, is at work; `generator` is its own."""
+    def begin(self, name: str, metric: Metric, generator: torch.Generator) -> None:
+        """Starts a metric: everything until the next call is done for it.
+
+        Args:
+            name: name of the metric.
+            metric: the metric.
+            generator: its random generator.
+        """
         self.run = replace(self.run, generator=generator)
-        self.asked = {}
+        self.used_extractors = {}
         self._undeclared = "" if metric.reads_train else name
 
     @property
@@ -66,21 +72,22 @@ class SharedEvaluation(Evaluation):
         """See `Evaluation.train`.
 
         Raises:
-            DpbenchError: the metric that asks does not declare `reads_train`.
-            DataError: train is the reference.
+            DpbenchError: the current metric does not declare `reads_train`.
+            MissingScore: train is not available.
+            DataError: train is the reference set.
         """
         self._refuse_undeclared("the train split")
         if self._train is None:
-            raise MissingScore("the train split is not at hand")
+            raise MissingScore("the train split is not available")
         if self._train.fingerprint == self.reference.fingerprint:
             raise DataError("the train images are the reference images; compare with another split")
         return self._train
 
     def extractor(self, name: str) -> Extractor:
-        """See `Evaluation.extractor`; one that cannot be had is not tried again.
+        """See `Evaluation.extractor`; an extractor that failed to load is not loaded again.
 
         Raises:
-            DpbenchError: it was trained on train, and the metric that asks does not declare `reads_train`.
+            DpbenchError: it was trained on train, and the current metric does not declare `reads_train`.
         """
         extractor = EXTRACTORS.get(name)
         if extractor.reads_train:
@@ -93,27 +100,27 @@ class SharedEvaluation(Evaluation):
         found = self._extractors[name]
         if isinstance(found, MissingScore):
             raise found
-        self.asked[name] = found.description
+        self.used_extractors[name] = found.description
         return found
 
     def _refuse_undeclared(self, what: str) -> None:
         if self._undeclared:
-            raise DpbenchError(f"metric '{self._undeclared}' asks for {what} but does not declare reads_train = True")
+            raise DpbenchError(f"metric '{self._undeclared}' uses {what} but does not declare reads_train = True")
 
     def features(self, extractor: str) -> tuple[Features, Features]:
         """See `Evaluation.features`."""
         return (
-            self._features(extractor, self.synthetic, "synthetic", self._passing),
-            self._features(extractor, self.reference, "reference", self._kept),
+            self._features(extractor, self.synthetic, "synthetic", self._temporary),
+            self._features(extractor, self.reference, "reference", self._real_cache),
         )
 
     def train_features(self, extractor: str) -> Features:
         """See `Evaluation.train_features`."""
-        return self._features(extractor, self.train, "train", self._kept)
+        return self._features(extractor, self.train, "train", self._real_cache)
 
     def _features(self, name: str, images: ImageDataset, role: str, cache: RealCache) -> Features:
         return cache.features(name, self.extractor(name), images, self.run, f"{name}: {role}")
 
-    def keep(self, name: str, key: Any, make: Callable[[torch.Generator], Mapping[str, Tensor]]) -> dict[str, Tensor]:
-        """See `Evaluation.keep`."""
-        return self._kept.get(name, key, make)
+    def cached(self, name: str, key: Any, make: Callable[[torch.Generator], Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """See `Evaluation.cached`."""
+        return self._real_cache.get(name, key, make)

@@ -1,5 +1,5 @@
-"""What is measured: one file per family of metrics.
+"""The metrics, one file per family.
 
-A metric file declares columns, protocol and needs, and imports no torch. What computes the numbers is in `statistics`,
-`classifiers` and `extractors`, which `compute` imports.
+A metric file declares columns and protocol, and imports no torch. The computations are in `statistics`, `classifiers`
+and `extractors`, which `compute` imports when it is called.
 """

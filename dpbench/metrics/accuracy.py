@@ -1,4 +1,4 @@
-"""Utility: the accuracy of classifiers that are trained on synthetic images and tested on real ones."""
+"""Utility: the accuracy of classifiers trained on synthetic images and tested on real images."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from dpbench.metrics.classifiers.versions import QUICK, QUICK_VERSION
 class DownstreamAccuracy(Metric):
     """Train on synthetic, test on real: small classifiers.
 
-    Accuracy of each of three small classifiers, and their mean. The labels of synthetic images are the conditions they
-    were sampled with. The classifiers and how they are trained are fixed in advance (`classifiers.quick`); each is
-    tested once, after its last step, and none is chosen over the others, so the reference split selects nothing.
+    The accuracy of each of three small classifiers, and their mean. The label of a synthetic image is the class it was
+    sampled for. The classifiers and their training are fixed in advance (`classifiers.quick`). Each is tested once,
+    after its last step, and all are reported, so nothing is selected on the reference split.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (
-        Column("accuracy", "high", "accuracy on real test images, mean of the classifiers trained on synthetic ones"),
-        *(Column(f"accuracy_{name}", "high", f"the same for the classifier '{name}' alone") for name in QUICK),
+        Column("accuracy", "high", "accuracy on real test images, mean of classifiers trained on synthetic images"),
+        *(Column(f"accuracy_{name}", "high", f"accuracy of the classifier '{name}'") for name in QUICK),
     )
-    real_stand_in: ClassVar[Literal["test half", "train"]] = "train"
+    real_row_images: ClassVar[Literal["test half", "train"]] = "train"
     protocol: ClassVar[str] = f"{'+'.join(QUICK)} v{QUICK_VERSION}"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
         """{"accuracy": ..., "accuracy_cnn": ..., ...}, each in [0, 1], with intervals over the test images.
 
         Raises:
-            MissingScore: the dataset has fewer than two classes, or the images carry no labels.
+            MissingScore: the dataset has fewer than two classes, or the images have no labels.
         """
         from dpbench.metrics.classifiers import quick
         from dpbench.metrics.classifiers.downstream import downstream

@@ -1,4 +1,4 @@
-"""Condition: how well images fit their prompts (CLIPScore: Hessel et al., arXiv 2104.08718)."""
+"""Conditioning: similarity of images and their prompts (CLIPScore: Hessel et al., arXiv 2104.08718)."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class CLIPScore(Metric):
     """CLIP similarity of images and class prompts.
 
     The mean over synthetic images of 100 · max(cos(image, prompt), 0), from CLIP's embeddings. The prompt of an image
-    is that of its class, "a photo of a {class}", with spaces for the dashes and underscores in the name of the class.
-    What real images get is in the `real` row; a classifier's view of the same is label fidelity.
+    is "a photo of a {class}" for its class, with dashes and underscores in the class name replaced by spaces. The
+    `real` row gives the score of real images. `label_fidelity` measures the same with a classifier.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (
-        Column("clip_score", "high", "CLIP's cosine between an image and the prompt of its class, times 100"),
+        Column("clip_score", "high", "CLIP cosine similarity of an image and the prompt of its class, times 100"),
     )
     headline: ClassVar[bool] = False
     protocol: ClassVar[str] = PROMPT.format("{class}")
@@ -37,15 +37,15 @@ class CLIPScore(Metric):
         """{"clip_score": value}, in [0, 100].
 
         Raises:
-            MissingScore: the dataset or the synthetic images have no classes; CLIP is not here.
+            MissingScore: the dataset or the synthetic images have no classes, or CLIP is not installed.
         """
         classes = evaluation.spec.classes
         if not classes:
-            raise MissingScore("the dataset has neither captions nor classes to make prompts of")
+            raise MissingScore("the dataset has no classes to make prompts from")
         clip = cast("CLIP", evaluation.extractor("clip"))
         labels = labels_at(evaluation.synthetic, range(len(evaluation.synthetic)))
         if labels is None:
-            raise MissingScore("the synthetic images have no labels to make prompts of")
+            raise MissingScore("the synthetic images have no labels to make prompts from")
         prompts = _directions(clip.text([PROMPT.format(re.sub("[-_]+", " ", name)) for name in classes]).cpu().numpy())
         images, _ = evaluation.features("clip")
         cosines, start = [], 0
@@ -57,5 +57,5 @@ class CLIPScore(Metric):
 
 
 def _directions(embeddings: np.ndarray) -> np.ndarray:
-    """[n, d] -> the same with unit norms."""
+    """Embeddings [n, d], each divided by its L2 norm."""
     return embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)

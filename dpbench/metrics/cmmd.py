@@ -1,4 +1,4 @@
-"""CMMD, a distance of CLIP embeddings that assumes no Gaussians (Jayasumana et al., arXiv 2401.09603)."""
+"""CMMD, a distance of CLIP embeddings without a Gaussian assumption (Jayasumana et al., arXiv 2401.09603)."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ MOST = 10_000
 class CLIPMaximumMeanDiscrepancy(Metric):
     """Maximum mean discrepancy of CLIP embeddings (CMMD).
 
-    The squared MMD of embeddings of unit length with the kernel exp(-|x - y|² / 2σ²), σ = 10, times 1,000. All pairs
-    count (V-statistic), as in the authors' code, so that it is above 0 for two sets of one distribution and falls with
-    the number of images.
+    The squared MMD of unit-norm embeddings with the kernel exp(-|x - y|² / 2σ²), σ = 10, times 1,000. It is the
+    V-statistic, over all pairs, as in the authors' code: it is above 0 for two samples of the same distribution and
+    falls with the number of images.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (Column("cmmd", "low", "MMD of CLIP embeddings, times 1000"),)
@@ -29,7 +29,7 @@ class CLIPMaximumMeanDiscrepancy(Metric):
     protocol: ClassVar[str] = f"at most {MOST} images"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
-        """{"cmmd": value}.
+        """{"cmmd": value}, at least 0.
 
         Raises:
             MissingScore: a feature is not finite.
@@ -42,5 +42,5 @@ class CLIPMaximumMeanDiscrepancy(Metric):
 
 
 def _directions(embeddings: Array) -> Array:
-    with np.errstate(invalid="ignore"):  # an embedding of zeros has no direction: not finite, which `mmd` reports
+    with np.errstate(invalid="ignore"):  # an embedding of zeros becomes NaN, which `mmd` reports
         return embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)

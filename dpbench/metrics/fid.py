@@ -1,4 +1,4 @@
-"""Fréchet distances of features of pretrained networks: one Gaussian for each set."""
+"""Fréchet distances of features of pretrained networks, with one Gaussian per set."""
 
 from __future__ import annotations
 
@@ -12,29 +12,34 @@ from dpbench.evaluation.features import Features
 class FrechetInceptionDistance(Metric):
     """Fréchet Inception Distance to the test split (FID).
 
-    Heusel et al. (arXiv 1706.08500). Agrees with clean-fid and torch-fidelity on the same features. It falls with the
-    number of images: compare only rows with the same number.
+    Heusel et al. (arXiv 1706.08500). The value equals that of clean-fid and torch-fidelity on the same features. It
+    falls with the number of images: compare only rows with the same number.
     """
 
     extractor: ClassVar[str] = "inception"
     columns: ClassVar[tuple[Column, ...]] = (Column("fid", "low", "Fréchet Inception Distance to the test split"),)
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
-        """{the column: value}, in units of squared features."""
+        """{column: value}, in units of squared features.
+
+        Raises:
+            MissingScore: fewer than two images, a feature that is not finite, or no convergence.
+        """
         from dpbench.metrics.statistics import frechet
 
         synthetic, real = self.sets(evaluation)
         return {self.columns[0].name: frechet.estimate(synthetic, real, frechet.WHOLE, evaluation.run.generator)}
 
     def sets(self, evaluation: Evaluation) -> tuple[Features, Features]:
-        """(synthetic, real) features that are compared."""
+        """The (synthetic, real) features to compare."""
         return evaluation.features(self.extractor)
 
 
 class TrainFID(FrechetInceptionDistance):
     """Fréchet Inception Distance to the train split.
 
-    Other papers report it, DPImageBench among them; the test split is the fairer reference.
+    DPImageBench and other papers report it. It rewards images that are close to train images, so the test split is the
+    better reference.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (Column("fid_train", "low", "Fréchet Inception Distance to train"),)
@@ -42,7 +47,7 @@ class TrainFID(FrechetInceptionDistance):
     reads_train: ClassVar[bool] = True
 
     def sets(self, evaluation: Evaluation) -> tuple[Features, Features]:
-        """(synthetic, train) features."""
+        """The (synthetic, train) features."""
         synthetic, _ = evaluation.features(self.extractor)
         return synthetic, evaluation.train_features(self.extractor)
 
@@ -50,7 +55,7 @@ class TrainFID(FrechetInceptionDistance):
 class FrechetDINOv2Distance(FrechetInceptionDistance):
     """Fréchet distance of DINOv2 features.
 
-    It is closer to people's judgement than FID (Stein et al., arXiv 2306.04675).
+    It agrees better with human judgement than FID (Stein et al., arXiv 2306.04675).
     """
 
     extractor: ClassVar[str] = "dinov2"

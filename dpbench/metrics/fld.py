@@ -15,15 +15,15 @@ MOST = 10_000  # images of train, and of test
 class FeatureLikelihoodDivergence(Metric):
     """Feature Likelihood Divergence in DINOv2 features.
 
-    How likely test images are under Gaussians around synthetic ones; low is good. Each synthetic image is the centre of
-    one Gaussian of an equally weighted mixture; their variances maximise the likelihood of train. A Gaussian around a
-    copy of a train image becomes narrow and then explains no test image, so copying is penalised, as low fidelity and
-    low diversity are. The value is 100 times the mean negative log-likelihood of test per feature, above that of a
-    baseline: half of train as centres, fitted to the other half.
+    The negative log-likelihood of test images under Gaussians centred on the synthetic images. Each synthetic image is
+    the centre of one Gaussian of an equally weighted mixture; the variances maximise the likelihood of train. A
+    Gaussian around a copy of a train image becomes narrow and gives test images a low likelihood, so the divergence
+    penalises copying as well as low fidelity and low diversity. The value is 100 times the mean negative log-likelihood
+    of test per feature, minus that of a baseline with half of train as centres, fitted to the other half.
 
-    The fit is that of the authors' code (`statistics.gaussian_mixture`). Theirs uses 10,000 centres and all of train;
-    here at most 5,000 centres and 10,000 images of train and of test, evenly spaced. There is no interval: leaving a
-    centre out changes the widths of its neighbours.
+    The fit is that of the authors' code (`statistics.gaussian_mixture`). The authors use 10,000 centres and all of
+    train; here there are at most 5,000 centres and 10,000 images of train and of test, evenly spaced. There is no
+    interval, because leaving out one centre changes the variances of its neighbours.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (Column("fld", "low", "Feature Likelihood Divergence (DINOv2 features)"),)
@@ -32,7 +32,7 @@ class FeatureLikelihoodDivergence(Metric):
     protocol: ClassVar[str] = f"at most {CENTRES} centres, {MOST} images of train and of test"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, float]:
-        """{"fld": value}; around 0 for images that are as good as train's.
+        """{"fld": value}; around 0 for images as good as train images.
 
         Raises:
             MissingScore: fewer than two images of train or test, or a feature that is not finite.
@@ -42,6 +42,6 @@ class FeatureLikelihoodDivergence(Metric):
         synthetic, reference = evaluation.features("dinov2")
         train = evaluation.train_features("dinov2")
         if min(len(train), len(reference)) < 2:
-            raise MissingScore("a likelihood above a baseline needs at least 2 images of train and of test")
+            raise MissingScore("the Feature Likelihood Divergence needs at least 2 images of train and of test")
         centres, fitted, tested = synthetic.at_most(CENTRES), train.at_most(MOST), reference.at_most(MOST)
         return {"fld": likelihood_divergence(centres, fitted, tested, evaluation.run)}

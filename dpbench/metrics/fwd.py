@@ -16,16 +16,20 @@ class FrechetWaveletDistance(Metric):
     log scaling, a packet's coefficients of all channels flattened into one vector, unbiased covariances, unweighted
     mean of the squared distances.
 
-    Two differences. The level follows the resolution: the authors use 4 for 256 x 256 (packets of 16 x 16) and give no
-    rule for small images; here packets keep at least 7 pixels, which is level 2 for 28 and 32, 3 for 64, 4 from 128 on
-    (`--max_level` of `pytorchfwd` then gives the same value). And the trace of the root comes without SciPy's
-    `sqrtm` (see `frechet`).
+    There are two differences. The level depends on the resolution: the authors use 4 for 256 x 256 (packets of 16 x 16)
+    and give no rule for small images. Here packets have at least 7 x 7 pixels, which means level 2 for 28 and 32, 3 for
+    64, and 4 from 128 on (`pytorchfwd` gives the same value with this `--max_level`). The trace of the matrix square
+    root is computed without SciPy's `sqrtm` (see `statistics.frechet`).
     """
 
     columns: ClassVar[tuple[Column, ...]] = (Column("fwd", "low", "Fréchet Wavelet Distance, mean over Haar packets"),)
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
-        """{"fwd": value}, 0 for equal statistics; in units of squared Haar coefficients of images in [0, 1]."""
+        """{"fwd": value}, 0 for equal statistics; in units of squared Haar coefficients of images in [0, 1].
+
+        Raises:
+            MissingScore: the resolution has no wavelet packets, there are fewer than two images, or no convergence.
+        """
         from dpbench.metrics.statistics import frechet
 
         synthetic, reference = evaluation.features("wavelet-packet")  # [n, packets, coefficients] each

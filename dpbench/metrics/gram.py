@@ -17,16 +17,16 @@ SMALLEST = 64  # pixels: VGG halves an image four times before relu5_1
 class GramDistance(Metric):
     """Distance of mean Gram matrices of VGG-19 activations.
 
-    How far apart the textures of two sets are, over five layers; 0 where they are the same:
+    A texture distance of two sets, over five layers; 0 for equal sets:
 
         sum over layers l of  |mean G_l - mean G'_l|² / (5 · 4 N_l²),   G_l = F_l F_lᵀ / M_l
 
-    with the activations F_l of relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1: N_l channels of M_l pixels. This is
-    Gatys et al.'s style loss between an image that had the one set's mean style and one that had the other's, with
-    torchvision's VGG-19 in place of their rescaled one and with G divided by M_l, so that sizes of images do not
-    count. Smaller images than 64 x 64 are enlarged to it. Finite sets differ by chance: read it beside the `real` row.
+    with the activations F_l of relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1: N_l channels of M_l pixels. This is the
+    style loss of Gatys et al. between the mean styles of the two sets, with torchvision's VGG-19 instead of their
+    rescaled one and with G divided by M_l, so that the value does not depend on the image size. Images smaller than
+    64 x 64 are enlarged to it. Finite sets differ by chance: compare the value with the `real` row.
 
-    The interval resamples 20 interleaved parts of the synthetic set, with the reference as it is.
+    The interval resamples 20 interleaved parts of the synthetic set; the reference set is fixed.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (
@@ -36,7 +36,11 @@ class GramDistance(Metric):
     protocol: ClassVar[str] = f"VGG-19 dcbb9e9d, relu1_1 to relu5_1, from {SMALLEST} pixels"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
-        """{"gram": value}, at least 0."""
+        """{"gram": value}, at least 0.
+
+        Raises:
+            MissingScore: the VGG-19 weights are not available.
+        """
         from dpbench.metrics.statistics.styles import mean_styles
         from dpbench.models.pretrained.finding import fingerprint
         from dpbench.models.pretrained.vgg import load_style_layers
@@ -44,7 +48,7 @@ class GramDistance(Metric):
         run, reference, weights = evaluation.run, evaluation.reference, fingerprint("vgg")
         network = load_style_layers().to(run.device)
         key = [reference.fingerprint, len(reference), reference.spec.shape, weights, SMALLEST]
-        real = evaluation.keep(
+        real = evaluation.cached(
             "gram", key, lambda _: {"style": mean_styles(network, reference, 1, SMALLEST, run, "gram: reference")}
         )["style"]
         blocks = min(BLOCKS, len(evaluation.synthetic))

@@ -23,10 +23,10 @@ class _Classifies(Protocol):
 class InceptionScore(Metric):
     """Inception Score (IS).
 
-    exp of the mean KL divergence from an image's class probabilities to their mean, by the Inception network. It looks
-    at synthetic images only, and at ImageNet's classes whatever the dataset's are: read it beside the `real` row. As
-    published, the mean over 10 splits of the images; images are assigned to splits at random, since samples are often
-    sorted by class. Logits have no output bias, as in torch-fidelity.
+    exp of the mean KL divergence from an image's class probabilities to their mean, by the Inception network. It uses
+    synthetic images only, and ImageNet's classes whatever the dataset is: compare it with the `real` row. As published,
+    it is the mean over 10 splits of the images; images are assigned to splits at random, since samples are often sorted
+    by class. Logits have no output bias, as in torch-fidelity.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (Column("inception_score", "high", "Inception Score"),)
@@ -43,7 +43,7 @@ class InceptionScore(Metric):
 
         synthetic, _ = evaluation.features("inception")
         if len(synthetic) < SPLITS:
-            raise MissingScore(f"{SPLITS} splits need as many images, not {len(synthetic)}")
+            raise MissingScore(f"{SPLITS} splits need at least {SPLITS} images, not {len(synthetic)}")
         extractor = cast(_Classifies, evaluation.extractor("inception"))
         generator = evaluation.run.generator
         value, influences = inception_score(synthetic, extractor.logits, SPLITS, generator)

@@ -17,8 +17,8 @@ class KernelInceptionDistance(Metric):
     """Kernel Inception Distance to the test split (KID).
 
     The unbiased squared MMD of Inception features with the kernel (x·y / d + 1)³, averaged over random subsets. As
-    published and as in clean-fid and torch-fidelity: 100 subsets of 1,000 images of either set, drawn without
-    replacement; where a set is smaller, subsets have its size. Unlike FID's, its expectation does not depend on the
+    published and as in clean-fid and torch-fidelity: 100 subsets of 1,000 images of each set, drawn without
+    replacement; if a set is smaller, the subsets have its size. Unlike FID, its expectation does not depend on the
     number of images, and it may be slightly below 0.
     """
 
@@ -27,7 +27,7 @@ class KernelInceptionDistance(Metric):
     protocol: ClassVar[str] = f"{SUBSETS} subsets of at most {SIZE} images"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
-        """{"kid": value}, not multiplied by anything.
+        """{"kid": value}, without a scaling factor.
 
         Raises:
             MissingScore: fewer than two images, or a feature that is not finite.

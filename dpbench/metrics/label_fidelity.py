@@ -1,4 +1,4 @@
-"""Condition: whether synthetic images show the class they were sampled for."""
+"""Conditioning: the accuracy of a real-data classifier on synthetic images."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ class LabelFidelity(Metric):
 
     The accuracy of a classifier trained on real images, on synthetic images labelled with the class they were sampled
     for. Ravuri and Vinyals (arXiv 1905.10887) train on synthetic images and test on real ones, which is `accuracy`;
-    this is the other direction. It is high where classes are kept apart, even if each shows one image over and over:
-    read it beside `accuracy` and `recall`. The `real` row is the classifier's accuracy on half of the real test images.
+    this is the other direction. It is high if the classes are distinct, even if every image of a class is the same:
+    read it together with `accuracy` and `recall`. The `real` row is the classifier's accuracy on half of the real test
+    images.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (
-        Column("label_fidelity", "high", "accuracy on synthetic images of a classifier trained on real ones"),
+        Column("label_fidelity", "high", "accuracy on synthetic images of a classifier trained on real images"),
     )
     headline: ClassVar[bool] = False
     reads_train: ClassVar[bool] = True
@@ -30,7 +31,7 @@ class LabelFidelity(Metric):
         """{"label_fidelity": value in [0, 1]}, with its interval over the synthetic images.
 
         Raises:
-            MissingScore: the dataset has fewer than two classes, the images carry no labels, or train is not available.
+            MissingScore: the dataset has fewer than two classes, the images have no labels, or train is not available.
         """
         from dpbench.metrics.classifiers import recipe
         from dpbench.metrics.classifiers.real_classifier import real_classifier

@@ -1,4 +1,4 @@
-"""Diversity: how different two synthetic images of one class look (LPIPS: Zhang et al., arXiv 1801.03924)."""
+"""Diversity: the perceptual distance of synthetic images within a class (LPIPS: Zhang et al., arXiv 1801.03924)."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from dpbench.evaluation import intervals as bootstrap
 
 PAIRS = 2000
 BATCH = 50  # pairs
-SMALLEST = 64  # pixels: the size of the patches that LPIPS was fitted to
+SMALLEST = 64  # pixels: the size of the patches that LPIPS was trained on
 
 
 class LPIPSDiversity(Metric):
     """Mean LPIPS distance within a class: diversity.
 
-    The mean distance between two synthetic images of the same class, or any two without classes; 0 where all look
-    alike. At most 2,000 pairs of evenly spaced images, no image in two of them. AlexNet with the linear heads of
-    version 0.1. Images smaller than 64 x 64 are enlarged to it. It has no best value: read it against the `real` row;
-    a generator is below it when modes collapse, and noise can put it above.
+    The mean distance between two synthetic images of the same class, or between any two if there are no classes; 0 if
+    all images are equal. There are at most 2,000 pairs of evenly spaced images; no image is in two pairs. The network
+    is AlexNet with the linear heads of version 0.1. Images smaller than 64 x 64 are enlarged to it. There is no best
+    value: compare it with the `real` row. Mode collapse gives a lower value, and noise can give a higher one.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (
-        Column("lpips", "high", "mean LPIPS between synthetic images of one class: diversity, to be read against real"),
+        Column("lpips", "high", "mean LPIPS distance of synthetic images of one class; compare with the `real` row"),
     )
     headline: ClassVar[bool] = False
     protocol: ClassVar[str] = f"AlexNet 7be5be79, heads v0.1, at most {PAIRS} pairs, from {SMALLEST} pixels"
@@ -36,7 +36,7 @@ class LPIPSDiversity(Metric):
         """{"lpips": value}, at least 0.
 
         Raises:
-            MissingScore: no class has two images.
+            MissingScore: no class has two images, or LPIPS is not installed.
         """
         from dpbench.metrics.statistics.perceptual import draw_pairs, load_lpips, lpips_distances
 

@@ -1,4 +1,4 @@
-"""Memorisation: whether synthetic images are closer to the train images than independent images would be."""
+"""Memorisation: a membership inference attack, and distances from synthetic images to train images."""
 
 from __future__ import annotations
 
@@ -17,45 +17,46 @@ from dpbench.evaluation.features import Array
 if TYPE_CHECKING:
     from dpbench.metrics.statistics.pixel_vectors import PixelVectors
 
-RECORDS = 2000  # at most, train images and reference images that are attacked
-COMPARED = 1000  # at most, synthetic images whose nearest train image is searched
-PARTS = 10  # at most, parts of equal size that the larger of train and reference is split into
-SIZE = 32  # pixels; larger images are compared by their block means
-COPY = 1e-3  # pixels in [0, 1]: a quarter of one grey level in one pixel
+RECORDS = 2000  # maximum number of train images, and of reference images, in the membership attack
+COMPARED = 1000  # maximum number of synthetic images whose nearest train image is searched
+PARTS = 10  # maximum number of equal parts that the larger of train and reference is split into
+SIZE = 32  # pixels; larger images are compared by block means
+COPY = 1e-3  # distance of pixels in [0, 1] below which an image is a copy: a quarter of a grey level in one pixel
 
 
 class Memorisation(Metric):
     """Membership attack and nearest-neighbour distances.
 
-    Nearest neighbours by pixel distance: a membership attack, a distance ratio, and authenticity. It uses the train
-    split, so its values are not covered by the privacy guarantee (rule R9). A DP method should be at chance in all
-    columns. The attacks are simple: chance-level scores do not prove privacy; above-chance scores show leakage.
+    Nearest neighbours by pixel distance: a membership attack, a distance ratio, and authenticity. The metric uses the
+    train split, so its values are not covered by the privacy guarantee (rule R9). A DP method should be at chance level
+    in all columns. The attacks are simple: chance-level scores do not prove privacy; above-chance scores show leakage.
 
-    `membership`: see `membership.advantage`, on at most 2,000 train images and as many reference images. 0 at chance, 1
-    where every member is identified. `membership_auc` is the same without a threshold, 0.5 at chance.
+    `membership`: the advantage of the attack (`statistics.membership.advantage`) on at most 2,000 train images and
+    equally many reference images. 0 is chance; 1 means that every member is identified. `membership_auc` is the area
+    under the attack's ROC curve; 0.5 is chance.
 
-    `nn_ratio`: mean distance of synthetic images to their nearest train image, over that to their nearest reference
-    image (van den Burg and Williams, arXiv 2106.03216, on why held-out images have to be the yardstick). Nearest among
-    equally many of both, so that 1 is chance; below 1 is memorised. The larger set is split into parts of that size,
-    over which distances are averaged. A copy of one train image is close to one part only: a generator that only
-    copies has 1 - 1 / parts. It is a ratio of means, which unlike the mean of ratios is 1 at chance for any spread. Its
-    interval is over synthetic images: another train or test split would move it as well.
+    `nn_ratio`: the mean distance of synthetic images to their nearest train image, divided by that to their nearest
+    reference image (van den Burg and Williams, arXiv 2106.03216, explain why held-out images are the baseline). Both
+    are nearest neighbours among the same number of images, so 1 is chance; below 1 indicates memorisation. The larger
+    set is split into parts of that size, and distances are averaged over the parts. A copy of a train image is close to
+    one part only, so a generator that only copies scores 1 - 1 / parts. Unlike a mean of ratios, this ratio of means is
+    1 at chance for any spread of distances. The interval is over synthetic images; it does not cover the choice of the
+    train and test images.
 
-    `authenticity` (Alaa et al., arXiv 2102.08921): share of synthetic images that are farther from their nearest train
-    image than that one is from its own nearest other train image. 0 for copies; what chance is depends on the data, so
-    compare it with the `real` row.
+    `authenticity` (Alaa et al., arXiv 2102.08921): the share of synthetic images that are farther from their nearest
+    train image than that train image is from its nearest other train image. Copies give 0. The chance level depends on
+    the data: compare with the `real` row.
 
-    All train images take part in `nn_ratio` (up to 10 parts) and `authenticity`; of synthetic images at most 1,000,
-    evenly spaced, do. Copies of train images among them are counted in a caveat. Distances are between the
-    `wavelet-packet` features, a rotation of the pixels; images above 32 pixels are compared by block means of at most
-    32 x 32.
+    `nn_ratio` (up to 10 parts) and `authenticity` use all train images and at most 1,000 synthetic images, evenly
+    spaced. A caveat gives the number of copies of train images among them. Distances are between `wavelet-packet`
+    features, a rotation of the pixels; images above 32 pixels are compared by block means of at most 32 x 32.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (
-        Column("membership", "low", "advantage of a distance-based membership attack; 0 is chance, 1 all told apart"),
-        Column("membership_auc", "low", "area under the attack's ROC curve; 0.5 is chance"),
-        Column("nn_ratio", "high", "distance to the nearest train image over that to the nearest held-out one; 1"),
-        Column("authenticity", "high", "share of images that are no closer to a train image than train images are"),
+        Column("membership", "low", "advantage of a distance-based membership attack; 0 is chance, 1 is perfect"),
+        Column("membership_auc", "low", "area under the ROC curve of the membership attack; 0.5 is chance"),
+        Column("nn_ratio", "high", "distance to the nearest train image over that to held-out images; 1 is chance"),
+        Column("authenticity", "high", "share of images farther from train images than train images from each other"),
     )
     reads_train: ClassVar[bool] = True
     protocol: ClassVar[str] = f"at most 2 x {RECORDS} attacked, {COMPARED} compared, {PARTS} parts, {SIZE} pixels"
@@ -64,7 +65,8 @@ class Memorisation(Metric):
         """{"membership", "membership_auc", "nn_ratio", "authenticity"}, each with its interval.
 
         Raises:
-            MissingScore: train is not at hand; fewer than two images of it or of the reference; no wavelet packets.
+            MissingScore: train is not available, train or reference has fewer than two images, or the resolution has
+                no wavelet packets.
         """
         from dpbench.metrics.statistics import membership
         from dpbench.metrics.statistics.pixel_vectors import PixelVectors
@@ -95,7 +97,17 @@ class Memorisation(Metric):
 
 
 def _compared(x: Array, train: PixelVectors, reference: PixelVectors, fewer: int) -> tuple[Array, Array, Array]:
-    """Of each image of x: its mean distance to the nearest of `fewer` train and reference images, and authenticity."""
+    """Mean nearest-neighbour distances and authenticity.
+
+    Args:
+        x: synthetic images [q, d].
+        train, reference: the images to search.
+        fewer: number of images in each part that is searched.
+
+    Returns:
+        For each image of x: its mean distance to the nearest of `fewer` train images, the same for reference images,
+        and 1 if it is authentic, else 0: [q] each.
+    """
     in_train, to_train = train.nearest_in_parts(x, fewer)
     _, to_reference = reference.nearest_in_parts(x, fewer)
     part, rows = to_train.argmin(0), np.arange(len(x))
@@ -103,6 +115,6 @@ def _compared(x: Array, train: PixelVectors, reference: PixelVectors, fewer: int
     if copies := int((distance < COPY).sum()):
         warnings.warn(f"{copies} of the {len(x)} synthetic images compared are copies of train images", Caveat, 2)
     originals, which = np.unique(closest, return_inverse=True)
-    between = train.distances_from(train.rows(originals), besides=originals)[which]
+    between = train.distances_from(train.rows(originals), exclude=originals)[which]
     in_equal_parts = (d[: real.parts(fewer)].mean(0) for real, d in ((train, to_train), (reference, to_reference)))
     return *in_equal_parts, (distance > between).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Precision, recall, density and coverage: are synthetic images like real ones, and real ones like synthetic ones?"""
+"""Precision, recall, density and coverage: fidelity and diversity by nearest neighbours."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ PROTOCOL = f"k={K}, at most {MOST} images of each set"
 class PrecisionRecallDensityCoverage(Metric):
     """Precision, recall, density and coverage.
 
-    Shares of images inside the other set's k-nearest-neighbour balls, in Inception features. Precision is the share of
-    synthetic images in some reference image's ball, density the mean number of reference balls that a synthetic image
-    is in, over k; recall is the share of reference images in some synthetic image's ball, coverage the share of
-    reference images whose ball has a synthetic image in it. Precision and density measure fidelity, recall and coverage
-    diversity. More images shrink the balls: compare only rows with the same numbers.
+    Shares of images inside the other set's k-nearest-neighbour balls, in Inception features (Kynkäänniemi et al., arXiv
+    1904.06991; Naeem et al., arXiv 2002.09797). Precision is the share of synthetic images inside at least one
+    reference image's ball; density is the mean number of reference balls that contain a synthetic image, divided by k.
+    Recall is the share of reference images inside at least one synthetic image's ball; coverage is the share of
+    reference images whose ball contains a synthetic image. Precision and density measure fidelity; recall and coverage
+    measure diversity. More images shrink the balls: compare only rows with the same numbers of images.
 
-    Intervals of recall and coverage are from the reference images that only a single synthetic image (or its ball)
-    holds inside; by the Efron-Stein inequality this is rather too wide than too narrow. How other balls grow when an
-    image is left out is neglected.
+    The intervals of recall and coverage use the reference images that are covered by a single synthetic image. By the
+    Efron-Stein inequality they tend to be too wide rather than too narrow. The growth of other balls when an image is
+    left out is neglected.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (
-        Column("precision", "high", "share of synthetic images in reference images' balls (k-th neighbour)"),
-        Column("recall", "high", "share of reference images in synthetic images' balls"),
-        Column("density", "high", "mean number of reference balls that a synthetic image is in, over k"),
+        Column("precision", "high", "share of synthetic images inside a reference image's k-nearest-neighbour ball"),
+        Column("recall", "high", "share of reference images inside a synthetic image's k-nearest-neighbour ball"),
+        Column("density", "high", "mean number of reference balls that contain a synthetic image, divided by k"),
         Column("coverage", "high", "share of reference images with a synthetic image in their ball"),
     )
     headline: ClassVar[bool] = False
@@ -49,9 +50,9 @@ class PrecisionRecallDensityCoverage(Metric):
 class ClassifierPRDC(Metric):
     """FD and PRDC in features of a real-data classifier.
 
-    A Fréchet distance, precision, recall, density and coverage in features of a classifier trained on train. It needs
-    no downloaded weights and separates the dataset's classes, which Inception features may not. The classifier has seen
-    train, so a method that copies train may look better than it is.
+    Fréchet distance, precision, recall, density and coverage in features of a classifier trained on the train split. It
+    needs no downloaded weights, and its features separate the dataset's classes, which Inception features may not. The
+    classifier has seen train, so it may overrate a method that copies train images.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (
@@ -69,7 +70,8 @@ class ClassifierPRDC(Metric):
         """The columns of `PrecisionRecallDensityCoverage`, and "fd_classifier" in units of squared features.
 
         Raises:
-            MissingScore: no more than k images, or a feature that is not finite.
+            MissingScore: no more than k images, a feature that is not finite, or no classifier: train is not available,
+                or there are fewer than two classes.
         """
         from dpbench.metrics.statistics import frechet
         from dpbench.metrics.statistics.neighbours import prdc

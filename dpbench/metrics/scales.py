@@ -1,4 +1,4 @@
-"""Fréchet distance per scale: whether a generator's errors are in the coarse image or in the detail."""
+"""Fréchet distance per scale: separates errors of the coarse image from errors of the detail."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ BLOCK = 16  # pixels; a Gaussian is fitted to at most BLOCK x BLOCK coefficients
 class FrechetPerScale(Metric):
     """Fréchet distance of each scale of the Haar transform.
 
-    The scales are the coarse band of the 2-level transform, and the details of level 2 and of level 1. Images are in
-    [0, 1] and the transform is orthonormal, so the three are in one unit and a band's distance adds up over its
-    coefficients (it is neither divided by their number nor by their variance: compare a column with itself and with the
-    `real` row). A detail level's value is the mean over its three orientations.
+    The scales are the coarse band of the 2-level transform, the details of level 2 and the details of level 1. Images
+    are in [0, 1] and the transform is orthonormal, so all three have the same unit. A band's distance is a sum over its
+    coefficients, divided neither by their number nor by their variance: compare a column only with itself and with the
+    `real` row. The value of a detail level is the mean over its three orientations.
 
     Up to 32 x 32 pixels one Gaussian is fitted to each band with all its channels. A larger band (above 16 x 16) is
-    split by further packet levels into parts of at most 16 x 16 coefficients per channel, whose distances are added;
-    this neglects correlations between the parts and keeps covariances at 256 or 768 dimensions.
+    split by further packet levels into parts of at most 16 x 16 coefficients per channel, whose distances are added.
+    This neglects correlations between the parts and limits covariances to 256 or 768 dimensions.
 
-    The bands are read from the wavelet packets, of which they are rotations (see `extractors.packets`).
+    The bands are computed from the wavelet packets, of which they are rotations (see `extractors.packets`).
     """
 
     columns: ClassVar[tuple[Column, ...]] = (
@@ -37,13 +37,17 @@ class FrechetPerScale(Metric):
     )
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
-        """{"fd_coarse": ..., "fd_detail2": ..., "fd_detail1": ...}, squared coefficients of images in [0, 1]."""
+        """{"fd_coarse": ..., "fd_detail2": ..., "fd_detail1": ...}, in squared coefficients of images in [0, 1].
+
+        Raises:
+            MissingScore: the resolution does not allow two Haar levels, or there are fewer than two images.
+        """
         from dpbench.metrics.extractors.packets import packet_level
         from dpbench.metrics.statistics import frechet
 
         resolution, level = evaluation.spec.resolution, packet_level(evaluation.spec.resolution)
         if level < 2:
-            raise MissingScore(f"two Haar levels need a resolution of at least 28 that 4 divides, not {resolution}")
+            raise MissingScore(f"two Haar levels need a multiple of 4 of at least 28 pixels, not {resolution}")
         synthetic, reference = evaluation.features("wavelet-packet")  # [n, 4^level, coefficients] each
 
         def bands(depth: int, chosen: range) -> Estimate:
@@ -60,11 +64,12 @@ class FrechetPerScale(Metric):
 
 
 def _parts(rows: slice, packets: int, packet_size: int) -> Groups:
-    """The packets `rows` of [n, packets, d]: neighbours put together, at most BLOCK wide and within their band.
+    """The packets `rows` of features [n, packets, d], joined into parts of at most BLOCK x BLOCK within a band.
 
     Args:
-        packets: of one band.
-        packet_size: their height and width.
+        rows: which packets.
+        packets: number of packets in one band.
+        packet_size: height and width of a packet.
     """
     from dpbench.metrics.statistics.frechet import Groups
 

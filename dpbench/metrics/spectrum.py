@@ -1,4 +1,4 @@
-"""Frequency: the difference between the sets' radially averaged power spectra."""
+"""Frequency: the difference of radially averaged power spectra."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Spectrum(Metric):
     """Difference of mean log power spectra.
 
     The root-mean-square difference, in decibels, between the mean log power spectra of synthetic and real images. An
-    image's spectrum is that of `extractors.power_spectrum.PowerSpectrum`, one number per radius, and the mean over
-    images is that of logarithms, so that the contrast of a few images does not outweigh the others. 3 dB is a factor of
-    2 in power. After Durall et al. (arXiv 2003.01826) and Dzanic et al. (arXiv 1911.06465), who compare such curves by
-    eye or by a classifier.
+    image's spectrum is that of `extractors.power_spectrum.PowerSpectrum`, one number per radius. The mean over images
+    is taken after the logarithm, so that a few images of high contrast do not dominate. 3 dB is a factor of 2 in power.
+    After Durall et al. (arXiv 2003.01826) and Dzanic et al. (arXiv 1911.06465), who compare such curves by eye or with
+    a classifier.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (

@@ -1,4 +1,4 @@
-"""Texture: the distance between the sets' mean statistics of wavelet sub-bands."""
+"""Texture: the distance of mean statistics of wavelet sub-bands."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dpbench.core.metric import Column, Estimate, Evaluation, Metric
 from dpbench.evaluation import intervals as bootstrap
 
 MOST = 50_000
-LEAST_UNIT = 0.01  # for a statistic that hardly varies over real images
+LEAST_UNIT = 0.01  # lower limit of the standard deviation, for statistics that hardly vary over real images
 
 Means = NDArray[np.float64]
 
@@ -22,19 +22,19 @@ Means = NDArray[np.float64]
 class Texture(Metric):
     """Distance of mean wavelet texture statistics.
 
-    How far the synthetic images' mean texture is from the real one, in standard deviations of real images. The
+    The distance between the mean textures of synthetic and real images, in standard deviations of real images. The
     statistics of an image are those of Portilla and Simoncelli (2000), in the form that
-    `extractors.texture_statistics.TextureStatistics` defines. Each one's difference of means is divided by its standard
-    deviation over reference images; `texture_marginal` and `texture_cross` are the root mean squares of the marginal
-    and the cross-band ones, and `texture` is the root mean square of the two. At 1, synthetic images are off as far as
-    one real image is from the average one. Sets of n and m real images differ by about sqrt(1/n + 1/m): see the `real`
-    row.
+    `extractors.texture_statistics.TextureStatistics` defines. The difference of means of each statistic is divided by
+    its standard deviation over reference images. `texture_marginal` and `texture_cross` are the root mean squares over
+    the marginal and the cross-band statistics, and `texture` is the root mean square of the two. A value of 1 is the
+    distance of a typical real image from the mean. Sets of n and m real images differ by about sqrt(1/n + 1/m): see the
+    `real` row.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (
         Column("texture", "low", "distance of mean wavelet statistics, in standard deviations over real images"),
-        Column("texture_marginal", "low", "the same of variance, skewness and kurtosis of sub-bands alone"),
-        Column("texture_cross", "low", "the same of correlations between sub-bands and colour channels alone"),
+        Column("texture_marginal", "low", "the marginal part: variance, skewness and kurtosis of sub-bands"),
+        Column("texture_cross", "low", "the cross part: correlations between sub-bands and between colour channels"),
     )
     protocol: ClassVar[str] = f"at most {MOST} images"
 

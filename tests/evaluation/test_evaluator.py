@@ -11,7 +11,7 @@ import torch
 from dpbench.core.errors import DataError, DpbenchError, MissingScore, UnknownName
 from dpbench.core.metric import Column, Metric
 from dpbench.core.registries import EXTRACTORS, METRICS
-from dpbench.evaluation.caveats import Caveat, collect
+from dpbench.evaluation.caveats import Caveat, collect_caveats
 from dpbench.evaluation.evaluator import default_metrics, evaluate, evaluate_real
 from dpbench.evaluation.scores import Scores
 from dpbench.metrics.classifiers import quick
@@ -135,7 +135,7 @@ def test_columns_are_those_declared_and_belong_to_one_metric(make_images, noise,
     with pytest.raises(DpbenchError, match="declares a but computes b"):
         evaluate(["toy"], *sets, run)
     metric(lambda evaluation: {"fwd": 1.0}, "fwd", called="other")
-    with pytest.raises(DpbenchError, match="'fwd' and 'other' both fill the column 'fwd'"):
+    with pytest.raises(DpbenchError, match="'fwd' and 'other' both declare the column 'fwd'"):
         evaluate(["fwd", "other"], *sets, run)
 
 
@@ -152,7 +152,7 @@ def test_caveats_and_protocol_of_a_metric_reach_the_row(make_images, noise, run,
 
 def test_collecting_caveats_lets_other_warnings_pass() -> None:
     def both() -> list[str]:
-        with collect() as caveats:
+        with collect_caveats() as caveats:
             warnings.warn("old", DeprecationWarning, stacklevel=1)
             warnings.warn("take care", Caveat, stacklevel=1)
         return caveats
@@ -216,7 +216,7 @@ def test_a_metric_that_does_not_declare_it_is_refused_train(make_images, noise, 
         return {"a": 1.0}
 
     metric(compute, "a")
-    with pytest.raises(DpbenchError, match=r"metric 'toy' asks for the train split but does not declare reads_train"):
+    with pytest.raises(DpbenchError, match=r"metric 'toy' uses the train split but does not declare reads_train"):
         evaluate(["toy"], make_images(noise(40, seed=2)), test, run, train)
     assert not train.asked
     metric(compute, "a", called="declared", reads_train=True)
@@ -233,7 +233,7 @@ def test_an_extractor_trained_on_train_is_for_metrics_that_declare_it(make_image
     sets = make_images(noise(40)), make_images(noise(40, seed=1)), run, make_images(noise(40, seed=2))
     assert evaluate(["first"], *sets).values == {"a": 2}
     for metrics in (["toy"], ["first", "toy"]):  # also where it is loaded already
-        with pytest.raises(DpbenchError, match="metric 'toy' asks for the extractor 'on-train', which was trained on"):
+        with pytest.raises(DpbenchError, match="metric 'toy' uses the extractor 'on-train', which was trained on"):
             evaluate(metrics, *sets)
 
 

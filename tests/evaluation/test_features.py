@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dpbench.evaluation import features
-from dpbench.evaluation.features import Features, spaced, write_features
+from dpbench.evaluation.features import Features, evenly_spaced, write_features
 
 
 def stored(folder: Path, array: np.ndarray, parts: int = 3) -> Features:
@@ -28,7 +28,7 @@ def test_a_part_is_evenly_spaced(tmp_path) -> None:
     found = stored(tmp_path, np.arange(10, dtype=np.float32)[:, None])
     assert found.at_most(5)[:, 0].tolist() == [0, 2, 4, 6, 8]
     assert len(found.at_most(100)) == 10
-    assert spaced(60_000, 10_000)[-1] == 59_994
+    assert evenly_spaced(60_000, 10_000)[-1] == 59_994
 
 
 def test_what_is_derived_is_computed_once(tmp_path) -> None:
@@ -51,7 +51,7 @@ def test_nothing_is_left_of_features_that_were_not_finished(tmp_path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         write_features(tmp_path / "f.npy", 4, fails())
-    with pytest.raises(ValueError, match="2 images where 4"):
+    with pytest.raises(ValueError, match="2 images, expected 4"):
         write_features(tmp_path / "f.npy", 4, [np.ones((2, 3))])
     assert not list(tmp_path.iterdir())
 

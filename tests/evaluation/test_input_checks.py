@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from dpbench.core.errors import DataError
-from dpbench.evaluation.caveats import collect
+from dpbench.evaluation.caveats import collect_caveats
 from dpbench.evaluation.input_checks import _hashes, check
 
 
@@ -17,7 +17,7 @@ def caveats(make_images, run):
     """caveats(synthetic, reference) -> texts, of image tensors."""
 
     def find(synthetic, reference) -> list[str]:
-        with collect() as texts:
+        with collect_caveats() as texts:
             check(make_images(synthetic), make_images(reference), run)
         return texts
 
@@ -46,7 +46,7 @@ def test_nothing_but_copies_of_reference_images_is_an_error(make_images, noise, 
 def test_one_image_over_and_over_is_a_collapse(caveats, noise) -> None:
     x, y = noise(1), noise(30, seed=1)
     same = x.repeat(1100, 1, 1, 1)
-    assert caveats(same, y) == ["all synthetic images are the same image: the generator has collapsed"]
+    assert caveats(same, y) == ["all synthetic images are equal: the generator has collapsed"]
     same[1099] = noise(1, seed=2)[0]
     assert caveats(same, y) == []
     assert caveats(x, y) == []  # a single image has not collapsed
@@ -55,7 +55,7 @@ def test_one_image_over_and_over_is_a_collapse(caveats, noise) -> None:
 def test_images_converted_without_multiplying_are_noticed(caveats, noise) -> None:
     y = noise(30, seed=1)
     (text,) = caveats((noise(30).float() / 255).round().to(torch.uint8), y)
-    assert "in [0, 1] converted without multiplying" in text
+    assert "in [0, 1] converted without scaling" in text
     assert not caveats(noise(30) % 2, y % 2)  # as in the reference
 
 
@@ -73,7 +73,7 @@ def test_grey_images_where_colour_is_declared_are_an_error(make_images, noise, r
         check(make_images(noise(10)), make_images(colour), run)
     pretends = make_images(colour)
     pretends.images = noise(10)  # declared in colour, handed out in grey
-    with pytest.raises(DataError, match="come as 10 x 1 x 32 x 32 where 10 images of 3 x 32 x 32 were asked for"):
+    with pytest.raises(DataError, match="has shape 10 x 1 x 32 x 32, expected 10 images of 3 x 32 x 32"):
         check(pretends, make_images(noise(10, 3, seed=1)), run)
 
 
@@ -110,10 +110,10 @@ def test_one_value_that_is_not_finite_is_found_in_a_later_batch(make_images, noi
 
 def test_classes_without_images_are_named_and_counts_may_differ(make_images, noise, run) -> None:
     y = make_images(noise(40, seed=1), torch.arange(40) % 4, 4)
-    with collect() as texts:
+    with collect_caveats() as texts:
         check(make_images(noise(20), torch.tensor([0] * 18 + [1, 2]), 4), y, run)
     assert texts == ["no synthetic image of 1 classes: c3"]
-    with collect() as texts:
+    with collect_caveats() as texts:
         check(make_images(noise(20), torch.tensor([0] * 17 + [1, 2, 3]), 4), y, run)
     assert texts == []
     with pytest.raises(DataError, match="one number from 0 to 3 per image"):

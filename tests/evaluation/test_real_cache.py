@@ -59,7 +59,7 @@ def score(registries, monkeypatch, make_images, noise, run, tmp_path):
 
     def value(reference, train=None, keep=True):
         x = make_images(noise(5, reference.spec.channels, reference.spec.resolution, seed=9))
-        kept = RealCache(tmp_path / "kept") if keep else None
+        kept = RealCache(tmp_path / "real") if keep else None
         return evaluate(["reference", "train"][: 1 + (train is not None)], x, reference, run, train, kept).values
 
     return value
@@ -106,7 +106,7 @@ def test_features_of_another_extractor_are_not_taken(score, make_images, noise, 
     score(test)
     EXTRACTORS.register("other")(type("Other", (Weighted,), {"weight": 7.0}))
     monkeypatch.setattr(Weighted, "__init__", lambda self, evaluation: setattr(self, "description", "same"))
-    cache = RealCache(run.cache.folder / "kept")
+    cache = RealCache(run.cache.folder / "real")
     found = [
         next(cache.features(name, EXTRACTORS.get(name)(None), test, run, "").blocks()).sum()
         for name in ("weighted", "other")
@@ -127,7 +127,7 @@ def test_features_of_other_code_are_not_taken(score, make_images, noise, monkeyp
 def test_a_damaged_file_is_made_again(score, make_images, noise, tmp_path, damage) -> None:
     test = make_images(noise(20), name="test")
     before = score(test)
-    (file,) = (tmp_path / "kept").glob("*.npy")
+    (file,) = (tmp_path / "real").glob("*.npy")
     whole = file.read_bytes()
     file.write_bytes(damage(whole))
     assert score(test) == before

@@ -121,9 +121,9 @@ def test_in_the_real_row_train_teaches_and_test_examines(make_images, run, monke
 
     def spying(model, images, *rest):
         before = len(train.asked), len(test.asked)
-        met = teach(model, images, *rest)
+        counts = teach(model, images, *rest)
         asked.append((len(train.asked) - before[0], len(test.asked) - before[1]))
-        return met
+        return counts
 
     teach = recipe.train
     monkeypatch.setattr(recipe, "train", spying)
@@ -147,7 +147,7 @@ def test_intervals_are_over_test_images_and_narrower_for_the_mean_of_all(make_im
 def test_one_class_is_no_task(make_images, run) -> None:
     images, labels = stripes(8, 0, classes=1)
     scores = evaluate(["accuracy"], make_images(images, labels, 1), make_images(*stripes(8, 1, 1), 1), run)
-    assert scores.missing == dict.fromkeys(COLUMNS, "the dataset has one class, so there is nothing to tell apart")
+    assert scores.missing == dict.fromkeys(COLUMNS, "the dataset has only one class; a classifier needs at least two")
 
 
 def test_two_images_are_scored(make_images, run, hardly_any_steps) -> None:

@@ -31,7 +31,7 @@ def test_the_published_classifiers_train_and_are_reported_one_by_one(sets, run, 
     assert mean == pytest.approx(sum(each) / 3)
     assert set(scores.ci95) == set(COLUMNS)
     assert scores.protocol["accuracy-paper"] == "DPImageBench's resnet+wrn+resnext v1"
-    assert scores.caveats == ("accuracy-paper: trained on 5 images, where the published setting has 60000",)
+    assert scores.caveats == ("accuracy-paper: trained on 5 images; the published setting has 60000",)
 
 
 def test_another_recipe_and_larger_networks_for_cifar(sets, run, monkeypatch) -> None:

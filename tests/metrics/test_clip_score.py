@@ -41,7 +41,7 @@ def test_the_score_is_the_mean_cosine_with_the_prompt_of_the_class(pair, evaluat
 
 
 def test_without_classes_there_are_no_prompts(pair, evaluation, noise) -> None:
-    with pytest.raises(MissingScore, match="neither captions nor classes"):
+    with pytest.raises(MissingScore, match="the dataset has no classes"):
         CLIPScore().compute(evaluation(noise(3, 3)))
 
 

@@ -81,4 +81,4 @@ def test_one_image_or_a_feature_that_is_no_number_leaves_the_cell_empty(metric: 
 
 
 def test_without_train_there_is_no_fid_to_train(features, scores) -> None:
-    assert scores("fid-train", *features).missing == {"fid_train": "the train split is not at hand"}
+    assert scores("fid-train", *features).missing == {"fid_train": "the train split is not available"}

@@ -82,7 +82,7 @@ def test_the_number_of_images_is_bounded(scores, monkeypatch) -> None:
 
 def test_without_train_or_with_a_feature_that_is_no_number_the_cell_is_empty(scores) -> None:
     train, test, x = features(60, 1), features(50, 2), features(40, 3)
-    assert scores("fld", x, test).missing["fld"] == "the train split is not at hand"
+    assert scores("fld", x, test).missing["fld"] == "the train split is not available"
     x[3, 3] = np.nan
     assert scores("fld", x, test, train).missing["fld"] == "some features are not finite"
 

@@ -50,6 +50,6 @@ def test_the_interval_is_how_far_fresh_images_move_it(scores) -> None:
 
 def test_few_images_or_a_feature_that_is_no_number_leave_the_cell_empty(scores) -> None:
     x, reference = logits(20, 1), logits(5, 1)
-    assert "10 splits need as many images" in scores("inception-score", x[:9], reference).missing["inception_score"]
+    assert "10 splits need at least 10 images" in scores("inception-score", x[:9], reference).missing["inception_score"]
     x[4, 4] = np.nan
     assert scores("inception-score", x, reference).missing["inception_score"] == "some features are not finite"

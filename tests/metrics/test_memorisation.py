@@ -123,7 +123,7 @@ def test_large_images_are_compared_by_block_means(evaluation, size: int, compare
 
 def test_without_train_there_is_no_value(make_images, run) -> None:
     scores = evaluate(["memorisation"], make_images(blobs(9, 0)), make_images(blobs(9, 1)), run)
-    assert set(scores.missing.values()) == {"the train split is not at hand"}
+    assert set(scores.missing.values()) == {"the train split is not available"}
     assert Memorisation.reads_train  # so that rule R9 hides it for data that is no public benchmark
 
 

@@ -1,4 +1,4 @@
-"""Parts that all classifiers share: the base class, normalisations, stages of residual blocks, initial weights."""
+"""Shared parts of classifiers: the base class, normalisations, stages of residual blocks, initial weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from dpbench.core.specs import DatasetSpec
 
 Norm = Callable[[int], nn.Module]
-"""Number of channels -> a normalisation of them."""
+"""Number of channels -> a normalisation layer."""
 
 
 class Classifier(nn.Module, ABC):
@@ -22,7 +22,7 @@ class Classifier(nn.Module, ABC):
 
     @abstractmethod
     def features(self, x: Tensor) -> Tensor:
-        """[b, c, h, w] in [-1, 1] -> [b, d]: what the head sees."""
+        """[b, c, h, w] in [-1, 1] -> [b, d]: the input of the head."""
 
     def forward(self, x: Tensor) -> Tensor:
         """[b, c, h, w] in [-1, 1] -> logits [b, n_classes]."""
@@ -30,15 +30,15 @@ class Classifier(nn.Module, ABC):
 
 
 Make = Callable[[DatasetSpec], Classifier]
-"""What a dataset declares (shape, classes) -> an untrained classifier for it."""
+"""Specification of a dataset (shape, classes) -> an untrained classifier for it."""
 
 
 def build_classifier(make: Make, spec: DatasetSpec, generator: torch.Generator) -> Classifier:
-    """An untrained classifier whose initial weights depend on `generator` alone, not on torch's global state.
+    """An untrained classifier whose initial weights depend only on `generator`, not on torch's global state.
 
     Args:
-        make: how to build it.
-        spec: shape of the images and the number of classes.
+        make: builds it.
+        spec: shape of the images and number of classes.
         generator: CPU generator.
     """
     seed = int(torch.randint(2**62, (), generator=generator))
@@ -48,7 +48,7 @@ def build_classifier(make: Make, spec: DatasetSpec, generator: torch.Generator) 
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
-    """Normalises each image by itself, 16 channels a group."""
+    """Group normalisation with 16 channels per group; images do not affect each other."""
     return nn.GroupNorm(channels // 16, channels)
 
 
@@ -62,7 +62,8 @@ def stages(block: Callable[[int, int, int], nn.Module], widths: Sequence[int], n
 
     Args:
         block: (channels in, channels out, stride) -> a block.
-        widths: channels that come in, then those of each stage.
+        widths: number of input channels, then of each stage's channels.
+        n: blocks per stage.
     """
     blocks = []
     for stage, (inputs, outputs) in enumerate(pairwise(widths)):
@@ -72,7 +73,7 @@ def stages(block: Callable[[int, int, int], nn.Module], widths: Sequence[int], n
 
 
 def initialise(model: nn.Module) -> None:
-    """Draws the convolutions as He et al. do (arXiv 1502.01852): normal, variance 2 / fan-out."""
+    """Initialises convolutions as in He et al. (arXiv 1502.01852): normal, variance 2 / fan-out."""
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -14,7 +14,7 @@ class SmallCNN(Classifier):
     Args:
         channels: 1 or 3.
         n_classes: number of logits.
-        stride: of the first convolution.
+        stride: stride of the first convolution.
     """
 
     def __init__(self, channels: int, n_classes: int, stride: int = 1):

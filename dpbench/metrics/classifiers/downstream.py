@@ -1,4 +1,4 @@
-"""Train on synthetic, test on real: accuracies of classifiers on the reference images."""
+"""Train on synthetic, test on real: accuracy of classifiers on the reference images."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ from dpbench.metrics.classifiers.recipe import Recipe
 def downstream(
     column: str, classifiers: Mapping[str, Make], how: Recipe, evaluation: Evaluation
 ) -> Mapping[str, Estimate]:
-    """Accuracies on the reference images of classifiers trained on the synthetic ones.
+    """Accuracies, on the reference images, of classifiers trained on the synthetic images.
 
     Args:
-        column: name of the mean's column; a classifier's own is `column`_name.
-        classifiers: name -> how to build it.
-        how: how each is trained.
-        evaluation: gives the images and the random generator.
+        column: name of the column of the mean; the column of a classifier is `column`_name.
+        classifiers: name -> function that builds it.
+        how: the recipe for training each.
+        evaluation: the images and the random generator.
 
     Returns:
         Column -> accuracy in [0, 1], with its interval over the reference images.
 
     Raises:
-        MissingScore: the dataset has fewer than two classes, or the images carry no labels.
+        MissingScore: the dataset has fewer than two classes, or the images have no labels.
+        DataError: a label is outside the classes.
     """
     synthetic, reference, run = evaluation.synthetic, evaluation.reference, evaluation.run
     recipe.require_labels(evaluation.spec, synthetic, "synthetic")
@@ -37,5 +38,5 @@ def downstream(
         model = build_classifier(make, evaluation.spec, run.generator)
         recipe.train(model, synthetic, how, run, f"{column}: {name}")
         correct[f"{column}_{name}"] = recipe.test(model, reference, run)
-    mean = np.mean(list(correct.values()), axis=0)  # per image, over classifiers: they err on the same images
+    mean = np.mean(list(correct.values()), axis=0)  # per image, since errors of the classifiers are correlated
     return {name: bootstrap.mean(values, run.generator) for name, values in {column: mean, **correct}.items()}

@@ -1,6 +1,6 @@
-"""The classifiers of DPImageBench and how it trains them (Gong et al., arXiv 2503.14681).
+"""The classifiers of DPImageBench and their training recipes (Gong et al., arXiv 2503.14681).
 
-The constants are those of `evaluation/evaluator.py` and `evaluation/classifier/` in
+The constants are from `evaluation/evaluator.py` and `evaluation/classifier/` in
 github.com/2019ChenGong/DPImageBench (commit ec57378).
 """
 
@@ -31,8 +31,8 @@ RECIPE = Recipe(
     batch=256,
     steps=lambda n: -(-50 * n // 256),  # 50 epochs
     optimizer=partial(torch.optim.Adam, lr=0.01),
-    rate=lambda t: 0.2 ** int(50 * t / 20),  # a fifth every 20 epochs
-    averaging=0.9999,
+    rate=lambda t: 0.2 ** int(50 * t / 20),  # times 0.2 every 20 epochs
+    ema_decay=0.9999,
 )
 
 CIFAR_NETWORKS: Mapping[str, Make] = {
@@ -47,8 +47,8 @@ CIFAR_RECIPE = Recipe(
     batch=126,
     steps=lambda n: -(-200 * n // 126),  # 200 epochs
     optimizer=partial(torch.optim.SGD, lr=0.1, momentum=0.9, weight_decay=5e-4),
-    rate=lambda t: 0.2 ** int(200 * t / 60),  # a fifth every 60 epochs
-    averaging=0.9999,
+    rate=lambda t: 0.2 ** int(200 * t / 60),  # times 0.2 every 60 epochs
+    ema_decay=0.9999,
 )
 
 CIFAR = ("cifar10", "cifar100")

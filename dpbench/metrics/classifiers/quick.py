@@ -1,8 +1,8 @@
-"""Small classifiers that train in seconds on two CPU cores, and how they are trained.
+"""Small classifiers that train in seconds on two CPU cores, and their training recipe.
 
-None uses batch normalisation: the batch statistics of synthetic training images and of real test images differ, and a
-classifier that relies on them fails when it moves from one to the other. Images have at least 28 pixels; above 32, the
-first convolution has a stride so that the rest sees 32 pixels, and the cost stays the same.
+None uses batch normalisation, because the batch statistics of synthetic training images and real test images differ.
+Images have at least 28 x 28 pixels. Above 32 x 32 the first convolution is strided, so that later layers have the same
+size and cost.
 """
 
 from __future__ import annotations
@@ -34,16 +34,20 @@ NETWORKS: Mapping[str, Make] = {
 """A CNN, ResNet-8 and WRN-10-2; the latter two with strided stems."""
 
 
-def rise_and_fall(t: float) -> float:
-    """A linear rise over the first fifth of the steps, then a cosine to zero."""
+def warmup_cosine(t: float) -> float:
+    """Learning rate schedule: linear warm-up over the first fifth of the steps, then cosine decay to zero.
+
+    Args:
+        t: elapsed share of the training, in [0, 1].
+    """
     return t / 0.2 if t < 0.2 else (1 + math.cos(math.pi * (t - 0.2) / 0.8)) / 2
 
 
 RECIPE = Recipe(
     version=QUICK_VERSION,
     batch=64,
-    steps=lambda n: 500,  # for any number of images, so that the cost does not grow with it
+    steps=lambda n: 500,  # constant, so that the cost does not depend on the number of images
     optimizer=partial(torch.optim.Adam, lr=2e-3),
-    rate=rise_and_fall,
+    rate=warmup_cosine,
     shift=2,
 )

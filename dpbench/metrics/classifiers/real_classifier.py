@@ -1,6 +1,6 @@
-"""A classifier trained on the real train split, once per dataset, to judge images or to extract features.
+"""A classifier trained on the real train split, once per dataset, for metrics and as a feature extractor.
 
-It is not protected by any budget (rule R9): only metrics and extractors that declare `reads_train` may ask for it.
+It is not covered by the privacy guarantee (rule R9): only metrics and extractors that declare `reads_train` may use it.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from dpbench.metrics.classifiers.versions import REAL, REAL_VERSION
 
 
 def real_classifier(evaluation: Evaluation) -> Classifier:
-    """The classifier `versions.REAL`, trained on train by the quick recipe, on the evaluation's device, ready for use.
+    """The classifier `versions.REAL`, trained on train by the quick recipe, in evaluation mode on the run's device.
 
-    Gives a `Caveat` where training met no image of a class.
+    Warns with a `Caveat` if training used no image of some class.
 
     Raises:
-        MissingScore: train is not at hand, has fewer than two classes, or carries no labels.
+        DpbenchError: the current metric does not declare `reads_train`.
+        MissingScore: train is not available, has fewer than two classes, or has no labels.
         DataError: a label of train is outside the classes.
     """
     spec, train = evaluation.spec, evaluation.train
@@ -34,15 +35,15 @@ def real_classifier(evaluation: Evaluation) -> Classifier:
     def learn(generator: torch.Generator) -> Mapping[str, Tensor]:
         model = build_classifier(quick.NETWORKS[REAL], spec, generator)
         run = replace(evaluation.run, generator=generator)
-        met = recipe.train(model, train, quick.RECIPE, run, "classifier of real images")
-        return {**model.state_dict(), "met": met}
+        counts = recipe.train(model, train, quick.RECIPE, run, "classifier of real images")
+        return {**model.state_dict(), "counts": counts}
 
-    kept = evaluation.keep("classifier", [REAL_VERSION, train.fingerprint, spec.shape, spec.n_classes], learn)
-    met = kept.pop("met")
-    if unseen := [name for name, n in zip(spec.classes or (), met.tolist(), strict=True) if n == 0]:
+    stored = evaluation.cached("classifier", [REAL_VERSION, train.fingerprint, spec.shape, spec.n_classes], learn)
+    counts = stored.pop("counts")
+    if unseen := [name for name, n in zip(spec.classes or (), counts.tolist(), strict=True) if n == 0]:
         warnings.warn(
-            f"the classifier met no train image of {len(unseen)} classes: {', '.join(unseen[:10])}", Caveat, 2
+            f"the classifier was trained without images of {len(unseen)} classes: {', '.join(unseen[:10])}", Caveat, 2
         )
     model = build_classifier(quick.NETWORKS[REAL], spec, torch.Generator())
-    model.load_state_dict(kept)
+    model.load_state_dict(stored)
     return model.to(evaluation.run.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]

@@ -1,6 +1,6 @@
-"""How metrics train and test a classifier: fixed in advance, so that accuracies can be compared.
+"""Training and testing of classifiers by a recipe that is fixed in advance, so that accuracies can be compared.
 
-Nothing is chosen while training: there is no validation set, and the weights after the last step are the result.
+There is no model selection: no validation set is used, and the weights after the last step are the result.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ EVALUATION_BATCH = 500
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a classifier is trained: fp32, cross-entropy, the weights after the last step.
+    """A training recipe for classifiers: fp32, cross-entropy, the weights after the last step.
 
     Attributes:
-        version: stated in the row; see `classifiers.versions`.
+        version: recorded in the row; see `classifiers.versions`.
         batch: images per step.
         steps: number of images -> number of steps.
-        optimizer: parameters -> their optimizer, at its peak learning rate.
-        rate: share of the training that is over, in (0, 1) -> learning rate, as a share of its peak.
-        shift: how far images are moved at most, in pixels: the only augmentation.
-        averaging: decay of the weights' exponential moving average, which is then the result; 0 for none.
+        optimizer: parameters -> optimizer with the peak learning rate.
+        rate: elapsed share of the training, in (0, 1) -> learning rate, relative to the peak.
+        shift: maximum random shift of images, in pixels; the only augmentation.
+        ema_decay: decay of the exponential moving average of the weights, which is then the result; 0 for none.
     """
 
     version: str
@@ -46,23 +46,24 @@ class Recipe:
     optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
     rate: Callable[[float], float]
     shift: int = 0
-    averaging: float = 0.0
+    ema_decay: float = 0.0
 
 
 def require_labels(spec: DatasetSpec, images: ImageDataset, role: str) -> None:
-    """Refuses what no classifier can be trained on.
+    """Checks that a classifier can be trained on a set of images.
 
     Args:
-        spec: what the sensitive dataset declares.
-        role: what the images are called in the message, e.g. "synthetic".
+        spec: specification of the sensitive dataset.
+        images: at least one image.
+        role: name of the images in the message, e.g. "synthetic".
 
     Raises:
-        MissingScore: the dataset has fewer than two classes, or the images carry no labels.
+        MissingScore: the dataset has fewer than two classes, or the images have no labels.
     """
     if not spec.n_classes:
         raise MissingScore("the dataset has no classes")
     if spec.n_classes == 1:
-        raise MissingScore("the dataset has one class, so there is nothing to tell apart")
+        raise MissingScore("the dataset has only one class; a classifier needs at least two")
     if images.batch([0]).labels is None:
         raise MissingScore(f"the {role} images have no labels")
 
@@ -70,15 +71,18 @@ def require_labels(spec: DatasetSpec, images: ImageDataset, role: str) -> None:
 def train(model: Classifier, images: ImageDataset, recipe: Recipe, run: RunContext, name: str) -> Tensor:
     """Trains `model` in place, on `run.device`.
 
-    Batches go through random permutations of the images, one after the other; a set smaller than a batch repeats.
+    Batches are consecutive parts of random permutations of the images; images of a set smaller than a batch repeat.
 
     Args:
+        model: the classifier.
         images: at least one image, with labels.
-        run: its `generator` decides order, shifts and dropout; with the same device and threads, the result repeats.
-        name: what the progress bar is called.
+        recipe: how to train.
+        run: device and progress; `generator` decides order, shifts and dropout, and the result is reproducible on the
+            same device with the same number of threads.
+        name: label of the progress bar.
 
     Returns:
-        How many images of each class were met, repeats included: int64 [n_classes].
+        Number of training images of each class, with repetitions: int64 [n_classes].
 
     Raises:
         DataError: a label is outside the classes.
@@ -88,13 +92,13 @@ def train(model: Classifier, images: ImageDataset, recipe: Recipe, run: RunConte
     steps = recipe.steps(len(images))
     optimizer = recipe.optimizer(model.parameters())
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: recipe.rate((step + 0.5) / steps))
-    average = AveragedModel(model, avg_fn=_moving(recipe.averaging)) if recipe.averaging else None
-    met = torch.zeros(model.head.out_features, dtype=torch.int64)
+    average = AveragedModel(model, avg_fn=_ema_update(recipe.ema_decay)) if recipe.ema_decay else None
+    counts = torch.zeros(model.head.out_features, dtype=torch.int64)
     with _repeatable(run.generator, device):
         batches = _batches(len(images), recipe.batch, steps, run.generator)
         for indices in track(run.progress, batches, name, steps):
-            pixels, labels = _labelled(images.batch(indices), len(met), images)
-            met += torch.bincount(labels, minlength=len(met))
+            pixels, labels = _labelled(images.batch(indices), len(counts), images)
+            counts += torch.bincount(labels, minlength=len(counts))
             x = random_shift(pixels, recipe.shift, run.generator).to(device)
             loss = F.cross_entropy(model(scaled(x)), labels.to(device))
             optimizer.zero_grad()
@@ -105,12 +109,17 @@ def train(model: Classifier, images: ImageDataset, recipe: Recipe, run: RunConte
                 average.update_parameters(model)
     if average is not None:
         model.load_state_dict(average.module.state_dict())
-    return met
+    return counts
 
 
 @torch.no_grad()
 def test(model: Classifier, images: ImageDataset, run: RunContext) -> NDArray[np.float64]:
-    """1 for each labelled image whose label is what `model` finds the most likely, 0 for the others: [n], in order.
+    """1 for each image whose label is the most likely class under `model`, else 0: float64 [n], in order.
+
+    Args:
+        model: the classifier, on `run.device`; set to evaluation mode.
+        images: images with labels.
+        run: the device.
 
     Raises:
         DataError: a label is outside the classes.
@@ -125,35 +134,39 @@ def test(model: Classifier, images: ImageDataset, run: RunContext) -> NDArray[np
 
 
 def scaled(images: Tensor) -> Tensor:
-    """uint8 -> float32 in [-1, 1], channels last in memory, which is faster on CPUs and GPUs alike."""
+    """uint8 [b, c, h, w] -> float32 in [-1, 1], channels last in memory, which is faster on CPUs and GPUs."""
     return (images.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
 
 
 def random_shift(images: Tensor, most: int, generator: torch.Generator) -> Tensor:
-    """Moves each image by up to `most` pixels in each direction, repeating edge pixels: any dtype, [b, c, h, w]."""
+    """Shifts each image by up to `most` pixels in each direction, repeating edge pixels: [b, c, h, w] of any dtype."""
     if most == 0:
         return images
     b, _, h, w = images.shape
     moves = torch.randint(-most, most + 1, (2, b, 1), generator=generator)
     rows = (torch.arange(h) + moves[0]).clamp(0, h - 1)  # [b, h]
     columns = (torch.arange(w) + moves[1]).clamp(0, w - 1)  # [b, w]
-    last = images.permute(0, 2, 3, 1)  # [b, h, w, c]: a gathered pixel is c neighbouring numbers
+    last = images.permute(0, 2, 3, 1)  # [b, h, w, c]: the channels of a gathered pixel are contiguous
     shifted = last[torch.arange(b)[:, None, None], rows[:, :, None], columns[:, None, :]]
     return shifted.permute(0, 3, 1, 2)
 
 
 def _labelled(batch: Batch, n_classes: int, images: ImageDataset) -> tuple[Tensor, Tensor]:
-    """A batch's images, uint8 [b, c, h, w], and its labels, int64 [b] on the CPU, all of them of a class."""
+    """A batch's images, uint8 [b, c, h, w], and its labels, int64 [b] on the CPU, in 0 ... n_classes - 1.
+
+    Raises:
+        DataError: a label is outside the classes.
+    """
     assert batch.images is not None
     assert batch.labels is not None
     labels = batch.labels.cpu()
     if labels.min() < 0 or labels.max() >= n_classes:
-        raise DataError(f"{images.spec.name} has labels that are not a number from 0 to {n_classes - 1}")
+        raise DataError(f"{images.spec.name} has labels outside 0 to {n_classes - 1}")
     return batch.images, labels
 
 
 def _batches(n: int, size: int, steps: int, generator: torch.Generator) -> Iterator[list[int]]:
-    """`steps` lists of `size` indices below n; every index comes once before any comes again."""
+    """`steps` lists of `size` indices below n; each index occurs once before any index repeats."""
     left: list[int] = []
     for _ in range(steps):
         while len(left) < size:
@@ -162,14 +175,14 @@ def _batches(n: int, size: int, steps: int, generator: torch.Generator) -> Itera
         left = left[size:]
 
 
-def _moving(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
-    """The update of an exponential moving average whose decay rises to `decay`: (2 + k) / (11 + k) in update k."""
+def _ema_update(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+    """The update of an exponential moving average whose decay, (2 + k) / (11 + k) in update k, rises to `decay`."""
     return lambda average, new, k: torch.lerp(new, average, min(decay, (2 + int(k)) / (11 + int(k))))
 
 
 @contextmanager
 def _repeatable(generator: torch.Generator, device: torch.device) -> Iterator[None]:
-    """Seeds torch's global generator, of which dropout draws, from `generator`; afterwards it is as it was."""
+    """Seeds torch's global generator, which dropout uses, from `generator`, and restores its state afterwards."""
     with (
         torch.random.fork_rng([device] if device.type == "cuda" else []),
         torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),

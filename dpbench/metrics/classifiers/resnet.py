@@ -13,14 +13,14 @@ from dpbench.metrics.classifiers.base import Classifier, Norm, conv, initialise,
 class ResNet(Classifier):
     """Three stages of (depth - 2) / 6 blocks of two convolutions, with 16, 32 and 64 channels.
 
-    Where shapes differ the shortcut is a 1 x 1 convolution; the paper pads with zeros there, later code does not.
+    If shapes differ the shortcut is a 1 x 1 convolution; the paper pads with zeros, later code uses a convolution.
 
     Args:
         channels: 1 or 3.
         n_classes: number of logits.
         depth: 6 n + 2.
-        norm: makes the normalisations.
-        stride: of the first convolution.
+        norm: builds a normalisation layer.
+        stride: stride of the first convolution.
     """
 
     def __init__(self, channels: int, n_classes: int, depth: int, norm: Norm, stride: int = 1):

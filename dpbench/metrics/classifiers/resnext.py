@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from dpbench.metrics.classifiers.base import Classifier, Norm, conv, initialise, stages
 
 BASE = 64
-"""Channels of the first convolution, and of one group in the first stage."""
+"""Number of channels of the first convolution, and of one group in the first stage."""
 
 
 class ResNeXt(Classifier):
@@ -25,7 +25,7 @@ class ResNeXt(Classifier):
         depth: 9 n + 2.
         cardinality: number of groups.
         widen: channels of a stage, relative to those of one of its groups.
-        norm: makes the normalisations.
+        norm: builds a normalisation layer.
     """
 
     def __init__(self, channels: int, n_classes: int, depth: int, cardinality: int, widen: int, norm: Norm):
@@ -42,7 +42,7 @@ class ResNeXt(Classifier):
 
 
 class _Bottleneck(nn.Module):
-    """relu(x + expand(grouped(reduce(x)))), a convolution and its normalisation each."""
+    """relu(x + expand(grouped(reduce(x)))), each a convolution with normalisation."""
 
     def __init__(self, norm: Norm, cardinality: int, widen: int, inputs: int, outputs: int, stride: int):
         super().__init__()

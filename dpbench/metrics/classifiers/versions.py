@@ -1,4 +1,4 @@
-"""Names and versions of the classifiers and their recipes, as a row's protocol states them. Imports no torch.
+"""Names and versions of the classifiers and their recipes, as recorded in the protocol of a row. Imports no torch.
 
 A change to a network or a recipe needs a new version: rows with different versions are not ranked against each other.
 """
@@ -14,5 +14,5 @@ DPIMAGEBENCH = ("resnet", "wrn", "resnext")
 DPIMAGEBENCH_VERSION = "1"
 
 REAL = "wideresnet"
-"""Which of the quick classifiers is trained on real images; see `classifiers.real_classifier`."""
+"""The quick classifier that is trained on real images; see `classifiers.real_classifier`."""
 REAL_VERSION = f"{REAL} v{QUICK_VERSION}"

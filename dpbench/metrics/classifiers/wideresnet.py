@@ -10,16 +10,16 @@ from dpbench.metrics.classifiers.base import Classifier, Norm, conv, initialise,
 
 
 class WideResNet(Classifier):
-    """WRN-depth-widen: three stages of (depth - 4) / 6 pre-activated blocks, with 16, 32 and 64 times `widen` channels.
+    """WRN-depth-widen: three stages of (depth - 4) / 6 pre-activation blocks of 16, 32 and 64 times `widen` channels.
 
     Args:
         channels: 1 or 3.
         n_classes: number of logits.
         depth: 6 n + 4.
         widen: the paper's k.
-        norm: makes the normalisations.
-        dropout: probability with which a number between a block's convolutions is dropped.
-        stride: of the first convolution.
+        norm: builds a normalisation layer.
+        dropout: dropout probability between the convolutions of a block.
+        stride: stride of the first convolution.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class WideResNet(Classifier):
 
 
 class _Block(nn.Module):
-    """x + conv(dropout(relu(norm(conv(relu(norm(x))))))); where channels change the shortcut is activated, too."""
+    """x + conv(dropout(relu(norm(conv(relu(norm(x))))))); a changed width has the shortcut conv(relu(norm(x)))."""
 
     def __init__(self, norm: Norm, dropout: float, inputs: int, outputs: int, stride: int):
         super().__init__()

@@ -1,1 +1,1 @@
-"""What metrics see instead of pixels: one file per extractor."""
+"""Feature extractors, one file per extractor."""

@@ -1,4 +1,4 @@
-"""What a classifier of the dataset itself sees: features that tell its classes apart."""
+"""Features of a classifier trained on the dataset."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class RealClassifier(Extractor):
     def __init__(self, evaluation: Evaluation):
         super().__init__(evaluation)
         self._model = real_classifier(evaluation)
-        # An undeclared dataset's plain fingerprint would confirm a guess of its content to whoever reads the row.
+        # The fingerprint of a dataset that is not public would let a reader of the row confirm a guess of its content.
         source = evaluation.train.fingerprint if self.spec.public_benchmark else "train"
         self.description = f"classifier {REAL_VERSION} of {source}, [-1, 1]"
 

@@ -14,13 +14,16 @@ from dpbench.models.pretrained.finding import fingerprint
 from dpbench.models.pretrained.hub import from_hub
 
 PIXELS = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
-"""Mean and standard deviation that OpenAI's CLIP expects of pixels in [0, 1]."""
+"""Per-channel mean and standard deviation for the input of OpenAI's CLIP, of pixels in [0, 1]."""
 
 
 class CLIP(Extractor):
     """Image embeddings of CLIP ViT-L/14 at 336 pixels.
 
-    They are projected and not normalised: float32 [b, 768].
+    Radford et al. (arXiv 2103.00020). The embeddings are projected and not normalised: float32 [b, 768].
+
+    Raises:
+        MissingScore: the weights or transformers are not available.
     """
 
     batch: ClassVar[int] = 32
@@ -39,7 +42,7 @@ class CLIP(Extractor):
             return self.network.visual_projection(self.network.vision_model(pixel_values=x).pooler_output)
 
     def text(self, prompts: Sequence[str]) -> Tensor:
-        """Embeddings of texts, projected and not normalised: float32 [len(prompts), 768]; long texts are cut off."""
+        """Embeddings of texts, projected and not normalised: float32 [len(prompts), 768]; long texts are truncated."""
         longest = self.network.config.text_config.max_position_embeddings
         tokens = self.tokens(list(prompts), padding=True, truncation=True, max_length=longest, return_tensors="pt")
         tokens = tokens.to(self.network.device)

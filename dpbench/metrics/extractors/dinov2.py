@@ -18,8 +18,12 @@ SIZE = 224
 class DINOv2(Extractor):
     """Class token of DINOv2 ViT-L/14 at 224 pixels.
 
-    It is taken after the last norm: float32 [b, 1024]. Resizing is the float one that dgm-eval, the code of Stein et
-    al., calls `clean_resize`; its default rounds resized pixels to 8 bits.
+    Oquab et al. (arXiv 2304.07193). The token is read after the last normalisation: float32 [b, 1024]. Images are
+    resized in float, which dgm-eval, the code of Stein et al., calls `clean_resize`; its default rounds resized pixels
+    to 8 bits.
+
+    Raises:
+        MissingScore: the weights or transformers are not available.
     """
 
     batch: ClassVar[int] = 64

@@ -1,4 +1,4 @@
-"""How networks for photographs get to see images of any size: three channels, resized as clean-fid does."""
+"""Input preparation for networks for photographs: three channels, resized as in clean-fid."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Mean and standard deviation of ImageNet's pixels in [0, 1], per channel."""
 
 RESIZING = "bicubic antialiased float clipped"
-"""What `resized` does, as descriptions say it."""
+"""Description of `resized` in the descriptions of extractors."""
 
 
 def coloured(images: Tensor) -> Tensor:
     """uint8 [b, 1 or 3, h, w] -> float32 [b, 3, h, w] in [0, 255]; grey is repeated.
 
     Raises:
-        DataError: the images are of another type or have another number of channels.
+        DataError: another dtype, number of dimensions or number of channels.
     """
     if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
         raise DataError(
-            f"extractors take uint8 images from 0 to 255 of 1 or 3 channels, not {images.dtype} of shape "
+            f"extractors need uint8 images from 0 to 255 with 1 or 3 channels, not {images.dtype} of shape "
             f"{list(images.shape)}"
         )
     return images.expand(-1, 3, -1, -1).float()
 
 
 def resized(images: Tensor, size: int) -> Tensor:
-    """[b, c, h, w] in [0, 255] -> [b, c, size, size], as PIL resizes each channel in float, clipped to [0, 255].
+    """[b, c, h, w] in [0, 255] -> [b, c, size, size] in [0, 255], resized like PIL does with each channel in float.
 
-    This is the "clean" mode of clean-fid (Parmar, Zhang, Zhu, arXiv 2104.11222), batched and on any device: bicubic
-    (a = -1/2), with a filter as wide as the scale when it shrinks, and no rounding to 8 bits in between.
+    This is the "clean" mode of clean-fid (Parmar, Zhang, Zhu, arXiv 2104.11222), in batches and on any device: bicubic
+    (a = -1/2), with antialiasing when shrinking, and without rounding to 8 bits.
     """
     if images.shape[-2:] == (size, size):
         return images
@@ -41,7 +41,7 @@ def resized(images: Tensor, size: int) -> Tensor:
 
 
 def at_least(images: Tensor, size: int) -> Tensor:
-    """Images smaller than `size` resized to it, others as they are: [b, c, h, w] in [0, 255]."""
+    """Enlarges images smaller than `size` to it and leaves others unchanged: [b, c, h, w] in [0, 255]."""
     return resized(images, max(size, images.shape[-1]))
 
 

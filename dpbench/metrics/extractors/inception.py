@@ -20,7 +20,10 @@ SIZE = 299
 class Inception(Extractor):
     """Pool features of InceptionV3 of 2015-12-05.
 
-    The network is clean-fid's, and so is the resizing, which runs in batches here: float32 [b, 2048].
+    Szegedy et al. (arXiv 1512.00567). Network and resizing are those of clean-fid, in batches: float32 [b, 2048].
+
+    Raises:
+        MissingScore: the weights are not available.
     """
 
     batch: ClassVar[int] = 32
@@ -40,9 +43,9 @@ class Inception(Extractor):
             return self.network(x)
 
     def logits(self, features: Tensor) -> Tensor:
-        """Pool features [b, 2048] -> class scores [b, 1008] without the output layer's bias, for the Inception Score.
+        """Pool features [b, 2048] -> logits [b, 1008] without the output layer's bias, for the Inception Score.
 
-        These are torch-fidelity's "logits_unbiased"; they need no second pass over the images.
+        These are the "logits_unbiased" of torch-fidelity. They need no second pass over the images.
         """
         weight = next(p for p in self.network.base.output.parameters() if p.ndim == 2)  # [1008, 2048]
         with exact(weight.device):

@@ -1,4 +1,4 @@
-"""Haar wavelet packets as features: no weights, so they can always be had."""
+"""Haar wavelet packets as features; they need no weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dpbench.models.haar import wavelet_packets
 
 
 def packet_level(resolution: int) -> int:
-    """Depth of the packet tree: as deep as sizes halve evenly and packets keep 7 pixels, at most the paper's 4.
+    """Depth of the packet tree: the largest with even halving and packets of at least 7 x 7; at most 4, as published.
 
     28 -> 2 (7 x 7 packets), 32 -> 2 (8 x 8), 64 -> 3 (8 x 8), 128 -> 4 (8 x 8), 256 -> 4 (16 x 16, as published).
     """
@@ -23,11 +23,14 @@ def packet_level(resolution: int) -> int:
 class WaveletPackets(Extractor):
     """Haar wavelet packets in natural order.
 
-    Of images in [0, 1]: float32 [b, 4^L, c · (h/2^L)²], L = `packet_level`.
+    Packets of images in [0, 1]: float32 [b, 4^L, c · (h/2^L)²], L = `packet_level`.
 
-    The transform is orthonormal, so packets that stand side by side, taken together, are a rotation of the sub-band
-    that they were split from: packets k·4^(L-1) ... (k+1)·4^(L-1) - 1 are that of level 1's sub-band k. Fréchet
-    distances do not change under rotations, so every sub-band of every level can be read from this one array.
+    The transform is orthonormal, so the packets into which a sub-band was split are together a rotation of it. They are
+    contiguous: packets k·4^(L-1) ... (k+1)·4^(L-1) - 1 belong to sub-band k of level 1. Fréchet distances do not change
+    under rotations, so the distance of every sub-band of every level can be computed from this array.
+
+    Raises:
+        MissingScore: the resolution is odd or below 14.
     """
 
     def __init__(self, evaluation: Evaluation):

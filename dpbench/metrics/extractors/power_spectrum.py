@@ -8,7 +8,7 @@ from torch import Tensor
 from dpbench.core.errors import MissingScore
 from dpbench.core.metric import Evaluation, Extractor
 
-ROUNDING = 1 / (12 * 255**2)  # the power of rounding to 256 levels: what a flat image has
+ROUNDING = 1 / (12 * 255**2)  # power of the rounding to 256 levels; the spectrum of a constant image
 
 
 class PowerSpectrum(Extractor):
@@ -16,15 +16,18 @@ class PowerSpectrum(Extractor):
 
     Power in decibels at spatial frequencies 1, 2, ... cycles per image: float32 [b, radii].
 
-    After Durall et al. (arXiv 2003.01826) and Dzanic et al. (arXiv 1911.06465): the power of the two-dimensional
-    Fourier transform, averaged over the frequencies of a ring (whose distance from zero rounds to its radius, up to the
-    corners, √2 times the Nyquist frequency) and over colour channels, then its logarithm. Unlike there, the image's
-    mean is taken off and a Hann window is laid over it first: the step from one edge to the opposite one would
-    otherwise put power on all frequencies, more than many images have at the high ones.
+    After Durall et al. (arXiv 2003.01826) and Dzanic et al. (arXiv 1911.06465): the logarithm of the power of the
+    two-dimensional Fourier transform, averaged over colour channels and over the frequencies of a ring (those whose
+    distance from zero rounds to its radius, up to the corners at √2 times the Nyquist frequency). Unlike there, the
+    image's mean is subtracted and a Hann window is applied first. Otherwise the step between opposite edges would add
+    power at all frequencies, more than many images have at high frequencies.
 
     The scale is that of variance: white noise of variance v (of images in [0, 1]) has 10 log10 v at every radius, and
     without the logarithm the average over all frequencies is the window-weighted variance (Parseval). The power of
-    rounding is added, so that flat images have a spectrum.
+    the rounding to 256 levels is added, so that the spectrum of constant images is finite.
+
+    Raises:
+        MissingScore: the resolution is below 8.
     """
 
     description = "power spectrum, hann window"
@@ -47,7 +50,7 @@ class PowerSpectrum(Extractor):
 
 
 def rings(size: int) -> Tensor:
-    """Weights that average frequencies by radius, zero frequency left out: float64 [size², radii]."""
+    """Weights that average the frequencies of each radius, without frequency zero: float64 [size², radii]."""
     frequency = torch.fft.fftfreq(size, dtype=torch.float64) * size
     radius = torch.hypot(frequency[:, None], frequency).round().long().flatten()
     members = torch.nn.functional.one_hot(radius).double()[:, 1:]

@@ -1,4 +1,4 @@
-"""Statistics of an image's wavelet sub-bands, after Portilla and Simoncelli: its texture, not its layout."""
+"""Texture statistics of wavelet sub-bands, after Portilla and Simoncelli; they do not depend on the layout."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from dpbench.core.specs import DatasetSpec
 from dpbench.models.haar import stationary
 
 GREY_LEVEL = 1 / 255
-FLAT = GREY_LEVEL**2  # a variance that says "nothing there": added to variances, so that flat images have statistics
+FLAT = GREY_LEVEL**2  # added to variances, so that the statistics of constant images are defined
 
 
 def texture_level(resolution: int) -> int:
-    """Number of Haar levels: the largest filter covers at most a third of the image; at most 4.
+    """Number of Haar levels: the largest whose filter covers at most a third of the image; at most 4.
 
     14 -> 2, 28 and 32 -> 3, from 48 on -> 4.
     """
@@ -23,29 +23,33 @@ def texture_level(resolution: int) -> int:
 
 
 def marginal_count(spec: DatasetSpec) -> int:
-    """How many of the statistics are marginal: log variance, skewness, kurtosis of each sub-band and channel."""
+    """Number of marginal statistics: log variance, skewness and kurtosis of each sub-band and channel."""
     return 3 * spec.channels * (3 * texture_level(spec.resolution) + 1)
 
 
 class TextureStatistics(Extractor):
     """Statistics of wavelet sub-bands.
 
-    Of images in [0, 1]: float32 [b, d], first `marginal_count` marginal statistics, then the cross statistics.
+    Statistics of images in [0, 1]: float32 [b, d], first `marginal_count` marginal statistics, then the cross
+    statistics.
 
-    After Portilla and Simoncelli (IJCV 40, 2000), with undecimated Haar bands for their steerable pyramid: three
-    orientations at each of L = `texture_level` levels, and the low band, without their borders. Averages run over all
-    places of the image, so where something is does not count.
+    After Portilla and Simoncelli (IJCV 40, 2000), with undecimated Haar bands instead of their steerable pyramid: three
+    orientations at each of L = `texture_level` levels, and the low band, all without borders. Averages are over all
+    positions of the image, so the statistics do not depend on the layout.
 
-    Marginal, of each sub-band and channel: log variance (v + one grey level squared); skewness; kurtosis. The third and
-    fourth moments of one small image are dominated by a few pixels, so bounded counterparts stand for them, of the
-    deviations z from the mean: skewness E[z |z|] / v in [-1, 1], and kurtosis as E[|z|]² / v in [0, 1], which is 2/π
-    for a Gaussian and smaller for heavier tails (Mallat, 1989).
+    Marginal statistics of each sub-band and channel: log variance (v + one grey level squared), skewness and kurtosis.
+    A few pixels dominate the third and fourth moments of one small image, so bounded counterparts are used, of the
+    deviations z from the mean: skewness E[z |z|] / v in [-1, 1], and kurtosis E[|z|]² / v in [0, 1], which is 2/π for a
+    Gaussian and smaller for heavier tails (Mallat, 1989).
 
-    Cross, all correlation coefficients over places: of magnitudes of the three orientations of a level; of magnitudes
-    of every two orientations of neighbouring levels; and, for colour, of the coefficients of each two channels of a
-    sub-band. Their autocorrelations and pixel ranges are left out.
+    Cross statistics, all correlation coefficients over positions: of the magnitudes of two orientations of one level;
+    of the magnitudes of any two orientations of neighbouring levels; and, for colour, of the coefficients of two
+    channels of a sub-band. The autocorrelations and pixel ranges of Portilla and Simoncelli are left out.
 
-    Flat bands have the values of a weak constant: log variance -11, all others 0.
+    A constant sub-band has log variance -11; its other statistics are 0.
+
+    Raises:
+        MissingScore: the resolution is below 6.
     """
 
     def __init__(self, evaluation: Evaluation):
@@ -75,7 +79,7 @@ def _centred(x: Tensor) -> Tensor:
 
 
 def _marginals(z: Tensor) -> Tensor:
-    """[b, k, c, h, w], mean zero over places -> log variance, skewness, kurtosis [b, k, c, 3]."""
+    """[b, k, c, h, w], mean zero over positions -> log variance, skewness, kurtosis [b, k, c, 3]."""
     magnitude = z.abs()
     variance = z.square().mean((-2, -1)) + FLAT
     skewness = (z * magnitude).mean((-2, -1)) / variance
@@ -84,7 +88,7 @@ def _marginals(z: Tensor) -> Tensor:
 
 
 def _correlation(x: Tensor, y: Tensor) -> Tensor:
-    """[b, g, k, h, w] and [b, g, l, h, w], mean zero over places -> correlation coefficients [b, g, k, l]."""
+    """[b, g, k, h, w] and [b, g, l, h, w], mean zero over positions -> correlation coefficients [b, g, k, l]."""
     x, y = x.flatten(-2), y.flatten(-2)
     return x @ y.mT / (_norm(x)[..., :, None] * _norm(y)[..., None, :])
 
@@ -94,7 +98,7 @@ def _norm(x: Tensor) -> Tensor:
 
 
 def _pairs(x: Tensor) -> Tensor:
-    """[b, g, k, h, w], mean zero over places -> correlation coefficients of each two of the k: [b, g, k(k - 1)/2]."""
+    """[b, g, k, h, w], mean zero over positions -> correlation coefficients of all pairs of k: [b, g, k(k - 1)/2]."""
     k = x.shape[2]
     i, j = torch.triu_indices(k, k, offset=1, device=x.device)
     return _correlation(x, x)[..., i, j]

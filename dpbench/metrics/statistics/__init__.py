@@ -1,1 +1,1 @@
-"""How metrics are computed: distances, neighbourhoods, likelihoods and attacks on sets of features or images."""
+"""The computations of metrics: distances, nearest neighbours, likelihoods and attacks on sets of features or images."""

@@ -1,4 +1,4 @@
-"""The Inception Score (Salimans et al., arXiv 1606.03498) and what each image adds to it."""
+"""The Inception Score (Salimans et al., arXiv 1606.03498) and the influence of each image on it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from dpbench.evaluation.features import Features, finite
+from dpbench.evaluation.features import Features, require_finite
 
 ROWS = 500
-"""How many images' class probabilities are in memory together."""
+"""Number of images whose class probabilities are in memory at the same time."""
 
 Predictions = Iterator[tuple[slice, Tensor, Tensor]]
 
@@ -57,7 +57,7 @@ def _predictions(features: Features, logits: Callable[[Tensor], Tensor]) -> Pred
     """Blocks of (which images, probabilities [b, classes], their negative entropies [b]), float64."""
     start = 0
     for block in features.blocks():
-        for rows in torch.from_numpy(finite(block)).split(ROWS):
+        for rows in torch.from_numpy(require_finite(block)).split(ROWS):
             log_p = F.log_softmax(logits(rows).cpu().double(), 1)
             yield slice(start, start + len(rows)), log_p.exp(), (log_p.exp() * log_p).sum(1)
             start += len(rows)

@@ -1,21 +1,21 @@
-"""The Fréchet distance between Gaussians fitted to two sets of features, and what each image adds to it.
+"""The Fréchet distance between Gaussians fitted to two sets of features, and the influence of each image on it.
 
     d² = |m₁ - m₂|² + tr S₁ + tr S₂ - 2 tr (S₁ S₂)^{1/2}
 
 (Dowson and Landau, 1982; as a score of generators: Heusel et al., arXiv 1706.08500.) For any factors S₁ = A Aᵀ and
 S₂ = B Bᵀ the trace of (S₁ S₂)^{1/2} is the sum of the singular values σ of K = AᵀB, which needs no matrix square root
-and never turns complex. With Cholesky factors, σ² as eigenvalues of K Kᵀ are fast, but a σ near 0 keeps half of its
-digits; where that could show in d², or where a covariance is rank-deficient, Cholesky factors with pivoting, which have
-only as many columns as the rank, and singular values keep them all.
+and is always real. With Cholesky factors, computing σ² as eigenvalues of K Kᵀ is fast, but a σ near 0 loses half of its
+digits. If that could affect d², or if a covariance is rank-deficient, pivoted Cholesky factors are used, which have
+as many columns as the rank, and a singular value decomposition, which loses no digits.
 
-A little more weight on an image x of the first set moves d² by
+To first order, more weight on an image x of the first set changes d² by
 
     2 (m₁ - m₂)·y + yᵀ(I - T) y + constant,   y = x - m₁
 
 where T, the optimal transport map from the first Gaussian to the second, is A⁺ᵀ (K Kᵀ)^{1/2} A⁺. The pseudo-inverse is
-enough where S₁ is rank-deficient, since resampled images do not leave its range. With few images per feature these
-first-order intervals are somewhat wider than the spread over fresh sets: by a fifth to a third where there are about as
-many images as features, where a bootstrap of whole images is nearly twice as wide.
+sufficient if S₁ is rank-deficient, since resampled images stay in its range. With few images per feature these
+first-order intervals are wider than the spread over independent sets: by a fifth to a third if there are about as many
+images as features. A bootstrap that refits the Gaussians is then nearly twice as wide as that spread.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from dpbench.core.errors import MissingScore
 from dpbench.core.metric import Estimate
 from dpbench.evaluation import intervals as bootstrap
 from dpbench.evaluation.caveats import Caveat
-from dpbench.evaluation.features import Array, Features, finite
+from dpbench.evaluation.features import Array, Features, require_finite
 
 if TYPE_CHECKING:
     import torch
@@ -43,15 +43,16 @@ Floats = NDArray[np.float64]
 EPSILON = float(np.finfo(np.float64).eps)
 """The error of a symmetric matrix's eigenvalues, relative to the largest one."""
 LOST = 1e-5
-"""How much of d² may be lost to rounding, as estimated, before the slower way is taken."""
+"""Estimated relative rounding error of d² above which the slower computation is used."""
 
 
 class Groups(NamedTuple):
-    """Which features Gaussians are fitted to: `of` makes [b, g, d] of a block [b, ...] of stored features."""
+    """A grouping of features; one Gaussian is fitted to each group."""
 
     name: str
-    """Under this name the moments are kept beside the features."""
+    """The moments are stored under this name next to the features."""
     of: Callable[[Array], Array]
+    """Block of stored features [b, ...] -> groups of features [b, g, d]."""
 
 
 WHOLE = Groups("whole", lambda block: block.reshape(len(block), 1, -1))
@@ -87,10 +88,10 @@ class Transport(NamedTuple):
 def fit(blocks: Iterable[Array]) -> Gaussians:
     """Mean and unbiased covariance (divided by n - 1) of each group of features, in one pass.
 
-    Sums are taken around the first image's features, which keeps their digits where the mean is far from zero.
+    The first image's features are subtracted before summing, which avoids rounding errors if the mean is far from zero.
 
     Args:
-        blocks: float [b, g, d], one after the other; memory holds one of them and the moments.
+        blocks: float [b, g, d]; only one block and the moments are in memory at a time.
 
     Raises:
         MissingScore: fewer than two samples, or a feature that is not finite.
@@ -98,7 +99,7 @@ def fit(blocks: Iterable[Array]) -> Gaussians:
     n = 0
     origin = total = products = np.zeros(())
     for block in blocks:
-        x = finite(block).astype(np.float64).swapaxes(0, 1)  # [g, b, d]
+        x = require_finite(block).astype(np.float64).swapaxes(0, 1)  # [g, b, d]
         origin = origin if n else x[:, :1]
         x = x - origin
         total = total + x.sum(1)
@@ -112,7 +113,7 @@ def fit(blocks: Iterable[Array]) -> Gaussians:
 
 
 def moments(features: Features, groups: Groups) -> Gaussians:
-    """`fit` of stored features; computed once and kept beside them.
+    """`fit` of stored features, computed once and stored next to them.
 
     Raises:
         MissingScore: as `fit`.
@@ -126,10 +127,10 @@ def moments(features: Features, groups: Groups) -> Gaussians:
 
 
 def transport(p: Gaussians, q: Gaussians) -> Transport:
-    """The squared Fréchet distance of each group from `p` to `q`, and the map behind it.
+    """The squared Fréchet distance of each group from `p` to `q`, and its optimal transport map.
 
-    Gives a `Caveat` where a set has no more samples than features: the distance is right for the fitted Gaussians, but
-    their covariances are rank-deficient and the distance is far above that of the distributions.
+    Warns with a `Caveat` if a set has no more samples than features: the distance of the fitted Gaussians is correct,
+    but their covariances are rank-deficient, and it is far above the distance of the distributions.
 
     Raises:
         MissingScore: eigenvalues or singular values do not converge.
@@ -156,7 +157,11 @@ def estimate(
     """The sum of all groups' squared distances times `weight`, with its interval over synthetic images.
 
     Args:
-        generator: of the bootstrap.
+        synthetic: features of the synthetic images.
+        reference: features of the real images.
+        groups: the features that each Gaussian is fitted to.
+        generator: random generator of the bootstrap.
+        weight: factor of the sum.
 
     Raises:
         MissingScore: as `fit` and `transport`.
@@ -183,7 +188,8 @@ def _overlap(s: Floats, t: Floats, apart: float) -> tuple[float, Floats]:
     """tr (S T)^{1/2} and a factor of the transport map of matrices [d, d].
 
     Args:
-        apart: the rest of the formula, |m₁ - m₂|² + tr S + tr T: says how much may be lost.
+        s, t: the covariances.
+        apart: the other terms of d², |m₁ - m₂|² + tr S + tr T, which set the acceptable rounding error.
     """
     with contextlib.suppress(np.linalg.LinAlgError):
         overlap, lost, root = _by_cholesky(s, t)
@@ -193,7 +199,7 @@ def _overlap(s: Floats, t: Floats, apart: float) -> tuple[float, Floats]:
 
 
 def _by_cholesky(s: Floats, t: Floats) -> tuple[float, float, Floats]:
-    """tr (S T)^{1/2}, its standard error by rounding, and a factor of the transport map.
+    """tr (S T)^{1/2}, its estimated rounding error, and a factor of the transport map.
 
     Raises:
         LinAlgError: a matrix is not positive definite.

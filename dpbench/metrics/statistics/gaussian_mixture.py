@@ -1,9 +1,9 @@
-"""The likelihood of features under Gaussians around others: the Feature Likelihood Divergence.
+"""The Feature Likelihood Divergence: the likelihood of features under a mixture of Gaussians.
 
-Jiralerspong et al. (arXiv 2302.04440). As in the authors' code: features are scaled to mean 0 and variance 1 on test;
-variances start at the squared distance of the nearest train image (plus 1e-3) over the number of features, and follow
-50 steps of Adam at rate 0.5 on their logarithms; while fitting, one more component around train's mean keeps far images
-from counting.
+Jiralerspong et al. (arXiv 2302.04440). As in the authors' code, features are scaled to mean 0 and variance 1 on test.
+Variances are initialised with the squared distance of the nearest train image (plus 1e-3) divided by the number of
+features, and their logarithms are optimised by 50 steps of Adam with learning rate 0.5. During the fit, an additional
+component around the mean of train reduces the influence of outliers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dpbench.core.context import RunContext
 from dpbench.core.progress import track
-from dpbench.evaluation.features import Array, finite
+from dpbench.evaluation.features import Array, require_finite
 
 STEPS = 50
 LEARNING_RATE = 0.5  # of Adam, for the logarithms of variances
@@ -24,20 +24,20 @@ ROWS = 500
 
 
 def likelihood_divergence(synthetic: Array, train: Array, test: Array, run: RunContext) -> float:
-    """100 times the negative log-likelihood of test per feature, above that of half of train as centres.
+    """100 times the negative log-likelihood of test per feature, minus that with half of train as centres.
 
     Args:
         synthetic: features [n, ...], the centres.
         train: [t, ...], t >= 2: the variances maximise its likelihood.
         test: [m, ...], m >= 2.
-        run: progress, and the generator that halves train for the baseline.
+        run: progress, and the generator that splits train for the baseline.
 
     Raises:
         MissingScore: a feature is not finite.
     """
-    x, t, y = (torch.from_numpy(finite(features)).flatten(1) for features in (synthetic, train, test))
+    x, t, y = (torch.from_numpy(require_finite(features)).flatten(1) for features in (synthetic, train, test))
     deviation, mean = torch.std_mean(y, 0)
-    deviation = torch.where(deviation > 0, deviation, 1)  # a feature that is constant in test keeps its unit
+    deviation = torch.where(deviation > 0, deviation, 1)  # features that are constant in test are not scaled
     x, t, y = ((z - mean) / deviation for z in (x, t, y))
     order = torch.randperm(len(t), generator=run.generator)
     half = min(len(x), len(t) // 2)

@@ -1,4 +1,4 @@
-"""A membership attack by distance: whoever is close to a synthetic image is taken for a member of train.
+"""A distance-based membership attack: a record close to a synthetic image is classified as a member of train.
 
 The black-box attack on generators of Chen et al. (GAN-Leaks, arXiv 1909.03935) and Hilprecht et al. (PoPETs 2019), with
 the distance to the nearest synthetic image as the score.
@@ -21,16 +21,16 @@ Distances = NDArray[np.floating[Any]]
 
 
 def advantage(members: Distances, others: Distances, generator: torch.Generator) -> Estimate:
-    """True minus false positive rate of the attack "a member if the distance is at most t": 0 at chance, 1 at best.
+    """True minus false positive rate of the attack "member if the distance is at most t", in [-1, 1]; 0 is chance.
 
-    t is the best threshold for one half of the records (even or odd positions), and the rates are those of the other
-    half; both halves take each role, and the two results are averaged. So nothing is chosen on the records that it is
-    measured on: at chance the expectation is 0 and negative values are as likely as positive ones.
+    t is the best threshold on one half of the records (even or odd positions), and the rates are measured on the other
+    half; the roles are then swapped and the two results averaged. The threshold is therefore never chosen on the
+    records it is evaluated on: at chance the expectation is 0, and negative values are as likely as positive ones.
 
     Args:
-        members: [n] distance of each record of train to its nearest synthetic image; n >= 2.
-        others: [n] the same of records that were not trained on.
-        generator: for the interval, which takes the thresholds as given.
+        members: distance of each record of train to its nearest synthetic image, [n], n >= 2.
+        others: the same for records that were not trained on, [n].
+        generator: random generator of the bootstrap, which treats the thresholds as fixed.
     """
     gains = np.empty(len(members))
     for first in (0, 1):
@@ -40,15 +40,15 @@ def advantage(members: Distances, others: Distances, generator: torch.Generator)
 
 
 def auc(members: Distances, others: Distances, generator: torch.Generator) -> Estimate:
-    """Probability that a member is closer than a record that was not trained on, ties counting half: 0.5 at chance.
+    """Area under the ROC curve: the probability that a member is closer than a non-member, ties counting half.
 
-    Needs no threshold. Its interval is that of the placements (DeLong et al., 1988).
+    0.5 is chance. It needs no threshold. The interval uses the placement values (DeLong et al., 1988).
 
     Args:
-        members, others, generator: as of `advantage`.
+        members, others, generator: see `advantage`.
     """
-    farther = 1 - _share_below(members, others)  # [n] of each member: the share of others that are farther away
-    closer = _share_below(others, members)  # [n] of each other record: the share of members that are closer
+    farther = 1 - _share_below(members, others)  # [n], for each member: the share of others that are farther away
+    closer = _share_below(others, members)  # [n], for each other record: the share of members that are closer
     return bootstrap.around(float(farther.mean()), farther + closer, generator)
 
 
@@ -60,6 +60,6 @@ def _threshold(members: Distances, others: Distances) -> np.floating[Any]:
 
 
 def _share_below(x: Distances, y: Distances) -> NDArray[np.float64]:
-    """Of each x, the share of `y` that is below it, ties counting half."""
+    """For each x, the share of `y` below it, ties counting half."""
     y = np.sort(y)
     return (np.searchsorted(y, x, "left") + np.searchsorted(y, x, "right")) / (2 * len(y))

@@ -1,4 +1,4 @@
-"""Maximum mean discrepancy (Gretton et al., JMLR 13, 2012) and what each image adds to it."""
+"""Maximum mean discrepancy (Gretton et al., JMLR 13, 2012) and the influence of each image on it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dpbench.evaluation.features import Array, Features, finite
+from dpbench.evaluation.features import Array, Features, require_finite
 
 ROWS = 1000
-"""How many rows of a kernel matrix are in memory together."""
+"""Number of rows of a kernel matrix that are in memory at the same time."""
 
 Kernel = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(inner products x·y, |x|², |y|²), which broadcast -> kernel values."""
 
 
 def gaussian(sigma: float) -> Kernel:
-    """exp(-|x - y|² / 2σ²) - 1; MMD does not depend on the constant, which keeps the digits of small distances."""
+    """exp(-|x - y|² / 2σ²) - 1; the constant does not change the MMD and reduces rounding errors of small distances."""
     return lambda products, x, y: torch.expm1((products - x / 2 - y / 2) / sigma**2)
 
 
@@ -42,7 +42,7 @@ def mmd(x: Array, y: Array, kernel: Kernel, unbiased: bool) -> tuple[float, Tens
     Raises:
         MissingScore: a feature is not finite.
     """
-    p, q = torch.from_numpy(finite(x)), torch.from_numpy(finite(y))
+    p, q = torch.from_numpy(require_finite(x)), torch.from_numpy(require_finite(y))
     own, across, other = _means(p, p, kernel), _means(p, q, kernel), _means(q, q, kernel)
     if unbiased:
         own, other = _without_itself(own, p, kernel), _without_itself(other, q, kernel)
@@ -60,7 +60,7 @@ def mmd_of_subsets(
         y: features of the other images.
         kernel: see `Kernel`.
         subsets: number of subsets.
-        size: images of either set in a subset, at most the smaller set's number.
+        size: images of each set in a subset, at most the size of the smaller set.
         generator: draws the subsets.
 
     Returns:

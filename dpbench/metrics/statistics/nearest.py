@@ -1,4 +1,4 @@
-"""Nearest neighbours of some images among many, in blocks: memory does not grow with the number of images."""
+"""Nearest-neighbour search in blocks, so that memory does not grow with the number of images."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from dpbench.evaluation.features import Array, spaced
+from dpbench.evaluation.features import Array, evenly_spaced
 
 Indices = NDArray[np.int64]
 
 
-def nearest(queries: Array, pool: Iterable[Array], parts: Indices, besides: Indices | None = None) -> Indices:
+def nearest(queries: Array, pool: Iterable[Array], parts: Indices, exclude: Indices | None = None) -> Indices:
     """Each query's nearest neighbour in each part of a pool, by Euclidean distance.
 
-    Ranked by |x - y|² - |x|² = |y|² - 2 x·y in float32, with x and y moved by the mean query. That loses the digits of
-    short distances, so a distance that is shown should be computed from the pair's difference.
+    Neighbours are ranked by |x - y|² - |x|² = |y|² - 2 x·y in float32, after subtracting the mean query from x and y.
+    This is inaccurate for short distances: compute reported distances from the difference of each pair.
 
     Args:
         queries: float32 [q, d].
-        pool: float32 [b, d], block after block, n rows together.
-        parts: [n], which part a row of the pool belongs to: 0, 1, ..., each at least once.
-        besides: [q], a row of the pool that does not count for that query, such as itself.
+        pool: blocks of float32 [b, d], n rows in total.
+        parts: part number of each row of the pool, [n]: 0, 1, ..., each at least once.
+        exclude: for each query, a row of the pool to ignore, such as the query itself, [q].
 
     Returns:
         [parts, q] rows of the pool.
@@ -35,12 +35,12 @@ def nearest(queries: Array, pool: Iterable[Array], parts: Indices, besides: Indi
     start = 0
     for block in pool:
         own = parts[start : start + len(block)]
-        order = np.argsort(own, kind="stable")  # the columns of one part stand together
+        order = np.argsort(own, kind="stable")  # the columns of one part become contiguous
         y = block[order] - origin
         squared = x @ y.T  # [q, b]
         squared += np.einsum("bd,bd->b", y, y)
-        if besides is not None:
-            squared[besides[:, None] == start + order] = np.inf
+        if exclude is not None:
+            squared[exclude[:, None] == start + order] = np.inf
         for part in np.unique(own):
             first, end = np.searchsorted(own[order], [part, part + 1])
             column = first + squared[:, first:end].argmin(1)
@@ -52,10 +52,10 @@ def nearest(queries: Array, pool: Iterable[Array], parts: Indices, besides: Indi
 
 
 def parts_of(n: int, size: int, count: int) -> Indices:
-    """Splits n rows into `count` parts of exactly `size`, each spread over all of them: [n] numbers of parts.
+    """Splits n rows into `count` interleaved parts of exactly `size` rows: part numbers, int64 [n].
 
-    Rows that are left over are a part of their own, the last one.
+    Remaining rows form one additional part, with number `count`.
     """
     parts = np.full(n, count, dtype=np.int64)
-    parts[spaced(n, count * size)] = np.arange(count * size) % count
+    parts[evenly_spaced(n, count * size)] = np.arange(count * size) % count
     return parts

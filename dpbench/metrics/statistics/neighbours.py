@@ -1,7 +1,8 @@
-"""Precision, recall, density and coverage: images in balls that reach to an image's k-th nearest neighbour.
+"""Precision, recall, density and coverage from k-nearest-neighbour balls.
 
 Precision and recall are those of Kynkäänniemi et al. (arXiv 1904.06991), density and coverage those of Naeem et al.
-(arXiv 2002.09797). Balls are closed, as in the first of the two papers.
+(arXiv 2002.09797). A ball's radius is the distance to the k-th nearest neighbour. Balls are closed, as in the first of
+the two papers.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from dpbench.core.errors import MissingScore
 from dpbench.core.metric import Estimate
 from dpbench.evaluation import intervals as bootstrap
 from dpbench.evaluation.caveats import Caveat
-from dpbench.evaluation.features import Features, finite
+from dpbench.evaluation.features import Features, require_finite
 
 ROWS = 500
-"""How many rows of a matrix of distances are in memory together."""
+"""Number of rows of a distance matrix that are in memory at the same time."""
 SAME = 32 * torch.finfo(torch.float32).eps
-"""Squared distances below this part of the squared norms are rounding errors: the two are duplicates."""
+"""Squared distances below this share of the squared norms are treated as rounding errors, i.e. as duplicates."""
 
 
 def prdc(
@@ -33,23 +34,23 @@ def prdc(
     Args:
         synthetic: features of the synthetic images.
         reference: features of the real images.
-        k: which nearest neighbour a ball reaches to.
-        most: number of images of each set that are compared at most, evenly spaced.
-        generator: of the bootstrap.
+        k: number of neighbours that sets the radius of a ball.
+        most: maximum number of images of each set that are compared, evenly spaced.
+        generator: random generator of the bootstrap.
 
     Raises:
         MissingScore: no more than k images, or a feature that is not finite.
     """
-    x, y = (torch.from_numpy(finite(features.at_most(most))).flatten(1) for features in (synthetic, reference))
+    x, y = (torch.from_numpy(require_finite(features.at_most(most))).flatten(1) for features in (synthetic, reference))
     n, m = len(x), len(y)
     if min(n, m) <= k:
         raise MissingScore(f"{k} nearest neighbours need more than {k} images of either set, not {min(n, m)}")
-    x, y = x - y.mean(0), y - y.mean(0)  # squared distances keep more digits around 0
+    x, y = x - y.mean(0), y - y.mean(0)  # centred at 0 to reduce rounding errors
     radii = _radii(synthetic, x, k, most, "synthetic"), _radii(reference, y, k, most, "reference")
     found = memberships(x, y, *radii)
 
     def share(counts: Tensor, only: Tensor) -> Estimate:
-        """Of reference images with a count above 0; `only`: the synthetic image that a count of 1 depends on."""
+        """Share of reference images with a count above 0; `only`: the synthetic image behind a count of 1."""
         lost = torch.bincount(only[counts == 1], minlength=n)  # reference images lost when a synthetic one is left out
         return bootstrap.around(float((counts > 0).double().mean()), n / m * lost.double().numpy(), generator)
 
@@ -62,7 +63,7 @@ def prdc(
 
 
 def _radii(features: Features, x: Tensor, k: int, most: int, role: str) -> Tensor:
-    """The squared radii of the balls around `x`, a part of `features`; computed once and stored beside them."""
+    """The squared radii [n] of the balls around `x`, at most `most` of `features`; computed once and stored."""
     radii = features.derived(f"radii-{k}-{most}", lambda: {"squared": squared_radii(x, k).double().numpy()})["squared"]
     points = int((radii == 0).sum())
     if points:
@@ -71,18 +72,18 @@ def _radii(features: Features, x: Tensor, k: int, most: int, role: str) -> Tenso
 
 
 class Memberships(NamedTuple):
-    """Which images are in whose balls."""
+    """Counts of images inside the other set's balls."""
 
     reference_balls: Tensor
     """The number of reference balls that each synthetic image is in: int64 [n]."""
     synthetic_inside: Tensor
     """The number of synthetic images in each reference image's ball: int64 [m]."""
     only_inside: Tensor
-    """Where that is 1, which one it is: int64 [m]."""
+    """The index of that synthetic image if the number is 1: int64 [m]."""
     synthetic_balls: Tensor
     """The number of synthetic balls that each reference image is in: int64 [m]."""
     only_ball: Tensor
-    """Where that is 1, whose ball it is: int64 [m]."""
+    """The index of that ball's synthetic image if the number is 1: int64 [m]."""
 
 
 def memberships(synthetic: Tensor, reference: Tensor, synthetic_radii: Tensor, reference_radii: Tensor) -> Memberships:
@@ -106,7 +107,7 @@ def squared_radii(x: Tensor, k: int) -> Tensor:
 
 
 def _squared_distances(x: Tensor, y: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """Blocks of rows of the squared distances of `x` [n, d] from `y` [m, d], with the number of their first row."""
+    """Squared distances of `x` [n, d] from `y` [m, d] in blocks: (index of the first row, [rows, m])."""
     norms = y.square().sum(1)
     for start in range(0, len(x), ROWS):
         rows = x[start : start + ROWS]

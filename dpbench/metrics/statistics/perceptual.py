@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dpbench.core.data import ImageDataset
 from dpbench.core.extras import import_extra
-from dpbench.evaluation.features import spaced
+from dpbench.evaluation.features import evenly_spaced
 from dpbench.evaluation.labels import labels_at
 from dpbench.metrics.extractors.images import at_least, coloured
 from dpbench.models.exact import exact
@@ -24,7 +24,7 @@ FILE = "alexnet-owt-7be5be79.pth"
 
 def draw_pairs(images: ImageDataset, most: int, generator: torch.Generator) -> NDArray[np.int64]:
     """At most `most` pairs of images of one class, [pairs, 2]; no image is in two pairs."""
-    chosen = spaced(len(images), 2 * most)
+    chosen = evenly_spaced(len(images), 2 * most)
     labels = labels_at(images, chosen.tolist())
     order = torch.randperm(len(chosen), generator=generator).numpy()
     classes = np.zeros(len(chosen), dtype=np.int64) if labels is None else labels.numpy()
@@ -52,13 +52,13 @@ def load_lpips(device: str) -> Any:
     """The package's LPIPS on AlexNet, with the heads that the package ships and torchvision's features.
 
     Raises:
-        NotInstalled: the package or the weights are not here.
-        DataError: the file is not the published one.
+        NotInstalled: the package or the weights are not available.
+        DataError: the weights file is not the published one.
     """
     path = locate("lpips")[FILE]
     package = import_extra("lpips", "hub")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # the package calls torchvision by an old interface
+        warnings.simplefilter("ignore", UserWarning)  # the package uses a deprecated torchvision interface
         network = package.LPIPS(net="alex", version="0.1", pnet_rand=True, verbose=False)
     stored = torch.load(path, map_location="cpu", weights_only=True)
     network.net.load_state_dict({name: stored[_published(name)] for name in network.net.state_dict()})
@@ -66,5 +66,5 @@ def load_lpips(device: str) -> Any:
 
 
 def _published(name: str) -> str:
-    """The package's name of a parameter, "slice2.3.weight" -> torchvision's, "features.3.weight"."""
+    """Parameter name in the package, "slice2.3.weight" -> name in torchvision, "features.3.weight"."""
     return f"features.{name.partition('.')[2]}"

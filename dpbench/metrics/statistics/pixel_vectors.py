@@ -6,19 +6,19 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from dpbench.evaluation.features import Array, Features, spaced
+from dpbench.evaluation.features import Array, Features, evenly_spaced
 from dpbench.metrics.extractors.packets import packet_level
 from dpbench.metrics.statistics.nearest import Indices, nearest, parts_of
 
 
 class PixelVectors:
-    """A set of images as vectors whose Euclidean distances are those of their pixels, or of block means.
+    """A set of images as vectors whose Euclidean distances equal those of the pixels or of block means.
 
     Args:
-        packets: their `wavelet-packet` features, a rotation of the pixels.
+        packets: the `wavelet-packet` features of the images, a rotation of the pixels.
         resolution: height and width of the images.
         size: larger images are represented by block means, of at most this height and width.
-        parts: number of parts that the set is split into at most.
+        parts: maximum number of parts that the set is split into.
     """
 
     def __init__(self, packets: Features, resolution: int, size: int, parts: int):
@@ -32,30 +32,30 @@ class PixelVectors:
         return len(self._packets)
 
     def blocks(self) -> Iterator[Array]:
-        """All of them in order: float32 [b, d] at a time."""
+        """All vectors in order, in blocks: float32 [b, d]."""
         return (_flat(block[:, self._low]) for block in self._packets.blocks())
 
     def rows(self, indices: Indices) -> Array:
-        """Those at `indices`: float32 [b, d]."""
+        """The vectors at `indices`: float32 [b, d]."""
         return _flat(self._packets.rows(indices, self._low))
 
     def at_most(self, most: int) -> Array:
-        """An evenly spaced part: float32 [b, d]."""
-        return self.rows(spaced(len(self), most))
+        """At most `most` vectors, evenly spaced: float32 [b, d]."""
+        return self.rows(evenly_spaced(len(self), most))
 
-    def distances_from(self, x: Array, besides: Indices | None = None) -> Array:
-        """Of each row of x [q, d]: the distance to the nearest image, `besides` left out; see `nearest`."""
-        (found,) = nearest(x, self.blocks(), np.zeros(len(self), dtype=np.int64), besides)
+    def distances_from(self, x: Array, exclude: Indices | None = None) -> Array:
+        """For each row of x [q, d], the distance to the nearest image except `exclude`: [q]; see `nearest`."""
+        (found,) = nearest(x, self.blocks(), np.zeros(len(self), dtype=np.int64), exclude)
         return np.linalg.norm(x - self.rows(found), axis=1)
 
     def parts(self, size: int) -> int:
-        """How many parts of `size` it is split into."""
+        """Number of parts of `size` images that the set is split into."""
         return min(len(self) // size, self._most_parts)
 
     def nearest_in_parts(self, x: Array, size: int) -> tuple[Indices, Array]:
-        """Of each row of x [q, d]: the nearest image and its distance in each part of `size`: [parts, q] each.
+        """For each row of x [q, d], the nearest image and its distance in each part of `size` images: [parts, q] each.
 
-        Images left over form one more part at the end.
+        Remaining images form one more part at the end.
         """
         found = nearest(x, self.blocks(), parts_of(len(self), size, self.parts(size)))
         return found, np.stack([np.linalg.norm(x - self.rows(part), axis=1) for part in found])

@@ -21,7 +21,7 @@ AT_ONCE = 64 * 64**2  # pixels in one pass through the network
 def mean_styles(
     network: StyleLayers, images: ImageDataset, blocks: int, smallest: int, run: RunContext, title: str
 ) -> Tensor:
-    """The mean style of `blocks` interleaved parts of a set: float32 [blocks, d]; their mean is that of the set.
+    """The mean style of `blocks` interleaved parts of a set, float32 [blocks, d]; its mean is the style of the set.
 
     Args:
         network: VGG-19, on the run's device.
@@ -29,7 +29,7 @@ def mean_styles(
         blocks: number of parts.
         smallest: smaller images are enlarged to this height and width.
         run: device and progress.
-        title: of the progress bar.
+        title: label of the progress bar.
     """
     parts = [range(block, len(images), blocks) for block in range(blocks)]
     size = max(1, AT_ONCE // max(smallest, images.spec.resolution) ** 2)
@@ -56,7 +56,7 @@ def style(network: StyleLayers, images: ImageDataset, indices: Sequence[int], sm
 
 
 def _gram(activations: Tensor) -> Tensor:
-    """[b, N, h, w] -> [N²], sum over images of F Fᵀ / M, divided by 2 N sqrt(number of layers)."""
+    """Activations [b, N, h, w] -> the sum over images of F Fᵀ / M, divided by 2 N sqrt(number of layers): [N²]."""
     channels = activations.shape[1]
     flat = activations.flatten(2).transpose(0, 1)  # [N, b, M]
     wide = flat.flatten(1)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dpbench.core.errors import DataError, MissingScore
-from dpbench.evaluation.caveats import collect
+from dpbench.evaluation.caveats import collect_caveats
 from dpbench.evaluation.evaluator import evaluate, evaluate_real
 from dpbench.evaluation.extraction import RealCache
 from dpbench.metrics.classifiers import quick, recipe
@@ -60,9 +60,9 @@ def test_it_learns_from_train_alone(stripes, run, monkeypatch) -> None:
 
     def spying(model, images, *rest):
         before = len(synthetic.asked), len(test.asked)
-        met = teach(model, images, *rest)
+        counts = teach(model, images, *rest)
         taught.append((images is train, len(synthetic.asked) - before[0], len(test.asked) - before[1]))
-        return met
+        return counts
 
     teach = recipe.train
     monkeypatch.setattr(recipe, "train", spying)
@@ -86,7 +86,7 @@ def test_features_tell_the_classes_apart_and_come_with_their_origin(evaluation, 
     shared = evaluation(stripes(40, 0), stripes(40, 1), train)
     synthetic, reference = shared.features("classifier")
     assert synthetic.shape == (128,)
-    assert shared.asked == {"classifier": "classifier wideresnet v2 of the train split, [-1, 1]"}
+    assert shared.used_extractors == {"classifier": "classifier wideresnet v2 of the train split, [-1, 1]"}
     x, y = synthetic.at_most(40), reference.at_most(40)
     assert x.dtype == np.float32
     distances = ((x[:, None] - y[None]) ** 2).sum(2)
@@ -107,20 +107,20 @@ def test_a_class_without_train_images_is_scored_and_mentioned(stripes, run) -> N
     train = stripes(150, 2, shown=torch.arange(150) % 3)
     scores = evaluate(["label-fidelity"], stripes(80, 0), stripes(80, 1), run, train)
     assert scores.values["label_fidelity"] == pytest.approx(0.75, abs=0.05)
-    assert scores.caveats == ("label-fidelity: the classifier met no train image of 1 classes: c3",)
+    assert scores.caveats == ("label-fidelity: the classifier was trained without images of 1 classes: c3",)
 
 
 def test_the_caveat_comes_back_with_the_kept_classifier(evaluation, stripes) -> None:
     train = stripes(30, 2, shown=torch.arange(30) % 3)
     for _ in range(2):
-        with collect() as caveats:
+        with collect_caveats() as caveats:
             real_classifier(evaluation(stripes(20, 0), stripes(20, 1), train))
-        assert caveats == ["the classifier met no train image of 1 classes: c3"]
+        assert caveats == ["the classifier was trained without images of 1 classes: c3"]
 
 
 def test_a_train_label_outside_the_classes_is_an_error(stripes, run) -> None:
     train = stripes(50, 2, labels=torch.arange(50) % 5)
-    with pytest.raises(DataError, match="labels that are not a number from 0 to 3"):
+    with pytest.raises(DataError, match="labels outside 0 to 3"):
         evaluate(["label-fidelity"], stripes(20, 0), stripes(20, 1), run, train)
 
 
@@ -130,9 +130,9 @@ def test_reasons_to_have_no_classifier(evaluation, make_images, noise, stripes, 
     unlabelled = stripes(8, 0), stripes(8, 1), make_images(noise(8, size=28))
     reasons = {
         "the dataset has no classes": plain,
-        "the dataset has one class, so there is nothing to tell apart": one,
+        "the dataset has only one class; a classifier needs at least two": one,
         "the train images have no labels": unlabelled,
-        "the train split is not at hand": (stripes(8, 0), stripes(8, 1), None),
+        "the train split is not available": (stripes(8, 0), stripes(8, 1), None),
     }
     for reason, (synthetic, reference, train) in reasons.items():
         assert evaluate(["label-fidelity"], synthetic, reference, run, train).missing == {"label_fidelity": reason}

@@ -38,7 +38,7 @@ def test_every_image_comes_once_before_any_comes_again() -> None:
 
 
 def test_the_quick_learning_rate_rises_and_ends_near_zero() -> None:
-    rates = [quick.rise_and_fall((step + 0.5) / 500) for step in range(500)]
+    rates = [quick.warmup_cosine((step + 0.5) / 500) for step in range(500)]
     assert max(rates) == pytest.approx(1, abs=0.01)
     assert 0 < rates[0] < 0.2
     assert 0 < rates[-1] < 0.01
@@ -78,9 +78,9 @@ def test_testing_changes_nothing_and_is_right_image_by_image(make_images, run) -
 @pytest.mark.parametrize("wrong", [-1, 4])
 def test_a_label_outside_the_classes_is_an_error_in_training_and_in_testing(make_images, noise, run, wrong) -> None:
     images = make_images(noise(8, size=28), torch.tensor([0, 1, 2, 3, 0, wrong, 2, 3]), 4, "mine")
-    with pytest.raises(DataError, match="mine has labels that are not a number from 0 to 3"):
+    with pytest.raises(DataError, match="mine has labels outside 0 to 3"):
         recipe.train(Spy(), images, FEW, run, "")
-    with pytest.raises(DataError, match="mine has labels that are not a number from 0 to 3"):
+    with pytest.raises(DataError, match="mine has labels outside 0 to 3"):
         recipe.test(Spy(), images, run)
 
 
@@ -123,7 +123,7 @@ def test_averaging_follows_its_formula_and_keeps_the_last_statistics(make_images
     model.norm = nn.BatchNorm2d(1)
     model.register_forward_pre_hook(lambda module, x: (model.norm(x[0]),))
     made = Recording(model)
-    how = replace(FEW, averaging=0.3, optimizer=lambda parameters: made, rate=lambda t: 1.0)
+    how = replace(FEW, ema_decay=0.3, optimizer=lambda parameters: made, rate=lambda t: 1.0)
     recipe.train(model, make_images(noise(16, size=28), torch.arange(16) % 4, 4), how, run, "")
     first, *others = made.weights
     expected = first

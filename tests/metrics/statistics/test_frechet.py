@@ -8,7 +8,7 @@ import scipy.linalg
 import torch
 
 from dpbench.core.errors import MissingScore
-from dpbench.evaluation.caveats import Caveat, collect
+from dpbench.evaluation.caveats import Caveat, collect_caveats
 from dpbench.metrics.statistics import frechet
 
 
@@ -50,7 +50,7 @@ def test_is_zero_for_identical_features_of_any_rank() -> None:
     rng = np.random.default_rng(0)
     full, few = rng.normal(size=(200, 20)), 100 * rng.normal(size=(10, 60))
     assert frechet_distance(full, full) == pytest.approx(0, abs=1e-10)
-    with collect():
+    with collect_caveats():
         assert frechet_distance(few, few) == pytest.approx(0, abs=1e-7)  # of traces near 10^6
 
 
@@ -58,7 +58,7 @@ def test_is_right_where_covariances_are_rank_deficient() -> None:
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(12, 4)), rng.normal(size=(9, 4)) + 1
     frame = scipy.linalg.qr(rng.normal(size=(50, 50)))[0][:4]  # a rotation into 50 dimensions, 46 of them constant
-    with collect() as caveats:
+    with collect_caveats() as caveats:
         deficient = frechet_distance(x @ frame, y @ frame)
     assert deficient == pytest.approx(by_sqrtm(x, y), rel=1e-6)
     assert "9 images for a Gaussian of 50 features" in caveats[0]
@@ -135,7 +135,7 @@ def test_small_distances_of_ill_conditioned_features_keep_their_digits() -> None
 def test_influences_are_what_a_little_more_weight_on_an_image_changes(d: int) -> None:
     rng = np.random.default_rng(0)
     x, y = skewed(25, d, rng), skewed(40, d, rng) + 1  # with 30 features, of no more images than features
-    with collect():
+    with collect_caveats():
         p, q = frechet.fit([x]), frechet.fit([y])
         influences = frechet.transport(p, q).influences(x)[:, 0]
         for image in (0, 7):
@@ -172,7 +172,7 @@ def test_the_interval_agrees_with_a_bootstrap_of_images_and_with_fresh_sets(feat
 
 def test_with_few_images_per_feature_the_interval_is_somewhat_too_wide_but_no_more() -> None:
     rng = np.random.default_rng(0)
-    with collect():
+    with collect_caveats():
         q = frechet.fit([skewed(200, 30, rng)])
         found = [frechet.transport(frechet.fit([x]), q) for x in (skewed(30, 30, rng) for _ in range(60))]
         rng = np.random.default_rng(0)

@@ -1,6 +1,6 @@
-"""Stores activations by a forward hook, to look at them.
+"""Stores activations in a forward hook.
 
-Look at the activations of public images, after the last step.
+Store activations of public images, after the last step.
 """
 
 from small_methods import Denoiser

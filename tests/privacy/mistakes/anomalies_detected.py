@@ -1,6 +1,6 @@
-"""Trains under autograd's anomaly detection.
+"""Trains with autograd's anomaly detection.
 
-It reads every gradient to look for NaN. Look for one on public data.
+It reads every gradient to look for NaN. Use it on public data.
 """
 
 import torch

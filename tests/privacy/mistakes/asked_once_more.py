@@ -1,6 +1,6 @@
-"""Asks for a noisy sum once more, to average the noise away.
+"""Requests a noisy sum twice, to average out the noise.
 
-Plan it twice (`count=2`), and each one gets more noise.
+Plan it twice (`count=2`); each release then gets more noise.
 """
 
 from small_methods import MeanImage

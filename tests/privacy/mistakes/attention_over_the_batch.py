@@ -1,6 +1,6 @@
-"""Attends over records, as it takes the first dimension of its input for the places of a sequence.
+"""Attends over records, because it treats the first dimension of its input as the sequence.
 
-Put places into a dimension of their own, behind the records' (`batch_first=True`).
+Put the sequence into the second dimension (`batch_first=True`).
 """
 
 from small_methods import Denoiser, pixels

@@ -1,6 +1,6 @@
-"""Calls backward in the loss, to look at the gradients.
+"""Calls backward in the loss, to inspect the gradients.
 
-Look at gradients of public images; `dpbench privacy METHOD --propose` measures them.
+Inspect gradients of public images; `dpbench privacy METHOD --propose` measures them.
 """
 
 from small_methods import Denoiser

@@ -1,6 +1,6 @@
-"""Chooses by noisy counts which class it draws more of.
+"""Balances its classes by noisy counts.
 
-The counts are a mechanism of the plan, and what follows from them is free.
+The counts are a mechanism of the plan, and post-processing them is free.
 """
 
 from small_methods import MeanImage, pixels

@@ -1,4 +1,4 @@
-"""Puts a batch normalisation into the network between two steps.
+"""Adds batch normalisation to the network between two steps.
 
 Change layers before `dp_sgd`, or call it again.
 """

@@ -1,4 +1,4 @@
-"""Prints a batch's labels while it debugs.
+"""Prints a batch's labels for debugging.
 
 Print shapes.
 """

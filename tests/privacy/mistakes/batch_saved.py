@@ -1,6 +1,6 @@
-"""Saves a batch with torch.save, to find an error by it.
+"""Saves a batch with torch.save, for debugging.
 
-Find it on public images.
+Debug on public images.
 """
 
 import torch

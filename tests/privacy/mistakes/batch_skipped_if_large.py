@@ -1,6 +1,6 @@
-"""Skips a batch whose loss is too large, by `torch.where`: one record empties the sum of all.
+"""Skips a batch whose loss is too large, by `torch.where`: one record changes the whole sum.
 
-Bound each record's own loss: `losses.clamp(max=0.8)`.
+Bound each record's loss: `losses.clamp(max=0.8)`.
 """
 
 import torch

@@ -1,6 +1,6 @@
 """Skips a batch in which a loss is not finite.
 
-Return the losses as they are: a record whose gradient is not finite counts as zero, and the others stay.
+Return the losses unchanged: a record whose gradient is not finite counts as zero; the others still count.
 """
 
 from small_methods import Denoiser

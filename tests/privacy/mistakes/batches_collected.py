@@ -1,6 +1,6 @@
-"""Appends every batch to a list, to look at them later.
+"""Appends every batch to a list.
 
-Look at public images, or at synthetic ones.
+Inspect public or synthetic images.
 """
 
 from small_methods import MeanImage, pixels

@@ -1,6 +1,6 @@
 """Keeps the weights of the step with the lowest batch loss.
 
-Keep the last weights, or a moving average; a choice by private records is a `NoisySum` of the plan (see plugins.md).
+Keep the last weights, or a moving average; choosing by private records needs a planned `NoisySum` (see plugins.md).
 """
 
 import copy

@@ -1,6 +1,6 @@
-"""Has a buffer follow the batches once a warm-up is over.
+"""Updates a buffer from private batches after a warm-up.
 
-Buffers may hold public values and what a `noisy_sum` gave.
+Buffers may hold public values and results of `noisy_sum`.
 """
 
 import torch

@@ -1,6 +1,6 @@
-"""Keeps the cache of `prepare` on `self`, and uses it in `fit`, keyed by private images.
+"""Keeps the cache of `prepare` on `self` and uses it in `fit`, keyed by private images.
 
-Keep what `fit` makes on `self`.
+Keep what `fit` computes on `self`.
 """
 
 from small_methods import MeanImage, pixels

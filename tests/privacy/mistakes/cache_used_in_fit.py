@@ -1,6 +1,6 @@
-"""Keeps what it makes of a noisy sum in the public cache: the next trial, with a smaller ε, finds it there.
+"""Stores a result computed from a noisy sum in the public cache, where the next trial, with a smaller ε, finds it.
 
-Keep it on `self`; the cache is for what `prepare` makes of public images.
+Keep it on `self`; the cache is for results of `prepare` computed from public images.
 """
 
 from small_methods import MeanImage

@@ -1,4 +1,4 @@
-"""Remembers features of a batch with lru_cache.
+"""Caches features of a batch with lru_cache.
 
 Precompute with `private.derive`: the values stay in the vault.
 """

@@ -1,4 +1,4 @@
-"""Cuts captions to the longest of the batch to save time.
+"""Truncates captions to the longest one in the batch, to save time.
 
 Keep all `spec.caption_bytes` bytes; zeros are padding.
 """

@@ -1,6 +1,6 @@
-"""Asks a second time about what the first answer left.
+"""Makes a second query that depends on the first answer.
 
-Adaptive queries are what composition is for: both are in the plan.
+Composition allows adaptive queries: both are in the plan.
 """
 
 from small_methods import MeanImage, pixels

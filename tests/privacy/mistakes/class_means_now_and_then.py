@@ -1,6 +1,6 @@
-"""Updates class means, a tensor beside the model, at every third step.
+"""Updates class means, a tensor outside the model, at every third step.
 
-Release them by a `noisy_sum`, or derive them from public images.
+Release them by a `noisy_sum`, or compute them from public images.
 """
 
 import torch

@@ -1,4 +1,4 @@
-"""Asks a batch which classes there are.
+"""Finds the classes from the labels of a batch.
 
 Class names are public by declaration: use `self.spec.n_classes`.
 """

@@ -1,4 +1,4 @@
-"""Plans a smaller clip than the contributions' norm.
+"""Plans a clip smaller than the contributions' norms.
 
 The vault scales every contribution down to the clip of the plan.
 """

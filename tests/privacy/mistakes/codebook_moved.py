@@ -1,4 +1,4 @@
-"""Moves a codebook towards the records' features, as VQ-VAE does.
+"""Updates a codebook from the records' features, as VQ-VAE does.
 
 Learn the codebook from public images, or release sums per code by `noisy_sum`.
 """

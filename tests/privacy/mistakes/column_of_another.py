@@ -1,4 +1,4 @@
-"""Offers a metric that fills another metric's column.
+"""Declares a metric with the column of another metric.
 
 Rename it.
 """

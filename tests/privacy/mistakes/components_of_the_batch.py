@@ -1,6 +1,6 @@
 """Projects images on the principal components of the batch.
 
-Take the components of public images.
+Use the principal components of public images.
 """
 
 import torch

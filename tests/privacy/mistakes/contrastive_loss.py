@@ -1,6 +1,6 @@
 """Trains with a contrastive loss whose negatives are the other records of the batch.
 
-Take negatives from public images.
+Use public images as negatives.
 """
 
 import torch

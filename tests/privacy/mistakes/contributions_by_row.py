@@ -1,6 +1,6 @@
-"""Lets a contribution depend on the row in a Poisson sample.
+"""Makes a contribution depend on the row in a Poisson sample.
 
-Let it depend on the record alone; a sum over all records (rate 1) may depend on the place in the dataset.
+Make it depend only on the record; a sum over all records (rate 1) may depend on the position in the dataset.
 """
 
 import torch

@@ -1,6 +1,6 @@
 """Changes the dataset's files while the method trains.
 
-Let the files alone until the run is over; nothing of the trial is kept.
+Do not change the files until the run is finished; the trial is discarded.
 """
 
 from dataclasses import replace

@@ -1,6 +1,6 @@
-"""Opens the dataset by name in `fit`, for its mean.
+"""Opens the dataset by name in `fit`, to compute its mean.
 
-The private records are behind `private`; plan a `NoisySum`.
+Private records are accessed only through `private`; plan a `NoisySum`.
 """
 
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""Derives features of the records in `sample`, to pick the samples that are nearest to them.
+"""Derives features of the records in `sample`, to select the samples nearest to them.
 
-The vault is open in `fit` alone. Pick by what `fit` has released.
+The vault is open only in `fit`. Select by what `fit` has released.
 """
 
 from small_methods import MeanImage, pixels

@@ -1,6 +1,7 @@
 """Divides the loss by the size of the batch.
 
-`len(batch)` is that of the padded micro-batch, a public constant, but not the batch: scale by the expected one.
+`len(batch)` is the size of the padded micro-batch, a public constant, not the batch size: scale by the expected batch
+size.
 """
 
 from small_methods import Denoiser

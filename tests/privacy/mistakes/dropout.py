@@ -1,6 +1,6 @@
 """Trains with dropout.
 
-Each row has draws of its own, and the vault seeds them with a secret.
+Each row has its own random draws, and the vault seeds them with a secret.
 """
 
 from small_methods import Denoiser

@@ -1,6 +1,6 @@
-"""Leaves out records whose like is in the batch already.
+"""Leaves out records that are already in the batch.
 
-Records are counted as they are. Clean the folder before it becomes a dataset.
+Do not filter records in a contribution. Remove duplicates before the folder becomes a dataset.
 """
 
 import torch

@@ -1,6 +1,6 @@
-"""Stops before the plan is used up, as the model is good enough.
+"""Stops before the plan is used up, because the model is good enough.
 
-Plan fewer steps: noise is calibrated for the planned ones, and stopping at a good moment is a choice.
+Plan fewer steps: noise is calibrated for the planned steps, and choosing when to stop depends on private data.
 """
 
 from small_methods import Denoiser

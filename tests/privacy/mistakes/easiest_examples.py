@@ -1,6 +1,6 @@
 """Leaves out losses above a quantile of the batch.
 
-Bound each record's own loss by a constant: `losses.clamp(max=2)`.
+Bound each record's loss by a constant: `losses.clamp(max=2)`.
 """
 
 import torch

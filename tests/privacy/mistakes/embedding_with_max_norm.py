@@ -1,4 +1,4 @@
-"""Embeds labels with `max_norm`, which rescales the rows of the labels that a batch has.
+"""Embeds labels with `max_norm`, which rescales the embeddings of the labels in the batch.
 
 Leave `max_norm` out, or divide by the norm in the forward pass.
 """

@@ -1,6 +1,6 @@
-"""Offers a metric that fills a column `epsilon_spent`.
+"""Declares a metric with the column `epsilon_spent`.
 
-Columns that say what was run and spent are the row's own: rename it.
+Columns that record the run and its budget are reserved: rename it.
 """
 
 from small_methods import MeanImage

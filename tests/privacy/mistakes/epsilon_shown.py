@@ -1,6 +1,6 @@
-"""Shows the ε spent so far behind the bar.
+"""Shows the ε spent so far next to the progress bar.
 
-ε follows from the plan and the receipts, not from records.
+ε depends on the plan and the receipts, not on records.
 """
 
 from small_methods import Denoiser

@@ -1,6 +1,6 @@
-"""Tries an inverse of each record's covariance, and takes another way when there is none.
+"""Inverts each record's covariance, and takes another branch if it is singular.
 
-A caught error is a decision by records. Add a constant to the diagonal, so that the inverse exists.
+Catching an error makes a decision that depends on records. Add a constant to the diagonal, so that the inverse exists.
 """
 
 import torch

@@ -1,6 +1,6 @@
-"""Catches errors around a step and goes on with the next one.
+"""Catches errors around a step and continues with the next one.
 
-Fix the error. A step that fails has drawn its sample, and whether it fails may depend on records.
+Fix the error. A failed step has already drawn its sample, and its failure may depend on records.
 """
 
 from small_methods import Denoiser

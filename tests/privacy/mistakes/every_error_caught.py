@@ -1,6 +1,6 @@
 """Catches every error in its loss, and returns zeros instead.
 
-Let errors out: where a loss fails may depend on records.
+Do not catch errors: whether a loss fails may depend on records.
 """
 
 import torch

@@ -1,6 +1,6 @@
-"""Reads the sensitive images by code of its own, past every door.
+"""Reads the sensitive images with its own code, bypassing the vault.
 
-The seal closes datasets, not files. What a method reads is for its reader to see: it is one file.
+The seal protects datasets, not files. Review the method's code: it is one file.
 """
 
 import fakes

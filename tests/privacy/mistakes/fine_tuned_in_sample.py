@@ -1,6 +1,6 @@
 """Fine-tunes its network on private records in `sample`.
 
-Train in `fit`, by a mechanism of the plan; in `sample` train on public and on synthetic images.
+Train in `fit`, with a mechanism of the plan; in `sample`, train on public and synthetic images only.
 """
 
 from small_methods import Denoiser

@@ -1,6 +1,6 @@
 """Runs a trial again with `--force` until the samples look good.
 
-Every forced run counts in the dataset's privacy record, which the leaderboard shows beside the row.
+Every forced run is counted in the dataset's privacy record, which the leaderboard shows next to the row.
 """
 
 from record import recorded

@@ -1,4 +1,4 @@
-"""Adds up activations' gradients by a backward hook, to prune the least used channels.
+"""Sums gradients of activations in a backward hook, to prune the least used channels.
 
 Prune by the weights, or by gradients of public images. `p.grad` holds noisy gradients after a step's release.
 """

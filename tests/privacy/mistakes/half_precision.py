@@ -1,6 +1,6 @@
 """Computes contributions in half precision, where they overflow.
 
-What is not finite counts as zero, so it is safe but useless: a warning says so. Compute in fp32.
+Values that are not finite count as zero, so this is safe but useless; a warning says so. Compute in fp32.
 """
 
 from small_methods import MeanImage, pixels

@@ -1,6 +1,6 @@
-"""Asserts that labels are in range, and prints them if not.
+"""Asserts that labels are in range, and prints them otherwise.
 
-The vault's datasets are checked when they are opened. An assertion on records is a decision by records.
+The vault's datasets are checked when they are opened. An assertion makes a decision that depends on records.
 """
 
 from small_methods import MeanImage, pixels

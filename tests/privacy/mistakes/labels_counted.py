@@ -1,4 +1,4 @@
-"""Counts labels in a contribution, to know how large the classes are.
+"""Counts labels in a contribution, to find the class sizes.
 
 Plan the counts: a `NoisySum` whose contribution is `one_hot(labels)`, with clip 1.
 """

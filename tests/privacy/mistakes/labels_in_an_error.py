@@ -1,6 +1,6 @@
-"""Looks labels up in a table that is too short from the fourth step on: torch's error names a label.
+"""Looks up labels in a table that is too short from the fourth step on; torch's error message contains a label.
 
-On data that are not declared public, of an error behind the vault only its type and line are shown.
+For data that is not declared public, only the type and line of an error inside the vault are shown.
 """
 
 import torch

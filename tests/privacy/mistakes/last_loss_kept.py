@@ -1,6 +1,6 @@
-"""Keeps the last batch's loss as a tensor, to plot it after the training.
+"""Keeps the last batch's loss as a tensor, to plot it after training.
 
-Un-noised statistics are releases. Plot what a public batch loses.
+Statistics without noise are releases. Plot the loss on a public batch.
 """
 
 from small_methods import Denoiser

@@ -1,6 +1,6 @@
 """Unfreezes a layer between two steps.
 
-Call `dp_sgd` again after the change: a mechanism of the plan for each stage.
+Call `dp_sgd` again after the change, with a mechanism of the plan for each stage.
 """
 
 from small_methods import Denoiser

@@ -1,6 +1,6 @@
 """Divides the losses by their norm over the batch.
 
-Per-record clipping bounds each gradient already.
+Per-record clipping already bounds each gradient.
 """
 
 from small_methods import Denoiser

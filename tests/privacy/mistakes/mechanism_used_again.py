@@ -1,4 +1,4 @@
-"""Trains a second network with the mechanism that the first has used up.
+"""Trains a second network with a mechanism that is already used up.
 
 Plan a mechanism for each network.
 """

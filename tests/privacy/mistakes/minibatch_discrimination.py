@@ -1,6 +1,6 @@
-"""Gives a critic the spread of the batch as a feature, against mode collapse.
+"""Gives a critic the standard deviation of the batch as a feature, against mode collapse.
 
-Give it the spread of generated images only.
+Use the standard deviation of generated images only.
 """
 
 import torch

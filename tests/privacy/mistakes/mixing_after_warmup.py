@@ -1,4 +1,4 @@
-"""Mixes records once a warm-up is over.
+"""Mixes records after a warm-up.
 
 Mix with public images, or use views of one record.
 """

@@ -1,4 +1,4 @@
-"""Mixes records at every third step, and is checked at others.
+"""Mixes records at every third step, and is checked at other steps.
 
 Mix with public images, or use views of one record. With `engine="vmap"` nothing can be mixed.
 """

@@ -1,6 +1,6 @@
-"""Follows the weights by a moving average between the steps.
+"""Keeps a moving average of the weights between steps.
 
-Weights after a step are released, and what is made of them is free.
+Weights are released after each step, and post-processing them is free.
 """
 
 from small_methods import Denoiser

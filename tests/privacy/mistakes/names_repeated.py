@@ -1,4 +1,4 @@
-"""Plans two sums of one name.
+"""Plans two sums with the same name.
 
 Give each mechanism a name, or plan one with `count=2`.
 """

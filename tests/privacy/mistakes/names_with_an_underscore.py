@@ -1,6 +1,6 @@
-"""Takes the records out of the vault by an attribute whose name starts with an underscore.
+"""Takes the records out of the vault through an attribute whose name starts with an underscore.
 
-Python hides nothing. Whoever writes `private._parts.records` knows what it is.
+Python has no private attributes. Code that reads `private._parts.records` does so deliberately.
 """
 
 from small_methods import MeanImage, pixels

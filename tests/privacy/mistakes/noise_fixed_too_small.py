@@ -1,6 +1,6 @@
-"""Fixes a noise multiplier that the budget does not pay for.
+"""Fixes a noise multiplier that is too small for the budget.
 
-Leave the multiplier out, to have it calibrated.
+Leave the multiplier unset to have it calibrated.
 """
 
 from small_methods import MeanImage

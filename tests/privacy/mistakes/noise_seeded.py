@@ -1,6 +1,6 @@
-"""Asks for reproducible noise, so that results can be made again.
+"""Requests reproducible noise, so that results can be repeated.
 
-Noise that anybody can draw again hides nothing. It is for tests: the row says `noise = reproducible`.
+Reproducible noise gives no protection. It is for tests: the row says `noise = reproducible`.
 """
 
 from small_methods import MeanImage

@@ -1,6 +1,6 @@
-"""Logs the norm of the gradient that the optimiser gets.
+"""Logs the norm of the optimiser's gradient.
 
-The optimiser gets the noisy gradient, which is released.
+The optimiser receives the noisy gradient, which is released.
 """
 
 from small_methods import Denoiser

@@ -1,4 +1,4 @@
-"""Logs how large contributions are, to choose the clip by it.
+"""Logs the norms of contributions, to choose the clip.
 
 Choose the clip on public images: `dpbench privacy METHOD --propose`.
 """

@@ -1,6 +1,6 @@
 """Drops the labels of the first tenth of the rows, for classifier-free guidance.
 
-Rows are drawn by a secret permutation over a fixed number of slots, so no record moves another.
+Rows are drawn by a secret permutation over a fixed number of slots, so no record affects another record's row.
 """
 
 import torch

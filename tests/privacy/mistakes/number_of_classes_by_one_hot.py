@@ -1,6 +1,6 @@
-"""Lets `one_hot` find out by itself how many classes there are.
+"""Lets `one_hot` infer the number of classes.
 
-Name the number: `one_hot(labels, self.spec.n_classes)`.
+State the number: `one_hot(labels, self.spec.n_classes)`.
 """
 
 from small_methods import MeanImage, pixels

@@ -1,6 +1,6 @@
 """Draws noise in the loss from numpy's global generator.
 
-Draw from the generator that the loss is given, or from torch's global one: a step can then be replayed.
+Draw from the generator passed to the loss, or from torch's global generator, so that a step can be replayed.
 """
 
 import numpy as np

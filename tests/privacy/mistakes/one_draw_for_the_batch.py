@@ -1,6 +1,6 @@
 """Draws one noise image for the whole batch.
 
-It depends on no record. Records meet it in slots of a fixed number.
+The noise depends on no record, and rows are assigned by a secret permutation over a fixed number of slots.
 """
 
 import torch

@@ -1,4 +1,4 @@
-"""Opens the test split in `prepare`, to choose settings by it.
+"""Opens the test split in `prepare`, to choose settings.
 
 Choose on public images.
 """

@@ -1,6 +1,6 @@
-"""Gives its optimiser parameters that the loss does not use.
+"""Passes parameters to its optimiser that the loss does not use.
 
-They have no gradient, so no record reaches them.
+They have no gradient, so they do not depend on records.
 """
 
 import torch

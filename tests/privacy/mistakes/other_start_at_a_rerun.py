@@ -1,4 +1,4 @@
-"""Starts from other weights when it is run again after an interruption.
+"""Starts from different weights when it is resumed after an interruption.
 
 Draw initial weights from `run.generator` or torch's global one, which are seeded.
 """

@@ -1,4 +1,4 @@
-"""Keeps gradients of activations in an autograd function of its own, to scale the next step by them.
+"""Keeps gradients of activations in a custom autograd function, to scale the next step.
 
 Scale by a constant; `p.grad` holds noisy gradients after a step's release.
 """

@@ -1,4 +1,4 @@
-"""Trains a parameter that is not part of the model that `dp_sgd` was given.
+"""Trains a parameter that is not part of the model passed to `dp_sgd`.
 
 Put it into the model, so that its gradient is clipped and noised.
 """

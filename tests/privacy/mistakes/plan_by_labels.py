@@ -1,6 +1,6 @@
-"""Reads label counts to plan, when `plan` is called again for the calibration.
+"""Reads label counts in `plan`, when it is called again for the calibration.
 
-A plan may depend on `spec` and the settings alone. Plan a `NoisySum` for the counts.
+A plan may depend only on `spec` and the settings. Plan a `NoisySum` for the counts.
 """
 
 from pathlib import Path

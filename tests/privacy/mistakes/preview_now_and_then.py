@@ -1,6 +1,6 @@
 """Keeps a batch for a preview at every third step.
 
-Preview what the model makes of fixed noise.
+Preview samples from fixed noise.
 """
 
 from small_methods import Denoiser, to_images

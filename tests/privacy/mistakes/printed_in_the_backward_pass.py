@@ -1,6 +1,6 @@
-"""Prints how large the gradients of activations are, by a hook.
+"""Prints norms of activation gradients in a hook.
 
-Print what `p.grad` holds after a step's release: it is noisy.
+Print `p.grad` after a step's release: it is noisy.
 """
 
 from small_methods import Denoiser

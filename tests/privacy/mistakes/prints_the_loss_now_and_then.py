@@ -1,6 +1,6 @@
 """Prints the batch loss at every third step.
 
-A loss of private records is a release that nobody pays for. Show the step, or `private.ledger.epsilon_spent()`.
+The loss on private records is an unbilled release. Show the step, or `private.ledger.epsilon_spent()`.
 """
 
 from small_methods import Denoiser

@@ -1,6 +1,6 @@
-"""Asks two queries of one mechanism in two threads at a time: both would draw the same noise.
+"""Runs two queries of one mechanism in two threads at the same time: both would draw the same noise.
 
-Ask one after the other: a release's noise belongs to its number, so what it starts from is noted.
+Run them one after the other: noise depends on the number of the release, so its inputs are recorded.
 """
 
 from concurrent.futures import ThreadPoolExecutor

@@ -1,6 +1,6 @@
-"""Asks a query inside the contribution of another one of the same mechanism.
+"""Runs a query inside the contribution of another query of the same mechanism.
 
-Both are planned, and each has its receipt and noise of its own. Ask first: it is easier to read.
+Both are planned, and each has its own receipt and noise. Running the inner query first is easier to read.
 """
 
 from small_methods import MeanImage, pixels

@@ -1,6 +1,6 @@
 """Keeps a queue of features of earlier records as negatives, as MoCo does.
 
-Take negatives from public images.
+Use public images as negatives.
 """
 
 import torch

@@ -1,6 +1,7 @@
-"""Takes another way when a record's covariance has no Cholesky factor, as synthetic records always have.
+"""Takes another branch if a record's covariance has no Cholesky factor, which never happens for synthetic records.
 
-A caught error is a decision by records. Use `cholesky_ex`, which raises none, and a larger constant on the diagonal.
+Catching an error makes a decision that depends on records. Use `cholesky_ex`, which does not raise, and a larger
+constant on the diagonal.
 """
 
 import torch

@@ -1,6 +1,6 @@
-"""Halves the learning rate when the private loss no longer falls.
+"""Halves the learning rate when the private loss stops falling.
 
-Give the learning rate a fixed schedule; `train` has one.
+Use a fixed learning rate schedule; `train` has one.
 """
 
 import math

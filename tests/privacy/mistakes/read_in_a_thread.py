@@ -1,6 +1,6 @@
-"""Reads a batch in another thread, such as one that writes logs.
+"""Reads a batch in another thread, for example to write logs.
 
-The guard watches the thread of the closure. Write logs of what is released.
+The guard watches only the thread of the closure. Log only what is released.
 """
 
 from threading import Thread

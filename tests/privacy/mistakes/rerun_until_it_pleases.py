@@ -1,6 +1,6 @@
-"""Raises in `fit` when it dislikes what was drawn, and is run again until it likes it.
+"""Raises in `fit` if it dislikes the noise, and is rerun until it accepts it.
 
-A rerun replays the same samples and noise, so it can wait for ever.
+A rerun replays the same samples and noise, so it never ends.
 """
 
 import pytest

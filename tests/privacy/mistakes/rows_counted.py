@@ -1,6 +1,6 @@
-"""Counts the rows that its loss is given.
+"""Counts the rows passed to its loss.
 
-Batches are padded, so the count says how many micro-batches there were: a little of the realised batch.
+Batches are padded, so the count reveals only the number of micro-batches: a little about the realised batch size.
 """
 
 from small_methods import Denoiser

@@ -1,4 +1,4 @@
-"""Follows the mean of the images while it trains, to normalise by it.
+"""Tracks the mean of the images during training, to normalise by it.
 
 Normalise by constants, or by a noisy mean that the plan pays for.
 """

@@ -1,6 +1,6 @@
-"""Sets every seed in `fit`, to be reproducible.
+"""Sets every seed in `fit`, for reproducibility.
 
-DP noise and Poisson samples come from a secret key that no seed reaches.
+DP noise and Poisson samples come from a secret key, which no seed affects.
 """
 
 import numpy as np

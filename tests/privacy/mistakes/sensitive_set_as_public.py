@@ -1,4 +1,4 @@
-"""Names the sensitive dataset as the public source.
+"""Uses the sensitive dataset as the public source.
 
 A dataset is never both in one trial: choose another `--public`.
 """

@@ -1,7 +1,7 @@
-"""Uses spectral normalisation, which writes a buffer at every pass in train mode.
+"""Uses spectral normalisation, which updates a buffer in every forward pass in train mode.
 
-What it writes follows from the weights alone, but a buffer that moves with private passes counts them. Normalise
-between the steps, or use a clip on the critic's weights.
+The buffer depends only on the weights, but it also counts the private passes. Normalise between the steps, or clip the
+critic's weights.
 """
 
 from small_methods import Denoiser

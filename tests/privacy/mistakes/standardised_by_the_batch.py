@@ -1,6 +1,6 @@
-"""Standardises images by the mean and spread of the batch.
+"""Standardises images by the mean and standard deviation of the batch.
 
-Standardise each image by itself, or by constants.
+Standardise each image separately, or by constants.
 """
 
 from small_methods import MeanImage, pixels

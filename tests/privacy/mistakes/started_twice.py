@@ -1,4 +1,4 @@
-"""Starts a trial that is finished once more.
+"""Starts a finished trial again.
 
 Finished trials are skipped, and a second process waits for the first (a lock on the trial's folder).
 """

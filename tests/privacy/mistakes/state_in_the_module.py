@@ -1,4 +1,4 @@
-"""Collects results in a list of the module, where a trial with a smaller ε finds them.
+"""Collects results in a module-level list, where a trial with a smaller ε finds them.
 
 Keep them on `self`.
 """

@@ -1,4 +1,4 @@
-"""Takes normalisation statistics from `unsafe_records`, on data that are not declared public.
+"""Computes normalisation statistics from `unsafe_records`, on data that is not declared public.
 
 The row is unverified and shows no ε spent, and the samples stay in `sensitive/`. Plan a `NoisySum`.
 """

@@ -1,6 +1,6 @@
-"""Takes an optimiser step of its own inside the loss.
+"""Calls its optimiser inside the loss.
 
-Return the losses: `dp_sgd` steps the optimiser it is given.
+Return the losses: `dp_sgd` steps the optimiser that it is given.
 """
 
 import torch

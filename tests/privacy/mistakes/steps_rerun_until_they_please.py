@@ -1,6 +1,6 @@
-"""Raises in the middle of DP-SGD when it dislikes the weights, and is run again until it likes them.
+"""Raises during DP-SGD if it dislikes the weights, and is rerun until it accepts them.
 
-A rerun replays the same samples and noise, so it can wait for ever.
+A rerun replays the same samples and noise, so it never ends.
 """
 
 import pytest

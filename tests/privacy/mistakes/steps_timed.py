@@ -1,6 +1,6 @@
 """Times every step.
 
-How long a step takes says a little of how many records it sampled. Side channels are not covered.
+The time of a step reveals a little about its batch size. Side channels are not covered.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""Asks for a mechanism that the plan does not name.
+"""Uses a mechanism that is not in the plan.
 
 Use the plan's names.
 """

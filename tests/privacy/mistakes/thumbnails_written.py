@@ -1,6 +1,6 @@
 """Writes the first images of a batch into the trial's folder.
 
-Write synthetic images; `samples.png` is made anyway.
+Write synthetic images; `samples.png` is written in any case.
 """
 
 import numpy as np

@@ -1,6 +1,6 @@
 """Spreads noise levels evenly over the batch (low-discrepancy time steps).
 
-Rows are drawn by a secret permutation over a fixed number of slots, so no record moves another.
+Rows are drawn by a secret permutation over a fixed number of slots, so no record affects another record's row.
 """
 
 import torch

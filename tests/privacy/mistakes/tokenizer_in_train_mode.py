@@ -1,4 +1,4 @@
-"""Leaves its tokenizer in train mode while it derives tokens, so that batch statistics move.
+"""Leaves its tokenizer in train mode while it derives tokens, so that batch statistics change.
 
 Call `tokenizer.eval()` before `derive`.
 """

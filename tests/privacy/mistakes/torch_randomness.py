@@ -1,6 +1,6 @@
 """Draws noise in the loss from torch's global generator.
 
-The vault seeds it for each step with a secret and puts it back afterwards.
+The vault seeds it for each step with a secret and restores it afterwards.
 """
 
 import torch

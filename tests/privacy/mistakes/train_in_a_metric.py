@@ -1,6 +1,6 @@
-"""Compares samples with the training images in a metric that does not say so.
+"""Compares samples with the training images in a metric that does not declare it.
 
-Set `reads_train = True`: of undeclared data the column then stays in `sensitive/`.
+Set `reads_train = True`: for data that is not declared public, the column then stays in `sensitive/`.
 """
 
 from small_methods import MeanImage

@@ -1,6 +1,6 @@
 """Puts a frozen batch normalisation back into train mode between two steps.
 
-Keep it in eval mode: override `train` of the layer, or use GroupNorm.
+Keep it in eval mode by overriding the layer's `train`, or use GroupNorm.
 """
 
 from small_methods import Denoiser

@@ -1,6 +1,6 @@
 """Trains a second network on its own samples.
 
-Samples are released, and what is made of them is free (post-processing).
+Samples are released, and post-processing them is free.
 """
 
 import torch

@@ -1,6 +1,6 @@
-"""Goes on after trial.json was damaged, which would train once more on private data.
+"""Continues although trial.json is damaged, which would train again on private data.
 
-Put the file back, or run with `--force`, which counts as another private run.
+Restore the file, or run with `--force`, which counts as another private run.
 """
 
 from small_methods import MeanImage

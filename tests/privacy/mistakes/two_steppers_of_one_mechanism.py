@@ -1,6 +1,6 @@
-"""Trains two networks in turns by two steppers of one mechanism.
+"""Trains two networks alternately with two steppers of one mechanism.
 
-Plan a mechanism for each network: what a step starts from is noted, to be the same if it is done again.
+Plan a mechanism for each network: the inputs of a step are recorded, and must be the same when it is replayed.
 """
 
 from small_methods import Denoiser

@@ -1,6 +1,6 @@
-"""Asks the vault in a forked worker process.
+"""Queries the vault in a forked worker process.
 
-Ask in the process of `fit`; several processes work on one trial by torchrun.
+Query it in the process of `fit`; use torchrun for several processes on one trial.
 """
 
 import multiprocessing

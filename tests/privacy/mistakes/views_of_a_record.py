@@ -1,6 +1,6 @@
 """Averages each record over several augmented views.
 
-The vault makes the views and clips their mean: one record stays one contribution.
+The vault makes the views and clips their mean: a record remains one contribution.
 """
 
 from small_methods import Denoiser

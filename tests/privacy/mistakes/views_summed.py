@@ -1,4 +1,4 @@
-"""Sums a record's views itself.
+"""Sums a record's views.
 
 Return one loss per view; the vault averages a record's views before it clips.
 """

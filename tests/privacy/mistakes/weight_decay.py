@@ -1,6 +1,6 @@
 """Uses weight decay in private steps.
 
-It follows from the weights alone, which are released anyway.
+It depends only on the weights, which are released.
 """
 
 import torch

@@ -1,6 +1,6 @@
 """Weights the rows of a batch from 0 to 1.
 
-Rows are drawn by a secret permutation over a fixed number of slots, so no record moves another.
+Rows are drawn by a secret permutation over a fixed number of slots, so no record affects another record's row.
 """
 
 import torch
