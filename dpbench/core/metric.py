@@ -1,4 +1,4 @@
-"""The base classes of metrics and feature extractors, and what a metric may look at."""
+"""The base classes of metrics and feature extractors, and the data that a metric may use."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Column:
 
 
 class Estimate(NamedTuple):
-    """A score and how far another draw of as many images would move it.
+    """A score with its sampling uncertainty over images.
 
     Attributes:
         value: the score.
@@ -40,13 +40,13 @@ class Estimate(NamedTuple):
 
 
 class Evaluation(ABC):
-    """What a metric may look at: images, and features that all metrics share.
+    """The data that a metric may use: images, and features that all metrics share.
 
     Attributes:
         spec: what the dataset declares.
-        synthetic: the images that are scored, labelled with the conditions they were sampled with.
-        reference: the real images that they are compared with: the test split.
-        run: device, progress, and a generator that is the metric's own.
+        synthetic: the scored images, labelled with their sampling conditions.
+        reference: the real images to compare with: the test split.
+        run: device, progress, and the metric's own generator.
     """
 
     spec: DatasetSpec
@@ -61,7 +61,7 @@ class Evaluation(ABC):
 
         Raises:
             DpbenchError: the metric does not declare it.
-            MissingScore: it is not at hand.
+            MissingScore: it is not available.
         """
 
     @abstractmethod
@@ -71,7 +71,7 @@ class Evaluation(ABC):
         Raises:
             UnknownName: no extractor has that name.
             DpbenchError: it was trained on train, and the metric does not declare `reads_train`.
-            MissingScore: it cannot be had here (weights are missing, the resolution does not suit).
+            MissingScore: it is not available (weights are missing, or the resolution does not fit).
         """
 
     @abstractmethod
@@ -92,29 +92,28 @@ class Evaluation(ABC):
 
     @abstractmethod
     def cached(self, name: str, key: Any, make: Callable[[torch.Generator], Mapping[str, Tensor]]) -> dict[str, Tensor]:
-        """What was learnt from real images for measuring (a classifier), made once; see `PublicCache.get`.
+        """Tensors learned from real images for a metric (a classifier), computed once; see `PublicCache.get`.
 
-        Shared by all trials on a dataset that is a public benchmark; forgotten after the trial otherwise (rule R9).
+        They are shared by all trials on a public benchmark, and deleted after the trial on any other dataset (rule R9).
         """
 
 
 class Extractor(ABC):
-    """A fixed function from images to features: what metrics see instead of pixels.
+    """A fixed function from images to features.
 
     Args:
-        evaluation: gives the shape of the images and the device; no images are read from it where `reads_train` is
-            false.
+        evaluation: gives the shape of the images and the device; its images are read only if `reads_train` is true.
 
     Raises:
-        MissingScore: it cannot be had here (weights are missing, the resolution does not suit); the reason is recorded.
+        MissingScore: it is not available (weights are missing, or the resolution does not fit); the reason is recorded.
     """
 
     reads_train: ClassVar[bool] = False
-    """Whether it was trained on the sensitive split: only for metrics that declare the same."""
+    """Whether it was trained on the sensitive split. Only metrics that declare the same may use it."""
     batch: ClassVar[int] = 256
-    """How many images it takes at once: what fits a small GPU with all activations."""
+    """Images per call, small enough for a small GPU with all activations."""
     description: str
-    """Everything that its features depend on besides the images (weights' hash, resizing), as it stands in the row."""
+    """Everything that its features depend on besides the images (hash of the weights, resizing); part of the row."""
 
     def __init__(self, evaluation: Evaluation):
         self.spec = evaluation.spec
@@ -128,22 +127,22 @@ class Metric(ABC):
     """A family of numbers that says how good synthetic images are."""
 
     columns: ClassVar[tuple[Column, ...]]
-    """The first one stands for the family in the table on a screen, if `headline` is true."""
+    """The first one is shown in the table on a screen if `headline` is true."""
     default: ClassVar[bool] = True
-    """Whether it is computed where no metrics are named."""
+    """Whether it is computed by default."""
     headline: ClassVar[bool] = True
     """Whether the table on a screen shows its first column."""
     reads_train: ClassVar[bool] = False
-    """Whether it looks at the sensitive split: for datasets that are no public benchmark it is not shown (rule R9)."""
+    """Whether it uses training images. Such scores are shown only for public benchmarks (rule R9)."""
     real_row_images: ClassVar[Literal["test half", "train"]] = "test half"
-    """What stands in for synthetic images in the `real` row: one half of test (against the other), or train."""
+    """The images that are scored in the `real` row: one half of test (against the other), or train."""
     protocol: ClassVar[str] = ""
-    """What the numbers depend on besides images and features; stands in the row, and scores of another are outdated."""
+    """Everything that the numbers depend on besides images and features. Scores of another protocol are recomputed."""
 
     @abstractmethod
     def compute(self, evaluation: Evaluation) -> Mapping[str, float | Estimate]:
         """Column name -> value, with its bootstrap interval where there is one.
 
         Raises:
-            MissingScore: it cannot be computed here (no classes, no weights ...); the reason goes into the row.
+            MissingScore: it cannot be computed (no classes, no weights ...); the row shows the reason.
         """
