@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -104,7 +104,7 @@ def fails(*_: object) -> None:
 
 
 @pytest.fixture
-def attempts(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Attempts:
+def attempts(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Attempts]:
     folder = tmp_path / "plugins"
     folder.mkdir()
     for name, text in FILES.items():
@@ -112,7 +112,8 @@ def attempts(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Att
     monkeypatch.syspath_prepend(folder)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.setattr(closure, "STARTED", float("inf"))  # simulates a new process per attempt
-    return Attempts(folder, tiny, monkeypatch)
+    yield Attempts(folder, tiny, monkeypatch)
+    sys.modules.pop("beside", None)
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ BROKEN: list[tuple[str, type[Brightness], str]] = [
     ("check_seeds", NoProtocol, "state in its protocol"),
     ("check_missing", NeedsClasses, "or refusing it with MissingScore"),
     ("check_missing", NoReason, "must say in one line"),
-    ("check_reads_train", PeeksAtTrain, "asks for the train split but does not declare"),
+    ("check_reads_train", PeeksAtTrain, "uses the train split but does not declare"),
     ("check_reads_train", ClaimsTrain, "reads no train images but declares reads_train = True"),
     ("check_declared_without_torch", Brightness, "must need no torch"),
 ]
