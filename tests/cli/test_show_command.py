@@ -26,7 +26,7 @@ def test_show_explains_a_method_and_its_settings(tiny: Path) -> None:
 
 def test_show_explains_a_refiner_and_its_settings(tiny: Path) -> None:
     text = call("show", "residual").stdout
-    for part in ("residual: Diffusion of the residual", "arXiv 2501.13349", "sampling_steps", "network calls per image"):
+    for part in ("residual: Diffusion of the residual", "arXiv 2501.13349", "sampling_steps", "network evaluations"):
         assert part in text
 
 
