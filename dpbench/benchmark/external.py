@@ -29,7 +29,7 @@ from dpbench.data.opening import open_generated
 from dpbench.results import samples
 from dpbench.results.gathering import FILE, collect, rows_of, write_csv
 from dpbench.results.provenance import provenance
-from dpbench.results.record import CLAIMED, TrialRecord
+from dpbench.results.record import CLAIMED, TrialRecord, dataset_fields
 from dpbench.results.sample_grid import write_grid
 from dpbench.results.trial_folder import PICTURE, SAMPLES, TrialFolder
 from dpbench.results.trial_log import TrialLog
@@ -148,15 +148,6 @@ def _record(claim: Claim, content: str, generated: Generated, session: Session) 
         key=digest(["external", content, parts, fingerprint, spec.shape]),
         method=claim.name,
         reference="external",
-        dataset=spec.name,
-        dataset_fingerprint=fingerprint,
-        resolution=spec.resolution,
-        channels=spec.channels,
-        classes=spec.classes,
-        caption_bytes=spec.caption_bytes,
-        public_benchmark=spec.public_benchmark,
-        n_train=spec.n_train,
-        n_test=spec.n_test,
         epsilon=claim.epsilon,
         delta=claim.delta,
         accounting="" if claim.epsilon is None else CLAIMED,
@@ -164,6 +155,7 @@ def _record(claim: Claim, content: str, generated: Generated, session: Session) 
         public_source=claim.public,
         remarks=(*claim.remarks, *generated.remarks),
         request=session.request.stored(),
+        **dataset_fields(spec, fingerprint),
         **provenance(describe_device(session.device), 1, session.precision),
     )
 

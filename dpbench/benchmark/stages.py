@@ -29,7 +29,7 @@ from dpbench.privacy.plan import CalibratedPlan
 from dpbench.privacy.vault import Vault
 from dpbench.results import privacy_record, samples
 from dpbench.results.provenance import provenance
-from dpbench.results.record import TrialRecord, is_sensitive
+from dpbench.results.record import TrialRecord, dataset_fields, is_sensitive
 from dpbench.results.sample_grid import write_grid
 from dpbench.results.samples import StoredSamples
 from dpbench.results.trial_folder import LEDGER, MODEL, PICTURE, SAMPLES
@@ -168,15 +168,6 @@ def _record(
         reference=trial.reference,
         method_version=trial.version,
         track=trial.track,
-        dataset=spec.name,
-        dataset_fingerprint=trial.fingerprint,
-        resolution=spec.resolution,
-        channels=spec.channels,
-        classes=spec.classes,
-        caption_bytes=spec.caption_bytes,
-        public_benchmark=spec.public_benchmark,
-        n_train=spec.n_train,
-        n_test=spec.n_test,
         epsilon=None if real else trial.epsilon,
         delta=trial.delta if trial.is_private else None,
         neighbouring="" if real else "one record replaced by nothing",
@@ -202,6 +193,7 @@ def _record(
         epsilon_rdp=None if spent is None else spent.epsilon_rdp,
         mu=None if spent is None else spent.mu,
         epsilon_at_second_delta=None if spent is None else spent.epsilon_at_second_delta,
+        **dataset_fields(spec, trial.fingerprint),
         **provenance(device, session.processes.world.size, session.precision),
     )
 

@@ -7,7 +7,7 @@ import numpy as np
 from dpbench.core.specs import DatasetSpec
 from dpbench.data.arrays import ArrayDataset
 
-CLASSES = ("lying", "standing")
+CLASSES = ("horizontal", "vertical")
 
 
 def bars_spec(
@@ -18,10 +18,10 @@ def bars_spec(
 
 
 def bars(spec: DatasetSpec, count: int, seed: int) -> ArrayDataset:
-    """Bright bars on a dark ground: class 0 lies, class 1 stands.
+    """Bright bars on a dark ground: horizontal in class 0, vertical in class 1.
 
     Args:
-        spec: what the set declares; a resolution of at least 13.
+        spec: what the set declares; its resolution is at least 13.
         count: number of images; classes take turns.
         seed: of the positions and of the ground.
     """

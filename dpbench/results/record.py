@@ -158,6 +158,25 @@ class TrialRecord:
         return self.title
 
 
+def dataset_fields(spec: DatasetSpec, fingerprint: str) -> dict[str, Any]:
+    """The record's fields on the sensitive dataset.
+
+    Args:
+        fingerprint: of its train split, as rows show it.
+    """
+    return {
+        "dataset": spec.name,
+        "dataset_fingerprint": fingerprint,
+        "resolution": spec.resolution,
+        "channels": spec.channels,
+        "classes": spec.classes,
+        "caption_bytes": spec.caption_bytes,
+        "public_benchmark": spec.public_benchmark,
+        "n_train": spec.n_train,
+        "n_test": spec.n_test,
+    }
+
+
 def is_sensitive(public_benchmark: bool, reference: str, epsilon: float | None, accounting: str) -> bool:
     """Whether a trial's model and samples must stay in `sensitive/` (rule R9).
 

@@ -1,9 +1,9 @@
 from collections.abc import Callable
 
-import numpy as np
 import pytest
 import torch
 
+from dpbench.contracts.small_sets import bars
 from dpbench.core.cache import PublicCache
 from dpbench.core.context import RunContext
 from dpbench.core.specs import Budget, DatasetSpec
@@ -14,20 +14,6 @@ from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.noise_key import NoiseKey
 from dpbench.privacy.plan import Plan
 from dpbench.privacy.vault import Vault
-
-
-def bars(spec: DatasetSpec, count: int, seed: int) -> ArrayDataset:
-    """Bright bars on black: horizontal in class 0, vertical in class 1."""
-    random = np.random.default_rng(seed)
-    labels = np.arange(count) % 2
-    images = random.integers(0, 30, (count, *spec.shape), dtype=np.uint8)
-    for image, label in zip(images, labels, strict=True):
-        start = random.integers(4, spec.resolution - 8)
-        if label == 0:
-            image[:, start : start + 5, :] += 200
-        else:
-            image[:, :, start : start + 5] += 200
-    return ArrayDataset(spec, images, labels if spec.classes else None)
 
 
 @pytest.fixture
