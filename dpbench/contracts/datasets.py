@@ -31,7 +31,7 @@ class DatasetCase(Case[Dataset]):
     options: DataOptions = field(kw_only=True)
 
     def open(self, resolution: int | None = None) -> Dataset:
-        """The dataset, opened anew."""
+        """The dataset, newly opened."""
         return self.plugin(self.argument, replace(self.options, resolution=resolution))
 
     @cached_property

@@ -1,4 +1,4 @@
-"""The states that an attempt at a trial stores, so that the next attempt goes on from them."""
+"""The states that an attempt at a trial stores, so that the next attempt can continue."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Checkpoints:
         self._met: Counter[str] = Counter()
 
     def next(self, name: str, key: Any) -> Checkpoint:
-        """The state of the next phase called `name`: phases of one name are told apart by their order."""
+        """The state of the next phase called `name`: phases of one name are numbered."""
         self._met[name] += 1
         return self.state(f"{name} {self._met[name]}", key)
 
@@ -75,7 +75,7 @@ class Checkpoint:
         self._writes = writes
 
     def load(self, read: Callable[[Path], T]) -> T | None:
-        """What `read` makes of the file; None if there is none of this code and these settings, or it is damaged."""
+        """The state as `read` reads it; None if there is none of this code and these settings, or it is damaged."""
         if self._path is None:
             return None
         if not self._path.exists():
@@ -94,7 +94,7 @@ class Checkpoint:
         return state
 
     def save(self, write: Callable[[Path], object]) -> None:
-        """Lets `write` fill the file, a zip archive as torch writes it.
+        """Stores the state: `write` writes a zip archive, as torch does.
 
         Raises:
             DpbenchError: it cannot be written.
@@ -104,7 +104,7 @@ class Checkpoint:
 
 
 def has_checkpoints(folder: Path) -> bool:
-    """Whether an attempt has left anything in `folder` or below, of whatever code."""
+    """Whether an attempt left any state in `folder` or below, of any code."""
     return any(path.is_file() and not path.name.startswith(".") for path in folder.rglob("*"))
 
 

@@ -32,7 +32,7 @@ PACKAGE = Path(__file__).parents[1]
 """The folder of dpbench."""
 
 TABLES = frozenset({"dpbench", "dpbench.core.registries"})
-"""Modules that only map names to others: they do not count, what the names lead to does."""
+"""Modules that only map names to other modules. They do not count; the modules that they name do."""
 
 STARTED = time.time()
 """A file that changed later may not be what this process has imported."""
@@ -45,7 +45,7 @@ def code_hash(*objects: object) -> str:
     no other process has: a result of the code in memory is never stored under the hash of the code on disk.
 
     Args:
-        objects: a class, with all its base classes; a function, with what it captures (variables of the enclosing
+        objects: a class, with all its base classes; a function, with everything that it captures (variables of the enclosing
             function, defaults, bound `self`); a module; the full name of a dpbench module as a string; anything else
             stands for its class. An image dataset stands for the datasets and functions that it is made of, too, as
             fingerprints are of files and do not tell how they are decoded.
@@ -89,7 +89,7 @@ def _chosen(config: Any) -> Iterator[type]:
 
 @cache
 def _mark(owner: type | str) -> str:
-    """What no other process has, nor a class that is defined again."""
+    """A value that no other process has, and no later definition of the same class."""
     return uuid4().hex
 
 
@@ -124,7 +124,7 @@ def _module(value: object) -> Module:
 
 
 def _roots(objects: Iterable[object]) -> set[Module]:
-    """The modules that define these objects and what they hold; of installed packages the objects' own ones alone."""
+    """The modules that define these objects and what they hold; of installed packages, only the objects' own."""
     found = set(map(_module, objects))
     own = {module.top for module in found} - sys.stdlib_module_names
     seen, todo = dict[int, object](), list(objects)
@@ -140,7 +140,7 @@ def _roots(objects: Iterable[object]) -> set[Module]:
 
 @singledispatch
 def _held(value: Any) -> Iterable[Any]:
-    """What else an object's behaviour follows from: of an instance, its class."""
+    """The objects that an object's behaviour depends on: for an instance, its class."""
     return (type(value),)
 
 

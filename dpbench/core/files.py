@@ -14,10 +14,10 @@ from dpbench.core.errors import DpbenchError
 
 
 def write_atomic(path: Path, write: Callable[[Path], object], private: bool = False) -> None:
-    """Lets `write` fill a temporary file beside `path`, then renames it into place, surviving a crash at any point.
+    """Writes a file through `write(temporary)` and renames it into place; a crash at any point leaves the old file.
 
     Args:
-        private: whether nobody but the owner may read it (mode 0600).
+        private: whether only the owner may read it (mode 0600).
 
     Raises:
         DpbenchError: the folder cannot be written, or the disk is full; `path` keeps its old content.

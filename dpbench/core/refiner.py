@@ -18,7 +18,7 @@ C = TypeVar("C")
 
 
 class Refiner(ABC, Generic[C]):
-    """A detail stage: coarse image -> full image, learnt from public data only: free by post-processing (rule R7)."""
+    """A detail stage: coarse image -> full image, learned from public data only: free post-processing (rule R7)."""
 
     Config: ClassVar[type] = NoSettings
     paper: ClassVar[str] = ""

@@ -59,7 +59,7 @@ def _shared(one: NDArray[np.float64], other: NDArray[np.float64], what: str) -> 
 
 
 def sampling_faults(took_part: NDArray[np.bool_], rate: float, what: str) -> Iterator[str]:
-    """Checks that records are sampled as in Poisson samples: each independently, and anew in every release.
+    """Checks that records are sampled as in Poisson samples: each one independently in every release.
 
     Args:
         took_part: [releases, records].

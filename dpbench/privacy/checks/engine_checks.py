@@ -18,7 +18,7 @@ from dpbench.privacy.checks.independence import replace
 from dpbench.privacy.gradients.engine import GradientEngine
 
 FEW = 8
-"""Number of records up to which every pair of them is told apart."""
+"""Number of records up to which every pair is distinguished."""
 
 CHANGE = 1e-4
 """Floating-point difference that is allowed on equal shapes, as a share of the mean record's part in a sum."""
