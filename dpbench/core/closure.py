@@ -45,7 +45,7 @@ def code_hash(*objects: object) -> str:
     no other process has: a result of the code in memory is never stored under the hash of the code on disk.
 
     Args:
-        objects: a class, with all its base classes; a function, with everything that it captures (variables of the enclosing
+        objects: a class, with all its base classes; a function, with all that it captures (variables of the enclosing
             function, defaults, bound `self`); a module; the full name of a dpbench module as a string; anything else
             stands for its class. An image dataset stands for the datasets and functions that it is made of, too, as
             fingerprints are of files and do not tell how they are decoded.
