@@ -1,7 +1,6 @@
 """The picture of the README: real images beside the samples of finished trials, from a folder of results.
 
-    dpbench run --method wavelet --eps 1,10 --samples 500 --metrics fwd,accuracy
-    dpbench run --method dp-sgd --eps 1 --samples 500 --metrics fwd,accuracy
+    dpbench run --method wavelet,dp-sgd,dp-merf --eps 1,10 --samples 500 --metrics fwd,accuracy
     python docs/images/make.py
 
 One row per trial, one column per class: the first sample of each, without selection. The first row is from the test
@@ -41,7 +40,7 @@ class Row(NamedTuple):
 
 def main(
     dataset: Annotated[str, typer.Option(help="dataset of the trials")] = "shapes",
-    methods: Annotated[str, typer.Option(metavar="NAMES", help="rows, from top to bottom")] = "wavelet,dp-sgd",
+    methods: Annotated[str, typer.Option(metavar="NAMES", help="rows, from top to bottom")] = "wavelet,dp-sgd,dp-merf",
     out: Annotated[Path, typer.Option(metavar="DIR", help="folder of results")] = Path("results"),
     picture: Annotated[Path, typer.Option(metavar="FILE", help="file to write")] = PICTURE,
 ) -> None:
