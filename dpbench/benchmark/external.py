@@ -55,6 +55,8 @@ class Claim:
     def __post_init__(self) -> None:
         if not self.name:
             raise DpbenchError("the images need a name in the leaderboard; give one with --name")
+        if self.name == "real":
+            raise DpbenchError("'real' is the name of the rows of real images; give the images another --name")
         if self.epsilon is None and self.delta is not None:
             raise DpbenchError("a claim of δ needs a claim of ε; give --eps, too")
         if self.epsilon is not None:
@@ -101,7 +103,7 @@ def evaluate(
     """
     path = Path(images).expanduser()
     claim = Claim(stem(path) if name is None else name, epsilon, delta, public)
-    request = RunRequest(dataset=dataset, **{"references": ("real",), **options})
+    request = RunRequest.of(dataset=dataset, **{"references": ("real",), **options})
     request.load_plugins()
     return evaluate_images(path, claim, request, display)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import asdict
 
 import torch
@@ -59,6 +60,12 @@ def noise_key(trial: TrialSpec, plan: CalibratedPlan, code: str, run: RunContext
         assert folder is not None
         stored = key = NoiseKey.read(folder / FILE, identity)
         if key is None:
+            if (folder / FILE).exists():
+                warnings.warn(
+                    f"{trial}: code or circumstances changed since the interruption; it starts from the beginning, as "
+                    "another private run",
+                    stacklevel=2,
+                )
             remove_checkpoints(folder.parent)
             key = NoiseKey() if trial.noise_seed is None else NoiseKey.from_seed(trial.noise_seed)
         if trial.is_private:

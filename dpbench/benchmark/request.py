@@ -176,6 +176,20 @@ class RunRequest:
         if self.delta is not None:
             Budget(1, self.delta)
 
+    @classmethod
+    def of(cls, *arguments: Any, **options: Any) -> RunRequest:
+        """A request from fields, in their order or by name.
+
+        Raises:
+            UnknownName: there is no such field.
+            DpbenchError: as the class.
+        """
+        known = [f.name for f in fields(cls)]
+        for name in options:
+            if name not in known:
+                raise UnknownName("option", name, known)
+        return cls(*arguments, **options)
+
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
 

@@ -63,7 +63,7 @@ def evaluate_all(
             others were.
         DpbenchError: the request is wrong; then nothing has been written.
     """
-    request = RunRequest(out=Path(out), metrics=metrics, **options)
+    request = RunRequest.of(out=Path(out), metrics=metrics, **options)
     request.load_plugins()
     return rescore(request, datasets, display)
 

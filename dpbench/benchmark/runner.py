@@ -46,7 +46,7 @@ def run(*arguments: Any, display: Display | None = None, **options: Any) -> pd.D
         DpbenchError: the request is wrong (then nothing has been written), or a trial fails (then finished trials are
             kept, and the same call continues after them).
     """
-    request = RunRequest(*arguments, **options)
+    request = RunRequest.of(*arguments, **options)
     request.load_plugins()
     return run_request(request, display)
 
@@ -126,7 +126,7 @@ def _sampled(trial: TrialSpec, session: Session) -> TrialRecord | None:
         continues = folder.has_checkpoints(trial.spec.public_benchmark)
         if is_rank_zero and not continues:
             folder.clear()
-        log(f"{trial} {'continues from its checkpoints' if continues else 'starts'}")
+        log(f"{trial} {'continues an interrupted attempt' if continues else 'starts'}")
         log(f"on {session.device} in {session.precision}, settings: {trial.config}")
         session.inputs.check_fingerprint(trial.fingerprint)
         if trial.is_real:

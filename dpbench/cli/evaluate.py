@@ -90,18 +90,20 @@ def evaluate(
                 claim = Claim(stem(images) if name is None else name, eps, delta, public or "")
                 rows = evaluate_images(images.expanduser(), claim, request, display)
     except Unscored as failure:
-        _show(failure.rows, request.out)
+        _show(failure.rows, request)
         raise
     except KeyboardInterrupt:
         complain("interrupted", f"finished trials are kept in {request.out}; run the same command again to continue")
         raise
-    _show(rows, request.out)
+    _show(rows, request)
 
 
-def _show(rows: Any, out: Path) -> None:
-    """The leaderboard of the rows' datasets."""
-    from dpbench.benchmark.scoring import known_columns
+def _show(rows: Any, request: RunRequest) -> None:
+    """The leaderboard of the rows' datasets, with the columns of the metrics that were asked for."""
+    from dpbench.benchmark.scoring import known_columns, metric_columns
     from dpbench.cli.pages.leaderboard_page import leaderboard_page
     from dpbench.results.gathering import collect
 
-    print_page(leaderboard_page(collect(out, known_columns(), sorted(set(rows["dataset"])))))
+    columns = [column.name for column in metric_columns(request.metrics or ())]
+    gathered = collect(request.out, known_columns(), sorted(set(rows["dataset"])))
+    print_page(leaderboard_page(gathered, columns=columns))

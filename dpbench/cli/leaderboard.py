@@ -34,6 +34,8 @@ def leaderboard(
 ) -> None:
     """Show the results of finished trials, ranked within dataset, budget and track."""
     out = request.out
+    if over_seeds and csv is None:
+        raise DpbenchError("--over-seeds is about the CSV: give --csv FILE, too")
     if not out.is_dir():
         raise DpbenchError(f"there are no results in {out}; `dpbench run` writes some, --out says where they are")
     from dpbench.benchmark.scoring import known_columns

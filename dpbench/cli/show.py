@@ -10,6 +10,9 @@ import typer
 from dpbench.benchmark.request import RunRequest
 from dpbench.cli.console import print_page
 from dpbench.cli.options import takes
+from dpbench.core.errors import DpbenchError
+from dpbench.core.registries import METHODS
+from dpbench.core.variants import parse_variant
 
 
 @takes(
@@ -34,6 +37,8 @@ def show(
 
     pages = [plugin_page(name)]
     if request.epsilons:
+        if parse_variant(name).method not in METHODS.names():
+            raise DpbenchError(f"'{name}' is not a method, and only a method has a plan; leave --eps out")
         from dpbench.benchmark.method_plan import method_plan
         from dpbench.cli.pages.plan_page import plan_page
 

@@ -18,6 +18,11 @@ FORMAT = 2
 CLAIMED: Final = "claimed, unverified"
 """The accounting of images that dpbench did not make."""
 
+
+class EarlierFormat(DpbenchError):
+    """A record that an earlier version of dpbench wrote."""
+
+
 BEFORE, AFTER = "before the metrics", "after the metrics"
 
 
@@ -113,9 +118,14 @@ class TrialRecord:
         if not isinstance(content, dict):
             raise DpbenchError("it is damaged")
         if "format" not in content and {"key", "dpbench_version"} <= content.keys():
-            raise DpbenchError(f"it was written by dpbench {content['dpbench_version']}, whose results are not read")
+            raise EarlierFormat(
+                f"it was written by dpbench {content['dpbench_version']}, whose results this version does not read; "
+                "move its folder away, or use another --out"
+            )
         if missing := [f.name for f in fields(cls) if f.name not in content]:
             raise DpbenchError(f"it is damaged (there is no {missing[0]})")
+        if unknown := [name for name in content if name not in {f.name for f in fields(cls)}]:
+            raise DpbenchError(f"it has a field '{unknown[0]}' that this version of dpbench does not know")
         try:
             record = _adapter().validate_python(content)
         except ValidationError as error:

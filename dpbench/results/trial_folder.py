@@ -28,7 +28,7 @@ from dpbench.core.files import digest, read_json, write_json, write_text
 from dpbench.core.progress import Display
 from dpbench.results import samples
 from dpbench.results.provenance import now
-from dpbench.results.record import TrialRecord
+from dpbench.results.record import EarlierFormat, TrialRecord
 
 TRIAL = "trial.json"
 UNSCORED = "unscored.json"
@@ -98,6 +98,8 @@ class TrialFolder:
         path = self.path / (TRIAL if self.is_finished else UNSCORED)
         try:
             record = TrialRecord.from_json(read_json(path))
+        except EarlierFormat as error:
+            raise DpbenchError(f"cannot read {path}: {error}") from error
         except DpbenchError as error:
             reason = str(error) if str(path) in str(error) else f"cannot read {path}: {error}"
             raise DpbenchError(f"{reason}; {RESTORE}") from error

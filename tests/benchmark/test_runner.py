@@ -152,7 +152,8 @@ def test_results_of_version_0_1_0_give_a_one_line_error(tiny: Path) -> None:
         json.dumps({k: v for k, v in read_json(path).items() if k != "format"} | {"dpbench_version": "0.1.0"})
     )
     with pytest.raises(
-        DpbenchError, match=r"trial\.json: it was written by dpbench 0\.1\.0, whose results are not read"
+        DpbenchError,
+        match=r"trial\.json: it was written by dpbench 0\.1\.0, whose results this version does not read; move",
     ):
         run(tiny)
     assert events.EVENTS.count("fit") == 1

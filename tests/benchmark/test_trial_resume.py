@@ -1,4 +1,4 @@
-"""An interrupted trial continues from its checkpoints."""
+"""An interrupted trial continues an interrupted attempt."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_private_training_resumes_from_a_checkpoint(tiny: Path, private: Interru
     assert private.count == STEPS - 3
     check_finished(tiny, rows)
     assert len(recorded()) == 1
-    assert "continues from its checkpoints" in only(tiny, "log.txt").read_text()
+    assert "continues an interrupted attempt" in only(tiny, "log.txt").read_text()
 
 
 def test_resumed_run_with_reproducible_noise_equals_an_uninterrupted_one(tiny: Path, private: Interrupt) -> None:

@@ -25,3 +25,9 @@ def test_leaderboard_reports_missing_results(tiny: Path) -> None:
     run(tiny)
     assert "did you mean tiny?" in call("leaderboard", "--out", tiny, "--dataset", "tin").stderr
     assert "did you mean brightness?" in call("leaderboard", "--out", tiny, "--by", "brigthness").stderr
+
+
+def test_over_seeds_without_a_csv_is_an_error(tiny: Path) -> None:
+    result = call("leaderboard", "--over-seeds", "--out", tiny)
+    assert result.exit_code == 2
+    assert "--over-seeds is about the CSV" in result.stderr

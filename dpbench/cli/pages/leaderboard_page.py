@@ -112,9 +112,14 @@ class _Fitted:
         kept = len(self.shown)
         while kept > 1 and _width(_table(self.group, self.shown[:kept]), console) > options.max_width:
             kept -= 1
-        yield _table(self.group, self.shown[:kept])
+        table = _table(self.group, self.shown[:kept])
+        table.columns[0].no_wrap = _width(table, console) <= options.max_width  # a long variant wraps, numbers do not
+        yield table
         if left_out := [column.name for column in self.shown[kept:]]:
-            yield Text(f"no room for {', '.join(left_out)}: see `dpbench leaderboard --columns NAMES`", style="dim")
+            yield Text(
+                f"not shown for lack of width: {', '.join(left_out)}; see `dpbench leaderboard --columns NAMES`",
+                style="dim",
+            )
 
 
 def _width(table: Table, console: Console) -> int:
@@ -124,7 +129,7 @@ def _width(table: Table, console: Console) -> int:
 def _table(group: pd.DataFrame, shown: Sequence[Column]) -> Table:
     table = Table()
     seeds = bool((group["seeds"] > 1).any())
-    table.add_column("method", no_wrap=True)
+    table.add_column("method", no_wrap=True, overflow="fold")
     for heading in ["ε", "track", "rank", *(["seeds"] if seeds else [])]:
         table.add_column(heading, justify="left" if heading == "track" else "right", no_wrap=True)
     for column in shown:

@@ -65,7 +65,7 @@ def test_killed_process_stops_the_others_and_the_next_command_resumes(tiny: Path
     assert list(tiny.rglob("checkpoints/fit/*.pt"))
     code, _, progress = torchrun(tiny)
     assert code == 0, progress
-    assert "continues from its checkpoints" in next(tiny.rglob("log.txt")).read_text()
+    assert "continues an interrupted attempt" in next(tiny.rglob("log.txt")).read_text()
     assert len(pd.read_csv(tiny / "leaderboard.csv")) == 1
     assert len(recorded()) == 1
 

@@ -79,7 +79,7 @@ def test_narrow_table_omits_columns() -> None:
     assert "no room" not in wide
     assert "0.600 ± 0.020" in narrow
     assert "fwd ↓" not in narrow
-    assert "no room for fwd" in narrow
+    assert "not shown for lack of width: fwd" in narrow
 
 
 def test_table_marks_unverified_and_special_rows() -> None:
@@ -95,3 +95,9 @@ def test_table_marks_unverified_and_special_rows() -> None:
 
 def test_empty_leaderboard_has_a_message() -> None:
     assert "no finished trials" in show(frame())
+
+
+def test_a_long_variant_wraps_and_numbers_stay_whole() -> None:
+    text = show(frame((trial(variant="a_rather_long_setting=1," * 6 + "x=1"), scores(accuracy=0.512))), width=80)
+    assert "0.512" in text
+    assert " ε " in text.replace("┃", " ")
