@@ -104,7 +104,7 @@ class Session:
         dataset and every test split are closed.
 
         Args:
-            name: "prepare", "fit", "sample" or "evaluate".
+            name: "prepare", "fit", "sample", "evaluate" or "refine".
             seed: the trial's.
             folder: where a method may write; None for nowhere.
             checkpoints: where training stores its state; by default nowhere.
