@@ -55,7 +55,7 @@ def draw(summary: pd.DataFrame) -> Figure:
 
 
 def _panel(axes: Axes, lines: pd.DataFrame, measure: str) -> None:
-    """Draws one measure at one ε. Datasets of the same plugin ("shapes:0", "shapes:1") are connected by lines."""
+    """Draws one measure at one ε. Datasets of the same plugin ("grained:0", "grained:1") are connected by lines."""
     tasks = list(dict.fromkeys(lines["task"]))
     groups = [list(group) for _, group in groupby(tasks, key=lambda name: name.partition(":")[0])]
     candidates = lines.groupby("candidate", sort=False)

@@ -4,7 +4,7 @@
 
 The hypothesis: the private information of an image is mostly in its coarse band, so a budget spent on LL tokens only
 gives higher accuracy than one spent on all tokens or on all pixels. The hypothesis can fail: the argument T of
-`shapes:T` shifts the difference between classes from coarse structure (0) to fine texture (1).
+`grained:T` shifts the difference between classes from coarse structure (0) to fine texture (1).
 
 Finished trials are skipped, so the same command continues after an interruption. The rows are written to
 results/reference/hypothesis.csv and the figure to the same folder. DP noise is secret, so a rerun gives slightly
@@ -38,7 +38,7 @@ from experiments._verdict import select, summarise, verdict_table
 # fewer steps, so that it takes about as long as pretraining on LL tokens.
 #
 #              name          method                  settings over the preset `small`     seconds of a private step
-SHAPES = (
+GRAINED = (
     Candidate("LL tokens", "wavelet", {"steps": 80}, 0.90),
     Candidate("all tokens", "wavelet[tokens=all]", {"steps": 45, "batch": 512, "public_steps": 400}, 1.60),
     Candidate("dp-sgd", "dp-sgd", {"steps": 97}, 0.74),
@@ -50,15 +50,15 @@ MNIST = (
 )
 #         dataset       label        public source   candidates
 TASKS = (
-    Task("shapes:0", "coarse", "textures:1", SHAPES),
-    Task("shapes:0.5", "middle", "textures:1", SHAPES),
-    Task("shapes:1", "fine", "textures:1", SHAPES),
+    Task("grained:0", "coarse", "textures:1", GRAINED),
+    Task("grained:0.5", "middle", "textures:1", GRAINED),
+    Task("grained:1", "fine", "textures:1", GRAINED),
     Task("mnist", "digits", "omniglot", MNIST),
 )
 
 
 def main(
-    datasets: Annotated[str, typer.Option(metavar="LIST", help="datasets, e.g. shapes:0,mnist; empty for all")] = "",
+    datasets: Annotated[str, typer.Option(metavar="LIST", help="datasets, e.g. grained:0,mnist; empty for all")] = "",
     eps: Annotated[str, typer.Option(metavar="LIST", help="privacy budgets ε")] = "1,10",
     seeds: Annotated[int, typer.Option(metavar="N", help="seeds per budget")] = 1,
     samples: Annotated[int, typer.Option(metavar="N", help="images to generate and score per trial")] = 10_000,

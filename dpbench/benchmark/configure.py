@@ -139,6 +139,6 @@ def _configured(
 
 
 def _refined(method: type[Method[Any]], preset: str, dataset: str) -> str:
-    """Name of the preset's refinement for a dataset, or for its plugin: "small/shapes" also refines "shapes:0.5"."""
+    """Name of the preset's refinement for a dataset, or for its plugin: "small/grained" also refines "grained:0.5"."""
     exact = f"{preset}/{dataset}"
     return exact if exact in method.presets else f"{preset}/{dataset.partition(':')[0]}"

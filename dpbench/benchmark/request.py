@@ -109,7 +109,7 @@ class RunRequest:
     )
     delta: float | None = _option(None, "δ of the guarantee; 1 / (n ln n) by default.", WHAT)
     seeds: int = _option(1, "Seeds per budget; the table then shows the mean and a 95% interval.", WHAT, metavar="N")
-    public: str = _option("textures", "Public images, for methods that use some.", WHAT, metavar="NAME")
+    public: str = _option("figures", "Public images, for methods that use some.", WHAT, metavar="NAME")
     references: Sequence[str] = _option(
         ("real", "public"),
         "Reference rows: real (real images), public (ε = 0), nonprivate (ε = ∞); or none.",

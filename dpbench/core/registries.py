@@ -40,7 +40,11 @@ _METHODS = {
 _BENCHMARK_DATASETS = {
     "shapes": (
         "dpbench.data.synthetic.shapes:Shapes",
-        "Ten shapes, 32×32 colour, generated (the default); shapes:T shows a share T of the classes in fine grain",
+        "Ten shapes, 32×32 colour, generated (the default)",
+    ),
+    "grained": (
+        "dpbench.data.synthetic.grained:Grained",
+        "Ten shapes, 32×32 colour, generated; grained:T shows a share T of the classes in fine grain",
     ),
     "mnist": (
         "dpbench.data.sets.torchvision_sets:MNIST",
@@ -69,6 +73,10 @@ _BENCHMARK_DATASETS = {
 }
 
 _PUBLIC_DATASETS = {
+    "figures": (
+        "dpbench.data.synthetic.figures:Figures",
+        "Public source: irregular figures, 32×32 colour, generated, in the style of shapes",
+    ),
     "textures": (
         "dpbench.data.synthetic.textures:Textures",
         "Public source: overlapping textured leaves, 32×32 colour, generated; textures:G gives a share G fine grain",

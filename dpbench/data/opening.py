@@ -1,4 +1,4 @@
-"""Opens datasets by their names on the command line: "mnist", "shapes:0.5", "folder:PATH".
+"""Opens datasets by their names on the command line: "mnist", "grained:0.5", "folder:PATH".
 
 This module imports no torch, so that commands which only need what a dataset declares start fast.
 """

@@ -40,6 +40,7 @@ class DPSGDFinetuning(DiffusionMethod[DPSGDFinetuningConfig]):
         "small": Preset(),
         "small/mnist": Preset({"augmentation": "strokes"}, tuning="hold-out of mnist train"),
         "small/shapes": Preset({"public_steps": 600, "batch": 512, "steps": 160, "sampling_steps": 10}),
+        "small/grained": Preset({"public_steps": 600, "batch": 512, "steps": 160, "sampling_steps": 10}),
         "paper": Preset(
             {
                 **PUBLISHED,

@@ -44,6 +44,8 @@ def _declare_few(plugin: Any, root: Path, patch: pytest.MonkeyPatch) -> None:
 
 DATASETS: dict[str, Callable[[Any, Path, pytest.MonkeyPatch], Any]] = {
     "shapes": _declare_few,
+    "grained": _declare_few,
+    "figures": _declare_few,
     "textures": _declare_few,
     "mnist": write_idx,
     "fashion-mnist": write_idx,

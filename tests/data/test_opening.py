@@ -84,14 +84,14 @@ def test_one_dataset_is_never_public_and_sensitive(options, folder):
         (f"folder:{part}/../", f"folder:{folder}"),
         (f"folder:{part}", f"folder:{folder}"),
         (f"folder:{folder}", f"folder:{part}"),
-        ("shapes:0.50", "shapes:0.5"),
-        ("shapes:coarse", "shapes"),
-        ("shapes", "shapes:1"),  # the same scenes
+        ("grained:0.50", "grained:0.5"),
+        ("grained:coarse", "grained"),
+        ("grained", "grained:1"),  # the same scenes
     ]:
         with pytest.raises(DataError, match="the same dataset is never both public and sensitive"):
             open_public(name, replace(COLOUR, name=like), options)
     assert open_public(f"folder:{folder}", replace(COLOUR, name=f"folder:{folder}-of-others"), options)
-    assert open_public("textures:grain", replace(COLOUR, name="shapes:1"), options)
+    assert open_public("textures:grain", replace(COLOUR, name="grained:1"), options)
 
 
 def test_the_data_folder_comes_from_the_environment(monkeypatch, tmp_path):

@@ -37,6 +37,7 @@ class RenderedDataset(DeclaredDataset):
     """
 
     version: ClassVar[int]  # incremented whenever `paint` renders different images
+    seed: ClassVar[int] = 0  # datasets with different seeds have independent random numbers
     channels = 3
     widths: ClassVar[tuple[int, ...]]  # random numbers per image; appending a width keeps the earlier numbers
 
@@ -46,11 +47,11 @@ class RenderedDataset(DeclaredDataset):
 
     def open_train(self) -> ArrayDataset:
         """See `Dataset.open_train`; paints it on first use."""
-        return self._split("train", 0, self.spec.n_train)
+        return self._split("train", 2 * self.seed, self.spec.n_train)
 
     def open_test(self) -> ArrayDataset:
         """See `Dataset.open_test`; paints it on first use."""
-        return self._split("test", 1, self.spec.n_test)
+        return self._split("test", 2 * self.seed + 1, self.spec.n_test)
 
     def _split(self, split: str, number: int, n: int) -> ArrayDataset:
         from dpbench.data.arrays import ArrayDataset

@@ -34,7 +34,7 @@ class CoarseStage:
         self.settings = settings
         self.tokenizer = tokenizer
         self.n_classes = n_classes
-        self.scales = 1 if settings.tokens == "ll" else len(tokenizer.scales)
+        self.scales = tokenizer.depth
         position = torch.arange(tokenizer.length(self.scales))
         by_place = position.reshape(self.scales, -1).T.flatten()
         self._order = {"scale": position, "raster": by_place}[settings.order]
@@ -43,21 +43,20 @@ class CoarseStage:
 
     def _new(self, n_classes: int) -> TokenTransformer:
         """An untrained transformer. Its conditions are the classes (or one class for all images) and "none"."""
-        s, approximation = self.settings, len(self.tokenizer.approximation)
-        vocabulary = approximation if self.scales == 1 else self.tokenizer.vocabulary
+        s, vocabulary = self.settings, self.tokenizer.vocabulary
         conditions = max(1, n_classes) + 1
         sizes = TransformerConfig(
             vocabulary, len(self._order), conditions, s.dim, s.depth, s.heads, s.gradient_checkpointing
         )
         if self.scales == 1:
             return TokenTransformer(sizes)
-        is_approximation = torch.arange(vocabulary) < approximation
+        is_approximation = torch.arange(vocabulary) < len(self.tokenizer.approximation)
         at_approximation = self._order < self.tokenizer.scales.tokens
         return TokenTransformer(sizes, at_approximation[:, None] == is_approximation[None, :])
 
     def encode(self, images: Tensor) -> Tensor:
         """Float images [b, c, h, w] in [-1, 1] -> token sequences int64 [b, T] in the transformer's order."""
-        return self.tokenizer.encode(images, self.scales)[:, self._order.to(images.device)]
+        return self.tokenizer.encode(images)[:, self._order.to(images.device)]
 
     def loss(
         self, model: TokenTransformer, tokens: Tensor, labels: Tensor | None, generator: torch.Generator

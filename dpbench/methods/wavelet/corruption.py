@@ -32,7 +32,7 @@ class Retokenised(Degrade):
     @torch.no_grad()
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """See `Degrade`."""
-        tokens = self.tokenizer.encode(images, 1)
+        tokens = self.tokenizer.encode(images)
         flipped = torch.rand(tokens.shape, generator=generator).to(tokens.device) < self.settings.flip
         codes = len(self.tokenizer.approximation)
         random = torch.randint(codes, tokens.shape, generator=generator).to(tokens.device)

@@ -38,11 +38,12 @@ def learn(tokenizer: SpectralTokenizer, settings: TokenizerTraining, batches: Pu
 
     def loss() -> Tensor:
         images, _ = batches.draw(s.tokenizer_batch)
+        wanted = tokenizer.visible(images)
         made, commitment = tokenizer.reconstruct(images, generator)
-        total = F.mse_loss(made.float(), images) + s.commitment * commitment
+        total = F.mse_loss(made.float(), wanted) + s.commitment * commitment
         if discriminator is None:
             return total
-        losses = discriminator.losses(images, made)
+        losses = discriminator.losses(wanted, made)
         return total + s.perceptual * losses.perceptual + s.adversarial * losses.adversarial + losses.discriminator
 
     def used() -> str:

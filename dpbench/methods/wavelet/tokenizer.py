@@ -25,17 +25,18 @@ class PerKind(nn.Module):
     """A layer with separate weights for approximation and detail tokens.
 
     Args:
+        details: whether there are detail tokens.
         make: constructs one layer that acts on the last dimension.
     """
 
-    def __init__(self, make: Callable[[], nn.Module]):
+    def __init__(self, details: bool, make: Callable[[], nn.Module]):
         super().__init__()
         self.approximation = make()
-        self.detail = make()
+        self.detail = make() if details else None
 
     def forward(self, x: Tensor, n: int) -> Tensor:
         """[b, t, d] -> [b, t, d']; the first `n` positions are approximation tokens."""
-        if x.shape[1] == n:
+        if self.detail is None or x.shape[1] == n:
             return self.approximation(x)
         return torch.cat([self.approximation(x[:, :n]), self.detail(x[:, n:])], dim=1)
 
@@ -43,14 +44,14 @@ class PerKind(nn.Module):
 class JointBlock(nn.Module):
     """Pre-norm attention over the tokens of all scales, with separate projections, norms and MLPs per kind."""
 
-    def __init__(self, dim: int, heads: int):
+    def __init__(self, dim: int, heads: int, details: bool):
         super().__init__()
         self.heads = heads
-        self.norm1 = PerKind(lambda: nn.LayerNorm(dim))
-        self.qkv = PerKind(lambda: nn.Linear(dim, 3 * dim))
-        self.out = PerKind(lambda: nn.Linear(dim, dim))
-        self.norm2 = PerKind(lambda: nn.LayerNorm(dim))
-        self.mlp = PerKind(lambda: nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim)))
+        self.norm1 = PerKind(details, lambda: nn.LayerNorm(dim))
+        self.qkv = PerKind(details, lambda: nn.Linear(dim, 3 * dim))
+        self.out = PerKind(details, lambda: nn.Linear(dim, dim))
+        self.norm2 = PerKind(details, lambda: nn.LayerNorm(dim))
+        self.mlp = PerKind(details, lambda: nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim)))
 
     def forward(self, x: Tensor, n: int, mask: Tensor) -> Tensor:
         """[b, t, dim] -> [b, t, dim]; `mask` [t, t] is true where a position (row) attends to another (column)."""
@@ -62,20 +63,30 @@ class JointBlock(nn.Module):
 
 
 class ScaleCausal(nn.Module):
-    """A transformer in which tokens attend to all tokens of their own and coarser scales."""
+    """A transformer in which tokens attend to all tokens of their own and coarser scales.
+
+    Args:
+        tokens: tokens per scale.
+        scales: number of scales.
+        inputs: dimension of the inputs.
+        outputs: dimension of the outputs.
+        dim: width.
+        depth: number of blocks.
+        heads: number of attention heads.
+    """
 
     mask: Tensor
 
-    def __init__(self, scales: Scales, inputs: int, outputs: int, dim: int, depth: int, heads: int):
+    def __init__(self, tokens: int, scales: int, inputs: int, outputs: int, dim: int, depth: int, heads: int):
         super().__init__()
-        self.tokens = scales.tokens
-        scale = torch.arange(len(scales)).repeat_interleave(self.tokens)
+        self.tokens = tokens
+        scale, details = torch.arange(scales).repeat_interleave(tokens), scales > 1
         self.register_buffer("mask", scale[:, None] >= scale[None, :], persistent=False)
-        self.enter = PerKind(lambda: nn.Linear(inputs, dim))
+        self.enter = PerKind(details, lambda: nn.Linear(inputs, dim))
         self.position = nn.Parameter(0.02 * torch.randn(len(scale), dim))
-        self.blocks = nn.ModuleList(JointBlock(dim, heads) for _ in range(depth))
-        self.norm = PerKind(lambda: nn.LayerNorm(dim))
-        self.leave = PerKind(lambda: nn.Linear(dim, outputs))
+        self.blocks = nn.ModuleList(JointBlock(dim, heads, details) for _ in range(depth))
+        self.norm = PerKind(details, lambda: nn.LayerNorm(dim))
+        self.leave = PerKind(details, lambda: nn.Linear(dim, outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         """[b, t, inputs] -> [b, t, outputs]; t is a multiple of the tokens per scale."""
@@ -87,63 +98,80 @@ class ScaleCausal(nn.Module):
 
 
 class Reconstruction(NamedTuple):
-    """Output of a training pass: images [b, c, h, w] and the scalar commitment loss."""
+    """Output of a training pass: images [b, c, side, side] and the scalar commitment loss."""
 
     images: Tensor
     commitment: Tensor
 
 
 class SpectralTokenizer(nn.Module):
-    """Images in [-1, 1] <-> (L + 1) · N tokens, the coarsest scale first, raster order within a scale.
+    """Images in [-1, 1] <-> `depth` · N tokens, the coarsest scale first, raster order within a scale.
 
     Approximation tokens are 0 to `codes` - 1; detail tokens start at `codes`.
 
     Args:
         scales: sizes of the scales and patches.
         settings: sizes of the networks and codebooks.
+        depth: number of scales that have tokens, from 1 (the LL band alone) to L + 1; 0 for all.
 
     Attributes:
-        spread: [L + 1], root mean square of the coefficients of each scale.
+        spread: [depth], root mean square of the coefficients of each scale.
     """
 
     spread: Tensor
 
-    def __init__(self, scales: Scales, settings: TokenizerSettings):
+    def __init__(self, scales: Scales, settings: TokenizerSettings, depth: int = 0):
         super().__init__()
         self.scales, s = scales, settings
-        dim, sizes = s.tokenizer_dim, [scale.size for scale in scales]
+        self.depth = depth or len(scales)
+        dim, sizes = s.tokenizer_dim, [scale.size for scale in scales][: self.depth]
         shape = (dim, s.tokenizer_depth, s.tokenizer_heads)
-        self.register_buffer("spread", torch.ones(len(scales)))
+        self.register_buffer("spread", torch.ones(self.depth))
         self.embed = nn.ModuleList(nn.Linear(size, dim) for size in sizes)
-        self.encoder = ScaleCausal(scales, dim, s.code_dim, *shape)
+        self.encoder = ScaleCausal(scales.tokens, self.depth, dim, s.code_dim, *shape)
         self.approximation = Codebook(s.codes, s.code_dim)
-        self.detail = Codebook(s.detail_codes, s.code_dim)
-        self.decoder = ScaleCausal(scales, s.code_dim, dim, *shape)
+        self.detail = Codebook(s.detail_codes, s.code_dim) if self.depth > 1 else None
+        self.decoder = ScaleCausal(scales.tokens, self.depth, s.code_dim, dim, *shape)
         self.project = nn.ModuleList(nn.Linear(dim, size) for size in sizes)
 
     @property
     def vocabulary(self) -> int:
         """Number of token values of both kinds."""
-        return len(self.approximation) + len(self.detail)
+        return sum(map(len, self._codebooks.values()))
+
+    @property
+    def _codebooks(self) -> dict[str, Codebook]:
+        books = {"approximation": self.approximation, "detail": self.detail}
+        return {kind: book for kind, book in books.items() if book is not None}
+
+    def _split(self, images: Tensor) -> list[Tensor]:
+        return split(self.scales, images, self.depth)
+
+    def visible(self, images: Tensor) -> Tensor:
+        """What tokens can represent of images [b, c, h, w]: their first `depth` scales, [b, c, side, side]."""
+        return join(self.scales, self._split(images))
 
     def length(self, count: int) -> int:
         """Number of tokens in the first `count` scales of an image."""
         return count * self.scales.tokens
 
-    def encode(self, images: Tensor, count: int = 0) -> Tensor:
-        """Float [b, c, h, w] in [-1, 1] -> tokens of the first `count` scales (0: all), int64 [b, count · N]."""
-        vectors, n = self._vectors(split(self.scales, images, count or len(self.scales))), self.scales.tokens
-        approximation = self.approximation.nearest(vectors[:, :n])
-        detail = self.detail.nearest(vectors[:, n:]) + len(self.approximation)
-        return torch.cat([approximation, detail], dim=1)
+    def encode(self, images: Tensor) -> Tensor:
+        """Float [b, c, h, w] in [-1, 1] -> tokens int64 [b, depth · N]."""
+        vectors, n = self._vectors(self._split(images)), self.scales.tokens
+        tokens = [self.approximation.nearest(vectors[:, :n])]
+        if self.detail is not None:
+            tokens.append(self.detail.nearest(vectors[:, n:]) + len(self.approximation))
+        return torch.cat(tokens, dim=1)
 
     def decode(self, tokens: Tensor) -> Tensor:
-        """Tokens int64 [b, count · N] -> float [b, c, side, side], nominally in [-1, 1].
+        """Tokens int64 [b, count · N] of the first `count` scales -> float [b, c, side, side], nominally in [-1, 1].
 
         The tokens of fewer scales decode to a smaller image.
         """
         n = self.scales.tokens
-        codes = [self.approximation(tokens[:, :n]), self.detail(tokens[:, n:] - len(self.approximation))]
+        codes = [self.approximation(tokens[:, :n])]
+        if self.detail is not None:
+            codes.append(self.detail(tokens[:, n:] - len(self.approximation)))
         return join(self.scales, self._patches(torch.cat(codes, dim=1)))
 
     def reconstruct(self, images: Tensor, generator: torch.Generator) -> Reconstruction:
@@ -153,21 +181,22 @@ class SpectralTokenizer(nn.Module):
             images: float [b, c, h, w] in [-1, 1].
             generator: draws the vectors that replace dead codes (CPU).
         """
-        vectors, n = self._vectors(split(self.scales, images, len(self.scales))), self.scales.tokens
-        approximation, c1 = self.approximation.quantise(vectors[:, :n], generator)
-        detail, c2 = self.detail.quantise(vectors[:, n:], generator)
-        decoded = join(self.scales, self._patches(torch.cat([approximation, detail], dim=1)))
-        return Reconstruction(decoded, (c1 + self.scales.levels * c2) / len(self.scales))
+        vectors, n = self._vectors(self._split(images)), self.scales.tokens
+        codes, commitment = self.approximation.quantise(vectors[:, :n], generator)
+        if self.detail is not None:
+            details, of_details = self.detail.quantise(vectors[:, n:], generator)
+            codes = torch.cat([codes, details], dim=1)
+            commitment = (commitment + (self.depth - 1) * of_details) / self.depth
+        return Reconstruction(join(self.scales, self._patches(codes)), commitment)
 
     @torch.no_grad()
     def measure(self, images: Tensor) -> None:
         """Sets `spread` from images, float [b, c, h, w] in [-1, 1]; coefficients are divided by it."""
-        patches = split(self.scales, images, len(self.scales))
-        self.spread.copy_(torch.stack([p.square().mean().sqrt().clamp(min=1e-4) for p in patches]))
+        self.spread.copy_(torch.stack([p.square().mean().sqrt().clamp(min=1e-4) for p in self._split(images)]))
 
     def usage(self) -> dict[str, float]:
         """Share of each codebook in use; see `Codebook.usage`."""
-        return {"approximation": self.approximation.usage(), "detail": self.detail.usage()}
+        return {kind: book.usage() for kind, book in self._codebooks.items()}
 
     def _vectors(self, patches: list[Tensor]) -> Tensor:
         embedded = [embed(p / s) for embed, p, s in zip(self.embed, patches, self.spread, strict=False)]

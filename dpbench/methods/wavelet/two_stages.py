@@ -47,7 +47,7 @@ class TwoStages:
         self.config = config
         self.spec = spec
         scales = Scales(spec.channels, spec.resolution, config.levels, config.patch)
-        self.tokenizer = SpectralTokenizer(scales, config)
+        self.tokenizer = SpectralTokenizer(scales, config, depth=1 if config.tokens == "ll" else 0)
         self.coarse = CoarseStage(config, self.tokenizer, spec.n_classes)
         self.refiner: Refiner[Any] = REFINERS.get(config.refiner.name)(config.refiner.config)
         self.source: CoarseStage | RealTokens = self.coarse
@@ -56,6 +56,7 @@ class TwoStages:
         """Trains all parts on public images, or loads them from the cache."""
         c = self.config
         key: dict[str, Any] = {"public": public.fingerprint, "augmentation": c.augmentation, "version": version}
+        key["scales"] = self.tokenizer.depth
         key |= {f.name: getattr(c, f.name) for f in fields(TokenizerTraining)}
         tokenizer = run.cache.get("wavelet-tokenizer", key, lambda g: self._learn_tokenizer(public, run, g))
         self.tokenizer.load_state_dict(tokenizer)
@@ -68,7 +69,7 @@ class TwoStages:
         self.coarse.transformer.to(run.device)
 
     def _learn_tokenizer(self, public: ImageDataset, run: RunContext, generator: torch.Generator) -> dict[str, Tensor]:
-        tokenizer = SpectralTokenizer(self.tokenizer.scales, self.config).to(run.device)
+        tokenizer = SpectralTokenizer(self.tokenizer.scales, self.config, self.tokenizer.depth).to(run.device)
         batches = PublicBatches(public, self.config.augmentation, run.device, generator)
         learn(tokenizer, self.config, batches, replace(run, generator=generator))
         return dict(tokenizer.state_dict())

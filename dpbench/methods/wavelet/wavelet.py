@@ -50,6 +50,28 @@ class Wavelet(Method[WaveletConfig]):
         "small": Preset(),
         "small/shapes": Preset(
             {
+                "augmentation": "none",
+                "codes": 256,
+                "tokenizer_dim": 48,
+                "tokenizer_depth": 1,
+                "tokenizer_steps": 600,
+                "dim": 64,
+                "depth": 2,
+                "public_steps": 3000,
+                "public_batch": 64,
+                "batch": 128,
+                "steps": 400,
+                "lr": 4e-3,
+                "guidance": 1.5,
+                "temperature": 0.8,
+                "refiner.augmentation": "none",
+                "refiner.width": 32,
+                "refiner.steps": 400,
+            },
+            tuning="hold-out of shapes train",
+        ),
+        "small/grained": Preset(
+            {
                 "tokenizer_steps": 800,
                 "tokenizer_batch": 32,
                 "dim": 96,
@@ -59,7 +81,7 @@ class Wavelet(Method[WaveletConfig]):
                 "steps": 120,
                 "refiner.steps": 600,
             },
-            tuning="hold-out of shapes train",
+            tuning="hold-out of grained train",
         ),
         "small/mnist": Preset(
             {"augmentation": "strokes", "refiner.augmentation": "strokes", "steps": 100},

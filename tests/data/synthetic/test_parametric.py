@@ -1,4 +1,4 @@
-"""The dials of shapes and textures: one name each, and what they move."""
+"""The dials of grained and textures: one name each, and what they move."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import pytest
 
 from dpbench.core.errors import DataError
 from dpbench.data.synthetic.grain import TILES
-from dpbench.data.synthetic.shapes import SHAPES, Shapes
+from dpbench.data.synthetic.grained import Grained
+from dpbench.data.synthetic.outlines import SHAPES
 from dpbench.data.synthetic.textures import Textures
 from dpbench.results.trial_folder import safe_name
 
 
-class FewShapes(Shapes):
+class FewGrained(Grained):
     n_train = 1000
     n_test = 10
 
@@ -61,21 +62,21 @@ def nearest(images: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("argument", ["0", "0.0", "-0", "coarse"])
 def test_dial_zero_is_the_plain_dataset(argument, options):
-    plain, zero = FewShapes("", options), FewShapes(argument, options)
+    plain, zero = FewGrained("", options), FewGrained(argument, options)
     assert zero.spec == plain.spec
-    assert zero.folder == plain.folder == options.root / "shapes"
+    assert zero.folder == plain.folder == options.root / "grained"
     assert zero.train().fingerprint == plain.train().fingerprint
 
 
 @pytest.mark.parametrize(
     ("plugin", "argument", "name"),
     [
-        (Shapes, "middle", "shapes:0.5"),
-        (Shapes, "0.50", "shapes:0.5"),
-        (Shapes, ".5", "shapes:0.5"),
-        (Shapes, "fine", "shapes:1"),
-        (Shapes, "1.0", "shapes:1"),
-        (Shapes, "0.123456789", "shapes:0.123456789"),
+        (Grained, "middle", "grained:0.5"),
+        (Grained, "0.50", "grained:0.5"),
+        (Grained, ".5", "grained:0.5"),
+        (Grained, "fine", "grained:1"),
+        (Grained, "1.0", "grained:1"),
+        (Grained, "0.123456789", "grained:0.123456789"),
         (Textures, "grain", "textures:1"),
         (Textures, "0.10", "textures:0.1"),
         (Textures, "0", "textures"),
@@ -90,26 +91,26 @@ def test_a_dial_has_one_name(plugin, argument, name, options):
 @pytest.mark.parametrize("argument", ["round", "-0.1", "1.01", "nan", "inf", "0.5:1", "grain"])
 def test_any_other_argument_is_refused_in_one_line(argument, options):
     with pytest.raises(DataError) as error:
-        Shapes(argument, options)
-    valid = "write shapes:T with T from 0 to 1, or one of shapes:coarse, shapes:middle, shapes:fine"
-    assert str(error.value) == f"'shapes:{argument}' does not exist; {valid}"
+        Grained(argument, options)
+    valid = "write grained:T with T from 0 to 1, or one of grained:coarse, grained:middle, grained:fine"
+    assert str(error.value) == f"'grained:{argument}' does not exist; {valid}"
 
 
 def test_dials_have_files_and_fingerprints_of_their_own(options):
-    datasets = [FewShapes(argument, options) for argument in ("", "0.25", "0.5", "1")]
+    datasets = [FewGrained(argument, options) for argument in ("", "0.25", "0.5", "1")]
     assert len({dataset.train().fingerprint for dataset in datasets}) == 4
     assert len({safe_name(dataset.spec.name) for dataset in datasets}) == 4
-    assert len(list(options.root.glob("shapes*/train-*.npy"))) == 4
+    assert len(list(options.root.glob("grained*/train-*.npy"))) == 4
 
 
-@pytest.mark.parametrize(("few", "expected"), [(FewShapes, "f4743345d56bb986"), (FewTextures, "573e0c14e2391f96")])
+@pytest.mark.parametrize(("few", "expected"), [(FewGrained, "f4743345d56bb986"), (FewTextures, "573e0c14e2391f96")])
 def test_every_machine_paints_the_same_grain(few, expected, options):
     images = few("0.5", options).train().batch(range(64)).images
     assert hashlib.sha256(images.numpy().tobytes()).hexdigest()[:16] == expected
 
 
 def test_the_class_moves_from_the_shape_to_the_grain(options):
-    few = [FewShapes(argument, options) for argument in ("", "0.5", "1")]
+    few = [FewGrained(argument, options) for argument in ("", "0.5", "1")]
     classes = labels(few[0])
     assert all((labels(dataset) == classes).all() for dataset in few)
     by_grain = [(strongest_grain(pixels(dataset)) == classes).mean() for dataset in few]
@@ -120,7 +121,7 @@ def test_the_class_moves_from_the_shape_to_the_grain(options):
 
 
 def test_a_record_shows_its_class_in_one_place_only(options):
-    plain, half, full = (FewShapes(argument, options) for argument in ("", "0.5", "1"))
+    plain, half, full = (FewGrained(argument, options) for argument in ("", "0.5", "1"))
     kinds = strongest_grain(pixels(half))
     in_shape = kinds >= len(SHAPES)  # a grain of no class
     moved = np.abs(block_means(pixels(half)) - block_means(pixels(plain))).max(1)
@@ -134,7 +135,7 @@ def test_a_record_shows_its_class_in_one_place_only(options):
 
 @pytest.mark.parametrize(("resolution", "recognised"), [(16, 0.8), (64, 0.99)])
 def test_grain_is_made_of_pixels_at_every_resolution(resolution, recognised, options):
-    few = FewShapes("1", replace(options, resolution=resolution))
+    few = FewGrained("1", replace(options, resolution=resolution))
     assert (strongest_grain(pixels(few)) == labels(few)).mean() > recognised
 
 

@@ -1,4 +1,4 @@
-"""Shapes and textures: the same everywhere, made once, made again when damaged."""
+"""Generated datasets: the same everywhere, made once, made again when damaged."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ import torch
 
 from dpbench.core.errors import DataError
 from dpbench.data.synthetic import rendering
-from dpbench.data.synthetic.shapes import SHAPES, Shapes
+from dpbench.data.synthetic.figures import Figures
+from dpbench.data.synthetic.outlines import SHAPES
+from dpbench.data.synthetic.shapes import Shapes
 from dpbench.data.synthetic.textures import Textures
 
 
@@ -28,7 +30,12 @@ class FewTextures(Textures):
     n_test = 20
 
 
-FEW = pytest.mark.parametrize("few", [FewShapes, FewTextures])
+class FewFigures(Figures):
+    n_train = 64
+    n_test = 20
+
+
+FEW = pytest.mark.parametrize("few", [FewShapes, FewFigures, FewTextures])
 
 
 def hashed(split, n: int) -> str:
@@ -52,9 +59,11 @@ def test_images_have_the_declared_form(few, options):
     assert dataset.spec.public_benchmark
 
 
-def test_only_textures_are_public_only_and_without_classes(options):
-    shapes, textures = FewShapes("", options), FewTextures("", options)
-    assert (shapes.public_only, textures.public_only) == (False, True)
+def test_public_sources_share_no_class_with_shapes(options):
+    shapes, figures, textures = FewShapes("", options), FewFigures("", options), FewTextures("", options)
+    assert (shapes.public_only, figures.public_only, textures.public_only) == (False, True, True)
+    assert not {*figures.spec.classes} & {*shapes.spec.classes}
+    assert len(set(figures.train().batch(range(64)).labels.tolist())) > 50
     assert textures.spec.classes is None
     assert textures.train().batch([0]).labels is None
     assert shapes.spec.classes == tuple(SHAPES)
