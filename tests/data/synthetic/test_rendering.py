@@ -42,7 +42,10 @@ def hashed(split, n: int) -> str:
     return hashlib.sha256(split.batch(range(n)).images.numpy().tobytes()).hexdigest()[:16]
 
 
-@pytest.mark.parametrize(("few", "expected"), [(FewShapes, "92e1112d58c5a102"), (FewTextures, "dc9b2cd80c37e57d")])
+@pytest.mark.parametrize(
+    ("few", "expected"),
+    [(FewShapes, "7bbd4d9bfed17e95"), (FewFigures, "3763fff38af5a2b5"), (FewTextures, "dc9b2cd80c37e57d")],
+)
 def test_every_machine_paints_the_same_bytes(few, expected, options):
     assert hashed(few("", options).train(), 64) == expected
 

@@ -22,6 +22,12 @@ REQUEST = Request(Conditions.balanced(20, 2))
 @pytest.fixture
 def tokenizer() -> SpectralTokenizer:
     torch.manual_seed(0)
+    return SpectralTokenizer(Scales(1, 16, 2, 2), SIZES, depth=1).eval()
+
+
+@pytest.fixture
+def whole_tokenizer() -> SpectralTokenizer:
+    torch.manual_seed(0)
     return SpectralTokenizer(Scales(1, 16, 2, 2), SIZES).eval()
 
 
@@ -45,7 +51,8 @@ def _changed(stage: CoarseStage, before: dict[str, torch.Tensor]) -> set[str]:
 
 
 @pytest.mark.parametrize("order", ["scale", "raster"])
-def test_in_scale_order_inverts_the_sequence_order(tokenizer, order):
+def test_in_scale_order_inverts_the_sequence_order(whole_tokenizer, order):
+    tokenizer = whole_tokenizer
     stage = _stage(tokenizer, tokens="all", order=order)
     images = torch.rand(5, 1, 16, 16) * 2 - 1
     sequences = stage.encode(images)
@@ -59,7 +66,8 @@ def test_in_scale_order_inverts_the_sequence_order(tokenizer, order):
 
 
 @pytest.mark.parametrize("order", ["scale", "raster"])
-def test_every_position_samples_from_the_right_codebook(tokenizer, run, order):
+def test_every_position_samples_from_the_right_codebook(whole_tokenizer, run, order):
+    tokenizer = whole_tokenizer
     stage = _stage(tokenizer, tokens="all", order=order, guidance=2.0)
     tokens = stage.sample(torch.tensor([0, 1] * 50), 100, run)
     n = tokenizer.scales.tokens
@@ -71,6 +79,7 @@ def test_every_position_samples_from_the_right_codebook(tokenizer, run, order):
 def test_coarse_band_model_has_no_detail_tokens(tokenizer, run):
     stage = _stage(tokenizer)
     assert stage.transformer.config.vocabulary == 8
+    assert tokenizer.detail is None
     assert tokenizer.decode(stage.sample(None, 3, run)).shape == (3, 1, 4, 4)
 
 

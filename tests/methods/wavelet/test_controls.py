@@ -35,7 +35,7 @@ def test_real_tokens_match_classes_and_mark_accounting_unverified(spec, public, 
     images = method.sample(REQUEST.conditions, run)
     assert share_horizontal(images[0::2]) > 0.9
     assert share_horizontal(images[1::2]) < 0.1
-    real = {tuple(t.tolist()) for t in method.stages.tokenizer.encode(unit_images(sensitive.batch(range(400))), 1)}
+    real = {tuple(t.tolist()) for t in method.stages.tokenizer.encode(unit_images(sensitive.batch(range(400))))}
     drawn = method.stages.source.sample(torch.tensor(REQUEST.conditions.labels), REQUEST.conditions.count, run)
     assert {tuple(t.tolist()) for t in drawn} <= real
 

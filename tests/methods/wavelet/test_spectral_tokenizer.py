@@ -17,10 +17,12 @@ from dpbench.training.public import PublicBatches, unit_images
 TINY = {"codes": 16, "detail_codes": 24, "code_dim": 8, "tokenizer_dim": 16, "tokenizer_heads": 2, "tokenizer_depth": 2}
 
 
-def _tokenizer(channels=1, resolution=8, levels=1, patch=2, **settings) -> SpectralTokenizer:
+def _tokenizer(channels=1, resolution=8, levels=1, patch=2, depth=0, **settings) -> SpectralTokenizer:
     torch.manual_seed(0)
     scales = Scales(channels, resolution, levels, patch)
-    return SpectralTokenizer(scales, TokenizerSettings(levels=levels, patch=patch, **{**TINY, **settings})).eval()
+    return SpectralTokenizer(
+        scales, TokenizerSettings(levels=levels, patch=patch, **{**TINY, **settings}), depth
+    ).eval()
 
 
 def _images(tokenizer: SpectralTokenizer, count: int = 6) -> torch.Tensor:
@@ -28,9 +30,9 @@ def _images(tokenizer: SpectralTokenizer, count: int = 6) -> torch.Tensor:
     return torch.rand(count, scales.channels, scales.resolution, scales.resolution) * 2 - 1
 
 
-@pytest.fixture
-def trained_tokenizer(public, run: RunContext) -> SpectralTokenizer:
-    tokenizer = _tokenizer(resolution=16, levels=2, codes=32, tokenizer_dim=32)
+@pytest.fixture(params=[0])
+def trained_tokenizer(request, public, run: RunContext) -> SpectralTokenizer:
+    tokenizer = _tokenizer(resolution=16, levels=2, codes=32, tokenizer_dim=32, depth=request.param)
     settings = TokenizerTraining(tokenizer_steps=150, tokenizer_batch=32, tokenizer_lr=5e-3)
     learn(tokenizer, settings, PublicBatches(public, "none", "cpu", run.generator), run)
     return tokenizer
@@ -78,8 +80,21 @@ def test_tokens_do_not_depend_on_finer_scales():
     blurred = F.interpolate(coarse(images, 1), scale_factor=2.0)
     wanted = tokenizer.length(2)
     assert torch.equal(tokenizer.encode(images)[:, :wanted], tokenizer.encode(blurred)[:, :wanted])
-    assert torch.equal(tokenizer.encode(images)[:, :wanted], tokenizer.encode(images, 2))
     assert not torch.equal(tokenizer.encode(images), tokenizer.encode(blurred))
+
+
+def test_a_tokenizer_of_the_coarse_band_has_no_weights_for_details(public, run):
+    tokenizer = _tokenizer(resolution=16, levels=2, codes=32, tokenizer_dim=32, depth=1)
+    settings = TokenizerTraining(tokenizer_steps=150, tokenizer_batch=32, tokenizer_lr=5e-3)
+    learn(tokenizer, settings, PublicBatches(public, "none", "cpu", run.generator), run)
+    images = unit_images(public.batch(range(100)))
+    tokens, wanted = tokenizer.encode(images), coarse(images, 2)
+    assert tokens.shape == (100, tokenizer.scales.tokens)
+    assert torch.allclose(tokenizer.visible(images), wanted, atol=1e-6)
+    assert (tokenizer.decode(tokens) - wanted).square().mean() < 0.05 * wanted.var()
+    assert tokens.max() < tokenizer.vocabulary == 32
+    assert not any("detail" in name for name in tokenizer.state_dict())
+    assert set(tokenizer.usage()) == {"approximation"}
 
 
 def test_sit_4_at_256_pixels_has_1024_tokens():
@@ -114,16 +129,17 @@ def test_trained_tokenizer_reconstructs_every_scale(trained_tokenizer, public):
     assert min(trained_tokenizer.usage().values()) > 0.2
 
 
+@pytest.mark.parametrize("trained_tokenizer", [1], indirect=True)
 def test_corruption_has_the_configured_flip_rate_and_noise(trained_tokenizer, public):
     images = unit_images(public.batch(range(100)))
-    clean = trained_tokenizer.decode(trained_tokenizer.encode(images, 1))
+    clean = trained_tokenizer.decode(trained_tokenizer.encode(images))
     untouched = Retokenised(trained_tokenizer, CorruptionSettings(flip=0.0, noise=0.0), "key")(
         images, torch.Generator()
     )
     assert torch.allclose(untouched, clean, atol=1e-6)
     noisy = Retokenised(trained_tokenizer, CorruptionSettings(flip=0.0, noise=0.2), "key")(images, torch.Generator())
     assert abs((noisy - clean).std().item() - 0.2) < 0.01
-    tokens = trained_tokenizer.encode(images, 1)
+    tokens = trained_tokenizer.encode(images)
     seen: list[torch.Tensor] = []
     decode = trained_tokenizer.decode
     trained_tokenizer.decode = lambda t: (seen.append(t), decode(t))[1]
