@@ -9,21 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from dpbench.benchmark.configure import configure, plan_of
 from dpbench.benchmark.planning import Planner
 from dpbench.benchmark.request import RunRequest
-from dpbench.benchmark.scoring import chosen_metrics, known_columns, score
+from dpbench.benchmark.scoring import chosen_metrics, known_columns, missing_metrics, score
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.shared_state import unchanged
+from dpbench.benchmark.side_by_side import draw_side_by_side
 from dpbench.benchmark.stages import fit, prepare, real_images, sample
 from dpbench.benchmark.sweep import make_trials
+from dpbench.benchmark.timetable import STAGES, Work
 from dpbench.benchmark.trial import TrialSpec
 from dpbench.core.errors import DpbenchError
 from dpbench.core.progress import Display, track
+from dpbench.core.specs import DatasetSpec
 from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.plan import CalibratedPlan
 from dpbench.results.gathering import FILE, collect, rows_of, write_csv
@@ -33,7 +37,9 @@ from dpbench.training.device import reset_peak_memory
 
 
 def run(*arguments: Any, display: Display | None = None, **options: Any) -> pd.DataFrame:
-    """Runs methods × budgets × seeds on a dataset, skips finished trials, and writes OUT/leaderboard.csv.
+    """Runs methods × budgets × seeds on a dataset, and skips finished trials.
+
+    Writes OUT/leaderboard.csv and OUT/<dataset>/samples.png.
 
     Args:
         arguments, options: the fields of a `RunRequest`: `run("wavelet", "mnist", [1, 10], seeds=3)`.
@@ -48,25 +54,57 @@ def run(*arguments: Any, display: Display | None = None, **options: Any) -> pd.D
     """
     request = RunRequest.of(*arguments, **options)
     request.load_plugins()
-    return run_request(request, display)
+    return run_request(request, display).rows
 
 
-def run_request(request: RunRequest, display: Display | None = None) -> pd.DataFrame:
+class Finished(NamedTuple):
+    """What a run leaves.
+
+    Attributes:
+        rows: what `run` returns.
+        sheet: real images and samples side by side; None if it is not drawn.
+        spec: what the dataset declares.
+    """
+
+    rows: pd.DataFrame
+    sheet: Path | None
+    spec: DatasetSpec
+
+
+def run_request(request: RunRequest, display: Display | None = None) -> Finished:
     """`run`, of a request."""
     if not request.epsilons and not request.references:
         raise DpbenchError("nothing to run: name an ε or a reference")
     with Session.open(request, display, writes=True, distributed=True) as session:
         metrics = chosen_metrics(request.metrics)
         trials = plan_trials(session)
+        sheet, timetable = None, session.timetable
+        timetable.plan([work_left(trial, session, metrics) for trial in trials])
         try:
-            for number, trial in enumerate(trials, start=1):
-                session.display.say(f"[{number}/{len(trials)}] {trial}")
-                run_trial(trial, session, metrics)
+            with session.display.overview(timetable.line):
+                for number, trial in enumerate(trials, start=1):
+                    timetable.begin(number)
+                    parts = [f"[{number}/{len(trials)}] {trial}", timetable.left()]
+                    session.display.say(", ".join(filter(None, parts)))
+                    run_trial(trial, session, metrics)
         finally:
             rows = collect(request.out, known_columns())
             if session.processes.is_rank_zero and any(t.folder(request.out).is_finished for t in trials):
                 write_csv(rows, request.out / FILE)
-    return rows_of(rows, [trial.key for trial in trials])
+                sheet = draw_side_by_side(trials, session)
+    return Finished(rows_of(rows, [trial.key for trial in trials]), sheet, session.inputs.spec)
+
+
+def work_left(trial: TrialSpec, session: Session, metrics: Sequence[str]) -> Work:
+    """The stages that `run_trial` will go through, if nothing changes before it starts."""
+    folder = trial.folder(session.out)
+    if folder.is_sampled and not session.request.force:
+        unscored = not folder.is_finished or missing_metrics(folder, metrics)
+        return Work((trial.title, "sampled"), ("evaluate",) if unscored else ())
+    if trial.is_real:
+        return Work(trial.title, ("evaluate",))
+    state = "continues" if folder.has_checkpoints(trial.spec.public_benchmark) else "new"
+    return Work((trial.title, state), tuple(stage for stage in STAGES if stage != "fit" or trial.epsilon > 0))
 
 
 def plan_trials(session: Session) -> list[TrialSpec]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -12,6 +12,7 @@ import torch
 from dpbench.benchmark.inputs import Inputs
 from dpbench.benchmark.launchers.torchrun import Processes, join_processes
 from dpbench.benchmark.request import RunRequest
+from dpbench.benchmark.timetable import Timetable
 from dpbench.core.cache import PublicCache
 from dpbench.core.checkpoints import Checkpoints
 from dpbench.core.context import Precision, RunContext
@@ -35,6 +36,7 @@ class Session:
         inputs: the sensitive dataset and the public source.
         seal: closes datasets while a method works.
         display: where progress shows.
+        timetable: measures the phases, and estimates the time left.
     """
 
     request: RunRequest
@@ -43,6 +45,7 @@ class Session:
     inputs: Inputs
     seal: Seal
     display: Display
+    timetable: Timetable = field(default_factory=Timetable)
 
     @classmethod
     @contextmanager
@@ -114,7 +117,7 @@ class Session:
         if name in ("fit", "sample"):
             cache.close()
         sealed = nullcontext() if name == "evaluate" else self.seal.closed()
-        with torch.random.fork_rng(devices=[]), sealed:
+        with torch.random.fork_rng(devices=[]), sealed, self.timetable.stage(name):
             torch.manual_seed(phase_seed)
             generator = torch.Generator().manual_seed(phase_seed)
             stored = checkpoints or Checkpoints(None)

@@ -1,37 +1,55 @@
-"""Progress on standard error: bars on a terminal, one plain line per finished phase elsewhere."""
+"""Progress on standard error: bars on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from dpbench.core.progress import Advance, Display, Quiet
 from dpbench.core.rank import is_rank_zero
 
+EVERY = 30.0
+"""Seconds without a line after which a running phase prints where it is, if there are no bars."""
+
 
 class Lines:
-    """One plain line per finished phase: for logs, pipes and CI."""
+    """One plain line per finished phase, and one every half minute in a long phase: for logs, pipes and CI."""
 
     def __init__(self, console: Console):
         self._console = console
+        self._last = time.monotonic()
+        self._overview: Callable[[], str] | None = None
 
     def say(self, line: str) -> None:
         """Prints the line."""
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._last = time.monotonic()
+
+    @contextmanager
+    def overview(self, line: Callable[[], str]) -> Iterator[None]:
+        """Adds the line to those that running phases print."""
+        self._overview = line
+        try:
+            yield
+        finally:
+            self._overview = None
 
     @contextmanager
     def phase(self, name: str, total: int) -> Iterator[Advance]:
         """Prints the phase's duration and its last note when it ends."""
-        start, last = time.perf_counter(), ""
+        start, done, last = time.perf_counter(), 0, ""
 
         def advance(steps: int = 1, note: str = "") -> None:
-            nonlocal last
-            last = note or last
+            nonlocal done, last
+            done, last = done + steps, note or last
+            if time.monotonic() - self._last >= EVERY:
+                overview = self._overview() if self._overview else ""
+                self.say(" · ".join(filter(None, [f"  {name}: {done} of {total}", last, overview])))
 
         yield advance
         note = f", {last}" if last else ""
@@ -42,7 +60,7 @@ class Bars:
     """One bar per running phase, with its rate and the time left. A context manager."""
 
     def __init__(self, console: Console):
-        self._bars = Progress(
+        self._bars = _Overviewed(
             TextColumn("  {task.description}"),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
@@ -65,6 +83,15 @@ class Bars:
         self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     @contextmanager
+    def overview(self, line: Callable[[], str]) -> Iterator[None]:
+        """Shows the line above the bars."""
+        self._bars.line = line
+        try:
+            yield
+        finally:
+            self._bars.line = None
+
+    @contextmanager
     def phase(self, name: str, total: int) -> Iterator[Advance]:
         """Shows a bar until the phase is over."""
         task = self._bars.add_task(name, total=total, note="")
@@ -78,6 +105,17 @@ class Bars:
             yield advance
         finally:
             self._bars.remove_task(task)
+
+
+class _Overviewed(Progress):
+    """Bars below a line of text that is made anew whenever they are drawn."""
+
+    line: Callable[[], str] | None = None
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        if self.line is not None:
+            yield Text(f"  {self.line()}", style="bold", no_wrap=True, overflow="ellipsis")
+        yield from super().get_renderables()
 
 
 class _Rate(ProgressColumn):

@@ -24,6 +24,9 @@ def leaderboard(
             metavar="NAMES", help="Metric columns to show; the headline metrics by default. The CSV file has all."
         ),
     ] = "",
+    notes: Annotated[
+        bool, typer.Option("--notes", help="All notes under the table in full: extractors, reasons for empty cells.")
+    ] = False,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the rows, unrounded, to a CSV file.")] = None,
     over_seeds: Annotated[
         bool,
@@ -45,4 +48,4 @@ def leaderboard(
     rows = collect(out, known_columns(), split_names(dataset))
     if csv is not None:
         write_csv(aggregate(rows) if over_seeds else rows, csv)
-    print_page(leaderboard_page(rows, by or None, split_names(columns)))
+    print_page(leaderboard_page(rows, by or None, split_names(columns), notes))

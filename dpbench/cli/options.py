@@ -22,6 +22,12 @@ from dpbench.benchmark.request import RunRequest
 
 FIELDS = {f.name: f for f in fields(RunRequest)}
 HINTS = typing.get_type_hints(RunRequest)
+RUN = (
+    *("methods", "dataset", "epsilons", "delta", "seeds", "public", "references", "preset", "settings", "samples"),
+    *("metrics", "resolution", "public_benchmark", "device", "precision", "force", "download", "noise_seed"),
+    *("data", "out"),
+)
+"""The fields that are options of `dpbench run`."""
 REPEATED = {"settings": list[str], "plugins": list[Path]}
 """Fields whose option may be given more than once."""
 
@@ -63,7 +69,7 @@ def _parameter(field: Field[Any], help: str | None, default: Any) -> inspect.Par
     """The option of one field."""
     metadata = field.metadata
     option = typer.Option(
-        metadata["flag"] or "--" + field.name.replace("_", "-"),
+        _flag(field),
         metavar=metadata["metavar"] or None,
         help=help or metadata["help"],
         rich_help_panel=metadata["panel"],
@@ -89,6 +95,33 @@ def _text(value: Any) -> str:
     """A default as the command line takes it: (1.0, 5.0) -> "1,5"."""
     items = value or ()
     return ",".join(f"{item:g}" if isinstance(item, float) else str(item) for item in items)
+
+
+def given(request: RunRequest, *names: str) -> list[str]:
+    """The words of a command line that give fields the values of a request; those with their defaults need none."""
+    empty = RunRequest()
+    return [
+        word
+        for name in names
+        if getattr(request, name) != getattr(empty, name)
+        for word in _words(FIELDS[name], getattr(request, name))
+    ]
+
+
+def _words(field: Field[Any], value: Any) -> list[str]:
+    flag = _flag(field)
+    if value is True:
+        return [flag]
+    if isinstance(value, Mapping):
+        return [word for key, setting in value.items() for word in (flag, f"{key}={setting}")]
+    if field.name in REPEATED:
+        return [word for item in value for word in (flag, str(item))]
+    listed = field.metadata["parse"] is not None
+    return [flag, (_text(value) or "none") if listed else str(value)]
+
+
+def _flag(field: Field[Any]) -> str:
+    return field.metadata["flag"] or "--" + field.name.replace("_", "-")
 
 
 def _parsed(field: Field[Any], value: Any) -> Any:

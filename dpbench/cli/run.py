@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dpbench.benchmark.request import RunRequest
 from dpbench.cli.console import complain, print_page
-from dpbench.cli.options import takes
+from dpbench.cli.options import RUN, takes
 from dpbench.core.rank import is_rank_zero
 
 EPILOG = (
@@ -13,23 +13,20 @@ EPILOG = (
 )
 
 
-@takes(
-    *("methods", "dataset", "epsilons", "delta", "seeds", "public", "references", "preset", "settings", "samples"),
-    *("metrics", "resolution", "public_benchmark", "device", "precision", "force", "download", "noise_seed"),
-    *("data", "out"),
-    methods=...,
-)
+@takes(*RUN, methods=...)
 def run(request: RunRequest) -> None:
     """Train, sample and score: methods × budgets × seeds on one dataset."""
     from dpbench.benchmark.runner import run_request
     from dpbench.cli.display import open_display
     from dpbench.cli.pages.leaderboard_page import leaderboard_page
+    from dpbench.cli.pages.run_page import after_the_table
 
     try:
         with open_display() as display:
-            rows = run_request(request, display)
+            finished = run_request(request, display)
     except KeyboardInterrupt:
         complain("interrupted", f"finished trials are kept in {request.out}; run the same command again to continue")
         raise
     if is_rank_zero():
-        print_page(leaderboard_page(rows))
+        print_page(leaderboard_page(finished.rows))
+        print("", *after_the_table(request, finished), sep="\n")

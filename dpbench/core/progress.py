@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol, TypeVar
 
@@ -31,6 +31,10 @@ class Display(Progress, Protocol):
         """Shows one line."""
         ...
 
+    def overview(self, line: Callable[[], str]) -> AbstractContextManager[object]:
+        """Keeps a line above all phases; `line` is called whenever it is shown."""
+        ...
+
 
 class Silent:
     """Progress that is not shown."""
@@ -45,6 +49,10 @@ class Quiet(Silent):
 
     def say(self, line: str) -> None:
         """Shows nothing."""
+
+    def overview(self, line: Callable[[], str]) -> AbstractContextManager[object]:
+        """Shows nothing."""
+        return nullcontext()
 
 
 def track(progress: Progress, items: Iterable[T], name: str, total: int) -> Iterator[T]:

@@ -96,7 +96,7 @@ def make_row(trial: TrialRecord, scores: Mapping[str, Any]) -> dict[str, Any]:
     row["seconds_evaluate"] = sum(scores["seconds"].values())
     unverified = [f"accounting unverified: {reason}" for reason in trial.unverified]
     notes = [*unverified, *trial.remarks, *_reasons(scores["missing"]), *scores["caveats"]]
-    row["notes"] = "; ".join(dict.fromkeys(notes))
+    row["notes"] = "; ".join(dict.fromkeys(note.replace("; ", ", ") for note in notes))
     return row | {f.name: _typed(row[f.name], f) for f in FIELDS}
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from dpbench.core.data import ImageDataset
 from dpbench.core.files import write_atomic
 from dpbench.results.samples import StoredSamples
 
@@ -30,8 +32,7 @@ def write_grid(path: Path, samples: StoredSamples, title: str) -> None:
     """
     rows = _rows(samples)
     names = [name for name, _ in rows]
-    scale = max(1, round(CELL / samples.spec.resolution))
-    cell = samples.spec.resolution * scale + GAP
+    cell = enlarged(samples.spec.resolution) + GAP
     letters = font()
     left = MARGIN + max(math.ceil(letters.getlength(name)) for name in names) + (MARGIN if any(names) else 0)
     top = 2 * MARGIN + 16
@@ -42,17 +43,27 @@ def write_grid(path: Path, samples: StoredSamples, title: str) -> None:
     for row, (name, indices) in enumerate(rows):
         y = top + row * cell
         draw.text((left - MARGIN, y + cell // 2), name, INK, letters, anchor="rm")
-        for column, picture in enumerate(_pictures(samples, indices)):
-            image = Image.fromarray(picture).resize((cell - GAP, cell - GAP), Image.Resampling.NEAREST)
-            canvas.paste(image, (left + column * cell, y))
+        paste_row(canvas, pictures(samples, indices), left, y, cell - GAP)
     write_atomic(path, lambda temporary: canvas.save(temporary, format="png"))
 
 
-def font() -> ImageFont.FreeTypeFont:
+def font(size: int = 13) -> ImageFont.FreeTypeFont:
     """The DejaVu font shipped with matplotlib; unlike Pillow's own font it has Greek letters."""
     import matplotlib
 
-    return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf"), 13)
+    return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf"), size)
+
+
+def enlarged(resolution: int) -> int:
+    """The side of a drawn image in pixels: an integer multiple of its resolution."""
+    return resolution * max(1, round(CELL / resolution))
+
+
+def paste_row(canvas: Image.Image, row: Iterable[NDArray[np.uint8]], left: int, top: int, side: int) -> None:
+    """Draws images from left to right, `side` pixels high and wide, `GAP` pixels apart."""
+    for column, picture in enumerate(row):
+        image = Image.fromarray(picture).resize((side, side), Image.Resampling.NEAREST)
+        canvas.paste(image, (left + column * (side + GAP), top))
 
 
 def _rows(samples: StoredSamples) -> list[tuple[str, list[int]]]:
@@ -66,11 +77,11 @@ def _rows(samples: StoredSamples) -> list[tuple[str, list[int]]]:
     ]
 
 
-def _pictures(samples: StoredSamples, indices: list[int]) -> list[NDArray[np.uint8]]:
+def pictures(dataset: ImageDataset, indices: Sequence[int]) -> list[NDArray[np.uint8]]:
     """RGB or grey arrays [h, w, 3] or [h, w] that PIL understands."""
     if not indices:
         return []
-    images = samples.batch(indices).images
+    images = dataset.batch(indices).images
     assert images is not None
     arrays = images.numpy().transpose(0, 2, 3, 1)  # [b, h, w, c]
     return [a[..., 0] if a.shape[-1] == 1 else a for a in arrays]

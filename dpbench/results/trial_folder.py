@@ -53,6 +53,11 @@ def safe_name(name: str) -> str:
     return "-".join([*filter(None, words), digest(name, 6)])
 
 
+def dataset_folder(out: Path, dataset: str) -> Path:
+    """OUT/<dataset>, the folder of all trials on a dataset."""
+    return out / safe_name(dataset)
+
+
 @dataclass(frozen=True)
 class TrialFolder:
     """The folder of one trial.
@@ -66,7 +71,7 @@ class TrialFolder:
     @classmethod
     def of(cls, out: Path, dataset: str, method: str, key: str) -> TrialFolder:
         """OUT/<dataset>/<method>/<key>."""
-        return cls(out / safe_name(dataset) / safe_name(method) / key)
+        return cls(dataset_folder(out, dataset) / safe_name(method) / key)
 
     @classmethod
     def finished(cls, out: Path) -> list[TrialFolder]:

@@ -27,6 +27,16 @@ def test_leaderboard_reports_missing_results(tiny: Path) -> None:
     assert "did you mean brightness?" in call("leaderboard", "--out", tiny, "--by", "brigthness").stderr
 
 
+def test_notes_are_short_or_in_full(tiny: Path) -> None:
+    run(tiny, "--metrics", "brightness,fid,kid,lpips")
+    full = "weights 'inception' are not installed, run `dpbench weights get inception`"
+    short = call("leaderboard", "--out", tiny).stdout
+    assert "no weights: fid, kid, lpips (`dpbench weights list`)" in short
+    assert full not in short
+    assert f"fid, kid: {full}" in call("leaderboard", "--out", tiny, "--notes").stdout
+    assert f"fid, kid: {full}" in pd.read_csv(tiny / "leaderboard.csv")["notes"][0]
+
+
 def test_over_seeds_without_a_csv_is_an_error(tiny: Path) -> None:
     result = call("leaderboard", "--over-seeds", "--out", tiny)
     assert result.exit_code == 2

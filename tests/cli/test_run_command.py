@@ -28,6 +28,15 @@ def test_progress_is_plain_lines_on_standard_error(tiny: Path) -> None:
     assert "fitting" not in result.stdout
 
 
+def test_run_ends_with_its_images_and_commands_to_try(tiny: Path) -> None:
+    result = run(tiny, "--eps", "1,2")
+    after = result.stdout[result.stdout.index("images side by side:") :].splitlines()
+    assert after[0] == f"images side by side: {tiny / 'tiny' / 'samples.png'}"
+    assert after[1] == "try next:"
+    assert len([line for line in after[2:] if line.startswith("  dpbench ")]) == 3
+    assert Image.open(tiny / "tiny" / "samples.png").height > 100
+
+
 def test_second_run_skips_finished_trials(tiny: Path) -> None:
     run(tiny, "--eps", "1")
     result = run(tiny, "--eps", "1,2")

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dpbench.benchmark.scoring import headline_columns, known_columns, owners
+from dpbench.cli.pages.footnotes import full_notes, short_notes
 from dpbench.core.errors import UnknownName
 from dpbench.core.folders import state_folder
 from dpbench.core.metric import Column
@@ -26,16 +27,17 @@ SAME_TABLE = ["dataset", "dataset_fingerprint", "resolution"]
 ORDER = {"real": 0, "nonprivate": 1, "": 2, "external": 2, "public": 3}
 """Order of rows: the upper references (real, non-private) above the private rows, the public reference below."""
 
-INTERVALS = "±: 95% interval, over seeds where there are several (Student's t), over images otherwise (bootstrap)"
 
-
-def leaderboard_page(rows: pd.DataFrame, by: str | None = None, columns: Sequence[str] = ()) -> RenderableType:
+def leaderboard_page(
+    rows: pd.DataFrame, by: str | None = None, columns: Sequence[str] = (), all_notes: bool = False
+) -> RenderableType:
     """The leaderboard of `rows` with this user's privacy records of their datasets.
 
     Args:
         rows: one line per trial; see `results.gathering.collect`.
         by: column to rank by, shown first; by default the first column shown.
         columns: metrics' columns to show; by default the headline column of each metric that has one.
+        all_notes: whether the notes under the table are in full.
 
     Raises:
         UnknownName: a column does not exist.
@@ -49,11 +51,15 @@ def leaderboard_page(rows: pd.DataFrame, by: str | None = None, columns: Sequenc
         shown = [known[by], *(column for column in shown if column.name != by)]
     folder = state_folder() / privacy_record.FOLDER
     records = {content: privacy_record.of_fingerprint(folder, content) for content in set(rows["dataset_fingerprint"])}
-    return leaderboard_table(rows, shown, records, owners())
+    return leaderboard_table(rows, shown, records, owners(), all_notes)
 
 
 def leaderboard_table(
-    frame: pd.DataFrame, headline: Sequence[Column], records: Mapping[str, Record], owners: Mapping[str, str]
+    frame: pd.DataFrame,
+    headline: Sequence[Column],
+    records: Mapping[str, Record],
+    owners: Mapping[str, str],
+    all_notes: bool = False,
 ) -> RenderableType:
     """One table per dataset and resolution.
 
@@ -63,6 +69,7 @@ def leaderboard_table(
             without any value are left out.
         records: fingerprint of train -> its privacy record.
         owners: column -> the name of its metric.
+        all_notes: see `leaderboard_page`.
     """
     if frame.empty:
         return Text("no finished trials yet")
@@ -76,7 +83,10 @@ def leaderboard_table(
         ranking = f" · ranked by {ranked.name}, within ε and track" if ranked else ""
         parts.append(Text(f"{dataset}, {resolution}×{resolution}{ranking}", style="bold"))
         parts.append(_Fitted(group, [c for c in shown if group[c.name].notna().any()]))
-        parts.append(_footnotes(group))
+        labels = [_label(line) for _, line in group.iterrows()]
+        names = {*owners, *owners.values()}
+        notes = full_notes(group, labels) if all_notes else short_notes(group, labels, names)
+        parts.append(Text("\n".join(notes), style="dim"))
         private = frame[(frame["dataset_fingerprint"] == fingerprint) & (frame["reference"] == "")]
         parts += _record_lines(dataset, records.get(fingerprint, Record()), private)
     return Group(*parts)
@@ -162,21 +172,3 @@ def _label(line: pd.Series[Any]) -> str:
     marks += ["reproducible noise"] if line["noise"] == "reproducible" else []
     title = titled(line["method"], line["variant"])
     return f"{title} ({', '.join(marks)})" if marks else title
-
-
-def _footnotes(group: pd.DataFrame) -> RenderableType:
-    """Sample counts and notes of all lines: each text once, after the lines that it applies to."""
-    about: dict[str, list[str]] = {}
-    for _, line in group.iterrows():
-        if not pd.isna(line["n_samples"]):
-            features = f" ({line['extractor']})" if line["extractor"] else ""
-            compared = f"{line['n_samples']} samples against {line['n_reference']} real images{features}"
-            about.setdefault(compared, []).append(_label(line))
-        for note in filter(None, line["notes"].split("; ")):
-            about.setdefault(note, []).append(_label(line))
-    notes: dict[str, list[str]] = {}
-    for note, labels in about.items():
-        notes.setdefault(", ".join(dict.fromkeys(labels)), []).append(note)
-    return Text(
-        "\n".join([INTERVALS, *(f"{labels}: {'; '.join(texts)}" for labels, texts in notes.items())]), style="dim"
-    )

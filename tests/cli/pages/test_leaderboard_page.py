@@ -51,7 +51,7 @@ def test_table_shows_references_and_privacy_record() -> None:
 def test_single_seed_has_its_interval_over_images() -> None:
     text = show(frame((trial(seed=0), scores(0.6, ci95=0.02))))
     assert "0.600 ± 0.020" in text
-    assert "over images otherwise (bootstrap)" in text
+    assert "±: 95% interval over images (bootstrap)" in text
 
 
 def test_private_rows_missing_from_the_record_are_reported() -> None:

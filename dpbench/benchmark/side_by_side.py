@@ -1,0 +1,76 @@
+"""The sheet of a run, OUT/<dataset>/samples.png: real images and the samples of its finished trials, side by side."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from dpbench.benchmark.session import Session
+from dpbench.benchmark.trial import TrialSpec
+from dpbench.core.errors import DpbenchError
+from dpbench.results.record import TrialRecord
+from dpbench.results.run_sheet import Group, write_run_sheet
+from dpbench.results.samples import StoredSamples
+from dpbench.results.trial_folder import PICTURE, SAMPLES, dataset_folder
+
+FIRST_SEED = 0
+
+
+def draw_side_by_side(trials: Sequence[TrialSpec], session: Session) -> Path | None:
+    """Draws the sheet of a run anew, of the first seed. Warns if that fails.
+
+    Of a dataset that is not declared public, it shows neither real images nor samples that the guarantee does not
+    cover (rule R9).
+
+    Args:
+        trials: the run's trials, in any state; those that are finished are shown.
+        session: on the trials' dataset. Its test split opens if the `real` reference is finished.
+
+    Returns:
+        The file; None if there is nothing to show, or it cannot be drawn.
+    """
+    spec = session.inputs.spec
+    path = dataset_folder(session.out, spec.name) / PICTURE
+    try:
+        with session.phase("evaluate", FIRST_SEED):
+            groups = [*_real(trials, session), *_sampled(trials, session)]
+            if not groups:
+                return None
+            first = "the first images of each class" if spec.classes else "the first images"
+            write_run_sheet(path, groups, f"{spec.name}: {first}, without selection")
+    except Exception as error:  # a picture is no reason to fail a run
+        warnings.warn(f"{path} is not drawn: {error or type(error).__name__}", stacklevel=2)
+        return None
+    return path
+
+
+def _real(trials: Sequence[TrialSpec], session: Session) -> Iterator[Group]:
+    """Images that the `real` row scores: the even positions of the test split."""
+    done = any(trial.is_real and trial.folder(session.out).is_finished for trial in trials)
+    if done and session.inputs.spec.public_benchmark:
+        test = session.inputs.test
+        yield Group("real images", "test split", test, range(0, len(test), 2))
+
+
+def _sampled(trials: Sequence[TrialSpec], session: Session) -> Iterator[Group]:
+    """The samples of each finished trial, method by method, in order of ε."""
+    methods = list(dict.fromkeys(trial.title for trial in trials))
+    shown = [trial for trial in trials if not trial.is_real and trial.seed == FIRST_SEED]
+    for trial in sorted(shown, key=lambda trial: (methods.index(trial.title), trial.epsilon)):
+        folder = trial.folder(session.out)
+        record = None
+        with suppress(DpbenchError):  # a damaged record; there has been a warning when the rows were collected
+            record = folder.read(trial.key) if folder.is_finished else None
+        if record is not None and not record.is_sensitive:
+            samples = StoredSamples(folder.home(is_sensitive=False) / SAMPLES, record.spec)
+            yield Group(trial.title, _heading(record), samples, range(len(samples)))
+
+
+def _heading(record: TrialRecord) -> str:
+    assert record.epsilon is not None
+    epsilon = "∞" if math.isinf(record.epsilon) else f"{record.epsilon:g}"
+    budget = "public" if record.reference == "public" else f"ε = {epsilon}"
+    return f"{budget} (unverified)" if record.accounting == "unverified" else budget

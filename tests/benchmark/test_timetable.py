@@ -1,0 +1,150 @@
+"""The time left: expected from finished trials of the same kind, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import dpbench
+from dpbench.benchmark import timetable as module
+from dpbench.benchmark.runner import plan_trials, run_request, work_left
+from dpbench.benchmark.session import Session
+from dpbench.benchmark.timetable import Timetable, Work, rough
+from dpbench.core.progress import Advance, Quiet
+
+ALL = ("prepare", "fit", "sample", "evaluate")
+PUBLIC = ("prepare", "sample", "evaluate")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(module, "time", made)
+    return made
+
+
+def go_through(table: Timetable, clock: Clock, **seconds: float) -> None:
+    for stage, length in seconds.items():
+        with table.stage(stage):
+            clock.now += length
+
+
+def test_nothing_is_claimed_before_there_is_data(clock: Clock) -> None:
+    table = Timetable()
+    table.plan([Work("a", ALL), Work("a", ALL)])
+    table.begin(1)
+    assert table.left() == ""
+    with table.stage("fit"):
+        assert table.line() == "trial 1 of 2 · private training · estimating the time left ..."
+
+
+def test_time_left_counts_down_and_public_training_counts_once(clock: Clock) -> None:
+    table = Timetable()
+    table.plan([Work("a", ALL)] * 3)
+    table.begin(1)
+    go_through(table, clock, prepare=1000, fit=300, sample=100, evaluate=200)
+    table.begin(2)
+    assert table.left() == "about 20 min left"  # 2 · 600 s
+    go_through(table, clock, prepare=0)
+    with table.stage("fit"):
+        clock.now += 240
+        assert table.line() == "trial 2 of 3 · private training · about 16 min left"
+        clock.now += 660  # longer than expected
+        assert table.left() == "about 15 min left"
+    go_through(table, clock, sample=100, evaluate=200)
+    table.begin(3)
+    assert table.left() == "about 15 min left"  # the mean of 300 and 900, and 300
+    go_through(table, clock, prepare=0, fit=600, sample=100)
+    with table.stage("evaluate"):
+        clock.now += 197
+        assert table.line() == "trial 3 of 3 · scoring"
+
+
+def test_unknown_stages_make_it_a_lower_bound(clock: Clock) -> None:
+    table = Timetable()
+    table.plan([Work("a", PUBLIC), Work("a", ALL), Work("b", ALL)])
+    table.begin(1)
+    go_through(table, clock, prepare=60, sample=60, evaluate=120)
+    table.begin(2)
+    assert table.left() == "more than 3 min left"  # the private training of a, and all of b
+    go_through(table, clock, prepare=0, fit=600, sample=60, evaluate=120)
+    table.begin(3)
+    assert table.left() == ""
+    assert table.line().endswith("estimating the time left ...")
+
+
+def test_finished_trials_take_no_time_and_tell_nothing(clock: Clock) -> None:
+    table = Timetable()
+    table.plan([Work(("a", "sampled"), ("evaluate",)), Work("a", ()), Work("a", ALL)])
+    table.begin(1)
+    go_through(table, clock, evaluate=50)
+    table.begin(2)
+    assert table.line() == "trial 2 of 3 · estimating the time left ..."
+
+
+def test_a_failed_stage_tells_nothing(clock: Clock) -> None:
+    table = Timetable()
+    table.plan([Work("a", ALL)] * 2)
+    table.begin(1)
+    with suppress(KeyError), table.stage("fit"):
+        clock.now += 100
+        raise KeyError
+    assert table.left() == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(6, "10 s"), (44, "40 s"), (89, "90 s"), (100, "2 min"), (5000, "83 min"), (9000, "2.5 h")]
+)
+def test_durations_are_rough(seconds: float, text: str) -> None:
+    assert rough(seconds) == text
+
+
+class Watching(Quiet):
+    """Reads the overview whenever a phase starts."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.read = str
+
+    def overview(self, line: Callable[[], str]) -> AbstractContextManager[object]:
+        self.read = line
+        return nullcontext()
+
+    def phase(self, name: str, total: int) -> AbstractContextManager[Advance]:
+        self.lines.append(f"{name}: {self.read()}")
+        return super().phase(name, total)
+
+
+def test_work_is_what_a_run_does(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = dpbench.RunRequest("fake", "tiny", [2.0], delta=1e-6, public="tiny-public", samples=30, device="cpu",
+                                 metrics=["brightness"], out=tiny)  # fmt: skip
+
+    def works(**changes: Any) -> list[tuple[str, ...]]:
+        changed = replace(request, **changes)
+        with Session.open(changed) as session:
+            return [work_left(trial, session, changed.metrics or ()).stages for trial in plan_trials(session)]
+
+    assert works() == [PUBLIC, ALL, ("evaluate",)]
+    stages: list[str] = []
+    stage = Timetable.stage
+    monkeypatch.setattr(Timetable, "stage", lambda self, name: stages.append(name) or stage(self, name))
+    display = Watching()
+    run_request(request, display)
+    assert stages == [*PUBLIC, *ALL, "evaluate", "evaluate"]  # the last one is for the sheet of samples
+    assert "fitting: trial 2 of 3 · private training · estimating the time left ..." in display.lines
+    assert works() == [(), (), ()]
+    assert works(metrics=["brightness", "classy"]) == [("evaluate",)] * 3
+    assert works(force=True) == [PUBLIC, ALL, ("evaluate",)]
