@@ -5,6 +5,7 @@ Nothing heavier than Typer is imported until a command runs.
 
 from __future__ import annotations
 
+import os
 import warnings
 from typing import Annotated, Any
 
@@ -17,6 +18,7 @@ from dpbench.cli.console import complain, show_warning
 from dpbench.core.errors import DpbenchError
 
 INTERRUPTED = 130  # 128 + SIGINT
+SPIN = "GOMP_SPINCOUNT"  # how often a waiting thread of GNU OpenMP looks again before it sleeps; 300,000 by default
 
 
 class Commands(TyperGroup):
@@ -101,4 +103,15 @@ app.add_typer(weights.app, name="weights")
 
 def main() -> None:
     """The entry point of the `dpbench` command."""
+    wait_briefly()
     app()
+
+
+def wait_briefly() -> None:
+    """Lets torch's threads sleep soon while they wait for each other, unless the environment says how they wait.
+
+    By default they keep their cores busy for so long that every step is many times slower where other programs want
+    these cores, too (see docs/performance.md). OpenMP reads the environment once: call this before torch is imported.
+    """
+    if not {"OMP_WAIT_POLICY", SPIN} & os.environ.keys():
+        os.environ[SPIN] = "10000"

@@ -18,7 +18,7 @@ LETTERS = 15  # pixels, so that a sheet that is shown smaller can still be read
 LINE = 20  # height of a line of text in pixels
 SPACE = 14  # between groups
 WIDEST = 1450  # groups show fewer images per row rather than make a wider sheet
-MOST_COLUMNS = 6  # images per row of a group
+FEWEST_COLUMNS, MOST_COLUMNS = 2, 6  # images per row of a group
 PLAIN_ROWS = 8  # rows of a group without classes
 BATCH = 256
 
@@ -42,7 +42,7 @@ class Group(NamedTuple):
 def write_run_sheet(path: Path, groups: Sequence[Group], title: str) -> None:
     """Writes a PNG: one column of images per group, one row per class (the first `MOST_ROWS`).
 
-    Groups are wide enough for up to `MOST_COLUMNS` images of each class, and for fewer the more groups there are.
+    Groups show `MOST_COLUMNS` images of each class, and fewer the more groups there are, but `FEWEST_COLUMNS` at least.
     Without classes, a group is a grid of its first images.
 
     Args:
@@ -81,7 +81,7 @@ def write_run_sheet(path: Path, groups: Sequence[Group], title: str) -> None:
 def _columns(groups: int, left: int, cell: int) -> int:
     """Images per row of a group."""
     fitting = (WIDEST - left) // groups - SPACE
-    return min(MOST_COLUMNS, max(1, fitting // cell))
+    return min(MOST_COLUMNS, max(FEWEST_COLUMNS, fitting // cell))
 
 
 class _Span(NamedTuple):
