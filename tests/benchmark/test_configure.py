@@ -58,7 +58,7 @@ def test_other_refiner_does_not_inherit_preset_settings() -> None:
     assert wavelet.variant == "refiner.name=bicubic"
     assert wavelet.config.refiner.name == "bicubic"
     (same,) = configured("wavelet[refiner.name=regression]", dataset="shapes")
-    assert (same.variant, same.config.refiner.config.steps) == ("", 600)
+    assert (same.variant, same.config.refiner.config.steps) == ("", 400)
 
 
 def test_hint_to_prefix_the_method_is_for_shared_settings_only(tiny: Path) -> None:

@@ -36,7 +36,7 @@ def test_refine_prints_output_folder_and_progress(tiny: Path) -> None:
         (["--refiner", "regressoin"], "did you mean regression?"),
         (["--set", "steps=2"], "refiner 'bicubic': unknown setting 'steps'"),
         (["--set", "steps"], "'steps' is not a setting; write key=value"),
-        (["--public", "textires"], "did you mean textures?"),
+        (["--public", "textires"], "did you mean textures"),
         (["--plugin", "/nowhere.py"], "plugin file /nowhere.py does not exist"),
     ],
 )

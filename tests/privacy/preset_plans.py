@@ -11,11 +11,12 @@ from dpbench.privacy.plan import Plan
 
 TEN = tuple("0123456789")
 SHAPES = DatasetSpec("shapes", 3, 32, 10_000, 2_000, TEN, True)
+GRAINED = DatasetSpec("grained", 3, 32, 10_000, 2_000, TEN, True)
 MNIST = DatasetSpec("mnist", 1, 32, 60_000, 10_000, TEN, True)
 CIFAR10 = DatasetSpec("cifar10", 3, 32, 50_000, 10_000, TEN, True)
 FACES = DatasetSpec("folder:faces", 3, 256, 162_770, 19_962, ("female", "male"), False)
 
-REFINED = {"shapes": SHAPES, "mnist": MNIST}
+REFINED = {"shapes": SHAPES, "grained": GRAINED, "mnist": MNIST}
 """Datasets that presets are refined for."""
 
 PUBLISHED = {"wavelet": FACES}
