@@ -92,9 +92,10 @@ def _nearer(
 
     bounds = _squares(queries[:, :few], images[:, :few], margin=few * EPSILON)
     bounds[ignored] = np.inf
-    left, hard = np.flatnonzero(bounds.min(1) < limits), 0
+    best, hard = bounds.argmin(1), 0
+    left = np.flatnonzero(bounds[np.arange(len(best)), best] < limits)
+    best = best[left]
     while len(left):
-        best = bounds[left].argmin(1)
         compare(left, best)
         bounds[left, best] = np.inf
         candidates = np.count_nonzero(bounds[left] < np.minimum(limits, squares)[left, None], axis=1)
@@ -103,6 +104,7 @@ def _nearer(
             compare(many, np.where(np.isinf(bounds[many]), np.inf, _squares(queries[many], images)).argmin(1))
             hard += len(many)
         left = left[(candidates > 0) & ~too_many]
+        best = bounds[left].argmin(1)
     return found, squares, hard
 
 
@@ -110,10 +112,8 @@ def _squares(x: Array, y: Array, margin: float = 0) -> Array:
     """Squared distances |x|² + |y|² - 2 x·y [q, r], minus `margin` times |x|² + |y|²."""
     origin = x.mean(0)
     x, y = x - origin, y - origin
-    squares = -2 * x @ y.T
-    squares += (1 - margin) * np.einsum("bd,bd->b", x, x)[:, None]
-    squares += (1 - margin) * np.einsum("bd,bd->b", y, y)
-    return squares
+    of_x, of_y = ((1 - margin) * np.einsum("bd,bd->b", z, z)[:, None] for z in (x, y))
+    return np.hstack([-2 * x, of_x, np.ones_like(of_x)]) @ np.hstack([y, np.ones_like(of_y), of_y]).T
 
 
 def parts_of(n: int, size: int, count: int) -> Indices:

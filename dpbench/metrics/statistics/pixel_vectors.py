@@ -10,7 +10,7 @@ from dpbench.evaluation.features import Array, Features, evenly_spaced
 from dpbench.metrics.extractors.packets import packet_level
 from dpbench.metrics.statistics.nearest import Indices, nearest, parts_of
 
-BLOCK = 2500  # 30 MB of colour images of 32 x 32
+BLOCK = 2500  # images whose block means are read at the same time: 30 MB in colour
 
 
 class PixelVectors:
@@ -34,7 +34,9 @@ class PixelVectors:
         return len(self._packets)
 
     def blocks(self) -> Iterator[Array]:
-        """All vectors in order, in blocks of at most `BLOCK`: float32 [b, d]."""
+        """All vectors in order, in blocks: float32 [b, d]. Only what they consist of is read."""
+        if self._low.stop == self._packets.shape[0]:
+            return (block.reshape(len(block), -1) for block in self._packets.blocks())
         return (self.rows(np.arange(start, min(start + BLOCK, len(self)))) for start in range(0, len(self), BLOCK))
 
     def rows(self, indices: Indices) -> Array:
