@@ -77,11 +77,11 @@ class Features:
             within: which part of an image's features, along the first axis; no step.
         """
         first, stop, _ = within.indices(self.shape[0])
-        inner = self.size // self.shape[0]
         rows = np.empty((len(indices), stop - first, *self.shape[1:]), np.float32)
-        with self.file.open("rb") as file:
+        start, stride = self._offset + 4 * first * (self.size // self.shape[0]), 4 * self.size
+        with self.file.open("rb", buffering=0) as file:
             for row, index in zip(rows, indices.tolist(), strict=True):
-                file.seek(self._offset + 4 * (self.size * index + inner * first))
+                file.seek(start + stride * index)
                 file.readinto(row.data.cast("B"))
         return rows
 

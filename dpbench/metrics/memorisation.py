@@ -115,6 +115,8 @@ def _compared(x: Array, train: PixelVectors, reference: PixelVectors, fewer: int
     if copies := int((distance < COPY).sum()):
         warnings.warn(f"{copies} of the {len(x)} synthetic images compared are copies of train images", Caveat, 2)
     originals, which = np.unique(closest, return_inverse=True)
-    between = train.distances_from(train.rows(originals), exclude=originals)[which]
+    least = np.full(len(originals), np.inf, dtype=np.float32)
+    np.minimum.at(least, which, distance)  # an image nearer to its original than this makes all its queries authentic
+    between = train.distances_from(train.rows(originals), exclude=originals, enough=least)[which]
     in_equal_parts = (d[: real.parts(fewer)].mean(0) for real, d in ((train, to_train), (reference, to_reference)))
     return *in_equal_parts, (distance > between).astype(np.float32)

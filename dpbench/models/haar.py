@@ -79,7 +79,7 @@ def stationary(x: Tensor, levels: int) -> list[Tensor]:
         levels: number of levels L.
 
     Returns:
-        one tensor [b, 4, c, h - 2^j + 1, w - 2^j + 1] per level j = 1, ..., L.
+        one tensor [b, c, 4, h - 2^j + 1, w - 2^j + 1] per level j = 1, ..., L.
 
     Raises:
         ValueError: the largest filter does not fit into the image.
@@ -87,12 +87,13 @@ def stationary(x: Tensor, levels: int) -> list[Tensor]:
     h, w = x.shape[-2:]
     if min(h, w) < 2**levels:
         raise ValueError(f"{levels} Haar levels do not fit into {h}x{w}")
-    basis, banks = _basis().to(x), []
+    banks = []
     for gap in (2**j for j in range(levels)):
-        h, w = x.shape[-2] - gap, x.shape[-1] - gap
-        corners = torch.stack([x[..., i : i + h, j : j + w] for i in (0, gap) for j in (0, gap)], dim=1)
-        banks.append(torch.einsum("bschw,ks->bkchw", corners, basis.flatten(1)))
-        x = banks[-1][:, 0]
+        left, right = x[..., :-gap] / 2, x[..., gap:] / 2
+        rows = [(y[..., :-gap, :], y[..., gap:, :]) for y in (left + right, left - right)]
+        bands = [band for above, below in rows for band in (above + below, above - below)]
+        banks.append(torch.stack(bands, dim=2))
+        x = bands[0]
     return banks
 
 

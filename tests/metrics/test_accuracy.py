@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from itertools import groupby
+from operator import itemgetter
+from threading import Lock, get_ident
 
 import numpy as np
 import pytest
@@ -62,6 +65,39 @@ def test_is_repeatable_and_independent_of_what_else_is_measured(make_images, run
     assert torch.equal(torch.get_rng_state(), state)
 
 
+class Alone:
+    """A set of images that cannot be read by two threads at the same time."""
+
+    def __init__(self, images):
+        self.images, self.read, self.reading = images, 0, Lock()
+
+    def __getattr__(self, name: str):
+        return getattr(self.images, name)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def batch(self, indices):
+        assert self.reading.acquire(blocking=False), "read by two threads"
+        time.sleep(1e-3)
+        self.read += 1
+        self.reading.release()
+        return self.images.batch(indices)
+
+
+def test_the_number_of_threads_changes_nothing(make_images, run, hardly_any_steps) -> None:
+    state, found = torch.get_rng_state(), []
+    for threads in (1, 2):
+        synthetic, reference = Alone(make_images(*stripes(90, 0), 4)), Alone(make_images(*stripes(90, 1), 4))
+        with recipe.threads(threads):
+            found.append(evaluate(["accuracy"], synthetic, reference, run))
+            assert torch.get_num_threads() == threads
+        assert synthetic.read > 4 * len(QUICK)
+        assert torch.equal(torch.get_rng_state(), state)
+    assert found[0].values == found[1].values
+    assert found[0].ci95 == found[1].ci95
+
+
 def test_a_class_without_images_is_scored_and_mentioned(make_images, run) -> None:
     images, labels = stripes(200, 0)
     kept = labels != 2
@@ -86,7 +122,7 @@ def test_one_image_is_enough_to_train_on(make_images, run, hardly_any_steps) -> 
 
 
 class Logged:
-    """Makes a set of images note in a common log when it is asked."""
+    """Makes a set of images note in a common log when it is asked, and by which thread."""
 
     def __init__(self, images, role: str, log: list):
         self.images, self.role, self.log = images, role, log
@@ -98,20 +134,25 @@ class Logged:
         return len(self.images)
 
     def batch(self, indices):
-        self.log.append((self.role, list(indices)))
+        self.log.append((get_ident(), self.role, list(indices)))
         return self.images.batch(indices)
 
 
-def test_the_reference_is_read_once_per_classifier_after_its_last_step(make_images, run) -> None:
-    log: list[tuple[str, list[int]]] = []
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_reference_is_read_once_per_classifier_after_its_last_step(
+    make_images, run, hardly_any_steps, threads: int
+) -> None:
+    log: list[tuple[int, str, list[int]]] = []
     synthetic = Logged(make_images(*stripes(50, 0), 4), "train", log)
     reference = Logged(make_images(*stripes(50, 1), 4), "test", log)
-    evaluate(["accuracy"], synthetic, reference, run)
+    with recipe.threads(threads):
+        evaluate(["accuracy"], synthetic, reference, run)
     checks = [("train", [*range(50)]), ("test", [*range(50)]), ("train", [0])]
-    assert log[: len(checks)] == checks
-    turns = [(role, [indices for _, indices in turn]) for role, turn in groupby(log[len(checks) :], lambda e: e[0])]
+    assert [(role, indices) for _, role, indices in log[: len(checks)]] == checks
+    log = sorted(log[len(checks) :], key=itemgetter(0))  # stable: in the order of each thread
+    turns = [(role, [indices for *_, indices in turn]) for (_, role), turn in groupby(log, itemgetter(0, 1))]
     assert [role for role, _ in turns] == ["train", "test"] * len(QUICK)
-    assert all(len(batches) == (40 if role == "train" else 1) for role, batches in turns)
+    assert all(len(batches) == (4 if role == "train" else 1) for role, batches in turns)
     assert all(batches == [[*range(50)]] for role, batches in turns if role == "test")
 
 
@@ -127,7 +168,8 @@ def test_in_the_real_row_train_teaches_and_test_examines(make_images, run, monke
 
     teach = recipe.train
     monkeypatch.setattr(recipe, "train", spying)
-    scores = evaluate_real(["accuracy"], train, test, run)
+    with recipe.threads(1):  # one classifier after another
+        scores = evaluate_real(["accuracy"], train, test, run)
     assert asked == [(40 * 32, 0)] * len(QUICK)
     assert sorted(test.asked) == sorted([*range(50)] * (1 + len(QUICK)))
     assert scores.values["accuracy"] > 0.9

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import combinations, product
 from math import pi, sqrt
 
 import numpy as np
@@ -65,7 +66,7 @@ def test_cross_statistics_are_correlation_coefficients_over_places(evaluation) -
     x = white(1, size=32)
     x[..., 3:-3, 3:-3] = 128 + (x[..., 3:-3, 3:-3].float() - 128).div(4).to(torch.uint8)  # contrast at the edge
     (*_, statistics), bands = evaluation(x).extractor("texture")(x), stationary(x.double() / 255, 3)
-    magnitudes = [bank[0, 1:, 0].abs() for bank in bands]  # [3, h, w] of each level
+    magnitudes = [bank[0, 0, 1:].abs() for bank in bands]  # [3, h, w] of each level
 
     def correlations(a, b):
         return np.corrcoef(a.flatten(1).numpy(), b.flatten(1).numpy())[:3, 3:]
@@ -75,6 +76,36 @@ def test_cross_statistics_are_correlation_coefficients_over_places(evaluation) -
     fine = [magnitudes[0][:, 1:-1, 1:-1], magnitudes[1][:, 2:-2, 2:-2]]  # filters' middles on their parents' middles
     between = [correlations(m, above).ravel() for m, above in zip(fine, magnitudes[1:], strict=True)]
     np.testing.assert_allclose(statistics[30:], np.concatenate(within + between), atol=0.02)
+
+
+def test_statistics_are_those_of_plain_sums(evaluation, noise) -> None:
+    """By loops over images, channels and sub-bands, in float64, from the formulas in the docstring."""
+    x = noise(3, 3, 16)
+    x[..., 5:] //= 4
+    flat, banks = 1 / 255**2, stationary(x.double() / 255, 2)
+    levels = [(bank[:, :, 1:] - bank[:, :, 1:].mean((-2, -1), keepdim=True)).numpy() for bank in banks]
+    low = (banks[-1][:, :, :1] - banks[-1][:, :, :1].mean((-2, -1), keepdim=True)).numpy()
+
+    def correlation(a, b):
+        a, b = a - a.mean(), b - b.mean()
+        return (a * b).mean() / np.sqrt(((a * a).mean() + flat) * ((b * b).mean() + flat))
+
+    def statistics(image):
+        bands = [z[image] for z in (*levels, low)]  # [c, k, h, w] each
+        sizes = [np.abs(z[image]) for z in levels]
+        for z in (channel for band in bands for channel in band.reshape(-1, *band.shape[-2:])):
+            v = (z * z).mean() + flat
+            yield from (np.log(v), (z * abs(z)).mean() / v, abs(z).mean() ** 2 / v)
+        for m in sizes:
+            yield from (correlation(m[c, i], m[c, j]) for c in range(3) for i, j in combinations(range(3), 2))
+        for c, i, j in product(range(3), repeat=3):
+            yield correlation(sizes[0][c, i, 1:-1, 1:-1], sizes[1][c, j])
+        for band in bands:
+            pairs = product(range(band.shape[1]), combinations(range(3), 2))
+            yield from (correlation(band[c, k], band[d, k]) for k, (c, d) in pairs)
+
+    expected = np.array([list(statistics(image)) for image in range(3)])
+    np.testing.assert_allclose(evaluation(x).extractor("texture")(x), expected, atol=1e-5)
 
 
 def test_statistics_follow_what_is_there_and_not_where(evaluation, make_images, noise) -> None:

@@ -47,7 +47,8 @@ RECIPE = Recipe(
     version=QUICK_VERSION,
     batch=64,
     steps=lambda n: 500,  # constant, so that the cost does not depend on the number of images
-    optimizer=partial(torch.optim.Adam, lr=2e-3),
+    optimizer=partial(torch.optim.Adam, lr=2e-3, fused=True),
     rate=warmup_cosine,
     shift=2,
+    small=True,
 )

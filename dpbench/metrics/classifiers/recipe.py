@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -23,7 +24,7 @@ from dpbench.core.progress import track
 from dpbench.core.specs import Batch, DatasetSpec
 from dpbench.metrics.classifiers.base import Classifier
 
-EVALUATION_BATCH = 500
+EVALUATION_BATCH = 200  # activations of more images do not fit into a processor's cache
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Recipe:
         rate: elapsed share of the training, in (0, 1) -> learning rate, relative to the peak.
         shift: maximum random shift of images, in pixels; the only augmentation.
         ema_decay: decay of the exponential moving average of the weights, which is then the result; 0 for none.
+        small: whether networks are so small that a CPU is faster with one thread for each. They have no dropout.
     """
 
     version: str
@@ -47,6 +49,7 @@ class Recipe:
     rate: Callable[[float], float]
     shift: int = 0
     ema_decay: float = 0.0
+    small: bool = False
 
 
 def require_labels(spec: DatasetSpec, images: ImageDataset, role: str) -> None:
@@ -94,7 +97,7 @@ def train(model: Classifier, images: ImageDataset, recipe: Recipe, run: RunConte
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: recipe.rate((step + 0.5) / steps))
     average = AveragedModel(model, avg_fn=_ema_update(recipe.ema_decay)) if recipe.ema_decay else None
     counts = torch.zeros(model.head.out_features, dtype=torch.int64)
-    with _repeatable(run.generator, device):
+    with repeatable(run.generator, device):
         batches = _batches(len(images), recipe.batch, steps, run.generator)
         for indices in track(run.progress, batches, name, steps):
             pixels, labels = _labelled(images.batch(indices), len(counts), images)
@@ -139,16 +142,14 @@ def scaled(images: Tensor) -> Tensor:
 
 
 def random_shift(images: Tensor, most: int, generator: torch.Generator) -> Tensor:
-    """Shifts each image by up to `most` pixels in each direction, repeating edge pixels: [b, c, h, w] of any dtype."""
+    """Shifts each image by up to `most` pixels in each direction, repeating edge pixels: [b, c, h, w] on the CPU."""
     if most == 0:
         return images
     b, _, h, w = images.shape
-    moves = torch.randint(-most, most + 1, (2, b, 1), generator=generator)
-    rows = (torch.arange(h) + moves[0]).clamp(0, h - 1)  # [b, h]
-    columns = (torch.arange(w) + moves[1]).clamp(0, w - 1)  # [b, w]
-    last = images.permute(0, 2, 3, 1)  # [b, h, w, c]: the channels of a gathered pixel are contiguous
-    shifted = last[torch.arange(b)[:, None, None], rows[:, :, None], columns[:, None, :]]
-    return shifted.permute(0, 3, 1, 2)
+    rows, columns = torch.randint(0, 2 * most + 1, (2, b), generator=generator).numpy()
+    margins = ((0, 0), (0, 0), (most, most), (most, most))
+    windows = sliding_window_view(np.pad(images.numpy(), margins, mode="edge"), (h, w), axis=(2, 3))
+    return torch.from_numpy(windows[np.arange(b), :, rows, columns])
 
 
 def _labelled(batch: Batch, n_classes: int, images: ImageDataset) -> tuple[Tensor, Tensor]:
@@ -181,7 +182,7 @@ def _ema_update(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor
 
 
 @contextmanager
-def _repeatable(generator: torch.Generator, device: torch.device) -> Iterator[None]:
+def repeatable(generator: torch.Generator, device: torch.device) -> Iterator[None]:
     """Seeds torch's global generator, which dropout uses, from `generator`, and restores its state afterwards."""
     with (
         torch.random.fork_rng([device] if device.type == "cuda" else []),
@@ -189,3 +190,14 @@ def _repeatable(generator: torch.Generator, device: torch.device) -> Iterator[No
     ):
         torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
         yield
+
+
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    """Lets torch's operations use `number` threads of a CPU, of this thread and those started in it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -52,6 +54,8 @@ class TextureStatistics(Extractor):
         MissingScore: the resolution is below 6.
     """
 
+    batch: ClassVar[int] = 32  # sub-bands of more images do not fit into a processor's cache
+
     def __init__(self, evaluation: Evaluation):
         super().__init__(evaluation)
         self.levels = texture_level(self.spec.resolution)
@@ -61,40 +65,49 @@ class TextureStatistics(Extractor):
 
     def __call__(self, images: Tensor) -> Tensor:
         """uint8 [b, c, h, w] -> float32 [b, d]."""
-        banks = [_centred(bank) for bank in stationary(images.float() / 255, self.levels)]  # [b, 4, c, h, w] each
-        bands = [bank[:, 1:] for bank in banks] + [banks[-1][:, :1]]
-        magnitudes = [_centred(bank[:, 1:].abs()).transpose(1, 2) for bank in banks]  # [b, c, 3, h, w]
+        banks = stationary(images.float() / 255, self.levels)  # [b, c, 4, h, w] each
+        details, low = [_centred(bank[:, :, 1:]) for bank in banks], _centred(banks[-1][:, :, :1])
+        bands = [(z, z.abs()) for z in (*details, low)]
+        magnitudes = [_centred(magnitude) for _, magnitude in bands[:-1]]  # [b, c, 3, h, w]
         inward = [1 << level for level in range(self.levels - 1)]  # from a filter's corner to that of its parent
         cropped = [m[..., i:-i, i:-i] for m, i in zip(magnitudes, inward, strict=False)]
-        cross = [
+        statistics = [
+            *(_marginals(z, magnitude) for z, magnitude in bands),
             *(_pairs(m) for m in magnitudes),
             *(_correlation(_centred(fine), above) for fine, above in zip(cropped, magnitudes[1:], strict=True)),
-            *(_pairs(band) for band in bands),
+            *(_pairs(z.transpose(1, 2).contiguous()) for z, _ in bands),
         ]
-        return torch.cat([s.flatten(1) for s in [*map(_marginals, bands), *cross]], dim=1)
+        return torch.cat([s.flatten(1) for s in statistics], dim=1)
 
 
 def _centred(x: Tensor) -> Tensor:
     return x - x.mean((-2, -1), keepdim=True)
 
 
-def _marginals(z: Tensor) -> Tensor:
-    """[b, k, c, h, w], mean zero over positions -> log variance, skewness, kurtosis [b, k, c, 3]."""
-    magnitude = z.abs()
-    variance = z.square().mean((-2, -1)) + FLAT
-    skewness = (z * magnitude).mean((-2, -1)) / variance
+def _marginals(z: Tensor, magnitude: Tensor) -> Tensor:
+    """[b, c, k, h, w], mean zero over positions, and |z| -> log variance, skewness, kurtosis [b, c, k, 3]."""
+    variance = _products(z, z).diagonal(dim1=-2, dim2=-1) + FLAT
+    skewness = _products(z, magnitude).diagonal(dim1=-2, dim2=-1) / variance
     kurtosis = magnitude.mean((-2, -1)).square() / variance
     return torch.stack([variance.log(), skewness, kurtosis], dim=-1)
 
 
+def _products(x: Tensor, y: Tensor) -> Tensor:
+    """[b, g, k, h, w] and [b, g, l, h, w] -> mean products over positions [b, g, k, l].
+
+    Of k = l bands only the diagonal may be needed. Even so, a matrix product is faster than k sums of products.
+    """
+    x, y = x.flatten(-2), y.flatten(-2)
+    return x @ y.mT / x.shape[-1]
+
+
 def _correlation(x: Tensor, y: Tensor) -> Tensor:
     """[b, g, k, h, w] and [b, g, l, h, w], mean zero over positions -> correlation coefficients [b, g, k, l]."""
-    x, y = x.flatten(-2), y.flatten(-2)
-    return x @ y.mT / (_norm(x)[..., :, None] * _norm(y)[..., None, :])
+    return _products(x, y) / (_deviation(x)[..., :, None] * _deviation(y)[..., None, :])
 
 
-def _norm(x: Tensor) -> Tensor:
-    return (torch.linalg.vecdot(x, x) + FLAT * x.shape[-1]).sqrt()
+def _deviation(x: Tensor) -> Tensor:
+    return (_products(x, x).diagonal(dim1=-2, dim2=-1) + FLAT).sqrt()
 
 
 def _pairs(x: Tensor) -> Tensor:

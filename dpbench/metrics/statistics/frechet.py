@@ -78,11 +78,16 @@ class Transport(NamedTuple):
     shift: Floats  # [g, d], m₁ - m₂
     root: Floats  # [g, d, r], a factor of T
 
-    def influences(self, x: Array) -> Floats:
-        """How d² changes with the weights of images [b, g, d] of the first set, up to a constant: float64 [b, g]."""
-        y = x.swapaxes(0, 1) - self.mean[:, None]  # [g, b, d]
-        linear = 2 * y @ self.shift[:, :, None]
-        return (linear[..., 0] + np.square(y).sum(-1) - np.square(y @ self.root).sum(-1)).T
+    def influences(self, x: Array) -> Array:
+        """How d² changes with the weights of images [b, g, d] of the first set, up to a constant: [b, g].
+
+        Computed in the precision of the images, which is enough for an interval.
+        """
+        mean, shift, root = (part.astype(x.dtype) for part in (self.mean, self.shift, self.root))
+        y = x.swapaxes(0, 1) - mean[:, None]  # [g, b, d]
+        moved = y @ root
+        linear = 2 * np.einsum("gbd,gd->bg", y, shift)
+        return linear + np.einsum("gbd,gbd->bg", y, y) - np.einsum("gbd,gbd->bg", moved, moved)
 
 
 def fit(blocks: Iterable[Array]) -> Gaussians:
@@ -99,9 +104,9 @@ def fit(blocks: Iterable[Array]) -> Gaussians:
     n = 0
     origin = total = products = np.zeros(())
     for block in blocks:
-        x = require_finite(block).astype(np.float64).swapaxes(0, 1)  # [g, b, d]
-        origin = origin if n else x[:, :1]
-        x = x - origin
+        features = require_finite(block).swapaxes(0, 1)  # [g, b, d]
+        origin = origin if n else features[:, :1].astype(np.float64)
+        x = features - origin
         total = total + x.sum(1)
         products = products + x.swapaxes(1, 2) @ x
         n += x.shape[1]

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,8 +21,8 @@ from dpbench.evaluation import intervals as bootstrap
 from dpbench.evaluation.caveats import Caveat
 from dpbench.evaluation.features import Features, require_finite
 
-ROWS = 500
-"""Number of rows of a distance matrix that are in memory at the same time."""
+ROWS = 100
+"""Number of rows of a distance matrix that are in memory at the same time: few, so that they stay in the cache."""
 SAME = 32 * torch.finfo(torch.float32).eps
 """Squared distances below this share of the squared norms are treated as rounding errors, i.e. as duplicates."""
 
@@ -92,25 +93,35 @@ def memberships(synthetic: Tensor, reference: Tensor, synthetic_radii: Tensor, r
     of_synthetic = []
     inside, only_inside, balls, only_ball = (torch.zeros(m, dtype=torch.int64) for _ in range(4))
     for start, squares in _squared_distances(synthetic, reference):
-        in_reference = squares <= reference_radii  # [rows, m]
-        in_synthetic = squares <= synthetic_radii[start : start + len(squares), None]
-        of_synthetic.append(in_reference.sum(1))
-        for member, count, only in ((in_reference, inside, only_inside), (in_synthetic, balls, only_ball)):
-            count += member.sum(0)
-            torch.where(member.any(0), start + member.byte().argmax(0), only, out=only)
+        rows, columns = _pairs(squares <= reference_radii)
+        of_synthetic.append(torch.bincount(rows, minlength=len(squares)))
+        inside += torch.bincount(columns, minlength=m)
+        only_inside[columns] = start + rows
+        rows, columns = _pairs(squares <= synthetic_radii[start : start + len(squares), None])
+        balls += torch.bincount(columns, minlength=m)
+        only_ball[columns] = start + rows
     return Memberships(torch.cat(of_synthetic), inside, only_inside, balls, only_ball)
 
 
 def squared_radii(x: Tensor, k: int) -> Tensor:
     """The squared distance of each image [n, d] from its k-th nearest neighbour among the others, k < n: [n]."""
-    return torch.cat([squares.kthvalue(k + 1, dim=1).values for _, squares in _squared_distances(x, x)])
+    return torch.cat([squares.topk(k + 1, largest=False).values[:, -1] for _, squares in _squared_distances(x, x)])
 
 
 def _squared_distances(x: Tensor, y: Tensor) -> Iterator[tuple[int, Tensor]]:
     """Squared distances of `x` [n, d] from `y` [m, d] in blocks: (index of the first row, [rows, m])."""
-    norms = y.square().sum(1)
+    of_y = y.square().sum(1)
     for start in range(0, len(x), ROWS):
-        rows = x[start : start + ROWS]
-        scale = rows.square().sum(1, keepdim=True) + norms
-        squares = torch.addmm(scale, rows, y.T, alpha=-2)
-        yield start, squares.masked_fill_(squares <= SAME * scale, 0)
+        block = x[start : start + ROWS]
+        of_x = block.square().sum(1)
+        squares = torch.addmm(of_y, block, y.T, alpha=-2).add_(of_x[:, None])
+        rows, columns = _pairs(squares <= SAME * (of_x[:, None] + of_y.max()))  # few, whose exact limits are then used
+        same = squares[rows, columns] <= SAME * (of_x[rows] + of_y[columns])
+        squares[rows[same], columns[same]] = 0
+        yield start, squares
+
+
+def _pairs(chosen: Tensor) -> tuple[Tensor, Tensor]:
+    """The rows and columns where `chosen`, bool [rows, m], is true; fast if there are few."""
+    found = torch.from_numpy(np.flatnonzero(chosen.numpy()))  # much faster than Tensor.nonzero
+    return found // chosen.shape[1], found % chosen.shape[1]

@@ -10,6 +10,8 @@ from dpbench.evaluation.features import Array, Features, evenly_spaced
 from dpbench.metrics.extractors.packets import packet_level
 from dpbench.metrics.statistics.nearest import Indices, nearest, parts_of
 
+BLOCK = 2500  # images whose block means are read at the same time: 30 MB in colour
+
 
 class PixelVectors:
     """A set of images as vectors whose Euclidean distances equal those of the pixels or of block means.
@@ -32,20 +34,25 @@ class PixelVectors:
         return len(self._packets)
 
     def blocks(self) -> Iterator[Array]:
-        """All vectors in order, in blocks: float32 [b, d]."""
-        return (_flat(block[:, self._low]) for block in self._packets.blocks())
+        """All vectors in order, in blocks: float32 [b, d]. Only what they consist of is read."""
+        if self._low.stop == self._packets.shape[0]:
+            return (block.reshape(len(block), -1) for block in self._packets.blocks())
+        return (self.rows(np.arange(start, min(start + BLOCK, len(self)))) for start in range(0, len(self), BLOCK))
 
     def rows(self, indices: Indices) -> Array:
         """The vectors at `indices`: float32 [b, d]."""
-        return _flat(self._packets.rows(indices, self._low))
+        return self._packets.rows(indices, self._low).reshape(len(indices), -1)
 
     def at_most(self, most: int) -> Array:
         """At most `most` vectors, evenly spaced: float32 [b, d]."""
         return self.rows(evenly_spaced(len(self), most))
 
-    def distances_from(self, x: Array, exclude: Indices | None = None) -> Array:
-        """For each row of x [q, d], the distance to the nearest image except `exclude`: [q]; see `nearest`."""
-        (found,) = nearest(x, self.blocks(), np.zeros(len(self), dtype=np.int64), exclude)
+    def distances_from(self, x: Array, exclude: Indices | None = None, enough: Array | None = None) -> Array:
+        """For each row of x [q, d], the distance to the nearest image except `exclude`: [q].
+
+        Where an image is nearer than `enough` [q], the distance may be that to another such image; see `nearest`.
+        """
+        (found,) = nearest(x, self.blocks(), np.zeros(len(self), dtype=np.int64), exclude, enough)
         return np.linalg.norm(x - self.rows(found), axis=1)
 
     def parts(self, size: int) -> int:
@@ -59,7 +66,3 @@ class PixelVectors:
         """
         found = nearest(x, self.blocks(), parts_of(len(self), size, self.parts(size)))
         return found, np.stack([np.linalg.norm(x - self.rows(part), axis=1) for part in found])
-
-
-def _flat(x: Array) -> Array:
-    return x.reshape(len(x), -1)

@@ -151,6 +151,16 @@ def test_influences_are_what_a_little_more_weight_on_an_image_changes(d: int) ->
             assert influences[image] - influences.mean() == pytest.approx(change, rel=0.2, abs=0.05 * np.ptp(exact))
 
 
+def test_influences_of_float32_images_are_as_good_for_an_interval() -> None:
+    rng = np.random.default_rng(0)
+    scales = np.logspace(0, -5, 40)  # as of pixels, whose covariances have a wide range of eigenvalues
+    x, y = (rng.normal(size=(500, 40)) * scales @ whitened(80, 40, rng)[:40] + 3 for _ in range(2))
+    found = frechet.transport(frechet.fit([x[:, None]]), frechet.fit([y[:, None]]))
+    exact, rounded = (found.influences(x[:, None].astype(dtype))[:, 0] for dtype in (np.float64, np.float32))
+    assert rounded.dtype == np.float32
+    np.testing.assert_allclose(rounded - rounded.mean(), exact - exact.mean(), atol=1e-3 * exact.std())
+
+
 def test_the_interval_agrees_with_a_bootstrap_of_images_and_with_fresh_sets(features) -> None:
     rng = np.random.default_rng(0)
     reference = skewed(300, 3, rng) + 0.5
