@@ -14,11 +14,10 @@ import re
 import sys
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -29,37 +28,50 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # makes the script work f
 from dpbench.cli import wait_briefly
 from dpbench.core.progress import Advance, Quiet
 
-FOLDERS = ("DPBENCH_DATA", "DPBENCH_CACHE", "DPBENCH_STATE")
-BEFORE = "before"
-"""The column of what is done before the first trial."""
+if TYPE_CHECKING:
+    import pandas as pd
 
-SHORTEST = 0.5
-"""Seconds below which a phase is counted in the row "other"."""
+FOLDERS = ("DPBENCH_DATA", "DPBENCH_CACHE", "DPBENCH_STATE")
+
+PHASES = {
+    "tokenizer (public)": "train the tokenizer (public)",
+    "detail stage (public)": "train the refiner (public)",
+    "transformer (public)": "pretrain the coarse stage (public)",
+    "private steps": "finetune the coarse stage (private)",
+    "sampling": "sampling",
+}
+"""Line of the table -> phase, as progress bars name it."""
+
+CLASSIFIERS = "accuracy: "
+"""Start of the names of the phases that train classifiers, which overlap."""
 
 
 class Stopwatch(Quiet):
     """A display that measures the phases of every trial.
 
     Attributes:
-        seconds: phase -> trial -> seconds.
-        trials: trial -> seconds in all.
+        seconds: for each trial in order of execution, phase -> seconds; "all" is the whole trial.
+        before: seconds before the first trial.
     """
 
     def __init__(self) -> None:
-        self.seconds: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
-        self.trials: dict[str, float] = {BEFORE: 0.0}
+        self.seconds: list[dict[str, float]] = []
+        self.before = 0.0
         self._since = time.perf_counter()
 
     def say(self, line: str) -> None:
         """A line such as "[2/5] wavelet ε=1 seed 0, about 3 min left" starts a trial."""
-        if found := re.match(r"\[\d+/\d+\] ([^,]+)", line):
+        if re.match(r"\[\d+/\d+\] ", line):
             self.finish()
-            self.trials[found[1]] = 0.0
+            self.seconds.append({})
 
     def finish(self) -> None:
         """Ends the running trial."""
         now = time.perf_counter()
-        self.trials[self._trial] += now - self._since
+        if self.seconds:
+            self.seconds[-1]["all"] = now - self._since
+        else:
+            self.before = now - self._since
         self._since = now
 
     @contextmanager
@@ -67,11 +79,8 @@ class Stopwatch(Quiet):
         """Measures a phase."""
         start = time.perf_counter()
         yield lambda steps=1, note="": None
-        self.seconds[name][self._trial] += time.perf_counter() - start
-
-    @property
-    def _trial(self) -> str:
-        return list(self.trials)[-1]
+        if self.seconds:
+            self.seconds[-1][name] = self.seconds[-1].get(name, 0.0) + time.perf_counter() - start
 
 
 def main(
@@ -90,30 +99,33 @@ def main(
         request = RunRequest("wavelet", epsilons=parse_epsilons(eps), samples=samples, out=Path(folder, "results"))
         rows = run_request(request, watch).rows
         watch.finish()
-    console = Console(width=None if sys.stdout.isatty() else 140)
-    console.print(table(watch))
-    for _, row in rows.iterrows():
-        scores = " ".join(f"{name} {row[name]:.3f}" for name in ("accuracy", "fwd"))
-        console.print(f"{row['reference'] or 'ε = ' + format(row['epsilon'], 'g')}: {scores}")
+    rows.index = [row["reference"] or f"ε = {row['epsilon']:g}" for _, row in rows.iterrows()]
+    console = Console()
+    console.print(table(watch, rows))
+    console.print(rows[["accuracy", "fwd"]].round(3).to_string())
     console.print(f"peak memory of the process: {peak_memory_mb('cpu'):,.0f} MiB")
 
 
-def table(watch: Stopwatch) -> Table:
+def table(watch: Stopwatch, rows: pd.DataFrame) -> Table:
     """One line per phase, one column per trial, with sums."""
-    trials = list(watch.trials)
-    table = Table("seconds", *trials, "sum", title=f"the demo: {sum(watch.trials.values()):.0f} s")
-    shown = {name: spent for name, spent in watch.seconds.items() if sum(spent.values()) >= SHORTEST}
-    for name, spent in shown.items():
-        table.add_row(name, *cells([spent.get(trial, 0.0) for trial in trials]))
-    measured = [sum(spent.get(trial, 0.0) for spent in shown.values()) for trial in trials]
+    trials = watch.seconds
+    lines = {line: [trial.get(phase, 0.0) for trial in trials] for line, phase in PHASES.items()}
+    accuracy = [max(s for name, s in trial.items() if name.startswith(CLASSIFIERS)) for trial in trials]
+    scoring = rows["seconds_evaluate"]
+    lines |= {"accuracy": accuracy, "other metrics": [s - a for s, a in zip(scoring, accuracy, strict=True)]}
+    whole = [trial["all"] for trial in trials]
+    lines["other"] = [t - sum(known) for t, *known in zip(whole, *lines.values(), strict=True)]
+    table = Table("seconds", *rows.index, "sum", title=f"the demo: {watch.before + sum(whole):.0f} s")
+    for line, seconds in lines.items():
+        table.add_row(line, *cells(seconds))
     table.add_section()
-    table.add_row("other", *cells([watch.trials[t] - m for t, m in zip(trials, measured, strict=True)]))
-    table.add_row("sum", *cells([watch.trials[trial] for trial in trials]))
+    table.add_row("trial", *cells(whole))
+    table.add_row("data, noise calibration", *[""] * len(trials), f"{watch.before:.0f}")
     return table
 
 
 def cells(values: list[float]) -> list[str]:
-    return [f"{value:.1f}" if value >= 0.05 else "" for value in [*values, sum(values)]]
+    return [f"{value:.0f}" if value >= 0.5 else "" for value in [*values, sum(values)]]
 
 
 if __name__ == "__main__":

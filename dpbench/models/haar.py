@@ -6,18 +6,8 @@ equal `pywt.wavedec2(x, "haar", level=L)` for sizes divisible by 2^L.
 
 from __future__ import annotations
 
-from functools import cache
-
-import pywt
 import torch
 from torch import Tensor
-
-
-@cache
-def _basis() -> Tensor:
-    # Rows in the order of pywt.dwt2: approximation, horizontal, vertical, diagonal. Convolution reverses the filters.
-    lo, hi = (torch.tensor(f[::-1], dtype=torch.float64) for f in pywt.Wavelet("haar").filter_bank[:2])
-    return torch.stack([torch.outer(row, column) for row, column in ((lo, lo), (hi, lo), (lo, hi), (hi, hi))])
 
 
 def dwt2(x: Tensor) -> Tensor:
@@ -26,17 +16,19 @@ def dwt2(x: Tensor) -> Tensor:
     Raises:
         ValueError: the height or width is odd.
     """
-    b, c, h, w = x.shape
+    h, w = x.shape[-2:]
     if h % 2 or w % 2:
         raise ValueError(f"a Haar level needs even height and width, not {h}x{w}")
-    blocks = x.reshape(b, c, h // 2, 2, w // 2, 2)
-    return torch.einsum("bchiwj,kij->bkchw", blocks, _basis().to(x))
+    left, right = x[..., ::2] / 2, x[..., 1::2] / 2
+    rows = [(y[..., ::2, :], y[..., 1::2, :]) for y in (left + right, left - right)]
+    return torch.stack([band for above, below in rows for band in (above + below, above - below)], dim=1)
 
 
 def idwt2(bands: Tensor) -> Tensor:
     """Inverse of `dwt2`: [b, 4, c, h/2, w/2] -> [b, c, h, w]."""
-    b, _, c, h, w = bands.shape
-    return torch.einsum("bkchw,kij->bchiwj", bands, _basis().to(bands)).reshape(b, c, 2 * h, 2 * w)
+    sums, differences = ((low + high, low - high) for low, high in (bands[:, :2].unbind(1), bands[:, 2:].unbind(1)))
+    rows = [torch.stack([s + d, s - d], dim=-1) / 2 for s, d in zip(sums, differences, strict=True)]  # above, below
+    return torch.stack(rows, dim=3).flatten(4).flatten(2, 3)
 
 
 def wavedec2(x: Tensor, levels: int) -> list[Tensor]:

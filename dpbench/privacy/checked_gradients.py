@@ -15,6 +15,7 @@ from dpbench.privacy.checks.independence import LEAST
 from dpbench.privacy.checks.loss_checks import LossChecks, moved_weights
 from dpbench.privacy.checks.probes import Probes
 from dpbench.privacy.gradients.engine import GradientEngine, Loss
+from dpbench.privacy.slots import records_per_call
 
 ROUNDING: Mapping[Precision, float] = {"fp32": 1e-3, "bf16": 2e-2}
 """Relative difference that the order of rows may make to a loss in each precision."""
@@ -73,11 +74,11 @@ class CheckedGradients:
                 check_gradients(self.engine, *probes.take(2), views, self._restart)
             check_engine(self.engine, self._few[0].repeat(views), views, self._restart())
 
-    def rows_that_fit(self) -> int:
-        """Rows that one call of the loss may have, by memory or cache."""
-        rows = self.engine.rows_that_fit(self._few[0].repeat(self.views), self.views, self._restart())
+    def rows_per_call(self, n: int, rate: float) -> int:
+        """Rows per call of the loss for Poisson samples of n records, as many as memory or cache hold at most."""
+        fit = self.engine.rows_that_fit(self._few[0].repeat(self.views), self.views, self._restart())
         self._restart()
-        return rows
+        return records_per_call(n, rate, max(1, fit // self.views)) * self.views
 
     def check_batches(self, rows: int) -> None:
         """Checks the loss on batches of the size that it will be given, and fixes that size.

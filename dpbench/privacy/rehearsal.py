@@ -124,8 +124,8 @@ class Rehearsal(PrivateData):
             engine_named(engine), model, loss, self._probes, views, generator, name, self.device, self._precision
         )
         with gradients.closed_on_error():
-            most = min(gradients.rows_that_fit(), mechanism.expected_batch * views)
-            gradients.check_batches(micro_batch or most)
+            rows = micro_batch or gradients.rows_per_call(self.spec.n_train, mechanism.sampling_rate)
+            gradients.check_batches(rows)
         public = PublicGradients(self._records, self._distinct, gradients, generator.device, self.device)
         return RehearsalSteps(public, mechanism, optimizer, self.measured)
 

@@ -32,6 +32,9 @@ import torch
 OVERFLOW = 1e-12
 """Probability per step that a Poisson sample has more records than there are slots."""
 
+ROOM = 2
+"""Standard deviations above the expected size of a Poisson sample for which calls of a loss have rows."""
+
 EMPTY = -1
 """Index of a slot without a record."""
 
@@ -64,3 +67,18 @@ def placed(sample: Sequence[int], slots: int, seed: int) -> list[int]:
 def in_whole(records: int, size: int) -> int:
     """The number rounded up to a multiple of `size`."""
     return -(-records // size) * size
+
+
+def records_per_call(n: int, rate: float, fit: int) -> int:
+    """Records per call of a loss, such that few calls are mostly padding.
+
+    A call is padded, so its cost does not depend on its number of records. Calls of the expected batch would need a
+    second call for every other sample. These hold `ROOM` standard deviations more, in as few calls as possible.
+
+    Args:
+        n: number of records.
+        rate: sampling rate.
+        fit: records that fit into one call.
+    """
+    most = min(n, math.ceil(n * rate + ROOM * math.sqrt(n * rate * (1 - rate))))
+    return math.ceil(most / -(-most // fit))

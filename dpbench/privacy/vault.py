@@ -177,8 +177,8 @@ class Vault(PrivateData):
             computed_by, model, loss, self._probes, views, generator, name, self.device, self._precision
         )
         with gradients.closed_on_error():
-            most = min(gradients.rows_that_fit(), mechanism.expected_batch * views)
-            gradients.check_batches(self._agreed_rows(name, micro_batch or most))
+            rows = micro_batch or gradients.rows_per_call(len(self._parts.records), mechanism.sampling_rate)
+            gradients.check_batches(self._agreed_rows(name, rows))
         return DPSGDStepper(self._parts, mechanism, gradients, optimizer, generator)
 
     def _agreed_rows(self, name: str, rows: int) -> int:

@@ -121,7 +121,7 @@ def test_batches_of_any_size_are_processed_whole_in_padded_micro_batches():
 
 
 @pytest.mark.parametrize("views", [1, 4])
-def test_the_size_of_a_micro_batch_follows_the_footprint_and_never_exceeds_the_expected_batch(monkeypatch, views):
+def test_the_size_of_a_micro_batch_follows_the_footprint_and_the_size_of_samples(monkeypatch, views):
     def sizes(records: int, rows_that_fit: int) -> set[int]:
         seen = []
 
@@ -135,8 +135,8 @@ def test_the_size_of_a_micro_batch_follows_the_footprint_and_never_exceeds_the_e
         next(stepper)
         return set(seen)
 
-    assert sizes(100, 16) == {16}
-    assert sizes(10, 4096) == {10 * views}
+    assert sizes(112, 16) == {16}
+    assert sizes(100, 4096) == {100 * views}
 
 
 # Receipts

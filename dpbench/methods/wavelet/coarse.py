@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from dpbench.core.context import RunContext
+from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
 from dpbench.core.specs import Batch
 from dpbench.methods.cores.class_embeddings import initial_class_embeddings
@@ -17,8 +19,12 @@ from dpbench.methods.wavelet.tokenizer import SpectralTokenizer
 from dpbench.models.lora import add_lora, merge, name_matcher
 from dpbench.models.transformer import Sampling, TokenTransformer, TransformerConfig
 from dpbench.privacy.private_data import PrivateData
+from dpbench.training.augmentation import Augmentation
 from dpbench.training.loop import PublicSteps, train
-from dpbench.training.public import Draw, PublicBatches
+from dpbench.training.public import Draw, PublicBatches, unit_images
+
+ENCODED = 500
+"""Images encoded at once."""
 
 
 class CoarseStage:
@@ -71,12 +77,38 @@ class CoarseStage:
     def _conditions(labels: Tensor | None, count: int) -> Tensor:
         return torch.zeros(count, dtype=torch.long) if labels is None else labels
 
-    def pretrain(self, batches: PublicBatches, n_classes: int, run: RunContext) -> dict[str, Tensor]:
-        """Trains a new transformer on public images with `n_classes` classes and returns its weights."""
-        s, model = self.settings, self._new(n_classes).to(run.device)
-        optimizer = torch.optim.AdamW(model.parameters(), s.public_lr, weight_decay=0.01)
-        self._train_publicly(model, batches.draw, optimizer, s.public_steps, run, "pretrain the coarse stage (public)")
+    def pretrain(self, public: ImageDataset, augmentation: Augmentation, run: RunContext) -> dict[str, Tensor]:
+        """Trains a new transformer on public images and their classes, and returns its weights."""
+        s, model = self.settings, self._new(public.spec.n_classes).to(run.device)
+        optimizer = torch.optim.AdamW(model.parameters(), s.public_lr, weight_decay=0.01, fused=True)
+        if augmentation == "none" and len(public) < s.public_steps * s.public_batch:
+            draw = self._encoded_once(public, run)
+        else:
+            draw = self._encoded(PublicBatches(public, augmentation, run.device, run.generator).draw)
+        self._train_publicly(model, draw, optimizer, s.public_steps, run, "pretrain the coarse stage (public)")
         return dict(model.state_dict())
+
+    def _encoded(self, draw: Draw) -> Draw:
+        """Draws batches of token sequences in place of images."""
+
+        def tokens(size: int) -> tuple[Tensor, Tensor | None]:
+            images, labels = draw(size)
+            return self.encode(images), labels
+
+        return tokens
+
+    def _encoded_once(self, public: ImageDataset, run: RunContext) -> Draw:
+        """The same for images without augmentation, each of which is encoded only once, in advance."""
+        parts = [public.batch(part.tolist()).to(run.device) for part in torch.arange(len(public)).split(ENCODED)]
+        first, *others = (replace(part, images=None, derived=self.encode(unit_images(part))) for part in parts)
+        records = first.map(lambda *tensors: torch.cat(tensors), *others)
+
+        def tokens(size: int) -> tuple[Tensor, Tensor | None]:
+            batch = records.select(torch.randint(len(records), (size,), generator=run.generator))
+            assert batch.derived is not None
+            return batch.derived, batch.labels
+
+        return tokens
 
     def load_public_weights(self, state: Mapping[str, Tensor], generator: torch.Generator) -> None:
         """Loads pretrained weights; the private class embeddings are initialised at random."""
@@ -88,9 +120,9 @@ class CoarseStage:
     def warm_up(self, draw: Draw, steps: int, run: RunContext) -> None:
         """Trains on already released images; no privacy cost."""
         model = self.transformer.train()
-        optimizer = torch.optim.Adam(model.parameters(), self.settings.public_lr)
+        optimizer = torch.optim.Adam(model.parameters(), self.settings.public_lr, fused=True)
         title = "warm up on central images (post-processing)"
-        self._train_publicly(model, draw, optimizer, steps, run, title)
+        self._train_publicly(model, self._encoded(draw), optimizer, steps, run, title)
 
     def _train_publicly(
         self,
@@ -102,8 +134,8 @@ class CoarseStage:
         title: str,
     ) -> None:
         def loss() -> Tensor:
-            images, labels = draw(self.settings.public_batch)
-            return self.loss(model, self.encode(images), labels, run.generator).mean()
+            tokens, labels = draw(self.settings.public_batch)
+            return self.loss(model, tokens, labels, run.generator).mean()
 
         train(PublicSteps(loss, optimizer, steps, run), model, optimizer, run, title)
 
@@ -114,7 +146,7 @@ class CoarseStage:
         model.condition.requires_grad_(True)
         trained = [p for p in model.parameters() if p.requires_grad]
         self.trained = sum(p.numel() for p in trained)
-        optimizer = torch.optim.Adam(trained, s.lr)
+        optimizer = torch.optim.Adam(trained, s.lr, fused=True)
 
         def loss(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
             assert isinstance(model, TokenTransformer)

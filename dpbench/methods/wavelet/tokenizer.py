@@ -155,6 +155,7 @@ class SpectralTokenizer(nn.Module):
         """Number of tokens in the first `count` scales of an image."""
         return count * self.scales.tokens
 
+    @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
         """Float [b, c, h, w] in [-1, 1] -> tokens int64 [b, depth · N]."""
         vectors, n = self._vectors(self._split(images)), self.scales.tokens

@@ -75,8 +75,7 @@ class TwoStages:
         return dict(tokenizer.state_dict())
 
     def _pretrain(self, public: ImageDataset, run: RunContext, generator: torch.Generator) -> dict[str, Tensor]:
-        batches = PublicBatches(public, self.config.augmentation, run.device, generator)
-        return self.coarse.pretrain(batches, public.spec.n_classes, replace(run, generator=generator))
+        return self.coarse.pretrain(public, self.config.augmentation, replace(run, generator=generator))
 
     def use_real_tokens(self, private: PrivateData) -> None:
         """Makes `sample` use real tokens. Not private."""

@@ -60,7 +60,7 @@ class Wavelet(Method[WaveletConfig]):
                 "public_steps": 3000,
                 "public_batch": 64,
                 "batch": 96,
-                "steps": 500,
+                "steps": 400,
                 "lr": 4e-3,
                 "ema": 0.5,
                 "guidance": 1.4,

@@ -17,7 +17,7 @@ from dpbench.core.specs import Batch, DatasetSpec
 from dpbench.privacy.checks.loss_checks import LossChecks
 from dpbench.privacy.checks.probes import Probes
 from dpbench.privacy.records import padded
-from dpbench.privacy.slots import EMPTY, OVERFLOW, in_whole, most_sampled, placed
+from dpbench.privacy.slots import EMPTY, OVERFLOW, in_whole, most_sampled, placed, records_per_call
 
 SPEC = DatasetSpec("test", 1, 4, 1000, 10, ("a", "b", "c"), False)
 
@@ -173,6 +173,18 @@ def test_a_sample_stands_in_uniformly_random_slots():
 
 def test_slots_come_in_whole_micro_batches():
     assert [in_whole(records, 8) for records in (0, 1, 8, 9)] == [0, 8, 8, 16]
+
+
+@pytest.mark.parametrize("fit", [1, 32, 100, 4096])
+@pytest.mark.parametrize(("n", "rate"), [(45_000, 96 / 45_000), (45_000, 4096 / 45_000), (300, 0.5), (40, 1.0)])
+def test_calls_of_a_loss_hold_nearly_all_samples_with_little_padding(n, rate, fit):
+    size = records_per_call(n, rate, fit)
+    law = binom(n, rate)
+    calls = math.ceil(law.ppf(0.97) / size)
+    assert 1 <= size <= fit
+    assert law.cdf(calls * size) > 0.97
+    assert calls * size - law.mean() <= 2.5 * law.std() + calls  # the padding of nearly all samples
+    assert calls <= math.ceil((law.mean() + 2.5 * law.std()) / fit)
 
 
 def test_a_further_record_leaves_the_law_of_the_others_slots():
