@@ -123,8 +123,9 @@ def plan_trials(session: Session) -> list[TrialSpec]:
     with session.processes.rank_zero_first():  # a dataset is downloaded, and a measurement made, once
         trials = list(make_trials(methods, request, inputs, Planner(session)))
     new = [t for t in trials if not t.is_real and (request.force or not t.folder(request.out).is_sampled)]
-    for trial in track(display, new, "calibrating", len(new)):
-        calibrated_plan(trial)
+    if new:
+        for trial in track(display, new, "calibrating", len(new)):
+            calibrated_plan(trial)
     return trials
 
 
