@@ -78,9 +78,10 @@ def screen(request: RunRequest, finished: Finished) -> str:
     """The table of a run, and where it comes from."""
     rows = finished.rows.sort_values("reference", key=lambda names: names != "real", kind="stable")
     columns = [name for name in COLUMNS if rows[name].notna().any()]
-    lines = [["method", "ε", *columns], ["---"] * (2 + len(columns))]
+    lines = [["method", "ε", *columns]]
     lines += [[*labels(row), *(rounded(row[name], row[name + CI95]) for name in columns)] for _, row in rows.iterrows()]
-    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    heading, *body = (f"| {' | '.join(cells)} |" for cells in lines)
+    table = "\n".join([heading, "|---" * len(lines[0]) + "|", *body])
     minutes = rows[[name for name in rows if name.startswith("seconds_")]].sum().sum() / 60
     made = rows[rows["reference"] != "real"].iloc[0]
     command = shlex.join(["dpbench", "run", *given(request, *RUN)])

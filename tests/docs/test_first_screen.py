@@ -38,7 +38,7 @@ def test_one_run_writes_picture_and_table(tiny: Path, script: ModuleType, monkey
     readme.write_text(f"# title\n\n{script.START}\nold\n{script.END}\n\nmore\n", encoding="utf-8")
     script.write_first_screen(request, readme, picture)
     first = readme.read_text(encoding="utf-8")
-    assert first.startswith(f"# title\n\n{script.START}\n| method | ε | brightness |\n| --- | --- | --- |\n| real imag")
+    assert first.startswith(f"# title\n\n{script.START}\n| method | ε | brightness |\n|---|---|---|\n| real imag")
     assert first.endswith(f"```\n{script.END}\n\nmore\n")
     assert "old" not in first
     names = [line.split("|")[1:3] for line in first.splitlines() if line.startswith("|")][2:]
