@@ -63,7 +63,7 @@ class Wavelet(Method[WaveletConfig]):
                 "steps": 400,
                 "lr": 4e-3,
                 "ema": 0.5,
-                "guidance": 1.5,
+                "guidance": 1.4,
                 "temperature": 0.85,
                 "refiner.augmentation": "none",
                 "refiner.width": 32,
