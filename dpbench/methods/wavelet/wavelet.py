@@ -96,7 +96,7 @@ class Wavelet(Method[WaveletConfig]):
                 "public_steps": 3000,
                 "public_batch": 64,
                 "batch": 192,
-                "steps": 1000,
+                "steps": 1500,
                 "lr": 3e-3,
                 "refiner.augmentation": "strokes",
                 "refiner.width": 32,
