@@ -76,9 +76,12 @@ def records_per_call(n: int, rate: float, fit: int) -> int:
     second call for every other sample. These hold `ROOM` standard deviations more, in as few calls as possible.
 
     Args:
-        n: number of records.
+        n: number of records; 0 on a process that has none.
         rate: sampling rate.
         fit: records that fit into one call.
+
+    Returns:
+        at least 1
     """
-    most = min(n, math.ceil(n * rate + ROOM * math.sqrt(n * rate * (1 - rate))))
+    most = max(1, min(n, math.ceil(n * rate + ROOM * math.sqrt(n * rate * (1 - rate)))))
     return math.ceil(most / -(-most // fit))

@@ -187,6 +187,10 @@ def test_calls_of_a_loss_hold_nearly_all_samples_with_little_padding(n, rate, fi
     assert calls <= math.ceil((law.mean() + 2.5 * law.std()) / fit)
 
 
+def test_calls_have_a_row_where_there_are_no_records():
+    assert records_per_call(0, 0.1, 32) == 1
+
+
 def test_a_further_record_leaves_the_law_of_the_others_slots():
     """The coupling of `slots`: with and without record 9, the others stand in the same pairs of slots as often."""
     repeats, slots = 8000, 4
