@@ -101,8 +101,8 @@ class PrivateData(Protocol):
                 a secret one, and gives the loss a generator of its own. So neither `generator` nor torch's global
                 generator reveals anything about the private batch, and the seed does not reveal a record's draws.
             views: copies of each record in the batch given to `loss`; their gradients are averaged, then clipped.
-            micro_batch: rows per call of `loss`; 0 for as many as memory or cache hold. The last call is padded, so the
-                realised batch size is never visible.
+            micro_batch: rows per call of `loss`; 0 for nearly a whole sample, if memory or cache hold it. The last call
+                is padded, so the realised batch size is never visible.
             engine: how per-example gradients are computed; a name in `ENGINES`.
 
         Raises:
