@@ -22,6 +22,8 @@ from dpbench.benchmark.session import Session
 from dpbench.benchmark.trial import TrialSpec
 from dpbench.core.errors import DataError, DpbenchError
 from dpbench.core.files import digest
+from dpbench.core.folders import expanded
+from dpbench.core.names import check_name
 from dpbench.core.progress import Display, Progress
 from dpbench.core.specs import Budget, Conditions, Request, default_delta
 from dpbench.data.external.generated import Generated
@@ -55,6 +57,7 @@ class Claim:
     def __post_init__(self) -> None:
         if not self.name:
             raise DpbenchError("the images need a name in the leaderboard; give one with --name")
+        check_name(self.name, "row")
         if self.name == "real":
             raise DpbenchError("'real' is the name of the rows of real images; give the images another --name")
         if self.epsilon is None and self.delta is not None:
@@ -101,7 +104,7 @@ def evaluate(
     Raises:
         DpbenchError: the request or the images are wrong; then nothing has been written.
     """
-    path = Path(images).expanduser()
+    path = expanded(Path(images))
     claim = Claim(stem(path) if name is None else name, epsilon, delta, public)
     request = RunRequest.of(dataset=dataset, **{"references": ("real",), **options})
     request.load_plugins()

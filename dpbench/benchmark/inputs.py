@@ -12,7 +12,7 @@ from dpbench.core.data import DataOptions, Dataset, ImageDataset
 from dpbench.core.errors import DataError
 from dpbench.core.folders import cache_folder
 from dpbench.data.fingerprint_key import fingerprint_key
-from dpbench.data.opening import open_dataset, open_public
+from dpbench.data.opening import canonical_name, open_dataset, open_public
 from dpbench.results import privacy_record
 
 
@@ -30,7 +30,7 @@ class Inputs:
         self.dataset: Dataset = open_dataset(dataset, options)
         self.spec = self.dataset.spec
         self._name = dataset
-        self._public_name = public
+        self._public_name = canonical_name(public) if public else None
         self._options = options
         self._state = state
 

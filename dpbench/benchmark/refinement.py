@@ -20,6 +20,7 @@ from dpbench.core.context import RunContext
 from dpbench.core.data import DataOptions, ImageDataset
 from dpbench.core.errors import ConfigError, DataError, DpbenchError
 from dpbench.core.files import write_atomic
+from dpbench.core.folders import expanded
 from dpbench.core.progress import Display
 from dpbench.core.refiner import Refiner
 from dpbench.core.registries import REFINERS
@@ -67,7 +68,7 @@ def refine(
 
     Args:
         refiner: name of a registered refiner.
-        input: folder of images, all squares of one size; `data.sets.folder.IMAGE_TYPES` lists the file types.
+        input: folder of images, all squares of one size; `data.image_files.IMAGE_TYPES` lists the file types.
         out: folder for the results, another one than `input`; files of the same names are replaced.
         scale: how many times larger, a power of two.
         seed: of the refiner's random draws.
@@ -91,7 +92,7 @@ def refine_folder(
     refiner: str, input: Path, scale: int, request: RunRequest, seed: int = 0, display: Display | None = None
 ) -> Refined:
     """`refine`, of a request."""
-    levels, out = _levels(scale), request.out
+    levels, out, input = _levels(scale), request.out, expanded(input)
     plugin = _configured(refiner, request.settings)
     if input.resolve() == out.resolve():
         raise DpbenchError(f"{out} is the folder of coarse images; give another one with --out, or they are lost")

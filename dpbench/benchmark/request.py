@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from dpbench.core.config import parse_settings
 from dpbench.core.errors import DpbenchError, UnknownName
+from dpbench.core.folders import expanded
 from dpbench.core.registry import load_plugin_file
 from dpbench.core.specs import Budget, Conditions, DatasetSpec, Request, default_delta
 from dpbench.core.variants import split_list
@@ -164,9 +165,9 @@ class RunRequest:
                 self._set(name, (value,) if isinstance(value, str) else tuple(value))
         self._set("epsilons", tuple(check_epsilon(epsilon) for epsilon in self.epsilons))
         self._set("settings", dict(self.settings or {}))
-        self._set("out", Path(self.out).expanduser())
-        self._set("data", None if self.data is None else Path(self.data).expanduser())
-        self._set("plugins", tuple(map(Path, self.plugins)))
+        self._set("out", expanded(Path(self.out)))
+        self._set("data", None if self.data is None else expanded(Path(self.data)))
+        self._set("plugins", tuple(expanded(Path(plugin)) for plugin in self.plugins))
         for what, value in {"seeds": self.seeds, "samples": self.samples}.items():
             if value < 1:
                 raise DpbenchError(f"the number of {what} must be at least 1, not {value}")

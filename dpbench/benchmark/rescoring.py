@@ -18,6 +18,7 @@ from dpbench.benchmark.scoring import chosen_metrics, known_columns, score
 from dpbench.benchmark.session import Session
 from dpbench.core.errors import DpbenchError, UnknownName
 from dpbench.core.progress import Display
+from dpbench.data.opening import canonical_name
 from dpbench.results.gathering import FILE, collect, rows_of, write_csv
 from dpbench.results.record import TrialRecord
 from dpbench.results.trial_folder import TrialFolder
@@ -106,10 +107,10 @@ def _finished(out: Path, datasets: Sequence[str]) -> list[tuple[TrialRecord, Tri
     if not found:
         raise DpbenchError(f"no finished trials are in {out}; `dpbench run` makes some, --out says where they are")
     names = {record.dataset for record, _ in found}
-    for name in datasets:
-        if name not in names:
-            raise UnknownName("dataset with results", name, names)
-    chosen = [(record, folder) for record, folder in found if not datasets or record.dataset in datasets]
+    wanted = {canonical_name(name) for name in datasets}
+    for name in wanted - names:
+        raise UnknownName("dataset with results", name, names)
+    chosen = [(record, folder) for record, folder in found if not wanted or record.dataset in wanted]
     return sorted(chosen, key=lambda trial: (trial[0].dataset, trial[0].resolution, trial[0].public_benchmark))
 
 

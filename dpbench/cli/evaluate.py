@@ -12,6 +12,7 @@ from dpbench.benchmark.request import WHAT, RunRequest, split_names
 from dpbench.cli.console import complain, print_page
 from dpbench.cli.options import takes
 from dpbench.core.errors import DpbenchError
+from dpbench.core.folders import expanded
 
 CLAIM = "Claims about IMAGES: noted, not verified, not ranked"
 
@@ -87,8 +88,9 @@ def evaluate(
             if images is None:
                 rows = rescore(replace(request, dataset=RunRequest.dataset), split_names(request.dataset), display)
             else:
-                claim = Claim(stem(images) if name is None else name, eps, delta, public or "")
-                rows = evaluate_images(images.expanduser(), claim, request, display)
+                path = expanded(images)
+                claim = Claim(stem(path) if name is None else name, eps, delta, public or "")
+                rows = evaluate_images(path, claim, request, display)
     except Unscored as failure:
         _show(failure.rows, request)
         raise

@@ -11,6 +11,7 @@ from dpbench.benchmark.request import RunRequest, split_names
 from dpbench.cli.console import print_page
 from dpbench.cli.options import takes
 from dpbench.core.errors import DpbenchError
+from dpbench.core.folders import expanded
 
 
 @takes("out")
@@ -43,9 +44,10 @@ def leaderboard(
         raise DpbenchError(f"there are no results in {out}; `dpbench run` writes some, --out says where they are")
     from dpbench.benchmark.scoring import known_columns
     from dpbench.cli.pages.leaderboard_page import leaderboard_page
+    from dpbench.data.opening import canonical_name
     from dpbench.results.gathering import aggregate, collect, write_csv
 
-    rows = collect(out, known_columns(), split_names(dataset))
+    rows = collect(out, known_columns(), [canonical_name(name) for name in split_names(dataset)])
     if csv is not None:
-        write_csv(aggregate(rows) if over_seeds else rows, csv)
+        write_csv(aggregate(rows) if over_seeds else rows, expanded(csv))
     print_page(leaderboard_page(rows, by or None, split_names(columns), notes))

@@ -69,10 +69,16 @@ class Dataset(ABC):
     """
 
     public_only: ClassVar[bool] = False  # for public pretraining only, not a benchmark
+    decodes_late: ClassVar[bool] = False  # whether a damaged file shows only when a batch with its image is read
 
     def __init__(self, argument: str, options: DataOptions):
         self.argument = argument
         self.options = options
+
+    @classmethod
+    def canonical(cls, argument: str) -> str:
+        """The one way to write an argument, where there are several: paths of the same folder are the same name."""
+        return argument
 
     @classmethod
     def overlap(cls, argument: str, other: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class DpbenchError(Exception):
@@ -11,13 +11,31 @@ class DpbenchError(Exception):
 
 
 class UnknownName(DpbenchError):
-    """A name that no plugin, column or setting has; the message suggests the nearest known names."""
+    """A name that no plugin, column or setting has; the message suggests the nearest known names.
+
+    Names are compared without case, hyphens and underscores: "CIFAR-10" is "cifar10".
+    """
 
     def __init__(self, kind: str, name: str, known: Iterable[str]):
         names = sorted(known)
-        near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+        near = _nearest(name, names)
         hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names) or 'none'}"
         super().__init__(f"unknown {kind} '{name}'; {hint}")
+
+
+def _nearest(name: str, names: Sequence[str]) -> list[str]:
+    """The names that equal `name` when folded, or else up to three similar ones."""
+    folded: dict[str, list[str]] = {}
+    for known in names:
+        folded.setdefault(_folded(known), []).append(known)
+    if equal := folded.get(_folded(name)):
+        return equal
+    similar = difflib.get_close_matches(_folded(name), folded, n=3, cutoff=0.5)
+    return [known for fold in similar for known in folded[fold]][:3]
+
+
+def _folded(name: str) -> str:
+    return name.casefold().replace("-", "").replace("_", "")
 
 
 class ConfigError(DpbenchError):

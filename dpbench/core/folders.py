@@ -1,4 +1,4 @@
-"""The cache and state folders of the user, and a check that folders are writable."""
+"""The cache and state folders of the user, "~" in paths, and a check that folders are writable."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dpbench.core.errors import DpbenchError
 
 def cache_folder() -> Path:
     """Folder of files that can be computed or downloaded again: `DPBENCH_CACHE`, or the user's cache folder."""
-    return Path(os.environ.get("DPBENCH_CACHE") or user_cache_path("dpbench"))
+    return expanded(Path(os.environ.get("DPBENCH_CACHE") or user_cache_path("dpbench")))
 
 
 def state_folder() -> Path:
@@ -20,7 +20,19 @@ def state_folder() -> Path:
 
     `DPBENCH_STATE`, or the user's data folder.
     """
-    return Path(os.environ.get("DPBENCH_STATE") or user_data_path("dpbench"))
+    return expanded(Path(os.environ.get("DPBENCH_STATE") or user_data_path("dpbench")))
+
+
+def expanded(path: Path) -> Path:
+    """The path with the home folder in the place of "~".
+
+    Raises:
+        DpbenchError: there is no such user.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise DpbenchError(f"{path} names no home folder ({error})") from error
 
 
 def check_writable(folder: Path) -> None:
@@ -29,7 +41,7 @@ def check_writable(folder: Path) -> None:
     Raises:
         DpbenchError: no file can be written there.
     """
-    existing = next(path for path in [folder, *folder.absolute().parents] if path.exists())
+    existing = next(path for path in [folder, *folder.absolute().parents] if os.path.exists(path))
     if not existing.is_dir():
         raise DpbenchError(f"cannot write to {folder}: {existing} is not a folder")
     if not os.access(existing, os.W_OK | os.X_OK):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, cast
 
 from dpbench.core.errors import DpbenchError
+from dpbench.core.names import check_name
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,7 +30,8 @@ class DatasetSpec:
             public constant, like the resolution: the captions themselves and their lengths are private.
 
     Raises:
-        DpbenchError: both classes and captions are declared; a record has one condition.
+        DpbenchError: both classes and captions are declared, but a record has one condition; or a class name cannot be
+            printed in one line.
     """
 
     name: str
@@ -44,6 +46,8 @@ class DatasetSpec:
     def __post_init__(self) -> None:
         if self.classes and self.caption_bytes:
             raise DpbenchError(f"'{self.name}' declares classes and captions, but a record has only one condition")
+        for name in self.classes or ():
+            check_name(name, "class")
 
     @property
     def shape(self) -> tuple[int, int, int]:

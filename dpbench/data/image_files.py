@@ -5,16 +5,26 @@ from __future__ import annotations
 import os
 import zlib
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from zipfile import BadZipFile, ZipFile, is_zipfile
 
 from dpbench.core.errors import DataError
 from dpbench.core.files import digest
+from dpbench.core.names import check_name
 
 LITTER = {"__MACOSX", "Thumbs.db", "desktop.ini"}  # files of operating systems, ignored like dot files
+IMAGE_TYPES = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 HASHED_FILES = 20_000
 SAMPLED_FILES = 2_000
+
+
+MOST_BYTES = 256 * 2**20
+"""Of one image file: more than photographs have. The declared size is checked before anything is unpacked."""
+BOMB_BYTES, BOMB_RATIO = 16 * 2**20, 200
+"""A file in a zip that is larger, and unpacks to more times its packed size, is no image."""
 
 
 def _wanted(path: PurePosixPath) -> bool:
@@ -67,6 +77,22 @@ class FileSource(ABC):
         """The name of a file in messages."""
         return str(self.root / path)
 
+    def _check(self) -> None:
+        """Checks names and sizes before any file is read.
+
+        Raises:
+            DataError: a name cannot be printed in one line or is too long, or an image has more than `MOST_BYTES`.
+        """
+        for name in dict.fromkeys(part for path in (*self.folders, *self.sizes) for part in path.split("/")):
+            check_name(name, "file or folder")
+        for path, size in self.sizes.items():
+            if size > MOST_BYTES and path.lower().endswith(IMAGE_TYPES):
+                most = MOST_BYTES // 2**20
+                raise DataError(
+                    f"{self.describe(path)} has {size / 2**20:,.0f} MiB, and an image file at most {most}; "
+                    "replace or remove it"
+                )
+
 
 def _hashed(paths: Sequence[str]) -> Sequence[str]:
     return paths if len(paths) <= HASHED_FILES else paths[:: len(paths) // SAMPLED_FILES]
@@ -95,6 +121,7 @@ class FolderSource(FileSource):
             raise DataError(f"cannot read {error.filename or root}: {error.strerror}") from error
         self.sizes = dict(sorted(sizes.items()))
         self.folders = frozenset(folders - {"."})
+        self._check()
 
     def read(self, path: str) -> bytes:
         """See `FileSource.read`."""
@@ -124,13 +151,22 @@ class ZipSource(FileSource):
     def __init__(self, root: Path):
         self.root = root
         self._open: dict[int, ZipFile] = {}  # process id -> archive, as processes must not share a file position
-        entries = [(PurePosixPath(entry.filename), entry) for entry in self._archive().infolist()]
-        files = sorted((str(path), entry) for path, entry in entries if _wanted(path) and not entry.is_dir())
-        self.sizes = {path: entry.file_size for path, entry in files}
-        self._entries = dict(files)
-        listed = {path for path, entry in entries if _wanted(path) and entry.is_dir()}
+        named = [(entry.filename.replace("\\", "/"), entry) for entry in self._archive().infolist()]  # as of Windows
+        entries = [(PurePosixPath(name), name.endswith("/"), entry) for name, entry in named]
+        files = [(str(path), entry) for path, is_folder, entry in entries if _wanted(path) and not is_folder]
+        self._entries = dict(sorted(files, key=itemgetter(0)))
+        if len(self._entries) < len(files):
+            twice, _ = Counter(path for path, _ in files).most_common(1)[0]
+            raise DataError(f"{root} has two files called {twice!a}; create it again")
+        self.sizes = {path: entry.file_size for path, entry in self._entries.items()}
+        for path, entry in self._entries.items():
+            if entry.file_size > max(BOMB_BYTES, BOMB_RATIO * entry.compress_size):
+                times = entry.file_size // max(1, entry.compress_size)
+                raise DataError(f"{self.describe(path)} unpacks to {times:,} times its size, as no image does; remove it")
+        listed = {path for path, is_folder, _ in entries if _wanted(path) and is_folder}
         above = {parent for path in (*map(PurePosixPath, self.sizes), *listed) for parent in path.parents}
         self.folders = frozenset(str(folder) for folder in listed | above if folder.parts)
+        self._check()
 
     def _archive(self) -> ZipFile:
         process = os.getpid()
@@ -163,9 +199,9 @@ def open_source(path: Path) -> FileSource:
     Raises:
         DataError: the path does not exist, is neither a folder nor a zip archive, or cannot be read.
     """
-    if path.is_dir():
+    if os.path.isdir(path):  # pathlib raises an error for a path that is too long
         return FolderSource(path)
-    if path.is_file() and (is_zipfile(path) or path.suffix.lower() == ".zip"):
+    if os.path.isfile(path) and (is_zipfile(path) or path.suffix.lower() == ".zip"):
         return ZipSource(path)
-    what = "is neither a folder nor a zip archive" if path.exists() else "does not exist"
+    what = "is neither a folder nor a zip archive" if os.path.exists(path) else "does not exist"
     raise DataError(f"{path} {what}; give a folder of images or a zip of one")

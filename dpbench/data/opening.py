@@ -14,6 +14,7 @@ import platformdirs
 
 from dpbench.core.data import DataOptions, Dataset, ImageDataset
 from dpbench.core.errors import DataError
+from dpbench.core.folders import expanded
 from dpbench.core.registries import DATASETS
 from dpbench.core.specs import DatasetSpec
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 def default_root() -> Path:
     """The default data folder: DPBENCH_DATA from the environment, or else a folder in the user's cache."""
     chosen = os.environ.get("DPBENCH_DATA")
-    return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("dpbench") / "data"
+    return expanded(Path(chosen)) if chosen else platformdirs.user_cache_path("dpbench") / "data"
 
 
 def open_dataset(name: str, options: DataOptions) -> Dataset:
@@ -36,6 +37,12 @@ def open_dataset(name: str, options: DataOptions) -> Dataset:
     """
     plugin, _, argument = name.partition(":")
     return DATASETS.get(plugin)(argument, options)
+
+
+def canonical_name(name: str) -> str:
+    """The one name of a dataset that can be written in several ways; names of unknown plugins stay as they are."""
+    plugin, _, argument = name.partition(":")
+    return f"{plugin}:{DATASETS.get(plugin).canonical(argument)}" if argument and plugin in DATASETS.names() else name
 
 
 def open_public(name: str, like: DatasetSpec, options: DataOptions) -> ImageDataset:
@@ -79,7 +86,7 @@ def open_generated(path: Path, spec: DatasetSpec) -> Generated:
     Raises:
         DataError: the path does not exist or cannot be read.
     """
-    if not path.exists():
+    if not os.path.exists(path):  # pathlib raises an error for a path that is too long
         raise DataError(f"{path} does not exist; give a folder of images, a zip of one, or an .npz file")
     from dpbench.data.external.generated_arrays import GeneratedArrays
     from dpbench.data.external.generated_files import GeneratedFiles

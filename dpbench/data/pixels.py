@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from threading import Lock
 from typing import Literal
 
 import numpy as np
@@ -17,6 +19,9 @@ from dpbench.core.errors import DataError
 Mode = Literal["L", "RGB"]
 MODE: dict[int, Mode] = {1: "L", 3: "RGB"}
 """Number of channels -> PIL mode."""
+LARGE_PIXELS = 2**24
+"""Larger images are decoded one at a time, which bounds memory. Pillow refuses those of more than 179 million pixels."""
+LARGE = Lock()
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # other Pillow formats may run external programs
 
 
@@ -55,13 +60,17 @@ def read_image(content: bytes, name: str, change: Callable[[Image.Image], Image.
         DataError: the file is not an image, or is truncated or damaged; the message names it.
     """
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as opened, _turn(opened.width * opened.height):
             opened.load()
             return change(_flat(_eight_bit(ImageOps.exif_transpose(opened))))
     except Exception as error:  # decoders raise all kinds of errors for damaged files
         reason = str(error).split("\n")[0] or type(error).__name__
         unknown = "is not an image" if isinstance(error, UnidentifiedImageError) else f"cannot be read ({reason})"
         raise DataError(f"{name} {unknown}; replace or remove it") from error
+
+
+def _turn(pixels: int) -> AbstractContextManager[object]:
+    return LARGE if pixels > LARGE_PIXELS else nullcontext()
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:

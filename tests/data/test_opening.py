@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
 def test_names_lead_to_plugins(options, folder):
     assert isinstance(open_dataset("shapes", options), Shapes)
     assert open_dataset(f"folder:{folder}", options).spec.name == f"folder:{folder}"
-    assert open_dataset("folder:C:/images", options).argument == "C:/images"
+    assert open_dataset("folder:C:/images", options).argument == str(Path("C:/images").resolve())
 
 
 def test_every_registered_plugin_can_be_made(options, folder):

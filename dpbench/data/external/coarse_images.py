@@ -12,8 +12,8 @@ from torch import Tensor
 
 from dpbench.core.errors import DataError
 from dpbench.core.progress import Display, track
+from dpbench.data.image_files import IMAGE_TYPES
 from dpbench.data.pixels import FORMATS, decode
-from dpbench.data.sets.folder import IMAGE_TYPES
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from dpbench.core.specs import DatasetSpec
 from dpbench.data.decoded import THREADS
 from dpbench.data.external.class_folders import ClassFolders
 from dpbench.data.external.generated import Generated, Images
-from dpbench.data.image_files import open_source
+from dpbench.data.image_files import IMAGE_TYPES, open_source
 from dpbench.data.pixels import read_image, to_tensor
-from dpbench.data.sets.folder import IMAGE_TYPES
+from dpbench.data.split_folders import common_folder
 
 GREY_MODES = {"1", "L"}
 
@@ -58,7 +58,7 @@ class GeneratedFiles(Generated):
         return self._fitted(to_tensor(image)[None].numpy(), lambda _: name)
 
     def _read_labels(self, classes: ClassFolders) -> NDArray[np.int64] | None:
-        common = self._common_folder(classes)
+        common = common_folder(self._paths, classes)
         inside = [file.removeprefix(common).split("/") for file in self._paths]
         loose = [file for file, parts in zip(self._paths, inside, strict=True) if len(parts) == 1]
         if len(loose) == len(inside):
@@ -74,13 +74,3 @@ class GeneratedFiles(Generated):
         except UnknownName as error:
             raise DataError(f"{error} ({self.spec.name}; below {self._source.describe(common)})") from error
         return np.array([labels[parts[0]] for parts in inside], dtype=np.int64)
-
-    def _common_folder(self, classes: ClassFolders) -> str:
-        """The path below which all images are, without class folders, e.g. "samples/"; "" if there is none."""
-        common = ""
-        while True:
-            tops = {file.removeprefix(common).split("/", 1)[0] for file in self._paths}
-            top = tops.pop()
-            if tops or top in classes or any("/" not in file.removeprefix(common) for file in self._paths):
-                return common
-            common += f"{top}/"

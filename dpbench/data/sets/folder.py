@@ -2,30 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from dpbench.core.data import DataOptions, Dataset
 from dpbench.core.errors import DataError
+from dpbench.core.folders import expanded
+from dpbench.core.names import check_name
 from dpbench.core.specs import DatasetSpec
+from dpbench.data.class_order import class_order
 from dpbench.data.declared import checked_resolution
-from dpbench.data.image_files import FileSource, open_source
+from dpbench.data.image_files import IMAGE_TYPES, FileSource, open_source
+from dpbench.data.split_folders import TEST, TRAIN, VALIDATION, SplitFolders, common_folder, has_word, split_folders
 from dpbench.data.splits import split_by_hash
 
 if TYPE_CHECKING:
     from dpbench.data.decoded import DecodedDataset
 
-IMAGE_TYPES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 GREY = "?gray"
-TEST_FOLDERS = ("test", "val")  # the first that exists is the test split
-SPLIT_FOLDERS = {"train", *TEST_FOLDERS}
+HELD_OUT = {*TEST, *VALIDATION}
+
+Records = dict[str, str | None]
+"""Path -> class name, or None without classes."""
 
 
 def folder_path(argument: str) -> Path:
-    """The path in "PATH" or "PATH?gray"."""
-    return Path(argument.removesuffix(GREY)).expanduser()
+    """The path in "PATH" or "PATH?gray": absolute, without symbolic links, so that a folder has one name.
+
+    Raises:
+        DpbenchError: it has line breaks or bytes that are not UTF-8, or leads in a circle.
+    """
+    path = argument.removesuffix(GREY)
+    for part in PurePosixPath(path).parts:
+        check_name(part, "folder")
+    try:
+        return expanded(Path(path)).resolve()
+    except RuntimeError as error:  # a circle of symbolic links
+        raise DataError(f"{path} cannot be followed ({error}); give a folder of images or a zip of one") from error
 
 
 class Folder(Dataset):
@@ -34,24 +50,31 @@ class Folder(Dataset):
     `folder:PATH?gray` reads them as grey images with one channel; otherwise they have three channels. The short side is
     resized to `options.resolution` (32 by default), then the image is cropped to its central square.
 
-    Sub-folders `train` and `test` (or `val`, if there is no `test`) are the splits; `val` is ignored if `test` exists.
-    Without them, each image is assigned to train (90%) or test (10%) by the hash of its relative path. If everything is
-    in a single folder, the contents of that folder are used. Hidden files are ignored; any other file that is not an
-    image is an error, so that no record is lost silently. The folder counts as private unless
-    `options.public_benchmark` is set.
+    Sub-folders with the names of splits are the splits (`data.split_folders`): `train` and `test`, or `val` if there is
+    no `test`, otherwise `val` is ignored. Without them, each image is assigned to train (90%) or test (10%) by the
+    hash of its relative path. If everything is in a single folder, the contents of that folder are used. Classes are
+    numbered in the order of `data.class_order`. Hidden files are ignored; any other file that is not an image is an
+    error, so that no record is lost silently. The folder counts as private unless `options.public_benchmark` is set.
     """
 
+    decodes_late = True
+
     def __init__(self, argument: str, options: DataOptions):
-        super().__init__(argument, options)
-        self.path = folder_path(argument)
         if not argument.removesuffix(GREY):
             raise DataError("dataset 'folder' needs a path: folder:PATH")
+        super().__init__(self.canonical(argument), options)
+        self.path = folder_path(argument)
         self.size = checked_resolution(options, 32)
+
+    @classmethod
+    def canonical(cls, argument: str) -> str:
+        """See `Dataset.canonical`; the resolved path."""
+        return f"{folder_path(argument)}{GREY if argument.endswith(GREY) else ''}"
 
     @classmethod
     def overlap(cls, argument: str, other: str) -> bool:
         """See `Dataset.overlap`; folders also overlap if one is inside the other."""
-        path, other_path = folder_path(argument).resolve(), folder_path(other).resolve()
+        path, other_path = folder_path(argument), folder_path(other)
         return path == other_path or path in other_path.parents or other_path in path.parents
 
     @cached_property
@@ -83,7 +106,7 @@ class Folder(Dataset):
         """See `Dataset.open_test`."""
         return self._split(self._listing.test)
 
-    def _split(self, records: dict[str, str | None]) -> DecodedDataset:
+    def _split(self, records: Records) -> DecodedDataset:
         from dpbench.data.decoded import DecodedDataset
 
         number = {name: label for label, name in enumerate(self._listing.classes or ())}
@@ -93,8 +116,8 @@ class Folder(Dataset):
 
 @dataclass(frozen=True)
 class _Listing:
-    train: dict[str, str | None]  # path -> class name, or None without classes
-    test: dict[str, str | None]
+    train: Records
+    test: Records
     classes: tuple[str, ...] | None
 
 
@@ -104,33 +127,38 @@ def _list(source: FileSource) -> _Listing:
             raise DataError(f"{source.describe(path)} is not an image ({', '.join(IMAGE_TYPES)}); remove it")
     if not source.sizes:
         raise DataError(f"{source.root} has no images ({', '.join(IMAGE_TYPES)})")
-    base = ""
-    inside = _folders_in(source, base)
-    if len(inside) == 1 and all("/" in path for path in source.sizes):
-        base = f"{inside[0]}/"
-        inside = _folders_in(source, base)
-
-    held_out = next((name for name in TEST_FOLDERS if name in inside), None)
-    if "train" not in inside or held_out is None:
-        records = _records(source, base)
-        parts = split_by_hash((path.removeprefix(base) for path in records), source.root)
-        train, test = ({base + path: records[base + path] for path in part} for part in parts)
-    else:
-        for stray in [name for name in inside if name not in SPLIT_FOLDERS] + _files_in(source, base):
-            raise DataError(
-                f"{source.describe(base + stray)} is next to train/ and {held_out}/; move it into one of them"
-            )
-        train, test = (_records(source, f"{base}{name}/") for name in ("train", held_out))
-
-    known, tested = ({name for name in part.values() if name is not None} for part in (train, test))
-    if bool(known) != bool(tested):
-        raise DataError(f"{source.root} has class folders in one of train/ and {held_out}/ only; give both or neither")
+    base = common_folder(_entries(source, ""))
+    splits = split_folders(_folders_in(source, base), source.root)
+    train, test = _split_by_name(source, base, splits) if splits else _split_by_hash(source, base)
+    known, tested = (_classes(part) for part in (train, test))
     for name in sorted(tested - known):
         raise DataError(f"class folder '{name}' of {source.root} has test images but no training images; add some")
-    return _Listing(train, test, tuple(sorted(known)) or None)
+    return _Listing(train, test, class_order(known) or None)
 
 
-def _records(source: FileSource, base: str) -> dict[str, str | None]:
+def _split_by_hash(source: FileSource, base: str) -> list[Records]:
+    records = _records(source, base)
+    parts = split_by_hash((path.removeprefix(base) for path in records), source.root)
+    return [{base + path: records[base + path] for path in part} for part in parts]
+
+
+def _split_by_name(source: FileSource, base: str, splits: SplitFolders) -> list[Records]:
+    names = f"{splits.train}/ and {splits.test}/"
+    others = [name for name in _folders_in(source, base) if not has_word(name, {*TRAIN, *HELD_OUT})]
+    for stray in others + _files_in(source, base):
+        raise DataError(f"{source.describe(base + stray)} is next to {names}; move it into one of them, or remove it")
+    wanted = ((splits.train, TRAIN), (splits.test, HELD_OUT))
+    parts = [_records(source, _inside(source, f"{base}{name}/", words)) for name, words in wanted]
+    if len({bool(_classes(part)) for part in parts}) > 1:
+        raise DataError(f"{source.root} has class folders in one of {names} only; give both or neither")
+    return parts
+
+
+def _classes(records: Records) -> set[str]:
+    return {name for name in records.values() if name is not None}
+
+
+def _records(source: FileSource, base: str) -> Records:
     """The images below `base`: path -> name of its class folder, or None without class folders."""
     classes, loose = _folders_in(source, base), _files_in(source, base)
     if classes and loose:
@@ -141,10 +169,23 @@ def _records(source: FileSource, base: str) -> dict[str, str | None]:
         raise DataError(f"{source.describe(base)} has no images")
     if not classes:
         return dict.fromkeys(below)
-    records: dict[str, str | None] = {path: path.removeprefix(base).split("/")[0] for path in below}
+    records: Records = {path: path.removeprefix(base).split("/")[0] for path in below}
     for name in sorted({*classes} - {*records.values()}):
         raise DataError(f"class folder {source.describe(base + name)} has no images; fill it or remove it")
     return records
+
+
+def _inside(source: FileSource, base: str, split: Collection[str]) -> str:
+    """The folder of a split's images or class folders: below `base` there may be "seg_train/seg_train/"."""
+    entries = _entries(source, base)
+    leaves = {PurePosixPath(entry).parent.name for entry in entries if not entry.endswith("/")}
+    return base + common_folder(entries, [name for name in leaves if not has_word(name, split)])
+
+
+def _entries(source: FileSource, base: str) -> list[str]:
+    """Everything below `base`, relative to it, folders with "/" at their end."""
+    entries = (*source.sizes, *(f"{folder}/" for folder in source.folders))
+    return [entry.removeprefix(base) for entry in entries if entry.startswith(base) and entry != base]
 
 
 def _folders_in(source: FileSource, base: str) -> list[str]:
