@@ -10,10 +10,16 @@ from pathlib import Path
 from dpbench.benchmark.trial import Source
 from dpbench.core.data import DataOptions, Dataset, ImageDataset
 from dpbench.core.errors import DataError
+from dpbench.core.files import write_text
 from dpbench.core.folders import cache_folder
+from dpbench.core.progress import Progress
+from dpbench.data.decode_check import check_images
 from dpbench.data.fingerprint_key import fingerprint_key
 from dpbench.data.opening import canonical_name, open_dataset, open_public
 from dpbench.results import privacy_record
+
+CHECKED = "checked"
+"""Folder of empty files in the state folder, one for each split whose images were decoded without an error."""
 
 
 class Inputs:
@@ -66,6 +72,30 @@ class Inputs:
     def record(self) -> Path:
         """The privacy record of the sensitive split: one per content, declared public or not, at any resolution."""
         return self._state / privacy_record.FOLDER / f"{self._keyed(self.train.content)}.jsonl"
+
+    def check_images(self, progress: Progress, public: bool) -> None:
+        """Decodes every image that trials will read, so that damaged files are found before a private run is recorded.
+
+        A split is decoded once: that it is whole is remembered in the state folder, under its keyed fingerprint. Of the
+        test split nothing is used or kept.
+
+        Args:
+            progress: where bars count images.
+            public: whether trials read the public source.
+
+        Raises:
+            DataError: some images are damaged; the message names the first ones.
+        """
+        splits = {"train": self.train}
+        if self.dataset.decodes_late:
+            splits["test"] = self.dataset.test()
+        if public and self.public is not None:
+            splits["public"] = self.public
+        for name, split in splits.items():
+            mark = self._state / CHECKED / self._keyed(split.fingerprint)
+            if not mark.exists():
+                check_images(split, name, progress)
+                write_text(mark, "")
 
     def check_fingerprint(self, expected: str) -> None:
         """Checks that the sensitive split has the images that a trial was specified for.

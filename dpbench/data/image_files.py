@@ -162,7 +162,9 @@ class ZipSource(FileSource):
         for path, entry in self._entries.items():
             if entry.file_size > max(BOMB_BYTES, BOMB_RATIO * entry.compress_size):
                 times = entry.file_size // max(1, entry.compress_size)
-                raise DataError(f"{self.describe(path)} unpacks to {times:,} times its size, as no image does; remove it")
+                raise DataError(
+                    f"{self.describe(path)} unpacks to {times:,} times its size, as no image does; remove it"
+                )
         listed = {path for path, is_folder, _ in entries if _wanted(path) and is_folder}
         above = {parent for path in (*map(PurePosixPath, self.sizes), *listed) for parent in path.parents}
         self.folders = frozenset(str(folder) for folder in listed | above if folder.parts)

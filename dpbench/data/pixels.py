@@ -20,7 +20,7 @@ Mode = Literal["L", "RGB"]
 MODE: dict[int, Mode] = {1: "L", 3: "RGB"}
 """Number of channels -> PIL mode."""
 LARGE_PIXELS = 2**24
-"""Larger images are decoded one at a time, which bounds memory. Pillow refuses those of more than 179 million pixels."""
+"""Larger images are decoded one at a time, which bounds memory. Pillow refuses more than 179 million pixels."""
 LARGE = Lock()
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # other Pillow formats may run external programs
 

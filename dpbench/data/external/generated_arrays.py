@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,14 +26,18 @@ HEADERS: dict[tuple[int, int], Callable[..., tuple[tuple[int, ...], bool, np.dty
     (2, 0): np.lib.format.read_array_header_2_0,
 }
 
+BLOCKS = 32
+"""Parts are unpacked in as many blocks."""
+
 AXES = "[n, h, w], [n, h, w, c] or [n, c, h, w] of squares with c = 1 or 3"
 
 
 class GeneratedArrays(Generated):
     """An array of images, and optionally one of labels, in one .npz file.
 
-    Images are uint8, or floats in [0, 1], which are rounded to 256 levels with a remark. They are read one part at a
-    time. Labels are class numbers [n] or one-hot [n, k].
+    Images are uint8, or floats in [0, 1], which are rounded to 256 levels with a remark. Shapes and sizes are checked
+    before anything is unpacked, and images are read one part at a time. Labels are class numbers [n] or [n, 1], counted
+    from 0 in the order of the dataset's classes, or one-hot [n, k].
 
     Raises:
         DataError: the file is damaged, or its arrays have another type or shape; the message says what to do.
@@ -48,25 +53,33 @@ class GeneratedArrays(Generated):
             raise DataError(f"{path} has {_listed(names)}, but no images called {' or '.join(IMAGES)}")
         if others := sorted({*names} - {self._images, labels}):
             self._remark(f"ignored arrays: {', '.join(others)}")
-        with self._opened() as (_, shape, dtype):
+        with self._opened(self._images) as (_, shape, by_columns, dtype):
             self._shape, self._dtype = shape, dtype
+        if by_columns:
+            raise DataError(f"{self} is in Fortran order; save np.ascontiguousarray of it")
         self._to_channels_first = self._layout()
-        self.labels = self._read_labels(labels) if labels else None
-        if self.labels is not None and not spec.classes:
-            self.labels = None
+        none = np.empty((0, *shape[1:]), np.uint8)
+        self._fitted(self._to_channels_first(none), lambda _: f"image 0 of {self}")
+        self.labels = self._read_labels(labels) if labels and spec.classes else None
+        if labels and not spec.classes:
             self._remark(f"labels were ignored, as {spec.name} has no classes")
 
     def __len__(self) -> int:
         return self._shape[0]
 
     def _read(self, rows: int) -> Iterator[Images]:
-        pixels = int(np.prod(self._shape[1:]))
-        with self._opened() as (file, _, dtype):
+        with self._opened(self._images) as (file, *_):
             for start in range(0, len(self), rows):
-                count = min(rows, len(self) - start)
-                part = np.frombuffer(file.read(count * pixels * dtype.itemsize), dtype)
-                images = self._to_channels_first(self._to_uint8(part.reshape(count, *self._shape[1:])))
+                images = self._to_channels_first(self._unpack(file, min(rows, len(self) - start)))
                 yield self._fitted(images, lambda i: f"image {start + i} of {self}")  # noqa: B023 (called at once)
+
+    def _unpack(self, file: IO[bytes], count: int) -> Images:
+        """The next `count` images, converted in small blocks, as floats take many times the memory."""
+        images = np.empty((count, *self._shape[1:]), np.uint8)
+        for block in np.array_split(images, min(count, BLOCKS)):
+            content = file.read(block.size * self._dtype.itemsize)
+            block[:] = self._to_uint8(np.frombuffer(content, self._dtype).reshape(block.shape))
+        return images
 
     def __str__(self) -> str:
         return f"{self.path} ({self._images})"
@@ -98,28 +111,34 @@ class GeneratedArrays(Generated):
             raise DataError(f"{self} has no images")
         if last:
             return lambda part: part.transpose(0, 3, 1, 2)
-        return lambda part: part.reshape(len(part), -1, *shape[-2:])
+        channels = shape[1] if first else 1
+        return lambda part: part.reshape(len(part), channels, *shape[-2:])
 
     def _read_labels(self, name: str) -> NDArray[np.int64]:
+        labels, k = f"labels {name} of {self.path}", self.spec.n_classes
+        with self._opened(name) as (_, shape, _, dtype):
+            pass
+        if shape[:1] != (len(self),):
+            raise DataError(f"{labels} are {shape[0] if shape else 1}, but there are {len(self)} images")
+        if shape[1:] not in ((), (1,), (k,)):
+            raise DataError(f"{labels} are {dtype} {list(shape)}; give class numbers [n], or one-hot [n, {k}]")
         with self._named_errors(), np.load(self.path, allow_pickle=False) as file:
             found: NDArray[Any] = file[name]
-        labels, k = f"labels {name} of {self.path}", self.spec.n_classes
-        if found.ndim == 2:
+        if shape[1:] == (k,) and k > 1:
             one_hot = (found == 1).sum(1) == 1
             if not one_hot.all() or np.count_nonzero(found) != len(found):
-                raise DataError(f"{labels} are {list(found.shape)}, but not one-hot; give class numbers [n]")
-            found = found.argmax(1)
-        if found.ndim != 1 or found.dtype.kind not in "iu":
-            kind = f"{found.dtype} {list(found.shape)}"
-            raise DataError(f"{labels} are {kind}; give class numbers [n] as integers, or one-hot [n, {k or 'k'}]")
-        if len(found) != len(self):
-            raise DataError(f"{labels} are {len(found)}, but there are {len(self)} images")
-        if k and not 0 <= found.min() <= found.max() < k:
+                raise DataError(f"{labels} are {list(shape)}, but not one-hot; give class numbers [n]")
+            return found.argmax(1).astype(np.int64)
+        if dtype.kind not in "iu":
+            raise DataError(
+                f"{labels} are {dtype} {list(shape)}; give class numbers [n] as integers, or one-hot [n, {k}]"
+            )
+        if not 0 <= found.min() <= found.max() < k:
             raise DataError(
                 f"{labels} range from {found.min()} to {found.max()}, "
-                f"but the classes of {self.spec.name} are 0 to {k - 1}"
+                f"but the classes of {self.spec.name} are 0 to {k - 1}, in order"
             )
-        return found.astype(np.int64)
+        return found.reshape(-1).astype(np.int64)
 
     def _single(self, names: Sequence[str], wanted: Sequence[str]) -> str | None:
         found = [name for name in wanted if name in names]
@@ -128,13 +147,15 @@ class GeneratedArrays(Generated):
         return found[0] if found else None
 
     @contextmanager
-    def _opened(self) -> Iterator[tuple[IO[bytes], tuple[int, ...], np.dtype[Any]]]:
-        """The images' file, positioned after the header, with their shape and type."""
-        with self._named_errors(), ZipFile(self.path) as archive, archive.open(f"{self._images}.npy") as file:
+    def _opened(self, name: str) -> Iterator[tuple[IO[bytes], tuple[int, ...], bool, np.dtype[Any]]]:
+        """An array's file, after its header; the array's shape, whether it is in Fortran order, and its type."""
+        member = f"{name}.npy"
+        with self._named_errors(), ZipFile(self.path) as archive, archive.open(member) as file:
             shape, by_columns, dtype = HEADERS[np.lib.format.read_magic(file)](file)
-            if by_columns:
-                raise DataError(f"{self} is in Fortran order; save np.ascontiguousarray of it")
-            yield file, shape, dtype
+            size, declared = math.prod(shape) * dtype.itemsize, archive.getinfo(member).file_size - file.tell()
+            if size != declared and not dtype.hasobject:
+                raise ValueError(f"{member} has {declared:,} bytes instead of {size:,}")
+            yield file, shape, by_columns, dtype
 
     @contextmanager
     def _named_errors(self) -> Iterator[None]:

@@ -27,6 +27,7 @@ class Omniglot(NamedDataset):
     """
 
     name = "omniglot"
+    decodes_late = True
 
     @property
     def _place(self) -> Path:

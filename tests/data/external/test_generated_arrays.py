@@ -64,6 +64,11 @@ def test_one_hot_labels_are_class_numbers(tmp_path: Path) -> None:
     assert labels(open_generated(save(tmp_path, X, np.eye(3)[Y]), GREY)) == Y.tolist()
 
 
+def test_column_of_class_numbers_is_not_one_hot(tmp_path: Path) -> None:
+    assert labels(open_generated(save(tmp_path, X, Y[:, None]), GREY)) == Y.tolist()
+    assert labels(open_generated(save(tmp_path, X, np.ones((5, 1), dtype=int)), GREY)) == [1] * 5
+
+
 def test_labels_are_left_out_where_the_dataset_has_no_classes_and_that_is_said(tmp_path: Path) -> None:
     images = open_generated(save(tmp_path, RGB, Y), COLOUR)
     assert images.labels is None
@@ -108,7 +113,9 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"x": X, "y": Y / 2}, r"are float64 \[5\]; give class numbers \[n\] as integers, or one-hot \[n, 3\]"),
     ({"x": X, "y": np.eye(3)[Y] * 0.9}, r"are \[5, 3\], but not one-hot"),
     ({"x": X, "y": np.ones((5, 3))}, r"are \[5, 3\], but not one-hot"),
-    ({"x": X, "y": np.eye(4)[Y + 1]}, r"range from 1 to 3, but the classes"),
+    ({"x": X, "y": np.eye(4)[Y]}, r"are float64 \[5, 4\]; give class numbers \[n\], or one-hot \[n, 3\]"),
+    ({"x": X, "y": np.ones((5, 1))}, r"are float64 \[5, 1\]; give class numbers \[n\] as integers"),
+    ({"x": X, "y": Y[:, None] + 1}, r"range from 1 to 3, but the classes of digits are 0 to 2"),
 ]
 
 
@@ -142,6 +149,22 @@ def test_a_damaged_array_is_noticed(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"set\.npz cannot be read \(Bad CRC"):
         pixels(open_generated(path, GREY))
+
+
+@pytest.mark.parametrize("shape", [(2**40, 8, 8), (5, 2**20, 2**20)])
+def test_shape_that_the_array_does_not_hold_is_noticed_before_unpacking(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    with zipfile.ZipFile(tmp_path / "set.npz", "w") as archive, archive.open("x.npy", "w") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        file.write(bytes(320))
+    with pytest.raises(DataError, match=r"set\.npz cannot be read \(x\.npy has 320 bytes instead of"):
+        open_generated(tmp_path / "set.npz", GREY)
+
+
+def test_labels_of_another_number_are_noticed_before_unpacking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save(tmp_path, X, np.zeros((10**5, 3)))
+    monkeypatch.setattr(np, "load", lambda *_: pytest.fail("labels were unpacked"))
+    with pytest.raises(DataError, match="are 100000, but there are 5 images"):
+        open_generated(path, GREY)
 
 
 def test_an_array_that_ends_early_is_noticed(tmp_path: Path) -> None:
