@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dpbench.benchmark.own_samples import open_images
 from dpbench.benchmark.request import RunRequest
 from dpbench.benchmark.runner import run_trial
 from dpbench.benchmark.scoring import chosen_metrics, known_columns, score
@@ -27,7 +28,6 @@ from dpbench.core.names import check_name
 from dpbench.core.progress import Display, Progress
 from dpbench.core.specs import Budget, Conditions, Request, default_delta
 from dpbench.data.external.generated import Generated
-from dpbench.data.opening import open_generated
 from dpbench.results import samples
 from dpbench.results.gathering import FILE, collect, rows_of, write_csv
 from dpbench.results.provenance import provenance
@@ -90,7 +90,8 @@ def evaluate(
 
     Args:
         images: a folder or zip of image files, with a sub-folder per class or none (see `data.external.class_folders`),
-            or an .npz file (see `data.external.generated_arrays`); of the dataset's size.
+            or an .npz file (see `data.external.generated_arrays`), or a folder of samples that dpbench wrote, or the
+            trial's folder; of the dataset's size.
         dataset: name of the dataset that they imitate.
         name: what the row is called, by default the file's name without suffix.
         epsilon, delta, public: see `Claim`.
@@ -119,7 +120,7 @@ def evaluate_images(path: Path, claim: Claim, request: RunRequest, display: Disp
             raise DpbenchError(f"images from elsewhere have only the reference row 'real', not '{reference}'")
     with Session.open(request, display, writes=True) as session:
         spec = session.inputs.spec
-        generated = open_generated(path, spec)
+        generated = open_images(path, spec)
         content = samples.fingerprint(_followed(generated, session.display, "reading"), generated.labels)
         for remark in generated.remarks:
             session.display.say(remark)

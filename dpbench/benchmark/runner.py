@@ -99,7 +99,7 @@ def work_left(trial: TrialSpec, session: Session, metrics: Sequence[str]) -> Wor
     """The stages that `run_trial` will go through, if nothing changes before it starts."""
     folder = trial.folder(session.out)
     if folder.is_sampled and not session.request.force:
-        unscored = not folder.is_finished or missing_metrics(folder, metrics)
+        unscored = not folder.is_finished or missing_metrics(folder, metrics, trial.is_real)
         return Work((trial.title, "sampled"), ("evaluate",) if unscored else ())
     if trial.is_real:
         return Work(trial.title, ("evaluate",))

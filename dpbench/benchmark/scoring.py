@@ -13,6 +13,7 @@ from dpbench.core.errors import DpbenchError
 from dpbench.core.folders import cache_folder
 from dpbench.core.metric import Column, Metric
 from dpbench.core.registries import METRICS
+from dpbench.evaluation import halves
 from dpbench.evaluation.evaluator import default_metrics, evaluate, evaluate_real
 from dpbench.evaluation.extraction import RealCache
 from dpbench.evaluation.scores import Scores
@@ -78,8 +79,12 @@ def chosen_metrics(names: Sequence[str] | None) -> list[str]:
     return chosen
 
 
-def missing_metrics(folder: TrialFolder, metrics: Sequence[str]) -> list[str]:
-    """Those of `metrics` that a trial has no value of, or one under an outdated protocol."""
+def missing_metrics(folder: TrialFolder, metrics: Sequence[str], is_real: bool) -> list[str]:
+    """Those of `metrics` that a trial has no value of, or one under an outdated protocol.
+
+    Args:
+        is_real: whether it is the `real` reference, where some metrics compare the halves of test.
+    """
     try:
         scores = folder.read_scores(all_columns=True)
     except DpbenchError:
@@ -88,7 +93,11 @@ def missing_metrics(folder: TrialFolder, metrics: Sequence[str]) -> list[str]:
     def is_missing(name: str) -> bool:
         metric = METRICS.get(name)
         empty = any(scores["values"].get(column.name) is None for column in metric.columns)
-        return empty or metric.protocol not in scores["protocol"].get(name, "")
+        stored = scores["protocol"].get(name, "")
+        outdated = metric.protocol not in stored or (
+            is_real and metric.real_row_images == "test half" and halves.PROTOCOL not in stored
+        )
+        return empty or outdated
 
     return [name for name in metrics if is_missing(name)]
 
@@ -124,7 +133,7 @@ def score(record: TrialRecord, folder: TrialFolder, metrics: Sequence[str], sess
     Raises:
         DpbenchError: whatever went wrong, in one line; what was stored before is kept.
     """
-    missing = missing_metrics(folder, metrics)
+    missing = missing_metrics(folder, metrics, record.reference == "real")
     if folder.is_finished and not missing:
         session.display.say("  finished already")
     else:

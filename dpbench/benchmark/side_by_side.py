@@ -48,11 +48,11 @@ def draw_side_by_side(trials: Sequence[TrialSpec], session: Session) -> Path | N
 
 
 def _real(trials: Sequence[TrialSpec], session: Session) -> Iterator[Group]:
-    """Images that the `real` row scores: the even positions of the test split."""
+    """The test split, which the `real` row scores."""
     done = any(trial.is_real and trial.folder(session.out).is_finished for trial in trials)
     if done and session.inputs.spec.public_benchmark:
         test = session.inputs.test
-        yield Group("real images", "test split", test, range(0, len(test), 2))
+        yield Group("real images", "test split", test, range(len(test)))
 
 
 def _sampled(trials: Sequence[TrialSpec], session: Session) -> Iterator[Group]:

@@ -85,4 +85,6 @@ def _similar(names: Iterable[str]) -> list[str]:
 
 
 def _words(name: str) -> list[str]:
-    return [word.casefold() for word in WORD.findall(name)]
+    """The words in a name, and all of them as one: "HoldOut" is hold, out and holdout."""
+    words = [word.casefold() for word in WORD.findall(name)]
+    return [*words, "".join(words)]

@@ -21,9 +21,9 @@ from dpbench.core.errors import DpbenchError, MissingScore
 from dpbench.core.files import digest
 from dpbench.core.metric import Estimate, Metric
 from dpbench.core.registries import METRICS
-from dpbench.core.specs import Batch
 from dpbench.evaluation.caveats import collect_caveats
 from dpbench.evaluation.extraction import RealCache
+from dpbench.evaluation.halves import PROTOCOL, halves
 from dpbench.evaluation.input_checks import check
 from dpbench.evaluation.scores import Scores
 from dpbench.evaluation.shared import SharedEvaluation
@@ -93,8 +93,8 @@ def evaluate_real(
 ) -> Scores:
     """Scores real images: the score of a perfect generator with the same number of images.
 
-    A metric's `real_row_images` decides which images replace the synthetic ones: the even positions of `test`, compared
-    with its odd positions, or `train`, compared with all of `test`.
+    A metric's `real_row_images` decides which images replace the synthetic ones: one half of `test`, compared with the
+    other half (see `halves`), or `train`, compared with all of `test`.
 
     Args:
         metrics, run, real_cache: see `evaluate`.
@@ -109,7 +109,7 @@ def evaluate_real(
         As `evaluate`.
     """
     images = {name: METRICS.get(name).real_row_images for name in metrics}
-    halves = [name for name, used in images.items() if used == "test half"]
+    half = [name for name, used in images.items() if used == "test half"]
     whole = [name for name, used in images.items() if used == "train"]
     scores = Scores()
     if whole:
@@ -117,28 +117,12 @@ def evaluate_real(
         left_out = {"n_samples", "n_reference"}
         protocol = {key: value for key, value in on_train.protocol.items() if key not in left_out}
         scores |= replace(on_train, protocol={**protocol, "n_train": len(train)})
-    if halves:
-        even, odd = _EveryOther(test, 0), _EveryOther(test, 1)
-        scores |= evaluate(halves, even, odd, run, train, real_cache)
+    if half:
+        one, other = halves(test)
+        scored = evaluate(half, one, other, run, train, real_cache)
+        drawn = {name: "; ".join(filter(None, [scored.protocol[name], PROTOCOL])) for name in half}
+        scores |= replace(scored, protocol={**scored.protocol, **drawn})
     return scores
-
-
-class _EveryOther(ImageDataset):
-    """The even (`first` = 0) or odd (1) positions of a dataset; both contain every class even if sorted by class."""
-
-    def __init__(self, whole: ImageDataset, first: int):
-        self.spec = whole.spec
-        self._whole, self._first = whole, first
-
-    def __len__(self) -> int:
-        return (len(self._whole) + 1 - self._first) // 2
-
-    def batch(self, indices: Sequence[int]) -> Batch:
-        return self._whole.batch([2 * i + self._first for i in indices])
-
-    @property
-    def fingerprint(self) -> str:
-        return digest([self._whole.fingerprint, "every other", self._first])
 
 
 def _score(name: str, metric: Metric, evaluation: SharedEvaluation) -> Scores:

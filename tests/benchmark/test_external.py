@@ -237,3 +237,45 @@ def test_folder_source_is_named_after_the_folder(images: Path, tiny: Path) -> No
     folder = as_files(images, tiny.parent / "v1.5")
     assert evaluate(folder, tiny)["method"].tolist() == ["v1.5"]
     assert json.loads((folders(tiny)[0] / "trial.json").read_text())["method"] == "v1.5"
+
+
+@pytest.mark.parametrize("place", ["samples", ""])
+def test_own_samples_and_trial_folders_are_read(tiny: Path, place: str) -> None:
+    run = {"public": "tiny-public", "samples": 30, "delta": 1e-6, "metrics": ["brightness"], "references": ()}
+    own = dpbench.run("fake", "tiny", [1.0], out=tiny, device="cpu", **run).iloc[0]
+    (folder,) = folders(tiny)
+    row = evaluate(folder / place, tiny / "other", name="mine").iloc[0]
+    assert (row["n_samples"], row["brightness"]) == (30, own["brightness"])
+    (copy,) = folders(tiny / "other")
+    assert (copy / "samples/conditions.json").read_bytes() == (folder / "samples/conditions.json").read_bytes()
+    unlabelled = evaluate(folder, tiny / "other", "tiny:plain", name="mine").iloc[0]
+    assert unlabelled["notes"] == "labels or prompts of the samples were ignored, as tiny:plain has no classes"
+
+
+def test_own_samples_in_the_sensitive_folder_are_read(tiny: Path) -> None:
+    run = {"public": "tiny-public", "samples": 30, "delta": 1e-6, "metrics": ["brightness"], "references": ()}
+    dpbench.run("fake", "tiny:secret", [math.inf], out=tiny, device="cpu", **run)
+    (folder,) = folders(tiny)
+    assert (folder / "sensitive/samples").is_dir()
+    assert evaluate(folder, tiny / "other", "tiny:secret", name="mine")["n_samples"].tolist() == [30]
+
+
+def test_own_samples_of_another_shape_or_classes_are_refused(tiny: Path) -> None:
+    run = {"public": "tiny-public", "samples": 30, "delta": 1e-6, "metrics": ["brightness"], "references": ()}
+    dpbench.run("fake", "tiny", [1.0], out=tiny, device="cpu", **run)
+    (folder,) = folders(tiny)
+    with pytest.raises(
+        DpbenchError, match=r"00000.npy holds uint8 \[30, 1, 16, 16\], not uint8 images of \[1, 32, 32\]"
+    ):
+        evaluate(folder, tiny / "other", resolution=32)
+    conditions = json.loads((folder / "samples/conditions.json").read_text())
+    (folder / "samples/conditions.json").write_text(json.dumps(conditions | {"labels": [2] * 30}))
+    with pytest.raises(DpbenchError, match="samples was sampled under 3 classes, but tiny has 2"):
+        evaluate(folder, tiny / "other")
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "x" * 300])
+def test_names_of_rows_are_one_line(images: Path, tiny: Path, name: str) -> None:
+    with pytest.raises(DpbenchError, match="the row name "):
+        evaluate(images, tiny, name=name)
+    assert not tiny.exists()

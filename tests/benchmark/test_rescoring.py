@@ -191,3 +191,15 @@ def test_outdated_scores_are_recomputed(tiny: Path, monkeypatch: pytest.MonkeyPa
         (protocol,) = fill(tiny, "dice")["protocol"]
         assert '"dice": "v2"' in protocol
     assert events.EVENTS.count("dice") == 2
+
+
+def test_real_rows_with_halves_by_position_are_outdated(tiny: Path) -> None:
+    rows = run(tiny, references=["real"], metrics=["dice"])
+    (path,) = tiny.glob("tiny/real/*/scores.json")
+    scores = json.loads(path.read_text())
+    assert scores["protocol"]["dice"] == "halves of test drawn by class, seed 0"
+    path.write_text(json.dumps(scores | {"protocol": scores["protocol"] | {"dice": ""}}))
+    events.EVENTS.clear()
+    assert fill(tiny, "dice")["dice"].tolist() == rows.sort_values("dataset")["dice"].tolist()
+    assert events.EVENTS.count("dice") == 1  # of the real row alone
+    assert json.loads(path.read_text()) == scores | {"seconds": json.loads(path.read_text())["seconds"]}

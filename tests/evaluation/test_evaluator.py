@@ -13,6 +13,7 @@ from dpbench.core.metric import Column, Metric
 from dpbench.core.registries import EXTRACTORS, METRICS
 from dpbench.evaluation.caveats import Caveat, collect_caveats
 from dpbench.evaluation.evaluator import default_metrics, evaluate, evaluate_real
+from dpbench.evaluation.halves import halves
 from dpbench.evaluation.scores import Scores
 from dpbench.metrics.classifiers import quick
 from dpbench.metrics.extractors.packets import WaveletPackets
@@ -193,10 +194,9 @@ def test_real_images_stand_in_as_each_metric_wants(monkeypatch, make_images, noi
         "n_train": 40,
         "accuracy": "cnn+resnet+wideresnet v2",
         "extractor": "haar packets level 2, [0, 1]",
-        "fwd": "haar packets level 2, [0, 1]",
+        "fwd": "haar packets level 2, [0, 1]; halves of test drawn by class, seed 0",
     }
-    halves = make_images(test.images[::2]), make_images(test.images[1::2])
-    assert scores.values["fwd"] == evaluate(["fwd"], *halves, run).values["fwd"]
+    assert scores.values["fwd"] == evaluate(["fwd"], *halves(test), run).values["fwd"]
     assert scores.values["accuracy"] == evaluate(["accuracy"], train, test, run).values["accuracy"]
 
 

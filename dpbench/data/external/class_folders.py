@@ -29,8 +29,8 @@ class ClassFolders:
         if not any(name.isdecimal() for name in classes):
             self._similar |= {str(label): label for label in range(len(classes))}
 
-    def __contains__(self, folder: str) -> bool:
-        return folder in self._exact or _plain(folder) in self._similar
+    def __contains__(self, folder: object) -> bool:
+        return isinstance(folder, str) and (folder in self._exact or _plain(folder) in self._similar)
 
     def label(self, folder: str) -> int:
         """The number of the folder's class.

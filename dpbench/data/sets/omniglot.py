@@ -10,6 +10,7 @@ from dpbench.core.errors import DataError
 from dpbench.core.specs import DatasetSpec
 from dpbench.data.declared import NamedDataset
 from dpbench.data.image_files import FileSource, FolderSource
+from dpbench.data.sets.downloading import download
 from dpbench.data.splits import split_by_hash
 
 if TYPE_CHECKING:
@@ -37,12 +38,13 @@ class Omniglot(NamedDataset):
     @cached_property
     def _source(self) -> FileSource:
         if self.options.download and not any(self._place.glob("*/*/*.png")):
-            from torchvision import datasets
+            from torchvision.datasets import Omniglot as Reader
 
-            try:
-                datasets.Omniglot(self.folder, background=True, download=True)
-            except (OSError, RuntimeError) as error:
-                raise DataError(f"cannot download omniglot ({error}); {self._where}") from error
+            archive = self.folder / TORCHVISION_FOLDER.with_suffix(".zip")
+            md5 = Reader.zips_md5[TORCHVISION_FOLDER.name]
+            download(
+                self.name, lambda: Reader(self.folder, background=True, download=True), {archive: md5}, self._where
+            )
         return FolderSource(self._place)
 
     @property

@@ -14,6 +14,7 @@ from dpbench.core.data import ImageDataset
 from dpbench.core.errors import DataError
 from dpbench.core.files import digest
 from dpbench.data.declared import DeclaredDataset
+from dpbench.data.sets.downloading import download
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,6 +44,11 @@ class TorchvisionDataset(DeclaredDataset):
 
     @property
     @abstractmethod
+    def _archives(self) -> dict[Path, str]:
+        """The archives that are downloaded, with their published MD5."""
+
+    @property
+    @abstractmethod
     def _where(self) -> str:
         """The instruction in messages about missing files."""
 
@@ -58,7 +64,7 @@ class TorchvisionDataset(DeclaredDataset):
         from dpbench.data.arrays import ArrayDataset, Converted, content_hash
 
         if self.options.download:
-            self._download(train)
+            download(self.name, lambda: self.reader()(self.folder, download=True), self._archives, self._where)
         self._check_files()
         try:
             read = self.reader()(self.folder, train=train)
@@ -78,13 +84,6 @@ class TorchvisionDataset(DeclaredDataset):
         from dpbench.data.pixels import resize
 
         return resize(images, self.size)
-
-    def _download(self, train: bool) -> None:
-        try:
-            self.reader()(self.folder, train=train, download=True)
-        except (OSError, RuntimeError) as error:
-            reason = str(error).split("\n")[0]
-            raise DataError(f"cannot download {self.name} ({reason}); {self._where}") from error
 
     def _missing(self, path: Path) -> DataError:
         return DataError(f"{path} is missing: {self._where}, or allow the download (--download)")
@@ -108,6 +107,10 @@ class _IdxDataset(TorchvisionDataset):
     @property
     def _where(self) -> str:
         return f"put the four unpacked files (train|t10k)-(images-idx3|labels-idx1)-ubyte into {self._raw}"
+
+    @property
+    def _archives(self) -> dict[Path, str]:
+        return {self._raw / name: md5 for name, md5 in self.reader().resources}
 
     @property
     def _raw(self) -> Path:
@@ -165,6 +168,10 @@ class _CifarDataset(TorchvisionDataset):
     native = 32
     n_train = 50_000
     n_test = 10_000
+
+    @property
+    def _archives(self) -> dict[Path, str]:
+        return {self.folder / self.reader().filename: self.reader().tgz_md5}
 
     @property
     def _where(self) -> str:

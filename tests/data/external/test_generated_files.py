@@ -62,6 +62,17 @@ def test_a_zip_is_read_as_its_folder_is_and_folders_around_it_do_not_count(digit
     assert packed.labels.tolist() == [1, 1, 0, 0, 0]
 
 
+def test_names_in_a_zip_may_have_backslashes(digits: Path) -> None:
+    path = digits.parent / "windows.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(digits.rglob("*.png")):
+            name = zipfile.ZipInfo(str(file.relative_to(digits)).replace("/", "\\"))
+            archive.writestr(name, file.read_bytes())
+    images = open_generated(path, GREY)
+    assert images.labels is not None
+    assert images.labels.tolist() == [1, 1, 0, 0, 0]
+
+
 def test_the_only_class_folder_is_not_stepped_into(tmp_path: Path) -> None:
     paint(tmp_path / "set/one/a.png", 1)
     images = open_generated(tmp_path / "set", GREY)

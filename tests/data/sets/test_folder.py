@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -101,7 +102,70 @@ def test_split_folders_without_classes(tmp_path, options):
     assert (shades(dataset.train()), shades(dataset.test()), dataset.spec.classes) == ([1, 2], [3], None)
 
 
-@pytest.mark.parametrize("around", ["", "pets/"])
+@pytest.mark.parametrize(
+    ("train", "held_out"),
+    [
+        ("training", "testing"),
+        ("Train", "Test"),
+        ("train", "valid"),
+        ("train2017", "val2017"),
+        ("seg_train", "seg_test"),
+    ],
+)
+def test_split_folders_may_have_other_names(train, held_out, tmp_path, options):
+    for shade, place in ((1, f"{train}/a"), (2, f"{train}/b"), (3, f"{held_out}/b")):
+        paint(tmp_path / "own" / "archive" / place / f"{shade}.png", shade)
+    dataset = Folder(str(tmp_path / "own"), options)
+    assert (shades(dataset.train()), shades(dataset.test())) == ([1, 2], [3])
+    assert dataset.spec.classes == ("a", "b")
+
+
+@pytest.mark.parametrize("classes", ["", "a/"])
+def test_split_folders_may_have_a_folder_around_everything(classes, tmp_path, options):
+    for shade, place in ((1, "seg_train/seg_train"), (2, "seg_test/seg_test")):
+        paint(tmp_path / "own" / place / classes / "0.png", shade)
+    dataset = Folder(str(tmp_path / "own"), options)
+    assert (shades(dataset.train()), shades(dataset.test())) == ([1], [2])
+    assert dataset.spec.classes == (("a",) if classes else None)
+
+
+def test_classes_that_are_integers_are_numbered_by_value(tmp_path, options):
+    for number in range(12):
+        for split in ("train", "test"):
+            paint(tmp_path / "own" / split / str(number) / "0.png", number)
+    dataset = Folder(str(tmp_path / "own"), options)
+    assert dataset.spec.classes == tuple(map(str, range(12)))
+    assert sorted(shades(dataset.train())) == list(range(12))
+    assert dataset.train().batch(range(12)).labels.tolist() == shades(dataset.train())
+
+
+def test_a_folder_has_one_name(faces, options, monkeypatch):
+    (faces.parent / "link").symlink_to(faces)
+    monkeypatch.chdir(faces.parent)
+    monkeypatch.setenv("HOME", str(faces.parent))
+    for path in ("faces", "./faces/", f"{faces}/../faces", "link", "~/faces", "~/link/"):
+        assert Folder(path, options).spec.name == f"folder:{faces}"
+        assert Folder(f"{path}?gray", options).spec.name == f"folder:{faces}?gray"
+
+
+def test_names_in_a_zip_may_have_backslashes(pets, options):
+    path = pack(pets)
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(pets.parent / "windows.zip", "w") as other:
+        for entry in archive.infolist():
+            other.writestr(zipfile.ZipInfo(entry.filename.replace("/", "\\")), archive.read(entry))
+    ours, theirs = Folder(str(path), options), Folder(str(pets.parent / "windows.zip"), options)
+    assert theirs.spec.classes == ("cats", "dogs")
+    assert theirs.train().fingerprint == ours.train().fingerprint
+
+
+def test_jfif_is_jpeg(faces, options):
+    Image.new("RGB", (32, 32), (250, 0, 0)).save(faces / "99.jfif", format="jpeg")
+    dataset = Folder(str(faces), options)
+    assert dataset.spec.n_train + dataset.spec.n_test == 41
+    assert max(shades(dataset.train()) + shades(dataset.test())) > 200
+
+
+@pytest.mark.parametrize("around", ["", "pets/", "download/pets/"])
 def test_a_zip_is_the_same_dataset_as_its_folder(around, pets, options):
     (pets / ".DS_Store").write_bytes(b"litter")
     (pets / "__MACOSX").mkdir()
@@ -278,6 +342,61 @@ def test_a_truncated_image_is_named(packed, faces, options):
 def test_a_link_to_nothing_is_named(faces, options):
     os.symlink(faces / "gone", faces / "link.png")
     check_refused(faces, options, r"cannot read .*link.png: No such file")
+
+
+@pytest.mark.parametrize("name", [b"two\nlines", b"caf\xe9"])
+@pytest.mark.parametrize("place", ["faces", "image"])
+def test_names_that_cannot_be_printed_are_refused(name, place, faces, options):
+    target = os.fsencode(faces.parent) + b"/" + name if place == "faces" else os.fsencode(faces) + b"/" + name + b".png"
+    os.rename(faces if place == "faces" else faces / "00.png", target)
+    argument = os.fsdecode(target) if place == "faces" else faces
+    check_refused(argument, options, r"the (file or )?folder name '.*' has line breaks, control characters or bytes")
+
+
+def test_a_name_that_is_too_long_is_refused(faces, options):
+    check_refused(f"{faces}/{'x' * 300}", options, "the folder name 'xx*...' is longer than 255 bytes")
+    with zipfile.ZipFile(faces.parent / "long.zip", "w") as archive:
+        archive.write(faces / "00.png", f"{'x' * 300}/00.png")
+    check_refused(faces.parent / "long.zip", options, "the file or folder name 'xx*...' is longer than 255 bytes")
+
+
+def test_a_path_that_is_too_long_is_refused(options):
+    check_refused("/x" * 4000, options, "does not exist")
+
+
+def test_a_circle_of_links_is_refused(tmp_path, options):
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    check_refused(tmp_path / "circle", options, "cannot be followed")
+
+
+def test_a_file_that_is_too_large_for_an_image_is_refused_unread(faces, options, monkeypatch):
+    with (faces / "99.png").open("wb") as file:
+        file.truncate(sources.MOST_BYTES + 1)
+    monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail("a file was read"))
+    check_refused(faces, options, "99.png has 256 MiB, and an image file at most 256; replace or remove it")
+
+
+def test_a_file_in_a_zip_that_unpacks_to_far_more_is_refused_unread(faces, options, monkeypatch):
+    path = pack(faces)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("99.png", bytes(sources.BOMB_BYTES + 1))
+    monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_: pytest.fail("a file was unpacked"))
+    check_refused(path, options, r"99.png unpacks to 1,\d\d\d times its size, as no image does; remove it")
+
+
+def test_an_image_that_declares_too_many_pixels_is_named(faces, options):
+    content = bytearray((faces / "07.png").read_bytes())
+    content[16:24] = (60_000).to_bytes(4, "big") * 2
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    (faces / "07.png").write_bytes(content)
+    check_refused(faces, options, r"07.png cannot be read \(Image size \(3600000000 pixels\) exceeds limit")
+
+
+def test_two_files_of_the_same_name_in_a_zip_are_named(faces, options):
+    path = pack(faces)
+    with pytest.warns(UserWarning, match="Duplicate name"), zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("00.png", (faces / "01.png").read_bytes())
+    check_refused(path, options, "has two files called '00.png'; create it again")
 
 
 def test_a_truncated_zip_is_named(faces, options):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -60,8 +61,24 @@ def test_a_failed_download_is_one_line(options, monkeypatch):
         raise OSError("no network")
 
     monkeypatch.setattr("torchvision.datasets.Omniglot.download", offline)
-    with pytest.raises(DataError, match=r"cannot download omniglot \(no network\); put its drawings into"):
+    with pytest.raises(
+        DataError, match=r"cannot download omniglot \(no network\); try again, or put its drawings into"
+    ):
         _ = Omniglot("", replace(options, download=True)).spec
+
+
+def test_something_else_that_arrives_is_removed(options, monkeypatch):
+    def portal(url, path, *args, **kwargs):
+        Path(path).write_text("<html>please log in</html>")
+
+    monkeypatch.setattr("torchvision.datasets.utils._urlretrieve", portal)
+    monkeypatch.setattr("torchvision.datasets.utils._get_redirect_url", lambda url, **_: url)
+    with pytest.raises(
+        DataError, match=r"\(what arrived as images_background.zip was not the published file"
+    ) as caught:
+        _ = Omniglot("", replace(options, download=True)).spec
+    assert "\n" not in str(caught.value)
+    assert not list(options.root.rglob("*.zip"))
 
 
 def test_drawings_that_are_there_are_not_downloaded(options, monkeypatch):

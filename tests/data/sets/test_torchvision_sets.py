@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -91,6 +92,19 @@ def test_a_failed_download_is_one_line(plugin, options, monkeypatch):
     with pytest.raises(DataError, match=rf"cannot download {plugin.name} \(Error downloading x:\); .* into ") as caught:
         plugin("", replace(options, download=True)).train()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("plugin", [MNIST, FashionMNIST, CIFAR10, CIFAR100])
+def test_something_else_that_arrives_is_removed(plugin, options, monkeypatch):
+    def portal(url, path, *args, **kwargs):
+        Path(path).write_text("<html>please log in</html>")
+
+    monkeypatch.setattr("torchvision.datasets.utils._urlretrieve", portal)
+    monkeypatch.setattr("torchvision.datasets.utils._get_redirect_url", lambda url, **_: url)
+    with pytest.raises(DataError, match=r"\(what arrived as .*gz was not the published file but perhaps a") as caught:
+        plugin("", replace(options, download=True)).train()
+    assert "\n" not in str(caught.value)
+    assert not list(options.root.rglob("*gz"))
 
 
 def test_a_download_puts_the_files_in_place(idx_files, options, monkeypatch):

@@ -1,0 +1,34 @@
+"""Downloads through torchvision, whose errors become one line, and whose damaged archives are removed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from dpbench.core.errors import DataError
+
+
+def download(name: str, fetch: Callable[[], object], archives: Mapping[Path, str], where: str) -> None:
+    """Calls `fetch`, which downloads a dataset.
+
+    Args:
+        name: name of the dataset.
+        fetch: downloads archives, checks and unpacks them.
+        archives: path -> published MD5 of each archive.
+        where: the instruction to put the files in place by hand.
+
+    Raises:
+        DataError: the download failed, or something else arrived than was published (a login page, a part of a file);
+            that file is removed.
+    """
+    from torchvision.datasets.utils import check_integrity
+
+    try:
+        fetch()
+    except Exception as error:  # connections and archives raise all kinds of errors
+        reason = str(error).split("\n")[0] or type(error).__name__
+        damaged = [path for path, md5 in archives.items() if path.exists() and not check_integrity(path, md5)]
+        for path in damaged:
+            path.unlink()
+            reason = f"what arrived as {path.name} was not the published file but perhaps a login page, and is removed"
+        raise DataError(f"cannot download {name} ({reason}); try again, or {where}") from error
