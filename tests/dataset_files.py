@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -85,3 +86,12 @@ def paint_pets(folder: Path) -> Path:
     for shade in range(60):
         paint(folder / ("cats" if shade < 30 else "dogs") / f"{shade:02}.png", shade)
     return folder
+
+
+def pack(folder: Path, around: str = "") -> Path:
+    """The folder as a zip beside it."""
+    path = folder.with_suffix(".zip")
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(folder.rglob("*")):
+            archive.write(file, around + str(file.relative_to(folder)))
+    return path

@@ -23,7 +23,8 @@ dpbench evaluate samples/ --dataset mnist --resolution 28 --name pe --eps 10 --d
 
 dpbench evaluate gen.npz --dataset cifar10 --metrics fwd,accuracy
 
-An .npz holds images as x, arr_0 or images (uint8, or floats in \\[0, 1]) and labels, if any, as y, arr_1 or labels.
+An .npz holds images as x, arr_0 or images (uint8, or floats in \\[0, 1]) and labels, if any, as y, arr_1 or labels,
+counted from 0 in the order of the dataset's classes.
 The images are copied into the results folder, so that metrics can be added later; the same images are not scored twice.
 
 [bold]Missing scores of finished trials[/bold], from their stored samples, without training:
@@ -48,7 +49,8 @@ def evaluate(
     images: Annotated[
         Path | None,
         typer.Argument(
-            metavar="IMAGES", help="A folder or zip of images, or an .npz file, in the dataset's resolution."
+            metavar="IMAGES",
+            help="A folder or zip of images, an .npz file or a trial's folder, in the dataset's resolution.",
         ),
     ] = None,
     all_: Annotated[

@@ -49,7 +49,7 @@ def safe_name(name: str) -> str:
     if re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name):
         return name
     kind, _, argument = name.partition(":")
-    words = [re.sub(r"[^A-Za-z0-9_-]+", "-", part).strip("-") for part in (kind, Path(argument).stem)]
+    words = [re.sub(r"[^A-Za-z0-9_-]+", "-", part).strip("-")[:80] for part in (kind, Path(argument).stem)]
     return "-".join([*filter(None, words), digest(name, 6)])
 
 

@@ -121,6 +121,7 @@ def test_names_are_converted_to_safe_folder_names() -> None:
     assert first != second
     assert safe_name("..") not in ("..", ".")
     assert "/" not in safe_name("folder:/")
+    assert len(safe_name(f"folder:/data/{'x' * 255}")) < 100
 
 
 def test_hidden_scores_stay_in_the_sensitive_folder(tmp_path: Path) -> None:
