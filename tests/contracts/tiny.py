@@ -65,7 +65,7 @@ METRICS: dict[str, dict[str, Any]] = {
     "cmmd": {},
     "inception-score": {"unranked": ("inception_score",), "by_chance": ("inception_score",)},
     "prdc": {},
-    "classifier-prdc": {},
+    "classifier-prdc": {"unranked": ("precision_classifier",)},  # of a classifier of 20 steps, noise can have 1, too
     "fld": {},
     "fwd": {},
     "scales": {},
