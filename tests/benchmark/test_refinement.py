@@ -234,3 +234,17 @@ def test_full_disk_error_names_the_file_and_leaves_no_partial_file(
     with pytest.raises(DpbenchError, match=r"cannot write .*b\.png: No space left on device"):
         _refine(coarse, tiny)
     assert [path.name for path in tiny.iterdir()] == ["a.png"]
+
+
+def test_a_tilde_is_the_home_folder(coarse: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tiny.parent))
+    assert len(_refine(Path("~/coarse"), Path("~/fine")).images) == 3
+    assert (tiny.parent / "fine/a.png").is_file()
+    with pytest.raises(DpbenchError, match="is the folder of coarse images"):
+        _refine(Path("~/coarse"), coarse)
+
+
+def test_file_names_that_cannot_be_printed_are_refused(coarse: Path, tiny: Path) -> None:
+    (coarse / "a.png").rename(coarse / "a\nb.png")
+    with pytest.raises(DpbenchError, match=r"the file name 'a\\nb.png' has line breaks"):
+        _refine(coarse, tiny)

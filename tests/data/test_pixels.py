@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from dpbench.core.errors import DataError
+from dpbench.data import pixels
 from dpbench.data.pixels import decode, resize, to_colour, to_grey
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (24, 36, 3), dtype=np.uint8)
@@ -98,3 +99,13 @@ def test_resizing_agrees_with_pil_and_keeps_the_form():
     assert np.array_equal(small[1].numpy().transpose(1, 2, 0), np.array(expected))
     assert resize(images[:0], 10).shape == (0, 3, 10, 10)
     assert resize(images, 24) is images
+
+
+@pytest.mark.parametrize(("limit", "alone"), [(16 * 16 - 1, True), (16 * 16, False)])
+def test_large_images_are_decoded_one_at_a_time(limit: int, alone: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[bool] = []
+    monkeypatch.setattr(pixels, "LARGE_PIXELS", limit)
+    content = encoded(Image.new("RGB", (16, 16)))
+    pixels.read_image(content, "name", lambda image: held.append(pixels.LARGE.locked()) or image)
+    assert held == [alone]
+    assert not pixels.LARGE.locked()

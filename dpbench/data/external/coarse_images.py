@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from dpbench.core.errors import DataError
+from dpbench.core.names import check_name
 from dpbench.core.progress import Display, track
 from dpbench.data.image_files import IMAGE_TYPES
 from dpbench.data.pixels import FORMATS, decode
@@ -48,8 +49,8 @@ def read_coarse_images(folder: Path, display: Display) -> CoarseImages:
     """All images in `folder`, without its sub-folders.
 
     Raises:
-        DataError: the folder is missing or has no images, two images have the same stem, or an image is damaged, not
-            square or of another size than the first; the message names the file.
+        DataError: the folder is missing or has no images, two images have the same stem, a name cannot be printed in
+            one line, or an image is damaged, not square or of another size than the first; the message names the file.
     """
     paths = _image_paths(folder, display)
     side = _width(paths[0])
@@ -72,6 +73,7 @@ def _image_paths(folder: Path, display: Display) -> list[Path]:
         display.say(f"ignored files that are not images: {names}{' ...' * (len(others) > 3)}")
     by_stem: dict[str, Path] = {}
     for path in paths:
+        check_name(path.name, "file")
         if path.stem in by_stem:
             raise DataError(f"{by_stem[path.stem]} and {path} would both become {path.stem}.png; rename one of them")
         by_stem[path.stem] = path
