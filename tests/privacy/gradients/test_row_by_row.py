@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ import torch.nn.functional as F
 from engines import scattered
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
+from torch.utils.checkpoint import checkpoint
 
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch
@@ -180,3 +182,115 @@ def test_modules_without_a_rule_give_the_gradients_that_vmap_gives(name, views, 
     assert (each(engine, batch, views, clip).norm(dim=1) <= clip * (1 + 1e-5)).all()
     check_engine(engine, batch.repeat(views), views, torch.Generator().manual_seed(0))
     engine.close()
+
+
+class WithoutRows(nn.Module):
+    """Returns its parameter itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.place, self.layer = Place(), nn.Linear(6, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x) + self.place(*self.given(x))
+
+    def given(self, x: Tensor) -> tuple[Tensor, ...]:
+        return (x,)
+
+
+class WithoutInputs(WithoutRows):
+    def given(self, x: Tensor) -> tuple[Tensor, ...]:
+        return ()
+
+
+class Place(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.place = nn.Parameter(torch.ones(5, 6))
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return self.place.clone()
+
+
+class Transposed(nn.Module):
+    """Gives a module without a rule other rows than the loss has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = Scale(nn.Linear(8, 8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(x.transpose(0, 1)).transpose(0, 1)
+
+
+class OwnVmap(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(6, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.func.vmap(self.layer, in_dims=1, out_dims=1)(x)
+
+
+@pytest.mark.parametrize(
+    ("make", "shape", "message"),
+    [
+        (WithoutRows, (5, 6), "Place module .* returns a tensor without rows"),
+        (WithoutInputs, (5, 6), "Place module .* needs a batch as its argument"),
+        (Transposed, (5, 8), "saw 5 rows where the loss has 4"),
+        (OwnVmap, (5, 6), "Linear layer runs under vmap; try engine=vmap"),
+    ],
+)
+def test_rows_that_belong_to_no_record_are_refused(make, shape, message):
+    engine = BookKeepingEngine(make(), scattered)
+    with pytest.raises(PrivacyError, match=message):
+        each(engine, Batch(derived=images(*shape).float()), 1)
+
+
+def test_only_parameters_without_a_rule_are_materialised_for_every_record():
+    """A position embedding at the root does not make the layers below it costlier."""
+
+    class Wide(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.place, self.layer = nn.Parameter(torch.zeros(1, 2, 64)), nn.Linear(64, 64)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.layer(x + self.place)
+
+    engine = BookKeepingEngine(Wide(), scattered)
+    place, bias = 2 * 64, 64
+    stored = engine.stored_bytes(Batch(derived=images(2, 64).float()), 1, torch.Generator().manual_seed(0))
+    assert stored == 4 * RECORDS * (place + bias)
+
+
+def test_a_frozen_parameter_without_a_rule_needs_no_copies():
+    model = Positions()
+    for p in (model.token, model.place, *(block.scale for block in model.scaled)):
+        p.requires_grad_(False)
+    engine = BookKeepingEngine(model, scattered)
+    assert "forward" not in vars(model)
+    expected = each(VmapEngine(model, scattered), Batch(derived=images(4, 6).float()), 1)
+    torch.testing.assert_close(each(engine, Batch(derived=images(4, 6).float()), 1), expected)
+
+
+def test_gradient_checkpointing_changes_no_gradient_and_closing_gives_the_module_its_own_forward_back():
+    model, batch = (
+        nn.Sequential(nn.Linear(6, 8), nn.Sequential(Scale(nn.Linear(8, 8)))).double(),
+        Batch(derived=images(6)),
+    )
+    expected = each(VmapEngine(model, scattered), batch, 1)
+    block, (scale,) = model[1], model[1]
+    block.forward = partial(checkpoint, block.forward, use_reentrant=False)
+    own = scale.forward = partial(scale.forward)
+    engine = BookKeepingEngine(model, scattered)
+    assert vars(scale)["forward"] is not own
+    assert (each(engine, batch, 1) - expected).norm() < 1e-6 * expected.norm()
+    engine.close()
+    assert vars(scale)["forward"] is own
+
+
+def test_random_draws_inside_are_those_of_the_whole_batch():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 8), Scale(nn.Dropout(0.5)))
+    check_engine(BookKeepingEngine(model, scattered), Batch(derived=images(6).float()), 1, torch.Generator())
