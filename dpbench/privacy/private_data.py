@@ -22,7 +22,7 @@ PerRecord = Callable[[Batch], Tensor]
 
 
 class PrivateSteps(Protocol):
-    """An iterator whose every `next` is one private step; it can be checkpointed (see `training.loop.Stepper`)."""
+    """An iterator whose every `next` is one private step; it can be checkpointed (see `training.part.Stepper`)."""
 
     key: Any
 

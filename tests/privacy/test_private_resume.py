@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,11 @@ class Attempt:
             raise KeyboardInterrupt
         self.taken += 1
 
+    def interrupted_at(self, step: int) -> None:
+        self.taken += 1
+        if self.taken == step:
+            signal.raise_signal(signal.SIGINT)
+
     def weights(self) -> Tensor:
         return nn.utils.parameters_to_vector([p.detach() for p in self.model.parameters()])
 
@@ -123,6 +129,18 @@ def test_an_interrupted_run_ends_in_the_weights_of_an_uninterrupted_one(tmp_path
     rest = Attempt(tmp_path / "parts", seed=5).fit()
     assert torch.equal(rest.weights(), whole.weights())
     assert all(torch.equal(a, b) for a, b in zip(rest.sums, whole.sums, strict=True))
+
+
+@pytest.mark.parametrize("stop", [1, 8, STEPS])
+def test_ctrl_c_in_a_step_is_answered_after_it_and_nothing_is_released_twice(tmp_path, stop):
+    whole = Attempt(tmp_path / "whole", seed=5).fit()
+    first = Attempt(tmp_path / "parts", seed=5)
+    first.before_step = lambda *_: first.interrupted_at(stop)  # the receipt is written, the step is not taken
+    with pytest.raises(KeyboardInterrupt):
+        first.fit()
+    rest = Attempt(tmp_path / "parts", seed=5).fit()
+    assert (first.taken, rest.taken) == (stop, STEPS - stop)
+    assert torch.equal(rest.weights(), whole.weights())
 
 
 def test_secret_noise_is_replayed_too(often, tmp_path):
