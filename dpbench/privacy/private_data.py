@@ -12,9 +12,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from dpbench.core.specs import Batch, DatasetSpec
+from dpbench.core.specs import Batch, DatasetSpec, Request
 from dpbench.privacy.gradients.engine import Loss
 from dpbench.privacy.ledger import Ledger, Receipt
+from dpbench.privacy.plan import CalibratedPlan
 from dpbench.privacy.records import Records
 
 PerRecord = Callable[[Batch], Tensor]
@@ -62,6 +63,16 @@ class PrivateData(Protocol):
     def ledger(self) -> Ledger:
         """The plan and the receipts so far; public."""
         ...
+
+    @property
+    def request(self) -> Request:
+        """What will be sampled; public."""
+        ...
+
+    @property
+    def plan(self) -> CalibratedPlan:
+        """The mechanisms with their noise: `private.plan["votes"].noise_multiplier`. A rehearsal has no noise."""
+        return self.ledger.plan
 
     def noisy_sum(self, name: str, contribution: PerRecord, chunk: int = 500) -> Tensor:
         """One release of Σ_i clip(contribution(record i)) + N(0, (noise_multiplier · clip)²).
@@ -124,6 +135,19 @@ class PrivateData(Protocol):
             PrivacyError: `per_record` mixes records. No record is read then.
         """
         ...
+
+    def forfeit(self, name: str) -> None:
+        """Gives up the releases of a mechanism that are left. They cost as if they were made: there is no refund.
+
+        A run that goes on after an interruption calls it again.
+
+        Args:
+            name: a mechanism of the plan.
+
+        Raises:
+            PrivacyError: not in the plan, or no release is left.
+        """
+        self.ledger.forfeit(name)
 
     def unsafe_records(self, reason: str) -> Records:
         """The raw records of this process, for experiments.

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from dpbench.core.context import Precision
 from dpbench.core.errors import PrivacyError
 from dpbench.core.progress import Advance, Progress
-from dpbench.core.specs import Budget, DatasetSpec
+from dpbench.core.specs import Budget, DatasetSpec, Request
 from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.checked_gradients import CheckedGradients
 from dpbench.privacy.checks.probes import Probes
@@ -35,7 +35,7 @@ from dpbench.privacy.private_data import PerRecord, PrivateData
 from dpbench.privacy.public_gradients import MEASURED, PublicGradients
 from dpbench.privacy.records import Records
 from dpbench.privacy.stand_in import StandIn, require_stand_in
-from dpbench.privacy.vault import Vault
+from dpbench.privacy.vault import NO_REQUEST, Vault
 
 STEPS = 8
 """Steps without noise between the two measurements: what a few steps change says little about the rest of training."""
@@ -52,6 +52,7 @@ class Rehearsal(PrivateData):
         plan: the method's plan; its noise is ignored.
         device: where contributions and losses are computed.
         precision: what losses are computed in.
+        request: what would be sampled.
 
     Attributes:
         measured: the measurements, in order.
@@ -60,13 +61,20 @@ class Rehearsal(PrivateData):
         PrivacyError: the records are no stand-in, or fewer than two are different.
     """
 
-    def __init__(self, records: StandIn, plan: Plan, device: str = "cpu", precision: Precision = "fp32"):
+    def __init__(
+        self,
+        records: StandIn,
+        plan: Plan,
+        device: str = "cpu",
+        precision: Precision = "fp32",
+        request: Request = NO_REQUEST,
+    ):
         require_stand_in(records)
         if records.distinct < 2:
             raise PrivacyError("a rehearsal compares records: it needs at least two public ones")
         ledger = Ledger(calibrate(plan, Budget(math.inf, 1e-9)))
         noise = NoiseSource(device, NoiseKey.from_seed(0))
-        self._vault = Vault(records, records.spec, ledger, noise, device, precision, lazy=True)
+        self._vault = Vault(records, records.spec, ledger, noise, device, precision, lazy=True, request=request)
         self._records: Records = self._vault.unsafe_records("a rehearsal measures gradients without noise")
         self._distinct = records.distinct
         self._precision = precision
@@ -87,6 +95,11 @@ class Rehearsal(PrivateData):
     def ledger(self) -> Ledger:
         """The plan at ε = ∞."""
         return self._vault.ledger
+
+    @property
+    def request(self) -> Request:
+        """See `PrivateData`."""
+        return self._vault.request
 
     def on_average(self) -> Gradients:
         """The geometric means of the measurements: gradients shrink by factors.

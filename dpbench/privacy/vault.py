@@ -21,7 +21,7 @@ from dpbench.core.checkpoints import Checkpoint, Checkpoints
 from dpbench.core.context import Precision
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import PrivacyError
-from dpbench.core.specs import Batch, DatasetSpec
+from dpbench.core.specs import Batch, Conditions, DatasetSpec, Request
 from dpbench.privacy.checked_gradients import CheckedGradients
 from dpbench.privacy.checks.independence import check_closure
 from dpbench.privacy.checks.probes import Probes
@@ -37,6 +37,9 @@ from dpbench.privacy.private_data import PerRecord, PrivateData
 from dpbench.privacy.records import DerivedRecords, LazyRecords, Records, Shard, padded
 from dpbench.privacy.stepper import DPSGDStepper
 from dpbench.privacy.world import World
+
+NO_REQUEST = Request(Conditions(0))
+"""Nothing will be sampled."""
 
 
 @final
@@ -56,6 +59,7 @@ class Vault(PrivateData):
         checkpoints: where releases are stored, so that an interrupted run can continue; by default nowhere.
         world: the processes that share the records.
         lazy: whether `derive` computes values whenever they are read, instead of once for all records.
+        request: what will be sampled.
     """
 
     def __init__(
@@ -69,6 +73,7 @@ class Vault(PrivateData):
         checkpoints: Checkpoints | None = None,
         world: World = World(),  # noqa: B008 (immutable)
         lazy: bool = False,
+        request: Request = NO_REQUEST,
     ):
         if len(records) != spec.n_train:
             raise PrivacyError(f"the dataset declares {spec.n_train} records but holds {len(records)}")
@@ -80,6 +85,7 @@ class Vault(PrivateData):
         self._checkpoints = checkpoints or Checkpoints(None)
         self._probes = Probes.of(spec, device)
         self._lazy = lazy
+        self._request = request
 
     @property
     def spec(self) -> DatasetSpec:
@@ -95,6 +101,11 @@ class Vault(PrivateData):
     def ledger(self) -> Ledger:
         """See `PrivateData`."""
         return self._parts.ledger
+
+    @property
+    def request(self) -> Request:
+        """See `PrivateData`."""
+        return self._request
 
     def noisy_sum(self, name: str, contribution: PerRecord, chunk: int = 500) -> Tensor:
         """See `PrivateData.noisy_sum`.
@@ -209,6 +220,11 @@ class Vault(PrivateData):
                 for batch, real in padded(records, range(len(records)), chunk, self.device)
             ]
         )
+
+    def forfeit(self, name: str) -> None:
+        """See `PrivateData.forfeit`."""
+        self.door.require_open()
+        self.ledger.forfeit(name)
 
     def unsafe_records(self, reason: str) -> Records:
         """See `PrivateData.unsafe_records`."""

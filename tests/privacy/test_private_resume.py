@@ -293,3 +293,27 @@ def test_nothing_is_stored_without_a_folder(tmp_path, monkeypatch):
     records = Images(pixels(40))
     Vault(records, records.spec, Ledger(planned(QUERY)), NoiseSource()).noisy_sum("sum", flat)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_forfeited_mechanism_is_forfeited_again_when_the_run_goes_on(tmp_path):
+    for _ in range(2):
+        attempt = Attempt(tmp_path)
+        attempt.private.noisy_sum("sum", flat)
+        attempt.private.forfeit("sum")
+        attempt.private.forfeit("steps")
+        attempt.ledger.check_complete()
+        assert on_disk(tmp_path) == {"steps": 0, "sum": 1}
+        with pytest.raises(PrivacyError, match="forfeited after 1 of 2"):
+            attempt.private.noisy_sum("sum", flat)
+
+
+def test_a_stepper_takes_no_step_after_it_was_forfeited_and_reads_no_record(tmp_path):
+    attempt = Attempt(tmp_path)
+    optimizer = torch.optim.SGD(attempt.model.parameters(), lr=0.1)
+    stepper = attempt.private.dp_sgd("steps", attempt.model, noisy, optimizer, attempt.run.generator)
+    next(stepper)
+    attempt.private.forfeit("steps")
+    reads = len(attempt.records.reads)
+    with pytest.raises(PrivacyError, match=f"forfeited after 1 of {STEPS}"):
+        next(stepper)
+    assert len(attempt.records.reads) == reads
