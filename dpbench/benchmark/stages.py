@@ -90,7 +90,7 @@ def fit(method: Method[Any], trial: TrialSpec, plan: CalibratedPlan, session: Se
         noise = NoiseSource(session.device, key, world.rank)
         private = Vault(
             session.inputs.train, trial.spec, ledger, noise, session.device, session.precision, checkpoints, world,
-            request=trial.request,
+            request=trial.request, progress=run.progress,
         )  # fmt: skip
         try:
             method.fit(private, run)

@@ -22,6 +22,10 @@ PerRecord = Callable[[Batch], Tensor]
 """Batch of b records -> [b, ...], each row from its own record alone."""
 
 
+Derive = Callable[..., Tensor]
+"""The same, which may also take a `torch.Generator` as its second argument; see `PrivateData.derive`."""
+
+
 class PrivateSteps(Protocol):
     """An iterator whose every `next` is one private step; it can be checkpointed (see `training.part.Stepper`)."""
 
@@ -122,14 +126,25 @@ class PrivateData(Protocol):
         """
         ...
 
-    def derive(self, per_record: PerRecord, chunk: int = 500) -> PrivateData:
+    def derive(
+        self,
+        per_record: Derive,
+        chunk: int = 500,
+        *,
+        generator: torch.Generator | None = None,
+        keep_images: bool = False,
+    ) -> PrivateData:
         """The same data with `per_record(record)` in place of each record (tokens, embeddings ...), on the same ledger.
 
         Nothing is released: the values stay inside, and later queries see them as `Batch.derived`.
 
         Args:
             per_record: batch of b records -> [b, ...], computed with public code, each row from its own record alone.
+                It runs without gradients; one that optimises something per record uses `torch.enable_grad()`.
             chunk: records per call of `per_record`.
+            generator: randomness of `per_record`, which then takes (batch, generator). One number is drawn from it, and
+                every call gets a generator of its own, on `device`: a repeated attempt derives the same values.
+            keep_images: whether later queries see the images, too.
 
         Raises:
             PrivacyError: `per_record` mixes records. No record is read then.

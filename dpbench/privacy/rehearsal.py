@@ -22,7 +22,6 @@ from dpbench.core.progress import Advance, Progress
 from dpbench.core.specs import Budget, DatasetSpec, Request
 from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.checked_gradients import CheckedGradients
-from dpbench.privacy.checks.probes import Probes
 from dpbench.privacy.gradients.engine import Loss
 from dpbench.privacy.gradients.engines import engine_named
 from dpbench.privacy.ledger import Ledger, Receipt
@@ -31,7 +30,7 @@ from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.noise_key import NoiseKey
 from dpbench.privacy.plan import Plan
 from dpbench.privacy.planner import Gradients
-from dpbench.privacy.private_data import PerRecord, PrivateData
+from dpbench.privacy.private_data import Derive, PerRecord, PrivateData
 from dpbench.privacy.public_gradients import MEASURED, PublicGradients
 from dpbench.privacy.records import Records
 from dpbench.privacy.stand_in import StandIn, require_stand_in
@@ -78,7 +77,6 @@ class Rehearsal(PrivateData):
         self._records: Records = self._vault.unsafe_records("a rehearsal measures gradients without noise")
         self._distinct = records.distinct
         self._precision = precision
-        self._probes = Probes.of(records.spec, device)
         self.measured: list[Gradients] = []
 
     @property
@@ -134,7 +132,7 @@ class Rehearsal(PrivateData):
         mechanism = self.ledger.require(name, DPSGD)
         mechanism.refuse_other_data(self.spec.n_train)
         gradients = CheckedGradients(
-            engine_named(engine), model, loss, self._probes, views, generator, name, self.device, self._precision
+            engine_named(engine), model, loss, self._vault.probes, views, generator, name, self.device, self._precision
         )
         with gradients.closed_on_error():
             rows = micro_batch or gradients.rows_per_call(self.spec.n_train, mechanism.sampling_rate)
@@ -142,12 +140,18 @@ class Rehearsal(PrivateData):
         public = PublicGradients(self._records, self._distinct, gradients, generator.device, self.device)
         return RehearsalSteps(public, mechanism, optimizer, self.measured)
 
-    def derive(self, per_record: PerRecord, chunk: int = 500) -> Rehearsal:
+    def derive(
+        self,
+        per_record: Derive,
+        chunk: int = 500,
+        *,
+        generator: torch.Generator | None = None,
+        keep_images: bool = False,
+    ) -> Rehearsal:
         """See `PrivateData.derive`; values are computed whenever they are read, as a rehearsal reads few records."""
         derived = copy(self)
-        derived._vault = self._vault.derive(per_record, chunk)
+        derived._vault = self._vault.derive(per_record, chunk, generator=generator, keep_images=keep_images)
         derived._records = derived._vault.unsafe_records("a rehearsal measures gradients without noise")
-        derived._probes = self._probes.derive(torch.no_grad()(per_record))
         return derived
 
     def unsafe_records(self, reason: str) -> Records:

@@ -20,7 +20,7 @@ from dpbench.privacy.ledger import Ledger, Receipt
 from dpbench.privacy.mechanisms import DPSGD, NoisySum
 from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.plan import CalibratedPlan
-from dpbench.privacy.private_data import PerRecord, PrivateData, PrivateSteps
+from dpbench.privacy.private_data import Derive, PerRecord, PrivateData, PrivateSteps
 from dpbench.privacy.records import Records
 from dpbench.privacy.stand_in import require_stand_in
 from dpbench.privacy.vault import NO_REQUEST, Vault
@@ -111,14 +111,21 @@ class AuditedVault(PrivateData):
         )
         return AuditedSteps(steps, audited, mechanism.expected_batch, self.scores[name])
 
-    def derive(self, per_record: PerRecord, chunk: int = 500) -> AuditedVault:
+    def derive(
+        self,
+        per_record: Derive,
+        chunk: int = 500,
+        *,
+        generator: torch.Generator | None = None,
+        keep_images: bool = False,
+    ) -> AuditedVault:
         """See `PrivateData.derive`; derived records keep their marks."""
 
-        def of_plain(batch: Batch) -> Tensor:
-            return per_record(self._canaries.unmark(batch)[0])
+        def of_plain(batch: Batch, *draws: torch.Generator) -> Tensor:
+            return per_record(self._canaries.unmark(batch)[0], *draws)
 
         derived = copy(self)
-        derived._vault = self._vault.derive(of_plain, chunk)
+        derived._vault = self._vault.derive(of_plain, chunk, generator=generator, keep_images=keep_images)
         return derived
 
     def unsafe_records(self, reason: str) -> Records:
