@@ -37,9 +37,11 @@ class BookKeepingEngine(GradientEngine):
         without_rule = {module: own for module, own in self._trained.items() if not has_rule(module, own)}
         layers = [module for module in self._trained if module not in without_rule]
         self._handles = [layer.register_forward_hook(self._tap) for layer in layers]
-        self._forwards = {module: vars(module).get("forward") for module in without_rule}
+        self._forwards: dict[nn.Module, tuple[Any, Any]] = {}  # (while in use, before)
         for module in without_rule:
-            module.forward = partial(self._call, module.forward, RowByRow(module, without_rule))
+            call = partial(self._call, module.forward, RowByRow(module, without_rule))
+            self._forwards[module] = call, vars(module).get("forward")
+            module.forward = call
 
     def _tap(self, layer: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor | None:
         if self._book is None or not torch.is_grad_enabled():
@@ -105,11 +107,10 @@ class BookKeepingEngine(GradientEngine):
         """Removes the hooks, and gives modules their own forward back."""
         for handle in self._handles:
             handle.remove()
-        for module, forward in self._forwards.items():
-            if forward is None:
-                vars(module).pop("forward", None)
-            else:
-                module.forward = forward
+        for module, (call, before) in self._forwards.items():
+            if vars(module).get("forward") is call:  # not that of a later engine on the same model
+                del module.forward
+                vars(module).update({"forward": before} if before else {})
 
 
 class _Book:

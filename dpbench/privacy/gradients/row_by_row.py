@@ -17,38 +17,36 @@ from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 from dpbench.core.errors import PrivacyError
 
+CONTAINERS = (nn.ParameterList, nn.ParameterDict)
+"""Modules that nobody calls: the module that holds them uses their parameters."""
+
 Copies = Callable[[nn.Parameter, int], Tensor]
 """(parameter, n) -> [n, *parameter shape], one copy for each row."""
 
 
 def users(model: nn.Module) -> dict[nn.Module, dict[str, nn.Parameter]]:
     """The modules that use trained parameters, each with those that it uses itself, by their names inside it."""
-    found: dict[nn.Module, dict[str, nn.Parameter]] = {}
-    todo = [model]
-    while todo:
-        module = todo.pop()
-        if own := {name: p for name, p in _used_by(module) if p.requires_grad}:
-            found[module] = own
-        if not _is_closed(module):
-            todo += [child for child in module.children() if child not in found]
-    return found
-
-
-def _used_by(module: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    if _is_closed(module):
-        yield from module.named_parameters()
-        return
-    yield from module.named_parameters(recurse=False)
-    for name, child in module.named_children():
-        if isinstance(child, nn.ParameterList | nn.ParameterDict):  # which nobody calls
-            yield from child.named_parameters(name)
+    inside = {
+        part for module in model.modules() if _is_closed(module) for part in module.modules() if part is not module
+    }
+    found = {
+        module: {name: p for name, p in _used_by(module) if p.requires_grad}
+        for module in model.modules()
+        if module not in inside and not isinstance(module, CONTAINERS)
+    }
+    return {module: own for module, own in found.items() if own}
 
 
 def _is_closed(module: nn.Module) -> bool:
     """Whether a module uses the parameters of the modules inside it without calling them."""
-    return parametrize.is_parametrized(module) or isinstance(
-        module, nn.MultiheadAttention | nn.ParameterList | nn.ParameterDict
-    )
+    return isinstance(module, nn.MultiheadAttention) or parametrize.is_parametrized(module)
+
+
+def _used_by(module: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    yield from module.named_parameters(recurse=_is_closed(module))
+    for name, child in module.named_children():
+        if isinstance(child, CONTAINERS):
+            yield from child.named_parameters(name)
 
 
 class RowByRow:

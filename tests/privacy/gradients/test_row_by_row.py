@@ -290,6 +290,17 @@ def test_gradient_checkpointing_changes_no_gradient_and_closing_gives_the_module
     assert vars(scale)["forward"] is own
 
 
+def test_two_engines_on_one_model_do_not_disturb_each_other():
+    torch.manual_seed(0)
+    model, batch = Positions().double(), Batch(derived=images(4, 6))
+    expected = each(VmapEngine(model, scattered), batch, 1)
+    first, second = BookKeepingEngine(model, scattered), BookKeepingEngine(model, scattered)
+    for engine in (first, second):
+        assert (each(engine, batch, 1) - expected).norm() < 1e-6 * expected.norm()
+    first.close()
+    assert (each(second, batch, 1) - expected).norm() < 1e-6 * expected.norm()
+
+
 def test_random_draws_inside_are_those_of_the_whole_batch():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(6, 8), Scale(nn.Dropout(0.5)))
