@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from types import FrameType, TracebackType
@@ -19,6 +20,7 @@ class Interrupts:
     def __init__(self) -> None:
         self._usual: dict[int, Any] = {}
         self._held: int | None = None
+        self._process = os.getpid()
 
     def __enter__(self) -> Interrupts:
         self._hold()
@@ -47,9 +49,10 @@ class Interrupts:
             self._hold()
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.waiting:
-            self.deliver()
+        at_once = self.waiting or os.getpid() != self._process  # a forked worker has no loop that would deliver it
         self._held = number
+        if at_once:
+            self.deliver()
 
     def _hold(self) -> None:
         if threading.current_thread() is threading.main_thread():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
+import time
 
 import pytest
 import torch
@@ -104,3 +106,15 @@ def test_training_works_in_another_thread(tmp_path):
     thread.start()
     thread.join()
     assert trained == [STEPS]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forked workers here")
+def test_a_forked_worker_ends_at_once():
+    with Interrupts():
+        child = os.fork()
+        if child == 0:
+            time.sleep(60)
+            os._exit(1)
+        os.kill(child, signal.SIGTERM)
+        _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == -signal.SIGTERM

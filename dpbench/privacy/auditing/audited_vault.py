@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dpbench.core.context import Precision
-from dpbench.core.specs import Batch, DatasetSpec, Request
+from dpbench.core.specs import DatasetSpec, Request
 from dpbench.privacy.auditing.canaries import LOUD, CanaryContribution, CanaryRecords, WithCanaries
 from dpbench.privacy.auditing.canary_scores import Scores
 from dpbench.privacy.gradients.engine import Loss
@@ -120,13 +120,14 @@ class AuditedVault(PrivateData):
         keep_images: bool = False,
     ) -> AuditedVault:
         """See `PrivateData.derive`; derived records keep their marks."""
-
-        def of_plain(batch: Batch, *draws: torch.Generator) -> Tensor:
-            return per_record(self._canaries.unmark(batch)[0], *draws)
-
+        of_plain = self._of_plain(per_record)
         derived = copy(self)
         derived._vault = self._vault.derive(of_plain, chunk, generator=generator, keep_images=keep_images)
         return derived
+
+    def _of_plain(self, per_record: Derive) -> Derive:
+        """The same function of records that may have marks."""
+        return lambda batch, *draws: per_record(self._canaries.unmark(batch)[0], *draws)
 
     def unsafe_records(self, reason: str) -> Records:
         """See `PrivateData.unsafe_records`."""
