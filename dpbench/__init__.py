@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from dpbench.privacy.private_data import PrivateData as PrivateData
     from dpbench.training.loop import PublicSteps as PublicSteps
     from dpbench.training.loop import train as train
+    from dpbench.training.loop import train_together as train_together
+    from dpbench.training.part import Part as Part
 
 _HOME = {
     "evaluate": "dpbench.benchmark.external",
@@ -69,7 +71,8 @@ _HOME = {
     "Plan": "dpbench.privacy.plan",
     "PrivateData": "dpbench.privacy.private_data",
     "DPSGDSettings": "dpbench.privacy.dp_sgd_settings",
-    **dict.fromkeys(["PublicSteps", "train"], "dpbench.training.loop"),
+    **dict.fromkeys(["PublicSteps", "train", "train_together"], "dpbench.training.loop"),
+    "Part": "dpbench.training.part",
 }
 
 __all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604 (names of `_HOME`)

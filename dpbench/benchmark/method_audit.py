@@ -111,7 +111,8 @@ def audit_method(
         present = np.random.default_rng().random(canaries) < 0.5
         start = time.perf_counter()
         records = CanaryRecords(public, spec, present)
-        vault = AuditedVault(records, calibrate(plan, budget), device=session.device, precision=session.precision)
+        calibrated, device, precision = calibrate(plan, budget), session.device, session.precision
+        vault = AuditedVault(records, calibrated, device=device, precision=precision, request=conditions)
         _fit(method, vault, session, prepare)
         return of_vault(vault, size.confidence, time.perf_counter() - start)
 
@@ -175,7 +176,7 @@ class UntilSpent:
 
     def phase(self, name: str, total: int) -> AbstractContextManager[Advance]:
         """Opens a bar."""
-        if all(self._ledger.spent[m.name] >= m.releases for m in self._ledger.plan.mechanisms):
+        if all(map(self._ledger.is_spent, self._ledger.plan.mechanisms)):
             raise Spent
         return self._progress.phase(f"audit: {name}", total)
 

@@ -96,6 +96,7 @@ class Planner:
             "method": [method.name, method.method.version],
             "settings": settings,
             "dataset": [self._spec.shape, self._spec.n_classes, self._spec.n_train],
+            "request": asdict(self._conditions),
             "public": self._public.fingerprint,
             "code": code_of(method.method, method.config, self._public),
         }
@@ -108,7 +109,8 @@ class Planner:
         session = self.session
         device, precision, display = session.device, session.precision, session.display
         run = RunContext(device, generator, cache, display, None, precision, Checkpoints(None))
-        rehearsal = Rehearsal(StandIn(self._public, self._spec), self.plan(method), device, precision)
+        records = StandIn(self._public, self._spec)
+        rehearsal = Rehearsal(records, self.plan(method), device, precision, self._conditions)
         try:
             with session.seal.everything_closed():
                 rehearsed = method.method(method.config, self._spec)

@@ -89,8 +89,9 @@ def fit(method: Method[Any], trial: TrialSpec, plan: CalibratedPlan, session: Se
         world = session.processes.world
         noise = NoiseSource(session.device, key, world.rank)
         private = Vault(
-            session.inputs.train, trial.spec, ledger, noise, session.device, session.precision, checkpoints, world
-        )
+            session.inputs.train, trial.spec, ledger, noise, session.device, session.precision, checkpoints, world,
+            request=trial.request, progress=run.progress,
+        )  # fmt: skip
         try:
             method.fit(private, run)
         finally:

@@ -49,7 +49,8 @@ class SmallTrial:
         self.seed = seed
         self.folder = folder
         self.conditions = Conditions.balanced(SAMPLES, spec.n_classes)
-        plan = plan_of(plugin, self.config, spec, Request(self.conditions))
+        self.request = Request(self.conditions)
+        plan = plan_of(plugin, self.config, spec, self.request)
         self.ledger = Ledger(calibrate(plan, BUDGET))
         for name in ("trial", "elsewhere"):
             (folder / name).mkdir(parents=True, exist_ok=True)
@@ -61,7 +62,8 @@ class SmallTrial:
     def fit(self) -> None:
         """The private phase."""
         noise = NoiseSource(key=NoiseKey.from_seed(0))
-        vault = Vault(bars(self.spec, self.spec.n_train, seed=1), self.spec, self.ledger, noise)
+        sensitive = bars(self.spec, self.spec.n_train, seed=1)
+        vault = Vault(sensitive, self.spec, self.ledger, noise, request=self.request)
         with self._phase() as run:
             run.cache.close()
             self.method.fit(vault, run)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
@@ -61,3 +62,29 @@ def track(progress: Progress, items: Iterable[T], name: str, total: int) -> Iter
         for item in items:
             yield item
             advance()
+
+
+def track_long(
+    progress: Progress, items: Iterable[T], name: str, total: int, each: int, patience: float
+) -> Iterator[T]:
+    """Yields `items`, advancing a phase by `each` steps for each; a phase that is over soon is never shown.
+
+    Args:
+        progress: where it is shown.
+        items: of the phase; the last one may stand for fewer steps.
+        name: of the phase.
+        total: steps of the phase.
+        each: steps per item.
+        patience: seconds after which the phase is shown.
+    """
+    start, shown = time.monotonic(), 0
+    with ExitStack() as stack:
+        advance: Advance | None = None
+        for number, item in enumerate(items, start=1):
+            yield item
+            if advance is None and time.monotonic() - start > patience:
+                advance = stack.enter_context(progress.phase(name, total))
+            if advance is not None:
+                done = min(number * each, total)
+                advance(done - shown)
+                shown = done

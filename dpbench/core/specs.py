@@ -68,7 +68,7 @@ class Batch:
     operations below to change a batch: they keep all fields, including those of a subclass.
 
     Attributes:
-        images: uint8 [b, c, h, w]; None in a derived batch.
+        images: uint8 [b, c, h, w]; None in a derived batch without images.
         condition: what an image shows: int64 [b] labels, or uint8 [b, length] captions (see `core.captions`), or None
             for a dataset with neither.
         derived: [b, ...] what `derive` computed per record; None otherwise.

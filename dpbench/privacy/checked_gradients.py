@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dpbench.core.context import Precision
+from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch
 from dpbench.privacy.checks.engine_checks import check_engine, check_gradients
 from dpbench.privacy.checks.independence import LEAST
@@ -68,7 +69,7 @@ class CheckedGradients:
         self.checks = LossChecks(model, loss, probes, views, generator, f"the loss of '{what}'", ROUNDING[precision])
         self.checks.look()
         self.engine = engine(model, self.checks.watched)
-        with self.closed_on_error():
+        with self.closed_on_error(), _explained(engine):
             check_gradients(self.engine, *self._few, views, self._restart)
             with moved_weights(model):  # two records there: more would cost more than it shows
                 check_gradients(self.engine, *probes.take(2), views, self._restart)
@@ -128,6 +129,24 @@ class CheckedGradients:
 
     def _restart(self) -> torch.Generator:
         return self._generator.set_state(self._start)
+
+
+@contextmanager
+def _explained(engine: type[GradientEngine]) -> Iterator[None]:
+    """Says what to do if an engine fails on a loss that runs by itself. Only for probes: the message is shown.
+
+    Raises:
+        PrivacyError: in place of another exception.
+    """
+    try:
+        yield
+    except PrivacyError:
+        raise
+    except Exception as error:  # whatever the libraries raise
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise PrivacyError(
+            f"{engine.__name__} cannot differentiate this model and loss; {engine.advice} ({reason})"
+        ) from error
 
 
 def _in_precision(loss: Loss, device: str, precision: Precision) -> Loss:

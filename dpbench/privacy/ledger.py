@@ -38,12 +38,18 @@ class Ledger:
     Args:
         plan: the releases that are allowed.
         path: JSON file, rewritten atomically at every release; None keeps the ledger in memory.
+
+    Attributes:
+        spent: mechanism -> releases made.
+        forfeited: mechanism -> releases given up; see `forfeit`.
+        unverified: why records were read outside the mechanisms.
     """
 
     def __init__(self, plan: CalibratedPlan, path: Path | None = None):
         self.plan = plan
         self.path = path
         self.spent = {m.name: 0 for m in plan.mechanisms}
+        self.forfeited: dict[str, int] = {}
         self.unverified: list[str] = []
         self._curve: dict[tuple[int, ...], float] = {}
 
@@ -69,7 +75,9 @@ class Ledger:
         mechanism = self.plan[name]
         if not isinstance(mechanism, kind):
             raise PrivacyError(f"'{name}' is planned as {type(mechanism).__name__}, not as {kind.__name__}")
-        if self.spent[name] >= mechanism.releases:
+        if name in self.forfeited:
+            raise PrivacyError(f"'{name}' was forfeited after {self.spent[name]} of {mechanism.releases} releases")
+        if self.is_spent(mechanism):
             raise PrivacyError(f"all {mechanism.releases} planned releases of '{name}' are spent")
         return mechanism
 
@@ -79,6 +87,23 @@ class Ledger:
         self.spent[mechanism.name] += 1
         self._write()
         return Receipt(mechanism.name, self.spent[mechanism.name], mechanism.releases)
+
+    def forfeit(self, name: str) -> None:
+        """Gives up the releases of a mechanism that are left; it answers no query any more.
+
+        The budget was calibrated with them, and they are not refunded: the whole plan bounds what was released,
+        whatever the choice to stop depends on.
+
+        Raises:
+            PrivacyError: it is not in the plan, or has no release left.
+        """
+        mechanism = self.require(name, type(self.plan[name]))
+        self.forfeited[name] = mechanism.releases - self.spent[name]
+        self._write()
+
+    def is_spent(self, mechanism: Mechanism) -> bool:
+        """Whether every planned release of a mechanism was made or forfeited."""
+        return self.spent[mechanism.name] + self.forfeited.get(mechanism.name, 0) >= mechanism.releases
 
     def restore(self, mechanism: Mechanism, releases: int) -> None:
         """Restores the first `releases` receipts of a mechanism from an interrupted attempt at the same run.
@@ -117,13 +142,14 @@ class Ledger:
         """Compares the receipts with the plan.
 
         Raises:
-            PrivacyError: a mechanism was used less often than planned, so its noise does not fit the budget.
+            PrivacyError: a mechanism was used less often than planned, so its noise does not fit the budget, and the
+                rest was not forfeited.
         """
         for m in self.plan.mechanisms:
-            if self.spent[m.name] != m.releases:
+            if not self.is_spent(m):
                 raise PrivacyError(
                     f"the plan says {m.releases} releases of '{m.name}', the receipts say {self.spent[m.name]}; "
-                    "fit must use its plan up exactly"
+                    f"fit must use its plan up exactly, or give up the rest by private.forfeit('{m.name}')"
                 )
 
     def epsilon_spent(self) -> float:
@@ -155,6 +181,7 @@ class Ledger:
                     "sampling_rate": m.sampling_rate,
                     "releases_planned": m.releases,
                     "releases_spent": self.spent[m.name],
+                    "releases_forfeited": self.forfeited.get(m.name, 0),
                 }
                 for m in self.plan.mechanisms
             ],

@@ -12,17 +12,22 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from dpbench.core.specs import Batch, DatasetSpec
+from dpbench.core.specs import Batch, DatasetSpec, Request
 from dpbench.privacy.gradients.engine import Loss
 from dpbench.privacy.ledger import Ledger, Receipt
+from dpbench.privacy.plan import CalibratedPlan
 from dpbench.privacy.records import Records
 
 PerRecord = Callable[[Batch], Tensor]
 """Batch of b records -> [b, ...], each row from its own record alone."""
 
 
+Derive = Callable[..., Tensor]
+"""The same, which may also take a `torch.Generator` as its second argument; see `PrivateData.derive`."""
+
+
 class PrivateSteps(Protocol):
-    """An iterator whose every `next` is one private step; it can be checkpointed (see `training.loop.Stepper`)."""
+    """An iterator whose every `next` is one private step; it can be checkpointed (see `training.part.Stepper`)."""
 
     key: Any
 
@@ -62,6 +67,16 @@ class PrivateData(Protocol):
     def ledger(self) -> Ledger:
         """The plan and the receipts so far; public."""
         ...
+
+    @property
+    def request(self) -> Request:
+        """What will be sampled; public."""
+        ...
+
+    @property
+    def plan(self) -> CalibratedPlan:
+        """The mechanisms with their noise: `private.plan["votes"].noise_multiplier`. A rehearsal has no noise."""
+        return self.ledger.plan
 
     def noisy_sum(self, name: str, contribution: PerRecord, chunk: int = 500) -> Tensor:
         """One release of Σ_i clip(contribution(record i)) + N(0, (noise_multiplier · clip)²).
@@ -111,19 +126,43 @@ class PrivateData(Protocol):
         """
         ...
 
-    def derive(self, per_record: PerRecord, chunk: int = 500) -> PrivateData:
+    def derive(
+        self,
+        per_record: Derive,
+        chunk: int = 500,
+        *,
+        generator: torch.Generator | None = None,
+        keep_images: bool = False,
+    ) -> PrivateData:
         """The same data with `per_record(record)` in place of each record (tokens, embeddings ...), on the same ledger.
 
         Nothing is released: the values stay inside, and later queries see them as `Batch.derived`.
 
         Args:
             per_record: batch of b records -> [b, ...], computed with public code, each row from its own record alone.
+                It runs without gradients; one that optimises something per record uses `torch.enable_grad()`.
             chunk: records per call of `per_record`.
+            generator: randomness of `per_record`, which then takes (batch, generator). One number is drawn from it, and
+                every call gets a generator of its own, on `device`: a repeated attempt derives the same values.
+            keep_images: whether later queries see the images, too.
 
         Raises:
             PrivacyError: `per_record` mixes records. No record is read then.
         """
         ...
+
+    def forfeit(self, name: str) -> None:
+        """Gives up the releases of a mechanism that are left. They cost as if they were made: there is no refund.
+
+        A run that goes on after an interruption calls it again.
+
+        Args:
+            name: a mechanism of the plan.
+
+        Raises:
+            PrivacyError: not in the plan, or no release is left.
+        """
+        self.ledger.forfeit(name)
 
     def unsafe_records(self, reason: str) -> Records:
         """The raw records of this process, for experiments.

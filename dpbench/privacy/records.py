@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from dpbench.core.specs import Batch
+from dpbench.privacy.derivation import Derivation
 from dpbench.privacy.slots import EMPTY
 from dpbench.privacy.world import World
 
 
 class Records(Protocol):
-    """Records by position: an `ImageDataset`, a `Shard`, `DerivedRecords` or `LazyRecords`."""
+    """Records by position: an `ImageDataset`, a `Shard`, `DerivedRecords`, `LazyRecords` or `WithImages`."""
 
     def __len__(self) -> int: ...
 
@@ -65,22 +66,40 @@ class LazyRecords:
 
     Args:
         records: what the values are computed from.
-        per_record: batch of b records -> [b, ...].
-        device: where it is computed; values are returned on the CPU.
+        derivation: how; values are returned on the CPU.
     """
 
-    def __init__(self, records: Records, per_record: Callable[[Batch], Tensor], device: str):
+    def __init__(self, records: Records, derivation: Derivation):
         self._records = records
-        self._per_record = per_record
-        self._device = device
+        self._derivation = derivation
 
     def __len__(self) -> int:
         return len(self._records)
 
     def batch(self, indices: Sequence[int]) -> Batch:
         """The records at `indices`, in order."""
-        batch = self._records.batch(indices).to(self._device)
-        return replace(batch, images=None, derived=self._per_record(batch)).to("cpu")
+        batch = self._records.batch(indices).to(self._derivation.device)
+        return self._derivation.of(batch, list(indices)).to("cpu")
+
+
+class WithImages:
+    """Derived values beside the images that they were computed from.
+
+    Args:
+        derived: the values.
+        records: the images, read whenever they are used.
+    """
+
+    def __init__(self, derived: Records, records: Records):
+        self._derived = derived
+        self._records = records
+
+    def __len__(self) -> int:
+        return len(self._derived)
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        """The records at `indices`, in order."""
+        return replace(self._derived.batch(indices), images=self._records.batch(indices).images)
 
 
 def padded(records: Records, indices: Sequence[int], size: int, device: str) -> Iterator[tuple[Batch, Tensor]]:

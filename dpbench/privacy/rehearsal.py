@@ -19,10 +19,9 @@ from torch import Tensor, nn
 from dpbench.core.context import Precision
 from dpbench.core.errors import PrivacyError
 from dpbench.core.progress import Advance, Progress
-from dpbench.core.specs import Budget, DatasetSpec
+from dpbench.core.specs import Budget, DatasetSpec, Request
 from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.checked_gradients import CheckedGradients
-from dpbench.privacy.checks.probes import Probes
 from dpbench.privacy.gradients.engine import Loss
 from dpbench.privacy.gradients.engines import engine_named
 from dpbench.privacy.ledger import Ledger, Receipt
@@ -31,11 +30,11 @@ from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.noise_key import NoiseKey
 from dpbench.privacy.plan import Plan
 from dpbench.privacy.planner import Gradients
-from dpbench.privacy.private_data import PerRecord, PrivateData
+from dpbench.privacy.private_data import Derive, PerRecord, PrivateData
 from dpbench.privacy.public_gradients import MEASURED, PublicGradients
 from dpbench.privacy.records import Records
 from dpbench.privacy.stand_in import StandIn, require_stand_in
-from dpbench.privacy.vault import Vault
+from dpbench.privacy.vault import NO_REQUEST, Vault
 
 STEPS = 8
 """Steps without noise between the two measurements: what a few steps change says little about the rest of training."""
@@ -52,6 +51,7 @@ class Rehearsal(PrivateData):
         plan: the method's plan; its noise is ignored.
         device: where contributions and losses are computed.
         precision: what losses are computed in.
+        request: what would be sampled.
 
     Attributes:
         measured: the measurements, in order.
@@ -60,17 +60,23 @@ class Rehearsal(PrivateData):
         PrivacyError: the records are no stand-in, or fewer than two are different.
     """
 
-    def __init__(self, records: StandIn, plan: Plan, device: str = "cpu", precision: Precision = "fp32"):
+    def __init__(
+        self,
+        records: StandIn,
+        plan: Plan,
+        device: str = "cpu",
+        precision: Precision = "fp32",
+        request: Request = NO_REQUEST,
+    ):
         require_stand_in(records)
         if records.distinct < 2:
             raise PrivacyError("a rehearsal compares records: it needs at least two public ones")
         ledger = Ledger(calibrate(plan, Budget(math.inf, 1e-9)))
         noise = NoiseSource(device, NoiseKey.from_seed(0))
-        self._vault = Vault(records, records.spec, ledger, noise, device, precision, lazy=True)
+        self._vault = Vault(records, records.spec, ledger, noise, device, precision, lazy=True, request=request)
         self._records: Records = self._vault.unsafe_records("a rehearsal measures gradients without noise")
         self._distinct = records.distinct
         self._precision = precision
-        self._probes = Probes.of(records.spec, device)
         self.measured: list[Gradients] = []
 
     @property
@@ -87,6 +93,11 @@ class Rehearsal(PrivateData):
     def ledger(self) -> Ledger:
         """The plan at ε = ∞."""
         return self._vault.ledger
+
+    @property
+    def request(self) -> Request:
+        """See `PrivateData`."""
+        return self._vault.request
 
     def on_average(self) -> Gradients:
         """The geometric means of the measurements: gradients shrink by factors.
@@ -121,7 +132,7 @@ class Rehearsal(PrivateData):
         mechanism = self.ledger.require(name, DPSGD)
         mechanism.refuse_other_data(self.spec.n_train)
         gradients = CheckedGradients(
-            engine_named(engine), model, loss, self._probes, views, generator, name, self.device, self._precision
+            engine_named(engine), model, loss, self._vault.probes, views, generator, name, self.device, self._precision
         )
         with gradients.closed_on_error():
             rows = micro_batch or gradients.rows_per_call(self.spec.n_train, mechanism.sampling_rate)
@@ -129,12 +140,18 @@ class Rehearsal(PrivateData):
         public = PublicGradients(self._records, self._distinct, gradients, generator.device, self.device)
         return RehearsalSteps(public, mechanism, optimizer, self.measured)
 
-    def derive(self, per_record: PerRecord, chunk: int = 500) -> Rehearsal:
+    def derive(
+        self,
+        per_record: Derive,
+        chunk: int = 500,
+        *,
+        generator: torch.Generator | None = None,
+        keep_images: bool = False,
+    ) -> Rehearsal:
         """See `PrivateData.derive`; values are computed whenever they are read, as a rehearsal reads few records."""
         derived = copy(self)
-        derived._vault = self._vault.derive(per_record, chunk)
+        derived._vault = self._vault.derive(per_record, chunk, generator=generator, keep_images=keep_images)
         derived._records = derived._vault.unsafe_records("a rehearsal measures gradients without noise")
-        derived._probes = self._probes.derive(torch.no_grad()(per_record))
         return derived
 
     def unsafe_records(self, reason: str) -> Records:

@@ -67,6 +67,7 @@ class DPSGDStepper:
             gradients.engine.close()
             raise StopIteration
         parts.door.require_open()
+        parts.ledger.require(mechanism.name, DPSGD)
         gradients.engine.refuse_changes()
         gradients.checks.before_step(done, mechanism.releases)
         sums, receipt = parts.door.behind(

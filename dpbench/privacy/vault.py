@@ -9,6 +9,7 @@ The vault has no hooks. Audits and rehearsals measure what a vault over public r
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from copy import copy
 from dataclasses import asdict, replace
 from functools import partial
@@ -21,11 +22,13 @@ from dpbench.core.checkpoints import Checkpoint, Checkpoints
 from dpbench.core.context import Precision
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import PrivacyError
-from dpbench.core.specs import Batch, DatasetSpec
+from dpbench.core.progress import Progress, Silent, track_long
+from dpbench.core.specs import Batch, Conditions, DatasetSpec, Request
 from dpbench.privacy.checked_gradients import CheckedGradients
 from dpbench.privacy.checks.independence import check_closure
 from dpbench.privacy.checks.probes import Probes
 from dpbench.privacy.clipping import clipped_sum
+from dpbench.privacy.derivation import Derivation
 from dpbench.privacy.door import Door
 from dpbench.privacy.gradients.engine import Loss
 from dpbench.privacy.gradients.engines import engine_named
@@ -33,10 +36,16 @@ from dpbench.privacy.ledger import Ledger, Receipt
 from dpbench.privacy.mechanisms import DPSGD, NoisySum
 from dpbench.privacy.noise import Draws, NoiseSource, global_randomness
 from dpbench.privacy.parts import Parts
-from dpbench.privacy.private_data import PerRecord, PrivateData
-from dpbench.privacy.records import DerivedRecords, LazyRecords, Records, Shard, padded
+from dpbench.privacy.private_data import Derive, PerRecord, PrivateData
+from dpbench.privacy.records import DerivedRecords, LazyRecords, Records, Shard, WithImages, padded
 from dpbench.privacy.stepper import DPSGDStepper
 from dpbench.privacy.world import World
+
+PATIENCE = 2.0
+"""Seconds after which a pass over all records shows its progress."""
+
+NO_REQUEST = Request(Conditions(0))
+"""Nothing will be sampled."""
 
 
 @final
@@ -56,6 +65,8 @@ class Vault(PrivateData):
         checkpoints: where releases are stored, so that an interrupted run can continue; by default nowhere.
         world: the processes that share the records.
         lazy: whether `derive` computes values whenever they are read, instead of once for all records.
+        request: what will be sampled.
+        progress: where long passes over all records show.
     """
 
     def __init__(
@@ -69,6 +80,8 @@ class Vault(PrivateData):
         checkpoints: Checkpoints | None = None,
         world: World = World(),  # noqa: B008 (immutable)
         lazy: bool = False,
+        request: Request = NO_REQUEST,
+        progress: Progress = Silent(),  # noqa: B008 (immutable)
     ):
         if len(records) != spec.n_train:
             raise PrivacyError(f"the dataset declares {spec.n_train} records but holds {len(records)}")
@@ -80,6 +93,8 @@ class Vault(PrivateData):
         self._checkpoints = checkpoints or Checkpoints(None)
         self._probes = Probes.of(spec, device)
         self._lazy = lazy
+        self._request = request
+        self._progress = progress
 
     @property
     def spec(self) -> DatasetSpec:
@@ -95,6 +110,16 @@ class Vault(PrivateData):
     def ledger(self) -> Ledger:
         """See `PrivateData`."""
         return self._parts.ledger
+
+    @property
+    def probes(self) -> Probes:
+        """The synthetic records on which closures are checked; public."""
+        return self._probes
+
+    @property
+    def request(self) -> Request:
+        """See `PrivateData`."""
+        return self._request
 
     def noisy_sum(self, name: str, contribution: PerRecord, chunk: int = 500) -> Tensor:
         """See `PrivateData.noisy_sum`.
@@ -129,8 +154,12 @@ class Vault(PrivateData):
         """One fresh release."""
         records, total = self._parts.records, torch.zeros(shape, device=self.device)
         sample = draws.poisson_sample(len(records), mechanism.sampling_rate)
+        sampled = mechanism.sampling_rate < 1  # then nothing may show the size of the sample
+        batches = (
+            padded(records, sample, chunk, self.device) if sampled else self._all(f"query '{mechanism.name}'", chunk)
+        )
         with global_randomness(draws.seed(), self.device):
-            for batch, real in padded(records, sample, chunk, self.device):
+            for batch, real in batches:
                 values = _evaluate(contribution, batch)
                 if values.shape != (len(real), *shape):
                     raise PrivacyError(f"the contribution of '{mechanism.name}' changes its shape between calls")
@@ -188,33 +217,57 @@ class Vault(PrivateData):
         self._parts.world.broadcast([agreed])
         return int(agreed)
 
-    def derive(self, per_record: PerRecord, chunk: int = 500) -> Vault:
+    def derive(
+        self,
+        per_record: Derive,
+        chunk: int = 500,
+        *,
+        generator: torch.Generator | None = None,
+        keep_images: bool = False,
+    ) -> Vault:
         """See `PrivateData.derive`."""
         self.door.require_open()
-        compute = partial(_evaluate, per_record)
-        check_closure(compute, self._probes, chunk, False, "derive", self.device)
+        seed = None if generator is None else _drawn(generator)
+        derivation = Derivation(per_record, self.device, seed, keep_images)
+        check_closure(derivation.values, self._probes, chunk, False, "derive", self.device)
         vault = copy(self)
-        vault._probes = self._probes.derive(compute)
-        vault._parts = replace(self._parts, records=self.door.behind("derive", lambda: self._derived(compute, chunk)))
+        vault._probes = self._probes.derive(derivation.of)
+        records = self.door.behind("derive", lambda: self._derived(derivation, chunk))
+        vault._parts = replace(self._parts, records=records)
         return vault
 
-    def _derived(self, compute: PerRecord, chunk: int) -> Records:
+    def _derived(self, derivation: Derivation, chunk: int) -> Records:
         """The values of all records by a computation that was checked."""
-        records = self._parts.records
+        records, rank = self._parts.records, self._parts.world.rank
         if self._lazy:
-            return LazyRecords(records, compute, self.device)
-        return DerivedRecords(
-            [
-                replace(batch, images=None, derived=compute(batch)).map(partial(_chosen, real))
-                for batch, real in padded(records, range(len(records)), chunk, self.device)
-            ]
+            return LazyRecords(records, derivation)
+        without = replace(derivation, keep_images=False)
+        batches = enumerate(self._all("derive values", chunk))
+        values = DerivedRecords(
+            [without.of(batch, [rank, k]).map(partial(_chosen, real)) for k, (batch, real) in batches]
         )
+        return WithImages(values, records) if derivation.keep_images else values
+
+    def _all(self, what: str, chunk: int) -> Iterator[tuple[Batch, Tensor]]:
+        """All records in chunks; see `padded`. Their number is public, so progress shows."""
+        records = self._parts.records
+        chunks = padded(records, range(len(records)), chunk, self.device)
+        return track_long(self._progress, chunks, what, len(records), chunk, PATIENCE)
+
+    def forfeit(self, name: str) -> None:
+        """See `PrivateData.forfeit`."""
+        self.door.require_open()
+        self.ledger.forfeit(name)
 
     def unsafe_records(self, reason: str) -> Records:
         """See `PrivateData.unsafe_records`."""
         self.door.require_open()
         self.ledger.mark_unverified(reason)
         return self._parts.records
+
+
+def _drawn(generator: torch.Generator) -> int:
+    return int(torch.randint(2**62, (), generator=generator, device=generator.device))
 
 
 def _evaluate(per_record: PerRecord, batch: Batch) -> Tensor:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from dpbench.core.context import RunContext
+from dpbench.training.interrupts import Interrupts
+from dpbench.training.part import Part, Stepper
 from dpbench.training.state import TrainingState
 
 CHECKPOINT_SECONDS = 60.0
@@ -20,25 +21,6 @@ CHECKPOINT_SECONDS = 60.0
 
 NOTE_SECONDS = 2.0
 """Minimum time between two updates of the note, in seconds. Composing ε may take longer than a step."""
-
-
-class Stepper(Protocol):
-    """An iterator that takes one optimiser step per item, such as `PublicSteps` or the vault's `dp_sgd`."""
-
-    key: Any
-    """The inputs of the steps other than code and weights (JSON-like)."""
-
-    def __iter__(self) -> Iterator[object]: ...
-
-    def __len__(self) -> int: ...
-
-    def state_dict(self) -> dict[str, Any]:
-        """The progress of the stepper, as numbers, strings and tensors."""
-        ...
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> int:
-        """Restores `state_dict()`; returns the number of completed steps."""
-        ...
 
 
 class PublicSteps:
@@ -99,9 +81,9 @@ def train(
 ) -> None:
     """Runs all steps of a stepper, with a linear warm-up and then a linear decay of the learning rate to zero.
 
-    If the run keeps checkpoints, the state is saved once a minute and at the end, before the result is used. An
-    interrupted phase resumes from its last checkpoint when the same program runs again. Steps after the checkpoint are
-    repeated; the private ones among them have released nothing.
+    If the run keeps checkpoints, the state is saved once a minute, before an interruption (Ctrl-C, SIGTERM) ends the
+    program, and at the end, before the result is used. An interrupted phase resumes from its last checkpoint when the
+    same program runs again. Steps after the checkpoint are repeated; the private ones among them have released nothing.
 
     Args:
         stepper: takes the optimiser steps.
@@ -114,35 +96,66 @@ def train(
             None keeps the last weights.
         note: text after the progress bar, e.g. the ε spent so far; called after the first step, then every
             `NOTE_SECONDS`, and at the end.
+
+    Raises:
+        DpbenchError: training diverged: weights are no longer finite.
     """
-    steps = len(stepper)
-    rise = max(1, round(warmup * steps))
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min((step + 1) / rise, (steps - step) / max(1, steps - rise))
-    )
-    trained = nn.ParameterList(p for p in model.parameters() if p.requires_grad)
-    average = None if ema is None else AveragedModel(trained, multi_avg_fn=get_ema_multi_avg_fn(ema))
-    parts = {"stepper": stepper, "model": model, "optimizer": optimizer, "schedule": schedule}
-    state = TrainingState(parts if average is None else parts | {"average": average}, run)
-    checkpoint = run.checkpoints.next(name, [steps, warmup, ema, state.key()])
-    with run.progress.phase(name, steps) as advance:
+    train_together([Part(stepper, model, optimizer, warmup=warmup, ema=ema)], run, name, note=note)
+
+
+def train_together(parts: Sequence[Part], run: RunContext, name: str, *, note: Callable[[], str] = lambda: "") -> None:
+    """`train` of several models in turns, with one checkpoint: a critic and its generator, an encoder and a prior.
+
+    Their steps are spread evenly: with 500 steps of a critic and 100 of a generator, the generator takes one after
+    every five of the critic. Each part may be private (`dp_sgd`, a mechanism of its own) or public (`PublicSteps`).
+
+    Args:
+        parts: each with its stepper, model and optimiser; at equal progress, the first one has its turn.
+        run: see `train`.
+        name: see `train`.
+        note: see `train`.
+
+    Raises:
+        DpbenchError: training diverged: weights are no longer finite.
+    """
+    state = TrainingState(parts, run)
+    checkpoint = run.checkpoints.next(name, state.key())
+
+    def save() -> None:
+        for part in parts:
+            part.require_finite()
+        checkpoint.save(state.save)
+
+    with run.progress.phase(name, sum(part.steps for part in parts)) as advance, Interrupts() as interrupts:
         stored = checkpoint.load(partial(torch.load, map_location="cpu", weights_only=True))
         if stored is not None:
-            advance(state.load(stored))
+            state.load(stored)
+            advance(sum(part.done for part in parts))
         saved, noted = time.monotonic(), -math.inf
-        for _ in stepper:
-            schedule.step()
-            if average is not None:
-                average.update_parameters(trained)
+        for part in _turns(parts):
             advance(1)
             now = time.monotonic()
             if now - noted >= NOTE_SECONDS:
+                part.require_finite()
                 advance(0, note())
                 noted = now
-            if now - saved >= CHECKPOINT_SECONDS:
-                checkpoint.save(state.save)
+            if now - saved >= CHECKPOINT_SECONDS or interrupts.waiting:
+                save()
                 saved = time.monotonic()
+            if interrupts.waiting:
+                interrupts.deliver()
         advance(0, note())
-    if average is not None:
-        trained.load_state_dict(average.module.state_dict())
-    checkpoint.save(state.save)
+    for part in parts:
+        part.finish()
+    save()
+
+
+def _turns(parts: Sequence[Part]) -> Iterator[Part]:
+    """Takes all steps of all parts; yields the part after each step."""
+    left = list(parts)
+    while left:
+        part = min(left, key=lambda p: (p.done + 1) / max(1, p.steps))
+        if part.step():
+            yield part
+        else:
+            left.remove(part)

@@ -85,6 +85,13 @@ def next_token(model: nn.Module, batch: Batch, generator: torch.Generator) -> Te
     return (losses * torch.rand(losses.shape, generator=generator)).mean(1)
 
 
+def scattered(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+    """A loss whose gradient is different at every output, view and record."""
+    output = model(batch.derived)
+    wanted = torch.randn(output.shape, generator=generator)
+    return ((output - wanted) ** 2).flatten(1).mean(1)
+
+
 def rows_loss(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
     return (model(batch.derived) ** 2).flatten(1).mean(1)
 

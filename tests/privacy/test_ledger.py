@@ -120,3 +120,34 @@ def test_epsilon_spent_of_long_mechanisms_rounds_up():
     for _ in range(4):
         ledger.spend(ledger.plan["steps"])
     assert ledger.epsilon_spent() == first == epsilon_pld([ledger.plan["steps"].event(5)], 1e-5, COARSEST_GRID)
+
+
+def test_forfeited_releases_complete_the_plan_and_are_refused_afterwards(tmp_path):
+    path = tmp_path / "ledger.json"
+    ledger = Ledger(planned(a_sum(count=3), steps(10, steps=2)), path)
+    ledger.spend(ledger.require("sum", NoisySum))
+    ledger.forfeit("sum")
+    with pytest.raises(PrivacyError, match="'sum' was forfeited after 1 of 3 releases"):
+        ledger.require("sum", NoisySum)
+    with pytest.raises(PrivacyError, match="forfeited"):
+        ledger.forfeit("sum")
+    with pytest.raises(PrivacyError, match=r"2 releases of 'steps'.*give up the rest by private.forfeit\('steps'\)"):
+        ledger.check_complete()
+    ledger.forfeit("steps")
+    ledger.check_complete()
+    mechanisms = json.loads(path.read_text())["mechanisms"]
+    assert [(m["releases_planned"], m["releases_spent"], m["releases_forfeited"]) for m in mechanisms] == [
+        (3, 1, 2),
+        (2, 0, 2),
+    ]
+
+
+def test_forfeiting_what_is_spent_or_not_planned_is_refused_and_refunds_nothing():
+    plan = calibrate(Plan(NoisySum(name="sum", clip=1.0, count=2), NoisySum(name="rest", clip=1.0)), Budget(1.0, 1e-5))
+    ledger = Ledger(plan)
+    ledger.spend(ledger.plan["rest"])
+    for name, message in (("other", "no mechanism 'other'"), ("rest", "all 1 planned releases of 'rest' are spent")):
+        with pytest.raises(PrivacyError, match=message):
+            ledger.forfeit(name)
+    ledger.forfeit("sum")
+    assert ledger.as_dict()["epsilon_planned"] == plan.epsilon

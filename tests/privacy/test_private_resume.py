@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,11 @@ class Attempt:
             raise KeyboardInterrupt
         self.taken += 1
 
+    def interrupted_at(self, step: int) -> None:
+        self.taken += 1
+        if self.taken == step:
+            signal.raise_signal(signal.SIGINT)
+
     def weights(self) -> Tensor:
         return nn.utils.parameters_to_vector([p.detach() for p in self.model.parameters()])
 
@@ -123,6 +129,18 @@ def test_an_interrupted_run_ends_in_the_weights_of_an_uninterrupted_one(tmp_path
     rest = Attempt(tmp_path / "parts", seed=5).fit()
     assert torch.equal(rest.weights(), whole.weights())
     assert all(torch.equal(a, b) for a, b in zip(rest.sums, whole.sums, strict=True))
+
+
+@pytest.mark.parametrize("stop", [1, 8, STEPS])
+def test_ctrl_c_in_a_step_is_answered_after_it_and_nothing_is_released_twice(tmp_path, stop):
+    whole = Attempt(tmp_path / "whole", seed=5).fit()
+    first = Attempt(tmp_path / "parts", seed=5)
+    first.before_step = lambda *_: first.interrupted_at(stop)  # the receipt is written, the step is not taken
+    with pytest.raises(KeyboardInterrupt):
+        first.fit()
+    rest = Attempt(tmp_path / "parts", seed=5).fit()
+    assert (first.taken, rest.taken) == (stop, STEPS - stop)
+    assert torch.equal(rest.weights(), whole.weights())
 
 
 def test_secret_noise_is_replayed_too(often, tmp_path):
@@ -275,3 +293,27 @@ def test_nothing_is_stored_without_a_folder(tmp_path, monkeypatch):
     records = Images(pixels(40))
     Vault(records, records.spec, Ledger(planned(QUERY)), NoiseSource()).noisy_sum("sum", flat)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_forfeited_mechanism_is_forfeited_again_when_the_run_goes_on(tmp_path):
+    for _ in range(2):
+        attempt = Attempt(tmp_path)
+        attempt.private.noisy_sum("sum", flat)
+        attempt.private.forfeit("sum")
+        attempt.private.forfeit("steps")
+        attempt.ledger.check_complete()
+        assert on_disk(tmp_path) == {"steps": 0, "sum": 1}
+        with pytest.raises(PrivacyError, match="forfeited after 1 of 2"):
+            attempt.private.noisy_sum("sum", flat)
+
+
+def test_a_stepper_takes_no_step_after_it_was_forfeited_and_reads_no_record(tmp_path):
+    attempt = Attempt(tmp_path)
+    optimizer = torch.optim.SGD(attempt.model.parameters(), lr=0.1)
+    stepper = attempt.private.dp_sgd("steps", attempt.model, noisy, optimizer, attempt.run.generator)
+    next(stepper)
+    attempt.private.forfeit("steps")
+    reads = len(attempt.records.reads)
+    with pytest.raises(PrivacyError, match=f"forfeited after 1 of {STEPS}"):
+        next(stepper)
+    assert len(attempt.records.reads) == reads

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from stepping import BATCHED, autograd_sum, flat, linear, move, squares, start, weights
+from stepping import BATCHED, a_vault, autograd_sum, flat, linear, move, squares, start, weights
 from torch import Tensor, nn
 from vaults import Images, Untouchable, a_sum, pixels, steps, vault
 
@@ -251,3 +251,75 @@ def test_derived_values_train_a_model():
 def test_a_model_without_parameters_is_refused_before_a_record_is_read():
     with pytest.raises(PrivacyError, match="no trainable parameters"):
         start(vault(Untouchable(pixels(8)), steps(8)), nn.Identity(), optimizer=torch.optim.SGD(linear().parameters()))
+
+
+class Recurrent(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.LSTM(4, 4, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x.unflatten(1, (4, 4)))[0]
+
+
+class Attentive(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.MultiheadAttention(4, 2, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.unflatten(1, (4, 4))
+        return self.layer(x, x, x)[0]
+
+
+def all_squares(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+    return model(flat(batch)).square().flatten(1).sum(1)
+
+
+def by_one_hot(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+    return (model(flat(batch)) - torch.nn.functional.one_hot(batch.labels, 4)[:, None]).square().flatten(1).sum(1)
+
+
+def by_comparison(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+    one_hot = batch.labels[:, None] == torch.arange(4)
+    return (model(flat(batch)) - one_hot[:, None].float()).square().flatten(1).sum(1)
+
+
+@pytest.mark.parametrize(
+    ("engine", "make", "loss", "advice"),
+    [
+        ("book-keeping", Recurrent, all_squares, "try engine=vmap"),
+        ("opacus", Attentive, all_squares, "try engine=book-keeping"),
+        ("vmap", Attentive, by_one_hot, r"write labels\[:, None\] == torch.arange\(n\) for one_hot"),
+    ],
+)
+def test_an_engine_that_cannot_differentiate_a_model_says_in_one_line_what_to_do(engine, make, loss, advice):
+    with pytest.raises(PrivacyError, match=advice) as refused:
+        start(a_vault(records=Untouchable), make(), loss, engine=engine)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("engine", "loss"), [("book-keeping", by_one_hot), ("vmap", by_comparison)])
+def test_attention_and_labels_as_vectors_are_trained(engine, loss):
+    model = Attentive()
+    before = weights(model)
+    next(start(a_vault(), model, loss, engine=engine))
+    assert not torch.equal(weights(model), before)
+
+
+def test_a_spectral_norm_is_trained_in_eval_mode_and_updated_between_steps():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.utils.parametrizations.spectral_norm(nn.Linear(16, 4)), nn.Linear(4, 2))
+    with pytest.raises(PrivacyError, match=r"layer '0' updates its spectral norm .* parametrizations.eval\(\)"):
+        start(a_vault(records=Untouchable), model)
+    norm = model[0].parametrizations
+    norm.eval()
+    stepper = start(a_vault(), model)
+    for _ in range(3):
+        next(stepper)
+        before = norm.weight[0]._u.clone()
+        norm.train()
+        model[0].weight  # noqa: B018 (updates the buffers)
+        norm.eval()
+        assert not torch.equal(norm.weight[0]._u, before)
+    assert float(torch.linalg.matrix_norm(model[0].weight, 2)) == pytest.approx(1, abs=0.2)

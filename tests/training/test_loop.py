@@ -9,7 +9,9 @@ import torch
 from torch import nn
 
 from dpbench.core.cache import PublicCache
+from dpbench.core.checkpoints import Checkpoints
 from dpbench.core.context import RunContext
+from dpbench.core.errors import DpbenchError
 from dpbench.core.progress import Advance, Silent
 from dpbench.training import loop
 from dpbench.training.loop import PublicSteps, train
@@ -129,3 +131,21 @@ def test_the_last_note_is_that_of_the_last_step_however_seldom_notes_are_due(mon
 
     train(PublicSteps(loss, optimizer, 6, run), model, optimizer, run, "fit", note=lambda: f"step {len(taken)}")
     assert run.progress.notes == [(step, f"step {step}") for step in shown]
+
+
+@pytest.mark.parametrize("seconds", [0.0, 3600.0], ids=["noticed at once", "noticed at the end"])
+def test_training_that_diverges_ends_in_an_error_and_is_not_stored(tmp_path, monkeypatch, seconds):
+    monkeypatch.setattr(loop, "NOTE_SECONDS", seconds)
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", seconds)
+    model, run = nn.Sequential(nn.Linear(1, 1)), _run()
+    run.checkpoints = Checkpoints(tmp_path, code="code")
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e30)
+    steps = PublicSteps(lambda: model(torch.ones(1, 1)).square().sum(), optimizer, 6, run)
+    with pytest.raises(
+        DpbenchError, match=r"diverged: 0.weight is not finite after \d of 6 steps; try a smaller learn"
+    ):
+        train(steps, model, optimizer, run, "fit")
+    for path in tmp_path.rglob("*.pt"):
+        stored = torch.load(path, weights_only=True)
+        assert stored["parts"][0]["stepper"]["done"] < 6
+        assert all(value.isfinite().all() for value in stored["parts"][0]["model"].values())

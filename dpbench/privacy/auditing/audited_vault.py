@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dpbench.core.context import Precision
-from dpbench.core.specs import Batch, DatasetSpec
+from dpbench.core.specs import DatasetSpec, Request
 from dpbench.privacy.auditing.canaries import LOUD, CanaryContribution, CanaryRecords, WithCanaries
 from dpbench.privacy.auditing.canary_scores import Scores
 from dpbench.privacy.gradients.engine import Loss
@@ -20,10 +20,10 @@ from dpbench.privacy.ledger import Ledger, Receipt
 from dpbench.privacy.mechanisms import DPSGD, NoisySum
 from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.plan import CalibratedPlan
-from dpbench.privacy.private_data import PerRecord, PrivateData, PrivateSteps
+from dpbench.privacy.private_data import Derive, PerRecord, PrivateData, PrivateSteps
 from dpbench.privacy.records import Records
 from dpbench.privacy.stand_in import require_stand_in
-from dpbench.privacy.vault import Vault
+from dpbench.privacy.vault import NO_REQUEST, Vault
 
 
 class AuditedVault(PrivateData):
@@ -38,6 +38,7 @@ class AuditedVault(PrivateData):
         noise: source of DP noise and Poisson samples; by default secret.
         device: where contributions and losses are computed.
         precision: what losses are computed in.
+        request: what would be sampled.
 
     Attributes:
         present: [m] which canaries are in.
@@ -54,9 +55,11 @@ class AuditedVault(PrivateData):
         noise: NoiseSource | None = None,
         device: str = "cpu",
         precision: Precision = "fp32",
+        request: Request = NO_REQUEST,
     ):
         require_stand_in(records, CanaryRecords)
-        self._vault = Vault(records, records.spec, Ledger(plan), noise or NoiseSource(device), device, precision)
+        noise = noise or NoiseSource(device)
+        self._vault = Vault(records, records.spec, Ledger(plan), noise, device, precision, request=request)
         self._canaries = records.canaries
         self.present = records.present
         self.scores = {m.name: Scores(m, records.present) for m in plan.mechanisms}
@@ -75,6 +78,11 @@ class AuditedVault(PrivateData):
     def ledger(self) -> Ledger:
         """The vault's."""
         return self._vault.ledger
+
+    @property
+    def request(self) -> Request:
+        """See `PrivateData`."""
+        return self._vault.request
 
     def noisy_sum(self, name: str, contribution: PerRecord, chunk: int = 500) -> Tensor:
         """See `PrivateData.noisy_sum`; the canaries' coordinates are scored and left out."""
@@ -103,15 +111,23 @@ class AuditedVault(PrivateData):
         )
         return AuditedSteps(steps, audited, mechanism.expected_batch, self.scores[name])
 
-    def derive(self, per_record: PerRecord, chunk: int = 500) -> AuditedVault:
+    def derive(
+        self,
+        per_record: Derive,
+        chunk: int = 500,
+        *,
+        generator: torch.Generator | None = None,
+        keep_images: bool = False,
+    ) -> AuditedVault:
         """See `PrivateData.derive`; derived records keep their marks."""
-
-        def of_plain(batch: Batch) -> Tensor:
-            return per_record(self._canaries.unmark(batch)[0])
-
+        of_plain = self._of_plain(per_record)
         derived = copy(self)
-        derived._vault = self._vault.derive(of_plain, chunk)
+        derived._vault = self._vault.derive(of_plain, chunk, generator=generator, keep_images=keep_images)
         return derived
+
+    def _of_plain(self, per_record: Derive) -> Derive:
+        """The same function of records that may have marks."""
+        return lambda batch, *draws: per_record(self._canaries.unmark(batch)[0], *draws)
 
     def unsafe_records(self, reason: str) -> Records:
         """See `PrivateData.unsafe_records`."""

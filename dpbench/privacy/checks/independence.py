@@ -13,6 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils.parametrizations import _SpectralNorm
 
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch
@@ -120,12 +121,18 @@ def check_order_free(compute: Compute, values: Tensor, probe: Batch, what: str) 
 
 
 def check_layers(model: nn.Module) -> None:
-    """Refuses layers that use batch statistics in the model's present mode (train or eval).
+    """Refuses layers that use batch statistics, or write into themselves, in the model's present mode (train or eval).
 
     Raises:
         PrivacyError: names the layer.
     """
     for name, module in model.named_modules():
+        if module.training and isinstance(module, _SpectralNorm):
+            layer = name.partition(".parametrizations")[0]
+            raise PrivacyError(
+                f"layer '{layer}' updates its spectral norm in every pass; call parametrizations.eval() of it for "
+                "private steps, and update it between them"
+            )
         running = getattr(module, "track_running_stats", False)
         if module.training and (isinstance(module, _BatchNorm) or running):
             raise PrivacyError(f"layer '{name}' ({type(module).__name__}) mixes records; use GroupNorm or LayerNorm")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -47,9 +46,9 @@ class Probes:
         first, second = (batch.select(chosen) for batch in self._pair)
         return first, second
 
-    def derive(self, per_record: Callable[[Batch], Tensor]) -> Probes:
-        """The probes with `per_record(record)` in place of each record, as `PrivateData.derive` does."""
-        first, second = (replace(batch, images=None, derived=per_record(batch)) for batch in self._pair)
+    def derive(self, derived: Callable[[Batch], Batch]) -> Probes:
+        """The probes as `PrivateData.derive` changes records."""
+        first, second = map(derived, self._pair)
         return Probes(first, second)
 
 

@@ -174,7 +174,9 @@ class MethodReads(TorchFunctionMode):
         name = getattr(func, "__name__", "")
         if name in READS and flow.depends((args, kwargs)):
             flow.refuse_read(name.strip("_"))
-        if func is torch.nn.functional.one_hot and (args[1:] or kwargs.get("num_classes", -1) != -1):
+        if func is torch.nn.functional.one_hot:
+            if not args[1:] and kwargs.get("num_classes", -1) == -1 and flow.depends((args, kwargs)):
+                flow.refuse("reads a value that depends on records (the number of classes)", "give one_hot num_classes")
             return self._trusted(func, args, kwargs)
         result = func(*args, **kwargs)
         if func in COPIES and flow.depends((args, kwargs)):

@@ -1,11 +1,14 @@
 """The book-keeping engine: clipped sums of per-example gradients at nearly the cost of a plain backward pass.
 
 One forward pass keeps each trained layer's input. One backward pass computes the gradient of its output, and of no
-parameter. Per-record norms and then the weighted sum follow layer by layer (arXiv 2210.00038).
+parameter. Per-record norms and then the weighted sum follow layer by layer (arXiv 2210.00038). Modules without a rule
+run row by row; see `row_by_row`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,31 +18,30 @@ from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch
 from dpbench.privacy.clipping import clip_weights
 from dpbench.privacy.gradients.engine import GradientEngine, Loss
-from dpbench.privacy.gradients.layer_gradients import LAYERS
-from dpbench.privacy.gradients.terms import Term, add
+from dpbench.privacy.gradients.layer_gradients import LAYERS, has_rule
+from dpbench.privacy.gradients.row_by_row import RowByRow, users
+from dpbench.privacy.gradients.terms import Dense, Term, add
 from dpbench.privacy.precision import full_precision
 
 
 class BookKeepingEngine(GradientEngine):
     """Per-example clipping without per-example gradients of large layers; see `GradientEngine`.
 
-    Raises:
-        PrivacyError: a trained parameter belongs to a layer type without a rule.
+    While it is in use, the trained layers have a hook, and modules without a rule another `forward`.
     """
 
     def __init__(self, model: nn.Module, loss: Loss):
         super().__init__(model, loss)
-        self._trained: dict[nn.Module, dict[str, nn.Parameter]] = {}
-        for path, layer in model.named_modules():
-            own = {name: p for name, p in layer.named_parameters(recurse=False) if p.requires_grad}
-            if own and type(layer) not in LAYERS:
-                raise PrivacyError(
-                    f"no per-example gradients for layer '{path}' ({type(layer).__name__}); engine=vmap takes any layer"
-                )
-            if own:
-                self._trained[layer] = own
+        self._trained = users(model)
         self._book: _Book | None = None
-        self._handles = [layer.register_forward_hook(self._tap) for layer in self._trained]
+        without_rule = {module: own for module, own in self._trained.items() if not has_rule(module, own)}
+        layers = [module for module in self._trained if module not in without_rule]
+        self._handles = [layer.register_forward_hook(self._tap) for layer in layers]
+        self._forwards: dict[nn.Module, tuple[Any, Any]] = {}  # (while in use, before)
+        for module in without_rule:
+            call = partial(self._call, module.forward, RowByRow(module, without_rule))
+            self._forwards[module] = call, vars(module).get("forward")
+            module.forward = call
 
     def _tap(self, layer: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor | None:
         if self._book is None or not torch.is_grad_enabled():
@@ -47,7 +49,19 @@ class BookKeepingEngine(GradientEngine):
         if not inputs:
             raise PrivacyError(f"{type(layer).__name__} layers with trained parameters need a positional argument")
         self._book.used = True
-        return _Tap.apply(output, inputs[0].detach(), self._book.anchor, self._book, layer)
+        tapped: Tensor = _Tap.apply(output, inputs[0].detach(), self._book.anchor, self._book, layer)
+        return tapped
+
+    def _call(self, plain: Callable[..., Any], call: RowByRow, *args: Any, **kwargs: Any) -> Any:
+        """The forward of a module without a rule; a module inside another one runs in the other's rows."""
+        book = self._book
+        if book is None or book.row_by_row or not torch.is_grad_enabled():
+            return plain(*args, **kwargs)
+        book.used = book.row_by_row = True
+        try:
+            return call(partial(_Copies.apply, book.anchor, book), args, kwargs)
+        finally:
+            book.row_by_row = False
 
     def clipped_sum(
         self, batch: Batch, real: Tensor, views: int, clip: float, generator: torch.Generator
@@ -90,16 +104,20 @@ class BookKeepingEngine(GradientEngine):
         return sum(t.stored_bytes() for t in self._differentiate(batch, len(batch) // views, views, generator).values())
 
     def close(self) -> None:
-        """Removes the hooks."""
+        """Removes the hooks, and gives modules their own forward back."""
         for handle in self._handles:
             handle.remove()
+        for module, (call, before) in self._forwards.items():
+            if vars(module).get("forward") is call:  # not that of a later engine on the same model
+                del module.forward
+                vars(module).update({"forward": before} if before else {})
 
 
 class _Book:
     """Records the terms of every parameter that one backward pass reaches.
 
     `anchor` is the scalar with respect to which the backward pass differentiates. Every tap depends on it, so the pass
-    visits all taps, and nothing else.
+    visits all taps, and nothing else. `row_by_row` is True within a module without a rule.
     """
 
     def __init__(self, trained: dict[nn.Module, dict[str, nn.Parameter]], records: int, rows: int, device: Any):
@@ -108,22 +126,33 @@ class _Book:
         self._rows = rows
         self.anchor = torch.zeros((), device=device, requires_grad=True)
         self.used = False
+        self.row_by_row = False
         self.terms: dict[nn.Parameter, Term] = {}
 
     def write(self, layer: nn.Module, x: Tensor, g: Tensor) -> None:
-        if len(x) % self._rows or len(g) != len(x):
-            raise PrivacyError(
-                f"a {type(layer).__name__} layer saw {len(x)} rows where the loss has {self._rows}; "
-                "give every layer the whole batch in its first dimension"
-            )
+        self._require_rows(f"{type(layer).__name__} layer", len(x), len(g))
         parameters = self._trained[layer]
         with full_precision(g.device):
             x, g = x.float() if x.is_floating_point() else x, g.float()
             terms = LAYERS[type(layer)].terms(layer, set(parameters), x, g, self._records)
             for name, term in terms.items():
-                parameter = parameters[name]
-                known = self.terms.get(parameter)
-                self.terms[parameter] = term if known is None else add(known, term)
+                self._add(parameters[name], term)
+
+    def _require_rows(self, what: str, *counts: int) -> None:
+        if counts[0] % self._rows or len({*counts}) > 1:
+            raise PrivacyError(
+                f"a {what} saw {counts[0]} rows where the loss has {self._rows}; "
+                "give every layer the whole batch in its first dimension"
+            )
+
+    def write_copies(self, parameter: nn.Parameter, g: Tensor) -> None:
+        """Records the gradients of a parameter's copies, one for each row: [rows, *parameter shape]."""
+        self._require_rows("module with parameters of its own", len(g))
+        self._add(parameter, Dense(g.float().reshape(self._records, -1, *parameter.shape).sum(1)))
+
+    def _add(self, parameter: nn.Parameter, term: Term) -> None:
+        known = self.terms.get(parameter)
+        self.terms[parameter] = term if known is None else add(known, term)
 
 
 class _Tap(torch.autograd.Function):
@@ -134,13 +163,41 @@ class _Tap(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, output: Tensor, x: Tensor, anchor: Tensor, book: _Book, layer: nn.Module) -> Tensor:
-        ctx.save_for_backward(x)
-        ctx.book, ctx.layer = book, layer
+    def forward(output: Tensor, x: Tensor, anchor: Tensor, book: _Book, layer: nn.Module) -> Tensor:
         return output.detach()  # the same memory, but no view to autograd: an in-place activation may follow
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        _, x, _, ctx.book, ctx.layer = inputs
+        ctx.save_for_backward(x)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (x,), (g,) = ctx.saved_tensors, gradients
         ctx.book.write(ctx.layer, x, g)
         return g, None, None, None, None
+
+    @staticmethod
+    def vmap(
+        info: Any, dims: tuple[int, ...], output: Tensor, x: Tensor, anchor: Tensor, book: _Book, layer: Any
+    ) -> tuple[Tensor, int]:
+        """The tap in a module that runs row by row: rows come first, then what the layer sees of each."""
+        if not book.row_by_row:
+            raise PrivacyError(f"a {type(layer).__name__} layer runs under vmap; try engine=vmap")
+        output, x = output.movedim(dims[0], 0), x.movedim(dims[1], 0)
+        tapped: Tensor = _Tap.apply(output.flatten(0, 1), x.flatten(0, 1), anchor, book, layer)
+        return tapped.unflatten(0, output.shape[:2]), 0
+
+
+class _Copies(torch.autograd.Function):
+    """A copy of a parameter for each row; its backward pass records their gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, anchor: Tensor, book: _Book, parameter: nn.Parameter, rows: int) -> Tensor:
+        ctx.book, ctx.parameter = book, parameter
+        return parameter.detach().expand(rows, *parameter.shape)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, ...]:
+        ctx.book.write_copies(ctx.parameter, *gradients)
+        return None, None, None, None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,12 @@ class GradientEngine(ABC):
     Args:
         model: its parameters with `requires_grad` are trained.
         loss: per-view losses; see `Loss`.
+
+    Attributes:
+        advice: what to try where it cannot differentiate a model and loss.
     """
+
+    advice: ClassVar[str] = "try engine=vmap"
 
     def __init__(self, model: nn.Module, loss: Loss):
         self.model = model
@@ -96,6 +101,8 @@ class OpacusEngine(GradientEngine):
     Needs memory for `records · views` copies of the gradient, so micro-batches should be small.
     """
 
+    advice = "try engine=book-keeping"
+
     def __init__(self, model: nn.Module, loss: Loss):
         from opacus.grad_sample import GradSampleModule
 
@@ -104,7 +111,8 @@ class OpacusEngine(GradientEngine):
         try:
             self._hooks: Any = GradSampleModule(model, batch_first=True, loss_reduction="sum")
         except (NotImplementedError, ValueError) as error:
-            raise PrivacyError(f"per-example gradients are not available: {error}") from error
+            reason = " ".join(str(error).split())
+            raise PrivacyError(f"opacus cannot differentiate this model; {self.advice} ({reason})") from error
         self._hooks.disable_hooks()
         convolutions = [m for m in model.modules() if isinstance(m, nn.Conv1d | nn.Conv2d)]
         self._handles = [m.register_forward_pre_hook(_contiguous) for m in convolutions]

@@ -7,14 +7,16 @@ including its views: K views need the memory of one gradient per record, not of 
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dpbench.core.errors import PrivacyError
 from dpbench.privacy.gradients.terms import Dense, Lookup, Outer, Term, gram_is_cheaper
 
 
@@ -56,17 +58,23 @@ class ConvGradients(LayerGradients):
     channels (arXiv 1912.06015), at about the cost of the weight's gradient of the whole batch.
     """
 
-    def terms(self, layer: nn.Conv2d, names: set[str], x: Tensor, g: Tensor, records: int) -> dict[str, Term]:
-        """See `LayerGradients`: x [rows, c, *size] and g [rows, c', *size'], of one or two dimensions."""
+    def terms(self, layer: Any, names: set[str], x: Tensor, g: Tensor, records: int) -> dict[str, Term]:
+        """See `LayerGradients`: x [rows, c, *size] and g [rows, c', *size'], of one to three dimensions."""
         terms: dict[str, Term] = {}
         if "weight" in names:
-            places = len(x) // records * g[0, 0].numel()
-            few = gram_is_cheaper(places, layer.weight[0].numel(), layer.out_channels, g.device)
-            gradients = self._outer if few and layer.groups == 1 else self._dense
-            terms["weight"] = gradients(layer, *self._padded(layer, x), g, records)
+            terms["weight"] = self._weight(layer, x, g, records)
         if "bias" in names:
             terms["bias"] = Dense(g.reshape(records, -1, g.shape[1], g[0, 0].numel()).sum((1, 3)))
         return terms
+
+    def _weight(self, layer: Any, x: Tensor, g: Tensor, records: int) -> Term:
+        return self._contracted(layer, *self._padded(layer, x), g, records)
+
+    def _contracted(self, layer: Any, x: Tensor, padding: list[int], g: Tensor, records: int) -> Term:
+        """Σ over places of g · patchᵀ of x."""
+        places, (outputs, *kernel) = len(g) // records * g[0, 0].numel(), layer.weight.shape
+        few = layer.groups == 1 and x.ndim < 5 and gram_is_cheaper(places, math.prod(kernel), outputs, g.device)
+        return (self._outer if few else self._dense)(layer, x, padding, g, records)
 
     @staticmethod
     def _padded(layer: nn.Conv2d, x: Tensor) -> tuple[Tensor, list[int]]:
@@ -108,6 +116,16 @@ def _side_by_side(rows: Tensor, records: int) -> Tensor:
     return by_record.reshape(by_record.shape[0], -1, *rows.shape[2:])
 
 
+class ConvTransposeGradients(ConvGradients):
+    """weight: that of the convolution which maps the output's gradient to the input's, with the two exchanged."""
+
+    def _weight(self, layer: Any, x: Tensor, g: Tensor, records: int) -> Term:
+        sizes = zip(g.shape[2:], layer.kernel_size, layer.stride, layer.dilation, layer.padding, strict=True)
+        places = [(n + 2 * pad - dilation * (k - 1) - 1) // stride + 1 for n, k, stride, dilation, pad in sizes]
+        beyond = [(0, m - n) for m, n in zip(places, x.shape[2:], strict=True)]  # by the output padding
+        return self._contracted(layer, g, list(layer.padding), F.pad(x, sum(reversed(beyond), ())), records)
+
+
 class EmbeddingGradients(LayerGradients):
     """weight[v]: the sum of g_t over the positions t with entry v."""
 
@@ -117,6 +135,25 @@ class EmbeddingGradients(LayerGradients):
         if layer.padding_idx is not None:
             g = torch.where((entries == layer.padding_idx)[:, :, None], 0, g)
         return {"weight": Lookup.of(entries, g, layer.num_embeddings)}
+
+
+class EmbeddingBagGradients(LayerGradients):
+    """weight[v]: the sum of g over the positions with entry v, divided by their number in mode "mean"."""
+
+    def terms(self, layer: nn.EmbeddingBag, names: set[str], x: Tensor, g: Tensor, records: int) -> dict[str, Term]:
+        """See `LayerGradients`: x int [rows, n], g [rows, d].
+
+        Raises:
+            PrivacyError: bags of varying size, or their maximum.
+        """
+        if x.ndim != 2 or layer.mode == "max":
+            raise PrivacyError("an EmbeddingBag layer needs bags as int [b, n], and mode 'sum' or 'mean'")
+        counted = torch.ones_like(x, dtype=g.dtype) if layer.padding_idx is None else (x != layer.padding_idx).to(g)
+        if layer.mode == "mean":
+            counted = counted / counted.sum(1, keepdim=True).clamp_min(1)
+        g = counted[:, :, None] * g[:, None]
+        entries = x.reshape(records, -1)
+        return {"weight": Lookup.of(entries, g.reshape(records, -1, g.shape[-1]), layer.num_embeddings)}
 
 
 class LayerNormGradients(LayerGradients):
@@ -174,9 +211,19 @@ LAYERS: Mapping[type[nn.Module], LayerGradients] = {
     nn.Linear: LinearGradients(),
     nn.Conv1d: ConvGradients(),
     nn.Conv2d: ConvGradients(),
+    nn.Conv3d: ConvGradients(),
+    nn.ConvTranspose1d: ConvTransposeGradients(),
+    nn.ConvTranspose2d: ConvTransposeGradients(),
+    nn.ConvTranspose3d: ConvTransposeGradients(),
     nn.Embedding: EmbeddingGradients(),
+    nn.EmbeddingBag: EmbeddingBagGradients(),
     nn.LayerNorm: LayerNormGradients(),
     nn.RMSNorm: RMSNormGradients(),
     nn.GroupNorm: GroupNormGradients(),
 }
 """Layer type -> its rule. Exact types: a subclass may compute something else."""
+
+
+def has_rule(layer: nn.Module, names: Iterable[str]) -> bool:
+    """Whether the rule of a layer's type covers its trained parameters; a layer may have been given others."""
+    return type(layer) in LAYERS and {"weight", "bias"}.issuperset(names)

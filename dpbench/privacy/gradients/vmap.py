@@ -20,6 +20,11 @@ class VmapEngine(GradientEngine):
     the other engines.
     """
 
+    advice = (
+        "operations whose size or branch depends on values do not work here: write labels[:, None] == torch.arange(n) "
+        "for one_hot, torch.where for masks and branches, or try engine=book-keeping"
+    )
+
     def __init__(self, model: nn.Module, loss: Loss):
         super().__init__(model, loss)
         self._names = [f"model.{name}" for name, p in model.named_parameters() if p.requires_grad]

@@ -10,6 +10,7 @@ import torch
 from dpbench.core.captions import decode_captions, encode_captions
 from dpbench.core.specs import DatasetSpec
 from dpbench.privacy.checks.probes import DISTINCT, FEW, Probes
+from dpbench.privacy.derivation import Derivation
 
 
 def spec(classes: int = 3) -> DatasetSpec:
@@ -77,7 +78,7 @@ def test_captions_of_a_byte_are_possible():
 
 def test_derived_probes_are_what_the_closure_makes_of_them():
     probes = Probes.of(spec())
-    halves = probes.derive(lambda b: b.images.flatten(1)[:, :2])
+    halves = probes.derive(Derivation(lambda b: b.images.flatten(1)[:, :2], "cpu").of)
     for batch, derived in zip(probes.take(100), halves.take(100), strict=True):
         assert torch.equal(derived.derived, batch.images.flatten(1)[:, :2])
         assert torch.equal(derived.labels, batch.labels)

@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 import torch
 import torch.nn.functional as F
+from engines import scattered
 from torch import Tensor, nn
 
 from dpbench.core.specs import Batch
@@ -115,6 +116,21 @@ ZOO = {
     "conv2d, reflect": (lambda: nn.Conv2d(2, 3, 3, padding=1, padding_mode="reflect"), images(2, 6, 6)),
     "conv2d, circular": (lambda: nn.Conv2d(8, 9, 3, padding=1, padding_mode="circular"), images(8, 2, 2)),
     "conv2d, replicate": (lambda: nn.Conv2d(2, 3, 3, padding=2, padding_mode="replicate"), images(2, 6, 6)),
+    "conv3d": (lambda: nn.Conv3d(2, 3, 3, stride=2, padding=1), images(2, 5, 5, 5)),
+    "transposed conv1d": (lambda: nn.ConvTranspose1d(3, 4, 4, stride=2, padding=1), images(3, 5)),
+    "transposed conv2d": (lambda: nn.ConvTranspose2d(3, 4, 4, stride=2, padding=1), images(3, 5, 5)),
+    "transposed conv2d, one place": (lambda: nn.ConvTranspose2d(9, 8, 4), images(9, 1, 1)),
+    "transposed conv2d, uneven": (
+        lambda: nn.ConvTranspose2d(4, 6, (3, 2), (2, 1), (1, 0), (1, 0), groups=2, dilation=(2, 3)),
+        images(4, 4, 5),
+    ),
+    "transposed conv2d, padded beyond its reach": (
+        lambda: nn.ConvTranspose2d(2, 3, 3, output_padding=1, dilation=2),
+        images(2, 4, 4),
+    ),
+    "transposed conv3d": (lambda: nn.ConvTranspose3d(2, 3, 2, stride=2, bias=False), images(2, 2, 3, 2)),
+    "embedding bag": (lambda: nn.EmbeddingBag(7, 5, mode="sum"), indices(9)),
+    "embedding bag, mean": (lambda: nn.EmbeddingBag(7, 5, padding_idx=2), indices(9)),
     "layer norm": (lambda: nn.LayerNorm(6), images(5, 6)),
     "layer norm over two dimensions": (lambda: nn.LayerNorm((4, 6), bias=False), images(3, 4, 6)),
     "rms norm": (lambda: nn.RMSNorm(6), images(5, 6)),
@@ -136,17 +152,11 @@ ZOO = {
 NO_OPACUS = {
     *("conv2d, valid", "conv2d, reflect", "conv2d, circular", "conv2d, replicate"),  # wrong or refused
     *("two convolutions", "in place", "in place over positions", "layer norm over two dimensions"),  # crashes
+    *("embedding bag", "embedding bag, mean"),  # crashes
     "embedding with padding",  # wrong from the second call on
     "group norm, channels last",  # torch 2.11 crashes in the plain backward pass if the input needs no gradient
 }
 """What opacus 1.6 cannot be compared on; its other answers agree."""
-
-
-def scattered(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
-    """A loss whose gradient is different at every output, view and record."""
-    output = model(batch.derived)
-    wanted = torch.randn(output.shape, generator=generator)
-    return ((output - wanted) ** 2).flatten(1).mean(1)
 
 
 def each(engine: GradientEngine, batch: Batch, views: int) -> Tensor:

@@ -1,7 +1,7 @@
 """Uses spectral normalisation, which updates a buffer in every forward pass in train mode.
 
-The buffer depends only on the weights, but it also counts the private passes. Normalise between the steps, or clip the
-critic's weights.
+The buffer depends only on the weights, but it also counts the private passes. Call `layer.parametrizations.eval()`, and
+update the buffer between the steps.
 """
 
 from small_methods import Denoiser
@@ -9,8 +9,8 @@ from torch import nn
 
 from dpbench import METHODS
 
-CAUGHT_BY = "guard"
-REFUSED = "changes '0.parametrizations.weight.0._u'"
+CAUGHT_BY = "probe"
+REFUSED = r"layer '0' updates its spectral norm in every pass; call parametrizations.eval\(\)"
 
 
 @METHODS.register("mistake")

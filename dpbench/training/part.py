@@ -1,0 +1,118 @@
+"""One model in training: what takes its steps, its learning rate and its moving average."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from dpbench.core.errors import DpbenchError
+
+
+class Stepper(Protocol):
+    """An iterator that takes one optimiser step per item, such as `PublicSteps` or the vault's `dp_sgd`."""
+
+    key: Any
+    """The inputs of the steps other than code and weights (JSON-like)."""
+
+    def __next__(self) -> object: ...
+
+    def __len__(self) -> int: ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """The progress of the stepper, as numbers, strings and tensors."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> int:
+        """Restores `state_dict()`; returns the number of completed steps."""
+        ...
+
+
+class Part:
+    """A model, with what its training needs.
+
+    Args:
+        stepper: takes the optimiser steps.
+        model: its parameters with `requires_grad` are trained.
+        optimizer: the stepper's. Its learning rate rises linearly, then falls linearly to zero.
+        warmup: share of the steps with rising learning rate.
+        ema: decay of the exponential moving average of the trained weights, which replaces the weights at the end;
+            None keeps the last weights.
+
+    Attributes:
+        steps: number of steps.
+        done: number of completed steps.
+    """
+
+    def __init__(
+        self,
+        stepper: Stepper,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        *,
+        warmup: float = 0.05,
+        ema: float | None = None,
+    ):
+        self.steps, self.done = len(stepper), 0
+        self._stepper, self._model, self._optimizer = stepper, model, optimizer
+        self._settings = [self.steps, warmup, ema]
+        rise = max(1, round(warmup * self.steps))
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: min((step + 1) / rise, (self.steps - step) / max(1, self.steps - rise))
+        )
+        self._trained = nn.ParameterList(p for p in model.parameters() if p.requires_grad)
+        self._average = None if ema is None else AveragedModel(self._trained, multi_avg_fn=get_ema_multi_avg_fn(ema))
+
+    def step(self) -> bool:
+        """Takes a step; False if there is none left."""
+        try:
+            next(self._stepper)
+        except StopIteration:
+            return False
+        self.done += 1
+        self._schedule.step()
+        if self._average is not None:
+            self._average.update_parameters(self._trained)
+        return True
+
+    def finish(self) -> None:
+        """Replaces the weights by their moving average, if there is one."""
+        if self._average is not None:
+            self._trained.load_state_dict(self._average.module.state_dict())
+
+    def require_finite(self) -> None:
+        """Refuses weights that are no numbers.
+
+        Raises:
+            DpbenchError: training diverged.
+        """
+        broken = [name for name, p in self._model.named_parameters() if p.requires_grad and not p.isfinite().all()]
+        if broken:
+            raise DpbenchError(
+                f"training diverged: {broken[0]} is not finite after {self.done} of {self.steps} steps; try a smaller "
+                "learning rate"
+            )
+
+    def key(self) -> Any:
+        """A key that distinguishes this training from others (JSON-like)."""
+        shapes = [(name, list(value.shape)) for name, value in self._model.state_dict().items()]
+        return [*self._settings, self._stepper.key, type(self._optimizer).__name__, shapes]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Stepper, weights, optimiser, schedule and moving average."""
+        return {name: part.state_dict() for name, part in self._stored().items()} | {
+            "stepper": self._stepper.state_dict()
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restores `state_dict()`."""
+        for name, part in self._stored().items():
+            part.load_state_dict(state[name])
+        self.done = self._stepper.load_state_dict(state["stepper"])
+
+    def _stored(self) -> dict[str, Any]:
+        always = {"model": self._model, "optimizer": self._optimizer, "schedule": self._schedule}
+        return always if self._average is None else always | {"average": self._average}
