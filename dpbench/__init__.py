@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dpbench.benchmark.request import RunRequest as RunRequest
     from dpbench.benchmark.rescoring import evaluate_all as evaluate_all
     from dpbench.benchmark.runner import run as run
+    from dpbench.benchmark.stored_model import load as load
     from dpbench.core.captions import decode_captions as decode_captions
     from dpbench.core.captions import encode_captions as encode_captions
     from dpbench.core.config import option as option
@@ -54,6 +55,7 @@ _HOME = {
     "evaluate_all": "dpbench.benchmark.rescoring",
     "refine": "dpbench.benchmark.refinement",
     "run": "dpbench.benchmark.runner",
+    "load": "dpbench.benchmark.stored_model",
     "RunRequest": "dpbench.benchmark.request",
     **dict.fromkeys(["decode_captions", "encode_captions"], "dpbench.core.captions"),
     "option": "dpbench.core.config",

@@ -219,7 +219,8 @@ class RunRequest:
         return Request(Conditions.balanced(self.samples, spec.n_classes))
 
     def stored(self) -> dict[str, Any]:
-        """The fields that say what is compared, as JSON-like values: what trial.json keeps of a request."""
+        """The fields that say what is compared, and the plugins, as JSON-like values: what trial.json keeps of it."""
         chosen = {f.name: getattr(self, f.name) for f in fields(self) if f.metadata["panel"] == WHAT}
+        chosen["plugins"] = tuple(map(str, self.plugins))
         return {name: list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
                 for name, value in chosen.items()}  # fmt: skip

@@ -163,7 +163,7 @@ class CoarseStage:
         s = self.settings
         conditions = self._conditions(labels, count).to(run.device)
         sampling = Sampling(s.temperature, s.top_p, s.guidance)
-        return self.in_scale_order(self.transformer.eval().sample(conditions, run.generator, sampling))
+        return self.in_scale_order(self.transformer.to(run.device).eval().sample(conditions, run.generator, sampling))
 
     def in_scale_order(self, sequences: Tensor) -> Tensor:
         """Undoes `order`: sequences [b, T] -> tokens [b, T] in the tokenizer's order."""
