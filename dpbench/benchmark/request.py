@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from dpbench.core.config import parse_settings
 from dpbench.core.errors import DpbenchError, UnknownName
-from dpbench.core.registry import load_plugin_file
+from dpbench.core.plugin_files import load_plugin
 from dpbench.core.specs import Budget, Conditions, DatasetSpec, Request, default_delta
 from dpbench.core.variants import split_list
 
@@ -153,7 +153,11 @@ class RunRequest:
     )
     out: Path = _option(Path("results"), "Folder of results.", WHERE, metavar="DIR")
     plugins: Sequence[Path] = _option(
-        (), "Python file with plugins of your own; repeatable.", WHERE, flag="--plugin", metavar="FILE.py"
+        (),
+        "Python file or package (a folder) with plugins of your own; repeatable.",
+        WHERE,
+        flag="--plugin",
+        metavar="PATH",
     )
 
     def __post_init__(self) -> None:
@@ -194,13 +198,13 @@ class RunRequest:
         object.__setattr__(self, name, value)
 
     def load_plugins(self) -> None:
-        """Runs the plugin files, so that their names are known.
+        """Runs the plugins, so that their names are known.
 
         Raises:
-            DpbenchError: a file is missing or fails.
+            DpbenchError: a plugin is missing or fails.
         """
         for path in self.plugins:
-            load_plugin_file(path)
+            load_plugin(path)
 
     def budgets(self) -> list[tuple[float, Reference]]:
         """(ε, reference) of a method's rows, cheapest first; ε = ∞ is the non-private reference."""

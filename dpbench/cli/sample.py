@@ -28,7 +28,7 @@ dpbench sample 9f2c --plugin my_method.py
 
 @takes(
     *("device", "precision"),
-    help={"plugins": "Python file or folder with the trial's method; repeatable."},
+    help={"plugins": "Python file or package with the trial's method; repeatable."},
 )
 def sample(
     request: RunRequest,

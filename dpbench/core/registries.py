@@ -141,6 +141,8 @@ METRICS: Registry[Metric] = Registry("metric", _METRICS)
 REFINERS: Registry[Refiner[Any]] = Registry("refiner", _REFINERS)
 EXTRACTORS: Registry[Extractor] = Registry("extractor", _EXTRACTORS)
 
+REGISTRIES: tuple[Registry[Any], ...] = (METHODS, DATASETS, METRICS, REFINERS, EXTRACTORS)
+
 
 def is_public_only(dataset: str) -> bool:
     """Whether a dataset is a source for public pretraining only; imports nothing for built-in datasets.

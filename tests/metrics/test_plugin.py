@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from dpbench.core.registry import load_plugin_file
+from dpbench.core.plugin_files import load_plugin
 from dpbench.evaluation.evaluator import default_metrics, evaluate
 
 PLUGIN = Path(__file__).parents[1] / "plugin_sharpness.py"
 
 
 def test_a_metric_of_one_file_is_computed_by_default(registries, make_images, noise, run) -> None:
-    load_plugin_file(PLUGIN)
+    load_plugin(PLUGIN)
     assert "sharpness" in default_metrics()
     images, others = noise(300), noise(300, seed=1)
     same = evaluate(["sharpness"], make_images(images), make_images(others), run)
