@@ -116,13 +116,15 @@ _NAMES = {
 
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 
-__all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604 (names of `_HOME`)
+__all__ = sorted([*_HOME, "__version__"])  # noqa: PLE0605 (a list all the same)
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'dpbench' has no attribute '{name}'")
-    return getattr(importlib.import_module(_HOME[name]), name)
+if not TYPE_CHECKING:  # which report names that are not above
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOME:
+            raise AttributeError(f"module 'dpbench' has no attribute '{name}'")
+        return getattr(importlib.import_module(_HOME[name]), name)
 
 
 def __dir__() -> list[str]:
