@@ -86,8 +86,7 @@ class Typed(Method[TypedConfig]):
             assert batch.images is not None
             noise = torch.randn(len(batch), self.config.width, generator=generator)
             error: Tensor = model(noise) - batch.images.flatten(1)
-
-        return error.square().mean(1)
+            return error.square().mean(1)
 
         loss: Loss = squared
         optimizer = torch.optim.Adam(self.network.parameters(), self.config.lr)
