@@ -86,16 +86,23 @@ class Registry(Generic[P]):
     def register(self, name: str) -> Callable[[type[P]], type[P]]:
         """Class decorator that adds a plugin under `name`, which must be free.
 
-        In a notebook, a class may be defined again: the new one replaces the old one.
+        In a notebook, a class may be defined again: the new one replaces the old one. A class of an installed package
+        may have the name of its own entry point.
         """
 
         def add(plugin: type[P]) -> type[P]:
-            if name in self.names() and not _is_defined_again(self._registered.get(name), plugin):
+            own = _is_defined_again(self._registered.get(name), plugin) or self._is_entry_point(name, plugin)
+            if name in self.names() and not own:
                 raise DpbenchError(f"{self.kind} '{name}' is registered already; give the plugin another name")
             self._registered[name] = plugin
             return plugin
 
         return add
+
+    def _is_entry_point(self, name: str, plugin: type) -> bool:
+        """Whether an entry point of a class's own package has this name."""
+        package = installed_plugins(self.group).get(name, "").partition(":")[0].partition(".")[0]
+        return name not in self._builtin and package == plugin.__module__.partition(".")[0]
 
     def registered(self) -> set[str]:
         """The names that were registered at run time."""
