@@ -146,8 +146,13 @@ class StoredModel:
         cache = PublicCache(cache_folder() / "public")
         cache.close()
         chosen = self.record.seed or 0 if seed is None else seed
-        with seeded(chosen, "sample") as generator, Seal().closed():
-            yield RunContext(self.device, generator, cache, self.display, None, self.precision)
+        try:
+            with seeded(chosen, "sample") as generator, Seal().closed():
+                yield RunContext(self.device, generator, cache, self.display, None, self.precision)
+        except DpbenchError:
+            raise
+        except Exception as error:  # a plugin may raise anything
+            raise DpbenchError(f"sampling from {self.record} failed: {_reason(error)}") from error
 
 
 def load(
@@ -241,12 +246,16 @@ def _restored(record: TrialRecord, path: Path) -> Method[Any]:
         method = plugin(config, record.spec)
         method.load_state_dict(weights)
     except Exception as error:  # a plugin may raise anything
-        reason = (str(error).splitlines() or [""])[0]
         raise DpbenchError(
-            f"{path} does not suit the method '{name}' as it is now ({type(error).__name__}: {reason}); "
+            f"{path} does not suit the method '{name}' as it is now ({_reason(error)}); "
             "load it with the code that made it"
         ) from error
     return method
+
+
+def _reason(error: Exception) -> str:
+    """An error of foreign code in one line."""
+    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def _needed(record: TrialRecord) -> str:

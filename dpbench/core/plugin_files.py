@@ -45,7 +45,9 @@ def load_plugin(path: Path | str) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # foreign code may raise anything; report it in one line that names the plugin
-        raise DpbenchError(f"plugin {path} failed{_place(error, file)}: {_reason(error)}") from error
+        raise DpbenchError(
+            f"plugin {path} failed{_place(error, file)}: {_reason(error)}{_hint(error, file)}"
+        ) from error
     finally:
         _registered[name] = [
             (registry, added) for registry in REGISTRIES for added in registry.registered() - before[registry.kind]
@@ -85,6 +87,14 @@ def _place(error: Exception, file: Path) -> str:
     folder = file.resolve().parent
     frames = [f for f in traceback.extract_tb(error.__traceback__) if folder in Path(f.filename).resolve().parents]
     return f" in {frames[-1].filename}, line {frames[-1].lineno}" if frames else ""
+
+
+def _hint(error: Exception, file: Path) -> str:
+    """What to do about an import of a file beside the plugin."""
+    name = (error.name or "").partition(".")[0] if isinstance(error, ImportError) else ""
+    if "relative import" in str(error) or (name and (file.parent / f"{name}.py").exists()):
+        return "; for a plugin of several files, name their folder, with an __init__.py and relative imports in it"
+    return ""
 
 
 def _reason(error: Exception) -> str:

@@ -193,6 +193,15 @@ def test_what_has_no_model_or_a_damaged_one_is_refused(run: Run, tiny: Path, mon
         dpbench.load(folder.path)
 
 
+def test_an_error_of_the_method_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = dpbench.load(run().path)
+    monkeypatch.delattr(model.method, "mean")
+    with pytest.raises(
+        DpbenchError, match="sampling from fake ε=1 seed 0 failed: AttributeError: 'FakeMean' object has"
+    ):
+        model.sample(1)
+
+
 class Peeks(fakes.FakeMean):
     def sample(self, conditions, run):
         fakes.Tiny("", run.cache).test()  # type: ignore[arg-type]

@@ -146,6 +146,14 @@ def test_mistakes_of_a_file_are_answered_in_one_line(
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("statement", ["import network_beside", "from .network_beside import SIZE"])
+def test_a_file_that_imports_another_is_told_to_be_a_package(package: Path, statement: str) -> None:
+    write(package.parent / "network_beside.py", "SIZE = 3\n")
+    path = write(package.parent / "mine.py", statement)
+    with pytest.raises(DpbenchError, match=r"line 1: .*Error: .*; for a plugin of several files, name their folder"):
+        load_plugin(path)
+
+
 def test_mistakes_of_a_package_name_the_file(package: Path) -> None:
     network = write(package / "parts" / "network.py", "\nSIZE = undefined\n")
     with pytest.raises(DpbenchError, match=f"plugin {package} failed in {network}, line 2: NameError"):
