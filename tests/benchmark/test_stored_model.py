@@ -50,7 +50,7 @@ def stored(folder: TrialFolder, part: str = "samples") -> torch.Tensor:
 
 
 def edit(path: Path, **changes: Any) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | changes), encoding="utf-8")
 
 
 def test_a_loaded_model_draws_the_stored_samples_again_and_others(run: Run) -> None:

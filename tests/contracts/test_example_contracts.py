@@ -42,7 +42,9 @@ def test_the_examples_keep_their_promises(name: str, tmp_path: Path, registries:
 
 
 def test_the_test_that_the_page_shows_passes(tmp_path: Path, registries: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    (block,) = re.findall(r"^```python\n(import pytest\n.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    (block,) = re.findall(
+        r"^```python\n(import pytest\n.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
     monkeypatch.setitem(sys.modules, "plugin_mean", load_plugin(TESTS / "plugin_mean.py"))
     namespace: dict[str, Any] = {}
     exec(block, namespace)

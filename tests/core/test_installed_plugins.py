@@ -20,14 +20,14 @@ PAGE = ROOT / "docs" / "plugins.md"
 
 @pytest.fixture
 def installed(tmp_path: Path, registries: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    (block,) = re.findall(r"^```toml\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    (block,) = re.findall(r"^```toml\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     project = tomllib.loads(block)["project"]
     info = tmp_path / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text(f"Name: {project['name']}\nVersion: {project['version']}\n")
+    (info / "METADATA").write_text(f"Name: {project['name']}\nVersion: {project['version']}\n", encoding="utf-8")
     groups = project["entry-points"].items()
     lines = [line for group, points in groups for line in (f"[{group}]", *(f"{k} = {v}" for k, v in points.items()))]
-    (info / "entry_points.txt").write_text("\n".join(lines))
+    (info / "entry_points.txt").write_text("\n".join(lines), encoding="utf-8")
     (tmp_path / "dpbench_mean").mkdir()
     shutil.copy(ROOT / "tests" / "plugin_mean.py", tmp_path / "dpbench_mean" / "__init__.py")
     monkeypatch.syspath_prepend(tmp_path)

@@ -18,7 +18,7 @@ MINE = "import dpbench\n@dpbench.METHODS.register('{}')\nclass Mine: {}\n"
 
 def write(path: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return path
 
 
@@ -139,7 +139,7 @@ def test_mistakes_of_a_file_are_answered_in_one_line(
 ) -> None:
     path = tmp_path / name
     if text is not None:
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
     with pytest.raises(DpbenchError) as error:
         load_plugin(path)
     assert message.format(path) in str(error.value)
