@@ -240,18 +240,21 @@ def _with_packages(name: str) -> list[str]:
 def _find(name: str, folders: Iterable[Path]) -> Path | None:
     """The file of a module of dpbench, of a plugin that is a package, or in one of `folders`."""
     top, *rest = name.split(".")
-    if top == PACKAGE.name:
-        bases = [PACKAGE]
-    elif top.startswith(PREFIX):
-        bases = [Path(folder) for folder in getattr(sys.modules.get(top), "__path__", ())]
-    else:
-        bases = [folder / top for folder in folders]
-    for base in bases:
+    for base in _package_folders(top, folders):
         place = base.joinpath(*rest)
         for path in (place / "__init__.py", place.parent / f"{place.name}.py"):
             if path.is_file():
                 return path
     return None
+
+
+def _package_folders(top: str, folders: Iterable[Path]) -> list[Path]:
+    """The folders that may be the top-level package `top`."""
+    if top == PACKAGE.name:
+        return [PACKAGE]
+    if top.startswith(PREFIX):
+        return [Path(folder) for folder in getattr(sys.modules.get(top), "__path__", ())]
+    return [folder / top for folder in folders]
 
 
 def _folders(module: Module) -> tuple[Path, ...]:
