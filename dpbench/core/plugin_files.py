@@ -31,7 +31,8 @@ def load_plugin(path: Path | str) -> ModuleType:
         The plugin's module. Its name is one that no plugin of another path has.
 
     Raises:
-        DpbenchError: the path is no plugin, the plugin fails (the message says in which line), or it registers nothing.
+        DpbenchError: the path is no plugin, the plugin fails (the message says in which line), it registers nothing,
+            or a class that is no plugin of its kind.
     """
     path = Path(path).expanduser()
     file = _python_file(path)
@@ -56,6 +57,8 @@ def load_plugin(path: Path | str) -> ModuleType:
         raise DpbenchError(
             f"plugin {path} registers nothing; put a line such as @METHODS.register('my-method') above its class"
         )
+    for registry, added in _registered[name]:
+        registry.check(added)
     return module
 
 

@@ -32,10 +32,12 @@ class Registry(Generic[P]):
     Args:
         kind: what one plugin is called in messages, e.g. "method".
         builtin: name -> ("module:Class", summary); the summary is the first line of the class's docstring.
+        base: the base class of plugins; `check` looks for it.
     """
 
-    def __init__(self, kind: str, builtin: Mapping[str, tuple[str, str]]):
+    def __init__(self, kind: str, builtin: Mapping[str, tuple[str, str]], base: type = object):
         self.kind = kind
+        self.base = base
         self.group = f"dpbench.{kind}s"
         self._builtin = dict(builtin)
         self._registered: dict[str, type[P]] = {}
@@ -107,6 +109,18 @@ class Registry(Generic[P]):
     def registered(self) -> set[str]:
         """The names that were registered at run time."""
         return {*self._registered}
+
+    def check(self, name: str) -> None:
+        """Checks that the plugin called `name` can be one of this kind.
+
+        Raises:
+            DpbenchError: it has another base class, or lacks a method.
+        """
+        plugin = self.get(name)
+        if not (isinstance(plugin, type) and issubclass(plugin, self.base)):
+            raise DpbenchError(f"'{name}' is registered as a {self.kind}, but is no dpbench.{self.base.__name__}")
+        if lacking := sorted(getattr(plugin, "__abstractmethods__", ())):
+            raise DpbenchError(f"the {self.kind} '{name}' does not define {', '.join(lacking)}")
 
     def unregister(self, name: str) -> None:
         """Forgets what was registered under `name` at run time, if anything was."""

@@ -392,9 +392,8 @@ def test_hash_is_independent_of_process_folder_and_torch(as_started: None, regis
     )
     hashes = set()
     for folder in ("one", "two"):
-        write(
-            tmp_path / folder / "a.py", "from dpbench import METHODS\n@METHODS.register('a')\nclass A(Exception): ...\n"
-        )
+        text = "from dpbench import REFINERS, Refiner\n@REFINERS.register('a')\nclass A(Refiner):\n    refine = None\n"
+        write(tmp_path / folder / "a.py", text)
         command = [sys.executable, "-c", program, str(tmp_path / folder / "a.py")]
         hashes.add(subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path).stdout.strip())
     assert hashes == {code_hash(load_plugin(tmp_path / "one" / "a.py").A, "dpbench.methods.dp_merf")}

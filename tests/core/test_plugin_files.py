@@ -7,13 +7,18 @@ from pathlib import Path
 import pytest
 
 import dpbench
-from dpbench import METHODS, DpbenchError
+from dpbench import REFINERS, DpbenchError
 from dpbench.core import closure
 from dpbench.core.closure import code_hash
 from dpbench.core.config import build
 from dpbench.core.plugin_files import load_plugin
 
-MINE = "import dpbench\n@dpbench.METHODS.register('{}')\nclass Mine: {}\n"
+MINE = """import dpbench
+@dpbench.REFINERS.register('{}')
+class Mine(dpbench.Refiner):
+    size = {}
+    def refine(self, coarse, size, run): return coarse
+"""
 
 
 def write(path: Path, text: str) -> Path:
@@ -28,16 +33,15 @@ def package(tmp_path: Path, registries: None, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(closure, "STARTED", float("inf"))
     folder = tmp_path / "here" / "my-method"
     write(folder / "__init__.py", "from .method import Mine\n")
-    imports = "from dpbench import METHODS\nfrom .parts.network import SIZE\n"
-    write(folder / "method.py", imports + "@METHODS.register('mine')\nclass Mine: size = SIZE\n")
+    write(folder / "method.py", "from .parts.network import SIZE\n" + MINE.format("mine", "SIZE"))
     write(folder / "parts" / "__init__.py", "")
     write(folder / "parts" / "network.py", "SIZE = 3\n")
     return folder
 
 
 def test_a_file_registers_its_plugins(tmp_path: Path, registries: None) -> None:
-    module = load_plugin(write(tmp_path / "mine.py", MINE.format("from-a-file", "...")))
-    assert METHODS.get("from-a-file") is module.Mine
+    module = load_plugin(write(tmp_path / "mine.py", MINE.format("from-a-file", "0")))
+    assert REFINERS.get("from-a-file") is module.Mine
 
 
 def test_dataclass_annotations_in_a_file_are_resolved(tmp_path: Path, registries: None) -> None:
@@ -50,66 +54,67 @@ import dpbench
 class Config:
     steps: int = dpbench.option(3, "steps")
 
-@dpbench.METHODS.register("annotated")
-class Mine:
+@dpbench.REFINERS.register("annotated")
+class Mine(dpbench.Refiner):
     Config = Config
+    def refine(self, coarse, size, run): return coarse
 """
     load_plugin(write(tmp_path / "annotated.py", text))
-    assert build(METHODS.get("annotated").Config, {"steps": "5"}).steps == 5
+    assert build(REFINERS.get("annotated").Config, {"steps": "5"}).steps == 5
 
 
 def test_the_modules_of_a_package_import_each_other(package: Path) -> None:
     load_plugin(package)
-    assert METHODS.get("mine").size == 3
+    assert REFINERS.get("mine").size == 3
 
 
 @pytest.mark.parametrize("file", ["__init__.py", "method.py", "parts/__init__.py", "parts/network.py"])
 def test_every_file_of_a_package_counts_in_the_hash_of_its_code(package: Path, file: str) -> None:
     load_plugin(package)
-    before = code_hash(METHODS.get("mine"))
+    before = code_hash(REFINERS.get("mine"))
     (package / "notes.txt").write_text("no code")
     (package / "unused.py").write_text("X = 1\n")
-    assert code_hash(METHODS.get("mine")) == before
+    assert code_hash(REFINERS.get("mine")) == before
     (package / file).write_text((package / file).read_text() + "CHANGED = 1\n")
-    assert code_hash(METHODS.get("mine")) != before
+    assert code_hash(REFINERS.get("mine")) != before
 
 
 def test_a_package_has_the_same_hash_in_every_folder(package: Path) -> None:
     load_plugin(package)
-    before = code_hash(METHODS.get("mine"))
-    METHODS.unregister("mine")
+    before = code_hash(REFINERS.get("mine"))
+    REFINERS.unregister("mine")
     moved = package.rename(package.parent.parent / package.name)
     load_plugin(moved)
-    assert code_hash(METHODS.get("mine")) == before
+    assert code_hash(REFINERS.get("mine")) == before
 
 
 def test_two_files_of_one_name_do_not_clash(tmp_path: Path, registries: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(closure, "STARTED", float("inf"))
-    one, two = (write(tmp_path / name / "mine.py", MINE.format(name, f"x = '{name}'")) for name in ("one", "two"))
+    one, two = (write(tmp_path / name / "mine.py", MINE.format(name, f"'{name}'")) for name in ("one", "two"))
     load_plugin(one)
-    before = code_hash(METHODS.get("one"))
+    before = code_hash(REFINERS.get("one"))
     load_plugin(two)
-    assert code_hash(METHODS.get("one")) == before
-    write(two, MINE.format("two", "x = 'edited'"))
-    assert code_hash(METHODS.get("one")) == before
-    write(one, MINE.format("one", "x = 'edited'"))
-    assert code_hash(METHODS.get("one")) != before
+    assert code_hash(REFINERS.get("one")) == before
+    write(two, MINE.format("two", "'edited'"))
+    assert code_hash(REFINERS.get("one")) == before
+    write(one, MINE.format("one", "'edited'"))
+    assert code_hash(REFINERS.get("one")) != before
 
 
 def test_an_edited_plugin_that_is_loaded_again_replaces_the_old_one(package: Path) -> None:
     load_plugin(package)
     write(package / "parts" / "network.py", "SIZE = 40  # another length, as the time may be the same\n")
     load_plugin(package)
-    assert METHODS.get("mine").size == 40
-    write(package / "method.py", MINE.format("renamed", "..."))
+    assert REFINERS.get("mine").size == 40
+    write(package / "method.py", MINE.format("renamed", "0"))
     load_plugin(package)
-    assert "mine" not in METHODS.names()
+    assert "mine" not in REFINERS.names()
 
 
 def test_a_path_may_be_relative_or_start_at_home(
     tmp_path: Path, registries: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(tmp_path / "mine.py", MINE.format("mine", "..."))
+    write(tmp_path / "mine.py", MINE.format("mine", "0"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     paths = [load_plugin(path).__name__ for path in ("mine.py", "./mine.py", "~/mine.py", tmp_path / "mine.py")]
@@ -130,7 +135,10 @@ def test_a_path_may_be_relative_or_start_at_home(
             "failed in {}, line 1: ModuleNotFoundError: No module named 'no_such_mo",
         ),
         ("lines.py", "raise ValueError('one\\ntwo')", "ValueError: one two"),
-        ("twice.py", MINE.format("wavelet", "..."), "failed in {}, line 2: method 'wavelet' is registered already"),
+        ("twice.py", MINE.format("bicubic", "0"), "failed in {}, line 2: refiner 'bicubic' is registered already"),
+        ("lacks.py", MINE.format("mine", "0").replace("refine", "refined"), "refiner 'mine' does not define refine"),
+        ("kind.py", MINE.format("mine", "0").replace("REFINERS", "METRICS"), "as a metric, but is no dpbench.Metric"),
+        ("function.py", "import dpbench\n@dpbench.METHODS.register('f')\ndef f(): ...", "but is no dpbench.Method"),
         ("nothing.py", "x = 1", "plugin {} registers nothing; put a line such as @METHODS.register('my-method')"),
     ],
 )
@@ -166,8 +174,8 @@ def test_mistakes_of_a_package_name_the_file(package: Path) -> None:
 def test_what_a_failing_plugin_registered_is_forgotten_when_it_is_loaded_again(
     tmp_path: Path, registries: None
 ) -> None:
-    path = write(tmp_path / "mine.py", MINE.format("mine", "...") + "1 / 0\n")
+    path = write(tmp_path / "mine.py", MINE.format("mine", "0") + "1 / 0\n")
     with pytest.raises(DpbenchError, match="ZeroDivisionError"):
         load_plugin(path)
-    load_plugin(write(path, MINE.format("mine", "...")))
-    assert "mine" in METHODS.names()
+    load_plugin(write(path, MINE.format("mine", "0")))
+    assert "mine" in REFINERS.names()
