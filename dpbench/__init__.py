@@ -1,6 +1,6 @@
 """dpbench: a benchmark harness for differentially private image generators.
 
-What a plugin or a script needs is re-exported here, imported when it is first used.
+What a plugin or a script needs is here, imported when it is first used; docs/plugins.md says what each name is.
 """
 
 from __future__ import annotations
@@ -16,21 +16,32 @@ if TYPE_CHECKING:
     from dpbench.benchmark.request import RunRequest as RunRequest
     from dpbench.benchmark.rescoring import evaluate_all as evaluate_all
     from dpbench.benchmark.runner import run as run
+    from dpbench.benchmark.stored_model import StoredModel as StoredModel
+    from dpbench.benchmark.stored_model import load as load
     from dpbench.core.captions import decode_captions as decode_captions
     from dpbench.core.captions import encode_captions as encode_captions
+    from dpbench.core.config import Choice as Choice
     from dpbench.core.config import option as option
     from dpbench.core.config import plugin_option as plugin_option
+    from dpbench.core.context import RunContext as RunContext
     from dpbench.core.data import DataOptions as DataOptions
     from dpbench.core.data import Dataset as Dataset
     from dpbench.core.data import ImageDataset as ImageDataset
+    from dpbench.core.errors import ConfigError as ConfigError
+    from dpbench.core.errors import DataError as DataError
     from dpbench.core.errors import DpbenchError as DpbenchError
     from dpbench.core.errors import MissingScore as MissingScore
+    from dpbench.core.errors import NotInstalled as NotInstalled
+    from dpbench.core.errors import PrivacyError as PrivacyError
+    from dpbench.core.errors import UnknownName as UnknownName
     from dpbench.core.method import Method as Method
     from dpbench.core.method import Preset as Preset
     from dpbench.core.metric import Column as Column
     from dpbench.core.metric import Estimate as Estimate
+    from dpbench.core.metric import Evaluation as Evaluation
     from dpbench.core.metric import Extractor as Extractor
     from dpbench.core.metric import Metric as Metric
+    from dpbench.core.refiner import Degrade as Degrade
     from dpbench.core.refiner import Refiner as Refiner
     from dpbench.core.registries import DATASETS as DATASETS
     from dpbench.core.registries import EXTRACTORS as EXTRACTORS
@@ -41,44 +52,83 @@ if TYPE_CHECKING:
     from dpbench.core.specs import Budget as Budget
     from dpbench.core.specs import Conditions as Conditions
     from dpbench.core.specs import DatasetSpec as DatasetSpec
+    from dpbench.core.specs import Request as Request
+    from dpbench.data.arrays import ArrayDataset as ArrayDataset
+    from dpbench.data.arrays import Subset as Subset
+    from dpbench.evaluation.caveats import Caveat as Caveat
+    from dpbench.evaluation.features import Features as Features
+    from dpbench.models.lora import add_lora as add_lora
+    from dpbench.models.lora import merge_lora as merge_lora
+    from dpbench.privacy.calibration import calibrate as calibrate
     from dpbench.privacy.dp_sgd_settings import DPSGDSettings as DPSGDSettings
+    from dpbench.privacy.gradients.engine import Loss as Loss
     from dpbench.privacy.mechanisms import DPSGD as DPSGD
     from dpbench.privacy.mechanisms import NoisySum as NoisySum
+    from dpbench.privacy.plan import CalibratedPlan as CalibratedPlan
     from dpbench.privacy.plan import Plan as Plan
     from dpbench.privacy.private_data import PrivateData as PrivateData
     from dpbench.training.loop import PublicSteps as PublicSteps
     from dpbench.training.loop import train as train
     from dpbench.training.loop import train_together as train_together
     from dpbench.training.part import Part as Part
+    from dpbench.training.part import Stepper as Stepper
+    from dpbench.training.public import PublicBatches as PublicBatches
+    from dpbench.training.public import to_uint8 as to_uint8
+    from dpbench.training.public import to_unit as to_unit
 
-_HOME = {
-    "evaluate": "dpbench.benchmark.external",
-    "evaluate_all": "dpbench.benchmark.rescoring",
-    "refine": "dpbench.benchmark.refinement",
-    "run": "dpbench.benchmark.runner",
-    "RunRequest": "dpbench.benchmark.request",
-    **dict.fromkeys(["decode_captions", "encode_captions"], "dpbench.core.captions"),
-    "option": "dpbench.core.config",
-    "plugin_option": "dpbench.core.config",
-    **dict.fromkeys(["DataOptions", "Dataset", "ImageDataset"], "dpbench.core.data"),
-    **dict.fromkeys(["DpbenchError", "MissingScore"], "dpbench.core.errors"),
-    **dict.fromkeys(["Method", "Preset"], "dpbench.core.method"),
-    **dict.fromkeys(["Column", "Estimate", "Extractor", "Metric"], "dpbench.core.metric"),
-    "Refiner": "dpbench.core.refiner",
-    **dict.fromkeys(["DATASETS", "EXTRACTORS", "METHODS", "METRICS", "REFINERS"], "dpbench.core.registries"),
-    **dict.fromkeys(["Batch", "Budget", "Conditions", "DatasetSpec"], "dpbench.core.specs"),
-    **dict.fromkeys(["DPSGD", "NoisySum"], "dpbench.privacy.mechanisms"),
-    "Plan": "dpbench.privacy.plan",
-    "PrivateData": "dpbench.privacy.private_data",
-    "DPSGDSettings": "dpbench.privacy.dp_sgd_settings",
-    **dict.fromkeys(["PublicSteps", "train", "train_together"], "dpbench.training.loop"),
-    "Part": "dpbench.training.part",
+_NAMES = {
+    "dpbench.benchmark.external": ["evaluate"],
+    "dpbench.benchmark.refinement": ["refine"],
+    "dpbench.benchmark.request": ["RunRequest"],
+    "dpbench.benchmark.rescoring": ["evaluate_all"],
+    "dpbench.benchmark.runner": ["run"],
+    "dpbench.benchmark.stored_model": ["StoredModel", "load"],
+    "dpbench.core.captions": ["decode_captions", "encode_captions"],
+    "dpbench.core.config": ["Choice", "option", "plugin_option"],
+    "dpbench.core.context": ["RunContext"],
+    "dpbench.core.data": ["DataOptions", "Dataset", "ImageDataset"],
+    "dpbench.core.errors": [
+        "ConfigError",
+        "DataError",
+        "DpbenchError",
+        "MissingScore",
+        "NotInstalled",
+        "PrivacyError",
+        "UnknownName",
+    ],
+    "dpbench.core.method": ["Method", "Preset"],
+    "dpbench.core.metric": ["Column", "Estimate", "Evaluation", "Extractor", "Metric"],
+    "dpbench.core.refiner": ["Degrade", "Refiner"],
+    "dpbench.core.registries": ["DATASETS", "EXTRACTORS", "METHODS", "METRICS", "REFINERS"],
+    "dpbench.core.specs": ["Batch", "Budget", "Conditions", "DatasetSpec", "Request"],
+    "dpbench.data.arrays": ["ArrayDataset", "Subset"],
+    "dpbench.evaluation.caveats": ["Caveat"],
+    "dpbench.evaluation.features": ["Features"],
+    "dpbench.models.lora": ["add_lora", "merge_lora"],
+    "dpbench.privacy.calibration": ["calibrate"],
+    "dpbench.privacy.dp_sgd_settings": ["DPSGDSettings"],
+    "dpbench.privacy.gradients.engine": ["Loss"],
+    "dpbench.privacy.mechanisms": ["DPSGD", "NoisySum"],
+    "dpbench.privacy.plan": ["CalibratedPlan", "Plan"],
+    "dpbench.privacy.private_data": ["PrivateData"],
+    "dpbench.training.loop": ["PublicSteps", "train", "train_together"],
+    "dpbench.training.part": ["Part", "Stepper"],
+    "dpbench.training.public": ["PublicBatches", "to_uint8", "to_unit"],
 }
+"""Module -> what is taken from it: the same as above, as type checkers read no table."""
 
-__all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604 (names of `_HOME`)
+_HOME = {name: module for module, names in _NAMES.items() for name in names}
+
+__all__ = sorted([*_HOME, "__version__"])  # noqa: PLE0605 (a list all the same)
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'dpbench' has no attribute '{name}'")
-    return getattr(importlib.import_module(_HOME[name]), name)
+if not TYPE_CHECKING:  # which report names that are not above
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOME:
+            raise AttributeError(f"module 'dpbench' has no attribute '{name}'")
+        return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

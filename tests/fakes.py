@@ -170,6 +170,9 @@ class FakeMean(Method):
     def state_dict(self) -> dict[str, Tensor]:
         return {"mean": self.mean}
 
+    def load_state_dict(self, state) -> None:
+        self.mean = state["mean"]
+
 
 class FakeAlone(FakeMean):
     """The same without public data."""

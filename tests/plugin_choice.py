@@ -10,8 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-from dpbench import METHODS, Batch, Conditions, Method, NoisySum, Plan, PrivateData
-from dpbench.core.errors import ConfigError
+from dpbench import METHODS, Batch, Conditions, ConfigError, Method, NoisySum, Plan, PrivateData
 
 
 @METHODS.register("choice")

@@ -14,7 +14,7 @@ from dpbench import METHODS, Batch, Conditions, Method, NoisySum, Plan, PrivateD
 
 
 @dataclass(frozen=True)
-class Config:
+class MeanConfig:
     spread: float = option(0.2, "standard deviation of the pixels around their mean, where they lie in [-1, 1]")
 
 
@@ -22,7 +22,7 @@ class Config:
 class NoisyMean(Method):
     """The noisy mean image of each class, with pixel noise around it."""
 
-    Config = Config
+    Config = MeanConfig
 
     @classmethod
     def plan(cls, config, spec, request) -> Plan:

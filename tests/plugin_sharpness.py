@@ -10,9 +10,9 @@ from dpbench import METRICS, Column, Estimate, Metric
 
 @METRICS.register("sharpness")
 class Sharpness(Metric):
-    """Mean energy of the finest Haar details of synthetic images, relative to that of real ones; 1 is right."""
+    """How far the mean energy of the finest Haar details is off, as a share of that of real images."""
 
-    columns = (Column("sharpness", "high", "energy of the finest Haar details, relative to real images"),)
+    columns = (Column("sharpness_error", "low", "error of the finest details' energy, relative to real images"),)
 
     def compute(self, evaluation):
         # The features [n, 4^L, d] are Haar packets, made once for all metrics that ask; the first quarter is coarse.
@@ -21,4 +21,4 @@ class Sharpness(Metric):
             for features in evaluation.features("wavelet-packet")
         )
         ratio = synthetic / reference.mean()
-        return {"sharpness": Estimate(ratio.mean(), 1.96 * ratio.std() / len(ratio) ** 0.5)}
+        return {"sharpness_error": Estimate(abs(ratio.mean() - 1), 1.96 * ratio.std() / len(ratio) ** 0.5)}

@@ -13,7 +13,7 @@ from dpbench import REFINERS, Refiner, option
 
 
 @dataclass(frozen=True)
-class Config:
+class UnsharpConfig:
     images: int = option(1000, "public images to learn the strength from")
 
 
@@ -29,7 +29,7 @@ def edges(images: Tensor) -> Tensor:
 class Unsharp(Refiner):
     """Bicubic interpolation and an unsharp mask, whose strength is learned from public images."""
 
-    Config = Config
+    Config = UnsharpConfig
 
     def prepare(self, public, degrade, run) -> None:
         def learn(generator) -> dict[str, Tensor]:  # least squares: enlarged + strength * edges should be the image

@@ -29,7 +29,7 @@ from dpbench.results.row import FIELDS
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PLUGINS = sorted((ROOT / "tests").glob("plugin_*.py"))
-HELPERS = {"plugin_tiny.py"}  # no example: it registers the fakes
+HELPERS = {"plugin_tiny.py", "plugin_choice.py"}  # the first registers the fakes, the second is linked
 GROUPS = {registry.group for registry in (METHODS, DATASETS, METRICS, REFINERS, EXTRACTORS)}
 
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -102,7 +102,7 @@ def program_of(function: Any) -> Any:
 def test_the_plugins_that_the_docs_show_are_the_tested_ones(plugin: Path) -> None:
     source = plugin.read_text(encoding="utf-8")
     assert source in blocks(ROOT / "docs" / "plugins.md", "python")
-    assert len(source.splitlines()) <= 65
+    assert len(source.splitlines()) <= 66
 
 
 @pages

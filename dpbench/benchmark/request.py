@@ -15,7 +15,7 @@ from typing import Any, Literal
 from dpbench.core.config import parse_settings
 from dpbench.core.errors import DpbenchError, UnknownName
 from dpbench.core.folders import expanded
-from dpbench.core.registry import load_plugin_file
+from dpbench.core.plugin_files import load_plugin
 from dpbench.core.specs import Budget, Conditions, DatasetSpec, Request, default_delta
 from dpbench.core.variants import split_list
 
@@ -154,7 +154,11 @@ class RunRequest:
     )
     out: Path = _option(Path("results"), "Folder of results.", WHERE, metavar="DIR")
     plugins: Sequence[Path] = _option(
-        (), "Python file with plugins of your own; repeatable.", WHERE, flag="--plugin", metavar="FILE.py"
+        (),
+        "Python file or package (a folder) with plugins of your own; repeatable.",
+        WHERE,
+        flag="--plugin",
+        metavar="PATH",
     )
 
     def __post_init__(self) -> None:
@@ -195,13 +199,13 @@ class RunRequest:
         object.__setattr__(self, name, value)
 
     def load_plugins(self) -> None:
-        """Runs the plugin files, so that their names are known.
+        """Runs the plugins, so that their names are known.
 
         Raises:
-            DpbenchError: a file is missing or fails.
+            DpbenchError: a plugin is missing or fails.
         """
         for path in self.plugins:
-            load_plugin_file(path)
+            load_plugin(path)
 
     def budgets(self) -> list[tuple[float, Reference]]:
         """(ε, reference) of a method's rows, cheapest first; ε = ∞ is the non-private reference."""
@@ -220,7 +224,8 @@ class RunRequest:
         return Request(Conditions.balanced(self.samples, spec.n_classes))
 
     def stored(self) -> dict[str, Any]:
-        """The fields that say what is compared, as JSON-like values: what trial.json keeps of a request."""
+        """The fields that say what is compared, and the plugins, as JSON-like values: what trial.json keeps of it."""
         chosen = {f.name: getattr(self, f.name) for f in fields(self) if f.metadata["panel"] == WHAT}
+        chosen["plugins"] = tuple(map(str, self.plugins))
         return {name: list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
                 for name, value in chosen.items()}  # fmt: skip

@@ -112,14 +112,23 @@ class Session:
             folder: where a method may write; None for nowhere.
             checkpoints: where training stores its state; by default nowhere.
         """
-        phase_seed = int(digest([seed, name]), 16) % 2**63
         cache = PublicCache(cache_folder() / "public")
         if name in ("fit", "sample"):
             cache.close()
         sealed = nullcontext() if name == "evaluate" else self.seal.closed()
-        with torch.random.fork_rng(devices=[]), sealed, self.timetable.stage(name):
-            torch.manual_seed(phase_seed)
-            generator = torch.Generator().manual_seed(phase_seed)
+        with seeded(seed, name) as generator, sealed, self.timetable.stage(name):
             stored = checkpoints or Checkpoints(None)
             yield RunContext(self.device, generator, cache, self.display, folder, self.precision, stored)
             cache.close()
+
+
+@contextmanager
+def seeded(seed: int, phase: str) -> Iterator[torch.Generator]:
+    """A generator for one phase of a trial, seeded from the trial's seed and the phase's name.
+
+    The global generator is seeded in the same way, and restored afterwards.
+    """
+    phase_seed = int(digest([seed, phase]), 16) % 2**63
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(phase_seed)
+        yield torch.Generator().manual_seed(phase_seed)

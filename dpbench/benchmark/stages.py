@@ -6,6 +6,7 @@ checkpoints; releases that are repeated are identical (see `privacy.noise_key`).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -130,13 +131,23 @@ def draw_samples(method: Method[Any], conditions: Conditions, folder: Path, run:
         DpbenchError: the method returns anything but uint8 images of the dataset's shape, one per condition.
     """
     samples.clear(folder)
+    for number, images in enumerate(drawn(method, conditions, run)):
+        samples.write_shard(folder, number, images)
+    samples.write_conditions(folder, conditions)
+
+
+def drawn(method: Method[Any], conditions: Conditions, run: RunContext) -> Iterator[Tensor]:
+    """The images that `conditions` ask for, in chunks of at most `CHUNK`: uint8 [b, c, h, w] on the CPU.
+
+    Raises:
+        DpbenchError: as `draw_samples`.
+    """
     with run.progress.phase("sampling", conditions.count) as advance:
-        for number, chunk in enumerate(conditions.chunks(CHUNK)):
+        for chunk in conditions.chunks(CHUNK):
             images = method.sample(chunk, run)
             _check_images(images, (chunk.count, *method.spec.shape))
-            samples.write_shard(folder, number, images.cpu())
+            yield images.cpu()
             advance(chunk.count)
-    samples.write_conditions(folder, conditions)
 
 
 def _check_images(images: Tensor, shape: tuple[int, ...]) -> None:

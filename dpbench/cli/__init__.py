@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from dpbench import __version__
-from dpbench.cli import audit, evaluate, leaderboard, list_, privacy, refine, run, show, weights
+from dpbench.cli import audit, evaluate, leaderboard, list_, privacy, refine, run, sample, show, weights
 from dpbench.cli.console import complain, show_warning
 from dpbench.core.errors import DpbenchError
 
@@ -50,6 +50,8 @@ dpbench run --method my-method --plugin my_method.py --set steps=200
 dpbench show wavelet --dataset mnist --eps 1
 
 dpbench evaluate samples.npz --dataset mnist --name theirs --eps 10
+
+dpbench sample results/shapes/wavelet/9f2c04d1a7b35e68 --count 1000
 
 dpbench refine --input coarse --out fine --scale 4
 
@@ -92,6 +94,7 @@ def common(
 # The help lists them in this order.
 app.command(epilog=run.EPILOG)(run.run)
 app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
+app.command(epilog=sample.EPILOG)(sample.sample)
 app.command(epilog=refine.EPILOG)(refine.refine)
 app.command("list")(list_.list_)
 app.command()(show.show)

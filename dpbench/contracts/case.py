@@ -42,7 +42,8 @@ def check_summary(case: Case[P]) -> None:
     first = (inspect.getdoc(case.plugin) or "").partition("\n")[0]
     require(bool(first), f"{case.name} has no docstring; describe it in one line")
     summary = case.registry.summary(case.name)
-    require(first == summary, f"the docstring of {case.name} starts with '{first}', but its summary is '{summary}'")
+    differ = f"the docstring of {case.name} starts with '{first}', but its summary is '{summary}'"
+    require(first == summary, f"{differ}; make them equal")
 
 
 def require_no_torch(case: Case[P], code: str = "") -> None:

@@ -53,7 +53,10 @@ def check_declaration_needs_no_files(case: DatasetCase) -> None:
     nowhere = replace(case.options, root=case.folder / "nowhere")
     with must_work(f"declaring {case.name} without its files"):
         declared = case.plugin(case.argument, nowhere).spec
-    require(declared == case.open().spec, f"{case.name} declares other properties where its files are there")
+    require(
+        declared == case.open().spec,
+        f"{case.name} declares other properties where its files are there; declare constants",
+    )
 
 
 def check_declared_without_torch(case: DatasetCase) -> None:
@@ -67,7 +70,8 @@ def check_counts(case: DatasetCase) -> None:
     declared = {"train": spec.n_train, "test": spec.n_test}
     for split, images in case.splits.items():
         found = len(images)
-        require(found == declared[split], f"{case.name} declares {declared[split]} {split} images, but has {found}")
+        difference = f"declares {declared[split]} {split} images, but has {found}; correct its spec"
+        require(found == declared[split], f"{case.name} {difference}")
 
 
 def check_batches(case: DatasetCase) -> None:
@@ -116,7 +120,7 @@ def check_fingerprints(case: DatasetCase) -> None:
 def check_content(case: DatasetCase) -> None:
     """`content` differs between splits; where it is not the fingerprint, it is the same at every resolution."""
     content = [images.content for images in case.splits.values()]
-    require(len(set(content)) == len(content), f"train and test of {case.name} share a content hash")
+    require(len(set(content)) == len(content), f"train and test of {case.name} share a content hash; hash the records")
     for images, small in zip(case.splits.values(), _smaller(case).values(), strict=True):
         is_default = images.content == images.fingerprint
         same = is_default or images.content == small.content

@@ -59,7 +59,7 @@ def check_features(case: ExtractorCase) -> None:
     is_right = features.dtype == torch.float32 and features.ndim > 1 and len(features) == len(case.images)
     found = f"{features.dtype} {list(features.shape)}"
     require(is_right, f"features of {case.name} must be float32 [{len(case.images)}, ...], not {found}")
-    require(bool(features.isfinite().all()), f"features of {case.name} must be finite")
+    require(bool(features.isfinite().all()), f"features of {case.name} must be finite; check divisions and logarithms")
 
 
 def check_images_are_independent(case: ExtractorCase) -> None:
@@ -79,7 +79,7 @@ def check_description(case: ExtractorCase) -> None:
     with must_work(f"describing {case.name}"):
         first, again = case.extractor.description, case.plugin(small_evaluation(case.folder)).description
     require(bool(first.strip()) and "\n" not in first, f"{case.name} must describe weights and resizing in one line")
-    require(first == again, f"{case.name} describes itself as '{first}', then as '{again}'")
+    require(first == again, f"{case.name} describes itself as '{first}', then as '{again}'; describe what stays")
 
 
 def check_unsuitable_images(case: ExtractorCase) -> None:
@@ -109,10 +109,14 @@ def check_reads_train(case: ExtractorCase) -> None:
     with must_work(f"making the extractor {case.name}"):
         case.plugin(evaluation)
     synthetic, reference, train = (images.reads for images in sets)
-    require(not synthetic and not reference, f"{case.name} reads the images that are scored before it is asked to")
+    require(
+        not synthetic and not reference, f"{case.name} reads scored images when it is made; read them in __call__ alone"
+    )
     if bool(train) != case.plugin.reads_train:
         does = "reads train images" if train else "reads no train images"
-        raise ContractError(f"{case.name} {does} but declares reads_train = {case.plugin.reads_train}")
+        raise ContractError(
+            f"{case.name} {does} but declares reads_train = {case.plugin.reads_train}; declare it as it is"
+        )
 
 
 CHECKS: tuple[Callable[[ExtractorCase], None], ...] = (

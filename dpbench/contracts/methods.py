@@ -42,7 +42,7 @@ class MethodCase(Case[Method[Any]]):
     @cached_property
     def fitted(self) -> SmallTrial:
         """A trial on images with two classes, after `fit`."""
-        with must_work(f"training {self.name}"):
+        with must_work(f"training {self.name} on 200 images (with smaller settings in MethodCase, if need be)"):
             return self.new_trial(bars_spec(), fit=True)
 
     def new_trial(self, spec: DatasetSpec, fit: bool) -> SmallTrial:
@@ -152,19 +152,24 @@ def check_saved_model(case: MethodCase) -> None:
     import torch
 
     trial = case.fitted
-    with must_work(f"saving and restoring {case.name}"):
+    with must_work(
+        f"sampling from a new {case.name} with the saved state (which has all that prepare and fit learned)"
+    ):
         restored = case.plugin(trial.config, trial.spec)
         restored.load_state_dict({name: t.detach().clone() for name, t in trial.method.state_dict().items()})
         same = torch.equal(trial.sample(), trial.sample(by=restored))
     require(same, f"{case.name} samples differently after saving; keep everything that sample uses in state_dict")
     totals = [m.parameters()[1] for m in (trial.method, restored)]
-    require(totals[0] == totals[1], f"{case.name} counts {totals[0]} parameters, after saving {totals[1]}")
+    what = f"{totals[0]} parameters, after saving {totals[1]}; count those that state_dict keeps"
+    require(totals[0] == totals[1], f"{case.name} counts {what}")
 
 
 def check_parameters(case: MethodCase) -> None:
     """Of the parameters in total, no more than all are trained privately."""
     private, total = case.fitted.method.parameters()
-    require(0 <= private <= total, f"{case.name} counts {private} private parameters of {total} in total")
+    require(
+        0 <= private <= total, f"{case.name} counts {private} private parameters of {total}; return (private, total)"
+    )
 
 
 def check_files(case: MethodCase) -> None:
@@ -193,7 +198,10 @@ def check_imports(case: MethodCase) -> None:
         parts = name.split(".")
         another = parts[:2] == ["dpbench", "methods"] and len(parts) > 2 and parts[2] not in ("cores", package)
         is_refused = another or name.startswith(OUT_OF_REACH)
-        require(not is_refused, f"{case.name} imports {name}; a method learns from its arguments alone")
+        require(
+            not is_refused,
+            f"{case.name} imports {name}; import from dpbench itself, and learn from the arguments alone",
+        )
 
 
 def _require_images(case: MethodCase, images: Tensor, shape: tuple[int, ...]) -> None:

@@ -76,11 +76,14 @@ def check_declared_without_torch(case: MetricCase) -> None:
 def check_columns(case: MetricCase) -> None:
     """The metric computes the columns that it declares, finite numbers, and each column says what it is."""
     declared = [column.name for column in case.plugin.columns]
-    computed = ", ".join(case.usual)
-    require(sorted(declared) == sorted(case.usual), f"{case.name} declares {', '.join(declared)} but has {computed}")
+    found = f"declares {', '.join(declared)} but has {', '.join(case.usual)}"
+    require(
+        sorted(declared) == sorted(case.usual), f"{case.name} {found}; compute must fill the columns, and no others"
+    )
     for column in case.plugin.columns:
-        require(bool(column.help), f"the column {column.name} of {case.name} has no help text")
-        require(math.isfinite(case.usual[column.name]), f"{column.name} of {case.name} is not finite on usual images")
+        require(bool(column.help), f"the column {column.name} of {case.name} has no help text; say what it measures")
+        is_finite = math.isfinite(case.usual[column.name])
+        require(is_finite, f"{column.name} of {case.name} is not finite on usual images; raise MissingScore instead")
 
 
 def check_direction(case: MetricCase) -> None:
@@ -93,7 +96,9 @@ def check_direction(case: MetricCase) -> None:
         like, unlike = case.usual[column.name], noise[column.name]
         is_better = like > unlike if column.better == "high" else like < unlike
         is_ranked = column.name not in case.unranked
-        found = f"images like the reference have {like:.4g}, noise has {unlike:.4g}"
+        found = (
+            f"images like the reference have {like:.4g}, noise has {unlike:.4g}; correct it, or add it to `unranked`"
+        )
         require(not is_ranked or is_better, f"{column.name} of {case.name}: {column.better} is better, but {found}")
 
 
@@ -106,7 +111,7 @@ def check_order(case: MetricCase) -> None:
         values = case.values(shuffled(synthetic_bars()), shuffled(bars(SPEC, COUNT, seed=4)))
     for column, value in case.usual.items():
         same = math.isclose(value, values[column], rel_tol=TOLERANCE, abs_tol=TOLERANCE)
-        found = f"is {value:.6g}, in another order {values[column]:.6g}"
+        found = f"is {value:.6g}, in another order {values[column]:.6g}; use all images alike, or add it to `by_chance`"
         require(same or column in case.by_chance, f"{column} of {case.name} {found}")
 
 
@@ -142,7 +147,7 @@ def check_reads_train(case: MetricCase) -> None:
     case.values(train=train)
     is_honest = bool(train.reads) == case.plugin.reads_train
     does = "reads train images" if train.reads else "reads no train images"
-    require(is_honest, f"{case.name} {does} but declares reads_train = {case.plugin.reads_train}")
+    require(is_honest, f"{case.name} {does} but declares reads_train = {case.plugin.reads_train}; declare it as it is")
 
 
 CHECKS: tuple[Callable[[MetricCase], None], ...] = (

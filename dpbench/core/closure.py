@@ -4,7 +4,8 @@ The code behind a class or function is the import closure of the module that def
 the modules that it imports, also inside functions. What counts:
 
 * modules of dpbench, except the tables of names in `TABLES`;
-* for code outside dpbench: the modules beside its file, and those of the package that the file belongs to;
+* for code outside dpbench: the modules beside its file, and those of the package that the file belongs to (a plugin
+  may be a package);
 * everything in these modules but comments, docstrings, layout, and imports for type checkers only.
 
 What does not count: other installed packages, data files, and modules that are imported by a computed name. Plugins are
@@ -26,6 +27,7 @@ from uuid import uuid4
 from dpbench.core.config import Choice
 from dpbench.core.data import ImageDataset
 from dpbench.core.files import digest
+from dpbench.core.plugin_names import PREFIX, shown_name
 from dpbench.core.source_code import Source, parse
 
 PACKAGE = Path(__file__).parents[1]
@@ -57,7 +59,7 @@ def code_hash(*objects: object) -> str:
     sources: dict[str, Source] = {}
     for module in roots:
         sources |= _closure(module)
-    parts: list[Any] = sorted((name, source.code) for name, source in sources.items())
+    parts: list[Any] = sorted((shown_name(name), source.code) for name, source in sources.items())
     if any(module.path is None for module in roots) or any(source.changed > STARTED for source in sources.values()):
         parts += [_mark(o if isinstance(o, type) else _module(o).name) for o in objects]
     return digest(parts)
@@ -236,15 +238,23 @@ def _with_packages(name: str) -> list[str]:
 
 
 def _find(name: str, folders: Iterable[Path]) -> Path | None:
-    """The file of a module of dpbench or in one of `folders`."""
+    """The file of a module of dpbench, of a plugin that is a package, or in one of `folders`."""
     top, *rest = name.split(".")
-    bases = [PACKAGE] if top == PACKAGE.name else [folder / top for folder in folders]
-    for base in bases:
+    for base in _package_folders(top, folders):
         place = base.joinpath(*rest)
         for path in (place / "__init__.py", place.parent / f"{place.name}.py"):
             if path.is_file():
                 return path
     return None
+
+
+def _package_folders(top: str, folders: Iterable[Path]) -> list[Path]:
+    """The folders that may be the top-level package `top`."""
+    if top == PACKAGE.name:
+        return [PACKAGE]
+    if top.startswith(PREFIX):
+        return [Path(folder) for folder in getattr(sys.modules.get(top), "__path__", ())]
+    return [folder / top for folder in folders]
 
 
 def _folders(module: Module) -> tuple[Path, ...]:

@@ -135,11 +135,13 @@ _EXTRACTORS = {
     "spectrum": ("dpbench.metrics.extractors.power_spectrum:PowerSpectrum", "Radially averaged power spectrum."),
 }
 
-METHODS: Registry[Method[Any]] = Registry("method", _METHODS)
-DATASETS: Registry[Dataset] = Registry("dataset", _BENCHMARK_DATASETS | _PUBLIC_DATASETS)
-METRICS: Registry[Metric] = Registry("metric", _METRICS)
-REFINERS: Registry[Refiner[Any]] = Registry("refiner", _REFINERS)
-EXTRACTORS: Registry[Extractor] = Registry("extractor", _EXTRACTORS)
+METHODS: Registry[Method[Any]] = Registry("method", _METHODS, Method)
+DATASETS: Registry[Dataset] = Registry("dataset", _BENCHMARK_DATASETS | _PUBLIC_DATASETS, Dataset)
+METRICS: Registry[Metric] = Registry("metric", _METRICS, Metric)
+REFINERS: Registry[Refiner[Any]] = Registry("refiner", _REFINERS, Refiner)
+EXTRACTORS: Registry[Extractor] = Registry("extractor", _EXTRACTORS, Extractor)
+
+REGISTRIES: tuple[Registry[Any], ...] = (METHODS, DATASETS, METRICS, REFINERS, EXTRACTORS)
 
 
 def is_public_only(dataset: str) -> bool:

@@ -1,20 +1,17 @@
 """Typed, lazy registries of plugins: a name maps to "module:Class", which is imported on first use.
 
 Each registry has three sources: the built-in table, the entry points of installed packages (`dpbench.methods`,
-`.datasets`, `.metrics`, `.refiners`, `.extractors`), and classes registered at run time (`--plugin FILE.py`).
+`.datasets`, `.metrics`, `.refiners`, `.extractors`), and classes registered at run time (`--plugin`).
 """
 
 from __future__ import annotations
 
 import functools
 import importlib
-import importlib.util
 import inspect
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import entry_points
-from pathlib import Path
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
@@ -35,10 +32,12 @@ class Registry(Generic[P]):
     Args:
         kind: what one plugin is called in messages, e.g. "method".
         builtin: name -> ("module:Class", summary); the summary is the first line of the class's docstring.
+        base: the base class of plugins; `check` looks for it.
     """
 
-    def __init__(self, kind: str, builtin: Mapping[str, tuple[str, str]]):
+    def __init__(self, kind: str, builtin: Mapping[str, tuple[str, str]], base: type = object):
         self.kind = kind
+        self.base = base
         self.group = f"dpbench.{kind}s"
         self._builtin = dict(builtin)
         self._registered: dict[str, type[P]] = {}
@@ -87,15 +86,41 @@ class Registry(Generic[P]):
         return plugin
 
     def register(self, name: str) -> Callable[[type[P]], type[P]]:
-        """Class decorator that adds a plugin under `name`, which must be free."""
+        """Class decorator that adds a plugin under `name`, which must be free.
+
+        In a notebook, a class may be defined again: the new one replaces the old one. A class of an installed package
+        may have the name of its own entry point.
+        """
 
         def add(plugin: type[P]) -> type[P]:
-            if name in self.names():
+            own = _is_defined_again(self._registered.get(name), plugin) or self._is_entry_point(name, plugin)
+            if name in self.names() and not own:
                 raise DpbenchError(f"{self.kind} '{name}' is registered already; give the plugin another name")
             self._registered[name] = plugin
             return plugin
 
         return add
+
+    def _is_entry_point(self, name: str, plugin: type) -> bool:
+        """Whether an entry point of a class's own package has this name."""
+        package = installed_plugins(self.group).get(name, "").partition(":")[0].partition(".")[0]
+        return name not in self._builtin and package == plugin.__module__.partition(".")[0]
+
+    def registered(self) -> set[str]:
+        """The names that were registered at run time."""
+        return {*self._registered}
+
+    def check(self, name: str) -> None:
+        """Checks that the plugin called `name` can be one of this kind.
+
+        Raises:
+            DpbenchError: it has another base class, or lacks a method.
+        """
+        plugin = self.get(name)
+        if not (isinstance(plugin, type) and issubclass(plugin, self.base)):
+            raise DpbenchError(f"'{name}' is registered as a {self.kind}, but is no dpbench.{self.base.__name__}")
+        if lacking := sorted(getattr(plugin, "__abstractmethods__", ())):
+            raise DpbenchError(f"the {self.kind} '{name}' does not define {', '.join(lacking)}")
 
     def unregister(self, name: str) -> None:
         """Forgets what was registered under `name` at run time, if anything was."""
@@ -116,22 +141,8 @@ class Registry(Generic[P]):
             self._registered = before
 
 
-def load_plugin_file(path: Path) -> None:
-    """Runs a Python file, whose `@register(...)` decorators add its plugins.
-
-    Raises:
-        DpbenchError: the file is missing or fails while it is imported.
-    """
-    if not path.is_file():
-        raise DpbenchError(f"plugin file {path} does not exist")
-    spec = importlib.util.spec_from_file_location(f"dpbench_plugin_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise DpbenchError(f"plugin file {path} is not a Python file (.py)")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    try:
-        spec.loader.exec_module(module)
-    except DpbenchError:
-        raise
-    except Exception as error:  # foreign code may raise anything; report it in one line that names the plugin
-        raise DpbenchError(f"plugin file {path} failed: {type(error).__name__}: {error}") from error
+def _is_defined_again(before: type | None, plugin: type) -> bool:
+    """Whether two classes are those of a cell that ran twice."""
+    return before is not None and all(
+        c.__module__ == "__main__" and c.__qualname__ == plugin.__qualname__ for c in (before, plugin)
+    )

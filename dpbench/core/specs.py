@@ -150,16 +150,15 @@ class Conditions:
         return cast("tuple[str, ...]", self.condition) if found else None
 
     @classmethod
-    def balanced(cls, count: int, kinds: int | Sequence[str]) -> Conditions:
+    def balanced(cls, count: int, kinds: int | Sequence[int] | Sequence[str]) -> Conditions:
         """`count` images with equally many of each kind, kinds taking turns; unconditional where there are none.
 
         Args:
             count: number of images.
-            kinds: number of classes, or a public list of prompts.
+            kinds: number of classes, a list of labels, or a public list of prompts.
         """
-        if isinstance(kinds, int):
-            return cls(count, tuple(i % kinds for i in range(count)) if kinds else None)
-        return cls(count, tuple(kinds[i % len(kinds)] for i in range(count)) if kinds else None)
+        chosen = range(kinds) if isinstance(kinds, int) else kinds
+        return cls(count, tuple(chosen[i % len(chosen)] for i in range(count)) if chosen else None)  # type: ignore[arg-type]
 
     def chunks(self, size: int) -> Sequence[Conditions]:
         """The same conditions in order, at most `size` at a time."""

@@ -87,7 +87,7 @@ def add_lora(model: nn.Module, rank: int, alpha: float, modules: str | Callable[
         model.set_submodule(name, adapters[layer])
 
 
-def merge(model: nn.Module) -> None:
+def merge_lora(model: nn.Module) -> None:
     """Merges all adapters into their base layers, in place, which restores the model's structure before `add_lora`.
 
     All parameters stay frozen.

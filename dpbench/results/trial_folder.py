@@ -2,6 +2,7 @@
 
     OUT/<dataset>/<method>/<key>/
         trial.json  scores.json  ledger.json  model.safetensors  samples/  samples.png  log.txt
+        drawn/       images that `dpbench sample` drew later
         checkpoints/ of an attempt that is not sampled yet
         sensitive/   of undeclared datasets: checkpoints, and what was made from un-noised or unverified records (R9)
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -37,6 +39,7 @@ LEDGER = "ledger.json"
 MODEL = "model.safetensors"
 SAMPLES = "samples"
 PICTURE = "samples.png"
+DRAWN = "drawn"
 SENSITIVE = "sensitive"
 LOCK, HOLDER = ".lock", ".holder"
 
@@ -150,6 +153,7 @@ class TrialFolder:
             for name in (TRIAL, UNSCORED, SCORES, LEDGER, MODEL, PICTURE):
                 (part / name).unlink(missing_ok=True)
             samples.clear(part / SAMPLES)
+            shutil.rmtree(part / DRAWN, ignore_errors=True)
             remove_checkpoints(part / CHECKPOINTS)
 
     @contextmanager

@@ -14,7 +14,7 @@ import dpbench
 from dpbench import METHODS, Method, NoisySum, Plan
 from dpbench.core.errors import PrivacyError
 from dpbench.core.files import read_json
-from dpbench.core.registry import load_plugin_file
+from dpbench.core.plugin_files import load_plugin
 from dpbench.metrics.classifiers import quick
 
 PLUGIN = Path(__file__).parent.parent / "plugin_choice.py"
@@ -22,7 +22,7 @@ PLUGIN = Path(__file__).parent.parent / "plugin_choice.py"
 
 @pytest.fixture
 def choice(tiny: Path) -> type[Method]:
-    load_plugin_file(PLUGIN)
+    load_plugin(PLUGIN)
     return METHODS.get("choice")
 
 

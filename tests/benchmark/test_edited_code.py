@@ -20,7 +20,7 @@ from dpbench.benchmark import runner, stages
 from dpbench.core import closure
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import read_json
-from dpbench.core.registry import load_plugin_file
+from dpbench.core.plugin_files import load_plugin
 
 METHOD = """
 from dataclasses import dataclass
@@ -77,7 +77,7 @@ class Attempts:
         sys.modules.pop("beside", None)
         importlib.invalidate_caches()
         for file in ("r.py", "shifted.py"):
-            load_plugin_file(self.folder / file)
+            load_plugin(self.folder / file)
         options: dict[str, Any] = {
             "dataset": "tiny", "public": "tiny-public", "samples": 10, "delta": 1e-6, "metrics": ["brightness"],
             "references": (), "device": "cpu", "out": self.out,

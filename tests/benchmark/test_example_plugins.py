@@ -15,7 +15,7 @@ from dpbench import REFINERS, DataOptions
 from dpbench.core.cache import PublicCache
 from dpbench.core.context import RunContext
 from dpbench.core.errors import DataError, DpbenchError
-from dpbench.core.registry import load_plugin_file
+from dpbench.core.plugin_files import load_plugin
 from dpbench.data.opening import open_dataset, open_public
 from dpbench.refiners.degrade import BlockMeans
 
@@ -24,7 +24,7 @@ EXAMPLES = Path(__file__).parents[1]
 
 @pytest.fixture
 def stripes(tiny: Path) -> DataOptions:
-    load_plugin_file(EXAMPLES / "plugin_stripes.py")
+    load_plugin(EXAMPLES / "plugin_stripes.py")
     return DataOptions(tiny)
 
 
@@ -41,7 +41,7 @@ def test_stripes_run_along_their_class(stripes: DataOptions) -> None:
 
 
 def test_a_dataset_of_one_file_is_trained_on(stripes: DataOptions, tiny: Path) -> None:
-    load_plugin_file(EXAMPLES / "plugin_mean.py")
+    load_plugin(EXAMPLES / "plugin_mean.py")
     row = dpbench.run(
         "mean", "stripes", [1.0], samples=30, metrics=["brightness"], references=(), out=tiny, device="cpu"
     ).iloc[0]
@@ -58,7 +58,7 @@ def test_its_mistakes_are_reported(stripes: DataOptions) -> None:
 
 
 def test_the_sharpened_image_is_closer_than_the_interpolated_one(tiny: Path) -> None:
-    load_plugin_file(EXAMPLES / "plugin_unsharp.py")
+    load_plugin(EXAMPLES / "plugin_unsharp.py")
     plugin = REFINERS.get("unsharp")
     run = RunContext("cpu", torch.Generator().manual_seed(0), PublicCache(tiny))
     public = fakes.TinyPublic("", DataOptions(tiny)).train()
@@ -78,7 +78,7 @@ def test_the_sharpened_image_is_closer_than_the_interpolated_one(tiny: Path) -> 
 
 
 def test_a_refiner_of_one_file_refines_a_folder(tiny: Path) -> None:
-    load_plugin_file(EXAMPLES / "plugin_unsharp.py")
+    load_plugin(EXAMPLES / "plugin_unsharp.py")
     (tiny.parent / "coarse").mkdir()
     pixels = np.random.default_rng(0).integers(0, 256, (4, 4, 3)).astype(np.uint8)
     Image.fromarray(pixels).save(tiny.parent / "coarse" / "a.png")

@@ -96,7 +96,7 @@ BROKEN: list[tuple[str, type[Means], str]] = [
     ("check_description", Blank, "in one line"),
     ("check_unsuitable_images", Only32, "or refusing them with MissingScore"),
     ("check_reads_train", ReadsTrain, "reads train images but declares reads_train = False"),
-    ("check_reads_train", ReadsReference, "reads the images that are scored"),
+    ("check_reads_train", ReadsReference, "reads scored images"),
     ("check_reads_train", ClaimsTrain, "reads no train images but declares reads_train = True"),
 ]
 """A check, an extractor that fails it, and a part of the message."""

@@ -25,8 +25,8 @@ from dpbench.core import closure
 from dpbench.core.closure import code_hash, code_of
 from dpbench.core.config import build
 from dpbench.core.errors import DpbenchError
+from dpbench.core.plugin_files import load_plugin
 from dpbench.core.registries import EXTRACTORS, METHODS, REFINERS
-from dpbench.core.registry import load_plugin_file
 from dpbench.core.specs import DatasetSpec
 from dpbench.data.arrays import ArrayDataset, Converted, Subset
 from dpbench.evaluation.extraction import extract
@@ -380,20 +380,20 @@ def test_code_without_a_file_gets_a_process_specific_hash() -> None:
     assert first == code_hash(names[0]["A"])
 
 
-def test_hash_is_independent_of_process_folder_and_torch(as_started: None, tmp_path: Path) -> None:
+def test_hash_is_independent_of_process_folder_and_torch(as_started: None, registries: None, tmp_path: Path) -> None:
     program = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from dpbench.core import closure, registry\n"
+        "from dpbench.core import closure, plugin_files\n"
         "closure.STARTED = float('inf')\n"
-        "registry.load_plugin_file(Path(sys.argv[1]))\n"
-        "print(closure.code_hash(sys.modules['dpbench_plugin_a'].A, 'dpbench.methods.dp_merf'))\n"
+        "plugin = plugin_files.load_plugin(Path(sys.argv[1]))\n"
+        "print(closure.code_hash(plugin.A, 'dpbench.methods.dp_merf'))\n"
         "assert 'torch' not in sys.modules\n"
     )
     hashes = set()
     for folder in ("one", "two"):
-        write(tmp_path / folder / "a.py", "from dpbench import DpbenchError\nclass A(DpbenchError): ...\n")
+        text = "from dpbench import REFINERS, Refiner\n@REFINERS.register('a')\nclass A(Refiner):\n    refine = None\n"
+        write(tmp_path / folder / "a.py", text)
         command = [sys.executable, "-c", program, str(tmp_path / folder / "a.py")]
         hashes.add(subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path).stdout.strip())
-    load_plugin_file(tmp_path / "one" / "a.py")
-    assert hashes == {code_hash(sys.modules["dpbench_plugin_a"].A, "dpbench.methods.dp_merf")}
+    assert hashes == {code_hash(load_plugin(tmp_path / "one" / "a.py").A, "dpbench.methods.dp_merf")}

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-import dpbench
 from dpbench.core import registry as module
 from dpbench.core.errors import DpbenchError, UnknownName
 from dpbench.core.registries import DATASETS, EXTRACTORS, METHODS, METRICS, REFINERS, is_public_only
-from dpbench.core.registry import Registry, load_plugin_file
+from dpbench.core.registry import Registry
 
 
 def write(path: Path, text: str) -> Path:
@@ -129,60 +128,16 @@ def test_duplicate_registration_raises_an_error():
     assert plugins.names() == ["mine", "taken"]
 
 
-def test_plugin_file_registers_its_plugins(tmp_path, registries):
-    load_plugin_file(
-        write(tmp_path / "mine.py", "import dpbench\n@dpbench.METHODS.register('from-a-file')\nclass Mine: pass\n")
-    )
-    assert dpbench.METHODS.get("from-a-file").__name__ == "Mine"
-
-
-def test_dataclass_annotations_in_a_plugin_file_are_resolved(tmp_path, registries):
-    text = """
-from __future__ import annotations
-from dataclasses import dataclass
-import dpbench
-
-@dataclass(frozen=True)
-class Config:
-    steps: int = dpbench.option(3, "steps")
-
-@dpbench.METHODS.register("annotated")
-class Mine:
-    Config = Config
-"""
-    load_plugin_file(write(tmp_path / "annotated.py", text))
-    from dpbench.core.config import build
-
-    assert build(dpbench.METHODS.get("annotated").Config, {"steps": "5"}).steps == 5
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "match"),
-    [
-        ("gone.py", None, "does not exist"),
-        ("plugin.txt", "x = 1", "is not a Python file"),
-        ("syntax.py", "class (", "failed: SyntaxError"),
-        ("raises.py", "1 / 0", "failed: ZeroDivisionError: division by zero"),
-        ("imports.py", "import no_such_module", "failed: ModuleNotFoundError"),
-        (
-            "twice.py",
-            "import dpbench\n@dpbench.METHODS.register('wavelet')\nclass Mine: pass",
-            "method 'wavelet' is registered already",
-        ),
-    ],
-)
-def test_invalid_plugin_file_gives_a_one_line_error(tmp_path, registries, name, text, match):
-    path = tmp_path / name
-    if text is not None:
-        path.write_text(text)
-    with pytest.raises(DpbenchError, match=match) as error:
-        load_plugin_file(path)
-    assert "\n" not in str(error.value)
-
-
-def test_folder_as_plugin_file_raises_an_error(tmp_path):
-    with pytest.raises(DpbenchError, match="does not exist"):
-        load_plugin_file(tmp_path)
+def test_a_cell_that_runs_again_replaces_its_class():
+    plugins = Registry("method", {})
+    cells = [{"__name__": "__main__"}, {"__name__": "__main__"}]
+    for cell in cells:
+        exec("class Mine: pass", cell)
+        plugins.register("mine")(cell["Mine"])
+    assert plugins.get("mine") is cells[1]["Mine"]
+    exec("class Other: pass", cells[0])
+    with pytest.raises(DpbenchError, match="method 'mine' is registered already"):
+        plugins.register("mine")(cells[0]["Other"])
 
 
 def test_core_and_registries_do_not_import_torch():

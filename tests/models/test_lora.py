@@ -6,7 +6,7 @@ from torch import nn
 
 from dpbench.core.errors import ConfigError
 from dpbench.core.specs import Batch
-from dpbench.models.lora import ATTENTION, LowRank, add_lora, merge
+from dpbench.models.lora import ATTENTION, LowRank, add_lora, merge_lora
 from dpbench.privacy.gradients.bookkeeping import BookKeepingEngine
 from dpbench.privacy.gradients.engine import OpacusEngine
 
@@ -76,7 +76,7 @@ def test_merged_model_equals_unmerged_model(net):
     add_lora(net, 2, 4.0, lambda name: True)
     randomise_adapters(net)
     adapted = net(X)
-    merge(net)
+    merge_lora(net)
     torch.testing.assert_close(net(X), adapted, rtol=1e-4, atol=1e-4)
     assert not adapter_names(net)
     assert {name: p.shape for name, p in net.named_parameters()} == shapes
@@ -87,13 +87,13 @@ def test_shared_layer_is_adapted_and_merged_once(net):
     model = nn.Sequential(shared, nn.Tanh(), shared)
     add_lora(model, 1, 1.0, "0")
     assert model[2] is shared  # only the chosen name is adapted
-    merge(model)
+    merge_lora(model)
     add_lora(model, 1, 1.0, "0|2")
     assert model[0] is model[2]
     randomise_adapters(model)
     x = torch.randn(4, 3)
     adapted = model(x)
-    merge(model)
+    merge_lora(model)
     torch.testing.assert_close(model(x), adapted)
 
 
@@ -166,5 +166,5 @@ def test_attention_pattern_matches_diffusers_layers():
     randomise_adapters(attention)
     adapted = attention["attention"](x)
     assert not torch.allclose(adapted, before, atol=1e-3)
-    merge(attention)
+    merge_lora(attention)
     torch.testing.assert_close(attention["attention"](x), adapted, rtol=1e-4, atol=1e-4)

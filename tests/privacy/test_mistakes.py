@@ -6,12 +6,10 @@ import json
 import math
 import os
 import re
-import sys
 import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 
 import pandas as pd
 import pytest
@@ -19,7 +17,7 @@ from mistakes_table import DOCS, MISTAKES, with_table
 
 import dpbench
 from dpbench import DpbenchError
-from dpbench.core.registry import load_plugin_file
+from dpbench.core.plugin_files import load_plugin
 
 
 @pytest.fixture
@@ -32,14 +30,9 @@ def run(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., pd.DataFra
     return partial(dpbench.run, "mistake", delta=1e-6, out=tiny, **options)
 
 
-def load(path: Path) -> ModuleType:
-    load_plugin_file(path)
-    return sys.modules[f"dpbench_plugin_{path.stem}"]
-
-
 @pytest.mark.parametrize("path", MISTAKES, ids=[path.stem for path in MISTAKES])
 def test_a_mistake_is_caught_or_harmless_as_its_file_says(run, path: Path) -> None:
-    mistake = load(path)
+    mistake = load_plugin(path)
     run.keywords["dataset"] = getattr(mistake, "DATASET", "tiny")
     attempt = partial(getattr(mistake, "attempt", lambda run: run()), run)
     if refused := getattr(mistake, "REFUSED", None):

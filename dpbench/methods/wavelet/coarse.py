@@ -16,7 +16,7 @@ from dpbench.methods.cores.class_embeddings import initial_class_embeddings
 from dpbench.methods.cores.private_training import train_privately
 from dpbench.methods.wavelet.settings import CoarseSettings
 from dpbench.methods.wavelet.tokenizer import SpectralTokenizer
-from dpbench.models.lora import add_lora, merge, name_matcher
+from dpbench.models.lora import add_lora, merge_lora, name_matcher
 from dpbench.models.transformer import Sampling, TokenTransformer, TransformerConfig
 from dpbench.privacy.private_data import PrivateData
 from dpbench.training.augmentation import Augmentation
@@ -155,7 +155,7 @@ class CoarseStage:
 
         title = "finetune the coarse stage (private)"
         train_privately(private, mechanism, model, loss, optimizer, s, run, title)
-        merge(model)
+        merge_lora(model)
         model.requires_grad_(True)
 
     def sample(self, labels: Tensor | None, count: int, run: RunContext) -> Tensor:
@@ -163,7 +163,7 @@ class CoarseStage:
         s = self.settings
         conditions = self._conditions(labels, count).to(run.device)
         sampling = Sampling(s.temperature, s.top_p, s.guidance)
-        return self.in_scale_order(self.transformer.eval().sample(conditions, run.generator, sampling))
+        return self.in_scale_order(self.transformer.to(run.device).eval().sample(conditions, run.generator, sampling))
 
     def in_scale_order(self, sequences: Tensor) -> Tensor:
         """Undoes `order`: sequences [b, T] -> tokens [b, T] in the tokenizer's order."""

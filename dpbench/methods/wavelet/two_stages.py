@@ -109,7 +109,7 @@ class TwoStages:
         """One image per condition: uint8 [n, c, h, w]."""
         labels = None if conditions.labels is None else torch.tensor(conditions.labels)
         with torch.inference_mode():
-            images = self.tokenizer.decode(self.source.sample(labels, conditions.count, run))
+            images = self.tokenizer.to(run.device).eval().decode(self.source.sample(labels, conditions.count, run))
         if images.shape[-1] < self.spec.resolution:
             images = self.refiner.refine(images, self.spec.resolution, run)
         return to_uint8(images)

@@ -1,0 +1,74 @@
+"""`dpbench sample`: draw images from the model of a finished trial."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dpbench.benchmark.request import HOW, WHERE, RunRequest, split_names
+from dpbench.cli.options import takes
+from dpbench.core.errors import DpbenchError
+from dpbench.core.specs import Conditions
+
+DRAWN = "What to draw"
+
+EPILOG = """
+No private record is read, so the images have the guarantee of the trial, however many are drawn. The folder then has
+images/ (PNG files, in one folder per class), samples.npz (images and labels) and samples.png (a labelled grid).
+
+dpbench sample results/shapes/wavelet/9f2c04d1a7b35e68 --count 1000
+
+dpbench sample 9f2c --count 20 --labels 3,7 --seed 1 --out drawn
+
+dpbench sample 9f2c --plugin my_method.py
+"""
+
+
+@takes(
+    *("device", "precision"),
+    help={"plugins": "Python file or package with the trial's method; repeatable."},
+)
+def sample(
+    request: RunRequest,
+    trial: Annotated[
+        str, typer.Argument(metavar="TRIAL", help="A trial's folder, or the beginning of its name, which is its key.")
+    ],
+    count: Annotated[int, typer.Option(metavar="N", help="Images to draw.", rich_help_panel=DRAWN)] = 100,
+    labels: Annotated[
+        str,
+        typer.Option(metavar="LIST", help="Classes to draw, by name or number, in turn.", rich_help_panel=DRAWN),
+    ] = "",
+    balanced: Annotated[
+        bool, typer.Option("--balanced", help="Draw all classes in turn, the default.", rich_help_panel=DRAWN)
+    ] = False,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            help="Seed of the draws; the trial's own by default, with which its stored samples come first.",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="New folder for the images; by default drawn/ in the trial's.", rich_help_panel=WHERE
+        ),
+    ] = None,
+    results: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder of results, where a key is looked for.", rich_help_panel=WHERE)
+    ] = RunRequest.out,
+) -> None:
+    """Draw images from the model of a finished trial, at no privacy cost."""
+    if labels and balanced:
+        raise DpbenchError("give either --labels, or --balanced for all classes, not both")
+    from dpbench.benchmark.stored_model import find_trial, load_model
+    from dpbench.cli.display import open_display
+
+    with open_display() as display:
+        model = load_model(find_trial(trial, results.expanduser()), request, display)
+        chosen = model.labels(split_names(labels)) if labels else model.spec.n_classes
+        files = model.export(Conditions.balanced(count, chosen), out, seed)
+    print(f"{count} image{'s'[: count > 1]} of {model.record}: {files.images} and {files.arrays}")
+    print(f"on one sheet: {files.sheet}")
