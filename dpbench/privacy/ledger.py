@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar
 
 from dpbench.core.errors import DpbenchError, PrivacyError
 from dpbench.core.files import read_json, write_json
-from dpbench.privacy.accounting import COARSEST_GRID, epsilon_pld
+from dpbench.privacy.accounting import epsilon_pld
 from dpbench.privacy.mechanisms import Mechanism
 from dpbench.privacy.plan import CalibratedPlan
 
@@ -127,7 +127,7 @@ class Ledger:
                 )
 
     def epsilon_spent(self) -> float:
-        """ε of the releases so far, for display: PLD on a coarse grid, long mechanisms in steps of 1/20, rounded up."""
+        """ε of the releases so far, for display: PLD on a rough grid, long mechanisms in steps of 1/20, rounded up."""
         counts = tuple(
             min(m.releases, -(-self.spent[m.name] // step) * step)
             for m in self.plan.mechanisms
@@ -135,7 +135,7 @@ class Ledger:
         )
         if counts not in self._curve:
             done = [m.event(c) for m, c in zip(self.plan.mechanisms, counts, strict=True) if c]
-            self._curve[counts] = epsilon_pld(done, self.plan.budget.delta, COARSEST_GRID)
+            self._curve[counts] = epsilon_pld(done, self.plan.budget.delta, near=self.plan.epsilon)
         return self._curve[counts]
 
     def as_dict(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from dpbench.core.errors import ConfigError, PrivacyError
-from dpbench.privacy.accounting import GaussianEvent
+from dpbench.privacy.events import GaussianEvent
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Budget
-from dpbench.privacy.accounting import GaussianEvent
+from dpbench.privacy.events import GaussianEvent
 from dpbench.privacy.mechanisms import Mechanism
 
 
