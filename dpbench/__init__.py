@@ -41,9 +41,13 @@ if TYPE_CHECKING:
     from dpbench.core.specs import Budget as Budget
     from dpbench.core.specs import Conditions as Conditions
     from dpbench.core.specs import DatasetSpec as DatasetSpec
+    from dpbench.privacy.choices import ExponentialChoice as ExponentialChoice
+    from dpbench.privacy.choices import NoisyMax as NoisyMax
     from dpbench.privacy.dp_sgd_settings import DPSGDSettings as DPSGDSettings
+    from dpbench.privacy.laplace import LaplaceSum as LaplaceSum
     from dpbench.privacy.mechanisms import DPSGD as DPSGD
     from dpbench.privacy.mechanisms import NoisySum as NoisySum
+    from dpbench.privacy.mechanisms import Segment as Segment
     from dpbench.privacy.plan import Plan as Plan
     from dpbench.privacy.private_data import PrivateData as PrivateData
     from dpbench.training.loop import PublicSteps as PublicSteps
@@ -65,7 +69,9 @@ _HOME = {
     "Refiner": "dpbench.core.refiner",
     **dict.fromkeys(["DATASETS", "EXTRACTORS", "METHODS", "METRICS", "REFINERS"], "dpbench.core.registries"),
     **dict.fromkeys(["Batch", "Budget", "Conditions", "DatasetSpec"], "dpbench.core.specs"),
-    **dict.fromkeys(["DPSGD", "NoisySum"], "dpbench.privacy.mechanisms"),
+    **dict.fromkeys(["DPSGD", "NoisySum", "Segment"], "dpbench.privacy.mechanisms"),
+    **dict.fromkeys(["ExponentialChoice", "NoisyMax"], "dpbench.privacy.choices"),
+    "LaplaceSum": "dpbench.privacy.laplace",
     "Plan": "dpbench.privacy.plan",
     "PrivateData": "dpbench.privacy.private_data",
     "DPSGDSettings": "dpbench.privacy.dp_sgd_settings",

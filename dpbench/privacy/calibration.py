@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import warnings
 from bisect import bisect_left
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache, partial
 
 from dpbench.core.errors import PrivacyError
@@ -20,7 +20,7 @@ from dpbench.privacy.accounting import (
 )
 from dpbench.privacy.events import Event
 from dpbench.privacy.gdp import gdp
-from dpbench.privacy.mechanisms import NoisySum
+from dpbench.privacy.mechanisms import Query
 from dpbench.privacy.plan import CalibratedPlan, Plan
 
 TIGHTNESS = 0.995
@@ -28,8 +28,6 @@ TIGHTNESS = 0.995
 
 AIM = 0.999
 """Share of ε at which calibration aims."""
-
-UNUSUAL_DELTA = 1e-5
 
 LN2 = math.log(2)
 
@@ -49,8 +47,6 @@ def calibrate(plan: Plan, budget: Budget) -> CalibratedPlan:
     Raises:
         PrivacyError: the mechanisms with fixed noise alone exceed ε.
     """
-    if budget.delta > UNUSUAL_DELTA:
-        warnings.warn(f"δ = {budget.delta:.2g} is above {UNUSUAL_DELTA:g}: a weak guarantee", stacklevel=2)
     if budget.epsilon == 0:
         return _at_one_price(Plan(), budget, 0.0)
     if math.isinf(budget.epsilon):
@@ -148,20 +144,22 @@ def _root(overspend: Callable[[float], float], bracket: tuple[float, float]) -> 
     return float(brentq(overspend, low, high, xtol=1e-4, rtol=1e-4))
 
 
-def most_releases(mechanism: NoisySum, budget: Budget) -> int:
+def most_releases(mechanism: Query, budget: Budget) -> int:
     """The largest number of releases of a mechanism, whatever its `count`, that cost at most ε.
 
     Raises:
         PrivacyError: a single one costs more than ε, or more than `MOST_STEPS` cost less.
+        ConfigError: the mechanism has a schedule.
     """
-    one = [mechanism.event(1)]
+    mechanism.refuse_schedule("counting releases")
+    one = replace(mechanism, count=1).events()
     if (cost := epsilon_pld(one, budget.delta)) > budget.epsilon:
         raise PrivacyError(
             f"one release costs ε = {cost:.4g} already, above {budget.epsilon:g}; take more noise or a lower rate"
         )
 
     def overspends(count: int, grid: float) -> bool:
-        return epsilon_on_grid([mechanism.event(count)], budget.delta, grid) > budget.epsilon
+        return epsilon_on_grid(replace(mechanism, count=count).events(), budget.delta, grid) > budget.epsilon
 
     def last_within(low: int, grid: float) -> int:
         """The largest count within ε, from `low`, which is."""
@@ -176,5 +174,5 @@ def most_releases(mechanism: NoisySum, budget: Budget) -> int:
 
     coarse = rough_grid(one, budget.epsilon)
     rough = last_within(1, coarse)  # too few, because a coarse grid overstates ε
-    fine, _ = settle_grid([mechanism.event(rough)], budget.delta, coarse)
+    fine, _ = settle_grid(replace(mechanism, count=rough).events(), budget.delta, coarse)
     return last_within(rough, fine)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -134,7 +134,7 @@ class Ledger:
             for step in [max(1, m.releases // CURVE_POINTS)]
         )
         if counts not in self._curve:
-            done = [m.event(c) for m, c in zip(self.plan.mechanisms, counts, strict=True) if c]
+            done = [event for m, c in zip(self.plan.mechanisms, counts, strict=True) for event in m.events(c)]
             self._curve[counts] = epsilon_pld(done, self.plan.budget.delta, near=self.plan.epsilon)
         return self._curve[counts]
 
@@ -153,6 +153,7 @@ class Ledger:
                     "clip": m.clip,
                     "noise_multiplier": m.noise_multiplier,
                     "sampling_rate": m.sampling_rate,
+                    "schedule": [asdict(segment) for segment in m.schedule],
                     "releases_planned": m.releases,
                     "releases_spent": self.spent[m.name],
                 }
