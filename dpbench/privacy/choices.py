@@ -53,6 +53,8 @@ class ExponentialChoice(Choice):
     The exponential mechanism, by Gumbel noise of the scale noise_multiplier · clip on the totals.
     """
 
+    noise = "gumbel"
+
 
 @dataclass(frozen=True, kw_only=True)
 class NoisyMax(Choice):
@@ -61,3 +63,5 @@ class NoisyMax(Choice):
     At the same ε its choice is never worse, on average, than that of the exponential mechanism (McKenna and Sheldon,
     2010.12603; Ding et al., 2105.07260, who show that it is their permute-and-flip).
     """
+
+    noise = "exponential"

@@ -108,7 +108,7 @@ class PureEvent(Event):
 
         pure, rate = 1 / self.noise_multiplier, self.sampling_rate
         true = -math.log1p(math.exp(-pure))  # ln probability of the true bit; of the other one: true - pure
-        with_it = [_of_a_sample(pure, rate), math.log1p(rate * math.expm1(-pure))]  # losses where the record is in
+        with_it = [_of_a_sample(pure, rate), _of_a_sample(-pure, rate)]  # losses where the record is in
         absent = [math.exp(true - pure), math.exp(true)]
         present = [math.exp(true - pure + with_it[0]), math.exp(true + with_it[1])]
         removed = _connected(with_it, present, grid)
@@ -135,10 +135,12 @@ def _connected(losses: list[float], probabilities: list[float], grid: float) -> 
         sum(p * -math.expm1(min(0.0, k * grid - loss)) for loss, p in zip(losses, probabilities, strict=True))
         for k in points
     ]
-    with np.errstate(over="ignore"):  # exp of a large gap between losses: its inverse is 0, as it should be
+    with np.errstate(over="ignore"):  # of a large gap between losses: the inverse is 0, as it should be
         return create_pmf_pessimistic_connect_dots(grid, points, np.clip(deltas, 0, 1))
 
 
 def _of_a_sample(loss: float, rate: float) -> float:
     """The privacy loss of an output over a Poisson sample, where it has the given loss over all records."""
+    if rate == 1:
+        return loss
     return loss + math.log(rate) if loss > 600 else math.log1p(rate * math.expm1(loss))

@@ -19,4 +19,5 @@ class LaplaceSum(Query):
     privacy losses of a single coordinate are the worst case.
     """
 
+    noise = "laplace"
     billed: ClassVar[type[Event]] = LaplaceEvent

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from dpbench.core.errors import ConfigError, PrivacyError
 from dpbench.privacy.events import Event, GaussianEvent
@@ -52,6 +52,7 @@ class Mechanism(ABC):
     ratio: float = 1.0
     schedule: tuple[Segment, ...] = ()
 
+    noise: ClassVar[Literal["gaussian", "laplace", "gumbel", "exponential"]] = "gaussian"
     billed: ClassVar[type[Event]] = GaussianEvent
 
     @property

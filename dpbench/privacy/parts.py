@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from torch import Tensor
 
@@ -13,9 +12,6 @@ from dpbench.privacy.mechanisms import Mechanism
 from dpbench.privacy.noise import Draws, NoiseSource
 from dpbench.privacy.records import Records
 from dpbench.privacy.world import World
-
-Noise = Literal["gaussian", "laplace", "gumbel", "exponential"]
-"""Kind of noise: a method of `Draws`."""
 
 
 @dataclass(frozen=True)
@@ -38,16 +34,13 @@ class Parts:
     device: str
     world: World
 
-    def release(
-        self, sums: list[Tensor], mechanism: Mechanism, draws: Draws, noise: Noise = "gaussian"
-    ) -> tuple[list[Tensor], Receipt]:
+    def release(self, sums: list[Tensor], mechanism: Mechanism, draws: Draws) -> tuple[list[Tensor], Receipt]:
         """Adds noise to this process's clipped sums, writes the receipt, and only then adds up all processes' sums.
 
         Args:
             sums: fp32 sums of clipped contributions; the first process's are noised in place.
-            mechanism: gives the scale of the noise.
+            mechanism: gives kind and scale of the noise.
             draws: the randomness of this release.
-            noise: its kind.
 
         Returns:
             The noisy sums over all processes, and the receipt.
@@ -55,6 +48,6 @@ class Parts:
         if self.world.leads:  # once, whatever the number of processes
             scale = mechanism.noise_scale_at(self.ledger.spent[mechanism.name] + 1)
             for total in sums:
-                total += getattr(draws, noise)(tuple(total.shape), scale)
+                total += getattr(draws, mechanism.noise)(tuple(total.shape), scale)
         receipt = self.ledger.spend(mechanism)
         return self.world.all_reduce(sums, receipt.number), receipt

@@ -1,4 +1,4 @@
-"""How a vault answers each kind of query: what it adds up over records, what noise it adds, what it returns."""
+"""How a vault answers each kind of query: what it adds up over records, and what it returns."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from dpbench.privacy.choices import ExponentialChoice, NoisyMax
 from dpbench.privacy.clipping import clamped_sum, clipped_sum
 from dpbench.privacy.laplace import LaplaceSum
 from dpbench.privacy.mechanisms import NoisySum, Query
-from dpbench.privacy.parts import Noise
 
 Q = TypeVar("Q", bound=Query)
 
@@ -26,13 +25,11 @@ class Recipe(Generic[Q]):
     Attributes:
         kind: of the planned mechanism, whose docstring has the proof.
         bounded_sum: (values [b, ...], real [b], clip) -> Σ of what each real record may contribute at most.
-        noise: what is added to the sum.
         outcome: the part of the noisy sum that is released.
     """
 
     kind: type[Q]
     bounded_sum: Callable[[Tensor, Tensor, float], Tensor]
-    noise: Noise
     outcome: Callable[[Tensor], Tensor]
 
 
@@ -40,7 +37,7 @@ def _everything(total: Tensor) -> Tensor:
     return total
 
 
-NOISY_SUM = Recipe(NoisySum, clipped_sum, "gaussian", _everything)
-LAPLACE_SUM = Recipe(LaplaceSum, partial(clipped_sum, order=1), "laplace", _everything)
-EXPONENTIAL_CHOICE = Recipe(ExponentialChoice, clamped_sum, "gumbel", torch.argmax)
-NOISY_MAX = Recipe(NoisyMax, clamped_sum, "exponential", torch.argmax)
+NOISY_SUM = Recipe(NoisySum, clipped_sum, _everything)
+LAPLACE_SUM = Recipe(LaplaceSum, partial(clipped_sum, order=1), _everything)
+EXPONENTIAL_CHOICE = Recipe(ExponentialChoice, clamped_sum, torch.argmax)
+NOISY_MAX = Recipe(NoisyMax, clamped_sum, torch.argmax)

@@ -155,7 +155,7 @@ class Vault(PrivateData):
                 if values.shape != (len(real), *shape):
                     raise PrivacyError(f"the contribution of '{mechanism.name}' changes its shape between calls")
                 total += recipe.bounded_sum(values, real, mechanism.clip)
-        [total], receipt = self._parts.release([total], mechanism, draws, recipe.noise)
+        [total], receipt = self._parts.release([total], mechanism, draws)
         return recipe.outcome(total), receipt
 
     def _stored(self, release: Checkpoint, mechanism: Query, like: Tensor) -> Tensor | None:

@@ -150,7 +150,9 @@ def test_a_rough_scale_is_close_to_the_calibrated_one():
 def test_as_many_releases_as_the_budget_pays_for_and_not_one_more(noise, rate):
     mechanism = a_sum(noise_multiplier=noise, rate=rate)
     count = most_releases(mechanism, Budget(1.0, DELTA))
-    within, beyond = (epsilon_pld(a_sum(noise_multiplier=noise, rate=rate, count=c).events(), DELTA) for c in (count, count + 1))
+    within, beyond = (
+        epsilon_pld(a_sum(noise_multiplier=noise, rate=rate, count=c).events(), DELTA) for c in (count, count + 1)
+    )
     assert within <= 1.0 < beyond * 1.001
     assert calibrate(Plan(a_sum(noise_multiplier=None, rate=rate, count=count)), Budget(1.0, DELTA))[
         "sum"
