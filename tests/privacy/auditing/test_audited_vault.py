@@ -184,7 +184,7 @@ def test_other_than_gaussian_queries_are_answered_but_not_audited() -> None:
     counts = LaplaceSum(name="counts", clip=1.0, noise_multiplier=0.0)
     pick = NoisyMax(name="pick", clip=1.0, noise_multiplier=0.0, candidates=2)
     with pytest.warns(UserWarning, match="'(counts|pick)' is not audited"):
-        vault = audited(SUM, counts, pick)
+        vault = audited(replace(SUM, noise_multiplier=2.0), counts, pick)
     assert vault.laplace_sum("counts", flat).shape == (16,)
     assert vault.noisy_max("pick", lambda batch: torch.tensor([0.1, 0.2]).repeat(len(batch), 1)) == 1
     take_sums(vault)
