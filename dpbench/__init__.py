@@ -60,10 +60,14 @@ if TYPE_CHECKING:
     from dpbench.models.lora import add_lora as add_lora
     from dpbench.models.lora import merge_lora as merge_lora
     from dpbench.privacy.calibration import calibrate as calibrate
+    from dpbench.privacy.choices import ExponentialChoice as ExponentialChoice
+    from dpbench.privacy.choices import NoisyMax as NoisyMax
     from dpbench.privacy.dp_sgd_settings import DPSGDSettings as DPSGDSettings
     from dpbench.privacy.gradients.engine import Loss as Loss
+    from dpbench.privacy.laplace import LaplaceSum as LaplaceSum
     from dpbench.privacy.mechanisms import DPSGD as DPSGD
     from dpbench.privacy.mechanisms import NoisySum as NoisySum
+    from dpbench.privacy.mechanisms import Segment as Segment
     from dpbench.privacy.plan import CalibratedPlan as CalibratedPlan
     from dpbench.privacy.plan import Plan as Plan
     from dpbench.privacy.private_data import PrivateData as PrivateData
@@ -106,9 +110,11 @@ _NAMES = {
     "dpbench.evaluation.features": ["Features"],
     "dpbench.models.lora": ["add_lora", "merge_lora"],
     "dpbench.privacy.calibration": ["calibrate"],
+    "dpbench.privacy.choices": ["ExponentialChoice", "NoisyMax"],
     "dpbench.privacy.dp_sgd_settings": ["DPSGDSettings"],
     "dpbench.privacy.gradients.engine": ["Loss"],
-    "dpbench.privacy.mechanisms": ["DPSGD", "NoisySum"],
+    "dpbench.privacy.laplace": ["LaplaceSum"],
+    "dpbench.privacy.mechanisms": ["DPSGD", "NoisySum", "Segment"],
     "dpbench.privacy.plan": ["CalibratedPlan", "Plan"],
     "dpbench.privacy.private_data": ["PrivateData"],
     "dpbench.training.loop": ["PublicSteps", "train", "train_together"],

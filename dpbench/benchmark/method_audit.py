@@ -130,6 +130,7 @@ def _smaller(method: Configured, spec: DatasetSpec, request: Request, size: Size
     def smaller(m: Mechanism) -> Mechanism:
         if not isinstance(m, DPSGD):
             return m
+        m.refuse_schedule("an audit")
         steps = min(m.steps, size.steps or m.steps)
         return replace(m, n=records, expected_batch=max(1, round(m.sampling_rate * records)), steps=steps)
 

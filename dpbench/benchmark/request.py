@@ -16,7 +16,7 @@ from dpbench.core.config import parse_settings
 from dpbench.core.errors import DpbenchError, UnknownName
 from dpbench.core.folders import expanded
 from dpbench.core.plugin_files import load_plugin
-from dpbench.core.specs import Budget, Conditions, DatasetSpec, Request, default_delta
+from dpbench.core.specs import Budget, Conditions, DatasetSpec, Request, check_chosen_delta, default_delta
 from dpbench.core.variants import split_list
 
 WHAT, HOW, WHERE = "What to compare", "How to run", "Where files are"
@@ -216,8 +216,11 @@ class RunRequest:
         return list(wanted.items())
 
     def delta_for(self, spec: DatasetSpec) -> float:
-        """δ as asked for, or 1 / (n ln n)."""
-        return default_delta(spec.n_train) if self.delta is None else self.delta
+        """δ as asked for, with a warning if it protects little, or 1 / (n ln n)."""
+        if self.delta is None:
+            return default_delta(spec.n_train)
+        check_chosen_delta(self.delta, spec.n_train)
+        return self.delta
 
     def samples_of(self, spec: DatasetSpec) -> Request:
         """What is sampled of a dataset: equally many images of each class."""

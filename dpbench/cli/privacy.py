@@ -12,7 +12,7 @@ from dpbench.benchmark.request import WHAT, RunRequest
 from dpbench.cli.console import print_page
 from dpbench.cli.options import takes
 from dpbench.core.errors import DpbenchError
-from dpbench.core.specs import default_delta
+from dpbench.core.specs import check_chosen_delta, default_delta
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -97,7 +97,7 @@ def privacy(
         if propose:
             raise DpbenchError("--propose needs a method, e.g. dpbench privacy wavelet --eps 1 --propose")
         sampling_rate = _sampling_rate(records, batch, rate)
-        delta = _default_delta(records) if request.delta is None else request.delta
+        delta = _delta(request.delta, records)
         pages = [_conversion(sampling_rate, delta, request.epsilons, noise, steps)]
     elif (records, batch, rate, steps) != (None, None, None, None):
         raise DpbenchError(
@@ -125,7 +125,11 @@ def _sampling_rate(records: int | None, batch: int | None, rate: float | None) -
     return batch / records
 
 
-def _default_delta(records: int | None) -> float:
+def _delta(chosen: float | None, records: int | None) -> float:
+    """--delta, or the default for --records."""
+    if chosen is not None:
+        check_chosen_delta(chosen, records)
+        return chosen
     if records is None:
         raise DpbenchError("give --delta, or --records for the default of 1 / (n ln n)")
     return default_delta(records)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, cast
@@ -196,3 +197,23 @@ class Budget:
 def default_delta(n: int) -> float:
     """δ = 1/(n ln n) (rule R3)."""
     return 1 / (max(n, 3) * math.log(max(n, 3)))
+
+
+UNUSUAL_DELTA = 1e-5
+
+
+def check_chosen_delta(delta: float, n: int | None) -> None:
+    """Warns of a δ that somebody chose and that protects little (rule R3).
+
+    Args:
+        delta: in (0, 1).
+        n: number of records; None if unknown.
+    """
+    if n is not None and delta >= 1 / n:
+        warnings.warn(
+            f"δ = {delta:.2g} is not below 1/n = {1 / n:.2g}: publishing a random record would satisfy it; "
+            f"the default is 1 / (n ln n) = {default_delta(n):.2g}",
+            stacklevel=2,
+        )
+    elif delta > UNUSUAL_DELTA and (n is None or not math.isclose(delta, default_delta(n), rel_tol=0.1)):
+        warnings.warn(f"δ = {delta:.2g} is above {UNUSUAL_DELTA:g}: a weak guarantee", stacklevel=2)

@@ -1,9 +1,9 @@
-"""The cost of a composition of Gaussian mechanisms: ε at a δ, by privacy loss distributions and Rényi divergence.
+"""The cost of a composition: ε at a δ, by privacy loss distributions (PLD) and Rényi divergence.
 
-The arithmetic is dp-accounting's, for add/remove neighbours, which cost the same as a record replaced by nothing (rule
-R3). Releases over all records are merged exactly into one Gaussian, since 1/σ² adds up; subsampled ones are composed
-numerically on a grid that is refined until ε changes by less than 1%. The numerical ε is an upper bound ("connect the
-dots").
+All for add/remove neighbours, which cost the same as a record replaced by nothing (rule R3). Gaussian releases over all
+records are together one Gaussian mechanism, since 1/σ² adds up, and its ε is exact (`gaussian_profile`). Anything else
+is composed numerically by dp-accounting, on a grid that is refined until ε settles. The numerical ε is an upper bound
+("connect the dots").
 """
 
 from __future__ import annotations
@@ -11,82 +11,136 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from dpbench.core.errors import PrivacyError
+from dpbench.privacy.events import Event, GaussianEvent
+from dpbench.privacy.gaussian_profile import gaussian_epsilon
 
 if TYPE_CHECKING:
     from dp_accounting.pld.privacy_loss_distribution import PrivacyLossDistribution
 
+COARSEST_GRID = 1.0
 
-@dataclass(frozen=True)
-class GaussianEvent:
-    """`count` Gaussian releases with one noise multiplier, each over a Poisson sample at `sampling_rate` (1: all)."""
+SETTLED, TOLERATED = 2e-3, 1e-2
+"""Change of ε by a three times finer grid below which it has settled, and below which it will do on the finest grid."""
 
-    noise_multiplier: float
-    sampling_rate: float
-    count: int
+MOST_LOSSES = 1_000_000
+"""Number of privacy losses of single releases up to which a grid is refined: seconds, and less than 1 GB."""
 
+FEW_LOSSES = 20_000
+"""Their number on a rough grid: milliseconds."""
 
-COARSEST_GRID = 1e-3
-FINEST_GRID = 1e-6
+ROUNDING = 2.0**-52
+"""Bound on the rounding error of a numerical δ(ε), per release; several times what compositions of known cost have."""
+
+TRUNCATION = 1e-15
+"""Probability that dp-accounting adds to that of an infinite loss, per event."""
 
 SECOND_DELTA = 1e-5
 """A second δ at which ε is stated beside the requested one, so that results at different δ can be compared."""
 
 
-def epsilon_pld(events: Sequence[GaussianEvent], delta: float, grid: float | None = None) -> float:
+def epsilon_pld(events: Sequence[Event], delta: float, near: float | None = None) -> float:
     """ε of the composition at `delta` by PLD; 0 for no events, ∞ where one of them has no noise.
 
     Args:
         events: the composition.
         delta: in (0, 1).
-        grid: step of the privacy losses; by default refined until ε converges. A coarse one is faster, and gives an
-            upper bound.
+        near: about ε, for a quick upper bound on a rough grid; by default the grid is refined until ε settles.
+
+    Raises:
+        PrivacyError: see `settle_grid`.
     """
     if not events:
         return 0.0
     if any(e.noise_multiplier == 0 for e in events):
         return math.inf
-    return settle_grid(events, delta)[1] if grid is None else epsilon_on_grid(events, delta, grid)
+    return settle_grid(events, delta)[1] if near is None else epsilon_on_grid(events, delta, rough_grid(events, near))
 
 
-def settle_grid(events: Sequence[GaussianEvent], delta: float) -> tuple[float, float]:
-    """(grid, ε): the first grid of privacy losses on which ε has converged, and ε on it.
+def settle_grid(events: Sequence[Event], delta: float, start: float = COARSEST_GRID) -> tuple[float, float]:
+    """(grid, ε): the first grid of privacy losses on which ε has settled, and ε on it.
+
+    Args:
+        events: noisy ones, at least one.
+        delta: in (0, 1).
+        start: the first grid that is tried; a good one is about a thousandth of ε.
 
     Raises:
-        PrivacyError: no grid is fine enough.
+        PrivacyError: δ is too small for a numerical composition, or no grid is fine enough.
     """
-    grid = COARSEST_GRID
+    if mu_of_gaussians(events):
+        return start, epsilon_on_grid(events, delta, start)
+    finest = _finest_grid(events, MOST_LOSSES)
+    if finest > COARSEST_GRID:
+        raise PrivacyError("a release with next to no noise costs more than ε = 1,000,000; take more noise")
+    grid, change = max(start, 3 * finest), math.inf
     epsilon = epsilon_on_grid(events, delta, grid)
-    while grid > FINEST_GRID:
-        finest = 3 * FINEST_GRID if grid > 3 * FINEST_GRID else FINEST_GRID  # so that even the last step is compared
-        grid = max(finest, min(grid / 3, 3e-4 * epsilon))
+    while epsilon > 0 and change > SETTLED and grid > finest:
+        last = finest if grid <= 3 * finest else 3 * finest  # so that even the finest one is compared
+        grid = max(last, min(grid / 3, 3e-4 * epsilon))
         coarser, epsilon = epsilon, epsilon_on_grid(events, delta, grid)
-        if math.isclose(coarser, epsilon, rel_tol=2e-3):
-            return grid, epsilon
-    raise PrivacyError(
-        f"ε of this plan does not converge on a grid of {FINEST_GRID:g}, because it is almost zero; use less noise"
-    )
+        change = 1 - epsilon / coarser
+    if epsilon > 0 and change > TOLERATED:
+        raise PrivacyError(
+            f"ε is almost zero (at most {epsilon:.2g}), while rare outputs reveal much: the accountant cannot resolve "
+            "both; choose a larger ε or δ, or a noise multiplier above 1"
+        )
+    return grid, epsilon
 
 
-def epsilon_on_grid(events: Sequence[GaussianEvent], delta: float, grid: float) -> float:
-    """An upper bound on ε of noisy events, with privacy losses rounded to multiples of `grid`."""
-    return float(compose(tuple(events), grid).get_epsilon_for_delta(delta))
+def rough_grid(events: Sequence[Event], epsilon: float) -> float:
+    """A grid on which noisy events are composed in milliseconds, for an ε of about `epsilon`."""
+    return max(min(COARSEST_GRID, 1e-3 * epsilon), _finest_grid(events, FEW_LOSSES))
+
+
+def _finest_grid(events: Sequence[Event], losses: int) -> float:
+    """The grid on which single releases have so many privacy losses."""
+    return sum(e.largest_loss() for e in events) / losses
+
+
+def epsilon_on_grid(events: Sequence[Event], delta: float, grid: float) -> float:
+    """An upper bound on ε of noisy events: exact for Gaussians over all records, whatever the grid.
+
+    Args:
+        events: noisy ones, at least one.
+        delta: in (0, 1).
+        grid: privacy losses are rounded to multiples of it.
+
+    Raises:
+        PrivacyError: δ is so small that rounding errors of a numerical composition could hide it.
+    """
+    if mu := mu_of_gaussians(events):
+        return gaussian_epsilon(mu, delta)
+    releases = sum(e.count for e in events)
+    resolved = 10 * (TRUNCATION * len(events) + ROUNDING * releases)
+    if delta < resolved:
+        raise PrivacyError(
+            f"δ = {delta:.2g} is below what a numerical composition of {releases:,} releases resolves; "
+            f"use δ of at least {resolved:.1e}, or Gaussian releases over all records"
+        )
+    return float(compose(tuple(events), grid).get_epsilon_for_delta(delta - ROUNDING * releases))
+
+
+def mu_of_gaussians(events: Sequence[Event]) -> float | None:
+    """μ of events that are together one Gaussian mechanism, √(Σ count / noise²); None for any others."""
+    if all(isinstance(e, GaussianEvent) and e.sampling_rate == 1 for e in events):
+        return math.sqrt(sum(e.count / e.noise_multiplier**2 for e in events))
+    return None
 
 
 @lru_cache(maxsize=4)
-def compose(events: tuple[GaussianEvent, ...], grid: float) -> PrivacyLossDistribution:
+def compose(events: tuple[Event, ...], grid: float) -> PrivacyLossDistribution:
     """The privacy losses of at least one noisy event, rounded to multiples of `grid` such that no δ(ε) decreases."""
+    gaussians = [e for e in events if mu_of_gaussians([e])]
     losses = [
-        _single_release(e.noise_multiplier, e.sampling_rate, grid).self_compose(e.count)
-        for e in events
-        if e.sampling_rate < 1
+        _single_release(replace(e, count=1), grid).self_compose(e.count) for e in events if not mu_of_gaussians([e])
     ]
-    if precision := sum(e.count / e.noise_multiplier**2 for e in events if e.sampling_rate == 1):
-        losses.append(_single_release(precision**-0.5, 1.0, grid))
+    if mu := mu_of_gaussians(gaussians):
+        losses.append(_single_release(GaussianEvent(1 / mu, 1.0, 1), grid))
     total, *others = losses
     for other in others:
         total = total.compose(other)
@@ -94,18 +148,18 @@ def compose(events: tuple[GaussianEvent, ...], grid: float) -> PrivacyLossDistri
 
 
 @lru_cache(maxsize=4)
-def _single_release(noise_multiplier: float, sampling_rate: float, grid: float) -> PrivacyLossDistribution:
-    """The privacy losses of one release; most of the time of a composition goes here."""
-    from dp_accounting.pld import privacy_loss_distribution as pld
+def _single_release(event: Event, grid: float) -> PrivacyLossDistribution:
+    """The privacy losses of one release; most of the time of a composition goes here.
 
-    return pld.from_gaussian_mechanism(
-        noise_multiplier, sampling_prob=sampling_rate, value_discretization_interval=grid
-    )
+    As arrays: dp-accounting is slow in composing a few losses, held in a dictionary, a million times.
+    """
+    losses = event.losses(grid)
+    pmfs = [losses._pmf_remove] if losses._symmetric else [losses._pmf_remove, losses._pmf_add]
+    return type(losses)(*(pmf.to_dense_pmf() for pmf in pmfs))
 
 
-def epsilon_rdp(events: Sequence[GaussianEvent], delta: float) -> float:
+def epsilon_rdp(events: Sequence[Event], delta: float) -> float:
     """ε of the composition at `delta` by Rényi differential privacy: a bound, usually above the PLD one."""
-    import dp_accounting
     from dp_accounting.rdp import RdpAccountant
 
     if any(e.noise_multiplier == 0 for e in events):
@@ -113,8 +167,5 @@ def epsilon_rdp(events: Sequence[GaussianEvent], delta: float) -> float:
     logging.getLogger("absl").setLevel(logging.ERROR)  # it warns of every order whose series does not converge
     accountant = RdpAccountant()
     for e in events:
-        release: dp_accounting.DpEvent = dp_accounting.GaussianDpEvent(e.noise_multiplier)
-        if e.sampling_rate < 1:
-            release = dp_accounting.PoissonSampledDpEvent(e.sampling_rate, release)
-        accountant.compose(release, e.count)
+        accountant.compose(e.renyi(), e.count)
     return float(accountant.get_epsilon(delta)) if events else 0.0

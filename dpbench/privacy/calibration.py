@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import math
-import warnings
 from bisect import bisect_left
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache, partial
 
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Budget
 from dpbench.privacy.accounting import (
-    COARSEST_GRID,
     SECOND_DELTA,
     epsilon_on_grid,
     epsilon_pld,
     epsilon_rdp,
+    rough_grid,
     settle_grid,
 )
+from dpbench.privacy.events import Event
 from dpbench.privacy.gdp import gdp
-from dpbench.privacy.mechanisms import NoisySum
+from dpbench.privacy.mechanisms import Query
 from dpbench.privacy.plan import CalibratedPlan, Plan
 
 TIGHTNESS = 0.995
@@ -28,7 +29,10 @@ TIGHTNESS = 0.995
 AIM = 0.999
 """Share of ε at which calibration aims."""
 
-UNUSUAL_DELTA = 1e-5
+LN2 = math.log(2)
+
+LEAST_NOISE, MOST_NOISE = math.log(1e-6), math.log(1e9)
+"""Logarithms of the noise scales between which calibration searches."""
 
 MOST_STEPS = 1_000_000
 """Largest number of releases that `most_releases` tries."""
@@ -43,8 +47,6 @@ def calibrate(plan: Plan, budget: Budget) -> CalibratedPlan:
     Raises:
         PrivacyError: the mechanisms with fixed noise alone exceed ε.
     """
-    if budget.delta > UNUSUAL_DELTA:
-        warnings.warn(f"δ = {budget.delta:.2g} is above {UNUSUAL_DELTA:g}: a weak guarantee", stacklevel=2)
     if budget.epsilon == 0:
         return _at_one_price(Plan(), budget, 0.0)
     if math.isinf(budget.epsilon):
@@ -67,11 +69,11 @@ def priced(plan: Plan, delta: float) -> CalibratedPlan:
 
 
 def _billed(plan: Plan, budget: Budget) -> CalibratedPlan:
-    """A plan with its cost: every number comes from one composition, on the grid on which ε has converged."""
+    """A plan with its cost: every number comes from one composition, on the grid on which ε has settled."""
     events, delta = plan.events(), budget.delta
     if not events or any(e.noise_multiplier == 0 for e in events):
         return _at_one_price(plan, budget, epsilon_pld(events, delta))
-    grid, epsilon = settle_grid(events, delta)
+    grid, epsilon = settle_grid(events, delta, rough_grid(events, budget.epsilon))
     mu, at_second = gdp(events, grid), epsilon_on_grid(events, SECOND_DELTA, grid)
     return CalibratedPlan(plan.mechanisms, budget, epsilon, epsilon_rdp(events, delta), mu, at_second)
 
@@ -85,7 +87,8 @@ def _smallest_scale(plan: Plan, budget: Budget) -> float:
     """The noise scale at which the composition costs just under ε: found on a rough grid, then on a fine one."""
     log_scale = math.log(rough_scale(plan, budget))
     for _ in range(5):  # a grid that is fine enough at one scale usually is nearby, too; the next round confirms it
-        grid, epsilon = settle_grid(plan.with_scale(math.exp(log_scale)).events(), budget.delta)
+        events = _events_at(plan, log_scale)
+        grid, epsilon = settle_grid(events, budget.delta, rough_grid(events, budget.epsilon))
         if (2 * AIM - 1) * budget.epsilon <= epsilon <= budget.epsilon:
             return math.exp(log_scale)
         log_scale = _root(partial(_log_overspend, plan, budget, grid), (log_scale - 0.1, log_scale + 0.1))
@@ -96,35 +99,38 @@ def _smallest_scale(plan: Plan, budget: Budget) -> float:
 
 @lru_cache(maxsize=1024)
 def rough_scale(plan: Plan, budget: Budget) -> float:
-    """The noise scale at which the composition costs ε on the coarsest grid: for comparing plans, not for training.
+    """The noise scale at which the composition costs ε on a rough grid: for comparing plans, not for training.
 
     Raises:
         PrivacyError: no scale makes the plan cost a finite, positive ε.
     """
-    return math.exp(_root(partial(_log_overspend, plan, budget, COARSEST_GRID), _bracket(plan, budget)))
+    return math.exp(_root(partial(_log_overspend, plan, budget, None), _bracket(plan, budget)))
 
 
-def _log_overspend(plan: Plan, budget: Budget, grid: float, log_scale: float) -> float:
-    events = plan.with_scale(math.exp(log_scale)).events()
-    return math.log(max(epsilon_on_grid(events, budget.delta, grid), 1e-9) / (AIM * budget.epsilon))
+def _events_at(plan: Plan, log_scale: float) -> list[Event]:
+    return plan.with_scale(math.exp(log_scale)).events()
+
+
+def _log_overspend(plan: Plan, budget: Budget, grid: float | None, log_scale: float) -> float:
+    """ln of ε over the ε aimed at, on a grid or on a rough one."""
+    events = _events_at(plan, log_scale)
+    epsilon = epsilon_on_grid(events, budget.delta, grid or rough_grid(events, budget.epsilon))
+    return math.log(max(epsilon, 1e-9) / (AIM * budget.epsilon))
 
 
 def _bracket(plan: Plan, budget: Budget) -> tuple[float, float]:
     """Logarithms of a scale that costs too much and of one that does not, which differ by a factor of two."""
-
-    def cost(scale: float) -> float:
-        return epsilon_on_grid(plan.with_scale(scale).events(), budget.delta, COARSEST_GRID)
-
-    scale = 1.0
-    while cost(scale) > budget.epsilon:
-        scale *= 2
-        if scale > 1e7:
+    overspend = partial(_log_overspend, plan, budget, None)
+    log_scale = 0.0
+    while overspend(log_scale) > 0:
+        log_scale += LN2
+        if log_scale > MOST_NOISE:
             raise PrivacyError(f"ε = {budget.epsilon:g} is out of reach of this plan, whatever the noise")
-    while cost(scale / 2) <= budget.epsilon:
-        scale /= 2
-        if scale < 1e-2:
+    while overspend(log_scale - LN2) <= 0:
+        log_scale -= LN2
+        if log_scale < LEAST_NOISE:
             raise PrivacyError(f"ε = {budget.epsilon:g} needs next to no noise; ε = inf is the non-private reference")
-    return math.log(scale / 2), math.log(scale)
+    return log_scale - LN2, log_scale
 
 
 def _root(overspend: Callable[[float], float], bracket: tuple[float, float]) -> float:
@@ -138,35 +144,35 @@ def _root(overspend: Callable[[float], float], bracket: tuple[float, float]) -> 
     return float(brentq(overspend, low, high, xtol=1e-4, rtol=1e-4))
 
 
-def most_releases(mechanism: NoisySum, budget: Budget) -> int:
+def most_releases(mechanism: Query, budget: Budget) -> int:
     """The largest number of releases of a mechanism, whatever its `count`, that cost at most ε.
 
     Raises:
         PrivacyError: a single one costs more than ε, or more than `MOST_STEPS` cost less.
+        ConfigError: the mechanism has a schedule.
     """
+    mechanism.refuse_schedule("counting releases")
+    one = replace(mechanism, count=1).events()
+    if (cost := epsilon_pld(one, budget.delta)) > budget.epsilon:
+        raise PrivacyError(
+            f"one release costs ε = {cost:.4g} already, above {budget.epsilon:g}; take more noise or a lower rate"
+        )
 
     def overspends(count: int, grid: float) -> bool:
-        return epsilon_on_grid([mechanism.event(count)], budget.delta, grid) > budget.epsilon
+        return epsilon_on_grid(replace(mechanism, count=count).events(), budget.delta, grid) > budget.epsilon
 
-    def last_within(low: int, high: int, grid: float) -> int:
-        """The largest count within ε, from `low`, which is, to below `high`, which is not."""
-        return bisect_left(range(low + 1, high), True, key=lambda count: overspends(count, grid)) + low
+    def last_within(low: int, grid: float) -> int:
+        """The largest count within ε, from `low`, which is."""
+        step = 1
+        while not overspends(low + step, grid):
+            low, step = low + step, 2 * step
+            if low > MOST_STEPS:
+                raise PrivacyError(
+                    f"more than {MOST_STEPS:,} releases cost less than ε = {budget.epsilon:g}; take less noise"
+                )
+        return bisect_left(range(low + 1, low + step), True, key=lambda count: overspends(count, grid)) + low
 
-    grid, epsilon = settle_grid([mechanism.event(1)], budget.delta)
-    if epsilon > budget.epsilon:
-        raise PrivacyError(
-            f"one release costs ε = {epsilon:.4g} already, above {budget.epsilon:g}; take more noise or a lower rate"
-        )
-    high = 2
-    while not overspends(high, COARSEST_GRID):
-        high *= 2
-        if high > MOST_STEPS:
-            raise PrivacyError(
-                f"more than {MOST_STEPS:,} releases cost less than ε = {budget.epsilon:g}; take less noise"
-            )
-    rough = last_within(1, high, COARSEST_GRID)
-    grid, _ = settle_grid([mechanism.event(rough)], budget.delta)
-    high = rough + 1
-    while not overspends(high, grid):  # the coarse grid overstates ε a little
-        high += max(1, high // 10)
-    return last_within(rough, high, grid)
+    coarse = rough_grid(one, budget.epsilon)
+    rough = last_within(1, coarse)  # too few, because a coarse grid overstates ε
+    fine, _ = settle_grid(replace(mechanism, count=rough).events(), budget.delta, coarse)
+    return last_within(rough, fine)

@@ -111,7 +111,7 @@ class CheckedGradients:
                 total += addend
         return sums
 
-    def step(self, sums: list[Tensor], batch: int, optimizer: torch.optim.Optimizer) -> None:
+    def step(self, sums: list[Tensor], batch: float, optimizer: torch.optim.Optimizer) -> None:
         """One step of the optimiser along `sums / batch`."""
         for parameter, total in zip(self.engine.parameters, sums, strict=True):
             parameter.grad = (total / batch).to(parameter.dtype)

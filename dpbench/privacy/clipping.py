@@ -53,13 +53,14 @@ def squared_norms(values: Tensor) -> Tensor:
     return torch.linalg.vecdot(norms, norms) * (1 + 1.1 * (BLOCK + 3) * FP32.eps / 2) + n * FP32.tiny
 
 
-def clipped_sum(values: Tensor, real: Tensor, clip: float) -> Tensor:
-    """Σ over real records of the record's vector scaled to L2 norm at most `clip`; see `clip_weights`.
+def clipped_sum(values: Tensor, real: Tensor, clip: float, order: int = 2) -> Tensor:
+    """Σ over real records of the record's vector scaled to a norm of at most `clip`; see `clip_weights`.
 
     Args:
         values: [b, ...]; dense, or sparse in its first dimensions.
         real: bool [b]; False marks padding.
         clip: bound on each record's norm.
+        order: of the norm: 2 for L2, 1 for L1.
     """
     if values.is_sparse:
         values = values.coalesce()
@@ -68,12 +69,25 @@ def clipped_sum(values: Tensor, real: Tensor, clip: float) -> Tensor:
     else:
         record, place = torch.arange(len(values), device=values.device), []
         entries = values.float().reshape(len(values), -1)
-    squares = torch.zeros(len(real), dtype=torch.float64, device=values.device)
-    squares.index_add_(0, record, entries.double().square().sum(1))
-    weights, kept = clip_weights(squares, real, clip)
+    powers = torch.zeros(len(real), dtype=torch.float64, device=values.device)
+    powers.index_add_(0, record, entries.double().abs().pow(order).sum(1))
+    weights, kept = clip_weights(powers.pow(2 / order), real, clip)
     entries = torch.where(kept[record][:, None], entries, 0)
     if not place:
         with full_precision(entries.device):
             return (weights[record] @ entries).reshape(values.shape[1:])
     dense = entries.reshape(values.values().shape) * weights[record].reshape(-1, *[1] * (values.dense_dim()))
     return torch.zeros(values.shape[1:], device=values.device).index_put_(tuple(place), dense, accumulate=True)
+
+
+def clamped_sum(values: Tensor, real: Tensor, clip: float) -> Tensor:
+    """Σ over real records of the record's numbers, each clamped to [0, clip]; those that are not finite count as 0.
+
+    Args:
+        values: [b, ...]; dense or sparse.
+        real: bool [b]; False marks padding.
+        clip: largest number.
+    """
+    values = (values.to_dense() if values.is_sparse else values).float()
+    kept = values.isfinite() & real.reshape(-1, *[1] * (values.ndim - 1))
+    return torch.where(kept, values, 0).clamp(0, clip).sum(0)

@@ -21,7 +21,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dpbench.privacy.accounting import GaussianEvent, compose
+from dpbench.privacy.accounting import compose, mu_of_gaussians
+from dpbench.privacy.events import Event
 
 NEGLIGIBLE = 1e-10
 """δ that μ does not cover: the guarantee is δ(ε) ≤ δ_μ(ε) + 1e-10.
@@ -33,11 +34,11 @@ drawn every time. Below about 1e-11, rounding errors of the numerical compositio
 CHORDS = 128
 
 
-def gdp(events: Sequence[GaussianEvent], grid: float) -> float:
+def gdp(events: Sequence[Event], grid: float) -> float:
     """The smallest μ such that the composition is μ-GDP up to `NEGLIGIBLE`, rounded up by less than 1%.
 
-    Exact for releases over all records, whose μ is √(Σ count / noise²). 0 for no events; ∞ where one of them has no
-    noise and, with Poisson samples, where μ is above about 12, because rounding then hides the profile.
+    Exact for Gaussian releases over all records: √(Σ count / noise²). 0 for no events; ∞ where one of them has
+    no noise and, with Poisson samples, where μ is above about 12, because rounding then hides the profile.
 
     Args:
         events: the composition.
@@ -45,8 +46,8 @@ def gdp(events: Sequence[GaussianEvent], grid: float) -> float:
     """
     if any(e.noise_multiplier == 0 for e in events):
         return math.inf
-    if all(e.sampling_rate == 1 for e in events):
-        return math.sqrt(sum(e.count / e.noise_multiplier**2 for e in events))
+    if (mu := mu_of_gaussians(events)) is not None:
+        return mu
     losses = compose(tuple(events), grid)
     largest = losses.get_epsilon_for_delta(NEGLIGIBLE)
     if largest == 0:
@@ -65,8 +66,8 @@ def mu_above(epsilon: np.ndarray, delta: np.ndarray) -> float:
     """
     from scipy.special import ndtri, ndtri_exp
 
-    scaled = np.maximum((delta[:-1] - delta[1:]) / np.expm1(np.diff(epsilon)), 0)  # α exp(ε) at a chord's left end
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
+        scaled = np.maximum((delta[:-1] - delta[1:]) / np.expm1(np.diff(epsilon)), 0)  # α exp(ε) at a chord's left end
         log_alpha = np.log(scaled) - epsilon[:-1]
     power = np.minimum(delta[:-1] + scaled, 1)  # 1 - β
     return float(np.max(ndtri(power) - ndtri_exp(log_alpha)))

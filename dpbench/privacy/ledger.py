@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from dpbench.core.errors import DpbenchError, PrivacyError
 from dpbench.core.files import read_json, write_json
-from dpbench.privacy.accounting import COARSEST_GRID, epsilon_pld
+from dpbench.privacy.accounting import epsilon_pld
 from dpbench.privacy.mechanisms import Mechanism
 from dpbench.privacy.plan import CalibratedPlan
 
@@ -153,15 +153,15 @@ class Ledger:
                 )
 
     def epsilon_spent(self) -> float:
-        """ε of the releases so far, for display: PLD on a coarse grid, long mechanisms in steps of 1/20, rounded up."""
+        """ε of the releases so far, for display: PLD on a rough grid, long mechanisms in steps of 1/20, rounded up."""
         counts = tuple(
             min(m.releases, -(-self.spent[m.name] // step) * step)
             for m in self.plan.mechanisms
             for step in [max(1, m.releases // CURVE_POINTS)]
         )
         if counts not in self._curve:
-            done = [m.event(c) for m, c in zip(self.plan.mechanisms, counts, strict=True) if c]
-            self._curve[counts] = epsilon_pld(done, self.plan.budget.delta, COARSEST_GRID)
+            done = [event for m, c in zip(self.plan.mechanisms, counts, strict=True) for event in m.events(c)]
+            self._curve[counts] = epsilon_pld(done, self.plan.budget.delta, near=self.plan.epsilon)
         return self._curve[counts]
 
     def as_dict(self) -> dict[str, Any]:
@@ -179,6 +179,7 @@ class Ledger:
                     "clip": m.clip,
                     "noise_multiplier": m.noise_multiplier,
                     "sampling_rate": m.sampling_rate,
+                    "schedule": [asdict(segment) for segment in m.schedule],
                     "releases_planned": m.releases,
                     "releases_spent": self.spent[m.name],
                     "releases_forfeited": self.forfeited.get(m.name, 0),

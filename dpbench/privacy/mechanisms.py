@@ -3,7 +3,8 @@
 Formal guarantees. A record contributes one vector of L2 norm at most `clip` to a sum; neighbouring datasets differ by
 one record replaced by nothing (its contribution becomes the zero vector; n is public). The L2 sensitivity of the sum
 is therefore `clip`, and N(0, (noise_multiplier · clip)²) on every coordinate makes each release a Gaussian mechanism
-with multiplier `noise_multiplier`, Poisson-subsampled at `sampling_rate` when that is below 1.
+with multiplier `noise_multiplier`, Poisson-subsampled at `sampling_rate` when that is below 1. For mechanisms with
+other noise see `laplace` and `choices`.
 """
 
 from __future__ import annotations
@@ -11,52 +12,122 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 from dpbench.core.errors import ConfigError, PrivacyError
-from dpbench.privacy.accounting import GaussianEvent
+from dpbench.privacy.events import Event, GaussianEvent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """Consecutive releases of a mechanism that differ from its others in sampling rate or noise.
+
+    Attributes:
+        releases: their number.
+        rate: factor on the mechanism's sampling rate (of DP-SGD: on its expected batch).
+        noise: factor on its noise multiplier.
+    """
+
+    releases: int
+    rate: float = 1.0
+    noise: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mechanism(ABC):
-    """A family of equal Gaussian releases.
+    """A family of releases with one clip, and equal ones unless a schedule says otherwise.
 
     Attributes:
         name: by which `fit` asks for it; unique within a plan.
-        clip: bound C on the L2 norm of one record's contribution.
-        noise_multiplier: standard deviation of the noise divided by `clip`; None to calibrate it.
+        clip: bound C on one record's contribution, in the L2 norm unless the class says otherwise.
+        noise_multiplier: scale of the noise (the standard deviation if it is Gaussian) divided by `clip`; None to
+            calibrate it.
         ratio: a calibrated multiplier is `ratio` times the scale shared by all free mechanisms of the plan.
+        schedule: segments in order that together hold all releases; none for equal releases.
     """
 
     name: str
     clip: float
     noise_multiplier: float | None = None
     ratio: float = 1.0
+    schedule: tuple[Segment, ...] = ()
+
+    noise: ClassVar[Literal["gaussian", "laplace", "gumbel", "exponential"]] = "gaussian"
+    billed: ClassVar[type[Event]] = GaussianEvent
 
     @property
     @abstractmethod
     def sampling_rate(self) -> float:
-        """Probability that a record is sampled in one release, independently of the others."""
+        """Probability that a record is sampled in one release, independently of the others; see `rate_at`."""
 
     @property
     @abstractmethod
     def releases(self) -> int:
         """Number of releases."""
 
-    def event(self, releases: int | None = None) -> GaussianEvent:
-        """The accounting event of `releases` (default: all) of it.
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """The schedule, or one segment of equal releases."""
+        return self.schedule or (Segment(releases=self.releases),)
+
+    def segment_at(self, number: int) -> Segment:
+        """The segment of the release with this number, from 1."""
+        for segment in self.segments:
+            if number <= segment.releases:
+                return segment
+            number -= segment.releases
+        raise PrivacyError(f"{self.name} has {self.releases} releases, none of them numbered higher")
+
+    def rate_at(self, number: int) -> float:
+        """The sampling rate of a release."""
+        return self.sampling_rate * self.segment_at(number).rate
+
+    @property
+    def largest_rate(self) -> float:
+        """The largest sampling rate of a release."""
+        return self.sampling_rate * max(s.rate for s in self.segments)
+
+    def noise_scale_at(self, number: int) -> float:
+        """Scale of the noise of a release, on a sum: a standard deviation if it is Gaussian."""
+        return self._calibrated() * self.segment_at(number).noise * self.clip
+
+    def events(self, releases: int | None = None) -> list[Event]:
+        """The accounting events of the first `releases` (default: all), one for each pair of rate and noise.
 
         Raises:
             PrivacyError: the noise multiplier is not calibrated yet.
         """
+        left, counts = self.releases if releases is None else releases, dict[tuple[float, float], int]()
+        for s in self.segments:
+            pair = self._calibrated() * s.noise, self.sampling_rate * s.rate
+            counts[pair] = counts.get(pair, 0) + min(left, s.releases)
+            left -= min(left, s.releases)
+        return [self.billed(noise, rate, count) for (noise, rate), count in counts.items() if count]
+
+    def refuse_schedule(self, who: str) -> None:
+        """Raises `ConfigError` for one, on behalf of what cannot deal with it."""
+        if self.schedule:
+            raise ConfigError(f"{who} cannot deal with the schedule of '{self.name}'; plan equal releases")
+
+    def _calibrated(self) -> float:
         if self.noise_multiplier is None:
             raise PrivacyError(f"{self.name} has no noise multiplier yet; calibrate the plan first")
-        return GaussianEvent(self.noise_multiplier, self.sampling_rate, self.releases if releases is None else releases)
+        return self.noise_multiplier
 
     def __post_init__(self) -> None:
-        if not 0 < self.sampling_rate <= 1:
-            raise ConfigError(f"{self.name}: the sampling rate must lie in (0, 1], not {self.sampling_rate:g}")
+        object.__setattr__(self, "schedule", tuple(self.schedule))
         if self.releases < 1:
             raise ConfigError(f"{self.name}: needs at least one release, not {self.releases}")
+        if self.schedule and sum(s.releases for s in self.schedule) != self.releases:
+            raise ConfigError(
+                f"{self.name}: the schedule has {sum(s.releases for s in self.schedule)} releases, not {self.releases}"
+            )
+        for s in self.segments:
+            rate = self.sampling_rate * s.rate
+            if not 0 < rate <= 1:
+                raise ConfigError(f"{self.name}: the sampling rate must lie in (0, 1], not {rate:g}")
+            if not (s.releases >= 1 and 0 < s.noise < math.inf):
+                raise ConfigError(f"{self.name}: a segment needs releases and a positive factor of the noise, not {s}")
         for what, value in {"clip": self.clip, "ratio": self.ratio}.items():
             if not (0 < value < math.inf):
                 raise ConfigError(f"{self.name}: {what} must be positive and finite, not {value}")
@@ -65,10 +136,10 @@ class Mechanism(ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class NoisySum(Mechanism):
-    """`PrivateData.noisy_sum`: the sum of clipped per-record vectors, noised.
+class Query(Mechanism):
+    """Releases computed from a sum over all records, or over Poisson samples of them.
 
-    A contribution of several tensors is one vector: concatenate them. Every release draws its own Poisson sample.
+    Every release draws its own Poisson sample.
 
     Attributes:
         rate: sampling rate, in (0, 1].
@@ -79,6 +150,11 @@ class NoisySum(Mechanism):
     count: int = 1
 
     @property
+    def planned_shape(self) -> tuple[int, ...] | None:
+        """Shape that a record's contribution must have; None for any."""
+        return None
+
+    @property
     def sampling_rate(self) -> float:
         """See `Mechanism`."""
         return self.rate
@@ -87,6 +163,14 @@ class NoisySum(Mechanism):
     def releases(self) -> int:
         """See `Mechanism`."""
         return self.count
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoisySum(Query):
+    """`PrivateData.noisy_sum`: the sum of clipped per-record vectors, with Gaussian noise.
+
+    A contribution of several tensors is one vector: concatenate them.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +206,10 @@ class DPSGD(Mechanism):
     def releases(self) -> int:
         """See `Mechanism`."""
         return self.steps
+
+    def expected_batch_at(self, number: int) -> float:
+        """The expected batch of a step, by which its sum is divided."""
+        return self.expected_batch * self.segment_at(number).rate
 
     def refuse_other_data(self, n: int) -> None:
         """Checks the number of records against the one that the sampling rate is billed for.

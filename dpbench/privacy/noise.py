@@ -1,7 +1,7 @@
 """Secret randomness for DP noise and Poisson sampling (rule R4).
 
 It is derived from a key that the operating system draws for each trial; experiment seeds never reach it. Stated limits:
-Gaussian noise is drawn in floating point, and the generators seeded by the keyed hash (NumPy's Philox on the CPU,
+noise is drawn in floating point, and the generators seeded by the keyed hash (NumPy's Philox on the CPU,
 torch's on a GPU) are not cryptographic.
 """
 
@@ -56,6 +56,25 @@ class Draws:
         if self._torch is not None:
             return torch.randn(shape, generator=self._torch, device=self._device) * std
         return torch.from_numpy(self._numpy.standard_normal(shape, dtype=np.float32)) * std
+
+    def laplace(self, shape: tuple[int, ...], scale: float) -> Tensor:
+        """fp32 Laplace noise: the difference of two exponential draws."""
+        return self.exponential(shape, scale) - self.exponential(shape, scale)
+
+    def exponential(self, shape: tuple[int, ...], scale: float) -> Tensor:
+        """fp32 exponential noise, with the mean `scale`."""
+        return (self._standard_exponential(shape) * scale).float()
+
+    def gumbel(self, shape: tuple[int, ...], scale: float) -> Tensor:
+        """fp32 Gumbel noise: minus the logarithm of an exponential draw."""
+        smallest = torch.finfo(torch.float64).tiny
+        return (-self._standard_exponential(shape).clamp(min=smallest).log() * scale).float()
+
+    def _standard_exponential(self, shape: tuple[int, ...]) -> Tensor:
+        """fp64."""
+        if self._torch is not None:
+            return torch.empty(shape, dtype=torch.float64, device=self._device).exponential_(generator=self._torch)
+        return torch.from_numpy(self._numpy.standard_exponential(shape))
 
     def poisson_sample(self, n: int, rate: float) -> list[int]:
         """Indices below n, each drawn independently with probability `rate`; all of them at rate 1. May be empty."""

@@ -39,15 +39,15 @@ class Parts:
 
         Args:
             sums: fp32 sums of clipped contributions; the first process's are noised in place.
-            mechanism: gives clip and noise multiplier.
+            mechanism: gives kind and scale of the noise.
             draws: the randomness of this release.
 
         Returns:
             The noisy sums over all processes, and the receipt.
         """
-        assert mechanism.noise_multiplier is not None
         if self.world.leads:  # once, whatever the number of processes
+            scale = mechanism.noise_scale_at(self.ledger.spent[mechanism.name] + 1)
             for total in sums:
-                total += draws.gaussian(tuple(total.shape), mechanism.noise_multiplier * mechanism.clip)
+                total += getattr(draws, mechanism.noise)(tuple(total.shape), scale)
         receipt = self.ledger.spend(mechanism)
         return self.world.all_reduce(sums, receipt.number), receipt

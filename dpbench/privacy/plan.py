@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Budget
-from dpbench.privacy.accounting import GaussianEvent
+from dpbench.privacy.events import Event
 from dpbench.privacy.mechanisms import Mechanism
 
 
@@ -40,9 +40,9 @@ class Plan:
         """The plan with every noise multiplier zero: the non-private reference."""
         return Plan(*(replace(m, noise_multiplier=0.0) for m in self.mechanisms))
 
-    def events(self) -> list[GaussianEvent]:
-        """The accounting events of the whole plan; see `Mechanism.event`."""
-        return [m.event() for m in self.mechanisms]
+    def events(self) -> list[Event]:
+        """The accounting events of the whole plan; see `Mechanism.events`."""
+        return [event for m in self.mechanisms for event in m.events()]
 
     @property
     def fixed(self) -> Plan:
@@ -63,7 +63,8 @@ class CalibratedPlan:
         mechanisms: all with a noise multiplier.
         budget: the requested one.
         epsilon: ε of the whole composition at the budget's δ, by PLD.
-        epsilon_rdp: the same by Rényi accounting, for comparison with papers that use it.
+        epsilon_rdp: the same by Rényi accounting, for comparison with papers that use it. A loose bound where there are
+            sampled releases with other than Gaussian noise, which are counted as releases over all records.
         mu: μ of the whole composition by Gaussian differential privacy, which does not depend on δ; see `gdp`.
         epsilon_at_second_delta: ε at `accounting.SECOND_DELTA`, by PLD.
     """

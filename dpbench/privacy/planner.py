@@ -96,11 +96,12 @@ def the_dp_sgd(plan: Plan) -> DPSGD:
     """The DP-SGD mechanism of a plan.
 
     Raises:
-        ConfigError: it has none, or several.
+        ConfigError: it has none, several, or one with a schedule.
     """
     found = [m for m in plan.mechanisms if isinstance(m, DPSGD)]
     if len(found) != 1:
         raise ConfigError(f"the planner plans one DP-SGD mechanism; this plan has {len(found) or 'none'}")
+    found[0].refuse_schedule("the planner")
     return found[0]
 
 

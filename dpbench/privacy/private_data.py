@@ -94,6 +94,48 @@ class PrivateData(Protocol):
         """
         ...
 
+    def laplace_sum(self, name: str, contribution: PerRecord, chunk: int = 500) -> Tensor:
+        """One release of Σ_i clip(contribution(record i)) + Laplace noise of the scale noise_multiplier · clip.
+
+        As `noisy_sum`, but the contributions are clipped in the L1 norm.
+
+        Args:
+            name: a `LaplaceSum` of the plan.
+            contribution: as for `noisy_sum`.
+            chunk: records per call of `contribution`.
+
+        Raises:
+            PrivacyError: as `noisy_sum`.
+        """
+        ...
+
+    def exponential_choice(self, name: str, scores: PerRecord, chunk: int = 500) -> int:
+        """Index of a candidate, chosen with probability in proportion to exp(its total score / noise scale).
+
+        Args:
+            name: an `ExponentialChoice` of the plan.
+            scores: batch of b records -> [b, candidates], each row from its own record alone. They are clamped to
+                [0, clip]; what is not finite counts as 0.
+            chunk: records per call of `scores`.
+
+        Raises:
+            PrivacyError: as `noisy_sum`, or the number of candidates is not the planned one.
+        """
+        ...
+
+    def noisy_max(self, name: str, scores: PerRecord, chunk: int = 500) -> int:
+        """Index of the candidate with the largest total score after exponential noise.
+
+        Args:
+            name: a `NoisyMax` of the plan.
+            scores: as for `exponential_choice`.
+            chunk: records per call of `scores`.
+
+        Raises:
+            PrivacyError: as `exponential_choice`.
+        """
+        ...
+
     def dp_sgd(
         self,
         name: str,

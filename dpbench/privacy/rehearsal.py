@@ -116,6 +116,18 @@ class Rehearsal(PrivateData):
         """See `PrivateData.noisy_sum`; without noise."""
         return self._vault.noisy_sum(name, contribution, chunk)
 
+    def laplace_sum(self, name: str, contribution: PerRecord, chunk: int = 500) -> Tensor:
+        """See `PrivateData.laplace_sum`; without noise."""
+        return self._vault.laplace_sum(name, contribution, chunk)
+
+    def exponential_choice(self, name: str, scores: PerRecord, chunk: int = 500) -> int:
+        """See `PrivateData.exponential_choice`; without noise."""
+        return self._vault.exponential_choice(name, scores, chunk)
+
+    def noisy_max(self, name: str, scores: PerRecord, chunk: int = 500) -> int:
+        """See `PrivateData.noisy_max`; without noise."""
+        return self._vault.noisy_max(name, scores, chunk)
+
     def dp_sgd(
         self,
         name: str,

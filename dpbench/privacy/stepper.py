@@ -73,7 +73,7 @@ class DPSGDStepper:
         sums, receipt = parts.door.behind(
             f"step {done + 1} of '{mechanism.name}'", lambda: self._noisy_sums(parts.noise.of(mechanism.name, done + 1))
         )
-        gradients.step(sums, mechanism.expected_batch, self._optimizer)
+        gradients.step(sums, mechanism.expected_batch_at(done + 1), self._optimizer)
         if receipt.number == receipt.planned:
             gradients.engine.close()
         return receipt
@@ -82,8 +82,9 @@ class DPSGDStepper:
         """One release: the noisy sums of the clipped gradients of a Poisson sample."""
         parts, mechanism, gradients = self._parts, self._mechanism, self._gradients
         n, size = len(parts.records), gradients.records_per_call
-        sample = draws.poisson_sample(n, mechanism.sampling_rate)
-        constant = 0 if gradients.checks.order_free else most_sampled(n, mechanism.sampling_rate)
+        rate = mechanism.rate_at(parts.ledger.spent[mechanism.name] + 1)
+        sample = draws.poisson_sample(n, rate)
+        constant = 0 if gradients.checks.order_free else most_sampled(n, rate)
         rows = placed(sample, in_whole(max(len(sample), constant), size), draws.seed())
         drawn = torch.randint(2**62, (), generator=self._generator, device=self._generator.device)
         seed = draws.seed() ^ int(drawn)

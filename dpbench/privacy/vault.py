@@ -27,16 +27,16 @@ from dpbench.core.specs import Batch, Conditions, DatasetSpec, Request
 from dpbench.privacy.checked_gradients import CheckedGradients
 from dpbench.privacy.checks.independence import check_closure
 from dpbench.privacy.checks.probes import Probes
-from dpbench.privacy.clipping import clipped_sum
 from dpbench.privacy.derivation import Derivation
 from dpbench.privacy.door import Door
 from dpbench.privacy.gradients.engine import Loss
 from dpbench.privacy.gradients.engines import engine_named
 from dpbench.privacy.ledger import Ledger, Receipt
-from dpbench.privacy.mechanisms import DPSGD, NoisySum
+from dpbench.privacy.mechanisms import DPSGD, Query
 from dpbench.privacy.noise import Draws, NoiseSource, global_randomness
 from dpbench.privacy.parts import Parts
 from dpbench.privacy.private_data import Derive, PerRecord, PrivateData
+from dpbench.privacy.recipes import EXPONENTIAL_CHOICE, LAPLACE_SUM, NOISY_MAX, NOISY_SUM, Q, Recipe
 from dpbench.privacy.records import DerivedRecords, LazyRecords, Records, Shard, WithImages, padded
 from dpbench.privacy.stepper import DPSGDStepper
 from dpbench.privacy.world import World
@@ -126,35 +126,56 @@ class Vault(PrivateData):
 
         Sensitivity: each record's vector is scaled here to L2 norm at most `clip`, and non-finite ones become zero, so
         replacing a record by nothing moves the sum by at most `clip`.
+        """
+        return self._answer(NOISY_SUM, name, contribution, chunk)
+
+    def laplace_sum(self, name: str, contribution: PerRecord, chunk: int = 500) -> Tensor:
+        """See `PrivateData.laplace_sum`; the proof is in `LaplaceSum`."""
+        return self._answer(LAPLACE_SUM, name, contribution, chunk)
+
+    def exponential_choice(self, name: str, scores: PerRecord, chunk: int = 500) -> int:
+        """See `PrivateData.exponential_choice`; the proof is in `choices`."""
+        return int(self._answer(EXPONENTIAL_CHOICE, name, scores, chunk))
+
+    def noisy_max(self, name: str, scores: PerRecord, chunk: int = 500) -> int:
+        """See `PrivateData.noisy_max`; the proof is in `choices`."""
+        return int(self._answer(NOISY_MAX, name, scores, chunk))
+
+    def _answer(self, recipe: Recipe[Q], name: str, contribution: PerRecord, chunk: int) -> Tensor:
+        """One release of a query.
 
         Where the vault has checkpoints, the result and its receipt are stored together before the result is returned.
         When the same run continues after an interruption, this stored result is returned: no record is read and no
         noise is drawn. Without a stored result the release is repeated with the same noise; see `noise_key`.
         """
         self.door.require_open()
-        mechanism = self.ledger.require(name, NoisySum)
-        what, sampled = f"the contribution of '{name}'", mechanism.sampling_rate < 1
+        mechanism = self.ledger.require(name, recipe.kind)
+        number = self.ledger.spent[name] + 1
+        what, sampled = f"the contribution of '{name}'", mechanism.rate_at(number) < 1
         values = check_closure(partial(_evaluate, contribution), self._probes, chunk, sampled, what, self.device)
-        shape, number = values.shape[1:], self.ledger.spent[name] + 1
+        shape = values.shape[1:]
+        if mechanism.planned_shape not in (None, tuple(shape)):
+            raise PrivacyError(f"{what} has shape {list(shape)} per record, not {list(mechanism.planned_shape or ())}")
         self._parts.noise.key.starts_from(f"release {number} of '{name}'", values)
         release = self._checkpoints.state(f"release {number} of {name}", [asdict(mechanism), list(shape)])
-        stored = self._stored(release, mechanism, shape)
+        stored = self._stored(release, mechanism, recipe.outcome(torch.zeros(shape)))
         if stored is not None:
             return stored
         draws = self._parts.noise.of(name, number)
         total, receipt = self.door.behind(
-            f"'{name}'", lambda: self._noisy_sum(mechanism, contribution, chunk, shape, draws)
+            f"'{name}'", lambda: self._fresh(recipe, mechanism, contribution, chunk, shape, draws)
         )
         release.save(partial(torch.save, {"total": total, "receipt": asdict(receipt)}))
         return total
 
-    def _noisy_sum(
-        self, mechanism: NoisySum, contribution: PerRecord, chunk: int, shape: torch.Size, draws: Draws
+    def _fresh(
+        self, recipe: Recipe[Q], mechanism: Q, contribution: PerRecord, chunk: int, shape: torch.Size, draws: Draws
     ) -> tuple[Tensor, Receipt]:
         """One fresh release."""
         records, total = self._parts.records, torch.zeros(shape, device=self.device)
-        sample = draws.poisson_sample(len(records), mechanism.sampling_rate)
-        sampled = mechanism.sampling_rate < 1  # then nothing may show the size of the sample
+        rate = mechanism.rate_at(self.ledger.spent[mechanism.name] + 1)
+        sample = draws.poisson_sample(len(records), rate)
+        sampled = rate < 1  # then nothing may show the size of the sample
         batches = (
             padded(records, sample, chunk, self.device) if sampled else self._all(f"query '{mechanism.name}'", chunk)
         )
@@ -163,12 +184,15 @@ class Vault(PrivateData):
                 values = _evaluate(contribution, batch)
                 if values.shape != (len(real), *shape):
                     raise PrivacyError(f"the contribution of '{mechanism.name}' changes its shape between calls")
-                total += clipped_sum(values, real, mechanism.clip)
+                total += recipe.bounded_sum(values, real, mechanism.clip)
         [total], receipt = self._parts.release([total], mechanism, draws)
-        return total, receipt
+        return recipe.outcome(total), receipt
 
-    def _stored(self, release: Checkpoint, mechanism: NoisySum, shape: torch.Size) -> Tensor | None:
-        """The result that an interrupted attempt at this run stored of a release; restores its receipt, too."""
+    def _stored(self, release: Checkpoint, mechanism: Query, like: Tensor) -> Tensor | None:
+        """The result, of the shape and type of `like`, that an interrupted attempt at this run stored of a release.
+
+        Restores its receipt, too.
+        """
         world = self._parts.world
         read = partial(torch.load, map_location=self.device, weights_only=True)
         stored = release.load(read) if world.leads else None
@@ -176,7 +200,7 @@ class Vault(PrivateData):
         world.broadcast([is_stored])
         if not is_stored:
             return None
-        total: Tensor = torch.empty(shape, device=self.device) if stored is None else stored["total"]
+        total: Tensor = torch.empty_like(like, device=self.device) if stored is None else stored["total"]
         world.broadcast([total])
         self.ledger.restore(mechanism, self.ledger.spent[mechanism.name] + 1)
         return total
@@ -206,7 +230,7 @@ class Vault(PrivateData):
             computed_by, model, loss, self._probes, views, generator, name, self.device, self._precision
         )
         with gradients.closed_on_error():
-            rows = micro_batch or gradients.rows_per_call(len(self._parts.records), mechanism.sampling_rate)
+            rows = micro_batch or gradients.rows_per_call(len(self._parts.records), mechanism.largest_rate)
             gradients.check_batches(self._agreed_rows(name, rows))
         return DPSGDStepper(self._parts, mechanism, gradients, optimizer, generator)
 

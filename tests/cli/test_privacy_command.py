@@ -108,3 +108,18 @@ def test_conversions_do_not_import_torch() -> None:
     code += "try: dpbench.cli.main()\nexcept SystemExit: pass\nprint('TORCH', 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "TORCH False" in done.stdout
+
+
+def test_a_delta_that_is_not_below_one_in_n_is_warned_of_once() -> None:
+    result = call(
+        "privacy", "--records", "10000", "--batch", "10000", "--steps", "2", "--eps", "1,2", "--delta", "1e-3"
+    )
+    assert result.exit_code == 0
+    assert result.stderr.count("is not below 1/n = 0.0001") == 1
+
+
+def test_what_the_accountant_cannot_resolve_is_one_line() -> None:
+    result = call("privacy", "--rate", "0.1", "--steps", "100", "--eps", "1", "--delta", "1e-18")
+    assert result.exit_code == 2
+    assert "use δ of at least" in result.stderr
+    assert len(result.stderr.splitlines()) == 1

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dpbench.core.errors import DpbenchError
-from dpbench.core.specs import Batch, Budget, Conditions, DatasetSpec, default_delta
+from dpbench.core.specs import Batch, Budget, Conditions, DatasetSpec, check_chosen_delta, default_delta
 
 
 @pytest.mark.parametrize("epsilon", [-1.0, -math.inf, math.nan])
@@ -130,3 +130,23 @@ def test_chunks_are_the_same_conditions_in_order(n_classes):
     else:
         assert {c.labels for c in chunks} == {None}
     assert Conditions(0).chunks(3) == []
+
+
+@pytest.mark.parametrize(
+    ("delta", "n", "warning"),
+    [
+        (1e-2, 100, "δ = 0.01 is not below 1/n = 0.01: .* the default is .* = 0.0022"),
+        (2e-5, 60_000, "not below 1/n = 1.7e-05"),
+        (1.2e-5, 60_000, "above 1e-05: a weak guarantee"),
+        (2e-5, None, "above 1e-05: a weak guarantee"),
+    ],
+)
+def test_a_chosen_delta_that_protects_little_is_warned_of(delta, n, warning):
+    with pytest.warns(UserWarning, match=warning):
+        check_chosen_delta(delta, n)
+
+
+@pytest.mark.parametrize(("delta", "n"), [(1e-5, 60_000), (1e-5, None), (default_delta(200), 200), (9.4e-4, 200)])
+def test_a_small_delta_and_the_default_of_a_small_dataset_are_not(delta, n, recwarn):
+    check_chosen_delta(delta, n)
+    assert not list(recwarn)

@@ -17,7 +17,7 @@ from dp_accounting.pld import PLDAccountant
 from opacus.accountants import PRVAccountant
 from scipy.optimize import brentq
 
-from dpbench.privacy.accounting import GaussianEvent
+from dpbench.privacy.events import GaussianEvent
 
 Direction = Literal["remove", "add"]
 

@@ -9,13 +9,14 @@ from vaults import gaussian_delta
 
 from dpbench.core.errors import PrivacyError
 from dpbench.privacy.accounting import (
-    COARSEST_GRID,
-    GaussianEvent,
+    ROUNDING,
+    compose,
     epsilon_on_grid,
     epsilon_pld,
     epsilon_rdp,
     settle_grid,
 )
+from dpbench.privacy.events import GaussianEvent
 
 DELTA = 1e-5
 MNIST = 4096 / 60_000
@@ -72,11 +73,57 @@ def test_nothing_costs_nothing_and_no_noise_costs_everything():
 def test_the_grid_is_refined_until_epsilon_settles_from_above():
     events = [GaussianEvent(60.0, 0.01, 200)]
     grid, epsilon = settle_grid(events, DELTA)
-    assert grid < COARSEST_GRID
-    assert epsilon <= epsilon_on_grid(events, DELTA, COARSEST_GRID)
+    assert epsilon <= epsilon_on_grid(events, DELTA, 1e-3)
     assert epsilon == pytest.approx(epsilon_on_grid(events, DELTA, grid / 3), rel=0.01)
 
 
-def test_an_epsilon_that_no_grid_resolves_is_an_error():
-    with pytest.raises(PrivacyError, match="does not converge"):
-        epsilon_pld([GaussianEvent(3e5, 1.0, 1)], 1e-6)
+def test_a_quick_bound_is_an_upper_bound_and_close():
+    events = [GaussianEvent(1.2, 0.02, 300)]
+    epsilon = epsilon_pld(events, DELTA)
+    assert epsilon * (1 - 1e-3) <= epsilon_pld(events, DELTA, near=epsilon) <= 1.05 * epsilon
+
+
+@pytest.mark.parametrize(
+    ("rate", "noise", "steps", "epsilon"),
+    [
+        (256 / 60_000, 5.0, 78_000, 1.0),
+        (256 / 60_000, 42.4, 4_000, 0.02),
+        (1e-4, 3.613, 1_000_000, 0.1),
+        (0.5, 79_600.0, 100, 1e-4),
+        (0.1, 0.1144, 100, 970.0),
+        (0.1, 0.03624, 100, 10_000.0),
+    ],
+)
+def test_many_steps_tiny_and_huge_epsilons_settle_below_the_bound_by_rdp(rate, noise, steps, epsilon):
+    events, delta = [GaussianEvent(noise, rate, steps)], 1.5e-6
+    pld = epsilon_pld(events, delta)
+    assert pld == pytest.approx(epsilon, rel=5e-3)
+    assert pld < epsilon_rdp(events, delta)
+
+
+def test_a_delta_that_rounding_could_hide_is_refused_with_the_smallest_one_that_it_cannot():
+    events = [GaussianEvent(1.0, 0.01, 1000)]
+    with pytest.raises(PrivacyError, match=r"δ = 1e-15 .* 1,000 releases .* use δ of at least 2\.2e-12"):
+        epsilon_pld(events, 1e-15)
+    assert epsilon_pld(events, 2.3e-12) < epsilon_rdp(events, 2.3e-12)
+
+
+def test_rounding_errors_of_many_releases_stay_below_the_bound_that_is_set_aside_for_them():
+    """Gaussians over all records, composed numerically in spite of their closed form."""
+    for releases in (100, 10_000, 100_000):
+        grid = 1 / releases**0.5 / 6
+        losses = compose((GaussianEvent(releases**0.5, 1 - 1e-12, releases),), grid)
+        for epsilon in (7.2, 8.0, 9.0):
+            assert losses.get_delta_for_epsilon(epsilon) > gaussian_delta(epsilon, 1.0) - ROUNDING * releases
+
+
+def test_rare_outputs_that_reveal_much_beside_an_epsilon_of_almost_zero_are_an_error(monkeypatch):
+    monkeypatch.setattr("dpbench.privacy.accounting.MOST_LOSSES", 10_000)
+    with pytest.raises(PrivacyError, match="almost zero"):
+        epsilon_pld([GaussianEvent(0.5, 1e-5, 1)], 1.5e-6)
+
+
+def test_next_to_no_noise_on_a_sample_is_an_error_and_on_all_records_a_number():
+    with pytest.raises(PrivacyError, match="next to no noise"):
+        epsilon_pld([GaussianEvent(1e-5, 0.1, 3)], DELTA)
+    assert epsilon_pld([GaussianEvent(1e-3, 1.0, 1)], DELTA) == pytest.approx(504_264, rel=1e-3)

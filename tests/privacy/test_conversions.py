@@ -30,3 +30,20 @@ def test_exactly_one_quantity_is_unknown(known: dict[str, float]) -> None:
 def test_noise_too_small_for_a_single_release_is_refused() -> None:
     with pytest.raises(PrivacyError, match="one release costs ε"):
         convert(Releases(RATE, DELTA, epsilon=0.01, noise=0.3))
+
+
+def test_a_release_that_costs_almost_nothing_can_be_repeated_many_times() -> None:
+    (found,) = convert(Releases(256 / 60_000, 1.5e-6, epsilon=1.0, noise=5.0)).mechanisms
+    assert found.releases == pytest.approx(78_300, rel=0.01)
+
+
+def test_releases_over_all_records_are_as_many_as_their_precision_allows() -> None:
+    (found,) = convert(Releases(1.0, 1e-18, epsilon=1.0, noise=1000.0)).mechanisms
+    cost = convert(Releases(1.0, 1e-18, noise=1000.0 / found.releases**0.5, steps=1)).epsilon
+    assert cost == pytest.approx(1.0, rel=1e-3)
+
+
+def test_without_noise_every_number_of_steps_costs_everything() -> None:
+    assert convert(Releases(RATE, DELTA, noise=0.0, steps=3)).epsilon == float("inf")
+    with pytest.raises(PrivacyError, match="one release costs ε = inf"):
+        convert(Releases(RATE, DELTA, epsilon=1.0, noise=0.0))

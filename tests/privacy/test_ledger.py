@@ -8,7 +8,7 @@ from vaults import a_sum, planned, steps
 
 from dpbench.core.errors import DpbenchError, PrivacyError
 from dpbench.core.specs import Budget
-from dpbench.privacy.accounting import COARSEST_GRID, epsilon_pld
+from dpbench.privacy.accounting import epsilon_pld
 from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.ledger import Ledger, Receipt
 from dpbench.privacy.mechanisms import DPSGD, NoisySum
@@ -108,7 +108,7 @@ def test_epsilon_spent_grows_to_the_plans_and_never_understates():
         ledger.spend(plan["steps"])
         if count in (1, 7, 30):
             shown.append(ledger.epsilon_spent())
-            assert shown[-1] >= epsilon_pld([plan["steps"].event(count)], 1e-5) * (1 - 1e-6)
+            assert shown[-1] >= epsilon_pld(plan["steps"].events(count), 1e-5) * (1 - 1e-6)
     assert shown == sorted(shown)
     assert shown[-1] == pytest.approx(plan.epsilon, rel=1e-3)
 
@@ -119,7 +119,7 @@ def test_epsilon_spent_of_long_mechanisms_rounds_up():
     first = ledger.epsilon_spent()
     for _ in range(4):
         ledger.spend(ledger.plan["steps"])
-    assert ledger.epsilon_spent() == first == epsilon_pld([ledger.plan["steps"].event(5)], 1e-5, COARSEST_GRID)
+    assert ledger.epsilon_spent() == first == epsilon_pld(ledger.plan["steps"].events(5), 1e-5, near=1.0)
 
 
 def test_forfeited_releases_complete_the_plan_and_are_refused_afterwards(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from vaults import a_sum, steps
 
 from dpbench.core.errors import ConfigError, PrivacyError
-from dpbench.privacy.accounting import GaussianEvent
+from dpbench.privacy.events import GaussianEvent
 
 
 @pytest.mark.parametrize(
@@ -41,9 +41,9 @@ def test_the_expected_batch_must_be_positive():
 def test_sampling_rate_and_bill_come_from_the_same_object():
     mechanism = steps(1000, expected_batch=50, steps=7, noise_multiplier=1.5)
     assert mechanism.sampling_rate == 0.05
-    assert mechanism.event() == GaussianEvent(1.5, 0.05, 7)
-    assert mechanism.event(3) == GaussianEvent(1.5, 0.05, 3)
-    assert a_sum(rate=0.2, count=4, noise_multiplier=2.0).event() == GaussianEvent(2.0, 0.2, 4)
+    assert mechanism.events() == [GaussianEvent(1.5, 0.05, 7)]
+    assert mechanism.events(3) == [GaussianEvent(1.5, 0.05, 3)]
+    assert a_sum(rate=0.2, count=4, noise_multiplier=2.0).events() == [GaussianEvent(2.0, 0.2, 4)]
 
 
 def test_an_expected_batch_of_everyone_is_a_plain_gaussian():
@@ -52,7 +52,7 @@ def test_an_expected_batch_of_everyone_is_a_plain_gaussian():
 
 def test_a_mechanism_without_noise_yet_has_no_bill():
     with pytest.raises(PrivacyError, match="calibrate"):
-        a_sum(noise_multiplier=None).event()
+        a_sum(noise_multiplier=None).events()
 
 
 def test_a_mechanism_cannot_be_changed_after_it_was_planned():

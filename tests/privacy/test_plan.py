@@ -32,7 +32,7 @@ def test_without_noise_takes_the_fixed_noise_away_too():
 
 def test_the_bill_lists_every_mechanism():
     mechanisms = a_sum(noise_multiplier=2.0), steps(10, noise_multiplier=7.0)
-    assert Plan(*mechanisms).events() == [m.event() for m in mechanisms]
+    assert Plan(*mechanisms).events() == [*mechanisms[0].events(), *mechanisms[1].events()]
 
 
 def test_equal_plans_are_equal_and_hash_alike():

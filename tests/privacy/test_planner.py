@@ -85,7 +85,7 @@ def test_every_candidate_keeps_to_the_compute_and_costs_the_budget() -> None:
     assert TRAINING.steps in [c.mechanism.steps for c in candidates if c.mechanism.expected_batch == 2048]
     for c in candidates:
         assert 0.9 * 2048 * 150 < c.mechanism.expected_batch * c.mechanism.steps <= 2048 * 150
-        assert epsilon_pld([c.mechanism.event()], DELTA) == pytest.approx(1.0, rel=0.02)
+        assert epsilon_pld(c.mechanism.events(), DELTA) == pytest.approx(1.0, rel=0.02)
 
 
 def test_the_search_ends_where_little_is_left_on_either_side() -> None:

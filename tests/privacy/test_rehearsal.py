@@ -10,6 +10,8 @@ from vaults import Images, a_sum, pixels, steps
 
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch, DatasetSpec
+from dpbench.privacy.choices import ExponentialChoice, NoisyMax
+from dpbench.privacy.laplace import LaplaceSum
 from dpbench.privacy.plan import Plan
 from dpbench.privacy.public_gradients import compare
 from dpbench.privacy.rehearsal import Rehearsal
@@ -154,3 +156,16 @@ def test_the_ledger_of_a_rehearsal_is_never_verified() -> None:
     rehearsal = Rehearsal(StandIn(Images(pixels(64), 2), SPEC), PLAN)
     assert rehearsal.ledger.accounting == "unverified"
     assert rehearsal.derive(flat).ledger.accounting == "unverified"
+
+
+def test_the_other_queries_are_answered_without_noise() -> None:
+    plan = Plan(
+        LaplaceSum(name="counts", clip=1e6),
+        ExponentialChoice(name="one", clip=1.0, candidates=2),
+        NoisyMax(name="other", clip=1.0, candidates=2),
+    )
+    rehearsal = Rehearsal(StandIn(Images(pixels(30)), SPEC), plan)
+    records = torch.stack([flat(StandIn(Images(pixels(30)), SPEC).batch([i]))[0] for i in range(500)])
+    assert torch.allclose(rehearsal.laplace_sum("counts", flat), records.sum(0), rtol=1e-3)
+    assert rehearsal.exponential_choice("one", lambda b: torch.tensor([0.2, 0.1]).repeat(len(b), 1)) == 0
+    assert rehearsal.noisy_max("other", lambda b: torch.tensor([0.1, 0.2]).repeat(len(b), 1)) == 1

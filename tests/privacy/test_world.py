@@ -15,6 +15,7 @@ from vaults import SIGMAS, Images, a_sum, pixels, planned, steps
 from dpbench.core.checkpoints import Checkpoints
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch
+from dpbench.privacy.choices import NoisyMax
 from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.noise import Draws, NoiseSource
 from dpbench.privacy.noise_key import NoiseKey
@@ -94,6 +95,9 @@ def everything(world: World, folder: Path) -> dict[str, Any]:
     found["receipts"] = json.loads((folder / "ledger.json").read_text())["mechanisms"][0]["releases_spent"]
     found["spent"] = queries.ledger.spent["sum"]
 
+    pick = shared(world, NoisyMax(name="pick", clip=1.0, noise_multiplier=5.0, candidates=16, count=5))
+    found["choices"] = torch.tensor([pick.noisy_max("pick", flat) for _ in range(5)])
+
     wide = steps(N, noise_multiplier=2.0, clip=0.5)
     found["noise of a step"] = trained(shared(world, wide), nothing, WIDE)[1] * N
     private = shared(world, a_sum(noise_multiplier=2.0, clip=0.5))
@@ -156,7 +160,7 @@ def test_without_noise_two_processes_release_what_one_does(two, alone, what):
 
 
 @pytest.mark.parametrize(
-    "what", ["step", "sum", "derived", "noise of a step", "noise of a sum", "sampled step", "idle", "stored"]
+    "what", ["step", "sum", "derived", "noise of a step", "noise of a sum", "sampled step", "idle", "stored", "choices"]
 )
 def test_all_processes_get_the_same_bits(two, what):
     assert torch.equal(two[0][what], two[1][what])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from copy import copy
 from typing import Any
@@ -12,9 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dpbench.core.context import Precision
+from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import DatasetSpec, Request
 from dpbench.privacy.auditing.canaries import LOUD, CanaryContribution, CanaryRecords, WithCanaries
 from dpbench.privacy.auditing.canary_scores import Scores
+from dpbench.privacy.events import GaussianEvent
 from dpbench.privacy.gradients.engine import Loss
 from dpbench.privacy.ledger import Ledger, Receipt
 from dpbench.privacy.mechanisms import DPSGD, NoisySum
@@ -42,10 +45,11 @@ class AuditedVault(PrivateData):
 
     Attributes:
         present: [m] which canaries are in.
-        scores: what was seen of each mechanism of the plan, by name.
+        scores: what was seen of each Gaussian mechanism of the plan, by name. Others are answered, but not audited.
 
     Raises:
-        PrivacyError: the records are no `CanaryRecords`.
+        PrivacyError: the records are no `CanaryRecords`, or no mechanism is Gaussian.
+        ConfigError: a mechanism has a schedule.
     """
 
     def __init__(
@@ -62,7 +66,13 @@ class AuditedVault(PrivateData):
         self._vault = Vault(records, records.spec, Ledger(plan), noise, device, precision, request=request)
         self._canaries = records.canaries
         self.present = records.present
-        self.scores = {m.name: Scores(m, records.present) for m in plan.mechanisms}
+        for m in plan.mechanisms:
+            m.refuse_schedule("an audit")
+            if m.billed is not GaussianEvent:
+                warnings.warn(f"'{m.name}' is not audited: canaries are scored under Gaussian noise only", stacklevel=2)
+        self.scores = {m.name: Scores(m, records.present) for m in plan.mechanisms if m.billed is GaussianEvent}
+        if not self.scores:
+            raise PrivacyError("no mechanism of this plan has Gaussian noise, so there is nothing to audit")
 
     @property
     def spec(self) -> DatasetSpec:
@@ -91,6 +101,18 @@ class AuditedVault(PrivateData):
         ordinary, release = with_canaries.split(self._vault.noisy_sum(name, with_canaries, chunk))
         self.scores[name].see(_numbers(release))
         return ordinary
+
+    def laplace_sum(self, name: str, contribution: PerRecord, chunk: int = 500) -> Tensor:
+        """See `PrivateData.laplace_sum`; not audited."""
+        return self._vault.laplace_sum(name, self._of_plain(contribution), chunk)
+
+    def exponential_choice(self, name: str, scores: PerRecord, chunk: int = 500) -> int:
+        """See `PrivateData.exponential_choice`; not audited."""
+        return self._vault.exponential_choice(name, self._of_plain(scores), chunk)
+
+    def noisy_max(self, name: str, scores: PerRecord, chunk: int = 500) -> int:
+        """See `PrivateData.noisy_max`; not audited."""
+        return self._vault.noisy_max(name, self._of_plain(scores), chunk)
 
     def dp_sgd(
         self,

@@ -19,7 +19,8 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from dpbench.privacy.accounting import COARSEST_GRID, GaussianEvent, compose, epsilon_pld
+from dpbench.privacy.accounting import compose, epsilon_pld, rough_grid
+from dpbench.privacy.events import Event
 
 POINTS = 200
 """Number of values of ε at which a privacy profile is evaluated."""
@@ -27,8 +28,8 @@ POINTS = 200
 NEGLIGIBLE = 1e-9
 """δ at which a privacy profile ends."""
 
-FEW, COARSER_GRID = 500, 4e-3
-"""Up to `FEW` releases are composed on this coarser grid: rounding adds less than 0.2% of ε."""
+FEW = 500
+"""Up to `FEW` releases are composed on a coarser grid: rounding adds less than 0.2% of ε."""
 
 STEP = 1.01
 """Ratio of neighbouring noise scales in the search; a bound is the ε at one of them."""
@@ -67,15 +68,15 @@ class TradeOff:
 
 
 @lru_cache(maxsize=1024)
-def trade_off(events: tuple[GaussianEvent, ...]) -> TradeOff:
+def trade_off(events: tuple[Event, ...]) -> TradeOff:
     """The curve of a composition of noisy releases, never below the true one."""
     few = sum(e.count for e in events) <= FEW
-    loss = compose(events, COARSER_GRID if few else COARSEST_GRID)
+    loss = compose(events, rough_grid(events, 4.0 if few else 1.0))
     epsilons = np.linspace(0, loss.get_epsilon_for_delta(NEGLIGIBLE), POINTS)
     return TradeOff(epsilons, np.asarray(loss.get_delta_for_epsilon(epsilons)))
 
 
-def refuted_epsilon(events: Sequence[GaussianEvent], delta: float, refutes: Callable[[TradeOff], bool]) -> float:
+def refuted_epsilon(events: Sequence[Event], delta: float, refutes: Callable[[TradeOff], bool]) -> float:
     """A lower bound on ε: that of the planned composition with its noise scaled until an observation refutes it.
 
     All noise is scaled by one factor. More noise allows less, so there is a scale above which every curve is refuted.
@@ -89,7 +90,7 @@ def refuted_epsilon(events: Sequence[GaussianEvent], delta: float, refutes: Call
         0 if not even the `WEAKEST` composition is refuted; the ε of the `STRONGEST` one if all are.
     """
 
-    def scaled(power: int) -> tuple[GaussianEvent, ...]:
+    def scaled(power: int) -> tuple[Event, ...]:
         return tuple(replace(e, noise_multiplier=e.noise_multiplier * STEP**power) for e in events)
 
     def is_refuted(power: int) -> bool:

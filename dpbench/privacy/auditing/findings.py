@@ -17,7 +17,6 @@ from dpbench.privacy.auditing.canary_scores import Measured, Scores, simulated
 from dpbench.privacy.auditing.many_runs import many_runs
 from dpbench.privacy.auditing.one_run import Guesses, best_attempt, one_run
 from dpbench.privacy.auditing.small_model import NAME, many_scores, run_plan, watch
-from dpbench.privacy.mechanisms import Mechanism
 
 WHOLE_PLAN = "whole plan"
 
@@ -71,7 +70,7 @@ class Finding:
 
 
 def of_vault(vault: AuditedVault, confidence: float, seconds: float) -> list[Finding]:
-    """A finding per mechanism of the plan of a vault that `fit` has used, and one of the plan if it has several.
+    """A finding per Gaussian mechanism of the plan of a vault that `fit` has used, and one of all if there are several.
 
     Args:
         vault: after `fit`.
@@ -82,7 +81,7 @@ def of_vault(vault: AuditedVault, confidence: float, seconds: float) -> list[Fin
 
     def judge(subject: str, seen: Sequence[Scores], claimed: float) -> Finding:
         start = time.perf_counter()
-        events = [s.mechanism.event() for s in seen]
+        events = [event for s in seen for event in s.mechanism.events()]
         total: NDArray[np.float64] = np.sum([s.values for s in seen], axis=0)
         mechanisms, random = [s.mechanism for s in seen], np.random.default_rng(0)
         tried = []
@@ -106,11 +105,11 @@ def of_vault(vault: AuditedVault, confidence: float, seconds: float) -> list[Fin
             faults=tuple(only.faults(vault.ledger.spent[subject])) if only else (),
         )
 
-    def alone(mechanism: Mechanism) -> Finding:
-        seen = vault.scores[mechanism.name]
-        return judge(mechanism.name, [seen], epsilon_pld([mechanism.event()], plan.budget.delta))
+    def alone(seen: Scores) -> Finding:
+        mechanism = seen.mechanism
+        return judge(mechanism.name, [seen], epsilon_pld(mechanism.events(), plan.budget.delta))
 
-    findings = [alone(m) for m in plan.mechanisms]
+    findings = [alone(seen) for seen in vault.scores.values()]
     if len(findings) > 1:
         findings.append(judge(WHOLE_PLAN, list(vault.scores.values()), plan.epsilon))
     return findings
@@ -122,7 +121,6 @@ def of_query(query: str, budget: Budget, runs: int, confidence: float, device: s
     noise, faults = watch(query, device)
     plan = run_plan(query, budget)
     present, absent = many_scores(query, plan, runs, device, progress)
-    event = plan[NAME].event()
-    bound = many_runs(present, absent, [event], budget.delta, confidence)
-    seconds = time.perf_counter() - start
-    return Finding(query, event.count, runs, None, plan.epsilon, None, bound, noise, None, seconds, tuple(faults))
+    bound = many_runs(present, absent, plan[NAME].events(), budget.delta, confidence)
+    seconds, releases = time.perf_counter() - start, plan[NAME].releases
+    return Finding(query, releases, runs, None, plan.epsilon, None, bound, noise, None, seconds, tuple(faults))

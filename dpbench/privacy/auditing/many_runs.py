@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaincinv, ndtri
 
-from dpbench.privacy.accounting import GaussianEvent
 from dpbench.privacy.auditing.curves import TradeOff, refuted_epsilon
+from dpbench.privacy.events import Event
 
 THRESHOLDS = 100
 """Number of candidate thresholds."""
@@ -64,7 +64,7 @@ class Rates:
 def many_runs(
     present: NDArray[np.float64],
     absent: NDArray[np.float64],
-    events: Sequence[GaussianEvent],
+    events: Sequence[Event],
     delta: float,
     confidence: float,
 ) -> float:

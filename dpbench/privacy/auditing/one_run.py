@@ -29,8 +29,8 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.stats import binom
 
-from dpbench.privacy.accounting import GaussianEvent
 from dpbench.privacy.auditing.curves import TradeOff, refuted_epsilon
+from dpbench.privacy.events import Event
 
 LARGEST = 50.0
 """Largest ε that a bound can state."""
@@ -131,7 +131,7 @@ class OneRun:
     by_curve: float
 
 
-def one_run(tried: Sequence[Guesses], events: Sequence[GaussianEvent], delta: float, confidence: float) -> OneRun:
+def one_run(tried: Sequence[Guesses], events: Sequence[Event], delta: float, confidence: float) -> OneRun:
     """Both lower bounds from the guesses of one run.
 
     Args:

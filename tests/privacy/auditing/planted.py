@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from dpbench.core.specs import Batch
-from dpbench.privacy import vault
+from dpbench.privacy import clipping
 from dpbench.privacy.gradients import bookkeeping
 from dpbench.privacy.gradients import engine as gradients
 from dpbench.privacy.gradients.bookkeeping import BookKeepingEngine
@@ -29,9 +29,8 @@ def no_clipping(patch: pytest.MonkeyPatch) -> None:
     def weights(squares: Tensor, real: Tensor, clip: float) -> tuple[Tensor, Tensor]:
         return (real & squares.isfinite()).float(), squares.isfinite()
 
-    for module in (gradients, bookkeeping):
+    for module in (gradients, bookkeeping, clipping):
         patch.setattr(module, "clip_weights", weights)
-    patch.setattr(vault, "clipped_sum", lambda values, real, clip: (values * real[:, None, None]).sum(0))
 
 
 def halved_noise(patch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from stepping import flat, linear, squares
 from torch import Tensor, nn
 from vaults import Images, a_sum, pixels, planned, steps
 
-from dpbench.core.errors import PrivacyError
+from dpbench.core.errors import ConfigError, PrivacyError
 from dpbench.core.specs import Batch, Budget, DatasetSpec
 from dpbench.privacy import checked_gradients
 from dpbench.privacy.auditing.audited_vault import AuditedVault
@@ -21,8 +21,10 @@ from dpbench.privacy.auditing.canaries import CanaryRecords
 from dpbench.privacy.auditing.canary_scores import Scores, simulated
 from dpbench.privacy.auditing.findings import WHOLE_PLAN, of_vault
 from dpbench.privacy.calibration import calibrate, priced
+from dpbench.privacy.choices import NoisyMax
 from dpbench.privacy.gradients.engines import ENGINES
-from dpbench.privacy.mechanisms import Mechanism
+from dpbench.privacy.laplace import LaplaceSum
+from dpbench.privacy.mechanisms import Mechanism, Segment
 from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.noise_key import NoiseKey
 from dpbench.privacy.plan import CalibratedPlan, Plan
@@ -176,3 +178,25 @@ def test_scores_of_releases_that_are_known() -> None:
     half = Scores(a_sum(noise_multiplier=1.0, rate=0.5), np.array([True]))
     half.see(np.array([0.0, 2.0]))
     assert half.values == pytest.approx([np.log(0.5 + 0.5 * np.exp(1.5))])
+
+
+def test_other_than_gaussian_queries_are_answered_but_not_audited() -> None:
+    counts = LaplaceSum(name="counts", clip=1.0, noise_multiplier=0.0)
+    pick = NoisyMax(name="pick", clip=1.0, noise_multiplier=0.0, candidates=2)
+    with pytest.warns(UserWarning, match="'(counts|pick)' is not audited"):
+        vault = audited(replace(SUM, noise_multiplier=2.0), counts, pick)
+    assert vault.laplace_sum("counts", flat).shape == (16,)
+    assert vault.noisy_max("pick", lambda batch: torch.tensor([0.1, 0.2]).repeat(len(batch), 1)) == 1
+    take_sums(vault)
+    assert [found.subject for found in of_vault(vault, 0.99, 0.0)] == ["sum"]
+    with (
+        pytest.warns(UserWarning, match="not audited"),
+        pytest.raises(PrivacyError, match="there is nothing to audit"),
+    ):
+        audited(counts)
+
+
+def test_a_schedule_is_refused() -> None:
+    halves = (Segment(releases=1), Segment(releases=2, noise=0.5))
+    with pytest.raises(ConfigError, match="an audit cannot deal with the schedule of 'sum'"):
+        audited(replace(SUM, schedule=halves))

@@ -1,0 +1,146 @@
+"""What is billed: releases of one kind with one noise multiplier and one sampling rate.
+
+An event is described by a pair of distributions that are at least as easy to tell apart as the outputs on any two
+neighbouring datasets. Poisson sampling keeps that property (Zhu, Dong and Wang, 2106.08567, theorem 11).
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dp_accounting import DpEvent
+    from dp_accounting.pld.pld_pmf import PLDPmf
+    from dp_accounting.pld.privacy_loss_distribution import PrivacyLossDistribution
+
+
+@dataclass(frozen=True)
+class Event(ABC):
+    """`count` releases with one noise multiplier, each over a Poisson sample at `sampling_rate` (1: all records)."""
+
+    noise_multiplier: float
+    sampling_rate: float
+    count: int
+
+    @abstractmethod
+    def losses(self, grid: float) -> PrivacyLossDistribution:
+        """The privacy losses of one release, rounded to multiples of `grid` such that no δ(ε) decreases."""
+
+    @abstractmethod
+    def largest_loss(self) -> float:
+        """About the largest privacy loss of one release that `losses` lists."""
+
+    @abstractmethod
+    def renyi(self) -> DpEvent:
+        """One release as dp-accounting's Rényi accountant knows it, or one that costs more."""
+
+
+@dataclass(frozen=True)
+class GaussianEvent(Event):
+    """Gaussian noise on a vector of L2 sensitivity 1: N(0, σ²) against N(1, σ²), with σ = `noise_multiplier`."""
+
+    def losses(self, grid: float) -> PrivacyLossDistribution:
+        """See `Event`."""
+        from dp_accounting.pld import privacy_loss_distribution as pld
+
+        return pld.from_gaussian_mechanism(
+            self.noise_multiplier, sampling_prob=self.sampling_rate, value_discretization_interval=grid
+        )
+
+    def largest_loss(self) -> float:
+        """See `Event`; of an output ten standard deviations away, beyond which dp-accounting truncates."""
+        unsampled = 10 / self.noise_multiplier + 1 / (2 * self.noise_multiplier**2)
+        return _of_a_sample(unsampled, self.sampling_rate)
+
+    def renyi(self) -> DpEvent:
+        """See `Event`; exact."""
+        from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent
+
+        release: DpEvent = GaussianDpEvent(self.noise_multiplier)
+        return PoissonSampledDpEvent(self.sampling_rate, release) if self.sampling_rate < 1 else release
+
+
+@dataclass(frozen=True)
+class LaplaceEvent(Event):
+    """Laplace noise on a vector of L1 sensitivity 1: Lap(0, b) against Lap(1, b), with b = `noise_multiplier`.
+
+    One coordinate is the worst case. Lap(0, b) and Lap(s, b) have δ_s(ε) = 1 - exp((ε - s/b) / 2) for |ε| ≤ s/b, so
+    g_s = 1 - δ_s is min(1, exp((ε - s/b) / 2), exp(ε)). Let a record move two coordinates by s ≤ t. Then 1 - δ(ε) is
+    the mean of g_t(ε - L) over the loss L of the first, which lies between ±s/b. For 0 ≤ ε ≤ (t - s)/b this is
+    g_{s+t}(ε) · (1 + s / 2b); for larger ε up to (s + t)/b it is g_{s+t}(ε) · (1 + (s + t - bε) / 4b). Neither is below
+    g_{s+t}(ε), nor, by symmetry, for negative ε. So moving one coordinate by s + t is easier to tell, and by induction
+    this holds for any number of coordinates.
+    """
+
+    def losses(self, grid: float) -> PrivacyLossDistribution:
+        """See `Event`."""
+        from dp_accounting.pld import privacy_loss_distribution as pld
+
+        return pld.from_laplace_mechanism(
+            self.noise_multiplier, sampling_prob=self.sampling_rate, value_discretization_interval=grid
+        )
+
+    def largest_loss(self) -> float:
+        """See `Event`."""
+        return _of_a_sample(1 / self.noise_multiplier, self.sampling_rate)
+
+    def renyi(self) -> DpEvent:
+        """See `Event`; over all records, because no sampled one is known."""
+        from dp_accounting import LaplaceDpEvent
+
+        return LaplaceDpEvent(self.noise_multiplier)
+
+
+@dataclass(frozen=True)
+class PureEvent(Event):
+    """Any mechanism that is ε₀-DP with ε₀ = 1 / `noise_multiplier`, billed as the worst of them.
+
+    That is randomised response, which gives the true bit with probability exp(ε₀) / (1 + exp(ε₀)) (Kairouz, Oh and
+    Viswanath, 1311.0776).
+    """
+
+    def losses(self, grid: float) -> PrivacyLossDistribution:
+        """See `Event`; exact at multiples of `grid`."""
+        from dp_accounting.pld.privacy_loss_distribution import PrivacyLossDistribution
+
+        pure, rate = 1 / self.noise_multiplier, self.sampling_rate
+        true = -math.log1p(math.exp(-pure))  # ln probability of the true bit; of the other one: true - pure
+        with_it = [_of_a_sample(pure, rate), _of_a_sample(-pure, rate)]  # losses where the record is in
+        absent = [math.exp(true - pure), math.exp(true)]
+        present = [math.exp(true - pure + with_it[0]), math.exp(true + with_it[1])]
+        removed = _connected(with_it, present, grid)
+        return PrivacyLossDistribution(removed, _connected([-loss for loss in with_it], absent, grid))
+
+    def largest_loss(self) -> float:
+        """See `Event`."""
+        return _of_a_sample(1 / self.noise_multiplier, self.sampling_rate)
+
+    def renyi(self) -> DpEvent:
+        """See `Event`: ε₀-DP implies ε₀²/2-zCDP (Bun and Steinke, 1605.02065); over all records, as for Laplace."""
+        from dp_accounting import ZCDpEvent
+
+        return ZCDpEvent(0.5 / self.noise_multiplier**2)
+
+
+def _connected(losses: list[float], probabilities: list[float], grid: float) -> PLDPmf:
+    """Few privacy losses on a grid, such that δ(ε) is the same at its points and not smaller between them."""
+    import numpy as np
+    from dp_accounting.pld.pld_pmf import create_pmf_pessimistic_connect_dots
+
+    points = sorted({rounded(loss / grid) for loss in losses for rounded in (math.floor, math.ceil)})
+    deltas = [
+        sum(p * -math.expm1(min(0.0, k * grid - loss)) for loss, p in zip(losses, probabilities, strict=True))
+        for k in points
+    ]
+    with np.errstate(over="ignore"):  # of a large gap between losses: the inverse is 0, as it should be
+        return create_pmf_pessimistic_connect_dots(grid, points, np.clip(deltas, 0, 1))
+
+
+def _of_a_sample(loss: float, rate: float) -> float:
+    """The privacy loss of an output over a Poisson sample, where it has the given loss over all records."""
+    if rate == 1:
+        return loss
+    return loss + math.log(rate) if loss > 600 else math.log1p(rate * math.expm1(loss))
