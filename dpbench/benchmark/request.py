@@ -139,6 +139,7 @@ class RunRequest:
     device: str = _option("auto", "auto, cpu, cuda, cuda:1 or mps.", HOW)
     precision: str = _option("auto", "auto, fp32 or bf16; auto is bf16 on GPUs that support it.", HOW)
     force: bool = _option(False, "Run finished trials again.", HOW)
+    fail_fast: bool = _option(False, "End at the first trial that fails; by default the others go on.", HOW)
     download: bool = _option(False, "Allow missing datasets to be downloaded.", HOW)
     noise_seed: int | None = _option(
         None,

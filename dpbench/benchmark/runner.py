@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from dpbench.benchmark.configure import configure, plan_of
+from dpbench.benchmark.failures import Failure, TrialsFailed
 from dpbench.benchmark.planning import Planner
 from dpbench.benchmark.request import RunRequest
 from dpbench.benchmark.scoring import chosen_metrics, known_columns, missing_metrics, score
@@ -25,7 +26,7 @@ from dpbench.benchmark.stages import fit, prepare, real_images, sample
 from dpbench.benchmark.sweep import make_trials
 from dpbench.benchmark.timetable import STAGES, Work
 from dpbench.benchmark.trial import TrialSpec
-from dpbench.core.errors import DpbenchError
+from dpbench.core.errors import DpbenchError, RunError
 from dpbench.core.progress import Display, track
 from dpbench.core.specs import DatasetSpec
 from dpbench.privacy.calibration import calibrate
@@ -49,8 +50,9 @@ def run(*arguments: Any, display: Display | None = None, **options: Any) -> pd.D
         One line per trial, in the order in which they ran; columns as in `results.row`.
 
     Raises:
-        DpbenchError: the request is wrong (then nothing has been written), or a trial fails (then finished trials are
-            kept, and the same call continues after them).
+        TrialsFailed: some trials failed, and the others are finished; the same call tries them again.
+        DpbenchError: the request is wrong (then nothing has been written), the only trial fails, or something fails
+            that every trial needs (then finished trials are kept, and the same call continues after them).
     """
     request = RunRequest.of(*arguments, **options)
     request.load_plugins()
@@ -78,7 +80,8 @@ def run_request(request: RunRequest, display: Display | None = None) -> Finished
     with Session.open(request, display, writes=True, distributed=True) as session:
         metrics = chosen_metrics(request.metrics)
         trials = plan_trials(session)
-        sheet, timetable = None, session.timetable
+        sheet, timetable, failures = None, session.timetable, []
+        ends_at_a_failure = request.fail_fast or len(trials) == 1 or session.processes.world.size > 1
         timetable.plan([work_left(trial, session, metrics) for trial in trials])
         try:
             with session.display.overview(timetable.line):
@@ -86,13 +89,22 @@ def run_request(request: RunRequest, display: Display | None = None) -> Finished
                     timetable.begin(number)
                     parts = [f"[{number}/{len(trials)}] {trial}", timetable.left()]
                     session.display.say(", ".join(filter(None, parts)))
-                    run_trial(trial, session, metrics)
+                    try:
+                        run_trial(trial, session, metrics)
+                    except DpbenchError as error:
+                        if ends_at_a_failure or isinstance(error, RunError):
+                            raise
+                        failures.append(Failure(str(trial), str(error), trial.folder(request.out).log))
+                        session.display.say(f"  failed: {failures[-1]}")
         finally:
             rows = collect(request.out, known_columns())
             if session.processes.is_rank_zero and any(t.folder(request.out).is_finished for t in trials):
                 write_csv(rows, request.out / FILE)
                 sheet = draw_side_by_side(trials, session)
-    return Finished(rows_of(rows, [trial.key for trial in trials]), sheet, session.inputs.spec)
+    finished = Finished(rows_of(rows, [trial.key for trial in trials]), sheet, session.inputs.spec)
+    if failures:
+        raise TrialsFailed(failures, len(trials), finished)
+    return finished
 
 
 def work_left(trial: TrialSpec, session: Session, metrics: Sequence[str]) -> Work:
@@ -160,7 +172,7 @@ def run_trial(trial: TrialSpec, session: Session, metrics: Sequence[str]) -> Non
 def _sampled(trial: TrialSpec, session: Session) -> TrialRecord | None:
     """Trains and samples; None on every process but rank zero."""
     folder, is_rank_zero = trial.folder(session.out), session.processes.is_rank_zero
-    log = TrialLog(folder.path / "log.txt" if is_rank_zero else None)
+    log = TrialLog(folder.log if is_rank_zero else None)
     with log.errors_of(trial):
         continues = folder.has_checkpoints(trial.spec.public_benchmark)
         if is_rank_zero and not continues:

@@ -128,7 +128,7 @@ def score(record: TrialRecord, folder: TrialFolder, metrics: Sequence[str], sess
     if folder.is_finished and not missing:
         session.display.say("  finished already")
     else:
-        log = TrialLog(folder.path / "log.txt")
+        log = TrialLog(folder.log)
         with log.errors_of(record):
             folder.remove_checkpoints(record.public_benchmark)
             if missing:

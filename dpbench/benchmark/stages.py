@@ -19,7 +19,7 @@ from dpbench.benchmark.trial import TrialSpec
 from dpbench.core.checkpoints import Checkpoints
 from dpbench.core.config import as_settings
 from dpbench.core.context import RunContext
-from dpbench.core.errors import DataError, DpbenchError
+from dpbench.core.errors import ChangedData, DataError, DpbenchError
 from dpbench.core.files import write_atomic
 from dpbench.core.method import Method
 from dpbench.core.specs import Conditions
@@ -74,7 +74,7 @@ def fit(method: Method[Any], trial: TrialSpec, plan: CalibratedPlan, session: Se
 
     Raises:
         PrivacyError: the method's queries differ from its plan.
-        DataError: the sensitive files changed while the method learned from them.
+        ChangedData: the sensitive files changed while the method learned from them.
     """
     for m in plan.mechanisms:
         log(f"plan: {m} at rate {m.sampling_rate:.6g}")
@@ -213,6 +213,6 @@ def _check_unchanged(trial: TrialSpec, session: Session) -> None:
     """Ends a trial whose records changed while it ran, and removes what it learned."""
     try:
         session.inputs.check_unchanged(trial.fingerprint)
-    except DataError:
+    except DataError as error:
         trial.folder(session.out).remove_checkpoints(trial.spec.public_benchmark)
-        raise
+        raise ChangedData(str(error)) from error

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dpbench.core.errors import DpbenchError
+from dpbench.core.errors import DpbenchError, RunError
 from dpbench.results.provenance import now
 
 
@@ -30,7 +30,7 @@ class TrialLog:
         """Writes `text` after the time.
 
         Raises:
-            DpbenchError: the file cannot be written.
+            RunError: the file cannot be written.
         """
         if self.path is None:
             return
@@ -39,7 +39,7 @@ class TrialLog:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(f"{now()}  {text}\n")
         except OSError as error:
-            raise DpbenchError(f"cannot write {self.path}: {error.strerror or error}") from error
+            raise RunError(f"cannot write {self.path}: {error.strerror or error}") from error
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:

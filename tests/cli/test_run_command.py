@@ -116,3 +116,20 @@ def test_plugin_example_runs(tiny: Path) -> None:
     (folder,) = tiny.glob("tiny/mean/*")
     assert Image.open(folder / "samples.png").width > 100
     assert "The noisy mean image of each class" in call("list", "methods").stdout
+
+
+def test_failed_trials_are_listed_after_the_table_of_the_others(tiny: Path) -> None:
+    result = run(tiny, method="fake,fake[fail=crash],fake[fail=few]")
+    assert result.exit_code == 2
+    assert "│ fake " in result.stdout
+    *_, crash, few, error = result.stderr.splitlines()
+    assert crash.startswith("failed: fake [fail=crash] ε=1 seed 0: RuntimeError: it broke (traceback in ")
+    assert few.startswith("failed: fake [fail=few] ε=1 seed 0: sample() must return")
+    assert error == "error: 2 of 3 trials failed; the same command tries them again"
+
+
+def test_fail_fast_ends_the_run_at_the_first_failure(tiny: Path) -> None:
+    result = run(tiny, "--fail-fast", method="fake[fail=crash],fake")
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1].startswith("error: fake [fail=crash] ε=1 seed 0 failed: RuntimeError")
+    assert events.EVENTS.count("fit") == 1
