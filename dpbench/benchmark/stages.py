@@ -105,21 +105,39 @@ def sample(method: Method[Any], trial: TrialSpec, spent: Spent, session: Session
     """Samples, and stores samples and model.
 
     Raises:
-        DpbenchError: the method returns no images, or the run is no longer in the privacy record: then it gets no row.
+        DpbenchError: the model diverged, the method returns no images, or the run is no longer in the privacy record:
+            then it gets no row.
     """
     ledger = spent.ledger
+    with session.seal.everything_closed():
+        weights = finite_weights(method)
+        private, total = method.parameters()
     folder = trial.folder(session.out)
     with log.phase("sample"), session.phase("sample", trial.seed, _workplace(trial, session)) as run:
         home = folder.home(is_sensitive(trial.spec.public_benchmark, trial.reference, trial.epsilon, ledger.accounting))
         draw_samples(method, trial.request.conditions, home / SAMPLES, run)
-    with session.seal.everything_closed():
-        weights = {name: t.detach().cpu().contiguous().clone() for name, t in method.state_dict().items()}
-        private, total = method.parameters()
     write_atomic(home / MODEL, lambda path: save_file(weights, path))
     write_grid(home / PICTURE, StoredSamples(home / SAMPLES, trial.spec), str(trial))
     if spent.run is not None:
         privacy_record.check(session.inputs.record, spent.run)
     return _record(trial, ledger, session, log, private if trial.epsilon > 0 else 0, total)
+
+
+def finite_weights(method: Method[Any]) -> dict[str, Tensor]:
+    """A copy of what the method keeps.
+
+    Raises:
+        DpbenchError: some of it is not finite, so that samples would show nothing.
+    """
+    weights = {name: t.detach().cpu().contiguous().clone() for name, t in method.state_dict().items()}
+    broken = {name: t.numel() - int(t.isfinite().sum()) for name, t in weights.items() if not t.isfinite().all()}
+    if broken:
+        total = sum(t.numel() for t in weights.values())
+        raise DpbenchError(
+            f"{sum(broken.values()):,} of {total:,} weights are not finite (the first in {next(iter(broken))}): training "
+            "diverged; try a smaller learning rate"
+        )
+    return weights
 
 
 def draw_samples(method: Method[Any], conditions: Conditions, folder: Path, run: RunContext) -> None:

@@ -9,6 +9,7 @@ import events
 import fakes
 import pandas as pd
 import pytest
+from record import recorded
 
 import dpbench
 from dpbench import METHODS
@@ -58,6 +59,22 @@ def test_fail_fast_ends_at_the_first_failure(tiny: Path) -> None:
         run(tiny, *VARIANTS, fail_fast=True)
     assert not isinstance(caught.value, TrialsFailed)
     assert events.EVENTS.count("fit") == 2
+
+
+def test_diverged_model_gets_no_row_but_its_run_counts(tiny: Path) -> None:
+    with pytest.raises(DpbenchError, match=r"3 of 256 weights are not finite \(the first in mean\): training diverged"):
+        run(tiny, "fake[fail=diverge]")
+    assert len(recorded()) == 1
+    assert not list(tiny.rglob("trial.json"))
+    assert "sample" not in events.EVENTS
+
+
+def test_setting_out_of_range_is_refused_before_a_run_is_recorded(tiny: Path) -> None:
+    for value in ("nan", "inf", "-1"):
+        with pytest.raises(DpbenchError, match=f"method 'fake': setting spread={value} must lie in \\[0, ∞\\)"):
+            run(tiny, "fake", settings={"spread": value})
+    assert recorded() == []
+    assert not tiny.exists()
 
 
 def test_full_disk_ends_the_run(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
