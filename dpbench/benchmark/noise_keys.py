@@ -10,25 +10,12 @@ import torch
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.trial import TrialSpec
 from dpbench.core.checkpoints import remove_checkpoints
-from dpbench.core.closure import code_of
 from dpbench.core.context import RunContext
 from dpbench.core.files import digest
 from dpbench.privacy.noise_key import FILE, NoiseKey
 from dpbench.privacy.plan import CalibratedPlan
-from dpbench.privacy.vault import Vault
 from dpbench.results import privacy_record
 from dpbench.results.provenance import now
-
-
-def code_behind(trial: TrialSpec, session: Session) -> str:
-    """The hash of the code that a trial's states and releases depend on.
-
-    It covers the method, the plugins chosen in its configuration, the vault, and what decodes the sensitive and the
-    public images.
-    """
-    inputs = session.inputs
-    public = inputs.public if trial.public else None
-    return code_of(trial.plugin, trial.config, Vault, inputs.dataset, inputs.train, public)
 
 
 def noise_key(trial: TrialSpec, plan: CalibratedPlan, code: str, run: RunContext, session: Session) -> NoiseKey:
@@ -47,7 +34,7 @@ def noise_key(trial: TrialSpec, plan: CalibratedPlan, code: str, run: RunContext
 
     Args:
         plan: with its noise multipliers, which a new version of the calibration may change.
-        code: see `code_behind`.
+        code: see `trial_code.code_behind`.
         run: the working environment of `fit`, before its generators are used.
     """
     device, world = torch.device(session.device).type, session.processes.world

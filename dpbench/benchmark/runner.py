@@ -26,6 +26,7 @@ from dpbench.benchmark.stages import fit, prepare, real_images, sample
 from dpbench.benchmark.sweep import make_trials
 from dpbench.benchmark.timetable import STAGES, Work
 from dpbench.benchmark.trial import TrialSpec
+from dpbench.benchmark.trial_code import code_outside
 from dpbench.core.errors import DpbenchError, RunError
 from dpbench.core.progress import Display, track
 from dpbench.core.specs import DatasetSpec
@@ -161,12 +162,24 @@ def run_trial(trial: TrialSpec, session: Session, metrics: Sequence[str]) -> Non
     with folder.lock(session.display) if processes.is_rank_zero else nullcontext():
         if processes.is_rank_zero and session.request.force:
             folder.clear()
-        record = folder.read(trial.key) if processes.is_rank_zero else None
+        record = _current_record(trial, session) if processes.is_rank_zero else None
         if not processes.broadcast(record is not None):
             record = _sampled(trial, session)
         if record is not None:
             score(record, folder, metrics, session)
     processes.barrier()
+
+
+def _current_record(trial: TrialSpec, session: Session) -> TrialRecord | None:
+    """The record of a trial that the present code sampled; removes one that other code outside dpbench sampled."""
+    folder = trial.folder(session.out)
+    record = folder.read(trial.key)
+    if record is None or record.source_hash == code_outside(trial, session):
+        return record
+    again = "it runs again, as another private run" if trial.is_private else "it runs again"
+    session.display.say(f"  the code of a plugin behind it changed since it ran: {again}")
+    folder.clear()
+    return None
 
 
 def _sampled(trial: TrialSpec, session: Session) -> TrialRecord | None:

@@ -13,6 +13,7 @@ from dpbench.core.errors import DpbenchError
 from dpbench.core.folders import cache_folder
 from dpbench.core.metric import Column, Metric
 from dpbench.core.registries import METRICS
+from dpbench.evaluation.code_notes import has_changed
 from dpbench.evaluation.evaluator import default_metrics, evaluate, evaluate_real
 from dpbench.evaluation.extraction import RealCache
 from dpbench.evaluation.scores import Scores
@@ -79,7 +80,7 @@ def chosen_metrics(names: Sequence[str] | None) -> list[str]:
 
 
 def missing_metrics(folder: TrialFolder, metrics: Sequence[str]) -> list[str]:
-    """Those of `metrics` that a trial has no value of, or one under an outdated protocol."""
+    """Those of `metrics` that a trial has no value of, or one under an outdated protocol or by other code."""
     try:
         scores = folder.read_scores(all_columns=True)
     except DpbenchError:
@@ -88,7 +89,8 @@ def missing_metrics(folder: TrialFolder, metrics: Sequence[str]) -> list[str]:
     def is_missing(name: str) -> bool:
         metric = METRICS.get(name)
         empty = any(scores["values"].get(column.name) is None for column in metric.columns)
-        return empty or metric.protocol not in scores["protocol"].get(name, "")
+        protocol = scores["protocol"].get(name, "")
+        return empty or metric.protocol not in protocol or has_changed(protocol, metric)
 
     return [name for name in metrics if is_missing(name)]
 

@@ -13,15 +13,17 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from dpbench.benchmark.noise_keys import code_behind, noise_key, run_id
+from dpbench.benchmark.noise_keys import noise_key, run_id
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.trial import TrialSpec
+from dpbench.benchmark.trial_code import code_behind, code_outside
 from dpbench.core.checkpoints import Checkpoints
 from dpbench.core.config import as_settings
 from dpbench.core.context import RunContext
 from dpbench.core.errors import ChangedData, DataError, DpbenchError
 from dpbench.core.files import write_atomic
 from dpbench.core.method import Method
+from dpbench.core.registries import METHODS
 from dpbench.core.specs import Conditions
 from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.noise import NoiseSource
@@ -134,8 +136,8 @@ def finite_weights(method: Method[Any]) -> dict[str, Tensor]:
     if broken:
         total = sum(t.numel() for t in weights.values())
         raise DpbenchError(
-            f"{sum(broken.values()):,} of {total:,} weights are not finite (the first in {next(iter(broken))}): training "
-            "diverged; try a smaller learning rate"
+            f"{sum(broken.values()):,} of {total:,} weights are not finite (the first in {next(iter(broken))}): "
+            "training diverged; try a smaller learning rate"
         )
     return weights
 
@@ -185,6 +187,8 @@ def _record(
         variant=trial.variant,
         reference=trial.reference,
         method_version=trial.version,
+        method_source="" if real else METHODS.source(trial.method),
+        source_hash=code_outside(trial, session),
         track=trial.track,
         epsilon=None if real else trial.epsilon,
         delta=trial.delta if trial.is_private else None,

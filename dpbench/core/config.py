@@ -5,7 +5,8 @@
         steps: int = option(200, "private training steps", low=1)
         refiner: Choice = plugin_option("regression", REFINERS, "detail stage")
 
-`build(Config, {"steps": "300", "refiner.name": "bicubic"})` validates names, types and ranges; pydantic converts the values.
+`build(Config, {"steps": "300", "refiner.name": "bicubic"})` validates names, types and ranges; pydantic converts the
+values.
 """
 
 from __future__ import annotations

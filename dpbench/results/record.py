@@ -54,6 +54,8 @@ class TrialRecord:
         "'' | 'real' | 'public' (ε = 0) | 'nonprivate' (ε = ∞) | 'external' (made elsewhere)"
     )
     method_version: str = column("version of the method's code", "")
+    method_source: str = column("where the method comes from: 'dpbench', a package and its version, or a file", "")
+    source_hash: str = column("hash of the code outside dpbench behind the trial; empty where there is none", "")
     track: str = column("public knowledge used: 'none' | 'images' | 'foundation'", "")
     dataset: str = column("sensitive dataset")
     dataset_fingerprint: str = column("hash of train (keyed with a secret unless the dataset is public)")

@@ -15,11 +15,12 @@ import torch
 from record import recorded
 
 import dpbench
-from dpbench import METHODS, REFINERS
+from dpbench import DATASETS, METHODS, REFINERS
 from dpbench.benchmark import runner, stages
 from dpbench.core import closure
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import read_json
+from dpbench.core.progress import Quiet
 from dpbench.core.registry import load_plugin_file
 
 METHOD = """
@@ -54,6 +55,11 @@ class R(Refiner):
         return coarse
 """
 
+REQUEST: dict[str, Any] = {
+    "dataset": "tiny", "public": "tiny-public", "samples": 10, "delta": 1e-6, "metrics": ["brightness"],
+    "references": (), "device": "cpu",
+}  # fmt: skip
+
 FILES = {"beside.py": "SHIFT = 0.1\n", "r.py": REFINER, "shifted.py": METHOD}
 
 
@@ -70,18 +76,19 @@ class Attempts:
         assert old in text
         (self.folder / file).write_text(text.replace(old, new))
 
-    def run(self, crash: bool = True) -> torch.Tensor:
-        """The release of one attempt in a new process."""
+    def load(self) -> None:
+        """Imports the current plugin files, as a new process does."""
         for registry, name in ((METHODS, "shifted"), (REFINERS, "r")):
             registry.unregister(name)
         sys.modules.pop("beside", None)
         importlib.invalidate_caches()
         for file in ("r.py", "shifted.py"):
             load_plugin_file(self.folder / file)
-        options: dict[str, Any] = {
-            "dataset": "tiny", "public": "tiny-public", "samples": 10, "delta": 1e-6, "metrics": ["brightness"],
-            "references": (), "device": "cpu", "out": self.out,
-        }  # fmt: skip
+
+    def run(self, crash: bool = True) -> torch.Tensor:
+        """The release of one attempt in a new process."""
+        self.load()
+        options = REQUEST | {"out": self.out}
         with self.patch.context() as patch:
             if crash:
                 patch.setattr(stages, "draw_samples", fails)
@@ -97,6 +104,16 @@ class Attempts:
     def secret(self) -> str:
         [path] = self.out.rglob("noise.key")
         return str(read_json(path)["secret"])
+
+
+class Said(Quiet):
+    """Keeps the lines that a display shows."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
 
 
 def fails(*_: object) -> None:
@@ -193,3 +210,36 @@ def test_plugin_edited_while_running_gets_another_key(attempts: Attempts, monkey
     attempts.run()
     assert attempts.secret != secret
     assert len(recorded()) == 2
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"), [("beside.py", "0.1", "-0.1"), ("r.py", "return coarse", "return -coarse")]
+)
+def test_finished_trial_of_an_edited_plugin_runs_again(attempts: Attempts, file: str, old: str, new: str) -> None:
+    first, said = attempts.run(crash=False), Said()
+    attempts.edit(file, old, new)
+    attempts.load()
+    rows = dpbench.run("shifted", **REQUEST, out=attempts.out, display=said)
+    assert "  the code of a plugin behind it changed since it ran: it runs again, as another private run" in said.lines
+    assert len(recorded()) == 2
+    [second] = [event for event in events.EVENTS if isinstance(event, torch.Tensor)]
+    assert not torch.equal(first, second)
+    assert rows["method_source"].tolist() == ["file shifted.py"]
+    [stored] = attempts.out.rglob("trial.json")
+    assert read_json(stored)["source_hash"] == rows["source_hash"][0] != ""
+
+
+def test_finished_trial_of_an_unchanged_plugin_is_skipped(attempts: Attempts) -> None:
+    attempts.run(crash=False)
+    attempts.edit("shifted.py", "def fit", "# learns\n    def fit")
+    attempts.load()
+    said = Said()
+    dpbench.run("shifted", **REQUEST, out=attempts.out, display=said)
+    assert "  finished already" in said.lines
+    assert len(recorded()) == 1
+
+
+def test_trial_without_code_outside_dpbench_has_no_source_hash() -> None:
+    method = METHODS.get("dp-merf")
+    assert closure.outside_hash(method, method.Config, DATASETS.get("shapes")) == ""
+    assert METHODS.source("dp-merf") == "dpbench"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,8 @@ def test_public_sources_are_listed_without_import() -> None:
 
 
 def test_list_shows_import_errors_of_plugins(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "installed_plugins", lambda group: {"broken": "no_such_module:Metric"})
+    broken = EntryPoint("broken", "no_such_module:Metric", "dpbench.metrics")
+    monkeypatch.setattr(registry, "installed_plugins", lambda group: {"broken": broken})
     result = call("list", "metrics")
     assert result.exit_code == 0
     assert "No module named 'no_such_module'" in result.stdout
