@@ -87,7 +87,7 @@ def fit(method: Method[Any], trial: TrialSpec, plan: CalibratedPlan, session: Se
     checkpoints = _checkpoints(trial, session, "fit")
     folder = _workplace(trial, session)
     with log.phase("fit"), session.phase("fit", trial.seed, folder, checkpoints) as run:
-        key = noise_key(trial, plan, code_behind(trial, session), run, session)
+        key = noise_key(trial, ledger, code_behind(trial, session), run, session)
         world = session.processes.world
         noise = NoiseSource(session.device, key, world.rank)
         private = Vault(

@@ -38,6 +38,10 @@ class Ledger:
     Args:
         plan: the releases that are allowed.
         path: JSON file, rewritten atomically at every release; None keeps the ledger in memory.
+
+    Attributes:
+        released_before: whether an interrupted attempt may have released anything, or touched records outside
+            mechanisms.
     """
 
     def __init__(self, plan: CalibratedPlan, path: Path | None = None):
@@ -45,6 +49,7 @@ class Ledger:
         self.path = path
         self.spent = {m.name: 0 for m in plan.mechanisms}
         self.unverified: list[str] = []
+        self.released_before = True
         self._curve: dict[tuple[int, ...], float] = {}
 
     @classmethod
@@ -55,7 +60,8 @@ class Ledger:
         """
         ledger = cls(plan, path)
         if path.exists():
-            ledger.unverified += _marks(path)
+            ledger.unverified, released = _earlier(path)
+            ledger.released_before = bool(released or ledger.unverified)
         else:
             ledger._write()
         return ledger
@@ -165,9 +171,11 @@ class Ledger:
             write_json(self.path, self.as_dict())
 
 
-def _marks(path: Path) -> list[str]:
+def _earlier(path: Path) -> tuple[list[str], int]:
+    """The marks of an interrupted attempt, and how often it may have released something."""
     try:
-        return list(read_json(path)["unverified"])
+        stored = read_json(path)
+        return list(stored["unverified"]), sum(m["releases_spent"] for m in stored["mechanisms"])
     except (DpbenchError, KeyError, TypeError) as error:
         raise PrivacyError(
             f"{path} is damaged; run with --force to start the trial over, as another private run"

@@ -22,6 +22,8 @@ from dpbench.core.errors import DpbenchError
 from dpbench.core.files import read_json
 from dpbench.core.progress import Quiet
 from dpbench.core.registry import load_plugin_file
+from dpbench.privacy.ledger import Ledger
+from dpbench.results import privacy_record
 
 METHOD = """
 from dataclasses import dataclass
@@ -243,3 +245,71 @@ def test_trial_without_code_outside_dpbench_has_no_source_hash() -> None:
     method = METHODS.get("dp-merf")
     assert closure.outside_hash(method, method.Config, DATASETS.get("shapes")) == ""
     assert METHODS.source("dp-merf") == "dpbench"
+
+
+def killed_before_its_release(attempts: Attempts, patch: pytest.MonkeyPatch) -> None:
+    """An attempt that ends within its first query, before a receipt."""
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    attempts.load()
+    with patch.context() as inner:
+        inner.setattr(Ledger, "spend", killed)
+        with pytest.raises(KeyboardInterrupt):
+            dpbench.run("shifted", **REQUEST, out=attempts.out)
+
+
+def test_attempts_that_released_nothing_are_one_run_whatever_changed(
+    attempts: Attempts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for old, new in (("0.1", "0.2"), ("0.2", "0.3"), ("0.3", "0.4")):
+        killed_before_its_release(attempts, monkeypatch)
+        attempts.edit("beside.py", old, new)
+    secret = attempts.secret
+    attempts.run()
+    assert attempts.secret == secret
+    assert len(recorded()) == 1
+    attempts.edit("beside.py", "0.4", "0.5")
+    with pytest.warns(UserWarning, match="code or circumstances changed since the interruption"):
+        attempts.run(crash=False)
+    assert len(recorded()) == 2
+
+
+def test_files_newer_than_every_process_do_not_make_a_run_of_every_attempt(
+    attempts: Attempts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression test: with clocks that disagree, an attempt that was killed often had a line for each time."""
+    for _ in range(3):
+        with monkeypatch.context() as inner:
+            inner.setattr(closure, "STARTED", 0.0)
+            killed_before_its_release(attempts, monkeypatch)
+    attempts.run(crash=False)
+    assert len(recorded()) == 1
+
+
+def test_attempt_killed_between_key_and_record_is_recorded_by_the_next(
+    attempts: Attempts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    attempts.load()
+    with monkeypatch.context() as inner:
+        inner.setattr(privacy_record, "append", killed)
+        with pytest.raises(KeyboardInterrupt):
+            dpbench.run("shifted", **REQUEST, out=attempts.out)
+    secret = attempts.secret
+    assert recorded() == []
+    attempts.run()
+    assert attempts.secret == secret
+    assert len(recorded()) == 1
+
+
+def test_lost_ledger_counts_as_a_release(attempts: Attempts, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed_before_its_release(attempts, monkeypatch)
+    [ledger] = attempts.out.rglob("ledger.json")
+    ledger.unlink()
+    attempts.edit("beside.py", "0.1", "0.2")
+    attempts.run()
+    assert len(recorded()) == 2
