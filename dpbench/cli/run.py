@@ -35,8 +35,8 @@ def run(request: RunRequest) -> None:
         for failure in error.failures:
             complain("failed", failure)
         raise
-    except KeyboardInterrupt:
-        complain("interrupted", f"finished trials are kept in {request.out}; run the same command again to continue")
+    except KeyboardInterrupt as stop:
+        stop.add_note(f"finished trials are kept in {request.out}; the same command continues")
         raise
     if is_rank_zero():
         _show(request, finished)

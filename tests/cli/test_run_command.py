@@ -57,7 +57,9 @@ def test_ctrl_c_message_explains_how_to_resume(tiny: Path) -> None:
     run(tiny)
     result = run(tiny, "--set", "fail=interrupt")
     assert result.exit_code == 130
-    assert f"finished trials are kept in {tiny}; run the same command again" in result.stderr
+    assert result.stderr.endswith(
+        f"stopped by Ctrl-C; finished trials are kept in {tiny}; the same command continues\n"
+    )
     assert len(pd.read_csv(tiny / "leaderboard.csv")) == 1
 
 
