@@ -47,7 +47,7 @@ def prepare(trial: TrialSpec, session: Session, log: TrialLog) -> Method[Any]:
     checkpoints = _checkpoints(trial, session, "prepare")
     folder = _workplace(trial, session)
     with (
-        log.phase("prepare"),
+        log.phase("prepare", checkpoints.stopwatch),
         session.processes.rank_zero_first(),
         session.phase("prepare", trial.seed, folder, checkpoints) as run,
     ):
@@ -86,7 +86,7 @@ def fit(method: Method[Any], trial: TrialSpec, plan: CalibratedPlan, session: Se
         return Spent(ledger)
     checkpoints = _checkpoints(trial, session, "fit")
     folder = _workplace(trial, session)
-    with log.phase("fit"), session.phase("fit", trial.seed, folder, checkpoints) as run:
+    with log.phase("fit", checkpoints.stopwatch), session.phase("fit", trial.seed, folder, checkpoints) as run:
         key = noise_key(trial, ledger, code_behind(trial, session), run, session)
         world = session.processes.world
         noise = NoiseSource(session.device, key, world.rank)
