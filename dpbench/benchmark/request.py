@@ -22,6 +22,9 @@ WHAT, HOW, WHERE = "What to compare", "How to run", "Where files are"
 
 DEFAULT_PRESET = "small"
 
+MOST = 1_000_000
+"""Most samples of a trial, and most seeds."""
+
 Reference = Literal["", "real", "public", "nonprivate"]
 
 REFERENCES: dict[str, float] = {"public": 0.0, "nonprivate": math.inf, "real": math.nan}
@@ -169,8 +172,8 @@ class RunRequest:
         self._set("data", None if self.data is None else Path(self.data).expanduser())
         self._set("plugins", tuple(map(Path, self.plugins)))
         for what, value in {"seeds": self.seeds, "samples": self.samples}.items():
-            if value < 1:
-                raise DpbenchError(f"the number of {what} must be at least 1, not {value}")
+            if not 1 <= value <= MOST:
+                raise DpbenchError(f"the number of {what} must be at least 1 and at most {MOST:,}, not {value:,}")
         for name in self.references:
             if name not in REFERENCES:
                 raise UnknownName("reference", name, REFERENCES)

@@ -7,6 +7,7 @@ print(rows[["method", "epsilon", "seed", "accuracy", "fwd"]])
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -28,6 +29,7 @@ from dpbench.benchmark.timetable import STAGES, Work
 from dpbench.benchmark.trial import TrialSpec
 from dpbench.benchmark.trial_code import code_outside
 from dpbench.core.errors import DpbenchError, RunError
+from dpbench.core.folders import check_space
 from dpbench.core.progress import Display, track
 from dpbench.core.specs import DatasetSpec
 from dpbench.privacy.calibration import calibrate
@@ -137,6 +139,8 @@ def plan_trials(session: Session) -> list[TrialSpec]:
         trials = list(make_trials(methods, request, inputs, Planner(session)))
     new = [t for t in trials if not t.is_real and (request.force or not t.folder(request.out).is_sampled)]
     if new:
+        samples = len(new) * conditions.conditions.count * math.prod(inputs.spec.shape)
+        check_space(request.out, samples, f"the samples of {len(new)} trials")
         for trial in track(display, new, "calibrating", len(new)):
             calibrated_plan(trial)
     return trials

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import asdict
 
 from dpbench.benchmark.inputs import Inputs
+from dpbench.benchmark.plugin_checks import check_metric
 from dpbench.benchmark.session import Session
 from dpbench.core.context import RunContext
 from dpbench.core.errors import DpbenchError
@@ -37,13 +38,12 @@ def known_metric(name: str) -> type[Metric]:
 
     Raises:
         UnknownName: it does not exist.
-        DpbenchError: it cannot be imported, or fills columns that are reserved.
+        DpbenchError: it cannot be imported, declares something wrong, or fills columns that are reserved.
     """
     metric = METRICS.get(name)
     if name in PROTOCOL_ENTRIES:
         raise DpbenchError(f"no metric may be called '{name}', because its protocol entry would replace the row's")
-    if not metric.columns:
-        raise DpbenchError(f"metric '{name}' declares no column; name at least one in `columns`")
+    check_metric(name, metric)
     for column in metric.columns:
         if is_reserved(column.name):
             raise DpbenchError(f"metric '{name}' may not fill '{column.name}', a reserved column; rename it")

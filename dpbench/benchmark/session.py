@@ -66,7 +66,8 @@ class Session:
             DpbenchError: the device, the precision or a dataset does not exist, or results cannot be written.
         """
         if writes:
-            check_writable(request.out)
+            for folder in (request.out, cache_folder(), state_folder()):
+                check_writable(folder)
         alone = nullcontext(Processes(resolve_device(request.device)))
         with join_processes(request.device) if distributed else alone as processes:
             precision = resolve_precision(request.precision, processes.device)

@@ -13,7 +13,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import MappingProxyType
 from typing import Generic, TypeVar
@@ -24,9 +24,9 @@ P = TypeVar("P")
 
 
 @functools.cache
-def installed_plugins(group: str) -> Mapping[str, EntryPoint]:
-    """A group of entry points by name; read once per process, since all packages are searched."""
-    return {point.name: point for point in entry_points(group=group)}
+def installed_plugins(group: str) -> Mapping[str, str]:
+    """Name -> "module:Class" of a group of entry points; read once per process, since all packages are searched."""
+    return {point.name: point.value for point in entry_points(group=group)}
 
 
 class Registry(Generic[P]):
@@ -45,8 +45,7 @@ class Registry(Generic[P]):
 
     def _targets(self) -> dict[str, str]:
         builtin = {name: target for name, (target, _) in self._builtin.items()}
-        installed = {name: point.value for name, point in installed_plugins(self.group).items()}
-        return {**installed, **builtin}
+        return {**installed_plugins(self.group), **builtin}
 
     def names(self) -> list[str]:
         """All known names, sorted; nothing is imported."""
@@ -75,9 +74,9 @@ class Registry(Generic[P]):
         module = self.get(name).__module__
         if module.partition(".")[0] == "dpbench":
             return "dpbench"
-        point = None if name in self._registered else installed_plugins(self.group).get(name)
-        if point is not None and point.dist is not None:
-            return f"{point.dist.name} {point.dist.version}"
+        for point in () if name in self._registered else entry_points(group=self.group):
+            if point.name == name and point.dist is not None:
+                return f"{point.dist.name} {point.dist.version}"
         file = getattr(sys.modules.get(module), "__file__", None)
         return f"file {Path(file).name}" if file else "no file"
 

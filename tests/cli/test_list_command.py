@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
@@ -26,8 +25,7 @@ def test_public_sources_are_listed_without_import() -> None:
 
 
 def test_list_shows_import_errors_of_plugins(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = EntryPoint("broken", "no_such_module:Metric", "dpbench.metrics")
-    monkeypatch.setattr(registry, "installed_plugins", lambda group: {"broken": broken})
+    monkeypatch.setattr(registry, "installed_plugins", lambda group: {"broken": "no_such_module:Metric"})
     result = call("list", "metrics")
     assert result.exit_code == 0
     assert "No module named 'no_such_module'" in result.stdout

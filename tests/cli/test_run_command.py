@@ -73,7 +73,7 @@ def test_ctrl_c_message_explains_how_to_resume(tiny: Path) -> None:
         (["--eps", ""], "nothing to run: name an ε or a reference"),
         (["--set", "spread"], "'spread' is not a setting; write key=value"),
         (["--set", "spred=1"], "did you mean spread?"),
-        (["--seeds", "0"], "seeds must be at least 1"),
+        (["--seeds", "0"], "the number of seeds must be at least 1 and at most 1,000,000, not 0"),
         (["--delta", "2"], "δ must lie in (0, 1)"),
         (["--device", "cuda:99"], "is not available"),
         (["--references", "reel"], "did you mean real?"),
