@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import is_dataclass
+from functools import cache
 from typing import Any
 
 from dpbench.core.config import build
@@ -13,6 +14,7 @@ from dpbench.core.method import Method, Preset
 from dpbench.core.metric import Column, Metric
 
 
+@cache
 def check_method(name: str, method: type[Method[Any]]) -> None:
     """Checks the declarations of a method: its base class, constructor, `Config` and presets.
 
@@ -38,6 +40,7 @@ def check_method(name: str, method: type[Method[Any]]) -> None:
             raise ConfigError(f"{what}, preset '{preset}': {error}") from error
 
 
+@cache
 def check_metric(name: str, metric: type[Metric]) -> None:
     """Checks the declarations of a metric: its base class, constructor and columns.
 

@@ -17,9 +17,10 @@ import pandas as pd
 
 from dpbench.benchmark.configure import configure, plan_of
 from dpbench.benchmark.failures import Failure, TrialsFailed
+from dpbench.benchmark.leaderboard_file import LeaderboardFile
 from dpbench.benchmark.planning import Planner
 from dpbench.benchmark.request import RunRequest
-from dpbench.benchmark.scoring import chosen_metrics, known_columns, missing_metrics, score
+from dpbench.benchmark.scoring import chosen_metrics, known_columns, missing_metrics, say_scores, score
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.shared_state import unchanged
 from dpbench.benchmark.side_by_side import draw_side_by_side
@@ -34,7 +35,7 @@ from dpbench.core.progress import Display, track
 from dpbench.core.specs import DatasetSpec
 from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.plan import CalibratedPlan
-from dpbench.results.gathering import FILE, collect, rows_of, write_csv
+from dpbench.results.gathering import collect, rows_of
 from dpbench.results.record import TrialRecord
 from dpbench.results.trial_log import TrialLog
 from dpbench.training.device import reset_peak_memory
@@ -84,6 +85,7 @@ def run_request(request: RunRequest, display: Display | None = None) -> Finished
         metrics = chosen_metrics(request.metrics)
         trials = plan_trials(session)
         sheet, timetable, failures = None, session.timetable, []
+        leaderboard, writes = LeaderboardFile(request.out), session.processes.is_rank_zero
         ends_at_a_failure = request.fail_fast or len(trials) == 1 or session.processes.world.size > 1
         timetable.plan([work_left(trial, session, metrics) for trial in trials])
         try:
@@ -93,17 +95,19 @@ def run_request(request: RunRequest, display: Display | None = None) -> Finished
                     parts = [f"[{number}/{len(trials)}] {trial}", timetable.left()]
                     session.display.say(", ".join(filter(None, parts)))
                     try:
-                        run_trial(trial, session, metrics)
+                        if run_trial(trial, session, metrics) and writes:
+                            leaderboard.update()
                     except DpbenchError as error:
                         if ends_at_a_failure or isinstance(error, RunError):
                             raise
                         failures.append(Failure(str(trial), str(error), trial.folder(request.out).log))
                         session.display.say(f"  failed: {failures[-1]}")
         finally:
-            rows = collect(request.out, known_columns())
-            if session.processes.is_rank_zero and any(t.folder(request.out).is_finished for t in trials):
-                write_csv(rows, request.out / FILE)
+            if writes and any(trial.folder(request.out).is_finished for trial in trials):
+                rows = leaderboard.write()
                 sheet = draw_side_by_side(trials, session)
+            else:
+                rows = collect(request.out, known_columns())
     finished = Finished(rows_of(rows, [trial.key for trial in trials]), sheet, session.inputs.spec)
     if failures:
         raise TrialsFailed(failures, len(trials), finished)
@@ -151,7 +155,7 @@ def calibrated_plan(trial: TrialSpec) -> CalibratedPlan:
     return calibrate(plan_of(trial.plugin, trial.config, trial.spec, trial.request), trial.budget)
 
 
-def run_trial(trial: TrialSpec, session: Session, metrics: Sequence[str]) -> None:
+def run_trial(trial: TrialSpec, session: Session, metrics: Sequence[str]) -> bool:
     """Does what is left to do of one trial: prepare, fit, sample, score.
 
     With several processes, all of them prepare and fit; rank zero alone writes, samples and scores.
@@ -159,10 +163,15 @@ def run_trial(trial: TrialSpec, session: Session, metrics: Sequence[str]) -> Non
     Args:
         metrics: names of the metrics to compute.
 
+    Returns:
+        whether anything was left to do.
+
     Raises:
         DpbenchError: whatever went wrong, in one line. The trial's folder then has a log.txt, and no trial.json.
     """
     folder, processes = trial.folder(session.out), session.processes
+    if processes.broadcast(processes.is_rank_zero and _is_done(trial, session, metrics)):
+        return False
     with folder.lock(session.display) if processes.is_rank_zero else nullcontext():
         if processes.is_rank_zero and session.request.force:
             folder.clear()
@@ -172,6 +181,18 @@ def run_trial(trial: TrialSpec, session: Session, metrics: Sequence[str]) -> Non
         if record is not None:
             score(record, folder, metrics, session)
     processes.barrier()
+    return True
+
+
+def _is_done(trial: TrialSpec, session: Session, metrics: Sequence[str]) -> bool:
+    """Whether nothing is left to do of a trial; then its scores are shown. Needs no lock, as nothing is written."""
+    folder = trial.folder(session.out)
+    record = folder.read(trial.key) if folder.is_finished and not session.request.force else None
+    if record is None or record.source_hash != code_outside(trial, session) or missing_metrics(folder, metrics):
+        return False
+    session.display.say("  finished already")
+    say_scores(record, folder, session)
+    return True
 
 
 def _current_record(trial: TrialSpec, session: Session) -> TrialRecord | None:

@@ -139,6 +139,11 @@ def score(record: TrialRecord, folder: TrialFolder, metrics: Sequence[str], sess
                     _add_scores(record, folder, missing, session.inputs, run)
             folder.finish()
             log("finished")
+    say_scores(record, folder, session)
+
+
+def say_scores(record: TrialRecord, folder: TrialFolder, session: Session) -> None:
+    """Shows the headline scores of a finished trial in one line."""
     row = make_row(record, folder.read_scores())
     found = [f"{c.name} {rounded(row[c.name])}" for c in headline_columns() if row.get(c.name) is not None]
     session.display.say(f"  {', '.join(found)}")

@@ -20,12 +20,16 @@ def code_behind(trial: TrialSpec, session: Session) -> str:
 
 
 def code_outside(trial: TrialSpec, session: Session) -> str:
-    """The hash of the same code as far as it is not dpbench's own; "" if all of it is.
+    """The hash of the same code as far as it is not dpbench's own; "" if all of it is. Computed once per session.
 
     A finished trial stands for its result as long as this hash stays. Changes of dpbench itself do not count here: a
     change of a result changes the method's `version`.
     """
-    return outside_hash(*_objects(trial, session))
+    objects = list(_objects(trial, session))
+    identity = tuple(map(id, objects))
+    if identity not in session.code_outside:
+        session.code_outside[identity] = outside_hash(*objects)
+    return session.code_outside[identity]
 
 
 def _objects(trial: TrialSpec, session: Session) -> Iterator[object]:

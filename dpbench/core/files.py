@@ -79,5 +79,7 @@ def read_json(path: Path) -> Any:
 
 def digest(value: Any, length: int = 16) -> str:
     """A short hexadecimal SHA-256 of any JSON-like value (key order does not matter)."""
-    text = json.dumps(_finite(value), sort_keys=True, default=str)
+    text = json.dumps(value, sort_keys=True, default=str)
+    if "Infinity" in text:  # rarely, and looking at every number takes long
+        text = json.dumps(_finite(value), sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:length]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from functools import cache
 
 from dpbench.core.closure import outside_hash
 from dpbench.core.errors import DpbenchError
@@ -16,8 +17,12 @@ LENGTH = 8
 """Characters of a hash in a note."""
 
 
+@cache
 def code_note(plugin: type) -> str:
-    """What a protocol says of the code of a metric or an extractor: "code 1a2b3c4d"; "" for dpbench's own."""
+    """What a protocol says of the code of a metric or an extractor: "code 1a2b3c4d"; "" for dpbench's own.
+
+    It is that of the class as it was when it was first asked for.
+    """
     found = outside_hash(plugin)[:LENGTH]
     return f"code {found}" if found else ""
 
