@@ -102,10 +102,10 @@ class TinyPublic(Dataset):
 class FakeConfig:
     """Every way to misbehave is a setting."""
 
-    spread: float = option(5.0, "pixel noise of the samples")
+    spread: float = option(5.0, "pixel noise of the samples", low=0)
     batch: int = option(0, "expected batch of an additional DP-SGD mechanism; 0 for none")
     levels: int = option(1, "the resolution must divide by 2 to the power of this")
-    fail: str = option("", "how to fail: interrupt | crash | error | skip | peek | floats | few")
+    fail: str = option("", "how to fail: interrupt | crash | skip | peek | diverge | floats | few")
 
 
 class FakeMean(Method):
@@ -158,6 +158,8 @@ class FakeMean(Method):
             total = private.noisy_sum("mean", lambda batch: batch.images.float() / 255)
             advance(note="ε 1")
         self.mean = 255 * total.cpu() / private.spec.n_train
+        if fail == "diverge":
+            self.mean[0, 0, :3] = torch.nan
 
     def sample(self, conditions: Conditions, run) -> Tensor:
         events.EVENTS.append("sample")

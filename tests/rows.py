@@ -18,7 +18,8 @@ FWD = Column("fwd", "low", "")
 def trial(**changes: Any) -> TrialRecord:
     """A private trial of method "m" on dataset "d"."""
     fixed: dict[str, Any] = {
-        "method": "m", "reference": "", "method_version": "1", "track": "images", "dataset": "d",
+        "method": "m", "reference": "", "method_version": "1", "method_source": "x", "source_hash": "x",
+        "track": "images", "dataset": "d",
         "dataset_fingerprint": "x", "resolution": 32, "channels": 3, "classes": None, "caption_bytes": 0,
         "public_benchmark": True,
         "n_train": 1, "n_test": 1, "epsilon": 1.0, "delta": 0.5, "epsilon_spent": 0.5, "epsilon_rdp": 0.5, "mu": 0.5,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from dpbench.benchmark.plugin_checks import check_method
 from dpbench.benchmark.request import DEFAULT_PRESET
 from dpbench.core.config import build, changes
 from dpbench.core.errors import ConfigError, DpbenchError, UnknownName
@@ -59,11 +60,22 @@ def plan_of(method: type[Method[Any]], config: Any, spec: DatasetSpec, request: 
     """The plan of a configured method for a dataset. Every dataset is closed while the method makes it.
 
     Raises:
-        ConfigError: the configuration does not suit the dataset.
+        ConfigError: the configuration does not suit the dataset, or the method makes no plan.
         PrivacyError: the method opens a dataset.
     """
-    with Seal().everything_closed():
-        return method.plan(config, spec, request)
+    from dpbench.privacy.plan import Plan
+
+    try:
+        with Seal().everything_closed():
+            plan: object = method.plan(config, spec, request)
+    except DpbenchError:
+        raise
+    except Exception as error:  # a method is foreign code
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise ConfigError(f"{method.__name__}.plan failed: {reason}") from error
+    if not isinstance(plan, Plan):
+        raise ConfigError(f"{method.__name__}.plan must return a Plan, not {plan!r}")
+    return plan
 
 
 def refuse_auto(method: Configured) -> None:
@@ -88,12 +100,15 @@ def configure(methods: Sequence[str], dataset: str, preset: str, settings: Mappi
 
     Raises:
         UnknownName: a method, preset or setting does not exist.
-        ConfigError: a setting's value is wrong, its method is not named, or brackets do not match.
+        ConfigError: a setting's value is wrong, its method is not named, brackets do not match, or a method declares
+            something wrong.
     """
     if not methods:
         raise DpbenchError(f"no method is named; known: {', '.join(METHODS.names())}")
     variants = [parse_variant(text) for text in methods]
     classes = {v.method: METHODS.get(v.method) for v in variants}
+    for name, method in classes.items():
+        check_method(name, method)
     given = _by_method(settings, list(classes))
     several = len(classes) > 1 and any(":" not in key for key in settings)
     configured = [

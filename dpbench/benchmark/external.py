@@ -170,7 +170,7 @@ def _kept(
     record: TrialRecord, content: str, generated: Generated, folder: TrialFolder, session: Session
 ) -> TrialRecord:
     """Copies the images into the trial's folder."""
-    log = TrialLog(folder.path / "log.txt")
+    log = TrialLog(folder.log)
     with log.errors_of(record):
         folder.clear()
         log(f"{len(generated)} images from {generated.path}")

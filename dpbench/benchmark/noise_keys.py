@@ -10,34 +10,24 @@ import torch
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.trial import TrialSpec
 from dpbench.core.checkpoints import remove_checkpoints
-from dpbench.core.closure import code_of
 from dpbench.core.context import RunContext
 from dpbench.core.files import digest
+from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.noise_key import FILE, NoiseKey
-from dpbench.privacy.plan import CalibratedPlan
-from dpbench.privacy.vault import Vault
 from dpbench.results import privacy_record
 from dpbench.results.provenance import now
 
 
-def code_behind(trial: TrialSpec, session: Session) -> str:
-    """The hash of the code that a trial's states and releases depend on.
-
-    It covers the method, the plugins chosen in its configuration, the vault, and what decodes the sensitive and the
-    public images.
-    """
-    inputs = session.inputs
-    public = inputs.public if trial.public else None
-    return code_of(trial.plugin, trial.config, Vault, inputs.dataset, inputs.train, public)
-
-
-def noise_key(trial: TrialSpec, plan: CalibratedPlan, code: str, run: RunContext, session: Session) -> NoiseKey:
+def noise_key(trial: TrialSpec, ledger: Ledger, code: str, run: RunContext, session: Session) -> NoiseKey:
     """The key of the interrupted attempt that continues, or a new one.
 
     From here on the run counts in the privacy record of its dataset, however it ends (rule R9). An attempt that
     continues with the key of an interrupted one is the same run and is not counted again. With other code, settings or
     processes it would release something else with the same noise; so it gets a new key, starts from the beginning, and
-    counts.
+    counts. An attempt that ended before its first release has shown nothing: the next one is the same run in any case.
+
+    The key is stored before the run is recorded. An attempt that is killed in between has released nothing, and the
+    next one, with the same key, adds the line.
 
     Why the identity is sufficient: a released value is computed by the method and the vault, from the decoded images,
     the settings, the calibrated plan, the experiment's seeds and torch, on a device, in a precision, by a number of
@@ -46,32 +36,32 @@ def noise_key(trial: TrialSpec, plan: CalibratedPlan, code: str, run: RunContext
     what `fit` starts from, which the key records for each query (see `privacy.noise_key`).
 
     Args:
-        plan: with its noise multipliers, which a new version of the calibration may change.
-        code: see `code_behind`.
+        ledger: of the plan with its noise multipliers, which a new version of the calibration may change.
+        code: see `trial_code.code_behind`.
         run: the working environment of `fit`, before its generators are used.
     """
     device, world = torch.device(session.device).type, session.processes.world
-    mechanisms = [[type(m).__name__, asdict(m)] for m in plan.mechanisms]
+    mechanisms = [[type(m).__name__, asdict(m)] for m in ledger.plan.mechanisms]
     seeds = [run.generator.initial_seed(), torch.initial_seed()]
     identity = digest([code, mechanisms, seeds, torch.__version__, device, session.precision, world.size])
     key = None
     if session.processes.is_rank_zero:
         folder = run.checkpoints.folder
         assert folder is not None
-        stored = key = NoiseKey.read(folder / FILE, identity)
+        key = NoiseKey.read(folder / FILE, identity)
         if key is None:
-            if (folder / FILE).exists():
+            key = None if ledger.released_before else NoiseKey.unused(folder / FILE)
+            if key is None and (folder / FILE).exists():
                 warnings.warn(
                     f"{trial}: code or circumstances changed since the interruption; it starts from the beginning, as "
                     "another private run",
                     stacklevel=2,
                 )
             remove_checkpoints(folder.parent)
-            key = NoiseKey() if trial.noise_seed is None else NoiseKey.from_seed(trial.noise_seed)
+            key = key or (NoiseKey() if trial.noise_seed is None else NoiseKey.from_seed(trial.noise_seed))
+            key.store(folder / FILE, identity)
         if trial.is_private:
             _record(trial, key, session)
-        if stored is None:
-            key.store(folder / FILE, identity)
     secret = session.processes.broadcast(key.secret if key else None)
     return key or NoiseKey(secret)
 

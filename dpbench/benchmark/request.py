@@ -23,6 +23,9 @@ WHAT, HOW, WHERE = "What to compare", "How to run", "Where files are"
 
 DEFAULT_PRESET = "small"
 
+MOST = 1_000_000
+"""Most samples of a trial, and most seeds."""
+
 Reference = Literal["", "real", "public", "nonprivate"]
 
 REFERENCES: dict[str, float] = {"public": 0.0, "nonprivate": math.inf, "real": math.nan}
@@ -140,6 +143,7 @@ class RunRequest:
     device: str = _option("auto", "auto, cpu, cuda, cuda:1 or mps.", HOW)
     precision: str = _option("auto", "auto, fp32 or bf16; auto is bf16 on GPUs that support it.", HOW)
     force: bool = _option(False, "Run finished trials again.", HOW)
+    fail_fast: bool = _option(False, "End at the first trial that fails; by default the others go on.", HOW)
     download: bool = _option(False, "Allow missing datasets to be downloaded.", HOW)
     noise_seed: int | None = _option(
         None,
@@ -173,8 +177,8 @@ class RunRequest:
         self._set("data", None if self.data is None else expanded(Path(self.data)))
         self._set("plugins", tuple(expanded(Path(plugin)) for plugin in self.plugins))
         for what, value in {"seeds": self.seeds, "samples": self.samples}.items():
-            if value < 1:
-                raise DpbenchError(f"the number of {what} must be at least 1, not {value}")
+            if not 1 <= value <= MOST:
+                raise DpbenchError(f"the number of {what} must be at least 1 and at most {MOST:,}, not {value:,}")
         for name in self.references:
             if name not in REFERENCES:
                 raise UnknownName("reference", name, REFERENCES)

@@ -7,6 +7,7 @@ print(rows[["method", "epsilon", "seed", "accuracy", "fwd"]])
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -15,9 +16,11 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from dpbench.benchmark.configure import configure, plan_of
+from dpbench.benchmark.failures import Failure, TrialsFailed
+from dpbench.benchmark.leaderboard_file import LeaderboardFile
 from dpbench.benchmark.planning import Planner
 from dpbench.benchmark.request import RunRequest
-from dpbench.benchmark.scoring import chosen_metrics, known_columns, missing_metrics, score
+from dpbench.benchmark.scoring import chosen_metrics, known_columns, missing_metrics, say_scores, score
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.shared_state import unchanged
 from dpbench.benchmark.side_by_side import draw_side_by_side
@@ -25,12 +28,14 @@ from dpbench.benchmark.stages import fit, prepare, real_images, sample
 from dpbench.benchmark.sweep import make_trials
 from dpbench.benchmark.timetable import STAGES, Work
 from dpbench.benchmark.trial import TrialSpec
-from dpbench.core.errors import DpbenchError
+from dpbench.benchmark.trial_code import code_outside
+from dpbench.core.errors import DpbenchError, RunError
+from dpbench.core.folders import check_space
 from dpbench.core.progress import Display, track
 from dpbench.core.specs import DatasetSpec
 from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.plan import CalibratedPlan
-from dpbench.results.gathering import FILE, collect, rows_of, write_csv
+from dpbench.results.gathering import collect, rows_of
 from dpbench.results.record import TrialRecord
 from dpbench.results.trial_log import TrialLog
 from dpbench.training.device import reset_peak_memory
@@ -49,8 +54,9 @@ def run(*arguments: Any, display: Display | None = None, **options: Any) -> pd.D
         One line per trial, in the order in which they ran; columns as in `results.row`.
 
     Raises:
-        DpbenchError: the request is wrong (then nothing has been written), or a trial fails (then finished trials are
-            kept, and the same call continues after them).
+        TrialsFailed: some trials failed, and the others are finished; the same call tries them again.
+        DpbenchError: the request is wrong (then nothing has been written), the only trial fails, or something fails
+            that every trial needs (then finished trials are kept, and the same call continues after them).
     """
     request = RunRequest.of(*arguments, **options)
     request.load_plugins()
@@ -78,7 +84,9 @@ def run_request(request: RunRequest, display: Display | None = None) -> Finished
     with Session.open(request, display, writes=True, distributed=True) as session:
         metrics = chosen_metrics(request.metrics)
         trials = plan_trials(session)
-        sheet, timetable = None, session.timetable
+        sheet, timetable, failures = None, session.timetable, []
+        leaderboard, writes = LeaderboardFile(request.out), session.processes.is_rank_zero
+        ends_at_a_failure = request.fail_fast or len(trials) == 1 or session.processes.world.size > 1
         timetable.plan([work_left(trial, session, metrics) for trial in trials])
         try:
             with session.display.overview(timetable.line):
@@ -86,13 +94,24 @@ def run_request(request: RunRequest, display: Display | None = None) -> Finished
                     timetable.begin(number)
                     parts = [f"[{number}/{len(trials)}] {trial}", timetable.left()]
                     session.display.say(", ".join(filter(None, parts)))
-                    run_trial(trial, session, metrics)
+                    try:
+                        if run_trial(trial, session, metrics) and writes:
+                            leaderboard.update()
+                    except DpbenchError as error:
+                        if ends_at_a_failure or isinstance(error, RunError):
+                            raise
+                        failures.append(Failure(str(trial), str(error), trial.folder(request.out).log))
+                        session.display.say(f"  failed: {failures[-1]}")
         finally:
-            rows = collect(request.out, known_columns())
-            if session.processes.is_rank_zero and any(t.folder(request.out).is_finished for t in trials):
-                write_csv(rows, request.out / FILE)
+            if writes and any(trial.folder(request.out).is_finished for trial in trials):
+                rows = leaderboard.write()
                 sheet = draw_side_by_side(trials, session)
-    return Finished(rows_of(rows, [trial.key for trial in trials]), sheet, session.inputs.spec)
+            else:
+                rows = collect(request.out, known_columns())
+    finished = Finished(rows_of(rows, [trial.key for trial in trials]), sheet, session.inputs.spec)
+    if failures:
+        raise TrialsFailed(failures, len(trials), finished)
+    return finished
 
 
 def work_left(trial: TrialSpec, session: Session, metrics: Sequence[str]) -> Work:
@@ -124,6 +143,8 @@ def plan_trials(session: Session) -> list[TrialSpec]:
         trials = list(make_trials(methods, request, inputs, Planner(session)))
     new = [t for t in trials if not t.is_real and (request.force or not t.folder(request.out).is_sampled)]
     if new:
+        samples = len(new) * conditions.conditions.count * math.prod(inputs.spec.shape)
+        check_space(request.out, samples, f"the samples of {len(new)} trials")
         for trial in track(display, new, "calibrating", len(new)):
             calibrated_plan(trial)
         with session.processes.rank_zero_first():
@@ -136,7 +157,7 @@ def calibrated_plan(trial: TrialSpec) -> CalibratedPlan:
     return calibrate(plan_of(trial.plugin, trial.config, trial.spec, trial.request), trial.budget)
 
 
-def run_trial(trial: TrialSpec, session: Session, metrics: Sequence[str]) -> None:
+def run_trial(trial: TrialSpec, session: Session, metrics: Sequence[str]) -> bool:
     """Does what is left to do of one trial: prepare, fit, sample, score.
 
     With several processes, all of them prepare and fit; rank zero alone writes, samples and scores.
@@ -144,25 +165,58 @@ def run_trial(trial: TrialSpec, session: Session, metrics: Sequence[str]) -> Non
     Args:
         metrics: names of the metrics to compute.
 
+    Returns:
+        whether anything was left to do.
+
     Raises:
         DpbenchError: whatever went wrong, in one line. The trial's folder then has a log.txt, and no trial.json.
     """
     folder, processes = trial.folder(session.out), session.processes
+    if processes.broadcast(processes.is_rank_zero and _is_done(trial, session, metrics)):
+        return False
     with folder.lock(session.display) if processes.is_rank_zero else nullcontext():
         if processes.is_rank_zero and session.request.force:
             folder.clear()
-        record = folder.read(trial.key) if processes.is_rank_zero else None
+        record = _current_record(trial, session) if processes.is_rank_zero else None
         if not processes.broadcast(record is not None):
             record = _sampled(trial, session)
         if record is not None:
             score(record, folder, metrics, session)
     processes.barrier()
+    return True
+
+
+def _is_done(trial: TrialSpec, session: Session, metrics: Sequence[str]) -> bool:
+    """Whether nothing is left to do of a trial; then its scores are shown. Needs no lock, as nothing is written."""
+    folder = trial.folder(session.out)
+    record = folder.read(trial.key) if folder.is_finished and not session.request.force else None
+    if (
+        record is None
+        or record.source_hash != code_outside(trial, session)
+        or missing_metrics(folder, metrics, trial.is_real)
+    ):
+        return False
+    session.display.say("  finished already")
+    say_scores(record, folder, session)
+    return True
+
+
+def _current_record(trial: TrialSpec, session: Session) -> TrialRecord | None:
+    """The record of a trial that the present code sampled; removes one that other code outside dpbench sampled."""
+    folder = trial.folder(session.out)
+    record = folder.read(trial.key)
+    if record is None or record.source_hash == code_outside(trial, session):
+        return record
+    again = "it runs again, as another private run" if trial.is_private else "it runs again"
+    session.display.say(f"  the code of a plugin behind it changed since it ran: {again}")
+    folder.clear()
+    return None
 
 
 def _sampled(trial: TrialSpec, session: Session) -> TrialRecord | None:
     """Trains and samples; None on every process but rank zero."""
     folder, is_rank_zero = trial.folder(session.out), session.processes.is_rank_zero
-    log = TrialLog(folder.path / "log.txt" if is_rank_zero else None)
+    log = TrialLog(folder.log if is_rank_zero else None)
     with log.errors_of(trial):
         continues = folder.has_checkpoints(trial.spec.public_benchmark)
         if is_rank_zero and not continues:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import asdict
 
 from dpbench.benchmark.inputs import Inputs
+from dpbench.benchmark.plugin_checks import check_metric
 from dpbench.benchmark.session import Session
 from dpbench.core.context import RunContext
 from dpbench.core.errors import DpbenchError
@@ -14,6 +15,7 @@ from dpbench.core.folders import cache_folder
 from dpbench.core.metric import Column, Metric
 from dpbench.core.registries import METRICS
 from dpbench.evaluation import halves
+from dpbench.evaluation.code_notes import has_changed
 from dpbench.evaluation.evaluator import default_metrics, evaluate, evaluate_real
 from dpbench.evaluation.extraction import RealCache
 from dpbench.evaluation.scores import Scores
@@ -37,13 +39,12 @@ def known_metric(name: str) -> type[Metric]:
 
     Raises:
         UnknownName: it does not exist.
-        DpbenchError: it cannot be imported, or fills columns that are reserved.
+        DpbenchError: it cannot be imported, declares something wrong, or fills columns that are reserved.
     """
     metric = METRICS.get(name)
     if name in PROTOCOL_ENTRIES:
         raise DpbenchError(f"no metric may be called '{name}', because its protocol entry would replace the row's")
-    if not metric.columns:
-        raise DpbenchError(f"metric '{name}' declares no column; name at least one in `columns`")
+    check_metric(name, metric)
     for column in metric.columns:
         if is_reserved(column.name):
             raise DpbenchError(f"metric '{name}' may not fill '{column.name}', a reserved column; rename it")
@@ -80,7 +81,7 @@ def chosen_metrics(names: Sequence[str] | None) -> list[str]:
 
 
 def missing_metrics(folder: TrialFolder, metrics: Sequence[str], is_real: bool) -> list[str]:
-    """Those of `metrics` that a trial has no value of, or one under an outdated protocol.
+    """Those of `metrics` that a trial has no value of, or one under an outdated protocol or by other code.
 
     Args:
         is_real: whether it is the `real` reference, where some metrics compare the halves of test.
@@ -94,10 +95,8 @@ def missing_metrics(folder: TrialFolder, metrics: Sequence[str], is_real: bool) 
         metric = METRICS.get(name)
         empty = any(scores["values"].get(column.name) is None for column in metric.columns)
         stored = scores["protocol"].get(name, "")
-        outdated = metric.protocol not in stored or (
-            is_real and metric.real_row_images == "test half" and halves.PROTOCOL not in stored
-        )
-        return empty or outdated
+        other_halves = is_real and metric.real_row_images == "test half" and halves.PROTOCOL not in stored
+        return empty or metric.protocol not in stored or other_halves or has_changed(stored, metric)
 
     return [name for name in metrics if is_missing(name)]
 
@@ -137,7 +136,7 @@ def score(record: TrialRecord, folder: TrialFolder, metrics: Sequence[str], sess
     if folder.is_finished and not missing:
         session.display.say("  finished already")
     else:
-        log = TrialLog(folder.path / "log.txt")
+        log = TrialLog(folder.log)
         with log.errors_of(record):
             folder.remove_checkpoints(record.public_benchmark)
             if missing:
@@ -146,6 +145,11 @@ def score(record: TrialRecord, folder: TrialFolder, metrics: Sequence[str], sess
                     _add_scores(record, folder, missing, session.inputs, run)
             folder.finish()
             log("finished")
+    say_scores(record, folder, session)
+
+
+def say_scores(record: TrialRecord, folder: TrialFolder, session: Session) -> None:
+    """Shows the headline scores of a finished trial in one line."""
     row = make_row(record, folder.read_scores())
     found = [f"{c.name} {rounded(row[c.name])}" for c in headline_columns() if row.get(c.name) is not None]
     session.display.say(f"  {', '.join(found)}")

@@ -37,6 +37,7 @@ class Session:
         seal: closes datasets while a method works.
         display: where progress shows.
         timetable: measures the phases, and estimates the time left.
+        code_outside: hashes of code, by the ids of objects that live as long as the session; see `trial_code`.
     """
 
     request: RunRequest
@@ -46,6 +47,7 @@ class Session:
     seal: Seal
     display: Display
     timetable: Timetable = field(default_factory=Timetable)
+    code_outside: dict[tuple[int, ...], str] = field(default_factory=dict)
 
     @classmethod
     @contextmanager
@@ -66,7 +68,8 @@ class Session:
             DpbenchError: the device, the precision or a dataset does not exist, or results cannot be written.
         """
         if writes:
-            check_writable(request.out)
+            for folder in (request.out, cache_folder(), state_folder()):
+                check_writable(folder)
         alone = nullcontext(Processes(resolve_device(request.device)))
         with join_processes(request.device) if distributed else alone as processes:
             precision = resolve_precision(request.precision, processes.device)

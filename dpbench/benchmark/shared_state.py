@@ -18,10 +18,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dpbench.core.errors import PrivacyError
+from dpbench.core.errors import PrivacyError, RunError
 
 State = Mapping[str, str]
 """Name of a class attribute, a module variable or a function -> hash of its value."""
+
+
+class SharedStateChanged(PrivacyError, RunError):
+    """What all instances of a plugin share depends on private data now: no trial may follow in this process."""
 
 
 def shared_state(plugin: type) -> State:
@@ -48,16 +52,24 @@ def unchanged(plugin: type) -> Iterator[None]:
     """Refuses changes to what all instances of a plugin share while the block runs: `fit` and `sample`.
 
     Raises:
-        PrivacyError: names what changed.
+        SharedStateChanged: names what changed, also where the block fails.
     """
     before = shared_state(plugin)
-    yield
+    try:
+        yield
+    except Exception as error:
+        _refuse_changes(plugin, before, f" (before that it failed: {type(error).__name__}: {error})")
+        raise
+    _refuse_changes(plugin, before)
+
+
+def _refuse_changes(plugin: type, before: State, circumstances: str = "") -> None:
     after = shared_state(plugin)
     changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
     if changed:
-        raise PrivacyError(
+        raise SharedStateChanged(
             f"fit or sample of {plugin.__name__} changed {', '.join(changed)}, which the next trial would start with; "
-            "keep it on self"
+            f"keep it on self{circumstances}"
         )
 
 

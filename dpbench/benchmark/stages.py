@@ -14,15 +14,17 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from dpbench.benchmark.noise_keys import code_behind, noise_key, run_id
+from dpbench.benchmark.noise_keys import noise_key, run_id
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.trial import TrialSpec
+from dpbench.benchmark.trial_code import code_behind, code_outside
 from dpbench.core.checkpoints import Checkpoints
 from dpbench.core.config import as_settings
 from dpbench.core.context import RunContext
-from dpbench.core.errors import DataError, DpbenchError
+from dpbench.core.errors import ChangedData, DataError, DpbenchError
 from dpbench.core.files import write_atomic
 from dpbench.core.method import Method
+from dpbench.core.registries import METHODS
 from dpbench.core.specs import Conditions
 from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.noise import NoiseSource
@@ -46,7 +48,7 @@ def prepare(trial: TrialSpec, session: Session, log: TrialLog) -> Method[Any]:
     checkpoints = _checkpoints(trial, session, "prepare")
     folder = _workplace(trial, session)
     with (
-        log.phase("prepare"),
+        log.phase("prepare", checkpoints.stopwatch),
         session.processes.rank_zero_first(),
         session.phase("prepare", trial.seed, folder, checkpoints) as run,
     ):
@@ -75,7 +77,7 @@ def fit(method: Method[Any], trial: TrialSpec, plan: CalibratedPlan, session: Se
 
     Raises:
         PrivacyError: the method's queries differ from its plan.
-        DataError: the sensitive files changed while the method learned from them.
+        ChangedData: the sensitive files changed while the method learned from them.
     """
     for m in plan.mechanisms:
         log(f"plan: {m} at rate {m.sampling_rate:.6g}")
@@ -85,8 +87,8 @@ def fit(method: Method[Any], trial: TrialSpec, plan: CalibratedPlan, session: Se
         return Spent(ledger)
     checkpoints = _checkpoints(trial, session, "fit")
     folder = _workplace(trial, session)
-    with log.phase("fit"), session.phase("fit", trial.seed, folder, checkpoints) as run:
-        key = noise_key(trial, plan, code_behind(trial, session), run, session)
+    with log.phase("fit", checkpoints.stopwatch), session.phase("fit", trial.seed, folder, checkpoints) as run:
+        key = noise_key(trial, ledger, code_behind(trial, session), run, session)
         world = session.processes.world
         noise = NoiseSource(session.device, key, world.rank)
         private = Vault(
@@ -107,21 +109,39 @@ def sample(method: Method[Any], trial: TrialSpec, spent: Spent, session: Session
     """Samples, and stores samples and model.
 
     Raises:
-        DpbenchError: the method returns no images, or the run is no longer in the privacy record: then it gets no row.
+        DpbenchError: the model diverged, the method returns no images, or the run is no longer in the privacy record:
+            then it gets no row.
     """
     ledger = spent.ledger
+    with session.seal.everything_closed():
+        weights = finite_weights(method)
+        private, total = method.parameters()
     folder = trial.folder(session.out)
     with log.phase("sample"), session.phase("sample", trial.seed, _workplace(trial, session)) as run:
         home = folder.home(is_sensitive(trial.spec.public_benchmark, trial.reference, trial.epsilon, ledger.accounting))
         draw_samples(method, trial.request.conditions, home / SAMPLES, run)
-    with session.seal.everything_closed():
-        weights = {name: t.detach().cpu().contiguous().clone() for name, t in method.state_dict().items()}
-        private, total = method.parameters()
     write_atomic(home / MODEL, lambda path: save_file(weights, path))
     write_grid(home / PICTURE, StoredSamples(home / SAMPLES, trial.spec), str(trial))
     if spent.run is not None:
         privacy_record.check(session.inputs.record, spent.run)
     return _record(trial, ledger, session, log, private if trial.epsilon > 0 else 0, total)
+
+
+def finite_weights(method: Method[Any]) -> dict[str, Tensor]:
+    """A copy of what the method keeps.
+
+    Raises:
+        DpbenchError: some of it is not finite, so that samples would show nothing.
+    """
+    weights = {name: t.detach().cpu().contiguous().clone() for name, t in method.state_dict().items()}
+    broken = {name: t.numel() - int(t.isfinite().sum()) for name, t in weights.items() if not t.isfinite().all()}
+    if broken:
+        total = sum(t.numel() for t in weights.values())
+        raise DpbenchError(
+            f"{sum(broken.values()):,} of {total:,} weights are not finite (the first in {next(iter(broken))}): "
+            "training diverged; try a smaller learning rate"
+        )
+    return weights
 
 
 def draw_samples(method: Method[Any], conditions: Conditions, folder: Path, run: RunContext) -> None:
@@ -179,6 +199,8 @@ def _record(
         variant=trial.variant,
         reference=trial.reference,
         method_version=trial.version,
+        method_source="" if real else METHODS.source(trial.method),
+        source_hash=code_outside(trial, session),
         track=trial.track,
         epsilon=None if real else trial.epsilon,
         delta=trial.delta if trial.is_private else None,
@@ -225,6 +247,6 @@ def _check_unchanged(trial: TrialSpec, session: Session) -> None:
     """Ends a trial whose records changed while it ran, and removes what it learned."""
     try:
         session.inputs.check_unchanged(trial.fingerprint)
-    except DataError:
+    except DataError as error:
         trial.folder(session.out).remove_checkpoints(trial.spec.public_benchmark)
-        raise
+        raise ChangedData(str(error)) from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,12 @@ from dpbench.core.specs import Budget, DatasetSpec, Request
 from dpbench.core.variants import titled
 from dpbench.results.record import trial_title
 from dpbench.results.trial_folder import TrialFolder
+
+
+@cache
+def _as_dict(request: Request) -> dict[str, Any]:
+    """The request as JSON-like values; kept, as all trials of a run share one of thousands of conditions."""
+    return asdict(request)
 
 
 class Source(NamedTuple):
@@ -106,7 +113,7 @@ class TrialSpec:
         """Whether it spends a finite, positive ε."""
         return 0 < self.epsilon < math.inf
 
-    @property
+    @cached_property
     def key(self) -> str:
         """A short hash of what defines the trial."""
         return digest(
@@ -115,7 +122,7 @@ class TrialSpec:
                 "config": as_settings(self.config),
                 "dataset": [self.fingerprint, self.spec.shape],
                 "public": self.public and self.public.fingerprint,
-                "request": None if self.is_real else asdict(self.request),
+                "request": None if self.is_real else _as_dict(self.request),
                 "budget": [str(self.epsilon), self.delta if self.is_private else None],
                 "seed": self.seed,
                 "noise seed": self.noise_seed if self.is_private else None,

@@ -15,18 +15,18 @@ from typer.core import TyperGroup
 from dpbench import __version__
 from dpbench.cli import audit, evaluate, leaderboard, list_, privacy, refine, run, sample, show, weights
 from dpbench.cli.console import complain, show_warning
+from dpbench.cli.stopping import report, sigterm_like_ctrl_c
 from dpbench.core.errors import DpbenchError
 
-INTERRUPTED = 130  # 128 + SIGINT
 SPIN = "GOMP_SPINCOUNT"  # how often a waiting thread of GNU OpenMP looks again before it sleeps; 300,000 by default
 
 
 class Commands(TyperGroup):
-    """Prints warnings and user-fixable errors in one line each; errors exit with code 2."""
+    """Prints warnings, user-fixable errors and interruptions in one line each; errors exit with code 2."""
 
     def invoke(self, ctx: Any) -> Any:
         """Runs a command."""
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), sigterm_like_ctrl_c():
             warnings.simplefilter("default", UserWarning)
             warnings.showwarning = show_warning
             try:
@@ -34,8 +34,8 @@ class Commands(TyperGroup):
             except DpbenchError as error:
                 complain("error", error)
                 raise typer.Exit(2) from error
-            except KeyboardInterrupt as error:
-                raise typer.Exit(INTERRUPTED) from error
+            except KeyboardInterrupt as stop:
+                raise typer.Exit(report(stop)) from stop
 
 
 EPILOG = """

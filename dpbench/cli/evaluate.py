@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from dpbench.benchmark.request import WHAT, RunRequest, split_names
-from dpbench.cli.console import complain, print_page
+from dpbench.cli.console import print_page
 from dpbench.cli.options import takes
 from dpbench.core.errors import DpbenchError
 from dpbench.core.folders import expanded
@@ -96,8 +96,8 @@ def evaluate(
     except Unscored as failure:
         _show(failure.rows, request)
         raise
-    except KeyboardInterrupt:
-        complain("interrupted", f"finished trials are kept in {request.out}; run the same command again to continue")
+    except KeyboardInterrupt as stop:
+        stop.add_note(f"finished trials are kept in {request.out}; the same command continues")
         raise
     _show(rows, request)
 

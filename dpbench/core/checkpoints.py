@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from dpbench.core.errors import PrivacyError
 from dpbench.core.files import digest, write_atomic
+from dpbench.core.stopwatch import Stopwatch
 
 T = TypeVar("T")
 
@@ -31,6 +32,9 @@ class Checkpoints:
         writes: False for a process that only loads what another one of the same run stores.
         code: hash of the code that makes the states and reads them; see `closure.code_of`.
 
+    Attributes:
+        stopwatch: measures the phase; a state is stored together with the time that it took.
+
     Raises:
         PrivacyError: there is a folder but no hash: states of any code would be loaded.
     """
@@ -39,6 +43,7 @@ class Checkpoints:
         if folder is not None and not code:
             raise PrivacyError("checkpoints are stored under a hash of the code that makes them, and there is none")
         self.folder = folder
+        self.stopwatch = Stopwatch(folder / f".seconds.{digest(code)}.json" if folder is not None and writes else None)
         self._writes = writes
         self._code = code
         self._met: Counter[str] = Counter()
@@ -56,10 +61,10 @@ class Checkpoints:
             key: what it depends on besides the code (JSON-like).
         """
         if self.folder is None:
-            return Checkpoint(None, False)
+            return Checkpoint(None, False, self.stopwatch)
         slug = re.sub(r"\W+", "-", name, flags=re.ASCII).strip("-")[:80]
         made_by = digest([name, key, self._code])
-        return Checkpoint(self.folder / f"{slug}.{made_by}.pt", self._writes)
+        return Checkpoint(self.folder / f"{slug}.{made_by}.pt", self._writes, self.stopwatch)
 
 
 class Checkpoint:
@@ -68,11 +73,13 @@ class Checkpoint:
     Args:
         path: None stores nothing.
         writes: whether to write it.
+        stopwatch: of its phase.
     """
 
-    def __init__(self, path: Path | None, writes: bool):
+    def __init__(self, path: Path | None, writes: bool, stopwatch: Stopwatch):
         self._path = path
         self._writes = writes
+        self._stopwatch = stopwatch
 
     def load(self, read: Callable[[Path], T]) -> T | None:
         """The state as `read` reads it; None if there is none of this code and these settings, or it is damaged."""
@@ -101,6 +108,7 @@ class Checkpoint:
         """
         if self._path is not None and self._writes:
             write_atomic(self._path, write)
+            self._stopwatch.save()
 
 
 def has_checkpoints(folder: Path) -> bool:

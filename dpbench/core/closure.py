@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from functools import cache, partial, singledispatch
 from pathlib import Path
@@ -24,6 +24,7 @@ from types import FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 from uuid import uuid4
 
+from dpbench.core.bytecode import compiled
 from dpbench.core.config import Choice
 from dpbench.core.data import ImageDataset
 from dpbench.core.files import digest
@@ -56,13 +57,49 @@ def code_hash(*objects: object) -> str:
         DpbenchError: a source file is gone or is not valid Python.
     """
     roots = _roots(objects)
-    sources: dict[str, Source] = {}
+    sources = _sources(roots)
+    is_known = all(module.path is not None for module in roots) and not _changed(sources)
+    return digest(_codes(sources) + ([] if is_known else _marks(objects)))
+
+
+def outside_hash(*objects: object) -> str:
+    """A hash of those modules of the import closure that are not dpbench's own; "" if there are none.
+
+    Classes without a source file count by their own compiled code alone.
+
+    Args:
+        objects: as for `code_hash`.
+
+    Raises:
+        DpbenchError: as `code_hash`.
+    """
+    roots = {module for module in _roots(objects) if module.top != PACKAGE.name}
+    if not roots:
+        return ""
+    sources = {name: s for name, s in _sources(roots).items() if name.partition(".")[0] != PACKAGE.name}
+    classes = [cls for o in objects for cls in (o if isinstance(o, type) else type(o)).__mro__]
+    without_file = [compiled(cls) for cls in classes if (module := _module(cls)) in roots and module.path is None]
+    return digest(_codes(sources) + without_file + (_marks(objects) if _changed(sources) else []))
+
+
+def _sources(roots: Iterable[Module]) -> dict[str, Source]:
+    found: dict[str, Source] = {}
     for module in roots:
-        sources |= _closure(module)
-    parts: list[Any] = sorted((shown_name(name), source.code) for name, source in sources.items())
-    if any(module.path is None for module in roots) or any(source.changed > STARTED for source in sources.values()):
-        parts += [_mark(o if isinstance(o, type) else _module(o).name) for o in objects]
-    return digest(parts)
+        found |= _closure(module)
+    return found
+
+
+def _codes(sources: Mapping[str, Source]) -> list[Any]:
+    return sorted((shown_name(name), source.code) for name, source in sources.items())
+
+
+def _changed(sources: Mapping[str, Source]) -> bool:
+    """Whether a file may not be what this process has imported."""
+    return any(source.changed > STARTED for source in sources.values())
+
+
+def _marks(objects: Iterable[object]) -> list[Any]:
+    return [_mark(o if isinstance(o, type) else _module(o).name) for o in objects]
 
 
 def code_of(plugin: type, config: Any, *more: object) -> str:
@@ -76,17 +113,17 @@ def code_of(plugin: type, config: Any, *more: object) -> str:
     Raises:
         DpbenchError: as `code_hash`; a chosen plugin cannot be imported.
     """
-    return code_hash(plugin, type(config), *_chosen(config), *more)
+    return code_hash(plugin, type(config), *chosen_by(config), *more)
 
 
-def _chosen(config: Any) -> Iterator[type]:
-    """The classes of the plugins chosen in a configuration, and in theirs."""
+def chosen_by(config: Any) -> Iterator[type]:
+    """The classes of the plugins that a configuration chooses, and of their configurations, at any depth."""
     for f in fields(config):
         choice = getattr(config, f.name)
         if isinstance(choice, Choice):
             yield f.metadata["registry"].get(choice.name)
             yield type(choice.config)
-            yield from _chosen(choice.config)
+            yield from chosen_by(choice.config)
 
 
 @cache

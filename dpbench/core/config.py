@@ -2,10 +2,11 @@
 
     @dataclass(frozen=True)
     class Config:
-        steps: int = option(200, "private training steps")
+        steps: int = option(200, "private training steps", low=1)
         refiner: Choice = plugin_option("regression", REFINERS, "detail stage")
 
-`build(Config, {"steps": "300", "refiner.name": "bicubic"})` validates names and types; pydantic converts the values.
+`build(Config, {"steps": "300", "refiner.name": "bicubic"})` validates names, types and ranges; pydantic converts the
+values.
 """
 
 from __future__ import annotations
@@ -13,20 +14,37 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import math
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 from dpbench.core.errors import ConfigError, UnknownName
+from dpbench.core.ranges import Range
 from dpbench.core.registry import Registry
 
 T = TypeVar("T")
 
 
-def option(default: T, help: str) -> T:
-    """A configuration field with its default value and the help text that `dpbench show` prints."""
-    return field(default=default, metadata={"help": help})
+def option(
+    default: T,
+    help: str,
+    *,
+    low: float = -math.inf,
+    above: float = -math.inf,
+    high: float = math.inf,
+    below: float = math.inf,
+) -> T:
+    """A configuration field with its default value and the help text that `dpbench show` prints.
+
+    Args:
+        default: its default.
+        help: what it means, in one line.
+        low, above, high, below: bounds of a number, or of each number in a tuple: low ≤ number ≤ high, and above <
+            number < below. Numbers must be finite in any case.
+    """
+    return field(default=default, metadata={"help": help, "range": Range(low, above, high, below)})
 
 
 @dataclass(frozen=True)
@@ -76,7 +94,7 @@ def build(config: type[T], settings: Mapping[str, Any], start: T | None = None) 
 
     Raises:
         UnknownName: the dataclass (or that of the selected plugin) has no such field.
-        ConfigError: a value has the wrong type.
+        ConfigError: a value has the wrong type or is out of range.
     """
     fields = {f.name: f for f in dataclasses.fields(config)}  # type: ignore[arg-type]
     hints = typing.get_type_hints(config)
@@ -95,6 +113,7 @@ def build(config: type[T], settings: Mapping[str, Any], start: T | None = None) 
             raise ConfigError(f"setting '{key}' does not exist: '{head}' has no settings of its own")
         else:
             values[head] = _coerce(key, hints[head], value)
+            _check_range(f"setting {key}={value}", values[head], _range_of(fields[head]))
     for name, parts in nested.items():
         metadata = fields[name].metadata
         before = Choice(metadata["default"]) if start is None else getattr(start, name)
@@ -123,6 +142,17 @@ def _coerce(key: str, hint: Any, value: Any) -> Any:
         raise ConfigError(f"setting {key}={value}: {problem[0].lower()}{problem[1:]} ({type_name(hint)})") from error
 
 
+def _check_range(what: str, value: Any, allowed: Range) -> None:
+    for number in value if isinstance(value, tuple) else (value,):
+        if isinstance(number, int | float) and number not in allowed:
+            raise ConfigError(f"{what} must lie in {allowed}")
+
+
+def _range_of(f: dataclasses.Field[Any]) -> Range:
+    found: Range = f.metadata.get("range", Range())
+    return found
+
+
 def type_name(hint: Any) -> str:
     """The readable name of a type: "int", "float | None", "'a' | 'b'"."""
     if typing.get_origin(hint) is typing.Literal:
@@ -131,7 +161,7 @@ def type_name(hint: Any) -> str:
 
 
 class Described(NamedTuple):
-    """One field in the description of a configuration."""
+    """One field in the description of a configuration. The type says the range, too: "float in (0, 1]"."""
 
     key: str
     type: str
@@ -149,7 +179,8 @@ def describe(config: Any, prefix: str = "") -> Iterator[Described]:
             yield Described(f"{prefix}{f.name}.name", names, value.name, help)
             yield from describe(value.config, f"{prefix}{f.name}.")
         else:
-            yield Described(f"{prefix}{f.name}", type_name(hints[f.name]), value, help)
+            allowed = f" in {_range_of(f)}" if _range_of(f).is_bounded else ""
+            yield Described(f"{prefix}{f.name}", type_name(hints[f.name]) + allowed, value, help)
 
 
 def as_settings(config: Any) -> dict[str, Any]:

@@ -46,6 +46,14 @@ class DataError(DpbenchError):
     """A dataset that is missing, empty or damaged; the message names the file or folder."""
 
 
+class RunError(DpbenchError):
+    """An error that every further trial of a run would meet, too, such as a full disk. It ends the run at once."""
+
+
+class ChangedData(DataError, RunError):
+    """Images that changed, or are gone, while a run worked with them."""
+
+
 class PrivacyError(DpbenchError):
     """A query outside the plan, a plan that exceeds its budget, or a computation that mixes records."""
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dpbench.core.errors import DpbenchError
+from dpbench.core.errors import DpbenchError, RunError
 
 
 def write_atomic(path: Path, write: Callable[[Path], object], private: bool = False) -> None:
@@ -20,7 +20,7 @@ def write_atomic(path: Path, write: Callable[[Path], object], private: bool = Fa
         private: whether only the owner may read it (mode 0600).
 
     Raises:
-        DpbenchError: the folder cannot be written, or the disk is full; `path` keeps its old content.
+        RunError: the folder cannot be written, or the disk is full; `path` keeps its old content.
     """
     temporary = None
     try:
@@ -35,7 +35,7 @@ def write_atomic(path: Path, write: Callable[[Path], object], private: bool = Fa
             temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except OSError as error:
-        raise DpbenchError(f"cannot write {path}: {error.strerror or error}") from error
+        raise RunError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -79,5 +79,7 @@ def read_json(path: Path) -> Any:
 
 def digest(value: Any, length: int = 16) -> str:
     """A short hexadecimal SHA-256 of any JSON-like value (key order does not matter)."""
-    text = json.dumps(_finite(value), sort_keys=True, default=str)
+    text = json.dumps(value, sort_keys=True, default=str)
+    if "Infinity" in text:  # rarely, and looking at every number takes long
+        text = json.dumps(_finite(value), sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:length]

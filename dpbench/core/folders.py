@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 from platformdirs import user_cache_path, user_data_path
@@ -35,14 +36,34 @@ def expanded(path: Path) -> Path:
         raise DpbenchError(f"{path} names no home folder ({error})") from error
 
 
+def check_space(folder: Path, needed: int, what: str) -> None:
+    """Checks that a file system has room for files that are going to be written to `folder`.
+
+    Args:
+        needed: bytes.
+        what: the files, as the error names them.
+
+    Raises:
+        DpbenchError: it has not.
+    """
+    free = shutil.disk_usage(_existing(folder)).free
+    if needed > free:
+        raise DpbenchError(f"{what} need {needed / 1e9:.1f} GB, but {folder} has {free / 1e9:.1f} GB free")
+
+
 def check_writable(folder: Path) -> None:
     """Checks that files can be written to `folder`, without writing any.
 
     Raises:
         DpbenchError: no file can be written there.
     """
-    existing = next(path for path in [folder, *folder.absolute().parents] if os.path.exists(path))
+    existing = _existing(folder)
     if not existing.is_dir():
         raise DpbenchError(f"cannot write to {folder}: {existing} is not a folder")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise DpbenchError(f"cannot write to {folder}: no permission to write in {existing}")
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or its nearest parent that exists."""
+    return next(path for path in [folder, *folder.absolute().parents] if os.path.exists(path))

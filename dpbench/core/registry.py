@@ -9,9 +9,11 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import entry_points
+from pathlib import Path
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
@@ -63,6 +65,21 @@ class Registry(Generic[P]):
         if name in self._builtin:
             return self._builtin[name][1]
         return (inspect.getdoc(self.get(name)) or "").partition("\n")[0]
+
+    def source(self, name: str) -> str:
+        """Where the plugin called `name` comes from: "dpbench", "my_package 1.2", "file mine.py", "no file".
+
+        Raises:
+            UnknownName, DpbenchError: as `get`.
+        """
+        module = self.get(name).__module__
+        if module.partition(".")[0] == "dpbench":
+            return "dpbench"
+        for point in () if name in self._registered else entry_points(group=self.group):
+            if point.name == name and point.dist is not None:
+                return f"{point.dist.name} {point.dist.version}"
+        file = getattr(sys.modules.get(module), "__file__", None)
+        return f"file {Path(file).name}" if file else "no file"
 
     def get(self, name: str) -> type[P]:
         """The plugin class called `name`.

@@ -22,6 +22,7 @@ from dpbench.core.files import digest
 from dpbench.core.metric import Estimate, Metric
 from dpbench.core.registries import METRICS
 from dpbench.evaluation.caveats import collect_caveats
+from dpbench.evaluation.code_notes import code_note
 from dpbench.evaluation.extraction import RealCache
 from dpbench.evaluation.halves import PROTOCOL, halves
 from dpbench.evaluation.input_checks import check
@@ -151,7 +152,11 @@ def _score(name: str, metric: Metric, evaluation: SharedEvaluation) -> Scores:
     return Scores(
         values,
         missing,
-        {name: "; ".join(filter(None, [*evaluation.used_extractors.values(), metric.protocol]))},
+        {
+            name: "; ".join(
+                filter(None, [*evaluation.used_extractors.values(), metric.protocol, code_note(type(metric))])
+            )
+        },
         tuple(dict.fromkeys(f"{name}: {text}" for text in caveats)),
         {name: time.perf_counter() - start},
         ci95,

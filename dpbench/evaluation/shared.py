@@ -15,6 +15,7 @@ from dpbench.core.data import ImageDataset
 from dpbench.core.errors import DataError, DpbenchError, MissingScore
 from dpbench.core.metric import Evaluation, Extractor, Metric
 from dpbench.core.registries import EXTRACTORS
+from dpbench.evaluation.code_notes import code_note
 from dpbench.evaluation.extraction import RealCache
 from dpbench.evaluation.features import Features
 
@@ -32,7 +33,7 @@ class SharedEvaluation(Evaluation):
     are shown where columns computed from train must not be (rule R9).
 
     Attributes:
-        used_extractors: name -> description of every extractor that the current metric has used.
+        used_extractors: name -> description of every extractor that the current metric has used, and its code's hash.
     """
 
     def __init__(
@@ -100,7 +101,8 @@ class SharedEvaluation(Evaluation):
         found = self._extractors[name]
         if isinstance(found, MissingScore):
             raise found
-        self.used_extractors[name] = found.description
+        note = code_note(extractor)
+        self.used_extractors[name] = f"{found.description} ({note})" if note else found.description
         return found
 
     def _refuse_undeclared(self, what: str) -> None:

@@ -31,12 +31,12 @@ CENTRAL = "central images"
 class DPFETAConfig(DiffusionConfig):
     """Settings of DP-FETA."""
 
-    central_images: int = option(5, "noisy central images per class")
-    central_rate: float = option(0.1, "Poisson sampling rate of each central image")
-    central_noise: float = option(5.0, "noise multiplier of each release (one central image per class)")
-    warmup_steps: int = option(500, "training steps on the central images (post-processing)")
-    warmup_batch: int = option(64, "central images per warm-up step")
-    warmup_lr: float = option(1e-3, "peak learning rate of the warm-up (Adam)")
+    central_images: int = option(5, "noisy central images per class", low=1)
+    central_rate: float = option(0.1, "Poisson sampling rate of each central image", above=0, high=1)
+    central_noise: float = option(5.0, "noise multiplier of each release (one central image per class)", above=0)
+    warmup_steps: int = option(500, "training steps on the central images (post-processing)", low=1)
+    warmup_batch: int = option(64, "central images per warm-up step", low=1)
+    warmup_lr: float = option(1e-3, "peak learning rate of the warm-up (Adam)", above=0, high=10)
     augmentation: Literal["none", "flip"] = option("none", "augmentation of central images")
 
 

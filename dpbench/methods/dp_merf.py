@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 class DPMERFConfig(MatchingConfig):
     """Settings of DP-MERF."""
 
-    features: int = option(4000, "number of random Fourier features, cosines and sines together")
-    bandwidth: float = option(0.1, "kernel variance σ² per pixel, for pixels in [0, 1]; 0.1 · 32² is about 105")
-    seed: int = option(0, "seed of the random features (public)")
+    features: int = option(4000, "number of random Fourier features, cosines and sines together", low=2)
+    bandwidth: float = option(
+        0.1, "kernel variance σ² per pixel, for pixels in [0, 1]; 0.1 · 32² is about 105", above=0
+    )
+    seed: int = option(0, "seed of the random features (public)", low=0)
 
 
 class DPMERF(MatchingMethod[DPMERFConfig]):

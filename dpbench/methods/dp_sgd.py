@@ -22,7 +22,9 @@ from dpbench.methods.cores.diffusion_settings import PUBLISHED, DiffusionConfig,
 class DPSGDFinetuningConfig(PublicTraining, DiffusionConfig):
     """Settings of full finetuning by DP-SGD."""
 
-    scatter: float = option(1.0, "spread of the initial private class embeddings around the public mean; 0: identical")
+    scatter: float = option(
+        1.0, "spread of the initial private class embeddings around the public mean; 0: identical", low=0
+    )
 
 
 class DPSGDFinetuning(DiffusionMethod[DPSGDFinetuningConfig]):

@@ -14,14 +14,14 @@ from dpbench.privacy.mechanisms import DPSGD
 class DPSGDSettings:
     """Settings of private training; a method's `Config` inherits them and sets its own defaults."""
 
-    batch: int = option(2048, "expected records per private step (Poisson)")
-    steps: int = option(150, "private steps")
-    clip: float = option(1.0, "bound on the norm of one record's gradient")
-    lr: float = option(2e-3, "peak learning rate of DP-Adam")
-    ema: float = option(0.9, "decay of the weights' moving average over private steps")
-    views: int = option(1, "draws per record (noise, augmentation) whose gradients are averaged, then clipped")
+    batch: int = option(2048, "expected records per private step (Poisson)", low=1)
+    steps: int = option(150, "private steps", low=1)
+    clip: float = option(1.0, "bound on the norm of one record's gradient", above=0)
+    lr: float = option(2e-3, "peak learning rate of DP-Adam", above=0, high=10)
+    ema: float = option(0.9, "decay of the weights' moving average over private steps", low=0, below=1)
+    views: int = option(1, "draws per record (noise, augmentation) whose gradients are averaged, then clipped", low=1)
     engine: Literal["book-keeping", "opacus", "vmap"] = option("book-keeping", "how per-example gradients are made")
-    micro_batch: int = option(0, "rows per call of the model in a private step; 0 chooses by memory and cache")
+    micro_batch: int = option(0, "rows per call of the model in a private step; 0 chooses by memory and cache", low=0)
     gradient_checkpointing: bool = option(False, "recompute activations: less memory, more time, nothing else")
 
     def mechanism(self, name: str, spec: DatasetSpec) -> DPSGD:

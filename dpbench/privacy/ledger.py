@@ -43,6 +43,8 @@ class Ledger:
         spent: mechanism -> releases made.
         forfeited: mechanism -> releases given up; see `forfeit`.
         unverified: why records were read outside the mechanisms.
+        released_before: whether an interrupted attempt may have released anything, or touched records outside
+            mechanisms.
     """
 
     def __init__(self, plan: CalibratedPlan, path: Path | None = None):
@@ -51,6 +53,7 @@ class Ledger:
         self.spent = {m.name: 0 for m in plan.mechanisms}
         self.forfeited: dict[str, int] = {}
         self.unverified: list[str] = []
+        self.released_before = True
         self._curve: dict[tuple[int, ...], float] = {}
 
     @classmethod
@@ -61,7 +64,8 @@ class Ledger:
         """
         ledger = cls(plan, path)
         if path.exists():
-            ledger.unverified += _marks(path)
+            ledger.unverified, released = _earlier(path)
+            ledger.released_before = bool(released or ledger.unverified)
         else:
             ledger._write()
         return ledger
@@ -193,9 +197,12 @@ class Ledger:
             write_json(self.path, self.as_dict())
 
 
-def _marks(path: Path) -> list[str]:
+def _earlier(path: Path) -> tuple[list[str], int]:
+    """The marks of an interrupted attempt, and how many releases it may have made, or given up after others."""
     try:
-        return list(read_json(path)["unverified"])
+        stored = read_json(path)
+        releases = sum(m["releases_spent"] + m["releases_forfeited"] for m in stored["mechanisms"])
+        return list(stored["unverified"]), releases
     except (DpbenchError, KeyError, TypeError) as error:
         raise PrivacyError(
             f"{path} is damaged; run with --force to start the trial over, as another private run"

@@ -71,16 +71,22 @@ class NoiseKey:
         """
         if not path.exists():
             return None
-        stored = read_json(path)
-        try:
-            secret, notes = bytes.fromhex(stored["secret"]), dict(stored["notes"])
-            is_same = stored["identity"] == identity
-            reproducible = bool(stored["reproducible"])
-        except (KeyError, TypeError, ValueError):
-            secret = b""
-        if len(secret) != 32:
-            raise PrivacyError(f"{path} is damaged; run with --force to start the trial over, as another private run")
-        return cls(secret, path, identity, notes, reproducible) if is_same else None
+        stored = _stored(path)
+        return stored if stored.identity == identity else None
+
+    @classmethod
+    def unused(cls, path: Path) -> NoiseKey | None:
+        """The key of an attempt that released nothing, for code and settings of any identity; None if there is none.
+
+        What that attempt noted does not bind the next one, since nobody has seen a value of it.
+
+        Raises:
+            DpbenchError: the file is damaged.
+        """
+        if not path.exists():
+            return None
+        stored = _stored(path)
+        return cls(stored.secret, path, stored.identity, {}, stored.reproducible)
 
     def store(self, path: Path, identity: str) -> None:
         """Stores the key in a file from now on.
@@ -136,6 +142,18 @@ class NoiseKey:
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         raise PrivacyError("a noise key cannot be copied: two copies would draw the same noise")
+
+
+def _stored(path: Path) -> NoiseKey:
+    stored = read_json(path)
+    try:
+        secret, notes = bytes.fromhex(stored["secret"]), dict(stored["notes"])
+        identity, reproducible = stored["identity"], bool(stored["reproducible"])
+    except (KeyError, TypeError, ValueError):
+        secret = b""
+    if len(secret) != 32:
+        raise PrivacyError(f"{path} is damaged; run with --force to start the trial over, as another private run")
+    return NoiseKey(secret, path, identity, notes, reproducible)
 
 
 def _summary(values: Tensor) -> list[float]:

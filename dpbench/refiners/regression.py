@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 class RegressionConfig(TrainingConfig):
     """Settings of the regression refiner."""
 
-    steps: int = option(800, "public training steps")
-    width: int = option(64, "channels of the convolutional trunk")
-    depth: int = option(4, "residual blocks at the coarse size")
+    steps: int = option(800, "public training steps", low=1)
+    width: int = option(64, "channels of the convolutional trunk", low=1)
+    depth: int = option(4, "residual blocks at the coarse size", low=1)
 
 
 class Regression(TrainedRefiner[RegressionConfig]):

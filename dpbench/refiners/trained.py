@@ -27,10 +27,12 @@ class TrainingConfig:
     sampling: ClassVar[tuple[str, ...]] = ()
     """Names of the sampling settings, which trained weights do not depend on."""
 
-    steps: int = option(1000, "public training steps")
-    batch: int = option(64, "public images per step")
-    lr: float = option(2e-3, "peak learning rate of Adam")
-    ema: float | None = option(None, "decay of the exponential moving average of the weights; none disables it")
+    steps: int = option(1000, "public training steps", low=1)
+    batch: int = option(64, "public images per step", low=1)
+    lr: float = option(2e-3, "peak learning rate of Adam", above=0, high=10)
+    ema: float | None = option(
+        None, "decay of the exponential moving average of the weights; none disables it", low=0, below=1
+    )
     augmentation: Augmentation = option("flip", "augmentation of public images")
 
     def training_settings(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import json
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from dpbench.core.errors import DpbenchError, UnknownName
 from dpbench.core.files import write_atomic
 from dpbench.core.metric import Column
 from dpbench.results.row import CI95, FIELDS, IDENTITY, PROTOCOL, column_names, make_row
-from dpbench.results.trial_folder import TrialFolder
+from dpbench.results.trial_folder import SCORES, TRIAL, TrialFolder
 
 FILE = "leaderboard.csv"
 
@@ -49,9 +50,7 @@ def collect(out: Path, metrics: Sequence[Column], datasets: Sequence[str] = ()) 
     rows = []
     for folder in TrialFolder.finished(out):
         try:
-            record = folder.read()
-            assert record is not None
-            rows.append(make_row(record, folder.read_scores()))
+            rows.append(_row(folder, *(_stamp(folder.path / name) for name in (TRIAL, SCORES))))
         except DpbenchError as error:
             warnings.warn(f"left out {folder.path}: {error}", stacklevel=2)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -63,6 +62,23 @@ def collect(out: Path, metrics: Sequence[Column], datasets: Sequence[str] = ()) 
     kept = frame[frame["dataset"].isin(datasets)] if datasets else frame
     order = ["dataset", "resolution", "method", "variant", "epsilon", "config", "seed"]
     return kept.sort_values(order, ignore_index=True)
+
+
+@cache
+def _row(folder: TrialFolder, trial: tuple[int, ...], scores: tuple[int, ...]) -> Mapping[str, Any]:
+    """The line of a trial; read again when a file has another stamp."""
+    record = folder.read()
+    assert record is not None
+    return make_row(record, folder.read_scores())
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """What changes when a file is replaced; () if there is none."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return ()
+    return stat.st_ino, stat.st_mtime_ns, stat.st_size
 
 
 def rows_of(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:

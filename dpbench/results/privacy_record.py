@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dpbench.core.errors import DpbenchError
+from dpbench.core.errors import RunError
 
 FOLDER = "records"
 """Folder of the records, in the user's state folder."""
@@ -42,7 +42,7 @@ def append(path: Path, entry: Mapping[str, Any]) -> None:
         entry: the run, with at least "epsilon", "delta", "method", "key", "fingerprint", "run" and "date".
 
     Raises:
-        DpbenchError: the file cannot be written.
+        RunError: the file cannot be written.
     """
     line = json.dumps(dict(entry), ensure_ascii=False) + "\n"
     try:
@@ -54,7 +54,7 @@ def append(path: Path, entry: Mapping[str, Any]) -> None:
         finally:
             os.close(handle)
     except OSError as error:
-        raise DpbenchError(f"cannot write {path}: {error.strerror or error}") from error
+        raise RunError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def holds(path: Path, run: str) -> bool:
@@ -66,10 +66,10 @@ def check(path: Path, run: str) -> None:
     """Checks that a run is still in the record.
 
     Raises:
-        DpbenchError: it is not.
+        RunError: it is not.
     """
     if not holds(path, run):
-        raise DpbenchError(
+        raise RunError(
             f"the privacy record {path} lost this run while it went on, so it gets no row; put the file back if you "
             "can, and run the same command again: it continues from its checkpoints, and the run is recorded again"
         )

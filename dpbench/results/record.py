@@ -54,6 +54,8 @@ class TrialRecord:
         "'' | 'real' | 'public' (ε = 0) | 'nonprivate' (ε = ∞) | 'external' (made elsewhere)"
     )
     method_version: str = column("version of the method's code", "")
+    method_source: str = column("where the method comes from: 'dpbench', a package and its version, or a file", "")
+    source_hash: str = column("hash of the code outside dpbench behind the trial; empty where there is none", "")
     track: str = column("public knowledge used: 'none' | 'images' | 'foundation'", "")
     dataset: str = column("sensitive dataset")
     dataset_fingerprint: str = column("hash of train (keyed with a secret unless the dataset is public)")
@@ -86,7 +88,7 @@ class TrialRecord:
     queries: int | None = column("DP releases spent: one for a noisy sum, one for every step of DP-SGD", None)
 
     seconds_prepare: float | None = column("public pretraining (near 0 when it came from the cache)", None, place=AFTER)
-    seconds_fit: float | None = column("private phase, since the last interruption", None, place=AFTER)
+    seconds_fit: float | None = column("private phase, over all attempts", None, place=AFTER)
     seconds_sample: float | None = column("sampling", None, place=AFTER)
     peak_memory_mb: float | None = column("peak of device memory; on a CPU, of the process's memory", None, place=AFTER)
     device: str = column("where it ran", place=AFTER)

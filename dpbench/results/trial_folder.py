@@ -25,7 +25,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from dpbench.core.checkpoints import CHECKPOINTS, has_checkpoints, remove_checkpoints
-from dpbench.core.errors import DpbenchError
+from dpbench.core.errors import DpbenchError, RunError
 from dpbench.core.files import digest, read_json, write_json, write_text
 from dpbench.core.progress import Display
 from dpbench.results import samples
@@ -40,6 +40,7 @@ MODEL = "model.safetensors"
 SAMPLES = "samples"
 PICTURE = "samples.png"
 DRAWN = "drawn"
+LOG = "log.txt"
 SENSITIVE = "sensitive"
 LOCK, HOLDER = ".lock", ".holder"
 
@@ -90,6 +91,11 @@ class TrialFolder:
     def is_sampled(self) -> bool:
         """Whether nothing but scores may be missing."""
         return self.is_finished or os.path.lexists(self.path / UNSCORED)
+
+    @property
+    def log(self) -> Path:
+        """What happened when, over all attempts."""
+        return self.path / LOG
 
     def read(self, key: str | None = None) -> TrialRecord | None:
         """The record of the trial, finished or sampled; None if it is not sampled yet.
@@ -164,7 +170,7 @@ class TrialFolder:
         the record again under it: another process may have finished the trial.
 
         Raises:
-            DpbenchError: the folder cannot be written.
+            RunError: the folder cannot be written.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -175,7 +181,7 @@ class TrialFolder:
                 display.say(f"  {self._holder()} works on this trial; waiting until it ends (Ctrl-C to give up)")
                 lock.acquire()
         except (OSError, NotImplementedError) as error:  # the second where a file system has no locks
-            raise DpbenchError(f"cannot lock {self.path}: {error}") from error
+            raise RunError(f"cannot lock {self.path}: {error}") from error
         try:
             write_text(self.path / HOLDER, f"process {os.getpid()} on {socket.gethostname()}, since {now()}")
             yield

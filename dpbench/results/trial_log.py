@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dpbench.core.errors import DpbenchError
+from dpbench.core.errors import DpbenchError, RunError
+from dpbench.core.stopwatch import Stopwatch
 from dpbench.results.provenance import now
 
 
@@ -30,7 +30,7 @@ class TrialLog:
         """Writes `text` after the time.
 
         Raises:
-            DpbenchError: the file cannot be written.
+            RunError: the file cannot be written.
         """
         if self.path is None:
             return
@@ -39,15 +39,21 @@ class TrialLog:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(f"{now()}  {text}\n")
         except OSError as error:
-            raise DpbenchError(f"cannot write {self.path}: {error.strerror or error}") from error
+            raise RunError(f"cannot write {self.path}: {error.strerror or error}") from error
 
     @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        """Logs and keeps how long a phase takes."""
-        start = time.perf_counter()
+    def phase(self, name: str, stopwatch: Stopwatch | None = None) -> Iterator[None]:
+        """Logs and keeps how long a phase takes.
+
+        Args:
+            name: of the phase.
+            stopwatch: measures it over several attempts; by default this one counts.
+        """
+        stopwatch = stopwatch or Stopwatch()
         self(f"{name} ...")
         yield
-        self.seconds[name] = time.perf_counter() - start
+        stopwatch.save()
+        self.seconds[name] = stopwatch.seconds
         self(f"{name}: {self.seconds[name]:.1f} s")
 
     @contextmanager

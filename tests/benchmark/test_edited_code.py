@@ -15,12 +15,15 @@ import torch
 from record import recorded
 
 import dpbench
-from dpbench import METHODS, REFINERS
+from dpbench import DATASETS, METHODS, REFINERS
 from dpbench.benchmark import runner, stages
 from dpbench.core import closure
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import read_json
 from dpbench.core.plugin_files import load_plugin
+from dpbench.core.progress import Quiet
+from dpbench.privacy.ledger import Ledger
+from dpbench.results import privacy_record
 
 METHOD = """
 from dataclasses import dataclass
@@ -54,6 +57,11 @@ class R(Refiner):
         return coarse
 """
 
+REQUEST: dict[str, Any] = {
+    "dataset": "tiny", "public": "tiny-public", "samples": 10, "delta": 1e-6, "metrics": ["brightness"],
+    "references": (), "device": "cpu",
+}  # fmt: skip
+
 FILES = {"beside.py": "SHIFT = 0.1\n", "r.py": REFINER, "shifted.py": METHOD}
 
 
@@ -70,18 +78,19 @@ class Attempts:
         assert old in text
         (self.folder / file).write_text(text.replace(old, new))
 
-    def run(self, crash: bool = True) -> torch.Tensor:
-        """The release of one attempt in a new process."""
+    def load(self) -> None:
+        """Imports the current plugin files, as a new process does."""
         for registry, name in ((METHODS, "shifted"), (REFINERS, "r")):
             registry.unregister(name)
         sys.modules.pop("beside", None)
         importlib.invalidate_caches()
         for file in ("r.py", "shifted.py"):
             load_plugin(self.folder / file)
-        options: dict[str, Any] = {
-            "dataset": "tiny", "public": "tiny-public", "samples": 10, "delta": 1e-6, "metrics": ["brightness"],
-            "references": (), "device": "cpu", "out": self.out,
-        }  # fmt: skip
+
+    def run(self, crash: bool = True) -> torch.Tensor:
+        """The release of one attempt in a new process."""
+        self.load()
+        options = REQUEST | {"out": self.out}
         with self.patch.context() as patch:
             if crash:
                 patch.setattr(stages, "draw_samples", fails)
@@ -97,6 +106,16 @@ class Attempts:
     def secret(self) -> str:
         [path] = self.out.rglob("noise.key")
         return str(read_json(path)["secret"])
+
+
+class Said(Quiet):
+    """Keeps the lines that a display shows."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
 
 
 def fails(*_: object) -> None:
@@ -192,4 +211,105 @@ def test_plugin_edited_while_running_gets_another_key(attempts: Attempts, monkey
     monkeypatch.setattr(closure, "STARTED", float("inf"))
     attempts.run()
     assert attempts.secret != secret
+    assert len(recorded()) == 2
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"), [("beside.py", "0.1", "-0.1"), ("r.py", "return coarse", "return -coarse")]
+)
+def test_finished_trial_of_an_edited_plugin_runs_again(attempts: Attempts, file: str, old: str, new: str) -> None:
+    first, said = attempts.run(crash=False), Said()
+    attempts.edit(file, old, new)
+    attempts.load()
+    rows = dpbench.run("shifted", **REQUEST, out=attempts.out, display=said)
+    assert "  the code of a plugin behind it changed since it ran: it runs again, as another private run" in said.lines
+    assert len(recorded()) == 2
+    [second] = [event for event in events.EVENTS if isinstance(event, torch.Tensor)]
+    assert not torch.equal(first, second)
+    assert rows["method_source"].tolist() == ["file shifted.py"]
+    [stored] = attempts.out.rglob("trial.json")
+    assert read_json(stored)["source_hash"] == rows["source_hash"][0] != ""
+
+
+def test_finished_trial_of_an_unchanged_plugin_is_skipped(attempts: Attempts) -> None:
+    attempts.run(crash=False)
+    attempts.edit("shifted.py", "def fit", "# learns\n    def fit")
+    attempts.load()
+    said = Said()
+    dpbench.run("shifted", **REQUEST, out=attempts.out, display=said)
+    assert "  finished already" in said.lines
+    assert len(recorded()) == 1
+
+
+def test_trial_without_code_outside_dpbench_has_no_source_hash() -> None:
+    method = METHODS.get("dp-merf")
+    assert closure.outside_hash(method, method.Config, DATASETS.get("shapes")) == ""
+    assert METHODS.source("dp-merf") == "dpbench"
+
+
+def killed_before_its_release(attempts: Attempts, patch: pytest.MonkeyPatch) -> None:
+    """An attempt that ends within its first query, before a receipt."""
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    attempts.load()
+    with patch.context() as inner:
+        inner.setattr(Ledger, "spend", killed)
+        with pytest.raises(KeyboardInterrupt):
+            dpbench.run("shifted", **REQUEST, out=attempts.out)
+
+
+def test_attempts_that_released_nothing_are_one_run_whatever_changed(
+    attempts: Attempts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for old, new in (("0.1", "0.2"), ("0.2", "0.3"), ("0.3", "0.4")):
+        killed_before_its_release(attempts, monkeypatch)
+        attempts.edit("beside.py", old, new)
+    secret = attempts.secret
+    attempts.run()
+    assert attempts.secret == secret
+    assert len(recorded()) == 1
+    attempts.edit("beside.py", "0.4", "0.5")
+    with pytest.warns(UserWarning, match="code or circumstances changed since the interruption"):
+        attempts.run(crash=False)
+    assert len(recorded()) == 2
+
+
+def test_files_newer_than_every_process_do_not_make_a_run_of_every_attempt(
+    attempts: Attempts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression test: with clocks that disagree, an attempt that was killed often had a line for each time."""
+    for _ in range(3):
+        with monkeypatch.context() as inner:
+            inner.setattr(closure, "STARTED", 0.0)
+            killed_before_its_release(attempts, monkeypatch)
+    attempts.run(crash=False)
+    assert len(recorded()) == 1
+
+
+def test_attempt_killed_between_key_and_record_is_recorded_by_the_next(
+    attempts: Attempts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    attempts.load()
+    with monkeypatch.context() as inner:
+        inner.setattr(privacy_record, "append", killed)
+        with pytest.raises(KeyboardInterrupt):
+            dpbench.run("shifted", **REQUEST, out=attempts.out)
+    secret = attempts.secret
+    assert recorded() == []
+    attempts.run()
+    assert attempts.secret == secret
+    assert len(recorded()) == 1
+
+
+def test_lost_ledger_counts_as_a_release(attempts: Attempts, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed_before_its_release(attempts, monkeypatch)
+    [ledger] = attempts.out.rglob("ledger.json")
+    ledger.unlink()
+    attempts.edit("beside.py", "0.1", "0.2")
+    attempts.run()
     assert len(recorded()) == 2

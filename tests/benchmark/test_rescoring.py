@@ -189,7 +189,7 @@ def test_outdated_scores_are_recomputed(tiny: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Dice, "protocol", "v2")
     for _ in range(2):
         (protocol,) = fill(tiny, "dice")["protocol"]
-        assert '"dice": "v2"' in protocol
+        assert '"dice": "v2; code ' in protocol
     assert events.EVENTS.count("dice") == 2
 
 

@@ -156,5 +156,5 @@ def test_public_cache_opens_only_in_prepare(tiny: Path, where: str, monkeypatch:
     METHODS.register("caching")(Caching)
     monkeypatch.setattr(Caching, "where", where)
     with pytest.raises(PrivacyError, match=r"run\.cache opens in prepare alone"):
-        dpbench.run("caching", "tiny", [1.0], delta=1e-6, samples=5, metrics=["brightness"], device="cpu", out=tiny)
+        dpbench.run("caching", "tiny", references=(), delta=1e-6, samples=5, metrics=["brightness"], out=tiny)
     assert not list((tiny / "../cache").rglob("mean-*"))

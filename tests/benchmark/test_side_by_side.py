@@ -77,7 +77,7 @@ def test_unverified_rows_of_public_data_are_marked(tiny: Path, drawn: Drawn) -> 
 @pytest.mark.parametrize(("fail", "error"), [("interrupt", KeyboardInterrupt), ("crash", DpbenchError)])
 def test_an_ended_run_shows_what_is_finished(tiny: Path, drawn: Drawn, fail: str, error: type[BaseException]) -> None:
     with pytest.raises(error):
-        run(tiny, f"alone,fake[fail={fail}]", references=["real", "public"])
+        run(tiny, f"alone,fake[fail={fail}]", references=["real", "public"], fail_fast=True)
     assert headings(drawn) == ["alone: ε = 1", f"fake [fail={fail}]: public"]
     assert events.EVENTS.count("test") == 1  # by the scores: the sheet shows no real images before the real row
     assert (tiny / "tiny" / PICTURE).exists()

@@ -96,7 +96,10 @@ def test_private_training_resumes_from_a_checkpoint(tiny: Path, private: Interru
     private.error = error
     private.one(4, tiny)
     assert list(tiny.rglob("checkpoints/fit/*.pt"))
+    [seconds] = tiny.rglob("checkpoints/fit/.seconds.*.json")
+    seconds.write_text('{"seconds": 1000}')
     rows = run(tiny)
+    assert 1000 < rows["seconds_fit"][0] < 1500
     assert private.count == STEPS - 3
     check_finished(tiny, rows)
     assert len(recorded()) == 1

@@ -57,7 +57,9 @@ def test_ctrl_c_message_explains_how_to_resume(tiny: Path) -> None:
     run(tiny)
     result = run(tiny, "--set", "fail=interrupt")
     assert result.exit_code == 130
-    assert f"finished trials are kept in {tiny}; run the same command again" in result.stderr
+    assert result.stderr.endswith(
+        f"stopped by Ctrl-C; finished trials are kept in {tiny}; the same command continues\n"
+    )
     assert len(pd.read_csv(tiny / "leaderboard.csv")) == 1
 
 
@@ -71,7 +73,7 @@ def test_ctrl_c_message_explains_how_to_resume(tiny: Path) -> None:
         (["--eps", ""], "nothing to run: name an ε or a reference"),
         (["--set", "spread"], "'spread' is not a setting; write key=value"),
         (["--set", "spred=1"], "did you mean spread?"),
-        (["--seeds", "0"], "seeds must be at least 1"),
+        (["--seeds", "0"], "the number of seeds must be at least 1 and at most 1,000,000, not 0"),
         (["--delta", "2"], "δ must lie in (0, 1)"),
         (["--device", "cuda:99"], "is not available"),
         (["--references", "reel"], "did you mean real?"),
@@ -120,3 +122,20 @@ def test_plugin_example_runs(tiny: Path) -> None:
     (folder,) = tiny.glob("tiny/mean/*")
     assert Image.open(folder / "samples.png").width > 100
     assert "The noisy mean image of each class" in call("list", "methods").stdout
+
+
+def test_failed_trials_are_listed_after_the_table_of_the_others(tiny: Path) -> None:
+    result = run(tiny, method="fake,fake[fail=crash],fake[fail=few]")
+    assert result.exit_code == 2
+    assert "│ fake " in result.stdout
+    *_, crash, few, error = result.stderr.splitlines()
+    assert crash.startswith("failed: fake [fail=crash] ε=1 seed 0: RuntimeError: it broke (traceback in ")
+    assert few.startswith("failed: fake [fail=few] ε=1 seed 0: sample() must return")
+    assert error == "error: 2 of 3 trials failed; the same command tries them again"
+
+
+def test_fail_fast_ends_the_run_at_the_first_failure(tiny: Path) -> None:
+    result = run(tiny, "--fail-fast", method="fake[fail=crash],fake")
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1].startswith("error: fake [fail=crash] ε=1 seed 0 failed: RuntimeError")
+    assert events.EVENTS.count("fit") == 1

@@ -57,6 +57,17 @@ class Config:
     part: Choice = plugin_option("plain", PARTS, "which part")
 
 
+@dataclass(frozen=True)
+class Ranged:
+    """Numbers with and without bounds."""
+
+    share: float = option(0.5, "a share", above=0, high=1)
+    dims: tuple[int, ...] = option((4,), "sizes", low=1, below=100)
+    rate: float | None = option(1e-3, "any number")
+    part: Choice = plugin_option("plain", PARTS, "which part")
+    plain: float = 1.0
+
+
 def test_no_settings_give_the_defaults():
     config = build(Config, {})
     assert (config.steps, config.limit, config.widths) == (200, None, (8, 16))
@@ -111,6 +122,41 @@ def test_wrong_type_error_names_key_and_value(key, value, match):
     with pytest.raises(ConfigError, match=match) as error:
         build(Config, {key: value})
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("share", "nan", "(0, 1]"),
+        ("share", "inf", "(0, 1]"),
+        ("share", "0", "(0, 1]"),
+        ("share", -1.0, "(0, 1]"),
+        ("share", "1.5", "(0, 1]"),
+        ("dims", "[4, 0]", "[1, 100)"),
+        ("dims", (100,), "[1, 100)"),
+        ("rate", "nan", "(-∞, ∞)"),
+        ("rate", "-inf", "(-∞, ∞)"),
+        ("plain", "inf", "(-∞, ∞)"),
+        ("part.strength", "nan", "(-∞, ∞)"),
+    ],
+)
+def test_number_out_of_range_raises_an_error_that_names_the_range(key, value, allowed):
+    with pytest.raises(ConfigError) as error:
+        build(Ranged, {key: value})
+    assert str(error.value) == f"setting {key.rpartition('.')[2]}={value} must lie in {allowed}"
+
+
+def test_bounds_are_in_the_range_where_they_are_included():
+    config = build(Ranged, {"share": "1", "dims": "[1, 99]", "rate": "none"})
+    assert (config.share, config.dims, config.rate) == (1.0, (1, 99), None)
+    assert {line.key: line.type for line in describe(config)} == {
+        "share": "float in (0, 1]",
+        "dims": "tuple[int, ...] in [1, 100)",
+        "rate": "float | None",
+        "part.name": "box | plain",
+        "part.strength": "float",
+        "plain": "float",
+    }
 
 
 def test_unknown_key_error_suggests_the_nearest():

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import inspect
 import subprocess
 import sys
@@ -87,6 +88,19 @@ def test_installed_plugins_do_not_replace_built_in_ones(modules, monkeypatch, fr
     assert plugins.get("extra").__name__ == plugins.get("own").__name__ == "Plugin"
     assert (plugins.summary("extra"), plugins.summary("own")) == ("The extra one.", "dpbench's own.")
     assert Registry("metric", {}).names() == []
+
+
+def test_source_is_a_package_with_its_version_or_a_file(modules, monkeypatch, fresh_entry_points):
+    write(modules / "installed_d.py", "class Plugin: pass")
+    (modules / "my_plugin-1.2.dist-info").mkdir()
+    write(modules / "my_plugin-1.2.dist-info/METADATA", "Metadata-Version: 2.1\nName: my_plugin\nVersion: 1.2\n")
+    write(modules / "my_plugin-1.2.dist-info/entry_points.txt", "[dpbench.methods]\nextra = installed_d:Plugin\n")
+    write(modules / "mine.py", "class Plugin: pass")
+    plugins = Registry("method", {"own": ("dpbench.core.method:Method", "")})
+    plugins.register("mine")(importlib.import_module("mine").Plugin)
+    plugins.register("typed")(type("Typed", (), {"__module__": "nowhere"}))
+    found = {name: plugins.source(name) for name in plugins.names()}
+    assert found == {"extra": "my_plugin 1.2", "own": "dpbench", "mine": "file mine.py", "typed": "no file"}
 
 
 def test_entry_points_are_read_once_per_process(monkeypatch, fresh_entry_points):

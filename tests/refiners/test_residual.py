@@ -117,6 +117,11 @@ def test_untrained_scale_raises_an_error(tmp_path):
         _prepared(tmp_path, BRIEF).refine(torch.zeros(1, 1, 8, 8), 16, _run(tmp_path))
 
 
+def test_noise_levels_in_the_wrong_order_raise_an_error():
+    with pytest.raises(ConfigError, match=r"sigma_min = 90 must be below sigma_max = 80"):
+        build(Residual.Config, {"sigma_min": 90})
+
+
 def test_invalid_network_sizes_raise_an_error():
-    with pytest.raises(ConfigError, match="patch and layers must be at least 1"):
+    with pytest.raises(ConfigError, match=r"patch=0 must lie in \[1, ∞\)"):
         Residual(build(Residual.Config, {"patch": 0}))

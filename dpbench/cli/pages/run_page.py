@@ -77,6 +77,7 @@ def _companion(request: RunRequest, spec: DatasetSpec) -> Iterator[tuple[str, st
         *_, method = configure(wider.methods, wider.dataset, wider.preset, wider.settings)
         plan_of(method.method, method.config, spec, wider.samples_of(spec))
         epsilons = ",".join(f"{epsilon:g}" for epsilon in wider.epsilons)
-        others = [name for name in (*RUN, "plugins") if name not in ("methods", "epsilons", "force", "download")]
+        left_out = ("methods", "epsilons", "force", "fail_fast", "download")
+        others = [name for name in (*RUN, "plugins") if name not in left_out]
         words = [*given(wider, "methods"), "--eps", epsilons, *given(wider, *others)]
         yield shlex.join(["dpbench", "run", *words]), "compare another method"

@@ -42,24 +42,30 @@ PUBLISHED: Mapping[str, Any] = MappingProxyType(
 class DiffusionConfig(DPSGDSettings):
     """Settings of private training, the diffusion model and its sampler."""
 
-    batch: int = option(1024, "expected records per private step (Poisson)")
-    steps: int = option(250, "private steps")
-    lr: float = option(4e-3, "peak learning rate of DP-Adam")
-    clip: float = option(0.1, "clipping norm of a record's gradient; small enough to clip nearly every record")
-    ema: float = option(0.98, "decay of the exponential moving average of the weights, per private step")
-    channels: tuple[int, ...] = option((32, 32), "channels of the U-Net's levels, finest first")
-    layers: int = option(1, "residual blocks per level of the U-Net")
-    attention: int = option(0, "number of coarsest levels with self-attention")
-    patch: int = option(4, "side of the pixel patches folded into the U-Net's input channels; 1 as published")
-    sigma_data: float = option(0.5, "data standard deviation assumed by the preconditioning")
-    p_mean: float = option(-0.8, "mean of ln σ for the training noise levels")
-    p_std: float = option(1.2, "standard deviation of ln σ for the training noise levels")
-    label_dropout: float = option(0.1, "probability of dropping a label in training; must be positive for guidance")
+    batch: int = option(1024, "expected records per private step (Poisson)", low=1)
+    steps: int = option(250, "private steps", low=1)
+    lr: float = option(4e-3, "peak learning rate of DP-Adam", above=0, high=10)
+    clip: float = option(0.1, "clipping norm of a record's gradient; small enough to clip nearly every record", above=0)
+    ema: float = option(
+        0.98, "decay of the exponential moving average of the weights, per private step", low=0, below=1
+    )
+    channels: tuple[int, ...] = option((32, 32), "channels of the U-Net's levels, finest first", low=1)
+    layers: int = option(1, "residual blocks per level of the U-Net", low=1)
+    attention: int = option(0, "number of coarsest levels with self-attention", low=0)
+    patch: int = option(4, "side of the pixel patches folded into the U-Net's input channels; 1 as published", low=1)
+    sigma_data: float = option(0.5, "data standard deviation assumed by the preconditioning", above=0)
+    p_mean: float = option(-0.8, "mean of ln σ for the training noise levels", low=-10, high=10)
+    p_std: float = option(1.2, "standard deviation of ln σ for the training noise levels", above=0, high=10)
+    label_dropout: float = option(
+        0.1, "probability of dropping a label in training; must be positive for guidance", low=0, below=1
+    )
     sampler: Literal["ddim", "dpm-solver"] = option("dpm-solver", "solver of the sampling equation")
-    sampling_steps: int = option(16, "network evaluations per image")
-    sigma_min: float = option(0.2, "smallest noise level; 0.002 as published, larger after short training")
-    guidance: float = option(2.0, "weight of classifier-free guidance; 1 disables it")
-    churn: float = option(0.0, "S_churn: amount of fresh noise during sampling; sampler=ddim only")
+    sampling_steps: int = option(16, "network evaluations per image", low=1)
+    sigma_min: float = option(
+        0.2, "smallest noise level; 0.002 as published, larger after short training", above=0, below=80
+    )
+    guidance: float = option(2.0, "weight of classifier-free guidance; 1 disables it", low=0)
+    churn: float = option(0.0, "S_churn: amount of fresh noise during sampling; sampler=ddim only", low=0)
 
     def __post_init__(self) -> None:
         if self.guidance != 1 and not self.label_dropout:
@@ -85,7 +91,7 @@ class DiffusionConfig(DPSGDSettings):
 class PublicTraining:
     """Settings of pretraining on public images."""
 
-    public_steps: int = option(1500, "public pretraining steps")
-    public_batch: int = option(128, "public images per pretraining step")
-    public_lr: float = option(1e-3, "peak learning rate of public pretraining (Adam)")
+    public_steps: int = option(1500, "public pretraining steps", low=1)
+    public_batch: int = option(128, "public images per pretraining step", low=1)
+    public_lr: float = option(1e-3, "peak learning rate of public pretraining (Adam)", above=0, high=10)
     augmentation: Augmentation = option("flip", "augmentation of public images")

@@ -16,14 +16,14 @@ from dpbench.training.augmentation import Augmentation
 class TokenizerSettings:
     """Sizes of the spectral tokenizer."""
 
-    levels: int = option(2, "number of Haar levels above the coarse band")
-    patch: int = option(2, "side of a token's patch in the coarse band")
-    codes: int = option(512, "codebook entries for the coarse band")
-    detail_codes: int = option(512, "codebook entries for all detail bands together")
-    code_dim: int = option(16, "dimension of a code")
-    tokenizer_dim: int = option(64, "width of the tokenizer's transformers")
-    tokenizer_depth: int = option(2, "transformer blocks of the tokenizer's encoder and of its decoder")
-    tokenizer_heads: int = option(4, "attention heads of the tokenizer's transformers")
+    levels: int = option(2, "number of Haar levels above the coarse band", low=1)
+    patch: int = option(2, "side of a token's patch in the coarse band", low=1)
+    codes: int = option(512, "codebook entries for the coarse band", low=1)
+    detail_codes: int = option(512, "codebook entries for all detail bands together", low=1)
+    code_dim: int = option(16, "dimension of a code", low=1)
+    tokenizer_dim: int = option(64, "width of the tokenizer's transformers", low=1)
+    tokenizer_depth: int = option(2, "transformer blocks of the tokenizer's encoder and of its decoder", low=1)
+    tokenizer_heads: int = option(4, "attention heads of the tokenizer's transformers", low=1)
 
     def __post_init__(self) -> None:
         if min(self.codes, self.detail_codes, self.code_dim, self.tokenizer_depth, self.tokenizer_heads) < 1:
@@ -36,12 +36,12 @@ class TokenizerSettings:
 class TokenizerTraining(TokenizerSettings):
     """Training settings of the tokenizer. Loss weights follow SIT, relative to a mean squared error of weight 1."""
 
-    tokenizer_steps: int = option(1000, "public training steps of the tokenizer")
-    tokenizer_batch: int = option(64, "public images per step of the tokenizer")
-    tokenizer_lr: float = option(2e-3, "peak learning rate of the tokenizer (AdamW)")
-    commitment: float = option(0.25, "weight of the commitment loss")
-    perceptual: float = option(0.0, "weight of the perceptual loss in discriminator features; 0.1 as published")
-    adversarial: float = option(0.0, "weight of the adversarial loss; 0.1 as published")
+    tokenizer_steps: int = option(1000, "public training steps of the tokenizer", low=1)
+    tokenizer_batch: int = option(64, "public images per step of the tokenizer", low=1)
+    tokenizer_lr: float = option(2e-3, "peak learning rate of the tokenizer (AdamW)", above=0, high=10)
+    commitment: float = option(0.25, "weight of the commitment loss", low=0)
+    perceptual: float = option(0.0, "weight of the perceptual loss in discriminator features; 0.1 as published", low=0)
+    adversarial: float = option(0.0, "weight of the adversarial loss; 0.1 as published", low=0)
 
 
 @dataclass(frozen=True)
@@ -50,25 +50,27 @@ class CoarseSettings(DPSGDSettings):
 
     tokens: Literal["ll", "all"] = option("ll", "tokens modelled privately: coarse band or all bands")
     order: Literal["scale", "raster"] = option("scale", "token order for tokens=all: by scale or by position")
-    dim: int = option(128, "width of the transformer")
-    depth: int = option(4, "blocks of the transformer")
-    heads: int = option(4, "attention heads of the transformer")
-    public_steps: int = option(1500, "public pretraining steps of the transformer")
-    public_batch: int = option(128, "public images per pretraining step")
-    public_lr: float = option(1e-3, "peak learning rate of public pretraining (AdamW)")
-    label_dropout: float = option(0.1, "probability of dropping a label in training; must be positive for guidance")
+    dim: int = option(128, "width of the transformer", low=1)
+    depth: int = option(4, "blocks of the transformer", low=1)
+    heads: int = option(4, "attention heads of the transformer", low=1)
+    public_steps: int = option(1500, "public pretraining steps of the transformer", low=1)
+    public_batch: int = option(128, "public images per pretraining step", low=1)
+    public_lr: float = option(1e-3, "peak learning rate of public pretraining (AdamW)", above=0, high=10)
+    label_dropout: float = option(
+        0.1, "probability of dropping a label in training; must be positive for guidance", low=0, below=1
+    )
     scatter: float = option(
-        1.0, "spread of the initial private class embeddings, relative to the token embeddings; 0: identical"
+        1.0, "spread of the initial private class embeddings, relative to the token embeddings; 0: identical", low=0
     )
     trainable: Literal["all", "lora", "chosen"] = option(
         "all", "weights trained privately, in addition to class embeddings"
     )
     modules: str = option("attention|mlp", "regular expression for layer names; for trainable=lora and chosen")
-    rank: int = option(8, "rank of the adapters of trainable=lora")
-    alpha: float = option(8.0, "strength of the adapters of trainable=lora")
-    temperature: float = option(1.0, "sampling temperature; divides the logits")
-    top_p: float = option(1.0, "nucleus sampling: total probability of the tokens kept")
-    guidance: float = option(1.0, "weight of classifier-free guidance; 1 disables it")
+    rank: int = option(8, "rank of the adapters of trainable=lora", low=1)
+    alpha: float = option(8.0, "strength of the adapters of trainable=lora", above=0)
+    temperature: float = option(1.0, "sampling temperature; divides the logits", above=0)
+    top_p: float = option(1.0, "nucleus sampling: total probability of the tokens kept", above=0, high=1)
+    guidance: float = option(1.0, "weight of classifier-free guidance; 1 disables it", low=0)
 
     def __post_init__(self) -> None:
         if self.guidance != 1 and not self.label_dropout:
@@ -81,16 +83,16 @@ class CoarseSettings(DPSGDSettings):
 class CentralSettings:
     """Settings of the warm-up on central images."""
 
-    central_noise: float = option(0.0, "noise multiplier of the central coarse images; 0 disables the warm-up")
-    central_steps: int = option(300, "warm-up steps on the central images (post-processing)")
+    central_noise: float = option(0.0, "noise multiplier of the central coarse images; 0 disables the warm-up", low=0)
+    central_steps: int = option(300, "warm-up steps on the central images (post-processing)", low=1)
 
 
 @dataclass(frozen=True)
 class CorruptionSettings:
     """Corruption of the refiner's training inputs."""
 
-    flip: float = option(0.05, "share of tokens replaced at random in the refiner's training inputs")
-    noise: float = option(0.05, "standard deviation of noise on the refiner's training inputs in [-1, 1]")
+    flip: float = option(0.05, "share of tokens replaced at random in the refiner's training inputs", low=0, high=1)
+    noise: float = option(0.05, "standard deviation of noise on the refiner's training inputs in [-1, 1]", low=0)
 
 
 @dataclass(frozen=True)

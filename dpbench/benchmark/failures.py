@@ -1,0 +1,47 @@
+"""The trials of a run that failed, while the others went on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from dpbench.core.errors import DpbenchError
+
+if TYPE_CHECKING:
+    from dpbench.benchmark.runner import Finished
+
+
+class Failure(NamedTuple):
+    """A trial that failed.
+
+    Attributes:
+        trial: how people read it.
+        reason: one line.
+        log: the trial's log.txt.
+    """
+
+    trial: str
+    reason: str
+    log: Path
+
+    def __str__(self) -> str:
+        reason = self.reason.removeprefix(f"{self.trial} failed: ")
+        log = "" if str(self.log) in reason else f" (log: {self.log})"
+        return f"{self.trial}: {reason}{log}"
+
+
+class TrialsFailed(DpbenchError):
+    """Some trials of a run failed. All others are finished.
+
+    Attributes:
+        failures: what failed, in the order of the trials.
+        finished: what the run leaves.
+    """
+
+    def __init__(self, failures: Sequence[Failure], trials: int, finished: Finished):
+        super().__init__(f"{len(failures)} of {trials} trials failed; the same command tries them again")
+        self.failures = failures
+        self.finished = finished
+        for failure in failures:
+            self.add_note(str(failure))

@@ -1,0 +1,46 @@
+"""OUT/leaderboard.csv, kept up to date while trials finish."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pandas as pd
+
+from dpbench.benchmark.scoring import known_columns
+from dpbench.results.gathering import FILE, collect, write_csv
+
+QUICK = 0.5
+"""Seconds up to which the file is written after every trial."""
+
+SHARE = 0.05
+"""Share of a run's time that may go into writing the file, where it takes longer."""
+
+
+class LeaderboardFile:
+    """The leaderboard of a folder of results.
+
+    With thousands of trials in the folder, the file takes a while to make. Then it is not made after each trial.
+
+    Args:
+        out: folder of results.
+    """
+
+    def __init__(self, out: Path):
+        self._out = out
+        self._due = 0.0
+
+    def update(self) -> None:
+        """Writes the file, unless that would take too large a share of the time."""
+        if time.monotonic() >= self._due:
+            self.write()
+
+    def write(self) -> pd.DataFrame:
+        """Writes the file, and returns its rows."""
+        start = time.monotonic()
+        rows = collect(self._out, known_columns())
+        write_csv(rows, self._out / FILE)
+        now = time.monotonic()
+        took = now - start
+        self._due = now + took / SHARE if took > QUICK else now
+        return rows

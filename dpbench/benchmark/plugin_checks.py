@@ -1,0 +1,72 @@
+"""What can be checked of a plugin before it runs: a mistake is then one line, and no private run is recorded."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import is_dataclass
+from functools import cache
+from typing import Any
+
+from dpbench.core.config import build
+from dpbench.core.errors import ConfigError, DpbenchError
+from dpbench.core.method import Method, Preset
+from dpbench.core.metric import Column, Metric
+
+
+@cache
+def check_method(name: str, method: type[Method[Any]]) -> None:
+    """Checks the declarations of a method: its base class, constructor, `Config` and presets.
+
+    Args:
+        name: its registered name.
+        method: its class.
+
+    Raises:
+        ConfigError: one is wrong; the message names the method.
+    """
+    what = f"method '{name}'"
+    _check_class(what, method, Method, "config", "spec")
+    if not (isinstance(method.Config, type) and is_dataclass(method.Config)):
+        raise ConfigError(f"{what}: Config must be a dataclass; put @dataclass(frozen=True) above it")
+    if not isinstance(method.presets, Mapping):
+        raise ConfigError(f"{what}: presets must map names to Preset(...), not be a {type(method.presets).__name__}")
+    for preset, declared in method.presets.items():
+        if not isinstance(declared, Preset) or not isinstance(declared.settings, Mapping):
+            raise ConfigError(f"{what}: preset '{preset}' must be Preset({{setting: value, ...}}), not {declared!r}")
+        try:
+            build(method.Config, declared.settings)
+        except DpbenchError as error:
+            raise ConfigError(f"{what}, preset '{preset}': {error}") from error
+
+
+@cache
+def check_metric(name: str, metric: type[Metric]) -> None:
+    """Checks the declarations of a metric: its base class, constructor and columns.
+
+    Args:
+        name: its registered name.
+        metric: its class.
+
+    Raises:
+        ConfigError: one is wrong; the message names the metric.
+    """
+    what = f"metric '{name}'"
+    _check_class(what, metric, Metric)
+    columns = getattr(metric, "columns", ())
+    if not columns:
+        raise ConfigError(f"{what} declares no column; name at least one in `columns`")
+    if not isinstance(columns, tuple) or not all(isinstance(column, Column) for column in columns):
+        raise ConfigError(f"{what}: columns must be a tuple of Column(...), not {columns!r}")
+
+
+def _check_class(what: str, plugin: Any, base: type, *arguments: str) -> None:
+    """Checks that a plugin is a class that the harness can make with these arguments."""
+    if not (isinstance(plugin, type) and issubclass(plugin, base)):
+        raise ConfigError(f"{what} must be a subclass of dpbench.{base.__name__}, not {plugin!r}")
+    if missing := sorted(getattr(plugin, "__abstractmethods__", ())):
+        raise ConfigError(f"{what} does not define {', '.join(missing)}")
+    try:
+        inspect.signature(plugin).bind(*arguments)
+    except TypeError as error:
+        raise ConfigError(f"{what}: its constructor must accept ({', '.join(arguments)}): {error}") from error

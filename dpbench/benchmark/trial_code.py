@@ -1,0 +1,41 @@
+"""The code that a trial's result depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dpbench.benchmark.session import Session
+from dpbench.benchmark.trial import TrialSpec
+from dpbench.core.closure import chosen_by, code_hash, outside_hash
+from dpbench.privacy.vault import Vault
+
+
+def code_behind(trial: TrialSpec, session: Session) -> str:
+    """The hash of the code that a trial's states and releases depend on.
+
+    It covers the method, the plugins chosen in its configuration, the vault, and what decodes the sensitive and the
+    public images.
+    """
+    return code_hash(*_objects(trial, session), Vault)
+
+
+def code_outside(trial: TrialSpec, session: Session) -> str:
+    """The hash of the same code as far as it is not dpbench's own; "" if all of it is. Computed once per session.
+
+    A finished trial stands for its result as long as this hash stays. Changes of dpbench itself do not count here: a
+    change of a result changes the method's `version`.
+    """
+    objects = list(_objects(trial, session))
+    identity = tuple(map(id, objects))
+    if identity not in session.code_outside:
+        session.code_outside[identity] = outside_hash(*objects)
+    return session.code_outside[identity]
+
+
+def _objects(trial: TrialSpec, session: Session) -> Iterator[object]:
+    inputs = session.inputs
+    yield from (inputs.dataset, inputs.train)
+    if not trial.is_real:
+        yield from (trial.plugin, type(trial.config), *chosen_by(trial.config))
+    if trial.public:
+        yield inputs.public

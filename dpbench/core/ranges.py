@@ -1,0 +1,36 @@
+"""Ranges of numeric settings."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Range:
+    """Finite numbers between two bounds.
+
+    Attributes:
+        low: the smallest number, if it is in the range.
+        above: a bound that is not in the range itself.
+        high: the largest number, if it is in the range.
+        below: a bound that is not in the range itself.
+    """
+
+    low: float = -math.inf
+    above: float = -math.inf
+    high: float = math.inf
+    below: float = math.inf
+
+    def __contains__(self, number: float) -> bool:
+        return math.isfinite(number) and self.low <= number <= self.high and self.above < number < self.below
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether it has any bound."""
+        return self != Range()
+
+    def __str__(self) -> str:
+        start = f"[{self.low:g}" if self.low > self.above else f"({self.above:g}"
+        end = f"{self.high:g}]" if self.high < self.below else f"{self.below:g})"
+        return f"{start}, {end}".replace("inf", "∞")
