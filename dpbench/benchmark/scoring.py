@@ -19,8 +19,7 @@ from dpbench.evaluation.scores import Scores
 from dpbench.results.record import TrialRecord
 from dpbench.results.rounding import rounded
 from dpbench.results.row import PROTOCOL, is_reserved, make_row
-from dpbench.results.samples import StoredSamples
-from dpbench.results.trial_folder import SAMPLES, TrialFolder
+from dpbench.results.trial_folder import TrialFolder
 from dpbench.results.trial_log import TrialLog
 
 PROTOCOL_ENTRIES = {*(f.name for f in PROTOCOL), "n_train", "reference"}
@@ -88,7 +87,7 @@ def missing_metrics(folder: TrialFolder, metrics: Sequence[str]) -> list[str]:
     def is_missing(name: str) -> bool:
         metric = METRICS.get(name)
         empty = any(scores["values"].get(column.name) is None for column in metric.columns)
-        return empty or metric.protocol not in scores["protocol"].get(name, "")
+        return empty or metric.protocol not in str(scores["protocol"].get(name, ""))
 
     return [name for name in metrics if is_missing(name)]
 
@@ -156,12 +155,10 @@ def _add_scores(
     if record.reference == "real":
         scores = evaluate_real(metrics, train, test, run, kept)
     else:
-        samples = StoredSamples(folder.home(record.is_sensitive) / SAMPLES, inputs.spec)
-        scores = evaluate(metrics, samples, test, run, train, kept)
+        scores = evaluate(metrics, folder.samples(record, inputs.spec), test, run, train, kept)
     scores |= Scores(protocol={"reference": inputs.fingerprint(test)})
     with suppress(DpbenchError):  # there are none yet, or they are damaged
-        earlier = folder.read_scores(all_columns=True)
-        scores = _merged(Scores(**{**earlier, "caveats": tuple(earlier["caveats"])}), scores)
+        scores = _merged(Scores(**folder.read_scores(all_columns=True)), scores)
     folder.write_scores(asdict(scores), dict.fromkeys(_hidden(record, scores.values), UNDECLARED))
 
 

@@ -20,7 +20,7 @@ from dpbench.core.checkpoints import Checkpoints
 from dpbench.core.config import as_settings
 from dpbench.core.context import RunContext
 from dpbench.core.errors import DataError, DpbenchError
-from dpbench.core.files import write_atomic
+from dpbench.core.files import remove, write_atomic
 from dpbench.core.method import Method
 from dpbench.core.specs import Conditions
 from dpbench.privacy.ledger import Ledger
@@ -28,6 +28,7 @@ from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.plan import CalibratedPlan
 from dpbench.privacy.vault import Vault
 from dpbench.results import privacy_record, samples
+from dpbench.results.best_effort import best_effort
 from dpbench.results.provenance import provenance
 from dpbench.results.record import TrialRecord, dataset_fields, is_sensitive
 from dpbench.results.sample_grid import write_grid
@@ -116,7 +117,8 @@ def sample(method: Method[Any], trial: TrialSpec, spent: Spent, session: Session
         weights = {name: t.detach().cpu().contiguous().clone() for name, t in method.state_dict().items()}
         private, total = method.parameters()
     write_atomic(home / MODEL, lambda path: save_file(weights, path))
-    write_grid(home / PICTURE, StoredSamples(home / SAMPLES, trial.spec), str(trial))
+    with best_effort(home / PICTURE):
+        write_grid(home / PICTURE, StoredSamples(home / SAMPLES, trial.spec), str(trial))
     if spent.run is not None:
         privacy_record.check(session.inputs.record, spent.run)
     return _record(trial, ledger, session, log, private if trial.epsilon > 0 else 0, total)
@@ -128,7 +130,7 @@ def draw_samples(method: Method[Any], conditions: Conditions, folder: Path, run:
     Raises:
         DpbenchError: the method returns anything but uint8 images of the dataset's shape, one per condition.
     """
-    samples.clear(folder)
+    remove(folder)
     with run.progress.phase("sampling", conditions.count) as advance:
         for number, chunk in enumerate(conditions.chunks(CHUNK)):
             images = method.sample(chunk, run)

@@ -58,4 +58,5 @@ def refine(
     with open_display() as display:
         done = refine_folder(refiner, input, scale, request, seed, display)
     count = len(done.images)
-    print(f"{count} image{'s'[: count > 1]} in {request.out}; before and after: {done.sheet}")
+    sheet = f"; before and after: {done.sheet}" if done.sheet else ""
+    print(f"{count} image{'s'[: count > 1]} in {request.out}{sheet}")

@@ -54,8 +54,6 @@ def collect(out: Path, metrics: Sequence[Column], datasets: Sequence[str] = ()) 
             rows.append(make_row(record, folder.read_scores()))
         except DpbenchError as error:
             warnings.warn(f"left out {folder.path}: {error}", stacklevel=2)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            warnings.warn(f"left out {folder.path}, which is damaged: {type(error).__name__} {error}", stacklevel=2)
     frame = make_frame(rows, metrics)
     for name in datasets:
         if name not in set(frame["dataset"]):

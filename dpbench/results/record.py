@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final, Literal
 
 from dpbench.core.errors import DpbenchError
 from dpbench.core.specs import DatasetSpec
+from dpbench.core.typed_json import first_problem
 from dpbench.core.variants import titled
 
 FORMAT = 2
@@ -129,9 +130,7 @@ class TrialRecord:
         try:
             record = _adapter().validate_python(content)
         except ValidationError as error:
-            problem = error.errors()[0]
-            place = ".".join(map(str, problem["loc"]))
-            raise DpbenchError(f"it is damaged ({place}: {problem['msg'].lower()})") from error
+            raise DpbenchError(f"it is damaged ({first_problem(error)})") from error
         if record.format != FORMAT:
             raise DpbenchError(f"it has format {record.format}, and this version of dpbench reads format {FORMAT}")
         return record

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from dpbench.core.errors import DataError
 from dpbench.core.metric import Column
 from dpbench.results import record
 from dpbench.results.record import TrialRecord
@@ -50,6 +51,8 @@ over images otherwise (bootstrap)."""
 DERIVED = ("seeds", "rank", "order")
 """Columns that the aggregate over seeds and the table add."""
 
+RESCORE = "delete scores.json; `dpbench evaluate --all` makes it again from the samples"
+
 RESERVED = frozenset({*(f.name for f in FIELDS), *DERIVED})
 """Columns that no metric may fill: a metric that filled `epsilon_spent` would misstate the spent budget."""
 
@@ -80,13 +83,13 @@ def make_row(trial: TrialRecord, scores: Mapping[str, Any]) -> dict[str, Any]:
         scores: the content of scores.json: values, ci95, missing, protocol, caveats, seconds.
 
     Raises:
-        KeyError, TypeError, ValueError: the scores are damaged, or one would be in a column that is not a metric's.
+        DataError: the scores are damaged, or one would be in a column that is not a metric's.
     """
     if taken := sorted(filter(is_reserved, {**scores["values"], **scores["ci95"]})):
-        raise ValueError(f"the scores fill reserved columns: {', '.join(taken)}")
+        raise DataError(f"the scores fill reserved columns: {', '.join(taken)}; {RESCORE}")
     protocol = dict(scores["protocol"])
     if protocol.pop("n_train", trial.n_train) != trial.n_train:
-        raise ValueError("the scores belong to another dataset")
+        raise DataError(f"the scores belong to another dataset; {RESCORE}")
     row: dict[str, Any] = dict(record.row_of(trial))
     row["config"] = json.dumps(trial.config, ensure_ascii=False)
     row |= {name: None if value is None else float(value) for name, value in scores["values"].items()}
@@ -109,6 +112,13 @@ def _reasons(missing: Mapping[str, str]) -> Iterable[str]:
 
 
 def _typed(value: Any, field: Field) -> Any:
+    """The value in its column's type; integers have 64 bits."""
     if value is None:
         return "" if field.type == "str" else None
-    return {"str": str, "int": int, "float": float}[field.type](value)
+    try:
+        typed = {"str": str, "int": int, "float": float}[field.type](value)
+        if field.type == "int":
+            typed.to_bytes(8, signed=True)
+    except (ValueError, OverflowError) as error:
+        raise DataError(f"{field.name} is damaged ({value!r:.40}); restore trial.json, or run with --force") from error
+    return typed

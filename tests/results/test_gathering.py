@@ -12,6 +12,7 @@ import pytest
 from rows import ACCURACY, FWD, frame, scores, trial
 from scipy import stats
 
+from dpbench.core.errors import DpbenchError
 from dpbench.core.files import write_json
 from dpbench.results.gathering import aggregate, collect, make_frame, mean_and_ci95, rank, write_csv
 from dpbench.results.record import TrialRecord
@@ -68,7 +69,7 @@ def test_notes_have_the_reasons_for_missing_scores() -> None:
 def test_scores_do_not_overwrite_row_fields(name: str, part: str) -> None:
     edited = scores()
     edited[part] = {**edited[part], name: 0.01}
-    with pytest.raises(ValueError, match=name):
+    with pytest.raises(DpbenchError, match=name):
         make_row(trial(), edited)
 
 
