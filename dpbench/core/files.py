@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import math
@@ -82,9 +83,14 @@ def remove(path: Path) -> None:
         raise DpbenchError(f"cannot remove {path}: {error.strerror or error}") from error
 
 
-def remove_unfinished(folder: Path) -> None:
-    """Removes the unfinished files of killed processes in `folder` and below. Call it where nobody else writes."""
-    for path in folder.rglob(f"{TEMPORARY}*"):
+def remove_unfinished(folder: Path, stem: str = "") -> None:
+    """Removes the unfinished files of killed processes in `folder` and below. Call it where nobody else writes.
+
+    Args:
+        stem: only those of files with this name, without suffix.
+    """
+    names = f"{glob.escape(stem)}-*" if stem else "*"
+    for path in folder.rglob(TEMPORARY + names):
         remove(path)
 
 

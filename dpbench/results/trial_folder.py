@@ -142,7 +142,8 @@ class TrialFolder:
         home = self.home(record.is_sensitive)
         shards = [path for path in sorted((home / SAMPLES).glob("*")) if not path.name.startswith(TEMPORARY)]
         files = [path for path in [self.path / LEDGER, home / MODEL, *shards] if path.exists()]
-        checksums.write(home / checksums.FILE, self.path, files)
+        if files:
+            checksums.write(home / checksums.FILE, self.path, files)
         write_json(self.path / UNSCORED, record.as_json())
 
     def finish(self) -> None:

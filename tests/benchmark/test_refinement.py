@@ -225,7 +225,7 @@ def test_full_disk_error_names_the_file_and_leaves_no_partial_file(
     save = Image.Image.save
 
     def full(image: Image.Image, path: Path, **options: object) -> None:
-        if ".b-" in str(path):
+        if ".tmp-b-" in str(path):
             Path(path).write_bytes(b"half")
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         save(image, path, **options)
