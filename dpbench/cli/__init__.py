@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 from dpbench import __version__
 from dpbench.cli import audit, evaluate, leaderboard, list_, privacy, refine, run, show, weights
-from dpbench.cli.console import complain, show_warning
+from dpbench.cli.console import complain, replace_unknown_characters, show_warning
 from dpbench.core.errors import DpbenchError
 
 INTERRUPTED = 130  # 128 + SIGINT
@@ -104,6 +104,7 @@ app.add_typer(weights.app, name="weights")
 def main() -> None:
     """The entry point of the `dpbench` command."""
     wait_briefly()
+    replace_unknown_characters()
     app()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dpbench.benchmark.request import RunRequest
-from dpbench.cli.console import complain, print_page
+from dpbench.cli.console import complain, print_lines, print_page
 from dpbench.cli.options import RUN, takes
 from dpbench.core.rank import is_rank_zero
 
@@ -29,4 +29,4 @@ def run(request: RunRequest) -> None:
         raise
     if is_rank_zero():
         print_page(leaderboard_page(finished.rows))
-        print("", *after_the_table(request, finished), sep="\n")
+        print_lines(["", *after_the_table(request, finished)])

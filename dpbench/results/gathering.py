@@ -81,10 +81,18 @@ def make_frame(rows: Sequence[Mapping[str, Any]], metrics: Sequence[Column]) -> 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """Writes a frame as CSV, atomically, with unrounded numbers; missing values are empty cells.
 
+    A text that a spreadsheet would take for a formula begins with an apostrophe.
+
     Raises:
         DpbenchError: the file cannot be written.
     """
-    write_atomic(path, lambda temporary: frame.to_csv(temporary, index=False))
+    texts = [f.name for f in FIELDS if f.type == "str" and f.name in frame]
+    written = frame.assign(**{name: frame[name].map(_no_formula, na_action="ignore") for name in texts})
+    write_atomic(path, lambda temporary: written.to_csv(temporary, index=False, encoding="utf-8"))
+
+
+def _no_formula(text: str) -> str:
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def aggregate(frame: pd.DataFrame) -> pd.DataFrame:

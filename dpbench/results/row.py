@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from dpbench.core.errors import DataError
 from dpbench.core.metric import Column
+from dpbench.core.printable import printable
 from dpbench.results import record
 from dpbench.results.record import TrialRecord
 
@@ -85,8 +86,9 @@ def make_row(trial: TrialRecord, scores: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         DataError: the scores are damaged, or one would be in a column that is not a metric's.
     """
-    if taken := sorted(filter(is_reserved, {**scores["values"], **scores["ci95"]})):
-        raise DataError(f"the scores fill reserved columns: {', '.join(taken)}; {RESCORE}")
+    names = {**scores["values"], **scores["ci95"]}
+    if wrong := sorted(name for name in names if is_reserved(name) or not name.isidentifier()):
+        raise DataError(f"the scores fill reserved columns: {', '.join(wrong)}; {RESCORE}")
     protocol = dict(scores["protocol"])
     if protocol.pop("n_train", trial.n_train) != trial.n_train:
         raise DataError(f"the scores belong to another dataset; {RESCORE}")
@@ -111,12 +113,19 @@ def _reasons(missing: Mapping[str, str]) -> Iterable[str]:
     return (f"{', '.join(columns)}: {reason}" for reason, columns in groups.items())
 
 
+_TYPES: Mapping[str, Callable[[Any], Any]] = {
+    "str": lambda value: printable(str(value)),
+    "int": int,
+    "float": float,
+}
+
+
 def _typed(value: Any, field: Field) -> Any:
-    """The value in its column's type; integers have 64 bits."""
+    """The value in its column's type: integers have 64 bits, texts are printable."""
     if value is None:
         return "" if field.type == "str" else None
     try:
-        typed = {"str": str, "int": int, "float": float}[field.type](value)
+        typed = _TYPES[field.type](value)
         if field.type == "int":
             typed.to_bytes(8, signed=True)
     except (ValueError, OverflowError) as error:

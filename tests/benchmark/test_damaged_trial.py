@@ -31,9 +31,9 @@ def run(out: Path, **options: Any) -> pd.DataFrame:
 
 def without(name: str) -> Callable[[Path], object]:
     def change(path: Path) -> None:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         content.pop(name, None)
-        path.write_text(json.dumps(content))
+        path.write_text(json.dumps(content), encoding="utf-8")
 
     return change
 

@@ -214,7 +214,7 @@ def test_output_to_the_input_folder_raises_an_error(coarse: Path) -> None:
 
 
 def test_unwritable_output_raises_an_error(coarse: Path, tiny: Path) -> None:
-    tiny.write_text("a file")
+    tiny.write_text("a file", encoding="utf-8")
     with pytest.raises(DpbenchError, match="is not a folder"):
         _refine(coarse, tiny / "below")
 
