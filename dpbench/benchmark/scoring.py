@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
-from dpbench.benchmark.inputs import Inputs
-from dpbench.benchmark.session import Session
 from dpbench.core.context import RunContext
 from dpbench.core.errors import DpbenchError
 from dpbench.core.folders import cache_folder
 from dpbench.core.metric import Column, Metric
 from dpbench.core.registries import METRICS
-from dpbench.evaluation.evaluator import default_metrics, evaluate, evaluate_real
-from dpbench.evaluation.extraction import RealCache
 from dpbench.evaluation.scores import Scores
 from dpbench.results.record import TrialRecord
 from dpbench.results.rounding import rounded
 from dpbench.results.row import PROTOCOL, is_reserved, make_row
 from dpbench.results.trial_folder import TrialFolder
 from dpbench.results.trial_log import TrialLog
+
+if TYPE_CHECKING:
+    from dpbench.benchmark.inputs import Inputs
+    from dpbench.benchmark.session import Session
 
 PROTOCOL_ENTRIES = {*(f.name for f in PROTOCOL), "n_train", "reference"}
 """Protocol entries of every trial, beside one entry per metric under the metric's name."""
@@ -72,6 +73,8 @@ def chosen_metrics(names: Sequence[str] | None) -> list[str]:
     Raises:
         UnknownName, DpbenchError: as `metric_columns`.
     """
+    from dpbench.evaluation.evaluator import default_metrics
+
     chosen = default_metrics() if names is None else list(dict.fromkeys(names))
     metric_columns(chosen)
     return chosen
@@ -149,6 +152,9 @@ def _add_scores(
     Raises:
         DataError: the dataset has other images than those that the trial was made from.
     """
+    from dpbench.evaluation.evaluator import evaluate, evaluate_real
+    from dpbench.evaluation.extraction import RealCache
+
     inputs.check_fingerprint(record.dataset_fingerprint)
     train, test = inputs.train, inputs.test
     kept = RealCache(cache_folder() / "real") if record.public_benchmark else None

@@ -123,9 +123,10 @@ class TrialRecord:
                 f"it was written by dpbench {content['dpbench_version']}, whose results this version does not read; "
                 "move its folder away, or use another --out"
             )
-        if missing := [f.name for f in fields(cls) if f.name not in content]:
+        names = {f.name: None for f in fields(cls)}
+        if missing := [name for name in names if name not in content]:
             raise DpbenchError(f"it is damaged (there is no {missing[0]})")
-        if unknown := [name for name in content if name not in {f.name for f in fields(cls)}]:
+        if unknown := [name for name in content if name not in names]:
             raise DpbenchError(f"it has a field '{unknown[0]}' that this version of dpbench does not know")
         try:
             record = _adapter().validate_python(content)
@@ -217,6 +218,7 @@ def trial_title(
     return " ".join(filter(None, parts))
 
 
+@cache
 def columns(place: str) -> list[tuple[str, str, str, str]]:
     """(column, field, type, help) of every column at a place, in order.
 

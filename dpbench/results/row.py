@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 from dpbench.core.errors import DataError
@@ -58,6 +59,7 @@ RESERVED = frozenset({*(f.name for f in FIELDS), *DERIVED})
 """Columns that no metric may fill: a metric that filled `epsilon_spent` would misstate the spent budget."""
 
 
+@cache
 def is_reserved(name: str) -> bool:
     """Whether a score of that name would fill a reserved column or a column of intervals."""
     return name in RESERVED or name.endswith(CI95)

@@ -123,9 +123,9 @@ class TrialFolder:
             DpbenchError: the record is damaged, or another trial's. It is then unknown what was released, so the trial
                 must not count as one that has not run.
         """
-        if not self.is_sampled:
+        path = next(filter(is_there, (self.path / TRIAL, self.path / UNSCORED)), None)
+        if path is None:
             return None
-        path = self.path / (TRIAL if self.is_finished else UNSCORED)
         try:
             record = TrialRecord.from_json(read_json(path))
         except EarlierFormat as error:
