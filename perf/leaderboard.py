@@ -15,21 +15,21 @@ import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))  # makes the script work from any folder
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(Path(__file__).parent.parent))  # makes the script work from any folder
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from rows import scores, trial
 
 from dpbench import METRICS
 from dpbench.core.files import write_json
 
+ROOT = Path(__file__).parent.parent
 SEEDS = 5
 METHODS = 5
 
@@ -56,8 +56,16 @@ def make_trials(out: Path, count: int) -> None:
         write_json(folder / "scores.json", scored)
 
 
-def measure(*arguments: str) -> tuple[float, float]:
-    """(seconds, peak memory in MB) of a Python process."""
+class Cost(NamedTuple):
+    """Of a process: seconds of the clock and of all cores, peak memory in MB."""
+
+    seconds: float
+    cpu: float
+    memory: float
+
+
+def measure(*arguments: str) -> Cost:
+    """The cost of a Python process."""
     paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     start = time.perf_counter()
     process = subprocess.Popen(
@@ -66,7 +74,7 @@ def measure(*arguments: str) -> tuple[float, float]:
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"{' '.join(arguments[:3])} failed")
-    return time.perf_counter() - start, usage.ru_maxrss / 1000
+    return Cost(time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1000)
 
 
 def main(
@@ -74,7 +82,7 @@ def main(
     rounds: Annotated[int, typer.Option(help="measurements, of which the quickest counts")] = 3,
 ) -> None:
     """Prints the table."""
-    table = Table("what", "seconds", "MB", title=f"{trials} finished trials")
+    table = Table("what", "seconds", "CPU s", "MB", title=f"{trials} finished trials")
     with TemporaryDirectory() as name:
         empty, full = Path(name, "empty"), Path(name, "full")
         empty.mkdir()
@@ -85,8 +93,8 @@ def main(
             "reading in `dpbench run`": ("-c", READ, str(full)),
         }
         for title, arguments in commands.items():
-            seconds, memory = min(measure(*arguments) for _ in range(rounds))
-            table.add_row(title, f"{seconds:.1f}", f"{memory:.0f}")
+            cost = min(measure(*arguments) for _ in range(rounds))
+            table.add_row(title, f"{cost.seconds:.1f}", f"{cost.cpu:.1f}", f"{cost.memory:.0f}")
     Console().print(table)
 
 
