@@ -143,7 +143,7 @@ def _trim() -> None:
 def _reset_peak() -> int:
     """Resets the peak and returns the current memory in bytes; without permission, returns the peak of the process."""
     try:
-        with open("/proc/self/clear_refs", "w") as file:
+        with open("/proc/self/clear_refs", "w", encoding="utf-8") as file:
             file.write("5")
     except OSError:
         return _peak()
@@ -159,5 +159,5 @@ def _peak() -> int:
 
 
 def _status(field: str) -> int:
-    with open("/proc/self/status") as file:
+    with open("/proc/self/status", encoding="utf-8") as file:
         return next(int(line.split()[1]) * 1024 for line in file if line.startswith(field))

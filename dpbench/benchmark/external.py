@@ -29,6 +29,7 @@ from dpbench.core.progress import Display, Progress
 from dpbench.core.specs import Budget, Conditions, Request, default_delta
 from dpbench.data.external.generated import Generated
 from dpbench.results import samples
+from dpbench.results.best_effort import best_effort
 from dpbench.results.gathering import FILE, collect, rows_of, write_csv
 from dpbench.results.provenance import provenance
 from dpbench.results.record import CLAIMED, TrialRecord, dataset_fields
@@ -182,7 +183,8 @@ def _kept(
         stored = samples.StoredSamples(home / SAMPLES, record.spec)
         if stored.fingerprint != content:
             raise DataError(f"{generated.path} changed while it was read; run the same command again")
-        write_grid(home / PICTURE, stored, str(record))
+        with best_effort(home / PICTURE):
+            write_grid(home / PICTURE, stored, str(record))
         folder.write(record)
     return record
 

@@ -30,6 +30,7 @@ from dpbench.data.opening import default_root, open_public
 from dpbench.data.pixels import to_grey
 from dpbench.data.tiles import Tiles
 from dpbench.refiners.degrade import BlockMeans
+from dpbench.results.best_effort import best_effort
 from dpbench.results.comparison_sheet import MOST, Pair, to_picture, write_sheet
 from dpbench.training.public import to_uint8, to_unit
 
@@ -44,10 +45,10 @@ PIXELS_AT_ONCE = 2**22
 
 
 class Refined(NamedTuple):
-    """The files that `refine` wrote."""
+    """The files that `refine` wrote; no sheet if it could not be drawn."""
 
     images: list[Path]
-    sheet: Path
+    sheet: Path | None
 
 
 def refine(
@@ -113,8 +114,10 @@ def refine_folder(
                     advance()
     sheet = out / _sheet_name(coarse.stems)
     title = f"{refiner}: {coarse.side}×{coarse.side} → {size}×{size}, detail learned from {request.public}"
-    write_sheet(sheet, pairs, title)
-    return Refined(written, sheet)
+    with best_effort(sheet):
+        write_sheet(sheet, pairs, title)
+        return Refined(written, sheet)
+    return Refined(written, None)
 
 
 def _levels(scale: int) -> int:

@@ -60,8 +60,8 @@ def evaluate_all(
         One line per trial, in the order in which they were scored; columns as in `results.row`.
 
     Raises:
-        Unscored: a trial could not be scored (its dataset has other images now, its samples are damaged ...); all
-            others were.
+        Unscored: a trial could not be scored (its dataset has other images now ...), or its samples are damaged; all
+            others were scored.
         DpbenchError: the request is wrong; then nothing has been written.
     """
     request = RunRequest.of(out=Path(out), metrics=metrics, **options)
@@ -82,6 +82,8 @@ def rescore(request: RunRequest, datasets: Sequence[str] = (), display: Display 
                     session = _session_of(record, session)
                     with folder.lock(session.display):
                         score(record, folder, chosen, session)
+                        _warn_of_damage(record, folder)
+                        folder.check_samples(record)
                 except DpbenchError as error:
                     failed += 1
                     warnings.warn(f"not scored: {record} ({folder.path}): {error}", stacklevel=2)
@@ -112,6 +114,14 @@ def _finished(out: Path, datasets: Sequence[str]) -> list[tuple[TrialRecord, Tri
         raise UnknownName("dataset with results", name, names)
     chosen = [(record, folder) for record, folder in found if not wanted or record.dataset in wanted]
     return sorted(chosen, key=lambda trial: (trial[0].dataset, trial[0].resolution, trial[0].public_benchmark))
+
+
+def _warn_of_damage(record: TrialRecord, folder: TrialFolder) -> None:
+    """Warns of a damaged model or ledger, which scores do not depend on."""
+    try:
+        folder.check_model_and_ledger(record)
+    except DpbenchError as error:
+        warnings.warn(f"{record} ({folder.path}): {error}", stacklevel=3)
 
 
 def _session_of(record: TrialRecord, session: Session) -> Session:

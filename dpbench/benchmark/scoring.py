@@ -5,26 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
-from dpbench.benchmark.inputs import Inputs
 from dpbench.benchmark.plugin_checks import check_metric
-from dpbench.benchmark.session import Session
 from dpbench.core.context import RunContext
 from dpbench.core.errors import DpbenchError
 from dpbench.core.folders import cache_folder
 from dpbench.core.metric import Column, Metric
 from dpbench.core.registries import METRICS
-from dpbench.evaluation import halves
 from dpbench.evaluation.code_notes import has_changed
-from dpbench.evaluation.evaluator import default_metrics, evaluate, evaluate_real
-from dpbench.evaluation.extraction import RealCache
 from dpbench.evaluation.scores import Scores
 from dpbench.results.record import TrialRecord
 from dpbench.results.rounding import rounded
 from dpbench.results.row import PROTOCOL, is_reserved, make_row
-from dpbench.results.samples import StoredSamples
-from dpbench.results.trial_folder import SAMPLES, TrialFolder
+from dpbench.results.trial_folder import TrialFolder
 from dpbench.results.trial_log import TrialLog
+
+if TYPE_CHECKING:
+    from dpbench.benchmark.inputs import Inputs
+    from dpbench.benchmark.session import Session
 
 PROTOCOL_ENTRIES = {*(f.name for f in PROTOCOL), "n_train", "reference"}
 """Protocol entries of every trial, beside one entry per metric under the metric's name."""
@@ -75,6 +74,8 @@ def chosen_metrics(names: Sequence[str] | None) -> list[str]:
     Raises:
         UnknownName, DpbenchError: as `metric_columns`.
     """
+    from dpbench.evaluation.evaluator import default_metrics
+
     chosen = default_metrics() if names is None else list(dict.fromkeys(names))
     metric_columns(chosen)
     return chosen
@@ -86,6 +87,8 @@ def missing_metrics(folder: TrialFolder, metrics: Sequence[str], is_real: bool) 
     Args:
         is_real: whether it is the `real` reference, where some metrics compare the halves of test.
     """
+    from dpbench.evaluation import halves
+
     try:
         scores = folder.read_scores(all_columns=True)
     except DpbenchError:
@@ -94,7 +97,7 @@ def missing_metrics(folder: TrialFolder, metrics: Sequence[str], is_real: bool) 
     def is_missing(name: str) -> bool:
         metric = METRICS.get(name)
         empty = any(scores["values"].get(column.name) is None for column in metric.columns)
-        stored = scores["protocol"].get(name, "")
+        stored = str(scores["protocol"].get(name, ""))
         other_halves = is_real and metric.real_row_images == "test half" and halves.PROTOCOL not in stored
         return empty or metric.protocol not in stored or other_halves or has_changed(stored, metric)
 
@@ -163,18 +166,19 @@ def _add_scores(
     Raises:
         DataError: the dataset has other images than those that the trial was made from.
     """
+    from dpbench.evaluation.evaluator import evaluate, evaluate_real
+    from dpbench.evaluation.extraction import RealCache
+
     inputs.check_fingerprint(record.dataset_fingerprint)
     train, test = inputs.train, inputs.test
     kept = RealCache(cache_folder() / "real") if record.public_benchmark else None
     if record.reference == "real":
         scores = evaluate_real(metrics, train, test, run, kept)
     else:
-        samples = StoredSamples(folder.home(record.is_sensitive) / SAMPLES, inputs.spec)
-        scores = evaluate(metrics, samples, test, run, train, kept)
+        scores = evaluate(metrics, folder.samples(record, inputs.spec), test, run, train, kept)
     scores |= Scores(protocol={"reference": inputs.fingerprint(test)})
     with suppress(DpbenchError):  # there are none yet, or they are damaged
-        earlier = folder.read_scores(all_columns=True)
-        scores = _merged(Scores(**{**earlier, "caveats": tuple(earlier["caveats"])}), scores)
+        scores = _merged(Scores(**folder.read_scores(all_columns=True)), scores)
     folder.write_scores(asdict(scores), dict.fromkeys(_hidden(record, scores.values), UNDECLARED))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -11,10 +10,10 @@ from pathlib import Path
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.trial import TrialSpec
 from dpbench.core.errors import DpbenchError
+from dpbench.results.best_effort import best_effort
 from dpbench.results.record import TrialRecord
 from dpbench.results.run_sheet import Group, write_run_sheet
-from dpbench.results.samples import StoredSamples
-from dpbench.results.trial_folder import PICTURE, SAMPLES, dataset_folder
+from dpbench.results.trial_folder import PICTURE, dataset_folder
 
 FIRST_SEED = 0
 
@@ -34,17 +33,13 @@ def draw_side_by_side(trials: Sequence[TrialSpec], session: Session) -> Path | N
     """
     spec = session.inputs.spec
     path = dataset_folder(session.out, spec.name) / PICTURE
-    try:
-        with session.phase("evaluate", FIRST_SEED):
-            groups = [*_real(trials, session), *_sampled(trials, session)]
-            if not groups:
-                return None
+    with best_effort(path), session.phase("evaluate", FIRST_SEED):
+        groups = [*_real(trials, session), *_sampled(trials, session)]
+        if groups:
             first = "the first images of each class" if spec.classes else "the first images"
             write_run_sheet(path, groups, f"{spec.name}: {first}, without selection")
-    except Exception as error:  # a picture is no reason to fail a run
-        warnings.warn(f"{path} is not drawn: {error or type(error).__name__}", stacklevel=2)
-        return None
-    return path
+            return path
+    return None
 
 
 def _real(trials: Sequence[TrialSpec], session: Session) -> Iterator[Group]:
@@ -65,7 +60,7 @@ def _sampled(trials: Sequence[TrialSpec], session: Session) -> Iterator[Group]:
         with suppress(DpbenchError):  # a damaged record; there has been a warning when the rows were collected
             record = folder.read(trial.key) if folder.is_finished else None
         if record is not None and not record.is_sensitive:
-            samples = StoredSamples(folder.home(is_sensitive=False) / SAMPLES, record.spec)
+            samples = folder.samples(record)
             yield Group(trial.title, _heading(record), samples, range(len(samples)))
 
 

@@ -22,7 +22,7 @@ from dpbench.core.checkpoints import Checkpoints
 from dpbench.core.config import as_settings
 from dpbench.core.context import RunContext
 from dpbench.core.errors import ChangedData, DataError, DpbenchError
-from dpbench.core.files import write_atomic
+from dpbench.core.files import remove, write_atomic
 from dpbench.core.method import Method
 from dpbench.core.registries import METHODS
 from dpbench.core.specs import Conditions
@@ -31,6 +31,7 @@ from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.plan import CalibratedPlan
 from dpbench.privacy.vault import Vault
 from dpbench.results import privacy_record, samples
+from dpbench.results.best_effort import best_effort
 from dpbench.results.provenance import provenance
 from dpbench.results.record import TrialRecord, dataset_fields, is_sensitive
 from dpbench.results.sample_grid import write_grid
@@ -121,7 +122,8 @@ def sample(method: Method[Any], trial: TrialSpec, spent: Spent, session: Session
         home = folder.home(is_sensitive(trial.spec.public_benchmark, trial.reference, trial.epsilon, ledger.accounting))
         draw_samples(method, trial.request.conditions, home / SAMPLES, run)
     write_atomic(home / MODEL, lambda path: save_file(weights, path))
-    write_grid(home / PICTURE, StoredSamples(home / SAMPLES, trial.spec), str(trial))
+    with best_effort(home / PICTURE):
+        write_grid(home / PICTURE, StoredSamples(home / SAMPLES, trial.spec), str(trial))
     if spent.run is not None:
         privacy_record.check(session.inputs.record, spent.run)
     return _record(trial, ledger, session, log, private if trial.epsilon > 0 else 0, total)
@@ -150,7 +152,7 @@ def draw_samples(method: Method[Any], conditions: Conditions, folder: Path, run:
     Raises:
         DpbenchError: the method returns anything but uint8 images of the dataset's shape, one per condition.
     """
-    samples.clear(folder)
+    remove(folder)
     for number, images in enumerate(drawn(method, conditions, run)):
         samples.write_shard(folder, number, images)
     samples.write_conditions(folder, conditions)

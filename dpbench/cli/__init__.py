@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 from dpbench import __version__
 from dpbench.cli import audit, evaluate, leaderboard, list_, privacy, refine, run, sample, show, weights
-from dpbench.cli.console import complain, show_warning
+from dpbench.cli.console import complain, replace_unknown_characters, show_warning
 from dpbench.cli.stopping import report, sigterm_like_ctrl_c
 from dpbench.core.errors import DpbenchError
 
@@ -107,6 +107,7 @@ app.add_typer(weights.app, name="weights")
 def main() -> None:
     """The entry point of the `dpbench` command."""
     wait_briefly()
+    replace_unknown_characters()
     app()
 
 

@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Iterator
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 import dpbench
+from dpbench.core.printable import printable
+
+
+def replace_unknown_characters() -> None:
+    """Lets standard output print "?" for what its encoding lacks, such as ε in a pipe on Windows."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def print_page(page: Any) -> None:
-    """Prints anything that Rich can render."""
+    """Prints anything that Rich can render. Control characters are shown escaped."""
     from rich.console import Console
 
-    Console().print(page)
+    Console().print(_Printable(page))
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Prints lines of text. Control characters are shown escaped."""
+    for line in lines:
+        print(printable(line))
 
 
 def complain(what: str, message: object) -> None:
     """Prints a message in one line after its kind, e.g. "error" or "warning"."""
-    print(f"{what}: {' '.join(str(message).split())}", file=sys.stderr)
+    print(f"{what}: {printable(' '.join(str(message).split()))}", file=sys.stderr)
 
 
 def show_warning(message: Warning | str, category: type[Warning], filename: str, *_: object, **__: object) -> None:
@@ -27,3 +42,17 @@ def show_warning(message: Warning | str, category: type[Warning], filename: str,
     own = Path(dpbench.__file__).parent in Path(filename).parents or "site-packages" not in filename
     if own and "Triggered internally" not in str(message):
         complain("warning", message)
+
+
+class _Printable:
+    """A page whose text, which may be from outside, is made printable."""
+
+    def __init__(self, page: Any):
+        self._page = page
+
+    def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
+        from rich.segment import Segment
+
+        for segment in console.render(self._page, options):
+            lines = segment.text.split("\n")
+            yield segment if segment.control else Segment("\n".join(map(printable, lines)), segment.style)

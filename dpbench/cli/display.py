@@ -10,6 +10,7 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from dpbench.core.printable import printable
 from dpbench.core.progress import Advance, Display, Quiet
 from dpbench.core.rank import is_rank_zero
 
@@ -27,7 +28,7 @@ class Lines:
 
     def say(self, line: str) -> None:
         """Prints the line."""
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
         self._last = time.monotonic()
 
     @contextmanager
@@ -80,7 +81,7 @@ class Bars:
 
     def say(self, line: str) -> None:
         """Prints the line above the bars."""
-        self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._bars.console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
     @contextmanager
     def overview(self, line: Callable[[], str]) -> Iterator[None]:
@@ -94,12 +95,12 @@ class Bars:
     @contextmanager
     def phase(self, name: str, total: int) -> Iterator[Advance]:
         """Shows a bar until the phase is over."""
-        task = self._bars.add_task(name, total=total, note="")
+        task = self._bars.add_task(printable(name), total=total, note="")
 
         def advance(steps: int = 1, note: str = "") -> None:
             self._bars.advance(task, steps)
             if note:
-                self._bars.update(task, note=note)
+                self._bars.update(task, note=printable(note))
 
         try:
             yield advance
@@ -114,7 +115,7 @@ class _Overviewed(Progress):
 
     def get_renderables(self) -> Iterable[RenderableType]:
         if self.line is not None:
-            yield Text(f"  {self.line()}", style="bold", no_wrap=True, overflow="ellipsis")
+            yield Text(f"  {printable(self.line())}", style="bold", no_wrap=True, overflow="ellipsis")
         yield from super().get_renderables()
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from dpbench.benchmark.request import HOW, RunRequest
+from dpbench.cli.console import print_lines
 from dpbench.cli.options import takes
 
 REFINED = "What to refine"
@@ -58,4 +59,5 @@ def refine(
     with open_display() as display:
         done = refine_folder(refiner, input, scale, request, seed, display)
     count = len(done.images)
-    print(f"{count} image{'s'[: count > 1]} in {request.out}; before and after: {done.sheet}")
+    sheet = f"; before and after: {done.sheet}" if done.sheet else ""
+    print_lines([f"{count} image{'s'[: count > 1]} in {request.out}{sheet}"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dpbench.benchmark.request import RunRequest
-from dpbench.cli.console import complain, print_page
+from dpbench.cli.console import complain, print_lines, print_page
 from dpbench.cli.options import RUN, takes
 from dpbench.core.rank import is_rank_zero
 
@@ -48,4 +48,4 @@ def _show(request: RunRequest, finished: Finished) -> None:
     from dpbench.cli.pages.run_page import after_the_table
 
     print_page(leaderboard_page(finished.rows))
-    print("", *after_the_table(request, finished), sep="\n")
+    print_lines(["", *after_the_table(request, finished)])

@@ -59,7 +59,7 @@ def require_no_torch(case: Case[P], code: str = "") -> None:
         code,
         "sys.exit('torch is imported' if 'torch' in sys.modules else 0)",
     ]
-    ended = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=False)
+    ended = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, encoding="utf-8", check=False)
     reason = (ended.stderr.strip().splitlines() or [""])[-1]
     require(
         ended.returncode == 0,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dpbench.core.closure import code_hash
-from dpbench.core.errors import DpbenchError, PrivacyError
+from dpbench.core.errors import PrivacyError
 from dpbench.core.files import digest, write_atomic
+from dpbench.core.locks import making
 
 if TYPE_CHECKING:
     import torch
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 class PublicCache:
     """Content-addressed store of what was computed from public data alone, shared by trials and processes.
 
-    Two processes that want the same entry make it once: the second waits for the first. Every key holds the hash of the
-    code that makes the entry, so that an edited model is never fed old weights.
+    Two processes that want the same entry make it once: the second waits for the first. Finished entries can be read in
+    a folder of another user. Every key holds the hash of the code that makes the entry, so that an edited model is
+    never fed old weights.
     """
 
     def __init__(self, folder: Path):
@@ -32,20 +33,15 @@ class PublicCache:
         self._closed = True
 
     def place(self, file: str) -> Path:
-        """Where a file of that name belongs; its folder exists.
+        """Where a file of that name belongs.
 
         Raises:
             PrivacyError: the cache is closed.
-            DpbenchError: the folder cannot be made.
         """
         if self._closed:
             raise PrivacyError(
                 "run.cache opens in prepare alone: what fit and sample compute may depend on private data"
             )
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise DpbenchError(f"cannot write the cache {self.folder}: {error.strerror}") from error
         return self.folder / file
 
     def get(self, name: str, key: Any, make: Callable[[torch.Generator], Mapping[str, Tensor]]) -> dict[str, Tensor]:
@@ -64,19 +60,18 @@ class PublicCache:
 
         Raises:
             PrivacyError: the cache is closed.
-            DpbenchError: the folder cannot be written, or a source file of `make` is gone.
+            DpbenchError: the entry has to be made and the folder cannot be written, or a source file of `make` is gone.
         """
         import torch
-        from filelock import FileLock
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file, save_file
+        from safetensors.torch import save_file
 
         key = digest([key, code_hash(make)])
         path = self.place(f"{name}-{key}.safetensors")
-        with FileLock(path.with_suffix(".lock")):
-            if path.exists():
-                with contextlib.suppress(SafetensorError):  # a damaged entry is made again
-                    return load_file(path)
+        if (stored := _load(path)) is not None:
+            return stored
+        with making(path):
+            if (stored := _load(path)) is not None:
+                return stored
             with torch.random.fork_rng():
                 seed = int(key, 16) % 2**63
                 torch.manual_seed(seed)
@@ -84,3 +79,14 @@ class PublicCache:
             tensors = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in made.items()}
             write_atomic(path, lambda temporary: save_file(tensors, temporary))
             return tensors
+
+
+def _load(path: Path) -> dict[str, Tensor] | None:
+    """A stored entry; None if there is none, or it is damaged and must be made again."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError):
+        return None

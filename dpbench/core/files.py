@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
+import math
 import os
+import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from dpbench.core.errors import DpbenchError, RunError
+
+TEMPORARY = ".tmp-"
+"""What the names of unfinished files begin with. A killed process leaves them behind; nothing reads them."""
 
 
 def write_atomic(path: Path, write: Callable[[Path], object], private: bool = False) -> None:
@@ -21,11 +28,12 @@ def write_atomic(path: Path, write: Callable[[Path], object], private: bool = Fa
 
     Raises:
         RunError: the folder cannot be written, or the disk is full; `path` keeps its old content.
+        DpbenchError: `path` is a folder.
     """
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{TEMPORARY}{path.stem}-", suffix=path.suffix)
         os.close(handle)
         temporary = Path(name)
         write(temporary)
@@ -35,6 +43,8 @@ def write_atomic(path: Path, write: Callable[[Path], object], private: bool = Fa
             temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except OSError as error:
+        if path.is_dir():
+            raise DpbenchError(f"cannot write {path}: a folder is in its place, move it away") from error
         raise RunError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         if temporary is not None:
@@ -47,13 +57,53 @@ def _umask() -> int:
     return mask
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is anything at `path`: a file, a folder, a link to nowhere, or what may not be looked at."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def remove(path: Path) -> None:
+    """Removes a file, a link, or a folder with its content; nothing happens if there is none.
+
+    Raises:
+        DpbenchError: it cannot be removed.
+    """
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except NotADirectoryError:  # something else is in the place of its folder
+        return
+    except OSError as error:
+        raise DpbenchError(f"cannot remove {path}: {error.strerror or error}") from error
+
+
+def remove_unfinished(folder: Path, stem: str = "") -> None:
+    """Removes the unfinished files of killed processes in `folder` and below. Call it where nobody else writes.
+
+    Args:
+        stem: only those of files with this name, without suffix.
+    """
+    names = f"{glob.escape(stem)}-*" if stem else "*"
+    for path in folder.rglob(TEMPORARY + names):
+        remove(path)
+
+
 def write_text(path: Path, text: str, private: bool = False) -> None:
-    """Writes a UTF-8 text file atomically; see `write_atomic`."""
-    write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8"), private)
+    """Writes a UTF-8 text file atomically; see `write_atomic`. Undecodable bytes of file names are written escaped."""
+    content = text.encode(errors="backslashreplace")
+    write_atomic(path, lambda temporary: temporary.write_bytes(content), private)
 
 
 def write_json(path: Path, value: Any, private: bool = False) -> None:
-    """Writes JSON atomically, indented, keys in the order given; infinities become the string "inf"."""
+    """Writes JSON atomically, indented, keys in the order given; infinities and NaN become "inf" and "nan"."""
     write_text(path, json.dumps(_finite(value), indent=2, ensure_ascii=False) + "\n", private)
 
 
@@ -62,19 +112,38 @@ def _finite(value: Any) -> Any:
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
-    return str(value) if isinstance(value, float) and value in (float("inf"), float("-inf")) else value
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_json(path: Path) -> Any:
-    """Reads a JSON file.
+    """Reads a JSON file. NaN and Infinity, which `write_json` never writes, count as damage.
 
     Raises:
         DpbenchError: the file is missing or damaged; the message names it.
     """
+    with reading(path):
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turns what a missing or damaged file brings about into one line.
+
+    Raises:
+        DpbenchError: the file cannot be read; the message names it.
+    """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        yield
+    except RecursionError as error:
+        raise DpbenchError(f"cannot read {path}: it is nested too deeply") from error
+    except OSError as error:
+        raise DpbenchError(f"cannot read {path}: {error.strerror or error}") from error
+    except ValueError as error:
         raise DpbenchError(f"cannot read {path}: {error}") from error
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 def digest(value: Any, length: int = 16) -> str:

@@ -7,11 +7,9 @@ reference for all other rows (rule R8).
 from __future__ import annotations
 
 import math
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 
@@ -19,6 +17,7 @@ from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import DpbenchError, MissingScore
 from dpbench.core.files import digest
+from dpbench.core.locks import scratch_folder
 from dpbench.core.metric import Estimate, Metric
 from dpbench.core.registries import METRICS
 from dpbench.evaluation.caveats import collect_caveats
@@ -74,9 +73,9 @@ def evaluate(
         check(synthetic, reference, run)
     scores = Scores(protocol={"n_samples": len(synthetic), "n_reference": len(reference)}, caveats=tuple(caveats))
     extractors: dict[str, str] = {}
-    with tempfile.TemporaryDirectory(prefix="dpbench-") as temporary:
-        real_cache = real_cache or RealCache(Path(temporary, "real"))
-        evaluation = SharedEvaluation(synthetic, reference, run, train, Path(temporary, "synthetic"), real_cache)
+    with scratch_folder() as temporary:
+        real_cache = real_cache or RealCache(temporary / "real")
+        evaluation = SharedEvaluation(synthetic, reference, run, train, temporary / "synthetic", real_cache)
         for name, metric in chosen.items():
             evaluation.begin(name, metric, _generator(run, name))
             scores |= _score(name, metric, evaluation)

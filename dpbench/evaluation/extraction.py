@@ -7,17 +7,17 @@ and computes the features.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
-from filelock import FileLock
 
 from dpbench.core.cache import PublicCache
 from dpbench.core.closure import code_hash
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.files import digest
+from dpbench.core.locks import making
 from dpbench.core.metric import Extractor
 from dpbench.core.progress import track
 from dpbench.evaluation.features import Array, Features, write_features
@@ -42,11 +42,18 @@ class RealCache(PublicCache):
         code = code_hash(extractor, extract, images)
         key = [images.fingerprint, len(images), images.spec.shape, name, extractor.description, code]
         path = self.place(f"{name}-{digest(key)}.npy")
-        with FileLock(path.with_suffix(".lock")):
-            if path.exists():
-                with contextlib.suppress(ValueError):  # a damaged file is computed again
-                    return Features(path)
-            return write_features(path, len(images), extract(extractor, images, run, title))
+        if (stored := _load(path)) is not None:
+            return stored
+        with making(path):
+            return _load(path) or write_features(path, len(images), extract(extractor, images, run, title))
+
+
+def _load(path: Path) -> Features | None:
+    """Stored features; None if there are none, or they are damaged and must be computed again."""
+    try:
+        return Features(path)
+    except (OSError, ValueError):
+        return None
 
 
 @torch.no_grad()

@@ -8,6 +8,7 @@ per content of train: STATE/records/<keyed hash>.jsonl.
 from __future__ import annotations
 
 import json
+import math
 import os
 import warnings
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dpbench.core.errors import RunError
+from dpbench.core.files import is_there, reading
 
 FOLDER = "records"
 """Folder of the records, in the user's state folder."""
@@ -44,17 +46,28 @@ def append(path: Path, entry: Mapping[str, Any]) -> None:
     Raises:
         RunError: the file cannot be written.
     """
-    line = json.dumps(dict(entry), ensure_ascii=False) + "\n"
+    line = json.dumps(dict(entry)) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
         try:
+            if _ends_in_a_broken_line(handle):
+                line = f"\n{line}"
             os.write(handle, line.encode())  # one write: lines of concurrent processes do not mix
             os.fsync(handle)
         finally:
             os.close(handle)
     except OSError as error:
         raise RunError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _ends_in_a_broken_line(handle: int) -> bool:
+    """Whether the last line of an open file was cut, as by a power failure."""
+    end = os.lseek(handle, 0, os.SEEK_END)
+    if end == 0:
+        return False
+    os.lseek(handle, end - 1, os.SEEK_SET)
+    return os.read(handle, 1) != b"\n"
 
 
 def holds(path: Path, run: str) -> bool:
@@ -91,12 +104,14 @@ def of_fingerprint(folder: Path, fingerprint: str) -> Record:
 
 def _entries(path: Path) -> Iterator[dict[str, Any]]:
     """The lines of a file. A damaged line counts as a run without known ε, with a warning."""
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+    with reading(path):
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if is_there(path) else []
     for number, line in enumerate(lines, start=1):
         try:
             entry = json.loads(line)
-            float(entry["epsilon"])
-        except (ValueError, KeyError, TypeError):
+            if not math.isfinite(float(entry["epsilon"])):
+                raise ValueError
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             warnings.warn(f"line {number} of {path} is damaged; its ε is missing from the sum", stacklevel=2)
             entry = {}
         yield entry

@@ -10,9 +10,13 @@ from typing import Any, ClassVar, Final, Literal
 
 from dpbench.core.errors import DpbenchError
 from dpbench.core.specs import DatasetSpec
+from dpbench.core.typed_json import first_problem
 from dpbench.core.variants import titled
 
 FORMAT = 2
+ADDED = frozenset({"method_source", "source_hash"})
+"""Fields that records of the same format by an earlier version lack; they have defaults."""
+
 """Version of trial.json. dpbench 0.1 wrote none."""
 
 CLAIMED: Final = "claimed, unverified"
@@ -124,16 +128,15 @@ class TrialRecord:
                 f"it was written by dpbench {content['dpbench_version']}, whose results this version does not read; "
                 "move its folder away, or use another --out"
             )
-        if missing := [f.name for f in fields(cls) if f.name not in content]:
+        names = {f.name: None for f in fields(cls)}
+        if missing := [name for name in names if name not in content and name not in ADDED]:
             raise DpbenchError(f"it is damaged (there is no {missing[0]})")
-        if unknown := [name for name in content if name not in {f.name for f in fields(cls)}]:
+        if unknown := [name for name in content if name not in names]:
             raise DpbenchError(f"it has a field '{unknown[0]}' that this version of dpbench does not know")
         try:
             record = _adapter().validate_python(content)
         except ValidationError as error:
-            problem = error.errors()[0]
-            place = ".".join(map(str, problem["loc"]))
-            raise DpbenchError(f"it is damaged ({place}: {problem['msg'].lower()})") from error
+            raise DpbenchError(f"it is damaged ({first_problem(error)})") from error
         if record.format != FORMAT:
             raise DpbenchError(f"it has format {record.format}, and this version of dpbench reads format {FORMAT}")
         return record
@@ -220,6 +223,7 @@ def trial_title(
     return " ".join(filter(None, parts))
 
 
+@cache
 def columns(place: str) -> list[tuple[str, str, str, str]]:
     """(column, field, type, help) of every column at a place, in order.
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
+from dpbench.core.errors import DataError
 from dpbench.core.metric import Column
+from dpbench.core.printable import printable
 from dpbench.results import record
 from dpbench.results.record import TrialRecord
 
@@ -50,10 +53,13 @@ over images otherwise (bootstrap)."""
 DERIVED = ("seeds", "rank", "order")
 """Columns that the aggregate over seeds and the table add."""
 
+RESCORE = "delete scores.json; `dpbench evaluate --all` makes it again from the samples"
+
 RESERVED = frozenset({*(f.name for f in FIELDS), *DERIVED})
 """Columns that no metric may fill: a metric that filled `epsilon_spent` would misstate the spent budget."""
 
 
+@cache
 def is_reserved(name: str) -> bool:
     """Whether a score of that name would fill a reserved column or a column of intervals."""
     return name in RESERVED or name.endswith(CI95)
@@ -80,13 +86,14 @@ def make_row(trial: TrialRecord, scores: Mapping[str, Any]) -> dict[str, Any]:
         scores: the content of scores.json: values, ci95, missing, protocol, caveats, seconds.
 
     Raises:
-        KeyError, TypeError, ValueError: the scores are damaged, or one would be in a column that is not a metric's.
+        DataError: the scores are damaged, or one would be in a column that is not a metric's.
     """
-    if taken := sorted(filter(is_reserved, {**scores["values"], **scores["ci95"]})):
-        raise ValueError(f"the scores fill reserved columns: {', '.join(taken)}")
+    names = {**scores["values"], **scores["ci95"]}
+    if wrong := sorted(name for name in names if is_reserved(name) or not name.isidentifier()):
+        raise DataError(f"the scores fill reserved columns: {', '.join(wrong)}; {RESCORE}")
     protocol = dict(scores["protocol"])
     if protocol.pop("n_train", trial.n_train) != trial.n_train:
-        raise ValueError("the scores belong to another dataset")
+        raise DataError(f"the scores belong to another dataset; {RESCORE}")
     row: dict[str, Any] = dict(record.row_of(trial))
     row["config"] = json.dumps(trial.config, ensure_ascii=False)
     row |= {name: None if value is None else float(value) for name, value in scores["values"].items()}
@@ -108,7 +115,21 @@ def _reasons(missing: Mapping[str, str]) -> Iterable[str]:
     return (f"{', '.join(columns)}: {reason}" for reason, columns in groups.items())
 
 
+_TYPES: Mapping[str, Callable[[Any], Any]] = {
+    "str": lambda value: printable(str(value)),
+    "int": int,
+    "float": float,
+}
+
+
 def _typed(value: Any, field: Field) -> Any:
+    """The value in its column's type: integers have 64 bits, texts are printable."""
     if value is None:
         return "" if field.type == "str" else None
-    return {"str": str, "int": int, "float": float}[field.type](value)
+    try:
+        typed = _TYPES[field.type](value)
+        if field.type == "int":
+            typed.to_bytes(8, signed=True)
+    except (ValueError, OverflowError) as error:
+        raise DataError(f"{field.name} is damaged ({value!r:.40}); restore trial.json, or run with --force") from error
+    return typed

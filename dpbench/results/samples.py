@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +15,9 @@ from numpy.typing import NDArray
 from dpbench.core.captions import encode_captions
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import DataError
-from dpbench.core.files import read_json, write_atomic, write_json
+from dpbench.core.files import write_atomic, write_json
 from dpbench.core.specs import Batch, Conditions, DatasetSpec
+from dpbench.core.typed_json import read_typed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,10 +25,13 @@ if TYPE_CHECKING:
 CONDITIONS = "conditions.json"
 
 
-def clear(folder: Path) -> None:
-    """Removes the shards of an earlier, unfinished attempt."""
-    for path in [folder / CONDITIONS, *folder.glob("*.npy")]:
-        path.unlink(missing_ok=True)
+@dataclass(frozen=True)
+class _Stored:
+    """The content of conditions.json."""
+
+    count: int
+    labels: tuple[int, ...] | None
+    texts: tuple[str, ...] | None = None
 
 
 def write_shard(folder: Path, number: int, images: Tensor | NDArray[np.uint8]) -> None:
@@ -51,9 +56,8 @@ def read_conditions(folder: Path) -> Conditions:
     Raises:
         DpbenchError: the file is missing or damaged.
     """
-    content = read_json(folder / CONDITIONS)
-    condition = content.get("labels") or content.get("texts")
-    return Conditions(content.get("count"), None if condition is None else tuple(condition))
+    stored = read_typed(folder / CONDITIONS, _Stored)
+    return Conditions(stored.count, stored.texts if stored.labels is None else stored.labels)
 
 
 class StoredSamples(ImageDataset):
@@ -74,13 +78,15 @@ class StoredSamples(ImageDataset):
     def __init__(self, folder: Path, spec: DatasetSpec):
         self.spec = spec
         self.conditions = read_conditions(folder)
-        self._shards = [_load(path, spec) for path in sorted(folder.glob("*.npy"))]
+        self._shards = [_load(path, spec) for path in sorted(folder.glob("[0-9]*.npy"))]
         self._ends = np.cumsum([len(shard) for shard in self._shards])
         found = int(self._ends[-1]) if self._shards else 0
         count, condition = self.conditions.count, self.conditions.condition
         if found != count or (condition is not None and len(condition) != found):
             raise DataError(f"{folder} holds {found} images, but {CONDITIONS} says {count}")
         labels = self.conditions.labels
+        if labels and not 0 <= min(labels) <= max(labels) < max(spec.n_classes, 1):
+            raise DataError(f"{folder / CONDITIONS} is damaged: it has labels of no class")
         self.labels = None if labels is None else np.asarray(labels, dtype=np.int64)
 
     def __len__(self) -> int:
@@ -131,8 +137,8 @@ def fingerprint(
 
 def _load(path: Path, spec: DatasetSpec) -> NDArray[np.uint8]:
     try:
-        shard = np.load(path, mmap_mode="r")
-    except (OSError, ValueError) as error:
+        shard = np.lib.format.open_memmap(path, mode="r")
+    except (OSError, ValueError, MemoryError, OverflowError) as error:
         raise DataError(f"{path} is damaged: {error}") from error
     if shard.dtype != np.uint8 or shard.shape[1:] != spec.shape:
         raise DataError(f"{path} holds {shard.dtype} {list(shard.shape)}, not uint8 images of {list(spec.shape)}")

@@ -1,7 +1,7 @@
 """A trial's folder: which files it holds, reading them, writing them, and the lock under which a trial is worked on.
 
     OUT/<dataset>/<method>/<key>/
-        trial.json  scores.json  ledger.json  model.safetensors  samples/  samples.png  log.txt
+        trial.json  scores.json  ledger.json  model.safetensors  samples/  checksums.json  samples.png  log.txt
         drawn/       images that `dpbench sample` drew later
         checkpoints/ of an attempt that is not sampled yet
         sensitive/   of undeclared datasets: checkpoints, and what was made from un-noised or unverified records (R9)
@@ -14,23 +14,35 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from filelock import FileLock, Timeout
+from pydantic import Field
 
 from dpbench.core.checkpoints import CHECKPOINTS, has_checkpoints, remove_checkpoints
-from dpbench.core.errors import DpbenchError, RunError
-from dpbench.core.files import digest, read_json, write_json, write_text
+from dpbench.core.errors import DataError, DpbenchError, RunError
+from dpbench.core.files import (
+    TEMPORARY,
+    digest,
+    is_there,
+    read_json,
+    remove,
+    remove_unfinished,
+    write_json,
+    write_text,
+)
 from dpbench.core.progress import Display
-from dpbench.results import samples
+from dpbench.core.specs import DatasetSpec
+from dpbench.core.typed_json import read_typed
+from dpbench.results import checksums
 from dpbench.results.provenance import now
 from dpbench.results.record import EarlierFormat, TrialRecord
+from dpbench.results.samples import StoredSamples
 
 TRIAL = "trial.json"
 UNSCORED = "unscored.json"
@@ -45,7 +57,19 @@ SENSITIVE = "sensitive"
 LOCK, HOLDER = ".lock", ".holder"
 
 RESTORE = "restore it, or run with --force to train on the private data again, as another private run"
-"""What to do about a damaged trial.json."""
+"""What to do about a damaged file that only training makes again."""
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """The content of scores.json; see `evaluation.scores.Scores`."""
+
+    values: dict[str, float | None]
+    missing: dict[str, str]
+    protocol: dict[str, Annotated[int, Field(ge=0, lt=2**63)] | str]
+    caveats: tuple[str, ...]
+    seconds: dict[str, float]
+    ci95: dict[str, float]
 
 
 def safe_name(name: str) -> str:
@@ -80,17 +104,17 @@ class TrialFolder:
     @classmethod
     def finished(cls, out: Path) -> list[TrialFolder]:
         """The folders of all finished trials below `out`, sorted."""
-        return [cls(path.parent) for path in sorted(out.glob(f"*/*/*/{TRIAL}"))]
+        return [cls(path) for path in sorted(out.glob("*/*/*")) if is_there(path / TRIAL)]
 
     @property
     def is_finished(self) -> bool:
         """Whether the trial is sampled and scored."""
-        return os.path.lexists(self.path / TRIAL)
+        return is_there(self.path / TRIAL)
 
     @property
     def is_sampled(self) -> bool:
         """Whether nothing but scores may be missing."""
-        return self.is_finished or os.path.lexists(self.path / UNSCORED)
+        return self.is_finished or is_there(self.path / UNSCORED)
 
     @property
     def log(self) -> Path:
@@ -107,9 +131,9 @@ class TrialFolder:
             DpbenchError: the record is damaged, or another trial's. It is then unknown what was released, so the trial
                 must not count as one that has not run.
         """
-        if not self.is_sampled:
+        path = next(filter(is_there, (self.path / TRIAL, self.path / UNSCORED)), None)
+        if path is None:
             return None
-        path = self.path / (TRIAL if self.is_finished else UNSCORED)
         try:
             record = TrialRecord.from_json(read_json(path))
         except EarlierFormat as error:
@@ -122,13 +146,52 @@ class TrialFolder:
         return record
 
     def write(self, record: TrialRecord) -> None:
-        """Writes the record of a trial that is sampled and not scored yet."""
+        """Writes the record of a trial that is sampled and not scored yet, and the checksums of its other files."""
+        home = self.home(record.is_sensitive)
+        shards = [path for path in sorted((home / SAMPLES).glob("*")) if not path.name.startswith(TEMPORARY)]
+        files = [path for path in [self.path / LEDGER, home / MODEL, *shards] if path.exists()]
+        if files:
+            checksums.write(home / checksums.FILE, self.path, files)
         write_json(self.path / UNSCORED, record.as_json())
 
     def finish(self) -> None:
         """Marks the trial as finished."""
         if not self.is_finished:
             (self.path / UNSCORED).replace(self.path / TRIAL)
+
+    def check_samples(self, record: TrialRecord) -> None:
+        """Checks that the samples are those that were stored.
+
+        Raises:
+            DpbenchError: a file is missing or has changed.
+        """
+        self._check(record, self.home(record.is_sensitive) / SAMPLES)
+
+    def check_model_and_ledger(self, record: TrialRecord) -> None:
+        """Checks that the model and the ledger are those that were stored.
+
+        Raises:
+            DpbenchError: a file is missing or has changed.
+        """
+        self._check(record, self.home(record.is_sensitive) / MODEL)
+        self._check(record, self.path / LEDGER)
+
+    def _check(self, record: TrialRecord, part: Path) -> None:
+        with _remedy():
+            checksums.check(self.home(record.is_sensitive) / checksums.FILE, self.path, part)
+
+    def samples(self, record: TrialRecord, spec: DatasetSpec | None = None) -> StoredSamples:
+        """The trial's samples.
+
+        Args:
+            spec: declaration of the dataset that they imitate; by default as the record has it.
+
+        Raises:
+            DpbenchError: a file is missing, or has changed since it was stored.
+        """
+        self.check_samples(record)
+        with _remedy():
+            return StoredSamples(self.home(record.is_sensitive) / SAMPLES, spec or record.spec)
 
     def home(self, is_sensitive: bool) -> Path:
         """Where model and samples belong."""
@@ -154,20 +217,18 @@ class TrialFolder:
                 (self.path / SENSITIVE).rmdir()
 
     def clear(self) -> None:
-        """Removes everything of an earlier attempt but its log; trial.json first."""
-        for part in (self.path, self.path / SENSITIVE):
-            for name in (TRIAL, UNSCORED, SCORES, LEDGER, MODEL, PICTURE):
-                (part / name).unlink(missing_ok=True)
-            samples.clear(part / SAMPLES)
-            shutil.rmtree(part / DRAWN, ignore_errors=True)
-            remove_checkpoints(part / CHECKPOINTS)
+        """Removes everything of an earlier attempt but its log; trial.json first, then what another would continue."""
+        for name in (TRIAL, UNSCORED, CHECKPOINTS, LEDGER, SCORES, MODEL, SAMPLES, checksums.FILE, PICTURE, DRAWN):
+            for part in (self.path, self.path / SENSITIVE):
+                remove(part / name)
 
     @contextmanager
     def lock(self, display: Display) -> Iterator[None]:
         """One process at a time works on a trial: two would release two models where one is counted.
 
         Waits for the operating system's lock on the folder, and says who has it. The lock ends with its process. Read
-        the record again under it: another process may have finished the trial.
+        the record again under it: another process may have finished the trial. Files that a killed process did not
+        finish are removed.
 
         Raises:
             RunError: the folder cannot be written.
@@ -183,10 +244,12 @@ class TrialFolder:
         except (OSError, NotImplementedError) as error:  # the second where a file system has no locks
             raise RunError(f"cannot lock {self.path}: {error}") from error
         try:
+            remove_unfinished(self.path)
             write_text(self.path / HOLDER, f"process {os.getpid()} on {socket.gethostname()}, since {now()}")
             yield
         finally:
-            (self.path / HOLDER).unlink(missing_ok=True)
+            with suppress(OSError):
+                (self.path / HOLDER).unlink()
             lock.release()
 
     def _holder(self) -> str:
@@ -205,16 +268,11 @@ class TrialFolder:
             DpbenchError: it is missing or damaged.
         """
         hidden = self.path / SENSITIVE / SCORES
-        path = hidden if all_columns and hidden.exists() else self.path / SCORES
-        scores = read_json(path)
-        parts = {"values": dict, "missing": dict, "protocol": dict, "caveats": list, "seconds": dict, "ci95": dict}
-        if (
-            not isinstance(scores, dict)
-            or scores.keys() != parts.keys()
-            or not all(isinstance(scores[part], kind) for part, kind in parts.items())
-        ):
-            raise DpbenchError(f"{path} is damaged; `dpbench evaluate --all` makes it again from the samples")
-        return scores
+        path = hidden if all_columns and is_there(hidden) else self.path / SCORES
+        try:
+            return vars(read_typed(path, _Scores))
+        except DpbenchError as error:
+            raise DataError(f"{error}; `dpbench evaluate --all` makes it again from the samples") from error
 
     def write_scores(self, scores: Mapping[str, Any], hidden: Mapping[str, str]) -> None:
         """Writes scores.json; with hidden columns, everything goes to `sensitive/`, and their public cells are empty.
@@ -232,3 +290,12 @@ class TrialFolder:
                 "caveats": [],
             }
         write_json(self.path / SCORES, scores)
+
+
+@contextmanager
+def _remedy() -> Iterator[None]:
+    """Adds what to do to errors of files that only training makes again."""
+    try:
+        yield
+    except DpbenchError as error:
+        raise DataError(f"{error}; {RESTORE}") from error

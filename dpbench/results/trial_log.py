@@ -36,7 +36,7 @@ class TrialLog:
             return
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8") as file:
+            with self.path.open("a", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(f"{now()}  {text}\n")
         except OSError as error:
             raise RunError(f"cannot write {self.path}: {error.strerror or error}") from error

@@ -59,7 +59,7 @@ def test_invalid_request_writes_no_files(tiny: Path, change: dict[str, Any], mes
 
 
 def test_unwritable_folder_raises_an_error(tiny: Path) -> None:
-    tiny.write_text("a file")
+    tiny.write_text("a file", encoding="utf-8")
     with pytest.raises(DpbenchError, match="is not a folder"):
         dpbench.run(["fake"], dataset="tiny", public="tiny-public", out=tiny / "below", device="cpu")
 

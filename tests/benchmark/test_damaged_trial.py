@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import re
+import shutil
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +15,25 @@ import pandas as pd
 import pytest
 
 import dpbench
+from dpbench.benchmark.scoring import known_columns
 from dpbench.core.errors import DpbenchError
+from dpbench.results.gathering import aggregate, collect, write_csv
+
+REQUEST: dict[str, Any] = {
+    "methods": "alone", "dataset": "tiny", "epsilons": [1.0], "delta": 1e-6, "samples": 10, "metrics": ["brightness"],
+    "references": (), "device": "cpu",
+}  # fmt: skip
 
 
 def run(out: Path, **options: Any) -> pd.DataFrame:
-    return dpbench.run(
-        "alone", "tiny", [1.0], delta=1e-6, samples=10, metrics=["brightness"], references=(), device="cpu", out=out,
-        **options,
-    )  # fmt: skip
+    return dpbench.run(**REQUEST, out=out, **options)
 
 
 def without(name: str) -> Callable[[Path], object]:
     def change(path: Path) -> None:
-        content = json.loads(path.read_text())
-        del content[name]
-        path.write_text(json.dumps(content))
+        content = json.loads(path.read_text(encoding="utf-8"))
+        content.pop(name, None)
+        path.write_text(json.dumps(content), encoding="utf-8")
 
     return change
 
@@ -39,6 +46,17 @@ def as_folder(path: Path) -> None:
 def as_broken_link(path: Path) -> None:
     path.unlink()
     path.symlink_to(path.parent / "nowhere")
+
+
+def as_loop(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path.name)
+
+
+def flipped(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
 
 
 DAMAGES: dict[str, Callable[[Path], object]] = {
@@ -58,7 +76,33 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "two documents": lambda path: path.write_text(path.read_text() * 2),
     "a folder": as_folder,
     "a broken link": as_broken_link,
+    "a link to itself": as_loop,
 }
+
+OTHER_DAMAGES: dict[str, Callable[[Path], object]] = {
+    "the last bit flipped": flipped,
+    "not a number": lambda path: path.write_text("NaN"),
+    "nested": lambda path: path.write_text("[" * 100_000),
+    "numbers of other types": lambda path: path.write_text(re.sub(r": \d+", ": [1]", path.read_text(errors="replace"))),
+    "large numbers": lambda path: path.write_text(re.sub(r": \d+", ": 9" * 400, path.read_text(errors="replace"))),
+    "numbers beyond 64 bits": lambda path: path.write_text(
+        re.sub(r": \d+\b(?!\.)", ": 9" + "0" * 20, path.read_text(errors="replace"))
+    ),
+    "texts of other types": lambda path: path.write_text(
+        re.sub(r': "[^"]*"', ": {}", path.read_text(errors="replace"))
+    ),
+    "a lone surrogate": lambda path: path.write_text(
+        re.sub(r': "[^"]*"', r': "\\ud800"', path.read_text(errors="replace"))
+    ),
+}
+
+BINARY = ("empty", "zeros", "cut", "cut in the middle", "text", "a folder", "a link to itself", "the last bit flipped")
+"""Damages of files that hold no text."""
+
+FILES = [
+    "trial.json", "scores.json", "ledger.json", "model.safetensors", "checksums.json", "samples/00000.npy",
+    "samples/conditions.json",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["trial.json", "unscored.json"])
@@ -93,3 +137,53 @@ def test_damaged_ledger_raises_an_error(tiny: Path, monkeypatch: pytest.MonkeyPa
     path.write_text("{}")
     with pytest.raises(DpbenchError, match=r"ledger\.json is damaged.*--force"):
         run(tiny)
+
+
+def damaged_copies(out: Path, damages: dict[str, Callable[[Path], object]], name: str) -> Iterator[tuple[str, Path]]:
+    """(damage, folder of results with two trials of which the first has one damaged file), one after the other."""
+    run(out, seeds=2)
+    for damage, change in damages.items():
+        copy = out.parent / "damaged"
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(out, copy)
+        first = next(path for path in copy.rglob("trial.json") if '"seed": 0' in path.read_text())
+        change(first.parent / name)
+        yield damage, copy
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_other_trials_stay_readable(tiny: Path, name: str) -> None:
+    damages = DAMAGES | OTHER_DAMAGES
+    kinds = damages if name.endswith(".json") else {damage: damages[damage] for damage in BINARY}
+    for damage, out in damaged_copies(tiny, kinds, name):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            rows = collect(out, known_columns())
+            write_csv(aggregate(rows), out / "a.csv")
+        assert 1 in rows["seed"].tolist(), damage
+        assert len(rows) + len(caught) == 2, damage
+        for warning in caught:
+            assert re.search(rf"left out [^\n]*{name}[^\n]*(--force|evaluate --all)[^\n]*$", str(warning.message)), (
+                damage
+            )
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_damaged_trial_is_scored_or_the_error_says_what_to_do(tiny: Path, name: str) -> None:
+    damages = {damage: (DAMAGES | OTHER_DAMAGES)[damage] for damage in ("empty", "the last bit flipped", "a folder")}
+    for damage, out in damaged_copies(tiny, damages, name):
+        events.EVENTS.clear()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            message = ""
+            try:
+                rows = dpbench.run(**REQUEST | {"metrics": ["brightness", "rare"], "out": out})
+            except DpbenchError as error:
+                message = str(error)
+        if message:
+            assert re.search(rf"{name}[^\n]*(--force|move it away)[^\n]*$", message), damage
+        else:
+            assert name in ("scores.json", "model.safetensors", "ledger.json"), damage
+            assert rows["rare"].notna().all(), damage
+        assert "fit" not in events.EVENTS, damage
+    assert run(out, force=True)["accounting"].tolist() == ["verified"]

@@ -76,6 +76,7 @@ def test_folder_has_all_files_needed_for_scoring(images: Path, tiny: Path) -> No
         "trial.json",
         "scores.json",
         "samples",
+        "checksums.json",
         "samples.png",
         "log.txt",
     }

@@ -214,7 +214,7 @@ def test_output_to_the_input_folder_raises_an_error(coarse: Path) -> None:
 
 
 def test_unwritable_output_raises_an_error(coarse: Path, tiny: Path) -> None:
-    tiny.write_text("a file")
+    tiny.write_text("a file", encoding="utf-8")
     with pytest.raises(DpbenchError, match="is not a folder"):
         _refine(coarse, tiny / "below")
 
@@ -225,7 +225,7 @@ def test_full_disk_error_names_the_file_and_leaves_no_partial_file(
     save = Image.Image.save
 
     def full(image: Image.Image, path: Path, **options: object) -> None:
-        if ".b-" in str(path):
+        if ".tmp-b-" in str(path):
             Path(path).write_bytes(b"half")
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         save(image, path, **options)

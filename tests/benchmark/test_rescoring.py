@@ -152,6 +152,28 @@ def test_damaged_samples_are_reported_and_damaged_trials_skipped(tiny: Path) -> 
     assert "failed: " in (folder_of(tiny, rows, 0) / "log.txt").read_text()
 
 
+def test_changed_bit_in_samples_is_noticed_also_where_no_score_is_missing(tiny: Path) -> None:
+    folder = folder_of(tiny, run(tiny))
+    flip(folder / "samples/00000.npy")
+    with pytest.warns(UserWarning, match=r"not scored.*00000\.npy is damaged.*--force"), pytest.raises(Unscored):
+        fill(tiny, "brightness")
+    (folder / "checksums.json").unlink()  # as in the folders of earlier versions
+    assert fill(tiny)["dice"].notna().all()
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "ledger.json"])
+def test_changed_bit_in_model_or_ledger_is_noticed(tiny: Path, name: str) -> None:
+    flip(folder_of(tiny, run(tiny)) / name)
+    with pytest.warns(UserWarning, match=rf"{name} is damaged.*--force"):
+        assert fill(tiny)["dice"].notna().all()
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+
+
 def test_sensitive_scores_of_undeclared_data_stay_hidden(tiny: Path) -> None:
     options = {"dataset": "tiny:secret", "references": ["real", "nonprivate"]}
     first = run(tiny, **options)

@@ -52,7 +52,10 @@ def test_trial_folder_has_all_files(tiny: Path) -> None:
     (folder,) = folders(tiny)
     assert folder.parts[-3:-1] == ("tiny", "fake")
     assert folder.name == rows["key"][0]
-    expected = {"trial.json", "scores.json", "ledger.json", "model.safetensors", "samples", "samples.png", "log.txt"}
+    expected = {
+        "trial.json", "scores.json", "ledger.json", "model.safetensors", "samples", "checksums.json", "samples.png",
+        "log.txt",
+    }  # fmt: skip
     assert {path.name for path in folder.glob("[!.]*")} == expected
     assert samples(folder).shape == (30, 1, 16, 16)
     assert read_json(folder / "samples/conditions.json") == {"count": 30, "labels": [0, 1] * 15}

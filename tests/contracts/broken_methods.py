@@ -96,7 +96,7 @@ class WritesAnywhere(Sound):
 
     def fit(self, private, run) -> None:
         super().fit(private, run)
-        Path("mean.txt").write_text(str(self.mean))
+        Path("mean.txt").write_text(str(self.mean), encoding="utf-8")
 
 
 class OnTheClass(Sound):

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from dpbench.core import closure
+from dpbench.core import closure, locks
 from dpbench.core.cache import PublicCache
 from dpbench.core.errors import DpbenchError
 
@@ -138,8 +138,25 @@ def test_returned_weights_do_not_change_with_further_training(tmp_path):
 
 def test_unwritable_folder_gives_a_one_line_error(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(DpbenchError, match="cannot write the cache"):
+    with pytest.raises(DpbenchError, match=r"cannot write to .*cache"):
         PublicCache(tmp_path / "file" / "cache").get("x", 1, lambda g: {})
+
+
+def test_finished_entry_needs_no_lock(tmp_path, monkeypatch):
+    """In a folder of another user, no lock file can be written."""
+    PublicCache(tmp_path).get("x", 1, lambda g: {"a": torch.ones(1)})
+    monkeypatch.setattr(locks, "FileLock", lambda path: pytest.fail(f"locks {path}"))
+    assert PublicCache(tmp_path).get("x", 1, never)["a"] == 1
+
+
+def test_what_a_killed_process_wrote_is_removed(tmp_path):
+    cache = PublicCache(tmp_path)
+    cache.get("x", 1, lambda g: {"a": torch.ones(1)})
+    [path] = tmp_path.glob("x-*.safetensors")
+    path.rename(tmp_path / f".tmp-{path.stem}-abcdef.safetensors")
+    (tmp_path / ".tmp-y-abcdef.safetensors").write_text("another process writes it")
+    cache.get("x", 1, lambda g: {"a": torch.ones(1)})
+    assert sorted(path.name for path in tmp_path.glob(".tmp-*")) == [".tmp-y-abcdef.safetensors"]
 
 
 def _work(folder: Path, barrier, results) -> None:

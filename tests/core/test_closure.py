@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib
 import importlib.util
 import itertools
 import os
@@ -75,13 +74,13 @@ CLOCK = itertools.count(time.time_ns(), 10**9)
 def write(path: Path, text: str) -> None:
     """Writes a file a second later than the last one: two edits within the file system's tick look like one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     now = next(CLOCK)
     os.utime(path, ns=(now, now))
 
 
 def append(path: Path, text: str) -> None:
-    write(path, path.read_text() + text)
+    write(path, path.read_text(encoding="utf-8") + text)
 
 
 def of_methods() -> dict[str, str]:

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from dpbench.core.errors import DpbenchError
-from dpbench.core.files import digest, read_json, write_atomic, write_json, write_text
+from dpbench.core.files import digest, is_there, read_json, remove, write_atomic, write_json, write_text
 
 
 def test_folders_are_created_and_text_is_utf8(tmp_path):
@@ -76,20 +76,51 @@ def test_files_have_default_permissions(tmp_path):
 
 def test_json_keeps_order_and_writes_infinities_as_text(tmp_path):
     path = tmp_path / "x.json"
-    write_json(path, {"b": math.inf, "a": [1.5, -math.inf, None, ("ε",)]})
+    write_json(path, {"b": math.inf, "a": [1.5, -math.inf, None, ("ε",)], "c": math.nan})
     assert path.read_text().index('"b"') < path.read_text().index('"a"')
     assert "ε" in path.read_text()
-    assert read_json(path) == {"b": "inf", "a": [1.5, "-inf", None, ["ε"]]}
+    assert read_json(path) == {"b": "inf", "a": [1.5, "-inf", None, ["ε"]], "c": "nan"}
     json.loads(path.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
 
 
-@pytest.mark.parametrize("content", [None, b"", b'{"a": 1', b"\xff\xfe"], ids=["missing", "empty", "cut off", "binary"])
+@pytest.mark.parametrize("content", [None, b"", b'{"a": 1', b"\xff\xfe", b"NaN", b"[" * 10**5])
 def test_unreadable_json_error_names_the_file(tmp_path, content):
     path = tmp_path / "x.json"
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(DpbenchError, match=r"cannot read .*x\.json"):
         read_json(path)
+
+
+def test_undecodable_bytes_of_a_file_name_are_written_escaped(tmp_path):
+    path = tmp_path / "x.json"
+    write_json(path, {"dataset": "folder:caf\udce9"})
+    assert read_json(path) == {"dataset": "folder:caf\udce9"}
+
+
+def test_whatever_is_in_a_place_is_seen_and_removed(tmp_path):
+    path = tmp_path / "x"
+    for make in (
+        lambda: path.write_text("a file"),
+        lambda: path.symlink_to(tmp_path / "nowhere"),
+        lambda: path.symlink_to(path.name),
+        lambda: write_text(path / "a folder" / "b", ""),
+    ):
+        assert not is_there(path)
+        make()
+        assert is_there(path)
+        remove(path)
+    assert not is_there(path)
+    remove(path)
+    write_text(path, "a file")
+    assert not is_there(path / "within")
+    remove(path / "within")
+
+
+def test_folder_in_the_place_of_a_file_is_named(tmp_path):
+    (tmp_path / "x").mkdir()
+    with pytest.raises(DpbenchError, match=r"cannot write .*x: a folder is in its place, move it away"):
+        write_text(tmp_path / "x", "")
 
 
 def test_digest_does_not_depend_on_key_order():

@@ -16,7 +16,7 @@ from dpbench.core.registry import Registry
 
 
 def write(path: Path, text: str) -> Path:
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return path
 
 

@@ -16,7 +16,7 @@ from dpbench.privacy.plan import Plan
 
 
 def on_disk(path: Path) -> dict[str, int]:
-    return {m["name"]: m["releases_spent"] for m in json.loads(path.read_text())["mechanisms"]}
+    return {m["name"]: m["releases_spent"] for m in json.loads(path.read_text(encoding="utf-8"))["mechanisms"]}
 
 
 def test_every_release_is_on_disk_when_its_receipt_is_handed_out(tmp_path):

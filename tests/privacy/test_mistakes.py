@@ -52,7 +52,7 @@ def test_a_mistake_is_caught_or_harmless_as_its_file_says(run, path: Path) -> No
 
 def check_line(path: Path, message: str) -> None:
     """A message that names a line of the plugin names the one with the mistake."""
-    lines = path.read_text().splitlines()
+    lines = path.read_text(encoding="utf-8").splitlines()
     marked = [number for number, line in enumerate(lines, 1) if "# the mistake" in line]
     named = [int(number) for number in re.findall(rf"{path.name}:(\d+)", message)]
     assert named in ([], marked), message
@@ -64,7 +64,7 @@ def verified_rows(out: Path) -> list[Path]:
 
 def is_verified(path: Path) -> bool:
     try:
-        return json.loads(path.read_text())["accounting"] == "verified"
+        return json.loads(path.read_text(encoding="utf-8"))["accounting"] == "verified"
     except ValueError:  # damaged by the mistake
         return False
 

@@ -12,6 +12,7 @@ import pytest
 from rows import ACCURACY, FWD, frame, scores, trial
 from scipy import stats
 
+from dpbench.core.errors import DpbenchError
 from dpbench.core.files import write_json
 from dpbench.results.gathering import aggregate, collect, make_frame, mean_and_ci95, rank, write_csv
 from dpbench.results.record import TrialRecord
@@ -52,6 +53,18 @@ def test_csv_keeps_full_precision(tmp_path: Path) -> None:
     assert (row["accuracy"], row["delta"], row["epsilon"]) == (0.1 + 0.2, 1 / 3, math.inf)
 
 
+def test_texts_are_neither_formulas_nor_control_characters(tmp_path: Path) -> None:
+    row = make_row(
+        trial(method="=cmd|' /C calc'!A0", variant="a=-1", tuning="@sum", device="\x1b[2J"), scores(fwd=-1.0)
+    )
+    path = tmp_path / "a.csv"
+    write_csv(make_frame([row], [FWD]), path)
+    written = pd.read_csv(path).iloc[0]
+    assert written["method"] == "'=cmd|' /C calc'!A0"
+    assert (written["variant"], written["tuning"], written["device"]) == ("a=-1", "'@sum", "\\x1b[2J")
+    assert written["fwd"] == -1
+
+
 def test_integer_columns_with_missing_values_stay_integers(tmp_path: Path) -> None:
     write_csv(frame((trial(), scores()), (trial(seed=None), scores())), tmp_path / "a.csv")
     assert pd.read_csv(tmp_path / "a.csv", dtype=str)["seed"].fillna("").tolist() == ["0", ""]
@@ -63,12 +76,14 @@ def test_notes_have_the_reasons_for_missing_scores() -> None:
     assert row["notes"] == "accounting unverified: peeked; accuracy: no classes"
 
 
-@pytest.mark.parametrize("name", ["epsilon", "epsilon_spent", "accounting", "key", "accuracy_ci95", "seeds", "rank"])
+@pytest.mark.parametrize(
+    "name", ["epsilon", "epsilon_spent", "accounting", "key", "accuracy_ci95", "seeds", "rank", "=cmd"]
+)
 @pytest.mark.parametrize("part", ["values", "ci95"])
 def test_scores_do_not_overwrite_row_fields(name: str, part: str) -> None:
     edited = scores()
     edited[part] = {**edited[part], name: 0.01}
-    with pytest.raises(ValueError, match=name):
+    with pytest.raises(DpbenchError, match=name):
         make_row(trial(), edited)
 
 

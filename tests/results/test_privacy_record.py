@@ -40,7 +40,7 @@ def test_run_is_recorded_until_its_line_is_removed(tmp_path: Path) -> None:
     assert not holds(path, "1")
 
 
-@pytest.mark.parametrize("line", ["{", "[]", "1", '"epsilon"', '{"epsilon": "much"}', "{}", "null"])
+@pytest.mark.parametrize("line", ["{", "[]", "1", '"epsilon"', '{"epsilon": "much"}', "{}", "null", '{"epsilon": NaN}'])
 def test_damaged_line_counts_as_a_run_with_a_warning(tmp_path: Path, line: str) -> None:
     path = tmp_path / "a.jsonl"
     append(path, entry("1", 3.5))
@@ -54,3 +54,25 @@ def test_unwritable_record_raises_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DpbenchError, match="cannot write"):
         append(tmp_path / "file/a.jsonl", entry("1"))
+
+
+def test_cut_line_does_not_swallow_the_next_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    append(path, entry("1", 3.5))
+    path.write_bytes(path.read_bytes()[:-5])
+    append(path, entry("2", 1))
+    assert holds(path, "2")
+    with pytest.warns(UserWarning, match="line 1"):
+        assert of_fingerprint(tmp_path, "f") == Record(2, 1, frozenset("k"))
+
+
+def test_names_of_datasets_may_hold_anything(tmp_path: Path) -> None:
+    append(tmp_path / "a.jsonl", entry("1") | {"dataset": "folder:caf\udce9\u2028\n"})
+    assert holds(tmp_path / "a.jsonl", "1")
+    assert of_fingerprint(tmp_path, "f").runs == 1
+
+
+def test_unreadable_record_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").mkdir()
+    with pytest.raises(DpbenchError, match=r"cannot read .*a\.jsonl"):
+        of_fingerprint(tmp_path, "f")

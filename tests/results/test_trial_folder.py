@@ -13,6 +13,7 @@ from PIL import Image
 from dpbench.core.captions import decode_captions
 from dpbench.core.errors import DataError, DpbenchError
 from dpbench.core.files import read_json
+from dpbench.core.progress import Quiet
 from dpbench.core.specs import Conditions, DatasetSpec
 from dpbench.results.sample_grid import CELL, COLUMNS, write_grid
 from dpbench.results.samples import StoredSamples, read_conditions, write_conditions, write_shard
@@ -127,11 +128,11 @@ def test_names_are_converted_to_safe_folder_names() -> None:
 def test_hidden_scores_stay_in_the_sensitive_folder(tmp_path: Path) -> None:
     scores = {
         "values": {"a": 1.0, "b": 2.0}, "ci95": {"a": 0.1, "b": 0.2}, "missing": {}, "protocol": {},
-        "caveats": ["a: odd"], "seconds": {},
+        "caveats": ("a: odd",), "seconds": {},
     }  # fmt: skip
     TrialFolder(tmp_path).write_scores(scores, {"a": "it tells"})
     shown = TrialFolder(tmp_path).read_scores()
-    assert (shown["values"], shown["missing"], shown["caveats"]) == ({"a": None, "b": 2.0}, {"a": "it tells"}, [])
+    assert (shown["values"], shown["missing"], shown["caveats"]) == ({"a": None, "b": 2.0}, {"a": "it tells"}, ())
     assert shown["ci95"] == {"b": 0.2}
     assert TrialFolder(tmp_path).read_scores(all_columns=True) == scores
 
@@ -140,3 +141,28 @@ def test_damaged_scores_error_names_the_file(tmp_path: Path) -> None:
     (tmp_path / "scores.json").write_text('{"values": 3}')
     with pytest.raises(DpbenchError, match=r"scores.json is damaged"):
         TrialFolder(tmp_path).read_scores()
+
+
+def test_unfinished_files_are_never_read_and_removed_under_the_lock(tmp_path: Path) -> None:
+    """Regression test: the temporary file of a killed process was read as a shard."""
+    images = write(tmp_path / "samples")
+    left = tmp_path / "samples" / ".tmp-00000-abcdef.npy"
+    np.save(left, images[:3].numpy())
+    assert len(StoredSamples(tmp_path / "samples", SPEC)) == 50
+    with TrialFolder(tmp_path).lock(Quiet()):
+        assert not left.exists()
+        assert (tmp_path / "samples" / "00000.npy").exists()
+
+
+@pytest.mark.parametrize("content", ["[]", "null", '{"count": 50}', '{"count": "50", "labels": null}', "NaN", "["])
+def test_damaged_conditions_error_names_the_file(tmp_path: Path, content: str) -> None:
+    write(tmp_path)
+    (tmp_path / "conditions.json").write_text(content)
+    with pytest.raises(DpbenchError, match=r"conditions\.json is damaged \("):
+        StoredSamples(tmp_path, SPEC)
+
+
+def test_labels_of_no_class_raise_an_error(tmp_path: Path) -> None:
+    write(tmp_path, conditions=Conditions(50, (3,) * 50))
+    with pytest.raises(DataError, match=r"conditions\.json is damaged: it has labels of no class"):
+        StoredSamples(tmp_path, SPEC)

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from filelock import FileLock
 from numpy.typing import NDArray
 
-from dpbench.core.errors import DataError
 from dpbench.core.files import digest, write_atomic, write_json
+from dpbench.core.locks import making
 from dpbench.data.declared import DeclaredDataset
 from dpbench.data.synthetic.procedural import Draws, Grid
 
@@ -75,19 +74,13 @@ class RenderedDataset(DeclaredDataset):
                     file.write(images)
 
         path = self.folder / f"{split}-{n}x{self.size}-v{self.version}.npy"
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(path.with_suffix(".lock")):
+        if not _is_intact(path):
+            with making(path):
                 if not _is_intact(path):
                     write_atomic(path, write)
                     write_json(path.with_suffix(".json"), {"crc32": _checksum(path)})
-                images, checksum = np.load(path, mmap_mode="r"), _expected(path)
-        except OSError as error:
-            reason = error.strerror or error
-            raise DataError(
-                f"cannot write the data folder {self.folder}: {reason}; choose another data folder"
-            ) from error
-        fingerprint = digest([self.name, self.version, split, n, self.size, checksum])
+        fingerprint = digest([self.name, self.version, split, n, self.size, _expected(path)])
+        images = np.load(path, mmap_mode="r")
         return ArrayDataset(self.spec, images, labels if self.spec.classes else None, fingerprint)
 
 

@@ -69,7 +69,7 @@ def test_a_failed_download_is_one_line(options, monkeypatch):
 
 def test_something_else_that_arrives_is_removed(options, monkeypatch):
     def portal(url, path, *args, **kwargs):
-        Path(path).write_text("<html>please log in</html>")
+        Path(path).write_text("<html>please log in</html>", encoding="utf-8")
 
     monkeypatch.setattr("torchvision.datasets.utils._urlretrieve", portal)
     monkeypatch.setattr("torchvision.datasets.utils._get_redirect_url", lambda url, **_: url)

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from dpbench.core.errors import DataError
+from dpbench.core import locks
+from dpbench.core.errors import DataError, DpbenchError
 from dpbench.data.synthetic import rendering
 from dpbench.data.synthetic.figures import Figures
 from dpbench.data.synthetic.outlines import SHAPES
@@ -168,6 +169,13 @@ def test_two_processes_may_ask_at_once(options):
     assert answers[0] == answers[1] != ""
 
 
+def test_finished_files_need_no_lock(options, monkeypatch):
+    """In a folder of another user, no lock file can be written."""
+    FewShapes("", options).test()
+    monkeypatch.setattr(locks, "FileLock", lambda path: pytest.fail(f"locks {path}"))
+    assert len(FewShapes("", options).test()) == 40
+
+
 def test_high_resolution_textures_are_fewer(options):
     counts = {size: Textures("", replace(options, resolution=size)).spec.n_train for size in (32, 128, 256)}
     assert counts == {32: 20_000, 128: 20_000, 256: 5_000}
@@ -175,7 +183,7 @@ def test_high_resolution_textures_are_fewer(options):
 
 def test_a_data_folder_that_cannot_be_written_is_named(options):
     options.root.write_text("in the way")
-    with pytest.raises(DataError, match=f"cannot write the data folder {options.root}"):
+    with pytest.raises(DpbenchError, match=f"cannot write to {options.root}.*choose another folder"):
         FewShapes("", options).train()
 
 

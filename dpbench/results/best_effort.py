@@ -1,0 +1,21 @@
+"""Pictures are made on a best-effort basis: a name or a font that cannot be drawn fails no trial."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def best_effort(picture: Path) -> Iterator[None]:
+    """Turns any error of the block, which draws a picture, into a warning.
+
+    Args:
+        picture: the file that the block writes.
+    """
+    try:
+        yield
+    except Exception as error:  # whatever a font or the drawing library brings about
+        warnings.warn(f"{picture} is not drawn: {error or type(error).__name__}", stacklevel=3)

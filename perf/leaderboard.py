@@ -1,0 +1,102 @@
+"""Time and memory of commands that read many finished trials.
+
+    python perf/leaderboard.py
+    python perf/leaderboard.py --trials 500
+
+Makes folders of small finished trials, 5 seeds per configuration, and measures in new processes: `dpbench leaderboard`
+of an empty folder and of all trials, and reading the trials as `dpbench run` does beside its own ones.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, NamedTuple
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # makes the script work from any folder
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
+from rows import scores, trial
+
+from dpbench import METRICS
+from dpbench.core.files import write_json
+
+ROOT = Path(__file__).parent.parent
+SEEDS = 5
+METHODS = 5
+
+READ = """
+import sys
+from pathlib import Path
+from dpbench.benchmark.scoring import known_columns
+from dpbench.results.gathering import FILE, collect, write_csv
+rows = collect(Path(sys.argv[1]), known_columns())
+write_csv(rows, Path(sys.argv[1]) / FILE)
+"""
+
+
+def make_trials(out: Path, count: int) -> None:
+    """Finished trials of `METHODS` methods with `SEEDS` seeds per configuration, and a score in every column."""
+    names = [column.name for metric in METRICS.names() for column in METRICS.get(metric).columns]
+    for number in range(count):
+        scored = scores() | {"values": dict.fromkeys(names, number / count), "ci95": dict.fromkeys(names, 0.01)}
+        configuration, seed = divmod(number, SEEDS)
+        method, key = f"method-{configuration % METHODS}", f"{number:016x}"
+        record = trial(method=method, seed=seed, key=key, variant=f"steps={configuration}", config={"n": configuration})
+        folder = out / "d" / method / key
+        write_json(folder / "trial.json", record.as_json())
+        write_json(folder / "scores.json", scored)
+
+
+class Cost(NamedTuple):
+    """Of a process: seconds of the clock and of all cores, peak memory in MB."""
+
+    seconds: float
+    cpu: float
+    memory: float
+
+
+def measure(*arguments: str) -> Cost:
+    """The cost of a Python process."""
+    paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, *arguments], env=os.environ | {"PYTHONPATH": paths}, stdout=subprocess.DEVNULL
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"{' '.join(arguments[:3])} failed")
+    return Cost(time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1000)
+
+
+def main(
+    trials: Annotated[int, typer.Option(help="number of finished trials")] = 5000,
+    rounds: Annotated[int, typer.Option(help="measurements, of which the quickest counts")] = 3,
+) -> None:
+    """Prints the table."""
+    table = Table("what", "seconds", "CPU s", "MB", title=f"{trials} finished trials")
+    with TemporaryDirectory() as name:
+        empty, full = Path(name, "empty"), Path(name, "full")
+        empty.mkdir()
+        make_trials(full, trials)
+        commands = {
+            "`dpbench leaderboard`, no trials": ("-m", "dpbench", "leaderboard", "--out", str(empty)),
+            "`dpbench leaderboard`": ("-m", "dpbench", "leaderboard", "--out", str(full)),
+            "reading in `dpbench run`": ("-c", READ, str(full)),
+        }
+        for title, arguments in commands.items():
+            cost = min(measure(*arguments) for _ in range(rounds))
+            table.add_row(title, f"{cost.seconds:.1f}", f"{cost.cpu:.1f}", f"{cost.memory:.0f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    typer.run(main)
