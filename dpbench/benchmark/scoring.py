@@ -9,7 +9,7 @@ from dataclasses import asdict
 from dpbench.benchmark.inputs import Inputs
 from dpbench.benchmark.session import Session
 from dpbench.core.context import RunContext
-from dpbench.core.errors import DpbenchError
+from dpbench.core.errors import DpbenchError, UnknownName
 from dpbench.core.folders import cache_folder
 from dpbench.core.metric import Column, Metric
 from dpbench.core.registries import METRICS
@@ -101,6 +101,30 @@ def known_columns() -> list[Column]:
 def headline_columns() -> list[Column]:
     """The first column of each headline metric: the columns of the table on a screen."""
     return [metric.columns[0] for metric in _importable().values() if metric.headline]
+
+
+def other_columns() -> list[Column]:
+    """The first column of each other metric: the columns of the table where no headline metric has a value."""
+    return [metric.columns[0] for metric in _importable().values() if not metric.headline]
+
+
+def asked_columns(metrics: Sequence[str] | None) -> list[Column]:
+    """The columns to show after metrics were asked for: the first one of each, then the others; none if None."""
+    columns = [known_metric(name).columns for name in metrics or ()]
+    return [first for first, *_ in columns] + [column for _, *others in columns for column in others]
+
+
+def named_columns(names: Sequence[str]) -> list[Column]:
+    """The columns with these names, in this order.
+
+    Raises:
+        UnknownName: a column does not exist.
+    """
+    known = {column.name: column for column in known_columns()}
+    for name in names:
+        if name not in known:
+            raise UnknownName("metric's column", name, known)
+    return [known[name] for name in names]
 
 
 def owners() -> dict[str, str]:

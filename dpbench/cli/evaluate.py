@@ -100,10 +100,9 @@ def evaluate(
 
 def _show(rows: Any, request: RunRequest) -> None:
     """The leaderboard of the rows' datasets, with the columns of the metrics that were asked for."""
-    from dpbench.benchmark.scoring import known_columns, metric_columns
+    from dpbench.benchmark.scoring import asked_columns, known_columns
     from dpbench.cli.pages.leaderboard_page import leaderboard_page
     from dpbench.results.gathering import collect
 
-    columns = [column.name for column in metric_columns(request.metrics or ())]
     gathered = collect(request.out, known_columns(), sorted(set(rows["dataset"])))
-    print_page(leaderboard_page(gathered, columns=columns))
+    print_page(leaderboard_page(gathered, columns=asked_columns(request.metrics)))

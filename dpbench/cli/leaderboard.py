@@ -41,11 +41,11 @@ def leaderboard(
         raise DpbenchError("--over-seeds is about the CSV: give --csv FILE, too")
     if not out.is_dir():
         raise DpbenchError(f"there are no results in {out}; `dpbench run` writes some, --out says where they are")
-    from dpbench.benchmark.scoring import known_columns
+    from dpbench.benchmark.scoring import known_columns, named_columns
     from dpbench.cli.pages.leaderboard_page import leaderboard_page
     from dpbench.results.gathering import aggregate, collect, write_csv
 
     rows = collect(out, known_columns(), split_names(dataset))
     if csv is not None:
         write_csv(aggregate(rows) if over_seeds else rows, csv)
-    print_page(leaderboard_page(rows, by or None, split_names(columns), notes))
+    print_page(leaderboard_page(rows, by or None, named_columns(split_names(columns)), notes))

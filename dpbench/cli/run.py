@@ -17,6 +17,7 @@ EPILOG = (
 def run(request: RunRequest) -> None:
     """Train, sample and score: methods × budgets × seeds on one dataset."""
     from dpbench.benchmark.runner import run_request
+    from dpbench.benchmark.scoring import asked_columns
     from dpbench.cli.display import open_display
     from dpbench.cli.pages.leaderboard_page import leaderboard_page
     from dpbench.cli.pages.run_page import after_the_table
@@ -28,5 +29,5 @@ def run(request: RunRequest) -> None:
         complain("interrupted", f"finished trials are kept in {request.out}; run the same command again to continue")
         raise
     if is_rank_zero():
-        print_page(leaderboard_page(finished.rows))
+        print_page(leaderboard_page(finished.rows, columns=asked_columns(request.metrics)))
         print("", *after_the_table(request, finished), sep="\n")

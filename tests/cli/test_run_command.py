@@ -20,6 +20,15 @@ def test_run_ends_with_a_table_and_a_csv(tiny: Path) -> None:
     assert len(pd.read_csv(tiny / "leaderboard.csv")) == 7
 
 
+def test_metrics_that_are_asked_for_are_shown(tiny: Path) -> None:
+    shown = run(tiny, "--metrics", "spectrum,brightness").stdout
+    assert "ranked by spectrum" in shown
+    assert re.search(r"spectrum ↓.*brightness [↑↓]", shown)
+    shown = run(tiny.parent / "other", "--metrics", "spectrum").stdout
+    assert "ranked by spectrum" in shown
+    assert "spectrum ↓" in call("leaderboard", "--out", tiny.parent / "other").stdout
+
+
 def test_progress_is_plain_lines_on_standard_error(tiny: Path) -> None:
     result = run(tiny)
     assert "[1/1] fake ε=1 seed 0" in result.stderr
