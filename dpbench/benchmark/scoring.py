@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 
@@ -186,7 +186,8 @@ def _add_scores(
     with suppress(DpbenchError):  # there are none yet, or they are damaged
         earlier = folder.read_scores(all_columns=True)
         scores = _merged(Scores(**{**earlier, "caveats": tuple(earlier["caveats"])}), scores)
-    folder.write_scores(asdict(scores), dict.fromkeys(_hidden(record, scores.values), UNDECLARED))
+    columns, caveats = _hidden(record, scores)
+    folder.write_scores(asdict(scores), dict.fromkeys(columns, UNDECLARED), caveats)
 
 
 def _merged(old: Scores, new: Scores) -> Scores:
@@ -196,15 +197,24 @@ def _merged(old: Scores, new: Scores) -> Scores:
     return old | new | Scores(protocol={"extractor": "; ".join(extractors)} if extractors else {})
 
 
-def _hidden(record: TrialRecord, scored: Iterable[str]) -> list[str]:
-    """The columns that rule R9 keeps in `sensitive/`: those that may depend on train without noise."""
+def _hidden(record: TrialRecord, scores: Scores) -> tuple[list[str], list[str]]:
+    """The columns and caveats that rule R9 keeps in `sensitive/`: those that may depend on train without noise.
+
+    A caveat on the images, of no metric, compares what is scored with test; in the real row, that may be train.
+    """
     if record.public_benchmark:
-        return []
-    if record.is_sensitive:
-        return list(scored)
-    public = [metric for metric in _importable().values() if not _depends_on_train(metric, record)]
-    shown = {column.name for metric in public for column in metric.columns}
-    return [column for column in scored if column not in shown]
+        return [], []
+    shown = {} if record.is_sensitive else {
+        name: metric for name, metric in _importable().items() if not _depends_on_train(metric, record)
+    }  # fmt: skip
+    columns = {column.name for metric in shown.values() for column in metric.columns}
+    about_images = not record.is_sensitive and record.reference != "real"
+
+    def is_shown(caveat: str) -> bool:
+        metric = caveat.partition(":")[0]
+        return metric in shown if metric in scores.seconds else about_images
+
+    return [name for name in scores.values if name not in columns], [c for c in scores.caveats if not is_shown(c)]
 
 
 def _depends_on_train(metric: type[Metric], record: TrialRecord) -> bool:
