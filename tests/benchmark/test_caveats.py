@@ -6,10 +6,10 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import dpbench
 import fakes
 import pytest
 
+import dpbench
 from dpbench.core.files import read_json
 from dpbench.evaluation.caveats import Caveat
 
