@@ -52,10 +52,13 @@ def evaluate(
     ] = None,
     all_: Annotated[
         bool,
-        typer.Option("--all", help="Fill the empty cells of all finished trials instead.", rich_help_panel=WHAT),
+        typer.Option(
+            "--all", metavar="", help="Fill the empty cells of all finished trials instead.", rich_help_panel=WHAT
+        ),
     ] = False,
     name: Annotated[
-        str | None, typer.Option(help="Name of the row; the file's name by default.", rich_help_panel=CLAIM)
+        str | None,
+        typer.Option(metavar="NAME", help="Name of the row; the file's name by default.", rich_help_panel=CLAIM),
     ] = None,
     eps: Annotated[
         float | None, typer.Option(metavar="CLAIM", help="ε; 0 if only public data was used.", rich_help_panel=CLAIM)

@@ -16,8 +16,8 @@ from dpbench.core.errors import DpbenchError
 @takes("out")
 def leaderboard(
     request: RunRequest,
-    dataset: Annotated[str, typer.Option(metavar="NAMES", help="Only these datasets, separated by commas.")] = "",
-    by: Annotated[str, typer.Option(metavar="COLUMN", help="Column to rank by, e.g. accuracy or fwd.")] = "",
+    dataset: Annotated[str, typer.Option(metavar="NAMES", help="Datasets, separated by commas; all by default.")] = "",
+    by: Annotated[str, typer.Option(metavar="COLUMN", help="Column to rank by; by default the first one shown.")] = "",
     columns: Annotated[
         str,
         typer.Option(
@@ -25,13 +25,18 @@ def leaderboard(
         ),
     ] = "",
     notes: Annotated[
-        bool, typer.Option("--notes", help="All notes under the table in full: extractors, reasons for empty cells.")
+        bool,
+        typer.Option(
+            "--notes", metavar="", help="All notes under the table in full: extractors, reasons for empty cells."
+        ),
     ] = False,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the rows, unrounded, to a CSV file.")] = None,
     over_seeds: Annotated[
         bool,
         typer.Option(
-            "--over-seeds", help="In the CSV file: mean and 95% interval over seeds instead of one row per trial."
+            "--over-seeds",
+            metavar="",
+            help="In the CSV file: mean and 95% interval over seeds instead of one row per trial.",
         ),
     ] = False,
 ) -> None:

@@ -34,8 +34,8 @@ class Preset:
 class Method(ABC, Generic[C]):
     """A differentially private image generator.
 
-    The harness calls `plan` of the class, then `prepare`, `prepare_sampling`, `fit` and `sample` of an instance, in this
-    order. `fit` is the only one that meets private data, and only through the queries of `PrivateData` that `plan`
+    The harness calls `plan` of the class, then `prepare`, `prepare_sampling`, `fit` and `sample` of an instance, in
+    this order. `fit` is the only one that meets private data, and only through the queries of `PrivateData` that `plan`
     declared. The first docstring line is what `dpbench list methods` prints, the whole docstring what `dpbench show`
     prints.
 

@@ -1,11 +1,11 @@
-"""Filtering of warnings by their package."""
+"""Warnings: whose are shown, and how often."""
 
 from __future__ import annotations
 
 import pytest
 
 import dpbench
-from dpbench.cli.console import show_warning
+from dpbench.cli.console import OneLineWarnings
 
 SITE = "/env/lib/site-packages"
 
@@ -23,5 +23,7 @@ def test_only_warnings_of_dpbench_and_plugins_are_shown(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, filename: str, message: str, shown: str
 ) -> None:
     monkeypatch.setattr(dpbench, "__file__", f"{SITE}/dpbench/__init__.py")
-    show_warning(message, UserWarning, filename, 1)
+    show = OneLineWarnings()
+    show(message, UserWarning, filename, 1)
+    show(message, UserWarning, filename, 2)
     assert capsys.readouterr().err == shown

@@ -116,6 +116,11 @@ def test_warnings_are_one_line(tiny: Path) -> None:
     assert "warning: δ = 0.01 is above 1e-05: a weak guarantee\n" in result.stderr
 
 
+def test_a_warning_is_shown_once_for_all_trials(tiny: Path) -> None:
+    result = run(tiny, "--set", "fail=warn", "--eps", "1,2", "--seeds", "2")
+    assert result.stderr.count("warning: careful now") == 1
+
+
 def test_plugin_example_runs(tiny: Path) -> None:
     assert len(PLUGIN.read_text().splitlines()) < 60
     result = run(tiny, "--plugin", PLUGIN, "--eps", "20", "--set", "spread=0.05", method="mean")
