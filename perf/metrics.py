@@ -30,7 +30,6 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # makes the script work f
 from dpbench.core.cache import PublicCache
 from dpbench.core.context import RunContext
 from dpbench.core.errors import UnknownName
-from dpbench.core.metric import Evaluation, Extractor
 from dpbench.core.registries import METRICS
 from dpbench.evaluation.features import Array, Features, write_features
 from dpbench.metrics.statistics import frechet
@@ -79,8 +78,8 @@ def frechet_table(rounds: int) -> Table:
     return table
 
 
-class Simulated(Evaluation):
-    """An evaluation without images; the features are read from a folder and are the same for every extractor."""
+class Simulated:
+    """What metrics use of an evaluation, without images: features from a folder, the same for every extractor."""
 
     def __init__(self, folder: Path, count: int):
         self.folder, self.count = folder, count
@@ -92,28 +91,18 @@ class Simulated(Evaluation):
     def train_features(self, extractor: str) -> Features:
         return self._stored("train", IMAGES[-1])
 
-    def extractor(self, name: str) -> Extractor:
+    def extractor(self, name: str) -> Logits:
         return Logits()
-
-    @property
-    def train(self):
-        raise NotImplementedError
-
-    def cached(self, name, key, make):
-        raise NotImplementedError
 
     def _stored(self, role: str, count: int) -> Features:
         return Features(self.folder / f"{role}-{count}.npy")
 
 
-class Logits(Extractor):
-    """The last layer of a classifier with random weights."""
+class Logits:
+    """The last layer of a classifier with random weights, in place of an extractor."""
 
     def __init__(self) -> None:
         self.weights = torch.randn(SIZE, 1008, generator=torch.Generator().manual_seed(0))
-
-    def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        raise NotImplementedError
 
     def logits(self, features: torch.Tensor) -> torch.Tensor:
         return features @ self.weights

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 USER_SETTINGS = "user settings"
 AUTO = "auto"
+SET = "--set"
+"""The origin of settings that the user gives, in brackets or by the option."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Configured:
         config: an instance of its `Config`.
         preset: name of the preset.
         tuning: what the configuration was tuned on.
+        origins: setting -> what gave it another value than the default of `Config`: "small/mnist", "--set".
         auto: whether batch and steps are chosen for each ε (`steps=auto`); see `planning`.
     """
 
@@ -43,6 +46,7 @@ class Configured:
     config: Any
     preset: str
     tuning: str
+    origins: Mapping[str, str]
     auto: bool = False
 
     @property
@@ -136,8 +140,8 @@ def _configured(
     known = {DEFAULT_PRESET, *(key for key in method.presets if "/" not in key)}
     if preset not in known:
         raise UnknownName(f"preset of method '{name}':", preset, known)
-    layers = [method.presets[key] for key in (preset, _refined(method, preset, dataset)) if key in method.presets]
-    values = {key: value for layer in layers for key, value in layer.settings.items()}
+    layers = {key: method.presets[key] for key in (preset, _refined(method, preset, dataset)) if key in method.presets}
+    values = {key: value for layer in layers.values() for key, value in layer.settings.items()}
     auto = settings.get("steps") == AUTO and "steps" in (f.name for f in fields(method.Config))
     if auto:
         settings = {key: value for key, value in settings.items() if key != "steps"}
@@ -148,9 +152,12 @@ def _configured(
         hint = f"; write {name}:key=value for a setting of one method" if several else ""
         raise ConfigError(f"method '{name}': {error}{hint}") from error
     changed = dict(changes(start, config))
-    tuning = USER_SETTINGS if changed else layers[-1].tuning if layers else "untuned"
+    tuning = USER_SETTINGS if changed else [*layers.values()][-1].tuning if layers else "untuned"
     variant = variant_label((changed | {"steps": AUTO} if auto else changed).items())
-    return Configured(name, variant, method, config, preset, tuning, auto)
+    given = {key: origin for origin, layer in layers.items() for key in layer.settings} | dict.fromkeys(settings, SET)
+    differing = (key for key, _ in changes(build(method.Config, {}), config))
+    origins = {key: given.get(key) or given.get(key.removesuffix(".name"), "") for key in differing}
+    return Configured(name, variant, method, config, preset, tuning, origins, auto)
 
 
 def _refined(method: type[Method[Any]], preset: str, dataset: str) -> str:

@@ -6,6 +6,7 @@ Only the declaration of the sensitive dataset is used; it is never opened.
 from __future__ import annotations
 
 import math
+import time
 import typing
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Literal
@@ -109,6 +110,9 @@ class Planner:
         session = self.session
         device, precision, display = session.device, session.precision, session.display
         run = RunContext(device, generator, cache, display, None, precision, Checkpoints(None))
+        weights = getattr(method.config, TRAINABLE, "all")
+        display.say(f"{method.title}, training {weights} weights: rehearsal on public data, kept for the next time")
+        start = time.monotonic()
         records = StandIn(self._public, self._spec)
         rehearsal = Rehearsal(records, self.plan(method), device, precision, self._conditions)
         try:
@@ -124,6 +128,7 @@ class Planner:
         except Exception as error:  # a method is foreign code
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
             raise DpbenchError(f"the rehearsal of '{method.name}' on public data failed: {reason}") from error
+        display.say(f"  rehearsed in {time.monotonic() - start:.0f} s")
         return {name: torch.tensor(value) for name, value in asdict(rehearsal.on_average()).items()}
 
     @property

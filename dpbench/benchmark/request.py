@@ -96,13 +96,16 @@ class RunRequest:
 
     methods: Sequence[str] = _option(
         (),
-        "Methods, separated by commas; settings in brackets make a variant: 'wavelet,wavelet\\[codes=128]'.",
+        "Methods (see `dpbench list methods`), separated by commas; settings in brackets make a variant: "
+        "'wavelet,wavelet\\[codes=128]'.",
         WHAT,
         flag="--method",
         metavar="NAMES",
         parse=split_list,
     )
-    dataset: str = _option("shapes", "Sensitive dataset, e.g. mnist or folder:PATH.", WHAT, metavar="NAME")
+    dataset: str = _option(
+        "shapes", "Sensitive dataset, e.g. mnist or folder:PATH; see `dpbench list datasets`.", WHAT, metavar="NAME"
+    )
     epsilons: Sequence[float] = _option(
         (1.0,),
         "Privacy budgets ε, e.g. 1,5,10; inf is the non-private reference.",
@@ -111,9 +114,14 @@ class RunRequest:
         metavar="LIST",
         parse=parse_epsilons,
     )
-    delta: float | None = _option(None, "δ of the guarantee; 1 / (n ln n) by default.", WHAT)
+    delta: float | None = _option(None, "δ of the guarantee; 1 / (n ln n) for n records by default.", WHAT, metavar="D")
     seeds: int = _option(1, "Seeds per budget; the table then shows the mean and a 95% interval.", WHAT, metavar="N")
-    public: str = _option("figures", "Public images, for methods that use some.", WHAT, metavar="NAME")
+    public: str = _option(
+        "figures",
+        "Public images to pretrain on, for methods that use some; see `dpbench list public`.",
+        WHAT,
+        metavar="NAME",
+    )
     references: Sequence[str] = _option(
         ("real", "public"),
         "Reference rows: real (real images), public (ε = 0), nonprivate (ε = ∞); or none.",
@@ -121,28 +129,31 @@ class RunRequest:
         metavar="LIST",
         parse=split_names,
     )
-    preset: str = _option(DEFAULT_PRESET, "Named settings to start from, e.g. small or paper.", WHAT)
+    preset: str = _option(DEFAULT_PRESET, "Named settings to start from, e.g. small or paper.", WHAT, metavar="NAME")
     settings: Mapping[str, Any] = _option(
         dict,
-        "Change a setting (see `dpbench show METHOD`). METHOD:KEY=VALUE changes it for one of several methods.",
+        "Change a setting (see `dpbench show METHOD`); repeatable. METHOD:KEY=VALUE changes it for one of several "
+        "methods.",
         WHAT,
         flag="--set",
         metavar="KEY=VALUE",
         parse=parse_settings,
     )
-    samples: int = _option(10_000, "Images to generate and score per trial.", WHAT)
+    samples: int = _option(10_000, "Images to generate and score per trial.", WHAT, metavar="N")
     metrics: Sequence[str] | None = _option(
         None,
-        "Metrics to compute; all by default.",
+        "Metrics to compute (see `dpbench list metrics`); all but slow ones by default.",
         WHAT,
         metavar="LIST",
         parse=lambda text: split_names(text) or None,
     )
-    resolution: int | None = _option(None, "Height and width of the images; the dataset's own by default.", WHAT)
+    resolution: int | None = _option(
+        None, "Height and width of the images in pixels; the dataset's own by default.", WHAT, metavar="N"
+    )
     public_benchmark: bool = _option(False, "Declare your folder of images public: nothing is withheld.", WHAT)
-    device: str = _option("auto", "auto, cpu, cuda, cuda:1 or mps.", HOW)
-    precision: str = _option("auto", "auto, fp32 or bf16; auto is bf16 on GPUs that support it.", HOW)
-    force: bool = _option(False, "Run finished trials again.", HOW)
+    device: str = _option("auto", "auto, cpu, cuda, cuda:1 or mps.", HOW, metavar="NAME")
+    precision: str = _option("auto", "auto, fp32 or bf16; auto is bf16 on GPUs that support it.", HOW, metavar="NAME")
+    force: bool = _option(False, "Run finished trials again, each as another private run.", HOW)
     fail_fast: bool = _option(False, "End at the first trial that fails; by default the others go on.", HOW)
     download: bool = _option(False, "Allow missing datasets to be downloaded.", HOW)
     noise_seed: int | None = _option(

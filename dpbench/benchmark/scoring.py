@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from dpbench.benchmark.plugin_checks import check_metric
 from dpbench.core.context import RunContext
-from dpbench.core.errors import DpbenchError
+from dpbench.core.errors import DpbenchError, UnknownName
 from dpbench.core.folders import cache_folder
 from dpbench.core.metric import Column, Metric
 from dpbench.core.registries import METRICS
@@ -114,6 +114,30 @@ def headline_columns() -> list[Column]:
     return [metric.columns[0] for metric in _importable().values() if metric.headline]
 
 
+def other_columns() -> list[Column]:
+    """The first column of each other metric: the columns of the table where no headline metric has a value."""
+    return [metric.columns[0] for metric in _importable().values() if not metric.headline]
+
+
+def asked_columns(metrics: Sequence[str] | None) -> list[Column]:
+    """The columns to show after metrics were asked for: the first one of each, then the others; none if None."""
+    columns = [known_metric(name).columns for name in metrics or ()]
+    return [first for first, *_ in columns] + [column for _, *others in columns for column in others]
+
+
+def named_columns(names: Sequence[str]) -> list[Column]:
+    """The columns with these names, in this order.
+
+    Raises:
+        UnknownName: a column does not exist.
+    """
+    known = {column.name: column for column in known_columns()}
+    for name in names:
+        if name not in known:
+            raise UnknownName("metric's column", name, known)
+    return [known[name] for name in names]
+
+
 def owners() -> dict[str, str]:
     """Column -> the name of its metric."""
     return {column.name: name for name, metric in _importable().items() for column in metric.columns}
@@ -179,7 +203,8 @@ def _add_scores(
     scores |= Scores(protocol={"reference": inputs.fingerprint(test)})
     with suppress(DpbenchError):  # there are none yet, or they are damaged
         scores = _merged(Scores(**folder.read_scores(all_columns=True)), scores)
-    folder.write_scores(asdict(scores), dict.fromkeys(_hidden(record, scores.values), UNDECLARED))
+    columns, caveats = _hidden(record, scores)
+    folder.write_scores(asdict(scores), dict.fromkeys(columns, UNDECLARED), caveats)
 
 
 def _merged(old: Scores, new: Scores) -> Scores:
@@ -189,15 +214,24 @@ def _merged(old: Scores, new: Scores) -> Scores:
     return old | new | Scores(protocol={"extractor": "; ".join(extractors)} if extractors else {})
 
 
-def _hidden(record: TrialRecord, scored: Iterable[str]) -> list[str]:
-    """The columns that rule R9 keeps in `sensitive/`: those that may depend on train without noise."""
+def _hidden(record: TrialRecord, scores: Scores) -> tuple[list[str], list[str]]:
+    """The columns and caveats that rule R9 keeps in `sensitive/`: those that may depend on train without noise.
+
+    A caveat on the images, of no metric, compares what is scored with test; in the real row, that may be train.
+    """
     if record.public_benchmark:
-        return []
-    if record.is_sensitive:
-        return list(scored)
-    public = [metric for metric in _importable().values() if not _depends_on_train(metric, record)]
-    shown = {column.name for metric in public for column in metric.columns}
-    return [column for column in scored if column not in shown]
+        return [], []
+    shown = {} if record.is_sensitive else {
+        name: metric for name, metric in _importable().items() if not _depends_on_train(metric, record)
+    }  # fmt: skip
+    columns = {column.name for metric in shown.values() for column in metric.columns}
+    about_images = not record.is_sensitive and record.reference != "real"
+
+    def is_shown(caveat: str) -> bool:
+        metric = caveat.partition(":")[0]
+        return metric in shown if metric in scores.seconds else about_images
+
+    return [name for name in scores.values if name not in columns], [c for c in scores.caveats if not is_shown(c)]
 
 
 def _depends_on_train(metric: type[Metric], record: TrialRecord) -> bool:

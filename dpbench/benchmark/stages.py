@@ -55,7 +55,9 @@ def prepare(trial: TrialSpec, session: Session, log: TrialLog) -> Method[Any]:
     ):
         with session.seal.everything_closed():
             method = trial.plugin(trial.config, trial.spec)
-        method.prepare(session.inputs.public if trial.public else None, run)
+        public = session.inputs.public if trial.public else None
+        method.prepare(public, run)
+        method.prepare_sampling(public, run)
     return method
 
 

@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 from dpbench import __version__
 from dpbench.cli import audit, evaluate, leaderboard, list_, privacy, refine, run, sample, show, weights
-from dpbench.cli.console import complain, replace_unknown_characters, show_warning
+from dpbench.cli.console import OneLineWarnings, complain, replace_unknown_characters
 from dpbench.cli.stopping import report, sigterm_like_ctrl_c
 from dpbench.core.errors import DpbenchError
 
@@ -28,7 +28,7 @@ class Commands(TyperGroup):
         """Runs a command."""
         with warnings.catch_warnings(), sigterm_like_ctrl_c():
             warnings.simplefilter("default", UserWarning)
-            warnings.showwarning = show_warning
+            warnings.showwarning = OneLineWarnings()
             try:
                 return super().invoke(ctx)
             except DpbenchError as error:
@@ -43,7 +43,7 @@ EPILOG = """
 
 dpbench run --method wavelet --eps 1,5,10
 
-dpbench run --method wavelet,dp-merf --dataset mnist --download --eps 1,10 --seeds 3
+dpbench run --method wavelet,dp-merf --dataset mnist --download --eps 1,10
 
 dpbench run --method my-method --plugin my_method.py --set steps=200
 
@@ -85,7 +85,8 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def common(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+        bool,
+        typer.Option("--version", metavar="", callback=_show_version, is_eager=True, help="Show the version and exit."),
     ] = False,
 ) -> None:
     """See `app`."""

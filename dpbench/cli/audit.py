@@ -57,6 +57,7 @@ def audit(
         bool,
         typer.Option(
             "--engines",
+            metavar="",
             help="Audit dp_sgd (with every gradient engine) and noisy_sum by many runs on a small model.",
             rich_help_panel=WHAT,
         ),
@@ -84,7 +85,10 @@ def audit(
     prepare: Annotated[
         bool,
         typer.Option(
-            "--prepare", help="Train METHOD's public parts first; by default they are untrained.", rich_help_panel=HOW
+            "--prepare",
+            metavar="",
+            help="Train METHOD's public parts first; by default they are untrained.",
+            rich_help_panel=HOW,
         ),
     ] = False,
 ) -> None:

@@ -36,12 +36,24 @@ def complain(what: str, message: object) -> None:
     print(f"{what}: {printable(' '.join(str(message).split()))}", file=sys.stderr)
 
 
-def show_warning(message: Warning | str, category: type[Warning], filename: str, *_: object, **__: object) -> None:
-    """Prints warnings of dpbench and of plugins in one line; a replacement for `warnings.showwarning`."""
-    # Warnings of other packages do not concern users. Those of torch's C++ code name the Python line that called it.
-    own = Path(dpbench.__file__).parent in Path(filename).parents or "site-packages" not in filename
-    if own and "Triggered internally" not in str(message):
-        complain("warning", message)
+class OneLineWarnings:
+    """Prints warnings of dpbench and of plugins, each text once and in one line.
+
+    An instance replaces `warnings.showwarning`.
+    """
+
+    def __init__(self) -> None:
+        self._shown: set[str] = set()
+
+    def __call__(self, message: Warning | str, category: type[Warning], filename: str, *_: Any, **__: Any) -> None:
+        """Shows a warning that comes from a line of `filename`."""
+        # Warnings of other packages do not concern users. Those of torch's C++ code name the Python line that
+        # called it.
+        own = Path(dpbench.__file__).parent in Path(filename).parents or "site-packages" not in filename
+        text = str(message)
+        if own and "Triggered internally" not in text and text not in self._shown:
+            self._shown.add(text)
+            complain("warning", text)
 
 
 class _Printable:

@@ -55,10 +55,13 @@ def evaluate(
     ] = None,
     all_: Annotated[
         bool,
-        typer.Option("--all", help="Fill the empty cells of all finished trials instead.", rich_help_panel=WHAT),
+        typer.Option(
+            "--all", metavar="", help="Fill the empty cells of all finished trials instead.", rich_help_panel=WHAT
+        ),
     ] = False,
     name: Annotated[
-        str | None, typer.Option(help="Name of the row; the file's name by default.", rich_help_panel=CLAIM)
+        str | None,
+        typer.Option(metavar="NAME", help="Name of the row; the file's name by default.", rich_help_panel=CLAIM),
     ] = None,
     eps: Annotated[
         float | None, typer.Option(metavar="CLAIM", help="ε; 0 if only public data was used.", rich_help_panel=CLAIM)
@@ -104,10 +107,9 @@ def evaluate(
 
 def _show(rows: Any, request: RunRequest) -> None:
     """The leaderboard of the rows' datasets, with the columns of the metrics that were asked for."""
-    from dpbench.benchmark.scoring import known_columns, metric_columns
+    from dpbench.benchmark.scoring import asked_columns, known_columns
     from dpbench.cli.pages.leaderboard_page import leaderboard_page
     from dpbench.results.gathering import collect
 
-    columns = [column.name for column in metric_columns(request.metrics or ())]
     gathered = collect(request.out, known_columns(), sorted(set(rows["dataset"])))
-    print_page(leaderboard_page(gathered, columns=columns))
+    print_page(leaderboard_page(gathered, columns=asked_columns(request.metrics)))

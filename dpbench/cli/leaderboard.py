@@ -17,8 +17,8 @@ from dpbench.core.folders import expanded
 @takes("out")
 def leaderboard(
     request: RunRequest,
-    dataset: Annotated[str, typer.Option(metavar="NAMES", help="Only these datasets, separated by commas.")] = "",
-    by: Annotated[str, typer.Option(metavar="COLUMN", help="Column to rank by, e.g. accuracy or fwd.")] = "",
+    dataset: Annotated[str, typer.Option(metavar="NAMES", help="Datasets, separated by commas; all by default.")] = "",
+    by: Annotated[str, typer.Option(metavar="COLUMN", help="Column to rank by; by default the first one shown.")] = "",
     columns: Annotated[
         str,
         typer.Option(
@@ -26,13 +26,18 @@ def leaderboard(
         ),
     ] = "",
     notes: Annotated[
-        bool, typer.Option("--notes", help="All notes under the table in full: extractors, reasons for empty cells.")
+        bool,
+        typer.Option(
+            "--notes", metavar="", help="All notes under the table in full: extractors, reasons for empty cells."
+        ),
     ] = False,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the rows, unrounded, to a CSV file.")] = None,
     over_seeds: Annotated[
         bool,
         typer.Option(
-            "--over-seeds", help="In the CSV file: mean and 95% interval over seeds instead of one row per trial."
+            "--over-seeds",
+            metavar="",
+            help="In the CSV file: mean and 95% interval over seeds instead of one row per trial.",
         ),
     ] = False,
 ) -> None:
@@ -42,7 +47,7 @@ def leaderboard(
         raise DpbenchError("--over-seeds is about the CSV: give --csv FILE, too")
     if not out.is_dir():
         raise DpbenchError(f"there are no results in {out}; `dpbench run` writes some, --out says where they are")
-    from dpbench.benchmark.scoring import known_columns
+    from dpbench.benchmark.scoring import known_columns, named_columns
     from dpbench.cli.pages.leaderboard_page import leaderboard_page
     from dpbench.data.opening import canonical_name
     from dpbench.results.gathering import aggregate, collect, write_csv
@@ -50,4 +55,4 @@ def leaderboard(
     rows = collect(out, known_columns(), [canonical_name(name) for name in split_names(dataset)])
     if csv is not None:
         write_csv(aggregate(rows) if over_seeds else rows, expanded(csv))
-    print_page(leaderboard_page(rows, by or None, split_names(columns), notes))
+    print_page(leaderboard_page(rows, by or None, named_columns(split_names(columns)), notes))

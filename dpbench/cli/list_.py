@@ -20,11 +20,15 @@ class Kind(StrEnum):
     public = "public"
     metrics = "metrics"
     refiners = "refiners"
+    extractors = "extractors"
 
 
 @takes()
-def list_(request: RunRequest, kind: Annotated[Kind, typer.Argument(help="What to list.")]) -> None:
-    """List methods, datasets, public sources, metrics or refiners."""
+def list_(
+    request: RunRequest,
+    kind: Annotated[Kind | None, typer.Argument(help="What to list; everything by default.")] = None,
+) -> None:
+    """List methods, datasets, public sources, metrics, refiners and extractors."""
     from dpbench.cli.pages.catalog import plugin_table
 
-    print_page(plugin_table(kind))
+    print_page(plugin_table([kind] if kind else list(Kind)))

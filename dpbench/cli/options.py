@@ -80,7 +80,7 @@ def _parameter(field: Field[Any], help: str | None, default: Any) -> inspect.Par
     metadata = field.metadata
     option = typer.Option(
         _flag(field),
-        metavar=metadata["metavar"] or None,
+        metavar="" if HINTS[field.name] is bool else metadata["metavar"] or None,  # a flag takes no value
         help=help or metadata["help"],
         rich_help_panel=metadata["panel"],
         hidden=metadata["hidden"],

@@ -80,7 +80,10 @@ def privacy(
     propose: Annotated[
         bool,
         typer.Option(
-            "--propose", help="Propose settings from METHOD's gradients on public images.", rich_help_panel=PROPOSAL
+            "--propose",
+            metavar="",
+            help="Propose settings from METHOD's gradients on public images.",
+            rich_help_panel=PROPOSAL,
         ),
     ] = False,
     compute: Annotated[

@@ -49,7 +49,8 @@ def refine(
         int, typer.Option(metavar="N", help="How many times larger: 2, 4, 8 ...", rich_help_panel=REFINED)
     ] = 4,
     seed: Annotated[
-        int, typer.Option(help="Seed of a random refiner: another seed, other detail.", rich_help_panel=HOW)
+        int,
+        typer.Option(metavar="N", help="Seed of a random refiner: another seed, other detail.", rich_help_panel=HOW),
     ] = 0,
 ) -> None:
     """Add detail to a folder of coarse images, learned from public images only."""

@@ -44,8 +44,9 @@ def run(request: RunRequest) -> None:
 
 def _show(request: RunRequest, finished: Finished) -> None:
     """The table, and what follows it."""
+    from dpbench.benchmark.scoring import asked_columns
     from dpbench.cli.pages.leaderboard_page import leaderboard_page
     from dpbench.cli.pages.run_page import after_the_table
 
-    print_page(leaderboard_page(finished.rows))
+    print_page(leaderboard_page(finished.rows, columns=asked_columns(request.metrics)))
     print_lines(["", *after_the_table(request, finished)])

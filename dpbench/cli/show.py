@@ -1,4 +1,4 @@
-"""`dpbench show`: explain a method, a refiner or a metric."""
+"""`dpbench show`: explain a plugin."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from dpbench.core.variants import parse_variant
 
 
 @takes(
-    *("dataset", "epsilons", "delta", "preset", "settings", "samples", "resolution"),
+    *("dataset", "epsilons", "delta", "preset", "settings", "samples", "resolution", "data"),
     help={
-        "dataset": "With --eps: the dataset whose plan to show; its files are not needed.",
-        "epsilons": "Privacy budgets ε to calibrate the plan for, e.g. 1,10.",
+        "dataset": "Dataset whose settings and plan to show; its files are not needed.",
+        "epsilons": "Privacy budgets ε to calibrate the plan for, e.g. 1,10; by default no plan is shown.",
     },
     epsilons=(),
 )
@@ -28,14 +28,15 @@ def show(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="NAME", help="A method, refiner or metric; with --eps also a variant, 'dp-sgd\\[steps=50]'."
+            metavar="NAME",
+            help="A method, a variant of it ('dp-sgd\\[steps=50]'), a dataset, metric, refiner or extractor.",
         ),
     ],
 ) -> None:
-    """Explain a method, refiner or metric; with --eps also where a method's budget goes."""
-    from dpbench.cli.pages.catalog import plugin_page
+    """Explain a method with the settings that would run, or another plugin; with --eps also where the budget goes."""
+    from dpbench.cli.pages.plugin_page import plugin_page
 
-    pages = [plugin_page(name)]
+    pages = [plugin_page(name, request)]
     if request.epsilons:
         if parse_variant(name).method not in METHODS.names():
             raise DpbenchError(f"'{name}' is not a method, and only a method has a plan; leave --eps out")

@@ -57,7 +57,8 @@ class SmallTrial:
         with self._phase() as run:
             self.method = plugin(self.config, spec)
             public = bars(bars_spec(spec.resolution, spec.channels, classes=None), 200, seed=2)
-            self.method.prepare(None if plugin.track == "none" else public, run)
+            for prepare in (self.method.prepare, self.method.prepare_sampling):
+                prepare(None if plugin.track == "none" else public, run)
 
     def fit(self) -> None:
         """The private phase."""

@@ -34,9 +34,10 @@ class Preset:
 class Method(ABC, Generic[C]):
     """A differentially private image generator.
 
-    The harness calls `plan` of the class, then `prepare`, `fit` and `sample` of an instance, in this order. `fit` is
-    the only one that meets private data, and only through the queries of `PrivateData` that `plan` declared. The first
-    docstring line is what `dpbench list methods` prints, the whole docstring what `dpbench show` prints.
+    The harness calls `plan` of the class, then `prepare`, `prepare_sampling`, `fit` and `sample` of an instance, in
+    this order. `fit` is the only one that meets private data, and only through the queries of `PrivateData` that `plan`
+    declared. The first docstring line is what `dpbench list methods` prints, the whole docstring what `dpbench show`
+    prints.
 
     Args:
         config: an instance of `Config`.
@@ -76,6 +77,12 @@ class Method(ABC, Generic[C]):
 
         Args:
             public: public images of the sensitive images' shape; None for methods of track "none".
+        """
+
+    def prepare_sampling(self, public: ImageDataset | None, run: RunContext) -> None:
+        """Public pretraining of what `sample` alone needs, such as a refiner; as `prepare`, and called after it.
+
+        Where nothing is sampled (a rehearsal, an audit), it is not called.
         """
 
     @abstractmethod

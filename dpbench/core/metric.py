@@ -32,7 +32,7 @@ class Estimate(NamedTuple):
 
     Attributes:
         value: the score.
-        ci95: half the width of its 95% bootstrap interval over images; see `evaluation.intervals`.
+        ci95: half the width of its 95% bootstrap interval over images, NaN for none; see `evaluation.intervals`.
     """
 
     value: float

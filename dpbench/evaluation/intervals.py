@@ -9,6 +9,7 @@ method: for that, run several seeds.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     import torch
 
 REPLICATES = 500
+FEWEST = 5
+"""Fewer images have no interval: so few draws with replacement tell nothing of how they vary."""
+
 AT_ONCE = 500_000  # maximum number of drawn images in memory: 50 replicates of 10,000 images; at least one replicate
 
 Floats = NDArray[np.floating]
@@ -38,7 +42,7 @@ def around(value: float, influences: Floats, generator: torch.Generator) -> Esti
 
 
 def of_means(statistic: Callable[[Means], Means], values: Floats, generator: torch.Generator) -> Estimate:
-    """A function of means over images, with its interval.
+    """A function of means over images, with its interval; NaN for fewer than `FEWEST` images.
 
     Args:
         statistic: means of r resampled sets, float64 [r, d] -> values [r].
@@ -49,6 +53,9 @@ def of_means(statistic: Callable[[Means], Means], values: Floats, generator: tor
 
     x = torch.as_tensor(np.asarray(values, dtype=np.float64))
     n = len(x)
+    value = float(statistic(x.mean(0, keepdim=True).numpy())[0])
+    if n < FEWEST:
+        return Estimate(value, math.nan)
     drawn = np.empty(REPLICATES)  # preallocated: many small results between large arrays would fragment memory
     together = max(1, AT_ONCE // n)
     for start in range(0, REPLICATES, together):
@@ -57,4 +64,4 @@ def of_means(statistic: Callable[[Means], Means], values: Floats, generator: tor
         counts = torch.bincount(chosen.flatten(), minlength=rows * n).reshape(rows, n)
         drawn[start : start + rows] = statistic((counts.double() @ x / n).numpy())
     low, high = np.quantile(drawn, [0.025, 0.975])
-    return Estimate(float(statistic(x.mean(0, keepdim=True).numpy())[0]), float(high - low) / 2)
+    return Estimate(value, float(high - low) / 2)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ COMPARABLE = [
 def collect(out: Path, metrics: Sequence[Column], datasets: Sequence[str] = ()) -> pd.DataFrame:
     """One line per finished trial in `out`, sorted. A damaged trial is left out, with a warning that names it.
 
+    A trial whose folder was copied counts once, with a warning that names both folders.
+
     Args:
         out: folder of results.
         metrics: the columns of the known metrics; others that were scored are appended.
@@ -47,19 +50,28 @@ def collect(out: Path, metrics: Sequence[Column], datasets: Sequence[str] = ()) 
     Raises:
         UnknownName: a dataset has no results.
     """
-    rows = []
+    found: dict[str, list[tuple[Path, Mapping[str, Any]]]] = {}
     for folder in TrialFolder.finished(out):
         try:
-            rows.append(_row(folder, *(_stamp(folder.path / name) for name in (TRIAL, SCORES))))
+            row = _row(folder, *(_stamp(folder.path / name) for name in (TRIAL, SCORES)))
+            found.setdefault(row["key"], []).append((folder.path, row))
         except DpbenchError as error:
             warnings.warn(f"left out {folder.path}: {error}", stacklevel=2)
-    frame = make_frame(rows, metrics)
+    frame = make_frame([_once(key, same) for key, same in found.items()], metrics)
     for name in datasets:
         if name not in set(frame["dataset"]):
             raise UnknownName("dataset with results", name, set(frame["dataset"]))
     kept = frame[frame["dataset"].isin(datasets)] if datasets else frame
     order = ["dataset", "resolution", "method", "variant", "epsilon", "config", "seed"]
     return kept.sort_values(order, ignore_index=True)
+
+
+def _once(key: str, same: Sequence[tuple[Path, Mapping[str, Any]]]) -> Mapping[str, Any]:
+    """The row of a trial that was found in one or several folders: that of the folder named after the trial's key."""
+    (kept, row), *copies = sorted(same, key=lambda found: found[0].name != key)
+    for path, _ in copies:
+        warnings.warn(f"left out {path}: it is a copy of {kept}, and a trial counts once", stacklevel=3)
+    return row
 
 
 @cache
@@ -89,7 +101,7 @@ def make_frame(rows: Sequence[Mapping[str, Any]], metrics: Sequence[Column]) -> 
     """A data frame of rows (see `row.make_row`) with all columns, ordered and typed."""
     fields = {f.name: f for f in FIELDS}
     names = column_names(metrics, {name for row in rows for name in row if name not in fields})
-    kinds = {"str": "str", "int": "Int64", "float": "float64"}
+    kinds = {"str": "str", "int": "Int64", "float": "float64", "list": "object"}
     frame = pd.DataFrame(list(rows), columns=names)
     return frame.astype({name: kinds[fields[name].type] if name in fields else "float64" for name in names})
 
@@ -97,13 +109,15 @@ def make_frame(rows: Sequence[Mapping[str, Any]], metrics: Sequence[Column]) -> 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """Writes a frame as CSV, atomically, with unrounded numbers; missing values are empty cells.
 
-    A text that a spreadsheet would take for a formula begins with an apostrophe.
+    The texts of `notes` are joined by "; ". A text that a spreadsheet would take for a formula begins with an
+    apostrophe.
 
     Raises:
         DpbenchError: the file cannot be written.
     """
-    texts = [f.name for f in FIELDS if f.type == "str" and f.name in frame]
-    written = frame.assign(**{name: frame[name].map(_no_formula, na_action="ignore") for name in texts})
+    written = frame.assign(notes=frame["notes"].map("; ".join))
+    texts = [f.name for f in FIELDS if f.type in ("str", "list") and f.name in frame]
+    written = written.assign(**{name: written[name].map(_no_formula, na_action="ignore") for name in texts})
     write_atomic(path, lambda temporary: written.to_csv(temporary, index=False, encoding="utf-8"))
 
 
@@ -128,16 +142,11 @@ def aggregate(frame: pd.DataFrame) -> pd.DataFrame:
         "seeds": seeds,
         **scores.mean().reset_index(drop=True),
         **{name + CI95: intervals[:, number] for number, name in enumerate(metrics)},
-        "notes": [_together(notes) for _, notes in frame["notes"].groupby(numbers)],
+        "notes": [tuple(dict.fromkeys(chain.from_iterable(notes))) for _, notes in frame["notes"].groupby(numbers)],
     }
     names = [f.name for f in IDENTITY if f.name in CONFIGURATION] + ["seeds"]
     names += [part for name in metrics for part in (name, name + CI95)]
     return first.assign(**columns)[[*names, *(f.name for f in PROTOCOL), "notes"]]
-
-
-def _together(notes: Iterable[str]) -> str:
-    """Every note of several rows once."""
-    return "; ".join(dict.fromkeys(note for row in notes for note in row.split("; ") if note))
 
 
 def metric_columns(frame: pd.DataFrame) -> list[str]:
@@ -180,7 +189,37 @@ def rank(aggregated: pd.DataFrame, by: Column, metric: str) -> pd.Series[int]:
         & (aggregated["noise"] == "secret")
         & aggregated[by.name].notna()
     )
-    protocols = aggregated["protocol"].map(lambda text: json.loads(text or "{}"))
-    agreed = [protocols.map(lambda entries, part=part: entries.get(part, "")) for part in ("reference", metric)]
-    groups = aggregated[rankable].groupby([*COMPARABLE, *agreed], dropna=False)[by.name]
+    terms = _terms(aggregated, metric)[rankable]
+    groups = aggregated[rankable].groupby([terms[name] for name in terms], dropna=False)[by.name]
     return groups.rank(method="min", ascending=by.better == "low").reindex(aggregated.index).astype("Int64")
+
+
+def ranked_apart(lines: pd.DataFrame, metric: str) -> list[tuple[str, ...]]:
+    """Per line, why it is not ranked against most others of its dataset, ε and track; () where it is, or has no rank.
+
+    Args:
+        lines: of one dataset and resolution, with `rank`.
+        metric: as for `rank`.
+    """
+    terms = _terms(lines, metric).astype("str")[lines["rank"].notna()].to_dict("index")  # as texts, NaN equals NaN
+    groups: dict[tuple[str, str], list[dict[Any, str]]] = {}
+    for own in terms.values():
+        groups.setdefault((own["epsilon"], own["track"]), []).append(own)
+    usual = {key: max(group, key=group.count) for key, group in groups.items()}
+    reasons = {}
+    for index, own in terms.items():
+        expected = usual[own["epsilon"], own["track"]]
+        other = [str(name) for name in own if own[name] != expected[name]]
+        reasons[index] = (f"ranked apart: other {', '.join(other)}",) if other else ()
+    return [reasons.get(index, ()) for index in lines.index]
+
+
+def _terms(aggregated: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Per line, what must agree for a rank by a metric: name -> value."""
+    protocols = aggregated["protocol"].map(lambda text: json.loads(text or "{}"))
+    agreed = {"real images": "reference", f"protocol of {metric}": metric}
+    terms = {
+        name: protocols.map(lambda entries, part=part: entries.get(part, "")).astype("str")
+        for name, part in agreed.items()
+    }
+    return aggregated[COMPARABLE].assign(**terms)

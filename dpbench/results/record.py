@@ -14,10 +14,10 @@ from dpbench.core.typed_json import first_problem
 from dpbench.core.variants import titled
 
 FORMAT = 2
+"""Version of trial.json. dpbench 0.1 wrote none."""
+
 ADDED = frozenset({"method_source", "source_hash"})
 """Fields that records of the same format by an earlier version lack; they have defaults."""
-
-"""Version of trial.json. dpbench 0.1 wrote none."""
 
 CLAIMED: Final = "claimed, unverified"
 """The accounting of images that dpbench did not make."""

@@ -13,6 +13,8 @@ def rounded(value: float, half_width: float = math.nan) -> str:
     if math.isnan(value):
         return "–"
     size = max(abs(value), 0 if math.isnan(half_width) else half_width)  # an interval says how exact a small number is
+    if 0 < size < 1e-6:
+        return f"{value:z.1e}" if math.isnan(half_width) else f"{value:z.1e} ± {half_width:.1e}"
     decimals = max(0, 3 - max(0, math.floor(math.log10(size)))) if size >= 1e-3 else 6
-    text = f"{value:.{decimals}f}" if value else "0"
+    text = f"{value:z.{decimals}f}" if value else "0"
     return text if math.isnan(half_width) else f"{text} ± {half_width:.{decimals}f}"

@@ -40,7 +40,7 @@ CIRCUMSTANCES = (
     *_SECONDS,
     Field("seconds_evaluate", "float", "scoring"),
     *_AFTER[len(_SECONDS) :],
-    Field("notes", "str", "reasons for empty cells, and what to know when reading the others"),
+    Field("notes", "list", "reasons for empty cells, and what to know when reading the others"),
 )
 """Columns after the metrics."""
 
@@ -103,7 +103,7 @@ def make_row(trial: TrialRecord, scores: Mapping[str, Any]) -> dict[str, Any]:
     row["seconds_evaluate"] = sum(scores["seconds"].values())
     unverified = [f"accounting unverified: {reason}" for reason in trial.unverified]
     notes = [*unverified, *trial.remarks, *_reasons(scores["missing"]), *scores["caveats"]]
-    row["notes"] = "; ".join(dict.fromkeys(note.replace("; ", ", ") for note in notes))
+    row["notes"] = tuple(dict.fromkeys(notes))
     return row | {f.name: _typed(row[f.name], f) for f in FIELDS}
 
 
@@ -119,6 +119,7 @@ _TYPES: Mapping[str, Callable[[Any], Any]] = {
     "str": lambda value: printable(str(value)),
     "int": int,
     "float": float,
+    "list": lambda texts: tuple(map(printable, texts)),
 }
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import re
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -274,20 +274,21 @@ class TrialFolder:
         except DpbenchError as error:
             raise DataError(f"{error}; `dpbench evaluate --all` makes it again from the samples") from error
 
-    def write_scores(self, scores: Mapping[str, Any], hidden: Mapping[str, str]) -> None:
-        """Writes scores.json; with hidden columns, everything goes to `sensitive/`, and their public cells are empty.
+    def write_scores(self, scores: Mapping[str, Any], hidden: Mapping[str, str], caveats: Collection[str]) -> None:
+        """Writes scores.json. What must not be shown is left out of it; `sensitive/` then has everything.
 
         Args:
             hidden: column -> why it must not be shown.
+            caveats: those that must not be shown.
         """
-        if hidden:
+        if hidden or caveats:
             write_json(self.path / SENSITIVE / SCORES, scores)
             scores = {
                 **scores,
                 "values": {name: None if name in hidden else value for name, value in scores["values"].items()},
                 "ci95": {name: half for name, half in scores["ci95"].items() if name not in hidden},
                 "missing": {**scores["missing"], **hidden},
-                "caveats": [],
+                "caveats": [text for text in scores["caveats"] if text not in caveats],
             }
         write_json(self.path / SCORES, scores)
 

@@ -36,7 +36,7 @@ def test_control_rows_have_the_right_marks(tiny):
         for wanted in ("", "coarse=real", "tokens=all", "trainable=lora")
     )
     assert rows.loc[(real, ""), "accounting"] == "unverified"
-    assert "real images" in rows.loc[(real, ""), "notes"]
+    assert "real images" in " ".join(rows.loc[(real, ""), "notes"])
     assert rows.loc[(real, ""), ["epsilon_spent", "epsilon_rdp"]].isna().all()
     assert rows.loc[(real, ""), "parameters_private"] == 0
     for variant in (plain, every, lora):

@@ -53,7 +53,7 @@ def test_row_marks_external_images_and_claimed_epsilon(images: Path, tiny: Path)
     assert (row["method"], row["reference"], row["dataset"]) == ("theirs", "external", "tiny")
     assert (row["epsilon"], row["delta"], row["public_source"]) == (10, 1e-5, "imagenet")
     assert row["accounting"] == "claimed, unverified"
-    assert row["notes"] == "ε = 10 is claimed, not verified"
+    assert row["notes"] == ("ε = 10 is claimed, not verified",)
     assert math.isnan(row["epsilon_spent"])
     assert pd.isna(row["seed"])
     assert (row["n_samples"], row["n_reference"], row["n_train"], row["resolution"]) == (30, 40, 200, 16)
@@ -64,7 +64,7 @@ def test_row_marks_external_images_and_claimed_epsilon(images: Path, tiny: Path)
 def test_no_epsilon_without_a_claim(images: Path, tiny: Path) -> None:
     (row,) = evaluate(images, tiny).to_dict("records")
     assert math.isnan(row["epsilon"])
-    assert (row["accounting"], row["notes"]) == ("", "")
+    assert (row["accounting"], row["notes"]) == ("", ())
 
 
 def test_folder_has_all_files_needed_for_scoring(images: Path, tiny: Path) -> None:
@@ -159,7 +159,8 @@ def test_row_notes_image_conversions(images: Path, tiny: Path) -> None:
     np.savez(images, X / 255)
     row = evaluate(images, tiny, epsilon=1).iloc[0]
     assert row["notes"] == (
-        "ε = 1 is claimed, not verified; pixels were given as floats in [0, 1] and rounded to 256 levels"
+        "ε = 1 is claimed, not verified",
+        "pixels were given as floats in [0, 1] and rounded to 256 levels",
     )
 
 

@@ -107,7 +107,7 @@ def test_metric_with_missing_weights_is_retried(tiny: Path, monkeypatch: pytest.
     monkeypatch.setattr(Dice, "weights", True)
     row = fill(tiny).iloc[0]
     assert 0 <= row["dice"] < 1
-    assert row["notes"] == ""
+    assert row["notes"] == ()
 
 
 def test_only_the_named_datasets_are_scored(tiny: Path) -> None:

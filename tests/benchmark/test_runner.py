@@ -230,7 +230,7 @@ def test_global_generator_is_unchanged(tiny: Path) -> None:
 def test_unsafe_records_mark_the_row(tiny: Path) -> None:
     row = run(tiny, settings={"fail": "peek"}).iloc[0]
     assert row["accounting"] == "unverified"
-    assert "for a look" in row["notes"]
+    assert "for a look" in " ".join(row["notes"])
 
 
 def test_default_references_are_real_and_public(tiny: Path) -> None:
@@ -339,7 +339,7 @@ def test_sensitive_files_of_undeclared_data(tiny: Path) -> None:
     ).set_index("reference")
     assert rows["brightness"].notna().tolist() == [True, False, True]
     assert rows["classy"].notna().tolist() == [True, False, False]
-    assert "sensitive/" in rows.loc["real", "notes"]
+    assert "sensitive/" in " ".join(rows.loc["real", "notes"])
     (plain,) = tiny.glob(f"*/fake/{rows.loc['', 'key']}")
     (without_noise,) = tiny.glob(f"*/fake/{rows.loc['nonprivate', 'key']}")
     (real,) = tiny.glob("*/real/*")
@@ -356,7 +356,7 @@ def test_classifier_scores_of_undeclared_data_are_not_shown_or_cached(tiny: Path
     secret = run(tiny, dataset="tiny:secret", **request).iloc[0]
     (folder,) = folders(tiny)
     assert math.isnan(secret["label_fidelity"])
-    assert "not declared public" in secret["notes"]
+    assert "not declared public" in " ".join(secret["notes"])
     assert 0 <= read_json(folder / "sensitive/scores.json")["values"]["label_fidelity"] <= 1
     assert not list((tiny.parent / "cache").rglob("classifier-*"))
     assert 0 <= run(tiny, **request)["label_fidelity"].iloc[0] <= 1

@@ -61,7 +61,7 @@ def test_raw_images_of_undeclared_data_stay_sensitive(tiny: Path) -> None:
     assert np.array_equal(kept, train[:10])  # it is this that must not lie outside
     assert row["accounting"] == "unverified"
     assert pd.isna(row["brightness"])
-    assert "sensitive/" in row["notes"]
+    assert "sensitive/" in " ".join(row["notes"])
     assert read_json(folder / "sensitive/scores.json")["values"]["brightness"] > 0
 
 
@@ -118,7 +118,7 @@ def test_unverified_mark_is_kept_after_an_interruption(tiny: Path, monkeypatch: 
     assert contents(only(tiny)) == {"ledger.json", "log.txt", "sensitive"}
     row = run(tiny, method="once", settings={}).iloc[0]
     assert row["accounting"] == "unverified"
-    assert "once" in row["notes"]
+    assert "once" in " ".join(row["notes"])
     assert contents(only(tiny)) == OPEN
 
 

@@ -1,4 +1,4 @@
-"""Filtering of warnings by their package."""
+"""Warnings: whose are shown, and how often."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 import dpbench
-from dpbench.cli.console import complain, print_lines, print_page, show_warning
+from dpbench.cli.console import OneLineWarnings, complain, print_lines, print_page
 
 SITE = "/env/lib/site-packages"
 
@@ -25,7 +25,9 @@ def test_only_warnings_of_dpbench_and_plugins_are_shown(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, filename: str, message: str, shown: str
 ) -> None:
     monkeypatch.setattr(dpbench, "__file__", f"{SITE}/dpbench/__init__.py")
-    show_warning(message, UserWarning, filename, 1)
+    show = OneLineWarnings()
+    show(message, UserWarning, filename, 1)
+    show(message, UserWarning, filename, 2)
     assert capsys.readouterr().err == shown
 
 

@@ -6,9 +6,11 @@ import subprocess
 import sys
 import time
 
+import typer
 from calling import call
 
 from dpbench import __version__
+from dpbench.cli import app
 
 
 def test_help_is_fast_and_imports_no_heavy_packages() -> None:
@@ -20,6 +22,16 @@ def test_help_is_fast_and_imports_no_heavy_packages() -> None:
     assert "HEAVY []" in done.stdout
     assert "--eps" in done.stdout
     assert time.perf_counter() - start < 5  # normally 0.3 s; the limit allows for a busy machine
+
+
+def test_flags_show_no_value_and_every_option_has_a_help() -> None:
+    program = typer.main.get_command(app)
+    found = [command for command in program.commands.values() if not hasattr(command, "commands")]
+    options = [option for command in [program, *found] for option in command.params]
+    assert len(options) > 80
+    for option in options:
+        assert option.help, option.name
+        assert not getattr(option, "is_flag", False) or option.metavar == "", option.name
 
 
 def test_version() -> None:

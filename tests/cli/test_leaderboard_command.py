@@ -29,7 +29,7 @@ def test_leaderboard_reports_missing_results(tiny: Path) -> None:
 
 def test_notes_are_short_or_in_full(tiny: Path) -> None:
     run(tiny, "--metrics", "brightness,fid,kid,lpips")
-    full = "weights 'inception' are not installed, run `dpbench weights get inception`"
+    full = "weights 'inception' are not installed; run `dpbench weights get inception`"
     short = call("leaderboard", "--out", tiny).stdout
     assert "no weights: fid, kid, lpips (`dpbench weights list`)" in short
     assert full not in short

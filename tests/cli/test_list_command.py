@@ -17,6 +17,15 @@ def test_list_shows_names_and_summaries(tiny: Path) -> None:
     assert "tiny-public" in call("list", "public").stdout
     assert "brightness" in call("list", "metrics").stdout
     assert "bicubic" in call("list", "refiners").stdout
+    assert re.search(r"^wavelet-packet +Haar wavelet packets", call("list", "extractors").stdout, re.MULTILINE)
+
+
+def test_list_without_a_kind_lists_everything_once(tiny: Path) -> None:
+    lines = [line.rstrip() for line in call("list").stdout.splitlines()]
+    kinds = ["methods", "datasets", "public", "metrics", "refiners", "extractors"]
+    assert [line for line in lines if line in kinds] == kinds
+    for name in ("fake", "mnist", "textures", "brightness", "bicubic", "inception"):
+        assert sum(line.startswith(f"{name} ") for line in lines) == 1, name
 
 
 def test_public_sources_are_listed_without_import() -> None:

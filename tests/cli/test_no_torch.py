@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from dpbench import DATASETS, METHODS, METRICS, REFINERS
+from dpbench import DATASETS, EXTRACTORS, METHODS, METRICS, REFINERS
 
 
 def check(*commands: list[str]) -> None:
@@ -24,7 +24,9 @@ for command in {commands!r}:
 
 
 def test_listing_plugins() -> None:
-    check(*(["list", kind] for kind in ("methods", "datasets", "public", "metrics", "refiners")))
+    check(
+        *(["list", kind] for kind in ("methods", "datasets", "public", "metrics", "refiners", "extractors")), ["list"]
+    )
 
 
 def test_showing_metrics() -> None:
@@ -48,8 +50,10 @@ for name in {[*opened.values()]!r}:
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-@pytest.mark.parametrize("registry", [METHODS, REFINERS], ids=["methods", "refiners"])
-def test_showing_methods_and_refiners(registry) -> None:
+@pytest.mark.parametrize(
+    "registry", [METHODS, REFINERS, DATASETS, EXTRACTORS], ids=["methods", "refiners", "datasets", "extractors"]
+)
+def test_showing_other_plugins(registry) -> None:
     check(*(["show", name] for name in registry.names()))
 
 

@@ -11,6 +11,8 @@ import events
 import pytest
 from calling import call
 
+from dpbench.refiners.regression import Regression
+
 MNIST = ["--records", "60000", "--batch", "4096", "--delta", "1e-5"]
 
 
@@ -80,9 +82,10 @@ def test_invalid_privacy_request_gives_a_one_line_error(tiny: Path, arguments: l
     assert "fit" not in events.EVENTS
 
 
-def test_privacy_proposal_prints_settings(tiny: Path) -> None:
+def test_privacy_proposal_prints_settings(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Regression, "prepare", lambda *_: pytest.fail("prepared a refiner"))
     settings = {"levels": 1, "codes": 8, "dim": 8, "depth": 1, "heads": 1, "public_steps": 2, "public_batch": 8}
-    settings |= {"batch": 64, "steps": 3, "refiner.name": "bicubic", "tokenizer_steps": 3, "tokenizer_dim": 8}
+    settings |= {"batch": 64, "steps": 3, "tokenizer_steps": 3, "tokenizer_dim": 8}
     result = call(
         *("privacy", "wavelet", "--dataset", "tiny", "--public", "tiny-public", "--eps", "1", "--propose"),
         *(part for key, value in settings.items() for part in ("--set", f"{key}={value}")),
@@ -97,6 +100,8 @@ def test_privacy_proposal_prints_settings(tiny: Path) -> None:
     for trainable in ("all", "lora", "chosen"):
         assert trainable in result.stdout
     assert "as set" in result.stdout or batch == "64"
+    assert re.search(r"wavelet.*, training lora weights: rehearsal on public data, kept for the next", result.stderr)
+    assert re.search(r"  rehearsed in \d+ s\n", result.stderr)
     assert "rehearsal on public data: finetune the coarse stage (private)" in result.stderr
     assert events.EVENTS == []
 

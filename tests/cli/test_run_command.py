@@ -20,6 +20,15 @@ def test_run_ends_with_a_table_and_a_csv(tiny: Path) -> None:
     assert len(pd.read_csv(tiny / "leaderboard.csv")) == 7
 
 
+def test_metrics_that_are_asked_for_are_shown(tiny: Path) -> None:
+    shown = run(tiny, "--metrics", "spectrum,brightness").stdout
+    assert "ranked by spectrum" in shown
+    assert re.search(r"spectrum ↓.*brightness [↑↓]", shown)
+    shown = run(tiny.parent / "other", "--metrics", "spectrum").stdout
+    assert "ranked by spectrum" in shown
+    assert "spectrum ↓" in call("leaderboard", "--out", tiny.parent / "other").stdout
+
+
 def test_progress_is_plain_lines_on_standard_error(tiny: Path) -> None:
     result = run(tiny)
     assert "[1/1] fake ε=1 seed 0" in result.stderr
@@ -111,6 +120,11 @@ def test_warnings_are_one_line(tiny: Path) -> None:
         "warning: δ = 0.01 is not below 1/n = 0.005: publishing a random record would satisfy it; "
         "the default is 1 / (n ln n) = 0.00094"
     ]
+
+
+def test_a_warning_is_shown_once_for_all_trials(tiny: Path) -> None:
+    result = run(tiny, "--set", "fail=warn", "--eps", "1,2", "--seeds", "2")
+    assert result.stderr.count("warning: careful now") == 1
 
 
 def test_plugin_example_runs(tiny: Path) -> None:

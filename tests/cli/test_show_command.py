@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import events
@@ -15,7 +16,6 @@ def test_show_explains_a_method_and_its_settings(tiny: Path) -> None:
         "images",
         "nobody (2020)",
         "spread",
-        "float",
         "5.0",
         "pixel noise of the",
         "loud",
@@ -38,6 +38,53 @@ def test_show_explains_a_metric_and_its_columns(tiny: Path) -> None:
     assert "only on request: --metrics rare" in call("show", "rare").stdout
 
 
+def settings(*arguments: str) -> dict[str, list[str]]:
+    """Setting -> value, where it is from if that is shown, meaning."""
+    text = call("show", *arguments).stdout
+    table = text[text.index("settings on") :].partition("\npresets")[0]
+    return {
+        row[0]: row[1:] for row in (re.split(r" {2,}", line.strip()) for line in table.splitlines()) if len(row) > 2
+    }
+
+
+def test_show_has_the_settings_that_would_run_and_where_they_come_from() -> None:
+    found = settings("wavelet", "--dataset", "mnist", "--set", "batch=96", "--set", "refiner.name=residual")
+    assert found["codes"][:2] == ["256", "small/mnist"]
+    assert "default 512" in found["codes"][2]
+    assert found["batch"][:2] == ["96", "--set"]
+    assert found["refiner.name"][:2] == ["residual", "--set"]
+    assert found["clip"][0] == "1.0"
+    assert len(found["clip"]) == 2
+    assert "refiner.sampling_steps" in found
+    assert settings("wavelet", "--dataset", "cifar10")["codes"][0] == "512"
+    assert settings("wavelet", "--preset", "paper")["codes"][:2] == ["8192", "paper"]
+    assert settings("wavelet[steps=auto]")["steps"][:2] == ["auto", "--set"]
+
+
+def test_show_refuses_settings_that_would_not_run(tiny: Path) -> None:
+    assert "did you mean spread?" in call("show", "fake", "--set", "spred=1").stderr
+    assert "unknown preset" in call("show", "fake", "--preset", "huge").stderr
+
+
+def test_show_explains_datasets(tiny: Path) -> None:
+    text = call("show", "mnist", "--resolution", "28").stdout
+    assert "images: 60,000 train and 10,000 test, 1×28×28" in text
+    assert "classes: 10: 0, 1, 2" in text
+    assert "public source" in call("show", "textures:0.5").stdout
+    assert "--public-benchmark" in call("show", "tiny:secret").stdout
+    missing = call("show", "folder")
+    assert missing.exit_code == 0
+    assert "images: unknown: dataset 'folder' needs a path" in missing.stdout
+    assert events.EVENTS == []
+
+
+def test_show_explains_extractors_also_those_named_like_a_metric() -> None:
+    assert "float32 [b, 2048]" in call("show", "inception").stdout
+    text = call("show", "texture").stdout
+    assert "texture: Distance of mean wavelet texture statistics." in text
+    assert "texture: Statistics of wavelet sub-bands." in text
+
+
 def test_show_calibrates_a_plan_without_opening_the_data(tiny: Path) -> None:
     result = call("show", "fake", "--dataset", "tiny", "--eps", "1,2", "--delta", "1e-6", "--set", "batch=20")
     assert result.exit_code == 0
@@ -57,5 +104,5 @@ def test_show_rejects_unknown_methods(tiny: Path) -> None:
     result = call("show", "fak")
     assert (result.exit_code, result.stderr) == (
         2,
-        "error: unknown method, refiner or metric 'fak'; did you mean fake?\n",
+        "error: unknown name 'fak'; did you mean fake?\n",
     )

@@ -40,6 +40,14 @@ def test_an_offset_of_influences_does_not_count_and_constants_have_no_interval()
     assert bootstrap.mean(np.ones(10), generator()).ci95 == 0
 
 
+@pytest.mark.parametrize("images", [1, 2, 4, 5])
+def test_a_few_images_have_no_interval(images) -> None:
+    x = np.random.default_rng(0).normal(size=images)
+    found = bootstrap.mean(x, generator())
+    assert found.value == pytest.approx(x.mean())
+    assert np.isnan(found.ci95) == (images < bootstrap.FEWEST)
+
+
 def test_how_many_draws_are_in_memory_together_changes_nothing(monkeypatch) -> None:
     x = np.random.default_rng(0).normal(size=300)
     at_once = bootstrap.mean(x, generator())

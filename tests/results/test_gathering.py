@@ -73,7 +73,16 @@ def test_integer_columns_with_missing_values_stay_integers(tmp_path: Path) -> No
 def test_notes_have_the_reasons_for_missing_scores() -> None:
     row = frame((trial(unverified=("peeked",)), scores(accuracy=None))).iloc[0]
     assert math.isnan(row["accuracy"])
-    assert row["notes"] == "accounting unverified: peeked; accuracy: no classes"
+    assert row["notes"] == ("accounting unverified: peeked", "accuracy: no classes")
+
+
+def test_notes_are_separate_texts_until_the_csv(tmp_path: Path) -> None:
+    rows = frame((trial(unverified=("peeked; twice",)), scores(accuracy=None)), (trial(seed=1), scores()))
+    (line,) = aggregate(rows.assign(accounting="verified"))["notes"]
+    assert line == ("accounting unverified: peeked; twice", "accuracy: no classes")
+    write_csv(rows, tmp_path / "a.csv")
+    texts = pd.read_csv(tmp_path / "a.csv")["notes"].fillna("").tolist()
+    assert texts == ["accounting unverified: peeked; twice; accuracy: no classes", ""]
 
 
 @pytest.mark.parametrize(
@@ -103,6 +112,20 @@ def test_damaged_trials_are_skipped_with_a_warning(tmp_path: Path) -> None:
         assert len(collect(tmp_path, [FWD])) == 1
     for name, warning in zip(["bad1", "bad2", "bad3"], caught, strict=True):
         assert name in str(warning.message)
+
+
+def test_a_copied_folder_counts_once(tmp_path: Path) -> None:
+    for name, accuracy in (("k copy", 0.1), ("k", 0.5), ("a backup", 0.2)):
+        store(tmp_path / "d/m" / name, trial(key="k"), scores(accuracy))
+    store(tmp_path / "d/m/l", trial(key="l", seed=1), scores(0.7))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        rows = collect(tmp_path, [ACCURACY, FWD])
+    assert rows["accuracy"].tolist() == [0.5, 0.7]
+    texts = [str(warning.message) for warning in caught]
+    home = tmp_path / "d/m/k"
+    assert texts == [f"left out {tmp_path / 'd/m' / name}: it is a copy of {home}, and a trial counts once"
+                     for name in ("a backup", "k copy")]  # fmt: skip
 
 
 @pytest.mark.parametrize("values", [[0.7, 0.8], [0.71, 0.74, 0.79, 0.7]])

@@ -128,11 +128,12 @@ def test_names_are_converted_to_safe_folder_names() -> None:
 def test_hidden_scores_stay_in_the_sensitive_folder(tmp_path: Path) -> None:
     scores = {
         "values": {"a": 1.0, "b": 2.0}, "ci95": {"a": 0.1, "b": 0.2}, "missing": {}, "protocol": {},
-        "caveats": ("a: odd",), "seconds": {},
+        "caveats": ("a: odd", "b: few images"), "seconds": {},
     }  # fmt: skip
-    TrialFolder(tmp_path).write_scores(scores, {"a": "it tells"})
+    TrialFolder(tmp_path).write_scores(scores, {"a": "it tells"}, ["a: odd"])
     shown = TrialFolder(tmp_path).read_scores()
-    assert (shown["values"], shown["missing"], shown["caveats"]) == ({"a": None, "b": 2.0}, {"a": "it tells"}, ())
+    assert (shown["values"], shown["missing"]) == ({"a": None, "b": 2.0}, {"a": "it tells"})
+    assert shown["caveats"] == ("b: few images",)
     assert shown["ci95"] == {"b": 0.2}
     assert TrialFolder(tmp_path).read_scores(all_columns=True) == scores
 

@@ -1,24 +1,17 @@
-"""The available plugins, for `dpbench list`, and what one of them is, for `dpbench show`."""
+"""The available plugins, for `dpbench list`."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from dpbench.cli.pages.simple_table import simple_table
-from dpbench.core.config import build, describe
-from dpbench.core.errors import DpbenchError, UnknownName
-from dpbench.core.method import Method
-from dpbench.core.metric import Metric
-from dpbench.core.refiner import Refiner
-from dpbench.core.registries import DATASETS, METHODS, METRICS, REFINERS, is_public_only
+from dpbench.core.errors import DpbenchError
+from dpbench.core.registries import DATASETS, EXTRACTORS, METHODS, METRICS, REFINERS, is_public_only
 from dpbench.core.registry import Registry
-from dpbench.core.variants import parse_variant
 
 REGISTRIES: dict[str, Registry[Any]] = {
     "methods": METHODS,
@@ -26,6 +19,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
     "public": DATASETS,
     "metrics": METRICS,
     "refiners": REFINERS,
+    "extractors": EXTRACTORS,
 }
 
 
@@ -45,82 +39,15 @@ def plugin_summaries(kind: str) -> dict[str, str]:
     return lines
 
 
-def plugin_table(kind: str) -> RenderableType:
-    """`plugin_summaries` as a table."""
+def plugin_table(kinds: Sequence[str]) -> RenderableType:
+    """`plugin_summaries` as a table; several kinds each below its name, and each plugin of them once."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for name, line in plugin_summaries(kind).items():
-        table.add_row(Text(name, style="bold"), Text(line))
-    return table
-
-
-def plugin_page(variant: str) -> RenderableType:
-    """What a method, refiner or metric does: its docstring, and its settings and presets, or its columns.
-
-    Args:
-        variant: its name; settings in brackets are ignored.
-
-    Raises:
-        UnknownName: there is no such method, refiner or metric.
-    """
-    name = parse_variant(variant).method
-    for registry, page in PAGES.items():
-        if name in registry.names():
-            return Group(*page(name, registry.get(name)))
-    raise UnknownName("method, refiner or metric", name, (known for registry in PAGES for known in registry.names()))
-
-
-def _method_page(name: str, method: type[Method[Any]]) -> list[RenderableType]:
-    facts = {"track": method.track, "version": method.version, "paper": method.paper}
-    return [*_description(name, method, facts), _settings_table(method), _presets_table(method)]
-
-
-def _refiner_page(name: str, refiner: type[Refiner[Any]]) -> list[RenderableType]:
-    return [*_description(name, refiner, {"paper": refiner.paper}), _settings_table(refiner)]
-
-
-def _metric_page(name: str, metric: type[Metric]) -> list[RenderableType]:
-    facts = {
-        "computed": "" if metric.default else f"only on request: --metrics {name}",
-        "training images": "used; columns are shown only for public benchmarks" if metric.reads_train else "",
-        "protocol": metric.protocol,
-    }
-    table = simple_table("columns", "column", "better", "meaning", left=3)
-    for column in metric.columns:
-        table.add_row(*map(Text, (column.name, column.better, column.help)))
-    return [*_description(name, metric, facts), table]
-
-
-PAGES: dict[Registry[Any], Callable[[str, Any], list[RenderableType]]] = {
-    METHODS: _method_page,
-    REFINERS: _refiner_page,
-    METRICS: _metric_page,
-}
-
-
-def _description(name: str, plugin: type[Any], facts: Mapping[str, str]) -> list[RenderableType]:
-    return [
-        Text(f"{name}: {_unwrapped(inspect.getdoc(plugin) or '')}\n"),
-        *(Text(f"{key}: {value}") for key, value in facts.items() if value),
-        Text(""),
-    ]
-
-
-def _unwrapped(text: str) -> str:
-    """The text with each paragraph of plain sentences on one line, for the terminal to wrap."""
-    paragraphs = text.split("\n\n")
-    return "\n\n".join(p if "\n " in p or "\n*" in p else " ".join(p.splitlines()) for p in paragraphs)
-
-
-def _settings_table(plugin: type[Method[Any]] | type[Refiner[Any]]) -> RenderableType:
-    table = simple_table("settings (--set key=value)", "setting", "type", "default", "meaning", left=4)
-    for line in describe(build(plugin.Config, {})):
-        table.add_row(*map(Text, (line.key, line.type, str(line.value), line.help)))
-    return table if table.rows else Text("no settings")
-
-
-def _presets_table(method: type[Method[Any]]) -> RenderableType:
-    table = simple_table("presets (--preset name)", "preset", "settings over the defaults", "tuned on", left=3)
-    for name, preset in method.presets.items():
-        settings = " ".join(f"{key}={value}" for key, value in preset.settings.items())
-        table.add_row(*map(Text, (name, settings or "the defaults", preset.tuning)))
+    for kind in kinds:
+        if len(kinds) > 1:
+            table.add_row(Text(kind, style="bold underline"))
+        for name, line in plugin_summaries(kind).items():
+            if kind != "public" or len(kinds) == 1 or is_public_only(name):
+                table.add_row(Text(name, style="bold"), Text(line))
+        if kind != kinds[-1]:
+            table.add_row()
     return table

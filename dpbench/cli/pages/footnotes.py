@@ -1,10 +1,13 @@
-"""What stands under a table of the leaderboard: sample counts, empty cells, caveats. In short, or in full."""
+"""What stands under a table of the leaderboard: sample counts, empty cells, caveats. In short, or in full.
+
+A note on the whole table stands alone. A note on some lines has a number, which these lines carry: "dp-merf ¹".
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -13,90 +16,158 @@ MOST = 5
 """Columns that the short form names of those that are empty for one reason."""
 
 NO_WEIGHTS = re.compile(r"weights '(.+)' are not installed")
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
+SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def full_notes(group: pd.DataFrame, labels: Sequence[str]) -> Iterator[str]:
-    """Sample counts, extractors and notes of all lines: each text once, after the lines that it applies to.
+@dataclass(frozen=True)
+class Footnotes:
+    """The notes under a table.
+
+    Attributes:
+        general: notes on the whole table.
+        numbered: (number, note) of notes on some lines.
+        marks: the numbers that each line carries, "¹,³", or "".
+    """
+
+    general: Sequence[str]
+    numbered: Sequence[tuple[str, str]]
+    marks: Sequence[str]
+
+
+def full_notes(lines: pd.DataFrame) -> Footnotes:
+    """Sample counts, extractors and notes of all lines, each text once.
 
     Args:
-        group: the lines of a table; see `results.gathering.aggregate`.
-        labels: what each line is called.
+        lines: of a table; see `results.gathering.aggregate`.
     """
-    yield _intervals(group)
-    about: dict[str, list[str]] = {}
-    for label, (_, line) in zip(labels, group.iterrows(), strict=True):
-        if not pd.isna(line["n_samples"]):
-            features = f" ({line['extractor']})" if line["extractor"] else ""
-            about.setdefault(f"{_counts(line)}{features}", []).append(label)
-        for note in _notes(line):
-            about.setdefault(note, []).append(label)
-    notes: dict[str, list[str]] = {}
-    for note, applies in about.items():
-        notes.setdefault(_joined(applies), []).append(note)
-    yield from (f"{lines}: {'; '.join(texts)}" for lines, texts in notes.items())
+    usual, found = _sample_counts(lines, lambda line: f" ({line['extractor']})" if line["extractor"] else "")
+    for number, (_, line) in enumerate(lines.iterrows()):
+        for note in line["notes"]:
+            found.setdefault(note, []).append(number)
+    return _placed([_intervals(lines), *usual], found, lines)
 
 
-def short_notes(group: pd.DataFrame, labels: Sequence[str], names: Collection[str]) -> Iterator[str]:
-    """Few lines: sample counts, the columns that lack weights, and every other text once.
-
-    A text stands after the lines that it applies to, unless it applies to all lines, or all but that of real images.
+def short_notes(lines: pd.DataFrame, columns: Sequence[str], owners: Mapping[str, str]) -> Footnotes:
+    """Sample counts, the columns that lack weights, and what else is to be known of the columns asked for.
 
     Args:
-        group, labels: as for `full_notes`.
-        names: of all metrics and their columns. What the notes say of several with the same text becomes one note.
+        lines: as for `full_notes`.
+        columns: the columns asked for; notes on other columns alone are left out.
+        owners: column -> the name of its metric, for all columns. What the notes say of several columns or metrics with
+            the same text becomes one note; so do texts that differ in their first number.
     """
-    yield f"{_intervals(group)}; more: `dpbench leaderboard --notes`"
-    generated = {label for label, real in zip(labels, group["reference"] == "real", strict=True) if not real}
-    counts: dict[str, list[str]] = {}
+    asked = {*columns, *(owners[column] for column in columns)}
+    usual, found = _sample_counts(lines)
     empty: dict[str, list[str]] = {}
-    about: dict[str, dict[str, list[str]]] = {}
-    for label, (_, line) in zip(labels, group.iterrows(), strict=True):
-        if not pd.isna(line["n_samples"]):
-            counts.setdefault(_counts(line), []).append(label)
-        for note in _notes(line):
-            heads, text = _parted(note, names)
+    remarks: dict[tuple[str, ...], _Remark] = {}
+    for number, (_, line) in enumerate(lines.iterrows()):
+        parted = [_parted(note, {*owners, *owners.values()}) for note in line["notes"]]
+        for heads, text in [*parted, *_not_computed(line, columns, owners, parted)]:
             if missing := NO_WEIGHTS.match(text):
                 empty.setdefault(missing[1], []).extend(heads)
-            else:
-                about.setdefault(text, {}).setdefault(label, []).extend(heads)
-    if counts:
-        yield "; ".join(f"{_applies(to, generated)}{text}" for text, to in counts.items())
+            elif not heads or asked.intersection(heads):
+                alike = tuple(NUMBER.split(text, maxsplit=1))
+                remarks.setdefault(alike, _Remark()).add(number, heads, text)
+    general = [f"{_intervals(lines)}; more: `dpbench leaderboard --notes`"]
     if empty:
         weights = f"get {next(iter(empty))}" if len(empty) == 1 else "list"
-        yield f"no weights: {_listed(chain(*empty.values()))} (`dpbench weights {weights}`)"
-    for text, lines in about.items():
-        named = _listed(chain(*lines.values()))
-        yield _applies(list(lines), generated) + (f"{named}: {text}" if named else text)
+        columns_without = _listed(column for group in empty.values() for column in group)
+        general.append(f"no weights: {columns_without} (`dpbench weights {weights}`)")
+    for remark in remarks.values():
+        found.setdefault(str(remark), []).extend(remark.lines)
+    return _placed(general + usual, found, lines)
 
 
-def _intervals(group: pd.DataFrame) -> str:
-    over_seeds = "seeds (Student's t), of single rows over " if (group["seeds"] > 1).any() else ""
+@dataclass(frozen=True)
+class _Remark:
+    """Texts that are equal but for their first number, the columns or metrics that they are about, and their lines."""
+
+    lines: list[int] = field(default_factory=list)
+    heads: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+
+    def add(self, line: int, heads: Iterable[str], text: str) -> None:
+        self.lines.append(line)
+        self.heads.extend(heads)
+        self.texts.append(text)
+
+    def __str__(self) -> str:
+        text = self.texts[0]
+        numbers = sorted({match[0] for t in self.texts if (match := NUMBER.search(t))}, key=float)
+        if len(numbers) > 1:
+            text = NUMBER.sub(f"{numbers[0]}–{numbers[-1]}", text, count=1)
+        return f"{_listed(self.heads)}: {text}" if self.heads else text
+
+
+def _not_computed(
+    line: pd.Series[Any],
+    columns: Sequence[str],
+    owners: Mapping[str, str],
+    notes: Iterable[tuple[Sequence[str], str]],
+) -> Iterator[tuple[list[str], str]]:
+    """(column, text) of each column asked for that is empty without a reason."""
+    explained = {head for heads, _ in notes for head in heads}
+    for column in columns:
+        if pd.isna(line[column]) and not explained & {column, owners[column]}:
+            yield [column], f"not computed; `dpbench evaluate --all --metrics {owners[column]}` does it"
+
+
+def _placed(general: list[str], found: Mapping[str, Iterable[int]], lines: pd.DataFrame) -> Footnotes:
+    """The notes with numbers, where they need any.
+
+    A note on all lines, or on all but that of real images, stands alone; notes on the same lines share a number.
+
+    Args:
+        general: notes without lines.
+        found: note -> the lines that it is about, by position.
+    """
+    generated = {number for number, name in enumerate(lines["reference"]) if name != "real"} or {0}
+    groups: dict[tuple[int, ...], list[str]] = {}
+    for text, about in found.items():
+        if generated <= set(about):
+            general.append(text)
+        else:
+            groups.setdefault(tuple(sorted(set(about))), []).append(text)
+    marks: list[list[str]] = [[] for _ in range(len(lines))]
+    numbered = []
+    for number, about in enumerate(sorted(groups), start=1):
+        mark = str(number).translate(SUPERSCRIPT)
+        numbered += [(mark, text) for text in groups[about]]
+        for line in about:
+            marks[line].append(mark)
+    return Footnotes(general, numbered, [",".join(own) for own in marks])
+
+
+def _intervals(lines: pd.DataFrame) -> str:
+    over_seeds = "seeds (Student's t), of single rows over " if (lines["seeds"] > 1).any() else ""
     return f"±: 95% interval over {over_seeds}images (bootstrap)"
 
 
-def _counts(line: pd.Series[Any]) -> str:
-    return f"{line['n_samples']} samples against {line['n_reference']} real images"
+def _sample_counts(
+    lines: pd.DataFrame, beside: Callable[[pd.Series[Any]], str] = lambda line: ""
+) -> tuple[list[str], dict[str, list[int]]]:
+    """The sample counts of most lines, and those of the others -> these lines, by position.
+
+    Args:
+        beside: what stands after a line's counts.
+    """
+    found: dict[str, list[int]] = {}
+    for number, (_, line) in enumerate(lines.iterrows()):
+        if not pd.isna(line["n_samples"]):
+            text = f"{line['n_samples']} samples against {line['n_reference']} real images{beside(line)}"
+            found.setdefault(text, []).append(number)
+    usual = max(found, key=lambda text: len(found[text]), default="")
+    return list(filter(None, [usual])), {text: about for text, about in found.items() if text != usual}
 
 
-def _notes(line: pd.Series[Any]) -> Iterable[str]:
-    return filter(None, line["notes"].split("; "))
-
-
-def _parted(note: str, names: Collection[str]) -> tuple[list[str], str]:
+def _parted(note: str, names: Iterable[str]) -> tuple[list[str], str]:
     """ "fid, kid: weights ..." -> (["fid", "kid"], "weights ..."); what is before a colon counts if it is all names."""
     before, _, text = note.partition(": ")
     heads = before.split(", ")
-    return (heads, text) if text and all(head in names for head in heads) else ([], note)
-
-
-def _applies(labels: list[str], generated: set[str]) -> str:
-    return "" if generated and generated <= set(labels) else f"{_joined(labels)}: "
+    return (heads, text) if text and set(heads) <= set(names) else ([], note)
 
 
 def _listed(names: Iterable[str]) -> str:
     unique = list(dict.fromkeys(names))
     return ", ".join(unique[:MOST]) + (", …" if len(unique) > MOST else "")
-
-
-def _joined(labels: Iterable[str]) -> str:
-    return ", ".join(dict.fromkeys(labels))

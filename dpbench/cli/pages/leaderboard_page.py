@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
-from rich.table import Table
+from rich.console import Group, RenderableType
 from rich.text import Text
 
-from dpbench.benchmark.scoring import headline_columns, known_columns, owners
-from dpbench.cli.pages.footnotes import full_notes, short_notes
-from dpbench.core.errors import UnknownName
+from dpbench.benchmark.scoring import headline_columns, named_columns, other_columns, owners
+from dpbench.cli.pages.fitted_table import FittedTable, Name
+from dpbench.cli.pages.footnotes import Footnotes, full_notes, short_notes
 from dpbench.core.folders import state_folder
 from dpbench.core.metric import Column
 from dpbench.core.variants import titled
 from dpbench.results import privacy_record
-from dpbench.results.gathering import aggregate, rank
+from dpbench.results.gathering import aggregate, rank, ranked_apart
 from dpbench.results.privacy_record import Record
-from dpbench.results.rounding import rounded
-from dpbench.results.row import CI95
 
 SAME_TABLE = ["dataset", "dataset_fingerprint", "resolution"]
 ORDER = {"real": 0, "nonprivate": 1, "": 2, "external": 2, "public": 3}
@@ -29,29 +25,26 @@ ORDER = {"real": 0, "nonprivate": 1, "": 2, "external": 2, "public": 3}
 
 
 def leaderboard_page(
-    rows: pd.DataFrame, by: str | None = None, columns: Sequence[str] = (), all_notes: bool = False
+    rows: pd.DataFrame, by: str | None = None, columns: Sequence[Column] = (), all_notes: bool = False
 ) -> RenderableType:
     """The leaderboard of `rows` with this user's privacy records of their datasets.
 
     Args:
         rows: one line per trial; see `results.gathering.collect`.
         by: column to rank by, shown first; by default the first column shown.
-        columns: metrics' columns to show; by default the headline column of each metric that has one.
+        columns: metrics' columns to show; by default the headline columns, or others where those have no values.
         all_notes: whether the notes under the table are in full.
 
     Raises:
-        UnknownName: a column does not exist.
+        UnknownName: there is no column `by`.
     """
-    known = {column.name: column for column in known_columns()}
-    for name in [*columns, *([by] if by else [])]:
-        if name not in known:
-            raise UnknownName("metric's column", name, known)
-    shown = [known[name] for name in columns] or headline_columns()
+    shown = list(columns or headline_columns())
     if by is not None:
-        shown = [known[by], *(column for column in shown if column.name != by)]
+        (first,) = named_columns([by])
+        shown = [first, *(column for column in shown if column.name != by)]
     folder = state_folder() / privacy_record.FOLDER
     records = {content: privacy_record.of_fingerprint(folder, content) for content in set(rows["dataset_fingerprint"])}
-    return leaderboard_table(rows, shown, records, owners(), all_notes)
+    return leaderboard_table(rows, shown, records, owners(), [] if columns else other_columns(), all_notes)
 
 
 def leaderboard_table(
@@ -59,37 +52,64 @@ def leaderboard_table(
     headline: Sequence[Column],
     records: Mapping[str, Record],
     owners: Mapping[str, str],
+    others: Sequence[Column] = (),
     all_notes: bool = False,
 ) -> RenderableType:
     """One table per dataset and resolution.
 
     Args:
         frame: one line per trial; see `results.gathering.collect`.
-        headline: the metrics' columns to show, in order; the first that has values ranks the lines, and columns
-            without any value are left out.
+        headline: the metrics' columns to show, in order. Those without any value in a table are left out of it, and
+            the first of the others ranks its lines.
         records: fingerprint of train -> its privacy record.
         owners: column -> the name of its metric.
+        others: the columns of a table in which no headline column has a value.
         all_notes: see `leaderboard_page`.
     """
     if frame.empty:
         return Text("no finished trials yet")
-    lines = aggregate(frame)
-    shown = [c for c in headline if c.name in lines and lines[c.name].notna().any()]
-    ranked = shown[0] if shown else None
-    lines["rank"] = rank(lines, ranked, owners[ranked.name]) if ranked else pd.NA
-    parts: list[RenderableType] = []
-    for _, group in lines.groupby(SAME_TABLE, dropna=False, sort=False):
-        dataset, fingerprint, resolution = group[SAME_TABLE].iloc[0]
-        ranking = f" · ranked by {ranked.name}, within ε and track" if ranked else ""
-        parts.append(Text(f"{dataset}, {resolution}×{resolution}{ranking}", style="bold"))
-        parts.append(_Fitted(group, [c for c in shown if group[c.name].notna().any()]))
-        labels = [_label(line) for _, line in group.iterrows()]
-        names = {*owners, *owners.values()}
-        notes = full_notes(group, labels) if all_notes else short_notes(group, labels, names)
-        parts.append(Text("\n".join(notes), style="dim"))
+    groups = [group for _, group in aggregate(frame).groupby(SAME_TABLE, dropna=False, sort=False)]
+    shown = [_with_values(group, headline) or _with_values(group, others) for group in groups]
+    parts = [_part(group, columns, owners, all_notes) for group, columns in zip(groups, shown, strict=True)]
+    first, *rest = (part.notes.general for part in parts)
+    shared = [note for note in first if rest and all(note in general for general in rest)]
+    page: list[RenderableType] = []
+    for group, part in zip(groups, parts, strict=True):
+        dataset, fingerprint, _ = group[SAME_TABLE].iloc[0]
         private = frame[(frame["dataset_fingerprint"] == fingerprint) & (frame["reference"] == "")]
-        parts += _record_lines(dataset, records.get(fingerprint, Record()), private)
-    return Group(*parts)
+        own = [note for note in part.notes.general if note not in shared]
+        own += [f"{mark} {note}" for mark, note in part.notes.numbered]
+        page += [Text(part.heading, style="bold"), part.table, *(Text(note, style="dim") for note in own)]
+        page += _record_lines(dataset, records.get(fingerprint, Record()), private)
+        page += [Text()] if rest else []
+    return Group(*page, *(Text(note, style="dim") for note in shared))
+
+
+class _Part(NamedTuple):
+    """The table of one dataset and resolution, what stands above it, and the notes below it."""
+
+    heading: str
+    table: FittedTable
+    notes: Footnotes
+
+
+def _with_values(lines: pd.DataFrame, columns: Sequence[Column]) -> list[Column]:
+    return [column for column in columns if column.name in lines and lines[column.name].notna().any()]
+
+
+def _part(lines: pd.DataFrame, shown: Sequence[Column], owners: Mapping[str, str], all_notes: bool) -> _Part:
+    dataset, _, resolution = lines[SAME_TABLE].iloc[0]
+    heading = f"{dataset}, {resolution}×{resolution}"
+    lines = lines.assign(rank=float("nan"), order=lines["reference"].map(ORDER))
+    if shown:
+        heading = f"{heading} · ranked by {shown[0].name}, within ε and track"
+        lines["rank"] = rank(lines, shown[0], owners[shown[0].name])
+        apart = ranked_apart(lines, owners[shown[0].name])
+        lines["notes"] = [notes + more for notes, more in zip(lines["notes"], apart, strict=True)]
+    lines = lines.sort_values(["order", "epsilon", "track", "rank", "method", "variant"], kind="stable")
+    notes = full_notes(lines) if all_notes else short_notes(lines, [c.name for c in shown], owners)
+    marked = [_name(line, mark) for mark, (_, line) in zip(notes.marks, lines.iterrows(), strict=True)]
+    return _Part(heading, FittedTable(lines, shown, marked), notes)
 
 
 def _record_lines(dataset: str, record: Record, private: pd.DataFrame) -> Iterable[RenderableType]:
@@ -112,63 +132,15 @@ def _record_lines(dataset: str, record: Record, private: pd.DataFrame) -> Iterab
         )
 
 
-class _Fitted:
-    """A table with as many columns as fit the console, and the names of the columns left out."""
+def _name(line: pd.Series[Any], note: str) -> Name:
+    """A line's method and variant, marked if it is a reference, unverified, or drew reproducible noise.
 
-    def __init__(self, group: pd.DataFrame, shown: Sequence[Column]):
-        self.group, self.shown = group, shown
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        kept = len(self.shown)
-        while kept > 1 and _width(_table(self.group, self.shown[:kept]), console) > options.max_width:
-            kept -= 1
-        table = _table(self.group, self.shown[:kept])
-        table.columns[0].no_wrap = _width(table, console) <= options.max_width  # a long variant wraps, numbers do not
-        yield table
-        if left_out := [column.name for column in self.shown[kept:]]:
-            yield Text(
-                f"not shown for lack of width: {', '.join(left_out)}; see `dpbench leaderboard --columns NAMES`",
-                style="dim",
-            )
-
-
-def _width(table: Table, console: Console) -> int:
-    return console.measure(table, options=console.options.update(width=10_000)).maximum
-
-
-def _table(group: pd.DataFrame, shown: Sequence[Column]) -> Table:
-    table = Table()
-    seeds = bool((group["seeds"] > 1).any())
-    table.add_column("method", no_wrap=True, overflow="fold")
-    for heading in ["ε", "track", "rank", *(["seeds"] if seeds else [])]:
-        table.add_column(heading, justify="left" if heading == "track" else "right", no_wrap=True)
-    for column in shown:
-        table.add_column(f"{column.name} {'↑' if column.better == 'high' else '↓'}", justify="right", no_wrap=True)
-    order = group["reference"].map(ORDER)
-    group = group.assign(order=order).sort_values(["order", "epsilon", "rank", "method", "variant"], na_position="last")
-    sections = (group["reference"] + group["epsilon"].map(str)).tolist()
-    for number, (_, line) in enumerate(group.iterrows()):
-        end = number + 1 < len(sections) and sections[number] != sections[number + 1]
-        best = line["rank"] is not pd.NA and line["rank"] == 1
-        table.add_row(*_cells(line, shown, seeds), end_section=end, style="bold" if best else "")
-    return table
-
-
-def _cells(line: pd.Series[Any], shown: Sequence[Column], seeds: bool) -> Iterable[RenderableType]:
-    yield Text(_label(line))  # not a str: the brackets of a variant are not markup
-    yield "" if math.isnan(line["epsilon"]) else f"{line['epsilon']:g}".replace("inf", "∞")
-    yield line["track"]
-    yield "" if pd.isna(line["rank"]) else str(line["rank"])
-    if seeds:
-        yield str(line["seeds"])
-    for column in shown:
-        yield rounded(line[column.name], line[column.name + CI95])
-
-
-def _label(line: pd.Series[Any]) -> str:
-    """A line's method and variant, marked if it is a reference, unverified, or drew reproducible noise."""
+    Args:
+        note: the numbers of the notes on the line.
+    """
     marks = [line["reference"]] if line["reference"] in ("public", "nonprivate", "external") else []
     marks += ["UNVERIFIED"] if line["accounting"] == "unverified" else []
     marks += ["reproducible noise"] if line["noise"] == "reproducible" else []
-    title = titled(line["method"], line["variant"])
-    return f"{title} ({', '.join(marks)})" if marks else title
+    beside = [f"({', '.join(marks)})"] if marks else []
+    beside += [note] if note else []
+    return Name(titled(line["method"], line["variant"]), "".join(f" {mark}" for mark in beside))

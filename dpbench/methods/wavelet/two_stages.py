@@ -53,20 +53,31 @@ class TwoStages:
         self.source: CoarseStage | RealTokens = self.coarse
 
     def prepare(self, public: ImageDataset, version: str, run: RunContext) -> None:
-        """Trains all parts on public images, or loads them from the cache."""
-        c = self.config
-        key: dict[str, Any] = {"public": public.fingerprint, "augmentation": c.augmentation, "version": version}
-        key["scales"] = self.tokenizer.depth
-        key |= {f.name: getattr(c, f.name) for f in fields(TokenizerTraining)}
+        """Trains tokenizer and coarse stage on public images, or loads them from the cache."""
+        key = self._tokenizer_key(public, version)
         tokenizer = run.cache.get("wavelet-tokenizer", key, lambda g: self._learn_tokenizer(public, run, g))
         self.tokenizer.load_state_dict(tokenizer)
         self.tokenizer.to(run.device).eval()
-        if c.tokens == "ll":
-            self.refiner.prepare(public, Retokenised(self.tokenizer, c, key), run)
-        of_tokens = key | {name: getattr(c, name) for name in TRANSFORMER}
+        of_tokens = key | {name: getattr(self.config, name) for name in TRANSFORMER}
         transformer = run.cache.get("wavelet-coarse", of_tokens, lambda g: self._pretrain(public, run, g))
         self.coarse.load_public_weights(transformer, run.generator)
         self.coarse.transformer.to(run.device)
+
+    def prepare_refiner(self, public: ImageDataset, version: str, run: RunContext) -> None:
+        """Trains the refiner on public images, or loads it from the cache. Call it after `prepare`."""
+        if self.config.tokens == "ll":
+            key = self._tokenizer_key(public, version)
+            self.refiner.prepare(public, Retokenised(self.tokenizer, self.config, key), run)
+
+    def _tokenizer_key(self, public: ImageDataset, version: str) -> dict[str, Any]:
+        """What the trained tokenizer depends on."""
+        c = self.config
+        key = {"public": public.fingerprint, "augmentation": c.augmentation, "version": version}
+        return {
+            **key,
+            "scales": self.tokenizer.depth,
+            **{f.name: getattr(c, f.name) for f in fields(TokenizerTraining)},
+        }
 
     def _learn_tokenizer(self, public: ImageDataset, run: RunContext, generator: torch.Generator) -> dict[str, Tensor]:
         tokenizer = SpectralTokenizer(self.tokenizer.scales, self.config, self.tokenizer.depth).to(run.device)

@@ -154,7 +154,7 @@ class Wavelet(Method[WaveletConfig]):
         return Plan(_central_images(config, scales), finetune) if config.central_noise else Plan(finetune)
 
     def prepare(self, public: ImageDataset | None, run: RunContext) -> None:
-        """Trains tokenizer, transformer and refiner on public images; see `Method.prepare`.
+        """Trains tokenizer and transformer on public images; see `Method.prepare`.
 
         Raises:
             ConfigError: there is no public dataset.
@@ -162,6 +162,11 @@ class Wavelet(Method[WaveletConfig]):
         if public is None:
             raise ConfigError("the wavelet method needs public images; name a source with --public")
         self.stages.prepare(public, self.version, run)
+
+    def prepare_sampling(self, public: ImageDataset | None, run: RunContext) -> None:
+        """Trains the refiner on public images; see `Method.prepare_sampling`."""
+        assert public is not None  # `prepare` checks it
+        self.stages.prepare_refiner(public, self.version, run)
 
     def fit(self, private: PrivateData, run: RunContext) -> None:
         """Finetunes the transformer on the private tokens; see `Method.fit`."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar
 
 from dpbench.core.metric import Evaluation, Extractor
-from dpbench.metrics.classifiers import recipe
-from dpbench.metrics.classifiers.real_classifier import real_classifier
 from dpbench.metrics.classifiers.versions import REAL_VERSION
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class RealClassifier(Extractor):
@@ -21,6 +20,8 @@ class RealClassifier(Extractor):
     reads_train: ClassVar[bool] = True
 
     def __init__(self, evaluation: Evaluation):
+        from dpbench.metrics.classifiers.real_classifier import real_classifier
+
         super().__init__(evaluation)
         self._model = real_classifier(evaluation)
         # The fingerprint of a dataset that is not public would let a reader of the row confirm a guess of its content.
@@ -29,4 +30,6 @@ class RealClassifier(Extractor):
 
     def __call__(self, images: Tensor) -> Tensor:
         """uint8 [b, c, h, w] -> float32 [b, 128]."""
+        from dpbench.metrics.classifiers import recipe
+
         return self._model.features(recipe.scaled(images))

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
-
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar
 
 from dpbench.core.metric import Evaluation, Extractor
-from dpbench.metrics.extractors.images import RESIZING, coloured, resized, standardised
-from dpbench.models.exact import exact
-from dpbench.models.pretrained.finding import fingerprint
-from dpbench.models.pretrained.hub import from_hub
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PIXELS = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 """Per-channel mean and standard deviation for the input of OpenAI's CLIP, of pixels in [0, 1]."""
@@ -29,6 +26,10 @@ class CLIP(Extractor):
     batch: ClassVar[int] = 32
 
     def __init__(self, evaluation: Evaluation):
+        from dpbench.metrics.extractors.images import RESIZING
+        from dpbench.models.pretrained.finding import fingerprint
+        from dpbench.models.pretrained.hub import from_hub
+
         super().__init__(evaluation)
         network, self.tokens = from_hub("clip", "CLIPModel", "CLIPTokenizer")
         self.network = network.float().eval().to(evaluation.run.device)
@@ -37,12 +38,17 @@ class CLIP(Extractor):
 
     def __call__(self, images: Tensor) -> Tensor:
         """uint8 [b, 1 or 3, h, w] -> float32 [b, 768]."""
+        from dpbench.metrics.extractors.images import coloured, resized, standardised
+        from dpbench.models.exact import exact
+
         with exact(images.device):
             x = standardised(resized(coloured(images), self.size), *PIXELS)
             return self.network.visual_projection(self.network.vision_model(pixel_values=x).pooler_output)
 
     def text(self, prompts: Sequence[str]) -> Tensor:
         """Embeddings of texts, projected and not normalised: float32 [len(prompts), 768]; long texts are truncated."""
+        from dpbench.models.exact import exact
+
         longest = self.network.config.text_config.max_position_embeddings
         tokens = self.tokens(list(prompts), padding=True, truncation=True, max_length=longest, return_tensors="pt")
         tokens = tokens.to(self.network.device)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar
 
 from dpbench.core.metric import Evaluation, Extractor
-from dpbench.metrics.extractors.images import IMAGENET, RESIZING, coloured, resized, standardised
-from dpbench.models.exact import exact
-from dpbench.models.pretrained.finding import fingerprint
-from dpbench.models.pretrained.hub import from_hub
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SIZE = 224
 
@@ -29,6 +26,10 @@ class DINOv2(Extractor):
     batch: ClassVar[int] = 64
 
     def __init__(self, evaluation: Evaluation):
+        from dpbench.metrics.extractors.images import RESIZING
+        from dpbench.models.pretrained.finding import fingerprint
+        from dpbench.models.pretrained.hub import from_hub
+
         super().__init__(evaluation)
         (network,) = from_hub("dinov2", "Dinov2Model")
         self.network = network.float().eval().to(evaluation.run.device)
@@ -36,6 +37,9 @@ class DINOv2(Extractor):
 
     def __call__(self, images: Tensor) -> Tensor:
         """uint8 [b, 1 or 3, h, w] -> float32 [b, 1024]."""
+        from dpbench.metrics.extractors.images import IMAGENET, coloured, resized, standardised
+        from dpbench.models.exact import exact
+
         with exact(images.device):
             x = standardised(resized(coloured(images), SIZE), *IMAGENET)
             return self.network(pixel_values=x).last_hidden_state[:, 0]

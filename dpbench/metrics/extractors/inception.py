@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-import torch
-from torch import Tensor
-from torch.nn import functional as F
+from typing import TYPE_CHECKING, ClassVar
 
 from dpbench.core.metric import Evaluation, Extractor
-from dpbench.metrics.extractors.images import RESIZING, coloured, resized
-from dpbench.models.exact import exact
-from dpbench.models.pretrained.finding import fingerprint, locate
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FILE = "inception-2015-12-05.pt"
 SIZE = 299
@@ -31,6 +27,9 @@ class Inception(Extractor):
     def __init__(self, evaluation: Evaluation):
         from cleanfid.inception_torchscript import InceptionV3W
 
+        from dpbench.metrics.extractors.images import RESIZING
+        from dpbench.models.pretrained.finding import fingerprint, locate
+
         super().__init__(evaluation)
         folder = locate("inception")[FILE].parent
         self.network = InceptionV3W(str(folder), download=False).eval().to(evaluation.run.device)
@@ -38,6 +37,11 @@ class Inception(Extractor):
 
     def __call__(self, images: Tensor) -> Tensor:
         """uint8 [b, 1 or 3, h, w] -> float32 [b, 2048]."""
+        import torch
+
+        from dpbench.metrics.extractors.images import coloured, resized
+        from dpbench.models.exact import exact
+
         with exact(images.device):
             x = resized(coloured(images), SIZE).contiguous(memory_format=torch.channels_last)  # faster convolutions
             return self.network(x)
@@ -47,6 +51,10 @@ class Inception(Extractor):
 
         These are the "logits_unbiased" of torch-fidelity. They need no second pass over the images.
         """
+        from torch.nn import functional as F
+
+        from dpbench.models.exact import exact
+
         weight = next(p for p in self.network.base.output.parameters() if p.ndim == 2)  # [1008, 2048]
         with exact(weight.device):
             return F.linear(features.to(weight.device), weight)

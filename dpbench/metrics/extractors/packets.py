@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from dpbench.core.errors import MissingScore
 from dpbench.core.metric import Evaluation, Extractor
-from dpbench.models.haar import wavelet_packets
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def packet_level(resolution: int) -> int:
@@ -42,4 +44,6 @@ class WaveletPackets(Extractor):
 
     def __call__(self, images: Tensor) -> Tensor:
         """uint8 [b, c, h, w] -> float32 [b, 4^L, c · (h/2^L)²]."""
+        from dpbench.models.haar import wavelet_packets
+
         return wavelet_packets(images.float() / 255, self.level).flatten(2)

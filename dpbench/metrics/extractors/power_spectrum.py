@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from dpbench.core.errors import MissingScore
 from dpbench.core.metric import Evaluation, Extractor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 ROUNDING = 1 / (12 * 255**2)  # power of the rounding to 256 levels; the spectrum of a constant image
 
@@ -33,6 +35,8 @@ class PowerSpectrum(Extractor):
     description = "power spectrum, hann window"
 
     def __init__(self, evaluation: Evaluation):
+        import torch
+
         super().__init__(evaluation)
         size = self.spec.resolution
         if size < 8:
@@ -43,6 +47,8 @@ class PowerSpectrum(Extractor):
 
     def __call__(self, images: Tensor) -> Tensor:
         """uint8 [b, c, h, w] -> float32 [b, radii]."""
+        import torch
+
         window, x = self.window.to(images.device, torch.float32), images.float() / 255
         x = window * (x - (window * x).sum((-2, -1), keepdim=True) / window.sum())
         power = torch.fft.fft2(x).abs().square().mean(1) / window.square().sum()  # [b, h, w]
@@ -51,6 +57,8 @@ class PowerSpectrum(Extractor):
 
 def rings(size: int) -> Tensor:
     """Weights that average the frequencies of each radius, without frequency zero: float64 [size², radii]."""
+    import torch
+
     frequency = torch.fft.fftfreq(size, dtype=torch.float64) * size
     radius = torch.hypot(frequency[:, None], frequency).round().long().flatten()
     members = torch.nn.functional.one_hot(radius).double()[:, 1:]

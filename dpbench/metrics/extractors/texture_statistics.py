@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar
 
 from dpbench.core.errors import MissingScore
 from dpbench.core.metric import Evaluation, Extractor
 from dpbench.core.specs import DatasetSpec
-from dpbench.models.haar import stationary
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 GREY_LEVEL = 1 / 255
 FLAT = GREY_LEVEL**2  # added to variances, so that the statistics of constant images are defined
@@ -65,6 +64,10 @@ class TextureStatistics(Extractor):
 
     def __call__(self, images: Tensor) -> Tensor:
         """uint8 [b, c, h, w] -> float32 [b, d]."""
+        import torch
+
+        from dpbench.models.haar import stationary
+
         banks = stationary(images.float() / 255, self.levels)  # [b, c, 4, h, w] each
         details, low = [_centred(bank[:, :, 1:]) for bank in banks], _centred(banks[-1][:, :, :1])
         bands = [(z, z.abs()) for z in (*details, low)]
@@ -86,6 +89,8 @@ def _centred(x: Tensor) -> Tensor:
 
 def _marginals(z: Tensor, magnitude: Tensor) -> Tensor:
     """[b, c, k, h, w], mean zero over positions, and |z| -> log variance, skewness, kurtosis [b, c, k, 3]."""
+    import torch
+
     variance = _products(z, z).diagonal(dim1=-2, dim2=-1) + FLAT
     skewness = _products(z, magnitude).diagonal(dim1=-2, dim2=-1) / variance
     kurtosis = magnitude.mean((-2, -1)).square() / variance
@@ -112,6 +117,8 @@ def _deviation(x: Tensor) -> Tensor:
 
 def _pairs(x: Tensor) -> Tensor:
     """[b, g, k, h, w], mean zero over positions -> correlation coefficients of all pairs of k: [b, g, k(k - 1)/2]."""
+    import torch
+
     k = x.shape[2]
     i, j = torch.triu_indices(k, k, offset=1, device=x.device)
     return _correlation(x, x)[..., i, j]

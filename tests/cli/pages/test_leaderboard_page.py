@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 import pandas as pd
+import pytest
 from rich.console import Console
 from rows import ACCURACY, FWD, frame, scores, trial
 
+from dpbench.cli.pages.fitted_table import Name, shortened
 from dpbench.cli.pages.leaderboard_page import leaderboard_table
 from dpbench.results.privacy_record import Record
 
@@ -29,8 +32,8 @@ def test_table_shows_variants_in_brackets() -> None:
         )
     )
     assert "│ m [widths=[8,8],part=b] " in text
-    assert "│ m [part=b] (UNVERIFIED) " in text
-    assert "m [part=b] (UNVERIFIED): accounting unverified: peeked" in text
+    assert "│ m [part=b] (UNVERIFIED) ¹ " in text
+    assert "\n¹ accounting unverified: peeked" in text
 
 
 def test_table_shows_references_and_privacy_record() -> None:
@@ -79,7 +82,7 @@ def test_narrow_table_omits_columns() -> None:
     assert "no room" not in wide
     assert "0.600 ± 0.020" in narrow
     assert "fwd ↓" not in narrow
-    assert "not shown for lack of width: fwd" in narrow
+    assert "no room for fwd; `dpbench leaderboard --columns NAMES`" in " ".join(narrow.split())
 
 
 def test_table_marks_unverified_and_special_rows() -> None:
@@ -97,7 +100,59 @@ def test_empty_leaderboard_has_a_message() -> None:
     assert "no finished trials" in show(frame())
 
 
-def test_a_long_variant_wraps_and_numbers_stay_whole() -> None:
-    text = show(frame((trial(variant="a_rather_long_setting=1," * 6 + "x=1"), scores(accuracy=0.512))), width=80)
-    assert "0.512" in text
-    assert " ε " in text.replace("┃", " ")
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_long_variants_shorten_and_numbers_stay_whole(width: int) -> None:
+    long = ["batch=1024,steps=55,tokens=all,public_steps=500", "batch=1024,steps=57,tokens=all,public_steps=500"]
+    rows = frame(
+        *(
+            (trial(variant=variant, config={"steps": variant}, epsilon=10.0, seed=seed), scores(0.5 + seed / 10))
+            for variant in long
+            for seed in range(3)
+        ),
+        (trial(variant=long[0], epsilon=3.5, accounting="unverified"), scores(0.75)),
+    )
+    text = show(rows, width)
+    assert max(map(len, text.splitlines())) <= width
+    lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines() if line.startswith("│")]
+    assert [cells[1] for cells in lines if cells[1]] == ["3.5", "10", "10"]
+    assert [cells[5] for cells in lines if cells[1]] == ["0.750", "0.600 ± 0.248", "0.600 ± 0.248"]
+    assert [cells[3] for cells in lines if cells[1]] == ["", "1", "1"]
+    names = [cells[0] for cells in lines if cells[0].startswith("m [")]
+    assert len(set(names)) == 2 + (names[0] not in names[1:])
+    for variant in long:
+        assert f"= m [{variant}]" in " ".join(text.split())
+
+
+def test_shortened_titles_differ_and_their_marks_stay_whole() -> None:
+    names = [Name("m [a=1,b=2,c=3,d=4]", " ¹"), Name("m [a=1,b=3,c=3,d=4]"), Name("m", " (public) ²"), Name("m [a=2]")]
+    assert shortened(names, 16) == {
+        "m": "m", "m [a=2]": "m [a=2]", "m [a=1,b=2,c=3,d=4]": "m [a=1,…3,d=4]",
+        "m [a=1,b=3,c=3,d=4]": "m [a=1,b…=3,d=4]",
+    }  # fmt: skip
+    assert shortened([Name("m [a=1,b=2,c=3,d=4]"), Name("m [a=1,b=3,c=3,d=4]")], 16) == {
+        "m [a=1,b=2,c=3,d=4]": "m [a=1,b…=3,d=4]", "m [a=1,b=3,c=3,d=4]": "m [a=1,…2…3,d=4]",
+    }  # fmt: skip
+
+
+def test_tables_of_several_datasets_share_their_notes() -> None:
+    rows = frame((trial(), scores()), (trial(dataset="e", dataset_fingerprint="y"), scores(None)))
+    text = show(rows)
+    assert "d, 32×32 · ranked by accuracy" in text
+    assert "e, 32×32 · ranked by fwd" in text
+    assert text.count("100 samples against 50 real images") == 1
+    assert text.count("±: 95% interval") == 1
+
+
+def test_rows_that_are_ranked_apart_say_why() -> None:
+    rows = frame(
+        *((trial(method=name), scores(accuracy=accuracy)) for name, accuracy in (("a", 0.9), ("b", 0.8))),
+        (trial(method="c"), scores(0.95, n_samples=99)),
+        (trial(method="d", delta=0.1), scores(0.7)),
+    )
+    text = show(rows)
+    assert re.findall(r"│ (\w) *([¹²]?) *│ +1 │ images │ +(\d)", text) == [
+        ("a", "", "1"), ("c", "¹", "1"), ("d", "²", "1"), ("b", "", "2"),
+    ]  # fmt: skip
+    assert "\n¹ 99 samples against 50 real images" in text
+    assert "\n¹ ranked apart: other n_samples" in text
+    assert "\n² ranked apart: other delta" in text

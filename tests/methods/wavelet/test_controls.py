@@ -26,6 +26,7 @@ def test_real_tokens_match_classes_and_mark_accounting_unverified(spec, public, 
     assert plan_of(method, REQUEST) == Plan()
     private = vault(plan_of(method, REQUEST), 1.0)
     method.prepare(public, run)
+    method.prepare_sampling(public, run)
     method.fit(private, run)
     private.ledger.check_complete()
     assert private.ledger.accounting == "unverified"
@@ -56,6 +57,7 @@ def test_public_part_is_the_same_for_both_coarse_sources(spec, public, run):
         method = _method(spec, coarse=source)
         run.generator.manual_seed(4)
         method.prepare(public, run)
+        method.prepare_sampling(public, run)
         images.append(method.sample(Conditions(8, (0, 1) * 4), run))
     assert torch.equal(*images)
 
@@ -91,6 +93,7 @@ def test_bicubic_refiner_interpolates_the_decoded_image(spec, public, vault, run
     settings = {k: v for k, v in TINY.items() if not k.startswith("refiner.")} | {"refiner.name": "bicubic", "steps": 2}
     method = Wavelet(build(Wavelet.Config, settings), spec)
     method.prepare(public, run)
+    method.prepare_sampling(public, run)
     method.fit(vault(plan_of(method, REQUEST), 5.0), run)
     run.generator.manual_seed(0)
     tokens = method.stages.source.sample(torch.zeros(4, dtype=torch.long), 4, run)
@@ -134,6 +137,7 @@ def test_bands_above_the_clip_are_clipped(spec, vault):
 def test_warm_up_learns_classes_and_must_be_in_the_plan(spec, public, vault, run):
     method = _method(spec, central_noise=1.0, central_steps=150, public_lr=3e-3, steps=1, lr=1e-6)
     method.prepare(public, run)
+    method.prepare_sampling(public, run)
     method.fit(vault(plan_of(method, REQUEST), 10.0), run)
     images = method.sample(REQUEST.conditions, run)
     assert share_horizontal(images[0::2]) > share_horizontal(images[1::2]) + 0.2

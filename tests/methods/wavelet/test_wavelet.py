@@ -9,6 +9,7 @@ from dpbench.core.errors import ConfigError
 from dpbench.core.specs import Conditions, DatasetSpec, Request
 from dpbench.methods.wavelet import Wavelet
 from dpbench.methods.wavelet.two_stages import TwoStages
+from dpbench.refiners.regression import Regression
 
 TINY = {
     "levels": 1, "codes": 16, "detail_codes": 16, "code_dim": 8, "tokenizer_dim": 16, "tokenizer_heads": 2,
@@ -27,6 +28,7 @@ def _fitted(spec, public, vault, run, epsilon=float("inf"), **settings) -> Wavel
     method = _method(spec, **settings)
     private = vault(plan_of(method, REQUEST), epsilon)
     method.prepare(public, run)
+    method.prepare_sampling(public, run)
     method.fit(private, run)
     private.ledger.check_complete()
     return method
@@ -44,6 +46,7 @@ def test_samples_match_their_class_without_noise(spec, public, vault, run):
 def test_pretrained_model_without_scatter_ignores_the_class(spec, public, run):
     method = _method(spec, scatter=0.0)
     method.prepare(public, run)
+    method.prepare_sampling(public, run)
     run.generator.manual_seed(1)
     first = method.sample(Conditions(16, (0,) * 16), run)
     run.generator.manual_seed(1)
@@ -64,14 +67,22 @@ def test_public_pretraining_is_cached(spec, public, run, monkeypatch):
 
 
 def test_refiner_is_retrained_only_for_another_tokenizer(spec, public, run):
-    def trained() -> int:
+    def trained(**settings: int) -> int:
+        method = _method(spec, **settings)
+        method.prepare(public, run)
+        method.prepare_sampling(public, run)
         return len(list(run.cache.folder.glob("regression-*.safetensors")))
 
-    _method(spec).prepare(public, run)
-    _method(spec, dim=64, public_steps=1).prepare(public, run)
     assert trained() == 1
-    _method(spec, codes=8).prepare(public, run)
-    assert trained() == 2
+    assert trained(dim=64, public_steps=1) == 1
+    assert trained(codes=8) == 2
+
+
+def test_the_private_phase_needs_no_refiner(spec, public, vault, run, monkeypatch):
+    monkeypatch.setattr(Regression, "prepare", lambda *_: pytest.fail("prepared a refiner"))
+    method = _method(spec, steps=2)
+    method.prepare(public, run)
+    method.fit(vault(plan_of(method, REQUEST), 5), run)
 
 
 def test_indivisible_resolution_raises_an_error():
@@ -88,6 +99,7 @@ def test_missing_public_images_raise_an_error(spec, run):
 def test_every_engine_and_checkpointing_train_the_model(spec, public, vault, run, settings):
     method = _method(spec, steps=2, **settings)
     method.prepare(public, run)
+    method.prepare_sampling(public, run)
     private = vault(plan_of(method, REQUEST), 5)
     method.fit(private, run)
     private.ledger.check_complete()

@@ -1,0 +1,124 @@
+"""A table of the leaderboard that fits the console: numbers stay whole, names shorten, last columns are left out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, count
+from typing import Any, NamedTuple
+
+import pandas as pd
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.table import Table
+from rich.text import Text
+
+from dpbench.core.metric import Column
+from dpbench.results.rounding import rounded
+from dpbench.results.row import CI95
+
+METHOD = "method"
+LEAST = 23
+"""Names shorten to no less than this number of characters to make room for another column."""
+
+LEAST_TITLE = 14
+"""What is left of a title beside its marks; below that, the marks go to the next line."""
+
+
+class Name(NamedTuple):
+    """How a line is called.
+
+    Attributes:
+        title: method and variant; it may be shortened.
+        marks: what stands after it, whole: " (public) ¹".
+    """
+
+    title: str
+    marks: str = ""
+
+    def __str__(self) -> str:
+        return self.title + self.marks
+
+
+class FittedTable:
+    """A table with as many columns as fit the console, and what was left out or shortened below it.
+
+    Args:
+        lines: the lines in order; see `results.gathering.aggregate`.
+        columns: the metrics' columns to show, the most important one first.
+        names: one per line.
+    """
+
+    def __init__(self, lines: pd.DataFrame, columns: Sequence[Column], names: Sequence[Name]):
+        self.lines, self.columns, self.names = lines, columns, names
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        longest = max(len(METHOD), *(cell_len(str(name)) for name in self.names))
+        fewest = min(1, len(self.columns))
+        for kept, padding in [*((number, 1) for number in range(len(self.columns), fewest - 1, -1)), (fewest, 0)]:
+            room = options.max_width - self._width_of_numbers(kept, padding, console)
+            if room >= min(longest, LEAST):
+                break
+        width = max(LEAST_TITLE, min(longest, room))
+        short = shortened(self.names, width)
+        yield _table(self.lines, self.columns[:kept], [short[title] + marks for title, marks in self.names], padding)
+        if left_out := [column.name for column in self.columns[kept:]]:
+            yield Text(f"no room for {', '.join(left_out)}; `dpbench leaderboard --columns NAMES`", style="dim")
+        for title, text in short.items():
+            if text != title:
+                yield Text(f"{text} = {title}", style="dim")
+
+    def _width_of_numbers(self, kept: int, padding: int, console: Console) -> int:
+        """The width of everything but the names."""
+        table = _table(self.lines, self.columns[:kept], [""] * len(self.lines), padding)
+        return console.measure(table, options=console.options.update(width=10_000)).maximum - len(METHOD)
+
+
+def shortened(names: Sequence[Name], width: int) -> dict[str, str]:
+    """Title -> the title, shortened in the middle where its name has more than `width` characters; all are different.
+
+    Marks that leave a title too little room are not counted: they are to be wrapped.
+    """
+    long = {name.title for name in names if cell_len(str(name)) > width}
+    found = {name.title: name.title for name in names if name.title not in long}
+    for title in dict.fromkeys(name.title for name in names if name.title in long):
+        marks = [cell_len(name.marks) for name in names if name.title == title]
+        room = width - max((size for size in marks if width - size >= LEAST_TITLE), default=0)
+        found[title] = next(text for text in _candidates(title, room) if text not in found.values())
+    return found
+
+
+def _candidates(title: str, width: int) -> Iterator[str]:
+    """The title, if it fits, or "wave…=100", "wav…2…100", "wav…3…100" and so on."""
+    if cell_len(title) <= width:
+        yield title
+    for gap in chain("…", (f"…{number}…" for number in count(2))):
+        kept = max(2, width - len(gap))
+        yield f"{title[: (kept + 1) // 2]}{gap}{title[-(kept // 2) :]}"
+
+
+def _table(lines: pd.DataFrame, columns: Sequence[Column], names: Sequence[str], padding: int) -> Table:
+    table = Table(padding=(0, padding))
+    seeds = bool((lines["seeds"] > 1).any())
+    table.add_column(METHOD, overflow="fold")
+    for heading in ["ε", "track", "rank", *(["seeds"] if seeds else [])]:
+        table.add_column(heading, justify="left" if heading == "track" else "right", no_wrap=True)
+    for column in columns:
+        table.add_column(f"{column.name} {'↑' if column.better == 'high' else '↓'}", justify="right", no_wrap=True)
+    sections = (lines["reference"] + lines["epsilon"].map(str)).tolist()
+    for number, (name, (_, line)) in enumerate(zip(names, lines.iterrows(), strict=True)):
+        end = number + 1 < len(sections) and sections[number] != sections[number + 1]
+        best = line["rank"] is not pd.NA and line["rank"] == 1
+        cells = [Text(name), *_cells(line, columns, seeds)]  # not a str: the brackets of a variant are not markup
+        table.add_row(*cells, end_section=end, style="bold" if best else "")
+    return table
+
+
+def _cells(line: pd.Series[Any], columns: Sequence[Column], seeds: bool) -> Iterable[RenderableType]:
+    yield "" if math.isnan(line["epsilon"]) else f"{line['epsilon']:g}".replace("inf", "∞")
+    yield line["track"]
+    yield "" if pd.isna(line["rank"]) else str(line["rank"])
+    if seeds:
+        yield str(line["seeds"])
+    for column in columns:
+        yield rounded(line[column.name], line[column.name + CI95])
