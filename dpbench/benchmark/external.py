@@ -6,6 +6,7 @@ dpbench.evaluate("their/samples.npz", "mnist", name="pe", epsilon=10, metrics=["
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -200,4 +201,4 @@ def _followed(generated: Generated, progress: Progress, name: str) -> Iterator[N
 def stem(path: Path) -> str:
     """What images are called where no name is given: the file's name without suffix, or the folder's."""
     path = path.resolve()
-    return path.name if path.is_dir() else path.stem
+    return path.name if os.path.isdir(path) else path.stem

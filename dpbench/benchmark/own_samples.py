@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def open_images(path: Path, spec: DatasetSpec) -> Generated:
         DataError: the path does not exist or cannot be read, or the images do not fit the dataset.
     """
     places = (path, path / SAMPLES, path / SENSITIVE / SAMPLES)
-    stored = next((place for place in places if (place / CONDITIONS).is_file()), None)
+    stored = next((place for place in places if os.path.isfile(place / CONDITIONS)), None)
     return OwnSamples(stored, spec) if stored else open_generated(path, spec)
 
 

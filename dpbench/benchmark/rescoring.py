@@ -110,7 +110,7 @@ def _finished(out: Path, datasets: Sequence[str]) -> list[tuple[TrialRecord, Tri
         raise DpbenchError(f"no finished trials are in {out}; `dpbench run` makes some, --out says where they are")
     names = {record.dataset for record, _ in found}
     wanted = {canonical_name(name) for name in datasets}
-    for name in wanted - names:
+    for name in sorted(wanted - names):
         raise UnknownName("dataset with results", name, names)
     chosen = [(record, folder) for record, folder in found if not wanted or record.dataset in wanted]
     return sorted(chosen, key=lambda trial: (trial[0].dataset, trial[0].resolution, trial[0].public_benchmark))

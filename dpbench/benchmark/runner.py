@@ -147,7 +147,8 @@ def plan_trials(session: Session) -> list[TrialSpec]:
         check_space(request.out, samples, f"the samples of {len(new)} trials")
         for trial in track(display, new, "calibrating", len(new)):
             calibrated_plan(trial)
-        with session.processes.rank_zero_first():
+    with session.processes.rank_zero_first():  # images are checked once
+        if new:
             inputs.check_images(display, public=any(trial.public for trial in new))
     return trials
 

@@ -24,11 +24,16 @@ SAMPLED_FILES = 2_000
 MOST_BYTES = 256 * 2**20
 """Of one image file: more than photographs have. The declared size is checked before anything is unpacked."""
 BOMB_BYTES, BOMB_RATIO = 16 * 2**20, 200
-"""A file in a zip that is larger, and unpacks to more times its packed size, is no image."""
+"""An image file in a zip that is larger, and unpacks to more times its packed size, is none."""
 
 
 def _wanted(path: PurePosixPath) -> bool:
     return not any(part in LITTER or part.startswith(".") for part in path.parts)
+
+
+def is_image(path: str) -> bool:
+    """Whether a file is an image, by the ending of its name."""
+    return path.lower().endswith(IMAGE_TYPES)
 
 
 class FileSource(ABC):
@@ -86,7 +91,7 @@ class FileSource(ABC):
         for name in dict.fromkeys(part for path in (*self.folders, *self.sizes) for part in path.split("/")):
             check_name(name, "file or folder")
         for path, size in self.sizes.items():
-            if size > MOST_BYTES and path.lower().endswith(IMAGE_TYPES):
+            if size > MOST_BYTES and is_image(path):
                 most = MOST_BYTES // 2**20
                 raise DataError(
                     f"{self.describe(path)} has {size / 2**20:,.0f} MiB, and an image file at most {most}; "
@@ -145,7 +150,7 @@ class ZipSource(FileSource):
     """The files in a zip archive, read without unpacking it.
 
     Raises:
-        DataError: the archive is damaged or cannot be read.
+        DataError: the archive is damaged or cannot be read, or unpacks to far more than images do.
     """
 
     def __init__(self, root: Path):
@@ -159,16 +164,16 @@ class ZipSource(FileSource):
             twice, _ = Counter(path for path, _ in files).most_common(1)[0]
             raise DataError(f"{root} has two files called {twice!a}; create it again")
         self.sizes = {path: entry.file_size for path, entry in self._entries.items()}
-        for path, entry in self._entries.items():
-            if entry.file_size > max(BOMB_BYTES, BOMB_RATIO * entry.compress_size):
-                times = entry.file_size // max(1, entry.compress_size)
-                raise DataError(
-                    f"{self.describe(path)} unpacks to {times:,} times its size, as no image does; remove it"
-                )
         listed = {path for path, is_folder, _ in entries if _wanted(path) and is_folder}
         above = {parent for path in (*map(PurePosixPath, self.sizes), *listed) for parent in path.parents}
         self.folders = frozenset(str(folder) for folder in listed | above if folder.parts)
         self._check()
+        for path, entry in self._entries.items():
+            if entry.file_size > max(BOMB_BYTES, BOMB_RATIO * entry.compress_size) and is_image(path):
+                times = entry.file_size // max(1, entry.compress_size)
+                raise DataError(
+                    f"{self.describe(path)} unpacks to {times:,} times its size, as no image does; remove it"
+                )
 
     def _archive(self) -> ZipFile:
         process = os.getpid()

@@ -14,7 +14,7 @@ from dpbench.core.specs import DatasetSpec
 from dpbench.data.decoded import THREADS
 from dpbench.data.external.class_folders import ClassFolders
 from dpbench.data.external.generated import Generated, Images
-from dpbench.data.image_files import IMAGE_TYPES, open_source
+from dpbench.data.image_files import IMAGE_TYPES, is_image, open_source
 from dpbench.data.pixels import read_image, to_tensor
 from dpbench.data.split_folders import common_folder
 
@@ -34,7 +34,7 @@ class GeneratedFiles(Generated):
     def __init__(self, path: Path, spec: DatasetSpec):
         super().__init__(path, spec)
         self._source = open_source(path)
-        self._paths = [file for file in self._source.sizes if file.lower().endswith(IMAGE_TYPES)]
+        self._paths = [file for file in self._source.sizes if is_image(file)]
         others = sorted({*self._source.sizes} - {*self._paths})
         if not self._paths:
             raise DataError(f"{path} has no images ({', '.join(IMAGE_TYPES)})")

@@ -15,7 +15,7 @@ from dpbench.core.names import check_name
 from dpbench.core.specs import DatasetSpec
 from dpbench.data.class_order import class_order
 from dpbench.data.declared import checked_resolution
-from dpbench.data.image_files import IMAGE_TYPES, FileSource, open_source
+from dpbench.data.image_files import IMAGE_TYPES, FileSource, is_image, open_source
 from dpbench.data.split_folders import TEST, TRAIN, VALIDATION, SplitFolders, common_folder, has_word, split_folders
 from dpbench.data.splits import split_by_hash
 
@@ -123,7 +123,7 @@ class _Listing:
 
 def _list(source: FileSource) -> _Listing:
     for path in source.sizes:
-        if not path.lower().endswith(IMAGE_TYPES):
+        if not is_image(path):
             raise DataError(f"{source.describe(path)} is not an image ({', '.join(IMAGE_TYPES)}); remove it")
     if not source.sizes:
         raise DataError(f"{source.root} has no images ({', '.join(IMAGE_TYPES)})")
