@@ -23,7 +23,7 @@ INK = (40, 40, 40)
 
 
 def write_grid(path: Path, samples: StoredSamples, title: str) -> None:
-    """Writes a PNG grid of samples: one row per class that has any (the first `MOST_ROWS`), or `COLUMNS` rows without classes.
+    """Writes a PNG grid of samples: one row per class that has any (the first `MOST_ROWS`), or `COLUMNS` rows.
 
     Args:
         path: file to write.
