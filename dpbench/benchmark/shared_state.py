@@ -50,14 +50,11 @@ def _modules(plugin: type) -> set[str]:
 
     They are those that are imported when this is called first: what `fit` imports is no change.
     """
+    own = {cls.__module__ for cls in plugin.__mro__} - {"builtins", "abc", "typing", "dpbench.core.method"}
     package = plugin.__module__.partition(".")[0]
-    beside = {name for name in list(sys.modules) if name.partition(".")[0] == package}
-    return (set() if package == "dpbench" else beside) | {cls.__module__ for cls in plugin.__mro__} - {
-        "builtins",
-        "abc",
-        "typing",
-        "dpbench.core.method",
-    }
+    if package == "dpbench":
+        return own
+    return own | {name for name in list(sys.modules) if name.partition(".")[0] == package}
 
 
 @contextmanager
