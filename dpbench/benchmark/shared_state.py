@@ -11,6 +11,7 @@ import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from types import CellType, FunctionType, ModuleType, SimpleNamespace
 from typing import Any
 
@@ -31,10 +32,10 @@ class SharedStateChanged(PrivacyError, RunError):
 def shared_state(plugin: type) -> State:
     """The state that all instances of a plugin share: variables of its modules, class attributes and functions.
 
-    Containers, closures, networks and objects of the plugin's own classes are followed. State of other modules and of C
-    code is not seen.
+    Its modules are those of its classes, and of a package outside dpbench all. Containers, closures, networks and
+    objects of the plugin's own classes are followed. State of other modules and of C code is not seen.
     """
-    modules = {cls.__module__ for cls in plugin.__mro__} - {"builtins", "abc", "typing", "dpbench.core.method"}
+    modules = _modules(plugin)
     state: dict[str, str] = {}
     for module in filter(None, map(sys.modules.get, sorted(modules))):
         for name, value in vars(module).items():
@@ -45,6 +46,19 @@ def shared_state(plugin: type) -> State:
             elif _is_named(name) and not isinstance(value, ModuleType):
                 state[f"{module.__name__}.{name}"] = _hash(value, modules)
     return state
+
+
+@cache
+def _modules(plugin: type) -> set[str]:
+    """The modules of a plugin's classes and, outside dpbench, all modules of its package.
+
+    They are those that are imported when this is called first: what `fit` imports is no change.
+    """
+    own = {cls.__module__ for cls in plugin.__mro__} - {"builtins", "abc", "typing", "dpbench.core.method"}
+    package = plugin.__module__.partition(".")[0]
+    if package == "dpbench":
+        return own
+    return own | {name for name in list(sys.modules) if name.partition(".")[0] == package}
 
 
 @contextmanager

@@ -23,7 +23,7 @@ INK = (40, 40, 40)
 
 
 def write_grid(path: Path, samples: StoredSamples, title: str) -> None:
-    """Writes a PNG grid of samples: one row per class (the first `MOST_ROWS`), or `COLUMNS` rows without classes.
+    """Writes a PNG grid of samples: one row per class that has any (the first `MOST_ROWS`), or `COLUMNS` rows.
 
     Args:
         path: file to write.
@@ -72,8 +72,8 @@ def _rows(samples: StoredSamples) -> list[tuple[str, list[int]]]:
         starts = range(0, min(len(samples), COLUMNS**2), COLUMNS)
         return [("", list(range(s, min(s + COLUMNS, len(samples))))) for s in starts]
     return [
-        (name, np.flatnonzero(samples.labels == number)[:COLUMNS].tolist())
-        for number, name in enumerate(samples.spec.classes[:MOST_ROWS])
+        (samples.spec.classes[number], np.flatnonzero(samples.labels == number)[:COLUMNS].tolist())
+        for number in np.unique(samples.labels)[:MOST_ROWS]
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ import dpbench
 from dpbench import METHODS
 from dpbench.benchmark.shared_state import unchanged
 from dpbench.core.errors import PrivacyError
+from dpbench.core.plugin_files import load_plugin
 
 
 @pytest.fixture
@@ -100,6 +102,24 @@ def test_unchanged_state_is_accepted(module: Any) -> None:
     with unchanged(module.Plugin):
         module.Plugin().weights = torch.ones(3)  # instance state is allowed
         module.NETWORK(torch.ones(2))
+
+
+def test_all_modules_of_a_package_are_watched(tmp_path: Path, registries: None) -> None:
+    sources = {
+        "__init__": "from .method import Mine",
+        "method": "from dpbench import REFINERS, Refiner\nfrom . import memory\n@REFINERS.register('mine')\n"
+        "class Mine(Refiner):\n    def refine(self, coarse, size, run): ...",
+        "memory": "SEEN = []",
+        "later": "NEW = []",
+    }
+    for name, source in sources.items():
+        (tmp_path / f"{name}.py").write_text(source, encoding="utf-8")
+    package = load_plugin(tmp_path)
+    plugin = package.Mine
+    with unchanged(plugin):
+        importlib.import_module(".later", package.__name__)
+    with pytest.raises(PrivacyError, match=r"memory\.SEEN"), unchanged(plugin):
+        package.memory.SEEN.append(1)
 
 
 class Greedy(fakes.FakeAlone):

@@ -212,11 +212,3 @@ def test_no_test_split_opens_while_a_stored_model_samples(run: Run, monkeypatch:
     monkeypatch.setattr(fakes.FakeMean, "sample", Peeks.sample)
     with pytest.raises(PrivacyError, match="no test split opens"):
         model.sample(1)
-
-
-def test_class_folders_have_names_that_can_be_read_back() -> None:
-    from dpbench.results.exported import folder_names
-
-    assert folder_names(("T-shirt/top", "Bag", "0 - zero")) == ["T-shirt-top", "Bag", "0 - zero"]
-    assert folder_names(("a/b", "a-b", "c")) == ["0", "1", "2"]
-    assert folder_names(("5", "7")) == ["5", "7"]

@@ -110,9 +110,10 @@ def test_grid_has_one_row_per_class(tmp_path: Path, channels: int, classes: tupl
     assert rows * CELL < picture.height < (rows + 1) * (CELL + 8)
 
 
-def test_grid_works_with_fewer_samples_than_classes(tmp_path: Path) -> None:
+def test_grid_has_no_rows_for_classes_without_samples(tmp_path: Path) -> None:
     write(tmp_path, count=2)
     write_grid(tmp_path / "samples.png", StoredSamples(tmp_path, SPEC), "few")
+    assert 2 * CELL < Image.open(tmp_path / "samples.png").height < 3 * CELL
 
 
 def test_names_are_converted_to_safe_folder_names() -> None:
