@@ -77,12 +77,12 @@ def track_long(
         each: steps per item.
         patience: seconds after which the phase is shown.
     """
-    start, shown = time.monotonic(), 0
+    start, shown = time.perf_counter(), 0
     with ExitStack() as stack:
         advance: Advance | None = None
         for number, item in enumerate(items, start=1):
             yield item
-            if advance is None and time.monotonic() - start > patience:
+            if advance is None and time.perf_counter() - start > patience:
                 advance = stack.enter_context(progress.phase(name, total))
             if advance is not None:
                 done = min(number * each, total)

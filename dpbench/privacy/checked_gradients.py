@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dpbench.core.context import Precision
-from dpbench.core.errors import PrivacyError
+from dpbench.core.errors import DpbenchError, PrivacyError
 from dpbench.core.specs import Batch
 from dpbench.privacy.checks.engine_checks import check_engine, check_gradients
 from dpbench.privacy.checks.independence import LEAST
@@ -140,7 +140,7 @@ def _explained(engine: type[GradientEngine]) -> Iterator[None]:
     """
     try:
         yield
-    except PrivacyError:
+    except (DpbenchError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # whatever the libraries raise
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]

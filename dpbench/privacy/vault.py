@@ -174,11 +174,9 @@ class Vault(PrivateData):
         """One fresh release."""
         records, total = self._parts.records, torch.zeros(shape, device=self.device)
         rate = mechanism.rate_at(self.ledger.spent[mechanism.name] + 1)
-        sample = draws.poisson_sample(len(records), rate)
-        sampled = rate < 1  # then nothing may show the size of the sample
-        batches = (
-            padded(records, sample, chunk, self.device) if sampled else self._all(f"query '{mechanism.name}'", chunk)
-        )
+        batches = padded(records, draws.poisson_sample(len(records), rate), chunk, self.device)
+        if rate == 1:  # nothing may show the size of a sample
+            batches = self._shown(batches, f"query '{mechanism.name}'", chunk)
         with global_randomness(draws.seed(), self.device):
             for batch, real in batches:
                 values = _evaluate(contribution, batch)
@@ -266,17 +264,15 @@ class Vault(PrivateData):
         if self._lazy:
             return LazyRecords(records, derivation)
         without = replace(derivation, keep_images=False)
-        batches = enumerate(self._all("derive values", chunk))
+        batches = self._shown(padded(records, range(len(records)), chunk, self.device), "derive values", chunk)
         values = DerivedRecords(
-            [without.of(batch, [rank, k]).map(partial(_chosen, real)) for k, (batch, real) in batches]
+            [without.of(batch, [rank, k]).map(partial(_chosen, real)) for k, (batch, real) in enumerate(batches)]
         )
         return WithImages(values, records) if derivation.keep_images else values
 
-    def _all(self, what: str, chunk: int) -> Iterator[tuple[Batch, Tensor]]:
-        """All records in chunks; see `padded`. Their number is public, so progress shows."""
-        records = self._parts.records
-        chunks = padded(records, range(len(records)), chunk, self.device)
-        return track_long(self._progress, chunks, what, len(records), chunk, PATIENCE)
+    def _shown(self, batches: Iterator[tuple[Batch, Tensor]], what: str, chunk: int) -> Iterator[tuple[Batch, Tensor]]:
+        """The batches of all records, with progress."""
+        return track_long(self._progress, batches, what, len(self._parts.records), chunk, PATIENCE)
 
     def forfeit(self, name: str) -> None:
         """See `PrivateData.forfeit`."""

@@ -21,7 +21,7 @@ from dpbench.privacy.plan import Plan
 from dpbench.privacy.rehearsal import Rehearsal
 from dpbench.privacy.stand_in import StandIn
 
-SUM = a_sum(clip=1e9, count=4)
+SUM = a_sum(clip=1e9, count=4, noise_multiplier=1e-12)
 
 
 def flat(batch: Batch) -> Tensor:
@@ -106,7 +106,7 @@ def test_images_stay_beside_the_values_if_asked(kind):
         "rehearsal": lambda: Rehearsal(StandIn(records, spec), Plan(SUM)),
     }[kind]()
     derived = private.derive(flat, chunk=8, keep_images=True)
-    assert not derived.noisy_sum("sum", lambda b: flat(b) - b.derived).any()
+    assert derived.noisy_sum("sum", lambda b: flat(b) - b.derived).abs().max() < 0.1
     again = derived.derive(lambda b, g: b.derived + torch.rand(len(b), 1, generator=g), generator=torch.Generator())
     seen = []
     again.noisy_sum("sum", lambda b: (seen.append(b.images), b.derived)[1])

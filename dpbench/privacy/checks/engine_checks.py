@@ -127,7 +127,7 @@ def check_engine(engine: GradientEngine, batch: Batch, views: int, generator: to
     if not error <= 0.02 * scale:  # a loss in bf16 is off by 1% in either
         raise PrivacyError(
             f"{type(engine).__name__} misses part of this model's gradient (relative error {error / scale:.2g}); "
-            "use parameters only through their layers' forward, or try another engine"
+            f"use parameters only through their layers' forward; {engine.advice}"
         )
 
 

@@ -175,7 +175,8 @@ class MethodReads(TorchFunctionMode):
         if name in READS and flow.depends((args, kwargs)):
             flow.refuse_read(name.strip("_"))
         if func is torch.nn.functional.one_hot:
-            if not args[1:] and kwargs.get("num_classes", -1) == -1 and flow.depends((args, kwargs)):
+            number = args[1] if args[1:] else kwargs.get("num_classes", -1)
+            if number == -1 and flow.depends((args, kwargs)):
                 flow.refuse("reads a value that depends on records (the number of classes)", "give one_hot num_classes")
             return self._trusted(func, args, kwargs)
         result = func(*args, **kwargs)

@@ -87,6 +87,8 @@ class BookKeepingEngine(GradientEngine):
         book = self._book = _Book(self._trained, records, records * views, next(iter(self.parameters)).device)
         for parameter in self.parameters:  # so that autograd computes no gradient of a parameter
             parameter.requires_grad_(False)
+        fused = torch.backends.mha.get_fastpath_enabled()
+        torch.backends.mha.set_fastpath_enabled(False)  # attention in eval mode would not call its layers
         try:
             losses = self.loss(self.model, batch, generator)
             self.check_shape(losses, records * views)
@@ -94,6 +96,7 @@ class BookKeepingEngine(GradientEngine):
                 raise PrivacyError("the loss uses no trained layer")
             torch.autograd.grad(losses.sum() / views, book.anchor, allow_unused=True)
         finally:
+            torch.backends.mha.set_fastpath_enabled(fused)
             self._book = None
             for parameter in self.parameters:
                 parameter.requires_grad_(True)

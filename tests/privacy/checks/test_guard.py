@@ -70,6 +70,7 @@ READS = {
     "unique": lambda x, y: y.unique(),
     "bincount": lambda x, y: y.bincount(),
     "one_hot of unknown size": lambda x, y: F.one_hot(y),
+    "one_hot of -1 classes": lambda x, y: F.one_hot(y, -1),
     "save": lambda x, y: torch.save(x, io.BytesIO()),
     "deepcopy": lambda x, y: copy.deepcopy(x),
     "json": lambda x, y: json.dumps(y.tolist()),

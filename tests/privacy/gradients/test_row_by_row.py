@@ -290,6 +290,24 @@ def test_gradient_checkpointing_changes_no_gradient_and_closing_gives_the_module
     assert vars(scale)["forward"] is own
 
 
+@pytest.mark.parametrize("place", [True, False], ids=["inside a module without a rule", "by itself"])
+def test_a_transformer_layer_in_eval_mode_is_not_fused(place):
+    class Encoder(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.TransformerEncoderLayer(8, 2, 8, batch_first=True)
+            if place:
+                self.place = nn.Parameter(torch.randn(1, 5, 8))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.layer(x + self.place if place else x)
+
+    torch.manual_seed(0)
+    check_engine(
+        BookKeepingEngine(Encoder().eval(), scattered), Batch(derived=images(5, 8).float()), 1, torch.Generator()
+    )
+
+
 def test_two_engines_on_one_model_do_not_disturb_each_other():
     torch.manual_seed(0)
     model, batch = Positions().double(), Batch(derived=images(4, 6))
