@@ -17,6 +17,7 @@ from dpbench.privacy.accounting import (
     settle_grid,
 )
 from dpbench.privacy.events import GaussianEvent
+from dpbench.privacy.gaussian_profile import gaussian_epsilon
 
 DELTA = 1e-5
 MNIST = 4096 / 60_000
@@ -127,3 +128,12 @@ def test_next_to_no_noise_on_a_sample_is_an_error_and_on_all_records_a_number():
     with pytest.raises(PrivacyError, match="next to no noise"):
         epsilon_pld([GaussianEvent(1e-5, 0.1, 3)], DELTA)
     assert epsilon_pld([GaussianEvent(1e-3, 1.0, 1)], DELTA) == pytest.approx(504_264, rel=1e-3)
+
+
+@pytest.mark.parametrize("mu", [1e-3, 1e-2, 1.0, 10.0, 140.0])
+@pytest.mark.parametrize(("releases", "delta"), [(1, 1e-12), (100, 1e-5), (10_000, 1e-10), (100_000, 1e-8)])
+def test_numerical_compositions_of_every_size_are_just_above_the_closed_form(mu, releases, delta):
+    """Samples of all records but one in 1e12 are composed numerically, and cost what all records do."""
+    exact = gaussian_epsilon(mu, delta)
+    numerical = epsilon_pld([GaussianEvent(releases**0.5 / mu, 1 - 1e-12, releases)], delta)
+    assert exact * (1 - 1e-8) <= numerical <= exact * 1.01
