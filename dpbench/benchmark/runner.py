@@ -140,6 +140,8 @@ def plan_trials(session: Session) -> list[TrialSpec]:
         if "public" in request.references and not method.uses_public:
             display.say(f"{method.title} uses no public data: it has no public reference row")
     with session.processes.rank_zero_first():  # a dataset is downloaded, and a measurement made, once
+        for _ in track(display, [inputs.train], "reading the images", 1):
+            inputs.fingerprint(inputs.train)
         trials = list(make_trials(methods, request, inputs, Planner(session)))
     new = [t for t in trials if not t.is_real and (request.force or not t.folder(request.out).is_sampled)]
     if new:
