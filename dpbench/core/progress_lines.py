@@ -24,12 +24,13 @@ class _Running:
     done: int = 0
     note: str = ""
 
-    def __str__(self) -> str:
-        return " · ".join(filter(None, [f"  {self.name}: {self.done} of {self.total}", self.note]))
+    @property
+    def parts(self) -> list[str]:
+        return [f"{self.name}: {self.done} of {self.total}", self.note]
 
 
 class ProgressLines:
-    """One line per finished phase, and one every half minute in a long phase, whether it advances or not.
+    """One line per finished phase, and one every half minute in long work, whether it advances or not.
 
     Args:
         write: shows a line.
@@ -48,44 +49,56 @@ class ProgressLines:
 
     @contextmanager
     def overview(self, line: Callable[[], str]) -> Iterator[None]:
-        """Adds the line to those of running phases."""
+        """Adds the line to those of running phases, and shows it where no phase runs."""
         self._overview = line
         try:
-            yield
+            with self._watched():
+                yield
         finally:
             self._overview = str
 
     @contextmanager
     def phase(self, name: str, total: int) -> Iterator[Advance]:
         """Shows the phase's duration and its last note when it ends."""
-        start, running, ended = time.perf_counter(), _Running(name, total), threading.Event()
-        watch = threading.Thread(target=self._watch, args=(running, ended), daemon=True)
+        start, running = time.perf_counter(), _Running(name, total)
 
         def advance(steps: int = 1, note: str = "") -> None:
             running.done, running.note = running.done + steps, note or running.note
-            if time.monotonic() - self._last >= EVERY:
-                self._tell(running)
+            self._speak(running)
 
         self._running.append(running)
-        watch.start()
         try:
-            yield advance
+            with self._watched(running):
+                yield advance
         finally:
             self._running.remove(running)
-            ended.set()
-            watch.join()
         note = f", {running.note}" if running.note else ""
         self.say(f"  {name}: {total} in {time.perf_counter() - start:.1f} s{note}")
 
-    def _tell(self, running: _Running) -> None:
-        self.say(" · ".join(filter(None, [str(running), self._overview()])))
+    def _speak(self, running: _Running | None) -> None:
+        """Says where a phase, or the work without one, is, if there was no line for long."""
+        if time.monotonic() - self._last >= EVERY:
+            parts = [*(running.parts if running else ()), self._overview()]
+            self.say(f"  {' · '.join(filter(None, parts))}")
 
-    def _watch(self, running: _Running, ended: threading.Event) -> None:
-        """Speaks for a phase that does not advance."""
-        while not ended.wait(EVERY / 3):
-            if self._running[-1] is running and time.monotonic() - self._last >= EVERY:
-                with suppress(DpbenchError):  # a log that cannot be written: the phase itself meets that, too
-                    self._tell(running)
+    @contextmanager
+    def _watched(self, running: _Running | None = None) -> Iterator[None]:
+        """Speaks for work that does not advance, as long as no phase within it runs."""
+        ended = threading.Event()
+
+        def watch() -> None:
+            while not ended.wait(EVERY / 3):
+                if (self._running[-1] if self._running else None) is running:
+                    with suppress(DpbenchError):  # a log that cannot be written: the work itself meets that, too
+                        self._speak(running)
+
+        watching = threading.Thread(target=watch, daemon=True)
+        watching.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            watching.join()
 
 
 class Together:

@@ -25,7 +25,17 @@ def test_phase_that_does_not_advance_speaks(monkeypatch: pytest.MonkeyPatch) -> 
         assert spoken.wait(60)
     assert "  a slow release: 1 of 3 · ε 1" in lines
     assert lines[-1].startswith("  a slow release: 3 in ")
-    assert not any("_watch" in thread.name for thread in threading.enumerate())
+    assert not any("watch" in thread.name for thread in threading.enumerate())
+
+
+def test_work_outside_phases_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress_lines, "EVERY", 0.01)
+    lines: list[str] = []
+    spoken = threading.Event()
+    shown = ProgressLines(lambda line: lines.append(line) or spoken.set())
+    with shown.overview(lambda: "trial 1 of 2 · private training"):
+        assert spoken.wait(60)
+    assert set(lines) == {"  trial 1 of 2 · private training"}
 
 
 def test_failed_phase_is_not_reported_as_finished() -> None:
