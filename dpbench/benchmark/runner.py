@@ -29,6 +29,7 @@ from dpbench.benchmark.sweep import make_trials
 from dpbench.benchmark.timetable import STAGES, Work
 from dpbench.benchmark.trial import TrialSpec
 from dpbench.benchmark.trial_code import code_outside
+from dpbench.benchmark.twins import seconds_of_a_twin
 from dpbench.core.errors import DpbenchError, RunError
 from dpbench.core.folders import check_space
 from dpbench.core.progress import Display, track
@@ -84,26 +85,11 @@ def run_request(request: RunRequest, display: Display | None = None) -> Finished
     with Session.open(request, display, writes=True, distributed=True) as session:
         metrics = chosen_metrics(request.metrics)
         trials = plan_trials(session)
-        sheet, timetable, failures = None, session.timetable, []
-        leaderboard, writes = LeaderboardFile(request.out), session.processes.is_rank_zero
-        ends_at_a_failure = request.fail_fast or len(trials) == 1 or session.processes.world.size > 1
-        timetable.plan([work_left(trial, session, metrics) for trial in trials])
+        leaderboard, sheet = LeaderboardFile(request.out), None
         try:
-            with session.display.overview(timetable.line):
-                for number, trial in enumerate(trials, start=1):
-                    timetable.begin(number)
-                    parts = [f"[{number}/{len(trials)}] {trial}", timetable.left()]
-                    session.display.say(", ".join(filter(None, parts)))
-                    try:
-                        if run_trial(trial, session, metrics) and writes:
-                            leaderboard.update()
-                    except DpbenchError as error:
-                        if ends_at_a_failure or isinstance(error, RunError):
-                            raise
-                        failures.append(Failure(str(trial), str(error), trial.folder(request.out).log))
-                        session.display.say(f"  failed: {failures[-1]}")
+            failures = _run_trials(trials, session, metrics, leaderboard)
         finally:
-            if writes and any(trial.folder(request.out).is_finished for trial in trials):
+            if session.processes.is_rank_zero and any(trial.folder(request.out).is_finished for trial in trials):
                 rows = leaderboard.write()
                 sheet = draw_side_by_side(trials, session)
             else:
@@ -112,6 +98,42 @@ def run_request(request: RunRequest, display: Display | None = None) -> Finished
     if failures:
         raise TrialsFailed(failures, len(trials), finished)
     return finished
+
+
+def _run_trials(
+    trials: Sequence[TrialSpec], session: Session, metrics: Sequence[str], leaderboard: LeaderboardFile
+) -> list[Failure]:
+    """Runs trials in turn. Returns those that failed, unless a failure ends the run.
+
+    Raises:
+        DpbenchError: a trial failed, and it is the only one, or the request says so, or further ones would fail alike.
+    """
+    display, timetable = session.display, session.timetable
+    goes_on = len(trials) > 1 and session.processes.world.size == 1 and not session.request.fail_fast
+    failures: list[Failure] = []
+    _expect(trials, session, metrics)
+    with display.overview(timetable.line):
+        for number, trial in enumerate(trials, start=1):
+            timetable.begin(number)
+            display.say(", ".join(filter(None, [f"[{number}/{len(trials)}] {trial}", timetable.left()])))
+            try:
+                if run_trial(trial, session, metrics) and session.processes.is_rank_zero:
+                    leaderboard.update()
+            except DpbenchError as error:
+                if isinstance(error, RunError) or not goes_on:
+                    raise
+                failures.append(Failure(str(trial), str(error), trial.folder(session.out).log))
+                display.say(f"  failed: {failures[-1]}")
+    return failures
+
+
+def _expect(trials: Sequence[TrialSpec], session: Session, metrics: Sequence[str]) -> None:
+    """Tells the timetable what there is to do, and how long it took before."""
+    works = [work_left(trial, session, metrics) for trial in trials]
+    session.timetable.plan(works)
+    trained = {work.kind: trial for work, trial in zip(works, trials, strict=True) if "fit" in work.stages}
+    for kind, trial in trained.items():
+        session.timetable.learn(kind, seconds_of_a_twin(trial, session))
 
 
 def work_left(trial: TrialSpec, session: Session, metrics: Sequence[str]) -> Work:
@@ -140,6 +162,8 @@ def plan_trials(session: Session) -> list[TrialSpec]:
         if "public" in request.references and not method.uses_public:
             display.say(f"{method.title} uses no public data: it has no public reference row")
     with session.processes.rank_zero_first():  # a dataset is downloaded, and a measurement made, once
+        for _ in track(display, [inputs.train], "reading the images", 1):
+            inputs.fingerprint(inputs.train)
         trials = list(make_trials(methods, request, inputs, Planner(session)))
     new = [t for t in trials if not t.is_real and (request.force or not t.folder(request.out).is_sampled)]
     if new:

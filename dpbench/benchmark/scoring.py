@@ -168,7 +168,7 @@ def score(record: TrialRecord, folder: TrialFolder, metrics: Sequence[str], sess
             folder.remove_checkpoints(record.public_benchmark)
             if missing:
                 seed = record.seed or 0
-                with session.phase("evaluate", seed, folder.path) as run, log.phase("evaluate"):
+                with session.phase("evaluate", seed, folder.path, log=log) as run, log.phase("evaluate"):
                     _add_scores(record, folder, missing, session.inputs, run)
             folder.finish()
             log("finished")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +19,8 @@ from dpbench.core.context import Precision, RunContext
 from dpbench.core.data import DataOptions
 from dpbench.core.files import digest
 from dpbench.core.folders import cache_folder, check_writable, state_folder
-from dpbench.core.progress import Display, Quiet
+from dpbench.core.progress import Display, Progress, Quiet
+from dpbench.core.progress_lines import ProgressLines, Together
 from dpbench.core.seal import Seal
 from dpbench.data.opening import default_root
 from dpbench.training.device import resolve_device, resolve_precision
@@ -101,7 +102,12 @@ class Session:
 
     @contextmanager
     def phase(
-        self, name: str, seed: int, folder: Path | None = None, checkpoints: Checkpoints | None = None
+        self,
+        name: str,
+        seed: int,
+        folder: Path | None = None,
+        checkpoints: Checkpoints | None = None,
+        log: Callable[[str], object] | None = None,
     ) -> Iterator[RunContext]:
         """The working environment of one phase of a trial, its generators seeded from the trial's seed and the phase.
 
@@ -114,6 +120,7 @@ class Session:
             seed: the trial's.
             folder: where a method may write; None for nowhere.
             checkpoints: where training stores its state; by default nowhere.
+            log: writes a line where progress is noted, too.
         """
         cache = PublicCache(cache_folder() / "public")
         if name in ("fit", "sample"):
@@ -121,7 +128,8 @@ class Session:
         sealed = nullcontext() if name == "evaluate" else self.seal.closed()
         with seeded(seed, name) as generator, sealed, self.timetable.stage(name):
             stored = checkpoints or Checkpoints(None)
-            yield RunContext(self.device, generator, cache, self.display, folder, self.precision, stored)
+            progress: Progress = Together(self.display, ProgressLines(log)) if log else self.display
+            yield RunContext(self.device, generator, cache, progress, folder, self.precision, stored)
             cache.close()
 
 

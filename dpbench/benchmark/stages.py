@@ -51,7 +51,7 @@ def prepare(trial: TrialSpec, session: Session, log: TrialLog) -> Method[Any]:
     with (
         log.phase("prepare", checkpoints.stopwatch),
         session.processes.rank_zero_first(),
-        session.phase("prepare", trial.seed, folder, checkpoints) as run,
+        session.phase("prepare", trial.seed, folder, checkpoints, log) as run,
     ):
         with session.seal.everything_closed():
             method = trial.plugin(trial.config, trial.spec)
@@ -90,7 +90,7 @@ def fit(method: Method[Any], trial: TrialSpec, plan: CalibratedPlan, session: Se
         return Spent(ledger)
     checkpoints = _checkpoints(trial, session, "fit")
     folder = _workplace(trial, session)
-    with log.phase("fit", checkpoints.stopwatch), session.phase("fit", trial.seed, folder, checkpoints) as run:
+    with log.phase("fit", checkpoints.stopwatch), session.phase("fit", trial.seed, folder, checkpoints, log) as run:
         key = noise_key(trial, ledger, code_behind(trial, session), run, session)
         world = session.processes.world
         noise = NoiseSource(session.device, key, world.rank)
@@ -120,7 +120,7 @@ def sample(method: Method[Any], trial: TrialSpec, spent: Spent, session: Session
         weights = finite_weights(method)
         private, total = method.parameters()
     folder = trial.folder(session.out)
-    with log.phase("sample"), session.phase("sample", trial.seed, _workplace(trial, session)) as run:
+    with log.phase("sample"), session.phase("sample", trial.seed, _workplace(trial, session), log=log) as run:
         home = folder.home(is_sensitive(trial.spec.public_benchmark, trial.reference, trial.epsilon, ledger.accounting))
         draw_samples(method, trial.request.conditions, home / SAMPLES, run)
     write_atomic(home / MODEL, lambda path: save_file(weights, path))

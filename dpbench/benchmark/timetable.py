@@ -1,10 +1,10 @@
-"""Where a command stands in its trials, and about how long the rest takes, from the trials that it has finished."""
+"""Where a command stands in its trials, and about how long the rest takes, from trials that are finished."""
 
 from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ class Work(NamedTuple):
 
 
 class Timetable:
-    """The trials of a command. Estimates come from what took place in this command alone."""
+    """The trials of a command. Estimates come from what took place in this command, or earlier."""
 
     def __init__(self) -> None:
         self._works: Sequence[Work] = ()
@@ -37,6 +37,11 @@ class Timetable:
     def plan(self, works: Sequence[Work]) -> None:
         """States what there is to do, before the first trial starts."""
         self._works = works
+
+    def learn(self, kind: Hashable, seconds: Mapping[str, float]) -> None:
+        """Notes how long the stages of an earlier trial of a kind took."""
+        for stage, took in seconds.items():
+            self._seconds[kind, stage].append(took)
 
     def begin(self, number: int) -> None:
         """States that a trial starts, counted from 1."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
@@ -12,49 +11,15 @@ from rich.text import Text
 
 from dpbench.core.printable import printable
 from dpbench.core.progress import Advance, Display, Quiet
+from dpbench.core.progress_lines import ProgressLines
 from dpbench.core.rank import is_rank_zero
 
-EVERY = 30.0
-"""Seconds without a line after which a running phase prints where it is, if there are no bars."""
 
-
-class Lines:
-    """One plain line per finished phase, and one every half minute in a long phase: for logs, pipes and CI."""
+class Lines(ProgressLines):
+    """Plain lines; see `ProgressLines`."""
 
     def __init__(self, console: Console):
-        self._console = console
-        self._last = time.monotonic()
-        self._overview: Callable[[], str] | None = None
-
-    def say(self, line: str) -> None:
-        """Prints the line."""
-        self._console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
-        self._last = time.monotonic()
-
-    @contextmanager
-    def overview(self, line: Callable[[], str]) -> Iterator[None]:
-        """Adds the line to those that running phases print."""
-        self._overview = line
-        try:
-            yield
-        finally:
-            self._overview = None
-
-    @contextmanager
-    def phase(self, name: str, total: int) -> Iterator[Advance]:
-        """Prints the phase's duration and its last note when it ends."""
-        start, done, last = time.perf_counter(), 0, ""
-
-        def advance(steps: int = 1, note: str = "") -> None:
-            nonlocal done, last
-            done, last = done + steps, note or last
-            if time.monotonic() - self._last >= EVERY:
-                overview = self._overview() if self._overview else ""
-                self.say(" · ".join(filter(None, [f"  {name}: {done} of {total}", last, overview])))
-
-        yield advance
-        note = f", {last}" if last else ""
-        self.say(f"  {name}: {total} in {time.perf_counter() - start:.1f} s{note}")
+        super().__init__(lambda line: console.print(printable(line), markup=False, highlight=False, soft_wrap=True))
 
 
 class Bars:

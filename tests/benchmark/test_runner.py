@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,14 @@ def test_columns_have_the_schema_order(tiny: Path) -> None:
     fields = [field.name for field in FIELDS]
     assert [name for name in names if name in fields] == fields
     assert names.index("parameters_total") < names.index("brightness") < names.index("n_samples")
+
+
+def test_log_has_the_progress_of_long_work(tiny: Path) -> None:
+    run(tiny)
+    (folder,) = folders(tiny)
+    log = (folder / "log.txt").read_text()
+    assert re.search(r"Z    fitting: 1 in \d+\.\d s, ε 1\n", log)
+    assert re.search(r"Z    sampling: 30 in \d+\.\d s\n", log)
 
 
 def test_finished_trial_is_skipped(tiny: Path) -> None:

@@ -15,6 +15,7 @@ from dpbench.benchmark import timetable as module
 from dpbench.benchmark.runner import plan_trials, run_request, work_left
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.timetable import Timetable, Work, rough
+from dpbench.benchmark.twins import seconds_of_a_twin
 from dpbench.core.progress import Advance, Quiet
 
 ALL = ("prepare", "fit", "sample", "evaluate")
@@ -71,6 +72,14 @@ def test_time_left_counts_down_and_public_training_counts_once(clock: Clock) -> 
     with table.stage("evaluate"):
         clock.now += 197
         assert table.line() == "trial 3 of 3 · scoring"
+
+
+def test_earlier_trials_give_an_estimate_before_anything_starts(clock: Clock) -> None:
+    table = Timetable()
+    table.plan([Work("a", ALL)] * 2)
+    table.learn("a", {"prepare": 1000.0, "fit": 600.0, "sample": 60.0, "evaluate": 120.0})
+    table.begin(1)
+    assert table.left() == "about 26 min left"  # public training is in the cache
 
 
 def test_unknown_stages_make_it_a_lower_bound(clock: Clock) -> None:
@@ -146,5 +155,11 @@ def test_work_is_what_a_run_does(tiny: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert stages == [*PUBLIC, *ALL, "evaluate", "evaluate"]  # the last one is for the sheet of samples
     assert "fitting: trial 2 of 3 · private training · estimating the time left ..." in display.lines
     assert works() == [(), (), ()]
+    with Session.open(replace(request, seeds=2, references=())) as session:
+        *_, new = plan_trials(session)
+        seconds = seconds_of_a_twin(new, session)
+        assert seconds.keys() == {*ALL}
+        assert 0 < seconds["fit"] < 100
+        assert seconds_of_a_twin(replace(new, fingerprint="other images"), session) == {}
     assert works(metrics=["brightness", "classy"]) == [("evaluate",)] * 3
     assert works(force=True) == [PUBLIC, ALL, ("evaluate",)]

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from dpbench.cli import display as module
 from dpbench.cli.display import Bars, Lines, open_display
+from dpbench.core import progress_lines as module
 
 
 def test_terminal_shows_a_progress_bar() -> None:
