@@ -62,7 +62,10 @@ def test_commands_work_for_any_options(tiny: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("declared", [True, False])
-def test_commands_work_for_folders_and_paths_with_spaces(tiny: Path, tmp_path: Path, declared: bool) -> None:
+def test_commands_work_for_folders_and_paths_with_spaces(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, declared: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
     for number in range(30):
         path = tmp_path / "my images" / ("train" if number < 20 else "test") / "ab"[number % 2] / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
