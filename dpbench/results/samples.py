@@ -77,6 +77,7 @@ class StoredSamples(ImageDataset):
 
     def __init__(self, folder: Path, spec: DatasetSpec):
         self.spec = spec
+        self._folder = folder
         self.conditions = read_conditions(folder)
         self._shards = [_load(path, spec) for path in sorted(folder.glob("[0-9]*.npy"))]
         self._ends = np.cumsum([len(shard) for shard in self._shards])
@@ -85,9 +86,17 @@ class StoredSamples(ImageDataset):
         if found != count or (condition is not None and len(condition) != found):
             raise DataError(f"{folder} holds {found} images, but {CONDITIONS} says {count}")
         labels = self.conditions.labels
-        if labels and not 0 <= min(labels) <= max(labels) < max(spec.n_classes, 1):
-            raise DataError(f"{folder / CONDITIONS} is damaged: it has labels of no class")
         self.labels = None if labels is None else np.asarray(labels, dtype=np.int64)
+
+    def check_labels(self) -> None:
+        """Checks that every label is that of a class.
+
+        Raises:
+            DataError: one is not.
+        """
+        labels = self.conditions.labels
+        if labels and not 0 <= min(labels) <= max(labels) < max(self.spec.n_classes, 1):
+            raise DataError(f"{self._folder / CONDITIONS} is damaged: it has labels of no class")
 
     def __len__(self) -> int:
         return int(self._ends[-1])

@@ -191,7 +191,9 @@ class TrialFolder:
         """
         self.check_samples(record)
         with _remedy():
-            return StoredSamples(self.home(record.is_sensitive) / SAMPLES, spec or record.spec)
+            stored = StoredSamples(self.home(record.is_sensitive) / SAMPLES, spec or record.spec)
+            stored.check_labels()
+            return stored
 
     def home(self, is_sensitive: bool) -> Path:
         """Where model and samples belong."""

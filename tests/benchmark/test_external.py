@@ -251,7 +251,7 @@ def test_own_samples_and_trial_folders_are_read(tiny: Path, place: str) -> None:
     (copy,) = folders(tiny / "other")
     assert (copy / "samples/conditions.json").read_bytes() == (folder / "samples/conditions.json").read_bytes()
     unlabelled = evaluate(folder, tiny / "other", "tiny:plain", name="mine").iloc[0]
-    assert unlabelled["notes"] == "labels or prompts of the samples were ignored, as tiny:plain has no classes"
+    assert unlabelled["notes"] == ("labels or prompts of the samples were ignored, as tiny:plain has no classes",)
 
 
 def test_own_samples_in_the_sensitive_folder_are_read(tiny: Path) -> None:

@@ -44,7 +44,7 @@ def test_file_takes_a_small_share_of_the_time(tiny: Path, monkeypatch: pytest.Mo
     def collect(*_: object) -> pd.DataFrame:
         clock["now"] += 1.0
         written.append(clock["now"])
-        return pd.DataFrame({"a": [1]})
+        return pd.DataFrame({"a": [1], "notes": [()]})
 
     monkeypatch.setattr(leaderboard_file, "collect", collect)
     monkeypatch.setattr(leaderboard_file.time, "monotonic", lambda: clock["now"])
