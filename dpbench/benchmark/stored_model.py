@@ -209,6 +209,7 @@ def load_model(folder: TrialFolder, request: RunRequest, display: Display | None
         raise DpbenchError(f"{folder.path} has no finished trial")
     if record.reference in ("real", "external"):
         raise DpbenchError(f"{record} has no model: its images were not drawn by dpbench")
+    folder.check_model_and_ledger(record)
     device = resolve_device(request.device)
     with torch.random.fork_rng(devices=[]), Seal().everything_closed():
         method = _restored(record, folder.home(record.is_sensitive) / MODEL)
