@@ -1,4 +1,4 @@
-"""The datasets of a session: the sensitive one, and the public source. The test split opens after sampling."""
+"""The datasets of a session: the sensitive one, and the public source. The test split is used after sampling only."""
 
 from __future__ import annotations
 
