@@ -1,4 +1,4 @@
-"""The datasets of a session: the sensitive one, and the public source. The test split opens after sampling."""
+"""The datasets of a session: the sensitive one, and the public source. The test split is used after sampling only."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ class Inputs:
     def check_images(self, progress: Progress, public: bool) -> None:
         """Decodes every image that trials will read, so that damaged files are found before a private run is recorded.
 
-        A split is decoded once: that it is whole is remembered in the state folder, under its keyed fingerprint. Of the
-        test split nothing is used or kept.
+        Datasets that check their files when a split is opened need no more. A split is decoded once: that it is whole
+        is remembered in the state folder, under its keyed fingerprint. Of the test split nothing is used or kept.
 
         Args:
             progress: where bars count images.
@@ -86,9 +86,7 @@ class Inputs:
         Raises:
             DataError: some images are damaged; the message names the first ones.
         """
-        splits = {"train": self.train}
-        if self.dataset.decodes_late:
-            splits["test"] = self.dataset.test()
+        splits = {"train": self.train, "test": self.dataset.test()} if self.dataset.decodes_late else {}
         if public and self.public is not None:
             splits["public"] = self.public
         for name, split in splits.items():

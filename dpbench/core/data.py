@@ -101,7 +101,7 @@ class Dataset(ABC):
         return self.open_train()
 
     def test(self) -> ImageDataset:
-        """The test split, opened by the evaluator only, after sampling.
+        """The test split, used by the evaluator only, after sampling.
 
         Raises:
             As `train`.

@@ -44,6 +44,11 @@ class TorchvisionDataset(DeclaredDataset):
 
     @property
     @abstractmethod
+    def _files(self) -> list[Path]:
+        """The unpacked files of both splits."""
+
+    @property
+    @abstractmethod
     def _archives(self) -> dict[Path, str]:
         """The archives that are downloaded, with their published MD5."""
 
@@ -63,7 +68,7 @@ class TorchvisionDataset(DeclaredDataset):
     def _split(self, train: bool) -> ImageDataset:
         from dpbench.data.arrays import ArrayDataset, Converted, content_hash
 
-        if self.options.download:
+        if self.options.download and not all(path.is_file() for path in self._files):
             download(self.name, lambda: self.reader()(self.folder, download=True), self._archives, self._where)
         self._check_files()
         try:
@@ -107,6 +112,11 @@ class _IdxDataset(TorchvisionDataset):
     @property
     def _where(self) -> str:
         return f"put the four unpacked files (train|t10k)-(images-idx3|labels-idx1)-ubyte into {self._raw}"
+
+    @property
+    def _files(self) -> list[Path]:
+        kinds = ("images-idx3-ubyte", "labels-idx1-ubyte")
+        return [self._raw / f"{split}-{kind}" for split in ("train", "t10k") for kind in kinds]
 
     @property
     def _archives(self) -> dict[Path, str]:
@@ -168,6 +178,12 @@ class _CifarDataset(TorchvisionDataset):
     native = 32
     n_train = 50_000
     n_test = 10_000
+
+    @property
+    def _files(self) -> list[Path]:
+        reader = self.reader()
+        names = [name for name, _ in (*reader.train_list, *reader.test_list)] + [reader.meta["filename"]]
+        return [self.folder / reader.base_folder / name for name in names]
 
     @property
     def _archives(self) -> dict[Path, str]:

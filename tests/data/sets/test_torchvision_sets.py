@@ -118,6 +118,15 @@ def test_a_download_puts_the_files_in_place(idx_files, options, monkeypatch):
     assert len(MNIST("", replace(options, download=True)).train()) == N["train"]
 
 
+def test_a_page_in_the_place_of_a_file_is_named_whether_downloads_are_allowed_or_not(idx_files, options, monkeypatch):
+    path = idx_files(MNIST) / "train-images-idx3-ubyte"
+    path.write_text("<html>please log in</html>")
+    monkeypatch.setattr(MNIST.reader(), "download", lambda self: pytest.fail("nothing is missing"))
+    for download in (False, True):
+        with pytest.raises(DataError, match=f"{path} is damaged .*; delete it and put the four unpacked files"):
+            MNIST("", replace(options, download=download)).train()
+
+
 @pytest.mark.parametrize("name", ["train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"])
 def test_a_truncated_idx_file_is_named(name, idx_files, options):
     path = idx_files(MNIST) / name
