@@ -96,14 +96,14 @@ class Ledger:
         """Gives up the releases of a mechanism that are left; it answers no query any more.
 
         The budget was calibrated with them, and they are not refunded: the whole plan bounds what was released,
-        whatever the choice to stop depends on.
+        whatever the choice to stop depends on. The file says so from the next release on, or once the plan is complete:
+        an attempt that continues may not have restored all receipts yet.
 
         Raises:
             PrivacyError: it is not in the plan, or has no release left.
         """
         mechanism = self.require(name, type(self.plan[name]))
         self.forfeited[name] = mechanism.releases - self.spent[name]
-        self._write()
 
     def is_spent(self, mechanism: Mechanism) -> bool:
         """Whether every planned release of a mechanism was made or forfeited."""
@@ -143,7 +143,7 @@ class Ledger:
         return "unverified" if self.unverified else "verified"
 
     def check_complete(self) -> None:
-        """Compares the receipts with the plan.
+        """Compares the receipts with the plan, and writes down what was forfeited.
 
         Raises:
             PrivacyError: a mechanism was used less often than planned, so its noise does not fit the budget, and the
@@ -155,6 +155,8 @@ class Ledger:
                     f"the plan says {m.releases} releases of '{m.name}', the receipts say {self.spent[m.name]}; "
                     f"fit must use its plan up exactly, or give up the rest by private.forfeit('{m.name}')"
                 )
+        if self.forfeited:
+            self._write()
 
     def epsilon_spent(self) -> float:
         """ε of the releases so far, for display: PLD on a rough grid, long mechanisms in steps of 1/20, rounded up."""

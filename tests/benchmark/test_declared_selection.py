@@ -12,7 +12,6 @@ import pytest
 
 import dpbench
 from dpbench import METHODS, Method, NoisySum, Plan
-from dpbench.benchmark import inputs
 from dpbench.core.errors import PrivacyError
 from dpbench.core.files import read_json
 from dpbench.core.plugin_files import load_plugin
@@ -75,7 +74,6 @@ def test_choice_outside_the_plan_reads_no_record(choice, tiny: Path, monkeypatch
         return read(self, indices)
 
     monkeypatch.setattr(fakes.TinyImages, "batch", noting)
-    monkeypatch.setattr(inputs, "check_images", lambda *_: None)  # which decodes every image before the trial
     with pytest.raises(PrivacyError, match="confirmations"):
         run(tiny, "sneaky")
     assert set(asked) == {"tiny-public"}

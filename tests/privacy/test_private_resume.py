@@ -307,6 +307,14 @@ def test_a_forfeited_mechanism_is_forfeited_again_when_the_run_goes_on(tmp_path)
             attempt.private.noisy_sum("sum", flat)
 
 
+def test_forfeiting_does_not_make_the_file_forget_releases_that_are_not_restored_yet(tmp_path):
+    Attempt(tmp_path).private.noisy_sum("sum", flat)
+    again = Attempt(tmp_path)
+    again.private.forfeit("steps")
+    assert on_disk(tmp_path) == {"steps": 0, "sum": 1}
+    assert again.ledger.spent == {"steps": 0, "sum": 0}
+
+
 def test_a_stepper_takes_no_step_after_it_was_forfeited_and_reads_no_record(tmp_path):
     attempt = Attempt(tmp_path)
     optimizer = torch.optim.SGD(attempt.model.parameters(), lr=0.1)

@@ -110,11 +110,14 @@ def test_training_works_in_another_thread(tmp_path):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no forked workers here")
 def test_a_forked_worker_ends_at_once():
+    ready, started = os.pipe()
     with Interrupts():
         child = os.fork()
         if child == 0:
+            os.write(started, b"!")
             time.sleep(60)
             os._exit(1)
+        os.read(ready, 1)  # a signal that arrives before Python runs in the child is lost
         os.kill(child, signal.SIGTERM)
         _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == -signal.SIGTERM

@@ -76,8 +76,10 @@ class Scores:
         self._absent.append(np.append(x[0], x[1:][~self._present]) / self._sigma)
 
     @property
-    def noise(self) -> Measured:
-        """Scale of the noise, in units of the planned one."""
+    def noise(self) -> Measured | None:
+        """Scale of the noise, in units of the planned one; None before the first release."""
+        if not self.releases:
+            return None
         return Measured(noise_scale(np.array(self._absent)), 1 / math.sqrt(2 * sum(map(len, self._absent))))
 
     @property
@@ -88,13 +90,14 @@ class Scores:
             return None
         return Measured(self._sum / expected, math.sqrt((self._sigma**2 / q + 1 - q) / expected))
 
-    def faults(self, receipts: int) -> Iterator[str]:
+    def faults(self, receipts: int, forfeited: int = 0) -> Iterator[str]:
         """Contradictions of the claim, one line each.
 
         Args:
             receipts: number of releases in the ledger.
+            forfeited: number of planned releases that were given up.
         """
-        planned, what = self.mechanism.releases, f"'{self.mechanism.name}'"
+        planned, what = self.mechanism.releases - forfeited, f"'{self.mechanism.name}'"
         if not self.releases == receipts == planned:
             yield f"{what} was released {self.releases} times; the plan says {planned}, the receipts say {receipts}"
         if self.releases:

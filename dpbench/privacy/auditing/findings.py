@@ -91,6 +91,7 @@ def of_vault(vault: AuditedVault, confidence: float, seconds: float) -> list[Fin
             tried.append(attempt.guess(total, vault.present))
         found = one_run(tried, events, plan.budget.delta, confidence)
         only = seen[0] if len(seen) == 1 else None
+        given_up = vault.ledger.forfeited.get(subject, 0)
         return Finding(
             subject,
             releases=sum(s.releases for s in seen),
@@ -102,7 +103,7 @@ def of_vault(vault: AuditedVault, confidence: float, seconds: float) -> list[Fin
             noise=only.noise if only else None,
             contribution=only.contribution if only else None,
             seconds=time.perf_counter() - start + (0.0 if only and len(vault.scores) > 1 else seconds),
-            faults=tuple(only.faults(vault.ledger.spent[subject])) if only else (),
+            faults=tuple(only.faults(vault.ledger.spent[subject], given_up)) if only else (),
         )
 
     def alone(seen: Scores) -> Finding:

@@ -131,6 +131,17 @@ def test_findings_lie_below_the_claim_where_all_is_right() -> None:
 BIG = np.random.default_rng(1).random(6000) < 0.5
 
 
+def test_forfeited_releases_are_no_faults() -> None:
+    vault = audited(plan=priced(Plan(replace(SUM, noise_multiplier=2.0), replace(STEPS, noise_multiplier=1.5)), 1e-6))
+    take_sums(vault, 1)
+    vault.forfeit("sum")
+    vault.forfeit("steps")
+    found = of_vault(vault, 0.999, 1.0)
+    assert [(finding.releases, finding.faults) for finding in found] == [(1, ()), (0, ()), (1, ())]
+    assert found[0].noise is not None
+    assert found[1].noise is None
+
+
 @pytest.mark.parametrize("plant", [planted.halved_noise, planted.no_clipping])
 def test_the_bound_alone_refutes_what_lets_more_through(plant: planted.Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = calibrate(Plan(a_sum(noise_multiplier=None)), Budget(4.0, 1e-6))
