@@ -60,6 +60,7 @@ def _free_plan(request: RunRequest) -> tuple[str, DatasetSpec, Plan, float]:
     """The method's title, the dataset's declaration, the plan before calibration, and δ."""
     (method,) = configure(request.methods, request.dataset, request.preset, request.settings)
     refuse_auto(method)
-    spec = open_dataset(request.dataset, DataOptions(request.data or default_root(), request.resolution)).spec
+    options = DataOptions(request.data or default_root(), request.resolution, public_benchmark=request.public_benchmark)
+    spec = open_dataset(request.dataset, options).spec
     plan = plan_of(method.method, method.config, spec, request.samples_of(spec))
     return method.title, spec, plan, request.delta_for(spec)

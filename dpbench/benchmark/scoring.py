@@ -204,9 +204,9 @@ def _hidden(record: TrialRecord, scores: Scores) -> tuple[list[str], list[str]]:
     """
     if record.public_benchmark:
         return [], []
-    shown = {} if record.is_sensitive else {
-        name: metric for name, metric in _importable().items() if not _depends_on_train(metric, record)
-    }  # fmt: skip
+    shown: dict[str, type[Metric]] = {}
+    if not record.is_sensitive:
+        shown = {name: metric for name, metric in _importable().items() if not _depends_on_train(metric, record)}
     columns = {column.name for metric in shown.values() for column in metric.columns}
     about_images = not record.is_sensitive and record.reference != "real"
 

@@ -94,7 +94,7 @@ def _parameter(field: Field[Any], help: str | None, default: Any) -> inspect.Par
 def _text(value: Any) -> str:
     """A default as the command line takes it: (1.0, 5.0) -> "1,5"."""
     items = value or ()
-    return ",".join(f"{item:g}" if isinstance(item, float) else str(item) for item in items)
+    return ",".join(f"{item:.12g}" if isinstance(item, float) else str(item) for item in items)
 
 
 def given(request: RunRequest, *names: str) -> list[str]:

@@ -16,7 +16,7 @@ from dpbench.core.variants import parse_variant
 
 
 @takes(
-    *("dataset", "epsilons", "delta", "preset", "settings", "samples", "resolution", "data"),
+    *("dataset", "epsilons", "delta", "preset", "settings", "samples", "resolution", "public_benchmark", "data"),
     help={
         "dataset": "Dataset whose settings and plan to show; its files are not needed.",
         "epsilons": "Privacy budgets ε to calibrate the plan for, e.g. 1,10; by default no plan is shown.",

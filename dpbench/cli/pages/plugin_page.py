@@ -65,8 +65,10 @@ def _method_page(name: str, request: RunRequest) -> list[RenderableType]:
 
 def _dataset_page(name: str, request: RunRequest) -> list[RenderableType]:
     plugin = DATASETS.get(name.partition(":")[0])
+    root = request.data or default_root()
     try:
-        spec = open_dataset(name, DataOptions(request.data or default_root(), request.resolution)).spec
+        options = DataOptions(root, request.resolution, public_benchmark=request.public_benchmark)
+        spec = open_dataset(name, options).spec
     except DpbenchError as error:  # its files are not here, or its name lacks an argument
         return _description(name, plugin, {"images": f"unknown: {error}"})
     classes = spec.classes or ()

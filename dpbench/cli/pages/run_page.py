@@ -53,14 +53,24 @@ def _commands(request: RunRequest, finished: Finished) -> Iterator[tuple[str, st
 def _shown_plan(request: RunRequest) -> Iterator[tuple[str, str]]:
     """The plan of the first method, if nothing but its declaration is needed to make it."""
     finite = [epsilon for epsilon in request.epsilons if math.isfinite(epsilon)]
-    if not finite or request.data is not None:
+    if not finite:
         return
     name = request.methods[0]
     own = {k: v for k, v in request.settings.items() if k.partition(":")[0] in (k, parse_variant(name).method)}
     (method,) = configure((name,), request.dataset, request.preset, own)
     if not method.auto:
-        options = ("dataset", "delta", "preset", "settings", "samples", "resolution", "plugins")
-        words = ["--eps", f"{finite[0]:g}", *given(replace(request, settings=own), *options)]
+        options = (
+            "dataset",
+            "delta",
+            "preset",
+            "settings",
+            "samples",
+            "resolution",
+            "public_benchmark",
+            "data",
+            "plugins",
+        )
+        words = ["--eps", f"{finite[0]:.12g}", *given(replace(request, settings=own), *options)]
         yield shlex.join(["dpbench", "show", name, *words]), "where its budget goes"
 
 
@@ -76,7 +86,7 @@ def _companion(request: RunRequest, spec: DatasetSpec) -> Iterator[tuple[str, st
     with suppress(DpbenchError):  # the method may lack the preset, or not suit the dataset
         *_, method = configure(wider.methods, wider.dataset, wider.preset, wider.settings)
         plan_of(method.method, method.config, spec, wider.samples_of(spec))
-        epsilons = ",".join(f"{epsilon:g}" for epsilon in wider.epsilons)
+        epsilons = ",".join(f"{epsilon:.12g}" for epsilon in wider.epsilons)
         others = [name for name in (*RUN, "plugins") if name not in ("methods", "epsilons", "force", "download")]
         words = [*given(wider, "methods"), "--eps", epsilons, *given(wider, *others)]
         yield shlex.join(["dpbench", "run", *words]), "compare another method"

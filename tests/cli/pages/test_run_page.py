@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import events
+import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner, Result
 
 from dpbench import METHODS, RunRequest
@@ -57,6 +59,29 @@ def test_commands_work_for_any_options(tiny: Path, monkeypatch: pytest.MonkeyPat
     assert "ε = 2" in plan.stdout
     assert wider.stderr.count("finished already") == len(finished.rows)
     assert events.EVENTS.count("fit") == 2  # of the other method alone
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_commands_work_for_folders_and_paths_with_spaces(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, declared: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number in range(30):
+        path = tmp_path / "my images" / ("train" if number < 20 else "test") / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((16, 16), 8 * number, np.uint8)).save(path)
+    dataset = f"folder:{tmp_path / 'my images'}?gray"
+    request, finished = finish(
+        tiny.parent / "my results", "fake", "fake[spread=6]", dataset=dataset, resolution=16,
+        epsilons=(1.2345678,), public_benchmark=declared, data=tmp_path, metrics=("brightness", "classy"),
+    )  # fmt: skip
+    found = commands(request, finished)
+    assert [words[1] for words in found] == ["leaderboard", "show", "run" if declared else "leaderboard"]
+    events.EVENTS.clear()
+    results = [call(*words[1:]) for words in found]
+    assert [result.exit_code for result in results] == [0, 0, 0]
+    assert "ε = 1.235" in results[1].stdout
+    assert events.EVENTS.count("fit") == declared
 
 
 def test_default_options_are_left_out() -> None:
