@@ -41,7 +41,8 @@ def sample(
         typer.Option(metavar="LIST", help="Classes to draw, by name or number, in turn.", rich_help_panel=DRAWN),
     ] = "",
     balanced: Annotated[
-        bool, typer.Option("--balanced", metavar="", help="Draw all classes in turn, the default.", rich_help_panel=DRAWN)
+        bool,
+        typer.Option("--balanced", metavar="", help="Draw all classes in turn, the default.", rich_help_panel=DRAWN),
     ] = False,
     seed: Annotated[
         int | None,
