@@ -11,10 +11,15 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dpbench.core.errors import PrivacyError
+
 if TYPE_CHECKING:
     from dp_accounting import DpEvent
     from dp_accounting.pld.pld_pmf import PLDPmf
     from dp_accounting.pld.privacy_loss_distribution import PrivacyLossDistribution
+
+LEAST_SAMPLED_LAPLACE = 0.002
+"""Noise multiplier below which dp-accounting's losses of Laplace noise on a sample overflow."""
 
 
 @dataclass(frozen=True)
@@ -79,13 +84,18 @@ class LaplaceEvent(Event):
         """See `Event`."""
         from dp_accounting.pld import privacy_loss_distribution as pld
 
+        if self.sampling_rate < 1 and self.noise_multiplier < LEAST_SAMPLED_LAPLACE:
+            raise PrivacyError(
+                f"Laplace noise on a sample needs a multiplier of at least {LEAST_SAMPLED_LAPLACE}, to be billed; "
+                "take more noise (a smaller ε), or all records"
+            )
         return pld.from_laplace_mechanism(
             self.noise_multiplier, sampling_prob=self.sampling_rate, value_discretization_interval=grid
         )
 
     def largest_loss(self) -> float:
-        """See `Event`."""
-        return _of_a_sample(1 / self.noise_multiplier, self.sampling_rate)
+        """See `Event`; times √count, because typical losses are as large, and a composition spreads by so much."""
+        return math.sqrt(self.count) * _of_a_sample(1 / self.noise_multiplier, self.sampling_rate)
 
     def renyi(self) -> DpEvent:
         """See `Event`; over all records, because no sampled one is known."""
@@ -115,8 +125,8 @@ class PureEvent(Event):
         return PrivacyLossDistribution(removed, _connected([-loss for loss in with_it], absent, grid))
 
     def largest_loss(self) -> float:
-        """See `Event`."""
-        return _of_a_sample(1 / self.noise_multiplier, self.sampling_rate)
+        """See `Event`; times √count, because typical losses are as large, and a composition spreads by so much."""
+        return math.sqrt(self.count) * _of_a_sample(1 / self.noise_multiplier, self.sampling_rate)
 
     def renyi(self) -> DpEvent:
         """See `Event`: ε₀-DP implies ε₀²/2-zCDP (Bun and Steinke, 1605.02065); over all records, as for Laplace."""

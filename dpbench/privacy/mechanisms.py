@@ -87,6 +87,11 @@ class Mechanism(ABC):
         """The largest sampling rate of a release."""
         return self.sampling_rate * max(s.rate for s in self.segments)
 
+    @property
+    def is_sampled(self) -> bool:
+        """Whether any release is computed from a Poisson sample."""
+        return any(self.sampling_rate * s.rate < 1 for s in self.segments)
+
     def noise_scale_at(self, number: int) -> float:
         """Scale of the noise of a release, on a sum: a standard deviation if it is Gaussian."""
         return self._calibrated() * self.segment_at(number).noise * self.clip

@@ -33,7 +33,7 @@ from dpbench.privacy.gradients.engine import Loss
 from dpbench.privacy.gradients.engines import engine_named
 from dpbench.privacy.ledger import Ledger, Receipt
 from dpbench.privacy.mechanisms import DPSGD, Query
-from dpbench.privacy.noise import Draws, NoiseSource, global_randomness
+from dpbench.privacy.noise import NoiseSource, global_randomness
 from dpbench.privacy.parts import Parts
 from dpbench.privacy.private_data import Derive, PerRecord, PrivateData
 from dpbench.privacy.recipes import EXPONENTIAL_CHOICE, LAPLACE_SUM, NOISY_MAX, NOISY_SUM, Q, Recipe
@@ -150,10 +150,9 @@ class Vault(PrivateData):
         """
         self.door.require_open()
         mechanism = self.ledger.require(name, recipe.kind)
-        number = self.ledger.spent[name] + 1
-        what, sampled = f"the contribution of '{name}'", mechanism.rate_at(number) < 1
+        what, sampled = f"the contribution of '{name}'", mechanism.is_sampled
         values = check_closure(partial(_evaluate, contribution), self._probes, chunk, sampled, what, self.device)
-        shape = values.shape[1:]
+        shape, number = values.shape[1:], self.ledger.spent[name] + 1
         if mechanism.planned_shape not in (None, tuple(shape)):
             raise PrivacyError(f"{what} has shape {list(shape)} per record, not {list(mechanism.planned_shape or ())}")
         self._parts.noise.key.starts_from(f"release {number} of '{name}'", values)
@@ -161,19 +160,18 @@ class Vault(PrivateData):
         stored = self._stored(release, mechanism, recipe.outcome(torch.zeros(shape)))
         if stored is not None:
             return stored
-        draws = self._parts.noise.of(name, number)
         total, receipt = self.door.behind(
-            f"'{name}'", lambda: self._fresh(recipe, mechanism, contribution, chunk, shape, draws)
+            f"'{name}'", lambda: self._fresh(recipe, mechanism, number, contribution, chunk, shape)
         )
         release.save(partial(torch.save, {"total": total, "receipt": asdict(receipt)}))
         return total
 
     def _fresh(
-        self, recipe: Recipe[Q], mechanism: Q, contribution: PerRecord, chunk: int, shape: torch.Size, draws: Draws
+        self, recipe: Recipe[Q], mechanism: Q, number: int, contribution: PerRecord, chunk: int, shape: torch.Size
     ) -> tuple[Tensor, Receipt]:
-        """One fresh release."""
+        """One fresh release, the one with this number."""
         records, total = self._parts.records, torch.zeros(shape, device=self.device)
-        rate = mechanism.rate_at(self.ledger.spent[mechanism.name] + 1)
+        draws, rate = self._parts.noise.of(mechanism.name, number), mechanism.rate_at(number)
         batches = padded(records, draws.poisson_sample(len(records), rate), chunk, self.device)
         if rate == 1:  # nothing may show the size of a sample
             batches = self._shown(batches, f"query '{mechanism.name}'", chunk)
@@ -183,6 +181,8 @@ class Vault(PrivateData):
                 if values.shape != (len(real), *shape):
                     raise PrivacyError(f"the contribution of '{mechanism.name}' changes its shape between calls")
                 total += recipe.bounded_sum(values, real, mechanism.clip)
+        if self.ledger.spent[mechanism.name] + 1 != number:
+            raise PrivacyError(f"'{mechanism.name}' was released while it was computed; run the inner query first")
         [total], receipt = self._parts.release([total], mechanism, draws)
         return recipe.outcome(total), receipt
 

@@ -9,6 +9,7 @@ from scipy.special import ndtri
 from scipy.stats import binom, laplace
 from vaults import a_sum
 
+from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Budget
 from dpbench.privacy.accounting import epsilon_pld, epsilon_rdp
 from dpbench.privacy.calibration import calibrate
@@ -112,3 +113,15 @@ def test_a_mixed_plan_shares_one_scale_and_spends_its_budget():
 def test_one_release_alone_gets_the_noise_of_its_epsilon(mechanism):
     noise = calibrate(Plan(mechanism), Budget(1.5, 1e-9))["m"].noise_multiplier
     assert noise == pytest.approx(1 / 1.5, rel=3e-3)
+
+
+def test_many_pure_releases_are_calibrated_on_a_grid_for_their_number():
+    plan = Plan(NoisyMax(name="best", clip=1.0, candidates=2, count=1000))
+    calibrated = calibrate(plan, Budget(1.0, 1e-6))
+    pure = 1 / calibrated["best"].noise_multiplier
+    assert binomial_delta(1.0, pure, 1000) <= 1e-6 < binomial_delta(0.99, pure, 1000)
+
+
+def test_laplace_noise_on_a_sample_that_overflows_is_an_error_that_says_what_to_do():
+    with pytest.raises(PrivacyError, match=r"multiplier of at least 0\.002"):
+        epsilon_pld([LaplaceEvent(1e-4, 0.01, 100)], DELTA)

@@ -320,3 +320,14 @@ def test_a_vault_may_have_an_empty_plan():
     with pytest.raises(PrivacyError, match="names none"):
         private.noisy_sum("sum", unit)
     private.ledger.check_complete()
+
+
+def test_a_query_that_runs_inside_itself_is_refused_because_both_would_have_the_same_noise():
+    private = vault(Images(pixels(20)), a_sum(count=100, noise_multiplier=1.0))
+
+    def contribution(batch: Batch) -> Tensor:
+        private.noisy_sum("sum", flat)
+        return flat(batch)
+
+    with pytest.raises(PrivacyError, match="'sum' was released while it was computed"):
+        private.noisy_sum("sum", contribution)
