@@ -129,7 +129,7 @@ class RunRequest:
         metavar="KEY=VALUE",
         parse=parse_settings,
     )
-    samples: int = _option(10_000, "Images to generate and score per trial.", WHAT)
+    samples: int = _option(10_000, "Images to generate and score per trial, at most 1,000,000.", WHAT)
     metrics: Sequence[str] | None = _option(
         None,
         "Metrics to compute; all by default.",
