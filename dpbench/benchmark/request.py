@@ -139,7 +139,7 @@ class RunRequest:
         metavar="KEY=VALUE",
         parse=parse_settings,
     )
-    samples: int = _option(10_000, "Images to generate and score per trial.", WHAT, metavar="N")
+    samples: int = _option(10_000, "Images to generate and score per trial, at most 1,000,000.", WHAT, metavar="N")
     metrics: Sequence[str] | None = _option(
         None,
         "Metrics to compute (see `dpbench list metrics`); all but slow ones by default.",
