@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # makes the script work f
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 import fakes
-from kills import check_whole, in_a_child, was_killed
+from killing import check_whole, in_a_child, was_killed
 
 import dpbench
 from dpbench.training import loop
@@ -62,11 +62,11 @@ class Campaign:
     def one_trial(self) -> None:
         """Runs a trial, killed until it is finished, and checks it."""
         self.trials += 1
-        while self._attempt():
-            self.kills += 1
         try:
+            while self._attempt():
+                self.kills += 1
             assert not was_killed(in_a_child(self._check))
-        except AssertionError:
+        except AssertionError:  # its traceback is above
             self.lost += 1
 
     def _attempt(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import kills
+import killing
 
 import dpbench
 
@@ -24,9 +24,9 @@ def test_nothing_is_lost_wherever_a_run_is_killed(tiny: Path) -> None:
         request = REQUEST | {"out": tiny / str(number), "samples": number}  # another trial for each kill
 
         def attempt(number: int = number, request: dict[str, Any] = request) -> None:
-            kills.kill_before_change(number, tiny.parent)
+            killing.kill_before_change(number, tiny.parent)
             dpbench.run(**request)
 
-        assert kills.was_killed(kills.in_a_child(attempt))
+        assert killing.was_killed(killing.in_a_child(attempt))
         [key] = dpbench.run(**request)["key"]
-        kills.check_whole(request["out"], key)
+        killing.check_whole(request["out"], key)
