@@ -20,7 +20,7 @@ from dpbench.core.checkpoints import Checkpoints
 from dpbench.core.config import as_settings
 from dpbench.core.context import RunContext
 from dpbench.core.errors import DataError, DpbenchError
-from dpbench.core.files import remove, write_atomic
+from dpbench.core.files import write_atomic
 from dpbench.core.method import Method
 from dpbench.core.specs import Conditions
 from dpbench.privacy.ledger import Ledger
@@ -130,7 +130,7 @@ def draw_samples(method: Method[Any], conditions: Conditions, folder: Path, run:
     Raises:
         DpbenchError: the method returns anything but uint8 images of the dataset's shape, one per condition.
     """
-    remove(folder)
+    samples.clear(folder)
     with run.progress.phase("sampling", conditions.count) as advance:
         for number, chunk in enumerate(conditions.chunks(CHUNK)):
             images = method.sample(chunk, run)
