@@ -31,6 +31,7 @@ import fakes
 from killing import check_whole, in_a_child, was_killed
 
 import dpbench
+from dpbench.benchmark.runner import run
 from dpbench.training import loop
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -77,7 +78,7 @@ class Campaign:
         return was_killed(child)
 
     def _run(self, number: int) -> str:
-        rows = dpbench.run(
+        rows = run(
             self.method, "tiny", [1.0], public="tiny-public", delta=1e-6, samples=10 + number, metrics=["brightness"],
             references=(), settings=SETTINGS[self.method], device="cpu", out=self.root / str(number),
         )  # fmt: skip
