@@ -22,7 +22,7 @@ from dpbench.core.checkpoints import Checkpoints
 from dpbench.core.config import as_settings
 from dpbench.core.context import RunContext
 from dpbench.core.errors import ChangedData, DataError, DpbenchError
-from dpbench.core.files import remove, write_atomic
+from dpbench.core.files import write_atomic
 from dpbench.core.method import Method
 from dpbench.core.registries import METHODS
 from dpbench.core.specs import Conditions
@@ -154,7 +154,7 @@ def draw_samples(method: Method[Any], conditions: Conditions, folder: Path, run:
     Raises:
         DpbenchError: the method returns anything but uint8 images of the dataset's shape, one per condition.
     """
-    remove(folder)
+    samples.clear(folder)
     for number, images in enumerate(drawn(method, conditions, run)):
         samples.write_shard(folder, number, images)
     samples.write_conditions(folder, conditions)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from dpbench.core.captions import encode_captions
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import DataError
-from dpbench.core.files import write_atomic, write_json
+from dpbench.core.files import remove, write_atomic, write_json
 from dpbench.core.specs import Batch, Conditions, DatasetSpec
 from dpbench.core.typed_json import read_typed
 
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CONDITIONS = "conditions.json"
+
+
+def clear(folder: Path) -> None:
+    """Removes the shards of an earlier, unfinished attempt, and nothing else."""
+    for path in [folder / CONDITIONS, *folder.glob("*.npy")]:
+        remove(path)
 
 
 @dataclass(frozen=True)

@@ -187,3 +187,14 @@ def test_damaged_trial_is_scored_or_the_error_says_what_to_do(tiny: Path, name: 
             assert rows["rare"].notna().all(), damage
         assert "fit" not in events.EVENTS, damage
     assert run(out, force=True)["accounting"].tolist() == ["verified"]
+
+
+def test_damaged_samples_of_an_unscored_trial_say_what_to_do(tiny: Path) -> None:
+    run(tiny)
+    [path] = tiny.rglob("trial.json")
+    path.rename(path.with_name("unscored.json"))
+    (path.parent / "scores.json").unlink()
+    flipped(path.parent / "samples/00000.npy")
+    with pytest.raises(DpbenchError, match=r"00000\.npy is damaged.*restore it, or run with --force"):
+        run(tiny)
+    assert events.EVENTS.count("fit") == 1

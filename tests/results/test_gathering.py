@@ -210,3 +210,17 @@ def test_ranks_follow_the_direction_of_the_metric() -> None:
 def test_references_and_untrusted_rows_are_not_ranked(change: dict[str, str]) -> None:
     lines = aggregate(frame((trial(), scores()), (trial(method="b", **change), scores(accuracy=0.9))))
     assert rank(lines, ACCURACY, "accuracy").fillna(0).tolist() == [1, 0]
+
+
+def test_no_rows_are_aggregated_to_none(tmp_path: Path) -> None:
+    write_csv(aggregate(frame()), tmp_path / "a.csv")
+    assert len(pd.read_csv(tmp_path / "a.csv")) == 0
+
+
+def test_intervals_and_means_leave_missing_scores_out() -> None:
+    rows = frame(*((trial(seed=seed), scores(value)) for seed, value in enumerate([0.6, None, 0.8])))
+    line = aggregate(rows).iloc[0]
+    assert line["accuracy"] == pytest.approx(0.7)
+    assert line["accuracy_ci95"] == pytest.approx(mean_and_ci95([0.6, 0.8])[1])
+    assert (line["fwd"], line["fwd_ci95"]) == (2, 0)
+    assert all(math.isnan(value) for value in mean_and_ci95([]))
