@@ -5,12 +5,10 @@ The choice depends on private records, so it is a mechanism of the plan like any
 dpbench run --plugin plugin_choice.py --method choice --eps 1,10
 """
 
-import math
-
 import torch
 from torch import Tensor
 
-from dpbench import METHODS, Batch, Conditions, ConfigError, Method, NoisySum, Plan, PrivateData
+from dpbench import METHODS, Batch, Conditions, ConfigError, Method, NoisyMax, Plan, PrivateData
 
 
 @METHODS.register("choice")
@@ -23,7 +21,7 @@ class Choice(Method):
     def plan(cls, config, spec, request) -> Plan:
         if spec.n_classes != 2:
             raise ConfigError(f"choice tells two classes apart, not {spec.n_classes}")
-        return Plan(NoisySum(name="confirmations", clip=math.sqrt(2)))
+        return Plan(NoisyMax(name="confirmations", clip=1.0, candidates=2))
 
     def prepare(self, public, run) -> None:
         images = public.batch(range(len(public))).images.float()
@@ -36,9 +34,7 @@ class Choice(Method):
     def fit(self, private: PrivateData, run) -> None:
         """Keeps the candidate with the larger noisy number of confirmations.
 
-        Sensitivity: a record confirms a candidate if its own class's mean is the nearest one. It contributes one 0 or
-        1 per candidate, a vector of norm at most √2, which is the mechanism's clip. The noisy counts are a Gaussian
-        mechanism; the larger of them is post-processing.
+        A record gives a candidate the score 1, the mechanism's clip, if its own class's mean is the nearest one.
         """
 
         def confirms(batch: Batch) -> Tensor:  # [b, candidates]
@@ -47,8 +43,7 @@ class Choice(Method):
             nearest = torch.stack(distances, 1).argmin(2)
             return (nearest == batch.labels[:, None]).float()
 
-        counts = private.noisy_sum("confirmations", confirms)
-        self.means = self.candidates[int(counts.argmax())]
+        self.means = self.candidates[private.noisy_max("confirmations", confirms)]
 
     def sample(self, conditions: Conditions, run) -> Tensor:
         images = self.means[list(conditions.labels)]

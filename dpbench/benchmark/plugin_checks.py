@@ -12,6 +12,7 @@ from dpbench.core.config import build
 from dpbench.core.errors import ConfigError, DpbenchError
 from dpbench.core.method import Method, Preset
 from dpbench.core.metric import Column, Metric
+from dpbench.core.registries import METHODS, METRICS
 
 
 @cache
@@ -23,10 +24,11 @@ def check_method(name: str, method: type[Method[Any]]) -> None:
         method: its class.
 
     Raises:
-        ConfigError: one is wrong; the message names the method.
+        DpbenchError: one is wrong; the message names the method.
     """
     what = f"method '{name}'"
-    _check_class(what, method, Method, "config", "spec")
+    METHODS.check(name)
+    _check_constructor(what, method, "config", "spec")
     if not (isinstance(method.Config, type) and is_dataclass(method.Config)):
         raise ConfigError(f"{what}: Config must be a dataclass; put @dataclass(frozen=True) above it")
     if not isinstance(method.presets, Mapping):
@@ -49,10 +51,11 @@ def check_metric(name: str, metric: type[Metric]) -> None:
         metric: its class.
 
     Raises:
-        ConfigError: one is wrong; the message names the metric.
+        DpbenchError: one is wrong; the message names the metric.
     """
     what = f"metric '{name}'"
-    _check_class(what, metric, Metric)
+    METRICS.check(name)
+    _check_constructor(what, metric)
     columns = getattr(metric, "columns", ())
     if not columns:
         raise ConfigError(f"{what} declares no column; name at least one in `columns`")
@@ -60,12 +63,8 @@ def check_metric(name: str, metric: type[Metric]) -> None:
         raise ConfigError(f"{what}: columns must be a tuple of Column(...), not {columns!r}")
 
 
-def _check_class(what: str, plugin: Any, base: type, *arguments: str) -> None:
-    """Checks that a plugin is a class that the harness can make with these arguments."""
-    if not (isinstance(plugin, type) and issubclass(plugin, base)):
-        raise ConfigError(f"{what} must be a subclass of dpbench.{base.__name__}, not {plugin!r}")
-    if missing := sorted(getattr(plugin, "__abstractmethods__", ())):
-        raise ConfigError(f"{what} does not define {', '.join(missing)}")
+def _check_constructor(what: str, plugin: type, *arguments: str) -> None:
+    """Checks that the harness can make an instance with these arguments."""
     try:
         inspect.signature(plugin).bind(*arguments)
     except TypeError as error:

@@ -135,9 +135,11 @@ class Registry(Generic[P]):
         """
         plugin = self.get(name)
         if not (isinstance(plugin, type) and issubclass(plugin, self.base)):
-            raise DpbenchError(f"'{name}' is registered as a {self.kind}, but is no dpbench.{self.base.__name__}")
+            raise DpbenchError(
+                f"{self.kind} '{name}' must be a subclass of dpbench.{self.base.__name__}, not {plugin!r}"
+            )
         if lacking := sorted(getattr(plugin, "__abstractmethods__", ())):
-            raise DpbenchError(f"the {self.kind} '{name}' does not define {', '.join(lacking)}")
+            raise DpbenchError(f"{self.kind} '{name}' does not define {', '.join(lacking)}")
 
     def unregister(self, name: str) -> None:
         """Forgets what was registered under `name` at run time, if anything was."""

@@ -137,8 +137,16 @@ def test_a_path_may_be_relative_or_start_at_home(
         ("lines.py", "raise ValueError('one\\ntwo')", "ValueError: one two"),
         ("twice.py", MINE.format("bicubic", "0"), "failed in {}, line 2: refiner 'bicubic' is registered already"),
         ("lacks.py", MINE.format("mine", "0").replace("refine", "refined"), "refiner 'mine' does not define refine"),
-        ("kind.py", MINE.format("mine", "0").replace("REFINERS", "METRICS"), "as a metric, but is no dpbench.Metric"),
-        ("function.py", "import dpbench\n@dpbench.METHODS.register('f')\ndef f(): ...", "but is no dpbench.Method"),
+        (
+            "kind.py",
+            MINE.format("mine", "0").replace("REFINERS", "METRICS"),
+            "metric 'mine' must be a subclass of dpbench.Metric",
+        ),
+        (
+            "function.py",
+            "import dpbench\n@dpbench.METHODS.register('f')\ndef f(): ...",
+            "method 'f' must be a subclass of dpbench.Method",
+        ),
         ("nothing.py", "x = 1", "plugin {} registers nothing; put a line such as @METHODS.register('my-method')"),
     ],
 )
