@@ -183,7 +183,7 @@ BAD_OPTIONS = [
     ({"refiner": "residuel"}, "unknown refiner 'residuel'; did you mean residual"),
     ({"refiner": "residual", "settings": {"stepps": 1}}, "refiner 'residual': unknown setting 'stepps'; did you mean"),
     ({"refiner": "residual", "settings": {"steps": "many"}}, "refiner 'residual': setting steps=many"),
-    ({"refiner": "residual", "settings": {"patch": 0}}, "refiner 'residual': patch and layers must be at least 1"),
+    ({"refiner": "residual", "settings": {"patch": 0}}, r"refiner 'residual': setting patch=0 must lie in \[1, ∞\)"),
     ({"public": "textires"}, "unknown dataset 'textires'; did you mean textures"),
     ({"public": "folder:/nowhere"}, "/nowhere"),
     ({"public": "textures", "scale": 512}, r"public source 'textures' at 2048x2048 pixels: .*choose one from 4"),
