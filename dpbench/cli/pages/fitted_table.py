@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, count
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from itertools import chain, count, pairwise
+from typing import NamedTuple
 
 import pandas as pd
 from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -53,25 +53,23 @@ class FittedTable:
         self.lines, self.columns, self.names = lines, columns, names
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        headings, cells = _headings(self.lines, self.columns), _cells(self.lines, self.columns)
+        widths = [max(map(cell_len, column)) for column in zip(headings, *cells, strict=True)]
         longest = max(len(METHOD), *(cell_len(str(name)) for name in self.names))
         fewest = min(1, len(self.columns))
         for kept, padding in [*((number, 1) for number in range(len(self.columns), fewest - 1, -1)), (fewest, 0)]:
-            room = options.max_width - self._width_of_numbers(kept, padding, console)
+            shown = len(headings) - len(self.columns) + kept
+            room = options.max_width - (sum(widths[:shown]) + (2 * padding + 1) * (shown + 1) + 1)
             if room >= min(longest, LEAST):
                 break
-        width = max(LEAST_TITLE, min(longest, room))
-        short = shortened(self.names, width)
-        yield _table(self.lines, self.columns[:kept], [short[title] + marks for title, marks in self.names], padding)
+        short = shortened(self.names, max(LEAST_TITLE, min(longest, room)))
+        names = [short[title] + marks for title, marks in self.names]
+        yield _table(self.lines, names, headings[:shown], [row[:shown] for row in cells], padding)
         if left_out := [column.name for column in self.columns[kept:]]:
             yield Text(f"no room for {', '.join(left_out)}; `dpbench leaderboard --columns NAMES`", style="dim")
         for title, text in short.items():
             if text != title:
                 yield Text(f"{text} = {title}", style="dim")
-
-    def _width_of_numbers(self, kept: int, padding: int, console: Console) -> int:
-        """The width of everything but the names."""
-        table = _table(self.lines, self.columns[:kept], [""] * len(self.lines), padding)
-        return console.measure(table, options=console.options.update(width=10_000)).maximum - len(METHOD)
 
 
 def shortened(names: Sequence[Name], width: int) -> dict[str, str]:
@@ -97,28 +95,42 @@ def _candidates(title: str, width: int) -> Iterator[str]:
         yield f"{title[: (kept + 1) // 2]}{gap}{title[-(kept // 2) :]}"
 
 
-def _table(lines: pd.DataFrame, columns: Sequence[Column], names: Sequence[str], padding: int) -> Table:
+def _table(
+    lines: pd.DataFrame, names: Sequence[str], headings: Sequence[str], cells: Sequence[Sequence[str]], padding: int
+) -> Table:
     table = Table(padding=(0, padding))
-    seeds = bool((lines["seeds"] > 1).any())
     table.add_column(METHOD, overflow="fold")
-    for heading in ["ε", "track", "rank", *(["seeds"] if seeds else [])]:
+    for heading in headings:
         table.add_column(heading, justify="left" if heading == "track" else "right", no_wrap=True)
-    for column in columns:
-        table.add_column(f"{column.name} {'↑' if column.better == 'high' else '↓'}", justify="right", no_wrap=True)
     sections = (lines["reference"] + lines["epsilon"].map(str)).tolist()
-    for number, (name, (_, line)) in enumerate(zip(names, lines.iterrows(), strict=True)):
-        end = number + 1 < len(sections) and sections[number] != sections[number + 1]
-        best = line["rank"] is not pd.NA and line["rank"] == 1
-        cells = [Text(name), *_cells(line, columns, seeds)]  # not a str: the brackets of a variant are not markup
-        table.add_row(*cells, end_section=end, style="bold" if best else "")
+    for name, row, best, (section, following) in zip(
+        names, cells, lines["rank"].eq(1).fillna(False), pairwise([*sections, sections[-1]]), strict=True
+    ):
+        texts = map(Text, (name, *row))  # not str: the brackets of a variant are not markup
+        table.add_row(*texts, end_section=section != following, style="bold" if best else "")
     return table
 
 
-def _cells(line: pd.Series[Any], columns: Sequence[Column], seeds: bool) -> Iterable[RenderableType]:
-    yield "" if math.isnan(line["epsilon"]) else f"{line['epsilon']:g}".replace("inf", "∞")
-    yield line["track"]
-    yield "" if pd.isna(line["rank"]) else str(line["rank"])
-    if seeds:
-        yield str(line["seeds"])
-    for column in columns:
-        yield rounded(line[column.name], line[column.name + CI95])
+def _headings(lines: pd.DataFrame, columns: Sequence[Column]) -> list[str]:
+    """The headings of all columns but the first."""
+    arrows = [f"{column.name} {'↑' if column.better == 'high' else '↓'}" for column in columns]
+    return ["ε", "track", "rank", *(["seeds"] if _has_seeds(lines) else []), *arrows]
+
+
+def _cells(lines: pd.DataFrame, columns: Sequence[Column]) -> list[list[str]]:
+    """The cells below the headings, line by line."""
+    seeds = ["seeds"] if _has_seeds(lines) else []
+    return [
+        [
+            "" if math.isnan(line["epsilon"]) else f"{line['epsilon']:g}".replace("inf", "∞"),
+            line["track"],
+            "" if pd.isna(line["rank"]) else str(line["rank"]),
+            *(str(line[name]) for name in seeds),
+            *(rounded(line[column.name], line[column.name + CI95]) for column in columns),
+        ]
+        for line in lines.to_dict("records")
+    ]
+
+
+def _has_seeds(lines: pd.DataFrame) -> bool:
+    return bool((lines["seeds"] > 1).any())
