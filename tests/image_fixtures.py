@@ -19,6 +19,7 @@ from dpbench.core.data import ImageDataset
 from dpbench.core.metric import Extractor
 from dpbench.core.registries import EXTRACTORS
 from dpbench.core.specs import Batch, DatasetSpec
+from dpbench.evaluation.code_notes import code_note
 from dpbench.evaluation.evaluator import evaluate
 from dpbench.evaluation.extraction import RealCache
 from dpbench.evaluation.features import Features, write_features
@@ -146,6 +147,10 @@ class PixelFeatures(Extractor):
     def logits(self, features: Tensor) -> Tensor:
         """What the Inception extractor offers besides: here the features themselves."""
         return features
+
+
+PIXELS = f"features in pixels ({code_note(PixelFeatures)})"
+"""What the protocol says of them."""
 
 
 @pytest.fixture

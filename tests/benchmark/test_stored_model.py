@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import copytree
-from typing import Any
+from typing import Any, ClassVar
 
 import events
 import fakes
@@ -148,6 +148,7 @@ class WithRefiner:
 
 class Refined(fakes.FakeAlone):
     Config = WithRefiner
+    presets: ClassVar[dict[str, dpbench.Preset]] = {}
 
     def sample(self, conditions, run):
         return torch.zeros(conditions.count, *self.spec.shape, dtype=torch.uint8)
@@ -186,6 +187,9 @@ def test_what_has_no_model_or_a_damaged_one_is_refused(run: Run, tiny: Path, mon
         dpbench.load(folder.path)
     weights = folder.path / "model.safetensors"
     weights.write_bytes(b"{}")
+    with pytest.raises(DpbenchError, match=f"{weights} is damaged"):
+        dpbench.load(folder.path)
+    (folder.path / "checksums.json").unlink()  # earlier versions wrote none
     with pytest.raises(DpbenchError, match=f"model {weights} cannot be read"):
         dpbench.load(folder.path)
     weights.unlink()

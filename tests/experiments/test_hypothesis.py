@@ -29,7 +29,7 @@ from experiments.hypothesis import TASKS
 OURS, OTHER = Candidate("ours", "fake", {"steps": 10}, 0.5), Candidate("rival", "fake[mode=b]", {"steps": 5})
 TASK = {name: Task(name, label, "pub", (OURS, OTHER)) for name, label in {"d:0": "coarse", "d:1": "fine"}.items()}
 ENTRIES = [Entry(TASK[a], c, a, "fake", v) for a in TASK for c, v in ((OURS, ""), (OTHER, "mode=b"))]
-KINDS = {"str": "x", "int": 1, "float": 0.5}
+KINDS = {"str": "x", "int": 1, "float": 0.5, "list": ()}
 COLUMNS = [Column(name, "low", "") for name in MEASURES]
 
 
@@ -203,7 +203,7 @@ def test_report_writes_table_csv_and_figure(tmp_path: Path, capsys: pytest.Captu
     with pytest.raises(DpbenchError, match="no finished trials of this experiment"):
         hypothesis.write_report(ENTRIES, asked, tmp_path / "report")
     for number, (variant, accuracy) in enumerate([("mode=b", 0.7), ("", 0.8), ("other", 0.9)]):
-        record = trial(method="fake", dataset="d:0", variant=variant, public_source="pub")
+        record = trial(method="fake", dataset="d:0", variant=variant, public_source="pub", key=str(number))
         parts = {"values": dict.fromkeys(MEASURES, accuracy), "missing": {}, "caveats": [], "seconds": {}, "ci95": {}}
         protocol = {"n_samples": 100, "n_reference": 50}
         write_json(tmp_path / f"out/d0/fake/{number}/trial.json", record.as_json())
