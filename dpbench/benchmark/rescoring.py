@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from dpbench.benchmark.redrawing import mend_samples
 from dpbench.benchmark.request import RunRequest
 from dpbench.benchmark.scoring import chosen_metrics, known_columns, score
 from dpbench.benchmark.session import Session
@@ -83,7 +84,7 @@ def rescore(request: RunRequest, datasets: Sequence[str] = (), display: Display 
                     with folder.lock(session.display):
                         score(record, folder, chosen, session)
                         _warn_of_damage(record, folder)
-                        folder.check_samples(record)
+                        mend_samples(record, folder, session)
                 except DpbenchError as error:
                     failed += 1
                     warnings.warn(f"not scored: {record} ({folder.path}): {error}", stacklevel=2)

@@ -159,6 +159,8 @@ def score(record: TrialRecord, folder: TrialFolder, metrics: Sequence[str], sess
     Raises:
         DpbenchError: whatever went wrong, in one line; what was stored before is kept.
     """
+    from dpbench.benchmark.redrawing import mend_samples
+
     missing = missing_metrics(folder, metrics, record.reference == "real")
     if folder.is_finished and not missing:
         session.display.say("  finished already")
@@ -167,6 +169,7 @@ def score(record: TrialRecord, folder: TrialFolder, metrics: Sequence[str], sess
         with log.errors_of(record):
             folder.remove_checkpoints(record.public_benchmark)
             if missing:
+                mend_samples(record, folder, session)
                 seed = record.seed or 0
                 with session.phase("evaluate", seed, folder.path, log=log) as run, log.phase("evaluate"):
                     _add_scores(record, folder, missing, session.inputs, run)

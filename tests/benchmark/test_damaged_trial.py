@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import events
+import fakes
 import pandas as pd
 import pytest
+import torch
+from torch import Tensor
 
 import dpbench
 from dpbench.benchmark.scoring import known_columns
@@ -183,18 +186,55 @@ def test_damaged_trial_is_scored_or_the_error_says_what_to_do(tiny: Path, name: 
         if message:
             assert re.search(rf"{name}[^\n]*(--force|move it away)[^\n]*$", message), damage
         else:
-            assert name in ("scores.json", "model.safetensors", "ledger.json"), damage
+            assert name not in ("trial.json", "checksums.json"), damage
             assert rows["rare"].notna().all(), damage
         assert "fit" not in events.EVENTS, damage
     assert run(out, force=True)["accounting"].tolist() == ["verified"]
 
 
-def test_damaged_samples_of_an_unscored_trial_say_what_to_do(tiny: Path) -> None:
-    run(tiny)
-    [path] = tiny.rglob("trial.json")
+def unscored(out: Path) -> Path:
+    """The folder of a trial that is sampled and not scored."""
+    run(out)
+    [path] = out.rglob("trial.json")
     path.rename(path.with_name("unscored.json"))
     (path.parent / "scores.json").unlink()
-    flipped(path.parent / "samples/00000.npy")
-    with pytest.raises(DpbenchError, match=r"00000\.npy is damaged.*restore it, or run with --force"):
+    return path.parent
+
+
+@pytest.mark.parametrize("name", ["00000.npy", "conditions.json"])
+@pytest.mark.parametrize("damage", ["the last bit flipped", "empty", "a folder"])
+def test_damaged_samples_are_drawn_again_from_the_model(tiny: Path, name: str, damage: str) -> None:
+    path = unscored(tiny) / "samples" / name
+    before = path.read_bytes()
+    (DAMAGES | OTHER_DAMAGES)[damage](path)
+    assert run(tiny)["brightness"].notna().all()
+    assert path.read_bytes() == before
+    assert events.EVENTS.count("fit") == 1
+    assert not list(tiny.rglob(".tmp-*"))
+
+
+def test_samples_that_would_differ_are_not_replaced(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = unscored(tiny)
+    flipped(folder / "samples/00000.npy")
+    damaged = (folder / "samples/00000.npy").read_bytes()
+    monkeypatch.setattr(
+        fakes.FakeMean, "sample", lambda self, conditions, run: white(conditions.count, *self.spec.shape)
+    )
+    with pytest.raises(DpbenchError, match=r"00000\.npy is damaged.*--force.*drawn again from its model: .*differs"):
+        run(tiny)
+    assert (folder / "samples/00000.npy").read_bytes() == damaged
+
+
+def test_damaged_samples_and_model_say_what_to_do(tiny: Path) -> None:
+    folder = unscored(tiny)
+    flipped(folder / "samples/00000.npy")
+    flipped(folder / "model.safetensors")
+    with pytest.raises(
+        DpbenchError, match=r"00000\.npy is damaged.*restore it, or run with --force.*model.*is damaged"
+    ):
         run(tiny)
     assert events.EVENTS.count("fit") == 1
+
+
+def white(*shape: int) -> Tensor:
+    return torch.full(shape, 255, dtype=torch.uint8)

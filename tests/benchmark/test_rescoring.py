@@ -141,7 +141,8 @@ def test_changed_data_are_reported_and_other_trials_scored(tiny: Path, monkeypat
 
 def test_damaged_samples_are_reported_and_damaged_trials_skipped(tiny: Path) -> None:
     rows = run(tiny, seeds=3)
-    (folder_of(tiny, rows, 0) / "samples/00000.npy").write_bytes(b"no array")
+    for name in ("samples/00000.npy", "model.safetensors"):  # of which the samples could be drawn again
+        (folder_of(tiny, rows, 0) / name).write_bytes(b"nothing")
     (folder_of(tiny, rows, 1) / "trial.json").write_text('{"key": 3}')
     with (
         pytest.warns(UserWarning, match=r"not scored: .*samples/00000\.npy is damaged"),
@@ -154,7 +155,13 @@ def test_damaged_samples_are_reported_and_damaged_trials_skipped(tiny: Path) -> 
 
 def test_changed_bit_in_samples_is_noticed_also_where_no_score_is_missing(tiny: Path) -> None:
     folder = folder_of(tiny, run(tiny))
-    flip(folder / "samples/00000.npy")
+    samples, model = folder / "samples/00000.npy", folder / "model.safetensors"
+    before = samples.read_bytes()
+    flip(samples)
+    fill(tiny, "brightness")
+    assert samples.read_bytes() == before  # drawn again
+    flip(samples)
+    flip(model)
     with pytest.warns(UserWarning, match=r"not scored.*00000\.npy is damaged.*--force"), pytest.raises(Unscored):
         fill(tiny, "brightness")
     (folder / "checksums.json").unlink()  # as in the folders of earlier versions

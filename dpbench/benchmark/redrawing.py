@@ -1,0 +1,44 @@
+"""Damaged samples of a trial, drawn again from its model: no private record is read, and no ε is spent (rule R7)."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from dpbench.benchmark.session import Session
+from dpbench.benchmark.stored_model import load_model
+from dpbench.core.errors import DataError, DpbenchError
+from dpbench.core.files import TEMPORARY, remove
+from dpbench.core.specs import Conditions
+from dpbench.results import checksums
+from dpbench.results.record import TrialRecord
+from dpbench.results.trial_folder import SAMPLES, TrialFolder
+
+
+def mend_samples(record: TrialRecord, folder: TrialFolder, session: Session) -> None:
+    """Replaces samples that are damaged or missing by the same ones, drawn again.
+
+    They are the same with the same code, on the same device and in the same precision. Their checksums tell: if they
+    differ, nothing is replaced.
+
+    Raises:
+        DpbenchError: the samples are damaged, and cannot be drawn again.
+    """
+    try:
+        folder.check_samples(record)
+    except DpbenchError as damage:
+        session.display.say("  samples are damaged: they are drawn again from the trial's model, at no privacy cost")
+        try:
+            _redraw(record, folder, session)
+        except DpbenchError as error:
+            raise DataError(f"{damage} (drawn again from its model: {error})") from error
+
+
+def _redraw(record: TrialRecord, folder: TrialFolder, session: Session) -> None:
+    model, home = load_model(folder, session.request, session.display), folder.home(record.is_sensitive)
+    with tempfile.TemporaryDirectory(dir=folder.path, prefix=TEMPORARY) as work:
+        drawn = Path(work) / (home / SAMPLES).relative_to(folder.path)
+        model.write(Conditions.balanced(record.request["samples"], record.spec.n_classes), drawn)
+        checksums.check(home / checksums.FILE, Path(work), drawn)
+        remove(home / SAMPLES)
+        drawn.rename(home / SAMPLES)
