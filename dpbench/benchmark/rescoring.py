@@ -82,7 +82,7 @@ def rescore(request: RunRequest, datasets: Sequence[str] = (), display: Display 
                 try:
                     session = _session_of(record, session)
                     with folder.lock(session.display):
-                        score(record, folder, chosen, session)
+                        score(record, folder, chosen, session, retry=True)
                         _warn_of_damage(record, folder)
                         mend_samples(record, folder, session)
                 except DpbenchError as error:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from dpbench.benchmark.plugin_checks import check_metric
 from dpbench.core.context import RunContext
 from dpbench.core.errors import DpbenchError, UnknownName
+from dpbench.core.extras import lacks_extra
 from dpbench.core.folders import cache_folder
 from dpbench.core.metric import Column, Metric
 from dpbench.core.registries import METRICS
@@ -81,11 +82,12 @@ def chosen_metrics(names: Sequence[str] | None) -> list[str]:
     return chosen
 
 
-def missing_metrics(folder: TrialFolder, metrics: Sequence[str], is_real: bool) -> list[str]:
+def missing_metrics(folder: TrialFolder, metrics: Sequence[str], is_real: bool, retry: bool = False) -> list[str]:
     """Those of `metrics` that a trial has no value of, or one under an outdated protocol or by other code.
 
     Args:
         is_real: whether it is the `real` reference, where some metrics compare the halves of test.
+        retry: whether an empty cell counts whose reason still holds, such as weights that are not installed.
     """
     from dpbench.evaluation import halves
 
@@ -96,12 +98,20 @@ def missing_metrics(folder: TrialFolder, metrics: Sequence[str], is_real: bool) 
 
     def is_missing(name: str) -> bool:
         metric = METRICS.get(name)
-        empty = any(scores["values"].get(column.name) is None for column in metric.columns)
+        reasons = [scores["missing"].get(c.name, "") for c in metric.columns if scores["values"].get(c.name) is None]
+        empty = any(retry or not _still_holds(reason) for reason in reasons)
         stored = str(scores["protocol"].get(name, ""))
         other_halves = is_real and metric.real_row_images == "test half" and halves.PROTOCOL not in stored
         return empty or metric.protocol not in stored or other_halves or has_changed(stored, metric)
 
     return [name for name in metrics if is_missing(name)]
+
+
+def _still_holds(reason: str) -> bool:
+    """Whether a cell would be empty again for this reason: what was not installed still is not."""
+    from dpbench.models.pretrained.finding import lacks_weights
+
+    return bool(reason) and ("installed" not in reason or lacks_extra(reason) or lacks_weights(reason))
 
 
 def known_columns() -> list[Column]:
@@ -151,17 +161,25 @@ def _importable() -> dict[str, type[Metric]]:
     return found
 
 
-def score(record: TrialRecord, folder: TrialFolder, metrics: Sequence[str], session: Session) -> None:
+def score(
+    record: TrialRecord, folder: TrialFolder, metrics: Sequence[str], session: Session, retry: bool = False
+) -> None:
     """Computes the metrics that a sampled trial has no value of. Then the trial is finished.
 
     Opens the test split: call it after sampling only.
+
+    Args:
+        record, folder: the trial.
+        metrics: names of metrics.
+        session: on the trial's dataset.
+        retry: see `missing_metrics`.
 
     Raises:
         DpbenchError: whatever went wrong, in one line; what was stored before is kept.
     """
     from dpbench.benchmark.redrawing import mend_samples
 
-    missing = missing_metrics(folder, metrics, record.reference == "real")
+    missing = missing_metrics(folder, metrics, record.reference == "real", retry)
     if folder.is_finished and not missing:
         session.display.say("  finished already")
     else:

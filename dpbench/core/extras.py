@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import re
 from typing import Any
 
 from dpbench.core.errors import NotInstalled
@@ -22,3 +24,9 @@ def import_extra(package: str, extra: str) -> Any:
         return importlib.import_module(package)
     except ModuleNotFoundError as error:
         raise NotInstalled(f"{package} is not installed; `pip install 'dpbench[{extra}]'`") from error
+
+
+def lacks_extra(reason: str) -> bool:
+    """Whether a message of `import_extra` still holds; False for other messages."""
+    found = re.match(r"(\w+) is not installed; ", reason)
+    return found is not None and importlib.util.find_spec(found[1]) is None

@@ -23,11 +23,12 @@ class Dice(dpbench.Metric):
 
     columns = (dpbench.Column("dice", "low", ""), dpbench.Column("mean", "low", ""))
     weights = True
+    reason = "no weights"
 
     def compute(self, evaluation):
         events.EVENTS.append("dice")
         if not self.weights:
-            raise MissingScore("no weights")
+            raise MissingScore(self.reason)
         images = evaluation.synthetic.batch(range(len(evaluation.synthetic))).images
         return {"dice": torch.rand(1, generator=evaluation.run.generator).item(), "mean": images.float().mean().item()}
 
@@ -209,6 +210,26 @@ def test_invalid_request_writes_nothing(tiny: Path, metrics: list[str], message:
     with pytest.raises(DpbenchError, match=message):
         fill(tiny, *metrics)
     assert not tiny.exists()
+
+
+@pytest.mark.parametrize(
+    ("reason", "attempts"),
+    [
+        ("the images are too few", 1),
+        ("weights 'inception' are not installed; run `dpbench weights get inception`", 1),
+        ("json is not installed; `pip install 'dpbench[hub]'`", 2),  # it is now
+    ],
+)
+def test_run_computes_an_empty_cell_again_once_its_reason_is_gone(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, reason: str, attempts: int
+) -> None:
+    monkeypatch.setattr(Dice, "weights", False)
+    monkeypatch.setattr(Dice, "reason", reason)
+    for _ in range(2):
+        assert run(tiny, metrics=["dice"])["notes"].tolist() == [(f"dice, mean: {reason}",)]
+    assert events.EVENTS.count("dice") == attempts
+    fill(tiny, "dice")  # which always tries again
+    assert events.EVENTS.count("dice") == attempts + 1
 
 
 def test_outdated_scores_are_recomputed(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from functools import lru_cache
 from pathlib import Path
 
@@ -36,6 +37,12 @@ def locate(name: str) -> dict[str, Path]:
                 f"{file.sha256[:12]}); delete it and run `dpbench weights get {name}`"
             )
     return {file.short: path for file, path in paths.items()}
+
+
+def lacks_weights(reason: str) -> bool:
+    """Whether a message of `locate` that weights are not installed still holds; False for other messages."""
+    found = re.match(r"weights '(.+)' are not installed; ", reason)
+    return found is not None and None in map(find, named(found[1]).files)
 
 
 def fingerprint(name: str) -> str:

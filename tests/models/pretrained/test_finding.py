@@ -10,7 +10,7 @@ import pytest
 from pretrained_files import ONE, TWO, put
 
 from dpbench.core.errors import DataError, DpbenchError, MissingScore
-from dpbench.models.pretrained.finding import find, fingerprint, locate, sha256
+from dpbench.models.pretrained.finding import find, fingerprint, lacks_weights, locate, sha256
 from dpbench.models.pretrained.published import WEIGHTS
 
 
@@ -46,6 +46,16 @@ def test_missing_weights_error_is_also_a_missing_score(folder: Path) -> None:
     for kind in (DpbenchError, MissingScore):
         with pytest.raises(kind, match=reason):
             locate("network")
+
+
+def test_reason_of_missing_weights_holds_until_all_files_are_there(folder: Path) -> None:
+    with pytest.raises(MissingScore) as error:
+        locate("network")
+    put(folder / "network/model.bin", ONE)
+    assert lacks_weights(str(error.value))
+    put(folder / "network/config.json", TWO)
+    assert not lacks_weights(str(error.value))
+    assert not lacks_weights("the dataset has no classes")
 
 
 @pytest.mark.parametrize("name", ["model.bin", "config.json"])
