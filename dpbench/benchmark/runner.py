@@ -215,22 +215,25 @@ def _is_done(trial: TrialSpec, session: Session, metrics: Sequence[str]) -> bool
     """Whether nothing is left to do of a trial; then its scores are shown. Needs no lock, as nothing is written."""
     folder = trial.folder(session.out)
     record = folder.read(trial.key) if folder.is_finished and not session.request.force else None
-    if (
-        record is None
-        or record.source_hash != code_outside(trial, session)
-        or missing_metrics(folder, metrics, trial.is_real)
-    ):
+    if record is None or not _is_by_present_code(record, trial, session):
+        return False
+    if missing_metrics(folder, metrics, trial.is_real):
         return False
     session.display.say("  finished already")
     say_scores(record, folder, session)
     return True
 
 
+def _is_by_present_code(record: TrialRecord, trial: TrialSpec, session: Session) -> bool:
+    """Whether the present code outside dpbench sampled a trial, as far as its record tells."""
+    return record.source_hash in (None, code_outside(trial, session))
+
+
 def _current_record(trial: TrialSpec, session: Session) -> TrialRecord | None:
     """The record of a trial that the present code sampled; removes one that other code outside dpbench sampled."""
     folder = trial.folder(session.out)
     record = folder.read(trial.key)
-    if record is None or record.source_hash == code_outside(trial, session):
+    if record is None or _is_by_present_code(record, trial, session):
         return record
     again = "it runs again, as another private run" if trial.is_private else "it runs again"
     session.display.say(f"  the code of a plugin behind it changed since it ran: {again}")

@@ -203,7 +203,7 @@ def _earlier(path: Path) -> tuple[list[str], int]:
     """The marks of an interrupted attempt, and how many releases it may have made, or given up after others."""
     try:
         stored = read_json(path)
-        releases = sum(m["releases_spent"] + m["releases_forfeited"] for m in stored["mechanisms"])
+        releases = sum(m["releases_spent"] + m.get("releases_forfeited", 0) for m in stored["mechanisms"])
         return list(stored["unverified"]), releases
     except (DpbenchError, KeyError, TypeError) as error:
         raise PrivacyError(

@@ -17,7 +17,7 @@ FORMAT = 2
 """Version of trial.json. dpbench 0.1 wrote none."""
 
 ADDED = frozenset({"method_source", "source_hash"})
-"""Fields that records of the same format by an earlier version lack; they have defaults."""
+"""Fields that records of the same format by an earlier version lack; then the source's hash is None, as unknown."""
 
 CLAIMED: Final = "claimed, unverified"
 """The accounting of images that dpbench did not make."""
@@ -59,7 +59,9 @@ class TrialRecord:
     )
     method_version: str = column("version of the method's code", "")
     method_source: str = column("where the method comes from: 'dpbench', a package and its version, or a file", "")
-    source_hash: str = column("hash of the code outside dpbench behind the trial; empty where there is none", "")
+    source_hash: str | None = column(
+        "hash of the code outside dpbench behind the trial; empty where there is none", None
+    )
     track: str = column("public knowledge used: 'none' | 'images' | 'foundation'", "")
     dataset: str = column("sensitive dataset")
     dataset_fingerprint: str = column("hash of train (keyed with a secret unless the dataset is public)")

@@ -19,7 +19,7 @@ from dpbench import DATASETS, METHODS, REFINERS
 from dpbench.benchmark import runner, stages
 from dpbench.core import closure
 from dpbench.core.errors import DpbenchError
-from dpbench.core.files import read_json
+from dpbench.core.files import read_json, write_json
 from dpbench.core.plugin_files import load_plugin
 from dpbench.core.progress import Quiet
 from dpbench.privacy.ledger import Ledger
@@ -238,6 +238,29 @@ def test_finished_trial_of_an_unchanged_plugin_is_skipped(attempts: Attempts) ->
     said = Said()
     dpbench.run("shifted", **REQUEST, out=attempts.out, display=said)
     assert "  finished already" in said.lines
+    assert len(recorded()) == 1
+
+
+def test_finished_trial_of_an_earlier_version_that_noted_no_source_is_skipped(attempts: Attempts) -> None:
+    attempts.run(crash=False)
+    [path] = attempts.out.rglob("trial.json")
+    record = read_json(path)
+    write_json(path, {name: value for name, value in record.items() if name not in ("method_source", "source_hash")})
+    attempts.load()
+    said = Said()
+    assert len(dpbench.run("shifted", **REQUEST, out=attempts.out, display=said)) == 1
+    assert "  finished already" in said.lines
+    assert len(recorded()) == 1
+
+
+def test_interrupted_trial_of_an_earlier_version_without_forfeits_goes_on(attempts: Attempts) -> None:
+    first = attempts.run()
+    [path] = attempts.out.rglob("ledger.json")
+    ledger = read_json(path)
+    for mechanism in ledger["mechanisms"]:
+        del mechanism["releases_forfeited"]
+    write_json(path, ledger)
+    assert torch.equal(attempts.run(crash=False), first)
     assert len(recorded()) == 1
 
 
