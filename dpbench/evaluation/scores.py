@@ -19,6 +19,7 @@ class Scores:
         caveats: warnings about the images or, prefixed with a metric's name, about its values.
         seconds: metric -> computing time; shared features count for the first metric that needs them.
         ci95: column -> half the width of its 95% bootstrap interval over images, if it has one.
+        scored: metric -> when and by which dpbench it was computed; see `results.provenance.scored_now`.
     """
 
     values: Mapping[str, float | None] = field(default_factory=dict)
@@ -27,6 +28,7 @@ class Scores:
     caveats: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     ci95: Mapping[str, float] = field(default_factory=dict)
+    scored: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def __or__(self, other: Scores) -> Scores:
         """The two merged; `other` wins for metrics, columns and protocol entries that both have."""
@@ -38,4 +40,5 @@ class Scores:
             tuple(dict.fromkeys(still + other.caveats)),
             {**self.seconds, **other.seconds},
             {**{c: half for c, half in self.ci95.items() if c not in other.values}, **other.ci95},
+            {**self.scored, **other.scored},
         )

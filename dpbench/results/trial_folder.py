@@ -17,7 +17,7 @@ import re
 import socket
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -70,6 +70,7 @@ class _Scores:
     caveats: tuple[str, ...]
     seconds: dict[str, float]
     ci95: dict[str, float]
+    scored: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 def safe_name(name: str) -> str:

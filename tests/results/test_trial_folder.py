@@ -129,7 +129,7 @@ def test_names_are_converted_to_safe_folder_names() -> None:
 def test_hidden_scores_stay_in_the_sensitive_folder(tmp_path: Path) -> None:
     scores = {
         "values": {"a": 1.0, "b": 2.0}, "ci95": {"a": 0.1, "b": 0.2}, "missing": {}, "protocol": {},
-        "caveats": ("a: odd", "b: few images"), "seconds": {},
+        "caveats": ("a: odd", "b: few images"), "seconds": {}, "scored": {},
     }  # fmt: skip
     TrialFolder(tmp_path).write_scores(scores, {"a": "it tells"}, ["a: odd"])
     shown = TrialFolder(tmp_path).read_scores()
