@@ -161,9 +161,9 @@ class DPImageBenchFLD(Metric):
 
     100 times the mean negative log-likelihood of *train* images per feature, under Gaussians centred on at most 10,000
     random synthetic images and fitted to train, minus that of test images under Gaussians centred on half of train (at
-    most 10,000 images) and fitted to the rest. The authors of FLD and `fld` compute the likelihood of test images, in
-    DINOv2 features, which penalises copies of train images; this one rewards them. The distances of 60,000 train images
-    take 2.4 GB of memory.
+    most 10,000 images) and fitted to the rest. The authors of FLD, and `fld`, compute the likelihood of test images in
+    DINOv2 features. Here copies of train images among the synthetic ones improve the value. The distances of 60,000
+    train images take 2.4 GB of memory.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (

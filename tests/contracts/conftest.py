@@ -22,13 +22,15 @@ MAKE = {
     "clip": made_weights.make_clip,
     "dinov2": made_weights.make_dinov2,
     "inception": made_weights.make_inception,
+    "pytorch-fid": made_weights.make_inception,
 }
 
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """made(name) -> the folder of random weights; they are made once."""
-    return cache(lambda name: MAKE[name](tmp_path_factory.mktemp(name)))
+    once = cache(lambda make: make(tmp_path_factory.mktemp(make.__name__)))
+    return lambda name: once(MAKE[name])
 
 
 @pytest.fixture

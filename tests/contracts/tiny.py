@@ -81,6 +81,10 @@ METRICS: dict[str, dict[str, Any]] = {
         "unranked": ("membership", "membership_auc", "nn_ratio", "authenticity"),
         "by_chance": ("membership",),
     },
+    "dpimagebench-fid": {},
+    "dpimagebench-inception-score": {"unranked": ("dpimagebench_inception_score",)},
+    "dpimagebench-precision-recall": {},
+    "dpimagebench-fld": {},
 }
 """Attributes of `MetricCase`. Weights are random, so that what they recognise ranks nothing."""
 
@@ -88,6 +92,7 @@ EXTRACTORS: dict[str, str] = {
     "wavelet-packet": "",
     "classifier": "",
     "inception": "inception",
+    "pytorch-fid": "pytorch-fid",
     "clip": "clip",
     "dinov2": "dinov2",
     "texture": "",
