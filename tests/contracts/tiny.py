@@ -85,6 +85,7 @@ METRICS: dict[str, dict[str, Any]] = {
     "dpimagebench-inception-score": {"unranked": ("dpimagebench_inception_score",)},
     "dpimagebench-precision-recall": {},
     "dpimagebench-fld": {},
+    "dpimagebench-image-reward": {"unranked": ("dpimagebench_image_reward",)},
 }
 """Attributes of `MetricCase`. Weights are random, so that what they recognise ranks nothing."""
 
