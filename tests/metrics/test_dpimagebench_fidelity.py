@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import scipy.linalg
 import torch
-from image_fixtures import PIXELS
 from scipy.stats import entropy
 
 from dpbench.evaluation.evaluator import evaluate
@@ -74,7 +73,6 @@ def test_fid_is_the_frechet_distance_to_train(sets, scores) -> None:
     x, test, train = sets
     found = scores("dpimagebench-fid", x, test, train)
     assert found.values[FID] == pytest.approx(frechet(x, train), rel=1e-5)
-    assert found.protocol["dpimagebench-fid"] == f"{PIXELS}; v1, at most 50000 synthetic images"
     assert found.ci95[FID] > 0
 
 
