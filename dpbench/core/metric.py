@@ -20,10 +20,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Column:
-    """One leaderboard column of a metric."""
+    """One leaderboard column of a metric.
+
+    Attributes:
+        name: its name, the same in every table.
+        better: which values are better; None if neither are, such as a diversity that real images have, too: rows are
+            never ranked by it.
+        help: what it measures, in one line.
+    """
 
     name: str
-    better: Literal["high", "low"]
+    better: Literal["high", "low"] | None
     help: str
 
 
