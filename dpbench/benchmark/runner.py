@@ -83,7 +83,7 @@ def run_request(request: RunRequest, display: Display | None = None) -> Finished
     if not request.epsilons and not request.references:
         raise DpbenchError("nothing to run: name an ε or a reference")
     with Session.open(request, display, writes=True, distributed=True) as session:
-        metrics = chosen_metrics(request.metrics)
+        metrics = chosen_metrics(request.metrics, request.protocol_metrics)
         trials = plan_trials(session)
         leaderboard, sheet = LeaderboardFile(request.out), None
         try:

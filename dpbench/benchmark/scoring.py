@@ -69,15 +69,15 @@ def metric_columns(metrics: Sequence[str]) -> list[Column]:
     return columns
 
 
-def chosen_metrics(names: Sequence[str] | None) -> list[str]:
-    """The named metrics, each once; by default all. Their columns are checked.
+def chosen_metrics(names: Sequence[str] | None, added: Sequence[str] = ()) -> list[str]:
+    """The named metrics, by default all that are computed by default, and those added, each once; columns are checked.
 
     Raises:
         UnknownName, DpbenchError: as `metric_columns`.
     """
     from dpbench.evaluation.evaluator import default_metrics
 
-    chosen = default_metrics() if names is None else list(dict.fromkeys(names))
+    chosen = list(dict.fromkeys([*(default_metrics() if names is None else names), *added]))
     metric_columns(chosen)
     return chosen
 
@@ -130,9 +130,9 @@ def other_columns() -> list[Column]:
     return [metric.columns[0] for metric in _importable().values() if not metric.headline]
 
 
-def asked_columns(metrics: Sequence[str] | None) -> list[Column]:
-    """The columns to show after metrics were asked for: the first one of each, then the others; none if None."""
-    columns = [known_metric(name).columns for name in metrics or ()]
+def asked_columns(metrics: Sequence[str]) -> list[Column]:
+    """The columns to show after metrics were asked for: the first one of each, then the others."""
+    columns = [known_metric(name).columns for name in metrics]
     return [first for first, *_ in columns] + [column for _, *others in columns for column in others]
 
 
