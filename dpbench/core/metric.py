@@ -20,11 +20,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Column:
-    """One leaderboard column of a metric."""
+    """One leaderboard column of a metric.
+
+    Attributes:
+        name: its name.
+        better: which values are better.
+        help: what it is, in one line.
+        ranked_by: the column of the same metric that rows are ranked by instead of this one; "" for this one.
+    """
 
     name: str
     better: Literal["high", "low"]
     help: str
+    ranked_by: str = ""
 
 
 class Estimate(NamedTuple):

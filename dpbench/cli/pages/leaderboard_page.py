@@ -9,7 +9,7 @@ import pandas as pd
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from dpbench.benchmark.scoring import headline_columns, named_columns, other_columns, owners
+from dpbench.benchmark.scoring import headline_columns, named_columns, other_columns, owners, ranking_columns
 from dpbench.cli.pages.fitted_table import FittedTable, Name
 from dpbench.cli.pages.footnotes import Footnotes, full_notes, short_notes
 from dpbench.core.folders import state_folder
@@ -31,7 +31,8 @@ def leaderboard_page(
 
     Args:
         rows: one line per trial; see `results.gathering.collect`.
-        by: column to rank by, shown first; by default the first column shown.
+        by: column to rank by, shown first; by default the first column shown. A column that is ranked by another one
+            (see `Column`) comes after that one.
         columns: metrics' columns to show; by default the headline columns, or others where those have no values.
         all_notes: whether the notes under the table are in full.
 
@@ -40,8 +41,8 @@ def leaderboard_page(
     """
     shown = list(columns or headline_columns())
     if by is not None:
-        (first,) = named_columns([by])
-        shown = [first, *(column for column in shown if column.name != by)]
+        shown = named_columns([by]) + shown
+    shown = list(dict.fromkeys([*ranking_columns(shown[:1]), *shown]))
     folder = state_folder() / privacy_record.FOLDER
     records = {content: privacy_record.of_fingerprint(folder, content) for content in set(rows["dataset_fingerprint"])}
     return leaderboard_table(rows, shown, records, owners(), [] if columns else other_columns(), all_notes)
