@@ -149,8 +149,8 @@ def named_columns(names: Sequence[str]) -> list[Column]:
 
 
 def ranking_columns(columns: Sequence[Column]) -> list[Column]:
-    """The columns by which rows are ranked instead of these: each one's `ranked_by`, or itself."""
-    return named_columns([column.ranked_by or column.name for column in columns])
+    """The columns that rank rows for these: each one's `ranked_by`, or itself."""
+    return [named_columns([column.ranked_by])[0] if column.ranked_by else column for column in columns]
 
 
 def owners() -> dict[str, str]:

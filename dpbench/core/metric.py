@@ -23,14 +23,15 @@ class Column:
     """One leaderboard column of a metric.
 
     Attributes:
-        name: its name.
-        better: which values are better.
-        help: what it is, in one line.
+        name: its name, the same in every table.
+        better: which values are better; None if neither are, such as a diversity that real images have, too: rows are
+            never ranked by it.
+        help: what it measures, in one line.
         ranked_by: the column of the same metric that rows are ranked by instead of this one; "" for this one.
     """
 
     name: str
-    better: Literal["high", "low"]
+    better: Literal["high", "low"] | None
     help: str
     ranked_by: str = ""
 
