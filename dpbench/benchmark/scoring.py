@@ -121,13 +121,13 @@ def known_columns() -> list[Column]:
 
 
 def headline_columns() -> list[Column]:
-    """The first column of each headline metric: the columns of the table on a screen."""
-    return [metric.columns[0] for metric in _importable().values() if metric.headline]
+    """The first column of each headline metric, or the one that ranks it: the columns of the table on a screen."""
+    return ranking_columns([metric.columns[0] for metric in _importable().values() if metric.headline])
 
 
 def other_columns() -> list[Column]:
-    """The first column of each other metric: the columns of the table where no headline metric has a value."""
-    return [metric.columns[0] for metric in _importable().values() if not metric.headline]
+    """The same of each other metric: the columns of the table where no headline metric has a value."""
+    return ranking_columns([metric.columns[0] for metric in _importable().values() if not metric.headline])
 
 
 def asked_columns(metrics: Sequence[str]) -> list[Column]:
@@ -147,6 +147,11 @@ def named_columns(names: Sequence[str]) -> list[Column]:
         if name not in known:
             raise UnknownName("metric's column", name, known)
     return [known[name] for name in names]
+
+
+def ranking_columns(columns: Sequence[Column]) -> list[Column]:
+    """The columns that rank rows for these: each one's `ranked_by`, or itself."""
+    return [named_columns([column.ranked_by])[0] if column.ranked_by else column for column in columns]
 
 
 def owners() -> dict[str, str]:

@@ -27,11 +27,13 @@ class Column:
         better: which values are better; None if neither are, such as a diversity that real images have, too: rows are
             never ranked by it.
         help: what it measures, in one line.
+        ranked_by: the column of the same metric that rows are ranked by instead of this one; "" for this one.
     """
 
     name: str
     better: Literal["high", "low"] | None
     help: str
+    ranked_by: str = ""
 
 
 class Estimate(NamedTuple):
