@@ -14,7 +14,7 @@ from dpbench.core.extras import lacks_extra
 from dpbench.core.folders import cache_folder
 from dpbench.core.metric import Column, Metric
 from dpbench.core.registries import METRICS
-from dpbench.evaluation.code_notes import has_changed
+from dpbench.evaluation.score_protocol import is_outdated
 from dpbench.evaluation.scores import Scores
 from dpbench.results.record import TrialRecord
 from dpbench.results.rounding import rounded
@@ -100,9 +100,10 @@ def missing_metrics(folder: TrialFolder, metrics: Sequence[str], is_real: bool, 
         metric = METRICS.get(name)
         reasons = [scores["missing"].get(c.name, "") for c in metric.columns if scores["values"].get(c.name) is None]
         empty = any(retry or not _still_holds(reason) for reason in reasons)
-        stored = str(scores["protocol"].get(name, ""))
-        other_halves = is_real and metric.real_row_images == "test half" and halves.PROTOCOL not in stored
-        return empty or metric.protocol not in stored or other_halves or has_changed(stored, metric)
+        stored = scores["protocol"].get(name)
+        if empty or is_outdated(stored, metric):
+            return True
+        return is_real and metric.real_row_images == "test half" and stored.get("images") != halves.PROTOCOL
 
     return [name for name in metrics if is_missing(name)]
 

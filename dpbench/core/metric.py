@@ -148,7 +148,9 @@ class Metric(ABC):
     real_row_images: ClassVar[Literal["test half", "train"]] = "test half"
     """The images that are scored in the `real` row: one half of test (against the other), or train."""
     protocol: ClassVar[str] = ""
-    """Everything that the numbers depend on besides images and features. Scores of another protocol are recomputed."""
+    """Everything that the numbers depend on besides images and features, beginning with the metric's version: "v2, at
+    most 10000 images". Whoever changes what the numbers are counts the version up. Scores of another protocol are
+    computed again. A plugin may leave it empty: the hash of its code is stored, too."""
 
     @abstractmethod
     def compute(self, evaluation: Evaluation) -> Mapping[str, float | Estimate]:

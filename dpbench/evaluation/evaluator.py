@@ -22,10 +22,10 @@ from dpbench.core.metric import Estimate, Metric
 from dpbench.core.outcomes import Packed
 from dpbench.core.registries import METRICS
 from dpbench.evaluation.caveats import collect_caveats
-from dpbench.evaluation.code_notes import code_note
 from dpbench.evaluation.extraction import RealCache
 from dpbench.evaluation.halves import PROTOCOL, halves
 from dpbench.evaluation.input_checks import check
+from dpbench.evaluation.score_protocol import score_protocol
 from dpbench.evaluation.scores import Scores
 from dpbench.evaluation.shared import SharedEvaluation
 
@@ -121,7 +121,7 @@ def evaluate_real(
     if half:
         one, other = halves(test)
         scored = evaluate(half, one, other, run, train, real_cache)
-        drawn = {name: "; ".join(filter(None, [scored.protocol[name], PROTOCOL])) for name in half}
+        drawn = {name: {**scored.protocol[name], "images": PROTOCOL} for name in half}
         scores |= replace(scored, protocol={**scored.protocol, **drawn})
     return scores
 
@@ -155,11 +155,7 @@ def _score(name: str, metric: Metric, evaluation: SharedEvaluation) -> Scores:
     return Scores(
         values,
         missing,
-        {
-            name: "; ".join(
-                filter(None, [*evaluation.used_extractors.values(), metric.protocol, code_note(type(metric))])
-            )
-        },
+        {name: score_protocol(type(metric), evaluation.used_extractors.values())},
         tuple(dict.fromkeys(f"{name}: {text}" for text in caveats)),
         {name: time.perf_counter() - start},
         ci95,

@@ -22,7 +22,7 @@ class DownstreamAccuracy(Metric):
         *(Column(f"accuracy_{name}", "high", f"accuracy of the classifier '{name}'") for name in QUICK),
     )
     real_row_images: ClassVar[Literal["test half", "train"]] = "train"
-    protocol: ClassVar[str] = f"{'+'.join(QUICK)} v{QUICK_VERSION}"
+    protocol: ClassVar[str] = f"v{QUICK_VERSION}, {'+'.join(QUICK)}"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
         """{"accuracy": ..., "accuracy_cnn": ..., ...}, each in [0, 1], with intervals over the test images.

@@ -18,6 +18,7 @@ class FrechetInceptionDistance(Metric):
 
     extractor: ClassVar[str] = "inception"
     columns: ClassVar[tuple[Column, ...]] = (Column("fid", "low", "Fréchet Inception Distance to the test split"),)
+    protocol: ClassVar[str] = "v1"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
         """{column: value}, in units of squared features.

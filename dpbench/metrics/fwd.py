@@ -23,6 +23,7 @@ class FrechetWaveletDistance(Metric):
     """
 
     columns: ClassVar[tuple[Column, ...]] = (Column("fwd", "low", "Fréchet Wavelet Distance, mean over Haar packets"),)
+    protocol: ClassVar[str] = "v1"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
         """{"fwd": value}, 0 for equal statistics; in units of squared Haar coefficients of images in [0, 1].

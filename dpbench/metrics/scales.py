@@ -35,6 +35,7 @@ class FrechetPerScale(Metric):
         Column("fd_detail2", "low", "Fréchet distance of the coarser Haar details (level 2), mean over orientations"),
         Column("fd_detail1", "low", "Fréchet distance of the finest Haar details (level 1), mean over orientations"),
     )
+    protocol: ClassVar[str] = "v1"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
         """{"fd_coarse": ..., "fd_detail2": ..., "fd_detail1": ...}, in squared coefficients of images in [0, 1].

@@ -67,7 +67,7 @@ class _Scores:
 
     values: dict[str, float | None]
     missing: dict[str, str]
-    protocol: dict[str, Annotated[int, Field(ge=0, lt=2**63)] | str]
+    protocol: dict[str, Annotated[int, Field(ge=0, lt=2**63)] | str | dict[str, str]]
     caveats: tuple[str, ...]
     seconds: dict[str, float]
     ci95: dict[str, float]

@@ -35,8 +35,9 @@ def test_scores_say_what_they_depend_on(make_images, noise, run) -> None:
     scores = evaluate(["fwd", "scales"], make_images(noise(90)), make_images(noise(70, seed=1)), run)
     assert set(scores.values) == {"fwd", "fd_coarse", "fd_detail2", "fd_detail1"}
     packets = "haar packets level 2, [0, 1]"
+    used = {"metric": "v1", "extractors": packets}
     assert scores.protocol == {
-        "n_samples": 90, "n_reference": 70, "extractor": packets, "fwd": packets, "scales": packets,
+        "n_samples": 90, "n_reference": 70, "extractor": packets, "fwd": used, "scales": used,
     }  # fmt: skip
     assert set(scores.seconds) == {"fwd", "scales"}
     assert not scores.missing
@@ -148,7 +149,7 @@ def test_caveats_and_protocol_of_a_metric_reach_the_row(make_images, noise, run,
     metric(compute, "a", protocol="k=5")
     scores = evaluate(["toy"], make_images(noise(5)), make_images(noise(5, seed=1)), run)
     assert scores.caveats == ("toy: take care",)
-    assert scores.protocol["toy"] == "k=5"
+    assert scores.protocol["toy"] == {"metric": "k=5"}
 
 
 def test_collecting_caveats_lets_other_warnings_pass() -> None:
@@ -192,9 +193,13 @@ def test_real_images_stand_in_as_each_metric_wants(monkeypatch, make_images, noi
         "n_samples": 151,
         "n_reference": 150,
         "n_train": 40,
-        "accuracy": "cnn+resnet+wideresnet v2",
+        "accuracy": {"metric": "v2, cnn+resnet+wideresnet"},
         "extractor": "haar packets level 2, [0, 1]",
-        "fwd": "haar packets level 2, [0, 1]; halves of test drawn by class, seed 0",
+        "fwd": {
+            "metric": "v1",
+            "extractors": "haar packets level 2, [0, 1]",
+            "images": "halves of test drawn by class, seed 0",
+        },
     }
     assert scores.values["fwd"] == evaluate(["fwd"], *halves(test), run).values["fwd"]
     assert scores.values["accuracy"] == evaluate(["accuracy"], train, test, run).values["accuracy"]

@@ -44,7 +44,7 @@ def test_learns_classes_that_can_be_told_apart(make_images, run) -> None:
     assert min(scores.values.values()) > 0.95
     each = [scores.values[f"accuracy_{name}"] for name in QUICK]
     assert scores.values["accuracy"] == pytest.approx(sum(each) / len(each))
-    assert scores.protocol["accuracy"] == "cnn+resnet+wideresnet v2"
+    assert scores.protocol["accuracy"] == {"metric": "v2, cnn+resnet+wideresnet"}
 
 
 def test_shuffled_labels_teach_nothing(make_images, run) -> None:

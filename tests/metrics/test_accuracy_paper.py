@@ -30,7 +30,7 @@ def test_the_published_classifiers_train_and_are_reported_one_by_one(sets, run, 
     mean, *each = scores.values.values()
     assert mean == pytest.approx(sum(each) / 3)
     assert set(scores.ci95) == set(COLUMNS)
-    assert scores.protocol["accuracy-paper"] == "DPImageBench's resnet+wrn+resnext v1"
+    assert scores.protocol["accuracy-paper"] == {"metric": "v1, DPImageBench's resnet+wrn+resnext"}
     assert scores.caveats == ("accuracy-paper: trained on 5 images; the published setting has 60000",)
 
 

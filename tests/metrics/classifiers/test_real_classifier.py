@@ -42,7 +42,7 @@ def test_images_that_show_their_class_are_faithful_and_others_are_not(stripes, r
     scores = evaluate(["label-fidelity"], stripes(120, 0, asked, right), test, run, train)
     assert scores.values["label_fidelity"] == pytest.approx(0.75, abs=0.02)
     assert scores.ci95["label_fidelity"] == pytest.approx(1.96 * np.sqrt(0.75 * 0.25 / 120), rel=0.2)
-    assert scores.protocol["label-fidelity"] == "wideresnet v2 trained on train"
+    assert scores.protocol["label-fidelity"] == {"metric": "v1, wideresnet v2 trained on train"}
     assert not scores.caveats
 
 
