@@ -25,7 +25,7 @@ class LabelFidelity(Metric):
     )
     headline: ClassVar[bool] = False
     reads_train: ClassVar[bool] = True
-    protocol: ClassVar[str] = f"v1, {REAL_VERSION} trained on train"
+    protocol: ClassVar[str] = f"v2, {REAL_VERSION} trained on train"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
         """{"label_fidelity": value in [0, 1]}, with its interval over the synthetic images.
