@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from dpbench.core.outcomes import Outcomes
     from dpbench.evaluation.features import Features
 
 
@@ -37,15 +38,18 @@ class Column:
 
 
 class Estimate(NamedTuple):
-    """A score with its sampling uncertainty over images.
+    """A score with its sampling uncertainty.
 
     Attributes:
         value: the score.
-        ci95: half the width of its 95% bootstrap interval over images, NaN for none; see `evaluation.intervals`.
+        ci95: half the width of its 95% interval, NaN for none; see `evaluation.intervals` and `core.outcomes`.
+        outcomes: of a score that is a mean over the reference images: [groups, runs, images]; see `core.outcomes`. Rows
+            are then compared image by image.
     """
 
     value: float
     ci95: float
+    outcomes: Outcomes | None = None
 
 
 class Evaluation(ABC):
