@@ -14,7 +14,7 @@ from dpbench.core.metric import Column, Estimate, Evaluation, Metric
 from dpbench.core.progress import track
 from dpbench.evaluation import intervals as bootstrap
 from dpbench.evaluation.labels import labels_at
-from dpbench.metrics.dpimagebench_fidelity import IMAGES, check_comparable
+from dpbench.metrics.dpimagebench_fidelity import IMAGES, check_size, warn_of_few
 
 if TYPE_CHECKING:
     import torch
@@ -85,11 +85,12 @@ class DPImageBenchImageReward(Metric):
         synthetic, device = evaluation.synthetic, torch.device(evaluation.run.device)
         if evaluation.spec.name not in PROMPTS:
             raise MissingScore(f"DPImageBench has no prompts for the classes of {evaluation.spec.name}")
-        check_comparable(evaluation, IMAGES)
+        check_size(evaluation)
         labels = labels_at(synthetic, range(len(synthetic)))
         if labels is None:
             raise MissingScore("the synthetic images have no labels to choose prompts by")
         model = load_model(device)
+        warn_of_few(len(synthetic), IMAGES)
         rewards = np.empty(len(synthetic))
         starts = range(0, len(synthetic), BATCH)
         for start in track(evaluation.run.progress, starts, "ImageReward", len(starts)):
