@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from short_recipes import shorten
 
 from dpbench.core.errors import DataError, DpbenchError, MissingScore, UnknownName
 from dpbench.core.metric import Column, Metric
@@ -15,7 +15,6 @@ from dpbench.evaluation.caveats import Caveat, collect_caveats
 from dpbench.evaluation.evaluator import default_metrics, evaluate, evaluate_real
 from dpbench.evaluation.halves import halves
 from dpbench.evaluation.scores import Scores
-from dpbench.metrics.classifiers import quick
 from dpbench.metrics.extractors.packets import WaveletPackets
 
 
@@ -185,7 +184,7 @@ def test_scores_are_extended_by_later_ones() -> None:
 
 
 def test_real_images_stand_in_as_each_metric_wants(monkeypatch, make_images, noise, run) -> None:
-    monkeypatch.setattr(quick, "RECIPE", replace(quick.RECIPE, steps=lambda n: 5))
+    shorten(monkeypatch, 5)
     train = make_images(noise(40), torch.arange(40) % 4, 4)
     test = make_images(noise(301, seed=1), torch.arange(301) % 4, 4)
     scores = evaluate_real(["accuracy", "fwd"], train, test, run)
@@ -193,7 +192,7 @@ def test_real_images_stand_in_as_each_metric_wants(monkeypatch, make_images, noi
         "n_samples": 151,
         "n_reference": 150,
         "n_train": 40,
-        "accuracy": {"metric": "v2, cnn+resnet+wideresnet"},
+        "accuracy": {"metric": "v3, cnn+vgg+resnet"},
         "extractor": "haar packets level 2, [0, 1]",
         "fwd": {
             "metric": "v1",
