@@ -145,8 +145,6 @@ class Metric(ABC):
     """Whether the table on a screen shows its first column."""
     reads_train: ClassVar[bool] = False
     """Whether it uses training images. Such scores are shown only for public benchmarks (rule R9)."""
-    real_row_images: ClassVar[Literal["test half", "train"]] = "test half"
-    """The images that are scored in the `real` row: one half of test (against the other), or train."""
     protocol: ClassVar[str] = ""
     """Everything that the numbers depend on besides images and features, beginning with the metric's version: "v2, at
     most 10000 images". Whoever changes what the numbers are counts the version up. Scores of another protocol are

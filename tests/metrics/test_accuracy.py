@@ -158,19 +158,19 @@ def test_the_reference_is_read_after_the_last_step_of_all_classifiers(
 
 
 def test_in_the_real_row_train_teaches_and_test_examines(make_images, run, monkeypatch) -> None:
-    train, test = make_images(*stripes(60, 0), 4), make_images(*stripes(50, 1), 4)
+    train, test = make_images(*stripes(120, 0), 4), make_images(*stripes(50, 1), 4)
     taught = []
 
     def spying(model, images, *rest):
         before = len(test.asked)
         counts = teach(model, images, *rest)
-        taught.append((int(counts.sum()), len(test.asked) - before))
+        taught.append((len(images), int(counts.sum()), len(test.asked) - before))
         return counts
 
     teach = recipe.train
     monkeypatch.setattr(recipe, "train", spying)
-    scores = evaluate_real(["accuracy"], train, test, run)
-    assert taught == [(40 * 32, 0)] * len(QUICK)
+    scores = evaluate_real(["accuracy"], train, test, 60, run)
+    assert taught == [(60, 40 * 32, 0)] * len(QUICK)
     assert sorted(test.asked) == sorted([*range(50)] * 2)
     assert scores.values["accuracy"] > 0.9
 
