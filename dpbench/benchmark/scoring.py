@@ -220,7 +220,7 @@ def _add_scores(
     with suppress(DpbenchError):  # there are none yet, or they are damaged
         scores = _merged(Scores(**folder.read_scores(all_columns=True)), scores)
     columns, caveats = _hidden(record, scores)
-    folder.write_scores(asdict(scores), dict.fromkeys(columns, UNDECLARED), caveats)
+    folder.write_scores(asdict(scores), dict.fromkeys(columns, UNDECLARED), caveats, record.public_benchmark)
 
 
 def _merged(old: Scores, new: Scores) -> Scores:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -17,8 +18,9 @@ from dpbench.core.folders import state_folder
 from dpbench.core.metric import Column
 from dpbench.core.variants import titled
 from dpbench.results import privacy_record
-from dpbench.results.gathering import aggregate, rank, ranked_apart
+from dpbench.results.gathering import aggregate, trials_of
 from dpbench.results.privacy_record import Record
+from dpbench.results.ranking import rank, ranked_apart, read_outcomes
 
 SAME_TABLE = ["dataset", "dataset_fingerprint", "resolution"]
 ORDER = {"real": 0, "nonprivate": 1, "": 2, "external": 2, "public": 3}
@@ -26,12 +28,13 @@ ORDER = {"real": 0, "nonprivate": 1, "": 2, "external": 2, "public": 3}
 
 
 def leaderboard_page(
-    rows: pd.DataFrame, by: str | None = None, columns: Sequence[Column] = (), all_notes: bool = False
+    rows: pd.DataFrame, out: Path, by: str | None = None, columns: Sequence[Column] = (), all_notes: bool = False
 ) -> RenderableType:
     """The leaderboard of `rows` with this user's privacy records of their datasets.
 
     Args:
         rows: one line per trial; see `results.gathering.collect`.
+        out: the folder of results that they are from.
         by: column to rank by, shown first; by default the first column shown that has a direction.
         columns: metrics' columns to show; by default the headline columns, or others where those have no values.
         all_notes: whether the notes under the table are in full.
@@ -48,11 +51,12 @@ def leaderboard_page(
         shown = [first, *(column for column in shown if column.name != by)]
     folder = state_folder() / privacy_record.FOLDER
     records = {content: privacy_record.of_fingerprint(folder, content) for content in set(rows["dataset_fingerprint"])}
-    return leaderboard_table(rows, shown, records, owners(), [] if columns else other_columns(), all_notes)
+    return leaderboard_table(rows, out, shown, records, owners(), [] if columns else other_columns(), all_notes)
 
 
 def leaderboard_table(
     frame: pd.DataFrame,
+    out: Path,
     headline: Sequence[Column],
     records: Mapping[str, Record],
     owners: Mapping[str, str],
@@ -63,6 +67,7 @@ def leaderboard_table(
 
     Args:
         frame: one line per trial; see `results.gathering.collect`.
+        out: the folder of results.
         headline: the metrics' columns to show, in order. Those without any value in a table are left out of it, and
             the first of the others that has a direction ranks its lines.
         records: fingerprint of train -> its privacy record.
@@ -72,9 +77,10 @@ def leaderboard_table(
     """
     if frame.empty:
         return Text("no finished trials yet")
-    groups = [group for _, group in aggregate(frame).groupby(SAME_TABLE, dropna=False, sort=False)]
+    lines = aggregate(frame).assign(trials=trials_of(frame))
+    groups = [group for _, group in lines.groupby(SAME_TABLE, dropna=False, sort=False)]
     shown = [_with_values(group, headline) or _with_values(group, others) for group in groups]
-    parts = [_part(group, columns, owners, all_notes) for group, columns in zip(groups, shown, strict=True)]
+    parts = [_part(group, out, columns, owners, all_notes) for group, columns in zip(groups, shown, strict=True)]
     first, *rest = (part.notes.general for part in parts)
     shared = [note for note in first if rest and all(note in general for general in rest)]
     page: list[RenderableType] = []
@@ -101,14 +107,14 @@ def _with_values(lines: pd.DataFrame, columns: Sequence[Column]) -> list[Column]
     return [column for column in columns if column.name in lines and lines[column.name].notna().any()]
 
 
-def _part(lines: pd.DataFrame, shown: Sequence[Column], owners: Mapping[str, str], all_notes: bool) -> _Part:
+def _part(lines: pd.DataFrame, out: Path, shown: Sequence[Column], owners: Mapping[str, str], all_notes: bool) -> _Part:
     dataset, _, resolution = lines[SAME_TABLE].iloc[0]
     heading = f"{dataset}, {resolution}×{resolution}"
     lines = lines.assign(rank=float("nan"), order=lines["reference"].map(ORDER))
     by = next((column for column in shown if column.better), None)
     if by:
         heading = f"{heading} · ranked by {by.name}, within ε and track"
-        lines["rank"] = rank(lines, by, owners[by.name])
+        lines["rank"] = rank(lines, by, owners[by.name], read_outcomes(out, lines, by))
         apart = ranked_apart(lines, owners[by.name])
         lines["notes"] = [notes + more for notes, more in zip(lines["notes"], apart, strict=True)]
     lines = lines.sort_values(["order", "epsilon", "track", "rank", "method", "variant"], kind="stable")

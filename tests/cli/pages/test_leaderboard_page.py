@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -21,7 +22,9 @@ OWNERS = {"accuracy": "accuracy", "fwd": "fwd"}
 
 
 def show(rows: pd.DataFrame, width: int = 160, **options: Any) -> str:
-    return rendered(leaderboard_table(rows, [ACCURACY, FWD], options.pop("records", {}), OWNERS, **options), width)
+    return rendered(
+        leaderboard_table(rows, Path(), [ACCURACY, FWD], options.pop("records", {}), OWNERS, **options), width
+    )
 
 
 def rendered(page: RenderableType, width: int = 160) -> str:
@@ -62,14 +65,14 @@ def test_column_without_a_direction_ranks_nothing() -> None:
     diversity = Column("fwd", None, "a diversity")
 
     def text_of(columns: list[Column]) -> str:
-        return rendered(leaderboard_table(rows, columns, {}, OWNERS))
+        return rendered(leaderboard_table(rows, Path(), columns, {}, OWNERS))
 
     assert "ranked by accuracy" in text_of([diversity, ACCURACY])
     alone = text_of([diversity])
     assert "ranked by" not in alone
     assert re.search(r"┃ +fwd ┃", alone)
     with pytest.raises(DpbenchError, match="neither high nor low values of lpips are better"):
-        leaderboard_page(rows, by="lpips")
+        leaderboard_page(rows, Path(), by="lpips")
 
 
 def test_single_seed_has_its_interval_over_images() -> None:
