@@ -72,6 +72,7 @@ class _Scores:
     seconds: dict[str, float]
     ci95: dict[str, float]
     outcomes: dict[str, Packed] = field(default_factory=dict)  # none in files by earlier versions
+    scored: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 def safe_name(name: str) -> str:

@@ -130,7 +130,7 @@ def test_names_are_converted_to_safe_folder_names() -> None:
 def test_hidden_scores_stay_in_the_sensitive_folder(tmp_path: Path) -> None:
     scores = {
         "values": {"a": 1.0, "b": 2.0}, "ci95": {"a": 0.1, "b": 0.2}, "missing": {}, "protocol": {},
-        "caveats": ("a: odd", "b: few images"), "seconds": {}, "outcomes": {},
+        "caveats": ("a: odd", "b: few images"), "seconds": {}, "outcomes": {}, "scored": {},
     }  # fmt: skip
     TrialFolder(tmp_path).write_scores(scores, {"a": "it tells"}, ["a: odd"], public_benchmark=False)
     shown = TrialFolder(tmp_path).read_scores()
@@ -144,7 +144,7 @@ def test_hidden_scores_stay_in_the_sensitive_folder(tmp_path: Path) -> None:
 def test_what_single_test_images_were_is_shown_for_public_benchmarks_alone(tmp_path: Path, public: bool) -> None:
     outcomes = {"a": Packed.of(np.ones((1, 2, 9)))}
     scores = {
-        "values": {"a": 1.0}, "ci95": {}, "missing": {}, "protocol": {}, "caveats": (), "seconds": {},
+        "values": {"a": 1.0}, "ci95": {}, "missing": {}, "protocol": {}, "caveats": (), "seconds": {}, "scored": {},
         "outcomes": {name: asdict(packed) for name, packed in outcomes.items()},
     }  # fmt: skip
     TrialFolder(tmp_path).write_scores(scores, {}, [], public_benchmark=public)
