@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import made_weights
 import pytest
 from image_fixtures import publish
+from short_recipes import shorten
 
 from dpbench.metrics import gram
 from dpbench.metrics.classifiers import dpimagebench, quick
@@ -35,7 +35,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 def quick_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     """Classifiers train for a few steps, the smallest one in place of the large published ones; VGG sees 32 pixels."""
     monkeypatch.setattr(gram, "SMALLEST", 32)
-    few = replace(quick.RECIPE, steps=lambda n: 20, batch=16)
-    monkeypatch.setattr(quick, "RECIPE", few)
-    monkeypatch.setattr(dpimagebench, "RECIPE", few)
+    shorten(monkeypatch, 20, batch=16)
+    monkeypatch.setattr(dpimagebench, "RECIPE", quick.RECIPE)
     monkeypatch.setattr(dpimagebench, "NETWORKS", dict.fromkeys(dpimagebench.NETWORKS, quick.NETWORKS["cnn"]))
