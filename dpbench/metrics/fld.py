@@ -29,7 +29,7 @@ class FeatureLikelihoodDivergence(Metric):
     columns: ClassVar[tuple[Column, ...]] = (Column("fld", "low", "Feature Likelihood Divergence (DINOv2 features)"),)
     headline: ClassVar[bool] = False
     reads_train: ClassVar[bool] = True
-    protocol: ClassVar[str] = f"at most {CENTRES} centres, {MOST} images of train and of test"
+    protocol: ClassVar[str] = f"v1, at most {CENTRES} centres, {MOST} images of train and of test"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, float]:
         """{"fld": value}; around 0 for images as good as train images.

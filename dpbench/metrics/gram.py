@@ -33,7 +33,7 @@ class GramDistance(Metric):
         Column("gram", "low", "distance of the mean Gram matrices of VGG-19's layers relu1_1 to relu5_1"),
     )
     headline: ClassVar[bool] = False
-    protocol: ClassVar[str] = f"VGG-19 dcbb9e9d, relu1_1 to relu5_1, from {SMALLEST} pixels"
+    protocol: ClassVar[str] = f"v1, VGG-19 dcbb9e9d, relu1_1 to relu5_1, from {SMALLEST} pixels"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
         """{"gram": value}, at least 0.

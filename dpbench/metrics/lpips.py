@@ -30,7 +30,7 @@ class LPIPSDiversity(Metric):
         Column("lpips", None, "mean LPIPS distance of synthetic images of one class; compare with the `real` row"),
     )
     headline: ClassVar[bool] = False
-    protocol: ClassVar[str] = f"AlexNet 7be5be79, heads v0.1, at most {PAIRS} pairs, from {SMALLEST} pixels"
+    protocol: ClassVar[str] = f"v1, AlexNet 7be5be79, heads v0.1, at most {PAIRS} pairs, from {SMALLEST} pixels"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
         """{"lpips": value}, at least 0.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from image_fixtures import PIXELS
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
@@ -78,7 +77,7 @@ def test_the_number_of_images_is_bounded(scores, monkeypatch) -> None:
     train, test, x = features(60, 1), features(60, 2), features(40, 3)
     part = scores("fld", x, test, train)
     assert part.values == pytest.approx(scores("fld", x[::2], test[::2], train[::2]).values)
-    assert part.protocol["fld"] == f"{PIXELS}; at most 5000 centres, 10000 images of train and of test"
+    assert part.protocol["fld"]["metric"] == "v1, at most 5000 centres, 10000 images of train and of test"
 
 
 def test_without_train_or_with_a_feature_that_is_no_number_the_cell_is_empty(scores) -> None:
