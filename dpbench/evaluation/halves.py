@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from dpbench.core.data import ImageDataset
 from dpbench.core.files import digest
 from dpbench.core.specs import Batch
-from dpbench.evaluation.labels import labels_at
+from dpbench.evaluation.labels import labels_of
 
 SEED = 0
 PROTOCOL = "halves of test drawn by class, seed 0"
@@ -24,9 +24,9 @@ def halves(whole: ImageDataset) -> tuple[ImageDataset, ImageDataset]:
     be different classes.
     """
     order = np.random.default_rng(SEED).permutation(len(whole))
-    labels = labels_at(whole, range(len(whole)))
+    labels = labels_of(whole)
     if labels is not None:
-        order = order[np.argsort(labels.numpy()[order], kind="stable")]
+        order = order[np.argsort(labels[order], kind="stable")]
     return _Half(whole, np.sort(order[::2])), _Half(whole, np.sort(order[1::2]))
 
 

@@ -9,7 +9,7 @@ from dpbench.core.metric import Column, Estimate, Evaluation, Metric
 
 K = 5
 MOST = 10_000
-PROTOCOL = f"k={K}, at most {MOST} images of each set"
+PROTOCOL = f"v2, k={K}, at most {MOST} images of each set"
 
 
 class PrecisionRecallDensityCoverage(Metric):
