@@ -19,10 +19,10 @@ from dpbench.core.data import ImageDataset
 from dpbench.core.metric import Extractor
 from dpbench.core.registries import EXTRACTORS
 from dpbench.core.specs import Batch, DatasetSpec
-from dpbench.evaluation.code_notes import code_note
 from dpbench.evaluation.evaluator import evaluate
 from dpbench.evaluation.extraction import RealCache
 from dpbench.evaluation.features import Features, write_features
+from dpbench.evaluation.score_protocol import code_note
 from dpbench.evaluation.scores import Scores
 from dpbench.evaluation.shared import SharedEvaluation
 from dpbench.models.pretrained import finding

@@ -116,7 +116,7 @@ def evaluate(
 
 def evaluate_images(path: Path, claim: Claim, request: RunRequest, display: Display | None = None) -> pd.DataFrame:
     """`evaluate`, of a request."""
-    metrics = chosen_metrics(request.metrics)
+    metrics = chosen_metrics(request.metrics, request.protocol_metrics)
     for reference in request.references:
         if reference != "real":
             raise DpbenchError(f"images from elsewhere have only the reference row 'real', not '{reference}'")

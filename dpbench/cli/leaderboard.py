@@ -18,7 +18,10 @@ from dpbench.core.folders import expanded
 def leaderboard(
     request: RunRequest,
     dataset: Annotated[str, typer.Option(metavar="NAMES", help="Datasets, separated by commas; all by default.")] = "",
-    by: Annotated[str, typer.Option(metavar="COLUMN", help="Column to rank by; by default the first one shown.")] = "",
+    by: Annotated[
+        str,
+        typer.Option(metavar="COLUMN", help="Column to rank by; by default the first one shown that has a direction."),
+    ] = "",
     columns: Annotated[
         str,
         typer.Option(

@@ -15,28 +15,41 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from dpbench.core.outcomes import Outcomes
     from dpbench.evaluation.features import Features
 
 
 @dataclass(frozen=True)
 class Column:
-    """One leaderboard column of a metric."""
+    """One leaderboard column of a metric.
+
+    Attributes:
+        name: its name, the same in every table.
+        better: which values are better; None if neither are, such as a diversity that real images have, too: rows are
+            never ranked by it.
+        help: what it measures, in one line.
+        ranked_by: the column of the same metric that rows are ranked by instead of this one; "" for this one.
+    """
 
     name: str
-    better: Literal["high", "low"]
+    better: Literal["high", "low"] | None
     help: str
+    ranked_by: str = ""
 
 
 class Estimate(NamedTuple):
-    """A score with its sampling uncertainty over images.
+    """A score with its sampling uncertainty.
 
     Attributes:
         value: the score.
-        ci95: half the width of its 95% bootstrap interval over images, NaN for none; see `evaluation.intervals`.
+        ci95: half the width of its 95% interval, NaN for none; see `evaluation.intervals` and `core.outcomes`.
+        outcomes: of a score that is a mean over the reference images: [groups, runs, images]; see `core.outcomes`. Rows
+            are then compared image by image.
     """
 
     value: float
     ci95: float
+    outcomes: Outcomes | None = None
 
 
 class Evaluation(ABC):
@@ -134,10 +147,10 @@ class Metric(ABC):
     """Whether the table on a screen shows its first column."""
     reads_train: ClassVar[bool] = False
     """Whether it uses training images. Such scores are shown only for public benchmarks (rule R9)."""
-    real_row_images: ClassVar[Literal["test half", "train"]] = "test half"
-    """The images that are scored in the `real` row: one half of test (against the other), or train."""
     protocol: ClassVar[str] = ""
-    """Everything that the numbers depend on besides images and features. Scores of another protocol are recomputed."""
+    """Everything that the numbers depend on besides images and features, beginning with the metric's version: "v2, at
+    most 10000 images". Whoever changes what the numbers are counts the version up. Scores of another protocol are
+    computed again. A plugin may leave it empty: the hash of its code is stored, too."""
 
     @abstractmethod
     def compute(self, evaluation: Evaluation) -> Mapping[str, float | Estimate]:

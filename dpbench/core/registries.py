@@ -105,6 +105,22 @@ _METRICS = {
     "texture": ("dpbench.metrics.texture:Texture", "Distance of mean wavelet texture statistics."),
     "spectrum": ("dpbench.metrics.spectrum:Spectrum", "Difference of mean log power spectra."),
     "memorisation": ("dpbench.metrics.memorisation:Memorisation", "Membership attack and nearest-neighbour distances."),
+    "dpimagebench-fid": (
+        "dpbench.metrics.dpimagebench_fidelity:DPImageBenchFID",
+        "DPImageBench's FID: to the train split.",
+    ),
+    "dpimagebench-inception-score": (
+        "dpbench.metrics.dpimagebench_fidelity:DPImageBenchInceptionScore",
+        "DPImageBench's Inception Score: one split.",
+    ),
+    "dpimagebench-precision-recall": (
+        "dpbench.metrics.dpimagebench_fidelity:DPImageBenchPrecisionRecall",
+        "DPImageBench's precision and recall: open balls.",
+    ),
+    "dpimagebench-fld": (
+        "dpbench.metrics.dpimagebench_fidelity:DPImageBenchFLD",
+        "DPImageBench's FLD: Inception features, likelihood of train.",
+    ),
 }
 
 _REFINERS = {
@@ -129,6 +145,10 @@ _EXTRACTORS = {
         "Features of a real-data classifier.",
     ),
     "inception": ("dpbench.metrics.extractors.inception:Inception", "Pool features of InceptionV3 of 2015-12-05."),
+    "pytorch-fid": (
+        "dpbench.metrics.extractors.pytorch_fid:PytorchFID",
+        "Pool features of InceptionV3 in pytorch-fid's port.",
+    ),
     "clip": ("dpbench.metrics.extractors.clip:CLIP", "Image embeddings of CLIP ViT-L/14 at 336 pixels."),
     "dinov2": ("dpbench.metrics.extractors.dinov2:DINOv2", "Class token of DINOv2 ViT-L/14 at 224 pixels."),
     "texture": ("dpbench.metrics.extractors.texture_statistics:TextureStatistics", "Statistics of wavelet sub-bands."),

@@ -15,9 +15,9 @@ from dpbench.core.data import ImageDataset
 from dpbench.core.errors import DataError, DpbenchError, MissingScore
 from dpbench.core.metric import Evaluation, Extractor, Metric
 from dpbench.core.registries import EXTRACTORS
-from dpbench.evaluation.code_notes import code_note
 from dpbench.evaluation.extraction import RealCache
 from dpbench.evaluation.features import Features
+from dpbench.evaluation.score_protocol import code_note
 
 
 class SharedEvaluation(Evaluation):

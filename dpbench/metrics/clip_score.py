@@ -30,7 +30,7 @@ class CLIPScore(Metric):
         Column("clip_score", "high", "CLIP cosine similarity of an image and the prompt of its class, times 100"),
     )
     headline: ClassVar[bool] = False
-    protocol: ClassVar[str] = PROMPT.format("{class}")
+    protocol: ClassVar[str] = "v1, " + PROMPT.format("{class}")
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
         """{"clip_score": value}, in [0, 100].

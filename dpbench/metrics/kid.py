@@ -24,7 +24,7 @@ class KernelInceptionDistance(Metric):
 
     columns: ClassVar[tuple[Column, ...]] = (Column("kid", "low", "Kernel Inception Distance to the test split"),)
     headline: ClassVar[bool] = False
-    protocol: ClassVar[str] = f"{SUBSETS} subsets of at most {SIZE} images"
+    protocol: ClassVar[str] = f"v1, {SUBSETS} subsets of at most {SIZE} images"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
         """{"kid": value}, without a scaling factor.

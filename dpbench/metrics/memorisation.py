@@ -59,7 +59,7 @@ class Memorisation(Metric):
         Column("authenticity", "high", "share of images farther from train images than train images from each other"),
     )
     reads_train: ClassVar[bool] = True
-    protocol: ClassVar[str] = f"at most 2 x {RECORDS} attacked, {COMPARED} compared, {PARTS} parts, {SIZE} pixels"
+    protocol: ClassVar[str] = f"v1, at most 2 x {RECORDS} attacked, {COMPARED} compared, {PARTS} parts, {SIZE} pixels"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
         """{"membership", "membership_auc", "nn_ratio", "authenticity"}, each with its interval.

@@ -36,7 +36,7 @@ class Texture(Metric):
         Column("texture_marginal", "low", "the marginal part: variance, skewness and kurtosis of sub-bands"),
         Column("texture_cross", "low", "the cross part: correlations between sub-bands and between colour channels"),
     )
-    protocol: ClassVar[str] = f"at most {MOST} images"
+    protocol: ClassVar[str] = f"v1, at most {MOST} images"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
         """{"texture", "texture_marginal", "texture_cross"}, each with its interval over synthetic images.

@@ -36,6 +36,7 @@ def test_show_explains_a_metric_and_its_columns(tiny: Path) -> None:
         assert part in text
     assert "haar packets" not in text
     assert "only on request: --metrics rare" in call("show", "rare").stdout
+    assert re.search(r"lpips +neither ", call("show", "lpips").stdout)
 
 
 def settings(*arguments: str) -> dict[str, list[str]]:

@@ -73,7 +73,7 @@ METRICS: dict[str, dict[str, Any]] = {
     "accuracy-paper": {"by_chance": tuple(c.name for c in PublishedAccuracy.columns)},
     "label-fidelity": {},
     "gram": {},
-    "lpips": {"unranked": ("lpips",), "by_chance": ("lpips",)},
+    "lpips": {"by_chance": ("lpips",)},
     "clip-score": {"unranked": ("clip_score",)},
     "texture": {},
     "spectrum": {},

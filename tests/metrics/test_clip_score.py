@@ -54,4 +54,4 @@ def test_without_weights_the_cell_says_how_to_get_them(make_images, noise, run) 
     sets = [make_images(noise(4, 3, seed=seed), torch.tensor([0, 1, 0, 1]), 2) for seed in (1, 2)]
     scores = evaluate(["clip-score"], *sets, run)
     assert scores.missing == {"clip_score": "weights 'clip' are not installed; run `dpbench weights get clip`"}
-    assert scores.protocol["clip-score"].split("; ")[-1] == "a photo of a {class}"
+    assert scores.protocol["clip-score"]["metric"] == "v1, a photo of a {class}"

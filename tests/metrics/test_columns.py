@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import re
 from collections import Counter
+
+import pytest
 
 from dpbench.core.registries import METRICS
 from dpbench.results.row import FIELDS
@@ -18,3 +21,8 @@ def test_what_looks_at_train_says_so() -> None:
         "classifier-prdc",
         "fld",
     }
+
+
+@pytest.mark.parametrize("name", METRICS.names())
+def test_every_metric_has_a_version(name: str) -> None:
+    assert re.match(r"v[1-9]\d*(, |$)", METRICS.get(name).protocol)

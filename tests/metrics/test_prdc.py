@@ -41,7 +41,7 @@ def test_values_are_those_of_the_definitions(scores, monkeypatch) -> None:
     x, y = features(31, 0, 1.4), features(37, 1)
     found = scores("prdc", x, y)
     assert found.values == pytest.approx(worked_out(x.astype(float), y.astype(float)))
-    assert found.protocol["prdc"] == f"{PIXELS}; v2, k=5, at most 10000 images of each set"
+    assert found.protocol["prdc"] == {"metric": "v2, k=5, at most 10000 images of each set", "extractors": PIXELS}
     assert set(found.ci95) == set(NAMES)
 
 

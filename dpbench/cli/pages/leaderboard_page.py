@@ -9,9 +9,10 @@ import pandas as pd
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from dpbench.benchmark.scoring import headline_columns, named_columns, other_columns, owners
+from dpbench.benchmark.scoring import headline_columns, named_columns, other_columns, owners, ranking_columns
 from dpbench.cli.pages.fitted_table import FittedTable, Name
 from dpbench.cli.pages.footnotes import Footnotes, full_notes, short_notes
+from dpbench.core.errors import DpbenchError
 from dpbench.core.folders import state_folder
 from dpbench.core.metric import Column
 from dpbench.core.variants import titled
@@ -31,17 +32,21 @@ def leaderboard_page(
 
     Args:
         rows: one line per trial; see `results.gathering.collect`.
-        by: column to rank by, shown first; by default the first column shown.
+        by: column to rank by, shown first; by default the first column shown that has a direction. Where that column
+            says that another one ranks it, that one does.
         columns: metrics' columns to show; by default the headline columns, or others where those have no values.
         all_notes: whether the notes under the table are in full.
 
     Raises:
         UnknownName: there is no column `by`.
+        DpbenchError: the column has no direction.
     """
     shown = list(columns or headline_columns())
     if by is not None:
         (first,) = named_columns([by])
-        shown = [first, *(column for column in shown if column.name != by)]
+        if first.better is None:
+            raise DpbenchError(f"--by {by}: neither high nor low values of {by} are better; --columns {by} shows it")
+        shown = list(dict.fromkeys([*ranking_columns([first]), first, *shown]))
     folder = state_folder() / privacy_record.FOLDER
     records = {content: privacy_record.of_fingerprint(folder, content) for content in set(rows["dataset_fingerprint"])}
     return leaderboard_table(rows, shown, records, owners(), [] if columns else other_columns(), all_notes)
@@ -60,7 +65,7 @@ def leaderboard_table(
     Args:
         frame: one line per trial; see `results.gathering.collect`.
         headline: the metrics' columns to show, in order. Those without any value in a table are left out of it, and
-            the first of the others ranks its lines.
+            the first of the others that has a direction ranks its lines, or the column that it names for this.
         records: fingerprint of train -> its privacy record.
         owners: column -> the name of its metric.
         others: the columns of a table in which no headline column has a value.
@@ -101,10 +106,11 @@ def _part(lines: pd.DataFrame, shown: Sequence[Column], owners: Mapping[str, str
     dataset, _, resolution = lines[SAME_TABLE].iloc[0]
     heading = f"{dataset}, {resolution}×{resolution}"
     lines = lines.assign(rank=float("nan"), order=lines["reference"].map(ORDER))
-    if shown:
-        heading = f"{heading} · ranked by {shown[0].name}, within ε and track"
-        lines["rank"] = rank(lines, shown[0], owners[shown[0].name])
-        apart = ranked_apart(lines, owners[shown[0].name])
+    by = next((column for column in ranking_columns(shown) if column.better), None)
+    if by:
+        heading = f"{heading} · ranked by {by.name}, within ε and track"
+        lines["rank"] = rank(lines, by, owners[by.name])
+        apart = ranked_apart(lines, owners[by.name])
         lines["notes"] = [notes + more for notes, more in zip(lines["notes"], apart, strict=True)]
     lines = lines.sort_values(["order", "epsilon", "track", "rank", "method", "variant"], kind="stable")
     notes = full_notes(lines) if all_notes else short_notes(lines, [c.name for c in shown], owners)

@@ -101,7 +101,7 @@ def _metric_page(name: str, request: RunRequest) -> list[RenderableType]:
     }
     table = simple_table("columns", "column", "better", "meaning", left=3)
     for column in metric.columns:
-        table.add_row(*map(Text, (column.name, column.better, column.help)))
+        table.add_row(*map(Text, (column.name, column.better or "neither", column.help)))
     return [*_description(name, metric, facts), table]
 
 

@@ -8,19 +8,25 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rows import ACCURACY, FWD, frame, scores, trial
 
 from dpbench.cli.pages.fitted_table import Name, shortened
-from dpbench.cli.pages.leaderboard_page import leaderboard_table
+from dpbench.cli.pages.leaderboard_page import leaderboard_page, leaderboard_table
+from dpbench.core.errors import DpbenchError
+from dpbench.core.metric import Column
 from dpbench.results.privacy_record import Record
 
 OWNERS = {"accuracy": "accuracy", "fwd": "fwd"}
 
 
 def show(rows: pd.DataFrame, width: int = 160, **options: Any) -> str:
+    return rendered(leaderboard_table(rows, [ACCURACY, FWD], options.pop("records", {}), OWNERS, **options), width)
+
+
+def rendered(page: RenderableType, width: int = 160) -> str:
     console = Console(width=width, record=True, file=io.StringIO())
-    console.print(leaderboard_table(rows, [ACCURACY, FWD], options.pop("records", {}), OWNERS, **options))
+    console.print(page)
     return console.export_text()
 
 
@@ -49,6 +55,21 @@ def test_table_shows_references_and_privacy_record() -> None:
     assert order == sorted(order)
     assert "3 private runs so far, Σε = 12" in text
     assert "100 samples against 50 real images" in text
+
+
+def test_column_without_a_direction_ranks_nothing() -> None:
+    rows = frame((trial(), scores(0.6)))
+    diversity = Column("fwd", None, "a diversity")
+
+    def text_of(columns: list[Column]) -> str:
+        return rendered(leaderboard_table(rows, columns, {}, OWNERS))
+
+    assert "ranked by accuracy" in text_of([diversity, ACCURACY])
+    alone = text_of([diversity])
+    assert "ranked by" not in alone
+    assert re.search(r"┃ +fwd ┃", alone)
+    with pytest.raises(DpbenchError, match="neither high nor low values of lpips are better"):
+        leaderboard_page(rows, by="lpips")
 
 
 def test_single_seed_has_its_interval_over_images() -> None:
