@@ -40,7 +40,7 @@ class FeatureLikelihoodDivergence(Metric):
         from dpbench.metrics.statistics.gaussian_mixture import likelihood_divergence
 
         synthetic, reference = evaluation.features("dinov2")
-        train = evaluation.train_features("dinov2")
+        train = evaluation.train_features("dinov2", MOST)
         if min(len(train), len(reference)) < 2:
             raise MissingScore("the Feature Likelihood Divergence needs at least 2 images of train and of test")
         centres, fitted, tested = synthetic.at_most(CENTRES), train.at_most(MOST), reference.at_most(MOST)
