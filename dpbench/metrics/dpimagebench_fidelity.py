@@ -79,14 +79,14 @@ class DPImageBenchFID(Metric):
         Raises:
             MissingScore: images of another size, fewer than two images, or a feature that is not finite.
         """
-        from dpbench.metrics.statistics import frechet
+        from dpbench.metrics.statistics.frechet import transport
+        from dpbench.metrics.statistics.gaussians import WHOLE, fit, fit_halves
 
         check_comparable(evaluation, FID_IMAGES)
         synthetic, _ = evaluation.features(EXTRACTOR)
         part = synthetic.at_most(FID_IMAGES)
-        blocks = [frechet.WHOLE.of(part[start : start + BLOCK]) for start in range(0, len(part), BLOCK)]
-        train = frechet.moments(evaluation.train_features(EXTRACTOR), frechet.WHOLE)
-        found = frechet.transport(frechet.fit(blocks), train)
+        blocks = [WHOLE.of(part[start : start + BLOCK]) for start in range(0, len(part), BLOCK)]
+        found = transport(fit(blocks), fit_halves(evaluation.train_features(EXTRACTOR), WHOLE).whole)
         influences = np.concatenate([found.influences(block).sum(1) for block in blocks])
         return {"dpimagebench_fid": bootstrap.around(float(found.distance.sum()), influences, evaluation.run.generator)}
 

@@ -47,8 +47,8 @@ class Memorisation(Metric):
     train image than that train image is from its nearest other train image. Copies give 0. The chance level depends on
     the data: compare with the `real` row.
 
-    `nn_ratio` (up to 10 parts) and `authenticity` use all train images and at most 1,000 synthetic images, evenly
-    spaced. A caveat gives the number of copies of train images among them. Distances are between `wavelet-packet`
+    `nn_ratio` (up to 10 parts) and `authenticity` use all train images and at most 1,000 synthetic images. A caveat
+    gives the number of copies of train images among them. Distances are between `wavelet-packet`
     features, a rotation of the pixels; images above 32 pixels are compared by block means of at most 32 x 32.
     """
 

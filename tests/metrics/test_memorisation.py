@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from dpbench.evaluation.evaluator import evaluate, evaluate_real
+from dpbench.evaluation.stratified import stratified_order, stratified_part
 from dpbench.metrics import memorisation
 from dpbench.metrics.memorisation import Memorisation
 from dpbench.metrics.statistics import pixel_vectors
@@ -99,10 +100,10 @@ def test_copies_of_train_images_that_come_twice_are_not_authentic(scored) -> Non
 def test_values_are_those_of_pixel_distances(scored, monkeypatch) -> None:
     monkeypatch.setattr(memorisation, "COMPARED", 20)
     x, train, test = blobs(40, 0, 3), blobs(60, 1, 3), blobs(30, 2, 3)
-    s, a, b = (images.flatten(1).numpy() / 255.0 for images in (x[::2], train, test))
+    s, a, b = (images.flatten(1).numpy() / 255.0 for images in (x[stratified_part(None, 40, 20)], train, test))
     to_train, to_test, within = (np.linalg.norm(p[:, None] - q, axis=2) for p, q in ((s, a), (s, b), (a, a)))
     np.fill_diagonal(within, np.inf)
-    parts = [to_train[:, first::2].min(1) for first in (0, 1)]
+    parts = [to_train[:, half].min(1) for half in np.split(stratified_order(None, 60), 2)]
     values = scored(x, train, test).values
     assert values["nn_ratio"] == pytest.approx(np.mean(parts) / to_test.min(1).mean(), rel=1e-4)
     assert values["authenticity"] == pytest.approx((to_train.min(1) > within.min(1)[to_train.argmin(1)]).mean())

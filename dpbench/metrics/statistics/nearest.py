@@ -10,11 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dpbench.evaluation.features import Array, evenly_spaced
-
-Indices = NDArray[np.int64]
+from dpbench.evaluation.features import Array
+from dpbench.evaluation.stratified import Indices
 
 ONE_BY_ONE = 1 / 64
 """Share of the images up to which they are compared one by one; for more, a matrix product takes less time."""
@@ -116,11 +114,14 @@ def _squares(x: Array, y: Array, margin: float = 0) -> Array:
     return np.hstack([-2 * x, of_x, np.ones_like(of_x)]) @ np.hstack([y, np.ones_like(of_y), of_y]).T
 
 
-def parts_of(n: int, size: int, count: int) -> Indices:
-    """Splits n rows into `count` interleaved parts of exactly `size` rows: part numbers, int64 [n].
+def parts_of(order: Indices, size: int, count: int) -> Indices:
+    """Splits n rows into `count` parts of exactly `size` rows: part numbers, int64 [n].
 
-    Remaining rows form one additional part, with number `count`.
+    Args:
+        order: a permutation of the rows [n]; the first `size` rows in it are part 0, and so on. The last rows form one
+            additional part, with number `count`.
+        size, count: of the parts; at most n rows in all.
     """
-    parts = np.full(n, count, dtype=np.int64)
-    parts[evenly_spaced(n, count * size)] = np.arange(count * size) % count
+    parts = np.full(len(order), count, dtype=np.int64)
+    parts[order[: count * size]] = np.repeat(np.arange(count), size)
     return parts

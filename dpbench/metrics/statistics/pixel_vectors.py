@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from dpbench.evaluation.features import Array, Features, evenly_spaced
+from dpbench.evaluation.features import Array, Features
+from dpbench.evaluation.stratified import Indices, stratified_order
 from dpbench.metrics.extractors.packets import packet_level
-from dpbench.metrics.statistics.nearest import Indices, nearest, parts_of
+from dpbench.metrics.statistics.nearest import nearest, parts_of
 
 BLOCK = 2500  # images whose block means are read at the same time: 30 MB in colour
 
@@ -44,8 +45,8 @@ class PixelVectors:
         return self._packets.rows(indices, self._low).reshape(len(indices), -1)
 
     def at_most(self, most: int) -> Array:
-        """At most `most` vectors, evenly spaced: float32 [b, d]."""
-        return self.rows(evenly_spaced(len(self), most))
+        """The vectors of at most `most` images, see `Features.part`: float32 [b, d]."""
+        return self.rows(self._packets.part(most))
 
     def distances_from(self, x: Array, exclude: Indices | None = None, enough: Array | None = None) -> Array:
         """For each row of x [q, d], the distance to the nearest image except `exclude`: [q].
@@ -64,5 +65,6 @@ class PixelVectors:
 
         Remaining images form one more part at the end.
         """
-        found = nearest(x, self.blocks(), parts_of(len(self), size, self.parts(size)))
+        order = stratified_order(self._packets.labels, len(self))
+        found = nearest(x, self.blocks(), parts_of(order, size, self.parts(size)))
         return found, np.stack([np.linalg.norm(x - self.rows(part), axis=1) for part in found])
