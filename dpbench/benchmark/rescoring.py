@@ -55,7 +55,7 @@ def evaluate_all(
         metrics: names of metrics, by default all.
         datasets: only trials on these; by default on all.
         display: where progress shows.
-        options: further fields of `RunRequest`: data, download, device, precision, plugins.
+        options: further fields of `RunRequest`: protocol, data, download, device, precision, plugins.
 
     Returns:
         One line per trial, in the order in which they were scored; columns as in `results.row`.

@@ -121,6 +121,10 @@ _METRICS = {
         "dpbench.metrics.dpimagebench_fidelity:DPImageBenchFLD",
         "DPImageBench's FLD: Inception features, likelihood of train.",
     ),
+    "dpimagebench-image-reward": (
+        "dpbench.metrics.image_reward:DPImageBenchImageReward",
+        "DPImageBench's ImageReward of class prompts; slow.",
+    ),
 }
 
 _REFINERS = {

@@ -81,6 +81,11 @@ METRICS: dict[str, dict[str, Any]] = {
         "unranked": ("membership", "membership_auc", "nn_ratio", "authenticity"),
         "by_chance": ("membership",),
     },
+    "dpimagebench-fid": {},
+    "dpimagebench-inception-score": {"unranked": ("dpimagebench_inception_score",)},
+    "dpimagebench-precision-recall": {},
+    "dpimagebench-fld": {},
+    "dpimagebench-image-reward": {"unranked": ("dpimagebench_image_reward",)},
 }
 """Attributes of `MetricCase`. Weights are random, so that what they recognise ranks nothing."""
 
@@ -88,6 +93,7 @@ EXTRACTORS: dict[str, str] = {
     "wavelet-packet": "",
     "classifier": "",
     "inception": "inception",
+    "pytorch-fid": "pytorch-fid",
     "clip": "clip",
     "dinov2": "dinov2",
     "texture": "",
