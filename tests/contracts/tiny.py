@@ -77,15 +77,13 @@ METRICS: dict[str, dict[str, Any]] = {
     "clip-score": {"unranked": ("clip_score",)},
     "texture": {},
     "spectrum": {},
-    "memorisation": {
-        "unranked": ("membership", "membership_auc", "nn_ratio", "authenticity"),
-        "by_chance": ("membership",),
-    },
+    "memorisation": {"by_chance": ("membership",)},
 }
 """Attributes of `MetricCase`. Weights are random, so that what they recognise ranks nothing."""
 
 EXTRACTORS: dict[str, str] = {
     "wavelet-packet": "",
+    "fourier-magnitude": "",
     "classifier": "",
     "inception": "inception",
     "clip": "clip",
