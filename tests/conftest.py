@@ -58,6 +58,7 @@ def tiny(registries: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     METHODS.register("alone")(fakes.FakeAlone)
     METRICS.register("brightness")(fakes.Brightness)
     METRICS.register("classy")(fakes.Classy)
+    METRICS.register("familiar")(fakes.Familiar)
     METRICS.register("rare")(fakes.Rare)
     monkeypatch.setenv("DPBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("DPBENCH_DATA", str(tmp_path / "data"))

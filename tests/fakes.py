@@ -198,16 +198,28 @@ class Brightness(Metric):
 
 
 class Classy(Metric):
-    """Share of labels that are 1, for datasets that have labels; needs train in the real row."""
+    """Share of labels that are 1, for datasets that have labels."""
 
     columns: ClassVar[tuple[Column, ...]] = (Column("classy", "high", "share of labels"),)
-    real_row_images = "train"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, float]:
         labels = evaluation.synthetic.batch(range(len(evaluation.synthetic))).labels
         if labels is None:
             raise MissingScore("the dataset has no classes")
         return {"classy": labels.float().mean().item()}
+
+
+class Familiar(Brightness):
+    """How far the mean brightness is off that of train, if it is asked for."""
+
+    columns: ClassVar[tuple[Column, ...]] = (Column("familiar", "low", "difference of mean brightness"),)
+    default = False
+    reads_train = True
+
+    def compute(self, evaluation: Evaluation) -> Mapping[str, float]:
+        sets = (evaluation.synthetic, evaluation.train)
+        means = [s.batch(range(len(s))).images.float().mean().item() for s in sets]
+        return {"familiar": abs(means[0] - means[1])}
 
 
 class Rare(Brightness):

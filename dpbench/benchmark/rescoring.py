@@ -106,7 +106,11 @@ def _finished(out: Path, datasets: Sequence[str]) -> list[tuple[TrialRecord, Tri
             warnings.warn(f"left out: {error}", stacklevel=3)
             continue
         assert record is not None
-        found.append((record, folder))
+        if record.reference == "real" and not record.config:
+            again = "`dpbench run` makes its successor"
+            warnings.warn(f"left as it is: {folder.path} compares the halves of test; {again}", stacklevel=3)
+        else:
+            found.append((record, folder))
     if not found:
         raise DpbenchError(f"no finished trials are in {out}; `dpbench run` makes some, --out says where they are")
     names = {record.dataset for record, _ in found}

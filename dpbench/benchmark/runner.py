@@ -140,7 +140,7 @@ def work_left(trial: TrialSpec, session: Session, metrics: Sequence[str]) -> Wor
     """The stages that `run_trial` will go through, if nothing changes before it starts."""
     folder = trial.folder(session.out)
     if folder.is_sampled and not session.request.force:
-        unscored = not folder.is_finished or missing_metrics(folder, metrics, trial.is_real)
+        unscored = not folder.is_finished or missing_metrics(folder, metrics)
         return Work((trial.title, "sampled"), ("evaluate",) if unscored else ())
     if trial.is_real:
         return Work(trial.title, ("evaluate",))
@@ -217,7 +217,7 @@ def _is_done(trial: TrialSpec, session: Session, metrics: Sequence[str]) -> bool
     record = folder.read(trial.key) if folder.is_finished and not session.request.force else None
     if record is None or not _is_by_present_code(record, trial, session):
         return False
-    if missing_metrics(folder, metrics, trial.is_real):
+    if missing_metrics(folder, metrics):
         return False
     session.display.say("  finished already")
     say_scores(record, folder, session)

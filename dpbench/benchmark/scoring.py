@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dpbench.benchmark.inputs import Inputs
     from dpbench.benchmark.session import Session
 
-PROTOCOL_ENTRIES = {*(f.name for f in PROTOCOL), "n_train", "reference"}
+PROTOCOL_ENTRIES = {*(f.name for f in PROTOCOL), "reference"}
 """Protocol entries of every trial, beside one entry per metric under the metric's name."""
 
 UNDECLARED = (
@@ -82,15 +82,12 @@ def chosen_metrics(names: Sequence[str] | None, added: Sequence[str] = ()) -> li
     return chosen
 
 
-def missing_metrics(folder: TrialFolder, metrics: Sequence[str], is_real: bool, retry: bool = False) -> list[str]:
+def missing_metrics(folder: TrialFolder, metrics: Sequence[str], retry: bool = False) -> list[str]:
     """Those of `metrics` that a trial has no value of, or one under an outdated protocol or by other code.
 
     Args:
-        is_real: whether it is the `real` reference, where some metrics compare the halves of test.
         retry: whether an empty cell counts whose reason still holds, such as weights that are not installed.
     """
-    from dpbench.evaluation import halves
-
     try:
         scores = folder.read_scores(all_columns=True)
     except DpbenchError:
@@ -100,10 +97,7 @@ def missing_metrics(folder: TrialFolder, metrics: Sequence[str], is_real: bool, 
         metric = METRICS.get(name)
         reasons = [scores["missing"].get(c.name, "") for c in metric.columns if scores["values"].get(c.name) is None]
         empty = any(retry or not _still_holds(reason) for reason in reasons)
-        stored = scores["protocol"].get(name)
-        if empty or is_outdated(stored, metric):
-            return True
-        return is_real and metric.real_row_images == "test half" and stored.get("images") != halves.PROTOCOL
+        return empty or is_outdated(scores["protocol"].get(name), metric)
 
     return [name for name in metrics if is_missing(name)]
 
@@ -121,13 +115,13 @@ def known_columns() -> list[Column]:
 
 
 def headline_columns() -> list[Column]:
-    """The first column of each headline metric: the columns of the table on a screen."""
-    return [metric.columns[0] for metric in _importable().values() if metric.headline]
+    """The first column of each headline metric, or the one that ranks it: the columns of the table on a screen."""
+    return ranking_columns([metric.columns[0] for metric in _importable().values() if metric.headline])
 
 
 def other_columns() -> list[Column]:
-    """The first column of each other metric: the columns of the table where no headline metric has a value."""
-    return [metric.columns[0] for metric in _importable().values() if not metric.headline]
+    """The same of each other metric: the columns of the table where no headline metric has a value."""
+    return ranking_columns([metric.columns[0] for metric in _importable().values() if not metric.headline])
 
 
 def asked_columns(metrics: Sequence[str]) -> list[Column]:
@@ -147,6 +141,11 @@ def named_columns(names: Sequence[str]) -> list[Column]:
         if name not in known:
             raise UnknownName("metric's column", name, known)
     return [known[name] for name in names]
+
+
+def ranking_columns(columns: Sequence[Column]) -> list[Column]:
+    """The columns that rank rows for these: each one's `ranked_by`, or itself."""
+    return [named_columns([column.ranked_by])[0] if column.ranked_by else column for column in columns]
 
 
 def owners() -> dict[str, str]:
@@ -180,7 +179,7 @@ def score(
     """
     from dpbench.benchmark.redrawing import mend_samples
 
-    missing = missing_metrics(folder, metrics, record.reference == "real", retry)
+    missing = missing_metrics(folder, metrics, retry)
     if folder.is_finished and not missing:
         session.display.say("  finished already")
     else:
@@ -219,7 +218,7 @@ def _add_scores(
     train, test = inputs.train, inputs.test
     kept = RealCache(cache_folder() / "real") if record.public_benchmark else None
     if record.reference == "real":
-        scores = evaluate_real(metrics, train, test, run, kept)
+        scores = evaluate_real(metrics, train, test, record.config["samples"], run, kept)
     else:
         scores = evaluate(metrics, folder.samples(record, inputs.spec), test, run, train, kept)
     scores |= Scores(protocol={"reference": inputs.fingerprint(test)})
@@ -239,22 +238,17 @@ def _merged(old: Scores, new: Scores) -> Scores:
 def _hidden(record: TrialRecord, scores: Scores) -> tuple[list[str], list[str]]:
     """The columns and caveats that rule R9 keeps in `sensitive/`: those that may depend on train without noise.
 
-    A caveat on the images, of no metric, compares what is scored with test; in the real row, that may be train.
+    A caveat on the images, of no metric, compares what is scored with test.
     """
     if record.public_benchmark:
         return [], []
     shown: dict[str, type[Metric]] = {}
     if not record.is_sensitive:
-        shown = {name: metric for name, metric in _importable().items() if not _depends_on_train(metric, record)}
+        shown = {name: metric for name, metric in _importable().items() if not metric.reads_train}
     columns = {column.name for metric in shown.values() for column in metric.columns}
-    about_images = not record.is_sensitive and record.reference != "real"
 
     def is_shown(caveat: str) -> bool:
         metric = caveat.partition(":")[0]
-        return metric in shown if metric in scores.seconds else about_images
+        return metric in shown if metric in scores.seconds else not record.is_sensitive
 
     return [name for name in scores.values if name not in columns], [c for c in scores.caveats if not is_shown(c)]
-
-
-def _depends_on_train(metric: type[Metric], record: TrialRecord) -> bool:
-    return metric.reads_train or (record.reference == "real" and metric.real_row_images == "train")

@@ -43,7 +43,7 @@ def draw_side_by_side(trials: Sequence[TrialSpec], session: Session) -> Path | N
 
 
 def _real(trials: Sequence[TrialSpec], session: Session) -> Iterator[Group]:
-    """The test split, which the `real` row scores."""
+    """The test split, where the `real` row is finished."""
     done = any(trial.is_real and trial.folder(session.out).is_finished for trial in trials)
     if done and session.inputs.spec.public_benchmark:
         test = session.inputs.test

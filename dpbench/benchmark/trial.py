@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dpbench.benchmark.request import Reference
-from dpbench.core.config import NoSettings, as_settings, build
+from dpbench.core.config import as_settings, build, option
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import digest
 from dpbench.core.method import Method
@@ -38,6 +38,13 @@ class Source(NamedTuple):
 
 
 @dataclass(frozen=True)
+class RealImages:
+    """The configuration of the `real` reference."""
+
+    samples: int = option(1, "number of samples of the rows that it is the reference of", low=1)
+
+
+@dataclass(frozen=True)
 class TrialSpec:
     """Everything that defines one trial, and how its row is labelled.
 
@@ -45,7 +52,7 @@ class TrialSpec:
         method: registered name; "real" for real images scored as if they were synthetic.
         version: the method's version.
         track: the method's track.
-        config: an instance of the method's `Config`.
+        config: an instance of the method's `Config`; of `RealImages` for "real".
         spec: what the sensitive dataset declares.
         fingerprint: of its train split.
         public: the public source, or None for methods that use none.
@@ -79,10 +86,9 @@ class TrialSpec:
 
     @classmethod
     def real(cls, spec: DatasetSpec, fingerprint: str, request: Request, delta: float) -> TrialSpec:
-        """The `real` reference of a dataset."""
-        return cls(
-            "real", "1", "", NoSettings(), spec, fingerprint, None, request, math.nan, delta, 0, reference="real"
-        )
+        """The `real` reference of rows that sample `request` of a dataset."""
+        config = RealImages(request.conditions.count)
+        return cls("real", "2", "", config, spec, fingerprint, None, request, math.nan, delta, 0, reference="real")
 
     @property
     def plugin(self) -> type[Method[Any]]:
@@ -149,7 +155,7 @@ class TrialSpec:
 
         try:
             method = content["method"]
-            config = NoSettings() if method == "real" else build(METHODS.get(method).Config, content["config"])
+            config: Any = build(RealImages if method == "real" else METHODS.get(method).Config, content["config"])
             typed = {
                 "config": config,
                 "spec": TypeAdapter(DatasetSpec).validate_python(content["spec"]),

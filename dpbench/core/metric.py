@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from dpbench.core.outcomes import Outcomes
     from dpbench.evaluation.features import Features
 
 
@@ -27,23 +28,28 @@ class Column:
         better: which values are better; None if neither are, such as a diversity that real images have, too: rows are
             never ranked by it.
         help: what it measures, in one line.
+        ranked_by: the column of the same metric that rows are ranked by instead of this one; "" for this one.
     """
 
     name: str
     better: Literal["high", "low"] | None
     help: str
+    ranked_by: str = ""
 
 
 class Estimate(NamedTuple):
-    """A score with its sampling uncertainty over images.
+    """A score with its sampling uncertainty.
 
     Attributes:
         value: the score.
-        ci95: half the width of its 95% bootstrap interval over images, NaN for none; see `evaluation.intervals`.
+        ci95: half the width of its 95% interval, NaN for none; see `evaluation.intervals` and `core.outcomes`.
+        outcomes: of a score that is a mean over the reference images: [groups, runs, images]; see `core.outcomes`. Rows
+            are then compared image by image.
     """
 
     value: float
     ci95: float
+    outcomes: Outcomes | None = None
 
 
 class Evaluation(ABC):
@@ -141,8 +147,6 @@ class Metric(ABC):
     """Whether the table on a screen shows its first column."""
     reads_train: ClassVar[bool] = False
     """Whether it uses training images. Such scores are shown only for public benchmarks (rule R9)."""
-    real_row_images: ClassVar[Literal["test half", "train"]] = "test half"
-    """The images that are scored in the `real` row: one half of test (against the other), or train."""
     protocol: ClassVar[str] = ""
     """Everything that the numbers depend on besides images and features, beginning with the metric's version: "v2, at
     most 10000 images". Whoever changes what the numbers are counts the version up. Scores of another protocol are

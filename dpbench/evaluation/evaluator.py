@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import torch
 
@@ -19,11 +18,12 @@ from dpbench.core.errors import DpbenchError, MissingScore
 from dpbench.core.files import digest
 from dpbench.core.locks import scratch_folder
 from dpbench.core.metric import Estimate, Metric
+from dpbench.core.outcomes import Packed
 from dpbench.core.registries import METRICS
 from dpbench.evaluation.caveats import collect_caveats
 from dpbench.evaluation.extraction import RealCache
-from dpbench.evaluation.halves import PROTOCOL, halves
 from dpbench.evaluation.input_checks import check
+from dpbench.evaluation.real_parts import part_and_rest
 from dpbench.evaluation.score_protocol import score_protocol
 from dpbench.evaluation.scores import Scores
 from dpbench.evaluation.shared import SharedEvaluation
@@ -88,41 +88,34 @@ def evaluate_real(
     metrics: Sequence[str],
     train: ImageDataset,
     test: ImageDataset,
+    n_samples: int,
     run: RunContext,
     real_cache: RealCache | None = None,
 ) -> Scores:
-    """Scores real images: the score of a perfect generator with the same number of images.
+    """Scores real images: the scores of a perfect generator of `n_samples` images.
 
-    A metric's `real_row_images` decides which images replace the synthetic ones: one half of `test`, compared with the
-    other half (see `halves`), or `train`, compared with all of `test`.
+    Of a public benchmark, as many images of train are compared with test. Metrics that read train see the rest of it:
+    a perfect generator makes no copies. Of any other dataset train may not be scored in columns that are shown (rule
+    R9): images of test are compared with the rest of test. No more than half of a split is scored; then a caveat says
+    how many images are.
 
     Args:
         metrics, run, real_cache: see `evaluate`.
-        train: the sensitive split.
+        train: the sensitive split, of at least 2 images.
         test: the test split, of at least 2 images.
-
-    Returns:
-        Scores whose protocol has `n_samples` and `n_reference`, the sizes of the two halves, if a metric used them, and
-        `n_train`, the number of train images, if a metric used those.
+        n_samples: the number of samples that other rows have, at least 1.
 
     Raises:
         As `evaluate`.
     """
-    images = {name: METRICS.get(name).real_row_images for name in metrics}
-    half = [name for name, used in images.items() if used == "test half"]
-    whole = [name for name, used in images.items() if used == "train"]
-    scores = Scores()
-    if whole:
-        on_train = evaluate(whole, train, test, run, train, real_cache)
-        left_out = {"n_samples", "n_reference"}
-        protocol = {key: value for key, value in on_train.protocol.items() if key not in left_out}
-        scores |= replace(on_train, protocol={**protocol, "n_train": len(train)})
-    if half:
-        one, other = halves(test)
-        scored = evaluate(half, one, other, run, train, real_cache)
-        drawn = {name: {**scored.protocol[name], "images": PROTOCOL} for name in half}
-        scores |= replace(scored, protocol={**scored.protocol, **drawn})
-    return scores
+    if test.spec.public_benchmark:
+        scored, train = part_and_rest(train, n_samples)
+        reference, origin = test, "half of train" if len(scored) < n_samples else ""
+    else:
+        scored, reference = part_and_rest(test, n_samples)
+        origin = "a part of test, compared with the rest of it"
+    caveats = (f"{len(scored)} real images in place of {n_samples} samples: {origin}",) if origin else ()
+    return evaluate(metrics, scored, reference, run, train, real_cache) | Scores(caveats=caveats)
 
 
 def _score(name: str, metric: Metric, evaluation: SharedEvaluation) -> Scores:
@@ -132,6 +125,7 @@ def _score(name: str, metric: Metric, evaluation: SharedEvaluation) -> Scores:
     values: dict[str, float | None] = dict.fromkeys(columns)
     missing: dict[str, str] = {}
     ci95: dict[str, float] = {}
+    outcomes: dict[str, Packed] = {}
     with collect_caveats() as caveats:
         try:
             computed = metric.compute(evaluation)
@@ -141,13 +135,15 @@ def _score(name: str, metric: Metric, evaluation: SharedEvaluation) -> Scores:
             if set(computed) != set(columns):
                 raise DpbenchError(f"metric '{name}' declares {', '.join(columns)} but computes {', '.join(computed)}")
             for column, found in computed.items():
-                value, half = found if isinstance(found, Estimate) else (found, math.nan)
+                value, half, of_images = found if isinstance(found, Estimate) else (found, math.nan, None)
                 if math.isfinite(value):
                     values[column] = float(value)
                 else:
                     missing[column] = f"the value is {value}"
                 if math.isfinite(value) and math.isfinite(half):
                     ci95[column] = float(half)
+                if of_images is not None:
+                    outcomes[column] = Packed.of(of_images)
     return Scores(
         values,
         missing,
@@ -155,6 +151,7 @@ def _score(name: str, metric: Metric, evaluation: SharedEvaluation) -> Scores:
         tuple(dict.fromkeys(f"{name}: {text}" for text in caveats)),
         {name: time.perf_counter() - start},
         ci95,
+        outcomes,
     )
 
 

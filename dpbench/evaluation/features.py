@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from dpbench.core.errors import MissingScore
 from dpbench.core.files import write_atomic
+from dpbench.evaluation.stratified import stratified_part
 
 BLOCK_BYTES = 32 * 2**20
 """Size of one block of features."""
@@ -62,6 +63,10 @@ class Features:
             for start in range(0, len(self), rows):
                 block = np.fromfile(file, np.float32, min(rows, len(self) - start) * self.size)
                 yield block.reshape(-1, *self.shape)
+
+    def part(self, most: int) -> NDArray[np.int64]:
+        """The positions of at most `most` images, sorted: a random part of the set; see `stratified_part`."""
+        return stratified_part(None, len(self), most)
 
     def at_most(self, most: int) -> Array:
         """The features of at most `most` images, evenly spaced over the set: float32 [min(n, most), ...]."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from dpbench.core.metric import Column, Estimate, Evaluation, Metric
 from dpbench.metrics.classifiers.versions import QUICK, QUICK_VERSION
@@ -21,7 +21,6 @@ class DownstreamAccuracy(Metric):
         Column("accuracy", "high", "accuracy on real test images, mean of classifiers trained on synthetic images"),
         *(Column(f"accuracy_{name}", "high", f"accuracy of the classifier '{name}'") for name in QUICK),
     )
-    real_row_images: ClassVar[Literal["test half", "train"]] = "train"
     protocol: ClassVar[str] = f"v{QUICK_VERSION}, {'+'.join(QUICK)}"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:

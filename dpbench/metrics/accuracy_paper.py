@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from dpbench.core.metric import Column, Estimate, Evaluation, Metric
 from dpbench.evaluation.caveats import Caveat
@@ -37,7 +37,6 @@ class PublishedAccuracy(Metric):
     )
     default: ClassVar[bool] = False
     headline: ClassVar[bool] = False
-    real_row_images: ClassVar[Literal["test half", "train"]] = "train"
     protocol: ClassVar[str] = f"v{DPIMAGEBENCH_VERSION}, DPImageBench's {'+'.join(DPIMAGEBENCH)}"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:

@@ -92,8 +92,6 @@ def make_row(trial: TrialRecord, scores: Mapping[str, Any]) -> dict[str, Any]:
     if wrong := sorted(name for name in names if is_reserved(name) or not name.isidentifier()):
         raise DataError(f"the scores fill reserved columns: {', '.join(wrong)}; {RESCORE}")
     protocol = dict(scores["protocol"])
-    if protocol.pop("n_train", trial.n_train) != trial.n_train:
-        raise DataError(f"the scores belong to another dataset; {RESCORE}")
     row: dict[str, Any] = dict(record.row_of(trial))
     row["config"] = json.dumps(trial.config, ensure_ascii=False)
     row |= {name: None if value is None else float(value) for name, value in scores["values"].items()}

@@ -17,7 +17,7 @@ import re
 import socket
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,6 +36,7 @@ from dpbench.core.files import (
     write_json,
     write_text,
 )
+from dpbench.core.outcomes import Packed
 from dpbench.core.progress import Display
 from dpbench.core.specs import DatasetSpec
 from dpbench.core.typed_json import read_typed
@@ -70,6 +71,7 @@ class _Scores:
     caveats: tuple[str, ...]
     seconds: dict[str, float]
     ci95: dict[str, float]
+    outcomes: dict[str, Packed] = field(default_factory=dict)  # none in files by earlier versions
 
 
 def safe_name(name: str) -> str:

@@ -17,7 +17,7 @@ from dpbench.evaluation.caveats import Caveat
 @pytest.fixture
 def odd_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every metric finds something odd in its images."""
-    for metric in (fakes.Brightness, fakes.Classy):
+    for metric in (fakes.Brightness, fakes.Familiar):
 
         def compute(self: Any, evaluation: Any, compute: Any = metric.compute) -> Any:
             warnings.warn(f"{len(evaluation.synthetic)} odd images", Caveat, stacklevel=1)
@@ -28,7 +28,7 @@ def odd_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def rows(out: Path, dataset: str) -> Any:
     return dpbench.run(
-        "fake", dataset, [1.0], public="tiny-public", samples=30, delta=1e-6, metrics=["brightness", "classy"],
+        "fake", dataset, [1.0], public="tiny-public", samples=30, delta=1e-6, metrics=["brightness", "familiar"],
         references=["real", "nonprivate"], out=out, device="cpu",
     ).set_index("reference")  # fmt: skip
 
@@ -39,9 +39,8 @@ def caveats(notes: tuple[str, ...]) -> list[str]:
 
 def test_rows_of_a_users_own_folder_keep_the_caveats_of_their_shown_columns(tiny: Path, odd_metrics: None) -> None:
     found = rows(tiny, "tiny:secret")["notes"]
-    assert caveats(found[""]) == ["brightness: 30 odd images", "classy: 30 odd images"]
-    (of_test,) = caveats(found["real"])  # the classy of the real row is of train
-    assert of_test.startswith("brightness: ")
+    assert caveats(found[""]) == ["brightness: 30 odd images"]
+    assert caveats(found["real"]) == ["brightness: 20 odd images"]
     assert caveats(found["nonprivate"]) == []
     (folder,) = tiny.glob("*/real/*")
     assert len(caveats(tuple(read_json(folder / "sensitive/scores.json")["caveats"]))) == 2
@@ -51,9 +50,12 @@ def test_rows_of_a_public_benchmark_show_all_caveats(tiny: Path, odd_metrics: No
     assert rows(tiny, "tiny")["notes"].map(caveats).map(len).tolist() == [2, 2, 2]
 
 
-def test_what_images_of_train_look_like_is_not_shown(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_images_look_like_is_shown_of_samples_with_a_guarantee_and_of_test(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     odd = "images are odd"
     monkeypatch.setattr("dpbench.evaluation.input_checks._collapsed", lambda *_: [odd])
     found = rows(tiny, "tiny:secret")["notes"]
     assert odd in found[""]
-    assert odd not in [*found["real"], *found["nonprivate"]]
+    assert odd in found["real"]
+    assert odd not in found["nonprivate"]

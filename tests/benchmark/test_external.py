@@ -166,7 +166,7 @@ def test_row_notes_image_conversions(images: Path, tiny: Path) -> None:
 
 def test_real_reference_is_shared_with_run(images: Path, tiny: Path) -> None:
     run = dpbench.run(
-        ["fake"], "tiny", [], references=["real"], samples=10, public="tiny-public", metrics=["brightness"], out=tiny
+        ["fake"], "tiny", [], references=["real"], samples=30, public="tiny-public", metrics=["brightness"], out=tiny
     )
     rows = dpbench.evaluate(images, "tiny", out=tiny, metrics=["brightness"], device="cpu")
     assert rows["reference"].tolist() == ["external", "real"]

@@ -185,16 +185,16 @@ def flip(path: Path) -> None:
 def test_sensitive_scores_of_undeclared_data_stay_hidden(tiny: Path) -> None:
     options = {"dataset": "tiny:secret", "references": ["real", "nonprivate"]}
     first = run(tiny, **options)
-    rows = fill(tiny, "brightness", "classy", "dice").set_index("reference")
+    rows = fill(tiny, "brightness", "familiar", "dice").set_index("reference")
     assert rows["dice"].notna().to_dict() == {"": True, "nonprivate": False, "real": True}
-    assert rows["classy"].notna().to_dict() == {"": True, "nonprivate": False, "real": False}
+    assert not rows["familiar"].notna().any()
     nonprivate = folder_of(tiny, first, first["reference"].tolist().index("nonprivate"))
     hidden = json.loads((nonprivate / "sensitive/scores.json").read_text())["values"]
     assert hidden["dice"] is not None
     assert hidden["brightness"] is not None
     assert not (nonprivate / "samples").exists()
     events.EVENTS.clear()
-    fill(tiny, "brightness", "classy", "dice")
+    fill(tiny, "brightness", "familiar", "dice")
     assert events.EVENTS == []
 
 
@@ -256,14 +256,12 @@ def test_scores_of_before_versions_are_computed_again(tiny: Path) -> None:
     assert json.loads(path.read_text())["protocol"] == scores["protocol"]
 
 
-def test_real_rows_with_halves_by_position_are_outdated(tiny: Path) -> None:
-    rows = run(tiny, references=["real"], metrics=["dice"])
-    (path,) = tiny.glob("tiny/real/*/scores.json")
-    scores = json.loads(path.read_text())
-    code = dict(scores["protocol"]["dice"])
-    assert code.pop("images") == "halves of test drawn by class, seed 0"
-    path.write_text(json.dumps(scores | {"protocol": scores["protocol"] | {"dice": code}}))
-    events.EVENTS.clear()
-    assert fill(tiny, "dice")["dice"].tolist() == rows.sort_values("dataset")["dice"].tolist()
-    assert events.EVENTS.count("dice") == 1  # of the real row alone
-    assert json.loads(path.read_text()) == scores | {"seconds": json.loads(path.read_text())["seconds"]}
+def test_real_row_of_before_is_left_as_it_is(tiny: Path) -> None:
+    rows = run(tiny, references=["real"])
+    (path,) = tiny.glob("tiny/real/*/trial.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"config": {}, "method_version": "1"}))
+    with pytest.warns(UserWarning, match="left as it is: .* halves of test"):
+        assert fill(tiny, "dice")["key"].tolist() == rows["key"][rows["reference"] == ""].tolist()
+    found = pd.read_csv(tiny / "leaderboard.csv").fillna({"reference": ""}).set_index("reference")
+    assert found["brightness"].notna().all()
+    assert found["dice"].notna().to_dict() == {"": True, "real": False}

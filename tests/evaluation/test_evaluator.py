@@ -13,7 +13,7 @@ from dpbench.core.metric import Column, Metric
 from dpbench.core.registries import EXTRACTORS, METRICS
 from dpbench.evaluation.caveats import Caveat, collect_caveats
 from dpbench.evaluation.evaluator import default_metrics, evaluate, evaluate_real
-from dpbench.evaluation.halves import halves
+from dpbench.evaluation.real_parts import part_and_rest
 from dpbench.evaluation.scores import Scores
 from dpbench.metrics.classifiers import quick
 from dpbench.metrics.extractors.packets import WaveletPackets
@@ -184,32 +184,54 @@ def test_scores_are_extended_by_later_ones() -> None:
     )
 
 
-def test_real_images_stand_in_as_each_metric_wants(monkeypatch, make_images, noise, run) -> None:
+def counted(scores: Scores) -> list[str]:
+    """The caveats on how many real images are scored."""
+    return [caveat for caveat in scores.caveats if "in place of" in caveat]
+
+
+def test_real_row_compares_as_many_images_of_train_with_all_of_test(monkeypatch, make_images, noise, run) -> None:
     monkeypatch.setattr(quick, "RECIPE", replace(quick.RECIPE, steps=lambda n: 5))
-    train = make_images(noise(40), torch.arange(40) % 4, 4)
-    test = make_images(noise(301, seed=1), torch.arange(301) % 4, 4)
-    scores = evaluate_real(["accuracy", "fwd"], train, test, run)
-    assert scores.protocol == {
-        "n_samples": 151,
-        "n_reference": 150,
-        "n_train": 40,
-        "accuracy": {"metric": "v2, cnn+resnet+wideresnet"},
-        "extractor": "haar packets level 2, [0, 1]",
-        "fwd": {
-            "metric": "v1",
-            "extractors": "haar packets level 2, [0, 1]",
-            "images": "halves of test drawn by class, seed 0",
-        },
-    }
-    assert scores.values["fwd"] == evaluate(["fwd"], *halves(test), run).values["fwd"]
-    assert scores.values["accuracy"] == evaluate(["accuracy"], train, test, run).values["accuracy"]
+    train = make_images(noise(90), torch.arange(90) % 4, 4)
+    test = make_images(noise(71, seed=1), torch.arange(71) % 4, 4)
+    scores = evaluate_real(["accuracy", "fwd"], train, test, 40, run)
+    part, rest = part_and_rest(train, 40)
+    assert scores.values == evaluate(["accuracy", "fwd"], part, test, run, rest).values
+    assert (scores.protocol["n_samples"], scores.protocol["n_reference"]) == (40, 71)
+    assert not counted(scores)
 
 
-def test_the_real_row_opens_train_only_where_it_is_asked_for(make_images, noise, run) -> None:
-    train, test = make_images(noise(40)), make_images(noise(40, seed=1))
-    scores = evaluate_real(["fwd"], train, test, run)
+def test_real_row_of_undeclared_data_compares_test_with_the_rest_of_it(make_images, noise, run) -> None:
+    train, test = make_images(noise(90)), make_images(noise(71, seed=1))
+    test.spec = replace(test.spec, public_benchmark=False)
+    scores = evaluate_real(["fwd"], train, test, 30, run)
+    assert scores.values == evaluate(["fwd"], *part_and_rest(test, 30), run).values
+    assert counted(scores) == ["30 real images in place of 30 samples: a part of test, compared with the rest of it"]
     assert not train.asked
-    assert "n_train" not in scores.protocol
+
+
+@pytest.mark.parametrize("public", [True, False])
+def test_real_row_scores_half_of_a_split_at_most_and_says_so(make_images, noise, run, public: bool) -> None:
+    train, test = make_images(noise(91)), make_images(noise(91, seed=1))
+    test.spec = replace(test.spec, public_benchmark=public)
+    scores = evaluate_real(["fwd"], train, test, 60, run)
+    assert (scores.protocol["n_samples"], scores.protocol["n_reference"]) == (45, 91 if public else 46)
+    (caveat,) = counted(scores)
+    assert caveat.startswith("45 real images in place of 60 samples: ")
+
+
+def test_metrics_of_the_real_row_that_read_train_see_it_without_the_scored_images(
+    make_images, noise, run, metric
+) -> None:
+    def compute(evaluation):
+        seen, scored = (
+            {image.numpy().tobytes() for image in images.batch(range(len(images))).images}
+            for images in (evaluation.train, evaluation.synthetic)
+        )
+        return {"a": len(seen & scored), "b": len(seen)}
+
+    metric(compute, "a", "b", reads_train=True)
+    scores = evaluate_real(["toy"], make_images(noise(90)), make_images(noise(71, seed=1)), 40, run)
+    assert scores.values == {"a": 0, "b": 50}
 
 
 @pytest.mark.parametrize("ask", [lambda e: e.train, lambda e: e.train_features("wavelet-packet")])

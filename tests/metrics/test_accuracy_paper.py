@@ -10,6 +10,7 @@ from dpbench.evaluation.evaluator import default_metrics, evaluate
 from dpbench.metrics.accuracy_paper import PublishedAccuracy
 from dpbench.metrics.classifiers import downstream, dpimagebench, quick, recipe
 from dpbench.metrics.classifiers.base import build_classifier
+from dpbench.metrics.classifiers.labelled import LabelledImages
 
 COLUMNS = ["accuracy_paper", *(f"accuracy_paper_{name}" for name in dpimagebench.NETWORKS)]
 
@@ -51,7 +52,7 @@ def test_a_step_of_each_published_optimizer_moves_the_weights(how, make_images, 
     images = make_images(noise(4, size=28), torch.arange(4) % 2, 2)
     model = build_classifier(quick.NETWORKS["resnet"], images.spec, run.generator)
     before = model.head.weight.detach().clone()
-    recipe.train(model, images, short(how), run, "")
+    recipe.train(model, LabelledImages(images), short(how), run, "")
     assert (model.head.weight - before).abs().max() > 1e-4
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from dpbench.benchmark.scoring import headline_columns, named_columns, other_columns, owners
+from dpbench.benchmark.scoring import headline_columns, named_columns, other_columns, owners, ranking_columns
 from dpbench.cli.pages.fitted_table import FittedTable, Name
 from dpbench.cli.pages.footnotes import Footnotes, full_notes, short_notes
 from dpbench.core.errors import DpbenchError
@@ -32,7 +32,8 @@ def leaderboard_page(
 
     Args:
         rows: one line per trial; see `results.gathering.collect`.
-        by: column to rank by, shown first; by default the first column shown that has a direction.
+        by: column to rank by, shown first; by default the first column shown that has a direction. Where that column
+            says that another one ranks it, that one does.
         columns: metrics' columns to show; by default the headline columns, or others where those have no values.
         all_notes: whether the notes under the table are in full.
 
@@ -45,7 +46,7 @@ def leaderboard_page(
         (first,) = named_columns([by])
         if first.better is None:
             raise DpbenchError(f"--by {by}: neither high nor low values of {by} are better; --columns {by} shows it")
-        shown = [first, *(column for column in shown if column.name != by)]
+        shown = list(dict.fromkeys([*ranking_columns([first]), first, *shown]))
     folder = state_folder() / privacy_record.FOLDER
     records = {content: privacy_record.of_fingerprint(folder, content) for content in set(rows["dataset_fingerprint"])}
     return leaderboard_table(rows, shown, records, owners(), [] if columns else other_columns(), all_notes)
@@ -64,7 +65,7 @@ def leaderboard_table(
     Args:
         frame: one line per trial; see `results.gathering.collect`.
         headline: the metrics' columns to show, in order. Those without any value in a table are left out of it, and
-            the first of the others that has a direction ranks its lines.
+            the first of the others that has a direction ranks its lines, or the column that it names for this.
         records: fingerprint of train -> its privacy record.
         owners: column -> the name of its metric.
         others: the columns of a table in which no headline column has a value.
@@ -105,7 +106,7 @@ def _part(lines: pd.DataFrame, shown: Sequence[Column], owners: Mapping[str, str
     dataset, _, resolution = lines[SAME_TABLE].iloc[0]
     heading = f"{dataset}, {resolution}×{resolution}"
     lines = lines.assign(rank=float("nan"), order=lines["reference"].map(ORDER))
-    by = next((column for column in shown if column.better), None)
+    by = next((column for column in ranking_columns(shown) if column.better), None)
     if by:
         heading = f"{heading} · ranked by {by.name}, within ε and track"
         lines["rank"] = rank(lines, by, owners[by.name])

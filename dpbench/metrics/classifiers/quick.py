@@ -14,6 +14,7 @@ from functools import partial
 import torch
 
 from dpbench.core.specs import DatasetSpec
+from dpbench.metrics.classifiers.augmentation import Augmentation
 from dpbench.metrics.classifiers.base import Make, group_norm
 from dpbench.metrics.classifiers.cnn import SmallCNN
 from dpbench.metrics.classifiers.recipe import Recipe
@@ -49,6 +50,7 @@ RECIPE = Recipe(
     steps=lambda n: 500,  # constant, so that the cost does not depend on the number of images
     optimizer=partial(torch.optim.Adam, lr=2e-3, fused=True),
     rate=warmup_cosine,
-    shift=2,
+    augmentation={1: Augmentation(shift=2), 3: Augmentation(shift=2, mirror=True)},
     small=True,
+    runs=3,
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 QUICK = ("cnn", "resnet", "wideresnet")
 """The classifiers of `classifiers.quick`."""
-QUICK_VERSION = "2"
+QUICK_VERSION = "3"
 
 DPIMAGEBENCH = ("resnet", "wrn", "resnext")
 """The classifiers of `classifiers.dpimagebench`."""
