@@ -21,6 +21,8 @@ from dpbench.core.locks import making
 from dpbench.core.metric import Extractor
 from dpbench.core.progress import track
 from dpbench.evaluation.features import Array, Features, write_features
+from dpbench.evaluation.labels import labels_of
+from dpbench.evaluation.stratified import Indices
 
 
 class RealCache(PublicCache):
@@ -41,17 +43,28 @@ class RealCache(PublicCache):
         """
         code = code_hash(extractor, extract, images)
         key = [images.fingerprint, len(images), images.spec.shape, name, extractor.description, code]
-        path = self.place(f"{name}-{digest(key)}.npy")
-        if (stored := _load(path)) is not None:
+        path, labels = self.place(f"{name}-{digest(key)}.npy"), self.labels(images)
+        if (stored := _load(path, labels)) is not None:
             return stored
         with making(path):
-            return _load(path) or write_features(path, len(images), extract(extractor, images, run, title))
+            return _load(path, labels) or write_features(
+                path, len(images), extract(extractor, images, run, title), labels
+            )
+
+    def labels(self, images: ImageDataset) -> Indices | None:
+        """The class of each image, int64 [n], read unless it is stored already; None without classes."""
+        stored = self.get("labels", [images.fingerprint, len(images)], lambda _: _as_tensors(labels_of(images)))
+        return stored["labels"].numpy() if stored else None
 
 
-def _load(path: Path) -> Features | None:
+def _as_tensors(labels: Indices | None) -> dict[str, torch.Tensor]:
+    return {} if labels is None else {"labels": torch.from_numpy(labels)}
+
+
+def _load(path: Path, labels: Indices | None) -> Features | None:
     """Stored features; None if there are none, or they are damaged and must be computed again."""
     try:
-        return Features(path)
+        return Features(path, labels)
     except (OSError, ValueError):
         return None
 

@@ -9,7 +9,7 @@ import numpy as np
 from dpbench.core.data import ImageDataset
 from dpbench.core.files import digest
 from dpbench.core.specs import Batch
-from dpbench.evaluation.labels import labels_at
+from dpbench.evaluation.labels import labels_of
 from dpbench.evaluation.stratified import Indices, stratified_order
 
 
@@ -22,8 +22,7 @@ def part_and_rest(whole: ImageDataset, most: int) -> tuple[ImageDataset, ImageDa
         whole: at least 2 images.
         most: at least 1.
     """
-    labels = labels_at(whole, range(len(whole))) if whole.spec.classes else None
-    order = stratified_order(None if labels is None else labels.numpy(), len(whole))
+    order = stratified_order(labels_of(whole), len(whole))
     count = min(most, len(whole) // 2)
     return _Part(whole, np.sort(order[:count])), _Part(whole, np.sort(order[count:]))
 

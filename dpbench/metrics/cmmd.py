@@ -26,7 +26,7 @@ class CLIPMaximumMeanDiscrepancy(Metric):
 
     columns: ClassVar[tuple[Column, ...]] = (Column("cmmd", "low", "MMD of CLIP embeddings, times 1000"),)
     headline: ClassVar[bool] = False
-    protocol: ClassVar[str] = f"v1, at most {MOST} images"
+    protocol: ClassVar[str] = f"v2, at most {MOST} images"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
         """{"cmmd": value}, at least 0.

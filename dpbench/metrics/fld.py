@@ -22,14 +22,14 @@ class FeatureLikelihoodDivergence(Metric):
     of test per feature, minus that of a baseline with half of train as centres, fitted to the other half.
 
     The fit is that of the authors' code (`statistics.gaussian_mixture`). The authors use 10,000 centres and all of
-    train; here there are at most 5,000 centres and 10,000 images of train and of test, evenly spaced. There is no
+    train; here there are at most 5,000 centres and 10,000 images of train and of test. There is no
     interval, because leaving out one centre changes the variances of its neighbours.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (Column("fld", "low", "Feature Likelihood Divergence (DINOv2 features)"),)
     headline: ClassVar[bool] = False
     reads_train: ClassVar[bool] = True
-    protocol: ClassVar[str] = f"v1, at most {CENTRES} centres, {MOST} images of train and of test"
+    protocol: ClassVar[str] = f"v2, at most {CENTRES} centres, {MOST} images of train and of test"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, float]:
         """{"fld": value}; around 0 for images as good as train images.

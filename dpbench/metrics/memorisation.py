@@ -14,7 +14,7 @@ from dpbench.core.data import ImageDataset
 from dpbench.core.errors import MissingScore
 from dpbench.core.metric import Column, Estimate, Evaluation, Metric
 from dpbench.evaluation.caveats import Caveat
-from dpbench.evaluation.stratified import Indices, stratified_order, stratified_part
+from dpbench.evaluation.stratified import Indices, stratified_order
 
 if TYPE_CHECKING:
     from dpbench.metrics.statistics.nearest import Neighbours
@@ -69,7 +69,7 @@ class Memorisation(Metric):
         from dpbench.metrics.statistics.nearest import neighbours
 
         train, (synthetic, reference) = evaluation.train_features(FEATURES), evaluation.features(FEATURES)
-        n, part = len(train), stratified_part(None, len(synthetic), MOST)
+        n, part = len(train), synthetic.part(MOST)
         if min(n, len(reference)) < NEIGHBOURS:
             raise MissingScore(f"memorisation needs at least {NEIGHBOURS} train and {NEIGHBOURS} reference images")
         found = neighbours(synthetic.rows(part), chain(train.blocks(), reference.blocks()), NEIGHBOURS)
@@ -80,7 +80,7 @@ class Memorisation(Metric):
             *_near(copies[:n].sum(), copies[n:].sum(), n / len(reference), copied, len(part)),
         ):
             warnings.warn(text, Caveat, 2)
-        orders = (stratified_order(None, len(features)) for features in (train, reference))
+        orders = (stratified_order(features.labels, len(features)) for features in (train, reference))
         return {
             "copied": copied,
             "membership": advantage(found.closest[:n], found.closest[n:], *orders),

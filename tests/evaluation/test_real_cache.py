@@ -73,6 +73,14 @@ def test_kept_features_are_not_computed_again(score, make_images, noise) -> None
     assert Weighted.calls == [5, 20, 30, 5]  # the synthetic images only
 
 
+def test_labels_are_read_once_for_all_extractors(make_images, noise, run, evaluation) -> None:
+    images, cache = make_images(noise(20, 1), torch.arange(20) % 4, 4), RealCache(run.cache.folder / "real")
+    extractor = Weighted(evaluation(images))
+    found = [cache.features(name, extractor, images, run, "") for name in ("one", "other")]
+    assert [features.labels.tolist() for features in found] == [[*range(4)] * 5] * 2
+    assert len(images.asked) == 3 * 20
+
+
 def test_features_of_another_split_or_dataset_are_not_taken(score, make_images, noise) -> None:
     """Alike in shape and number: the fingerprint alone tells them apart."""
     test, train = make_images(noise(20), name="mnist test"), make_images(noise(20, seed=1), name="mnist train")
