@@ -47,6 +47,6 @@ def excess(train: NDArray[np.integer[Any]], reference: NDArray[np.integer[Any]],
         reference: the same for the reference images, [m].
         q: number of synthetic images.
     """
-    per_image, ci95 = difference(train, reference)
+    found = difference(train, reference)
     scale = len(train) / q
-    return Estimate(scale * per_image, scale * ci95)
+    return Estimate(scale * found.value, scale * found.ci95)

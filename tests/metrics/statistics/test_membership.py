@@ -20,7 +20,7 @@ def test_members_that_are_all_closer_are_told_apart() -> None:
 def test_at_chance_the_mean_is_zero_some_are_negative_and_5_in_100_intervals_miss_0() -> None:
     rng = np.random.default_rng(0)
     found = [advantage(rng.random(300), rng.random(60), k) for k in range(400)]
-    values, halves = np.array(found).T
+    values, halves = np.array([(f.value, f.ci95) for f in found]).T
     assert abs(values.mean()) < 3 * values.std() / 20
     assert values.min() < 0 < values.max()
     assert 0.02 < (abs(values) > halves).mean() < 0.08

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from dpbench.core.metric import Estimate
 from dpbench.metrics.statistics.two_samples import difference
 
 RNG = np.random.default_rng
@@ -33,7 +34,7 @@ def test_of_two_random_parts_of_one_set_about_5_in_100_intervals_miss_0(kind: st
 
 
 def test_numbers_that_are_all_0_are_at_chance() -> None:
-    assert difference(np.zeros(9), np.zeros(5)) == (0, 0)
+    assert difference(np.zeros(9), np.zeros(5)) == Estimate(0, 0)
 
 
 def test_few_images_have_no_interval() -> None:
