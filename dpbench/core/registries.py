@@ -104,7 +104,7 @@ _METRICS = {
     "clip-score": ("dpbench.metrics.clip_score:CLIPScore", "CLIP similarity of images and class prompts."),
     "texture": ("dpbench.metrics.texture:Texture", "Distance of mean wavelet texture statistics."),
     "spectrum": ("dpbench.metrics.spectrum:Spectrum", "Difference of mean log power spectra."),
-    "memorisation": ("dpbench.metrics.memorisation:Memorisation", "Membership attack and nearest-neighbour distances."),
+    "memorisation": ("dpbench.metrics.memorisation:Memorisation", "Copies of train images, and a membership attack."),
     "dpimagebench-fid": (
         "dpbench.metrics.dpimagebench_fidelity:DPImageBenchFID",
         "DPImageBench's FID: to the train split.",
@@ -155,6 +155,10 @@ _EXTRACTORS = {
     ),
     "clip": ("dpbench.metrics.extractors.clip:CLIP", "Image embeddings of CLIP ViT-L/14 at 336 pixels."),
     "dinov2": ("dpbench.metrics.extractors.dinov2:DINOv2", "Class token of DINOv2 ViT-L/14 at 224 pixels."),
+    "fourier-magnitude": (
+        "dpbench.metrics.extractors.fourier_magnitudes:FourierMagnitudes",
+        "Magnitudes of low spatial frequencies.",
+    ),
     "texture": ("dpbench.metrics.extractors.texture_statistics:TextureStatistics", "Statistics of wavelet sub-bands."),
     "spectrum": ("dpbench.metrics.extractors.power_spectrum:PowerSpectrum", "Radially averaged power spectrum."),
 }

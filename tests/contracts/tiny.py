@@ -77,10 +77,7 @@ METRICS: dict[str, dict[str, Any]] = {
     "clip-score": {"unranked": ("clip_score",)},
     "texture": {},
     "spectrum": {},
-    "memorisation": {
-        "unranked": ("membership", "membership_auc", "nn_ratio", "authenticity"),
-        "by_chance": ("membership",),
-    },
+    "memorisation": {"by_chance": ("membership",)},
     "dpimagebench-fid": {},
     "dpimagebench-inception-score": {"unranked": ("dpimagebench_inception_score",)},
     "dpimagebench-precision-recall": {},
@@ -91,6 +88,7 @@ METRICS: dict[str, dict[str, Any]] = {
 
 EXTRACTORS: dict[str, str] = {
     "wavelet-packet": "",
+    "fourier-magnitude": "",
     "classifier": "",
     "inception": "inception",
     "pytorch-fid": "pytorch-fid",
