@@ -102,6 +102,10 @@ _METRICS = {
     "gram": ("dpbench.metrics.gram:GramDistance", "Distance of mean Gram matrices of VGG-19 activations."),
     "lpips": ("dpbench.metrics.lpips:LPIPSDiversity", "Mean LPIPS distance within a class: diversity."),
     "clip-score": ("dpbench.metrics.clip_score:CLIPScore", "CLIP similarity of images and class prompts."),
+    "style": (
+        "dpbench.metrics.style:Style",
+        "Difference of the distributions of colour, contrast, structure and seams.",
+    ),
     "texture": ("dpbench.metrics.texture:Texture", "Distance of mean wavelet texture statistics."),
     "spectrum": ("dpbench.metrics.spectrum:Spectrum", "Difference of mean log power spectra."),
     "memorisation": ("dpbench.metrics.memorisation:Memorisation", "Membership attack and nearest-neighbour distances."),
@@ -131,6 +135,10 @@ _EXTRACTORS = {
     "inception": ("dpbench.metrics.extractors.inception:Inception", "Pool features of InceptionV3 of 2015-12-05."),
     "clip": ("dpbench.metrics.extractors.clip:CLIP", "Image embeddings of CLIP ViT-L/14 at 336 pixels."),
     "dinov2": ("dpbench.metrics.extractors.dinov2:DINOv2", "Class token of DINOv2 ViT-L/14 at 224 pixels."),
+    "style": (
+        "dpbench.metrics.extractors.style_statistics:StyleStatistics",
+        "Statistics of colour, contrast, structure and seams.",
+    ),
     "texture": ("dpbench.metrics.extractors.texture_statistics:TextureStatistics", "Statistics of wavelet sub-bands."),
     "spectrum": ("dpbench.metrics.extractors.power_spectrum:PowerSpectrum", "Radially averaged power spectrum."),
 }

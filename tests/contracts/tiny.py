@@ -75,6 +75,7 @@ METRICS: dict[str, dict[str, Any]] = {
     "gram": {},
     "lpips": {"by_chance": ("lpips",)},
     "clip-score": {"unranked": ("clip_score",)},
+    "style": {},
     "texture": {},
     "spectrum": {},
     "memorisation": {
@@ -90,6 +91,7 @@ EXTRACTORS: dict[str, str] = {
     "inception": "inception",
     "clip": "clip",
     "dinov2": "dinov2",
+    "style": "",
     "texture": "",
     "spectrum": "",
 }
