@@ -75,6 +75,7 @@ METRICS: dict[str, dict[str, Any]] = {
     "gram": {},
     "lpips": {"by_chance": ("lpips",)},
     "clip-score": {"unranked": ("clip_score",)},
+    "style": {},
     "texture": {},
     "spectrum": {},
     "memorisation": {"by_chance": ("membership",)},
@@ -94,6 +95,7 @@ EXTRACTORS: dict[str, str] = {
     "pytorch-fid": "pytorch-fid",
     "clip": "clip",
     "dinov2": "dinov2",
+    "style": "",
     "texture": "",
     "spectrum": "",
 }
