@@ -32,7 +32,7 @@ class InceptionScore(Metric):
 
     columns: ClassVar[tuple[Column, ...]] = (Column("inception_score", "high", "Inception Score"),)
     headline: ClassVar[bool] = False
-    protocol: ClassVar[str] = f"v1, {SPLITS} splits"
+    protocol: ClassVar[str] = f"v2, {SPLITS} splits"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
         """{"inception_score": value}, from 1 to the number of classes.

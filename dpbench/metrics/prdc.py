@@ -46,7 +46,7 @@ class PrecisionRecallDensityCoverage(Metric):
         """
         from dpbench.metrics.statistics.neighbours import prdc
 
-        return prdc(*evaluation.features("inception"), K, MOST, evaluation.run.generator)
+        return prdc(*evaluation.features("inception", MOST), K, MOST, evaluation.run.generator)
 
 
 class ClassifierPRDC(Metric):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 from image_fixtures import publish
 from PIL import Image
+from short_recipes import shorten
 
 from dpbench.metrics import gram, image_reward
 from dpbench.metrics.classifiers import dpimagebench, quick
@@ -51,7 +51,6 @@ def quick_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image_reward, "load_model", lambda device: Reward())
     monkeypatch.setitem(image_reward.PROMPTS, "bars", ("horizontal", "vertical"))
     monkeypatch.setattr(gram, "SMALLEST", 32)
-    few = replace(quick.RECIPE, steps=lambda n: 20, batch=16)
-    monkeypatch.setattr(quick, "RECIPE", few)
-    monkeypatch.setattr(dpimagebench, "RECIPE", few)
+    shorten(monkeypatch, 20, batch=16)
+    monkeypatch.setattr(dpimagebench, "RECIPE", quick.RECIPE)
     monkeypatch.setattr(dpimagebench, "NETWORKS", dict.fromkeys(dpimagebench.NETWORKS, quick.NETWORKS["cnn"]))

@@ -75,12 +75,10 @@ METRICS: dict[str, dict[str, Any]] = {
     "gram": {},
     "lpips": {"by_chance": ("lpips",)},
     "clip-score": {"unranked": ("clip_score",)},
+    "style": {},
     "texture": {},
     "spectrum": {},
-    "memorisation": {
-        "unranked": ("membership", "membership_auc", "nn_ratio", "authenticity"),
-        "by_chance": ("membership",),
-    },
+    "memorisation": {"by_chance": ("membership",)},
     "dpimagebench-fid": {},
     "dpimagebench-inception-score": {"unranked": ("dpimagebench_inception_score",)},
     "dpimagebench-precision-recall": {},
@@ -91,11 +89,13 @@ METRICS: dict[str, dict[str, Any]] = {
 
 EXTRACTORS: dict[str, str] = {
     "wavelet-packet": "",
+    "fourier-magnitude": "",
     "classifier": "",
     "inception": "inception",
     "pytorch-fid": "pytorch-fid",
     "clip": "clip",
     "dinov2": "dinov2",
+    "style": "",
     "texture": "",
     "spectrum": "",
 }

@@ -36,7 +36,7 @@ def prdc(
         synthetic: features of the synthetic images.
         reference: features of the real images.
         k: number of neighbours that sets the radius of a ball.
-        most: maximum number of images of each set that are compared, evenly spaced.
+        most: maximum number of images of each set that are compared.
         generator: random generator of the bootstrap.
 
     Raises:
