@@ -13,7 +13,7 @@ from dpbench.core.errors import MissingScore, NotInstalled
 from dpbench.core.metric import Column, Estimate, Evaluation, Metric
 from dpbench.core.progress import track
 from dpbench.evaluation import intervals as bootstrap
-from dpbench.evaluation.labels import labels_at
+from dpbench.evaluation.labels import labels_of
 from dpbench.metrics.dpimagebench_fidelity import IMAGES, check_size, warn_of_few
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class DPImageBenchImageReward(Metric):
         if evaluation.spec.name not in PROMPTS:
             raise MissingScore(f"DPImageBench has no prompts for the classes of {evaluation.spec.name}")
         check_size(evaluation)
-        labels = labels_at(synthetic, range(len(synthetic)))
+        labels = labels_of(synthetic)
         if labels is None:
             raise MissingScore("the synthetic images have no labels to choose prompts by")
         model = load_model(device)
@@ -98,8 +98,8 @@ class DPImageBenchImageReward(Metric):
             images = synthetic.batch(rows.tolist()).images
             assert images is not None  # an ImageDataset's batches hold images
             pixels = images.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).cpu().numpy()
-            for label in labels[rows].unique():
-                chosen = (labels[rows] == label).numpy()
+            for label in np.unique(labels[rows]):
+                chosen = labels[rows] == label
                 pictures = [Image.fromarray(image) for image in pixels[chosen]]
                 with exact(device):
                     rewards[rows[chosen]] = model.score(PROMPTS[evaluation.spec.name][label], pictures)
