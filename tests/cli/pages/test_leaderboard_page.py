@@ -17,6 +17,7 @@ from dpbench.cli.pages.leaderboard_page import leaderboard_page, leaderboard_tab
 from dpbench.core.errors import DpbenchError
 from dpbench.core.metric import Column
 from dpbench.results.privacy_record import Record
+from dpbench.results.record import TrialRecord
 
 OWNERS = {"accuracy": "accuracy", "fwd": "fwd"}
 
@@ -73,6 +74,20 @@ def test_column_without_a_direction_ranks_nothing() -> None:
     assert re.search(r"┃ +fwd ┃", alone)
     with pytest.raises(DpbenchError, match="neither high nor low values of lpips are better"):
         leaderboard_page(rows, Path(), by="lpips")
+
+
+def test_rows_are_ranked_by_the_column_that_the_first_one_names() -> None:
+    def row(method: str, fwd: float, limit: float) -> tuple[TrialRecord, dict[str, Any]]:
+        found = scores(fwd=fwd)
+        return trial(method=method), {**found, "values": {"fwd": fwd, "fwd_inf": limit}}
+
+    rows = frame(row("a", 1.0, 0.9), row("b", 1.1, 0.2))
+    fwd = Column("fwd", "low", "", ranked_by="fwd_inf")
+    text = rendered(leaderboard_table(rows, [fwd], {}, {"fwd": "fwd", "fwd_inf": "fwd"}))
+    assert "ranked by fwd_inf" in text
+    assert re.findall(r"│ ([ab]) +│ +1 │ images │ +(\d)", text) == [("b", "1"), ("a", "2")]
+    assert re.search(r"┃ +fwd_inf ↓ ┃", rendered(leaderboard_page(rows)))
+    assert re.search(r"┃ +fwd_inf ↓ ┃ +fwd ↓ ┃", rendered(leaderboard_page(rows, by="fwd")))
 
 
 def test_single_seed_has_its_interval_over_images() -> None:
