@@ -131,16 +131,16 @@ def aggregate(frame: pd.DataFrame) -> pd.DataFrame:
     over_images = first[[name + CI95 for name in metrics]].to_numpy()
     over_seeds = _half_width(scores.count(), scores.std()).to_numpy()
     intervals = np.where((seeds == 1)[:, None], over_images, over_seeds)
-    columns = pd.DataFrame({
+    columns: dict[Any, Any] = {
         "seeds": seeds,
         **scores.mean().reset_index(drop=True),
         **{name + CI95: intervals[:, number] for number, name in enumerate(metrics)},
         "notes": [tuple(dict.fromkeys(chain.from_iterable(notes))) for _, notes in frame["notes"].groupby(numbers)],
-    })  # fmt: skip
+    }
     names = [f.name for f in IDENTITY if f.name in CONFIGURATION] + ["seeds"]
     names += [part for name in metrics for part in (name, name + CI95)]
-    together = pd.concat([first.drop(columns=columns.columns, errors="ignore"), columns], axis=1)
-    return together[[*names, *(f.name for f in PROTOCOL), "notes"]]
+    others = first.drop(columns=[name for name in columns if name in first])
+    return pd.concat([others, pd.DataFrame(columns)], axis=1)[[*names, *(f.name for f in PROTOCOL), "notes"]]
 
 
 def trials_of(frame: pd.DataFrame) -> pd.Series[Any]:

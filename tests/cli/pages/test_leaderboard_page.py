@@ -225,3 +225,17 @@ def test_rows_that_are_ranked_apart_say_why() -> None:
     ]  # fmt: skip
     assert "\n¹ ranked apart: other protocol of accuracy" in text
     assert "\n² ranked apart: other delta" in text
+
+
+def test_rows_that_cannot_be_told_apart_share_a_rank_and_the_table_says_so() -> None:
+    rows = [(trial(method=m), scores(a, ci95=0.03)) for m, a in (("a", 0.80), ("b", 0.82), ("c", 0.90))]
+    text = show(frame(*rows))
+    assert re.findall(r"│ (\w) +│ +1 │ images │ +(\d)", text) == [("c", "1"), ("a", "2"), ("b", "2")]
+    assert "rows of equal rank are tied" in text
+    assert "tied" not in show(frame(*rows[1:]))
+
+
+def test_what_real_images_reach_stands_below_the_table() -> None:
+    real = (trial(method="real", reference="real", epsilon=None, noise=""), scores(0.987, ci95=0.002))
+    assert "real images reach: accuracy 0.987 ± 0.002" in show(frame(real, (trial(), scores(0.8))))
+    assert "real images reach" not in show(frame((trial(), scores(0.8))))
