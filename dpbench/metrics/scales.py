@@ -33,7 +33,9 @@ class FrechetPerScale(Metric):
 
     columns: ClassVar[tuple[Column, ...]] = (
         *frechet_columns("fd_coarse", "Fréchet distance of the coarse Haar band (a quarter of the resolution)"),
-        *frechet_columns("fd_detail2", "Fréchet distance of the coarser Haar details (level 2), mean over orientations"),
+        *frechet_columns(
+            "fd_detail2", "Fréchet distance of the coarser Haar details (level 2), mean over orientations"
+        ),
         *frechet_columns("fd_detail1", "Fréchet distance of the finest Haar details (level 1), mean over orientations"),
     )
     protocol: ClassVar[str] = f"v2, {HALVES}"

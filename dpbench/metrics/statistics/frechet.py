@@ -125,7 +125,9 @@ def estimates(
     found = transport(p.whole, q.whole)
     half, d = min(g.samples for g in (*p.halves, *q.halves)), p.whole.mean.shape[-1]
     if half <= d:
-        warnings.warn(f"halves of {half} images for Gaussians of {d} features: {name}_inf is only roughly right", Caveat, 2)
+        warnings.warn(
+            f"halves of {half} images for Gaussians of {d} features: {name}_inf is only roughly right", Caveat, 2
+        )
     value = float(found.distance.sum())
     of_halves = [*((half, q.whole) for half in p.halves), *((p.whole, half) for half in q.halves)]
     limit = 3 * value - sum(float(distance(*pair).sum()) for pair in of_halves) / 2

@@ -1,8 +1,8 @@
 """What the memorisation columns see: false alarms on honest images, and power on planted copies.
 
-    python perf/memorisation.py                                          # shapes
-    python perf/memorisation.py --dataset mnist,cifar10 --data DIR
-    python perf/memorisation.py --draws 10 --planted 2                   # a quick look
+    python perf/planted_copies.py                                          # shapes
+    python perf/planted_copies.py --dataset mnist,cifar10 --data DIR
+    python perf/planted_copies.py --draws 10 --planted 2                   # a quick look
 
 In each draw, three disjoint random parts of a dataset's train split play train, the reference, and the images of an
 honest generator. Each kind of copy replaces a share of the honest images. The script prints one Markdown table per
