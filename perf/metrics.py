@@ -85,10 +85,10 @@ class Simulated:
         self.folder, self.count = folder, count
         self.run = RunContext("cpu", torch.Generator().manual_seed(0), PublicCache(folder))
 
-    def features(self, extractor: str) -> tuple[Features, Features]:
+    def features(self, extractor: str, most: int | None = None) -> tuple[Features, Features]:
         return self._stored("synthetic", self.count), self._stored("reference", REFERENCE)
 
-    def train_features(self, extractor: str) -> Features:
+    def train_features(self, extractor: str, most: int | None = None) -> Features:
         return self._stored("train", IMAGES[-1])
 
     def extractor(self, name: str) -> Logits:

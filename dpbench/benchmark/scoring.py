@@ -16,6 +16,7 @@ from dpbench.core.metric import Column, Metric
 from dpbench.core.registries import METRICS
 from dpbench.evaluation.score_protocol import is_outdated
 from dpbench.evaluation.scores import Scores
+from dpbench.results.provenance import scored_now
 from dpbench.results.record import TrialRecord
 from dpbench.results.rounding import rounded
 from dpbench.results.row import PROTOCOL, is_reserved, make_row
@@ -221,11 +222,11 @@ def _add_scores(
         scores = evaluate_real(metrics, train, test, record.config["samples"], run, kept)
     else:
         scores = evaluate(metrics, folder.samples(record, inputs.spec), test, run, train, kept)
-    scores |= Scores(protocol={"reference": inputs.fingerprint(test)})
+    scores |= Scores(protocol={"reference": inputs.fingerprint(test)}, scored=dict.fromkeys(metrics, scored_now()))
     with suppress(DpbenchError):  # there are none yet, or they are damaged
         scores = _merged(Scores(**folder.read_scores(all_columns=True)), scores)
     columns, caveats = _hidden(record, scores)
-    folder.write_scores(asdict(scores), dict.fromkeys(columns, UNDECLARED), caveats)
+    folder.write_scores(asdict(scores), dict.fromkeys(columns, UNDECLARED), caveats, record.public_benchmark)
 
 
 def _merged(old: Scores, new: Scores) -> Scores:

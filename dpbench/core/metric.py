@@ -88,16 +88,21 @@ class Evaluation(ABC):
         """
 
     @abstractmethod
-    def features(self, extractor: str) -> tuple[Features, Features]:
+    def features(self, extractor: str, most: int | None = None) -> tuple[Features, Features]:
         """(synthetic, reference) features of the named extractor, computed once for all metrics.
+
+        Args:
+            extractor: its name.
+            most: for a metric that uses `Features.at_most(most)` of either set and nothing else: other images are then
+                left out, unless a metric before needed them.
 
         Raises:
             UnknownName, DpbenchError, MissingScore: as `extractor`.
         """
 
     @abstractmethod
-    def train_features(self, extractor: str) -> Features:
-        """Features of `train`.
+    def train_features(self, extractor: str, most: int | None = None) -> Features:
+        """Features of `train`; see `features`.
 
         Raises:
             UnknownName, DpbenchError, MissingScore: as `extractor` and `train`.

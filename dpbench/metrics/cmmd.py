@@ -36,7 +36,7 @@ class CLIPMaximumMeanDiscrepancy(Metric):
         """
         from dpbench.metrics.statistics.mmd import gaussian, mmd
 
-        synthetic, reference = (_directions(features.at_most(MOST)) for features in evaluation.features("clip"))
+        synthetic, reference = (_directions(features.at_most(MOST)) for features in evaluation.features("clip", MOST))
         value, influences = mmd(synthetic, reference, gaussian(SIGMA), unbiased=False)
         return {"cmmd": bootstrap.around(SCALE * value, SCALE * influences.numpy(), evaluation.run.generator)}
 

@@ -75,9 +75,15 @@ METRICS: dict[str, dict[str, Any]] = {
     "gram": {},
     "lpips": {"by_chance": ("lpips",)},
     "clip-score": {"unranked": ("clip_score",)},
+    "style": {},
     "texture": {},
     "spectrum": {},
     "memorisation": {"by_chance": ("membership",)},
+    "dpimagebench-fid": {},
+    "dpimagebench-inception-score": {"unranked": ("dpimagebench_inception_score",)},
+    "dpimagebench-precision-recall": {},
+    "dpimagebench-fld": {},
+    "dpimagebench-image-reward": {"unranked": ("dpimagebench_image_reward",)},
 }
 """Attributes of `MetricCase`. Weights are random, so that what they recognise ranks nothing."""
 
@@ -86,8 +92,10 @@ EXTRACTORS: dict[str, str] = {
     "fourier-magnitude": "",
     "classifier": "",
     "inception": "inception",
+    "pytorch-fid": "pytorch-fid",
     "clip": "clip",
     "dinov2": "dinov2",
+    "style": "",
     "texture": "",
     "spectrum": "",
 }

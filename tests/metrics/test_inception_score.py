@@ -32,7 +32,7 @@ def test_images_of_equal_logits_have_the_least_score_and_certain_balanced_ones_t
     assert same.values["inception_score"] == pytest.approx(1)
     certain = scores("inception-score", 1000 * np.eye(12)[np.arange(12_000) % 12], reference)
     assert certain.values["inception_score"] == pytest.approx(12, rel=1e-2)
-    assert certain.protocol["inception-score"]["metric"] == "v1, 10 splits"
+    assert certain.protocol["inception-score"]["metric"] == "v2, 10 splits"
 
 
 def test_sorting_by_class_does_not_upset_the_splits(scores) -> None:
