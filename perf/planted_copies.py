@@ -37,8 +37,6 @@ from dpbench.metrics.memorisation import Memorisation
 
 SAMPLES, TRAIN, REFERENCE = 1000, 10_000, 2000
 """Number of images in each part."""
-PARTS = (SAMPLES, SAMPLES + TRAIN)
-"""Where train and the reference begin."""
 
 
 def noisy(images: Tensor) -> Tensor:
@@ -86,7 +84,7 @@ def scores(whole: ImageDataset, kinds: dict[str, Kind], draw: int, folder: Path)
     """The memorisation columns for each kind, in one draw of the parts."""
     rng = np.random.default_rng(draw)
     order = rng.permutation(len(whole))[: SAMPLES + TRAIN + REFERENCE]
-    honest, members, others = np.split(order, PARTS)
+    honest, members, others = np.split(order, [SAMPLES, SAMPLES + TRAIN])
     cache = RealCache(folder / str(draw))
     for name, kind in kinds.items():
         copied = rng.choice(others if kind.leaked else members, int(kind.share * SAMPLES))
