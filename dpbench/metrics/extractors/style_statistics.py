@@ -78,7 +78,7 @@ class StyleStatistics(Extractor):
         """uint8 [b, c, h, w] -> float32 [b, d]."""
         import torch
 
-        from dpbench.metrics.extractors.subbands import centred, correlation, neighbouring, pairs, variances
+        from dpbench.metrics.extractors.subbands import centred, correlations, neighbouring, pairs, variances
         from dpbench.models.haar import stationary
 
         x = luma_and_chroma(images.float() / 255)
@@ -87,7 +87,7 @@ class StyleStatistics(Extractor):
         magnitudes = [z.abs() for z in bands]
         powers = [variances(z) for z in bands]  # [b, 1, 3]
         low = variances(centred(banks[-1][:, :, :1])) / 4**self.levels  # [b, c, 1], of images in [0, 1]
-        chroma = [variances(centred(bank[:, 1:, 1:])).mean(2) for bank in banks]  # [b, c - 1]
+        chroma = [variances(bank[:, 1:, 1:]).mean(2) for bank in banks]  # [b, c - 1]
         contrast = [
             *(_log_contrast(v, LUMA_FLOOR) for v in (*powers, low[:, :1])),
             *(_log_contrast(v, CHROMA_FLOOR) for v in (*chroma, low[:, 1:])),
@@ -97,10 +97,9 @@ class StyleStatistics(Extractor):
             (m.mean((-2, -1)).square() + 2 / math.pi * flat) / (v + flat)
             for m, v in zip(magnitudes, powers, strict=True)
         ]
-        magnitudes = [centred(m) for m in magnitudes]
         structure = [
             *(pairs(m, flat) for m in magnitudes),
-            *(correlation(fine, above, flat) for fine, above in neighbouring(magnitudes)),
+            *(correlations(fine, above, flat) for fine, above in neighbouring(magnitudes)),
         ]
         groups = (
             [x.mean((-2, -1)) / COLOUR],
