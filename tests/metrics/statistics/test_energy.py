@@ -44,3 +44,11 @@ def test_influences_are_what_a_repeated_row_changes() -> None:
         expected = (influences[row] - influences[(row + 1) % 2000]) / 2000
         assert more - value == pytest.approx(expected, abs=2e-6)
     assert influences.mean() == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("shift", [0.3, 1])
+def test_influences_tell_how_much_the_value_varies_between_samples(shift: float) -> None:
+    y = RNG.normal(size=(300, 1))
+    found = [relative_energy(RNG.normal(shift, 1.2, size=(200, 1)), y, 1) for _ in range(300)]
+    errors = [influences.std() / 200**0.5 for _, influences in found]
+    assert np.mean(errors) == pytest.approx(np.std([value for value, _ in found]), rel=0.15)
