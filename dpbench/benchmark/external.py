@@ -98,8 +98,8 @@ def evaluate(
         name: what the row is called, by default the file's name without suffix.
         epsilon, delta, public: see `Claim`.
         display: where progress shows.
-        options: further fields of `RunRequest`: references ("real" or none), metrics, resolution, public_benchmark,
-            data, download, device, out, plugins.
+        options: further fields of `RunRequest`: references ("real" or none), metrics, protocol, resolution,
+            public_benchmark, data, download, device, out, plugins.
 
     Returns:
         One line for the images, and one per reference; columns as in `results.row`.
@@ -116,7 +116,7 @@ def evaluate(
 
 def evaluate_images(path: Path, claim: Claim, request: RunRequest, display: Display | None = None) -> pd.DataFrame:
     """`evaluate`, of a request."""
-    metrics = chosen_metrics(request.metrics)
+    metrics = chosen_metrics(request.metrics, request.protocol_metrics)
     for reference in request.references:
         if reference != "real":
             raise DpbenchError(f"images from elsewhere have only the reference row 'real', not '{reference}'")

@@ -61,6 +61,11 @@ def check_metric(name: str, metric: type[Metric]) -> None:
         raise ConfigError(f"{what} declares no column; name at least one in `columns`")
     if not isinstance(columns, tuple) or not all(isinstance(column, Column) for column in columns):
         raise ConfigError(f"{what}: columns must be a tuple of Column(...), not {columns!r}")
+    for column in columns:
+        if column.ranked_by not in ("", *(other.name for other in columns)):
+            raise ConfigError(
+                f"{what}: '{column.name}' is ranked by '{column.ranked_by}', which is not one of its columns"
+            )
 
 
 def _check_constructor(what: str, plugin: type, *arguments: str) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from dpbench.benchmark.protocols import OWN, PROTOCOLS
 from dpbench.core.config import parse_settings
 from dpbench.core.errors import DpbenchError, UnknownName
 from dpbench.core.folders import expanded
@@ -91,7 +92,7 @@ class RunRequest:
     """Everything that `dpbench run` is asked to do; other commands use some of its fields.
 
     Raises:
-        DpbenchError: a number is out of range, or a reference does not exist.
+        DpbenchError: a number is out of range, or a reference or a protocol does not exist.
     """
 
     methods: Sequence[str] = _option(
@@ -139,13 +140,26 @@ class RunRequest:
         metavar="KEY=VALUE",
         parse=parse_settings,
     )
-    samples: int = _option(10_000, "Images to generate and score per trial, at most 1,000,000.", WHAT, metavar="N")
+    samples: int = _option(
+        None,
+        "Images to generate and score per trial, at most 1,000,000; 10,000 by default, 60,000 for the protocol "
+        "dpimagebench.",
+        WHAT,
+        metavar="N",
+    )
     metrics: Sequence[str] | None = _option(
         None,
         "Metrics to compute (see `dpbench list metrics`); all but slow ones by default.",
         WHAT,
         metavar="LIST",
         parse=lambda text: split_names(text) or None,
+    )
+    protocol: str = _option(
+        OWN,
+        "dpimagebench adds columns that are computed as DPImageBench computes them (MNIST: with --resolution 28); its "
+        "classifiers take days and are added by --metrics accuracy-paper.",
+        WHAT,
+        metavar="NAME",
     )
     resolution: int | None = _option(
         None, "Height and width of the images in pixels; the dataset's own by default.", WHAT, metavar="N"
@@ -187,6 +201,10 @@ class RunRequest:
         self._set("out", expanded(Path(self.out)))
         self._set("data", None if self.data is None else expanded(Path(self.data)))
         self._set("plugins", tuple(expanded(Path(plugin)) for plugin in self.plugins))
+        if self.protocol not in PROTOCOLS:
+            raise UnknownName("protocol", self.protocol, PROTOCOLS)
+        if self.samples is None:
+            self._set("samples", PROTOCOLS[self.protocol].samples)
         for what, value in {"seeds": self.seeds, "samples": self.samples}.items():
             if not 1 <= value <= MOST:
                 raise DpbenchError(f"the number of {what} must be at least 1 and at most {MOST:,}, not {value:,}")
@@ -221,6 +239,11 @@ class RunRequest:
         """
         for path in self.plugins:
             load_plugin(path)
+
+    @property
+    def protocol_metrics(self) -> tuple[str, ...]:
+        """The metrics that the protocol adds."""
+        return PROTOCOLS[self.protocol].metrics
 
     def budgets(self) -> list[tuple[float, Reference]]:
         """(ε, reference) of a method's rows, cheapest first; ε = ∞ is the non-private reference."""

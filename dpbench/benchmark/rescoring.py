@@ -55,7 +55,7 @@ def evaluate_all(
         metrics: names of metrics, by default all.
         datasets: only trials on these; by default on all.
         display: where progress shows.
-        options: further fields of `RunRequest`: data, download, device, precision, plugins.
+        options: further fields of `RunRequest`: protocol, data, download, device, precision, plugins.
 
     Returns:
         One line per trial, in the order in which they were scored; columns as in `results.row`.
@@ -72,7 +72,7 @@ def evaluate_all(
 
 def rescore(request: RunRequest, datasets: Sequence[str] = (), display: Display | None = None) -> pd.DataFrame:
     """`evaluate_all`, of a request."""
-    chosen = chosen_metrics(request.metrics)
+    chosen = chosen_metrics(request.metrics, request.protocol_metrics)
     trials = _finished(request.out, datasets)
     failed = 0
     with Session.open(request, display, writes=True) as session:

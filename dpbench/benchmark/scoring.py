@@ -17,6 +17,7 @@ from dpbench.core.registries import METRICS
 from dpbench.evaluation.score_protocol import is_outdated
 from dpbench.evaluation.scores import Scores
 from dpbench.results.provenance import scored_now
+from dpbench.results.real_row import real_values
 from dpbench.results.record import TrialRecord
 from dpbench.results.rounding import rounded
 from dpbench.results.row import PROTOCOL, is_reserved, make_row
@@ -70,15 +71,15 @@ def metric_columns(metrics: Sequence[str]) -> list[Column]:
     return columns
 
 
-def chosen_metrics(names: Sequence[str] | None) -> list[str]:
-    """The named metrics, each once; by default all. Their columns are checked.
+def chosen_metrics(names: Sequence[str] | None, added: Sequence[str] = ()) -> list[str]:
+    """The named metrics, by default all that are computed by default, and those added, each once; columns are checked.
 
     Raises:
         UnknownName, DpbenchError: as `metric_columns`.
     """
     from dpbench.evaluation.evaluator import default_metrics
 
-    chosen = default_metrics() if names is None else list(dict.fromkeys(names))
+    chosen = list(dict.fromkeys([*(default_metrics() if names is None else names), *added]))
     metric_columns(chosen)
     return chosen
 
@@ -116,18 +117,18 @@ def known_columns() -> list[Column]:
 
 
 def headline_columns() -> list[Column]:
-    """The first column of each headline metric: the columns of the table on a screen."""
-    return [metric.columns[0] for metric in _importable().values() if metric.headline]
+    """The first column of each headline metric, or the one that ranks it: the columns of the table on a screen."""
+    return ranking_columns([metric.columns[0] for metric in _importable().values() if metric.headline])
 
 
 def other_columns() -> list[Column]:
-    """The first column of each other metric: the columns of the table where no headline metric has a value."""
-    return [metric.columns[0] for metric in _importable().values() if not metric.headline]
+    """The same of each other metric: the columns of the table where no headline metric has a value."""
+    return ranking_columns([metric.columns[0] for metric in _importable().values() if not metric.headline])
 
 
-def asked_columns(metrics: Sequence[str] | None) -> list[Column]:
-    """The columns to show after metrics were asked for: the first one of each, then the others; none if None."""
-    columns = [known_metric(name).columns for name in metrics or ()]
+def asked_columns(metrics: Sequence[str]) -> list[Column]:
+    """The columns to show after metrics were asked for: the first one of each, then the others."""
+    columns = [known_metric(name).columns for name in metrics]
     return [first for first, *_ in columns] + [column for _, *others in columns for column in others]
 
 
@@ -142,6 +143,11 @@ def named_columns(names: Sequence[str]) -> list[Column]:
         if name not in known:
             raise UnknownName("metric's column", name, known)
     return [known[name] for name in names]
+
+
+def ranking_columns(columns: Sequence[Column]) -> list[Column]:
+    """The columns that rank rows for these: each one's `ranked_by`, or itself."""
+    return [named_columns([column.ranked_by])[0] if column.ranked_by else column for column in columns]
 
 
 def owners() -> dict[str, str]:
@@ -193,9 +199,14 @@ def score(
 
 
 def say_scores(record: TrialRecord, folder: TrialFolder, session: Session) -> None:
-    """Shows the headline scores of a finished trial in one line."""
-    row = make_row(record, folder.read_scores())
-    found = [f"{c.name} {rounded(row[c.name])}" for c in headline_columns() if row.get(c.name) is not None]
+    """Shows the headline scores of a finished trial in one line, beside what real images reach."""
+    scores = folder.read_scores()
+    row, real = make_row(record, scores), real_values(session.out, record, scores, owners())
+    found = [
+        f"{c.name} {rounded(row[c.name])}" + (f" (real images: {rounded(real[c.name])})" if c.name in real else "")
+        for c in headline_columns()
+        if row.get(c.name) is not None
+    ]
     session.display.say(f"  {', '.join(found)}")
 
 
@@ -221,7 +232,7 @@ def _add_scores(
     with suppress(DpbenchError):  # there are none yet, or they are damaged
         scores = _merged(Scores(**folder.read_scores(all_columns=True)), scores)
     columns, caveats = _hidden(record, scores)
-    folder.write_scores(asdict(scores), dict.fromkeys(columns, UNDECLARED), caveats)
+    folder.write_scores(asdict(scores), dict.fromkeys(columns, UNDECLARED), caveats, record.public_benchmark)
 
 
 def _merged(old: Scores, new: Scores) -> Scores:

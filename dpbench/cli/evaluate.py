@@ -36,7 +36,18 @@ dpbench evaluate --all --dataset mnist,cifar10 --out results
 
 
 @takes(
-    *("dataset", "metrics", "references", "resolution", "public_benchmark", "device", "download", "data", "out"),
+    *(
+        "dataset",
+        "metrics",
+        "protocol",
+        "references",
+        "resolution",
+        "public_benchmark",
+        "device",
+        "download",
+        "data",
+        "out",
+    ),
     help={
         "dataset": "Dataset that IMAGES imitate; with --all, only trials on these.",
         "references": "Reference rows for IMAGES: real, or none.",
@@ -112,4 +123,5 @@ def _show(rows: Any, request: RunRequest) -> None:
     from dpbench.results.gathering import collect
 
     gathered = collect(request.out, known_columns(), sorted(set(rows["dataset"])))
-    print_page(leaderboard_page(gathered, columns=asked_columns(request.metrics)))
+    columns = asked_columns([*(request.metrics or ()), *request.protocol_metrics])
+    print_page(leaderboard_page(gathered, request.out, columns=columns))

@@ -25,8 +25,8 @@ class MetricCase(Case[Metric]):
     """A metric under test; the weights of its extractors, if they need any, are installed.
 
     Attributes:
-        unranked: columns that do not rank images by their likeness to the reference, such as a diversity that has no
-            best value.
+        unranked: columns with a direction that do not rank these small sets of images by their likeness to the
+            reference.
         by_chance: columns in which the order of images counts by chance: they train on the images, or pair them up.
     """
 
@@ -95,7 +95,7 @@ def check_direction(case: MetricCase) -> None:
     for column in case.plugin.columns:
         like, unlike = case.usual[column.name], noise[column.name]
         is_better = like > unlike if column.better == "high" else like < unlike
-        is_ranked = column.name not in case.unranked
+        is_ranked = column.better is not None and column.name not in case.unranked
         found = (
             f"images like the reference have {like:.4g}, noise has {unlike:.4g}; correct it, or add it to `unranked`"
         )

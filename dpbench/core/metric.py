@@ -15,28 +15,41 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from dpbench.core.outcomes import Outcomes
     from dpbench.evaluation.features import Features
 
 
 @dataclass(frozen=True)
 class Column:
-    """One leaderboard column of a metric."""
+    """One leaderboard column of a metric.
+
+    Attributes:
+        name: its name, the same in every table.
+        better: which values are better; None if neither are, such as a diversity that real images have, too: rows are
+            never ranked by it.
+        help: what it measures, in one line.
+        ranked_by: the column of the same metric that rows are ranked by instead of this one; "" for this one.
+    """
 
     name: str
-    better: Literal["high", "low"]
+    better: Literal["high", "low"] | None
     help: str
+    ranked_by: str = ""
 
 
 class Estimate(NamedTuple):
-    """A score with its sampling uncertainty over images.
+    """A score with its sampling uncertainty.
 
     Attributes:
         value: the score.
-        ci95: half the width of its 95% bootstrap interval over images, NaN for none; see `evaluation.intervals`.
+        ci95: half the width of its 95% interval, NaN for none; see `evaluation.intervals` and `core.outcomes`.
+        outcomes: of a score that is a mean over the reference images: [groups, runs, images]; see `core.outcomes`. Rows
+            are then compared image by image.
     """
 
     value: float
     ci95: float
+    outcomes: Outcomes | None = None
 
 
 class Evaluation(ABC):
@@ -75,16 +88,21 @@ class Evaluation(ABC):
         """
 
     @abstractmethod
-    def features(self, extractor: str) -> tuple[Features, Features]:
+    def features(self, extractor: str, most: int | None = None) -> tuple[Features, Features]:
         """(synthetic, reference) features of the named extractor, computed once for all metrics.
+
+        Args:
+            extractor: its name.
+            most: for a metric that uses `Features.at_most(most)` of either set and nothing else: other images are then
+                left out, unless a metric before needed them.
 
         Raises:
             UnknownName, DpbenchError, MissingScore: as `extractor`.
         """
 
     @abstractmethod
-    def train_features(self, extractor: str) -> Features:
-        """Features of `train`.
+    def train_features(self, extractor: str, most: int | None = None) -> Features:
+        """Features of `train`; see `features`.
 
         Raises:
             UnknownName, DpbenchError, MissingScore: as `extractor` and `train`.
@@ -123,6 +141,10 @@ class Extractor(ABC):
         """uint8 [b, c, h, w] on the evaluation's device -> float32 [b, ...], each image's independent of the others."""
 
 
+TOO_LONG = 86_400.0
+"""Seconds per row from which a metric is not computed: a day."""
+
+
 class Metric(ABC):
     """A family of numbers that says how good synthetic images are."""
 
@@ -138,6 +160,17 @@ class Metric(ABC):
     """Everything that the numbers depend on besides images and features, beginning with the metric's version: "v2, at
     most 10000 images". Whoever changes what the numbers are counts the version up. Scores of another protocol are
     computed again. A plugin may leave it empty: the hash of its code is stored, too."""
+
+    @classmethod
+    def expected_seconds(cls, spec: DatasetSpec, images: int, device: str) -> float:
+        """About how long it takes, where it takes hours; 0 by default. Above `TOO_LONG` it is not computed.
+
+        Args:
+            spec: what the dataset declares.
+            images: the number of images of a row.
+            device: where it is computed.
+        """
+        return 0.0
 
     @abstractmethod
     def compute(self, evaluation: Evaluation) -> Mapping[str, float | Estimate]:

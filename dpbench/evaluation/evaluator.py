@@ -17,7 +17,8 @@ from dpbench.core.data import ImageDataset
 from dpbench.core.errors import DpbenchError, MissingScore
 from dpbench.core.files import digest
 from dpbench.core.locks import scratch_folder
-from dpbench.core.metric import Estimate, Metric
+from dpbench.core.metric import TOO_LONG, Estimate, Metric
+from dpbench.core.outcomes import Packed
 from dpbench.core.registries import METRICS
 from dpbench.evaluation.caveats import collect_caveats
 from dpbench.evaluation.extraction import RealCache
@@ -124,8 +125,10 @@ def _score(name: str, metric: Metric, evaluation: SharedEvaluation) -> Scores:
     values: dict[str, float | None] = dict.fromkeys(columns)
     missing: dict[str, str] = {}
     ci95: dict[str, float] = {}
+    outcomes: dict[str, Packed] = {}
     with collect_caveats() as caveats:
         try:
+            _refuse_days(metric, evaluation)
             computed = metric.compute(evaluation)
         except MissingScore as why:
             missing = dict.fromkeys(columns, str(why))
@@ -133,13 +136,15 @@ def _score(name: str, metric: Metric, evaluation: SharedEvaluation) -> Scores:
             if set(computed) != set(columns):
                 raise DpbenchError(f"metric '{name}' declares {', '.join(columns)} but computes {', '.join(computed)}")
             for column, found in computed.items():
-                value, half = found if isinstance(found, Estimate) else (found, math.nan)
+                value, half, of_images = found if isinstance(found, Estimate) else (found, math.nan, None)
                 if math.isfinite(value):
                     values[column] = float(value)
                 else:
                     missing[column] = f"the value is {value}"
                 if math.isfinite(value) and math.isfinite(half):
                     ci95[column] = float(half)
+                if of_images is not None:
+                    outcomes[column] = Packed.of(of_images)
     return Scores(
         values,
         missing,
@@ -147,7 +152,15 @@ def _score(name: str, metric: Metric, evaluation: SharedEvaluation) -> Scores:
         tuple(dict.fromkeys(f"{name}: {text}" for text in caveats)),
         {name: time.perf_counter() - start},
         ci95,
+        outcomes,
     )
+
+
+def _refuse_days(metric: Metric, evaluation: SharedEvaluation) -> None:
+    device = evaluation.run.device
+    seconds = metric.expected_seconds(evaluation.spec, len(evaluation.synthetic), device)
+    if seconds > TOO_LONG:
+        raise MissingScore(f"it would take about {seconds / TOO_LONG:.0f} days on {device}; compute it on a GPU")
 
 
 def _generator(run: RunContext, name: str) -> torch.Generator:

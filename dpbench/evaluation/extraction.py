@@ -21,6 +21,9 @@ from dpbench.core.locks import making
 from dpbench.core.metric import Extractor
 from dpbench.core.progress import track
 from dpbench.evaluation.features import Array, Features, write_features
+from dpbench.evaluation.image_part import ImagePart
+from dpbench.evaluation.labels import labels_of
+from dpbench.evaluation.stratified import Indices, stratified_part
 
 
 class RealCache(PublicCache):
@@ -29,8 +32,18 @@ class RealCache(PublicCache):
     Its content is not covered by the privacy guarantee. It may outlive a trial only for public benchmarks (rule R9).
     """
 
-    def features(self, name: str, extractor: Extractor, images: ImageDataset, run: RunContext, title: str) -> Features:
+    def features(
+        self,
+        name: str,
+        extractor: Extractor,
+        images: ImageDataset,
+        run: RunContext,
+        title: str,
+        most: int | None = None,
+    ) -> Features:
         """The features of `images`, computed unless they are stored already.
+
+        With `most`, they are those of the stratified part of so many images, unless those of all are stored.
 
         Args:
             name: name of the extractor, used in the file name.
@@ -38,20 +51,38 @@ class RealCache(PublicCache):
             images: n images.
             run: device and progress.
             title: label of the progress bar.
+            most: how many images the caller needs; all by default.
         """
+        path, labels = self._path(name, extractor, images), self.labels(images)
+        if (stored := _load(path, labels)) is not None:
+            return stored
+        if most is not None and most < len(images):
+            part = ImagePart(images, stratified_part(labels, len(images), most))
+            return self.features(name, extractor, part, run, title)
+        with making(path):
+            return _load(path, labels) or write_features(
+                path, len(images), extract(extractor, images, run, title), labels
+            )
+
+    def _path(self, name: str, extractor: Extractor, images: ImageDataset) -> Path:
         code = code_hash(extractor, extract, images)
         key = [images.fingerprint, len(images), images.spec.shape, name, extractor.description, code]
-        path = self.place(f"{name}-{digest(key)}.npy")
-        if (stored := _load(path)) is not None:
-            return stored
-        with making(path):
-            return _load(path) or write_features(path, len(images), extract(extractor, images, run, title))
+        return self.place(f"{name}-{digest(key)}.npy")
+
+    def labels(self, images: ImageDataset) -> Indices | None:
+        """The class of each image, int64 [n], read unless it is stored already; None without classes."""
+        stored = self.get("labels", [images.fingerprint, len(images)], lambda _: _as_tensors(labels_of(images)))
+        return stored["labels"].numpy() if stored else None
 
 
-def _load(path: Path) -> Features | None:
+def _as_tensors(labels: Indices | None) -> dict[str, torch.Tensor]:
+    return {} if labels is None else {"labels": torch.from_numpy(labels)}
+
+
+def _load(path: Path, labels: Indices | None) -> Features | None:
     """Stored features; None if there are none, or they are damaged and must be computed again."""
     try:
-        return Features(path)
+        return Features(path, labels)
     except (OSError, ValueError):
         return None
 

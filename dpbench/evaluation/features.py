@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from dpbench.core.errors import MissingScore
 from dpbench.core.files import write_atomic
+from dpbench.evaluation.stratified import Indices, stratified_part
 
 BLOCK_BYTES = 32 * 2**20
 """Size of one block of features."""
@@ -25,17 +26,20 @@ class Features:
 
     Args:
         file: a .npy file of float32 [n, ...], C order; see `write_features`.
+        labels: class of each image, int64 [n]; None without classes.
 
     Raises:
         ValueError: the file is empty, truncated, or not float32 in C order.
 
     Attributes:
         file: the file.
+        labels: class of each image, int64 [n], or None.
         shape: shape of the features of one image.
     """
 
-    def __init__(self, file: Path):
+    def __init__(self, file: Path, labels: Indices | None = None):
         self.file = file
+        self.labels = labels
         try:
             array = np.load(file, mmap_mode="r")
         except EOFError as error:
@@ -63,11 +67,15 @@ class Features:
                 block = np.fromfile(file, np.float32, min(rows, len(self) - start) * self.size)
                 yield block.reshape(-1, *self.shape)
 
-    def at_most(self, most: int) -> Array:
-        """The features of at most `most` images, evenly spaced over the set: float32 [min(n, most), ...]."""
-        return self.rows(evenly_spaced(len(self), most))
+    def part(self, most: int) -> Indices:
+        """The positions of at most `most` images, sorted: a random part of the set; see `stratified_part`."""
+        return stratified_part(self.labels, len(self), most)
 
-    def rows(self, indices: NDArray[np.int64], within: slice = slice(None)) -> Array:
+    def at_most(self, most: int) -> Array:
+        """The features of the images in `part`: float32 [min(n, most), ...]."""
+        return self.rows(self.part(most))
+
+    def rows(self, indices: Indices, within: slice = slice(None)) -> Array:
         """The features of the images at `indices`, in that order: float32 [len(indices), ...].
 
         They are read one by one, because a memory map would keep the file's pages in memory.
@@ -114,18 +122,14 @@ def require_finite(features: Array) -> Array:
     return features
 
 
-def evenly_spaced(n: int, most: int) -> NDArray[np.int64]:
-    """At most `most` indices below n, sorted and evenly spaced, so that they cover all classes of a sorted set."""
-    return np.arange(n) if n <= most else (np.arange(most) * n) // most
-
-
-def write_features(path: Path, count: int, blocks: Iterable[Array]) -> Features:
+def write_features(path: Path, count: int, blocks: Iterable[Array], labels: Indices | None = None) -> Features:
     """Stores features atomically as a .npy file.
 
     Args:
         path: the file.
         count: number of images.
         blocks: float32 [b, ...], of `count` images in total.
+        labels: class of each image, int64 [count]; None without classes. They are not stored.
 
     Raises:
         ValueError: the blocks hold a different number of images.
@@ -139,7 +143,7 @@ def write_features(path: Path, count: int, blocks: Iterable[Array]) -> Features:
             raise ValueError(f"got features of {written} images, expected {count}")
 
     write_atomic(path, write)
-    return Features(path)
+    return Features(path, labels)
 
 
 def _append(file: IO[bytes], block: Array, count: int, first: bool) -> int:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from dpbench.core.data import ImageDataset
-from dpbench.core.files import digest
-from dpbench.core.specs import Batch
-from dpbench.evaluation.labels import labels_at
-from dpbench.evaluation.stratified import Indices, stratified_order
+from dpbench.evaluation.image_part import ImagePart
+from dpbench.evaluation.labels import labels_of
+from dpbench.evaluation.stratified import stratified_order
 
 
 def part_and_rest(whole: ImageDataset, most: int) -> tuple[ImageDataset, ImageDataset]:
@@ -22,23 +19,6 @@ def part_and_rest(whole: ImageDataset, most: int) -> tuple[ImageDataset, ImageDa
         whole: at least 2 images.
         most: at least 1.
     """
-    labels = labels_at(whole, range(len(whole))) if whole.spec.classes else None
-    order = stratified_order(None if labels is None else labels.numpy(), len(whole))
+    order = stratified_order(labels_of(whole), len(whole))
     count = min(most, len(whole) // 2)
-    return _Part(whole, np.sort(order[:count])), _Part(whole, np.sort(order[count:]))
-
-
-class _Part(ImageDataset):
-    def __init__(self, whole: ImageDataset, positions: Indices):
-        self.spec = whole.spec
-        self._whole, self._positions = whole, positions
-
-    def __len__(self) -> int:
-        return len(self._positions)
-
-    def batch(self, indices: Sequence[int]) -> Batch:
-        return self._whole.batch(self._positions[np.asarray(indices, dtype=np.int64)].tolist())
-
-    @property
-    def fingerprint(self) -> str:
-        return digest([self._whole.fingerprint, "part", self._positions.tolist()])
+    return ImagePart(whole, np.sort(order[:count])), ImagePart(whole, np.sort(order[count:]))

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from dpbench.core.outcomes import Packed
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -18,7 +20,8 @@ class Scores:
             what `score_protocol` says. Rows must not be ranked by a metric if its protocol differs.
         caveats: warnings about the images or, prefixed with a metric's name, about its values.
         seconds: metric -> computing time; shared features count for the first metric that needs them.
-        ci95: column -> half the width of its 95% bootstrap interval over images, if it has one.
+        ci95: column -> half the width of its 95% interval, if it has one.
+        outcomes: column -> what each reference image was in each run, for columns that are a mean of that.
         scored: metric -> when and by which dpbench it was computed; see `results.provenance.scored_now`.
     """
 
@@ -28,6 +31,7 @@ class Scores:
     caveats: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     ci95: Mapping[str, float] = field(default_factory=dict)
+    outcomes: Mapping[str, Packed] = field(default_factory=dict)
     scored: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def __or__(self, other: Scores) -> Scores:
@@ -40,5 +44,6 @@ class Scores:
             tuple(dict.fromkeys(still + other.caveats)),
             {**self.seconds, **other.seconds},
             {**{c: half for c, half in self.ci95.items() if c not in other.values}, **other.ci95},
+            {**{c: bits for c, bits in self.outcomes.items() if c not in other.values}, **other.outcomes},
             {**self.scored, **other.scored},
         )

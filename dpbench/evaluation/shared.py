@@ -109,19 +109,19 @@ class SharedEvaluation(Evaluation):
         if self._undeclared:
             raise DpbenchError(f"metric '{self._undeclared}' uses {what} but does not declare reads_train = True")
 
-    def features(self, extractor: str) -> tuple[Features, Features]:
+    def features(self, extractor: str, most: int | None = None) -> tuple[Features, Features]:
         """See `Evaluation.features`."""
         return (
-            self._features(extractor, self.synthetic, "synthetic", self._temporary),
-            self._features(extractor, self.reference, "reference", self._real_cache),
+            self._features(extractor, self.synthetic, "synthetic", self._temporary, most),
+            self._features(extractor, self.reference, "reference", self._real_cache, most),
         )
 
-    def train_features(self, extractor: str) -> Features:
+    def train_features(self, extractor: str, most: int | None = None) -> Features:
         """See `Evaluation.train_features`."""
-        return self._features(extractor, self.train, "train", self._real_cache)
+        return self._features(extractor, self.train, "train", self._real_cache, most)
 
-    def _features(self, name: str, images: ImageDataset, role: str, cache: RealCache) -> Features:
-        return cache.features(name, self.extractor(name), images, self.run, f"{name}: {role}")
+    def _features(self, name: str, images: ImageDataset, role: str, cache: RealCache, most: int | None) -> Features:
+        return cache.features(name, self.extractor(name), images, self.run, f"{name}: {role}", most)
 
     def cached(self, name: str, key: Any, make: Callable[[torch.Generator], Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """See `Evaluation.cached`."""

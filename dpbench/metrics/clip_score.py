@@ -11,7 +11,6 @@ import numpy as np
 from dpbench.core.errors import MissingScore
 from dpbench.core.metric import Column, Estimate, Evaluation, Metric
 from dpbench.evaluation import intervals as bootstrap
-from dpbench.evaluation.labels import labels_at
 
 if TYPE_CHECKING:
     from dpbench.metrics.extractors.clip import CLIP
@@ -43,14 +42,13 @@ class CLIPScore(Metric):
         if not classes:
             raise MissingScore("the dataset has no classes to make prompts from")
         clip = cast("CLIP", evaluation.extractor("clip"))
-        labels = labels_at(evaluation.synthetic, range(len(evaluation.synthetic)))
-        if labels is None:
+        images, _ = evaluation.features("clip")
+        if images.labels is None:
             raise MissingScore("the synthetic images have no labels to make prompts from")
         prompts = _directions(clip.text([PROMPT.format(re.sub("[-_]+", " ", name)) for name in classes]).cpu().numpy())
-        images, _ = evaluation.features("clip")
         cosines, start = [], 0
         for block in images.blocks():
-            wanted = prompts[labels[start : start + len(block)].numpy()]
+            wanted = prompts[images.labels[start : start + len(block)]]
             cosines.append((_directions(block) * wanted).sum(1))
             start += len(block)
         return {"clip_score": bootstrap.mean(100 * np.maximum(np.concatenate(cosines), 0), evaluation.run.generator)}

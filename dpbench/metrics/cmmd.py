@@ -26,7 +26,7 @@ class CLIPMaximumMeanDiscrepancy(Metric):
 
     columns: ClassVar[tuple[Column, ...]] = (Column("cmmd", "low", "MMD of CLIP embeddings, times 1000"),)
     headline: ClassVar[bool] = False
-    protocol: ClassVar[str] = f"v1, at most {MOST} images"
+    protocol: ClassVar[str] = f"v2, at most {MOST} images"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
         """{"cmmd": value}, at least 0.
@@ -36,7 +36,7 @@ class CLIPMaximumMeanDiscrepancy(Metric):
         """
         from dpbench.metrics.statistics.mmd import gaussian, mmd
 
-        synthetic, reference = (_directions(features.at_most(MOST)) for features in evaluation.features("clip"))
+        synthetic, reference = (_directions(features.at_most(MOST)) for features in evaluation.features("clip", MOST))
         value, influences = mmd(synthetic, reference, gaussian(SIGMA), unbiased=False)
         return {"cmmd": bootstrap.around(SCALE * value, SCALE * influences.numpy(), evaluation.run.generator)}
 

@@ -7,29 +7,31 @@ from typing import ClassVar
 
 from dpbench.core.metric import Column, Estimate, Evaluation, Metric
 from dpbench.evaluation.features import Features
+from dpbench.metrics.frechet_columns import HALVES, frechet_columns
 
 
 class FrechetInceptionDistance(Metric):
     """Fréchet Inception Distance to the test split (FID).
 
     Heusel et al. (arXiv 1706.08500). The value equals that of clean-fid and torch-fidelity on the same features. It
-    falls with the number of images: compare only rows with the same number.
+    falls with the numbers of images; `fid_inf`, extrapolated to infinitely many, does not (see `statistics.frechet`).
     """
 
     extractor: ClassVar[str] = "inception"
-    columns: ClassVar[tuple[Column, ...]] = (Column("fid", "low", "Fréchet Inception Distance to the test split"),)
-    protocol: ClassVar[str] = "v1"
+    columns: ClassVar[tuple[Column, ...]] = frechet_columns("fid", "Fréchet Inception Distance to the test split")
+    protocol: ClassVar[str] = f"v2, {HALVES}"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
-        """{column: value}, in units of squared features.
+        """{column: value, ...} of both columns, in units of squared features.
 
         Raises:
-            MissingScore: fewer than two images, a feature that is not finite, or no convergence.
+            MissingScore: fewer than four images, a feature that is not finite, or no convergence.
         """
         from dpbench.metrics.statistics import frechet
+        from dpbench.metrics.statistics.gaussians import WHOLE
 
         synthetic, real = self.sets(evaluation)
-        return {self.columns[0].name: frechet.estimate(synthetic, real, frechet.WHOLE, evaluation.run.generator)}
+        return frechet.estimates(self.columns[0].name, synthetic, real, WHOLE, evaluation.run.generator)
 
     def sets(self, evaluation: Evaluation) -> tuple[Features, Features]:
         """The (synthetic, real) features to compare."""
@@ -39,11 +41,11 @@ class FrechetInceptionDistance(Metric):
 class TrainFID(FrechetInceptionDistance):
     """Fréchet Inception Distance to the train split.
 
-    DPImageBench and other papers report it. It rewards images that are close to train images, so the test split is the
-    better reference.
+    It rewards images that are close to train images, so the test split is the better reference. Papers that compare
+    with train resize images otherwise and use other numbers of them: compare `dpimagebench_fid` with DPImageBench's.
     """
 
-    columns: ClassVar[tuple[Column, ...]] = (Column("fid_train", "low", "Fréchet Inception Distance to train"),)
+    columns: ClassVar[tuple[Column, ...]] = frechet_columns("fid_train", "Fréchet Inception Distance to train")
     headline: ClassVar[bool] = False
     reads_train: ClassVar[bool] = True
 
@@ -60,4 +62,4 @@ class FrechetDINOv2Distance(FrechetInceptionDistance):
     """
 
     extractor: ClassVar[str] = "dinov2"
-    columns: ClassVar[tuple[Column, ...]] = (Column("fd_dinov2", "low", "Fréchet distance of DINOv2 features"),)
+    columns: ClassVar[tuple[Column, ...]] = frechet_columns("fd_dinov2", "Fréchet distance of DINOv2 features")

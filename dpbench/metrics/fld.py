@@ -21,15 +21,16 @@ class FeatureLikelihoodDivergence(Metric):
     penalises copying as well as low fidelity and low diversity. The value is 100 times the mean negative log-likelihood
     of test per feature, minus that of a baseline with half of train as centres, fitted to the other half.
 
-    The fit is that of the authors' code (`statistics.gaussian_mixture`). The authors use 10,000 centres and all of
-    train; here there are at most 5,000 centres and 10,000 images of train and of test, evenly spaced. There is no
-    interval, because leaving out one centre changes the variances of its neighbours.
+    The fit is that of the authors' code (`statistics.gaussian_mixture`). The values are not comparable with theirs:
+    they use features of DINOv2 ViT-B/14, 10,000 centres and all of train; here they are those of ViT-L/14, with at most
+    5,000 centres and 10,000 images of train and of test. There is no interval, because leaving out one centre changes
+    the variances of its neighbours.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (Column("fld", "low", "Feature Likelihood Divergence (DINOv2 features)"),)
     headline: ClassVar[bool] = False
     reads_train: ClassVar[bool] = True
-    protocol: ClassVar[str] = f"v1, at most {CENTRES} centres, {MOST} images of train and of test"
+    protocol: ClassVar[str] = f"v2, at most {CENTRES} centres, {MOST} images of train and of test"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, float]:
         """{"fld": value}; around 0 for images as good as train images.
@@ -40,7 +41,7 @@ class FeatureLikelihoodDivergence(Metric):
         from dpbench.metrics.statistics.gaussian_mixture import likelihood_divergence
 
         synthetic, reference = evaluation.features("dinov2")
-        train = evaluation.train_features("dinov2")
+        train = evaluation.train_features("dinov2", MOST)
         if min(len(train), len(reference)) < 2:
             raise MissingScore("the Feature Likelihood Divergence needs at least 2 images of train and of test")
         centres, fitted, tested = synthetic.at_most(CENTRES), train.at_most(MOST), reference.at_most(MOST)

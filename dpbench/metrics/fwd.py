@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from dpbench.core.metric import Column, Estimate, Evaluation, Metric
+from dpbench.metrics.frechet_columns import HALVES, frechet_columns
 
 
 class FrechetWaveletDistance(Metric):
@@ -23,17 +24,18 @@ class FrechetWaveletDistance(Metric):
     computed without SciPy's `sqrtm` (see `statistics.frechet`).
     """
 
-    columns: ClassVar[tuple[Column, ...]] = (Column("fwd", "low", "Fréchet Wavelet Distance, mean over Haar packets"),)
-    protocol: ClassVar[str] = "v1"
+    columns: ClassVar[tuple[Column, ...]] = frechet_columns("fwd", "Fréchet Wavelet Distance, mean over Haar packets")
+    protocol: ClassVar[str] = f"v2, {HALVES}"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
-        """{"fwd": value}, 0 for equal statistics; in units of squared Haar coefficients of images in [0, 1].
+        """{"fwd": ..., "fwd_inf": ...}, in squared Haar coefficients of images in [0, 1]; 0 for equal statistics.
 
         Raises:
-            MissingScore: the resolution has no wavelet packets, there are fewer than two images, or no convergence.
+            MissingScore: the resolution has no wavelet packets, there are fewer than four images, or no convergence.
         """
         from dpbench.metrics.statistics import frechet
+        from dpbench.metrics.statistics.gaussians import EACH
 
         synthetic, reference = evaluation.features("wavelet-packet")  # [n, packets, coefficients] each
         packets, _ = synthetic.shape
-        return {"fwd": frechet.estimate(synthetic, reference, frechet.EACH, evaluation.run.generator, 1 / packets)}
+        return frechet.estimates("fwd", synthetic, reference, EACH, evaluation.run.generator, 1 / packets)

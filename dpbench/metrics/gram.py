@@ -9,8 +9,10 @@ import numpy as np
 
 from dpbench.core.metric import Column, Estimate, Evaluation, Metric
 from dpbench.evaluation import intervals as bootstrap
+from dpbench.evaluation.labels import labels_of
+from dpbench.evaluation.stratified import stratified_order
 
-BLOCKS = 20  # parts of the synthetic set that the interval resamples
+PARTS = 20  # parts of the synthetic set that the interval resamples
 SMALLEST = 64  # pixels: VGG halves an image four times before relu5_1
 
 
@@ -26,14 +28,14 @@ class GramDistance(Metric):
     rescaled one and with G divided by M_l, so that the value does not depend on the image size. Images smaller than
     64 x 64 are enlarged to it. Finite sets differ by chance: compare the value with the `real` row.
 
-    The interval resamples 20 interleaved parts of the synthetic set; the reference set is fixed.
+    The interval resamples 20 random parts of the synthetic set, stratified by class; the reference set is fixed.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (
         Column("gram", "low", "distance of the mean Gram matrices of VGG-19's layers relu1_1 to relu5_1"),
     )
     headline: ClassVar[bool] = False
-    protocol: ClassVar[str] = f"v1, VGG-19 dcbb9e9d, relu1_1 to relu5_1, from {SMALLEST} pixels"
+    protocol: ClassVar[str] = f"v2, VGG-19 dcbb9e9d, relu1_1 to relu5_1, from {SMALLEST} pixels"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
         """{"gram": value}, at least 0.
@@ -45,20 +47,21 @@ class GramDistance(Metric):
         from dpbench.models.pretrained.finding import fingerprint
         from dpbench.models.pretrained.vgg import load_style_layers
 
-        run, reference, weights = evaluation.run, evaluation.reference, fingerprint("vgg")
-        network = load_style_layers().to(run.device)
-        key = [reference.fingerprint, len(reference), reference.spec.shape, weights, SMALLEST]
+        run, synthetic, reference = evaluation.run, evaluation.synthetic, evaluation.reference
+        network, whole = load_style_layers().to(run.device), [np.arange(len(reference))]
+        key = [reference.fingerprint, len(reference), reference.spec.shape, fingerprint("vgg"), SMALLEST]
         real = evaluation.cached(
-            "gram", key, lambda _: {"style": mean_styles(network, reference, 1, SMALLEST, run, "gram: reference")}
+            "gram", key, lambda _: {"style": mean_styles(network, reference, whole, SMALLEST, run, "gram: reference")}
         )["style"]
-        blocks = min(BLOCKS, len(evaluation.synthetic))
-        styles = mean_styles(network, evaluation.synthetic, blocks, SMALLEST, run, "gram: synthetic")
-        gaps = (styles - real).double()  # [blocks, d]; the distance is |mean of the rows|²
+        order = stratified_order(labels_of(synthetic), len(synthetic))
+        parts = np.array_split(order, min(PARTS, len(order)))
+        styles = mean_styles(network, synthetic, parts, SMALLEST, run, "gram: synthetic")
+        gaps = (styles - real).double()  # [parts, d]; the distance is |mean of the rows|²
         products = (gaps @ gaps.T).numpy()
         return {
             "gram": bootstrap.of_means(
                 lambda shares: np.einsum("rk,kl,rl->r", shares, products, shares),
-                np.eye(blocks),
+                np.eye(len(parts)),
                 run.generator,
             )
         }

@@ -25,7 +25,7 @@ class LabelFidelity(Metric):
     )
     headline: ClassVar[bool] = False
     reads_train: ClassVar[bool] = True
-    protocol: ClassVar[str] = f"v1, {REAL_VERSION} trained on train"
+    protocol: ClassVar[str] = f"v2, {REAL_VERSION} trained on train"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
         """{"label_fidelity": value in [0, 1]}, with its interval over the synthetic images.
@@ -34,8 +34,10 @@ class LabelFidelity(Metric):
             MissingScore: the dataset has fewer than two classes, the images have no labels, or train is not available.
         """
         from dpbench.metrics.classifiers import recipe
+        from dpbench.metrics.classifiers.labelled import LabelledImages
         from dpbench.metrics.classifiers.real_classifier import real_classifier
 
         recipe.require_labels(evaluation.spec, evaluation.synthetic, "synthetic")
-        correct = recipe.test(real_classifier(evaluation), evaluation.synthetic, evaluation.run)
-        return {"label_fidelity": bootstrap.mean(correct, evaluation.run.generator)}
+        judge, synthetic = real_classifier(evaluation), LabelledImages(evaluation.synthetic)
+        right = recipe.test(judge, synthetic, evaluation.run.device).double().numpy()
+        return {"label_fidelity": bootstrap.mean(right, evaluation.run.generator)}

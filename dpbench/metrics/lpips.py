@@ -21,16 +21,16 @@ class LPIPSDiversity(Metric):
     """Mean LPIPS distance within a class: diversity.
 
     The mean distance between two synthetic images of the same class, or between any two if there are no classes; 0 if
-    all images are equal. There are at most 2,000 pairs of evenly spaced images; no image is in two pairs. The network
-    is AlexNet with the linear heads of version 0.1. Images smaller than 64 x 64 are enlarged to it. There is no best
-    value: compare it with the `real` row. Mode collapse gives a lower value, and noise can give a higher one.
+    all images are equal. There are at most 2,000 pairs, drawn at random; no image is in two pairs. The network is
+    AlexNet with the linear heads of version 0.1. Images smaller than 64 x 64 are enlarged to it. There is no best
+    value: compare it with the `real` row. Mode collapse gives a lower value, and blur or noise can give a higher one.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (
-        Column("lpips", "high", "mean LPIPS distance of synthetic images of one class; compare with the `real` row"),
+        Column("lpips", None, "mean LPIPS distance of synthetic images of one class; compare with the `real` row"),
     )
     headline: ClassVar[bool] = False
-    protocol: ClassVar[str] = f"v1, AlexNet 7be5be79, heads v0.1, at most {PAIRS} pairs, from {SMALLEST} pixels"
+    protocol: ClassVar[str] = f"v2, AlexNet 7be5be79, heads v0.1, at most {PAIRS} pairs, from {SMALLEST} pixels"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
         """{"lpips": value}, at least 0.

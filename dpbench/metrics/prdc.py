@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from dpbench.core.metric import Column, Estimate, Evaluation, Metric
+from dpbench.metrics.frechet_columns import HALVES, frechet_columns
 
 K = 5
 MOST = 10_000
-PROTOCOL = f"v1, k={K}, at most {MOST} images of each set"
+PROTOCOL = f"v2, k={K}, at most {MOST} images of each set"
 
 
 class PrecisionRecallDensityCoverage(Metric):
@@ -20,7 +21,8 @@ class PrecisionRecallDensityCoverage(Metric):
     reference image's ball; density is the mean number of reference balls that contain a synthetic image, divided by k.
     Recall is the share of reference images inside at least one synthetic image's ball; coverage is the share of
     reference images whose ball contains a synthetic image. Precision and density measure fidelity; recall and coverage
-    measure diversity. More images shrink the balls: compare only rows with the same numbers of images.
+    measure diversity. Balls are closed. More images shrink them: compare only rows with the same numbers of images, and
+    DPImageBench's numbers only with `dpimagebench_precision` and `dpimagebench_recall`.
 
     The intervals of recall and coverage use the reference images that are covered by a single synthetic image. By the
     Efron-Stein inequality they tend to be too wide rather than too narrow. The growth of other balls when an image is
@@ -44,7 +46,7 @@ class PrecisionRecallDensityCoverage(Metric):
         """
         from dpbench.metrics.statistics.neighbours import prdc
 
-        return prdc(*evaluation.features("inception"), K, MOST, evaluation.run.generator)
+        return prdc(*evaluation.features("inception", MOST), K, MOST, evaluation.run.generator)
 
 
 class ClassifierPRDC(Metric):
@@ -56,7 +58,7 @@ class ClassifierPRDC(Metric):
     """
 
     columns: ClassVar[tuple[Column, ...]] = (
-        Column("fd_classifier", "low", "Fréchet distance of features of a classifier trained on train"),
+        *frechet_columns("fd_classifier", "Fréchet distance of features of a classifier trained on train"),
         *(
             Column(f"{c.name}_classifier", c.better, f"{c.help}, in features of a classifier trained on train")
             for c in PrecisionRecallDensityCoverage.columns
@@ -64,22 +66,23 @@ class ClassifierPRDC(Metric):
     )
     headline: ClassVar[bool] = False
     reads_train: ClassVar[bool] = True
-    protocol: ClassVar[str] = PROTOCOL
+    protocol: ClassVar[str] = f"{PROTOCOL}, {HALVES}"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
-        """The columns of `PrecisionRecallDensityCoverage`, and "fd_classifier" in units of squared features.
+        """The columns of `PrecisionRecallDensityCoverage`, and the two of "fd_classifier" in units of squared features.
 
         Raises:
             MissingScore: no more than k images, a feature that is not finite, or no classifier: train is not available,
                 or there are fewer than two classes.
         """
         from dpbench.metrics.statistics import frechet
+        from dpbench.metrics.statistics.gaussians import WHOLE
         from dpbench.metrics.statistics.neighbours import prdc
 
         synthetic, reference = evaluation.features("classifier")
         generator = evaluation.run.generator
         shares = prdc(synthetic, reference, K, MOST, generator)
         return {
-            "fd_classifier": frechet.estimate(synthetic, reference, frechet.WHOLE, generator),
+            **frechet.estimates("fd_classifier", synthetic, reference, WHOLE, generator),
             **{f"{name}_classifier": estimate for name, estimate in shares.items()},
         }

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, ClassVar
 from dpbench.core.errors import MissingScore
 from dpbench.core.metric import Column, Estimate, Evaluation, Metric
 from dpbench.evaluation.features import Array
+from dpbench.metrics.frechet_columns import HALVES, frechet_columns
 
 if TYPE_CHECKING:
-    from dpbench.metrics.statistics.frechet import Groups
+    from dpbench.metrics.statistics.gaussians import Groups
 
 BLOCK = 16  # pixels; a Gaussian is fitted to at most BLOCK x BLOCK coefficients per channel
 
@@ -31,17 +32,19 @@ class FrechetPerScale(Metric):
     """
 
     columns: ClassVar[tuple[Column, ...]] = (
-        Column("fd_coarse", "low", "Fréchet distance of the coarse Haar band (a quarter of the resolution)"),
-        Column("fd_detail2", "low", "Fréchet distance of the coarser Haar details (level 2), mean over orientations"),
-        Column("fd_detail1", "low", "Fréchet distance of the finest Haar details (level 1), mean over orientations"),
+        *frechet_columns("fd_coarse", "Fréchet distance of the coarse Haar band (a quarter of the resolution)"),
+        *frechet_columns(
+            "fd_detail2", "Fréchet distance of the coarser Haar details (level 2), mean over orientations"
+        ),
+        *frechet_columns("fd_detail1", "Fréchet distance of the finest Haar details (level 1), mean over orientations"),
     )
-    protocol: ClassVar[str] = "v1"
+    protocol: ClassVar[str] = f"v2, {HALVES}"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
-        """{"fd_coarse": ..., "fd_detail2": ..., "fd_detail1": ...}, in squared coefficients of images in [0, 1].
+        """{column: value, ...} of all columns, in squared coefficients of images in [0, 1].
 
         Raises:
-            MissingScore: the resolution does not allow two Haar levels, or there are fewer than two images.
+            MissingScore: the resolution does not allow two Haar levels, or there are fewer than four images.
         """
         from dpbench.metrics.extractors.packets import packet_level
         from dpbench.metrics.statistics import frechet
@@ -51,16 +54,16 @@ class FrechetPerScale(Metric):
             raise MissingScore(f"two Haar levels need a multiple of 4 of at least 28 pixels, not {resolution}")
         synthetic, reference = evaluation.features("wavelet-packet")  # [n, 4^level, coefficients] each
 
-        def bands(depth: int, chosen: range) -> Estimate:
-            """Mean distance of the sub-bands `chosen` (0 is LL) of the Haar transform of `depth` levels."""
+        def bands(name: str, depth: int, chosen: range) -> dict[str, Estimate]:
+            """Mean distances of the sub-bands `chosen` (0 is LL) of the Haar transform of `depth` levels."""
             packets = 4 ** (level - depth)
             parts = _parts(slice(chosen.start * packets, chosen.stop * packets), packets, resolution >> level)
-            return frechet.estimate(synthetic, reference, parts, evaluation.run.generator, 1 / len(chosen))
+            return frechet.estimates(name, synthetic, reference, parts, evaluation.run.generator, 1 / len(chosen))
 
         return {
-            "fd_coarse": bands(2, range(1)),
-            "fd_detail2": bands(2, range(1, 4)),
-            "fd_detail1": bands(1, range(1, 4)),
+            **bands("fd_coarse", 2, range(1)),
+            **bands("fd_detail2", 2, range(1, 4)),
+            **bands("fd_detail1", 1, range(1, 4)),
         }
 
 
@@ -72,7 +75,7 @@ def _parts(rows: slice, packets: int, packet_size: int) -> Groups:
         packets: number of packets in one band.
         packet_size: height and width of a packet.
     """
-    from dpbench.metrics.statistics.frechet import Groups
+    from dpbench.metrics.statistics.gaussians import Groups
 
     together, size = 1, packet_size
     while together < packets and 2 * size <= BLOCK:

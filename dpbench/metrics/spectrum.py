@@ -27,7 +27,7 @@ class Spectrum(Metric):
         Column("spectrum", "low", "difference of radially averaged log power spectra, in decibels, RMS over radii"),
     )
     headline: ClassVar[bool] = False
-    protocol: ClassVar[str] = f"v1, at most {MOST} images"
+    protocol: ClassVar[str] = f"v2, at most {MOST} images"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
         """{"spectrum": decibels}, with its interval over synthetic images.

@@ -51,7 +51,7 @@ CI95 = "_ci95"
 """Suffix of the column with the half-width of a score's 95% interval: over seeds if there are several (Student's t),
 over images otherwise (bootstrap)."""
 
-DERIVED = ("seeds", "rank", "order")
+DERIVED = ("seeds", "trials", "rank", "order")
 """Columns that the aggregate over seeds and the table add."""
 
 RESCORE = "delete scores.json; `dpbench evaluate --all` makes it again from the samples"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pandas as pd
 import pytest
 import torch
 from record import recorded
+from short_recipes import shorten
 
 import dpbench
 from dpbench.benchmark.failures import TrialsFailed
@@ -24,7 +24,6 @@ from dpbench.benchmark.session import Session
 from dpbench.benchmark.trial import TrialSpec
 from dpbench.core.errors import DpbenchError, PrivacyError
 from dpbench.core.files import read_json
-from dpbench.metrics.classifiers import quick
 from dpbench.results.row import FIELDS
 
 
@@ -359,7 +358,7 @@ def test_sensitive_files_of_undeclared_data(tiny: Path) -> None:
 
 
 def test_classifier_scores_of_undeclared_data_are_not_shown_or_cached(tiny: Path, monkeypatch) -> None:
-    monkeypatch.setattr(quick, "RECIPE", replace(quick.RECIPE, steps=lambda n: 3, batch=8))
+    shorten(monkeypatch, 3, batch=8)
     request = {"metrics": ["label-fidelity"], "resolution": 32}
     secret = run(tiny, dataset="tiny:secret", **request).iloc[0]
     (folder,) = folders(tiny)

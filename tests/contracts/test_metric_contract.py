@@ -36,7 +36,7 @@ def case(request, tmp_path_factory) -> MetricCase:
 
 @pytest.mark.parametrize("check", BUILTIN_CHECKS, ids=lambda check: check.__name__)
 def test_every_metric_keeps_its_promises(case, check, quick_metrics, publish, made):
-    needed = {"inception": Blocks, "dinov2": Blocks}
+    needed = {"inception": Blocks, "pytorch-fid": Blocks, "dinov2": Blocks}
     if case.name in WEIGHTS:
         publish(WEIGHTS[case.name], made(WEIGHTS[case.name]))
     else:

@@ -73,23 +73,29 @@ METRICS: dict[str, dict[str, Any]] = {
     "accuracy-paper": {"by_chance": tuple(c.name for c in PublishedAccuracy.columns)},
     "label-fidelity": {},
     "gram": {},
-    "lpips": {"unranked": ("lpips",), "by_chance": ("lpips",)},
+    "lpips": {"by_chance": ("lpips",)},
     "clip-score": {"unranked": ("clip_score",)},
+    "style": {},
     "texture": {},
     "spectrum": {},
-    "memorisation": {
-        "unranked": ("membership", "membership_auc", "nn_ratio", "authenticity"),
-        "by_chance": ("membership",),
-    },
+    "memorisation": {"by_chance": ("membership",)},
+    "dpimagebench-fid": {},
+    "dpimagebench-inception-score": {"unranked": ("dpimagebench_inception_score",)},
+    "dpimagebench-precision-recall": {},
+    "dpimagebench-fld": {},
+    "dpimagebench-image-reward": {"unranked": ("dpimagebench_image_reward",)},
 }
 """Attributes of `MetricCase`. Weights are random, so that what they recognise ranks nothing."""
 
 EXTRACTORS: dict[str, str] = {
     "wavelet-packet": "",
+    "fourier-magnitude": "",
     "classifier": "",
     "inception": "inception",
+    "pytorch-fid": "pytorch-fid",
     "clip": "clip",
     "dinov2": "dinov2",
+    "style": "",
     "texture": "",
     "spectrum": "",
 }

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from short_recipes import shorten
 
 from dpbench.core.errors import DataError, DpbenchError, MissingScore, UnknownName
 from dpbench.core.metric import Column, Metric
@@ -15,7 +16,6 @@ from dpbench.evaluation.caveats import Caveat, collect_caveats
 from dpbench.evaluation.evaluator import default_metrics, evaluate, evaluate_real
 from dpbench.evaluation.real_parts import part_and_rest
 from dpbench.evaluation.scores import Scores
-from dpbench.metrics.classifiers import quick
 from dpbench.metrics.extractors.packets import WaveletPackets
 
 
@@ -190,7 +190,7 @@ def counted(scores: Scores) -> list[str]:
 
 
 def test_real_row_compares_as_many_images_of_train_with_all_of_test(monkeypatch, make_images, noise, run) -> None:
-    monkeypatch.setattr(quick, "RECIPE", replace(quick.RECIPE, steps=lambda n: 5))
+    shorten(monkeypatch, 5)
     train = make_images(noise(90), torch.arange(90) % 4, 4)
     test = make_images(noise(71, seed=1), torch.arange(71) % 4, 4)
     scores = evaluate_real(["accuracy", "fwd"], train, test, 40, run)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from dpbench.evaluation import features
-from dpbench.evaluation.features import Features, evenly_spaced, write_features
+from dpbench.evaluation.features import Features, write_features
+from dpbench.evaluation.stratified import stratified_part
 
 
 def stored(folder: Path, array: np.ndarray, parts: int = 3) -> Features:
@@ -24,11 +25,12 @@ def test_come_back_in_order_in_blocks_of_bounded_size(tmp_path, monkeypatch) -> 
     np.testing.assert_array_equal(np.load(found.file), array)
 
 
-def test_a_part_is_evenly_spaced(tmp_path) -> None:
-    found = stored(tmp_path, np.arange(10, dtype=np.float32)[:, None])
-    assert found.at_most(5)[:, 0].tolist() == [0, 2, 4, 6, 8]
-    assert len(found.at_most(100)) == 10
-    assert evenly_spaced(60_000, 10_000)[-1] == 59_994
+def test_a_part_is_drawn_by_class(tmp_path) -> None:
+    labels = np.arange(100) % 10
+    found = write_features(tmp_path / "f.npy", 100, [np.arange(100, dtype=np.float32)[:, None]], labels)
+    assert found.at_most(20)[:, 0].tolist() == found.part(20).tolist() == stratified_part(labels, 100, 20).tolist()
+    assert np.bincount(labels[found.part(20)]).tolist() == [2] * 10
+    assert len(found.at_most(1000)) == 100
 
 
 def test_what_is_derived_is_computed_once(tmp_path) -> None:

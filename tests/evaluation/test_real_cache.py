@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,6 +12,7 @@ from dpbench.core.metric import Column, Extractor, Metric
 from dpbench.core.registries import EXTRACTORS, METRICS
 from dpbench.evaluation.evaluator import evaluate
 from dpbench.evaluation.extraction import RealCache
+from dpbench.evaluation.features import Features
 
 
 class Weighted(Extractor):
@@ -71,6 +73,33 @@ def test_kept_features_are_not_computed_again(score, make_images, noise) -> None
     assert Weighted.calls == [5, 20, 30]
     assert score(test, train) == first
     assert Weighted.calls == [5, 20, 30, 5]  # the synthetic images only
+
+
+def test_labels_are_read_once_for_all_extractors(make_images, noise, run, evaluation) -> None:
+    images, cache = make_images(noise(20, 1), torch.arange(20) % 4, 4), RealCache(run.cache.folder / "real")
+    extractor = Weighted(evaluation(images))
+    found = [cache.features(name, extractor, images, run, "") for name in ("one", "other")]
+    assert [features.labels.tolist() for features in found] == [[*range(4)] * 5] * 2
+    assert len(images.asked) == 3 * 20
+
+
+def test_only_the_part_that_is_used_is_extracted_unless_all_is_stored(make_images, noise, run, evaluation) -> None:
+    images, cache = make_images(noise(40, 1), torch.arange(40) % 4, 4), RealCache(run.cache.folder / "real")
+    extractor = Weighted(evaluation(images))
+
+    def extracted(most: int | None) -> tuple[Features, int]:
+        Weighted.calls.clear()
+        return cache.features("weighted", extractor, images, run, "", most), sum(Weighted.calls)
+
+    part, count = extracted(8)
+    assert (len(part), count) == (8, 8)
+    assert np.bincount(part.labels).tolist() == [2] * 4
+    assert extracted(8)[1] == 0
+    whole, count = extracted(None)
+    assert (len(whole), count) == (40, 40)
+    np.testing.assert_array_equal(part.at_most(8), whole.at_most(8))
+    again, count = extracted(9)
+    assert (len(again), count) == (40, 0)
 
 
 def test_features_of_another_split_or_dataset_are_not_taken(score, make_images, noise) -> None:

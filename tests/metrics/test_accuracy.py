@@ -1,18 +1,16 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
-from itertools import groupby
-from operator import itemgetter
-from threading import Lock, get_ident
+from threading import Lock
 
 import numpy as np
 import pytest
 import torch
+from short_recipes import shorten
 
 from dpbench.evaluation.evaluator import evaluate, evaluate_real
 from dpbench.metrics.accuracy import DownstreamAccuracy
-from dpbench.metrics.classifiers import quick, recipe
+from dpbench.metrics.classifiers import labelled, recipe
 from dpbench.metrics.classifiers.versions import QUICK
 
 COLUMNS = [column.name for column in DownstreamAccuracy.columns]
@@ -20,12 +18,12 @@ COLUMNS = [column.name for column in DownstreamAccuracy.columns]
 
 @pytest.fixture(autouse=True)
 def few_steps(monkeypatch) -> None:
-    monkeypatch.setattr(quick, "RECIPE", replace(quick.RECIPE, steps=lambda n: 40, batch=32))
+    shorten(monkeypatch, 40)
 
 
 @pytest.fixture
 def hardly_any_steps(monkeypatch, few_steps) -> None:
-    monkeypatch.setattr(quick, "RECIPE", replace(quick.RECIPE, steps=lambda n: 4))
+    shorten(monkeypatch, 4, runs=2)
 
 
 def stripes(n: int, seed: int, classes: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
@@ -44,7 +42,7 @@ def test_learns_classes_that_can_be_told_apart(make_images, run) -> None:
     assert min(scores.values.values()) > 0.95
     each = [scores.values[f"accuracy_{name}"] for name in QUICK]
     assert scores.values["accuracy"] == pytest.approx(sum(each) / len(each))
-    assert scores.protocol["accuracy"] == {"metric": "v2, cnn+resnet+wideresnet"}
+    assert scores.protocol["accuracy"] == {"metric": "v3, cnn+vgg+resnet"}
 
 
 def test_shuffled_labels_teach_nothing(make_images, run) -> None:
@@ -85,14 +83,15 @@ class Alone:
         return self.images.batch(indices)
 
 
-def test_the_number_of_threads_changes_nothing(make_images, run, hardly_any_steps) -> None:
+def test_the_number_of_threads_changes_nothing(make_images, run, hardly_any_steps, monkeypatch) -> None:
+    monkeypatch.setattr(labelled, "IN_MEMORY", 0)
     state, found = torch.get_rng_state(), []
     for threads in (1, 2):
         synthetic, reference = Alone(make_images(*stripes(90, 0), 4)), Alone(make_images(*stripes(90, 1), 4))
         with recipe.threads(threads):
             found.append(evaluate(["accuracy"], synthetic, reference, run))
             assert torch.get_num_threads() == threads
-        assert synthetic.read > 4 * len(QUICK)
+        assert synthetic.read >= 4 * 2 * len(QUICK)
         assert torch.equal(torch.get_rng_state(), state)
     assert found[0].values == found[1].values
     assert found[0].ci95 == found[1].ci95
@@ -122,7 +121,7 @@ def test_one_image_is_enough_to_train_on(make_images, run, hardly_any_steps) -> 
 
 
 class Logged:
-    """Makes a set of images note in a common log when it is asked, and by which thread."""
+    """Makes a set of images note in a common log when it is read."""
 
     def __init__(self, images, role: str, log: list):
         self.images, self.role, self.log = images, role, log
@@ -134,56 +133,73 @@ class Logged:
         return len(self.images)
 
     def batch(self, indices):
-        self.log.append((get_ident(), self.role, list(indices)))
+        self.log.append((self.role, list(indices)))
         return self.images.batch(indices)
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_the_reference_is_read_once_per_classifier_after_its_last_step(
-    make_images, run, hardly_any_steps, threads: int
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_the_reference_is_read_after_the_last_step_of_all_classifiers(
+    make_images, run, hardly_any_steps, monkeypatch, in_memory: bool
 ) -> None:
-    log: list[tuple[int, str, list[int]]] = []
+    if not in_memory:
+        monkeypatch.setattr(labelled, "IN_MEMORY", 0)
+    log: list[tuple[str, list[int]]] = []
     synthetic = Logged(make_images(*stripes(50, 0), 4), "train", log)
     reference = Logged(make_images(*stripes(50, 1), 4), "test", log)
-    with recipe.threads(threads):
-        evaluate(["accuracy"], synthetic, reference, run)
-    checks = [("train", [*range(50)]), ("test", [*range(50)]), ("train", [0])]
-    assert [(role, indices) for _, role, indices in log[: len(checks)]] == checks
-    log = sorted(log[len(checks) :], key=itemgetter(0))  # stable: in the order of each thread
-    turns = [(role, [indices for *_, indices in turn]) for (_, role), turn in groupby(log, itemgetter(0, 1))]
-    assert [role for role, _ in turns] == ["train", "test"] * len(QUICK)
-    assert all(len(batches) == (4 if role == "train" else 1) for role, batches in turns)
-    assert all(batches == [[*range(50)]] for role, batches in turns if role == "test")
+    evaluate(["accuracy"], synthetic, reference, run)
+    everything = [*range(50)]
+    checks = [("train", everything), ("test", everything), ("train", [0])]
+    assert log[: len(checks)] == checks
+    trainings = 2 * len(QUICK)
+    training = 1 if in_memory else 4 * trainings
+    read = [role for role, _ in log[len(checks) :]]
+    assert read == ["train"] * training + ["test"] * (1 if in_memory else trainings)
+    assert all(indices == everything for role, indices in log if role == "test")
 
 
 def test_in_the_real_row_train_teaches_and_test_examines(make_images, run, monkeypatch) -> None:
-    train, test = make_images(*stripes(60, 0), 4), make_images(*stripes(50, 1), 4)
-    asked = []
+    train, test = make_images(*stripes(120, 0), 4), make_images(*stripes(50, 1), 4)
+    taught = []
 
     def spying(model, images, *rest):
-        before = len(train.asked), len(test.asked)
+        before = len(test.asked)
         counts = teach(model, images, *rest)
-        asked.append((len(train.asked) - before[0], len(test.asked) - before[1]))
+        taught.append((len(images), int(counts.sum()), len(test.asked) - before))
         return counts
 
     teach = recipe.train
     monkeypatch.setattr(recipe, "train", spying)
-    with recipe.threads(1):  # one classifier after another
-        scores = evaluate_real(["accuracy"], train, test, run)
-    assert asked == [(40 * 32, 0)] * len(QUICK)
-    assert sorted(test.asked) == sorted([*range(50)] * (1 + len(QUICK)))
+    scores = evaluate_real(["accuracy"], train, test, 60, run)
+    assert taught == [(60, 40 * 32, 0)] * len(QUICK)
+    assert sorted(test.asked) == sorted([*range(50)] * 2)
     assert scores.values["accuracy"] > 0.9
 
 
-def test_intervals_are_over_test_images_and_narrower_for_the_mean_of_all(make_images, run) -> None:
+def unsure(make_images) -> tuple:
+    """Synthetic images of which a third has a wrong label, and a reference of 300 images."""
     images, labels = stripes(200, 0)
-    wrong = torch.where(torch.arange(200) % 3 == 0, (labels + 1) % 4, labels)  # classifiers are unsure
-    scores = evaluate(["accuracy"], make_images(images, wrong, 4), make_images(*stripes(300, 1), 4), run)
+    wrong = torch.where(torch.arange(200) % 3 == 0, (labels + 1) % 4, labels)
+    return make_images(images, wrong, 4), make_images(*stripes(300, 1), 4)
+
+
+def test_intervals_are_over_test_images_and_runs(make_images, run, monkeypatch) -> None:
+    shorten(monkeypatch, 15, runs=2)
+    scores = evaluate(["accuracy"], *unsure(make_images), run)
     assert set(scores.ci95) == set(COLUMNS)
+    for name in COLUMNS:
+        outcomes = scores.outcomes[name].unpacked()
+        assert outcomes.shape == (len(QUICK) if name == "accuracy" else 1, 2, 300)
+        assert scores.values[name] == pytest.approx(outcomes.mean())
+        over_images = 1.96 * outcomes.mean((0, 1)).std() / np.sqrt(300)
+        assert scores.ci95[name] >= over_images
+    assert np.ptp(scores.outcomes["accuracy"].unpacked().mean(2), axis=1).max() > 0  # runs differ
+
+
+def test_a_classifier_that_is_trained_once_has_an_interval_over_images(make_images, run) -> None:
+    scores = evaluate(["accuracy"], *unsure(make_images), run)
     for name in QUICK:
         p = scores.values[f"accuracy_{name}"]
-        assert scores.ci95[f"accuracy_{name}"] == pytest.approx(1.96 * np.sqrt(p * (1 - p) / 300), rel=0.2, abs=0.004)
-    assert scores.ci95["accuracy"] <= max(scores.ci95[f"accuracy_{name}"] for name in QUICK)
+        assert scores.ci95[f"accuracy_{name}"] == pytest.approx(1.97 * np.sqrt(p * (1 - p) / 299), abs=1e-3)
 
 
 def test_one_class_is_no_task(make_images, run) -> None:

@@ -52,7 +52,10 @@ def test_each_compares_with_its_own_split(metric: str, features, scores, monkeyp
     x, y = features
     train = y + 1
     expected = clean_fid(x, train if metric == "fid-train" else y, monkeypatch)
-    assert scores(metric, x, y, train).values == {COLUMNS[metric]: pytest.approx(expected, rel=RELATIVE_ERROR)}
+    column = COLUMNS[metric]
+    values = scores(metric, x, y, train).values
+    assert values == {column: pytest.approx(expected, rel=RELATIVE_ERROR), f"{column}_inf": values[f"{column}_inf"]}
+    assert 0.5 * expected < values[f"{column}_inf"] < expected
 
 
 def test_the_interval_is_how_far_fresh_images_move_it(features, scores) -> None:
@@ -68,6 +71,7 @@ def test_fewer_images_than_features_are_a_caveat(features, scores) -> None:
     assert scores("fid", x, y).caveats == ()
     assert scores("fid", x[:50], y).caveats == (
         "fid: 50 images for a Gaussian of 64 features: the distance is biased upwards",
+        "fid: halves of 25 images for Gaussians of 64 features: fid_inf is only roughly right",
     )
 
 
@@ -75,10 +79,11 @@ def test_fewer_images_than_features_are_a_caveat(features, scores) -> None:
 def test_one_image_or_a_feature_that_is_no_number_leaves_the_cell_empty(metric: str, features, scores) -> None:
     x, y = features
     column = COLUMNS[metric]
-    assert "at least 2 images" in scores(metric, x[:1], y, y).missing[column]
+    assert "at least 4 images, not 3" in scores(metric, x[:3], y, y).missing[column]
     x[7, 3] = np.nan
     assert scores(metric, x, y, y).missing[column] == "some features are not finite"
 
 
 def test_without_train_there_is_no_fid_to_train(features, scores) -> None:
-    assert scores("fid-train", *features).missing == {"fid_train": "the train split is not available"}
+    missing = scores("fid-train", *features).missing
+    assert missing == dict.fromkeys(("fid_train", "fid_train_inf"), "the train split is not available")

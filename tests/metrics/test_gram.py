@@ -73,7 +73,7 @@ def test_the_layers_are_the_first_of_each_size(vgg: StyleLayers) -> None:
 
 @pytest.mark.parametrize(("size", "channels"), [(28, 1), (32, 3), (64, 3)])
 def test_the_distance_is_that_of_a_naive_loop(vgg, evaluation, noise, monkeypatch, size: int, channels: int) -> None:
-    monkeypatch.setattr(gram, "BLOCKS", 5)
+    monkeypatch.setattr(gram, "PARTS", 5)
     monkeypatch.setattr(styles, "AT_ONCE", 2 * 64**2)
     x, y = noise(7, channels, size, seed=1), 255 - noise(6, channels, size, seed=2)
     with torch.no_grad():
@@ -104,7 +104,8 @@ def test_large_images_go_through_the_network_in_smaller_batches(make_images, run
         styles, "style", lambda network, images, indices, smallest, run: (seen.append(len(indices)), torch.ones(1))[1]
     )
     for size in (32, 128, 1024):
-        styles.mean_styles(None, make_images(torch.zeros(100, 1, size, size, dtype=torch.uint8)), 1, 64, run, "")
+        images = make_images(torch.zeros(100, 1, size, size, dtype=torch.uint8))
+        styles.mean_styles(None, images, [np.arange(100)], 64, run, "")
     assert sorted(set(seen), reverse=True) == [64, 36, 16, 4, 1]  # 64 + 36, 6 of 16 + 4, 100 of 1
 
 

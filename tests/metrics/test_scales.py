@@ -56,9 +56,9 @@ def test_values_are_those_of_the_haar_bands(make_images, noise, run, channels: i
 
 
 def test_large_bands_are_split_so_that_dimensions_stay_bounded(make_images, noise, run) -> None:
-    x, y = noise(300, 1, 64, 0), noise(300, 1, 64, 1)
+    x, y = noise(520, 1, 64, 0), noise(520, 1, 64, 1)
     scores = evaluate(["scales"], make_images(x), make_images(y), run)
-    assert not scores.caveats  # 300 images suffice: no Gaussian has more than 16 x 16 dimensions
+    assert not scores.caveats  # halves of 260 images suffice: no Gaussian has more than 16 x 16 dimensions
     assert all(scores.values[column] > 0 for column in COLUMNS)
 
 
@@ -72,7 +72,7 @@ def test_one_level_is_not_enough(make_images, noise, run) -> None:
     x, y = noise(10, size=16), noise(10, size=16, seed=1)
     scores = evaluate(["fwd", "scales"], make_images(x), make_images(y), run)
     assert scores.values["fwd"] is not None
-    assert {column: scores.values[column] for column in COLUMNS} == dict.fromkeys(COLUMNS)
+    assert [scores.values[column] for column in COLUMNS] == [None] * 3
     assert "at least 28" in scores.missing["fd_coarse"]
 
 

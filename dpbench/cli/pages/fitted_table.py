@@ -18,6 +18,8 @@ from dpbench.results.rounding import rounded
 from dpbench.results.row import CI95
 
 METHOD = "method"
+ARROWS = {"high": "↑", "low": "↓"}
+"""Which values of a column are better."""
 LEAST = 23
 """Names shorten to no less than this number of characters to make room for another column."""
 
@@ -113,8 +115,8 @@ def _table(
 
 def _headings(lines: pd.DataFrame, columns: Sequence[Column]) -> list[str]:
     """The headings of all columns but the first."""
-    arrows = [f"{column.name} {'↑' if column.better == 'high' else '↓'}" for column in columns]
-    return ["ε", "track", "rank", *(["seeds"] if _has_seeds(lines) else []), *arrows]
+    names = [f"{column.name} {ARROWS[column.better]}" if column.better else column.name for column in columns]
+    return ["ε", "track", "rank", *(["seeds"] if _has_seeds(lines) else []), *names]
 
 
 def _cells(lines: pd.DataFrame, columns: Sequence[Column]) -> list[list[str]]:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from threading import Lock
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from dpbench.core.data import ImageDataset
 from dpbench.core.metric import Estimate, Evaluation
-from dpbench.core.specs import Batch
-from dpbench.evaluation import intervals as bootstrap
+from dpbench.core.outcomes import Measured
+from dpbench.evaluation.caveats import Caveat
 from dpbench.metrics.classifiers import recipe
 from dpbench.metrics.classifiers.base import Classifier, Make, build_classifier
+from dpbench.metrics.classifiers.labelled import LabelledImages
 from dpbench.metrics.classifiers.recipe import Recipe
 
 
@@ -26,6 +24,8 @@ def downstream(
 ) -> Mapping[str, Estimate]:
     """Accuracies, on the reference images, of classifiers trained on the synthetic images.
 
+    Each classifier is trained `how.runs` times. The reference is read after the last step of all of them.
+
     Args:
         column: name of the column of the mean; the column of a classifier is `column`_name.
         classifiers: name -> function that builds it.
@@ -33,59 +33,48 @@ def downstream(
         evaluation: the images and the random generator.
 
     Returns:
-        Column -> accuracy in [0, 1], with its interval over the reference images.
+        Column -> accuracy in [0, 1], the mean over runs, with its interval over the reference images and runs; see
+        `core.outcomes`. It says nothing about another set of synthetic images.
 
     Raises:
         MissingScore: the dataset has fewer than two classes, or the images have no labels.
         DataError: a label is outside the classes.
     """
-    synthetic, reference, run = evaluation.synthetic, evaluation.reference, evaluation.run
-    recipe.require_labels(evaluation.spec, synthetic, "synthetic")
-    models = [build_classifier(make, evaluation.spec, run.generator) for make in classifiers.values()]
+    spec, run = evaluation.spec, evaluation.run
+    if run.precision != "fp32" and not how.small:
+        warnings.warn(f"trained in {run.precision}", Caveat, 2)
+    recipe.require_labels(spec, evaluation.synthetic, "synthetic")
+    titles = [f"{column}: {name}{_number(i, how.runs)}" for name in classifiers for i in range(how.runs)]
+    models = [build_classifier(make, spec, run.generator) for make in classifiers.values() for _ in range(how.runs)]
     seeds = torch.randint(2**62, (len(models),), generator=run.generator).tolist()
-    train, test = _InTurn(synthetic), _InTurn(reference)
+    synthetic = LabelledImages(evaluation.synthetic)
 
-    def accuracy(name: str, model: Classifier, seed: int) -> NDArray[np.float64]:
+    def train(title: str, model: Classifier, seed: int) -> None:
         own = replace(run, generator=torch.Generator().manual_seed(seed))
-        recipe.train(model, train, how, own, f"{column}: {name}")
-        return recipe.test(model, test, own)
+        recipe.train(model, synthetic, how, own, title)
 
     with recipe.repeatable(run.generator, torch.device(run.device)), _workers(len(models), how, run.device) as pool:
-        correct = np.stack(list(pool.map(accuracy, classifiers, models, seeds)))
-    names = [column, *(f"{column}_{name}" for name in classifiers)]
-    mean = correct.mean(0)  # per image, since errors of the classifiers are correlated
-    return {name: bootstrap.mean(k, run.generator) for name, k in zip(names, [mean, *correct], strict=True)}
+        list(pool.map(train, titles, models, seeds))
+        reference = LabelledImages(evaluation.reference)
+        right = torch.stack(list(pool.map(lambda model: recipe.test(model, reference, run.device), models)))
+    outcomes = right.reshape(len(classifiers), how.runs, -1).numpy()
+    each = {f"{column}_{name}": outcomes[[number]] for number, name in enumerate(classifiers)}
+    return {name: Measured(of_name).estimate() for name, of_name in {column: outcomes, **each}.items()}
+
+
+def _number(run: int, runs: int) -> str:
+    return f" {run + 1}/{runs}" if runs > 1 else ""
 
 
 @contextmanager
-def _workers(classifiers: int, how: Recipe, device: str) -> Iterator[ThreadPoolExecutor]:
-    """Threads that train classifiers: on a CPU, for small networks, one for each of them.
+def _workers(models: int, how: Recipe, device: str) -> Iterator[ThreadPoolExecutor]:
+    """Threads that train classifiers: on a CPU, for small networks, one per core.
 
     Torch's own threads would wait for each other longer than they compute. The result then does not depend on the
     number of cores.
     """
     cores = torch.get_num_threads()
     small = how.small and torch.device(device).type == "cpu"
-    number = classifiers if small and cores > 1 else 1
+    number = min(models, cores) if small else 1
     with recipe.threads(1 if small else cores), ThreadPoolExecutor(number) as pool:
         yield pool
-
-
-class _InTurn(ImageDataset):
-    """A dataset that threads read one after another."""
-
-    def __init__(self, images: ImageDataset):
-        self.spec = images.spec
-        self._images = images
-        self._lock = Lock()
-
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def batch(self, indices: Sequence[int]) -> Batch:
-        with self._lock:
-            return self._images.batch(indices)
-
-    @property
-    def fingerprint(self) -> str:
-        return self._images.fingerprint

@@ -6,30 +6,30 @@ There is no model selection: no validation set is used, and the weights after th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel
 
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
-from dpbench.core.errors import DataError, MissingScore
+from dpbench.core.errors import MissingScore
 from dpbench.core.progress import track
-from dpbench.core.specs import Batch, DatasetSpec
+from dpbench.core.specs import DatasetSpec
 from dpbench.metrics.classifiers.base import Classifier
+from dpbench.metrics.classifiers.labelled import LabelledImages
 
 EVALUATION_BATCH = 200  # activations of more images do not fit into a processor's cache
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A training recipe for classifiers: fp32, cross-entropy, the weights after the last step.
+    """A training recipe for classifiers: cross-entropy, the weights after the last step.
 
     Attributes:
         version: recorded in the row; see `classifiers.versions`.
@@ -37,9 +37,12 @@ class Recipe:
         steps: number of images -> number of steps.
         optimizer: parameters -> optimizer with the peak learning rate.
         rate: elapsed share of the training, in (0, 1) -> learning rate, relative to the peak.
+        smoothing: share of the label that all classes get equally (label smoothing).
         shift: maximum random shift of images, in pixels; the only augmentation.
         ema_decay: decay of the exponential moving average of the weights, which is then the result; 0 for none.
-        small: whether networks are so small that a CPU is faster with one thread for each. They have no dropout.
+        small: whether networks are so small that a CPU is faster with one thread for each. They have no dropout, and
+            are trained in fp32; others in the precision of the run.
+        runs: how often each classifier is trained, from other initial weights and with images in another order.
     """
 
     version: str
@@ -47,9 +50,11 @@ class Recipe:
     steps: Callable[[int], int]
     optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
     rate: Callable[[float], float]
+    smoothing: float = 0.0
     shift: int = 0
     ema_decay: float = 0.0
     small: bool = False
+    runs: int = 1
 
 
 def require_labels(spec: DatasetSpec, images: ImageDataset, role: str) -> None:
@@ -71,17 +76,17 @@ def require_labels(spec: DatasetSpec, images: ImageDataset, role: str) -> None:
         raise MissingScore(f"the {role} images have no labels")
 
 
-def train(model: Classifier, images: ImageDataset, recipe: Recipe, run: RunContext, name: str) -> Tensor:
+def train(model: Classifier, images: LabelledImages, recipe: Recipe, run: RunContext, name: str) -> Tensor:
     """Trains `model` in place, on `run.device`.
 
     Batches are consecutive parts of random permutations of the images; images of a set smaller than a batch repeat.
 
     Args:
         model: the classifier.
-        images: at least one image, with labels.
+        images: at least one image.
         recipe: how to train.
-        run: device and progress; `generator` decides order, shifts and dropout, and the result is reproducible on the
-            same device with the same number of threads.
+        run: device, precision and progress; `generator` decides order, shifts and dropout, and the result is
+            reproducible on the same device with the same number of threads.
         name: label of the progress bar.
 
     Returns:
@@ -100,10 +105,11 @@ def train(model: Classifier, images: ImageDataset, recipe: Recipe, run: RunConte
     with repeatable(run.generator, device):
         batches = _batches(len(images), recipe.batch, steps, run.generator)
         for indices in track(run.progress, batches, name, steps):
-            pixels, labels = _labelled(images.batch(indices), len(counts), images)
+            pixels, labels = images.batch(indices)
             counts += torch.bincount(labels, minlength=len(counts))
-            x = random_shift(pixels, recipe.shift, run.generator).to(device)
-            loss = F.cross_entropy(model(scaled(x)), labels.to(device))
+            x = scaled(random_shift(pixels, recipe.shift, run.generator).to(device))
+            with run.autocast() if not recipe.small else nullcontext():
+                loss = F.cross_entropy(model(x), labels.to(device), label_smoothing=recipe.smoothing)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -116,24 +122,20 @@ def train(model: Classifier, images: ImageDataset, recipe: Recipe, run: RunConte
 
 
 @torch.no_grad()
-def test(model: Classifier, images: ImageDataset, run: RunContext) -> NDArray[np.float64]:
-    """1 for each image whose label is the most likely class under `model`, else 0: float64 [n], in order.
+def test(model: Classifier, images: LabelledImages, device: str) -> Tensor:
+    """Whether the label of each image is the most likely class under `model`: bool [n] on the CPU, in order.
 
     Args:
-        model: the classifier, on `run.device`; set to evaluation mode.
-        images: images with labels.
-        run: the device.
+        model: the classifier, on the device; set to evaluation mode.
+        images: to classify.
+        device: name of the device.
 
     Raises:
         DataError: a label is outside the classes.
     """
     model.eval()
-    correct = []
-    for start in range(0, len(images), EVALUATION_BATCH):
-        batch = images.batch(range(start, min(start + EVALUATION_BATCH, len(images))))
-        pixels, labels = _labelled(batch, model.head.out_features, images)
-        correct.append(model(scaled(pixels.to(run.device))).argmax(1).cpu() == labels)
-    return torch.cat(correct).double().numpy()
+    batches = images.batches(EVALUATION_BATCH)
+    return torch.cat([model(scaled(pixels.to(device))).argmax(1).cpu() == labels for pixels, labels in batches])
 
 
 def scaled(images: Tensor) -> Tensor:
@@ -152,26 +154,12 @@ def random_shift(images: Tensor, most: int, generator: torch.Generator) -> Tenso
     return torch.from_numpy(windows[np.arange(b), :, rows, columns])
 
 
-def _labelled(batch: Batch, n_classes: int, images: ImageDataset) -> tuple[Tensor, Tensor]:
-    """A batch's images, uint8 [b, c, h, w], and its labels, int64 [b] on the CPU, in 0 ... n_classes - 1.
-
-    Raises:
-        DataError: a label is outside the classes.
-    """
-    assert batch.images is not None
-    assert batch.labels is not None
-    labels = batch.labels.cpu()
-    if labels.min() < 0 or labels.max() >= n_classes:
-        raise DataError(f"{images.spec.name} has labels outside 0 to {n_classes - 1}")
-    return batch.images, labels
-
-
-def _batches(n: int, size: int, steps: int, generator: torch.Generator) -> Iterator[list[int]]:
-    """`steps` lists of `size` indices below n; each index occurs once before any index repeats."""
-    left: list[int] = []
+def _batches(n: int, size: int, steps: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """`steps` times `size` indices below n, int64; each index occurs once before any index repeats."""
+    left = torch.empty(0, dtype=torch.int64)
     for _ in range(steps):
         while len(left) < size:
-            left += torch.randperm(n, generator=generator).tolist()
+            left = torch.cat([left, torch.randperm(n, generator=generator)])
         yield left[:size]
         left = left[size:]
 

@@ -30,7 +30,9 @@ def inception_score(
         generator: divides them.
 
     Returns:
-        The score, and the influence on it of each image, float64 [n].
+        The score, and the influence on it of each image, float64 [n]: what leaving it out changes (the jackknife). An
+        image's own probabilities are a part of q, so to first order its influence seems smaller, by a third with 10
+        images in a split.
 
     Raises:
         MissingScore: a feature is not finite.
@@ -38,18 +40,20 @@ def inception_score(
     n = len(features)
     split = torch.randperm(n, generator=generator) * splits // n
     counts = torch.bincount(split).double()
-    q, negentropy = torch.zeros(()), torch.zeros(splits, dtype=torch.float64)
+    sums, negentropy = torch.zeros(()), torch.zeros(splits, dtype=torch.float64)
     for rows, p, h in _predictions(features, logits):
-        q = q + torch.zeros(splits, p.shape[1], dtype=torch.float64).index_add_(0, split[rows], p)
+        sums = sums + torch.zeros(splits, p.shape[1], dtype=torch.float64).index_add_(0, split[rows], p)
         negentropy.index_add_(0, split[rows], h)
-    q = q / counts[:, None]  # [splits, classes]
+    q = sums / counts[:, None]  # [splits, classes]
     value = (negentropy / counts - torch.xlogy(q, q).sum(1)).exp()  # [splits]
-    log_q = q.clamp(min=torch.finfo(q.dtype).tiny).log()
-    divergence = torch.empty(n, dtype=torch.float64)  # KL(p | q)
+    without = torch.empty(n, dtype=torch.float64)  # the value of an image's split if it is left out
     for rows, p, h in _predictions(features, logits):
-        divergence[rows] = h - (p * log_q[split[rows]]).sum(1)
-    mean = torch.zeros(splits, dtype=torch.float64).index_add_(0, split, divergence) / counts
-    influences = n / splits * (value / counts)[split] * (divergence - mean[split])
+        own = split[rows]
+        others = (counts[own] - 1).clamp(min=1)
+        rest = ((sums[own] - p) / others[:, None]).clamp(min=0)
+        without[rows] = ((negentropy[own] - h) / others - torch.xlogy(rest, rest).sum(1)).exp()
+    mean = torch.zeros(splits, dtype=torch.float64).index_add_(0, split, without) / counts
+    influences = n / splits * (1 - 1 / counts[split]).sqrt() * (mean[split] - without)
     return float(value.mean()), influences.numpy()
 
 

@@ -13,17 +13,22 @@ To first order, more weight on an image x of the first set changes d² by
     2 (m₁ - m₂)·y + yᵀ(I - T) y + constant,   y = x - m₁
 
 where T, the optimal transport map from the first Gaussian to the second, is A⁺ᵀ (K Kᵀ)^{1/2} A⁺. The pseudo-inverse is
-sufficient if S₁ is rank-deficient, since resampled images stay in its range. With few images per feature these
-first-order intervals are wider than the spread over independent sets: by a fifth to a third if there are about as many
-images as features. A bootstrap that refits the Gaussians is then nearly twice as wide as that spread.
+sufficient if S₁ is rank-deficient, since resampled images stay in its range.
+
+The d² of finite sets is too large by about a / n + b / m (Chong and Forsyth, arXiv 1911.07023). Halving a set doubles
+its term, so d² minus the mean distance of the two halves removes it, once for each set: the limit for infinitely many
+images is 3 d² - (mean over the first set's halves) - (mean over the second set's halves).
+
+The interval is that of the influences, of d² and of its limit. Near 0, where they are noise, their variance is just
+that of the limit, and up to twice that of d²: there the interval of d² is too wide.
 """
 
 from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 import scipy.linalg
@@ -33,40 +38,19 @@ from dpbench.core.errors import MissingScore
 from dpbench.core.metric import Estimate
 from dpbench.evaluation import intervals as bootstrap
 from dpbench.evaluation.caveats import Caveat
-from dpbench.evaluation.features import Array, Features, require_finite
+from dpbench.evaluation.features import Array, Features
+from dpbench.metrics.statistics.gaussians import Floats, Gaussians, Groups, fit, fit_halves
 
 if TYPE_CHECKING:
     import torch
 
-Floats = NDArray[np.float64]
+T = TypeVar("T")
+Reals = NDArray[np.floating]
 
 EPSILON = float(np.finfo(np.float64).eps)
 """The error of a symmetric matrix's eigenvalues, relative to the largest one."""
 LOST = 1e-5
 """Estimated relative rounding error of d² above which the slower computation is used."""
-
-
-class Groups(NamedTuple):
-    """A grouping of features; one Gaussian is fitted to each group."""
-
-    name: str
-    """The moments are stored under this name next to the features."""
-    of: Callable[[Array], Array]
-    """Block of stored features [b, ...] -> groups of features [b, g, d]."""
-
-
-WHOLE = Groups("whole", lambda block: block.reshape(len(block), 1, -1))
-"""One Gaussian of all features."""
-EACH = Groups("each", lambda block: block)
-"""One Gaussian for each group of features that are stored as [n, g, d]."""
-
-
-class Gaussians(NamedTuple):
-    """Gaussians fitted to g groups of d features, float64."""
-
-    mean: Floats  # [g, d]
-    covariance: Floats  # [g, d, d]
-    samples: int
 
 
 class Transport(NamedTuple):
@@ -90,47 +74,6 @@ class Transport(NamedTuple):
         return linear + np.einsum("gbd,gbd->bg", y, y) - np.einsum("gbd,gbd->bg", moved, moved)
 
 
-def fit(blocks: Iterable[Array]) -> Gaussians:
-    """Mean and unbiased covariance (divided by n - 1) of each group of features, in one pass.
-
-    The first image's features are subtracted before summing, which avoids rounding errors if the mean is far from zero.
-
-    Args:
-        blocks: float [b, g, d]; only one block and the moments are in memory at a time.
-
-    Raises:
-        MissingScore: fewer than two samples, or a feature that is not finite.
-    """
-    n = 0
-    origin = total = products = np.zeros(())
-    for block in blocks:
-        features = require_finite(block).swapaxes(0, 1)  # [g, b, d]
-        origin = origin if n else features[:, :1].astype(np.float64)
-        x = features - origin
-        total = total + x.sum(1)
-        products = products + x.swapaxes(1, 2) @ x
-        n += x.shape[1]
-    if n < 2:
-        raise MissingScore(f"a covariance needs at least 2 images, not {n}")
-    shift = total / n  # [g, d]
-    covariance = (products - n * shift[:, :, None] * shift[:, None, :]) / (n - 1)
-    return Gaussians(origin[:, 0] + shift, covariance, n)
-
-
-def moments(features: Features, groups: Groups) -> Gaussians:
-    """`fit` of stored features, computed once and stored next to them.
-
-    Raises:
-        MissingScore: as `fit`.
-    """
-
-    def make() -> dict[str, Floats]:
-        fitted = fit(map(groups.of, features.blocks()))
-        return {"mean": fitted.mean, "covariance": fitted.covariance}
-
-    return Gaussians(**features.derived(f"moments-{groups.name}", make), samples=len(features))
-
-
 def transport(p: Gaussians, q: Gaussians) -> Transport:
     """The squared Fréchet distance of each group from `p` to `q`, and its optimal transport map.
 
@@ -141,39 +84,58 @@ def transport(p: Gaussians, q: Gaussians) -> Transport:
         MissingScore: eigenvalues or singular values do not converge.
         ValueError: the two differ in groups or features.
     """
-    if p.mean.shape != q.mean.shape:
-        raise ValueError(f"features of shapes {list(p.mean.shape)} and {list(q.mean.shape)} cannot be compared")
     n, d = min(p.samples, q.samples), p.mean.shape[-1]
     if n <= d:
         warnings.warn(f"{n} images for a Gaussian of {d} features: the distance is biased upwards", Caveat, 2)
-    shift = p.mean - q.mean
-    apart = np.square(shift).sum(-1) + np.trace(p.covariance + q.covariance, axis1=-2, axis2=-1)
-    try:
-        pairs = [_overlap(*group) for group in zip(p.covariance, q.covariance, apart, strict=True)]
-    except np.linalg.LinAlgError as error:
-        raise MissingScore(f"the Fréchet distance does not converge: {error}") from error
-    overlaps, roots = zip(*pairs, strict=True)
-    return Transport(np.maximum(apart - 2 * np.array(overlaps), 0), p.mean, shift, np.stack(roots))
+    apart = _apart(p, q)
+    overlaps, roots = zip(*_of_each(_overlap_and_root, p, q, apart), strict=True)
+    return Transport(_squared(apart, overlaps), p.mean, p.mean - q.mean, np.stack(roots))
 
 
-def estimate(
-    synthetic: Features, reference: Features, groups: Groups, generator: torch.Generator, weight: float = 1
-) -> Estimate:
-    """The sum of all groups' squared distances times `weight`, with its interval over synthetic images.
+def distance(p: Gaussians, q: Gaussians) -> Floats:
+    """The squared Fréchet distance of each group, float64 [g]: that of `transport`, in half the time.
+
+    Raises:
+        MissingScore, ValueError: as `transport`.
+    """
+    apart = _apart(p, q)
+    return _squared(apart, _of_each(_overlap, p, q, apart))
+
+
+def estimates(
+    name: str, synthetic: Features, reference: Features, groups: Groups, generator: torch.Generator, weight: float = 1
+) -> dict[str, Estimate]:
+    """The sum of all groups' squared distances times `weight`, and its limit, with intervals over synthetic images.
+
+    Warns with a `Caveat` as `transport`, and if half of a set has no more images than a group has features: then the
+    error is no longer in proportion to 1 / n, and some of it stays in the limit, more than the interval covers.
 
     Args:
+        name: name of the column.
         synthetic: features of the synthetic images.
         reference: features of the real images.
         groups: the features that each Gaussian is fitted to.
         generator: random generator of the bootstrap.
         weight: factor of the sum.
 
+    Returns:
+        `name` -> the distance; `name`_inf -> its limit for infinitely many images of both sets, which may be below 0.
+
     Raises:
-        MissingScore: as `fit` and `transport`.
+        MissingScore: as `fit_halves` and `transport`.
     """
-    found = transport(moments(synthetic, groups), moments(reference, groups))
+    p, q = fit_halves(synthetic, groups), fit_halves(reference, groups)
+    found = transport(p.whole, q.whole)
+    n, d = min(g.samples for g in (*p.halves, *q.halves)), p.whole.mean.shape[-1]
+    if n <= d:
+        warnings.warn(
+            f"halves of {n} images for Gaussians of {d} features: {name}_inf is only roughly right", Caveat, 2
+        )
+    pairs = [*((half, q.whole) for half in p.halves), *((p.whole, half) for half in q.halves)]
+    limits = 3 * found.distance - sum(distance(*pair) for pair in pairs) / 2
     influences = np.concatenate([found.influences(groups.of(block)).sum(-1) for block in synthetic.blocks()])
-    return bootstrap.around(weight * float(found.distance.sum()), weight * influences, generator)
+    plain = bootstrap.around(weight * float(found.distance.sum()), weight * influences, generator)
+    return {name: plain, f"{name}_inf": plain._replace(value=weight * float(limits.sum()))}
 
 
 def frechet_distance(x: Iterable[Array], y: Iterable[Array]) -> Floats:
@@ -189,38 +151,73 @@ def frechet_distance(x: Iterable[Array], y: Iterable[Array]) -> Floats:
     return transport(fit(x), fit(y)).distance
 
 
-def _overlap(s: Floats, t: Floats, apart: float) -> tuple[float, Floats]:
-    """tr (S T)^{1/2} and a factor of the transport map of matrices [d, d].
+def _apart(p: Gaussians, q: Gaussians) -> Floats:
+    """What the distance consists of besides the overlap, |m₁ - m₂|² + tr S₁ + tr S₂: [g]."""
+    if p.mean.shape != q.mean.shape:
+        raise ValueError(f"features of shapes {list(p.mean.shape)} and {list(q.mean.shape)} cannot be compared")
+    return np.square(p.mean - q.mean).sum(-1) + np.trace(p.covariance + q.covariance, axis1=-2, axis2=-1)
 
-    Args:
-        s, t: the covariances.
-        apart: the other terms of d², |m₁ - m₂|² + tr S + tr T, which set the acceptable rounding error.
-    """
+
+def _squared(apart: Floats, overlaps: Sequence[float]) -> Floats:
+    return np.maximum(apart - 2 * np.array(overlaps), 0)
+
+
+def _of_each(function: Callable[[Floats, Floats, float], T], p: Gaussians, q: Gaussians, apart: Floats) -> list[T]:
+    """The function of each group's two covariances [d, d] and `apart`, which sets the acceptable rounding error."""
+    try:
+        return [function(*group) for group in zip(p.covariance, q.covariance, apart, strict=True)]
+    except np.linalg.LinAlgError as error:
+        raise MissingScore(f"the Fréchet distance does not converge: {error}") from error
+
+
+def _overlap(s: Floats, t: Floats, apart: float) -> float:
+    """tr (S T)^{1/2}."""
     with contextlib.suppress(np.linalg.LinAlgError):
-        overlap, lost, root = _by_cholesky(s, t)
-        if 2 * lost < LOST * (apart - 2 * overlap):
-            return overlap, root
+        _, product = _factor_and_product(s, t)
+        if (values := _roots(np.linalg.eigvalsh(product), apart)) is not None:
+            return float(values.sum())
+    return float(np.linalg.svd(_pivoted(s).T @ _pivoted(t), compute_uv=False).sum())
+
+
+def _overlap_and_root(s: Floats, t: Floats, apart: float) -> tuple[float, Floats]:
+    """tr (S T)^{1/2}, and a factor of the transport map [d, d]."""
+    with contextlib.suppress(np.linalg.LinAlgError):
+        if (found := _by_cholesky(s, t, apart)) is not None:
+            return found
     return _by_pivots(s, t)
 
 
-def _by_cholesky(s: Floats, t: Floats) -> tuple[float, float, Floats]:
-    """tr (S T)^{1/2}, its estimated rounding error, and a factor of the transport map.
+def _by_cholesky(s: Floats, t: Floats, apart: float) -> tuple[float, Floats] | None:
+    """See `_overlap_and_root`; None if rounding errors could matter.
 
     Raises:
         LinAlgError: a matrix is not positive definite.
     """
+    a, product = _factor_and_product(s, t)
+    squares, left = np.linalg.eigh(product)
+    if (values := _roots(squares, apart)) is None:
+        return None
+    root = scipy.linalg.solve_triangular(a, left * np.sqrt(values), trans="T", lower=True, check_finite=False)
+    return float(values.sum()), root
+
+
+def _factor_and_product(s: Floats, t: Floats) -> tuple[Reals, Reals]:
+    """The Cholesky factor A of S, and K Kᵀ."""
     a = np.linalg.cholesky(s)
     k = a.T @ np.linalg.cholesky(t)
-    squares, left = np.linalg.eigh(k @ k.T)
+    return a, k @ k.T
+
+
+def _roots(squares: Reals, apart: float) -> Reals | None:
+    """The square roots of ascending eigenvalues [d]; None if their rounding errors could matter for the distance."""
     error = EPSILON * squares[-1]
     values = np.sqrt(squares.clip(min=0))
     lost = np.linalg.norm(error / np.maximum(values, np.sqrt(error)))
-    root = scipy.linalg.solve_triangular(a, left * np.sqrt(values), trans="T", lower=True, check_finite=False)
-    return float(values.sum()), float(lost), root
+    return values if 2 * lost < LOST * (apart - 2 * values.sum()) else None
 
 
 def _by_pivots(s: Floats, t: Floats) -> tuple[float, Floats]:
-    """tr (S T)^{1/2} and a factor of the transport map, of matrices of any rank."""
+    """See `_overlap_and_root`; for matrices of any rank."""
     a = _pivoted(s)  # [d, r]
     left, values, _ = np.linalg.svd(a.T @ _pivoted(t), full_matrices=False)
     q, r = np.linalg.qr(a)

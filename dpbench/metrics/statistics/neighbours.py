@@ -2,7 +2,7 @@
 
 Precision and recall are those of Kynkäänniemi et al. (arXiv 1904.06991), density and coverage those of Naeem et al.
 (arXiv 2002.09797). A ball's radius is the distance to the k-th nearest neighbour. Balls are closed, as in the first of
-the two papers.
+the two papers; `open_precision_recall` has open ones.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dpbench.core.errors import MissingScore
 from dpbench.core.metric import Estimate
 from dpbench.evaluation import intervals as bootstrap
 from dpbench.evaluation.caveats import Caveat
-from dpbench.evaluation.features import Features, require_finite
+from dpbench.evaluation.features import Array, Features, require_finite
 
 ROWS = 100
 """Number of rows of a distance matrix that are in memory at the same time: few, so that they stay in the cache."""
@@ -36,31 +36,75 @@ def prdc(
         synthetic: features of the synthetic images.
         reference: features of the real images.
         k: number of neighbours that sets the radius of a ball.
-        most: maximum number of images of each set that are compared, evenly spaced.
+        most: maximum number of images of each set that are compared.
         generator: random generator of the bootstrap.
 
     Raises:
         MissingScore: no more than k images, or a feature that is not finite.
     """
-    x, y = (torch.from_numpy(require_finite(features.at_most(most))).flatten(1) for features in (synthetic, reference))
-    n, m = len(x), len(y)
-    if min(n, m) <= k:
-        raise MissingScore(f"{k} nearest neighbours need more than {k} images of either set, not {min(n, m)}")
-    x, y = x - y.mean(0), y - y.mean(0)  # centred at 0 to reduce rounding errors
+    x, y = _centred(synthetic.at_most(most), reference.at_most(most), k)
+    n = len(x)
     radii = _radii(synthetic, x, k, most, "synthetic"), _radii(reference, y, k, most, "reference")
     found = memberships(x, y, *radii)
 
-    def share(counts: Tensor, only: Tensor) -> Estimate:
-        """Share of reference images with a count above 0; `only`: the synthetic image behind a count of 1."""
-        lost = torch.bincount(only[counts == 1], minlength=n)  # reference images lost when a synthetic one is left out
-        return bootstrap.around(float((counts > 0).double().mean()), n / m * lost.double().numpy(), generator)
-
     return {
         "precision": bootstrap.mean((found.reference_balls > 0).double().numpy(), generator),
-        "recall": share(found.synthetic_balls, found.only_ball),
+        "recall": _share(found.synthetic_balls, found.only_ball, n, generator),
         "density": bootstrap.mean(found.reference_balls.double().numpy() / k, generator),
-        "coverage": share(found.synthetic_inside, found.only_inside),
+        "coverage": _share(found.synthetic_inside, found.only_inside, n, generator),
     }
+
+
+def open_precision_recall(
+    synthetic: Features, reference: Features, precision_k: int, recall_k: int, most: int, generator: torch.Generator
+) -> tuple[Estimate, Estimate]:
+    """Precision and recall with open balls and a number of neighbours each, with intervals over synthetic images.
+
+    Args:
+        synthetic: features of the synthetic images.
+        reference: features of the real images, all of which are compared.
+        precision_k: number of neighbours that sets the radius of a reference image's ball.
+        recall_k: the same of a synthetic image's ball.
+        most: maximum number of synthetic images that are compared.
+        generator: random generator of the bootstrap.
+
+    Raises:
+        MissingScore: no more than k images, or a feature that is not finite.
+    """
+    x, y = _centred(synthetic.at_most(most), reference.at_most(len(reference)), max(precision_k, recall_k))
+    radii = (
+        _radii(synthetic, x, recall_k, most, "synthetic"),
+        _radii(reference, y, precision_k, len(y), "reference"),
+    )
+    found = memberships(x, y, *(squares.nextafter(torch.tensor(-torch.inf)) for squares in radii))
+    inside = (found.reference_balls > 0).double().numpy()
+    return bootstrap.mean(inside, generator), _share(found.synthetic_balls, found.only_ball, len(x), generator)
+
+
+def _centred(synthetic: Array, reference: Array, k: int) -> tuple[Tensor, Tensor]:
+    """Both sets of features [n, d] and [m, d], minus the reference's mean, which reduces rounding errors; in place.
+
+    Raises:
+        MissingScore: no more than k images, or a feature that is not finite.
+    """
+    x, y = (torch.from_numpy(require_finite(features)).flatten(1) for features in (synthetic, reference))
+    if min(len(x), len(y)) <= k:
+        raise MissingScore(f"{k} nearest neighbours need more than {k} images of either set, not {min(len(x), len(y))}")
+    mean = y.mean(0)
+    return x.sub_(mean), y.sub_(mean)
+
+
+def _share(counts: Tensor, only: Tensor, n: int, generator: torch.Generator) -> Estimate:
+    """Share of reference images with a count above 0.
+
+    Args:
+        counts: the number of synthetic images behind each reference image: int64 [m].
+        only: the index of that synthetic image if the number is 1: int64 [m].
+        n: number of synthetic images.
+        generator: random generator of the bootstrap.
+    """
+    lost = torch.bincount(only[counts == 1], minlength=n)  # reference images lost when a synthetic one is left out
+    return bootstrap.around(float((counts > 0).double().mean()), n / len(counts) * lost.double().numpy(), generator)
 
 
 def _radii(features: Features, x: Tensor, k: int, most: int, role: str) -> Tensor:

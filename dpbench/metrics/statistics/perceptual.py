@@ -13,8 +13,8 @@ from torch import Tensor
 
 from dpbench.core.data import ImageDataset
 from dpbench.core.extras import import_extra
-from dpbench.evaluation.features import evenly_spaced
-from dpbench.evaluation.labels import labels_at
+from dpbench.evaluation.labels import labels_of
+from dpbench.evaluation.stratified import Indices, stratified_part
 from dpbench.metrics.extractors.images import at_least, coloured
 from dpbench.models.exact import exact
 from dpbench.models.pretrained.finding import locate
@@ -22,19 +22,19 @@ from dpbench.models.pretrained.finding import locate
 FILE = "alexnet-owt-7be5be79.pth"
 
 
-def draw_pairs(images: ImageDataset, most: int, generator: torch.Generator) -> NDArray[np.int64]:
-    """At most `most` pairs of images of one class, [pairs, 2]; no image is in two pairs."""
-    chosen = evenly_spaced(len(images), 2 * most)
-    labels = labels_at(images, chosen.tolist())
+def draw_pairs(images: ImageDataset, most: int, generator: torch.Generator) -> Indices:
+    """At most `most` pairs of images of one class, int64 [pairs, 2]; no image is in two pairs."""
+    labels = labels_of(images)
+    chosen = stratified_part(labels, len(images), 2 * most)
     order = torch.randperm(len(chosen), generator=generator).numpy()
-    classes = np.zeros(len(chosen), dtype=np.int64) if labels is None else labels.numpy()
+    classes = np.zeros(len(chosen), dtype=np.int64) if labels is None else labels[chosen]
     members = [order[classes[order] == k] for k in np.unique(classes)]
     pairs = np.concatenate([own[: len(own) // 2 * 2].reshape(-1, 2) for own in members])
     return chosen[pairs]
 
 
 def lpips_distances(
-    network: Any, images: ImageDataset, pairs: NDArray[np.int64], smallest: int, device: str
+    network: Any, images: ImageDataset, pairs: Indices, smallest: int, device: str
 ) -> NDArray[np.float32]:
     """The LPIPS distance of each pair [b, 2] of images, those below `smallest` pixels enlarged to it: [b]."""
     with exact(torch.device(device)):

@@ -11,6 +11,7 @@ from torch import Tensor
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.progress import track
+from dpbench.evaluation.stratified import Indices
 from dpbench.metrics.extractors.images import IMAGENET, at_least, coloured, standardised
 from dpbench.models.exact import exact
 from dpbench.models.pretrained.vgg import STYLE, StyleLayers
@@ -19,27 +20,26 @@ AT_ONCE = 64 * 64**2  # pixels in one pass through the network
 
 
 def mean_styles(
-    network: StyleLayers, images: ImageDataset, blocks: int, smallest: int, run: RunContext, title: str
+    network: StyleLayers, images: ImageDataset, parts: Sequence[Indices], smallest: int, run: RunContext, title: str
 ) -> Tensor:
-    """The mean style of `blocks` interleaved parts of a set, float32 [blocks, d]; its mean is the style of the set.
+    """The style of each part of a set, float32 [parts, d]; the mean of all rows is the style of the set.
 
     Args:
         network: VGG-19, on the run's device.
         images: the set.
-        blocks: number of parts.
+        parts: the positions of the images of each part; together they are the set.
         smallest: smaller images are enlarged to this height and width.
         run: device and progress.
         title: label of the progress bar.
     """
-    parts = [range(block, len(images), blocks) for block in range(blocks)]
     size = max(1, AT_ONCE // max(smallest, images.spec.resolution) ** 2)
     batches = [
-        (block, part[start : start + size]) for block, part in enumerate(parts) for start in range(0, len(part), size)
+        (number, part[start : start + size]) for number, part in enumerate(parts) for start in range(0, len(part), size)
     ]
-    sums: list[Tensor | float] = [0.0] * blocks
-    for block, indices in track(run.progress, batches, title, len(batches)):
-        sums[block] += style(network, images, indices, smallest, run).double()
-    return torch.stack([torch.as_tensor(total) for total in sums]).float() * (blocks / len(images))
+    sums: list[Tensor | float] = [0.0] * len(parts)
+    for number, indices in track(run.progress, batches, title, len(batches)):
+        sums[number] += style(network, images, indices.tolist(), smallest, run).double()
+    return torch.stack([torch.as_tensor(total) for total in sums]).float() * (len(parts) / len(images))
 
 
 def style(network: StyleLayers, images: ImageDataset, indices: Sequence[int], smallest: int, run: RunContext) -> Tensor:

@@ -91,6 +91,18 @@ WEIGHTS: dict[str, Weights] = {
         "extractor inception: FID, KID, IS",
         "NVIDIA's TorchScript of TensorFlow's InceptionV3 of 2015-12-05, Apache-2.0",
     ),
+    "pytorch-fid": Weights(
+        (
+            File(
+                "pt_inception-2015-12-05-6726825d.pth",
+                "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
+                "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+                95_628_359,
+            ),
+        ),
+        "extractor pytorch-fid: DPImageBench's FID, precision, recall, IS, FLD",
+        "pytorch-fid's port of TensorFlow's InceptionV3 of 2015-12-05, Apache-2.0",
+    ),
     "clip": Weights(
         (
             _hub(

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from dpbench.core.errors import DataError
-from dpbench.metrics.classifiers import dpimagebench, quick, recipe
+from dpbench.metrics.classifiers import dpimagebench, labelled, quick, recipe
 from dpbench.metrics.classifiers.base import Classifier, build_classifier
+from dpbench.metrics.classifiers.labelled import LabelledImages
 
 FEW = replace(quick.RECIPE, steps=lambda n: 6, batch=8)
 
@@ -31,10 +32,15 @@ class Spy(Classifier):
 
 
 def test_every_image_comes_once_before_any_comes_again() -> None:
-    indices = [i for batch in recipe._batches(70, 32, 40, torch.Generator().manual_seed(0)) for i in batch]
+    indices = torch.cat([*recipe._batches(70, 32, 40, torch.Generator().manual_seed(0))]).tolist()
     assert len(indices) == 40 * 32
     for start in range(0, len(indices) - 70, 70):
         assert sorted(indices[start : start + 70]) == list(range(70))
+
+
+def test_the_quick_recipe_takes_longer_for_more_images() -> None:
+    assert [quick.RECIPE.steps(n) for n in (10, 1000, 10_000, 60_000)] == [300, 300, 938, 5625]
+    assert [quick.REAL_RECIPE.steps(n) for n in (10, 10_000, 60_000)] == [300, 938, 2500]
 
 
 def test_the_quick_learning_rate_rises_and_ends_near_zero() -> None:
@@ -57,8 +63,8 @@ def test_training_and_testing_see_the_same_scale(make_images, run) -> None:
     pixels = torch.zeros(20, 1, 28, 28, dtype=torch.uint8)
     pixels[::2] = 255
     images, model = make_images(pixels, torch.arange(20) % 4, 4), Spy()
-    recipe.train(model, images, FEW, run, "")
-    recipe.test(model, images, run)
+    recipe.train(model, LabelledImages(images), FEW, run, "")
+    recipe.test(model, LabelledImages(images), "cpu")
     for training in (True, False):
         x = torch.cat([x for mode, x in model.seen if mode is training])
         assert x.dtype == torch.float32
@@ -69,28 +75,34 @@ def test_testing_changes_nothing_and_is_right_image_by_image(make_images, run) -
     images = make_images(torch.randint(0, 256, (11, 1, 28, 28), dtype=torch.uint8), torch.arange(11) % 4, 4)
     model = build_classifier(quick.NETWORKS["cnn"], images.spec, run.generator)
     before = [p.clone() for p in model.parameters()]
-    correct = recipe.test(model, images, run)
+    correct = recipe.test(model, LabelledImages(images), "cpu")
     assert all(map(torch.equal, before, model.parameters()))
     expected = [int(model(recipe.scaled(images.images[i : i + 1])).argmax()) == i % 4 for i in range(11)]
     assert correct.tolist() == expected
 
 
 @pytest.mark.parametrize("wrong", [-1, 4])
-def test_a_label_outside_the_classes_is_an_error_in_training_and_in_testing(make_images, noise, run, wrong) -> None:
+def test_a_label_outside_the_classes_is_an_error_in_training_and_in_testing(
+    make_images, noise, run, wrong, monkeypatch
+) -> None:
     images = make_images(noise(8, size=28), torch.tensor([0, 1, 2, 3, 0, wrong, 2, 3]), 4, "mine")
     with pytest.raises(DataError, match="mine has labels outside 0 to 3"):
-        recipe.train(Spy(), images, FEW, run, "")
+        LabelledImages(images)
+    monkeypatch.setattr(labelled, "IN_MEMORY", 0)
     with pytest.raises(DataError, match="mine has labels outside 0 to 3"):
-        recipe.test(Spy(), images, run)
+        recipe.train(Spy(), LabelledImages(images), FEW, run, "")
+    with pytest.raises(DataError, match="mine has labels outside 0 to 3"):
+        recipe.test(Spy(), LabelledImages(images), "cpu")
 
 
 def test_training_counts_the_classes_that_it_met(make_images, noise, run) -> None:
-    images = make_images(noise(16, size=28), torch.tensor([0, 0, 3, 1] * 4), 4)
+    images = LabelledImages(make_images(noise(16, size=28), torch.tensor([0, 0, 3, 1] * 4), 4))
     assert recipe.train(Spy(), images, FEW, run, "").tolist() == [24, 12, 0, 12]  # 6 batches of 8 are 3 rounds
 
 
 def test_dropout_follows_the_generator_of_the_run(make_images, noise, run) -> None:
-    images, start = make_images(noise(16, size=28), torch.arange(16) % 4, 4), Spy(dropout=0.5)
+    images = LabelledImages(make_images(noise(16, size=28), torch.arange(16) % 4, 4))
+    start = Spy(dropout=0.5)
 
     def trained(seed: int) -> Tensor:
         model = copy.deepcopy(start)
@@ -124,7 +136,8 @@ def test_averaging_follows_its_formula_and_keeps_the_last_statistics(make_images
     model.register_forward_pre_hook(lambda module, x: (model.norm(x[0]),))
     made = Recording(model)
     how = replace(FEW, ema_decay=0.3, optimizer=lambda parameters: made, rate=lambda t: 1.0)
-    recipe.train(model, make_images(noise(16, size=28), torch.arange(16) % 4, 4), how, run, "")
+    images = LabelledImages(make_images(noise(16, size=28), torch.arange(16) % 4, 4))
+    recipe.train(model, images, how, run, "")
     first, *others = made.weights
     expected = first
     for k, weight in enumerate(others, start=1):

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import scipy.linalg
 import torch
+from image_fixtures import FeaturesInMemory
 
 from dpbench.core.errors import MissingScore
 from dpbench.evaluation.caveats import Caveat, collect_caveats
 from dpbench.metrics.statistics import frechet
+from dpbench.metrics.statistics.gaussians import EACH, WHOLE, Gaussians, fit
 
 
 def frechet_distance(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -113,11 +115,11 @@ def skewed(n: int, d: int, rng: np.random.Generator) -> np.ndarray:
 
 def test_both_ways_give_the_same_distance_and_map() -> None:
     rng = np.random.default_rng(0)
-    s, t = (frechet.fit([skewed(n, 12, rng)]).covariance[0] for n in (60, 70))
-    fast, lost, root = frechet._by_cholesky(s, t)
-    slow, other_root = frechet._by_pivots(s, t)
+    s, t = (fit([skewed(n, 12, rng)]).covariance[0] for n in (60, 70))
+    (fast, root), (slow, other_root) = frechet._by_cholesky(s, t, np.inf), frechet._by_pivots(s, t)
     assert fast == pytest.approx(slow, rel=1e-12)
-    assert lost < 1e-12 * fast
+    assert frechet._overlap(s, t, np.inf) == pytest.approx(fast, rel=1e-12)
+    assert frechet._overlap(s, t, 0) == pytest.approx(slow, rel=1e-12)
     np.testing.assert_allclose(root @ root.T, other_root @ other_root.T, rtol=1e-8)
     transport = root @ root.T
     np.testing.assert_allclose(transport @ s @ transport, t, rtol=1e-8)  # what makes it the transport map
@@ -136,15 +138,15 @@ def test_influences_are_what_a_little_more_weight_on_an_image_changes(d: int) ->
     rng = np.random.default_rng(0)
     x, y = skewed(25, d, rng), skewed(40, d, rng) + 1  # with 30 features, of no more images than features
     with collect_caveats():
-        p, q = frechet.fit([x]), frechet.fit([y])
+        p, q = fit([x]), fit([y])
         influences = frechet.transport(p, q).influences(x)[:, 0]
         for image in (0, 7):
             weights = np.full(len(x), 1 / len(x)) * (1 - 1e-5)
             weights[image] += 1e-5
             mean = weights @ x[:, 0]
             covariance = (x[:, 0] - mean).T @ ((x[:, 0] - mean) * weights[:, None])
-            plain = frechet.Gaussians(p.mean, p.covariance * (1 - 1 / len(x)), p.samples)
-            moved = frechet.Gaussians(mean[None], covariance[None], p.samples)
+            plain = Gaussians(p.mean, p.covariance * (1 - 1 / len(x)), p.samples)
+            moved = Gaussians(mean[None], covariance[None], p.samples)
             change = (frechet.transport(moved, q).distance - frechet.transport(plain, q).distance)[0] / 1e-5
             exact = frechet.transport(plain, q).influences(x)[:, 0]
             assert change == pytest.approx(exact[image] - exact.mean(), rel=1e-2)
@@ -155,7 +157,7 @@ def test_influences_of_float32_images_are_as_good_for_an_interval() -> None:
     rng = np.random.default_rng(0)
     scales = np.logspace(0, -5, 40)  # as of pixels, whose covariances have a wide range of eigenvalues
     x, y = (rng.normal(size=(500, 40)) * scales @ whitened(80, 40, rng)[:40] + 3 for _ in range(2))
-    found = frechet.transport(frechet.fit([x[:, None]]), frechet.fit([y[:, None]]))
+    found = frechet.transport(fit([x[:, None]]), fit([y[:, None]]))
     exact, rounded = (found.influences(x[:, None].astype(dtype))[:, 0] for dtype in (np.float64, np.float32))
     assert rounded.dtype == np.float32
     np.testing.assert_allclose(rounded - rounded.mean(), exact - exact.mean(), atol=1e-3 * exact.std())
@@ -164,14 +166,13 @@ def test_influences_of_float32_images_are_as_good_for_an_interval() -> None:
 def test_the_interval_agrees_with_a_bootstrap_of_images_and_with_fresh_sets(features) -> None:
     rng = np.random.default_rng(0)
     reference = skewed(300, 3, rng) + 0.5
-    q = frechet.fit([reference])
+    q = fit([reference])
     x = skewed(300, 3, rng)
-    found = frechet.estimate(
-        *(features(f.astype(np.float32)) for f in (x, reference)), frechet.EACH, torch.Generator().manual_seed(0)
-    )
+    sets = (features(f.astype(np.float32)) for f in (x, reference))
+    found = frechet.estimates("fd", *sets, EACH, torch.Generator().manual_seed(0))["fd"]
 
     def half_width(sets: Iterable[np.ndarray]) -> float:
-        low, high = np.quantile([frechet.transport(frechet.fit([s]), q).distance for s in sets], [0.025, 0.975])
+        low, high = np.quantile([frechet.distance(fit([s]), q) for s in sets], [0.025, 0.975])
         return (high - low) / 2
 
     resampled = half_width(x[rng.integers(300, size=300)] for _ in range(400))
@@ -180,23 +181,42 @@ def test_the_interval_agrees_with_a_bootstrap_of_images_and_with_fresh_sets(feat
     assert found.ci95 == pytest.approx(fresh, rel=0.35)
 
 
-def test_with_few_images_per_feature_the_interval_is_somewhat_too_wide_but_no_more() -> None:
+SPECTRUM = np.arange(1, 25) ** -0.5
+"""Standard deviations of features, which fall as those of images do."""
+
+
+def estimates(n: int, sets: int, scale: float, shift: float) -> np.ndarray:
+    """(d², its limit, half the width of the interval) of `sets` fresh sets of n images against one reference."""
+    rng, draws = np.random.default_rng(n), torch.Generator().manual_seed(0)
+    reference = FeaturesInMemory(rng.normal(size=(20_000, 24)) * SPECTRUM)
+    found = []
+    for _ in range(sets):
+        x = FeaturesInMemory((rng.normal(size=(n, 24)) * scale + shift) * SPECTRUM)
+        plain, limit = frechet.estimates("fd", x, reference, WHOLE, draws).values()
+        found.append([plain.value, limit.value, limit.ci95])
+    return np.array(found)
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(1, 0), (1.3, 0.3)])
+def test_the_limit_is_the_distance_of_the_distributions_whatever_the_number_of_images(scale, shift) -> None:
+    true = np.square(SPECTRUM).sum() * ((scale - 1) ** 2 + shift**2)
+    for n in (100, 300):
+        plain, limit, _ = estimates(n, 100, scale, shift).mean(0)
+        assert abs(limit - true) < 0.15 * (plain - true)
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(1, 0), (1.3, 0.3)])
+def test_the_interval_of_the_limit_covers_its_mean_over_fresh_sets(scale, shift) -> None:
+    _, limit, half = estimates(200, 250, scale, shift).T
+    assert 0.91 <= np.mean(abs(limit - limit.mean()) < half) <= 0.985
+
+
+def test_halves_without_more_images_than_features_are_a_caveat() -> None:
     rng = np.random.default_rng(0)
-    with collect_caveats():
-        q = frechet.fit([skewed(200, 30, rng)])
-        found = [frechet.transport(frechet.fit([x]), q) for x in (skewed(30, 30, rng) for _ in range(60))]
-        rng = np.random.default_rng(0)
-        skewed(200, 30, rng)
-        claimed = [f.influences(skewed(30, 30, rng)).std() / np.sqrt(30) for f in found]
-    assert 0.9 < np.mean(claimed) / np.std([f.distance for f in found]) < 1.6
-
-
-def test_moments_are_computed_once_for_a_stored_set(features, monkeypatch) -> None:
-    stored = features(np.random.default_rng(0).normal(size=(20, 2, 3)).astype(np.float32))
-    first = frechet.moments(stored, frechet.EACH)
-    whole = frechet.moments(stored, frechet.WHOLE)
-    monkeypatch.setattr(frechet, "fit", lambda blocks: pytest.fail("fitted again"))
-    again = frechet.moments(stored, frechet.EACH)
-    for kept, fitted in zip(again, first, strict=True):
-        np.testing.assert_array_equal(kept, fitted)
-    assert (first.mean.shape, whole.mean.shape) == ((2, 3), (1, 6))
+    enough, few = (FeaturesInMemory(rng.normal(size=(n, 10))) for n in (22, 21))
+    draws = torch.Generator().manual_seed(0)
+    with collect_caveats() as caveats:
+        frechet.estimates("fd", enough, enough, WHOLE, draws)
+        assert not caveats
+        frechet.estimates("fd", enough, few, WHOLE, draws)
+    assert caveats == ["halves of 10 images for Gaussians of 10 features: fd_inf is only roughly right"]

@@ -1,0 +1,37 @@
+"""A part of a set of images, as a set of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dpbench.core.data import ImageDataset
+from dpbench.core.files import digest
+from dpbench.core.specs import Batch
+from dpbench.evaluation.stratified import Indices
+
+
+class ImagePart(ImageDataset):
+    """Some images of a set.
+
+    Args:
+        whole: the set.
+        positions: which images, int64 [n].
+    """
+
+    def __init__(self, whole: ImageDataset, positions: Indices):
+        self.spec = whole.spec
+        self._whole, self._positions = whole, positions
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        """See `ImageDataset.batch`."""
+        return self._whole.batch(self._positions[np.asarray(indices, dtype=np.int64)].tolist())
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the whole set's fingerprint and the positions."""
+        return digest([self._whole.fingerprint, "part", self._positions.tolist()])
