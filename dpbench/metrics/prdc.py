@@ -54,7 +54,8 @@ class ClassifierPRDC(Metric):
 
     Fréchet distance, precision, recall, density and coverage in features of a classifier trained on the train split. It
     needs no downloaded weights, and its features separate the dataset's classes, which Inception features may not. The
-    classifier has seen train, so it may overrate a method that copies train images.
+    classifier has seen train, so it may overrate a method that copies train images. In the `real` row it has seen the
+    images that are not scored: it is another classifier, and its Fréchet distance has another unit.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (
