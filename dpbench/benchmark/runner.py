@@ -24,7 +24,7 @@ from dpbench.benchmark.scoring import chosen_metrics, known_columns, missing_met
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.shared_state import unchanged
 from dpbench.benchmark.side_by_side import draw_side_by_side
-from dpbench.benchmark.slow_metrics import slow_metrics
+from dpbench.benchmark.slow_metrics import announcement, slow_metrics
 from dpbench.benchmark.stages import fit, prepare, real_images, sample
 from dpbench.benchmark.sweep import make_trials
 from dpbench.benchmark.timetable import STAGES, Work
@@ -136,10 +136,10 @@ def _announce(trials: Sequence[TrialSpec], session: Session, metrics: Sequence[s
         DpbenchError: one would take days.
     """
     spec = session.inputs.spec
-    missing = {name for trial in trials for name in missing_metrics(trial.folder(session.out), metrics)}
     images = session.request.samples_of(spec).conditions.count
-    for line in slow_metrics([name for name in metrics if name in missing], spec, images, session.device):
-        session.display.say(line)
+    for name, seconds in slow_metrics(metrics, spec, images, session.device).items():
+        if any(missing_metrics(trial.folder(session.out), [name]) for trial in trials):
+            session.display.say(announcement(name, seconds, session.device))
 
 
 def _expect(trials: Sequence[TrialSpec], session: Session, metrics: Sequence[str]) -> None:

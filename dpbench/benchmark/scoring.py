@@ -16,8 +16,8 @@ from dpbench.core.metric import Column, Metric
 from dpbench.core.registries import METRICS
 from dpbench.evaluation.score_protocol import is_outdated
 from dpbench.evaluation.scores import Scores
+from dpbench.results.ceiling import real_values
 from dpbench.results.provenance import scored_now
-from dpbench.results.real_row import real_values
 from dpbench.results.record import TrialRecord
 from dpbench.results.rounding import rounded
 from dpbench.results.row import PROTOCOL, is_reserved, make_row

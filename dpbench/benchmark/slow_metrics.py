@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from dpbench.benchmark.timetable import rough
 from dpbench.core.errors import DpbenchError
@@ -13,24 +13,28 @@ from dpbench.core.specs import DatasetSpec
 HOUR = 3600.0
 
 
-def slow_metrics(metrics: Sequence[str], spec: DatasetSpec, images: int, device: str) -> Iterator[str]:
-    """A line for each metric that will take more than an hour per row.
+def slow_metrics(metrics: Sequence[str], spec: DatasetSpec, images: int, device: str) -> dict[str, float]:
+    """Name -> expected seconds per row, of the metrics that take more than an hour.
 
     Args:
-        metrics: names of the metrics that are to be computed.
+        metrics: names of metrics.
         spec: what the dataset declares.
         images: the number of images of a row.
         device: where they are computed.
+    """
+    seconds = {name: METRICS.get(name).expected_seconds(spec, images, device) for name in metrics}
+    return {name: expected for name, expected in seconds.items() if expected > HOUR}
+
+
+def announcement(metric: str, seconds: float, device: str) -> str:
+    """What to say of a slow metric before it is computed.
 
     Raises:
-        DpbenchError: a metric would take more than `TOO_LONG`.
+        DpbenchError: it would take more than `TOO_LONG`.
     """
-    for name in metrics:
-        seconds = METRICS.get(name).expected_seconds(spec, images, device)
-        if seconds > TOO_LONG:
-            raise DpbenchError(
-                f"metric '{name}' would take about {seconds / TOO_LONG:.0f} days per row on {device}; "
-                "use a GPU (--device cuda), or leave it out of --metrics"
-            )
-        if seconds > HOUR:
-            yield f"metric '{name}' takes about {rough(seconds)} per row on {device}"
+    if seconds > TOO_LONG:
+        raise DpbenchError(
+            f"metric '{metric}' would take about {seconds / TOO_LONG:.0f} days per row on {device}; "
+            "use a GPU (--device cuda), or leave it out of --metrics"
+        )
+    return f"metric '{metric}' takes about {rough(seconds)} per row on {device}"

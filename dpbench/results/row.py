@@ -49,7 +49,7 @@ FIELDS = IDENTITY + PROTOCOL + CIRCUMSTANCES
 
 CI95 = "_ci95"
 """Suffix of the column with the half-width of a score's 95% interval: over seeds if there are several (Student's t),
-over images otherwise (bootstrap)."""
+over images otherwise, and over the classifiers' runs for accuracies."""
 
 DERIVED = ("seeds", "trials", "rank", "order")
 """Columns that the aggregate over seeds and the table add."""

@@ -8,8 +8,6 @@ import torch
 from short_recipes import shorten
 
 from dpbench import DATASETS
-from dpbench.benchmark.slow_metrics import slow_metrics
-from dpbench.core.errors import DpbenchError
 from dpbench.evaluation.evaluator import default_metrics, evaluate
 from dpbench.metrics.accuracy_paper import PublishedAccuracy
 from dpbench.metrics.classifiers import downstream, dpimagebench, duration, quick, recipe
@@ -84,14 +82,6 @@ def test_weeks_on_a_cpu_are_refused(sets, run, monkeypatch) -> None:
     scores = evaluate(["accuracy-paper"], *sets, run)
     assert set(scores.missing) == set(COLUMNS)
     assert re.fullmatch(r"it would take about \d+ days on cpu; compute it on a GPU", scores.missing["accuracy_paper"])
-    with pytest.raises(DpbenchError, match=r"'accuracy-paper' would take about \d+ days per row on cpu; use a GPU"):
-        list(slow_metrics(["fwd", "accuracy-paper"], sets[0].spec, 5, "cpu"))
-
-
-def test_hours_are_said(sets, monkeypatch) -> None:
-    monkeypatch.setattr(PublishedAccuracy, "expected_seconds", lambda *rest: 9000.0)
-    (line,) = slow_metrics(["fwd", "accuracy-paper"], sets[0].spec, 5, "cuda")
-    assert line == "metric 'accuracy-paper' takes about 2.5 h per row on cuda"
 
 
 def test_the_expected_time_grows_with_steps_and_classifiers(sets, monkeypatch) -> None:

@@ -142,7 +142,7 @@ def _placed(general: list[str], found: Mapping[str, Iterable[int]], lines: pd.Da
 
 def _intervals(lines: pd.DataFrame) -> str:
     over_seeds = "seeds (Student's t), of single rows over " if (lines["seeds"] > 1).any() else ""
-    return f"±: 95% interval over {over_seeds}images (bootstrap)"
+    return f"±: 95% interval over {over_seeds}images"
 
 
 def _parted(note: str, names: Iterable[str]) -> tuple[list[str], str]:

@@ -113,6 +113,6 @@ def test_an_empty_cell_without_a_reason_says_how_to_fill_it() -> None:
 def test_intervals_are_over_seeds_where_there_are_several() -> None:
     one = short((trial(), noted())).general[0]
     two = short((trial(), noted()), (trial(seed=1), noted())).general[0]
-    assert one == "±: 95% interval over images (bootstrap); more: `dpbench leaderboard --notes`"
+    assert one == "±: 95% interval over images; more: `dpbench leaderboard --notes`"
     assert len(one) <= 80
-    assert "over seeds (Student's t), of single rows over images (bootstrap)" in two
+    assert "over seeds (Student's t), of single rows over images" in two

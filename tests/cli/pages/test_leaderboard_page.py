@@ -93,7 +93,7 @@ def test_rows_are_ranked_by_the_column_that_the_first_one_names() -> None:
 def test_single_seed_has_its_interval_over_images() -> None:
     text = show(frame((trial(seed=0), scores(0.6, ci95=0.02))))
     assert "0.600 ± 0.020" in text
-    assert "±: 95% interval over images (bootstrap)" in text
+    assert "±: 95% interval over images" in text
 
 
 def test_private_rows_missing_from_the_record_are_reported() -> None:
