@@ -1,9 +1,9 @@
-"""Do train and reference images differ in what a generator knows of them?
+"""The difference between train and reference images in one number per image, and its interval by chance.
 
-A generator that learned only what all images of their kind share treats an image of train like any other. Then train
-and reference are two random parts of one set: whatever is computed of each image without asking which part it is in has
-the same mean in both, up to how the parts happened to be drawn. This holds for good and bad generators, and for any
-features. The interval is of these draws. It does not cover another training run.
+A generator that memorises nothing treats an image of train like any other image of its distribution. Train and
+reference are then two random parts of one set. Whatever is computed of each image without asking which part it is in
+has the same expectation in both, for good and bad generators and any features. The interval covers how the parts
+happened to be drawn, and not another training run.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ Floats = NDArray[np.floating[Any]] | NDArray[np.integer[Any]]
 def difference(train: Floats, reference: Floats) -> Estimate:
     """The mean of `train` [n] minus that of `reference` [m], one number per real image; 0 is chance.
 
-    The variance is that of all n + m numbers. So is the interval's width: exact at chance, where the two sets are
-    alike, and usually too wide elsewhere. Variances of their own would be far too small where only few numbers are not
-    0 and, by chance, none of them in the reference. NaN for fewer than `FEWEST` images of either kind.
+    The interval uses the variance of all n + m numbers. It is right at chance, where the two sets are alike, and
+    usually too wide elsewhere. Separate variances would be far too small where only a few numbers are not 0, and none
+    of these happens to be in the reference. The interval is NaN for fewer than `FEWEST` images of either kind.
     """
     value = float(train.mean() - reference.mean())
     n, m = len(train), len(reference)
