@@ -111,6 +111,24 @@ def features(tmp_path: Path) -> Callable[[np.ndarray], Features]:
     return make
 
 
+class FeaturesInMemory(Features):
+    """Features without a file, for statistics of many sets."""
+
+    def __init__(self, x: np.ndarray):
+        self.x, self.labels, self.shape, self.made = x.astype(np.float32), None, x.shape[1:], {}
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        yield self.x
+
+    def derived(self, name: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        if name not in self.made:
+            self.made[name] = make()
+        return self.made[name]
+
+
 @pytest.fixture
 def publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Path], Path]:
     """publish(name, made): from here on the named weights are the files below `made`; returns their folder."""

@@ -94,7 +94,8 @@ class DPImageBenchFID(Metric):
         """{"dpimagebench_fid": value}, in units of squared features.
 
         Raises:
-            MissingScore: images of another size, fewer than two images, or four of train, or a feature that is not finite.
+            MissingScore: images of another size, fewer than two images (four of train), or a feature that is not
+                finite.
         """
         from dpbench.metrics.statistics.frechet import transport
         from dpbench.metrics.statistics.gaussians import WHOLE, fit, fit_halves
@@ -140,9 +141,9 @@ class DPImageBenchPrecisionRecall(Metric):
     """DPImageBench's precision and recall: open balls.
 
     Precision is the share of at most 60,000 synthetic images inside a train image's ball, k = 3; recall the share of
-    train images inside a synthetic image's ball, k = 4. Balls are open: one of radius 0, around
-    duplicates, contains nothing, not even a copy. `precision` and `recall` have closed balls, k = 5, at most 10,000 images and the
-    test split. Comparing 60,000 images with 60,000 takes minutes, and 1 GB of memory.
+    train images inside a synthetic image's ball, k = 4. Balls are open: one of radius 0, around duplicates, contains
+    nothing, not even a copy. `precision` and `recall` have closed balls, k = 5, at most 10,000 images and the test
+    split. Comparing 60,000 images with 60,000 takes minutes and 1 GB of memory.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (

@@ -72,7 +72,7 @@ class DPImageBenchImageReward(Metric):
     protocol: ClassVar[str] = "v1, ImageReward-v1.0"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
-        """{"dpimagebench_image_reward": value}, about 0 on average for generated photographs.
+        """{"dpimagebench_image_reward": value}, in the standardised units of the package.
 
         Raises:
             MissingScore: images of another size or without labels, no prompts for the dataset, or no ImageReward.
@@ -94,7 +94,7 @@ class DPImageBenchImageReward(Metric):
         rewards = np.empty(len(synthetic))
         starts = range(0, len(synthetic), BATCH)
         for start in track(evaluation.run.progress, starts, "ImageReward", len(starts)):
-            rows = torch.arange(start, min(start + BATCH, len(synthetic)))
+            rows = np.arange(start, min(start + BATCH, len(synthetic)))
             images = synthetic.batch(rows.tolist()).images
             assert images is not None  # an ImageDataset's batches hold images
             pixels = images.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).cpu().numpy()

@@ -29,23 +29,24 @@ PAIRS = 1024  # pairs of images whose pixels are in memory at the same time
 class Memorisation(Metric):
     """Copies of train images, and a membership attack.
 
-    Both columns compare how synthetic images treat train images with how they treat reference images, which no
-    generator has seen. For a generator that memorises nothing the two are alike: 0 is chance, for good and bad images.
-    The interval covers the choice of train and reference images. Chance-level scores do not prove privacy: both columns
-    are blind to what is not a copy or not close. Values above chance show leakage. Values below 0 mean that reference
-    images leaked into the generator. No value is better than chance, so rows are not ranked by these columns.
+    Both columns compare what synthetic images have in common with train images and with reference images, which the
+    generator has not seen. If it memorises nothing, the two are alike, however good or bad its images are: 0 is chance.
+    The interval covers the choice of the train and reference images. Values above chance show leakage; values below 0
+    show that reference images were used. Chance-level values do not prove privacy: other leaks are not seen. No value
+    is better than chance, so rows are not ranked by these columns.
 
     `copied`: the share of synthetic images that are near copies of train images, beyond chance. A near copy is less
-    than half as far from its nearest real image as from the fifth nearest (`statistics.near_copies`). If all copy train
-    images, it is 1; if all copy reference images, it is minus the number of train images per reference image.
+    than half as far from its nearest real image as from the fifth nearest (`statistics.near_copies`). It is 1 if all
+    are copies of train images. If all are copies of reference images, it is minus the number of train images per
+    reference image.
 
     `membership`: the advantage of a membership attack (`statistics.membership.advantage`) on all train and reference
-    images; 1 means that every member is identified. It sees a generator whose images are closer to train images in
-    general, and needs more copies than `copied` to see them.
+    images; 1 means that every member is identified. It sees generators whose images are close to train images without
+    being copies, and misses a small share of copies.
 
     Distances are between `fourier-magnitude` features, which mirroring, small shifts, noise, brightness and contrast
-    change little. At most 10,000 synthetic images are used. Caveats give the number of exact copies of train images,
-    and that of near copies of train or reference images if it is far from chance.
+    hardly change. At most 10,000 synthetic images are used. Caveats give the number of exact copies of train images,
+    and the number of near copies of train or reference images if it is far from chance.
 
     The metric uses the train split, so its values are not covered by the privacy guarantee (rule R9).
     """

@@ -19,15 +19,15 @@ MOST = 50_000
 class Style(Metric):
     """Difference of the distributions of colour, contrast, structure and seams.
 
-    Of each statistic of `extractors.style_statistics.StyleStatistics`, in just-noticeable differences, the energy
-    distance of its values x over synthetic and y over real images (Székely and Rizzo, 2013) as a share:
+    For each statistic of `extractors.style_statistics.StyleStatistics`, in just-noticeable differences, the energy
+    distance (Székely and Rizzo, 2013) of its values x over synthetic and y over real images, as a share:
 
         (2 E|x - y| - E|x - x'| - E|y - y'|) / (2 E|x - y| + 1)
 
-    It is averaged within each of the five groups of statistics, and then over the groups. 0 means that nothing differs,
-    and 1 that everything does, by more than anyone could overlook. It is unbiased: other real images have about 0, and
-    sometimes slightly less. Whole distributions are compared, so a collapsed generator is far from 0 even if its image
-    is typical. The added 1 and the floors of contrasts make differences count little that nobody sees.
+    It is averaged within each group of statistics, and then over the five groups. 0 means that nothing differs, and 1
+    that everything does, by more than anyone could overlook. Other real images have about 0, however many there are,
+    and sometimes slightly less. Whole distributions are compared, so a collapsed generator is far from 0 even if its
+    image is typical. Differences that nobody sees count little, because of the added 1 and the floors of contrasts.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (
@@ -36,7 +36,7 @@ class Style(Metric):
     protocol: ClassVar[str] = f"v1, at most {MOST} images"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
-        """{"style": share}, with its interval over synthetic images.
+        """{"style": share}, with its interval over synthetic images; the reference images are fixed.
 
         Raises:
             MissingScore: images are too small, or there are fewer than 2 in a set.

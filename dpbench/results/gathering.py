@@ -139,7 +139,8 @@ def aggregate(frame: pd.DataFrame) -> pd.DataFrame:
     }
     names = [f.name for f in IDENTITY if f.name in CONFIGURATION] + ["seeds"]
     names += [part for name in metrics for part in (name, name + CI95)]
-    return first.assign(**columns)[[*names, *(f.name for f in PROTOCOL), "notes"]]
+    others = first.drop(columns=[name for name in columns if name in first])
+    return pd.concat([others, pd.DataFrame(columns)], axis=1)[[*names, *(f.name for f in PROTOCOL), "notes"]]
 
 
 def trials_of(frame: pd.DataFrame) -> pd.Series[Any]:

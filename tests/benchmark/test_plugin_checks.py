@@ -83,6 +83,10 @@ METRIC_MISTAKES: list[tuple[Any, str]] = [
         r"metric 'mine': columns must be a tuple of Column\(...\), not \('score',\)",
     ),
     (
+        type("By", (dpbench.Metric,), {"compute": compute, "columns": (Column("a", "low", "", ranked_by="b"),)}),
+        "metric 'mine': 'a' is ranked by 'b', which is not one of its columns",
+    ),
+    (
         type("One", (dpbench.Metric,), {"compute": compute, "columns": Column("score", "low", "")}),
         "metric 'mine': columns must be a tuple of Column",
     ),

@@ -259,17 +259,6 @@ def test_scores_of_before_versions_are_computed_again(tiny: Path) -> None:
     assert json.loads(path.read_text())["protocol"] == scores["protocol"]
 
 
-def test_real_row_of_before_is_left_as_it_is(tiny: Path) -> None:
-    rows = run(tiny, references=["real"])
-    (path,) = tiny.glob("tiny/real/*/trial.json")
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"config": {}, "method_version": "1"}))
-    with pytest.warns(UserWarning, match="left as it is: .* halves of test"):
-        assert fill(tiny, "dice")["key"].tolist() == rows["key"][rows["reference"] == ""].tolist()
-    found = pd.read_csv(tiny / "leaderboard.csv").fillna({"reference": ""}).set_index("reference")
-    assert found["brightness"].notna().all()
-    assert found["dice"].notna().to_dict() == {"": True, "real": False}
-
-
 def test_copied_folder_is_not_scored(tiny: Path) -> None:
     home = folder_of(tiny, run(tiny))
     for name in ("a copy", "z copy"):

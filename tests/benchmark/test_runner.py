@@ -266,14 +266,6 @@ def test_reference_rows(tiny: Path) -> None:
     assert rows.iloc[5][["n_samples", "n_reference", "config"]].tolist() == [30, 40, '{"samples": 30}']
 
 
-def test_real_row_belongs_to_a_number_of_samples(tiny: Path) -> None:
-    for samples in (30, 20, 500, 30):
-        row = run(tiny, references=["real"], samples=samples, epsilons=()).iloc[0]
-        assert row["n_samples"] == min(samples, 100)  # half of train
-        assert ("half of train" in " ".join(row["notes"])) == (samples == 500)
-    assert events.EVENTS.count("brightness") == 3
-
-
 def test_public_reference_is_not_fitted(tiny: Path) -> None:
     run(tiny, epsilons=(), references=["public"])
     assert "fit" not in events.EVENTS
@@ -363,16 +355,6 @@ def test_sensitive_files_of_undeclared_data(tiny: Path) -> None:
     assert {path.name for path in without_noise.glob("[!.]*")} == outside
     assert not (real / "sensitive").exists()
     assert "test" in " ".join(rows.loc["real", "notes"])
-
-
-def test_real_row_of_undeclared_data_hides_what_reads_train(tiny: Path) -> None:
-    row = run(tiny, epsilons=(), dataset="tiny:secret", references=["real"], metrics=["brightness", "familiar"]).iloc[0]
-    assert (row["n_samples"], row["n_reference"]) == (20, 20)
-    assert math.isfinite(row["brightness"])
-    assert math.isnan(row["familiar"])
-    assert "sensitive/" in " ".join(row["notes"])
-    (real,) = tiny.glob("*/real/*")
-    assert read_json(real / "sensitive/scores.json")["values"]["familiar"] > 0
 
 
 def test_classifier_scores_of_undeclared_data_are_not_shown_or_cached(tiny: Path, monkeypatch) -> None:

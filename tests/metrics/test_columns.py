@@ -15,6 +15,14 @@ def test_every_column_of_a_row_has_a_name_of_its_own() -> None:
     assert [name for name, count in counts.items() if count > 1] == []
 
 
+def test_every_frechet_distance_is_ranked_by_its_limit() -> None:
+    columns = [column for name in METRICS.names() for column in METRICS.get(name).columns]
+    ranked = {column.name: column.ranked_by for column in columns if column.ranked_by}
+    distances = ("fid", "fid_train", "fwd", "fd_coarse", "fd_detail2", "fd_detail1", "fd_classifier", "fd_dinov2")
+    assert ranked == {name: f"{name}_inf" for name in distances}
+    assert {column.name for column in columns} >= {*ranked.values()}
+
+
 def test_what_looks_at_train_says_so() -> None:
     assert {name for name in METRICS.names() if METRICS.get(name).reads_train} >= {
         "fid-train",

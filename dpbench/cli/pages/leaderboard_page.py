@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +23,8 @@ from dpbench.results import privacy_record
 from dpbench.results.gathering import aggregate, trials_of
 from dpbench.results.privacy_record import Record
 from dpbench.results.ranking import rank, ranked_apart, read_outcomes
+from dpbench.results.rounding import rounded
+from dpbench.results.row import CI95
 
 SAME_TABLE = ["dataset", "dataset_fingerprint", "resolution"]
 COUNTS = ["n_samples", "n_reference"]
@@ -140,7 +143,16 @@ def _part(lines: pd.DataFrame, out: Path, shown: Sequence[Column], owners: Mappi
     lines = lines.sort_values(["order", "epsilon", "track", "rank", "method", "variant"], kind="stable")
     notes = full_notes(lines) if all_notes else short_notes(lines, [c.name for c in shown], owners)
     marked = [_name(line, mark) for mark, (_, line) in zip(notes.marks, lines.iterrows(), strict=True)]
-    return _Part(heading, FittedTable(lines, shown, marked), notes)
+    general = [*notes.general, *(_about_ranks(lines, by) if by else [])]
+    return _Part(heading, FittedTable(lines, shown, marked), replace(notes, general=general))
+
+
+def _about_ranks(lines: pd.DataFrame, by: Column) -> Iterator[str]:
+    """What equal ranks mean, if there are any, and what real images reach in the column that ranks."""
+    if lines[lines["rank"].notna()].duplicated(["epsilon", "track", "rank"]).any():
+        yield "rank: 1 + the number of rows that are significantly better (95%); rows of equal rank are tied"
+    for _, line in lines[(lines["reference"] == "real") & lines[by.name].notna()].iterrows():
+        yield f"real images reach: {by.name} {rounded(line[by.name], line[by.name + CI95])}"
 
 
 def _record_lines(dataset: str, record: Record, private: pd.DataFrame) -> Iterable[RenderableType]:

@@ -6,7 +6,7 @@ There is no model selection: no validation set is used, and the weights after th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,7 +40,8 @@ class Recipe:
         smoothing: share of the label that all classes get equally (label smoothing).
         shift: maximum random shift of images, in pixels; the only augmentation.
         ema_decay: decay of the exponential moving average of the weights, which is then the result; 0 for none.
-        small: whether networks are so small that a CPU is faster with one thread for each. They have no dropout.
+        small: whether networks are so small that a CPU is faster with one thread for each. They have no dropout, and
+            are trained in fp32; others in the precision of the run.
         runs: how often each classifier is trained, from other initial weights and with images in another order.
     """
 
@@ -76,7 +77,7 @@ def require_labels(spec: DatasetSpec, images: ImageDataset, role: str) -> None:
 
 
 def train(model: Classifier, images: LabelledImages, recipe: Recipe, run: RunContext, name: str) -> Tensor:
-    """Trains `model` in place, on `run.device`, in `run.precision`.
+    """Trains `model` in place, on `run.device`.
 
     Batches are consecutive parts of random permutations of the images; images of a set smaller than a batch repeat.
 
@@ -84,8 +85,8 @@ def train(model: Classifier, images: LabelledImages, recipe: Recipe, run: RunCon
         model: the classifier.
         images: at least one image.
         recipe: how to train.
-        run: device and progress; `generator` decides order, augmentation and dropout, and the result is reproducible on
-            the same device with the same number of threads.
+        run: device, precision and progress; `generator` decides order, shifts and dropout, and the result is
+            reproducible on the same device with the same number of threads.
         name: label of the progress bar.
 
     Returns:
@@ -107,7 +108,7 @@ def train(model: Classifier, images: LabelledImages, recipe: Recipe, run: RunCon
             pixels, labels = images.batch(indices)
             counts += torch.bincount(labels, minlength=len(counts))
             x = scaled(random_shift(pixels, recipe.shift, run.generator).to(device))
-            with run.autocast():
+            with run.autocast() if not recipe.small else nullcontext():
                 loss = F.cross_entropy(model(x), labels.to(device), label_smoothing=recipe.smoothing)
             optimizer.zero_grad()
             loss.backward()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 COLOUR = 0.02
 RATIO = 0.1
 SEAM = 0.25
-"""Just-noticeable differences: of a mean of an image in [0, 1], of the logarithm of a contrast or a correlation, and of
+"""Just-noticeable differences: of a mean of an image in [0, 1], of the logarithm of a contrast or of a ratio, and of
 the logarithm of a seam."""
 
 LUMA_FLOOR, CHROMA_FLOOR = 0.03, 0.06
@@ -48,18 +48,26 @@ class StyleStatistics(Extractor):
     Statistics of images in [0, 1] in just-noticeable differences: float32 [b, d], in the groups of `group_sizes`.
 
     Colour images are split into luma Y and the chroma B - Y and R - Y (ITU-R 601), and each into undecimated Haar bands
-    as in `extractors.texture_statistics`. A contrast is sqrt(v + floor²) with the variance v of a band over positions
-    and a floor below which nothing is seen, 0.03 for luma and 0.06 for chroma, so that invisible noise changes nothing.
+    as in `extractors.texture_statistics`. The contrast of a band is sqrt(v + floor²) with its variance v over positions
+    and a floor below which nothing is seen, 0.03 for luma and 0.06 for chroma, so that invisible noise changes little.
 
-    - Colour: the mean of each channel, in units of 0.02.
-    - Contrast: the logarithm of the contrast, in units of 0.1, of each luma band, of the chroma of each level (over its
-      orientations), and of the low band of each channel.
-    - Sparsity: (E[|z|]² + 2 floor²/π) / (v + floor²) in units of 0.1, of each luma band z. It is 2/π for noise, and
-      smaller for edges on a plain ground.
-    - Structure: correlations of the magnitudes of two orientations of one level, and of any two orientations of
-      neighbouring levels, of luma, in units of 0.1. The floors are added to the variances.
-    - Seams: the logarithm of (s + floor) / (t + floor), in units of 0.25. s is the mean difference of pixels across the
-      lines of a grid, and t the mean difference of other neighbours. There is one for each grid of `periods`.
+    Colour: the mean of each channel, in units of 0.02.
+
+    Contrast: the logarithm of the contrast, in units of 0.1: of each luma band, of the chroma of each level (v is the
+    mean over its orientations), and of the low band of each channel.
+
+    Sparsity: (E[|z|]² + 2 floor²/π) / (v + floor²), in units of 0.1, of each luma band z. It is 2/π for noise, and
+    smaller for edges on a plain ground.
+
+    Structure: correlations of the magnitudes of two orientations of one level, and of any two orientations of
+    neighbouring levels, of luma, in units of 0.1. floor² is added to the variances.
+
+    Seams: the logarithm of (s + floor) / (t + floor), in units of 0.25. s is the mean difference of neighbouring pixels
+    across the lines of a grid, and t that of all others. There is one for each grid of `periods`.
+
+    The statistics are after Portilla and Simoncelli (2000), the seams after Wang, Sheikh and Bovik (No-reference
+    perceptual quality assessment of JPEG compressed images, 2002). Units and floors were chosen with distorted train
+    images of CIFAR-10 and COCO.
 
     Raises:
         MissingScore: the resolution is below 9.
@@ -78,7 +86,7 @@ class StyleStatistics(Extractor):
         """uint8 [b, c, h, w] -> float32 [b, d]."""
         import torch
 
-        from dpbench.metrics.extractors.subbands import centred, correlation, neighbouring, pairs, variances
+        from dpbench.metrics.extractors.subbands import centred, correlations, neighbouring, pairs, variances
         from dpbench.models.haar import stationary
 
         x = luma_and_chroma(images.float() / 255)
@@ -87,7 +95,7 @@ class StyleStatistics(Extractor):
         magnitudes = [z.abs() for z in bands]
         powers = [variances(z) for z in bands]  # [b, 1, 3]
         low = variances(centred(banks[-1][:, :, :1])) / 4**self.levels  # [b, c, 1], of images in [0, 1]
-        chroma = [variances(centred(bank[:, 1:, 1:])).mean(2) for bank in banks]  # [b, c - 1]
+        chroma = [variances(bank[:, 1:, 1:]).mean(2) for bank in banks]  # [b, c - 1]
         contrast = [
             *(_log_contrast(v, LUMA_FLOOR) for v in (*powers, low[:, :1])),
             *(_log_contrast(v, CHROMA_FLOOR) for v in (*chroma, low[:, 1:])),
@@ -97,10 +105,9 @@ class StyleStatistics(Extractor):
             (m.mean((-2, -1)).square() + 2 / math.pi * flat) / (v + flat)
             for m, v in zip(magnitudes, powers, strict=True)
         ]
-        magnitudes = [centred(m) for m in magnitudes]
         structure = [
             *(pairs(m, flat) for m in magnitudes),
-            *(correlation(fine, above, flat) for fine, above in neighbouring(magnitudes)),
+            *(correlations(fine, above, flat) for fine, above in neighbouring(magnitudes)),
         ]
         groups = (
             [x.mean((-2, -1)) / COLOUR],

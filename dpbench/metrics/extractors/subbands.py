@@ -14,51 +14,48 @@ def centred(x: Tensor) -> Tensor:
     return x - x.mean((-2, -1), keepdim=True)
 
 
-def products(x: Tensor, y: Tensor) -> Tensor:
-    """[b, g, k, h, w] and [b, g, l, h, w] -> mean products over positions [b, g, k, l].
+def covariances(x: Tensor, y: Tensor) -> Tensor:
+    """Covariances over positions: [b, g, k, h, w] and [b, g, l, h, w] -> [b, g, k, l].
 
     Of k = l bands only the diagonal may be needed. Even so, a matrix product is faster than k sums of products.
     """
     x, y = x.flatten(-2), y.flatten(-2)
-    return x @ y.mT / x.shape[-1]
+    return x @ y.mT / x.shape[-1] - _outer(x.mean(-1), y.mean(-1))
 
 
 def variances(x: Tensor) -> Tensor:
-    """[b, g, k, h, w], mean zero over positions -> [b, g, k]."""
-    return products(x, x).diagonal(dim1=-2, dim2=-1)
+    """[b, g, k, h, w] -> [b, g, k]."""
+    return covariances(x, x).diagonal(dim1=-2, dim2=-1)
 
 
-def correlation(x: Tensor, y: Tensor, flat: float) -> Tensor:
-    """Correlation coefficients over positions.
+def correlations(x: Tensor, y: Tensor, flat: float) -> Tensor:
+    """Correlation coefficients over positions: [b, g, k, h, w] and [b, g, l, h, w] -> [b, g, k, l].
 
     Args:
-        x: [b, g, k, h, w], mean zero over positions.
-        y: [b, g, l, h, w], mean zero over positions.
+        x, y: sub-bands.
         flat: is added to variances, so that the coefficients of constants are defined.
-
-    Returns:
-        [b, g, k, l].
     """
-    return products(x, y) / (_deviation(x, flat)[..., :, None] * _deviation(y, flat)[..., None, :])
+    return covariances(x, y) / _outer((variances(x) + flat).sqrt(), (variances(y) + flat).sqrt())
 
 
 def pairs(x: Tensor, flat: float) -> Tensor:
-    """Correlation coefficients of all pairs of k bands: [b, g, k, h, w] -> [b, g, k(k - 1)/2]; see `correlation`."""
-    k = x.shape[2]
+    """Correlation coefficients of all pairs of k bands: [b, g, k, h, w] -> [b, g, k(k - 1)/2]; see `correlations`."""
+    found, k = covariances(x, x), x.shape[2]
+    deviations = (found.diagonal(dim1=-2, dim2=-1) + flat).sqrt()
     i, j = torch.triu_indices(k, k, offset=1, device=x.device)
-    return correlation(x, x, flat)[..., i, j]
+    return (found / _outer(deviations, deviations))[..., i, j]
 
 
 def neighbouring(levels: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
     """Each level with the next coarser one at the same positions: the middle of a filter on that of its parent.
 
     Args:
-        levels: sub-bands [b, g, k, h, w] of `haar.stationary`, mean zero over positions, from fine to coarse.
+        levels: sub-bands [b, g, k, h, w] of `haar.stationary`, from fine to coarse.
     """
     for level, (fine, above) in enumerate(pairwise(levels)):
         inward = 1 << level  # from a filter's corner to that of its parent
-        yield centred(fine[..., inward:-inward, inward:-inward]), above
+        yield fine[..., inward:-inward, inward:-inward], above
 
 
-def _deviation(x: Tensor, flat: float) -> Tensor:
-    return (variances(x) + flat).sqrt()
+def _outer(x: Tensor, y: Tensor) -> Tensor:
+    return x[..., :, None] * y[..., None, :]

@@ -66,17 +66,17 @@ class TextureStatistics(Extractor):
         """uint8 [b, c, h, w] -> float32 [b, d]."""
         import torch
 
-        from dpbench.metrics.extractors.subbands import centred, correlation, neighbouring, pairs
+        from dpbench.metrics.extractors.subbands import centred, correlations, neighbouring, pairs
         from dpbench.models.haar import stationary
 
         banks = stationary(images.float() / 255, self.levels)  # [b, c, 4, h, w] each
         details, low = [centred(bank[:, :, 1:]) for bank in banks], centred(banks[-1][:, :, :1])
         bands = [(z, z.abs()) for z in (*details, low)]
-        magnitudes = [centred(magnitude) for _, magnitude in bands[:-1]]  # [b, c, 3, h, w]
+        magnitudes = [magnitude for _, magnitude in bands[:-1]]  # [b, c, 3, h, w]
         statistics = [
             *(_marginals(z, magnitude) for z, magnitude in bands),
             *(pairs(m, FLAT) for m in magnitudes),
-            *(correlation(fine, above, FLAT) for fine, above in neighbouring(magnitudes)),
+            *(correlations(fine, above, FLAT) for fine, above in neighbouring(magnitudes)),
             *(pairs(z.transpose(1, 2).contiguous(), FLAT) for z, _ in bands),
         ]
         return torch.cat([s.flatten(1) for s in statistics], dim=1)
@@ -86,9 +86,9 @@ def _marginals(z: Tensor, magnitude: Tensor) -> Tensor:
     """[b, c, k, h, w], mean zero over positions, and |z| -> log variance, skewness, kurtosis [b, c, k, 3]."""
     import torch
 
-    from dpbench.metrics.extractors.subbands import products, variances
+    from dpbench.metrics.extractors.subbands import covariances, variances
 
     variance = variances(z) + FLAT
-    skewness = products(z, magnitude).diagonal(dim1=-2, dim2=-1) / variance
+    skewness = covariances(z, magnitude).diagonal(dim1=-2, dim2=-1) / variance
     kurtosis = magnitude.mean((-2, -1)).square() / variance
     return torch.stack([variance.log(), skewness, kurtosis], dim=-1)

@@ -15,11 +15,12 @@ To first order, more weight on an image x of the first set changes d² by
 where T, the optimal transport map from the first Gaussian to the second, is A⁺ᵀ (K Kᵀ)^{1/2} A⁺. The pseudo-inverse is
 sufficient if S₁ is rank-deficient, since resampled images stay in its range.
 
-Of finite sets, d² is too large by about a / n + b / m (Chong and Forsyth, arXiv 1911.07023). Its limit is extrapolated
-from both sets' halves: halving a set doubles its term, so twice d² less the mean of the two halves' distances is free of
-it. This leaves d² a product of the two halves' deviations where it had the square of their mean, to second order; the
-variance of the influences, which are those of the fitted Gaussian, is larger than that at the true one by just as much.
-So first-order intervals are right for the limit, also where the distance is near 0, and too wide for d² itself there.
+The d² of finite sets is too large by about a / n + b / m (Chong and Forsyth, arXiv 1911.07023). Halving a set doubles
+its term, so d² minus the mean distance of the two halves removes it, once for each set: the limit for infinitely many
+images is 3 d² - (mean over the first set's halves) - (mean over the second set's halves).
+
+The interval is that of the influences, of d² and of its limit. Near 0, where they are noise, their variance is just
+that of the limit, and up to twice that of d²: there the interval of d² is too wide.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 import scipy.linalg
+from numpy.typing import NDArray
 
 from dpbench.core.errors import MissingScore
 from dpbench.core.metric import Estimate
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     import torch
 
 T = TypeVar("T")
+Reals = NDArray[np.floating]
 
 EPSILON = float(np.finfo(np.float64).eps)
 """The error of a symmetric matrix's eigenvalues, relative to the largest one."""
@@ -123,17 +126,16 @@ def estimates(
     """
     p, q = fit_halves(synthetic, groups), fit_halves(reference, groups)
     found = transport(p.whole, q.whole)
-    half, d = min(g.samples for g in (*p.halves, *q.halves)), p.whole.mean.shape[-1]
-    if half <= d:
+    n, d = min(g.samples for g in (*p.halves, *q.halves)), p.whole.mean.shape[-1]
+    if n <= d:
         warnings.warn(
-            f"halves of {half} images for Gaussians of {d} features: {name}_inf is only roughly right", Caveat, 2
+            f"halves of {n} images for Gaussians of {d} features: {name}_inf is only roughly right", Caveat, 2
         )
-    value = float(found.distance.sum())
-    of_halves = [*((half, q.whole) for half in p.halves), *((p.whole, half) for half in q.halves)]
-    limit = 3 * value - sum(float(distance(*pair).sum()) for pair in of_halves) / 2
+    pairs = [*((half, q.whole) for half in p.halves), *((p.whole, half) for half in q.halves)]
+    limits = 3 * found.distance - sum(distance(*pair) for pair in pairs) / 2
     influences = np.concatenate([found.influences(groups.of(block)).sum(-1) for block in synthetic.blocks()])
-    interval = bootstrap.around(weight * value, weight * influences, generator)
-    return {name: interval, f"{name}_inf": interval._replace(value=weight * limit)}
+    plain = bootstrap.around(weight * float(found.distance.sum()), weight * influences, generator)
+    return {name: plain, f"{name}_inf": plain._replace(value=weight * float(limits.sum()))}
 
 
 def frechet_distance(x: Iterable[Array], y: Iterable[Array]) -> Floats:
@@ -199,14 +201,14 @@ def _by_cholesky(s: Floats, t: Floats, apart: float) -> tuple[float, Floats] | N
     return float(values.sum()), root
 
 
-def _factor_and_product(s: Floats, t: Floats) -> tuple[Floats, Floats]:
+def _factor_and_product(s: Floats, t: Floats) -> tuple[Reals, Reals]:
     """The Cholesky factor A of S, and K Kᵀ."""
     a = np.linalg.cholesky(s)
     k = a.T @ np.linalg.cholesky(t)
     return a, k @ k.T
 
 
-def _roots(squares: Floats, apart: float) -> Floats | None:
+def _roots(squares: Reals, apart: float) -> Reals | None:
     """The square roots of ascending eigenvalues [d]; None if their rounding errors could matter for the distance."""
     error = EPSILON * squares[-1]
     values = np.sqrt(squares.clip(min=0))

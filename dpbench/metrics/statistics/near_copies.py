@@ -8,6 +8,7 @@ still seen.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,8 @@ def excess(train: NDArray[np.integer[Any]], reference: NDArray[np.integer[Any]],
     """The share of synthetic images that are near copies of train images, minus the share that is so by chance.
 
     The latter is estimated from the near copies of reference images; see `two_samples`. 0 is chance. 1 means that all
-    synthetic images copy train; if all copy the reference, it is -n / m.
+    synthetic images copy train; if all copy the reference, it is -n / m. Without any near copy, the interval is that
+    of one.
 
     Args:
         train: number of near copies of each train image, [n].
@@ -48,5 +50,5 @@ def excess(train: NDArray[np.integer[Any]], reference: NDArray[np.integer[Any]],
         q: number of synthetic images.
     """
     found = difference(train, reference)
-    scale = len(train) / q
-    return Estimate(scale * found.value, scale * found.ci95)
+    scale, of_one = len(train) / q, 1.96 * math.sqrt(len(train) / len(reference)) / q
+    return Estimate(scale * found.value, max(scale * found.ci95, of_one))

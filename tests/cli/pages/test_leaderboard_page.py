@@ -17,6 +17,7 @@ from dpbench.cli.pages.leaderboard_page import leaderboard_page, leaderboard_tab
 from dpbench.core.errors import DpbenchError
 from dpbench.core.metric import Column
 from dpbench.results.privacy_record import Record
+from dpbench.results.record import TrialRecord
 
 OWNERS = {"accuracy": "accuracy", "fwd": "fwd"}
 
@@ -73,6 +74,20 @@ def test_column_without_a_direction_ranks_nothing() -> None:
     assert re.search(r"┃ +fwd ┃", alone)
     with pytest.raises(DpbenchError, match="neither high nor low values of lpips are better"):
         leaderboard_page(rows, Path(), by="lpips")
+
+
+def test_rows_are_ranked_by_the_column_that_the_first_one_names() -> None:
+    def row(method: str, fwd: float, limit: float) -> tuple[TrialRecord, dict[str, Any]]:
+        found = scores(fwd=fwd)
+        return trial(method=method), {**found, "values": {"fwd": fwd, "fwd_inf": limit}}
+
+    rows = frame(row("a", 1.0, 0.9), row("b", 1.1, 0.2))
+    fwd = Column("fwd", "low", "", ranked_by="fwd_inf")
+    text = rendered(leaderboard_table(rows, [fwd], {}, {"fwd": "fwd", "fwd_inf": "fwd"}))
+    assert "ranked by fwd_inf" in text
+    assert re.findall(r"│ ([ab]) +│ +1 │ images │ +(\d)", text) == [("b", "1"), ("a", "2")]
+    assert re.search(r"┃ +fwd_inf ↓ ┃", rendered(leaderboard_page(rows)))
+    assert re.search(r"┃ +fwd_inf ↓ ┃ +fwd ↓ ┃", rendered(leaderboard_page(rows, by="fwd")))
 
 
 def test_single_seed_has_its_interval_over_images() -> None:
@@ -210,3 +225,17 @@ def test_rows_that_are_ranked_apart_say_why() -> None:
     ]  # fmt: skip
     assert "\n¹ ranked apart: other protocol of accuracy" in text
     assert "\n² ranked apart: other delta" in text
+
+
+def test_rows_that_cannot_be_told_apart_share_a_rank_and_the_table_says_so() -> None:
+    rows = [(trial(method=m), scores(a, ci95=0.03)) for m, a in (("a", 0.80), ("b", 0.82), ("c", 0.90))]
+    text = show(frame(*rows))
+    assert re.findall(r"│ (\w) +│ +1 │ images │ +(\d)", text) == [("c", "1"), ("a", "2"), ("b", "2")]
+    assert "rows of equal rank are tied" in text
+    assert "tied" not in show(frame(*rows[1:]))
+
+
+def test_what_real_images_reach_stands_below_the_table() -> None:
+    real = (trial(method="real", reference="real", epsilon=None, noise=""), scores(0.987, ci95=0.002))
+    assert "real images reach: accuracy 0.987 ± 0.002" in show(frame(real, (trial(), scores(0.8))))
+    assert "real images reach" not in show(frame((trial(), scores(0.8))))

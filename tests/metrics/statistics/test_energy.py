@@ -14,11 +14,11 @@ def test_mean_distances_are_those_of_all_pairs() -> None:
 
 
 def test_the_energy_distance_is_that_of_scipy() -> None:
-    from scipy.stats import energy_distance  # its square is half of the one here, with all pairs
+    from scipy.stats import energy_distance  # of all pairs, and its square root
 
     x, y = RNG.normal(size=200), RNG.normal(0.5, 2, size=300)
     across, own, own_y = (mean_distances(a[:, None], b[:, None]).mean() for a, b in ((x, y), (x, x), (y, y)))
-    assert 2 * across - own - own_y == pytest.approx(2 * energy_distance(x, y) ** 2 / 2, rel=1e-9)
+    assert 2 * across - own - own_y == pytest.approx(energy_distance(x, y) ** 2, rel=1e-9)
     expected = (2 * across - own * 200 / 199 - own_y * 300 / 299) / (2 * across + 1)
     assert relative_energy(x[:, None], y[:, None], 1)[0] == pytest.approx(expected)
 
@@ -44,3 +44,11 @@ def test_influences_are_what_a_repeated_row_changes() -> None:
         expected = (influences[row] - influences[(row + 1) % 2000]) / 2000
         assert more - value == pytest.approx(expected, abs=2e-6)
     assert influences.mean() == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("shift", [0.3, 1])
+def test_influences_tell_how_much_the_value_varies_between_samples(shift: float) -> None:
+    y = RNG.normal(size=(300, 1))
+    found = [relative_energy(RNG.normal(shift, 1.2, size=(200, 1)), y, 1) for _ in range(300)]
+    errors = [influences.std() / 200**0.5 for _, influences in found]
+    assert np.mean(errors) == pytest.approx(np.std([value for value, _ in found]), rel=0.15)

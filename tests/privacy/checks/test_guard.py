@@ -226,6 +226,7 @@ def test_a_worker_thread_of_autograd_may_release_tensors_a_moment_later(monkeypa
 
 
 def test_tensors_that_are_kept_are_refused_after_the_wait_for_worker_threads(monkeypatch):
+    monkeypatch.setattr(record_flow, "WORKER_SECONDS", 0.1)
     monkeypatch.setattr(record_flow, "autograd_has_workers", lambda: True)
     for act in keepers().values():
         with pytest.raises(PrivacyError, match="the closure keeps a tensor"):

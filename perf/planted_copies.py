@@ -1,8 +1,8 @@
 """What the memorisation columns see: false alarms on honest images, and power on planted copies.
 
-    python perf/memorisation.py                                          # shapes
-    python perf/memorisation.py --dataset mnist,cifar10 --data DIR
-    python perf/memorisation.py --draws 10 --planted 2                   # a quick look
+    python perf/planted_copies.py                                          # shapes
+    python perf/planted_copies.py --dataset mnist,cifar10 --data DIR
+    python perf/planted_copies.py --draws 10 --planted 2                   # a quick look
 
 In each draw, three disjoint random parts of a dataset's train split play train, the reference, and the images of an
 honest generator. Each kind of copy replaces a share of the honest images. The script prints one Markdown table per
@@ -37,8 +37,6 @@ from dpbench.metrics.memorisation import Memorisation
 
 SAMPLES, TRAIN, REFERENCE = 1000, 10_000, 2000
 """Number of images in each part."""
-PARTS = (SAMPLES, SAMPLES + TRAIN)
-"""Where train and the reference begin."""
 
 
 def noisy(images: Tensor) -> Tensor:
@@ -86,7 +84,7 @@ def scores(whole: ImageDataset, kinds: dict[str, Kind], draw: int, folder: Path)
     """The memorisation columns for each kind, in one draw of the parts."""
     rng = np.random.default_rng(draw)
     order = rng.permutation(len(whole))[: SAMPLES + TRAIN + REFERENCE]
-    honest, members, others = np.split(order, PARTS)
+    honest, members, others = np.split(order, [SAMPLES, SAMPLES + TRAIN])
     cache = RealCache(folder / str(draw))
     for name, kind in kinds.items():
         copied = rng.choice(others if kind.leaked else members, int(kind.share * SAMPLES))
