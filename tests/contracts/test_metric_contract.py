@@ -5,27 +5,12 @@ from __future__ import annotations
 import pytest
 import tiny
 from broken_metrics import BROKEN, Brightness
-from torch.nn.functional import adaptive_avg_pool2d
+from stand_ins import WEIGHTS, Blocks
 
-from dpbench import Extractor
 from dpbench.contracts import metrics
 from dpbench.contracts.metrics import BUILTIN_CHECKS, CHECKS, MetricCase
 from dpbench.contracts.promise import ContractError
 from dpbench.core.registries import EXTRACTORS, METRICS
-
-WEIGHTS = {"gram": "vgg", "lpips": "lpips", "clip-score": "clip"}
-
-
-class Blocks(Extractor):
-    """Means of an image's blocks, in place of networks that take long."""
-
-    description = "block means"
-
-    def __call__(self, images):
-        return adaptive_avg_pool2d(images.float() / 255, 3).flatten(1)
-
-    def logits(self, features):
-        return features
 
 
 @pytest.fixture(scope="module", params=METRICS.names())

@@ -58,17 +58,20 @@ DATASETS: dict[str, Callable[[Any, Path, pytest.MonkeyPatch], Any]] = {
 
 
 METRICS: dict[str, dict[str, Any]] = {
-    "fid": {},
-    "fid-train": {},
-    "fd-dinov2": {},
+    "fid": {"by_chance": ("fid_inf",)},
+    "fid-train": {"by_chance": ("fid_train_inf",)},
+    "fd-dinov2": {"by_chance": ("fd_dinov2_inf",)},
     "kid": {},
     "cmmd": {},
     "inception-score": {"unranked": ("inception_score",), "by_chance": ("inception_score",)},
     "prdc": {},
-    "classifier-prdc": {"unranked": ("precision_classifier",)},  # of a classifier of 20 steps, noise can have 1, too
+    "classifier-prdc": {
+        "unranked": ("precision_classifier",),  # of a classifier of 20 steps, noise can have 1, too
+        "by_chance": ("fd_classifier_inf",),
+    },
     "fld": {},
-    "fwd": {},
-    "scales": {},
+    "fwd": {"by_chance": ("fwd_inf",)},
+    "scales": {"by_chance": ("fd_coarse_inf", "fd_detail2_inf", "fd_detail1_inf")},
     "accuracy": {"by_chance": tuple(c.name for c in DownstreamAccuracy.columns)},
     "accuracy-paper": {"by_chance": tuple(c.name for c in PublishedAccuracy.columns)},
     "label-fidelity": {},
