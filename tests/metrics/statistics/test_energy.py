@@ -14,11 +14,11 @@ def test_mean_distances_are_those_of_all_pairs() -> None:
 
 
 def test_the_energy_distance_is_that_of_scipy() -> None:
-    from scipy.stats import energy_distance  # its square is half of the one here, with all pairs
+    from scipy.stats import energy_distance  # of all pairs, and its square root
 
     x, y = RNG.normal(size=200), RNG.normal(0.5, 2, size=300)
     across, own, own_y = (mean_distances(a[:, None], b[:, None]).mean() for a, b in ((x, y), (x, x), (y, y)))
-    assert 2 * across - own - own_y == pytest.approx(2 * energy_distance(x, y) ** 2 / 2, rel=1e-9)
+    assert 2 * across - own - own_y == pytest.approx(energy_distance(x, y) ** 2, rel=1e-9)
     expected = (2 * across - own * 200 / 199 - own_y * 300 / 299) / (2 * across + 1)
     assert relative_energy(x[:, None], y[:, None], 1)[0] == pytest.approx(expected)
 
