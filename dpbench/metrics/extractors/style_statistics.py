@@ -84,6 +84,11 @@ class StyleStatistics(Extractor):
 
     def __call__(self, images: Tensor) -> Tensor:
         """uint8 [b, c, h, w] -> float32 [b, d]."""
+        from dpbench.metrics.extractors.subbands import in_parts
+
+        return in_parts(images, self._statistics)
+
+    def _statistics(self, images: Tensor) -> Tensor:
         import torch
 
         from dpbench.metrics.extractors.subbands import centred, correlations, neighbouring, pairs, variances

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor
+
+PIXELS = 32 * 32**2
+"""Number of pixels of a part of a batch: the sub-bands of more do not fit into a processor's cache."""
+
+
+def in_parts(images: Tensor, statistics: Callable[[Tensor], Tensor]) -> Tensor:
+    """The statistics [b, d] of images [b, c, h, w], computed in parts that fit into a processor's cache."""
+    at_once = max(1, PIXELS // (images.shape[-2] * images.shape[-1]))
+    return torch.cat([statistics(part) for part in images.split(at_once)])
 
 
 def centred(x: Tensor) -> Tensor:

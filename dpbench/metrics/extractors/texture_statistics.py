@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from dpbench.core.errors import MissingScore
 from dpbench.core.metric import Evaluation, Extractor
@@ -53,8 +53,6 @@ class TextureStatistics(Extractor):
         MissingScore: the resolution is below 6.
     """
 
-    batch: ClassVar[int] = 32  # sub-bands of more images do not fit into a processor's cache
-
     def __init__(self, evaluation: Evaluation):
         super().__init__(evaluation)
         self.levels = texture_level(self.spec.resolution)
@@ -64,6 +62,11 @@ class TextureStatistics(Extractor):
 
     def __call__(self, images: Tensor) -> Tensor:
         """uint8 [b, c, h, w] -> float32 [b, d]."""
+        from dpbench.metrics.extractors.subbands import in_parts
+
+        return in_parts(images, self._statistics)
+
+    def _statistics(self, images: Tensor) -> Tensor:
         import torch
 
         from dpbench.metrics.extractors.subbands import centred, correlations, neighbouring, pairs
