@@ -97,7 +97,7 @@ def costs(folder: Path, images: int) -> dict[str, Cost]:
     return {
         "nothing cached": cost(private),
         "real side cached": cost(private),
-        "`real` row": cost(lambda: evaluate_real(metrics, train, test, run(), kept)),
+        "`real` row": cost(lambda: evaluate_real(metrics, train, test, images, run(), kept)),
     }
 
 
