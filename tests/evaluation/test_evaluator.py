@@ -17,6 +17,7 @@ from dpbench.evaluation.real_parts import part_and_rest
 from dpbench.evaluation.scores import Scores
 from dpbench.metrics.classifiers import quick
 from dpbench.metrics.extractors.packets import WaveletPackets
+from dpbench.metrics.frechet_columns import HALVES
 
 
 @pytest.fixture
@@ -33,9 +34,10 @@ def metric(registries):
 
 def test_scores_say_what_they_depend_on(make_images, noise, run) -> None:
     scores = evaluate(["fwd", "scales"], make_images(noise(90)), make_images(noise(70, seed=1)), run)
-    assert set(scores.values) == {"fwd", "fd_coarse", "fd_detail2", "fd_detail1"}
+    columns = ("fwd", "fd_coarse", "fd_detail2", "fd_detail1")
+    assert set(scores.values) == {*columns, *(f"{column}_inf" for column in columns)}
     packets = "haar packets level 2, [0, 1]"
-    used = {"metric": "v1", "extractors": packets}
+    used = {"metric": f"v2, {HALVES}", "extractors": packets}
     assert scores.protocol == {
         "n_samples": 90, "n_reference": 70, "extractor": packets, "fwd": used, "scales": used,
     }  # fmt: skip
@@ -109,8 +111,8 @@ def test_a_label_outside_the_classes_is_an_error(make_images, noise, run, wrong:
 
 def test_one_image_has_no_frechet_distance(make_images, noise, run) -> None:
     scores = evaluate(["fwd"], make_images(noise(1)), make_images(noise(10, seed=1)), run)
-    assert scores.values == {"fwd": None}
-    assert scores.missing == {"fwd": "a covariance needs at least 2 images, not 1"}
+    assert scores.values == {"fwd": None, "fwd_inf": None}
+    assert scores.missing == dict.fromkeys(scores.values, "a Fréchet distance needs at least 4 images, not 1")
 
 
 def test_a_missing_score_names_its_reason_and_spares_the_others(make_images, noise, run, metric) -> None:
