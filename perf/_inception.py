@@ -1,4 +1,4 @@
-"""Inception with random weights, in files that torch-fidelity, clean-fid and dpbench can load."""
+"""Inception with random weights, in files that torch-fidelity, pytorch-fid, clean-fid and dpbench can load."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
 ARGUMENTS = ("inception-v3-compat", ["2048", "logits_unbiased"])
-FIDELITY = "weights-inception-2015-12-05-random.pth"
+FIDELITY = "pt_inception-2015-12-05-6726825d.pth"  # the name in pytorch-fid; torch-fidelity publishes the same file
 TORCHSCRIPT = "inception-2015-12-05.pt"
 
 

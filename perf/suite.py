@@ -1,134 +1,137 @@
-"""Cost of the default metrics compared with clean-fid and torch-fidelity, one metric at a time.
+"""Cost of scoring one trial with all default metrics: the share of each metric in the CPU time.
 
-    python perf/suite.py                   # 1,000 images: about half an hour on two cores, nearly all of it theirs
-    python perf/suite.py --images 200
+    python perf/suite.py                            # 10,000 images: a few minutes on two cores
+    python perf/suite.py --images 2000
+    python perf/suite.py --images 1000 --others     # and clean-fid and torch-fidelity: about half an hour more
 
-All packages load the same Inception with random weights and the same images of shapes. The other packages read
-synthetic and reference images as PNG files and process both sets for every metric (one set for the Inception Score).
-dpbench computes all default metrics that need no other weights, including its classifiers, without cached results; the
-train set has the same size. Each measurement runs in its own process.
+Images of `shapes` without their finest detail are scored like a trial's samples, against its test split and with its
+whole train split: once with nothing cached, as in the first row of a run, and once with what the first time has stored
+of real images, as in every further row. The third column is the `real` row after them. Pretrained weights are not used.
+Seconds are those of all threads together, so they do not depend on what else runs. Features that metrics share count
+for the first metric in the table that needs them.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated
+from unittest.mock import patch
 
 import torch
 import typer
-from PIL import Image
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # makes the script work from any folder
 
 from dpbench.core.cache import PublicCache
 from dpbench.core.context import RunContext
-from dpbench.core.data import DataOptions, ImageDataset
-from dpbench.data.arrays import Subset
-from dpbench.data.opening import open_dataset
-from dpbench.evaluation.evaluator import default_metrics, evaluate
+from dpbench.core.data import DataOptions
+from dpbench.core.registries import METRICS
+from dpbench.data.arrays import Converted, Subset
+from dpbench.data.opening import default_root, open_dataset
+from dpbench.evaluation import evaluator
+from dpbench.evaluation.evaluator import default_metrics, evaluate, evaluate_real
+from dpbench.evaluation.extraction import RealCache
 from dpbench.evaluation.scores import Scores
 from dpbench.models.pretrained import finding
-from dpbench.models.pretrained.published import WEIGHTS
-from perf._inception import FIDELITY, TORCHSCRIPT, random_inception
-from perf._measure import peak_of
-
-Way = Callable[[Path, int], object]
+from dpbench.training.device import peak_memory_mb
+from perf._other_packages import comparison
 
 
-def sets(folder: Path, images: int) -> list[ImageDataset]:
-    """(synthetic, reference, train): disjoint parts of the train split of `shapes`."""
-    whole = open_dataset("shapes", DataOptions(folder / "data")).train()
-    return [Subset(whole, range(k * images, (k + 1) * images)) for k in range(3)]
+@dataclass(frozen=True)
+class Cost:
+    """CPU seconds of each computed metric and of the whole row; peak memory of the process so far."""
+
+    metrics: dict[str, float]
+    seconds: float
+    peak_mb: float
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """CPU seconds of each part of the row, which add up to all of them."""
+        return {**self.metrics, "input checks and the rest": self.seconds - sum(self.metrics.values())}
 
 
-def write_pngs(folder: Path, images: int) -> None:
-    for role, dataset in zip(("synthetic", "reference"), sets(folder, images), strict=False):
-        (folder / role).mkdir()
-        for i in range(images):
-            pixels = dataset.batch([i]).images[0].permute(1, 2, 0).numpy()
-            Image.fromarray(pixels).save(folder / role / f"{i:05d}.png")
+def without_detail(images: Tensor) -> Tensor:
+    """uint8 [b, c, h, w] -> the means of blocks of 2 x 2 pixels, at the same resolution."""
+    means = torch.nn.functional.avg_pool2d(images.float(), 2).round().to(torch.uint8)
+    return means.repeat_interleave(2, 2).repeat_interleave(2, 3)
 
 
-def ours(folder: Path, images: int) -> Scores:
-    """Computes all default metrics; scores with missing weights are empty."""
-    (file,) = WEIGHTS["inception"].files
-    path = folder / TORCHSCRIPT
-    finding.places = lambda file: [folder / file.name]  # only these weights
-    WEIGHTS["inception"] = replace(
-        WEIGHTS["inception"], files=(replace(file, sha256=finding.sha256(path), size=path.stat().st_size),)
+def cost(score: Callable[[], Scores]) -> Cost:
+    """Runs `score` with a clock that counts the CPU time of all threads."""
+    clock, start = SimpleNamespace(perf_counter=time.process_time), time.process_time()
+    with patch.object(evaluator, "time", clock):
+        scores = score()
+    columns = {name: METRICS.get(name).columns for name in scores.seconds}
+    computed = [name for name in columns if any(scores.values[column.name] is not None for column in columns[name])]
+    return Cost(
+        {name: scores.seconds[name] for name in computed}, time.process_time() - start, peak_memory_mb("cpu") or 0
     )
-    run = RunContext("cpu", torch.Generator().manual_seed(0), PublicCache(folder))
-    synthetic, reference, train = sets(folder, images)
-    return evaluate(default_metrics(), synthetic, reference, run, train)
 
 
-def by_clean_fid(metric: str, folder: Path, images: int) -> None:
-    from cleanfid import fid
-    from cleanfid.inception_torchscript import InceptionV3W
+def costs(folder: Path, images: int) -> dict[str, Cost]:
+    """Title of a column -> cost."""
+    whole = open_dataset("shapes", DataOptions(default_root()))
+    train, test = whole.train(), whole.test()
+    synthetic = Converted(Subset(train, range(images)), train.spec, without_detail, "without detail")
+    finding.places = lambda file: []  # no weights, wherever they are
+    kept, metrics = RealCache(folder / "real"), default_metrics()
 
-    network = InceptionV3W(str(folder), download=False)
-    x, y = (
-        fid.get_folder_features(str(folder / role), network, num_workers=0, device=torch.device("cpu"), mode="clean")
-        for role in ("synthetic", "reference")
-    )
-    getattr(fid, metric)(x, y)
+    def run() -> RunContext:
+        return RunContext("cpu", torch.Generator().manual_seed(0), PublicCache(folder))
 
+    def private() -> Scores:
+        return evaluate(metrics, synthetic, test, run(), train, kept)
 
-def by_torch_fidelity(metric: str, folder: Path, images: int) -> None:
-    import torch_fidelity
-
-    torch_fidelity.calculate_metrics(
-        input1=str(folder / "synthetic"), input2=str(folder / "reference"), cuda=False, verbose=False, cache=False,
-        feature_extractor_weights_path=str(folder / FIDELITY), kid_subset_size=min(1000, images), save_cpu_ram=True,
-        feature_extractor="inception-v3-compat",
-        **{metric: True},
-    )  # fmt: skip
-
-
-THEIRS: dict[str, Way] = {
-    **{f"clean-fid {m}": partial(by_clean_fid, m) for m in ("fid_from_feats", "kernel_distance")},
-    **{f"torch-fidelity {m}": partial(by_torch_fidelity, m) for m in ("fid", "kid", "isc", "prc")},
-}
+    for split in (train, test):
+        split.batch([0])  # renders the dataset if it is not stored yet
+    return {
+        "nothing cached": cost(private),
+        "real side cached": cost(private),
+        "`real` row": cost(lambda: evaluate_real(metrics, train, test, images, run(), kept)),
+    }
 
 
-def silently(way: Way, folder: Path, images: int, threads: int) -> None:
-    torch.set_num_threads(threads)
-    warnings.simplefilter("ignore")
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        way(folder, images)
+def shares_table(found: dict[str, Cost], title: str) -> Table:
+    """CPU seconds and shares of each metric, the most expensive one first."""
+    table = Table("CPU seconds", *(text for name in found for text in (name, "%")), title=title)
+    parts = {name: None for column in found.values() for name in column.shares}
+    for name in sorted(parts, key=lambda name: -max(column.shares.get(name, 0) for column in found.values())):
+        table.add_row(name, *_seconds_and_share(found, lambda column, name=name: column.shares.get(name, 0)))
+    table.add_section()
+    table.add_row("all", *_seconds_and_share(found, lambda column: column.seconds))
+    table.add_row("all but accuracy", *_seconds_and_share(found, lambda c: c.seconds - c.metrics["accuracy"]))
+    table.add_row("peak memory [MiB]", *(text for c in found.values() for text in (f"{c.peak_mb:.0f}", "")))
+    return table
+
+
+def _seconds_and_share(found: dict[str, Cost], of: Callable[[Cost], float]) -> list[str]:
+    return [text for c in found.values() for text in (f"{of(c):.1f}", f"{100 * of(c) / c.seconds:.0f}")]
 
 
 def main(
-    images: Annotated[int, typer.Option(help="images per set")] = 1000,
+    images: Annotated[int, typer.Option(help="synthetic images")] = 10_000,
     threads: Annotated[int, typer.Option(help="CPU threads of torch; 0 for its default")] = 0,
+    others: Annotated[bool, typer.Option("--others", help="compare with clean-fid and torch-fidelity")] = False,
 ) -> None:
-    """Prints the table."""
-    table = Table("way", "seconds", "peak memory [MiB]", title=f"{images:,} images of 32 x 32")
-    took: dict[str, float] = {}
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        random_inception(folder)
-        write_pngs(folder, images)
-        for way, compute in {"dpbench, all default metrics": ours, **THEIRS}.items():
-            start = time.perf_counter()
-            peak, _ = peak_of(silently, compute, folder, images, threads or torch.get_num_threads())
-            took[way] = time.perf_counter() - start
-            table.add_row(way, f"{took[way]:.0f}", f"{peak / 2**20:.0f}")
-            print(way, f"{took[way]:.0f} s", file=sys.stderr)
-    mine, theirs = took["dpbench, all default metrics"], sum(took[way] for way in THEIRS)
-    table.add_row("theirs, together", f"{theirs:.0f} ({theirs / mine:.1f} x)", "")
-    Console(width=None if sys.stdout.isatty() else 100).print(table)
+    """Prints the tables."""
+    if threads:
+        torch.set_num_threads(threads)
+    console = Console(width=None if sys.stdout.isatty() else 110)
+    with tempfile.TemporaryDirectory() as folder:
+        found = costs(Path(folder), images)
+    console.print(shares_table(found, f"scoring {images:,} images of 32 x 32 with {torch.get_num_threads()} threads"))
+    if others:
+        console.print(comparison(images, torch.get_num_threads()))
 
 
 if __name__ == "__main__":

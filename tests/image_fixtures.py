@@ -184,5 +184,7 @@ def scores(make_images: MakeImages, run: RunContext) -> Iterator[Callable[..., S
     def score(metric: str, synthetic: np.ndarray, reference: np.ndarray, train: np.ndarray | None = None) -> Scores:
         return evaluate([metric], images(synthetic), images(reference), run, None if train is None else images(train))
 
-    with EXTRACTORS.temporary(dict.fromkeys(("inception", "clip", "dinov2", "classifier"), PixelFeatures)):
+    with EXTRACTORS.temporary(
+        dict.fromkeys(("inception", "pytorch-fid", "clip", "dinov2", "classifier"), PixelFeatures)
+    ):
         yield score

@@ -42,7 +42,7 @@ def make_dinov2(folder: Path) -> Path:
 
 
 def make_inception(folder: Path) -> Path:
-    """Inception, in the formats of NVIDIA and of torch-fidelity."""
+    """Inception, in the formats of NVIDIA and of pytorch-fid."""
     from perf._inception import random_inception
 
     random_inception(folder)

@@ -49,6 +49,7 @@ def scores(
         "caveats": [],
         "seconds": {"fwd": 1.5},
         "ci95": {} if ci95 is None else {"accuracy": ci95},
+        "scored": {"fwd": {"date": "x", "version": "x", "commit": "x"}},
     }
 
 

@@ -98,8 +98,8 @@ def evaluate(
         name: what the row is called, by default the file's name without suffix.
         epsilon, delta, public: see `Claim`.
         display: where progress shows.
-        options: further fields of `RunRequest`: references ("real" or none), metrics, resolution, public_benchmark,
-            data, download, device, out, plugins.
+        options: further fields of `RunRequest`: references ("real" or none), metrics, protocol, resolution,
+            public_benchmark, data, download, device, out, plugins.
 
     Returns:
         One line for the images, and one per reference; columns as in `results.row`.

@@ -32,6 +32,7 @@ PROTOCOLS: dict[str, EvaluationProtocol] = {
             "dpimagebench-inception-score",
             "dpimagebench-precision-recall",
             "dpimagebench-fld",
+            "dpimagebench-image-reward",
         ),
     ),
 }

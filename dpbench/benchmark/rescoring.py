@@ -55,7 +55,7 @@ def evaluate_all(
         metrics: names of metrics, by default all.
         datasets: only trials on these; by default on all.
         display: where progress shows.
-        options: further fields of `RunRequest`: data, download, device, precision, plugins.
+        options: further fields of `RunRequest`: protocol, data, download, device, precision, plugins.
 
     Returns:
         One line per trial, in the order in which they were scored; columns as in `results.row`.
@@ -97,8 +97,11 @@ def rescore(request: RunRequest, datasets: Sequence[str] = (), display: Display 
 
 
 def _finished(out: Path, datasets: Sequence[str]) -> list[tuple[TrialRecord, TrialFolder]]:
-    """The finished trials below `out`, those of one dataset and resolution together; warns of a damaged one."""
-    found = []
+    """The finished trials below `out`, those of one dataset and resolution together; warns of a damaged one.
+
+    Of a trial whose folder was copied, the folder named after its key counts.
+    """
+    found: dict[str, tuple[TrialRecord, TrialFolder]] = {}
     for folder in TrialFolder.finished(out):
         try:
             record = folder.read()
@@ -109,15 +112,15 @@ def _finished(out: Path, datasets: Sequence[str]) -> list[tuple[TrialRecord, Tri
         if record.reference == "real" and not record.config:
             again = "`dpbench run` makes its successor"
             warnings.warn(f"left as it is: {folder.path} compares the halves of test; {again}", stacklevel=3)
-        else:
-            found.append((record, folder))
+        elif folder.path.name == record.key or record.key not in found:
+            found[record.key] = record, folder
     if not found:
         raise DpbenchError(f"no finished trials are in {out}; `dpbench run` makes some, --out says where they are")
-    names = {record.dataset for record, _ in found}
+    names = {record.dataset for record, _ in found.values()}
     wanted = {canonical_name(name) for name in datasets}
     for name in sorted(wanted - names):
         raise UnknownName("dataset with results", name, names)
-    chosen = [(record, folder) for record, folder in found if not wanted or record.dataset in wanted]
+    chosen = [(record, folder) for record, folder in found.values() if not wanted or record.dataset in wanted]
     return sorted(chosen, key=lambda trial: (trial[0].dataset, trial[0].resolution, trial[0].public_benchmark))
 
 

@@ -24,6 +24,7 @@ from dpbench.benchmark.scoring import chosen_metrics, known_columns, missing_met
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.shared_state import unchanged
 from dpbench.benchmark.side_by_side import draw_side_by_side
+from dpbench.benchmark.slow_metrics import announcement, slow_metrics
 from dpbench.benchmark.stages import fit, prepare, real_images, sample
 from dpbench.benchmark.sweep import make_trials
 from dpbench.benchmark.timetable import STAGES, Work
@@ -85,6 +86,7 @@ def run_request(request: RunRequest, display: Display | None = None) -> Finished
     with Session.open(request, display, writes=True, distributed=True) as session:
         metrics = chosen_metrics(request.metrics, request.protocol_metrics)
         trials = plan_trials(session)
+        _announce(trials, session, metrics)
         leaderboard, sheet = LeaderboardFile(request.out), None
         try:
             failures = _run_trials(trials, session, metrics, leaderboard)
@@ -125,6 +127,19 @@ def _run_trials(
                 failures.append(Failure(str(trial), str(error), trial.folder(session.out).log))
                 display.say(f"  failed: {failures[-1]}")
     return failures
+
+
+def _announce(trials: Sequence[TrialSpec], session: Session, metrics: Sequence[str]) -> None:
+    """Says which metrics will take hours.
+
+    Raises:
+        DpbenchError: one would take days.
+    """
+    spec = session.inputs.spec
+    images = session.request.samples_of(spec).conditions.count
+    for name, seconds in slow_metrics(metrics, spec, images, session.device).items():
+        if any(missing_metrics(trial.folder(session.out), [name]) for trial in trials):
+            session.display.say(announcement(name, seconds, session.device))
 
 
 def _expect(trials: Sequence[TrialSpec], session: Session, metrics: Sequence[str]) -> None:

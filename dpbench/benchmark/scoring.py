@@ -16,6 +16,8 @@ from dpbench.core.metric import Column, Metric
 from dpbench.core.registries import METRICS
 from dpbench.evaluation.score_protocol import is_outdated
 from dpbench.evaluation.scores import Scores
+from dpbench.results.ceiling import real_values
+from dpbench.results.provenance import scored_now
 from dpbench.results.record import TrialRecord
 from dpbench.results.rounding import rounded
 from dpbench.results.row import PROTOCOL, is_reserved, make_row
@@ -197,9 +199,14 @@ def score(
 
 
 def say_scores(record: TrialRecord, folder: TrialFolder, session: Session) -> None:
-    """Shows the headline scores of a finished trial in one line."""
-    row = make_row(record, folder.read_scores())
-    found = [f"{c.name} {rounded(row[c.name])}" for c in headline_columns() if row.get(c.name) is not None]
+    """Shows the headline scores of a finished trial in one line, beside what real images reach."""
+    scores = folder.read_scores()
+    row, real = make_row(record, scores), real_values(session.out, record, scores, owners())
+    found = [
+        f"{c.name} {rounded(row[c.name])}" + (f" (real images: {rounded(real[c.name])})" if c.name in real else "")
+        for c in headline_columns()
+        if row.get(c.name) is not None
+    ]
     session.display.say(f"  {', '.join(found)}")
 
 
@@ -221,11 +228,11 @@ def _add_scores(
         scores = evaluate_real(metrics, train, test, record.config["samples"], run, kept)
     else:
         scores = evaluate(metrics, folder.samples(record, inputs.spec), test, run, train, kept)
-    scores |= Scores(protocol={"reference": inputs.fingerprint(test)})
+    scores |= Scores(protocol={"reference": inputs.fingerprint(test)}, scored=dict.fromkeys(metrics, scored_now()))
     with suppress(DpbenchError):  # there are none yet, or they are damaged
         scores = _merged(Scores(**folder.read_scores(all_columns=True)), scores)
     columns, caveats = _hidden(record, scores)
-    folder.write_scores(asdict(scores), dict.fromkeys(columns, UNDECLARED), caveats)
+    folder.write_scores(asdict(scores), dict.fromkeys(columns, UNDECLARED), caveats, record.public_benchmark)
 
 
 def _merged(old: Scores, new: Scores) -> Scores:

@@ -123,4 +123,5 @@ def _show(rows: Any, request: RunRequest) -> None:
     from dpbench.results.gathering import collect
 
     gathered = collect(request.out, known_columns(), sorted(set(rows["dataset"])))
-    print_page(leaderboard_page(gathered, columns=asked_columns([*(request.metrics or ()), *request.protocol_metrics])))
+    columns = asked_columns([*(request.metrics or ()), *request.protocol_metrics])
+    print_page(leaderboard_page(gathered, request.out, columns=columns))

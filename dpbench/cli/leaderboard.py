@@ -58,4 +58,4 @@ def leaderboard(
     rows = collect(out, known_columns(), [canonical_name(name) for name in split_names(dataset)])
     if csv is not None:
         write_csv(aggregate(rows) if over_seeds else rows, expanded(csv))
-    print_page(leaderboard_page(rows, by or None, named_columns(split_names(columns)), notes))
+    print_page(leaderboard_page(rows, out, by or None, named_columns(split_names(columns)), notes))

@@ -27,7 +27,8 @@ class MetricCase(Case[Metric]):
     Attributes:
         unranked: columns with a direction that do not rank these small sets of images by their likeness to the
             reference.
-        by_chance: columns in which the order of images counts by chance: they train on the images, or pair them up.
+        by_chance: columns in which the order of images counts by chance: they train on the images, pair them up, or
+            split them into parts.
     """
 
     unranked: tuple[str, ...] = ()

@@ -141,6 +141,10 @@ class Extractor(ABC):
         """uint8 [b, c, h, w] on the evaluation's device -> float32 [b, ...], each image's independent of the others."""
 
 
+TOO_LONG = 86_400.0
+"""Seconds per row from which a metric is not computed: a day."""
+
+
 class Metric(ABC):
     """A family of numbers that says how good synthetic images are."""
 
@@ -156,6 +160,17 @@ class Metric(ABC):
     """Everything that the numbers depend on besides images and features, beginning with the metric's version: "v2, at
     most 10000 images". Whoever changes what the numbers are counts the version up. Scores of another protocol are
     computed again. A plugin may leave it empty: the hash of its code is stored, too."""
+
+    @classmethod
+    def expected_seconds(cls, spec: DatasetSpec, images: int, device: str) -> float:
+        """About how long it takes, where it takes hours; 0 by default. Above `TOO_LONG` it is not computed.
+
+        Args:
+            spec: what the dataset declares.
+            images: the number of images of a row.
+            device: where it is computed.
+        """
+        return 0.0
 
     @abstractmethod
     def compute(self, evaluation: Evaluation) -> Mapping[str, float | Estimate]:

@@ -141,10 +141,11 @@ class Packed:
     bits: str
 
     @classmethod
-    def of(cls, outcomes: NDArray[np.bool_]) -> Packed:
-        """The outcomes [g, r, n], packed."""
+    def of(cls, outcomes: Outcomes) -> Packed:
+        """The outcomes [g, r, n], each 0 or 1, packed."""
         groups, runs, images = outcomes.shape
-        return cls((groups, runs, images), base64.b64encode(zlib.compress(np.packbits(outcomes).tobytes())).decode())
+        bits = zlib.compress(np.packbits(outcomes.astype(bool)).tobytes())
+        return cls((groups, runs, images), base64.b64encode(bits).decode())
 
     def unpacked(self) -> NDArray[np.bool_]:
         """The outcomes: [g, r, n].

@@ -102,9 +102,13 @@ _METRICS = {
     "gram": ("dpbench.metrics.gram:GramDistance", "Distance of mean Gram matrices of VGG-19 activations."),
     "lpips": ("dpbench.metrics.lpips:LPIPSDiversity", "Mean LPIPS distance within a class: diversity."),
     "clip-score": ("dpbench.metrics.clip_score:CLIPScore", "CLIP similarity of images and class prompts."),
+    "style": (
+        "dpbench.metrics.style:Style",
+        "Difference of the distributions of colour, contrast, structure and seams.",
+    ),
     "texture": ("dpbench.metrics.texture:Texture", "Distance of mean wavelet texture statistics."),
     "spectrum": ("dpbench.metrics.spectrum:Spectrum", "Difference of mean log power spectra."),
-    "memorisation": ("dpbench.metrics.memorisation:Memorisation", "Membership attack and nearest-neighbour distances."),
+    "memorisation": ("dpbench.metrics.memorisation:Memorisation", "Copies of train images, and a membership attack."),
     "dpimagebench-fid": (
         "dpbench.metrics.dpimagebench_fidelity:DPImageBenchFID",
         "DPImageBench's FID: to the train split.",
@@ -120,6 +124,10 @@ _METRICS = {
     "dpimagebench-fld": (
         "dpbench.metrics.dpimagebench_fidelity:DPImageBenchFLD",
         "DPImageBench's FLD: Inception features, likelihood of train.",
+    ),
+    "dpimagebench-image-reward": (
+        "dpbench.metrics.image_reward:DPImageBenchImageReward",
+        "DPImageBench's ImageReward of class prompts; slow.",
     ),
 }
 
@@ -151,6 +159,14 @@ _EXTRACTORS = {
     ),
     "clip": ("dpbench.metrics.extractors.clip:CLIP", "Image embeddings of CLIP ViT-L/14 at 336 pixels."),
     "dinov2": ("dpbench.metrics.extractors.dinov2:DINOv2", "Class token of DINOv2 ViT-L/14 at 224 pixels."),
+    "fourier-magnitude": (
+        "dpbench.metrics.extractors.fourier_magnitudes:FourierMagnitudes",
+        "Magnitudes of low spatial frequencies.",
+    ),
+    "style": (
+        "dpbench.metrics.extractors.style_statistics:StyleStatistics",
+        "Statistics of colour, contrast, structure and seams.",
+    ),
     "texture": ("dpbench.metrics.extractors.texture_statistics:TextureStatistics", "Statistics of wavelet sub-bands."),
     "spectrum": ("dpbench.metrics.extractors.power_spectrum:PowerSpectrum", "Radially averaged power spectrum."),
 }

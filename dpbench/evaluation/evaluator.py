@@ -17,7 +17,7 @@ from dpbench.core.data import ImageDataset
 from dpbench.core.errors import DpbenchError, MissingScore
 from dpbench.core.files import digest
 from dpbench.core.locks import scratch_folder
-from dpbench.core.metric import Estimate, Metric
+from dpbench.core.metric import TOO_LONG, Estimate, Metric
 from dpbench.core.outcomes import Packed
 from dpbench.core.registries import METRICS
 from dpbench.evaluation.caveats import collect_caveats
@@ -128,6 +128,7 @@ def _score(name: str, metric: Metric, evaluation: SharedEvaluation) -> Scores:
     outcomes: dict[str, Packed] = {}
     with collect_caveats() as caveats:
         try:
+            _refuse_days(metric, evaluation)
             computed = metric.compute(evaluation)
         except MissingScore as why:
             missing = dict.fromkeys(columns, str(why))
@@ -153,6 +154,13 @@ def _score(name: str, metric: Metric, evaluation: SharedEvaluation) -> Scores:
         ci95,
         outcomes,
     )
+
+
+def _refuse_days(metric: Metric, evaluation: SharedEvaluation) -> None:
+    device = evaluation.run.device
+    seconds = metric.expected_seconds(evaluation.spec, len(evaluation.synthetic), device)
+    if seconds > TOO_LONG:
+        raise MissingScore(f"it would take about {seconds / TOO_LONG:.0f} days on {device}; compute it on a GPU")
 
 
 def _generator(run: RunContext, name: str) -> torch.Generator:

@@ -61,8 +61,18 @@ class RealCache(PublicCache):
             return self.features(name, extractor, part, run, title)
         with making(path):
             return _load(path, labels) or write_features(
-                path, len(images), extract(extractor, images, run, title), labels
+                path, len(images), self._blocks(name, extractor, images, run, title), labels
             )
+
+    def _blocks(
+        self, name: str, extractor: Extractor, images: ImageDataset, run: RunContext, title: str
+    ) -> Iterator[Array]:
+        """The features of all images in order: read, if `images` is a part of a set whose features are stored."""
+        if isinstance(images, ImagePart) and (whole := _load(self._path(name, extractor, images.whole), None)):
+            for start in range(0, len(images), extractor.batch):
+                yield whole.rows(images.positions[start : start + extractor.batch])
+        else:
+            yield from extract(extractor, images, run, title)
 
     def _path(self, name: str, extractor: Extractor, images: ImageDataset) -> Path:
         code = code_hash(extractor, extract, images)

@@ -15,23 +15,23 @@ from dpbench.evaluation.stratified import Indices
 class ImagePart(ImageDataset):
     """Some images of a set.
 
-    Args:
+    Attributes:
         whole: the set.
         positions: which images, int64 [n].
     """
 
     def __init__(self, whole: ImageDataset, positions: Indices):
         self.spec = whole.spec
-        self._whole, self._positions = whole, positions
+        self.whole, self.positions = whole, positions
 
     def __len__(self) -> int:
-        return len(self._positions)
+        return len(self.positions)
 
     def batch(self, indices: Sequence[int]) -> Batch:
         """See `ImageDataset.batch`."""
-        return self._whole.batch(self._positions[np.asarray(indices, dtype=np.int64)].tolist())
+        return self.whole.batch(self.positions[np.asarray(indices, dtype=np.int64)].tolist())
 
     @property
     def fingerprint(self) -> str:
         """A hash of the whole set's fingerprint and the positions."""
-        return digest([self._whole.fingerprint, "part", self._positions.tolist()])
+        return digest([self.whole.fingerprint, "part", self.positions.tolist()])

@@ -22,6 +22,7 @@ class Scores:
         seconds: metric -> computing time; shared features count for the first metric that needs them.
         ci95: column -> half the width of its 95% interval, if it has one.
         outcomes: column -> what each reference image was in each run, for columns that are a mean of that.
+        scored: metric -> when and by which dpbench it was computed; see `results.provenance.scored_now`.
     """
 
     values: Mapping[str, float | None] = field(default_factory=dict)
@@ -31,6 +32,7 @@ class Scores:
     seconds: Mapping[str, float] = field(default_factory=dict)
     ci95: Mapping[str, float] = field(default_factory=dict)
     outcomes: Mapping[str, Packed] = field(default_factory=dict)
+    scored: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def __or__(self, other: Scores) -> Scores:
         """The two merged; `other` wins for metrics, columns and protocol entries that both have."""
@@ -43,4 +45,5 @@ class Scores:
             {**self.seconds, **other.seconds},
             {**{c: half for c, half in self.ci95.items() if c not in other.values}, **other.ci95},
             {**{c: bits for c, bits in self.outcomes.items() if c not in other.values}, **other.outcomes},
+            {**self.scored, **other.scored},
         )

@@ -26,6 +26,7 @@ from dpbench.evaluation import intervals as bootstrap
 from dpbench.evaluation.caveats import Caveat
 
 if TYPE_CHECKING:
+    from dpbench.evaluation.features import Features
     from dpbench.metrics.extractors.pytorch_fid import PytorchFID
 
 EXTRACTOR = "pytorch-fid"
@@ -40,11 +41,11 @@ PIXELS = {"mnist": 28, "fashion-mnist": 28, "cifar10": 32, "cifar100": 32}
 BLOCK = 1000  # images
 
 
-def check_comparable(evaluation: Evaluation, wanted: int) -> None:
-    """Warns with a `Caveat` of fewer than `wanted` synthetic images.
+def check_size(evaluation: Evaluation) -> None:
+    """Refuses images of another size than DPImageBench's.
 
     Raises:
-        MissingScore: the images have another size than DPImageBench's.
+        MissingScore: they have another size.
     """
     name, size = evaluation.spec.name, evaluation.spec.resolution
     published = PIXELS.get(name, size)
@@ -52,8 +53,24 @@ def check_comparable(evaluation: Evaluation, wanted: int) -> None:
         raise MissingScore(
             f"DPImageBench scores {name} at {published} pixels, not {size}; run with --resolution {published}"
         )
-    if (n := len(evaluation.synthetic)) < wanted:
-        warnings.warn(f"of {n} images; DPImageBench has {wanted}: not comparable with its numbers", Caveat, 2)
+
+
+def warn_of_few(n: int, wanted: int) -> None:
+    """Warns with a `Caveat` if there are fewer synthetic images than DPImageBench scores."""
+    if n < wanted:
+        warnings.warn(f"computed from {n} images, DPImageBench's from {wanted}: not comparable", Caveat, 2)
+
+
+def synthetic_features(evaluation: Evaluation, wanted: int) -> Features:
+    """Features of the synthetic images; warns as `warn_of_few`.
+
+    Raises:
+        MissingScore: as `check_size`, or the weights are not available.
+    """
+    check_size(evaluation)
+    synthetic, _ = evaluation.features(EXTRACTOR)
+    warn_of_few(len(synthetic), wanted)
+    return synthetic
 
 
 class DPImageBenchFID(Metric):
@@ -77,13 +94,13 @@ class DPImageBenchFID(Metric):
         """{"dpimagebench_fid": value}, in units of squared features.
 
         Raises:
-            MissingScore: images of another size, fewer than two images, or a feature that is not finite.
+            MissingScore: images of another size, fewer than two images (four of train), or a feature that is not
+                finite.
         """
         from dpbench.metrics.statistics.frechet import transport
         from dpbench.metrics.statistics.gaussians import WHOLE, fit, fit_halves
 
-        check_comparable(evaluation, FID_IMAGES)
-        synthetic, _ = evaluation.features(EXTRACTOR)
+        synthetic = synthetic_features(evaluation, FID_IMAGES)
         part = synthetic.at_most(FID_IMAGES)
         blocks = [WHOLE.of(part[start : start + BLOCK]) for start in range(0, len(part), BLOCK)]
         found = transport(fit(blocks), fit_halves(evaluation.train_features(EXTRACTOR), WHOLE).whole)
@@ -95,7 +112,7 @@ class DPImageBenchInceptionScore(Metric):
     """DPImageBench's Inception Score: one split.
 
     As `inception_score`, but of all images at once where the original has the mean over 10 splits, with the output
-    layer's bias, and with pytorch-fid's resizing. With one split the score is higher.
+    layer's bias, and with pytorch-fid's resizing. With one split the score is usually higher.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (
@@ -113,8 +130,7 @@ class DPImageBenchInceptionScore(Metric):
         """
         from dpbench.metrics.statistics.class_entropy import inception_score
 
-        check_comparable(evaluation, IMAGES)
-        synthetic, _ = evaluation.features(EXTRACTOR)
+        synthetic = synthetic_features(evaluation, IMAGES)
         extractor = cast("PytorchFID", evaluation.extractor(EXTRACTOR))
         generator = evaluation.run.generator
         value, influences = inception_score(synthetic, extractor.logits, 1, generator)
@@ -125,9 +141,9 @@ class DPImageBenchPrecisionRecall(Metric):
     """DPImageBench's precision and recall: open balls.
 
     Precision is the share of at most 60,000 synthetic images inside a train image's ball, k = 3; recall the share of
-    train images inside a synthetic image's ball, k = 4. Balls are open, so that a ball around one of k duplicates
-    contains nothing, not even a copy. `precision` and `recall` have closed balls, k = 5, at most 10,000 images and the
-    test split. Comparing 60,000 images with 60,000 takes minutes, and 1 GB of memory.
+    train images inside a synthetic image's ball, k = 4. Balls are open: one of radius 0, around duplicates, contains
+    nothing, not even a copy. `precision` and `recall` have closed balls, k = 5, at most 10,000 images and the test
+    split. Comparing 60,000 images with 60,000 takes minutes and 1 GB of memory.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (
@@ -147,8 +163,7 @@ class DPImageBenchPrecisionRecall(Metric):
         """
         from dpbench.metrics.statistics.neighbours import open_precision_recall
 
-        check_comparable(evaluation, IMAGES)
-        synthetic, _ = evaluation.features(EXTRACTOR)
+        synthetic = synthetic_features(evaluation, IMAGES)
         train = evaluation.train_features(EXTRACTOR)
         precision, recall = open_precision_recall(
             synthetic, train, PRECISION_K, RECALL_K, IMAGES, evaluation.run.generator
@@ -161,9 +176,9 @@ class DPImageBenchFLD(Metric):
 
     100 times the mean negative log-likelihood of *train* images per feature, under Gaussians centred on at most 10,000
     random synthetic images and fitted to train, minus that of test images under Gaussians centred on half of train (at
-    most 10,000 images) and fitted to the rest. The authors of FLD and `fld` compute the likelihood of test images, in
-    DINOv2 features, which penalises copies of train images; this one rewards them. The distances of 60,000 train images
-    take 2.4 GB of memory.
+    most 10,000 images) and fitted to the rest. The authors of FLD, and `fld`, compute the likelihood of test images in
+    DINOv2 features. Here copies of train images among the synthetic ones improve the value. The distances of 60,000
+    train images take 2.4 GB of memory.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (
@@ -183,8 +198,8 @@ class DPImageBenchFLD(Metric):
         """
         from dpbench.metrics.statistics.gaussian_mixture import likelihood_divergence
 
-        check_comparable(evaluation, FLD_CENTRES)
-        synthetic, reference = evaluation.features(EXTRACTOR)
+        synthetic = synthetic_features(evaluation, FLD_CENTRES)
+        _, reference = evaluation.features(EXTRACTOR)
         train = evaluation.train_features(EXTRACTOR)
         if min(len(train), len(reference)) < 2:
             raise MissingScore("the Feature Likelihood Divergence needs at least 2 images of train and of test")

@@ -41,8 +41,8 @@ class FrechetInceptionDistance(Metric):
 class TrainFID(FrechetInceptionDistance):
     """Fréchet Inception Distance to the train split.
 
-    DPImageBench and other papers report it. It rewards images that are close to train images, so the test split is the
-    better reference.
+    It rewards images that are close to train images, so the test split is the better reference. Papers that compare
+    with train resize images otherwise and use other numbers of them: compare `dpimagebench_fid` with DPImageBench's.
     """
 
     columns: ClassVar[tuple[Column, ...]] = frechet_columns("fid_train", "Fréchet Inception Distance to train")

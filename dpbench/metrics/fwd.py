@@ -17,10 +17,11 @@ class FrechetWaveletDistance(Metric):
     log scaling, a packet's coefficients of all channels flattened into one vector, unbiased covariances, unweighted
     mean of the squared distances.
 
-    There are two differences. The level depends on the resolution: the authors use 4 for 256 x 256 (packets of 16 x 16)
-    and give no rule for small images. Here packets have at least 7 x 7 pixels, which means level 2 for 28 and 32, 3 for
-    64, and 4 from 128 on (`pytorchfwd` gives the same value with this `--max_level`). The trace of the matrix square
-    root is computed without SciPy's `sqrtm` (see `statistics.frechet`).
+    There are three differences. The level depends on the resolution: the authors use 4 for 256 x 256 (packets of 16 x
+    16) and give no rule for small images. Here packets have at least 7 x 7 pixels, which means level 2 for 28 and 32, 3
+    for 64, and 4 from 128 on (`pytorchfwd` gives the same value with this `--max_level`). Grey images have one channel:
+    `pytorchfwd` repeats it three times, so its value is three times this one. The trace of the matrix square root is
+    computed without SciPy's `sqrtm` (see `statistics.frechet`).
     """
 
     columns: ClassVar[tuple[Column, ...]] = frechet_columns("fwd", "Fréchet Wavelet Distance, mean over Haar packets")

@@ -1,122 +1,127 @@
-"""Memorisation: a membership inference attack, and distances from synthetic images to train images."""
+"""Memorisation: synthetic images that copy train images, and a membership inference attack."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from itertools import chain
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
+from dpbench.core.data import ImageDataset
 from dpbench.core.errors import MissingScore
 from dpbench.core.metric import Column, Estimate, Evaluation, Metric
-from dpbench.evaluation import intervals as bootstrap
 from dpbench.evaluation.caveats import Caveat
-from dpbench.evaluation.features import Array
+from dpbench.evaluation.stratified import Indices, stratified_order
 
 if TYPE_CHECKING:
-    from dpbench.metrics.statistics.pixel_vectors import PixelVectors
+    from dpbench.metrics.statistics.nearest import Neighbours
 
-RECORDS = 2000  # maximum number of train images, and of reference images, in the membership attack
-COMPARED = 1000  # maximum number of synthetic images whose nearest train image is searched
-PARTS = 10  # maximum number of equal parts that the larger of train and reference is split into
-SIZE = 32  # pixels; larger images are compared by block means
-COPY = 1e-3  # distance of pixels in [0, 1] below which an image is a copy: a quarter of a grey level in one pixel
+MOST = 10_000  # maximum number of synthetic images
+FEATURES = "fourier-magnitude"
+SAME = 1e-3  # distance up to which the pixels of two images are compared
+CLEAR = 2  # near copies have a caveat if they are that many half-widths of the interval from chance
+PAIRS = 1024  # pairs of images whose pixels are in memory at the same time
 
 
 class Memorisation(Metric):
-    """Membership attack and nearest-neighbour distances.
+    """Copies of train images, and a membership attack.
 
-    Nearest neighbours by pixel distance: a membership attack, a distance ratio, and authenticity. The metric uses the
-    train split, so its values are not covered by the privacy guarantee (rule R9). A DP method should be at chance level
-    in all columns. The attacks are simple: chance-level scores do not prove privacy; above-chance scores show leakage.
+    Both columns compare what synthetic images have in common with train images and with reference images, which the
+    generator has not seen. If it memorises nothing, the two are alike, however good or bad its images are: 0 is chance.
+    The interval covers the choice of the train and reference images. Values above chance show leakage; values below 0
+    show that reference images were used. Chance-level values do not prove privacy: other leaks are not seen. No value
+    is better than chance, so rows are not ranked by these columns.
 
-    `membership`: the advantage of the attack (`statistics.membership.advantage`) on at most 2,000 train images and
-    equally many reference images. 0 is chance; 1 means that every member is identified. `membership_auc` is the area
-    under the attack's ROC curve; 0.5 is chance.
+    `copied`: the share of synthetic images that are near copies of train images, beyond chance. A near copy is less
+    than half as far from its nearest real image as from the fifth nearest (`statistics.near_copies`). It is 1 if all
+    are copies of train images. If all are copies of reference images, it is minus the number of train images per
+    reference image.
 
-    `nn_ratio`: the mean distance of synthetic images to their nearest train image, divided by that to their nearest
-    reference image (van den Burg and Williams, arXiv 2106.03216, explain why held-out images are the baseline). Both
-    are nearest neighbours among the same number of images, so 1 is chance; below 1 indicates memorisation. The larger
-    set is split into parts of that size, and distances are averaged over the parts. A copy of a train image is close to
-    one part only, so a generator that only copies scores 1 - 1 / parts. Unlike a mean of ratios, this ratio of means is
-    1 at chance for any spread of distances. The interval is over synthetic images; it does not cover the choice of the
-    train and test images.
+    `membership`: the advantage of a membership attack (`statistics.membership.advantage`) on all train and reference
+    images; 1 means that every member is identified. It sees generators whose images are close to train images without
+    being copies, and misses a small share of copies.
 
-    `authenticity` (Alaa et al., arXiv 2102.08921): the share of synthetic images that are farther from their nearest
-    train image than that train image is from its nearest other train image. Copies give 0. The chance level depends on
-    the data: compare with the `real` row.
+    Distances are between `fourier-magnitude` features, which mirroring, small shifts, noise, brightness and contrast
+    hardly change. At most 10,000 synthetic images are used. Caveats give the number of exact copies of train images,
+    and the number of near copies of train or reference images if it is far from chance.
 
-    `nn_ratio` (up to 10 parts) and `authenticity` use all train images and at most 1,000 synthetic images. A caveat
-    gives the number of copies of train images among them. Distances are between `wavelet-packet`
-    features, a rotation of the pixels; images above 32 pixels are compared by block means of at most 32 x 32.
+    The metric uses the train split, so its values are not covered by the privacy guarantee (rule R9).
     """
 
     columns: ClassVar[tuple[Column, ...]] = (
-        Column("membership", "low", "advantage of a distance-based membership attack; 0 is chance, 1 is perfect"),
-        Column("membership_auc", "low", "area under the ROC curve of the membership attack; 0.5 is chance"),
-        Column("nn_ratio", "high", "distance to the nearest train image over that to held-out images; 1 is chance"),
-        Column("authenticity", "high", "share of images farther from train images than train images from each other"),
+        Column("copied", None, "share of images that are near copies of train images, beyond chance; below 0: of test"),
+        Column("membership", None, "advantage of a distance-based membership attack; 0 is chance, 1 is perfect"),
     )
     reads_train: ClassVar[bool] = True
-    protocol: ClassVar[str] = f"v1, at most 2 x {RECORDS} attacked, {COMPARED} compared, {PARTS} parts, {SIZE} pixels"
+    protocol: ClassVar[str] = f"v2, at most {MOST} images, halves drawn by class"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
-        """{"membership", "membership_auc", "nn_ratio", "authenticity"}, each with its interval.
+        """{"copied", "membership"}, each with its interval.
 
         Raises:
-            MissingScore: train is not available, train or reference has fewer than two images, or the resolution has
-                no wavelet packets.
+            MissingScore: train is not available, train or reference has fewer than 5 images, or the resolution is
+                below 8.
         """
-        from dpbench.metrics.statistics import membership
-        from dpbench.metrics.statistics.pixel_vectors import PixelVectors
+        from dpbench.metrics.statistics.membership import advantage
+        from dpbench.metrics.statistics.near_copies import NEIGHBOURS, copies_of, excess
+        from dpbench.metrics.statistics.nearest import neighbours
 
-        train, synthetic, reference = (
-            PixelVectors(features, evaluation.spec.resolution, SIZE, PARTS)
-            for features in (
-                evaluation.train_features("wavelet-packet"),
-                *evaluation.features("wavelet-packet"),
-            )
-        )
-        fewer = min(len(train), len(reference))
-        if fewer < 2:
-            raise MissingScore("nearest neighbours need at least 2 train and 2 reference images")
-        generator = evaluation.run.generator
-        records = min(RECORDS, fewer)
-        members, others = (synthetic.distances_from(real.at_most(records)) for real in (train, reference))
-        x = synthetic.at_most(COMPARED)
-        to_train, to_reference, authentic = _compared(x, train, reference, fewer)
+        train, (synthetic, reference) = evaluation.train_features(FEATURES), evaluation.features(FEATURES)
+        n, part = len(train), synthetic.part(MOST)
+        if min(n, len(reference)) < NEIGHBOURS:
+            raise MissingScore(f"memorisation needs at least {NEIGHBOURS} train and {NEIGHBOURS} reference images")
+        found = neighbours(synthetic.rows(part), chain(train.blocks(), reference.blocks()), NEIGHBOURS)
+        copies = copies_of(found.indices, found.distances, n + len(reference))
+        copied = excess(copies[:n], copies[n:], len(part))
+        for text in (
+            *_exact(_exact_copies(found, part, evaluation.synthetic, evaluation.train), len(part)),
+            *_near(copies[:n].sum(), copies[n:].sum(), n / len(reference), copied, len(part)),
+        ):
+            warnings.warn(text, Caveat, 2)
+        orders = (stratified_order(features.labels, len(features)) for features in (train, reference))
         return {
-            "membership": membership.advantage(members, others, generator),
-            "membership_auc": membership.auc(members, others, generator),
-            "nn_ratio": bootstrap.of_means(
-                lambda means: means[:, 0] / means[:, 1], np.stack([to_train, to_reference], 1), generator
-            ),
-            "authenticity": bootstrap.mean(authentic, generator),
+            "copied": copied,
+            "membership": advantage(found.closest[:n], found.closest[n:], *orders),
         }
 
 
-def _compared(x: Array, train: PixelVectors, reference: PixelVectors, fewer: int) -> tuple[Array, Array, Array]:
-    """Mean nearest-neighbour distances and authenticity.
+def _exact(copies: int, compared: int) -> list[str]:
+    return [f"{copies} of the {compared} synthetic images compared are copies of train images"] if copies else []
+
+
+def _near(of_train: int, of_reference: int, ratio: float, copied: Estimate, compared: int) -> list[str]:
+    """Whether near copies of train images, or of reference images, are far more than chance gives.
 
     Args:
-        x: synthetic images [q, d].
-        train, reference: the images to search.
-        fewer: number of images in each part that is searched.
-
-    Returns:
-        For each image of x: its mean distance to the nearest of `fewer` train images, the same for reference images,
-        and 1 if it is authentic, else 0: [q] each.
+        of_train, of_reference: number of synthetic images that are near copies.
+        ratio: number of train images per reference image.
+        copied: the column.
+        compared: number of synthetic images.
     """
-    in_train, to_train = train.nearest_in_parts(x, fewer)
-    _, to_reference = reference.nearest_in_parts(x, fewer)
-    part, rows = to_train.argmin(0), np.arange(len(x))
-    closest, distance = in_train[part, rows], to_train[part, rows]
-    if copies := int((distance < COPY).sum()):
-        warnings.warn(f"{copies} of the {len(x)} synthetic images compared are copies of train images", Caveat, 2)
-    originals, which = np.unique(closest, return_inverse=True)
-    least = np.full(len(originals), np.inf, dtype=np.float32)
-    np.minimum.at(least, which, distance)  # an image nearer to its original than this makes all its queries authentic
-    between = train.distances_from(train.rows(originals), exclude=originals, enough=least)[which]
-    in_equal_parts = (d[: real.parts(fewer)].mean(0) for real, d in ((train, to_train), (reference, to_reference)))
-    return *in_equal_parts, (distance > between).astype(np.float32)
+    if not abs(copied.value) > CLEAR * copied.ci95:
+        return []
+    trained = ("train", of_train, ratio * of_reference)
+    split, copies, chance = trained if copied.value > 0 else ("reference", of_reference, of_train / ratio)
+    return [
+        f"{copies} of the {compared} synthetic images compared are near copies of {split} images (chance: {chance:.0f})"
+    ]
+
+
+def _exact_copies(found: Neighbours, part: Indices, synthetic: ImageDataset, train: ImageDataset) -> int:
+    """The number of images of `part` that are equal to a train image among their neighbours."""
+    query, place = np.nonzero((found.distances <= SAME) & (found.indices < len(train)))
+    original = found.indices[query, place]
+    starts = range(0, len(query), PAIRS)
+    equal = [_equal(synthetic, part[query[k : k + PAIRS]], train, original[k : k + PAIRS]) for k in starts]
+    return len(np.unique(query[np.concatenate(equal)])) if equal else 0
+
+
+def _equal(x: ImageDataset, rows: Indices, y: ImageDataset, others: Indices) -> NDArray[np.bool_]:
+    """Whether images of `x` at `rows` [b] have the same pixels as images of `y` at `others` [b]: [b]."""
+    images, originals = x.batch(rows.tolist()).images, y.batch(others.tolist()).images
+    assert images is not None  # an ImageDataset's batches hold images
+    assert originals is not None
+    return (images == originals).flatten(1).all(1).cpu().numpy()

@@ -21,7 +21,8 @@ class PrecisionRecallDensityCoverage(Metric):
     reference image's ball; density is the mean number of reference balls that contain a synthetic image, divided by k.
     Recall is the share of reference images inside at least one synthetic image's ball; coverage is the share of
     reference images whose ball contains a synthetic image. Precision and density measure fidelity; recall and coverage
-    measure diversity. More images shrink the balls: compare only rows with the same numbers of images.
+    measure diversity. Balls are closed. More images shrink them: compare only rows with the same numbers of images, and
+    DPImageBench's numbers only with `dpimagebench_precision` and `dpimagebench_recall`.
 
     The intervals of recall and coverage use the reference images that are covered by a single synthetic image. By the
     Efron-Stein inequality they tend to be too wide rather than too narrow. The growth of other balls when an image is
@@ -53,7 +54,8 @@ class ClassifierPRDC(Metric):
 
     Fréchet distance, precision, recall, density and coverage in features of a classifier trained on the train split. It
     needs no downloaded weights, and its features separate the dataset's classes, which Inception features may not. The
-    classifier has seen train, so it may overrate a method that copies train images.
+    classifier has seen train, so it may overrate a method that copies train images. In the `real` row it has seen the
+    images that are not scored: it is another classifier, and its Fréchet distance has another unit.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (

@@ -36,6 +36,7 @@ class Texture(Metric):
         Column("texture_marginal", "low", "the marginal part: variance, skewness and kurtosis of sub-bands"),
         Column("texture_cross", "low", "the cross part: correlations between sub-bands and between colour channels"),
     )
+    headline: ClassVar[bool] = False
     protocol: ClassVar[str] = f"v1, at most {MOST} images"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:

@@ -5,7 +5,6 @@ The trials' files are the source of truth: everything here is derived from them 
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -29,12 +28,6 @@ _PER_SEED = {"seed", *_SPENT, "parameters_private", "parameters_total", "queries
 
 CONFIGURATION = [f.name for f in IDENTITY + PROTOCOL if f.name not in _PER_SEED]
 """Trials that agree in these columns differ only in their seed."""
-
-COMPARABLE = [
-    *("dataset", "dataset_fingerprint", "resolution", "n_train", "epsilon", "delta", "track"),
-    *("n_samples", "n_reference"),
-]
-"""Rows are ranked against each other only if they agree in these columns and in the protocol of the ranking metric."""
 
 
 def collect(out: Path, metrics: Sequence[Column], datasets: Sequence[str] = ()) -> pd.DataFrame:
@@ -132,7 +125,7 @@ def aggregate(frame: pd.DataFrame) -> pd.DataFrame:
     that mean (Student's t); with a single seed, the interval over images is kept. `seeds` is the number of trials.
     """
     metrics = metric_columns(frame)
-    numbers = frame.groupby(CONFIGURATION, dropna=False, sort=False).ngroup()
+    numbers = _numbers(frame)
     first = frame[~numbers.duplicated()].reset_index(drop=True)
     seeds, scores = numbers.groupby(numbers).size().to_numpy(), frame[metrics].groupby(numbers)
     over_images = first[[name + CI95 for name in metrics]].to_numpy()
@@ -146,7 +139,18 @@ def aggregate(frame: pd.DataFrame) -> pd.DataFrame:
     }
     names = [f.name for f in IDENTITY if f.name in CONFIGURATION] + ["seeds"]
     names += [part for name in metrics for part in (name, name + CI95)]
-    return first.assign(**columns)[[*names, *(f.name for f in PROTOCOL), "notes"]]
+    others = first.drop(columns=[name for name in columns if name in first])
+    return pd.concat([others, pd.DataFrame(columns)], axis=1)[[*names, *(f.name for f in PROTOCOL), "notes"]]
+
+
+def trials_of(frame: pd.DataFrame) -> pd.Series[Any]:
+    """The keys of the trials behind each line of `aggregate`, with the same index."""
+    return frame["key"].groupby(_numbers(frame)).agg(tuple)
+
+
+def _numbers(frame: pd.DataFrame) -> pd.Series[int]:
+    """The number of the aggregated line that each trial belongs to."""
+    return frame.groupby(CONFIGURATION, dropna=False, sort=False).ngroup()
 
 
 def metric_columns(frame: pd.DataFrame) -> list[str]:
@@ -171,55 +175,3 @@ def _half_width(n: Any, deviation: Any) -> Any:
     from scipy.special import stdtrit  # a sixth of the time of importing scipy.stats
 
     return stdtrit(n - 1, 0.975) * deviation / n**0.5
-
-
-def rank(aggregated: pd.DataFrame, by: Column, metric: str) -> pd.Series[int]:
-    """The rank of each line by one column within the lines comparable to it (1 is best); missing if not ranked.
-
-    Reference rows, unverified accounting, reproducible noise and lines without a score are not ranked.
-
-    Args:
-        aggregated: lines of `aggregate`.
-        by: the column to rank by.
-        metric: name of the metric that fills the column; only lines with the same protocol of it are comparable.
-    """
-    rankable = (
-        (aggregated["reference"] == "")
-        & (aggregated["accounting"] == "verified")
-        & (aggregated["noise"] == "secret")
-        & aggregated[by.name].notna()
-    )
-    terms = _terms(aggregated, metric)[rankable]
-    groups = aggregated[rankable].groupby([terms[name] for name in terms], dropna=False)[by.name]
-    return groups.rank(method="min", ascending=by.better == "low").reindex(aggregated.index).astype("Int64")
-
-
-def ranked_apart(lines: pd.DataFrame, metric: str) -> list[tuple[str, ...]]:
-    """Per line, why it is not ranked against most others of its dataset, ε and track; () where it is, or has no rank.
-
-    Args:
-        lines: of one dataset and resolution, with `rank`.
-        metric: as for `rank`.
-    """
-    terms = _terms(lines, metric).astype("str")[lines["rank"].notna()].to_dict("index")  # as texts, NaN equals NaN
-    groups: dict[tuple[str, str], list[dict[Any, str]]] = {}
-    for own in terms.values():
-        groups.setdefault((own["epsilon"], own["track"]), []).append(own)
-    usual = {key: max(group, key=group.count) for key, group in groups.items()}
-    reasons = {}
-    for index, own in terms.items():
-        expected = usual[own["epsilon"], own["track"]]
-        other = [str(name) for name in own if own[name] != expected[name]]
-        reasons[index] = (f"ranked apart: other {', '.join(other)}",) if other else ()
-    return [reasons.get(index, ()) for index in lines.index]
-
-
-def _terms(aggregated: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Per line, what must agree for a rank by a metric: name -> value."""
-    protocols = aggregated["protocol"].map(lambda text: json.loads(text or "{}"))
-    agreed = {"real images": "reference", f"protocol of {metric}": metric}
-    terms = {
-        name: protocols.map(lambda entries, part=part: entries.get(part, "")).astype("str")
-        for name, part in agreed.items()
-    }
-    return aggregated[COMPARABLE].assign(**terms)

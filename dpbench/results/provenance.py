@@ -33,6 +33,11 @@ def provenance(device: str, processes: int, precision: str) -> dict[str, Any]:
     }
 
 
+def scored_now() -> dict[str, str]:
+    """When and by which dpbench scores are computed: "date" (UTC), "version" and "commit"; see `now`, `git_commit`."""
+    return {"date": now(), "version": dpbench.__version__, "commit": git_commit()}
+
+
 @cache
 def git_commit() -> str:
     """The commit of the repository that dpbench runs from, "-dirty" if files differ; "" for an installed copy."""

@@ -39,6 +39,7 @@ _SECONDS = [f for f in _AFTER if f.name.startswith("seconds_")]
 CIRCUMSTANCES = (
     *_SECONDS,
     Field("seconds_evaluate", "float", "scoring"),
+    Field("scored_by", "str", "version and commit of the dpbench that computed the newest scores"),
     *_AFTER[len(_SECONDS) :],
     Field("notes", "list", "reasons for empty cells, and what to know when reading the others"),
 )
@@ -48,9 +49,9 @@ FIELDS = IDENTITY + PROTOCOL + CIRCUMSTANCES
 
 CI95 = "_ci95"
 """Suffix of the column with the half-width of a score's 95% interval: over seeds if there are several (Student's t),
-over images otherwise (bootstrap)."""
+over images otherwise, and over the classifiers' runs for accuracies."""
 
-DERIVED = ("seeds", "rank", "order")
+DERIVED = ("seeds", "trials", "rank", "order")
 """Columns that the aggregate over seeds and the table add."""
 
 RESCORE = "delete scores.json; `dpbench evaluate --all` makes it again from the samples"
@@ -83,7 +84,7 @@ def make_row(trial: TrialRecord, scores: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         trial: the record of the trial.
-        scores: the content of scores.json: values, ci95, missing, protocol, caveats, seconds.
+        scores: the content of scores.json: values, ci95, missing, protocol, caveats, seconds, scored.
 
     Raises:
         DataError: the scores are damaged, or one would be in a column that is not a metric's.
@@ -99,6 +100,8 @@ def make_row(trial: TrialRecord, scores: Mapping[str, Any]) -> dict[str, Any]:
     row |= {f.name: protocol.pop(f.name, None) for f in PROTOCOL[:-1]}
     row["protocol"] = json.dumps(protocol, sort_keys=True, ensure_ascii=False) if protocol else ""
     row["seconds_evaluate"] = sum(scores["seconds"].values())
+    newest: Mapping[str, str] = max(scores["scored"].values(), key=lambda scored: scored.get("date", ""), default={})
+    row["scored_by"] = " ".join(newest.get(part, "") for part in ("version", "commit")).strip()
     unverified = [f"accounting unverified: {reason}" for reason in trial.unverified]
     notes = [*unverified, *trial.remarks, *_reasons(scores["missing"]), *scores["caveats"]]
     row["notes"] = tuple(dict.fromkeys(notes))

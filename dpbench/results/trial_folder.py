@@ -72,6 +72,7 @@ class _Scores:
     seconds: dict[str, float]
     ci95: dict[str, float]
     outcomes: dict[str, Packed] = field(default_factory=dict)  # none in files by earlier versions
+    scored: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 def safe_name(name: str) -> str:
@@ -278,14 +279,17 @@ class TrialFolder:
         except DpbenchError as error:
             raise DataError(f"{error}; `dpbench evaluate --all` makes it again from the samples") from error
 
-    def write_scores(self, scores: Mapping[str, Any], hidden: Mapping[str, str], caveats: Collection[str]) -> None:
+    def write_scores(
+        self, scores: Mapping[str, Any], hidden: Mapping[str, str], caveats: Collection[str], public_benchmark: bool
+    ) -> None:
         """Writes scores.json. What must not be shown is left out of it; `sensitive/` then has everything.
 
         Args:
             hidden: column -> why it must not be shown.
             caveats: those that must not be shown.
+            public_benchmark: whether it may be shown what single test images were.
         """
-        if hidden or caveats:
+        if hidden or caveats or (scores["outcomes"] and not public_benchmark):
             write_json(self.path / SENSITIVE / SCORES, scores)
             scores = {
                 **scores,
@@ -293,6 +297,7 @@ class TrialFolder:
                 "ci95": {name: half for name, half in scores["ci95"].items() if name not in hidden},
                 "missing": {**scores["missing"], **hidden},
                 "caveats": [text for text in scores["caveats"] if text not in caveats],
+                "outcomes": {},
             }
         write_json(self.path / SCORES, scores)
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import fakes
 import numpy as np
 import pandas as pd
 import pytest
+from short_recipes import shorten
 
 import dpbench
 from dpbench import METHODS, Method, NoisySum, Plan
 from dpbench.core.errors import PrivacyError
 from dpbench.core.files import read_json
 from dpbench.core.plugin_files import load_plugin
-from dpbench.metrics.classifiers import quick
 
 PLUGIN = Path(__file__).parent.parent / "plugin_choice.py"
 
@@ -52,7 +51,7 @@ def test_private_choice_is_in_the_ledger(choice, tiny: Path) -> None:
 
 
 def test_samples_after_a_private_choice_are_scored(choice, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quick, "RECIPE", replace(quick.RECIPE, steps=lambda n: 30, batch=16))
+    shorten(monkeypatch, 30, batch=16)
     row = run(tiny, metrics=["accuracy", "label-fidelity"], resolution=32).iloc[0]
     assert row["accuracy"] > 0.9
     assert row["label_fidelity"] > 0.9

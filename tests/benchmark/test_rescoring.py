@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ import pytest
 import torch
 
 import dpbench
+from dpbench.benchmark import scoring
 from dpbench.benchmark.rescoring import Unscored
 from dpbench.core.errors import DpbenchError, MissingScore
+from dpbench.results.provenance import git_commit
 
 
 class Dice(dpbench.Metric):
@@ -256,12 +259,22 @@ def test_scores_of_before_versions_are_computed_again(tiny: Path) -> None:
     assert json.loads(path.read_text())["protocol"] == scores["protocol"]
 
 
-def test_real_row_of_before_is_left_as_it_is(tiny: Path) -> None:
-    rows = run(tiny, references=["real"])
-    (path,) = tiny.glob("tiny/real/*/trial.json")
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"config": {}, "method_version": "1"}))
-    with pytest.warns(UserWarning, match="left as it is: .* halves of test"):
-        assert fill(tiny, "dice")["key"].tolist() == rows["key"][rows["reference"] == ""].tolist()
-    found = pd.read_csv(tiny / "leaderboard.csv").fillna({"reference": ""}).set_index("reference")
-    assert found["brightness"].notna().all()
-    assert found["dice"].notna().to_dict() == {"": True, "real": False}
+def test_copied_folder_is_not_scored(tiny: Path) -> None:
+    home = folder_of(tiny, run(tiny))
+    for name in ("a copy", "z copy"):
+        shutil.copytree(home, home.with_name(name))
+    with pytest.warns(UserWarning, match="a trial counts once"):
+        fill(tiny, "dice")
+    assert events.EVENTS.count("dice") == 1
+    assert "dice" in json.loads((home / "scores.json").read_text())["values"]
+
+
+def test_scores_say_which_dpbench_computed_them(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (first,) = run(tiny)["scored_by"]
+    assert first == f"{dpbench.__version__} {git_commit()}".strip()
+    monkeypatch.setattr(scoring, "scored_now", lambda: {"date": "9999", "version": "9.9", "commit": "abc"})
+    rows = fill(tiny, "brightness", "dice")
+    assert rows["scored_by"].tolist() == ["9.9 abc"]
+    assert rows["dpbench_version"].tolist() == [dpbench.__version__]
+    scored = json.loads((folder_of(tiny, rows) / "scores.json").read_text())["scored"]
+    assert (scored["brightness"]["version"], scored["dice"]["version"]) == (dpbench.__version__, "9.9")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pandas as pd
 import pytest
 import torch
 from record import recorded
+from short_recipes import shorten
 
 import dpbench
 from dpbench.benchmark.failures import TrialsFailed
@@ -24,7 +24,6 @@ from dpbench.benchmark.session import Session
 from dpbench.benchmark.trial import TrialSpec
 from dpbench.core.errors import DpbenchError, PrivacyError
 from dpbench.core.files import read_json
-from dpbench.metrics.classifiers import quick
 from dpbench.results.row import FIELDS
 
 
@@ -267,14 +266,6 @@ def test_reference_rows(tiny: Path) -> None:
     assert rows.iloc[5][["n_samples", "n_reference", "config"]].tolist() == [30, 40, '{"samples": 30}']
 
 
-def test_real_row_belongs_to_a_number_of_samples(tiny: Path) -> None:
-    for samples in (30, 20, 500, 30):
-        row = run(tiny, references=["real"], samples=samples, epsilons=()).iloc[0]
-        assert row["n_samples"] == min(samples, 100)  # half of train
-        assert ("half of train" in " ".join(row["notes"])) == (samples == 500)
-    assert events.EVENTS.count("brightness") == 3
-
-
 def test_public_reference_is_not_fitted(tiny: Path) -> None:
     run(tiny, epsilons=(), references=["public"])
     assert "fit" not in events.EVENTS
@@ -366,18 +357,8 @@ def test_sensitive_files_of_undeclared_data(tiny: Path) -> None:
     assert "test" in " ".join(rows.loc["real", "notes"])
 
 
-def test_real_row_of_undeclared_data_hides_what_reads_train(tiny: Path) -> None:
-    row = run(tiny, epsilons=(), dataset="tiny:secret", references=["real"], metrics=["brightness", "familiar"]).iloc[0]
-    assert (row["n_samples"], row["n_reference"]) == (20, 20)
-    assert math.isfinite(row["brightness"])
-    assert math.isnan(row["familiar"])
-    assert "sensitive/" in " ".join(row["notes"])
-    (real,) = tiny.glob("*/real/*")
-    assert read_json(real / "sensitive/scores.json")["values"]["familiar"] > 0
-
-
 def test_classifier_scores_of_undeclared_data_are_not_shown_or_cached(tiny: Path, monkeypatch) -> None:
-    monkeypatch.setattr(quick, "RECIPE", replace(quick.RECIPE, steps=lambda n: 3, batch=8))
+    shorten(monkeypatch, 3, batch=8)
     request = {"metrics": ["label-fidelity"], "resolution": 32}
     secret = run(tiny, dataset="tiny:secret", **request).iloc[0]
     (folder,) = folders(tiny)

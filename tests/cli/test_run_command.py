@@ -15,7 +15,8 @@ from PIL import Image
 def test_run_ends_with_a_table_and_a_csv(tiny: Path) -> None:
     result = run(tiny, "--eps", "1,2", "--seeds", "2", "--references", "real,public")
     assert result.exit_code == 0
-    for text in ("tiny, 16×16 · ranked by brightness", "real", "fake (public)", "±", "4 private runs so far, Σε = 6"):
+    heading = "tiny, 16×16 · 30 samples against 40 real images · ranked by brightness"
+    for text in (heading, "real", "fake (public)", "±", "4 private runs so far, Σε = 6"):
         assert text in result.stdout
     assert len(pd.read_csv(tiny / "leaderboard.csv")) == 7
 

@@ -35,7 +35,9 @@ def test_show_explains_a_metric_and_its_columns(tiny: Path) -> None:
     for part in ("classy: Share of labels that are 1", "share of labels", "high"):
         assert part in text
     assert "haar packets" not in text
-    assert "only on request: --metrics rare" in call("show", "rare").stdout
+    assert "only on request: --metrics rare\n" in call("show", "rare").stdout
+    theirs = call("show", "dpimagebench-fid").stdout
+    assert "only on request: --metrics dpimagebench-fid or --protocol dpimagebench" in theirs
     assert re.search(r"lpips +neither ", call("show", "lpips").stdout)
 
 

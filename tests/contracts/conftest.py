@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
 import made_weights
+import numpy as np
 import pytest
 from image_fixtures import publish
+from PIL import Image
+from short_recipes import shorten
 
-from dpbench.metrics import gram
+from dpbench.metrics import gram, image_reward
 from dpbench.metrics.classifiers import dpimagebench, quick
 
 __all__ = ["publish"]
@@ -22,20 +24,33 @@ MAKE = {
     "clip": made_weights.make_clip,
     "dinov2": made_weights.make_dinov2,
     "inception": made_weights.make_inception,
+    "pytorch-fid": made_weights.make_inception,
 }
 
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """made(name) -> the folder of random weights; they are made once."""
-    return cache(lambda name: MAKE[name](tmp_path_factory.mktemp(name)))
+    once = cache(lambda make: make(tmp_path_factory.mktemp(make.__name__)))
+    return lambda name: once(MAKE[name])
+
+
+class Reward:
+    """Rewards bright images, in place of ImageReward."""
+
+    def score(self, prompt: str, images: Sequence[Image.Image]) -> list[float]:
+        return [float(np.mean(image)) for image in images]
 
 
 @pytest.fixture
 def quick_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Classifiers train for a few steps, the smallest one in place of the large published ones; VGG sees 32 pixels."""
+    """Classifiers train for a few steps, the smallest one in place of the large published ones; VGG sees 32 pixels.
+
+    ImageReward is a stand-in.
+    """
+    monkeypatch.setattr(image_reward, "load_model", lambda device: Reward())
+    monkeypatch.setitem(image_reward.PROMPTS, "bars", ("horizontal", "vertical"))
     monkeypatch.setattr(gram, "SMALLEST", 32)
-    few = replace(quick.RECIPE, steps=lambda n: 20, batch=16)
-    monkeypatch.setattr(quick, "RECIPE", few)
-    monkeypatch.setattr(dpimagebench, "RECIPE", few)
+    shorten(monkeypatch, 20, batch=16)
+    monkeypatch.setattr(dpimagebench, "RECIPE", quick.RECIPE)
     monkeypatch.setattr(dpimagebench, "NETWORKS", dict.fromkeys(dpimagebench.NETWORKS, quick.NETWORKS["cnn"]))

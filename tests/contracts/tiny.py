@@ -58,38 +58,47 @@ DATASETS: dict[str, Callable[[Any, Path, pytest.MonkeyPatch], Any]] = {
 
 
 METRICS: dict[str, dict[str, Any]] = {
-    "fid": {},
-    "fid-train": {},
-    "fd-dinov2": {},
+    "fid": {"by_chance": ("fid_inf",)},
+    "fid-train": {"by_chance": ("fid_train_inf",)},
+    "fd-dinov2": {"by_chance": ("fd_dinov2_inf",)},
     "kid": {},
     "cmmd": {},
     "inception-score": {"unranked": ("inception_score",), "by_chance": ("inception_score",)},
     "prdc": {},
-    "classifier-prdc": {"unranked": ("precision_classifier",)},  # of a classifier of 20 steps, noise can have 1, too
+    "classifier-prdc": {
+        "unranked": ("precision_classifier",),  # of a classifier of 20 steps, noise can have 1, too
+        "by_chance": ("fd_classifier_inf",),
+    },
     "fld": {},
-    "fwd": {},
-    "scales": {},
+    "fwd": {"by_chance": ("fwd_inf",)},
+    "scales": {"by_chance": ("fd_coarse_inf", "fd_detail2_inf", "fd_detail1_inf")},
     "accuracy": {"by_chance": tuple(c.name for c in DownstreamAccuracy.columns)},
     "accuracy-paper": {"by_chance": tuple(c.name for c in PublishedAccuracy.columns)},
     "label-fidelity": {},
     "gram": {},
     "lpips": {"by_chance": ("lpips",)},
     "clip-score": {"unranked": ("clip_score",)},
+    "style": {},
     "texture": {},
     "spectrum": {},
-    "memorisation": {
-        "unranked": ("membership", "membership_auc", "nn_ratio", "authenticity"),
-        "by_chance": ("membership",),
-    },
+    "memorisation": {"by_chance": ("membership",)},
+    "dpimagebench-fid": {},
+    "dpimagebench-inception-score": {"unranked": ("dpimagebench_inception_score",)},
+    "dpimagebench-precision-recall": {},
+    "dpimagebench-fld": {},
+    "dpimagebench-image-reward": {"unranked": ("dpimagebench_image_reward",)},
 }
 """Attributes of `MetricCase`. Weights are random, so that what they recognise ranks nothing."""
 
 EXTRACTORS: dict[str, str] = {
     "wavelet-packet": "",
+    "fourier-magnitude": "",
     "classifier": "",
     "inception": "inception",
+    "pytorch-fid": "pytorch-fid",
     "clip": "clip",
     "dinov2": "dinov2",
+    "style": "",
     "texture": "",
     "spectrum": "",
 }

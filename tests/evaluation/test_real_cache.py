@@ -13,6 +13,7 @@ from dpbench.core.registries import EXTRACTORS, METRICS
 from dpbench.evaluation.evaluator import evaluate
 from dpbench.evaluation.extraction import RealCache
 from dpbench.evaluation.features import Features
+from dpbench.evaluation.image_part import ImagePart
 
 
 class Weighted(Extractor):
@@ -100,6 +101,17 @@ def test_only_the_part_that_is_used_is_extracted_unless_all_is_stored(make_image
     np.testing.assert_array_equal(part.at_most(8), whole.at_most(8))
     again, count = extracted(9)
     assert (len(again), count) == (40, 0)
+
+
+def test_features_of_a_part_are_taken_from_those_of_all(score, make_images, noise) -> None:
+    train = make_images(noise(40), name="train")
+    part = ImagePart(train, np.array([3, 5, 6, 30]))
+    test = make_images(noise(20, seed=1), name="test")
+    expected = score(test, part, keep=False)
+    score(test, train)
+    Weighted.calls.clear()
+    assert score(test, part)["train_sum"] == pytest.approx(expected["train_sum"])
+    assert Weighted.calls == [5]  # the synthetic images only
 
 
 def test_features_of_another_split_or_dataset_are_not_taken(score, make_images, noise) -> None:

@@ -1,16 +1,16 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from threading import Lock
 
 import numpy as np
 import pytest
 import torch
+from short_recipes import shorten
 
 from dpbench.evaluation.evaluator import evaluate, evaluate_real
 from dpbench.metrics.accuracy import DownstreamAccuracy
-from dpbench.metrics.classifiers import labelled, quick, recipe
+from dpbench.metrics.classifiers import labelled, recipe
 from dpbench.metrics.classifiers.versions import QUICK
 
 COLUMNS = [column.name for column in DownstreamAccuracy.columns]
@@ -18,12 +18,12 @@ COLUMNS = [column.name for column in DownstreamAccuracy.columns]
 
 @pytest.fixture(autouse=True)
 def few_steps(monkeypatch) -> None:
-    monkeypatch.setattr(quick, "RECIPE", replace(quick.RECIPE, steps=lambda n: 40, batch=32, runs=1))
+    shorten(monkeypatch, 40)
 
 
 @pytest.fixture
 def hardly_any_steps(monkeypatch, few_steps) -> None:
-    monkeypatch.setattr(quick, "RECIPE", replace(quick.RECIPE, steps=lambda n: 4, runs=2))
+    shorten(monkeypatch, 4, runs=2)
 
 
 def stripes(n: int, seed: int, classes: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
@@ -42,7 +42,7 @@ def test_learns_classes_that_can_be_told_apart(make_images, run) -> None:
     assert min(scores.values.values()) > 0.95
     each = [scores.values[f"accuracy_{name}"] for name in QUICK]
     assert scores.values["accuracy"] == pytest.approx(sum(each) / len(each))
-    assert scores.protocol["accuracy"] == {"metric": "v3, cnn+resnet+wideresnet"}
+    assert scores.protocol["accuracy"] == {"metric": "v3, cnn+vgg+resnet"}
 
 
 def test_shuffled_labels_teach_nothing(make_images, run) -> None:
@@ -158,19 +158,19 @@ def test_the_reference_is_read_after_the_last_step_of_all_classifiers(
 
 
 def test_in_the_real_row_train_teaches_and_test_examines(make_images, run, monkeypatch) -> None:
-    train, test = make_images(*stripes(60, 0), 4), make_images(*stripes(50, 1), 4)
+    train, test = make_images(*stripes(120, 0), 4), make_images(*stripes(50, 1), 4)
     taught = []
 
     def spying(model, images, *rest):
         before = len(test.asked)
         counts = teach(model, images, *rest)
-        taught.append((int(counts.sum()), len(test.asked) - before))
+        taught.append((len(images), int(counts.sum()), len(test.asked) - before))
         return counts
 
     teach = recipe.train
     monkeypatch.setattr(recipe, "train", spying)
-    scores = evaluate_real(["accuracy"], train, test, run)
-    assert taught == [(40 * 32, 0)] * len(QUICK)
+    scores = evaluate_real(["accuracy"], train, test, 60, run)
+    assert taught == [(60, 40 * 32, 0)] * len(QUICK)
     assert sorted(test.asked) == sorted([*range(50)] * 2)
     assert scores.values["accuracy"] > 0.9
 
@@ -183,7 +183,7 @@ def unsure(make_images) -> tuple:
 
 
 def test_intervals_are_over_test_images_and_runs(make_images, run, monkeypatch) -> None:
-    monkeypatch.setattr(quick, "RECIPE", replace(quick.RECIPE, steps=lambda n: 15, runs=2))
+    shorten(monkeypatch, 15, runs=2)
     scores = evaluate(["accuracy"], *unsure(make_images), run)
     assert set(scores.ci95) == set(COLUMNS)
     for name in COLUMNS:

@@ -33,17 +33,19 @@ def test_the_likelihood_is_that_of_the_mixture() -> None:
     assert found == pytest.approx(expected, rel=1e-5)
 
 
-def test_the_fit_follows_the_published_steps(run, monkeypatch) -> None:
+@pytest.mark.parametrize("batch", [12, 30])
+def test_the_fit_follows_the_published_steps(batch: int, run, monkeypatch) -> None:
     monkeypatch.setattr(gaussian_mixture, "ROWS", 8)  # several blocks
+    monkeypatch.setattr(gaussian_mixture, "BATCH", batch)
     x, data = torch.from_numpy(features(9, 0)), torch.from_numpy(features(30, 1))
     squares = (data[:, None] - x[None]).square().sum(-1)
     v = ((squares.min(0).values + 1e-3) / 6).log().requires_grad_()
     far = torch.zeros((), requires_grad=True)
     optimizer = torch.optim.Adam([v, far], 0.5)
-    for _ in range(50):
+    for rows in 50 * torch.arange(30).split(batch):
         optimizer.zero_grad()
-        centres = -squares / (2 * v.exp()) - 3 * v - np.log(9)
-        origin = -0.81 * (data - data.mean(0)).square().sum(1, keepdim=True) / (2 * far.exp()) - 3 * far
+        centres = -squares[rows] / (2 * v.exp()) - 3 * v - np.log(9)
+        origin = -0.81 * (data - data.mean(0))[rows].square().sum(1, keepdim=True) / (2 * far.exp()) - 3 * far
         (-torch.cat([centres, origin], 1).logsumexp(1).mean() / 6).backward()
         optimizer.step()
     np.testing.assert_allclose(gaussian_mixture.fitted(x, data, run, "fit"), v.detach(), atol=2e-3)

@@ -45,6 +45,13 @@ def test_fwd_is_the_mean_of_the_packets_distances(make_images, noise, run, chann
     assert scores.protocol["extractor"] == f"haar packets level {level}, [0, 1]"
 
 
+def test_fwd_of_grey_images_is_a_third_of_that_with_the_channel_repeated(make_images, noise, run) -> None:
+    x, y = noise(300), 255 - noise(300, seed=1)
+    grey = evaluate(["fwd"], make_images(x), make_images(y), run).values["fwd"]
+    tripled = evaluate(["fwd"], *(make_images(images.expand(-1, 3, -1, -1)) for images in (x, y)), run).values["fwd"]
+    assert tripled == pytest.approx(3 * grey, rel=1e-5)
+
+
 def test_fwd_is_zero_for_the_same_images_and_grows_with_blur(evaluation, noise) -> None:
     x = noise(300)
     blurred = torch.nn.functional.avg_pool2d(x.float(), 3, 1, 1).to(torch.uint8)

@@ -14,7 +14,7 @@ from scipy import stats
 
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import write_json
-from dpbench.results.gathering import aggregate, collect, make_frame, mean_and_ci95, rank, write_csv
+from dpbench.results.gathering import aggregate, collect, make_frame, mean_and_ci95, write_csv
 from dpbench.results.record import TrialRecord
 from dpbench.results.row import FIELDS, IDENTITY, make_row
 
@@ -169,47 +169,6 @@ def test_seeds_of_different_variants_are_not_averaged() -> None:
 def test_reference_rows_have_the_current_columns(path: Path) -> None:
     fields = [f.name for f in FIELDS]
     assert [name for name in pd.read_csv(path).columns if name in fields] == fields
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        (trial(dataset="e"), scores()),
-        (trial(dataset_fingerprint="other content"), scores()),
-        (trial(epsilon=2), scores()),
-        (trial(delta=0.1), scores()),
-        (trial(track="none"), scores()),
-        (trial(resolution=64), scores()),
-        (trial(), scores(n_samples=99)),
-        (trial(), scores(n_reference=99)),
-        (trial(), scores(reference="other images")),
-        (trial(), scores(accuracy_protocol="v2")),
-    ],
-)
-def test_rows_with_different_protocols_are_ranked_separately(other: tuple[Any, Any]) -> None:
-    lines = aggregate(frame((trial(method="a"), scores(accuracy=0.9)), other))
-    assert rank(lines, ACCURACY, "accuracy").tolist() == [1, 1]
-
-
-def test_protocols_of_other_metrics_do_not_affect_ranking() -> None:
-    other = (trial(method="b"), scores(accuracy=0.8, fwd_protocol="haar packets level 3", extractor="inception"))
-    lines = aggregate(frame((trial(method="a"), scores(accuracy=0.9)), other))
-    assert rank(lines, ACCURACY, "accuracy").tolist() == [1, 2]
-    assert rank(lines, FWD, "fwd").tolist() == [1, 1]
-
-
-def test_ranks_follow_the_direction_of_the_metric() -> None:
-    lines = aggregate(frame(*((trial(method=m), scores(accuracy=a, fwd=a)) for m, a in [("a", 0.2), ("b", 0.9)])))
-    assert rank(lines, ACCURACY, "accuracy").tolist() == [2, 1]
-    assert rank(lines, FWD, "fwd").tolist() == [1, 2]
-
-
-@pytest.mark.parametrize(
-    "change", [{"reference": "nonprivate"}, {"accounting": "unverified"}, {"noise": "reproducible"}]
-)
-def test_references_and_untrusted_rows_are_not_ranked(change: dict[str, str]) -> None:
-    lines = aggregate(frame((trial(), scores()), (trial(method="b", **change), scores(accuracy=0.9))))
-    assert rank(lines, ACCURACY, "accuracy").fillna(0).tolist() == [1, 0]
 
 
 def test_no_rows_are_aggregated_to_none(tmp_path: Path) -> None:

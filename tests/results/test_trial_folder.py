@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from PIL import Image
 from dpbench.core.captions import decode_captions
 from dpbench.core.errors import DataError, DpbenchError
 from dpbench.core.files import read_json
+from dpbench.core.outcomes import Packed
 from dpbench.core.progress import Quiet
 from dpbench.core.specs import Conditions, DatasetSpec
 from dpbench.results.sample_grid import CELL, COLUMNS, write_grid
@@ -129,14 +130,26 @@ def test_names_are_converted_to_safe_folder_names() -> None:
 def test_hidden_scores_stay_in_the_sensitive_folder(tmp_path: Path) -> None:
     scores = {
         "values": {"a": 1.0, "b": 2.0}, "ci95": {"a": 0.1, "b": 0.2}, "missing": {}, "protocol": {},
-        "caveats": ("a: odd", "b: few images"), "seconds": {},
+        "caveats": ("a: odd", "b: few images"), "seconds": {}, "outcomes": {}, "scored": {},
     }  # fmt: skip
-    TrialFolder(tmp_path).write_scores(scores, {"a": "it tells"}, ["a: odd"])
+    TrialFolder(tmp_path).write_scores(scores, {"a": "it tells"}, ["a: odd"], public_benchmark=False)
     shown = TrialFolder(tmp_path).read_scores()
     assert (shown["values"], shown["missing"]) == ({"a": None, "b": 2.0}, {"a": "it tells"})
     assert shown["caveats"] == ("b: few images",)
     assert shown["ci95"] == {"b": 0.2}
     assert TrialFolder(tmp_path).read_scores(all_columns=True) == scores
+
+
+@pytest.mark.parametrize("public", [True, False])
+def test_what_single_test_images_were_is_shown_for_public_benchmarks_alone(tmp_path: Path, public: bool) -> None:
+    outcomes = {"a": Packed.of(np.ones((1, 2, 9)))}
+    scores = {
+        "values": {"a": 1.0}, "ci95": {}, "missing": {}, "protocol": {}, "caveats": (), "seconds": {}, "scored": {},
+        "outcomes": {name: asdict(packed) for name, packed in outcomes.items()},
+    }  # fmt: skip
+    TrialFolder(tmp_path).write_scores(scores, {}, [], public_benchmark=public)
+    assert TrialFolder(tmp_path).read_scores()["outcomes"] == (outcomes if public else {})
+    assert TrialFolder(tmp_path).read_scores(all_columns=True)["outcomes"] == outcomes
 
 
 def test_damaged_scores_error_names_the_file(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What stands under a table of the leaderboard: sample counts, empty cells, caveats. In short, or in full.
+"""What stands under a table of the leaderboard: intervals, empty cells, caveats. In short, or in full.
 
 A note on the whole table stands alone. A note on some lines has a number, which these lines carry: "dp-merf ¹".
 """
@@ -6,7 +6,7 @@ A note on the whole table stands alone. A note on some lines has a number, which
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,20 +36,21 @@ class Footnotes:
 
 
 def full_notes(lines: pd.DataFrame) -> Footnotes:
-    """Sample counts, extractors and notes of all lines, each text once.
+    """Extractors and notes of all lines, each text once.
 
     Args:
         lines: of a table; see `results.gathering.aggregate`.
     """
-    usual, found = _sample_counts(lines, lambda line: f" ({line['extractor']})" if line["extractor"] else "")
+    found: dict[str, list[int]] = {}
     for number, (_, line) in enumerate(lines.iterrows()):
-        for note in line["notes"]:
+        used = [f"extractors: {line['extractor']}"] if line["extractor"] else []
+        for note in (*used, *line["notes"]):
             found.setdefault(note, []).append(number)
-    return _placed([_intervals(lines), *usual], found, lines)
+    return _placed([_intervals(lines)], found, lines)
 
 
 def short_notes(lines: pd.DataFrame, columns: Sequence[str], owners: Mapping[str, str]) -> Footnotes:
-    """Sample counts, the columns that lack weights, and what else is to be known of the columns asked for.
+    """The columns that lack weights, and what else is to be known of the columns asked for.
 
     Args:
         lines: as for `full_notes`.
@@ -58,7 +59,6 @@ def short_notes(lines: pd.DataFrame, columns: Sequence[str], owners: Mapping[str
             the same text becomes one note; so do texts that differ in their first number.
     """
     asked = {*columns, *(owners[column] for column in columns)}
-    usual, found = _sample_counts(lines)
     empty: dict[str, list[str]] = {}
     remarks: dict[tuple[str, ...], _Remark] = {}
     for number, (_, line) in enumerate(lines.iterrows()):
@@ -74,9 +74,10 @@ def short_notes(lines: pd.DataFrame, columns: Sequence[str], owners: Mapping[str
         weights = f"get {next(iter(empty))}" if len(empty) == 1 else "list"
         columns_without = _listed(column for group in empty.values() for column in group)
         general.append(f"no weights: {columns_without} (`dpbench weights {weights}`)")
+    found: dict[str, list[int]] = {}
     for remark in remarks.values():
         found.setdefault(str(remark), []).extend(remark.lines)
-    return _placed(general + usual, found, lines)
+    return _placed(general, found, lines)
 
 
 @dataclass(frozen=True)
@@ -141,24 +142,7 @@ def _placed(general: list[str], found: Mapping[str, Iterable[int]], lines: pd.Da
 
 def _intervals(lines: pd.DataFrame) -> str:
     over_seeds = "seeds (Student's t), of single rows over " if (lines["seeds"] > 1).any() else ""
-    return f"±: 95% interval over {over_seeds}images (bootstrap)"
-
-
-def _sample_counts(
-    lines: pd.DataFrame, beside: Callable[[pd.Series[Any]], str] = lambda line: ""
-) -> tuple[list[str], dict[str, list[int]]]:
-    """The sample counts of most lines, and those of the others -> these lines, by position.
-
-    Args:
-        beside: what stands after a line's counts.
-    """
-    found: dict[str, list[int]] = {}
-    for number, (_, line) in enumerate(lines.iterrows()):
-        if not pd.isna(line["n_samples"]):
-            text = f"{line['n_samples']} samples against {line['n_reference']} real images{beside(line)}"
-            found.setdefault(text, []).append(number)
-    usual = max(found, key=lambda text: len(found[text]), default="")
-    return list(filter(None, [usual])), {text: about for text, about in found.items() if text != usual}
+    return f"±: 95% interval over {over_seeds}images"
 
 
 def _parted(note: str, names: Iterable[str]) -> tuple[list[str], str]:

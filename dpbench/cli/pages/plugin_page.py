@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from dpbench.benchmark.configure import AUTO, SET, configure
+from dpbench.benchmark.protocols import PROTOCOLS
 from dpbench.benchmark.request import RunRequest
 from dpbench.cli.pages.simple_table import simple_table
 from dpbench.core.config import as_settings, build, changes, describe
@@ -94,8 +95,9 @@ def _refiner_page(name: str, request: RunRequest) -> list[RenderableType]:
 
 def _metric_page(name: str, request: RunRequest) -> list[RenderableType]:
     metric = METRICS.get(name)
+    protocols = [f"--protocol {known}" for known, protocol in PROTOCOLS.items() if name in protocol.metrics]
     facts = {
-        "computed": "" if metric.default else f"only on request: --metrics {name}",
+        "computed": "" if metric.default else "only on request: " + " or ".join([f"--metrics {name}", *protocols]),
         "training images": "used; columns are shown only for public benchmarks" if metric.reads_train else "",
         "protocol": metric.protocol,
     }

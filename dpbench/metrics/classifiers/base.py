@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -72,8 +73,8 @@ def stages(block: Callable[[int, int, int], nn.Module], widths: Sequence[int], n
     return nn.Sequential(*blocks)
 
 
-def initialise(model: nn.Module) -> None:
-    """Initialises convolutions as in He et al. (arXiv 1502.01852): normal, variance 2 / fan-out."""
+def initialise(model: nn.Module, fan: Literal["fan_in", "fan_out"] = "fan_out") -> None:
+    """Initialises convolutions as in He et al. (arXiv 1502.01852): normal, variance 2 / fan."""
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            nn.init.kaiming_normal_(module.weight, mode=fan, nonlinearity="relu")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ import torch
 
 from dpbench.core.metric import Estimate, Evaluation
 from dpbench.core.outcomes import Measured
+from dpbench.evaluation.caveats import Caveat
 from dpbench.metrics.classifiers import recipe
 from dpbench.metrics.classifiers.base import Classifier, Make, build_classifier
 from dpbench.metrics.classifiers.labelled import LabelledImages
@@ -39,6 +41,8 @@ def downstream(
         DataError: a label is outside the classes.
     """
     spec, run = evaluation.spec, evaluation.run
+    if run.precision != "fp32" and not how.small:
+        warnings.warn(f"trained in {run.precision}", Caveat, 2)
     recipe.require_labels(spec, evaluation.synthetic, "synthetic")
     titles = [f"{column}: {name}{_number(i, how.runs)}" for name in classifiers for i in range(how.runs)]
     models = [build_classifier(make, spec, run.generator) for make in classifiers.values() for _ in range(how.runs)]

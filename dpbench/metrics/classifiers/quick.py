@@ -1,26 +1,34 @@
-"""Small classifiers that train in seconds on two CPU cores, and their training recipe.
+"""Small classifiers that train in seconds on a CPU core, and their training recipe.
 
 None uses batch normalisation, because the batch statistics of synthetic training images and real test images differ.
-Images have at least 28 x 28 pixels. Above 32 x 32 the first convolution is strided, so that later layers have the same
-size and cost.
+Images have at least 28 x 28 pixels. Above 32 x 32 the first convolution has a larger stride, so that later layers have
+the same size and cost.
+
+Networks and recipe were chosen on the last 5,000 images of a fixed shuffle of the train splits of CIFAR-10 and MNIST.
+Accuracies there, trained on other real train images:
+
+    images             cnn    vgg    resnet
+    CIFAR-10, 45,000   0.75   0.77   0.75
+    CIFAR-10, 10,000   0.62   0.64   0.61
+    MNIST, 10,000      0.989  0.990  0.988
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 import torch
 
 from dpbench.core.specs import DatasetSpec
-from dpbench.metrics.classifiers.augmentation import Augmentation
 from dpbench.metrics.classifiers.base import Make, group_norm
 from dpbench.metrics.classifiers.cnn import SmallCNN
 from dpbench.metrics.classifiers.recipe import Recipe
-from dpbench.metrics.classifiers.resnet import ResNet
+from dpbench.metrics.classifiers.small_resnet import SmallResNet
+from dpbench.metrics.classifiers.small_vgg import SmallVGG
 from dpbench.metrics.classifiers.versions import QUICK_VERSION
-from dpbench.metrics.classifiers.wideresnet import WideResNet
 
 
 def _shrink(spec: DatasetSpec) -> int:
@@ -29,10 +37,20 @@ def _shrink(spec: DatasetSpec) -> int:
 
 NETWORKS: Mapping[str, Make] = {
     "cnn": lambda s: SmallCNN(s.channels, s.n_classes, _shrink(s)),
-    "resnet": lambda s: ResNet(s.channels, s.n_classes, 8, group_norm, stride=2 * _shrink(s)),
-    "wideresnet": lambda s: WideResNet(s.channels, s.n_classes, 10, 2, group_norm, stride=4 * _shrink(s)),
+    "vgg": lambda s: SmallVGG(s.channels, s.n_classes, group_norm, stride=2 * _shrink(s)),
+    "resnet": lambda s: SmallResNet(s.channels, s.n_classes, group_norm, stride=2 * _shrink(s)),
 }
-"""A CNN, ResNet-8 and WRN-10-2; the latter two with strided stems."""
+"""Three networks of different kinds, of 0.17 to 0.33 ms per image and training step on one core."""
+
+BATCH = 64
+EPOCHS = 6
+FEWEST_STEPS = 300
+MOST_STEPS_OF_REAL = 2500
+
+
+def steps(n: int) -> int:
+    """The number of steps: `EPOCHS` times through n images, and no fewer than `FEWEST_STEPS`."""
+    return max(FEWEST_STEPS, math.ceil(EPOCHS * n / BATCH))
 
 
 def warmup_cosine(t: float) -> float:
@@ -46,11 +64,16 @@ def warmup_cosine(t: float) -> float:
 
 RECIPE = Recipe(
     version=QUICK_VERSION,
-    batch=64,
-    steps=lambda n: 500,  # constant, so that the cost does not depend on the number of images
-    optimizer=partial(torch.optim.Adam, lr=2e-3, fused=True),
+    batch=BATCH,
+    steps=steps,
+    optimizer=partial(torch.optim.AdamW, lr=4e-3, weight_decay=0.05, fused=True),
     rate=warmup_cosine,
-    augmentation={1: Augmentation(shift=2), 3: Augmentation(shift=2, mirror=True)},
+    smoothing=0.1,
+    shift=2,
     small=True,
     runs=3,
 )
+"""Shifts are the only augmentation, because they keep the class of any image; a mirrored digit is another one."""
+
+REAL_RECIPE = replace(RECIPE, steps=lambda n: min(MOST_STEPS_OF_REAL, steps(n)), runs=1)
+"""For the classifier of real images, which should take no more time for a larger dataset."""

@@ -21,7 +21,7 @@ from dpbench.metrics.classifiers.versions import REAL, REAL_VERSION
 
 
 def real_classifier(evaluation: Evaluation) -> Classifier:
-    """The classifier `versions.REAL`, trained on train by the quick recipe, in evaluation mode on the run's device.
+    """The classifier `versions.REAL`, trained on train by `quick.REAL_RECIPE`, in evaluation mode on the run's device.
 
     Warns with a `Caveat` if training used no image of some class.
 
@@ -37,7 +37,7 @@ def real_classifier(evaluation: Evaluation) -> Classifier:
         model = build_classifier(quick.NETWORKS[REAL], spec, generator)
         run = replace(evaluation.run, generator=generator)
         with recipe.threads(1):  # the result does not depend on the number of cores
-            counts = recipe.train(model, LabelledImages(train), quick.RECIPE, run, "classifier of real images")
+            counts = recipe.train(model, LabelledImages(train), quick.REAL_RECIPE, run, "classifier of real images")
         return {**model.state_dict(), "counts": counts}
 
     stored = evaluation.cached("classifier", [REAL_VERSION, train.fingerprint, spec.shape, spec.n_classes], learn)

@@ -5,11 +5,13 @@ There is no model selection: no validation set is used, and the weights after th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel
@@ -19,7 +21,6 @@ from dpbench.core.data import ImageDataset
 from dpbench.core.errors import MissingScore
 from dpbench.core.progress import track
 from dpbench.core.specs import DatasetSpec
-from dpbench.metrics.classifiers.augmentation import Augmentation
 from dpbench.metrics.classifiers.base import Classifier
 from dpbench.metrics.classifiers.labelled import LabelledImages
 
@@ -36,9 +37,11 @@ class Recipe:
         steps: number of images -> number of steps.
         optimizer: parameters -> optimizer with the peak learning rate.
         rate: elapsed share of the training, in (0, 1) -> learning rate, relative to the peak.
-        augmentation: number of channels of the images -> what changes in them at random; nothing by default.
+        smoothing: share of the label that all classes get equally (label smoothing).
+        shift: maximum random shift of images, in pixels; the only augmentation.
         ema_decay: decay of the exponential moving average of the weights, which is then the result; 0 for none.
-        small: whether networks are so small that a CPU is faster with one thread for each. They have no dropout.
+        small: whether networks are so small that a CPU is faster with one thread for each. They have no dropout, and
+            are trained in fp32; others in the precision of the run.
         runs: how often each classifier is trained, from other initial weights and with images in another order.
     """
 
@@ -47,7 +50,8 @@ class Recipe:
     steps: Callable[[int], int]
     optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
     rate: Callable[[float], float]
-    augmentation: Mapping[int, Augmentation] = field(default_factory=dict)
+    smoothing: float = 0.0
+    shift: int = 0
     ema_decay: float = 0.0
     small: bool = False
     runs: int = 1
@@ -73,7 +77,7 @@ def require_labels(spec: DatasetSpec, images: ImageDataset, role: str) -> None:
 
 
 def train(model: Classifier, images: LabelledImages, recipe: Recipe, run: RunContext, name: str) -> Tensor:
-    """Trains `model` in place, on `run.device`, in `run.precision`.
+    """Trains `model` in place, on `run.device`.
 
     Batches are consecutive parts of random permutations of the images; images of a set smaller than a batch repeat.
 
@@ -81,8 +85,8 @@ def train(model: Classifier, images: LabelledImages, recipe: Recipe, run: RunCon
         model: the classifier.
         images: at least one image.
         recipe: how to train.
-        run: device and progress; `generator` decides order, augmentation and dropout, and the result is reproducible on
-            the same device with the same number of threads.
+        run: device, precision and progress; `generator` decides order, shifts and dropout, and the result is
+            reproducible on the same device with the same number of threads.
         name: label of the progress bar.
 
     Returns:
@@ -103,10 +107,9 @@ def train(model: Classifier, images: LabelledImages, recipe: Recipe, run: RunCon
         for indices in track(run.progress, batches, name, steps):
             pixels, labels = images.batch(indices)
             counts += torch.bincount(labels, minlength=len(counts))
-            augment = recipe.augmentation.get(pixels.shape[1], Augmentation())
-            x = scaled(augment(pixels, run.generator).to(device))
-            with run.autocast():
-                loss = F.cross_entropy(model(x), labels.to(device))
+            x = scaled(random_shift(pixels, recipe.shift, run.generator).to(device))
+            with run.autocast() if not recipe.small else nullcontext():
+                loss = F.cross_entropy(model(x), labels.to(device), label_smoothing=recipe.smoothing)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -138,6 +141,17 @@ def test(model: Classifier, images: LabelledImages, device: str) -> Tensor:
 def scaled(images: Tensor) -> Tensor:
     """uint8 [b, c, h, w] -> float32 in [-1, 1], channels last in memory, which is faster on CPUs and GPUs."""
     return (images.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+
+
+def random_shift(images: Tensor, most: int, generator: torch.Generator) -> Tensor:
+    """Shifts each image by up to `most` pixels in each direction, repeating edge pixels: [b, c, h, w] on the CPU."""
+    if most == 0:
+        return images
+    b, _, h, w = images.shape
+    rows, columns = torch.randint(0, 2 * most + 1, (2, b), generator=generator).numpy()
+    margins = ((0, 0), (0, 0), (most, most), (most, most))
+    windows = sliding_window_view(np.pad(images.numpy(), margins, mode="edge"), (h, w), axis=(2, 3))
+    return torch.from_numpy(windows[np.arange(b), :, rows, columns])
 
 
 def _batches(n: int, size: int, steps: int, generator: torch.Generator) -> Iterator[Tensor]:

@@ -20,12 +20,11 @@ class ResNet(Classifier):
         n_classes: number of logits.
         depth: 6 n + 2.
         norm: builds a normalisation layer.
-        stride: stride of the first convolution.
     """
 
-    def __init__(self, channels: int, n_classes: int, depth: int, norm: Norm, stride: int = 1):
+    def __init__(self, channels: int, n_classes: int, depth: int, norm: Norm):
         super().__init__()
-        self.stem = nn.Sequential(conv(channels, 16, stride + 2, stride), norm(16), nn.ReLU())
+        self.stem = nn.Sequential(conv(channels, 16), norm(16), nn.ReLU())
         self.blocks = stages(partial(_Block, norm), (16, 16, 32, 64), (depth - 2) // 6)
         self.head = nn.Linear(64, n_classes)
         initialise(self)

@@ -5,7 +5,7 @@ A change to a network or a recipe needs a new version: rows with different versi
 
 from __future__ import annotations
 
-QUICK = ("cnn", "resnet", "wideresnet")
+QUICK = ("cnn", "vgg", "resnet")
 """The classifiers of `classifiers.quick`."""
 QUICK_VERSION = "3"
 
@@ -13,6 +13,6 @@ DPIMAGEBENCH = ("resnet", "wrn", "resnext")
 """The classifiers of `classifiers.dpimagebench`."""
 DPIMAGEBENCH_VERSION = "1"
 
-REAL = "wideresnet"
+REAL = "vgg"
 """The quick classifier that is trained on real images; see `classifiers.real_classifier`."""
 REAL_VERSION = f"{REAL} v{QUICK_VERSION}"

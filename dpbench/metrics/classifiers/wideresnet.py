@@ -19,15 +19,12 @@ class WideResNet(Classifier):
         widen: the paper's k.
         norm: builds a normalisation layer.
         dropout: dropout probability between the convolutions of a block.
-        stride: stride of the first convolution.
     """
 
-    def __init__(
-        self, channels: int, n_classes: int, depth: int, widen: int, norm: Norm, dropout: float = 0.0, stride: int = 1
-    ):
+    def __init__(self, channels: int, n_classes: int, depth: int, widen: int, norm: Norm, dropout: float = 0.0):
         super().__init__()
         widths = (16, 16 * widen, 32 * widen, 64 * widen)
-        self.stem = conv(channels, widths[0], stride + 2, stride)
+        self.stem = conv(channels, widths[0])
         self.blocks = stages(partial(_Block, norm, dropout), widths, (depth - 4) // 6)
         self.last = nn.Sequential(norm(widths[-1]), nn.ReLU())
         self.head = nn.Linear(widths[-1], n_classes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from dpbench.core.errors import MissingScore
 from dpbench.core.metric import Evaluation, Extractor
@@ -53,8 +53,6 @@ class TextureStatistics(Extractor):
         MissingScore: the resolution is below 6.
     """
 
-    batch: ClassVar[int] = 32  # sub-bands of more images do not fit into a processor's cache
-
     def __init__(self, evaluation: Evaluation):
         super().__init__(evaluation)
         self.levels = texture_level(self.spec.resolution)
@@ -64,61 +62,36 @@ class TextureStatistics(Extractor):
 
     def __call__(self, images: Tensor) -> Tensor:
         """uint8 [b, c, h, w] -> float32 [b, d]."""
+        from dpbench.metrics.extractors.subbands import in_parts
+
+        return in_parts(images, self._statistics)
+
+    def _statistics(self, images: Tensor) -> Tensor:
         import torch
 
+        from dpbench.metrics.extractors.subbands import centred, correlations, neighbouring, pairs
         from dpbench.models.haar import stationary
 
         banks = stationary(images.float() / 255, self.levels)  # [b, c, 4, h, w] each
-        details, low = [_centred(bank[:, :, 1:]) for bank in banks], _centred(banks[-1][:, :, :1])
+        details, low = [centred(bank[:, :, 1:]) for bank in banks], centred(banks[-1][:, :, :1])
         bands = [(z, z.abs()) for z in (*details, low)]
-        magnitudes = [_centred(magnitude) for _, magnitude in bands[:-1]]  # [b, c, 3, h, w]
-        inward = [1 << level for level in range(self.levels - 1)]  # from a filter's corner to that of its parent
-        cropped = [m[..., i:-i, i:-i] for m, i in zip(magnitudes, inward, strict=False)]
+        magnitudes = [magnitude for _, magnitude in bands[:-1]]  # [b, c, 3, h, w]
         statistics = [
             *(_marginals(z, magnitude) for z, magnitude in bands),
-            *(_pairs(m) for m in magnitudes),
-            *(_correlation(_centred(fine), above) for fine, above in zip(cropped, magnitudes[1:], strict=True)),
-            *(_pairs(z.transpose(1, 2).contiguous()) for z, _ in bands),
+            *(pairs(m, FLAT) for m in magnitudes),
+            *(correlations(fine, above, FLAT) for fine, above in neighbouring(magnitudes)),
+            *(pairs(z.transpose(1, 2).contiguous(), FLAT) for z, _ in bands),
         ]
         return torch.cat([s.flatten(1) for s in statistics], dim=1)
-
-
-def _centred(x: Tensor) -> Tensor:
-    return x - x.mean((-2, -1), keepdim=True)
 
 
 def _marginals(z: Tensor, magnitude: Tensor) -> Tensor:
     """[b, c, k, h, w], mean zero over positions, and |z| -> log variance, skewness, kurtosis [b, c, k, 3]."""
     import torch
 
-    variance = _products(z, z).diagonal(dim1=-2, dim2=-1) + FLAT
-    skewness = _products(z, magnitude).diagonal(dim1=-2, dim2=-1) / variance
+    from dpbench.metrics.extractors.subbands import covariances, variances
+
+    variance = variances(z) + FLAT
+    skewness = covariances(z, magnitude).diagonal(dim1=-2, dim2=-1) / variance
     kurtosis = magnitude.mean((-2, -1)).square() / variance
     return torch.stack([variance.log(), skewness, kurtosis], dim=-1)
-
-
-def _products(x: Tensor, y: Tensor) -> Tensor:
-    """[b, g, k, h, w] and [b, g, l, h, w] -> mean products over positions [b, g, k, l].
-
-    Of k = l bands only the diagonal may be needed. Even so, a matrix product is faster than k sums of products.
-    """
-    x, y = x.flatten(-2), y.flatten(-2)
-    return x @ y.mT / x.shape[-1]
-
-
-def _correlation(x: Tensor, y: Tensor) -> Tensor:
-    """[b, g, k, h, w] and [b, g, l, h, w], mean zero over positions -> correlation coefficients [b, g, k, l]."""
-    return _products(x, y) / (_deviation(x)[..., :, None] * _deviation(y)[..., None, :])
-
-
-def _deviation(x: Tensor) -> Tensor:
-    return (_products(x, x).diagonal(dim1=-2, dim2=-1) + FLAT).sqrt()
-
-
-def _pairs(x: Tensor) -> Tensor:
-    """[b, g, k, h, w], mean zero over positions -> correlation coefficients of all pairs of k: [b, g, k(k - 1)/2]."""
-    import torch
-
-    k = x.shape[2]
-    i, j = torch.triu_indices(k, k, offset=1, device=x.device)
-    return _correlation(x, x)[..., i, j]

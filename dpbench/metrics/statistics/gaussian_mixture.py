@@ -59,7 +59,7 @@ def fitted(centres: Tensor, data: Tensor, run: RunContext, title: str) -> Tensor
         title: of the progress bar.
     """
     n, d = centres.shape
-    squares = torch.cdist(data, centres).square()  # [t, n]
+    squares = torch.cdist(data, centres).square_()  # [t, n]
     far = SHRINK**2 * (data - data.mean(0)).square().sum(1, keepdim=True)
     log_variances = ((squares.amin(0) + 1e-3) / d).log()
     log_variances = torch.cat([log_variances, torch.zeros(1)])  # the last is that of the component around the mean

@@ -6,50 +6,36 @@ the distance to the nearest synthetic image as the score.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dpbench.core.metric import Estimate
-from dpbench.evaluation import intervals as bootstrap
-
-if TYPE_CHECKING:
-    import torch
+from dpbench.evaluation.stratified import Indices
+from dpbench.metrics.statistics.two_samples import difference
 
 Distances = NDArray[np.floating[Any]]
 
 
-def advantage(members: Distances, others: Distances, generator: torch.Generator) -> Estimate:
+def advantage(members: Distances, others: Distances, member_order: Indices, other_order: Indices) -> Estimate:
     """True minus false positive rate of the attack "member if the distance is at most t", in [-1, 1]; 0 is chance.
 
-    t is the best threshold on one half of the records (even or odd positions), and the rates are measured on the other
-    half; the roles are then swapped and the two results averaged. The threshold is therefore never chosen on the
-    records it is evaluated on: at chance the expectation is 0, and negative values are as likely as positive ones.
+    t is the best threshold on one half of the records, and the rates are measured on the other half; the roles are then
+    swapped and the two results averaged. The threshold is therefore never chosen on the records it is evaluated on: at
+    chance the expectation is 0, and negative values are as likely as positive ones.
 
     Args:
         members: distance of each record of train to its nearest synthetic image, [n], n >= 2.
-        others: the same for records that were not trained on, [n].
-        generator: random generator of the bootstrap, which treats the thresholds as fixed.
+        others: the same for records that were not trained on, [m], m >= 2.
+        member_order, other_order: random orders of the records, [n] and [m]; every second one is in the first half.
     """
-    gains = np.empty(len(members))
+    hits, alarms = np.zeros(len(members)), np.zeros(len(others))
     for first in (0, 1):
-        t = _threshold(members[first::2], others[first::2])
-        gains[1 - first :: 2] = (members[1 - first :: 2] <= t) * 1.0 - (others[1 - first :: 2] <= t)
-    return bootstrap.mean(gains, generator)
-
-
-def auc(members: Distances, others: Distances, generator: torch.Generator) -> Estimate:
-    """Area under the ROC curve: the probability that a member is closer than a non-member, ties counting half.
-
-    0.5 is chance. It needs no threshold. The interval uses the placement values (DeLong et al., 1988).
-
-    Args:
-        members, others, generator: see `advantage`.
-    """
-    farther = 1 - _share_below(members, others)  # [n], for each member: the share of others that are farther away
-    closer = _share_below(others, members)  # [n], for each other record: the share of members that are closer
-    return bootstrap.around(float(farther.mean()), farther + closer, generator)
+        seen, unseen = ((member_order[k::2], other_order[k::2]) for k in (first, 1 - first))
+        t = _threshold(members[seen[0]], others[seen[1]])
+        hits[unseen[0]], alarms[unseen[1]] = members[unseen[0]] <= t, others[unseen[1]] <= t
+    return difference(hits, alarms)
 
 
 def _threshold(members: Distances, others: Distances) -> np.floating[Any]:
@@ -57,9 +43,3 @@ def _threshold(members: Distances, others: Distances) -> np.floating[Any]:
     candidates = np.sort(np.concatenate([members, others]))
     hits, alarms = (np.searchsorted(np.sort(x), candidates, "right") / len(x) for x in (members, others))
     return candidates[(hits - alarms).argmax()]
-
-
-def _share_below(x: Distances, y: Distances) -> NDArray[np.float64]:
-    """For each x, the share of `y` below it, ties counting half."""
-    y = np.sort(y)
-    return (np.searchsorted(y, x, "left") + np.searchsorted(y, x, "right")) / (2 * len(y))

@@ -1,127 +1,77 @@
-"""Nearest-neighbour search in blocks, so that memory does not grow with the number of images.
-
-The distance of two images in some of their features is at most that in all features. Where the first quarter of the
-features holds most of the energy, as in wavelet packets, this bound excludes nearly all pairs, and few are left to be
-compared one by one. Where it does not, as for images of noise, all features are used.
-"""
+"""Nearest neighbours among images and their mirror images, in blocks, so that memory does not grow with the sets."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
+from typing import NamedTuple
 
-import numpy as np
+import torch
+from torch import Tensor
 
 from dpbench.evaluation.features import Array
 from dpbench.evaluation.stratified import Indices
 
-ONE_BY_ONE = 1 / 64
-"""Share of the images up to which they are compared one by one; for more, a matrix product takes less time."""
-EPSILON = float(np.finfo(np.float32).eps)
+ROWS = 256
+"""Number of queries whose distances are in memory at the same time."""
 
 
-def nearest(
-    queries: Array,
-    pool: Iterable[Array],
-    parts: Indices,
-    exclude: Indices | None = None,
-    enough: Array | None = None,
-) -> Indices:
-    """Each query's nearest neighbour in each part of a pool, by Euclidean distance.
+class Neighbours(NamedTuple):
+    """The nearest images of a pool [n] for each query [q], and the nearest query for each image of the pool."""
+
+    indices: Indices
+    """Positions in the pool, nearest first: [q, k]."""
+    distances: Array
+    """The distances of these images: [q, k]."""
+    closest: Array
+    """The distance of each image of the pool to its nearest query, to about 4 digits: [n]."""
+
+
+def neighbours(queries: Array, pool: Iterable[Array], k: int) -> Neighbours:
+    """Each query's k nearest images of a pool.
+
+    The distance is the smaller of the Euclidean distances to the image and to its mirror image, whose features are the
+    same but for the sign of the second part.
 
     Args:
-        queries: float32 [q, d].
-        pool: blocks of float32 [b, d], n rows in total.
-        parts: part number of each row of the pool, [n]: 0, 1, ..., each at least once.
-        exclude: for each query, a row of the pool to ignore, such as the query itself, [q].
-        enough: for each query, a distance [q]; the search may end with any image that is nearer.
-
-    Returns:
-        [parts, q] rows of the pool.
+        queries: float32 [q, 2, d], such as those of `FourierMagnitudes`.
+        pool: blocks of float32 [b, 2, d], n >= k images in total.
+        k: number of neighbours.
     """
-    closest = np.full((parts.max() + 1, len(queries)), np.inf, dtype=np.float32)
-    found = np.zeros(closest.shape, dtype=np.int64)
-    least = np.zeros(len(queries)) if enough is None else np.square(enough)
-    left, start, few = np.arange(len(queries)), 0, -(-queries.shape[1] // 4)
+    x = torch.from_numpy(queries)
+    distances, indices = torch.full((len(x), k), math.inf), torch.zeros((len(x), k), dtype=torch.int64)
+    closest, start = [], 0
     for block in pool:
-        own = parts[start : start + len(block)]
-        x = queries[left]
-        for part in np.unique(own):
-            rows = np.flatnonzero(own == part)
-            ignored = np.nonzero([[]] if exclude is None else exclude[left, None] == start + rows)
-            columns, squares, hard = _nearer(x, block[rows], closest[part, left], ignored, few)
-            nearer = squares < closest[part, left]
-            closest[part, left[nearer]] = squares[nearer]
-            found[part, left[nearer]] = start + rows[columns[nearer]]
-            few = queries.shape[1] if hard > len(left) / 2 else few
-        start += len(block)
-        left = left[(closest[:, left] >= least[left]).any(0)]
-        if not len(left):
-            break
-    return found
+        y = torch.from_numpy(block)
+        of_y, least = y.square().sum((1, 2)), torch.full((len(y),), math.inf)
+        for first in range(0, len(x), ROWS):
+            rows = slice(first, first + ROWS)
+            squares = _squares(x[rows], y, of_y)
+            least = torch.minimum(least, squares.amin(0))
+            found = squares.topk(min(k, len(y)), largest=False).indices
+            candidates = torch.cat([distances[rows], _distances(x[rows, None], y[found])], 1)
+            positions = torch.cat([indices[rows], start + found], 1)
+            distances[rows], best = candidates.topk(k, largest=False)
+            indices[rows] = positions.gather(1, best)
+        closest.append(least.clamp(min=0).sqrt())
+        start += len(y)
+    return Neighbours(indices.numpy(), distances.numpy(), torch.cat(closest).numpy())
 
 
-def _nearer(
-    queries: Array, images: Array, limits: Array, ignored: tuple[Indices, ...], few: int
-) -> tuple[Indices, Array, int]:
-    """Each query's nearest image if it is nearer than a limit.
-
-    If too many images have a bound below a query's limit, they are ranked by |x|² + |y|² - 2 x·y in float32, after
-    subtracting the mean query from x and y. This is inaccurate for short distances.
+def _squares(x: Tensor, y: Tensor, of_y: Tensor) -> Tensor:
+    """Squared distances [q, b] as |x|² + |y|² - 2 x·y; inaccurate for short distances.
 
     Args:
-        queries: float32 [q, d].
-        images: float32 [r, d].
-        limits: squared distance of each query from the nearest image found so far, [q].
-        ignored: pairs that do not count, as numbers of queries and numbers of images.
-        few: number of features that the bounds use.
-
-    Returns:
-        The nearest images [q]; their squared distances [q], infinite if no image is nearer than the limit; and the
-        number of queries with too many candidates.
+        x: [q, 2, d].
+        y: [b, 2, d].
+        of_y: |y|² [b].
     """
-    found, squares = np.zeros(len(queries), dtype=np.int64), np.full(len(queries), np.inf, dtype=np.float32)
-
-    def compare(which: Indices, candidates: Indices) -> None:
-        differences = images[candidates]
-        differences -= queries[which]
-        distances = np.einsum("bd,bd->b", differences, differences)
-        nearer = distances < squares[which]
-        found[which[nearer]], squares[which[nearer]] = candidates[nearer], distances[nearer]
-
-    bounds = _squares(queries[:, :few], images[:, :few], margin=few * EPSILON)
-    bounds[ignored] = np.inf
-    best, hard = bounds.argmin(1), 0
-    left = np.flatnonzero(bounds[np.arange(len(best)), best] < limits)
-    best = best[left]
-    while len(left):
-        compare(left, best)
-        bounds[left, best] = np.inf
-        candidates = np.count_nonzero(bounds[left] < np.minimum(limits, squares)[left, None], axis=1)
-        too_many = candidates > ONE_BY_ONE * len(images)
-        if (many := left[too_many]).size:
-            compare(many, np.where(np.isinf(bounds[many]), np.inf, _squares(queries[many], images)).argmin(1))
-            hard += len(many)
-        left = left[(candidates > 0) & ~too_many]
-        best = bounds[left].argmin(1)
-    return found, squares, hard
+    squares = torch.addmm(of_y, x[:, 0], y[:, 0].T, alpha=-2)
+    squares.sub_((x[:, 1] @ y[:, 1].T).abs_(), alpha=2)
+    return squares.add_(x.square().sum((1, 2))[:, None])
 
 
-def _squares(x: Array, y: Array, margin: float = 0) -> Array:
-    """Squared distances |x|² + |y|² - 2 x·y [q, r], minus `margin` times |x|² + |y|²."""
-    origin = x.mean(0)
-    x, y = x - origin, y - origin
-    of_x, of_y = ((1 - margin) * np.einsum("bd,bd->b", z, z)[:, None] for z in (x, y))
-    return np.hstack([-2 * x, of_x, np.ones_like(of_x)]) @ np.hstack([y, np.ones_like(of_y), of_y]).T
-
-
-def parts_of(order: Indices, size: int, count: int) -> Indices:
-    """Splits n rows into `count` parts of exactly `size` rows: part numbers, int64 [n].
-
-    Args:
-        order: a permutation of the rows [n]; the first `size` rows in it are part 0, and so on. The last rows form one
-            additional part, with number `count`.
-        size, count: of the parts; at most n rows in all.
-    """
-    parts = np.full(len(order), count, dtype=np.int64)
-    parts[order[: count * size]] = np.repeat(np.arange(count), size)
-    return parts
+def _distances(x: Tensor, y: Tensor) -> Tensor:
+    """Accurate distances [q, k] of x [q, 1, 2, d] and y [q, k, 2, d]."""
+    image, mirrored = ((x - y * sign).square().sum((2, 3)) for sign in (1, torch.tensor([[1.0], [-1.0]])))
+    return torch.minimum(image, mirrored).sqrt()

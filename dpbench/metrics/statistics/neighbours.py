@@ -82,7 +82,7 @@ def open_precision_recall(
 
 
 def _centred(synthetic: Array, reference: Array, k: int) -> tuple[Tensor, Tensor]:
-    """Both sets of features [n, d] and [m, d], minus the reference's mean, which reduces rounding errors.
+    """Both sets of features [n, d] and [m, d], minus the reference's mean, which reduces rounding errors; in place.
 
     Raises:
         MissingScore: no more than k images, or a feature that is not finite.
@@ -90,7 +90,8 @@ def _centred(synthetic: Array, reference: Array, k: int) -> tuple[Tensor, Tensor
     x, y = (torch.from_numpy(require_finite(features)).flatten(1) for features in (synthetic, reference))
     if min(len(x), len(y)) <= k:
         raise MissingScore(f"{k} nearest neighbours need more than {k} images of either set, not {min(len(x), len(y))}")
-    return x - y.mean(0), y - y.mean(0)
+    mean = y.mean(0)
+    return x.sub_(mean), y.sub_(mean)
 
 
 def _share(counts: Tensor, only: Tensor, n: int, generator: torch.Generator) -> Estimate:

@@ -49,31 +49,35 @@ def test_columns_without_weights_are_one_line() -> None:
     assert texts < set(full(*rows).general)
 
 
-def test_usual_sample_counts_stand_alone_and_others_after_a_number() -> None:
-    rows = ((trial(), noted()), (trial(epsilon=2.0), noted()), (trial(**REAL), noted(n_samples=20, n_reference=20)))
-    notes = short(*rows)
-    assert notes.general[1:] == ["100 samples against 50 real images"]
-    assert notes.numbered == [("¹", "20 samples against 20 real images")]
+def test_extractors_are_in_full_notes_alone() -> None:
+    rows = (
+        (trial(), noted()),
+        (trial(epsilon=2.0), noted()),
+        (trial(**REAL), noted(extractor="haar; judge of a part")),
+    )
+    assert len(short(*rows).general) == 1
+    notes = full(*rows)
+    assert notes.general[1:] == ["extractors: haar"]
+    assert notes.numbered == [("¹", "extractors: haar; judge of a part")]
     assert notes.marks == ["", "", "¹"]
-    assert full(*rows).general[1:] == ["100 samples against 50 real images (haar)"]
 
 
 def test_a_text_stands_once_for_all_metrics_that_it_is_about() -> None:
     caveats = ("accuracy: few images: biased", "fwd: few images: biased", "a class is empty")
     notes = short((trial(), noted(caveats=caveats)))
-    assert notes.general[2:] == ["accuracy, fwd: few images: biased", "a class is empty"]
+    assert notes.general[1:] == ["accuracy, fwd: few images: biased", "a class is empty"]
 
 
 def test_texts_on_columns_that_were_not_asked_for_are_in_full_notes_alone() -> None:
     row = (trial(), noted({"gram": "too small"}, ("scales: few images", "kid: odd")))
-    assert short(row).general[2:] == []
+    assert short(row).general[1:] == []
     assert full(row).general[2:] == ["gram: too small", "scales: few images", "kid: odd"]
 
 
 def test_texts_of_many_seeds_become_one() -> None:
     texts = {0: "fwd: 8 of 100 images", 1: "fwd: 12 of 100 images", 2: "fwd: 9 of 100 images"}
     rows = [(trial(seed=seed), noted(caveats=(text, "no image of class 3"))) for seed, text in texts.items()]
-    assert short(*rows).general[2:] == ["fwd: 8–12 of 100 images", "no image of class 3"]
+    assert short(*rows).general[1:] == ["fwd: 8–12 of 100 images", "no image of class 3"]
     assert set(texts.values()) < set(full(*rows).general)
 
 
@@ -83,7 +87,7 @@ def test_a_text_on_some_lines_has_their_number_and_is_never_torn() -> None:
     assert notes.numbered == [("¹", "accounting unverified: peeked; twice")]
     assert notes.marks == ["", "¹", ""]
     everywhere = noted({"accuracy": "the dataset has no classes; none"})
-    assert short((trial(), everywhere), (trial(**REAL), noted())).general[2:] == [
+    assert short((trial(), everywhere), (trial(**REAL), noted())).general[1:] == [
         "accuracy: the dataset has no classes; none"
     ]
     real = short((trial(), noted()), (trial(**REAL), everywhere))
@@ -109,6 +113,6 @@ def test_an_empty_cell_without_a_reason_says_how_to_fill_it() -> None:
 def test_intervals_are_over_seeds_where_there_are_several() -> None:
     one = short((trial(), noted())).general[0]
     two = short((trial(), noted()), (trial(seed=1), noted())).general[0]
-    assert one == "±: 95% interval over images (bootstrap); more: `dpbench leaderboard --notes`"
+    assert one == "±: 95% interval over images; more: `dpbench leaderboard --notes`"
     assert len(one) <= 80
-    assert "over seeds (Student's t), of single rows over images (bootstrap)" in two
+    assert "over seeds (Student's t), of single rows over images" in two

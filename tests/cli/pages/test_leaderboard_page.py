@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -22,7 +23,9 @@ OWNERS = {"accuracy": "accuracy", "fwd": "fwd"}
 
 
 def show(rows: pd.DataFrame, width: int = 160, **options: Any) -> str:
-    return rendered(leaderboard_table(rows, [ACCURACY, FWD], options.pop("records", {}), OWNERS, **options), width)
+    return rendered(
+        leaderboard_table(rows, Path(), [ACCURACY, FWD], options.pop("records", {}), OWNERS, **options), width
+    )
 
 
 def rendered(page: RenderableType, width: int = 160) -> str:
@@ -63,14 +66,14 @@ def test_column_without_a_direction_ranks_nothing() -> None:
     diversity = Column("fwd", None, "a diversity")
 
     def text_of(columns: list[Column]) -> str:
-        return rendered(leaderboard_table(rows, columns, {}, OWNERS))
+        return rendered(leaderboard_table(rows, Path(), columns, {}, OWNERS))
 
     assert "ranked by accuracy" in text_of([diversity, ACCURACY])
     alone = text_of([diversity])
     assert "ranked by" not in alone
     assert re.search(r"┃ +fwd ┃", alone)
     with pytest.raises(DpbenchError, match="neither high nor low values of lpips are better"):
-        leaderboard_page(rows, by="lpips")
+        leaderboard_page(rows, Path(), by="lpips")
 
 
 def test_rows_are_ranked_by_the_column_that_the_first_one_names() -> None:
@@ -90,7 +93,7 @@ def test_rows_are_ranked_by_the_column_that_the_first_one_names() -> None:
 def test_single_seed_has_its_interval_over_images() -> None:
     text = show(frame((trial(seed=0), scores(0.6, ci95=0.02))))
     assert "0.600 ± 0.020" in text
-    assert "±: 95% interval over images (bootstrap)" in text
+    assert "±: 95% interval over images" in text
 
 
 def test_private_rows_missing_from_the_record_are_reported() -> None:
@@ -173,22 +176,66 @@ def test_shortened_titles_differ_and_their_marks_stay_whole() -> None:
 def test_tables_of_several_datasets_share_their_notes() -> None:
     rows = frame((trial(), scores()), (trial(dataset="e", dataset_fingerprint="y"), scores(None)))
     text = show(rows)
-    assert "d, 32×32 · ranked by accuracy" in text
-    assert "e, 32×32 · ranked by fwd" in text
-    assert text.count("100 samples against 50 real images") == 1
+    assert "d, 32×32 · 100 samples against 50 real images · ranked by accuracy" in text
+    assert "e, 32×32 · 100 samples against 50 real images · ranked by fwd" in text
     assert text.count("±: 95% interval") == 1
+
+
+def tables(text: str) -> dict[str, list[str]]:
+    """Heading -> the names in the first column of the table below it."""
+    found: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        if " samples against " in line:
+            names = found.setdefault(line.partition(" · ranked")[0], [])
+        elif line.startswith("│"):
+            names.append(line.split("│")[1].strip())
+    return found
+
+
+def test_each_number_of_images_has_a_table_of_its_own() -> None:
+    rows = frame(
+        (trial(method="a"), scores()),
+        (trial(method="a"), scores(0.9, n_samples=2000)),
+        (trial(method="b"), scores(0.9, n_samples=2000, n_reference=99)),
+        (trial(method="c"), scores(0.8)),
+        (trial(method="real", reference="real", epsilon=None, config={"samples": 2000}), scores(n_samples=40)),
+        (trial(method="real", reference="real", epsilon=None, config={}), scores(n_samples=25, n_reference=25)),
+    )
+    text = show(rows, records={"x": Record(3, 12.0)})
+    assert tables(text) == {
+        "d, 32×32 · 100 samples against 50 real images": ["c", "a"],
+        "d, 32×32 · 2,000 samples against 50 real images": ["real", "a"],
+        "d, 32×32 · 2,000 samples against 99 real images": ["b"],
+        "d, 32×32 · 25 samples against 25 real images": ["real"],
+    }
+    assert text.count("3 private runs so far") == 1
+    ranks = re.findall(r"│ (\w) +│ +1 │ images │ +(\d)", text)
+    assert ranks == [("c", "1"), ("a", "2"), ("a", "1"), ("b", "1")]
 
 
 def test_rows_that_are_ranked_apart_say_why() -> None:
     rows = frame(
         *((trial(method=name), scores(accuracy=accuracy)) for name, accuracy in (("a", 0.9), ("b", 0.8))),
-        (trial(method="c"), scores(0.95, n_samples=99)),
+        (trial(method="c"), scores(0.95, accuracy_protocol="v2")),
         (trial(method="d", delta=0.1), scores(0.7)),
     )
     text = show(rows)
     assert re.findall(r"│ (\w) *([¹²]?) *│ +1 │ images │ +(\d)", text) == [
         ("a", "", "1"), ("c", "¹", "1"), ("d", "²", "1"), ("b", "", "2"),
     ]  # fmt: skip
-    assert "\n¹ 99 samples against 50 real images" in text
-    assert "\n¹ ranked apart: other n_samples" in text
+    assert "\n¹ ranked apart: other protocol of accuracy" in text
     assert "\n² ranked apart: other delta" in text
+
+
+def test_rows_that_cannot_be_told_apart_share_a_rank_and_the_table_says_so() -> None:
+    rows = [(trial(method=m), scores(a, ci95=0.03)) for m, a in (("a", 0.80), ("b", 0.82), ("c", 0.90))]
+    text = show(frame(*rows))
+    assert re.findall(r"│ (\w) +│ +1 │ images │ +(\d)", text) == [("c", "1"), ("a", "2"), ("b", "2")]
+    assert "rows of equal rank are tied" in text
+    assert "tied" not in show(frame(*rows[1:]))
+
+
+def test_what_real_images_reach_stands_below_the_table() -> None:
+    real = (trial(method="real", reference="real", epsilon=None, noise=""), scores(0.987, ci95=0.002))
+    assert "real images reach: accuracy 0.987 ± 0.002" in show(frame(real, (trial(), scores(0.8))))
+    assert "real images reach" not in show(frame((trial(), scores(0.8))))

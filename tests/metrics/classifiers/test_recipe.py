@@ -38,6 +38,11 @@ def test_every_image_comes_once_before_any_comes_again() -> None:
         assert sorted(indices[start : start + 70]) == list(range(70))
 
 
+def test_the_quick_recipe_takes_longer_for_more_images() -> None:
+    assert [quick.RECIPE.steps(n) for n in (10, 1000, 10_000, 60_000)] == [300, 300, 938, 5625]
+    assert [quick.REAL_RECIPE.steps(n) for n in (10, 10_000, 60_000)] == [300, 938, 2500]
+
+
 def test_the_quick_learning_rate_rises_and_ends_near_zero() -> None:
     rates = [quick.warmup_cosine((step + 0.5) / 500) for step in range(500)]
     assert max(rates) == pytest.approx(1, abs=0.01)
@@ -142,3 +147,17 @@ def test_averaging_follows_its_formula_and_keeps_the_last_statistics(make_images
     torch.testing.assert_close(model.head.weight, expected)
     assert not torch.allclose(expected, made.weights[-1], atol=1e-6)
     assert torch.equal(model.norm.running_mean, made.running_mean)
+
+
+def test_a_shift_moves_whole_images_and_repeats_edges() -> None:
+    image = torch.arange(36, dtype=torch.uint8).reshape(1, 1, 6, 6).expand(50, 2, 6, 6)
+    shifted = recipe.random_shift(image, 2, torch.Generator().manual_seed(0))
+    assert shifted.dtype == torch.uint8
+    seen = set()
+    for moved in shifted:
+        assert torch.equal(moved[0], moved[1])
+        row, column = (int(moved[0, 3, 3]) // 6 - 3, int(moved[0, 3, 3]) % 6 - 3)
+        rows, columns = ((torch.arange(6) + k).clamp(0, 5) for k in (row, column))
+        assert torch.equal(moved[0], image[0, 0][rows][:, columns])
+        seen.add((row, column))
+    assert {row for row, _ in seen} == {column for _, column in seen} == {-2, -1, 0, 1, 2}

@@ -12,7 +12,6 @@ from cleanfid.downloads_helper import inception_url
 from cleanfid.inception_torchscript import InceptionV3W
 from PIL import Image
 from torch import Tensor
-from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
 from dpbench.core.errors import DataError, MissingScore
 from dpbench.core.registries import EXTRACTORS
@@ -20,21 +19,8 @@ from dpbench.metrics.extractors.inception import FILE
 from dpbench.metrics.statistics.frechet import frechet_distance
 from dpbench.models.pretrained.finding import fingerprint
 from dpbench.models.pretrained.published import WEIGHTS
-from perf._inception import random_inception
 
 KEPT = 8  # features that distances are computed of: all 2048 would need as many images
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the random weights in both formats."""
-    return tmp_path_factory.mktemp("inception")
-
-
-@pytest.fixture(scope="module")
-def theirs(made: Path) -> FeatureExtractorInceptionV3:
-    """torch-fidelity's network, with random weights that it loads as it loads the published ones."""
-    return random_inception(made)
 
 
 @pytest.fixture

@@ -222,10 +222,11 @@ def test_a_worker_thread_of_autograd_may_release_tensors_a_moment_later(monkeypa
     assert time.monotonic() - start < 4.0
     monkeypatch.setattr(record_flow, "autograd_has_workers", lambda: False)
     with pytest.raises(PrivacyError, match="keeps a tensor"):
-        watch(doing(held_by_a_thread(1.0)))
+        watch(doing(held_by_a_thread(30.0)))
 
 
 def test_tensors_that_are_kept_are_refused_after_the_wait_for_worker_threads(monkeypatch):
+    monkeypatch.setattr(record_flow, "WORKER_SECONDS", 0.1)
     monkeypatch.setattr(record_flow, "autograd_has_workers", lambda: True)
     for act in keepers().values():
         with pytest.raises(PrivacyError, match="the closure keeps a tensor"):

@@ -1,0 +1,44 @@
+"""The `real` row beside another row: what as many real images reach."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from dpbench.core.errors import DpbenchError
+from dpbench.results.record import TrialRecord
+from dpbench.results.trial_folder import TrialFolder, dataset_folder
+
+COUNTS = ("n_samples", "n_reference")
+
+
+def real_values(
+    out: Path, record: TrialRecord, scores: Mapping[str, Any], owners: Mapping[str, str]
+) -> dict[str, float]:
+    """Column -> value of the finished `real` row of the same images, for scores of the same protocol; {} without one.
+
+    Args:
+        out: folder of results.
+        record: of the other row.
+        scores: of the other row, the content of scores.json.
+        owners: column -> the name of its metric.
+    """
+    own = scores["protocol"]
+    if record.reference == "real":
+        return {}
+    for path in sorted((dataset_folder(out, record.dataset) / "real").glob("*")):
+        with suppress(DpbenchError):  # a damaged row is reported where it is read for itself
+            real = TrialFolder(path).read() if TrialFolder(path).is_finished else None
+            if real is None or real.dataset_fingerprint != record.dataset_fingerprint or real.spec != record.spec:
+                continue
+            found = TrialFolder(path).read_scores()
+            protocol = found["protocol"]
+            if all(protocol.get(name) == own.get(name) for name in COUNTS):
+                return {
+                    name: value
+                    for name, value in found["values"].items()
+                    if value is not None and protocol.get(owners.get(name, "")) == own.get(owners.get(name, ""))
+                }
+    return {}

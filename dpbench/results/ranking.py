@@ -1,0 +1,136 @@
+"""Ranks: which rows are significantly better than which others, among those that may be compared."""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dpbench.core.errors import DpbenchError
+from dpbench.core.files import is_there
+from dpbench.core.metric import Column
+from dpbench.core.outcomes import Measured, significantly_better
+from dpbench.results.row import CI95
+from dpbench.results.trial_folder import SCORES, TrialFolder
+
+COMPARABLE = [
+    *("dataset", "dataset_fingerprint", "resolution", "n_train", "epsilon", "delta", "track"),
+    *("n_samples", "n_reference"),
+]
+"""Rows are ranked against each other only if they agree in these columns and in the protocol of the ranking metric."""
+
+
+def rank(
+    aggregated: pd.DataFrame, by: Column, metric: str, outcomes: Mapping[Any, Measured] | None = None
+) -> pd.Series[int]:
+    """The rank of each line by one column within the lines comparable to it; missing if not ranked.
+
+    It is 1 + the number of lines that are significantly better, at 95% for each pair: lines that cannot be told apart
+    share a rank. Two lines with `outcomes` are compared on the same test images. Two others differ if their difference
+    is larger than the root of the sum of their squared intervals; a line without an interval counts as exact.
+
+    Reference rows, unverified accounting, reproducible noise and lines without a score are not ranked.
+
+    Args:
+        aggregated: lines of `gathering.aggregate`.
+        by: the column to rank by; it has a direction.
+        metric: name of the metric that fills the column; only lines with the same protocol of it are comparable.
+        outcomes: index of a line -> what each test image was; see `read_outcomes`.
+    """
+    rankable = (
+        (aggregated["reference"] == "")
+        & (aggregated["accounting"] == "verified")
+        & (aggregated["noise"] == "secret")
+        & aggregated[by.name].notna()
+    )
+    terms = _terms(aggregated, metric)[rankable]
+    found = pd.Series(pd.NA, aggregated.index, dtype="Int64")
+    for _, lines in aggregated[rankable].groupby([terms[name] for name in terms], dropna=False):
+        found[lines.index] = 1 + _better(lines, by, outcomes or {}).sum(0)
+    return found
+
+
+def _better(lines: pd.DataFrame, by: Column, outcomes: Mapping[Any, Measured]) -> NDArray[np.bool_]:
+    """[m, m]: whether the first line is significantly better than the second."""
+    sign = 1 if by.better == "high" else -1
+    values, half = sign * lines[by.name].to_numpy(), lines[by.name + CI95].fillna(0).to_numpy()
+    better: NDArray[np.bool_] = values[:, None] - values > np.hypot(half[:, None], half)
+    paired = [number for number, index in enumerate(lines.index) if index in outcomes]
+    if len(paired) > 1:
+        above = significantly_better([outcomes[lines.index[number]] for number in paired])
+        better[np.ix_(paired, paired)] = above if by.better == "high" else above.T
+    return better
+
+
+def read_outcomes(out: Path, lines: pd.DataFrame, by: Column) -> dict[Any, Measured]:
+    """Index of a line -> what each test image was, of the lines for which all trials have it stored.
+
+    Of a line of one trial these are the runs of its classifiers; of one of several, the trials' means.
+
+    Args:
+        out: folder of results.
+        lines: of `gathering.aggregate`, with the keys of their `trials`; see `gathering.trials_of`.
+        by: the column.
+    """
+    found = {}
+    for index, line in lines[lines["reference"] == ""].iterrows():
+        folders = [TrialFolder.of(out, line["dataset"], line["method"], key) for key in line["trials"]]
+        stored = [
+            outcomes for folder in folders if (outcomes := _stored(folder, by.name, line["n_reference"])) is not None
+        ]
+        if len(stored) == len(folders):
+            several = len(stored) > 1
+            measured = Measured(np.stack([each.mean((0, 1)) for each in stored])[None] if several else stored[0])
+            if math.isclose(measured.value, line[by.name]):  # else the scores were edited
+                found[index] = measured
+    return found
+
+
+def _stored(folder: TrialFolder, column: str, images: int) -> NDArray[np.bool_] | None:
+    """The outcomes that a trial has of a column; None if there are none, or of another number of images."""
+    if not is_there(folder.path / SCORES):  # the trial is in a copy of its folder
+        return None
+    try:
+        packed = folder.read_scores(all_columns=True)["outcomes"].get(column)
+        return packed.unpacked() if packed is not None and packed.shape[2] == images else None
+    except DpbenchError as error:
+        warnings.warn(f"ranked without what each test image was in {folder.path}: {error}", stacklevel=2)
+        return None
+
+
+def ranked_apart(lines: pd.DataFrame, metric: str) -> list[tuple[str, ...]]:
+    """Per line, why it is not ranked against most others of its dataset, ε and track; () where it is, or has no rank.
+
+    Args:
+        lines: of one dataset and resolution, with `rank`.
+        metric: as for `rank`.
+    """
+    terms = _terms(lines, metric).astype("str")[lines["rank"].notna()].to_dict("index")  # as texts, NaN equals NaN
+    groups: dict[tuple[str, str], list[dict[Any, str]]] = {}
+    for own in terms.values():
+        groups.setdefault((own["epsilon"], own["track"]), []).append(own)
+    usual = {key: max(group, key=group.count) for key, group in groups.items()}
+    reasons = {}
+    for index, own in terms.items():
+        expected = usual[own["epsilon"], own["track"]]
+        other = [str(name) for name in own if own[name] != expected[name]]
+        reasons[index] = (f"ranked apart: other {', '.join(other)}",) if other else ()
+    return [reasons.get(index, ()) for index in lines.index]
+
+
+def _terms(aggregated: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Per line, what must agree for a rank by a metric: name -> value."""
+    protocols = aggregated["protocol"].map(lambda text: json.loads(text or "{}"))
+    agreed = {"real images": "reference", f"protocol of {metric}": metric}
+    terms = {
+        name: protocols.map(lambda entries, part=part: entries.get(part, "")).astype("str")
+        for name, part in agreed.items()
+    }
+    return aggregated[COMPARABLE].assign(**terms)
