@@ -22,3 +22,18 @@ def part_and_rest(whole: ImageDataset, most: int) -> tuple[ImageDataset, ImageDa
     order = stratified_order(labels_of(whole), len(whole))
     count = min(most, len(whole) // 2)
     return ImagePart(whole, np.sort(order[:count])), ImagePart(whole, np.sort(order[count:]))
+
+
+def never_scored(train: ImageDataset) -> ImageDataset:
+    """The half of the train split that no `real` row scores, whatever its number of images.
+
+    Args:
+        train: the split, or what a `real` row leaves of it.
+    """
+    whole = whole_of(train)
+    return part_and_rest(whole, len(whole))[1]
+
+
+def whole_of(images: ImageDataset) -> ImageDataset:
+    """The set that `images` are a part of, or themselves."""
+    return images.whole if isinstance(images, ImagePart) else images

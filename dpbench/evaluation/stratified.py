@@ -29,11 +29,11 @@ def stratified_order(labels: NDArray[np.integer] | None, n: int) -> Indices:
     order = np.random.default_rng(SEED).permutation(n)
     if labels is None:
         return order
-    own = np.asarray(labels)[order]
+    own = np.unique(labels, return_inverse=True)[1][order]
     by_class = np.argsort(own, kind="stable")
     counts = np.bincount(own)
     place = np.empty(n)  # of the k-th of c images of a class: (k + 1/2) / c
-    place[by_class] = np.concatenate([(np.arange(c) + 0.5) / c for c in counts if c])
+    place[by_class] = np.concatenate([(np.arange(c) + 0.5) / c for c in counts])
     return order[np.argsort(place, kind="stable")]
 
 

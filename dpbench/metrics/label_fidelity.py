@@ -16,8 +16,7 @@ class LabelFidelity(Metric):
     The accuracy of a classifier trained on real images, on synthetic images labelled with the class they were sampled
     for. Ravuri and Vinyals (arXiv 1905.10887) train on synthetic images and test on real ones, which is `accuracy`;
     this is the other direction. It is high if the classes are distinct, even if every image of a class is the same:
-    read it together with `accuracy` and `recall`. In the `real` row, the classifier is trained on the train images that
-    are not scored.
+    read it together with `accuracy` and `recall`. The classifier is trained on the half of train that no `real` row scores.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (
@@ -25,7 +24,7 @@ class LabelFidelity(Metric):
     )
     headline: ClassVar[bool] = False
     reads_train: ClassVar[bool] = True
-    protocol: ClassVar[str] = f"v2, {REAL_VERSION} trained on train"
+    protocol: ClassVar[str] = f"v2, {REAL_VERSION}"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
         """{"label_fidelity": value in [0, 1]}, with its interval over the synthetic images.

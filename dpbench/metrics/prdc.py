@@ -52,10 +52,9 @@ class PrecisionRecallDensityCoverage(Metric):
 class ClassifierPRDC(Metric):
     """FD and PRDC in features of a real-data classifier.
 
-    Fréchet distance, precision, recall, density and coverage in features of a classifier trained on the train split. It
-    needs no downloaded weights, and its features separate the dataset's classes, which Inception features may not. The
-    classifier has seen train, so it may overrate a method that copies train images. In the `real` row it has seen the
-    images that are not scored: it is another classifier, and its Fréchet distance has another unit.
+    Fréchet distance, precision, recall, density and coverage in features of a classifier trained on half of the train
+    split, the one that no `real` row scores. It needs no downloaded weights, and its features separate the dataset's
+    classes, which Inception features may not. It may overrate a method that copies the images that it has seen.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (

@@ -1,4 +1,6 @@
-"""A classifier trained on the real train split, once per dataset, for metrics and as a feature extractor.
+"""A classifier trained on half of the real train split, once per dataset, for metrics and as a feature extractor.
+
+It is the half that no `real` row scores, so that one classifier judges all rows and has seen the images of none.
 
 It is not covered by the privacy guarantee (rule R9): only metrics and extractors that declare `reads_train` may use it.
 """
@@ -14,6 +16,7 @@ from torch import Tensor
 
 from dpbench.core.metric import Evaluation
 from dpbench.evaluation.caveats import Caveat
+from dpbench.evaluation.real_parts import never_scored, whole_of
 from dpbench.metrics.classifiers import quick, recipe
 from dpbench.metrics.classifiers.base import Classifier, build_classifier
 from dpbench.metrics.classifiers.labelled import LabelledImages
@@ -21,7 +24,7 @@ from dpbench.metrics.classifiers.versions import REAL, REAL_VERSION
 
 
 def real_classifier(evaluation: Evaluation) -> Classifier:
-    """The classifier `versions.REAL`, trained on train by `quick.REAL_RECIPE`, in evaluation mode on the run's device.
+    """The classifier `versions.REAL`, trained by `quick.REAL_RECIPE`, in evaluation mode on the run's device.
 
     Warns with a `Caveat` if training used no image of some class.
 
@@ -37,10 +40,11 @@ def real_classifier(evaluation: Evaluation) -> Classifier:
         model = build_classifier(quick.NETWORKS[REAL], spec, generator)
         run = replace(evaluation.run, generator=generator)
         with recipe.threads(1):  # the result does not depend on the number of cores
-            counts = recipe.train(model, LabelledImages(train), quick.REAL_RECIPE, run, "classifier of real images")
+            counts = recipe.train(model, LabelledImages(never_scored(train)), quick.REAL_RECIPE, run, "classifier of real images")
         return {**model.state_dict(), "counts": counts}
 
-    stored = evaluation.cached("classifier", [REAL_VERSION, train.fingerprint, spec.shape, spec.n_classes], learn)
+    key = [REAL_VERSION, whole_of(train).fingerprint, spec.shape, spec.n_classes]
+    stored = evaluation.cached("classifier", key, learn)
     counts = stored.pop("counts")
     if unseen := [name for name, n in zip(spec.classes or (), counts.tolist(), strict=True) if n == 0]:
         warnings.warn(

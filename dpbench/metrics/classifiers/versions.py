@@ -15,4 +15,4 @@ DPIMAGEBENCH_VERSION = "1"
 
 REAL = "vgg"
 """The quick classifier that is trained on real images; see `classifiers.real_classifier`."""
-REAL_VERSION = f"{REAL} v{QUICK_VERSION}"
+REAL_VERSION = f"{REAL} v{QUICK_VERSION} on half of train"

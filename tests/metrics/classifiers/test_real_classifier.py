@@ -13,6 +13,7 @@ from dpbench.core.errors import DataError, MissingScore
 from dpbench.evaluation.caveats import collect_caveats
 from dpbench.evaluation.evaluator import evaluate, evaluate_real
 from dpbench.evaluation.extraction import RealCache
+from dpbench.evaluation.real_parts import never_scored, part_and_rest
 from dpbench.metrics.classifiers import recipe
 from dpbench.metrics.classifiers.real_classifier import real_classifier
 
@@ -43,7 +44,7 @@ def test_images_that_show_their_class_are_faithful_and_others_are_not(stripes, r
     scores = evaluate(["label-fidelity"], stripes(120, 0, asked, right), test, run, train)
     assert scores.values["label_fidelity"] == pytest.approx(0.75, abs=0.02)
     assert scores.ci95["label_fidelity"] == pytest.approx(1.96 * np.sqrt(0.75 * 0.25 / 120), rel=0.2)
-    assert scores.protocol["label-fidelity"] == {"metric": "v2, vgg v3 trained on train"}
+    assert scores.protocol["label-fidelity"] == {"metric": "v2, vgg v3 on half of train"}
     assert not scores.caveats
 
 
@@ -58,7 +59,28 @@ def test_the_real_row_is_its_accuracy_on_real_images_that_it_has_not_seen(stripe
     monkeypatch.setattr(recipe, "train", spying)
     scores = evaluate_real(["label-fidelity"], stripes(200, 2), stripes(81, 1), 60, run)
     assert scores.values["label_fidelity"] > 0.95
-    assert taught == [140]
+    assert taught == [100]
+
+
+def test_one_classifier_judges_the_real_row_and_all_others(stripes, run, tmp_path, monkeypatch) -> None:
+    train, test, kept = stripes(200, 2, name="train"), stripes(81, 1, name="test"), RealCache(tmp_path / "real")
+    taught = []
+
+    def spying(model, images, *rest):
+        taught.append(len(images))
+        return teach(model, images, *rest)
+
+    teach = recipe.train
+    monkeypatch.setattr(recipe, "train", spying)
+    evaluate(["label-fidelity"], stripes(60, 0), test, run, train, kept)
+    for n_samples in (60, 80, 200):
+        evaluate_real(["label-fidelity"], train, test, n_samples, run, kept)
+    assert taught == [100]
+    seen = never_scored(train).positions
+    for n_samples in (60, 200):
+        scored, rest = part_and_rest(train, n_samples)
+        assert not set(seen) & set(scored.positions)
+        assert np.array_equal(never_scored(rest).positions, seen)
 
 
 def test_it_learns_from_train_alone(stripes, run, monkeypatch) -> None:
@@ -68,7 +90,7 @@ def test_it_learns_from_train_alone(stripes, run, monkeypatch) -> None:
     def spying(model, images, *rest):
         before = len(synthetic.asked), len(test.asked)
         counts = teach(model, images, *rest)
-        taught.append((len(images) == len(train), len(synthetic.asked) - before[0], len(test.asked) - before[1]))
+        taught.append((len(images) == len(train) // 2, len(synthetic.asked) - before[0], len(test.asked) - before[1]))
         return counts
 
     teach = recipe.train
@@ -93,14 +115,14 @@ def test_features_tell_the_classes_apart_and_come_with_their_origin(evaluation, 
     shared = evaluation(stripes(40, 0), stripes(40, 1), train)
     synthetic, reference = shared.features("classifier")
     assert synthetic.shape == (128,)
-    assert shared.used_extractors == {"classifier": "classifier vgg v3 of the train split, [-1, 1]"}
+    assert shared.used_extractors == {"classifier": "classifier vgg v3 on half of train of the train split, [-1, 1]"}
     x, y = synthetic.at_most(40), reference.at_most(40)
     assert x.dtype == np.float32
     distances = ((x[:, None] - y[None]) ** 2).sum(2)
     assert (distances.argmin(1) % 4 == np.arange(40) % 4).mean() > 0.9
     trained_once = len(train.asked)
     shared.train_features("classifier")
-    assert len(train.asked) == trained_once + 200
+    assert len(train.asked) == trained_once + 2 * 200  # labels, and images
 
 
 def test_the_fingerprint_of_an_undeclared_dataset_stays_out_of_the_row(evaluation, stripes) -> None:
