@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import dpbench
 import pytest
 from rich.console import Console
 from short_recipes import shorten
 
+import dpbench
 from dpbench.benchmark.scoring import known_columns
 from dpbench.cli.pages.leaderboard_page import leaderboard_page
 from dpbench.results.gathering import collect
