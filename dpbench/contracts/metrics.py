@@ -12,6 +12,7 @@ from dpbench.contracts.case import Case, check_summary, require_no_torch
 from dpbench.contracts.promise import ContractError, must_work, require
 from dpbench.core.errors import DpbenchError, MissingScore
 from dpbench.core.metric import Estimate, Metric
+from dpbench.core.outcomes import Measured
 
 if TYPE_CHECKING:
     from dpbench.core.data import ImageDataset
@@ -55,12 +56,12 @@ class MetricCase(Case[Metric]):
         metric = self.plugin()
         evaluation.begin(self.name, metric, torch.Generator().manual_seed(seed))
         try:
-            found: Mapping[str, float | Estimate] = metric.compute(evaluation)
+            found: Mapping[str, float | Estimate | Measured] = metric.compute(evaluation)
         except MissingScore:
             raise
         except DpbenchError as error:
             raise ContractError(str(error)) from error
-        return {name: float(v.value if isinstance(v, Estimate) else v) for name, v in found.items()}
+        return {name: float(v.value if isinstance(v, Estimate | Measured) else v) for name, v in found.items()}
 
     @cached_property
     def usual(self) -> dict[str, float]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from dpbench.core.outcomes import Outcomes
+    from dpbench.core.outcomes import Measured
     from dpbench.evaluation.features import Features
 
 
@@ -43,13 +43,10 @@ class Estimate(NamedTuple):
     Attributes:
         value: the score.
         ci95: half the width of its 95% interval, NaN for none; see `evaluation.intervals` and `core.outcomes`.
-        outcomes: of a score that is a mean over the reference images: [groups, runs, images]; see `core.outcomes`. Rows
-            are then compared image by image.
     """
 
     value: float
     ci95: float
-    outcomes: Outcomes | None = None
 
 
 class Evaluation(ABC):
@@ -173,8 +170,9 @@ class Metric(ABC):
         return 0.0
 
     @abstractmethod
-    def compute(self, evaluation: Evaluation) -> Mapping[str, float | Estimate]:
-        """Column name -> value, with its bootstrap interval where there is one.
+    def compute(self, evaluation: Evaluation) -> Mapping[str, float | Estimate | Measured]:
+        """Column name -> value, with its interval where there is one. Of a mean over the reference images, what each of
+        them was: rows are then compared image by image.
 
         Raises:
             MissingScore: it cannot be computed (no classes, no weights ...); the row shows the reason.

@@ -84,7 +84,7 @@ class Measured:
         """The mean with its 95% interval over images and runs; over images alone for a single run."""
         n = len(self.of_images)
         half = _half_width(self.of_images.var(ddof=1) / n, n, [self.runs], self.both) if n >= FEWEST else math.nan
-        return Estimate(self.value, float(half), self.outcomes)
+        return Estimate(self.value, float(half))
 
 
 def significantly_better(measured: Sequence[Measured]) -> NDArray[np.bool_]:

@@ -18,7 +18,7 @@ from dpbench.core.errors import DpbenchError, MissingScore
 from dpbench.core.files import digest
 from dpbench.core.locks import scratch_folder
 from dpbench.core.metric import TOO_LONG, Estimate, Metric
-from dpbench.core.outcomes import Packed
+from dpbench.core.outcomes import Measured, Packed
 from dpbench.core.registries import METRICS
 from dpbench.evaluation.caveats import collect_caveats
 from dpbench.evaluation.extraction import RealCache
@@ -136,15 +136,16 @@ def _score(name: str, metric: Metric, evaluation: SharedEvaluation) -> Scores:
             if set(computed) != set(columns):
                 raise DpbenchError(f"metric '{name}' declares {', '.join(columns)} but computes {', '.join(computed)}")
             for column, found in computed.items():
-                value, half, of_images = found if isinstance(found, Estimate) else (found, math.nan, None)
+                if isinstance(found, Measured):
+                    outcomes[column] = Packed.of(found.outcomes)
+                    found = found.estimate()
+                value, half = found if isinstance(found, Estimate) else (found, math.nan)
                 if math.isfinite(value):
                     values[column] = float(value)
                 else:
                     missing[column] = f"the value is {value}"
                 if math.isfinite(value) and math.isfinite(half):
                     ci95[column] = float(half)
-                if of_images is not None:
-                    outcomes[column] = Packed.of(of_images)
     return Scores(
         values,
         missing,

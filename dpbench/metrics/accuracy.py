@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from dpbench.core.metric import Column, Estimate, Evaluation, Metric
+from dpbench.core.metric import Column, Evaluation, Metric
+from dpbench.core.outcomes import Measured
 from dpbench.metrics.classifiers.versions import QUICK, QUICK_VERSION
 
 
@@ -25,7 +26,7 @@ class DownstreamAccuracy(Metric):
     )
     protocol: ClassVar[str] = f"v{QUICK_VERSION}, {'+'.join(QUICK)}"
 
-    def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
+    def compute(self, evaluation: Evaluation) -> Mapping[str, Measured]:
         """{"accuracy": ..., "accuracy_cnn": ..., ...}, each in [0, 1], with intervals over test images and runs.
 
         Raises:

@@ -6,7 +6,8 @@ import warnings
 from collections.abc import Mapping
 from typing import ClassVar
 
-from dpbench.core.metric import Column, Estimate, Evaluation, Metric
+from dpbench.core.metric import Column, Evaluation, Metric
+from dpbench.core.outcomes import Measured
 from dpbench.core.specs import DatasetSpec
 from dpbench.evaluation.caveats import Caveat
 from dpbench.metrics.classifiers.versions import DPIMAGEBENCH, DPIMAGEBENCH_VERSION
@@ -52,7 +53,7 @@ class PublishedAccuracy(Metric):
 
         return expected_seconds(*dpimagebench.setting(spec.name), spec, images, device)
 
-    def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
+    def compute(self, evaluation: Evaluation) -> Mapping[str, Measured]:
         """{"accuracy_paper": ..., "accuracy_paper_resnet": ..., ...}, each in [0, 1], with intervals.
 
         Warns with a `Caveat` unless there are `IMAGES` synthetic images.

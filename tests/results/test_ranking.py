@@ -84,7 +84,7 @@ def right(rng: np.random.Generator, share: float, ease: np.ndarray) -> np.ndarra
 def stored(out: Path, method: str, outcomes: np.ndarray, seed: int = 0, damage: str = "") -> tuple[Any, Any]:
     """A trial with stored outcomes, and its scores."""
     record = trial(method=method, seed=seed, key=f"{method}{seed}")
-    value, half, _ = Measured(outcomes).estimate()
+    value, half = Measured(outcomes).estimate()
     packed = vars(Packed.of(outcomes))
     scored = scores(accuracy=value, ci95=half, n_reference=outcomes.shape[2])
     folder = TrialFolder.of(out, "d", method, record.key)

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import torch
 
-from dpbench.core.metric import Estimate, Evaluation
+from dpbench.core.metric import Evaluation
 from dpbench.core.outcomes import Measured
 from dpbench.evaluation.caveats import Caveat
 from dpbench.metrics.classifiers import recipe
@@ -21,7 +21,7 @@ from dpbench.metrics.classifiers.recipe import Recipe
 
 def downstream(
     column: str, classifiers: Mapping[str, Make], how: Recipe, evaluation: Evaluation
-) -> Mapping[str, Estimate]:
+) -> Mapping[str, Measured]:
     """Accuracies, on the reference images, of classifiers trained on the synthetic images.
 
     Each classifier is trained `how.runs` times. The reference is read after the last step of all of them.
@@ -59,7 +59,7 @@ def downstream(
         right = torch.stack(list(pool.map(lambda model: recipe.test(model, reference, run.device), models)))
     outcomes = right.reshape(len(classifiers), how.runs, -1).numpy()
     each = {f"{column}_{name}": outcomes[[number]] for number, name in enumerate(classifiers)}
-    return {name: Measured(of_name).estimate() for name, of_name in {column: outcomes, **each}.items()}
+    return {name: Measured(of_name) for name, of_name in {column: outcomes, **each}.items()}
 
 
 def _number(run: int, runs: int) -> str:
