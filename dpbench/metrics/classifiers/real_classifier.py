@@ -40,7 +40,9 @@ def real_classifier(evaluation: Evaluation) -> Classifier:
         model = build_classifier(quick.NETWORKS[REAL], spec, generator)
         run = replace(evaluation.run, generator=generator)
         with recipe.threads(1):  # the result does not depend on the number of cores
-            counts = recipe.train(model, LabelledImages(never_scored(train)), quick.REAL_RECIPE, run, "classifier of real images")
+            counts = recipe.train(
+                model, LabelledImages(never_scored(train)), quick.REAL_RECIPE, run, "classifier of real images"
+            )
         return {**model.state_dict(), "counts": counts}
 
     key = [REAL_VERSION, whole_of(train).fingerprint, spec.shape, spec.n_classes]
