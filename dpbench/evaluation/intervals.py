@@ -3,8 +3,9 @@
 A score is a mean over images, a function of such means, or, to first order, a value plus the mean influence of the
 images on it (the infinitesimal jackknife; Efron, The Jackknife, the Bootstrap and Other Resampling Plans, 1982). All
 three are resampled in the same way: n images are drawn with replacement, `REPLICATES` times, and the interval is half
-the distance between the 2.5% and the 97.5% quantile. It covers the sampling of images and not the training of the
-method: for that, run several seeds.
+the distance between the 2.5% and the 97.5% quantile. It covers the mean of the score over fresh synthetic sets of as
+many images, against the same reference set: not the training of the method (run several seeds), not the error of the
+reference set, which all rows share, and not the bias of a score that depends on the number of images.
 """
 
 from __future__ import annotations

@@ -31,10 +31,10 @@ def test_notes_are_short_or_in_full(tiny: Path) -> None:
     run(tiny, "--metrics", "brightness,fid,kid,lpips")
     full = "weights 'inception' are not installed; run `dpbench weights get inception`"
     short = call("leaderboard", "--out", tiny).stdout
-    assert "no weights: fid, kid, lpips (`dpbench weights list`)" in short
+    assert "no weights: fid, fid_inf, kid, lpips (`dpbench weights list`)" in short
     assert full not in short
-    assert f"fid, kid: {full}" in call("leaderboard", "--out", tiny, "--notes").stdout
-    assert f"fid, kid: {full}" in pd.read_csv(tiny / "leaderboard.csv")["notes"][0]
+    assert f"fid, fid_inf, kid: {full}" in call("leaderboard", "--out", tiny, "--notes").stdout
+    assert f"fid, fid_inf, kid: {full}" in pd.read_csv(tiny / "leaderboard.csv")["notes"][0]
 
 
 def test_over_seeds_without_a_csv_is_an_error(tiny: Path) -> None:

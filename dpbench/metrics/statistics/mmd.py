@@ -1,4 +1,9 @@
-"""Maximum mean discrepancy (Gretton et al., JMLR 13, 2012) and the influence of each image on it."""
+"""Maximum mean discrepancy (Gretton et al., JMLR 13, 2012) and the influence of each image on it.
+
+An image's influence is estimated from the same images. Near 0 the errors of these estimates make the variance of the
+influences up to twice that of the discrepancy (a degenerate U-statistic). Their interval needs that width: the
+discrepancy is skewed there, and its estimated spread small where it is small itself.
+"""
 
 from __future__ import annotations
 

@@ -83,11 +83,11 @@ def test_rows_are_ranked_by_the_column_that_the_first_one_names() -> None:
 
     rows = frame(row("a", 1.0, 0.9), row("b", 1.1, 0.2))
     fwd = Column("fwd", "low", "", ranked_by="fwd_inf")
-    text = rendered(leaderboard_table(rows, [fwd], {}, {"fwd": "fwd", "fwd_inf": "fwd"}))
+    text = rendered(leaderboard_table(rows, Path(), [fwd], {}, {"fwd": "fwd", "fwd_inf": "fwd"}))
     assert "ranked by fwd_inf" in text
     assert re.findall(r"│ ([ab]) +│ +1 │ images │ +(\d)", text) == [("b", "1"), ("a", "2")]
-    assert re.search(r"┃ +fwd_inf ↓ ┃", rendered(leaderboard_page(rows)))
-    assert re.search(r"┃ +fwd_inf ↓ ┃ +fwd ↓ ┃", rendered(leaderboard_page(rows, by="fwd")))
+    assert re.search(r"┃ +fwd_inf ↓ ┃", rendered(leaderboard_page(rows, Path())))
+    assert re.search(r"┃ +fwd_inf ↓ ┃ +fwd ↓ ┃", rendered(leaderboard_page(rows, Path(), by="fwd")))
 
 
 def test_single_seed_has_its_interval_over_images() -> None:
