@@ -49,12 +49,8 @@ def cells(draws: int, has_classes: bool) -> list[Cell]:
     """All evaluations, in the order in which they are made."""
     planted = [name for name in CORRUPTIONS if has_classes or name not in OF_CLASSES]
     numbers = range(1, draws + 1)
-    return [
-        *(Cell(SAMPLES_ANEW, number) for number in numbers),
-        Cell(REAL),
-        *(Cell(name) for name in planted),
-        *(Cell(ALL_ANEW, number) for number in numbers),
-    ]
+    honest = [Cell(images, number) for number in numbers for images in (SAMPLES_ANEW, ALL_ANEW)]
+    return [*honest, Cell(REAL), *map(Cell, planted)]
 
 
 class Laboratory:

@@ -35,7 +35,7 @@ from dpbench.core.files import digest, write_text
 from dpbench.core.registries import METRICS
 from dpbench.data.opening import default_root, open_dataset
 from dpbench.evaluation.evaluator import default_metrics
-from perf._coverage_cells import Cell, Found, Laboratory, cells
+from perf._coverage_cells import ALL_ANEW, Cell, Found, Laboratory, cells
 from perf._coverage_sets import Draws
 from perf._coverage_tables import as_csv, caveats_sheet, corrupted_sheets, honest_sheet
 
@@ -54,10 +54,19 @@ def measure(laboratory: Laboratory, wanted: list[Cell]) -> dict[Cell, Found]:
     left = [cell for cell in wanted if cell not in results]
     for number, (cell, found) in enumerate(laboratory.measured(left), 1):
         results[cell] = found
-        seconds = sum(f.seconds for f in results.values()) / len(results)
-        minutes, title = math.ceil(seconds * (len(left) - number) / 60), f"{cell.images} {cell.number or ''}".strip()
+        minutes = math.ceil(sum(expected(results, cell) for cell in left[number:]) / 60)
+        title = f"{cell.images} {cell.number or ''}".strip()
         print(f"{title}: {found.seconds:.0f} s, about {minutes} min left", file=sys.stderr)
     return {cell: results[cell] for cell in wanted}
+
+
+def expected(results: dict[Cell, Found], cell: Cell) -> float:
+    """The seconds that a cell will take: as many as the last measured one with as much to do, or else the last one.
+
+    Where all sets are drawn anew, nothing of the real images is stored.
+    """
+    alike = [f for c, f in results.items() if (c.images == ALL_ANEW) == (cell.images == ALL_ANEW)]
+    return (alike or list(results.values()))[-1].seconds
 
 
 def main(
