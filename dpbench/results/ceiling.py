@@ -11,13 +11,11 @@ from dpbench.core.errors import DpbenchError
 from dpbench.results.record import TrialRecord
 from dpbench.results.trial_folder import TrialFolder, dataset_folder
 
-COUNTS = ("n_samples", "n_reference")
-
 
 def real_values(
     out: Path, record: TrialRecord, scores: Mapping[str, Any], owners: Mapping[str, str]
 ) -> dict[str, float]:
-    """Column -> value of the finished `real` row of the same images, for scores of the same protocol; {} without one.
+    """Column -> value of the finished `real` row for as many samples, for scores of the same protocol; {} without one.
 
     Args:
         out: folder of results.
@@ -33,9 +31,9 @@ def real_values(
             real = TrialFolder(path).read() if TrialFolder(path).is_finished else None
             if real is None or real.dataset_fingerprint != record.dataset_fingerprint or real.spec != record.spec:
                 continue
-            found = TrialFolder(path).read_scores()
-            protocol = found["protocol"]
-            if all(protocol.get(name) == own.get(name) for name in COUNTS):
+            if real.config.get("samples") == own.get("n_samples"):
+                found = TrialFolder(path).read_scores()
+                protocol = found["protocol"]
                 return {
                     name: value
                     for name, value in found["values"].items()
