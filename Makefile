@@ -4,8 +4,8 @@ BIN := .venv/bin
 
 .PHONY: demo test check
 
-demo: .venv/installed        ## install, then the main job on the embedded default
-	$(BIN)/dpbench run --method wavelet --eps 1,5,10
+demo: .venv/installed        ## install, then the main job on the embedded dataset, in five minutes
+	$(BIN)/dpbench run --method wavelet --eps 1,5,10 --samples 3000
 
 test: .venv/installed-dev    ## install, then every check and test that needs no downloaded data
 	$(MAKE) check

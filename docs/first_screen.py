@@ -31,8 +31,8 @@ from dpbench.results.rounding import rounded
 from dpbench.results.row import CI95
 
 ROOT = Path(__file__).parents[1]
-DEMO = RunRequest(methods=("wavelet",), epsilons=(1.0, 5.0, 10.0))
-COLUMNS = ("accuracy", "fwd")
+DEMO = RunRequest(methods=("wavelet",), epsilons=(1.0, 5.0, 10.0), samples=3000)
+COLUMNS = ("accuracy", "fwd_inf")
 START = "<!-- written by docs/first_screen.py -->"
 END = "<!-- end of what docs/first_screen.py writes -->"
 LARGEST = 300_000  # bytes of the picture

@@ -1,7 +1,7 @@
 """Profile of `make demo`: seconds of every phase, from empty folders, and the peak memory.
 
     python perf/demo.py                    # minutes, on two cores
-    python perf/demo.py --samples 2000     # the same with fewer images
+    python perf/demo.py --samples 10000    # the default of `dpbench run`
 
 The command of the demo runs in folders of its own: data, cache, privacy record and results. The columns are its trials,
 in the order in which they run. Public training is in the column of the trial that needs it first.
@@ -84,7 +84,7 @@ class Stopwatch(Quiet):
 
 
 def main(
-    samples: Annotated[int, typer.Option(help="images per trial")] = 10_000,
+    samples: Annotated[int, typer.Option(help="images per trial")] = 3000,
     eps: Annotated[str, typer.Option(metavar="LIST", help="privacy budgets ε")] = "1,5,10",
 ) -> None:
     """Prints the table."""
