@@ -24,19 +24,20 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from dpbench.core.errors import DataError
 from dpbench.core.metric import Estimate
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Outcomes = NDArray[np.bool_] | NDArray[np.float64]
+    """[groups, runs, images], each in [0, 1]."""
+
 FEWEST = 5
 """Fewer images have no interval."""
-
-Outcomes = NDArray[np.bool_] | NDArray[np.float64]
-"""[groups, runs, images], each in [0, 1]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +76,7 @@ class Measured:
         if runs < 2 or n < 2:
             return 0.0
         # The sum of squares of what neither images nor runs explain, without an array as large as the outcomes.
-        squares = (self.outcomes.astype(np.float64) ** 2).sum((1, 2))
+        squares = (self.outcomes.astype(float) ** 2).sum((1, 2))
         images, trained = self.outcomes.mean(1), self.outcomes.mean(2)
         rest = squares - runs * (images**2).sum(1) - n * (trained**2).sum(1) + runs * n * images.mean(1) ** 2
         return float((rest / ((runs - 1) * (n - 1))).sum() / (runs * n) / groups**2)
@@ -94,6 +95,8 @@ def significantly_better(measured: Sequence[Measured]) -> NDArray[np.bool_]:
     both do not count. The runs of the two are taken as independent; equal seeds can only make the test cautious. On
     fewer than `FEWEST` images, none is.
     """
+    import numpy as np  # here, so that `core` can be imported without it
+
     x = np.stack([one.of_images for one in measured])
     m, n = x.shape
     if n < FEWEST:
@@ -118,6 +121,7 @@ def _half_width(images: Any, n: int, runs: Sequence[tuple[Any, Any]], both: Any)
         runs: `Measured.runs` of the one, or of the two compared.
         both: `Measured.both`; the sum of the two.
     """
+    import numpy as np
     from scipy.special import stdtrit  # a sixth of the time of importing scipy.stats
 
     variance = images + np.maximum(0, sum(of_runs for of_runs, _ in runs) - both)
@@ -143,6 +147,8 @@ class Packed:
     @classmethod
     def of(cls, outcomes: Outcomes) -> Packed:
         """The outcomes [g, r, n], each 0 or 1, packed."""
+        import numpy as np
+
         groups, runs, images = outcomes.shape
         bits = zlib.compress(np.packbits(outcomes.astype(bool)).tobytes())
         return cls((groups, runs, images), base64.b64encode(bits).decode())
@@ -153,6 +159,8 @@ class Packed:
         Raises:
             DataError: they are damaged.
         """
+        import numpy as np
+
         try:
             content = np.frombuffer(zlib.decompress(base64.b64decode(self.bits)), np.uint8)
             return np.unpackbits(content)[: math.prod(self.shape)].astype(bool).reshape(self.shape)

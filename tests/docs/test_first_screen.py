@@ -79,7 +79,8 @@ def test_the_command_is_that_of_make_demo(script: ModuleType) -> None:
     run = typer.main.get_command(app).commands["run"]  # type: ignore[attr-defined]
     params = run.make_context("run", shlex.split(recipe)[2:]).params
     assert (params["methods"], params["epsilons"]) == ("wavelet", "1,5,10")
-    assert RunRequest(methods=("wavelet",), epsilons=(1.0, 5.0, 10.0)) == script.DEMO
+    samples = int(params["samples"])
+    assert RunRequest(methods=("wavelet",), epsilons=(1.0, 5.0, 10.0), samples=samples) == script.DEMO
 
 
 def test_the_readme_has_the_markers(script: ModuleType) -> None:
