@@ -5,12 +5,14 @@ Images have at least 28 x 28 pixels. Above 32 x 32 the first convolution has a l
 the same size and cost.
 
 Networks and recipe were chosen on the last 5,000 images of a fixed shuffle of the train splits of CIFAR-10 and MNIST.
-Accuracies there, trained on other real train images:
+Accuracies there, trained on other real train images, those of CIFAR-10 mirrored at random, which was then left out:
 
     images             cnn    vgg    resnet
     CIFAR-10, 45,000   0.75   0.77   0.75
     CIFAR-10, 10,000   0.62   0.64   0.61
     MNIST, 10,000      0.989  0.990  0.988
+
+The final recipe, on all 50,000 train images of CIFAR-10, has 0.759, 0.770 and 0.762 on test (one run each).
 """
 
 from __future__ import annotations
