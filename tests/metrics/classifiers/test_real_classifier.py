@@ -37,6 +37,20 @@ def stripes(make_images, noise):
     return make
 
 
+@pytest.fixture
+def taught(monkeypatch) -> list[int]:
+    """The numbers of images that classifiers are trained on."""
+    counts: list[int] = []
+
+    def spying(model, images, *rest):
+        counts.append(len(images))
+        return teach(model, images, *rest)
+
+    teach = recipe.train
+    monkeypatch.setattr(recipe, "train", spying)
+    return counts
+
+
 def test_images_that_show_their_class_are_faithful_and_others_are_not(stripes, run) -> None:
     right = torch.arange(120) % 4
     asked = torch.where(torch.arange(120) < 30, (right + 1) % 4, right)  # a quarter shows another class
@@ -48,30 +62,14 @@ def test_images_that_show_their_class_are_faithful_and_others_are_not(stripes, r
     assert not scores.caveats
 
 
-def test_the_real_row_is_its_accuracy_on_real_images_that_it_has_not_seen(stripes, run, monkeypatch) -> None:
-    taught = []
-
-    def spying(model, images, *rest):
-        taught.append(len(images))
-        return teach(model, images, *rest)
-
-    teach = recipe.train
-    monkeypatch.setattr(recipe, "train", spying)
+def test_the_real_row_is_its_accuracy_on_real_images_that_it_has_not_seen(stripes, run, taught) -> None:
     scores = evaluate_real(["label-fidelity"], stripes(200, 2), stripes(81, 1), 60, run)
     assert scores.values["label_fidelity"] > 0.95
     assert taught == [100]
 
 
-def test_one_classifier_judges_the_real_row_and_all_others(stripes, run, tmp_path, monkeypatch) -> None:
+def test_one_classifier_judges_the_real_row_and_all_others(stripes, run, tmp_path, taught) -> None:
     train, test, kept = stripes(200, 2, name="train"), stripes(81, 1, name="test"), RealCache(tmp_path / "real")
-    taught = []
-
-    def spying(model, images, *rest):
-        taught.append(len(images))
-        return teach(model, images, *rest)
-
-    teach = recipe.train
-    monkeypatch.setattr(recipe, "train", spying)
     evaluate(["label-fidelity"], stripes(60, 0), test, run, train, kept)
     for n_samples in (60, 80, 200):
         evaluate_real(["label-fidelity"], train, test, n_samples, run, kept)
