@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 .PHONY: demo test check
 
-demo: .venv/installed        ## install, then the main job on the embedded dataset, in five minutes
+demo: .venv/installed        ## install, then the main job on the embedded dataset
 	$(BIN)/dpbench run --method wavelet --eps 1,5,10 --samples 3000
 
 test: .venv/installed-dev    ## install, then every check and test that needs no downloaded data
