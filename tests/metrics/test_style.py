@@ -59,13 +59,13 @@ def test_distortions_are_ordered_as_a_person_does(style, make_images, tmp_path, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["mnist", "cifar10"])
+@pytest.mark.parametrize("name", ["mnist", "cifar10", "folder:{data}/cifar10"])
 def test_distortions_of_real_images_are_ordered_as_a_person_does(style, make_images, name: str) -> None:
     folder = os.environ.get("DPBENCH_TEST_DATA")
     if not folder:
         pytest.skip("DPBENCH_TEST_DATA names no folder of real data")
     try:
-        test = open_dataset(name, DataOptions(Path(folder))).test()
+        test = open_dataset(name.format(data=folder), DataOptions(Path(folder))).test()
     except DataError as error:
         pytest.skip(str(error))
     check_order(style, test.batch(range(1600)).images, make_images)
