@@ -7,9 +7,9 @@ BIN := .venv/bin
 demo: .venv/installed        ## install, then the main job on the embedded dataset
 	$(BIN)/dpbench run --method wavelet --eps 1,5,10 --samples 3000
 
-test: .venv/installed-dev    ## install, then every check and test that needs no downloaded data
+test: .venv/installed-dev    ## install, then every check, and on all cores every test that needs no downloaded data
 	$(MAKE) check
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist worksteal
 
 check: .venv/installed-dev   ## style, types and the import contracts
 	$(BIN)/ruff format --check .

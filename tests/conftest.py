@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,6 +15,12 @@ from dpbench import DATASETS, EXTRACTORS, METHODS, METRICS, REFINERS
 from dpbench.models.pretrained import finding
 
 PLACES = finding.places
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """One thread in each process of `pytest -n`, which has as many processes as it wants to use cores."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(autouse=True)

@@ -60,7 +60,7 @@ METHOD_MISTAKES: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("plugin", "message"), METHOD_MISTAKES, ids=lambda value: str(value)[:50])
+@pytest.mark.parametrize(("plugin", "message"), METHOD_MISTAKES, ids=[said for _, said in METHOD_MISTAKES])
 def test_mistake_of_a_method_is_one_line(tiny: Path, plugin: Any, message: str) -> None:
     METHODS.register("mine")(plugin)
     with pytest.raises(DpbenchError, match=message) as caught:
@@ -94,7 +94,7 @@ METRIC_MISTAKES: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("plugin", "message"), METRIC_MISTAKES, ids=lambda value: str(value)[:50])
+@pytest.mark.parametrize(("plugin", "message"), METRIC_MISTAKES, ids=[said for _, said in METRIC_MISTAKES])
 def test_mistake_of_a_metric_is_one_line(tiny: Path, plugin: Any, message: str) -> None:
     METRICS.register("mine")(plugin)
     with pytest.raises(DpbenchError, match=message):

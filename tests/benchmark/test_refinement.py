@@ -192,7 +192,7 @@ BAD_OPTIONS = [
 ]
 
 
-@pytest.mark.parametrize(("spoil", "message"), BAD_FOLDERS, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("spoil", "message"), BAD_FOLDERS, ids=[said for _, said in BAD_FOLDERS])
 def test_invalid_folder_writes_no_files(coarse: Path, tiny: Path, spoil, message: str) -> None:
     spoil(coarse)
     with pytest.raises(DpbenchError, match=message):

@@ -91,7 +91,11 @@ def test_weights_by_how_often_a_label_stands_in_the_batch_are_refused_with_100_c
             check(lambda b: 1 / torch.bincount(b.labels, minlength=100)[b.labels], size, spec)
 
 
-@pytest.mark.parametrize("compute", [lambda b: flat(b).sum(), lambda b: flat(b)[:2], lambda b: flat(b).T], ids=str)
+@pytest.mark.parametrize(
+    "compute",
+    [lambda b: flat(b).sum(), lambda b: flat(b)[:2], lambda b: flat(b).T],
+    ids=["one of all", "of two", "one per pixel"],
+)
 def test_values_that_do_not_belong_to_records_are_refused(compute):
     with pytest.raises(PrivacyError, match="one value per record"):
         check(compute)
