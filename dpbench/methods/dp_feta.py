@@ -16,7 +16,7 @@ from dpbench.core.context import RunContext
 from dpbench.core.method import Preset
 from dpbench.core.specs import DatasetSpec, Request
 from dpbench.methods.cores.diffusion import DiffusionMethod
-from dpbench.methods.cores.diffusion_settings import PUBLISHED, DiffusionConfig
+from dpbench.methods.cores.diffusion_settings import ONE_GPU, PUBLISHED, DiffusionConfig
 from dpbench.privacy.mechanisms import NoisySum
 from dpbench.privacy.plan import Plan
 
@@ -57,6 +57,7 @@ class DPFETA(DiffusionMethod[DPFETAConfig]):
         "small/shapes": Preset(
             {"batch": 512, "steps": 120, "warmup_steps": 200, "augmentation": "flip", "sampling_steps": 10}
         ),
+        "gpu": Preset(ONE_GPU),
         "paper": Preset(
             {
                 **PUBLISHED,
