@@ -35,6 +35,10 @@ _METHODS = {
         "dpbench.methods.dp_feta:DPFETA",
         "A diffusion model warmed up on noisy central images, then trained by DP-SGD (DP-FETA).",
     ),
+    "dp-feta-pro": (
+        "dpbench.methods.dp_feta_pro:DPFETAPro",
+        "A diffusion model warmed up on central images, then on images of DP-MERF, then trained by DP-SGD (DP-FETA-Pro).",
+    ),
 }
 
 _BENCHMARK_DATASETS = {

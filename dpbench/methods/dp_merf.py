@@ -11,24 +11,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from dpbench.core.config import option
 from dpbench.core.method import Preset
 from dpbench.methods.cores.embedding_matching import MatchingMethod
-from dpbench.methods.cores.matching_settings import MatchingConfig
+from dpbench.methods.cores.matching_settings import FourierSettings, MatchingConfig
 
 if TYPE_CHECKING:
     from dpbench.methods.cores.fourier_features import FourierFeatures
 
 
 @dataclass(frozen=True)
-class DPMERFConfig(MatchingConfig):
+class DPMERFConfig(FourierSettings, MatchingConfig):
     """Settings of DP-MERF."""
-
-    features: int = option(4000, "number of random Fourier features, cosines and sines together", low=2)
-    bandwidth: float = option(
-        0.1, "kernel variance σ² per pixel, for pixels in [0, 1]; 0.1 · 32² is about 105", above=0
-    )
-    seed: int = option(0, "seed of the random features (public)", low=0)
 
 
 class DPMERF(MatchingMethod[DPMERFConfig]):

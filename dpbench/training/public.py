@@ -92,4 +92,21 @@ def _strokes(images: Tensor, generator: torch.Generator) -> Tensor:
     return ((ink + width * (wide - ink)) * pressure).clamp(0, 1) * 2 - 1
 
 
-AUGMENTATIONS = {"none": _keep, "flip": _flip, "strokes": _strokes}
+def _rand_augment(images: Tensor, generator: torch.Generator) -> Tensor:
+    """RandAugment (arXiv 1909.13719): two random operations per image, with a random magnitude from 1 to 9 of 30.
+
+    The library draws from torch's own CPU generator, which is seeded by `generator` and then restored.
+    """
+    from torchvision.transforms import v2
+
+    bilinear = v2.InterpolationMode.BILINEAR
+    policies = [v2.RandAugment(2, magnitude, interpolation=bilinear) for magnitude in range(1, 10)]
+    magnitudes = torch.randint(len(policies), (len(images),), generator=generator).tolist()
+    seed = int(torch.randint(2**62, (1,), generator=generator))
+    with torch.random.fork_rng(devices=()):
+        torch.default_generator.manual_seed(seed)
+        changed = [policies[m](image) for m, image in zip(magnitudes, to_uint8(images), strict=True)]
+    return to_unit(torch.stack(changed))
+
+
+AUGMENTATIONS = {"none": _keep, "flip": _flip, "strokes": _strokes, "rand-augment": _rand_augment}

@@ -27,6 +27,10 @@ METHODS: dict[str, dict[str, Any]] = {
     "dp-sgd": DIFFUSION | {"public_steps": 2, "public_batch": 32},
     "dpdm": DIFFUSION | {"views": 2, "label_dropout": 0.1, "guidance": 2},
     "dp-feta": DIFFUSION | {"warmup_steps": 2, "warmup_batch": 16},
+    "dp-feta-pro": DIFFUSION | {
+        "warmup_steps": 2, "warmup_batch": 16, "features": 100, "generator_steps": 2, "generator_batch": 20,
+        "generated_images": 40, "generated_steps": 2, "generated_batch": 16,
+    },
 }  # fmt: skip
 
 REFINERS: dict[str, dict[str, Any]] = {

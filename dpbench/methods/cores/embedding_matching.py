@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from dpbench.core.context import RunContext
 from dpbench.core.method import Method
 from dpbench.core.specs import Conditions, DatasetSpec, Request
-from dpbench.methods.cores.matching_settings import MatchingConfig
-from dpbench.privacy.mechanisms import NoisySum
+from dpbench.methods.cores.matching_settings import EMBEDDING, MatchingConfig
 from dpbench.privacy.plan import Plan
 
 if TYPE_CHECKING:
@@ -18,10 +17,6 @@ if TYPE_CHECKING:
 
     from dpbench.methods.cores.matched_generator import Features
     from dpbench.privacy.private_data import PrivateData
-
-EMBEDDING = "mean embedding"
-"""Name of the mechanism."""
-
 
 M = TypeVar("M", bound=MatchingConfig)
 
@@ -49,13 +44,11 @@ class MatchingMethod(Method[M]):
     def plan(cls, config: M, spec: DatasetSpec, request: Request) -> Plan:
         """One release over all records.
 
-        Sensitivity: a record contributes features of norm 1 and a count of `count_weight`.
-
         Raises:
             ConfigError: the generator does not fit the resolution.
         """
         config.generator.check_divides(spec.resolution)
-        return Plan(NoisySum(name=EMBEDDING, clip=(1 + config.count_weight**2) ** 0.5))
+        return Plan(config.embedding_query())
 
     def fit(self, private: PrivateData, run: RunContext) -> None:
         """Releases the mean embeddings, then trains the generator to match them; see `Method.fit`."""

@@ -15,9 +15,14 @@ from dpbench.core.context import RunContext
 from dpbench.core.specs import Batch, Conditions, DatasetSpec
 from dpbench.methods.cores.class_sums import class_sums
 from dpbench.methods.cores.matching_settings import MatchingConfig
+from dpbench.methods.cores.released_images import ReleasedImages
 from dpbench.models.generator import ConditionalGenerator
 from dpbench.privacy.private_data import PrivateData
 from dpbench.training.loop import PublicSteps, train
+from dpbench.training.public import to_unit
+
+SAMPLED = 1000
+"""Images sampled at once as training data."""
 
 Features = Callable[[Tensor], Tensor]
 """Images [b, c, h, w] in [0, 1] -> features [b, d] of norm 1."""
@@ -66,6 +71,11 @@ class MatchedGenerator:
             labels = torch.tensor(conditions.labels)
         images = self.network.to(run.device).eval()(labels.to(run.device), run.generator)
         return (images * 255).round().to(torch.uint8)
+
+    def released(self, conditions: Conditions, run: RunContext) -> ReleasedImages:
+        """One image per condition, as training data for another model."""
+        images = torch.cat([to_unit(self.sample(part, run).cpu()) for part in conditions.chunks(SAMPLED)])
+        return ReleasedImages(images, None if conditions.labels is None else torch.tensor(conditions.labels))
 
     def state_dict(self) -> dict[str, Tensor]:
         """The network's weights."""

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 from dpbench.core.config import option
 from dpbench.models.generator_config import GeneratorConfig
+from dpbench.privacy.mechanisms import NoisySum
+
+EMBEDDING = "mean embedding"
+"""Name of the mechanism."""
 
 
 @dataclass(frozen=True)
@@ -23,3 +27,21 @@ class MatchingConfig:
     def generator(self) -> GeneratorConfig:
         """Sizes of the generator."""
         return GeneratorConfig(self.code, self.width)
+
+    def embedding_query(self, noise_multiplier: float | None = None) -> NoisySum:
+        """One release of the features and counts of all records; its noise is calibrated unless given.
+
+        Sensitivity: a record contributes features of norm 1 and a count of `count_weight`.
+        """
+        return NoisySum(name=EMBEDDING, clip=(1 + self.count_weight**2) ** 0.5, noise_multiplier=noise_multiplier)
+
+
+@dataclass(frozen=True)
+class FourierSettings:
+    """Settings of the random Fourier features of images."""
+
+    features: int = option(4000, "number of random Fourier features, cosines and sines together", low=2)
+    bandwidth: float = option(
+        0.1, "kernel variance σ² per pixel, for pixels in [0, 1]; 0.1 · 32² is about 105", above=0
+    )
+    seed: int = option(0, "seed of the random features (public)", low=0)

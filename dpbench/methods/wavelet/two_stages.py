@@ -14,7 +14,8 @@ from dpbench.core.data import ImageDataset
 from dpbench.core.refiner import Refiner
 from dpbench.core.registries import REFINERS
 from dpbench.core.specs import Batch, Conditions, DatasetSpec
-from dpbench.methods.cores.central_images import CentralImages
+from dpbench.methods.cores.central_images import central_images
+from dpbench.methods.cores.released_images import ReleasedImages
 from dpbench.methods.wavelet.coarse import CoarseStage
 from dpbench.methods.wavelet.corruption import Retokenised
 from dpbench.methods.wavelet.learning import learn
@@ -100,12 +101,11 @@ class TwoStages:
         images = self.central_images(private, mechanism)
         self.coarse.warm_up(images.batches(self.config.augmentation, run), self.config.central_steps, run)
 
-    def central_images(self, private: PrivateData, mechanism: str) -> CentralImages:
+    def central_images(self, private: PrivateData, mechanism: str) -> ReleasedImages:
         """The noisy mean LL band of each class, upsampled to full size: [classes, c, h, w] in [-1, 1]."""
-        bands = CentralImages.release(private, mechanism, features=self._unit_band, bounds=(0.0, 1.0))
+        bands = central_images(private, mechanism, self._unit_band)
         block = 2**self.config.levels
-        images = bands.images.repeat_interleave(block, -1).repeat_interleave(block, -2) * 2 - 1
-        return CentralImages(images, bands.labels)
+        return ReleasedImages(bands.images.repeat_interleave(block, -1).repeat_interleave(block, -2), bands.labels)
 
     def _unit_band(self, batch: Batch) -> Tensor:
         """The LL band of each image in [0, 1]: [b, c, side, side]."""
