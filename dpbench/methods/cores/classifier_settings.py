@@ -13,6 +13,6 @@ class ClassifierTraining:
     """The public classifier and its training."""
 
     classifier: Literal["small", "resnet50"] = option("small", "network of the public classifier")
-    classifier_steps: int = option(1500, "training steps of the public classifier", low=1)
+    classifier_steps: int = option(1000, "training steps of the public classifier", low=1)
     classifier_batch: int = option(128, "public images per step of the classifier", low=1)
     classifier_lr: float = option(0.05, "peak learning rate of the classifier (SGD)", above=0, high=10)
