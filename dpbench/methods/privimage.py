@@ -91,7 +91,10 @@ class PrivImage(DiffusionMethod[PrivImageConfig]):
     paper = "arXiv 2311.12850"
     presets: ClassVar[Mapping[str, Preset]] = {
         "small": Preset(),
-        "small/mnist": Preset({"augmentation": "strokes", "votes": 3}, tuning="hold-out of mnist train"),
+        "small/mnist": Preset(
+            {"augmentation": "strokes", "votes": 1, "public_steps": 4000, "steps": 500},
+            tuning="hold-out of mnist train",
+        ),
         "small/shapes": Preset(
             {
                 "classifier_steps": 600,
