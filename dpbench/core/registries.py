@@ -27,6 +27,10 @@ _METHODS = {
         "dpbench.methods.dp_sgd:DPSGDFinetuning",
         "A diffusion model pretrained on public images, with all weights finetuned by DP-SGD.",
     ),
+    "privimage": (
+        "dpbench.methods.privimage:PrivImage",
+        "A diffusion model pretrained on public images of the classes that private images resemble (PrivImage).",
+    ),
     "dpdm": (
         "dpbench.methods.dpdm:DPDM",
         "A diffusion model trained by DP-SGD from scratch, K noise draws per record (DPDM).",

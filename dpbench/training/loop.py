@@ -51,11 +51,16 @@ class PublicSteps:
         if self._done == self._steps:
             raise StopIteration
         self._done += 1
+        loss = self._backward()
+        self._optimizer.step()
+        return loss
+
+    def _backward(self) -> Tensor:
+        """Computes the gradient of a batch into `p.grad`; returns the loss."""
         self._optimizer.zero_grad(set_to_none=True)
         with self._run.autocast():
             loss = self._loss()
         loss.backward()
-        self._optimizer.step()
         return loss.detach()
 
     def state_dict(self) -> dict[str, Any]:

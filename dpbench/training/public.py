@@ -51,7 +51,11 @@ class PublicBatches:
 
     def batch(self, size: int) -> Batch:
         """Draws records with replacement; the images are augmented, float [size, c, h, w] in [-1, 1], on the device."""
-        batch = self._dataset.batch(torch.randint(len(self._dataset), (size,), generator=self._generator).tolist())
+        return self.at(torch.randint(len(self._dataset), (size,), generator=self._generator))
+
+    def at(self, indices: Tensor) -> Batch:
+        """The records at `indices` (int64 [b]), with images as `batch` has them."""
+        batch = self._dataset.batch(indices.tolist())
         return replace(batch, images=self._augment(unit_images(batch), self._generator)).to(self._device)
 
     def draw(self, size: int) -> tuple[Tensor, Tensor | None]:

@@ -1,7 +1,8 @@
 """Initial embeddings of private classes in a model pretrained on public classes.
 
-Public classes are never mapped to private ones. Private class embeddings start at random around the mean of the public
-embeddings, because identical embeddings separate slowly under DP-SGD.
+Public classes are never mapped to private ones, unless a planned private query assigns them. Without one, private class
+embeddings start at random around the mean of the public embeddings, because identical embeddings separate slowly under
+DP-SGD.
 """
 
 from __future__ import annotations
@@ -23,3 +24,13 @@ def initial_class_embeddings(
     """
     noise = torch.randn(classes, public.shape[1], generator=generator).to(public)
     return public.mean(0, keepdim=True) + spread * noise
+
+
+def assigned_class_embeddings(public: Tensor, weights: Tensor) -> Tensor:
+    """Mean embeddings [classes, d] of the public classes that a private query assigned to each private class.
+
+    Args:
+        public: [k, d] embeddings of the public classes.
+        weights: [classes, k], not negative; a class has at least one above 0.
+    """
+    return (weights / weights.sum(1, keepdim=True)).to(public) @ public

@@ -20,6 +20,7 @@ from dpbench.models.unet import UNet
 from dpbench.privacy.private_data import PrivateData
 from dpbench.training.loop import PublicSteps, train
 from dpbench.training.public import Draw, PublicBatches, to_uint8, unit_images
+from dpbench.training.sharpness import SharpnessAwareSteps
 
 LABEL_EMBEDDING = "network.unet.class_embedding.weight"
 """Name of the denoiser's label embedding; its last row is the null label."""
@@ -54,8 +55,13 @@ class DiffusionModel:
         title = "train the diffusion model (private)"
         train_privately(private, mechanism, model, loss, optimizer, self.config, run, title)
 
-    def train_publicly(self, draw: Draw, batch: int, lr: float, steps: int, run: RunContext, title: str) -> None:
-        """Trains on public or already released images; no privacy cost."""
+    def train_publicly(
+        self, draw: Draw, batch: int, lr: float, steps: int, run: RunContext, title: str, radius: float = 0.0
+    ) -> None:
+        """Trains on public or already released images; no privacy cost.
+
+        With a radius above 0, training minimises the loss at the worst weights within it; see `training.sharpness`.
+        """
         model = self.denoiser.to(run.device).train()
         optimizer = torch.optim.Adam(model.parameters(), lr)
 
@@ -63,7 +69,10 @@ class DiffusionModel:
             images, labels = draw(batch)
             return self._loss(model, images, labels, run.generator).mean()
 
-        train(PublicSteps(loss, optimizer, steps, run), model, optimizer, run, title)
+        stepper = PublicSteps(loss, optimizer, steps, run)
+        if radius:
+            stepper = SharpnessAwareSteps(loss, optimizer, steps, run, radius)
+        train(stepper, model, optimizer, run, title)
 
     def pretrained(
         self, public: ImageDataset, settings: PublicTraining, run: RunContext, generator: torch.Generator
@@ -98,6 +107,11 @@ class DiffusionModel:
         if not self.config.label_dropout:  # the null label was not pretrained
             null = public.mean(0, keepdim=True)
         return torch.cat([initial_class_embeddings(public, self.n_classes, scatter, generator), null])
+
+    @torch.no_grad()
+    def set_class_embeddings(self, embeddings: Tensor) -> None:
+        """Replaces the embeddings of the classes, [n_classes, d]; that of the null label stays."""
+        self.denoiser.get_parameter(LABEL_EMBEDDING)[: self.n_classes].copy_(embeddings)
 
     def sample(self, conditions: Conditions, run: RunContext) -> Tensor:
         """One image per condition: uint8 [n, c, h, w]."""

@@ -1,0 +1,210 @@
+"""PrivImage (Li et al., arXiv 2311.12850): pretraining on the public images that look most like the private ones.
+
+A private query finds the public classes that resemble each private class. The diffusion model is trained on their
+images under the label of the private class, which is post-processing, then by DP-SGD. Options are those of RPGen
+(AAAI 2026): public images in the proportions of the query's histogram, and pretraining against small changes of the
+weights.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+
+from dpbench.core.config import option
+from dpbench.core.context import RunContext
+from dpbench.core.data import ImageDataset
+from dpbench.core.errors import ConfigError
+from dpbench.core.method import Preset
+from dpbench.core.specs import DatasetSpec, Request
+from dpbench.methods.cores.classifier_settings import ClassifierTraining
+from dpbench.methods.cores.diffusion import DiffusionMethod
+from dpbench.methods.cores.diffusion_settings import PUBLISHED, DiffusionConfig, PublicTraining
+from dpbench.privacy.mechanisms import NoisySum
+from dpbench.privacy.plan import Plan
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dpbench.methods.cores.public_classifier import PublicClassifier
+    from dpbench.privacy.private_data import PrivateData
+
+QUERY = "class votes"
+"""Name of the mechanism that releases the histogram of votes."""
+
+
+@dataclass(frozen=True)
+class PrivImageConfig(ClassifierTraining, PublicTraining, DiffusionConfig):
+    """Settings of PrivImage."""
+
+    select: Literal["top", "match"] = option(
+        "top", "public images: those of the classes with most votes, or of all in proportion to the votes (RPGen)"
+    )
+    votes: int = option(5, "select=top: public classes per private class, and votes per record; 5% of ImageNet", low=1)
+    query_noise: float = option(50.0, "noise multiplier of the votes; their clip is √votes", above=0)
+    public_steps: int = option(
+        1500, "pretraining steps on all public images, shared by all trials; 0 as published", low=0
+    )
+    selected_steps: int = option(600, "training steps on the selected images, in every trial", low=1)
+    robust: float = option(
+        0.0, "training on selected images: radius of worst-case changes of the weights (RPGen); 0: none", low=0
+    )
+    scatter: float = option(
+        1.0, "spread of the class embeddings around the public mean in the public reference; 0: identical", low=0
+    )
+
+    @property
+    def votes_per_record(self) -> int:
+        """Public classes that a record votes for."""
+        return self.votes if self.select == "top" else 1
+
+
+class Prepared(NamedTuple):
+    """What `prepare` learned from the public images.
+
+    Attributes:
+        images: the public images.
+        labels: int64 [n], their public labels.
+        classifier: trained on them.
+        embeddings: [public classes, d] of the shared model; None if it was not pretrained.
+    """
+
+    images: ImageDataset
+    labels: Tensor
+    classifier: PublicClassifier
+    embeddings: Tensor | None
+
+
+class PrivImage(DiffusionMethod[PrivImageConfig]):
+    """A diffusion model pretrained on public images of the classes that private images resemble (PrivImage).
+
+    Two mechanisms share the budget: a noisy histogram of the public classes that a public classifier sees in the
+    private images, and DP-SGD. Pretraining on the selected images follows a private query, so it is part of each trial.
+    It starts from a model of all public images, which trials share; the published method does without.
+    """
+
+    Config = PrivImageConfig
+    version = "1"
+    track = "images"
+    paper = "arXiv 2311.12850"
+    presets: ClassVar[Mapping[str, Preset]] = {
+        "small": Preset(),
+        "small/mnist": Preset(
+            {"augmentation": "strokes", "votes": 1, "public_steps": 4000, "steps": 500},
+            tuning="hold-out of mnist train",
+        ),
+        "small/shapes": Preset(
+            {
+                "classifier_steps": 600,
+                "public_steps": 600,
+                "selected_steps": 200,
+                "batch": 512,
+                "steps": 160,
+                "sampling_steps": 10,
+            }
+        ),
+        "paper": Preset(
+            {
+                **PUBLISHED,
+                "classifier": "resnet50",
+                "classifier_steps": 62_500,  # 100 epochs of ImageNet's 1.28 million
+                "classifier_batch": 2048,
+                "classifier_lr": 0.01,
+                "public_steps": 0,
+                "selected_steps": 200_000,  # 3200 epochs of 5% of ImageNet
+                "public_batch": 1024,
+                "public_lr": 3e-4,
+            }
+        ),
+    }
+
+    def __init__(self, config: PrivImageConfig, spec: DatasetSpec):
+        super().__init__(config, spec)
+        self._prepared: Prepared | None = None
+
+    @classmethod
+    def plan(cls, config: PrivImageConfig, spec: DatasetSpec, request: Request) -> Plan:
+        """The votes with fixed noise, and DP-SGD with the remaining budget."""
+        votes = NoisySum(name=QUERY, clip=math.sqrt(config.votes_per_record), noise_multiplier=config.query_noise)
+        return Plan(votes, *super().plan(config, spec, request).mechanisms)
+
+    def prepare(self, public: ImageDataset | None, run: RunContext) -> None:
+        """Trains the classifier and, unless `public_steps` is 0, a model of all public images; see `Method.prepare`.
+
+        Raises:
+            ConfigError: there is no public dataset, or it has no labels or too few classes.
+        """
+        public = self._suitable(public)
+        self._prepared = Prepared(public, *self._classifier(public, run), self._shared_model(public, run))
+
+    def _suitable(self, public: ImageDataset | None) -> ImageDataset:
+        """The public source, if it has labels, and classes enough for every private class to get its own."""
+        if public is None:
+            raise ConfigError("privimage pretrains on public images; name a source with --public")
+        name, available = public.spec.name, public.spec.n_classes
+        if not available:
+            raise ConfigError(f"privimage needs a labelled public source, and '{name}' has no labels; name another one")
+        private, each = max(1, self.spec.n_classes), self.config.votes_per_record
+        if private * each > available:
+            needed = f"{each} public classes for each of {private} private ones, and '{name}' has {available}"
+            raise ConfigError(f"privimage needs {needed}; name a source with more classes, or set fewer votes")
+        return public
+
+    def _classifier(self, public: ImageDataset, run: RunContext) -> tuple[Tensor, PublicClassifier]:
+        """The labels of the public images, and a classifier trained on them."""
+        from dpbench.methods.cores.public_classifier import PublicClassifier
+        from dpbench.methods.cores.public_selection import public_labels
+
+        c, key = self.config, {"public": public.fingerprint}
+        labels = run.cache.get("labels", key, lambda g: {"labels": public_labels(public)})["labels"]
+        key |= {"augmentation": c.augmentation, **{f.name: getattr(c, f.name) for f in fields(ClassifierTraining)}}
+        classifier = PublicClassifier(c.classifier, public.spec.n_classes)
+        trained = run.cache.get(
+            "classifier", key, lambda g: classifier.trained(public, c, c.augmentation, replace(run, generator=g))
+        )
+        classifier.load_state_dict(trained)
+        return labels, classifier
+
+    def _shared_model(self, public: ImageDataset, run: RunContext) -> Tensor | None:
+        """Starts from a model of all public images, unless `public_steps` is 0; returns its class embeddings."""
+        from dpbench.methods.cores.diffusion_model import LABEL_EMBEDDING
+
+        c = self.config
+        if not c.public_steps:
+            return None
+        key = {"public": public.fingerprint, "version": self.version, **c.model_settings()}
+        key |= {f.name: getattr(c, f.name) for f in fields(PublicTraining)}
+        state = run.cache.get("diffusion", key, lambda g: self.model.pretrained(public, c, run, g))
+        self.model.load_public_weights(state, c.scatter, run.generator)
+        return state[LABEL_EMBEDDING][:-1]
+
+    def fit(self, private: PrivateData, run: RunContext) -> None:
+        """Queries which public classes look like the private ones, trains on their images, then by DP-SGD.
+
+        Raises:
+            ConfigError: `prepare` has not run.
+        """
+        if self._prepared is None:
+            raise ConfigError("privimage trains on public images after its query: run prepare first (audit: --prepare)")
+        self._train_on_selected(private, self._prepared, run)
+        super().fit(private, run)
+
+    def _train_on_selected(self, private: PrivateData, prepared: Prepared, run: RunContext) -> None:
+        """Releases the votes and trains on the images that they select, labelled by private classes."""
+        from dpbench.methods.cores.class_embeddings import assigned_class_embeddings
+        from dpbench.methods.cores.public_selection import SELECTIONS, AssignedImages, Votes
+        from dpbench.training.public import PublicBatches
+
+        c = self.config
+        counts = prepared.classifier.histogram(private, QUERY, c.votes_per_record)
+        images = prepared.labels.bincount(minlength=counts.shape[1])
+        votes = Votes(counts, images, c.votes_per_record, private.plan[QUERY].noise_scale_at(1))
+        weights = SELECTIONS[c.select](votes)
+        if prepared.embeddings is not None and self.spec.classes:
+            self.model.set_class_embeddings(assigned_class_embeddings(prepared.embeddings, weights))
+        batches = PublicBatches(prepared.images, c.augmentation, run.device, run.generator)
+        draw = AssignedImages(batches, prepared.labels, weights, run.generator).draw
+        title = "train on selected images (post-processing)"
+        self.model.train_publicly(draw, c.public_batch, c.public_lr, c.selected_steps, run, title, c.robust)

@@ -1,0 +1,52 @@
+"""Sharpness-aware minimisation (SAM; Foret et al., arXiv 2010.01412): training for weights that may be perturbed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from dpbench.core.context import RunContext
+from dpbench.training.loop import PublicSteps
+
+
+class SharpnessAwareSteps(PublicSteps):
+    """`PublicSteps` along the gradient at the worst weights nearby, w + radius · g / ‖g‖ with g the gradient at w.
+
+    Both gradients are of the same batch. A step takes twice as long.
+
+    Args:
+        loss: as of `PublicSteps`; its randomness comes from the run's generator.
+        optimizer: optimiser of the trained parameters.
+        steps: number of steps.
+        run: provides precision and generator.
+        radius: norm of the perturbation of all weights together.
+    """
+
+    def __init__(
+        self,
+        loss: Callable[[], Tensor],
+        optimizer: torch.optim.Optimizer,
+        steps: int,
+        run: RunContext,
+        radius: float,
+    ):
+        super().__init__(loss, optimizer, steps, run)
+        self._radius = radius
+        self.key = ["sharpness-aware", radius]
+
+    def _backward(self) -> Tensor:
+        batch = self._run.generator.get_state()
+        super()._backward()
+        weights = [p for group in self._optimizer.param_groups for p in group["params"] if p.grad is not None]
+        gradients = [p.grad for p in weights]
+        before = [p.detach().clone() for p in weights]
+        with torch.no_grad():
+            scale = self._radius / torch.nn.utils.get_total_norm(gradients).clamp_min(1e-12)
+            torch._foreach_add_(weights, torch._foreach_mul(gradients, scale))
+        self._run.generator.set_state(batch)
+        loss = super()._backward()
+        with torch.no_grad():
+            torch._foreach_copy_(weights, before)
+        return loss
