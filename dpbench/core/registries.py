@@ -35,6 +35,10 @@ _METHODS = {
         "dpbench.methods.dp_feta:DPFETA",
         "A diffusion model warmed up on noisy central images, then trained by DP-SGD (DP-FETA).",
     ),
+    "dp-ldm": (
+        "dpbench.methods.dp_ldm:DPLDM",
+        "A public latent diffusion model whose attention and conditioning are finetuned by DP-SGD (DP-LDM).",
+    ),
 }
 
 _BENCHMARK_DATASETS = {
