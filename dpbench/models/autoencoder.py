@@ -33,7 +33,7 @@ def kl_autoencoder(image_channels: int, latent_channels: int, channels: tuple[in
 
 
 class Autoencoder(nn.Module):
-    """Images in [-1, 1] <-> latents with mean 0 and standard deviation 1 over the images that it was measured on.
+    """Images in [-1, 1] <-> latents whose channels have mean 0 and deviation 1 over the images it was measured on.
 
     A network for colour images sees grey ones three times; its outputs are averaged.
 
@@ -42,7 +42,7 @@ class Autoencoder(nn.Module):
         image_channels: channels of the images, 1 or 3.
 
     Attributes:
-        shift, scale: a latent is (the network's latent - shift) · scale.
+        shift, scale: [latent channels, 1, 1]; a latent is (the network's latent - shift) · scale.
     """
 
     shift: Tensor
@@ -52,8 +52,8 @@ class Autoencoder(nn.Module):
         super().__init__()
         self.network = cast(Any, network)
         self._image_channels = image_channels
-        self.register_buffer("shift", torch.zeros(()))
-        self.register_buffer("scale", torch.ones(()))
+        self.register_buffer("shift", torch.zeros(self.latent_channels, 1, 1))
+        self.register_buffer("scale", torch.ones(self.latent_channels, 1, 1))
 
     @property
     def latent_channels(self) -> int:
@@ -90,8 +90,9 @@ class Autoencoder(nn.Module):
     def measure(self, images: Tensor) -> None:
         """Sets `shift` and `scale` from images, float [b, c, h, w] in [-1, 1]."""
         latents = self.encode(images) / self.scale + self.shift
-        self.shift.copy_(latents.mean())
-        self.scale.copy_(1 / latents.std())
+        deviation, mean = torch.std_mean(latents, dim=(0, 2, 3))
+        self.shift.copy_(mean[:, None, None])
+        self.scale.copy_(1 / deviation.clamp_min(1e-6)[:, None, None])
 
     def _as_inputs(self, images: Tensor) -> Tensor:
         channels = int(self.network.config.in_channels)

@@ -33,6 +33,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "dp-sgd": DIFFUSION | {"public_steps": 2, "public_batch": 32},
     "dpdm": DIFFUSION | {"views": 2, "label_dropout": 0.1, "guidance": 2},
     "dp-ldm": LATENT,
+    "dp-lora": LATENT | {"rank": 2, "select": "saliency", "views": 2},
     "dp-feta": DIFFUSION | {"warmup_steps": 2, "warmup_batch": 16},
 }  # fmt: skip
 

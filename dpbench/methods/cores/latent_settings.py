@@ -18,6 +18,7 @@ PUBLISHED: Mapping[str, Any] = MappingProxyType(
         "autoencoder_channels": (128, 256),  # 32 pixels -> 3 x 16 x 16
         "latent_channels": 3,
         "autoencoder_steps": 80_000,  # 4 epochs of ImageNet's 1.28 million
+        "autoencoder_batch": 64,
         "autoencoder_lr": 1e-4,  # ours
         "kl": 1e-6,
         "channels": (32, 64, 64),
@@ -52,8 +53,8 @@ class AutoencoderSettings:
     )
     latent_channels: int = option(4, "channels of a latent", low=1)
     kl: float = option(1e-6, "weight of the divergence of latents from the standard normal distribution", low=0)
-    autoencoder_steps: int = option(1500, "public training steps of the autoencoder", low=1)
-    autoencoder_batch: int = option(64, "public images per step of the autoencoder", low=1)
+    autoencoder_steps: int = option(2400, "public training steps of the autoencoder", low=1)
+    autoencoder_batch: int = option(32, "public images per step of the autoencoder", low=1)
     autoencoder_lr: float = option(2e-3, "peak learning rate of the autoencoder (Adam)", above=0, high=10)
     augmentation: Augmentation = option("flip", "augmentation of public images")
 
@@ -75,7 +76,7 @@ class PublicModelSettings(AutoencoderSettings):
     label_dropout: float = option(
         0.1, "probability of dropping a label in training; must be positive for guidance", low=0, below=1
     )
-    public_steps: int = option(3000, "public pretraining steps of the U-Net", low=1)
+    public_steps: int = option(2500, "public pretraining steps of the U-Net", low=1)
     public_batch: int = option(128, "public images per pretraining step", low=1)
     public_lr: float = option(1e-3, "peak learning rate of public pretraining (Adam)", above=0, high=10)
 
@@ -104,7 +105,7 @@ class LatentConfig(PublicModelSettings, DPSGDSettings):
     """Settings of private training, the latent diffusion model and its sampler."""
 
     batch: int = option(512, "expected records per private step (Poisson)", low=1)
-    steps: int = option(250, "private steps", low=1)
+    steps: int = option(500, "private steps", low=1)
     lr: float = option(2e-3, "peak learning rate of DP-AdamW", above=0, high=10)
     clip: float = option(1e-3, "clipping norm of a record's gradient; small enough to clip every record", above=0)
     ema: float = option(0.95, "decay of the weights' moving average over private steps", low=0, below=1)
