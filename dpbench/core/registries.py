@@ -43,6 +43,14 @@ _METHODS = {
         "dpbench.methods.dp_feta_pro:DPFETAPro",
         "A diffusion model warmed up on central images, then on images of DP-MERF, then trained by DP-SGD (DP-FETA-Pro).",
     ),
+    "dp-ldm": (
+        "dpbench.methods.dp_ldm:DPLDM",
+        "A public latent diffusion model whose attention and conditioning are finetuned by DP-SGD (DP-LDM).",
+    ),
+    "dp-lora": (
+        "dpbench.methods.dp_lora:DPLoRA",
+        "A public latent diffusion model finetuned by DP-SGD through adapters of its attention (DP-LoRA).",
+    ),
 }
 
 _BENCHMARK_DATASETS = {

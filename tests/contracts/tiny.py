@@ -16,6 +16,12 @@ DIFFUSION = {
     "channels": (8,), "patch": 4, "batch": 50, "steps": 2, "clip": 0.3, "micro_batch": 50, "sampling_steps": 2,
 }  # fmt: skip
 
+LATENT = {
+    "autoencoder_channels": (8, 8), "latent_channels": 2, "autoencoder_steps": 2, "autoencoder_batch": 16,
+    "channels": (8,), "attention": 1, "context": 8, "public_steps": 2, "public_batch": 16, "batch": 50, "steps": 2,
+    "micro_batch": 50, "sampling_steps": 2,
+}  # fmt: skip
+
 METHODS: dict[str, dict[str, Any]] = {
     "wavelet": {
         "levels": 1, "codes": 16, "detail_codes": 16, "code_dim": 8, "tokenizer_dim": 16, "tokenizer_heads": 2,
@@ -26,6 +32,8 @@ METHODS: dict[str, dict[str, Any]] = {
     "dp-merf": {"features": 100, "steps": 3, "batch": 20},
     "dp-sgd": DIFFUSION | {"public_steps": 2, "public_batch": 32},
     "dpdm": DIFFUSION | {"views": 2, "label_dropout": 0.1, "guidance": 2},
+    "dp-ldm": LATENT,
+    "dp-lora": LATENT | {"rank": 2, "select": "saliency", "views": 2},
     "dp-feta": DIFFUSION | {"warmup_steps": 2, "warmup_batch": 16},
     "dp-feta-pro": DIFFUSION | {
         "warmup_steps": 2, "warmup_batch": 16, "features": 100, "generator_steps": 2, "generator_batch": 20,

@@ -80,6 +80,20 @@ class BookKeepingEngine(GradientEngine):
                 for p in self.parameters
             ]
 
+    def squared_norms(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Squared norm of each record's gradient of each trained parameter: fp64 [records, parameters].
+
+        They are not clipped and not private: for contributions to a sum, which the vault clips.
+
+        Args:
+            batch: one row per record.
+            generator: randomness of the loss.
+        """
+        terms = self._differentiate(batch, len(batch), 1, generator)
+        with full_precision(self.parameters[0].device):
+            zero = torch.zeros(len(batch), dtype=torch.float64, device=self.parameters[0].device)
+            return torch.stack([terms[p].dense().squared_norms().double() if p in terms else zero for p in self.parameters], 1)
+
     def _differentiate(
         self, batch: Batch, records: int, views: int, generator: torch.Generator
     ) -> dict[nn.Parameter, Term]:

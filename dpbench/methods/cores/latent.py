@@ -1,0 +1,89 @@
+"""Base of the methods that finetune a public latent diffusion model by DP-SGD: settings, plan and phases."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TypeVar
+
+from dpbench.core.context import RunContext
+from dpbench.core.data import ImageDataset
+from dpbench.core.errors import ConfigError
+from dpbench.core.method import Method
+from dpbench.core.specs import Conditions, DatasetSpec, Request
+from dpbench.methods.cores.latent_settings import LatentConfig
+from dpbench.privacy.plan import Plan
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dpbench.privacy.private_data import PrivateData
+
+TRAINING = "training"
+"""Name of the DP-SGD mechanism."""
+
+L = TypeVar("L", bound=LatentConfig)
+
+
+class LatentMethod(Method[L]):
+    """A class-conditional latent diffusion model, pretrained on public images and finetuned by DP-SGD.
+
+    Attributes:
+        model: the networks, their training and their sampler.
+    """
+
+    Config = LatentConfig
+
+    def __init__(self, config: L, spec: DatasetSpec):
+        super().__init__(config, spec)
+        from dpbench.methods.cores.latent_diffusion import LatentDiffusion
+
+        self.model = LatentDiffusion(config, spec.shape, spec.n_classes)
+        self._trained = 0
+
+    @classmethod
+    def plan(cls, config: L, spec: DatasetSpec, request: Request) -> Plan:
+        """One mechanism: DP-SGD on the weights that a method chooses.
+
+        Raises:
+            ConfigError: the networks do not fit the resolution.
+        """
+        config.side(spec.resolution)
+        return Plan(config.mechanism(TRAINING, spec))
+
+    def prepare(self, public: ImageDataset | None, run: RunContext) -> None:
+        """Pretrains autoencoder and U-Net on public images; see `Method.prepare`.
+
+        Raises:
+            ConfigError: there is no public dataset.
+        """
+        if public is None:
+            raise ConfigError("latent diffusion is pretrained on public images; name a source with --public")
+        self.model.prepare(public, run)
+
+    def fit(self, private: PrivateData, run: RunContext) -> None:
+        """Trains the chosen weights on the latents of the private images; see `Method.fit`."""
+        latents = self.model.latents(private, run)
+        self.choose_weights(latents, run)
+        self._trained = sum(p.numel() for p in self.model.unet.parameters() if p.requires_grad)
+        self.model.train_privately(latents, TRAINING, run)
+
+    @abstractmethod
+    def choose_weights(self, latents: PrivateData, run: RunContext) -> None:
+        """Sets `requires_grad` of the U-Net's parameters, and adds adapters, if any."""
+
+    def sample(self, conditions: Conditions, run: RunContext) -> Tensor:
+        """See `Method.sample`."""
+        return self.model.sample(conditions, run)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The weights of autoencoder and U-Net."""
+        return self.model.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """See `Method.load_state_dict`."""
+        self.model.load_state_dict(state)
+
+    def parameters(self) -> tuple[int, int]:
+        """(number of weights trained privately, number of weights of autoencoder and U-Net)."""
+        return self._trained, sum(t.numel() for t in self.state_dict().values())

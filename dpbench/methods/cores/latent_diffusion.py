@@ -1,0 +1,182 @@
+"""A class-conditional latent diffusion model: networks, public and private training, sampling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from dpbench.core.context import RunContext
+from dpbench.core.data import ImageDataset
+from dpbench.core.footprint import rows_that_fit, saved_bytes
+from dpbench.core.specs import Batch, Conditions
+from dpbench.methods.cores.class_embeddings import initial_class_embeddings
+from dpbench.methods.cores.latent_settings import LatentConfig
+from dpbench.methods.cores.private_training import train_privately
+from dpbench.models.autoencoder import Autoencoder, kl_autoencoder
+from dpbench.models.class_unet import ClassUNet, context_unet
+from dpbench.models.ddpm import DDPM, DDIMConfig, latent_diffusion_schedule
+from dpbench.privacy.private_data import PrivateData
+from dpbench.training.loop import PublicSteps, train
+from dpbench.training.public import PublicBatches, to_uint8, unit_images
+
+MEASURED_IMAGES = 1_000
+"""Number of public images by which latents are standardised."""
+
+CLASSES = "classes.weight"
+"""Name of the U-Net's class embeddings; the last row is the null label."""
+
+
+class LatentDiffusion:
+    """A U-Net that denoises the latents of an autoencoder (Rombach et al., arXiv 2112.10752).
+
+    Args:
+        config: settings of the networks, private training and sampler.
+        shape: (channels, height, width) of an image.
+        n_classes: number of labels; 0 without classes.
+
+    Attributes:
+        autoencoder: public.
+        unet: pretrained on public images, finetuned on private ones.
+
+    Raises:
+        ConfigError: the networks do not fit the resolution.
+    """
+
+    def __init__(self, config: LatentConfig, shape: tuple[int, int, int], n_classes: int):
+        self.config = config
+        self.shape = shape
+        self.n_classes = n_classes
+        self.autoencoder = Autoencoder(
+            kl_autoencoder(shape[0], config.latent_channels, config.autoencoder_channels), shape[0]
+        )
+        self.unet: ClassUNet = self._new_unet(n_classes)
+        self.diffusion = DDPM(latent_diffusion_schedule(config.prediction))
+
+    def _new_unet(self, n_classes: int) -> ClassUNet:
+        c = self.config
+        sizes = replace(c.unet, checkpointing=c.gradient_checkpointing)
+        return context_unet(c.latent_channels, c.side(self.shape[1]), n_classes + 1, sizes, c.context)
+
+    def prepare(self, public: ImageDataset, run: RunContext) -> None:
+        """Trains the autoencoder, then the U-Net, on public images and their labels, if any; both are cached."""
+        c, source = self.config, {"public": public.fingerprint}
+        key = source | asdict(c.autoencoder_settings())
+        state = run.cache.get("autoencoder", key, lambda generator: self._trained_autoencoder(public, run, generator))
+        self.autoencoder.load_state_dict(state)
+        key = source | asdict(c.public_settings())
+        state = run.cache.get("latent-diffusion", key, lambda generator: self._pretrained_unet(public, run, generator))
+        classes = self.initial_embeddings(state[CLASSES], run.generator)
+        self.unet.load_state_dict({**state, CLASSES: classes})
+
+    def initial_embeddings(self, table: Tensor, generator: torch.Generator) -> Tensor:
+        """Embeddings of k public classes and the null label [k + 1, d] -> [n_classes + 1, d]."""
+        null, public = table[-1:], table[:-1] if len(table) > 1 else table
+        if not self.config.label_dropout:  # the null label was not pretrained
+            null = public.mean(0, keepdim=True)
+        return torch.cat([initial_class_embeddings(public, self.n_classes, self.config.scatter, generator), null])
+
+    def _trained_autoencoder(
+        self, public: ImageDataset, run: RunContext, generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        c, model = self.config, self.autoencoder.to(run.device).train()
+        batches = PublicBatches(public, c.augmentation, run.device, generator)
+        optimizer = torch.optim.Adam(model.parameters(), c.autoencoder_lr)
+
+        def loss() -> Tensor:
+            images, _ = batches.draw(c.autoencoder_batch)
+            return model.loss(images, c.kl)
+
+        steps = PublicSteps(loss, optimizer, c.autoencoder_steps, run)
+        train(steps, model, optimizer, replace(run, generator=generator), "train the autoencoder (public)")
+        model.eval().measure(batches.collect(MEASURED_IMAGES))
+        return dict(model.state_dict())
+
+    def _pretrained_unet(self, public: ImageDataset, run: RunContext, generator: torch.Generator) -> dict[str, Tensor]:
+        """Weights of a new U-Net trained on public images and labels; leaves this model's unchanged."""
+        c, model = self.config, self._new_unet(public.spec.n_classes).to(run.device).train()
+        autoencoder = self.autoencoder.to(run.device).eval()
+        batches = PublicBatches(public, c.augmentation, run.device, generator)
+        optimizer = torch.optim.Adam(model.parameters(), c.public_lr)
+
+        def loss() -> Tensor:
+            images, labels = batches.draw(c.public_batch)
+            with torch.no_grad():
+                latents = autoencoder.encode(images)
+            return self._loss(model, latents, labels, generator).mean()
+
+        steps = PublicSteps(loss, optimizer, c.public_steps, run)
+        train(steps, model, optimizer, replace(run, generator=generator), "pretrain the latent diffusion model (public)")
+        return dict(model.state_dict())
+
+    def latents(self, private: PrivateData, run: RunContext) -> PrivateData:
+        """The records with their latents in place of their images."""
+        autoencoder = self.autoencoder.to(run.device).eval()
+        return private.derive(lambda batch: autoencoder.encode(unit_images(batch)))
+
+    def train_privately(self, latents: PrivateData, mechanism: str, run: RunContext) -> None:
+        """Trains the U-Net's parameters with `requires_grad` by DP-SGD, spending the mechanism of this name.
+
+        Args:
+            latents: see `latents`.
+            mechanism: its name.
+            run: device, precision and progress.
+        """
+        model = self.unet.to(run.device).train()
+        optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], self.config.lr)
+        title = "finetune the latent diffusion model (private)"
+        train_privately(latents, mechanism, model, self.loss, optimizer, self.config, run, title)
+
+    def loss(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+        """The denoising loss of each record's latent: [b]."""
+        assert batch.derived is not None
+        return self._loss(cast(ClassUNet, model), batch.derived, batch.labels, generator)
+
+    def _loss(self, model: ClassUNet, latents: Tensor, labels: Tensor | None, generator: torch.Generator) -> Tensor:
+        given = _or_null(labels, len(latents), model).to(latents.device)
+        return self.diffusion.loss(model, latents, given, generator, self.config.label_dropout)
+
+    @torch.inference_mode()
+    def sample(self, conditions: Conditions, run: RunContext) -> Tensor:
+        """One image per condition: uint8 [n, c, h, w].
+
+        All starts and seeds are drawn first, so the images do not depend on how many are denoised together.
+        """
+        c, n = self.config, conditions.count
+        unet, autoencoder = self.unet.to(run.device).eval(), self.autoencoder.to(run.device).eval()
+        given = None if conditions.labels is None else torch.tensor(conditions.labels)
+        labels = _or_null(given, n, unet).to(run.device)
+        side = self.shape[1] // autoencoder.factor
+        starts = torch.randn(n, autoencoder.latent_channels, side, side, generator=run.generator).to(run.device)
+        seeds = torch.randint(2**62, (n,), generator=run.generator).tolist()
+        config = DDIMConfig(c.sampling_steps, c.eta, c.guidance, c.last_time)
+        with run.autocast():
+            rows = self._rows_that_fit(starts[:1], labels[:1])
+            parts = [slice(first, first + rows) for first in range(0, n, rows)]
+            latents = [self.diffusion.denoise(unet, starts[p], labels[p], config, seeds[p]) for p in parts]
+            return torch.cat([to_uint8(autoencoder.decode(part)) for part in latents])
+
+    def _rows_that_fit(self, start: Tensor, label: Tensor) -> int:
+        """Rows that fit, estimated from the activations that training would store per image, an upper bound."""
+        with torch.inference_mode(False), torch.enable_grad():
+            x, y = torch.zeros_like(start), torch.zeros_like(label)
+            kept = saved_bytes(lambda: self.autoencoder.decode(self.unet(x, 0, y)))
+            return rows_that_fit(kept, str(start.device))
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The weights of both networks."""
+        return dict(self._networks().state_dict())
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Restores `state_dict()`."""
+        self._networks().load_state_dict(dict(state))
+
+    def _networks(self) -> nn.ModuleDict:
+        return nn.ModuleDict({"autoencoder": self.autoencoder, "unet": self.unet})
+
+
+def _or_null(labels: Tensor | None, count: int, model: ClassUNet) -> Tensor:
+    return torch.full((count,), model.null) if labels is None else labels

@@ -1,0 +1,137 @@
+"""Settings of methods that train a latent diffusion model: autoencoder, network, training, sampler."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from types import MappingProxyType
+from typing import Any, Literal
+
+from dpbench.core.config import option
+from dpbench.core.errors import ConfigError
+from dpbench.models.unet_config import UNetConfig
+from dpbench.privacy.dp_sgd_settings import DPSGDSettings
+from dpbench.training.augmentation import Augmentation
+
+PUBLISHED: Mapping[str, Any] = MappingProxyType(
+    {
+        "autoencoder_channels": (128, 256),  # 32 pixels -> 3 x 16 x 16
+        "latent_channels": 3,
+        "autoencoder_steps": 80_000,  # 4 epochs of ImageNet's 1.28 million
+        "autoencoder_batch": 64,
+        "autoencoder_lr": 1e-4,  # ours
+        "kl": 1e-6,
+        "channels": (32, 64, 64),
+        "layers": 2,
+        "attention": 3,
+        "context": 512,
+        "prediction": "epsilon",
+        "public_steps": 200_000,  # 160 epochs
+        "public_batch": 1024,
+        "public_lr": 3e-4,  # ours
+        "batch": 4096,
+        "steps": 2197,  # 150 epochs of MNIST's 60,000
+        "lr": 4.1e-3,  # base rate 1e-6 times the batch
+        "clip": 1e-3,
+        "ema": 0.0,
+        "sampling_steps": 200,
+        "eta": 1.0,
+        "guidance": 1.0,
+        "last_time": 0,
+    }
+)
+"""DPImageBench's settings for 32 pixels (arXiv 2503.14681), without the perceptual and adversarial loss of the
+autoencoder. The learning rate rises over the first 5% of the steps and then falls linearly."""
+
+
+@dataclass(frozen=True)
+class AutoencoderSettings:
+    """Settings of the autoencoder, which is trained on public images."""
+
+    autoencoder_channels: tuple[int, ...] = option(
+        (16, 32, 32), "channels of the autoencoder's levels, finest first; each after the first halves the side", low=4
+    )
+    latent_channels: int = option(4, "channels of a latent", low=1)
+    kl: float = option(1e-6, "weight of the divergence of latents from the standard normal distribution", low=0)
+    autoencoder_steps: int = option(2400, "public training steps of the autoencoder", low=1)
+    autoencoder_batch: int = option(32, "public images per step of the autoencoder", low=1)
+    autoencoder_lr: float = option(2e-3, "peak learning rate of the autoencoder (Adam)", above=0, high=10)
+    augmentation: Augmentation = option("flip", "augmentation of public images")
+
+    @property
+    def factor(self) -> int:
+        """Pixels of an image for one place of a latent, along one side."""
+        return int(2 ** (len(self.autoencoder_channels) - 1))
+
+
+@dataclass(frozen=True)
+class PublicModelSettings(AutoencoderSettings):
+    """Everything that the public part depends on, and nothing else."""
+
+    channels: tuple[int, ...] = option((32, 64), "channels of the U-Net's levels, finest first", low=1)
+    layers: int = option(1, "residual blocks per level of the U-Net", low=1)
+    attention: int = option(2, "number of coarsest levels with spatial transformers", low=0)
+    context: int = option(128, "size of a class embedding, which cross-attention sees", low=1)
+    prediction: Literal["epsilon", "v_prediction"] = option("epsilon", "what the U-Net predicts; epsilon as published")
+    label_dropout: float = option(
+        0.1, "probability of dropping a label in training; must be positive for guidance", low=0, below=1
+    )
+    public_steps: int = option(2500, "public pretraining steps of the U-Net", low=1)
+    public_batch: int = option(128, "public images per pretraining step", low=1)
+    public_lr: float = option(1e-3, "peak learning rate of public pretraining (Adam)", above=0, high=10)
+
+    @property
+    def unet(self) -> UNetConfig:
+        """Sizes of the U-Net, without gradient checkpointing."""
+        return UNetConfig(self.channels, self.layers, self.attention)
+
+    def side(self, resolution: int) -> int:
+        """Height and width of the latent of an image.
+
+        Raises:
+            ConfigError: the networks do not fit the resolution.
+        """
+        if resolution % self.factor:
+            raise ConfigError(
+                f"{resolution} pixels are not a multiple of {self.factor}, the autoencoder's factor; choose another "
+                "resolution, or set fewer autoencoder_channels"
+            )
+        self.unet.check_divides(resolution // self.factor)
+        return resolution // self.factor
+
+
+@dataclass(frozen=True)
+class LatentConfig(PublicModelSettings, DPSGDSettings):
+    """Settings of private training, the latent diffusion model and its sampler."""
+
+    batch: int = option(512, "expected records per private step (Poisson)", low=1)
+    steps: int = option(500, "private steps", low=1)
+    lr: float = option(2e-3, "peak learning rate of DP-AdamW", above=0, high=10)
+    clip: float = option(1e-3, "clipping norm of a record's gradient; small enough to clip every record", above=0)
+    ema: float = option(0.95, "decay of the weights' moving average over private steps", low=0, below=1)
+    scatter: float = option(
+        1.0, "spread of the initial private class embeddings around the public mean; 0: identical", low=0
+    )
+    sampling_steps: int = option(25, "network evaluations per image", low=1, high=1000)
+    eta: float = option(0.0, "fresh noise per sampling step; 0: none, 1: as in DDPM", low=0, high=1)
+    guidance: float = option(2.0, "weight of classifier-free guidance; 1 disables it", low=0)
+    last_time: int = option(0, "last time step of sampling, of 1000; more than 0 after short training", low=0, high=900)
+
+    def __post_init__(self) -> None:
+        if self.guidance != 1 and not self.label_dropout:
+            raise ConfigError(
+                "guidance needs a model trained with label_dropout above 0, e.g. 0.1; set it, or set guidance=1"
+            )
+        _ = self.unet  # the constructor checks the sizes
+
+    def public_settings(self) -> PublicModelSettings:
+        """The settings of the public part alone, which methods with the same public part share."""
+        return PublicModelSettings(**_values(self, PublicModelSettings))
+
+    def autoencoder_settings(self) -> AutoencoderSettings:
+        """The settings of the autoencoder alone."""
+        return AutoencoderSettings(**_values(self, AutoencoderSettings))
+
+
+def _values(config: Any, settings: type[Any]) -> dict[str, Any]:
+    return {f.name: getattr(config, f.name) for f in fields(settings)}

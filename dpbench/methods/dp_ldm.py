@@ -1,0 +1,53 @@
+"""DP-LDM (Liu et al., arXiv 2305.15759): a public latent diffusion model whose attention is finetuned by DP-SGD.
+
+Autoencoder and U-Net are trained on public images. On private ones only the attention blocks and the class embedder
+are trained: a small part of the weights, so that less noise is added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from dpbench.core.config import option
+from dpbench.core.context import RunContext
+from dpbench.core.method import Preset
+from dpbench.methods.cores.latent import LatentMethod
+from dpbench.methods.cores.latent_settings import PUBLISHED, LatentConfig
+
+if TYPE_CHECKING:
+    from dpbench.privacy.private_data import PrivateData
+
+
+@dataclass(frozen=True)
+class DPLDMConfig(LatentConfig):
+    """Settings of DP-LDM."""
+
+    frozen_blocks: int = option(0, "number of first attention blocks left as pretrained; 8 published for CIFAR-10", low=0)
+
+
+class DPLDM(LatentMethod[DPLDMConfig]):
+    """A public latent diffusion model whose attention and conditioning are finetuned by DP-SGD (DP-LDM).
+
+    The latents of the private images are computed once by the public autoencoder. DP-SGD trains the spatial
+    transformers and the class embedder, which starts at random around the mean of the public classes.
+    """
+
+    Config = DPLDMConfig
+    version = "1"
+    track = "images"
+    paper = "arXiv 2305.15759"
+    presets: ClassVar[Mapping[str, Preset]] = {
+        "small": Preset(),
+        "small/mnist": Preset({"augmentation": "strokes"}),
+        "small/shapes": Preset({"autoencoder_steps": 300, "public_steps": 300, "steps": 60, "sampling_steps": 10}),
+        "paper": Preset(PUBLISHED),
+    }
+
+    def choose_weights(self, latents: PrivateData, run: RunContext) -> None:
+        """The attention blocks but the first `frozen_blocks`, and the class embedder."""
+        unet = self.model.unet
+        unet.requires_grad_(False)
+        for block in (*unet.attention[self.config.frozen_blocks :], unet.classes):
+            block.requires_grad_(True)
