@@ -54,6 +54,7 @@ METHODS = {
     "dp-sgd": {},
     "dpdm": {},
     "dp-feta": {"warmup_steps": 1},
+    "dp-ar": {},
     "dp-merf": {"steps": 1},
 }
 """Built-in methods, with settings that shorten their public part, which has no checks."""

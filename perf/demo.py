@@ -36,8 +36,8 @@ FOLDERS = ("DPBENCH_DATA", "DPBENCH_CACHE", "DPBENCH_STATE")
 PHASES = {
     "tokenizer (public)": "train the tokenizer (public)",
     "detail stage (public)": "train the refiner (public)",
-    "transformer (public)": "pretrain the coarse stage (public)",
-    "private steps": "finetune the coarse stage (private)",
+    "transformer (public)": "pretrain the token model (public)",
+    "private steps": "finetune the token model (private)",
     "sampling": "sampling",
 }
 """Line of the table -> phase, as progress bars name it."""

@@ -35,6 +35,10 @@ _METHODS = {
         "dpbench.methods.dpdm:DPDM",
         "A diffusion model trained by DP-SGD from scratch, K noise draws per record (DPDM).",
     ),
+    "dp-ar": (
+        "dpbench.methods.dp_ar:DPAR",
+        "An autoregressive model of the tokens of whole images, pretrained on public ones, finetuned by DP-SGD.",
+    ),
     "dp-feta": (
         "dpbench.methods.dp_feta:DPFETA",
         "A diffusion model warmed up on noisy central images, then trained by DP-SGD (DP-FETA).",

@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from dpbench.models.token_order import TokenOrder, one_by_one
+
 ROWS = 256
 """Batch size of sampling. Bounds the memory of keys and values; larger batches are hardly faster."""
 
@@ -64,16 +66,16 @@ class KeyValues:
         self._memory: Tensor | None = None  # allocated on first use, when shape, dtype and device are known
 
     def append(self, kv: Tensor) -> Tensor:
-        """Adds keys and values of a position [2, b, heads, 1, d]; returns those of all t positions, same layout."""
+        """Adds keys and values of new positions [2, b, heads, t, d]; returns those of all positions, same layout."""
         if self._memory is None:
             self._memory = kv.new_empty(*kv.shape[:3], self.length, kv.shape[4])
-        self._memory[:, :, :, self.filled] = kv[:, :, :, 0]
-        self.filled += 1
+        start, self.filled = self.filled, self.filled + kv.shape[3]
+        self._memory[:, :, :, start : self.filled] = kv
         return self._memory[:, :, :, : self.filled]
 
 
 class Attention(nn.Module):
-    """Causal multi-head self-attention."""
+    """Multi-head self-attention to earlier positions."""
 
     def __init__(self, dim: int, heads: int):
         super().__init__()
@@ -81,12 +83,18 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim)
         self.out = nn.Linear(dim, dim)
 
-    def forward(self, x: Tensor, cache: KeyValues | None = None) -> Tensor:
-        """[b, t, dim] -> [b, t, dim]; with a cache, t is 1 and x attends to itself and all cached positions."""
+    def forward(self, x: Tensor, mask: Tensor | None = None, cache: KeyValues | None = None) -> Tensor:
+        """[b, t, dim] -> [b, t, dim].
+
+        Args:
+            x: activations at t positions.
+            mask: bool [t, t], true where a position (row) attends to another (column); None for itself and all before.
+            cache: earlier positions; if given, the positions of x attend to all of them and to each other.
+        """
         b, t, dim = x.shape
         qkv = self.qkv(x).reshape(b, t, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)  # [3, b, h, t, d]
         k, v = qkv[1:] if cache is None else cache.append(qkv[1:])
-        y = F.scaled_dot_product_attention(qkv[0], k, v, is_causal=cache is None)
+        y = F.scaled_dot_product_attention(qkv[0], k, v, attn_mask=mask, is_causal=cache is None and mask is None)
         return self.out(y.transpose(1, 2).reshape(b, t, dim))
 
 
@@ -100,26 +108,34 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(dim)
         self.mlp = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
 
-    def forward(self, x: Tensor, cache: KeyValues | None = None) -> Tensor:
-        """[b, t, dim] -> [b, t, dim]; see `Attention.forward` for the cache."""
-        x = x + self.attention(self.norm1(x), cache)
+    def forward(self, x: Tensor, mask: Tensor | None = None, cache: KeyValues | None = None) -> Tensor:
+        """[b, t, dim] -> [b, t, dim]; see `Attention.forward` for mask and cache."""
+        x = x + self.attention(self.norm1(x), mask, cache)
         return x + self.mlp(self.norm2(x))
 
 
 class TokenTransformer(nn.Module):
-    """p(tokens | condition) as a product of next-token distributions; the condition is a prefix token.
+    """p(tokens | condition) as a product of next-block distributions; the condition is a prefix token.
 
     Args:
         config: sizes of the network.
         allowed: bool [T, V], the tokens allowed at each position; None allows all.
+        order: which tokens are predicted at once; None for one by one. Within a block, they are independent.
     """
 
     allowed: Tensor | None
+    mask: Tensor | None
+    parents: Tensor
 
-    def __init__(self, config: TransformerConfig, allowed: Tensor | None = None):
+    def __init__(self, config: TransformerConfig, allowed: Tensor | None = None, order: TokenOrder | None = None):
         super().__init__()
         self.config = config
+        self.order = order or one_by_one(config.length)
+        block = torch.tensor([index for index, size in enumerate(self.order.blocks) for _ in range(size)])
+        mask = None if self.order.one_by_one else block[:, None] >= block[None, :]
         self.register_buffer("allowed", allowed, persistent=False)
+        self.register_buffer("mask", mask, persistent=False)
+        self.register_buffer("parents", torch.tensor(self.order.parents, dtype=torch.long), persistent=False)
         self.condition = nn.Embedding(config.conditions, config.dim)
         self.token = nn.Embedding(config.vocabulary, config.dim)
         self.position = nn.Embedding(config.length, config.dim)
@@ -135,21 +151,24 @@ class TokenTransformer(nn.Module):
                 nn.init.zeros_(parameter)
 
     def forward(self, tokens: Tensor, condition: Tensor) -> Tensor:
-        """Next-token logits.
+        """Next-block logits.
 
         Args:
             tokens: int64 [b, T].
             condition: int64 [b].
 
         Returns:
-            [b, T, V]: the logits of tokens[:, t] at position t, given the condition and tokens[:, :t].
+            [b, T, V]: the logits of tokens[:, t] at position t, given the condition and the tokens of earlier blocks.
         """
         b, length = tokens.shape
-        before = torch.cat([self.condition(condition)[:, None], self.token(tokens[:, :-1])], dim=1)
+        first = self.order.blocks[0]
+        start = self.condition(condition)[:, None].expand(b, first, -1)
+        before = torch.cat([start, self.token(tokens[:, self.parents[: length - first]])], dim=1)
         x = before + self.position(torch.arange(length, device=tokens.device).expand(b, length))
+        mask = None if self.mask is None else self.mask[:length, :length]
         recompute = self.config.checkpoint and self.training and torch.is_grad_enabled()
         for block in self.blocks:
-            x = checkpoint(block, x, use_reentrant=False) if recompute else block(x)
+            x = checkpoint(block, x, mask, use_reentrant=False) if recompute else block(x, mask)
         logits = self.head(self.norm(x))
         return logits if self.allowed is None else logits.masked_fill(~self.allowed[:length], -torch.inf)
 
@@ -159,23 +178,24 @@ class TokenTransformer(nn.Module):
         return F.cross_entropy(logits.flatten(0, 1), tokens.flatten(), reduction="none").reshape(tokens.shape).mean(1)
 
     def next_logits(self, before: Tensor, caches: list[KeyValues]) -> Tensor:
-        """The logits of the next position, computed from cached keys and values of the earlier ones.
+        """The logits of the next t positions, computed from cached keys and values of the earlier ones.
 
         Args:
-            before: [b, dim], embedding of the previous token; that of the condition at the first position.
-            caches: one per block, the same objects at every position.
+            before: [b, t, dim], embeddings of the parents of the next block; those of the condition in the first block.
+            caches: one per layer, the same objects for all blocks of a sequence.
 
         Returns:
-            [b, V]
+            [b, t, V]
         """
-        x = (before + self.position.weight[caches[0].filled])[:, None]
-        for block, cache in zip(self.blocks, caches, strict=True):
-            x = block(x, cache)
-        return self.head(self.norm(x[:, 0]))
+        filled = caches[0].filled
+        x = before + self.position.weight[filled : filled + before.shape[1]]
+        for layer, cache in zip(self.blocks, caches, strict=True):
+            x = layer(x, cache=cache)
+        return self.head(self.norm(x))
 
     @torch.inference_mode()
     def sample(self, condition: Tensor, generator: torch.Generator, sampling: Sampling = Sampling()) -> Tensor:
-        """Draws sequences token by token.
+        """Draws sequences block by block.
 
         Args:
             condition: int64 [b].
@@ -194,17 +214,24 @@ class TokenTransformer(nn.Module):
         rows, caches = len(condition), [KeyValues(self.config.length) for _ in self.blocks]
         if sampling.guidance != 1:
             condition = torch.cat([condition, torch.full_like(condition, self.config.conditions - 1)])
-        tokens = torch.empty_like(uniform, dtype=torch.long)
-        x = self.condition(condition)
-        for t in range(self.config.length):
-            logits = self.next_logits(x, caches).float()
+        tokens = torch.zeros_like(uniform, dtype=torch.long)
+        parents = F.pad(self.parents, (self.order.blocks[0], 0))  # aligned with the positions
+        first = 0
+        for size in self.order.blocks:
+            at = slice(first, first + size)
+            before = self.token(tokens[:, parents[at]]).repeat(len(condition) // rows, 1, 1)
+            if not first:
+                before = self.condition(condition)[:, None].expand_as(before)
+            logits = self.next_logits(before, caches).float()
             if sampling.guidance != 1:
                 conditional, none = logits.chunk(2)
                 logits = none + sampling.guidance * (conditional - none)
             if self.allowed is not None:
-                logits = logits.masked_fill(~self.allowed[t], -torch.inf)
-            tokens[:, t] = draw((logits / sampling.temperature).softmax(-1), sampling.top_p, uniform[:, t])
-            x = self.token(tokens[:, t]).repeat(len(condition) // rows, 1)
+                logits = logits.masked_fill(~self.allowed[at], -torch.inf)
+            probabilities = (logits / sampling.temperature).softmax(-1)
+            drawn = draw(probabilities.flatten(0, 1), sampling.top_p, uniform[:, at].flatten())
+            tokens[:, at] = drawn.reshape(rows, size)
+            first += size
         return tokens
 
 

@@ -287,6 +287,8 @@ NETWORK = {"channels": "[32]", "steps": 4, "batch": 20, "sampling_steps": 2, "pa
         ("wavelet", {"levels": 1, "codes": 8, "tokenizer_steps": 3, "tokenizer_dim": 8,
     "dim": 16, "depth": 1, "heads": 2, "public_steps": 3, "public_batch": 8,
                      "batch": 20, "steps": 4, "refiner.steps": 1}),
+        ("dp-ar", {"codes": 8, "tokenizer_steps": 3, "tokenizer_dim": 8, "dim": 16, "depth": 1, "heads": 2,
+                   "public_steps": 3, "public_batch": 8, "batch": 20, "steps": 4}),
         ("dp-sgd", {**NETWORK, "public_steps": 2, "public_batch": 8}),
         ("dpdm", {**NETWORK, "views": 2}),
         ("dp-feta", {**NETWORK, "warmup_steps": 2, "warmup_batch": 8}),

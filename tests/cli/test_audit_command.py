@@ -23,11 +23,12 @@ SMALL = {
     "dp-sgd": DIFFUSION,
     "dpdm": DIFFUSION,
     "dp-feta": [*DIFFUSION, "central_images=2", "warmup_steps=2"],
+    "dp-ar": ["codes=8", "dim=8", "depth=1", "heads=1", "tokenizer_dim=8", "batch=40", "steps=3"],
     "wavelet": ["levels=1", "codes=8", "dim=8", "depth=1", "heads=1", "tokenizer_dim=8", "batch=40", "steps=3"],
 }
 """Settings of every registered method that shorten its private phase to about a second."""
 
-RELEASES = {"dp-merf": 1, "dp-sgd": 3, "dpdm": 3, "dp-feta": 5, "wavelet": 3}
+RELEASES = {"dp-merf": 1, "dp-sgd": 3, "dpdm": 3, "dp-feta": 5, "dp-ar": 3, "wavelet": 3}
 
 
 def audit(method: str, *arguments: object, settings: list[str] | None = None):

@@ -102,7 +102,7 @@ def test_privacy_proposal_prints_settings(tiny: Path, monkeypatch: pytest.Monkey
     assert "as set" in result.stdout or batch == "64"
     assert re.search(r"wavelet.*, training lora weights: rehearsal on public data, kept for the next", result.stderr)
     assert re.search(r"  rehearsed in \d+ s\n", result.stderr)
-    assert "rehearsal on public data: finetune the coarse stage (private)" in result.stderr
+    assert "rehearsal on public data: finetune the token model (private)" in result.stderr
     assert events.EVENTS == []
 
 

@@ -29,6 +29,11 @@ METHODS: dict[str, dict[str, Any]] = {
         "public_steps": 2, "public_batch": 32, "batch": 50, "steps": 2, "refiner.steps": 2, "refiner.width": 8,
         "refiner.depth": 1,
     },
+    "dp-ar": {
+        "codes": 16, "code_dim": 8, "tokenizer_dim": 16, "tokenizer_depth": 1, "tokenizer_steps": 2,
+        "tokenizer_batch": 32, "dim": 16, "depth": 1, "heads": 2, "public_steps": 2, "public_batch": 32, "batch": 50,
+        "steps": 2,
+    },
     "dp-merf": {"features": 100, "steps": 3, "batch": 20},
     "dp-sgd": DIFFUSION | {"public_steps": 2, "public_batch": 32},
     "dpdm": DIFFUSION | {"views": 2, "label_dropout": 0.1, "guidance": 2},

@@ -16,10 +16,12 @@ MNIST = DatasetSpec("mnist", 1, 32, 60_000, 10_000, TEN, True)
 CIFAR10 = DatasetSpec("cifar10", 3, 32, 50_000, 10_000, TEN, True)
 FACES = DatasetSpec("folder:faces", 3, 256, 162_770, 19_962, ("female", "male"), False)
 
+FLOWERS = DatasetSpec("folder:flowers", 3, 256, 1_020, 6_149, tuple(map(str, range(102))), True)
+
 REFINED = {"shapes": SHAPES, "grained": GRAINED, "mnist": MNIST}
 """Datasets that presets are refined for."""
 
-PUBLISHED = {"wavelet": FACES}
+PUBLISHED = {"wavelet": FACES, "dp-ar": FLOWERS}
 """What a method's published constants are for; otherwise MNIST."""
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dpbench.core.refiner import Degrade
 from dpbench.methods.wavelet.settings import CorruptionSettings
-from dpbench.methods.wavelet.tokenizer import SpectralTokenizer
+from dpbench.methods.wavelet.spectral_tokenizer import SpectralTokenizer
 
 
 class Retokenised(Degrade):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from dpbench.core.context import RunContext
 from dpbench.core.errors import DpbenchError
-from dpbench.methods.wavelet.coarse import CoarseStage
 from dpbench.privacy.private_data import PrivateData
 from dpbench.training.public import unit_images
 
@@ -18,7 +19,7 @@ class RealTokens:
     """The tokens of all private records. Not private: the trial's accounting is marked unverified.
 
     Attributes:
-        tokens: int64 [n, T], coarsest scale first.
+        tokens: int64 [n, T], in the order of the coarse stage.
         labels: int64 [n]; all 0 without classes.
     """
 
@@ -27,9 +28,9 @@ class RealTokens:
         self.labels = labels
 
     @classmethod
-    def of(cls, private: PrivateData, stage: CoarseStage) -> RealTokens:
+    def of(cls, private: PrivateData, encode: Callable[[Tensor], Tensor]) -> RealTokens:
         """Reads the tokens without a DP query."""
-        vault = private.derive(lambda batch: stage.in_scale_order(stage.encode(unit_images(batch))))
+        vault = private.derive(lambda batch: encode(unit_images(batch)))
         records = vault.unsafe_records(REASON)
         batch = records.batch(range(len(records)))
         assert batch.derived is not None
@@ -37,7 +38,7 @@ class RealTokens:
         return cls(batch.derived, labels)
 
     def sample(self, labels: Tensor | None, count: int, run: RunContext) -> Tensor:
-        """The tokens of a random record for each label, coarsest scale first: int64 [count, T].
+        """The tokens of a random record for each label: int64 [count, T].
 
         Args:
             labels: int64 [count], or None without classes.

@@ -8,7 +8,7 @@ from typing import Literal
 from dpbench.core.config import Choice, option, plugin_option
 from dpbench.core.errors import ConfigError
 from dpbench.core.registries import REFINERS
-from dpbench.privacy.dp_sgd_settings import DPSGDSettings
+from dpbench.methods.cores.token_settings import TokenizerTraining, TokenModelSettings
 from dpbench.training.augmentation import Augmentation
 
 
@@ -33,50 +33,11 @@ class TokenizerSettings:
 
 
 @dataclass(frozen=True)
-class TokenizerTraining(TokenizerSettings):
-    """Training settings of the tokenizer. Loss weights follow SIT, relative to a mean squared error of weight 1."""
-
-    tokenizer_steps: int = option(1000, "public training steps of the tokenizer", low=1)
-    tokenizer_batch: int = option(64, "public images per step of the tokenizer", low=1)
-    tokenizer_lr: float = option(2e-3, "peak learning rate of the tokenizer (AdamW)", above=0, high=10)
-    commitment: float = option(0.25, "weight of the commitment loss", low=0)
-    perceptual: float = option(0.0, "weight of the perceptual loss in discriminator features; 0.1 as published", low=0)
-    adversarial: float = option(0.0, "weight of the adversarial loss; 0.1 as published", low=0)
-
-
-@dataclass(frozen=True)
-class CoarseSettings(DPSGDSettings):
+class CoarseSettings(TokenModelSettings):
     """Settings of the coarse stage."""
 
     tokens: Literal["ll", "all"] = option("ll", "tokens modelled privately: coarse band or all bands")
     order: Literal["scale", "raster"] = option("scale", "token order for tokens=all: by scale or by position")
-    dim: int = option(128, "width of the transformer", low=1)
-    depth: int = option(4, "blocks of the transformer", low=1)
-    heads: int = option(4, "attention heads of the transformer", low=1)
-    public_steps: int = option(1500, "public pretraining steps of the transformer", low=1)
-    public_batch: int = option(128, "public images per pretraining step", low=1)
-    public_lr: float = option(1e-3, "peak learning rate of public pretraining (AdamW)", above=0, high=10)
-    label_dropout: float = option(
-        0.1, "probability of dropping a label in training; must be positive for guidance", low=0, below=1
-    )
-    scatter: float = option(
-        1.0, "spread of the initial private class embeddings, relative to the token embeddings; 0: identical", low=0
-    )
-    trainable: Literal["all", "lora", "chosen"] = option(
-        "all", "weights trained privately, in addition to class embeddings"
-    )
-    modules: str = option("attention|mlp", "regular expression for layer names; for trainable=lora and chosen")
-    rank: int = option(8, "rank of the adapters of trainable=lora", low=1)
-    alpha: float = option(8.0, "strength of the adapters of trainable=lora", above=0)
-    temperature: float = option(1.0, "sampling temperature; divides the logits", above=0)
-    top_p: float = option(1.0, "nucleus sampling: total probability of the tokens kept", above=0, high=1)
-    guidance: float = option(1.0, "weight of classifier-free guidance; 1 disables it", low=0)
-
-    def __post_init__(self) -> None:
-        if self.guidance != 1 and not self.label_dropout:
-            raise ConfigError("guidance needs a model trained with label_dropout above 0; set it, or set guidance=1")
-        if self.heads < 1 or self.dim % self.heads:
-            raise ConfigError(f"{self.heads} heads do not divide a dim of {self.dim}")
 
 
 @dataclass(frozen=True)
@@ -96,7 +57,7 @@ class CorruptionSettings:
 
 
 @dataclass(frozen=True)
-class WaveletConfig(CorruptionSettings, CentralSettings, CoarseSettings, TokenizerTraining):
+class WaveletConfig(CorruptionSettings, CentralSettings, CoarseSettings, TokenizerTraining, TokenizerSettings):
     """Settings of the wavelet method."""
 
     augmentation: Augmentation = option("flip", "augmentation of public images")

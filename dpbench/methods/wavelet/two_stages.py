@@ -16,21 +16,18 @@ from dpbench.core.registries import REFINERS
 from dpbench.core.specs import Batch, Conditions, DatasetSpec
 from dpbench.methods.cores.central_images import central_images
 from dpbench.methods.cores.released_images import ReleasedImages
-from dpbench.methods.wavelet.coarse import CoarseStage
+from dpbench.methods.cores.token_model import TokenModel
+from dpbench.methods.cores.token_settings import TokenizerTraining
 from dpbench.methods.wavelet.corruption import Retokenised
-from dpbench.methods.wavelet.learning import learn
 from dpbench.methods.wavelet.real import RealTokens
 from dpbench.methods.wavelet.scale_sizes import Scales
-from dpbench.methods.wavelet.settings import TokenizerTraining, WaveletConfig
-from dpbench.methods.wavelet.tokenizer import SpectralTokenizer
+from dpbench.methods.wavelet.sequences import Sequences
+from dpbench.methods.wavelet.settings import TokenizerSettings, WaveletConfig
+from dpbench.methods.wavelet.spectral_tokenizer import SpectralTokenizer
 from dpbench.models.haar import coarse
+from dpbench.models.token_order import one_by_one
 from dpbench.privacy.private_data import PrivateData
 from dpbench.training.public import PublicBatches, to_uint8, unit_images
-
-TRANSFORMER = (
-    "tokens", "order", "dim", "depth", "heads", "public_steps", "public_batch", "public_lr", "label_dropout",
-)  # fmt: skip
-"""Settings that the pretrained transformer depends on, in addition to those of the tokenizer."""
 
 
 class TwoStages:
@@ -49,9 +46,17 @@ class TwoStages:
         self.spec = spec
         scales = Scales(spec.channels, spec.resolution, config.levels, config.patch)
         self.tokenizer = SpectralTokenizer(scales, config, depth=1 if config.tokens == "ll" else 0)
-        self.coarse = CoarseStage(config, self.tokenizer, spec.n_classes)
+        self.sequences = Sequences(self.tokenizer, config.order)
+        self.coarse = TokenModel(
+            config,
+            self.sequences.encode,
+            self.tokenizer.vocabulary,
+            one_by_one(len(self.sequences)),
+            spec.n_classes,
+            self.sequences.allowed,
+        )
         self.refiner: Refiner[Any] = REFINERS.get(config.refiner.name)(config.refiner.config)
-        self.source: CoarseStage | RealTokens = self.coarse
+        self.source: TokenModel | RealTokens = self.coarse
 
     def prepare(self, public: ImageDataset, version: str, run: RunContext) -> None:
         """Trains tokenizer and coarse stage on public images, or loads them from the cache."""
@@ -59,7 +64,8 @@ class TwoStages:
         tokenizer = run.cache.get("wavelet-tokenizer", key, lambda g: self._learn_tokenizer(public, run, g))
         self.tokenizer.load_state_dict(tokenizer)
         self.tokenizer.to(run.device).eval()
-        of_tokens = key | {name: getattr(self.config, name) for name in TRANSFORMER}
+        of_tokens = {**key, "tokens": self.config.tokens, "order": self.config.order}
+        of_tokens |= self.config.pretraining_settings()
         transformer = run.cache.get("wavelet-coarse", of_tokens, lambda g: self._pretrain(public, run, g))
         self.coarse.load_public_weights(transformer, run.generator)
         self.coarse.transformer.to(run.device)
@@ -77,21 +83,21 @@ class TwoStages:
         return {
             **key,
             "scales": self.tokenizer.depth,
-            **{f.name: getattr(c, f.name) for f in fields(TokenizerTraining)},
+            **{f.name: getattr(c, f.name) for f in (*fields(TokenizerSettings), *fields(TokenizerTraining))},
         }
 
     def _learn_tokenizer(self, public: ImageDataset, run: RunContext, generator: torch.Generator) -> dict[str, Tensor]:
         tokenizer = SpectralTokenizer(self.tokenizer.scales, self.config, self.tokenizer.depth).to(run.device)
         batches = PublicBatches(public, self.config.augmentation, run.device, generator)
-        learn(tokenizer, self.config, batches, replace(run, generator=generator))
+        tokenizer.learn(self.config, batches, replace(run, generator=generator))
         return dict(tokenizer.state_dict())
 
     def _pretrain(self, public: ImageDataset, run: RunContext, generator: torch.Generator) -> dict[str, Tensor]:
-        return self.coarse.pretrain(public, self.config.augmentation, replace(run, generator=generator))
+        return self.coarse.pretrained(public, self.config.augmentation, replace(run, generator=generator))
 
     def use_real_tokens(self, private: PrivateData) -> None:
         """Makes `sample` use real tokens. Not private."""
-        self.source = RealTokens.of(private, self.coarse)
+        self.source = RealTokens.of(private, self.sequences.encode)
 
     def warm_up(self, private: PrivateData, mechanism: str, run: RunContext) -> None:
         """Trains the coarse stage on noisy central images, as DP-FETA does in pixel space; not in the paper.
@@ -120,7 +126,8 @@ class TwoStages:
         """One image per condition: uint8 [n, c, h, w]."""
         labels = None if conditions.labels is None else torch.tensor(conditions.labels)
         with torch.inference_mode():
-            images = self.tokenizer.to(run.device).eval().decode(self.source.sample(labels, conditions.count, run))
+            self.tokenizer.to(run.device).eval()
+            images = self.sequences.decode(self.source.sample(labels, conditions.count, run))
         if images.shape[-1] < self.spec.resolution:
             images = self.refiner.refine(images, self.spec.resolution, run)
         return to_uint8(images)

@@ -9,21 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dpbench.core.context import RunContext
+from dpbench.models.residual_block import ResidualBlock
 from dpbench.refiners.networks.training import RefinerNetwork
-
-
-class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions around a GELU, added to the input."""
-
-    def __init__(self, width: int):
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(width, width, 3, padding=1), nn.GELU(), nn.Conv2d(width, width, 3, padding=1)
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[b, width, h, w] -> [b, width, h, w]."""
-        return x + self.body(x)
 
 
 class SubPixelNet(RefinerNetwork):

@@ -4,13 +4,12 @@ import torch.nn.functional as F
 
 from dpbench.core.context import RunContext
 from dpbench.core.errors import ConfigError
-from dpbench.methods.wavelet.adversary import Discriminator
+from dpbench.methods.cores.token_settings import TokenizerTraining
 from dpbench.methods.wavelet.corruption import Retokenised
-from dpbench.methods.wavelet.learning import learn
 from dpbench.methods.wavelet.scale_sizes import Scales
 from dpbench.methods.wavelet.scale_tokens import split
-from dpbench.methods.wavelet.settings import CorruptionSettings, TokenizerSettings, TokenizerTraining
-from dpbench.methods.wavelet.tokenizer import SpectralTokenizer
+from dpbench.methods.wavelet.settings import CorruptionSettings, TokenizerSettings
+from dpbench.methods.wavelet.spectral_tokenizer import SpectralTokenizer
 from dpbench.models.haar import coarse
 from dpbench.training.public import PublicBatches, unit_images
 
@@ -34,7 +33,7 @@ def _images(tokenizer: SpectralTokenizer, count: int = 6) -> torch.Tensor:
 def trained_tokenizer(request, public, run: RunContext) -> SpectralTokenizer:
     tokenizer = _tokenizer(resolution=16, levels=2, codes=32, tokenizer_dim=32, depth=request.param)
     settings = TokenizerTraining(tokenizer_steps=150, tokenizer_batch=32, tokenizer_lr=5e-3)
-    learn(tokenizer, settings, PublicBatches(public, "none", "cpu", run.generator), run)
+    tokenizer.learn(settings, PublicBatches(public, "none", "cpu", run.generator), run)
     return tokenizer
 
 
@@ -86,7 +85,7 @@ def test_tokens_do_not_depend_on_finer_scales():
 def test_a_tokenizer_of_the_coarse_band_has_no_weights_for_details(public, run):
     tokenizer = _tokenizer(resolution=16, levels=2, codes=32, tokenizer_dim=32, depth=1)
     settings = TokenizerTraining(tokenizer_steps=150, tokenizer_batch=32, tokenizer_lr=5e-3)
-    learn(tokenizer, settings, PublicBatches(public, "none", "cpu", run.generator), run)
+    tokenizer.learn(settings, PublicBatches(public, "none", "cpu", run.generator), run)
     images = unit_images(public.batch(range(100)))
     tokens, wanted = tokenizer.encode(images), coarse(images, 2)
     assert tokens.shape == (100, tokenizer.scales.tokens)
@@ -153,32 +152,16 @@ def test_perceptual_and_adversarial_losses_train(public, run):
     settings = TokenizerTraining(tokenizer_steps=60, tokenizer_batch=16, perceptual=0.1, adversarial=0.1)
     images = unit_images(public.batch(range(50)))
     before = (tokenizer.decode(tokenizer.encode(images)) - images).square().mean()
-    learn(tokenizer, settings, PublicBatches(public, "none", "cpu", run.generator), run)
+    tokenizer.learn(settings, PublicBatches(public, "none", "cpu", run.generator), run)
     after = (tokenizer.decode(tokenizer.encode(images)) - images).square().mean()
     assert after < 0.5 * before
-
-
-def test_adversarial_losses_have_separate_gradients():
-    torch.manual_seed(0)
-    discriminator = Discriminator(1, width=4)
-    real, made = torch.randn(4, 1, 16, 16), torch.randn(4, 1, 16, 16, requires_grad=True)
-    losses = discriminator.losses(real, made)
-    weights = list(discriminator.parameters())
-    for paid in (losses.perceptual, losses.adversarial):
-        of_image, *of_weights = torch.autograd.grad(paid, [made, *weights], retain_graph=True, allow_unused=True)
-        assert of_image.abs().sum() > 0
-        assert of_weights == [None] * len(weights)
-    of_image, *of_weights = torch.autograd.grad(losses.discriminator, [made, *weights], allow_unused=True)
-    assert of_image is None
-    assert all(g is not None for g in of_weights)
-    assert discriminator.losses(real, real).perceptual < 1e-9
 
 
 def test_collapsed_codebook_gives_a_warning(public, run):
     tokenizer = _tokenizer(resolution=16, codes=512)
     batches = PublicBatches(public, "none", "cpu", run.generator)
     with pytest.warns(UserWarning, match="of the approximation codebook is in use"):
-        learn(tokenizer, TokenizerTraining(tokenizer_steps=30, tokenizer_batch=1, tokenizer_lr=0.0), batches, run)
+        tokenizer.learn(TokenizerTraining(tokenizer_steps=30, tokenizer_batch=1, tokenizer_lr=0.0), batches, run)
 
 
 @pytest.mark.parametrize(

@@ -114,3 +114,8 @@ def test_paper_preset_is_sit_4_at_256_pixels():
     assert method.stages.tokenizer.length(4) == 1024
     assert plan_of(method, Request(Conditions(10))).mechanisms[0].sampling_rate == 4096 / 50_000
     assert chosen.config.central_noise == 0
+
+
+@pytest.mark.parametrize("trainable", ["all", "lora", "chosen"])
+def test_plan_does_not_depend_on_trainable_weights(spec, trainable):
+    assert plan_of(_method(spec, trainable=trainable), REQUEST) == plan_of(_method(spec), REQUEST)

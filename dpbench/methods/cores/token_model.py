@@ -1,8 +1,8 @@
-"""The coarse stage: a transformer over image tokens, pretrained on public images and finetuned by DP-SGD."""
+"""A transformer over the tokens of an image: public pretraining, private finetuning by DP-SGD, sampling."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import torch
@@ -14,9 +14,9 @@ from dpbench.core.errors import ConfigError
 from dpbench.core.specs import Batch
 from dpbench.methods.cores.class_embeddings import initial_class_embeddings
 from dpbench.methods.cores.private_training import train_privately
-from dpbench.methods.wavelet.settings import CoarseSettings
-from dpbench.methods.wavelet.tokenizer import SpectralTokenizer
+from dpbench.methods.cores.token_settings import TokenModelSettings
 from dpbench.models.lora import add_lora, merge_lora, name_matcher
+from dpbench.models.token_order import TokenOrder
 from dpbench.models.transformer import Sampling, TokenTransformer, TransformerConfig
 from dpbench.privacy.private_data import PrivateData
 from dpbench.training.augmentation import Augmentation
@@ -27,65 +27,66 @@ ENCODED = 500
 """Images encoded at once."""
 
 
-class CoarseStage:
-    """An autoregressive model of p(tokens | class) for the first scales of an image.
+class TokenModel:
+    """An autoregressive model of p(tokens | class).
 
     Args:
         settings: sizes, training and sampling.
-        tokenizer: encodes images to tokens and decodes tokens.
+        encode: public code: float images [b, c, h, w] in [-1, 1] -> token sequences int64 [b, T].
+        vocabulary: number of token values V.
+        order: of the tokens in a sequence.
         n_classes: number of classes of the sensitive dataset; 0 without classes.
+        allowed: bool [T, V], the tokens allowed at each position; None allows all.
+
+    Attributes:
+        trained: number of weights that were trained privately.
     """
 
-    def __init__(self, settings: CoarseSettings, tokenizer: SpectralTokenizer, n_classes: int):
+    def __init__(
+        self,
+        settings: TokenModelSettings,
+        encode: Callable[[Tensor], Tensor],
+        vocabulary: int,
+        order: TokenOrder,
+        n_classes: int,
+        allowed: Tensor | None = None,
+    ):
         self.settings = settings
-        self.tokenizer = tokenizer
+        self.encode = encode
+        self.vocabulary = vocabulary
+        self.order = order
         self.n_classes = n_classes
-        self.scales = tokenizer.depth
-        position = torch.arange(tokenizer.length(self.scales))
-        by_place = position.reshape(self.scales, -1).T.flatten()
-        self._order = {"scale": position, "raster": by_place}[settings.order]
+        self.allowed = allowed
         self.transformer = self._new(n_classes)
-        self.trained = _parameter_count(self.transformer)
+        self.trained = sum(p.numel() for p in self.transformer.parameters())
 
     def _new(self, n_classes: int) -> TokenTransformer:
         """An untrained transformer. Its conditions are the classes (or one class for all images) and "none"."""
-        s, vocabulary = self.settings, self.tokenizer.vocabulary
+        s = self.settings
         conditions = max(1, n_classes) + 1
         sizes = TransformerConfig(
-            vocabulary, len(self._order), conditions, s.dim, s.depth, s.heads, s.gradient_checkpointing
+            self.vocabulary, self.order.length, conditions, s.dim, s.depth, s.heads, s.gradient_checkpointing
         )
-        if self.scales == 1:
-            return TokenTransformer(sizes)
-        is_approximation = torch.arange(vocabulary) < len(self.tokenizer.approximation)
-        at_approximation = self._order < self.tokenizer.scales.tokens
-        return TokenTransformer(sizes, at_approximation[:, None] == is_approximation[None, :])
-
-    def encode(self, images: Tensor) -> Tensor:
-        """Float images [b, c, h, w] in [-1, 1] -> token sequences int64 [b, T] in the transformer's order."""
-        return self.tokenizer.encode(images)[:, self._order.to(images.device)]
+        return TokenTransformer(sizes, self.allowed, self.order)
 
     def loss(
         self, model: TokenTransformer, tokens: Tensor, labels: Tensor | None, generator: torch.Generator
     ) -> Tensor:
         """Negative log-likelihood per token with random label dropout: [b]."""
-        labels = self._conditions(labels, len(tokens))
+        labels = _conditions(labels, len(tokens))
         hidden = torch.rand(len(labels), generator=generator, device=generator.device) < self.settings.label_dropout
         none = model.config.conditions - 1
         return model.loss(tokens, torch.where(hidden.to(labels.device), none, labels).to(tokens.device))
 
-    @staticmethod
-    def _conditions(labels: Tensor | None, count: int) -> Tensor:
-        return torch.zeros(count, dtype=torch.long) if labels is None else labels
-
-    def pretrain(self, public: ImageDataset, augmentation: Augmentation, run: RunContext) -> dict[str, Tensor]:
-        """Trains a new transformer on public images and their classes, and returns its weights."""
+    def pretrained(self, public: ImageDataset, augmentation: Augmentation, run: RunContext) -> dict[str, Tensor]:
+        """Weights of a new transformer trained on public images and their classes."""
         s, model = self.settings, self._new(public.spec.n_classes).to(run.device)
         optimizer = torch.optim.AdamW(model.parameters(), s.public_lr, weight_decay=0.01, fused=True)
         if augmentation == "none" and len(public) < s.public_steps * s.public_batch:
             draw = self._encoded_once(public, run)
         else:
             draw = self._encoded(PublicBatches(public, augmentation, run.device, run.generator).draw)
-        self._train_publicly(model, draw, optimizer, s.public_steps, run, "pretrain the coarse stage (public)")
+        self._train_publicly(model, draw, optimizer, s.public_steps, run, "pretrain the token model (public)")
         return dict(model.state_dict())
 
     def _encoded(self, draw: Draw) -> Draw:
@@ -140,7 +141,14 @@ class CoarseStage:
         train(PublicSteps(loss, optimizer, steps, run), model, optimizer, run, title)
 
     def finetune(self, private: PrivateData, mechanism: str, run: RunContext) -> None:
-        """Trains the weights selected by `trainable` by DP-SGD; `private` holds derived token sequences."""
+        """Trains the weights selected by `trainable` by DP-SGD.
+
+        Args:
+            private: holds derived token sequences [b, T], or several of each record [b, copies, T], of which every view
+                draws one.
+            mechanism: name of the mechanism in the plan.
+            run: progress, checkpoints and generator.
+        """
         s, model = self.settings, self.transformer.train()
         TRAINABLE[s.trainable](model, s)
         model.condition.requires_grad_(True)
@@ -151,34 +159,43 @@ class CoarseStage:
         def loss(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
             assert isinstance(model, TokenTransformer)
             assert batch.derived is not None
-            return self.loss(model, batch.derived, batch.labels, generator)
+            return self.loss(model, _one_copy(batch.derived, generator), batch.labels, generator)
 
-        title = "finetune the coarse stage (private)"
+        title = "finetune the token model (private)"
         train_privately(private, mechanism, model, loss, optimizer, s, run, title)
         merge_lora(model)
         model.requires_grad_(True)
 
     def sample(self, labels: Tensor | None, count: int, run: RunContext) -> Tensor:
-        """Samples the tokens of `count` images, coarsest scale first: int64 [count, T]."""
+        """Samples the token sequences of `count` images: int64 [count, T]."""
         s = self.settings
-        conditions = self._conditions(labels, count).to(run.device)
+        conditions = _conditions(labels, count).to(run.device)
         sampling = Sampling(s.temperature, s.top_p, s.guidance)
-        return self.in_scale_order(self.transformer.to(run.device).eval().sample(conditions, run.generator, sampling))
-
-    def in_scale_order(self, sequences: Tensor) -> Tensor:
-        """Undoes `order`: sequences [b, T] -> tokens [b, T] in the tokenizer's order."""
-        return sequences[:, self._order.argsort().to(sequences.device)]
+        return self.transformer.to(run.device).eval().sample(conditions, run.generator, sampling)
 
 
-def _train_all(model: TokenTransformer, settings: CoarseSettings) -> None:
+def _conditions(labels: Tensor | None, count: int) -> Tensor:
+    return torch.zeros(count, dtype=torch.long) if labels is None else labels
+
+
+def _one_copy(tokens: Tensor, generator: torch.Generator) -> Tensor:
+    """A random copy of each row of [b, copies, T]; [b, T] as it is."""
+    if tokens.ndim == 2:
+        return tokens
+    b, copies, _ = tokens.shape
+    chosen = torch.randint(copies, (b, 1, 1), generator=generator, device=generator.device)
+    return tokens.take_along_dim(chosen.to(tokens.device), dim=1).squeeze(1)
+
+
+def _train_all(model: TokenTransformer, settings: TokenModelSettings) -> None:
     model.requires_grad_(True)
 
 
-def _train_adapters(model: TokenTransformer, settings: CoarseSettings) -> None:
+def _train_adapters(model: TokenTransformer, settings: TokenModelSettings) -> None:
     add_lora(model, settings.rank, settings.alpha, settings.modules)
 
 
-def _train_chosen(model: TokenTransformer, settings: CoarseSettings) -> None:
+def _train_chosen(model: TokenTransformer, settings: TokenModelSettings) -> None:
     wanted = name_matcher(settings.modules)
     layers = sorted({name.rpartition(".")[0] for name, _ in model.named_parameters()})
     chosen = {layer for layer in layers if wanted(layer)}
@@ -190,7 +207,3 @@ def _train_chosen(model: TokenTransformer, settings: CoarseSettings) -> None:
 
 TRAINABLE = {"all": _train_all, "lora": _train_adapters, "chosen": _train_chosen}
 """Functions that prepare a model for each value of `trainable`: set `requires_grad`, add adapters."""
-
-
-def _parameter_count(model: nn.Module) -> int:
-    return sum(p.numel() for p in model.parameters())

@@ -59,13 +59,22 @@ class Codebook(nn.Module):
             (quantised vectors [b, n, dim], commitment loss: the mean squared distance of a vector from its code)
         """
         vectors = F.normalize(vectors.float(), dim=-1)
-        self._update(vectors.detach().flatten(0, -2), generator)
-        chosen = self(self.nearest(vectors.detach()))
+        self.update(vectors.detach().flatten(0, -2), generator)
+        return self.straight_through(vectors, self.nearest(vectors.detach()))
+
+    def straight_through(self, vectors: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """Replaces vectors of norm 1 [..., dim] by codes, int64 [...]; the gradient of a code goes to its vector.
+
+        Returns:
+            as `quantise`
+        """
+        chosen = self(codes)
         commitment = (vectors - chosen).square().sum(-1).mean()
         return vectors + (chosen - vectors).detach(), commitment
 
     @torch.no_grad()
-    def _update(self, vectors: Tensor, generator: torch.Generator) -> None:
+    def update(self, vectors: Tensor, generator: torch.Generator) -> None:
+        """Moves the codes towards vectors of norm 1 [n, dim] and resets rarely used ones; see `quantise`."""
         self._revive(vectors, generator)
         codes = self.nearest(vectors)
         counts = torch.bincount(codes, minlength=len(self)).to(vectors)

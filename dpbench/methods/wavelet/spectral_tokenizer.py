@@ -9,16 +9,23 @@ decodes to the image at that scale, independently of the tokens that follow.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dpbench.methods.wavelet.codebook import Codebook
+from dpbench.core.context import RunContext
+from dpbench.methods.cores.codebook import Codebook
+from dpbench.methods.cores.token_settings import TokenizerTraining
+from dpbench.methods.cores.tokenizer import Reconstruction, Tokenizer
 from dpbench.methods.wavelet.scale_sizes import Scales
 from dpbench.methods.wavelet.scale_tokens import join, split
 from dpbench.methods.wavelet.settings import TokenizerSettings
+from dpbench.training.public import PublicBatches
+
+
+MEASURED_IMAGES = 2_000
+"""Number of images used to measure the coefficient scale of each band."""
 
 
 class PerKind(nn.Module):
@@ -97,14 +104,7 @@ class ScaleCausal(nn.Module):
         return self.leave(self.norm(x, n), n)
 
 
-class Reconstruction(NamedTuple):
-    """Output of a training pass: images [b, c, side, side] and the scalar commitment loss."""
-
-    images: Tensor
-    commitment: Tensor
-
-
-class SpectralTokenizer(nn.Module):
+class SpectralTokenizer(Tokenizer):
     """Images in [-1, 1] <-> `depth` · N tokens, the coarsest scale first, raster order within a scale.
 
     Approximation tokens are 0 to `codes` - 1; detail tokens start at `codes`.
@@ -122,7 +122,7 @@ class SpectralTokenizer(nn.Module):
 
     def __init__(self, scales: Scales, settings: TokenizerSettings, depth: int = 0):
         super().__init__()
-        self.scales, s = scales, settings
+        self.scales, self.channels, s = scales, scales.channels, settings
         self.depth = depth or len(scales)
         dim, sizes = s.tokenizer_dim, [scale.size for scale in scales][: self.depth]
         shape = (dim, s.tokenizer_depth, s.tokenizer_heads)
@@ -137,10 +137,11 @@ class SpectralTokenizer(nn.Module):
     @property
     def vocabulary(self) -> int:
         """Number of token values of both kinds."""
-        return sum(map(len, self._codebooks.values()))
+        return sum(map(len, self.codebooks.values()))
 
     @property
-    def _codebooks(self) -> dict[str, Codebook]:
+    def codebooks(self) -> dict[str, Codebook]:
+        """See `Tokenizer.codebooks`."""
         books = {"approximation": self.approximation, "detail": self.detail}
         return {kind: book for kind, book in books.items() if book is not None}
 
@@ -176,12 +177,7 @@ class SpectralTokenizer(nn.Module):
         return join(self.scales, self._patches(torch.cat(codes, dim=1)))
 
     def reconstruct(self, images: Tensor, generator: torch.Generator) -> Reconstruction:
-        """Encodes and decodes with gradients, and updates the codebooks; for training.
-
-        Args:
-            images: float [b, c, h, w] in [-1, 1].
-            generator: draws the vectors that replace dead codes (CPU).
-        """
+        """See `Tokenizer.reconstruct`."""
         vectors, n = self._vectors(self._split(images)), self.scales.tokens
         codes, commitment = self.approximation.quantise(vectors[:, :n], generator)
         if self.detail is not None:
@@ -190,14 +186,15 @@ class SpectralTokenizer(nn.Module):
             commitment = (commitment + (self.depth - 1) * of_details) / self.depth
         return Reconstruction(join(self.scales, self._patches(codes)), commitment)
 
+    def learn(self, settings: TokenizerTraining, batches: PublicBatches, run: RunContext) -> None:
+        """See `Tokenizer.learn`; measures `spread` first."""
+        self.measure(batches.collect(MEASURED_IMAGES))
+        super().learn(settings, batches, run)
+
     @torch.no_grad()
     def measure(self, images: Tensor) -> None:
         """Sets `spread` from images, float [b, c, h, w] in [-1, 1]; coefficients are divided by it."""
         self.spread.copy_(torch.stack([p.square().mean().sqrt().clamp(min=1e-4) for p in self._split(images)]))
-
-    def usage(self) -> dict[str, float]:
-        """Share of each codebook in use; see `Codebook.usage`."""
-        return {kind: book.usage() for kind, book in self._codebooks.items()}
 
     def _vectors(self, patches: list[Tensor]) -> Tensor:
         embedded = [embed(p / s) for embed, p, s in zip(self.embed, patches, self.spread, strict=False)]

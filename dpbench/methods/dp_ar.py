@@ -1,0 +1,231 @@
+"""DP-finetuned autoregressive models over the tokens of whole images, as DP-LlamaGen and DP-VAR.
+
+The tokenizer is trained on public images; the transformer is pretrained on them and finetuned by DP-SGD. It is what
+`wavelet` is compared with: there the tokens of the coarse band alone are modelled privately.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from dpbench.core.config import option
+from dpbench.core.context import RunContext
+from dpbench.core.data import ImageDataset
+from dpbench.core.errors import ConfigError
+from dpbench.core.method import Method, Preset
+from dpbench.core.specs import Batch, Conditions, DatasetSpec, Request
+from dpbench.methods.cores.token_settings import ImageTokenizerSettings, TokenModelSettings
+from dpbench.models.token_order import one_by_one, scale_by_scale
+from dpbench.privacy.plan import Plan
+from dpbench.training.augmentation import Augmentation
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from dpbench.methods.cores.image_tokenizer import ImageTokenizer
+    from dpbench.privacy.private_data import PrivateData
+
+FINETUNE = "finetune"
+"""Name of the DP-SGD mechanism."""
+
+
+@dataclass(frozen=True)
+class DPARConfig(TokenModelSettings, ImageTokenizerSettings):
+    """Settings of tokenizer and transformer."""
+
+    augmentation: Augmentation = option("flip", "augmentation of public images")
+    private_augmentation: Augmentation = option(
+        "none", "augmentation of private images; each of the `views` of a record draws one of as many augmented copies"
+    )
+
+
+class DPAR(Method[DPARConfig]):
+    """An autoregressive model of the tokens of whole images, pretrained on public ones, finetuned by DP-SGD.
+
+    A convolutional tokenizer turns an image into a grid of tokens in raster order (as DP-LlamaGen), or into grids from
+    coarse to fine (order=next-scale, as VAR): each grid quantises what the coarser ones leave over, and its tokens are
+    sampled at once. The class is a prefix token. The tokens of a private image are one record.
+    """
+
+    Config = DPARConfig
+    version = "1"
+    track = "images"
+    paper = "arXiv 2507.11441"
+    presets: ClassVar[Mapping[str, Preset]] = {
+        "small": Preset(
+            {
+                "dim": 96,
+                "depth": 3,
+                "public_steps": 3000,
+                "public_batch": 64,
+                "batch": 192,
+                "steps": 1500,
+                "lr": 3e-3,
+            }
+        ),
+        "small/mnist": Preset({"augmentation": "strokes"}),
+        "small/shapes": Preset(
+            {
+                "augmentation": "none",
+                "patch": 8,
+                "codes": 256,
+                "tokenizer_steps": 600,
+                "dim": 64,
+                "depth": 2,
+                "public_steps": 2000,
+                "batch": 96,
+                "steps": 400,
+                "lr": 4e-3,
+                "ema": 0.5,
+                "guidance": 1.4,
+                "temperature": 0.85,
+            }
+        ),
+        "gpu": Preset(
+            {
+                "codes": 1024,
+                "tokenizer_dim": 128,
+                "tokenizer_depth": 3,
+                "tokenizer_steps": 4000,
+                "tokenizer_batch": 256,
+                "dim": 256,
+                "depth": 6,
+                "heads": 8,
+                "public_steps": 8000,
+                "public_batch": 256,
+                "batch": 1024,
+                "steps": 2000,
+                "lr": 1e-3,
+                "ema": 0.95,
+            }
+        ),
+        "gpu/mnist": Preset({"augmentation": "strokes"}),
+        "paper": Preset(
+            {
+                "order": "next-scale",
+                "patch": 16,  # VAR-d16 at 256 pixels: 10 grids, 680 tokens
+                "grids": (1, 2, 3, 4, 5, 6, 8, 10, 13),
+                "codes": 4096,
+                "code_dim": 32,
+                "dim": 1024,
+                "depth": 16,
+                "heads": 16,
+                "tokenizer_dim": 512,  # from here to public_lr our own sizes: the authors load VAR trained on ImageNet
+                "tokenizer_depth": 6,
+                "tokenizer_steps": 200_000,
+                "tokenizer_batch": 256,
+                "perceptual": 0.1,
+                "adversarial": 0.1,
+                "public_steps": 200_000,
+                "public_batch": 256,
+                "public_lr": 3e-4,
+                "trainable": "lora",
+                "modules": "attention|mlp",  # qkv, projection, MLP; this transformer has no adaptive norms
+                "rank": 16,
+                "alpha": 32.0,
+                "lr": 5e-4,
+                "clip": 0.1,
+                "batch": 10,  # q = 0.01 of the 1,020 training images of Flowers-102
+                "steps": 10_000,  # 100 epochs
+                "views": 128,
+                "private_augmentation": "flip",
+                "guidance": 1.5,
+                "top_p": 0.96,
+            }
+        ),
+    }
+
+    def __init__(self, config: DPARConfig, spec: DatasetSpec):
+        super().__init__(config, spec)
+        from torch import nn
+
+        from dpbench.methods.cores.token_model import TokenModel
+
+        self.tokenizer = self._new_tokenizer()
+        sides = self.tokenizer.sides
+        order = one_by_one(sides[0] ** 2) if config.order == "raster" else scale_by_scale(sides)
+        self.model = TokenModel(config, self.tokenizer.encode, self.tokenizer.vocabulary, order, spec.n_classes)
+        self.parts = nn.ModuleDict({"tokenizer": self.tokenizer, "transformer": self.model.transformer})
+
+    def _new_tokenizer(self) -> ImageTokenizer:
+        from dpbench.methods.cores.image_tokenizer import ImageTokenizer
+
+        return ImageTokenizer(self.spec.channels, self.config.sides(self.spec.resolution), self.config)
+
+    @classmethod
+    def plan(cls, config: DPARConfig, spec: DatasetSpec, request: Request) -> Plan:
+        """One mechanism: DP-SGD on the tokens of all images.
+
+        Raises:
+            ConfigError: the grids of tokens do not fit the resolution.
+        """
+        config.sides(spec.resolution)
+        return Plan(config.mechanism(FINETUNE, spec))
+
+    def prepare(self, public: ImageDataset | None, run: RunContext) -> None:
+        """Trains tokenizer and transformer on public images; see `Method.prepare`.
+
+        Raises:
+            ConfigError: there is no public dataset.
+        """
+        if public is None:
+            raise ConfigError("dp-ar pretrains on public images; name a source with --public")
+        c = self.config
+        key: dict[str, Any] = {"public": public.fingerprint, "augmentation": c.augmentation, "version": self.version}
+        key |= {f.name: getattr(c, f.name) for f in fields(ImageTokenizerSettings)}
+        tokenizer = run.cache.get("image-tokenizer", key, lambda g: self._learn(public, replace(run, generator=g)))
+        self.tokenizer.load_state_dict(tokenizer)
+        self.tokenizer.to(run.device).eval()
+        key |= c.pretraining_settings()
+        transformer = run.cache.get(
+            "token-model", key, lambda g: self.model.pretrained(public, c.augmentation, replace(run, generator=g))
+        )
+        self.model.load_public_weights(transformer, run.generator)
+        self.model.transformer.to(run.device)
+
+    def _learn(self, public: ImageDataset, run: RunContext) -> dict[str, Tensor]:
+        from dpbench.training.public import PublicBatches
+
+        tokenizer = self._new_tokenizer().to(run.device)
+        tokenizer.learn(self.config, PublicBatches(public, self.config.augmentation, run.device, run.generator), run)
+        return dict(tokenizer.state_dict())
+
+    def fit(self, private: PrivateData, run: RunContext) -> None:
+        """Finetunes the transformer on the tokens of the private images; see `Method.fit`."""
+        self.model.finetune(private.derive(self._tokens, generator=run.generator), FINETUNE, run)
+
+    def _tokens(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """The tokens of `views` augmented copies of each record: int64 [b, views, T]."""
+        import torch
+
+        from dpbench.training.public import AUGMENTATIONS, unit_images
+
+        augment, images = AUGMENTATIONS[self.config.private_augmentation], unit_images(batch)
+        copies = [self.tokenizer.encode(augment(images, generator)) for _ in range(self.config.views)]
+        return torch.stack(copies, dim=1)
+
+    def sample(self, conditions: Conditions, run: RunContext) -> Tensor:
+        """Samples and decodes tokens; see `Method.sample`."""
+        import torch
+
+        from dpbench.training.public import to_uint8
+
+        labels = None if conditions.labels is None else torch.tensor(conditions.labels)
+        with torch.inference_mode():
+            tokens = self.model.sample(labels, conditions.count, run)
+            return to_uint8(self.tokenizer.to(run.device).eval().decode(tokens))
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Weights of tokenizer and transformer."""
+        return dict(self.parts.state_dict())
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """See `Method.load_state_dict`."""
+        self.parts.load_state_dict(dict(state))
+
+    def parameters(self) -> tuple[int, int]:
+        """(number of weights trained privately, number of weights of tokenizer and transformer)."""
+        return self.model.trained, super().parameters()[1]
