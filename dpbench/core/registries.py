@@ -35,6 +35,10 @@ _METHODS = {
         "dpbench.methods.dp_feta:DPFETA",
         "A diffusion model warmed up on noisy central images, then trained by DP-SGD (DP-FETA).",
     ),
+    "dp-gan": (
+        "dpbench.methods.dp_gan:DPGAN",
+        "A conditional GAN whose discriminator is trained by DP-SGD (DP-GAN).",
+    ),
 }
 
 _BENCHMARK_DATASETS = {
