@@ -47,6 +47,10 @@ _METHODS = {
         "dpbench.methods.dp_feta_pro:DPFETAPro",
         "A diffusion model warmed up on central images, then on images of DP-MERF, then trained by DP-SGD (DP-FETA-Pro).",
     ),
+    "dp-gan": (
+        "dpbench.methods.dp_gan:DPGAN",
+        "A conditional GAN whose discriminator is trained by DP-SGD (DP-GAN).",
+    ),
     "dp-ldm": (
         "dpbench.methods.dp_ldm:DPLDM",
         "A public latent diffusion model whose attention and conditioning are finetuned by DP-SGD (DP-LDM).",

@@ -1,0 +1,44 @@
+"""Settings of methods that train a GAN: networks and the generator's training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from dpbench.core.config import option
+from dpbench.models.gan_config import GANConfig
+
+
+@dataclass(frozen=True)
+class GANSettings:
+    """Settings of the networks, and of the steps of the generator, which cost no privacy."""
+
+    code: int = option(60, "dimension of the latent code", low=1)
+    latent: Literal["normal", "bits"] = option("normal", "distribution of the latent code's numbers")
+    embedding: int = option(32, "dimension of the generator's label embedding", low=1)
+    generator_channels: tuple[int, ...] = option(
+        (64,), "channels of the generator's blocks, coarsest first; each doubles the size", low=1
+    )
+    discriminator_channels: tuple[int, ...] = option(
+        (32, 64), "channels of the discriminator's blocks, finest first", low=4
+    )
+    halvings: int = option(1, "number of the discriminator's first blocks that halve the size", low=0)
+    patch: int = option(4, "side of the pixel patches folded into channels; 1 as published", low=1)
+    attention: bool = option(False, "self-attention after the generator's second block, as published")
+    spectral_norm: bool = option(False, "spectral normalisation of the generator, as published")
+    generator_batch: int = option(256, "generated images per step of the generator", low=2)
+    generator_lr: float = option(2e-3, "peak learning rate of the generator (Adam)", above=0, high=10)
+
+    @property
+    def networks(self) -> GANConfig:
+        """Sizes of the networks."""
+        return GANConfig(
+            self.code,
+            self.embedding,
+            self.generator_channels,
+            self.discriminator_channels,
+            self.halvings,
+            self.patch,
+            self.attention,
+            self.spectral_norm,
+        )

@@ -1,0 +1,124 @@
+"""DP-GAN (Xie et al., arXiv 1802.06739): a GAN whose discriminator is trained by DP-SGD.
+
+The generator learns through the discriminator alone, which is post-processing. As in "Private GANs, Revisited" (Bie et
+al., arXiv 2302.02936), the discriminator takes several steps per step of the generator: its noisy steps need more time
+to see what the generator still does wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from dpbench.core.config import option
+from dpbench.core.context import RunContext
+from dpbench.core.method import Method, Preset
+from dpbench.core.specs import Batch, Conditions, DatasetSpec, Request
+from dpbench.methods.cores.gan_settings import GANSettings
+from dpbench.privacy.dp_sgd_settings import DPSGDSettings
+from dpbench.privacy.plan import Plan
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from dpbench.privacy.private_data import PrivateData
+
+DISCRIMINATOR = "discriminator"
+"""Name of the DP-SGD mechanism."""
+
+BETAS = 0.0, 0.999
+"""Adam without momentum in both networks, as published: each moves while the other learns."""
+
+
+@dataclass(frozen=True)
+class DPGANConfig(GANSettings, DPSGDSettings):
+    """Settings of DP-GAN."""
+
+    batch: int = option(512, "expected records per private step (Poisson)", low=1)
+    steps: int = option(1000, "private steps of the discriminator", low=1)
+    discriminator_steps: int = option(2, "private steps per step of the generator", low=1)
+    clip: float = option(0.1, "clipping norm of a record's gradient; small enough to clip nearly every record", above=0)
+    lr: float = option(2e-3, "peak learning rate of the discriminator (DP-Adam)", above=0, high=10)
+    ema: float = option(0.98, "decay of the moving average of the generator's weights, per step of it", low=0, below=1)
+
+
+class DPGAN(Method[DPGANConfig]):
+    """A conditional GAN whose discriminator is trained by DP-SGD (DP-GAN).
+
+    A residual generator and a residual discriminator with label projection, trained in turns with the hinge loss. Each
+    private record is paired with a fresh generated image of a random label; the gradient of both losses together is
+    clipped. The generator's steps cost no privacy, because only the discriminator has seen records.
+    """
+
+    Config = DPGANConfig
+    version = "1"
+    track = "none"
+    paper = "arXiv 1802.06739"
+    presets: ClassVar[Mapping[str, Preset]] = {
+        "small": Preset(),
+        "small/mnist": Preset(tuning="hold-out of mnist train"),
+        "small/shapes": Preset({"steps": 400}),
+    }
+
+    def __init__(self, config: DPGANConfig, spec: DatasetSpec):
+        super().__init__(config, spec)
+        from dpbench.methods.cores.conditional_gan import ConditionalGAN
+
+        self.gan = ConditionalGAN(config, spec)
+
+    @classmethod
+    def plan(cls, config: DPGANConfig, spec: DatasetSpec, request: Request) -> Plan:
+        """One mechanism: DP-SGD on all weights of the discriminator.
+
+        Raises:
+            ConfigError: the networks do not fit the resolution.
+        """
+        config.networks.check_divides(spec.resolution)
+        return Plan(config.mechanism(DISCRIMINATOR, spec))
+
+    def fit(self, private: PrivateData, run: RunContext) -> None:
+        """Trains discriminator and generator in turns; see `Method.fit`."""
+        import torch
+
+        from dpbench.methods.cores.conditional_gan import scores_of_frozen
+        from dpbench.training.loop import PublicSteps, train_together
+        from dpbench.training.part import Part
+
+        c, gan = self.config, self.gan
+        generator = gan.generator.to(run.device)
+        discriminator = gan.new_discriminator().to(run.device)
+        learns = torch.optim.Adam(discriminator.parameters(), c.lr, betas=BETAS)
+        fools = torch.optim.Adam(generator.parameters(), c.generator_lr, betas=BETAS)
+
+        def generator_loss() -> Tensor:
+            images, labels = gan.learnable(generator, c.generator_batch, run.generator)
+            return -scores_of_frozen(discriminator, images, labels).mean()
+
+        private_steps = private.dp_sgd(
+            DISCRIMINATOR, discriminator, self.loss, learns, run.generator, **c.stepper_options()
+        )
+        public_steps = PublicSteps(generator_loss, fools, max(1, len(private_steps) // c.discriminator_steps), run)
+        parts = [Part(private_steps, discriminator, learns), Part(public_steps, generator, fools, ema=c.ema)]
+        title = "train discriminator (private) and generator"
+        train_together(parts, run, title, note=lambda: f"ε {private.ledger.epsilon_spent():.2f}")
+        gan.settle(run)
+
+    def loss(self, discriminator: nn.Module, batch: Batch, draws: torch.Generator) -> Tensor:
+        """The hinge losses of each record and of a generated image that is paired with it: [b]."""
+        images, labels = self.gan.real(batch)
+        fakes, fake_labels = self.gan.fakes(self.gan.generator, len(images), draws)
+        return (1 - discriminator(images, labels)).relu() + (1 + discriminator(fakes, fake_labels)).relu()
+
+    def sample(self, conditions: Conditions, run: RunContext) -> Tensor:
+        """See `Method.sample`."""
+        return self.gan.sample(conditions, run)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The generator's weights."""
+        return self.gan.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """See `Method.load_state_dict`."""
+        self.gan.load_state_dict(state)
