@@ -65,13 +65,21 @@ class Task:
 
 @dataclass(frozen=True)
 class Request:
-    """Trials to run for every candidate."""
+    """Trials to run for every candidate.
+
+    Attributes:
+        references: reference rows, "real", "public" or "nonprivate", besides the private ones.
+        options: further options of `dpbench run`: {"--device": "cuda"}.
+    """
 
     epsilons: tuple[float, ...]
     seeds: int
     samples: int
     out: Path
     data: Path | None = None
+    preset: str = DEFAULT_PRESET
+    references: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Entry(NamedTuple):
@@ -106,7 +114,7 @@ def entries(tasks: Sequence[Task], request: Request) -> Iterator[Entry]:
     for task in tasks:
         dataset = open_dataset(task.dataset, options).spec.name
         for candidate in task.candidates:
-            (configured,) = configure([candidate.variant], task.dataset, DEFAULT_PRESET, {})
+            (configured,) = configure([candidate.variant], task.dataset, request.preset, {})
             yield Entry(task, candidate, dataset, configured.name, configured.variant)
 
 
@@ -119,8 +127,10 @@ def command(task: Task, candidate: Candidate, request: Request) -> list[str]:
         "--eps": ",".join(f"{epsilon:g}" for epsilon in request.epsilons),
         "--seeds": request.seeds,
         "--samples": request.samples,
-        "--references": "none",
+        "--references": ",".join(request.references) or "none",
+        "--preset": request.preset,
         "--out": request.out,
         **({"--data": request.data} if request.data else {}),
+        **request.options,
     }
     return [sys.executable, "-m", "dpbench", "run", *(str(part) for option in options.items() for part in option)]

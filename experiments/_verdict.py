@@ -28,27 +28,39 @@ MEASURES = {
 STYLES = {"holds": "green", "fails": "red", "undecided": "yellow", "incomplete": "dim"}
 
 
-def select(rows: pd.DataFrame, entries: Iterable[Entry], request: Request) -> pd.DataFrame:
+def select(rows: pd.DataFrame, entries: Sequence[Entry], request: Request) -> pd.DataFrame:
     """The rows of a request, with the additional columns "candidate" (its name) and "task" (its dataset).
 
-    Only verified rows with secret noise are selected. If a trial was repeated with newer code, the newest row is used.
+    Private rows are selected only if they are verified and have secret noise. If a trial was repeated with newer code,
+    the newest row is used. The `real` reference belongs to a candidate of its own, "real".
     """
-    counts = (
+    private = (
         rows["epsilon"].isin(request.epsilons)
-        & (rows["seed"] < request.seeds)
-        & (rows["n_samples"] == request.samples)
         & (rows["reference"] == "")
         & (rows["accounting"] == "verified")
         & (rows["noise"] == "secret")
     )
+    counts = (
+        (private | rows["reference"].isin(request.references))
+        & (rows["seed"].fillna(0) < request.seeds)
+        & (rows["n_samples"] == request.samples)
+    )
     rows = rows[counts.fillna(False)]
     found = []
     for e in entries:
-        wanted = {"dataset": e.dataset, "method": e.method, "variant": e.variant, "public_source": e.task.public}
+        wanted = {"dataset": e.dataset, "method": e.method, "variant": e.variant, "preset": request.preset}
         own = rows[(rows[list(wanted)] == pd.Series(wanted)).all(axis=1)]
-        newest = own.sort_values("date").drop_duplicates(["epsilon", "seed"], keep="last")
-        found.append(newest.assign(task=e.task.dataset, candidate=e.candidate.name))
+        own = own[own["public_source"].isin([e.task.public, ""])]
+        found.append(_newest(own).assign(task=e.task.dataset, candidate=e.candidate.name))
+    for task, dataset in {e.task.dataset: e.dataset for e in entries}.items():
+        real = rows[(rows["dataset"] == dataset) & (rows["reference"] == "real")]
+        found.append(_newest(real).assign(task=task, candidate="real"))
     return pd.concat(found).sort_values(["dataset", "method", "variant", "epsilon", "seed"], ignore_index=True)
+
+
+def _newest(rows: pd.DataFrame) -> pd.DataFrame:
+    """The newest row of each trial of one candidate."""
+    return rows.sort_values("date").drop_duplicates(["reference", "epsilon", "seed"], keep="last")
 
 
 def summarise(selected: pd.DataFrame, entries: Iterable[Entry], epsilons: Sequence[float]) -> pd.DataFrame:

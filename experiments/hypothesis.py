@@ -28,9 +28,9 @@ from dpbench.benchmark.scoring import known_columns
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import write_atomic
 from dpbench.results.gathering import collect, write_csv
-from experiments._candidates import Candidate, Entry, Request, Task, choose, command, entries
+from experiments._candidates import Candidate, Entry, Request, Task, choose, entries
 from experiments._figure import draw
-from experiments._jobs import Job, run_jobs
+from experiments._script import exit_if_failed, one_line_errors, run_all
 from experiments._verdict import select, summarise, verdict_table
 
 # The sizes and batches of the wavelet method's candidates on MNIST; its preset there has smaller ones by now.
@@ -77,24 +77,13 @@ def main(
     table_only: Annotated[bool, typer.Option("--table-only", help="run no trials; report the finished ones")] = False,
 ) -> None:
     """Runs every candidate on every dataset with every budget and prints the verdicts."""
-    try:
+    with one_line_errors():
         tasks = choose(TASKS, [name.strip() for name in datasets.split(",") if name.strip()])
         request = Request(tuple(parse_epsilons(eps)), seeds, samples, out, data)
         competing = list(entries(tasks, request))
         failed = [] if table_only else run_all(competing, request, jobs)
         write_report(competing, request, report)
-    except DpbenchError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise typer.Exit(2) from error
-    if failed:
-        print(f"error: failed: {', '.join(failed)}; run the same command again to continue", file=sys.stderr)
-        raise typer.Exit(1)
-
-
-def run_all(competing: Sequence[Entry], request: Request, parallel: int) -> list[str]:
-    """Runs all unfinished trials; returns the names of the failed jobs."""
-    jobs = [Job(f"{e.task.dataset}, {e.candidate.name}", command(e.task, e.candidate, request)) for e in competing]
-    return run_jobs(jobs, parallel, lambda line: print(line, file=sys.stderr))
+    exit_if_failed(failed)
 
 
 def write_report(competing: Sequence[Entry], request: Request, folder: Path) -> None:

@@ -7,6 +7,7 @@ is that of the preset "paper".
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from dpbench.benchmark.configure import configure, plan_of, refined
 from dpbench.core.errors import ConfigError
@@ -76,8 +77,13 @@ def _tier(name: str, preset: str, dataset: str, spec: DatasetSpec) -> Tier:
         plan = plan_of(configured.method, configured.config, spec, ANY)
     except ConfigError as error:
         return Tier(title, Plan(), misfit=str(error))
-    views = getattr(configured.config, "views", 1)  # a setting of all methods that train by DP-SGD
-    return Tier(title, plan, sum(m.gradients for m in plan.mechanisms) * views)
+    return Tier(title, plan, private_gradients(plan, configured.config))
+
+
+def private_gradients(plan: Plan, config: Any) -> float:
+    """Expected number of gradients of single records and views under a plan and the settings that it was made from."""
+    views = getattr(config, "views", 1)  # a setting of all methods that train by DP-SGD
+    return sum(m.gradients for m in plan.mechanisms) * views
 
 
 def _releases(plan: Plan) -> str:

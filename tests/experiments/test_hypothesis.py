@@ -35,7 +35,14 @@ COLUMNS = [Column(name, "low", "") for name in MEASURES]
 
 def row(dataset: str = "d:0", variant: str = "", accuracy: float = 0.5, **changes: Any) -> dict[str, Any]:
     fields = {f.name: KINDS[f.type] for f in FIELDS}
-    fixed = {"method": "fake", "dataset": dataset, "variant": variant, "public_source": "pub", "reference": ""}
+    fixed = {
+        "method": "fake",
+        "dataset": dataset,
+        "variant": variant,
+        "public_source": "pub",
+        "reference": "",
+        "preset": "small",
+    }
     fixed |= {"epsilon": 1.0, "seed": 0, "n_samples": 100, "accounting": "verified", "noise": "secret"}
     return fields | fixed | dict.fromkeys(MEASURES, 2.0) | {"accuracy": accuracy} | changes
 
@@ -84,7 +91,7 @@ def test_command_has_all_options_of_the_trials() -> None:
     assert python == sys.executable
     assert " ".join(words) == (
         "-m dpbench run --method fake[mode=b,steps=5] --dataset d:0 --public pub --eps 1,10 --seeds 3 --samples 100 "
-        "--references none --out out --data data"
+        "--references none --preset small --out out --data data"
     )
     assert "--data" not in command(TASK["d:0"], OTHER, request())
 
@@ -116,6 +123,7 @@ def test_entries_have_the_variant_of_the_rows(tiny: Path) -> None:
         {"seed": 2},
         {"n_samples": 50},
         {"reference": "public"},
+        {"preset": "gpu"},
         {"accounting": "unverified"},
         {"noise": "reproducible"},
     ],
@@ -203,7 +211,8 @@ def test_report_writes_table_csv_and_figure(tmp_path: Path, capsys: pytest.Captu
     with pytest.raises(DpbenchError, match="no finished trials of this experiment"):
         hypothesis.write_report(ENTRIES, asked, tmp_path / "report")
     for number, (variant, accuracy) in enumerate([("mode=b", 0.7), ("", 0.8), ("other", 0.9)]):
-        record = trial(method="fake", dataset="d:0", variant=variant, public_source="pub", key=str(number))
+        own = {"variant": variant, "public_source": "pub", "preset": "small", "key": str(number)}
+        record = trial(method="fake", dataset="d:0", **own)
         parts = {"values": dict.fromkeys(MEASURES, accuracy), "missing": {}, "caveats": [], "seconds": {}, "ci95": {}}
         protocol = {"n_samples": 100, "n_reference": 50}
         write_json(tmp_path / f"out/d0/fake/{number}/trial.json", record.as_json())

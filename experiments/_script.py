@@ -1,0 +1,36 @@
+"""What the scripts share: running all candidates, one-line errors, and the exit status."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import typer
+
+from dpbench.core.errors import DpbenchError
+from experiments._candidates import Entry, Request, command
+from experiments._jobs import Job, run_jobs
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Prints a `DpbenchError` as one line and ends the script with status 2."""
+    try:
+        yield
+    except DpbenchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise typer.Exit(2) from error
+
+
+def run_all(competing: Sequence[Entry], request: Request, parallel: int) -> list[str]:
+    """Runs all unfinished trials, one job per candidate and dataset; returns the names of the failed jobs."""
+    jobs = [Job(f"{e.task.dataset}, {e.candidate.name}", command(e.task, e.candidate, request)) for e in competing]
+    return run_jobs(jobs, parallel, lambda line: print(line, file=sys.stderr))
+
+
+def exit_if_failed(failed: Sequence[str]) -> None:
+    """Ends the script with status 1 and names the failed jobs, if there are any."""
+    if failed:
+        print(f"error: failed: {', '.join(failed)}; run the same command again to continue", file=sys.stderr)
+        raise typer.Exit(1)
