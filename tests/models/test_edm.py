@@ -75,7 +75,9 @@ def test_label_dropout_has_the_configured_rate():
     "sampler",
     [
         SamplerConfig("ddim", 100),
-        SamplerConfig("ddim", 400, churn=40),
+        SamplerConfig("ddim", 200, churn=40),
+        SamplerConfig("heun", 59),
+        SamplerConfig("heun", 59, churn=15),
         SamplerConfig("dpm-solver", 25),
     ],
 )
