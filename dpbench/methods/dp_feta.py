@@ -42,7 +42,7 @@ class DPFETA(DiffusionMethod[DPFETAConfig]):
     paper = "arXiv 2504.01395"
     presets: ClassVar[Mapping[str, Preset]] = {
         "small": Preset({"views": 2}),
-        "small/mnist": Preset(tuning="hold-out of mnist train"),
+        "small/mnist": Preset({"augmentation": "strokes", "central_clip": 0.3}, tuning="hold-out of mnist train"),
         "small/shapes": Preset({"batch": 512, "steps": 120, "warmup_steps": 200, "sampling_steps": 10}),
         "gpu": Preset(ONE_GPU),
         "paper": Preset(

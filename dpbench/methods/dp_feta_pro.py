@@ -59,7 +59,7 @@ class DPFETAPro(DiffusionMethod[DPFETAProConfig]):
     paper = "arXiv 2504.01395"
     presets: ClassVar[Mapping[str, Preset]] = {
         "small": Preset({"views": 2}),
-        "small/mnist": Preset(tuning="hold-out of mnist train"),
+        "small/mnist": Preset({"augmentation": "strokes", "central_clip": 0.3}, tuning="hold-out of mnist train"),
         "small/shapes": Preset(
             {
                 "batch": 512,

@@ -6,12 +6,14 @@ such as a coarse version of x0, is concatenated to the channels of the network's
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import torch
-from diffusers import EDMDPMSolverMultistepScheduler, EDMEulerScheduler
+from diffusers import EDMDPMSolverMultistepScheduler
 from torch import Tensor, nn
 
 from dpbench.core.footprint import rows_that_fit, saved_bytes
@@ -19,8 +21,8 @@ from dpbench.core.footprint import rows_that_fit, saved_bytes
 SIGMA_MAX = 80.0
 """Default largest noise level of samplers."""
 
-CHURN_RANGE = (0.05, 50.0)
-"""Noise levels between which `SamplerConfig.churn` acts: the EDM paper's values for ImageNet."""
+RHO = 7.0
+"""Spacing of the noise levels: equal steps of σ^(1/ρ)."""
 
 
 @dataclass(frozen=True)
@@ -36,22 +38,26 @@ class SamplerConfig:
     """Settings of the sampler.
 
     Attributes:
-        solver: "ddim" (Euler's method in this formulation) or "dpm-solver" (second-order multistep DPM-Solver++).
-        steps: number of network evaluations.
+        solver: "ddim" (Euler's method in this formulation), "heun" (second order, two evaluations per step) or
+            "dpm-solver" (second-order multistep DPM-Solver++).
+        steps: number of network evaluations, at most.
         sigma_min: the last noise level; the image is the estimate of x0 at this level. A model trained for few steps
             leaves noise at the smallest levels.
         guidance: weight w of classifier-free guidance, F = F_null + w (F_label - F_null); 1 disables it.
-        churn: S_churn of the EDM paper, for "ddim": fresh noise increases the noise level by a factor of
-            1 + churn/steps (at most √2) before each step. The network is evaluated before the noise is added, so this
-            is stochastic DDIM (η > 0).
+        churn: S_churn of the EDM paper, for "ddim" and "heun": before each of N steps, fresh noise increases the noise
+            level by a factor of 1 + churn/N (at most √2).
+        churn_range: noise levels between which fresh noise is added (S_tmin, S_tmax); those of the paper for ImageNet.
+        churn_noise: standard deviation of the fresh noise (S_noise), 1 or slightly more.
         sigma_max: the first noise level; no signal of the image is left there.
     """
 
-    solver: Literal["ddim", "dpm-solver"] = "dpm-solver"
+    solver: Literal["ddim", "heun", "dpm-solver"] = "dpm-solver"
     steps: int = 20
     sigma_min: float = 0.002
     guidance: float = 1.0
     churn: float = 0.0
+    churn_range: tuple[float, float] = (0.05, 50.0)
+    churn_noise: float = 1.0
     sigma_max: float = SIGMA_MAX
 
 
@@ -85,12 +91,18 @@ class Denoiser(nn.Module):
         Returns:
             float [b, c, h, w].
         """
+        return self._denoised(x, sigma, labels, conditioning, guidance=1)
+
+    def _denoised(
+        self, x: Tensor, sigma: Tensor, labels: Tensor, conditioning: Tensor | None, guidance: float
+    ) -> Tensor:
+        """`forward` with classifier-free guidance."""
         s, d = sigma.reshape(-1, 1, 1, 1), self.sigma_data
         c_skip = d**2 / (s**2 + d**2)
         c_out = s * d / (s**2 + d**2).sqrt()
         c_in = 1 / (s**2 + d**2).sqrt()
         c_noise = sigma.log() / 4
-        return c_skip * x + c_out * self._output(c_in * x, c_noise, labels, conditioning)
+        return c_skip * x + c_out * self._guided(c_in * x, c_noise, labels, conditioning, guidance)
 
     def _output(self, scaled: Tensor, c_noise: Tensor, labels: Tensor, conditioning: Tensor | None) -> Tensor:
         """F(c_in x; c_noise, y) for `scaled` = c_in x."""
@@ -185,21 +197,47 @@ class Denoiser(nn.Module):
     def _denoise(
         self, start: Tensor, labels: Tensor, sampler: SamplerConfig, conditioning: Tensor | None, seeds: Sequence[int]
     ) -> Tensor:
-        solver = EDMEulerScheduler if sampler.solver == "ddim" else EDMDPMSolverMultistepScheduler
-        schedule: Any = solver(sigma_min=sampler.sigma_min, sigma_max=sampler.sigma_max, sigma_data=self.sigma_data)
+        if sampler.solver == "dpm-solver":
+            return self._multistep(start, labels, sampler, conditioning)
+        return self._churned(start, labels, sampler, conditioning, seeds)
+
+    def _churned(
+        self, start: Tensor, labels: Tensor, sampler: SamplerConfig, conditioning: Tensor | None, seeds: Sequence[int]
+    ) -> Tensor:
+        """The stochastic sampler (EDM, algorithm 2), with or without the second-order correction."""
+        heun, (lowest, highest) = sampler.solver == "heun", sampler.churn_range
+        levels = noise_levels(sampler, (sampler.steps + 1) // 2 if heun else sampler.steps)
+        growth = min(sampler.churn / (len(levels) - 1), math.sqrt(2) - 1)
+        fresh = [torch.Generator().manual_seed(seed) for seed in seeds] if growth else []
+
+        def slope(x: Tensor, sigma: float) -> Tensor:
+            level = torch.full((len(x),), sigma, device=x.device)
+            return (x - self._denoised(x, level, labels, conditioning, sampler.guidance)) / sigma
+
+        x = start * levels[0]
+        for sigma, following in pairwise(levels):
+            churned = sigma * (1 + growth) if lowest <= sigma <= highest else sigma
+            if churned > sigma:
+                noise = torch.stack([torch.randn(x.shape[1:], generator=g) for g in fresh]).to(x)
+                x = x + math.sqrt(churned**2 - sigma**2) * sampler.churn_noise * noise
+            direction = slope(x, churned)
+            if heun and following:
+                direction = (direction + slope(x + (following - churned) * direction, following)) / 2
+            x = x + (following - churned) * direction
+        return x
+
+    def _multistep(
+        self, start: Tensor, labels: Tensor, sampler: SamplerConfig, conditioning: Tensor | None
+    ) -> Tensor:
+        """DPM-Solver++."""
+        limits = {"sigma_min": sampler.sigma_min, "sigma_max": sampler.sigma_max, "sigma_data": self.sigma_data}
+        schedule: Any = EDMDPMSolverMultistepScheduler(**limits)
         schedule.set_timesteps(sampler.steps, device=start.device)
-        churn: dict[str, Any] = {}
-        if sampler.churn:
-            churn = {"s_churn": sampler.churn, "s_tmin": CHURN_RANGE[0], "s_tmax": CHURN_RANGE[1]}
-            churn["generator"] = [torch.Generator().manual_seed(seed) for seed in seeds]
         x = start * schedule.init_noise_sigma
-        for sigma, c_noise in zip(schedule.sigmas, schedule.timesteps, strict=False):  # the last σ is the end point
-            output = self._guided(
-                schedule.scale_model_input(x, c_noise), c_noise, labels, conditioning, sampler.guidance
-            )
-            if churn:  # otherwise the scheduler would treat the output as evaluated at the churned x
-                churn["pred_original_sample"] = schedule.precondition_outputs(x, output, sigma)
-            x = schedule.step(output, c_noise, x, **churn).prev_sample
+        for c_noise in schedule.timesteps:
+            scaled = schedule.scale_model_input(x, c_noise)
+            output = self._guided(scaled, c_noise.expand(len(x)), labels, conditioning, sampler.guidance)
+            x = schedule.step(output, c_noise, x).prev_sample
         return x
 
     def _guided(
@@ -207,9 +245,15 @@ class Denoiser(nn.Module):
     ) -> Tensor:
         """F with classifier-free guidance. D is affine in F, so guiding F is the same as guiding D."""
         if guidance == 1:
-            return self._output(scaled, c_noise.expand(len(scaled)), labels, conditioning)
+            return self._output(scaled, c_noise, labels, conditioning)
         labels = torch.cat([labels, torch.full_like(labels, self.null)])
         conditioning = None if conditioning is None else conditioning.repeat(2, 1, 1, 1)
-        output = self._output(scaled.repeat(2, 1, 1, 1), c_noise.expand(len(labels)), labels, conditioning)
+        output = self._output(scaled.repeat(2, 1, 1, 1), c_noise.repeat(2), labels, conditioning)
         conditional, unconditional = output.chunk(2)
         return unconditional + guidance * (conditional - unconditional)
+
+
+def noise_levels(sampler: SamplerConfig, steps: int) -> list[float]:
+    """Decreasing noise levels of a number of steps, then 0 (EDM, equation 5)."""
+    first, last = sampler.sigma_max ** (1 / RHO), sampler.sigma_min ** (1 / RHO)
+    return [(first + i / max(1, steps - 1) * (last - first)) ** RHO for i in range(steps)] + [0.0]

@@ -1,7 +1,9 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
+from diffusers import EDMEulerScheduler
 from torch import nn
 
 from dpbench.core.errors import ConfigError
@@ -76,11 +78,13 @@ def test_label_dropout_has_the_configured_rate():
     [
         SamplerConfig("ddim", 100),
         SamplerConfig("ddim", 400, churn=40),
+        SamplerConfig("heun", 99),
+        SamplerConfig("heun", 199, churn=20),
         SamplerConfig("dpm-solver", 25),
     ],
 )
 def test_samplers_recover_gaussians_and_points(sampler):
-    labels = torch.tensor([0, 1]).repeat(1000)
+    labels = torch.tensor([0, 1]).repeat(300)
     images = Denoiser(Gaussian([-0.5, 0.7], 0.3), SHAPE, 2, D).sample(labels, _generator(), sampler)
     for label, mean in enumerate((-0.5, 0.7)):
         assert images[labels == label].mean().item() == pytest.approx(mean, abs=0.02)
@@ -89,13 +93,72 @@ def test_samplers_recover_gaussians_and_points(sampler):
     assert torch.allclose(points, torch.tensor([-0.5, 0.7]).reshape(2, 1, 1, 1).expand(2, *SHAPE), atol=1e-3)
 
 
-@pytest.mark.parametrize("sampler", [SamplerConfig("ddim", 8, churn=4, guidance=2), SamplerConfig("dpm-solver", 8)])
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        SamplerConfig("ddim", 8, churn=4, guidance=2),
+        SamplerConfig("heun", 9, churn=4),
+        SamplerConfig("dpm-solver", 8),
+    ],
+)
 def test_samples_do_not_depend_on_batch_size(sampler):
     model = Denoiser(UNet((1, 8, 8), 3, UNetConfig((8, 16))), (1, 8, 8), 2, D)
     labels = torch.tensor([0, 1, 1, 0, 1])
     together, apart = (model.sample(labels, _generator(), sampler, batch) for batch in (5, 2))
     assert torch.allclose(together, apart, atol=1e-4)
     assert not torch.allclose(together[0], together[3], atol=0.1)
+
+
+@pytest.mark.parametrize("churn", [0.0, 30.0])
+def test_euler_steps_match_the_scheduler_of_diffusers(churn):
+    """Without fresh noise the samplers agree; with it above all noise levels only, churn changes nothing."""
+    model, labels = Denoiser(Gaussian([-0.5, 0.7], 0.3), SHAPE, 2, D), torch.tensor([0, 1, 1])
+    starts = torch.randn(3, *SHAPE, generator=_generator())
+    schedule = EDMEulerScheduler(sigma_min=0.01, sigma_max=80.0, sigma_data=D)
+    schedule.set_timesteps(12)
+    x = 80 * starts
+    for sigma, c_noise in zip(schedule.sigmas, schedule.timesteps, strict=False):
+        scaled = schedule.scale_model_input(x, c_noise)
+        x = schedule.step(model.network(scaled, c_noise.expand(3), labels), c_noise, x).prev_sample
+    sampler = SamplerConfig("ddim", 12, sigma_min=0.01, churn=churn, churn_range=(100.0, 200.0))
+    assert torch.allclose(model.denoise(starts, labels, sampler, seeds=[1, 2, 3]), x, atol=1e-4)
+
+
+def _levels(sampler: SamplerConfig) -> list[float]:
+    """The noise levels at which the network is evaluated."""
+    network, levels = Recorder(), []
+    network.register_forward_hook(lambda _, inputs, out: levels.append(math.exp(4 * inputs[1][0].item())))
+    Denoiser(network, SHAPE, 0, D).sample(torch.zeros(1).long(), _generator(), sampler, batch=1)
+    return levels
+
+
+def test_network_is_evaluated_after_the_fresh_noise():
+    """σ = 16, 1 with ρ = 7 and S_churn / N = 0.25: within the range of churn, the level is σ · 1.25."""
+    euler = SamplerConfig("ddim", 2, sigma_min=1, sigma_max=16, churn=0.5, churn_range=(0.5, 8.0))
+    assert _levels(euler) == pytest.approx([16, 1.25], rel=1e-4)
+    heun = replace(euler, solver="heun", steps=3, churn_range=(0.5, 20.0))
+    assert _levels(heun) == pytest.approx([20, 1, 1.25], rel=1e-4)  # no correction at the end
+    assert _levels(replace(euler, churn=100.0)) == pytest.approx([16, math.sqrt(2)], rel=1e-4)  # γ is at most √2 - 1
+
+
+def test_one_step_of_churn_follows_the_algorithm():
+    """x̂ = x + √(σ̂² - σ²) S_noise ε, then x = D(x̂; σ̂), because the next level is 0."""
+    model, labels = Denoiser(Gaussian([0.0], 0.3), SHAPE, 0, D), torch.zeros(1, dtype=torch.long)
+    starts = torch.randn(1, *SHAPE, generator=_generator())
+    sampler = SamplerConfig("ddim", 1, sigma_max=2, churn=0.25, churn_noise=1.1)
+    fresh = torch.randn(SHAPE, generator=_generator(7))
+    churned = 2 * starts + math.sqrt(2.5**2 - 2**2) * 1.1 * fresh
+    expected = model(churned, torch.tensor([2.5]), labels)
+    assert torch.allclose(model.denoise(starts, labels, sampler, seeds=[7]), expected, atol=1e-5)
+
+
+def test_second_order_correction_needs_fewer_evaluations():
+    """The probability flow of N(0, s²) scales the start by s / √(s² + σ²)."""
+    model, labels = Denoiser(Gaussian([0.0], 0.3), SHAPE, 0, D), torch.zeros(4, dtype=torch.long)
+    starts = torch.randn(4, *SHAPE, generator=_generator())
+    exact = 80 * starts * 0.3 / math.hypot(0.3, 80)
+    euler, heun = (model.denoise(starts, labels, SamplerConfig(solver, 81)) for solver in ("ddim", "heun"))
+    assert (heun - exact).abs().max() < 0.5 * (euler - exact).abs().max()
 
 
 def test_churn_draws_fresh_noise():

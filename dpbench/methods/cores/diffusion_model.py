@@ -118,7 +118,8 @@ class DiffusionModel:
         c = self.config
         given = None if conditions.labels is None else torch.tensor(conditions.labels)
         labels = _or_null(given, conditions.count, self.denoiser).to(run.device)
-        sampler = SamplerConfig(c.sampler, c.sampling_steps, c.sigma_min, c.guidance, c.churn)
+        churn = (c.churn, c.churn_range, c.churn_noise)
+        sampler = SamplerConfig(c.sampler, c.sampling_steps, c.sigma_min, c.guidance, *churn)
         with run.autocast():
             return to_uint8(self.denoiser.to(run.device).eval().sample(labels, run.generator, sampler))
 

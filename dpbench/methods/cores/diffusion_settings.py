@@ -76,21 +76,23 @@ class DiffusionConfig(DPSGDSettings):
     label_dropout: float = option(
         0.1, "probability of dropping a label in training; must be positive for guidance", low=0, below=1
     )
-    sampler: Literal["ddim", "dpm-solver"] = option("dpm-solver", "solver of the sampling equation")
+    sampler: Literal["ddim", "heun", "dpm-solver"] = option("dpm-solver", "solver of the sampling equation")
     sampling_steps: int = option(16, "network evaluations per image", low=1)
     sigma_min: float = option(
         0.2, "smallest noise level; 0.002 as published, larger after short training", above=0, below=80
     )
     guidance: float = option(2.0, "weight of classifier-free guidance; 1 disables it", low=0)
-    churn: float = option(0.0, "S_churn: amount of fresh noise during sampling; sampler=ddim only", low=0)
+    churn: float = option(0.0, "S_churn: amount of fresh noise during sampling; sampler=ddim or heun", low=0)
+    churn_range: tuple[float, float] = option((0.05, 50.0), "noise levels between which churn acts", low=0)
+    churn_noise: float = option(1.0, "S_noise: standard deviation of the fresh noise of churn", above=0)
 
     def __post_init__(self) -> None:
         if self.guidance != 1 and not self.label_dropout:
             raise ConfigError(
                 "guidance needs a model trained with label_dropout above 0, e.g. 0.1; set it, or set guidance=1"
             )
-        if self.churn and self.sampler != "ddim":
-            raise ConfigError("churn works with sampler=ddim only; the other solver is deterministic")
+        if self.churn and self.sampler == "dpm-solver":
+            raise ConfigError("churn works with sampler=ddim and sampler=heun; dpm-solver is deterministic")
         _ = self.unet  # the constructor checks the sizes
 
     @property
