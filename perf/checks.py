@@ -52,6 +52,7 @@ from dpbench.privacy.vault import Vault
 METHODS = {
     "wavelet": {},
     "dp-sgd": {},
+    "privimage": {"classifier_steps": 1, "public_steps": 1, "selected_steps": 1},
     "dpdm": {},
     "dp-feta": {"warmup_steps": 1},
     "dp-ar": {},

@@ -80,7 +80,7 @@ class Tiny(Dataset):
 
 
 class TinyPublic(Dataset):
-    """Noise that is public."""
+    """Dark and bright noise that is public; `tiny-public:labelled` has labels."""
 
     public_only = True
 
@@ -89,7 +89,9 @@ class TinyPublic(Dataset):
 
     @property
     def spec(self) -> DatasetSpec:
-        return DatasetSpec("tiny-public", 1, self.options.resolution or 16, 50, 10, None, True)
+        name = f"tiny-public:{self.argument}" if self.argument else "tiny-public"
+        classes = ("night", "day") if self.argument == "labelled" else None
+        return DatasetSpec(name, 1, self.options.resolution or 16, 50, 10, classes, True)
 
     def open_train(self) -> ImageDataset:
         return TinyImages(self.spec, 50, 2)

@@ -11,7 +11,7 @@ from dpbench.benchmark.configure import configure, plan_of
 from dpbench.benchmark.shared_state import unchanged
 from dpbench.contracts.case import Case, check_summary, imported_names, require_no_torch
 from dpbench.contracts.promise import ContractError, must_work, require
-from dpbench.contracts.small_sets import bars_spec
+from dpbench.contracts.small_sets import CLASSES, bars_spec
 from dpbench.core.config import build
 from dpbench.core.errors import ConfigError, PrivacyError
 from dpbench.core.method import Method
@@ -45,11 +45,11 @@ class MethodCase(Case[Method[Any]]):
         with must_work(f"training {self.name} on 200 images (with smaller settings in MethodCase, if need be)"):
             return self.new_trial(bars_spec(), fit=True)
 
-    def new_trial(self, spec: DatasetSpec, fit: bool) -> SmallTrial:
+    def new_trial(self, spec: DatasetSpec, fit: bool, public_classes: tuple[str, ...] | None = CLASSES) -> SmallTrial:
         """A new trial after `prepare`, or after `fit`; trials share the public cache."""
         from dpbench.contracts.small_trial import SmallTrial
 
-        trial = SmallTrial(self.plugin, self.settings, spec, self.folder)
+        trial = SmallTrial(self.plugin, self.settings, spec, self.folder, public_classes=public_classes)
         if fit:
             trial.fit()
         return trial
@@ -109,6 +109,17 @@ def check_public_part_alone(case: MethodCase) -> None:
     with must_work(f"sampling from {case.name} after prepare alone"):
         trial = case.new_trial(bars_spec(), fit=False)
         _require_images(case, trial.sample(), (12, *trial.spec.shape))
+
+
+def check_unlabelled_public_part(case: MethodCase) -> None:
+    """Public images without labels serve, too, or are refused with ConfigError."""
+    if case.plugin.track == "none":
+        return
+    with must_work(f"preparing {case.name} on public images without labels, or refusing them,"):
+        try:
+            case.new_trial(bars_spec(), fit=False, public_classes=None)
+        except ConfigError:
+            return
 
 
 def check_budget_is_spent(case: MethodCase) -> None:
@@ -218,6 +229,7 @@ CHECKS: tuple[Callable[[MethodCase], None], ...] = (
     check_unsuitable_data,
     check_presets,
     check_public_part_alone,
+    check_unlabelled_public_part,
     check_budget_is_spent,
     check_images,
     check_unconditional,

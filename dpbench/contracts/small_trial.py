@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from dpbench.benchmark.configure import plan_of
-from dpbench.contracts.small_sets import bars, bars_spec
+from dpbench.contracts.small_sets import CLASSES, bars, bars_spec
 from dpbench.core.cache import PublicCache
 from dpbench.core.config import build
 from dpbench.core.context import RunContext
@@ -39,10 +39,17 @@ class SmallTrial:
         spec: what the sensitive images declare.
         folder: holds the public cache (`public`), the trial's folder (`trial`) and the working directory (`elsewhere`).
         seed: of the experiment's generators.
+        public_classes: of the public images; None for images without labels.
     """
 
     def __init__(
-        self, plugin: type[Method[Any]], settings: Mapping[str, Any], spec: DatasetSpec, folder: Path, seed: int = 0
+        self,
+        plugin: type[Method[Any]],
+        settings: Mapping[str, Any],
+        spec: DatasetSpec,
+        folder: Path,
+        seed: int = 0,
+        public_classes: tuple[str, ...] | None = CLASSES,
     ):
         self.config: Any = build(plugin.Config, settings)
         self.spec = spec
@@ -56,7 +63,7 @@ class SmallTrial:
             (folder / name).mkdir(parents=True, exist_ok=True)
         with self._phase() as run:
             self.method = plugin(self.config, spec)
-            public = bars(bars_spec(spec.resolution, spec.channels, classes=None), 200, seed=2)
+            public = bars(bars_spec(spec.resolution, spec.channels, classes=public_classes), 200, seed=2)
             for prepare in (self.method.prepare, self.method.prepare_sampling):
                 prepare(None if plugin.track == "none" else public, run)
 

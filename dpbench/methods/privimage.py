@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from dpbench.core.config import option
@@ -21,7 +22,7 @@ from dpbench.core.method import Preset
 from dpbench.core.specs import DatasetSpec, Request
 from dpbench.methods.cores.classifier_settings import ClassifierTraining
 from dpbench.methods.cores.diffusion import DiffusionMethod
-from dpbench.methods.cores.diffusion_settings import PUBLISHED, DiffusionConfig, PublicTraining
+from dpbench.methods.cores.diffusion_settings import ONE_GPU, PUBLISHED, DiffusionConfig, PublicTraining
 from dpbench.privacy.mechanisms import NoisySum
 from dpbench.privacy.plan import Plan
 
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 QUERY = "class votes"
 """Name of the mechanism that releases the histogram of votes."""
+
+MNIST_FROM_OMNIGLOT = MappingProxyType({"augmentation": "strokes", "votes": 1})
+"""For MNIST: of Omniglot's 242 characters, 5% are one per digit."""
 
 
 @dataclass(frozen=True)
@@ -92,19 +96,22 @@ class PrivImage(DiffusionMethod[PrivImageConfig]):
     presets: ClassVar[Mapping[str, Preset]] = {
         "small": Preset(),
         "small/mnist": Preset(
-            {"augmentation": "strokes", "votes": 1, "public_steps": 4000, "steps": 500},
-            tuning="hold-out of mnist train",
+            {**MNIST_FROM_OMNIGLOT, "public_steps": 4000, "steps": 500}, tuning="hold-out of mnist train"
         ),
         "small/shapes": Preset(
             {
-                "classifier_steps": 600,
-                "public_steps": 600,
-                "selected_steps": 200,
-                "batch": 512,
-                "steps": 160,
-                "sampling_steps": 10,
+                **{"classifier_steps": 600, "public_steps": 600, "selected_steps": 200},
+                **{"batch": 512, "steps": 160, "sampling_steps": 10},
             }
         ),
+        "gpu": Preset(
+            {
+                **ONE_GPU,
+                **{"steps": 1000, "views": 1},
+                **{"public_steps": 6000, "public_batch": 256, "selected_steps": 2000},
+            }
+        ),
+        "gpu/mnist": Preset(MNIST_FROM_OMNIGLOT),
         "paper": Preset(
             {
                 **PUBLISHED,

@@ -290,12 +290,14 @@ NETWORK = {"channels": "[32]", "steps": 4, "batch": 20, "sampling_steps": 2, "pa
         ("dp-ar", {"codes": 8, "tokenizer_steps": 3, "tokenizer_dim": 8, "dim": 16, "depth": 1, "heads": 2,
                    "public_steps": 3, "public_batch": 8, "batch": 20, "steps": 4}),
         ("dp-sgd", {**NETWORK, "public_steps": 2, "public_batch": 8}),
+        ("privimage", {**NETWORK, "votes": 1, "classifier_steps": 2, "classifier_batch": 8,
+                       "public_steps": 2, "public_batch": 8, "selected_steps": 2}),
         ("dpdm", {**NETWORK, "views": 2}),
         ("dp-feta", {**NETWORK, "warmup_steps": 2, "warmup_batch": 8}),
     ],
 )  # fmt: skip
 def test_every_dp_sgd_method_can_be_rehearsed(sealed: Path, name: str, settings: dict[str, Any]) -> None:
-    gradients = planner(sealed).measure(method(name, **settings))
+    gradients = planner(sealed, public="tiny-public:labelled").measure(method(name, **settings))
     assert gradients.weights > 1000
     assert 0 < gradients.signal <= gradients.pull
     assert gradients.rms > 0

@@ -21,6 +21,7 @@ DIFFUSION = ["channels=[8,8]", "batch=40", "steps=3"]
 SMALL = {
     "dp-merf": ["features=40"],
     "dp-sgd": DIFFUSION,
+    "privimage": [*DIFFUSION, "votes=1", "classifier_steps=2", "public_steps=2", "selected_steps=2"],
     "dpdm": DIFFUSION,
     "dp-feta": [*DIFFUSION, "central_images=2", "warmup_steps=2"],
     "dp-ar": ["codes=8", "dim=8", "depth=1", "heads=1", "tokenizer_dim=8", "batch=40", "steps=3"],
@@ -28,7 +29,10 @@ SMALL = {
 }
 """Settings of every registered method that shorten its private phase to about a second."""
 
-RELEASES = {"dp-merf": 1, "dp-sgd": 3, "dpdm": 3, "dp-feta": 5, "dp-ar": 3, "wavelet": 3}
+RELEASES = {"dp-merf": 1, "dp-sgd": 3, "privimage": 4, "dpdm": 3, "dp-feta": 5, "dp-ar": 3, "wavelet": 3}
+
+PREPARED = {"privimage": ["--prepare", "--public", "tiny-public:labelled"]}
+"""Options of methods whose private phase needs their public parts."""
 
 
 def audit(method: str, *arguments: object, settings: list[str] | None = None):
@@ -42,9 +46,10 @@ def test_all_registered_methods_are_covered() -> None:
 
 @pytest.mark.parametrize("method", SMALL)
 def test_private_phase_of_a_method_is_audited(method: str, tiny: Path) -> None:
-    result = audit(method, "--eps", "1", "--confidence", "0.999")
+    result = audit(method, "--eps", "1", "--confidence", "0.999", *PREPARED.get(method, []))
     assert result.exit_code == 0, result.output
-    assert f"{method} on tiny, ε = 1, confidence 0.999 (public parts untrained)" in result.stdout
+    parts = "trained" if method in PREPARED else "untrained"
+    assert f"{method} on tiny, ε = 1, confidence 0.999 (public parts {parts})" in result.stdout
     line = [line for line in result.stdout.splitlines() if re.search(r" 150 +\d+/\d+ ", line)][-1]
     numbers = re.search(r"(\d+) +150 +(\d+)/(\d+) +([\d.]+) +([\d.]+) +([\d.]+) +[\d.]+$", line.strip())
     releases, right, made = (int(numbers[i]) for i in (1, 2, 3))

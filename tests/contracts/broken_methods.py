@@ -48,6 +48,14 @@ class NeedsFit(Sound):
         pass
 
 
+class NeedsPublicLabels(Sound):
+    """It fails where public images have no labels."""
+
+    def prepare(self, public, run) -> None:
+        super().prepare(public, run)
+        self.largest = public.batch([0]).labels.max()
+
+
 class SpendsNothing(Sound):
     """It leaves its plan alone."""
 
@@ -113,6 +121,7 @@ BROKEN: dict[str, tuple[type[Sound], str]] = {
     "check_unsuitable_data": (BuildFails, "building broken for 7 pixels"),
     "check_presets": (UnknownSetting, "preset small of broken must work"),
     "check_public_part_alone": (NeedsFit, "after prepare alone must work"),
+    "check_unlabelled_public_part": (NeedsPublicLabels, "without labels, or refusing them, must work"),
     "check_budget_is_spent": (SpendsNothing, "spending the whole plan"),
     "check_images": (Floats, "must return uint8 images"),
     "check_unconditional": (NeedsClasses, "on images without classes must work"),

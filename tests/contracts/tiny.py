@@ -36,6 +36,11 @@ METHODS: dict[str, dict[str, Any]] = {
     },
     "dp-merf": {"features": 100, "steps": 3, "batch": 20},
     "dp-sgd": DIFFUSION | {"public_steps": 2, "public_batch": 32},
+    "privimage": DIFFUSION
+    | {
+        "votes": 1, "classifier_steps": 2, "classifier_batch": 16,
+        "public_steps": 2, "public_batch": 16, "selected_steps": 2,
+    },
     "dpdm": DIFFUSION | {"views": 2, "label_dropout": 0.1, "guidance": 2},
     "dp-ldm": LATENT,
     "dp-lora": LATENT | {"rank": 2, "select": "saliency", "views": 2},
