@@ -63,9 +63,7 @@ class DPLoRA(LatentMethod[DPLoRAConfig]):
         if config.select == "all":
             return training
         clip = config.saliency_clip**2  # of squared norms
-        return Plan(
-            NoisySum(name=SALIENCY, clip=clip, noise_multiplier=config.saliency_noise), *training.mechanisms
-        )
+        return Plan(NoisySum(name=SALIENCY, clip=clip, noise_multiplier=config.saliency_noise), *training.mechanisms)
 
     def choose_weights(self, latents: PrivateData, run: RunContext) -> None:
         """Adapters of the chosen attention matrices, their layers' biases, and the class embedder."""

@@ -109,7 +109,9 @@ class LatentDiffusion:
             return self._loss(model, latents, labels, generator).mean()
 
         steps = PublicSteps(loss, optimizer, c.public_steps, run)
-        train(steps, model, optimizer, replace(run, generator=generator), "pretrain the latent diffusion model (public)")
+        train(
+            steps, model, optimizer, replace(run, generator=generator), "pretrain the latent diffusion model (public)"
+        )
         return dict(model.state_dict())
 
     def latents(self, private: PrivateData, run: RunContext) -> PrivateData:
@@ -139,7 +141,6 @@ class LatentDiffusion:
         given = _or_null(labels, len(latents), model).to(latents.device)
         return self.diffusion.loss(model, latents, given, generator, self.config.label_dropout)
 
-    @torch.inference_mode()
     def sample(self, conditions: Conditions, run: RunContext) -> Tensor:
         """One image per condition: uint8 [n, c, h, w].
 
@@ -153,7 +154,7 @@ class LatentDiffusion:
         starts = torch.randn(n, autoencoder.latent_channels, side, side, generator=run.generator).to(run.device)
         seeds = torch.randint(2**62, (n,), generator=run.generator).tolist()
         config = DDIMConfig(c.sampling_steps, c.eta, c.guidance, c.last_time)
-        with run.autocast():
+        with run.autocast(), torch.no_grad():
             rows = self._rows_that_fit(starts[:1], labels[:1])
             parts = [slice(first, first + rows) for first in range(0, n, rows)]
             latents = [self.diffusion.denoise(unet, starts[p], labels[p], config, seeds[p]) for p in parts]
@@ -161,10 +162,9 @@ class LatentDiffusion:
 
     def _rows_that_fit(self, start: Tensor, label: Tensor) -> int:
         """Rows that fit, estimated from the activations that training would store per image, an upper bound."""
-        with torch.inference_mode(False), torch.enable_grad():
-            x, y = torch.zeros_like(start), torch.zeros_like(label)
-            kept = saved_bytes(lambda: self.autoencoder.decode(self.unet(x, 0, y)))
-            return rows_that_fit(kept, str(start.device))
+        with torch.enable_grad():
+            kept = saved_bytes(lambda: self.autoencoder.decode(self.unet(start, 0, label)))
+        return rows_that_fit(kept, str(start.device))
 
     def state_dict(self) -> dict[str, Tensor]:
         """The weights of both networks."""
