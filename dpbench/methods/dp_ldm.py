@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 class DPLDMConfig(LatentConfig):
     """Settings of DP-LDM."""
 
-    frozen_blocks: int = option(0, "number of first attention blocks left as pretrained; 8 published for CIFAR-10", low=0)
+    frozen_blocks: int = option(
+        0, "number of first attention blocks left as pretrained; 8 published for CIFAR-10", low=0
+    )
 
 
 class DPLDM(LatentMethod[DPLDMConfig]):

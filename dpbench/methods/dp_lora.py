@@ -63,9 +63,7 @@ class DPLoRA(LatentMethod[DPLoRAConfig]):
         if config.select == "all":
             return training
         clip = config.saliency_clip**2  # of squared norms
-        return Plan(
-            NoisySum(name=SALIENCY, clip=clip, noise_multiplier=config.saliency_noise), *training.mechanisms
-        )
+        return Plan(NoisySum(name=SALIENCY, clip=clip, noise_multiplier=config.saliency_noise), *training.mechanisms)
 
     def choose_weights(self, latents: PrivateData, run: RunContext) -> None:
         """Adapters of the chosen attention matrices, their layers' biases, and the class embedder."""
@@ -78,10 +76,3 @@ class DPLoRA(LatentMethod[DPLoRAConfig]):
             chosen = most_salient(latents, SALIENCY, model.unet, model.loss, c.saliency_clip, c.share, run)
         add_attention_adapters(model.unet, chosen, c.rank, c.alpha, run.generator)
         model.unet.classes.requires_grad_(True)
-
-    def fit(self, private: PrivateData, run: RunContext) -> None:
-        """Trains the adapters and adds them to the weights; see `Method.fit`."""
-        from dpbench.models.lora import merge_lora
-
-        super().fit(private, run)
-        merge_lora(self.model.unet)

@@ -28,6 +28,7 @@ def kl_autoencoder(image_channels: int, latent_channels: int, channels: tuple[in
         block_out_channels=channels,
         latent_channels=latent_channels,
         norm_num_groups=math.gcd(32, *(c // 2 for c in channels)),  # at least two channels per group
+        scaling_factor=1.0,
     )
     return cast(nn.Module, network)  # the type checker does not know that it is a module
 
@@ -38,7 +39,7 @@ class Autoencoder(nn.Module):
     A network for colour images sees grey ones three times; its outputs are averaged.
 
     Args:
-        network: an `AutoencoderKL` or `VQModel`.
+        network: an `AutoencoderKL` or `VQModel`; its configuration has the first shift and scale.
         image_channels: channels of the images, 1 or 3.
 
     Attributes:
@@ -48,12 +49,13 @@ class Autoencoder(nn.Module):
     shift: Tensor
     scale: Tensor
 
-    def __init__(self, network: nn.Module, image_channels: int):
+    def __init__(self, network: Any, image_channels: int):
         super().__init__()
-        self.network = cast(Any, network)
+        self.network = network
         self._image_channels = image_channels
-        self.register_buffer("shift", torch.zeros(self.latent_channels, 1, 1))
-        self.register_buffer("scale", torch.ones(self.latent_channels, 1, 1))
+        shift, scale = getattr(network.config, "shift_factor", None) or 0.0, network.config.scaling_factor
+        self.register_buffer("shift", torch.full((self.latent_channels, 1, 1), float(shift)))
+        self.register_buffer("scale", torch.full((self.latent_channels, 1, 1), float(scale)))
 
     @property
     def latent_channels(self) -> int:

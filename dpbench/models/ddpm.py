@@ -77,7 +77,7 @@ class DDPM:
         target = schedule.get_velocity(x, epsilon, time) if predicts_v else epsilon
         return (network(noisy, time, labels).float() - target).square().flatten(1).mean(1)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def denoise(
         self, network: ClassUNet, starts: Tensor, labels: Tensor, config: DDIMConfig, seeds: Sequence[int]
     ) -> Tensor:

@@ -48,25 +48,35 @@ class LatentMethod(Method[L]):
         Raises:
             ConfigError: the networks do not fit the resolution.
         """
-        config.side(spec.resolution)
+        if not config.checkpoint:
+            config.side(spec.resolution)
         return Plan(config.mechanism(TRAINING, spec))
 
     def prepare(self, public: ImageDataset | None, run: RunContext) -> None:
-        """Pretrains autoencoder and U-Net on public images; see `Method.prepare`.
+        """Pretrains autoencoder and U-Net on public images unless there is a checkpoint; see `Method.prepare`.
 
         Raises:
-            ConfigError: there is no public dataset.
+            ConfigError: there is neither a public dataset nor a checkpoint, or the checkpoint does not fit.
         """
+        if self.config.checkpoint:
+            self.model.load_checkpoint(run)
+            return
         if public is None:
-            raise ConfigError("latent diffusion is pretrained on public images; name a source with --public")
+            raise ConfigError(
+                "latent diffusion is pretrained on public images; name a source with --public, or set checkpoint"
+            )
         self.model.prepare(public, run)
 
     def fit(self, private: PrivateData, run: RunContext) -> None:
         """Trains the chosen weights on the latents of the private images; see `Method.fit`."""
+        from dpbench.models.lora import merge_lora
+
         latents = self.model.latents(private, run)
         self.choose_weights(latents, run)
         self._trained = sum(p.numel() for p in self.model.unet.parameters() if p.requires_grad)
         self.model.train_privately(latents, TRAINING, run)
+        merge_lora(self.model.unet)
+        self.model.unet.requires_grad_(True)
 
     @abstractmethod
     def choose_weights(self, latents: PrivateData, run: RunContext) -> None:

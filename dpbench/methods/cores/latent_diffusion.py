@@ -11,14 +11,16 @@ from torch import Tensor, nn
 
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
+from dpbench.core.errors import ConfigError
 from dpbench.core.footprint import rows_that_fit, saved_bytes
 from dpbench.core.specs import Batch, Conditions
 from dpbench.methods.cores.class_embeddings import initial_class_embeddings
 from dpbench.methods.cores.latent_settings import LatentConfig
 from dpbench.methods.cores.private_training import train_privately
 from dpbench.models.autoencoder import Autoencoder, kl_autoencoder
-from dpbench.models.class_unet import ClassUNet, context_unet
+from dpbench.models.class_unet import ClassUNet, condition_unet, with_classes
 from dpbench.models.ddpm import DDPM, DDIMConfig, latent_diffusion_schedule
+from dpbench.models.pretrained.pipelines import LatentPipeline, load_pipeline
 from dpbench.privacy.private_data import PrivateData
 from dpbench.training.loop import PublicSteps, train
 from dpbench.training.public import PublicBatches, to_uint8, unit_images
@@ -43,23 +45,45 @@ class LatentDiffusion:
         unet: pretrained on public images, finetuned on private ones.
 
     Raises:
-        ConfigError: the networks do not fit the resolution.
+        ConfigError: the networks do not fit the resolution, or the checkpoint is not a latent diffusion model.
+        NotInstalled: there is no such checkpoint.
     """
 
     def __init__(self, config: LatentConfig, shape: tuple[int, int, int], n_classes: int):
         self.config = config
         self.shape = shape
         self.n_classes = n_classes
-        self.autoencoder = Autoencoder(
-            kl_autoencoder(shape[0], config.latent_channels, config.autoencoder_channels), shape[0]
-        )
-        self.unet: ClassUNet = self._new_unet(n_classes)
-        self.diffusion = DDPM(latent_diffusion_schedule(config.prediction))
+        parts = load_pipeline(config.checkpoint) if config.checkpoint else self._untrained()
+        self.autoencoder = Autoencoder(parts.autoencoder, shape[0])
+        self.unet = self._with_classes(parts.unet, n_classes)
+        self.diffusion = DDPM(parts.schedule)
 
-    def _new_unet(self, n_classes: int) -> ClassUNet:
+    def _untrained(self) -> LatentPipeline:
         c = self.config
-        sizes = replace(c.unet, checkpointing=c.gradient_checkpointing)
-        return context_unet(c.latent_channels, c.side(self.shape[1]), n_classes + 1, sizes, c.context)
+        autoencoder = kl_autoencoder(self.shape[0], c.latent_channels, c.autoencoder_channels)
+        return LatentPipeline(autoencoder, self._new_unet(), latent_diffusion_schedule(c.prediction))
+
+    def _new_unet(self) -> nn.Module:
+        c = self.config
+        return condition_unet(c.latent_channels, c.side(self.shape[1]), c.unet, c.context)
+
+    def _with_classes(self, unet: nn.Module, n_classes: int) -> ClassUNet:
+        network = with_classes(unet, n_classes + 1)
+        if self.config.gradient_checkpointing:
+            network.unet.enable_gradient_checkpointing()
+        return network
+
+    def load_checkpoint(self, run: RunContext) -> None:
+        """Starts the class embeddings; all other weights are the checkpoint's already.
+
+        Raises:
+            ConfigError: the checkpoint's networks do not fit the resolution.
+        """
+        multiple = self.autoencoder.factor * self.unet.factor
+        if self.shape[1] % multiple:
+            raise ConfigError(f"the checkpoint needs a resolution that is a multiple of {multiple}; set --resolution")
+        with torch.no_grad():
+            self.unet.classes.weight.copy_(self.initial_embeddings(self.unet.known, run.generator))
 
     def prepare(self, public: ImageDataset, run: RunContext) -> None:
         """Trains the autoencoder, then the U-Net, on public images and their labels, if any; both are cached."""
@@ -97,7 +121,8 @@ class LatentDiffusion:
 
     def _pretrained_unet(self, public: ImageDataset, run: RunContext, generator: torch.Generator) -> dict[str, Tensor]:
         """Weights of a new U-Net trained on public images and labels; leaves this model's unchanged."""
-        c, model = self.config, self._new_unet(public.spec.n_classes).to(run.device).train()
+        c, model = self.config, self._with_classes(self._new_unet(), public.spec.n_classes)
+        model.to(run.device).train()
         autoencoder = self.autoencoder.to(run.device).eval()
         batches = PublicBatches(public, c.augmentation, run.device, generator)
         optimizer = torch.optim.Adam(model.parameters(), c.public_lr)
@@ -109,7 +134,9 @@ class LatentDiffusion:
             return self._loss(model, latents, labels, generator).mean()
 
         steps = PublicSteps(loss, optimizer, c.public_steps, run)
-        train(steps, model, optimizer, replace(run, generator=generator), "pretrain the latent diffusion model (public)")
+        train(
+            steps, model, optimizer, replace(run, generator=generator), "pretrain the latent diffusion model (public)"
+        )
         return dict(model.state_dict())
 
     def latents(self, private: PrivateData, run: RunContext) -> PrivateData:
@@ -139,7 +166,6 @@ class LatentDiffusion:
         given = _or_null(labels, len(latents), model).to(latents.device)
         return self.diffusion.loss(model, latents, given, generator, self.config.label_dropout)
 
-    @torch.inference_mode()
     def sample(self, conditions: Conditions, run: RunContext) -> Tensor:
         """One image per condition: uint8 [n, c, h, w].
 
@@ -153,7 +179,7 @@ class LatentDiffusion:
         starts = torch.randn(n, autoencoder.latent_channels, side, side, generator=run.generator).to(run.device)
         seeds = torch.randint(2**62, (n,), generator=run.generator).tolist()
         config = DDIMConfig(c.sampling_steps, c.eta, c.guidance, c.last_time)
-        with run.autocast():
+        with run.autocast(), torch.no_grad():
             rows = self._rows_that_fit(starts[:1], labels[:1])
             parts = [slice(first, first + rows) for first in range(0, n, rows)]
             latents = [self.diffusion.denoise(unet, starts[p], labels[p], config, seeds[p]) for p in parts]
@@ -161,10 +187,9 @@ class LatentDiffusion:
 
     def _rows_that_fit(self, start: Tensor, label: Tensor) -> int:
         """Rows that fit, estimated from the activations that training would store per image, an upper bound."""
-        with torch.inference_mode(False), torch.enable_grad():
-            x, y = torch.zeros_like(start), torch.zeros_like(label)
-            kept = saved_bytes(lambda: self.autoencoder.decode(self.unet(x, 0, y)))
-            return rows_that_fit(kept, str(start.device))
+        with torch.enable_grad():
+            kept = saved_bytes(lambda: self.autoencoder.decode(self.unet(start, 0, label)))
+        return rows_that_fit(kept, str(start.device))
 
     def state_dict(self) -> dict[str, Tensor]:
         """The weights of both networks."""

@@ -104,6 +104,9 @@ class PublicModelSettings(AutoencoderSettings):
 class LatentConfig(PublicModelSettings, DPSGDSettings):
     """Settings of private training, the latent diffusion model and its sampler."""
 
+    checkpoint: str = option(
+        "", "folder or hub repository of a diffusers pipeline, in place of pretraining; its sizes replace those below"
+    )
     batch: int = option(512, "expected records per private step (Poisson)", low=1)
     steps: int = option(500, "private steps", low=1)
     lr: float = option(2e-3, "peak learning rate of DP-AdamW", above=0, high=10)

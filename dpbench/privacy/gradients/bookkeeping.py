@@ -92,7 +92,9 @@ class BookKeepingEngine(GradientEngine):
         terms = self._differentiate(batch, len(batch), 1, generator)
         with full_precision(self.parameters[0].device):
             zero = torch.zeros(len(batch), dtype=torch.float64, device=self.parameters[0].device)
-            return torch.stack([terms[p].dense().squared_norms().double() if p in terms else zero for p in self.parameters], 1)
+            return torch.stack(
+                [terms[p].dense().squared_norms().double() if p in terms else zero for p in self.parameters], 1
+            )
 
     def _differentiate(
         self, batch: Batch, records: int, views: int, generator: torch.Generator

@@ -1,0 +1,88 @@
+"""Public latent diffusion models in the format of diffusers' pipelines: a folder, or a repository of the hub.
+
+A pipeline's folder has `unet`, `vae` (or `vqvae`) and `scheduler`, each with its `config.json`. A text encoder is not
+read: classes get an embedder of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import diffusers
+from diffusers import DDIMScheduler
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from torch import nn
+
+from dpbench.core.errors import ConfigError, DataError, NotInstalled
+from dpbench.core.files import read_json
+
+UNETS = ("UNet2DModel", "UNet2DConditionModel")
+AUTOENCODERS = ("AutoencoderKL", "VQModel")
+
+
+class LatentPipeline(NamedTuple):
+    """The parts of a latent diffusion model.
+
+    Attributes:
+        autoencoder: an `AutoencoderKL` or `VQModel`.
+        unet: a `UNet2DModel` or `UNet2DConditionModel`.
+        schedule: noise levels and prediction.
+    """
+
+    autoencoder: nn.Module
+    unet: nn.Module
+    schedule: DDIMScheduler
+
+
+def load_pipeline(name: str) -> LatentPipeline:
+    """The parts of a stored pipeline; downloads nothing.
+
+    Args:
+        name: a folder, or the name of a repository in the hub's cache.
+
+    Raises:
+        NotInstalled: there is neither.
+        ConfigError: it is not a latent diffusion model that can be conditioned on classes.
+        DataError: a file is missing or damaged.
+    """
+    folder = _folder(name)
+    vae = "vae" if (folder / "vae").is_dir() else "vqvae"
+    autoencoder, unet = _load(folder / vae, AUTOENCODERS), _load(folder / "unet", UNETS)
+    given, wanted = unet.config.in_channels, autoencoder.config.latent_channels
+    if given != wanted or getattr(unet.config, "addition_embed_type", None):
+        raise ConfigError(f"the U-Net in {folder} needs other inputs than a latent of {wanted} channels and a class")
+    settings = {**_config(folder / "scheduler", "scheduler_config.json"), "clip_sample": False}
+    schedule = DDIMScheduler.from_config(settings, timestep_spacing="trailing")
+    return LatentPipeline(autoencoder, unet, schedule)
+
+
+def _folder(name: str) -> Path:
+    if (folder := Path(name).expanduser()).is_dir():
+        return folder
+    try:
+        return Path(snapshot_download(name, local_files_only=True))
+    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError) as error:
+        raise NotInstalled(
+            f"there is no folder '{name}', and no repository of this name in the hub's cache; "
+            f"name a folder, or run `hf download {name}`"
+        ) from error
+
+
+def _load(folder: Path, known: tuple[str, ...]) -> Any:
+    """A network of one of the known classes."""
+    name = _config(folder).get("_class_name")
+    if name not in known:
+        raise ConfigError(f"{folder} holds a {name}; checkpoints need a {' or '.join(known)}")
+    try:
+        return getattr(diffusers, name).from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise DataError(f"cannot load the weights in {folder}: {reason}") from error
+
+
+def _config(folder: Path, file: str = "config.json") -> Mapping[str, Any]:
+    config: Mapping[str, Any] = read_json(folder / file)
+    return config
