@@ -66,11 +66,17 @@ class DPAR(Method[DPARConfig]):
                 "lr": 3e-3,
             }
         ),
-        "small/mnist": Preset({"augmentation": "strokes"}),
+        "small/mnist": Preset(
+            {
+                "augmentation": "strokes",
+                "tokenizer_dim": 96,
+                "tokenizer_steps": 2000,
+                "public_steps": 5000,
+            }
+        ),
         "small/shapes": Preset(
             {
                 "augmentation": "none",
-                "patch": 8,
                 "codes": 256,
                 "tokenizer_steps": 600,
                 "dim": 64,
@@ -86,6 +92,7 @@ class DPAR(Method[DPARConfig]):
         ),
         "gpu": Preset(
             {
+                "patch": 4,
                 "codes": 1024,
                 "tokenizer_dim": 128,
                 "tokenizer_depth": 3,
