@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from dpbench.core.config import option
 from dpbench.core.context import RunContext
@@ -37,8 +37,8 @@ class DPARConfig(TokenModelSettings, ImageTokenizerSettings):
     """Settings of tokenizer and transformer."""
 
     augmentation: Augmentation = option("flip", "augmentation of public images")
-    private_augmentation: Augmentation = option(
-        "none", "augmentation of private images; each of the `views` of a record draws one of as many augmented copies"
+    private_augmentation: Literal["none", "flip"] = option(
+        "none", "augmentation of private images; each view of a record draws one of `views` augmented copies"
     )
 
 
@@ -66,11 +66,17 @@ class DPAR(Method[DPARConfig]):
                 "lr": 3e-3,
             }
         ),
-        "small/mnist": Preset({"augmentation": "strokes"}),
+        "small/mnist": Preset(
+            {
+                "augmentation": "strokes",
+                "tokenizer_dim": 96,
+                "tokenizer_steps": 2000,
+                "public_steps": 5000,
+            }
+        ),
         "small/shapes": Preset(
             {
                 "augmentation": "none",
-                "patch": 8,
                 "codes": 256,
                 "tokenizer_steps": 600,
                 "dim": 64,
@@ -86,6 +92,7 @@ class DPAR(Method[DPARConfig]):
         ),
         "gpu": Preset(
             {
+                "patch": 4,
                 "codes": 1024,
                 "tokenizer_dim": 128,
                 "tokenizer_depth": 3,
@@ -195,9 +202,9 @@ class DPAR(Method[DPARConfig]):
 
     def fit(self, private: PrivateData, run: RunContext) -> None:
         """Finetunes the transformer on the tokens of the private images; see `Method.fit`."""
-        self.model.finetune(private.derive(self._tokens, generator=run.generator), FINETUNE, run)
+        self.model.finetune(private.derive(self.tokens, generator=run.generator), FINETUNE, run)
 
-    def _tokens(self, batch: Batch, generator: torch.Generator) -> Tensor:
+    def tokens(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """The tokens of `views` augmented copies of each record: int64 [b, views, T]."""
         import torch
 

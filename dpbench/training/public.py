@@ -74,8 +74,8 @@ def _keep(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _flip(images: Tensor, generator: torch.Generator) -> Tensor:
-    mirrored = torch.rand(len(images), 1, 1, 1, generator=generator) < 0.5
-    return torch.where(mirrored, images.flip(-1), images)
+    mirrored = torch.rand(len(images), 1, 1, 1, generator=generator, device=generator.device) < 0.5
+    return torch.where(mirrored.to(images.device), images.flip(-1), images)
 
 
 def _strokes(images: Tensor, generator: torch.Generator) -> Tensor:

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from dpbench.models import transformer
+from dpbench.models.token_order import scale_by_scale
 from dpbench.models.transformer import KeyValues, Sampling, TokenTransformer, TransformerConfig, draw
 
 SIZES = TransformerConfig(vocabulary=11, length=6, conditions=3, dim=16, depth=2, heads=2)
@@ -13,6 +14,14 @@ def _model(**sizes) -> TokenTransformer:
     torch.manual_seed(0)
     model = TokenTransformer(dataclasses.replace(SIZES, **sizes))
     for parameter in model.parameters():  # large weights, so that every token matters
+        torch.nn.init.normal_(parameter, std=0.5)
+    return model.eval()
+
+
+def _by_scale() -> TokenTransformer:
+    torch.manual_seed(0)
+    model = TokenTransformer(dataclasses.replace(SIZES, length=21), order=scale_by_scale((1, 2, 4)))
+    for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
     return model.eval()
 
@@ -33,11 +42,36 @@ def test_cached_logits_equal_the_full_forward(length):
     tokens = torch.randint(11, (5, length))
     full = model(tokens, condition)
     caches = [KeyValues(length) for _ in model.blocks]
-    x = model.condition(condition)
+    x = model.condition(condition)[:, None]
     for t in range(length):
-        logits = model.next_logits(x, caches)
+        logits = model.next_logits(x, caches).squeeze(1)
         assert (logits - full[:, t]).norm() < 1e-5 * full[:, t].norm()
-        x = model.token(tokens[:, t])
+        x = model.token(tokens[:, t : t + 1])
+
+
+def test_tokens_of_a_block_depend_on_earlier_blocks_only():
+    model, tokens = _by_scale(), torch.randint(11, (1, 21))
+    changed = tokens.clone()
+    changed[0, 7] = (changed[0, 7] + 1) % 11  # a token of the third grid
+    before, after = model(tokens, torch.tensor([1])), model(changed, torch.tensor([1]))
+    assert torch.equal(before, after)
+    changed[0, 2] = (changed[0, 2] + 1) % 11  # a token of the second grid
+    after = model(changed, torch.tensor([1]))
+    assert torch.allclose(before[:, :5], after[:, :5])
+    assert ((before - after)[0, 5:].abs().amax(-1) > 1e-4).all()
+
+
+def test_sampling_by_scale_equals_recomputation():
+    model, condition = _by_scale(), torch.arange(2).repeat(20)
+    sampled = model.sample(condition, torch.Generator().manual_seed(5), Sampling(0.7, 0.9, guidance=1.5))
+    uniform = torch.rand(40, 21, generator=torch.Generator().manual_seed(5))
+    tokens = torch.zeros(40, 21, dtype=torch.long)
+    for block in (range(1), range(1, 5), range(5, 21)):
+        given, none = model(tokens, condition), model(tokens, torch.full((40,), 2))
+        probabilities = ((none + 1.5 * (given - none)) / 0.7).softmax(-1)
+        for t in block:
+            tokens[:, t] = draw(probabilities[:, t], 0.9, uniform[:, t])
+    assert (sampled == tokens).float().mean() > 0.999  # rounding may tip a draw
 
 
 def test_cached_sampling_equals_recomputation():

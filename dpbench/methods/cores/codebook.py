@@ -42,7 +42,8 @@ class Codebook(nn.Module):
 
     def nearest(self, vectors: Tensor) -> Tensor:
         """[..., dim] -> int64 [...], the indices of the codes with the smallest angles."""
-        return (vectors @ self.entries.T).argmax(-1)
+        with torch.autocast(vectors.device.type, enabled=False):  # in half precision, near codes cannot be told apart
+            return (vectors.float() @ self.entries.T).argmax(-1)
 
     def forward(self, codes: Tensor) -> Tensor:
         """Looks up codes: int64 [...] -> [..., dim]."""

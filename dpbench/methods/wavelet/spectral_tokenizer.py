@@ -23,7 +23,6 @@ from dpbench.methods.wavelet.scale_tokens import join, split
 from dpbench.methods.wavelet.settings import TokenizerSettings
 from dpbench.training.public import PublicBatches
 
-
 MEASURED_IMAGES = 2_000
 """Number of images used to measure the coefficient scale of each band."""
 

@@ -1,5 +1,6 @@
 import torch
 import torch.nn.functional as F
+
 from dpbench.methods.cores.codebook import Codebook
 
 

@@ -114,7 +114,9 @@ def test_label_dropout_has_the_configured_rate():
 def test_each_view_draws_one_copy_of_a_record_at_random(spec, vault, run, monkeypatch):
     model, seen = _model(views=2, label_dropout=0.0), []
     loss = model.transformer.loss
-    monkeypatch.setattr(model.transformer, "loss", lambda tokens, labels: (seen.append(tokens), loss(tokens, labels))[1])
+    monkeypatch.setattr(
+        model.transformer, "loss", lambda tokens, labels: (seen.append(tokens), loss(tokens, labels))[1]
+    )
     private = vault(Plan(model.settings.mechanism(FINETUNE, spec)), 5.0)
     copies = private.derive(lambda batch: torch.arange(3)[None, :, None].expand(len(batch), 3, 4))
     model.finetune(copies, FINETUNE, run)
