@@ -39,6 +39,10 @@ _METHODS = {
         "dpbench.methods.dp_gan:DPGAN",
         "A conditional GAN whose discriminator is trained by DP-SGD (DP-GAN).",
     ),
+    "gs-wgan": (
+        "dpbench.methods.gs_wgan:GSWGAN",
+        "A GAN whose discriminators stay inside; only the generator's gradient is noised (GS-WGAN).",
+    ),
 }
 
 _BENCHMARK_DATASETS = {

@@ -93,7 +93,8 @@ class DPGAN(Method[DPGANConfig]):
         fools = torch.optim.Adam(generator.parameters(), c.generator_lr, betas=BETAS)
 
         def generator_loss() -> Tensor:
-            images, labels = gan.learnable(generator, c.generator_batch, run.generator)
+            labels = gan.random_labels(c.generator_batch, run.generator, run.device)
+            images = gan.learnable(generator, labels, run.generator)
             return -scores_of_frozen(discriminator, images, labels).mean()
 
         private_steps = private.dp_sgd(
@@ -108,7 +109,8 @@ class DPGAN(Method[DPGANConfig]):
     def loss(self, discriminator: nn.Module, batch: Batch, draws: torch.Generator) -> Tensor:
         """The hinge losses of each record and of a generated image that is paired with it: [b]."""
         images, labels = self.gan.real(batch)
-        fakes, fake_labels = self.gan.fakes(self.gan.generator, len(images), draws)
+        fake_labels = self.gan.random_labels(len(images), draws, images.device)
+        fakes = self.gan.fakes(self.gan.generator, fake_labels, draws)
         return (1 - discriminator(images, labels)).relu() + (1 + discriminator(fakes, fake_labels)).relu()
 
     def sample(self, conditions: Conditions, run: RunContext) -> Tensor:
