@@ -33,12 +33,12 @@ class GSWGANConfig(CriticSettings, GANSettings):
 
     latent: Literal["normal", "bits"] = option("bits", "distribution of the latent code's numbers")
     code: int = option(10, "dimension of the latent code", low=1)
-    shards: int = option(200, "discriminators, each on its own shard of the records", low=2)
-    steps: int = option(1500, "private steps of the generator", low=1)
+    shards: int = option(250, "discriminators, each on its own shard of the records", low=2)
+    steps: int = option(4000, "private steps of the generator", low=1)
     generator_batch: int = option(32, "generated images per private step", low=2)
     generator_lr: float = option(2e-3, "peak learning rate of the generator (Adam)", above=0, high=10)
-    clip: float = option(1.0, "clipping norm of the gradient at one generated image", above=0)
-    ema: float = option(0.99, "decay of the moving average of the generator's weights, per step", low=0, below=1)
+    clip: float = option(0.1, "clipping norm of the gradient at one generated image", above=0)
+    ema: float = option(0.995, "decay of the moving average of the generator's weights, per step", low=0, below=1)
 
 
 class GSWGAN(Method[GSWGANConfig]):
@@ -55,8 +55,27 @@ class GSWGAN(Method[GSWGANConfig]):
     paper = "arXiv 2006.08265"
     presets: ClassVar[Mapping[str, Preset]] = {
         "small": Preset(),
-        "small/mnist": Preset(tuning="hold-out of mnist train"),
-        "small/shapes": Preset({"shards": 50, "steps": 300}),
+        "small/mnist": Preset(),
+        "small/shapes": Preset({"shards": 50, "steps": 400}),
+        "gpu": Preset({"shards": 500, "steps": 8000}),
+        "paper": Preset(
+            {
+                "embedding": 10,
+                "generator_channels": (256, 256, 256),
+                "discriminator_channels": (64, 128, 256),
+                "halvings": 3,
+                "patch": 1,
+                "spectral_norm": True,
+                "generator_lr": 1e-4,
+                "shards": 1000,
+                "steps": 20_000,
+                "clip": 1.0,
+                "ema": 0.999,
+                "critic_warmup": 2000,
+                "critic_steps": 5,
+                "critic_lr": 1e-4,
+            }
+        ),
     }
 
     def __init__(self, config: GSWGANConfig, spec: DatasetSpec):
