@@ -59,6 +59,10 @@ _METHODS = {
         "dpbench.methods.dp_lora:DPLoRA",
         "A public latent diffusion model finetuned by DP-SGD through adapters of its attention (DP-LoRA).",
     ),
+    "gs-wgan": (
+        "dpbench.methods.gs_wgan:GSWGAN",
+        "A GAN whose discriminators stay inside; only the generator's gradient is noised (GS-WGAN).",
+    ),
 }
 
 _BENCHMARK_DATASETS = {

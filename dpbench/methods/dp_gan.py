@@ -36,12 +36,12 @@ BETAS = 0.0, 0.999
 class DPGANConfig(GANSettings, DPSGDSettings):
     """Settings of DP-GAN."""
 
-    batch: int = option(512, "expected records per private step (Poisson)", low=1)
-    steps: int = option(1000, "private steps of the discriminator", low=1)
-    discriminator_steps: int = option(2, "private steps per step of the generator", low=1)
+    batch: int = option(768, "expected records per private step (Poisson)", low=1)
+    steps: int = option(1500, "private steps of the discriminator", low=1)
+    discriminator_steps: int = option(1, "private steps per step of the generator", low=1)
     clip: float = option(0.1, "clipping norm of a record's gradient; small enough to clip nearly every record", above=0)
-    lr: float = option(2e-3, "peak learning rate of the discriminator (DP-Adam)", above=0, high=10)
-    ema: float = option(0.98, "decay of the moving average of the generator's weights, per step of it", low=0, below=1)
+    lr: float = option(1e-3, "peak learning rate of the discriminator (DP-Adam)", above=0, high=10)
+    ema: float = option(0.99, "decay of the moving average of the generator's weights, per step of it", low=0, below=1)
 
 
 class DPGAN(Method[DPGANConfig]):
@@ -58,8 +58,40 @@ class DPGAN(Method[DPGANConfig]):
     paper = "arXiv 1802.06739"
     presets: ClassVar[Mapping[str, Preset]] = {
         "small": Preset(),
-        "small/mnist": Preset(tuning="hold-out of mnist train"),
-        "small/shapes": Preset({"steps": 400}),
+        "small/mnist": Preset(),
+        "small/shapes": Preset({"batch": 256, "steps": 200, "generator_batch": 128}),
+        "gpu": Preset(
+            {
+                "generator_channels": (128, 64),
+                "discriminator_channels": (64, 64, 64),
+                "halvings": 2,
+                "patch": 2,
+                "generator_batch": 512,
+                "batch": 2048,
+                "steps": 3000,
+                "discriminator_steps": 2,
+                "ema": 0.995,
+            }
+        ),
+        "paper": Preset(  # DPImageBench (arXiv 2503.14681), for MNIST
+            {
+                "embedding": 128,
+                "generator_channels": (240, 240, 240),
+                "discriminator_channels": (160, 160, 160, 160),
+                "halvings": 2,
+                "patch": 1,
+                "attention": True,
+                "spectral_norm": True,
+                "generator_batch": 4096,
+                "generator_lr": 2e-4,
+                "batch": 4096,
+                "steps": 2197,  # 150 epochs of MNIST's 60,000
+                "discriminator_steps": 5,
+                "clip": 1e-3,
+                "lr": 5e-4,
+                "ema": 0.999,
+            }
+        ),
     }
 
     def __init__(self, config: DPGANConfig, spec: DatasetSpec):
@@ -93,7 +125,8 @@ class DPGAN(Method[DPGANConfig]):
         fools = torch.optim.Adam(generator.parameters(), c.generator_lr, betas=BETAS)
 
         def generator_loss() -> Tensor:
-            images, labels = gan.learnable(generator, c.generator_batch, run.generator)
+            labels = gan.random_labels(c.generator_batch, run.generator, run.device)
+            images = gan.learnable(generator, labels, run.generator)
             return -scores_of_frozen(discriminator, images, labels).mean()
 
         private_steps = private.dp_sgd(
@@ -108,7 +141,8 @@ class DPGAN(Method[DPGANConfig]):
     def loss(self, discriminator: nn.Module, batch: Batch, draws: torch.Generator) -> Tensor:
         """The hinge losses of each record and of a generated image that is paired with it: [b]."""
         images, labels = self.gan.real(batch)
-        fakes, fake_labels = self.gan.fakes(self.gan.generator, len(images), draws)
+        fake_labels = self.gan.random_labels(len(images), draws, images.device)
+        fakes = self.gan.fakes(self.gan.generator, fake_labels, draws)
         return (1 - discriminator(images, labels)).relu() + (1 + discriminator(fakes, fake_labels)).relu()
 
     def sample(self, conditions: Conditions, run: RunContext) -> Tensor:

@@ -14,6 +14,8 @@ from dpbench.models.gan_generator import initialise
 class ResNetDiscriminator(nn.Module):
     """Residual blocks with group normalisation: no layer mixes images, so per-example gradients are well defined.
 
+    Features are averaged over places, not added up as in BigGAN: scores start within the margin of the hinge loss.
+
     Args:
         shape: (channels, height, width) of an image.
         labels: number of labels; 1 without classes.
@@ -42,7 +44,7 @@ class ResNetDiscriminator(nn.Module):
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
         """[b, c, h, w] in [-1, 1], int64 [b] -> scores [b], high for real images of that label."""
-        features = F.relu(self.norm(self.blocks(self.start(self.to_patches(images))))).sum((2, 3))
+        features = F.relu(self.norm(self.blocks(self.start(self.to_patches(images))))).mean((2, 3))
         return (self.end(features)[:, 0] + (self.embedding(labels) * features).sum(1)).float()
 
 

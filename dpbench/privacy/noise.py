@@ -80,6 +80,10 @@ class Draws:
         """Indices below n, each drawn independently with probability `rate`; all of them at rate 1. May be empty."""
         return list(range(n)) if rate == 1 else np.flatnonzero(self._numpy.random(n) < rate).tolist()
 
+    def below(self, n: int) -> int:
+        """A whole number below n, drawn uniformly."""
+        return int(self._numpy.integers(n))
+
     def seed(self) -> int:
         """A new seed for randomness that belongs to rows of a batch, such as a loss's (see `PrivateData`)."""
         return int(self._numpy.integers(2**62))

@@ -17,6 +17,7 @@ from dpbench.privacy.gradients.engine import Loss
 from dpbench.privacy.ledger import Ledger, Receipt
 from dpbench.privacy.plan import CalibratedPlan
 from dpbench.privacy.records import Records
+from dpbench.privacy.sanitised_steps import Discriminators, Generate
 
 PerRecord = Callable[[Batch], Tensor]
 """Batch of b records -> [b, ...], each row from its own record alone."""
@@ -165,6 +166,26 @@ class PrivateData(Protocol):
         Raises:
             PrivacyError: not in the plan, all steps spent, planned for another number of records, the loss or model
                 mixes records, or the engine cannot differentiate the model. No record is read then.
+        """
+        ...
+
+    def sanitised_gradients(
+        self, name: str, discriminators: Discriminators, generate: Generate, optimizer: torch.optim.Optimizer
+    ) -> PrivateSteps:
+        """An iterator whose every `next` is one step of a generator's `optimizer`; see `SanitisedSteps`.
+
+        The generator moves its images along the clipped, noisy gradients of a discriminator's scores. Discriminators
+        are trained on shards of the records, and stay inside.
+
+        Args:
+            name: a `SanitisedGradients` of the plan.
+            discriminators: how they are trained, in fp32.
+            generate: makes the images of a step, with a graph, and their labels.
+            optimizer: of the generator.
+
+        Raises:
+            PrivacyError: not in the plan, all steps spent, more shards than records, several processes, or something
+                other than its gradients leaves a discriminator's training. No record is read then.
         """
         ...
 

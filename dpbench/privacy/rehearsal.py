@@ -33,6 +33,7 @@ from dpbench.privacy.planner import Gradients
 from dpbench.privacy.private_data import Derive, PerRecord, PrivateData
 from dpbench.privacy.public_gradients import MEASURED, PublicGradients
 from dpbench.privacy.records import Records
+from dpbench.privacy.sanitised_steps import Discriminators, Generate, SanitisedSteps
 from dpbench.privacy.stand_in import StandIn, require_stand_in
 from dpbench.privacy.vault import NO_REQUEST, Vault
 
@@ -151,6 +152,12 @@ class Rehearsal(PrivateData):
             gradients.check_batches(rows)
         public = PublicGradients(self._records, self._distinct, gradients, generator.device, self.device)
         return RehearsalSteps(public, mechanism, optimizer, self.measured)
+
+    def sanitised_gradients(
+        self, name: str, discriminators: Discriminators, generate: Generate, optimizer: torch.optim.Optimizer
+    ) -> SanitisedSteps:
+        """See `PrivateData.sanitised_gradients`; without noise, and not measured."""
+        return self._vault.sanitised_gradients(name, discriminators, generate, optimizer)
 
     def derive(
         self,

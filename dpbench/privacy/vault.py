@@ -38,6 +38,8 @@ from dpbench.privacy.parts import Parts
 from dpbench.privacy.private_data import Derive, PerRecord, PrivateData
 from dpbench.privacy.recipes import EXPONENTIAL_CHOICE, LAPLACE_SUM, NOISY_MAX, NOISY_SUM, Q, Recipe
 from dpbench.privacy.records import DerivedRecords, LazyRecords, Records, Shard, WithImages, padded
+from dpbench.privacy.sanitised import SanitisedGradients
+from dpbench.privacy.sanitised_steps import Discriminators, Generate, SanitisedSteps
 from dpbench.privacy.stepper import DPSGDStepper
 from dpbench.privacy.world import World
 
@@ -238,6 +240,16 @@ class Vault(PrivateData):
         agreed = torch.tensor([float(rows)], device=self.device)
         self._parts.world.broadcast([agreed])
         return int(agreed)
+
+    def sanitised_gradients(
+        self, name: str, discriminators: Discriminators, generate: Generate, optimizer: torch.optim.Optimizer
+    ) -> SanitisedSteps:
+        """See `PrivateData.sanitised_gradients`; the proof is in `SanitisedGradients`."""
+        self.door.require_open()
+        mechanism = self.ledger.require(name, SanitisedGradients)
+        return SanitisedSteps(
+            self._parts, mechanism, discriminators, generate, optimizer, self._probes, self._progress
+        )
 
     def derive(
         self,

@@ -53,25 +53,28 @@ class ConditionalGAN:
         labels = torch.zeros(len(images), dtype=torch.long) if batch.labels is None else batch.labels
         return images, labels.to(images.device)
 
-    def learnable(self, network: ResNetGenerator, count: int, draws: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Generated images with a graph, for a step of the generator, and their labels, drawn uniformly.
+    def random_labels(self, count: int, draws: torch.Generator, device: torch.device | str) -> Tensor:
+        """Labels drawn uniformly, int64 [count] on a device; the generator (CPU) is their source."""
+        return torch.randint(self.labels, (count,), generator=draws).to(device)
+
+    def learnable(self, network: ResNetGenerator, labels: Tensor, draws: torch.Generator) -> Tensor:
+        """Generated images with a graph, for a step of the generator: [b, c, h, w] in [-1, 1].
 
         Args:
             network: the generator.
-            count: number of images.
-            draws: source of codes and labels (CPU).
+            labels: of the images, int64 [b].
+            draws: source of the latent codes (CPU).
         """
-        return self._generated(network.train(), count, draws)
+        return self._generated(network.train(), labels, draws)
 
     @torch.no_grad()
-    def fakes(self, network: ResNetGenerator, count: int, draws: torch.Generator) -> tuple[Tensor, Tensor]:
-        """The same without a graph, for a step of a discriminator: each image depends on its own draws only."""
-        return self._generated(network.eval(), count, draws)
+    def fakes(self, network: ResNetGenerator, labels: Tensor, draws: torch.Generator) -> Tensor:
+        """The same without a graph, for a step of a discriminator: an image depends on its own label and code only."""
+        return self._generated(network.eval(), labels, draws)
 
-    def _generated(self, network: ResNetGenerator, count: int, draws: torch.Generator) -> tuple[Tensor, Tensor]:
-        device = network.end.weight.device
-        labels = torch.randint(self.labels, (count,), generator=draws).to(device)
-        return network(self._codes(count, draws).to(device), labels), labels
+    def _generated(self, network: ResNetGenerator, labels: Tensor, draws: torch.Generator) -> Tensor:
+        images: Tensor = network(self._codes(len(labels), draws).to(labels.device), labels)
+        return images
 
     def _codes(self, count: int, draws: torch.Generator) -> Tensor:
         shape = count, self.config.code
@@ -89,7 +92,8 @@ class ConditionalGAN:
             for done in range(SETTLING):
                 for norm in norms:
                     norm.momentum = 1 / (done + 1)
-                self.learnable(self.generator, self.config.generator_batch, run.generator)
+                labels = self.random_labels(self.config.generator_batch, run.generator, run.device)
+                self.learnable(self.generator, labels, run.generator)
         for norm in norms:
             norm.momentum = momentum[norm]
 

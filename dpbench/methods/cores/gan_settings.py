@@ -20,14 +20,14 @@ class GANSettings:
         (64,), "channels of the generator's blocks, coarsest first; each doubles the size", low=1
     )
     discriminator_channels: tuple[int, ...] = option(
-        (32, 64), "channels of the discriminator's blocks, finest first", low=4
+        (32, 32), "channels of the discriminator's blocks, finest first", low=4
     )
     halvings: int = option(1, "number of the discriminator's first blocks that halve the size", low=0)
-    patch: int = option(4, "side of the pixel patches folded into channels; 1 as published", low=1)
+    patch: int = option(4, "side of the pixel patches folded into the networks' channels; 1 as published", low=1)
     attention: bool = option(False, "self-attention after the generator's second block, as published")
     spectral_norm: bool = option(False, "spectral normalisation of the generator, as published")
-    generator_batch: int = option(256, "generated images per step of the generator", low=2)
-    generator_lr: float = option(2e-3, "peak learning rate of the generator (Adam)", above=0, high=10)
+    generator_batch: int = option(128, "generated images per step of the generator", low=2)
+    generator_lr: float = option(1e-3, "peak learning rate of the generator (Adam)", above=0, high=10)
 
     @property
     def networks(self) -> GANConfig:
@@ -42,3 +42,14 @@ class GANSettings:
             self.attention,
             self.spectral_norm,
         )
+
+
+@dataclass(frozen=True)
+class CriticSettings:
+    """Settings of Wasserstein critics that are trained without noise, where nobody sees them."""
+
+    critic_warmup: int = option(60, "training steps of each critic before the first private step", low=1)
+    critic_steps: int = option(2, "training steps of a critic per step of the generator; 5 as published", low=1)
+    critic_batch: int = option(32, "real and generated images per training step of a critic", low=2)
+    critic_lr: float = option(1e-3, "learning rate of the critics (Adam)", above=0, high=10)
+    penalty: float = option(10.0, "weight of the gradient penalty", low=0)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from dpbench.core.context import Precision
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import DatasetSpec, Request
-from dpbench.privacy.auditing.canaries import LOUD, CanaryContribution, CanaryRecords, WithCanaries
+from dpbench.privacy.auditing.canaries import LOUD, CanaryContribution, CanaryRecords, OfPlainRecords, WithCanaries
 from dpbench.privacy.auditing.canary_scores import Scores
 from dpbench.privacy.events import GaussianEvent
 from dpbench.privacy.gradients.engine import Loss
@@ -25,6 +25,7 @@ from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.plan import CalibratedPlan
 from dpbench.privacy.private_data import Derive, PerRecord, PrivateData, PrivateSteps
 from dpbench.privacy.records import Records
+from dpbench.privacy.sanitised_steps import Discriminators, Generate, SanitisedSteps
 from dpbench.privacy.stand_in import require_stand_in
 from dpbench.privacy.vault import NO_REQUEST, Vault
 
@@ -132,6 +133,13 @@ class AuditedVault(PrivateData):
             name, audited, WithCanaries.loss, optimizer, generator, views=views, micro_batch=micro_batch, engine=engine
         )
         return AuditedSteps(steps, audited, mechanism.expected_batch, self.scores[name])
+
+    def sanitised_gradients(
+        self, name: str, discriminators: Discriminators, generate: Generate, optimizer: torch.optim.Optimizer
+    ) -> SanitisedSteps:
+        """See `PrivateData.sanitised_gradients`; not audited."""
+        plain = OfPlainRecords(discriminators, self._canaries)
+        return self._vault.sanitised_gradients(name, plain, generate, optimizer)
 
     def derive(
         self,

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from dpbench.core.data import ImageDataset
 from dpbench.core.specs import Batch, DatasetSpec
 from dpbench.privacy.gradients.engine import Loss
+from dpbench.privacy.sanitised_steps import Discriminators, DrawRecords
 from dpbench.privacy.stand_in import StandIn
 
 LOUD = 1e4
@@ -116,6 +117,23 @@ class WithCanaries(nn.Module):
         number = model._canaries.number(marks).to(ordinary.device)
         weights = model.rows(number).squeeze(-1)
         return torch.where(marks.to(ordinary.device) == 0, ordinary, 0) + model._norm * (number > 0) * weights
+
+
+class OfPlainRecords:
+    """The training of discriminators on records without marks; see `Discriminators`."""
+
+    def __init__(self, discriminators: Discriminators, canaries: Canaries):
+        self.new = discriminators.new
+        self._discriminators = discriminators
+        self._unmark = canaries.unmark
+
+    def warm_up(self, discriminator: nn.Module, records: DrawRecords, draws: torch.Generator) -> None:
+        """See `Discriminators`."""
+        self._discriminators.warm_up(discriminator, lambda size: self._unmark(records(size))[0], draws)
+
+    def train(self, discriminator: nn.Module, records: DrawRecords, draws: torch.Generator) -> None:
+        """See `Discriminators`."""
+        self._discriminators.train(discriminator, lambda size: self._unmark(records(size))[0], draws)
 
 
 class CanaryContribution:

@@ -127,7 +127,8 @@ class RecordFlow(TorchDispatchMode):
                 if not all(address in self._made for address in _addresses([tensor])):
                     self._refuse_write(func, tensor)
             result = func(*args, **kwargs)
-            changed += [t for t in tensors_in((result,)) if given.isdisjoint(_addresses([t]))]
+            new = func is torch.ops.aten.lift_fresh.default  # of `torch.tensor`, which allocates out of sight
+            changed += [t for t in tensors_in((result,)) if new or given.isdisjoint(_addresses([t]))]
             note = f"made at {here()}" if private and func.overloadpacket.__name__ not in SHAPES_ONLY else None
             for tensor in changed:
                 self._add(tensor, note)

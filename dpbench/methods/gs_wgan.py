@@ -1,0 +1,131 @@
+"""GS-WGAN (Chen et al., arXiv 2006.08265): a generator that learns from noisy gradients of many discriminators.
+
+Every discriminator is trained on its own shard of the private records and is never released. Only the gradient that the
+generator receives at its images is clipped and noised, so the discriminators lose nothing to noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from dpbench.core.config import option
+from dpbench.core.context import RunContext
+from dpbench.core.method import Method, Preset
+from dpbench.core.specs import Conditions, DatasetSpec, Request
+from dpbench.methods.cores.gan_settings import CriticSettings, GANSettings
+from dpbench.privacy.plan import Plan
+from dpbench.privacy.sanitised import SanitisedGradients
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dpbench.privacy.private_data import PrivateData
+
+GRADIENTS = "generator gradients"
+"""Name of the mechanism."""
+
+
+@dataclass(frozen=True)
+class GSWGANConfig(CriticSettings, GANSettings):
+    """Settings of GS-WGAN."""
+
+    latent: Literal["normal", "bits"] = option("bits", "distribution of the latent code's numbers")
+    code: int = option(10, "dimension of the latent code", low=1)
+    shards: int = option(250, "discriminators, each on its own shard of the records", low=2)
+    steps: int = option(4000, "private steps of the generator", low=1)
+    generator_batch: int = option(32, "generated images per private step", low=2)
+    generator_lr: float = option(2e-3, "peak learning rate of the generator (Adam)", above=0, high=10)
+    clip: float = option(0.1, "clipping norm of the gradient at one generated image", above=0)
+    ema: float = option(0.995, "decay of the moving average of the generator's weights, per step", low=0, below=1)
+
+
+class GSWGAN(Method[GSWGANConfig]):
+    """A GAN whose discriminators stay inside; only the generator's gradient is noised (GS-WGAN).
+
+    The records are split into shards, and one Wasserstein critic per shard is trained against a throw-away generator.
+    In a private step, one critic drawn in secret learns about the present images, and answers with the gradients of its
+    scores, clipped per image and noised.
+    """
+
+    Config = GSWGANConfig
+    version = "1"
+    track = "none"
+    paper = "arXiv 2006.08265"
+    presets: ClassVar[Mapping[str, Preset]] = {
+        "small": Preset(),
+        "small/mnist": Preset(),
+        "small/shapes": Preset({"shards": 50, "steps": 400}),
+        "gpu": Preset({"shards": 500, "steps": 8000}),
+        "paper": Preset(
+            {
+                "embedding": 10,
+                "generator_channels": (256, 256, 256),
+                "discriminator_channels": (64, 128, 256),
+                "halvings": 3,
+                "patch": 1,
+                "spectral_norm": True,
+                "generator_lr": 1e-4,
+                "shards": 1000,
+                "steps": 20_000,
+                "clip": 1.0,
+                "ema": 0.999,
+                "critic_warmup": 2000,
+                "critic_steps": 5,
+                "critic_lr": 1e-4,
+            }
+        ),
+    }
+
+    def __init__(self, config: GSWGANConfig, spec: DatasetSpec):
+        super().__init__(config, spec)
+        from dpbench.methods.cores.conditional_gan import ConditionalGAN
+
+        self.gan = ConditionalGAN(config, spec)
+
+    @classmethod
+    def plan(cls, config: GSWGANConfig, spec: DatasetSpec, request: Request) -> Plan:
+        """One mechanism: the gradients at the images of each step.
+
+        Raises:
+            ConfigError: the networks do not fit the resolution.
+        """
+        c = config
+        c.networks.check_divides(spec.resolution)
+        return Plan(
+            SanitisedGradients(name=GRADIENTS, clip=c.clip, shards=c.shards, samples=c.generator_batch, steps=c.steps)
+        )
+
+    def fit(self, private: PrivateData, run: RunContext) -> None:
+        """Trains the generator along the private gradients; see `Method.fit`."""
+        import torch
+
+        from dpbench.methods.cores.wasserstein_critics import BETAS, WassersteinCritics
+        from dpbench.training.loop import train
+
+        c, gan = self.config, self.gan
+        generator = gan.generator.to(run.device)
+        optimizer = torch.optim.Adam(generator.parameters(), c.generator_lr, betas=BETAS)
+
+        def generate() -> tuple[Tensor, Tensor]:
+            labels = gan.random_labels(c.generator_batch, run.generator, run.device)
+            with run.autocast():
+                return gan.learnable(generator, labels, run.generator), labels
+
+        steps = private.sanitised_gradients(GRADIENTS, WassersteinCritics(c, gan, run.device), generate, optimizer)
+        title, note = "train the generator (private)", lambda: f"ε {private.ledger.epsilon_spent():.2f}"
+        train(steps, generator, optimizer, run, title, ema=c.ema, note=note)
+        gan.settle(run)
+
+    def sample(self, conditions: Conditions, run: RunContext) -> Tensor:
+        """See `Method.sample`."""
+        return self.gan.sample(conditions, run)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The generator's weights."""
+        return self.gan.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """See `Method.load_state_dict`."""
+        self.gan.load_state_dict(state)
