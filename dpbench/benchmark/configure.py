@@ -140,7 +140,7 @@ def _configured(
     known = {DEFAULT_PRESET, *(key for key in method.presets if "/" not in key)}
     if preset not in known:
         raise UnknownName(f"preset of method '{name}':", preset, known)
-    layers = {key: method.presets[key] for key in (preset, _refined(method, preset, dataset)) if key in method.presets}
+    layers = {key: method.presets[key] for key in (preset, refined(method, preset, dataset)) if key in method.presets}
     values = {key: value for layer in layers.values() for key, value in layer.settings.items()}
     auto = settings.get("steps") == AUTO and "steps" in (f.name for f in fields(method.Config))
     if auto:
@@ -160,7 +160,7 @@ def _configured(
     return Configured(name, variant, method, config, preset, tuning, origins, auto)
 
 
-def _refined(method: type[Method[Any]], preset: str, dataset: str) -> str:
+def refined(method: type[Method[Any]], preset: str, dataset: str) -> str:
     """Name of the preset's refinement for a dataset, or for its plugin: "small/grained" also refines "grained:0.5"."""
     exact = f"{preset}/{dataset}"
     return exact if exact in method.presets else f"{preset}/{dataset.partition(':')[0]}"

@@ -38,6 +38,7 @@ class DPMERF(MatchingMethod[DPMERFConfig]):
     presets: ClassVar[Mapping[str, Preset]] = {
         "small": Preset(),
         "small/mnist": Preset(tuning="hold-out of mnist train"),
+        "gpu": Preset({"features": 10_000, "steps": 6000, "batch": 1000, "width": 32}),
         "paper": Preset({"features": 10_000, "steps": 3000, "batch": 100}),
     }
 

@@ -15,7 +15,7 @@ from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
 from dpbench.core.method import Preset
 from dpbench.methods.cores.diffusion import DiffusionMethod
-from dpbench.methods.cores.diffusion_settings import PUBLISHED, DiffusionConfig, PublicTraining
+from dpbench.methods.cores.diffusion_settings import ONE_GPU, PUBLISHED, DiffusionConfig, PublicTraining
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,8 @@ class DPSGDFinetuning(DiffusionMethod[DPSGDFinetuningConfig]):
         "small/mnist": Preset({"augmentation": "strokes"}, tuning="hold-out of mnist train"),
         "small/shapes": Preset({"public_steps": 600, "batch": 512, "steps": 160, "sampling_steps": 10}),
         "small/grained": Preset({"public_steps": 600, "batch": 512, "steps": 160, "sampling_steps": 10}),
+        "gpu": Preset({**ONE_GPU, "steps": 1000, "views": 1, "public_steps": 6000, "public_batch": 256}),
+        "gpu/mnist": Preset({"augmentation": "strokes"}),
         "paper": Preset(
             {
                 **PUBLISHED,

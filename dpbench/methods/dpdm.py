@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from dpbench.core.method import Preset
 from dpbench.methods.cores.diffusion import DiffusionMethod
-from dpbench.methods.cores.diffusion_settings import PUBLISHED, DiffusionConfig
+from dpbench.methods.cores.diffusion_settings import ONE_GPU, PUBLISHED, DiffusionConfig
 
 
 class DPDM(DiffusionMethod[DiffusionConfig]):
@@ -28,5 +28,6 @@ class DPDM(DiffusionMethod[DiffusionConfig]):
         "small": Preset({"views": 2}),
         "small/mnist": Preset(tuning="hold-out of mnist train"),
         "small/shapes": Preset({"batch": 512, "steps": 120, "sampling_steps": 10}),
+        "gpu": Preset(ONE_GPU),
         "paper": Preset(PUBLISHED),
     }

@@ -70,6 +70,11 @@ class Mechanism(ABC):
         """The schedule, or one segment of equal releases."""
         return self.schedule or (Segment(releases=self.releases),)
 
+    @property
+    def gradients(self) -> float:
+        """Expected number of gradients of single records that all releases need, with one view each; 0 for a query."""
+        return 0.0
+
     def segment_at(self, number: int) -> Segment:
         """The segment of the release with this number, from 1."""
         for segment in self.segments:
@@ -211,6 +216,11 @@ class DPSGD(Mechanism):
     def releases(self) -> int:
         """See `Mechanism`."""
         return self.steps
+
+    @property
+    def gradients(self) -> float:
+        """See `Mechanism`: the sum of the expected batches."""
+        return sum(self.expected_batch * s.rate * s.releases for s in self.segments)
 
     def expected_batch_at(self, number: int) -> float:
         """The expected batch of a step, by which its sum is divided."""

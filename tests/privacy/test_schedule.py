@@ -124,3 +124,9 @@ def test_other_data_is_refused_as_without_a_schedule():
     private = vault(Untouchable(pixels(50)), steps(40, expected_batch=10, steps=6, schedule=LARGER_AND_QUIETER))
     with pytest.raises(PrivacyError, match="planned for 40 records, but the dataset has 50"):
         start(private, linear())
+
+
+def test_private_gradients_are_the_sum_of_expected_batches():
+    schedule = (Segment(releases=100), Segment(releases=50, rate=4.0))
+    assert steps(10_000, expected_batch=20, steps=150, schedule=schedule).gradients == 20 * 100 + 80 * 50
+    assert a_sum(count=6).gradients == 0

@@ -12,6 +12,7 @@ from rich.text import Text
 from dpbench.benchmark.configure import AUTO, SET, configure
 from dpbench.benchmark.protocols import PROTOCOLS
 from dpbench.benchmark.request import RunRequest
+from dpbench.benchmark.tiers import tiers
 from dpbench.cli.pages.simple_table import simple_table
 from dpbench.core.config import as_settings, build, changes, describe
 from dpbench.core.data import DataOptions
@@ -61,7 +62,21 @@ def _method_page(name: str, request: RunRequest) -> list[RenderableType]:
     for key, preset in method.presets.items():
         changed = " ".join(f"{setting}={value}" for setting, value in preset.settings.items())
         table.add_row(*map(Text, (key, changed or "the defaults", preset.tuning)))
-    return [*_description(configured.name, method, facts), settings, table]
+    return [*_description(configured.name, method, facts), settings, table, _tiers_table(configured.name, request)]
+
+
+def _tiers_table(name: str, request: RunRequest) -> RenderableType:
+    """How many private gradients each preset computes, if the dataset is known."""
+    root = request.data or default_root()
+    try:
+        spec = open_dataset(request.dataset, DataOptions(root, request.resolution)).spec
+    except DpbenchError as error:
+        return Text(f"private gradients on {request.dataset}: unknown: {error}")
+    title = f"private gradients on {request.dataset}, and their share of the published number (preset paper)"
+    table = simple_table(title, "preset", "records × views × steps, expected", left=2)
+    for tier in tiers(name, request.dataset, spec):
+        table.add_row(*map(Text, (tier.preset, str(tier))))
+    return table
 
 
 def _dataset_page(name: str, request: RunRequest) -> list[RenderableType]:

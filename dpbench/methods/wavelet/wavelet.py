@@ -104,6 +104,20 @@ class Wavelet(Method[WaveletConfig]):
             },
             tuning="hold-out of mnist train",
         ),
+        "gpu": Preset(
+            {
+                "tokenizer_steps": 5000,
+                "tokenizer_batch": 128,
+                "dim": 192,
+                "public_steps": 10_000,
+                "public_batch": 256,
+                "batch": 1024,
+                "steps": 2500,
+                "ema": 0.99,
+                "refiner.steps": 4000,
+            }
+        ),
+        "gpu/mnist": Preset({"augmentation": "strokes", "refiner.augmentation": "strokes"}),
         "paper": Preset(
             {
                 "levels": 3,  # SIT-4 at 256 pixels: 4 scales of 256 tokens
