@@ -15,7 +15,7 @@ from dpbench.core.method import Preset
 from dpbench.core.specs import DatasetSpec, Request
 from dpbench.methods.cores.diffusion import DiffusionMethod
 from dpbench.methods.cores.diffusion_settings import ONE_GPU, PUBLISHED, DiffusionConfig
-from dpbench.methods.cores.warm_up_settings import WarmUpSettings
+from dpbench.methods.cores.warm_up_settings import ON_HANDWRITING, PUBLISHED_WARM_UP, WarmUpSettings
 from dpbench.privacy.plan import Plan
 
 if TYPE_CHECKING:
@@ -42,23 +42,11 @@ class DPFETA(DiffusionMethod[DPFETAConfig]):
     paper = "arXiv 2504.01395"
     presets: ClassVar[Mapping[str, Preset]] = {
         "small": Preset({"views": 2}),
-        "small/mnist": Preset({"augmentation": "strokes", "central_clip": 0.3}, tuning="hold-out of mnist train"),
+        "small/mnist": Preset(ON_HANDWRITING, tuning="hold-out of mnist train"),
         "small/shapes": Preset({"batch": 512, "steps": 120, "warmup_steps": 200, "sampling_steps": 10}),
-        "gpu": Preset(ONE_GPU),
-        "paper": Preset(
-            {
-                **PUBLISHED,
-                "central_images": 5,
-                "central_rate": 0.1,  # B = 6000 of MNIST's 60,000
-                "central_noise": 5.0,
-                "central_clip": 1.0,
-                "reduction": 2,
-                "warmup_steps": 2000,  # equals epochs: one batch holds all 50 central images of MNIST
-                "warmup_batch": 50,
-                "warmup_lr": 3e-4,
-                "augmentation": "rand-augment",
-            }
-        ),
+        "gpu": Preset({**ONE_GPU, "warmup_steps": 2000}),
+        "gpu/mnist": Preset(ON_HANDWRITING),
+        "paper": Preset({**PUBLISHED, **PUBLISHED_WARM_UP}),
     }
 
     @classmethod

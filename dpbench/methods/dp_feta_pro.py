@@ -16,9 +16,9 @@ from dpbench.core.context import RunContext
 from dpbench.core.method import Preset
 from dpbench.core.specs import Conditions, DatasetSpec, Request
 from dpbench.methods.cores.diffusion import DiffusionMethod
-from dpbench.methods.cores.diffusion_settings import PUBLISHED, DiffusionConfig
+from dpbench.methods.cores.diffusion_settings import ONE_GPU, PUBLISHED, DiffusionConfig
 from dpbench.methods.cores.matching_settings import EMBEDDING, FourierSettings, MatchingConfig
-from dpbench.methods.cores.warm_up_settings import WarmUpSettings
+from dpbench.methods.cores.warm_up_settings import ON_HANDWRITING, PUBLISHED_WARM_UP, WarmUpSettings
 from dpbench.privacy.plan import Plan
 
 if TYPE_CHECKING:
@@ -59,7 +59,9 @@ class DPFETAPro(DiffusionMethod[DPFETAProConfig]):
     paper = "arXiv 2504.01395"
     presets: ClassVar[Mapping[str, Preset]] = {
         "small": Preset({"views": 2}),
-        "small/mnist": Preset({"augmentation": "strokes", "central_clip": 0.3}, tuning="hold-out of mnist train"),
+        "small/mnist": Preset(
+            {**ON_HANDWRITING, "generator_steps": 1000, "generated_steps": 1000}, tuning="hold-out of mnist train"
+        ),
         "small/shapes": Preset(
             {
                 "batch": 512,
@@ -71,29 +73,33 @@ class DPFETAPro(DiffusionMethod[DPFETAProConfig]):
                 "sampling_steps": 10,
             }
         ),
+        "gpu": Preset(
+            {
+                **ONE_GPU,
+                "warmup_steps": 2000,
+                "features": 10_000,
+                "generator_steps": 3000,
+                "generated_images": 60_000,
+                "generated_steps": 3000,
+            }
+        ),
+        "gpu/mnist": Preset(ON_HANDWRITING),
         "paper": Preset(
             {
                 **PUBLISHED,
-                "central_images": 5,
-                "central_rate": 0.1,  # B = 6000 of MNIST's 60,000
-                "central_noise": 5.0,  # at ε = 10; 20 at ε = 1
-                "central_clip": 1.0,
-                "reduction": 2,
-                "warmup_steps": 1000,  # equals epochs: one batch holds all 50 central images of MNIST
-                "warmup_batch": 50,
-                "warmup_lr": 3e-4,
-                "augmentation": "rand-augment",
-                "frequency_noise": 7.4,  # at ε = 10; 26.6 at ε = 1
+                **PUBLISHED_WARM_UP,
+                "clip": 1e-3,
+                "steps": 2197,  # 150 epochs of MNIST's 60,000
+                "warmup_steps": 1000,
+                "frequency_noise": 7.4,
                 "features": 10_000,
                 "bandwidth": 0.1,
                 "generator_steps": 3000,  # 5 epochs of 60,000 images
                 "generator_batch": 100,
                 "generated_images": 60_000,
-                "generated_steps": 2344,  # 10 epochs of 60,000 images
+                "generated_steps": 2344,  # 10 epochs of the generated images
                 "generated_batch": 256,
                 "generated_lr": 3e-4,
-                "clip": 1e-3,
-                "steps": 2197,  # 150 epochs of MNIST's 60,000
             }
         ),
     }

@@ -226,9 +226,7 @@ class Denoiser(nn.Module):
             x = x + (following - churned) * direction
         return x
 
-    def _multistep(
-        self, start: Tensor, labels: Tensor, sampler: SamplerConfig, conditioning: Tensor | None
-    ) -> Tensor:
+    def _multistep(self, start: Tensor, labels: Tensor, sampler: SamplerConfig, conditioning: Tensor | None) -> Tensor:
         """DPM-Solver++."""
         limits = {"sigma_min": sampler.sigma_min, "sigma_max": sampler.sigma_max, "sigma_data": self.sigma_data}
         schedule: Any = EDMDPMSolverMultistepScheduler(**limits)

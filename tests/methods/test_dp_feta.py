@@ -73,11 +73,15 @@ def test_reduction_must_divide_the_resolution(spec):
 def test_noiseless_central_image_is_the_reduced_class_mean(spec, sensitive, vault):
     method = _method(spec, central_rate=1.0, central_images=1, central_clip=1.0)
     private = vault(plan_of(method, REQUEST), float("inf"))
-    released = central_images(private, CENTRAL, lambda batch: _images(batch).unfold(2, 2, 2).unfold(3, 2, 2).mean((4, 5)))
+    released = central_images(
+        private, CENTRAL, lambda batch: _images(batch).unfold(2, 2, 2).unfold(3, 2, 2).mean((4, 5))
+    )
     batch = sensitive.batch(range(400))
     means = torch.stack([_images(batch)[batch.labels == k].mean(0) for k in (0, 1)])
     reduced = means[..., ::2, ::2] + means[..., 1::2, ::2] + means[..., ::2, 1::2] + means[..., 1::2, 1::2]
-    assert torch.allclose(released.images, reduced / 2 - 1, atol=1e-4)  # each class has exactly the expected 200 records
+    assert torch.allclose(
+        released.images, reduced / 2 - 1, atol=1e-4
+    )  # each class has exactly the expected 200 records
     assert released.labels.tolist() == [0, 1]
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 
 from dpbench.core.config import option
 from dpbench.core.errors import ConfigError
@@ -13,6 +16,24 @@ from dpbench.training.augmentation import Augmentation
 
 CENTRAL = "central images"
 """Name of the mechanism that releases the central images."""
+
+PUBLISHED_WARM_UP: Mapping[str, Any] = MappingProxyType(
+    {
+        "central_images": 5,
+        "central_rate": 0.1,  # B = 6000 of MNIST's 60,000
+        "central_noise": 5.0,
+        "central_clip": 1.0,
+        "reduction": 2,
+        "warmup_steps": 2000,  # equals epochs: one batch holds all 50 central images of MNIST
+        "warmup_batch": 50,
+        "warmup_lr": 3e-4,
+        "augmentation": "rand-augment",
+    }
+)
+"""DP-FETA's settings for MNIST at ε = 10 (arXiv 2504.01395)."""
+
+ON_HANDWRITING: Mapping[str, Any] = MappingProxyType({"augmentation": "strokes", "central_clip": 0.3})
+"""For light strokes on black: their norm is small, and RandAugment would amplify the noise of the background."""
 
 
 @dataclass(frozen=True)
