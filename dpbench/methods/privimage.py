@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from dpbench.core.config import option
 from dpbench.core.context import RunContext
@@ -164,7 +164,8 @@ class PrivImage(DiffusionMethod[PrivImageConfig]):
         from dpbench.methods.cores.public_classifier import PublicClassifier
         from dpbench.methods.cores.public_selection import public_labels
 
-        c, key = self.config, {"public": public.fingerprint}
+        c = self.config
+        key: dict[str, Any] = {"public": public.fingerprint}
         labels = run.cache.get("labels", key, lambda g: {"labels": public_labels(public)})["labels"]
         key |= {"augmentation": c.augmentation, **{f.name: getattr(c, f.name) for f in fields(ClassifierTraining)}}
         classifier = PublicClassifier(c.classifier, public.spec.n_classes)

@@ -34,19 +34,20 @@ class SharpnessAwareSteps(PublicSteps):
     ):
         super().__init__(loss, optimizer, steps, run)
         self._radius = radius
-        self.key = ["sharpness-aware", radius]
+        self.key = f"public, radius {radius}"
 
     def _backward(self) -> Tensor:
         batch = self._run.generator.get_state()
         super()._backward()
         weights = [p for group in self._optimizer.param_groups for p in group["params"] if p.grad is not None]
-        gradients = [p.grad for p in weights]
         before = [p.detach().clone() for p in weights]
+        norm = torch.nn.utils.get_total_norm([p.grad for p in weights]).clamp_min(1e-12)
         with torch.no_grad():
-            scale = self._radius / torch.nn.utils.get_total_norm(gradients).clamp_min(1e-12)
-            torch._foreach_add_(weights, torch._foreach_mul(gradients, scale))
+            for p in weights:
+                p += self._radius * p.grad / norm
         self._run.generator.set_state(batch)
         loss = super()._backward()
         with torch.no_grad():
-            torch._foreach_copy_(weights, before)
+            for p, start in zip(weights, before, strict=True):
+                p.copy_(start)
         return loss
