@@ -31,7 +31,7 @@ def make_trials(
                 yield TrialSpec(
                     m.name,
                     m.method.version,
-                    m.method.track,
+                    m.method.track_of(m.config),
                     m.config,
                     spec,
                     fingerprint,

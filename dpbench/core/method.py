@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from dpbench.privacy.plan import Plan
     from dpbench.privacy.private_data import PrivateData
 
+Track = Literal["none", "images", "foundation"]
+"""What a method knows besides the private data: nothing, public images, or pretrained weights of other origin."""
+
 C = TypeVar("C")
 """The type of a method's configuration."""
 
@@ -46,7 +49,7 @@ class Method(ABC, Generic[C]):
 
     Config: ClassVar[type] = NoSettings
     version: ClassVar[str] = "1"
-    track: ClassVar[Literal["none", "images", "foundation"]] = "none"
+    track: ClassVar[Track] = "none"
     paper: ClassVar[str] = ""
     presets: ClassVar[Mapping[str, Preset]] = MappingProxyType({"small": Preset()})
     """Preset name -> settings over `Config`'s defaults; "small/mnist" refines "small" for that dataset."""
@@ -54,6 +57,11 @@ class Method(ABC, Generic[C]):
     def __init__(self, config: C, spec: DatasetSpec):
         self.config = config
         self.spec = spec
+
+    @classmethod
+    def track_of(cls, config: C) -> Track:
+        """The track of one configuration: `track`, unless a setting brings in other weights."""
+        return cls.track
 
     @classmethod
     @abstractmethod

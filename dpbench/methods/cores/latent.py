@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
-from dpbench.core.method import Method
+from dpbench.core.method import Method, Track
 from dpbench.core.specs import Conditions, DatasetSpec, Request
 from dpbench.methods.cores.latent_settings import LatentConfig
 from dpbench.privacy.plan import Plan
@@ -40,6 +40,11 @@ class LatentMethod(Method[L]):
 
         self.model = LatentDiffusion(config, spec.shape, spec.n_classes)
         self._trained = 0
+
+    @classmethod
+    def track_of(cls, config: L) -> Track:
+        """The track "foundation" with a checkpoint."""
+        return "foundation" if config.checkpoint else cls.track
 
     @classmethod
     def plan(cls, config: L, spec: DatasetSpec, request: Request) -> Plan:
