@@ -45,7 +45,7 @@ def select(rows: pd.DataFrame, entries: Sequence[Entry], request: Request) -> pd
         & (rows["seed"].fillna(0) < request.seeds)
         & (rows["n_samples"] == request.samples)
     )
-    rows = rows[counts.fillna(False)]
+    rows = rows[counts.fillna(False)].copy()
     found = []
     for e in entries:
         wanted = {"dataset": e.dataset, "method": e.method, "variant": e.variant, "preset": request.preset}

@@ -64,6 +64,17 @@ def test_show_has_the_settings_that_would_run_and_where_they_come_from() -> None
     assert settings("wavelet[steps=auto]")["steps"][:2] == ["auto", "--set"]
 
 
+def test_show_says_what_share_of_the_published_training_a_preset_is(tiny: Path) -> None:
+    text = call("show", "dpdm", "--dataset", "mnist").stdout
+    shares = re.findall(
+        r"^ (small/mnist|gpu|paper) +([\d.]+) million(?:, ([\d.]+)% of 576 million)?", text, re.MULTILINE
+    )
+    assert [preset for preset, _, share in shares if share] == ["small/mnist", "gpu"]
+    assert shares[-1] == ("paper", "576", "")
+    assert "one release over all records; no private gradients" in call("show", "dp-merf").stdout
+    assert "private gradients on folder: unknown: " in call("show", "dpdm", "--dataset", "folder").stdout
+
+
 def test_show_refuses_settings_that_would_not_run(tiny: Path) -> None:
     assert "did you mean spread?" in call("show", "fake", "--set", "spred=1").stderr
     assert "unknown preset" in call("show", "fake", "--preset", "huge").stderr

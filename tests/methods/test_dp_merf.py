@@ -3,9 +3,12 @@ import torch
 from planned import plan_of
 
 from dpbench.core.config import build
-from dpbench.core.specs import Conditions, Request
+from dpbench.core.specs import Budget, Conditions, Request
+from dpbench.methods.cores.embedding_matching import EMBEDDING
 from dpbench.methods.cores.matched_generator import mean_embeddings, mmd_loss
 from dpbench.methods.dp_merf import DPMERF
+from dpbench.privacy.calibration import calibrate
+from dpbench.privacy.vault import Vault
 
 TINY = {"features": 400, "steps": 150, "batch": 40}
 REQUEST = Request(Conditions.balanced(40, 2))
@@ -44,6 +47,28 @@ def test_noiseless_release_equals_class_mean_features(spec, sensitive, vault):
     embedded = features(batch.images.float() / 255)
     means = torch.stack([embedded[batch.labels == k].mean(0) for k in (0, 1)])
     assert torch.allclose(targets, means, atol=1e-5)
+
+
+def test_counts_are_as_noisy_as_the_features(spec, vault, monkeypatch):
+    method = _method(spec)
+    plan, features, weight = plan_of(method, REQUEST), method.features("cpu"), method.config.count_weight
+    sums, noisy_sum = [], Vault.noisy_sum
+    monkeypatch.setattr(Vault, "noisy_sum", lambda *args: sums.append(noisy_sum(*args)) or sums[-1])
+    targets = [mean_embeddings(vault(plan, epsilon), EMBEDDING, features, weight) for epsilon in (1.0, float("inf"))]
+    noisy, exact = sums
+    deviation = calibrate(plan, Budget(1.0, 1e-5))[EMBEDDING].noise_scale_at(1)
+    assert (noisy - exact).std().item() == pytest.approx(deviation, rel=0.1)
+    assert torch.allclose(exact[:, -1], torch.full((2,), 200 * weight))  # of 400 records in two classes
+    assert ((noisy - exact)[:, -1].abs() > 0).all()
+    assert torch.equal(targets[0], noisy[:, :-1] / (noisy[:, -1:] / weight).clamp_min(1))
+
+
+def test_a_record_contributes_a_vector_as_long_as_the_clip(spec, sensitive):
+    method = _method(spec)
+    (mechanism,) = plan_of(method, REQUEST).mechanisms
+    embedded = method.features("cpu")(sensitive.batch(range(50)).images.float() / 255)
+    contributions = torch.cat([embedded, torch.full((50, 1), method.config.count_weight)], 1)
+    assert torch.allclose(contributions.norm(dim=1), torch.full((50,), mechanism.clip), atol=1e-5)
 
 
 def test_samples_match_their_class_without_noise(spec, vault, run):
