@@ -21,7 +21,7 @@ from dpbench.privacy.gradients.engine import Loss
 RECORDS = 2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Example:
     """A model, records and a loss.
 

@@ -6,11 +6,10 @@ the engines themselves must disable it for norms and sums; see `in_tf32`.
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import product
 
 import torch
@@ -74,11 +73,10 @@ def _plain_product(setting: Setting) -> Mapping[str, Value]:
 
 def against_reference(job: Job, bf16: bool) -> Value:
     """Compares the engine's gradients and clipped sum with the reference, with TF32 disabled."""
-    model, batch = _set_up(job)
+    model, batch = _set_up(job.example, job.device)
     loss = in_bf16(job.example.loss) if bf16 else job.example.loss
     with tf32(allowed=False):
-        expected = reference(model, job.example.loss, batch, job.views)
-        return _compared(job, model, loss, batch, expected, BF16 if bf16 else FP32)
+        return _compared(job, model, loss, batch, BF16 if bf16 else FP32)
 
 
 def in_tf32(job: Job) -> Value:
@@ -87,24 +85,23 @@ def in_tf32(job: Job) -> Value:
     The model and its loss run in fp64, which TF32 does not affect. The engines compute norms and sums in fp32, so a
     difference from the reference above fp32's rounding error comes from TF32.
     """
-    model, batch = _set_up(job)
-    model, batch = model.double(), _in_fp64(batch)
+    model, batch = _set_up(job.example, job.device)
     with tf32(allowed=True):
-        expected = reference(model, job.example.loss, batch, job.views)
-        return _compared(job, model, job.example.loss, batch, expected, FP32)
+        return _compared(job, model.double(), job.example.loss, _in_fp64(batch), FP32)
 
 
-def _set_up(job: Job) -> tuple[nn.Module, Batch]:
+def _set_up(example: Example, device: str) -> tuple[nn.Module, Batch]:
     torch.manual_seed(0)
-    return job.example.build().to(job.device), job.example.records.map(lambda t: t.to(job.device))
+    return example.build().to(device), example.records.map(lambda t: t.to(device))
 
 
 def _in_fp64(batch: Batch) -> Batch:
     return batch.map(lambda t: t.double() if t.is_floating_point() else t)
 
 
-def _compared(job: Job, model: nn.Module, loss: Loss, batch: Batch, expected: Tensor, bound: float) -> Value:
-    """The largest relative distance of the engine's gradients, and of their clipped sum, from `expected`."""
+def _compared(job: Job, model: nn.Module, loss: Loss, batch: Batch, bound: float) -> Value:
+    """The largest relative distance of the engine's gradients, and of their clipped sum, from the reference."""
+    expected = reference(job.example, job.views, job.device)
     engine = ENGINES[job.engine](model, loss)
     norms = expected.norm(dim=1)
     of_gradients = float(((each(engine, batch, job.views) - expected).norm(dim=1) / norms).max())
@@ -129,9 +126,11 @@ def each(engine: GradientEngine, batch: Batch, views: int, clip: float = math.in
     return torch.stack([clipped_sum(engine, batch, one, views, clip) for one in torch.eye(len(batch)).bool()])
 
 
-def reference(model: nn.Module, loss: Loss, batch: Batch, views: int) -> Tensor:
+@cache
+def reference(example: Example, views: int, device: str) -> Tensor:
     """The records' gradients by `vmap(grad)` in fp64, with the draws of `clipped_sum`: [records, parameters]."""
-    exact = _WithLoss(copy.deepcopy(model).double(), loss)
+    model, batch = _set_up(example, device)
+    exact = _WithLoss(model.double(), example.loss)
     parameters = {name: p.detach() for name, p in exact.named_parameters() if p.requires_grad}
     generator = torch.Generator().manual_seed(3)
     records = _in_fp64(batch).repeat(views).map(lambda t: t.unflatten(0, (len(batch), views))).tensors

@@ -31,7 +31,7 @@ class Section:
     Attributes:
         module: module with a function `checks(setting)` that returns the section's checks.
         title: description of the numbers and of when they pass.
-        seconds: time limit.
+        seconds: time limit, except in the tiny form.
     """
 
     module: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -21,6 +22,11 @@ PLACES = finding.places
 def pytest_xdist_setupnodes() -> None:
     """One thread in each process of `pytest -n`, which has as many processes as it wants to use cores."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_finish() -> None:
+    """Takes modules and tests out of garbage collections, of which the checks of closures cause many."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 
 import typer
 from calling import call
@@ -13,15 +12,13 @@ from dpbench import __version__
 from dpbench.cli import app
 
 
-def test_help_is_fast_and_imports_no_heavy_packages() -> None:
+def test_help_imports_no_heavy_packages() -> None:
     code = "import sys, dpbench.cli\nsys.argv = ['dpbench', 'run', '--help']\n"
     code += "try: dpbench.cli.main()\nexcept SystemExit: pass\n"
     heavy = "print('HEAVY', [m for m in ('torch', 'pandas', 'numpy', 'scipy') if m in sys.modules])"
-    start = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", code + heavy], capture_output=True, text=True, check=True)
     assert "HEAVY []" in done.stdout
     assert "--eps" in done.stdout
-    assert time.perf_counter() - start < 5  # normally 0.3 s; the limit allows for a busy machine
 
 
 def test_flags_show_no_value_and_every_option_has_a_help() -> None:

@@ -251,7 +251,7 @@ def test_failed_job_does_not_stop_the_others() -> None:
 def test_jobs_run_in_parallel(tmp_path: Path) -> None:
     def meets(own: str, other: str) -> str:
         wait = f"while not (p / '{other}').exists() and time.time() < end: time.sleep(0.01)"
-        start = f"import pathlib, time\np = pathlib.Path({str(tmp_path)!r})\nend = time.time() + 20\n"
+        start = f"import pathlib, time\np = pathlib.Path({str(tmp_path)!r})\nend = time.time() + 100\n"
         return f"{start}(p / '{own}').touch()\n{wait}\nassert (p / '{other}').exists()"
 
     assert run_jobs([python("a", meets("1", "2")), python("b", meets("2", "1"))], 2) == []

@@ -30,8 +30,14 @@ BROKEN = Section("broken_sections", "what goes wrong", 60)
 
 
 def test_tiny_form_passes_on_a_cpu(tmp_path: Path) -> None:
-    command = [sys.executable, ROOT / "perf/gpu.py", "--tiny", "--device", "cpu", "--out", "gpu.json"]
-    done = subprocess.run([*command, "--markdown", "gpu.md"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    command = [sys.executable, ROOT / "perf/gpu.py", "--tiny", "--device", "cpu", "--minutes", "60"]
+    done = subprocess.run(
+        [*command, "--out", "gpu.json", "--markdown", "gpu.md"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
     assert {path.name for path in tmp_path.iterdir()} == {"gpu.json", "gpu.md"}
 

@@ -146,7 +146,7 @@ def process(rank: int, size: int, folder: Path) -> None:
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     folder = tmp_path_factory.mktemp("two")
-    torch.multiprocessing.spawn(process, (2, folder), nprocs=2)
+    torch.multiprocessing.start_processes(process, (2, folder), nprocs=2, start_method="forkserver")
     return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
 
 

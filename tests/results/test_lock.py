@@ -4,54 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
+from functools import partial
 from pathlib import Path
 
+import fakes
 import pytest
+from killing import in_a_child, was_killed
 
+import dpbench
+from dpbench import METHODS
 from dpbench.core.errors import DpbenchError
 from dpbench.core.progress import Quiet
 from dpbench.results.trial_folder import TrialFolder
-
-TESTS = Path(__file__).parents[1]
-
-HOLD = """
-import sys
-from pathlib import Path
-from dpbench.core.progress import Quiet
-from dpbench.results.trial_folder import TrialFolder
-with TrialFolder(Path(sys.argv[1])).lock(Quiet()):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
-
-RUN = """
-import sys
-import dpbench, fakes
-from dpbench import DATASETS, METHODS, METRICS, NoisySum
-from pathlib import Path
-
-class Slow(fakes.FakeAlone):
-    def fit(self, private, run):
-        super().fit(private, run)
-        print("fitted", flush=True)
-        sys.stdin.readline()
-
-DATASETS.register("tiny")(fakes.Tiny)
-METHODS.register("slow")(Slow)
-METRICS.register("brightness")(fakes.Brightness)
-rows = dpbench.run("slow", "tiny", [1.0], delta=1e-6, samples=10, metrics=["brightness"], references=(), device="cpu",
-                   out=sys.argv[1])
-print(rows["date"].item(), flush=True)
-"""
-
-
-def start(program: str, folder: Path) -> subprocess.Popen[str]:
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path])}
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    return subprocess.Popen([sys.executable, "-c", program, str(folder)], env=environment, **pipes)
 
 
 class Said(Quiet):
@@ -65,9 +30,16 @@ class Said(Quiet):
 
 
 def test_second_process_reports_the_lock_holder_and_waits(tmp_path: Path) -> None:
-    holder = start(HOLD, tmp_path)
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "held\n"
+    holding, held = os.pipe()
+
+    def hold() -> None:
+        with TrialFolder(tmp_path).lock(Quiet()):
+            os.write(held, b"!")
+            signal.pause()
+
+    holder = in_a_child(hold)
+    os.close(held)
+    assert os.read(holding, 1)
     said, entered = Said(), threading.Event()
 
     def enter() -> None:
@@ -77,10 +49,11 @@ def test_second_process_reports_the_lock_holder_and_waits(tmp_path: Path) -> Non
     thread = threading.Thread(target=enter)
     thread.start()
     assert said.spoken.wait(30)
-    assert f"process {holder.pid} on " in said.lines[0]
-    holder.send_signal(signal.SIGSTOP)  # a stopped process still holds the lock
+    assert f"process {holder} on " in said.lines[0]
+    os.kill(holder, signal.SIGSTOP)  # a stopped process still holds the lock
     assert not entered.wait(0.3)
-    holder.kill()  # a dead process does not
+    os.kill(holder, signal.SIGKILL)  # a dead process does not
+    assert was_killed(holder)
     assert entered.wait(30)
     thread.join()
 
@@ -99,14 +72,31 @@ def test_unwritable_folder_error_names_the_folder(tmp_path: Path) -> None:
 
 def test_trial_started_twice_runs_once(tiny: Path) -> None:
     """Regression test: both processes released a model, only one was counted, and the row mixed both."""
-    first = start(RUN, tiny)
-    assert first.stdout is not None
-    assert first.stdout.readline() == "fitted\n"
-    second = start(RUN, tiny)
-    out, _ = first.communicate("\n", timeout=120)
-    again, _ = second.communicate("\n", timeout=120)
-    assert (first.returncode, second.returncode) == (0, 0)
-    assert again == out  # the second process used the row of the first and did not fit
+    fitted, has_fitted = os.pipe()
+    finish, may_finish = os.pipe()
+
+    class Slow(fakes.FakeAlone):
+        def fit(self, private, run):
+            super().fit(private, run)
+            os.write(has_fitted, b"!")
+            os.read(finish, 1)
+
+    METHODS.register("slow")(Slow)
+
+    def run(date: Path) -> None:
+        rows = dpbench.run(
+            "slow", "tiny", [1.0], delta=1e-6, samples=10, metrics=["brightness"], references=(), device="cpu", out=tiny
+        )
+        date.write_text(rows["date"].item(), encoding="utf-8")
+
+    dates = [tiny.parent / "first", tiny.parent / "second"]
+    first = in_a_child(partial(run, dates[0]))
+    os.close(has_fitted)
+    assert os.read(fitted, 1)
+    second = in_a_child(partial(run, dates[1]))
+    os.write(may_finish, b"!!")
+    assert not any(map(was_killed, (first, second)))
+    assert dates[0].read_text() == dates[1].read_text()  # the second process used the row of the first and did not fit
     [ledger] = tiny.rglob("ledger.json")
     assert ledger.read_text().count('"releases_spent": 1') == 1
     [record] = tiny.parent.rglob("*.jsonl")
