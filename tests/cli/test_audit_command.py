@@ -23,11 +23,16 @@ SMALL = {
     "dp-sgd": DIFFUSION,
     "dpdm": DIFFUSION,
     "dp-feta": [*DIFFUSION, "central_images=2", "warmup_steps=2"],
+    "dp-feta-pro": [
+        *DIFFUSION,
+        *("central_images=2", "warmup_steps=2", "features=40", "generator_steps=2"),
+        *("generated_images=20", "generated_steps=2"),
+    ],
     "wavelet": ["levels=1", "codes=8", "dim=8", "depth=1", "heads=1", "tokenizer_dim=8", "batch=40", "steps=3"],
 }
 """Settings of every registered method that shorten its private phase to about a second."""
 
-RELEASES = {"dp-merf": 1, "dp-sgd": 3, "dpdm": 3, "dp-feta": 5, "wavelet": 3}
+RELEASES = {"dp-merf": 1, "dp-sgd": 3, "dpdm": 3, "dp-feta": 5, "dp-feta-pro": 6, "wavelet": 3}
 
 
 def audit(method: str, *arguments: object, settings: list[str] | None = None):
