@@ -56,6 +56,7 @@ METHODS = {
     "dpdm": {},
     "dp-feta": {"warmup_steps": 1},
     "dp-ar": {},
+    "dp-feta-pro": {"warmup_steps": 1, "generator_steps": 1, "generated_images": 100, "generated_steps": 1},
     "dp-merf": {"steps": 1},
 }
 """Built-in methods, with settings that shorten their public part, which has no checks."""

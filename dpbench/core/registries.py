@@ -45,7 +45,7 @@ _METHODS = {
     ),
     "dp-feta-pro": (
         "dpbench.methods.dp_feta_pro:DPFETAPro",
-        "A diffusion model warmed up on central images, then on images of DP-MERF, then trained by DP-SGD (DP-FETA-Pro).",
+        "A diffusion model warmed up on central images and on images of DP-MERF, then trained by DP-SGD (FETA-Pro).",
     ),
     "dp-gan": (
         "dpbench.methods.dp_gan:DPGAN",

@@ -294,6 +294,8 @@ NETWORK = {"channels": "[32]", "steps": 4, "batch": 20, "sampling_steps": 2, "pa
                        "public_steps": 2, "public_batch": 8, "selected_steps": 2}),
         ("dpdm", {**NETWORK, "views": 2}),
         ("dp-feta", {**NETWORK, "warmup_steps": 2, "warmup_batch": 8}),
+        ("dp-feta-pro", {**NETWORK, "warmup_steps": 2, "warmup_batch": 8, "features": 40, "generator_steps": 2,
+                         "generated_images": 20, "generated_steps": 2, "generated_batch": 8}),
     ],
 )  # fmt: skip
 def test_every_dp_sgd_method_can_be_rehearsed(sealed: Path, name: str, settings: dict[str, Any]) -> None:

@@ -25,11 +25,18 @@ SMALL = {
     "dpdm": DIFFUSION,
     "dp-feta": [*DIFFUSION, "central_images=2", "warmup_steps=2"],
     "dp-ar": ["codes=8", "dim=8", "depth=1", "heads=1", "tokenizer_dim=8", "batch=40", "steps=3"],
+    "dp-feta-pro": [
+        *DIFFUSION,
+        *("central_images=2", "warmup_steps=2", "features=40", "generator_steps=2"),
+        *("generated_images=20", "generated_steps=2"),
+    ],
     "wavelet": ["levels=1", "codes=8", "dim=8", "depth=1", "heads=1", "tokenizer_dim=8", "batch=40", "steps=3"],
 }
 """Settings of every registered method that shorten its private phase to about a second."""
 
-RELEASES = {"dp-merf": 1, "dp-sgd": 3, "privimage": 4, "dpdm": 3, "dp-feta": 5, "dp-ar": 3, "wavelet": 3}
+RELEASES = {
+    **{"dp-merf": 1, "dp-sgd": 3, "privimage": 4, "dpdm": 3, "dp-feta": 5, "dp-feta-pro": 6, "dp-ar": 3, "wavelet": 3},
+}
 
 PREPARED = {"privimage": ["--prepare", "--public", "tiny-public:labelled"]}
 """Options of methods whose private phase needs their public parts."""

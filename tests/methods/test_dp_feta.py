@@ -9,7 +9,7 @@ from dpbench.core.config import build
 from dpbench.core.errors import ConfigError, PrivacyError
 from dpbench.core.specs import Batch, Budget, Conditions, DatasetSpec, Request
 from dpbench.methods.cores.central_images import central_images
-from dpbench.methods.cores.warm_up import released_images, restored
+from dpbench.methods.cores.warm_up import restored
 from dpbench.methods.cores.warm_up_settings import CENTRAL
 from dpbench.methods.dp_feta import DPFETA
 from dpbench.privacy.calibration import calibrate

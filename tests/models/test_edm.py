@@ -117,7 +117,7 @@ def test_euler_steps_match_the_scheduler_of_diffusers(churn):
     schedule = EDMEulerScheduler(sigma_min=0.01, sigma_max=80.0, sigma_data=D)
     schedule.set_timesteps(12)
     x = 80 * starts
-    for sigma, c_noise in zip(schedule.sigmas, schedule.timesteps, strict=False):
+    for c_noise in schedule.timesteps:
         scaled = schedule.scale_model_input(x, c_noise)
         x = schedule.step(model.network(scaled, c_noise.expand(3), labels), c_noise, x).prev_sample
     sampler = SamplerConfig("ddim", 12, sigma_min=0.01, churn=churn, churn_range=(100.0, 200.0))
