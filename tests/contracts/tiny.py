@@ -16,6 +16,8 @@ DIFFUSION = {
     "channels": (8,), "patch": 4, "batch": 50, "steps": 2, "clip": 0.3, "micro_batch": 50, "sampling_steps": 2,
 }  # fmt: skip
 
+GAN = {"generator_channels": (8,), "discriminator_channels": (8,), "embedding": 4, "generator_batch": 16}
+
 METHODS: dict[str, dict[str, Any]] = {
     "wavelet": {
         "levels": 1, "codes": 16, "detail_codes": 16, "code_dim": 8, "tokenizer_dim": 16, "tokenizer_heads": 2,
@@ -27,6 +29,8 @@ METHODS: dict[str, dict[str, Any]] = {
     "dp-sgd": DIFFUSION | {"public_steps": 2, "public_batch": 32},
     "dpdm": DIFFUSION | {"views": 2, "label_dropout": 0.1, "guidance": 2},
     "dp-feta": DIFFUSION | {"warmup_steps": 2, "warmup_batch": 16},
+    "dp-gan": GAN | {"batch": 50, "steps": 2, "clip": 0.3, "micro_batch": 50},
+    "gs-wgan": GAN | {"shards": 3, "steps": 2, "critic_warmup": 1, "critic_steps": 1, "critic_batch": 8},
 }  # fmt: skip
 
 REFINERS: dict[str, dict[str, Any]] = {
