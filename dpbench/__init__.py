@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from dpbench.privacy.plan import CalibratedPlan as CalibratedPlan
     from dpbench.privacy.plan import Plan as Plan
     from dpbench.privacy.private_data import PrivateData as PrivateData
+    from dpbench.privacy.sanitised import SanitisedGradients as SanitisedGradients
     from dpbench.training.loop import PublicSteps as PublicSteps
     from dpbench.training.loop import train as train
     from dpbench.training.loop import train_together as train_together
@@ -117,6 +118,7 @@ _NAMES = {
     "dpbench.privacy.mechanisms": ["DPSGD", "NoisySum", "Segment"],
     "dpbench.privacy.plan": ["CalibratedPlan", "Plan"],
     "dpbench.privacy.private_data": ["PrivateData"],
+    "dpbench.privacy.sanitised": ["SanitisedGradients"],
     "dpbench.training.loop": ["PublicSteps", "train", "train_together"],
     "dpbench.training.part": ["Part", "Stepper"],
     "dpbench.training.public": ["PublicBatches", "to_uint8", "to_unit"],

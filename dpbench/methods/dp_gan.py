@@ -40,7 +40,7 @@ class DPGANConfig(GANSettings, DPSGDSettings):
     steps: int = option(1500, "private steps of the discriminator", low=1)
     discriminator_steps: int = option(1, "private steps per step of the generator", low=1)
     clip: float = option(0.1, "clipping norm of a record's gradient; small enough to clip nearly every record", above=0)
-    lr: float = option(1e-3, "peak learning rate of the discriminator (DP-Adam)", above=0, high=10)
+    lr: float = option(2e-3, "peak learning rate of the discriminator (DP-Adam)", above=0, high=10)
     ema: float = option(0.99, "decay of the moving average of the generator's weights, per step of it", low=0, below=1)
 
 

@@ -13,8 +13,8 @@ is a mixture of Gaussians whose means are at most Δ from g_j, and H_α is conve
     H_α'(P, Q) ≤ q H_α(N(0, σ²), N(1, σ²))    for every α' ≥ 1,
 
 which also holds with P and Q exchanged. For α' < 1, H_α'(P, Q) = 1 - α' + α' H_{1/α'}(Q, P) gives the other half of the
-bound. A Poisson sample of rate q has the first half, too, but only for one of its two directions at a time: there,
-nothing else changes hands with the record. So it would be billed too little.
+bound. Neither direction of a Poisson sample of rate q, adding or removing a record, has both halves. There, all steps
+have the same direction; here, M may stand near g_j in one step and near g'_j in another. So this costs more.
 
 The bound belongs to a pair of distributions (Zhu, Dong and Wang, 2106.08567, proposition 8), which composes adaptively.
 """

@@ -21,6 +21,7 @@ LATENT = {
     "channels": (8,), "attention": 1, "context": 8, "public_steps": 2, "public_batch": 16, "batch": 50, "steps": 2,
     "micro_batch": 50, "sampling_steps": 2,
 }  # fmt: skip
+GAN = {"generator_channels": (8,), "discriminator_channels": (8,), "embedding": 4, "generator_batch": 16}
 
 METHODS: dict[str, dict[str, Any]] = {
     "wavelet": {
@@ -49,6 +50,8 @@ METHODS: dict[str, dict[str, Any]] = {
         "warmup_steps": 2, "warmup_batch": 16, "features": 100, "generator_steps": 2, "generator_batch": 20,
         "generated_images": 40, "generated_steps": 2, "generated_batch": 16,
     },
+    "dp-gan": GAN | {"batch": 50, "steps": 2, "clip": 0.3, "micro_batch": 50},
+    "gs-wgan": GAN | {"shards": 3, "steps": 2, "critic_warmup": 1, "critic_steps": 1, "critic_batch": 8},
 }  # fmt: skip
 
 REFINERS: dict[str, dict[str, Any]] = {

@@ -12,7 +12,7 @@ from dpbench.training.part import Part
 from dpbench.training.public import to_unit
 
 TINY = {
-    "generator_channels": (16,), "discriminator_channels": (16,), "embedding": 8, "batch": 64, "steps": 60,
+    "generator_channels": (16,), "discriminator_channels": (16,), "embedding": 8, "batch": 64, "steps": 100,
     "generator_batch": 64, "ema": 0.9, "lr": 5e-3, "generator_lr": 5e-3,
 }  # fmt: skip
 REQUEST = Request(Conditions.balanced(128, 2))
@@ -26,7 +26,7 @@ def _method(spec: DatasetSpec, **settings: object) -> DPGAN:
 def test_plan_is_one_dp_sgd_mechanism(spec):
     (mechanism,) = plan_of(_method(spec), REQUEST).mechanisms
     assert mechanism.name == DISCRIMINATOR
-    assert (mechanism.sampling_rate, mechanism.releases, mechanism.noise_multiplier) == (64 / 400, 60, None)
+    assert (mechanism.sampling_rate, mechanism.releases, mechanism.noise_multiplier) == (64 / 400, 100, None)
 
 
 def test_published_plan():

@@ -27,7 +27,7 @@ class GANSettings:
     attention: bool = option(False, "self-attention after the generator's second block, as published")
     spectral_norm: bool = option(False, "spectral normalisation of the generator, as published")
     generator_batch: int = option(128, "generated images per step of the generator", low=2)
-    generator_lr: float = option(1e-3, "peak learning rate of the generator (Adam)", above=0, high=10)
+    generator_lr: float = option(2e-3, "peak learning rate of the generator (Adam)", above=0, high=10)
 
     @property
     def networks(self) -> GANConfig:
@@ -51,5 +51,5 @@ class CriticSettings:
     critic_warmup: int = option(60, "training steps of each critic before the first private step", low=1)
     critic_steps: int = option(2, "training steps of a critic per step of the generator; 5 as published", low=1)
     critic_batch: int = option(32, "real and generated images per training step of a critic", low=2)
-    critic_lr: float = option(1e-3, "learning rate of the critics (Adam)", above=0, high=10)
+    critic_lr: float = option(2e-3, "learning rate of the critics (Adam)", above=0, high=10)
     penalty: float = option(10.0, "weight of the gradient penalty", low=0)

@@ -1,0 +1,102 @@
+import math
+
+import pytest
+import torch
+from bar_orientation import share_horizontal
+from planned import plan_of
+from torch import Tensor, nn
+
+from dpbench.core.config import build
+from dpbench.core.specs import Batch, Budget, Conditions, DatasetSpec, Request
+from dpbench.methods.cores.wasserstein_critics import WassersteinCritics
+from dpbench.methods.gs_wgan import GRADIENTS, GSWGAN
+from dpbench.privacy.calibration import calibrate
+
+TINY = {
+    "generator_channels": (16,), "discriminator_channels": (16,), "embedding": 8, "shards": 4, "steps": 50,
+    "critic_warmup": 20, "critic_steps": 3, "generator_lr": 4e-3, "ema": 0.9,
+}  # fmt: skip
+REQUEST = Request(Conditions.balanced(128, 2))
+MNIST = DatasetSpec("mnist", 1, 32, 60_000, 10_000, tuple("0123456789"), True)
+
+
+def _method(spec: DatasetSpec, **settings: object) -> GSWGAN:
+    return GSWGAN(build(GSWGAN.Config, TINY | settings), spec)
+
+
+def test_plan_is_one_mechanism(spec):
+    (mechanism,) = plan_of(_method(spec), REQUEST).mechanisms
+    assert mechanism.name == GRADIENTS
+    assert (mechanism.sampling_rate, mechanism.releases, mechanism.samples) == (1 / 4, 50, 32)
+    assert mechanism.sensitivity == pytest.approx(2 * 0.1 * math.sqrt(32))
+
+
+def test_published_plan_needs_more_noise_than_published():
+    """1000 shards, 20,000 steps, 32 images, clip 1. The published multiplier per image at ε = 10 is 1.07."""
+    config = build(GSWGAN.Config, GSWGAN.presets["paper"].settings)
+    plan = calibrate(GSWGAN.plan(config, MNIST, REQUEST), Budget(10, 1e-5))
+    mechanism = plan[GRADIENTS]
+    assert (mechanism.shards, mechanism.releases, mechanism.samples, mechanism.clip) == (1000, 20_000, 32, 1.0)
+    assert (config.critic_warmup, config.critic_steps, config.code, config.latent) == (2000, 5, 10, "bits")
+    assert mechanism.noise_multiplier * math.sqrt(32) > 2.3
+
+
+def test_samples_match_their_class_without_noise(spec, vault, run):
+    method = _method(spec)
+    private = vault(plan_of(method, REQUEST), float("inf"))
+    method.fit(private, run)
+    private.ledger.check_complete()
+    images = method.sample(REQUEST.conditions, run)
+    assert images.shape == (128, 1, 16, 16)
+    assert share_horizontal(images[0::2]) > 0.65
+    assert share_horizontal(images[1::2]) < 0.35
+
+
+def test_restored_model_samples_the_same_images(spec, vault, run):
+    method, other = _method(spec, steps=2, critic_warmup=2), _method(spec)
+    method.fit(vault(plan_of(method, REQUEST), 5), run)
+    other.load_state_dict(method.state_dict())
+    run.generator.manual_seed(3)
+    images = method.sample(REQUEST.conditions, run)
+    run.generator.manual_seed(3)
+    assert torch.equal(images, other.sample(REQUEST.conditions, run))
+
+
+class Brightness(nn.Module):
+    """Scores an image by its weighted brightness, whose gradient has the norm `weight` · 16."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(0.5))
+
+    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+        return self.weight * images.sum((1, 2, 3))
+
+
+def test_critic_loss_is_that_of_wgan_gp(spec, monkeypatch):
+    method = _method(spec)
+    critics = WassersteinCritics(method.config, method.gan, "cpu")
+    monkeypatch.setattr(method.gan, "fakes", lambda network, labels, draws: torch.zeros(len(labels), 1, 16, 16))
+    white = Batch(torch.full((2, 1, 16, 16), 255, dtype=torch.uint8), torch.tensor([0, 1]))
+    loss = critics._loss(Brightness(), method.gan.generator, white, torch.Generator().manual_seed(0))
+    assert loss.item() == pytest.approx((0 - 128) + 1e-3 * 128**2 + 10 * (0.5 * 16 - 1) ** 2)
+
+
+def test_warming_a_critic_up_leaves_the_generator_alone(spec):
+    method = _method(spec)
+    critics, before = WassersteinCritics(method.config, method.gan, "cpu"), dict(method.gan.state_dict())
+    before = {name: value.clone() for name, value in before.items()}
+
+    def records(size: int) -> Batch:
+        return Batch(torch.zeros(size, 1, 16, 16, dtype=torch.uint8), torch.zeros(size, dtype=torch.long))
+
+    critic = critics.new()
+    start = critic.end.weight.clone()
+    critics.warm_up(critic, records, torch.Generator().manual_seed(0))
+    critics.train(critic, records, torch.Generator().manual_seed(0))
+    assert not torch.equal(start, critic.end.weight)
+    assert all(torch.equal(value, method.gan.state_dict()[name]) for name, value in before.items())
+
+
+def test_codes_are_bits(spec):
+    assert set(_method(spec).gan._codes(10, torch.Generator().manual_seed(0)).flatten().tolist()) == {0.0, 1.0}

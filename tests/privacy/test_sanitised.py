@@ -1,0 +1,262 @@
+"""The door of sanitised gradients: what it trains on what, what it releases, and what it refuses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import norm
+from torch import Tensor, nn
+from vaults import SIGMAS, Images, Untouchable, pixels, planned, vault
+
+from dpbench.core.errors import ConfigError, PrivacyError
+from dpbench.core.specs import Batch
+from dpbench.privacy.ledger import Ledger
+from dpbench.privacy.noise import NoiseSource
+from dpbench.privacy.noise_key import NoiseKey
+from dpbench.privacy.sanitised import SanitisedGradients
+from dpbench.privacy.sanitised_steps import SanitisedSteps, clipped_rows
+from dpbench.privacy.shard_event import ShardEvent
+from dpbench.privacy.vault import Vault
+from dpbench.privacy.world import World
+
+N, SHARDS, SAMPLES = 12, 4, 3
+
+
+def gradients(**settings) -> SanitisedGradients:
+    default = {"name": "g", "clip": 1.0, "noise_multiplier": 0.0, "shards": SHARDS, "samples": SAMPLES, "steps": 2}
+    return SanitisedGradients(**{**default, **settings})
+
+
+class Score(nn.Module):
+    """The inner product with a direction, which is the gradient at every image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.direction = nn.Parameter(torch.zeros(1, 4, 4))
+
+    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+        return (images * self.direction).sum((1, 2, 3))
+
+
+class Recorded:
+    """Discriminators that note which records they saw; the direction is the mean of what was drawn."""
+
+    def __init__(self, change: Callable[[Tensor], Tensor] = lambda t: t):
+        self.change = change
+        self.trained: list[str] = []
+
+    def new(self) -> Score:
+        return Score()
+
+    def warm_up(self, discriminator: Score, records: Callable[[int], Batch], draws: torch.Generator) -> None:
+        self._learn(discriminator, records(20), "warm up")
+
+    def train(self, discriminator: Score, records: Callable[[int], Batch], draws: torch.Generator) -> None:
+        self._learn(discriminator, records(20), "train")
+
+    def _learn(self, discriminator: Score, batch: Batch, what: str) -> None:
+        self.trained.append(what)
+        with torch.no_grad():
+            discriminator.direction += self.change(batch.images.float().mean(0) / 255 - 0.5)
+
+
+class Made:
+    """A generator of constant images, whose gradient is the sum of what is released."""
+
+    def __init__(self, samples: int = SAMPLES):
+        self.image = nn.Parameter(torch.zeros(1, 4, 4))
+        self.optimizer = torch.optim.SGD([self.image], lr=1.0)
+        self.samples = samples
+
+    def __call__(self) -> tuple[Tensor, Tensor]:
+        return self.image.expand(self.samples, 1, 4, 4), torch.zeros(self.samples, dtype=torch.long)
+
+
+def opened(private: Vault, discriminators: object | None = None, made: Made | None = None) -> SanitisedSteps:
+    made = made or Made()
+    return private.sanitised_gradients("g", discriminators or Recorded(), made, made.optimizer)
+
+
+def test_it_is_billed_by_secret_shards():
+    assert gradients(noise_multiplier=2.0).events() == [ShardEvent(2.0, 1 / SHARDS, 2)]
+
+
+def test_noise_is_scaled_to_all_images_of_a_step():
+    """Two discriminators' answers to 3 images are at most 2 · clip · √3 apart."""
+    assert gradients(clip=0.5, noise_multiplier=2.0).noise_scale_at(1) == pytest.approx(2.0 * 2 * 0.5 * math.sqrt(3))
+
+
+@pytest.mark.parametrize("settings", [{"shards": 1}, {"samples": 0}, {"steps": 0}, {"clip": 0.0}])
+def test_impossible_plans_are_refused(settings):
+    with pytest.raises(ConfigError):
+        gradients(**settings)
+
+
+def test_each_record_is_in_one_shard():
+    records = Images(pixels(N))
+    opened(vault(records, gradients()))
+    of_warm_up = [set(read) for read in records.reads]
+    assert len(of_warm_up) == SHARDS
+    assert sorted(i for shard in of_warm_up for i in shard) == list(range(N))
+
+
+def test_a_step_reads_one_shard_and_another_one_at_times():
+    records = Images(pixels(N))
+    steps = opened(vault(records, gradients(steps=60)))
+    records.reads.clear()
+    list(steps)
+    shards = [{i % SHARDS for i in read} for read in records.reads]
+    assert all(len(shard) == 1 for shard in shards)
+    counts = np.bincount([shard.pop() for shard in shards], minlength=SHARDS)
+    assert (np.abs(counts - 15) < SIGMAS * math.sqrt(60 * 0.25 * 0.75)).all()
+
+
+def test_what_a_discriminator_learns_in_a_step_is_forgotten():
+    """Otherwise its later answers would show whether it was drawn before, and no secret draw would be left to bill."""
+    steps = opened(vault(Images(pixels(N)), gradients(steps=20)))
+    before = [discriminator.direction.clone() for discriminator in steps._trained]
+    list(steps)
+    assert all(torch.equal(a, b.direction) for a, b in zip(before, steps._trained, strict=True))
+
+
+def test_the_generator_moves_towards_higher_scores_of_the_drawn_discriminator():
+    made, records = Made(), Images(torch.full((N, 1, 4, 4), 255, dtype=torch.uint8))
+    next(opened(vault(records, gradients()), made=made))
+    assert torch.allclose(made.image, torch.full((1, 4, 4), 0.25), atol=1e-4)  # clipped to norm 1: 16 · (1/4)² = 1
+
+
+@pytest.mark.parametrize("factor", [1e6, 1e25, math.nan, math.inf])
+def test_whatever_a_discriminator_says_is_clipped(factor):
+    made = Made()
+    next(opened(vault(Images(pixels(N)), gradients(clip=0.5)), Recorded(lambda t: t * factor), made))
+    assert made.image.isfinite().all()
+    assert made.image.norm() <= 0.5 * (1 + 1e-5)
+
+
+def test_rows_are_clipped_one_by_one():
+    values = torch.tensor([[3.0, 4.0], [0.3, 0.4], [math.nan, 1.0], [math.inf, 0.0]])
+    expected = torch.tensor([[0.6, 0.8], [0.3, 0.4], [0.0, 0.0], [0.0, 0.0]])
+    assert torch.allclose(clipped_rows(values, 1.0), expected, atol=1e-4)
+
+
+def test_noise_has_the_planned_deviation():
+    """Noise of 2 · clip · √samples · multiplier on every image, whose sum over samples, divided by samples, moves it."""
+    count, moves = 60, []
+    made = Made()
+    for _ in opened(vault(Images(pixels(N)), gradients(noise_multiplier=3.0, steps=count)), made=made):
+        moves.append(made.image.detach().clone())
+    noise = torch.diff(torch.stack(moves), dim=0).flatten() / (3.0 * 2.0)
+    error = SIGMAS * math.sqrt(2 / len(noise))
+    assert noise.square().mean().item() == pytest.approx(1 + 0.25**2 / 36, abs=error)
+    assert abs(noise.mean().item()) < SIGMAS / math.sqrt(len(noise)) + 0.25 / 6
+    shares = np.linspace(0.1, 0.9, 9)
+    assert norm.cdf(np.quantile(noise.numpy(), shares)) == pytest.approx(shares, abs=0.1)
+
+
+def test_nothing_is_read_outside_the_plan():
+    private = vault(Untouchable(pixels(N)), gradients(name="other"))
+    with pytest.raises(PrivacyError, match="no mechanism 'g'"):
+        opened(private)
+
+
+def test_steps_end_with_the_plan():
+    private = vault(Images(pixels(N)), gradients(steps=2))
+    assert [receipt.number for receipt in opened(private)] == [1, 2]
+    private.ledger.check_complete()
+    with pytest.raises(PrivacyError, match="all 2 planned"):
+        opened(private)
+
+
+def test_receipts_are_stored_before_the_generator_moves(tmp_path: Path):
+    made, path = Made(), tmp_path / "ledger.json"
+    private = vault(Images(pixels(N)), gradients(), path=path)
+    made.optimizer.register_step_pre_hook(lambda *_: seen.append('"releases_spent": 1' in path.read_text()))
+    seen: list[bool] = []
+    next(opened(private, made=made))
+    assert seen == [True]
+
+
+def test_another_number_of_images_is_refused():
+    with pytest.raises(PrivacyError, match="planned for 3 images"):
+        next(opened(vault(Images(pixels(N)), gradients()), made=Made(samples=4)))
+
+
+def test_more_shards_than_records_are_refused():
+    with pytest.raises(PrivacyError, match="more shards than"):
+        opened(vault(Untouchable(pixels(3)), gradients()))
+
+
+def test_several_processes_are_refused():
+    with pytest.raises(PrivacyError, match="without torchrun"):
+        opened(vault(Untouchable(pixels(N)), gradients(), world=World(0, 2)))
+
+
+class Keeping(Recorded):
+    def _learn(self, discriminator: Score, batch: Batch, what: str) -> None:
+        super()._learn(discriminator, batch, what)
+        self.kept = discriminator
+
+
+class Writing(Recorded):
+    seen = torch.zeros(1, 4, 4)
+
+    def _learn(self, discriminator: Score, batch: Batch, what: str) -> None:
+        self.seen += batch.images.float().mean(0)
+
+
+class Printing(Recorded):
+    def _learn(self, discriminator: Score, batch: Batch, what: str) -> None:
+        print(batch.images.float().mean().item())
+
+
+@pytest.mark.parametrize(
+    ("discriminators", "message"), [(Keeping, "keeps a tensor"), (Writing, "writes into"), (Printing, "reads a value")]
+)
+def test_training_that_lets_something_out_is_refused_before_a_record_is_read(discriminators, message):
+    with pytest.raises(PrivacyError, match=message):
+        opened(vault(Untouchable(pixels(N)), gradients()), discriminators())
+
+
+class Failing(Recorded):
+    def train(self, discriminator: Score, records: Callable[[int], Batch], draws: torch.Generator) -> None:
+        super().train(discriminator, records, draws)
+        if self.trained.count("train") > 1:  # the first one is on synthetic records
+            raise RuntimeError
+
+
+def test_a_failure_on_records_closes_the_vault():
+    private = vault(Images(pixels(N)), gradients())
+    steps = opened(private, Failing())
+    with pytest.raises(RuntimeError):
+        next(steps)
+    with pytest.raises(PrivacyError, match="closed"):
+        next(steps)
+
+
+def after(folder: Path, stop: int | None = None, state: dict | None = None) -> tuple[Tensor, dict]:
+    """The generator's image after all steps, or some, of an attempt with the same key."""
+    key = NoiseKey.read(folder / "key", "code") or NoiseKey.from_seed(3)
+    key.store(folder / "key", "code")
+    records, made = Images(pixels(N)), Made()
+    ledger = Ledger(planned(gradients(noise_multiplier=1.0, steps=6)))
+    private = Vault(records, records.spec, ledger, NoiseSource(key=key))
+    steps = opened(private, made=made)
+    if state is not None:
+        made.image.data.copy_(state["image"])
+        assert steps.load_state_dict(state["steps"]) == 3
+    for receipt in steps:
+        if receipt.number == stop:
+            break
+    return made.image.detach(), {"image": made.image.detach().clone(), "steps": steps.state_dict()}
+
+
+def test_a_run_that_continues_takes_the_same_steps(tmp_path: Path):
+    whole, _ = after(tmp_path)
+    _, stored = after(tmp_path, stop=3)
+    continued, _ = after(tmp_path, state=stored)
+    assert torch.equal(whole, continued)
