@@ -56,7 +56,7 @@ class LatentDiffusion:
         parts = load_pipeline(config.checkpoint) if config.checkpoint else self._untrained()
         self.autoencoder = Autoencoder(parts.autoencoder, shape[0])
         self.unet = self._with_classes(parts.unet, n_classes)
-        self.diffusion = DDPM(parts.schedule)
+        self.diffusion = DDPM(parts.schedule, config.time_bias)
 
     def _untrained(self) -> LatentPipeline:
         c = self.config
