@@ -45,6 +45,40 @@ PUBLISHED: Mapping[str, Any] = MappingProxyType(
 autoencoder. The learning rate rises over the first 5% of the steps and then falls linearly."""
 
 
+SHAPES: Mapping[str, Any] = MappingProxyType(
+    {
+        "autoencoder_channels": (8, 16, 32),
+        "autoencoder_steps": 400,
+        "public_steps": 400,
+        "public_batch": 64,
+        "batch": 512,
+        "steps": 50,
+        "ema": 0.9,
+        "sampling_steps": 8,
+    }
+)
+"""Settings for a trial of a minute or two on `shapes`."""
+
+GPU: Mapping[str, Any] = MappingProxyType(
+    {
+        "autoencoder_channels": (32, 64, 64),
+        "autoencoder_steps": 5000,
+        "autoencoder_batch": 128,
+        "channels": (64, 128),
+        "layers": 2,
+        "context": 256,
+        "public_steps": 6000,
+        "public_batch": 512,
+        "batch": 4096,
+        "steps": 600,
+        "views": 4,
+        "ema": 0.98,
+        "sampling_steps": 50,
+    }
+)
+"""Settings for one data-centre GPU."""
+
+
 @dataclass(frozen=True)
 class AutoencoderSettings:
     """Settings of the autoencoder, which is trained on public images."""
