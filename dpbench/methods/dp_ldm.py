@@ -45,6 +45,7 @@ class DPLDM(LatentMethod[DPLDMConfig]):
         "small/mnist": Preset({"augmentation": "strokes"}),
         "small/shapes": Preset(SHAPES),
         "gpu": Preset(GPU),
+        "gpu/mnist": Preset({"augmentation": "strokes"}),
         "paper": Preset(PUBLISHED),
     }
 

@@ -55,6 +55,7 @@ class DPLoRA(LatentMethod[DPLoRAConfig]):
         "small/mnist": Preset({"augmentation": "strokes"}),
         "small/shapes": Preset(SHAPES),
         "gpu": Preset(GPU),
+        "gpu/mnist": Preset({"augmentation": "strokes"}),
         "paper": Preset({**PUBLISHED, "views": 8}),
     }
 

@@ -68,10 +68,10 @@ GPU: Mapping[str, Any] = MappingProxyType(
         "layers": 2,
         "context": 256,
         "public_steps": 6000,
-        "public_batch": 512,
+        "public_batch": 256,
         "batch": 4096,
-        "steps": 600,
-        "views": 4,
+        "steps": 500,
+        "views": 2,
         "ema": 0.98,
         "sampling_steps": 50,
     }
