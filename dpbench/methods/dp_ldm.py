@@ -14,7 +14,7 @@ from dpbench.core.config import option
 from dpbench.core.context import RunContext
 from dpbench.core.method import Preset
 from dpbench.methods.cores.latent import LatentMethod
-from dpbench.methods.cores.latent_settings import PUBLISHED, LatentConfig
+from dpbench.methods.cores.latent_settings import GPU, PUBLISHED, SHAPES, LatentConfig
 
 if TYPE_CHECKING:
     from dpbench.privacy.private_data import PrivateData
@@ -43,7 +43,9 @@ class DPLDM(LatentMethod[DPLDMConfig]):
     presets: ClassVar[Mapping[str, Preset]] = {
         "small": Preset(),
         "small/mnist": Preset({"augmentation": "strokes"}),
-        "small/shapes": Preset({"autoencoder_steps": 300, "public_steps": 300, "steps": 60, "sampling_steps": 10}),
+        "small/shapes": Preset(SHAPES),
+        "gpu": Preset(GPU),
+        "gpu/mnist": Preset({"augmentation": "strokes"}),
         "paper": Preset(PUBLISHED),
     }
 

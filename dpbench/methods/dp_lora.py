@@ -15,7 +15,7 @@ from dpbench.core.context import RunContext
 from dpbench.core.method import Preset
 from dpbench.core.specs import DatasetSpec, Request
 from dpbench.methods.cores.latent import LatentMethod
-from dpbench.methods.cores.latent_settings import PUBLISHED, LatentConfig
+from dpbench.methods.cores.latent_settings import GPU, PUBLISHED, SHAPES, LatentConfig
 from dpbench.privacy.mechanisms import NoisySum
 from dpbench.privacy.plan import Plan
 
@@ -30,6 +30,7 @@ SALIENCY = "saliency"
 class DPLoRAConfig(LatentConfig):
     """Settings of DP-LoRA."""
 
+    lr: float = option(4e-3, "peak learning rate of DP-AdamW; matters more than the rank", above=0, high=10)
     rank: int = option(8, "rank of the adapters; 4 published for select=saliency", low=1)
     alpha: float = option(8.0, "strength of the adapters; equal to the rank: the plain product", above=0)
     select: Literal["all", "saliency"] = option("all", "attention matrices with adapters: all, or the most salient")
@@ -52,7 +53,9 @@ class DPLoRA(LatentMethod[DPLoRAConfig]):
     presets: ClassVar[Mapping[str, Preset]] = {
         "small": Preset(),
         "small/mnist": Preset({"augmentation": "strokes"}),
-        "small/shapes": Preset({"autoencoder_steps": 300, "public_steps": 300, "steps": 60, "sampling_steps": 10}),
+        "small/shapes": Preset(SHAPES),
+        "gpu": Preset(GPU),
+        "gpu/mnist": Preset({"augmentation": "strokes"}),
         "paper": Preset({**PUBLISHED, "views": 8}),
     }
 

@@ -49,10 +49,12 @@ class DDPM:
 
     Args:
         schedule: diffusers' scheduler, which knows ᾱ and the prediction.
+        time_bias: the time steps of training have a density in proportion to t^(time_bias - 1); 1: uniform.
     """
 
-    def __init__(self, schedule: DDIMScheduler):
+    def __init__(self, schedule: DDIMScheduler, time_bias: float = 1.0):
         self._schedule = cast(Any, schedule)
+        self._time_bias = time_bias
 
     def loss(
         self, network: ClassUNet, x: Tensor, labels: Tensor, generator: torch.Generator, label_dropout: float
@@ -67,7 +69,8 @@ class DDPM:
             label_dropout: probability that a row's label is replaced by the null label.
         """
         b, device, schedule = len(x), generator.device, self._schedule
-        time = torch.randint(len(schedule.betas), (b,), generator=generator, device=device).to(x.device)
+        share = torch.rand(b, generator=generator, device=device) ** (1 / self._time_bias)
+        time = (share * len(schedule.betas)).long().clamp_max(len(schedule.betas) - 1).to(x.device)
         epsilon = torch.randn(x.shape, generator=generator, device=device).to(x)
         if label_dropout:
             dropped = torch.rand(b, generator=generator, device=device) < label_dropout

@@ -8,7 +8,9 @@ from planned import plan_of
 from tiny_pipelines import SAVED, save_unconditional
 
 from dpbench.benchmark.configure import configure
+from dpbench.core.cache import PublicCache
 from dpbench.core.config import build
+from dpbench.core.context import RunContext
 from dpbench.core.errors import ConfigError
 from dpbench.core.specs import Conditions, DatasetSpec, Request
 from dpbench.methods.cores.latent_diffusion import LatentDiffusion
@@ -80,6 +82,17 @@ def test_public_part_is_made_once_for_both_methods(spec, public, run, monkeypatc
     DPLoRA(build(DPLoRA.Config, SHORT | {"rank": 2}), spec).prepare(public, run)
     with pytest.raises(pytest.fail.Exception):
         _method(spec, context=24).prepare(public, run)
+
+
+def test_public_part_does_not_depend_on_the_seed(spec, public, tmp_path):
+    states = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        method = _method(spec, scatter=0.0)
+        own = RunContext("cpu", torch.Generator().manual_seed(seed), PublicCache(tmp_path / str(seed)))
+        method.prepare(public, own)
+        states.append(method.state_dict())
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 
 def test_private_classes_start_around_the_public_mean(spec):

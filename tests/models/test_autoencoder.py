@@ -1,7 +1,7 @@
 import pytest
 import torch
-from tiny_pipelines import vq_model
 from tiny_pipelines import kl_autoencoder as colour_autoencoder
+from tiny_pipelines import vq_model
 
 from dpbench.models.autoencoder import Autoencoder, kl_autoencoder
 

@@ -1,3 +1,5 @@
+from functools import partial
+
 import torch
 from tiny_pipelines import condition_unet, plain_unet
 
@@ -26,11 +28,16 @@ def test_zero_embeddings_leave_an_unconditional_network_as_it_is():
         torch.testing.assert_close(network(x, 7, torch.tensor([0, 2])), expected)
 
 
+def _append(seen: list[torch.nn.Module], block: torch.nn.Module, *_: object) -> None:
+    seen.append(block)
+
+
 def test_attention_blocks_come_in_the_order_of_the_forward_pass():
     for network in (with_classes(condition_unet(), 3), with_classes(plain_unet(), 3)):
         seen: list[torch.nn.Module] = []
+        note = partial(_append, seen)
         for block in network.attention:
-            block.register_forward_hook(lambda block, *_: seen.append(block))
+            block.register_forward_hook(note)
         channels = network.unet.config.in_channels
         network(torch.randn(1, channels, 8, 8), torch.tensor([3]), torch.tensor([0]))
         assert len(seen) == 4  # one below, one in the middle, two above

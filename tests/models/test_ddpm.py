@@ -83,3 +83,19 @@ def test_schedule_is_that_of_latent_diffusion():
     assert schedule.betas[0].item() == pytest.approx(0.0015)
     assert schedule.betas[500].item() == pytest.approx(((a + b) / 2) ** 2, rel=0.01)
     assert math.log(schedule.alphas_cumprod[-1].item()) == pytest.approx(-(a * a + a * b + b * b) * 1000 / 3, rel=0.01)
+
+
+def test_biased_time_steps_are_noisier():
+    """The density is proportional to t, so the mean is 2/3 of the largest step, and 1/4 lie in the first half."""
+    seen = []
+
+    class Watching(Exact):
+        def forward(self, x, time, labels):
+            seen.append(time)
+            return super().forward(x, time, labels)
+
+    labels = torch.zeros(4000, dtype=torch.long)
+    process = DDPM(latent_diffusion_schedule("epsilon"), time_bias=2.0)
+    process.loss(Watching("epsilon"), torch.zeros(4000, 1, 1, 1), labels, torch.Generator().manual_seed(0), 0.0)
+    assert seen[0].float().mean().item() == pytest.approx(2000 / 3, rel=0.03)
+    assert (seen[0] < 500).float().mean().item() == pytest.approx(0.25, abs=0.03)

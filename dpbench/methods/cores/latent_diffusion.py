@@ -56,12 +56,14 @@ class LatentDiffusion:
         parts = load_pipeline(config.checkpoint) if config.checkpoint else self._untrained()
         self.autoencoder = Autoencoder(parts.autoencoder, shape[0])
         self.unet = self._with_classes(parts.unet, n_classes)
-        self.diffusion = DDPM(parts.schedule)
+        self.diffusion = DDPM(parts.schedule, config.time_bias)
 
     def _untrained(self) -> LatentPipeline:
-        c = self.config
-        autoencoder = kl_autoencoder(self.shape[0], c.latent_channels, c.autoencoder_channels)
-        return LatentPipeline(autoencoder, self._new_unet(), latent_diffusion_schedule(c.prediction))
+        schedule = latent_diffusion_schedule(self.config.prediction)
+        return LatentPipeline(self._new_autoencoder(), self._new_unet(), schedule)
+
+    def _new_autoencoder(self) -> nn.Module:
+        return kl_autoencoder(self.shape[0], self.config.latent_channels, self.config.autoencoder_channels)
 
     def _new_unet(self) -> nn.Module:
         c = self.config
@@ -106,7 +108,8 @@ class LatentDiffusion:
     def _trained_autoencoder(
         self, public: ImageDataset, run: RunContext, generator: torch.Generator
     ) -> dict[str, Tensor]:
-        c, model = self.config, self.autoencoder.to(run.device).train()
+        """Weights of a new autoencoder trained on public images."""
+        c, model = self.config, Autoencoder(self._new_autoencoder(), self.shape[0]).to(run.device).train()
         batches = PublicBatches(public, c.augmentation, run.device, generator)
         optimizer = torch.optim.Adam(model.parameters(), c.autoencoder_lr)
 
@@ -120,7 +123,7 @@ class LatentDiffusion:
         return dict(model.state_dict())
 
     def _pretrained_unet(self, public: ImageDataset, run: RunContext, generator: torch.Generator) -> dict[str, Tensor]:
-        """Weights of a new U-Net trained on public images and labels; leaves this model's unchanged."""
+        """Weights of a new U-Net trained on public images and labels."""
         c, model = self.config, self._with_classes(self._new_unet(), public.spec.n_classes)
         model.to(run.device).train()
         autoencoder = self.autoencoder.to(run.device).eval()

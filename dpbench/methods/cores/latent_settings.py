@@ -26,6 +26,7 @@ PUBLISHED: Mapping[str, Any] = MappingProxyType(
         "attention": 3,
         "context": 512,
         "prediction": "epsilon",
+        "time_bias": 1.0,
         "public_steps": 200_000,  # 160 epochs
         "public_batch": 1024,
         "public_lr": 3e-4,  # ours
@@ -42,6 +43,40 @@ PUBLISHED: Mapping[str, Any] = MappingProxyType(
 )
 """DPImageBench's settings for 32 pixels (arXiv 2503.14681), without the perceptual and adversarial loss of the
 autoencoder. The learning rate rises over the first 5% of the steps and then falls linearly."""
+
+
+SHAPES: Mapping[str, Any] = MappingProxyType(
+    {
+        "autoencoder_channels": (8, 16, 32),
+        "autoencoder_steps": 400,
+        "public_steps": 400,
+        "public_batch": 64,
+        "batch": 512,
+        "steps": 50,
+        "ema": 0.9,
+        "sampling_steps": 8,
+    }
+)
+"""Settings for a trial of a minute or two on `shapes`."""
+
+GPU: Mapping[str, Any] = MappingProxyType(
+    {
+        "autoencoder_channels": (32, 64, 64),
+        "autoencoder_steps": 5000,
+        "autoencoder_batch": 128,
+        "channels": (64, 128),
+        "layers": 2,
+        "context": 256,
+        "public_steps": 6000,
+        "public_batch": 256,
+        "batch": 4096,
+        "steps": 500,
+        "views": 2,
+        "ema": 0.98,
+        "sampling_steps": 50,
+    }
+)
+"""Settings for one data-centre GPU."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +107,14 @@ class PublicModelSettings(AutoencoderSettings):
     layers: int = option(1, "residual blocks per level of the U-Net", low=1)
     attention: int = option(2, "number of coarsest levels with spatial transformers", low=0)
     context: int = option(128, "size of a class embedding, which cross-attention sees", low=1)
-    prediction: Literal["epsilon", "v_prediction"] = option("epsilon", "what the U-Net predicts; epsilon as published")
+    prediction: Literal["epsilon", "v_prediction"] = option(
+        "v_prediction", "what the U-Net predicts; epsilon as published, which says little of x0 at large noise"
+    )
+    time_bias: float = option(
+        2.0,
+        "training time steps have density t^(time_bias - 1); 1 (uniform) as published, 2: more noise",
+        above=0,
+    )
     label_dropout: float = option(
         0.1, "probability of dropping a label in training; must be positive for guidance", low=0, below=1
     )
@@ -107,8 +149,8 @@ class LatentConfig(PublicModelSettings, DPSGDSettings):
     checkpoint: str = option(
         "", "folder or hub repository of a diffusers pipeline, in place of pretraining; its sizes replace those below"
     )
-    batch: int = option(512, "expected records per private step (Poisson)", low=1)
-    steps: int = option(500, "private steps", low=1)
+    batch: int = option(1024, "expected records per private step (Poisson)", low=1)
+    steps: int = option(250, "private steps", low=1)
     lr: float = option(2e-3, "peak learning rate of DP-AdamW", above=0, high=10)
     clip: float = option(1e-3, "clipping norm of a record's gradient; small enough to clip every record", above=0)
     ema: float = option(0.95, "decay of the weights' moving average over private steps", low=0, below=1)
@@ -117,7 +159,7 @@ class LatentConfig(PublicModelSettings, DPSGDSettings):
     )
     sampling_steps: int = option(25, "network evaluations per image", low=1, high=1000)
     eta: float = option(0.0, "fresh noise per sampling step; 0: none, 1: as in DDPM", low=0, high=1)
-    guidance: float = option(2.0, "weight of classifier-free guidance; 1 disables it", low=0)
+    guidance: float = option(1.4, "weight of classifier-free guidance; 1 disables it", low=0)
     last_time: int = option(0, "last time step of sampling, of 1000; more than 0 after short training", low=0, high=900)
 
     def __post_init__(self) -> None:

@@ -32,7 +32,7 @@ def test_schedule_and_scale_are_those_of_the_checkpoint(tmp_path):
 
 
 def test_missing_pipeline_is_named(tmp_path):
-    with pytest.raises(NotInstalled, match="no folder 'nobody/nothing'.*hf download nobody/nothing"):
+    with pytest.raises(NotInstalled, match=r"no folder 'nobody/nothing'.*hf download nobody/nothing"):
         load_pipeline("nobody/nothing")
     with pytest.raises(NotInstalled, match="no folder"):
         load_pipeline(str(tmp_path / "a" / "b" / "c"))
@@ -51,5 +51,5 @@ def test_other_models_are_refused(tmp_path):
 def test_missing_weights_are_named(tmp_path):
     folder = save_stable_diffusion(tmp_path)
     next((folder / "unet").glob("*.safetensors")).unlink()
-    with pytest.raises(DataError, match="cannot load the weights in .*unet"):
+    with pytest.raises(DataError, match=r"cannot load the weights in .*unet"):
         load_pipeline(str(folder))
