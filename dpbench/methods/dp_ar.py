@@ -96,12 +96,12 @@ class DPAR(Method[DPARConfig]):
                 "codes": 1024,
                 "tokenizer_dim": 128,
                 "tokenizer_depth": 3,
-                "tokenizer_steps": 4000,
+                "tokenizer_steps": 3000,
                 "tokenizer_batch": 256,
                 "dim": 256,
                 "depth": 6,
                 "heads": 8,
-                "public_steps": 8000,
+                "public_steps": 6000,
                 "public_batch": 256,
                 "batch": 1024,
                 "steps": 2000,
@@ -202,6 +202,7 @@ class DPAR(Method[DPARConfig]):
 
     def fit(self, private: PrivateData, run: RunContext) -> None:
         """Finetunes the transformer on the tokens of the private images; see `Method.fit`."""
+        self.tokenizer.to(run.device).eval()
         self.model.finetune(private.derive(self.tokens, generator=run.generator), FINETUNE, run)
 
     def tokens(self, batch: Batch, generator: torch.Generator) -> Tensor:

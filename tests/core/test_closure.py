@@ -109,8 +109,8 @@ def test_new_method_changes_no_hash(tree: Path) -> None:
 
 def test_edit_changes_hashes_of_importing_modules(tree: Path) -> None:
     methods, features = of_methods(), of_features()
-    append(tree / "models" / "lora.py", "EDITED = 1\n")
-    assert changed(methods, of_methods()) == {"wavelet"}
+    append(tree / "models" / "transformer.py", "EDITED = 1\n")
+    assert changed(methods, of_methods()) == {"dp-ar", "wavelet"}
     assert changed(features, of_features()) == set()
 
 

@@ -13,9 +13,9 @@ from dpbench.methods.dp_ar import DPAR, FINETUNE
 from dpbench.privacy.mechanisms import DPSGD
 
 TINY = {
-    "patch": 4, "codes": 16, "code_dim": 8, "tokenizer_dim": 16, "tokenizer_depth": 1, "tokenizer_steps": 120,
+    "patch": 4, "codes": 16, "code_dim": 8, "tokenizer_dim": 16, "tokenizer_depth": 1, "tokenizer_steps": 80,
     "tokenizer_batch": 32, "tokenizer_lr": 5e-3, "dim": 32, "depth": 2, "heads": 2, "public_steps": 60,
-    "public_batch": 32, "batch": 200, "steps": 60, "lr": 5e-3,
+    "public_batch": 32, "batch": 100, "steps": 60, "lr": 5e-3,
 }  # fmt: skip
 UNTRAINED = {"tokenizer_steps": 2, "public_steps": 2, "steps": 2}
 REQUEST = Request(Conditions.balanced(256, 2))
@@ -43,7 +43,7 @@ def test_samples_match_their_class_without_noise(spec, public, vault, run):
 
 
 def test_next_scale_samples_match_their_class_without_noise(spec, public, vault, run):
-    method = _fitted(spec, public, vault, run, order="next-scale", patch=8, steps=120)
+    method = _fitted(spec, public, vault, run, order="next-scale", patch=8, steps=80)
     assert method.model.order.blocks == (1, 4)
     images = method.sample(REQUEST.conditions, run)
     assert share_horizontal(images[0::2]) > share_horizontal(images[1::2]) + 0.3
@@ -59,10 +59,10 @@ def test_pretrained_model_without_scatter_ignores_the_class(spec, public, run):
 
 
 def test_plan_is_one_dp_sgd_mechanism_whatever_is_trained(spec):
-    wanted = DPSGD(name=FINETUNE, clip=1.0, n=400, expected_batch=200, steps=60)
+    wanted = DPSGD(name=FINETUNE, clip=1.0, n=400, expected_batch=100, steps=60)
     for settings in ({}, {"order": "next-scale"}, {"trainable": "lora"}, {"views": 4, "private_augmentation": "flip"}):
         assert plan_of(_method(spec, **settings), REQUEST).mechanisms == (wanted,)
-    assert wanted.sampling_rate == 0.5
+    assert wanted.sampling_rate == 0.25
     assert wanted.releases == 60
 
 

@@ -72,7 +72,15 @@ class TokenModel:
     def loss(
         self, model: TokenTransformer, tokens: Tensor, labels: Tensor | None, generator: torch.Generator
     ) -> Tensor:
-        """Negative log-likelihood per token with random label dropout: [b]."""
+        """Negative log-likelihood per token, with random label dropout: [b].
+
+        Args:
+            model: the transformer in training.
+            tokens: int64 [b, T], or [b, copies, T]: of each row, one copy is drawn at random.
+            labels: int64 [b]; None without classes.
+            generator: of all draws.
+        """
+        tokens = _one_copy(tokens, generator)
         labels = _conditions(labels, len(tokens))
         hidden = torch.rand(len(labels), generator=generator, device=generator.device) < self.settings.label_dropout
         none = model.config.conditions - 1
@@ -120,7 +128,7 @@ class TokenModel:
 
     def warm_up(self, draw: Draw, steps: int, run: RunContext) -> None:
         """Trains on already released images; no privacy cost."""
-        model = self.transformer.train()
+        model = self.transformer.to(run.device).train()
         optimizer = torch.optim.Adam(model.parameters(), self.settings.public_lr, fused=True)
         title = "warm up on central images (post-processing)"
         self._train_publicly(model, self._encoded(draw), optimizer, steps, run, title)
@@ -144,12 +152,11 @@ class TokenModel:
         """Trains the weights selected by `trainable` by DP-SGD.
 
         Args:
-            private: holds derived token sequences [b, T], or several of each record [b, copies, T], of which every view
-                draws one.
+            private: holds derived token sequences; see `loss`.
             mechanism: name of the mechanism in the plan.
             run: progress, checkpoints and generator.
         """
-        s, model = self.settings, self.transformer.train()
+        s, model = self.settings, self.transformer.to(run.device).train()
         TRAINABLE[s.trainable](model, s)
         model.condition.requires_grad_(True)
         trained = [p for p in model.parameters() if p.requires_grad]
@@ -159,7 +166,7 @@ class TokenModel:
         def loss(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
             assert isinstance(model, TokenTransformer)
             assert batch.derived is not None
-            return self.loss(model, _one_copy(batch.derived, generator), batch.labels, generator)
+            return self.loss(model, batch.derived, batch.labels, generator)
 
         title = "finetune the token model (private)"
         train_privately(private, mechanism, model, loss, optimizer, s, run, title)

@@ -79,9 +79,10 @@ class Tokenizer(nn.Module, ABC):
         Warns:
             UserWarning: a codebook uses only a small share of its entries.
         """
-        s, players, discriminator = settings, nn.ModuleDict({"tokenizer": self}), None
-        if s.perceptual or s.adversarial:
-            discriminator = players["discriminator"] = Discriminator(self.channels).to(run.device)
+        s, players = settings, nn.ModuleDict({"tokenizer": self})
+        discriminator = Discriminator(self.channels).to(run.device) if s.perceptual or s.adversarial else None
+        if discriminator is not None:
+            players["discriminator"] = discriminator
         optimizer = torch.optim.AdamW(players.parameters(), s.tokenizer_lr, betas=(0.9, 0.99), weight_decay=1e-4)
 
         def loss() -> Tensor:
