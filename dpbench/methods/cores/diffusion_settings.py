@@ -21,6 +21,7 @@ PUBLISHED: Mapping[str, Any] = MappingProxyType(
         "patch": 1,
         "sigma_data": 3**-0.5,
         "p_mean": -1.2,
+        "p_std": 1.2,
         "label_dropout": 0.1,
         "batch": 4096,
         "steps": 4395,  # 300 epochs of MNIST's 60,000
@@ -70,18 +71,28 @@ class DiffusionConfig(DPSGDSettings):
     layers: int = option(1, "residual blocks per level of the U-Net", low=1)
     attention: int = option(0, "number of coarsest levels with self-attention", low=0)
     patch: int = option(4, "side of the pixel patches folded into the U-Net's input channels; 1 as published", low=1)
-    sigma_data: float = option(0.5, "data standard deviation assumed by the preconditioning", above=0)
-    p_mean: float = option(-0.8, "mean of ln σ for the training noise levels", low=-10, high=10)
-    p_std: float = option(1.2, "standard deviation of ln σ for the training noise levels", above=0, high=10)
+    sigma_data: float = option(
+        0.2,
+        "data standard deviation assumed by the preconditioning; below the true one, the network predicts the image "
+        "rather than the noise at more noise levels",
+        above=0,
+    )
+    p_mean: float = option(
+        1.2,
+        "mean of ln σ for the training noise levels; -1.2 as published, more noise for short training",
+        low=-10,
+        high=10,
+    )
+    p_std: float = option(1.4, "standard deviation of ln σ for the training noise levels", above=0, high=10)
     label_dropout: float = option(
         0.1, "probability of dropping a label in training; must be positive for guidance", low=0, below=1
     )
     sampler: Literal["ddim", "heun", "dpm-solver"] = option("dpm-solver", "solver of the sampling equation")
     sampling_steps: int = option(16, "network evaluations per image", low=1)
     sigma_min: float = option(
-        0.2, "smallest noise level; 0.002 as published, larger after short training", above=0, below=80
+        0.4, "smallest noise level; 0.002 as published, larger after short training", above=0, below=80
     )
-    guidance: float = option(2.0, "weight of classifier-free guidance; 1 disables it", low=0)
+    guidance: float = option(1.4, "weight of classifier-free guidance; 1 disables it", low=0)
     churn: float = option(0.0, "S_churn: amount of fresh noise during sampling; sampler=ddim or heun", low=0)
     churn_range: tuple[float, float] = option((0.05, 50.0), "noise levels between which churn acts", low=0)
     churn_noise: float = option(1.0, "S_noise: standard deviation of the fresh noise of churn", above=0)
