@@ -2,12 +2,12 @@
 
     python experiments/reference.py --seeds 2
 
-Finished trials are skipped, so the same command continues after an interruption. The rows are written to
-results/reference/mnist.csv. Two tables say how accurate classifiers trained on the samples are, beside what papers
-report, and which of the published orders hold: finetuning a public model is at least as good as training from scratch,
-warm-up on central images at least as good as none, several noise draws per record at least as good as one, and a larger
-ε at least as good as a smaller one. `_orders.py` names the sources. DP noise is secret, so a rerun gives slightly
-different numbers.
+Finished trials are skipped, so the same command continues after an interruption. The rows of all finished trials are
+written to results/reference/mnist.csv (mnist-gpu.csv with `--preset gpu`). Two tables say how accurate classifiers
+trained on the samples are, beside what papers report, and which of the published orders hold: finetuning a public model
+is at least as good as training from scratch, warm-up on central images at least as good as none, several noise draws
+per record at least as good as one, and a larger ε at least as good as a smaller one. `_orders.py` names the sources. DP
+noise is secret, so a rerun gives slightly different numbers.
 """
 
 from __future__ import annotations
@@ -60,14 +60,15 @@ def main(
         options = {"--device": device} | ({"--metrics": metrics} if metrics else {})
         budgets = tuple(parse_epsilons(eps))
         request = Request(budgets, seeds, samples, out, data, preset, split_names(references), options)
-        names = split_list(methods) or list(METHODS.names())
         views = pair_of_views(dataset, preset)
-        if SEVERAL_VIEWS in names:
-            names += [name for name in (views.better, views.other) if name not in names]
+        known = [*METHODS.names(), views.better, views.other]
+        named = split_list(methods) or known
+        names = dict.fromkeys([*named, *known])
         task = Task(dataset, dataset, public, tuple(Candidate(name, name) for name in names))
-        competing = list(entries([task], request))
+        every = list(entries([task], request))
+        competing = [e for e in every if e.candidate.name in named]
         failed = [] if table_only else run_framed(competing, request, jobs)
-        write_report(competing, request, views, report)
+        write_report(every, request, views, report)
     exit_if_failed(failed)
 
 
@@ -86,21 +87,22 @@ def run_framed(competing: list[Entry], request: Request, parallel: int) -> list[
     return failed
 
 
-def write_report(competing: list[Entry], request: Request, views: Pair, folder: Path) -> None:
-    """Writes the rows as CSV and prints both tables.
+def write_report(every: list[Entry], request: Request, views: Pair, folder: Path) -> None:
+    """Writes the rows of all finished trials as CSV, also of methods not named this time, and prints both tables.
 
     Raises:
         DpbenchError: no trial is finished, or the file cannot be written.
     """
-    rows = select(collect(request.out, known_columns()), competing, request)
+    rows = select(collect(request.out, known_columns()), every, request)
     if rows.empty:
         raise DpbenchError(f"no finished trials of this experiment in {request.out}; run it without --table-only")
-    name = competing[0].dataset.partition(":")[0]
+    dataset = every[0].dataset.partition(":")[0]
+    name = dataset if request.preset == DEFAULT_PRESET else f"{dataset}-{request.preset}"
     write_csv(rows.drop(columns=["task", "candidate"]), folder / f"{name}.csv")
-    names = [e.candidate.name for e in competing]
+    finished = set(rows["candidate"])
+    names = [e.candidate.name for e in every if e.candidate.name in finished]
     console = Console(width=None if sys.stdout.isatty() else 160)
-    published = PUBLISHED if name == "mnist" else {}
-    console.print(accuracy_table(rows, names, request.epsilons, published))
+    console.print(accuracy_table(rows, names, request.epsilons, PUBLISHED if dataset == "mnist" else {}))
     console.print(order_table(judged(rows, orders(names, request.epsilons, views))))
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dpbench.benchmark.configure import configure, plan_of, refined
-from dpbench.core.errors import ConfigError
+from dpbench.core.errors import DpbenchError
 from dpbench.core.registries import METHODS
 from dpbench.core.specs import Conditions, DatasetSpec, Request
 from dpbench.privacy.plan import Plan
@@ -75,7 +75,7 @@ def _tier(name: str, preset: str, dataset: str, spec: DatasetSpec) -> Tier:
     title = finer if finer in configured.method.presets else preset
     try:
         plan = plan_of(configured.method, configured.config, spec, ANY)
-    except ConfigError as error:
+    except DpbenchError as error:
         return Tier(title, Plan(), misfit=str(error))
     return Tier(title, plan, private_gradients(plan, configured.config))
 
