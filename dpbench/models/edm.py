@@ -79,7 +79,9 @@ class Denoiser(nn.Module):
         self.null = n_classes
         self.sigma_data = sigma_data
 
-    def forward(self, x: Tensor, sigma: Tensor, labels: Tensor, conditioning: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, sigma: Tensor, labels: Tensor, conditioning: Tensor | None = None, guidance: float = 1.0
+    ) -> Tensor:
         """The estimate of x0 (EDM, table 1).
 
         Args:
@@ -87,16 +89,11 @@ class Denoiser(nn.Module):
             sigma: noise levels, float [b].
             labels: int64 [b].
             conditioning: conditioning images, float [b, k, h, w], or None.
+            guidance: weight of classifier-free guidance; 1 disables it.
 
         Returns:
             float [b, c, h, w].
         """
-        return self._denoised(x, sigma, labels, conditioning, guidance=1)
-
-    def _denoised(
-        self, x: Tensor, sigma: Tensor, labels: Tensor, conditioning: Tensor | None, guidance: float
-    ) -> Tensor:
-        """`forward` with classifier-free guidance."""
         s, d = sigma.reshape(-1, 1, 1, 1), self.sigma_data
         c_skip = d**2 / (s**2 + d**2)
         c_out = s * d / (s**2 + d**2).sqrt()
@@ -212,7 +209,8 @@ class Denoiser(nn.Module):
 
         def slope(x: Tensor, sigma: float) -> Tensor:
             level = torch.full((len(x),), sigma, device=x.device)
-            return (x - self._denoised(x, level, labels, conditioning, sampler.guidance)) / sigma
+            denoised: Tensor = self(x, level, labels, conditioning, sampler.guidance)
+            return (x - denoised) / sigma
 
         x = start * levels[0]
         for sigma, following in pairwise(levels):

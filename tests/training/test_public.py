@@ -29,10 +29,22 @@ def test_augmented_batches_keep_shape_and_range(augmentation):
     assert images.max() <= 1
 
 
-def test_batches_depend_only_on_the_generator():
-    first, second = (PublicBatches(_dataset(), "strokes", "cpu", torch.Generator().manual_seed(4)) for _ in range(2))
+@pytest.mark.parametrize("augmentation", ["strokes", "rand-augment"])
+def test_batches_depend_only_on_the_generator(augmentation):
+    first, second = (PublicBatches(_dataset(), augmentation, "cpu", torch.Generator().manual_seed(4)) for _ in range(2))
+    before = torch.get_rng_state()
+    images = first.collect(30, chunk=7)
+    assert torch.equal(torch.get_rng_state(), before)
     torch.rand(5)
-    assert torch.equal(first.collect(30, chunk=7), second.collect(30, chunk=7))
+    assert torch.equal(images, second.collect(30, chunk=7))
+
+
+def test_rand_augment_changes_each_image_on_its_own():
+    images = torch.zeros(64, 1, 8, 8) - 1
+    images[..., 2:6, 3:5] = 1
+    changed = AUGMENTATIONS["rand-augment"](images, torch.Generator().manual_seed(0))
+    assert 0 < (changed == images).all(dim=(1, 2, 3)).sum() < 40  # some operations leave such an image as it is
+    assert len(changed.unique(dim=0)) > 20
 
 
 def test_flip_mirrors_half_of_the_images():
