@@ -78,6 +78,7 @@ class DPGAN(Method[DPGANConfig]):
                 "embedding": 128,
                 "generator_channels": (240, 240, 240),
                 "discriminator_channels": (160, 160, 160, 160),
+                "pooling": "sum",
                 "halvings": 2,
                 "patch": 1,
                 "attention": True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from dpbench.core.errors import ConfigError
 
@@ -19,6 +20,7 @@ class GANConfig:
         embedding: dimension of the generator's label embedding.
         generator_channels: channels of the generator's blocks, coarsest first. Each block doubles the spatial size.
         discriminator_channels: channels of the discriminator's blocks, finest first; multiples of `GROUP`.
+        pooling: how the discriminator pools features over places.
         halvings: number of the discriminator's first blocks that halve the spatial size.
         patch: side of the pixel patches folded into the channels of the finest level; 1 for single pixels.
         attention: whether the generator has self-attention after its second block.
@@ -32,6 +34,7 @@ class GANConfig:
     embedding: int
     generator_channels: tuple[int, ...]
     discriminator_channels: tuple[int, ...]
+    pooling: Literal["mean", "sum"]
     halvings: int
     patch: int
     attention: bool

@@ -112,8 +112,8 @@ def initialise(network: nn.Module) -> None:
     for layer in network.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d | nn.Embedding):
             nn.init.orthogonal_(layer.weight)
-            if getattr(layer, "bias", None) is not None:
-                nn.init.zeros_(layer.bias)
+            if isinstance(bias := getattr(layer, "bias", None), nn.Parameter):
+                nn.init.zeros_(bias)
 
 
 def _double(x: Tensor) -> Tensor:

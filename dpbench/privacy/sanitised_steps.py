@@ -117,7 +117,9 @@ class SanitisedSteps:
         self._optimizer.zero_grad(set_to_none=True)
         images, labels = self._generate()
         if len(images) != mechanism.samples or len(labels) != mechanism.samples:
-            raise PrivacyError(f"'{mechanism.name}' is planned for {mechanism.samples} images per step: generate as many")
+            raise PrivacyError(
+                f"'{mechanism.name}' is planned for {mechanism.samples} images per step: generate as many"
+            )
         step = f"step {done + 1} of '{mechanism.name}'"
         if not self._noted:  # later images follow from these and from releases
             parts.noise.key.starts_from(step, images)

@@ -247,9 +247,7 @@ class Vault(PrivateData):
         """See `PrivateData.sanitised_gradients`; the proof is in `SanitisedGradients`."""
         self.door.require_open()
         mechanism = self.ledger.require(name, SanitisedGradients)
-        return SanitisedSteps(
-            self._parts, mechanism, discriminators, generate, optimizer, self._probes, self._progress
-        )
+        return SanitisedSteps(self._parts, mechanism, discriminators, generate, optimizer, self._probes, self._progress)
 
     def derive(
         self,

@@ -11,8 +11,8 @@ from dpbench.privacy.gradients.layer_gradients import has_rule
 from dpbench.privacy.gradients.row_by_row import users
 
 SMALL = {
-    "code": 7, "embedding": 4, "generator_channels": (8, 12), "discriminator_channels": (8, 12, 12), "halvings": 2,
-    "patch": 2, "attention": False, "spectral_norm": False,
+    "code": 7, "embedding": 4, "generator_channels": (8, 12), "discriminator_channels": (8, 12, 12), "pooling": "mean",
+    "halvings": 2, "patch": 2, "attention": False, "spectral_norm": False,
 }  # fmt: skip
 SHAPE = (3, 16, 16)
 
@@ -90,9 +90,17 @@ def test_scores_start_within_a_few_margins_of_the_hinge_loss():
     assert scores.abs().mean() < 4
 
 
+def test_features_are_averaged_or_added_up_over_places():
+    torch.manual_seed(0)
+    averaged, added = (ResNetDiscriminator(SHAPE, 1, _config(pooling=pooling)) for pooling in ("mean", "sum"))
+    added.load_state_dict(averaged.state_dict())
+    images, labels = torch.randn(2, *SHAPE), torch.zeros(2, dtype=torch.long)
+    assert torch.allclose(added(images, labels), 4 * averaged(images, labels), rtol=1e-4)  # over 2 × 2 places
+
+
 def test_published_networks_have_the_published_size():
     """BigGAN's shape for 32 pixels with 4×60 and 2×80 channels."""
-    config = GANConfig(60, 128, (240,) * 3, (160,) * 4, 2, 1, True, True)
+    config = GANConfig(60, 128, (240,) * 3, (160,) * 4, "sum", 2, 1, True, True)
     generator, discriminator = ResNetGenerator((1, 32, 32), 10, config), ResNetDiscriminator((1, 32, 32), 10, config)
     assert generator.side == 4
     assert sum(generator.chunks) == 60

@@ -145,7 +145,7 @@ def test_rows_are_clipped_one_by_one():
 
 
 def test_noise_has_the_planned_deviation():
-    """Noise of 2 · clip · √samples · multiplier on every image, whose sum over samples, divided by samples, moves it."""
+    """Noise of 2 · clip · √samples · multiplier on every image; their sum, divided by samples, moves the generator."""
     count, moves = 60, []
     made = Made()
     for _ in opened(vault(Images(pixels(N)), gradients(noise_multiplier=3.0, steps=count)), made=made):

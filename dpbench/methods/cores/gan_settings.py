@@ -22,6 +22,9 @@ class GANSettings:
     discriminator_channels: tuple[int, ...] = option(
         (32, 32), "channels of the discriminator's blocks, finest first", low=4
     )
+    pooling: Literal["mean", "sum"] = option(
+        "mean", "how the discriminator pools features over places; sum as published"
+    )
     halvings: int = option(1, "number of the discriminator's first blocks that halve the size", low=0)
     patch: int = option(4, "side of the pixel patches folded into the networks' channels; 1 as published", low=1)
     attention: bool = option(False, "self-attention after the generator's second block, as published")
@@ -37,6 +40,7 @@ class GANSettings:
             self.embedding,
             self.generator_channels,
             self.discriminator_channels,
+            self.pooling,
             self.halvings,
             self.patch,
             self.attention,
@@ -51,5 +55,5 @@ class CriticSettings:
     critic_warmup: int = option(60, "training steps of each critic before the first private step", low=1)
     critic_steps: int = option(2, "training steps of a critic per step of the generator; 5 as published", low=1)
     critic_batch: int = option(32, "real and generated images per training step of a critic", low=2)
-    critic_lr: float = option(2e-3, "learning rate of the critics (Adam)", above=0, high=10)
+    critic_lr: float = option(1e-3, "learning rate of the critics (Adam)", above=0, high=10)
     penalty: float = option(10.0, "weight of the gradient penalty", low=0)
