@@ -24,8 +24,8 @@ def _method(spec: DatasetSpec, settings=SHORT, **changes: object) -> DPLDM:
     return DPLDM(build(DPLDM.Config, settings | changes), spec)
 
 
-def _fitted(method, public, vault, run, epsilon: float = math.inf):
-    private = vault(plan_of(method, REQUEST), epsilon)
+def _fitted(method, public, vault, run):
+    private = vault(plan_of(method, REQUEST), math.inf)
     method.prepare(public, run)
     before = {name: t.clone() for name, t in method.model.unet.state_dict().items()}
     method.fit(private, run)
@@ -47,7 +47,7 @@ def test_published_constants_on_mnist():
 
 
 def test_attention_and_class_embedder_are_trained_and_nothing_else(spec, public, vault, run):
-    changed = _fitted(_method(spec), public, vault, run, epsilon=10)
+    changed = _fitted(_method(spec), public, vault, run)
     assert all(".attentions." in name or name == "classes.weight" for name in changed)
     kinds = ("classes.weight", "ff.net.0.proj.weight", "attn2.to_v.weight", "norm1.weight", "proj_in.weight")
     assert all(any(name.endswith(kind) for name in changed) for kind in kinds)
@@ -106,7 +106,7 @@ def test_private_classes_start_around_the_public_mean(spec):
 def test_a_checkpoint_is_finetuned_in_place_of_pretraining(spec, vault, run, tmp_path, kind):
     method = _method(spec, checkpoint=str(SAVED[kind](tmp_path / kind)))
     assert method.track_of(method.config) == "foundation"
-    changed = _fitted(method, None, vault, run, epsilon=10)
+    changed = _fitted(method, None, vault, run)
     assert changed
     assert all(".attentions." in name or name == "classes.weight" for name in changed)
     images = method.sample(REQUEST.conditions, run)

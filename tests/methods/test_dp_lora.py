@@ -25,8 +25,8 @@ def _method(spec: DatasetSpec, settings=SHORT, **changes: object) -> DPLoRA:
     return DPLoRA(build(DPLoRA.Config, settings | {"rank": 2, "alpha": 2.0} | changes), spec)
 
 
-def _changed(method, public, vault, run, epsilon: float = math.inf) -> set[str]:
-    private = vault(plan_of(method, REQUEST), epsilon)
+def _changed(method, public, vault, run) -> set[str]:
+    private = vault(plan_of(method, REQUEST), math.inf)
     method.prepare(public, run)
     before = {name: t.clone() for name, t in method.model.unet.state_dict().items()}
     method.fit(private, run)
@@ -43,7 +43,7 @@ def test_published_constants():
 
 def test_adapters_biases_and_class_embedder_are_trained_and_nothing_else(spec, public, vault, run):
     """The base is not simply frozen: the class embedder trains in full, and so do the biases of adapted layers."""
-    changed = _changed(_method(spec), public, vault, run, epsilon=10)
+    changed = _changed(_method(spec), public, vault, run)
     ends = (".to_q.weight", ".to_k.weight", ".to_v.weight", ".to_out.0.weight", ".to_out.0.bias", "classes.weight")
     assert all(name.endswith(ends) for name in changed)
     assert all(any(name.endswith(end) for name in changed) for end in ends)
@@ -86,8 +86,6 @@ def test_saliency_is_planned_with_the_training():
     assert training.noise_multiplier is None
     with pytest.raises(PrivacyError, match="fixed noise alone"):  # at 5, the query alone costs 0.81
         calibrate(plan_of(method, REQUEST), Budget(0.8, 1 / (55_000 * math.log(55_000))))
-    plan = calibrate(plan_of(method, REQUEST), Budget(1.0, 1 / (55_000 * math.log(55_000))))
-    assert 0.995 <= plan.epsilon <= 1
 
 
 @pytest.mark.parametrize("clip", [1e-3, 1e6])
@@ -129,5 +127,5 @@ def test_only_the_most_salient_matrices_get_adapters(spec, public, vault, run):
 
 def test_a_checkpoint_is_finetuned(spec, vault, run, tmp_path):
     method = _method(spec, checkpoint=str(save_stable_diffusion(tmp_path)), select="saliency")
-    assert _changed(method, None, vault, run, epsilon=10)
+    assert _changed(method, None, vault, run)
     assert method.sample(REQUEST.conditions, run).shape == (64, 1, 16, 16)
