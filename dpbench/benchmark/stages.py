@@ -56,8 +56,14 @@ def prepare(trial: TrialSpec, session: Session, log: TrialLog) -> Method[Any]:
         with session.seal.everything_closed():
             method = trial.plugin(trial.config, trial.spec)
         public = session.inputs.public if trial.public else None
-        method.prepare(public, run)
-        method.prepare_sampling(public, run)
+        try:
+            method.prepare(public, run)
+            method.prepare_sampling(public, run)
+        except AttributeError as error:
+            if public is None:
+                advice = 'public is None here; a method gets public images if its class says track = "images"'
+                raise AttributeError(f"{error} ({advice})") from error
+            raise
     return method
 
 

@@ -54,6 +54,18 @@ def test_other_trials_go_on_and_failures_are_summed_up(tiny: Path) -> None:
         assert "failed" in failure.log.read_text()
 
 
+def test_public_images_without_a_track_are_answered_with_what_to_do(tiny: Path) -> None:
+    class Forgetful(fakes.FakeAlone):
+        def prepare(self, public: Any, run: Any) -> None:
+            self.mean = public.batch(range(10)).images
+
+    METHODS.register("forgetful")(Forgetful)
+    with pytest.raises(TrialsFailed) as caught:
+        run(tiny, "forgetful", "alone")
+    (failure,) = caught.value.failures
+    assert 'a method gets public images if its class says track = "images"' in str(failure)
+
+
 def test_fail_fast_ends_at_the_first_failure(tiny: Path) -> None:
     with pytest.raises(DpbenchError, match="it broke") as caught:
         run(tiny, *VARIANTS, fail_fast=True)

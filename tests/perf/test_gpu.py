@@ -62,7 +62,8 @@ def test_tiny_form_passes_on_a_cpu(tmp_path: Path) -> None:
     contributions = numbers("clip", *engines)
     assert max(contributions) <= 1 + 1e-5
     assert sum(c > 0.99 for c in contributions) > 0.9 * len(contributions)  # the attacks reach the clip
-    assert all(0 < abs(x) < 6 for x in numbers("noise", "mean", "std", "releases", "size"))
+    assert all(0 < abs(x) < 6 for x in numbers("noise", "mean", "std", "releases"))
+    assert all(abs(x) < 6 for x in numbers("noise", "size"))  # the mean size may be the expected one
     assert all(0.1 < x < 100 for x in numbers("speed", "book-keeping: time", "opacus: time"))
     assert all(x > 0 for x in numbers("trial", "fit", "ε spent"))
     ghost = cells["speed"]["U-Net, fp32, K=8", "opacus-ghost: time"]
