@@ -28,8 +28,8 @@ class OpacusGhostEngine(GradientEngine):
     It uses ghost norms for Linear and Embedding, and per-example gradients of one layer at a time for other layers.
     """
 
-    def __init__(self, model: nn.Module, loss: Loss):
-        super().__init__(model, loss)
+    def __init__(self, model: nn.Module, loss: Loss, gamma: float | None = None):
+        super().__init__(model, loss, gamma)
         try:
             self._hooks = GradSampleModuleFastGradientClipping(
                 model, batch_first=True, loss_reduction="sum", use_ghost_clipping=True

@@ -11,9 +11,13 @@ from diffusers import UNet2DModel
 from torch import Tensor, nn
 
 from dpbench.core.specs import Batch
+from dpbench.methods.cores.diffusion_settings import DiffusionConfig
+from dpbench.models.edm import Denoiser, NoiseConfig
 from dpbench.models.lora import ATTENTION, add_lora
 from dpbench.models.transformer import TokenTransformer, TransformerConfig
+from dpbench.models.unet import UNet
 from dpbench.privacy.gradients.engine import Loss
+from dpbench.training.public import unit_images
 
 SIGMA_DATA = 0.5
 
@@ -95,12 +99,29 @@ def lora_unet() -> UNet2DModel:
     return model
 
 
+PRESET = DiffusionConfig()
+
+
+def preset_unet() -> Denoiser:
+    """The network of the diffusion methods' presets for MNIST: 0.28M parameters."""
+    return Denoiser(UNet((1, 32, 32), 11, PRESET.unet), (1, 32, 32), 10, PRESET.sigma_data)
+
+
+def preset_loss(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+    """The loss of these methods."""
+    assert isinstance(model, Denoiser)
+    assert batch.labels is not None
+    noise = NoiseConfig(PRESET.p_mean, PRESET.p_std)
+    return model.loss(unit_images(batch), batch.labels, generator, noise, PRESET.label_dropout)
+
+
 def tokens(length: int, count: int) -> Batch:
     return Batch(condition=torch.arange(count) % 10, derived=torch.randint(0, 256, (count, length)))
 
 
 def images(colours: int, size: int, count: int) -> Batch:
-    return Batch(torch.randint(0, 256, (count, colours, size, size), dtype=torch.uint8))
+    pixels = torch.randint(0, 256, (count, colours, size, size), dtype=torch.uint8)
+    return Batch(pixels, torch.arange(count) % 10)
 
 
 CASES: Mapping[str, Case] = {
@@ -114,6 +135,14 @@ CASES: Mapping[str, Case] = {
         views=8, candidates=(8, 16, 32, 64, 128), probe=128, rounds=2,
     ),
     "lora-unet": Case(lora_unet, denoise, partial(images, 1, 32), 64),
+    "preset-unet": Case(
+        preset_unet, preset_loss, partial(images, 1, 32), 1024,
+        candidates=(64, 128, 256, 512, 1024), probe=1024, rounds=5,
+    ),
+    "preset-unet-k4": Case(
+        preset_unet, preset_loss, partial(images, 1, 32), 1024,
+        views=4, candidates=(64, 128, 256, 512, 1024), probe=1024, rounds=5,
+    ),
 }  # fmt: skip
 
 LARGE: Mapping[str, Case] = {

@@ -15,6 +15,7 @@ from dpbench.privacy.checks.engine_checks import check_engine, check_gradients
 from dpbench.privacy.checks.independence import LEAST
 from dpbench.privacy.checks.loss_checks import LossChecks, moved_weights
 from dpbench.privacy.checks.probes import Probes
+from dpbench.privacy.clipping import gamma_of
 from dpbench.privacy.gradients.engine import GradientEngine, Loss
 from dpbench.privacy.slots import records_per_call
 
@@ -37,6 +38,7 @@ class CheckedGradients:
         what: the mechanism's name in messages.
         device: where the loss is computed.
         precision: what the loss is computed in; gradients are summed in fp32 in either.
+        clipping: how gradients are clipped; a name in `CLIPPINGS`.
 
     Attributes:
         engine: the engine on this model and loss.
@@ -45,6 +47,7 @@ class CheckedGradients:
         records_per_call: records in one call of the loss; known after `check_batches`.
 
     Raises:
+        UnknownName: there is no such clipping.
         PrivacyError: the loss or model mixes records, or the engine cannot differentiate the model.
     """
 
@@ -59,7 +62,9 @@ class CheckedGradients:
         what: str,
         device: str,
         precision: Precision,
+        clipping: str = "flat",
     ):
+        gamma = gamma_of(clipping)
         self.views = views
         self.records_per_call = 1
         self._generator = generator
@@ -68,7 +73,7 @@ class CheckedGradients:
         loss = _in_precision(loss, device, precision)
         self.checks = LossChecks(model, loss, probes, views, generator, f"the loss of '{what}'", ROUNDING[precision])
         self.checks.look()
-        self.engine = engine(model, self.checks.watched)
+        self.engine = engine(model, self.checks.watched, gamma)
         with self.closed_on_error(), _explained(engine):
             check_gradients(self.engine, *self._few, views, self._restart)
             with moved_weights(model):  # two records there: more would cost more than it shows

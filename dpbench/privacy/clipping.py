@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
+from dpbench.core.errors import UnknownName
 from dpbench.privacy.precision import full_precision
 
 LARGEST = 1e30
@@ -15,21 +19,44 @@ BLOCK = 512
 
 FP32 = torch.finfo(torch.float32)
 
+CLIPPINGS: Mapping[str, float | None] = {"flat": None, "automatic": 0.01}
+"""Kinds of clipping by name, with the γ of automatic clipping; see `clip_weights`."""
 
-def clip_weights(squares: Tensor, real: Tensor, clip: float) -> tuple[Tensor, Tensor]:
+HEAVIEST = 1e12
+"""Largest weight, so that fp32 can represent what it multiplies."""
+
+
+def gamma_of(clipping: str) -> float | None:
+    """The γ of a kind of clipping.
+
+    Raises:
+        UnknownName: `CLIPPINGS` has none of that name.
+    """
+    if clipping not in CLIPPINGS:
+        raise UnknownName("clipping", clipping, CLIPPINGS)
+    return CLIPPINGS[clipping]
+
+
+def clip_weights(squares: Tensor, real: Tensor, clip: float, gamma: float | None = None) -> tuple[Tensor, Tensor]:
     """Each record's clipping weight, and whether its vector is usable: (fp32 [b], bool [b]).
 
-    The weight is min(1, clip/norm), rounded once; 0 for padding, and for a norm that is not finite or exceeds
-    `LARGEST`. A weight below fp32's normal numbers is 0 as well: it would be rounded by more than 1e-7 of itself.
+    The weight is min(1, clip/norm), or clip/(norm + γ) for automatic clipping (arXiv 2206.07136), which nearly
+    normalises all vectors that are longer than γ. The weighted vector has norm at most `clip` in either. The weight is
+    rounded once; it is 0 for padding, and for a norm that is not finite or exceeds `LARGEST`. A weight below fp32's
+    normal numbers is 0 as well: it would be rounded by more than 1e-7 of itself.
 
     Args:
         squares: squared norms, fp64 [b], or upper bounds on them.
         real: bool [b]; False marks padding.
-        clip: bound on the norm.
+        clip: bound on the norm; where it is infinite, weights are 1.
+        gamma: γ of automatic clipping, positive; None for flat clipping.
     """
     norms = squares.sqrt()
     kept = norms <= LARGEST
-    weights = torch.where(norms <= clip, 1.0, clip / norms)
+    if gamma is None or clip == math.inf:
+        weights = torch.where(norms <= clip, 1.0, clip / norms)
+    else:
+        weights = (clip / (norms + gamma)).clamp_max(HEAVIEST)
     return torch.where(real & kept & (weights >= FP32.tiny), weights, 0.0).float(), kept
 
 

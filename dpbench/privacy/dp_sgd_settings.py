@@ -17,6 +17,9 @@ class DPSGDSettings:
     batch: int = option(2048, "expected records per private step (Poisson)", low=1)
     steps: int = option(150, "private steps", low=1)
     clip: float = option(1.0, "bound on the norm of one record's gradient", above=0)
+    clipping: Literal["flat", "automatic"] = option(
+        "flat", "flat: min(1, clip/norm) times a gradient; automatic: clip/(norm + 0.01) times, nearly normalised"
+    )
     lr: float = option(2e-3, "peak learning rate of DP-Adam", above=0, high=10)
     ema: float = option(0.9, "decay of the weights' moving average over private steps", low=0, below=1)
     views: int = option(1, "draws per record (noise, augmentation) whose gradients are averaged, then clipped", low=1)
@@ -30,4 +33,4 @@ class DPSGDSettings:
 
     def stepper_options(self) -> dict[str, Any]:
         """The keyword arguments of `PrivateData.dp_sgd` for these settings."""
-        return {"views": self.views, "micro_batch": self.micro_batch, "engine": self.engine}
+        return {"views": self.views, "micro_batch": self.micro_batch, "engine": self.engine, "clipping": self.clipping}

@@ -147,6 +147,7 @@ class PrivateData(Protocol):
         views: int = 1,
         micro_batch: int = 0,
         engine: str = "book-keeping",
+        clipping: str = "flat",
     ) -> PrivateSteps:
         """An iterator whose every `next` is one private step of `optimizer` on `model`; see `DPSGDStepper`.
 
@@ -162,6 +163,8 @@ class PrivateData(Protocol):
             micro_batch: rows per call of `loss`; 0 for nearly a whole sample, if memory or cache hold it. The last call
                 is padded, so the realised batch size is never visible.
             engine: how per-example gradients are computed; a name in `ENGINES`.
+            clipping: "flat" scales longer gradients down to the clip of the plan; "automatic" gives nearly all records
+                a gradient of that norm. The sensitivity and the noise are the same. See `clip_weights`.
 
         Raises:
             PrivacyError: not in the plan, all steps spent, planned for another number of records, the loss or model

@@ -139,14 +139,16 @@ class Rehearsal(PrivateData):
         views: int = 1,
         micro_batch: int = 0,
         engine: str = "book-keeping",
+        clipping: str = "flat",
     ) -> RehearsalSteps:
         """See `PrivateData.dp_sgd` and `RehearsalSteps`."""
         self._vault.door.require_open()
         mechanism = self.ledger.require(name, DPSGD)
         mechanism.refuse_other_data(self.spec.n_train)
         gradients = CheckedGradients(
-            engine_named(engine), model, loss, self._vault.probes, views, generator, name, self.device, self._precision
-        )
+            engine_named(engine), model, loss, self._vault.probes, views, generator, name, self.device, self._precision,
+            clipping,
+        )  # fmt: skip
         with gradients.closed_on_error():
             rows = micro_batch or gradients.rows_per_call(self.spec.n_train, mechanism.sampling_rate)
             gradients.check_batches(rows)

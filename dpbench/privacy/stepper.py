@@ -23,9 +23,10 @@ from dpbench.privacy.slots import in_whole, most_sampled, placed
 class DPSGDStepper:
     """Private steps: gradient = (Σ_{i in Poisson batch} clip(g_i) + N(0, (noise_multiplier · clip)²)) / expected batch.
 
-    Sensitivity: each per-example gradient has norm at most `clip`, the divisor is a public constant, an empty batch is
-    noise alone, and nothing un-noised leaves this object. Steps are Poisson-subsampled Gaussian mechanisms even where
-    the loss depends on a record's place in the batch, because places are drawn at random (see `slots`).
+    Sensitivity: each clipped gradient has norm at most `clip`, in flat and in automatic clipping, the divisor is a
+    public constant, an empty batch is noise alone, and nothing un-noised leaves this object. Steps are
+    Poisson-subsampled Gaussian mechanisms even where the loss depends on a record's place in the batch, because places
+    are drawn at random (see `slots`).
 
     A step that fails after its sample was drawn closes the vault.
 
@@ -52,7 +53,7 @@ class DPSGDStepper:
         self._gradients = gradients
         self._optimizer = optimizer
         self._generator = generator
-        self.key = [asdict(mechanism), gradients.views, type(gradients.engine).__name__]
+        self.key = [asdict(mechanism), gradients.views, type(gradients.engine).__name__, gradients.engine.gamma]
 
     def __len__(self) -> int:
         return self._mechanism.steps

@@ -215,6 +215,7 @@ class Vault(PrivateData):
         views: int = 1,
         micro_batch: int = 0,
         engine: str = "book-keeping",
+        clipping: str = "flat",
     ) -> DPSGDStepper:
         """See `PrivateData.dp_sgd` and `DPSGDStepper`."""
         self.door.require_open()
@@ -227,7 +228,7 @@ class Vault(PrivateData):
             raise PrivacyError("the model has no trainable parameters")
         self._parts.noise.key.starts_from(f"step {self.ledger.spent[name] + 1} of '{name}'", torch.cat(weights))
         gradients = CheckedGradients(
-            computed_by, model, loss, self._probes, views, generator, name, self.device, self._precision
+            computed_by, model, loss, self._probes, views, generator, name, self.device, self._precision, clipping
         )
         with gradients.closed_on_error():
             rows = micro_batch or gradients.rows_per_call(len(self._parts.records), mechanism.largest_rate)

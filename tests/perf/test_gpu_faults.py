@@ -96,7 +96,7 @@ def test_gradients_section_detects_tf32_weights(inject_fault):
 
 
 def test_clip_section_detects_missing_clipping(inject_fault):
-    def nothing(original, squares, real, clip):
+    def nothing(original, squares, real, clip, *_):
         return original(squares, real, math.inf)
 
     for module in (bookkeeping, gradients, clipping):

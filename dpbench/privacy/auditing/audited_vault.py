@@ -125,13 +125,13 @@ class AuditedVault(PrivateData):
         views: int = 1,
         micro_batch: int = 0,
         engine: str = "book-keeping",
+        clipping: str = "flat",
     ) -> AuditedSteps:
         """See `PrivateData.dp_sgd`; the model is trained together with a layer that canaries alone use."""
         mechanism = self.ledger.require(name, DPSGD)
         audited = WithCanaries(model, self._canaries, loss, LOUD * mechanism.clip)
-        steps = self._vault.dp_sgd(
-            name, audited, WithCanaries.loss, optimizer, generator, views=views, micro_batch=micro_batch, engine=engine
-        )
+        how: dict[str, Any] = {"views": views, "micro_batch": micro_batch, "engine": engine, "clipping": clipping}
+        steps = self._vault.dp_sgd(name, audited, WithCanaries.loss, optimizer, generator, **how)
         return AuditedSteps(steps, audited, mechanism.expected_batch, self.scores[name])
 
     def sanitised_gradients(

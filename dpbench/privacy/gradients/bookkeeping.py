@@ -30,8 +30,8 @@ class BookKeepingEngine(GradientEngine):
     While it is in use, the trained layers have a hook, and modules without a rule another `forward`.
     """
 
-    def __init__(self, model: nn.Module, loss: Loss):
-        super().__init__(model, loss)
+    def __init__(self, model: nn.Module, loss: Loss, gamma: float | None = None):
+        super().__init__(model, loss, gamma)
         self._trained = users(model)
         self._book: _Book | None = None
         without_rule = {module: own for module, own in self._trained.items() if not has_rule(module, own)}
@@ -72,7 +72,7 @@ class BookKeepingEngine(GradientEngine):
             squares = torch.zeros(len(real), dtype=torch.float64, device=real.device)
             for term in terms.values():
                 squares += term.squared_norms()
-            weights, kept = clip_weights(squares, real, clip)
+            weights, kept = clip_weights(squares, real, clip, self.gamma)
             if not kept.all():
                 terms = {parameter: term.select(kept) for parameter, term in terms.items()}
             return [

@@ -26,6 +26,7 @@ class GradientEngine(ABC):
     Args:
         model: its parameters with `requires_grad` are trained.
         loss: per-view losses; see `Loss`.
+        gamma: γ of automatic clipping; None for flat clipping. See `clip_weights`.
 
     Attributes:
         advice: what to try where it cannot differentiate a model and loss.
@@ -33,9 +34,10 @@ class GradientEngine(ABC):
 
     advice: ClassVar[str] = "try engine=vmap"
 
-    def __init__(self, model: nn.Module, loss: Loss):
+    def __init__(self, model: nn.Module, loss: Loss, gamma: float | None = None):
         self.model = model
         self.loss = loss
+        self.gamma = gamma
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         if not self.parameters:
             raise PrivacyError("the model has no trainable parameters")
@@ -52,7 +54,8 @@ class GradientEngine(ABC):
     ) -> list[Tensor]:
         """Σ_i min(1, clip/‖g_i‖) g_i with g_i the gradient of record i's mean loss over its views.
 
-        A record whose gradient is not finite counts as zero.
+        With automatic clipping, Σ_i clip/(‖g_i‖ + γ) g_i. A record adds a norm of at most `clip` in either; one whose
+        gradient is not finite counts as zero.
 
         Args:
             batch: `len(real) * views` rows, record-major.
@@ -86,10 +89,10 @@ class GradientEngine(ABC):
         """Restores the model to the state in which it was given."""
 
 
-def clip_and_sum(gradients: list[Tensor], real: Tensor, clip: float) -> list[Tensor]:
+def clip_and_sum(gradients: list[Tensor], real: Tensor, clip: float, gamma: float | None) -> list[Tensor]:
     """`GradientEngine.clipped_sum` of materialised gradients [b, ...], one tensor per parameter."""
     squares = torch.stack([squared_norms(g) for g in gradients]).sum(0)
-    weights, kept = clip_weights(squares, real, clip)
+    weights, kept = clip_weights(squares, real, clip, gamma)
     if not kept.all():
         gradients = [torch.where(kept.reshape(-1, *[1] * (g.ndim - 1)), g, 0) for g in gradients]
     return [(weights @ g.flatten(1)).reshape(g.shape[1:]) for g in gradients]
@@ -103,10 +106,10 @@ class OpacusEngine(GradientEngine):
 
     advice = "try engine=book-keeping"
 
-    def __init__(self, model: nn.Module, loss: Loss):
+    def __init__(self, model: nn.Module, loss: Loss, gamma: float | None = None):
         from opacus.grad_sample import GradSampleModule
 
-        super().__init__(model, loss)
+        super().__init__(model, loss, gamma)
         warnings.filterwarnings("ignore", message="Full backward hook is firing")  # images need no gradient
         try:
             self._hooks: Any = GradSampleModule(model, batch_first=True, loss_reduction="sum")
@@ -131,7 +134,7 @@ class OpacusEngine(GradientEngine):
             self._hooks.disable_hooks()
             self._forget()
         with full_precision(real.device):
-            return clip_and_sum(gradients, real, clip)
+            return clip_and_sum(gradients, real, clip, self.gamma)
 
     def close(self) -> None:
         """Removes the hooks, and the attributes that they left on the parameters."""

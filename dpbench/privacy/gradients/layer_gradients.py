@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dpbench.core.errors import PrivacyError
+from dpbench.privacy.gradients.patches import patches, products
 from dpbench.privacy.gradients.terms import Dense, Lookup, Outer, Term, gram_is_cheaper
 
 
@@ -54,8 +55,8 @@ class LinearGradients(LayerGradients):
 class ConvGradients(LayerGradients):
     """weight: Σ over places of g · patchᵀ; bias: Σ over places of g. Any stride, dilation, groups and padding mode.
 
-    With few places per record, patches go into a matrix product. With many, one convolution gives every record its own
-    channels (arXiv 1912.06015), at about the cost of the weight's gradient of the whole batch.
+    Patches go into matrix products, record by record. With many places per channel, and with groups, one convolution
+    gives every record its own channels instead (arXiv 1912.06015).
     """
 
     def terms(self, layer: Any, names: set[str], x: Tensor, g: Tensor, records: int) -> dict[str, Term]:
@@ -73,8 +74,11 @@ class ConvGradients(LayerGradients):
     def _contracted(self, layer: Any, x: Tensor, padding: list[int], g: Tensor, records: int) -> Term:
         """Σ over places of g · patchᵀ of x."""
         places, (outputs, *kernel) = len(g) // records * g[0, 0].numel(), layer.weight.shape
-        few = layer.groups == 1 and x.ndim < 5 and gram_is_cheaper(places, math.prod(kernel), outputs, g.device)
-        return (self._outer if few else self._dense)(layer, x, padding, g, records)
+        if layer.groups > 1 or not patches_are_cheaper(places, outputs, g.device):
+            return self._by_convolution(layer, x, padding, g, records)
+        if gram_is_cheaper(places, math.prod(kernel), outputs, g.device):
+            return self._outer(layer, x, padding, g, records)
+        return Dense(products(layer, x, padding, g, records))
 
     @staticmethod
     def _padded(layer: nn.Conv2d, x: Tensor) -> tuple[Tensor, list[int]]:
@@ -85,21 +89,13 @@ class ConvGradients(LayerGradients):
         return F.pad(x, layer._reversed_padding_repeated_twice, mode=mode), [0] * (x.ndim - 2)
 
     @staticmethod
-    def _outer(layer: nn.Conv2d, x: Tensor, padding: list[int], g: Tensor, records: int) -> Term:
-        lift = (1,) * (4 - x.ndim)  # one-dimensional convolutions are flat two-dimensional ones
-        patches = F.unfold(
-            x.reshape(*x.shape[:2], *lift, *x.shape[2:]),
-            (*lift, *layer.kernel_size),
-            dilation=(*lift, *layer.dilation),
-            padding=(*[0] * len(lift), *padding),
-            stride=(*lift, *layer.stride),
-        )  # [rows, c · kernel, places]
-        x, g = patches.mT, g.flatten(2).mT
+    def _outer(layer: Any, x: Tensor, padding: list[int], g: Tensor, records: int) -> Term:
+        x, g = patches(layer, x, padding), g.flatten(2).mT
         x, g = x.reshape(records, -1, x.shape[-1]), g.reshape(records, -1, g.shape[-1])
         return Outer(x, g, layer.weight.shape, copied_bytes=x.numel() * x.element_size())
 
     @staticmethod
-    def _dense(layer: nn.Conv2d, x: Tensor, padding: list[int], g: Tensor, records: int) -> Term:
+    def _by_convolution(layer: Any, x: Tensor, padding: list[int], g: Tensor, records: int) -> Term:
         shape = layer.weight.shape
         zeros = [0] * len(padding)
         weight = g.new_empty(1).expand(records * shape[0], *shape[1:])  # only its shape matters
@@ -108,6 +104,15 @@ class ConvGradients(LayerGradients):
             list(layer.dilation), False, zeros, records * layer.groups, [False, True, False],
         )  # fmt: skip
         return Dense(gradient.reshape(records, *shape))
+
+
+def patches_are_cheaper(places: int, outputs: int, device: torch.device) -> bool:
+    """Whether patches and matrix products beat a convolution with a group per record.
+
+    On a CPU the convolution's result has to be brought into order, which costs more than patches of few places. GPUs are
+    slow at convolutions of many groups.
+    """
+    return device.type != "cpu" or places <= 4 * outputs
 
 
 def _side_by_side(rows: Tensor, records: int) -> Tensor:
@@ -190,21 +195,17 @@ class GroupNormGradients(LayerGradients):
     def terms(self, layer: nn.GroupNorm, names: set[str], x: Tensor, g: Tensor, records: int) -> dict[str, Term]:
         """See `LayerGradients`: x and g [rows, c, *size].
 
-        The normalised input is not materialised: Σ g (x - mean) / std = (Σ g x - mean Σ g) / std, channel by channel.
+        The sums are those of one row that has the channels of all rows.
         """
         rows, channels = x.shape[:2]
-        x, g = (t.reshape(rows, channels, -1).contiguous() for t in (x, g))  # the kernel refuses channels-last strides
-        total = g.sum(2)  # [rows, c]
-        terms: dict[str, Term] = {}
-        if "weight" in names:
-            sizes = rows, channels, x.shape[2], layer.num_groups
-            _, *statistics = torch.native_group_norm(x, None, None, *sizes, layer.eps)  # ten times as fast as var_mean
-            mean, scale = (s.repeat_interleave(channels // layer.num_groups, 1) for s in statistics)
-            product = torch.linalg.vecdot(g, x)
-            terms["weight"] = Dense(((product - mean * total) * scale).reshape(records, -1, channels).sum(1))
-        if "bias" in names:
-            terms["bias"] = Dense(total.reshape(records, -1, channels).sum(1))
-        return terms
+        x, g = (t.reshape(rows, channels, -1).contiguous() for t in (x, g))  # the kernels refuse channels-last strides
+        groups, places = layer.num_groups, x.shape[2]
+        _, *statistics = torch.native_group_norm(x, None, None, rows, channels, places, groups, layer.eps)
+        one_row = 1, rows * channels, places, rows * groups  # whose channels are those of all rows
+        x, g, mean, scale = (t.reshape(1, -1, *t.shape[2:]) for t in (x, g, *statistics))
+        _, *found = torch.ops.aten.native_group_norm_backward(g, x, mean, scale, None, *one_row, [False, True, True])
+        sums = (t.reshape(records, -1, channels).sum(1) for t in found)
+        return {name: Dense(t) for name, t in zip(("weight", "bias"), sums, strict=True) if name in names}
 
 
 LAYERS: Mapping[type[nn.Module], LayerGradients] = {

@@ -29,6 +29,7 @@ Shapes: b records; t runs over a record's positions, views and repeated uses of 
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ CHUNK: Mapping[str, int] = {"cpu": 2**18, "gpu": 2**25}
 """Numbers that are converted or multiplied out at a time, unless one record has more: they fit a CPU's cache, or are a
 small part of a GPU's memory."""
 
-DENSE_COST: Mapping[str, int] = {"cpu": 4, "gpu": 32}
+DENSE_COST: Mapping[str, int] = {"cpu": 9, "gpu": 32}
 """A dense gradient of n numbers costs as much beyond a plain one as this many multiplications per number: writing it,
 its norm, and reading it again for the sum. Measured on a CPU. A GPU multiplies faster, and its memory is scarcer."""
 
@@ -88,17 +89,33 @@ class Term(ABC):
 
 @dataclass
 class Dense(Term):
-    """The gradients themselves: values [b, *parameter shape]."""
+    """The gradients themselves: values [b, *parameter shape], a record's in any order in memory."""
 
     values: Tensor
 
     def squared_norms(self) -> Tensor:
         """See `Term`."""
-        return squared_norms(self.values)
+        pieces, _ = self._as_stored
+        return torch.stack([squared_norms(piece) for piece in pieces]).sum(0)
 
     def weighted_sum(self, weights: Tensor) -> Tensor:
         """See `Term`."""
-        return (weights @ self.values.flatten(1)).reshape(self.values.shape[1:])
+        pieces, order = self._as_stored
+        total = (weights @ pieces).reshape([self.values.shape[dim] for dim in order])
+        return total.permute([order.index(dim) for dim in range(1, self.values.ndim)])
+
+    @property
+    def _as_stored(self) -> tuple[Tensor, list[int]]:
+        """([pieces, b, n], order): the dimensions of a record's values as they lie in memory.
+
+        Dimensions that lie outside that of the records make pieces.
+        """
+        stride, dims = self.values.stride, range(1, self.values.ndim)
+        order = sorted(dims, key=stride, reverse=True)
+        outside = [dim for dim in order if stride(dim) > stride(0)]
+        inside = order[len(outside) :]
+        pieces, n = (math.prod(self.values.shape[dim] for dim in dims) for dims in (outside, inside))
+        return self.values.permute(*outside, 0, *inside).reshape(pieces, len(self.values), n), order
 
     def select(self, kept: Tensor) -> Dense:
         """See `Term`."""
@@ -115,7 +132,7 @@ class Dense(Term):
 
 @dataclass
 class Outer(Term):
-    """Σ_t g_t x_tᵀ, reshaped to the parameter's shape: x [b, t, inputs], g [b, t, outputs].
+    """Σ_t g_t x_tᵀ in the parameter's shape: x [b, t, inputs], g [b, t, outputs]; see `in_shape`.
 
     `copied_bytes` is the size of factors that are neither the layer's input nor its output gradient.
     """
@@ -145,7 +162,7 @@ class Outer(Term):
 
     def dense(self) -> Dense:
         """See `Term`."""
-        return Dense(torch.bmm(self.g.mT, self.x).reshape(-1, *self.shape))
+        return Dense(in_shape(torch.bmm(self.g.mT, self.x), self.shape))
 
     def stored_bytes(self) -> int:
         """See `Term`."""
@@ -171,7 +188,16 @@ class Outer(Term):
             x = x * weights[:, None, None]
         else:
             g = g * weights[:, None, None]
-        return (g.flatten(0, 1).T @ x.flatten(0, 1)).reshape(self.shape)
+        return in_shape(g.flatten(0, 1).T @ x.flatten(0, 1), self.shape)
+
+
+def in_shape(matrices: Tensor, shape: torch.Size) -> Tensor:
+    """[..., outputs, inputs] in the shape of a layer's weight, (outputs, channels, *kernel), as a view.
+
+    Inputs are ordered by place in the kernel, then by channel. A linear layer's are its channels.
+    """
+    _, channels, *kernel = shape
+    return matrices.unflatten(-1, (*kernel, channels)).movedim(-1, -1 - len(kernel))
 
 
 def gram_form(x: Tensor, g: Tensor) -> Tensor:
@@ -254,9 +280,14 @@ def _select(values: Tensor, kept: Tensor) -> Tensor:
     return torch.where(kept.reshape(-1, *[1] * (values.ndim - 1)), values, 0)
 
 
+def chunk(size: int, device: torch.device) -> int:
+    """How many records are about `CHUNK` numbers, each record being `size` numbers."""
+    return max(1, CHUNK[_kind(device)] // size)
+
+
 def _parts(indices: Tensor, size: int) -> Sequence[Tensor]:
-    """The indices in parts of about `CHUNK` numbers, each index being `size` numbers."""
-    return indices.split(max(1, CHUNK[_kind(indices.device)] // size)) if len(indices) else ()
+    """The indices in parts of `chunk` records."""
+    return indices.split(chunk(size, indices.device)) if len(indices) else ()
 
 
 def _kind(device: torch.device) -> str:

@@ -25,8 +25,8 @@ class VmapEngine(GradientEngine):
         "for one_hot, torch.where for masks and branches, or try engine=book-keeping"
     )
 
-    def __init__(self, model: nn.Module, loss: Loss):
-        super().__init__(model, loss)
+    def __init__(self, model: nn.Module, loss: Loss, gamma: float | None = None):
+        super().__init__(model, loss, gamma)
         self._names = [f"model.{name}" for name, p in model.named_parameters() if p.requires_grad]
 
     def clipped_sum(
@@ -46,7 +46,7 @@ class VmapEngine(GradientEngine):
             {name: p.detach() for name, p in zip(self._names, self.parameters, strict=True)}, records
         )
         with full_precision(real.device):
-            return clip_and_sum([gradients[name].float() for name in self._names], real, clip)
+            return clip_and_sum([gradients[name].float() for name in self._names], real, clip, self.gamma)
 
 
 class _LossOf(nn.Module):

@@ -26,7 +26,7 @@ Plant = Callable[[pytest.MonkeyPatch], None]
 def no_clipping(patch: pytest.MonkeyPatch) -> None:
     """Contributions of any norm go into the sum."""
 
-    def weights(squares: Tensor, real: Tensor, clip: float) -> tuple[Tensor, Tensor]:
+    def weights(squares: Tensor, real: Tensor, clip: float, gamma: float | None = None) -> tuple[Tensor, Tensor]:
         return (real & squares.isfinite()).float(), squares.isfinite()
 
     for module in (gradients, bookkeeping, clipping):
