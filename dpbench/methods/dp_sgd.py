@@ -40,7 +40,9 @@ class DPSGDFinetuning(DiffusionMethod[DPSGDFinetuningConfig]):
     paper = "arXiv 2302.13861"
     presets: ClassVar[Mapping[str, Preset]] = {
         "small": Preset(),
-        "small/mnist": Preset({"augmentation": "strokes"}, tuning="hold-out of mnist train"),
+        "small/mnist": Preset(
+            {"augmentation": "strokes", "public_steps": 2500, "lr": 2e-3}, tuning="hold-out of mnist train"
+        ),
         "small/shapes": Preset({"public_steps": 600, "batch": 512, "steps": 160, "sampling_steps": 10}),
         "small/grained": Preset({"public_steps": 600, "batch": 512, "steps": 160, "sampling_steps": 10}),
         "gpu": Preset({**ONE_GPU, "steps": 1000, "views": 1, "public_steps": 6000, "public_batch": 256}),

@@ -96,7 +96,7 @@ class PrivImage(DiffusionMethod[PrivImageConfig]):
     presets: ClassVar[Mapping[str, Preset]] = {
         "small": Preset(),
         "small/mnist": Preset(
-            {**MNIST_FROM_OMNIGLOT, "public_steps": 4000, "steps": 500}, tuning="hold-out of mnist train"
+            {**MNIST_FROM_OMNIGLOT, "public_steps": 2500, "lr": 2e-3}, tuning="hold-out of mnist train"
         ),
         "small/shapes": Preset(
             {
