@@ -34,8 +34,8 @@ class GSWGANConfig(CriticSettings, GANSettings):
     latent: Literal["normal", "bits"] = option("bits", "distribution of the latent code's numbers")
     code: int = option(10, "dimension of the latent code", low=1)
     pooling: Literal["mean", "sum"] = option("sum", "how critics pool features over places; sum as published")
-    shards: int = option(250, "discriminators, each on its own shard of the records", low=2)
-    steps: int = option(4000, "private steps of the generator", low=1)
+    shards: int = option(200, "discriminators, each on its own shard of the records", low=2)
+    steps: int = option(3000, "private steps of the generator", low=1)
     generator_batch: int = option(32, "generated images per private step", low=2)
     generator_lr: float = option(2e-3, "peak learning rate of the generator (Adam)", above=0, high=10)
     clip: float = option(0.1, "clipping norm of the gradient at one generated image", above=0)
@@ -57,7 +57,7 @@ class GSWGAN(Method[GSWGANConfig]):
     presets: ClassVar[Mapping[str, Preset]] = {
         "small": Preset(),
         "small/mnist": Preset(),
-        "small/shapes": Preset({"shards": 50, "steps": 400}),
+        "small/shapes": Preset({"shards": 25, "steps": 300}),
         "gpu": Preset({"shards": 500, "steps": 8000}),
         "paper": Preset(
             {

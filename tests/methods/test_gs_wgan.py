@@ -13,8 +13,8 @@ from dpbench.methods.gs_wgan import GRADIENTS, GSWGAN
 from dpbench.privacy.calibration import calibrate
 
 TINY = {
-    "generator_channels": (16,), "discriminator_channels": (16,), "embedding": 8, "shards": 4, "steps": 50,
-    "critic_warmup": 20, "critic_steps": 3, "generator_lr": 4e-3, "ema": 0.9,
+    "generator_channels": (16,), "discriminator_channels": (16,), "embedding": 8, "shards": 2, "steps": 80,
+    "critic_warmup": 60, "critic_steps": 3, "generator_lr": 5e-3, "ema": 0.9,
 }  # fmt: skip
 REQUEST = Request(Conditions.balanced(128, 2))
 MNIST = DatasetSpec("mnist", 1, 32, 60_000, 10_000, tuple("0123456789"), True)
@@ -27,7 +27,7 @@ def _method(spec: DatasetSpec, **settings: object) -> GSWGAN:
 def test_plan_is_one_mechanism(spec):
     (mechanism,) = plan_of(_method(spec), REQUEST).mechanisms
     assert mechanism.name == GRADIENTS
-    assert (mechanism.sampling_rate, mechanism.releases, mechanism.samples) == (1 / 4, 50, 32)
+    assert (mechanism.sampling_rate, mechanism.releases, mechanism.samples) == (1 / 2, 80, 32)
     assert mechanism.sensitivity == pytest.approx(2 * 0.1 * math.sqrt(32))
 
 

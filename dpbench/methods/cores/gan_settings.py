@@ -52,8 +52,8 @@ class GANSettings:
 class CriticSettings:
     """Settings of Wasserstein critics that are trained without noise, where nobody sees them."""
 
-    critic_warmup: int = option(60, "training steps of each critic before the first private step", low=1)
-    critic_steps: int = option(2, "training steps of a critic per step of the generator; 5 as published", low=1)
+    critic_warmup: int = option(80, "training steps of each critic before the first private step", low=1)
+    critic_steps: int = option(3, "training steps of a critic per step of the generator; 5 as published", low=1)
     critic_batch: int = option(32, "real and generated images per training step of a critic", low=2)
-    critic_lr: float = option(1e-3, "learning rate of the critics (Adam)", above=0, high=10)
+    critic_lr: float = option(3e-3, "learning rate of the critics (Adam)", above=0, high=10)
     penalty: float = option(10.0, "weight of the gradient penalty", low=0)
