@@ -11,7 +11,6 @@ from dpbench.benchmark.tiers import millions, percent, tiers
 from dpbench.core.method import Preset
 from dpbench.core.registries import METHODS
 from dpbench.core.specs import DatasetSpec
-from dpbench.methods.dpdm import DPDM
 from dpbench.methods.wavelet import Wavelet
 
 MNIST = DatasetSpec("mnist", 1, 32, 60_000, 10_000, tuple("0123456789"), True)
@@ -23,7 +22,7 @@ def test_published_gradients_are_records_times_views_times_steps() -> None:
     assert paper.gradients == pytest.approx(300 * 60_000 * 32, rel=1e-3)
     assert (small.preset, gpu.preset, paper.preset) == ("small/mnist", "gpu", "paper")
     c = METHODS.get("dpdm").presets["gpu"].settings
-    assert gpu.gradients == DPDM.Config().batch * c["steps"] * c["views"]
+    assert gpu.gradients == c["batch"] * c["steps"] * c["views"]
     assert gpu.share == gpu.gradients / paper.gradients
     assert str(gpu) == f"{millions(gpu.gradients)} million, {percent(gpu.share)} of 576 million"
     assert str(paper) == "576 million"

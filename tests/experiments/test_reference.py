@@ -159,8 +159,8 @@ def test_one_command_makes_the_rows(
 
     monkeypatch.setattr(_script, "run_jobs", in_this_process)
     report = tiny.parent / "report"
-    arguments = {"methods": "fake", "dataset": "tiny", "public": "tiny-public", "eps": "1", "samples": 20, "device": "cpu",
-                 "metrics": "brightness", "out": tiny, "report": report}  # fmt: skip
+    arguments = {"methods": "fake", "dataset": "tiny", "public": "tiny-public", "eps": "1", "samples": 20,
+                 "device": "cpu", "metrics": "brightness", "out": tiny, "report": report}  # fmt: skip
     for table_only in (False, True):
         reference.main(**arguments, table_only=table_only)
     written = pd.read_csv(report / "tiny.csv", keep_default_na=False)

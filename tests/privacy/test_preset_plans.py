@@ -39,4 +39,4 @@ def test_small_presets_do_not_exceed_the_published_compute(method: str) -> None:
 def test_a_gpu_preset_is_planned_for_its_own_steps() -> None:
     (training,) = preset_plan("dpdm", "gpu").mechanisms
     assert training.releases == ONE_GPU["steps"]
-    assert training.sampling_rate == 1024 / dataset_of("dpdm", "gpu").n_train
+    assert training.sampling_rate == ONE_GPU["batch"] / dataset_of("dpdm", "gpu").n_train

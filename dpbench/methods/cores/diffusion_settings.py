@@ -44,9 +44,11 @@ ONE_GPU: Mapping[str, Any] = MappingProxyType(
         "channels": (64, 128),
         "attention": 1,
         "patch": 2,
+        "batch": 1024,
         "steps": 500,
         "views": 2,
         "lr": 2e-3,
+        "clip": 0.1,
         "ema": 0.99,
         "engine": "opacus",  # the fastest on a GPU for U-Nets of this size; see results/reference/gpu.md
         "sampling_steps": 32,
