@@ -64,6 +64,11 @@ class SanitisedGradients(Mechanism):
         return self.steps
 
     @property
+    def gradients(self) -> float:
+        """See `Mechanism`: one gradient per generated image."""
+        return float(self.steps * self.samples)
+
+    @property
     def sensitivity(self) -> float:
         """Largest distance between the answers of two discriminators to one step."""
         return 2 * self.clip * math.sqrt(self.samples)
