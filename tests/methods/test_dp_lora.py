@@ -70,7 +70,7 @@ def test_adapters_start_as_published():
 
 
 def test_samples_match_their_class_without_noise(spec, public, vault, run):
-    method = _method(spec, TINY, rank=8, alpha=8.0, lr=2e-2, views=2)
+    method = _method(spec, TINY, rank=8, alpha=8.0, lr=4e-2)
     _changed(method, public, vault, run)
     images = method.sample(REQUEST.conditions, run)
     assert share_horizontal(images[0::2]) > 0.65

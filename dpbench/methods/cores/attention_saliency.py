@@ -51,14 +51,14 @@ def most_salient(
         norms = private.derive(
             lambda batch, generator: _clipped_squares(engine, batch, generator, clip), CHUNK, generator=run.generator
         )
-        sums = private_sum(norms, query)
+        sums = _noisy_sum(norms, query)
     finally:
         engine.close()
     names = list(matrices)
     return [names[k] for k in sums.topk(math.ceil(share * len(names))).indices.tolist()]
 
 
-def private_sum(norms: PrivateData, query: str) -> Tensor:
+def _noisy_sum(norms: PrivateData, query: str) -> Tensor:
     """The noisy sum of what was derived for each record."""
 
     def contribution(batch: Batch) -> Tensor:

@@ -167,6 +167,8 @@ class LatentConfig(PublicModelSettings, DPSGDSettings):
             raise ConfigError(
                 "guidance needs a model trained with label_dropout above 0, e.g. 0.1; set it, or set guidance=1"
             )
+        if any(c % 2 for c in self.autoencoder_channels):
+            raise ConfigError(f"autoencoder_channels must be even numbers, not {self.autoencoder_channels}")
         _ = self.unet  # the constructor checks the sizes
 
     def public_settings(self) -> PublicModelSettings:
