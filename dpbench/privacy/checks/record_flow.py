@@ -85,6 +85,10 @@ class RecordFlow(TorchDispatchMode):
         for tensor in tensors_in(values):
             self._add(tensor, f"made at {here()}")
 
+    def made(self, tensor: Tensor) -> None:
+        """Notes a tensor that was made during the call by a function whose allocation is not seen."""
+        self._add(tensor, None)
+
     def refuse(self, problem: str, advice: str) -> None:
         """Raises `PrivacyError` for the line under execution, and remembers it."""
         self.refusal = self.refusal or PrivacyError(f"{self.what} {problem} at {here()}; {advice}")
@@ -127,8 +131,7 @@ class RecordFlow(TorchDispatchMode):
                 if not all(address in self._made for address in _addresses([tensor])):
                     self._refuse_write(func, tensor)
             result = func(*args, **kwargs)
-            new = func is torch.ops.aten.lift_fresh.default  # of `torch.tensor`, which allocates out of sight
-            changed += [t for t in tensors_in((result,)) if new or given.isdisjoint(_addresses([t]))]
+            changed += [t for t in tensors_in((result,)) if given.isdisjoint(_addresses([t]))]
             note = f"made at {here()}" if private and func.overloadpacket.__name__ not in SHAPES_ONLY else None
             for tensor in changed:
                 self._add(tensor, note)
@@ -181,6 +184,8 @@ class MethodReads(TorchFunctionMode):
                 flow.refuse("reads a value that depends on records (the number of classes)", "give one_hot num_classes")
             return self._trusted(func, args, kwargs)
         result = func(*args, **kwargs)
+        if func is torch.tensor:  # always allocates, out of sight
+            flow.made(result)
         if func in COPIES and flow.depends((args, kwargs)):
             flow.mark([result])
         return result
