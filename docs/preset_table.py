@@ -67,6 +67,8 @@ def pages() -> dict[Path, str]:
 
 
 def _cell(tier: Tier) -> str:
+    if tier.misfit:
+        return "another resolution"
     if not tier.gradients:
         return "none"
     share = "" if tier.preset == PUBLISHED or not tier.published else f" ({percent(tier.share)})"
