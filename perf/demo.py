@@ -25,7 +25,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # makes the script work from any folder
 
-from dpbench.cli import wait_briefly
+from dpbench.cli.process_setup import wait_briefly
 from dpbench.core.progress import Advance, Quiet
 
 if TYPE_CHECKING:

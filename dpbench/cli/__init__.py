@@ -5,7 +5,6 @@ Nothing heavier than Typer is imported until a command runs.
 
 from __future__ import annotations
 
-import os
 import warnings
 from typing import Annotated, Any
 
@@ -15,10 +14,9 @@ from typer.core import TyperGroup
 from dpbench import __version__
 from dpbench.cli import audit, evaluate, leaderboard, list_, privacy, refine, run, sample, show, weights
 from dpbench.cli.console import OneLineWarnings, complain, replace_unknown_characters
+from dpbench.cli.process_setup import keep_freed_memory, wait_briefly
 from dpbench.cli.stopping import report, sigterm_like_ctrl_c
 from dpbench.core.errors import DpbenchError
-
-SPIN = "GOMP_SPINCOUNT"  # how often a waiting thread of GNU OpenMP looks again before it sleeps; 300,000 by default
 
 
 class Commands(TyperGroup):
@@ -108,15 +106,6 @@ app.add_typer(weights.app, name="weights")
 def main() -> None:
     """The entry point of the `dpbench` command."""
     wait_briefly()
+    keep_freed_memory()
     replace_unknown_characters()
     app()
-
-
-def wait_briefly() -> None:
-    """Lets torch's threads sleep soon while they wait for each other, unless the environment says how they wait.
-
-    By default they keep their cores busy for so long that every step is many times slower where other programs want
-    these cores, too (see docs/performance.md). OpenMP reads the environment once: call this before torch is imported.
-    """
-    if not {"OMP_WAIT_POLICY", SPIN} & os.environ.keys():
-        os.environ[SPIN] = "10000"
