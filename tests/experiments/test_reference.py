@@ -146,7 +146,8 @@ def test_wrong_method_is_a_one_line_error() -> None:
     app.command()(reference.main)
     result = CliRunner().invoke(app, ["--methods", "dpmd", "--table-only"])
     assert result.exit_code == 2
-    assert result.stderr == "error: unknown method 'dpmd'; did you mean dpdm or dp-sgd or dp-merf?\n"
+    assert result.stderr.startswith("error: unknown method 'dpmd'; did you mean dpdm or ")
+    assert result.stderr.count("\n") == 1
 
 
 def test_one_command_makes_the_rows(

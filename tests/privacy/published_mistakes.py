@@ -169,7 +169,7 @@ MISTAKES = (
         ("wavelet", "dp-sgd"),
         (
             "methods/test_dp_sgd_method.py::test_private_class_embeddings_start_around_the_public_mean",
-            "methods/wavelet/test_coarse.py::test_private_class_embeddings_start_around_the_public_mean",
+            "methods/cores/test_token_model.py::test_private_class_embeddings_start_around_the_public_mean",
         ),
     ),
     Published(
