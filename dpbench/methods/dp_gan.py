@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from dpbench.core.config import option
 from dpbench.core.context import RunContext
-from dpbench.core.method import Method, Preset
-from dpbench.core.specs import Batch, Conditions, DatasetSpec, Request
+from dpbench.core.method import Preset
+from dpbench.core.specs import Batch, DatasetSpec, Request
 from dpbench.methods.cores.gan_settings import GANSettings
+from dpbench.methods.cores.model_method import ModelMethod
 from dpbench.privacy.dp_sgd_settings import DPSGDSettings
 from dpbench.privacy.plan import Plan
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from dpbench.methods.cores.conditional_gan import ConditionalGAN
     from dpbench.privacy.private_data import PrivateData
 
 DISCRIMINATOR = "discriminator"
@@ -44,7 +46,7 @@ class DPGANConfig(GANSettings, DPSGDSettings):
     ema: float = option(0.99, "decay of the moving average of the generator's weights, per step of it", low=0, below=1)
 
 
-class DPGAN(Method[DPGANConfig]):
+class DPGAN(ModelMethod[DPGANConfig]):
     """A conditional GAN whose discriminator is trained by DP-SGD (DP-GAN).
 
     A residual generator and a residual discriminator with label projection, trained in turns with the hinge loss. Each
@@ -53,6 +55,7 @@ class DPGAN(Method[DPGANConfig]):
     """
 
     Config = DPGANConfig
+    model: ConditionalGAN
     version = "1"
     track = "none"
     paper = "arXiv 1802.06739"
@@ -99,7 +102,7 @@ class DPGAN(Method[DPGANConfig]):
         super().__init__(config, spec)
         from dpbench.methods.cores.conditional_gan import ConditionalGAN
 
-        self.gan = ConditionalGAN(config, spec)
+        self.model = ConditionalGAN(config, spec)
 
     @classmethod
     def plan(cls, config: DPGANConfig, spec: DatasetSpec, request: Request) -> Plan:
@@ -119,7 +122,7 @@ class DPGAN(Method[DPGANConfig]):
         from dpbench.training.loop import PublicSteps, train_together
         from dpbench.training.part import Part
 
-        c, gan = self.config, self.gan
+        c, gan = self.config, self.model
         generator = gan.generator.to(run.device)
         discriminator = gan.new_discriminator().to(run.device)
         learns = torch.optim.Adam(discriminator.parameters(), c.lr, betas=BETAS)
@@ -141,19 +144,7 @@ class DPGAN(Method[DPGANConfig]):
 
     def loss(self, discriminator: nn.Module, batch: Batch, draws: torch.Generator) -> Tensor:
         """The hinge losses of each record and of a generated image that is paired with it: [b]."""
-        images, labels = self.gan.real(batch)
-        fake_labels = self.gan.random_labels(len(images), draws, images.device)
-        fakes = self.gan.fakes(self.gan.generator, fake_labels, draws)
+        images, labels = self.model.real(batch)
+        fake_labels = self.model.random_labels(len(images), draws, images.device)
+        fakes = self.model.fakes(self.model.generator, fake_labels, draws)
         return (1 - discriminator(images, labels)).relu() + (1 + discriminator(fakes, fake_labels)).relu()
-
-    def sample(self, conditions: Conditions, run: RunContext) -> Tensor:
-        """See `Method.sample`."""
-        return self.gan.sample(conditions, run)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """The generator's weights."""
-        return self.gan.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """See `Method.load_state_dict`."""
-        self.gan.load_state_dict(state)

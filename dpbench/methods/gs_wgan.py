@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from dpbench.core.config import option
 from dpbench.core.context import RunContext
-from dpbench.core.method import Method, Preset
-from dpbench.core.specs import Conditions, DatasetSpec, Request
+from dpbench.core.method import Preset
+from dpbench.core.specs import DatasetSpec, Request
 from dpbench.methods.cores.gan_settings import CriticSettings, GANSettings
+from dpbench.methods.cores.model_method import ModelMethod
 from dpbench.privacy.plan import Plan
 from dpbench.privacy.sanitised import SanitisedGradients
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from dpbench.methods.cores.conditional_gan import ConditionalGAN
     from dpbench.privacy.private_data import PrivateData
 
 GRADIENTS = "generator gradients"
@@ -42,7 +44,7 @@ class GSWGANConfig(CriticSettings, GANSettings):
     ema: float = option(0.995, "decay of the moving average of the generator's weights, per step", low=0, below=1)
 
 
-class GSWGAN(Method[GSWGANConfig]):
+class GSWGAN(ModelMethod[GSWGANConfig]):
     """A GAN whose discriminators stay inside; only the generator's gradient is noised (GS-WGAN).
 
     The records are split into shards, and one Wasserstein critic per shard is trained against a throw-away generator.
@@ -51,6 +53,7 @@ class GSWGAN(Method[GSWGANConfig]):
     """
 
     Config = GSWGANConfig
+    model: ConditionalGAN
     version = "1"
     track = "none"
     paper = "arXiv 2006.08265"
@@ -83,7 +86,7 @@ class GSWGAN(Method[GSWGANConfig]):
         super().__init__(config, spec)
         from dpbench.methods.cores.conditional_gan import ConditionalGAN
 
-        self.gan = ConditionalGAN(config, spec)
+        self.model = ConditionalGAN(config, spec)
 
     @classmethod
     def plan(cls, config: GSWGANConfig, spec: DatasetSpec, request: Request) -> Plan:
@@ -105,7 +108,7 @@ class GSWGAN(Method[GSWGANConfig]):
         from dpbench.methods.cores.wasserstein_critics import BETAS, WassersteinCritics
         from dpbench.training.loop import train
 
-        c, gan = self.config, self.gan
+        c, gan = self.config, self.model
         generator = gan.generator.to(run.device)
         optimizer = torch.optim.Adam(generator.parameters(), c.generator_lr, betas=BETAS)
 
@@ -118,15 +121,3 @@ class GSWGAN(Method[GSWGANConfig]):
         title, note = "train the generator (private)", lambda: f"ε {private.ledger.epsilon_spent():.2f}"
         train(steps, generator, optimizer, run, title, ema=c.ema, note=note)
         gan.settle(run)
-
-    def sample(self, conditions: Conditions, run: RunContext) -> Tensor:
-        """See `Method.sample`."""
-        return self.gan.sample(conditions, run)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """The generator's weights."""
-        return self.gan.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """See `Method.load_state_dict`."""
-        self.gan.load_state_dict(state)

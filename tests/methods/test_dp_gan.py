@@ -55,7 +55,7 @@ class _Scores(nn.Module):
 @pytest.mark.parametrize(("real", "fake", "loss"), [(0.25, 0.5, 0.75 + 1.5), (2.0, 0.5, 1.5), (0.25, -1.5, 0.75)])
 def test_a_record_is_paired_with_one_generated_image_inside_its_loss(spec, monkeypatch, real, fake, loss):
     method = _method(spec)
-    monkeypatch.setattr(method.gan, "fakes", lambda network, labels, draws: -torch.ones(len(labels), 1, 16, 16))
+    monkeypatch.setattr(method.model, "fakes", lambda network, labels, draws: -torch.ones(len(labels), 1, 16, 16))
     white = Batch(torch.full((5, 1, 16, 16), 255, dtype=torch.uint8), torch.tensor([0, 1, 0, 1, 1]))
     network = _Scores(real, fake)
     values = method.loss(network, white, torch.Generator().manual_seed(0))
@@ -75,7 +75,7 @@ def test_generated_images_come_from_the_draws_of_the_loss(spec):
     method = _method(spec)
     labels = torch.tensor([0, 1, 1])
     first, again, other = (
-        method.gan.fakes(method.gan.generator, labels, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)
+        method.model.fakes(method.model.generator, labels, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)
     )
     assert torch.equal(first, again)
     assert not torch.allclose(first, other, atol=1e-3)
@@ -83,14 +83,14 @@ def test_generated_images_come_from_the_draws_of_the_loss(spec):
 
 def test_a_generated_image_does_not_depend_on_the_others(spec):
     method = _method(spec)
-    method.gan.generator.embedding.weight.data.mul_(3)
-    zeros = method.gan.fakes(method.gan.generator, torch.tensor([0, 0, 0]), torch.Generator().manual_seed(0))
-    mixed = method.gan.fakes(method.gan.generator, torch.tensor([0, 1, 1]), torch.Generator().manual_seed(0))
+    method.model.generator.embedding.weight.data.mul_(3)
+    zeros = method.model.fakes(method.model.generator, torch.tensor([0, 0, 0]), torch.Generator().manual_seed(0))
+    mixed = method.model.fakes(method.model.generator, torch.tensor([0, 1, 1]), torch.Generator().manual_seed(0))
     assert torch.allclose(zeros[0], mixed[0], atol=1e-6)
 
 
 def test_the_generator_learns_without_changing_the_discriminator(spec):
-    gan = _method(spec).gan
+    gan = _method(spec).model
     discriminator, labels = gan.new_discriminator(), torch.tensor([0, 1])
     images = gan.learnable(gan.generator, labels, torch.Generator().manual_seed(0))
     scores_of_frozen(discriminator, images, labels).sum().backward()
@@ -124,7 +124,7 @@ def test_samples_match_their_class_without_noise(spec, vault, run):
 
 
 def test_batch_statistics_are_those_of_the_final_weights(spec, run):
-    gan = _method(spec).gan
+    gan = _method(spec).model
     norm = gan.generator.norm
     norm.running_mean.fill_(100.0)
     gan.settle(run)
@@ -147,7 +147,7 @@ def test_restored_model_samples_the_same_images(spec, vault, run):
 
 def test_unlabelled_data_is_supported(run):
     method = _method(DatasetSpec("plain", 1, 16, 400, 0, None, True))
-    images, labels = method.gan.real(Batch(torch.zeros(3, 1, 16, 16, dtype=torch.uint8), None))
+    images, labels = method.model.real(Batch(torch.zeros(3, 1, 16, 16, dtype=torch.uint8), None))
     assert torch.equal(images, to_unit(torch.zeros(3, 1, 16, 16)))
     assert labels.tolist() == [0, 0, 0]
     assert method.sample(Conditions(5), run).shape == (5, 1, 16, 16)

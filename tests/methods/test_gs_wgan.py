@@ -75,16 +75,16 @@ class Brightness(nn.Module):
 
 def test_critic_loss_is_that_of_wgan_gp(spec, monkeypatch):
     method = _method(spec)
-    critics = WassersteinCritics(method.config, method.gan, "cpu")
-    monkeypatch.setattr(method.gan, "fakes", lambda network, labels, draws: torch.zeros(len(labels), 1, 16, 16))
+    critics = WassersteinCritics(method.config, method.model, "cpu")
+    monkeypatch.setattr(method.model, "fakes", lambda network, labels, draws: torch.zeros(len(labels), 1, 16, 16))
     white = Batch(torch.full((2, 1, 16, 16), 255, dtype=torch.uint8), torch.tensor([0, 1]))
-    loss = critics._loss(Brightness(), method.gan.generator, white, torch.Generator().manual_seed(0))
+    loss = critics._loss(Brightness(), method.model.generator, white, torch.Generator().manual_seed(0))
     assert loss.item() == pytest.approx((0 - 128) + 1e-3 * 128**2 + 10 * (0.5 * 16 - 1) ** 2)
 
 
 def test_warming_a_critic_up_leaves_the_generator_alone(spec):
     method = _method(spec)
-    critics, before = WassersteinCritics(method.config, method.gan, "cpu"), dict(method.gan.state_dict())
+    critics, before = WassersteinCritics(method.config, method.model, "cpu"), dict(method.model.state_dict())
     before = {name: value.clone() for name, value in before.items()}
 
     def records(size: int) -> Batch:
@@ -95,8 +95,8 @@ def test_warming_a_critic_up_leaves_the_generator_alone(spec):
     critics.warm_up(critic, records, torch.Generator().manual_seed(0))
     critics.train(critic, records, torch.Generator().manual_seed(0))
     assert not torch.equal(start, critic.end.weight)
-    assert all(torch.equal(value, method.gan.state_dict()[name]) for name, value in before.items())
+    assert all(torch.equal(value, method.model.state_dict()[name]) for name, value in before.items())
 
 
 def test_codes_are_bits(spec):
-    assert set(_method(spec).gan._codes(10, torch.Generator().manual_seed(0)).flatten().tolist()) == {0.0, 1.0}
+    assert set(_method(spec).model._codes(10, torch.Generator().manual_seed(0)).flatten().tolist()) == {0.0, 1.0}

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from dpbench.core.context import RunContext
-from dpbench.core.method import Method
-from dpbench.core.specs import Conditions, DatasetSpec, Request
+from dpbench.core.specs import DatasetSpec, Request
 from dpbench.methods.cores.diffusion_settings import DiffusionConfig
+from dpbench.methods.cores.model_method import ModelMethod
 from dpbench.privacy.plan import Plan
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
+    from dpbench.methods.cores.diffusion_model import DiffusionModel
     from dpbench.privacy.private_data import PrivateData
 
 TRAINING = "training"
@@ -22,7 +20,7 @@ TRAINING = "training"
 D = TypeVar("D", bound=DiffusionConfig)
 
 
-class DiffusionMethod(Method[D]):
+class DiffusionMethod(ModelMethod[D]):
     """A class-conditional pixel diffusion model with all weights trained by DP-SGD.
 
     Attributes:
@@ -30,6 +28,7 @@ class DiffusionMethod(Method[D]):
     """
 
     Config = DiffusionConfig
+    model: DiffusionModel
 
     def __init__(self, config: D, spec: DatasetSpec):
         super().__init__(config, spec)
@@ -50,15 +49,3 @@ class DiffusionMethod(Method[D]):
     def fit(self, private: PrivateData, run: RunContext) -> None:
         """Trains all weights on the private images; see `Method.fit`."""
         self.model.train_privately(private, TRAINING, run)
-
-    def sample(self, conditions: Conditions, run: RunContext) -> Tensor:
-        """See `Method.sample`."""
-        return self.model.sample(conditions, run)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """The denoiser's weights."""
-        return self.model.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """See `Method.load_state_dict`."""
-        self.model.load_state_dict(state)

@@ -3,38 +3,36 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from dpbench.core.context import RunContext
-from dpbench.core.method import Method
-from dpbench.core.specs import Conditions, DatasetSpec, Request
+from dpbench.core.specs import DatasetSpec, Request
 from dpbench.methods.cores.matching_settings import EMBEDDING, MatchingConfig
+from dpbench.methods.cores.model_method import ModelMethod
 from dpbench.privacy.plan import Plan
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from dpbench.methods.cores.matched_generator import Features
+    from dpbench.methods.cores.matched_generator import Features, MatchedGenerator
     from dpbench.privacy.private_data import PrivateData
 
 M = TypeVar("M", bound=MatchingConfig)
 
 
-class MatchingMethod(Method[M]):
+class MatchingMethod(ModelMethod[M]):
     """A generator trained to match the noisy mean features of each class. Subclasses define the features.
 
     Attributes:
-        generator: the network, its training and its sampling.
+        model: the generator, its training and its sampling.
     """
 
     Config = MatchingConfig
+    model: MatchedGenerator
 
     def __init__(self, config: M, spec: DatasetSpec):
         super().__init__(config, spec)
         from dpbench.methods.cores.matched_generator import MatchedGenerator
 
-        self.generator = MatchedGenerator(config, spec)
+        self.model = MatchedGenerator(config, spec)
 
     @abstractmethod
     def features(self, device: str) -> Features:
@@ -52,16 +50,4 @@ class MatchingMethod(Method[M]):
 
     def fit(self, private: PrivateData, run: RunContext) -> None:
         """Releases the mean embeddings, then trains the generator to match them; see `Method.fit`."""
-        self.generator.learn(private, EMBEDDING, self.features(run.device), run)
-
-    def sample(self, conditions: Conditions, run: RunContext) -> Tensor:
-        """See `Method.sample`."""
-        return self.generator.sample(conditions, run)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """The generator's weights."""
-        return self.generator.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """See `Method.load_state_dict`."""
-        self.generator.load_state_dict(state)
+        self.model.learn(private, EMBEDDING, self.features(run.device), run)

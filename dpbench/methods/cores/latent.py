@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
-from dpbench.core.method import Method, Track
-from dpbench.core.specs import Conditions, DatasetSpec, Request
+from dpbench.core.method import Track
+from dpbench.core.specs import DatasetSpec, Request
 from dpbench.methods.cores.latent_settings import LatentConfig
+from dpbench.methods.cores.model_method import ModelMethod
 from dpbench.privacy.plan import Plan
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
+    from dpbench.methods.cores.latent_diffusion import LatentDiffusion
     from dpbench.privacy.private_data import PrivateData
 
 TRAINING = "training"
@@ -25,7 +24,7 @@ TRAINING = "training"
 L = TypeVar("L", bound=LatentConfig)
 
 
-class LatentMethod(Method[L]):
+class LatentMethod(ModelMethod[L]):
     """A class-conditional latent diffusion model, pretrained on public images and finetuned by DP-SGD.
 
     Attributes:
@@ -33,6 +32,7 @@ class LatentMethod(Method[L]):
     """
 
     Config = LatentConfig
+    model: LatentDiffusion
 
     def __init__(self, config: L, spec: DatasetSpec):
         super().__init__(config, spec)
@@ -86,18 +86,6 @@ class LatentMethod(Method[L]):
     @abstractmethod
     def choose_weights(self, latents: PrivateData, run: RunContext) -> None:
         """Sets `requires_grad` of the U-Net's parameters, and adds adapters, if any."""
-
-    def sample(self, conditions: Conditions, run: RunContext) -> Tensor:
-        """See `Method.sample`."""
-        return self.model.sample(conditions, run)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """The weights of autoencoder and U-Net."""
-        return self.model.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """See `Method.load_state_dict`."""
-        self.model.load_state_dict(state)
 
     def parameters(self) -> tuple[int, int]:
         """(number of weights trained privately, number of weights of autoencoder and U-Net)."""
