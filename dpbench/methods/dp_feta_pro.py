@@ -60,9 +60,7 @@ class DPFETAPro(DiffusionMethod[DPFETAProConfig]):
     paper = "arXiv 2601.06368"
     presets: ClassVar[Mapping[str, Preset]] = {
         "small": Preset({"views": 2}),
-        "small/mnist": Preset(
-            {**ON_HANDWRITING, "generator_steps": 1000, "generated_steps": 1000}, tuning="hold-out of mnist train"
-        ),
+        "small/mnist": Preset({**ON_HANDWRITING, "generator_steps": 1000, "generated_steps": 1000}),
         "small/shapes": Preset(
             {
                 "batch": 512,
