@@ -2,7 +2,8 @@
 
 Accuracies are those of DPImageBench (Gong et al., arXiv 2503.14681), which trains classifiers on 60,000 synthetic
 images of each method and uses ImageNet as public data. That of DP-MERF is its authors' (Harder et al., arXiv
-2002.11603). They are context, not targets: protocols, public data and compute differ.
+2002.11603). They are rounded to two digits, and context, not targets: protocols, public data and
+compute differ.
 """
 
 from __future__ import annotations
