@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from dpbench.core.metric import Metric as Metric
     from dpbench.core.refiner import Degrade as Degrade
     from dpbench.core.refiner import Refiner as Refiner
+    from dpbench.core.refiner import RefinerSettings as RefinerSettings
     from dpbench.core.registries import DATASETS as DATASETS
     from dpbench.core.registries import EXTRACTORS as EXTRACTORS
     from dpbench.core.registries import METHODS as METHODS
@@ -103,7 +104,7 @@ _NAMES = {
     ],
     "dpbench.core.method": ["Method", "Preset"],
     "dpbench.core.metric": ["Column", "Estimate", "Evaluation", "Extractor", "Metric"],
-    "dpbench.core.refiner": ["Degrade", "Refiner"],
+    "dpbench.core.refiner": ["Degrade", "Refiner", "RefinerSettings"],
     "dpbench.core.registries": ["DATASETS", "EXTRACTORS", "METHODS", "METRICS", "REFINERS"],
     "dpbench.core.specs": ["Batch", "Budget", "Conditions", "DatasetSpec", "Request"],
     "dpbench.data.arrays": ["ArrayDataset", "Subset"],

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
-from dpbench import REFINERS, Refiner, option
+from dpbench import REFINERS, Refiner, RefinerSettings, option
 
 
 @dataclass(frozen=True)
-class UnsharpConfig:
+class UnsharpConfig(RefinerSettings):
     images: int = option(1000, "public images to learn the strength from")
 
 

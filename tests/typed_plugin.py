@@ -36,6 +36,7 @@ from dpbench import (
     PublicBatches,
     PublicSteps,
     Refiner,
+    RefinerSettings,
     Request,
     RunContext,
     StoredModel,
@@ -104,7 +105,7 @@ class Typed(Method[TypedConfig]):
         self.network.load_state_dict(dict(state))
 
 
-class Doubled(Refiner[object]):
+class Doubled(Refiner[RefinerSettings]):
     """Every pixel twice."""
 
     def prepare(self, public: ImageDataset, degrade: Degrade, run: RunContext) -> None:

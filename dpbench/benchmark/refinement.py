@@ -153,7 +153,7 @@ def _refined(refiner: Refiner[Any], coarse: CoarseImages, size: int, run: RunCon
     for start in range(0, len(coarse), rows):
         part = slice(start, start + rows)
         before = coarse.pixels[part]
-        after = to_uint8(refiner.refine(to_unit(before).to(run.device), size, run)).cpu()
+        after = to_uint8(refiner(to_unit(before).to(run.device), size, run)).cpu()
         for stem, grey, *images in zip(coarse.stems[part], coarse.grey[part], before, after, strict=True):
             yield Pair(stem, *(_grey(image) if grey else image for image in images))
 

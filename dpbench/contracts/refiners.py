@@ -39,14 +39,14 @@ class RefinerCase(Case[Refiner[Any]]):
         """A refiner for grey images, after `prepare`."""
         return self.new_refiner(channels=1)
 
-    def new_refiner(self, channels: int) -> Refiner[Any]:
-        """A refiner after `prepare`, for which no dataset but its argument was open."""
+    def new_refiner(self, channels: int, **settings: Any) -> Refiner[Any]:
+        """A refiner with these settings changed, after `prepare`, for which no dataset but its argument was open."""
         from dpbench.contracts.small_sets import bars, bars_spec
         from dpbench.refiners.degrade import BlockMeans
 
         public = bars(bars_spec(SIZE, channels, classes=None), 100, seed=0)
         with must_work(f"preparing {self.name} on the given public images"), Seal().everything_closed():
-            refiner = self.plugin(build(self.plugin.Config, self.settings))
+            refiner = self.plugin(build(self.plugin.Config, {**self.settings, **settings}))
             refiner.prepare(public, BlockMeans(LEVELS, 0.02), self.run())
         return refiner
 
@@ -75,11 +75,21 @@ def check_images(case: RefinerCase) -> None:
     for channels in (1, 3):
         refiner = case.new_refiner(channels)
         with must_work(f"refining images of {channels} channels by {case.name}"):
-            images = refiner.refine(case.coarse(3, channels), SIZE, case.run())
+            images = refiner(case.coarse(3, channels), SIZE, case.run())
         expected, found = (3, channels, SIZE, SIZE), tuple(images.shape)
         require(found == expected, f"{case.name} must return images {list(expected)}, not {list(found)}")
         is_finite = images.is_floating_point() and bool(images.isfinite().all())
         require(is_finite, f"{case.name} must return finite floating-point images in [-1, 1]")
+
+
+def check_consistency(case: RefinerCase) -> None:
+    """With consistency=project, the mean of each block of the full image is the given coarse pixel."""
+    from dpbench.core.refiner import block_means
+
+    coarse = case.coarse(3)
+    images = case.new_refiner(1, consistency="project")(coarse, SIZE, case.run())
+    error = float((block_means(images, 2**LEVELS) - coarse).abs().max())
+    require(error < 1e-4, f"{case.name} changes the coarse band by {error:.2g} in spite of consistency=project")
 
 
 def check_images_are_independent(case: RefinerCase) -> None:
@@ -87,8 +97,8 @@ def check_images_are_independent(case: RefinerCase) -> None:
     import torch
 
     coarse = case.coarse(7)
-    whole, run = case.prepared.refine(coarse, SIZE, case.run()), case.run()
-    parts = torch.cat([case.prepared.refine(part, SIZE, run) for part in coarse.split([1, 4, 2])])
+    whole, run = case.prepared(coarse, SIZE, case.run()), case.run()
+    parts = torch.cat([case.prepared(part, SIZE, run) for part in coarse.split([1, 4, 2])])
     same = torch.allclose(whole, parts, atol=1e-4)
     require(same, f"{case.name} refines an image differently alone and among others; treat images independently")
 
@@ -97,7 +107,7 @@ def check_seeds(case: RefinerCase) -> None:
     """The same generator gives the same images."""
     import torch
 
-    first, again = (case.prepared.refine(case.coarse(3), SIZE, case.run()) for _ in range(2))
+    first, again = (case.prepared(case.coarse(3), SIZE, case.run()) for _ in range(2))
     require(torch.equal(first, again), f"{case.name} gives other images for the same seed; draw from run.generator")
 
 
@@ -108,7 +118,7 @@ def check_saved_model(case: RefinerCase) -> None:
     with must_work(f"saving and restoring {case.name}"):
         restored = case.plugin(case.prepared.config)
         restored.load_state_dict({name: t.detach().clone() for name, t in case.prepared.state_dict().items()})
-        first, again = (r.refine(case.coarse(3), SIZE, case.run()) for r in (case.prepared, restored))
+        first, again = (r(case.coarse(3), SIZE, case.run()) for r in (case.prepared, restored))
     require(torch.equal(first, again), f"{case.name} refines differently after saving; keep all weights in state_dict")
 
 
@@ -121,6 +131,7 @@ def check_imports(case: RefinerCase) -> None:
 CHECKS: tuple[Callable[[RefinerCase], None], ...] = (
     check_summary,
     check_images,
+    check_consistency,
     check_images_are_independent,
     check_seeds,
     check_saved_model,

@@ -4,24 +4,53 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
-from dpbench.core.config import NoSettings
+from dpbench.core.config import option
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
+from dpbench.core.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-C = TypeVar("C")
+
+@dataclass(frozen=True)
+class RefinerSettings:
+    """The settings of every refiner; a refiner's `Config` inherits them."""
+
+    consistency: Literal["none", "project", "blend"] = option(
+        "none", "coarse band of the refined image: none: the refiner's; project: the given one; blend: a mixture"
+    )
+    blend: float = option(0.5, "share of the given coarse band in the mixture of consistency=blend", low=0, high=1)
+
+    @property
+    def given_share(self) -> float:
+        """The share of the given coarse band in the refined image's."""
+        return {"none": 0.0, "project": 1.0, "blend": self.blend}[self.consistency]
+
+
+C = TypeVar("C", bound=RefinerSettings)
 """The type of a refiner's configuration."""
 
 
 class Refiner(ABC, Generic[C]):
-    """A detail stage: coarse image -> full image, learned from public data only: free post-processing (rule R7)."""
+    """A detail stage: coarse image -> full image, learned from public data only: free post-processing (rule R7).
 
-    Config: ClassVar[type] = NoSettings
+    Subclasses define `refine`. Callers call the instance, which also checks the images and puts back the coarse band,
+    as with `forward` and `__call__` of a torch module.
+    """
+
+    Config: ClassVar[type] = RefinerSettings
     paper: ClassVar[str] = ""
+    uses_public: ClassVar[bool] = True
+    """Whether `prepare` looks at public images."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if not issubclass(cls.Config, RefinerSettings):
+            raise TypeError(f"{cls.__name__}.Config must inherit dpbench.RefinerSettings, which holds consistency")
 
     def __init__(self, config: C):
         self.config = config
@@ -34,17 +63,37 @@ class Refiner(ABC, Generic[C]):
             degrade: what the coarse stage does to an image; see `Degrade`.
         """
 
+    @property
+    def draws(self) -> int:
+        """Coarse images that it can use for one full image; see `refine`."""
+        return 1
+
     @abstractmethod
     def refine(self, coarse: Tensor, size: int, run: RunContext) -> Tensor:
         """Adds detail.
 
         Args:
-            coarse: [b, c, h, w], float, nominally in [-1, 1].
+            coarse: [b, c, h, w], float, nominally in [-1, 1]. A refiner with `draws` > 1 may also get several coarse
+                images of one condition, [b, k, c, h, w] with k ≤ `draws`; the first one is refined.
             size: height and width wanted.
 
         Returns:
             [b, c, size, size], float, nominally in [-1, 1].
         """
+
+    def __call__(self, coarse: Tensor, size: int, run: RunContext) -> Tensor:
+        """`refine`, then the given coarse band as the setting `consistency` says.
+
+        Raises:
+            DataError: coarse images are not finite.
+            ConfigError: `size` is not a multiple of the coarse size, and a coarse band is to be put back.
+        """
+        if not bool(coarse.isfinite().all()):
+            raise DataError("coarse images contain NaN or infinite values; the coarse stage has diverged")
+        images = self.refine(coarse, size, run)
+        share = self.config.given_share
+        given = coarse if coarse.ndim == 4 else coarse[:, 0]
+        return with_coarse_band(images, given, share) if share else images
 
     def state_dict(self) -> dict[str, Tensor]:
         """The refiner's weights."""
@@ -54,6 +103,34 @@ class Refiner(ABC, Generic[C]):
         """Restores `state_dict()`."""
         if state:
             raise TypeError(f"{type(self).__name__} keeps a state but does not define load_state_dict")
+
+
+def with_coarse_band(images: Tensor, coarse: Tensor, share: float = 1.0) -> Tensor:
+    """The images with their coarse band replaced by `coarse`, fully or by a share; all detail bands stay.
+
+    The orthogonal projection onto the images whose Haar LL band (in pixel units the mean of each block) is the given
+    one. The result may leave [-1, 1].
+
+    Args:
+        images: [b, c, size, size].
+        coarse: [b, c, h, h]; h divides size.
+        share: 1 replaces the band, 0 keeps it.
+
+    Raises:
+        ConfigError: h does not divide size.
+    """
+    factor, rest = divmod(images.shape[-1], coarse.shape[-1])
+    if rest:
+        raise ConfigError(
+            f"{coarse.shape[-1]} pixels do not divide {images.shape[-1]}; only refiner.consistency=none works here"
+        )
+    difference = share * (coarse - block_means(images, factor))
+    return images + difference.repeat_interleave(factor, -1).repeat_interleave(factor, -2)
+
+
+def block_means(images: Tensor, factor: int) -> Tensor:
+    """The mean of each block of factor x factor pixels: [b, c, h, w] -> [b, c, h / factor, w / factor]."""
+    return images.unflatten(-1, (-1, factor)).unflatten(-3, (-1, factor)).mean((-1, -3))
 
 
 class Degrade(ABC):

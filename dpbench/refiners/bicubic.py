@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dpbench.core.config import NoSettings
 from dpbench.core.context import RunContext
-from dpbench.core.refiner import Refiner
+from dpbench.core.refiner import Refiner, RefinerSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Bicubic(Refiner[NoSettings]):
+class Bicubic(Refiner[RefinerSettings]):
     """Bicubic interpolation of the coarse image: a control that adds no detail."""
+
+    uses_public = False
 
     def refine(self, coarse: Tensor, size: int, run: RunContext) -> Tensor:
         """See `Refiner.refine`."""

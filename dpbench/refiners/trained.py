@@ -11,7 +11,7 @@ from dpbench.core.config import option
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
-from dpbench.core.refiner import Degrade, Refiner
+from dpbench.core.refiner import Degrade, Refiner, RefinerSettings
 from dpbench.training.augmentation import Augmentation
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
+class TrainingConfig(RefinerSettings):
     """Training settings; a refiner's `Config` inherits them and may change the defaults."""
 
     sampling: ClassVar[tuple[str, ...]] = ()
@@ -37,7 +37,8 @@ class TrainingConfig:
 
     def training_settings(self) -> dict[str, Any]:
         """The settings that trained weights depend on."""
-        return {key: value for key, value in asdict(self).items() if key not in self.sampling}
+        free = {*self.sampling, *RefinerSettings.__dataclass_fields__}
+        return {key: value for key, value in asdict(self).items() if key not in free}
 
 
 T = TypeVar("T", bound=TrainingConfig)

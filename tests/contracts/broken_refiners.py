@@ -52,6 +52,13 @@ class NotFinite(Blocks):
         return super().refine(coarse, size, run) / 0
 
 
+class Inconsistent(Blocks):
+    """It leaves out the projection."""
+
+    def __call__(self, coarse, size, run):
+        return self.refine(coarse, size, run)
+
+
 class Normalised(Blocks):
     """It centres a batch on its mean."""
 
@@ -80,6 +87,7 @@ BROKEN: list[tuple[str, type[Blocks], str]] = [
     ("check_images", OpensADataset, "preparing broken on the given public images must work"),
     ("check_images", GreyOnly, r"must return images \[3, 3, 16, 16\], not \[3, 1, 16, 16\]"),
     ("check_images", NotFinite, "must return finite"),
+    ("check_consistency", Inconsistent, "changes the coarse band"),
     ("check_images_are_independent", Normalised, "differently alone and among others"),
     ("check_seeds", Unseeded, "other images for the same seed"),
     ("check_saved_model", Forgetful, "refines differently after saving"),

@@ -129,7 +129,7 @@ class TwoStages:
             self.tokenizer.to(run.device).eval()
             images = self.sequences.decode(self.source.sample(labels, conditions.count, run))
         if images.shape[-1] < self.spec.resolution:
-            images = self.refiner.refine(images, self.spec.resolution, run)
+            images = self.refiner(images, self.spec.resolution, run)
         return to_uint8(images)
 
     def state_dict(self) -> dict[str, Tensor]:
