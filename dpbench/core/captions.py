@@ -1,12 +1,37 @@
-"""Captions as tensors: UTF-8 bytes padded with zeros to one length, so that their shape says nothing about a record."""
+"""Captions as tensors: UTF-8 bytes padded with zeros to one length, so that their shape says nothing about a record.
+
+A record is one image with all its captions. They are one text, with a line break (`SEPARATOR`) between captions.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+SEPARATOR = "\n"
+"""Stands between the captions of a record that has several; no caption contains it."""
+
+
+def join_captions(captions: Iterable[str], length: int) -> str:
+    """The captions of one record as one text of at most `length` bytes of UTF-8; "" if there are none.
+
+    White space becomes single spaces, and empty captions are left out. Whole captions are kept as far as they fit, in
+    the order given; if not even one fits, the first is cut.
+    """
+    lines = [line for caption in captions if (line := _one_line(caption))]
+    kept: list[str] = []
+    for line in lines:
+        if len(SEPARATOR.join([*kept, line]).encode()) <= length:
+            kept.append(line)
+    return SEPARATOR.join(kept) or (_cut(lines[0].encode(), length).decode() if lines else "")
+
+
+def split_captions(text: str) -> list[str]:
+    """The captions of one record; none for an empty text."""
+    return [line for line in text.split(SEPARATOR) if line]
 
 
 def encode_captions(captions: Sequence[str], length: int | None = None) -> Tensor:
@@ -32,6 +57,11 @@ def decode_captions(captions: Tensor) -> list[str]:
     It reads values on the host, so a `loss` or `contribution` cannot use it: those embed the bytes themselves.
     """
     return [bytes(row).rstrip(b"\0").decode(errors="ignore") for row in captions.tolist()]
+
+
+def _one_line(caption: str) -> str:
+    """Without zeros, which are padding, and half characters, which JSON may contain."""
+    return " ".join(caption.replace("\0", " ").encode(errors="replace").decode().split())
 
 
 def _cut(text: bytes, length: int) -> bytes:

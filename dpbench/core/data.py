@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+from dpbench.core.folders import cache_folder
+from dpbench.core.progress import Progress, Silent
 from dpbench.core.seal import Seal
 from dpbench.core.specs import Batch, DatasetSpec
 
@@ -21,12 +23,16 @@ class DataOptions:
         resolution: height and width of the images, or None for the dataset's own default.
         download: whether missing files may be downloaded.
         public_benchmark: whether the user declares a folder of images a public benchmark (rule R9).
+        cache: folder of what can be made again: resized copies of published images.
+        progress: where a bar shows that such a copy is made.
     """
 
     root: Path
     resolution: int | None = None
     download: bool = False
     public_benchmark: bool = False
+    cache: Path = field(default_factory=cache_folder)
+    progress: Progress = field(default_factory=Silent, compare=False)
 
 
 class ImageDataset(ABC):
@@ -40,7 +46,7 @@ class ImageDataset(ABC):
     @abstractmethod
     def batch(self, indices: Sequence[int]) -> Batch:
         """The records at `indices`, in that order: uint8 images [b, c, h, w], and labels int64 [b] if the spec declares
-        classes, or captions uint8 [b, spec.caption_bytes] if it declares captions.
+        classes, or captions uint8 [b, spec.caption_bytes] if it declares captions (see `core.captions`).
 
         Raises:
             DataError: a file is missing or damaged; the message names it.
@@ -84,6 +90,13 @@ class Dataset(ABC):
     def overlap(cls, argument: str, other: str) -> bool:
         """Whether the datasets of two arguments share images, so that one is not public if the other is sensitive."""
         return argument == other
+
+    @classmethod
+    def collections(cls, argument: str) -> frozenset[str]:
+        """The collections that the images come from: datasets that have one in common share images, whatever their
+        plugins are. By default none that another plugin knows.
+        """
+        return frozenset()
 
     @property
     def origin(self) -> Dataset:

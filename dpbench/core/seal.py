@@ -24,6 +24,16 @@ class Sealed(Protocol):
     def overlap(cls, argument: str, other: str) -> bool:
         """Whether two arguments name some of the same images."""
 
+    @classmethod
+    def collections(cls, argument: str) -> frozenset[str]:
+        """The collections of images that an argument's images come from."""
+
+
+def share_images(one: type[Sealed], argument: str, other: type[Sealed], other_argument: str) -> bool:
+    """Whether the datasets of two plugins and arguments share images."""
+    same = one is other and one.overlap(argument, other_argument)
+    return same or not one.collections(argument).isdisjoint(other.collections(other_argument))
+
 
 class Seal:
     """Closes datasets while code of a method runs.
@@ -79,5 +89,5 @@ class Seal:
         if split == "test":
             raise PrivacyError("no test split opens while a method works: it is for the evaluator, after sampling")
         sensitive = self._sensitive
-        if type(dataset) is type(sensitive) and dataset.overlap(dataset.argument, sensitive.argument):
+        if sensitive and share_images(type(dataset), dataset.argument, type(sensitive), sensitive.argument):
             raise PrivacyError("the sensitive dataset does not open while a method works; use `private`")

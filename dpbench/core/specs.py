@@ -27,8 +27,9 @@ class DatasetSpec:
         n_test: number of records of the test split.
         classes: class names in label order, or None for a dataset without classes.
         public_benchmark: whether un-noised statistics and real images may be shown (rules R6 and R9).
-        caption_bytes: bytes of UTF-8 that every caption is padded or cut to; 0 for a dataset without captions. It is a
-            public constant, like the resolution: the captions themselves and their lengths are private.
+        caption_bytes: bytes of UTF-8 that all captions of a record together are padded or cut to; 0 for a dataset
+            without captions. It is a public constant, like the resolution: the captions themselves, their number and
+            their lengths are private.
 
     Raises:
         DpbenchError: both classes and captions are declared, but a record has one condition; or a class name cannot be

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from dpbench.core.data import DataOptions, Dataset
-from dpbench.core.errors import DataError
+from dpbench.core.errors import DataError, UnknownName
 from dpbench.core.specs import DatasetSpec
 
 RESOLUTIONS = (4, 1024)
@@ -25,33 +25,52 @@ def checked_resolution(options: DataOptions, default: int, allowed: tuple[int, i
 
 
 class NamedDataset(Dataset):
-    """A dataset whose name takes no ":argument", unless a subclass handles one.
+    """A dataset whose name takes no ":argument", or one of a few, unless a subclass handles one.
 
     Raises:
-        DataError: an argument is given, or the resolution is not supported.
+        DataError: an argument is given where there is none, or the resolution is not supported.
+        UnknownName: the argument is none of the choices.
     """
 
     name: str
     resolution: ClassVar[int] = 32  # the default
     resolutions: ClassVar[tuple[int, int]] = RESOLUTIONS  # lowest and highest
+    choices: ClassVar[tuple[str, ...]] = ()  # arguments; the first is what the name alone stands for
 
     def __init__(self, argument: str, options: DataOptions):
-        super().__init__(argument, options)
-        if argument:
+        super().__init__(self.canonical(argument), options)
+        if argument and not self.choices:
             raise DataError(
                 f"dataset '{self.name}' takes no argument; write '{self.name}', not '{self.name}:{argument}'"
             )
+        self.choice = self.chosen(argument)
+        if self.choice not in ("", *self.choices):
+            raise UnknownName(f"choice of {self.name}", argument, self.choices)
         self.size = checked_resolution(options, self.resolution, self.resolutions)
         self.folder = options.root / self.name
+        if self.argument:
+            self.name = f"{self.name}:{self.argument}"
+
+    @classmethod
+    def chosen(cls, argument: str) -> str:
+        """The choice that an argument stands for, in any case; other arguments stay as they are."""
+        wanted = argument.casefold() or "".join(cls.choices[:1]).casefold()
+        return next((choice for choice in cls.choices if choice.casefold() == wanted), argument)
+
+    @classmethod
+    def canonical(cls, argument: str) -> str:
+        """See `Dataset.canonical`; "" for the first choice."""
+        choice = cls.chosen(argument)
+        return "" if choice in cls.choices[:1] else choice
 
 
 class DeclaredDataset(NamedDataset):
-    """A dataset whose shape, counts and classes are class attributes, known without reading its files."""
+    """A dataset whose shape, counts and classes are attributes, known without reading its files."""
 
     channels: ClassVar[int]
-    n_train: ClassVar[int]
-    n_test: ClassVar[int]
-    classes: ClassVar[tuple[str, ...] | None]
+    n_train: int
+    n_test: int
+    classes: tuple[str, ...] | None = None
 
     @property
     def spec(self) -> DatasetSpec:

@@ -12,21 +12,22 @@ import torch
 from PIL import Image
 
 from dpbench.core.captions import decode_captions
-from dpbench.core.data import ImageDataset
+from dpbench.core.closure import code_hash
 from dpbench.core.files import digest
 from dpbench.core.specs import Batch, DatasetSpec
 from dpbench.data.arrays import Indices, as_index, condition_tensor
 from dpbench.data.image_files import FileSource
-from dpbench.data.pixels import MODE, decode
+from dpbench.data.pixels import MODE, decode, unchanged
+from dpbench.data.resized_copy import SlowSplit
 
 CACHE_BYTES = 512 * 2**20  # splits up to this size stay decoded in memory
 THREADS = min(8, os.cpu_count() or 1)
 
 
-class DecodedDataset(ImageDataset):
+class DecodedDataset(SlowSplit):
     """The files at `paths` of a source as a split.
 
-    Decoded images are kept in memory if the whole split takes at most `CACHE_BYTES`.
+    Decoded images are kept in memory if the whole split takes at most `CACHE_BYTES`, unless `keep` is False.
 
     Args:
         spec: declaration of the split, with the channels and resolution to decode to.
@@ -34,6 +35,7 @@ class DecodedDataset(ImageDataset):
         paths: the records' relative paths.
         condition: a class number or a text for each path, or None, as the spec declares.
         prepare: applied to each decoded image before it is resized.
+        keep: whether decoded images may be kept in memory.
     """
 
     def __init__(
@@ -42,14 +44,15 @@ class DecodedDataset(ImageDataset):
         source: FileSource,
         paths: Sequence[str],
         condition: Sequence[int] | Sequence[str] | None,
-        prepare: Callable[[Image.Image], Image.Image] = lambda image: image,
+        prepare: Callable[[Image.Image], Image.Image] = unchanged,
+        keep: bool = True,
     ):
         self.spec = spec
         self._source = source
         self._paths = list(paths)
-        self._condition = condition_tensor(condition, len(self._paths), spec)
+        self.condition = condition_tensor(condition, len(self._paths), spec)
         self._prepare = prepare
-        fits = len(self._paths) * int(np.prod(spec.shape)) <= CACHE_BYTES
+        fits = keep and len(self._paths) * int(np.prod(spec.shape)) <= CACHE_BYTES
         self._cache = torch.empty((len(self._paths), *spec.shape), dtype=torch.uint8) if fits else None
         self._cached = torch.zeros(len(self._paths), dtype=torch.bool)
 
@@ -66,7 +69,7 @@ class DecodedDataset(ImageDataset):
     def batch(self, indices: Indices) -> Batch:
         """See `ImageDataset.batch`."""
         index = torch.from_numpy(as_index(indices))
-        condition = None if self._condition is None else self._condition[index]
+        condition = None if self.condition is None else self.condition[index]
         missing = index if self._cache is None else index[~self._cached[index]].unique()
         with ThreadPoolExecutor(THREADS) as pool:
             decoded = list(pool.map(self._decode, missing.tolist()))
@@ -81,10 +84,16 @@ class DecodedDataset(ImageDataset):
     def fingerprint(self) -> str:
         """Of the files (see `FileSource.fingerprint`), the labels or captions, and the shape they are decoded to."""
         condition: list[int] | list[str] | None = None
-        if self._condition is not None:
-            condition = decode_captions(self._condition) if self.spec.caption_bytes else self._condition.tolist()
+        if self.condition is not None:
+            condition = decode_captions(self.condition) if self.spec.caption_bytes else self.condition.tolist()
         files = self._source.fingerprint(self._paths)
         return digest([files, condition, self.spec.classes, list(self.spec.shape)])
+
+    @property
+    def images_key(self) -> str:
+        """See `SlowSplit.images_key`."""
+        files = self._source.fingerprint(self._paths)
+        return digest([files, list(self.spec.shape), code_hash(decode, self._prepare)])
 
     @property
     def content(self) -> str:

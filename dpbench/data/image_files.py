@@ -146,6 +146,35 @@ def _raise(error: OSError) -> None:
     raise error
 
 
+class ListedSource(FolderSource):
+    """Files below a folder whose paths are known; the folder is not searched for others.
+
+    Args:
+        root: the folder.
+        paths: of the files, relative to it.
+        where: the instruction to put missing files in place.
+
+    Raises:
+        DataError: files are missing; the message names the first of them.
+    """
+
+    def __init__(self, root: Path, paths: Sequence[str], where: str):
+        self.root = root
+        self._checksums = {}
+        sizes = {path: _size(root / path) for path in paths}
+        if missing := [path for path, size in sizes.items() if size is None]:
+            others = f" and {len(missing) - 1:,} others of {len(sizes):,} are" if len(missing) > 1 else " is"
+            raise DataError(f"{self.describe(missing[0])}{others} missing: {where}")
+        self.sizes = {path: size for path, size in sorted(sizes.items()) if size is not None}
+        self.folders = frozenset()
+        self._check()
+
+
+def _size(path: Path) -> int | None:
+    """The size of a file in bytes; None if there is no file."""
+    return path.stat().st_size if path.is_file() else None
+
+
 class ZipSource(FileSource):
     """The files in a zip archive, read without unpacking it.
 

@@ -16,6 +16,7 @@ from dpbench.core.data import DataOptions, Dataset, ImageDataset
 from dpbench.core.errors import DataError
 from dpbench.core.folders import expanded
 from dpbench.core.registries import DATASETS
+from dpbench.core.seal import share_images
 from dpbench.core.specs import DatasetSpec
 
 if TYPE_CHECKING:
@@ -51,7 +52,10 @@ def open_dataset(name: str, options: DataOptions) -> Dataset:
 def canonical_name(name: str) -> str:
     """The one name of a dataset that can be written in several ways; names of unknown plugins stay as they are."""
     plugin, _, argument = name.partition(":")
-    return f"{plugin}:{DATASETS.get(plugin).canonical(argument)}" if argument and plugin in DATASETS.names() else name
+    if not argument or plugin not in DATASETS.names():
+        return name
+    canonical = DATASETS.get(plugin).canonical(argument)
+    return f"{plugin}:{canonical}" if canonical else plugin
 
 
 def open_public(name: str, like: DatasetSpec, options: DataOptions) -> ImageDataset:
@@ -87,7 +91,9 @@ def overlapping(one: str, other: str) -> bool:
     """Whether the datasets of two names share images. A hold-out overlaps with what the whole dataset overlaps with."""
     parts = (whole_name(name).partition(":") for name in (one, other))
     (plugin, _, argument), (other_plugin, _, other_argument) = parts
-    return plugin == other_plugin and DATASETS.get(plugin).overlap(argument, other_argument)
+    if not {plugin, other_plugin} <= {*DATASETS.names()}:
+        return False
+    return share_images(DATASETS.get(plugin), argument, DATASETS.get(other_plugin), other_argument)
 
 
 def open_generated(path: Path, spec: DatasetSpec) -> Generated:

@@ -45,6 +45,11 @@ def decode(content: bytes, name: str, mode: Mode, size: int, prepare: Callable[[
     return to_tensor(ImageOps.fit(image, (size, size), method=Image.Resampling.BICUBIC))
 
 
+def unchanged(image: Image.Image) -> Image.Image:
+    """The image as it is."""
+    return image
+
+
 def read_image(content: bytes, name: str, change: Callable[[Image.Image], Image.Image]) -> Image.Image:
     """Decodes an image file in its own mode and size, and applies `change`.
 

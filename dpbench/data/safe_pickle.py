@@ -1,0 +1,47 @@
+"""Pickles of published datasets, read without running code that they may contain."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+from dpbench.core.errors import DataError
+
+NUMPY = frozenset(
+    (module, name)
+    for core in ("numpy.core.multiarray", "numpy._core.multiarray")
+    for module, name in ((core, "_reconstruct"), (core, "scalar"), ("numpy", "ndarray"), ("numpy", "dtype"))
+) | {("_codecs", "encode")}
+"""What the pickles of numpy's arrays name."""
+
+
+class _Unpickler(pickle.Unpickler):
+    allowed: frozenset[tuple[str, str]] = frozenset()
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Refuses everything that is not allowed: it could be any function of any module."""
+        if (module, name) not in self.allowed:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+        return super().find_class(module, name)
+
+
+def read_pickle(path: Path, where: str, allowed: frozenset[tuple[str, str]] = frozenset()) -> Any:
+    """The content of a pickle of lists, dictionaries, texts and numbers.
+
+    Args:
+        path: the file.
+        where: what to do if it cannot be read.
+        allowed: (module, name) of what else it may name, e.g. `NUMPY`.
+
+    Raises:
+        DataError: it is damaged, or asks for anything else; the message names it.
+    """
+    try:
+        with path.open("rb") as file:
+            unpickler = _Unpickler(file, encoding="latin1")
+            unpickler.allowed = allowed
+            return unpickler.load()
+    except Exception as error:  # a damaged pickle raises all kinds of errors
+        reason = str(error).split("\n")[0] or type(error).__name__
+        raise DataError(f"{path} cannot be read ({reason}); {where}") from error

@@ -1,0 +1,65 @@
+"""Camelyon17 as WILDS publishes it (Bándi et al. 2018, Koh et al. 2021): patches of tissue from five hospitals."""
+
+from __future__ import annotations
+
+import csv
+from functools import cached_property
+from typing import NamedTuple
+
+from dpbench.data.published import PublishedDataset
+
+COLUMNS = ("patient", "node", "x_coord", "y_coord", "tumor", "center", "split")
+TRAIN, HELD_OUT_CENTERS, TEST_CENTER = "0", {"1", "2"}, "2"
+
+
+class Patch(NamedTuple):
+    """One patch: its path, whether there is a tumor, and its split: train, test or none."""
+
+    path: str
+    label: int
+    train: bool | None
+
+
+class Camelyon17(PublishedDataset):
+    """Patches of lymph nodes with and without tumor, 32×32 colour, 302,436 + 85,054 (WILDS)
+
+    Reads `<root>/camelyon17/camelyon17_v1.0/`: `metadata.csv` and `patches/` (96×96). The splits are those of WILDS:
+    train is split 0 of the hospitals 0, 3 and 4, test is everything of hospital 2. The label is about the central 32×32
+    pixels: resizing keeps the tissue around them.
+    """
+
+    name = "camelyon17"
+    n_train = 302_436
+    n_test = 85_054
+    classes = ("normal", "tumor")
+
+    @property
+    def _where(self) -> str:
+        return f"unpack camelyon17_v1.0.tar.gz of WILDS into {self.folder}/camelyon17_v1.0"
+
+    @cached_property
+    def _patches(self) -> list[Patch]:
+        path = self._needed("camelyon17_v1.0/metadata.csv", "metadata.csv")
+        place = path.parent.relative_to(self.folder)
+        head, *rows = csv.reader(self._lines(path)) if path.stat().st_size else [[]]
+        if lacking := sorted({*COLUMNS} - {*head}):
+            raise self._damaged(path, f"it has no column {', '.join(lacking)}")
+        columns = [head.index(name) for name in COLUMNS]
+        patches = []
+        for number, row in enumerate(rows, start=2):
+            try:
+                patient, node, x, y, tumor, center, split = (row[column] for column in columns)
+                label = ("0", "1").index(tumor)
+            except (IndexError, ValueError) as error:
+                raise self._damaged(path, f"line {number} is {','.join(row)[:80]!a}") from error
+            folder = place / "patches" / f"patient_{patient}_node_{node}"
+            file = f"patch_patient_{patient}_node_{node}_x_{x}_y_{y}.png"
+            is_train = split == TRAIN if center not in HELD_OUT_CENTERS else None
+            patches.append(Patch((folder / file).as_posix(), label, False if center == TEST_CENTER else is_train or None))
+        return patches
+
+    def _list(self, train: bool) -> list[str]:
+        return [patch.path for patch in self._patches if patch.train is train]
+
+    def _condition(self, train: bool) -> list[int]:
+        return [patch.label for patch in self._patches if patch.train is train]
