@@ -98,6 +98,10 @@ _BENCHMARK_DATASETS = {
         "dpbench.data.sets.holdout:Holdout",
         "The train split of another dataset alone, with a hold-out of it as test: `holdout:mnist`, for tuning",
     ),
+    "scenes": (
+        "dpbench.data.synthetic.scenes:Scenes",
+        'One to three objects with captions, 64×64 colour, generated: "a small red star above a blue ring, striped ground"',
+    ),
     "folder": (
         "dpbench.data.sets.folder:Folder",
         "Your own images: `folder:PATH`, a folder or zip, one sub-folder per class or none",
@@ -105,6 +109,10 @@ _BENCHMARK_DATASETS = {
 }
 
 _PUBLIC_DATASETS = {
+    "still-lifes": (
+        "dpbench.data.synthetic.scenes:StillLifes",
+        "Public source: scenes of other objects in other colours, 64×64 colour, generated, told in the words of scenes",
+    ),
     "figures": (
         "dpbench.data.synthetic.figures:Figures",
         "Public source: irregular figures, 32×32 colour, generated, in the style of shapes",

@@ -67,7 +67,9 @@ class PublishedDataset(DeclaredDataset):
             if not found:
                 raise DataError(f"{self.folder} has no {split} images: {self._where}")
             if found != published:
-                warnings.warn(f"{self.name} has {found:,} {split} images, not the published {published:,}", stacklevel=2)
+                warnings.warn(
+                    f"{self.name} has {found:,} {split} images, not the published {published:,}", stacklevel=2
+                )
         return splits
 
     @cached_property

@@ -72,6 +72,8 @@ DATASETS: dict[str, Callable[[Any, Path, pytest.MonkeyPatch], Any]] = {
     "grained": _declare_few,
     "figures": _declare_few,
     "textures": _declare_few,
+    "scenes": _declare_few,
+    "still-lifes": _declare_few,
     "mnist": write_idx,
     "fashion-mnist": write_idx,
     "cifar10": write_cifar,

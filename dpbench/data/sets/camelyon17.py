@@ -55,7 +55,9 @@ class Camelyon17(PublishedDataset):
             folder = place / "patches" / f"patient_{patient}_node_{node}"
             file = f"patch_patient_{patient}_node_{node}_x_{x}_y_{y}.png"
             is_train = split == TRAIN if center not in HELD_OUT_CENTERS else None
-            patches.append(Patch((folder / file).as_posix(), label, False if center == TEST_CENTER else is_train or None))
+            patches.append(
+                Patch((folder / file).as_posix(), label, False if center == TEST_CENTER else is_train or None)
+            )
         return patches
 
     def _list(self, train: bool) -> list[str]:

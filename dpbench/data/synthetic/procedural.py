@@ -164,7 +164,14 @@ def figure(draws: Draws, grid: Grid) -> Array:
     return fill(draws, grid, draws.uniform(0.55, 0.85), saturation=0.4, strength=0.5)
 
 
-def fill(draws: Draws, grid: Grid, luminance: Array, saturation: float, strength: float) -> Array:
+def fill(
+    draws: Draws,
+    grid: Grid,
+    luminance: Array,
+    saturation: float,
+    strength: float,
+    kind: NDArray[np.int64] | None = None,
+) -> Array:
     """Random textured colour: [b, 3, h, w], nominally in [0, 1]. Uses `FILL_WIDTH` numbers.
 
     Args:
@@ -173,8 +180,10 @@ def fill(draws: Draws, grid: Grid, luminance: Array, saturation: float, strength
         luminance: mean brightness of each image, [b, 1, 1].
         saturation: maximum distance of the colour from grey.
         strength: scale of the texture's contrast.
+        kind: number of each image's pattern, [b]; drawn if there is none, otherwise one number less is used.
     """
-    kind = draws.integer(len(PATTERNS))  # 1
+    if kind is None:
+        kind = draws.integer(len(PATTERNS))  # 1
     low, middle, high = (noise(draws, grid, points) for points in LATTICES)
     coarse, fine = 0.65 * low + 0.35 * middle, 0.3 * middle + 0.7 * high
     cos, sin = draws.direction()  # 2

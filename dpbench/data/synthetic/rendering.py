@@ -40,6 +40,10 @@ class RenderedDataset(DeclaredDataset):
     channels = 3
     widths: ClassVar[tuple[int, ...]]  # random numbers per image; appending a width keeps the earlier numbers
 
+    def captions(self, draws: Draws) -> list[str]:
+        """The texts of images, for a dataset with captions: from the same numbers as `paint`, first column first."""
+        raise NotImplementedError
+
     @abstractmethod
     def paint(self, draws: Draws, labels: NDArray[np.int64], grid: Grid) -> NDArray[np.uint8]:
         """Images of the given labels (all 0 without classes), each independent of the others: uint8 [b, 3, h, w]."""
@@ -58,6 +62,10 @@ class RenderedDataset(DeclaredDataset):
         chunks = range(-(-n // CHUNK))
         classes = max(self.spec.n_classes, 1)
         labels = np.concatenate([Draws(_rows(number, chunk, LABELS, (1,))).integer(classes) for chunk in chunks])[:n]
+        condition: NDArray[np.int64] | list[str] | None = labels if self.spec.classes else None
+        if self.spec.caption_bytes:
+            rows_of = (Draws(_rows(number, chunk, IMAGES, self.widths)) for chunk in chunks)
+            condition = [text for rows in rows_of for text in self.captions(rows)][:n]
         grid = Grid(self.size)
         step = max(1, PIECE // self.size**2)
 
@@ -81,7 +89,7 @@ class RenderedDataset(DeclaredDataset):
                     write_json(path.with_suffix(".json"), {"crc32": _checksum(path)})
         fingerprint = digest([self.name, self.version, split, n, self.size, _expected(path)])
         images = np.load(path, mmap_mode="r")
-        return ArrayDataset(self.spec, images, labels if self.spec.classes else None, fingerprint)
+        return ArrayDataset(self.spec, images, condition, fingerprint)
 
 
 def _rows(split: int, chunk: int, stream: int, widths: tuple[int, ...]) -> NDArray[np.float32]:
