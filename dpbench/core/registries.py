@@ -100,7 +100,7 @@ _BENCHMARK_DATASETS = {
     ),
     "scenes": (
         "dpbench.data.synthetic.scenes:Scenes",
-        'One to three objects with captions, 64×64 colour, generated: "a small red star above a blue ring, striped ground"',
+        "Scenes of one to three objects with captions, 64×64 colour, generated",
     ),
     "folder": (
         "dpbench.data.sets.folder:Folder",

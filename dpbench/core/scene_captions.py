@@ -1,7 +1,7 @@
 """The captions of the generated dataset `scenes`: what a scene contains, how it is said, and what a text says.
 
-A scene has one to three objects, each with a shape, a colour and a size, in different cells of a 3 x 3 grid, on a ground
-with a pattern. `write` puts a scene into words; `read` finds what a text in these words says, which may be less.
+A scene has one to three objects, each with a shape, a colour and a size, in different cells of a 3 x 3 grid, on a
+ground with a pattern. `write` puts a scene into words; `read` finds what a text in these words says, which may be less.
 """
 
 from __future__ import annotations

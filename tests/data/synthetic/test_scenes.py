@@ -17,7 +17,7 @@ from dpbench.data.synthetic.scenes import CELL, COLOURS, OUTLINES, Scenes, Still
 @pytest.fixture
 def options(tmp_path, monkeypatch) -> DataOptions:
     for plugin in (Scenes, StillLifes):
-        monkeypatch.setattr(plugin, "n_train", 40)
+        monkeypatch.setattr(plugin, "n_train", 160)
         monkeypatch.setattr(plugin, "n_test", 20)
     return DataOptions(tmp_path)
 
@@ -52,7 +52,7 @@ def test_two_objects_stand_at_the_ends_of_one_row_or_column(layout):
 @pytest.mark.parametrize("plugin", [Scenes, StillLifes])
 def test_captions_say_what_the_image_shows(plugin, options):
     """The pixel at the centre of every object that is not hollow has the object's colour, and no other pixel row's."""
-    batch = plugin("", options).train().batch(range(40))
+    batch = plugin("", options).train().batch(range(160))
     filled = {"star", "square", "triangle", "heart", "cross", "disc", "bar"} & {*plugin.vocabulary.shapes}
     checked = 0
     for image, text in zip(batch.images.numpy(), decode_captions(batch.captions), strict=True):
