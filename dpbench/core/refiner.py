@@ -11,6 +11,7 @@ from dpbench.core.config import option
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError, DataError
+from dpbench.core.method import Track
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,11 +56,27 @@ class Refiner(ABC, Generic[C]):
     def __init__(self, config: C):
         self.config = config
 
+    @classmethod
+    def track_of(cls, config: C) -> Track:
+        """What a configuration knows besides the coarse images; "foundation" with weights of other origin."""
+        return "images" if cls.uses_public else "none"
+
+    @classmethod
+    def weights_of(cls, config: C) -> Mapping[str, str]:
+        """The weights of other origin that a configuration uses: name -> first 12 digits of a file's SHA-256.
+
+        Called before anything is trained.
+
+        Raises:
+            NotInstalled, DataError: they are missing or damaged.
+        """
+        return {}
+
     def prepare(self, public: ImageDataset, degrade: Degrade, run: RunContext) -> None:
         """Learns to undo `degrade` on public images.
 
         Args:
-            public: public images of the full size.
+            public: public images of the full size; possibly none where `uses_public` is False.
             degrade: what the coarse stage does to an image; see `Degrade`.
         """
 

@@ -172,6 +172,10 @@ _REFINERS = {
         "dpbench.refiners.residual:Residual",
         "Diffusion of the residual to bicubic interpolation, trained on public images: sharp, random, few steps.",
     ),
+    "pretrained": (
+        "dpbench.refiners.pretrained:Pretrained",
+        "A public super-resolution network with published weights, such as Real-ESRGAN.",
+    ),
 }
 
 _EXTRACTORS = {
