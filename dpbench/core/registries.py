@@ -176,6 +176,10 @@ _REFINERS = {
         "dpbench.refiners.pretrained:Pretrained",
         "A public super-resolution network with published weights, such as Real-ESRGAN.",
     ),
+    "diffusers": (
+        "dpbench.refiners.diffusers:Diffusers",
+        "A public diffusion upscaler from a pipeline of diffusers, such as Stable Diffusion's ×4 upscaler.",
+    ),
 }
 
 _EXTRACTORS = {

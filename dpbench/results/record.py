@@ -16,7 +16,7 @@ from dpbench.core.variants import titled
 FORMAT = 2
 """Version of trial.json. dpbench 0.1 wrote none."""
 
-ADDED = frozenset({"method_source", "source_hash"})
+ADDED = frozenset({"method_source", "source_hash", "pretrained"})
 """Fields that records of the same format by an earlier version lack; then the source's hash is None, as unknown."""
 
 CLAIMED: Final = "claimed, unverified"
@@ -89,6 +89,7 @@ class TrialRecord:
     config: dict[str, Any] = column("all settings, as JSON")
     public_source: str = column("public images used", "")
     public_fingerprint: str = column("hash of the public images", "")
+    pretrained: str = column("pretrained weights of other origin: name@hash; empty where there are none", "")
     parameters_private: int | None = column("generator parameters trained on private data", None)
     parameters_total: int | None = column("generator parameters", None)
     queries: int | None = column("DP releases spent: one for a noisy sum, one for every step of DP-SGD", None)
