@@ -66,8 +66,9 @@ def refine(
     """Adds detail to a folder of coarse images and writes OUT/<stem>.png for each, and a sheet to compare them on.
 
     The refiner is trained on public images (once: the result is cached) to undo block means of `scale` x `scale` pixels
-    with a little noise. One that needs none, such as `pretrained`, opens no public source. The same call returns the same images on the same machine. Where all images are grey, the
-    results are grey; a grey image among colour ones is refined in colour, and its luminance kept.
+    with a little noise. One that needs none, such as `pretrained`, opens no public source. The same call returns the
+    same images on the same machine. Where all images are grey, the results are grey; a grey image among colour ones is
+    refined in colour, and its luminance kept.
 
     Args:
         refiner: name of a registered refiner.

@@ -123,7 +123,7 @@ def test_weights_are_found_in_the_weights_folder(empty_caches, tmp_path, run):
 def test_missing_weights_are_one_line():
     with pytest.raises(NotInstalled, match="run `dpbench weights get realesrgan-x4plus`"):
         Pretrained.weights_of(build(Pretrained.Config, {}))
-    with pytest.raises(NotInstalled, match="there are no weights 'mine.pth'; give a name that"):
+    with pytest.raises(NotInstalled, match=r"there are no weights 'mine\.pth'; give a name that"):
         Pretrained.weights_of(build(Pretrained.Config, {"weights": "mine.pth"}))
 
 
@@ -135,7 +135,7 @@ def test_saved_model_does_not_take_other_weights(tmp_path, run):
     state = refiner.state_dict()
     assert sum(tensor.numel() for tensor in state.values()) == 32
     save_network(path, "esrgan-x2")
-    with pytest.raises(DataError, match="'a.safetensors' are not those that the model was saved with"):
+    with pytest.raises(DataError, match=r"'a\.safetensors' are not those that the model was saved with"):
         _refiner(path).load_state_dict(state)
 
 

@@ -43,16 +43,15 @@ def load_upscaler(name: str) -> Any:
         import_extra("transformers", "hub").utils.logging.disable_progress_bar()  # dpbench shows its own
     diffusers.utils.logging.disable_progress_bar()
     try:
-        pipeline = getattr(diffusers, kind).from_pretrained(
-            folder, torch_dtype=torch.float32, local_files_only=True, low_cpu_mem_usage=False
-        )
+        pipeline = getattr(diffusers, kind).from_pretrained(folder, local_files_only=True, low_cpu_mem_usage=False)
     except Exception as error:  # the parts belong to several packages
-        raise DataError(f"cannot load the pipeline in {folder}: {str(error).strip().partition(chr(10))[0]}") from error
+        reason = str(error).strip().partition("\n")[0]
+        raise DataError(f"cannot load the pipeline in {folder}: {reason}") from error
     for part in pipeline.components.values():
         if isinstance(part, torch.nn.Module) and not all(bool(p.isfinite().all()) for p in part.parameters()):
             raise DataError(f"the pipeline in {folder} has weights that are not finite; get it again")
     pipeline.set_progress_bar_config(disable=True)
-    return pipeline
+    return pipeline.to(torch.float32)
 
 
 @torch.no_grad()
@@ -83,7 +82,7 @@ def upscale(pipeline: Any, images: Tensor, seeds: Sequence[int], options: Mappin
 
 
 def multiple(pipeline: Any) -> int:
-    """The side of a pipeline's input must be a multiple of this, so that all levels of its networks have whole sides."""
+    """The number that must divide the side of an input, so that sides are whole at all levels of both networks."""
     autoencoder = pipeline.vae if hasattr(pipeline, "vae") else pipeline.vqvae
     levels = [len(part.config.block_out_channels) - 1 for part in (autoencoder, pipeline.unet)]
     return int(2 ** sum(levels))

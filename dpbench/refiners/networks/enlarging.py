@@ -29,7 +29,9 @@ def enlarge(images: Tensor, size: int, network: Network) -> Tensor:
     while (before := images.shape[-1]) < size:
         images = network(images)
         if images.shape[-1] <= before:
-            raise ConfigError(f"the network makes images of {images.shape[-1]} pixels from {before}; choose one that enlarges")
+            raise ConfigError(
+                f"the network makes images of {images.shape[-1]} pixels from {before}; choose one that enlarges"
+            )
     return resize(images, size)
 
 
