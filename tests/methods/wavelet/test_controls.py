@@ -22,7 +22,6 @@ from dpbench.privacy.plan import Plan
 from dpbench.refiners.regression import Regression
 from dpbench.training.public import to_unit, unit_images
 
-
 WITHOUT_REFINER = {key: value for key, value in TINY.items() if not key.startswith("refiner.")}
 
 
