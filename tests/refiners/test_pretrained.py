@@ -19,6 +19,7 @@ from dpbench.core.registries import REFINERS
 from dpbench.models.pretrained.finding import sha256
 from dpbench.models.pretrained.super_resolvers import load_super_resolver
 from dpbench.refiners.bicubic import Bicubic
+from dpbench.refiners.networks.enlarging import enlarge
 from dpbench.refiners.pretrained import Pretrained
 
 REAL = "RealESRGAN_x4plus.safetensors"
@@ -99,6 +100,11 @@ def test_a_call_never_sees_many_more_pixels_than_a_tile_has(tmp_path, run, monke
 def test_smaller_size_is_refused(tmp_path, run):
     with pytest.raises(ConfigError, match="does not reduce images from 8 to 4 pixels"):
         _refiner(save_network(tmp_path / "a.pth"))(_images(3, 8), 4, run)
+
+
+def test_network_that_does_not_enlarge_is_refused():
+    with pytest.raises(ConfigError, match="makes images of 4 pixels from 4; choose one that enlarges"):
+        enlarge(_images(3, 4), 8, lambda images: images)
 
 
 def test_nan_in_a_coarse_image_is_one_line(tmp_path, run):

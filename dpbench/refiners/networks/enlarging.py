@@ -56,7 +56,7 @@ def in_tiles(images: Tensor, tile: int, overlap: int, network: Network) -> Tenso
     side = images.shape[-1]
     starts = range(0, side, tile)
     parts = images.split(max(1, tile**2 // side**2))
-    return torch.cat([_joined(part, starts, min(tile, side), overlap, network) for part in parts])
+    return torch.cat([_joined(part, starts, tile, overlap, network) for part in parts])
 
 
 def _joined(images: Tensor, starts: range, tile: int, overlap: int, network: Network) -> Tensor:
