@@ -91,7 +91,7 @@ def main(
     wait_briefly()  # like the command, before torch is imported
     from dpbench.benchmark.request import RunRequest, parse_epsilons
     from dpbench.benchmark.runner import run_request
-    from dpbench.training.device import peak_memory_mb
+    from dpbench.core.peak_memory import peak_memory_mb
 
     watch = Stopwatch()
     with tempfile.TemporaryDirectory() as folder:

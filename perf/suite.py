@@ -34,6 +34,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # makes the script work f
 from dpbench.core.cache import PublicCache
 from dpbench.core.context import RunContext
 from dpbench.core.data import DataOptions
+from dpbench.core.peak_memory import peak_memory_mb
 from dpbench.core.registries import METRICS
 from dpbench.data.arrays import Converted, Subset
 from dpbench.data.opening import default_root, open_dataset
@@ -42,7 +43,6 @@ from dpbench.evaluation.evaluator import default_metrics, evaluate, evaluate_rea
 from dpbench.evaluation.extraction import RealCache
 from dpbench.evaluation.scores import Scores
 from dpbench.models.pretrained import finding
-from dpbench.training.device import peak_memory_mb
 from perf._other_packages import comparison
 
 

@@ -15,6 +15,7 @@ from dpbench.core.registries import METHODS
 from dpbench.core.seal import Seal
 from dpbench.core.specs import DatasetSpec, Request
 from dpbench.core.variants import parse_variant, titled, variant_label
+from dpbench.data.opening import whole_name
 
 if TYPE_CHECKING:
     from dpbench.privacy.plan import Plan
@@ -161,6 +162,10 @@ def _configured(
 
 
 def refined(method: type[Method[Any]], preset: str, dataset: str) -> str:
-    """Name of the preset's refinement for a dataset, or for its plugin: "small/grained" also refines "grained:0.5"."""
+    """Name of the preset's refinement for a dataset, or for its plugin: "small/grained" also refines "grained:0.5".
+
+    A hold-out has the presets of the whole dataset.
+    """
+    dataset = whole_name(dataset)
     exact = f"{preset}/{dataset}"
     return exact if exact in method.presets else f"{preset}/{dataset.partition(':')[0]}"

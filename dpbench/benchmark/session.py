@@ -83,7 +83,7 @@ class Session:
         root = request.data or default_root()
         options = DataOptions(root, request.resolution, request.download, request.public_benchmark)
         inputs = Inputs(request.dataset, request.public, options, state_folder())
-        return cls(request, processes, precision, inputs, Seal(inputs.dataset), display)
+        return cls(request, processes, precision, inputs, Seal(inputs.dataset.origin), display)
 
     def with_dataset(self, dataset: str, resolution: int, public_benchmark: bool) -> Session:
         """The same session on another dataset."""

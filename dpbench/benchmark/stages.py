@@ -7,6 +7,7 @@ checkpoints; releases that are repeated are identical (see `privacy.noise_key`).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +25,8 @@ from dpbench.core.context import RunContext
 from dpbench.core.errors import ChangedData, DataError, DpbenchError
 from dpbench.core.files import write_atomic
 from dpbench.core.method import Method
+from dpbench.core.peak_memory import peak_memory_mb
+from dpbench.core.refiner import Refiner
 from dpbench.core.registries import METHODS
 from dpbench.core.specs import Conditions
 from dpbench.privacy.ledger import Ledger
@@ -38,7 +41,7 @@ from dpbench.results.sample_grid import write_grid
 from dpbench.results.samples import StoredSamples
 from dpbench.results.trial_folder import LEDGER, MODEL, PICTURE, SAMPLES
 from dpbench.results.trial_log import TrialLog
-from dpbench.training.device import describe_device, peak_memory_mb
+from dpbench.training.device import describe_device
 
 CHUNK = 500
 """Images per call of `Method.sample`, and per shard. Samples depend on it, as chunks share one generator."""
@@ -58,7 +61,8 @@ def prepare(trial: TrialSpec, session: Session, log: TrialLog) -> Method[Any]:
         public = session.inputs.public if trial.public else None
         try:
             method.prepare(public, run)
-            method.prepare_sampling(public, run)
+            with method.refiner.cost.preparing() if method.refiner else nullcontext():
+                method.prepare_sampling(public, run)
         except AttributeError as error:
             if public is None:
                 advice = 'public is None here; a method gets public images if its class says track = "images"'
@@ -134,7 +138,7 @@ def sample(method: Method[Any], trial: TrialSpec, spent: Spent, session: Session
         write_grid(home / PICTURE, StoredSamples(home / SAMPLES, trial.spec), str(trial))
     if spent.run is not None:
         privacy_record.check(session.inputs.record, spent.run)
-    return _record(trial, ledger, session, log, private if trial.epsilon > 0 else 0, total)
+    return _record(trial, ledger, session, log, private if trial.epsilon > 0 else 0, total, method.refiner)
 
 
 def finite_weights(method: Method[Any]) -> dict[str, Tensor]:
@@ -198,6 +202,7 @@ def _record(
     log: TrialLog,
     parameters_private: int | None = None,
     parameters_total: int | None = None,
+    refiner: Refiner[Any] | None = None,
 ) -> TrialRecord:
     """What is known of a trial after its private phase."""
     spec, real = trial.spec, trial.is_real
@@ -234,6 +239,7 @@ def _record(
         seconds_prepare=log.seconds.get("prepare"),
         seconds_fit=log.seconds.get("fit"),
         seconds_sample=log.seconds.get("sample"),
+        **refiner_fields(refiner),
         epsilon_spent=None if spent is None else spent.epsilon,
         epsilon_rdp=None if spent is None else spent.epsilon_rdp,
         mu=None if spent is None else spent.mu,
@@ -241,6 +247,18 @@ def _record(
         **dataset_fields(spec, trial.fingerprint),
         **provenance(device, session.processes.world.size, session.precision),
     )
+
+
+def refiner_fields(refiner: Refiner[Any] | None) -> dict[str, Any]:
+    """What a row says of the cost of the detail stage; empty without one."""
+    if refiner is None:
+        return {}
+    return {
+        "refiner_seconds_prepare": refiner.cost.seconds_prepare,
+        "refiner_seconds_per_image": refiner.cost.seconds_per_image,
+        "refiner_parameters": refiner.parameters(),
+        "refiner_memory_mb": refiner.cost.memory_mb,
+    }
 
 
 def _workplace(trial: TrialSpec, session: Session) -> Path | None:

@@ -69,7 +69,7 @@ class Dataset(ABC):
     """
 
     public_only: ClassVar[bool] = False  # for public pretraining only, not a benchmark
-    decodes_late: ClassVar[bool] = False  # whether a damaged file shows only when a batch with its image is read
+    decodes_late: bool = False  # whether a damaged file shows only when a batch with its image is read
 
     def __init__(self, argument: str, options: DataOptions):
         self.argument = argument
@@ -86,6 +86,11 @@ class Dataset(ABC):
         return argument == other
 
     @property
+    def origin(self) -> Dataset:
+        """The dataset whose records these are: another one for a dataset that is a part of it."""
+        return self
+
+    @property
     @abstractmethod
     def spec(self) -> DatasetSpec:
         """The dataset's declaration, known without reading its files if shape and counts are fixed in advance."""
@@ -97,7 +102,7 @@ class Dataset(ABC):
             DataError: files are missing (the message says where to put them) or damaged.
             PrivacyError: the dataset is sealed; see `Seal`.
         """
-        Seal.check(self, "train")
+        Seal.check(self.origin, "train")
         return self.open_train()
 
     def test(self) -> ImageDataset:
@@ -106,7 +111,7 @@ class Dataset(ABC):
         Raises:
             As `train`.
         """
-        Seal.check(self, "test")
+        Seal.check(self.origin, "test")
         return self.open_test()
 
     @abstractmethod

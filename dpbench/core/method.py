@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 from dpbench.core.config import NoSettings
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
+from dpbench.core.refiner import Refiner
 from dpbench.core.specs import Conditions, DatasetSpec, Request
 
 if TYPE_CHECKING:
@@ -62,6 +63,11 @@ class Method(ABC, Generic[C]):
     def track_of(cls, config: C) -> Track:
         """The track of one configuration: `track`, unless a setting brings in other weights."""
         return cls.track
+
+    @property
+    def refiner(self) -> Refiner[Any] | None:
+        """The detail stage, if it has one that `prepare_sampling` prepares; its cost stands in the row."""
+        return None
 
     @classmethod
     def weights_of(cls, config: C) -> Mapping[str, str]:

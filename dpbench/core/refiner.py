@@ -11,10 +11,12 @@ from dpbench.core.config import option
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError, DataError
-from dpbench.core.method import Track
+from dpbench.core.refiner_cost import RefinerCost
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from dpbench.core.method import Track
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,9 @@ class Refiner(ABC, Generic[C]):
 
     Subclasses define `refine`. Callers call the instance, which also checks the images and puts back the coarse band,
     as with `forward` and `__call__` of a torch module.
+
+    Attributes:
+        cost: what its preparation and its calls have cost so far.
     """
 
     Config: ClassVar[type] = RefinerSettings
@@ -55,6 +60,7 @@ class Refiner(ABC, Generic[C]):
 
     def __init__(self, config: C):
         self.config = config
+        self.cost = RefinerCost()
 
     @classmethod
     def track_of(cls, config: C) -> Track:
@@ -107,7 +113,8 @@ class Refiner(ABC, Generic[C]):
         """
         if not bool(coarse.isfinite().all()):
             raise DataError("coarse images contain NaN or infinite values; the coarse stage has diverged")
-        images = self.refine(coarse, size, run)
+        with self.cost.refining(len(coarse), run.device):
+            images = self.refine(coarse, size, run)
         share = self.config.given_share
         given = coarse if coarse.ndim == 4 else coarse[:, 0]
         return with_coarse_band(images, given, share) if share else images
@@ -120,6 +127,10 @@ class Refiner(ABC, Generic[C]):
         """Restores `state_dict()`."""
         if state:
             raise TypeError(f"{type(self).__name__} keeps a state but does not define load_state_dict")
+
+    def parameters(self) -> int:
+        """Number of its weights."""
+        return sum(t.numel() for t in self.state_dict().values())
 
 
 def with_coarse_band(images: Tensor, coarse: Tensor, share: float = 1.0) -> Tensor:

@@ -94,6 +94,10 @@ _BENCHMARK_DATASETS = {
         "dpbench.data.sets.omniglot:Omniglot",
         "Handwritten characters of many alphabets, grey, white on black as MNIST; classes are characters",
     ),
+    "holdout": (
+        "dpbench.data.sets.holdout:Holdout",
+        "The train split of another dataset alone, with a hold-out of it as test: `holdout:mnist`, for tuning",
+    ),
     "folder": (
         "dpbench.data.sets.folder:Folder",
         "Your own images: `folder:PATH`, a folder or zip, one sub-folder per class or none",

@@ -147,6 +147,15 @@ class Subset(ImageDataset):
         return digest(["subset", self._dataset.content, content_hash(np.sort(self._index))])
 
 
+class Part(Subset):
+    """A subset on which private runs count as runs on the whole dataset, because they learn from its records."""
+
+    @property
+    def content(self) -> str:
+        """See `ImageDataset.content`; that of the whole dataset."""
+        return self._dataset.content
+
+
 class Converted(ImageDataset):
     """A split whose images are converted when a batch is read (padding, resizing, colour).
 

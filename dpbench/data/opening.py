@@ -28,6 +28,15 @@ def default_root() -> Path:
     return expanded(Path(chosen)) if chosen else platformdirs.user_cache_path("dpbench") / "data"
 
 
+HOLDOUT = "holdout:"
+"""What the name of a hold-out begins with; the name of the whole dataset follows."""
+
+
+def whole_name(name: str) -> str:
+    """The name of the dataset that a hold-out is made from; other names stay as they are."""
+    return name.removeprefix(HOLDOUT)
+
+
 def open_dataset(name: str, options: DataOptions) -> Dataset:
     """The dataset called `name`, "plugin" or "plugin:argument". No file is read yet.
 
@@ -59,7 +68,7 @@ def open_public(name: str, like: DatasetSpec, options: DataOptions) -> ImageData
         UnknownName: no plugin has that name.
         DataError: it is or overlaps with the sensitive dataset, or its files are missing or damaged.
     """
-    if _overlap(name, like.name):
+    if overlapping(name, like.name):
         raise DataError(
             f"'{name}' overlaps with the sensitive dataset '{like.name}'; "
             "the same dataset is never both public and sensitive"
@@ -74,9 +83,10 @@ def open_public(name: str, like: DatasetSpec, options: DataOptions) -> ImageData
     return Converted(public, replace(public.spec, channels=like.channels), RECOLOUR[given, like.channels], "recolour")
 
 
-def _overlap(one: str, other: str) -> bool:
-    """Whether the datasets of two names share images."""
-    (plugin, _, argument), (other_plugin, _, other_argument) = one.partition(":"), other.partition(":")
+def overlapping(one: str, other: str) -> bool:
+    """Whether the datasets of two names share images. A hold-out overlaps with what the whole dataset overlaps with."""
+    parts = (whole_name(name).partition(":") for name in (one, other))
+    (plugin, _, argument), (other_plugin, _, other_argument) = parts
     return plugin == other_plugin and DATASETS.get(plugin).overlap(argument, other_argument)
 
 

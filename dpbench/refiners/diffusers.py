@@ -75,3 +75,9 @@ class Diffusers(DownloadedRefiner[DiffusersConfig]):
         seeds = [int(torch.randint(2**63 - 1, (), generator=run.generator)) for _ in coarse]
         larger = partial(upscale, self.network(run), seeds=seeds, options=options)
         return per_channels(coarse.clamp(-1, 1), 3, partial(enlarge, size=size, network=larger)).clamp(-1, 1)
+
+    def parameters(self) -> int:
+        """Number of the weights of the pipeline's networks; 0 before they are loaded."""
+        from dpbench.models.pretrained.upscaling_pipelines import weights
+
+        return 0 if self._network is None else sum(p.numel() for p in weights(self._network))

@@ -74,3 +74,7 @@ class Pretrained(DownloadedRefiner[PretrainedConfig]):
         with run.autocast():
             images = per_channels(coarse.clamp(-1, 1) / 2 + 0.5, network.input_channels, refined)
         return images.float().clamp(0, 1) * 2 - 1
+
+    def parameters(self) -> int:
+        """Number of the network's weights; 0 before it is loaded."""
+        return 0 if self._network is None else sum(p.numel() for p in self._network.model.parameters())

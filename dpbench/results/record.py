@@ -16,8 +16,19 @@ from dpbench.core.variants import titled
 FORMAT = 2
 """Version of trial.json. dpbench 0.1 wrote none."""
 
-ADDED = frozenset({"method_source", "source_hash", "pretrained"})
-"""Fields that records of the same format by an earlier version lack; then the source's hash is None, as unknown."""
+ADDED = frozenset(
+    {
+        "method_source",
+        "source_hash",
+        "pretrained",
+        "refiner_seconds_prepare",
+        "refiner_seconds_per_image",
+        "refiner_parameters",
+        "refiner_memory_mb",
+    }
+)
+"""Fields that records of the same format by an earlier version lack; they get their defaults, so that the source's hash
+is None, as unknown."""
 
 CLAIMED: Final = "claimed, unverified"
 """The accounting of images that dpbench did not make."""
@@ -98,6 +109,14 @@ class TrialRecord:
     seconds_fit: float | None = column("private phase, over all attempts", None, place=AFTER)
     seconds_sample: float | None = column("sampling", None, place=AFTER)
     peak_memory_mb: float | None = column("peak of device memory; on a CPU, of the process's memory", None, place=AFTER)
+    refiner_seconds_prepare: float | None = column(
+        "public training of the detail stage (near 0 when it came from the cache)", None, place=AFTER
+    )
+    refiner_seconds_per_image: float | None = column("detail stage, seconds per image", None, place=AFTER)
+    refiner_parameters: int | None = column("weights of the detail stage", None, place=AFTER)
+    refiner_memory_mb: float | None = column(
+        "by how much the detail stage raised the peak memory; 0 where an earlier phase needed more", None, place=AFTER
+    )
     device: str = column("where it ran", place=AFTER)
     computed_in: str = column("what models computed in: 'fp32' | 'bf16'", place=AFTER)
     dpbench_version: str = column("version of dpbench", place=AFTER)

@@ -47,6 +47,9 @@ def test_control_rows_have_the_right_marks(tiny):
     public = rows.xs("public", level="reference")
     assert (public["accounting"] == "verified").all()
     assert (public["parameters_private"] == 0).all()
+    assert (rows.loc[(plain, ""), ["refiner_seconds_prepare", "refiner_seconds_per_image"]] >= 0).all()
+    assert rows.loc[(plain, ""), "refiner_parameters"] == 0
+    assert rows.loc[(every, ""), ["refiner_seconds_per_image", "refiner_parameters"]].isna().all()
     assert (tiny / "leaderboard.csv").exists()
 
 

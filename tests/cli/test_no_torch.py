@@ -34,7 +34,7 @@ def test_showing_metrics() -> None:
 
 
 def test_opening_datasets_by_name() -> None:
-    opened = {name: "folder:." if name == "folder" else name for name in DATASETS.names()}
+    opened = {name: {"folder": "folder:.", "holdout": "holdout:shapes"}.get(name, name) for name in DATASETS.names()}
     code = f"""
 import sys
 from pathlib import Path

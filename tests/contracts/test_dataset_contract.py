@@ -21,7 +21,7 @@ def case(request, tmp_path_factory):
     root = folder / "data"
     with pytest.MonkeyPatch.context() as patch:
         tiny.entry(tiny.DATASETS, name)(DATASETS.get(name), root, patch)
-        argument = str(root / "pets") if name == "folder" else ""
+        argument = {"folder": str(root / "pets"), "holdout": f"folder:{root / 'pets'}"}.get(name, "")
         yield DatasetCase(DATASETS, name, folder, argument, options=DataOptions(root))
 
 

@@ -86,6 +86,7 @@ DATASETS: dict[str, Callable[[Any, Path, pytest.MonkeyPatch], Any]] = {
     "cifar100": write_cifar,
     "omniglot": lambda plugin, root, patch: draw_characters(root / "omniglot"),
     "folder": lambda plugin, root, patch: paint_pets(root / "pets"),
+    "holdout": lambda plugin, root, patch: paint_pets(root / "pets"),
 }
 """What makes a dataset small: (plugin, data folder, monkeypatch) -> None."""
 

@@ -43,7 +43,7 @@ def test_names_lead_to_plugins(options, folder):
 
 def test_every_registered_plugin_can_be_made(options, folder):
     for name in DATASETS.names():
-        argument = f":{folder}" if name == "folder" else ""
+        argument = {"folder": f":{folder}", "holdout": ":shapes"}.get(name, "")
         assert DATASETS.get(name).__doc__
         assert open_dataset(name + argument, options).options is options
 

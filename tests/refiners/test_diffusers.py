@@ -76,6 +76,7 @@ def test_row_names_the_pipeline_and_a_saved_model_takes_no_other(tmp_path):
     refiner = _refiner(folder)
     refiner(_images(3, 4), 16, _run())
     state = refiner.state_dict()
+    assert refiner.parameters() > 1000
     assert Diffusers.track_of(refiner.config) == "foundation"
     assert Diffusers.weights_of(refiner.config) == {folder.name: bytes(state["sha256"].tolist()).hex()[:12]}
     (folder / "scheduler/scheduler_config.json").write_text("{}", encoding="utf-8")

@@ -140,6 +140,7 @@ def test_saved_model_does_not_take_other_weights(tmp_path, run):
     refiner(_images(3, 4), 8, run)
     state = refiner.state_dict()
     assert sum(tensor.numel() for tensor in state.values()) == 32
+    assert refiner.parameters() == sum(p.numel() for p in NETWORKS["esrgan-x4"]().parameters())
     save_network(path, "esrgan-x2")
     with pytest.raises(DataError, match=r"'a\.safetensors' are not those that the model was saved with"):
         _refiner(path).load_state_dict(state)

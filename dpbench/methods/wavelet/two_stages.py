@@ -124,13 +124,19 @@ class TwoStages:
 
     def sample(self, conditions: Conditions, run: RunContext) -> Tensor:
         """One image per condition: uint8 [n, c, h, w]."""
-        labels = None if conditions.labels is None else torch.tensor(conditions.labels)
-        with torch.inference_mode():
-            self.tokenizer.to(run.device).eval()
-            images = self.sequences.decode(self.source.sample(labels, conditions.count, run))
-        if images.shape[-1] < self.spec.resolution:
-            images = self.refiner(images, self.spec.resolution, run)
-        return to_uint8(images)
+        if self.config.tokens == "all":
+            return to_uint8(self.drawn(conditions, 1, run))
+        coarse, draws = self.drawn(conditions, self.refiner.draws, run), self.refiner.draws
+        return to_uint8(
+            self.refiner(coarse if draws == 1 else coarse.unflatten(0, (-1, draws)), self.spec.resolution, run)
+        )
+
+    @torch.inference_mode()
+    def drawn(self, conditions: Conditions, draws: int, run: RunContext) -> Tensor:
+        """What the sampled tokens decode to, `draws` images per condition: [n * draws, c, side, side]."""
+        self.tokenizer.to(run.device).eval()
+        labels = None if conditions.labels is None else torch.tensor(conditions.labels).repeat_interleave(draws)
+        return self.sequences.decode(self.source.sample(labels, conditions.count * draws, run))
 
     def state_dict(self) -> dict[str, Tensor]:
         """Weights of tokenizer, transformer and refiner, and the real tokens if they are the source."""
@@ -154,8 +160,9 @@ class TwoStages:
     def parameters(self) -> tuple[int, int]:
         """(number of weights trained privately, number of all weights)."""
         private = self.coarse.trained if self.source is self.coarse else 0
-        modules = sum(t.numel() for name, t in self.state_dict().items() if not name.startswith("real."))
-        return private, modules
+        modules = self.tokenizer, self.coarse.transformer
+        total = sum(t.numel() for module in modules for t in module.state_dict().values())
+        return private, total + self.refiner.parameters()
 
 
 def _part(state: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
 from dpbench.core.method import Method, Preset, Track
+from dpbench.core.refiner import Refiner
 from dpbench.core.registries import REFINERS
 from dpbench.core.specs import Conditions, DatasetSpec, Request
 from dpbench.methods.wavelet.scale_sizes import Scales
@@ -180,6 +181,11 @@ class Wavelet(Method[WaveletConfig]):
             return Plan()
         finetune = config.mechanism(FINETUNE, spec)
         return Plan(_central_images(config, scales), finetune) if config.central_noise else Plan(finetune)
+
+    @property
+    def refiner(self) -> Refiner[Any] | None:
+        """The detail stage; none for tokens=all."""
+        return self.stages.refiner if self.config.tokens == "ll" else None
 
     def prepare(self, public: ImageDataset | None, run: RunContext) -> None:
         """Trains tokenizer and transformer on public images; see `Method.prepare`.

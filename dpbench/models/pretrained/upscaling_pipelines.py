@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import diffusers
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from dpbench.core.errors import ConfigError, DataError
@@ -47,11 +47,17 @@ def load_upscaler(name: str) -> Any:
     except Exception as error:  # the parts belong to several packages
         reason = str(error).strip().partition("\n")[0]
         raise DataError(f"cannot load the pipeline in {folder}: {reason}") from error
-    for part in pipeline.components.values():
-        if isinstance(part, torch.nn.Module) and not all(bool(p.isfinite().all()) for p in part.parameters()):
-            raise DataError(f"the pipeline in {folder} has weights that are not finite; get it again")
+    if not all(bool(tensor.isfinite().all()) for tensor in weights(pipeline)):
+        raise DataError(f"the pipeline in {folder} has weights that are not finite; get it again")
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(torch.float32)
+
+
+def weights(pipeline: Any) -> Iterator[nn.Parameter]:
+    """The weights of all networks of a pipeline."""
+    for part in pipeline.components.values():
+        if isinstance(part, nn.Module):
+            yield from part.parameters()
 
 
 @torch.no_grad()

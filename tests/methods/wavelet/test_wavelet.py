@@ -6,10 +6,13 @@ from planned import plan_of
 from dpbench.benchmark.configure import configure
 from dpbench.core.config import build
 from dpbench.core.errors import ConfigError
+from dpbench.core.refiner import Refiner
+from dpbench.core.registries import REFINERS
 from dpbench.core.specs import Conditions, DatasetSpec, Request
 from dpbench.methods.wavelet import Wavelet
 from dpbench.methods.wavelet.two_stages import TwoStages
 from dpbench.refiners.regression import Regression
+from dpbench.training.public import to_uint8
 
 TINY = {
     "levels": 1, "codes": 16, "detail_codes": 16, "code_dim": 8, "tokenizer_dim": 16, "tokenizer_heads": 2,
@@ -119,3 +122,42 @@ def test_paper_preset_is_sit_4_at_256_pixels():
 @pytest.mark.parametrize("trainable", ["all", "lora", "chosen"])
 def test_plan_does_not_depend_on_trainable_weights(spec, trainable):
     assert plan_of(_method(spec, trainable=trainable), REQUEST) == plan_of(_method(spec), REQUEST)
+
+
+def test_a_refiner_of_several_draws_gets_coarse_images_of_the_same_class(spec, public, vault, run, registries):
+    seen = []
+
+    @REFINERS.register("first-of-three")
+    class FirstOfThree(Refiner):
+        """Every pixel of the first draw twice."""
+
+        draws = 3
+
+        def refine(self, coarse, size, run):
+            seen.append(coarse)
+            return coarse[:, 0].repeat_interleave(2, -1).repeat_interleave(2, -2)
+
+    plain = {name: value for name, value in TINY.items() if not name.startswith("refiner.")} | {"steps": 80}
+    config = build(Wavelet.Config, plain | {"refiner.name": "first-of-three"})
+    method = Wavelet(config, spec)
+    private = vault(plan_of(method, REQUEST), float("inf"))
+    method.prepare(public, run)
+    method.prepare_sampling(public, run)
+    method.fit(private, run)
+    images = method.sample(REQUEST.conditions, run)
+    assert images.shape == (256, 1, 16, 16)
+    (coarse,) = seen
+    assert coarse.shape == (256, 3, 1, 8, 8)
+    for draw in range(3):
+        assert share_horizontal(to_uint8(coarse[0::2, draw])) > 0.65
+        assert share_horizontal(to_uint8(coarse[1::2, draw])) < 0.35
+    assert not torch.equal(coarse[:, 0], coarse[:, 1])
+
+
+def test_the_refiner_states_its_cost(spec, public, vault, run):
+    method = _fitted(spec, public, vault, run)
+    method.sample(REQUEST.conditions, run)
+    assert method.refiner.cost.images == 256
+    assert method.refiner.cost.seconds > 0
+    assert 0 < method.refiner.parameters() < method.parameters()[1]
+    assert _method(spec, tokens="all").refiner is None

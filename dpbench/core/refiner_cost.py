@@ -1,0 +1,60 @@
+"""What a refiner costs: time, weights and memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from dpbench.core.peak_memory import peak_memory_mb
+
+
+@dataclass
+class RefinerCost:
+    """What a refiner has cost so far.
+
+    Attributes:
+        seconds_prepare: seconds of `prepare`; near 0 when its weights came from the cache.
+        images: number of images refined.
+        seconds: seconds that their refinement took.
+        memory_mb: by how much refinement has raised the peak memory, in MiB: of the device, on a CPU of the process; 0
+            where an earlier phase needed more, None where the system does not report it.
+    """
+
+    seconds_prepare: float = 0.0
+    images: int = 0
+    seconds: float = 0.0
+    memory_mb: float | None = 0.0
+
+    @property
+    def seconds_per_image(self) -> float | None:
+        """Seconds per refined image; None before the first."""
+        return self.seconds / self.images if self.images else None
+
+    @contextmanager
+    def preparing(self) -> Iterator[None]:
+        """Measures `prepare`."""
+        start = time.perf_counter()
+        yield
+        self.seconds_prepare += time.perf_counter() - start
+
+    @contextmanager
+    def refining(self, images: int, device: str) -> Iterator[None]:
+        """Measures the refinement of a number of images on a torch device."""
+        before, start = peak_memory_mb(device), _now(device)
+        yield
+        self.seconds += _now(device) - start
+        self.images += images
+        after = peak_memory_mb(device)
+        known = before is not None and after is not None and self.memory_mb is not None
+        self.memory_mb = self.memory_mb + after - before if known else None
+
+
+def _now(device: str) -> float:
+    """Seconds on a clock, after everything that the device was asked for."""
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.synchronize(device)
+    return time.perf_counter()

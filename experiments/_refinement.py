@@ -1,0 +1,126 @@
+"""One detail stage on one set of coarse images: refine, score, keep the row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+import dpbench
+from dpbench.benchmark.scoring import known_columns
+from dpbench.core.config import build
+from dpbench.core.files import digest, write_json
+from dpbench.core.registries import REFINERS
+from dpbench.core.specs import Conditions
+from dpbench.core.variants import parse_variant
+from dpbench.results.row import CI95
+from dpbench.results.samples import clear, write_conditions, write_shard
+from dpbench.results.trial_folder import safe_name
+from dpbench.training.public import to_uint8
+from experiments._coarse import Source, block_error, coarse_set, prepare_refiner, working_environment
+
+FIRST = 50
+"""Images of which the time per image is estimated."""
+
+FEWEST = 100
+"""Images of the slowest detail stage, unless fewer are asked for."""
+
+CHUNK = 500
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A detail stage with its settings.
+
+    Attributes:
+        name: how it is written on the command line: "residual[consistency=project]".
+        refiner: the configured refiner's plugin and configuration.
+    """
+
+    name: str
+    plugin: Any
+    config: Any
+
+    @classmethod
+    def of(cls, text: str) -> Stage:
+        """The detail stage that `text` names.
+
+        Raises:
+            DpbenchError: it or a setting does not exist.
+        """
+        name, settings = parse_variant(text)
+        plugin = REFINERS.get(name)
+        return cls(text, plugin, build(plugin.Config, settings))
+
+
+def result_path(out: Path, dataset: str, source: Source, stage: Stage) -> Path:
+    """Where the row of a finished part is kept."""
+    return out / "rows" / f"{safe_name(dataset)}-{digest([dataset, source.epsilon, stage.name], 12)}.json"
+
+
+def refine_and_score(
+    dataset: str, public: str, source: Source, stage: Stage, samples: int, seconds: float, metrics: Sequence[str],
+    data: Path, out: Path,
+) -> None:  # fmt: skip
+    """Refines a set of coarse images, scores the images, and stores the row; does nothing if it is stored already.
+
+    Args:
+        dataset, public: names of the sensitive dataset and of the public source.
+        source: where the coarse images come from.
+        stage: the detail stage.
+        samples: number of images.
+        seconds: about how long refinement may take; a slow detail stage refines fewer images.
+        metrics: names of the metrics.
+        data: folder of datasets.
+        out: folder of trials, images and rows.
+    """
+    path = result_path(out, dataset, source, stage)
+    if path.exists():
+        return
+    coarse = coarse_set(dataset, public, source, samples, data, out)
+    refiner, run, size = stage.plugin(stage.config), working_environment(coarse.model), coarse.model.spec.resolution
+    prepare_refiner(coarse.model, refiner, public, data, run)
+
+    def refined(first: int, last: int) -> torch.Tensor:
+        draws = coarse.images[first:last]
+        images = draws[:, : refiner.draws] if refiner.draws > 1 else draws[:, 0]
+        return to_uint8(refiner(images.to(run.device), size, run)).cpu()
+
+    refined(0, min(FIRST, samples))
+    affordable = max(FEWEST, int(seconds / (refiner.cost.seconds_per_image or 1e-9)))
+    count = min(samples, affordable)
+    folder = path.with_suffix("")
+    clear(folder)
+    images = torch.cat([refined(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)])
+    write_shard(folder, 0, images)
+    labels = coarse.conditions.labels
+    write_conditions(folder, Conditions(count, None if labels is None else labels[:count]))
+    scored = dpbench.evaluate(
+        folder, dataset, name=digest([source.name, stage.name], 12), metrics=list(metrics), references=(), data=data,
+        out=out / "scores",
+    )  # fmt: skip
+    row = {
+        "dataset": dataset,
+        "coarse": source.name,
+        "refiner": stage.name,
+        "n_samples": count,
+        **scores(scored.iloc[0].to_dict()),
+        "ll_error": block_error(images, coarse.images[:count, 0]),
+        "seconds_prepare": refiner.cost.seconds_prepare,
+        "seconds_per_image": refiner.cost.seconds_per_image,
+        "parameters": refiner.parameters(),
+        "memory_mb": refiner.cost.memory_mb,
+        "public": public,
+        "samples": str(folder),
+    }
+    write_json(path, row)
+
+
+def scores(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The scores and intervals in a leaderboard row, where there are any."""
+    names = {part for column in known_columns() for part in (column.name, f"{column.name}{CI95}")}
+    return {name: value for name, value in row.items() if name in names and pd.notna(value)}

@@ -1,0 +1,197 @@
+"""Which detail stage should finish coarse images? Every one on the same real and the same DP coarse images.
+
+    python experiments/detail_stages.py --datasets holdout:mnist     # to choose one: no test image is opened
+    python experiments/detail_stages.py                              # the final table, on test
+
+For each dataset, the wavelet method's coarse stage is trained at every ε, and coarse images are drawn once. Every
+detail stage is trained on the same public images and refines the same coarse images: real ones (tokens of train images,
+decoded) and those of the DP coarse stages. Finished parts are skipped, so the same command continues after an
+interruption. The rows are written to results/reference/detail_stages.csv and a sheet of images per dataset beside it.
+
+A detail stage that needs long for an image refines fewer images, so that it takes about `--seconds`; `n_samples` says
+how many. Fréchet distances of few images are biased upwards: compare rows of equal `n_samples`.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # makes the script work from any folder
+
+from dpbench.benchmark.request import parse_epsilons
+from dpbench.core.data import DataOptions
+from dpbench.core.errors import DpbenchError
+from dpbench.core.files import read_json, write_atomic
+from dpbench.core.registries import REFINERS
+from dpbench.core.variants import split_list
+from dpbench.data.opening import default_root, open_dataset, whole_name
+from dpbench.results.run_sheet import Group, write_run_sheet
+from dpbench.results.samples import StoredSamples
+from experiments._coarse import sources
+from experiments._jobs import Job, run_jobs
+from experiments._refinement import Stage, refine_and_score, result_path
+from experiments._script import exit_if_failed, one_line_errors
+
+PUBLIC = {"shapes": "figures", "mnist": "omniglot"}
+"""The public source of each dataset; that of photographs is named by --photographs."""
+
+PROJECTED = ("regression", "residual", "pretrained")
+"""Detail stages that are also run with the coarse band put back exactly."""
+
+SHOWN = ("accuracy", "fwd", "fd_approx", "fd_detail2", "fd_detail1", "texture", "spectrum", "lpips")
+"""Metrics of the printed table."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for; the options of the command."""
+
+    epsilons: tuple[float, ...]
+    samples: int
+    seconds: float
+    metrics: tuple[str, ...]
+    data: Path
+    photographs: str
+    out: Path
+
+    def public(self, dataset: str) -> str:
+        """The public source of a dataset.
+
+        Raises:
+            DpbenchError: it has to be named.
+        """
+        name = whole_name(dataset).partition(":")[0]
+        if name in PUBLIC:
+            return PUBLIC[name]
+        if not self.photographs:
+            raise DpbenchError(f"name a public source of photographs for {dataset}, e.g. --photographs folder:crops")
+        return self.photographs
+
+
+def main(
+    datasets: Annotated[str, typer.Option(metavar="LIST", help="sensitive datasets")] = "shapes,mnist",
+    refiners: Annotated[str, typer.Option(metavar="LIST", help="detail stages, with settings; empty for all")] = "",
+    eps: Annotated[str, typer.Option(metavar="LIST", help="privacy budgets ε of the coarse stages")] = "1,10",
+    samples: Annotated[int, typer.Option(metavar="N", help="images per set")] = 5000,
+    seconds: Annotated[float, typer.Option(metavar="S", help="time for a set of a slow detail stage")] = 120.0,
+    metrics: Annotated[str, typer.Option(metavar="LIST", help="metrics")] = "accuracy,fwd,scales,texture,spectrum",
+    photographs: Annotated[str, typer.Option(metavar="NAME", help="public source for photographs")] = "",
+    data: Annotated[Path | None, typer.Option(metavar="DIR", help="folder of datasets, as for dpbench run")] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="folder of trials and images")] = Path(
+        "results/detail-stages"
+    ),
+    report: Annotated[Path, typer.Option(metavar="DIR", help="folder of the CSV file and the sheets")] = Path(
+        "results/reference"
+    ),
+    jobs: Annotated[
+        int, typer.Option(metavar="N", min=0, help="parallel processes, one thread each; 0 for this one")
+    ] = 2,
+    table_only: Annotated[bool, typer.Option("--table-only", help="run nothing; report what is finished")] = False,
+) -> None:
+    """Refines and scores every set of coarse images with every detail stage, and writes table and sheets."""
+    with one_line_errors():
+        budgets, folder = tuple(parse_epsilons(eps)), data or default_root()
+        request = Request(budgets, samples, seconds, tuple(split_list(metrics)), folder, photographs, out)
+        stages = [Stage.of(name) for name in split_list(refiners) or default_stages()]
+        names = split_list(datasets)
+        if jobs == 0:
+            for dataset in names:
+                run_here(dataset, stages, request)
+            return
+        failed = [] if table_only else run_apart(names, stages, request, jobs)
+        write_report(names, stages, request, report)
+    exit_if_failed(failed)
+
+
+def default_stages() -> list[str]:
+    """Every registered detail stage, and some of them with the coarse band put back."""
+    names = REFINERS.names()
+    return [*names, *(f"{name}[consistency=project]" for name in PROJECTED if name in names)]
+
+
+def run_here(dataset: str, stages: list[Stage], request: Request) -> None:
+    """Runs the detail stages on all sets of coarse images of a dataset in this process."""
+    for source in sources(request.epsilons):
+        for stage in stages:
+            refine_and_score(dataset, request.public(dataset), source, stage, request.samples, request.seconds,
+                             request.metrics, request.data, request.out)  # fmt: skip
+
+
+def run_apart(datasets: list[str], stages: list[Stage], request: Request, parallel: int) -> list[str]:
+    """A process per dataset and detail stage, so that memory is measured apart; the first one trains the coarse stages.
+
+    Returns:
+        the names of the failed jobs.
+    """
+    first = [Job(dataset, command(dataset, stages[0], request)) for dataset in datasets]
+    rest = [Job(f"{d}, {s.name}", command(d, s, request)) for d in datasets for s in stages[1:]]
+    failed = run_jobs(first, parallel, lambda line: print(line, file=sys.stderr))
+    return failed or run_jobs(rest, parallel, lambda line: print(line, file=sys.stderr))
+
+
+def command(dataset: str, stage: Stage, request: Request) -> list[str]:
+    """This script for one dataset and detail stage, without a report."""
+    options = {
+        "--datasets": dataset, "--refiners": stage.name, "--eps": ",".join(f"{e:g}" for e in request.epsilons),
+        "--samples": request.samples, "--seconds": request.seconds, "--metrics": ",".join(request.metrics),
+        "--photographs": request.photographs, "--data": request.data, "--out": request.out, "--jobs": 0,
+    }  # fmt: skip
+    return [sys.executable, __file__, *(str(part) for option in options.items() for part in option)]
+
+
+def write_report(datasets: list[str], stages: list[Stage], request: Request, folder: Path) -> None:
+    """Writes the finished rows as CSV and a sheet per dataset, and prints a table per dataset.
+
+    Raises:
+        DpbenchError: nothing is finished, or a file cannot be written.
+    """
+    rows = pd.DataFrame(
+        [
+            read_json(path)
+            for dataset in datasets
+            for source in sources(request.epsilons)
+            for stage in stages
+            if (path := result_path(request.out, dataset, source, stage)).exists()
+        ]
+    )
+    if rows.empty:
+        raise DpbenchError(f"nothing is finished in {request.out}; run without --table-only")
+    write_atomic(folder / "detail_stages.csv", lambda path: rows.drop(columns="samples").to_csv(path, index=False))
+    console = Console(width=None if sys.stdout.isatty() else 180)
+    for dataset, of_dataset in rows.groupby("dataset", sort=False):
+        console.print(table(str(dataset), of_dataset))
+        spec = open_dataset(str(dataset), DataOptions(request.data)).spec
+        groups = [
+            Group(row["coarse"], row["refiner"], samples, range(len(samples)))
+            for row in of_dataset.to_dict("records")
+            for samples in [StoredSamples(Path(row["samples"]), spec)]
+        ]
+        name = str(dataset).replace(":", "-").replace("/", "-")
+        write_run_sheet(folder / f"detail-{name}.png", groups, f"{dataset}: the same coarse images, every detail stage")
+
+
+def table(dataset: str, rows: pd.DataFrame) -> Table:
+    """The rows of a dataset, one block per source of coarse images."""
+    shown = [name for name in SHOWN if name in rows and rows[name].notna().any()]
+    head = ("coarse", "refiner", *shown, "LL error", "prepare s", "s/image", "weights", "images")
+    printed = Table(*head, title=f"Detail stages on {dataset}")
+    for row in rows.to_dict("records"):
+        numbers = [f"{row[name]:.3f}" if pd.notna(row[name]) else "" for name in shown]
+        printed.add_row(
+            row["coarse"], escape(row["refiner"]), *numbers, f"{row['ll_error']:.4f}", f"{row['seconds_prepare']:.0f}",
+            f"{row['seconds_per_image']:.4f}", f"{row['parameters']:,}", f"{row['n_samples']:,}",
+        )  # fmt: skip
+    return printed
+
+
+if __name__ == "__main__":
+    typer.run(main)

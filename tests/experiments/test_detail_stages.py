@@ -1,0 +1,107 @@
+"""Every detail stage on the same coarse images: a whole small run, its rows, its sheet, and its errors."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import typer
+
+from dpbench.core.files import read_json
+from dpbench.core.method import Preset
+from dpbench.methods.wavelet import Wavelet
+from dpbench.results.samples import read_conditions
+from experiments import detail_stages
+from experiments._coarse import Source, block_error, coarse_set
+from experiments._refinement import Stage, result_path
+
+SETTINGS = {
+    "levels": 1, "codes": 8, "detail_codes": 8, "code_dim": 4, "tokenizer_dim": 8, "tokenizer_heads": 1,
+    "tokenizer_depth": 1, "tokenizer_steps": 3, "tokenizer_batch": 8, "dim": 8, "depth": 1, "heads": 1,
+    "public_steps": 3, "public_batch": 8, "batch": 50, "steps": 2,
+}  # fmt: skip
+
+STAGES = "bicubic,bicubic[consistency=project]"
+
+
+@pytest.fixture
+def small(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(Wavelet, "presets", {"small": Preset(SETTINGS)})
+    monkeypatch.setitem(detail_stages.PUBLIC, "tiny", "tiny-public")
+    return tiny
+
+
+def run(out: Path, **options: object) -> None:
+    fixed = {
+        "datasets": "tiny", "refiners": STAGES, "eps": "10", "samples": 20, "seconds": 60.0, "metrics": "brightness",
+        "photographs": "", "data": out / "data", "out": out, "report": out / "report", "jobs": 0, "table_only": False,
+    }  # fmt: skip
+    detail_stages.main(**(fixed | options))
+
+
+def test_every_stage_refines_the_same_coarse_images_and_the_rows_say_what_it_cost(small, capsys):
+    run(small)
+    run(small, jobs=1, table_only=True)
+    rows = pd.read_csv(small / "report/detail_stages.csv")
+    assert list(zip(rows["coarse"], rows["refiner"], strict=True)) == [
+        (source, stage) for source in ("real", "ε = 10") for stage in STAGES.split(",")
+    ]
+    assert (rows["n_samples"] == 20).all()
+    assert rows["brightness"].notna().all()
+    assert (rows["seconds_per_image"] > 0).all()
+    plain, projected = (rows[rows["refiner"] == stage]["ll_error"] for stage in STAGES.split(","))
+    assert (projected < 0.01).all()
+    assert (plain.to_numpy() > projected.to_numpy()).all()
+    assert (small / "report/detail-tiny.png").stat().st_size > 1000
+    assert "Detail stages on tiny" in capsys.readouterr().out
+
+
+def test_what_is_finished_is_not_run_again(small, monkeypatch):
+    run(small, refiners="bicubic")
+    monkeypatch.setattr("experiments._refinement.coarse_set", lambda *_: pytest.fail("ran again"))
+    run(small, refiners="bicubic")
+
+
+def test_coarse_images_are_drawn_once_with_their_classes(small):
+    drawn = [coarse_set("tiny", "tiny-public", Source(10.0), 6, small / "data", small) for _ in range(2)]
+    assert drawn[0].images.shape[:2] == (6, 4)
+    assert torch.equal(drawn[0].images, drawn[1].images)
+    assert len(drawn[0].conditions.labels) == 6
+
+
+def test_a_slow_stage_refines_fewer_images(small, monkeypatch):
+    monkeypatch.setattr("experiments._refinement.FEWEST", 5)
+    run(small, refiners="bicubic", seconds=0.0)
+    row = read_json(result_path(small, "tiny", Source(10.0), Stage.of("bicubic")))
+    assert row["n_samples"] == 5
+    conditions = read_conditions(Path(row["samples"]))
+    assert conditions.count == len(conditions.labels) == 5
+
+
+def test_photographs_need_a_public_source(small, capsys):
+    with pytest.raises(typer.Exit):
+        run(small, datasets="cifar10")
+    assert "--photographs" in capsys.readouterr().err
+
+
+def test_nothing_finished_is_an_error(small, capsys):
+    with pytest.raises(typer.Exit):
+        run(small, table_only=True, jobs=1)
+    assert "nothing is finished" in capsys.readouterr().err
+
+
+def test_a_command_holds_every_option_that_changes_the_result():
+    request = detail_stages.Request((1.0, 10.0), 7, 3.0, ("fwd", "scales"), Path("d"), "folder:p", Path("o"))
+    command = detail_stages.command("shapes", Stage.of("bicubic"), request)
+    assert {"shapes", "bicubic", "1,10", "7", "3.0", "fwd,scales", "d", "folder:p", "o"} <= set(command)
+    assert len(dataclasses.fields(request)) == 7
+
+
+def test_the_error_of_the_coarse_band_is_in_pixels_from_0_to_1():
+    coarse = 1.2 * torch.rand(2, 1, 4, 4) - 1
+    images = ((coarse + 1) / 2 * 255).round().to(torch.uint8).repeat_interleave(2, -1).repeat_interleave(2, -2)
+    assert block_error(images, coarse) < 1 / 255
+    assert block_error(images + 51, coarse) == pytest.approx(0.2, abs=0.01)
