@@ -176,6 +176,14 @@ _REFINERS = {
         "dpbench.refiners.residual:Residual",
         "Diffusion of the residual to bicubic interpolation, trained on public images: sharp, random, few steps.",
     ),
+    "pretrained": (
+        "dpbench.refiners.pretrained:Pretrained",
+        "A public super-resolution network with published weights, such as Real-ESRGAN.",
+    ),
+    "diffusers": (
+        "dpbench.refiners.diffusers:Diffusers",
+        "A public diffusion upscaler from a pipeline of diffusers, such as Stable Diffusion's ×4 upscaler.",
+    ),
 }
 
 _EXTRACTORS = {

@@ -58,7 +58,15 @@ REFINERS: dict[str, dict[str, Any]] = {
     "bicubic": {},
     "regression": {"steps": 2, "width": 8, "depth": 1, "batch": 16},
     "residual": {"steps": 2, "channels": (8,), "batch": 16, "sampling_steps": 2},
+    "pretrained": {},
+    "diffusers": {"sampling_steps": 2},
 }
+
+REFINER_WEIGHTS: dict[str, dict[str, str]] = {
+    "pretrained": {"weights": "upscaler"},
+    "diffusers": {"pipeline": "upscaling pipeline"},
+}
+"""Setting of a refiner -> the weights in it, as `made` of conftest names them."""
 
 
 def _declare_few(plugin: Any, root: Path, patch: pytest.MonkeyPatch) -> None:
