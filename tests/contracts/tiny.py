@@ -58,6 +58,9 @@ REFINERS: dict[str, dict[str, Any]] = {
     "bicubic": {},
     "regression": {"steps": 2, "width": 8, "depth": 1, "batch": 16},
     "residual": {"steps": 2, "channels": (8,), "batch": 16, "sampling_steps": 2},
+    "sr-diffusion": {"steps": 2, "channels": (8,), "batch": 16, "sampling_steps": 2, "width": 8, "depth": 1},
+    "guided-prior": {"steps": 2, "channels": (8,), "batch": 16, "sampling_steps": 2},
+    "one-step": {"steps": 2, "channels": (8,), "batch": 16},
 }
 
 
