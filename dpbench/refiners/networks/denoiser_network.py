@@ -55,14 +55,20 @@ class DenoiserNetwork(RefinerNetwork):
         images = padded(images, self.divisor)
         return self.denoiser.loss(images, self.labels(images), generator, self.noise, conditioning=conditioning).mean()
 
-    def sample(self, conditioning: Tensor, run: RunContext) -> Tensor:
-        """One sample per conditioning image, [b, c, h, w]; it does not depend on the others."""
+    def sample(self, conditioning: Tensor, run: RunContext, near: Tensor | None = None) -> Tensor:
+        """One sample per conditioning image, [b, c, h, w]; it does not depend on the others.
+
+        Args:
+            conditioning: [b, c, h, w].
+            run: its generator draws the noise.
+            near: images that the noise is added to at the start, [b, c, h, w]; None starts from noise alone.
+        """
         whole, (h, w) = padded(conditioning, self.divisor), conditioning.shape[-2:]
+        starts = image_noise(whole, run.generator)
+        if near is not None:
+            starts = starts + padded(near, self.divisor) / self.sampler.sigma_max
         with run.autocast():
-            samples = self.denoiser.denoise(
-                image_noise(whole, run.generator), self.labels(whole), self.sampler, conditioning=whole
-            )
-        return samples[..., :h, :w]
+            return self.denoiser.denoise(starts, self.labels(whole), self.sampler, whole)[..., :h, :w]
 
     def labels(self, images: Tensor) -> Tensor:
         """The null label of each image: [b]."""

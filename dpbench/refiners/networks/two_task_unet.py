@@ -96,8 +96,8 @@ class Modulation(nn.Module):
         super().__init__()
         self.features = nn.Sequential(nn.Conv2d(channels, width, 3, padding=1), nn.GELU())
         self.zero = nn.Conv2d(width, 2 * width, 1)
-        nn.init.zeros_(self.zero.weight)
-        nn.init.zeros_(self.zero.bias)
+        for parameter in self.zero.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor, conditioning: Tensor) -> Tensor:
         """[t · b, width, h, w] of t tasks, [b, channels, h, w] -> [t · b, width, h, w]."""
