@@ -10,7 +10,7 @@ from two_patterns import detail, prepared, run_in, shrunk, truth
 from dpbench.core.config import build
 from dpbench.core.errors import ConfigError
 from dpbench.refiners.guided_prior import GuidedPrior
-from dpbench.refiners.networks.inputs import image_noise, upsampled
+from dpbench.refiners.networks.network_inputs import image_noise, upsampled
 
 SMALL = {"channels": (16, 16), "steps": 200, "lr": 5e-3, "ema": 0.97, "augmentation": "none"}
 BRIEF = SMALL | {"channels": (8,), "steps": 2}

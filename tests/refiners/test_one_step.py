@@ -9,7 +9,7 @@ import torch
 from two_patterns import prepared, run_in, shrunk, truth
 
 from dpbench.core.config import build
-from dpbench.refiners.networks.inputs import upsampled
+from dpbench.refiners.networks.network_inputs import upsampled
 from dpbench.refiners.networks.two_task_unet import Modulation, TaskAttention, sobel
 from dpbench.refiners.one_step import OneStep
 

@@ -9,7 +9,7 @@ from dpbench.core.context import RunContext
 from dpbench.models.edm import Denoiser, NoiseConfig, SamplerConfig
 from dpbench.models.unet import UNet
 from dpbench.models.unet_config import UNetConfig
-from dpbench.refiners.networks.inputs import image_noise, padded
+from dpbench.refiners.networks.network_inputs import image_noise, padded
 from dpbench.refiners.networks.training import RefinerNetwork
 
 

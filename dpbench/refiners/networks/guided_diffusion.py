@@ -13,7 +13,7 @@ from dpbench.core.refiner import with_coarse_band
 from dpbench.models.edm import NoiseConfig, SamplerConfig, noise_levels
 from dpbench.models.unet_config import UNetConfig
 from dpbench.refiners.networks.denoiser_network import DenoiserNetwork
-from dpbench.refiners.networks.inputs import image_noise, padded, upsampled
+from dpbench.refiners.networks.network_inputs import image_noise, padded, upsampled
 
 
 class GuidedDiffusion(DenoiserNetwork):

@@ -9,7 +9,7 @@ from dpbench.core.context import RunContext
 from dpbench.models.edm import NoiseConfig, SamplerConfig
 from dpbench.models.unet_config import UNetConfig
 from dpbench.refiners.networks.denoiser_network import DenoiserNetwork
-from dpbench.refiners.networks.inputs import upsampled
+from dpbench.refiners.networks.network_inputs import upsampled
 
 
 class ResidualDiffusion(DenoiserNetwork):

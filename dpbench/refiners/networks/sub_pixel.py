@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from dpbench.core.context import RunContext
 from dpbench.models.residual_block import ResidualBlock
-from dpbench.refiners.networks.inputs import upsampled
+from dpbench.refiners.networks.network_inputs import upsampled
 from dpbench.refiners.networks.training import RefinerNetwork
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from dpbench.core.context import RunContext
 from dpbench.models.residual_block import ResidualBlock
 from dpbench.models.unet_config import HEAD, UNetConfig
-from dpbench.refiners.networks.inputs import image_noise, padded, upsampled
+from dpbench.refiners.networks.network_inputs import image_noise, padded, upsampled
 from dpbench.refiners.networks.training import RefinerNetwork
 
 
