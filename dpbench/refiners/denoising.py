@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
 from dpbench.core.config import option
 from dpbench.core.errors import ConfigError
@@ -13,6 +13,8 @@ from dpbench.refiners.trained import TrainedRefiner, TrainingConfig
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from dpbench.models.edm import NoiseConfig, SamplerConfig
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,19 @@ class DenoisingConfig(TrainingConfig):
     def unet(self) -> UNetConfig:
         """Sizes of the U-Net."""
         return UNetConfig(self.channels, self.layers, attention=0, patch=self.patch)
+
+    @property
+    def noise(self) -> NoiseConfig:
+        """The training noise levels."""
+        from dpbench.models.edm import NoiseConfig
+
+        return NoiseConfig(self.p_mean, self.p_std)
+
+    def sampler_with(self, solver: Literal["ddim", "dpm-solver"]) -> SamplerConfig:
+        """The settings of a sampler with this solver."""
+        from dpbench.models.edm import SamplerConfig
+
+        return SamplerConfig(solver, self.sampling_steps, self.sigma_min, sigma_max=self.sigma_max)
 
 
 D = TypeVar("D", bound=DenoisingConfig)

@@ -5,7 +5,10 @@ estimate x̂0, and s = 10 D / N with D the numbers of an image. The gradient is 
 blocks, so a step removes the share 20 / N of the error, which overshoots for few steps. Here the share is
 1 - exp(-20 / N): the same for many steps, and stable for few. It is the same at all noise levels, because x = x0 + σ ε
 has the scale of x0 at all of them. `guidance=hard` removes the whole error in every step, the null-space projection of
-DDNM (arXiv 2212.00490).
+DDNM (arXiv 2212.00490), and hardly differs from soft guidance of the default strength in few steps.
+
+Drawing starts from the interpolated coarse image plus noise, so that few steps are enough: 5 from σ = 1 keep 100 images
+of 32 pixels per second on two cores. 10 from σ = 5 give about a fifth more energy of detail, at half the speed.
 """
 
 from __future__ import annotations
@@ -33,7 +36,6 @@ class GuidedPriorConfig(DenoisingConfig):
     sampling: ClassVar[tuple[str, ...]] = ("guidance", "strength", "eta", *DenoisingConfig.sampling)
 
     steps: int = option(1100, "public training steps", low=1)
-    sampling_steps: int = option(5, "network evaluations per image", low=1)
     sigma_max: float = option(
         1.0, "noise added to the interpolated coarse image at the start; more: more freedom, more steps", above=0
     )
@@ -58,13 +60,10 @@ class GuidedPrior(DenoisingRefiner[GuidedPriorConfig]):
 
     def network(self, channels: int, scale: int) -> GuidedDiffusion:
         """See `TrainedRefiner.network`; the prior is the same for every scale."""
-        from dpbench.models.edm import NoiseConfig, SamplerConfig
         from dpbench.refiners.networks.guided_diffusion import GuidedDiffusion
 
         c = self.config
-        noise = NoiseConfig(c.p_mean, c.p_std)
-        sampler = SamplerConfig("ddim", c.sampling_steps, c.sigma_min, sigma_max=c.sigma_max)
-        return GuidedDiffusion(channels, c.unet, noise, sampler, c.gain, c.eta)
+        return GuidedDiffusion(channels, c.unet, c.noise, c.sampler_with("ddim"), c.gain, c.eta)
 
     def prepare(self, public: ImageDataset, degrade: Degrade, run: RunContext) -> None:
         """See `Refiner.prepare`; trains on full images, whatever `degrade` is."""

@@ -41,10 +41,7 @@ class Residual(DenoisingRefiner[ResidualConfig]):
 
     def network(self, channels: int, scale: int) -> ResidualDiffusion:
         """See `TrainedRefiner.network`."""
-        from dpbench.models.edm import NoiseConfig, SamplerConfig
         from dpbench.refiners.networks.residual_diffusion import ResidualDiffusion
 
         c = self.config
-        noise = NoiseConfig(c.p_mean, c.p_std)
-        sampler = SamplerConfig(c.sampler, c.sampling_steps, c.sigma_min, sigma_max=c.sigma_max)
-        return ResidualDiffusion(channels, scale, c.unet, noise, sampler)
+        return ResidualDiffusion(channels, scale, c.unet, c.noise, c.sampler_with(c.sampler))

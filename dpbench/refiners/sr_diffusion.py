@@ -36,10 +36,7 @@ class SrDiffusion(DenoisingRefiner[SrDiffusionConfig]):
 
     def network(self, channels: int, scale: int) -> EstimateDiffusion:
         """See `TrainedRefiner.network`."""
-        from dpbench.models.edm import NoiseConfig, SamplerConfig
         from dpbench.refiners.networks.estimate_diffusion import EstimateDiffusion
 
         c = self.config
-        noise = NoiseConfig(c.p_mean, c.p_std)
-        sampler = SamplerConfig("ddim", c.sampling_steps, c.sigma_min, sigma_max=c.sigma_max)
-        return EstimateDiffusion(channels, scale, c.unet, noise, sampler, c.width, c.depth)
+        return EstimateDiffusion(channels, scale, c.unet, c.noise, c.sampler_with("ddim"), c.width, c.depth)
