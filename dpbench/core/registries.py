@@ -183,6 +183,17 @@ _REFINERS = {
     "diffusers": (
         "dpbench.refiners.diffusers:Diffusers",
         "A public diffusion upscaler from a pipeline of diffusers, such as Stable Diffusion's ×4 upscaler.",
+    "sr-diffusion": (
+        "dpbench.refiners.sr_diffusion:SrDiffusion",
+        "Diffusion of the image given a super-resolver's estimate, trained on public images: sharp, random.",
+    ),
+    "guided-prior": (
+        "dpbench.refiners.guided_prior:GuidedPrior",
+        "An unconditional public diffusion model guided by the coarse image: one prior for every corruption and scale.",
+    ),
+    "one-step": (
+        "dpbench.refiners.one_step:OneStep",
+        "One step from noise to the image with edges as a second task, trained on public images: fast, blurry.",
     ),
 }
 

@@ -60,6 +60,9 @@ REFINERS: dict[str, dict[str, Any]] = {
     "residual": {"steps": 2, "channels": (8,), "batch": 16, "sampling_steps": 2},
     "pretrained": {},
     "diffusers": {"sampling_steps": 2},
+    "sr-diffusion": {"steps": 2, "channels": (8,), "batch": 16, "sampling_steps": 2, "width": 8, "depth": 1},
+    "guided-prior": {"steps": 2, "channels": (8,), "batch": 16, "sampling_steps": 2},
+    "one-step": {"steps": 2, "channels": (8,), "batch": 16},
 }
 
 REFINER_WEIGHTS: dict[str, dict[str, str]] = {

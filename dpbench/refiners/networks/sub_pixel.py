@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from dpbench.core.context import RunContext
 from dpbench.models.residual_block import ResidualBlock
+from dpbench.refiners.networks.network_inputs import upsampled
 from dpbench.refiners.networks.training import RefinerNetwork
 
 
@@ -38,8 +39,7 @@ class SubPixelNet(RefinerNetwork):
 
     def forward(self, coarse: Tensor) -> Tensor:
         """[b, c, h, w] -> [b, c, scale · h, scale · w]."""
-        base = F.interpolate(coarse, scale_factor=self.scale, mode="bicubic", align_corners=False)
-        return base + self.up(self.trunk(coarse))
+        return upsampled(coarse, self.scale) + self.up(self.trunk(coarse))
 
     def loss(self, images: Tensor, coarse: Tensor, generator: torch.Generator) -> Tensor:
         """Mean absolute error over pixels; see `RefinerNetwork.loss`."""
