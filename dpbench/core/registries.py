@@ -172,6 +172,22 @@ _REFINERS = {
         "dpbench.refiners.residual:Residual",
         "Diffusion of the residual to bicubic interpolation, trained on public images: sharp, random, few steps.",
     ),
+    "memory": (
+        "dpbench.refiners.memory:Memory",
+        "The most similar public patch's detail code modulates a restorer, both trained on public images.",
+    ),
+    "plug-and-play": (
+        "dpbench.refiners.plug_and_play:PlugAndPlay",
+        "Optimisation with two priors, similar patches of low rank and a denoiser trained on public images; slow.",
+    ),
+    "deep-prior": (
+        "dpbench.refiners.deep_prior:DeepPrior",
+        "Optimisation without training data: non-local means and an untrained 1-Lipschitz network per image; very slow.",
+    ),
+    "burst": (
+        "dpbench.refiners.burst:Burst",
+        "Several coarse draws, fused around the first one by gates and upsampled by kernels that depend on the image.",
+    ),
 }
 
 _EXTRACTORS = {

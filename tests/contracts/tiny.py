@@ -58,6 +58,10 @@ REFINERS: dict[str, dict[str, Any]] = {
     "bicubic": {},
     "regression": {"steps": 2, "width": 8, "depth": 1, "batch": 16},
     "residual": {"steps": 2, "channels": (8,), "batch": 16, "sampling_steps": 2},
+    "memory": {"steps": 2, "width": 8, "depth": 1, "batch": 16, "entries": 50},
+    "plug-and-play": {"steps": 2, "width": 8, "depth": 1, "batch": 16, "iterations": 2},
+    "deep-prior": {"iterations": 3, "fits": 2, "width": 4, "variances": 2},
+    "burst": {"steps": 2, "width": 8, "depth": 1, "batch": 16},
 }
 
 
