@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dpbench.core.config import option
+from dpbench.core.errors import ConfigError
 from dpbench.refiners.trained import TrainedRefiner, TrainingConfig
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ class BurstConfig(TrainingConfig):
     width: int = option(48, "channels of the network, a multiple of 4", low=4)
     depth: int = option(4, "residual blocks after the fusion, at the coarse size", low=1)
     draws: int = option(4, "coarse images per full image; the first is refined, the others may help", low=1)
+
+    def __post_init__(self) -> None:
+        if self.width % 4:
+            raise ConfigError(f"width = {self.width} must be a multiple of 4, the number of gates per pixel")
 
 
 class Burst(TrainedRefiner[BurstConfig]):

@@ -20,7 +20,7 @@ class DeepPriorConfig(RefinerSettings):
 
     iterations: int = option(30, "steps of the optimisation, at most", low=1)
     fits: int = option(5, "optimiser steps of the untrained network per step", low=1)
-    lr: float = option(5e-3, "learning rate of Adam for the untrained network", above=0, high=1)
+    lr: float = option(2e-2, "learning rate of Adam for the untrained network", above=0, high=1)
     width: int = option(32, "channels of the untrained network", low=1)
     depth: int = option(4, "convolutions of the untrained network", low=2)
     patch: int = option(5, "side of the patches that non-local means compares, odd", low=1)

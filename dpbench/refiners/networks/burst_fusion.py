@@ -73,7 +73,7 @@ class BurstFusion(RefinerNetwork):
 
 
 class BaseQuery(nn.Module):
-    """(v₀ + Σ gᵢ vᵢ) / (1 + Σ gᵢ) with gates gᵢ = sigmoid(⟨q₀, kᵢ⟩ + bias): what does not answer the base is left out.
+    """(v₀ + Σ gᵢ vᵢ) / (1 + Σ gᵢ) with gates gᵢ = sigmoid(bias - ‖q₀ - kᵢ‖²): what disagrees with the base is left out.
 
     Queries q, keys k and values v are linear in the features of each pixel; q₀ and v₀ are those of the first image.
     """
@@ -82,6 +82,7 @@ class BaseQuery(nn.Module):
         super().__init__()
         self.query = nn.Conv2d(width, width, 1)
         self.key = nn.Conv2d(width, width, 1)
+        self.key.load_state_dict(self.query.state_dict())  # at first, equal features agree
         self.value = nn.Conv2d(width, width, 1)
         self.bias = nn.Parameter(torch.zeros(HEADS, 1, 1))
 
@@ -96,7 +97,7 @@ class BaseQuery(nn.Module):
         """In how far each other image is used: [b, k, width, h, w] -> [b, k - 1, HEADS, h, w] in (0, 1)."""
         query = self._heads(self.query, features[:, :1])
         keys = self._heads(self.key, features[:, 1:])
-        return ((query * keys).sum(3) + self.bias).sigmoid()
+        return (self.bias - (query - keys).square().sum(3)).sigmoid()
 
     def _heads(self, project: nn.Conv2d, features: Tensor) -> Tensor:
         """[b, k, width, h, w] -> [b, k, HEADS, width / HEADS, h, w]."""
