@@ -182,7 +182,7 @@ _REFINERS = {
     ),
     "deep-prior": (
         "dpbench.refiners.deep_prior:DeepPrior",
-        "Optimisation without training data: non-local means and an untrained 1-Lipschitz network per image; very slow.",
+        "Optimisation without training data: non-local means and an untrained network per image; very slow.",
     ),
     "burst": (
         "dpbench.refiners.burst:Burst",

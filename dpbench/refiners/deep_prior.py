@@ -36,7 +36,7 @@ class DeepPriorConfig(RefinerSettings):
 
 
 class DeepPrior(Refiner[DeepPriorConfig]):
-    """Optimisation without training data: non-local means and an untrained 1-Lipschitz network per image; very slow.
+    """Optimisation without training data: non-local means and an untrained network per image; very slow.
 
     It takes about TODO seconds per colour image of 32 x 32 pixels on one core.
     """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,9 +22,7 @@ class LipschitzNet(nn.Module):
     def __init__(self, channels: int, width: int, depth: int, size: tuple[int, int]):
         super().__init__()
         sizes = [channels, *[width] * (depth - 1), channels]
-        self.layers = nn.ModuleList(
-            LipschitzConvolution(i, o, size) for i, o in zip(sizes[:-1], sizes[1:], strict=True)
-        )
+        self.layers = nn.ModuleList(LipschitzConvolution(i, o, size) for i, o in pairwise(sizes))
 
     def forward(self, x: Tensor) -> Tensor:
         """[1, channels, h, w] -> [1, channels, h, w]."""

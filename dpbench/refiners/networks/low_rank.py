@@ -1,4 +1,4 @@
-"""Denoising by low rank: similar patches form a matrix whose singular values are shrunk (WNNM, Gu et al., CVPR 2014)."""
+"""Denoising by low rank: the singular values of groups of similar patches are shrunk (WNNM, Gu et al., CVPR 2014)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def low_rank(images: Tensor, sigma: float, config: GroupConfig) -> Tensor:
         sigma: standard deviation of the noise to remove.
         config: see `GroupConfig`; patches and groups are smaller in images that are smaller than these.
     """
-    b, c, h, w = images.shape
+    h, w = images.shape[-2:]
     patch = min(config.patch, h, w)
     places = similar_places(images, patch, config)  # [b, groups, neighbours]
     patches = F.unfold(images, patch).transpose(1, 2)  # [b, places, c · patch²]

@@ -94,7 +94,7 @@ NOISE = NoiseConfig(p_mean=-2.0, p_std=1.0)
 
 
 class ConvolutionalDenoiser(nn.Module):
-    """Residual blocks at half the image size; the noise level is a constant input channel (FFDNet, arXiv 1710.04026)."""
+    """Residual blocks at half the image size, with the noise level as an input channel (FFDNet, arXiv 1710.04026)."""
 
     def __init__(self, channels: int, width: int, depth: int):
         super().__init__()

@@ -11,7 +11,8 @@ from torch import Tensor
 
 def window(reach: int) -> list[tuple[int, int]]:
     """(row, column) offsets of the (2 reach + 1)² places around a place, itself included, row by row."""
-    return list(product(range(-reach, reach + 1), repeat=2))
+    offsets = range(-reach, reach + 1)
+    return list(product(offsets, offsets))
 
 
 def patch_distances(images: Tensor, patch: int, reach: int) -> Tensor:
