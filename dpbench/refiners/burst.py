@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class BurstConfig(TrainingConfig):
     """Settings of the burst refiner."""
 
-    steps: int = option(800, "public training steps", low=1)
+    steps: int = option(700, "public training steps", low=1)
     width: int = option(48, "channels of the network, a multiple of 4", low=4)
     depth: int = option(4, "residual blocks after the fusion, at the coarse size", low=1)
     draws: int = option(4, "coarse images per full image; the first is refined, the others may help", low=1)
