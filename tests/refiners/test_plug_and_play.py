@@ -72,6 +72,10 @@ def test_low_rank_without_noise_changes_nothing(size):
     assert torch.allclose(low_rank(image, 0.0, GROUPS), image, atol=1e-4)
 
 
+def test_groups_cover_every_pixel_of_a_flat_image():
+    assert torch.allclose(low_rank(torch.ones(1, 1, 30, 30), 0.1, GROUPS), torch.ones(1, 1, 30, 30))
+
+
 def test_repeated_patterns_are_denoised():
     stripes = (torch.arange(24) // 3 % 2 * 2 - 1.0).expand(1, 1, 24, 24)
     noisy = stripes + 0.3 * _random(1, 1, 24, 24)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dpbench.refiners.networks.non_local import patch_distances
+from dpbench.refiners.networks.non_local import patch_distances, window
 
 WEIGHT = 2 * 2**0.5
 """The constant c of the paper's weights."""
@@ -66,6 +66,7 @@ def similar_places(images: Tensor, patch: int, config: GroupConfig) -> Tensor:
     neighbours = min(config.neighbours, min(reach + 1, rows) * min(reach + 1, columns))  # a corner has no more
     y, x = (covering(length, config.stride, images.device) for length in (rows, columns))
     distances = patch_distances(images, patch, reach)[..., y[:, None], x]
+    distances[:, window(reach).index((0, 0))] = -1  # a group holds its own patch even where others are equal
     offsets = distances.topk(neighbours, dim=1, largest=False).indices  # [b, neighbours, y, x]
     side = 2 * reach + 1
     down, right = offsets // side - reach, offsets % side - reach
