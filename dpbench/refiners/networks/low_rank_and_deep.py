@@ -13,6 +13,9 @@ from dpbench.models.residual_block import ResidualBlock
 from dpbench.refiners.networks.low_rank import GroupConfig, low_rank
 from dpbench.refiners.networks.training import RefinerNetwork
 
+NOISE = NoiseConfig(p_mean=-2.0, p_std=1.0)
+"""Training noise levels: most lie between 0.02 and 1."""
+
 PIXELS_AT_ONCE = 2**16
 """Pixels of full images whose patches are compared together."""
 
@@ -87,10 +90,6 @@ class LowRankAndDeep(RefinerNetwork):
 
     def _labels(self, images: Tensor) -> Tensor:
         return torch.full((len(images),), self.denoiser.null, device=images.device)
-
-
-NOISE = NoiseConfig(p_mean=-2.0, p_std=1.0)
-"""Training noise levels: most lie between 0.02 and 1."""
 
 
 class ConvolutionalDenoiser(nn.Module):

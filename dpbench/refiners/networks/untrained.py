@@ -48,7 +48,7 @@ class UntrainedPrior:
             torch.default_generator.manual_seed(SEED)
             size = (like.shape[-2], like.shape[-1])
             self.network = LipschitzNet(like.shape[1], config.width, config.depth, size).to(like.device)
-        self.coarse = coarse.clone()
+        self.coarse = coarse
         self.factor = like.shape[-1] // coarse.shape[-1]
         self.fits = config.fits
         self.optimizer = torch.optim.Adam(self.network.parameters(), config.lr)
