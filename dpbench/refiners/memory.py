@@ -28,7 +28,7 @@ class MemoryConfig(TrainingConfig):
 
 
 class Memory(TrainedRefiner[MemoryConfig]):
-    """The most similar public patch's detail code modulates a restorer, both trained on public images."""
+    """A restorer that the detail of the most similar public patch modulates, trained on public images: fast, blurry."""
 
     Config = MemoryConfig
     paper = "arXiv 2110.01033"
