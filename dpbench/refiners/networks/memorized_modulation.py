@@ -27,8 +27,8 @@ class MemorizedModulation(RefinerNetwork):
     """Looks up the detail code of the most similar public patch for each coarse pixel; the codes modulate a restorer.
 
     A detail code holds the Haar coefficients of the block of scale x scale pixels below a coarse pixel, without its
-    mean. The similarity is the cosine of features. The features learn to predict the detail code, so that patches with
-    the same detail are similar. The memory is filled with degraded public patches before training.
+    mean. The similarity is the cosine of features. The features learn to predict the mean detail code, so that patches
+    with the same detail are similar. The memory is filled with degraded public patches before training.
 
     Args:
         channels: image channels.
@@ -73,11 +73,11 @@ class MemorizedModulation(RefinerNetwork):
         self.codes.copy_(codes[chosen])
 
     def loss(self, images: Tensor, coarse: Tensor, generator: torch.Generator) -> Tensor:
-        """Mean absolute errors of the image and of the code that the feature predicts; see `RefinerNetwork.loss`."""
+        """The image's mean absolute error and the predicted detail code's squared error; see `RefinerNetwork.loss`."""
         features = self.features(rows(coarse_patches(coarse)))
         codes = self.recalled(features.detach(), coarse.shape[-2:])
         predicted = self.predictor(features)
-        return F.l1_loss(self(coarse, codes), images) + F.l1_loss(predicted, rows(self.detail_codes(images)))
+        return F.l1_loss(self(coarse, codes), images) + F.mse_loss(predicted, rows(self.detail_codes(images)))
 
     @torch.inference_mode()
     def refine(self, coarse: Tensor, run: RunContext) -> Tensor:
