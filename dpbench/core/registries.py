@@ -174,7 +174,7 @@ _REFINERS = {
     ),
     "memory": (
         "dpbench.refiners.memory:Memory",
-        "A restorer that the detail of the most similar public patch modulates, trained on public images: fast, blurry.",
+        "A restorer modulated by the detail of the most similar public patch, trained on public images.",
     ),
     "plug-and-play": (
         "dpbench.refiners.plug_and_play:PlugAndPlay",

@@ -28,7 +28,7 @@ class MemoryConfig(TrainingConfig):
 
 
 class Memory(TrainedRefiner[MemoryConfig]):
-    """A restorer that the detail of the most similar public patch modulates, trained on public images: fast, blurry."""
+    """A restorer modulated by the detail of the most similar public patch, trained on public images."""
 
     Config = MemoryConfig
     paper = "arXiv 2110.01033"
