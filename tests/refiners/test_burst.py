@@ -13,7 +13,7 @@ from dpbench.core.specs import DatasetSpec
 from dpbench.data.arrays import ArrayDataset
 from dpbench.refiners.burst import Burst
 from dpbench.refiners.degrade import BlockMeans
-from dpbench.refiners.networks.burst_fusion import BurstFusion
+from dpbench.refiners.networks.burst_fusion import AdaptiveUpsampling, BurstFusion
 from dpbench.training.public import to_uint8
 
 NOISE = 0.5
@@ -90,6 +90,16 @@ def test_training_bursts_show_the_same_or_other_images_and_vary_in_length():
     assert all(torch.equal(burst[:, 0, 0, 0, 0], torch.arange(64.0)) for burst in bursts)
     same = torch.cat([(burst[:, 1:] == burst[:, :1]).flatten() for burst in bursts]).float().mean()
     assert 0.4 < same < 0.62
+
+
+def test_upsampling_kernels_are_weighted_means_that_depend_on_the_image():
+    torch.manual_seed(0)
+    up, x = AdaptiveUpsampling(4, 2), torch.rand(1, 4, 6, 6)
+    upsampled = up(x)
+    assert upsampled.shape == (1, 4, 12, 12)
+    near = torch.nn.functional.max_pool2d(x, 3, 1, 1).repeat_interleave(2, -1).repeat_interleave(2, -2)
+    assert (upsampled <= near + 1e-6).all()
+    assert not torch.allclose(up(2 * x), 2 * upsampled, atol=1e-3)
 
 
 def test_a_width_that_the_gates_do_not_divide_raises_an_error():

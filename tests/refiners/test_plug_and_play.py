@@ -1,4 +1,4 @@
-"""The plug-and-play refiner: each proximal step against its definition, and the optimisation as a whole."""
+"""The plug-and-play refiner: each of its steps against the definition."""
 
 from __future__ import annotations
 
