@@ -183,6 +183,7 @@ _REFINERS = {
     "diffusers": (
         "dpbench.refiners.diffusers:Diffusers",
         "A public diffusion upscaler from a pipeline of diffusers, such as Stable Diffusion's ×4 upscaler.",
+    ),
     "sr-diffusion": (
         "dpbench.refiners.sr_diffusion:SrDiffusion",
         "Diffusion of the image given a super-resolver's estimate, trained on public images: sharp, random.",
@@ -194,6 +195,22 @@ _REFINERS = {
     "one-step": (
         "dpbench.refiners.one_step:OneStep",
         "One step from noise to the image with edges as a second task, trained on public images: fast, blurry.",
+    ),
+    "memory": (
+        "dpbench.refiners.memory:Memory",
+        "A restorer modulated by the detail of the most similar public patch, trained on public images.",
+    ),
+    "plug-and-play": (
+        "dpbench.refiners.plug_and_play:PlugAndPlay",
+        "Optimisation with two priors, similar patches of low rank and a denoiser trained on public images; slow.",
+    ),
+    "deep-prior": (
+        "dpbench.refiners.deep_prior:DeepPrior",
+        "Optimisation without training data: non-local means and an untrained network per image; very slow.",
+    ),
+    "burst": (
+        "dpbench.refiners.burst:Burst",
+        "Several coarse draws, fused around the first one by gates and upsampled by kernels that depend on the image.",
     ),
 }
 

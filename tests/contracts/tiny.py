@@ -63,6 +63,10 @@ REFINERS: dict[str, dict[str, Any]] = {
     "sr-diffusion": {"steps": 2, "channels": (8,), "batch": 16, "sampling_steps": 2, "width": 8, "depth": 1},
     "guided-prior": {"steps": 2, "channels": (8,), "batch": 16, "sampling_steps": 2},
     "one-step": {"steps": 2, "channels": (8,), "batch": 16},
+    "memory": {"steps": 2, "width": 8, "depth": 1, "batch": 16, "entries": 50},
+    "plug-and-play": {"steps": 2, "width": 8, "depth": 1, "batch": 16, "iterations": 2},
+    "deep-prior": {"iterations": 3, "fits": 2, "width": 4, "variances": 2},
+    "burst": {"steps": 2, "width": 8, "depth": 1, "batch": 16},
 }
 
 REFINER_WEIGHTS: dict[str, dict[str, str]] = {

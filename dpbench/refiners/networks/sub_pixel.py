@@ -30,11 +30,7 @@ class SubPixelNet(RefinerNetwork):
         self.trunk = nn.Sequential(
             nn.Conv2d(channels, width, 3, padding=1), *(ResidualBlock(width) for _ in range(depth))
         )
-        self.up = nn.Sequential()
-        for _ in range(doublings):
-            self.up.extend([nn.Conv2d(width, 2 * width, 3, padding=1), nn.PixelShuffle(2), nn.GELU()])
-            width //= 2
-        self.up.append(nn.Conv2d(width, channels, 3, padding=1))
+        self.up = pixel_shuffles(width, doublings, channels)
         self.scale = 2**doublings
 
     def forward(self, coarse: Tensor) -> Tensor:
@@ -49,3 +45,12 @@ class SubPixelNet(RefinerNetwork):
     def refine(self, coarse: Tensor, run: RunContext) -> Tensor:
         """See `RefinerNetwork.refine`; deterministic."""
         return self(coarse)
+
+
+def pixel_shuffles(width: int, doublings: int, channels: int) -> nn.Sequential:
+    """Upsampling by 2^doublings with sub-pixel convolutions: [b, width, h, w] -> [b, channels, ...]."""
+    up = nn.Sequential()
+    for _ in range(doublings):
+        up.extend([nn.Conv2d(width, 2 * width, 3, padding=1), nn.PixelShuffle(2), nn.GELU()])
+        width //= 2
+    return up.append(nn.Conv2d(width, channels, 3, padding=1))
