@@ -8,9 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+SLOPE = 0.2
+"""Slope of the activation for negative numbers; with 0, all units of so small a network can die."""
+
 
 class LipschitzNet(nn.Module):
-    """Convolutions of operator norm 1 at most and ReLU between them, so ‖f(x) - f(y)‖ ≤ ‖x - y‖.
+    """Convolutions of operator norm 1 at most and leaky ReLU between them, so ‖f(x) - f(y)‖ ≤ ‖x - y‖.
 
     Args:
         channels: image channels.
@@ -28,7 +31,7 @@ class LipschitzNet(nn.Module):
         """[1, channels, h, w] -> [1, channels, h, w]."""
         *hidden, last = self.layers
         for layer in hidden:
-            x = layer(x).relu()
+            x = F.leaky_relu(layer(x), SLOPE)
         result: Tensor = last(x)
         return result
 

@@ -22,19 +22,17 @@ SEED = 0
 def restored(coarse: Tensor, size: int, config: DeepPriorConfig) -> Tensor:
     """One image: [1, c, h, h] -> [1, c, size, size].
 
-    ADMM on x = z = f(x): z is x after non-local means, and f an untrained network fitted to the coarse image y, so
-    that the block means of f(x) are y. x takes the coarse band of y, as far as `trust` says. λ are the multipliers.
-    The optimisation stops early, when the variance of the last outputs no longer falls.
+    Half-quadratic splitting of x = z = f(x): z is x after non-local means, and f an untrained network fitted to the
+    coarse image y, so that the block means of f(x) are y. x takes the coarse band of y, as far as `trust` says. The
+    optimisation stops early, when the variance of the last outputs no longer falls. The paper's multipliers are left
+    out: f matches x too slowly, so they keep growing and distort the image.
     """
     x = F.interpolate(coarse, size=(size, size), mode="bicubic", align_corners=False)
     prior = UntrainedPrior(coarse, x, config)
     stop = EarlyStop(config.variances, config.patience)
-    sparse, deep = torch.zeros_like(x), torch.zeros_like(x)  # λ₁ and λ₂
     for _ in range(config.iterations):
-        z = non_local_means(x + sparse, config.patch, config.window // 2, config.strength)
-        u = prior(x + deep)
-        x = with_coarse_band((z - sparse + u - deep) / 2, coarse, config.trust)
-        sparse, deep = sparse + x - z, deep + x - u
+        z = non_local_means(x, config.patch, config.window // 2, config.strength)
+        x = with_coarse_band((z + prior(x)) / 2, coarse, config.trust)
         if stop(x):
             break
     return stop.best
