@@ -25,7 +25,7 @@ def trial(**changes: Any) -> TrialRecord:
         "n_train": 1, "n_test": 1, "epsilon": 1.0, "delta": 0.5, "epsilon_spent": 0.5, "epsilon_rdp": 0.5, "mu": 0.5,
         "epsilon_at_second_delta": 0.5, "neighbouring": "x", "accountant": "x", "accounting": "verified",
         "noise": "secret", "tuning": "x", "preset": "x", "seed": 0, "config": {}, "public_source": "x",
-        "public_fingerprint": "x", "parameters_private": 1, "parameters_total": 1, "queries": 1,
+        "public_fingerprint": "x", "pretrained": "", "parameters_private": 1, "parameters_total": 1, "queries": 1,
         "seconds_prepare": 0.5, "seconds_fit": 0.5, "seconds_sample": 0.5, "peak_memory_mb": 0.5, "device": "x",
         "computed_in": "x", "dpbench_version": "x", "git_commit": "x", "date": "x", "key": "x", "request": {},
     }  # fmt: skip

@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from torch import Tensor
 
 from dpbench.benchmark.request import RunRequest
@@ -25,6 +26,7 @@ from dpbench.core.progress import Display
 from dpbench.core.refiner import Refiner
 from dpbench.core.registries import REFINERS
 from dpbench.core.specs import DatasetSpec
+from dpbench.data.arrays import ArrayDataset
 from dpbench.data.external.coarse_images import CoarseImages, read_coarse_images
 from dpbench.data.opening import default_root, open_public
 from dpbench.data.pixels import to_grey
@@ -64,8 +66,9 @@ def refine(
     """Adds detail to a folder of coarse images and writes OUT/<stem>.png for each, and a sheet to compare them on.
 
     The refiner is trained on public images (once: the result is cached) to undo block means of `scale` x `scale` pixels
-    with a little noise. The same call returns the same images on the same machine. Where all images are grey, the
-    results are grey; a grey image among colour ones is refined in colour, and its luminance kept.
+    with a little noise. One that needs none, such as `pretrained`, opens no public source. The same call returns the
+    same images on the same machine. Where all images are grey, the results are grey; a grey image among colour ones is
+    refined in colour, and its luminance kept.
 
     Args:
         refiner: name of a registered refiner.
@@ -95,12 +98,14 @@ def refine_folder(
     """`refine`, of a request."""
     levels, out, input = _levels(scale), request.out, expanded(input)
     plugin = _configured(refiner, request.settings)
+    plugin.weights_of(plugin.config)  # missing ones are noticed before any work
     if input.resolve() == out.resolve():
         raise DpbenchError(f"{out} is the folder of coarse images; give another one with --out, or they are lost")
     with Session.open(request, display, writes=True) as session:
         coarse = read_coarse_images(input, session.display)
         size = coarse.side * scale
-        images = _public(request, input, coarse, scale)
+        like = DatasetSpec(f"folder:{input}", coarse.channels, size, len(coarse), 0, None, public_benchmark=False)
+        images = _public(request, like, scale) if plugin.uses_public else _no_images(like)
         with session.phase("refine", seed) as run:
             plugin.prepare(images, BlockMeans(levels, NOISE), run)
             written: list[Path] = []
@@ -113,7 +118,8 @@ def refine_folder(
                         pairs.append(pair)
                     advance()
     sheet = out / _sheet_name(coarse.stems)
-    title = f"{refiner}: {coarse.side}×{coarse.side} → {size}×{size}, detail learned from {request.public}"
+    source = f", detail learned from {request.public}" if plugin.uses_public else ""
+    title = f"{refiner}: {coarse.side}×{coarse.side} → {size}×{size}{source}"
     with best_effort(sheet):
         write_sheet(sheet, pairs, title)
         return Refined(written, sheet)
@@ -134,17 +140,20 @@ def _configured(name: str, settings: Mapping[str, Any]) -> Refiner[Any]:
         raise ConfigError(f"refiner '{name}': {error}") from error
 
 
-def _public(request: RunRequest, input: Path, coarse: CoarseImages, scale: int) -> ImageDataset:
+def _public(request: RunRequest, like: DatasetSpec, scale: int) -> ImageDataset:
     """The public source in the full images' shape, in tiles if they are large."""
-    name, size = request.public, coarse.side * scale
+    name, size = request.public, like.resolution
     options = DataOptions(request.data or default_root(), download=request.download)
-    like = DatasetSpec(f"folder:{input}", coarse.channels, size, len(coarse), 0, None, public_benchmark=False)
     try:
         public = open_public(name, like, options)
     except DataError as error:
         raise DataError(f"public source '{name}' at {size}x{size} pixels: {error}") from error
     tile = max(TILE, scale)
     return Tiles(public, tile) if size > tile else public
+
+
+def _no_images(like: DatasetSpec) -> ImageDataset:
+    return ArrayDataset(like, np.empty((0, *like.shape), np.uint8), None)
 
 
 def _refined(refiner: Refiner[Any], coarse: CoarseImages, size: int, run: RunContext) -> Iterator[Pair]:

@@ -230,6 +230,7 @@ def _record(
         config=as_settings(trial.config),
         public_source=trial.public.name if trial.public else "",
         public_fingerprint=trial.public.fingerprint if trial.public else "",
+        pretrained=trial.pretrained,
         parameters_private=parameters_private,
         parameters_total=parameters_total,
         queries=None if ledger is None else sum(ledger.spent.values()),

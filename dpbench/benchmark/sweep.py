@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from dpbench.benchmark.configure import Configured
 from dpbench.benchmark.inputs import Inputs
@@ -45,6 +45,12 @@ def make_trials(
                     m.tuning,
                     m.variant,
                     request.noise_seed,
+                    named_weights(m.method.weights_of(m.config)),
                 )
     if "real" in request.references:
         yield TrialSpec.real(spec, fingerprint, conditions, delta)
+
+
+def named_weights(hashes: Mapping[str, str]) -> str:
+    """Weights as rows name them: "realesrgan-x4plus@4fa0d38905f7"."""
+    return ", ".join(f"{name}@{digits}" for name, digits in sorted(hashes.items()))

@@ -65,6 +65,7 @@ class TrialSpec:
         tuning: what the configuration was tuned on; a label.
         variant: what the user changed of the preset; a label.
         noise_seed: makes the DP noise reproducible, for tests only.
+        pretrained: the method's weights of other origin, "name@hash, ..."; "" for none.
     """
 
     method: str
@@ -83,6 +84,7 @@ class TrialSpec:
     tuning: str = ""
     variant: str = ""
     noise_seed: int | None = None
+    pretrained: str = ""
 
     @classmethod
     def real(cls, spec: DatasetSpec, fingerprint: str, request: Request, delta: float) -> TrialSpec:
@@ -123,7 +125,8 @@ class TrialSpec:
     def key(self) -> str:
         """A short hash of what defines the trial."""
         return digest(
-            {
+            ({"pretrained": self.pretrained} if self.pretrained else {})
+            | {
                 "method": [self.method, self.version],
                 "config": as_settings(self.config),
                 "dataset": [self.fingerprint, self.spec.shape],

@@ -15,8 +15,9 @@ REFINED = "What to refine"
 
 EPILOG = (
     "A coarse pixel is the mean of the N x N pixels that replace it, and the refiner is trained on public images to "
-    "undo such means. This takes about a minute and a half on two cores for images of 32 x 32, once. No private "
-    "record is used, so the full images have the same privacy guarantee as the coarse images."
+    "undo such means. This takes about a minute and a half on two cores for images of 32 x 32, once. A refiner that "
+    "needs no public images, such as pretrained, ignores --public. No private record is used, so the full images have "
+    "the same privacy guarantee as the coarse images."
     "\n\nExample: dpbench refine --input coarse --out fine --scale 4 --public folder:photos"
 )
 
@@ -53,7 +54,7 @@ def refine(
         typer.Option(metavar="N", help="Seed of a random refiner: another seed, other detail.", rich_help_panel=HOW),
     ] = 0,
 ) -> None:
-    """Add detail to a folder of coarse images, learned from public images only."""
+    """Add detail to a folder of coarse images, without any private image."""
     from dpbench.benchmark.refinement import refine_folder
     from dpbench.cli.display import open_display
 

@@ -11,7 +11,7 @@ from dpbench.cli.console import print_page
 ALL = "all"
 
 app = typer.Typer(
-    help="Get the pretrained weights that some metrics need.",
+    help="Get the pretrained weights that some metrics and detail stages need.",
     no_args_is_help=True,
     epilog="Existing files are found in $DPBENCH_WEIGHTS (under their published names; files of a hub repository in a "
     "folder named after it), in dpbench's cache, and in the caches of torch hub, clean-fid and the Hugging Face hub."

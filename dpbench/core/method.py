@@ -70,6 +70,17 @@ class Method(ABC, Generic[C]):
         return None
 
     @classmethod
+    def weights_of(cls, config: C) -> Mapping[str, str]:
+        """The weights of other origin that a configuration uses: name -> first 12 digits of a file's SHA-256.
+
+        Called before anything is trained.
+
+        Raises:
+            NotInstalled, DataError: they are missing or damaged.
+        """
+        return {}
+
+    @classmethod
     @abstractmethod
     def plan(cls, config: C, spec: DatasetSpec, request: Request) -> Plan:
         """Every mechanism that `fit` will use. Must not look at data; free noise multipliers are calibrated.

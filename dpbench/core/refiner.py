@@ -16,6 +16,8 @@ from dpbench.core.refiner_cost import RefinerCost
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from dpbench.core.method import Track
+
 
 @dataclass(frozen=True)
 class RefinerSettings:
@@ -60,11 +62,27 @@ class Refiner(ABC, Generic[C]):
         self.config = config
         self.cost = RefinerCost()
 
+    @classmethod
+    def track_of(cls, config: C) -> Track:
+        """What a configuration knows besides the coarse images; "foundation" with weights of other origin."""
+        return "images" if cls.uses_public else "none"
+
+    @classmethod
+    def weights_of(cls, config: C) -> Mapping[str, str]:
+        """The weights of other origin that a configuration uses: name -> first 12 digits of a file's SHA-256.
+
+        Called before anything is trained.
+
+        Raises:
+            NotInstalled, DataError: they are missing or damaged.
+        """
+        return {}
+
     def prepare(self, public: ImageDataset, degrade: Degrade, run: RunContext) -> None:
         """Learns to undo `degrade` on public images.
 
         Args:
-            public: public images of the full size.
+            public: public images of the full size; possibly none where `uses_public` is False.
             degrade: what the coarse stage does to an image; see `Degrade`.
         """
 

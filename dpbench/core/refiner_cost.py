@@ -47,8 +47,10 @@ class RefinerCost:
         self.seconds += _now(device) - start
         self.images += images
         after = peak_memory_mb(device)
-        known = before is not None and after is not None and self.memory_mb is not None
-        self.memory_mb = self.memory_mb + after - before if known else None
+        if before is None or after is None or self.memory_mb is None:
+            self.memory_mb = None
+        else:
+            self.memory_mb += after - before
 
 
 def _now(device: str) -> float:

@@ -184,6 +184,42 @@ _REFINERS = {
         "dpbench.refiners.residual:Residual",
         "Diffusion of the residual to bicubic interpolation, trained on public images: sharp, random, few steps.",
     ),
+    "pretrained": (
+        "dpbench.refiners.pretrained:Pretrained",
+        "A public super-resolution network with published weights, such as Real-ESRGAN.",
+    ),
+    "diffusers": (
+        "dpbench.refiners.diffusers:Diffusers",
+        "A public diffusion upscaler from a pipeline of diffusers, such as Stable Diffusion's ×4 upscaler.",
+    ),
+    "sr-diffusion": (
+        "dpbench.refiners.sr_diffusion:SrDiffusion",
+        "Diffusion of the image given a super-resolver's estimate, trained on public images: sharp, random.",
+    ),
+    "guided-prior": (
+        "dpbench.refiners.guided_prior:GuidedPrior",
+        "An unconditional public diffusion model guided by the coarse image: one prior for every corruption and scale.",
+    ),
+    "one-step": (
+        "dpbench.refiners.one_step:OneStep",
+        "One step from noise to the image with edges as a second task, trained on public images: fast, blurry.",
+    ),
+    "memory": (
+        "dpbench.refiners.memory:Memory",
+        "A restorer modulated by the detail of the most similar public patch, trained on public images.",
+    ),
+    "plug-and-play": (
+        "dpbench.refiners.plug_and_play:PlugAndPlay",
+        "Optimisation with two priors, similar patches of low rank and a denoiser trained on public images; slow.",
+    ),
+    "deep-prior": (
+        "dpbench.refiners.deep_prior:DeepPrior",
+        "Optimisation without training data: non-local means and an untrained network per image; very slow.",
+    ),
+    "burst": (
+        "dpbench.refiners.burst:Burst",
+        "Several coarse draws, fused around the first one by gates and upsampled by kernels that depend on the image.",
+    ),
 }
 
 _EXTRACTORS = {

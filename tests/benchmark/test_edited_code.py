@@ -24,6 +24,7 @@ from dpbench.core.plugin_files import load_plugin
 from dpbench.core.progress import Quiet
 from dpbench.privacy.ledger import Ledger
 from dpbench.results import privacy_record
+from dpbench.results.record import ADDED
 
 METHOD = """
 from dataclasses import dataclass
@@ -245,7 +246,7 @@ def test_finished_trial_of_an_earlier_version_that_noted_no_source_is_skipped(at
     attempts.run(crash=False)
     [path] = attempts.out.rglob("trial.json")
     record = read_json(path)
-    write_json(path, {name: value for name, value in record.items() if name not in ("method_source", "source_hash")})
+    write_json(path, {name: value for name, value in record.items() if name not in ADDED})
     attempts.load()
     said = Said()
     assert len(dpbench.run("shifted", **REQUEST, out=attempts.out, display=said)) == 1

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tiny_upscalers import save_network
 
 import dpbench
 from dpbench.benchmark.refinement import Refined, refine
@@ -100,6 +101,16 @@ def test_training_on_large_images_uses_tiles(coarse: Path, tiny: Path, monkeypat
     assert _pixels(done.images[0]).shape == (16, 16, 3)
 
 
+def test_refiner_that_needs_no_public_images_opens_none(coarse: Path, tiny: Path, monkeypatch) -> None:
+    titles: list[str] = []
+    monkeypatch.setattr("dpbench.benchmark.refinement.write_sheet", lambda path, pairs, title: titles.append(title))
+    weights = save_network(tiny.parent / "some.safetensors")
+    done = _refine(coarse, tiny, "pretrained", public="folder:/nowhere", settings={"weights": str(weights)})
+    assert _pixels(done.images[0]).shape == (16, 16, 3)
+    _refine(coarse, tiny, "regression", settings={"width": 8, "depth": 1, "steps": 1})
+    assert titles == ["pretrained: 4×4 → 16×16", "regression: 4×4 → 16×16, detail learned from tiny-public"]
+
+
 def test_sheet_shows_enlarged_images_next_to_refined_ones(coarse: Path, tiny: Path) -> None:
     sheet = _pixels(_refine(coarse, tiny).sheet)
     before = _pixels(coarse / "a.png").repeat(32, 0).repeat(32, 1)  # 4 -> 128 pixels
@@ -184,9 +195,14 @@ BAD_OPTIONS = [
     ({"refiner": "residual", "settings": {"stepps": 1}}, "refiner 'residual': unknown setting 'stepps'; did you mean"),
     ({"refiner": "residual", "settings": {"steps": "many"}}, "refiner 'residual': setting steps=many"),
     ({"refiner": "residual", "settings": {"patch": 0}}, r"refiner 'residual': setting patch=0 must lie in \[1, ∞\)"),
-    ({"public": "textires"}, "unknown dataset 'textires'; did you mean textures"),
-    ({"public": "folder:/nowhere"}, "/nowhere"),
-    ({"public": "textures", "scale": 512}, r"public source 'textures' at 2048x2048 pixels: .*choose one from 4"),
+    ({"refiner": "regression", "public": "textires"}, "unknown dataset 'textires'; did you mean textures"),
+    ({"refiner": "regression", "public": "folder:/nowhere"}, "/nowhere"),
+    (
+        {"refiner": "regression", "public": "textures", "scale": 512},
+        r"public source 'textures' at 2048x2048 pixels: .*choose one from 4",
+    ),
+    ({"refiner": "pretrained"}, "run `dpbench weights get realesrgan-x4plus`"),
+    ({"refiner": "diffusers"}, "or run `hf download CompVis/ldm-super-resolution-4x-openimages`"),
     ({"device": "cuda:99"}, "device 'cuda:99' is not available"),
     ({"precision": "fp8"}, "unknown precision 'fp8'"),
 ]

@@ -33,10 +33,10 @@ def test_refine_prints_output_folder_and_progress(tiny: Path) -> None:
     [
         ([], "coarse (No such file or directory); name a folder of images"),
         (["--scale", "3"], "scale must be a power of two"),
-        (["--refiner", "regressoin"], "did you mean regression?"),
+        (["--refiner", "regressoin"], "did you mean regression"),
         (["--set", "steps=2"], "refiner 'bicubic': unknown setting 'steps'"),
         (["--set", "steps"], "'steps' is not a setting; write key=value"),
-        (["--public", "textires"], "did you mean textures"),
+        (["--refiner", "regression", "--public", "textires"], "did you mean textures"),
         (["--plugin", "/nowhere.py"], "plugin file /nowhere.py does not exist"),
     ],
 )

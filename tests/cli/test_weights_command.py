@@ -11,6 +11,8 @@ from threading import Thread
 
 import pytest
 from calling import call
+from PIL import Image
+from tiny_upscalers import save_network
 
 from dpbench.models.pretrained.finding import own_folder
 from dpbench.models.pretrained.published import WEIGHTS, File, Weights
@@ -69,6 +71,22 @@ def test_unknown_name_downloads_nothing(published: Path) -> None:
     assert done.exit_code == 2
     assert done.stderr == "error: unknown weights 'twoo'; did you mean two?\n"
     assert not own_folder().exists()
+
+
+def test_downloaded_super_resolver_refines_images(published: Path, tmp_path: Path, monkeypatch) -> None:
+    content = save_network(published / "RealESRGAN_x4plus.pth").read_bytes()
+    url = WEIGHTS["one"].files[0].url.replace("one.pt", "RealESRGAN_x4plus.pth")
+    file = File("RealESRGAN_x4plus.pth", url, hashlib.sha256(content).hexdigest(), len(content))
+    monkeypatch.setitem(WEIGHTS, "realesrgan-x4plus", Weights((file,), "refiner pretrained", "us"))
+    (tmp_path / "coarse").mkdir()
+    Image.new("RGB", (4, 4)).save(tmp_path / "coarse/a.png")
+    refine = ("refine", "--refiner", "pretrained", "--input", tmp_path / "coarse", "--out", tmp_path / "fine")
+    missing = call(*refine)
+    assert missing.exit_code == 2
+    assert "run `dpbench weights get realesrgan-x4plus`" in missing.stderr
+    assert "realesrgan-x4plus: downloaded" in call("weights", "get", "realesrgan-x4plus").stderr
+    assert call(*refine).exit_code == 0
+    assert Image.open(tmp_path / "fine/a.png").size == (16, 16)
 
 
 def test_damaged_file_is_reported_as_damaged(published: Path) -> None:

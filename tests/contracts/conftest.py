@@ -12,6 +12,7 @@ import pytest
 from image_fixtures import publish
 from PIL import Image
 from short_recipes import shorten
+from tiny_upscalers import save_network, save_upscaler
 
 from dpbench.metrics import gram, image_reward
 from dpbench.metrics.classifiers import dpimagebench, quick
@@ -25,13 +26,15 @@ MAKE = {
     "dinov2": made_weights.make_dinov2,
     "inception": made_weights.make_inception,
     "pytorch-fid": made_weights.make_inception,
+    "upscaler": lambda folder: save_network(folder / "upscaler.safetensors"),
+    "upscaling pipeline": save_upscaler,
 }
 
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """made(name) -> the folder of random weights; they are made once."""
-    once = cache(lambda make: make(tmp_path_factory.mktemp(make.__name__)))
+    """made(name) -> the file or folder of random weights; they are made once."""
+    once = cache(lambda make: make(tmp_path_factory.mktemp("made")))
     return lambda name: once(MAKE[name])
 
 

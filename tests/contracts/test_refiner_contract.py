@@ -13,8 +13,9 @@ from dpbench.core.registries import REFINERS
 
 
 @pytest.fixture(scope="module", params=REFINERS.names())
-def case(request, tmp_path_factory) -> RefinerCase:
-    settings = tiny.entry(tiny.REFINERS, request.param)
+def case(request, tmp_path_factory, made) -> RefinerCase:
+    weights = tiny.REFINER_WEIGHTS.get(request.param, {})
+    settings = tiny.entry(tiny.REFINERS, request.param) | {key: str(made(name)) for key, name in weights.items()}
     return RefinerCase(REFINERS, request.param, tmp_path_factory.mktemp(request.param), settings)
 
 

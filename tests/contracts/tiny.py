@@ -58,7 +58,22 @@ REFINERS: dict[str, dict[str, Any]] = {
     "bicubic": {},
     "regression": {"steps": 2, "width": 8, "depth": 1, "batch": 16},
     "residual": {"steps": 2, "channels": (8,), "batch": 16, "sampling_steps": 2},
+    "pretrained": {},
+    "diffusers": {"sampling_steps": 2},
+    "sr-diffusion": {"steps": 2, "channels": (8,), "batch": 16, "sampling_steps": 2, "width": 8, "depth": 1},
+    "guided-prior": {"steps": 2, "channels": (8,), "batch": 16, "sampling_steps": 2},
+    "one-step": {"steps": 2, "channels": (8,), "batch": 16},
+    "memory": {"steps": 2, "width": 8, "depth": 1, "batch": 16, "entries": 50},
+    "plug-and-play": {"steps": 2, "width": 8, "depth": 1, "batch": 16, "iterations": 2},
+    "deep-prior": {"iterations": 3, "fits": 2, "width": 4, "variances": 2},
+    "burst": {"steps": 2, "width": 8, "depth": 1, "batch": 16},
 }
+
+REFINER_WEIGHTS: dict[str, dict[str, str]] = {
+    "pretrained": {"weights": "upscaler"},
+    "diffusers": {"pipeline": "upscaling pipeline"},
+}
+"""Setting of a refiner -> the weights in it, as `made` of conftest names them."""
 
 
 def _declare_few(plugin: Any, root: Path, patch: pytest.MonkeyPatch) -> None:

@@ -106,6 +106,9 @@ def test_private_classes_start_around_the_public_mean(spec):
 def test_a_checkpoint_is_finetuned_in_place_of_pretraining(spec, vault, run, tmp_path, kind):
     method = _method(spec, checkpoint=str(SAVED[kind](tmp_path / kind)))
     assert method.track_of(method.config) == "foundation"
+    (digits,) = method.weights_of(method.config).values()
+    assert list(method.weights_of(method.config)) == [kind]
+    assert len(digits) == 12
     changed = _fitted(method, None, vault, run)
     assert changed
     assert all(".attentions." in name or name == "classes.weight" for name in changed)
@@ -124,6 +127,7 @@ def test_a_resolution_that_the_checkpoint_cannot_halve_is_refused(tmp_path, run)
 
 def test_missing_public_images_are_an_error(spec, run):
     assert DPLDM.track_of(_method(spec).config) == "images"
+    assert DPLDM.weights_of(_method(spec).config) == {}
     with pytest.raises(ConfigError, match="--public, or set checkpoint"):
         _method(spec).prepare(None, run)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from dpbench.core.context import RunContext
@@ -45,6 +47,15 @@ class LatentMethod(ModelMethod[L]):
     def track_of(cls, config: L) -> Track:
         """The track "foundation" with a checkpoint."""
         return "foundation" if config.checkpoint else cls.track
+
+    @classmethod
+    def weights_of(cls, config: L) -> Mapping[str, str]:
+        """Those of the checkpoint, if there is one."""
+        from dpbench.models.pretrained.pipeline_folders import pipeline_sha256
+
+        if not config.checkpoint:
+            return {}
+        return {Path(config.checkpoint).name: pipeline_sha256(config.checkpoint)[:12]}
 
     @classmethod
     def plan(cls, config: L, spec: DatasetSpec, request: Request) -> Plan:

@@ -160,8 +160,9 @@ class TwoStages:
     def parameters(self) -> tuple[int, int]:
         """(number of weights trained privately, number of all weights)."""
         private = self.coarse.trained if self.source is self.coarse else 0
-        modules = sum(t.numel() for name, t in self.state_dict().items() if not name.startswith("real."))
-        return private, modules
+        modules = self.tokenizer, self.coarse.transformer
+        total = sum(t.numel() for module in modules for t in module.state_dict().values())
+        return private, total + self.refiner.parameters()
 
 
 def _part(state: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
-from dpbench.core.method import Method, Preset
+from dpbench.core.method import Method, Preset, Track
 from dpbench.core.refiner import Refiner
+from dpbench.core.registries import REFINERS
 from dpbench.core.specs import Conditions, DatasetSpec, Request
 from dpbench.methods.wavelet.scale_sizes import Scales
 from dpbench.methods.wavelet.settings import WaveletConfig
@@ -151,6 +152,19 @@ class Wavelet(Method[WaveletConfig]):
         from dpbench.methods.wavelet.two_stages import TwoStages
 
         self.stages = TwoStages(config, spec)
+
+    @classmethod
+    def track_of(cls, config: WaveletConfig) -> Track:
+        """The track "foundation" with a refiner that brings in weights of other origin."""
+        chosen = config.refiner
+        refiner = REFINERS.get(chosen.name).track_of(chosen.config) if config.tokens == "ll" else cls.track
+        return "foundation" if refiner == "foundation" else cls.track
+
+    @classmethod
+    def weights_of(cls, config: WaveletConfig) -> Mapping[str, str]:
+        """Those of the refiner; none for tokens=all, which has no refiner."""
+        chosen = config.refiner
+        return REFINERS.get(chosen.name).weights_of(chosen.config) if config.tokens == "ll" else {}
 
     @classmethod
     def plan(cls, config: WaveletConfig, spec: DatasetSpec, request: Request) -> Plan:

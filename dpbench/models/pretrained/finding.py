@@ -12,7 +12,7 @@ from huggingface_hub import try_to_load_from_cache
 
 from dpbench.core.errors import DataError, NotInstalled
 from dpbench.core.folders import cache_folder
-from dpbench.models.pretrained.published import File, named
+from dpbench.models.pretrained.published import WEIGHTS, File, named
 
 CLEAN_FID = Path("/tmp")
 """Folder where clean-fid stores its Inception weights."""
@@ -37,6 +37,27 @@ def locate(name: str) -> dict[str, Path]:
                 f"{file.sha256[:12]}); delete it and run `dpbench weights get {name}`"
             )
     return {file.short: path for file, path in paths.items()}
+
+
+def weights_file(name: str) -> Path:
+    """The file of weights that a setting names.
+
+    Args:
+        name: a name that `dpbench weights list` lists, a path, or the name of a file in the folder `DPBENCH_WEIGHTS`.
+
+    Raises:
+        NotInstalled: there is no such file.
+        DataError: the file of listed weights is not the published one.
+    """
+    if name in WEIGHTS:
+        return next(iter(locate(name).values()))
+    paths = [Path(name).expanduser(), *(folder / name for folder in _chosen_folder())]
+    if found := next((path for path in paths if path.is_file()), None):
+        return found
+    raise NotInstalled(
+        f"there are no weights '{name}'; give a name that `dpbench weights list` lists, the path of a file, "
+        "or the name of a file in the folder DPBENCH_WEIGHTS"
+    )
 
 
 def lacks_weights(reason: str) -> bool:
@@ -65,10 +86,14 @@ def places(file: File) -> list[Path]:
     They are in the folder `DPBENCH_WEIGHTS`, dpbench's cache, torch hub's checkpoints, clean-fid's folder and the
     Hugging Face hub's cache.
     """
-    chosen = os.environ.get("DPBENCH_WEIGHTS")
-    folders = [Path(chosen).expanduser()] if chosen else []
-    folders += [own_folder(), _torch_hub(), CLEAN_FID]
+    folders = [*_chosen_folder(), own_folder(), _torch_hub(), CLEAN_FID]
     return [folder / file.name for folder in folders] + _hub_cache(file)
+
+
+def _chosen_folder() -> list[Path]:
+    """The folder `DPBENCH_WEIGHTS`, if it is set."""
+    chosen = os.environ.get("DPBENCH_WEIGHTS")
+    return [Path(chosen).expanduser()] if chosen else []
 
 
 def own_folder() -> Path:

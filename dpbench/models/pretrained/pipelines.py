@@ -12,12 +12,11 @@ from typing import Any, NamedTuple
 
 import diffusers
 from diffusers import DDIMScheduler
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from torch import nn
 
-from dpbench.core.errors import ConfigError, DataError, NotInstalled
+from dpbench.core.errors import ConfigError, DataError
 from dpbench.core.files import read_json
+from dpbench.models.pretrained.pipeline_folders import pipeline_folder
 
 UNETS = ("UNet2DModel", "UNet2DConditionModel")
 AUTOENCODERS = ("AutoencoderKL", "VQModel")
@@ -48,7 +47,7 @@ def load_pipeline(name: str) -> LatentPipeline:
         ConfigError: it is not a latent diffusion model that can be conditioned on classes.
         DataError: a file is missing or damaged.
     """
-    folder = _folder(name)
+    folder = pipeline_folder(name)
     vae = "vae" if (folder / "vae").is_dir() else "vqvae"
     autoencoder, unet = _load(folder / vae, AUTOENCODERS), _load(folder / "unet", UNETS)
     given, wanted = unet.config.in_channels, autoencoder.config.latent_channels
@@ -57,18 +56,6 @@ def load_pipeline(name: str) -> LatentPipeline:
     settings = {**_config(folder / "scheduler", "scheduler_config.json"), "clip_sample": False}
     schedule = DDIMScheduler.from_config(settings, timestep_spacing="trailing")
     return LatentPipeline(autoencoder, unet, schedule)
-
-
-def _folder(name: str) -> Path:
-    if (folder := Path(name).expanduser()).is_dir():
-        return folder
-    try:
-        return Path(snapshot_download(name, local_files_only=True))
-    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError) as error:
-        raise NotInstalled(
-            f"there is no folder '{name}', and no repository of this name in the hub's cache; "
-            f"name a folder, or run `hf download {name}`"
-        ) from error
 
 
 def _load(folder: Path, known: tuple[str, ...]) -> Any:

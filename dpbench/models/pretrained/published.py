@@ -49,7 +49,7 @@ class Weights:
 
     Attributes:
         files: all files; the parameter file is the first.
-        unlocks: metrics or extractors that need these weights.
+        unlocks: metrics, extractors or refiners that need these weights.
         source: publisher and licence.
     """
 
@@ -152,6 +152,18 @@ WEIGHTS: dict[str, Weights] = {
         ),
         "metric lpips: diversity by LPIPS; needs dpbench[hub], which has the linear heads",
         "torchvision's AlexNet IMAGENET1K_V1, BSD-3-Clause",
+    ),
+    "realesrgan-x4plus": Weights(
+        (
+            File(
+                "RealESRGAN_x4plus.pth",
+                "https://github.com/xinntao/Real-ESRGAN/releases/download/v0.1.0/RealESRGAN_x4plus.pth",
+                "4fa0d38905f75ac06eb49a7951b426670021be3018265fd191d2125df9d682f1",
+                67_040_989,
+            ),
+        ),
+        "refiner pretrained: super-resolution of photographs; needs dpbench[sr]",
+        "Real-ESRGAN's generator RRDBNet x4plus (arXiv 2107.10833), BSD-3-Clause",
     ),
 }
 

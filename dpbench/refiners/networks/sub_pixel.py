@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from dpbench.core.context import RunContext
 from dpbench.models.residual_block import ResidualBlock
+from dpbench.refiners.networks.network_inputs import upsampled
 from dpbench.refiners.networks.training import RefinerNetwork
 
 
@@ -29,17 +30,12 @@ class SubPixelNet(RefinerNetwork):
         self.trunk = nn.Sequential(
             nn.Conv2d(channels, width, 3, padding=1), *(ResidualBlock(width) for _ in range(depth))
         )
-        self.up = nn.Sequential()
-        for _ in range(doublings):
-            self.up.extend([nn.Conv2d(width, 2 * width, 3, padding=1), nn.PixelShuffle(2), nn.GELU()])
-            width //= 2
-        self.up.append(nn.Conv2d(width, channels, 3, padding=1))
+        self.up = pixel_shuffles(width, doublings, channels)
         self.scale = 2**doublings
 
     def forward(self, coarse: Tensor) -> Tensor:
         """[b, c, h, w] -> [b, c, scale · h, scale · w]."""
-        base = F.interpolate(coarse, scale_factor=self.scale, mode="bicubic", align_corners=False)
-        return base + self.up(self.trunk(coarse))
+        return upsampled(coarse, self.scale) + self.up(self.trunk(coarse))
 
     def loss(self, images: Tensor, coarse: Tensor, generator: torch.Generator) -> Tensor:
         """Mean absolute error over pixels; see `RefinerNetwork.loss`."""
@@ -49,3 +45,12 @@ class SubPixelNet(RefinerNetwork):
     def refine(self, coarse: Tensor, run: RunContext) -> Tensor:
         """See `RefinerNetwork.refine`; deterministic."""
         return self(coarse)
+
+
+def pixel_shuffles(width: int, doublings: int, channels: int) -> nn.Sequential:
+    """Upsampling by 2^doublings with sub-pixel convolutions: [b, width, h, w] -> [b, channels, ...]."""
+    up = nn.Sequential()
+    for _ in range(doublings):
+        up.extend([nn.Conv2d(width, 2 * width, 3, padding=1), nn.PixelShuffle(2), nn.GELU()])
+        width //= 2
+    return up.append(nn.Conv2d(width, channels, 3, padding=1))

@@ -27,6 +27,10 @@ class RefinerNetwork(nn.Module, ABC):
 
     scale: int
 
+    def degraded(self, images: Tensor, degrade: Degrade, generator: torch.Generator) -> Tensor:
+        """The network's input for public images [b, c, scale · h, scale · w]: here their coarse versions."""
+        return degrade(images, generator)
+
     def measure(self, images: Tensor, coarse: Tensor) -> None:
         """Sets statistics that the network needs before training.
 
@@ -41,7 +45,7 @@ class RefinerNetwork(nn.Module, ABC):
 
         Args:
             images: float [b, c, scale · h, scale · w] in [-1, 1].
-            coarse: their coarse versions, float [b, c, h, w].
+            coarse: `degraded` images, float [b, c, h, w].
             generator: source of randomness (CPU).
         """
 
@@ -64,7 +68,7 @@ def trained_weights(
 
     def loss() -> Tensor:
         images, _ = batches.draw(c.batch)
-        return network.loss(images, degrade(images, run.generator), run.generator)
+        return network.loss(images, network.degraded(images, degrade, run.generator), run.generator)
 
     steps = PublicSteps(loss, optimizer, c.steps, run)
     train(steps, network, optimizer, run, "train the refiner (public)", ema=c.ema)

@@ -7,6 +7,7 @@ import torch
 from bar_orientation import share_horizontal
 from planned import plan_of
 from test_wavelet import REQUEST, TINY, _fitted, _method
+from tiny_upscalers import save_network
 
 from dpbench.core.config import build
 from dpbench.core.errors import ConfigError, DpbenchError
@@ -15,10 +16,32 @@ from dpbench.methods.wavelet import Wavelet
 from dpbench.methods.wavelet.real import RealTokens
 from dpbench.methods.wavelet.wavelet import CENTRAL
 from dpbench.models.haar import coarse
+from dpbench.models.pretrained.finding import sha256
 from dpbench.privacy.mechanisms import NoisySum
 from dpbench.privacy.plan import Plan
 from dpbench.refiners.regression import Regression
 from dpbench.training.public import to_unit, unit_images
+
+WITHOUT_REFINER = {key: value for key, value in TINY.items() if not key.startswith("refiner.")}
+
+
+def test_pretrained_refiner_is_named_where_it_is_used(spec, public, vault, run, tmp_path):
+    weights = save_network(tmp_path / "a.safetensors")
+    settings = WITHOUT_REFINER | {"steps": 2, "refiner.name": "pretrained", "refiner.weights": str(weights)}
+    method = Wavelet(build(Wavelet.Config, settings), spec)
+    method.prepare(public, run)
+    method.prepare_sampling(public, run)
+    method.fit(vault(plan_of(method, REQUEST), 5.0), run)
+    assert Wavelet.track_of(method.config) == "foundation"
+    assert Wavelet.weights_of(method.config) == {"a.safetensors": sha256(weights)[:12]}
+    other = Wavelet(method.config, spec)
+    other.load_state_dict(method.state_dict())
+    run.generator.manual_seed(3)
+    images = method.sample(Conditions(4, (0,) * 4), run)
+    run.generator.manual_seed(3)
+    assert torch.equal(images, other.sample(Conditions(4, (0,) * 4), run))
+    for unused in (build(Wavelet.Config, settings | {"tokens": "all"}), _method(spec).config):
+        assert (Wavelet.track_of(unused), Wavelet.weights_of(unused)) == ("images", {})
 
 
 def test_real_tokens_match_classes_and_mark_accounting_unverified(spec, public, vault, run, sensitive):
@@ -90,7 +113,7 @@ def test_all_tokens_have_the_same_plan_and_no_refiner(spec, public, vault, run, 
 
 
 def test_bicubic_refiner_interpolates_the_decoded_image(spec, public, vault, run):
-    settings = {k: v for k, v in TINY.items() if not k.startswith("refiner.")} | {"refiner.name": "bicubic", "steps": 2}
+    settings = WITHOUT_REFINER | {"refiner.name": "bicubic", "steps": 2}
     method = Wavelet(build(Wavelet.Config, settings), spec)
     method.prepare(public, run)
     method.prepare_sampling(public, run)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from pretrained_files import ONE, TWO, put
 
-from dpbench.core.errors import DataError, DpbenchError, MissingScore
-from dpbench.models.pretrained.finding import find, fingerprint, lacks_weights, locate, sha256
+from dpbench.core.errors import DataError, DpbenchError, MissingScore, NotInstalled
+from dpbench.models.pretrained.finding import find, fingerprint, lacks_weights, locate, sha256, weights_file
 from dpbench.models.pretrained.published import WEIGHTS
 
 
@@ -38,6 +38,17 @@ def test_dpbench_weights_folder_comes_first(folder: Path, tmp_path: Path) -> Non
     put(tmp_path / "DPBENCH_CACHE/weights/network/model.bin", b"old")
     path = put(folder / "network/model.bin", ONE)
     assert find(WEIGHTS["network"].files[0]) == path
+
+
+def test_setting_names_listed_weights_a_path_or_a_file_in_the_weights_folder(folder: Path, tmp_path: Path) -> None:
+    listed = put(folder / "network/model.bin", ONE)
+    put(folder / "network/config.json", TWO)
+    mine, elsewhere = put(folder / "mine.pth", ONE), put(tmp_path / "elsewhere.pth", TWO)
+    assert [weights_file(name) for name in ("network", "mine.pth", str(elsewhere))] == [listed, mine, elsewhere]
+    with pytest.raises(
+        NotInstalled, match=r"there are no weights 'other\.pth'; give a name that `dpbench weights list`"
+    ):
+        weights_file("other.pth")
 
 
 def test_missing_weights_error_is_also_a_missing_score(folder: Path) -> None:

@@ -1,0 +1,46 @@
+"""Stored pipelines of diffusers: where they are, and a hash of their weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+from dpbench.core.errors import NotInstalled
+from dpbench.core.files import digest
+from dpbench.models.pretrained.finding import sha256
+
+READ = (".json", ".safetensors", ".bin")
+"""Types of the files that settle what a pipeline computes."""
+
+
+def pipeline_folder(name: str) -> Path:
+    """The folder of a stored pipeline; downloads nothing.
+
+    Args:
+        name: a folder, or the name of a repository in the hub's cache.
+
+    Raises:
+        NotInstalled: there is neither.
+    """
+    if (folder := Path(name).expanduser()).is_dir():
+        return folder
+    try:
+        return Path(snapshot_download(name, local_files_only=True))
+    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError) as error:
+        raise NotInstalled(
+            f"there is no folder '{name}', and no repository of this name in the hub's cache; "
+            f"name a folder, or run `hf download {name}`"
+        ) from error
+
+
+def pipeline_sha256(name: str) -> str:
+    """A hash of the weights and settings of a pipeline, 64 hexadecimal digits.
+
+    Raises:
+        NotInstalled: see `pipeline_folder`.
+    """
+    folder = pipeline_folder(name)
+    files = [path for path in folder.glob("*/*") if path.suffix in READ]
+    return digest({str(path.relative_to(folder)): sha256(path) for path in files}, length=64)

@@ -1,0 +1,94 @@
+"""Public upscalers in the format of diffusers' pipelines: a folder, or a repository in the hub's cache."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import diffusers
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from dpbench.core.errors import ConfigError, DataError
+from dpbench.core.extras import import_extra
+from dpbench.core.files import read_json
+from dpbench.models.pretrained.pipeline_folders import pipeline_folder
+
+LOWEST = {
+    "StableDiffusionUpscalePipeline": 0.0,
+    "StableDiffusionLatentUpscalePipeline": 0.0,
+    "LDMSuperResolutionPipeline": -1.0,
+}
+"""Class of a pipeline -> the value of a black pixel in its input; a white one is 1."""
+
+
+def load_upscaler(name: str) -> Any:
+    """A stored upscaling pipeline, in fp32; downloads nothing.
+
+    Args:
+        name: a folder, or the name of a repository in the hub's cache.
+
+    Raises:
+        NotInstalled: there is neither, or the transformers package is missing.
+        ConfigError: it is another kind of pipeline.
+        DataError: a file is missing or damaged, or weights are not finite.
+    """
+    folder = pipeline_folder(name)
+    kind = read_json(folder / "model_index.json").get("_class_name")
+    if kind not in LOWEST:
+        raise ConfigError(f"{folder} holds a {kind}; an upscaler is one of {', '.join(LOWEST)}")
+    if (folder / "tokenizer").is_dir():
+        import_extra("transformers", "hub").utils.logging.disable_progress_bar()  # dpbench shows its own
+    diffusers.utils.logging.disable_progress_bar()
+    try:
+        pipeline = getattr(diffusers, kind).from_pretrained(folder, local_files_only=True, low_cpu_mem_usage=False)
+    except Exception as error:  # the parts belong to several packages
+        reason = str(error).strip().partition("\n")[0]
+        raise DataError(f"cannot load the pipeline in {folder}: {reason}") from error
+    if not all(bool(tensor.isfinite().all()) for tensor in weights(pipeline)):
+        raise DataError(f"the pipeline in {folder} has weights that are not finite; get it again")
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline.to(torch.float32)
+
+
+def weights(pipeline: Any) -> Iterator[nn.Parameter]:
+    """The weights of all networks of a pipeline."""
+    for part in pipeline.components.values():
+        if isinstance(part, nn.Module):
+            yield from part.parameters()
+
+
+@torch.no_grad()
+def upscale(pipeline: Any, images: Tensor, seeds: Sequence[int], options: Mapping[str, Any]) -> Tensor:
+    """Images that are as many times larger as the pipeline makes them.
+
+    Args:
+        pipeline: see `load_upscaler`.
+        images: [b, 3, h, w] in [-1, 1].
+        seeds: one per image, which then does not depend on the others.
+        options: arguments of pipelines; those that this one does not take are left out.
+
+    Returns:
+        [b, 3, s · h, s · w] in [-1, 1].
+    """
+    taken = inspect.signature(pipeline.__call__).parameters
+    given = {"prompt": [options["prompt"]] * len(images)}
+    given = {name: value for name, value in {**options, **given}.items() if name in taken}
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    height, width = images.shape[-2:]
+    whole = pad(images, (0, -width % multiple(pipeline), 0, -height % multiple(pipeline)), "replicate")
+    lowest = LOWEST[type(pipeline).__name__]
+    result = pipeline(
+        image=lowest + (whole + 1) / 2 * (1 - lowest), generator=generators, output_type="pt", **given
+    ).images
+    scale = result.shape[-1] // whole.shape[-1]
+    return result[..., : scale * height, : scale * width].to(images) * 2 - 1
+
+
+def multiple(pipeline: Any) -> int:
+    """The number that must divide the side of an input, so that sides are whole at all levels of both networks."""
+    autoencoder = pipeline.vae if hasattr(pipeline, "vae") else pipeline.vqvae
+    levels = [len(part.config.block_out_channels) - 1 for part in (autoencoder, pipeline.unet)]
+    return int(2 ** sum(levels))

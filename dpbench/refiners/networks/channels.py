@@ -1,0 +1,25 @@
+"""Images of any number of channels in networks of a fixed number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+
+def per_channels(images: Tensor, channels: int, network: Callable[[Tensor], Tensor]) -> Tensor:
+    """Applies a network of another number of channels to each channel as a grey image.
+
+    Args:
+        images: [b, c, h, w].
+        channels: those of the network's input and output. If they are not c, the network sees every channel of an
+            image as a grey image, and the mean of the channels of its result is kept.
+        network: [n, channels, h, w] -> [n, channels, size, size].
+
+    Returns:
+        [b, c, size, size].
+    """
+    if images.shape[1] == channels:
+        return network(images)
+    grey = images.flatten(0, 1).unsqueeze(1).expand(-1, channels, -1, -1)
+    return network(grey).mean(1).unflatten(0, images.shape[:2])

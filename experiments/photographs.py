@@ -1,0 +1,187 @@
+"""The second stage on photographs: real coarse bands through every detail stage, against bicubic interpolation.
+
+    python experiments/photographs.py --photos coco     # coco/train2017 and coco/val2017 hold photographs
+
+Detail stages learn from the train photographs, in tiles, and refine block means of the others; nothing here is private.
+Each is compared with the photograph that it should give (PSNR, in decibels), with the coarse image that it got
+(`ll_error`: root mean square difference, pixels from 0 to 1), and with the detail of the photographs (`energy`: power
+in the Haar detail bands above the coarse one, relative to the photographs'; 1 is as sharp as they are). Texture and
+spectrum are the metrics of that name. Finished parts are skipped, so the same command continues after an interruption.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import pandas as pd
+import torch
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # makes the script work from any folder
+
+import dpbench
+from dpbench.core.cache import PublicCache
+from dpbench.core.context import RunContext
+from dpbench.core.data import DataOptions, ImageDataset
+from dpbench.core.errors import DpbenchError
+from dpbench.core.files import digest, read_json, write_atomic, write_json
+from dpbench.core.folders import cache_folder
+from dpbench.core.refiner import block_means
+from dpbench.core.specs import Conditions
+from dpbench.core.variants import split_list
+from dpbench.data.arrays import ArrayDataset
+from dpbench.data.opening import open_dataset
+from dpbench.data.tiles import Tiles
+from dpbench.models.haar import wavedec2
+from dpbench.refiners.degrade import BlockMeans
+from dpbench.results.run_sheet import Group, write_run_sheet
+from dpbench.results.samples import StoredSamples, clear, write_conditions, write_shard
+from dpbench.training.public import to_uint8, to_unit
+from experiments._coarse import block_error
+from experiments._refinement import Stage, scores
+from experiments._script import one_line_errors
+from experiments.detail_stages import default_stages
+
+SIZE, TILE = 256, 64
+"""Side of the photographs, and of the tiles that detail stages learn from."""
+
+NOISE = 0.02
+"""Standard deviation of the noise on training inputs, for images in [-1, 1]."""
+
+ORIGINAL = "photograph"
+"""The row of the photographs themselves."""
+
+SHOWN = ("psnr", "energy", "texture", "spectrum", "lpips")
+
+
+def main(
+    photos: Annotated[Path, typer.Option(metavar="DIR", help="folder with train/ and val/ of photographs")],
+    sides: Annotated[str, typer.Option(metavar="LIST", help="sides of the coarse images")] = "32,64,128",
+    refiners: Annotated[str, typer.Option(metavar="LIST", help="detail stages, with settings; empty for all")] = "",
+    images: Annotated[int, typer.Option(metavar="N", help="photographs to refine")] = 32,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="folder of images and rows")] = Path("results/photographs"),
+    report: Annotated[Path, typer.Option(metavar="DIR", help="folder of table and sheets")] = Path("results/reference"),
+    table_only: Annotated[bool, typer.Option("--table-only", help="refine nothing; report what is finished")] = False,
+) -> None:
+    """Refines the coarse bands of photographs with every detail stage, and writes table and sheets."""
+    with one_line_errors():
+        stages = [Stage.of(name) for name in split_list(refiners) or default_stages()]
+        coarse_sides = [_side(text) for text in split_list(sides)]
+        dataset = open_dataset(f"folder:{photos}", DataOptions(photos, SIZE, public_benchmark=True))
+        train, test = dataset.train(), dataset.test()
+        wanted = test.batch(range(min(images, len(test)))).images
+        assert wanted is not None
+        if not table_only:
+            for side in coarse_sides:
+                for stage in stages:
+                    measure(stage, side, wanted, train, photos, out)
+        rows = [row for side in coarse_sides for stage in stages if (row := stored(out, side, stage, len(wanted)))]
+        if not rows:
+            raise DpbenchError(f"nothing is finished in {out}; run without --table-only")
+        write_report(pd.DataFrame(rows), test, wanted, report)
+
+
+def _side(text: str) -> int:
+    side = int(text) if text.isdigit() else 0
+    if side < 2 or SIZE % side or side == SIZE:
+        raise DpbenchError(f"--sides must be powers of two below {SIZE}, not '{text}'")
+    return side
+
+
+def row_path(out: Path, side: int, stage: Stage, images: int) -> Path:
+    """Where the row of a finished part is kept."""
+    return out / f"{digest([side, stage.name, images], 16)}.json"
+
+
+def stored(out: Path, side: int, stage: Stage, images: int) -> dict[str, Any] | None:
+    """The row of a finished part."""
+    path = row_path(out, side, stage, images)
+    return dict(read_json(path)) if path.exists() else None
+
+
+def measure(stage: Stage, side: int, wanted: Tensor, train: ImageDataset, photos: Path, out: Path) -> None:
+    """Prepares a detail stage, refines the coarse bands of photographs, and stores the row.
+
+    Args:
+        stage: the detail stage.
+        side: side of the coarse images.
+        wanted: the photographs, uint8 [n, 3, 256, 256].
+        train: the photographs to learn from.
+        photos: their folder.
+        out: folder of images and rows.
+    """
+    path = row_path(out, side, stage, len(wanted))
+    if path.exists():
+        return
+    factor = SIZE // side
+    torch.manual_seed(0)
+    run = RunContext("cpu", torch.Generator().manual_seed(0), PublicCache(cache_folder() / "public"))
+    refiner = stage.plugin(stage.config)
+    with refiner.cost.preparing():
+        refiner.prepare(Tiles(train, max(TILE, factor)), BlockMeans(factor.bit_length() - 1, NOISE), run)
+    coarse = block_means(to_unit(wanted), factor)
+    refined = torch.cat([to_uint8(refiner(image[None], SIZE, run)) for image in coarse])
+    folder = path.with_suffix("")
+    clear(folder)
+    write_shard(folder, 0, refined)
+    write_conditions(folder, Conditions(len(refined)))
+    scored = dpbench.evaluate(
+        folder, f"folder:{photos}", name=path.stem, metrics=["texture", "spectrum"], references=(), resolution=SIZE,
+        public_benchmark=True, out=out / "scores",
+    )  # fmt: skip
+    row = {
+        "side": side,
+        "refiner": stage.name,
+        "images": len(refined),
+        "psnr": psnr(refined, wanted),
+        "ll_error": block_error(refined, coarse),
+        "energy": detail_energy(refined, factor) / detail_energy(wanted, factor),
+        **scores(scored.iloc[0].to_dict()),
+        "seconds_prepare": refiner.cost.seconds_prepare,
+        "seconds_per_image": refiner.cost.seconds_per_image,
+        "parameters": refiner.parameters(),
+        "samples": str(folder),
+    }
+    write_json(path, row)
+
+
+def psnr(images: Tensor, wanted: Tensor) -> float:
+    """Mean peak signal-to-noise ratio over images, uint8 [n, c, h, w] each, in decibels."""
+    errors = (images.float() - wanted.float()).square().flatten(1).mean(1).clamp(min=1e-6)
+    return float((10 * torch.log10(255**2 / errors)).mean())
+
+
+def detail_energy(images: Tensor, factor: int) -> float:
+    """Mean square of the Haar coefficients above the coarse band: uint8 [n, c, h, w], coarse pixels of `factor`²."""
+    details = wavedec2(images.float() / 255, factor.bit_length() - 1)[1:]
+    return float(torch.cat([band.flatten() for band in details]).square().mean())
+
+
+def write_report(rows: pd.DataFrame, test: ImageDataset, wanted: Tensor, folder: Path) -> None:
+    """Writes photographs.csv and a sheet per side, and prints a table."""
+    write_atomic(folder / "photographs.csv", lambda path: rows.drop(columns="samples").to_csv(path, index=False))
+    shown = [name for name in SHOWN if name in rows]
+    printed = Table("coarse", "refiner", *shown, "LL error", "prepare s", "s/image", title=f"{SIZE}-pixel photographs")
+    for row in rows.to_dict("records"):
+        numbers = (f"{row[name]:.3g}" for name in shown)
+        printed.add_row(
+            f"{row['side']} px", escape(row["refiner"]), *numbers, f"{row['ll_error']:.4f}",
+            f"{row['seconds_prepare']:.0f}", f"{row['seconds_per_image']:.3f}",
+        )  # fmt: skip
+    Console(width=None if sys.stdout.isatty() else 160).print(printed)
+    spec, original = test.spec, ArrayDataset(test.spec, wanted, None)
+    for side, of_side in rows.groupby("side"):
+        groups = [Group("", ORIGINAL, original, range(len(wanted)))]
+        for row in of_side.to_dict("records"):
+            groups.append(Group("", row["refiner"], StoredSamples(Path(row["samples"]), spec), range(row["images"])))
+        write_run_sheet(folder / f"photographs-{side}.png", groups, f"{side} → {SIZE} pixels")
+
+
+if __name__ == "__main__":
+    typer.run(main)
