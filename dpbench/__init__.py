@@ -49,11 +49,14 @@ if TYPE_CHECKING:
     from dpbench.core.registries import METHODS as METHODS
     from dpbench.core.registries import METRICS as METRICS
     from dpbench.core.registries import REFINERS as REFINERS
+    from dpbench.core.registries import TEXT_ENCODERS as TEXT_ENCODERS
     from dpbench.core.specs import Batch as Batch
     from dpbench.core.specs import Budget as Budget
     from dpbench.core.specs import Conditions as Conditions
     from dpbench.core.specs import DatasetSpec as DatasetSpec
     from dpbench.core.specs import Request as Request
+    from dpbench.core.text_encoder import TextEncoder as TextEncoder
+    from dpbench.core.text_encoder import TextEncoding as TextEncoding
     from dpbench.data.arrays import ArrayDataset as ArrayDataset
     from dpbench.data.arrays import Subset as Subset
     from dpbench.evaluation.caveats import Caveat as Caveat
@@ -105,8 +108,9 @@ _NAMES = {
     "dpbench.core.method": ["Method", "Preset"],
     "dpbench.core.metric": ["Column", "Estimate", "Evaluation", "Extractor", "Metric"],
     "dpbench.core.refiner": ["Degrade", "Refiner", "RefinerSettings"],
-    "dpbench.core.registries": ["DATASETS", "EXTRACTORS", "METHODS", "METRICS", "REFINERS"],
+    "dpbench.core.registries": ["DATASETS", "EXTRACTORS", "METHODS", "METRICS", "REFINERS", "TEXT_ENCODERS"],
     "dpbench.core.specs": ["Batch", "Budget", "Conditions", "DatasetSpec", "Request"],
+    "dpbench.core.text_encoder": ["TextEncoder", "TextEncoding"],
     "dpbench.data.arrays": ["ArrayDataset", "Subset"],
     "dpbench.evaluation.caveats": ["Caveat"],
     "dpbench.evaluation.features": ["Features"],

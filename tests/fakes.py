@@ -32,6 +32,7 @@ from dpbench import (
 from dpbench.core.errors import ConfigError
 from dpbench.core.files import digest
 from dpbench.core.metric import Evaluation
+from dpbench.core.specs import CONDITIONS
 
 
 class TinyImages(ImageDataset):
@@ -118,6 +119,7 @@ class FakeMean(Method):
 
     Config = FakeConfig
     track = "images"
+    conditions = CONDITIONS
     paper = "nobody (2020)"
     presets: ClassVar[Mapping[str, Preset]] = {
         "small": Preset(),

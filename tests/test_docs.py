@@ -19,7 +19,7 @@ import pytest
 import typer
 
 import dpbench
-from dpbench import DATASETS, EXTRACTORS, METHODS, METRICS, REFINERS, RunRequest
+from dpbench import DATASETS, EXTRACTORS, METHODS, METRICS, REFINERS, TEXT_ENCODERS, RunRequest
 from dpbench.benchmark.configure import configure
 from dpbench.benchmark.scoring import chosen_metrics
 from dpbench.cli import app
@@ -30,7 +30,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PLUGINS = sorted((ROOT / "tests").glob("plugin_*.py"))
 HELPERS = {"plugin_tiny.py", "plugin_choice.py"}  # the first registers the fakes, the second is linked
-GROUPS = {registry.group for registry in (METHODS, DATASETS, METRICS, REFINERS, EXTRACTORS)}
+GROUPS = {registry.group for registry in (METHODS, DATASETS, METRICS, REFINERS, EXTRACTORS, TEXT_ENCODERS)}
 
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FOLDERS = "dpbench|docs|experiments|perf|tests|results/reference"
@@ -186,7 +186,11 @@ def test_every_page_is_listed() -> None:
 
 def test_every_built_in_plugin_and_column_is_described() -> None:
     described = {
-        "methods": [*METHODS.names(), *(f"refiner.name={name}" for name in REFINERS.names())],
+        "methods": [
+            *METHODS.names(),
+            *(f"refiner.name={name}" for name in REFINERS.names()),
+            *(f"text.name={name}" for name in TEXT_ENCODERS.names()),
+        ],
         "installing": [*DATASETS.names(), *WEIGHTS],
         "metrics": [
             *(field.name for field in FIELDS),

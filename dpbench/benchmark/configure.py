@@ -65,11 +65,13 @@ def plan_of(method: type[Method[Any]], config: Any, spec: DatasetSpec, request: 
     """The plan of a configured method for a dataset. Every dataset is closed while the method makes it.
 
     Raises:
-        ConfigError: the configuration does not suit the dataset, or the method makes no plan.
+        ConfigError: the configuration does not suit the dataset, the method does not take what its records have beside
+            their images, or it makes no plan.
         PrivacyError: the method opens a dataset.
     """
     from dpbench.privacy.plan import Plan
 
+    _check_condition(method, spec)
     try:
         with Seal().everything_closed():
             plan: object = method.plan(config, spec, request)
@@ -81,6 +83,19 @@ def plan_of(method: type[Method[Any]], config: Any, spec: DatasetSpec, request: 
     if not isinstance(plan, Plan):
         raise ConfigError(f"{method.__name__}.plan must return a Plan, not {plan!r}")
     return plan
+
+
+SAID = {"classes": "classes", "captions": "captions", "none": "neither classes nor captions"}
+"""What a dataset has, in messages."""
+
+
+def _check_condition(method: type[Method[Any]], spec: DatasetSpec) -> None:
+    if spec.condition not in method.conditions:
+        taken = " or ".join(SAID[condition] for condition in SAID if condition in method.conditions)
+        raise ConfigError(
+            f"{method.__name__} is for datasets with {taken}, but {spec.name} has {SAID[spec.condition]}; "
+            "`dpbench show METHOD` says what a method takes"
+        )
 
 
 def refuse_auto(method: Configured) -> None:

@@ -96,7 +96,7 @@ class Planner:
         key = {
             "method": [method.name, method.method.version],
             "settings": settings,
-            "dataset": [self._spec.shape, self._spec.n_classes, self._spec.n_train],
+            "dataset": [self._spec.shape, self._spec.n_classes, self._spec.caption_bytes, self._spec.n_train],
             "request": asdict(self._conditions),
             "public": self._public.fingerprint,
             "code": code_of(method.method, method.config, self._public),
@@ -137,7 +137,7 @@ class Planner:
 
     @property
     def _conditions(self) -> Request:
-        return self.session.request.samples_of(self._spec)
+        return self.session.sampled
 
     @property
     def _public(self) -> ImageDataset:

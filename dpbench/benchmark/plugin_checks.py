@@ -13,11 +13,12 @@ from dpbench.core.errors import ConfigError, DpbenchError
 from dpbench.core.method import Method, Preset
 from dpbench.core.metric import Column, Metric
 from dpbench.core.registries import METHODS, METRICS
+from dpbench.core.specs import CONDITIONS
 
 
 @cache
 def check_method(name: str, method: type[Method[Any]]) -> None:
-    """Checks the declarations of a method: its base class, constructor, `Config` and presets.
+    """Checks the declarations of a method: its base class, constructor, `Config`, conditions and presets.
 
     Args:
         name: its registered name.
@@ -31,6 +32,8 @@ def check_method(name: str, method: type[Method[Any]]) -> None:
     _check_constructor(what, method, "config", "spec")
     if not (isinstance(method.Config, type) and is_dataclass(method.Config)):
         raise ConfigError(f"{what}: Config must be a dataclass; put @dataclass(frozen=True) above it")
+    if not (isinstance(method.conditions, frozenset) and method.conditions and method.conditions <= CONDITIONS):
+        raise ConfigError(f"{what}: conditions must be a frozenset of {sorted(CONDITIONS)}, not {method.conditions!r}")
     if not isinstance(method.presets, Mapping):
         raise ConfigError(f"{what}: presets must map names to Preset(...), not be a {type(method.presets).__name__}")
     for preset, declared in method.presets.items():

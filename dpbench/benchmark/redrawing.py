@@ -9,7 +9,6 @@ from dpbench.benchmark.session import Session
 from dpbench.benchmark.stored_model import load_model
 from dpbench.core.errors import DataError, DpbenchError
 from dpbench.core.files import TEMPORARY, remove
-from dpbench.core.specs import Conditions
 from dpbench.results import checksums
 from dpbench.results.record import TrialRecord
 from dpbench.results.trial_folder import SAMPLES, TrialFolder
@@ -38,7 +37,7 @@ def _redraw(record: TrialRecord, folder: TrialFolder, session: Session) -> None:
     model, home = load_model(folder, session.request, session.display), folder.home(record.is_sensitive)
     with tempfile.TemporaryDirectory(dir=folder.path, prefix=TEMPORARY) as work:
         drawn = Path(work) / (home / SAMPLES).relative_to(folder.path)
-        model.write(Conditions.balanced(record.request["samples"], record.spec.n_classes), drawn)
+        model.write(record.request["samples"], drawn)
         checksums.check(home / checksums.FILE, Path(work), drawn)
         remove(home / SAMPLES)
         drawn.rename(home / SAMPLES)

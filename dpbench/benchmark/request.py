@@ -147,6 +147,13 @@ class RunRequest:
         WHAT,
         metavar="N",
     )
+    prompts: Path | None = _option(
+        None,
+        "Public prompts to sample under, one per line of a UTF-8 file, for datasets with captions; by default the "
+        "dataset's own, or the captions of the test split of a public benchmark.",
+        WHAT,
+        metavar="FILE",
+    )
     metrics: Sequence[str] | None = _option(
         None,
         "Metrics to compute (see `dpbench list metrics`); all but slow ones by default.",
@@ -199,7 +206,9 @@ class RunRequest:
         self._set("epsilons", tuple(check_epsilon(epsilon) for epsilon in self.epsilons))
         self._set("settings", dict(self.settings or {}))
         self._set("out", expanded(Path(self.out)))
-        self._set("data", None if self.data is None else expanded(Path(self.data)))
+        for name in ("data", "prompts"):
+            value = getattr(self, name)
+            self._set(name, None if value is None else expanded(Path(value)))
         self._set("plugins", tuple(expanded(Path(plugin)) for plugin in self.plugins))
         if self.protocol not in PROTOCOLS:
             raise UnknownName("protocol", self.protocol, PROTOCOLS)
@@ -260,13 +269,20 @@ class RunRequest:
         check_chosen_delta(self.delta, spec.n_train)
         return self.delta
 
-    def samples_of(self, spec: DatasetSpec) -> Request:
-        """What is sampled of a dataset: equally many images of each class."""
-        return Request(Conditions.balanced(self.samples, spec.n_classes))
+    def samples_of(self, spec: DatasetSpec, prompts: Sequence[str] = ("",)) -> Request:
+        """What is sampled of a dataset: equally many images of each class, or of each prompt.
+
+        Args:
+            spec: what the dataset declares.
+            prompts: for a dataset with captions; what a plan depends on is the same with any prompts.
+        """
+        kinds = prompts if spec.condition == "captions" else spec.n_classes
+        return Request(Conditions.balanced(self.samples, kinds))
 
     def stored(self) -> dict[str, Any]:
         """The fields that say what is compared, and the plugins, as JSON-like values: what trial.json keeps of it."""
         chosen = {f.name: getattr(self, f.name) for f in fields(self) if f.metadata["panel"] == WHAT}
         chosen["plugins"] = tuple(map(str, self.plugins))
+        chosen["prompts"] = None if self.prompts is None else str(self.prompts)
         return {name: list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
                 for name, value in chosen.items()}  # fmt: skip

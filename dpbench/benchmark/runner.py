@@ -136,8 +136,7 @@ def _announce(trials: Sequence[TrialSpec], session: Session, metrics: Sequence[s
         DpbenchError: one would take days.
     """
     spec = session.inputs.spec
-    images = session.request.samples_of(spec).conditions.count
-    for name, seconds in slow_metrics(metrics, spec, images, session.device).items():
+    for name, seconds in slow_metrics(metrics, spec, session.request.samples, session.device).items():
         if any(missing_metrics(trial.folder(session.out), [name]) for trial in trials):
             session.display.say(announcement(name, seconds, session.device))
 
@@ -171,15 +170,15 @@ def plan_trials(session: Session) -> list[TrialSpec]:
     """
     request, inputs, display = session.request, session.inputs, session.display
     methods = configure(request.methods, request.dataset, request.preset, request.settings)
-    conditions = request.samples_of(inputs.spec)
     for method in methods:
-        plan_of(method.method, method.config, inputs.spec, conditions)
+        plan_of(method.method, method.config, inputs.spec, request.samples_of(inputs.spec))
         if "public" in request.references and not method.uses_public:
             display.say(f"{method.title} uses no public data: it has no public reference row")
     with session.processes.rank_zero_first():  # a dataset is downloaded, and a measurement made, once
+        conditions = session.sampled
         for _ in track(display, [inputs.train], "reading the images", 1):
             inputs.fingerprint(inputs.train)
-        trials = list(make_trials(methods, request, inputs, Planner(session)))
+        trials = list(make_trials(methods, session, Planner(session)))
     new = [t for t in trials if not t.is_real and (request.force or not t.folder(request.out).is_sampled)]
     if new:
         samples = len(new) * conditions.conditions.count * math.prod(inputs.spec.shape)

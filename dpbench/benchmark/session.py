@@ -5,23 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import torch
 
 from dpbench.benchmark.inputs import Inputs
 from dpbench.benchmark.launchers.torchrun import Processes, join_processes
+from dpbench.benchmark.prompts import Prompts, choose_prompts
 from dpbench.benchmark.request import RunRequest
 from dpbench.benchmark.timetable import Timetable
 from dpbench.core.cache import PublicCache
 from dpbench.core.checkpoints import Checkpoints
 from dpbench.core.context import Precision, RunContext
 from dpbench.core.data import DataOptions
+from dpbench.core.errors import DpbenchError
 from dpbench.core.files import digest
 from dpbench.core.folders import cache_folder, check_writable, state_folder
 from dpbench.core.progress import Display, Progress, Quiet
 from dpbench.core.progress_lines import ProgressLines, Together
 from dpbench.core.seal import Seal
+from dpbench.core.specs import Request
 from dpbench.data.opening import default_root
 from dpbench.training.device import resolve_device, resolve_precision
 
@@ -89,6 +93,29 @@ class Session:
         """The same session on another dataset."""
         request = replace(self.request, dataset=dataset, resolution=resolution, public_benchmark=public_benchmark)
         return Session.on(request, self.processes, self.precision, self.display)
+
+    @cached_property
+    def prompts(self) -> Prompts | None:
+        """The prompts of samples; None for a dataset without captions.
+
+        Raises:
+            DpbenchError: as `choose_prompts`, or prompts are given for a dataset without captions.
+        """
+        dataset, file = self.inputs.dataset, self.request.prompts
+        if dataset.spec.condition == "captions":
+            return choose_prompts(dataset, file, self.request.samples)
+        if file is not None:
+            raise DpbenchError(f"--prompts is for datasets with captions, and {dataset.spec.name} has none")
+        return None
+
+    @property
+    def sampled(self) -> Request:
+        """What every trial samples.
+
+        Raises:
+            DpbenchError: as `prompts`.
+        """
+        return self.request.samples_of(self.inputs.spec, self.prompts.texts if self.prompts else ())
 
     @property
     def device(self) -> str:

@@ -231,6 +231,7 @@ def _record(
         public_source=trial.public.name if trial.public else "",
         public_fingerprint=trial.public.fingerprint if trial.public else "",
         pretrained=trial.pretrained,
+        prompts=trial.prompts,
         parameters_private=parameters_private,
         parameters_total=parameters_total,
         queries=None if ledger is None else sum(ledger.spent.values()),

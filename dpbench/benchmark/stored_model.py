@@ -36,8 +36,8 @@ from dpbench.core.seal import Seal
 from dpbench.core.specs import Conditions, DatasetSpec
 from dpbench.results.exported import Exported, check_free, export
 from dpbench.results.record import TrialRecord
-from dpbench.results.samples import StoredSamples
-from dpbench.results.trial_folder import DRAWN, MODEL, TrialFolder
+from dpbench.results.samples import StoredSamples, read_conditions
+from dpbench.results.trial_folder import DRAWN, MODEL, SAMPLES, TrialFolder
 from dpbench.training.device import resolve_device, resolve_precision
 
 
@@ -66,6 +66,15 @@ class StoredModel:
         """What the sensitive dataset declares: shape, classes."""
         return self.method.spec
 
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """The prompts of the trial's samples, in order.
+
+        Raises:
+            DpbenchError: they are missing or damaged.
+        """
+        return read_conditions(self.home / SAMPLES).texts or ()
+
     def labels(self, names: Sequence[str]) -> tuple[int, ...]:
         """Class names, or class numbers as text, as labels.
 
@@ -87,7 +96,8 @@ class StoredModel:
         """Images: uint8 [n, c, h, w] on the CPU.
 
         Args:
-            conditions: how many, of all classes in turn; or one condition per image, e.g. `Conditions(2, (3, 7))`.
+            conditions: how many, of all classes or the trial's prompts in turn; or one condition per image, e.g.
+                `Conditions(2, (3, 7))` or `Conditions(1, ("a red star",))`.
             seed: of the generators; the trial's own by default. With that one and the trial's conditions, device and
                 precision, the trial's stored samples are drawn again.
 
@@ -129,11 +139,14 @@ class StoredModel:
     def _suitable(self, conditions: int | Conditions) -> Conditions:
         classes = self.spec.n_classes
         if isinstance(conditions, int):
-            conditions = Conditions.balanced(conditions, classes)
+            by_text = self.spec.condition == "captions"
+            conditions = Conditions.balanced(conditions, self.prompts if by_text else classes)
         if conditions.count < 1:
             raise DpbenchError(f"the number of images must be at least 1, not {conditions.count}")
         if conditions.condition is not None and len(conditions.condition) != conditions.count:
             raise DpbenchError(f"there are {len(conditions.condition)} conditions for {conditions.count} images")
+        if conditions.texts is not None and self.spec.condition != "captions":
+            raise DpbenchError(f"{self.spec.name} has no captions, so nothing can be drawn under prompts")
         wrong = [label for label in conditions.labels or () if not 0 <= label < classes]
         if wrong:
             range_ = f"the labels are 0 to {classes - 1}" if classes else "it has no classes"

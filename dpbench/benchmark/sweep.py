@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from dpbench.benchmark.configure import Configured
-from dpbench.benchmark.inputs import Inputs
 from dpbench.benchmark.planning import Planner
-from dpbench.benchmark.request import RunRequest
+from dpbench.benchmark.session import Session
 from dpbench.benchmark.trial import TrialSpec
 
 
-def make_trials(
-    methods: Sequence[Configured], request: RunRequest, inputs: Inputs, planner: Planner
-) -> Iterator[TrialSpec]:
+def make_trials(methods: Sequence[Configured], session: Session, planner: Planner) -> Iterator[TrialSpec]:
     """All trials, in the order in which they run: `real` last, so that test opens after sampling.
 
     Args:
         methods: configured methods.
+        session: gives the request, the datasets and the prompts.
         planner: chooses batch and steps for each ε where a method asks for `steps=auto`.
     """
+    request, inputs = session.request, session.inputs
     spec, fingerprint = inputs.spec, inputs.fingerprint(inputs.train)
-    delta, conditions = request.delta_for(spec), request.samples_of(spec)
+    delta, conditions = request.delta_for(spec), session.sampled
+    prompts = session.prompts.source if session.prompts else ""
     for method in methods:
         for epsilon, reference in request.budgets():
             if reference == "public" and not method.uses_public:
@@ -46,6 +46,7 @@ def make_trials(
                     m.variant,
                     request.noise_seed,
                     named_weights(m.method.weights_of(m.config)),
+                    prompts,
                 )
     if "real" in request.references:
         yield TrialSpec.real(spec, fingerprint, conditions, delta)

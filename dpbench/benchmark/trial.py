@@ -66,6 +66,7 @@ class TrialSpec:
         variant: what the user changed of the preset; a label.
         noise_seed: makes the DP noise reproducible, for tests only.
         pretrained: the method's weights of other origin, "name@hash, ..."; "" for none.
+        prompts: where the prompts come from; a label, "" for none.
     """
 
     method: str
@@ -85,6 +86,7 @@ class TrialSpec:
     variant: str = ""
     noise_seed: int | None = None
     pretrained: str = ""
+    prompts: str = ""
 
     @classmethod
     def real(cls, spec: DatasetSpec, fingerprint: str, request: Request, delta: float) -> TrialSpec:

@@ -21,6 +21,7 @@ class Kind(StrEnum):
     metrics = "metrics"
     refiners = "refiners"
     extractors = "extractors"
+    text_encoders = "text-encoders"
 
 
 @takes()
@@ -28,7 +29,7 @@ def list_(
     request: RunRequest,
     kind: Annotated[Kind | None, typer.Argument(help="What to list; everything by default.")] = None,
 ) -> None:
-    """List methods, datasets, public sources, metrics, refiners and extractors."""
+    """List methods, datasets, public sources, metrics, refiners, extractors and text encoders."""
     from dpbench.cli.pages.catalog import plugin_table
 
     print_page(plugin_table([kind] if kind else list(Kind)))

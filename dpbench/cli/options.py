@@ -24,7 +24,7 @@ FIELDS = {f.name: f for f in fields(RunRequest)}
 HINTS = typing.get_type_hints(RunRequest)
 RUN = (
     *("methods", "dataset", "epsilons", "delta", "seeds", "public", "references", "preset", "settings", "samples"),
-    *("metrics", "protocol", "resolution", "public_benchmark", "device", "precision", "force", "fail_fast"),
+    *("prompts", "metrics", "protocol", "resolution", "public_benchmark", "device", "precision", "force", "fail_fast"),
     *("download", "noise_seed", "data", "out"),
 )
 """The fields that are options of `dpbench run`."""

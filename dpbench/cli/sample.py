@@ -27,8 +27,11 @@ dpbench sample 9f2c --plugin my_method.py
 
 
 @takes(
-    *("device", "precision"),
-    help={"plugins": "Python file or package with the trial's method; repeatable."},
+    *("prompts", "device", "precision"),
+    help={
+        "prompts": "Prompts to draw under in turn, one per line; the trial's own by default.",
+        "plugins": "Python file or package with the trial's method; repeatable.",
+    },
 )
 def sample(
     request: RunRequest,
@@ -62,14 +65,18 @@ def sample(
     ] = RunRequest.out,
 ) -> None:
     """Draw images from the model of a finished trial, at no privacy cost."""
+    if labels and request.prompts:
+        raise DpbenchError("give either --labels or --prompts, not both: a dataset has classes or captions")
     if labels and balanced:
         raise DpbenchError("give either --labels, or --balanced for all classes, not both")
+    from dpbench.benchmark.prompts import read_prompts
     from dpbench.benchmark.stored_model import find_trial, load_model
     from dpbench.cli.display import open_display
 
     with open_display() as display:
         model = load_model(find_trial(trial, results.expanduser()), request, display)
-        chosen = model.labels(split_names(labels)) if labels else model.spec.n_classes
-        files = model.export(Conditions.balanced(count, chosen), out, seed)
+        chosen = model.labels(split_names(labels)) if labels else ()
+        prompts = read_prompts(request.prompts).texts if request.prompts else ()
+        files = model.export(Conditions.balanced(count, chosen or prompts) if chosen or prompts else count, out, seed)
     print(f"{count} image{'s'[: count > 1]} of {model.record}: {files.images} and {files.arrays}")
     print(f"on one sheet: {files.sheet}")

@@ -29,7 +29,7 @@ def show(
         str,
         typer.Argument(
             metavar="NAME",
-            help="A method, a variant of it ('dp-sgd\\[steps=50]'), a dataset, metric, refiner or extractor.",
+            help="A method, a variant of it ('dp-sgd\\[steps=50]'), or another plugin that `dpbench list` shows.",
         ),
     ],
 ) -> None:

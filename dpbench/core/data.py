@@ -75,6 +75,7 @@ class Dataset(ABC):
     """
 
     public_only: ClassVar[bool] = False  # for public pretraining only, not a benchmark
+    prompts: Sequence[str] = ()  # what images of a dataset with captions are sampled under; public
     decodes_late: bool = False  # whether a damaged file shows only when a batch with its image is read
 
     def __init__(self, argument: str, options: DataOptions):

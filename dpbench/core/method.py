@@ -12,7 +12,7 @@ from dpbench.core.config import NoSettings
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.refiner import Refiner
-from dpbench.core.specs import Conditions, DatasetSpec, Request
+from dpbench.core.specs import Condition, Conditions, DatasetSpec, Request
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,6 +52,8 @@ class Method(ABC, Generic[C]):
     version: ClassVar[str] = "1"
     track: ClassVar[Track] = "none"
     paper: ClassVar[str] = ""
+    conditions: ClassVar[frozenset[Condition]] = frozenset({"none", "classes"})
+    """What the records of its datasets may have beside their images: "none", "classes", "captions"."""
     presets: ClassVar[Mapping[str, Preset]] = MappingProxyType({"small": Preset()})
     """Preset name -> settings over `Config`'s defaults; "small/mnist" refines "small" for that dataset."""
 

@@ -13,6 +13,7 @@ from dpbench.core.method import Method
 from dpbench.core.metric import Extractor, Metric
 from dpbench.core.refiner import Refiner
 from dpbench.core.registry import Registry
+from dpbench.core.text_encoder import TextEncoder
 
 _METHODS = {
     "wavelet": (
@@ -247,13 +248,33 @@ _EXTRACTORS = {
     "spectrum": ("dpbench.metrics.extractors.power_spectrum:PowerSpectrum", "Radially averaged power spectrum."),
 }
 
+_TEXT_ENCODERS = {
+    "hashed": (
+        "dpbench.text_encoders.hashed:Hashed",
+        "Words hashed to fixed random vectors: no weights and no knowledge of language, a control.",
+    ),
+    "wordllama": (
+        "dpbench.text_encoders.wordllama:WordLlama",
+        "Pretrained token embeddings that travel inside the PyPI package wordllama: 32,000 tokens, 256 numbers each.",
+    ),
+    "clip": (
+        "dpbench.text_encoders.clip_text:CLIPText",
+        "The text encoder of a CLIP model in the format of transformers, trained on pairs of images and texts.",
+    ),
+    "t5": (
+        "dpbench.text_encoders.t5_text:T5Text",
+        "The encoder of a T5 model in the format of transformers, trained on text alone.",
+    ),
+}
+
 METHODS: Registry[Method[Any]] = Registry("method", _METHODS, Method)
 DATASETS: Registry[Dataset] = Registry("dataset", _BENCHMARK_DATASETS | _PUBLIC_DATASETS, Dataset)
 METRICS: Registry[Metric] = Registry("metric", _METRICS, Metric)
 REFINERS: Registry[Refiner[Any]] = Registry("refiner", _REFINERS, Refiner)
 EXTRACTORS: Registry[Extractor] = Registry("extractor", _EXTRACTORS, Extractor)
+TEXT_ENCODERS: Registry[TextEncoder[Any]] = Registry("text encoder", _TEXT_ENCODERS, TextEncoder)
 
-REGISTRIES: tuple[Registry[Any], ...] = (METHODS, DATASETS, METRICS, REFINERS, EXTRACTORS)
+REGISTRIES: tuple[Registry[Any], ...] = (METHODS, DATASETS, METRICS, REFINERS, EXTRACTORS, TEXT_ENCODERS)
 
 
 def is_public_only(dataset: str) -> bool:

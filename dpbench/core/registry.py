@@ -1,7 +1,7 @@
 """Typed, lazy registries of plugins: a name maps to "module:Class", which is imported on first use.
 
 Each registry has three sources: the built-in table, the entry points of installed packages (`dpbench.methods`,
-`.datasets`, `.metrics`, `.refiners`, `.extractors`), and classes registered at run time (`--plugin`).
+`.datasets`, `.metrics`, `.refiners`, `.extractors`, `.text_encoders`), and classes registered at run time (`--plugin`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Registry(Generic[P]):
     """The plugins of one kind, by name.
 
     Args:
-        kind: what one plugin is called in messages, e.g. "method".
+        kind: what one plugin is called in messages, e.g. "method" or "text encoder".
         builtin: name -> ("module:Class", summary); the summary is the first line of the class's docstring.
         base: the base class of plugins; `check` looks for it.
     """
@@ -40,7 +40,7 @@ class Registry(Generic[P]):
     def __init__(self, kind: str, builtin: Mapping[str, tuple[str, str]], base: type = object):
         self.kind = kind
         self.base = base
-        self.group = f"dpbench.{kind}s"
+        self.group = f"dpbench.{kind.replace(' ', '_')}s"
         self._builtin = dict(builtin)
         self._registered: dict[str, type[P]] = {}
 

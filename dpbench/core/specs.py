@@ -6,13 +6,19 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from dpbench.core.errors import DpbenchError
 from dpbench.core.names import check_name
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+Condition = Literal["none", "classes", "captions"]
+"""What the records of a dataset have beside their images."""
+
+CONDITIONS = frozenset(get_args(Condition))
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,11 @@ class DatasetSpec:
         return (self.channels, self.resolution, self.resolution)
 
     @property
+    def condition(self) -> Condition:
+        """What a record has beside its image."""
+        return "classes" if self.classes else "captions" if self.caption_bytes else "none"
+
+    @property
     def n_classes(self) -> int:
         """Number of classes, 0 without classes."""
         return len(self.classes or ())
@@ -71,8 +82,8 @@ class Batch:
 
     Attributes:
         images: uint8 [b, c, h, w]; None in a derived batch without images.
-        condition: what an image shows: int64 [b] labels, or uint8 [b, length] captions (see `core.captions`), or None
-            for a dataset with neither.
+        condition: what an image shows: int64 [b] labels, or uint8 [b, length] captions (see `core.captions`), or int32
+            [b, captions, length] what `PrivateData.tokenize` made of them, or None for a dataset with neither.
         derived: [b, ...] what `derive` computed per record; None otherwise.
     """
 
@@ -89,6 +100,11 @@ class Batch:
     def captions(self) -> Tensor | None:
         """UTF-8 bytes padded with zeros, uint8 [b, length], or None where the records have no captions."""
         return self.condition if self.condition is not None and self.condition.ndim == 2 else None
+
+    @property
+    def caption_tokens(self) -> Tensor | None:
+        """Tokens of each caption, int32 [b, captions, length] (see `core.caption_tokens`), or None without them."""
+        return self.condition if self.condition is not None and self.condition.ndim == 3 else None
 
     @property
     def tensors(self) -> dict[str, Tensor]:

@@ -14,8 +14,9 @@ from dpbench.core.config import option
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
-from dpbench.core.method import Method, Preset
-from dpbench.core.specs import Batch, Conditions, DatasetSpec, Request
+from dpbench.core.method import Method, Preset, Track
+from dpbench.core.specs import CONDITIONS, Batch, Condition, Conditions, DatasetSpec, Request
+from dpbench.core.text_encoder import joint_track
 from dpbench.methods.cores.token_settings import ImageTokenizerSettings, TokenModelSettings
 from dpbench.models.token_order import one_by_one, scale_by_scale
 from dpbench.privacy.plan import Plan
@@ -47,12 +48,14 @@ class DPAR(Method[DPARConfig]):
 
     A convolutional tokenizer turns an image into a grid of tokens in raster order (as DP-LlamaGen), or into grids from
     coarse to fine (order=next-scale, as VAR): each grid quantises what the coarser ones leave over, and its tokens are
-    sampled at once. The class is a prefix token. The tokens of a private image are one record.
+    sampled at once. The class is a prefix token; the words of a caption
+    are several. The tokens of a private image are one record.
     """
 
     Config = DPARConfig
     version = "1"
     track = "images"
+    conditions: ClassVar[frozenset[Condition]] = CONDITIONS
     paper = "arXiv 2507.11441"
     presets: ClassVar[Mapping[str, Preset]] = {
         "small": Preset(
@@ -154,7 +157,7 @@ class DPAR(Method[DPARConfig]):
         self.tokenizer = self._new_tokenizer()
         sides = self.tokenizer.sides
         order = one_by_one(sides[0] ** 2) if config.order == "raster" else scale_by_scale(sides)
-        self.model = TokenModel(config, self.tokenizer.encode, self.tokenizer.vocabulary, order, spec.n_classes)
+        self.model = TokenModel(config, self.tokenizer.encode, self.tokenizer.vocabulary, order, spec)
         self.parts = nn.ModuleDict({"tokenizer": self.tokenizer, "transformer": self.model.transformer})
 
     def _new_tokenizer(self) -> ImageTokenizer:
@@ -163,13 +166,24 @@ class DPAR(Method[DPARConfig]):
         return ImageTokenizer(self.spec.channels, self.config.sides(self.spec.resolution), self.config)
 
     @classmethod
+    def track_of(cls, config: DPARConfig) -> Track:
+        """The track "foundation" with a pretrained text encoder."""
+        return joint_track(cls.track, config.text_track)
+
+    @classmethod
+    def weights_of(cls, config: DPARConfig) -> Mapping[str, str]:
+        """Those of the text encoder."""
+        return config.text_weights
+
+    @classmethod
     def plan(cls, config: DPARConfig, spec: DatasetSpec, request: Request) -> Plan:
         """One mechanism: DP-SGD on the tokens of all images.
 
         Raises:
-            ConfigError: the grids of tokens do not fit the resolution.
+            ConfigError: the grids of tokens do not fit the resolution, or there are no captions to encode.
         """
         config.sides(spec.resolution)
+        config.check_captions(spec)
         return Plan(config.mechanism(FINETUNE, spec))
 
     def prepare(self, public: ImageDataset | None, run: RunContext) -> None:
@@ -186,7 +200,7 @@ class DPAR(Method[DPARConfig]):
         tokenizer = run.cache.get("image-tokenizer", key, lambda g: self._learn(public, replace(run, generator=g)))
         self.tokenizer.load_state_dict(tokenizer)
         self.tokenizer.to(run.device).eval()
-        key |= c.pretraining_settings()
+        key |= self.model.pretraining_key
         transformer = run.cache.get(
             "token-model", key, lambda g: self.model.pretrained(public, c.augmentation, replace(run, generator=g))
         )
@@ -221,9 +235,8 @@ class DPAR(Method[DPARConfig]):
 
         from dpbench.training.public import to_uint8
 
-        labels = None if conditions.labels is None else torch.tensor(conditions.labels)
         with torch.inference_mode():
-            tokens = self.model.sample(labels, conditions.count, run)
+            tokens = self.model.sample(self.model.condition.asked(conditions), conditions.count, run)
             return to_uint8(self.tokenizer.to(run.device).eval().decode(tokens))
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from dpbench.core.text_encoder import TextEncoding
+from dpbench.models.text_prefix import TextPrefix, TextSizes
 from dpbench.models.token_order import TokenOrder, one_by_one
 
 ROWS = 256
@@ -31,6 +33,7 @@ class TransformerConfig:
         heads: number of attention heads; must divide `dim`.
         checkpoint: gradient checkpointing: training stores only the inputs of the blocks and recomputes the rest in
             the backward pass. Saves memory and takes about a third more time.
+        text: sizes of the captions that stand before the tokens; None without captions.
     """
 
     vocabulary: int
@@ -40,6 +43,12 @@ class TransformerConfig:
     depth: int = 4
     heads: int = 4
     checkpoint: bool = False
+    text: TextSizes | None = None
+
+    @property
+    def prefix(self) -> int:
+        """Positions before the first token."""
+        return self.text.length if self.text else 0
 
 
 @dataclass(frozen=True)
@@ -117,6 +126,9 @@ class Block(nn.Module):
 class TokenTransformer(nn.Module):
     """p(tokens | condition) as a product of next-block distributions; the condition is a prefix token.
 
+    With captions, the words of a caption stand before that, and all attend to each other. The pooled vector of the
+    caption is added to the prefix token.
+
     Args:
         config: sizes of the network.
         allowed: bool [T, V], the tokens allowed at each position; None allows all.
@@ -131,14 +143,16 @@ class TokenTransformer(nn.Module):
         super().__init__()
         self.config = config
         self.order = order or one_by_one(config.length)
-        block = torch.tensor([index for index, size in enumerate(self.order.blocks) for _ in range(size)])
-        mask = None if self.order.one_by_one else block[:, None] >= block[None, :]
+        blocks = [index for index, size in enumerate(self.order.blocks) for _ in range(size)]
+        block = torch.tensor([-1] * config.prefix + blocks)
+        mask = None if self.order.one_by_one and not config.text else block[:, None] >= block[None, :]
         self.register_buffer("allowed", allowed, persistent=False)
         self.register_buffer("mask", mask, persistent=False)
         self.register_buffer("parents", torch.tensor(self.order.parents, dtype=torch.long), persistent=False)
         self.condition = nn.Embedding(config.conditions, config.dim)
         self.token = nn.Embedding(config.vocabulary, config.dim)
         self.position = nn.Embedding(config.length, config.dim)
+        self.text = TextPrefix(config.text, config.dim) if config.text else None
         self.blocks = nn.ModuleList(Block(config.dim, config.heads) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.dim)
         self.head = nn.Linear(config.dim, config.vocabulary)
@@ -150,31 +164,43 @@ class TokenTransformer(nn.Module):
             elif name.endswith("bias"):
                 nn.init.zeros_(parameter)
 
-    def forward(self, tokens: Tensor, condition: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, condition: Tensor, text: TextEncoding | None = None) -> Tensor:
         """Next-block logits.
 
         Args:
             tokens: int64 [b, T].
             condition: int64 [b].
+            text: b captions, in a model with captions.
 
         Returns:
             [b, T, V]: the logits of tokens[:, t] at position t, given the condition and the tokens of earlier blocks.
         """
         b, length = tokens.shape
         first = self.order.blocks[0]
-        start = self.condition(condition)[:, None].expand(b, first, -1)
+        prefix, start = self._prefix(condition, text)
+        start = start[:, None].expand(b, first, -1)
         before = torch.cat([start, self.token(tokens[:, self.parents[: length - first]])], dim=1)
         x = before + self.position(torch.arange(length, device=tokens.device).expand(b, length))
-        mask = None if self.mask is None else self.mask[:length, :length]
+        x = x if prefix is None else torch.cat([prefix, x], dim=1)
+        mask = None if self.mask is None else self.mask[: x.shape[1], : x.shape[1]]
         recompute = self.config.checkpoint and self.training and torch.is_grad_enabled()
         for block in self.blocks:
             x = checkpoint(block, x, mask, use_reentrant=False) if recompute else block(x, mask)
-        logits = self.head(self.norm(x))
+        logits = self.head(self.norm(x[:, self.config.prefix :]))
         return logits if self.allowed is None else logits.masked_fill(~self.allowed[:length], -torch.inf)
 
-    def loss(self, tokens: Tensor, condition: Tensor) -> Tensor:
+    def _prefix(self, condition: Tensor, text: TextEncoding | None) -> tuple[Tensor | None, Tensor]:
+        """What stands before the tokens: ([b, P, dim] or None, the prefix token [b, dim])."""
+        start = self.condition(condition)
+        if self.text is None:
+            return None, start
+        assert text is not None
+        prefix, pooled = self.text(text)
+        return prefix, start + pooled
+
+    def loss(self, tokens: Tensor, condition: Tensor, text: TextEncoding | None = None) -> Tensor:
         """Negative log-likelihood per token, averaged over the sequence: [b]."""
-        logits = self(tokens, condition)
+        logits = self(tokens, condition, text)
         return F.cross_entropy(logits.flatten(0, 1), tokens.flatten(), reduction="none").reshape(tokens.shape).mean(1)
 
     def next_logits(self, before: Tensor, caches: list[KeyValues]) -> Tensor:
@@ -187,33 +213,50 @@ class TokenTransformer(nn.Module):
         Returns:
             [b, t, V]
         """
-        filled = caches[0].filled
+        filled = caches[0].filled - self.config.prefix
         x = before + self.position.weight[filled : filled + before.shape[1]]
+        return self.head(self.norm(self._cached(x, caches)))
+
+    def _cached(self, x: Tensor, caches: list[KeyValues]) -> Tensor:
+        """The activations of new positions after all blocks."""
         for layer, cache in zip(self.blocks, caches, strict=True):
             x = layer(x, cache=cache)
-        return self.head(self.norm(x))
+        return x
 
     @torch.inference_mode()
-    def sample(self, condition: Tensor, generator: torch.Generator, sampling: Sampling = Sampling()) -> Tensor:
+    def sample(
+        self,
+        condition: Tensor,
+        generator: torch.Generator,
+        sampling: Sampling = Sampling(),
+        text: TextEncoding | None = None,
+    ) -> Tensor:
         """Draws sequences block by block.
 
         Args:
             condition: int64 [b].
             generator: on the CPU.
             sampling: temperature, top-p and guidance.
+            text: b captions, in a model with captions.
 
         Returns:
             int64 [b, T].
         """
         # All random numbers are drawn first, so samples do not depend on how the rows are split.
         uniform = torch.rand(len(condition), self.config.length, generator=generator).to(condition.device)
-        parts = zip(condition.split(ROWS), uniform.split(ROWS), strict=True)
-        return torch.cat([self._sample_rows(c, u, sampling) for c, u in parts])
+        parts = [slice(first, first + ROWS) for first in range(0, len(condition), ROWS)]
+        texts = [text and TextEncoding(*(t[part] for t in text)) for part in parts]
+        rows = zip(parts, texts, strict=True)
+        return torch.cat([self._sample_rows(condition[part], t, uniform[part], sampling) for part, t in rows])
 
-    def _sample_rows(self, condition: Tensor, uniform: Tensor, sampling: Sampling) -> Tensor:
-        rows, caches = len(condition), [KeyValues(self.config.length) for _ in self.blocks]
+    def _sample_rows(self, condition: Tensor, text: TextEncoding | None, uniform: Tensor, sampling: Sampling) -> Tensor:
+        rows, caches = len(condition), [KeyValues(self.config.prefix + self.config.length) for _ in self.blocks]
         if sampling.guidance != 1:
             condition = torch.cat([condition, torch.full_like(condition, self.config.conditions - 1)])
+            text = text and TextEncoding(*(torch.cat([t, torch.zeros_like(t)]) for t in text))
+        prefix, start = self._prefix(condition, text)
+        if prefix is not None:
+            self._cached(prefix, caches)
         tokens = torch.zeros_like(uniform, dtype=torch.long)
         parents = F.pad(self.parents, (self.order.blocks[0], 0))  # aligned with the positions
         first = 0
@@ -221,7 +264,7 @@ class TokenTransformer(nn.Module):
             at = slice(first, first + size)
             before = self.token(tokens[:, parents[at]]).repeat(len(condition) // rows, 1, 1)
             if not first:
-                before = self.condition(condition)[:, None].expand_as(before)
+                before = start[:, None].expand_as(before)
             logits = self.next_logits(before, caches).float()
             if sampling.guidance != 1:
                 conditional, none = logits.chunk(2)

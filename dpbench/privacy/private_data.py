@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from dpbench.core.caption_tokens import Tokenize
 from dpbench.core.specs import Batch, DatasetSpec, Request
 from dpbench.privacy.gradients.engine import Loss
 from dpbench.privacy.ledger import Ledger, Receipt
@@ -214,6 +215,24 @@ class PrivateData(Protocol):
 
         Raises:
             PrivacyError: `per_record` mixes records. No record is read then.
+        """
+        ...
+
+    def tokenize(self, tokenizer: Tokenize, captions: int, length: int) -> PrivateData:
+        """The same data with token numbers in place of each record's captions, on the same ledger.
+
+        Nothing is released: later queries see them as `Batch.caption_tokens`. A record keeps all its captions, up to
+        public numbers. A loss draws one of them with its generator, or averages over them, before the record is
+        clipped; so a record with many captions counts as much as one with a single caption.
+
+        Args:
+            tokenizer: public code on the host: one caption and a length -> at most so many token numbers, none
+                negative. It sees one caption at a time; see `TextEncoder.tokenize`.
+            captions: most captions of a record; further ones are left out.
+            length: most tokens of a caption.
+
+        Raises:
+            PrivacyError: the dataset has no captions, or the tokenizer remembers earlier ones. No record is read then.
         """
         ...
 

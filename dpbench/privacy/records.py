@@ -11,13 +11,12 @@ import torch
 from torch import Tensor
 
 from dpbench.core.specs import Batch
-from dpbench.privacy.derivation import Derivation
 from dpbench.privacy.slots import EMPTY
 from dpbench.privacy.world import World
 
 
 class Records(Protocol):
-    """Records by position: an `ImageDataset`, a `Shard`, `DerivedRecords`, `LazyRecords` or `WithImages`."""
+    """Records by position: an `ImageDataset`, a `Shard`, `DerivedRecords`, `LazyRecords`, `WithImages` ..."""
 
     def __len__(self) -> int: ...
 
@@ -61,6 +60,19 @@ class DerivedRecords:
         return self._all.select(torch.as_tensor(indices, dtype=torch.long))
 
 
+class Computed(Protocol):
+    """What is computed of each record: a `Derivation` or a `Tokenization`."""
+
+    @property
+    def device(self) -> str:
+        """Where it is computed."""
+        ...
+
+    def of(self, batch: Batch, place: object = 0) -> Batch:
+        """The batch with the values; `place` distinguishes batches for random draws."""
+        ...
+
+
 class LazyRecords:
     """The same values computed whenever they are read: for a few reads of many records.
 
@@ -69,7 +81,7 @@ class LazyRecords:
         derivation: how; values are returned on the CPU.
     """
 
-    def __init__(self, records: Records, derivation: Derivation):
+    def __init__(self, records: Records, derivation: Computed):
         self._records = records
         self._derivation = derivation
 

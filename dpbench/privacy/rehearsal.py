@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dpbench.core.caption_tokens import Tokenize
 from dpbench.core.context import Precision
 from dpbench.core.errors import PrivacyError
 from dpbench.core.progress import Advance, Progress
@@ -161,6 +162,10 @@ class Rehearsal(PrivateData):
         """See `PrivateData.sanitised_gradients`; without noise, and not measured."""
         return self._vault.sanitised_gradients(name, discriminators, generate, optimizer)
 
+    def tokenize(self, tokenizer: Tokenize, captions: int, length: int) -> Rehearsal:
+        """See `PrivateData.tokenize`; captions are tokenized whenever they are read."""
+        return self._over(self._vault.tokenize(tokenizer, captions, length))
+
     def derive(
         self,
         per_record: Derive,
@@ -170,9 +175,13 @@ class Rehearsal(PrivateData):
         keep_images: bool = False,
     ) -> Rehearsal:
         """See `PrivateData.derive`; values are computed whenever they are read, as a rehearsal reads few records."""
+        return self._over(self._vault.derive(per_record, chunk, generator=generator, keep_images=keep_images))
+
+    def _over(self, vault: Vault) -> Rehearsal:
+        """The rehearsal over what its vault made of the records."""
         derived = copy(self)
-        derived._vault = self._vault.derive(per_record, chunk, generator=generator, keep_images=keep_images)
-        derived._records = derived._vault.unsafe_records("a rehearsal measures gradients without noise")
+        derived._vault = vault
+        derived._records = vault.unsafe_records("a rehearsal measures gradients without noise")
         return derived
 
     def unsafe_records(self, reason: str) -> Records:

@@ -18,6 +18,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from dpbench.core.caption_tokens import Tokenize
 from dpbench.core.checkpoints import Checkpoint, Checkpoints
 from dpbench.core.context import Precision
 from dpbench.core.data import ImageDataset
@@ -41,6 +42,7 @@ from dpbench.privacy.records import DerivedRecords, LazyRecords, Records, Shard,
 from dpbench.privacy.sanitised import SanitisedGradients
 from dpbench.privacy.sanitised_steps import Discriminators, Generate, SanitisedSteps
 from dpbench.privacy.stepper import DPSGDStepper
+from dpbench.privacy.tokenization import Tokenization, WithTokens
 from dpbench.privacy.world import World
 
 PATIENCE = 2.0
@@ -280,6 +282,25 @@ class Vault(PrivateData):
             [without.of(batch, [rank, k]).map(partial(_chosen, real)) for k, (batch, real) in enumerate(batches)]
         )
         return WithImages(values, records) if derivation.keep_images else values
+
+    def tokenize(self, tokenizer: Tokenize, captions: int, length: int) -> Vault:
+        """See `PrivateData.tokenize`; the proof is in `Tokenization`."""
+        self.door.require_open()
+        tokenization = Tokenization(tokenizer, captions, length, self.device)
+        tokenization.check(self._probes)
+        vault = copy(self)
+        vault._probes = self._probes.derive(tokenization.of)
+        records = self.door.behind("tokenize", lambda: self._tokenized(tokenization))
+        vault._parts = replace(self._parts, records=records)
+        return vault
+
+    def _tokenized(self, tokenization: Tokenization, chunk: int = 500) -> Records:
+        """The records with the tokens of their captions by a tokenizer that was checked."""
+        records = self._parts.records
+        if self._lazy:
+            return LazyRecords(records, tokenization)
+        batches = self._shown(padded(records, range(len(records)), chunk, "cpu"), "tokenize captions", chunk)
+        return WithTokens(records, torch.cat([_chosen(real, tokenization.tokens(batch)) for batch, real in batches]))
 
     def _shown(self, batches: Iterator[tuple[Batch, Tensor]], what: str, chunk: int) -> Iterator[tuple[Batch, Tensor]]:
         """The batches of all records, with progress."""

@@ -21,6 +21,7 @@ ADDED = frozenset(
         "method_source",
         "source_hash",
         "pretrained",
+        "prompts",
         "refiner_seconds_prepare",
         "refiner_seconds_per_image",
         "refiner_parameters",
@@ -101,6 +102,9 @@ class TrialRecord:
     public_source: str = column("public images used", "")
     public_fingerprint: str = column("hash of the public images", "")
     pretrained: str = column("pretrained weights of other origin: name@hash; empty where there are none", "")
+    prompts: str = column(
+        "where sampling prompts come from: 'test captions', 'the dataset's', or a file and its hash", ""
+    )
     parameters_private: int | None = column("generator parameters trained on private data", None)
     parameters_total: int | None = column("generator parameters", None)
     queries: int | None = column("DP releases spent: one for a noisy sum, one for every step of DP-SGD", None)

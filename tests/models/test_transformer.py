@@ -3,7 +3,9 @@ import dataclasses
 import pytest
 import torch
 
+from dpbench.core.text_encoder import TextEncoding
 from dpbench.models import transformer
+from dpbench.models.text_prefix import TextSizes
 from dpbench.models.token_order import scale_by_scale
 from dpbench.models.transformer import KeyValues, Sampling, TokenTransformer, TransformerConfig, draw
 
@@ -159,3 +161,71 @@ def test_disallowed_tokens_have_zero_probability():
     probabilities = model(torch.randint(5, (3, 6)), torch.tensor([0, 1, 2])).softmax(-1)
     assert torch.all(probabilities[:, 2:4, 5:] == 0)
     assert torch.all(probabilities[:, [0, 1, 4, 5]] > 0)
+
+
+TEXT = TextSizes(length=4, dim=5, pooled_dim=3)
+
+
+def _captioned(order=None, length=6) -> TokenTransformer:
+    torch.manual_seed(0)
+    sizes = dataclasses.replace(SIZES, length=length, conditions=1, text=TEXT)
+    model = TokenTransformer(sizes, order=order)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    return model.eval()
+
+
+def _texts(count: int) -> TextEncoding:
+    """Texts of 0 to 4 tokens in turn."""
+    mask = torch.arange(4) < (torch.arange(count) % 5)[:, None]
+    return TextEncoding(torch.randn(count, 4, 5), mask, torch.randn(count, 3))
+
+
+ORDERS = {"one by one": (None, 6), "by scale": (scale_by_scale((1, 2, 4)), 21)}
+
+
+@pytest.mark.parametrize(("order", "length"), ORDERS.values(), ids=ORDERS)
+def test_every_token_depends_on_every_word_and_on_no_later_token(order, length):
+    model, tokens, text = _captioned(order, length), torch.randint(11, (1, length)), _texts(5)
+    text = TextEncoding(*(t[4:] for t in text))
+    none = torch.zeros(1, dtype=torch.long)
+    logits = model(tokens, none, text)
+    assert logits.shape == (1, length, 11)
+    for word in range(4):
+        other = text.tokens.clone()
+        other[0, word] += 1
+        assert ((model(tokens, none, text._replace(tokens=other)) - logits).abs().amax(-1) > 1e-5).all()
+    assert ((model(tokens, none, text._replace(pooled=-text.pooled)) - logits).abs().amax(-1) > 1e-5).all()
+    changed = tokens.clone()
+    changed[0, -1] = (changed[0, -1] + 1) % 11
+    assert torch.allclose(model(changed, none, text), logits, atol=1e-5)
+
+
+def test_what_stands_at_padding_changes_nothing():
+    model, tokens, text = _captioned(), torch.randint(11, (5, 6)), _texts(5)
+    none = torch.zeros(5, dtype=torch.long)
+    noise = torch.where(text.mask[..., None], text.tokens, torch.nan)
+    pooled = torch.where(text.mask.any(1, keepdim=True), text.pooled, torch.nan)
+    assert torch.equal(model(tokens, none, text), model(tokens, none, TextEncoding(noise, text.mask, pooled)))
+
+
+@pytest.mark.parametrize(("order", "length"), ORDERS.values(), ids=ORDERS)
+def test_cached_sampling_under_captions_equals_recomputation(order, length):
+    model, text = _captioned(order, length), _texts(300)
+    condition = torch.zeros(300, dtype=torch.long)
+    sampled = model.sample(condition, torch.Generator().manual_seed(5), Sampling(0.7, guidance=1.5), text)
+    uniform = torch.rand(300, length, generator=torch.Generator().manual_seed(5))
+    tokens, first = torch.zeros(300, length, dtype=torch.long), 0
+    nothing = TextEncoding(*(torch.zeros_like(t) for t in text))
+    for size in model.order.blocks:
+        given, none = model(tokens, condition, text), model(tokens, condition, nothing)
+        probabilities = ((none + 1.5 * (given - none)) / 0.7).softmax(-1)
+        for t in range(first, first + size):
+            tokens[:, t] = draw(probabilities[:, t], 1.0, uniform[:, t])
+        first += size
+    assert (sampled == tokens).float().mean() > 0.999  # rounding may tip a draw
+
+
+def test_a_model_without_captions_has_no_further_weights():
+    assert not any("text" in name for name in _model().state_dict())
+    assert any("text" in name for name in _captioned().state_dict())

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dpbench.core.errors import DpbenchError
-from dpbench.core.registries import DATASETS, EXTRACTORS, METHODS, METRICS, REFINERS, is_public_only
+from dpbench.core.registries import DATASETS, EXTRACTORS, METHODS, METRICS, REFINERS, TEXT_ENCODERS, is_public_only
 from dpbench.core.registry import Registry
 
 REGISTRIES: dict[str, Registry[Any]] = {
@@ -20,6 +20,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
     "metrics": METRICS,
     "refiners": REFINERS,
     "extractors": EXTRACTORS,
+    "text-encoders": TEXT_ENCODERS,
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -17,7 +18,7 @@ from dpbench.cli.pages.simple_table import simple_table
 from dpbench.core.config import as_settings, build, changes, describe
 from dpbench.core.data import DataOptions
 from dpbench.core.errors import DpbenchError, UnknownName
-from dpbench.core.registries import DATASETS, EXTRACTORS, METHODS, METRICS, REFINERS
+from dpbench.core.registries import DATASETS, EXTRACTORS, METHODS, METRICS, REFINERS, TEXT_ENCODERS
 from dpbench.core.registry import Registry
 from dpbench.core.variants import parse_variant
 from dpbench.data.opening import default_root, open_dataset
@@ -34,11 +35,12 @@ def plugin_page(name: str, request: RunRequest) -> RenderableType:
 
     Args:
         name: its name; for a method also a variant, for a dataset with its argument: "grained:0.5".
-        request: the dataset, preset and settings of a method, the settings of a refiner, the options of a dataset.
+        request: the dataset, preset and settings of a method, the settings of a refiner or text encoder, the options of
+            a dataset.
 
     Raises:
         UnknownName: there is no such plugin.
-        DpbenchError: a method or refiner has no such preset or setting.
+        DpbenchError: a method, refiner or text encoder has no such preset or setting.
     """
     plain = dict.fromkeys(PAGES, name)
     plain |= {METHODS: parse_variant(name).method, DATASETS: name.partition(":")[0]}
@@ -55,7 +57,8 @@ def _method_page(name: str, request: RunRequest) -> list[RenderableType]:
     if configured.auto:
         values = dict.fromkeys(("batch", "steps"), AUTO)
         origins |= dict.fromkeys(values, SET)
-    facts = {"track": method.track, "version": method.version, "paper": method.paper}
+    taken = ", ".join(condition for condition in ("none", "classes", "captions") if condition in method.conditions)
+    facts = {"track": method.track, "conditions": taken, "version": method.version, "paper": method.paper}
     title = f"settings on {request.dataset} with preset {request.preset} (--set key=value)"
     settings = _settings_table(title, configured.config, origins, values)
     table = simple_table("presets (--preset name)", "preset", "settings over the defaults", "tuned on", left=3)
@@ -93,6 +96,7 @@ def _dataset_page(name: str, request: RunRequest) -> list[RenderableType]:
         "images": f"{spec.n_train:,} train and {spec.n_test:,} test, "
         f"{spec.channels}×{spec.resolution}×{spec.resolution}",
         "classes": f"{len(classes)}: {', '.join(classes[:MOST_CLASSES])}{more}" if classes else "none",
+        "captions": f"at most {spec.caption_bytes} bytes of UTF-8 per image" if spec.caption_bytes else "",
         "public benchmark": "yes"
         if spec.public_benchmark
         else "no; --public-benchmark of `dpbench run` declares it one",
@@ -101,11 +105,13 @@ def _dataset_page(name: str, request: RunRequest) -> list[RenderableType]:
     return _description(name, plugin, facts)
 
 
-def _refiner_page(name: str, request: RunRequest) -> list[RenderableType]:
-    refiner = REFINERS.get(name)
-    config: Any = build(refiner.Config, request.settings)
+def _part_page(registry: Registry[Any], name: str, request: RunRequest) -> list[RenderableType]:
+    """The page of a refiner or text encoder: a part of a method with settings of its own."""
+    plugin = registry.get(name)
+    config: Any = build(plugin.Config, request.settings)
+    facts = {"plugin": f"a {registry.kind}", "track": plugin.track_of(config), "paper": plugin.paper}
     settings = _settings_table("settings (--set key=value)", config, dict.fromkeys(request.settings, SET), {})
-    return [*_description(name, refiner, {"paper": refiner.paper}), settings]
+    return [*_description(name, plugin, facts), settings]
 
 
 def _metric_page(name: str, request: RunRequest) -> list[RenderableType]:
@@ -137,8 +143,9 @@ PAGES: dict[Registry[Any], Callable[[str, RunRequest], list[RenderableType]]] = 
     METHODS: _method_page,
     DATASETS: _dataset_page,
     METRICS: _metric_page,
-    REFINERS: _refiner_page,
+    REFINERS: partial(_part_page, REFINERS),
     EXTRACTORS: _extractor_page,
+    TEXT_ENCODERS: partial(_part_page, TEXT_ENCODERS),
 }
 
 

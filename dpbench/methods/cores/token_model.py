@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,9 +12,9 @@ from torch import Tensor, nn
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
-from dpbench.core.specs import Batch
-from dpbench.methods.cores.class_embeddings import initial_class_embeddings
+from dpbench.core.specs import Batch, DatasetSpec
 from dpbench.methods.cores.private_training import train_privately
+from dpbench.methods.cores.token_conditions import NONE, TokenCondition, token_condition
 from dpbench.methods.cores.token_settings import TokenModelSettings
 from dpbench.models.lora import add_lora, merge_lora, name_matcher
 from dpbench.models.token_order import TokenOrder
@@ -28,14 +29,14 @@ ENCODED = 500
 
 
 class TokenModel:
-    """An autoregressive model of p(tokens | class).
+    """An autoregressive model of p(tokens | class), or of p(tokens | caption) on a dataset with captions.
 
     Args:
         settings: sizes, training and sampling.
         encode: public code: float images [b, c, h, w] in [-1, 1] -> token sequences int64 [b, T].
         vocabulary: number of token values V.
         order: of the tokens in a sequence.
-        n_classes: number of classes of the sensitive dataset; 0 without classes.
+        spec: what the sensitive dataset declares.
         allowed: bool [T, V], the tokens allowed at each position; None allows all.
 
     Attributes:
@@ -48,90 +49,100 @@ class TokenModel:
         encode: Callable[[Tensor], Tensor],
         vocabulary: int,
         order: TokenOrder,
-        n_classes: int,
+        spec: DatasetSpec,
         allowed: Tensor | None = None,
     ):
         self.settings = settings
         self.encode = encode
         self.vocabulary = vocabulary
         self.order = order
-        self.n_classes = n_classes
+        self.condition: TokenCondition = token_condition(settings, spec)
         self.allowed = allowed
-        self.transformer = self._new(n_classes)
+        self.transformer = self._new(spec)
         self.trained = sum(p.numel() for p in self.transformer.parameters())
 
-    def _new(self, n_classes: int) -> TokenTransformer:
-        """An untrained transformer. Its conditions are the classes (or one class for all images) and "none"."""
-        s = self.settings
-        conditions = max(1, n_classes) + 1
+    def _new(self, spec: DatasetSpec) -> TokenTransformer:
+        """An untrained transformer for the conditions of a dataset."""
+        s, conditions = self.settings, self.condition.values(spec)
         sizes = TransformerConfig(
-            self.vocabulary, self.order.length, conditions, s.dim, s.depth, s.heads, s.gradient_checkpointing
+            *(self.vocabulary, self.order.length, conditions, s.dim, s.depth, s.heads, s.gradient_checkpointing),
+            text=self.condition.text,
         )
         return TokenTransformer(sizes, self.allowed, self.order)
 
     def loss(
-        self, model: TokenTransformer, tokens: Tensor, labels: Tensor | None, generator: torch.Generator
+        self, model: TokenTransformer, tokens: Tensor, condition: Tensor | None, generator: torch.Generator
     ) -> Tensor:
-        """Negative log-likelihood per token, with random label dropout: [b].
+        """Negative log-likelihood per token, with random dropout of the condition: [b].
 
         Args:
             model: the transformer in training.
             tokens: int64 [b, T], or [b, copies, T]: of each row, one copy is drawn at random.
-            labels: int64 [b]; None without classes.
+            condition: as `TokenCondition.of` gives it: of several captions, one is drawn at random.
             generator: of all draws.
         """
         tokens = _one_copy(tokens, generator)
-        labels = _conditions(labels, len(tokens))
-        hidden = torch.rand(len(labels), generator=generator, device=generator.device) < self.settings.label_dropout
-        none = model.config.conditions - 1
-        return model.loss(tokens, torch.where(hidden.to(labels.device), none, labels).to(tokens.device))
+        one = self.condition.one(condition, len(tokens), generator)
+        hidden = torch.rand(len(tokens), generator=generator, device=generator.device) < self.settings.label_dropout
+        one = torch.where(hidden.to(one.device).reshape(-1, *[1] * (one.ndim - 1)), NONE, one).to(tokens.device)
+        return model.loss(tokens, *self.condition.inputs(one, model.config.conditions - 1))
+
+    @property
+    def pretraining_key(self) -> Mapping[str, Any]:
+        """What the pretrained transformer depends on, beside the tokens and the public images; JSON-like."""
+        return {**self.settings.pretraining_settings(), **self.condition.key}
 
     def pretrained(self, public: ImageDataset, augmentation: Augmentation, run: RunContext) -> dict[str, Tensor]:
-        """Weights of a new transformer trained on public images and their classes."""
-        s, model = self.settings, self._new(public.spec.n_classes).to(run.device)
+        """Weights of a new transformer trained on public images and their classes or captions."""
+        s, model = self.settings, self._new(public.spec).to(run.device)
         optimizer = torch.optim.AdamW(model.parameters(), s.public_lr, weight_decay=0.01, fused=True)
         if augmentation == "none" and len(public) < s.public_steps * s.public_batch:
             draw = self._encoded_once(public, run)
         else:
-            draw = self._encoded(PublicBatches(public, augmentation, run.device, run.generator).draw)
+            draw = self._encoded(PublicBatches(public, augmentation, run.device, run.generator).batch)
         self._train_publicly(model, draw, optimizer, s.public_steps, run, "pretrain the token model (public)")
         return dict(model.state_dict())
 
-    def _encoded(self, draw: Draw) -> Draw:
-        """Draws batches of token sequences in place of images."""
+    def _encoded(self, draw: Callable[[int], Batch]) -> Draw:
+        """Draws token sequences and their conditions, from batches of float images in [-1, 1]."""
 
         def tokens(size: int) -> tuple[Tensor, Tensor | None]:
-            images, labels = draw(size)
-            return self.encode(images), labels
+            batch = draw(size)
+            assert batch.images is not None
+            return self.encode(batch.images), self.condition.of(batch)
 
         return tokens
 
     def _encoded_once(self, public: ImageDataset, run: RunContext) -> Draw:
         """The same for images without augmentation, each of which is encoded only once, in advance."""
         parts = [public.batch(part.tolist()).to(run.device) for part in torch.arange(len(public)).split(ENCODED)]
-        first, *others = (replace(part, images=None, derived=self.encode(unit_images(part))) for part in parts)
+        first, *others = (
+            replace(part, images=None, condition=self.condition.of(part), derived=self.encode(unit_images(part)))
+            for part in parts
+        )
         records = first.map(lambda *tensors: torch.cat(tensors), *others)
 
         def tokens(size: int) -> tuple[Tensor, Tensor | None]:
             batch = records.select(torch.randint(len(records), (size,), generator=run.generator))
             assert batch.derived is not None
-            return batch.derived, batch.labels
+            return batch.derived, batch.condition
 
         return tokens
 
     def load_public_weights(self, state: Mapping[str, Tensor], generator: torch.Generator) -> None:
-        """Loads pretrained weights; the private class embeddings are initialised at random."""
+        """Loads pretrained weights; see `TokenCondition.private_embeddings`."""
         public, none = state["condition.weight"][:-1], state["condition.weight"][-1:]
         spread = self.settings.scatter * state["token.weight"].std()
-        classes = initial_class_embeddings(public, max(1, self.n_classes), spread, generator)
-        self.transformer.load_state_dict({**state, "condition.weight": torch.cat([classes, none])})
+        own = self.condition.private_embeddings(public, spread, generator)
+        self.transformer.load_state_dict({**state, "condition.weight": torch.cat([own, none])})
 
     def warm_up(self, draw: Draw, steps: int, run: RunContext) -> None:
-        """Trains on already released images; no privacy cost."""
+        """Trains on already released images and their labels, without captions; no privacy cost."""
         model = self.transformer.to(run.device).train()
         optimizer = torch.optim.Adam(model.parameters(), self.settings.public_lr, fused=True)
         title = "warm up on central images (post-processing)"
-        self._train_publicly(model, self._encoded(draw), optimizer, steps, run, title)
+        images = self._encoded(lambda size: Batch(*draw(size)))
+        self._train_publicly(model, images, optimizer, steps, run, title)
 
     def _train_publicly(
         self,
@@ -143,8 +154,8 @@ class TokenModel:
         title: str,
     ) -> None:
         def loss() -> Tensor:
-            tokens, labels = draw(self.settings.public_batch)
-            return self.loss(model, tokens, labels, run.generator).mean()
+            tokens, condition = draw(self.settings.public_batch)
+            return self.loss(model, tokens, condition, run.generator).mean()
 
         train(PublicSteps(loss, optimizer, steps, run), model, optimizer, run, title)
 
@@ -158,7 +169,8 @@ class TokenModel:
         """
         s, model = self.settings, self.transformer.to(run.device).train()
         TRAINABLE[s.trainable](model, s)
-        model.condition.requires_grad_(True)
+        for part in filter(None, (model.condition, model.text)):
+            part.requires_grad_(True)
         trained = [p for p in model.parameters() if p.requires_grad]
         self.trained = sum(p.numel() for p in trained)
         optimizer = torch.optim.Adam(trained, s.lr, fused=True)
@@ -166,23 +178,26 @@ class TokenModel:
         def loss(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
             assert isinstance(model, TokenTransformer)
             assert batch.derived is not None
-            return self.loss(model, batch.derived, batch.labels, generator)
+            return self.loss(model, batch.derived, self.condition.of(batch), generator)
 
         title = "finetune the token model (private)"
-        train_privately(private, mechanism, model, loss, optimizer, s, run, title)
+        train_privately(self.condition.ready(private), mechanism, model, loss, optimizer, s, run, title)
         merge_lora(model)
         model.requires_grad_(True)
 
-    def sample(self, labels: Tensor | None, count: int, run: RunContext) -> Tensor:
-        """Samples the token sequences of `count` images: int64 [count, T]."""
-        s = self.settings
-        conditions = _conditions(labels, count).to(run.device)
+    def sample(self, condition: Tensor | None, count: int, run: RunContext) -> Tensor:
+        """Samples the token sequences of `count` images: int64 [count, T].
+
+        Args:
+            condition: as `TokenCondition.asked` gives it, [count, ...].
+            count: number of images.
+            run: device and generator.
+        """
+        s, model = self.settings, self.transformer.to(run.device).eval()
+        one = self.condition.one(condition, count, run.generator).to(run.device)
+        inputs = self.condition.inputs(one, model.config.conditions - 1)
         sampling = Sampling(s.temperature, s.top_p, s.guidance)
-        return self.transformer.to(run.device).eval().sample(conditions, run.generator, sampling)
-
-
-def _conditions(labels: Tensor | None, count: int) -> Tensor:
-    return torch.zeros(count, dtype=torch.long) if labels is None else labels
+        return model.sample(inputs.condition, run.generator, sampling, inputs.text)
 
 
 def _one_copy(tokens: Tensor, generator: torch.Generator) -> Tensor:

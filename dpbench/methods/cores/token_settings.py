@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from dpbench.core.config import option
+from dpbench.core.config import Choice, option, plugin_option
 from dpbench.core.errors import ConfigError
+from dpbench.core.method import Track
+from dpbench.core.registries import TEXT_ENCODERS
+from dpbench.core.specs import DatasetSpec
 from dpbench.privacy.dp_sgd_settings import DPSGDSettings
 
 
@@ -60,7 +63,39 @@ class ImageTokenizerSettings(TokenizerTraining):
 
 
 @dataclass(frozen=True)
-class TokenModelSettings(DPSGDSettings):
+class CaptionSettings:
+    """Settings for datasets with captions; without captions they mean nothing."""
+
+    text: Choice = plugin_option("hashed", TEXT_ENCODERS, "text encoder of captions")
+    text_tokens: int = option(24, "tokens of a caption that the model sees; further ones are cut", low=1, high=512)
+    captions_per_image: int = option(
+        10, "captions of an image that are used, one drawn per view; further ones are left out", low=1, high=100
+    )
+
+    @property
+    def text_track(self) -> Track:
+        """What the text encoder knows."""
+        track: Track = TEXT_ENCODERS.get(self.text.name).track_of(self.text.config)
+        return track
+
+    @property
+    def text_weights(self) -> Mapping[str, str]:
+        """The weights of the text encoder; see `TextEncoder.weights_of`."""
+        weights: Mapping[str, str] = TEXT_ENCODERS.get(self.text.name).weights_of(self.text.config)
+        return weights
+
+    def check_captions(self, spec: DatasetSpec) -> None:
+        """Refuses pretrained text encoders where they would be named in the row and not used.
+
+        Raises:
+            ConfigError: the dataset has no captions.
+        """
+        if self.text_track == "foundation" and spec.condition != "captions":
+            raise ConfigError(f"text.name={self.text.name} encodes captions, and {spec.name} has none")
+
+
+@dataclass(frozen=True)
+class TokenModelSettings(CaptionSettings, DPSGDSettings):
     """Settings of the transformer: sizes, public and private training, sampling."""
 
     dim: int = option(128, "width of the transformer", low=1)
@@ -70,7 +105,7 @@ class TokenModelSettings(DPSGDSettings):
     public_batch: int = option(128, "public images per pretraining step", low=1)
     public_lr: float = option(1e-3, "peak learning rate of public pretraining (AdamW)", above=0, high=10)
     label_dropout: float = option(
-        0.1, "probability of dropping a label in training; must be positive for guidance", low=0, below=1
+        0.1, "probability of dropping a label or caption in training; must be positive for guidance", low=0, below=1
     )
     scatter: float = option(
         1.0, "spread of the initial private class embeddings, relative to the token embeddings; 0: identical", low=0

@@ -37,18 +37,19 @@ class RealTokens:
         labels = torch.zeros(len(batch), dtype=torch.long) if batch.labels is None else batch.labels
         return cls(batch.derived, labels)
 
-    def sample(self, labels: Tensor | None, count: int, run: RunContext) -> Tensor:
+    def sample(self, condition: Tensor | None, count: int, run: RunContext) -> Tensor:
         """The tokens of a random record for each label: int64 [count, T].
 
         Args:
-            labels: int64 [count], or None without classes.
+            condition: labels int64 [count], or None. Captions [count, 1, length] are ignored: no record shows just what
+                a prompt says.
             count: number of images.
             run: device and generator.
 
         Raises:
             DpbenchError: a class has no records.
         """
-        wanted = torch.zeros(count, dtype=torch.long) if labels is None else labels
+        wanted = torch.zeros(count, dtype=torch.long) if condition is None or condition.ndim > 1 else condition
         chosen = torch.empty(count, dtype=torch.long)
         for label in wanted.unique():
             at, records = (wanted == label).nonzero().squeeze(1), (self.labels == label).nonzero().squeeze(1)

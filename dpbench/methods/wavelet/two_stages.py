@@ -52,7 +52,7 @@ class TwoStages:
             self.sequences.encode,
             self.tokenizer.vocabulary,
             one_by_one(len(self.sequences)),
-            spec.n_classes,
+            spec,
             self.sequences.allowed,
         )
         self.refiner: Refiner[Any] = REFINERS.get(config.refiner.name)(config.refiner.config)
@@ -65,7 +65,7 @@ class TwoStages:
         self.tokenizer.load_state_dict(tokenizer)
         self.tokenizer.to(run.device).eval()
         of_tokens = {**key, "tokens": self.config.tokens, "order": self.config.order}
-        of_tokens |= self.config.pretraining_settings()
+        of_tokens |= self.coarse.pretraining_key
         transformer = run.cache.get("wavelet-coarse", of_tokens, lambda g: self._pretrain(public, run, g))
         self.coarse.load_public_weights(transformer, run.generator)
         self.coarse.transformer.to(run.device)
@@ -135,8 +135,9 @@ class TwoStages:
     def drawn(self, conditions: Conditions, draws: int, run: RunContext) -> Tensor:
         """What the sampled tokens decode to, `draws` images per condition: [n * draws, c, side, side]."""
         self.tokenizer.to(run.device).eval()
-        labels = None if conditions.labels is None else torch.tensor(conditions.labels).repeat_interleave(draws)
-        return self.sequences.decode(self.source.sample(labels, conditions.count * draws, run))
+        asked = self.coarse.condition.asked(conditions)
+        repeated = None if asked is None else asked.repeat_interleave(draws, dim=0)
+        return self.sequences.decode(self.source.sample(repeated, conditions.count * draws, run))
 
     def state_dict(self) -> dict[str, Tensor]:
         """Weights of tokenizer, transformer and refiner, and the real tokens if they are the source."""

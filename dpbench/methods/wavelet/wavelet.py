@@ -17,7 +17,8 @@ from dpbench.core.errors import ConfigError
 from dpbench.core.method import Method, Preset, Track
 from dpbench.core.refiner import Refiner
 from dpbench.core.registries import REFINERS
-from dpbench.core.specs import Conditions, DatasetSpec, Request
+from dpbench.core.specs import CONDITIONS, Condition, Conditions, DatasetSpec, Request
+from dpbench.core.text_encoder import joint_track
 from dpbench.methods.wavelet.scale_sizes import Scales
 from dpbench.methods.wavelet.settings import WaveletConfig
 from dpbench.privacy.mechanisms import NoisySum
@@ -40,13 +41,14 @@ class Wavelet(Method[WaveletConfig]):
 
     A spectral tokenizer trained on public images encodes the bands of a Haar transform as tokens, coarse to fine. A
     transformer over the tokens of the LL band is pretrained on public images and finetuned on the private ones with
-    DP-SGD; the class is a prefix token. A refiner trained on public images adds the detail bands, which is
-    post-processing. Controls: coarse=real, tokens=all, refiner.name=bicubic.
+    DP-SGD; the class is a prefix token, and the words of a caption are several. A refiner trained on public images adds
+    the detail bands, which is post-processing. Controls: coarse=real, tokens=all, refiner.name=bicubic.
     """
 
     Config = WaveletConfig
     version = "2"
     track = "images"
+    conditions: ClassVar[frozenset[Condition]] = CONDITIONS
     paper = "arXiv 2602.23262"
     presets: ClassVar[Mapping[str, Preset]] = {
         "small": Preset(),
@@ -155,26 +157,28 @@ class Wavelet(Method[WaveletConfig]):
 
     @classmethod
     def track_of(cls, config: WaveletConfig) -> Track:
-        """The track "foundation" with a refiner that brings in weights of other origin."""
+        """The track "foundation" with a refiner or a text encoder that brings in weights of other origin."""
         chosen = config.refiner
         refiner = REFINERS.get(chosen.name).track_of(chosen.config) if config.tokens == "ll" else cls.track
-        return "foundation" if refiner == "foundation" else cls.track
+        return joint_track(cls.track, refiner, config.text_track)
 
     @classmethod
     def weights_of(cls, config: WaveletConfig) -> Mapping[str, str]:
-        """Those of the refiner; none for tokens=all, which has no refiner."""
+        """Those of the text encoder and of the refiner; tokens=all has no refiner."""
         chosen = config.refiner
-        return REFINERS.get(chosen.name).weights_of(chosen.config) if config.tokens == "ll" else {}
+        refiner = REFINERS.get(chosen.name).weights_of(chosen.config) if config.tokens == "ll" else {}
+        return {**config.text_weights, **refiner}
 
     @classmethod
     def plan(cls, config: WaveletConfig, spec: DatasetSpec, request: Request) -> Plan:
         """DP-SGD finetuning and, if enabled, the central images; an empty plan for coarse=real.
 
         Raises:
-            ConfigError: the levels or patches do not divide the image, or coarse=real with a dataset that is not a
-                public benchmark.
+            ConfigError: the levels or patches do not divide the image, coarse=real with a dataset that is not a public
+                benchmark, or captions are to be encoded and there are none.
         """
         scales = Scales(spec.channels, spec.resolution, config.levels, config.patch)
+        config.check_captions(spec)
         if config.coarse == "real" and not spec.public_benchmark:
             raise ConfigError("coarse=real puts real images into its output; use it with public benchmarks only")
         if config.coarse == "real":

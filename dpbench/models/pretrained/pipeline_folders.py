@@ -1,4 +1,4 @@
-"""Stored pipelines of diffusers: where they are, and a hash of their weights."""
+"""Stored pipelines of diffusers and networks of transformers: where they are, and a hash of their weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from dpbench.core.files import digest
 from dpbench.models.pretrained.finding import sha256
 
 READ = (".json", ".safetensors", ".bin")
-"""Types of the files that settle what a pipeline computes."""
+"""Types of the files that settle what a pipeline or a network computes."""
+
+VOCABULARIES = (".txt", ".model")
+"""Types of further files that settle what a tokenizer does."""
 
 
 def pipeline_folder(name: str) -> Path:
@@ -41,6 +44,18 @@ def pipeline_sha256(name: str) -> str:
     Raises:
         NotInstalled: see `pipeline_folder`.
     """
-    folder = pipeline_folder(name)
-    files = [path for path in folder.glob("*/*") if path.suffix in READ]
+    return _sha256_of(pipeline_folder(name), "*/*", READ)
+
+
+def network_sha256(name: str) -> str:
+    """A hash of the weights, settings and tokenizer of a network of transformers, 64 hexadecimal digits.
+
+    Raises:
+        NotInstalled: see `pipeline_folder`.
+    """
+    return _sha256_of(pipeline_folder(name), "*", (*READ, *VOCABULARIES))
+
+
+def _sha256_of(folder: Path, pattern: str, types: tuple[str, ...]) -> str:
+    files = [path for path in folder.glob(pattern) if path.suffix in types]
     return digest({str(path.relative_to(folder)): sha256(path) for path in files}, length=64)

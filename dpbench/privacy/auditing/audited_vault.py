@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from dpbench.core.caption_tokens import Tokenize
 from dpbench.core.context import Precision
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import DatasetSpec, Request
@@ -154,6 +155,12 @@ class AuditedVault(PrivateData):
         derived = copy(self)
         derived._vault = self._vault.derive(of_plain, chunk, generator=generator, keep_images=keep_images)
         return derived
+
+    def tokenize(self, tokenizer: Tokenize, captions: int, length: int) -> AuditedVault:
+        """See `PrivateData.tokenize`; records keep their marks."""
+        tokenized = copy(self)
+        tokenized._vault = self._vault.tokenize(tokenizer, captions, length)
+        return tokenized
 
     def _of_plain(self, per_record: Derive) -> Derive:
         """The same function of records that may have marks."""

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from dpbench.core.errors import ConfigError
+from dpbench.core.specs import DatasetSpec
 from dpbench.methods.cores.token_model import TokenModel
 from dpbench.methods.cores.token_settings import TokenModelSettings
 from dpbench.models.token_order import one_by_one
@@ -24,7 +25,8 @@ def _quadrants(images: torch.Tensor) -> torch.Tensor:
 
 def _model(n_classes: int = 2, **settings) -> TokenModel:
     torch.manual_seed(0)
-    return TokenModel(dataclasses.replace(SETTINGS, **settings), _quadrants, 8, one_by_one(4), n_classes)
+    spec = DatasetSpec("test", 1, 16, 400, 100, tuple(map(str, range(n_classes))) or None, True)
+    return TokenModel(dataclasses.replace(SETTINGS, **settings), _quadrants, 8, one_by_one(4), spec)
 
 
 def _finetuned(spec, vault, run, epsilon=5.0, **settings) -> tuple[TokenModel, dict[str, torch.Tensor]]:
@@ -103,7 +105,7 @@ def test_label_dropout_has_the_configured_rate():
     model = _model()
     seen: list[torch.Tensor] = []
     transformer = model.transformer
-    transformer.loss = lambda tokens, condition: (seen.append(condition), torch.zeros(len(tokens)))[1]
+    transformer.loss = lambda tokens, condition, text: (seen.append(condition), torch.zeros(len(tokens)))[1]
     model.loss(
         transformer, torch.zeros(4000, 4, dtype=torch.long), torch.zeros(4000, dtype=torch.long), torch.Generator()
     )
@@ -113,7 +115,7 @@ def test_label_dropout_has_the_configured_rate():
 
 def test_each_row_draws_one_copy_of_its_record_at_random():
     model, seen = _model(), []
-    model.transformer.loss = lambda tokens, condition: (seen.append(tokens), torch.zeros(len(tokens)))[1]
+    model.transformer.loss = lambda tokens, condition, text: (seen.append(tokens), torch.zeros(len(tokens)))[1]
     record = torch.arange(600)[:, None, None] * 10
     copies = (record + torch.arange(3)[None, :, None]).expand(600, 3, 4)
     model.loss(model.transformer, copies, None, torch.Generator().manual_seed(0))

@@ -1,6 +1,6 @@
 """Decodes captions to tokenize them in a loss.
 
-Tokenize in `derive` with tensor operations, or embed the bytes: `table(batch.captions.long())`.
+Tokenize with `private.tokenize`, or embed the bytes: `table(batch.captions.long())`.
 """
 
 from small_methods import Denoiser

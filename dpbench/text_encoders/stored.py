@@ -1,0 +1,110 @@
+"""Base of the encoders of the transformers package: a folder, or a repository in the Hugging Face hub's cache."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+
+from dpbench.core.errors import DataError
+from dpbench.core.extras import import_extra
+from dpbench.core.text_encoder import TextEncoder, TextEncoding
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dpbench.core.method import Track
+
+
+class StoredConfig(Protocol):
+    """What the configuration of such an encoder has."""
+
+    @property
+    def weights(self) -> str:
+        """A folder, or the name of a repository in the hub's cache."""
+        ...
+
+
+S = TypeVar("S", bound=StoredConfig)
+
+
+class StoredEncoder(TextEncoder[S]):
+    """A text encoder that is loaded as it was published; nothing is downloaded. Subclasses define `network` and `pool`.
+
+    What it was trained on is unknown, so rows are in the track "foundation".
+    """
+
+    network: ClassVar[str]
+    """Its class in transformers."""
+
+    def __init__(self, config: S):
+        from safetensors import SafetensorError
+
+        from dpbench.models.pretrained.pipeline_folders import pipeline_folder
+
+        super().__init__(config)
+        folder = pipeline_folder(config.weights)
+        transformers = import_extra("transformers", "hub")
+        transformers.utils.logging.disable_progress_bar()  # dpbench shows its own
+        try:
+            kind: Any = getattr(transformers, self.network)
+            self._network = kind.from_pretrained(folder, local_files_only=True, attn_implementation="eager").float()
+            self._tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+            reason = str(error).partition("\n")[0]
+            raise DataError(f"cannot load a {self.network} from {folder}: {reason}") from error
+        self._network.eval().requires_grad_(False)
+        self.dim = self.pooled_dim = self._network.config.hidden_size
+
+    @classmethod
+    def track_of(cls, config: S) -> Track:
+        """See `TextEncoder.track_of`."""
+        return "foundation"
+
+    @classmethod
+    def weights_of(cls, config: S) -> Mapping[str, str]:
+        """See `TextEncoder.weights_of`."""
+        from dpbench.models.pretrained.pipeline_folders import network_sha256
+
+        return {Path(config.weights).name: network_sha256(config.weights)[:12]}
+
+    def tokenize(self, text: str, length: int) -> list[int]:
+        """See `TextEncoder.tokenize`. The marks of beginning and end count as tokens."""
+        longest = getattr(self._network.config, "max_position_embeddings", length)
+        numbers: list[int] = self._tokenizer(text, truncation=True, max_length=min(length, longest))["input_ids"]
+        return numbers
+
+    def encode(self, tokens: Tensor) -> TextEncoding:
+        """See `TextEncoder.encode`."""
+        import torch
+
+        mask = tokens >= 0
+        known = torch.where(mask, tokens, self._tokenizer.pad_token_id or 0).long()
+        with torch.no_grad():
+            output = self._network.to(tokens.device)(input_ids=known, attention_mask=self.attention(mask))
+        return TextEncoding(output.last_hidden_state, mask, self.pool(output, mask))
+
+    @abstractmethod
+    def attention(self, mask: Tensor) -> Tensor:
+        """Which tokens attend to which: what is added to the logits, float [b, 1, t, t]. It reads nothing on the host.
+
+        Args:
+            mask: bool [b, t], False at padding.
+        """
+
+    @abstractmethod
+    def pool(self, output: Any, mask: Tensor) -> Tensor:
+        """One vector per text: float [b, d].
+
+        Args:
+            output: of the network.
+            mask: bool [b, t], False at padding.
+        """
+
+
+def hidden_where(hidden: Tensor) -> Tensor:
+    """0 where `hidden` is False, and the most negative number where it is True."""
+    import torch
+
+    return torch.zeros(hidden.shape, device=hidden.device).masked_fill(hidden, torch.finfo(torch.float32).min)
