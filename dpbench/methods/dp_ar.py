@@ -93,6 +93,25 @@ class DPAR(Method[DPARConfig]):
                 "temperature": 0.85,
             }
         ),
+        "small/scenes": Preset(
+            {
+                "augmentation": "none",  # captions say what is left and right
+                "text_tokens": 24,  # words of the longest caption
+                "tokenizer_dim": 48,
+                "tokenizer_depth": 1,
+                "tokenizer_steps": 800,
+                "tokenizer_batch": 32,
+                "dim": 96,
+                "depth": 3,
+                "public_steps": 2000,
+                "public_batch": 64,
+                "batch": 256,
+                "steps": 400,
+                "lr": 3e-3,
+                "ema": 0.5,
+                "guidance": 1.5,
+            }
+        ),
         "gpu": Preset(
             {
                 "patch": 4,

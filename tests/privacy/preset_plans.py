@@ -14,11 +14,12 @@ SHAPES = DatasetSpec("shapes", 3, 32, 10_000, 2_000, TEN, True)
 GRAINED = DatasetSpec("grained", 3, 32, 10_000, 2_000, TEN, True)
 MNIST = DatasetSpec("mnist", 1, 32, 60_000, 10_000, TEN, True)
 CIFAR10 = DatasetSpec("cifar10", 3, 32, 50_000, 10_000, TEN, True)
+SCENES = DatasetSpec("scenes", 3, 64, 50_000, 10_000, None, True, caption_bytes=384)
 FACES = DatasetSpec("folder:faces", 3, 256, 162_770, 19_962, ("female", "male"), False)
 
 FLOWERS = DatasetSpec("folder:flowers", 3, 256, 1_020, 6_149, tuple(map(str, range(102))), True)
 
-REFINED = {"shapes": SHAPES, "grained": GRAINED, "mnist": MNIST}
+REFINED = {"shapes": SHAPES, "grained": GRAINED, "mnist": MNIST, "scenes": SCENES}
 """Datasets that presets are refined for."""
 
 PUBLISHED = {"wavelet": FACES, "dp-ar": FLOWERS}

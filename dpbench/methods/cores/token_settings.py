@@ -67,7 +67,7 @@ class CaptionSettings:
     """Settings for datasets with captions; without captions they mean nothing."""
 
     text: Choice = plugin_option("hashed", TEXT_ENCODERS, "text encoder of captions")
-    text_tokens: int = option(24, "tokens of a caption that the model sees; further ones are cut", low=1, high=512)
+    text_tokens: int = option(32, "tokens of a caption that the model sees; further ones are cut", low=1, high=512)
     captions_per_image: int = option(
         10, "captions of an image that are used, one drawn per view; further ones are left out", low=1, high=100
     )
