@@ -19,7 +19,13 @@ from dpbench.results.samples import read_conditions
 
 
 def run(out: Path, **options: Any) -> Any:
-    asked = {"methods": "fake", "dataset": "tiny:captions", "public": "tiny-public", "samples": 30, "metrics": "brightness"}
+    asked = {
+        "methods": "fake",
+        "dataset": "tiny:captions",
+        "public": "tiny-public",
+        "samples": 30,
+        "metrics": "brightness",
+    }
     return dpbench.run(**(asked | {"references": (), "device": "cpu"} | options), out=out)
 
 

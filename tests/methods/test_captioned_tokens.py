@@ -89,6 +89,6 @@ def test_an_encoder_of_captions_needs_captions(spec: DatasetSpec) -> None:
         plugin = METHODS.get(name)
         config: Any = build(plugin.Config, {"text.name": "t5"})
         assert plugin.track_of(config) == "foundation"
-        with pytest.raises(ConfigError, match="text.name=t5 encodes captions, and bars has none"):
+        with pytest.raises(ConfigError, match=r"text\.name=t5 encodes captions, and bars has none"):
             plugin.plan(config, spec, REQUEST)
         assert plugin.track_of(build(plugin.Config, {})) == "images"

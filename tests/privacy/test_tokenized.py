@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 import torch
 from stepping import start, weights
 from torch import Tensor, nn
-from vaults import Images, a_sum, pixels, steps, vault
+from vaults import Images, a_sum, pixels, planned, steps, vault
 
 from dpbench.core.caption_tokens import NO_TOKEN
 from dpbench.core.captions import encode_captions, join_captions
@@ -18,6 +19,8 @@ from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch, DatasetSpec
 from dpbench.methods.cores.token_conditions import ByCaption
 from dpbench.methods.cores.token_settings import CaptionSettings
+from dpbench.privacy.auditing.audited_vault import AuditedVault
+from dpbench.privacy.auditing.canaries import CanaryRecords
 from dpbench.privacy.plan import Plan
 from dpbench.privacy.rehearsal import Rehearsal
 from dpbench.privacy.stand_in import StandIn
@@ -185,6 +188,20 @@ def test_the_draws_of_captions_are_secret() -> None:
         next(start(condition.ready(vault(records, steps(6, clip=1e6))), model, reads))
         found.append(copy.deepcopy(weights(model)))
     assert not torch.equal(*found)
+
+
+def test_an_audit_tokenizes_and_keeps_its_canaries() -> None:
+    spec = DatasetSpec("sensitive", 1, 4, 40, 10, None, True, caption_bytes=BYTES)
+    records = CanaryRecords(Captioned(), spec, np.arange(20) % 2 == 0)
+    audited = AuditedVault(records, planned(steps(40, noise_multiplier=0.01, expected_batch=40)))
+    condition = by_caption()
+    model = Reader(condition)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    for _ in condition.ready(audited).dp_sgd("steps", model, reads, optimizer, torch.Generator()):
+        pass
+    contribution = audited.scores["steps"].contribution
+    assert contribution is not None
+    assert not contribution.is_off  # each canary that is in counts as one record of the clip
 
 
 def test_a_rehearsal_tokenizes_public_captions() -> None:
