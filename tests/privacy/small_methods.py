@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from dpbench import DPSGD, Batch, Conditions, Method, NoisySum, Plan, PrivateData
+from dpbench.core.specs import CONDITIONS
 
 
 def pixels(batch: Batch) -> Tensor:
@@ -21,6 +22,8 @@ def to_images(values: Tensor) -> Tensor:
 
 class Denoiser(Method):
     """A small network learns by DP-SGD to take noise off images; a sample is what it makes of noise alone."""
+
+    conditions = CONDITIONS
 
     @classmethod
     def plan(cls, config, spec, request) -> Plan:
