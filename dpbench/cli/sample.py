@@ -22,6 +22,8 @@ dpbench sample results/shapes/wavelet/9f2c04d1a7b35e68 --count 1000
 
 dpbench sample 9f2c --count 20 --labels 3,7 --seed 1 --out drawn
 
+dpbench sample 9f2c --count 20 --prompts prompts.txt
+
 dpbench sample 9f2c --plugin my_method.py
 """
 

@@ -56,6 +56,8 @@ class Denoiser(Method):
 class MeanImage(Method):
     """The noisy mean image, with pixel noise around it."""
 
+    conditions = CONDITIONS
+
     @classmethod
     def plan(cls, config, spec, request) -> Plan:
         return Plan(NoisySum(name="sum", clip=float(spec.resolution)))
