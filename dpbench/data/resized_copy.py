@@ -109,9 +109,7 @@ class ResizedCopy(ImageDataset):
     @property
     def _header(self) -> bytes:
         header = io.BytesIO()
-        np.lib.format.write_array_header_1_0(
-            header, {"descr": "|u1", "fortran_order": False, "shape": self._shape}
-        )
+        np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": self._shape})
         return header.getvalue()
 
     def _is_whole(self, path: Path) -> bool:

@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 
 from dpbench.core.data import DataOptions
 from dpbench.data.caption_texts import caption_texts
+from dpbench.data.declared import DeclaredDataset
 from dpbench.data.published import PublishedDataset
 from dpbench.data.sets.attribute_captions import describe
 
-ATTRIBUTES = tuple(
-    """
+_NAMES = """
 5_o_Clock_Shadow Arched_Eyebrows Attractive Bags_Under_Eyes Bald Bangs Big_Lips Big_Nose Black_Hair Blond_Hair Blurry
 Brown_Hair Bushy_Eyebrows Chubby Double_Chin Eyeglasses Goatee Gray_Hair Heavy_Makeup High_Cheekbones Male
 Mouth_Slightly_Open Mustache Narrow_Eyes No_Beard Oval_Face Pale_Skin Pointy_Nose Receding_Hairline Rosy_Cheeks
 Sideburns Smiling Straight_Hair Wavy_Hair Wearing_Earrings Wearing_Hat Wearing_Lipstick Wearing_Necklace
 Wearing_Necktie Young
-""".split()
-)
+"""
+ATTRIBUTES = tuple(_NAMES.split())
 CAPTIONS = "captions"
 DEFAULT = "Male"
 OPPOSITES = {"Male": "female", "Young": "old"}
@@ -60,7 +60,7 @@ def read_table(lines: list[str]) -> AttributeTable:
     return AttributeTable([row[0] for row in rows], values.reshape(len(rows), -1) == 1)
 
 
-class FaceDataset(PublishedDataset):
+class FaceDataset(PublishedDataset, DeclaredDataset):
     """Faces with an attribute as their label: `name:Smiling`, by default `Male`; or with captions: `name:captions`.
 
     Captions are written from the attributes (`attribute_captions`). A record is an image: there are several images of
