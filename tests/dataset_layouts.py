@@ -62,7 +62,7 @@ def write_mm_celeba(
     """Faces 0 to the last one, each with two captions that have its number, and the pickles of the split."""
     folder = root / "mm-celeba-hq"
     (folder / text).mkdir(parents=True)
-    for number in range(max(int(item) for split in splits.values() for item in split) + 1):
+    for number in range(max(int(str(item).removesuffix(".jpg")) for split in splits.values() for item in split) + 1):
         paint(folder / image.format(number), 4 * number)
         words = f"She is face {number} and has bangs.\r\nThe woman {number} wears lipstick."
         (folder / text / f"{number}.txt").write_text(words, encoding="utf-8", newline="")

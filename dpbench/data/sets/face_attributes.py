@@ -72,7 +72,7 @@ class FaceDataset(PublishedDataset, DeclaredDataset):
     def __init__(self, argument: str, options: DataOptions):
         super().__init__(argument, options)
         if self.choice == CAPTIONS:
-            self.caption_bytes = 512
+            self.caption_bytes = 1_024
         else:
             words = self.choice.replace("_", " ").lower()
             self.classes = (OPPOSITES.get(self.choice, f"not {words}"), words)
