@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from dpbench.data.declared import DeclaredDataset
-from dpbench.data.published import PublishedDataset
+from dpbench.data.published_files import PublishedDataset
 
 COLUMNS = ("patient", "node", "x_coord", "y_coord", "tumor", "center", "split")
 PART_OF_CENTER = {"1": "val", "2": "test"}

@@ -8,7 +8,7 @@ from dpbench.core.data import DataOptions
 from dpbench.core.files import read_json
 from dpbench.data.caption_texts import caption_texts
 from dpbench.data.declared import DeclaredDataset
-from dpbench.data.published import PublishedDataset
+from dpbench.data.published_files import PublishedDataset
 
 COUNTS = {"2017": (118_287, 5_000), "2014": (82_783, 40_504)}
 """Edition -> images of train and val."""

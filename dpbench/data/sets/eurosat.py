@@ -7,7 +7,7 @@ from functools import cached_property
 from dpbench.core.errors import DataError
 from dpbench.data.declared import DeclaredDataset
 from dpbench.data.image_files import is_image
-from dpbench.data.published import PublishedDataset
+from dpbench.data.published_files import PublishedDataset
 from dpbench.data.sets.downloading import download
 from dpbench.data.splits import split_by_hash
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dpbench.core.data import DataOptions
 from dpbench.data.caption_texts import caption_texts
 from dpbench.data.declared import DeclaredDataset
-from dpbench.data.published import PublishedDataset
+from dpbench.data.published_files import PublishedDataset
 from dpbench.data.sets.attribute_captions import describe
 
 _NAMES = """

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from dpbench.core.errors import DataError
 from dpbench.data.image_files import is_image
-from dpbench.data.published import PublishedDataset
+from dpbench.data.published_files import PublishedDataset
 
 SYNSET = re.compile(r"n\d{8}")
 ROOTS = {True: ("train", "ILSVRC/Data/CLS-LOC/train"), False: ("val", "ILSVRC/Data/CLS-LOC/val")}

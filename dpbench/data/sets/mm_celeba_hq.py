@@ -9,7 +9,7 @@ from pathlib import Path
 from dpbench.data.caption_texts import caption_texts
 from dpbench.data.declared import DeclaredDataset
 from dpbench.data.image_files import is_image
-from dpbench.data.published import PublishedDataset
+from dpbench.data.published_files import PublishedDataset
 from dpbench.data.safe_pickle import read_pickle
 
 IMAGES = ("image", "images/faces", "images", "CelebA-HQ-img", "CelebAMask-HQ/CelebA-HQ-img")

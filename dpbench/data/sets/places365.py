@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property, partial
 from pathlib import Path
 
-from dpbench.data.published import PublishedDataset
+from dpbench.data.published_files import PublishedDataset
 from dpbench.data.sets.downloading import download
 
 LISTS = {True: "places365_train_standard.txt", False: "places365_val.txt"}
