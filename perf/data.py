@@ -120,7 +120,7 @@ def main(
 ) -> None:
     """Prints the table."""
     sizes = sorted(files or [1_000, 100_000])
-    columns = ("files [img/s]", "[MiB]", "making the copy [img/s]", "[MiB]", "copy [img/s]", "[MiB]", "own [MiB]")
+    columns = ("files, img/s", "MiB", "making the copy, img/s", "MiB", "copy, img/s", "MiB", "own MiB")
     table = Table("images", *columns, title=f"reading at {resolution} pixels, batches of {BATCH}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
