@@ -182,14 +182,14 @@ def test_a_damaged_photograph_is_named(options):
 
 
 @pytest.mark.parametrize(
-    ("plugin", "write", "folder"),
-    [(EuroSAT, "EuroSAT", "2750"), (Places365, "Places365", "val_256")],
+    ("plugin", "reader"),
+    [(EuroSAT, "EuroSAT"), (Places365, "Places365")],
 )
-def test_a_failed_download_is_one_line(plugin, write, folder, options, monkeypatch):
+def test_a_failed_download_is_one_line(plugin, reader, options, monkeypatch):
     def offline(*args, **kwargs):
         raise RuntimeError("no network\nat all")
 
-    monkeypatch.setattr(f"torchvision.datasets.{write}.__init__", offline)
+    monkeypatch.setattr(f"torchvision.datasets.{reader}.__init__", offline)
     with pytest.raises(
         DataError, match=rf"cannot download {plugin.name} \(no network\); try again, or unpack"
     ) as caught:
@@ -201,3 +201,13 @@ def test_the_forms_of_imagenet_share_images():
     names = ("imagenet", "imagenet32", "imagenet64")
     assert all(overlapping(one, other) for one in names for other in names)
     assert not overlapping("imagenet", "places365")
+
+
+def test_a_download_puts_the_files_in_place(options, monkeypatch):
+    def fetch(self, root, download):
+        assert download
+        write_eurosat(root)
+
+    monkeypatch.setattr("torchvision.datasets.EuroSAT.__init__", fetch)
+    dataset = EuroSAT("", replace(options, download=True))
+    assert len(dataset.train()) == dataset.spec.n_train == EuroSAT.n_train

@@ -38,7 +38,7 @@ def test_batches_are_read_in_their_order(plugin, packed, options):
         assert batch.labels.tolist() == labels[order].tolist()
 
 
-def test_a_second_process_reads_labels_and_images_of_the_copy(options, monkeypatch):
+def test_opened_again_labels_and_images_come_from_the_copy(options, monkeypatch):
     write_batches(ImageNet32, options.root)
     first = ImageNet32("", options).train().batch(range(30))
     monkeypatch.setattr("dpbench.data.image_batches.read_pickle", lambda *_: pytest.fail("read a batch"))
