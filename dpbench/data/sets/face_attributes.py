@@ -55,7 +55,8 @@ def read_table(lines: list[str]) -> AttributeTable:
         raise ValueError("its second line must name the 40 attributes of CelebA")
     rows = [line.split(maxsplit=1) for line in lines[2:] if line.strip()]
     values = np.array(" ".join(row[-1] for row in rows).split(), dtype=np.int8)
-    if len(values) != len(ATTRIBUTES) * len(rows) or not (np.abs(values) == 1).all():
+    is_whole = all(row[-1].count("1") == len(ATTRIBUTES) for row in rows)
+    if not is_whole or len(values) != len(ATTRIBUTES) * len(rows) or not (np.abs(values) == 1).all():
         raise ValueError("a line must have a file name and 40 values of 1 or -1")
     return AttributeTable([row[0] for row in rows], values.reshape(len(rows), -1) == 1)
 

@@ -152,7 +152,10 @@ def test_missing_files_say_where_to_put_them(plugin, options):
         plugin("", options).train()
 
 
-@pytest.mark.parametrize(("old", "new"), [(" 1", " 2"), ("Male", "Man"), ("000001.jpg", "9.jpg"), (" 1\n", "\n")])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [(" 1", " 2"), ("Male", "Man"), ("000001.jpg", "9.jpg"), (" 1\n", "\n"), ("\n000002.jpg", " 1\n000002.jpg")],
+)
 def test_a_damaged_table_is_named(old, new, options):
     folder, _ = write_celeba(options.root)
     path = folder / "list_attr_celeba.txt"
