@@ -93,6 +93,7 @@ def _dataset_page(name: str, request: RunRequest) -> list[RenderableType]:
         "images": f"{spec.n_train:,} train and {spec.n_test:,} test, "
         f"{spec.channels}×{spec.resolution}×{spec.resolution}",
         "classes": f"{len(classes)}: {', '.join(classes[:MOST_CLASSES])}{more}" if classes else "none",
+        "captions": f"all of a record's, {spec.caption_bytes} bytes together" if spec.caption_bytes else "",
         "public benchmark": "yes"
         if spec.public_benchmark
         else "no; --public-benchmark of `dpbench run` declares it one",
