@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +38,13 @@ class Stage:
 
     Attributes:
         name: how it is written on the command line: "residual[consistency=project]".
-        refiner: the configured refiner's plugin and configuration.
+        plugin: the refiner.
+        settings: those in the brackets.
     """
 
     name: str
     plugin: Any
-    config: Any
+    settings: Mapping[str, Any]
 
     @classmethod
     def of(cls, text: str) -> Stage:
@@ -54,7 +55,13 @@ class Stage:
         """
         name, settings = parse_variant(text)
         plugin = REFINERS.get(name)
-        return cls(text, plugin, build(plugin.Config, settings))
+        build(plugin.Config, settings)
+        return cls(text, plugin, settings)
+
+    def refiner(self, augmentation: str) -> Any:
+        """The refiner, trained with this augmentation of public images unless the brackets name another one."""
+        known = {"augmentation"} & {f.name for f in fields(self.plugin.Config)}
+        return self.plugin(build(self.plugin.Config, dict.fromkeys(known, augmentation) | dict(self.settings)))
 
 
 def result_path(out: Path, dataset: str, source: Source, stage: Stage) -> Path:
@@ -82,7 +89,8 @@ def refine_and_score(
     if path.exists():
         return
     coarse = coarse_set(dataset, public, source, samples, data, out)
-    refiner, run, size = stage.plugin(stage.config), working_environment(coarse.model), coarse.model.spec.resolution
+    refiner, run = stage.refiner(coarse.model.method.config.augmentation), working_environment(coarse.model)
+    size = coarse.model.spec.resolution
     prepare_refiner(coarse.model, refiner, public, data, run)
 
     def refined(first: int, last: int) -> torch.Tensor:

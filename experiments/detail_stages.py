@@ -4,9 +4,10 @@
     python experiments/detail_stages.py                              # the final table, on test
 
 For each dataset, the wavelet method's coarse stage is trained at every ε, and coarse images are drawn once. Every
-detail stage is trained on the same public images and refines the same coarse images: real ones (tokens of train images,
-decoded) and those of the DP coarse stages. Finished parts are skipped, so the same command continues after an
-interruption. The rows are written to results/reference/detail_stages.csv and a sheet of images per dataset beside it.
+detail stage is trained on the same public images, augmented as those of the coarse stage, and refines the same coarse
+images: real ones (tokens of train images, decoded) and those of the DP coarse stages. Finished parts are skipped, so
+the same command continues after an interruption. The rows are written to results/reference/detail_stages.csv and a
+sheet of images per dataset beside it.
 
 A detail stage that needs long for an image refines fewer images, so that it takes about `--seconds`; `n_samples` says
 how many. Fréchet distances of few images are biased upwards: compare rows of equal `n_samples`.

@@ -122,7 +122,7 @@ def measure(stage: Stage, side: int, wanted: Tensor, train: ImageDataset, photos
     factor = SIZE // side
     torch.manual_seed(0)
     run = RunContext("cpu", torch.Generator().manual_seed(0), PublicCache(cache_folder() / "public"))
-    refiner = stage.plugin(stage.config)
+    refiner = stage.refiner("flip")
     with refiner.cost.preparing():
         refiner.prepare(Tiles(train, max(TILE, factor)), BlockMeans(factor.bit_length() - 1, NOISE), run)
     coarse = block_means(to_unit(wanted), factor)

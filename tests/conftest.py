@@ -47,9 +47,12 @@ def empty_caches(no_weights: None, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture(autouse=True, scope="session")
 def no_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keeps privacy records and the fingerprint key out of the user's home, those of commands that tests start, too."""
+    """Keeps privacy records, the fingerprint key and copies of images out of the user's home, those of commands that
+    tests start, too.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DPBENCH_STATE", str(tmp_path_factory.mktemp("state")))
+        patch.setenv("DPBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
 
 

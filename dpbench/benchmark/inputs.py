@@ -77,7 +77,8 @@ class Inputs:
         """Decodes every image that trials will read, so that damaged files are found before a private run is recorded.
 
         Datasets that check their files when a split is opened need no more. A split is decoded once: that it is whole
-        is remembered in the state folder, under its keyed fingerprint. Of the test split nothing is used or kept.
+        is remembered in the state folder, under its keyed fingerprint. Of the test split nothing is used, and nothing
+        kept but the resized copy of a published dataset.
 
         Args:
             progress: where bars count images.

@@ -85,7 +85,7 @@ class Session:
     def on(cls, request: RunRequest, processes: Processes, precision: Precision, display: Display) -> Session:
         """A session on a request's dataset."""
         root = request.data or default_root()
-        options = DataOptions(root, request.resolution, request.download, request.public_benchmark)
+        options = DataOptions(root, request.resolution, request.download, request.public_benchmark, progress=display)
         inputs = Inputs(request.dataset, request.public, options, state_folder())
         return cls(request, processes, precision, inputs, Seal(inputs.dataset.origin), display)
 

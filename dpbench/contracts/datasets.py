@@ -75,7 +75,7 @@ def check_counts(case: DatasetCase) -> None:
 
 
 def check_batches(case: DatasetCase) -> None:
-    """A batch is uint8 images of the declared shape, with labels within the classes or none."""
+    """A batch is uint8 images of the declared shape, with labels within the classes, or captions, as declared."""
     import torch
 
     for split, images in case.splits.items():
@@ -92,6 +92,9 @@ def check_batches(case: DatasetCase) -> None:
         if labels is not None:
             is_within = labels.dtype == torch.int64 and bool(((labels >= 0) & (labels < spec.n_classes)).all())
             require(is_within, f"labels of {case.name} must be int64 in [0, {spec.n_classes})")
+        captions = tuple(batch.captions.shape) if batch.captions is not None else None
+        declared = (len(images), spec.caption_bytes) if spec.caption_bytes else None
+        require(captions == declared, f"captions of {case.name} must be {declared}, not {captions}")
 
 
 def check_indices(case: DatasetCase) -> None:

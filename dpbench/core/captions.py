@@ -22,11 +22,13 @@ def join_captions(captions: Iterable[str], length: int) -> str:
     the order given; if not even one fits, the first is cut.
     """
     lines = [line for caption in captions if (line := _one_line(caption))]
+    if len((whole := SEPARATOR.join(lines)).encode()) <= length:
+        return whole
     kept: list[str] = []
     for line in lines:
         if len(SEPARATOR.join([*kept, line]).encode()) <= length:
             kept.append(line)
-    return SEPARATOR.join(kept) or (_cut(lines[0].encode(), length).decode() if lines else "")
+    return SEPARATOR.join(kept) or _cut(lines[0].encode(), length).decode()
 
 
 def split_captions(text: str) -> list[str]:
@@ -61,7 +63,8 @@ def decode_captions(captions: Tensor) -> list[str]:
 
 def _one_line(caption: str) -> str:
     """Without zeros, which are padding, and half characters, which JSON may contain."""
-    return " ".join(caption.replace("\0", " ").encode(errors="replace").decode().split())
+    whole = caption if caption.isascii() else caption.encode(errors="replace").decode()
+    return " ".join(whole.replace("\0", " ").split())
 
 
 def _cut(text: bytes, length: int) -> bytes:

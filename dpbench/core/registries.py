@@ -95,6 +95,50 @@ _BENCHMARK_DATASETS = {
         "dpbench.data.sets.omniglot:Omniglot",
         "Handwritten characters of many alphabets, grey, white on black as MNIST; classes are characters",
     ),
+    "emnist": (
+        "dpbench.data.sets.emnist:EMNIST",
+        "Handwritten letters, 28×28 grey padded to 32×32, 124,800 + 20,800; emnist:balanced also has digits",
+    ),
+    "coco": (
+        "dpbench.data.sets.coco:COCO",
+        "Photographs with five or more captions each, 64×64 colour, 118,287 + 5,000; coco:2014 has 82,783 + 40,504",
+    ),
+    "mm-celeba-hq": (
+        "dpbench.data.sets.mm_celeba_hq:MMCelebAHQ",
+        "Faces with ten captions each, 64×64 colour, 24,000 + 6,000; for non-commercial research (Xia et al. 2021)",
+    ),
+    "celeba": (
+        "dpbench.data.sets.celeba:CelebA",
+        "Faces, 32×32 colour, 162,770 + 19,962, by an attribute (celeba:Smiling, default Male) or celeba:captions",
+    ),
+    "celeba-hq": (
+        "dpbench.data.sets.celeba_hq:CelebAHQ",
+        "Faces, 64×64 colour, 27,013 + 2,987, by an attribute (celeba-hq:Smiling, default Male) or captions",
+    ),
+    "eurosat": (
+        "dpbench.data.sets.eurosat:EuroSAT",
+        "Satellite images of ten kinds of land, 64×64 colour, 24,269 + 2,731 (Helber et al. 2019)",
+    ),
+    "camelyon17": (
+        "dpbench.data.sets.camelyon17:Camelyon17",
+        "Patches of lymph nodes with and without tumor, 32×32 colour, 302,436 + 85,054 (WILDS)",
+    ),
+    "imagenet32": (
+        "dpbench.data.sets.downsampled_imagenet:ImageNet32",
+        "ImageNet downsampled to 32×32 colour, 1,281,167 + 50,000, from the published batches (Chrabaszcz et al. 2017)",
+    ),
+    "imagenet64": (
+        "dpbench.data.sets.downsampled_imagenet:ImageNet64",
+        "ImageNet downsampled to 64×64 colour, 1,281,167 + 50,000, from the published batches (Chrabaszcz et al. 2017)",
+    ),
+    "imagenet": (
+        "dpbench.data.sets.imagenet:ImageNet",
+        "Photographs of a thousand kinds of things, 64×64 colour, 1,281,167 + 50,000, from image files (ILSVRC 2012)",
+    ),
+    "places365": (
+        "dpbench.data.sets.places365:Places365",
+        "Photographs of 365 kinds of places, 64×64 colour, 1,803,460 + 36,500 (Zhou et al. 2018)",
+    ),
     "holdout": (
         "dpbench.data.sets.holdout:Holdout",
         "The train split of another dataset alone, with a hold-out of it as test: `holdout:mnist`, for tuning",

@@ -19,6 +19,9 @@ from dpbench.core.errors import DataError
 from dpbench.core.files import digest
 from dpbench.core.specs import Batch, DatasetSpec
 
+HASHED_BYTES = 2**24
+"""Bytes of an array that are hashed at a time."""
+
 Indices = Sequence[int] | Tensor | NDArray[np.integer]
 """Record numbers as `batch` accepts them."""
 
@@ -111,8 +114,11 @@ def condition_tensor(condition: Indices | Sequence[str] | None, images: int, spe
 
 
 def content_hash(array: NDArray[np.generic]) -> str:
-    """Hexadecimal SHA-256 of an array's bytes in C order."""
-    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+    """Hexadecimal SHA-256 of an array's bytes in C order; a large array need not be contiguous or in memory."""
+    found = hashlib.sha256()
+    for block in np.array_split(np.atleast_1d(array), 1 + array.nbytes // HASHED_BYTES):
+        found.update(np.ascontiguousarray(block).data)
+    return found.hexdigest()
 
 
 class Subset(ImageDataset):

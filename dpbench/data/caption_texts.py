@@ -21,7 +21,7 @@ def caption_texts(captions: Iterable[Sequence[str]], length: int, name: str) -> 
     without = shortened = 0
     for given in captions:
         whole = join_captions(given, sys.maxsize)
-        texts.append(join_captions(given, length))
+        texts.append(whole if len(whole.encode()) <= length else join_captions(given, length))
         without += not whole
         shortened += texts[-1] != whole
     if without:

@@ -11,11 +11,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from dpbench.core.captions import decode_captions
 from dpbench.core.closure import code_hash
 from dpbench.core.files import digest
 from dpbench.core.specs import Batch, DatasetSpec
-from dpbench.data.arrays import Indices, as_index, condition_tensor
+from dpbench.data.arrays import Indices, as_index, condition_tensor, content_hash
 from dpbench.data.image_files import FileSource
 from dpbench.data.pixels import MODE, decode, unchanged
 from dpbench.data.resized_copy import SlowSplit
@@ -83,9 +82,10 @@ class DecodedDataset(SlowSplit):
     @cached_property
     def fingerprint(self) -> str:
         """Of the files (see `FileSource.fingerprint`), the labels or captions, and the shape they are decoded to."""
-        condition: list[int] | list[str] | None = None
+        condition: list[int] | str | None = None
         if self.condition is not None:
-            condition = decode_captions(self.condition) if self.spec.caption_bytes else self.condition.tolist()
+            is_text = bool(self.spec.caption_bytes)
+            condition = content_hash(self.condition.numpy()) if is_text else self.condition.tolist()
         files = self._source.fingerprint(self._paths)
         return digest([files, condition, self.spec.classes, list(self.spec.shape)])
 

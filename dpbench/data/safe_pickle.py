@@ -8,11 +8,13 @@ from typing import Any
 
 from dpbench.core.errors import DataError
 
-NUMPY = frozenset(
-    (module, name)
-    for core in ("numpy.core.multiarray", "numpy._core.multiarray")
-    for module, name in ((core, "_reconstruct"), (core, "scalar"), ("numpy", "ndarray"), ("numpy", "dtype"))
-) | {("_codecs", "encode")}
+NUMPY = frozenset({
+    *((f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("_reconstruct", "scalar")),
+    *((f"numpy.{core}.numeric", "_frombuffer") for core in ("core", "_core")),
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    ("_codecs", "encode"),
+})  # fmt: skip
 """What the pickles of numpy's arrays name."""
 
 

@@ -61,6 +61,18 @@ class DeclaredByFiles(DeclaredDataset):
     name = "broken"
 
 
+class Uncaptioned(Noise):
+    """It declares captions, but has none."""
+
+    class split(Split):
+        def batch(self, indices) -> Batch:
+            return Batch(super().batch(indices).images)
+
+    @property
+    def spec(self) -> DatasetSpec:
+        return DatasetSpec("noise", 1, 16, 20, 10, None, True, caption_bytes=8)
+
+
 class Short(Noise):
     """It has fewer images than it declares."""
 
@@ -164,6 +176,7 @@ BROKEN: list[tuple[str, type[Dataset], str]] = [
     ("check_counts", Short, "declares 20 train images, but has 19"),
     ("check_batches", Floats, r"must be uint8 \[20, 1, 16, 16\], not torch.float32"),
     ("check_batches", Unlabelled, "labels if and only if"),
+    ("check_batches", Uncaptioned, r"captions of broken must be \(20, 8\), not None"),
     ("check_batches", Beyond, r"int64 in \[0, 2\)"),
     ("check_indices", Sorted, "must hold records 1, 0 and 1"),
     ("check_fingerprints", RandomPrints, "another fingerprint each time"),

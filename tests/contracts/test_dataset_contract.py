@@ -22,7 +22,7 @@ def case(request, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         tiny.entry(tiny.DATASETS, name)(DATASETS.get(name), root, patch)
         argument = {"folder": str(root / "pets"), "holdout": f"folder:{root / 'pets'}"}.get(name, "")
-        yield DatasetCase(DATASETS, name, folder, argument, options=DataOptions(root))
+        yield DatasetCase(DATASETS, name, folder, argument, options=DataOptions(root, cache=folder / "cache"))
 
 
 def small(tmp_path: Path) -> DatasetCase:

@@ -8,7 +8,23 @@ from typing import Any
 
 import pytest
 from dataset_files import draw_characters, paint_pets, write_cifar, write_idx
+from dataset_layouts import (
+    FACES,
+    declare,
+    hashed,
+    write_batches,
+    write_camelyon,
+    write_celeba,
+    write_celeba_hq,
+    write_coco,
+    write_emnist,
+    write_eurosat,
+    write_imagenet,
+    write_mm_celeba,
+    write_places,
+)
 
+from dpbench.data.sets.coco import COUNTS
 from dpbench.metrics.accuracy import DownstreamAccuracy
 from dpbench.metrics.accuracy_paper import PublishedAccuracy
 
@@ -82,6 +98,30 @@ def _declare_few(plugin: Any, root: Path, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(plugin, "n_test", 10)
 
 
+def _write(write: Callable[[Path], object], train: int, test: int) -> Callable[[Any, Path, pytest.MonkeyPatch], Any]:
+    """Writes a published dataset's files, and has its plugin declare as many records."""
+
+    def apply(plugin: Any, root: Path, patch: pytest.MonkeyPatch) -> None:
+        write(root)
+        declare(plugin, patch, train, test)
+
+    return apply
+
+
+def _write_coco(plugin: Any, root: Path, patch: pytest.MonkeyPatch) -> None:
+    write_coco(root)
+    patch.setitem(COUNTS, "2017", (3, 2))
+
+
+def _write_eurosat(plugin: Any, root: Path, patch: pytest.MonkeyPatch) -> None:
+    declare(plugin, patch, *hashed(write_eurosat(root)))
+
+
+def _write_batches(plugin: Any, root: Path, patch: pytest.MonkeyPatch) -> None:
+    write_batches(plugin, root)
+    declare(plugin, patch, 30, 4)
+
+
 DATASETS: dict[str, Callable[[Any, Path, pytest.MonkeyPatch], Any]] = {
     "shapes": _declare_few,
     "grained": _declare_few,
@@ -94,6 +134,17 @@ DATASETS: dict[str, Callable[[Any, Path, pytest.MonkeyPatch], Any]] = {
     "cifar10": write_cifar,
     "cifar100": write_cifar,
     "omniglot": lambda plugin, root, patch: draw_characters(root / "omniglot"),
+    "emnist": lambda plugin, root, patch: write_emnist(root, patch),
+    "coco": _write_coco,
+    "mm-celeba-hq": _write(lambda root: write_mm_celeba(root, {"train": ["4", "0", "3"], "test": [1, 2]}), 3, 2),
+    "celeba": _write(write_celeba, 14, 13),
+    "celeba-hq": _write(write_celeba_hq, *hashed([f"{i}.jpg" for i in range(FACES)])),
+    "eurosat": _write_eurosat,
+    "camelyon17": _write(write_camelyon, 9, 4),
+    "imagenet32": _write_batches,
+    "imagenet64": _write_batches,
+    "imagenet": _write(write_imagenet, 12, 6),
+    "places365": _write(write_places, 9, 3),
     "folder": lambda plugin, root, patch: paint_pets(root / "pets"),
     "holdout": lambda plugin, root, patch: paint_pets(root / "pets"),
 }

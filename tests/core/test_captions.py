@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dpbench.core.captions import decode_captions, encode_captions
+from dpbench.core.captions import decode_captions, encode_captions, join_captions, split_captions
 
 TEXTS = ["a red square", "", "é", "日本語 and more", "two\nlines"]
 
@@ -35,3 +35,19 @@ def test_empty_captions_have_the_requested_length(length):
 
 def test_incomplete_character_is_dropped():
     assert decode_captions(torch.tensor([[97, 0xC3, 0], [0xA9, 98, 0]], dtype=torch.uint8)) == ["a", "b"]
+
+
+def test_captions_of_a_record_are_one_text():
+    text = join_captions([" a red\r\nsquare ", "", "\n", "日本\x00語"], 100)
+    assert text == "a red square\n日本 語"
+    assert split_captions(text) == ["a red square", "日本 語"]
+    assert split_captions(join_captions([], 10)) == split_captions(join_captions([" "], 10)) == []
+
+
+def test_whole_captions_are_kept_as_far_as_they_fit():
+    assert join_captions(["abcd", "efghij", "kl"], 7) == "abcd\nkl"
+    assert join_captions(["ééé", "efghij"], 5) == "éé"
+
+
+def test_half_characters_do_not_break_a_text():
+    assert join_captions(["a \ud83d b"], 20) == "a ? b"

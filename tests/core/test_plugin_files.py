@@ -51,7 +51,7 @@ from dataclasses import dataclass
 import dpbench
 
 @dataclass(frozen=True)
-class Config:
+class Config(dpbench.RefinerSettings):
     steps: int = dpbench.option(3, "steps")
 
 @dpbench.REFINERS.register("annotated")

@@ -105,3 +105,9 @@ def test_the_error_of_the_coarse_band_is_in_pixels_from_0_to_1():
     images = ((coarse + 1) / 2 * 255).round().to(torch.uint8).repeat_interleave(2, -1).repeat_interleave(2, -2)
     assert block_error(images, coarse) < 1 / 255
     assert block_error(images + 51, coarse) == pytest.approx(0.2, abs=0.01)
+
+
+def test_detail_stages_are_trained_with_the_augmentation_of_the_coarse_stage_unless_they_name_another():
+    assert Stage.of("regression").refiner("strokes").config.augmentation == "strokes"
+    assert Stage.of("regression[augmentation=flip]").refiner("strokes").config.augmentation == "flip"
+    assert Stage.of("bicubic[consistency=project]").refiner("strokes").config.consistency == "project"

@@ -14,6 +14,7 @@ from dpbench.data.arrays import ArrayDataset
 from dpbench.refiners.burst import Burst
 from dpbench.refiners.degrade import BlockMeans
 from dpbench.refiners.networks.burst_fusion import AdaptiveUpsampling, BurstFusion
+from dpbench.refiners.networks.training import trained_weights
 from dpbench.training.public import to_uint8
 
 NOISE = 0.5
@@ -29,8 +30,11 @@ def _shades(count: int, seed: int) -> torch.Tensor:
 def refiner(tmp_path_factory) -> Burst:
     spec = DatasetSpec("shades", 1, 8, 500, 0, None, True)
     public = ArrayDataset(spec, to_uint8(_shades(500, 0)).numpy(), None)
-    burst = Burst(build(Burst.Config, {"steps": 250, "width": 16, "depth": 1, "lr": 5e-3, "augmentation": "none"}))
-    burst.prepare(public, BlockMeans(1, NOISE), _run(tmp_path_factory.mktemp("cache")))
+    burst = Burst(build(Burst.Config, {"steps": 700, "width": 16, "depth": 1, "lr": 5e-3, "augmentation": "none"}))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)  # the public cache would seed it with a hash of the code
+        run = _run(tmp_path_factory.mktemp("cache"))
+        burst.load_state_dict(trained_weights(burst, public, BlockMeans(1, NOISE), run))
     return burst
 
 
@@ -54,8 +58,8 @@ def test_more_draws_of_the_same_image_help_and_other_images_do_little_harm(refin
     alone = _error(refiner, burst[:, 0], images, tmp_path)
     together = _error(refiner, burst, images, tmp_path)
     mixed = torch.cat([burst[:, :1], _draws(images.roll(1, 0), 3)], dim=1)
-    assert together < 0.93 * alone
-    assert _error(refiner, mixed, images, tmp_path) < 1.2 * alone
+    assert together < 0.8 * alone
+    assert _error(refiner, mixed, images, tmp_path) < 1.4 * alone
     averaged = _error(refiner, mixed.mean(1), images, tmp_path)
     assert _error(refiner, mixed, images, tmp_path) < 0.8 * averaged
 

@@ -96,7 +96,7 @@ def _dataset_page(name: str, request: RunRequest) -> list[RenderableType]:
         "images": f"{spec.n_train:,} train and {spec.n_test:,} test, "
         f"{spec.channels}×{spec.resolution}×{spec.resolution}",
         "classes": f"{len(classes)}: {', '.join(classes[:MOST_CLASSES])}{more}" if classes else "none",
-        "captions": f"at most {spec.caption_bytes} bytes of UTF-8 per image" if spec.caption_bytes else "",
+        "captions": f"all of a record's, {spec.caption_bytes} bytes together" if spec.caption_bytes else "",
         "public benchmark": "yes"
         if spec.public_benchmark
         else "no; --public-benchmark of `dpbench run` declares it one",

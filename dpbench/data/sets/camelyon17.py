@@ -6,21 +6,23 @@ import csv
 from functools import cached_property
 from typing import NamedTuple
 
-from dpbench.data.published import PublishedDataset
+from dpbench.data.declared import DeclaredDataset
+from dpbench.data.published_files import PublishedDataset
 
 COLUMNS = ("patient", "node", "x_coord", "y_coord", "tumor", "center", "split")
-TRAIN, HELD_OUT_CENTERS, TEST_CENTER = "0", {"1", "2"}, "2"
+PART_OF_CENTER = {"1": "val", "2": "test"}
+"""Hospital -> its part, whatever the file says of its split; WILDS does the same."""
 
 
 class Patch(NamedTuple):
-    """One patch: its path, whether there is a tumor, and its split: train, test or none."""
+    """One patch: its path, whether there is a tumor, and its part: "train", "id_val", "val" or "test"."""
 
     path: str
     label: int
-    train: bool | None
+    part: str
 
 
-class Camelyon17(PublishedDataset):
+class Camelyon17(PublishedDataset, DeclaredDataset):
     """Patches of lymph nodes with and without tumor, 32×32 colour, 302,436 + 85,054 (WILDS)
 
     Reads `<root>/camelyon17/camelyon17_v1.0/`: `metadata.csv` and `patches/` (96×96). The splits are those of WILDS:
@@ -54,14 +56,15 @@ class Camelyon17(PublishedDataset):
                 raise self._damaged(path, f"line {number} is {','.join(row)[:80]!a}") from error
             folder = place / "patches" / f"patient_{patient}_node_{node}"
             file = f"patch_patient_{patient}_node_{node}_x_{x}_y_{y}.png"
-            is_train = split == TRAIN if center not in HELD_OUT_CENTERS else None
-            patches.append(
-                Patch((folder / file).as_posix(), label, False if center == TEST_CENTER else is_train or None)
-            )
+            part = PART_OF_CENTER.get(center, "train" if split == "0" else "id_val")
+            patches.append(Patch((folder / file).as_posix(), label, part))
         return patches
 
     def _list(self, train: bool) -> list[str]:
-        return [patch.path for patch in self._patches if patch.train is train]
+        return [patch.path for patch in self._part(train)]
 
     def _condition(self, train: bool) -> list[int]:
-        return [patch.label for patch in self._patches if patch.train is train]
+        return [patch.label for patch in self._part(train)]
+
+    def _part(self, train: bool) -> list[Patch]:
+        return [patch for patch in self._patches if patch.part == ("train" if train else "test")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from dpbench.data.sets.downloading import download
@@ -13,7 +13,7 @@ PARTS = {True: "0", False: "2"}
 
 
 class CelebA(FaceDataset):
-    """Faces, 32×32 colour, 162,770 + 19,962; celeba:Smiling has another label than Male, celeba:captions has captions
+    """Faces, 32×32 colour, 162,770 + 19,962, by an attribute (celeba:Smiling, default Male) or celeba:captions
 
     Reads `<root>/celeba/`: `img_align_celeba/000001.jpg` (178×218, aligned), `list_attr_celeba.txt` and
     `list_eval_partition.txt`, as torchvision does. The splits are the published train and test.
@@ -57,5 +57,4 @@ class CelebA(FaceDataset):
 
         if not (self.folder / "img_align_celeba").is_dir():
             archives = {self.folder / file: md5 for _, md5, file in Reader.file_list}
-            fetch = lambda: Reader(self.folder.parent, split="all", download=True)  # noqa: E731
-            download(self.name, fetch, archives, self._where)
+            download(self.name, partial(Reader, self.folder.parent, "all", download=True), archives, self._where)

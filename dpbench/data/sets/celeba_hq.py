@@ -13,7 +13,7 @@ TABLES = ("CelebAMask-HQ-attribute-anno.txt", "CelebAMask-HQ/CelebAMask-HQ-attri
 
 
 class CelebAHQ(FaceDataset):
-    """Faces, 64×64 colour, 27,013 + 2,987; celeba-hq:Smiling has another label than Male, celeba-hq:captions captions
+    """Faces, 64×64 colour, 27,013 + 2,987, by an attribute (celeba-hq:Smiling, default Male) or captions
 
     Reads `<root>/celeba-hq/`: `CelebA-HQ-img/0.jpg` to `29999.jpg` and `CelebAMask-HQ-attribute-anno.txt`, or both in
     the folder `CelebAMask-HQ`. There is no published split: 10% of the images, chosen by the hash of the file name, are

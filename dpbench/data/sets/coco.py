@@ -7,7 +7,8 @@ from functools import cached_property
 from dpbench.core.data import DataOptions
 from dpbench.core.files import read_json
 from dpbench.data.caption_texts import caption_texts
-from dpbench.data.published import PublishedDataset
+from dpbench.data.declared import DeclaredDataset
+from dpbench.data.published_files import PublishedDataset
 
 COUNTS = {"2017": (118_287, 5_000), "2014": (82_783, 40_504)}
 """Edition -> images of train and val."""
@@ -16,7 +17,7 @@ Captions = dict[str, list[str]]
 """Path of an image -> its captions."""
 
 
-class COCO(PublishedDataset):
+class COCO(PublishedDataset, DeclaredDataset):
     """Photographs with five or more captions each, 64×64 colour, 118,287 + 5,000; coco:2014 has 82,783 + 40,504
 
     Reads `<root>/coco/train2017/`, `val2017/` and `annotations/captions_(train|val)2017.json`, or those of 2014. The

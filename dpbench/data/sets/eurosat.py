@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import cached_property
 
 from dpbench.core.errors import DataError
+from dpbench.data.declared import DeclaredDataset
 from dpbench.data.image_files import is_image
-from dpbench.data.published import PublishedDataset
+from dpbench.data.published_files import PublishedDataset
 from dpbench.data.sets.downloading import download
 from dpbench.data.splits import split_by_hash
 
@@ -14,12 +15,12 @@ FOLDERS = ("2750", "EuroSAT_RGB", "EuroSAT/2750", "EuroSAT")
 MULTISPECTRAL = (".tif", ".tiff")
 
 
-class EuroSAT(PublishedDataset):
+class EuroSAT(PublishedDataset, DeclaredDataset):
     """Satellite images of ten kinds of land, 64×64 colour, 24,269 + 2,731 (Helber et al. 2019)
 
     Reads `<root>/eurosat/2750/<class>/<class>_<k>.jpg` (EuroSAT.zip), as torchvision does, or `EuroSAT_RGB` in the
-    place of `2750`. There is no published split: 10% of the images, chosen by the hash of `<class>/<file>`, are the test
-    split.
+    place of `2750`. There is no published split: 10% of the images, chosen by the hash of `<class>/<file>`, are the
+    test split.
     """
 
     name = "eurosat"

@@ -12,53 +12,18 @@ from numpy.typing import NDArray
 
 from dpbench.core.data import DataOptions
 from dpbench.data.caption_texts import caption_texts
-from dpbench.data.published import PublishedDataset
+from dpbench.data.declared import DeclaredDataset
+from dpbench.data.published_files import PublishedDataset
 from dpbench.data.sets.attribute_captions import describe
 
-ATTRIBUTES = tuple(
-    [
-        "5_o_Clock_Shadow",
-        "Arched_Eyebrows",
-        "Attractive",
-        "Bags_Under_Eyes",
-        "Bald",
-        "Bangs",
-        "Big_Lips",
-        "Big_Nose",
-        "Black_Hair",
-        "Blond_Hair",
-        "Blurry",
-        "Brown_Hair",
-        "Bushy_Eyebrows",
-        "Chubby",
-        "Double_Chin",
-        "Eyeglasses",
-        "Goatee",
-        "Gray_Hair",
-        "Heavy_Makeup",
-        "High_Cheekbones",
-        "Male",
-        "Mouth_Slightly_Open",
-        "Mustache",
-        "Narrow_Eyes",
-        "No_Beard",
-        "Oval_Face",
-        "Pale_Skin",
-        "Pointy_Nose",
-        "Receding_Hairline",
-        "Rosy_Cheeks",
-        "Sideburns",
-        "Smiling",
-        "Straight_Hair",
-        "Wavy_Hair",
-        "Wearing_Earrings",
-        "Wearing_Hat",
-        "Wearing_Lipstick",
-        "Wearing_Necklace",
-        "Wearing_Necktie",
-        "Young",
-    ]
-)
+_NAMES = """
+5_o_Clock_Shadow Arched_Eyebrows Attractive Bags_Under_Eyes Bald Bangs Big_Lips Big_Nose Black_Hair Blond_Hair Blurry
+Brown_Hair Bushy_Eyebrows Chubby Double_Chin Eyeglasses Goatee Gray_Hair Heavy_Makeup High_Cheekbones Male
+Mouth_Slightly_Open Mustache Narrow_Eyes No_Beard Oval_Face Pale_Skin Pointy_Nose Receding_Hairline Rosy_Cheeks
+Sideburns Smiling Straight_Hair Wavy_Hair Wearing_Earrings Wearing_Hat Wearing_Lipstick Wearing_Necklace
+Wearing_Necktie Young
+"""
+ATTRIBUTES = tuple(_NAMES.split())
 CAPTIONS = "captions"
 DEFAULT = "Male"
 OPPOSITES = {"Male": "female", "Young": "old"}
@@ -90,12 +55,13 @@ def read_table(lines: list[str]) -> AttributeTable:
         raise ValueError("its second line must name the 40 attributes of CelebA")
     rows = [line.split(maxsplit=1) for line in lines[2:] if line.strip()]
     values = np.array(" ".join(row[-1] for row in rows).split(), dtype=np.int8)
-    if len(values) != len(ATTRIBUTES) * len(rows) or not (np.abs(values) == 1).all():
+    is_whole = all(row[-1].count("1") == len(ATTRIBUTES) for row in rows)
+    if not is_whole or len(values) != len(ATTRIBUTES) * len(rows) or not (np.abs(values) == 1).all():
         raise ValueError("a line must have a file name and 40 values of 1 or -1")
     return AttributeTable([row[0] for row in rows], values.reshape(len(rows), -1) == 1)
 
 
-class FaceDataset(PublishedDataset):
+class FaceDataset(PublishedDataset, DeclaredDataset):
     """Faces with an attribute as their label: `name:Smiling`, by default `Male`; or with captions: `name:captions`.
 
     Captions are written from the attributes (`attribute_captions`). A record is an image: there are several images of
@@ -107,7 +73,7 @@ class FaceDataset(PublishedDataset):
     def __init__(self, argument: str, options: DataOptions):
         super().__init__(argument, options)
         if self.choice == CAPTIONS:
-            self.caption_bytes = 512
+            self.caption_bytes = 1_024
         else:
             words = self.choice.replace("_", " ").lower()
             self.classes = (OPPOSITES.get(self.choice, f"not {words}"), words)

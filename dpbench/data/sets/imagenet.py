@@ -8,7 +8,7 @@ from functools import cached_property
 
 from dpbench.core.errors import DataError
 from dpbench.data.image_files import is_image
-from dpbench.data.published import PublishedDataset
+from dpbench.data.published_files import PublishedDataset
 
 SYNSET = re.compile(r"n\d{8}")
 ROOTS = {True: ("train", "ILSVRC/Data/CLS-LOC/train"), False: ("val", "ILSVRC/Data/CLS-LOC/val")}
@@ -38,8 +38,6 @@ class ImageNet(PublishedDataset):
 
     @cached_property
     def _class_names(self) -> tuple[str, ...]:
-        if not self.folder.is_dir():
-            raise self._missing(self.folder)
         return self._synsets(train=True)
 
     def _synsets(self, train: bool) -> tuple[str, ...]:

@@ -7,8 +7,9 @@ from functools import cached_property
 from pathlib import Path
 
 from dpbench.data.caption_texts import caption_texts
+from dpbench.data.declared import DeclaredDataset
 from dpbench.data.image_files import is_image
-from dpbench.data.published import PublishedDataset
+from dpbench.data.published_files import PublishedDataset
 from dpbench.data.safe_pickle import read_pickle
 
 IMAGES = ("image", "images/faces", "images", "CelebA-HQ-img", "CelebAMask-HQ/CelebA-HQ-img")
@@ -18,13 +19,14 @@ TEXTS = ("text/celeba-caption", "celeba-caption", "text")
 NUMBER = re.compile(r"\d+$")
 
 
-class MMCelebAHQ(PublishedDataset):
-    """Faces with ten captions each, 64×64 colour, 24,000 + 6,000; for research that is not commercial (Xia et al. 2021)
+class MMCelebAHQ(PublishedDataset, DeclaredDataset):
+    """Faces with ten captions each, 64×64 colour, 24,000 + 6,000; for non-commercial research (Xia et al. 2021)
 
     Reads `<root>/mm-celeba-hq/`: `image/<i>.jpg`, `text/celeba-caption/<i>.txt` with one caption per line, and the
     published split, `train_filenames.pickle` and `test_filenames.pickle`, or the same numbers as text files, one per
     line. An image, its captions and its place in the split belong together by the number i of CelebA-HQ, whatever the
-    images' file names are otherwise: `img00000012.png` is image 12. Images without captions are kept, with an empty one.
+    images' file names are otherwise: `img00000012.png` is image 12. Images without captions are kept, with an empty
+    one.
     """
 
     name = "mm-celeba-hq"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
-from dpbench.data.published import PublishedDataset
+from dpbench.data.published_files import PublishedDataset
+from dpbench.data.sets.downloading import download
 
 LISTS = {True: "places365_train_standard.txt", False: "places365_val.txt"}
 FOLDERS = {True: ("data_256_standard", "data_256"), False: ("val_256",)}
@@ -24,6 +25,7 @@ class Places365(PublishedDataset):
     resolution = 64
     n_train = 1_803_460
     n_test = 36_500
+    downloadable = True
 
     @property
     def _where(self) -> str:
@@ -56,6 +58,17 @@ class Places365(PublishedDataset):
 
     def _condition(self, train: bool) -> list[int]:
         return [label for _, label in self._records[train]]
+
+    def _download(self) -> None:
+        from torchvision.datasets import Places365 as Reader
+
+        for train, split in ((True, "train-standard"), (False, "val")):
+            if not any((self.folder / name).is_dir() for name in FOLDERS[train]):
+                files = (Reader._IMAGES_META[split, True], Reader._DEVKIT_META["standard"])
+                archives = {self.folder / file: md5 for file, md5 in files}
+                self.folder.mkdir(parents=True, exist_ok=True)
+                fetch = partial(Reader, self.folder, split, small=True, download=True)
+                download(self.name, fetch, archives, self._where)
 
     def _pairs(self, path: Path) -> list[tuple[str, int]]:
         """The lines of a file, each a name and a number."""

@@ -19,6 +19,9 @@ from dpbench.data.sets.downloading import download
 if TYPE_CHECKING:
     from torch import Tensor
 
+NIST_DIGITS = "NIST digits"
+"""The collection of handwritten digits that MNIST and EMNIST were made from (NIST Special Database 19)."""
+
 
 class TorchvisionDataset(DeclaredDataset):
     """A dataset in `<root>/<name>/`, in the layout of its torchvision class.
@@ -69,14 +72,13 @@ class TorchvisionDataset(DeclaredDataset):
         from dpbench.data.arrays import ArrayDataset, Converted, content_hash
 
         if self.options.download and not all(path.is_file() for path in self._files):
-            download(self.name, lambda: self.reader()(self.folder, download=True), self._archives, self._where)
+            download(self.name, self._fetch, self._archives, self._where)
         self._check_files()
         try:
-            read = self.reader()(self.folder, train=train)
+            images, labels = self._read(train)
         except Exception as error:  # whatever torchvision stumbles over in files that seemed whole
             reason = str(error).split("\n")[0]
             raise DataError(f"{self.folder} cannot be read ({reason}); delete it and {self._where}") from error
-        images, labels = _channels_first(np.asarray(read.data)), np.asarray(read.targets, dtype=np.int64)
         n = self.n_train if train else self.n_test
         if len(images) != n or len(labels) != n:
             counts = f"{len(images)} images and {len(labels)} labels instead of {n}"
@@ -84,6 +86,14 @@ class TorchvisionDataset(DeclaredDataset):
         fingerprint = digest([self.name, train, content_hash(images), content_hash(labels)])
         arrays = ArrayDataset(replace(self.spec, resolution=self.native), images, labels, fingerprint)
         return arrays if self.size == self.native else Converted(arrays, self.spec, self._convert, "resize")
+
+    def _fetch(self) -> None:
+        self.reader()(self.folder, download=True)
+
+    def _read(self, train: bool) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """The images [n, c, h, w] and labels [n] of a split."""
+        read = self.reader()(self.folder, train=train)
+        return _channels_first(np.asarray(read.data)), np.asarray(read.targets, dtype=np.int64)
 
     def _convert(self, images: Tensor) -> Tensor:
         from dpbench.data.pixels import resize
@@ -99,7 +109,7 @@ def _channels_first(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return images[:, None] if images.ndim == 3 else np.ascontiguousarray(images.transpose(0, 3, 1, 2))
 
 
-class _IdxDataset(TorchvisionDataset):
+class IdxDataset(TorchvisionDataset):
     """28×28 grey images in IDX files, padded with 2 black pixels on each side at resolution 32 (the default), unchanged
     at 28, and resized (bicubic, antialiased) at other resolutions.
     """
@@ -110,13 +120,19 @@ class _IdxDataset(TorchvisionDataset):
     n_test = 10_000
 
     @property
+    def _prefixes(self) -> tuple[str, str]:
+        """What the names of the files of train and test begin with."""
+        return "train", "t10k"
+
+    @property
     def _where(self) -> str:
-        return f"put the four unpacked files (train|t10k)-(images-idx3|labels-idx1)-ubyte into {self._raw}"
+        files = f"({'|'.join(self._prefixes)})-(images-idx3|labels-idx1)-ubyte"
+        return f"put the four unpacked files {files} into {self._raw}"
 
     @property
     def _files(self) -> list[Path]:
         kinds = ("images-idx3-ubyte", "labels-idx1-ubyte")
-        return [self._raw / f"{split}-{kind}" for split in ("train", "t10k") for kind in kinds]
+        return [self._raw / f"{split}-{kind}" for split in self._prefixes for kind in kinds]
 
     @property
     def _archives(self) -> dict[Path, str]:
@@ -127,7 +143,7 @@ class _IdxDataset(TorchvisionDataset):
         return self.folder / self.source / "raw"
 
     def _check_files(self) -> None:
-        for split, n in (("train", self.n_train), ("t10k", self.n_test)):
+        for split, n in zip(self._prefixes, (self.n_train, self.n_test), strict=True):
             self._check_file(f"{split}-images-idx3-ubyte", (n, self.native, self.native))
             self._check_file(f"{split}-labels-idx1-ubyte", (n,))
 
@@ -149,7 +165,7 @@ class _IdxDataset(TorchvisionDataset):
         return pad(images, (2, 2, 2, 2)) if self.size == 32 else super()._convert(images)
 
 
-class MNIST(_IdxDataset):
+class MNIST(IdxDataset):
     """Handwritten digits, 28×28 grey padded to 32×32, 60,000 + 10,000 (LeCun et al. 1998)
 
     Unchanged at resolution 28; resized (bicubic, antialiased) at resolutions other than 28 and 32. Reads
@@ -160,8 +176,13 @@ class MNIST(_IdxDataset):
     source = "MNIST"
     classes = tuple("0123456789")
 
+    @classmethod
+    def collections(cls, argument: str) -> frozenset[str]:
+        """See `Dataset.collections`; EMNIST's digits come from the same forms."""
+        return frozenset({NIST_DIGITS})
 
-class FashionMNIST(_IdxDataset):
+
+class FashionMNIST(IdxDataset):
     """Clothes, 28×28 grey padded to 32×32, 60,000 + 10,000 (Xiao et al. 2017)
 
     Unchanged at resolution 28; resized (bicubic, antialiased) at resolutions other than 28 and 32. Reads

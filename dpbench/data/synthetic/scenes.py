@@ -56,9 +56,9 @@ class Scenes(RenderedDataset):
     """Scenes of one to three objects with captions, 64×64 colour, generated
 
     Stars, rings, squares, triangles, hearts and crosses in six colours and two sizes, in cells of a 3×3 grid, on a
-    ground with one of five patterns: 50,000 + 10,000. Each record has three captions in varied words,
-    such as "a small red star above a blue ring, striped ground" (`core.scene_captions`), so that what a text says can be found again in an image. A record depends only on its
-    position in the split.
+    ground with one of five patterns: 50,000 + 10,000. Each record has three captions in varied words, such as "a small
+    red star above a blue ring, striped ground" (`core.scene_captions`), so that what a text says can be found again in
+    an image. A record depends only on its position in the split.
     """
 
     name = "scenes"

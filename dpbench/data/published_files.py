@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -12,24 +11,29 @@ from typing import TYPE_CHECKING, ClassVar
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import DataError
 from dpbench.core.specs import DatasetSpec
-from dpbench.data.declared import DeclaredDataset
+from dpbench.data.declared import NamedDataset
 from dpbench.data.image_files import ListedSource
 
 if TYPE_CHECKING:
     from dpbench.data.resized_copy import ResizedCopy
 
 
-class PublishedDataset(DeclaredDataset):
+class PublishedDataset(NamedDataset):
     """Image files in `<root>/<name>/`, decoded when a batch is read and kept as a resized copy.
 
     The declared counts are those of the publication. Where the files are an extract of it, the counts are those of the
     files, with a warning. The short side is resized (bicubic, antialiased), then the central square is cropped.
 
+    A subclass that knows its classes without files is also a `DeclaredDataset`.
+
     Raises (from `spec`, `train` and `test`, if the folder exists):
         DataError: a file is missing or damaged; the message says where to put it.
     """
 
+    n_train: int
+    n_test: int
     channels = 3
+    classes: tuple[str, ...] | None = None
     caption_bytes: int = 0
     downloadable: ClassVar[bool] = False  # whether `_download` can
     decodes_late = True
@@ -75,10 +79,11 @@ class PublishedDataset(DeclaredDataset):
     @cached_property
     def spec(self) -> DatasetSpec:
         """See `Dataset.spec`; lists the files if they are there."""
-        declared = super().spec
+        n_train, n_test = self.n_train, self.n_test
         if self.folder.is_dir() or self.options.download:
-            declared = replace(declared, n_train=len(self._splits[True]), n_test=len(self._splits[False]))
-        return replace(declared, classes=self._class_names, caption_bytes=self.caption_bytes)
+            n_train, n_test = len(self._splits[True]), len(self._splits[False])
+        classes = self._class_names
+        return DatasetSpec(self.name, self.channels, self.size, n_train, n_test, classes, True, self.caption_bytes)
 
     def open_train(self) -> ImageDataset:
         """See `Dataset.open_train`."""

@@ -1,0 +1,89 @@
+"""The downsampled ImageNet (Chrabaszcz et al. 2017), 32×32 and 64×64."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from dpbench.core.data import ImageDataset
+from dpbench.core.errors import DataError
+from dpbench.data.declared import DeclaredDataset
+
+FILES = {True: tuple(f"train_data_batch_{number}" for number in range(1, 11)), False: ("val_data",)}
+"""Whether it is train -> the names of its files, which may end with .npz."""
+
+
+class DownsampledImageNet(DeclaredDataset):
+    """ImageNet in batches of arrays, in `<root>/<name>/`: `train_data_batch_1` to `_10` and `val_data`.
+
+    They are pickles, read without running code that they may contain, or .npz files. The test split is `val`. The
+    published labels are 1 to 1000 in an order of their own, which is not that of `imagenet`; the classes are called by
+    these numbers. Images are resized (bicubic, antialiased) at other resolutions than that of the files.
+
+    Raises (from `train` and `test`):
+        DataError: a file is missing or damaged, or there is a wrong number of records.
+    """
+
+    channels = 3
+    n_train = 1_281_167
+    n_test = 50_000
+    classes = tuple(map(str, range(1, 1001)))
+    decodes_late = True
+
+    @classmethod
+    def collections(cls, argument: str) -> frozenset[str]:
+        """See `Dataset.collections`."""
+        return frozenset({"imagenet"})
+
+    @property
+    def _where(self) -> str:
+        side = type(self).resolution
+        return f"unpack Imagenet{side}_train.zip and Imagenet{side}_val.zip into {self.folder}"
+
+    def open_train(self) -> ImageDataset:
+        """See `Dataset.open_train`."""
+        return self._open(train=True)
+
+    def open_test(self) -> ImageDataset:
+        """See `Dataset.open_test`."""
+        return self._open(train=False)
+
+    def _open(self, train: bool) -> ImageDataset:
+        from dpbench.data.arrays import Converted
+        from dpbench.data.image_batches import ImageBatches
+        from dpbench.data.pixels import resize
+        from dpbench.data.resized_copy import COPIES, ResizedCopy
+
+        folder, files = self.options.cache / COPIES, [self._file(name) for name in FILES[train]]
+        batches = ImageBatches(replace(self.spec, resolution=type(self).resolution), files, folder, self._where)
+        if len(batches) != (declared := self.n_train if train else self.n_test):
+            raise DataError(f"{files[0].parent} holds {len(batches):,} images instead of {declared:,}: {self._where}")
+        copy = ResizedCopy(batches, folder, f"{self.name}-{'train' if train else 'test'}", self.options.progress)
+        size = self.size
+        return copy if size == copy.spec.resolution else Converted(copy, self.spec, lambda i: resize(i, size), "resize")
+
+    def _file(self, name: str) -> Path:
+        for path in (self.folder / name, self.folder / f"{name}.npz"):
+            if path.is_file():
+                return path
+        raise DataError(f"{self.folder / name} is missing: {self._where}")
+
+
+class ImageNet32(DownsampledImageNet):
+    """ImageNet downsampled to 32×32 colour, 1,281,167 + 50,000, from the published batches (Chrabaszcz et al. 2017)
+
+    Reads `<root>/imagenet32/train_data_batch_1` to `_10` and `val_data`, or these as .npz files.
+    """
+
+    name = "imagenet32"
+    resolution = 32
+
+
+class ImageNet64(DownsampledImageNet):
+    """ImageNet downsampled to 64×64 colour, 1,281,167 + 50,000, from the published batches (Chrabaszcz et al. 2017)
+
+    Reads `<root>/imagenet64/train_data_batch_1` to `_10` and `val_data`, or these as .npz files.
+    """
+
+    name = "imagenet64"
+    resolution = 64
