@@ -115,6 +115,7 @@ def test_without_weights_the_reason_names_the_command(evaluation, noise) -> None
         evaluation(noise(2, 3)).extractor("inception")
 
 
+@pytest.mark.usefixtures("theirs")  # which writes the files
 @pytest.mark.parametrize("content", [b"", b"half of it", b"the weights of another network"])
 def test_a_file_of_that_name_with_other_content_is_an_error(publish, made, evaluation, noise, content: bytes) -> None:
     path = publish("inception", made) / WEIGHTS["inception"].files[0].name
