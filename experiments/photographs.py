@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import pandas as pd
 import torch
 import typer
+from PIL import Image
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -56,6 +58,9 @@ NOISE = 0.02
 
 ORIGINAL = "photograph"
 """The row of the photographs themselves."""
+
+WIDEST = 1600
+"""Width and height of a sheet in pixels, at most."""
 
 SHOWN = ("psnr", "energy", "texture", "spectrum", "lpips")
 
@@ -180,7 +185,17 @@ def write_report(rows: pd.DataFrame, test: ImageDataset, wanted: Tensor, folder:
         groups = [Group("", ORIGINAL, original, range(len(wanted)))]
         for row in of_side.to_dict("records"):
             groups.append(Group("", row["refiner"], StoredSamples(Path(row["samples"]), spec), range(row["images"])))
-        write_run_sheet(folder / f"photographs-{side}.png", groups, f"{side} → {SIZE} pixels")
+        write_small_sheet(folder / f"photographs-{side}.jpg", groups, f"{side} → {SIZE} pixels")
+
+
+def write_small_sheet(path: Path, groups: list[Group], title: str) -> None:
+    """Writes a sheet as a JPEG file of at most `WIDEST` pixels; one of photographs has megabytes otherwise."""
+    with TemporaryDirectory() as temporary:
+        whole = Path(temporary, "sheet.png")
+        write_run_sheet(whole, groups, title)
+        sheet = Image.open(whole).convert("RGB")
+    sheet.thumbnail((WIDEST, WIDEST))
+    write_atomic(path, lambda file: sheet.save(file, format="jpeg", quality=85))
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def test_the_table_compares_with_the_photographs_and_with_the_coarse_images(phot
     assert projected["psnr"] > plain["psnr"]  # the projection only comes nearer
     assert (rows["energy"] < 0.2).all()  # interpolation has hardly any of the noise's detail
     assert rows["texture"].notna().all()
-    assert (photos.parent / "report/photographs-8.png").stat().st_size > 1000
+    assert (photos.parent / "report/photographs-8.jpg").stat().st_size > 1000
     monkeypatch.setattr(photographs, "BlockMeans", lambda *_: pytest.fail("refined again"))
     run(photos)
 

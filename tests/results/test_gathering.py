@@ -18,7 +18,12 @@ from dpbench.results.gathering import aggregate, collect, make_frame, mean_and_c
 from dpbench.results.record import TrialRecord
 from dpbench.results.row import FIELDS, IDENTITY, make_row
 
-REFERENCE = sorted(Path(__file__).parents[2].glob("results/reference/*.csv"))
+REFERENCE = [
+    path
+    for path in sorted(Path(__file__).parents[2].glob("results/reference/*.csv"))
+    if "method" in pd.read_csv(path, nrows=0).columns
+]
+"""The files of leaderboard rows; tables of single experiments have columns of their own."""
 
 
 def store(folder: Path, trial_: TrialRecord, scores_: dict[str, Any]) -> None:

@@ -51,7 +51,7 @@ def write(images: Tensor, folder: Path) -> str:
 
 
 @pytest.fixture
-def clean_model(made: Path):
+def clean_model(theirs, made: Path):
     """clean-fid's features of batches in [0, 255]."""
     network = InceptionV3W(str(made), download=False).eval()
     return lambda batch: network(batch)[:, :KEPT]
