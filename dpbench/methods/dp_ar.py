@@ -17,7 +17,7 @@ from dpbench.core.errors import ConfigError
 from dpbench.core.method import Method, Preset, Track
 from dpbench.core.specs import CONDITIONS, Batch, Condition, Conditions, DatasetSpec, Request
 from dpbench.core.text_encoder import joint_track
-from dpbench.methods.cores.token_settings import ImageTokenizerSettings, TokenModelSettings
+from dpbench.methods.cores.token_settings import SCENES, ImageTokenizerSettings, TokenModelSettings
 from dpbench.models.token_order import one_by_one, scale_by_scale
 from dpbench.privacy.plan import Plan
 from dpbench.training.augmentation import Augmentation
@@ -93,25 +93,7 @@ class DPAR(Method[DPARConfig]):
                 "temperature": 0.85,
             }
         ),
-        "small/scenes": Preset(
-            {
-                "augmentation": "none",  # captions say what is left and right
-                "text_tokens": 24,  # words of the longest caption
-                "tokenizer_dim": 48,
-                "tokenizer_depth": 1,
-                "tokenizer_steps": 800,
-                "tokenizer_batch": 32,
-                "dim": 96,
-                "depth": 3,
-                "public_steps": 2000,
-                "public_batch": 64,
-                "batch": 256,
-                "steps": 400,
-                "lr": 3e-3,
-                "ema": 0.5,
-                "guidance": 1.5,
-            }
-        ),
+        "small/scenes": Preset(SCENES),
         "gpu": Preset(
             {
                 "patch": 4,

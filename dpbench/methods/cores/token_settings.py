@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
 from dpbench.core.config import Choice, option, plugin_option
@@ -12,6 +13,27 @@ from dpbench.core.method import Track
 from dpbench.core.registries import TEXT_ENCODERS
 from dpbench.core.specs import DatasetSpec
 from dpbench.privacy.dp_sgd_settings import DPSGDSettings
+
+SCENES: Mapping[str, Any] = MappingProxyType(
+    {
+        "augmentation": "none",  # captions say what is left and right
+        "text_tokens": 24,  # words of the longest caption
+        "tokenizer_dim": 48,
+        "tokenizer_depth": 1,
+        "tokenizer_steps": 800,
+        "tokenizer_batch": 32,
+        "dim": 96,
+        "depth": 3,
+        "public_steps": 2000,
+        "public_batch": 64,
+        "batch": 256,
+        "steps": 400,
+        "lr": 3e-3,
+        "ema": 0.5,
+        "guidance": 1.5,
+    }
+)
+"""Settings for the captioned scenes of 64 pixels; not tuned."""
 
 
 @dataclass(frozen=True)

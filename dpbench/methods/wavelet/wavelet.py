@@ -19,6 +19,7 @@ from dpbench.core.refiner import Refiner
 from dpbench.core.registries import REFINERS
 from dpbench.core.specs import CONDITIONS, Condition, Conditions, DatasetSpec, Request
 from dpbench.core.text_encoder import joint_track
+from dpbench.methods.cores.token_settings import SCENES
 from dpbench.methods.wavelet.scale_sizes import Scales
 from dpbench.methods.wavelet.settings import WaveletConfig
 from dpbench.privacy.mechanisms import NoisySum
@@ -110,21 +111,7 @@ class Wavelet(Method[WaveletConfig]):
         ),
         "small/scenes": Preset(
             {
-                "augmentation": "none",  # captions say what is left and right
-                "text_tokens": 24,  # words of the longest caption
-                "tokenizer_dim": 48,
-                "tokenizer_depth": 1,
-                "tokenizer_steps": 800,
-                "tokenizer_batch": 32,
-                "dim": 96,
-                "depth": 3,
-                "public_steps": 2000,
-                "public_batch": 64,
-                "batch": 256,
-                "steps": 400,
-                "lr": 3e-3,
-                "ema": 0.5,
-                "guidance": 1.5,
+                **SCENES,
                 "refiner.augmentation": "none",
                 "refiner.width": 32,
                 "refiner.steps": 400,
