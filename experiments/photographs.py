@@ -59,6 +59,9 @@ NOISE = 0.02
 ORIGINAL = "photograph"
 """The row of the photographs themselves."""
 
+FEWEST = 4
+"""Photographs that the slowest detail stage refines."""
+
 WIDEST = 1600
 """Width and height of a sheet in pixels, at most."""
 
@@ -70,6 +73,9 @@ def main(
     sides: Annotated[str, typer.Option(metavar="LIST", help="sides of the coarse images")] = "32,64,128",
     refiners: Annotated[str, typer.Option(metavar="LIST", help="detail stages, with settings; empty for all")] = "",
     images: Annotated[int, typer.Option(metavar="N", help="photographs to refine")] = 32,
+    seconds: Annotated[
+        float, typer.Option(metavar="S", help="time for the photographs of a slow detail stage")
+    ] = 120.0,
     out: Annotated[Path, typer.Option(metavar="DIR", help="folder of images and rows")] = Path("results/photographs"),
     report: Annotated[Path, typer.Option(metavar="DIR", help="folder of table and sheets")] = Path("results/reference"),
     table_only: Annotated[bool, typer.Option("--table-only", help="refine nothing; report what is finished")] = False,
@@ -85,7 +91,7 @@ def main(
         if not table_only:
             for side in coarse_sides:
                 for stage in stages:
-                    measure(stage, side, wanted, train, photos, out)
+                    measure(stage, side, wanted, train, seconds, photos, out)
         rows = [row for side in coarse_sides for stage in stages if (row := stored(out, side, stage, len(wanted)))]
         if not rows:
             raise DpbenchError(f"nothing is finished in {out}; run without --table-only")
@@ -110,7 +116,9 @@ def stored(out: Path, side: int, stage: Stage, images: int) -> dict[str, Any] | 
     return dict(read_json(path)) if path.exists() else None
 
 
-def measure(stage: Stage, side: int, wanted: Tensor, train: ImageDataset, photos: Path, out: Path) -> None:
+def measure(
+    stage: Stage, side: int, wanted: Tensor, train: ImageDataset, seconds: float, photos: Path, out: Path
+) -> None:
     """Prepares a detail stage, refines the coarse bands of photographs, and stores the row.
 
     Args:
@@ -118,6 +126,7 @@ def measure(stage: Stage, side: int, wanted: Tensor, train: ImageDataset, photos
         side: side of the coarse images.
         wanted: the photographs, uint8 [n, 3, 256, 256].
         train: the photographs to learn from.
+        seconds: about how long refinement may take; a slow detail stage refines fewer photographs.
         photos: their folder.
         out: folder of images and rows.
     """
@@ -131,7 +140,13 @@ def measure(stage: Stage, side: int, wanted: Tensor, train: ImageDataset, photos
     with refiner.cost.preparing():
         refiner.prepare(Tiles(train, max(TILE, factor)), BlockMeans(factor.bit_length() - 1, NOISE), run)
     coarse = block_means(to_unit(wanted), factor)
-    refined = torch.cat([to_uint8(refiner(image[None], SIZE, run)) for image in coarse])
+    images: list[Tensor] = []
+    for image in coarse:
+        images.append(to_uint8(refiner(image[None], SIZE, run)))
+        if refiner.cost.seconds > seconds and len(images) >= FEWEST:
+            break
+    refined = torch.cat(images)
+    wanted, coarse = wanted[: len(refined)], coarse[: len(refined)]
     folder = path.with_suffix("")
     clear(folder)
     write_shard(folder, 0, refined)
@@ -172,12 +187,14 @@ def write_report(rows: pd.DataFrame, test: ImageDataset, wanted: Tensor, folder:
     """Writes photographs.csv and a sheet per side, and prints a table."""
     write_atomic(folder / "photographs.csv", lambda path: rows.drop(columns="samples").to_csv(path, index=False))
     shown = [name for name in SHOWN if name in rows]
-    printed = Table("coarse", "refiner", *shown, "LL error", "prepare s", "s/image", title=f"{SIZE}-pixel photographs")
+    printed = Table(
+        "coarse", "refiner", *shown, "LL error", "prepare s", "s/image", "images", title=f"{SIZE}-pixel photographs"
+    )
     for row in rows.to_dict("records"):
         numbers = (f"{row[name]:.3g}" for name in shown)
         printed.add_row(
             f"{row['side']} px", escape(row["refiner"]), *numbers, f"{row['ll_error']:.4f}",
-            f"{row['seconds_prepare']:.0f}", f"{row['seconds_per_image']:.3f}",
+            f"{row['seconds_prepare']:.0f}", f"{row['seconds_per_image']:.3f}", f"{row['images']}",
         )  # fmt: skip
     Console(width=None if sys.stdout.isatty() else 160).print(printed)
     spec, original = test.spec, ArrayDataset(test.spec, wanted, None)

@@ -87,6 +87,15 @@ def test_photographs_need_a_public_source(small, capsys):
     assert "--photographs" in capsys.readouterr().err
 
 
+def test_stages_without_their_weights_are_left_out_by_default_and_named(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("DPBENCH_WEIGHTS", str(tmp_path))
+    monkeypatch.setenv("DPBENCH_CACHE", str(tmp_path))
+    stages = detail_stages.default_stages()
+    assert {"bicubic", "residual", "residual[consistency=project]"} <= {*stages}
+    assert not any(name.startswith(("pretrained", "diffusers")) for name in stages)
+    assert "pretrained is left out" in capsys.readouterr().err
+
+
 def test_nothing_finished_is_an_error(small, capsys):
     with pytest.raises(typer.Exit):
         run(small, table_only=True, jobs=1)

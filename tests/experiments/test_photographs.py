@@ -33,8 +33,10 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(photos: Path, **options: object) -> None:
     out = photos.parent
-    fixed = {"photos": photos, "sides": "8", "refiners": "bicubic,bicubic[consistency=project]", "images": 6,
-             "out": out / "out", "report": out / "report", "table_only": False}  # fmt: skip
+    fixed = {
+        "photos": photos, "sides": "8", "refiners": "bicubic,bicubic[consistency=project]", "images": 6,
+        "seconds": 60.0, "out": out / "out", "report": out / "report", "table_only": False,
+    }  # fmt: skip
     photographs.main(**(fixed | options))
 
 
@@ -51,6 +53,12 @@ def test_the_table_compares_with_the_photographs_and_with_the_coarse_images(phot
     assert (photos.parent / "report/photographs-8.jpg").stat().st_size > 1000
     monkeypatch.setattr(photographs, "BlockMeans", lambda *_: pytest.fail("refined again"))
     run(photos)
+
+
+def test_a_slow_stage_refines_fewer_photographs(photos):
+    run(photos, refiners="bicubic", seconds=0.0)
+    rows = pd.read_csv(photos.parent / "report/photographs.csv")
+    assert rows["images"].tolist() == [photographs.FEWEST]
 
 
 def test_the_photographs_themselves_have_no_error_and_all_the_detail():

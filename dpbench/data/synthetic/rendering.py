@@ -6,6 +6,7 @@ import json
 import os
 import zlib
 from abc import abstractmethod
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -40,9 +41,14 @@ class RenderedDataset(DeclaredDataset):
     channels = 3
     widths: ClassVar[tuple[int, ...]]  # random numbers per image; appending a width keeps the earlier numbers
 
-    def captions(self, draws: Draws) -> list[str]:
-        """The texts of images, for a dataset with captions: from the same numbers as `paint`, first column first."""
-        raise NotImplementedError
+    def condition(self, labels: NDArray[np.int64], draws: Iterable[Draws]) -> NDArray[np.int64] | list[str] | None:
+        """What each record has beside its image: its label if there are classes; a subclass may write captions.
+
+        Args:
+            labels: of all n records of a split.
+            draws: the numbers that `paint` gets, in order, of at least n records.
+        """
+        return labels if self.spec.classes else None
 
     @abstractmethod
     def paint(self, draws: Draws, labels: NDArray[np.int64], grid: Grid) -> NDArray[np.uint8]:
@@ -62,10 +68,7 @@ class RenderedDataset(DeclaredDataset):
         chunks = range(-(-n // CHUNK))
         classes = max(self.spec.n_classes, 1)
         labels = np.concatenate([Draws(_rows(number, chunk, LABELS, (1,))).integer(classes) for chunk in chunks])[:n]
-        condition: NDArray[np.int64] | list[str] | None = labels if self.spec.classes else None
-        if self.spec.caption_bytes:
-            rows_of = (Draws(_rows(number, chunk, IMAGES, self.widths)) for chunk in chunks)
-            condition = [text for rows in rows_of for text in self.captions(rows)][:n]
+        condition = self.condition(labels, (Draws(_rows(number, chunk, IMAGES, self.widths)) for chunk in chunks))
         grid = Grid(self.size)
         step = max(1, PIECE // self.size**2)
 
@@ -87,7 +90,8 @@ class RenderedDataset(DeclaredDataset):
                 if not _is_intact(path):
                     write_atomic(path, write)
                     write_json(path.with_suffix(".json"), {"crc32": _checksum(path)})
-        fingerprint = digest([self.name, self.version, split, n, self.size, _expected(path)])
+        texts = [digest(condition)] if isinstance(condition, list) else []
+        fingerprint = digest([self.name, self.version, split, n, self.size, _expected(path), *texts])
         images = np.load(path, mmap_mode="r")
         return ArrayDataset(self.spec, images, condition, fingerprint)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 import numpy as np
@@ -73,7 +73,11 @@ class Scenes(RenderedDataset):
     widths = (LAYOUT_WIDTH, CAPTIONS * CHOICES, FILL_WIDTH + MOST * (LIGHT * LIGHT + 2))
     vocabulary: ClassVar[Vocabulary] = SENSITIVE
 
-    def captions(self, draws: Draws) -> list[str]:
+    def condition(self, labels: NDArray[np.int64], draws: Iterable[Draws]) -> list[str]:
+        """See `RenderedDataset.condition`; the captions of each scene as one text."""
+        return [text for several in draws for text in self._captions(several)][: len(labels)]
+
+    def _captions(self, draws: Draws) -> list[str]:
         """`CAPTIONS` captions of each scene, as one text."""
         scenes = draw_layout(draws).scenes(self.vocabulary)
         choices = draws.take(CAPTIONS * CHOICES).reshape(-1, CAPTIONS, CHOICES).tolist()

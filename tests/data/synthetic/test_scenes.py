@@ -70,6 +70,13 @@ def test_captions_say_what_the_image_shows(plugin, options):
     assert checked > 4
 
 
+def test_the_fingerprint_covers_the_captions(options, monkeypatch):
+    before = Scenes("", options).train().fingerprint
+    assert Scenes("", options).train().fingerprint == before
+    monkeypatch.setattr("dpbench.data.synthetic.scenes.write", lambda scene, chosen: "a red star")
+    assert Scenes("", options).train().fingerprint != before
+
+
 def test_a_record_is_the_same_whatever_their_number(options, monkeypatch, tmp_path):
     few = Scenes("", options).train().batch(range(10))
     monkeypatch.setattr(Scenes, "n_train", 300)
