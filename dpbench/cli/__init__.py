@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from dpbench import __version__
-from dpbench.cli import audit, evaluate, leaderboard, list_, privacy, refine, run, sample, show, weights
+from dpbench.cli import audit, check, evaluate, leaderboard, list_, new, privacy, refine, run, sample, show, weights
 from dpbench.cli.console import OneLineWarnings, complain, replace_unknown_characters
 from dpbench.cli.process_setup import keep_freed_memory, wait_briefly
 from dpbench.cli.stopping import report, sigterm_like_ctrl_c
@@ -59,6 +59,8 @@ dpbench audit wavelet --eps 1
 
 dpbench leaderboard --csv leaderboard.csv
 
+dpbench new method my-idea
+
 dpbench weights get inception
 """
 
@@ -100,6 +102,8 @@ app.command()(show.show)
 app.command(epilog=privacy.EPILOG)(privacy.privacy)
 app.command(epilog=audit.EPILOG)(audit.audit)
 app.command()(leaderboard.leaderboard)
+app.command(epilog=new.EPILOG)(new.new)
+app.command(epilog=check.EPILOG)(check.check)
 app.add_typer(weights.app, name="weights")
 
 

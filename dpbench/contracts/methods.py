@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -45,11 +46,24 @@ class MethodCase(Case[Method[Any]]):
         with must_work(f"training {self.name} on 200 images (with smaller settings in MethodCase, if need be)"):
             return self.new_trial(bars_spec(), fit=True)
 
-    def new_trial(self, spec: DatasetSpec, fit: bool, public_classes: tuple[str, ...] | None = CLASSES) -> SmallTrial:
-        """A new trial after `prepare`, or after `fit`; trials share the public cache."""
+    def new_trial(
+        self,
+        spec: DatasetSpec,
+        fit: bool,
+        public_classes: tuple[str, ...] | None = CLASSES,
+        attempt: str = "trial",
+    ) -> SmallTrial:
+        """A new trial after `prepare`, or after `fit`; trials share the public cache.
+
+        Args:
+            spec: what the sensitive images declare.
+            fit: whether the private phase follows.
+            public_classes: of the public images; None for images without labels.
+            attempt: name of the trial's folder.
+        """
         from dpbench.contracts.small_trial import SmallTrial
 
-        trial = SmallTrial(self.plugin, self.settings, spec, self.folder, public_classes=public_classes)
+        trial = SmallTrial(self.plugin, self.settings, spec, self.folder, attempt, public_classes=public_classes)
         if fit:
             trial.fit()
         return trial
@@ -175,6 +189,23 @@ def check_saved_model(case: MethodCase) -> None:
     require(totals[0] == totals[1], f"{case.name} counts {what}")
 
 
+def check_resumed(case: MethodCase) -> None:
+    """A trial that is killed amid `fit` and started again spends the same plan, and samples the same."""
+    import torch
+
+    from dpbench.contracts.small_trial import Killed
+
+    whole = case.fitted
+    killed, resumed = (case.new_trial(bars_spec(), fit=False, attempt="resumed") for _ in range(2))
+    with must_work(f"training {case.name} up to a kill"), suppress(Killed):
+        killed.fit_until(releases=sum(whole.ledger.spent.values()) // 2 + 1)
+    with must_work(f"continuing {case.name} after a kill (start from run.generator and what prepare learned, alone)"):
+        resumed.fit_after(killed)
+        resumed.ledger.check_complete()
+    same = torch.equal(whole.sample(), resumed.sample())
+    require(same, f"{case.name} samples differently after a kill; keep no state but that of `train` and the queries")
+
+
 def check_parameters(case: MethodCase) -> None:
     """Of the parameters in total, no more than all are trained privately."""
     private, total = case.fitted.method.parameters()
@@ -235,6 +266,7 @@ CHECKS: tuple[Callable[[MethodCase], None], ...] = (
     check_unconditional,
     check_seeds,
     check_saved_model,
+    check_resumed,
     check_parameters,
     check_files,
     check_shared_state,

@@ -92,6 +92,16 @@ class Forgetful(Sound):
         self.mean = torch.zeros(self.spec.shape)
 
 
+class StartsAnew(Sound):
+    """What it asks depends on the attempt: the same noise would answer two questions."""
+
+    attempts = itertools.count(1)
+
+    def fit(self, private, run) -> None:
+        share = 1 / next(self.attempts)
+        self.mean = private.noisy_sum("mean", lambda batch: share * batch.images.float() / 255)
+
+
 class Miscounted(Sound):
     """It has more private parameters than parameters."""
 
@@ -127,6 +137,7 @@ BROKEN: dict[str, tuple[type[Sound], str]] = {
     "check_unconditional": (NeedsClasses, "on images without classes must work"),
     "check_seeds": (Unseeded, "other samples for the same seed"),
     "check_saved_model": (Forgetful, "samples differently after saving"),
+    "check_resumed": (StartsAnew, "continuing broken after a kill"),
     "check_parameters": (Miscounted, "2 private parameters of 1"),
     "check_files": (WritesAnywhere, "writes mean.txt"),
     "check_shared_state": (OnTheClass, "changed OnTheClass.learned"),

@@ -1,0 +1,34 @@
+"""`dpbench new`: a package with a plugin of one's own, to start from."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dpbench.cli.console import print_lines
+from dpbench.core.plugin_package import KINDS, TRY, write_package
+
+Kind = StrEnum("Kind", list(KINDS))
+
+EPILOG = "Example: dpbench new method my-idea"
+
+
+def new(
+    kind: Annotated[Kind, typer.Argument(help="What to make.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name: lower-case words joined by hyphens.")],
+    folder: Annotated[Path, typer.Option(metavar="DIR", help="Where to make the package's folder.")] = Path(),
+) -> None:
+    """Write a small package with a plugin that works, its test and a README, to make your own from."""
+    made = write_package(kind, name, folder)
+    print_lines(
+        [
+            f"{made}: a {kind} that works; edit {made / name.replace('-', '_') / '__init__.py'}",
+            "",
+            f"pip install --editable {made}",
+            f"dpbench check {name}",
+            TRY[kind].format(name),
+        ]
+    )
