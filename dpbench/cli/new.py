@@ -9,9 +9,18 @@ from typing import Annotated
 import typer
 
 from dpbench.cli.console import print_lines
-from dpbench.core.plugin_package import KINDS, TRY, write_package
+from dpbench.core.plugin_package import TRY, write_package
 
-Kind = StrEnum("Kind", list(KINDS))
+
+class Kind(StrEnum):
+    """What `dpbench new` can make."""
+
+    method = "method"
+    dataset = "dataset"
+    metric = "metric"
+    refiner = "refiner"
+    extractor = "extractor"
+
 
 EPILOG = "Example: dpbench new method my-idea"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keyword
 import re
 from collections.abc import Mapping
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,8 @@ def write_package(kind: str, name: str, parent: Path) -> Path:
     for path, template in written.items():
         text = _filled_in((files("dpbench") / "templates" / template).read_text(encoding="utf-8"), kind, name)
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(folder / path, lambda file, text=text: file.write_text(text, encoding="utf-8"))
+        write = partial(Path.write_text, data=text, encoding="utf-8")
+        write_atomic(folder / path, write)
     return folder
 
 

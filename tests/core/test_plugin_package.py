@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dpbench.cli.new import Kind
 from dpbench.core.errors import DpbenchError
 from dpbench.core.plugin_files import load_plugin
 from dpbench.core.plugin_package import KINDS, TRY, write_package
@@ -17,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_every_kind_has_a_command_to_try() -> None:
-    assert set(TRY) == set(KINDS)
+    assert set(TRY) == set(KINDS) == set(Kind)
 
 
 @pytest.mark.parametrize("kind", KINDS)
