@@ -54,7 +54,6 @@ def write_package(kind: str, name: str, parent: Path) -> Path:
     }
     for path, template in written.items():
         text = _filled_in((files("dpbench") / "templates" / template).read_text(encoding="utf-8"), kind, name)
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
         write = partial(Path.write_text, data=text, encoding="utf-8")
         write_atomic(folder / path, write)
     return folder
