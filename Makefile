@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check
+.PHONY: demo test check docs
 
 demo: .venv/installed        ## install, then the main job on the embedded dataset
 	$(BIN)/dpbench run --method wavelet --eps 1,5,10 --samples 3000
@@ -11,11 +11,15 @@ test: .venv/installed-dev    ## install, then every check, and on all cores ever
 	$(MAKE) check
 	$(BIN)/pytest --numprocesses auto --dist worksteal
 
-check: .venv/installed-dev   ## style, types and the import contracts
+check: .venv/installed-dev   ## style, types, the import contracts and the documentation site
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir .venv/site
+
+docs: .venv/installed-dev    ## the documentation site, on this machine, renewed as pages change
+	$(BIN)/mkdocs serve
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
