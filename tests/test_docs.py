@@ -21,6 +21,8 @@ import typer
 import dpbench
 from dpbench import DATASETS, EXTRACTORS, METHODS, METRICS, REFINERS, TEXT_ENCODERS, RunRequest
 from dpbench.benchmark.configure import configure
+from dpbench.benchmark.experiment import read_experiment
+from dpbench.benchmark.schedule import check_requests
 from dpbench.benchmark.scoring import chosen_metrics
 from dpbench.cli import app
 from dpbench.models.pretrained.published import WEIGHTS
@@ -142,15 +144,25 @@ def test_commands_parse(page: Path) -> None:
 @pages
 def test_runs_ask_for_what_exists(page: Path) -> None:
     for words in filter(None, map(arguments, commands(page))):
-        if words[0] != "run" or "--plugin" in words or len(words) == 1:
+        if words[0] != "run" or {"--plugin", "--config"} & {*words} or len(words) == 1:
             continue
-        given = {k: v for k, v in parse(typer.main.get_command(app), words).items() if v is not None}
         parsers = {field.name: field.metadata["parse"] for field in fields(RunRequest)}
+        parsed = parse(typer.main.get_command(app), words)
+        given = {k: v for k, v in parsed.items() if k in parsers and v is not None}
         request = RunRequest(**{name: parsers[name](v) if parsers[name] else v for name, v in given.items()})
         configure(request.methods, request.dataset, request.preset, request.settings)
         chosen_metrics(request.metrics)
         for dataset in (request.dataset, request.public):
             DATASETS.get(dataset.partition(":")[0])
+
+
+@pages
+def test_experiment_files_ask_for_what_exists(page: Path, tmp_path: Path) -> None:
+    for number, text in enumerate(blocks(page, "toml")):
+        if "methods = " in text:
+            path = tmp_path / f"{number}.toml"
+            path.write_text(text, encoding="utf-8")
+            check_requests(read_experiment(path, {"data": tmp_path}))
 
 
 @pages

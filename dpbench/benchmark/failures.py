@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from dpbench.core.errors import DpbenchError
+from dpbench.core.errors import UNFINISHED, DpbenchError
 
 if TYPE_CHECKING:
     from dpbench.benchmark.runner import Finished
@@ -39,9 +39,20 @@ class TrialsFailed(DpbenchError):
         finished: what the run leaves.
     """
 
+    exit_code = UNFINISHED
+
     def __init__(self, failures: Sequence[Failure], trials: int, finished: Finished):
         super().__init__(f"{len(failures)} of {trials} trials failed; the same command tries them again")
         self.failures = failures
         self.finished = finished
         for failure in failures:
             self.add_note(str(failure))
+
+
+class RunsFailed(DpbenchError):
+    """The runs on some datasets of an experiment failed. All others are finished."""
+
+    exit_code = UNFINISHED
+
+    def __init__(self, failed: int, runs: int):
+        super().__init__(f"{failed} of {runs} runs failed; the same command tries them again")

@@ -17,7 +17,7 @@ from dpbench.benchmark.redrawing import mend_samples
 from dpbench.benchmark.request import RunRequest
 from dpbench.benchmark.scoring import chosen_metrics, known_columns, score
 from dpbench.benchmark.session import Session
-from dpbench.core.errors import DpbenchError, UnknownName
+from dpbench.core.errors import UNFINISHED, DpbenchError, UnknownName
 from dpbench.core.progress import Display
 from dpbench.data.opening import canonical_name
 from dpbench.results.gathering import FILE, collect, rows_of, write_csv
@@ -31,6 +31,8 @@ class Unscored(DpbenchError):
     Attributes:
         rows: what `evaluate_all` would have returned.
     """
+
+    exit_code = UNFINISHED
 
     def __init__(self, failed: int, rows: pd.DataFrame):
         super().__init__(f"{failed} of {len(rows)} trials could not be scored; the reasons are above")

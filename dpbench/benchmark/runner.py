@@ -7,7 +7,6 @@ print(rows[["method", "epsilon", "seed", "accuracy", "fwd"]])
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -15,28 +14,21 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from dpbench.benchmark.configure import configure, plan_of
+from dpbench.benchmark.experiment import store_experiment
 from dpbench.benchmark.failures import Failure, TrialsFailed
 from dpbench.benchmark.leaderboard_file import LeaderboardFile
-from dpbench.benchmark.planning import Planner
 from dpbench.benchmark.request import RunRequest
+from dpbench.benchmark.schedule import announce_slow_metrics, calibrated_plan, expect_times, plan_trials
 from dpbench.benchmark.scoring import chosen_metrics, known_columns, missing_metrics, say_scores, score
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.shared_state import unchanged
 from dpbench.benchmark.side_by_side import draw_side_by_side
-from dpbench.benchmark.slow_metrics import announcement, slow_metrics
 from dpbench.benchmark.stages import fit, prepare, real_images, sample
-from dpbench.benchmark.sweep import make_trials
-from dpbench.benchmark.timetable import STAGES, Work
 from dpbench.benchmark.trial import TrialSpec
 from dpbench.benchmark.trial_code import code_outside
-from dpbench.benchmark.twins import seconds_of_a_twin
-from dpbench.core.errors import DpbenchError, RunError
-from dpbench.core.folders import check_space
-from dpbench.core.progress import Display, track
+from dpbench.core.errors import UNFINISHED, DpbenchError, RunError
+from dpbench.core.progress import Display
 from dpbench.core.specs import DatasetSpec
-from dpbench.privacy.calibration import calibrate
-from dpbench.privacy.plan import CalibratedPlan
 from dpbench.results.gathering import collect, rows_of
 from dpbench.results.record import TrialRecord
 from dpbench.results.trial_log import TrialLog
@@ -46,7 +38,7 @@ from dpbench.training.device import reset_peak_memory
 def run(*arguments: Any, display: Display | None = None, **options: Any) -> pd.DataFrame:
     """Runs methods × budgets × seeds on a dataset, and skips finished trials.
 
-    Writes OUT/leaderboard.csv and OUT/<dataset>/samples.png.
+    Writes OUT/leaderboard.csv, OUT/<dataset>/samples.png and its resolved options, OUT/experiments/<key>.yaml.
 
     Args:
         arguments, options: the fields of a `RunRequest`: `run("wavelet", "mnist", [1, 10], seeds=3)`.
@@ -72,21 +64,31 @@ class Finished(NamedTuple):
         rows: what `run` returns.
         sheet: real images and samples side by side; None if it is not drawn.
         spec: what the dataset declares.
+        experiment: the file of resolved options, from which the run can be run again.
     """
 
     rows: pd.DataFrame
     sheet: Path | None
     spec: DatasetSpec
+    experiment: Path
 
 
-def run_request(request: RunRequest, display: Display | None = None) -> Finished:
-    """`run`, of a request."""
+def run_request(request: RunRequest, display: Display | None = None, experiment: Sequence[RunRequest] = ()) -> Finished:
+    """`run`, of a request.
+
+    Args:
+        request: what to run.
+        display: where progress shows.
+        experiment: all requests of the experiment that it belongs to; by default it alone.
+    """
     if not request.epsilons and not request.references:
         raise DpbenchError("nothing to run: name an ε or a reference")
     with Session.open(request, display, writes=True, distributed=True) as session:
         metrics = chosen_metrics(request.metrics, request.protocol_metrics)
         trials = plan_trials(session)
-        _announce(trials, session, metrics)
+        announce_slow_metrics(trials, session, metrics)
+        with session.processes.rank_zero_first():
+            stored = store_experiment(experiment or (request,), request.out)
         leaderboard, sheet = LeaderboardFile(request.out), None
         try:
             failures = _run_trials(trials, session, metrics, leaderboard)
@@ -96,7 +98,7 @@ def run_request(request: RunRequest, display: Display | None = None) -> Finished
                 sheet = draw_side_by_side(trials, session)
             else:
                 rows = collect(request.out, known_columns())
-    finished = Finished(rows_of(rows, [trial.key for trial in trials]), sheet, session.inputs.spec)
+    finished = Finished(rows_of(rows, [trial.key for trial in trials]), sheet, session.inputs.spec, stored)
     if failures:
         raise TrialsFailed(failures, len(trials), finished)
     return finished
@@ -113,7 +115,7 @@ def _run_trials(
     display, timetable = session.display, session.timetable
     goes_on = len(trials) > 1 and session.processes.world.size == 1 and not session.request.fail_fast
     failures: list[Failure] = []
-    _expect(trials, session, metrics)
+    expect_times(trials, session, metrics)
     with display.overview(timetable.line):
         for number, trial in enumerate(trials, start=1):
             timetable.begin(number)
@@ -123,77 +125,11 @@ def _run_trials(
                     leaderboard.update()
             except DpbenchError as error:
                 if isinstance(error, RunError) or not goes_on:
+                    error.exit_code = UNFINISHED
                     raise
                 failures.append(Failure(str(trial), str(error), trial.folder(session.out).log))
                 display.say(f"  failed: {failures[-1]}")
     return failures
-
-
-def _announce(trials: Sequence[TrialSpec], session: Session, metrics: Sequence[str]) -> None:
-    """Says which metrics will take hours.
-
-    Raises:
-        DpbenchError: one would take days.
-    """
-    spec = session.inputs.spec
-    for name, seconds in slow_metrics(metrics, spec, session.request.samples, session.device).items():
-        if any(missing_metrics(trial.folder(session.out), [name]) for trial in trials):
-            session.display.say(announcement(name, seconds, session.device))
-
-
-def _expect(trials: Sequence[TrialSpec], session: Session, metrics: Sequence[str]) -> None:
-    """Tells the timetable what there is to do, and how long it took before."""
-    works = [work_left(trial, session, metrics) for trial in trials]
-    session.timetable.plan(works)
-    trained = {work.kind: trial for work, trial in zip(works, trials, strict=True) if "fit" in work.stages}
-    for kind, trial in trained.items():
-        session.timetable.learn(kind, seconds_of_a_twin(trial, session))
-
-
-def work_left(trial: TrialSpec, session: Session, metrics: Sequence[str]) -> Work:
-    """The stages that `run_trial` will go through, if nothing changes before it starts."""
-    folder = trial.folder(session.out)
-    if folder.is_sampled and not session.request.force:
-        unscored = not folder.is_finished or missing_metrics(folder, metrics)
-        return Work((trial.title, "sampled"), ("evaluate",) if unscored else ())
-    if trial.is_real:
-        return Work(trial.title, ("evaluate",))
-    state = "continues" if folder.has_checkpoints(trial.spec.public_benchmark) else "new"
-    return Work((trial.title, state), tuple(stage for stage in STAGES if stage != "fit" or trial.epsilon > 0))
-
-
-def plan_trials(session: Session) -> list[TrialSpec]:
-    """Every trial that the session's request asks for. Everything that can be checked before training is checked.
-
-    Raises:
-        DpbenchError: a method, a setting or a dataset does not exist, or a method cannot keep its budget.
-    """
-    request, inputs, display = session.request, session.inputs, session.display
-    methods = configure(request.methods, request.dataset, request.preset, request.settings)
-    for method in methods:
-        plan_of(method.method, method.config, inputs.spec, request.samples_of(inputs.spec))
-        if "public" in request.references and not method.uses_public:
-            display.say(f"{method.title} uses no public data: it has no public reference row")
-    with session.processes.rank_zero_first():  # a dataset is downloaded, and a measurement made, once
-        conditions = session.sampled
-        for _ in track(display, [inputs.train], "reading the images", 1):
-            inputs.fingerprint(inputs.train)
-        trials = list(make_trials(methods, session, Planner(session)))
-    new = [t for t in trials if not t.is_real and (request.force or not t.folder(request.out).is_sampled)]
-    if new:
-        samples = len(new) * conditions.conditions.count * math.prod(inputs.spec.shape)
-        check_space(request.out, samples, f"the samples of {len(new)} trials")
-        for trial in track(display, new, "calibrating", len(new)):
-            calibrated_plan(trial)
-    with session.processes.rank_zero_first():  # images are checked once
-        if new:
-            inputs.check_images(display, public=any(trial.public for trial in new))
-    return trials
-
-
-def calibrated_plan(trial: TrialSpec) -> CalibratedPlan:
-    """What a trial will release, with noise for its budget."""
-    return calibrate(plan_of(trial.plugin, trial.config, trial.spec, trial.request), trial.budget)
 
 
 def run_trial(trial: TrialSpec, session: Session, metrics: Sequence[str]) -> bool:

@@ -20,7 +20,7 @@ from dpbench.core.errors import DpbenchError
 
 
 class Commands(TyperGroup):
-    """Prints warnings, user-fixable errors and interruptions in one line each; errors exit with code 2."""
+    """Prints warnings, user-fixable errors and interruptions in one line each; errors exit with their code."""
 
     def invoke(self, ctx: Any) -> Any:
         """Runs a command."""
@@ -31,7 +31,7 @@ class Commands(TyperGroup):
                 return super().invoke(ctx)
             except DpbenchError as error:
                 complain("error", error)
-                raise typer.Exit(2) from error
+                raise typer.Exit(error.exit_code) from error
             except KeyboardInterrupt as stop:
                 raise typer.Exit(report(stop)) from stop
 
@@ -42,6 +42,8 @@ EPILOG = """
 dpbench run --method wavelet --eps 1,5,10
 
 dpbench run --method wavelet,dp-merf --dataset mnist --download --eps 1,10
+
+dpbench run --config experiment.toml
 
 dpbench run --method my-method --plugin my_method.py --set steps=200
 

@@ -97,6 +97,17 @@ def _text(value: Any) -> str:
     return ",".join(f"{item:.12g}" if isinstance(item, float) else str(item) for item in items)
 
 
+def typed(context: typer.Context, request: RunRequest) -> dict[str, Any]:
+    """Field -> value, of the options that stand on the command line."""
+    names = [name for name in context.params if name in FIELDS]
+    return {name: getattr(request, name) for name in names if _is_typed(context, name)}
+
+
+def _is_typed(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 def given(request: RunRequest, *names: str) -> list[str]:
     """The words of a command line that give fields the values of a request; those with their defaults need none."""
     empty = RunRequest()

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from dpbench.benchmark.request import RunRequest
+import typer
+
+from dpbench.benchmark.request import WHAT, RunRequest
 from dpbench.cli.console import complain, print_lines, print_page
-from dpbench.cli.options import RUN, takes
+from dpbench.cli.options import RUN, takes, typed
+from dpbench.core.errors import DpbenchError, RunError
+from dpbench.core.folders import expanded
 from dpbench.core.rank import is_rank_zero
 
 if TYPE_CHECKING:
@@ -19,16 +25,63 @@ EPILOG = (
 )
 
 
-@takes(*RUN, methods=...)
-def run(request: RunRequest) -> None:
-    """Train, sample and score: methods × budgets × seeds on one dataset."""
+@takes(*RUN)
+def run(
+    context: typer.Context,
+    request: RunRequest,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Experiment file (.toml or .yaml) with these options, for one or several datasets; options that are "
+            "given here override it.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+) -> None:
+    """Train, sample and score: methods × budgets × seeds on one dataset, or on those of an experiment file."""
+    if config is None:
+        _run(request, [request])
+        return
+    from dpbench.benchmark.experiment import read_experiment
+    from dpbench.benchmark.schedule import check_requests
+
+    requests = read_experiment(expanded(config), typed(context, request))
+    for each in requests:
+        each.load_plugins()
+    check_requests(requests)
+    _in_turn(requests)
+
+
+def _in_turn(requests: Sequence[RunRequest]) -> None:
+    """Runs on one dataset after the other. One that fails does not end the others.
+
+    Raises:
+        RunsFailed: some runs failed; the only run raises its own error.
+    """
+    from dpbench.benchmark.failures import RunsFailed
+
+    failed = 0
+    for request in requests:
+        try:
+            _run(request, requests)
+        except DpbenchError as error:
+            if len(requests) == 1 or request.fail_fast or isinstance(error, RunError):
+                raise
+            complain("failed", f"{request.dataset}: {error}")
+            failed += 1
+    if failed:
+        raise RunsFailed(failed, len(requests))
+
+
+def _run(request: RunRequest, experiment: Sequence[RunRequest]) -> None:
     from dpbench.benchmark.failures import TrialsFailed
     from dpbench.benchmark.runner import run_request
     from dpbench.cli.display import open_display
 
     try:
         with open_display() as display:
-            finished = run_request(request, display)
+            finished = run_request(request, display, experiment)
     except TrialsFailed as error:
         if len(error.finished.rows):
             _show(request, error.finished)

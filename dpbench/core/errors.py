@@ -1,13 +1,25 @@
-"""User-fixable errors. The command line prints their message in one line and exits with code 2."""
+"""User-fixable errors. The command line prints their message in one line and exits with their code."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
 
+WRONG_REQUEST = 2
+"""Exit code: the request is wrong, and nothing ran. Also that of unknown options."""
+
+UNFINISHED = 3
+"""Exit code: a part of what was asked for failed. What is finished is kept."""
+
 
 class DpbenchError(Exception):
-    """A user-fixable error; its one-line message says what is wrong and what to do."""
+    """A user-fixable error; its one-line message says what is wrong and what to do.
+
+    Attributes:
+        exit_code: what the command line ends with.
+    """
+
+    exit_code: int = WRONG_REQUEST
 
 
 class UnknownName(DpbenchError):
@@ -48,6 +60,8 @@ class DataError(DpbenchError):
 
 class RunError(DpbenchError):
     """An error that every further trial of a run would meet, too, such as a full disk. It ends the run at once."""
+
+    exit_code = UNFINISHED
 
 
 class ChangedData(DataError, RunError):

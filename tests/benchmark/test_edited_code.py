@@ -16,7 +16,7 @@ from record import recorded
 
 import dpbench
 from dpbench import DATASETS, METHODS, REFINERS
-from dpbench.benchmark import runner, stages
+from dpbench.benchmark import schedule, stages
 from dpbench.core import closure
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import read_json, write_json
@@ -188,8 +188,8 @@ def test_unchanged_plugin_resumes(attempts: Attempts, edit: Callable[[Attempts],
 def test_another_noise_multiplier_is_a_new_private_run(attempts: Attempts, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two multiples of the same noise would reveal the sum."""
     attempts.run()
-    secret, calibrate = attempts.secret, runner.calibrate
-    monkeypatch.setattr(runner, "calibrate", lambda plan, b: calibrate(plan, replace(b, delta=b.delta / 2)))
+    secret, calibrate = attempts.secret, schedule.calibrate
+    monkeypatch.setattr(schedule, "calibrate", lambda plan, b: calibrate(plan, replace(b, delta=b.delta / 2)))
     attempts.run()
     assert attempts.secret != secret
     assert len(recorded()) == 2

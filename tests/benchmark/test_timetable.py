@@ -12,7 +12,8 @@ import pytest
 
 import dpbench
 from dpbench.benchmark import timetable as module
-from dpbench.benchmark.runner import plan_trials, run_request, work_left
+from dpbench.benchmark.runner import run_request
+from dpbench.benchmark.schedule import plan_trials, work_left
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.timetable import Timetable, Work, rough
 from dpbench.benchmark.twins import seconds_of_a_twin

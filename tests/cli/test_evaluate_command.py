@@ -48,12 +48,12 @@ def test_all_adds_missing_scores(images: Path, tiny: Path) -> None:
     assert "classy ↑" in result.stdout
 
 
-def test_unscored_trial_gives_exit_code_2_after_the_table(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unscored_trial_gives_exit_code_3_after_the_table(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(tiny)
     run(tiny, "--dataset", "tiny:plain")
     monkeypatch.setattr(fakes.Tiny, "train", lambda self: fakes.TinyImages(self.spec, 200, 0 if self.argument else 7))
     result = evaluate(tiny, "--all", "--metrics", "brightness,fwd")
-    assert result.exit_code == 2
+    assert result.exit_code == 3
     assert "warning: not scored: fake ε=1 seed 0" in result.stderr
     assert result.stderr.endswith("error: 1 of 2 trials could not be scored; the reasons are above\n")
     assert "tiny:plain, 16×16" in result.stdout

@@ -42,8 +42,9 @@ def test_run_ends_with_its_images_and_commands_to_try(tiny: Path) -> None:
     result = run(tiny, "--eps", "1,2")
     after = result.stdout[result.stdout.index("images side by side:") :].splitlines()
     assert after[0] == f"images side by side: {tiny / 'tiny' / 'samples.png'}"
-    assert after[1] == "try next:"
-    assert len([line for line in after[2:] if line.startswith("  dpbench ")]) == 3
+    assert after[1].startswith(f"this run as a file for --config: {tiny / 'experiments'}")
+    assert after[2] == "try next:"
+    assert len([line for line in after[3:] if line.startswith("  dpbench ")]) == 3
     assert Image.open(tiny / "tiny" / "samples.png").height > 100
 
 
@@ -110,7 +111,7 @@ def test_empty_or_missing_folder_gives_a_one_line_error(tiny: Path) -> None:
 
 def test_crash_in_a_method_gives_a_one_line_error(tiny: Path) -> None:
     result = run(tiny, "--set", "fail=crash")
-    assert result.exit_code == 2
+    assert result.exit_code == 3
     assert "error: fake [fail=crash] ε=1 seed 0 failed: RuntimeError: it broke (traceback in" in result.stderr
 
 
@@ -141,7 +142,7 @@ def test_plugin_example_runs(tiny: Path) -> None:
 
 def test_failed_trials_are_listed_after_the_table_of_the_others(tiny: Path) -> None:
     result = run(tiny, method="fake,fake[fail=crash],fake[fail=few]")
-    assert result.exit_code == 2
+    assert result.exit_code == 3
     assert "│ fake " in result.stdout
     *_, crash, few, error = result.stderr.splitlines()
     assert crash.startswith("failed: fake [fail=crash] ε=1 seed 0: RuntimeError: it broke (traceback in ")
@@ -151,6 +152,6 @@ def test_failed_trials_are_listed_after_the_table_of_the_others(tiny: Path) -> N
 
 def test_fail_fast_ends_the_run_at_the_first_failure(tiny: Path) -> None:
     result = run(tiny, "--fail-fast", method="fake[fail=crash],fake")
-    assert result.exit_code == 2
+    assert result.exit_code == 3
     assert result.stderr.splitlines()[-1].startswith("error: fake [fail=crash] ε=1 seed 0 failed: RuntimeError")
     assert events.EVENTS.count("fit") == 1

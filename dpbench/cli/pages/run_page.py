@@ -1,4 +1,4 @@
-"""What follows the table of `dpbench run`: where the sheet of samples is, and commands to try next."""
+"""What follows the table of `dpbench run`: where the sheet of samples and the experiment are, and what to try next."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ WIDTH = 80
 
 
 def after_the_table(request: RunRequest, finished: Finished) -> Iterator[str]:
-    """Lines of text: the sheet, and `COMMANDS` commands that work as they stand, each with what it is for."""
+    """Lines of text: the sheet, the experiment, and `COMMANDS` commands that work, each with what it is for."""
     if finished.sheet is not None:
         yield f"images side by side: {finished.sheet}"
+    yield f"this run as a file for --config: {finished.experiment}"
     found = list(islice(_commands(request, finished), COMMANDS))
     widest = max(len(command) for command, _ in found)
     beside = [f"  {command:<{widest}}  # {purpose}" for command, purpose in found]

@@ -1,0 +1,173 @@
+"""Experiment files: the options of `dpbench run` in a TOML or YAML file, for one dataset or for several.
+
+    methods = ["wavelet", "wavelet[codes=128]", "dp-merf"]
+    epsilons = [1, 10]
+    seeds = 3
+    settings = { "wavelet:steps" = 200 }
+
+    [datasets.shapes]
+
+    [datasets.mnist]
+    public = "omniglot"
+
+The keys are the fields of `RunRequest`. What stands below a dataset holds for it alone. Every run stores its resolved
+options as such a file beside its results.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from dpbench.benchmark.request import RunRequest
+from dpbench.core.errors import ConfigError
+from dpbench.core.files import digest, reading, write_text
+from dpbench.core.typed_json import first_problem
+from dpbench.data.opening import canonical_name
+
+FIELDS = {f.name: f for f in fields(RunRequest)}
+HINTS = typing.get_type_hints(RunRequest)
+DATASETS = "datasets"
+"""The key of several datasets: a list of names, or a table of tables with their own options."""
+
+FOLDER = "experiments"
+"""Folder of stored experiments, in the folder of results."""
+
+NOT_STORED = ("force",)
+"""Options that must not act again: a stored experiment continues its trials and spends nothing twice."""
+
+
+def read_experiment(path: Path, given: Mapping[str, Any]) -> list[RunRequest]:
+    """The requests of an experiment file, one per dataset, in its order.
+
+    Args:
+        path: a file whose name ends with .toml, .yaml or .yml. Paths in it start from the current folder.
+        given: field -> value, of options that override the file's. Settings are overridden one by one.
+
+    Raises:
+        ConfigError: a key is unknown, or a value has the wrong type.
+        DpbenchError: the file cannot be read, or a number is out of range.
+    """
+    content = _content(path)
+    several = content.pop(DATASETS, {})
+    shared = _options(content, path)
+    if several and "dataset" in shared:
+        raise ConfigError(f"{path}: give either dataset, or {DATASETS} for several")
+    own = {name: _options(options, path) for name, options in _tables(several, path).items()}
+    chosen = [given["dataset"]] if "dataset" in given else own or [shared.get("dataset", RunRequest.dataset)]
+    return [RunRequest(**_layered(shared, own.get(name, {}), given, {"dataset": name})) for name in chosen]
+
+
+def store_experiment(requests: Sequence[RunRequest], out: Path) -> Path:
+    """Writes the resolved options of an experiment to OUT/experiments/. Equal experiments are the same file.
+
+    Args:
+        requests: one per dataset, at least one.
+        out: folder of results.
+
+    Returns:
+        the file; `read_experiment` makes the requests from it, in any folder.
+    """
+    import yaml
+
+    content = as_experiment(requests)
+    path = out / FOLDER / f"{digest(content)}.yaml"
+    write_text(path, yaml.safe_dump(content, allow_unicode=True, sort_keys=False, default_flow_style=None, width=1000))
+    return path
+
+
+def as_experiment(requests: Sequence[RunRequest]) -> dict[str, Any]:
+    """The content of the file of an experiment; defaults are written out, and paths are absolute."""
+    first, *others = resolved = [_resolved(request) for request in requests]
+    if not others:
+        return first
+    shared = {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
+    own = {one["dataset"]: {key: one[key] for key in one if key not in (*shared, "dataset")} for one in resolved}
+    return shared | {DATASETS: own}
+
+
+def _resolved(request: RunRequest) -> dict[str, Any]:
+    values = {name: _absolute(getattr(request, name)) for name in FIELDS if name not in NOT_STORED}
+    values |= {name: canonical_name(values[name]) for name in ("dataset", "public") if values[name]}
+    plain: dict[str, Any] = json.loads(json.dumps(values, default=str))
+    return {name: value for name, value in plain.items() if value is not None}
+
+
+def _absolute(value: Any) -> Any:
+    """The value with all paths absolute."""
+    if isinstance(value, Path):
+        return value.absolute()
+    return tuple(map(_absolute, value)) if isinstance(value, tuple) else value
+
+
+def _content(path: Path) -> dict[str, Any]:
+    if path.suffix not in FORMATS:
+        raise ConfigError(f"{path} is no experiment file; its name must end with {' or '.join(FORMATS)}")
+    with reading(path):
+        content = FORMATS[path.suffix](path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: an experiment file has lines such as methods = ... and epsilons = ...")
+    return content
+
+
+def _yaml(text: str) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(" ".join(str(error).split())) from error
+
+
+FORMATS = {".toml": tomllib.loads, ".yaml": _yaml, ".yml": _yaml}
+
+
+def _tables(datasets: Any, path: Path) -> dict[str, Any]:
+    """Name -> own options of the datasets of an experiment."""
+    if isinstance(datasets, list) and all(isinstance(name, str) for name in datasets):
+        return {name: {} for name in datasets}
+    if isinstance(datasets, dict) and all(isinstance(options or {}, dict) for options in datasets.values()):
+        return {str(name): options or {} for name, options in datasets.items()}
+    raise ConfigError(f"{path}: {DATASETS} must be a list of names, or a table with a table for each dataset")
+
+
+def _options(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Field -> value, from keys as a file has them."""
+    for key in content:
+        if key not in FIELDS:
+            raise ConfigError(f"{path}: unknown key '{key}'; the keys are {', '.join((*FIELDS, DATASETS))}")
+    return {key: _value(key, value, path) for key, value in content.items() if value is not None}
+
+
+def _value(key: str, value: Any, path: Path) -> Any:
+    from pydantic import TypeAdapter, ValidationError
+
+    if key == "settings":
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{path}: settings must be a table of settings, such as [settings] steps = 200")
+        return dict(_flat(value))
+    parse = FIELDS[key].metadata["parse"]
+    try:
+        return TypeAdapter(HINTS[key]).validate_python(parse(value) if parse and isinstance(value, str) else value)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {key}: {first_problem(error)}") from error
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """{"refiner": {"name": "bicubic"}} -> "refiner.name", "bicubic": what TOML makes of `refiner.name = "bicubic"`."""
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _layered(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields from several layers; later ones take precedence, in `settings` setting by setting."""
+    settings = {key: value for layer in layers for key, value in layer.get("settings", {}).items()}
+    return {name: value for layer in layers for name, value in layer.items()} | {"settings": settings}

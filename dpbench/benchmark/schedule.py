@@ -1,0 +1,115 @@
+"""What a run is going to do: its trials, checked before the first one starts, and the time that they take."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from dpbench.benchmark.configure import Configured, configure, plan_of
+from dpbench.benchmark.planning import Planner
+from dpbench.benchmark.request import RunRequest
+from dpbench.benchmark.scoring import chosen_metrics, missing_metrics
+from dpbench.benchmark.session import Session
+from dpbench.benchmark.slow_metrics import announcement, slow_metrics
+from dpbench.benchmark.sweep import make_trials
+from dpbench.benchmark.timetable import STAGES, Work
+from dpbench.benchmark.trial import TrialSpec
+from dpbench.benchmark.twins import seconds_of_a_twin
+from dpbench.core.data import DataOptions
+from dpbench.core.folders import check_space
+from dpbench.core.progress import track
+from dpbench.core.specs import DatasetSpec
+from dpbench.data.opening import default_root, open_dataset
+from dpbench.privacy.calibration import calibrate
+from dpbench.privacy.plan import CalibratedPlan
+
+
+def plannable_methods(request: RunRequest, spec: DatasetSpec) -> list[Configured]:
+    """The configured methods of a request, each of which has a plan for the dataset. Reads no images.
+
+    Raises:
+        DpbenchError: a method or a setting does not exist, or does not suit the dataset.
+    """
+    methods = configure(request.methods, request.dataset, request.preset, request.settings)
+    for method in methods:
+        plan_of(method.method, method.config, spec, request.samples_of(spec))
+    return methods
+
+
+def check_requests(requests: Sequence[RunRequest]) -> None:
+    """Checks requests as far as that is possible without reading images, so that the last one does not fail at night.
+
+    Raises:
+        DpbenchError: a dataset, method, setting or metric does not exist, or a method does not suit its dataset.
+    """
+    for request in requests:
+        root = request.data or default_root()
+        options = DataOptions(root, request.resolution, request.download, request.public_benchmark)
+        plannable_methods(request, open_dataset(request.dataset, options).spec)
+        chosen_metrics(request.metrics, request.protocol_metrics)
+
+
+def plan_trials(session: Session) -> list[TrialSpec]:
+    """Every trial that the session's request asks for. Everything that can be checked before training is checked.
+
+    Raises:
+        DpbenchError: a method, a setting or a dataset does not exist, or a method cannot keep its budget.
+    """
+    request, inputs, display = session.request, session.inputs, session.display
+    methods = plannable_methods(request, inputs.spec)
+    for method in methods:
+        if "public" in request.references and not method.uses_public:
+            display.say(f"{method.title} uses no public data: it has no public reference row")
+    with session.processes.rank_zero_first():  # a dataset is downloaded, and a measurement made, once
+        conditions = session.sampled
+        for _ in track(display, [inputs.train], "reading the images", 1):
+            inputs.fingerprint(inputs.train)
+        trials = list(make_trials(methods, session, Planner(session)))
+    new = [t for t in trials if not t.is_real and (request.force or not t.folder(request.out).is_sampled)]
+    if new:
+        samples = len(new) * conditions.conditions.count * math.prod(inputs.spec.shape)
+        check_space(request.out, samples, f"the samples of {len(new)} trials")
+        for trial in track(display, new, "calibrating", len(new)):
+            calibrated_plan(trial)
+    with session.processes.rank_zero_first():  # images are checked once
+        if new:
+            inputs.check_images(display, public=any(trial.public for trial in new))
+    return trials
+
+
+def calibrated_plan(trial: TrialSpec) -> CalibratedPlan:
+    """What a trial will release, with noise for its budget."""
+    return calibrate(plan_of(trial.plugin, trial.config, trial.spec, trial.request), trial.budget)
+
+
+def announce_slow_metrics(trials: Sequence[TrialSpec], session: Session, metrics: Sequence[str]) -> None:
+    """Says which metrics will take hours.
+
+    Raises:
+        DpbenchError: one would take days.
+    """
+    spec = session.inputs.spec
+    for name, seconds in slow_metrics(metrics, spec, session.request.samples, session.device).items():
+        if any(missing_metrics(trial.folder(session.out), [name]) for trial in trials):
+            session.display.say(announcement(name, seconds, session.device))
+
+
+def expect_times(trials: Sequence[TrialSpec], session: Session, metrics: Sequence[str]) -> None:
+    """Tells the timetable what there is to do, and how long it took before."""
+    works = [work_left(trial, session, metrics) for trial in trials]
+    session.timetable.plan(works)
+    trained = {work.kind: trial for work, trial in zip(works, trials, strict=True) if "fit" in work.stages}
+    for kind, trial in trained.items():
+        session.timetable.learn(kind, seconds_of_a_twin(trial, session))
+
+
+def work_left(trial: TrialSpec, session: Session, metrics: Sequence[str]) -> Work:
+    """The stages that `run_trial` will go through, if nothing changes before it starts."""
+    folder = trial.folder(session.out)
+    if folder.is_sampled and not session.request.force:
+        unscored = not folder.is_finished or missing_metrics(folder, metrics)
+        return Work((trial.title, "sampled"), ("evaluate",) if unscored else ())
+    if trial.is_real:
+        return Work(trial.title, ("evaluate",))
+    state = "continues" if folder.has_checkpoints(trial.spec.public_benchmark) else "new"
+    return Work((trial.title, state), tuple(stage for stage in STAGES if stage != "fit" or trial.epsilon > 0))
