@@ -94,13 +94,14 @@ def announce_slow_metrics(trials: Sequence[TrialSpec], session: Session, metrics
             session.display.say(announcement(name, seconds, session.device))
 
 
-def expect_times(trials: Sequence[TrialSpec], session: Session, metrics: Sequence[str]) -> None:
-    """Tells the timetable what there is to do, and how long it took before."""
+def expect_times(trials: Sequence[TrialSpec], session: Session, metrics: Sequence[str]) -> list[Work]:
+    """Tells the timetable what there is to do, and how long it took before. Returns what there is to do."""
     works = [work_left(trial, session, metrics) for trial in trials]
     session.timetable.plan(works)
     trained = {work.kind: trial for work, trial in zip(works, trials, strict=True) if "fit" in work.stages}
     for kind, trial in trained.items():
         session.timetable.learn(kind, seconds_of_a_twin(trial, session))
+    return works
 
 
 def work_left(trial: TrialSpec, session: Session, metrics: Sequence[str]) -> Work:

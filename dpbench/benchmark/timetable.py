@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
 STAGES = {"prepare": "public training", "fit": "private training", "sample": "sampling", "evaluate": "scoring"}
 """The stages of a trial in order, and what people read."""
+
+LITTLE = 5.0
+"""Seconds below which no time is told."""
 
 
 class Work(NamedTuple):
@@ -22,6 +25,23 @@ class Work(NamedTuple):
 
     kind: Hashable
     stages: tuple[str, ...]
+
+
+class Expected(NamedTuple):
+    """How long something takes.
+
+    Attributes:
+        seconds: of all stages that can be told.
+        is_least: whether there are others.
+    """
+
+    seconds: float
+    is_least: bool
+
+    def __str__(self) -> str:
+        if self.seconds < LITTLE:
+            return "unknown" if self.is_least else "a few seconds"
+        return f"{'more than' if self.is_least else 'about'} {rough(self.seconds)}"
 
 
 class Timetable:
@@ -59,29 +79,32 @@ class Timetable:
 
     def left(self) -> str:
         """ "about 3 min left"; "more than 3 min left" if some stages have no estimate; "" for less than 5 seconds."""
-        known, unknown = self._seconds_left()
-        return f"{'more than' if unknown else 'about'} {rough(known)} left" if known >= 5 else ""
+        left = self._left()
+        return f"{left} left" if left.seconds >= LITTLE else ""
+
+    def expected(self, work: Work) -> Expected:
+        """How long all stages of a work take."""
+        found = [self._expected(work.kind, stage) for stage in work.stages]
+        return Expected(sum(seconds or 0.0 for seconds in found), None in found)
 
     def line(self) -> str:
         """ "trial 2 of 5 · private training · about 3 min left"."""
-        _, unknown = self._seconds_left()
-        time_left = self.left() or ("estimating the time left ..." if unknown else "")
+        time_left = self.left() or ("estimating the time left ..." if self._left().is_least else "")
         parts = [f"trial {self._number} of {len(self._works)}", STAGES.get(self._stage, ""), time_left]
         return " · ".join(filter(None, parts))
 
-    def _seconds_left(self) -> tuple[float, bool]:
-        """The expected seconds of all stages that are not over, and whether some cannot be expected yet."""
-        known, unknown = 0.0, False
-        for number, work in enumerate(self._works[max(0, self._number - 1) :]):
-            for stage in work.stages if number else self._open:
-                expected = self._expected(work.kind, stage)
-                if expected is None:
-                    unknown = True
-                elif number == 0 and stage == self._stage:
-                    known += max(0.0, expected - (time.monotonic() - self._since))
-                else:
-                    known += expected
-        return known, unknown
+    def _left(self) -> Expected:
+        """How long all stages take that are not over."""
+        running = [self._works[self._number - 1]._replace(stages=self._open)] if self._number else []
+        left = total(self.expected(work) for work in [*running, *self._works[self._number :]])
+        return left._replace(seconds=left.seconds - self._begun())
+
+    def _begun(self) -> float:
+        """The seconds that the running stage has taken, at most those expected of it."""
+        if self._stage not in self._open:
+            return 0.0
+        expected = self._expected(self._works[self._number - 1].kind, self._stage) or 0.0
+        return min(expected, time.monotonic() - self._since)
 
     def _expected(self, kind: Hashable, stage: str) -> float | None:
         """The mean over trials of the same kind. Public training counts once: later trials find it in the cache."""
@@ -90,6 +113,12 @@ class Timetable:
             return None
         usual = found[1:] or [0.0] if stage == "prepare" else found
         return sum(usual) / len(usual)
+
+
+def total(parts: Iterable[Expected]) -> Expected:
+    """How long several works take, one after the other."""
+    found = [*parts]
+    return Expected(sum(part.seconds for part in found), any(part.is_least for part in found))
 
 
 def rough(seconds: float) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dpbench.benchmark.request import WHAT, RunRequest
+from dpbench.benchmark.request import HOW, WHAT, RunRequest
 from dpbench.cli.console import complain, print_lines, print_page
 from dpbench.cli.options import RUN, takes, typed
 from dpbench.core.errors import DpbenchError, RunError
@@ -38,23 +38,35 @@ def run(
             rich_help_panel=WHAT,
         ),
     ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            metavar="",
+            help="Show the trials, their plans with calibrated noise, and an estimate of the time; train nothing.",
+            rich_help_panel=HOW,
+        ),
+    ] = False,
 ) -> None:
     """Train, sample and score: methods × budgets × seeds on one dataset, or on those of an experiment file."""
-    if config is None:
-        _run(request, [request])
-        return
+    requests = [request] if config is None else _read(config, typed(context, request))
+    _in_turn(requests, _preview if dry_run else _run)
+
+
+def _read(config: Path, given: Mapping[str, Any]) -> list[RunRequest]:
+    """The requests of an experiment file, checked."""
     from dpbench.benchmark.experiment import read_experiment
     from dpbench.benchmark.schedule import check_requests
 
-    requests = read_experiment(expanded(config), typed(context, request))
-    for each in requests:
-        each.load_plugins()
+    requests = read_experiment(expanded(config), given)
+    for request in requests:
+        request.load_plugins()
     check_requests(requests)
-    _in_turn(requests)
+    return requests
 
 
-def _in_turn(requests: Sequence[RunRequest]) -> None:
-    """Runs on one dataset after the other. One that fails does not end the others.
+def _in_turn(requests: Sequence[RunRequest], act: Callable[[RunRequest, Sequence[RunRequest]], None]) -> None:
+    """Acts on one request of an experiment after the other. One that fails does not end the others.
 
     Raises:
         RunsFailed: some runs failed; the only run raises its own error.
@@ -64,7 +76,7 @@ def _in_turn(requests: Sequence[RunRequest]) -> None:
     failed = 0
     for request in requests:
         try:
-            _run(request, requests)
+            act(request, requests)
         except DpbenchError as error:
             if len(requests) == 1 or request.fail_fast or isinstance(error, RunError):
                 raise
@@ -72,6 +84,18 @@ def _in_turn(requests: Sequence[RunRequest]) -> None:
             failed += 1
     if failed:
         raise RunsFailed(failed, len(requests))
+
+
+def _preview(request: RunRequest, experiment: Sequence[RunRequest]) -> None:
+    """Shows what `_run` would do."""
+    from dpbench.benchmark.dry_run import dry_run
+    from dpbench.cli.display import open_display
+    from dpbench.cli.pages.dry_run_page import dry_run_page
+
+    with open_display() as display:
+        planned = dry_run(request, display)
+    if is_rank_zero():
+        print_page(dry_run_page(planned, request.out))
 
 
 def _run(request: RunRequest, experiment: Sequence[RunRequest]) -> None:
