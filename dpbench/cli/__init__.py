@@ -12,7 +12,21 @@ import typer
 from typer.core import TyperGroup
 
 from dpbench import __version__
-from dpbench.cli import audit, check, evaluate, leaderboard, list_, new, privacy, refine, run, sample, show, weights
+from dpbench.cli import (
+    audit,
+    check,
+    doctor,
+    evaluate,
+    leaderboard,
+    list_,
+    new,
+    privacy,
+    refine,
+    run,
+    sample,
+    show,
+    weights,
+)
 from dpbench.cli.console import OneLineWarnings, complain, replace_unknown_characters
 from dpbench.cli.process_setup import keep_freed_memory, wait_briefly
 from dpbench.cli.stopping import report, sigterm_like_ctrl_c
@@ -64,6 +78,8 @@ dpbench leaderboard --csv leaderboard.csv
 dpbench new method my-idea
 
 dpbench weights get inception
+
+dpbench doctor
 """
 
 app = typer.Typer(
@@ -106,6 +122,7 @@ app.command(epilog=audit.EPILOG)(audit.audit)
 app.command()(leaderboard.leaderboard)
 app.command(epilog=new.EPILOG)(new.new)
 app.command(epilog=check.EPILOG)(check.check)
+app.command()(doctor.doctor)
 app.add_typer(weights.app, name="weights")
 
 

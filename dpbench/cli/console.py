@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable, Iterator
 from io import TextIOWrapper
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import dpbench
+from dpbench.core.files import finite
 from dpbench.core.printable import printable
 
 
@@ -23,6 +25,11 @@ def print_page(page: Any) -> None:
     from rich.console import Console
 
     Console().print(_Printable(page))
+
+
+def print_json(value: Any) -> None:
+    """Prints a JSON value, indented. Infinities and NaN, which JSON lacks, become "inf" and "nan"."""
+    print(json.dumps(finite(value), indent=2, ensure_ascii=False, default=str))
 
 
 def print_lines(lines: Iterable[str]) -> None:

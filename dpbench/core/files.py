@@ -104,14 +104,15 @@ def write_text(path: Path, text: str, private: bool = False) -> None:
 
 def write_json(path: Path, value: Any, private: bool = False) -> None:
     """Writes JSON atomically, indented, keys in the order given; infinities and NaN become "inf" and "nan"."""
-    write_text(path, json.dumps(_finite(value), indent=2, ensure_ascii=False) + "\n", private)
+    write_text(path, json.dumps(finite(value), indent=2, ensure_ascii=False) + "\n", private)
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """A JSON-like value with "inf" and "nan" in the place of numbers that JSON lacks."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -150,5 +151,5 @@ def digest(value: Any, length: int = 16) -> str:
     """A short hexadecimal SHA-256 of any JSON-like value (key order does not matter)."""
     text = json.dumps(value, sort_keys=True, default=str)
     if "Infinity" in text:  # rarely, and looking at every number takes long
-        text = json.dumps(_finite(value), sort_keys=True, default=str)
+        text = json.dumps(finite(value), sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:length]

@@ -46,7 +46,7 @@ def check_space(folder: Path, needed: int, what: str) -> None:
     Raises:
         DpbenchError: it has not.
     """
-    free = shutil.disk_usage(_existing(folder)).free
+    free = shutil.disk_usage(nearest_existing(folder)).free
     if needed > free:
         raise DpbenchError(f"{what} need {needed / 1e9:.1f} GB, but {folder} has {free / 1e9:.1f} GB free")
 
@@ -57,13 +57,13 @@ def check_writable(folder: Path) -> None:
     Raises:
         DpbenchError: no file can be written there.
     """
-    existing = _existing(folder)
+    existing = nearest_existing(folder)
     if not existing.is_dir():
         raise DpbenchError(f"cannot write to {folder}: {existing} is not a folder")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise DpbenchError(f"cannot write to {folder}: no permission to write in {existing}")
 
 
-def _existing(folder: Path) -> Path:
+def nearest_existing(folder: Path) -> Path:
     """The folder, or its nearest parent that exists."""
     return next(path for path in [folder, *folder.absolute().parents] if os.path.exists(path))
