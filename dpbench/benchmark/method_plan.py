@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from dpbench.benchmark.configure import configure, plan_of, refuse_auto
 from dpbench.benchmark.request import RunRequest
@@ -26,6 +27,31 @@ class MethodPlan:
     title: str
     spec: DatasetSpec
     plan: CalibratedPlan
+
+    def as_json(self) -> dict[str, Any]:
+        """Every mechanism, segment by segment, and what the whole plan costs, as JSON-like values."""
+        plan = self.plan
+        return {
+            "method": self.title,
+            "dataset": self.spec.name,
+            "epsilon": plan.budget.epsilon,
+            "delta": plan.budget.delta,
+            "epsilon_spent": plan.epsilon,
+            "epsilon_rdp": plan.epsilon_rdp,
+            "mu": plan.mu,
+            "mechanisms": [
+                {
+                    "name": m.name,
+                    "kind": type(m).__name__,
+                    "clip": m.clip,
+                    "sampling_rate": m.sampling_rate * s.rate,
+                    "releases": s.releases,
+                    "noise_multiplier": (m.noise_multiplier or 0.0) * s.noise,
+                }
+                for m in plan.mechanisms
+                for s in m.segments
+            ],
+        }
 
 
 def method_plan(request: RunRequest, epsilon: float) -> MethodPlan:

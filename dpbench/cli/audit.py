@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from dpbench.benchmark.request import HOW, WHAT, RunRequest
+from dpbench.cli.completion import OPTIONS
 from dpbench.cli.console import complain, print_page
 from dpbench.cli.options import takes
 from dpbench.core.errors import DpbenchError
@@ -51,7 +52,12 @@ dpbench audit mine --plugin mine.py --eps 1 --prepare
 )
 def audit(
     request: RunRequest,
-    method: Annotated[str, typer.Argument(metavar="[METHOD]", help="Method whose private phase is audited.")] = "",
+    method: Annotated[
+        str,
+        typer.Argument(
+            metavar="[METHOD]", autocompletion=OPTIONS["methods"], help="Method whose private phase is audited."
+        ),
+    ] = "",
     eps: Annotated[float, typer.Option(metavar="E", help="Claimed ε.", rich_help_panel=WHAT)] = 1.0,
     engines: Annotated[
         bool,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
 
 import typer
 
 from dpbench.benchmark.request import RunRequest, split_names
 from dpbench.cli.console import print_json, print_page
-from dpbench.cli.options import takes
+from dpbench.cli.options import JsonOption, takes
 
 PROBLEM = 1
 """Exit code if there is a problem."""
@@ -22,7 +21,7 @@ PROBLEM = 1
 )
 def doctor(
     request: RunRequest,
-    json: Annotated[bool, typer.Option("--json", metavar="", help="Print JSON, for scripts.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Check versions, devices, memory, folders, datasets, weights and optional packages, and say what to do."""
     from dpbench.benchmark.doctor.examination import examine

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from dpbench.benchmark.request import RunRequest
-from dpbench.cli.console import print_page
-from dpbench.cli.options import takes
+from dpbench.cli.console import print_json, print_page
+from dpbench.cli.options import JsonOption, takes
 
 
 class Kind(StrEnum):
@@ -28,8 +28,15 @@ class Kind(StrEnum):
 def list_(
     request: RunRequest,
     kind: Annotated[Kind | None, typer.Argument(help="What to list; everything by default.")] = None,
+    json: JsonOption = False,
 ) -> None:
     """List methods, datasets, public sources, metrics, refiners, extractors and text encoders."""
-    from dpbench.cli.pages.catalog import plugin_table
+    from dpbench.benchmark.catalog import plugin_summaries
 
-    print_page(plugin_table([kind] if kind else list(Kind)))
+    kinds = [kind] if kind else list(Kind)
+    if json:
+        print_json({kind.value: plugin_summaries(kind) for kind in kinds})
+        return
+    from dpbench.cli.pages.plugin_table import plugin_table
+
+    print_page(plugin_table(kinds))

@@ -19,6 +19,7 @@ from typing import Annotated, Any
 import typer
 
 from dpbench.benchmark.request import RunRequest
+from dpbench.cli import completion
 
 FIELDS = {f.name: f for f in fields(RunRequest)}
 HINTS = typing.get_type_hints(RunRequest)
@@ -30,6 +31,9 @@ RUN = (
 """The fields that are options of `dpbench run`."""
 REPEATED = {"settings": list[str], "plugins": list[Path]}
 """Fields whose option may be given more than once."""
+
+JsonOption = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON, for scripts.")]
+"""The option of commands whose result other programs may want."""
 
 
 def takes(
@@ -74,6 +78,7 @@ def _parameter(field: Field[Any], help: str | None, default: Any) -> inspect.Par
         help=help or metadata["help"],
         rich_help_panel=metadata["panel"],
         hidden=metadata["hidden"],
+        autocompletion=completion.OPTIONS.get(field.name),
     )
     if field.name in REPEATED:
         annotation: Any = Annotated[REPEATED[field.name] | None, option]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dpbench.benchmark.request import WHAT, RunRequest
+from dpbench.cli.completion import OPTIONS
 from dpbench.cli.console import print_page
 from dpbench.cli.options import takes
 from dpbench.core.errors import DpbenchError
@@ -57,7 +58,12 @@ dpbench run --method wavelet --dataset mnist --public omniglot --eps 1,10 --set 
 def privacy(
     request: RunRequest,
     method: Annotated[
-        str, typer.Argument(metavar="[METHOD]", help="Method whose plan is priced; omit it to convert numbers.")
+        str,
+        typer.Argument(
+            metavar="[METHOD]",
+            autocompletion=OPTIONS["methods"],
+            help="Method whose plan is priced; omit it to convert numbers.",
+        ),
     ] = "",
     noise: Annotated[
         float | None,

@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from dpbench.benchmark.request import HOW, RunRequest
+from dpbench.cli.completion import listed
 from dpbench.cli.console import print_lines
 from dpbench.cli.options import takes
+from dpbench.core.registries import REFINERS
 
 REFINED = "What to refine"
 
@@ -44,7 +46,13 @@ def refine(
         ),
     ],
     refiner: Annotated[
-        str, typer.Option(metavar="NAME", help="Refiner; see `dpbench list refiners`.", rich_help_panel=REFINED)
+        str,
+        typer.Option(
+            metavar="NAME",
+            autocompletion=listed(REFINERS.names),
+            help="Refiner; see `dpbench list refiners`.",
+            rich_help_panel=REFINED,
+        ),
     ] = "residual",
     scale: Annotated[
         int, typer.Option(metavar="N", help="How many times larger: 2, 4, 8 ...", rich_help_panel=REFINED)

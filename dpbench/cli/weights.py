@@ -27,10 +27,19 @@ def list_() -> None:
     print_page(weights_table())
 
 
+def _weights(incomplete: str) -> list[str]:
+    from dpbench.models.pretrained.published import WEIGHTS
+
+    return [*WEIGHTS, ALL]
+
+
 @app.command()
 def get(
     names: Annotated[
-        list[str], typer.Argument(metavar="NAME...", help="Names that `dpbench weights list` lists, or all.")
+        list[str],
+        typer.Argument(
+            metavar="NAME...", autocompletion=_weights, help="Names that `dpbench weights list` lists, or all."
+        ),
     ],
 ) -> None:
     """Download weights and check them; an interrupted download of a file starts over."""

@@ -1,13 +1,8 @@
-"""The available plugins, for `dpbench list`."""
+"""The available plugins: names and summaries, kind by kind."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
-
-from rich.console import RenderableType
-from rich.table import Table
-from rich.text import Text
 
 from dpbench.core.errors import DpbenchError
 from dpbench.core.registries import DATASETS, EXTRACTORS, METHODS, METRICS, REFINERS, TEXT_ENCODERS, is_public_only
@@ -38,17 +33,3 @@ def plugin_summaries(kind: str) -> dict[str, str]:
         except DpbenchError as error:
             lines[name] = f"not available: {error}"
     return lines
-
-
-def plugin_table(kinds: Sequence[str]) -> RenderableType:
-    """`plugin_summaries` as a table; several kinds each below its name, and each plugin of them once."""
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for kind in kinds:
-        if len(kinds) > 1:
-            table.add_row(Text(kind, style="bold underline"))
-        for name, line in plugin_summaries(kind).items():
-            if kind != "public" or len(kinds) == 1 or is_public_only(name):
-                table.add_row(Text(name, style="bold"), Text(line))
-        if kind != kinds[-1]:
-            table.add_row()
-    return table
