@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 import tomllib
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -124,7 +124,7 @@ def _yaml(text: str) -> Any:
         raise ValueError(" ".join(str(error).split())) from error
 
 
-FORMATS = {".toml": tomllib.loads, ".yaml": _yaml, ".yml": _yaml}
+FORMATS: dict[str, Callable[[str], Any]] = {".toml": tomllib.loads, ".yaml": _yaml, ".yml": _yaml}
 
 
 def _tables(datasets: Any, path: Path) -> dict[str, Any]:
