@@ -1,4 +1,4 @@
-"""How long a trial will take, by a finished one that differs in its budget or seed alone."""
+"""How long a trial will take, by a finished one that differs in its budget, its seed or its number of samples alone."""
 
 from __future__ import annotations
 
@@ -20,22 +20,29 @@ MOST = 50
 def seconds_of_a_twin(trial: TrialSpec, session: Session) -> dict[str, float]:
     """Stage -> seconds of a finished trial in the same folder of results; {} if there is none.
 
+    A twin with as many samples is preferred. With another number of them, sampling is scaled to it, and scoring, which
+    takes a time of its own for each metric, is left out.
+
     Args:
         trial: a private trial.
         session: where it will run.
     """
     beside = trial.folder(session.out).path.parent
+    other: dict[str, float] = {}
     for path in islice(beside.glob(f"*/{TRIAL}"), MOST):
         with suppress(DpbenchError):  # it is damaged
             folder = TrialFolder(path.parent)
             record = folder.read()
             if record is not None and _is_twin(record, trial, session):
                 seconds = {name: getattr(record, f"seconds_{name}") or 0.0 for name in ("prepare", "fit", "sample")}
-                return seconds | {"evaluate": sum(folder.read_scores()["seconds"].values())}
-    return {}
+                samples = record.request["samples"]
+                if samples == session.request.samples:
+                    return seconds | {"evaluate": sum(folder.read_scores()["seconds"].values())}
+                other = seconds | {"sample": seconds["sample"] * session.request.samples / samples}
+    return other
 
 
 def _is_twin(record: TrialRecord, trial: TrialSpec, session: Session) -> bool:
     there = (record.reference, record.dataset_fingerprint, record.resolution, record.device, record.config)
     here = ("", trial.fingerprint, trial.spec.resolution, describe_device(session.device), as_settings(trial.config))
-    return there == here and record.request.get("samples") == session.request.samples
+    return there == here and "samples" in record.request

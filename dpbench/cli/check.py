@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from dpbench.benchmark.request import RunRequest
+from dpbench.cli.completion import listed, plugins
 from dpbench.cli.console import print_lines
 from dpbench.cli.options import takes
 from dpbench.core.errors import UnknownName
@@ -30,7 +31,9 @@ def check(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="NAME", help="A plugin of any kind; a dataset also with its argument, as in folder:PATH."
+            metavar="NAME",
+            autocompletion=listed(plugins),
+            help="A plugin of any kind; a dataset also with its argument, as in folder:PATH.",
         ),
     ],
 ) -> None:

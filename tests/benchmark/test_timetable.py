@@ -162,5 +162,9 @@ def test_work_is_what_a_run_does(tiny: Path, monkeypatch: pytest.MonkeyPatch) ->
         assert seconds.keys() == {*ALL}
         assert 0 < seconds["fit"] < 100
         assert seconds_of_a_twin(replace(new, fingerprint="other images"), session) == {}
+    with Session.open(replace(request, seeds=2, references=(), samples=90)) as session:
+        *_, new = plan_trials(session)
+        scaled = seconds_of_a_twin(new, session)
+        assert scaled == {"prepare": seconds["prepare"], "fit": seconds["fit"], "sample": 3 * seconds["sample"]}
     assert works(metrics=["brightness", "classy"]) == [("evaluate",)] * 3
     assert works(force=True) == [PUBLIC, ALL, ("evaluate",)]

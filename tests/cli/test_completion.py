@@ -61,6 +61,7 @@ def test_choices_are_completed() -> None:
     assert complete("run", "--references", "real,no") == ["real,nonprivate", "real,none"]
     assert complete("run", "--protocol", "dpi") == ["dpimagebench"]
     assert complete("show", "incep") == ["inception", "inception-score"]
+    assert complete("check", "bicu") == ["bicubic"]
     assert complete("weights", "get", "incep") == ["inception"]
 
 
