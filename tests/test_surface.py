@@ -63,5 +63,5 @@ def test_plugins_import_from_dpbench_itself(path: Path) -> None:
 
 def test_the_mark_for_type_checkers_is_installed() -> None:
     with (ROOT / "pyproject.toml").open("rb") as file:
-        assert tomllib.load(file)["tool"]["setuptools"]["package-data"] == {"dpbench": ["py.typed"]}
+        assert "py.typed" in tomllib.load(file)["tool"]["setuptools"]["package-data"]["dpbench"]
     assert (ROOT / "dpbench" / "py.typed").is_file()

@@ -59,19 +59,3 @@ def test_showing_other_plugins(registry) -> None:
 
 def test_showing_a_plan() -> None:
     check(["show", "dp-merf", "--eps", "1"])
-
-
-def test_showing_and_listing_take_less_than_a_second() -> None:
-    """Of computing: elapsed time depends on what else the machine does."""
-    code = "import sys, time\nfrom dpbench.cli import app\napp(sys.argv[1:], standalone_mode=False)\n"
-    for command in (["list"], ["show", "wavelet"]):
-        attempts = []
-        for _ in range(3):
-            done = subprocess.run(
-                [sys.executable, "-c", code + "print('SECONDS', time.process_time())", *command],
-                capture_output=True, text=True, check=True,
-            )  # fmt: skip
-            attempts.append(float(done.stdout.rpartition("SECONDS ")[2]))
-            if attempts[-1] < 1:
-                break
-        assert min(attempts) < 1, command
