@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from dpbench.privacy.mechanisms import DPSGD as DPSGD
     from dpbench.privacy.mechanisms import NoisySum as NoisySum
     from dpbench.privacy.mechanisms import Segment as Segment
+    from dpbench.privacy.nearest_mean import NearestMean as NearestMean
     from dpbench.privacy.plan import CalibratedPlan as CalibratedPlan
     from dpbench.privacy.plan import Plan as Plan
     from dpbench.privacy.private_data import PrivateData as PrivateData
@@ -121,6 +122,7 @@ _NAMES = {
     "dpbench.privacy.gradients.engine": ["Loss"],
     "dpbench.privacy.laplace": ["LaplaceSum"],
     "dpbench.privacy.mechanisms": ["DPSGD", "NoisySum", "Segment"],
+    "dpbench.privacy.nearest_mean": ["NearestMean"],
     "dpbench.privacy.plan": ["CalibratedPlan", "Plan"],
     "dpbench.privacy.private_data": ["PrivateData"],
     "dpbench.privacy.sanitised": ["SanitisedGradients"],

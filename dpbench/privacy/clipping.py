@@ -80,6 +80,13 @@ def squared_norms(values: Tensor) -> Tensor:
     return torch.linalg.vecdot(norms, norms) * (1 + 1.1 * (BLOCK + 3) * FP32.eps / 2) + n * FP32.tiny
 
 
+def clipped_rows(values: Tensor, clip: float) -> Tensor:
+    """Each row of [b, ...] scaled to an L2 norm of at most `clip`; a row that is not finite becomes zero."""
+    rows = values.detach().float().flatten(1)
+    weights, kept = clip_weights(squared_norms(rows), torch.ones_like(rows[:, 0], dtype=torch.bool), clip)
+    return (torch.where(kept[:, None], rows, 0) * weights[:, None]).reshape(values.shape)
+
+
 def clipped_sum(values: Tensor, real: Tensor, clip: float, order: int = 2) -> Tensor:
     """Σ over real records of the record's vector scaled to a norm of at most `clip`; see `clip_weights`.
 

@@ -193,6 +193,26 @@ class PrivateData(Protocol):
         """
         ...
 
+    def nearest_means(self, name: str, queries: Tensor) -> Tensor:
+        """All releases of the noisy means of the k embeddings nearest to public queries.
+
+        The records' embeddings are what `derive` made, [b, d]. Each release draws a Poisson sample of its own, and
+        answers one query per class, among the records of the class.
+
+        Args:
+            name: a `NearestMean` of the plan.
+            queries: [releases, classes, d], public or already released; one class for data without classes. Like the
+                embeddings, they are scaled to a norm of at most `clip`.
+
+        Returns:
+            fp32 [releases, classes, d] on `device`: the sum of at most k embeddings plus noise, divided by k.
+
+        Raises:
+            PrivacyError: not in the plan, releases already spent, queries of another number or size than planned and
+                derived, or several processes. No record is read then.
+        """
+        ...
+
     def derive(
         self,
         per_record: Derive,

@@ -162,6 +162,10 @@ class Rehearsal(PrivateData):
         """See `PrivateData.sanitised_gradients`; without noise, and not measured."""
         return self._vault.sanitised_gradients(name, discriminators, generate, optimizer)
 
+    def nearest_means(self, name: str, queries: Tensor) -> Tensor:
+        """See `PrivateData.nearest_means`; without noise."""
+        return self._vault.nearest_means(name, queries)
+
     def tokenize(self, tokenizer: Tokenize, captions: int, length: int) -> Rehearsal:
         """See `PrivateData.tokenize`; captions are tokenized whenever they are read."""
         return self._over(self._vault.tokenize(tokenizer, captions, length))

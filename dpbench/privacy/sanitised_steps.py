@@ -16,7 +16,7 @@ from dpbench.core.progress import Progress
 from dpbench.core.specs import Batch
 from dpbench.privacy.checks.guard import guarded
 from dpbench.privacy.checks.probes import DISTINCT, Probes
-from dpbench.privacy.clipping import clip_weights, squared_norms
+from dpbench.privacy.clipping import clipped_rows
 from dpbench.privacy.ledger import Receipt
 from dpbench.privacy.noise import Draws, global_randomness
 from dpbench.privacy.parts import Parts
@@ -179,13 +179,6 @@ class SanitisedSteps:
         """Continues after the stored steps; returns their number. See `DPSGDStepper.load_state_dict`."""
         self._parts.ledger.restore(self._mechanism, state["releases"])
         return int(state["releases"])
-
-
-def clipped_rows(values: Tensor, clip: float) -> Tensor:
-    """Each row of [b, ...] scaled to an L2 norm of at most `clip`; a row that is not finite becomes zero."""
-    rows = values.detach().float().flatten(1)
-    weights, kept = clip_weights(squared_norms(rows), torch.ones_like(rows[:, 0], dtype=torch.bool), clip)
-    return (torch.where(kept[:, None], rows, 0) * weights[:, None]).reshape(values.shape)
 
 
 def _at(discriminator: nn.Module, images: Tensor, labels: Tensor) -> Tensor:

@@ -34,11 +34,13 @@ from dpbench.privacy.gradients.engine import Loss
 from dpbench.privacy.gradients.engines import engine_named
 from dpbench.privacy.ledger import Ledger, Receipt
 from dpbench.privacy.mechanisms import DPSGD, Query
+from dpbench.privacy.nearest_mean import NearestMean
 from dpbench.privacy.noise import NoiseSource, global_randomness
 from dpbench.privacy.parts import Parts
 from dpbench.privacy.private_data import Derive, PerRecord, PrivateData
 from dpbench.privacy.recipes import EXPONENTIAL_CHOICE, LAPLACE_SUM, NOISY_MAX, NOISY_SUM, Q, Recipe
 from dpbench.privacy.records import DerivedRecords, LazyRecords, Records, Shard, WithImages, padded
+from dpbench.privacy.retrieval import Retrieval
 from dpbench.privacy.sanitised import SanitisedGradients
 from dpbench.privacy.sanitised_steps import Discriminators, Generate, SanitisedSteps
 from dpbench.privacy.stepper import DPSGDStepper
@@ -161,7 +163,7 @@ class Vault(PrivateData):
             raise PrivacyError(f"{what} has shape {list(shape)} per record, not {list(mechanism.planned_shape or ())}")
         self._parts.noise.key.starts_from(f"release {number} of '{name}'", values)
         release = self._checkpoints.state(f"release {number} of {name}", [asdict(mechanism), list(shape)])
-        stored = self._stored(release, mechanism, recipe.outcome(torch.zeros(shape)))
+        stored = self._stored(release, mechanism, recipe.outcome(torch.zeros(shape)), number)
         if stored is not None:
             return stored
         total, receipt = self.door.behind(
@@ -190,10 +192,10 @@ class Vault(PrivateData):
         [total], receipt = self._parts.release([total], mechanism, draws)
         return recipe.outcome(total), receipt
 
-    def _stored(self, release: Checkpoint, mechanism: Query, like: Tensor) -> Tensor | None:
+    def _stored(self, release: Checkpoint, mechanism: Query, like: Tensor, number: int) -> Tensor | None:
         """The result, of the shape and type of `like`, that an interrupted attempt at this run stored of a release.
 
-        Restores its receipt, too.
+        Restores the receipts up to the one with its number, too.
         """
         world = self._parts.world
         read = partial(torch.load, map_location=self.device, weights_only=True)
@@ -204,7 +206,7 @@ class Vault(PrivateData):
             return None
         total: Tensor = torch.empty_like(like, device=self.device) if stored is None else stored["total"]
         world.broadcast([total])
-        self.ledger.restore(mechanism, self.ledger.spent[mechanism.name] + 1)
+        self.ledger.restore(mechanism, number)
         return total
 
     def dp_sgd(
@@ -251,6 +253,24 @@ class Vault(PrivateData):
         self.door.require_open()
         mechanism = self.ledger.require(name, SanitisedGradients)
         return SanitisedSteps(self._parts, mechanism, discriminators, generate, optimizer, self._probes, self._progress)
+
+    def nearest_means(self, name: str, queries: Tensor) -> Tensor:
+        """See `PrivateData.nearest_means`; the proof is in `NearestMean`.
+
+        All releases are stored together, when the last one is made. An attempt that continues before that makes the
+        same releases again; see `noise_key`.
+        """
+        self.door.require_open()
+        mechanism = self.ledger.require(name, NearestMean)
+        retrieval = Retrieval(self._parts, mechanism, queries, self.spec, self._probes)
+        self._parts.noise.key.starts_from(f"the queries of '{name}'", queries)
+        releases = self._checkpoints.state(f"releases of {name}", [asdict(mechanism), list(queries.shape)])
+        stored = self._stored(releases, mechanism, torch.zeros(queries.shape), mechanism.releases)
+        if stored is not None:
+            return stored
+        means = self.door.behind(f"'{name}'", lambda: retrieval.released(self._progress))
+        releases.save(partial(torch.save, {"total": means}))
+        return means
 
     def derive(
         self,

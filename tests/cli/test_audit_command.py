@@ -65,7 +65,7 @@ def test_all_registered_methods_are_covered() -> None:
 def test_a_method_without_measured_mechanisms_says_so(method: str, tiny: Path) -> None:
     result = audit(method, "--eps", "1", settings=NOT_AUDITED[method])
     assert result.exit_code == 2
-    assert result.stderr.endswith("error: no mechanism of this plan has Gaussian noise, so there is nothing to audit\n")
+    assert result.stderr.endswith("error: no mechanism of this plan is a sum with Gaussian noise, so there is nothing to audit\n")
 
 
 @pytest.mark.parametrize("method", SMALL)

@@ -18,7 +18,6 @@ from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import DatasetSpec, Request
 from dpbench.privacy.auditing.canaries import LOUD, CanaryContribution, CanaryRecords, OfPlainRecords, WithCanaries
 from dpbench.privacy.auditing.canary_scores import Scores
-from dpbench.privacy.events import GaussianEvent
 from dpbench.privacy.gradients.engine import Loss
 from dpbench.privacy.ledger import Ledger, Receipt
 from dpbench.privacy.mechanisms import DPSGD, NoisySum
@@ -29,6 +28,9 @@ from dpbench.privacy.records import Records
 from dpbench.privacy.sanitised_steps import Discriminators, Generate, SanitisedSteps
 from dpbench.privacy.stand_in import require_stand_in
 from dpbench.privacy.vault import NO_REQUEST, Vault
+
+AUDITED = (NoisySum, DPSGD)
+"""Mechanisms to whose releases canaries can be added: sums with Gaussian noise."""
 
 
 class AuditedVault(PrivateData):
@@ -47,10 +49,10 @@ class AuditedVault(PrivateData):
 
     Attributes:
         present: [m] which canaries are in.
-        scores: what was seen of each Gaussian mechanism of the plan, by name. Others are answered, but not audited.
+        scores: what was seen of each mechanism of the plan that is `AUDITED`, by name. Others are only answered.
 
     Raises:
-        PrivacyError: the records are no `CanaryRecords`, or no mechanism is Gaussian.
+        PrivacyError: the records are no `CanaryRecords`, or no mechanism is audited.
         ConfigError: a mechanism has a schedule.
     """
 
@@ -70,11 +72,11 @@ class AuditedVault(PrivateData):
         self.present = records.present
         for m in plan.mechanisms:
             m.refuse_schedule("an audit")
-            if m.billed is not GaussianEvent:
-                warnings.warn(f"'{m.name}' is not audited: canaries are scored under Gaussian noise only", stacklevel=2)
-        self.scores = {m.name: Scores(m, records.present) for m in plan.mechanisms if m.billed is GaussianEvent}
+            if not isinstance(m, AUDITED):
+                warnings.warn(f"'{m.name}' is not audited: canaries are scored in Gaussian sums only", stacklevel=2)
+        self.scores = {m.name: Scores(m, records.present) for m in plan.mechanisms if isinstance(m, AUDITED)}
         if not self.scores:
-            raise PrivacyError("no mechanism of this plan has Gaussian noise, so there is nothing to audit")
+            raise PrivacyError("no mechanism of this plan is a sum with Gaussian noise, so there is nothing to audit")
 
     @property
     def spec(self) -> DatasetSpec:
@@ -141,6 +143,10 @@ class AuditedVault(PrivateData):
         """See `PrivateData.sanitised_gradients`; not audited."""
         plain = OfPlainRecords(discriminators, self._canaries)
         return self._vault.sanitised_gradients(name, plain, generate, optimizer)
+
+    def nearest_means(self, name: str, queries: Tensor) -> Tensor:
+        """See `PrivateData.nearest_means`; not audited."""
+        return self._vault.nearest_means(name, queries)
 
     def derive(
         self,
