@@ -60,6 +60,10 @@ _METHODS = {
         "dpbench.methods.dp_lora:DPLoRA",
         "A public latent diffusion model finetuned by DP-SGD through adapters of its attention (DP-LoRA).",
     ),
+    "dp-rdm": (
+        "dpbench.methods.dp_rdm:DPRDM",
+        "A public diffusion model conditioned on noisy means of the nearest private images (DP-RDM).",
+    ),
     "gs-wgan": (
         "dpbench.methods.gs_wgan:GSWGAN",
         "A GAN whose discriminators stay inside; only the generator's gradient is noised (GS-WGAN).",

@@ -67,6 +67,10 @@ METHODS: dict[str, dict[str, Any]] = {
         "generated_images": 40, "generated_steps": 2, "generated_batch": 16,
     },
     "dp-gan": GAN | {"batch": 50, "steps": 2, "clip": 0.3, "micro_batch": 50},
+    "dp-rdm": {
+        "channels": (8,), "patch": 4, "sampling_steps": 2, "public_steps": 2, "public_batch": 16, "pool": 40,
+        "components": 4, "queries": 3, "rate": 0.5, "neighbours": 5,
+    },
     "gs-wgan": GAN | {"shards": 3, "steps": 2, "critic_warmup": 1, "critic_steps": 1, "critic_batch": 8},
 }  # fmt: skip
 

@@ -13,7 +13,7 @@ from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.specs import Batch, Conditions
 from dpbench.methods.cores.class_embeddings import initial_class_embeddings
-from dpbench.methods.cores.diffusion_settings import DiffusionConfig, PublicTraining
+from dpbench.methods.cores.diffusion_settings import DiffusionConfig, DiffusionSettings, PublicTraining
 from dpbench.methods.cores.private_training import train_privately
 from dpbench.models.edm import Denoiser, NoiseConfig, SamplerConfig
 from dpbench.models.unet import UNet
@@ -118,10 +118,8 @@ class DiffusionModel:
         c = self.config
         given = None if conditions.labels is None else torch.tensor(conditions.labels)
         labels = _or_null(given, conditions.count, self.denoiser).to(run.device)
-        churn = (c.churn, c.churn_range, c.churn_noise)
-        sampler = SamplerConfig(c.sampler, c.sampling_steps, c.sigma_min, c.guidance, *churn)
         with run.autocast():
-            return to_uint8(self.denoiser.to(run.device).eval().sample(labels, run.generator, sampler))
+            return to_uint8(self.denoiser.to(run.device).eval().sample(labels, run.generator, sampler_config(c)))
 
     def state_dict(self) -> dict[str, Tensor]:
         """The denoiser's weights."""
@@ -136,6 +134,13 @@ class DiffusionModel:
         c = self.config
         labels = _or_null(labels, len(images), model).to(images.device)
         return model.loss(images, labels, generator, NoiseConfig(c.p_mean, c.p_std), c.label_dropout)
+
+
+def sampler_config(settings: DiffusionSettings) -> SamplerConfig:
+    """The sampler of these settings."""
+    s = settings
+    churn = (s.churn, s.churn_range, s.churn_noise)
+    return SamplerConfig(s.sampler, s.sampling_steps, s.sigma_min, s.guidance, *churn)
 
 
 def _or_null(labels: Tensor | None, count: int, model: Denoiser) -> Tensor:

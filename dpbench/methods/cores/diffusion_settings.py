@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -59,16 +59,9 @@ ONE_GPU: Mapping[str, Any] = MappingProxyType(
 
 
 @dataclass(frozen=True)
-class DiffusionConfig(DPSGDSettings):
-    """Settings of private training, the diffusion model and its sampler."""
+class DiffusionSettings:
+    """Settings of a pixel diffusion model and its sampler."""
 
-    batch: int = option(1024, "expected records per private step (Poisson)", low=1)
-    steps: int = option(250, "private steps", low=1)
-    lr: float = option(4e-3, "peak learning rate of DP-Adam", above=0, high=10)
-    clip: float = option(0.1, "clipping norm of a record's gradient; small enough to clip nearly every record", above=0)
-    ema: float = option(
-        0.98, "decay of the exponential moving average of the weights, per private step", low=0, below=1
-    )
     channels: tuple[int, ...] = option((32, 32), "channels of the U-Net's levels, finest first", low=1)
     layers: int = option(1, "residual blocks per level of the U-Net", low=1)
     attention: int = option(0, "number of coarsest levels with self-attention", low=0)
@@ -111,12 +104,30 @@ class DiffusionConfig(DPSGDSettings):
     @property
     def unet(self) -> UNetConfig:
         """Sizes of the U-Net."""
-        return UNetConfig(self.channels, self.layers, self.attention, self.patch, self.gradient_checkpointing)
+        return UNetConfig(self.channels, self.layers, self.attention, self.patch)
 
     def model_settings(self) -> dict[str, Any]:
         """The settings that pretrained weights depend on, in addition to those of `PublicTraining`."""
         names = ("channels", "layers", "attention", "patch", "sigma_data", "p_mean", "p_std", "label_dropout")
         return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True)
+class DiffusionConfig(DiffusionSettings, DPSGDSettings):
+    """Settings of private training, the diffusion model and its sampler."""
+
+    batch: int = option(1024, "expected records per private step (Poisson)", low=1)
+    steps: int = option(250, "private steps", low=1)
+    lr: float = option(4e-3, "peak learning rate of DP-Adam", above=0, high=10)
+    clip: float = option(0.1, "clipping norm of a record's gradient; small enough to clip nearly every record", above=0)
+    ema: float = option(
+        0.98, "decay of the exponential moving average of the weights, per private step", low=0, below=1
+    )
+
+    @property
+    def unet(self) -> UNetConfig:
+        """Sizes of the U-Net, with gradient checkpointing if it is set."""
+        return replace(super().unet, checkpointing=self.gradient_checkpointing)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,75 @@
+"""Settings of a retrieval-conditioned diffusion model and of its private queries, without torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from dpbench.core.config import option
+from dpbench.core.errors import ConfigError
+from dpbench.core.specs import DatasetSpec
+from dpbench.methods.cores.diffusion_settings import DiffusionSettings, PublicTraining
+from dpbench.privacy.nearest_mean import NearestMean
+
+LARGEST_SIDE = 16
+"""Height and width to which larger images are reduced before they are embedded."""
+
+
+@dataclass(frozen=True)
+class RetrievalConfig(PublicTraining, DiffusionSettings):
+    """Settings of retrieval, the diffusion model and its sampler."""
+
+    queries: int = option(100, "private queries per class; each has a Poisson sample of its own", low=1)
+    rate: float = option(0.02, "sampling rate of a query", above=0, high=1)
+    neighbours: int = option(24, "k: nearest private records that a query averages", low=1)
+    clip: float = option(1.0, "bound on an embedding's norm; the root mean square norm of public images is 1", above=0)
+    private_weight: float = option(
+        1.0, "λ: weight of the noisy private mean; the mean of public neighbours gets the rest", low=0, high=1
+    )
+    components: int = option(24, "size of an embedding: principal components of public images", low=1)
+    public_neighbours: int = option(8, "public neighbours averaged in training; 4 as published", low=1)
+    condition_noise: float = option(
+        0.15, "largest deviation of the noise on the mean in training; 0.05 as published", low=0
+    )
+    pool: int = option(20_000, "public images, as augmented, that are trained on and asked for", low=2)
+    label_dropout: float = option(
+        0.1, "probability of training without a mean; must be positive for guidance", low=0, below=1
+    )
+
+    def mechanism(self, name: str, spec: DatasetSpec) -> NearestMean:
+        """The queries; their noise is to be calibrated.
+
+        Raises:
+            ConfigError: samples have fewer records of a class than a query averages, so that most would be missing.
+        """
+        expected = self.rate * spec.n_train / max(1, spec.n_classes)
+        if expected < self.neighbours:
+            raise ConfigError(
+                f"a query averages {self.neighbours} records of a class, but its sample has about {expected:.3g}; "
+                "set fewer neighbours or a higher rate"
+            )
+        return NearestMean(name=name, clip=self.clip, rate=self.rate, count=self.queries, neighbours=self.neighbours)
+
+    def check_sizes(self, spec: DatasetSpec) -> None:
+        """Checks that network and embedding suit the images.
+
+        Raises:
+            ConfigError: the network does not fit the resolution, or there are more components than pixels, or more
+                public neighbours than public images.
+        """
+        self.unet.check_divides(spec.resolution)
+        if self.components > feature_count(spec.shape):
+            raise ConfigError(f"images of {spec.resolution} pixels have at most {feature_count(spec.shape)} components")
+        if self.public_neighbours >= self.pool:
+            raise ConfigError(f"a pool of {self.pool} images has no {self.public_neighbours} neighbours of each")
+
+    def public_settings(self) -> dict[str, Any]:
+        """The settings that the public part depends on."""
+        names = [f.name for f in fields(PublicTraining)]
+        names += ["components", "clip", "public_neighbours", "condition_noise", "pool"]
+        return {**self.model_settings(), **{name: getattr(self, name) for name in names}}
+
+
+def feature_count(shape: tuple[int, int, int]) -> int:
+    """Numbers of a reduced image of this shape (channels, height, width)."""
+    return shape[0] * min(LARGEST_SIDE, shape[1]) ** 2

@@ -1,0 +1,99 @@
+"""DP-RDM (Lebensold et al., arXiv 2403.14421): a public diffusion model told what private images look like on average.
+
+A retrieval-augmented diffusion model (arXiv 2204.11824) is trained on public images to draw an image from the mean
+embedding of its neighbours. Private images are never trained on: they only answer which of them are near.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+from dpbench.core.context import RunContext
+from dpbench.core.data import ImageDataset
+from dpbench.core.errors import ConfigError
+from dpbench.core.method import Preset
+from dpbench.core.specs import DatasetSpec, Request
+from dpbench.methods.cores.model_method import ModelMethod
+from dpbench.methods.cores.retrieval_settings import RetrievalConfig
+from dpbench.privacy.plan import Plan
+
+if TYPE_CHECKING:
+    from dpbench.methods.cores.retrieval_diffusion import RetrievalDiffusion
+    from dpbench.privacy.private_data import PrivateData
+
+RETRIEVAL = "retrieval"
+"""Name of the mechanism."""
+
+
+class DPRDM(ModelMethod[RetrievalConfig]):
+    """A public diffusion model conditioned on noisy means of the nearest private images (DP-RDM).
+
+    A query is the embedding of a public image. Of a fresh Poisson sample of the private images of a class, the
+    embeddings of the k nearest are averaged and noised. The model draws images from these means, or from their mixture
+    with those of public neighbours (`private_weight`). The number of queries is fixed beforehand; a noisy mean may
+    be used for any number of images. Embeddings are principal components of public images.
+    """
+
+    Config = RetrievalConfig
+    version = "1"
+    track = "images"
+    paper = "arXiv 2403.14421"
+    presets: ClassVar[Mapping[str, Preset]] = {
+        "small": Preset(),
+        "small/mnist": Preset({"augmentation": "strokes"}),
+        "small/shapes": Preset({"public_steps": 600, "rate": 0.05, "sampling_steps": 10}),
+        "gpu": Preset(
+            {
+                **{"channels": (64, 128), "attention": 1, "patch": 2, "public_steps": 6000, "public_batch": 256},
+                **{"queries": 1000, "sampling_steps": 32, "sigma_min": 0.05},
+            }
+        ),
+        "gpu/mnist": Preset({"augmentation": "strokes"}),
+        "paper": Preset(
+            {
+                **{"channels": (192, 384, 576, 960), "layers": 2, "attention": 3, "patch": 1},
+                **{"sigma_data": 0.5, "p_mean": -1.2, "p_std": 1.2},  # ours: the paper's model has discrete time steps
+                **{"public_steps": 200_000, "public_batch": 1280, "public_lr": 1e-4},  # its number of steps is ours
+                **{"pool": 100_000, "components": 256, "public_neighbours": 4, "condition_noise": 0.05},
+                **{"queries": 1000, "rate": 0.01, "neighbours": 18},
+                **{"sampler": "ddim", "sampling_steps": 100, "sigma_min": 0.002, "guidance": 2.0},
+            }
+        ),
+    }
+
+    model: RetrievalDiffusion
+
+    def __init__(self, config: RetrievalConfig, spec: DatasetSpec):
+        super().__init__(config, spec)
+        from dpbench.methods.cores.retrieval_diffusion import RetrievalDiffusion
+
+        self.model = RetrievalDiffusion(config, spec)
+
+    @classmethod
+    def plan(cls, config: RetrievalConfig, spec: DatasetSpec, request: Request) -> Plan:
+        """One mechanism: as many releases as there are queries per class.
+
+        Raises:
+            ConfigError: the sizes do not suit the images, or samples are smaller than what is averaged.
+        """
+        config.check_sizes(spec)
+        return Plan(config.mechanism(RETRIEVAL, spec))
+
+    def prepare(self, public: ImageDataset | None, run: RunContext) -> None:
+        """Trains the model on public images, and draws the queries from them; see `Method.prepare`.
+
+        Raises:
+            ConfigError: there is no public dataset.
+        """
+        if public is None:
+            raise ConfigError("dp-rdm is trained on public images; name a source with --public")
+        self.model.prepare(public, run)
+
+    def fit(self, private: PrivateData, run: RunContext) -> None:
+        """Releases the noisy means; see `Method.fit`."""
+        self.model.retrieve(private, RETRIEVAL)
+
+    def parameters(self) -> tuple[int, int]:
+        """(numbers released, numbers in total)."""
+        return self.model.prompts.numel(), super().parameters()[1]
