@@ -64,6 +64,10 @@ _METHODS = {
         "dpbench.methods.dp_rdm:DPRDM",
         "A public diffusion model conditioned on noisy means of the nearest private images (DP-RDM).",
     ),
+    "dpagg-ti": (
+        "dpbench.methods.dpagg_ti:DPAggTI",
+        "A public generator prompted with the noisy sum of conditions that private images invert to (DPAgg-TI).",
+    ),
     "gs-wgan": (
         "dpbench.methods.gs_wgan:GSWGAN",
         "A GAN whose discriminators stay inside; only the generator's gradient is noised (GS-WGAN).",

@@ -66,8 +66,7 @@ class Denoiser(nn.Module):
 
     Args:
         network: F, called as network(x [b, c, h, w], noise level [b], labels [b]). The channels of a conditioning image
-            follow those of the noisy image in x. Labels may also be vectors [b, d] that the network knows, with 0
-            classes: the null label is then the zero vector, and the caller drops them in training.
+            follow those of the noisy image in x.
         shape: (channels, height, width) of an image.
         n_classes: labels are 0 to n_classes - 1; `n_classes` is the null label, for an unknown class or no class.
         sigma_data: data standard deviation assumed by the preconditioning.

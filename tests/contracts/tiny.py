@@ -71,6 +71,10 @@ METHODS: dict[str, dict[str, Any]] = {
         "channels": (8,), "patch": 4, "sampling_steps": 2, "public_steps": 2, "public_batch": 16, "pool": 40,
         "components": 4, "queries": 3, "rate": 0.5, "neighbours": 5,
     },
+    "dpagg-ti": {
+        "channels": (8,), "patch": 4, "sampling_steps": 2, "public_steps": 2, "public_batch": 16, "condition": 4,
+        "inversion_steps": 2,
+    },
     "gs-wgan": GAN | {"shards": 3, "steps": 2, "critic_warmup": 1, "critic_steps": 1, "critic_batch": 8},
 }  # fmt: skip
 

@@ -1,0 +1,211 @@
+"""Public generators that are prompted with a vector: one trained on public images, or a pipeline of diffusers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dpbench.core.context import RunContext
+from dpbench.core.data import ImageDataset
+from dpbench.core.errors import ConfigError
+from dpbench.core.footprint import rows_that_fit, saved_bytes
+from dpbench.methods.cores.diffusion_model import sampler_config
+from dpbench.methods.cores.inversion_settings import InversionConfig
+from dpbench.models.autoencoder import Autoencoder
+from dpbench.models.ddpm import DDPM, DDIMConfig
+from dpbench.models.edm import Denoiser, NoiseConfig
+from dpbench.models.embedding_unet import EmbeddingUNet
+from dpbench.models.pretrained.pipelines import load_pipeline
+from dpbench.training.loop import PublicSteps, train
+from dpbench.training.public import PublicBatches, to_uint8
+
+TABLE = "known"
+"""Name of the vectors that a generator was trained with."""
+
+
+class PromptedGenerator(ABC, nn.Module):
+    """A frozen diffusion model of images given a vector. Nothing of it is trained on private images.
+
+    Attributes:
+        known: [k, d], vectors of norm 1 from which an inversion may start.
+        radius: norm of the vectors that it is prompted with.
+    """
+
+    known: Tensor
+    radius: float
+
+    @abstractmethod
+    def prepare(self, public: ImageDataset | None, run: RunContext) -> None:
+        """Trains it on public images, if it is not trained already.
+
+        Raises:
+            ConfigError: there are none, or none that suit.
+        """
+
+    @abstractmethod
+    def clean(self, images: Tensor) -> Tensor:
+        """What noise is added to: float images [b, c, h, w] in [-1, 1] or their latents."""
+
+    @abstractmethod
+    def loss(self, clean: Tensor, directions: Tensor, generator: torch.Generator) -> Tensor:
+        """The denoising loss of each row, [b], given vectors of norm 1, [b, d]; noise comes from the generator."""
+
+    @abstractmethod
+    def sample(self, directions: Tensor, run: RunContext) -> Tensor:
+        """One image per vector of norm 1, [n, d]: uint8 [n, c, h, w]."""
+
+
+class TrainedGenerator(PromptedGenerator):
+    """A pixel diffusion model trained on public images, each class of which has a vector of norm 1.
+
+    Args:
+        config: settings of network, training and sampler.
+        shape: (channels, height, width) of an image.
+        classes: number of public classes.
+    """
+
+    radius = 1.0
+
+    def __init__(self, config: InversionConfig, shape: tuple[int, int, int]):
+        super().__init__()
+        self.config = config
+        self.denoiser = Denoiser(EmbeddingUNet(shape, config.condition, config.unet), shape, 0, config.sigma_data)
+        self.register_buffer(TABLE, torch.zeros(1, config.condition))
+
+    def prepare(self, public: ImageDataset | None, run: RunContext) -> None:
+        """See `PromptedGenerator.prepare`; the weights are cached."""
+        if public is None:
+            raise ConfigError(
+                "dpagg-ti prompts a generator of public images; name a source with --public, or a checkpoint"
+            )
+        if public.spec.n_classes < 2:
+            raise ConfigError(f"dpagg-ti needs public images with classes, and '{public.spec.name}' has none")
+        key = {"public": public.fingerprint, **self.config.public_settings()}
+        state = run.cache.get("prompted-generator", key, lambda generator: self._trained(public, run, generator))
+        self.known = state.pop(TABLE)
+        self.load_state_dict({**state, TABLE: self.known})
+
+    def _trained(self, public: ImageDataset, run: RunContext, generator: torch.Generator) -> dict[str, Tensor]:
+        """Its weights after training on public images and labels, and the classes' vectors."""
+        c, model = self.config, self.denoiser.to(run.device).train().requires_grad_(True)
+        table = nn.Parameter(torch.randn(public.spec.n_classes, c.condition, generator=generator).to(run.device))
+        batches = PublicBatches(public, c.augmentation, run.device, generator)
+        optimizer = torch.optim.Adam([*model.parameters(), table], c.public_lr)
+
+        def loss() -> Tensor:
+            images, labels = batches.draw(c.public_batch)
+            kept = torch.rand(len(images), 1, generator=generator) >= c.label_dropout
+            given = torch.where(kept.to(images.device), F.normalize(table[labels]), 0)
+            return model.loss(images, given, generator, self._levels).mean()
+
+        steps = PublicSteps(loss, optimizer, c.public_steps, run)
+        train(steps, model, optimizer, replace(run, generator=generator), "train the prompted generator (public)")
+        self.known = F.normalize(table.detach())
+        return dict(self.state_dict())
+
+    @property
+    def _levels(self) -> NoiseConfig:
+        return NoiseConfig(self.config.p_mean, self.config.p_std)
+
+    def clean(self, images: Tensor) -> Tensor:
+        """See `PromptedGenerator.clean`: the images."""
+        return images
+
+    def loss(self, clean: Tensor, directions: Tensor, generator: torch.Generator) -> Tensor:
+        """See `PromptedGenerator.loss`."""
+        return self.denoiser.loss(clean, directions, generator, self._levels)
+
+    def sample(self, directions: Tensor, run: RunContext) -> Tensor:
+        """See `PromptedGenerator.sample`."""
+        return to_uint8(self.denoiser.sample(directions, run.generator, sampler_config(self.config)))
+
+
+class PipelineGenerator(PromptedGenerator):
+    """A stored latent diffusion model of diffusers, whose cross-attention sees the vector as one word.
+
+    Its text encoder is not read, so an inversion starts from random vectors, and guidance is against the zero vector.
+
+    Args:
+        config: settings of the sampler, and the name of the pipeline.
+        shape: (channels, height, width) of an image.
+
+    Raises:
+        ConfigError: the pipeline's network has no cross-attention, or does not fit the resolution.
+        NotInstalled: there is no such pipeline.
+    """
+
+    def __init__(self, config: InversionConfig, shape: tuple[int, int, int]):
+        super().__init__()
+        self.config = config
+        self.shape = shape
+        parts = load_pipeline(config.checkpoint)
+        width = getattr(parts.unet.config, "cross_attention_dim", None)
+        if not isinstance(width, int):
+            raise ConfigError(f"{config.checkpoint} has no cross-attention, so it cannot be prompted with a vector")
+        self.autoencoder = Autoencoder(parts.autoencoder, shape[0])
+        self.unet = _OneWord(parts.unet)
+        self._diffusion = DDPM(parts.schedule)
+        multiple = self.autoencoder.factor * int(2 ** (len(parts.unet.config.block_out_channels) - 1))
+        if shape[1] % multiple:
+            raise ConfigError(f"the checkpoint needs a resolution that is a multiple of {multiple}; set --resolution")
+        self.radius = float(width) ** 0.5  # that of a vector after layer normalisation, as text encoders end with
+        self.register_buffer(TABLE, F.normalize(torch.randn(1, width, generator=torch.Generator().manual_seed(0))))
+
+    def prepare(self, public: ImageDataset | None, run: RunContext) -> None:
+        """See `PromptedGenerator.prepare`: it is trained."""
+
+    def clean(self, images: Tensor) -> Tensor:
+        """See `PromptedGenerator.clean`: latents."""
+        return self.autoencoder.encode(images)
+
+    def loss(self, clean: Tensor, directions: Tensor, generator: torch.Generator) -> Tensor:
+        """See `PromptedGenerator.loss`."""
+        return self._diffusion.loss(self.unet, clean, self.radius * directions, generator, 0.0)  # type: ignore[arg-type]
+
+    @torch.no_grad()
+    def sample(self, directions: Tensor, run: RunContext) -> Tensor:
+        """See `PromptedGenerator.sample`."""
+        c, n, side = self.config, len(directions), self.shape[1] // self.autoencoder.factor
+        starts = torch.randn(n, self.autoencoder.latent_channels, side, side, generator=run.generator).to(run.device)
+        seeds = torch.randint(2**62, (n,), generator=run.generator).tolist()
+        prompts, config = self.radius * directions, DDIMConfig(c.sampling_steps, 0.0, c.guidance)
+        rows = self._rows_that_fit(starts[:1], prompts[:1])
+        parts = [slice(first, first + rows) for first in range(0, n, rows)]
+        latents = [
+            self._diffusion.denoise(cast(Any, self.unet), starts[p], prompts[p], config, seeds[p]) for p in parts
+        ]
+        return torch.cat([to_uint8(self.autoencoder.decode(part)) for part in latents])
+
+    def _rows_that_fit(self, start: Tensor, prompt: Tensor) -> int:
+        """Rows that fit, estimated from the activations that training would store per image, an upper bound."""
+        with torch.enable_grad():
+            kept = saved_bytes(lambda: self.autoencoder.decode(self.unet(start, 0, prompt)))
+        return rows_that_fit(kept, str(start.device))
+
+
+class _OneWord(nn.Module):
+    """F(x, time step, vector) of a `UNet2DConditionModel`; the null condition is the zero vector."""
+
+    null = 0
+
+    def __init__(self, unet: Any):
+        super().__init__()
+        self.unet = unet
+
+    def forward(self, x: Tensor, time: Tensor | int, vectors: Tensor) -> Tensor:
+        output: Tensor = self.unet(x, time, encoder_hidden_states=vectors[:, None]).sample
+        return output
+
+
+def prompted_generator(config: InversionConfig, shape: tuple[int, int, int]) -> PromptedGenerator:
+    """The checkpoint's generator if the settings name one, else one of our own.
+
+    Raises:
+        ConfigError, NotInstalled: see `PipelineGenerator`.
+    """
+    return (PipelineGenerator if config.checkpoint else TrainedGenerator)(config, shape)

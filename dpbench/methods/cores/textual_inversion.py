@@ -1,0 +1,112 @@
+"""Textual inversion (Gal et al., arXiv 2208.01618) of single private images, and the noisy sums of what it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dpbench.core.context import RunContext
+from dpbench.core.data import ImageDataset
+from dpbench.core.specs import Batch, Conditions, DatasetSpec
+from dpbench.methods.cores.class_sums import class_sums
+from dpbench.methods.cores.inversion_settings import InversionConfig
+from dpbench.methods.cores.prompted_generators import PromptedGenerator, prompted_generator
+from dpbench.privacy.private_data import PrivateData
+from dpbench.training.public import unit_images
+
+PROMPTS = "prompts"
+
+
+class TextualInversion:
+    """A frozen public generator, and the vector of norm 1 with which it is prompted for each class.
+
+    Args:
+        config: settings of the inversion and the generator.
+        spec: what the dataset declares.
+
+    Attributes:
+        generator: public.
+        prompts: [classes, d].
+
+    Raises:
+        ConfigError, NotInstalled: see `prompted_generator`.
+    """
+
+    def __init__(self, config: InversionConfig, spec: DatasetSpec):
+        self.config = config
+        self.generator = prompted_generator(config, spec.shape)
+        self.prompts = torch.zeros(max(1, spec.n_classes), self.generator.known.shape[1])
+
+    def prepare(self, public: ImageDataset | None, run: RunContext) -> None:
+        """Trains the generator on public images, if need be, and prompts it with vectors that it knows, at random."""
+        self.generator.prepare(public, run)
+        known = self.generator.known
+        self.prompts = known[torch.randint(len(known), (len(self.prompts),), generator=run.generator)]
+
+    def adapt(self, private: PrivateData, mechanism: str, run: RunContext) -> None:
+        """Prompts with the directions of the noisy sums of the records' vectors.
+
+        A record contributes one vector of norm 1 to the row of its class. Only the direction of a sum is used, so the
+        number of records in a class is not needed.
+
+        Args:
+            private: the sensitive records.
+            mechanism: name of a `NoisySum` with clip 1 in the plan.
+            run: device and generator.
+        """
+        generator = self.generator.to(private.device).eval().requires_grad_(False)
+
+        def vectors(batch: Batch, draws: torch.Generator) -> Tensor:
+            return inverted(generator, unit_images(batch), self.config, draws)
+
+        inversions = private.derive(vectors, self.config.inversion_batch, generator=run.generator)
+        self.prompts = F.normalize(class_sums(inversions, mechanism, _derived)).cpu()
+
+    def sample(self, conditions: Conditions, run: RunContext) -> Tensor:
+        """One image per condition: uint8 [n, c, h, w]."""
+        labels = torch.tensor(conditions.labels or [0] * conditions.count)
+        with run.autocast():
+            return self.generator.to(run.device).eval().sample(self.prompts[labels].to(run.device), run)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The public generator, and what was released."""
+        return {**self.generator.state_dict(), PROMPTS: self.prompts}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Restores `state_dict()`."""
+        weights = dict(state)
+        self.prompts = weights.pop(PROMPTS)
+        self.generator.known = weights["known"]
+        self.generator.load_state_dict(weights)
+
+
+def inverted(generator: PromptedGenerator, images: Tensor, config: InversionConfig, draws: torch.Generator) -> Tensor:
+    """The vectors of norm 1 under which the generator finds each image least noisy: [b, d].
+
+    The losses of the images are added, and Adam treats every number on its own, so an image's vector depends on this
+    image and its noise alone. All start from the mean of the vectors that the generator knows.
+
+    Args:
+        generator: frozen.
+        images: float [b, c, h, w] in [-1, 1].
+        config: steps and learning rate.
+        draws: source of time steps and noise.
+    """
+    clean = generator.clean(images)
+    with torch.enable_grad():
+        start = F.normalize(generator.known.mean(0), dim=0)
+        vectors = start.expand(len(images), -1).clone().requires_grad_()
+        adam = torch.optim.Adam([vectors], config.inversion_lr)
+        for _ in range(config.inversion_steps):
+            loss = generator.loss(clean, F.normalize(vectors), draws).sum()
+            (vectors.grad,) = torch.autograd.grad(loss, vectors)
+            adam.step()
+    return F.normalize(vectors.detach())
+
+
+def _derived(batch: Batch) -> Tensor:
+    assert batch.derived is not None
+    return batch.derived
