@@ -79,6 +79,10 @@ _BENCHMARK_DATASETS = {
         "dpbench.data.synthetic.shapes:Shapes",
         "Ten shapes, 32×32 colour, generated (the default)",
     ),
+    "pictograms": (
+        "dpbench.data.synthetic.pictograms:Pictograms",
+        "A few pictograms of one style, 32×32 colour, 150 + 1,000, generated",
+    ),
     "grained": (
         "dpbench.data.synthetic.grained:Grained",
         "Ten shapes, 32×32 colour, generated; grained:T shows a share T of the classes in fine grain",
@@ -169,6 +173,10 @@ _PUBLIC_DATASETS = {
     "figures": (
         "dpbench.data.synthetic.figures:Figures",
         "Public source: irregular figures, 32×32 colour, generated, in the style of shapes",
+    ),
+    "drawings": (
+        "dpbench.data.synthetic.drawings:Drawings",
+        "Public source: figures drawn in 300 styles, 32×32 colour, generated; for pictograms",
     ),
     "textures": (
         "dpbench.data.synthetic.textures:Textures",

@@ -37,15 +37,19 @@ SMALL = {
     ],
     "dp-ldm": LATENT,
     "dp-lora": [*LATENT, "rank=2", "select=saliency"],
+    "dpagg-ti": ["channels=[8]", "condition=4", "inversion_steps=2"],
     "dp-gan": [*GAN, "batch=40", "steps=3"],
     "wavelet": ["levels=1", "codes=8", "dim=8", "depth=1", "heads=1", "tokenizer_dim=8", "batch=40", "steps=3"],
 }
 """Settings of every registered method that shorten its private phase to about a second."""
 
-NOT_AUDITED = {"gs-wgan": [*GAN, "shards=3", "steps=3"]}
+NOT_AUDITED = {
+    "gs-wgan": [*GAN, "shards=3", "steps=3"],
+    "dp-rdm": ["channels=[8]", "components=4", "queries=3", "rate=1", "neighbours=5"],
+}
 """Settings of methods without a mechanism that canaries measure."""
 
-RELEASES = {"dp-merf": 1, "privimage": 4, "dp-feta": 5, "dp-feta-pro": 6, "dp-lora": 4}
+RELEASES = {"dp-merf": 1, "dpagg-ti": 1, "privimage": 4, "dp-feta": 5, "dp-feta-pro": 6, "dp-lora": 4}
 """Of methods that make other than three."""
 
 PREPARED = {"privimage": ["--prepare", "--public", "tiny-public:labelled"]}
@@ -65,7 +69,9 @@ def test_all_registered_methods_are_covered() -> None:
 def test_a_method_without_measured_mechanisms_says_so(method: str, tiny: Path) -> None:
     result = audit(method, "--eps", "1", settings=NOT_AUDITED[method])
     assert result.exit_code == 2
-    assert result.stderr.endswith("error: no mechanism of this plan is a sum with Gaussian noise, so there is nothing to audit\n")
+    assert result.stderr.endswith(
+        "error: no mechanism of this plan is a sum with Gaussian noise, so there is nothing to audit\n"
+    )
 
 
 @pytest.mark.parametrize("method", SMALL)

@@ -135,6 +135,8 @@ DATASETS: dict[str, Callable[[Any, Path, pytest.MonkeyPatch], Any]] = {
     "grained": _declare_few,
     "figures": _declare_few,
     "textures": _declare_few,
+    "pictograms": _declare_few,
+    "drawings": _declare_few,
     "scenes": _declare_few,
     "still-lifes": _declare_few,
     "mnist": write_idx,

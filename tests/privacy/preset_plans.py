@@ -19,10 +19,13 @@ FACES = DatasetSpec("folder:faces", 3, 256, 162_770, 19_962, ("female", "male"),
 
 FLOWERS = DatasetSpec("folder:flowers", 3, 256, 1_020, 6_149, tuple(map(str, range(102))), True)
 
-REFINED = {"shapes": SHAPES, "grained": GRAINED, "mnist": MNIST, "scenes": SCENES}
+ARTWORK = DatasetSpec("folder:artwork", 3, 512, 158, 40, None, False)
+PICTOGRAMS = DatasetSpec("pictograms", 3, 32, 150, 1_000, None, True)
+
+REFINED = {"pictograms": PICTOGRAMS, "shapes": SHAPES, "grained": GRAINED, "mnist": MNIST, "scenes": SCENES}
 """Datasets that presets are refined for."""
 
-PUBLISHED = {"wavelet": FACES, "dp-ar": FLOWERS}
+PUBLISHED = {"wavelet": FACES, "dp-ar": FLOWERS, "dpagg-ti": ARTWORK}
 """What a method's published constants are for; otherwise MNIST."""
 
 

@@ -235,6 +235,33 @@ MISTAKES = (
         ("training/test_loop.py::test_learning_rate_rises_then_falls_to_zero",),
     ),
     Published("the noisy function is evaluated at private points", ("dp-kernel",)),
-    Published("a mean of nearest neighbours is divided by the number found", ("dp-rdm",)),
+    Published(
+        "a mean of nearest neighbours is divided by the number found",
+        ("dp-rdm",),
+        ("privacy/test_nearest_mean.py::test_the_divisor_is_k_however_many_records_are_found",),
+    ),
+    Published(
+        "a mean of nearest neighbours is billed as if the next one did not take a place that becomes free",
+        ("dp-rdm",),
+        ("privacy/test_nearest_mean.py::test_twice_the_clip_is_reached",),
+    ),
+    Published(
+        "only some queries are billed, or one sample serves several",
+        ("dp-rdm",),
+        (
+            "methods/test_dp_rdm.py::test_queries_are_counted_and_images_are_not",
+            "privacy/test_nearest_mean.py::test_each_release_draws_a_poisson_sample_of_its_own",
+        ),
+    ),
+    Published(
+        "inversions of several records share an optimiser's state",
+        ("dpagg-ti",),
+        ("methods/test_dpagg_ti.py::test_an_inversion_depends_on_its_own_image_alone",),
+    ),
+    Published(
+        "the public generator is tuned on private images beside the released vector",
+        ("dpagg-ti",),
+        ("methods/test_dpagg_ti.py::test_the_generator_is_not_changed_by_private_images",),
+    ),
     Published("all votes below the threshold give 0/0", ("pe",)),
 )

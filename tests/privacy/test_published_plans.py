@@ -17,6 +17,7 @@ from scipy.stats import norm
 from dpbench.core.specs import Budget
 from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.mechanisms import DPSGD, NoisySum
+from dpbench.privacy.nearest_mean import NearestMean
 
 MNIST = 60_000
 FACES = 162_770
@@ -25,6 +26,8 @@ RELEASES = {
     "dpdm": ("training", DPSGD, 4096 / MNIST, round(300 * MNIST / 4096), 1.0),  # 300 epochs of batches of 4,096, clip 1
     "dp-sgd": ("training", DPSGD, 4096 / MNIST, round(300 * MNIST / 4096), 1.0),
     "wavelet": ("finetune", DPSGD, 4096 / FACES, 1000, 1.0),  # ours: the paper states neither
+    "dp-rdm": ("retrieval", NearestMean, 0.01, 1000, 1.0),  # of the published example
+    "dpagg-ti": ("embeddings", NoisySum, 1.0, 1, 1.0),
     "dp-merf": ("mean embedding", NoisySum, 1.0, 1, math.sqrt(1 + 0.1**2)),  # features of norm 1, count with weight 0.1
 }
 """Method -> its only mechanism: name, kind, sampling rate, releases, clip."""
@@ -65,14 +68,23 @@ def test_dp_sgd_has_the_noise_that_other_accountants_find(method: str, delta: fl
     assert mechanism.noise_scale_at(1) == mechanism.noise_multiplier * mechanism.clip
 
 
+def test_dp_rdm_has_the_published_noise_at_the_published_cost() -> None:
+    """σ = 0.2 on means of 18 unit vectors costs ε = 0.997 by Rényi accounting at δ = 1e-7, and 0.928 by PLD."""
+    plan = calibrate(preset_plan("dp-rdm", "paper"), Budget(0.928, 1e-7))
+    (mechanism,) = plan.mechanisms
+    assert mechanism.noise_scale_at(1) / 18 == pytest.approx(0.2, rel=5e-3)
+    assert plan.epsilon_rdp == pytest.approx(0.997, rel=5e-3)
+
+
+@pytest.mark.parametrize("method", ["dp-merf", "dpagg-ti"])
 @pytest.mark.parametrize("delta", [1e-5, 1 / (MNIST * math.log(MNIST))])
 @pytest.mark.parametrize("epsilon", [1.0, 10.0])
-def test_dp_merf_has_the_noise_of_the_analytic_gaussian_mechanism(epsilon: float, delta: float) -> None:
+def test_one_sum_has_the_noise_of_the_analytic_gaussian_mechanism(method: str, epsilon: float, delta: float) -> None:
     def excess(sigma: float) -> float:
         far = math.exp(epsilon) * norm.cdf(-0.5 / sigma - epsilon * sigma)
         return norm.cdf(0.5 / sigma - epsilon * sigma) - far - delta
 
-    (mechanism,) = calibrate(preset_plan("dp-merf", "paper"), Budget(epsilon, delta)).mechanisms
+    (mechanism,) = calibrate(preset_plan(method, "paper"), Budget(epsilon, delta)).mechanisms
     assert mechanism.noise_multiplier == pytest.approx(brentq(excess, 0.05, 50.0), rel=5e-3)
 
 

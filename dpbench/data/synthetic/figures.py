@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpbench.data.synthetic.outlines import polygon_distance
-from dpbench.data.synthetic.portrait import PORTRAIT_WIDTH, portrait
+from dpbench.data.synthetic.portrait import PORTRAIT_WIDTH, Distance, portrait
 from dpbench.data.synthetic.procedural import Array, Draws, Grid
 from dpbench.data.synthetic.rendering import RenderedDataset
 
@@ -73,12 +73,17 @@ class Figures(RenderedDataset):
 
     def paint(self, draws: Draws, labels: NDArray[np.int64], grid: Grid) -> NDArray[np.uint8]:
         """Images of the given kinds: uint8 [b, 3, h, w]."""
-        corners, rounding, hole, centre = (part[labels] for part in OUTLINES)
-        polygon = [(corner[:, 0, None, None], corner[:, 1, None, None]) for corner in corners.transpose(1, 0, 2)]
+        return portrait(draws, grid, figure_distance(labels))
 
-        def distance(x: Array, y: Array) -> Array:
-            cut_x, cut_y = x - centre[:, 0, None, None], y - centre[:, 1, None, None]
-            cut = hole[:, None, None] - np.sqrt(cut_x * cut_x + cut_y * cut_y)
-            return np.maximum(polygon_distance(polygon, x, y) - rounding[:, None, None], cut)
 
-        return portrait(draws, grid, distance)
+def figure_distance(kinds: NDArray[np.int64]) -> Distance:
+    """Signed distances to the figures of these numbers in `OUTLINES`, one per image."""
+    corners, rounding, hole, centre = (part[kinds] for part in OUTLINES)
+    polygon = [(corner[:, 0, None, None], corner[:, 1, None, None]) for corner in corners.transpose(1, 0, 2)]
+
+    def distance(x: Array, y: Array) -> Array:
+        cut_x, cut_y = x - centre[:, 0, None, None], y - centre[:, 1, None, None]
+        cut = hole[:, None, None] - np.sqrt(cut_x * cut_x + cut_y * cut_y)
+        return np.maximum(polygon_distance(polygon, x, y) - rounding[:, None, None], cut)
+
+    return distance

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpbench.data.synthetic.outlines import SHAPES
-from dpbench.data.synthetic.portrait import PORTRAIT_WIDTH, portrait
+from dpbench.data.synthetic.portrait import PORTRAIT_WIDTH, Distance, portrait
 from dpbench.data.synthetic.procedural import Array, Draws, Grid
 from dpbench.data.synthetic.rendering import RenderedDataset
 
@@ -31,12 +31,17 @@ class Shapes(RenderedDataset):
 
     def paint(self, draws: Draws, labels: NDArray[np.int64], grid: Grid) -> NDArray[np.uint8]:
         """Images of the given classes: uint8 [b, 3, h, w]."""
+        return portrait(draws, grid, shape_distance(labels))
 
-        def distance(x: Array, y: Array) -> Array:
-            found = np.empty(x.shape, dtype=np.float32)
-            for kind, shape in enumerate(SHAPES.values()):
-                of = labels == kind
-                found[of] = shape(x[of], y[of])
-            return found
 
-        return portrait(draws, grid, distance)
+def shape_distance(kinds: NDArray[np.int64]) -> Distance:
+    """Signed distances to the shapes of these numbers in `SHAPES`, one per image."""
+
+    def distance(x: Array, y: Array) -> Array:
+        found = np.empty(x.shape, dtype=np.float32)
+        for kind, shape in enumerate(SHAPES.values()):
+            of = kinds == kind
+            found[of] = shape(x[of], y[of])
+        return found
+
+    return distance

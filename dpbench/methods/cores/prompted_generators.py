@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -47,6 +48,11 @@ class PromptedGenerator(ABC, nn.Module):
             ConfigError: there are none, or none that suit.
         """
 
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Loads a `state_dict()`, with as many known vectors as it has."""
+        self.known = state[TABLE]
+        self.load_state_dict(dict(state))
+
     @abstractmethod
     def clean(self, images: Tensor) -> Tensor:
         """What noise is added to: float images [b, c, h, w] in [-1, 1] or their latents."""
@@ -66,7 +72,6 @@ class TrainedGenerator(PromptedGenerator):
     Args:
         config: settings of network, training and sampler.
         shape: (channels, height, width) of an image.
-        classes: number of public classes.
     """
 
     radius = 1.0
@@ -75,24 +80,22 @@ class TrainedGenerator(PromptedGenerator):
         super().__init__()
         self.config = config
         self.denoiser = Denoiser(EmbeddingUNet(shape, config.condition, config.unet), shape, 0, config.sigma_data)
-        self.register_buffer(TABLE, torch.zeros(1, config.condition))
+        self.register_buffer(TABLE, _one_direction(config.condition))
 
     def prepare(self, public: ImageDataset | None, run: RunContext) -> None:
         """See `PromptedGenerator.prepare`; the weights are cached."""
         if public is None:
-            raise ConfigError(
-                "dpagg-ti prompts a generator of public images; name a source with --public, or a checkpoint"
-            )
+            raise ConfigError("dpagg-ti prompts a generator of public images; name a source with --public")
         if public.spec.n_classes < 2:
             raise ConfigError(f"dpagg-ti needs public images with classes, and '{public.spec.name}' has none")
         key = {"public": public.fingerprint, **self.config.public_settings()}
         state = run.cache.get("prompted-generator", key, lambda generator: self._trained(public, run, generator))
-        self.known = state.pop(TABLE)
-        self.load_state_dict({**state, TABLE: self.known})
+        self.restore(state)
 
     def _trained(self, public: ImageDataset, run: RunContext, generator: torch.Generator) -> dict[str, Tensor]:
-        """Its weights after training on public images and labels, and the classes' vectors."""
-        c, model = self.config, self.denoiser.to(run.device).train().requires_grad_(True)
+        """The weights of a new one trained on public images and labels, with the classes' vectors."""
+        c, new = self.config, TrainedGenerator(self.config, self.denoiser.shape)
+        model = new.denoiser.to(run.device).train()
         table = nn.Parameter(torch.randn(public.spec.n_classes, c.condition, generator=generator).to(run.device))
         batches = PublicBatches(public, c.augmentation, run.device, generator)
         optimizer = torch.optim.Adam([*model.parameters(), table], c.public_lr)
@@ -105,8 +108,8 @@ class TrainedGenerator(PromptedGenerator):
 
         steps = PublicSteps(loss, optimizer, c.public_steps, run)
         train(steps, model, optimizer, replace(run, generator=generator), "train the prompted generator (public)")
-        self.known = F.normalize(table.detach())
-        return dict(self.state_dict())
+        new.known = F.normalize(table.detach())
+        return dict(new.state_dict())
 
     @property
     def _levels(self) -> NoiseConfig:
@@ -154,7 +157,7 @@ class PipelineGenerator(PromptedGenerator):
         if shape[1] % multiple:
             raise ConfigError(f"the checkpoint needs a resolution that is a multiple of {multiple}; set --resolution")
         self.radius = float(width) ** 0.5  # that of a vector after layer normalisation, as text encoders end with
-        self.register_buffer(TABLE, F.normalize(torch.randn(1, width, generator=torch.Generator().manual_seed(0))))
+        self.register_buffer(TABLE, _one_direction(width))
 
     def prepare(self, public: ImageDataset | None, run: RunContext) -> None:
         """See `PromptedGenerator.prepare`: it is trained."""
@@ -176,9 +179,8 @@ class PipelineGenerator(PromptedGenerator):
         prompts, config = self.radius * directions, DDIMConfig(c.sampling_steps, 0.0, c.guidance)
         rows = self._rows_that_fit(starts[:1], prompts[:1])
         parts = [slice(first, first + rows) for first in range(0, n, rows)]
-        latents = [
-            self._diffusion.denoise(cast(Any, self.unet), starts[p], prompts[p], config, seeds[p]) for p in parts
-        ]
+        unet = cast(Any, self.unet)
+        latents = [self._diffusion.denoise(unet, starts[p], prompts[p], config, seeds[p]) for p in parts]
         return torch.cat([to_uint8(self.autoencoder.decode(part)) for part in latents])
 
     def _rows_that_fit(self, start: Tensor, prompt: Tensor) -> int:
@@ -186,6 +188,11 @@ class PipelineGenerator(PromptedGenerator):
         with torch.enable_grad():
             kept = saved_bytes(lambda: self.autoencoder.decode(self.unet(start, 0, prompt)))
         return rows_that_fit(kept, str(start.device))
+
+
+def _one_direction(size: int) -> Tensor:
+    """The same random vector of norm 1 in every call: [1, size]."""
+    return F.normalize(torch.randn(1, size, generator=torch.Generator().manual_seed(0)))
 
 
 class _OneWord(nn.Module):

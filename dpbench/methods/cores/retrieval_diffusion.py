@@ -49,7 +49,7 @@ class RetrievalDiffusion:
 
     def __init__(self, config: RetrievalConfig, spec: DatasetSpec):
         self.config = config
-        self.shape = spec.shape
+        self.spec = spec
         self.components = PrincipalComponents(spec.shape, config.components)
         network = EmbeddingUNet(spec.shape, config.components, config.unet)
         self.denoiser = Denoiser(network, spec.shape, 0, config.sigma_data)
@@ -66,24 +66,24 @@ class RetrievalDiffusion:
         self.queries, self.prompts = embeddings[drawn], means[drawn]
 
     def _trained(self, public: ImageDataset, run: RunContext, generator: torch.Generator) -> dict[str, Tensor]:
-        """Trains this model on public images; returns its weights, and what images can be asked for."""
-        c = self.config
+        """The weights of a new model trained on public images, and what images can be asked for."""
+        c, model = self.config, RetrievalDiffusion(self.config, self.spec)
         batches = PublicBatches(public, c.augmentation, "cpu", generator)
         images = torch.cat([to_uint8(batches.collect(len(part))) for part in torch.arange(c.pool).split(CHUNK)])
-        self.components.to(run.device).measure(to_unit(images[:MEASURED]).to(run.device))
-        embeddings = torch.cat([self.embed(to_unit(part).to(run.device)) for part in images.split(CHUNK)])
+        model.components.to(run.device).measure(to_unit(images[:MEASURED]).to(run.device))
+        embeddings = torch.cat([model.embed(to_unit(part).to(run.device)) for part in images.split(CHUNK)])
         means = mean_of_nearest_others(embeddings, c.public_neighbours)
-        model = self.denoiser.to(run.device).train()
-        optimizer = torch.optim.Adam(model.parameters(), c.public_lr)
+        denoiser = model.denoiser.to(run.device).train()
+        optimizer = torch.optim.Adam(denoiser.parameters(), c.public_lr)
 
         def loss() -> Tensor:
             drawn = torch.randint(len(images), (c.public_batch,), generator=generator)
-            return self.loss(to_unit(images[drawn]).to(run.device), means[drawn.to(run.device)], generator).mean()
+            return model.loss(to_unit(images[drawn]).to(run.device), means[drawn.to(run.device)], generator).mean()
 
         steps = PublicSteps(loss, optimizer, c.public_steps, run)
         title = "train the retrieval-conditioned diffusion model (public)"
-        train(steps, model, optimizer, replace(run, generator=generator), title)
-        return {**self._networks().state_dict(), "embeddings": embeddings, "means": means}
+        train(steps, denoiser, optimizer, replace(run, generator=generator), title)
+        return {**model._networks().state_dict(), "embeddings": embeddings, "means": means}
 
     def embed(self, images: Tensor) -> Tensor:
         """Float [b, c, h, w] in [-1, 1] -> embeddings [b, d] of norm at most `clip`."""

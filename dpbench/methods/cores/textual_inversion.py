@@ -79,8 +79,7 @@ class TextualInversion:
         """Restores `state_dict()`."""
         weights = dict(state)
         self.prompts = weights.pop(PROMPTS)
-        self.generator.known = weights["known"]
-        self.generator.load_state_dict(weights)
+        self.generator.restore(weights)
 
 
 def inverted(generator: PromptedGenerator, images: Tensor, config: InversionConfig, draws: torch.Generator) -> Tensor:

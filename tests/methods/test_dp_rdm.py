@@ -1,0 +1,177 @@
+"""DP-RDM: its plan against the published example, what its queries retrieve, and what it draws from the answers."""
+
+from __future__ import annotations
+
+import copy
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from bar_orientation import share_horizontal
+from planned import plan_of
+
+from dpbench.benchmark.configure import configure
+from dpbench.contracts.small_sets import bars
+from dpbench.core.cache import PublicCache
+from dpbench.core.config import build
+from dpbench.core.context import RunContext
+from dpbench.core.errors import ConfigError
+from dpbench.core.specs import Budget, Conditions, DatasetSpec, Request
+from dpbench.methods.cores.principal_components import PrincipalComponents
+from dpbench.methods.cores.retrieval_diffusion import mean_of_nearest_others
+from dpbench.methods.dp_rdm import DPRDM, RETRIEVAL
+from dpbench.privacy.calibration import calibrate
+from dpbench.training.public import to_unit
+
+TINY = {
+    "channels": (16,), "patch": 4, "sampling_steps": 6, "public_steps": 150, "public_batch": 32, "public_lr": 4e-3,
+    "pool": 300, "augmentation": "none", "components": 8, "public_neighbours": 3, "queries": 20, "rate": 1.0,
+    "neighbours": 10,
+}  # fmt: skip
+REQUEST = Request(Conditions.balanced(64, 2))
+SPEC = DatasetSpec("bars", 1, 16, 400, 100, ("horizontal", "vertical"), True)
+
+
+def _method(spec: DatasetSpec = SPEC, **settings: object) -> DPRDM:
+    return DPRDM(build(DPRDM.Config, TINY | settings), spec)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory) -> PublicCache:
+    """Of public training, which all tests share."""
+    return PublicCache(tmp_path_factory.mktemp("public"))
+
+
+@pytest.fixture
+def prepared(public, cache):
+    """prepared(**settings) -> (the method after `prepare`, its run)."""
+
+    def make(**settings: object) -> tuple[DPRDM, RunContext]:
+        method, run = _method(**settings), RunContext("cpu", torch.Generator().manual_seed(0), cache)
+        method.prepare(public, run)
+        return method, run
+
+    return make
+
+
+def test_published_constants():
+    (paper,) = configure(["dp-rdm"], "mnist", "paper", {})
+    c = paper.config
+    assert (c.queries, c.rate, c.neighbours, c.clip) == (1000, 0.01, 18, 1.0)
+    assert (c.public_neighbours, c.condition_noise, c.guidance, c.sampling_steps) == (4, 0.05, 2.0, 100)
+    assert c.channels == tuple(192 * k for k in (1, 2, 3, 5))
+    assert c.public_lr == 1e-4
+
+
+def test_queries_are_counted_and_images_are_not():
+    for images in (10, 100_000):
+        (mechanism,) = plan_of(_method(queries=7), Request(Conditions.balanced(images, 2))).mechanisms
+        assert mechanism.releases == 7
+
+
+def test_samples_with_fewer_records_than_neighbours_are_refused():
+    with pytest.raises(ConfigError, match="has about 20; set fewer neighbours or a higher rate"):
+        plan_of(_method(rate=0.1, neighbours=30), REQUEST)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({"components": 300}, "at most 256 components"), ({"pool": 3}, "no 3 neighbours"), ({"patch": 5}, "multiple")],
+)
+def test_sizes_that_do_not_suit_are_refused(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        plan_of(_method(**settings), REQUEST)
+
+
+def test_without_noise_the_prompts_are_means_of_the_nearest_of_the_class(prepared, vault, sensitive):
+    method, run = prepared()
+    queries = method.model.queries.clone()
+    method.fit(vault(plan_of(method, REQUEST), math.inf), run)
+    batch = sensitive.batch(range(400))
+    embedded = method.model.embed(to_unit(batch.images))
+    for label in (0, 1):
+        own = embedded[batch.labels == label]
+        nearest = torch.cdist(queries[:, label], own).topk(10, largest=False).indices
+        assert torch.allclose(method.model.prompts[:, label], own[nearest].mean(1), atol=1e-4)
+
+
+def test_the_noise_of_the_prompts_is_the_billed_one(prepared, vault):
+    exact, run = prepared()
+    noisy, _ = prepared()
+    plan = plan_of(exact, REQUEST)
+    exact.fit(vault(plan, math.inf), run)
+    noisy.fit(vault(plan, 3.0), run)
+    mechanism = calibrate(plan, Budget(3.0, 1e-5))[RETRIEVAL]
+    difference = noisy.model.prompts - exact.model.prompts
+    assert difference.std().item() == pytest.approx(mechanism.noise_scale_at(1) / 10, rel=0.15)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.25])
+def test_private_means_are_mixed_with_those_of_public_neighbours(prepared, vault, weight):
+    whole, run = prepared()
+    mixed, _ = prepared(private_weight=weight)
+    public = mixed.model.prompts.clone()
+    for method in (whole, mixed):
+        method.fit(vault(plan_of(method, REQUEST), math.inf), run)
+    assert torch.allclose(mixed.model.prompts, weight * whole.model.prompts + (1 - weight) * public, atol=1e-6)
+
+
+def test_samples_match_their_class_without_noise(prepared, vault):
+    method, run = prepared()
+    private = vault(plan_of(method, REQUEST), math.inf)
+    method.fit(private, run)
+    private.ledger.check_complete()
+    images = method.sample(REQUEST.conditions, run)
+    assert images.shape == (64, 1, 16, 16)
+    assert share_horizontal(images[0::2]) > 0.7
+    assert share_horizontal(images[1::2]) < 0.3
+
+
+def test_restored_model_samples_the_same_images(prepared, vault):
+    method, run = prepared()
+    method.fit(vault(plan_of(method, REQUEST), 3.0), run)
+    other = _method()
+    other.load_state_dict(copy.deepcopy(method.state_dict()))
+    assert method.parameters()[0] == 20 * 2 * 8
+    run.generator.manual_seed(3)
+    images = method.sample(REQUEST.conditions, run)
+    run.generator.manual_seed(3)
+    assert torch.equal(images, other.sample(REQUEST.conditions, run))
+
+
+def test_the_public_part_depends_on_neither_seed_nor_labels(public):
+    labelled = bars(DatasetSpec("public-bars", 1, 16, 300, 0, ("horizontal", "vertical"), True), 300, seed=2)
+    states = []
+    for seed, images in ((0, public), (1, labelled)):
+        torch.manual_seed(seed)
+        method = _method(public_steps=2, pool=40)
+        torch.manual_seed(5)  # as the cache does
+        run = RunContext("cpu", torch.Generator(), PublicCache(Path()))
+        states.append(method.model._trained(images, run, torch.Generator().manual_seed(5)))
+    assert all(torch.equal(t, states[1][name]) for name, t in states[0].items())
+
+
+def test_private_records_are_asked_after_prepare_only(vault, run):
+    method = _method()
+    with pytest.raises(ConfigError, match="--public"):
+        method.prepare(None, run)
+    with pytest.raises(ConfigError, match="run prepare first"):
+        method.fit(vault(plan_of(method, REQUEST), 3.0), run)
+
+
+def test_components_are_those_of_a_singular_value_decomposition():
+    images = torch.rand(50, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    components = PrincipalComponents((1, 8, 8), 5)
+    components.measure(images)
+    found, flat = components(images), images.flatten(1).double()
+    left, values, _ = torch.linalg.svd(flat - flat.mean(0), full_matrices=False)
+    expected = left[:, :5] * values[:5]
+    assert torch.allclose(found.abs(), (expected / expected.square().sum(1).mean().sqrt()).abs().float(), atol=1e-4)
+    assert found.square().sum(1).mean().item() == pytest.approx(1, rel=1e-4)
+    assert found.mean(0).abs().max() < 1e-5
+
+
+def test_no_image_is_a_neighbour_of_its_own():
+    embeddings = torch.tensor([[0.0], [1.0], [3.0], [3.5]])
+    assert mean_of_nearest_others(embeddings, 2).flatten().tolist() == [2.0, 1.5, 2.25, 2.0]
