@@ -147,13 +147,14 @@ class PipelineGenerator(PromptedGenerator):
         self.config = config
         self.shape = shape
         parts = load_pipeline(config.checkpoint)
-        width = getattr(parts.unet.config, "cross_attention_dim", None)
+        unet = cast(Any, parts.unet)
+        width = getattr(unet.config, "cross_attention_dim", None)
         if not isinstance(width, int):
             raise ConfigError(f"{config.checkpoint} has no cross-attention, so it cannot be prompted with a vector")
         self.autoencoder = Autoencoder(parts.autoencoder, shape[0])
-        self.unet = _OneWord(parts.unet)
+        self.unet = _OneWord(unet)
         self._diffusion = DDPM(parts.schedule)
-        multiple = self.autoencoder.factor * int(2 ** (len(parts.unet.config.block_out_channels) - 1))
+        multiple = self.autoencoder.factor * int(2 ** (len(unet.config.block_out_channels) - 1))
         if shape[1] % multiple:
             raise ConfigError(f"the checkpoint needs a resolution that is a multiple of {multiple}; set --resolution")
         self.radius = float(width) ** 0.5  # that of a vector after layer normalisation, as text encoders end with
