@@ -56,7 +56,7 @@ class DPRDM(ModelMethod[RetrievalConfig]):
                 **{"sigma_data": 0.5, "p_mean": -1.2, "p_std": 1.2},  # ours: the paper's model has discrete time steps
                 **{"public_steps": 200_000, "public_batch": 1280, "public_lr": 1e-4},  # its number of steps is ours
                 **{"pool": 100_000, "components": 256, "public_neighbours": 4, "condition_noise": 0.05},
-                **{"queries": 1000, "rate": 0.01, "neighbours": 18},
+                **{"queries": 1000, "rate": 0.01, "neighbours": 18, "shrink": False},
                 **{"sampler": "ddim", "sampling_steps": 100, "sigma_min": 0.002, "guidance": 2.0},
             }
         ),

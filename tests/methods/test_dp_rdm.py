@@ -19,7 +19,7 @@ from dpbench.core.context import RunContext
 from dpbench.core.errors import ConfigError
 from dpbench.core.specs import Budget, Conditions, DatasetSpec, Request
 from dpbench.methods.cores.principal_components import PrincipalComponents
-from dpbench.methods.cores.retrieval_diffusion import mean_of_nearest_others
+from dpbench.methods.cores.retrieval_diffusion import mean_of_nearest_others, shrunk
 from dpbench.methods.dp_rdm import DPRDM, RETRIEVAL
 from dpbench.privacy.calibration import calibrate
 from dpbench.training.public import to_unit
@@ -27,7 +27,7 @@ from dpbench.training.public import to_unit
 TINY = {
     "channels": (16,), "patch": 4, "sampling_steps": 6, "public_steps": 150, "public_batch": 32, "public_lr": 4e-3,
     "pool": 300, "augmentation": "none", "components": 8, "public_neighbours": 3, "queries": 20, "rate": 1.0,
-    "neighbours": 10,
+    "neighbours": 10, "shrink": False,
 }  # fmt: skip
 REQUEST = Request(Conditions.balanced(64, 2))
 SPEC = DatasetSpec("bars", 1, 16, 400, 100, ("horizontal", "vertical"), True)
@@ -170,6 +170,17 @@ def test_components_are_those_of_a_singular_value_decomposition():
     assert torch.allclose(found.abs(), (expected / expected.square().sum(1).mean().sqrt()).abs().float(), atol=1e-4)
     assert found.square().sum(1).mean().item() == pytest.approx(1, rel=1e-4)
     assert found.mean(0).abs().max() < 1e-5
+
+
+def test_shrinking_keeps_the_share_of_the_variance_that_is_not_noise():
+    draws = torch.Generator().manual_seed(0)
+    clean = torch.tensor([0.0, 0.1, 1.0]) * torch.randn(4000, 1, 3, generator=draws) + 2
+    noisy = clean + 0.3 * torch.randn(clean.shape, generator=draws)
+    kept = (shrunk(noisy, 0.3) - noisy.mean(0)).std(0) / noisy.std(0)
+    assert torch.allclose(kept, torch.tensor([[0.0, 0.1, 1 / 1.09]]), atol=0.06)
+    assert (shrunk(noisy, 0.3) - clean).square().mean() < 0.5 * (noisy - clean).square().mean()
+    assert torch.equal(shrunk(noisy, 0.0), noisy.mean(0) + (noisy - noisy.mean(0)))
+    assert torch.equal(shrunk(noisy[:1], 0.3), noisy[:1])
 
 
 def test_no_image_is_a_neighbour_of_its_own():

@@ -119,6 +119,9 @@ class RetrievalDiffusion:
         self.components.to(private.device)
         embedded = private.derive(lambda batch: self.embed(unit_images(batch)))
         weight, means = self.config.private_weight, embedded.nearest_means(mechanism, self.queries).cpu()
+        if self.config.shrink:
+            planned = private.plan[mechanism]
+            means = shrunk(means, planned.noise_scale_at(1) / self.config.neighbours)
         self.prompts = weight * means + (1 - weight) * self.prompts
 
     def sample(self, conditions: Conditions, run: RunContext) -> Tensor:
@@ -141,6 +144,22 @@ class RetrievalDiffusion:
 
     def _networks(self) -> nn.ModuleDict:
         return nn.ModuleDict({"components": self.components, "denoiser": self.denoiser})
+
+
+def shrunk(means: Tensor, deviation: float) -> Tensor:
+    """Noisy means of several queries, each moved towards the mean of its class's as far as noise suggests.
+
+    An estimate of (variance without noise) / variance, per number and class, is kept of the distance: empirical Bayes
+    (Efron and Morris 1973).
+
+    Args:
+        means: [queries, classes, d].
+        deviation: standard deviation of the noise on each number.
+    """
+    centre = means.mean(0)
+    apart = means - centre
+    kept = 1 - deviation**2 / apart.square().mean(0).clamp_min(1e-12)
+    return centre + kept.clamp(0, 1) * apart
 
 
 def mean_of_nearest_others(embeddings: Tensor, k: int) -> Tensor:

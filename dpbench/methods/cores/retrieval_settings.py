@@ -26,6 +26,9 @@ class RetrievalConfig(PublicTraining, DiffusionSettings):
     private_weight: float = option(
         1.0, "λ: weight of the noisy private mean; the mean of public neighbours gets the rest", low=0, high=1
     )
+    shrink: bool = option(
+        True, "move noisy means towards the mean of their class's, as far as their noise suggests; not published"
+    )
     components: int = option(24, "size of an embedding: principal components of public images", low=1)
     public_neighbours: int = option(8, "public neighbours averaged in training; 4 as published", low=1)
     condition_noise: float = option(
