@@ -41,12 +41,12 @@ class DPRDM(ModelMethod[RetrievalConfig]):
     paper = "arXiv 2403.14421"
     presets: ClassVar[Mapping[str, Preset]] = {
         "small": Preset(),
-        "small/mnist": Preset({"augmentation": "strokes"}),
+        "small/mnist": Preset({"augmentation": "strokes"}, tuning="hold-out of mnist train"),
         "small/shapes": Preset({"public_steps": 600, "rate": 0.05, "sampling_steps": 10}),
         "gpu": Preset(
             {
                 **{"channels": (64, 128), "attention": 1, "patch": 2, "public_steps": 6000, "public_batch": 256},
-                **{"queries": 1000, "sampling_steps": 32, "sigma_min": 0.05},
+                **{"queries": 200, "sampling_steps": 32, "sigma_min": 0.05},
             }
         ),
         "gpu/mnist": Preset({"augmentation": "strokes"}),
@@ -55,9 +55,9 @@ class DPRDM(ModelMethod[RetrievalConfig]):
                 **{"channels": (192, 384, 576, 960), "layers": 2, "attention": 3, "patch": 1},
                 **{"sigma_data": 0.5, "p_mean": -1.2, "p_std": 1.2},  # ours: the paper's model has discrete time steps
                 **{"public_steps": 200_000, "public_batch": 1280, "public_lr": 1e-4},  # its number of steps is ours
-                **{"pool": 100_000, "components": 256, "public_neighbours": 4, "condition_noise": 0.05},
+                **{"pool": 100_000, "components": 256},
                 **{"queries": 1000, "rate": 0.01, "neighbours": 18, "shrink": False},
-                **{"sampler": "ddim", "sampling_steps": 100, "sigma_min": 0.002, "guidance": 2.0},
+                **{"sampler": "ddim", "sampling_steps": 100, "sigma_min": 0.002},
             }
         ),
     }

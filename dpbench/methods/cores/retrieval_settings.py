@@ -19,9 +19,9 @@ LARGEST_SIDE = 16
 class RetrievalConfig(PublicTraining, DiffusionSettings):
     """Settings of retrieval, the diffusion model and its sampler."""
 
-    queries: int = option(100, "private queries per class; each has a Poisson sample of its own", low=1)
+    queries: int = option(50, "private queries per class; each has a Poisson sample of its own", low=1)
     rate: float = option(0.02, "sampling rate of a query", above=0, high=1)
-    neighbours: int = option(24, "k: nearest private records that a query averages", low=1)
+    neighbours: int = option(40, "k: nearest private records that a query averages", low=1)
     clip: float = option(1.0, "bound on an embedding's norm; the root mean square norm of public images is 1", above=0)
     private_weight: float = option(
         1.0, "λ: weight of the noisy private mean; the mean of public neighbours gets the rest", low=0, high=1
@@ -30,11 +30,10 @@ class RetrievalConfig(PublicTraining, DiffusionSettings):
         True, "move noisy means towards the mean of their class's, as far as their noise suggests; not published"
     )
     components: int = option(24, "size of an embedding: principal components of public images", low=1)
-    public_neighbours: int = option(8, "public neighbours averaged in training; 4 as published", low=1)
-    condition_noise: float = option(
-        0.15, "largest deviation of the noise on the mean in training; 0.05 as published", low=0
-    )
+    public_neighbours: int = option(4, "public neighbours averaged in training", low=1)
+    condition_noise: float = option(0.05, "largest deviation of the noise on the mean in training", low=0)
     pool: int = option(20_000, "public images, as augmented, that are trained on and asked for", low=2)
+    guidance: float = option(2.0, "weight of classifier-free guidance; 1 disables it", low=0)
     label_dropout: float = option(
         0.1, "probability of training without a mean; must be positive for guidance", low=0, below=1
     )
