@@ -14,14 +14,18 @@ from vaults import SIGMAS, Images, Untouchable, a_sum, pixels, vault
 
 from dpbench.core.checkpoints import Checkpoints
 from dpbench.core.errors import ConfigError, PrivacyError
-from dpbench.core.specs import Batch
+from dpbench.core.specs import Batch, DatasetSpec
 from dpbench.privacy.accounting import epsilon_pld, epsilon_rdp
+from dpbench.privacy.clipping import clipped_rows
 from dpbench.privacy.events import GaussianEvent
 from dpbench.privacy.mechanisms import Segment
 from dpbench.privacy.nearest_mean import NearestMean
 from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.noise_key import NoiseKey
+from dpbench.privacy.plan import Plan
+from dpbench.privacy.rehearsal import Rehearsal
 from dpbench.privacy.retrieval import UNITS, nearest
+from dpbench.privacy.stand_in import StandIn
 from dpbench.privacy.vault import Vault
 from dpbench.privacy.world import World
 
@@ -292,3 +296,12 @@ def test_other_queries_under_the_same_noise_are_refused(tmp_path: Path):
     attempt(tmp_path, of_zero(2), Images(pixels(N), classes=0))
     with pytest.raises(PrivacyError, match="starts from other values"):
         attempt(tmp_path, of_zero(2) + 0.1, Untouchable(pixels(N), classes=0))
+
+
+def test_a_rehearsal_answers_from_public_images_without_noise():
+    sensitive = DatasetSpec("sensitive", 1, 4, 40, 10, None, True)
+    records = StandIn(Images(pixels(20), classes=0), sensitive)
+    rehearsal = Rehearsal(records, Plan(mean(noise_multiplier=None, neighbours=40)))
+    answer = rehearsal.derive(image_corner).nearest_means("near", of_zero())
+    everything = torch.cat([image_corner(records.batch([i])) for i in range(40)])
+    assert torch.allclose(answer[0, 0], clipped_rows(everything, 1.0).mean(0), atol=1e-5)

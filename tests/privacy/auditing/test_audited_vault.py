@@ -25,6 +25,7 @@ from dpbench.privacy.choices import NoisyMax
 from dpbench.privacy.gradients.engines import ENGINES
 from dpbench.privacy.laplace import LaplaceSum
 from dpbench.privacy.mechanisms import Mechanism, Segment
+from dpbench.privacy.nearest_mean import NearestMean
 from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.noise_key import NoiseKey
 from dpbench.privacy.plan import CalibratedPlan, Plan
@@ -194,8 +195,11 @@ def test_scores_of_releases_that_are_known() -> None:
 def test_other_than_gaussian_queries_are_answered_but_not_audited() -> None:
     counts = LaplaceSum(name="counts", clip=1.0, noise_multiplier=0.0)
     pick = NoisyMax(name="pick", clip=1.0, noise_multiplier=0.0, candidates=2)
-    with pytest.warns(UserWarning, match="'(counts|pick)' is not audited"):
-        vault = audited(replace(SUM, noise_multiplier=2.0), counts, pick)
+    near = NearestMean(name="near", clip=1.0, noise_multiplier=0.0, neighbours=400)
+    with pytest.warns(UserWarning, match="'(counts|pick|near)' is not audited"):
+        vault = audited(replace(SUM, noise_multiplier=2.0), counts, pick, near)
+    ones = vault.derive(lambda batch: torch.ones_like(flat(batch)[:, :1]))
+    assert ones.nearest_means("near", torch.zeros(1, 3, 1)).sum() == pytest.approx(1, rel=1e-4)
     assert vault.laplace_sum("counts", flat).shape == (16,)
     assert vault.noisy_max("pick", lambda batch: torch.tensor([0.1, 0.2]).repeat(len(batch), 1)) == 1
     take_sums(vault)
