@@ -42,7 +42,12 @@ class DPAggTI(ModelMethod[InversionConfig]):
         "small": Preset(),
         "small/mnist": Preset({"augmentation": "strokes", "inversion_steps": 10}),
         "small/shapes": Preset({"public_steps": 600, "sampling_steps": 10, "inversion_steps": 5}),
-        "small/pictograms": Preset({"inversion_steps": 100}),
+        "small/pictograms": Preset(
+            {
+                **{"channels": (48, 48), "sigma_data": 0.5, "public_steps": 4000},  # vivid colours, 300 styles
+                **{"inversion_steps": 100, "sigma_min": 0.1},
+            }
+        ),
         "gpu": Preset(
             {
                 **{"channels": (64, 128), "attention": 1, "patch": 2, "public_steps": 6000, "public_batch": 256},
