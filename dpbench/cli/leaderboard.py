@@ -53,9 +53,10 @@ def leaderboard(
     from dpbench.benchmark.scoring import known_columns, named_columns
     from dpbench.cli.pages.leaderboard_page import leaderboard_page
     from dpbench.data.opening import canonical_name
-    from dpbench.results.gathering import aggregate, collect, write_csv
+    from dpbench.results.gathering import collect, write_csv
+    from dpbench.results.over_seeds import aggregate
 
     rows = collect(out, known_columns(), [canonical_name(name) for name in split_names(dataset)])
     if csv is not None:
         write_csv(aggregate(rows) if over_seeds else rows, expanded(csv))
-    print_page(leaderboard_page(rows, out, by or None, named_columns(split_names(columns)), notes))
+    print_page(leaderboard_page(rows, by or None, named_columns(split_names(columns)), notes))
