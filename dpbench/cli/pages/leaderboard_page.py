@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 from rich.console import Group, RenderableType
@@ -15,7 +15,7 @@ from dpbench.core.errors import DpbenchError
 from dpbench.core.folders import state_folder
 from dpbench.core.metric import Column
 from dpbench.results import privacy_record
-from dpbench.results.privacy_record import Record
+from dpbench.results.privacy_record import Record, lines_about
 
 
 def chosen_tables(
@@ -76,28 +76,7 @@ def tables_page(
         page += [Text(note, style="dim") for note in own]
         if number == last[fingerprint]:
             private = frame[(frame["dataset_fingerprint"] == fingerprint) & (frame["reference"] == "")]
-            page += [Text(text, style=style) for text, style in record_lines(dataset, records.get(fingerprint), private)]
+            about = lines_about(dataset, records.get(fingerprint, Record()), private)
+            page += [Text(text, style="yellow" if is_warning else "") for text, is_warning in about]
         page += [Text()] if rest else []
     return Group(*page, *(Text(note, style="dim") for note in shared))
-
-
-def record_lines(dataset: str, record: Record | None, private: pd.DataFrame) -> Iterable[tuple[str, str]]:
-    """(text, style) of the privacy record of a dataset, and of a warning if private rows are missing from it.
-
-    Args:
-        dataset: its name.
-        record: its record, if there is one.
-        private: the private rows on the dataset.
-    """
-    record = record or Record()
-    if record.runs:
-        runs = f"{record.runs} private run{'s' if record.runs != 1 else ''}"
-        unbounded = int((private["accounting"] == "unverified").sum())
-        beside = f", plus {unbounded} unverified without a bound" if unbounded else ""
-        yield f"privacy record of {dataset}: {runs} so far, Σε = {record.epsilon:g}{beside}", ""
-    if unknown := len({*private["key"]} - record.keys):
-        rows = f"{len(private)} private row{'s' if len(private) != 1 else ''}"
-        yield (
-            f"{rows} on {dataset}, but the record on this machine lacks {unknown} of their runs: they ran "
-            "elsewhere, or the record was lost"
-        ), "yellow"
