@@ -46,22 +46,21 @@ def chosen_tables(
 def leaderboard_page(
     rows: pd.DataFrame, by: str | None = None, columns: Sequence[Column] = (), all_notes: bool = False
 ) -> RenderableType:
-    """The leaderboard of `rows` with this user's privacy records of their datasets; see `chosen_tables`."""
-    folder = state_folder() / privacy_record.FOLDER
-    records = {content: privacy_record.of_fingerprint(folder, content) for content in set(rows["dataset_fingerprint"])}
-    return tables_page(chosen_tables(rows, by, columns, all_notes), rows, records)
+    """The leaderboard of `rows`; see `chosen_tables` and `tables_page`."""
+    return tables_page(chosen_tables(rows, by, columns, all_notes), rows)
 
 
 def tables_page(
-    tables: Sequence[RankedTable], frame: pd.DataFrame, records: Mapping[str, Record]
+    tables: Sequence[RankedTable], frame: pd.DataFrame, known: Mapping[str, Record] | None = None
 ) -> RenderableType:
-    """The tables one below the other; a note on all of them comes last.
+    """The tables one below the other, with the privacy records of their datasets; a note on all of them comes last.
 
     Args:
         tables: in order.
         frame: one line per trial; see `results.gathering.collect`.
-        records: fingerprint of train -> its privacy record.
+        known: fingerprint of train -> its privacy record; by default this user's.
     """
+    records = _own_records(frame) if known is None else known
     if not tables:
         return Text("no finished trials yet")
     first, *rest = (table.notes.general for table in tables)
@@ -80,3 +79,8 @@ def tables_page(
             page += [Text(text, style="yellow" if is_warning else "") for text, is_warning in about]
         page += [Text()] if rest else []
     return Group(*page, *(Text(note, style="dim") for note in shared))
+
+
+def _own_records(frame: pd.DataFrame) -> dict[str, Record]:
+    folder = state_folder() / privacy_record.FOLDER
+    return {content: privacy_record.of_fingerprint(folder, content) for content in set(frame["dataset_fingerprint"])}

@@ -87,7 +87,8 @@ function drawCost(update) {
   for (const point of points) {
     const text = `${pointText(point.line, column)}; ${COSTS[cost]}: ${brief(point.line.costs[cost])}`;
     drawing.append(pointMark({ ...point, text }, y, names.indexOf(point.line.series)));
-    drawing.append(shape("text", { x: point.x + 7, y: y(point.y) - 5 }, point.line.reference === "public" ? "public" : `ε=${epsilonText(point.line.epsilon)}`));
+    const right = point.x > WIDTH - 70;
+    drawing.append(shape("text", { x: point.x + (right ? -7 : 7), y: y(point.y) - 5, "text-anchor": right ? "end" : "start" }, point.line.reference === "public" ? "public" : `ε=${epsilonText(point.line.epsilon)}`));
   }
   return show("cost-chart", chooser, legend(names), element("div", { class: "charts" }, element("figure", {},
     element("figcaption", {}, element("strong", {}, column + (ARROWS[report.columns[column].better] ?? ""))), drawing)));

@@ -24,7 +24,7 @@ function drawSamples(update) {
 
 function conditionNames(picture) {
   const side = `height:${cellSide(picture)}px`;
-  return element("div", { class: "names" }, element("div", { style: "min-height:3.2em" }),
+  return element("div", { class: "names" }, element("div"),
     table().conditions.map((name) => element("span", { style: side, title: name }, name)));
 }
 
@@ -34,7 +34,8 @@ function cellSide(picture) {
 
 function gridFigure(name, picture, why, pictured) {
   if (!picture && !why) return null;
-  const caption = element("figcaption", {}, name);
+  const width = picture ? cellSide(picture) * picture.columns : 192;
+  const caption = element("figcaption", { style: `width:${width}px`, title: name }, name);
   if (!picture) return element("figure", {}, caption, element("p", { class: "missing" }, why));
   const side = cellSide(picture);
   const open = (event) => {
