@@ -15,16 +15,15 @@ import pandas as pd
 
 import dpbench
 from dpbench.benchmark.budget_shares import spent_by_mechanism
+from dpbench.benchmark.sample_grids import open_test, reference_of
 from dpbench.benchmark.scoring import headline_columns, known_columns, owners
-from dpbench.core.data import DataOptions, ImageDataset
-from dpbench.core.errors import DataError, DpbenchError
+from dpbench.core.errors import DpbenchError
 from dpbench.core.files import is_there
 from dpbench.core.folders import state_folder
 from dpbench.core.metric import Column
 from dpbench.core.variants import titled
-from dpbench.data.opening import default_root, open_dataset
 from dpbench.results import privacy_record
-from dpbench.results.comparable import ORDER, heading_of, marks_of, tables_of
+from dpbench.results.comparable import ORDER, heading_of, marks_of, series_of, tables_of
 from dpbench.results.over_seeds import aggregate, metric_columns, trials_of
 from dpbench.results.provenance import now
 from dpbench.results.ranking import rank, ranked_apart, read_outcomes
@@ -39,9 +38,6 @@ MOST_PICTURED = 40
 
 NOT_FACTS = {"method", "variant", "config", "seed", "dataset", "epsilon", "notes", *COSTS}
 """Columns that a row's facts leave out, because they stand elsewhere."""
-
-SERIES = ("preset", "track", "public_source", "pretrained", "method_version")
-"""Columns that tell rows of one name apart in a figure, where they differ."""
 
 Command = Callable[[TrialRecord, int], str]
 """From a row's record and its number of seeds to the command that makes the row again."""
@@ -95,12 +91,12 @@ def _table(
     ordered = table.assign(order=table["reference"].map(ORDER)).sort_values(
         ["order", "epsilon", "track", "method", "variant"], kind="stable"
     )
-    ordered = ordered.assign(series=_series(ordered))
+    ordered = ordered.assign(series=series_of(ordered))
     trials = rows.set_index("folder")
     lines = [_line(values, trials.loc[list(values["trials"])]) for _, values in ordered.iterrows()]
     ranks = {c.name: _ranks(ordered, rows, c) for c in columns if c.better and not c.ranked_by and c.name in owners()}
     generated = next((line for line in lines if line.record.reference != "real"), lines[0])
-    real, images, missing = _real_images(generated.record, lines, data)
+    real, images, missing = _real_images(generated.record, lines, reference_of(table), data)
     return {
         "heading": heading_of(table),
         "dataset": generated.record.dataset,
@@ -121,18 +117,6 @@ def _line(values: pd.Series[Any], trials: pd.DataFrame) -> Line:
     assert record is not None
     seeds = trials["seed"].max()
     return Line(values, folder, record, trials.iloc[0], 1 if pd.isna(seeds) else int(seeds) + 1)
-
-
-def _series(table: pd.DataFrame) -> list[str]:
-    """The name of each line's series in a figure: its title, and what tells it apart from others of that title."""
-    trained = table[~table["reference"].isin(["real", "public"])]
-    kinds = trained.groupby(["method", "variant"])[list(SERIES)].nunique()
-    names = []
-    for _, line in table.iterrows():
-        title, key = titled(line["method"], line["variant"]), (line["method"], line["variant"])
-        apart = [str(line[name]) for name in SERIES if key in kinds.index and kinds.loc[key, name] > 1 and line[name]]
-        names.append(f"{title} ({', '.join(apart)})" if apart else title)
-    return names
 
 
 def _ranks(table: pd.DataFrame, rows: pd.DataFrame, column: Column) -> list[tuple[int | None, str]]:
@@ -241,36 +225,16 @@ def _picture(line: Line, conditions: Sequence[str]) -> tuple[dict[str, Any] | No
 
 
 def _real_images(
-    record: TrialRecord, lines: Sequence[Line], data: Path | None
+    record: TrialRecord, lines: Sequence[Line], reference: str, data: Path | None
 ) -> tuple[dict[str, Any] | None, list[str], str]:
     """The picture of the test split, the conditions of all rows of cells, and why there is no picture."""
-    if not record.public_benchmark:
-        return None, _stored_conditions(lines), "the dataset is not declared public, so no real image is shown"
+    stored = _stored_conditions(lines)
     try:
-        test = _open_test(record, _reference_of(lines), data)
-        conditions = _stored_conditions(lines) or conditions_of(test)
+        test = open_test(record, reference, data)
+        conditions = stored or conditions_of(test)
         return picture_of(test, conditions), conditions, ""
     except DpbenchError as error:
-        return None, _stored_conditions(lines), f"no real images: {error}"
-
-
-def _open_test(record: TrialRecord, expected: str, data: Path | None) -> ImageDataset:
-    """The test split that rows were scored against.
-
-    Raises:
-        DpbenchError: its files are missing, or other ones.
-    """
-    options = DataOptions(data or default_root(), record.resolution, public_benchmark=True)
-    test = open_dataset(record.dataset, options).test()
-    if expected and test.fingerprint != expected:
-        raise DataError(f"the images of {record.dataset} are others now")
-    return test
-
-
-def _reference_of(lines: Sequence[Line]) -> str:
-    """The fingerprint of the test split that the lines' scores are against."""
-    found = (json.loads(line.values["protocol"] or "{}").get("reference", "") for line in lines)
-    return next(filter(None, found), "")
+        return None, stored, f"no real images: {error}"
 
 
 def _stored_conditions(lines: Sequence[Line]) -> list[str]:

@@ -20,6 +20,7 @@ from dpbench.cli import (
     leaderboard,
     list_,
     new,
+    plot,
     privacy,
     refine,
     report,
@@ -126,6 +127,7 @@ app.command(epilog=report.EPILOG)(report.report)
 app.command(epilog=new.EPILOG)(new.new)
 app.command(epilog=check.EPILOG)(check.check)
 app.command()(doctor.doctor)
+app.add_typer(plot.app, name="plot")
 app.add_typer(weights.app, name="weights")
 
 

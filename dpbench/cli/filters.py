@@ -58,7 +58,7 @@ def chosen_rows(folders: Sequence[Path], request: RunRequest, where: Sequence[st
 
 
 def _conditions(where: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """ ["track=none,images"] -> {"track": ("none", "images")}.
+    """["track=none,images"] -> {"track": ("none", "images")}.
 
     Raises:
         DpbenchError: a text has no "=".

@@ -6,8 +6,13 @@ import json
 
 import pandas as pd
 
+from dpbench.core.variants import titled
+
 SAME_TABLE = ["dataset", "dataset_fingerprint", "resolution"]
 COUNTS = ["n_samples", "n_reference"]
+
+SERIES = ("preset", "track", "public_source", "pretrained", "method_version")
+"""Columns that tell lines of one title apart in a figure, where they differ."""
 
 ORDER = {"real": 0, "nonprivate": 1, "": 2, "external": 2, "public": 3}
 """Order of rows: the upper references (real, non-private) above the private rows, the public reference below."""
@@ -43,3 +48,18 @@ def marks_of(line: pd.Series[object]) -> list[str]:
     marks = [str(line["reference"])] if line["reference"] in ("public", "nonprivate", "external") else []
     marks += ["UNVERIFIED"] if line["accounting"] == "unverified" else []
     return marks + (["reproducible noise"] if line["noise"] == "reproducible" else [])
+
+
+def series_of(table: pd.DataFrame) -> list[str]:
+    """The name of each line's series in a figure: its title, and what tells it apart from others of that title.
+
+    Lines of one series differ in ε. The public and the non-private reference of a method are in its series.
+    """
+    trained = table[~table["reference"].isin(["real", "public"])]
+    kinds = trained.groupby(["method", "variant"])[list(SERIES)].nunique()
+    names = []
+    for _, line in table.iterrows():
+        title, key = titled(line["method"], line["variant"]), (line["method"], line["variant"])
+        apart = [str(line[name]) for name in SERIES if key in kinds.index and kinds.loc[key, name] > 1 and line[name]]
+        names.append(f"{title} ({', '.join(apart)})" if apart else title)
+    return names

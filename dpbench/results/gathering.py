@@ -99,7 +99,9 @@ def _merged(frames: Sequence[pd.DataFrame], outs: Sequence[Path], metrics: Seque
         known = frame["key"].isin(seen)
         if count := int(known.sum()):
             trials = f"{count} trial{'s' if count > 1 else ''}"
-            warnings.warn(f"left out {trials} of {out} that an earlier folder has, too: a trial counts once", stacklevel=3)
+            warnings.warn(
+                f"left out {trials} of {out} that an earlier folder has, too: a trial counts once", stacklevel=3
+            )
         kept.append(frame[~known])
         seen.update(frame["key"])
     return kept[0] if len(kept) == 1 else _joined(kept, metrics)

@@ -60,7 +60,9 @@ def _incomplete(metrics: Sequence[str], counts: Sequence[int], seeds: int) -> tu
     for name, count in zip(metrics, counts, strict=True):
         if 0 < count < seeds:
             found.setdefault(int(count), []).append(name)
-    return tuple(f"{', '.join(names)}: no mean, as only {n} of {seeds} seeds have a value" for n, names in found.items())
+    return tuple(
+        f"{', '.join(names)}: no mean, as only {n} of {seeds} seeds have a value" for n, names in found.items()
+    )
 
 
 def trials_of(frame: pd.DataFrame, column: str = "folder") -> pd.Series[Any]:

@@ -79,7 +79,9 @@ def read_outcomes(rows: pd.DataFrame, lines: pd.DataFrame, by: Column) -> dict[A
         lines: of `over_seeds.aggregate`, with the folders of their `trials`; see `over_seeds.trials_of`.
         by: the column.
     """
-    having = {folder for folder, names in zip(rows["folder"], rows["outcomes"], strict=True) if by.name in names.split()}
+    having = {
+        folder for folder, names in zip(rows["folder"], rows["outcomes"], strict=True) if by.name in names.split()
+    }
     found = {}
     for index, line in lines[lines["reference"] == ""].iterrows() if having else ():
         folders = [TrialFolder(Path(folder)) for folder in line["trials"] if folder in having]

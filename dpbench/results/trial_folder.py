@@ -112,7 +112,7 @@ class TrialFolder:
 
     @classmethod
     def stamps(cls, out: Path) -> dict[str, list[int]]:
-        """"<dataset>/<method>/<key>" of each finished trial below `out`, sorted -> what changes with its files.
+        """ "<dataset>/<method>/<key>" of each finished trial below `out`, sorted -> what changes with its files.
 
         That is the inode, the time of change in nanoseconds and the size of trial.json and scores.json; a file that is
         missing or cannot be looked at has none.

@@ -10,12 +10,11 @@ from typing import Any
 import pandas as pd
 import pytest
 from rows import ACCURACY, FWD, frame, scores, trial
-from scipy import stats
 
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import write_json
 from dpbench.results.gathering import collect, make_frame, write_csv
-from dpbench.results.over_seeds import aggregate, mean_and_ci95
+from dpbench.results.over_seeds import aggregate
 from dpbench.results.record import TrialRecord
 from dpbench.results.row import FIELDS, IDENTITY, PLACES, make_row
 

@@ -59,9 +59,7 @@ def ranked_tables(
         return []
     groups = tables_of(aggregate(frame).assign(trials=trials_of(frame)))
     shown = [_with_values(group, headline) or _with_values(group, others) for group in groups]
-    return [
-        _ranked(group, frame, columns, owners, all_notes) for group, columns in zip(groups, shown, strict=True)
-    ]
+    return [_ranked(group, frame, columns, owners, all_notes) for group, columns in zip(groups, shown, strict=True)]
 
 
 def _with_values(lines: pd.DataFrame, columns: Sequence[Column]) -> list[Column]:

@@ -42,7 +42,9 @@ def as_latex(tables: Sequence[RankedTable]) -> str:
     for table in tables:
         rows = _rows(table)
         places = "".join("l" if heading in (METHOD, "track") else "r" for heading in rows[0])
-        lines = [" & ".join(_latex_cell(cell, best) for cell in row) + r" \\" for row, best in _marked(rows, table.lines)]
+        lines = [
+            " & ".join(_latex_cell(cell, best) for cell in row) + r" \\" for row, best in _marked(rows, table.lines)
+        ]
         caption = " ".join(f"{_latex(text)}." for text in (table.heading, *_notes(table)))
         parts.append("\n".join([
             r"\begin{table}", r"\centering", rf"\caption{{{caption}}}", rf"\begin{{tabular}}{{{places}}}", r"\toprule",
@@ -73,7 +75,9 @@ def _bold(text: str, best: bool, mark: str) -> str:
 
 def _markdown(text: str) -> str:
     """Text in which nothing is markup; what stands in backticks stays code."""
-    return re.sub(r"([\\|*_<>\[\]])", r"\\\1", text) if "`" not in text else text.replace("|", r"\|").replace("<", "&lt;")
+    return (
+        re.sub(r"([\\|*_<>\[\]])", r"\\\1", text) if "`" not in text else text.replace("|", r"\|").replace("<", "&lt;")
+    )
 
 
 def _latex(text: str) -> str:

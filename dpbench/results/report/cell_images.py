@@ -50,16 +50,29 @@ def picture_of(images: ImageDataset, conditions: Sequence[str]) -> dict[str, Any
     """
     side = min(images.spec.resolution, LARGEST)
     rows = len(conditions) or MOST_ROWS
-    conditions = conditions if images.batch([0]).condition is not None else ()
     columns = min(MOST_COLUMNS, max(2, PIXELS // (rows * side**2)))
     canvas = Image.new("RGB" if images.spec.channels == 3 else "L", (columns * side, rows * side), 0)
-    for row, positions in enumerate(_positions(images, conditions, rows, columns)):
-        for column, picture in enumerate(pictures(images, positions)):
+    for row, found in enumerate(cells_of_images(images, conditions, rows, columns)):
+        for column, picture in enumerate(found):
             canvas.paste(_cell(picture, side), (column * side, row * side))
     file = io.BytesIO()
     canvas.save(file, format="png", optimize=True)
     source = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
     return {"source": source, "rows": rows, "columns": columns, "side": side}
+
+
+def cells_of_images(
+    images: ImageDataset, conditions: Sequence[str], rows: int, columns: int
+) -> list[list[NDArray[np.uint8]]]:
+    """The images of each row of cells, uint8 [h, w] or [h, w, 3]; fewer where there are no more.
+
+    Args:
+        images: as for `picture_of`.
+        conditions: one per row of cells; images without conditions, or where there are none, go from left to right.
+        rows, columns: of cells.
+    """
+    known = conditions if images.batch([0]).condition is not None else ()
+    return [pictures(images, positions) for positions in _positions(images, known, len(conditions) or rows, columns)]
 
 
 def _cell(picture: NDArray[np.uint8], side: int) -> Image.Image:
