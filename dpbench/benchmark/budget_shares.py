@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from dpbench.privacy import choices, laplace, mechanisms, sanitised  # noqa: F401 (they declare the mechanisms)
@@ -27,7 +27,7 @@ class Spent(NamedTuple):
 
 def spent_by_mechanism(ledger: StoredLedger) -> list[Spent]:
     """What each mechanism of a ledger cost, by the releases that were made."""
-    known = {kind.__name__: kind for kind in _kinds(Mechanism)}
+    known = {kind.__name__: kind for kind in _kinds(Mechanism.__subclasses__())}
     if any(mechanism.kind not in known for mechanism in ledger.mechanisms):
         return [Spent(None, None) for _ in ledger.mechanisms]
     events = [_events(mechanism, known[mechanism.kind].billed) for mechanism in ledger.mechanisms]
@@ -40,7 +40,7 @@ def _events(mechanism: StoredMechanism, billed: type[Event]) -> list[Event]:
     return [billed(s["noise"], s["rate"], s["releases"]) for s in segments_of(mechanism)]
 
 
-def _kinds(kind: type[Mechanism]) -> Iterator[type[Mechanism]]:
-    for below in kind.__subclasses__():
-        yield below
-        yield from _kinds(below)
+def _kinds(kinds: Iterable[type[Mechanism]]) -> Iterator[type[Mechanism]]:
+    for kind in kinds:
+        yield kind
+        yield from _kinds(kind.__subclasses__())

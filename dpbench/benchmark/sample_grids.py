@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -44,8 +45,8 @@ def grids_of(table: pd.DataFrame, real: bool, data: Path | None) -> list[Grid]:
     return grids
 
 
-def _samples(line: pd.Series[object]) -> Iterator[Grid]:
-    folder = TrialFolder(Path(line["trials"][0]))  # type: ignore[index]
+def _samples(line: pd.Series[Any]) -> Iterator[Grid]:
+    folder = TrialFolder(Path(line["trials"][0]))
     record = _record(folder)
     if not record.is_sensitive:
         budget = (

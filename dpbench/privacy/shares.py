@@ -1,7 +1,8 @@
 """Where a budget goes: the share that each mechanism has in the privacy loss of a composition.
 
-ε of a composition is not the sum of its mechanisms' ε. Rényi divergences of one order do add up, and ε at δ follows from
-their sum at the order that is best for it (Mironov, arXiv 1702.07476). A mechanism's share is its part of that sum.
+ε of a composition is not the sum of its mechanisms' ε. Rényi divergences of one order do add up, and ε at δ follows
+from their sum at the order that is best for it (Mironov, arXiv 1702.07476). A mechanism's share is its part of that
+sum.
 """
 
 from __future__ import annotations

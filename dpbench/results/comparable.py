@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pandas as pd
 
@@ -43,7 +44,7 @@ def heading_of(table: pd.DataFrame) -> str:
     return f"{dataset}, {resolution}×{resolution}{images}"
 
 
-def marks_of(line: pd.Series[object]) -> list[str]:
+def marks_of(line: pd.Series[Any]) -> list[str]:
     """What a reader must know of a line beside its name: a reference, unverified accounting, reproducible noise."""
     marks = [str(line["reference"])] if line["reference"] in ("public", "nonprivate", "external") else []
     marks += ["UNVERIFIED"] if line["accounting"] == "unverified" else []

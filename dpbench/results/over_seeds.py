@@ -46,7 +46,10 @@ def aggregate(frame: pd.DataFrame) -> pd.DataFrame:
         **{name: means[:, number] for number, name in enumerate(metrics)},
         **{name + CI95: intervals[:, number] for number, name in enumerate(metrics)},
         **frame[COSTS].astype("float64").groupby(numbers).mean().reset_index(drop=True),
-        "notes": [own + _incomplete(metrics, line, n) for own, line, n in zip(notes, counts, seeds, strict=True)],
+        "notes": [
+            own + _incomplete(metrics, line, n)
+            for own, line, n in zip(notes, counts.tolist(), seeds.tolist(), strict=True)
+        ],
     }
     names = [f.name for f in IDENTITY if f.name in CONFIGURATION] + ["seeds", "interval"]
     names += [part for name in metrics for part in (name, name + CI95)]

@@ -119,7 +119,7 @@ def ranked_apart(lines: pd.DataFrame, metric: str) -> list[tuple[str, ...]]:
         each = list(group.itertuples(index=False, name=None))
         ((usual, _),) = Counter(each).most_common(1)
         for index, own in zip(group.index, each, strict=True):
-            other = [name for name, value, expected in zip(group, own, usual, strict=True) if value != expected]
+            other = [str(name) for name, value, expected in zip(group, own, usual, strict=True) if value != expected]
             reasons[index] = (f"ranked apart: other {', '.join(other)}",) if other else ()
     return [reasons.get(index, ()) for index in lines.index]
 

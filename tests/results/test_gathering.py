@@ -138,3 +138,19 @@ def test_a_copied_folder_counts_once(tmp_path: Path) -> None:
 def test_reference_rows_have_the_current_columns(path: Path) -> None:
     fields = [f.name for f in FIELDS]
     assert [name for name in pd.read_csv(path).columns if name in fields] == fields
+
+
+def test_rows_of_several_folders_are_merged(tmp_path: Path) -> None:
+    for out, key, accuracy in (("a", "k", 0.5), ("a", "l", 0.6), ("b", "l", 0.9), ("b", "n", 0.7)):
+        store(tmp_path / out / "d/m" / key, trial(key=key, seed=ord(key)), scores(accuracy))
+    with pytest.warns(UserWarning, match="left out 1 trial of .*b that an earlier folder has, too"):
+        rows = collect([tmp_path / "a", tmp_path / "b"], [ACCURACY, FWD])
+    assert rows["accuracy"].tolist() == [0.5, 0.6, 0.7]
+    assert [Path(folder).parts[-4] for folder in rows["folder"]] == ["a", "a", "b"]
+    assert len(collect([tmp_path / "a", tmp_path / "a"], [ACCURACY, FWD])) == 2
+
+
+def test_places_are_not_written(tmp_path: Path) -> None:
+    store(tmp_path / "out/d/m/k", trial(key="k"), scores())
+    write_csv(collect(tmp_path / "out", [FWD]), tmp_path / "a.csv")
+    assert not {*PLACES} & {*pd.read_csv(tmp_path / "a.csv").columns}

@@ -103,8 +103,15 @@ def _candidates(title: str, width: int) -> Iterator[str]:
         yield f"{title[: (kept + 1) // 2]}{gap}{title[-(kept // 2) :]}"
 
 
-def _framed(box: Box, rows: Sequence[Sequence[str]], left: int, last: Sequence[bool], bold: Sequence[bool], padding: int,
-            width: int) -> Iterator[Text]:  # fmt: skip
+def _framed(
+    box: Box,
+    rows: Sequence[Sequence[str]],
+    left: int,
+    last: Sequence[bool],
+    bold: Sequence[bool],
+    padding: int,
+    width: int,
+) -> Iterator[Text]:
     """The lines of a table. Rich's own takes a second for a thousand of them.
 
     Args:

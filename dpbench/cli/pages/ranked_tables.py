@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pandas as pd
 
@@ -92,7 +93,7 @@ def _about_ranks(lines: pd.DataFrame, by: Column) -> Iterator[str]:
         yield f"real images reach: {by.name} {rounded(line[by.name], line[by.name + CI95])}"
 
 
-def _name(line: pd.Series[object], note: str) -> Name:
+def _name(line: pd.Series[Any], note: str) -> Name:
     """A line's method and variant, marked if it is a reference, unverified, or drew reproducible noise.
 
     Args:

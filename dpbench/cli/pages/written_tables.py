@@ -13,8 +13,8 @@ from dpbench.cli.pages.ranked_tables import RankedTable
 LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "ε": r"$\varepsilon$", "δ": r"$\delta$", "Σ": r"$\Sigma$", "∞": r"$\infty$", "±": r"$\pm$", "↑": r"$\uparrow$", "↓": r"$\downarrow$",
-    "×": r"$\times$", "·": r"$\cdot$", "–": "--", "…": r"\dots{}",
+    "ε": r"$\varepsilon$", "δ": r"$\delta$", "Σ": r"$\Sigma$", "∞": r"$\infty$", "±": r"$\pm$", "×": r"$\times$",
+    "↑": r"$\uparrow$", "↓": r"$\downarrow$", "·": r"$\cdot$", "–": "--", "…": r"\dots{}",
     **{mark: f"$^{{{digit}}}$" for digit, mark in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")},
 }  # fmt: skip
 """What LaTeX reads otherwise than it looks."""
@@ -34,7 +34,7 @@ def as_markdown(tables: Sequence[RankedTable]) -> str:
 
 
 def as_latex(tables: Sequence[RankedTable]) -> str:
-    """The tables one below the other, each a `table` for the packages booktabs and, for ε, no other.
+    """The tables one below the other, each a `table` for the package booktabs.
 
     The heading and the notes are the caption; the best rows of an ε and track are bold.
     """
@@ -48,7 +48,8 @@ def as_latex(tables: Sequence[RankedTable]) -> str:
         caption = " ".join(f"{_latex(text)}." for text in (table.heading, *_notes(table)))
         parts.append("\n".join([
             r"\begin{table}", r"\centering", rf"\caption{{{caption}}}", rf"\begin{{tabular}}{{{places}}}", r"\toprule",
-            lines[0], r"\midrule", *_with_rules(lines[1:], table.lines), r"\bottomrule", r"\end{tabular}", r"\end{table}", "",
+            lines[0], r"\midrule", *_with_rules(lines[1:], table.lines),
+            r"\bottomrule", r"\end{tabular}", r"\end{table}", "",
         ]))  # fmt: skip
     return "% needs \\usepackage{booktabs}\n" + "\n".join(parts)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 CELL = 0.32  # inches
 GAP = 0.25  # inches between grids
+LETTERS = 6  # of a heading, per cell
 
 
 class Grid(NamedTuple):
@@ -45,7 +47,7 @@ def sample_sheet(grids: Sequence[Grid], columns: int, rows: int) -> Figure:
         zip(figure.subplots(1, len(grids), squeeze=False).flat, pictures, grids, strict=True)
     ):
         axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        axes.set_title(grid.heading, fontsize=8, wrap=True)
+        axes.set_title(fill(grid.heading, max(8, columns * LETTERS)), fontsize=7)
         axes.set_xticks([])
         side = grid.images.spec.resolution
         labels = conditions if number == 0 else []

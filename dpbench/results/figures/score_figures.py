@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from dpbench.core.errors import DpbenchError
 from dpbench.core.metric import Column
@@ -22,12 +23,18 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 ARROWS = {"high": " ↑", "low": " ↓"}
 PANEL = (3.4, 2.7)  # inches
 COLUMNS = 3  # panels in a row
+POINTS: dict[str, Any] = {"linestyle": "", "markersize": 4.5, "elinewidth": 1, "capsize": 2}
 
 COST_NAMES = {
-    "seconds_prepare": "public training (s)", "seconds_fit": "private training (s)", "seconds_sample": "sampling (s)",
-    "seconds_evaluate": "scoring (s)", "peak_memory_mb": "peak memory (MB)", "parameters_private": "parameters trained on private data",
-    "parameters_total": "parameters", "queries": "private releases",
-}  # fmt: skip
+    "seconds_prepare": "public training (s)",
+    "seconds_fit": "private training (s)",
+    "seconds_sample": "sampling (s)",
+    "seconds_evaluate": "scoring (s)",
+    "peak_memory_mb": "peak memory (MB)",
+    "parameters_private": "parameters trained on private data",
+    "parameters_total": "parameters",
+    "queries": "private releases",
+}
 
 
 def by_epsilon(lines: pd.DataFrame, columns: Sequence[Column]) -> Figure:
@@ -50,7 +57,7 @@ def by_epsilon(lines: pd.DataFrame, columns: Sequence[Column]) -> Figure:
             joined = own["reference"] == ""
             axes.plot(x[joined], own.loc[joined, column.name], color=colour, linewidth=1.3)
             _points(axes, x, own, column, color=colour, marker=marker, label=series)
-        _real_line(axes, lines, column)
+        _real_line(lines, column, axes.axhspan, axes.axhline)
         names = {0.0: "public", math.inf: "∞"}
         axes.set_xticks(list(places.values()), [names.get(e, f"{e:g}") for e in places])
         axes.set_xlabel("ε")
@@ -58,20 +65,25 @@ def by_epsilon(lines: pd.DataFrame, columns: Sequence[Column]) -> Figure:
 
 
 def by_method(lines: pd.DataFrame, columns: Sequence[Column]) -> Figure:
-    """Each score by method, a group of points per ε; see `by_epsilon`."""
-    figure, panels = _panels(lines, columns)
+    """Each score by method, from top to bottom, with a point per ε; see `by_epsilon`."""
     made = lines[lines["reference"] != "real"]
     names = list(dict.fromkeys(made["series"]))
     budgets = sorted(made["epsilon"].dropna().unique())
-    for axes, column in zip(panels, columns, strict=True):
-        for number, epsilon in enumerate(budgets):
+    figure, panels = _panels(lines, columns, height=0.9 + 0.16 * len(names) * (1 + len(budgets)))
+    for number, (axes, column) in enumerate(zip(panels, columns, strict=True)):
+        for place, epsilon in enumerate(budgets):
             own = made[made["epsilon"] == epsilon]
-            shift = (number - (len(budgets) - 1) / 2) * 0.6 / len(budgets)
+            shift = (place - (len(budgets) - 1) / 2) * 0.6 / len(budgets)
             label = {0.0: "public, ε = 0", math.inf: "ε = ∞"}.get(epsilon, f"ε = {epsilon:g}")
-            look = {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)], "label": label}
-            _points(axes, own["series"].map(names.index) + shift, own, column, **look)
-        _real_line(axes, lines, column)
-        axes.set_xticks(range(len(names)), names, rotation=20, ha="right", rotation_mode="anchor")
+            look = {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)], "label": label}
+            half = _half_widths(own, column)
+            axes.errorbar(own[column.name], own["series"].map(names.index) + shift, xerr=half, **POINTS, **look)
+        _real_line(lines, column, axes.axvspan, axes.axvline)
+        axes.set_yticks(range(len(names)), names if number % COLUMNS == 0 else [""] * len(names))
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        axes.set_ylabel("")
+        axes.set_xlabel(titled_score(column))
+        axes.grid(visible=False, axis="y")
     return _with_legend(figure, panels[0])
 
 
@@ -84,6 +96,8 @@ def by_cost(lines: pd.DataFrame, columns: Sequence[Column], cost: str) -> Figure
     Raises:
         DpbenchError: also where no row has that cost.
     """
+    from matplotlib.ticker import LogFormatter
+
     figure, panels = _panels(lines, columns)
     made = lines[(lines["reference"] != "real") & (lines[cost] > 0)]
     if made.empty:
@@ -98,11 +112,13 @@ def by_cost(lines: pd.DataFrame, columns: Sequence[Column], cost: str) -> Figure
                     f"ε={text}", (line[cost], line[column.name]), (4, 4), textcoords="offset points", fontsize=7
                 )
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(LogFormatter())
+        axes.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.4)))
         axes.set_xlabel(COST_NAMES[cost])
     return _with_legend(figure, panels[0])
 
 
-def _panels(lines: pd.DataFrame, columns: Sequence[Column]) -> tuple[Figure, list[Axes]]:
+def _panels(lines: pd.DataFrame, columns: Sequence[Column], height: float = PANEL[1]) -> tuple[Figure, list[Axes]]:
     """A figure with one panel per score."""
     from matplotlib.figure import Figure
 
@@ -112,12 +128,12 @@ def _panels(lines: pd.DataFrame, columns: Sequence[Column]) -> tuple[Figure, lis
         )
     across = min(COLUMNS, len(columns))
     down = -(-len(columns) // across)
-    figure = Figure(figsize=(PANEL[0] * across, PANEL[1] * down), layout="constrained")
+    figure = Figure(figsize=(PANEL[0] * across, height * down), layout="constrained")
     panels = list(figure.subplots(down, across, squeeze=False).flat)
     for spare in panels[len(columns) :]:
         spare.set_axis_off()
     for axes, column in zip(panels, columns, strict=False):
-        axes.set_ylabel(column.name + ARROWS.get(column.better or "", ""))
+        axes.set_ylabel(titled_score(column))
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", color="#dddddd", linewidth=0.6)
     return figure, panels[: len(columns)]
@@ -141,16 +157,28 @@ def _looks(made: pd.DataFrame) -> list[tuple[str, str, str]]:
 
 def _points(axes: Axes, x: Any, own: pd.DataFrame, column: Column, **look: Any) -> None:
     """Points with intervals, those of lines without an interval without."""
-    half = np.nan_to_num(own[column.name + CI95].to_numpy("float64"))
-    axes.errorbar(x, own[column.name], half, linestyle="", markersize=4.5, elinewidth=1, capsize=2, **look)
+    axes.errorbar(x, own[column.name], _half_widths(own, column), **POINTS, **look)
 
 
-def _real_line(axes: Axes, lines: pd.DataFrame, column: Column) -> None:
-    """What real images reach, with its interval as a band."""
+def _half_widths(own: pd.DataFrame, column: Column) -> NDArray[np.float64]:
+    return np.nan_to_num(own[column.name + CI95].to_numpy("float64"))
+
+
+def _real_line(lines: pd.DataFrame, column: Column, span: Callable[..., object], line: Callable[..., object]) -> None:
+    """What real images reach, with its interval as a band.
+
+    Args:
+        span, line: draw a band and a line across the axes.
+    """
     for _, real in lines[(lines["reference"] == "real") & lines[column.name].notna()].iterrows():
         value, half = real[column.name], np.nan_to_num(real[column.name + CI95])
-        axes.axhspan(value - half, value + half, color="#888888", alpha=0.2, linewidth=0)
-        axes.axhline(value, color="#666666", linestyle="--", linewidth=1, label="real images")
+        span(value - half, value + half, color="#888888", alpha=0.2, linewidth=0)
+        line(value, color="#666666", linestyle="--", linewidth=1, label="real images")
+
+
+def titled_score(column: Column) -> str:
+    """The name of a score, with an arrow towards better values."""
+    return column.name + ARROWS.get(column.better or "", "")
 
 
 def _with_legend(figure: Figure, axes: Axes) -> Figure:
