@@ -197,12 +197,14 @@ def _text(value: Any) -> str:
 
 
 def _ledger(line: Line) -> dict[str, Any] | None:
-    """The ledger of the line's first trial, priced; None where there is none. A damaged one says so."""
+    """The ledger of the line's first trial, priced; None where nothing was released. A damaged one says so."""
     path = line.folder.path / LEDGER
     if not is_there(path):
         return None
     try:
         ledger = StoredLedger.read(path)
+        if not ledger.mechanisms:
+            return None
         mechanisms = [
             asdict(mechanism) | spent._asdict() | {"segments": segments_of(mechanism)}
             for mechanism, spent in zip(ledger.mechanisms, spent_by_mechanism(ledger), strict=True)

@@ -28,7 +28,7 @@ def lines_of(table: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def test_rows_have_scores_ranks_ledgers_commands_and_pictures(tiny: Path) -> None:
-    run(tiny, epsilons=[1.0, 10.0], seeds=2, settings={"batch": 20}, references=["real", "public", "nonprivate"])
+    run(tiny, epsilons=[1.0, 10.0], seeds=2, settings={"spread": 7.5}, references=["real", "public", "nonprivate"])
     made = content(tiny)
     (table,) = made["tables"]
     lines = lines_of(table)
@@ -37,16 +37,16 @@ def test_rows_have_scores_ranks_ledgers_commands_and_pictures(tiny: Path) -> Non
     both = collect(tiny, known_columns()).query("epsilon == 10")["brightness"]
     assert own["scores"]["brightness"][0] == pytest.approx(both.mean())
     assert (own["seeds"], own["interval"], own["ranks"]["brightness"], own["command"]) == (2, "seeds", 1, "fake 2")
-    assert [m["name"] for m in own["ledger"]["mechanisms"]] == ["mean", "steps"]
-    assert sum(m["share"] for m in own["ledger"]["mechanisms"]) == pytest.approx(1)
-    assert own["settings"]["batch"] == "20"
+    assert [m["name"] for m in own["ledger"]["mechanisms"]] == ["mean"]
+    assert [m["share"] for m in own["ledger"]["mechanisms"]] == [1]
+    assert own["settings"]["spread"] == "7.5"
     assert own["facts"]["delta"] == "1e-06"
     assert lines["public"]["ledger"] is None
     assert lines["public"]["unranked"] == "it is a reference"
     assert lines["public"]["ranks"]["brightness"] is None
     assert table["conditions"] == ["dark", "bright"]
     assert table["real"]["source"] != own["picture"]["source"]
-    assert table["record"] == ["privacy record of tiny: 6 private runs so far, Σε = 22"]
+    assert table["record"] == ["privacy record of tiny: 4 private runs so far, Σε = 22"]
     assert made["columns"]["brightness"]["metric"] == "brightness"
 
 

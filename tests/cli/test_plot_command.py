@@ -18,7 +18,9 @@ BEGINNINGS = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
 
 def test_figures_are_written_in_every_format(tiny: Path) -> None:
     run(tiny, "--eps", "1,10", "--references", "real,public")
-    for (figure, options), (suffix, beginning) in zip(FIGURES.items(), [*BEGINNINGS.items(), ("svg", b"<?xml")], strict=True):
+    for (figure, options), (suffix, beginning) in zip(
+        FIGURES.items(), [*BEGINNINGS.items(), ("svg", b"<?xml")], strict=True
+    ):
         path = tiny.parent / f"{figure}.{suffix}"
         result = call("plot", figure, tiny, *options, "--out", path)
         assert result.exit_code == 0, result.stderr
@@ -32,7 +34,10 @@ def test_figures_are_written_in_every_format(tiny: Path) -> None:
     [
         (("epsilon", "--columns", "brightness", "--out", "a.gif"), "name a .png, .svg or .pdf file"),
         (("epsilon", "--columns", "brigthness"), "did you mean brightness?"),
-        (("cost", "--columns", "brightness", "--cost", "seconds_fit", "--where", "reference=public"), "no finished trial"),
+        (
+            ("cost", "--columns", "brightness", "--cost", "seconds_fit", "--where", "reference=public"),
+            "no finished trial",
+        ),
         (("epsilon", "--columns", "fwd"), "no row has a value of fwd"),
         (("samples", "--where", "reference=public"), "no finished trial"),
     ],
@@ -50,4 +55,7 @@ def test_rows_that_are_not_comparable_share_no_figure(tiny: Path) -> None:
     result = call("plot", "epsilon", tiny, "--columns", "brightness")
     assert "these rows are not comparable" in result.stderr
     path = tiny.parent / "a.png"
-    assert call("plot", "epsilon", tiny, "--columns", "brightness", "--where", "n_samples=20", "--out", path).exit_code == 0
+    assert (
+        call("plot", "epsilon", tiny, "--columns", "brightness", "--where", "n_samples=20", "--out", path).exit_code
+        == 0
+    )

@@ -29,7 +29,7 @@ def test_report_is_one_page_about_several_folders(tiny: Path) -> None:
     result = call("report", tiny, other, "--out", page)
     assert result.output == f"2 trials: {page}\n"
     (table,) = data_of(page)["tables"]
-    assert [line["title"] for line in table["lines"]] == ["alone", "fake"]
+    assert [line["title"] for line in table["lines"]] == ["fake", "alone"]
     call("report", tiny, other, "--out", page, "--method", "fake")
     (table,) = data_of(page)["tables"]
     assert [line["title"] for line in table["lines"]] == ["fake"]
@@ -44,7 +44,7 @@ def test_report_says_what_is_missing(tiny: Path) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("--eps", "1,3", "--seeds", "2", "--set", "fake:spread=7.5", "--set", "batch=20"),
+        ("--eps", "1,3", "--seeds", "2", "--set", "fake:spread=7.5", "--set", "levels=2"),
         ("--eps", "2", "--preset", "loud", "--references", "real,public,nonprivate"),
     ],
 )

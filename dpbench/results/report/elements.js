@@ -34,7 +34,7 @@ function show(id, ...children) {
 
 /** A drop-down list of [value, text] pairs. */
 function choice(label, options, chosen, change) {
-  const list = element("select", { onchange: (event) => change(event.target.value), "data-focus": label },
+  const list = element("select", { onchange: (event) => change(event.target.value), "data-focus": label, "aria-label": label },
     options.map(([value, text]) => element("option", { value, selected: value === chosen }, text)));
   return element("label", {}, label, list);
 }

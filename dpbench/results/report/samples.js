@@ -55,13 +55,14 @@ function enlarge(pictured, clicked, row, column) {
   const rows = Math.min(...pictured.map(([, picture]) => picture.rows));
   const columns = Math.min(...pictured.map(([, picture]) => picture.columns));
   const at = { row: Math.min(row, rows - 1), column: Math.min(column, columns - 1) };
+  const [heading, cells] = [element("p", { "aria-live": "polite" }), element("div", { class: "cells" })];
   const draw = () => {
     const condition = table().conditions[at.row];
-    dialog.replaceChildren(
-      element("p", {}, condition ? `${condition}, image ${at.column + 1}` : `image ${at.row * columns + at.column + 1}`, " · arrow keys: other cells, Esc: close "),
-      element("div", { class: "cells" }, pictured.map(([name, picture]) => enlargedCell(name, picture, at, name === clicked))),
-      element("button", { type: "button", onclick: () => dialog.close(), autofocus: true }, "Close"));
+    const image = condition ? `${condition}, image ${at.column + 1}` : `image ${at.row * columns + at.column + 1}`;
+    heading.textContent = `${image} · arrow keys: other cells, Esc: close`;
+    cells.replaceChildren(...pictured.map(([name, picture]) => enlargedCell(name, picture, at, name === clicked)));
   };
+  dialog.replaceChildren(heading, cells, element("button", { type: "button", onclick: () => dialog.close(), autofocus: true }, "Close"));
   const moves = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
   dialog.onkeydown = (event) => {
     if (!moves[event.key]) return;
