@@ -75,7 +75,11 @@ def by_method(lines: pd.DataFrame, columns: Sequence[Column]) -> Figure:
             own = made[made["epsilon"] == epsilon]
             shift = (place - (len(budgets) - 1) / 2) * 0.6 / len(budgets)
             label = {0.0: "public, ε = 0", math.inf: "ε = ∞"}.get(epsilon, f"ε = {epsilon:g}")
-            look = {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)], "label": label}
+            look: dict[str, Any] = {
+                "color": COLOURS[place % len(COLOURS)],
+                "marker": MARKERS[place % len(MARKERS)],
+                "label": label,
+            }
             half = _half_widths(own, column)
             axes.errorbar(own[column.name], own["series"].map(names.index) + shift, xerr=half, **POINTS, **look)
         _real_line(lines, column, axes.axvspan, axes.axvline)
