@@ -12,7 +12,7 @@ from dpbench.benchmark.configure import configure, plan_of
 from dpbench.benchmark.tiers import ANY, private_gradients
 from dpbench.core.errors import ConfigError
 from dpbench.core.specs import DatasetSpec
-from dpbench.results.gathering import mean_and_ci95
+from dpbench.results.over_seeds import mean_and_ci95
 from experiments._candidates import Candidate
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
-from dpbench.results.gathering import mean_and_ci95
+from dpbench.results.over_seeds import mean_and_ci95
 from dpbench.results.rounding import rounded
 from experiments._candidates import Entry, Request
 

@@ -54,4 +54,4 @@ def scores(
 
 
 def frame(*rows: tuple[TrialRecord, dict[str, Any]]) -> pd.DataFrame:
-    return make_frame([make_row(t, s) for t, s in rows], [ACCURACY, FWD])
+    return make_frame([make_row(t, s) | {"folder": t.key, "outcomes": ""} for t, s in rows], [ACCURACY, FWD])

@@ -20,16 +20,18 @@ from dpbench.cli import (
     leaderboard,
     list_,
     new,
+    plot,
     privacy,
     refine,
+    report,
     run,
     sample,
     show,
+    stopping,
     weights,
 )
 from dpbench.cli.console import OneLineWarnings, complain, replace_unknown_characters
 from dpbench.cli.process_setup import keep_freed_memory, wait_briefly
-from dpbench.cli.stopping import report, sigterm_like_ctrl_c
 from dpbench.core.errors import DpbenchError
 
 
@@ -38,7 +40,7 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Runs a command."""
-        with warnings.catch_warnings(), sigterm_like_ctrl_c():
+        with warnings.catch_warnings(), stopping.sigterm_like_ctrl_c():
             warnings.simplefilter("default", UserWarning)
             warnings.showwarning = OneLineWarnings()
             try:
@@ -47,7 +49,7 @@ class Commands(TyperGroup):
                 complain("error", error)
                 raise typer.Exit(error.exit_code) from error
             except KeyboardInterrupt as stop:
-                raise typer.Exit(report(stop)) from stop
+                raise typer.Exit(stopping.report(stop)) from stop
 
 
 EPILOG = """
@@ -74,6 +76,8 @@ dpbench privacy --records 60000 --batch 2048 --steps 150 --eps 1
 dpbench audit wavelet --eps 1
 
 dpbench leaderboard --csv leaderboard.csv
+
+dpbench report --out report.html
 
 dpbench new method my-idea
 
@@ -119,9 +123,11 @@ app.command()(show.show)
 app.command(epilog=privacy.EPILOG)(privacy.privacy)
 app.command(epilog=audit.EPILOG)(audit.audit)
 app.command()(leaderboard.leaderboard)
+app.command(epilog=report.EPILOG)(report.report)
 app.command(epilog=new.EPILOG)(new.new)
 app.command(epilog=check.EPILOG)(check.check)
 app.command()(doctor.doctor)
+app.add_typer(plot.app, name="plot")
 app.add_typer(weights.app, name="weights")
 
 

@@ -124,4 +124,4 @@ def _show(rows: Any, request: RunRequest) -> None:
 
     gathered = collect(request.out, known_columns(), sorted(set(rows["dataset"])))
     columns = asked_columns([*(request.metrics or ()), *request.protocol_metrics])
-    print_page(leaderboard_page(gathered, request.out, columns=columns))
+    print_page(leaderboard_page(gathered, columns=columns))

@@ -1,4 +1,4 @@
-"""`dpbench leaderboard`: show the results of finished trials."""
+"""`dpbench leaderboard`: show the results of finished trials, and write them to files."""
 
 from __future__ import annotations
 
@@ -9,15 +9,20 @@ import typer
 
 from dpbench.benchmark.request import RunRequest, split_names
 from dpbench.cli.console import print_page
+from dpbench.cli.filters import FOLDERS, KEPT, WHERE, chosen_rows
 from dpbench.cli.options import takes
 from dpbench.core.errors import DpbenchError
+from dpbench.core.files import write_text
 from dpbench.core.folders import expanded
 
+FILES = "Files to write"
 
-@takes("out")
+
+@takes("methods", "dataset", "epsilons", "out", help=KEPT, dataset="", epsilons=())
 def leaderboard(
     request: RunRequest,
-    dataset: Annotated[str, typer.Option(metavar="NAMES", help="Datasets, separated by commas; all by default.")] = "",
+    folders: FOLDERS = None,
+    where: WHERE = None,
     by: Annotated[
         str,
         typer.Option(metavar="COLUMN", help="Column to rank by; by default the first one shown that has a direction."),
@@ -34,28 +39,42 @@ def leaderboard(
             "--notes", metavar="", help="All notes under the table in full: extractors, reasons for empty cells."
         ),
     ] = False,
-    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the rows, unrounded, to a CSV file.")] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the rows, unrounded, to a CSV file.", rich_help_panel=FILES),
+    ] = None,
     over_seeds: Annotated[
         bool,
         typer.Option(
             "--over-seeds",
             metavar="",
             help="In the CSV file: mean and 95% interval over seeds instead of one row per trial.",
+            rich_help_panel=FILES,
         ),
     ] = False,
+    markdown: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the table as Markdown.", rich_help_panel=FILES)
+    ] = None,
+    latex: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the table as LaTeX (booktabs).", rich_help_panel=FILES),
+    ] = None,
 ) -> None:
     """Show the results of finished trials, ranked within dataset, budget and track."""
-    out = request.out
     if over_seeds and csv is None:
         raise DpbenchError("--over-seeds is about the CSV: give --csv FILE, too")
-    if not out.is_dir():
-        raise DpbenchError(f"there are no results in {out}; `dpbench run` writes some, --out says where they are")
-    from dpbench.benchmark.scoring import known_columns, named_columns
-    from dpbench.cli.pages.leaderboard_page import leaderboard_page
-    from dpbench.data.opening import canonical_name
-    from dpbench.results.gathering import aggregate, collect, write_csv
+    rows = chosen_rows(folders or [request.out], request, where or ())
+    from dpbench.benchmark.scoring import named_columns
+    from dpbench.cli.pages.leaderboard_page import chosen_tables, tables_page
+    from dpbench.cli.pages.written_tables import as_latex, as_markdown
+    from dpbench.results.gathering import write_csv
+    from dpbench.results.over_seeds import aggregate
 
-    rows = collect(out, known_columns(), [canonical_name(name) for name in split_names(dataset)])
     if csv is not None:
         write_csv(aggregate(rows) if over_seeds else rows, expanded(csv))
-    print_page(leaderboard_page(rows, out, by or None, named_columns(split_names(columns)), notes))
+    tables = chosen_tables(rows, by or None, named_columns(split_names(columns)), notes)
+    if markdown is not None:
+        write_text(expanded(markdown), as_markdown(tables))
+    if latex is not None:
+        write_text(expanded(latex), as_latex(tables))
+    print_page(tables_page(tables, rows))

@@ -126,5 +126,5 @@ def _show(request: RunRequest, finished: Finished) -> None:
     from dpbench.cli.pages.run_page import after_the_table
 
     columns = asked_columns([*(request.metrics or ()), *request.protocol_metrics])
-    print_page(leaderboard_page(finished.rows, request.out, columns=columns))
+    print_page(leaderboard_page(finished.rows, columns=columns))
     print_lines(["", *after_the_table(request, finished)])

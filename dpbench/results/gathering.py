@@ -1,4 +1,4 @@
-"""The leaderboard: one line per trial, read from the trials' folders, and its aggregate over seeds.
+"""The leaderboard: one line per trial, read from the trials' folders.
 
 The trials' files are the source of truth: everything here is derived from them and can be recomputed at any time.
 """
@@ -7,50 +7,37 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from functools import cache
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from dpbench.core.errors import DpbenchError, UnknownName
 from dpbench.core.files import write_atomic
 from dpbench.core.metric import Column
-from dpbench.results.row import CI95, FIELDS, IDENTITY, PROTOCOL, column_names, make_row
-from dpbench.results.trial_folder import SCORES, TRIAL, TrialFolder
+from dpbench.results.row import FIELDS, PLACES, column_names, make_row
+from dpbench.results.row_index import RowIndex, Stamps
+from dpbench.results.trial_folder import TrialFolder
 
 FILE = "leaderboard.csv"
 
-_SPENT = {"epsilon_spent", "epsilon_rdp", "mu", "epsilon_at_1e-5"}
-_PER_SEED = {"seed", *_SPENT, "parameters_private", "parameters_total", "queries"}
 
-CONFIGURATION = [f.name for f in IDENTITY + PROTOCOL if f.name not in _PER_SEED]
-"""Trials that agree in these columns differ only in their seed."""
+def collect(outs: Path | Sequence[Path], metrics: Sequence[Column], datasets: Sequence[str] = ()) -> pd.DataFrame:
+    """One line per finished trial, sorted, with the trial's folder. A damaged trial is left out, with a warning.
 
-
-def collect(out: Path, metrics: Sequence[Column], datasets: Sequence[str] = ()) -> pd.DataFrame:
-    """One line per finished trial in `out`, sorted. A damaged trial is left out, with a warning that names it.
-
-    A trial whose folder was copied counts once, with a warning that names both folders.
+    A trial that is found twice counts once: a copy of its folder is left out with a warning that names both, and the
+    trials that a folder of results shares with an earlier one with a warning that says how many.
 
     Args:
-        out: folder of results.
+        outs: folder of results, or several whose rows are merged.
         metrics: the columns of the known metrics; others that were scored are appended.
         datasets: names of the datasets to keep; all if empty.
 
     Raises:
         UnknownName: a dataset has no results.
     """
-    found: dict[str, list[tuple[Path, Mapping[str, Any]]]] = {}
-    for folder in TrialFolder.finished(out):
-        try:
-            row = _row(folder, *(_stamp(folder.path / name) for name in (TRIAL, SCORES)))
-            found.setdefault(row["key"], []).append((folder.path, row))
-        except DpbenchError as error:
-            warnings.warn(f"left out {folder.path}: {error}", stacklevel=2)
-    frame = make_frame([_once(key, same) for key, same in found.items()], metrics)
+    folders = [outs] if isinstance(outs, Path) else list(dict.fromkeys(outs))
+    frame = _merged([_once(_rows_of(out, metrics)) for out in folders], folders, metrics)
     for name in datasets:
         if name not in set(frame["dataset"]):
             raise UnknownName("dataset with results", name, set(frame["dataset"]))
@@ -59,29 +46,73 @@ def collect(out: Path, metrics: Sequence[Column], datasets: Sequence[str] = ()) 
     return kept.sort_values(order, ignore_index=True)
 
 
-def _once(key: str, same: Sequence[tuple[Path, Mapping[str, Any]]]) -> Mapping[str, Any]:
-    """The row of a trial that was found in one or several folders: that of the folder named after the trial's key."""
-    (kept, row), *copies = sorted(same, key=lambda found: found[0].name != key)
-    for path, _ in copies:
-        warnings.warn(f"left out {path}: it is a copy of {kept}, and a trial counts once", stacklevel=3)
-    return row
+def _rows_of(out: Path, metrics: Sequence[Column]) -> pd.DataFrame:
+    """The rows of all finished trials below a folder; those whose files are as they were come from the index."""
+    index = RowIndex.of(out)
+    now = TrialFolder.stamps(out)
+    known = index.unchanged(now)
+    read: list[dict[str, Any]] = []
+    have = set(known["folder"])
+    for name in (name for name in now if name not in have):
+        folder = TrialFolder(out / name)
+        try:
+            read.append(_read(folder) | {"folder": name})
+        except DpbenchError as error:
+            warnings.warn(f"left out {folder.path}: {error}", stacklevel=3)
+    frame = known if len(known) and not read else _joined([known, make_frame(read, metrics)], metrics)
+    names = [] if frame.empty else frame["folder"].tolist()
+    stamps: Stamps = {name: now[name] for name in names}
+    if stamps != index.stamps:
+        index.store(frame, stamps)
+    return _joined([frame], metrics).assign(folder=[f"{out}/{name}" for name in names])
 
 
-@cache
-def _row(folder: TrialFolder, trial: tuple[int, ...], scores: tuple[int, ...]) -> Mapping[str, Any]:
-    """The line of a trial; read again when a file has another stamp."""
+def _read(folder: TrialFolder) -> dict[str, Any]:
+    """The line of a trial, and the columns of which it has stored what each test image was."""
     record = folder.read()
     assert record is not None
-    return make_row(record, folder.read_scores())
+    scores = folder.read_scores()
+    return make_row(record, scores) | {"outcomes": " ".join(folder.read_scores(all_columns=True)["outcomes"])}
 
 
-def _stamp(path: Path) -> tuple[int, ...]:
-    """What changes when a file is replaced; () if there is none."""
-    try:
-        stat = path.stat()
-    except OSError:
-        return ()
-    return stat.st_ino, stat.st_mtime_ns, stat.st_size
+def _once(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows without copies: of those with one key, that of the folder named after the key, or the first one."""
+    if frame["key"].is_unique:
+        return frame
+    names = frame["folder"].map(lambda folder: Path(folder).name)
+    ordered = frame.assign(other=names != frame["key"]).sort_values(["other", "folder"], kind="stable")
+    copies = ordered[ordered.duplicated("key")]
+    kept = ordered.drop(columns="other").drop_duplicates("key")
+    homes = kept.set_index("key")["folder"]
+    for _, copy in copies.iterrows():
+        warnings.warn(
+            f"left out {copy['folder']}: it is a copy of {homes[copy['key']]}, and a trial counts once", stacklevel=3
+        )
+    return kept
+
+
+def _merged(frames: Sequence[pd.DataFrame], outs: Sequence[Path], metrics: Sequence[Column]) -> pd.DataFrame:
+    """The rows of several folders of results, each trial once."""
+    seen: set[str] = set()
+    kept = []
+    for frame, out in zip(frames, outs, strict=True):
+        known = frame["key"].isin(seen)
+        if count := int(known.sum()):
+            trials = f"{count} trial{'s' if count > 1 else ''}"
+            warnings.warn(
+                f"left out {trials} of {out} that an earlier folder has, too: a trial counts once", stacklevel=3
+            )
+        kept.append(frame[~known])
+        seen.update(frame["key"])
+    return kept[0] if len(kept) == 1 else _joined(kept, metrics)
+
+
+def _joined(frames: Sequence[pd.DataFrame], metrics: Sequence[Column]) -> pd.DataFrame:
+    """Frames under each other, with the columns of all."""
+    names = _columns_of(metrics, {name for frame in frames for name in frame.columns})
+    filled = [frame for frame in frames if len(frame)] or frames[-1:]
+    joined = pd.concat(filled, ignore_index=True) if len(filled) > 1 else filled[0]
+    return joined if list(joined.columns) == names else joined.reindex(columns=names)
 
 
 def rows_of(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
@@ -92,86 +123,35 @@ def rows_of(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
 
 def make_frame(rows: Sequence[Mapping[str, Any]], metrics: Sequence[Column]) -> pd.DataFrame:
     """A data frame of rows (see `row.make_row`) with all columns, ordered and typed."""
-    fields = {f.name: f for f in FIELDS}
-    names = column_names(metrics, {name for row in rows for name in row if name not in fields})
+    names = _columns_of(metrics, {name for row in rows for name in row})
     kinds = {"str": "str", "int": "Int64", "float": "float64", "list": "object"}
+    types = {f.name: kinds[f.type] for f in FIELDS} | dict.fromkeys(PLACES, "str")
     frame = pd.DataFrame(list(rows), columns=names)
-    return frame.astype({name: kinds[fields[name].type] if name in fields else "float64" for name in names})
+    return frame.astype({name: types.get(name, "float64") for name in names})
+
+
+def _columns_of(metrics: Sequence[Column], found: set[str]) -> list[str]:
+    """All columns in order; those that say where a trial is come last, where they are known."""
+    known = {f.name for f in FIELDS}
+    scored = {name for name in found if name not in known and name not in PLACES}
+    return [*column_names(metrics, scored), *(name for name in PLACES if name in found)]
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """Writes a frame as CSV, atomically, with unrounded numbers; missing values are empty cells.
 
     The texts of `notes` are joined by "; ". A text that a spreadsheet would take for a formula begins with an
-    apostrophe.
+    apostrophe. Where the trials are is left out.
 
     Raises:
         DpbenchError: the file cannot be written.
     """
-    written = frame.assign(notes=frame["notes"].map("; ".join))
-    texts = [f.name for f in FIELDS if f.type in ("str", "list") and f.name in frame]
+    written = frame.drop(columns=[name for name in PLACES if name in frame])
+    written = written.assign(notes=written["notes"].map("; ".join))
+    texts = [f.name for f in FIELDS if f.type in ("str", "list") and f.name in written]
     written = written.assign(**{name: written[name].map(_no_formula, na_action="ignore") for name in texts})
     write_atomic(path, lambda temporary: written.to_csv(temporary, index=False, encoding="utf-8"))
 
 
 def _no_formula(text: str) -> str:
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
-
-
-def aggregate(frame: pd.DataFrame) -> pd.DataFrame:
-    """The aggregate over seeds: one line per configuration.
-
-    Each metric's column is its mean over seeds, and its `_ci95` column the half-width of the 95% confidence interval of
-    that mean (Student's t); with a single seed, the interval over images is kept. `seeds` is the number of trials.
-    """
-    metrics = metric_columns(frame)
-    numbers = _numbers(frame)
-    first = frame[~numbers.duplicated()].reset_index(drop=True)
-    seeds, scores = numbers.groupby(numbers).size().to_numpy(), frame[metrics].groupby(numbers)
-    over_images = first[[name + CI95 for name in metrics]].to_numpy()
-    over_seeds = _half_width(scores.count(), scores.std()).to_numpy()
-    intervals = np.where((seeds == 1)[:, None], over_images, over_seeds)
-    columns: dict[Any, Any] = {
-        "seeds": seeds,
-        **scores.mean().reset_index(drop=True),
-        **{name + CI95: intervals[:, number] for number, name in enumerate(metrics)},
-        "notes": [tuple(dict.fromkeys(chain.from_iterable(notes))) for _, notes in frame["notes"].groupby(numbers)],
-    }
-    names = [f.name for f in IDENTITY if f.name in CONFIGURATION] + ["seeds"]
-    names += [part for name in metrics for part in (name, name + CI95)]
-    others = first.drop(columns=[name for name in columns if name in first])
-    return pd.concat([others, pd.DataFrame(columns)], axis=1)[[*names, *(f.name for f in PROTOCOL), "notes"]]
-
-
-def trials_of(frame: pd.DataFrame) -> pd.Series[Any]:
-    """The keys of the trials behind each line of `aggregate`, with the same index."""
-    return frame["key"].groupby(_numbers(frame)).agg(tuple)
-
-
-def _numbers(frame: pd.DataFrame) -> pd.Series[int]:
-    """The number of the aggregated line that each trial belongs to."""
-    return frame.groupby(CONFIGURATION, dropna=False, sort=False).ngroup()
-
-
-def metric_columns(frame: pd.DataFrame) -> list[str]:
-    """The score columns of a frame of trials."""
-    fields = {f.name for f in FIELDS}
-    return [name for name in frame.columns if name not in fields and not name.endswith(CI95)]
-
-
-def mean_and_ci95(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and half-width of its 95% confidence interval by Student's t; NaN if there are too few values."""
-    scores = pd.Series(values, dtype="float64")
-    return float(scores.mean()), float(_half_width(len(scores), scores.std()))
-
-
-def _half_width(n: Any, deviation: Any) -> Any:
-    """The half-width of the 95% confidence interval of a mean, by Student's t; NaN for fewer than two values.
-
-    Args:
-        n: number of values.
-        deviation: their standard deviation; numbers or arrays.
-    """
-    from scipy.special import stdtrit  # a sixth of the time of importing scipy.stats
-
-    return stdtrit(n - 1, 0.975) * deviation / n**0.5

@@ -13,10 +13,13 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dpbench.core.errors import RunError
 from dpbench.core.files import is_there, reading
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FOLDER = "records"
 """Folder of the records, in the user's state folder."""
@@ -100,6 +103,28 @@ def of_fingerprint(folder: Path, fingerprint: str) -> Record:
     runs = [entry for entries in known for entry in entries]
     keys = frozenset(str(entry["key"]) for entry in runs if "key" in entry)
     return Record(len(runs), sum(float(entry.get("epsilon", 0)) for entry in runs), keys)
+
+
+def lines_about(dataset: str, record: Record, private: pd.DataFrame) -> Iterator[tuple[str, bool]]:
+    """(text, whether it is a warning): the record of a dataset, and whether private rows are missing from it.
+
+    Args:
+        dataset: its name.
+        record: its record.
+        private: the private rows on it.
+    """
+    if record.runs:
+        runs = f"{record.runs} private run{'s' if record.runs != 1 else ''}"
+        unbounded = int((private["accounting"] == "unverified").sum())
+        beside = f", plus {unbounded} unverified without a bound" if unbounded else ""
+        yield f"privacy record of {dataset}: {runs} so far, Σε = {record.epsilon:g}{beside}", False
+    if unknown := len({*private["key"]} - record.keys):
+        rows = f"{len(private)} private row{'s' if len(private) != 1 else ''}"
+        yield (
+            f"{rows} on {dataset}, but the record on this machine lacks {unknown} of their runs: they ran elsewhere, "
+            "or the record was lost",
+            True,
+        )
 
 
 def _entries(path: Path) -> Iterator[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import warnings
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dpbench.core.errors import DpbenchError
-from dpbench.core.files import is_there
 from dpbench.core.metric import Column
 from dpbench.core.outcomes import Measured, significantly_better
 from dpbench.results.row import CI95
-from dpbench.results.trial_folder import SCORES, TrialFolder
+from dpbench.results.trial_folder import TrialFolder
 
 COMPARABLE = [
     *("dataset", "dataset_fingerprint", "resolution", "n_train", "epsilon", "delta", "track"),
@@ -39,7 +39,7 @@ def rank(
     Reference rows, unverified accounting, reproducible noise and lines without a score are not ranked.
 
     Args:
-        aggregated: lines of `gathering.aggregate`.
+        aggregated: lines of `over_seeds.aggregate`.
         by: the column to rank by; it has a direction.
         metric: name of the metric that fills the column; only lines with the same protocol of it are comparable.
         outcomes: index of a line -> what each test image was; see `read_outcomes`.
@@ -50,7 +50,7 @@ def rank(
         & (aggregated["noise"] == "secret")
         & aggregated[by.name].notna()
     )
-    terms = _terms(aggregated, metric)[rankable]
+    terms = comparable_terms(aggregated, metric)[rankable]
     found = pd.Series(pd.NA, aggregated.index, dtype="Int64")
     for _, lines in aggregated[rankable].groupby([terms[name] for name in terms], dropna=False):
         found[lines.index] = 1 + _better(lines, by, outcomes or {}).sum(0)
@@ -69,23 +69,26 @@ def _better(lines: pd.DataFrame, by: Column, outcomes: Mapping[Any, Measured]) -
     return better
 
 
-def read_outcomes(out: Path, lines: pd.DataFrame, by: Column) -> dict[Any, Measured]:
+def read_outcomes(rows: pd.DataFrame, lines: pd.DataFrame, by: Column) -> dict[Any, Measured]:
     """Index of a line -> what each test image was, of the lines for which all trials have it stored.
 
     Of a line of one trial these are the runs of its classifiers; of one of several, the trials' means.
 
     Args:
-        out: folder of results.
-        lines: of `gathering.aggregate`, with the keys of their `trials`; see `gathering.trials_of`.
+        rows: of `gathering.collect`.
+        lines: of `over_seeds.aggregate`, with the folders of their `trials`; see `over_seeds.trials_of`.
         by: the column.
     """
+    having = {
+        folder for folder, names in zip(rows["folder"], rows["outcomes"], strict=True) if by.name in names.split()
+    }
     found = {}
-    for index, line in lines[lines["reference"] == ""].iterrows():
-        folders = [TrialFolder.of(out, line["dataset"], line["method"], key) for key in line["trials"]]
+    for index, line in lines[lines["reference"] == ""].iterrows() if having else ():
+        folders = [TrialFolder(Path(folder)) for folder in line["trials"] if folder in having]
         stored = [
             outcomes for folder in folders if (outcomes := _stored(folder, by.name, line["n_reference"])) is not None
         ]
-        if len(stored) == len(folders):
+        if len(stored) == len(line["trials"]):
             several = len(stored) > 1
             measured = Measured(np.stack([each.mean((0, 1)) for each in stored])[None] if several else stored[0])
             if math.isclose(measured.value, line[by.name]):  # else the scores were edited
@@ -95,8 +98,6 @@ def read_outcomes(out: Path, lines: pd.DataFrame, by: Column) -> dict[Any, Measu
 
 def _stored(folder: TrialFolder, column: str, images: int) -> NDArray[np.bool_] | None:
     """The outcomes that a trial has of a column; None if there are none, or of another number of images."""
-    if not is_there(folder.path / SCORES):  # the trial is in a copy of its folder
-        return None
     try:
         packed = folder.read_scores(all_columns=True)["outcomes"].get(column)
         return packed.unpacked() if packed is not None and packed.shape[2] == images else None
@@ -112,20 +113,18 @@ def ranked_apart(lines: pd.DataFrame, metric: str) -> list[tuple[str, ...]]:
         lines: of one dataset and resolution, with `rank`.
         metric: as for `rank`.
     """
-    terms = _terms(lines, metric).astype("str")[lines["rank"].notna()].to_dict("index")  # as texts, NaN equals NaN
-    groups: dict[tuple[str, str], list[dict[Any, str]]] = {}
-    for own in terms.values():
-        groups.setdefault((own["epsilon"], own["track"]), []).append(own)
-    usual = {key: max(group, key=group.count) for key, group in groups.items()}
-    reasons = {}
-    for index, own in terms.items():
-        expected = usual[own["epsilon"], own["track"]]
-        other = [str(name) for name in own if own[name] != expected[name]]
-        reasons[index] = (f"ranked apart: other {', '.join(other)}",) if other else ()
+    terms = comparable_terms(lines, metric).astype("str")[lines["rank"].notna()]  # as texts, NaN equals NaN
+    reasons: dict[Any, tuple[str, ...]] = {}
+    for _, group in terms.groupby(["epsilon", "track"]):
+        each = list(group.itertuples(index=False, name=None))
+        ((usual, _),) = Counter(each).most_common(1)
+        for index, own in zip(group.index, each, strict=True):
+            other = [str(name) for name, value, expected in zip(group, own, usual, strict=True) if value != expected]
+            reasons[index] = (f"ranked apart: other {', '.join(other)}",) if other else ()
     return [reasons.get(index, ()) for index in lines.index]
 
 
-def _terms(aggregated: pd.DataFrame, metric: str) -> pd.DataFrame:
+def comparable_terms(aggregated: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Per line, what must agree for a rank by a metric: name -> value."""
     protocols = aggregated["protocol"].map(lambda text: json.loads(text or "{}"))
     agreed = {"real images": "reference", f"protocol of {metric}": metric}

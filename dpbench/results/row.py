@@ -51,12 +51,20 @@ CI95 = "_ci95"
 """Suffix of the column with the half-width of a score's 95% interval: over seeds if there are several (Student's t),
 over images otherwise, and over the classifiers' runs for accuracies."""
 
-DERIVED = ("seeds", "trials", "rank", "order")
+COSTS = [*(f.name for f in CIRCUMSTANCES if f.name.startswith("seconds_")), "peak_memory_mb"]
+COSTS += ["parameters_private", "parameters_total", "queries"]
+"""Columns that say what a trial costs."""
+
+PLACES = ("folder", "outcomes")
+"""Columns of rows in memory alone: the trial's folder, and the scores of which it has stored what each test image was,
+separated by spaces."""
+
+DERIVED = ("seeds", "interval", "trials", "rank", "order", "heading")
 """Columns that the aggregate over seeds and the table add."""
 
 RESCORE = "delete scores.json; `dpbench evaluate --all` makes it again from the samples"
 
-RESERVED = frozenset({*(f.name for f in FIELDS), *DERIVED})
+RESERVED = frozenset({*(f.name for f in FIELDS), *PLACES, *DERIVED})
 """Columns that no metric may fill: a metric that filled `epsilon_spent` would misstate the spent budget."""
 
 

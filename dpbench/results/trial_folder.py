@@ -18,6 +18,7 @@ import socket
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -108,6 +109,22 @@ class TrialFolder:
     def finished(cls, out: Path) -> list[TrialFolder]:
         """The folders of all finished trials below `out`, sorted."""
         return [cls(path) for path in sorted(out.glob("*/*/*")) if is_there(path / TRIAL)]
+
+    @classmethod
+    def stamps(cls, out: Path) -> dict[str, list[int]]:
+        """ "<dataset>/<method>/<key>" of each finished trial below `out`, sorted -> what changes with its files.
+
+        That is the inode, the time of change in nanoseconds and the size of trial.json and scores.json; a file that is
+        missing or cannot be looked at has none.
+        """
+        found = {}
+        for name in sorted(name for dataset in _folders(out) for method in _folders(out, dataset)
+                           for name in _folders(out, method)):  # fmt: skip
+            trial = _stamp(f"{out}/{name}/{TRIAL}")
+            if trial or is_there(out / name / TRIAL):
+                scores = (_stamp(f"{out}/{name}/{place}") for place in (SCORES, f"{SENSITIVE}/{SCORES}"))
+                found[name] = [*trial, *chain.from_iterable(scores)]
+        return found
 
     @property
     def is_finished(self) -> bool:
@@ -300,6 +317,23 @@ class TrialFolder:
                 "outcomes": {},
             }
         write_json(self.path / SCORES, scores)
+
+
+def _folders(out: Path, name: str = "") -> list[str]:
+    """The folders in a folder of results, or in one of its folders, by their path below `out`."""
+    prefix = f"{name}/" if name else ""
+    with suppress(OSError), os.scandir(out / name) as entries:
+        return [prefix + entry.name for entry in entries if entry.is_dir()]
+    return []
+
+
+def _stamp(path: str) -> tuple[int, ...]:
+    """What changes when a file is replaced; () if there is none."""
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return ()
+    return stat.st_ino, stat.st_mtime_ns, stat.st_size
 
 
 @contextmanager

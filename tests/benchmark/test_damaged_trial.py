@@ -20,7 +20,8 @@ from torch import Tensor
 import dpbench
 from dpbench.benchmark.scoring import known_columns
 from dpbench.core.errors import DpbenchError
-from dpbench.results.gathering import aggregate, collect, write_csv
+from dpbench.results.gathering import collect, write_csv
+from dpbench.results.over_seeds import aggregate
 
 REQUEST: dict[str, Any] = {
     "methods": "alone", "dataset": "tiny", "epsilons": [1.0], "delta": 1e-6, "samples": 10, "metrics": ["brightness"],

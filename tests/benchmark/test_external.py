@@ -17,7 +17,7 @@ import dpbench
 from dpbench.benchmark import external
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import read_json
-from dpbench.results.gathering import aggregate
+from dpbench.results.over_seeds import aggregate
 from dpbench.results.ranking import rank
 
 X = np.random.default_rng(0).integers(0, 256, (30, 16, 16)).astype(np.uint8)

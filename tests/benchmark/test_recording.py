@@ -97,7 +97,7 @@ def test_leaderboard_reports_rows_missing_from_the_record(tiny: Path, monkeypatc
 
 def shown(out: Path) -> str:
     console = Console(width=200, file=io.StringIO(), record=True)
-    console.print(leaderboard_page(collect(out, known_columns()), out))
+    console.print(leaderboard_page(collect(out, known_columns())))
     return console.export_text()
 
 

@@ -27,5 +27,5 @@ def test_outcomes_are_stored_where_they_may_be_and_rank_the_rows(tiny: Path, mon
     assert packed.shape == (3, 2, row["n_reference"])
     assert packed.unpacked().mean() == pytest.approx(row["accuracy"])
     console = Console(width=160, record=True)
-    console.print(leaderboard_page(collect(tiny, known_columns()), tiny))
+    console.print(leaderboard_page(collect(tiny, known_columns())))
     assert "ranked by accuracy" in console.export_text()

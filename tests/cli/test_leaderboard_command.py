@@ -41,3 +41,22 @@ def test_over_seeds_without_a_csv_is_an_error(tiny: Path) -> None:
     result = call("leaderboard", "--over-seeds", "--out", tiny)
     assert result.exit_code == 2
     assert "--over-seeds is about the CSV" in result.stderr
+
+
+def test_tables_are_written_for_documents(tiny: Path) -> None:
+    run(tiny, "--eps", "1,10")
+    files = {flag: tiny.parent / f"table.{flag}" for flag in ("markdown", "latex")}
+    call("leaderboard", "--out", tiny, "--columns", "brightness", *(w for f, p in files.items() for w in (f"--{f}", p)))
+    assert "| fake | 1 |" in files["markdown"].read_text(encoding="utf-8").replace("**", "")
+    assert r"\begin{tabular}{lrlrr}" in files["latex"].read_text(encoding="utf-8")
+
+
+def test_rows_are_filtered_and_merged(tiny: Path) -> None:
+    other, path = tiny.parent / "other", tiny.parent / "a.csv"
+    run(tiny, "--eps", "1,10")
+    run(other, method="alone")
+    call("leaderboard", tiny, other, "--csv", path)
+    assert sorted(pd.read_csv(path)["method"]) == ["alone", "fake", "fake"]
+    call("leaderboard", tiny, other, "--csv", path, "--eps", "1", "--where", "track=images")
+    assert pd.read_csv(path)[["method", "epsilon"]].values.tolist() == [["fake", 1.0]]
+    assert "write COLUMN=VALUE" in call("leaderboard", tiny, "--where", "track").stderr

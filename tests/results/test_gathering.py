@@ -10,13 +10,13 @@ from typing import Any
 import pandas as pd
 import pytest
 from rows import ACCURACY, FWD, frame, scores, trial
-from scipy import stats
 
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import write_json
-from dpbench.results.gathering import aggregate, collect, make_frame, mean_and_ci95, write_csv
+from dpbench.results.gathering import collect, make_frame, write_csv
+from dpbench.results.over_seeds import aggregate
 from dpbench.results.record import TrialRecord
-from dpbench.results.row import FIELDS, IDENTITY, make_row
+from dpbench.results.row import FIELDS, IDENTITY, PLACES, make_row
 
 REFERENCE = [
     path
@@ -41,6 +41,7 @@ def test_row_has_every_column_once_in_order() -> None:
         "fwd",
         "fwd_ci95",
         *(name for name in names if name not in {f.name for f in IDENTITY}),
+        *PLACES,
     ]
 
 
@@ -84,7 +85,7 @@ def test_notes_have_the_reasons_for_missing_scores() -> None:
 def test_notes_are_separate_texts_until_the_csv(tmp_path: Path) -> None:
     rows = frame((trial(unverified=("peeked; twice",)), scores(accuracy=None)), (trial(seed=1), scores()))
     (line,) = aggregate(rows.assign(accounting="verified"))["notes"]
-    assert line == ("accounting unverified: peeked; twice", "accuracy: no classes")
+    assert line[:2] == ("accounting unverified: peeked; twice", "accuracy: no classes")
     write_csv(rows, tmp_path / "a.csv")
     texts = pd.read_csv(tmp_path / "a.csv")["notes"].fillna("").tolist()
     assert texts == ["accounting unverified: peeked; twice; accuracy: no classes", ""]
@@ -133,58 +134,23 @@ def test_a_copied_folder_counts_once(tmp_path: Path) -> None:
                      for name in ("a backup", "k copy")]  # fmt: skip
 
 
-@pytest.mark.parametrize("values", [[0.7, 0.8], [0.71, 0.74, 0.79, 0.7]])
-def test_interval_over_seeds_uses_student_t(values: list[float]) -> None:
-    mean, half = mean_and_ci95(values)
-    low, high = stats.t.interval(0.95, len(values) - 1, loc=mean, scale=stats.sem(values))
-    assert (mean - half, mean + half) == (pytest.approx(low), pytest.approx(high))
-
-
-def test_seeds_of_a_configuration_are_aggregated() -> None:
-    rows = frame(
-        (trial(seed=0), scores(accuracy=0.6)),
-        (trial(seed=1), scores(accuracy=0.8)),
-        (trial(seed=0, config={"steps": 2}), scores()),
-    )
-    lines = aggregate(rows)
-    assert lines["seeds"].tolist() == [2, 1]
-    assert lines["accuracy"].tolist() == [pytest.approx(0.7), 0.5]
-    assert lines["accuracy_ci95"].isna().tolist() == [False, True]
-
-
-def test_interval_is_over_images_for_one_seed_and_over_seeds_for_several() -> None:
-    alone = frame((trial(seed=0), scores(0.6, ci95=0.02)))
-    assert alone["accuracy_ci95"].tolist() == [0.02]
-    assert aggregate(alone)["accuracy_ci95"].tolist() == [0.02]
-    both = aggregate(frame((trial(seed=0), scores(0.6, ci95=0.02)), (trial(seed=1), scores(0.8, ci95=0.02))))
-    assert both["accuracy_ci95"].tolist() == [pytest.approx(mean_and_ci95([0.6, 0.8])[1])]
-
-
-def test_seeds_of_different_variants_are_not_averaged() -> None:
-    rows = frame(
-        (trial(seed=0, config={"steps": 1}), scores(accuracy=0.6)),
-        (trial(seed=1, config={"steps": 2}, variant="steps=2"), scores(accuracy=0.8)),
-    )
-    lines = aggregate(rows)
-    assert lines["seeds"].tolist() == [1, 1]
-    assert lines["variant"].tolist() == ["", "steps=2"]
-
-
 @pytest.mark.parametrize("path", REFERENCE, ids=lambda path: path.name)
 def test_reference_rows_have_the_current_columns(path: Path) -> None:
     fields = [f.name for f in FIELDS]
     assert [name for name in pd.read_csv(path).columns if name in fields] == fields
 
 
-def test_no_rows_are_aggregated_to_none(tmp_path: Path) -> None:
-    write_csv(aggregate(frame()), tmp_path / "a.csv")
-    assert len(pd.read_csv(tmp_path / "a.csv")) == 0
+def test_rows_of_several_folders_are_merged(tmp_path: Path) -> None:
+    for out, key, accuracy in (("a", "k", 0.5), ("a", "l", 0.6), ("b", "l", 0.9), ("b", "n", 0.7)):
+        store(tmp_path / out / "d/m" / key, trial(key=key, seed=ord(key)), scores(accuracy))
+    with pytest.warns(UserWarning, match="left out 1 trial of .*b that an earlier folder has, too"):
+        rows = collect([tmp_path / "a", tmp_path / "b"], [ACCURACY, FWD])
+    assert rows["accuracy"].tolist() == [0.5, 0.6, 0.7]
+    assert [Path(folder).parts[-4] for folder in rows["folder"]] == ["a", "a", "b"]
+    assert len(collect([tmp_path / "a", tmp_path / "a"], [ACCURACY, FWD])) == 2
 
 
-def test_intervals_and_means_leave_missing_scores_out() -> None:
-    rows = frame(*((trial(seed=seed), scores(value)) for seed, value in enumerate([0.6, None, 0.8])))
-    line = aggregate(rows).iloc[0]
-    assert line["accuracy"] == pytest.approx(0.7)
-    assert line["accuracy_ci95"] == pytest.approx(mean_and_ci95([0.6, 0.8])[1])
-    assert (line["fwd"], line["fwd_ci95"]) == (2, 0)
-    assert all(math.isnan(value) for value in mean_and_ci95([]))
+def test_places_are_not_written(tmp_path: Path) -> None:
+    store(tmp_path / "out/d/m/k", trial(key="k"), scores())
+    write_csv(collect(tmp_path / "out", [FWD]), tmp_path / "a.csv")
+    assert not {*PLACES} & {*pd.read_csv(tmp_path / "a.csv").columns}

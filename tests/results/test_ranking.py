@@ -11,7 +11,7 @@ from rows import ACCURACY, FWD, frame, scores, trial
 
 from dpbench.core.files import write_json
 from dpbench.core.outcomes import Measured, Packed
-from dpbench.results.gathering import aggregate, trials_of
+from dpbench.results.over_seeds import aggregate, trials_of
 from dpbench.results.ranking import rank, read_outcomes
 from dpbench.results.trial_folder import TrialFolder
 
@@ -96,8 +96,9 @@ def stored(out: Path, method: str, outcomes: np.ndarray, seed: int = 0, damage: 
 
 def ranks(out: Path, rows: list[tuple[Any, Any]]) -> list[int]:
     made = frame(*rows)
+    made = made.assign(folder=str(out / "d") + "/" + made["method"] + "/" + made["key"], outcomes="accuracy")
     lines = aggregate(made).assign(trials=trials_of(made))
-    return rank(lines, ACCURACY, "accuracy", read_outcomes(out, lines, ACCURACY)).tolist()
+    return rank(lines, ACCURACY, "accuracy", read_outcomes(made, lines, ACCURACY)).tolist()
 
 
 def test_accuracies_are_compared_on_the_same_test_images(tmp_path: Path) -> None:

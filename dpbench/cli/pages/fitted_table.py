@@ -8,9 +8,9 @@ from itertools import chain, count, pairwise
 from typing import NamedTuple
 
 import pandas as pd
-from rich.cells import cell_len
+from rich.box import HEAVY_HEAD, Box
+from rich.cells import cell_len, chop_cells, set_cell_size
 from rich.console import Console, ConsoleOptions, RenderResult
-from rich.table import Table
 from rich.text import Text
 
 from dpbench.core.metric import Column
@@ -46,7 +46,7 @@ class FittedTable:
     """A table with as many columns as fit the console, and what was left out or shortened below it.
 
     Args:
-        lines: the lines in order; see `results.gathering.aggregate`.
+        lines: the lines in order; see `results.over_seeds.aggregate`.
         columns: the metrics' columns to show, the most important one first.
         names: one per line.
     """
@@ -55,7 +55,7 @@ class FittedTable:
         self.lines, self.columns, self.names = lines, columns, names
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        headings, cells = _headings(self.lines, self.columns), _cells(self.lines, self.columns)
+        headings, cells = headings_of(self.lines, self.columns), cells_of(self.lines, self.columns)
         widths = [max(map(cell_len, column)) for column in zip(headings, *cells, strict=True)]
         longest = max(len(METHOD), *(cell_len(str(name)) for name in self.names))
         fewest = min(1, len(self.columns))
@@ -66,7 +66,13 @@ class FittedTable:
                 break
         short = shortened(self.names, max(LEAST_TITLE, min(longest, room)))
         names = [short[title] + marks for title, marks in self.names]
-        yield _table(self.lines, names, headings[:shown], [row[:shown] for row in cells], padding)
+        rows = [(METHOD, *headings[:shown]), *((name, *row[:shown]) for name, row in zip(names, cells, strict=True))]
+        box = HEAVY_HEAD.substitute(options)
+        width = max(cell_len(METHOD), min(max(map(cell_len, names)), max(room, LEAST_TITLE)))
+        sections = (self.lines["reference"] + self.lines["epsilon"].map(str)).tolist()
+        last = [section != following for section, following in pairwise([*sections, sections[-1]])]
+        bold = self.lines["rank"].eq(1).fillna(False).tolist()
+        yield from _framed(box, rows, 1 + headings.index("track"), last, bold, padding, width)
         if left_out := [column.name for column in self.columns[kept:]]:
             yield Text(f"no room for {', '.join(left_out)}; `dpbench leaderboard --columns NAMES`", style="dim")
         for title, text in short.items():
@@ -97,30 +103,61 @@ def _candidates(title: str, width: int) -> Iterator[str]:
         yield f"{title[: (kept + 1) // 2]}{gap}{title[-(kept // 2) :]}"
 
 
-def _table(
-    lines: pd.DataFrame, names: Sequence[str], headings: Sequence[str], cells: Sequence[Sequence[str]], padding: int
-) -> Table:
-    table = Table(padding=(0, padding))
-    table.add_column(METHOD, overflow="fold")
-    for heading in headings:
-        table.add_column(heading, justify="left" if heading == "track" else "right", no_wrap=True)
-    sections = (lines["reference"] + lines["epsilon"].map(str)).tolist()
-    for name, row, best, (section, following) in zip(
-        names, cells, lines["rank"].eq(1).fillna(False), pairwise([*sections, sections[-1]]), strict=True
-    ):
-        texts = map(Text, (name, *row))  # not str: the brackets of a variant are not markup
-        table.add_row(*texts, end_section=section != following, style="bold" if best else "")
-    return table
+def _framed(
+    box: Box,
+    rows: Sequence[Sequence[str]],
+    left: int,
+    last: Sequence[bool],
+    bold: Sequence[bool],
+    padding: int,
+    width: int,
+) -> Iterator[Text]:
+    """The lines of a table. Rich's own takes a second for a thousand of them.
+
+    Args:
+        rows: the cells: first the headings, then line by line.
+        left: the number of the second column that is left-aligned, beside the first.
+        last: whether a line ends a section.
+        bold: whether a line is bold.
+        padding: spaces beside a cell.
+        width: of the first column; longer names continue on the next line.
+    """
+    widths = [width, *(max(map(cell_len, column)) for column in list(zip(*rows, strict=True))[1:])]
+    beside = " " * padding
+
+    def line(cells: Sequence[str], edges: tuple[str, str, str], style: str) -> Text:
+        texts = [set_cell_size(cell, size) if number in (0, left) else " " * (size - cell_len(cell)) + cell
+                 for number, (cell, size) in enumerate(zip(cells, widths, strict=True))]  # fmt: skip
+        opening, between, closing = edges
+        row = f"{beside}{between}{beside}".join(texts)
+        return Text(f"{opening}{beside}{row}{beside}{closing}", style, no_wrap=True, overflow="crop")
+
+    spans = [size + 2 * padding for size in widths]
+    head, mid = (box.head_left, box.head_vertical, box.head_right), (box.mid_left, box.mid_vertical, box.mid_right)
+    yield Text(box.get_top(spans), no_wrap=True, overflow="crop")
+    yield line(rows[0], head, "bold")
+    yield Text(box.get_row(spans, "head"), no_wrap=True, overflow="crop")
+    for (name, *cells), ends, best in zip(rows[1:], last, bold, strict=True):
+        for number, part in enumerate(chop_cells(name, width)):
+            yield line([part, *(cells if number == 0 else [""] * len(cells))], mid, "bold" if best else "")
+        if ends:
+            yield Text(box.get_row(spans, "row"), no_wrap=True, overflow="crop")
+    yield Text(box.get_bottom(spans), no_wrap=True, overflow="crop")
 
 
-def _headings(lines: pd.DataFrame, columns: Sequence[Column]) -> list[str]:
-    """The headings of all columns but the first."""
+def headings_of(lines: pd.DataFrame, columns: Sequence[Column]) -> list[str]:
+    """The headings of all columns but the first.
+
+    Args:
+        lines: with their ranks.
+        columns: the metrics' columns.
+    """
     names = [f"{column.name} {ARROWS[column.better]}" if column.better else column.name for column in columns]
     return ["ε", "track", "rank", *(["seeds"] if _has_seeds(lines) else []), *names]
 
 
-def _cells(lines: pd.DataFrame, columns: Sequence[Column]) -> list[list[str]]:
-    """The cells below the headings, line by line."""
+def cells_of(lines: pd.DataFrame, columns: Sequence[Column]) -> list[list[str]]:
+    """The cells below the headings, line by line, rounded."""
     seeds = ["seeds"] if _has_seeds(lines) else []
     return [
         [

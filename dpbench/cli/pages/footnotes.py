@@ -39,7 +39,7 @@ def full_notes(lines: pd.DataFrame) -> Footnotes:
     """Extractors and notes of all lines, each text once.
 
     Args:
-        lines: of a table; see `results.gathering.aggregate`.
+        lines: of a table; see `results.over_seeds.aggregate`.
     """
     found: dict[str, list[int]] = {}
     for number, (_, line) in enumerate(lines.iterrows()):

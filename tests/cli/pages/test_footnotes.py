@@ -10,7 +10,7 @@ from rows import frame, scores, trial
 from dpbench.cli.pages.footnotes import Footnotes, full_notes, short_notes
 from dpbench.core.errors import NotInstalled
 from dpbench.models.pretrained import finding
-from dpbench.results.gathering import aggregate
+from dpbench.results.over_seeds import aggregate
 
 OWNERS = {name: name for name in ("accuracy", "fwd", "fid", "kid", "lpips", "gram")} | {"fd_coarse": "scales"}
 COLUMNS = ["accuracy", "fwd"]

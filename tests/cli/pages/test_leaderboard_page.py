@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -13,7 +12,8 @@ from rich.console import Console, RenderableType
 from rows import ACCURACY, FWD, frame, scores, trial
 
 from dpbench.cli.pages.fitted_table import Name, shortened
-from dpbench.cli.pages.leaderboard_page import leaderboard_page, leaderboard_table
+from dpbench.cli.pages.leaderboard_page import leaderboard_page, tables_page
+from dpbench.cli.pages.ranked_tables import ranked_tables
 from dpbench.core.errors import DpbenchError
 from dpbench.core.metric import Column
 from dpbench.results.privacy_record import Record
@@ -23,9 +23,8 @@ OWNERS = {"accuracy": "accuracy", "fwd": "fwd"}
 
 
 def show(rows: pd.DataFrame, width: int = 160, **options: Any) -> str:
-    return rendered(
-        leaderboard_table(rows, Path(), [ACCURACY, FWD], options.pop("records", {}), OWNERS, **options), width
-    )
+    records = options.pop("records", {})
+    return rendered(tables_page(ranked_tables(rows, [ACCURACY, FWD], OWNERS, **options), rows, records), width)
 
 
 def rendered(page: RenderableType, width: int = 160) -> str:
@@ -66,14 +65,14 @@ def test_column_without_a_direction_ranks_nothing() -> None:
     diversity = Column("fwd", None, "a diversity")
 
     def text_of(columns: list[Column]) -> str:
-        return rendered(leaderboard_table(rows, Path(), columns, {}, OWNERS))
+        return rendered(tables_page(ranked_tables(rows, columns, OWNERS), rows, {}))
 
     assert "ranked by accuracy" in text_of([diversity, ACCURACY])
     alone = text_of([diversity])
     assert "ranked by" not in alone
     assert re.search(r"┃ +fwd ┃", alone)
     with pytest.raises(DpbenchError, match="neither high nor low values of lpips are better"):
-        leaderboard_page(rows, Path(), by="lpips")
+        leaderboard_page(rows, by="lpips")
 
 
 def test_rows_are_ranked_by_the_column_that_the_first_one_names() -> None:
@@ -83,11 +82,11 @@ def test_rows_are_ranked_by_the_column_that_the_first_one_names() -> None:
 
     rows = frame(row("a", 1.0, 0.9), row("b", 1.1, 0.2))
     fwd = Column("fwd", "low", "", ranked_by="fwd_inf")
-    text = rendered(leaderboard_table(rows, Path(), [fwd], {}, {"fwd": "fwd", "fwd_inf": "fwd"}))
+    text = rendered(tables_page(ranked_tables(rows, [fwd], {"fwd": "fwd", "fwd_inf": "fwd"}), rows, {}))
     assert "ranked by fwd_inf" in text
     assert re.findall(r"│ ([ab]) +│ +1 │ images │ +(\d)", text) == [("b", "1"), ("a", "2")]
-    assert re.search(r"┃ +fwd_inf ↓ ┃", rendered(leaderboard_page(rows, Path())))
-    assert re.search(r"┃ +fwd_inf ↓ ┃ +fwd ↓ ┃", rendered(leaderboard_page(rows, Path(), by="fwd")))
+    assert re.search(r"┃ +fwd_inf ↓ ┃", rendered(leaderboard_page(rows)))
+    assert re.search(r"┃ +fwd_inf ↓ ┃ +fwd ↓ ┃", rendered(leaderboard_page(rows, by="fwd")))
 
 
 def test_single_seed_has_its_interval_over_images() -> None:

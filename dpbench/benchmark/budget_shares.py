@@ -1,0 +1,46 @@
+"""Where the budget of a finished trial went: a stored ledger, priced mechanism by mechanism."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from dpbench.privacy import choices, laplace, mechanisms, sanitised  # noqa: F401 (they declare the mechanisms)
+from dpbench.privacy.accounting import epsilon_pld
+from dpbench.privacy.events import Event
+from dpbench.privacy.mechanisms import Mechanism
+from dpbench.privacy.shares import shares
+from dpbench.results.stored_ledger import StoredLedger, StoredMechanism, segments_of
+
+
+class Spent(NamedTuple):
+    """What one mechanism cost.
+
+    Attributes:
+        share: of the privacy loss of all, in [0, 1]; None where a mechanism is of a kind that is not known here.
+        alone: ε of this mechanism alone at the ledger's δ; None likewise.
+    """
+
+    share: float | None
+    alone: float | None
+
+
+def spent_by_mechanism(ledger: StoredLedger) -> list[Spent]:
+    """What each mechanism of a ledger cost, by the releases that were made."""
+    known = {kind.__name__: kind for kind in _kinds(Mechanism.__subclasses__())}
+    if any(mechanism.kind not in known for mechanism in ledger.mechanisms):
+        return [Spent(None, None) for _ in ledger.mechanisms]
+    events = [_events(mechanism, known[mechanism.kind].billed) for mechanism in ledger.mechanisms]
+    near = 1.0 if ledger.epsilon_planned == "inf" else max(1e-3, float(ledger.epsilon_planned))
+    alone = [epsilon_pld(each, ledger.delta, near=near) for each in events]
+    return [Spent(*pair) for pair in zip(shares(events, ledger.delta), alone, strict=True)]
+
+
+def _events(mechanism: StoredMechanism, billed: type[Event]) -> list[Event]:
+    return [billed(s["noise"], s["rate"], s["releases"]) for s in segments_of(mechanism)]
+
+
+def _kinds(kinds: Iterable[type[Mechanism]]) -> Iterator[type[Mechanism]]:
+    for kind in kinds:
+        yield kind
+        yield from _kinds(kind.__subclasses__())

@@ -1,0 +1,45 @@
+"""`dpbench report`: one page about the results, to open in a browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dpbench.benchmark.request import RunRequest
+from dpbench.cli.filters import FOLDERS, KEPT, WHERE, chosen_rows
+from dpbench.cli.options import takes
+from dpbench.core.folders import expanded
+
+EPILOG = """
+The page is one file that needs no network. For real images beside the samples, the test split of a public benchmark is
+opened where its files are (--data). Of other datasets the page has no real image.
+
+dpbench report
+
+dpbench report results other-machine/results --out comparison.html --dataset mnist
+"""
+
+
+@takes(
+    *("methods", "dataset", "epsilons", "data"),
+    help=KEPT | {"data": "Folder of datasets, for real images; by default $DPBENCH_DATA or your cache folder."},
+    dataset="",
+    epsilons=(),
+)
+def report(
+    request: RunRequest,
+    folders: FOLDERS = None,
+    where: WHERE = None,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Page to write.")] = Path("report.html"),
+) -> None:
+    """Write one self-contained page: leaderboard, curves, samples, budgets, differences, commands."""
+    from dpbench.benchmark.report_content import report_content
+    from dpbench.cli.row_command import row_command
+    from dpbench.results.report.page_file import write_page
+
+    rows = chosen_rows(folders or [request.out], request, where or ())
+    path = expanded(out)
+    write_page(path, report_content(rows, row_command, request.data))
+    print(f"{len(rows)} trial{'s'[: len(rows) != 1]}: {path}")

@@ -1,0 +1,53 @@
+"""The command that makes a row again, from what its trial recorded of the request."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import fields, replace
+from typing import Any
+
+from dpbench.benchmark.request import RunRequest
+from dpbench.cli.options import RUN, given
+from dpbench.core.errors import DpbenchError
+from dpbench.results.record import TrialRecord
+
+
+def row_command(record: TrialRecord, seeds: int) -> str:
+    """A command that makes a row again, if its data and plugins are where they were; "" where none is known.
+
+    Args:
+        record: of the row's first trial.
+        seeds: how many seeds the row has.
+    """
+    try:
+        request = _stored(record.request)
+    except (DpbenchError, TypeError, ValueError):  # another version's request
+        return ""
+    if record.reference == "external":
+        claims = {"--eps": record.epsilon, "--delta": record.delta, "--public": record.public_source or None}
+        words = [word for flag, value in claims.items() if value is not None for word in (flag, f"{value}")]
+        place = given(request, "dataset", "resolution", "metrics", "protocol", "public_benchmark", "plugins")
+        return shlex.join(["dpbench", "evaluate", "IMAGES", "--name", record.method, *words, *place])
+    row = replace(request, methods=_method(record, request), epsilons=_epsilons(record), seeds=seeds, settings={},
+                  references=(record.reference,) if record.reference in ("real", "public") else ())  # fmt: skip
+    others = [name for name in (*RUN, "plugins") if name not in ("methods", "epsilons")]
+    epsilons = ",".join(f"{epsilon:.12g}" for epsilon in row.epsilons)
+    return shlex.join(["dpbench", "run", *given(row, "methods"), "--eps", epsilons, *given(row, *others)])
+
+
+def _stored(content: dict[str, Any]) -> RunRequest:
+    """The request that trial.json holds."""
+    known = {f.name for f in fields(RunRequest)}
+    return RunRequest.of(**{name: value for name, value in content.items() if name in known})
+
+
+def _method(record: TrialRecord, request: RunRequest) -> tuple[str, ...]:
+    """The method with the settings that differ from its preset; of real images, any method of the run."""
+    if record.reference == "real":
+        return tuple(request.methods[:1])
+    return (f"{record.method}[{record.variant}]" if record.variant else record.method,)
+
+
+def _epsilons(record: TrialRecord) -> tuple[float, ...]:
+    """ε of the row; none for real images and public data, which need no private run."""
+    return () if record.reference in ("real", "public") or record.epsilon is None else (record.epsilon,)

@@ -1,0 +1,1 @@
+"""Figures for papers: scores by ε, by method and by cost, and sheets of samples."""

@@ -1,0 +1,67 @@
+"""A sheet of samples of chosen rows: one grid per row of the leaderboard, the same condition in the same cell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from textwrap import fill
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dpbench.core.data import ImageDataset
+from dpbench.results.report.cell_images import cells_of_images, conditions_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+CELL = 0.32  # inches
+GAP = 0.25  # inches between grids
+LETTERS = 6  # of a heading, per cell
+
+
+class Grid(NamedTuple):
+    """What stands under one heading: samples, or real images."""
+
+    heading: str
+    images: ImageDataset
+
+
+def sample_sheet(grids: Sequence[Grid], columns: int, rows: int) -> Figure:
+    """The first images of each condition of every grid, side by side, without selection.
+
+    Args:
+        grids: at least one, all of one dataset and resolution.
+        columns: images of each condition.
+        rows: conditions, the first ones; without conditions, rows of images.
+    """
+    from matplotlib.figure import Figure
+
+    conditions = conditions_of(grids[0].images)[:rows]
+    pictures = [_picture(cells_of_images(grid.images, conditions, rows, columns), grid.images.spec.resolution, columns)
+                for grid in grids]  # fmt: skip
+    shown = len(conditions) or rows
+    width, height = columns * CELL, shown * CELL
+    figure = Figure(figsize=(len(grids) * (width + GAP), height + 0.4), layout="constrained")
+    for number, (axes, picture, grid) in enumerate(
+        zip(figure.subplots(1, len(grids), squeeze=False).flat, pictures, grids, strict=True)
+    ):
+        axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        axes.set_title(fill(grid.heading, max(8, columns * LETTERS)), fontsize=7)
+        axes.set_xticks([])
+        side = grid.images.spec.resolution
+        labels = conditions if number == 0 else []
+        axes.set_yticks([(row + 0.5) * side for row in range(len(labels))], labels, fontsize=7)
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+    return figure
+
+
+def _picture(cells: Sequence[Sequence[NDArray[np.uint8]]], side: int, columns: int) -> NDArray[np.uint8]:
+    """Rows of cells as one picture, white where there are none: uint8 [h, w] or [h, w, 3]."""
+    first = next(cell for row in cells for cell in row)
+    picture = np.full((len(cells) * side, columns * side, *first.shape[2:]), 255, np.uint8)
+    for row, found in enumerate(cells):
+        for column, cell in enumerate(found):
+            picture[row * side : (row + 1) * side, column * side : (column + 1) * side] = cell
+    return picture

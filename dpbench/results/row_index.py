@@ -1,0 +1,112 @@
+"""Rows read before: an index in the user's cache folder, so that thousands of trials are not read again each time.
+
+It is derived from the trials' files. A row counts while the files that it was made from have the same stamps, and the
+code that makes rows is the same. Losing the index costs time alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+from zipfile import BadZipFile
+
+import numpy as np
+import pandas as pd
+
+from dpbench.core.closure import code_hash
+from dpbench.core.errors import DpbenchError
+from dpbench.core.files import digest, write_atomic
+from dpbench.core.folders import cache_folder
+from dpbench.results import row
+
+Stamps = dict[str, list[int]]
+"""A trial's folder, by its path below the folder of results -> what changes when its files do."""
+
+FOLDER = "rows"
+"""Folder of the indexes, in the user's cache folder."""
+
+
+@dataclass(frozen=True)
+class RowIndex:
+    """The rows of one folder of results as they were read last.
+
+    Attributes:
+        path: the index.
+        stamps: of the trials that it has.
+        rows: one line per trial; see `gathering.make_frame`. `folder` is the path below the folder of results.
+    """
+
+    path: Path
+    stamps: Stamps
+    rows: pd.DataFrame
+
+    @classmethod
+    def of(cls, out: Path) -> RowIndex:
+        """The index of a folder of results; an empty one if there is none, it is damaged, or the code has changed."""
+        path = cache_folder() / FOLDER / f"{digest([str(out.resolve()), code_hash(row)])}.npz"
+        try:
+            with np.load(path) as stored:  # no pickles
+                stamps, rows = _unpacked(stored)
+        except (OSError, ValueError, KeyError, TypeError, IndexError, EOFError, BadZipFile):
+            stamps, rows = {}, pd.DataFrame({"folder": pd.Series(dtype="str")})
+        return cls(path, stamps, rows)
+
+    def unchanged(self, now: Mapping[str, list[int]]) -> pd.DataFrame:
+        """The rows of the trials whose files have these stamps."""
+        if self.stamps == now:
+            return self.rows
+        same = np.array([self.stamps[name] == now.get(name) for name in self.rows["folder"]], bool)
+        return self.rows.loc[same].reset_index(drop=True)
+
+    def store(self, rows: pd.DataFrame, stamps: Stamps) -> None:
+        """Replaces the index, where its folder can be written."""
+        with suppress(DpbenchError):
+            write_atomic(self.path, lambda temporary: np.savez(temporary, **_packed(rows, stamps)))
+
+
+def _packed(rows: pd.DataFrame, stamps: Stamps) -> dict[str, Any]:
+    """A frame as arrays: numbers as they are, and each text once, because most rows share most of their texts."""
+    numbers = [name for name in rows if rows[name].dtype == "float64"]
+    integers = [name for name in rows if rows[name].dtype == "Int64"]
+    texts = [name for name in rows if name not in numbers + integers]
+    codes, unique = [], []
+    for name in texts:
+        lists = name == "notes"
+        each, known = pd.factorize(rows[name].map(_as_text) if lists else rows[name])
+        codes.append(each)
+        unique.append(list(known))
+    heading = {
+        "columns": list(rows), "numbers": numbers, "integers": integers, "texts": texts, "unique": unique,
+        "folders": list(stamps), "stamps": list(stamps.values()),
+    }  # fmt: skip
+    return {
+        "heading": np.frombuffer(json.dumps(heading).encode(), np.uint8),
+        "numbers": rows[numbers].to_numpy("float64"),
+        "integers": rows[integers].astype("Int64").to_numpy("int64", na_value=0),
+        "missing": rows[integers].isna().to_numpy(),
+        "codes": np.array(codes, np.int32),
+    }
+
+
+def _unpacked(stored: Mapping[str, Any]) -> tuple[Stamps, pd.DataFrame]:
+    heading = json.loads(stored["heading"].tobytes())
+    columns: dict[str, Any] = dict(zip(heading["numbers"], stored["numbers"].T, strict=True))
+    for name, values, missing in zip(heading["integers"], stored["integers"].T, stored["missing"].T, strict=True):
+        columns[name] = pd.arrays.IntegerArray(values.copy(), missing.copy())
+    for name, codes, unique in zip(heading["texts"], stored["codes"], heading["unique"], strict=True):
+        if name == "notes":
+            known = np.empty(len(unique), object)
+            known[:] = [tuple(json.loads(text)) for text in unique]
+            columns[name] = pd.Series(known[codes], dtype="object")
+        else:
+            columns[name] = pd.Series(np.array(unique, object)[codes], dtype="str")
+    rows = pd.DataFrame(columns)[heading["columns"]]
+    return cast(Stamps, dict(zip(heading["folders"], heading["stamps"], strict=True))), rows
+
+
+def _as_text(notes: tuple[str, ...]) -> str:
+    return json.dumps(notes)

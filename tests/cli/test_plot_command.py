@@ -1,0 +1,61 @@
+"""`dpbench plot`: every figure in every format, from what the leaderboard shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from calling import call, run
+
+FIGURES = {
+    "epsilon": ("--columns", "brightness"),
+    "method": ("--columns", "brightness"),
+    "cost": ("--columns", "brightness", "--cost", "queries"),
+    "samples": ("--real", "--eps", "1"),
+}
+BEGINNINGS = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
+
+
+def test_figures_are_written_in_every_format(tiny: Path) -> None:
+    run(tiny, "--eps", "1,10", "--references", "real,public")
+    for (figure, options), (suffix, beginning) in zip(
+        FIGURES.items(), [*BEGINNINGS.items(), ("svg", b"<?xml")], strict=True
+    ):
+        path = tiny.parent / f"{figure}.{suffix}"
+        result = call("plot", figure, tiny, *options, "--out", path)
+        assert result.exit_code == 0, result.stderr
+        assert path.read_bytes().startswith(beginning)
+    text = (tiny.parent / "samples.svg").read_text(encoding="utf-8")
+    assert all(f">{word}" in text for word in ("dark", "bright", "fake", "real images"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("epsilon", "--columns", "brightness", "--out", "a.gif"), "name a .png, .svg or .pdf file"),
+        (("epsilon", "--columns", "brigthness"), "did you mean brightness?"),
+        (
+            ("cost", "--columns", "brightness", "--cost", "seconds_fit", "--where", "reference=public"),
+            "no finished trial",
+        ),
+        (("epsilon", "--columns", "fwd"), "no row has a value of fwd"),
+        (("samples", "--where", "reference=public"), "no finished trial"),
+    ],
+)
+def test_wrong_figures_are_one_line(tiny: Path, arguments: tuple[str, ...], said: str) -> None:
+    run(tiny)
+    result = call("plot", arguments[0], tiny, *arguments[1:])
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+def test_rows_that_are_not_comparable_share_no_figure(tiny: Path) -> None:
+    run(tiny)
+    run(tiny, "--samples", "20")
+    result = call("plot", "epsilon", tiny, "--columns", "brightness")
+    assert "these rows are not comparable" in result.stderr
+    path = tiny.parent / "a.png"
+    assert (
+        call("plot", "epsilon", tiny, "--columns", "brightness", "--where", "n_samples=20", "--out", path).exit_code
+        == 0
+    )

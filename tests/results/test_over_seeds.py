@@ -1,0 +1,83 @@
+"""Aggregation over seeds: which trials belong together, means, intervals and missing scores."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from rows import frame, scores, trial
+from scipy import stats
+
+from dpbench.results.gathering import write_csv
+from dpbench.results.over_seeds import aggregate, mean_and_ci95, trials_of
+
+
+@pytest.mark.parametrize("values", [[0.7, 0.8], [0.71, 0.74, 0.79, 0.7]])
+def test_interval_over_seeds_uses_student_t(values: list[float]) -> None:
+    mean, half = mean_and_ci95(values)
+    low, high = stats.t.interval(0.95, len(values) - 1, loc=mean, scale=stats.sem(values))
+    assert (mean - half, mean + half) == (pytest.approx(low), pytest.approx(high))
+
+
+def test_seeds_of_a_configuration_are_aggregated() -> None:
+    rows = frame(
+        (trial(seed=0), scores(accuracy=0.6)),
+        (trial(seed=1), scores(accuracy=0.8)),
+        (trial(seed=0, config={"steps": 2}), scores()),
+    )
+    lines = aggregate(rows)
+    assert lines["seeds"].tolist() == [2, 1]
+    assert lines["accuracy"].tolist() == [pytest.approx(0.7), 0.5]
+    assert lines["accuracy_ci95"].isna().tolist() == [False, True]
+
+
+def test_interval_is_over_images_for_one_seed_and_over_seeds_for_several() -> None:
+    alone = frame((trial(seed=0), scores(0.6, ci95=0.02)))
+    assert alone["accuracy_ci95"].tolist() == [0.02]
+    assert aggregate(alone)["accuracy_ci95"].tolist() == [0.02]
+    both = aggregate(frame((trial(seed=0), scores(0.6, ci95=0.02)), (trial(seed=1), scores(0.8, ci95=0.02))))
+    assert both["accuracy_ci95"].tolist() == [pytest.approx(mean_and_ci95([0.6, 0.8])[1])]
+
+
+def test_seeds_of_different_variants_are_not_averaged() -> None:
+    rows = frame(
+        (trial(seed=0, config={"steps": 1}), scores(accuracy=0.6)),
+        (trial(seed=1, config={"steps": 2}, variant="steps=2"), scores(accuracy=0.8)),
+    )
+    lines = aggregate(rows)
+    assert lines["seeds"].tolist() == [1, 1]
+    assert lines["variant"].tolist() == ["", "steps=2"]
+
+
+def test_no_rows_are_aggregated_to_none(tmp_path: Path) -> None:
+    write_csv(aggregate(frame()), tmp_path / "a.csv")
+    assert len(pd.read_csv(tmp_path / "a.csv")) == 0
+
+
+def test_a_score_that_some_seeds_lack_has_no_mean() -> None:
+    rows = frame(*((trial(seed=seed), scores(value)) for seed, value in enumerate([0.6, None, 0.8])))
+    line = aggregate(rows).iloc[0]
+    assert math.isnan(line["accuracy"])
+    assert math.isnan(line["accuracy_ci95"])
+    assert (line["fwd"], line["fwd_ci95"], line["seeds"]) == (2, 0, 3)
+    assert line["notes"] == ("accuracy: no classes", "accuracy: no mean, as only 2 of 3 seeds have a value")
+    assert all(math.isnan(value) for value in mean_and_ci95([]))
+
+
+def test_lines_say_what_their_interval_covers_and_what_they_cost() -> None:
+    rows = frame(
+        (trial(seed=0, seconds_fit=1.0, queries=7), scores()),
+        (trial(seed=1, seconds_fit=4.0, queries=7), scores()),
+        (trial(method="b"), scores()),
+    )
+    lines = aggregate(rows)
+    assert lines["interval"].tolist() == ["seeds", "images"]
+    assert lines["seconds_fit"].tolist() == [2.5, 0.5]
+    assert lines["queries"].tolist() == [7, 1]
+
+
+def test_lines_know_the_folders_of_their_trials() -> None:
+    rows = frame((trial(key="a"), scores()), (trial(key="b", seed=1), scores()), (trial(key="c", method="n"), scores()))
+    assert trials_of(rows).tolist() == [("a", "b"), ("c",)]
