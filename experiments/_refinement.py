@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 import dpbench
 from dpbench.benchmark.scoring import known_columns
 from dpbench.core.config import build
+from dpbench.core.errors import NotInstalled
 from dpbench.core.files import digest, write_json
 from dpbench.core.registries import REFINERS
 from dpbench.core.specs import Conditions
@@ -62,6 +64,17 @@ class Stage:
         """The refiner, trained with this augmentation of public images unless the brackets name another one."""
         known = {"augmentation"} & {f.name for f in fields(self.plugin.Config)}
         return self.plugin(build(self.plugin.Config, dict.fromkeys(known, augmentation) | dict(self.settings)))
+
+
+def is_installed(name: str) -> bool:
+    """Whether the weights that a detail stage needs are there; says so if they are not."""
+    plugin = REFINERS.get(name)
+    try:
+        plugin.weights_of(build(plugin.Config, {}))
+    except NotInstalled as error:
+        print(f"{name} is left out: {error}", file=sys.stderr)
+        return False
+    return True
 
 
 def result_path(out: Path, dataset: str, source: Source, stage: Stage) -> Path:

@@ -29,9 +29,8 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).parent.parent))  # makes the script work from any folder
 
 from dpbench.benchmark.request import parse_epsilons
-from dpbench.core.config import build
 from dpbench.core.data import DataOptions
-from dpbench.core.errors import DpbenchError, NotInstalled
+from dpbench.core.errors import DpbenchError
 from dpbench.core.files import read_json, write_atomic
 from dpbench.core.registries import REFINERS
 from dpbench.core.variants import split_list
@@ -40,7 +39,7 @@ from dpbench.results.run_sheet import Group, write_run_sheet
 from dpbench.results.samples import StoredSamples
 from experiments._coarse import sources
 from experiments._jobs import Job, run_jobs
-from experiments._refinement import Stage, refine_and_score, result_path
+from experiments._refinement import Stage, is_installed, refine_and_score, result_path
 from experiments._script import exit_if_failed, one_line_errors
 
 PUBLIC = {"shapes": "figures", "mnist": "omniglot"}
@@ -118,17 +117,6 @@ def default_stages() -> list[str]:
     """Every registered detail stage whose weights are installed, and some of them with the coarse band put back."""
     names = [name for name in REFINERS.names() if is_installed(name)]
     return [*names, *(f"{name}[consistency=project]" for name in PROJECTED if name in names)]
-
-
-def is_installed(name: str) -> bool:
-    """Whether the weights that a detail stage needs are there; says so if they are not."""
-    plugin = REFINERS.get(name)
-    try:
-        plugin.weights_of(build(plugin.Config, {}))
-    except NotInstalled as error:
-        print(f"{name} is left out: {error}", file=sys.stderr)
-        return False
-    return True
 
 
 def run_here(dataset: str, stages: list[Stage], request: Request) -> None:

@@ -1,4 +1,4 @@
-"""Classifiers that train for a few steps, in place of the quick recipes."""
+"""Classifiers that train for a few steps, in place of the quick recipes; the judge of scenes, too."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from dpbench.metrics.classifiers import quick
+from dpbench.metrics.classifiers import quick, scene_judge
 
 
 def shorten(monkeypatch: pytest.MonkeyPatch, steps: int, batch: int = 32, runs: int = 1) -> None:
-    """Until the test ends, the quick classifiers and the one of real images train for `steps` steps."""
+    """Until the test ends, quick classifiers, the one of real images and the judge train for `steps` steps."""
     short = replace(quick.RECIPE, steps=lambda n: steps, batch=batch, runs=runs)
     monkeypatch.setattr(quick, "RECIPE", short)
     monkeypatch.setattr(quick, "REAL_RECIPE", replace(short, runs=1))
+    monkeypatch.setattr(scene_judge, "STEPS", steps)
+    monkeypatch.setattr(scene_judge, "BATCH", batch)

@@ -21,6 +21,13 @@ TOLERANCE = 1e-3
 """Relative difference that another order of sums may cause."""
 
 
+def small_bars(count: int, seed: int) -> ImageDataset:
+    """See `small_evaluation.small_bars`; torch is imported when they are made."""
+    from dpbench.contracts import small_evaluation
+
+    return small_evaluation.small_bars(count, seed)
+
+
 @dataclass(frozen=True)
 class MetricCase(Case[Metric]):
     """A metric under test; the weights of its extractors, if they need any, are installed.
@@ -30,10 +37,12 @@ class MetricCase(Case[Metric]):
             reference.
         by_chance: columns in which the order of images counts by chance: they train on the images, pair them up, or
             split them into parts.
+        images: (count, seed) -> a small set of images that the metric can be computed on.
     """
 
     unranked: tuple[str, ...] = ()
     by_chance: tuple[str, ...] = ()
+    images: Callable[[int, int], ImageDataset] = small_bars
 
     def values(
         self,
@@ -42,7 +51,7 @@ class MetricCase(Case[Metric]):
         train: ImageDataset | None = None,
         seed: int = 0,
     ) -> dict[str, float]:
-        """Column -> value, for small sets of bars unless others are given.
+        """Column -> value, for small sets of `images` unless others are given.
 
         Raises:
             MissingScore: the metric cannot be computed.
@@ -52,7 +61,9 @@ class MetricCase(Case[Metric]):
 
         from dpbench.contracts.small_evaluation import small_evaluation
 
-        evaluation = small_evaluation(self.folder, synthetic, reference, train)
+        usual = self.sets
+        given = (synthetic or usual[0], reference or usual[1], train or usual[2])
+        evaluation = small_evaluation(self.folder, *given)
         metric = self.plugin()
         evaluation.begin(self.name, metric, torch.Generator().manual_seed(seed))
         try:
@@ -62,6 +73,13 @@ class MetricCase(Case[Metric]):
         except DpbenchError as error:
             raise ContractError(str(error)) from error
         return {name: float(v.value if isinstance(v, Estimate | Measured) else v) for name, v in found.items()}
+
+    @property
+    def sets(self) -> tuple[ImageDataset, ImageDataset, ImageDataset]:
+        """Images that look like the reference, the reference, and train."""
+        from dpbench.contracts.small_evaluation import COUNT
+
+        return self.images(COUNT, 5), self.images(COUNT, 4), self.images(2 * COUNT, 3)
 
     @cached_property
     def usual(self) -> dict[str, float]:
@@ -90,10 +108,10 @@ def check_columns(case: MetricCase) -> None:
 
 def check_direction(case: MetricCase) -> None:
     """Images that look like the reference score better than white noise, in the direction that a column declares."""
-    from dpbench.contracts.small_evaluation import unlike_bars
+    from dpbench.contracts.small_evaluation import noise_like
 
     with must_work(f"computing {case.name} of white noise"):
-        noise = case.values(unlike_bars())
+        noise = case.values(noise_like(case.sets[0]))
     for column in case.plugin.columns:
         like, unlike = case.usual[column.name], noise[column.name]
         is_better = like > unlike if column.better == "high" else like < unlike
@@ -106,11 +124,11 @@ def check_direction(case: MetricCase) -> None:
 
 def check_order(case: MetricCase) -> None:
     """The order of images does not matter, but for columns in which it counts by chance."""
-    from dpbench.contracts.small_evaluation import COUNT, SPEC, shuffled, synthetic_bars
-    from dpbench.contracts.small_sets import bars
+    from dpbench.contracts.small_evaluation import shuffled
 
+    synthetic, reference, _ = case.sets
     with must_work(f"computing {case.name} in another order"):
-        values = case.values(shuffled(synthetic_bars()), shuffled(bars(SPEC, COUNT, seed=4)))
+        values = case.values(shuffled(synthetic), shuffled(reference))
     for column, value in case.usual.items():
         same = math.isclose(value, values[column], rel_tol=TOLERANCE, abs_tol=TOLERANCE)
         found = f"is {value:.6g}, in another order {values[column]:.6g}; use all images alike, or add it to `by_chance`"
@@ -127,14 +145,13 @@ def check_seeds(case: MetricCase) -> None:
 
 
 def check_missing(case: MetricCase) -> None:
-    """Images without classes are scored, or refused with MissingScore and a reason in one line."""
-    from dpbench.contracts.small_evaluation import COUNT, SPEC, synthetic_bars, without_classes
-    from dpbench.contracts.small_sets import bars
+    """Images without classes or captions are scored, or refused with MissingScore and a reason in one line."""
+    from dpbench.contracts.small_evaluation import without_conditions
 
-    synthetic, reference, train = synthetic_bars(), bars(SPEC, COUNT, seed=4), bars(SPEC, COUNT, seed=3)
+    synthetic, reference, train = (without_conditions(images) for images in case.sets)
     with must_work(f"computing {case.name} without classes, or refusing it with MissingScore,"):
         try:
-            case.values(without_classes(synthetic), without_classes(reference), without_classes(train))
+            case.values(synthetic, reference, train)
         except MissingScore as reason:
             is_told = bool(str(reason).strip()) and "\n" not in str(reason)
             require(is_told, f"{case.name} must say in one line why it cannot be computed")
@@ -142,10 +159,9 @@ def check_missing(case: MetricCase) -> None:
 
 def check_reads_train(case: MetricCase) -> None:
     """A metric reads train images if and only if it declares `reads_train`."""
-    from dpbench.contracts.small_evaluation import SPEC, Watched
-    from dpbench.contracts.small_sets import bars
+    from dpbench.contracts.small_evaluation import Watched
 
-    train = Watched(bars(SPEC, 60, seed=8))
+    train = Watched(case.images(60, 8))
     case.values(train=train)
     is_honest = bool(train.reads) == case.plugin.reads_train
     does = "reads train images" if train.reads else "reads no train images"

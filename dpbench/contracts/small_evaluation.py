@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 
 from dpbench.contracts.small_sets import bars, bars_spec
 from dpbench.core.cache import PublicCache
+from dpbench.core.captions import decode_captions
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.specs import Batch
@@ -21,26 +23,32 @@ COUNT = 24
 SPEC = bars_spec(size=32, records=COUNT)
 
 
+def small_bars(count: int, seed: int) -> ImageDataset:
+    """A set of bars with classes; the metrics of most plugins can be computed on them."""
+    return bars(SPEC, count, seed)
+
+
 def synthetic_bars() -> ImageDataset:
     """Images that look like the reference."""
-    return bars(SPEC, COUNT, seed=5)
+    return small_bars(COUNT, seed=5)
 
 
-def unlike_bars() -> ImageDataset:
-    """White noise with the labels of the reference."""
-    images = np.random.default_rng(6).integers(0, 256, (COUNT, *SPEC.shape), dtype=np.uint8)
-    return ArrayDataset(SPEC, images, np.arange(COUNT) % 2)
+def noise_like(images: ImageDataset) -> ImageDataset:
+    """White noise with the labels or captions of the images."""
+    noise = np.random.default_rng(6).integers(0, 256, (len(images), *images.spec.shape), dtype=np.uint8)
+    batch = images.batch(range(len(images)))
+    return ArrayDataset(images.spec, noise, batch.labels if batch.captions is None else decode_captions(batch.captions))
 
 
-def without_classes(images: ImageDataset) -> ImageDataset:
-    """The same images without labels."""
+def without_conditions(images: ImageDataset) -> ImageDataset:
+    """The same images without labels or captions."""
     pixels = images.batch(range(len(images))).images
     assert pixels is not None
-    return ArrayDataset(bars_spec(size=32, records=COUNT, classes=None), pixels, None)
+    return ArrayDataset(replace(images.spec, classes=None, caption_bytes=0), pixels, None)
 
 
 def shuffled(images: ImageDataset) -> ImageDataset:
-    """The same images and labels in another order."""
+    """The same images, with their labels or captions, in another order."""
     return Subset(images, np.random.default_rng(7).permutation(len(images)))
 
 
@@ -83,9 +91,9 @@ def small_evaluation(
     """
     return SharedEvaluation(
         synthetic or synthetic_bars(),
-        reference or bars(SPEC, COUNT, seed=4),
+        reference or small_bars(COUNT, seed=4),
         RunContext("cpu", torch.Generator().manual_seed(0), PublicCache(folder / "public")),
-        train or bars(SPEC, 2 * COUNT, seed=3),
+        train or small_bars(2 * COUNT, seed=3),
         folder / "synthetic",
         RealCache(folder / "real"),
     )

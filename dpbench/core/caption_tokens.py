@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dpbench.core.captions import split_captions
@@ -37,3 +39,53 @@ def caption_tokens(texts: Sequence[str], tokenize: Tokenize, captions: int, leng
         for place, tokens in zip(row, found, strict=False):
             place[: len(tokens)] = tokens
     return torch.from_numpy(filled)
+
+
+@dataclass(frozen=True)
+class Lost:
+    """What `caption_tokens` left out of some texts, each of which is the captions of one record, or a prompt.
+
+    Attributes:
+        texts: their number.
+        cut: number of those with a caption of more tokens than fit.
+        empty: number of those without tokens.
+    """
+
+    texts: int = 0
+    cut: int = 0
+    empty: int = 0
+
+    @classmethod
+    def of(cls, texts: Sequence[str], tokens: Tensor, tokenize: Tokenize) -> Lost:
+        """Counts what is lost.
+
+        Args:
+            texts: as `caption_tokens` got them.
+            tokens: what it made of them.
+            tokenize: as it got it. What an encoder can never read, whatever the length, is not counted.
+        """
+        length = tokens.shape[2]
+        full = (tokens[:, :, -1] != NO_TOKEN).any(1).tolist()
+        longer = (
+            any(len(tokenize(caption, length + 1)) > length for caption in split_captions(text))
+            for text, is_full in zip(texts, full, strict=True)
+            if is_full
+        )
+        return cls(len(texts), sum(longer), int((tokens[:, 0, 0] == NO_TOKEN).sum()))
+
+    def __add__(self, other: Lost) -> Lost:
+        """Both together."""
+        return Lost(self.texts + other.texts, self.cut + other.cut, self.empty + other.empty)
+
+    def warn(self, what: str) -> None:
+        """Warns with the counts, if anything is lost.
+
+        Args:
+            what: how a message calls the texts: "prompts".
+        """
+        if self.cut:
+            warnings.warn(
+                f"{self.cut:,} of {self.texts:,} {what} are longer than text_tokens and are cut", stacklevel=2
+            )
+        if self.empty:
+            warnings.warn(f"{self.empty:,} of {self.texts:,} {what} have no tokens and say nothing", stacklevel=2)

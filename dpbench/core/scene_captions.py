@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from dpbench.core.captions import split_captions
+
 SIZES: Mapping[str, tuple[str, ...]] = {"small": ("small", "little", "tiny"), "large": ("large", "big", "huge")}
 """Size -> the words for it."""
 
@@ -130,6 +132,19 @@ def read(text: str, vocabulary: Vocabulary) -> Scene:
     relations = [_relation(a, b, rest) for a, b, rest in zip(things, things[1:], after, strict=False)]
     ground = re.search(rf"\b({'|'.join(GROUNDS)})\b", text)
     return Scene(things, ground and ground[1], tuple(filter(None, relations)))
+
+
+def first_scene(text: str, vocabulary: Vocabulary) -> Scene | None:
+    """What the first caption of a record (see `core.captions`) says; None if it names no object."""
+    try:
+        return read((split_captions(text) or [""])[0], vocabulary)
+    except ValueError:
+        return None
+
+
+def vocabulary_of(texts: Sequence[str]) -> Vocabulary | None:
+    """The vocabulary in which the captions of all these records name objects; None if there is none."""
+    return next((words for words in (SENSITIVE, PUBLIC) if all(first_scene(text, words) for text in texts)), None)
 
 
 def _thing(thing: Thing, size: float, article: float) -> str:

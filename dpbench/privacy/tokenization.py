@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from dpbench.core.caption_tokens import Tokenize, caption_tokens
+from dpbench.core.caption_tokens import Lost, Tokenize, caption_tokens
 from dpbench.core.captions import decode_captions
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch
@@ -43,6 +43,11 @@ class Tokenization:
         assert batch.captions is not None
         texts = decode_captions(batch.captions)
         return caption_tokens(texts, self.tokenizer, self.captions, self.length).to(self.device)
+
+    def lost(self, batch: Batch, tokens: Tensor) -> Lost:
+        """What `tokens` left out of the batch's captions."""
+        assert batch.captions is not None
+        return Lost.of(decode_captions(batch.captions), tokens, self.tokenizer)
 
     def of(self, batch: Batch, place: object = 0) -> Batch:
         """The batch with tokens in place of its captions. Without random draws, `place` means nothing."""

@@ -18,7 +18,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from dpbench.core.caption_tokens import Tokenize
+from dpbench.core.caption_tokens import Lost, Tokenize
 from dpbench.core.checkpoints import Checkpoint, Checkpoints
 from dpbench.core.context import Precision
 from dpbench.core.data import ImageDataset
@@ -315,12 +315,21 @@ class Vault(PrivateData):
         return vault
 
     def _tokenized(self, tokenization: Tokenization, chunk: int = 500) -> Records:
-        """The records with the tokens of their captions by a tokenizer that was checked."""
+        """The records with the tokens of their captions by a tokenizer that was checked.
+
+        Of a public benchmark alone, warnings count what is left out (rule R6).
+        """
         records = self._parts.records
         if self._lazy:
             return LazyRecords(records, tokenization)
         batches = self._shown(padded(records, range(len(records)), chunk, "cpu"), "tokenize captions", chunk)
-        return WithTokens(records, torch.cat([_chosen(real, tokenization.tokens(batch)) for batch, real in batches]))
+        parts, lost = [], Lost()
+        for batch, real in batches:
+            parts.append(_chosen(real, tokenization.tokens(batch)))
+            if self.spec.public_benchmark:
+                lost += tokenization.lost(batch.select(real), parts[-1])
+        lost.warn(f"captions of {self.spec.name}")
+        return WithTokens(records, torch.cat(parts))
 
     def _shown(self, batches: Iterator[tuple[Batch, Tensor]], what: str, chunk: int) -> Iterator[tuple[Batch, Tensor]]:
         """The batches of all records, with progress."""

@@ -32,6 +32,9 @@ SETTINGS = {
 }  # fmt: skip
 TESTS = Path(__file__).parents[1]
 
+datasets = pytest.mark.parametrize("dataset", ["tiny", "tiny:captions"])
+"""With classes, and with captions."""
+
 
 def run(out: Path, method: str = "wavelet", **options: Any) -> pd.DataFrame:
     defaults: dict[str, Any] = {
@@ -106,11 +109,14 @@ def test_private_training_resumes_from_a_checkpoint(tiny: Path, private: Interru
     assert "continues an interrupted attempt" in only(tiny, "log.txt").read_text()
 
 
-def test_resumed_run_with_reproducible_noise_equals_an_uninterrupted_one(tiny: Path, private: Interrupt) -> None:
-    run(tiny / "whole", noise_seed=3)
-    private.one(4, tiny / "parts", noise_seed=3)
-    run(tiny / "parts", noise_seed=3)
-    for name in ("model.safetensors", "00000.npy"):
+@datasets
+def test_resumed_run_with_reproducible_noise_equals_an_uninterrupted_one(
+    tiny: Path, private: Interrupt, dataset: str
+) -> None:
+    run(tiny / "whole", noise_seed=3, dataset=dataset)
+    private.one(4, tiny / "parts", noise_seed=3, dataset=dataset)
+    run(tiny / "parts", noise_seed=3, dataset=dataset)
+    for name in ("model.safetensors", "00000.npy", "ledger.json"):
         assert only(tiny / "whole", name).read_bytes() == only(tiny / "parts", name).read_bytes()
 
 
@@ -226,10 +232,11 @@ def test_non_private_checkpoints_of_undeclared_data_are_sensitive(tiny: Path, pr
     assert not list(tiny.rglob("checkpoints"))
 
 
-def test_killed_process_loses_only_the_last_step(tiny: Path, private: Interrupt) -> None:
+@datasets
+def test_killed_process_loses_only_the_last_step(tiny: Path, private: Interrupt, dataset: str) -> None:
     command = [
         sys.executable, "-m", "dpbench", "run", "--plugin", str(TESTS / "plugin_tiny.py"), "--method", "wavelet",
-        "--dataset", "tiny", "--public", "tiny-public", "--samples", "10", "--delta", "1e-6", "--device", "cpu",
+        "--dataset", dataset, "--public", "tiny-public", "--samples", "10", "--delta", "1e-6", "--device", "cpu",
         "--metrics", "brightness", "--references", "none", "--out", str(tiny),
         *(f"--set={key}={value}" for key, value in SETTINGS.items()),
     ]  # fmt: skip
@@ -237,7 +244,7 @@ def test_killed_process_loses_only_the_last_step(tiny: Path, private: Interrupt)
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert len(list(tiny.rglob("checkpoints/fit/*.pt"))) == 1
-    rows = run(tiny)
+    rows = run(tiny, dataset=dataset)
     assert private.count == STEPS - 3
     check_finished(tiny, rows)
     assert len(recorded()) == 1

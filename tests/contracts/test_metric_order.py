@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny
 import torch
 from short_recipes import shorten
 from stand_ins import WEIGHTS, Blocks
@@ -16,10 +17,11 @@ from torch.nn.functional import interpolate
 from dpbench.contracts.small_evaluation import small_evaluation
 from dpbench.core.cache import PublicCache
 from dpbench.core.context import RunContext
+from dpbench.core.data import ImageDataset
 from dpbench.core.errors import MissingScore
 from dpbench.core.registries import EXTRACTORS, METRICS
 from dpbench.core.specs import DatasetSpec
-from dpbench.data.arrays import ArrayDataset
+from dpbench.data.arrays import ArrayDataset, Subset
 from dpbench.evaluation import extraction, features
 from dpbench.evaluation.evaluator import evaluate
 from dpbench.evaluation.scores import Scores
@@ -50,6 +52,16 @@ def ordered(images: np.ndarray, order: Order) -> ArrayDataset:
     labels = np.arange(len(images)) % CLASSES
     spec = DatasetSpec("fields", 1, 32, SIZES["train"], SIZES["reference"], tuple("abcd"), True)
     return ArrayDataset(spec, images[order(labels)], labels[order(labels)])
+
+
+def made(metric: str, count: int, seed: int, order: Order) -> ImageDataset:
+    """A set for a metric: fields with labels, or what its tiny settings name; then classes are positions alone."""
+    images = tiny.entry(tiny.METRICS, metric).get("images")
+    return (
+        Subset(images(count, seed), order(np.arange(count) % CLASSES))
+        if images
+        else ordered(fields(count, seed), order)
+    )
 
 
 def in_turn(labels: np.ndarray) -> np.ndarray:
@@ -100,7 +112,7 @@ def weights(metric, without_weights, publish, made, monkeypatch) -> Iterator[Non
 
 
 def scored(metric: str, order: Order, folder: Path, seed: int = 0) -> Scores:
-    sets = [ordered(fields(count, number), order) for number, count in enumerate(SIZES.values())]
+    sets = [made(metric, count, number, order) for number, count in enumerate(SIZES.values())]
     run = RunContext("cpu", torch.Generator().manual_seed(seed), PublicCache(folder))
     synthetic, reference, train = sets
     return evaluate([metric], synthetic, reference, run, train)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from captioned_scenes import captioned_scenes
 from dataset_files import draw_characters, paint_pets, write_cifar, write_idx
 from dataset_layouts import (
     FACES,
@@ -27,6 +28,7 @@ from dataset_layouts import (
 from dpbench.data.sets.coco import COUNTS
 from dpbench.metrics.accuracy import DownstreamAccuracy
 from dpbench.metrics.accuracy_paper import PublishedAccuracy
+from dpbench.metrics.caption_fidelity import CaptionFidelity
 
 DIFFUSION = {
     "channels": (8,), "patch": 4, "batch": 50, "steps": 2, "clip": 0.3, "micro_batch": 50, "sampling_steps": 2,
@@ -182,6 +184,11 @@ METRICS: dict[str, dict[str, Any]] = {
     "gram": {},
     "lpips": {"by_chance": ("lpips",)},
     "clip-score": {"unranked": ("clip_score",)},
+    "caption-fidelity": {
+        "images": captioned_scenes,
+        "unranked": tuple(c.name for c in CaptionFidelity.columns),  # a judge of 20 steps finds nothing
+        "by_chance": ("caption_fidelity_shuffled",),
+    },
     "style": {},
     "texture": {},
     "spectrum": {},

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,11 +14,11 @@ from stepping import start, weights
 from torch import Tensor, nn
 from vaults import Images, a_sum, pixels, planned, steps, vault
 
-from dpbench.core.caption_tokens import NO_TOKEN
+from dpbench.core.caption_tokens import NO_TOKEN, Lost, caption_tokens
 from dpbench.core.captions import encode_captions, join_captions
 from dpbench.core.config import build
 from dpbench.core.errors import PrivacyError
-from dpbench.core.specs import Batch, DatasetSpec
+from dpbench.core.specs import Batch, Conditions, DatasetSpec
 from dpbench.methods.cores.token_conditions import ByCaption
 from dpbench.methods.cores.token_settings import CaptionSettings
 from dpbench.privacy.auditing.audited_vault import AuditedVault
@@ -78,6 +80,36 @@ def test_tokens_stand_in_the_place_of_captions() -> None:
     assert (tokens[1] == NO_TOKEN).all()
     assert tokens[2, :, 0].tolist() == [ord("x")] * CAPTIONS  # of 20 captions
     assert tokens[3, 1:].eq(NO_TOKEN).all()  # one caption of 10,000 characters
+
+
+def counted_warnings(records: Captioned) -> list[str]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        vault(records).tokenize(letters, CAPTIONS, LENGTH)
+    return [str(warning.message) for warning in caught]
+
+
+def test_captions_that_are_cut_or_empty_are_counted_on_public_benchmarks_alone() -> None:
+    assert counted_warnings(Captioned()) == []
+    public = Captioned()
+    public.spec = replace(public.spec, public_benchmark=True)
+    assert counted_warnings(public) == [
+        "8 of 12 captions of captioned are longer than text_tokens and are cut",  # all but the empty and the short ones
+        "2 of 12 captions of captioned have no tokens and say nothing",
+    ]
+
+
+def test_a_caption_that_just_fits_is_not_cut() -> None:
+    for text, cut in (("abc", 0), ("abcd", 1), ("ab\nabcd", 1)):
+        tokens = caption_tokens([text], letters, 2, 3)
+        assert Lost.of([text], tokens, letters) == Lost(1, cut, 0)
+
+
+def test_prompts_that_are_cut_or_empty_are_counted() -> None:
+    with pytest.warns(UserWarning, match="1 of 3 prompts are longer than text_tokens and are cut"):
+        by_caption().asked(Conditions(3, ("one two three", "one two three four", "one")))
+    with pytest.warns(UserWarning, match="2 of 3 prompts have no tokens and say nothing"):
+        by_caption().asked(Conditions(3, ("...", "a star", "")))
 
 
 def test_other_values_are_derived_beside_the_tokens() -> None:

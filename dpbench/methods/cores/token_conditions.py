@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from dpbench.core.caption_tokens import NO_TOKEN, caption_tokens
+from dpbench.core.caption_tokens import NO_TOKEN, Lost, caption_tokens
 from dpbench.core.captions import decode_captions
 from dpbench.core.config import as_settings
 from dpbench.core.registries import TEXT_ENCODERS
@@ -181,8 +181,12 @@ class ByCaption(TokenCondition):
         return self._tokens(decode_captions(batch.captions), self._settings.captions_per_image)
 
     def asked(self, conditions: Conditions) -> Tensor | None:
-        """See `TokenCondition.asked`."""
-        return None if conditions.texts is None else self._tokens(conditions.texts, 1)
+        """See `TokenCondition.asked`. Warnings count prompts that are cut or have no tokens."""
+        if conditions.texts is None:
+            return None
+        tokens = self._tokens(conditions.texts, 1)
+        Lost.of(conditions.texts, tokens, self._encoder.tokenize).warn("prompts")
+        return tokens
 
     def _tokens(self, texts: Sequence[str], captions: int) -> Tensor:
         return caption_tokens(texts, self._encoder.tokenize, captions, self._settings.text_tokens)

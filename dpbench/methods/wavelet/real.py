@@ -13,6 +13,8 @@ from dpbench.privacy.private_data import PrivateData
 from dpbench.training.public import unit_images
 
 REASON = "coarse=real puts the tokens of real images into the output"
+WITH_PROMPTS = f"{REASON}, which prompts do not choose"
+"""Why a trial is unverified, with classes or nothing and with captions."""
 
 
 class RealTokens:
@@ -31,7 +33,7 @@ class RealTokens:
     def of(cls, private: PrivateData, encode: Callable[[Tensor], Tensor]) -> RealTokens:
         """Reads the tokens without a DP query."""
         vault = private.derive(lambda batch: encode(unit_images(batch)))
-        records = vault.unsafe_records(REASON)
+        records = vault.unsafe_records(WITH_PROMPTS if private.spec.condition == "captions" else REASON)
         batch = records.batch(range(len(records)))
         assert batch.derived is not None
         labels = torch.zeros(len(batch), dtype=torch.long) if batch.labels is None else batch.labels

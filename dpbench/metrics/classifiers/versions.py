@@ -16,3 +16,6 @@ DPIMAGEBENCH_VERSION = "1"
 REAL = "vgg"
 """The quick classifier that is trained on real images; see `classifiers.real_classifier`."""
 REAL_VERSION = f"{REAL} v{QUICK_VERSION} on half of train"
+
+SCENE_JUDGE_VERSION = "1"
+"""Of `classifiers.scene_judge`."""

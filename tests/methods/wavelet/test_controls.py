@@ -5,20 +5,26 @@ import dataclasses
 import pytest
 import torch
 from bar_orientation import share_horizontal
+from captioned_bars import captioned_bars
 from planned import plan_of
 from test_wavelet import REQUEST, TINY, _fitted, _method
 from tiny_upscalers import save_network
 
 from dpbench.core.config import build
 from dpbench.core.errors import ConfigError, DpbenchError
-from dpbench.core.specs import Conditions
+from dpbench.core.specs import Budget, Conditions
 from dpbench.methods.wavelet import Wavelet
 from dpbench.methods.wavelet.real import RealTokens
 from dpbench.methods.wavelet.wavelet import CENTRAL
 from dpbench.models.haar import coarse
 from dpbench.models.pretrained.finding import sha256
+from dpbench.privacy.calibration import calibrate
+from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.mechanisms import NoisySum
+from dpbench.privacy.noise import NoiseSource
+from dpbench.privacy.noise_key import NoiseKey
 from dpbench.privacy.plan import Plan
+from dpbench.privacy.vault import Vault
 from dpbench.refiners.regression import Regression
 from dpbench.training.public import to_unit, unit_images
 
@@ -62,6 +68,16 @@ def test_real_tokens_match_classes_and_mark_accounting_unverified(spec, public, 
     real = {tuple(t.tolist()) for t in method.stages.tokenizer.encode(unit_images(sensitive.batch(range(400))))}
     drawn = method.stages.source.sample(torch.tensor(REQUEST.conditions.labels), REQUEST.conditions.count, run)
     assert {tuple(t.tolist()) for t in drawn} <= real
+
+
+def test_the_row_says_that_prompts_do_not_choose_real_tokens():
+    sensitive = captioned_bars("sensitive", 40)
+    ledger = Ledger(calibrate(Plan(), Budget(1.0, 1e-5)))
+    private = Vault(sensitive, sensitive.spec, ledger, NoiseSource(key=NoiseKey.from_seed(0)))
+    RealTokens.of(private, lambda images: images.flatten(1)[:, :4].long())
+    assert ledger.unverified == [
+        "coarse=real puts the tokens of real images into the output, which prompts do not choose"
+    ]
 
 
 def test_restored_real_tokens_give_the_same_images(spec, public, vault, run):
