@@ -24,6 +24,18 @@ _METHODS = {
         "dpbench.methods.dp_merf:DPMERF",
         "One noisy sum of random Fourier features per class, then a generator trained to match it (DP-MERF).",
     ),
+    "dp-ntk": (
+        "dpbench.methods.dp_ntk:DPNTK",
+        "One noisy sum of neural tangent features per class, then a generator trained to match it (DP-NTK).",
+    ),
+    "dp-kernel": (
+        "dpbench.methods.dp_kernel:DPKernel",
+        "Noisy kernel means at generated images, released again as they improve, and a generator to match (DP-Kernel).",
+    ),
+    "central-wavelet": (
+        "dpbench.methods.central_wavelet:CentralWavelet",
+        "Noisy class means and covariances of the coarse wavelet band, a Gaussian, and a public super-resolver.",
+    ),
     "dp-sgd": (
         "dpbench.methods.dp_sgd:DPSGDFinetuning",
         "A diffusion model pretrained on public images, with all weights finetuned by DP-SGD.",

@@ -38,6 +38,10 @@ class DPFETAProConfig(FourierSettings, WarmUpSettings, DiffusionConfig):
     generated_batch: int = option(128, "generated images per training step", low=1)
     generated_lr: float = option(1e-3, "peak learning rate on the generated images (Adam)", above=0, high=10)
 
+    def __post_init__(self) -> None:
+        FourierSettings.__post_init__(self)
+        DiffusionConfig.__post_init__(self)
+
     @property
     def matching(self) -> MatchingConfig:
         """Settings of the generator."""
@@ -92,7 +96,7 @@ class DPFETAPro(DiffusionMethod[DPFETAProConfig]):
                 "warmup_steps": 1000,
                 "frequency_noise": 7.4,
                 "features": 10_000,
-                "bandwidth": 0.1,
+                "bandwidths": (0.1,),
                 "generator_steps": 3000,  # 5 epochs of 60,000 images
                 "generator_batch": 100,
                 "generated_images": 60_000,
@@ -127,6 +131,6 @@ class DPFETAPro(DiffusionMethod[DPFETAProConfig]):
 
         c, pixels = self.config, math.prod(self.spec.shape)
         generator = MatchedGenerator(c.matching, self.spec)
-        features = FourierFeatures(pixels, c.features, c.bandwidth, c.seed, run.device)
-        generator.learn(private, EMBEDDING, features, run)
+        features = FourierFeatures(pixels, c.features, c.bandwidths, c.seed, run.device)
+        generator.learn(private, EMBEDDING, lambda generated, release: features, run)
         return generator.released(Conditions.balanced(c.generated_images, self.spec.n_classes), run)

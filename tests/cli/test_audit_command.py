@@ -25,6 +25,9 @@ GAN = ["generator_channels=[8]", "discriminator_channels=[8]", "embedding=4", "g
 DIFFUSION = ["channels=[8,8]", "batch=40", "steps=3"]
 SMALL = {
     "dp-merf": ["features=40"],
+    "dp-ntk": ["hidden=4"],
+    "dp-kernel": ["releases=3", "steps=6"],
+    "central-wavelet": ["levels=1"],
     "dp-sgd": DIFFUSION,
     "privimage": [*DIFFUSION, "votes=1", "classifier_steps=2", "public_steps=2", "selected_steps=2"],
     "dpdm": DIFFUSION,
@@ -49,7 +52,16 @@ NOT_AUDITED = {
 }
 """Settings of methods without a mechanism that canaries measure."""
 
-RELEASES = {"dp-merf": 1, "dpagg-ti": 1, "privimage": 4, "dp-feta": 5, "dp-feta-pro": 6, "dp-lora": 4}
+RELEASES = {
+    "dp-merf": 1,
+    "dp-ntk": 1,
+    "dpagg-ti": 1,
+    "central-wavelet": 2,
+    "privimage": 4,
+    "dp-feta": 5,
+    "dp-feta-pro": 6,
+    "dp-lora": 4,
+}
 """Of methods that make other than three."""
 
 PREPARED = {"privimage": ["--prepare", "--public", "tiny-public:labelled"]}

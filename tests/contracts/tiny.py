@@ -54,6 +54,9 @@ METHODS: dict[str, dict[str, Any]] = {
         "steps": 2,
     },
     "dp-merf": {"features": 100, "steps": 3, "batch": 20},
+    "dp-ntk": {"hidden": 8, "steps": 3, "batch": 20},
+    "dp-kernel": {"releases": 2, "steps": 4, "batch": 20},
+    "central-wavelet": {"refiner.steps": 2, "refiner.width": 8, "refiner.depth": 1},
     "dp-sgd": DIFFUSION | {"public_steps": 2, "public_batch": 32},
     "privimage": DIFFUSION
     | {

@@ -4,8 +4,8 @@ from planned import plan_of
 
 from dpbench.core.config import build
 from dpbench.core.specs import Budget, Conditions, Request
-from dpbench.methods.cores.embedding_matching import EMBEDDING
-from dpbench.methods.cores.matched_generator import mean_embeddings, mmd_loss
+from dpbench.methods.cores.matching_settings import EMBEDDING
+from dpbench.methods.cores.matching_steps import noisy_sums
 from dpbench.methods.dp_merf import DPMERF
 from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.vault import Vault
@@ -18,55 +18,48 @@ def _method(spec, **settings: object) -> DPMERF:
     return DPMERF(build(DPMERF.Config, TINY | settings), spec)
 
 
-def test_features_have_norm_one_and_approximate_the_gaussian_kernel(spec):
+@pytest.mark.parametrize("bandwidths", [(0.1,), (0.1, 0.03, 0.01)])
+def test_features_have_norm_one_and_approximate_the_mean_of_gaussian_kernels(spec, bandwidths):
     images = torch.rand(6, 1, 16, 16)
-    features = _method(spec, features=40_000).features("cpu")(images)
-    variance = 0.1 * 16 * 16
-    kernel = torch.exp(-torch.cdist(images.flatten(1), images.flatten(1)).square() / (2 * variance))
+    features = _method(spec, features=60_000, bandwidths=bandwidths).features(images, 1)(images)
+    squared = torch.cdist(images.flatten(1), images.flatten(1)).square()
+    kernel = torch.stack([torch.exp(-squared / (2 * b * 16 * 16)) for b in bandwidths]).mean(0)
     assert torch.allclose(features.norm(dim=1), torch.ones(6), atol=1e-4)
     assert torch.allclose(features @ features.T, kernel, atol=0.03)
 
 
-def test_loss_is_an_unbiased_estimate_of_squared_distance():
-    generator = torch.Generator().manual_seed(0)
-    features = torch.nn.functional.normalize(torch.randn(1, 50_000, 8, generator=generator) + 0.5, dim=-1)
-    target = torch.nn.functional.normalize(torch.ones(1, 8), dim=-1) * 0.3
-    distance = (features.mean(1) - target).square().sum() - target.square().sum()
-    small = torch.stack([mmd_loss(part, target) for part in features.split(4, dim=1)]).mean()
-    assert small.item() == pytest.approx(distance.item(), abs=0.005)
-
-
 def test_noiseless_release_equals_class_mean_features(spec, sensitive, vault):
     method = _method(spec)
-    (mechanism,) = plan_of(method, REQUEST).mechanisms
-    features = method.features("cpu")
-    targets = mean_embeddings(
-        vault(plan_of(method, REQUEST), float("inf")), mechanism.name, features, method.config.count_weight
-    )
+    features = method.features(torch.zeros(1, 1, 16, 16), 1)
+    sums, counts = noisy_sums(vault(plan_of(method, REQUEST), float("inf")), EMBEDDING, features, 0.1)
     batch = sensitive.batch(range(400))
     embedded = features(batch.images.float() / 255)
     means = torch.stack([embedded[batch.labels == k].mean(0) for k in (0, 1)])
-    assert torch.allclose(targets, means, atol=1e-5)
+    assert torch.allclose(sums / counts, means, atol=1e-5)
 
 
 def test_counts_are_as_noisy_as_the_features(spec, vault, monkeypatch):
-    method = _method(spec)
-    plan, features, weight = plan_of(method, REQUEST), method.features("cpu"), method.config.count_weight
-    sums, noisy_sum = [], Vault.noisy_sum
-    monkeypatch.setattr(Vault, "noisy_sum", lambda *args: sums.append(noisy_sum(*args)) or sums[-1])
-    targets = [mean_embeddings(vault(plan, epsilon), EMBEDDING, features, weight) for epsilon in (1.0, float("inf"))]
-    noisy, exact = sums
+    method = _method(spec, steps=1)
+    plan, weight = plan_of(method, REQUEST), method.config.count_weight
+    answers, noisy_sum = [], Vault.noisy_sum
+    monkeypatch.setattr(Vault, "noisy_sum", lambda *args: answers.append(noisy_sum(*args)) or answers[-1])
+    features = method.features(torch.zeros(1, 1, 16, 16), 1)
+    released = [noisy_sums(vault(plan, epsilon), EMBEDDING, features, weight) for epsilon in (1.0, float("inf"))]
+    noisy, exact = answers
     deviation = calibrate(plan, Budget(1.0, 1e-5))[EMBEDDING].noise_scale_at(1)
     assert (noisy - exact).std().item() == pytest.approx(deviation, rel=0.1)
     assert torch.allclose(exact[:, -1], torch.full((2,), 200 * weight))  # of 400 records in two classes
     assert ((noisy - exact)[:, -1].abs() > 0).all()
-    assert torch.equal(targets[0], noisy[:, :-1] / (noisy[:, -1:] / weight).clamp_min(1))
+    sums, counts = released[0]
+    assert torch.equal(sums, noisy[:, :-1])
+    assert torch.equal(counts, noisy[:, -1:] / weight)
 
 
 def test_a_record_contributes_a_vector_as_long_as_the_clip(spec, sensitive):
     method = _method(spec)
     (mechanism,) = plan_of(method, REQUEST).mechanisms
-    embedded = method.features("cpu")(sensitive.batch(range(50)).images.float() / 255)
+    images = sensitive.batch(range(50)).images.float() / 255
+    embedded = method.features(images, 1)(images)
     contributions = torch.cat([embedded, torch.full((50, 1), method.config.count_weight)], 1)
     assert torch.allclose(contributions.norm(dim=1), torch.full((50,), mechanism.clip), atol=1e-5)
 

@@ -41,6 +41,7 @@ MISTAKES = (
             "privacy/mistakes/errors_skipped.py",
             "privacy/mistakes/every_error_caught.py",
             "privacy/test_vault.py::test_nothing_is_released_when_noise_cannot_be_drawn",
+            "methods/test_dp_kernel.py::test_noise_is_added_where_all_generated_images_are_the_same",
         ),
     ),
     Published(
@@ -78,13 +79,19 @@ MISTAKES = (
     ),
     Published(
         "a noisy mean embedding is divided by the exact class counts",
-        ("dp-merf", "dp-feta-pro"),
-        ("methods/test_dp_merf.py::test_counts_are_as_noisy_as_the_features",),
+        ("dp-merf", "dp-ntk", "dp-kernel", "dp-feta-pro"),
+        (
+            "methods/test_dp_merf.py::test_counts_are_as_noisy_as_the_features",
+            "methods/cores/test_matching_steps.py::test_counts_are_averaged_over_the_releases_so_far",
+        ),
     ),
     Published(
         "central coarse images are divided by the exact class counts",
-        ("wavelet",),
-        ("methods/wavelet/test_controls.py::test_central_images_are_class_means_with_the_planned_noise",),
+        ("wavelet", "central-wavelet"),
+        (
+            "methods/wavelet/test_controls.py::test_central_images_are_class_means_with_the_planned_noise",
+            "methods/test_central_wavelet.py::test_sums_are_divided_by_noisy_counts",
+        ),
     ),
     Published(
         "the gradients of a record's views are summed, or clipped one by one, but billed as one record",
@@ -174,7 +181,7 @@ MISTAKES = (
     ),
     Published(
         "`paper` has other sizes than the published ones",
-        ("wavelet", "dp-sgd", "dpdm", "dp-merf"),
+        ("wavelet", "dp-sgd", "dpdm", "dp-merf", "dp-ntk", "dp-kernel"),
         (
             "privacy/test_published_plans.py::test_plan_has_the_published_releases",
             "methods/wavelet/test_wavelet.py::test_paper_preset_is_sit_4_at_256_pixels",
@@ -234,7 +241,6 @@ MISTAKES = (
         DP_SGD,
         ("training/test_loop.py::test_learning_rate_rises_then_falls_to_zero",),
     ),
-    Published("the noisy function is evaluated at private points", ("dp-kernel",)),
     Published(
         "a mean of nearest neighbours is divided by the number found",
         ("dp-rdm",),
@@ -262,6 +268,31 @@ MISTAKES = (
         "the public generator is tuned on private images beside the released vector",
         ("dpagg-ti",),
         ("methods/test_dpagg_ti.py::test_the_generator_is_not_changed_by_private_images",),
+    ),
+    Published(
+        "the noisy function is evaluated at private points",
+        ("dp-kernel",),
+        ("methods/test_dp_kernel.py::test_private_points_are_never_anchors_and_no_pair_of_them_is_compared",),
+    ),
+    Published(
+        "noise is added to the value of the loss, and its gradient, which trains the generator, has none",
+        ("dp-merf", "dp-ntk", "dp-kernel", "dp-feta-pro"),
+        ("methods/cores/test_matching_steps.py::test_nothing_but_the_released_values_reaches_the_generator",),
+    ),
+    Published(
+        "generated images get the labels of the private batch",
+        ("dp-kernel",),
+        ("methods/test_dp_kernel.py::test_labels_of_generated_images_are_equally_many_of_each_class",),
+    ),
+    Published(
+        "the noise of a functional release has another covariance than (noise scale)² K",
+        ("dp-kernel",),
+        ("methods/test_dp_kernel.py::test_root_times_the_release_is_the_kernel_mean_with_correlated_noise",),
+    ),
+    Published(
+        "the random network of the features changes between the release and the generator's training",
+        ("dp-ntk",),
+        ("methods/test_dp_ntk.py::test_features_are_public_and_depend_on_the_seed",),
     ),
     Published("all votes below the threshold give 0/0", ("pe",)),
 )

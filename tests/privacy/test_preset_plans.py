@@ -19,7 +19,7 @@ def test_every_method_has_three_presets_and_refines_small_for_mnist_and_shapes(m
     presets = METHODS.get(method).presets
     assert [name for name in presets if "/" not in name] == list(TIERS)
     assert "small/mnist" in presets
-    assert method == "dp-merf" or "small/shapes" in presets
+    assert "small/shapes" in presets
     assert [name for name in presets if name.partition("/")[0] not in TIERS] == []
 
 

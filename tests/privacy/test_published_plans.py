@@ -29,6 +29,8 @@ RELEASES = {
     "dp-rdm": ("retrieval", NearestMean, 0.01, 1000, 1.0),  # of the published example
     "dpagg-ti": ("embeddings", NoisySum, 1.0, 1, 1.0),
     "dp-merf": ("mean embedding", NoisySum, 1.0, 1, math.sqrt(1 + 0.1**2)),  # features of norm 1, count with weight 0.1
+    "dp-ntk": ("mean embedding", NoisySum, 1.0, 1, math.sqrt(1 + 0.1**2)),
+    "dp-kernel": ("mean embedding", NoisySum, 600 / MNIST, 20_000, math.sqrt(1 + 0.1**2)),  # every tenth step
 }
 """Method -> its only mechanism: name, kind, sampling rate, releases, clip."""
 

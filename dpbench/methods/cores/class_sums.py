@@ -11,7 +11,7 @@ from dpbench.core.specs import Batch
 from dpbench.privacy.private_data import PrivateData
 
 
-def class_sums(private: PrivateData, mechanism: str, features: Callable[[Batch], Tensor]) -> Tensor:
+def class_sums(private: PrivateData, mechanism: str, features: Callable[[Batch], Tensor], chunk: int = 500) -> Tensor:
     """Releases the noisy sum of the features of each class once: [classes, ...], or one row for data without classes.
 
     Sensitivity: a record contributes its features in the row of its class and 0 elsewhere, so the norm of its
@@ -22,9 +22,10 @@ def class_sums(private: PrivateData, mechanism: str, features: Callable[[Batch],
         private: the sensitive records.
         mechanism: name of a `NoisySum` in the plan.
         features: batch of b records -> [b, ...]; each record's features depend on that record only.
+        chunk: records per call of `features`.
     """
     classes = max(1, private.spec.n_classes)
-    return private.noisy_sum(mechanism, lambda batch: in_class_row(features(batch), batch.labels, classes))
+    return private.noisy_sum(mechanism, lambda batch: in_class_row(features(batch), batch.labels, classes), chunk)
 
 
 def in_class_row(features: Tensor, labels: Tensor | None, classes: int) -> Tensor:

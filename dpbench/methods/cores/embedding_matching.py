@@ -1,4 +1,4 @@
-"""Base of the methods that release a mean embedding per class and train a generator to match it, as in DP-MERF."""
+"""Base of the methods that release mean embeddings per class and train a generator to match them, as in DP-MERF."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from dpbench.methods.cores.model_method import ModelMethod
 from dpbench.privacy.plan import Plan
 
 if TYPE_CHECKING:
-    from dpbench.methods.cores.matched_generator import Features, MatchedGenerator
+    from torch import Tensor
+
+    from dpbench.methods.cores.image_features import Features
+    from dpbench.methods.cores.matched_generator import MatchedGenerator
     from dpbench.privacy.private_data import PrivateData
 
 M = TypeVar("M", bound=MatchingConfig)
@@ -35,12 +38,17 @@ class MatchingMethod(ModelMethod[M]):
         self.model = MatchedGenerator(config, spec)
 
     @abstractmethod
-    def features(self, device: str) -> Features:
-        """The public map from images [b, c, h, w] in [0, 1] to features [b, d] of norm 1."""
+    def features(self, generated: Tensor, release: int) -> Features:
+        """The public map from images to features of norm at most 1 whose mean is released.
+
+        Args:
+            generated: images of the generator as it is, [n, c, h, w] in [0, 1], on the device.
+            release: number of the release, from 1.
+        """
 
     @classmethod
     def plan(cls, config: M, spec: DatasetSpec, request: Request) -> Plan:
-        """One release over all records.
+        """The releases of the mean embeddings.
 
         Raises:
             ConfigError: the generator does not fit the resolution.
@@ -49,5 +57,5 @@ class MatchingMethod(ModelMethod[M]):
         return Plan(config.embedding_query())
 
     def fit(self, private: PrivateData, run: RunContext) -> None:
-        """Releases the mean embeddings, then trains the generator to match them; see `Method.fit`."""
-        self.model.learn(private, EMBEDDING, self.features(run.device), run)
+        """Trains the generator to match the mean embeddings, which are released on the way; see `Method.fit`."""
+        self.model.learn(private, EMBEDDING, self.features, run)

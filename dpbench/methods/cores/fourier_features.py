@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
+from dpbench.methods.cores.image_features import Features
 
-class FourierFeatures:
-    """φ(x) of norm 1 with φ(x)·φ(y) ≈ exp(-‖x - y‖² / 2σ²), where σ² is `bandwidth` times `pixels`.
 
-    The features depend on the arguments only, so they are public.
+class FourierFeatures(Features):
+    """φ(x) of norm 1 with φ(x)·φ(y) ≈ the mean over scales of exp(-‖x - y‖² / 2σ²).
+
+    Every scale has a variance σ² of its own, a bandwidth times `pixels`, and an equal share of the features. The
+    features depend on the arguments only, so they are public.
 
     Args:
         pixels: values per image, c · h · w.
-        features: number of features, cosines and sines together.
-        bandwidth: kernel variance σ² per pixel.
+        features: number of features, cosines and sines of all scales together; rounded down to equal shares.
+        bandwidths: kernel variance σ² per pixel, one per scale.
         seed: seed of the frequencies.
         device: device of the images.
     """
 
-    def __init__(self, pixels: int, features: int, bandwidth: float, seed: int, device: str):
-        normal = torch.randn(pixels, features // 2, generator=torch.Generator().manual_seed(seed))
-        self.frequencies = (normal / (bandwidth * pixels) ** 0.5).to(device)
+    def __init__(self, pixels: int, features: int, bandwidths: Sequence[float], seed: int, device: str):
+        share = features // (2 * len(bandwidths))
+        variances = torch.tensor(bandwidths).repeat_interleave(share) * pixels
+        normal = torch.randn(pixels, len(variances), generator=torch.Generator().manual_seed(seed))
+        self.frequencies = (normal / variances.sqrt()).to(device)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """[b, c, h, w] -> [b, features], cosines then sines."""
+        """See `Features`: cosines, then sines."""
         phase = images.flatten(1) @ self.frequencies
         return torch.cat([phase.cos(), phase.sin()], dim=1) / self.frequencies.shape[1] ** 0.5

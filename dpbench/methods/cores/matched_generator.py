@@ -1,4 +1,4 @@
-"""A conditional generator trained to match mean embeddings (DP-MERF, arXiv 2002.11603).
+"""A conditional generator trained to match noisy mean embeddings (DP-MERF, arXiv 2002.11603).
 
 An embedding is the mean of the features of many images. With kernel features, matching it minimises a maximum mean
 discrepancy (MMD).
@@ -6,26 +6,23 @@ discrepancy (MMD).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from dpbench.core.context import RunContext
-from dpbench.core.specs import Batch, Conditions, DatasetSpec
-from dpbench.methods.cores.class_sums import class_sums
+from dpbench.core.specs import Conditions, DatasetSpec
 from dpbench.methods.cores.matching_settings import MatchingConfig
+from dpbench.methods.cores.matching_steps import MakeFeatures, MatchingSteps
 from dpbench.methods.cores.released_images import ReleasedImages
 from dpbench.models.generator import ConditionalGenerator
 from dpbench.privacy.private_data import PrivateData
-from dpbench.training.loop import PublicSteps, train
+from dpbench.training.loop import train
 from dpbench.training.public import to_unit
 
 SAMPLED = 1000
 """Images sampled at once as training data."""
-
-Features = Callable[[Tensor], Tensor]
-"""Images [b, c, h, w] in [0, 1] -> features [b, d] of norm 1."""
 
 
 class MatchedGenerator:
@@ -44,24 +41,32 @@ class MatchedGenerator:
         self.classes = max(1, spec.n_classes)
         self.network = ConditionalGenerator(spec.channels, spec.resolution, self.classes, config.generator)
 
-    def learn(self, private: PrivateData, mechanism: str, features: Features, run: RunContext) -> None:
-        """Releases the mean features of each class, then trains the network to match them."""
-        targets = mean_embeddings(private, mechanism, features, self.config.count_weight)
-        self.match(targets, features, run)
+    def learn(
+        self, private: PrivateData, mechanism: str, features: MakeFeatures, run: RunContext, kept: int = 1
+    ) -> None:
+        """Trains the network to match the mean features of each class, as the mechanism releases them.
 
-    def match(self, targets: Tensor, features: Features, run: RunContext) -> None:
-        """Trains the network to match `targets` [classes, d], the mean features of each class."""
+        Args:
+            private: the sensitive records.
+            mechanism: name of a `NoisySum` in the plan.
+            features: of each release.
+            run: see `Method.fit`.
+            kept: number of the last releases that are matched in turns.
+        """
         c, model = self.config, self.network.to(run.device).train()
         optimizer = torch.optim.Adam(model.parameters(), c.lr)
         per_class = max(2, c.batch // self.classes)
         labels = torch.arange(self.classes, device=run.device).repeat_interleave(per_class)
 
-        def loss() -> Tensor:
-            made = features(model(labels, run.generator))
-            return mmd_loss(made.reshape(self.classes, per_class, -1), targets)
+        def generate() -> Tensor:
+            with run.autocast():
+                return model(labels, run.generator).float()
 
-        steps = PublicSteps(loss, optimizer, c.steps, run)
-        train(steps, model, optimizer, run, "train the generator (post-processing)")
+        steps = MatchingSteps(
+            private, mechanism, features, generate, optimizer, c.steps, c.count_weight, kept, run.generator
+        )
+        title, note = "match the noisy embeddings", lambda: f"ε {private.ledger.epsilon_spent():.2f}"
+        train(steps, model, optimizer, run, title, note=note)
 
     @torch.inference_mode()
     def sample(self, conditions: Conditions, run: RunContext) -> Tensor:
@@ -84,37 +89,3 @@ class MatchedGenerator:
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Restores `state_dict()`."""
         self.network.load_state_dict(dict(state))
-
-
-def mean_embeddings(private: PrivateData, mechanism: str, features: Features, count_weight: float) -> Tensor:
-    """Noisy mean features of each class, [classes, d], from one noisy sum of features and counts.
-
-    A record contributes its features (of norm 1) and `count_weight` in the row of its class: a vector of norm
-    √(1 + count_weight²). The noisy sum of features is divided by the noisy count from the same release.
-    """
-
-    def features_and_count(batch: Batch) -> Tensor:
-        assert batch.images is not None
-        embedded = features(batch.images.float() / 255)
-        count = torch.full((len(embedded), 1), count_weight, device=embedded.device)
-        return torch.cat([embedded, count], 1)
-
-    sums = class_sums(private, mechanism, features_and_count)
-    counts = (sums[:, -1:] / count_weight).clamp_min(1)
-    return sums[:, :-1] / counts
-
-
-def mmd_loss(features: Tensor, targets: Tensor) -> Tensor:
-    """Unbiased MMD² to the targets, up to a constant, summed over classes: a scalar.
-
-    Features have norm 1, so the m diagonal terms of ‖Σφ‖² sum to m. Subtracting them removes the bias towards
-    identical images in small batches.
-
-    Args:
-        features: [classes, m, d], features of generated images.
-        targets: [classes, d], mean features to match.
-    """
-    m = features.shape[1]
-    total = features.sum(1)
-    among_generated = (total.square().sum(1) - m) / (m * (m - 1))
-    return (among_generated - 2 * (total * targets).sum(1) / m).sum()

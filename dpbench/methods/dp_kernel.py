@@ -1,0 +1,98 @@
+"""DP-Kernel (Jiang et al., "Functional Renyi Differential Privacy for Generative Modeling"): fresh kernel means.
+
+The kernel mean of the private images is a function; it is released anew as training goes on, at the images that the
+generator makes by then, with noise that has the kernel as its covariance. The generator minimises the maximum mean
+discrepancy (MMD) to it in between, which is post-processing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from dpbench.core.config import option
+from dpbench.core.context import RunContext
+from dpbench.core.errors import ConfigError
+from dpbench.core.method import Preset
+from dpbench.methods.cores.embedding_matching import MatchingMethod
+from dpbench.methods.cores.matching_settings import EMBEDDING, MatchingConfig
+from dpbench.privacy.mechanisms import NoisySum
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dpbench.methods.cores.kernel_features import KernelFeatures
+    from dpbench.privacy.private_data import PrivateData
+
+
+@dataclass(frozen=True)
+class DPKernelConfig(MatchingConfig):
+    """Settings of DP-Kernel."""
+
+    releases: int = option(100, "releases of the kernel means, spread evenly over the generator's steps", low=1)
+    kept: int = option(100, "number of the last releases that the generator matches in turns", low=1)
+    rate: float = option(1.0, "Poisson sampling rate of each release", above=0, high=1)
+    bandwidths: tuple[float, ...] = option(
+        (0.06, 0.015), "kernel variance σ² per pixel in [0, 1], one per scale; 0.06 · 32² is about 61", above=0
+    )
+    jitter: float = option(0.3, "standard deviation of the smooth noise on half of the images of a release", low=0)
+    ridge: float = option(0.01, "λ > 0 added to the kernel matrix, so that equal images keep their noise", above=0)
+
+    def __post_init__(self) -> None:
+        if not self.bandwidths:
+            raise ConfigError("bandwidths needs at least one kernel variance, e.g. 0.06")
+        if self.steps < self.releases:
+            raise ConfigError(f"{self.releases} releases need as many steps, not {self.steps}; set more steps")
+
+    def embedding_query(self, noise_multiplier: float | None = None) -> NoisySum:
+        """The releases, each from a Poisson sample of its own; see `MatchingConfig.embedding_query`."""
+        return replace(super().embedding_query(noise_multiplier), rate=self.rate, count=self.releases)
+
+
+class DPKernel(MatchingMethod[DPKernelConfig]):
+    """Noisy kernel means at generated images, released again as they improve, and a generator to match (DP-Kernel).
+
+    With generated images Z and K(Z, Z) + λI = LLᵀ, each record contributes L⁻¹ k(Z, x), of norm at most √k(x, x) = 1,
+    and a weighted count, to the row of its class. L times the noisy sum is the kernel mean at Z, with noise whose
+    covariance is the kernel's. λ keeps the noise where generated images coincide. Half of Z are generated images with
+    smooth public noise: a release says how the kernel mean changes in the directions of Z only. The generator matches
+    the last several releases in turns.
+    """
+
+    Config = DPKernelConfig
+    version = "1"
+    track = "none"
+    paper = "Jiang et al., NeurIPS 2023"
+    presets: ClassVar[Mapping[str, Preset]] = {
+        "small": Preset(),
+        "small/mnist": Preset(),
+        "small/shapes": Preset({"releases": 50, "steps": 800}),
+        "gpu": Preset({"releases": 1000, "steps": 6000, "batch": 600, "width": 32}),
+        "paper": Preset(
+            {
+                "releases": 20_000,  # published: one per step, each of 60 records; here every tenth, of 600
+                "kept": 1,
+                "jitter": 0.0,
+                "steps": 200_000,
+                "rate": 0.01,
+                "batch": 60,
+                "lr": 5e-5,
+                "bandwidths": (1 / 4096, 4 / 4096, 16 / 4096, 64 / 4096, 256 / 4096),  # σ = 1 ... 16, pixels in [-1, 1]
+            }
+        ),
+    }
+
+    def fit(self, private: PrivateData, run: RunContext) -> None:
+        """As `MatchingMethod.fit`, with several releases matched in turns."""
+        self.model.learn(private, EMBEDDING, self.features, run, self.config.kept)
+
+    def features(self, generated: Tensor, release: int) -> KernelFeatures:
+        """See `MatchingMethod.features`: the anchors are the generated images, and as many with smooth noise."""
+        import torch
+
+        from dpbench.methods.cores.kernel_features import KernelFeatures, smooth_noise
+
+        c = self.config
+        noisy = generated + c.jitter * smooth_noise(generated.shape, release).to(generated.device)
+        return KernelFeatures(torch.cat([generated, noisy]), c.bandwidths, c.ridge)
