@@ -1,7 +1,7 @@
 """DP-LDM (Liu et al., arXiv 2305.15759): a public latent diffusion model whose attention is finetuned by DP-SGD.
 
-Autoencoder and U-Net are trained on public images. On private ones only the attention blocks and the class embedder
-are trained: a small part of the weights, so that less noise is added.
+Autoencoder and U-Net are trained on public images. On private ones only the attention blocks and the embedder of the
+condition are trained: a small part of the weights, so that less noise is added.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class DPLDM(LatentMethod[DPLDMConfig]):
     """A public latent diffusion model whose attention and conditioning are finetuned by DP-SGD (DP-LDM).
 
     The latents of the private images are computed once by the public autoencoder. DP-SGD trains the spatial
-    transformers and the class embedder, which starts at random around the mean of the public classes.
+    transformers and the class embedder, which starts at random around the mean of the public classes. With captions,
+    cross-attention sees their words, and the projection of words is trained in place of the class embedder.
     """
 
     Config = DPLDMConfig
@@ -50,8 +51,8 @@ class DPLDM(LatentMethod[DPLDMConfig]):
     }
 
     def choose_weights(self, latents: PrivateData, run: RunContext) -> None:
-        """The attention blocks but the first `frozen_blocks`, and the class embedder."""
+        """The attention blocks but the first `frozen_blocks`, and the embedder of the condition."""
         unet = self.model.unet
         unet.requires_grad_(False)
-        for block in (*unet.attention[self.config.frozen_blocks :], unet.classes):
+        for block in (*unet.attention[self.config.frozen_blocks :], unet.embedder):
             block.requires_grad_(True)

@@ -43,7 +43,8 @@ class DPLoRA(LatentMethod[DPLoRAConfig]):
     """A public latent diffusion model finetuned by DP-SGD through adapters of its attention (DP-LoRA).
 
     Low-rank adapters of the query, key, value and output projections are trained, with the biases of these layers and
-    the class embedder in full. `views` draws of noise are averaged per record. The public part is that of `dp-ldm`.
+    the class embedder, or the projection of a caption's words, in full. `views` draws of noise are averaged per record.
+    The public part is that of `dp-ldm`.
     """
 
     Config = DPLoRAConfig
@@ -69,7 +70,7 @@ class DPLoRA(LatentMethod[DPLoRAConfig]):
         return Plan(NoisySum(name=SALIENCY, clip=clip, noise_multiplier=config.saliency_noise), *training.mechanisms)
 
     def choose_weights(self, latents: PrivateData, run: RunContext) -> None:
-        """Adapters of the chosen attention matrices, their layers' biases, and the class embedder."""
+        """Adapters of the chosen attention matrices, their layers' biases, and the embedder of the condition."""
         from dpbench.methods.cores.attention_adapters import add_attention_adapters
         from dpbench.methods.cores.attention_saliency import attention_matrices, most_salient
 
@@ -78,4 +79,4 @@ class DPLoRA(LatentMethod[DPLoRAConfig]):
         if c.select == "saliency":
             chosen = most_salient(latents, SALIENCY, model.unet, model.loss, c.saliency_clip, c.share, run)
         add_attention_adapters(model.unet, chosen, c.rank, c.alpha, run.generator)
-        model.unet.classes.requires_grad_(True)
+        model.unet.embedder.requires_grad_(True)

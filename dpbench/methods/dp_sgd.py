@@ -7,36 +7,46 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from dpbench.core.config import option
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
-from dpbench.core.method import Preset
+from dpbench.core.method import Preset, Track
+from dpbench.core.specs import CONDITIONS, Condition, DatasetSpec, Request
+from dpbench.core.text_encoder import joint_track
+from dpbench.methods.cores.caption_settings import CaptionSettings
 from dpbench.methods.cores.diffusion import DiffusionMethod
 from dpbench.methods.cores.diffusion_settings import ONE_GPU, PUBLISHED, DiffusionConfig, PublicTraining
+from dpbench.privacy.plan import Plan
+
+if TYPE_CHECKING:
+    from dpbench.methods.cores.diffusion_conditions import DiffusionCondition
 
 
 @dataclass(frozen=True)
-class DPSGDFinetuningConfig(PublicTraining, DiffusionConfig):
+class DPSGDFinetuningConfig(CaptionSettings, PublicTraining, DiffusionConfig):
     """Settings of full finetuning by DP-SGD."""
 
     scatter: float = option(
         1.0, "spread of the initial private class embeddings around the public mean; 0: identical", low=0
     )
+    context: int = option(64, "size of a word's vector that cross-attention sees; for captions", low=1)
 
 
 class DPSGDFinetuning(DiffusionMethod[DPSGDFinetuningConfig]):
     """A diffusion model pretrained on public images, with all weights finetuned by DP-SGD.
 
     A class-conditional U-Net in the EDM formulation. The embeddings of the private classes start at random around the
-    mean of the public ones, because identical embeddings separate slowly under DP-SGD.
+    mean of the public ones, because identical embeddings separate slowly under DP-SGD. With captions, the U-Net has
+    cross-attention to their words at the `attention` coarsest levels and in the middle.
     """
 
     Config = DPSGDFinetuningConfig
     version = "1"
     track = "images"
+    conditions: ClassVar[frozenset[Condition]] = CONDITIONS
     paper = "arXiv 2302.13861"
     presets: ClassVar[Mapping[str, Preset]] = {
         "small": Preset(),
@@ -57,8 +67,36 @@ class DPSGDFinetuning(DiffusionMethod[DPSGDFinetuningConfig]):
         ),
     }
 
+    @classmethod
+    def track_of(cls, config: DPSGDFinetuningConfig) -> Track:
+        """The track "foundation" with a pretrained text encoder."""
+        return joint_track(cls.track, config.text_track)
+
+    @classmethod
+    def weights_of(cls, config: DPSGDFinetuningConfig) -> Mapping[str, str]:
+        """Those of the text encoder."""
+        return config.text_weights
+
+    @classmethod
+    def plan(cls, config: DPSGDFinetuningConfig, spec: DatasetSpec, request: Request) -> Plan:
+        """One mechanism: DP-SGD on all weights.
+
+        Raises:
+            ConfigError: the network does not fit the resolution, or there are no captions to encode.
+        """
+        config.check_captions(spec)
+        return super().plan(config, spec, request)
+
+    def _condition(self) -> DiffusionCondition:
+        """What images are conditioned on: the words of a caption, or their class."""
+        from dpbench.methods.cores.diffusion_conditions import ByWords
+
+        if self.spec.condition == "captions":
+            return ByWords(self.config, self.config.context)
+        return super()._condition()
+
     def prepare(self, public: ImageDataset | None, run: RunContext) -> None:
-        """Pretrains on public images and on their labels, if any; see `Method.prepare`.
+        """Pretrains on public images and on their labels or captions, if any; see `Method.prepare`.
 
         Raises:
             ConfigError: there is no public dataset.
@@ -67,6 +105,6 @@ class DPSGDFinetuning(DiffusionMethod[DPSGDFinetuningConfig]):
             raise ConfigError("dp-sgd pretrains on public images; name a source with --public")
         c = self.config
         key = {"public": public.fingerprint, "version": self.version, **c.model_settings()}
-        key |= {f.name: getattr(c, f.name) for f in fields(PublicTraining)}
+        key |= {**{f.name: getattr(c, f.name) for f in fields(PublicTraining)}, **self.model.condition.key}
         state = run.cache.get("diffusion", key, lambda generator: self.model.pretrained(public, c, run, generator))
         self.model.load_public_weights(state, c.scatter, run.generator)

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from abc import ABC, abstractmethod
-from itertools import chain
-from typing import Any, cast
+from typing import Any
 
 import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
-from dpbench.models.unet_config import HEAD, UNetConfig
+from dpbench.models.condition_unet import ConditionUNet
+
+CLASSES = "classes.weight"
+"""Name of the class embeddings; the last row is the null label."""
 
 
-class ClassUNet(ABC, nn.Module):
-    """F(x, time step, label), with the shape of x.
-
-    Its trained layers are linear, convolutional, normalisation and embedding layers with the batch in the first
-    dimension, so per-example gradients are well defined.
+class ClassUNet(ConditionUNet):
+    """F(x, time step, label), with the shape of x; labels are int64 [b].
 
     Args:
         unet: a network of diffusers.
@@ -30,8 +27,7 @@ class ClassUNet(ABC, nn.Module):
     """
 
     def __init__(self, unet: nn.Module, labels: int, known: Tensor):
-        super().__init__()
-        self.unet = cast(Any, unet)
+        super().__init__(unet)
         self.classes = nn.Embedding(labels, known.shape[1])
         self.known = known
 
@@ -41,19 +37,13 @@ class ClassUNet(ABC, nn.Module):
         return self.classes.num_embeddings - 1
 
     @property
-    def factor(self) -> int:
-        """The height and width of x must be multiples of this number."""
-        return int(2 ** (len(self.unet.config.block_out_channels) - 1))
+    def embedder(self) -> nn.Module:
+        """See `ConditionUNet`: the class embedder."""
+        return self.classes
 
-    @property
-    def attention(self) -> list[nn.Module]:
-        """The attention blocks in the order in which they run."""
-        blocks = chain(self.unet.down_blocks, [self.unet.mid_block], self.unet.up_blocks)
-        return [attention for block in blocks for attention in getattr(block, "attentions", ())]
-
-    @abstractmethod
-    def forward(self, x: Tensor, time: Tensor | int, labels: Tensor) -> Tensor:
-        """[b, c, h, w], int64 [b] or one time step for all, int64 [b] -> [b, c, h, w]."""
+    def published_state(self) -> dict[str, Tensor]:
+        """See `ConditionUNet`: with the embeddings of the known classes."""
+        return {**self.state_dict(), CLASSES: self.known}
 
 
 class ContextUNet(ClassUNet):
@@ -62,9 +52,9 @@ class ContextUNet(ClassUNet):
     def __init__(self, unet: Any, labels: int):
         super().__init__(unet, labels, torch.zeros(1, unet.config.cross_attention_dim))
 
-    def forward(self, x: Tensor, time: Tensor | int, labels: Tensor) -> Tensor:
-        """See `ClassUNet`."""
-        output: Tensor = self.unet(x, time, encoder_hidden_states=self.classes(labels)[:, None]).sample
+    def forward(self, x: Tensor, time: Tensor | int, y: Tensor) -> Tensor:
+        """See `ConditionUNet`."""
+        output: Tensor = self.unet(x, time, encoder_hidden_states=self.classes(y)[:, None]).sample
         return output
 
 
@@ -78,9 +68,9 @@ class TimeUNet(ClassUNet):
         super().__init__(unet, labels, torch.cat([table, null]))
         self.unet.class_embedding = nn.Identity()  # `classes` takes its place
 
-    def forward(self, x: Tensor, time: Tensor | int, labels: Tensor) -> Tensor:
-        """See `ClassUNet`."""
-        output: Tensor = self.unet(x, time, class_labels=self.classes(labels)).sample
+    def forward(self, x: Tensor, time: Tensor | int, y: Tensor) -> Tensor:
+        """See `ConditionUNet`."""
+        output: Tensor = self.unet(x, time, class_labels=self.classes(y)).sample
         return output
 
 
@@ -92,29 +82,3 @@ def with_classes(unet: nn.Module, labels: int) -> ClassUNet:
         labels: number of label values; the last one is the null label.
     """
     return (ContextUNet if isinstance(unet, UNet2DConditionModel) else TimeUNet)(unet, labels)
-
-
-def condition_unet(channels: int, side: int, config: UNetConfig, width: int) -> nn.Module:
-    """An untrained `UNet2DConditionModel` with spatial transformers at the coarsest levels and in the middle.
-
-    Args:
-        channels: channels of a latent.
-        side: height and width of a latent.
-        config: sizes of the network; its `patch` is 1.
-        width: size of a class embedding.
-    """
-    levels = len(config.channels)
-    kinds = ["CrossAttnDownBlock2D" if k >= levels - config.attention else "DownBlock2D" for k in range(levels)]
-    unet = UNet2DConditionModel(
-        sample_size=side,
-        in_channels=channels,
-        out_channels=channels,
-        down_block_types=tuple(kinds),
-        up_block_types=tuple(kind.replace("Down", "Up") for kind in reversed(kinds)),
-        block_out_channels=config.channels,
-        layers_per_block=config.layers,
-        cross_attention_dim=width,
-        attention_head_dim=tuple(c // HEAD for c in config.channels),  # diffusers' name for the number of heads
-        norm_num_groups=math.gcd(32, *(c // 4 for c in config.channels)),  # at least four channels per group
-    )
-    return cast(nn.Module, unet)

@@ -1,4 +1,7 @@
-"""DDPM (Ho et al., arXiv 2006.11239) with discrete time steps: training loss, and DDIM sampling (arXiv 2010.02502)."""
+"""DDPM (Ho et al., arXiv 2006.11239) with discrete time steps: training loss, and DDIM sampling (arXiv 2010.02502).
+
+y says what an image shows: labels int64 [b], or whatever else the network takes, [b, ...].
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor
 
-from dpbench.models.class_unet import ClassUNet
+from dpbench.models.condition_unet import ConditionUNet
 
 Prediction = Literal["epsilon", "v_prediction"]
 
@@ -22,7 +25,7 @@ class DDIMConfig:
     Attributes:
         steps: number of time steps, evenly spaced.
         eta: fresh noise per step; 0: none (DDIM), 1: as much as in DDPM.
-        guidance: weight w of classifier-free guidance, F = F_null + w (F_label - F_null); 1 disables it.
+        guidance: weight w of classifier-free guidance, F = F_null + w (F_y - F_null); 1 disables it.
         last_time: the last time step; the result is the estimate of x0 there. A model trained for few steps leaves
             noise at the smallest time steps.
     """
@@ -57,16 +60,16 @@ class DDPM:
         self._time_bias = time_bias
 
     def loss(
-        self, network: ClassUNet, x: Tensor, labels: Tensor, generator: torch.Generator, label_dropout: float
+        self, network: ConditionUNet, x: Tensor, y: Tensor, generator: torch.Generator, label_dropout: float
     ) -> Tensor:
         """‖F(x_t, t, y) - target‖² per number, with one t and ε per row: [b]. The target is ε, or v if it predicts v.
 
         Args:
             network: F.
             x: x0, float [b, c, h, w], standardised.
-            labels: int64 [b].
-            generator: source of t, ε and label dropout; may be on another device than x.
-            label_dropout: probability that a row's label is replaced by the null label.
+            y: [b, ...].
+            generator: source of t, ε and dropout; may be on another device than x.
+            label_dropout: probability that a row's y is replaced by the null value.
         """
         b, device, schedule = len(x), generator.device, self._schedule
         share = torch.rand(b, generator=generator, device=device) ** (1 / self._time_bias)
@@ -74,22 +77,22 @@ class DDPM:
         epsilon = torch.randn(x.shape, generator=generator, device=device).to(x)
         if label_dropout:
             dropped = torch.rand(b, generator=generator, device=device) < label_dropout
-            labels = torch.where(dropped.to(labels.device), network.null, labels)
+            y = torch.where(dropped.to(y.device).reshape(-1, *[1] * (y.ndim - 1)), network.null, y)
         noisy = schedule.add_noise(x, epsilon, time)
         predicts_v = schedule.config.prediction_type == "v_prediction"
         target = schedule.get_velocity(x, epsilon, time) if predicts_v else epsilon
-        return (network(noisy, time, labels).float() - target).square().flatten(1).mean(1)
+        return (network(noisy, time, y).float() - target).square().flatten(1).mean(1)
 
     @torch.no_grad()
     def denoise(
-        self, network: ClassUNet, starts: Tensor, labels: Tensor, config: DDIMConfig, seeds: Sequence[int]
+        self, network: ConditionUNet, starts: Tensor, y: Tensor, config: DDIMConfig, seeds: Sequence[int]
     ) -> Tensor:
         """Denoises initial noise to samples of x0: [n, c, h, w].
 
         Args:
             network: F.
             starts: standard normal noise, float [n, c, h, w], on the network's device.
-            labels: int64 [n].
+            y: [n, ...].
             config: settings of the sampler.
             seeds: one seed per sample for its fresh noise, so that a sample does not depend on the others.
         """
@@ -100,15 +103,15 @@ class DDPM:
         for time in schedule.timesteps.tolist():
             if time < config.last_time:
                 break
-            output = _guided(network, x, time, labels, config.guidance)
+            output = _guided(network, x, time, y, config.guidance)
             x, x0 = schedule.step(output, time, x, eta=config.eta, generator=noise, return_dict=False)
         return x0
 
 
-def _guided(network: ClassUNet, x: Tensor, time: int, labels: Tensor, guidance: float) -> Tensor:
+def _guided(network: ConditionUNet, x: Tensor, time: int, y: Tensor, guidance: float) -> Tensor:
     """F with classifier-free guidance."""
     if guidance == 1:
-        return network(x, time, labels).float()
-    both = torch.cat([labels, torch.full_like(labels, network.null)])
+        return network(x, time, y).float()
+    both = torch.cat([y, torch.full_like(y, network.null)])
     conditional, unconditional = network(x.repeat(2, 1, 1, 1), time, both).float().chunk(2)
     return unconditional + guidance * (conditional - unconditional)

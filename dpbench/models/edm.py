@@ -1,7 +1,8 @@
 """Diffusion in the EDM formulation (Karras et al., arXiv 2206.00364): preconditioned denoiser, loss and samplers.
 
-Images x0 are in [-1, 1]; x = x0 + σ ε with ε ~ N(0, I), for noise levels σ up to `SIGMA_MAX`. A conditioning image,
-such as a coarse version of x0, is concatenated to the channels of the network's input.
+Images x0 are in [-1, 1]; x = x0 + σ ε with ε ~ N(0, I), for noise levels σ up to `SIGMA_MAX`. y says what an image
+shows: labels int64 [b], or whatever else the network takes, [b, ...]. A conditioning image, such as a coarse version of
+x0, is concatenated to the channels of the network's input.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class SamplerConfig:
         steps: number of network evaluations, at most.
         sigma_min: the last noise level; the image is the estimate of x0 at this level. A model trained for few steps
             leaves noise at the smallest levels.
-        guidance: weight w of classifier-free guidance, F = F_null + w (F_label - F_null); 1 disables it.
+        guidance: weight w of classifier-free guidance, F = F_null + w (F_y - F_null); 1 disables it.
         churn: S_churn of the EDM paper, for "ddim" and "heun": before each of N steps, fresh noise increases the noise
             level by a factor of 1 + churn/N (at most √2).
         churn_range: noise levels between which fresh noise is added (S_tmin, S_tmax); those of the paper for ImageNet.
@@ -65,29 +66,29 @@ class Denoiser(nn.Module):
     """D(x; σ, y) = c_skip(σ) x + c_out(σ) F(c_in(σ) x; c_noise(σ), y), the estimate of x0.
 
     Args:
-        network: F, called as network(x [b, c, h, w], noise level [b], labels [b]). The channels of a conditioning image
+        network: F, called as network(x [b, c, h, w], noise level [b], y [b, ...]). The channels of a conditioning image
             follow those of the noisy image in x.
         shape: (channels, height, width) of an image.
-        n_classes: labels are 0 to n_classes - 1; `n_classes` is the null label, for an unknown class or no class.
+        null: the value of y for an unknown condition, or none. Of k classes, it is the label k.
         sigma_data: data standard deviation assumed by the preconditioning.
     """
 
-    def __init__(self, network: nn.Module, shape: tuple[int, int, int], n_classes: int, sigma_data: float = 0.5):
+    def __init__(self, network: nn.Module, shape: tuple[int, int, int], null: int, sigma_data: float = 0.5):
         super().__init__()
         self.network = network
         self.shape = shape
-        self.null = n_classes
+        self.null = null
         self.sigma_data = sigma_data
 
     def forward(
-        self, x: Tensor, sigma: Tensor, labels: Tensor, conditioning: Tensor | None = None, guidance: float = 1.0
+        self, x: Tensor, sigma: Tensor, y: Tensor, conditioning: Tensor | None = None, guidance: float = 1.0
     ) -> Tensor:
         """The estimate of x0 (EDM, table 1).
 
         Args:
             x: noisy images, float [b, c, h, w].
             sigma: noise levels, float [b].
-            labels: int64 [b].
+            y: [b, ...].
             conditioning: conditioning images, float [b, k, h, w], or None.
             guidance: weight of classifier-free guidance; 1 disables it.
 
@@ -99,17 +100,17 @@ class Denoiser(nn.Module):
         c_out = s * d / (s**2 + d**2).sqrt()
         c_in = 1 / (s**2 + d**2).sqrt()
         c_noise = sigma.log() / 4
-        return c_skip * x + c_out * self._guided(c_in * x, c_noise, labels, conditioning, guidance)
+        return c_skip * x + c_out * self._guided(c_in * x, c_noise, y, conditioning, guidance)
 
-    def _output(self, scaled: Tensor, c_noise: Tensor, labels: Tensor, conditioning: Tensor | None) -> Tensor:
+    def _output(self, scaled: Tensor, c_noise: Tensor, y: Tensor, conditioning: Tensor | None) -> Tensor:
         """F(c_in x; c_noise, y) for `scaled` = c_in x."""
         inputs = scaled if conditioning is None else torch.cat([scaled, conditioning], dim=1)
-        return self.network(inputs, c_noise, labels).float()
+        return self.network(inputs, c_noise, y).float()
 
     def loss(
         self,
         images: Tensor,
-        labels: Tensor,
+        y: Tensor,
         generator: torch.Generator,
         noise: NoiseConfig,
         label_dropout: float = 0.0,
@@ -119,10 +120,10 @@ class Denoiser(nn.Module):
 
         Args:
             images: x0, float [b, c, h, w] in [-1, 1].
-            labels: int64 [b].
-            generator: source of σ, ε and label dropout; may be on another device than the images.
+            y: [b, ...].
+            generator: source of σ, ε and dropout; may be on another device than the images.
             noise: distribution of σ.
-            label_dropout: probability that a row's label is replaced by the null label.
+            label_dropout: probability that a row's y is replaced by the null value.
             conditioning: conditioning images, float [b, k, h, w], or None.
         """
         b, device = len(images), generator.device
@@ -130,33 +131,33 @@ class Denoiser(nn.Module):
         epsilon = torch.randn(images.shape, generator=generator, device=device).to(images)
         if label_dropout:
             dropped = torch.rand(b, generator=generator, device=device) < label_dropout
-            labels = torch.where(dropped.to(labels.device), self.null, labels)
+            y = torch.where(dropped.to(y.device).reshape(-1, *[1] * (y.ndim - 1)), self.null, y)
         weight = (sigma**2 + self.sigma_data**2) / (sigma * self.sigma_data) ** 2
-        denoised = self(images + sigma.reshape(-1, 1, 1, 1) * epsilon, sigma, labels, conditioning)
+        denoised = self(images + sigma.reshape(-1, 1, 1, 1) * epsilon, sigma, y, conditioning)
         return weight * (denoised - images).square().flatten(1).mean(1)
 
     @torch.inference_mode()
-    def sample(self, labels: Tensor, generator: torch.Generator, sampler: SamplerConfig, batch: int = 0) -> Tensor:
-        """One image per label: [n, c, h, w], nominally in [-1, 1].
+    def sample(self, y: Tensor, generator: torch.Generator, sampler: SamplerConfig, batch: int = 0) -> Tensor:
+        """One image per row of y: [n, c, h, w], nominally in [-1, 1].
 
         All randomness is drawn before the first step, so the images do not depend on `batch`.
 
         Args:
-            labels: int64 [n], on the network's device.
+            y: [n, ...], on the network's device.
             generator: source of the initial noise and of churn.
             sampler: the solver and its settings.
             batch: number of images denoised together; 0 for as many as fit in memory or cache.
         """
-        n, device = len(labels), generator.device
+        n, device = len(y), generator.device
         starts = torch.randn(n, *self.shape, generator=generator, device=device)
         seeds = torch.randint(2**62, (n,), generator=generator, device=device).tolist()
-        return self.denoise(starts.to(labels.device), labels, sampler, seeds=seeds, batch=batch)
+        return self.denoise(starts.to(y.device), y, sampler, seeds=seeds, batch=batch)
 
     @torch.inference_mode()
     def denoise(
         self,
         starts: Tensor,
-        labels: Tensor,
+        y: Tensor,
         sampler: SamplerConfig,
         conditioning: Tensor | None = None,
         seeds: Sequence[int] = (),
@@ -167,39 +168,37 @@ class Denoiser(nn.Module):
         Args:
             starts: standard normal noise, float [n, c, h, w], on the network's device, with any height and width that
                 the network supports.
-            labels: int64 [n].
+            y: [n, ...].
             sampler: the solver and its settings.
             conditioning: conditioning images, float [n, k, h, w], or None.
             seeds: one seed per image for its fresh noise; needed for churn only.
             batch: number of images denoised together; 0 for as many as fit in memory or cache.
         """
-        rows = batch or self._rows_that_fit(starts[:1], labels[:1], None if conditioning is None else conditioning[:1])
+        rows = batch or self._rows_that_fit(starts[:1], y[:1], None if conditioning is None else conditioning[:1])
         parts = [slice(first, first + rows) for first in range(0, len(starts), rows)]
         return torch.cat(
             [
-                self._denoise(
-                    starts[p], labels[p], sampler, None if conditioning is None else conditioning[p], seeds[p]
-                )
+                self._denoise(starts[p], y[p], sampler, None if conditioning is None else conditioning[p], seeds[p])
                 for p in parts
             ]
         )
 
-    def _rows_that_fit(self, start: Tensor, label: Tensor, conditioning: Tensor | None) -> int:
+    def _rows_that_fit(self, start: Tensor, y: Tensor, conditioning: Tensor | None) -> int:
         """Rows that fit, estimated from the activations that training would store per image, an upper bound."""
         with torch.inference_mode(False), torch.enable_grad():
             x, sigma = torch.zeros_like(start), torch.ones(1, device=start.device)
             images = None if conditioning is None else torch.zeros_like(conditioning)
-            return rows_that_fit(saved_bytes(lambda: self(x, sigma, label, images)), str(start.device))
+            return rows_that_fit(saved_bytes(lambda: self(x, sigma, y, images)), str(start.device))
 
     def _denoise(
-        self, start: Tensor, labels: Tensor, sampler: SamplerConfig, conditioning: Tensor | None, seeds: Sequence[int]
+        self, start: Tensor, y: Tensor, sampler: SamplerConfig, conditioning: Tensor | None, seeds: Sequence[int]
     ) -> Tensor:
         if sampler.solver == "dpm-solver":
-            return self._multistep(start, labels, sampler, conditioning)
-        return self._churned(start, labels, sampler, conditioning, seeds)
+            return self._multistep(start, y, sampler, conditioning)
+        return self._churned(start, y, sampler, conditioning, seeds)
 
     def _churned(
-        self, start: Tensor, labels: Tensor, sampler: SamplerConfig, conditioning: Tensor | None, seeds: Sequence[int]
+        self, start: Tensor, y: Tensor, sampler: SamplerConfig, conditioning: Tensor | None, seeds: Sequence[int]
     ) -> Tensor:
         """The stochastic sampler (EDM, algorithm 2), with or without the second-order correction."""
         heun, (lowest, highest) = sampler.solver == "heun", sampler.churn_range
@@ -209,7 +208,7 @@ class Denoiser(nn.Module):
 
         def slope(x: Tensor, sigma: float) -> Tensor:
             level = torch.full((len(x),), sigma, device=x.device)
-            denoised: Tensor = self(x, level, labels, conditioning, sampler.guidance)
+            denoised: Tensor = self(x, level, y, conditioning, sampler.guidance)
             return (x - denoised) / sigma
 
         x = start * levels[0]
@@ -224,7 +223,7 @@ class Denoiser(nn.Module):
             x = x + (following - churned) * direction
         return x
 
-    def _multistep(self, start: Tensor, labels: Tensor, sampler: SamplerConfig, conditioning: Tensor | None) -> Tensor:
+    def _multistep(self, start: Tensor, y: Tensor, sampler: SamplerConfig, conditioning: Tensor | None) -> Tensor:
         """DPM-Solver++."""
         limits = {"sigma_min": sampler.sigma_min, "sigma_max": sampler.sigma_max, "sigma_data": self.sigma_data}
         schedule: Any = EDMDPMSolverMultistepScheduler(**limits)
@@ -232,19 +231,19 @@ class Denoiser(nn.Module):
         x = start * schedule.init_noise_sigma
         for c_noise in schedule.timesteps:
             scaled = schedule.scale_model_input(x, c_noise)
-            output = self._guided(scaled, c_noise.expand(len(x)), labels, conditioning, sampler.guidance)
+            output = self._guided(scaled, c_noise.expand(len(x)), y, conditioning, sampler.guidance)
             x = schedule.step(output, c_noise, x).prev_sample
         return x
 
     def _guided(
-        self, scaled: Tensor, c_noise: Tensor, labels: Tensor, conditioning: Tensor | None, guidance: float
+        self, scaled: Tensor, c_noise: Tensor, y: Tensor, conditioning: Tensor | None, guidance: float
     ) -> Tensor:
         """F with classifier-free guidance. D is affine in F, so guiding F is the same as guiding D."""
         if guidance == 1:
-            return self._output(scaled, c_noise, labels, conditioning)
-        labels = torch.cat([labels, torch.full_like(labels, self.null)])
+            return self._output(scaled, c_noise, y, conditioning)
+        y = torch.cat([y, torch.full_like(y, self.null)])
         conditioning = None if conditioning is None else conditioning.repeat(2, 1, 1, 1)
-        output = self._output(scaled.repeat(2, 1, 1, 1), c_noise.repeat(2), labels, conditioning)
+        output = self._output(scaled.repeat(2, 1, 1, 1), c_noise.repeat(2), y, conditioning)
         conditional, unconditional = output.chunk(2)
         return unconditional + guidance * (conditional - unconditional)
 

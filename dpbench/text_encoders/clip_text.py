@@ -17,7 +17,8 @@ class CLIPTextConfig:
     """Settings of the clip encoder."""
 
     weights: str = option(
-        "openai/clip-vit-large-patch14", "a folder, or a repository in the Hugging Face hub's cache: a CLIP model"
+        "openai/clip-vit-large-patch14",
+        "a folder, or a repository in the Hugging Face hub's cache: a CLIP model, or a pipeline with one",
     )
 
 

@@ -32,7 +32,8 @@ S = TypeVar("S", bound=StoredConfig)
 class StoredEncoder(TextEncoder[S]):
     """A text encoder that is loaded as it was published; nothing is downloaded. Subclasses define `network` and `pool`.
 
-    What it was trained on is unknown, so rows are in the track "foundation".
+    It may be a part of a pipeline of diffusers: the folders `text_encoder` and `tokenizer`. What it was trained on is
+    unknown, so rows are in the track "foundation".
     """
 
     network: ClassVar[str]
@@ -41,16 +42,16 @@ class StoredEncoder(TextEncoder[S]):
     def __init__(self, config: S):
         from safetensors import SafetensorError
 
-        from dpbench.models.pretrained.pipeline_folders import pipeline_folder
+        from dpbench.models.pretrained.pipeline_folders import text_folders
 
         super().__init__(config)
-        folder = pipeline_folder(config.weights)
+        folder, tokenizer = text_folders(config.weights)
         transformers = import_extra("transformers", "hub")
         transformers.utils.logging.disable_progress_bar()  # dpbench shows its own
         try:
             kind: Any = getattr(transformers, self.network)
             self._network = kind.from_pretrained(folder, local_files_only=True, attn_implementation="eager").float()
-            self._tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            self._tokenizer = transformers.AutoTokenizer.from_pretrained(tokenizer, local_files_only=True)
         except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
             reason = str(error).partition("\n")[0]
             raise DataError(f"cannot load a {self.network} from {folder}: {reason}") from error
@@ -65,9 +66,11 @@ class StoredEncoder(TextEncoder[S]):
     @classmethod
     def weights_of(cls, config: S) -> Mapping[str, str]:
         """See `TextEncoder.weights_of`."""
-        from dpbench.models.pretrained.pipeline_folders import network_sha256
+        from dpbench.models.pretrained.pipeline_folders import text_folders, text_sha256
 
-        return {Path(config.weights).name: network_sha256(config.weights)[:12]}
+        folder, tokenizer = text_folders(config.weights)
+        name = Path(config.weights).name
+        return {name if folder == tokenizer else f"{name}/{folder.name}": text_sha256(config.weights)[:12]}
 
     def tokenize(self, text: str, length: int) -> list[int]:
         """See `TextEncoder.tokenize`. The marks of beginning and end count as tokens."""

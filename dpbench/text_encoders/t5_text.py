@@ -17,7 +17,8 @@ class T5TextConfig:
     """Settings of the t5 encoder."""
 
     weights: str = option(
-        "google/flan-t5-base", "a folder, or a repository in the Hugging Face hub's cache: a T5 model"
+        "google/flan-t5-base",
+        "a folder, or a repository in the Hugging Face hub's cache: a T5 model, or a pipeline with one",
     )
 
 

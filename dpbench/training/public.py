@@ -14,7 +14,7 @@ from dpbench.core.specs import Batch
 from dpbench.training.augmentation import Augmentation
 
 Draw = Callable[[int], tuple[Tensor, Tensor | None]]
-"""Number of images -> (float images [b, c, h, w] in [-1, 1], int64 labels [b] or None)."""
+"""Number of images -> (float images [b, c, h, w] in [-1, 1], their conditions, such as int64 labels [b], or None)."""
 
 
 def to_unit(images: Tensor) -> Tensor:

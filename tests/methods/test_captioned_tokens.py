@@ -7,22 +7,15 @@ from typing import Any
 import pytest
 import torch
 from bar_orientation import share_horizontal
-from captioned_bars import PROMPTS, captioned_bars
-from planned import plan_of
+from captioned_bars import captioned_bars
+from captioned_trials import REQUEST, fitted
 
 from dpbench.core.config import build
 from dpbench.core.context import RunContext
-from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
-from dpbench.core.method import Method
 from dpbench.core.registries import METHODS
-from dpbench.core.specs import Budget, Conditions, DatasetSpec, Request
+from dpbench.core.specs import Conditions, DatasetSpec
 from dpbench.data.arrays import ArrayDataset
-from dpbench.privacy.calibration import calibrate
-from dpbench.privacy.ledger import Ledger
-from dpbench.privacy.noise import NoiseSource
-from dpbench.privacy.noise_key import NoiseKey
-from dpbench.privacy.vault import Vault
 
 SHARED: dict[str, Any] = {
     "codes": 16, "code_dim": 8, "tokenizer_dim": 16, "tokenizer_depth": 1, "tokenizer_steps": 80,
@@ -35,28 +28,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "dp-ar": SHARED | {"patch": 4},
 }
 
-SENSITIVE = captioned_bars("sensitive", 400)
-
-REQUEST = Request(Conditions.balanced(128, PROMPTS))
-
-
-def fitted(
-    name: str, public: ImageDataset, run: RunContext, epsilon: float = float("inf"), **settings: object
-) -> Method[Any]:
-    plugin = METHODS.get(name)
-    torch.manual_seed(0)
-    method = plugin(build(plugin.Config, SETTINGS[name] | settings), SENSITIVE.spec)
-    ledger = Ledger(calibrate(plan_of(method, REQUEST), Budget(epsilon, 1e-5)))
-    method.prepare(public, run)
-    method.prepare_sampling(public, run)
-    method.fit(Vault(SENSITIVE, SENSITIVE.spec, ledger, NoiseSource(key=NoiseKey.from_seed(0))), run)
-    ledger.check_complete()
-    return method
-
-
 @pytest.mark.parametrize("name", SETTINGS)
 def test_samples_show_what_their_prompt_says(name: str, run: RunContext) -> None:
-    method = fitted(name, captioned_bars("public", 300), run)
+    method = fitted(name, SETTINGS[name], captioned_bars("public", 300), run)
     images = method.sample(REQUEST.conditions, run)
     assert images.shape == (128, 1, 16, 16)
     assert share_horizontal(images[0::2]) > share_horizontal(images[1::2]) + 0.3
@@ -72,13 +46,13 @@ def test_samples_show_what_their_prompt_says(name: str, run: RunContext) -> None
 @pytest.mark.parametrize("settings", [{}, {"order": "next-scale", "patch": 8}, {"trainable": "lora"}, {"views": 3}])
 def test_every_way_to_train_takes_captions_with_noise(settings: dict[str, Any], run: RunContext) -> None:
     few = {"tokenizer_steps": 2, "public_steps": 2, "steps": 2, "guidance": 1.5}
-    method = fitted("dp-ar", captioned_bars("public", 300), run, 5.0, **few, **settings)
+    method = fitted("dp-ar", SETTINGS["dp-ar"] | few | settings, captioned_bars("public", 300), run, 5.0)
     assert method.sample(Conditions(3, ("a bar", "", "猫 " * 500)), run).shape == (3, 1, 16, 16)
 
 
 def test_a_public_source_without_captions_teaches_the_null_condition(run: RunContext, public: ArrayDataset) -> None:
     few = {"tokenizer_steps": 2, "public_steps": 20, "steps": 1, "augmentation": "none"}
-    method: Any = fitted("dp-ar", public, run, 5.0, **few)
+    method: Any = fitted("dp-ar", SETTINGS["dp-ar"] | few, public, run, 5.0)
     first, second = (method.model.condition.asked(Conditions(1, (text,))) for text in ("a bar", ""))
     assert first.shape == second.shape == (1, 1, 5)
     assert (second < 0).all()

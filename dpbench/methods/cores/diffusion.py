@@ -11,6 +11,7 @@ from dpbench.methods.cores.model_method import ModelMethod
 from dpbench.privacy.plan import Plan
 
 if TYPE_CHECKING:
+    from dpbench.methods.cores.diffusion_conditions import DiffusionCondition
     from dpbench.methods.cores.diffusion_model import DiffusionModel
     from dpbench.privacy.private_data import PrivateData
 
@@ -21,7 +22,7 @@ D = TypeVar("D", bound=DiffusionConfig)
 
 
 class DiffusionMethod(ModelMethod[D]):
-    """A class-conditional pixel diffusion model with all weights trained by DP-SGD.
+    """A pixel diffusion model with all weights trained by DP-SGD.
 
     Attributes:
         model: the network, its training and its sampler.
@@ -34,7 +35,13 @@ class DiffusionMethod(ModelMethod[D]):
         super().__init__(config, spec)
         from dpbench.methods.cores.diffusion_model import DiffusionModel
 
-        self.model = DiffusionModel(config, spec.shape, spec.n_classes)
+        self.model = DiffusionModel(config, spec.shape, self._condition())
+
+    def _condition(self) -> DiffusionCondition:
+        """What images are conditioned on: their class."""
+        from dpbench.methods.cores.diffusion_conditions import ByLabel
+
+        return ByLabel(self.spec.n_classes)
 
     @classmethod
     def plan(cls, config: D, spec: DatasetSpec, request: Request) -> Plan:

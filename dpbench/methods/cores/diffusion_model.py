@@ -1,4 +1,4 @@
-"""A class-conditional pixel diffusion model: network, public and private training, sampling."""
+"""A pixel diffusion model of classes or captions: network, public and private training, sampling."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from torch import Tensor, nn
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.specs import Batch, Conditions
-from dpbench.methods.cores.class_embeddings import initial_class_embeddings
+from dpbench.methods.cores.diffusion_conditions import DiffusionCondition
 from dpbench.methods.cores.diffusion_settings import DiffusionConfig, DiffusionSettings, PublicTraining
 from dpbench.methods.cores.private_training import train_privately
 from dpbench.models.edm import Denoiser, NoiseConfig, SamplerConfig
-from dpbench.models.unet import UNet
 from dpbench.privacy.private_data import PrivateData
 from dpbench.training.loop import PublicSteps, train
 from dpbench.training.public import Draw, PublicBatches, to_uint8, unit_images
@@ -32,17 +31,17 @@ class DiffusionModel:
     Args:
         config: settings of the network, noise levels, private training and sampler.
         shape: (channels, height, width) of an image.
-        n_classes: number of labels; 0 without classes.
+        condition: what images are conditioned on.
 
     Raises:
         ConfigError: the network does not fit the resolution.
     """
 
-    def __init__(self, config: DiffusionConfig, shape: tuple[int, int, int], n_classes: int):
+    def __init__(self, config: DiffusionConfig, shape: tuple[int, int, int], condition: DiffusionCondition):
         self.config = config
         self.shape = shape
-        self.n_classes = n_classes
-        self.denoiser = Denoiser(UNet(shape, n_classes + 1, config.unet), shape, n_classes, config.sigma_data)
+        self.condition = condition
+        self.denoiser = Denoiser(condition.pixel_unet(shape, config.unet), shape, condition.null, config.sigma_data)
 
     def train_privately(self, private: PrivateData, mechanism: str, run: RunContext) -> None:
         """Trains all weights by DP-SGD, spending the mechanism of this name."""
@@ -50,10 +49,10 @@ class DiffusionModel:
         optimizer = torch.optim.Adam(model.parameters(), self.config.lr)
 
         def loss(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
-            return self._loss(cast(Denoiser, model), unit_images(batch), batch.labels, generator)
+            return self._loss(cast(Denoiser, model), unit_images(batch), self.condition.of(batch), generator)
 
         title = "train the diffusion model (private)"
-        train_privately(private, mechanism, model, loss, optimizer, self.config, run, title)
+        train_privately(self.condition.ready(private), mechanism, model, loss, optimizer, self.config, run, title)
 
     def train_publicly(
         self, draw: Draw, batch: int, lr: float, steps: int, run: RunContext, title: str, radius: float = 0.0
@@ -66,8 +65,7 @@ class DiffusionModel:
         optimizer = torch.optim.Adam(model.parameters(), lr)
 
         def loss() -> Tensor:
-            images, labels = draw(batch)
-            return self._loss(model, images, labels, run.generator).mean()
+            return self._loss(model, *draw(batch), run.generator).mean()
 
         stepper = PublicSteps(loss, optimizer, steps, run)
         if radius:
@@ -77,11 +75,11 @@ class DiffusionModel:
     def pretrained(
         self, public: ImageDataset, settings: PublicTraining, run: RunContext, generator: torch.Generator
     ) -> dict[str, Tensor]:
-        """Weights of a new model trained on public images and labels; leaves this model unchanged."""
-        model = DiffusionModel(self.config, self.shape, public.spec.n_classes)
+        """Weights of a new model trained on public images and their conditions; leaves this model unchanged."""
+        model = DiffusionModel(self.config, self.shape, self.condition.of_public(public.spec))
         batches = PublicBatches(public, settings.augmentation, run.device, generator)
         model.train_publicly(
-            batches.draw,
+            model.condition.drawn(batches),
             settings.public_batch,
             settings.public_lr,
             settings.public_steps,
@@ -98,28 +96,21 @@ class DiffusionModel:
             scatter: standard deviation of the private class embeddings around the mean of the public ones.
             generator: source of the random embeddings.
         """
-        embeddings = self.initial_embeddings(state[LABEL_EMBEDDING], scatter, generator)
-        self.denoiser.load_state_dict({**state, LABEL_EMBEDDING: embeddings})
-
-    def initial_embeddings(self, table: Tensor, scatter: float, generator: torch.Generator) -> Tensor:
-        """Embeddings of k public classes and the null label [k + 1, d] -> [n_classes + 1, d]."""
-        null, public = table[-1:], table[:-1] if len(table) > 1 else table
-        if not self.config.label_dropout:  # the null label was not pretrained
-            null = public.mean(0, keepdim=True)
-        return torch.cat([initial_class_embeddings(public, self.n_classes, scatter, generator), null])
+        has_null = bool(self.config.label_dropout)
+        started = self.condition.started(state, LABEL_EMBEDDING, scatter, has_null, generator)
+        self.denoiser.load_state_dict(started)
 
     @torch.no_grad()
     def set_class_embeddings(self, embeddings: Tensor) -> None:
         """Replaces the embeddings of the classes, [n_classes, d]; that of the null label stays."""
-        self.denoiser.get_parameter(LABEL_EMBEDDING)[: self.n_classes].copy_(embeddings)
+        self.denoiser.get_parameter(LABEL_EMBEDDING)[: len(embeddings)].copy_(embeddings)
 
     def sample(self, conditions: Conditions, run: RunContext) -> Tensor:
         """One image per condition: uint8 [n, c, h, w]."""
         c = self.config
-        given = None if conditions.labels is None else torch.tensor(conditions.labels)
-        labels = _or_null(given, conditions.count, self.denoiser).to(run.device)
+        y = self.condition.y(self.condition.asked(conditions), conditions.count, run.generator, run.device)
         with run.autocast():
-            return to_uint8(self.denoiser.to(run.device).eval().sample(labels, run.generator, sampler_config(c)))
+            return to_uint8(self.denoiser.to(run.device).eval().sample(y, run.generator, sampler_config(c)))
 
     def state_dict(self) -> dict[str, Tensor]:
         """The denoiser's weights."""
@@ -129,11 +120,10 @@ class DiffusionModel:
         """Restores `state_dict()`."""
         self.denoiser.load_state_dict(dict(state))
 
-    def _loss(self, model: Denoiser, images: Tensor, labels: Tensor | None, generator: torch.Generator) -> Tensor:
-        """The denoising loss of each row, [b], with one noise level and one noise draw per row."""
-        c = self.config
-        labels = _or_null(labels, len(images), model).to(images.device)
-        return model.loss(images, labels, generator, NoiseConfig(c.p_mean, c.p_std), c.label_dropout)
+    def _loss(self, model: Denoiser, images: Tensor, given: Tensor | None, generator: torch.Generator) -> Tensor:
+        """The denoising loss of each row, [b], with one condition, one noise level and one noise draw per row."""
+        c, y = self.config, self.condition.y(given, len(images), generator, images.device)
+        return model.loss(images, y, generator, NoiseConfig(c.p_mean, c.p_std), c.label_dropout)
 
 
 def sampler_config(settings: DiffusionSettings) -> SamplerConfig:
@@ -141,7 +131,3 @@ def sampler_config(settings: DiffusionSettings) -> SamplerConfig:
     s = settings
     churn = (s.churn, s.churn_range, s.churn_noise)
     return SamplerConfig(s.sampler, s.sampling_steps, s.sigma_min, s.guidance, *churn)
-
-
-def _or_null(labels: Tensor | None, count: int, model: Denoiser) -> Tensor:
-    return torch.full((count,), model.null) if labels is None else labels

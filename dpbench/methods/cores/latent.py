@@ -5,18 +5,20 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
 from dpbench.core.method import Track
-from dpbench.core.specs import DatasetSpec, Request
+from dpbench.core.specs import CONDITIONS, Condition, DatasetSpec, Request
+from dpbench.core.text_encoder import joint_track
 from dpbench.methods.cores.latent_settings import LatentConfig
 from dpbench.methods.cores.model_method import ModelMethod
 from dpbench.privacy.plan import Plan
 
 if TYPE_CHECKING:
+    from dpbench.methods.cores.diffusion_conditions import DiffusionCondition
     from dpbench.methods.cores.latent_diffusion import LatentDiffusion
     from dpbench.privacy.private_data import PrivateData
 
@@ -27,43 +29,53 @@ L = TypeVar("L", bound=LatentConfig)
 
 
 class LatentMethod(ModelMethod[L]):
-    """A class-conditional latent diffusion model, pretrained on public images and finetuned by DP-SGD.
+    """A latent diffusion model of classes or captions, pretrained on public images and finetuned by DP-SGD.
 
     Attributes:
         model: the networks, their training and their sampler.
     """
 
     Config = LatentConfig
+    conditions: ClassVar[frozenset[Condition]] = CONDITIONS
     model: LatentDiffusion
 
     def __init__(self, config: L, spec: DatasetSpec):
         super().__init__(config, spec)
         from dpbench.methods.cores.latent_diffusion import LatentDiffusion
 
-        self.model = LatentDiffusion(config, spec.shape, spec.n_classes)
+        self.model = LatentDiffusion(config, spec.shape, self._condition())
         self._trained = 0
+
+    def _condition(self) -> DiffusionCondition:
+        """What images are conditioned on: the words of a caption, or their class."""
+        from dpbench.methods.cores.diffusion_conditions import ByLabel, ByPublishedWords, ByWords
+
+        if self.spec.condition != "captions":
+            return ByLabel(self.spec.n_classes)
+        return (ByPublishedWords if self.config.checkpoint else ByWords)(self.config, self.config.context)
 
     @classmethod
     def track_of(cls, config: L) -> Track:
-        """The track "foundation" with a checkpoint."""
-        return "foundation" if config.checkpoint else cls.track
+        """The track "foundation" with a checkpoint or a pretrained text encoder."""
+        return joint_track("foundation" if config.checkpoint else cls.track, config.text_track)
 
     @classmethod
     def weights_of(cls, config: L) -> Mapping[str, str]:
-        """Those of the checkpoint, if there is one."""
+        """Those of the checkpoint, if there is one, and of the text encoder."""
         from dpbench.models.pretrained.pipeline_folders import pipeline_sha256
 
         if not config.checkpoint:
-            return {}
-        return {Path(config.checkpoint).name: pipeline_sha256(config.checkpoint)[:12]}
+            return config.text_weights
+        return {Path(config.checkpoint).name: pipeline_sha256(config.checkpoint)[:12], **config.text_weights}
 
     @classmethod
     def plan(cls, config: L, spec: DatasetSpec, request: Request) -> Plan:
         """One mechanism: DP-SGD on the weights that a method chooses.
 
         Raises:
-            ConfigError: the networks do not fit the resolution.
+            ConfigError: the networks do not fit the resolution, or there are no captions to encode.
         """
+        config.check_captions(spec)
         if not config.checkpoint:
             config.side(spec.resolution)
         return Plan(config.mechanism(TRAINING, spec))

@@ -1,4 +1,4 @@
-"""A class-conditional latent diffusion model: networks, public and private training, sampling."""
+"""A latent diffusion model of classes or captions: networks, public and private training, sampling."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
 from dpbench.core.footprint import rows_that_fit, saved_bytes
 from dpbench.core.specs import Batch, Conditions
-from dpbench.methods.cores.class_embeddings import initial_class_embeddings
+from dpbench.methods.cores.diffusion_conditions import DiffusionCondition
 from dpbench.methods.cores.latent_settings import LatentConfig
 from dpbench.methods.cores.private_training import train_privately
 from dpbench.models.autoencoder import Autoencoder, kl_autoencoder
-from dpbench.models.class_unet import ClassUNet, condition_unet, with_classes
+from dpbench.models.class_unet import CLASSES
+from dpbench.models.condition_unet import ConditionUNet, condition_unet
 from dpbench.models.ddpm import DDPM, DDIMConfig, latent_diffusion_schedule
 from dpbench.models.pretrained.pipelines import LatentPipeline, load_pipeline
 from dpbench.privacy.private_data import PrivateData
@@ -28,9 +29,6 @@ from dpbench.training.public import PublicBatches, to_uint8, unit_images
 MEASURED_IMAGES = 1_000
 """Number of public images by which latents are standardised."""
 
-CLASSES = "classes.weight"
-"""Name of the U-Net's class embeddings; the last row is the null label."""
-
 
 class LatentDiffusion:
     """A U-Net that denoises the latents of an autoencoder (Rombach et al., arXiv 2112.10752).
@@ -38,24 +36,25 @@ class LatentDiffusion:
     Args:
         config: settings of the networks, private training and sampler.
         shape: (channels, height, width) of an image.
-        n_classes: number of labels; 0 without classes.
+        condition: what images are conditioned on.
 
     Attributes:
         autoencoder: public.
         unet: pretrained on public images, finetuned on private ones.
 
     Raises:
-        ConfigError: the networks do not fit the resolution, or the checkpoint is not a latent diffusion model.
+        ConfigError: the networks do not fit the resolution, or the checkpoint is not a latent diffusion model, or not
+            one that takes these conditions.
         NotInstalled: there is no such checkpoint.
     """
 
-    def __init__(self, config: LatentConfig, shape: tuple[int, int, int], n_classes: int):
+    def __init__(self, config: LatentConfig, shape: tuple[int, int, int], condition: DiffusionCondition):
         self.config = config
         self.shape = shape
-        self.n_classes = n_classes
+        self.condition = condition
         parts = load_pipeline(config.checkpoint) if config.checkpoint else self._untrained()
         self.autoencoder = Autoencoder(parts.autoencoder, shape[0])
-        self.unet = self._with_classes(parts.unet, n_classes)
+        self.unet = self._conditioned(parts.unet, condition)
         self.diffusion = DDPM(parts.schedule, config.time_bias)
 
     def _untrained(self) -> LatentPipeline:
@@ -69,14 +68,14 @@ class LatentDiffusion:
         c = self.config
         return condition_unet(c.latent_channels, c.side(self.shape[1]), c.unet, c.context)
 
-    def _with_classes(self, unet: nn.Module, n_classes: int) -> ClassUNet:
-        network = with_classes(unet, n_classes + 1)
+    def _conditioned(self, unet: nn.Module, condition: DiffusionCondition) -> ConditionUNet:
+        network = condition.latent_unet(unet)
         if self.config.gradient_checkpointing:
             network.unet.enable_gradient_checkpointing()
         return network
 
     def load_checkpoint(self, run: RunContext) -> None:
-        """Starts the class embeddings; all other weights are the checkpoint's already.
+        """Starts the class embeddings, if any; all other weights are the checkpoint's already.
 
         Raises:
             ConfigError: the checkpoint's networks do not fit the resolution.
@@ -84,26 +83,22 @@ class LatentDiffusion:
         multiple = self.autoencoder.factor * self.unet.factor
         if self.shape[1] % multiple:
             raise ConfigError(f"the checkpoint needs a resolution that is a multiple of {multiple}; set --resolution")
-        with torch.no_grad():
-            self.unet.classes.weight.copy_(self.initial_embeddings(self.unet.known, run.generator))
+        self._start(self.unet.published_state(), run)
 
     def prepare(self, public: ImageDataset, run: RunContext) -> None:
-        """Trains the autoencoder, then the U-Net, on public images and their labels, if any; both are cached."""
+        """Trains the autoencoder, then the U-Net, on public images and their conditions, if any; both are cached."""
         c, source = self.config, {"public": public.fingerprint}
         key = source | asdict(c.autoencoder_settings())
         state = run.cache.get("autoencoder", key, lambda generator: self._trained_autoencoder(public, run, generator))
         self.autoencoder.load_state_dict(state)
-        key = source | asdict(c.public_settings())
+        key = source | asdict(c.public_settings()) | dict(self.condition.key)
         state = run.cache.get("latent-diffusion", key, lambda generator: self._pretrained_unet(public, run, generator))
-        classes = self.initial_embeddings(state[CLASSES], run.generator)
-        self.unet.load_state_dict({**state, CLASSES: classes})
+        self._start(state, run)
 
-    def initial_embeddings(self, table: Tensor, generator: torch.Generator) -> Tensor:
-        """Embeddings of k public classes and the null label [k + 1, d] -> [n_classes + 1, d]."""
-        null, public = table[-1:], table[:-1] if len(table) > 1 else table
-        if not self.config.label_dropout:  # the null label was not pretrained
-            null = public.mean(0, keepdim=True)
-        return torch.cat([initial_class_embeddings(public, self.n_classes, self.config.scatter, generator), null])
+    def _start(self, public: Mapping[str, Tensor], run: RunContext) -> None:
+        """Loads public weights of the U-Net; the private class embeddings are initialised at random."""
+        scatter, has_null = self.config.scatter, bool(self.config.label_dropout)
+        self.unet.load_state_dict(self.condition.started(public, CLASSES, scatter, has_null, run.generator))
 
     def _trained_autoencoder(
         self, public: ImageDataset, run: RunContext, generator: torch.Generator
@@ -123,18 +118,18 @@ class LatentDiffusion:
         return dict(model.state_dict())
 
     def _pretrained_unet(self, public: ImageDataset, run: RunContext, generator: torch.Generator) -> dict[str, Tensor]:
-        """Weights of a new U-Net trained on public images and labels."""
-        c, model = self.config, self._with_classes(self._new_unet(), public.spec.n_classes)
-        model.to(run.device).train()
+        """Weights of a new U-Net trained on public images and their conditions."""
+        c, condition = self.config, self.condition.of_public(public.spec)
+        model = self._conditioned(self._new_unet(), condition).to(run.device).train()
         autoencoder = self.autoencoder.to(run.device).eval()
-        batches = PublicBatches(public, c.augmentation, run.device, generator)
+        draw = condition.drawn(PublicBatches(public, c.augmentation, run.device, generator))
         optimizer = torch.optim.Adam(model.parameters(), c.public_lr)
 
         def loss() -> Tensor:
-            images, labels = batches.draw(c.public_batch)
+            images, given = draw(c.public_batch)
             with torch.no_grad():
                 latents = autoencoder.encode(images)
-            return self._loss(model, latents, labels, generator).mean()
+            return self._loss(model, latents, condition.y(given, len(images), generator, run.device), generator).mean()
 
         steps = PublicSteps(loss, optimizer, c.public_steps, run)
         train(
@@ -143,9 +138,9 @@ class LatentDiffusion:
         return dict(model.state_dict())
 
     def latents(self, private: PrivateData, run: RunContext) -> PrivateData:
-        """The records with their latents in place of their images."""
+        """The records with their latents in place of their images, and with tokens in place of captions."""
         autoencoder = self.autoencoder.to(run.device).eval()
-        return private.derive(lambda batch: autoencoder.encode(unit_images(batch)))
+        return self.condition.ready(private.derive(lambda batch: autoencoder.encode(unit_images(batch))))
 
     def train_privately(self, latents: PrivateData, mechanism: str, run: RunContext) -> None:
         """Trains the U-Net's parameters with `requires_grad` by DP-SGD, spending the mechanism of this name.
@@ -163,11 +158,11 @@ class LatentDiffusion:
     def loss(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
         """The denoising loss of each record's latent: [b]."""
         assert batch.derived is not None
-        return self._loss(cast(ClassUNet, model), batch.derived, batch.labels, generator)
+        y = self.condition.y(self.condition.of(batch), len(batch.derived), generator, batch.derived.device)
+        return self._loss(cast(ConditionUNet, model), batch.derived, y, generator)
 
-    def _loss(self, model: ClassUNet, latents: Tensor, labels: Tensor | None, generator: torch.Generator) -> Tensor:
-        given = _or_null(labels, len(latents), model).to(latents.device)
-        return self.diffusion.loss(model, latents, given, generator, self.config.label_dropout)
+    def _loss(self, model: ConditionUNet, latents: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
+        return self.diffusion.loss(model, latents, y, generator, self.config.label_dropout)
 
     def sample(self, conditions: Conditions, run: RunContext) -> Tensor:
         """One image per condition: uint8 [n, c, h, w].
@@ -176,22 +171,21 @@ class LatentDiffusion:
         """
         c, n = self.config, conditions.count
         unet, autoencoder = self.unet.to(run.device).eval(), self.autoencoder.to(run.device).eval()
-        given = None if conditions.labels is None else torch.tensor(conditions.labels)
-        labels = _or_null(given, n, unet).to(run.device)
+        y = self.condition.y(self.condition.asked(conditions), n, run.generator, run.device)
         side = self.shape[1] // autoencoder.factor
         starts = torch.randn(n, autoencoder.latent_channels, side, side, generator=run.generator).to(run.device)
         seeds = torch.randint(2**62, (n,), generator=run.generator).tolist()
         config = DDIMConfig(c.sampling_steps, c.eta, c.guidance, c.last_time)
         with run.autocast(), torch.no_grad():
-            rows = self._rows_that_fit(starts[:1], labels[:1])
+            rows = self._rows_that_fit(starts[:1], y[:1])
             parts = [slice(first, first + rows) for first in range(0, n, rows)]
-            latents = [self.diffusion.denoise(unet, starts[p], labels[p], config, seeds[p]) for p in parts]
+            latents = [self.diffusion.denoise(unet, starts[p], y[p], config, seeds[p]) for p in parts]
             return torch.cat([to_uint8(autoencoder.decode(part)) for part in latents])
 
-    def _rows_that_fit(self, start: Tensor, label: Tensor) -> int:
+    def _rows_that_fit(self, start: Tensor, y: Tensor) -> int:
         """Rows that fit, estimated from the activations that training would store per image, an upper bound."""
         with torch.enable_grad():
-            kept = saved_bytes(lambda: self.autoencoder.decode(self.unet(start, 0, label)))
+            kept = saved_bytes(lambda: self.autoencoder.decode(self.unet(start, 0, y)))
         return rows_that_fit(kept, str(start.device))
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -204,7 +198,3 @@ class LatentDiffusion:
 
     def _networks(self) -> nn.ModuleDict:
         return nn.ModuleDict({"autoencoder": self.autoencoder, "unet": self.unet})
-
-
-def _or_null(labels: Tensor | None, count: int, model: ClassUNet) -> Tensor:
-    return torch.full((count,), model.null) if labels is None else labels

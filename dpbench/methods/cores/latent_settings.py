@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from dpbench.core.config import option
 from dpbench.core.errors import ConfigError
+from dpbench.methods.cores.caption_settings import CaptionSettings
 from dpbench.models.unet_config import UNetConfig
 from dpbench.privacy.dp_sgd_settings import DPSGDSettings
 from dpbench.training.augmentation import Augmentation
@@ -106,7 +107,7 @@ class PublicModelSettings(AutoencoderSettings):
     channels: tuple[int, ...] = option((32, 64), "channels of the U-Net's levels, finest first", low=1)
     layers: int = option(1, "residual blocks per level of the U-Net", low=1)
     attention: int = option(2, "number of coarsest levels with spatial transformers", low=0)
-    context: int = option(128, "size of a class embedding, which cross-attention sees", low=1)
+    context: int = option(128, "size of the vector of a class or word that cross-attention sees", low=1)
     prediction: Literal["epsilon", "v_prediction"] = option(
         "v_prediction", "what the U-Net predicts; epsilon as published, which says little of x0 at large noise"
     )
@@ -116,7 +117,7 @@ class PublicModelSettings(AutoencoderSettings):
         above=0,
     )
     label_dropout: float = option(
-        0.1, "probability of dropping a label in training; must be positive for guidance", low=0, below=1
+        0.1, "probability of dropping a label or caption in training; must be positive for guidance", low=0, below=1
     )
     public_steps: int = option(2500, "public pretraining steps of the U-Net", low=1)
     public_batch: int = option(128, "public images per pretraining step", low=1)
@@ -143,7 +144,7 @@ class PublicModelSettings(AutoencoderSettings):
 
 
 @dataclass(frozen=True)
-class LatentConfig(PublicModelSettings, DPSGDSettings):
+class LatentConfig(CaptionSettings, PublicModelSettings, DPSGDSettings):
     """Settings of private training, the latent diffusion model and its sampler."""
 
     checkpoint: str = option(

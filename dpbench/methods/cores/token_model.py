@@ -13,8 +13,9 @@ from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
 from dpbench.core.specs import Batch, DatasetSpec
+from dpbench.methods.cores.image_conditions import NONE
 from dpbench.methods.cores.private_training import train_privately
-from dpbench.methods.cores.token_conditions import NONE, TokenCondition, token_condition
+from dpbench.methods.cores.token_conditions import TokenCondition, token_condition
 from dpbench.methods.cores.token_settings import TokenModelSettings
 from dpbench.models.lora import add_lora, merge_lora, name_matcher
 from dpbench.models.token_order import TokenOrder

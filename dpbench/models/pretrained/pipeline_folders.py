@@ -17,6 +17,9 @@ READ = (".json", ".safetensors", ".bin")
 VOCABULARIES = (".txt", ".model")
 """Types of further files that settle what a tokenizer does."""
 
+TEXT_ENCODER, TOKENIZER = "text_encoder", "tokenizer"
+"""Folders of a pipeline that make texts into vectors."""
+
 
 def pipeline_folder(name: str) -> Path:
     """The folder of a stored pipeline; downloads nothing.
@@ -47,13 +50,25 @@ def pipeline_sha256(name: str) -> str:
     return _sha256_of(pipeline_folder(name), "*/*", READ)
 
 
-def network_sha256(name: str) -> str:
-    """A hash of the weights, settings and tokenizer of a network of transformers, 64 hexadecimal digits.
+def text_folders(name: str) -> tuple[Path, Path]:
+    """The folders of a text encoder and of its tokenizer: one for both, or two of the pipeline that they belong to.
 
     Raises:
         NotInstalled: see `pipeline_folder`.
     """
-    return _sha256_of(pipeline_folder(name), "*", (*READ, *VOCABULARIES))
+    folder = pipeline_folder(name)
+    is_pipeline = (folder / TEXT_ENCODER).is_dir()
+    return (folder / TEXT_ENCODER, folder / TOKENIZER) if is_pipeline else (folder, folder)
+
+
+def text_sha256(name: str) -> str:
+    """A hash of the weights, settings and tokenizer of a text encoder, 64 hexadecimal digits.
+
+    Raises:
+        NotInstalled: see `pipeline_folder`.
+    """
+    first, *others = (_sha256_of(folder, "*", (*READ, *VOCABULARIES)) for folder in dict.fromkeys(text_folders(name)))
+    return digest([first, *others], length=64) if others else first
 
 
 def _sha256_of(folder: Path, pattern: str, types: tuple[str, ...]) -> str:

@@ -1,7 +1,7 @@
 """Public latent diffusion models in the format of diffusers' pipelines: a folder, or a repository of the hub.
 
 A pipeline's folder has `unet`, `vae` (or `vqvae`) and `scheduler`, each with its `config.json`. A text encoder is not
-read: classes get an embedder of their own.
+read here: it is one of `text_encoders`, and classes get an embedder of their own.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def load_pipeline(name: str) -> LatentPipeline:
 
     Raises:
         NotInstalled: there is neither.
-        ConfigError: it is not a latent diffusion model that can be conditioned on classes.
+        ConfigError: it is not a latent diffusion model that can be conditioned on classes or captions.
         DataError: a file is missing or damaged.
     """
     folder = pipeline_folder(name)

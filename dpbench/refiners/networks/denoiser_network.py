@@ -42,7 +42,7 @@ class DenoiserNetwork(RefinerNetwork):
         super().__init__()
         shape = (channels, sizes.divisor, sizes.divisor)
         network = UNet(shape, 1, sizes, conditioning_channels=channels if conditional else 0)
-        self.denoiser = Denoiser(network, shape, n_classes=0, sigma_data=sigma_data)
+        self.denoiser = Denoiser(network, shape, null=0, sigma_data=sigma_data)
         self.divisor = sizes.divisor
         self.noise = noise
         self.sampler = sampler

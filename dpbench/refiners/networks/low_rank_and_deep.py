@@ -50,7 +50,7 @@ class LowRankAndDeep(RefinerNetwork):
         self.groups = groups
         self.sigmas = sigmas
         self.deep = deep
-        self.denoiser = Denoiser(ConvolutionalDenoiser(channels, width, depth), (channels, 1, 1), n_classes=0)
+        self.denoiser = Denoiser(ConvolutionalDenoiser(channels, width, depth), (channels, 1, 1), null=0)
         self.register_buffer("factor", torch.tensor(scale))  # read when a model is restored
         self.register_buffer("error", torch.tensor(0.0))
 
