@@ -7,14 +7,18 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel, UNet2DModel, VQModel
+from tiny_text_encoders import save_clip, save_tokenizer
 
 
 def condition_unet(**settings: Any) -> Any:
     """A `UNet2DConditionModel` as in Stable Diffusion: spatial transformers with GEGLU and two kinds of attention."""
     torch.manual_seed(0)
-    given = {"in_channels": 4, "out_channels": 4, "block_out_channels": (8, 16), "norm_num_groups": 4} | settings
+    given = {
+        "in_channels": 4, "out_channels": 4, "block_out_channels": (8, 16), "norm_num_groups": 4,
+        "cross_attention_dim": 12,
+    } | settings  # fmt: skip
     return UNet2DConditionModel(
-        sample_size=8, layers_per_block=1, cross_attention_dim=12, attention_head_dim=2,
+        sample_size=8, layers_per_block=1, attention_head_dim=2,
         down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
         **given,
     )  # fmt: skip
@@ -49,6 +53,13 @@ def save_stable_diffusion(folder: Path, **unet: Any) -> Path:
     schedule = DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=True)
     schedule.save_pretrained(folder / "scheduler")
     return folder
+
+
+def save_text_to_image(folder: Path) -> Path:
+    """The same with a text encoder and its tokenizer."""
+    save_clip(folder / "text_encoder")
+    save_tokenizer(folder / "tokenizer")
+    return save_stable_diffusion(folder, cross_attention_dim=8)
 
 
 def save_unconditional(folder: Path, **unet: Any) -> Path:

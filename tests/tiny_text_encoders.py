@@ -19,7 +19,7 @@ def save_clip(folder: Path) -> None:
         max_position_embeddings=12, bos_token_id=1, eos_token_id=2, pad_token_id=0,
     )  # fmt: skip
     transformers.CLIPTextModel(config).save_pretrained(folder)
-    _save_tokenizer(folder)
+    save_tokenizer(folder)
 
 
 def save_t5(folder: Path) -> None:
@@ -27,10 +27,10 @@ def save_t5(folder: Path) -> None:
     torch.manual_seed(0)
     config = transformers.T5Config(vocab_size=16, d_model=8, d_kv=4, d_ff=16, num_layers=2, num_heads=2)
     transformers.T5EncoderModel(config).save_pretrained(folder)
-    _save_tokenizer(folder)
+    save_tokenizer(folder)
 
 
-def _save_tokenizer(folder: Path) -> None:
+def save_tokenizer(folder: Path) -> None:
     """Whole words between a mark of the beginning and one of the end."""
     import tokenizers
     import transformers

@@ -28,6 +28,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "dp-ar": SHARED | {"patch": 4},
 }
 
+
 @pytest.mark.parametrize("name", SETTINGS)
 def test_samples_show_what_their_prompt_says(name: str, run: RunContext) -> None:
     method = fitted(name, SETTINGS[name], captioned_bars("public", 300), run)

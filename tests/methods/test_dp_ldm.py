@@ -16,6 +16,7 @@ from dpbench.core.specs import Conditions, DatasetSpec, Request
 from dpbench.methods.cores.latent_diffusion import LatentDiffusion
 from dpbench.methods.dp_ldm import DPLDM
 from dpbench.methods.dp_lora import DPLoRA
+from dpbench.models.class_unet import CLASSES
 
 REQUEST = Request(Conditions.balanced(64, 2))
 
@@ -96,10 +97,10 @@ def test_public_part_does_not_depend_on_the_seed(spec, public, tmp_path):
 
 
 def test_private_classes_start_around_the_public_mean(spec):
-    model = _method(spec, scatter=0.0).model
+    model = _method(spec).model
     table = torch.randn(5, 16)
-    started = model.initial_embeddings(table, torch.Generator())
-    assert torch.allclose(started, torch.stack([table[:4].mean(0), table[:4].mean(0), table[4]]))
+    started = model.condition.started({CLASSES: table}, CLASSES, 0.0, True, torch.Generator())
+    assert torch.allclose(started[CLASSES], torch.stack([table[:4].mean(0), table[:4].mean(0), table[4]]))
 
 
 @pytest.mark.parametrize("kind", SAVED)

@@ -8,6 +8,7 @@ from dpbench.core.config import build
 from dpbench.core.errors import ConfigError
 from dpbench.core.specs import Conditions, DatasetSpec, Request
 from dpbench.data.arrays import ArrayDataset
+from dpbench.methods.cores.diffusion_conditions import ByLabel
 from dpbench.methods.cores.diffusion_model import DiffusionModel
 from dpbench.methods.dp_sgd import DPSGDFinetuning
 
@@ -52,9 +53,8 @@ def test_pretrained_model_without_scatter_ignores_the_class(spec, public, run):
 @pytest.mark.parametrize(("classes", "dropout", "null"), [(3, 0.0, "mean"), (3, 0.5, "own"), (0, 0.0, "own")])
 @pytest.mark.parametrize("scatter", [0.0, 2.0])
 def test_private_class_embeddings_start_around_the_public_mean(spec, classes, dropout, null, scatter):
-    method = _method(spec, label_dropout=dropout, guidance=1, scatter=scatter)
-    table = torch.randn(classes + 1, 4096)
-    adopted = method.model.initial_embeddings(table, scatter, torch.Generator().manual_seed(0))
+    table, draws = torch.randn(classes + 1, 4096), torch.Generator().manual_seed(0)
+    adopted = ByLabel(spec.n_classes).started({"table": table}, "table", scatter, dropout > 0, draws)["table"]
     mean = table[:classes].mean(0) if classes else table[0]
     for start in adopted[:2] - mean:
         assert start.std().item() == pytest.approx(scatter, rel=0.1, abs=1e-6)

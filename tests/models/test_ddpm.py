@@ -41,6 +41,21 @@ def test_loss_of_the_exact_prediction_is_zero(prediction):
     assert ((half > 1e-4) == (network.labels[-1] == network.null)).all()
 
 
+def test_dropout_hides_whole_captions():
+    class Seen(nn.Module):
+        null = 0
+
+        def forward(self, x, time, y):
+            self.y = y
+            return x
+
+    network, words = Seen(), torch.ones(4000, 3, 2)
+    process = DDPM(latent_diffusion_schedule("epsilon"))
+    process.loss(network, torch.zeros(4000, 1, 1, 1), words, torch.Generator().manual_seed(0), 0.3)
+    assert (network.y == network.y[:, :1, :1]).all()
+    assert (network.y[:, 0, 0] == 0).float().mean().item() == pytest.approx(0.3, abs=0.03)
+
+
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
 @pytest.mark.parametrize("eta", [0.0, 1.0])
 def test_samples_of_the_exact_prediction_are_exact(prediction, eta):

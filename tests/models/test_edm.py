@@ -73,6 +73,13 @@ def test_label_dropout_has_the_configured_rate():
     assert (network.labels == 2).float().mean().item() == pytest.approx(0.3, abs=0.03)
 
 
+def test_dropout_hides_whole_captions():
+    network, words = Recorder(), torch.ones(4000, 3, 2)
+    Denoiser(network, SHAPE, 0, D).loss(torch.zeros(4000, *SHAPE), words, _generator(), NoiseConfig(), 0.3)
+    assert (network.labels == network.labels[:, :1, :1]).all()
+    assert (network.labels[:, 0, 0] == 0).float().mean().item() == pytest.approx(0.3, abs=0.03)
+
+
 @pytest.mark.parametrize(
     "sampler",
     [
