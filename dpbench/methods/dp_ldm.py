@@ -14,7 +14,7 @@ from dpbench.core.config import option
 from dpbench.core.context import RunContext
 from dpbench.core.method import Preset
 from dpbench.methods.cores.latent import LatentMethod
-from dpbench.methods.cores.latent_settings import GPU, PUBLISHED, SHAPES, LatentConfig
+from dpbench.methods.cores.latent_settings import GPU, PUBLISHED, SCENES, SHAPES, LatentConfig
 
 if TYPE_CHECKING:
     from dpbench.privacy.private_data import PrivateData
@@ -45,8 +45,10 @@ class DPLDM(LatentMethod[DPLDMConfig]):
         "small": Preset(),
         "small/mnist": Preset({"augmentation": "strokes"}),
         "small/shapes": Preset(SHAPES),
+        "small/scenes": Preset(SCENES),
         "gpu": Preset(GPU),
         "gpu/mnist": Preset({"augmentation": "strokes"}),
+        "gpu/scenes": Preset({"augmentation": "none", "text_tokens": 24}),
         "paper": Preset(PUBLISHED),
     }
 

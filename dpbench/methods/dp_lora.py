@@ -15,7 +15,7 @@ from dpbench.core.context import RunContext
 from dpbench.core.method import Preset
 from dpbench.core.specs import DatasetSpec, Request
 from dpbench.methods.cores.latent import LatentMethod
-from dpbench.methods.cores.latent_settings import GPU, PUBLISHED, SHAPES, LatentConfig
+from dpbench.methods.cores.latent_settings import GPU, PUBLISHED, SCENES, SHAPES, LatentConfig
 from dpbench.privacy.mechanisms import NoisySum
 from dpbench.privacy.plan import Plan
 
@@ -55,8 +55,10 @@ class DPLoRA(LatentMethod[DPLoRAConfig]):
         "small": Preset(),
         "small/mnist": Preset({"augmentation": "strokes"}),
         "small/shapes": Preset(SHAPES),
+        "small/scenes": Preset(SCENES),
         "gpu": Preset(GPU),
         "gpu/mnist": Preset({"augmentation": "strokes"}),
+        "gpu/scenes": Preset({"augmentation": "none", "text_tokens": 24}),
         "paper": Preset({**PUBLISHED, "views": 8}),
     }
 

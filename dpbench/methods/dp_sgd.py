@@ -55,8 +55,23 @@ class DPSGDFinetuning(DiffusionMethod[DPSGDFinetuningConfig]):
         ),
         "small/shapes": Preset({"public_steps": 600, "batch": 512, "steps": 160, "sampling_steps": 10}),
         "small/grained": Preset({"public_steps": 600, "batch": 512, "steps": 160, "sampling_steps": 10}),
+        "small/scenes": Preset(
+            {
+                "augmentation": "none",  # captions say what is left and right
+                "text_tokens": 24,  # words of the longest caption
+                "attention": 1,
+                "public_steps": 1000,
+                "public_batch": 64,
+                "batch": 256,
+                "steps": 100,
+                "lr": 2e-3,
+                "ema": 0.95,
+                "sampling_steps": 12,
+            }
+        ),
         "gpu": Preset({**ONE_GPU, "steps": 1000, "views": 1, "public_steps": 6000, "public_batch": 256}),
         "gpu/mnist": Preset({"augmentation": "strokes"}),
+        "gpu/scenes": Preset({"augmentation": "none", "text_tokens": 24}),
         "paper": Preset(
             {
                 **PUBLISHED,

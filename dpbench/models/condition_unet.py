@@ -68,7 +68,7 @@ def condition_unet(channels: int, side: int, config: UNetConfig, width: int) -> 
     """
     levels = len(config.channels)
     kinds = ["CrossAttnDownBlock2D" if k >= levels - config.attention else "DownBlock2D" for k in range(levels)]
-    unet = UNet2DConditionModel(
+    unet: Any = UNet2DConditionModel(
         sample_size=side,
         in_channels=channels,
         out_channels=channels,

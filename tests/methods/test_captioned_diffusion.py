@@ -76,12 +76,13 @@ def test_samples_show_what_their_prompt_says(name: str, run: RunContext) -> None
     images = method.sample(REQUEST.conditions, run)
     assert images.shape == (128, 1, 16, 16)
     assert share_horizontal(images[0::2]) > share_horizontal(images[1::2]) + 0.5
+    (asked, *_) = REQUEST.conditions.chunks(8)
     run.generator.manual_seed(1)
-    before = method.sample(REQUEST.conditions, run)
+    before = method.sample(asked, run)
     again = METHODS.get(name)(method.config, method.spec)
     again.load_state_dict(method.state_dict())
     run.generator.manual_seed(1)
-    assert torch.equal(again.sample(REQUEST.conditions, run), before)
+    assert torch.equal(again.sample(asked, run), before)
 
 
 @pytest.mark.parametrize(

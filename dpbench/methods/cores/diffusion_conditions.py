@@ -181,7 +181,8 @@ class ByPublishedWords(ByWords):
 
     def latent_unet(self, unet: Any) -> ConditionUNet:
         """See `DiffusionCondition.latent_unet`."""
-        if not isinstance(unet, UNet2DConditionModel):
+        takes_captions = isinstance(unet, UNet2DConditionModel)
+        if not takes_captions:
             raise ConfigError("the checkpoint takes no captions; name a text-to-image pipeline, or use no checkpoint")
         width, name, dim = unet.config.cross_attention_dim, self._settings.text.name, self.text.dim
         if width != dim:

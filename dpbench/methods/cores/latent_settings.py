@@ -60,6 +60,24 @@ SHAPES: Mapping[str, Any] = MappingProxyType(
 )
 """Settings for a trial of a minute or two on `shapes`."""
 
+SCENES: Mapping[str, Any] = MappingProxyType(
+    {
+        "augmentation": "none",  # captions say what is left and right
+        "text_tokens": 24,  # words of the longest caption
+        "autoencoder_channels": (8, 16, 32),
+        "autoencoder_steps": 600,
+        "attention": 1,
+        "context": 64,
+        "public_steps": 700,
+        "public_batch": 64,
+        "batch": 256,
+        "steps": 60,
+        "ema": 0.9,
+        "sampling_steps": 12,
+    }
+)
+"""Settings for the captioned scenes of 64 pixels; not tuned."""
+
 GPU: Mapping[str, Any] = MappingProxyType(
     {
         "autoencoder_channels": (32, 64, 64),
