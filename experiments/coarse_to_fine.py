@@ -42,7 +42,8 @@ from dpbench.core.specs import DatasetSpec
 from dpbench.core.variants import split_list
 from dpbench.data.opening import default_root, open_dataset
 from dpbench.methods.wavelet.settings import WaveletConfig
-from dpbench.results.gathering import collect, mean_and_ci95, write_csv
+from dpbench.results.gathering import collect, write_csv
+from dpbench.results.over_seeds import mean_and_ci95
 from dpbench.results.rounding import rounded
 from dpbench.results.samples import StoredSamples
 from dpbench.results.trial_folder import safe_name
