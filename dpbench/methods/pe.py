@@ -85,6 +85,7 @@ class PE(Method[PEConfig]):
     presets: ClassVar[Mapping[str, Preset]] = {
         "small": Preset(),
         "small/mnist": Preset({"generator.name": "glyphs", "generator.characters": "0123456789", "population": 300}),
+        "small/shapes": Preset({"generator.name": "nearest", "population": 300}),
         "gpu": Preset(
             {
                 **{"population": 1000, "iterations": 10, "lookahead": 4, "first_degree": 0.7, "last_degree": 0.3},
