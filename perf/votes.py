@@ -13,7 +13,7 @@ from typing import Annotated
 import torch
 import typer
 
-from dpbench.models.nearest_points import BLOCK, nearest_points
+from dpbench.models.nearest_points import nearest_points
 
 CHUNK = 500
 
@@ -36,10 +36,9 @@ def main(
         counts += torch.bincount(nearest_points(chunk, points)[:, 0], minlength=candidates)
     assert int(counts.sum()) == records
     seconds = time.perf_counter() - started
-    print(
-        f"{records:,} records x {candidates:,} candidates, d = {dimension}, {device}, {threads} threads, blocks of {BLOCK:,}: "
-        f"{seconds:.1f} s, {records / seconds:,.0f} votes per second, {_memory_mb(device) - before:.0f} MB more than before"
-    )
+    what = f"{records:,} records x {candidates:,} candidates, d = {dimension}, {device}, {threads} threads"
+    memory = _memory_mb(device) - before
+    print(f"{what}: {seconds:.1f} s, {records / seconds:,.0f} votes per second, {memory:.0f} MB beside embeddings")
 
 
 def _memory_mb(device: str) -> float:

@@ -365,6 +365,10 @@ _GENERATORS = {
         "dpbench.generators.public_diffusion:DiffusionGenerator",
         "A diffusion model trained on the public source; a variation adds noise to an image and removes it again.",
     ),
+    "img2img": (
+        "dpbench.generators.img2img:Img2Img",
+        "A public text-to-image pipeline of diffusers, such as Stable Diffusion; it varies images by image-to-image.",
+    ),
     "composite": (
         "dpbench.generators.composite:Composite",
         "Two public generators: the first one starts, and the second one varies its images when degrees are small.",

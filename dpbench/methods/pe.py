@@ -84,7 +84,13 @@ class PE(Method[PEConfig]):
     paper = "arXiv 2305.15560"
     presets: ClassVar[Mapping[str, Preset]] = {
         "small": Preset(),
-        "small/mnist": Preset({"generator.name": "glyphs", "generator.characters": "0123456789", "population": 300}),
+        "small/mnist": Preset(
+            {
+                **{"generator.name": "glyphs", "generator.characters": "0123456789"},
+                **{"population": 300, "iterations": 4, "threshold": 2.5},
+            },
+            tuning="hold-out of mnist train",
+        ),
         "small/shapes": Preset({"generator.name": "nearest", "population": 300}),
         "gpu": Preset(
             {

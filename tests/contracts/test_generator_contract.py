@@ -13,8 +13,9 @@ from dpbench.core.registries import GENERATORS
 
 
 @pytest.fixture(scope="module", params=GENERATORS.names())
-def case(request, tmp_path_factory) -> GeneratorCase:
-    settings = tiny.entry(tiny.GENERATORS, request.param)
+def case(request, tmp_path_factory, made) -> GeneratorCase:
+    weights = tiny.GENERATOR_WEIGHTS.get(request.param, {})
+    settings = tiny.entry(tiny.GENERATORS, request.param) | {key: str(made(name)) for key, name in weights.items()}
     return GeneratorCase(GENERATORS, request.param, tmp_path_factory.mktemp(request.param), settings)
 
 

@@ -105,7 +105,11 @@ GENERATORS: dict[str, dict[str, Any]] = {
     "nearest": {"neighbours": 50},
     "diffusion": {"steps": 20, "batch": 16, "channels": (8,), "sampling_steps": 4, "augmentation": "none"},
     "composite": {"first.name": "nearest", "second.name": "nearest", "second.neighbours": 20, "switch": 0.5},
+    "img2img": {"sampling_steps": 4, "size": 16, "guidance": 1.0, "batch": 12},
 }
+
+GENERATOR_WEIGHTS: dict[str, dict[str, str]] = {"img2img": {"pipeline": "image pipeline"}}
+"""Setting of a generator -> the weights in it, as `made` of conftest names them."""
 
 REFINER_WEIGHTS: dict[str, dict[str, str]] = {
     "pretrained": {"weights": "upscaler"},
