@@ -49,7 +49,7 @@ def draw(pipeline: Any, prompt: str, seeds: Sequence[int], size: int, options: M
         size: height and width; the model's own are best.
         options: further arguments of the pipeline.
     """
-    by_text = diffusers.StableDiffusionPipeline(**pipeline.components, requires_safety_checker=False)
+    by_text: Any = diffusers.StableDiffusionPipeline(**pipeline.components, requires_safety_checker=False)
     by_text.set_progress_bar_config(disable=True)
     images: Tensor = by_text(
         [prompt] * len(seeds), height=size, width=size, generator=_generators(seeds), output_type="pt", **options
