@@ -41,11 +41,14 @@ if TYPE_CHECKING:
     from dpbench.core.metric import Evaluation as Evaluation
     from dpbench.core.metric import Extractor as Extractor
     from dpbench.core.metric import Metric as Metric
+    from dpbench.core.public_generator import Candidates as Candidates
+    from dpbench.core.public_generator import PublicGenerator as PublicGenerator
     from dpbench.core.refiner import Degrade as Degrade
     from dpbench.core.refiner import Refiner as Refiner
     from dpbench.core.refiner import RefinerSettings as RefinerSettings
     from dpbench.core.registries import DATASETS as DATASETS
     from dpbench.core.registries import EXTRACTORS as EXTRACTORS
+    from dpbench.core.registries import GENERATORS as GENERATORS
     from dpbench.core.registries import METHODS as METHODS
     from dpbench.core.registries import METRICS as METRICS
     from dpbench.core.registries import REFINERS as REFINERS
@@ -108,8 +111,17 @@ _NAMES = {
     ],
     "dpbench.core.method": ["Method", "Preset"],
     "dpbench.core.metric": ["Column", "Estimate", "Evaluation", "Extractor", "Metric"],
+    "dpbench.core.public_generator": ["Candidates", "PublicGenerator"],
     "dpbench.core.refiner": ["Degrade", "Refiner", "RefinerSettings"],
-    "dpbench.core.registries": ["DATASETS", "EXTRACTORS", "METHODS", "METRICS", "REFINERS", "TEXT_ENCODERS"],
+    "dpbench.core.registries": [
+        "DATASETS",
+        "EXTRACTORS",
+        "GENERATORS",
+        "METHODS",
+        "METRICS",
+        "REFINERS",
+        "TEXT_ENCODERS",
+    ],
     "dpbench.core.specs": ["Batch", "Budget", "Conditions", "DatasetSpec", "Request"],
     "dpbench.core.text_encoder": ["TextEncoder", "TextEncoding"],
     "dpbench.data.arrays": ["ArrayDataset", "Subset"],

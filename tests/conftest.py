@@ -12,7 +12,7 @@ import events
 import fakes
 import pytest
 
-from dpbench import DATASETS, EXTRACTORS, METHODS, METRICS, REFINERS, TEXT_ENCODERS
+from dpbench import DATASETS, EXTRACTORS, GENERATORS, METHODS, METRICS, REFINERS, TEXT_ENCODERS
 from dpbench.models.pretrained import finding
 
 PLACES = finding.places
@@ -60,7 +60,7 @@ def no_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def registries() -> Iterator[None]:
     """Undoes what a test registers."""
     with ExitStack() as stack:
-        for registry in (METHODS, DATASETS, METRICS, REFINERS, EXTRACTORS, TEXT_ENCODERS):
+        for registry in (METHODS, DATASETS, METRICS, REFINERS, EXTRACTORS, TEXT_ENCODERS, GENERATORS):
             stack.enter_context(registry.temporary())
         yield
 

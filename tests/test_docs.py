@@ -19,7 +19,7 @@ import pytest
 import typer
 
 import dpbench
-from dpbench import DATASETS, EXTRACTORS, METHODS, METRICS, REFINERS, TEXT_ENCODERS, RunRequest
+from dpbench import DATASETS, EXTRACTORS, GENERATORS, METHODS, METRICS, REFINERS, TEXT_ENCODERS, RunRequest
 from dpbench.benchmark.configure import configure
 from dpbench.benchmark.experiment import read_experiment
 from dpbench.benchmark.schedule import check_requests
@@ -32,7 +32,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PLUGINS = sorted((ROOT / "tests").glob("plugin_*.py"))
 HELPERS = {"plugin_tiny.py", "plugin_choice.py"}  # the first registers the fakes, the second is linked
-GROUPS = {registry.group for registry in (METHODS, DATASETS, METRICS, REFINERS, EXTRACTORS, TEXT_ENCODERS)}
+GROUPS = {registry.group for registry in (METHODS, DATASETS, METRICS, REFINERS, EXTRACTORS, TEXT_ENCODERS, GENERATORS)}
 
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FOLDERS = "dpbench|docs|experiments|perf|tests|results/reference"
@@ -202,6 +202,7 @@ def test_every_built_in_plugin_and_column_is_described() -> None:
             *METHODS.names(),
             *(f"refiner.name={name}" for name in REFINERS.names()),
             *(f"text.name={name}" for name in TEXT_ENCODERS.names()),
+            *(f"generator.name={name}" for name in GENERATORS.names()),
         ],
         "installing": [*DATASETS.names(), *WEIGHTS],
         "metrics": [

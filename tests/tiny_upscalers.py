@@ -81,7 +81,7 @@ def stable_diffusion(folder: Path) -> DiffusionPipeline:
     """Stable Diffusion's upscaler, ×4."""
     unet = condition_unet(in_channels=7, num_class_embeds=400)
     autoencoder = AutoencoderKL(3, 3, *KINDS, latent_channels=4, scaling_factor=0.08333, **SIZES)
-    return StableDiffusionUpscalePipeline(autoencoder, *_text(folder), unet, DDPMScheduler(), DDIMScheduler())
+    return StableDiffusionUpscalePipeline(autoencoder, *text_parts(folder), unet, DDPMScheduler(), DDIMScheduler())
 
 
 def latent_upscaler(folder: Path) -> DiffusionPipeline:
@@ -94,10 +94,10 @@ def latent_upscaler(folder: Path) -> DiffusionPipeline:
         timestep_post_act="gelu", resnet_time_scale_shift="scale_shift", only_cross_attention=False,
     )  # fmt: skip
     autoencoder = AutoencoderKL(3, 3, *KINDS, latent_channels=4, **SIZES)
-    return StableDiffusionLatentUpscalePipeline(autoencoder, *_text(folder), unet, EulerDiscreteScheduler())
+    return StableDiffusionLatentUpscalePipeline(autoencoder, *text_parts(folder), unet, EulerDiscreteScheduler())
 
 
-def _text(folder: Path) -> tuple[CLIPTextModel, CLIPTokenizer]:
+def text_parts(folder: Path) -> tuple[CLIPTextModel, CLIPTokenizer]:
     """A text encoder of width 12 and its tokenizer, of which files are written to `folder`."""
     make_clip(folder)
     tokenizer = CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=12)

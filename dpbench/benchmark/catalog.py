@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from dpbench.core.errors import DpbenchError
-from dpbench.core.registries import DATASETS, EXTRACTORS, METHODS, METRICS, REFINERS, TEXT_ENCODERS, is_public_only
+from dpbench.core.registries import (
+    DATASETS,
+    EXTRACTORS,
+    GENERATORS,
+    METHODS,
+    METRICS,
+    REFINERS,
+    TEXT_ENCODERS,
+    is_public_only,
+)
 from dpbench.core.registry import Registry
 
 REGISTRIES: dict[str, Registry[Any]] = {
@@ -16,6 +25,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
     "refiners": REFINERS,
     "extractors": EXTRACTORS,
     "text-encoders": TEXT_ENCODERS,
+    "generators": GENERATORS,
 }
 
 

@@ -17,7 +17,7 @@ from dpbench.core.data import DataOptions
 from dpbench.core.errors import DpbenchError, UnknownName
 from dpbench.core.method import Preset
 from dpbench.core.metric import Column
-from dpbench.core.registries import DATASETS, EXTRACTORS, METHODS, METRICS, REFINERS, TEXT_ENCODERS
+from dpbench.core.registries import DATASETS, EXTRACTORS, GENERATORS, METHODS, METRICS, REFINERS, TEXT_ENCODERS
 from dpbench.core.registry import Registry
 from dpbench.core.specs import DatasetSpec
 from dpbench.core.variants import parse_variant
@@ -53,7 +53,7 @@ class PluginFacts:
     """What a plugin is.
 
     Attributes:
-        kind: "method", "dataset", "metric", "refiner", "extractor" or "text encoder".
+        kind: "method", "dataset", "metric", "refiner", "extractor", "text encoder" or "generator".
         name: as it was asked for.
         description: its docstring.
         facts: what else is known, in words.
@@ -82,12 +82,12 @@ def plugin_facts(name: str, request: RunRequest) -> list[PluginFacts]:
 
     Args:
         name: its name; for a method also a variant, for a dataset with its argument: "grained:0.5".
-        request: the dataset, preset and settings of a method, the settings of a refiner or text encoder, the options of
-            a dataset.
+        request: the dataset, preset and settings of a method, the settings of a refiner, text encoder or generator,
+            the options of a dataset.
 
     Raises:
         UnknownName: there is no such plugin.
-        DpbenchError: a method, refiner or text encoder has no such preset or setting.
+        DpbenchError: a method, refiner, text encoder or generator has no such preset or setting.
     """
     plain = dict.fromkeys(KINDS, name)
     plain |= {METHODS: parse_variant(name).method, DATASETS: name.partition(":")[0]}
@@ -147,7 +147,7 @@ def _dataset(name: str, request: RunRequest) -> PluginFacts:
 
 
 def _part(registry: Registry[Any], name: str, request: RunRequest) -> PluginFacts:
-    """A refiner or text encoder: a part of a method with settings of its own."""
+    """A refiner, text encoder or generator: a part of a method with settings of its own."""
     plugin = registry.get(name)
     config: Any = build(plugin.Config, request.settings)
     facts = {"plugin": f"a {registry.kind}", "track": plugin.track_of(config), "paper": plugin.paper}
@@ -184,6 +184,7 @@ KINDS: dict[Registry[Any], Callable[[str, RunRequest], PluginFacts]] = {
     REFINERS: partial(_part, REFINERS),
     EXTRACTORS: _extractor,
     TEXT_ENCODERS: partial(_part, TEXT_ENCODERS),
+    GENERATORS: partial(_part, GENERATORS),
 }
 
 

@@ -11,7 +11,16 @@ from dpbench.benchmark.protocols import PROTOCOLS
 from dpbench.benchmark.request import REFERENCES
 from dpbench.core.config import Described, build, describe
 from dpbench.core.errors import DpbenchError
-from dpbench.core.registries import DATASETS, METHODS, METRICS, REFINERS, REGISTRIES, TEXT_ENCODERS, is_public_only
+from dpbench.core.registries import (
+    DATASETS,
+    GENERATORS,
+    METHODS,
+    METRICS,
+    REFINERS,
+    REGISTRIES,
+    TEXT_ENCODERS,
+    is_public_only,
+)
 from dpbench.core.variants import parse_variant, split_list
 
 Complete = Callable[[typer.Context, str], list[str]]
@@ -56,7 +65,7 @@ def _named_plugins(context: typer.Context) -> Iterator[tuple[str, Any]]:
     for text in [*(context.params.get(parameter) for parameter in NAMING), *arguments]:
         for part in _parts(text or ""):
             name = parse_variant(part).method
-            for registry in (METHODS, REFINERS, TEXT_ENCODERS):
+            for registry in (METHODS, REFINERS, TEXT_ENCODERS, GENERATORS):
                 if name in registry.names():
                     yield name, registry.get(name)
 

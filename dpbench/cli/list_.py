@@ -22,6 +22,7 @@ class Kind(StrEnum):
     refiners = "refiners"
     extractors = "extractors"
     text_encoders = "text-encoders"
+    generators = "generators"
 
 
 @takes()
@@ -30,7 +31,7 @@ def list_(
     kind: Annotated[Kind | None, typer.Argument(help="What to list; everything by default.")] = None,
     json: JsonOption = False,
 ) -> None:
-    """List methods, datasets, public sources, metrics, refiners, extractors and text encoders."""
+    """List methods, datasets, public sources, metrics, refiners, extractors, text encoders and generators."""
     from dpbench.benchmark.catalog import plugin_summaries
 
     kinds = [kind] if kind else list(Kind)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dpbench.contracts import datasets, extractors, methods, metrics, refiners, text_encoders
+from dpbench.contracts import datasets, extractors, generators, methods, metrics, refiners, text_encoders
 from dpbench.contracts.case import Case
 from dpbench.contracts.promise import ContractError
 from dpbench.core.data import DataOptions
-from dpbench.core.registries import DATASETS, EXTRACTORS, METHODS, METRICS, REFINERS, TEXT_ENCODERS
+from dpbench.core.registries import DATASETS, EXTRACTORS, GENERATORS, METHODS, METRICS, REFINERS, TEXT_ENCODERS
 
 Check = Callable[[Any], None]
 """check(case): raises `ContractError` where the plugin breaks the promise that its docstring states."""
@@ -24,6 +24,7 @@ CHECKS: Mapping[str, Sequence[Check]] = {
     REFINERS.kind: refiners.CHECKS,
     EXTRACTORS.kind: extractors.CHECKS,
     TEXT_ENCODERS.kind: text_encoders.CHECKS,
+    GENERATORS.kind: generators.CHECKS,
 }
 """Kind of plugin -> its checks."""
 
@@ -57,7 +58,7 @@ def case_of(
         kind: of the plugin.
         name: its registered name; for a dataset also with an argument, e.g. "folder:PATH".
         folder: an empty folder for the checks' files.
-        settings: of a method, refiner or text encoder, over the defaults of its configuration.
+        settings: of a method, refiner, text encoder or generator, over the defaults of its configuration.
         data: folder of a dataset's files.
     """
     plain, _, argument = name.partition(":")
@@ -71,6 +72,7 @@ def case_of(
         REFINERS.kind: lambda: refiners.RefinerCase(REFINERS, name, folder, chosen),
         EXTRACTORS.kind: lambda: extractors.ExtractorCase(EXTRACTORS, name, folder),
         TEXT_ENCODERS.kind: lambda: text_encoders.TextEncoderCase(TEXT_ENCODERS, name, folder, chosen),
+        GENERATORS.kind: lambda: generators.GeneratorCase(GENERATORS, name, folder, chosen),
     }
     return make[kind]()
 

@@ -11,6 +11,7 @@ from typing import Any
 from dpbench.core.data import Dataset
 from dpbench.core.method import Method
 from dpbench.core.metric import Extractor, Metric
+from dpbench.core.public_generator import PublicGenerator
 from dpbench.core.refiner import Refiner
 from dpbench.core.registry import Registry
 from dpbench.core.text_encoder import TextEncoder
@@ -83,6 +84,10 @@ _METHODS = {
     "gs-wgan": (
         "dpbench.methods.gs_wgan:GSWGAN",
         "A GAN whose discriminators stay inside; only the generator's gradient is noised (GS-WGAN).",
+    ),
+    "pe": (
+        "dpbench.methods.pe:PE",
+        "Images of a public generator, selected and varied by noisy votes of the private ones (Private Evolution).",
     ),
 }
 
@@ -343,14 +348,42 @@ _TEXT_ENCODERS = {
     ),
 }
 
+_GENERATORS = {
+    "glyphs": (
+        "dpbench.generators.glyphs:Glyphs",
+        "Characters of 12 fonts, white on black, rotated, slanted, moved and of any stroke width: no model at all.",
+    ),
+    "polygons": (
+        "dpbench.generators.polygons:Polygons",
+        "Star-shaped figures of ten corners on a ground that shades from one colour to another: no model at all.",
+    ),
+    "nearest": (
+        "dpbench.generators.nearest_images:NearestImages",
+        "Public images: random ones, and as variations others that are similar in pixels: no model at all.",
+    ),
+    "diffusion": (
+        "dpbench.generators.public_diffusion:DiffusionGenerator",
+        "A diffusion model trained on the public source; a variation adds noise to an image and removes it again.",
+    ),
+    "img2img": (
+        "dpbench.generators.img2img:Img2Img",
+        "A public text-to-image pipeline of diffusers, such as Stable Diffusion; it varies images by image-to-image.",
+    ),
+    "composite": (
+        "dpbench.generators.composite:Composite",
+        "Two public generators: the first one starts, and the second one varies its images when degrees are small.",
+    ),
+}
+
 METHODS: Registry[Method[Any]] = Registry("method", _METHODS, Method)
 DATASETS: Registry[Dataset] = Registry("dataset", _BENCHMARK_DATASETS | _PUBLIC_DATASETS, Dataset)
 METRICS: Registry[Metric] = Registry("metric", _METRICS, Metric)
 REFINERS: Registry[Refiner[Any]] = Registry("refiner", _REFINERS, Refiner)
 EXTRACTORS: Registry[Extractor] = Registry("extractor", _EXTRACTORS, Extractor)
 TEXT_ENCODERS: Registry[TextEncoder[Any]] = Registry("text encoder", _TEXT_ENCODERS, TextEncoder)
+GENERATORS: Registry[PublicGenerator[Any]] = Registry("generator", _GENERATORS, PublicGenerator)
 
-REGISTRIES: tuple[Registry[Any], ...] = (METHODS, DATASETS, METRICS, REFINERS, EXTRACTORS, TEXT_ENCODERS)
+REGISTRIES: tuple[Registry[Any], ...] = (METHODS, DATASETS, METRICS, REFINERS, EXTRACTORS, TEXT_ENCODERS, GENERATORS)
 
 
 def is_public_only(dataset: str) -> bool:

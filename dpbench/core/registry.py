@@ -1,7 +1,8 @@
 """Typed, lazy registries of plugins: a name maps to "module:Class", which is imported on first use.
 
 Each registry has three sources: the built-in table, the entry points of installed packages (`dpbench.methods`,
-`.datasets`, `.metrics`, `.refiners`, `.extractors`, `.text_encoders`), and classes registered at run time (`--plugin`).
+`.datasets`, `.metrics`, `.refiners`, `.extractors`, `.text_encoders`, `.generators`), and classes registered at run
+time (`--plugin`).
 """
 
 from __future__ import annotations

@@ -78,6 +78,6 @@ class Diffusers(DownloadedRefiner[DiffusersConfig]):
 
     def parameters(self) -> int:
         """Number of the weights of the pipeline's networks; 0 before they are loaded."""
-        from dpbench.models.pretrained.upscaling_pipelines import weights
+        from dpbench.models.pretrained.whole_pipelines import weights
 
         return 0 if self._network is None else sum(p.numel() for p in weights(self._network))

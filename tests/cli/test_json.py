@@ -22,7 +22,16 @@ def printed(*arguments: object) -> Any:
 def test_list_has_names_and_summaries(tiny: Path) -> None:
     assert printed("list", "metrics") == {"metrics": {name: METRICS.summary(name) for name in METRICS.names()}}
     everything = printed("list")
-    assert [*everything] == ["methods", "datasets", "public", "metrics", "refiners", "extractors", "text-encoders"]
+    assert [*everything] == [
+        "methods",
+        "datasets",
+        "public",
+        "metrics",
+        "refiners",
+        "extractors",
+        "text-encoders",
+        "generators",
+    ]
     assert "tiny-public" in everything["public"]
     assert "tiny-public" not in everything["datasets"]
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from dpbench import DATASETS, EXTRACTORS, METHODS, METRICS, REFINERS, TEXT_ENCODERS
+from dpbench import DATASETS, EXTRACTORS, GENERATORS, METHODS, METRICS, REFINERS, TEXT_ENCODERS
 
 
 def check(*commands: list[str]) -> None:
@@ -51,7 +51,9 @@ for name in {[*opened.values()]!r}:
 
 
 @pytest.mark.parametrize(
-    "registry", [METHODS, REFINERS, DATASETS, EXTRACTORS, TEXT_ENCODERS], ids=lambda registry: registry.group
+    "registry",
+    [METHODS, REFINERS, DATASETS, EXTRACTORS, TEXT_ENCODERS, GENERATORS],
+    ids=lambda registry: registry.group,
 )
 def test_showing_other_plugins(registry) -> None:
     check(*(["show", name] for name in registry.names()))

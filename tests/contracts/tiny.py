@@ -81,6 +81,7 @@ METHODS: dict[str, dict[str, Any]] = {
         "inversion_steps": 2,
     },
     "gs-wgan": GAN | {"shards": 3, "steps": 2, "critic_warmup": 1, "critic_steps": 1, "critic_batch": 8},
+    "pe": {"population": 10, "iterations": 2, "votes": 2, "lookahead": 1, "generator.name": "nearest"},
 }  # fmt: skip
 
 REFINERS: dict[str, dict[str, Any]] = {
@@ -97,6 +98,18 @@ REFINERS: dict[str, dict[str, Any]] = {
     "deep-prior": {"iterations": 3, "fits": 2, "width": 4, "variances": 2},
     "burst": {"steps": 2, "width": 8, "depth": 1, "batch": 16},
 }
+
+GENERATORS: dict[str, dict[str, Any]] = {
+    "glyphs": {"characters": "+-"},
+    "polygons": {},
+    "nearest": {"neighbours": 50},
+    "diffusion": {"steps": 20, "batch": 16, "channels": (8,), "sampling_steps": 4, "augmentation": "none"},
+    "composite": {"first.name": "nearest", "second.name": "nearest", "second.neighbours": 20, "switch": 0.5},
+    "img2img": {"sampling_steps": 4, "size": 16, "guidance": 1.0, "batch": 12},
+}
+
+GENERATOR_WEIGHTS: dict[str, dict[str, str]] = {"img2img": {"pipeline": "image pipeline"}}
+"""Setting of a generator -> the weights in it, as `made` of conftest names them."""
 
 REFINER_WEIGHTS: dict[str, dict[str, str]] = {
     "pretrained": {"weights": "upscaler"},

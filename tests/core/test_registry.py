@@ -11,7 +11,16 @@ import pytest
 
 from dpbench.core import registry as module
 from dpbench.core.errors import DpbenchError, UnknownName
-from dpbench.core.registries import DATASETS, EXTRACTORS, METHODS, METRICS, REFINERS, TEXT_ENCODERS, is_public_only
+from dpbench.core.registries import (
+    DATASETS,
+    EXTRACTORS,
+    GENERATORS,
+    METHODS,
+    METRICS,
+    REFINERS,
+    TEXT_ENCODERS,
+    is_public_only,
+)
 from dpbench.core.registry import Registry
 
 
@@ -112,7 +121,7 @@ def test_entry_points_are_read_once_per_process(monkeypatch, fresh_entry_points)
 
 
 @pytest.mark.parametrize(
-    "plugins", [METHODS, DATASETS, METRICS, REFINERS, EXTRACTORS, TEXT_ENCODERS], ids=lambda r: r.group
+    "plugins", [METHODS, DATASETS, METRICS, REFINERS, EXTRACTORS, TEXT_ENCODERS, GENERATORS], ids=lambda r: r.group
 )
 def test_built_in_summary_equals_the_first_docstring_line(plugins):
     builtin = [name for name in plugins.names() if plugins.is_builtin(name)]

@@ -294,5 +294,23 @@ MISTAKES = (
         ("dp-ntk",),
         ("methods/test_dp_ntk.py::test_features_are_public_and_depend_on_the_seed",),
     ),
-    Published("all votes below the threshold give 0/0", ("pe",)),
+    Published(
+        "all votes below the threshold give 0/0",
+        ("pe",),
+        ("methods/cores/test_selection.py::test_a_class_without_votes_above_the_threshold_is_drawn_uniformly",),
+    ),
+    Published(
+        "the degree of variation grows for one kind of generator and falls for another",
+        ("pe",),
+        (
+            "methods/test_pe.py::test_degrees_fall_linearly",
+            "generators/test_image_generators.py::test_diffusion_noises_an_image_to_the_level_of_the_degree",
+            "generators/test_img2img.py::test_the_degree_is_the_strength_and_images_have_the_model_s_size",
+        ),
+    ),
+    Published(
+        "a record that votes for several candidates counts more than one that votes once",
+        ("pe",),
+        ("methods/cores/test_nearest_votes.py::test_one_record_moves_the_votes_by_a_vector_of_norm_one",),
+    ),
 )

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import diffusers
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import pad
 
-from dpbench.core.errors import ConfigError, DataError
-from dpbench.core.extras import import_extra
+from dpbench.core.errors import ConfigError
 from dpbench.core.files import read_json
 from dpbench.models.pretrained.pipeline_folders import pipeline_folder
+from dpbench.models.pretrained.whole_pipelines import load_whole
 
 LOWEST = {
     "StableDiffusionUpscalePipeline": 0.0,
@@ -39,25 +38,7 @@ def load_upscaler(name: str) -> Any:
     kind = read_json(folder / "model_index.json").get("_class_name")
     if kind not in LOWEST:
         raise ConfigError(f"{folder} holds a {kind}; an upscaler is one of {', '.join(LOWEST)}")
-    if (folder / "tokenizer").is_dir():
-        import_extra("transformers", "hub").utils.logging.disable_progress_bar()  # dpbench shows its own
-    diffusers.utils.logging.disable_progress_bar()
-    try:
-        pipeline = getattr(diffusers, kind).from_pretrained(folder, local_files_only=True, low_cpu_mem_usage=False)
-    except Exception as error:  # the parts belong to several packages
-        reason = str(error).strip().partition("\n")[0]
-        raise DataError(f"cannot load the pipeline in {folder}: {reason}") from error
-    if not all(bool(tensor.isfinite().all()) for tensor in weights(pipeline)):
-        raise DataError(f"the pipeline in {folder} has weights that are not finite; get it again")
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline.to(torch.float32)
-
-
-def weights(pipeline: Any) -> Iterator[nn.Parameter]:
-    """The weights of all networks of a pipeline."""
-    for part in pipeline.components.values():
-        if isinstance(part, nn.Module):
-            yield from part.parameters()
+    return load_whole(folder, kind)
 
 
 @torch.no_grad()

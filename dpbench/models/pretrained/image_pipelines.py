@@ -1,0 +1,89 @@
+"""Public text-to-image models in the format of diffusers' pipelines: images, and variations of given images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import diffusers
+import torch
+from torch import Tensor
+
+from dpbench.core.errors import ConfigError
+from dpbench.core.files import read_json
+from dpbench.models.pretrained.pipeline_folders import pipeline_folder
+from dpbench.models.pretrained.whole_pipelines import load_whole
+
+KINDS = ("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline")
+"""Classes of pipelines that have the parts of both kinds of calls."""
+
+
+def load_image_pipeline(name: str) -> Any:
+    """A stored `StableDiffusionImg2ImgPipeline`, in fp32; downloads nothing.
+
+    Args:
+        name: a folder, or the name of a repository in the hub's cache.
+
+    Raises:
+        NotInstalled: there is neither, or the transformers package is missing.
+        ConfigError: it is another kind of pipeline.
+        DataError: a file is missing or damaged, or weights are not finite.
+    """
+    folder = pipeline_folder(name)
+    kind = read_json(folder / "model_index.json").get("_class_name")
+    if kind not in KINDS:
+        raise ConfigError(f"{folder} holds a {kind}; a generator of variations is one of {', '.join(KINDS)}")
+    pipeline = load_whole(folder, "StableDiffusionImg2ImgPipeline")
+    pipeline.safety_checker = None  # it replaces images by black ones
+    return pipeline
+
+
+@torch.no_grad()
+def draw(pipeline: Any, prompt: str, seeds: Sequence[int], size: int, options: Mapping[str, Any]) -> Tensor:
+    """Random images for a prompt, one per seed: float [n, 3, size, size] in [0, 1].
+
+    Args:
+        pipeline: see `load_image_pipeline`.
+        prompt: what the images show.
+        seeds: one per image, which then does not depend on the others.
+        size: height and width; the model's own are best.
+        options: further arguments of the pipeline.
+    """
+    by_text: Any = diffusers.StableDiffusionPipeline(**pipeline.components, requires_safety_checker=False)
+    by_text.set_progress_bar_config(disable=True)
+    images: Tensor = by_text(
+        [prompt] * len(seeds), height=size, width=size, generator=_generators(seeds), output_type="pt", **options
+    ).images
+    return images
+
+
+@torch.no_grad()
+def vary(
+    pipeline: Any, images: Tensor, prompt: str, strength: float, seeds: Sequence[int], options: Mapping[str, Any]
+) -> Tensor:
+    """Variations of images: noised to a share `strength` of the model's path, and denoised.
+
+    Args:
+        pipeline: see `load_image_pipeline`.
+        images: float [n, 3, size, size] in [0, 1].
+        prompt: what they show.
+        strength: in (0, 1]; at 1 little is left of the images.
+        seeds: as for `draw`.
+        options: as for `draw`.
+
+    Returns:
+        float [n, 3, size, size] in [0, 1].
+    """
+    varied: Tensor = pipeline(
+        [prompt] * len(images),
+        image=images,
+        strength=strength,
+        generator=_generators(seeds),
+        output_type="pt",
+        **options,
+    ).images
+    return varied
+
+
+def _generators(seeds: Sequence[int]) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(seed) for seed in seeds]
