@@ -24,8 +24,8 @@ LATENT = [
 GAN = ["generator_channels=[8]", "discriminator_channels=[8]", "embedding=4", "generator_batch=8"]
 DIFFUSION = ["channels=[8,8]", "batch=40", "steps=3"]
 SMALL = {
-    "dp-merf": ["features=40"],
-    "dp-ntk": ["hidden=4"],
+    "dp-merf": ["features=40", "steps=3"],
+    "dp-ntk": ["hidden=4", "steps=3"],
     "dp-kernel": ["releases=3", "steps=6"],
     "central-wavelet": ["levels=1"],
     "dp-sgd": DIFFUSION,
