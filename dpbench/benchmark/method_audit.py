@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -169,17 +169,27 @@ class UntilSpent:
     """Shows phases until every planned release has been made.
 
     Raises:
-        Spent: a phase begins after that.
+        Spent: a phase begins, or goes on, after that.
     """
 
     def __init__(self, progress: Progress, ledger: Ledger):
         self._progress, self._ledger = progress, ledger
 
-    def phase(self, name: str, total: int) -> AbstractContextManager[Advance]:
+    @contextmanager
+    def phase(self, name: str, total: int) -> Iterator[Advance]:
         """Opens a bar."""
+        self._require_releases_left()
+        with self._progress.phase(f"audit: {name}", total) as shown:
+
+            def advance(steps: int = 1, note: str = "") -> None:
+                self._require_releases_left()
+                shown(steps, note)
+
+            yield advance
+
+    def _require_releases_left(self) -> None:
         if all(map(self._ledger.is_spent, self._ledger.plan.mechanisms)):
             raise Spent
-        return self._progress.phase(f"audit: {name}", total)
 
 
 def contradictions(findings: list[Finding], size: Size) -> Iterator[str]:

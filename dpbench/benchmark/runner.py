@@ -38,7 +38,7 @@ from dpbench.training.device import reset_peak_memory
 def run(*arguments: Any, display: Display | None = None, **options: Any) -> pd.DataFrame:
     """Runs methods × budgets × seeds on a dataset, and skips finished trials.
 
-    Writes OUT/leaderboard.csv, OUT/<dataset>/samples.png and its resolved options, OUT/experiments/<key>.yaml.
+    Writes `OUT/leaderboard.csv`, `OUT/<dataset>/samples.png` and its resolved options, `OUT/experiments/<key>.yaml`.
 
     Args:
         arguments, options: the fields of a `RunRequest`: `run("wavelet", "mnist", [1, 10], seeds=3)`.
