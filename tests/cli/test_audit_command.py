@@ -24,8 +24,8 @@ LATENT = [
 GAN = ["generator_channels=[8]", "discriminator_channels=[8]", "embedding=4", "generator_batch=8"]
 DIFFUSION = ["channels=[8,8]", "batch=40", "steps=3"]
 SMALL = {
-    "dp-merf": ["features=40", "steps=3"],
-    "dp-ntk": ["hidden=4", "steps=3"],
+    "dp-merf": ["features=40"],
+    "dp-ntk": ["hidden=4"],
     "dp-kernel": ["releases=3", "steps=6"],
     "central-wavelet": ["levels=1"],
     "dp-sgd": DIFFUSION,
@@ -42,6 +42,7 @@ SMALL = {
     "dp-lora": [*LATENT, "rank=2", "select=saliency"],
     "dpagg-ti": ["channels=[8]", "condition=4", "inversion_steps=2"],
     "dp-gan": [*GAN, "batch=40", "steps=3"],
+    "pe": ["population=10", "iterations=3", "votes=2", "lookahead=1", "generator.name=polygons"],
     "wavelet": ["levels=1", "codes=8", "dim=8", "depth=1", "heads=1", "tokenizer_dim=8", "batch=40", "steps=3"],
 }
 """Settings of every registered method that shorten its private phase to about a second."""
@@ -64,7 +65,7 @@ RELEASES = {
 }
 """Of methods that make other than three."""
 
-PREPARED = {"privimage": ["--prepare", "--public", "tiny-public:labelled"]}
+PREPARED = {"privimage": ["--prepare", "--public", "tiny-public:labelled"], "pe": ["--prepare"]}
 """Options of methods whose private phase needs their public parts."""
 
 
