@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import string
 import subprocess
 import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from dpbench.contracts.promise import require
+from dpbench.contracts.promise import must_work, require
 from dpbench.core.registry import Registry
 from dpbench.core.source_code import parse
 
@@ -44,6 +45,19 @@ def check_summary(case: Case[P]) -> None:
     summary = case.registry.summary(case.name)
     differ = f"the docstring of {case.name} starts with '{first}', but its summary is '{summary}'"
     require(first == summary, f"{differ}; make them equal")
+
+
+def check_weights(case: Any) -> None:
+    """Weights are named with 12 digits of their hash; a plugin with weights, and no other, is in "foundation"."""
+    with must_work(f"naming the weights of {case.name}"):
+        weights = case.plugin.weights_of(case.config)
+    digits = all(len(digits) == 12 and set(digits) <= set(string.hexdigits) for digits in weights.values())
+    require(digits, f"{case.name} must name 12 hexadecimal digits of the SHA-256 of each file of weights")
+    track = case.plugin.track_of(case.config)
+    require(
+        (track == "foundation") == bool(weights),
+        f"{case.name} is in the track '{track}' with {len(weights)} named weights; make the two agree",
+    )
 
 
 def require_no_torch(case: Case[P], code: str = "") -> None:

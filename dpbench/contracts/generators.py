@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from dpbench.contracts.case import Case, check_summary, imported_names, require_no_torch
+from dpbench.contracts.case import Case, check_summary, check_weights, imported_names, require_no_torch
 from dpbench.contracts.promise import must_work, require
 from dpbench.core.cache import PublicCache
 from dpbench.core.config import build
@@ -142,19 +141,6 @@ def check_saved_state(case: GeneratorCase) -> None:
         restored.load_state_dict({name: t.detach().clone() for name, t in case.prepared.state_dict().items()})
     first, again = (case.varied(g, random).images for g in (case.prepared, restored))
     require(torch.equal(first, again), f"{case.name} varies differently after saving; keep all it needs in state_dict")
-
-
-def check_weights(case: GeneratorCase) -> None:
-    """Weights are named with 12 digits of their hash; a generator with weights, and no other, is in "foundation"."""
-    with must_work(f"naming the weights of {case.name}"):
-        weights = case.plugin.weights_of(case.config)
-    digits = all(len(digits) == 12 and set(digits) <= set(string.hexdigits) for digits in weights.values())
-    require(digits, f"{case.name} must name 12 hexadecimal digits of the SHA-256 of each file of weights")
-    track = case.plugin.track_of(case.config)
-    require(
-        (track == "foundation") == bool(weights),
-        f"{case.name} is in the track '{track}' with {len(weights)} named weights; make the two agree",
-    )
 
 
 def check_imports(case: GeneratorCase) -> None:

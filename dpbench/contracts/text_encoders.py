@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from dpbench.contracts.case import Case, check_summary, require_no_torch
+from dpbench.contracts.case import Case, check_summary, check_weights, require_no_torch
 from dpbench.contracts.promise import must_work, require
 from dpbench.core.caption_tokens import caption_tokens
 from dpbench.core.config import build
@@ -100,19 +99,6 @@ def check_encode_reads_nothing(case: TextEncoderCase) -> None:
 
     with must_work(f"encode of {case.name} in a private loss"):
         guarded(pooled, Batch(derived=case.tokens(*TEXTS)), f"encode of {case.name}")
-
-
-def check_weights(case: TextEncoderCase) -> None:
-    """Weights are named with 12 digits of their hash, and only an encoder with weights is in the track "foundation"."""
-    with must_work(f"naming the weights of {case.name}"):
-        weights = case.plugin.weights_of(case.config)
-    digits = all(len(digits) == 12 and set(digits) <= set(string.hexdigits) for digits in weights.values())
-    require(digits, f"{case.name} must name 12 hexadecimal digits of the SHA-256 of each file of weights")
-    track = case.plugin.track_of(case.config)
-    require(
-        (track == "foundation") == bool(weights),
-        f"{case.name} is in the track '{track}' with {len(weights)} named weights; make the two agree",
-    )
 
 
 def check_import(case: TextEncoderCase) -> None:

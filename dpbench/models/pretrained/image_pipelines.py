@@ -9,10 +9,7 @@ import diffusers
 import torch
 from torch import Tensor
 
-from dpbench.core.errors import ConfigError
-from dpbench.core.files import read_json
-from dpbench.models.pretrained.pipeline_folders import pipeline_folder
-from dpbench.models.pretrained.whole_pipelines import load_whole
+from dpbench.models.pretrained.whole_pipelines import load_whole, stored_pipeline
 
 KINDS = ("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline")
 """Classes of pipelines that have the parts of both kinds of calls."""
@@ -29,10 +26,7 @@ def load_image_pipeline(name: str) -> Any:
         ConfigError: it is another kind of pipeline.
         DataError: a file is missing or damaged, or weights are not finite.
     """
-    folder = pipeline_folder(name)
-    kind = read_json(folder / "model_index.json").get("_class_name")
-    if kind not in KINDS:
-        raise ConfigError(f"{folder} holds a {kind}; a generator of variations is one of {', '.join(KINDS)}")
+    folder, _ = stored_pipeline(name, KINDS, "a generator of variations")
     pipeline = load_whole(folder, "StableDiffusionImg2ImgPipeline")
     pipeline.safety_checker = None  # it replaces images by black ones
     return pipeline

@@ -10,10 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from dpbench.core.errors import ConfigError
-from dpbench.core.files import read_json
-from dpbench.models.pretrained.pipeline_folders import pipeline_folder
-from dpbench.models.pretrained.whole_pipelines import load_whole
+from dpbench.models.pretrained.whole_pipelines import load_whole, stored_pipeline
 
 LOWEST = {
     "StableDiffusionUpscalePipeline": 0.0,
@@ -34,11 +31,7 @@ def load_upscaler(name: str) -> Any:
         ConfigError: it is another kind of pipeline.
         DataError: a file is missing or damaged, or weights are not finite.
     """
-    folder = pipeline_folder(name)
-    kind = read_json(folder / "model_index.json").get("_class_name")
-    if kind not in LOWEST:
-        raise ConfigError(f"{folder} holds a {kind}; an upscaler is one of {', '.join(LOWEST)}")
-    return load_whole(folder, kind)
+    return load_whole(*stored_pipeline(name, LOWEST, "an upscaler"))
 
 
 @torch.no_grad()

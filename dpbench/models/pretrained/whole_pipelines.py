@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,30 @@ import diffusers
 import torch
 from torch import nn
 
-from dpbench.core.errors import DataError
+from dpbench.core.errors import ConfigError, DataError
 from dpbench.core.extras import import_extra
+from dpbench.core.files import read_json
+from dpbench.models.pretrained.pipeline_folders import pipeline_folder
+
+
+def stored_pipeline(name: str, kinds: Iterable[str], purpose: str) -> tuple[Path, str]:
+    """(folder, class) of a stored pipeline.
+
+    Args:
+        name: a folder, or the name of a repository in the hub's cache.
+        kinds: the classes that serve.
+        purpose: what such a pipeline is, for the message.
+
+    Raises:
+        NotInstalled: there is neither.
+        ConfigError: it is another kind of pipeline.
+        DataError: it does not say of which kind it is.
+    """
+    folder = pipeline_folder(name)
+    kind = read_json(folder / "model_index.json").get("_class_name")
+    if kind not in kinds:
+        raise ConfigError(f"{folder} holds a {kind}; {purpose} is one of {', '.join(kinds)}")
+    return folder, kind
 
 
 def load_whole(folder: Path, kind: str) -> Any:
