@@ -219,7 +219,7 @@ _METRICS = {
     "label-fidelity": ("dpbench.metrics.label_fidelity:LabelFidelity", "Train on real, test on synthetic images."),
     "gram": ("dpbench.metrics.gram:GramDistance", "Distance of mean Gram matrices of VGG-19 activations."),
     "lpips": ("dpbench.metrics.lpips:LPIPSDiversity", "Mean LPIPS distance within a class: diversity."),
-    "clip-score": ("dpbench.metrics.clip_score:CLIPScore", "CLIP similarity of images and class prompts."),
+    "clip-score": ("dpbench.metrics.clip_score:CLIPScore", "CLIP similarity of images and their prompts."),
     "caption-fidelity": (
         "dpbench.metrics.caption_fidelity:CaptionFidelity",
         "Share of a prompt's objects, colours and relations that a judge of real scenes finds in the image.",

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 PIXELS = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 """Per-channel mean and standard deviation for the input of OpenAI's CLIP, of pixels in [0, 1]."""
+TEXTS = 256
+"""Texts that the network sees at once."""
 
 
 class CLIP(Extractor):
@@ -47,10 +49,15 @@ class CLIP(Extractor):
 
     def text(self, prompts: Sequence[str]) -> Tensor:
         """Embeddings of texts, projected and not normalised: float32 [len(prompts), 768]; long texts are truncated."""
+        import torch
+
         from dpbench.models.exact import exact
 
+        with exact(self.network.device):
+            chunks = (prompts[start : start + TEXTS] for start in range(0, len(prompts), TEXTS))
+            return torch.cat([self._embedded(chunk) for chunk in chunks])
+
+    def _embedded(self, prompts: Sequence[str]) -> Tensor:
         longest = self.network.config.text_config.max_position_embeddings
         tokens = self.tokens(list(prompts), padding=True, truncation=True, max_length=longest, return_tensors="pt")
-        tokens = tokens.to(self.network.device)
-        with exact(self.network.device):
-            return self.network.text_projection(self.network.text_model(**tokens).pooler_output)
+        return self.network.text_projection(self.network.text_model(**tokens.to(self.network.device)).pooler_output)

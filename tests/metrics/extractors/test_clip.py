@@ -51,6 +51,13 @@ def test_text_embeddings_are_those_of_transformers_whatever_the_padding(clip, ma
         assert relative(ours, getattr(theirs, "pooler_output", theirs)[0]) < 1e-5
 
 
+def test_many_texts_are_embedded_in_parts(clip, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ["a cat", "a photo of many things", "a photo", "things"]
+    together = clip.text(texts)
+    monkeypatch.setattr("dpbench.metrics.extractors.clip.TEXTS", 3)
+    assert relative(clip.text(texts), together) < 1e-6
+
+
 def test_the_tokenizer_merges_as_its_files_say(clip) -> None:
     words = clip.tokens.convert_ids_to_tokens(clip.tokens("A  photo cat")["input_ids"])
     assert words == ["<|startoftext|>", "a</w>", "photo</w>", "cat</w>", "<|endoftext|>"]
