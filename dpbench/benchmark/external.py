@@ -96,9 +96,11 @@ def evaluate(
             trial's folder; of the dataset's size.
         dataset: name of the dataset that they imitate.
         name: what the row is called, by default the file's name without suffix.
-        epsilon, delta, public: see `Claim`.
+        epsilon: see `Claim`.
+        delta: see `Claim`.
+        public: see `Claim`.
         display: where progress shows.
-        options: further fields of `RunRequest`: references ("real" or none), metrics, protocol, resolution,
+        **options: further fields of `RunRequest`: references ("real" or none), metrics, protocol, resolution,
             public_benchmark, data, download, device, out, plugins.
 
     Returns:

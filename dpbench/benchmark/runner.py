@@ -41,7 +41,8 @@ def run(*arguments: Any, display: Display | None = None, **options: Any) -> pd.D
     Writes `OUT/leaderboard.csv`, `OUT/<dataset>/samples.png` and its resolved options, `OUT/experiments/<key>.yaml`.
 
     Args:
-        arguments, options: the fields of a `RunRequest`: `run("wavelet", "mnist", [1, 10], seeds=3)`.
+        *arguments: the first fields of a `RunRequest`, in order: `run("wavelet", "mnist", [1, 10], seeds=3)`.
+        **options: its other fields, by name.
         display: where progress shows; by default nowhere.
 
     Returns:

@@ -117,7 +117,8 @@ class StoredModel:
         """Draws images and writes them as PNG files, an .npz and a labelled grid.
 
         Args:
-            conditions, seed: as `sample`.
+            conditions: as `sample`.
+            seed: as `sample`.
             out: an empty or new folder; by default `drawn` in the trial's folder, or in its `sensitive/`.
 
         Raises:

@@ -41,8 +41,11 @@ def option(
     Args:
         default: its default.
         help: what it means, in one line.
-        low, above, high, below: bounds of a number, or of each number in a tuple: low ≤ number ≤ high, and above <
-            number < below. Numbers must be finite in any case.
+        low: the smallest allowed number. A bound holds for a number, or for each number in a tuple. Numbers must be
+            finite in any case.
+        above: a number that is too small, as are all below it.
+        high: the largest allowed number.
+        below: a number that is too large, as are all above it.
     """
     return field(default=default, metadata={"help": help, "range": Range(low, above, high, below)})
 

@@ -123,7 +123,8 @@ class Dataset(ABC):
         """The test split, used by the evaluator only, after sampling.
 
         Raises:
-            As `train`.
+            DataError: as `train`.
+            PrivacyError: as `train`.
         """
         Seal.check(self.origin, "test")
         return self.open_test()
