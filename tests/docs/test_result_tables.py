@@ -1,0 +1,74 @@
+"""docs/result_tables.py: README and docs show the numbers of results/reference/mnist.csv."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pandas as pd
+import pytest
+
+from dpbench.core.registries import METHODS
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("docs_result_tables", ROOT / "docs/result_tables.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_pages_show_the_stored_rows(script: ModuleType) -> None:
+    for path, page in script.pages().items():
+        assert script.BEGIN in page
+        assert path.read_text(encoding="utf-8") == page, "run python docs/result_tables.py"
+
+
+def test_every_method_has_a_line_in_the_readme(script: ModuleType) -> None:
+    part = script.part_of(script.README.read_text(encoding="utf-8"))
+    assert sorted(line.split("|")[1].strip(" `") for line in part.splitlines()[2:]) == METHODS.names()
+
+
+def rows(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *lines: dict[str, object]
+) -> pd.DataFrame:
+    scores = {name: 0.5 for column in script.SHOWN for name in (column, f"{column}_ci95")}
+    made = [
+        {"variant": "", "epsilon": 10.0, "method_version": METHODS.get("dpdm").version, **scores, **line}
+        for line in lines
+    ]
+    path = tmp_path / "rows.csv"
+    pd.DataFrame(made).to_csv(path, index=False)
+    monkeypatch.setattr(script, "ROWS", path)
+    return script.measured()
+
+
+def test_seeds_are_averaged_and_their_spread_is_the_interval(script, tmp_path: Path, monkeypatch) -> None:
+    seeds = [{"method": "dpdm", "accuracy": value} for value in (0.70, 0.80)]
+    found = rows(script, tmp_path, monkeypatch, *seeds)
+    (line,) = script.experiments_table(found).splitlines()[2:]
+    assert line.startswith("| dpdm | 10 | 0.750 ± 0.635 | 0.500 |")  # 12.706 · 0.0707 / √2
+    assert script.with_scores("| `dpdm` | an idea |  | 0.1 |  |", found) == "| `dpdm` | an idea |  | 0.750 | 0.500 |"
+
+
+def test_one_seed_keeps_the_interval_over_images(script, tmp_path: Path, monkeypatch) -> None:
+    found = rows(script, tmp_path, monkeypatch, {"method": "dpdm", "accuracy": 0.7, "accuracy_ci95": 0.01})
+    assert "| 0.700 ± 0.010 |" in script.experiments_table(found)
+
+
+def test_rows_of_an_older_version_of_a_method_are_left_out(script, tmp_path: Path, monkeypatch) -> None:
+    lines = [{"method": "dpdm"}, {"method": "dpdm", "method_version": "0", "accuracy": 0.9}]
+    assert rows(script, tmp_path, monkeypatch, *lines)["accuracy"].tolist() == [0.5]
+
+
+def test_variants_are_not_in_the_readme(script, tmp_path: Path, monkeypatch) -> None:
+    found = rows(script, tmp_path, monkeypatch, {"method": "dpdm", "variant": "views=1"})
+    assert script.with_scores("| `dpdm` | an idea | 1 | 2 | 3 |", found) == "| `dpdm` | an idea |  |  |  |"
+    assert "| dpdm [views=1] | 10 |" in script.experiments_table(found)
