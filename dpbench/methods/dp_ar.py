@@ -211,8 +211,9 @@ class DPAR(Method[DPARConfig]):
     def _learn(self, public: ImageDataset, run: RunContext) -> dict[str, Tensor]:
         from dpbench.training.public import PublicBatches
 
-        tokenizer = self._new_tokenizer().to(run.device)
-        tokenizer.learn(self.config, PublicBatches(public, self.config.augmentation, run.device, run.generator), run)
+        c, tokenizer = self.config, self._new_tokenizer().to(run.device)
+        augmentation = c.of_tokenizer(c.augmentation)
+        tokenizer.learn(c, PublicBatches(public, augmentation, run.device, run.generator), run)
         return dict(tokenizer.state_dict())
 
     def fit(self, private: PrivateData, run: RunContext) -> None:

@@ -39,7 +39,7 @@ class DPMERF(MatchingMethod[DPMERFConfig]):
     paper = "arXiv 2002.11603"
     presets: ClassVar[Mapping[str, Preset]] = {
         "small": Preset(),
-        "small/mnist": Preset(tuning="hold-out of mnist train"),
+        "small/mnist": Preset({"bandwidths": (0.1, 0.025)}, tuning="hold-out of mnist train"),
         "small/shapes": Preset({"steps": 800}),
         "gpu": Preset({"features": 10_000, "steps": 6000, "batch": 1000, "width": 32}),
         "paper": Preset(

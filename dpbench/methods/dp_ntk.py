@@ -45,7 +45,7 @@ class DPNTK(MatchingMethod[DPNTKConfig]):
     paper = "arXiv 2303.01687"
     presets: ClassVar[Mapping[str, Preset]] = {
         "small": Preset(),
-        "small/mnist": Preset(),
+        "small/mnist": Preset({"hidden": 400}, tuning="hold-out of mnist train"),
         "small/shapes": Preset({"hidden": 50, "steps": 800}),
         "gpu": Preset({"hidden": 400, "steps": 4000, "batch": 1000, "width": 32}),
         "paper": Preset({"hidden": 800, "outputs": 10, "steps": 2000, "batch": 5000, "lr": 0.01}),

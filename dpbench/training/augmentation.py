@@ -2,4 +2,4 @@
 
 from typing import Literal
 
-Augmentation = Literal["none", "flip", "strokes", "rand-augment"]
+Augmentation = Literal["none", "flip", "strokes", "colours", "rand-augment"]

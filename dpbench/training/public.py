@@ -96,6 +96,13 @@ def _strokes(images: Tensor, generator: torch.Generator) -> Tensor:
     return ((ink + width * (wide - ink)) * pressure).clamp(0, 1) * 2 - 1
 
 
+def _colours(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Permutes the colour channels of each image at random; labels and captions that name colours no longer hold."""
+    b, c, h, w = images.shape
+    order = torch.rand(b, c, generator=generator).argsort(1).to(images.device)
+    return images.gather(1, order[:, :, None, None].expand(b, c, h, w))
+
+
 def _rand_augment(images: Tensor, generator: torch.Generator) -> Tensor:
     """RandAugment (arXiv 1909.13719): two random operations per image, with a random magnitude from 1 to 9 of 30.
 
@@ -113,4 +120,5 @@ def _rand_augment(images: Tensor, generator: torch.Generator) -> Tensor:
     return to_unit(torch.stack(changed))
 
 
-AUGMENTATIONS = {"none": _keep, "flip": _flip, "strokes": _strokes, "rand-augment": _rand_augment}
+AUGMENTATIONS = {"none": _keep, "flip": _flip, "strokes": _strokes, "colours": _colours,
+                 "rand-augment": _rand_augment}  # fmt: skip

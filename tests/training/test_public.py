@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -29,7 +31,7 @@ def test_augmented_batches_keep_shape_and_range(augmentation):
     assert images.max() <= 1
 
 
-@pytest.mark.parametrize("augmentation", ["strokes", "rand-augment"])
+@pytest.mark.parametrize("augmentation", ["strokes", "colours", "rand-augment"])
 def test_batches_depend_only_on_the_generator(augmentation):
     first, second = (PublicBatches(_dataset(), augmentation, "cpu", torch.Generator().manual_seed(4)) for _ in range(2))
     before = torch.get_rng_state()
@@ -45,6 +47,15 @@ def test_rand_augment_changes_each_image_on_its_own():
     changed = AUGMENTATIONS["rand-augment"](images, torch.Generator().manual_seed(0))
     assert 0 < (changed == images).all(dim=(1, 2, 3)).sum() < 40  # some operations leave such an image as it is
     assert len(changed.unique(dim=0)) > 20
+
+
+def test_colours_permutes_the_channels_of_each_image():
+    images = torch.rand(600, 3, 4, 4)
+    changed = AUGMENTATIONS["colours"](images, torch.Generator().manual_seed(0))
+    orders = [list(order) for order in itertools.permutations(range(3))]
+    counts = torch.stack([(changed == images[:, order]).all(dim=3).all(dim=2).all(dim=1) for order in orders]).sum(1)
+    assert counts.sum() == len(images)
+    assert all(60 < count < 140 for count in counts)
 
 
 def test_flip_mirrors_half_of_the_images():

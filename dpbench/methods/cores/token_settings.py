@@ -11,6 +11,7 @@ from dpbench.core.config import option
 from dpbench.core.errors import ConfigError
 from dpbench.methods.cores.caption_settings import CaptionSettings
 from dpbench.privacy.dp_sgd_settings import DPSGDSettings
+from dpbench.training.augmentation import Augmentation
 
 SCENES: Mapping[str, Any] = MappingProxyType(
     {
@@ -44,6 +45,13 @@ class TokenizerTraining:
     commitment: float = option(0.25, "weight of the commitment loss", low=0)
     perceptual: float = option(0.0, "weight of the perceptual loss in discriminator features; 0.1 as published", low=0)
     adversarial: float = option(0.0, "weight of the adversarial loss; 0.1 as published", low=0)
+    tokenizer_augmentation: Literal["same", Augmentation] = option(
+        "same", "augmentation of the tokenizer's images, which need no captions; same: that of the other public images"
+    )
+
+    def of_tokenizer(self, others: Augmentation) -> Augmentation:
+        """The augmentation of the tokenizer's images, where `others` is that of the other public images."""
+        return others if self.tokenizer_augmentation == "same" else self.tokenizer_augmentation
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,8 @@ class TwoStages:
 
     def _learn_tokenizer(self, public: ImageDataset, run: RunContext, generator: torch.Generator) -> dict[str, Tensor]:
         tokenizer = SpectralTokenizer(self.tokenizer.scales, self.config, self.tokenizer.depth).to(run.device)
-        batches = PublicBatches(public, self.config.augmentation, run.device, generator)
+        augmentation = self.config.of_tokenizer(self.config.augmentation)
+        batches = PublicBatches(public, augmentation, run.device, generator)
         tokenizer.learn(self.config, batches, replace(run, generator=generator))
         return dict(tokenizer.state_dict())
 
