@@ -112,7 +112,7 @@ class Wavelet(Method[WaveletConfig]):
         "small/scenes": Preset(
             {
                 **SCENES,
-                "refiner.augmentation": "none",
+                "refiner.augmentation": "colours",
                 "refiner.width": 32,
                 "refiner.steps": 400,
             }
