@@ -99,7 +99,8 @@ class TrialRecord:
     preset: str = column("preset that the settings started from", "")
     seed: int | None = column("experiment seed; the privacy noise never depends on it", None)
     config: dict[str, Any] = column("all settings, as JSON")
-    public_source: str = column("public images used", "")
+    public_source: str = column("public images used; auto:A,B where private images chose between A and B", "")
+    public_choice: str = column("the public source that private images chose; empty where they chose none", "")
     public_fingerprint: str = column("hash of the public images", "")
     pretrained: str = column("pretrained weights of other origin: name@hash; empty where there are none", "")
     prompts: str = column(
