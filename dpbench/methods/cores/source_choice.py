@@ -82,19 +82,18 @@ class ChoosesSource(Method[Any]):
 
     def __init__(self, config: Any, spec: DatasetSpec):
         self.config, self.spec = config, spec
-        self._learners = [self.learner(config, spec) for _ in self.names]
+        self._learners = {name: self.learner(config, spec) for name in self.names}
         self._ballot: SourceBallot | None = None
-        self._chosen: int | None = None
 
     @property
     def public_choice(self) -> str:
         """See `Method.public_choice`."""
-        return "" if self._chosen is None else self.names[self._chosen]
+        return next(iter(self._learners)) if len(self._learners) == 1 else ""
 
     @property
     def refiner(self) -> Refiner[Any] | None:
         """That of the method that learns from the chosen source; its cost is measured in `prepare_sampling`."""
-        return None if self._chosen is None else self._chosen_learner.refiner
+        return self._chosen.refiner if self.public_choice else None
 
     @classmethod
     def track_of(cls, config: Any) -> Track:
@@ -116,48 +115,51 @@ class ChoosesSource(Method[Any]):
         from dpbench.methods.cores.source_votes import SourceBallot
 
         sources = self._sources(public)
-        for learner, source in zip(self._learners, sources, strict=True):
-            learner.prepare(source, run)
+        for name, learner in self._learners.items():
+            learner.prepare(sources[name], run)
         embed = embedding(self.choice.embedding, self.spec, run)
-        self._ballot = SourceBallot(sources, self.choice.images, embed, run.device)
+        self._ballot = SourceBallot([*sources.values()], self.choice.images, embed, run.device)
 
     def prepare_sampling(self, public: ImageDataset | None, run: RunContext) -> None:
         """Prepares the sampling of the method on every source."""
-        for learner, source in zip(self._learners, self._sources(public), strict=True):
+        sources = self._sources(public)
+        for name, learner in self._learners.items():
             with learner.refiner.cost.preparing() if learner.refiner else nullcontext():
-                learner.prepare_sampling(source, run)
+                learner.prepare_sampling(sources[name], run)
 
-    def _sources(self, public: ImageDataset | None) -> list[ImageDataset]:
+    def _sources(self, public: ImageDataset | None) -> Mapping[str, ImageDataset]:
+        """The images of each source, in the order of `names`."""
         assert isinstance(public, PublicSources)
-        return [public.sources[name] for name in self.names]
+        return {name: public.sources[name] for name in self.names}
 
     def fit(self, private: PrivateData, run: RunContext) -> None:
-        """Chooses the source with most noisy votes, and lets the method learn; only the method of that source does.
+        """Chooses the source with most noisy votes, and lets the method of that source learn; the others are dropped.
 
         Raises:
             ConfigError: `prepare` has not run.
         """
         if self._ballot is None:
             raise ConfigError("private images choose between prepared sources: run prepare first (audit: --prepare)")
-        self._chosen = int(self._ballot.count(private, VOTES).argmax())
-        self._chosen_learner.fit(private, run)
+        name = self.names[int(self._ballot.count(private, VOTES).argmax())]
+        self._learners = {name: self._learners[name]}
+        self._chosen.fit(private, run)
 
     @property
-    def _chosen_learner(self) -> Method[Any]:
-        assert self._chosen is not None
-        return self._learners[self._chosen]
+    def _chosen(self) -> Method[Any]:
+        """The method that learns from the chosen source; only after the choice."""
+        return self._learners[self.public_choice]
 
     def sample(self, conditions: Conditions, run: RunContext) -> Tensor:
         """Images of the method that learned."""
-        return self._chosen_learner.sample(conditions, run)
+        return self._chosen.sample(conditions, run)
 
     def state_dict(self) -> dict[str, Tensor]:
         """The state of the method that learned, which loads it without the choice."""
-        return self._chosen_learner.state_dict()
+        return self._chosen.state_dict()
 
     def parameters(self) -> tuple[int, int]:
         """Those of the method that learned."""
-        return self._chosen_learner.parameters()
+        return self._chosen.parameters()
 
 
 @cache
