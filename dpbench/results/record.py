@@ -26,6 +26,7 @@ ADDED = frozenset(
         "refiner_seconds_per_image",
         "refiner_parameters",
         "refiner_memory_mb",
+        "public_choice",
     }
 )
 """Fields that records of the same format by an earlier version lack; they get their defaults, so that the source's hash
