@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from dpbench.benchmark.plugin_checks import check_method
+from dpbench.benchmark.public_choice import learning_from
 from dpbench.benchmark.request import DEFAULT_PRESET
 from dpbench.core.config import build, changes
 from dpbench.core.errors import ConfigError, DpbenchError, UnknownName
@@ -16,6 +17,7 @@ from dpbench.core.seal import Seal
 from dpbench.core.specs import DatasetSpec, Request
 from dpbench.core.variants import parse_variant, titled, variant_label
 from dpbench.data.opening import whole_name
+from dpbench.methods.cores.source_choice import ChoosesSource
 
 if TYPE_CHECKING:
     from dpbench.privacy.plan import Plan
@@ -59,6 +61,11 @@ class Configured:
     def uses_public(self) -> bool:
         """Whether the method learns from public images."""
         return self.method.track != "none"
+
+    @property
+    def has_public_part(self) -> bool:
+        """Whether something is left of the method at ε = 0: not where private images choose the public ones."""
+        return self.uses_public and not issubclass(self.method, ChoosesSource)
 
 
 def plan_of(method: type[Method[Any]], config: Any, spec: DatasetSpec, request: Request) -> Plan:
@@ -108,7 +115,9 @@ def refuse_auto(method: Configured) -> None:
         raise ConfigError(f"steps=auto is chosen on public data: `dpbench privacy {method.name} --propose` shows how")
 
 
-def configure(methods: Sequence[str], dataset: str, preset: str, settings: Mapping[str, Any]) -> list[Configured]:
+def configure(
+    methods: Sequence[str], dataset: str, preset: str, settings: Mapping[str, Any], public: str = ""
+) -> list[Configured]:
     """Configures every named method for a dataset. Variants with equal configurations become one.
 
     Args:
@@ -117,11 +126,12 @@ def configure(methods: Sequence[str], dataset: str, preset: str, settings: Mappi
         preset: name of a preset that each method has.
         settings: key -> value, or "METHOD:key" -> value for only one of the methods. Settings in brackets take
             precedence.
+        public: the public source, where it changes the method: private images choose one of several.
 
     Raises:
         UnknownName: a method, preset or setting does not exist.
-        ConfigError: a setting's value is wrong, its method is not named, brackets do not match, or a method declares
-            something wrong.
+        ConfigError: a setting's value is wrong, its method is not named, brackets do not match, a method declares
+            something wrong, or it learns from no public images and is to choose some.
     """
     if not methods:
         raise DpbenchError(f"no method is named; known: {', '.join(METHODS.names())}")
@@ -134,7 +144,8 @@ def configure(methods: Sequence[str], dataset: str, preset: str, settings: Mappi
     configured = [
         _configured(name, classes[name], dataset, preset, given[name] | own, several) for name, own in variants
     ]
-    return list({m.title: m for m in configured}.values())
+    learning = [replace(m, method=learning_from(m.method, public)) for m in configured]
+    return list({m.title: m for m in learning}.values())
 
 
 def _by_method(settings: Mapping[str, Any], methods: Sequence[str]) -> dict[str, dict[str, Any]]:

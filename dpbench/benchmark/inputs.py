@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
+from dpbench.benchmark.public_choice import canonical_public, open_sources
 from dpbench.benchmark.trial import Source
 from dpbench.core.data import DataOptions, Dataset, ImageDataset
 from dpbench.core.errors import DataError
@@ -15,7 +16,7 @@ from dpbench.core.folders import cache_folder
 from dpbench.core.progress import Progress
 from dpbench.data.decode_check import check_images
 from dpbench.data.fingerprint_key import fingerprint_key
-from dpbench.data.opening import canonical_name, open_dataset, open_public
+from dpbench.data.opening import open_dataset
 from dpbench.results import privacy_record
 
 CHECKED = "checked"
@@ -27,7 +28,7 @@ class Inputs:
 
     Args:
         dataset: name of the sensitive dataset.
-        public: name of the public source, or None for none.
+        public: name of the public source, or several to choose from (see `public_choice`); None for none.
         options: resolution and folders.
         state: folder of the user's key and privacy records.
     """
@@ -36,7 +37,7 @@ class Inputs:
         self.dataset: Dataset = open_dataset(dataset, options)
         self.spec = self.dataset.spec
         self._name = dataset
-        self._public_name = canonical_name(public) if public else None
+        self._public_name = canonical_public(public) if public else None
         self._options = options
         self._state = state
 
@@ -53,7 +54,7 @@ class Inputs:
     @cached_property
     def public(self) -> ImageDataset | None:
         """Public images of the sensitive images' shape."""
-        return open_public(self._public_name, self.spec, self._options) if self._public_name else None
+        return open_sources(self._public_name, self.spec, self._options) if self._public_name else None
 
     @property
     def public_source(self) -> Source | None:

@@ -84,7 +84,7 @@ def priced_plan(request: RunRequest, noise: float) -> MethodPlan:
 
 def _free_plan(request: RunRequest) -> tuple[str, DatasetSpec, Plan, float]:
     """The method's title, the dataset's declaration, the plan before calibration, and δ."""
-    (method,) = configure(request.methods, request.dataset, request.preset, request.settings)
+    (method,) = configure(request.methods, request.dataset, request.preset, request.settings, request.public)
     refuse_auto(method)
     options = DataOptions(request.data or default_root(), request.resolution, public_benchmark=request.public_benchmark)
     spec = open_dataset(request.dataset, options).spec

@@ -98,7 +98,7 @@ def plugin_facts(name: str, request: RunRequest) -> list[PluginFacts]:
 
 
 def _method(name: str, request: RunRequest) -> PluginFacts:
-    (configured,) = configure((name,), request.dataset, request.preset, request.settings)
+    (configured,) = configure((name,), request.dataset, request.preset, request.settings, request.public)
     method, origins = configured.method, dict(configured.origins)
     values: dict[str, Any] = {}
     if configured.auto:

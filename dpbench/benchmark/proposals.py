@@ -72,7 +72,7 @@ def propose(request: RunRequest, display: Display | None = None, compute: int | 
     if not all(map(math.isfinite, request.epsilons)):
         raise DpbenchError("a proposal needs a finite ε")
     with Session.open(request, display) as session:
-        (method,) = configure(request.methods, request.dataset, request.preset, request.settings)
+        (method,) = configure(request.methods, request.dataset, request.preset, request.settings, request.public)
         planner = Planner(session)
         for epsilon in request.epsilons:
             found = {value: planner.judge(variant, epsilon, compute) for value, variant in variants(method).items()}

@@ -119,7 +119,8 @@ class RunRequest:
     seeds: int = _option(1, "Seeds per budget; the table then shows the mean and a 95% interval.", WHAT, metavar="N")
     public: str = _option(
         "figures",
-        "Public images to pretrain on, for methods that use some; see `dpbench list public`.",
+        "Public images to pretrain on, for methods that use some; see `dpbench list public`. With auto:A,B,... the "
+        "private images choose one, at a cost that the plan shows.",
         WHAT,
         metavar="NAME",
     )

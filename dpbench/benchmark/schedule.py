@@ -30,7 +30,7 @@ def plannable_methods(request: RunRequest, spec: DatasetSpec) -> list[Configured
     Raises:
         DpbenchError: a method or a setting does not exist, or does not suit the dataset.
     """
-    methods = configure(request.methods, request.dataset, request.preset, request.settings)
+    methods = configure(request.methods, request.dataset, request.preset, request.settings, request.public)
     for method in methods:
         plan_of(method.method, method.config, spec, request.samples_of(spec))
     return methods
@@ -58,8 +58,9 @@ def plan_trials(session: Session) -> list[TrialSpec]:
     request, inputs, display = session.request, session.inputs, session.display
     methods = plannable_methods(request, inputs.spec)
     for method in methods:
-        if "public" in request.references and not method.uses_public:
-            display.say(f"{method.title} uses no public data: it has no public reference row")
+        if "public" in request.references and not method.has_public_part:
+            reason = "its public data are chosen privately" if method.uses_public else "it uses no public data"
+            display.say(f"{method.title} has no public reference row: {reason}")
     with session.processes.rank_zero_first():  # a dataset is downloaded, and a measurement made, once
         conditions = session.sampled
         for _ in track(display, [inputs.train], "reading the images", 1):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -113,6 +114,8 @@ def fit(method: Method[Any], trial: TrialSpec, plan: CalibratedPlan, session: Se
         finally:
             private.door.close("it opens for fit alone")
         ledger.check_complete()
+    if method.public_choice:
+        log(f"public source chosen: {method.public_choice}")
     if writes:
         _check_unchanged(trial, session)
     return Spent(ledger, run_id(trial, key) if trial.is_private else None)
@@ -138,7 +141,8 @@ def sample(method: Method[Any], trial: TrialSpec, spent: Spent, session: Session
         write_grid(home / PICTURE, StoredSamples(home / SAMPLES, trial.spec), str(trial))
     if spent.run is not None:
         privacy_record.check(session.inputs.record, spent.run)
-    return _record(trial, ledger, session, log, private if trial.epsilon > 0 else 0, total, method.refiner)
+    record = _record(trial, ledger, session, log, private if trial.epsilon > 0 else 0, total, method.refiner)
+    return replace(record, public_choice=method.public_choice)
 
 
 def finite_weights(method: Method[Any]) -> dict[str, Tensor]:

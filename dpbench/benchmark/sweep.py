@@ -24,7 +24,7 @@ def make_trials(methods: Sequence[Configured], session: Session, planner: Planne
     prompts = session.prompts.source if session.prompts else ""
     for method in methods:
         for epsilon, reference in request.budgets():
-            if reference == "public" and not method.uses_public:
+            if reference == "public" and not method.has_public_part:
                 continue  # nothing is left of the method without private data
             m = planner.at(method, epsilon)
             for seed in range(request.seeds):

@@ -12,6 +12,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dpbench.benchmark.public_choice import learning_from
 from dpbench.benchmark.request import Reference
 from dpbench.core.config import as_settings, build, option
 from dpbench.core.errors import DpbenchError
@@ -96,12 +97,12 @@ class TrialSpec:
 
     @property
     def plugin(self) -> type[Method[Any]]:
-        """The method's class.
+        """The method's class, as it learns from the trial's public source.
 
         Raises:
             UnknownName: no method of that name is registered in this process.
         """
-        return METHODS.get(self.method)
+        return learning_from(METHODS.get(self.method), self.public.name if self.public else "")
 
     @property
     def title(self) -> str:

@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 
 
 @takes(
-    *("dataset", "epsilons", "delta", "preset", "settings", "samples", "resolution", "public_benchmark", "data"),
+    *("dataset", "epsilons", "delta", "public", "preset", "settings", "samples", "resolution", "public_benchmark"),
+    "data",
     help={
         "dataset": "Dataset whose settings and plan to show; its files are not needed.",
         "epsilons": "Privacy budgets ε to calibrate the plan for, e.g. 1,10; by default no plan is shown.",
+        "public": "With auto:A,B,... the plan has the private choice of one of these public sources.",
     },
     epsilons=(),
 )

@@ -29,6 +29,7 @@ from dpbench.core.config import Choice
 from dpbench.core.data import ImageDataset
 from dpbench.core.files import digest
 from dpbench.core.plugin_names import PREFIX, shown_name
+from dpbench.core.public_sources import PublicSources
 from dpbench.core.source_code import Source, parse
 
 PACKAGE = Path(__file__).parents[1]
@@ -186,6 +187,11 @@ def _held(value: Any) -> Iterable[Any]:
 @_held.register
 def _(value: ImageDataset) -> Iterable[Any]:
     return type(value), *(part for part in vars(value).values() if isinstance(part, ImageDataset) or callable(part))
+
+
+@_held.register
+def _(value: PublicSources) -> Iterable[Any]:
+    return type(value), *value.sources.values()
 
 
 @_held.register(ModuleType)

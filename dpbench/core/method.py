@@ -71,6 +71,11 @@ class Method(ABC, Generic[C]):
         """The detail stage, if it has one that `prepare_sampling` prepares; its cost stands in the row."""
         return None
 
+    @property
+    def public_choice(self) -> str:
+        """The name of the public source that private records chose in `fit`; "" where nothing was chosen."""
+        return ""
+
     @classmethod
     def weights_of(cls, config: C) -> Mapping[str, str]:
         """The weights of other origin that a configuration uses: name -> first 12 digits of a file's SHA-256.

@@ -26,6 +26,7 @@ ADDED = frozenset(
         "refiner_seconds_per_image",
         "refiner_parameters",
         "refiner_memory_mb",
+        "public_choice",
     }
 )
 """Fields that records of the same format by an earlier version lack; they get their defaults, so that the source's hash
@@ -99,7 +100,8 @@ class TrialRecord:
     preset: str = column("preset that the settings started from", "")
     seed: int | None = column("experiment seed; the privacy noise never depends on it", None)
     config: dict[str, Any] = column("all settings, as JSON")
-    public_source: str = column("public images used", "")
+    public_source: str = column("public images used; auto:A,B where private images chose between A and B", "")
+    public_choice: str = column("the public source that private images chose; empty where they chose none", "")
     public_fingerprint: str = column("hash of the public images", "")
     pretrained: str = column("pretrained weights of other origin: name@hash; empty where there are none", "")
     prompts: str = column(

@@ -225,6 +225,14 @@ def test_method_without_public_data_is_measured_on_the_public_source(stepping: P
     assert row["tuning"] == "untuned; planner on tiny-public"
 
 
+def test_sources_to_choose_from_are_measured_together(stepping: Path) -> None:
+    sources = "auto[noise=5.0]:tiny-public,tiny-public:labelled"
+    row = run(stepping, public=sources).iloc[0]
+    assert row["tuning"] == f"untuned; planner on {sources}"
+    assert row["public_choice"].startswith("tiny-public")
+    assert row["queries"] == 1 + json.loads(row["config"])["steps"]
+
+
 def test_configured_batch_sets_the_compute(sealed: Path) -> None:
     auto = method(steps="auto", batch=20)
     assert auto.auto

@@ -58,11 +58,12 @@ def _shown_plan(request: RunRequest) -> Iterator[tuple[str, str]]:
         return
     name = request.methods[0]
     own = {k: v for k, v in request.settings.items() if k.partition(":")[0] in (k, parse_variant(name).method)}
-    (method,) = configure((name,), request.dataset, request.preset, own)
+    (method,) = configure((name,), request.dataset, request.preset, own, request.public)
     if not method.auto:
         options = (
             "dataset",
             "delta",
+            "public",
             "preset",
             "settings",
             "samples",
@@ -85,7 +86,7 @@ def _companion(request: RunRequest, spec: DatasetSpec) -> Iterator[tuple[str, st
     settings = shared | {key: value for key, value in request.settings.items() if ":" in key}
     wider = replace(request, methods=(*request.methods, companion), settings=settings)
     with suppress(DpbenchError):  # the method may lack the preset, or not suit the dataset
-        *_, method = configure(wider.methods, wider.dataset, wider.preset, wider.settings)
+        *_, method = configure(wider.methods, wider.dataset, wider.preset, wider.settings, wider.public)
         plan_of(method.method, method.config, spec, wider.samples_of(spec))
         epsilons = ",".join(f"{epsilon:.12g}" for epsilon in wider.epsilons)
         left_out = ("methods", "epsilons", "force", "fail_fast", "download")
