@@ -49,7 +49,8 @@ class BookKeepingEngine(GradientEngine):
         if not inputs:
             raise PrivacyError(f"{type(layer).__name__} layers with trained parameters need a positional argument")
         self._book.used = True
-        tapped: Tensor = _Tap.apply(output, inputs[0].detach(), self._book.anchor, self._book, layer)
+        tap = _TapUnderVmap if torch._C._are_functorch_transforms_active() else _Tap
+        tapped: Tensor = tap.apply(output, inputs[0].detach(), self._book.anchor, self._book, layer)
         return tapped
 
     def _call(self, plain: Callable[..., Any], call: RowByRow, *args: Any, **kwargs: Any) -> Any:
@@ -182,13 +183,10 @@ class _Tap(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(output: Tensor, x: Tensor, anchor: Tensor, book: _Book, layer: nn.Module) -> Tensor:
-        return output.detach()  # the same memory, but no view to autograd: an in-place activation may follow
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        _, x, _, ctx.book, ctx.layer = inputs
+    def forward(ctx: Any, output: Tensor, x: Tensor, anchor: Tensor, book: _Book, layer: nn.Module) -> Tensor:
+        ctx.book, ctx.layer = book, layer
         ctx.save_for_backward(x)
+        return output.detach()  # the same memory, but no view to autograd: an in-place activation may follow
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
@@ -196,11 +194,26 @@ class _Tap(torch.autograd.Function):
         ctx.book.write(ctx.layer, x, g)
         return g, None, None, None, None
 
+
+class _TapUnderVmap(_Tap):
+    """The tap in a module that runs row by row: rows come first, then what the layer sees of each.
+
+    Apart, because torch looks up the signature of a function that `vmap` may meet in every call.
+    """
+
+    @staticmethod
+    def forward(output: Tensor, x: Tensor, anchor: Tensor, book: _Book, layer: nn.Module) -> Tensor:
+        return output.detach()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        _, x, _, ctx.book, ctx.layer = inputs
+        ctx.save_for_backward(x)
+
     @staticmethod
     def vmap(
         info: Any, dims: tuple[int, ...], output: Tensor, x: Tensor, anchor: Tensor, book: _Book, layer: Any
     ) -> tuple[Tensor, int]:
-        """The tap in a module that runs row by row: rows come first, then what the layer sees of each."""
         if not book.row_by_row:
             raise PrivacyError(f"a {type(layer).__name__} layer runs under vmap; try engine=vmap")
         output, x = output.movedim(dims[0], 0), x.movedim(dims[1], 0)
