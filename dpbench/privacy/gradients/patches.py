@@ -31,7 +31,7 @@ def products(layer: Any, x: Tensor, padding: list[int], g: Tensor, records: int)
     each = chunk(views * g[0, 0].numel() * last * c, g.device)
     split = zip(x.split(each * views), g.split(each * views), matrices.split(each, dims - 1), strict=True)
     for inputs, gradients, part in split:
-        seen = _windows(layer, _channels_last(inputs, padding), first=dims - 1)
+        seen = _windows(layer, _channels_last(inputs, padding), first=dims - 1).contiguous()
         by_record = gradients.flatten(2).unflatten(0, (-1, views)).transpose(1, 2).flatten(2)  # [b, outputs, places]
         for offsets in product(*map(range, outer)):
             rows = seen

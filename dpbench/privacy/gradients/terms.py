@@ -105,7 +105,7 @@ class Dense(Term):
         total = sums.reshape([self.values.shape[dim] for dim in order])
         return total.permute([order.index(dim) for dim in range(1, self.values.ndim)])
 
-    @property
+    @cached_property
     def _as_stored(self) -> tuple[Tensor, list[int]]:
         """([pieces, b, n], order): the dimensions of a record's values as they lie in memory.
 
