@@ -23,7 +23,6 @@ from dpbench.privacy.gradients.row_by_row import RowByRow, users
 from dpbench.privacy.gradients.terms import Dense, Term, add
 from dpbench.privacy.precision import full_precision
 
-
 SMALL = 512
 """Numbers of a parameter whose dense gradients are copied rather than measured and summed by themselves."""
 
