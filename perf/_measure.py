@@ -20,6 +20,9 @@ from perf._models import CASES, LARGE, Case
 
 T = TypeVar("T")
 
+Clock = Callable[[], float]
+"""Seconds: `time.perf_counter`, or `time.process_time` beside other work."""
+
 MEMORY_PARTS = 3
 """Number of micro-batches in a memory measurement; later ones need no more memory."""
 
@@ -35,15 +38,15 @@ def synchronize(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def seconds(step: Step, batch: Batch, rows: int, device: str) -> float:
+def seconds(step: Step, batch: Batch, rows: int, device: str, clock: Clock = time.perf_counter) -> float:
     synchronize(device)
-    start = time.perf_counter()
+    start = clock()
     step(batch, rows)
     synchronize(device)
-    return time.perf_counter() - start
+    return clock() - start
 
 
-def best_micro_batch(step: Step, case: Case, device: str) -> int:
+def best_micro_batch(step: Step, case: Case, device: str, clock: Clock = time.perf_counter) -> int:
     """The fastest candidate micro-batch on `case.probe` rows.
 
     The search stops at the first candidate that is clearly slower than the best or does not fit in memory.
@@ -53,7 +56,7 @@ def best_micro_batch(step: Step, case: Case, device: str) -> int:
     for rows in case.candidates:
         try:
             seconds(step, records(case, rows // case.views, device), rows, device)  # warms up
-            took = min(seconds(step, batch, rows, device) for _ in range(2))
+            took = min(seconds(step, batch, rows, device, clock) for _ in range(2))
         except torch.cuda.OutOfMemoryError:
             if not best:
                 raise
@@ -67,7 +70,7 @@ def best_micro_batch(step: Step, case: Case, device: str) -> int:
 
 
 def time_in_turns(
-    steps: dict[str, Step], rows: dict[str, int], case: Case, rounds: int, device: str
+    steps: dict[str, Step], rows: dict[str, int], case: Case, rounds: int, device: str, clock: Clock = time.perf_counter
 ) -> dict[str, list[float]]:
     """Seconds per step of every engine in each round; the order of the engines rotates between rounds."""
     batch = records(case, case.count, device)
@@ -76,7 +79,7 @@ def time_in_turns(
     for number in range(rounds):
         shift = number % len(names)
         for name in names[shift:] + names[:shift]:
-            times[name].append(seconds(steps[name], batch, rows[name], device))
+            times[name].append(seconds(steps[name], batch, rows[name], device, clock))
     return times
 
 

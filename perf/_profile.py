@@ -20,8 +20,8 @@ from perf._models import Case
 PHASES: list[tuple[Any, str, str]] = [
     (torch.autograd, "grad", "backward"),
     (bookkeeping._Book, "write", "per-record terms"),
-    *[(kind, "squared_norms", "norms") for kind in (terms.Dense, terms.Outer, terms.Lookup)],
-    *[(kind, "weighted_sum", "sums") for kind in (terms.Dense, terms.Outer, terms.Lookup)],
+    *[(kind, "squared_norms", "norms") for kind in (terms.Dense, terms.Factored, terms.Lookup)],
+    *[(kind, "weighted_sum", "sums") for kind in (terms.Dense, terms.Factored, terms.Lookup)],
 ]
 """(owner, function, name of the phase). Time in nested calls counts for the inner function."""
 

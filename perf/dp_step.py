@@ -16,6 +16,7 @@ from __future__ import annotations
 import csv
 import statistics
 import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -29,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # makes the script work f
 
 from dpbench.core.errors import DpbenchError, UnknownName
 from perf._engines import ENGINES, Step, make_step
-from perf._measure import best_micro_batch, peak_memory, records, time_in_turns
+from perf._measure import Clock, best_micro_batch, peak_memory, records, time_in_turns
 from perf._models import CASES, LARGE, Case
 from perf._profile import print_profile
 
@@ -37,7 +38,7 @@ COLUMNS = ("model", "engine", "rows", "seconds", "ratio", "memory [MiB]", "memor
 
 
 def measure(
-    name: str, case: Case, engines: list[str], rounds: int, device: str, console: Console
+    name: str, case: Case, engines: list[str], rounds: int, device: str, clock: Clock, console: Console
 ) -> list[tuple[str, ...]]:
     """The lines of one model in the table."""
     steps: dict[str, Step] = {}
@@ -55,9 +56,9 @@ def measure(
     rows = {}
     for engine, step in steps.items():
         console.log(f"{name}: the best micro-batch of {engine}")
-        rows[engine] = best_micro_batch(step, case, device)
+        rows[engine] = best_micro_batch(step, case, device, clock)
     console.log(f"{name}: timing")
-    times = time_in_turns(steps, rows, case, rounds or case.rounds, device)
+    times = time_in_turns(steps, rows, case, rounds or case.rounds, device, clock)
     del step, steps  # frees the device for the processes that measure memory
     if device.startswith("cuda"):
         torch.cuda.empty_cache()
@@ -94,6 +95,9 @@ def main(
     engine: Annotated[list[str] | None, typer.Option(help=f"repeatable; one of {', '.join(ENGINES)}")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
     threads: Annotated[int, typer.Option(help="CPU threads; 0 for torch's default")] = 0,
+    cpu_time: Annotated[
+        bool, typer.Option("--cpu-time", help="CPU seconds: for a busy machine, with --threads 1")
+    ] = False,
     rounds: Annotated[int, typer.Option(help="timings per engine; 0 for the model's default")] = 0,
     large: Annotated[bool, typer.Option("--large", help="the large models instead of the small ones (GPU)")] = False,
     profile: Annotated[bool, typer.Option("--profile", help="profile the book-keeping engine instead")] = False,
@@ -118,10 +122,11 @@ def main(
             print_profile(case, best_micro_batch(make_step("book-keeping", case, device), case, device), device)
         return
     where = torch.cuda.get_device_name() if device.startswith("cuda") else f"{torch.get_num_threads()} CPU threads"
+    clock = time.process_time if cpu_time else time.perf_counter
     table = Table(*COLUMNS, title=f"a private step against plain training: {where}, torch {torch.__version__}")
     lines = []
     for name in models:
-        lines += measure(name, {**CASES, **LARGE}[name], engines, rounds, device, console)
+        lines += measure(name, {**CASES, **LARGE}[name], engines, rounds, device, clock, console)
         table.add_section()
         for line in lines[-len(engines) :]:
             table.add_row(*line)

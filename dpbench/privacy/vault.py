@@ -30,7 +30,7 @@ from dpbench.privacy.checks.independence import check_closure
 from dpbench.privacy.checks.probes import Probes
 from dpbench.privacy.derivation import Derivation
 from dpbench.privacy.door import Door
-from dpbench.privacy.gradients.engine import Loss
+from dpbench.privacy.gradients.engine import Loss, refuse_sharded
 from dpbench.privacy.gradients.engines import engine_named
 from dpbench.privacy.ledger import Ledger, Receipt
 from dpbench.privacy.mechanisms import DPSGD, Query
@@ -226,6 +226,7 @@ class Vault(PrivateData):
         mechanism = self.ledger.require(name, DPSGD)
         mechanism.refuse_other_data(self.spec.n_train)
         computed_by = engine_named(engine)
+        refuse_sharded(model)
         self._parts.world.broadcast([*model.parameters(), *model.buffers()])
         weights = [p.detach().flatten() for p in model.parameters()]
         if not weights:

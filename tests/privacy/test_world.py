@@ -11,6 +11,8 @@ import pytest
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
 from vaults import SIGMAS, Images, a_sum, pixels, planned, steps
 
 from dpbench.core.checkpoints import Checkpoints
@@ -132,11 +134,23 @@ def other_release(world: World) -> str:
     return ""
 
 
+def sharded_model(world: World) -> str:
+    """What happens to a model whose parameters FSDP has spread over the processes."""
+    model = fully_shard(nn.Linear(16, 3), mesh=init_device_mesh("cpu", (world.size,)))
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    try:
+        shared(world, steps(N)).dp_sgd("steps", model, squares, optimizer, torch.Generator().manual_seed(0))
+    except PrivacyError as error:
+        return str(error)
+    return ""
+
+
 def process(rank: int, size: int, folder: Path) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=size)
     world = World.current()
     found = everything(world, folder)
+    found["sharded model"] = sharded_model(world)
     found["other release"] = other_release(world)
     torch.save(found, folder / f"{rank}.pt")
     dist.barrier()
@@ -223,3 +237,7 @@ def test_processes_that_share_a_key_draw_differently_and_each_repeats_itself():
     drawn = [NoiseSource(key=NoiseKey.from_seed(1), rank=rank).of("steps", 1) for rank in (0, 1, 1)]
     samples = [draws.poisson_sample(1000, 0.5) for draws in drawn]
     assert samples[0] != samples[1] == samples[2]
+
+
+def test_a_sharded_model_is_refused_in_one_line(two):
+    assert all("give dp_sgd the whole model" in found["sharded model"] for found in two)

@@ -89,6 +89,15 @@ class GradientEngine(ABC):
         """Restores the model to the state in which it was given."""
 
 
+def refuse_sharded(model: nn.Module) -> None:
+    """Raises `PrivacyError` if the model's parameters are spread over processes: engines need whole ones."""
+    if any(hasattr(p, "device_mesh") for p in model.parameters()):  # a DTensor, as FSDP makes them
+        raise PrivacyError(
+            "the model is sharded over processes (FSDP), but a private step needs all of it in every process: "
+            "give dp_sgd the whole model, train fewer of its weights (LoRA), or use a GPU with more memory"
+        )
+
+
 def clip_and_sum(gradients: list[Tensor], real: Tensor, clip: float, gamma: float | None) -> list[Tensor]:
     """`GradientEngine.clipped_sum` of materialised gradients [b, ...], one tensor per parameter."""
     squares = torch.stack([squared_norms(g) for g in gradients]).sum(0)

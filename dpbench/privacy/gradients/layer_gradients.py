@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dpbench.core.errors import PrivacyError
+from dpbench.privacy.gradients.few_places import Places, places_are_cheaper, weight_gradient
 from dpbench.privacy.gradients.patches import patches, products
 from dpbench.privacy.gradients.terms import Dense, Lookup, Outer, Term, gram_is_cheaper
 
@@ -45,18 +46,23 @@ class LinearGradients(LayerGradients):
         x, g = x.reshape(records, -1, x.shape[-1]), g.reshape(records, -1, g.shape[-1])
         terms: dict[str, Term] = {}
         if "weight" in names:
-            outer, few = Outer(x, g, layer.weight.shape), gram_is_cheaper(x.shape[1], x.shape[2], g.shape[2], g.device)
-            terms["weight"] = outer if few else outer.dense()
+            terms["weight"] = factors_or_product(x, g, layer.weight.shape)
         if "bias" in names:
             terms["bias"] = Dense(g.sum(1))
         return terms
+
+
+def factors_or_product(x: Tensor, g: Tensor, shape: torch.Size) -> Term:
+    """Σ_t g_t x_tᵀ in the cheaper form: x [b, t, inputs], g [b, t, outputs]."""
+    outer = Outer(x, g, shape)
+    return outer if gram_is_cheaper(x.shape[1], x.shape[2], g.shape[2], g.device) else outer.dense()
 
 
 class ConvGradients(LayerGradients):
     """weight: Σ over places of g · patchᵀ; bias: Σ over places of g. Any stride, dilation, groups and padding mode.
 
     Patches go into matrix products, record by record. With many places per channel, and with groups, one convolution
-    gives every record its own channels instead (arXiv 1912.06015).
+    gives every record its own channels instead (arXiv 1912.06015). With few places, `Places` multiplies nothing out.
     """
 
     def terms(self, layer: Any, names: set[str], x: Tensor, g: Tensor, records: int) -> dict[str, Term]:
@@ -74,8 +80,13 @@ class ConvGradients(LayerGradients):
     def _contracted(self, layer: Any, x: Tensor, padding: list[int], g: Tensor, records: int) -> Term:
         """Σ over places of g · patchᵀ of x."""
         places, (outputs, *kernel) = len(g) // records * g[0, 0].numel(), layer.weight.shape
+        if layer.groups == 1 and _sees_one_place(layer, padding):
+            x, g = (t.flatten(2).mT.reshape(records, places, -1) for t in (x, g))
+            return factors_or_product(x, g, layer.weight.shape)
         if layer.groups > 1 or not patches_are_cheaper(places, outputs, g.device):
             return self._by_convolution(layer, x, padding, g, records)
+        if places_are_cheaper(layer, x, g, records):
+            return Places(layer, x, padding, g, records)
         if gram_is_cheaper(places, math.prod(kernel), outputs, g.device):
             return self._outer(layer, x, padding, g, records)
         return Dense(products(layer, x, padding, g, records))
@@ -97,12 +108,9 @@ class ConvGradients(LayerGradients):
     @staticmethod
     def _by_convolution(layer: Any, x: Tensor, padding: list[int], g: Tensor, records: int) -> Term:
         shape = layer.weight.shape
-        zeros = [0] * len(padding)
-        weight = g.new_empty(1).expand(records * shape[0], *shape[1:])  # only its shape matters
-        _, gradient, _ = torch.ops.aten.convolution_backward(
-            _side_by_side(g, records), _side_by_side(x, records), weight, [0], list(layer.stride), padding,
-            list(layer.dilation), False, zeros, records * layer.groups, [False, True, False],
-        )  # fmt: skip
+        weight = g.new_empty(1).expand(records * shape[0], *shape[1:])
+        x, g = _side_by_side(x, records), _side_by_side(g, records)
+        gradient = weight_gradient(layer, x, padding, g, weight, records * layer.groups)
         return Dense(gradient.reshape(records, *shape))
 
 
@@ -112,7 +120,12 @@ def patches_are_cheaper(places: int, outputs: int, device: torch.device) -> bool
     On a CPU the convolution's result has to be brought into order, which costs more than patches of few places do. On a
     GPU, where this was not measured, patches avoid convolutions of many groups.
     """
-    return device.type != "cpu" or places <= 4 * outputs
+    return device.type != "cpu" or places < 2 * outputs
+
+
+def _sees_one_place(layer: Any, padding: list[int]) -> bool:
+    """Whether a convolution is a linear layer on every place by itself."""
+    return {*layer.kernel_size, *layer.stride} == {1} and not any(padding)
 
 
 def _side_by_side(rows: Tensor, records: int) -> Tensor:

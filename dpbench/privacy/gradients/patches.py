@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from itertools import product
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from dpbench.privacy.gradients.terms import chunk
@@ -29,17 +31,45 @@ def products(layer: Any, x: Tensor, padding: list[int], g: Tensor, records: int)
     *outer, last = kernel
     matrices = g.new_empty(*outer, records, outputs, last * c)
     each = chunk(views * g[0, 0].numel() * last * c, g.device)
+    spans = [_spans(layer, dim, x.shape[2 + dim] + 2 * padding[dim]) for dim in range(dims - 1)]
     split = zip(x.split(each * views), g.split(each * views), matrices.split(each, dims - 1), strict=True)
     for inputs, gradients, part in split:
-        seen = _windows(layer, _channels_last(inputs, padding), first=dims - 1)
+        seen = _windows(layer, _channels_last(inputs, padding), first=dims - 1).contiguous()
         by_record = gradients.flatten(2).unflatten(0, (-1, views)).transpose(1, 2).flatten(2)  # [b, outputs, places]
         for offsets in product(*map(range, outer)):
             rows = seen
             for dim, offset in enumerate(offsets):
-                start, step, n = offset * layer.dilation[dim], layer.stride[dim], g.shape[2 + dim]
-                rows = rows[(slice(None),) * (dim + 1) + (slice(start, start + step * (n - 1) + 1, step),)]
+                rows = rows[_at(dim + 1, spans[dim][offset])]
             torch.bmm(by_record, rows.reshape(len(by_record), -1, last * c), out=part[offsets])
     return matrices.unflatten(-1, (last, c)).movedim((dims - 1, dims, -1), (0, 1, 2))
+
+
+def gram_of_patches(layer: Any, x: Tensor, padding: list[int], records: int) -> Tensor:
+    """The inner products of the patches of each record's places, in the precision of x: [records, t, t].
+
+    Those of the pixels, added up over the kernel one dimension at a time: no patch is made.
+    """
+    grid, dims = (len(x) // records, *x.shape[2:]), x.ndim - 2
+    pixels = x.flatten(2).mT.reshape(records, -1, x.shape[1])
+    gram = torch.bmm(pixels, pixels.mT).unflatten(2, grid).unflatten(1, grid)
+    for dim, pad in enumerate(padding):
+        one, other = 2 + dim, 3 + dims + dim
+        around = [pad * (d in (one, other)) for d in reversed(range(gram.ndim)) for _ in range(2)]
+        padded = F.pad(gram, around) if pad else gram
+        spans = _spans(layer, dim, padded.shape[one])
+        gram = functools.reduce(torch.add, (padded[_at(one, span)][_at(other, span)] for span in spans))
+    return gram.flatten(1, dims + 1).flatten(2)
+
+
+def _spans(layer: Any, dim: int, size: int) -> list[slice]:
+    """What each place of the kernel sees in one dimension of a padded input of that size."""
+    kernel, stride, dilation = layer.kernel_size[dim], layer.stride[dim], layer.dilation[dim]
+    last = size - dilation * (kernel - 1)
+    return [slice(start, start + last, stride) for start in range(0, dilation * kernel, dilation)]
+
+
+def _at(dim: int, span: slice) -> tuple[slice, ...]:
+    return (slice(None),) * dim + (span,)
 
 
 def _channels_last(x: Tensor, padding: list[int]) -> Tensor:

@@ -1,6 +1,6 @@
 """Per-record gradients of one parameter, in the form with the cheapest norms and weighted sum.
 
-`Dense` holds them. `Outer` holds the factors of Σ_t g_t x_tᵀ and does not multiply them out per record: its squared
+`Dense` holds them. `Factored` holds the factors of Σ_t g_t x_tᵀ and does not multiply them out per record: its squared
 norm is the Gram ("ghost") form Σ_{t,s} (x_t·x_s)(g_t·g_s) (arXiv 2009.03106), its weighted sum one matrix product.
 `Lookup` holds rows of an embedding.
 
@@ -10,10 +10,11 @@ which bounds the relative error of k roundings in any order (Higham 2002, sectio
 
 - `Dense`, `Lookup`: the numbers whose norm is computed are multiplied by the weight, which rounds each by u, and added
   to other records' numbers. `squared_norms` is at least their squared norm.
-- `Outer`: let G = Σ_t g_t x_tᵀ, exactly, and L = Σ_t ‖g_t‖ ‖x_t‖. In whatever order fp32 weights and adds the t terms,
-  no number is rounded more than t + 2 times: weight · (G + E) is added, |E| ≤ γ(t + 2) Σ_t |g_t| |x_t|ᵀ entry by entry,
-  so ‖G + E‖ ≤ ‖G‖ + γ(t + 2) L. In the Gram form x_t·x_s, over n numbers, is off by at most γ(n) ‖x_t‖ ‖x_s‖, and
-  g_t·g_s, over m numbers, likewise: ‖G‖² is off by at most (γ(n) + γ(m) + γ(n) γ(m)) L². Both bounds are added.
+- `Factored`: let G = Σ_t g_t x_tᵀ, exactly, and L = Σ_t ‖g_t‖ ‖x_t‖. In whatever order fp32 weights and adds the t
+  terms, no number is rounded more than t + 2 times: weight · (G + E) is added, |E| ≤ γ(t + 2) Σ_t |g_t| |x_t|ᵀ entry by
+  entry, so ‖G + E‖ ≤ ‖G‖ + γ(t + 2) L. In the Gram form x_t·x_s, over n numbers, is off by at most γ(n) ‖x_t‖ ‖x_s‖,
+  also if parts of the n are added up first, and g_t·g_s, over m numbers, likewise: ‖G‖² is off by at most
+  (γ(n) + γ(m) + γ(n) γ(m)) L². Both bounds are added.
 - A product that is too small for fp32 is off by less than its smallest normal number instead. The Gram form counts
   that. In a sum it comes to less than 10⁻²² while no ‖g_t‖ or ‖x_t‖ exceeds `LONG`; longer ones are multiplied out.
 
@@ -39,15 +40,7 @@ import torch
 from torch import Tensor
 
 from dpbench.privacy.clipping import FP32, squared_norms
-
-SLACK = 1e-3
-"""Largest share of a squared norm that is added for the rounding of the fp32 Gram form; the norm grows by half."""
-
-CANCELS = 1e-3
-"""Terms cancel where ‖G‖² is less than this share of (Σ_t ‖g_t‖ ‖x_t‖)²."""
-
-LONG = 1e10
-"""Norm of a factor above which a product with a small weight or factor may leave fp32's range."""
+from dpbench.privacy.gradients.gram_form import SLACK, gram_form, has_to_be_multiplied_out
 
 CHUNK: Mapping[str, int] = {"cpu": 2**18, "gpu": 2**25}
 """Numbers that are converted or multiplied out at a time, unless one record has more: they fit a CPU's cache, or are a
@@ -105,7 +98,7 @@ class Dense(Term):
         total = sums.reshape([self.values.shape[dim] for dim in order])
         return total.permute([order.index(dim) for dim in range(1, self.values.ndim)])
 
-    @property
+    @cached_property
     def _as_stored(self) -> tuple[Tensor, list[int]]:
         """([pieces, b, n], order): the dimensions of a record's values as they lie in memory.
 
@@ -120,7 +113,7 @@ class Dense(Term):
 
     def select(self, kept: Tensor) -> Dense:
         """See `Term`."""
-        return Dense(_select(self.values, kept))
+        return Dense(only(self.values, kept))
 
     def dense(self) -> Dense:
         """See `Term`."""
@@ -131,17 +124,25 @@ class Dense(Term):
         return self.values.numel() * self.values.element_size()
 
 
-@dataclass
-class Outer(Term):
-    """Σ_t g_t x_tᵀ in the parameter's shape: x [b, t, inputs], g [b, t, outputs]; see `in_shape`.
+class Factored(Term):
+    """Σ_t g_t x_tᵀ as its factors: b records of t terms, n numbers in x_t and m in g_t."""
 
-    `copied_bytes` is the size of factors that are neither the layer's input nor its output gradient.
-    """
+    @property
+    @abstractmethod
+    def sizes(self) -> tuple[int, int, int]:
+        """(t, n, m)."""
 
-    x: Tensor
-    g: Tensor
-    shape: torch.Size
-    copied_bytes: int = 0
+    @abstractmethod
+    def grams(self, precision: torch.dtype) -> tuple[Tensor, Tensor]:
+        """(x_t·x_s, g_t·g_s), each [b, t, t], computed in that precision."""
+
+    @abstractmethod
+    def contracted(self, weights: Tensor) -> Tensor:
+        """`weighted_sum` without multiplying out any record by itself."""
+
+    @abstractmethod
+    def of(self, records: Tensor) -> Factored:
+        """The same for some of the records: indices."""
 
     def squared_norms(self) -> Tensor:
         """See `Term`."""
@@ -151,15 +152,67 @@ class Outer(Term):
         """See `Term`."""
         _, apart = self._measured
         if not len(apart):
-            return self._contracted(weights)
-        total = self._contracted(weights.index_fill(0, apart, 0))
-        for part in _parts(apart[weights[apart] > 0], self.shape.numel()):
-            total += Outer(self.x[part], self.g[part], self.shape).dense().weighted_sum(weights[part])
+            return self.contracted(weights)
+        total = self.contracted(weights.index_fill(0, apart, 0))
+        _, n, m = self.sizes
+        for part in _parts(apart[weights[apart] > 0], n * m):
+            total += self.of(part).dense().weighted_sum(weights[part])
         return total
+
+    @cached_property
+    def _measured(self) -> tuple[Tensor, Tensor]:
+        """(`squared_norms`, the records that have to be multiplied out before they are weighted: indices)."""
+        t, n, m = self.sizes
+        measured = gram_form(*self.grams(torch.float32), n, m)
+        squares, margin, *_ = measured
+        sure = squares.isfinite() & (margin <= SLACK * squares) & ~has_to_be_multiplied_out(measured)
+        apart = [sure.new_empty(0, dtype=torch.int64)]
+        for part in _parts((~sure).nonzero()[:, 0], t * (n + m)):
+            exact = measured[:, part] = gram_form(*self.of(part).grams(torch.float64), n, m)
+            apart.append(part[has_to_be_multiplied_out(exact)])
+        squares, margin, lengths, _ = measured
+        rounding = 1.1 * (t + 2) * FP32.eps / 2 * lengths
+        return ((squares.clamp_min(0) + margin).sqrt() + rounding).square(), torch.cat(apart)
+
+
+@dataclass
+class Outer(Factored):
+    """The factors in matrices, in the parameter's shape: x [b, t, n], g [b, t, m]; see `in_shape`.
+
+    `copied_bytes` is the size of factors that are neither the layer's input nor its output gradient.
+    """
+
+    x: Tensor
+    g: Tensor
+    shape: torch.Size
+    copied_bytes: int = 0
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """See `Factored`."""
+        return self.x.shape[1], self.x.shape[2], self.g.shape[2]
+
+    def grams(self, precision: torch.dtype) -> tuple[Tensor, Tensor]:
+        """See `Factored`."""
+        x, g = self.x.to(precision), self.g.to(precision)
+        return torch.bmm(x, x.mT), torch.bmm(g, g.mT)
+
+    def contracted(self, weights: Tensor) -> Tensor:
+        """See `Factored`."""
+        x, g = self.x, self.g
+        if x.shape[2] < g.shape[2]:  # the weights go where they are fewer multiplications
+            x = x * weights[:, None, None]
+        else:
+            g = g * weights[:, None, None]
+        return in_shape(g.flatten(0, 1).T @ x.flatten(0, 1), self.shape)
+
+    def of(self, records: Tensor) -> Outer:
+        """See `Factored`."""
+        return Outer(self.x[records], self.g[records], self.shape)
 
     def select(self, kept: Tensor) -> Outer:
         """See `Term`."""
-        return Outer(_select(self.x, kept), _select(self.g, kept), self.shape, self.copied_bytes)
+        return Outer(only(self.x, kept), only(self.g, kept), self.shape, self.copied_bytes)
 
     def dense(self) -> Dense:
         """See `Term`."""
@@ -169,28 +222,6 @@ class Outer(Term):
         """See `Term`."""
         return self.copied_bytes
 
-    @cached_property
-    def _measured(self) -> tuple[Tensor, Tensor]:
-        """(`squared_norms`, the records that have to be multiplied out before they are weighted: indices)."""
-        measured = gram_form(self.x, self.g)
-        squares, margin, *_ = measured
-        sure = squares.isfinite() & (margin <= SLACK * squares) & ~_have_to_be_multiplied_out(measured)
-        apart = [sure.new_empty(0, dtype=torch.int64)]
-        for part in _parts((~sure).nonzero()[:, 0], self.x[0].numel() + self.g[0].numel()):
-            exact = measured[:, part] = gram_form(self.x[part].double(), self.g[part].double())
-            apart.append(part[_have_to_be_multiplied_out(exact)])
-        squares, margin, lengths, _ = measured
-        rounding = 1.1 * (self.x.shape[1] + 2) * FP32.eps / 2 * lengths
-        return ((squares.clamp_min(0) + margin).sqrt() + rounding).square(), torch.cat(apart)
-
-    def _contracted(self, weights: Tensor) -> Tensor:
-        x, g = self.x, self.g
-        if x.shape[2] < g.shape[2]:  # the weights go where they are fewer multiplications
-            x = x * weights[:, None, None]
-        else:
-            g = g * weights[:, None, None]
-        return in_shape(g.flatten(0, 1).T @ x.flatten(0, 1), self.shape)
-
 
 def in_shape(matrices: Tensor, shape: torch.Size) -> Tensor:
     """[..., outputs, inputs] in the shape of a layer's weight, (outputs, channels, *kernel), as a view.
@@ -199,30 +230,6 @@ def in_shape(matrices: Tensor, shape: torch.Size) -> Tensor:
     """
     _, channels, *kernel = shape
     return matrices.unflatten(-1, (*kernel, channels)).movedim(-1, -1 - len(kernel))
-
-
-def gram_form(x: Tensor, g: Tensor) -> Tensor:
-    """The norms of Σ_t g_t x_tᵀ without it, in the precision of x [b, t, n] and g [b, t, m].
-
-    Returns:
-        fp64 [4, b]: the squared norm; how far that may be off; L = Σ_t ‖g_t‖ ‖x_t‖; the largest of all ‖g_t‖, ‖x_t‖.
-        The last three are upper bounds but for a share of γ(n) and γ(m), which the factors 1.1 in their uses cover (in
-        fp32 up to n + m = 10⁶; beyond, the second exceeds `SLACK` of the first by far, and fp64 follows).
-    """
-    precision, (t, n), m = torch.finfo(x.dtype), x.shape[1:], g.shape[2]
-    xx, gg = torch.bmm(x, x.mT).double(), torch.bmm(g, g.mT).double()  # [b, t, t]
-    xs = (xx.diagonal(dim1=1, dim2=2) + 2 * n * precision.tiny).sqrt()
-    gs = (gg.diagonal(dim1=1, dim2=2) + 2 * m * precision.tiny).sqrt()
-    lengths = torch.linalg.vecdot(xs, gs)
-    share = 1.1 * ((n + m) * precision.eps / 2 + (t * t + 4) * torch.finfo(torch.float64).eps)
-    underflow = 4 * precision.tiny * (n * gs.sum(1).square() + m * xs.sum(1).square())
-    squares = torch.linalg.vecdot(xx.flatten(1), gg.flatten(1))
-    return torch.stack([squares, share * lengths.square() + underflow, lengths, torch.maximum(xs, gs).amax(1)])
-
-
-def _have_to_be_multiplied_out(measured: Tensor) -> Tensor:
-    squares, _, lengths, longest = measured
-    return (squares < CANCELS * lengths.square()) | (longest > LONG)
 
 
 @dataclass
@@ -255,7 +262,7 @@ class Lookup(Term):
 
     def select(self, kept: Tensor) -> Lookup:
         """See `Term`."""
-        return Lookup(self.entries, _select(self.g, kept), self.rows)
+        return Lookup(self.entries, only(self.g, kept), self.rows)
 
     def dense(self) -> Dense:
         """See `Term`."""
@@ -277,7 +284,8 @@ def add(a: Term, b: Term) -> Term:
     return Dense(a.dense().values + b.dense().values)
 
 
-def _select(values: Tensor, kept: Tensor) -> Tensor:
+def only(values: Tensor, kept: Tensor) -> Tensor:
+    """[b, ...] with zeros, even in place of NaN, where `kept` (bool [b]) is False."""
     return torch.where(kept.reshape(-1, *[1] * (values.ndim - 1)), values, 0)
 
 
