@@ -22,6 +22,7 @@ import dpbench
 from dpbench import DATASETS, EXTRACTORS, GENERATORS, METHODS, METRICS, REFINERS, TEXT_ENCODERS, RunRequest
 from dpbench.benchmark.configure import configure
 from dpbench.benchmark.experiment import read_experiment
+from dpbench.benchmark.public_choice import candidates
 from dpbench.benchmark.schedule import check_requests
 from dpbench.benchmark.scoring import chosen_metrics
 from dpbench.cli import app
@@ -150,9 +151,10 @@ def test_runs_ask_for_what_exists(page: Path) -> None:
         parsed = parse(typer.main.get_command(app), words)
         given = {k: v for k, v in parsed.items() if k in parsers and v is not None}
         request = RunRequest(**{name: parsers[name](v) if parsers[name] else v for name, v in given.items()})
-        configure(request.methods, request.dataset, request.preset, request.settings)
+        configure(request.methods, request.dataset, request.preset, request.settings, request.public)
         chosen_metrics(request.metrics)
-        for dataset in (request.dataset, request.public):
+        several = candidates(request.public)
+        for dataset in (request.dataset, *(several.names if several else (request.public,))):
             DATASETS.get(dataset.partition(":")[0])
 
 

@@ -21,7 +21,7 @@ from dpbench.results.row import FIELDS, IDENTITY, PLACES, make_row
 REFERENCE = [
     path
     for path in sorted(Path(__file__).parents[2].glob("results/reference/*.csv"))
-    if "method" in pd.read_csv(path, nrows=0).columns
+    if "method_version" in pd.read_csv(path, nrows=0).columns
 ]
 """The files of leaderboard rows; tables of single experiments have columns of their own."""
 
