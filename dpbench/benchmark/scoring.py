@@ -195,6 +195,7 @@ def score(
                 seed = record.seed or 0
                 with session.phase("evaluate", seed, folder.path, log=log) as run, log.phase("evaluate"):
                     _add_scores(record, folder, missing, session.inputs, run)
+                session.tracking.finish(record, _public_scores(record, folder))
             with best_effort(folder.card):
                 write_card(record, folder, known_columns(), real_beside(record, folder))
             folder.finish()
@@ -211,6 +212,12 @@ def say_scores(record: TrialRecord, folder: TrialFolder, session: Session) -> No
         if row.get(c.name) is not None
     ]
     session.display.say(f"  {', '.join(found)}")
+
+
+def _public_scores(record: TrialRecord, folder: TrialFolder) -> dict[str, float]:
+    """The scores of a trial; none of a dataset that is not declared public, as real images are behind them."""
+    values = folder.read_scores()["values"] if record.public_benchmark else {}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def real_beside(record: TrialRecord, folder: TrialFolder) -> dict[str, float]:

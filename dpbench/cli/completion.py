@@ -10,6 +10,7 @@ import typer
 
 from dpbench.benchmark.protocols import PROTOCOLS
 from dpbench.benchmark.request import REFERENCES, RunRequest
+from dpbench.benchmark.tracking.tracker import TRACKERS
 from dpbench.core.config import Described, build, describe
 from dpbench.core.errors import DpbenchError
 from dpbench.core.registries import (
@@ -111,6 +112,7 @@ OPTIONS: dict[str, Complete] = {
     "settings": settings,
     "metrics": listed(METRICS.names),
     "protocol": listed(lambda: PROTOCOLS),
+    "track": listed(lambda: TRACKERS),
     "device": listed(lambda: ["auto", "cpu", "cuda", "mps"]),
     "precision": listed(lambda: ["auto", "fp32", "bf16"]),
 }

@@ -26,7 +26,7 @@ HINTS = typing.get_type_hints(RunRequest)
 RUN = (
     *("methods", "dataset", "epsilons", "delta", "seeds", "public", "references", "preset", "settings", "samples"),
     *("prompts", "metrics", "protocol", "resolution", "public_benchmark", "device", "precision", "force", "fail_fast"),
-    *("download", "noise_seed", "data", "out"),
+    *("track", "download", "noise_seed", "data", "out"),
 )
 """The fields that are options of `dpbench run`."""
 REPEATED = {"settings": list[str], "plugins": list[Path]}
