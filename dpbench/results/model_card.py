@@ -20,7 +20,7 @@ from dpbench.results.record import TrialRecord
 from dpbench.results.rounding import rounded
 from dpbench.results.stored_ledger import StoredLedger, segments_of
 
-BETTER = {"high": "higher", "low": "lower"}
+BETTER = {"high": "higher", "low": "lower", None: ""}
 
 MOST_CLASSES = 20
 """Names of classes that a card lists."""
@@ -233,7 +233,7 @@ def _scores(record: TrialRecord, measured: Measured) -> Iterator[str]:
     lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
     for name, value in shown.items():
         real = [rounded(measured.real[name]) if name in measured.real else ""] if measured.real else []
-        meaning = [BETTER.get(known[name].better, ""), known[name].help] if name in known else ["", ""]
+        meaning = [BETTER[known[name].better], known[name].help] if name in known else ["", ""]
         cells = [name, rounded(value, measured.ci95.get(name, math.nan)), *real, *meaning]
         lines.append(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |")
     yield "\n".join(lines)
