@@ -34,7 +34,6 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # makes the script work f
 
 from dpbench.benchmark.request import DEFAULT_PRESET, parse_epsilons
 from dpbench.benchmark.scoring import known_columns
-from dpbench.benchmark.stored_model import find_trial
 from dpbench.core.data import DataOptions
 from dpbench.core.errors import DpbenchError
 from dpbench.core.registries import REFINERS
@@ -47,6 +46,7 @@ from dpbench.results.over_seeds import mean_and_ci95
 from dpbench.results.rounding import rounded
 from dpbench.results.samples import StoredSamples
 from dpbench.results.trial_folder import safe_name
+from dpbench.results.trial_search import find_trial
 from experiments._candidates import Candidate, Entry, Request, Task, entries
 from experiments._compute import gradients_of, with_equal_compute
 from experiments._prompt_sheet import Column, write_prompt_sheet

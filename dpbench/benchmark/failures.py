@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -42,7 +43,8 @@ class TrialsFailed(DpbenchError):
     exit_code = UNFINISHED
 
     def __init__(self, failures: Sequence[Failure], trials: int, finished: Finished):
-        super().__init__(f"{len(failures)} of {trials} trials failed; the same command tries them again")
+        again = shlex.join(["dpbench", "run", "--config", str(finished.experiment)])
+        super().__init__(f"{len(failures)} of {trials} trials failed; `{again}` tries them again, and no others")
         self.failures = failures
         self.finished = finished
         for failure in failures:

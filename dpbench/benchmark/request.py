@@ -177,6 +177,14 @@ class RunRequest:
     precision: str = _option("auto", "auto, fp32 or bf16; auto is bf16 on GPUs that support it.", HOW, metavar="NAME")
     force: bool = _option(False, "Run finished trials again, each as another private run.", HOW)
     fail_fast: bool = _option(False, "End at the first trial that fails; by default the others go on.", HOW)
+    track: Sequence[str] = _option(
+        (),
+        "Log progress and scores to tensorboard, wandb or mlflow, separated by commas; needs "
+        "`pip install 'dpbench\\[track]'`.",
+        HOW,
+        metavar="NAMES",
+        parse=split_names,
+    )
     download: bool = _option(False, "Allow missing datasets to be downloaded.", HOW)
     noise_seed: int | None = _option(
         None,
@@ -200,7 +208,7 @@ class RunRequest:
 
     def __post_init__(self) -> None:
         # From Python, a list is as good as a tuple, a name as good as a list of one, a string as good as a path.
-        for name in ("methods", "references", "metrics", "epsilons", "plugins"):
+        for name in ("methods", "references", "metrics", "epsilons", "track", "plugins"):
             value = getattr(self, name)
             if value is not None:
                 self._set(name, (value,) if isinstance(value, str) else tuple(value))

@@ -18,7 +18,13 @@ from dpbench.benchmark.experiment import store_experiment
 from dpbench.benchmark.failures import Failure, TrialsFailed
 from dpbench.benchmark.leaderboard_file import LeaderboardFile
 from dpbench.benchmark.request import RunRequest
-from dpbench.benchmark.schedule import announce_slow_metrics, calibrated_plan, expect_times, plan_trials
+from dpbench.benchmark.schedule import (
+    announce_slow_metrics,
+    announce_trials,
+    calibrated_plan,
+    expect_times,
+    plan_trials,
+)
 from dpbench.benchmark.scoring import chosen_metrics, known_columns, missing_metrics, say_scores, score
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.shared_state import unchanged
@@ -116,7 +122,7 @@ def _run_trials(
     display, timetable = session.display, session.timetable
     goes_on = len(trials) > 1 and session.processes.world.size == 1 and not session.request.fail_fast
     failures: list[Failure] = []
-    expect_times(trials, session, metrics)
+    announce_trials(trials, expect_times(trials, session, metrics), session)
     with display.overview(timetable.line):
         for number, trial in enumerate(trials, start=1):
             timetable.begin(number)

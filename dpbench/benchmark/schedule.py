@@ -12,7 +12,7 @@ from dpbench.benchmark.scoring import chosen_metrics, missing_metrics
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.slow_metrics import announcement, slow_metrics
 from dpbench.benchmark.sweep import make_trials
-from dpbench.benchmark.timetable import STAGES, Work
+from dpbench.benchmark.timetable import STAGES, Work, total
 from dpbench.benchmark.trial import TrialSpec
 from dpbench.benchmark.twins import seconds_of_a_twin
 from dpbench.core.data import DataOptions
@@ -22,6 +22,9 @@ from dpbench.core.specs import DatasetSpec
 from dpbench.data.opening import default_root, open_dataset
 from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.plan import CalibratedPlan
+
+MOST_LISTED = 10
+"""Trials that are listed before a run."""
 
 
 def plannable_methods(request: RunRequest, spec: DatasetSpec) -> list[Configured]:
@@ -98,11 +101,26 @@ def announce_slow_metrics(trials: Sequence[TrialSpec], session: Session, metrics
 def expect_times(trials: Sequence[TrialSpec], session: Session, metrics: Sequence[str]) -> list[Work]:
     """Tells the timetable what there is to do, and how long it took before. Returns what there is to do."""
     works = [work_left(trial, session, metrics) for trial in trials]
-    session.timetable.plan(works)
+    session.timetable.plan(works, [str(trial) for trial in trials])
     trained = {work.kind: trial for work, trial in zip(works, trials, strict=True) if "fit" in work.stages}
     for kind, trial in trained.items():
         session.timetable.learn(kind, seconds_of_a_twin(trial, session))
     return works
+
+
+def announce_trials(trials: Sequence[TrialSpec], works: Sequence[Work], session: Session) -> None:
+    """Says what is to come: the trials that are left, and how long they take, as far as earlier trials tell."""
+    left = [(trial, work, session.timetable.expected(work)) for trial, work in zip(trials, works, strict=True)
+            if work.stages]  # fmt: skip
+    if len(left) < 2:
+        return
+    finished = len(trials) - len(left)
+    beside = f", {finished} finished already" if finished else ""
+    session.display.say(f"{len(left)} trials to come{beside}; time: {total(time for *_, time in left)}")
+    for trial, work, time in left[:MOST_LISTED]:
+        session.display.say(f"  {trial}: {', '.join(STAGES[stage] for stage in work.stages)}; time: {time}")
+    if len(left) > MOST_LISTED:
+        session.display.say(f"  and {len(left) - MOST_LISTED} more; `--dry-run` shows all")
 
 
 def work_left(trial: TrialSpec, session: Session, metrics: Sequence[str]) -> Work:

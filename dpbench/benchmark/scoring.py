@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from dpbench.benchmark.cards import write_card
 from dpbench.benchmark.plugin_checks import check_metric
 from dpbench.core.context import RunContext
 from dpbench.core.errors import DpbenchError, UnknownName
@@ -16,6 +17,7 @@ from dpbench.core.metric import Column, Metric
 from dpbench.core.registries import METRICS
 from dpbench.evaluation.score_protocol import is_outdated
 from dpbench.evaluation.scores import Scores
+from dpbench.results.best_effort import best_effort
 from dpbench.results.ceiling import real_values
 from dpbench.results.provenance import scored_now
 from dpbench.results.record import TrialRecord
@@ -193,6 +195,9 @@ def score(
                 seed = record.seed or 0
                 with session.phase("evaluate", seed, folder.path, log=log) as run, log.phase("evaluate"):
                     _add_scores(record, folder, missing, session.inputs, run)
+                session.tracking.finish(record, _public_scores(record, folder))
+            with best_effort(folder.card):
+                write_card(record, folder, known_columns(), real_beside(record, folder))
             folder.finish()
             log("finished")
     say_scores(record, folder, session)
@@ -200,14 +205,24 @@ def score(
 
 def say_scores(record: TrialRecord, folder: TrialFolder, session: Session) -> None:
     """Shows the headline scores of a finished trial in one line, beside what real images reach."""
-    scores = folder.read_scores()
-    row, real = make_row(record, scores), real_values(session.out, record, scores, owners())
+    row, real = make_row(record, folder.read_scores()), real_beside(record, folder)
     found = [
         f"{c.name} {rounded(row[c.name])}" + (f" (real images: {rounded(real[c.name])})" if c.name in real else "")
         for c in headline_columns()
         if row.get(c.name) is not None
     ]
     session.display.say(f"  {', '.join(found)}")
+
+
+def _public_scores(record: TrialRecord, folder: TrialFolder) -> dict[str, float]:
+    """The scores of a trial; none of a dataset that is not declared public, as real images are behind them."""
+    values = folder.read_scores()["values"] if record.public_benchmark else {}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def real_beside(record: TrialRecord, folder: TrialFolder) -> dict[str, float]:
+    """Column -> what as many real images reach, for scores of the same protocol, where they are known."""
+    return real_values(folder.results, record, folder.read_scores(), owners())
 
 
 def _add_scores(

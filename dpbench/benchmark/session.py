@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ from dpbench.benchmark.launchers.torchrun import Processes, join_processes
 from dpbench.benchmark.prompts import Prompts, choose_prompts
 from dpbench.benchmark.request import RunRequest
 from dpbench.benchmark.timetable import Timetable
+from dpbench.benchmark.tracking.tracking import Tracking
 from dpbench.core.cache import PublicCache
 from dpbench.core.checkpoints import Checkpoints
 from dpbench.core.context import Precision, RunContext
@@ -42,6 +43,7 @@ class Session:
         seal: closes datasets while a method works.
         display: where progress shows.
         timetable: measures the phases, and estimates the time left.
+        tracking: the loggers that follow the trials.
         code_outside: hashes of code, by the ids of objects that live as long as the session; see `trial_code`.
     """
 
@@ -52,6 +54,7 @@ class Session:
     seal: Seal
     display: Display
     timetable: Timetable = field(default_factory=Timetable)
+    tracking: Tracking = field(default_factory=Tracking)
     code_outside: dict[tuple[int, ...], str] = field(default_factory=dict)
 
     @classmethod
@@ -70,7 +73,8 @@ class Session:
             distributed: whether the processes that torchrun started work together on one trial.
 
         Raises:
-            DpbenchError: the device, the precision or a dataset does not exist, or results cannot be written.
+            DpbenchError: the device, the precision or a dataset does not exist, results cannot be written, or a logger
+                is not installed.
         """
         if writes:
             for folder in (request.out, cache_folder(), state_folder()):
@@ -79,7 +83,8 @@ class Session:
         with join_processes(request.device) if distributed else alone as processes:
             precision = resolve_precision(request.precision, processes.device)
             shown = (display if processes.is_rank_zero else None) or Quiet()
-            yield cls.on(request, processes, precision, shown)
+            with closing(Tracking(request.track if processes.is_rank_zero else (), request.out)) as tracking:
+                yield replace(cls.on(request, processes, precision, shown), tracking=tracking)
 
     @classmethod
     def on(cls, request: RunRequest, processes: Processes, precision: Precision, display: Display) -> Session:
@@ -135,6 +140,7 @@ class Session:
         folder: Path | None = None,
         checkpoints: Checkpoints | None = None,
         log: Callable[[str], object] | None = None,
+        tracked: Progress | None = None,
     ) -> Iterator[RunContext]:
         """The working environment of one phase of a trial, its generators seeded from the trial's seed and the phase.
 
@@ -148,6 +154,7 @@ class Session:
             folder: where a method may write; None for nowhere.
             checkpoints: where training stores its state; by default nowhere.
             log: writes a line where progress is noted, too.
+            tracked: another place for progress; see `Tracking.of`.
         """
         cache = PublicCache(cache_folder() / "public")
         if name in ("fit", "sample"):
@@ -155,8 +162,10 @@ class Session:
         sealed = nullcontext() if name == "evaluate" else self.seal.closed()
         with seeded(seed, name) as generator, sealed, self.timetable.stage(name):
             stored = checkpoints or Checkpoints(None)
-            progress: Progress = Together(self.display, ProgressLines(log)) if log else self.display
-            yield RunContext(self.device, generator, cache, progress, folder, self.precision, stored)
+            lines = [ProgressLines(log)] if log else []
+            progress = Together(self.display, *lines, *([tracked] if tracked else []))
+            may_show = name == "prepare" or self.inputs.spec.public_benchmark
+            yield RunContext(self.device, generator, cache, progress, folder, self.precision, stored, may_show)
             cache.close()
 
 

@@ -55,7 +55,7 @@ def prepare(trial: TrialSpec, session: Session, log: TrialLog) -> Method[Any]:
     with (
         log.phase("prepare", checkpoints.stopwatch),
         session.processes.rank_zero_first(),
-        session.phase("prepare", trial.seed, folder, checkpoints, log) as run,
+        session.phase("prepare", trial.seed, folder, checkpoints, log, session.tracking.of(trial)) as run,
     ):
         with session.seal.everything_closed():
             method = trial.plugin(trial.config, trial.spec)
@@ -101,7 +101,10 @@ def fit(method: Method[Any], trial: TrialSpec, plan: CalibratedPlan, session: Se
         return Spent(ledger)
     checkpoints = _checkpoints(trial, session, "fit")
     folder = _workplace(trial, session)
-    with log.phase("fit", checkpoints.stopwatch), session.phase("fit", trial.seed, folder, checkpoints, log) as run:
+    with (
+        log.phase("fit", checkpoints.stopwatch),
+        session.phase("fit", trial.seed, folder, checkpoints, log, session.tracking.of(trial)) as run,
+    ):
         key = noise_key(trial, ledger, code_behind(trial, session), run, session)
         world = session.processes.world
         noise = NoiseSource(session.device, key, world.rank)

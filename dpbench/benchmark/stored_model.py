@@ -7,7 +7,6 @@ images = model.sample(16)
 
 from __future__ import annotations
 
-import glob
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
@@ -38,6 +37,7 @@ from dpbench.results.exported import Exported, check_free, export
 from dpbench.results.record import TrialRecord
 from dpbench.results.samples import StoredSamples, read_conditions
 from dpbench.results.trial_folder import DRAWN, MODEL, SAMPLES, TrialFolder
+from dpbench.results.trial_search import find_trial
 from dpbench.training.device import resolve_device, resolve_precision
 
 
@@ -187,33 +187,6 @@ def load(
     request = RunRequest.of(out=Path(out), **options)
     request.load_plugins()
     return load_model(find_trial(trial, request.out), request, display)
-
-
-def find_trial(trial: Path | str, out: Path) -> TrialFolder:
-    """The folder of a sampled trial.
-
-    Args:
-        trial: its folder, or a unique beginning of its key.
-        out: folder of results, where a key is looked for.
-
-    Raises:
-        DpbenchError: there is none, or there are several.
-    """
-    path = Path(trial).expanduser()
-    if path.is_dir():
-        if not TrialFolder(path).is_sampled:
-            raise DpbenchError(f"{path} is not the folder of a finished trial: there is no trial.json in it")
-        return TrialFolder(path)
-    found = [TrialFolder(p) for p in sorted(out.glob(f"*/*/{glob.escape(str(trial))}*")) if TrialFolder(p).is_sampled]
-    if len(found) > 1:
-        places = ", ".join(str(folder.path) for folder in found)
-        raise DpbenchError(f"'{trial}' is the beginning of {len(found)} keys; name one folder: {places}")
-    if not found:
-        raise DpbenchError(
-            f"'{trial}' is neither the folder of a trial nor the beginning of a key in {out}; "
-            "`dpbench leaderboard --csv FILE` writes a table with all keys"
-        )
-    return found[0]
 
 
 def load_model(folder: TrialFolder, request: RunRequest, display: Display | None = None) -> StoredModel:

@@ -49,14 +49,15 @@ class Timetable:
 
     def __init__(self) -> None:
         self._works: Sequence[Work] = ()
+        self._titles: Sequence[str] = ()
         self._number = 0
         self._open: tuple[str, ...] = ()  # stages of the running trial that are not over
         self._stage, self._since = "", 0.0
         self._seconds: dict[tuple[Hashable, str], list[float]] = defaultdict(list)
 
-    def plan(self, works: Sequence[Work]) -> None:
-        """States what there is to do, before the first trial starts."""
-        self._works = works
+    def plan(self, works: Sequence[Work], titles: Sequence[str] = ()) -> None:
+        """States what there is to do, before the first trial starts, and what people call each trial."""
+        self._works, self._titles = works, titles
 
     def learn(self, kind: Hashable, seconds: Mapping[str, float]) -> None:
         """Notes how long the stages of an earlier trial of a kind took."""
@@ -88,10 +89,15 @@ class Timetable:
         return Expected(sum(seconds or 0.0 for seconds in found), None in found)
 
     def line(self) -> str:
-        """ "trial 2 of 5 · private training · about 3 min left"."""
+        """ "trial 2 of 5 · private training · about 3 min left · next: wavelet ε=10 seed 0"."""
         time_left = self.left() or ("estimating the time left ..." if self._left().is_least else "")
-        parts = [f"trial {self._number} of {len(self._works)}", STAGES.get(self._stage, ""), time_left]
+        parts = [f"trial {self._number} of {len(self._works)}", STAGES.get(self._stage, ""), time_left, self._next()]
         return " · ".join(filter(None, parts))
+
+    def _next(self) -> str:
+        """The next trial of which something is left to do."""
+        coming = zip(self._titles[self._number :], self._works[self._number :], strict=False)
+        return next((f"next: {title}" for title, work in coming if work.stages), "")
 
     def _left(self) -> Expected:
         """How long all stages take that are not over."""

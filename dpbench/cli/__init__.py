@@ -17,6 +17,7 @@ from dpbench.cli import (
     check,
     doctor,
     evaluate,
+    export,
     leaderboard,
     list_,
     new,
@@ -69,6 +70,8 @@ dpbench evaluate samples.npz --dataset mnist --name theirs --eps 10
 
 dpbench sample results/shapes/wavelet/9f2c04d1a7b35e68 --count 1000
 
+dpbench export results/shapes/wavelet/9f2c04d1a7b35e68 --out wavelet.zip
+
 dpbench refine --input coarse --out fine --scale 4
 
 dpbench privacy --records 60000 --batch 2048 --steps 150 --eps 1
@@ -117,6 +120,7 @@ def common(
 app.command(epilog=run.EPILOG)(run.run)
 app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.command(epilog=sample.EPILOG)(sample.sample)
+app.command(epilog=export.EPILOG)(export.export)
 app.command(epilog=refine.EPILOG)(refine.refine)
 app.command("list")(list_.list_)
 app.command()(show.show)

@@ -1,14 +1,16 @@
-"""Shell completion: names of plugins and of their settings. Imports no torch, and no plugin but those named."""
+"""Shell completion: names of plugins, settings and trials. Imports no torch, and no plugin but those named."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import typer
 
 from dpbench.benchmark.protocols import PROTOCOLS
-from dpbench.benchmark.request import REFERENCES
+from dpbench.benchmark.request import REFERENCES, RunRequest
+from dpbench.benchmark.tracking.tracker import TRACKERS
 from dpbench.core.config import Described, build, describe
 from dpbench.core.errors import DpbenchError
 from dpbench.core.registries import (
@@ -93,6 +95,14 @@ def plugins() -> list[str]:
     return sorted({name for registry in REGISTRIES for name in registry.names()})
 
 
+def trials(context: typer.Context, incomplete: str) -> list[str]:
+    """Completes the folders of finished trials, and their keys; by default those in results/."""
+    from dpbench.results.trial_folder import TrialFolder
+
+    paths = [folder.path for folder in TrialFolder.finished(Path(context.params.get("results") or RunRequest.out))]
+    return [name for path in paths for name in (str(path), path.name) if name.startswith(incomplete or str(path))]
+
+
 OPTIONS: dict[str, Complete] = {
     "methods": listed(METHODS.names),
     "dataset": listed(sensitive_datasets),
@@ -102,6 +112,7 @@ OPTIONS: dict[str, Complete] = {
     "settings": settings,
     "metrics": listed(METRICS.names),
     "protocol": listed(lambda: PROTOCOLS),
+    "track": listed(lambda: TRACKERS),
     "device": listed(lambda: ["auto", "cpu", "cuda", "mps"]),
     "precision": listed(lambda: ["auto", "fp32", "bf16"]),
 }

@@ -12,21 +12,21 @@ import functools
 import inspect
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from dpbench.benchmark.request import RunRequest
+from dpbench.benchmark.command_words import FIELDS, flag_of, text_of
+from dpbench.benchmark.request import WHERE, RunRequest
 from dpbench.cli import completion
 
-FIELDS = {f.name: f for f in fields(RunRequest)}
 HINTS = typing.get_type_hints(RunRequest)
 RUN = (
     *("methods", "dataset", "epsilons", "delta", "seeds", "public", "references", "preset", "settings", "samples"),
     *("prompts", "metrics", "protocol", "resolution", "public_benchmark", "device", "precision", "force", "fail_fast"),
-    *("download", "noise_seed", "data", "out"),
+    *("track", "download", "noise_seed", "data", "out"),
 )
 """The fields that are options of `dpbench run`."""
 REPEATED = {"settings": list[str], "plugins": list[Path]}
@@ -34,6 +34,22 @@ REPEATED = {"settings": list[str], "plugins": list[Path]}
 
 JsonOption = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON, for scripts.")]
 """The option of commands whose result other programs may want."""
+
+
+TrialArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="TRIAL",
+        help="A trial's folder, or the beginning of its name, which is its key.",
+        autocompletion=completion.trials,
+    ),
+]
+"""The argument of commands that work on one trial."""
+
+ResultsOption = Annotated[
+    Path, typer.Option(metavar="DIR", help="Folder of results, where a key is looked for.", rich_help_panel=WHERE)
+]
+"""The option of the same commands that says where trials are."""
 
 
 def takes(
@@ -73,7 +89,7 @@ def _parameter(field: Field[Any], help: str | None, default: Any) -> inspect.Par
     """The option of one field."""
     metadata = field.metadata
     option = typer.Option(
-        _flag(field),
+        flag_of(field),
         metavar="" if HINTS[field.name] is bool else metadata["metavar"] or None,  # a flag takes no value
         help=help or metadata["help"],
         rich_help_panel=metadata["panel"],
@@ -87,19 +103,13 @@ def _parameter(field: Field[Any], help: str | None, default: Any) -> inspect.Par
         kind = str if metadata["parse"] else HINTS[field.name]
         annotation = Annotated[kind, option]
         value = field.default if default is MISSING else default
-        shown = _text(value) if metadata["parse"] and value is not ... else value
+        shown = text_of(value) if metadata["parse"] and value is not ... else value
     return inspect.Parameter(
         field.name,
         inspect.Parameter.KEYWORD_ONLY,
         annotation=annotation,
         default=inspect.Parameter.empty if default is ... else shown,
     )
-
-
-def _text(value: Any) -> str:
-    """A default as the command line takes it: (1.0, 5.0) -> "1,5"."""
-    items = value or ()
-    return ",".join(f"{item:.12g}" if isinstance(item, float) else str(item) for item in items)
 
 
 def typed(context: typer.Context, request: RunRequest) -> dict[str, Any]:
@@ -111,33 +121,6 @@ def typed(context: typer.Context, request: RunRequest) -> dict[str, Any]:
 def _is_typed(context: typer.Context, name: str) -> bool:
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
-
-
-def given(request: RunRequest, *names: str) -> list[str]:
-    """The words of a command line that give fields the values of a request; those with their defaults need none."""
-    empty = RunRequest()
-    return [
-        word
-        for name in names
-        if getattr(request, name) != getattr(empty, name)
-        for word in _words(FIELDS[name], getattr(request, name))
-    ]
-
-
-def _words(field: Field[Any], value: Any) -> list[str]:
-    flag = _flag(field)
-    if value is True:
-        return [flag]
-    if isinstance(value, Mapping):
-        return [word for key, setting in value.items() for word in (flag, f"{key}={setting}")]
-    if field.name in REPEATED:
-        return [word for item in value for word in (flag, str(item))]
-    listed = field.metadata["parse"] is not None
-    return [flag, (_text(value) or "none") if listed else str(value)]
-
-
-def _flag(field: Field[Any]) -> str:
-    return field.metadata["flag"] or "--" + field.name.replace("_", "-")
 
 
 def _parsed(field: Field[Any], value: Any) -> Any:

@@ -36,7 +36,7 @@ def report(
 ) -> None:
     """Write one self-contained page: leaderboard, curves, samples, budgets, differences, commands."""
     from dpbench.benchmark.report_content import report_content
-    from dpbench.cli.row_command import row_command
+    from dpbench.benchmark.row_command import row_command
     from dpbench.results.report.page_file import write_page
 
     rows = chosen_rows(folders or [request.out], request, where or ())

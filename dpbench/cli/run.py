@@ -113,7 +113,8 @@ def _run(request: RunRequest, experiment: Sequence[RunRequest]) -> None:
             complain("failed", failure)
         raise
     except KeyboardInterrupt as stop:
-        stop.add_note(f"finished trials are kept in {request.out}; the same command continues")
+        same = "the same command without --force" if request.force else "the same command"
+        stop.add_note(f"finished trials are kept in {request.out}; {same} continues")
         raise
     if is_rank_zero():
         _show(request, finished)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dpbench.benchmark.request import HOW, WHERE, RunRequest, split_names
-from dpbench.cli.options import takes
+from dpbench.cli.options import ResultsOption, TrialArgument, takes
 from dpbench.core.errors import DpbenchError
 from dpbench.core.specs import Conditions
 
@@ -37,9 +37,7 @@ dpbench sample 9f2c --plugin my_method.py
 )
 def sample(
     request: RunRequest,
-    trial: Annotated[
-        str, typer.Argument(metavar="TRIAL", help="A trial's folder, or the beginning of its name, which is its key.")
-    ],
+    trial: TrialArgument,
     count: Annotated[int, typer.Option(metavar="N", help="Images to draw.", rich_help_panel=DRAWN)] = 100,
     labels: Annotated[
         str,
@@ -62,9 +60,7 @@ def sample(
             metavar="DIR", help="New folder for the images; by default drawn/ in the trial's.", rich_help_panel=WHERE
         ),
     ] = None,
-    results: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder of results, where a key is looked for.", rich_help_panel=WHERE)
-    ] = RunRequest.out,
+    results: ResultsOption = RunRequest.out,
 ) -> None:
     """Draw images from the model of a finished trial, at no privacy cost."""
     if labels and request.prompts:
@@ -72,8 +68,9 @@ def sample(
     if labels and balanced:
         raise DpbenchError("give either --labels, or --balanced for all classes, not both")
     from dpbench.benchmark.prompts import read_prompts
-    from dpbench.benchmark.stored_model import find_trial, load_model
+    from dpbench.benchmark.stored_model import load_model
     from dpbench.cli.display import open_display
+    from dpbench.results.trial_search import find_trial
 
     with open_display() as display:
         model = load_model(find_trial(trial, results.expanduser()), request, display)

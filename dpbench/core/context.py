@@ -28,6 +28,8 @@ class RunContext:
         folder: the trial's folder, or None where nothing is kept.
         precision: what models compute in; weights, optimiser states and private sums are fp32 in either.
         checkpoints: where training stores its state; by default nowhere.
+        shows_losses: whether progress may show losses of public steps; in `fit` they may depend on records, without
+            noise in the non-private reference, so there only for datasets that are declared public (rule R6).
     """
 
     device: str
@@ -37,6 +39,7 @@ class RunContext:
     folder: Path | None = None
     precision: Precision = "fp32"
     checkpoints: Checkpoints = field(default_factory=lambda: Checkpoints(None))
+    shows_losses: bool = False
 
     def autocast(self) -> torch.autocast:
         """A context in which torch's matrix products and convolutions run in this precision."""

@@ -139,7 +139,7 @@ class DPGAN(ModelMethod[DPGANConfig]):
         public_steps = PublicSteps(generator_loss, fools, max(1, len(private_steps) // c.discriminator_steps), run)
         parts = [Part(private_steps, discriminator, learns), Part(public_steps, generator, fools, ema=c.ema)]
         title = "train discriminator (private) and generator"
-        train_together(parts, run, title, note=lambda: f"ε {private.ledger.epsilon_spent():.2f}")
+        train_together(parts, run, title, note=private.ledger.progress)
         gan.settle(run)
 
     def loss(self, discriminator: nn.Module, batch: Batch, draws: torch.Generator) -> Tensor:

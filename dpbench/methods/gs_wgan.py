@@ -118,6 +118,6 @@ class GSWGAN(ModelMethod[GSWGANConfig]):
                 return gan.learnable(generator, labels, run.generator), labels
 
         steps = private.sanitised_gradients(GRADIENTS, WassersteinCritics(c, gan, run.device), generate, optimizer)
-        title, note = "train the generator (private)", lambda: f"ε {private.ledger.epsilon_spent():.2f}"
+        title, note = "train the generator (private)", private.ledger.progress
         train(steps, generator, optimizer, run, title, ema=c.ema, note=note)
         gan.settle(run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -169,6 +170,11 @@ class Ledger:
             done = [event for m, c in zip(self.plan.mechanisms, counts, strict=True) for event in m.events(c)]
             self._curve[counts] = epsilon_pld(done, self.plan.budget.delta, near=self.plan.epsilon)
         return self._curve[counts]
+
+    def progress(self) -> str:
+        """What has been spent of the budget, for display: "ε 0.83 of 1"; "ε ∞" without noise."""
+        budget = self.plan.budget.epsilon
+        return f"ε {self.epsilon_spent():.2f} of {budget:g}" if math.isfinite(budget) else "ε ∞"
 
     def as_dict(self) -> dict[str, Any]:
         """The ledger as JSON: the budget, and the planned and spent releases of every mechanism."""

@@ -1,4 +1,4 @@
-"""Pictures are made on a best-effort basis: a name or a font that cannot be drawn fails no trial."""
+"""Pictures and cards are made on a best-effort basis: a name or a font that cannot be drawn fails no trial."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 
 
 @contextmanager
-def best_effort(picture: Path) -> Iterator[None]:
-    """Turns any error of the block, which draws a picture, into a warning.
+def best_effort(path: Path) -> Iterator[None]:
+    """Turns any error of the block into a warning.
 
     Args:
-        picture: the file that the block writes.
+        path: the file that the block writes.
     """
     try:
         yield
     except Exception as error:  # whatever a font or the drawing library brings about
-        warnings.warn(f"{picture} is not drawn: {error or type(error).__name__}", stacklevel=3)
+        warnings.warn(f"{path} is not written: {error or type(error).__name__}", stacklevel=3)

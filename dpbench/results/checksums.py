@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from dpbench.core.errors import DataError
 from dpbench.core.files import is_there, reading, write_json
@@ -28,7 +29,12 @@ def write(path: Path, folder: Path, files: Iterable[Path]) -> None:
         path: the file to write.
         folder: the files are named relative to it.
     """
-    write_json(path, asdict(Checksums({file.relative_to(folder).as_posix(): _sha256(file) for file in files})))
+    write_json(path, of(folder, files))
+
+
+def of(folder: Path, files: Iterable[Path]) -> dict[str, Any]:
+    """The content of a file of checksums; arguments as `write`."""
+    return asdict(Checksums({file.relative_to(folder).as_posix(): _sha256(file) for file in files}))
 
 
 def check(path: Path, folder: Path, part: Path) -> None:

@@ -2,6 +2,7 @@
 
     OUT/<dataset>/<method>/<key>/
         trial.json  scores.json  ledger.json  model.safetensors  samples/  checksums.json  samples.png  log.txt
+        README.md    the model card
         drawn/       images that `dpbench sample` drew later
         checkpoints/ of an attempt that is not sampled yet
         sensitive/   of undeclared datasets: checkpoints, and what was made from un-noised or unverified records (R9)
@@ -41,7 +42,7 @@ from dpbench.core.outcomes import Packed
 from dpbench.core.progress import Display
 from dpbench.core.specs import DatasetSpec
 from dpbench.core.typed_json import read_typed
-from dpbench.results import checksums
+from dpbench.results import card_file, checksums
 from dpbench.results.provenance import now
 from dpbench.results.record import EarlierFormat, TrialRecord
 from dpbench.results.samples import StoredSamples
@@ -141,6 +142,16 @@ class TrialFolder:
         """What happened when, over all attempts."""
         return self.path / LOG
 
+    @property
+    def results(self) -> Path:
+        """The folder of results that it is in."""
+        return self.path.absolute().parent.parent.parent
+
+    @property
+    def card(self) -> Path:
+        """The model card; see `results.model_card`."""
+        return self.path / card_file.CARD
+
     def read(self, key: str | None = None) -> TrialRecord | None:
         """The record of the trial, finished or sampled; None if it is not sampled yet.
 
@@ -239,10 +250,15 @@ class TrialFolder:
                 (self.path / SENSITIVE).rmdir()
 
     def clear(self) -> None:
-        """Removes everything of an earlier attempt but its log; trial.json first, then what another would continue."""
+        """Removes everything of an earlier attempt but its log, and a card that somebody edited.
+
+        trial.json goes first, then what another attempt would continue.
+        """
         for name in (TRIAL, UNSCORED, CHECKPOINTS, LEDGER, SCORES, MODEL, SAMPLES, checksums.FILE, PICTURE, DRAWN):
             for part in (self.path, self.path / SENSITIVE):
                 remove(part / name)
+        if card_file.is_unedited(self.card):
+            remove(self.card)
 
     @contextmanager
     def lock(self, display: Display) -> Iterator[None]:

@@ -31,6 +31,9 @@ class PublicSteps:
         optimizer: optimiser of the trained parameters.
         steps: number of steps.
         run: provides the precision.
+
+    Attributes:
+        last_loss: of the last step; None before the first one.
     """
 
     def __init__(self, loss: Callable[[], Tensor], optimizer: torch.optim.Optimizer, steps: int, run: RunContext):
@@ -39,6 +42,7 @@ class PublicSteps:
         self._steps = steps
         self._run = run
         self._done = 0
+        self.last_loss: Tensor | None = None
         self.key = "public"
 
     def __iter__(self) -> Iterator[Tensor]:
@@ -51,7 +55,7 @@ class PublicSteps:
         if self._done == self._steps:
             raise StopIteration
         self._done += 1
-        loss = self._backward()
+        self.last_loss = loss = self._backward()
         self._optimizer.step()
         return loss
 
@@ -142,17 +146,24 @@ def train_together(parts: Sequence[Part], run: RunContext, name: str, *, note: C
             now = time.monotonic()
             if now - noted >= NOTE_SECONDS:
                 part.require_finite()
-                advance(0, note())
+                advance(0, _noted(parts, note, run))
                 noted = now
             if now - saved >= CHECKPOINT_SECONDS or interrupts.waiting:
                 save()
                 saved = time.monotonic()
             if interrupts.waiting:
                 interrupts.deliver()
-        advance(0, note())
+        advance(0, _noted(parts, note, run))
     for part in parts:
         part.finish()
     save()
+
+
+def _noted(parts: Sequence[Part], note: Callable[[], str], run: RunContext) -> str:
+    """A note, and the losses that may be shown: "ε 0.83 of 1 · loss 0.12". Those of private steps never are."""
+    public = [p.stepper.last_loss for p in parts if run.shows_losses and isinstance(p.stepper, PublicSteps)]
+    losses = [f"loss {float(loss):.4g}" for loss in public if loss is not None]
+    return " · ".join(filter(None, [note(), *losses]))
 
 
 def _turns(parts: Sequence[Part]) -> Iterator[Part]:

@@ -43,6 +43,7 @@ class Part:
             None keeps the last weights.
 
     Attributes:
+        stepper: as given.
         steps: number of steps.
         done: number of completed steps.
     """
@@ -57,7 +58,7 @@ class Part:
         ema: float | None = None,
     ):
         self.steps, self.done = len(stepper), 0
-        self._stepper, self._model, self._optimizer = stepper, model, optimizer
+        self.stepper, self._model, self._optimizer = stepper, model, optimizer
         self._settings = [self.steps, warmup, ema]
         rise = max(1, round(warmup * self.steps))
         self._schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -69,7 +70,7 @@ class Part:
     def step(self) -> bool:
         """Takes a step; False if there is none left."""
         try:
-            next(self._stepper)
+            next(self.stepper)
         except StopIteration:
             return False
         self.done += 1
@@ -99,19 +100,19 @@ class Part:
     def key(self) -> Any:
         """A key that distinguishes this training from others (JSON-like)."""
         shapes = [(name, list(value.shape)) for name, value in self._model.state_dict().items()]
-        return [*self._settings, self._stepper.key, type(self._optimizer).__name__, shapes]
+        return [*self._settings, self.stepper.key, type(self._optimizer).__name__, shapes]
 
     def state_dict(self) -> dict[str, Any]:
         """Stepper, weights, optimiser, schedule and moving average."""
         return {name: part.state_dict() for name, part in self._stored().items()} | {
-            "stepper": self._stepper.state_dict()
+            "stepper": self.stepper.state_dict()
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restores `state_dict()`."""
         for name, part in self._stored().items():
             part.load_state_dict(state[name])
-        self.done = self._stepper.load_state_dict(state["stepper"])
+        self.done = self.stepper.load_state_dict(state["stepper"])
 
     def _stored(self) -> dict[str, Any]:
         always = {"model": self._model, "optimizer": self._optimizer, "schedule": self._schedule}

@@ -12,10 +12,11 @@ import pytest
 import dpbench
 from dpbench import DATASETS, METHODS, DpbenchError
 from dpbench.benchmark.prompts import LONGEST, read_prompts
-from dpbench.benchmark.stored_model import find_trial, load
+from dpbench.benchmark.stored_model import load
 from dpbench.core.errors import DataError
 from dpbench.core.specs import DatasetSpec
 from dpbench.results.samples import read_conditions
+from dpbench.results.trial_search import find_trial
 
 
 def run(out: Path, **options: Any) -> Any:

@@ -96,7 +96,7 @@ def test_a_picture_that_cannot_be_drawn_fails_no_run(tiny: Path, monkeypatch: py
         raise OSError("no font")
 
     monkeypatch.setattr(side_by_side, "write_run_sheet", fail)
-    with pytest.warns(UserWarning, match=r"samples.png is not drawn: no font"):
+    with pytest.warns(UserWarning, match=r"samples.png is not written: no font"):
         rows = run(tiny, references=[])
     assert len(rows) == 1
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import dpbench
+from dpbench.benchmark import schedule
 from dpbench.benchmark import timetable as module
 from dpbench.benchmark.runner import run_request
 from dpbench.benchmark.schedule import plan_trials, work_left
@@ -154,7 +155,8 @@ def test_work_is_what_a_run_does(tiny: Path, monkeypatch: pytest.MonkeyPatch) ->
     display = Watching()
     run_request(request, display)
     assert stages == [*PUBLIC, *ALL, "evaluate", "evaluate"]  # the last one is for the sheet of samples
-    assert "fitting: trial 2 of 3 · private training · estimating the time left ..." in display.lines
+    line = "trial 2 of 3 · private training · estimating the time left ... · next: real images of tiny"
+    assert f"fitting: {line}" in display.lines
     assert works() == [(), (), ()]
     with Session.open(replace(request, seeds=2, references=())) as session:
         *_, new = plan_trials(session)
@@ -168,3 +170,41 @@ def test_work_is_what_a_run_does(tiny: Path, monkeypatch: pytest.MonkeyPatch) ->
         assert scaled == {"prepare": seconds["prepare"], "fit": seconds["fit"], "sample": 3 * seconds["sample"]}
     assert works(metrics=["brightness", "classy"]) == [("evaluate",)] * 3
     assert works(force=True) == [PUBLIC, ALL, ("evaluate",)]
+
+
+def test_the_line_names_the_next_trial_that_is_left(clock: Clock) -> None:
+    table = Timetable()
+    table.plan([Work("a", ALL), Work("a", ()), Work("b", ALL)], ["a ε=1", "a ε=2", "b ε=1"])
+    table.begin(1)
+    assert table.line().endswith(" · next: b ε=1")
+    table.begin(3)
+    assert "next" not in table.line()
+
+
+class Saying(Quiet):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.said.append(line)
+
+
+def test_a_run_says_what_is_to_come_with_the_times_of_earlier_trials(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = dpbench.RunRequest("fake", "tiny", [1.0, 2.0], delta=1e-6, public="tiny-public", samples=30, device="cpu",
+                                 metrics=["brightness"], references=(), out=tiny)  # fmt: skip
+    first, second = Saying(), Saying()
+    run_request(request, first)
+    stages = "public training, private training, sampling, scoring"
+    assert first.said[:3] == ["2 trials to come; time: unknown"] + [
+        f"  fake ε={epsilon} seed 0: {stages}; time: unknown" for epsilon in (1, 2)
+    ]
+    monkeypatch.setattr(schedule, "MOST_LISTED", 1)
+    run_request(replace(request, seeds=2), second)
+    assert second.said[0].startswith("2 trials to come, 2 finished already; time: ")
+    assert "unknown" not in second.said[0]
+    assert second.said[1].startswith(f"  fake ε=1 seed 1: {stages}; time: ")
+    assert second.said[2] == "  and 1 more; `--dry-run` shows all"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import events
@@ -147,7 +148,11 @@ def test_failed_trials_are_listed_after_the_table_of_the_others(tiny: Path) -> N
     *_, crash, few, error = result.stderr.splitlines()
     assert crash.startswith("failed: fake [fail=crash] ε=1 seed 0: RuntimeError: it broke (traceback in ")
     assert few.startswith("failed: fake [fail=few] ε=1 seed 0: sample() must return")
-    assert error == "error: 2 of 3 trials failed; the same command tries them again"
+    (command,) = re.findall(r"^error: 2 of 3 trials failed; `dpbench (.*)` tries them again, and no others$", error)
+    again = call(*shlex.split(command))
+    assert again.exit_code == 3
+    assert again.stderr.count("  finished already\n") == 1
+    assert events.EVENTS.count("fit") == 3 + 2
 
 
 def test_fail_fast_ends_the_run_at_the_first_failure(tiny: Path) -> None:

@@ -151,3 +151,11 @@ def test_forfeiting_what_is_spent_or_not_planned_is_refused_and_refunds_nothing(
             ledger.forfeit(name)
     ledger.forfeit("sum")
     assert ledger.as_dict()["epsilon_planned"] == plan.epsilon
+
+
+def test_progress_says_what_is_spent_of_the_budget() -> None:
+    ledger = Ledger(calibrate(Plan(NoisySum(name="sum", clip=1.0)), Budget(2.0, 1e-5)))
+    assert ledger.progress() == f"ε 0.00 of {ledger.plan.budget.epsilon:g}"
+    ledger.spend(ledger.plan.mechanisms[0])
+    assert ledger.progress() == f"ε {ledger.plan.epsilon:.2f} of {ledger.plan.budget.epsilon:g}"
+    assert Ledger(calibrate(Plan(NoisySum(name="sum", clip=1.0)), Budget(float("inf"), 1e-5))).progress() == "ε ∞"

@@ -15,7 +15,7 @@ def test_trial_is_finished_where_its_pictures_cannot_be_drawn(tiny: Path, monkey
         raise ValueError("can't measure length of multiline text")
 
     monkeypatch.setattr(sample_grid, "font", fails)
-    with pytest.warns(UserWarning, match=r"samples\.png is not drawn: can't measure"):
+    with pytest.warns(UserWarning, match=r"samples\.png is not written: can't measure"):
         rows = dpbench.run(
             "alone", "tiny", [1.0], delta=1e-6, samples=10, metrics=["brightness"], references=(), device="cpu",
             out=tiny,

@@ -133,6 +133,43 @@ def test_the_last_note_is_that_of_the_last_step_however_seldom_notes_are_due(mon
     assert run.progress.notes == [(step, f"step {step}") for step in shown]
 
 
+class Private:
+    """Steps whose items are losses, which no stepper of the vault hands out."""
+
+    key = "private"
+
+    def __init__(self) -> None:
+        self.done = 0
+        self.last_loss = torch.tensor(0.5)
+
+    def __len__(self) -> int:
+        return 2
+
+    def __next__(self) -> torch.Tensor:
+        if self.done == len(self):
+            raise StopIteration
+        self.done += 1
+        return self.last_loss
+
+    def state_dict(self):
+        return {"done": self.done}
+
+
+@pytest.mark.parametrize(("shows", "noted"), [(True, "ε 1 of 2 · loss 4"), (False, "ε 1 of 2")])
+def test_losses_of_public_steps_are_noted_where_they_may_be_and_private_ones_never(monkeypatch, shows, noted):
+    monkeypatch.setattr(loop, "NOTE_SECONDS", 0.0)
+    model, run = nn.Linear(1, 1, bias=False), _run()
+    nn.init.constant_(model.weight, 2.0)
+    run.progress, run.shows_losses = Shown(), shows
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    public = PublicSteps(lambda: model.weight.square().sum(), optimizer, 2, run)
+    train(public, model, optimizer, run, "public", note=lambda: "ε 1 of 2")
+    assert {note for _, note in run.progress.notes} == {noted}
+    run.progress = Shown()
+    train(Private(), model, optimizer, run, "private", note=lambda: "ε 1 of 2")
+    assert {note for _, note in run.progress.notes} == {"ε 1 of 2"}
+
+
 @pytest.mark.parametrize("seconds", [0.0, 3600.0], ids=["noticed at once", "noticed at the end"])
 def test_training_that_diverges_ends_in_an_error_and_is_not_stored(tmp_path, monkeypatch, seconds):
     monkeypatch.setattr(loop, "NOTE_SECONDS", seconds)

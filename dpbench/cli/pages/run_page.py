@@ -9,11 +9,12 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 
+from dpbench.benchmark.command_words import given
 from dpbench.benchmark.configure import configure, plan_of
 from dpbench.benchmark.request import RunRequest
 from dpbench.benchmark.runner import Finished
 from dpbench.benchmark.scoring import headline_columns
-from dpbench.cli.options import RUN, given
+from dpbench.cli.options import RUN
 from dpbench.core.errors import DpbenchError
 from dpbench.core.specs import DatasetSpec
 from dpbench.core.variants import parse_variant

@@ -65,7 +65,7 @@ class MatchedGenerator:
         steps = MatchingSteps(
             private, mechanism, features, generate, optimizer, c.steps, c.count_weight, kept, run.generator
         )
-        title, note = "match the noisy embeddings", lambda: f"ε {private.ledger.epsilon_spent():.2f}"
+        title, note = "match the noisy embeddings", private.ledger.progress
         train(steps, model, optimizer, run, title, note=note)
 
     @torch.inference_mode()

@@ -41,5 +41,5 @@ def train_privately(
         run,
         title,
         ema=settings.ema,
-        note=lambda: f"ε {private.ledger.epsilon_spent():.2f}",
+        note=private.ledger.progress,
     )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
+from dpbench.benchmark.command_words import FIELDS, given
 from dpbench.benchmark.request import RunRequest
-from dpbench.cli.options import RUN, given
 from dpbench.core.errors import DpbenchError
 from dpbench.results.record import TrialRecord
 
@@ -30,15 +30,14 @@ def row_command(record: TrialRecord, seeds: int) -> str:
         return shlex.join(["dpbench", "evaluate", "IMAGES", "--name", record.method, *words, *place])
     row = replace(request, methods=_method(record, request), epsilons=_epsilons(record), seeds=seeds, settings={},
                   references=(record.reference,) if record.reference in ("real", "public") else ())  # fmt: skip
-    others = [name for name in (*RUN, "plugins") if name not in ("methods", "epsilons")]
+    others = [name for name in FIELDS if name not in ("methods", "epsilons")]
     epsilons = ",".join(f"{epsilon:.12g}" for epsilon in row.epsilons)
     return shlex.join(["dpbench", "run", *given(row, "methods"), "--eps", epsilons, *given(row, *others)])
 
 
 def _stored(content: dict[str, Any]) -> RunRequest:
     """The request that trial.json holds."""
-    known = {f.name for f in fields(RunRequest)}
-    return RunRequest.of(**{name: value for name, value in content.items() if name in known})
+    return RunRequest.of(**{name: value for name, value in content.items() if name in FIELDS})
 
 
 def _method(record: TrialRecord, request: RunRequest) -> tuple[str, ...]:

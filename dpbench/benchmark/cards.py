@@ -1,0 +1,47 @@
+"""The model card of a trial, from what its folder, its method and the user's privacy record say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+from dpbench.benchmark.row_command import row_command
+from dpbench.core.errors import DpbenchError
+from dpbench.core.folders import state_folder
+from dpbench.core.metric import Column
+from dpbench.core.registries import METHODS
+from dpbench.results import card_file, privacy_record
+from dpbench.results.model_card import Measured, Origin, model_card
+from dpbench.results.record import TrialRecord
+from dpbench.results.stored_ledger import StoredLedger
+from dpbench.results.trial_folder import LEDGER, TrialFolder
+
+
+def write_card(record: TrialRecord, folder: TrialFolder, columns: Sequence[Column], real: Mapping[str, float]) -> bool:
+    """Writes README.md of a trial, unless somebody edited it. Images that dpbench did not draw have none.
+
+    Args:
+        record, folder: the trial, scored.
+        columns: of all metrics.
+        real: column -> what as many real images reach; see `results.ceiling`.
+
+    Returns:
+        whether the folder has a card that was written now.
+
+    Raises:
+        DpbenchError: the ledger or the scores are damaged, or the card cannot be written.
+    """
+    if record.reference in ("real", "external"):
+        return False
+    scores = folder.read_scores()
+    measured = Measured(scores["values"], scores["ci95"], real, columns)
+    ledger = StoredLedger.read(folder.path / LEDGER)
+    return card_file.store(folder.card, model_card(record, ledger, _origin(record), measured))
+
+
+def _origin(record: TrialRecord) -> Origin:
+    summary = paper = ""
+    with suppress(DpbenchError):  # the plugin that made it may not be here
+        summary, paper = METHODS.summary(record.method), METHODS.get(record.method).paper
+    runs = privacy_record.of_fingerprint(state_folder() / privacy_record.FOLDER, record.dataset_fingerprint)
+    return Origin(summary, paper, row_command(record, 1 + (record.seed or 0)), runs)

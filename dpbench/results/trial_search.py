@@ -1,0 +1,36 @@
+"""Finding one trial by its folder or by its key."""
+
+from __future__ import annotations
+
+import glob
+from pathlib import Path
+
+from dpbench.core.errors import DpbenchError
+from dpbench.results.trial_folder import TrialFolder
+
+
+def find_trial(trial: Path | str, out: Path) -> TrialFolder:
+    """The folder of a sampled trial.
+
+    Args:
+        trial: its folder, or a unique beginning of its key.
+        out: folder of results, where a key is looked for.
+
+    Raises:
+        DpbenchError: there is none, or there are several.
+    """
+    path = Path(trial).expanduser()
+    if path.is_dir():
+        if not TrialFolder(path).is_sampled:
+            raise DpbenchError(f"{path} is not the folder of a finished trial: there is no trial.json in it")
+        return TrialFolder(path)
+    found = [TrialFolder(p) for p in sorted(out.glob(f"*/*/{glob.escape(str(trial))}*")) if TrialFolder(p).is_sampled]
+    if len(found) > 1:
+        places = ", ".join(str(folder.path) for folder in found)
+        raise DpbenchError(f"'{trial}' is the beginning of {len(found)} keys; name one folder: {places}")
+    if not found:
+        raise DpbenchError(
+            f"'{trial}' is neither the folder of a trial nor the beginning of a key in {out}; "
+            "`dpbench leaderboard --csv FILE` writes a table with all keys"
+        )
+    return found[0]
