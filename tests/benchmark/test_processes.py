@@ -12,12 +12,12 @@ import pytest
 from record import recorded
 from safetensors.numpy import load_file
 
-from dpbench.benchmark.launchers.torchrun import Processes, join_processes
+from dpbench.benchmark.processes import Processes, join_processes
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import read_json
 from dpbench.privacy.world import World
 
-TESTS = Path(__file__).parents[2]
+TESTS = Path(__file__).parents[1]
 TINY = {
     "levels": 1, "codes": 8, "tokenizer_steps": 3, "tokenizer_dim": 8,
     "dim": 16, "depth": 1, "heads": 2, "public_steps": 5, "public_batch": 8, "batch": 50,
@@ -78,6 +78,6 @@ def test_one_process_needs_no_torchrun() -> None:
 
 def test_processes_sharing_a_device_raise_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setattr("dpbench.benchmark.launchers.torchrun.resolve_device", lambda name: name)
+    monkeypatch.setattr("dpbench.benchmark.processes.resolve_device", lambda name: name)
     with pytest.raises(DpbenchError, match="several processes cannot share device 'cuda:0'"), join_processes("cuda:0"):
         pass
