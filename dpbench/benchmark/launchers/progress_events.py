@@ -64,11 +64,11 @@ class ShownEvents:
 
     Args:
         display: where.
-        name: of the sender; stands before what it shows.
+        prefix: stands before what it shows.
     """
 
-    def __init__(self, display: Display, name: str):
-        self._display, self._name = display, name
+    def __init__(self, display: Display, prefix: str = ""):
+        self._display, self._prefix = display, prefix
         self._phases: dict[int, tuple[ExitStack, Advance]] = {}
 
     def show(self, event: dict[str, Any]) -> None:
@@ -81,12 +81,17 @@ class ShownEvents:
         for number in list(self._phases):
             self._close(number)
 
+    def _begin(self, line: str) -> None:
+        """A sender starts, perhaps in the place of one that was lost."""
+        self.end()
+        self._say(line)
+
     def _say(self, line: str) -> None:
-        self._display.say(f"  {self._name} {line.strip()}")
+        self._display.say(f"  {self._prefix}{line.strip()}")
 
     def _open(self, number: int, name: str, total: int) -> None:
         stack = ExitStack()
-        self._phases[number] = stack, stack.enter_context(self._display.phase(f"{self._name} {name}", total))
+        self._phases[number] = stack, stack.enter_context(self._display.phase(f"{self._prefix}{name}", total))
 
     def _advance(self, number: int, steps: int, note: str) -> None:
         self._phases[number][1](steps, note)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import IO, Any
 
@@ -48,14 +49,14 @@ class Worker:
             if self._process is None:
                 self._process = _Process(self._command, self._place, self._display)
         process = self._process
-        shown = ShownEvents(self._display, task.name)
+        shown = ShownEvents(self._display, f"{task.name} ")
         process.write(task.as_json())
         for event in process.events():
             if event["what"] == "ended":
                 shown.end()
                 if event["is_last"]:
                     self._end(process)
-                return _outcome(task, event)
+                return outcome_of(task, event)
             shown.show(event)
         shown.end()
         self._process = None
@@ -78,10 +79,11 @@ class Worker:
         self._process = None
 
 
-def _outcome(task: TrialTask, event: dict[str, Any]) -> Outcome:
-    if event["error"] is None:
-        return Outcome(task, acted=event["acted"])
-    return Outcome(task, (RunError if event["ends_run"] else DpbenchError)(event["error"]))
+def outcome_of(task: TrialTask, ended: Mapping[str, Any]) -> Outcome:
+    """The outcome of a task, from JSON-like values: what a worker says last of it."""
+    if ended["error"] is None:
+        return Outcome(task, acted=ended["acted"])
+    return Outcome(task, (RunError if ended["ends_run"] else DpbenchError)(ended["error"]))
 
 
 class _Process:
@@ -104,7 +106,7 @@ class _Process:
             self._stdin.write(json.dumps(content) + "\n")
             self._stdin.flush()
 
-    def events(self) -> Any:
+    def events(self) -> Iterator[dict[str, Any]]:
         """What it says, until it ends; "ready" is kept."""
         assert self._process.stdout is not None
         for line in self._process.stdout:
