@@ -5,13 +5,20 @@ from __future__ import annotations
 import json
 import os
 import socket
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from dpbench.benchmark.launchers.progress_events import Send, SentDisplay
-from dpbench.benchmark.launchers.worker_process import Worker
+from dpbench.benchmark.launchers.worker_process import Worker, WorkerLost
 from dpbench.benchmark.trial_task import TrialTask
 from dpbench.core.errors import RunError
+
+LINGER = 120.0
+"""Seconds after which a task whose worker is lost runs again on the same machine.
+
+A scheduler that ends a job ends all processes of it, but not at once: no outcome must be told before.
+"""
 
 
 def run_here(content: Mapping[str, Any], send: Send) -> dict[str, Any]:
@@ -29,6 +36,9 @@ def run_here(content: Mapping[str, Any], send: Send) -> dict[str, Any]:
     worker = Worker(task.request, SentDisplay(send), {})
     try:
         _, error, acted = worker.run(task)
+        if isinstance(error, WorkerLost):
+            time.sleep(LINGER)
+            _, error, acted = worker.run(task)
     finally:
         worker.stop()
         worker.wait()

@@ -52,11 +52,13 @@ class SentDisplay:
             if time.monotonic() - told >= EVERY:
                 tell()
 
+        is_over = False
         try:
             yield advance
             tell()
+            is_over = True
         finally:
-            self._send({"what": "close", "number": number})
+            self._send({"what": "close", "number": number, "is_over": is_over})
 
 
 class ShownEvents:
@@ -79,7 +81,7 @@ class ShownEvents:
     def end(self) -> None:
         """Closes what is still open, after a sender that was killed."""
         for number in list(self._phases):
-            self._close(number)
+            self._close(number, is_over=False)
 
     def _begin(self, line: str) -> None:
         """A sender starts, perhaps in the place of one that was lost."""
@@ -96,5 +98,7 @@ class ShownEvents:
     def _advance(self, number: int, steps: int, note: str) -> None:
         self._phases[number][1](steps, note)
 
-    def _close(self, number: int) -> None:
-        self._phases.pop(number)[0].close()
+    def _close(self, number: int, is_over: bool) -> None:
+        phase, _ = self._phases.pop(number)
+        broken = None if is_over else InterruptedError()  # a display does not say of such a phase how long it took
+        phase.__exit__(broken and type(broken), broken, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -61,6 +62,7 @@ def launch(waves: Waves, session: Session) -> Iterator[Outcome]:
 def _executor(session: Session, folder: Path) -> Any:
     """What submits the jobs of a session."""
     submitit, request = import_extra("submitit", "slurm"), session.request
+    logging.getLogger("submitit").setLevel(logging.ERROR)  # it warns at every look where SLURM keeps no accounts
     try:
         executor = submitit.AutoExecutor(folder / "%j", cluster=EXECUTOR)
     except RuntimeError as error:

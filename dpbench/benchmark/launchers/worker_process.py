@@ -25,6 +25,10 @@ PATIENCE = 120.0
 """Seconds that a worker has to store a checkpoint, before it is killed."""
 
 
+class WorkerLost(DpbenchError):
+    """The process of a worker ended before its task did. The task can be run again, and continues."""
+
+
 class Worker:
     """Runs one task at a time in a process that lives on for the next one, see `worker_loop`.
 
@@ -123,7 +127,7 @@ class _Process:
         ending = f"was killed ({signal.Signals(-code).name})" if code < 0 else f"ended with exit code {code}"
         if not self._is_ready:
             return RunError(f"no worker can start, it {ending}: {self._last_line.removeprefix('error: ')}")
-        return DpbenchError(f"{task.trial} failed: its process {ending}; the same command continues it")
+        return WorkerLost(f"{task.trial} failed: its process {ending}; the same command continues it")
 
     def stop(self) -> None:
         """Closes its tasks, at which a worker stops."""
