@@ -66,9 +66,7 @@ def _executor(session: Session, folder: Path) -> Any:
     try:
         executor = submitit.AutoExecutor(folder / "%j", cluster=EXECUTOR)
     except RuntimeError as error:
-        raise DpbenchError(
-            "there is no SLURM on this machine (srun is not found); --launcher local needs none"
-        ) from error
+        raise DpbenchError("this machine has no SLURM (srun is not found); --launcher local needs none") from error
     options: dict[str, Any] = {"name": "dpbench", "timeout_min": MINUTES, "cpus_per_task": request.gpus}
     if request.device.startswith("cuda"):
         options["gpus_per_node"] = request.gpus

@@ -48,7 +48,7 @@ def test_two_workers_make_the_rows_of_one_process(out: Path) -> None:
 
 
 def test_killed_worker_loses_one_attempt_and_nothing_else(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "places", lambda *_: [{"DPBENCH_KILL": "6"}])  # in the second trial of the only worker
+    monkeypatch.setattr(local, "places", lambda *_: [{"DPBENCH_KILL": "8"}])  # in the second trial of the only worker
     with pytest.raises(TrialsFailed, match="1 of 2 trials failed") as caught:
         run(out, seeds=2, launcher="local", workers=1)
     (failure,) = map(str, caught.value.failures)
