@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from importlib import import_module
 from typing import NamedTuple
@@ -37,7 +37,7 @@ Launch = Callable[[Waves, Session], Iterator[Outcome]]
 """A launcher: runs tasks, and gives each one's outcome when it has ended. Closing the iterator ends what still runs."""
 
 
-def launch(tasks: Sequence[TrialTask], session: Session) -> Iterator[Outcome]:
+def launch(tasks: Sequence[TrialTask], session: Session) -> Generator[Outcome, None, None]:
     """Runs tasks as the session's request says. Outcomes come as tasks end, in any order.
 
     Where tasks run in processes of their own, finished trials need none, and public training that several trials share

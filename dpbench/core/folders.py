@@ -29,13 +29,12 @@ def expanded(path: Path) -> Path:
     """The path with the home folder in the place of "~".
 
     Raises:
-        DpbenchError: there is no such user, or it is a URL: an object store has no locks, and no file in it can be
-            replaced in one step.
+        DpbenchError: there is no such user, or it is a URL.
     """
-    if url := re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/", str(path)):
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):
         raise DpbenchError(
-            f"{path} is a URL ({url[1]}), and dpbench keeps its files in folders: mount it, or name a folder of a disk or "
-            "of a network file system with locks"
+            f"{path} is a URL, and object stores have no locks and cannot replace a file in one step: name a folder, on "
+            "a disk or on a network file system"
         )
     try:
         return path.expanduser()

@@ -40,7 +40,8 @@ def dpbench_run(out: Path, *arguments: str, **environment: str) -> tuple[int, st
 def start(starter: list[str], out: Path, *arguments: str, **environment: str) -> tuple[int, str, str]:
     command = [
         sys.executable, "-m", *starter, "dpbench", "run",
-        "--plugin", str(TESTS / "plugin_tiny.py"), "--method", "wavelet", "--dataset", "tiny", "--public", "tiny-public",
+        "--plugin", str(TESTS / "plugin_tiny.py"), "--method", "wavelet", "--dataset", "tiny",
+        "--public", "tiny-public",
         "--samples", "10", "--delta", "1e-6", "--device", "cpu", "--metrics", "brightness",
         "--references", "none", "--out", str(out),
         *(f"--set={key}={value}" for key, value in TINY.items()), *arguments,

@@ -101,4 +101,4 @@ class ShownEvents:
     def _close(self, number: int, is_over: bool) -> None:
         phase, _ = self._phases.pop(number)
         broken = None if is_over else InterruptedError()  # a display does not say of such a phase how long it took
-        phase.__exit__(broken and type(broken), broken, None)
+        phase.__exit__(type(broken) if broken else None, broken, None)

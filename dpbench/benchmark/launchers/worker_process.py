@@ -63,8 +63,9 @@ class Worker:
                 return outcome_of(task, event)
             shown.show(event)
         shown.end()
+        outcome = Outcome(task, process.death(task))
         self._process = None
-        return Outcome(task, process.death(task))
+        return outcome
 
     def stop(self) -> None:
         """Lets a running task store a checkpoint and end; nothing can be run any more."""
