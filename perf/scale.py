@@ -11,6 +11,7 @@ makes features up, so that the rest of the evaluation is measured: storing them,
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -37,7 +38,7 @@ from dpbench.benchmark.sweep import make_trials
 from dpbench.benchmark.trial import TrialSpec
 from dpbench.core.cache import PublicCache
 from dpbench.core.context import RunContext
-from dpbench.core.files import read_json, write_json
+from dpbench.core.files import read_json
 from dpbench.core.peak_memory import peak_memory_mb
 from dpbench.evaluation.evaluator import evaluate
 from perf._measure import in_new_process
@@ -92,8 +93,9 @@ def write_finished(trials: Iterable[TrialSpec], out: Path) -> None:
     for trial in trials:
         folder = trial.folder(out).path
         if folder != like.parent:
-            write_json(folder / "trial.json", record | {"key": trial.key, "seed": trial.seed})
-            write_json(folder / "scores.json", scores)
+            folder.mkdir(parents=True)
+            for file, content in {"trial": record | {"key": trial.key, "seed": trial.seed}, "scores": scores}.items():
+                (folder / f"{file}.json").write_text(json.dumps(content), encoding="utf-8")
 
 
 @app.command()

@@ -33,7 +33,7 @@ def expanded(path: Path) -> Path:
     """
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):
         raise DpbenchError(
-            f"{path} is a URL, and object stores have no locks and cannot replace a file in one step: name a folder, on "
+            f"{path} is a URL, and object stores have no locks and cannot replace a file in one step: name a folder on "
             "a disk or on a network file system"
         )
     try:

@@ -78,11 +78,8 @@ def test_stopped_run_stores_checkpoints_and_leaves_no_process(out: Path, monkeyp
         with closing(launch([[task]], session)) as outcomes:
             signal.signal(signal.SIGALRM, _interrupt_when(out, "fit ..."))
             signal.setitimer(signal.ITIMER_REAL, 0.2, 0.2)
-            try:
-                with pytest.raises(KeyboardInterrupt):
-                    next(outcomes)
-            finally:
-                signal.setitimer(signal.ITIMER_REAL, 0)
+            with pytest.raises(KeyboardInterrupt):
+                next(outcomes)
     assert len(started) == 1
     with pytest.raises(ProcessLookupError):
         os.killpg(started[0], 0)
@@ -98,6 +95,7 @@ def _interrupt_when(out: Path, line: str) -> object:
         if any(line in path.read_text() for path in out.rglob("log.txt")):
             seen.append(time.monotonic())
             if seen[-1] - seen[0] > 1:
+                signal.setitimer(signal.ITIMER_REAL, 0)
                 raise KeyboardInterrupt
 
     return look
