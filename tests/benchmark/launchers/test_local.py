@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ from dpbench.benchmark.schedule import plan_trials
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.trial_task import TrialTask
 from dpbench.core.errors import RunError
+from dpbench.core.progress import Advance, Quiet
 from dpbench.core.progress_lines import ProgressLines
 
 
@@ -73,10 +74,11 @@ def test_stopped_run_stores_checkpoints_and_leaves_no_process(out: Path, monkeyp
     long = options(out, settings=TINY | {"steps": 100_000}, launcher="local", workers=1)
     request = RunRequest(**long)
     request.load_plugins()
-    with Session.open(request) as session:
+    display = Steps()
+    with Session.open(request, display) as session:
         task = TrialTask(request, *plan_trials(session))
         with closing(launch([[task]], session)) as outcomes:
-            signal.signal(signal.SIGALRM, _interrupt_when(out, "fit ..."))
+            signal.signal(signal.SIGALRM, display.interrupt)
             signal.setitimer(signal.ITIMER_REAL, 0.2, 0.2)
             with pytest.raises(KeyboardInterrupt):
                 next(outcomes)
@@ -87,18 +89,22 @@ def test_stopped_run_stores_checkpoints_and_leaves_no_process(out: Path, monkeyp
     assert list(out.rglob("checkpoints/fit/*.pt"))
 
 
-def _interrupt_when(out: Path, line: str) -> object:
-    """A handler that raises KeyboardInterrupt a second after a log has the line."""
-    seen: list[float] = []
+class Steps(Quiet):
+    """A display that counts private steps, and raises KeyboardInterrupt in the main thread after the first."""
 
-    def look(*_: object) -> None:
-        if any(line in path.read_text() for path in out.rglob("log.txt")):
-            seen.append(time.monotonic())
-            if seen[-1] - seen[0] > 1:
-                signal.setitimer(signal.ITIMER_REAL, 0)
-                raise KeyboardInterrupt
+    count = 0
 
-    return look
+    @contextmanager
+    def phase(self, name: str, total: int) -> Iterator[Advance]:
+        def advance(steps: int = 1, note: str = "") -> None:
+            self.count += steps * ("finetune" in name)
+
+        yield advance
+
+    def interrupt(self, *_: object) -> None:
+        if self.count:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            raise KeyboardInterrupt
 
 
 def test_workers_that_cannot_start_end_the_run(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
