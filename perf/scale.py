@@ -56,19 +56,13 @@ LAUNCHED = {
 
 SCORED = ("fid", "kid", "prdc")
 
-app = typer.Typer(help=__doc__)
-
 
 def run_command(out: Path, seeds: int, *options: str) -> Cost:
     """The cost of `dpbench run` of a grid, its workers included."""
     return measure("-m", "dpbench", "run", *GRID, "--seeds", str(seeds), "--out", str(out), *options)
 
 
-@app.command()
-def grid(
-    trials: Annotated[int, typer.Option(help="number of trials")] = 32,
-    rounds: Annotated[int, typer.Option(help="measurements, of which the quickest counts")] = 1,
-) -> None:
+def grid(trials: int, rounds: int) -> None:
     """Prints the time of a grid, by how it is launched."""
     table = Table("", "seconds", "CPU s", "overhead per trial, CPU s", title=f"{trials} small trials")
     with TemporaryDirectory() as name:
@@ -98,11 +92,7 @@ def write_finished(trials: Iterable[TrialSpec], out: Path) -> None:
                 (folder / f"{file}.json").write_text(json.dumps(content), encoding="utf-8")
 
 
-@app.command()
-def finished(
-    trials: Annotated[int, typer.Option(help="number of finished trials")] = 10_000,
-    rounds: Annotated[int, typer.Option(help="measurements, of which the quickest counts")] = 2,
-) -> None:
+def finished(trials: int, rounds: int) -> None:
     """Prints the cost of commands whose trials are all finished."""
     table = Table("", "seconds", "CPU s", title=f"{trials} finished trials")
     with TemporaryDirectory() as name:
@@ -167,19 +157,31 @@ def peak_of_scoring(count: int, reference: int, width: int) -> tuple[float, floa
         return before, peak_memory_mb("cpu") or 0.0, time.perf_counter() - start
 
 
-@app.command()
-def images(
-    count: Annotated[list[int] | None, typer.Option(help="number of scored images; repeatable")] = None,
-    reference: Annotated[int, typer.Option(help="number of reference images")] = 10_000,
-    features: Annotated[int, typer.Option(help="features per image; Inception has 2048")] = 2048,
-) -> None:
+def images(counts: Sequence[int], reference: int, features: int) -> None:
     """Prints the peak memory of scoring, by the number of images."""
     table = Table("images", "MB before", "MB at the peak", "seconds", title=f"{features} features, {', '.join(SCORED)}")
-    for number in count or (10_000, 1_000_000):
+    for number in counts:
         before, peak, seconds = in_new_process(peak_of_scoring, number, reference, features)
         table.add_row(f"{number:,}", f"{before:.0f}", f"{peak:.0f}", f"{seconds:.0f}")
     Console().print(table)
 
 
+def main(
+    part: Annotated[str, typer.Argument(help="grid, finished or images")],
+    trials: Annotated[int | None, typer.Option(help="number of trials; 32 of a grid, 10,000 finished ones")] = None,
+    rounds: Annotated[int, typer.Option(help="measurements, of which the quickest counts")] = 1,
+    count: Annotated[list[int] | None, typer.Option(help="number of scored images; repeatable")] = None,
+    reference: Annotated[int, typer.Option(help="number of reference images")] = 10_000,
+    features: Annotated[int, typer.Option(help="features per image; Inception has 2048")] = 2048,
+) -> None:
+    """Prints one of the tables."""
+    parts = {
+        "grid": lambda: grid(trials or 32, rounds),
+        "finished": lambda: finished(trials or 10_000, rounds),
+        "images": lambda: images(count or (10_000, 1_000_000), reference, features),
+    }
+    parts[part]()
+
+
 if __name__ == "__main__":
-    app()
+    typer.run(main)
