@@ -38,8 +38,8 @@ DATASETS = "datasets"
 FOLDER = "experiments"
 """Folder of stored experiments, in the folder of results."""
 
-NOT_STORED = ("force",)
-"""Options that must not act again: a stored experiment continues its trials and spends nothing twice."""
+NOT_STORED = ("force", "launcher", "workers", "job")
+"""Options that must not act again, or that belong to a machine: a stored experiment continues its trials anywhere."""
 
 
 def read_experiment(path: Path, given: Mapping[str, Any]) -> list[RunRequest]:
@@ -53,7 +53,18 @@ def read_experiment(path: Path, given: Mapping[str, Any]) -> list[RunRequest]:
         ConfigError: a key is unknown, or a value has the wrong type.
         DpbenchError: the file cannot be read, or a number is out of range.
     """
-    content = _content(path)
+    return requests_of(_content(path), given, str(path))
+
+
+def requests_of(content: Mapping[str, Any], given: Mapping[str, Any], path: str) -> list[RunRequest]:
+    """The requests of an experiment whose file has been read; see `read_experiment`.
+
+    Args:
+        content: what `as_experiment` gives, or the content of a file.
+        given: field -> value, of options that override it.
+        path: what errors name.
+    """
+    content = dict(content)
     several = content.pop(DATASETS, {})
     shared = _options(content, path)
     if several and "dataset" in shared:
@@ -127,7 +138,7 @@ def _yaml(text: str) -> Any:
 FORMATS: dict[str, Callable[[str], Any]] = {".toml": tomllib.loads, ".yaml": _yaml, ".yml": _yaml}
 
 
-def _tables(datasets: Any, path: Path) -> dict[str, Any]:
+def _tables(datasets: Any, path: str) -> dict[str, Any]:
     """Name -> own options of the datasets of an experiment."""
     if isinstance(datasets, list) and all(isinstance(name, str) for name in datasets):
         return {name: {} for name in datasets}
@@ -136,7 +147,7 @@ def _tables(datasets: Any, path: Path) -> dict[str, Any]:
     raise ConfigError(f"{path}: {DATASETS} must be a list of names, or a table with a table for each dataset")
 
 
-def _options(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
+def _options(content: Mapping[str, Any], path: str) -> dict[str, Any]:
     """Field -> value, from keys as a file has them."""
     for key in content:
         if key not in FIELDS:
@@ -144,7 +155,7 @@ def _options(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
     return {key: _value(key, value, path) for key, value in content.items() if value is not None}
 
 
-def _value(key: str, value: Any, path: Path) -> Any:
+def _value(key: str, value: Any, path: str) -> Any:
     from pydantic import TypeAdapter, ValidationError
 
     if key == "settings":

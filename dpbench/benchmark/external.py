@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from dpbench.benchmark.own_samples import open_images
 from dpbench.benchmark.request import RunRequest
-from dpbench.benchmark.runner import run_trial
 from dpbench.benchmark.scoring import chosen_metrics, known_columns, score
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.trial import TrialSpec
+from dpbench.benchmark.trial_run import run_trial
 from dpbench.core.errors import DataError, DpbenchError
 from dpbench.core.files import digest
 from dpbench.core.folders import expanded

@@ -32,6 +32,9 @@ Reference = Literal["", "real", "public", "nonprivate"]
 REFERENCES: dict[str, float] = {"public": 0.0, "nonprivate": math.inf, "real": math.nan}
 """The reference rows (rule R8) and their ε."""
 
+LAUNCHERS = ("none", "local", "ray", "slurm")
+"""What runs trials, each in its module of `dpbench.benchmark.launchers`; none is this process, one after the other."""
+
 
 def parse_epsilons(text: str) -> tuple[float, ...]:
     """ "1,5,inf" -> (1.0, 5.0, inf); "" -> ().
@@ -175,6 +178,28 @@ class RunRequest:
     public_benchmark: bool = _option(False, "Declare your folder of images public: nothing is withheld.", WHAT)
     device: str = _option("auto", "auto, cpu, cuda, cuda:1 or mps.", HOW, metavar="NAME")
     precision: str = _option("auto", "auto, fp32 or bf16; auto is bf16 on GPUs that support it.", HOW, metavar="NAME")
+    launcher: str = _option(
+        "none",
+        "Run trials side by side: local (processes on this machine), ray or slurm; none is one after the other.",
+        HOW,
+        metavar="NAME",
+    )
+    workers: int | None = _option(
+        None,
+        "Most trials at a time. By default as many as ray or slurm has room for; with local, one per GPU, or one for "
+        "every four CPU cores.",
+        HOW,
+        metavar="N",
+    )
+    gpus: int = _option(1, "GPUs that work on each trial together; with --device cpu, processes.", HOW, metavar="N")
+    job: Mapping[str, Any] = _option(
+        dict,
+        "What a trial asks ray for (num_cpus=4), or submitit for slurm (slurm_partition=gpu, timeout_min=600); "
+        "repeatable.",
+        HOW,
+        metavar="KEY=VALUE",
+        parse=parse_settings,
+    )
     force: bool = _option(False, "Run finished trials again, each as another private run.", HOW)
     fail_fast: bool = _option(False, "End at the first trial that fails; by default the others go on.", HOW)
     track: Sequence[str] = _option(
@@ -214,6 +239,7 @@ class RunRequest:
                 self._set(name, (value,) if isinstance(value, str) else tuple(value))
         self._set("epsilons", tuple(check_epsilon(epsilon) for epsilon in self.epsilons))
         self._set("settings", dict(self.settings or {}))
+        self._set("job", dict(self.job or {}))
         self._set("out", expanded(Path(self.out)))
         for name in ("data", "prompts"):
             value = getattr(self, name)
@@ -223,6 +249,7 @@ class RunRequest:
             raise UnknownName("protocol", self.protocol, PROTOCOLS)
         if self.samples is None:
             self._set("samples", PROTOCOLS[self.protocol].samples)
+        self._check_launcher()
         for what, value in {"seeds": self.seeds, "samples": self.samples}.items():
             if not 1 <= value <= MOST:
                 raise DpbenchError(f"the number of {what} must be at least 1 and at most {MOST:,}, not {value:,}")
@@ -231,6 +258,17 @@ class RunRequest:
                 raise UnknownName("reference", name, REFERENCES)
         if self.delta is not None:
             Budget(1, self.delta)
+
+    def _check_launcher(self) -> None:
+        if self.launcher not in LAUNCHERS:
+            raise UnknownName("launcher", self.launcher, LAUNCHERS)
+        if self.launcher == "none" and self.workers is not None:
+            raise DpbenchError("--workers needs --launcher local, ray or slurm")
+        if self.launcher not in ("ray", "slurm") and self.job:
+            raise DpbenchError("--job is what a trial asks ray or slurm for; choose one with --launcher")
+        for what, value in {"--workers": self.workers, "--gpus": self.gpus}.items():
+            if value is not None and value < 1:
+                raise DpbenchError(f"{what} must be at least 1, not {value}")
 
     @classmethod
     def of(cls, *arguments: Any, **options: Any) -> RunRequest:

@@ -1,4 +1,4 @@
-"""`dpbench run` as a function, and the path of a trial: prepare, fit, sample, score.
+"""`dpbench run` as a function.
 
 import dpbench
 rows = dpbench.run(["wavelet", "dp-merf"], "shapes", [1, 10], seeds=3)
@@ -8,7 +8,7 @@ print(rows[["method", "epsilon", "seed", "accuracy", "fwd"]])
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,29 +16,19 @@ import pandas as pd
 
 from dpbench.benchmark.experiment import store_experiment
 from dpbench.benchmark.failures import Failure, TrialsFailed
+from dpbench.benchmark.launching import launch
 from dpbench.benchmark.leaderboard_file import LeaderboardFile
 from dpbench.benchmark.request import RunRequest
-from dpbench.benchmark.schedule import (
-    announce_slow_metrics,
-    announce_trials,
-    calibrated_plan,
-    expect_times,
-    plan_trials,
-)
-from dpbench.benchmark.scoring import chosen_metrics, known_columns, missing_metrics, say_scores, score
+from dpbench.benchmark.schedule import announce_slow_metrics, announce_trials, expect_times, plan_trials
+from dpbench.benchmark.scoring import chosen_metrics, known_columns
 from dpbench.benchmark.session import Session
-from dpbench.benchmark.shared_state import unchanged
 from dpbench.benchmark.side_by_side import draw_side_by_side
-from dpbench.benchmark.stages import fit, prepare, real_images, sample
 from dpbench.benchmark.trial import TrialSpec
-from dpbench.benchmark.trial_code import code_outside
+from dpbench.benchmark.trial_task import TrialTask
 from dpbench.core.errors import UNFINISHED, DpbenchError, RunError
 from dpbench.core.progress import Display
 from dpbench.core.specs import DatasetSpec
 from dpbench.results.gathering import collect, rows_of
-from dpbench.results.record import TrialRecord
-from dpbench.results.trial_log import TrialLog
-from dpbench.training.device import reset_peak_memory
 
 
 def run(*arguments: Any, display: Display | None = None, **options: Any) -> pd.DataFrame:
@@ -98,7 +88,8 @@ def run_request(request: RunRequest, display: Display | None = None, experiment:
             stored = store_experiment(experiment or (request,), request.out)
         leaderboard, sheet = LeaderboardFile(request.out), None
         try:
-            failures = _run_trials(trials, session, metrics, leaderboard)
+            announce_trials(trials, expect_times(trials, session, metrics), session)
+            failures = _run_trials(trials, session, leaderboard)
         finally:
             if session.processes.is_rank_zero and any(trial.folder(request.out).is_finished for trial in trials):
                 rows = leaderboard.write()
@@ -111,113 +102,26 @@ def run_request(request: RunRequest, display: Display | None = None, experiment:
     return finished
 
 
-def _run_trials(
-    trials: Sequence[TrialSpec], session: Session, metrics: Sequence[str], leaderboard: LeaderboardFile
-) -> list[Failure]:
-    """Runs trials in turn. Returns those that failed, unless a failure ends the run.
+def _run_trials(trials: Sequence[TrialSpec], session: Session, leaderboard: LeaderboardFile) -> list[Failure]:
+    """Runs trials. Returns those that failed, unless a failure ends the run.
 
     Raises:
         DpbenchError: a trial failed, and it is the only one, or the request says so, or further ones would fail alike.
     """
-    display, timetable = session.display, session.timetable
     goes_on = len(trials) > 1 and session.processes.world.size == 1 and not session.request.fail_fast
-    failures: list[Failure] = []
-    announce_trials(trials, expect_times(trials, session, metrics), session)
-    with display.overview(timetable.line):
-        for number, trial in enumerate(trials, start=1):
-            timetable.begin(number)
-            display.say(", ".join(filter(None, [f"[{number}/{len(trials)}] {trial}", timetable.left()])))
-            try:
-                if run_trial(trial, session, metrics) and session.processes.is_rank_zero:
+    tasks = [TrialTask(session.request, trial, number, len(trials)) for number, trial in enumerate(trials, start=1)]
+    failures: dict[int, Failure] = {}
+    with closing(launch(tasks, session)) as outcomes:
+        for task, error, acted in outcomes:
+            if error is None:
+                if acted and session.processes.is_rank_zero:
                     leaderboard.update()
-            except DpbenchError as error:
-                if isinstance(error, RunError) or not goes_on:
-                    error.exit_code = UNFINISHED
-                    raise
-                failures.append(Failure(str(trial), str(error), trial.folder(session.out).log))
-                display.say(f"  failed: {failures[-1]}")
-    return failures
-
-
-def run_trial(trial: TrialSpec, session: Session, metrics: Sequence[str]) -> bool:
-    """Does what is left to do of one trial: prepare, fit, sample, score.
-
-    With several processes, all of them prepare and fit; rank zero alone writes, samples and scores.
-
-    Args:
-        metrics: names of the metrics to compute.
-
-    Returns:
-        whether anything was left to do.
-
-    Raises:
-        DpbenchError: whatever went wrong, in one line. The trial's folder then has a log.txt, and no trial.json.
-    """
-    folder, processes = trial.folder(session.out), session.processes
-    if processes.broadcast(processes.is_rank_zero and _is_done(trial, session, metrics)):
-        return False
-    with folder.lock(session.display) if processes.is_rank_zero else nullcontext():
-        if processes.is_rank_zero and session.request.force:
-            folder.clear()
-        record = _current_record(trial, session) if processes.is_rank_zero else None
-        if not processes.broadcast(record is not None):
-            record = _sampled(trial, session)
-        if record is not None:
-            score(record, folder, metrics, session)
-    processes.barrier()
-    return True
-
-
-def _is_done(trial: TrialSpec, session: Session, metrics: Sequence[str]) -> bool:
-    """Whether nothing is left to do of a trial; then its scores are shown. Needs no lock, as nothing is written."""
-    folder = trial.folder(session.out)
-    record = folder.read(trial.key) if folder.is_finished and not session.request.force else None
-    if record is None or not _is_by_present_code(record, trial, session):
-        return False
-    if missing_metrics(folder, metrics):
-        return False
-    session.display.say("  finished already")
-    say_scores(record, folder, session)
-    return True
-
-
-def _is_by_present_code(record: TrialRecord, trial: TrialSpec, session: Session) -> bool:
-    """Whether the present code outside dpbench sampled a trial, as far as its record tells."""
-    return record.source_hash in (None, code_outside(trial, session))
-
-
-def _current_record(trial: TrialSpec, session: Session) -> TrialRecord | None:
-    """The record of a trial that the present code sampled; removes one that other code outside dpbench sampled."""
-    folder = trial.folder(session.out)
-    record = folder.read(trial.key)
-    if record is None or _is_by_present_code(record, trial, session):
-        return record
-    again = "it runs again, as another private run" if trial.is_private else "it runs again"
-    session.display.say(f"  the code of a plugin behind it changed since it ran: {again}")
-    folder.clear()
-    return None
-
-
-def _sampled(trial: TrialSpec, session: Session) -> TrialRecord | None:
-    """Trains and samples; None on every process but rank zero."""
-    folder, is_rank_zero = trial.folder(session.out), session.processes.is_rank_zero
-    log = TrialLog(folder.log if is_rank_zero else None)
-    with log.errors_of(trial):
-        continues = folder.has_checkpoints(trial.spec.public_benchmark)
-        if is_rank_zero and not continues:
-            folder.clear()
-        log(f"{trial} {'continues an interrupted attempt' if continues else 'starts'}")
-        log(f"on {session.device} in {session.precision}, settings: {trial.config}")
-        session.inputs.check_fingerprint(trial.fingerprint)
-        if trial.is_real:
-            record = real_images(trial, session, log)
-        else:
-            reset_peak_memory(session.device)
-            method = prepare(trial, session, log)
-            with unchanged(trial.plugin):
-                spent = fit(method, trial, calibrated_plan(trial), session, log)
-                if not is_rank_zero:
-                    return None
-                record = sample(method, trial, spent, session, log)
-        folder.write(record)
-        return record
+                continue
+            if isinstance(error, RunError) or not goes_on:
+                error.exit_code = UNFINISHED
+                raise error
+            failure = Failure(str(task.trial), str(error), task.trial.folder(session.out).log)
+            session.display.say(f"  failed: {failure}")
+            if not task.public:  # the trials that share it try again, and say what they lack
+                failures[task.number] = failure
+    return [failures[number] for number in sorted(failures)]

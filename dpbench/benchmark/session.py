@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from dpbench.benchmark.inputs import Inputs
-from dpbench.benchmark.launchers.torchrun import Processes, join_processes
+from dpbench.benchmark.processes import Processes, join_processes
 from dpbench.benchmark.prompts import Prompts, choose_prompts
 from dpbench.benchmark.request import RunRequest
 from dpbench.benchmark.timetable import Timetable

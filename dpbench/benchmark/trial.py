@@ -1,6 +1,6 @@
 """The specification of a trial: one method, configured, on one dataset under one budget and one seed.
 
-It is plain data. Any process that has the dataset can run the trial from it: see `runner.run_trial`.
+It is plain data. Any process that has the dataset can run the trial from it: see `trial_run.run_trial`.
 """
 
 from __future__ import annotations

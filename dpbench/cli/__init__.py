@@ -30,6 +30,7 @@ from dpbench.cli import (
     show,
     stopping,
     weights,
+    worker,
 )
 from dpbench.cli.console import OneLineWarnings, complain, replace_unknown_characters
 from dpbench.cli.process_setup import keep_freed_memory, wait_briefly
@@ -131,6 +132,7 @@ app.command(epilog=report.EPILOG)(report.report)
 app.command(epilog=new.EPILOG)(new.new)
 app.command(epilog=check.EPILOG)(check.check)
 app.command()(doctor.doctor)
+app.command(hidden=True)(worker.worker)
 app.add_typer(plot.app, name="plot")
 app.add_typer(weights.app, name="weights")
 

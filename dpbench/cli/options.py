@@ -25,11 +25,12 @@ from dpbench.cli import completion
 HINTS = typing.get_type_hints(RunRequest)
 RUN = (
     *("methods", "dataset", "epsilons", "delta", "seeds", "public", "references", "preset", "settings", "samples"),
-    *("prompts", "metrics", "protocol", "resolution", "public_benchmark", "device", "precision", "force", "fail_fast"),
+    *("prompts", "metrics", "protocol", "resolution", "public_benchmark", "device", "precision"),
+    *("launcher", "workers", "gpus", "job", "force", "fail_fast"),
     *("track", "download", "noise_seed", "data", "out"),
 )
 """The fields that are options of `dpbench run`."""
-REPEATED = {"settings": list[str], "plugins": list[Path]}
+REPEATED = {"settings": list[str], "job": list[str], "plugins": list[Path]}
 """Fields whose option may be given more than once."""
 
 JsonOption = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON, for scripts.")]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 EPILOG = (
     "A finished trial is skipped, and an interrupted one continues: run the same command again. "
     "A trial that fails does not end the others. "
-    "Several GPUs for one trial: torchrun --nproc-per-node 2 -m dpbench run ..."
+    "Several trials at a time: --launcher; several GPUs for one trial: --gpus."
 )
 
 

@@ -1,8 +1,9 @@
-"""The cache and state folders of the user, "~" in paths, and a check that folders are writable."""
+"""The cache and state folders of the user, "~" in paths, and checks of folders: that they are paths, and writable."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -28,8 +29,13 @@ def expanded(path: Path) -> Path:
     """The path with the home folder in the place of "~".
 
     Raises:
-        DpbenchError: there is no such user.
+        DpbenchError: there is no such user, or it is a URL.
     """
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):
+        raise DpbenchError(
+            f"{path} is a URL, and object stores have no locks and cannot replace a file in one step: name a folder on "
+            "a disk or on a network file system"
+        )
     try:
         return path.expanduser()
     except RuntimeError as error:

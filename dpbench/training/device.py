@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 import torch
@@ -59,3 +60,8 @@ def reset_peak_memory(device: str) -> None:
     """Resets the peak memory counter of a CUDA device; does nothing on other devices."""
     if device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats(device)
+
+
+def usable_cores() -> int:
+    """The CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

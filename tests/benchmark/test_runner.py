@@ -19,10 +19,10 @@ from short_recipes import shorten
 
 import dpbench
 from dpbench.benchmark.failures import TrialsFailed
-from dpbench.benchmark.runner import run_trial
 from dpbench.benchmark.schedule import plan_trials
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.trial import TrialSpec
+from dpbench.benchmark.trial_run import run_trial
 from dpbench.core.errors import DpbenchError, PrivacyError
 from dpbench.core.files import read_json
 from dpbench.results.row import FIELDS

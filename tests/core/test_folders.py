@@ -33,6 +33,22 @@ def test_an_unknown_home_folder_is_one_line() -> None:
         expanded(Path("~nobody-of-that-name/x"))
 
 
+@pytest.mark.parametrize("url", ["s3://bucket/results", "gs://bucket", "file:///results"])
+def test_a_url_is_refused_wherever_a_folder_is_expected(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, folder in (("DPBENCH_CACHE", cache_folder), ("DPBENCH_STATE", state_folder)):
+        monkeypatch.setenv(variable, url)
+        with pytest.raises(DpbenchError, match=r"is a URL, and object stores have no locks .*: name a folder"):
+            folder()
+    for option in ("out", "data", "prompts"):
+        with pytest.raises(DpbenchError, match="is a URL"):
+            RunRequest(**{option: url})
+    assert not Path("s3:").exists()
+
+
+def test_a_windows_drive_is_no_url() -> None:
+    assert expanded(Path("C:/results")) == Path("C:/results")
+
+
 def test_a_name_that_is_too_long_passes_the_check_of_its_parent(home: Path) -> None:
     check_writable(home / ("x" * 300))
     (home / "file").touch()

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from dpbench.benchmark.doctor.machine_check import Check
-from dpbench.training.device import describe_device, resolve_device, resolve_precision
+from dpbench.training.device import describe_device, resolve_device, resolve_precision, usable_cores
 
 TOPIC = "hardware"
 
@@ -37,11 +37,6 @@ def devices() -> Iterator[Check]:
     precision = resolve_precision("auto", device)
     advice = "" if device != "cpu" else "the presets gpu and paper are made for GPUs"
     yield Check(TOPIC, "runs use", "ok", f"{describe_device(device)} in {precision}", advice)
-
-
-def usable_cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def has_nvidia_driver() -> bool:

@@ -1,1 +1,1 @@
-"""How the processes of a command are started and keep together."""
+"""How the trials of a command are run: one module for each `--launcher`, and what they share."""

@@ -1,102 +1,36 @@
-"""The processes that torchrun started for one command; without torchrun there is one."""
+"""Processes that work on one trial together, started by torchrun's launcher."""
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, TypeVar
-
-import torch
-import torch.distributed as dist
-
-from dpbench.core.errors import DpbenchError
-from dpbench.privacy.world import World
-from dpbench.training.device import resolve_device
-
-T = TypeVar("T")
-
-ALL_REDUCE_TIMEOUT = timedelta(hours=1)
-"""How long a process waits for the others within a private step or release."""
-
-BARRIER_TIMEOUT = timedelta(days=7)
-"""How long a process waits between phases, while rank zero alone pretrains, samples and scores."""
+import sys
+import uuid
+from collections.abc import Sequence
 
 
-@dataclass(frozen=True)
-class Processes:
-    """The processes of one command, as one of them sees them. Rank zero alone writes, scores and prints.
+def torchrun(processes: int, arguments: Sequence[str]) -> int:
+    """Runs `dpbench ARGUMENTS` in several processes on this machine, and waits for them.
 
-    Attributes:
-        device: what this process computes on.
-        world: rank of this process, and number of processes.
-        group: process group on the CPU, for barriers and broadcasts; None for one process.
+    One that fails ends the others.
+
+    Returns:
+        the exit code: 0, or that of the process that failed first; -9 for one that was killed (SIGKILL).
     """
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    device: str
-    world: World = World()  # noqa: RUF009 (immutable)
-    group: Any = None
-
-    @property
-    def is_rank_zero(self) -> bool:
-        """Whether this process writes, scores and prints."""
-        return self.world.leads
-
-    def barrier(self) -> None:
-        """Waits for all processes."""
-        if self.group is not None:
-            dist.barrier(self.group)
-
-    def broadcast(self, value: T) -> T:
-        """Rank zero's value (anything that can be pickled), on every process."""
-        values = [value]
-        if self.group is not None:
-            dist.broadcast_object_list(values, src=0, group=self.group)
-        return values[0]
-
-    @contextmanager
-    def rank_zero_first(self) -> Iterator[None]:
-        """Rank zero runs the block before the others, so that they find its results in a cache."""
-        if not self.is_rank_zero:
-            self.barrier()
-        yield
-        if self.is_rank_zero:
-            self.barrier()
-
-
-@contextmanager
-def join_processes(device: str) -> Iterator[Processes]:
-    """Joins the processes that torchrun started; without torchrun there is one.
-
-    A process that fails ends the waiting of the others: on CPUs at once, on GPUs when torchrun stops them or after
-    `ALL_REDUCE_TIMEOUT`.
-
-    Args:
-        device: as for `resolve_device`; among several processes, "cuda" is each one's own GPU.
-
-    Raises:
-        DpbenchError: the device is absent, or several processes cannot share it.
-    """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield Processes(resolve_device(device))
-        return
-    device = _own_device(device)
-    backend = "nccl" if device.startswith("cuda") else "gloo"
-    if backend == "nccl":
-        torch.cuda.set_device(device)
-    dist.init_process_group(backend, timeout=ALL_REDUCE_TIMEOUT)
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # they say themselves what is wrong
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    config = LaunchConfig(
+        min_nodes=1, max_nodes=1, nproc_per_node=processes, run_id=uuid.uuid4().hex, rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0", max_restarts=0, monitor_interval=0.1,
+    )  # fmt: skip
     try:
-        yield Processes(device, World.current(), dist.new_group(backend="gloo", timeout=BARRIER_TIMEOUT))
-    finally:
-        dist.destroy_process_group()
-
-
-def _own_device(name: str) -> str:
-    device = resolve_device(name)
-    if device == "cuda":
-        return resolve_device(f"cuda:{os.environ.get('LOCAL_RANK', '0')}")
-    if device != "cpu":
-        raise DpbenchError(f"several processes cannot share device '{device}'; choose cuda (a GPU for each) or cpu")
-    return device
+        elastic_launch(config, sys.executable)("-m", "dpbench", *arguments)
+    except ChildFailedError as error:
+        return error.get_first_failure()[1].exitcode
+    except SignalException as stop:
+        return 128 + stop.sigval
+    return 0

@@ -1,0 +1,62 @@
+"""A task on a machine of a cluster: what it asks for, and how it runs there."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from dpbench.benchmark.launchers.progress_events import Send, SentDisplay
+from dpbench.benchmark.launchers.worker_process import Worker, WorkerLost
+from dpbench.benchmark.trial_task import TrialTask
+from dpbench.core.errors import RunError
+
+LINGER = 120.0
+"""Seconds after which a task whose worker is lost runs again on the same machine.
+
+A scheduler that ends a job ends all processes of it, but not at once: no outcome must be told before.
+"""
+
+
+def run_here(content: Mapping[str, Any], send: Send) -> dict[str, Any]:
+    """Runs a task in a worker of its own on this machine; a task that is lost may be run again, and continues.
+
+    Args:
+        content: of the task; see `TrialTask.as_json`.
+        send: takes progress to the machine where the command was given.
+
+    Returns:
+        what `worker_process.outcome_of` reads.
+    """
+    task = TrialTask.from_json(content)
+    send({"what": "begin", "line": f"{task.name} on {socket.gethostname()}"})
+    worker = Worker(task.request, SentDisplay(send), {})
+    try:
+        _, error, acted = worker.run(task)
+        if isinstance(error, WorkerLost):
+            time.sleep(LINGER)
+            _, error, acted = worker.run(task)
+    finally:
+        worker.stop()
+        worker.wait()
+    return {"error": error and str(error), "ends_run": isinstance(error, RunError), "acted": acted}
+
+
+def folders() -> dict[str, str]:
+    """The environment variables that say where data, caches and records are: the same on all machines."""
+    return {name: value for name, value in os.environ.items() if name.startswith("DPBENCH_")}
+
+
+def job_options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What `--job` asks for, with numbers, true and false in the place of their texts."""
+    return {name: _value(value) for name, value in given.items()}
+
+
+def _value(value: Any) -> Any:
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        return value

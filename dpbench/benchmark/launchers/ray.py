@@ -1,0 +1,117 @@
+"""Trials as tasks of a Ray cluster."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+from dpbench.benchmark.launchers.elsewhere import folders, job_options, run_here
+from dpbench.benchmark.launchers.progress_events import ShownEvents
+from dpbench.benchmark.launchers.tally import Tally
+from dpbench.benchmark.launchers.worker_process import PATIENCE, outcome_of
+from dpbench.benchmark.launching import Outcome, Waves
+from dpbench.benchmark.session import Session
+from dpbench.benchmark.trial_task import TrialTask
+from dpbench.core.errors import DpbenchError
+from dpbench.core.extras import import_extra
+
+RETRIES = 3
+"""How often a task that was lost with its process or machine is run again."""
+
+POLL = 0.3
+"""Seconds between two looks at what happens."""
+
+
+def launch(waves: Waves, session: Session) -> Iterator[Outcome]:
+    """Runs tasks on the cluster that RAY_ADDRESS names, on the one that runs on this machine, or else on a new one.
+
+    Each task has as many CPUs as processes and, where there are any, `gpus` GPUs, unless `job` says otherwise. One
+    whose process or machine is lost runs again, and continues from its checkpoint. When the iterator is closed, running
+    tasks store one and end.
+    """
+    ray = import_extra("ray", "ray")
+    is_own = not ray.is_initialized()
+    if is_own:
+        ray.init(log_to_driver=False, logging_level="error")
+    cluster, tally = _Cluster(ray, session), Tally(waves)
+    try:
+        with session.display.overview(tally.line):
+            for wave in waves:
+                waiting = deque(wave)
+                while waiting or cluster.running:
+                    while waiting and cluster.has_room:
+                        cluster.start(waiting.popleft())
+                    for outcome in cluster.ended():
+                        yield tally.add(outcome)
+    finally:
+        cluster.cancel()
+        if is_own:
+            ray.shutdown()
+
+
+class _Cluster:
+    """The tasks that run on a cluster.
+
+    Args:
+        ray: the module.
+        session: gives the request and the display.
+
+    Attributes:
+        running: reference of the result -> task.
+    """
+
+    def __init__(self, ray: Any, session: Session):
+        from ray.util.queue import Queue
+
+        request = session.request
+        gpus = request.gpus if request.device != "cpu" and ray.cluster_resources().get("GPU") else 0
+        options = {"num_cpus": request.gpus, "num_gpus": gpus, "max_retries": RETRIES} | job_options(request.job)
+        self.running: dict[Any, TrialTask] = {}
+        self._ray, self._most = ray, request.workers
+        self._run = ray.remote(_run_on_node).options(runtime_env={"env_vars": folders()}, **options)
+        self._events = Queue(actor_options={"num_cpus": 0})
+        self._shown: dict[str, ShownEvents] = defaultdict(lambda: ShownEvents(session.display))
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another task may be started; Ray lets it wait until there are CPUs and GPUs for it."""
+        return self._most is None or len(self.running) < self._most
+
+    def start(self, task: TrialTask) -> None:
+        """Starts a task."""
+        self.running[self._run.remote(task.as_json(), task.name, self._events)] = task
+
+    def ended(self) -> Iterator[Outcome]:
+        """Shows what happened, and gives the outcomes of tasks that have ended."""
+        ended, _ = self._ray.wait([*self.running], timeout=POLL)
+        for name, event in self._events.get_nowait_batch(self._events.qsize()):
+            self._shown[name].show(event)
+        for reference in ended:
+            yield self._outcome(self.running.pop(reference), reference)
+
+    def cancel(self) -> None:
+        """Interrupts what still runs, and waits for it."""
+        for reference in self.running:
+            self._ray.cancel(reference)
+        if self.running:
+            self._ray.wait([*self.running], num_returns=len(self.running), timeout=PATIENCE)
+
+    def _outcome(self, task: TrialTask, reference: Any) -> Outcome:
+        self._shown[task.name].end()
+        try:
+            return outcome_of(task, self._ray.get(reference))
+        except self._ray.exceptions.RayError as error:
+            reason = next(filter(None, str(error).splitlines()), type(error).__name__)
+            return Outcome(task, DpbenchError(f"{task.trial} failed: Ray lost it {RETRIES + 1} times: {reason}"))
+
+
+def _run_on_node(content: Mapping[str, Any], name: str, events: Any) -> dict[str, Any]:
+    """`run_here`, in a process of Ray. The one of `events` lives with the command."""
+
+    def send(event: dict[str, Any]) -> None:
+        with suppress(Exception):  # progress that nobody can see any more
+            events.put((name, event))
+
+    return run_here(content, send)

@@ -1,0 +1,152 @@
+"""Trials as jobs of SLURM, submitted in arrays by submitit."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from dpbench.benchmark.launchers.elsewhere import job_options, run_here
+from dpbench.benchmark.launchers.progress_events import ShownEvents
+from dpbench.benchmark.launchers.tally import Tally
+from dpbench.benchmark.launchers.worker_process import outcome_of
+from dpbench.benchmark.launching import Outcome, Waves
+from dpbench.benchmark.session import Session
+from dpbench.benchmark.trial_task import TrialTask
+from dpbench.core.errors import DpbenchError
+from dpbench.core.extras import import_extra
+
+EXECUTOR = "slurm"
+"""The executor of submitit; "local" runs jobs as processes of this machine."""
+
+FOLDER = "slurm"
+"""Folder of submitted jobs, their logs and their progress, in the folder of results."""
+
+MINUTES = 24 * 60
+"""Time of a job, unless `job` has another timeout_min. One whose time is up is queued again, and continues."""
+
+POLL = 1.0
+"""Seconds between two looks at what happens."""
+
+
+def launch(waves: Waves, session: Session) -> Iterator[Outcome]:
+    """Runs tasks, each wave as one array of jobs.
+
+    A job that is preempted, or whose time is up, is queued again, and continues from its checkpoint. When the iterator
+    is closed, jobs that have not ended are cancelled.
+
+    Raises:
+        DpbenchError: this machine has no SLURM, or does not take the jobs.
+    """
+    folder, tally = session.out.absolute() / FOLDER, Tally(waves)
+    executor = _executor(session, folder)
+    with session.display.overview(tally.line):
+        for wave in waves:
+            jobs = _submit(wave, executor, folder, session)
+            try:
+                while jobs:
+                    time.sleep(POLL)
+                    for job in [job for job in jobs if job.has_ended()]:
+                        jobs.remove(job)
+                        yield tally.add(job.outcome())
+            finally:
+                for job in jobs:
+                    job.cancel()
+
+
+def _executor(session: Session, folder: Path) -> Any:
+    """What submits the jobs of a session."""
+    submitit, request = import_extra("submitit", "slurm"), session.request
+    logging.getLogger("submitit").setLevel(logging.ERROR)  # it warns at every look where SLURM keeps no accounts
+    try:
+        executor = submitit.AutoExecutor(folder / "%j", cluster=EXECUTOR)
+    except RuntimeError as error:
+        raise DpbenchError("this machine has no SLURM (srun is not found); --launcher local needs none") from error
+    options: dict[str, Any] = {"name": "dpbench", "timeout_min": MINUTES, "cpus_per_task": request.gpus}
+    if request.device.startswith("cuda"):
+        options["gpus_per_node"] = request.gpus
+    if request.workers is not None:
+        options["slurm_array_parallelism"] = request.workers
+    try:
+        executor.update_parameters(**(options | job_options(request.job)))
+    except (NameError, TypeError, AssertionError) as error:
+        raise DpbenchError(f"--job: {' '.join(str(error).split())}") from error
+    return executor
+
+
+def _submit(wave: Sequence[TrialTask], executor: Any, folder: Path, session: Session) -> list[_Job]:
+    files = [folder / "progress" / f"{uuid4().hex}.jsonl" for _ in wave]
+    with executor.batch():
+        submitted = [executor.submit(TrialJob(), task.as_json(), path) for task, path in zip(wave, files, strict=True)]
+    shown = [ShownEvents(session.display) for _ in wave]
+    return [_Job(*parts) for parts in zip(wave, submitted, files, shown, strict=True)]
+
+
+class TrialJob:
+    """What a job runs. submitit stores it, and calls it on the machine that SLURM chose."""
+
+    def __call__(self, content: Mapping[str, Any], progress: Path) -> dict[str, Any]:
+        """Runs a task; see `elsewhere.run_here`.
+
+        Args:
+            content: of the task.
+            progress: file to which events are added.
+        """
+        progress.parent.mkdir(parents=True, exist_ok=True)
+        with progress.open("a", encoding="utf-8") as file:
+
+            def send(event: dict[str, Any]) -> None:
+                file.write(json.dumps(event) + "\n")
+                file.flush()
+
+            return run_here(content, send)
+
+    def checkpoint(self, content: Mapping[str, Any], progress: Path) -> Any:
+        """What submitit queues in the place of a job that is preempted, or whose time is up: the same again."""
+        import submitit
+
+        return submitit.helpers.DelayedSubmission(self, content, progress)
+
+
+class _Job:
+    """A job, as the process sees it that submitted it.
+
+    Args:
+        task: what it runs.
+        job: of submitit.
+        progress: file of its events.
+        shown: shows them.
+    """
+
+    def __init__(self, task: TrialTask, job: Any, progress: Path, shown: ShownEvents):
+        self._task, self._job, self._progress, self._shown = task, job, progress, shown
+        self._read = 0
+
+    def has_ended(self) -> bool:
+        """Whether it has ended; shows what happened since the last look."""
+        ended = self._job.done()
+        with suppress(FileNotFoundError), self._progress.open("rb") as file:  # it is not there before the job starts
+            file.seek(self._read)
+            whole = file.read().rpartition(b"\n")[0]
+            for line in filter(None, whole.split(b"\n")):
+                self._shown.show(json.loads(line))
+            self._read += len(whole) + bool(whole)
+        return ended
+
+    def outcome(self) -> Outcome:
+        """How it ended."""
+        self._shown.end()
+        try:
+            return outcome_of(self._task, self._job.result())
+        except Exception:  # submitit's own, or what the job raised, which its log has
+            reason = f"job {self._job.job_id} ended as {self._job.state}; its log is {self._job.paths.stderr}"
+            return Outcome(self._task, DpbenchError(f"{self._task.trial} failed: {reason}"))
+
+    def cancel(self) -> None:
+        """Takes it out of the queue, or interrupts it."""
+        self._job.cancel(check=False)

@@ -1,0 +1,98 @@
+"""How the trials of a command are run: by a launcher, which takes tasks and gives outcomes as they finish."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import replace
+from importlib import import_module
+from typing import NamedTuple
+
+from dpbench.benchmark.scoring import chosen_metrics
+from dpbench.benchmark.session import Session
+from dpbench.benchmark.trial_run import is_done
+from dpbench.benchmark.trial_task import TrialTask
+from dpbench.core.config import as_settings
+from dpbench.core.errors import DpbenchError
+from dpbench.core.files import digest
+
+
+class Outcome(NamedTuple):
+    """How a task ended.
+
+    Attributes:
+        task: which one.
+        error: what went wrong; a `RunError` if further tasks would fail alike.
+        acted: whether anything was left to do.
+    """
+
+    task: TrialTask
+    error: DpbenchError | None = None
+    acted: bool = True
+
+
+Waves = Sequence[Sequence[TrialTask]]
+"""Tasks that may run side by side; those of a wave start when all of the wave before it have ended."""
+
+Launch = Callable[[Waves, Session], Iterator[Outcome]]
+"""A launcher: runs tasks, and gives each one's outcome when it has ended. Closing the iterator ends what still runs."""
+
+
+def launch(tasks: Sequence[TrialTask], session: Session) -> Generator[Outcome, None, None]:
+    """Runs tasks as the session's request says. Outcomes come as tasks end, in any order.
+
+    Where tasks run in processes of their own, finished trials need none, and public training that several trials share
+    comes first, once for each of them.
+
+    Raises:
+        DpbenchError: the launcher needs what is not there.
+    """
+    request, is_one_of_several = session.request, session.processes.world.size > 1
+    if request.launcher != "none" and is_one_of_several:
+        raise DpbenchError(f"--launcher {request.launcher} starts processes itself: start the command without torchrun")
+    if request.launcher == "none" and (request.gpus == 1 or is_one_of_several):
+        yield from _launcher("none")([tasks], session)
+        return
+    if request.force:
+        clear(tasks, session)
+    left = []
+    for task in tasks:
+        if is_finished(task, session):
+            yield Outcome(task, acted=False)
+        else:
+            left.append(task)
+    waves = [wave for wave in (shared_public_training(left, session), left) if wave]
+    if waves:
+        yield from _launcher("local" if request.launcher == "none" else request.launcher)(waves, session)
+
+
+def _launcher(name: str) -> Launch:
+    return import_module(f"dpbench.benchmark.launchers.{name}").launch
+
+
+def is_finished(task: TrialTask, session: Session) -> bool:
+    """Whether nothing is left to do of a task; then its scores are shown."""
+    request = session.request
+    if not task.trial.folder(session.out).is_finished:
+        return False
+    session.display.say(str(task))
+    return is_done(task.trial, session, chosen_metrics(request.metrics, request.protocol_metrics))
+
+
+def clear(tasks: Sequence[TrialTask], session: Session) -> None:
+    """Removes what trials left, so that they run again: a task that is started twice must not do so twice."""
+    for task in tasks:
+        folder = task.trial.folder(session.out)
+        if folder.path.exists():
+            with folder.lock(session.display):
+                folder.clear()
+
+
+def shared_public_training(tasks: Sequence[TrialTask], session: Session) -> list[TrialTask]:
+    """The public training of each configuration that several unfinished trials share."""
+    shared: dict[str, list[TrialTask]] = {}
+    for task in tasks:
+        trial = task.trial
+        if trial.public is not None and not trial.folder(session.out).is_sampled:
+            same = digest([trial.method, as_settings(trial.config), trial.public, trial.spec.shape, trial.pretrained])
+            shared.setdefault(same, []).append(task)
+    return [replace(first, public=True) for first, *others in shared.values() if others]

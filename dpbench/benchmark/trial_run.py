@@ -1,0 +1,123 @@
+"""The path of a trial: prepare, fit, sample, score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+
+from dpbench.benchmark.schedule import calibrated_plan
+from dpbench.benchmark.scoring import missing_metrics, say_scores, score
+from dpbench.benchmark.session import Session
+from dpbench.benchmark.shared_state import unchanged
+from dpbench.benchmark.stages import fit, prepare, real_images, sample
+from dpbench.benchmark.trial import TrialSpec
+from dpbench.benchmark.trial_code import code_outside
+from dpbench.results.record import TrialRecord
+from dpbench.results.trial_log import TrialLog
+from dpbench.training.device import reset_peak_memory
+
+
+def run_trial(trial: TrialSpec, session: Session, metrics: Sequence[str]) -> bool:
+    """Does what is left to do of one trial: prepare, fit, sample, score.
+
+    With several processes, all of them prepare and fit; rank zero alone writes, samples and scores.
+
+    Args:
+        metrics: names of the metrics to compute.
+
+    Returns:
+        whether anything was left to do.
+
+    Raises:
+        DpbenchError: whatever went wrong, in one line. The trial's folder then has a log.txt, and no trial.json.
+    """
+    folder, processes = trial.folder(session.out), session.processes
+    if processes.broadcast(processes.is_rank_zero and is_done(trial, session, metrics)):
+        return False
+    with folder.lock(session.display) if processes.is_rank_zero else nullcontext():
+        if processes.is_rank_zero and session.request.force:
+            folder.clear()
+        record = _current_record(trial, session) if processes.is_rank_zero else None
+        if not processes.broadcast(record is not None):
+            record = _sampled(trial, session)
+        if record is not None:
+            score(record, folder, metrics, session)
+    processes.barrier()
+    return True
+
+
+def is_done(trial: TrialSpec, session: Session, metrics: Sequence[str]) -> bool:
+    """Whether nothing is left to do of a trial; then its scores are shown. Needs no lock, as nothing is written."""
+    folder = trial.folder(session.out)
+    record = folder.read(trial.key) if folder.is_finished and not session.request.force else None
+    if record is None or not _is_by_present_code(record, trial, session):
+        return False
+    if missing_metrics(folder, metrics):
+        return False
+    session.display.say("  finished already")
+    say_scores(record, folder, session)
+    return True
+
+
+def _is_by_present_code(record: TrialRecord, trial: TrialSpec, session: Session) -> bool:
+    """Whether the present code outside dpbench sampled a trial, as far as its record tells."""
+    return record.source_hash in (None, code_outside(trial, session))
+
+
+def _current_record(trial: TrialSpec, session: Session) -> TrialRecord | None:
+    """The record of a trial that the present code sampled; removes one that other code outside dpbench sampled."""
+    folder = trial.folder(session.out)
+    record = folder.read(trial.key)
+    if record is None or _is_by_present_code(record, trial, session):
+        return record
+    again = "it runs again, as another private run" if trial.is_private else "it runs again"
+    session.display.say(f"  the code of a plugin behind it changed since it ran: {again}")
+    folder.clear()
+    return None
+
+
+def _sampled(trial: TrialSpec, session: Session) -> TrialRecord | None:
+    """Trains and samples; None on every process but rank zero."""
+    folder, is_rank_zero = trial.folder(session.out), session.processes.is_rank_zero
+    log = TrialLog(folder.log if is_rank_zero else None)
+    with log.errors_of(trial):
+        continues = folder.has_checkpoints(trial.spec.public_benchmark)
+        if is_rank_zero and not continues:
+            folder.clear()
+        log(f"{trial} {'continues an interrupted attempt' if continues else 'starts'}")
+        log(f"on {session.device} in {session.precision}, settings: {trial.config}")
+        session.inputs.check_fingerprint(trial.fingerprint)
+        if trial.is_real:
+            record = real_images(trial, session, log)
+        else:
+            reset_peak_memory(session.device)
+            method = prepare(trial, session, log)
+            with unchanged(trial.plugin):
+                spent = fit(method, trial, calibrated_plan(trial), session, log)
+                if not is_rank_zero:
+                    return None
+                record = sample(method, trial, spent, session, log)
+        folder.write(record)
+        return record
+
+
+def pretrain(trial: TrialSpec, session: Session) -> bool:
+    """Does the public training of a trial alone, so that others find it in the cache.
+
+    With several processes, all of them load it, and rank zero alone trains.
+
+    Returns:
+        whether the trial still needed it.
+
+    Raises:
+        DpbenchError: as `run_trial`.
+    """
+    folder, processes = trial.folder(session.out), session.processes
+    if processes.broadcast(processes.is_rank_zero and folder.is_sampled):
+        return False
+    with folder.lock(session.display) if processes.is_rank_zero else nullcontext():
+        log = TrialLog(folder.log if processes.is_rank_zero else None)
+        with log.errors_of(trial):
+            prepare(trial, session, log)
+    processes.barrier()
+    return True

@@ -1,0 +1,38 @@
+"""Tiny runs that launchers start in processes of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import dpbench
+from dpbench.core.files import read_json
+
+TESTS = Path(__file__).parents[2]
+TINY = {
+    "levels": 1, "codes": 8, "tokenizer_steps": 3, "tokenizer_dim": 8,
+    "dim": 16, "depth": 1, "heads": 2, "public_steps": 5, "public_batch": 8, "batch": 50,
+    "steps": 4, "refiner.name": "bicubic",
+}  # fmt: skip
+
+
+def options(out: Path, **changes: Any) -> dict[str, Any]:
+    """Options of a run of one trial of the wavelet method."""
+    return {
+        "methods": "wavelet", "dataset": "tiny", "public": "tiny-public", "samples": 10, "delta": 1e-6, "device": "cpu",
+        "metrics": ["brightness"], "references": (), "settings": TINY, "plugins": [TESTS / "plugin_tiny.py"],
+        "out": out,
+    } | changes  # fmt: skip
+
+
+def run(out: Path, **changes: Any) -> Any:
+    return dpbench.run(**options(out, **changes))
+
+
+def check_ledgers(out: Path, count: int) -> None:
+    """Checks that so many trials are finished, and that each spent its plan, no less and no more."""
+    ledgers = [read_json(path.with_name("ledger.json")) for path in out.rglob("trial.json")]
+    assert len(ledgers) == count
+    for ledger in ledgers:
+        for mechanism in ledger["mechanisms"]:
+            assert mechanism["releases_spent"] == mechanism["releases_planned"]

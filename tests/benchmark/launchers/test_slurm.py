@@ -1,0 +1,49 @@
+"""Trials as jobs of submitit, in its executor of local processes; the same code submits them to SLURM."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from recipes import check_ledgers, run
+from record import recorded
+
+from dpbench.benchmark.failures import TrialsFailed
+from dpbench.benchmark.launchers import slurm
+from dpbench.core.errors import DpbenchError
+from dpbench.core.progress_lines import ProgressLines
+
+
+@pytest.fixture
+def jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs are processes of this machine."""
+    pytest.importorskip("submitit")
+    monkeypatch.setattr(slurm, "EXECUTOR", "local")
+
+
+@pytest.mark.usefixtures("jobs")
+def test_jobs_make_rows_and_failures_and_show_their_progress(out: Path) -> None:
+    lines: list[str] = []
+    changes = {"methods": ["fake", "fake[fail=crash]"], "settings": {}, "launcher": "slurm"}
+    with pytest.raises(TrialsFailed, match="1 of 2 trials failed") as caught:
+        run(out, display=ProgressLines(lines.append), **changes)
+    assert caught.value.finished.rows["variant"].tolist() == [""]
+    assert "RuntimeError: it broke" in str(caught.value.failures[0])
+    check_ledgers(out, 1)
+    assert len(recorded()) == 2
+    assert any(line.startswith("  [1/2] on ") for line in lines)
+    assert any(line.startswith("  [1/2] fitting: 1 in ") for line in lines)
+
+
+@pytest.mark.usefixtures("jobs")
+def test_options_of_jobs_that_do_not_exist_are_named(out: Path) -> None:
+    with pytest.raises(DpbenchError, match=r"--job: .*slurm_partitoin"):
+        run(out, launcher="slurm", job={"slurm_partitoin": "gpu"})
+    assert recorded() == []
+
+
+def test_a_machine_without_slurm_is_one_line(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("submitit")
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(DpbenchError, match=r"this machine has no SLURM \(srun is not found\); --launcher local"):
+        run(out, launcher="slurm")
