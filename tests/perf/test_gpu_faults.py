@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -74,10 +75,10 @@ def test_gradients_section_detects_a_wrong_sum_of_clipped_gradients(inject_fault
 
 
 def test_gradients_section_detects_tf32_factors(inject_fault):
-    def of_outer(original, term, weights):
-        return original(terms.Outer(to_tf32(term.x), to_tf32(term.g), term.shape), to_tf32(weights))
+    def of_factors(original, term, weights):
+        return original(replace(term, x=to_tf32(term.x), g=to_tf32(term.g)), to_tf32(weights))
 
-    inject_fault(terms.Outer, "weighted_sum", of_outer)
+    inject_fault(terms.Factored, "weighted_sum", of_factors)
     assert failures("gradients", "conv2d, few places, fp32") == {"book-keeping K=1"}
     inject_fault(
         terms.Dense, "weighted_sum", lambda original, term, w: original(terms.Dense(to_tf32(term.values)), to_tf32(w))

@@ -220,7 +220,9 @@ class _TapUnderVmap(_Tap):
     """
 
     @staticmethod
-    def forward(output: Tensor, x: Tensor, anchor: Tensor, book: _Book, layer: nn.Module) -> Tensor:
+    def forward(  # type: ignore[override]  # without ctx: torch's other signature
+        output: Tensor, x: Tensor, anchor: Tensor, book: _Book, layer: nn.Module
+    ) -> Tensor:
         return output.detach()
 
     @staticmethod
