@@ -55,7 +55,7 @@ def test_trial_folder_has_all_files(tiny: Path) -> None:
     assert folder.name == rows["key"][0]
     expected = {
         "trial.json", "scores.json", "ledger.json", "model.safetensors", "samples", "checksums.json", "samples.png",
-        "log.txt",
+        "log.txt", "README.md",
     }  # fmt: skip
     assert {path.name for path in folder.glob("[!.]*")} == expected
     assert samples(folder).shape == (30, 1, 16, 16)
@@ -352,7 +352,7 @@ def test_sensitive_files_of_undeclared_data(tiny: Path) -> None:
     (without_noise,) = tiny.glob(f"*/fake/{rows.loc['nonprivate', 'key']}")
     (real,) = tiny.glob("*/real/*")
     assert not (plain / "sensitive").exists()
-    outside = {"ledger.json", "log.txt", "scores.json", "trial.json", "sensitive"}
+    outside = {"README.md", "ledger.json", "log.txt", "scores.json", "trial.json", "sensitive"}
     assert {path.name for path in without_noise.glob("[!.]*")} == outside
     assert not (real / "sensitive").exists()
     assert "test" in " ".join(rows.loc["real", "notes"])

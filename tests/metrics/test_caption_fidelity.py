@@ -132,7 +132,7 @@ def changed(change: Callable[[torch.Tensor], torch.Tensor] = lambda images: imag
 def test_the_judge_finds_what_captions_say(fresh: Scores) -> None:
     values = fresh.values
     assert values["caption_fidelity"] > 0.4
-    assert values["caption_fidelity"] == pytest.approx(values["caption_fidelity_real"], abs=0.1)
+    assert values["caption_fidelity"] == pytest.approx(values["caption_fidelity_real"], abs=0.15)
     assert values["caption_fidelity_shuffled"] < values["caption_fidelity"] - 0.25
     assert values["caption_place"] > 0.4
     assert set(values) - {"caption_fidelity_real", "caption_fidelity_shuffled", "caption_fidelity"} == {

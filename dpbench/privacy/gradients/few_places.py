@@ -51,7 +51,8 @@ class Places(Factored):
     def contracted(self, weights: Tensor) -> Tensor:
         """See `Factored`."""
         g = (self._by_record(self.g) * weights.reshape(-1, *[1] * self.g.ndim)).flatten(0, 1)
-        return weight_gradient(self.layer, self.x, self.padding, g, self.layer.weight, self.layer.groups)
+        weight = self.layer.weight.detach()  # else the sum would keep its records for a second derivative
+        return weight_gradient(self.layer, self.x, self.padding, g, weight, self.layer.groups)
 
     def of(self, records: Tensor) -> Places:
         """See `Factored`."""

@@ -58,6 +58,7 @@ def test_norms_and_sums_are_those_of_autograd(name, views):
     assert (term.squared_norms() >= squares).all()
     torch.testing.assert_close(term.squared_norms(), squares, rtol=2e-4, atol=0)
     torch.testing.assert_close(term.dense().values.double(), gradients, rtol=1e-4, atol=1e-5)
+    assert not term.weighted_sum(weights).requires_grad  # a graph would keep records alive after the step
     summed = torch.einsum("b,b...->...", weights.double(), gradients)
     torch.testing.assert_close(term.weighted_sum(weights).double(), summed, rtol=1e-4, atol=1e-5)
 
