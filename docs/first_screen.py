@@ -21,10 +21,11 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it runs as a script, wherever from
 
+from dpbench.benchmark.command_words import given
 from dpbench.benchmark.request import RunRequest
 from dpbench.benchmark.runner import Finished, run_request
 from dpbench.cli.display import open_display
-from dpbench.cli.options import RUN, given
+from dpbench.cli.options import RUN
 from dpbench.core.files import write_atomic, write_text
 from dpbench.core.variants import titled
 from dpbench.results.rounding import rounded

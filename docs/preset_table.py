@@ -7,13 +7,13 @@ Both say how many private gradients each preset computes on MNIST.
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it runs as a script, wherever from
 
+from docs.written_part import WrittenPart
 from dpbench.benchmark.tiers import PUBLISHED, Tier, millions, percent, tiers
 from dpbench.core.data import DataOptions
 from dpbench.core.files import write_text
@@ -23,7 +23,7 @@ from dpbench.data.opening import default_root, open_dataset
 ROOT = Path(__file__).parents[1]
 DATASET = "mnist"
 PRESETS = ("small", "gpu", PUBLISHED)
-BEGIN, END = "<!-- written by docs/preset_table.py -->\n", "<!-- end of what docs/preset_table.py writes -->\n"
+PART = WrittenPart("preset_table.py")
 
 
 def counted() -> dict[str, list[Tier]]:
@@ -55,15 +55,10 @@ def _range(shares: Sequence[tuple[float, str]]) -> str:
     return " and ".join(f"{percent(share)} (`{name}`)" for share, name in (min(shares), max(shares)))
 
 
-def with_part(page: str, part: str) -> str:
-    """The page with `part` between its markers."""
-    return re.sub(f"(?s){BEGIN}.*{END}", lambda _: f"{BEGIN}{part}{END}", page)
-
-
 def pages() -> dict[Path, str]:
     """The two pages as they have to be."""
     parts = {ROOT / "docs" / "methods.md": table(), ROOT / "README.md": sentence()}
-    return {path: with_part(path.read_text(encoding="utf-8"), part) for path, part in parts.items()}
+    return {path: PART.put(path.read_text(encoding="utf-8"), part) for path, part in parts.items()}
 
 
 def _cell(tier: Tier) -> str:

@@ -9,7 +9,6 @@ a few of them beside each method's idea, which is written by hand.
 from __future__ import annotations
 
 import math
-import re
 import sys
 from pathlib import Path
 
@@ -17,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it runs as a scrip
 
 import pandas as pd
 
+from docs.written_part import WrittenPart
 from dpbench.core.files import write_text
 from dpbench.core.registries import METHODS
 from dpbench.core.variants import titled
@@ -26,7 +26,7 @@ from dpbench.results.row import CI95
 ROOT = Path(__file__).parents[1]
 ROWS = ROOT / "results" / "reference" / "mnist.csv"
 README, EXPERIMENTS = ROOT / "README.md", ROOT / "docs" / "experiments.md"
-BEGIN, END = "<!-- written by docs/result_tables.py -->\n", "<!-- end of what docs/result_tables.py writes -->\n"
+PART = WrittenPart("result_tables.py")
 
 SHOWN = ("accuracy", "label_fidelity", "fwd_inf", "fd_coarse_inf", "fd_detail1_inf", "style", "texture", "copied")
 """The columns in docs/experiments.md."""
@@ -89,19 +89,9 @@ def pages() -> dict[Path, str]:
     rows = measured()
     readme, experiments = (path.read_text(encoding="utf-8") for path in (README, EXPERIMENTS))
     return {
-        README: with_part(readme, readme_table(rows, part_of(readme))),
-        EXPERIMENTS: with_part(experiments, experiments_table(rows)),
+        README: PART.put(readme, readme_table(rows, PART.of(readme))),
+        EXPERIMENTS: PART.put(experiments, experiments_table(rows)),
     }
-
-
-def part_of(page: str) -> str:
-    """What stands between the markers."""
-    return page.partition(BEGIN)[2].partition(END)[0]
-
-
-def with_part(page: str, part: str) -> str:
-    """The page with `part` between its markers."""
-    return re.sub(f"(?s){BEGIN}.*{END}", lambda _: f"{BEGIN}{part}{END}", page)
 
 
 def main() -> None:

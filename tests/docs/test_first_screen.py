@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shlex
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -12,6 +10,7 @@ import events
 import numpy as np
 import pytest
 import typer
+from docs_scripts import docs_script
 from PIL import Image
 
 from dpbench import RunRequest
@@ -22,12 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("first_screen", ROOT / "docs/first_screen.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return docs_script("first_screen")
 
 
 def test_one_run_writes_picture_and_table(tiny: Path, script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

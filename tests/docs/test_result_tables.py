@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import pandas as pd
 import pytest
+from docs_scripts import docs_script
 
 from dpbench.core.registries import METHODS
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("docs_result_tables", ROOT / "docs/result_tables.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return docs_script("result_tables")
 
 
 def test_the_pages_show_the_stored_rows(script: ModuleType) -> None:
     for path, page in script.pages().items():
-        assert script.BEGIN in page
+        assert script.PART.begin in page
         assert path.read_text(encoding="utf-8") == page, "run python docs/result_tables.py"
 
 
 def test_every_method_has_a_line_in_the_readme(script: ModuleType) -> None:
-    part = script.part_of(script.README.read_text(encoding="utf-8"))
+    part = script.PART.of(script.README.read_text(encoding="utf-8"))
     assert sorted(line.split("|")[1].strip(" `") for line in part.splitlines()[2:]) == METHODS.names()
 
 
