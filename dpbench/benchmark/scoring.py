@@ -149,7 +149,8 @@ def named_columns(names: Sequence[str]) -> list[Column]:
 
 def ranking_columns(columns: Sequence[Column]) -> list[Column]:
     """The columns that rank rows for these: each one's `ranked_by`, or itself."""
-    return named_columns([column.ranked_by or column.name for column in columns])
+    ranking = iter(named_columns([column.ranked_by for column in columns if column.ranked_by]))
+    return [next(ranking) if column.ranked_by else column for column in columns]
 
 
 def owners() -> dict[str, str]:

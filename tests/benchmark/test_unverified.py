@@ -17,7 +17,7 @@ from dpbench.benchmark import stages
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import read_json
 
-OPEN = {"trial.json", "ledger.json", "scores.json", "log.txt", "sensitive"}
+OPEN = {"README.md", "trial.json", "ledger.json", "scores.json", "log.txt", "sensitive"}
 
 
 def run(out: Path, dataset: str = "tiny:secret", method: str = "fake", **options: Any) -> pd.DataFrame:
