@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from record import recorded
 from safetensors.numpy import load_file
+from tiny_wavelet import TINY
 
 from dpbench.benchmark.processes import Processes, join_processes
 from dpbench.core.errors import UNFINISHED, DpbenchError
@@ -18,11 +19,6 @@ from dpbench.core.files import read_json
 from dpbench.privacy.world import World
 
 TESTS = Path(__file__).parents[1]
-TINY = {
-    "levels": 1, "codes": 8, "tokenizer_steps": 3, "tokenizer_dim": 8,
-    "dim": 16, "depth": 1, "heads": 2, "public_steps": 5, "public_batch": 8, "batch": 50,
-    "steps": 4, "refiner.name": "bicubic",
-}  # fmt: skip
 
 
 def torchrun(out: Path, *arguments: str, **environment: str) -> tuple[int, str, str]:

@@ -5,15 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from tiny_wavelet import TINY
+
 import dpbench
 from dpbench.core.files import read_json
 
 TESTS = Path(__file__).parents[2]
-TINY = {
-    "levels": 1, "codes": 8, "tokenizer_steps": 3, "tokenizer_dim": 8,
-    "dim": 16, "depth": 1, "heads": 2, "public_steps": 5, "public_batch": 8, "batch": 50,
-    "steps": 4, "refiner.name": "bicubic",
-}  # fmt: skip
 
 
 def options(out: Path, **changes: Any) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from recipes import TINY, check_ledgers, options, run
+from recipes import check_ledgers, options, run
 from record import recorded
+from tiny_wavelet import TINY
 
 from dpbench import RunRequest
 from dpbench.benchmark.failures import TrialsFailed

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from recipes import TINY, check_ledgers, run
+from recipes import check_ledgers, run
 from record import recorded
+from tiny_wavelet import TINY
 
 from dpbench.core.errors import NotInstalled
 from dpbench.core.progress_lines import ProgressLines

@@ -170,3 +170,8 @@ def test_collapsed_codebook_gives_a_warning(public, run):
 def test_invalid_sizes_raise_an_error(settings, message):
     with pytest.raises(ConfigError, match=message):
         _tokenizer(**settings)
+
+
+def test_the_tokenizer_may_have_an_augmentation_of_its_own():
+    assert TokenizerTraining().of_tokenizer("strokes") == "strokes"
+    assert TokenizerTraining(tokenizer_augmentation="colours").of_tokenizer("none") == "colours"
