@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.2.0"
 
 if TYPE_CHECKING:
+    from dpbench.benchmark.exporting import export as export
     from dpbench.benchmark.external import evaluate as evaluate
     from dpbench.benchmark.refinement import refine as refine
     from dpbench.benchmark.request import RunRequest as RunRequest
@@ -90,6 +91,7 @@ if TYPE_CHECKING:
     from dpbench.training.public import to_unit as to_unit
 
 _NAMES = {
+    "dpbench.benchmark.exporting": ["export"],
     "dpbench.benchmark.external": ["evaluate"],
     "dpbench.benchmark.refinement": ["refine"],
     "dpbench.benchmark.request": ["RunRequest"],

@@ -7,43 +7,56 @@ from typing import NamedTuple
 
 from dpbench.benchmark.cards import write_card
 from dpbench.benchmark.scoring import known_columns, real_beside
-from dpbench.core.progress import Display
+from dpbench.core.folders import expanded
+from dpbench.core.progress import Display, Quiet
 from dpbench.results import archive
 from dpbench.results.record import TrialRecord
-from dpbench.results.trial_folder import TrialFolder
+from dpbench.results.trial_search import find_trial
 
 
 class Packed(NamedTuple):
-    """What `export_trial` did.
+    """What `export` wrote.
 
     Attributes:
         record: of the trial.
         path: the archive.
-        card_is_own: whether the card in it is one that somebody edited, and that was left as it is.
+        card: the trial's model card, which is in it, too.
+        card_is_own: whether the card is one that somebody edited, and that was left as it is.
     """
 
     record: TrialRecord
     path: Path
+    card: Path
     card_is_own: bool
 
 
-def export_trial(folder: TrialFolder, out: Path | None, with_samples: bool, display: Display) -> Packed:
-    """Writes a trial's card anew, unless somebody edited it, and packs the trial.
+def export(
+    trial: Path | str,
+    results: Path | str = Path("results"),
+    *,
+    out: Path | str | None = None,
+    samples: bool = True,
+    display: Display | None = None,
+) -> Packed:
+    """Writes a finished trial's card anew, unless somebody edited it, and packs the trial into one zip file.
 
     Args:
-        folder: of a sampled trial.
-        out: the file to write; by default one in the current folder, named after method and key.
-        with_samples: whether the images go into it.
-        display: where progress shows.
+        trial: the trial's folder, or a unique beginning of its key (the folder's name).
+        results: folder of results, where a key is looked for.
+        out: the file to write; by default METHOD-KEY.zip in the current folder.
+        samples: whether the images go into it.
+        display: where progress shows; by default nowhere.
 
     Raises:
-        DpbenchError: the trial cannot be packed (see `archive.check`), or a file cannot be written.
+        DpbenchError: there is no such trial, it cannot be packed (see `archive.check`), or a file cannot be written.
     """
+    folder = find_trial(trial, expanded(Path(results)))
     record = folder.read()
     assert record is not None
-    path = Path(archive.default_name(record)) if out is None else out
+    path = Path(archive.default_name(record)) if out is None else expanded(Path(out))
     archive.check(record, folder, path)
-    with folder.lock(display):
+    shown = display or Quiet()
+    with folder.lock(shown):
         is_new = write_card(record, folder, known_columns(), real_beside(record, folder))
-        archive.pack(record, folder, path, with_samples, display)
-    return Packed(record, path, not is_new)
+        archive.pack(record, folder, path, samples, shown)
+    return Packed(record, path, folder.card, not is_new)

@@ -9,7 +9,6 @@ import typer
 
 from dpbench.benchmark.request import RunRequest
 from dpbench.cli.options import ResultsOption, TrialArgument, takes
-from dpbench.core.folders import expanded
 
 EPILOG = """
 The file has the model, the samples, README.md (the card), the ledger, the settings, checksums, and the scores of a
@@ -36,12 +35,10 @@ def export(
     results: ResultsOption = RunRequest.out,
 ) -> None:
     """Pack a finished trial into one file: model, samples, model card, ledger and settings."""
-    from dpbench.benchmark.exporting import export_trial
+    from dpbench.benchmark import exporting
     from dpbench.cli.display import open_display
-    from dpbench.results.trial_search import find_trial
 
-    folder = find_trial(trial, expanded(results))
     with open_display() as display:
-        packed = export_trial(folder, None if out is None else expanded(out), not without_samples, display)
+        packed = exporting.export(trial, results, out=out, samples=not without_samples, display=display)
     print(f"{packed.record}: {packed.path}")
-    print(f"card: {folder.card}{' (edited, so left as it is)' if packed.card_is_own else ''}")
+    print(f"card: {packed.card}{' (edited, so left as it is)' if packed.card_is_own else ''}")

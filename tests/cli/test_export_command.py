@@ -12,6 +12,7 @@ import pytest
 from calling import call, run
 from test_completion import complete
 
+import dpbench
 from dpbench import DpbenchError
 from dpbench.results import checksums
 from dpbench.results.record import TrialRecord
@@ -165,3 +166,14 @@ def test_the_record_in_it_is_the_trial_s(tiny: Path) -> None:
     assert call("export", trial, "--out", tiny / "mine.zip").exit_code == 0
     with ZipFile(tiny / "mine.zip") as archive:
         assert TrialRecord.from_json(json.loads(archive.read("mine/trial.json"))).key == trial.name
+
+
+def test_python_packs_as_the_command_does(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trial = trial_in(tiny)
+    monkeypatch.chdir(tiny.parent)
+    packed = dpbench.export(trial.name[:6], tiny, samples=False)
+    assert packed.path == Path(f"fake-{trial.name}.zip")
+    assert names_in(packed.path) == PACKED - {"samples.png", "samples/00000.npy"}
+    assert (packed.card, packed.card_is_own) == (trial / "README.md", False)
+    with pytest.raises(DpbenchError, match="neither the folder of a trial nor"):
+        dpbench.export("abc", tiny)
