@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from dpbench.benchmark.finished import finished_trials
 from dpbench.benchmark.method_plan import MethodPlan
 from dpbench.benchmark.request import RunRequest
 from dpbench.benchmark.schedule import announce_slow_metrics, calibrated_plan, expect_times, plan_trials
@@ -62,8 +63,9 @@ def dry_run(request: RunRequest, display: Display | None = None) -> DryRun:
     with Session.open(request, display, writes=True) as session:
         metrics = chosen_metrics(request.metrics, request.protocol_metrics)
         trials = plan_trials(session)
-        announce_slow_metrics(trials, session, metrics)
-        works = expect_times(trials, session, metrics)
+        done = finished_trials(trials, session, metrics)
+        announce_slow_metrics(trials, done, session, metrics)
+        works = expect_times(trials, done, session)
         times = [session.timetable.expected(work) for work in works]
         planned = [PlannedTrial(t, work.stages, time) for t, work, time in zip(trials, works, times, strict=True)]
         spending = {(trial.title, trial.epsilon): trial for trial in trials if trial.is_private}

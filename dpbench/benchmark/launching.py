@@ -7,9 +7,7 @@ from dataclasses import replace
 from importlib import import_module
 from typing import NamedTuple
 
-from dpbench.benchmark.scoring import chosen_metrics
 from dpbench.benchmark.session import Session
-from dpbench.benchmark.trial_run import is_done
 from dpbench.benchmark.trial_task import TrialTask
 from dpbench.core.config import as_settings
 from dpbench.core.errors import DpbenchError
@@ -40,8 +38,8 @@ Launch = Callable[[Waves, Session], Iterator[Outcome]]
 def launch(tasks: Sequence[TrialTask], session: Session) -> Generator[Outcome, None, None]:
     """Runs tasks as the session's request says. Outcomes come as tasks end, in any order.
 
-    Where tasks run in processes of their own, finished trials need none, and public training that several trials share
-    comes first, once for each of them.
+    Where tasks run in processes of their own, public training that several trials share comes first, once for each of
+    them.
 
     Raises:
         DpbenchError: the launcher needs what is not there.
@@ -54,28 +52,13 @@ def launch(tasks: Sequence[TrialTask], session: Session) -> Generator[Outcome, N
         return
     if request.force:
         clear(tasks, session)
-    left = []
-    for task in tasks:
-        if is_finished(task, session):
-            yield Outcome(task, acted=False)
-        else:
-            left.append(task)
-    waves = [wave for wave in (shared_public_training(left, session), left) if wave]
+    waves = [wave for wave in (shared_public_training(tasks, session), tasks) if wave]
     if waves:
         yield from _launcher("local" if request.launcher == "none" else request.launcher)(waves, session)
 
 
 def _launcher(name: str) -> Launch:
     return import_module(f"dpbench.benchmark.launchers.{name}").launch
-
-
-def is_finished(task: TrialTask, session: Session) -> bool:
-    """Whether nothing is left to do of a task; then its scores are shown."""
-    request = session.request
-    if not task.trial.folder(session.out).is_finished:
-        return False
-    session.display.say(str(task))
-    return is_done(task.trial, session, chosen_metrics(request.metrics, request.protocol_metrics))
 
 
 def clear(tasks: Sequence[TrialTask], session: Session) -> None:

@@ -7,7 +7,7 @@ print(rows[["method", "epsilon", "seed", "accuracy", "fwd"]])
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +16,7 @@ import pandas as pd
 
 from dpbench.benchmark.experiment import store_experiment
 from dpbench.benchmark.failures import Failure, TrialsFailed
+from dpbench.benchmark.finished import finished_trials
 from dpbench.benchmark.launching import launch
 from dpbench.benchmark.leaderboard_file import LeaderboardFile
 from dpbench.benchmark.request import RunRequest
@@ -83,13 +84,14 @@ def run_request(request: RunRequest, display: Display | None = None, experiment:
     with Session.open(request, display, writes=True, distributed=True) as session:
         metrics = chosen_metrics(request.metrics, request.protocol_metrics)
         trials = plan_trials(session)
-        announce_slow_metrics(trials, session, metrics)
+        done = finished_trials(trials, session, metrics)
+        announce_slow_metrics(trials, done, session, metrics)
         with session.processes.rank_zero_first():
             stored = store_experiment(experiment or (request,), request.out)
         leaderboard, sheet = LeaderboardFile(request.out), None
         try:
-            announce_trials(trials, expect_times(trials, session, metrics), session)
-            failures = _run_trials(trials, session, leaderboard)
+            announce_trials(trials, expect_times(trials, done, session), session)
+            failures = _run_trials(trials, done, session, leaderboard)
         finally:
             if session.processes.is_rank_zero and any(trial.folder(request.out).is_finished for trial in trials):
                 rows = leaderboard.write()
@@ -102,14 +104,20 @@ def run_request(request: RunRequest, display: Display | None = None, experiment:
     return finished
 
 
-def _run_trials(trials: Sequence[TrialSpec], session: Session, leaderboard: LeaderboardFile) -> list[Failure]:
-    """Runs trials. Returns those that failed, unless a failure ends the run.
+def _run_trials(
+    trials: Sequence[TrialSpec], done: Collection[str], session: Session, leaderboard: LeaderboardFile
+) -> list[Failure]:
+    """Runs trials but those whose keys are in `done`. Returns those that failed, unless a failure ends the run.
 
     Raises:
         DpbenchError: a trial failed, and it is the only one, or the request says so, or further ones would fail alike.
     """
     goes_on = len(trials) > 1 and session.processes.world.size == 1 and not session.request.fail_fast
-    tasks = [TrialTask(session.request, trial, number, len(trials)) for number, trial in enumerate(trials, start=1)]
+    tasks = [
+        TrialTask(session.request, trial, number, len(trials))
+        for number, trial in enumerate(trials, start=1)
+        if trial.key not in done
+    ]
     failures: dict[int, Failure] = {}
     with closing(launch(tasks, session)) as outcomes:
         for task, error, acted in outcomes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from dpbench.benchmark.configure import Configured, configure, plan_of
 from dpbench.benchmark.planning import Planner
@@ -86,21 +86,35 @@ def calibrated_plan(trial: TrialSpec) -> CalibratedPlan:
     return calibrate(plan_of(trial.plugin, trial.config, trial.spec, trial.request), trial.budget)
 
 
-def announce_slow_metrics(trials: Sequence[TrialSpec], session: Session, metrics: Sequence[str]) -> None:
+def announce_slow_metrics(
+    trials: Sequence[TrialSpec], done: Collection[str], session: Session, metrics: Sequence[str]
+) -> None:
     """Says which metrics will take hours.
+
+    Args:
+        trials: of the run.
+        done: keys of those that are finished.
+        session: of the run.
+        metrics: their names.
 
     Raises:
         DpbenchError: one would take days.
     """
-    spec = session.inputs.spec
+    spec, left = session.inputs.spec, [trial for trial in trials if trial.key not in done]
     for name, seconds in slow_metrics(metrics, spec, session.request.samples, session.device).items():
-        if any(missing_metrics(trial.folder(session.out), [name]) for trial in trials):
+        if any(missing_metrics(trial.folder(session.out), [name]) for trial in left):
             session.display.say(announcement(name, seconds, session.device))
 
 
-def expect_times(trials: Sequence[TrialSpec], session: Session, metrics: Sequence[str]) -> list[Work]:
-    """Tells the timetable what there is to do, and how long it took before. Returns what there is to do."""
-    works = [work_left(trial, session, metrics) for trial in trials]
+def expect_times(trials: Sequence[TrialSpec], done: Collection[str], session: Session) -> list[Work]:
+    """Tells the timetable what there is to do, and how long it took before. Returns what there is to do.
+
+    Args:
+        trials: of the run.
+        done: keys of those that are finished.
+        session: of the run.
+    """
+    works = [Work(trial.title, ()) if trial.key in done else work_left(trial, session) for trial in trials]
     session.timetable.plan(works, [str(trial) for trial in trials])
     trained = {work.kind: trial for work, trial in zip(works, trials, strict=True) if "fit" in work.stages}
     for kind, trial in trained.items():
@@ -112,23 +126,22 @@ def announce_trials(trials: Sequence[TrialSpec], works: Sequence[Work], session:
     """Says what is to come: the trials that are left, and how long they take, as far as earlier trials tell."""
     left = [(trial, work, session.timetable.expected(work)) for trial, work in zip(trials, works, strict=True)
             if work.stages]  # fmt: skip
+    if len(left) < len(trials):
+        session.display.say(f"finished already: {len(trials) - len(left)} of {len(trials)} trials")
     if len(left) < 2:
         return
-    finished = len(trials) - len(left)
-    beside = f", {finished} finished already" if finished else ""
-    session.display.say(f"{len(left)} trials to come{beside}; time: {total(time for *_, time in left)}")
+    session.display.say(f"{len(left)} trials to come; time: {total(time for *_, time in left)}")
     for trial, work, time in left[:MOST_LISTED]:
         session.display.say(f"  {trial}: {', '.join(STAGES[stage] for stage in work.stages)}; time: {time}")
     if len(left) > MOST_LISTED:
         session.display.say(f"  and {len(left) - MOST_LISTED} more; `--dry-run` shows all")
 
 
-def work_left(trial: TrialSpec, session: Session, metrics: Sequence[str]) -> Work:
-    """The stages that `run_trial` will go through, if nothing changes before it starts."""
+def work_left(trial: TrialSpec, session: Session) -> Work:
+    """The stages that `run_trial` will go through of an unfinished trial, if nothing changes before it starts."""
     folder = trial.folder(session.out)
     if folder.is_sampled and not session.request.force:
-        unscored = not folder.is_finished or missing_metrics(folder, metrics)
-        return Work((trial.title, "sampled"), ("evaluate",) if unscored else ())
+        return Work((trial.title, "sampled"), ("evaluate",))
     if trial.is_real:
         return Work(trial.title, ("evaluate",))
     state = "continues" if folder.has_checkpoints(trial.spec.public_benchmark) else "new"

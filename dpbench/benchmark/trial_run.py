@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 
+from dpbench.benchmark.finished import is_by_present_code, is_finished
 from dpbench.benchmark.schedule import calibrated_plan
-from dpbench.benchmark.scoring import missing_metrics, say_scores, score
+from dpbench.benchmark.scoring import score
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.shared_state import unchanged
 from dpbench.benchmark.stages import fit, prepare, real_images, sample
 from dpbench.benchmark.trial import TrialSpec
-from dpbench.benchmark.trial_code import code_outside
 from dpbench.results.record import TrialRecord
 from dpbench.results.trial_log import TrialLog
 from dpbench.training.device import reset_peak_memory
@@ -32,7 +32,8 @@ def run_trial(trial: TrialSpec, session: Session, metrics: Sequence[str]) -> boo
         DpbenchError: whatever went wrong, in one line. The trial's folder then has a log.txt, and no trial.json.
     """
     folder, processes = trial.folder(session.out), session.processes
-    if processes.broadcast(processes.is_rank_zero and is_done(trial, session, metrics)):
+    if processes.broadcast(processes.is_rank_zero and is_finished(trial, session, metrics)):
+        session.display.say("  finished already")
         return False
     with folder.lock(session.display) if processes.is_rank_zero else nullcontext():
         if processes.is_rank_zero and session.request.force:
@@ -46,29 +47,11 @@ def run_trial(trial: TrialSpec, session: Session, metrics: Sequence[str]) -> boo
     return True
 
 
-def is_done(trial: TrialSpec, session: Session, metrics: Sequence[str]) -> bool:
-    """Whether nothing is left to do of a trial; then its scores are shown. Needs no lock, as nothing is written."""
-    folder = trial.folder(session.out)
-    record = folder.read(trial.key) if folder.is_finished and not session.request.force else None
-    if record is None or not _is_by_present_code(record, trial, session):
-        return False
-    if missing_metrics(folder, metrics):
-        return False
-    session.display.say("  finished already")
-    say_scores(record, folder, session)
-    return True
-
-
-def _is_by_present_code(record: TrialRecord, trial: TrialSpec, session: Session) -> bool:
-    """Whether the present code outside dpbench sampled a trial, as far as its record tells."""
-    return record.source_hash in (None, code_outside(trial, session))
-
-
 def _current_record(trial: TrialSpec, session: Session) -> TrialRecord | None:
     """The record of a trial that the present code sampled; removes one that other code outside dpbench sampled."""
     folder = trial.folder(session.out)
     record = folder.read(trial.key)
-    if record is None or _is_by_present_code(record, trial, session):
+    if record is None or is_by_present_code(record, trial, session):
         return record
     again = "it runs again, as another private run" if trial.is_private else "it runs again"
     session.display.say(f"  the code of a plugin behind it changed since it ran: {again}")

@@ -186,9 +186,16 @@ def describe(config: Any, prefix: str = "") -> Iterator[Described]:
             yield Described(f"{prefix}{f.name}", type_name(hints[f.name]) + allowed, value, help)
 
 
-def as_settings(config: Any) -> dict[str, Any]:
+def as_settings(config: Any, prefix: str = "") -> dict[str, Any]:
     """The configuration as flat settings, from which it can be rebuilt: `build(type(c), as_settings(c)) == c`."""
-    return {line.key: line.value for line in describe(config)}
+    settings: dict[str, Any] = {}
+    for f in dataclasses.fields(config):
+        key, value = f"{prefix}{f.name}", getattr(config, f.name)
+        if isinstance(value, Choice):
+            settings |= {f"{key}.name": value.name} | as_settings(value.config, f"{key}.")
+        else:
+            settings[key] = value
+    return settings
 
 
 def changes(start: Any, config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -104,7 +104,7 @@ class TrialFolder:
     @classmethod
     def of(cls, out: Path, dataset: str, method: str, key: str) -> TrialFolder:
         """OUT/<dataset>/<method>/<key>."""
-        return cls(dataset_folder(out, dataset) / safe_name(method) / key)
+        return cls(Path(out, safe_name(dataset), safe_name(method), key))
 
     @classmethod
     def finished(cls, out: Path) -> list[TrialFolder]:

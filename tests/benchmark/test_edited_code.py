@@ -238,7 +238,7 @@ def test_finished_trial_of_an_unchanged_plugin_is_skipped(attempts: Attempts) ->
     attempts.load()
     said = Said()
     dpbench.run("shifted", **REQUEST, out=attempts.out, display=said)
-    assert "  finished already" in said.lines
+    assert "finished already: 1 of 1 trials" in said.lines
     assert len(recorded()) == 1
 
 
@@ -250,7 +250,7 @@ def test_finished_trial_of_an_earlier_version_that_noted_no_source_is_skipped(at
     attempts.load()
     said = Said()
     assert len(dpbench.run("shifted", **REQUEST, out=attempts.out, display=said)) == 1
-    assert "  finished already" in said.lines
+    assert "finished already: 1 of 1 trials" in said.lines
     assert len(recorded()) == 1
 
 

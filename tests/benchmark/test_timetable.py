@@ -13,8 +13,9 @@ import pytest
 import dpbench
 from dpbench.benchmark import schedule
 from dpbench.benchmark import timetable as module
+from dpbench.benchmark.finished import finished_trials
 from dpbench.benchmark.runner import run_request
-from dpbench.benchmark.schedule import plan_trials, work_left
+from dpbench.benchmark.schedule import expect_times, plan_trials
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.timetable import Timetable, Work, rough
 from dpbench.benchmark.twins import seconds_of_a_twin
@@ -146,7 +147,9 @@ def test_work_is_what_a_run_does(tiny: Path, monkeypatch: pytest.MonkeyPatch) ->
     def works(**changes: Any) -> list[tuple[str, ...]]:
         changed = replace(request, **changes)
         with Session.open(changed) as session:
-            return [work_left(trial, session, changed.metrics or ()).stages for trial in plan_trials(session)]
+            trials = plan_trials(session)
+            done = finished_trials(trials, session, changed.metrics or ())
+            return [work.stages for work in expect_times(trials, done, session)]
 
     assert works() == [PUBLIC, ALL, ("evaluate",)]
     stages: list[str] = []
@@ -204,7 +207,9 @@ def test_a_run_says_what_is_to_come_with_the_times_of_earlier_trials(
     ]
     monkeypatch.setattr(schedule, "MOST_LISTED", 1)
     run_request(replace(request, seeds=2), second)
-    assert second.said[0].startswith("2 trials to come, 2 finished already; time: ")
-    assert "unknown" not in second.said[0]
-    assert second.said[1].startswith(f"  fake ε=1 seed 1: {stages}; time: ")
-    assert second.said[2] == "  and 1 more; `--dry-run` shows all"
+    done, to_come, first_trial, others = second.said[:4]
+    assert done == "finished already: 2 of 4 trials"
+    assert to_come.startswith("2 trials to come; time: ")
+    assert "unknown" not in to_come
+    assert first_trial.startswith(f"  fake ε=1 seed 1: {stages}; time: ")
+    assert others == "  and 1 more; `--dry-run` shows all"

@@ -1,0 +1,75 @@
+"""Which trials of a command are finished: sampled by the present code, and scored with every metric asked for."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dpbench.benchmark.scoring import known_columns, metric_columns, missing_metrics
+from dpbench.benchmark.session import Session
+from dpbench.benchmark.trial import TrialSpec
+from dpbench.benchmark.trial_code import code_outside
+from dpbench.core.registries import METRICS
+from dpbench.evaluation.score_protocol import is_outdated
+from dpbench.results.gathering import collect
+from dpbench.results.record import TrialRecord
+
+
+def finished_trials(trials: Sequence[TrialSpec], session: Session, metrics: Sequence[str]) -> frozenset[str]:
+    """The keys of the trials of which nothing is left to do; the same on every process.
+
+    Thousands of finished trials are told by their rows, most of which come from an index. The files of the others are
+    read.
+
+    Raises:
+        DpbenchError: the record of one is damaged, or another trial's.
+    """
+
+    def find() -> frozenset[str]:
+        told = _scored_by_rows(session, metrics)
+        return frozenset(
+            trial.key
+            for trial in trials
+            if told.get((trial.key, str(trial.folder(session.out).path))) == code_outside(trial, session)
+            or is_finished(trial, session, metrics)
+        )
+
+    return session.processes.broadcast(find() if _may_skip(session) else frozenset())
+
+
+def _may_skip(session: Session) -> bool:
+    return session.processes.is_rank_zero and not session.request.force
+
+
+def is_finished(trial: TrialSpec, session: Session, metrics: Sequence[str]) -> bool:
+    """Whether nothing is left to do of one trial, by its files. Needs no lock, as nothing is written.
+
+    Raises:
+        DpbenchError: its record is damaged, or another trial's.
+    """
+    folder = trial.folder(session.out)
+    record = folder.read(trial.key) if folder.is_finished and not session.request.force else None
+    return record is not None and is_by_present_code(record, trial, session) and not missing_metrics(folder, metrics)
+
+
+def is_by_present_code(record: TrialRecord, trial: TrialSpec, session: Session) -> bool:
+    """Whether the present code outside dpbench sampled a trial, as far as its record tells."""
+    return record.source_hash in (None, code_outside(trial, session))
+
+
+def _scored_by_rows(session: Session, metrics: Sequence[str]) -> dict[tuple[str, str], str]:
+    """Key and folder of each trial whose row has a score in every column of `metrics` -> the hash of its code."""
+    with warnings.catch_warnings():  # damaged trials are named when the leaderboard is written
+        warnings.simplefilter("ignore")
+        rows = collect(session.out, known_columns())
+    present = {text for text in set(rows["protocol"]) if _is_present(json.loads(text or "{}"), metrics)}
+    columns = [column.name for column in metric_columns(metrics)]
+    scored = rows[rows[columns].notna().all(axis=1) & rows["protocol"].isin(present)]
+    return dict(zip(zip(scored["key"], scored["folder"], strict=True), scored["source_hash"], strict=True))
+
+
+def _is_present(protocol: Mapping[str, Any], metrics: Sequence[str]) -> bool:
+    """Whether scores under a row's protocol are those that the metrics compute now."""
+    return not any(is_outdated(protocol.get(name), METRICS.get(name)) for name in metrics)
