@@ -61,8 +61,9 @@ def factors_or_product(x: Tensor, g: Tensor, shape: torch.Size) -> Term:
 class ConvGradients(LayerGradients):
     """weight: Σ over places of g · patchᵀ; bias: Σ over places of g. Any stride, dilation, groups and padding mode.
 
-    Patches go into matrix products, record by record. With many places per channel, and with groups, one convolution
-    gives every record its own channels instead (arXiv 1912.06015). With few places, `Places` multiplies nothing out.
+    A large record has a convolution of its own. Of others, patches go into matrix products, record by record. With many
+    places per channel, and with groups, one convolution gives every record its own channels instead (arXiv
+    1912.06015). With few places, `Places` multiplies nothing out.
     """
 
     def terms(self, layer: Any, names: set[str], x: Tensor, g: Tensor, records: int) -> dict[str, Term]:
@@ -83,6 +84,8 @@ class ConvGradients(LayerGradients):
         if layer.groups == 1 and _sees_one_place(layer, padding):
             x, g = (t.flatten(2).mT.reshape(records, places, -1) for t in (x, g))
             return factors_or_product(x, g, layer.weight.shape)
+        if records_are_large(places, layer.weight.numel(), g.device):
+            return self._by_record(layer, x, padding, g, records)
         if layer.groups > 1 or not patches_are_cheaper(places, outputs, g.device):
             return self._by_convolution(layer, x, padding, g, records)
         if places_are_cheaper(layer, x, g, records):
@@ -106,12 +109,31 @@ class ConvGradients(LayerGradients):
         return Outer(x, g, layer.weight.shape, copied_bytes=x.numel() * x.element_size())
 
     @staticmethod
+    def _by_record(layer: Any, x: Tensor, padding: list[int], g: Tensor, records: int) -> Term:
+        values, weight = g.new_empty(records, *layer.weight.shape), layer.weight.detach()
+        each = zip(values, x.tensor_split(records), g.tensor_split(records), strict=True)
+        for value, own_x, own_g in each:
+            value.copy_(weight_gradient(layer, own_x, padding, own_g, weight, layer.groups))
+        return Dense(values)
+
+    @staticmethod
     def _by_convolution(layer: Any, x: Tensor, padding: list[int], g: Tensor, records: int) -> Term:
         shape = layer.weight.shape
         weight = g.new_empty(1).expand(records * shape[0], *shape[1:])
         x, g = _side_by_side(x, records), _side_by_side(g, records)
         gradient = weight_gradient(layer, x, padding, g, weight, records * layer.groups)
         return Dense(gradient.reshape(records, *shape))
+
+
+def records_are_large(places: int, numbers: int, device: torch.device) -> bool:
+    """Whether a convolution per record beats all that works on several records at once; measured on a CPU.
+
+    Args:
+        places: of a record, in all views.
+        numbers: in the weight.
+        device: on a GPU many small kernels would wait for each other.
+    """
+    return device.type == "cpu" and (places >= 1024 or places * numbers >= 2**24)
 
 
 def patches_are_cheaper(places: int, outputs: int, device: torch.device) -> bool:

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from dpbench.privacy.gradients import layer_gradients
+from dpbench.privacy.gradients.layer_gradients import LAYERS as RULES
 from dpbench.privacy.gradients.layer_gradients import ConvGradients
 from dpbench.privacy.gradients.patches import patches, products
 from dpbench.privacy.gradients.terms import Dense
@@ -45,6 +47,25 @@ def test_products_are_those_of_a_convolution_with_a_group_per_record(name, views
     expected = ConvGradients._by_convolution(layer, x, list(layer.padding), g, RECORDS)
     assert isinstance(expected, Dense)
     torch.testing.assert_close(found, expected.values, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("layer", [nn.Conv2d(4, 6, 3, padding=1), nn.Conv2d(4, 6, 3, 1, 1, groups=2),
+                                   nn.ConvTranspose2d(4, 6, 3, stride=1, padding=1)])  # fmt: skip
+@pytest.mark.parametrize(("views", "size", "calls"), [(1, 32, RECORDS), (4, 16, RECORDS), (1, 31, 0)])
+def test_records_with_many_places_have_a_convolution_each(layer, views, size, calls, monkeypatch):
+    counted = []
+    weight_gradient = layer_gradients.weight_gradient
+    monkeypatch.setattr(
+        layer_gradients, "weight_gradient", lambda *args: counted.append(args[-1]) or weight_gradient(*args)
+    )
+    x = torch.randn(RECORDS * views, 4, size, size)
+    output = layer(x)
+    g = torch.randn_like(output)
+    terms = RULES[type(layer)].terms(layer, {"weight"}, x, g, RECORDS)
+    expected = [torch.autograd.grad(layer(own_x), layer.weight, own_g)[0]
+                for own_x, own_g in zip(x.chunk(RECORDS), g.chunk(RECORDS), strict=True)]  # fmt: skip
+    torch.testing.assert_close(terms["weight"].dense().values, torch.stack(expected), rtol=1e-4, atol=1e-4)
+    assert counted.count(layer.groups) == calls
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2, 3), (0, 3, 2, 1), (3, 0, 2, 1), (2, 3, 0, 1), (1, 2, 3, 0)])
