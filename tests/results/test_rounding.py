@@ -15,7 +15,7 @@ from dpbench.results.rounding import rounded
         (0.79123, "0.791"),
         (12.3456, "12.35"),
         (1234.5, "1234"),
-        (0.00012345, "0.000123"),
+        (0.00012345, "0.00012"),
         (0.0, "0"),
         (-3e-9, "-3.0e-09"),
     ],
@@ -28,5 +28,6 @@ def test_interval_is_rounded_like_its_mean() -> None:
     assert rounded(0.79123, 0.01234) == "0.791 ± 0.012"
     assert rounded(0, 0.01625) == "0 ± 0.016"
     assert rounded(-0.0004, 0.01625) == "0.000 ± 0.016"
+    assert rounded(-0.0006, 0.00048) == "-0.00060 ± 0.00048"
     assert rounded(2e-8, 1e-8) == "2.0e-08 ± 1.0e-08"
     assert rounded(math.nan) == "–"

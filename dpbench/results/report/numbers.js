@@ -1,13 +1,14 @@
 /* Numbers as people read them. */
 
-/** A number to four significant digits or three decimals, whichever is shorter, with its interval if there is one. */
+/** A number as in `results/rounding.py`: to four significant digits or three decimals, with its interval if there is one. */
 function rounded(value, half = null) {
   if (value == null) return "–";
   const size = Math.max(Math.abs(value), half ?? 0);
   if (size > 0 && size < 1e-6) {
     return value.toExponential(1) + (half == null ? "" : ` ± ${half.toExponential(1)}`);
   }
-  const decimals = size >= 1e-3 ? Math.max(0, 3 - Math.max(0, Math.floor(Math.log10(size)))) : 6;
+  const magnitude = size > 0 ? Math.floor(Math.log10(size)) : 0;
+  const decimals = magnitude >= -3 ? Math.max(0, 3 - Math.max(0, magnitude)) : 1 - magnitude;
   const text = value === 0 ? "0" : value.toFixed(decimals).replace(/^-(0\.?0*)$/, "$1");
   return half == null ? text : `${text} ± ${half.toFixed(decimals)}`;
 }
@@ -19,6 +20,11 @@ function brief(value) {
     if (Math.abs(value) >= size) return `${Number((value / size).toPrecision(3))}${unit}`;
   }
   return String(Number(value.toPrecision(3)));
+}
+
+/** A number with six significant digits, as rows state the spent ε. */
+function exact(value) {
+  return value === "inf" ? "∞" : String(Number(value.toPrecision(6)));
 }
 
 /** ε of a row: "1", "∞", or nothing for real images. */
