@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor
 
+from dpbench.benchmark.public_choice import candidates
 from dpbench.benchmark.request import RunRequest
 from dpbench.benchmark.session import Session
 from dpbench.core.config import build
@@ -143,6 +144,8 @@ def _configured(name: str, settings: Mapping[str, Any]) -> Refiner[Any]:
 def _public(request: RunRequest, like: DatasetSpec, scale: int) -> ImageDataset:
     """The public source in the full images' shape, in tiles if they are large."""
     name, size = request.public, like.resolution
+    if name is not None and candidates(name):
+        raise ConfigError(f"no private images choose here between the sources of --public {name}; name one of them")
     options = DataOptions(request.data or default_root(), download=request.download)
     try:
         public = open_public(name, like, options)

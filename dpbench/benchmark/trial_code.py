@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dpbench.benchmark.public_choice import candidates
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.trial import TrialSpec
 from dpbench.core.closure import chosen_by, code_hash, outside_hash
@@ -39,3 +40,5 @@ def _objects(trial: TrialSpec, session: Session) -> Iterator[object]:
         yield from (trial.plugin, type(trial.config), *chosen_by(trial.config))
     if trial.public:
         yield inputs.public
+        if several := candidates(trial.public.name):
+            yield from chosen_by(several.choice)

@@ -120,7 +120,9 @@ def code_of(plugin: type, config: Any, *more: object) -> str:
 def chosen_by(config: Any) -> Iterator[type]:
     """The classes of the plugins that a configuration chooses, and of their configurations, at any depth."""
     for f in fields(config):
-        choice = getattr(config, f.name)
+        choice, named = getattr(config, f.name), f.metadata.get("named")
+        if named is not None and choice in named.names():
+            yield named.get(choice)
         if isinstance(choice, Choice):
             yield f.metadata["registry"].get(choice.name)
             yield type(choice.config)

@@ -35,6 +35,7 @@ def option(
     above: float = -math.inf,
     high: float = math.inf,
     below: float = math.inf,
+    named: Registry[Any] | None = None,
 ) -> T:
     """A configuration field with its default value and the help text that `dpbench show` prints.
 
@@ -46,8 +47,10 @@ def option(
         above: a number that is too small, as are all below it.
         high: the largest allowed number.
         below: a number that is too large, as are all above it.
+        named: where the value may be the name of a plugin, the registry of such plugins: a trial depends on the
+            plugin's code as on the method's.
     """
-    return field(default=default, metadata={"help": help, "range": Range(low, above, high, below)})
+    return field(default=default, metadata={"help": help, "range": Range(low, above, high, below), "named": named})
 
 
 @dataclass(frozen=True)

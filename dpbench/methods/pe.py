@@ -19,7 +19,12 @@ from dpbench.core.method import Method, Preset, Track
 from dpbench.core.registries import GENERATORS
 from dpbench.core.specs import Conditions, DatasetSpec, Request
 from dpbench.core.text_encoder import joint_track
-from dpbench.methods.cores.vote_embedding import PIXELS, check_embedding, embedding_track, embedding_weights
+from dpbench.methods.cores.vote_embedding import (
+    check_embedding,
+    embedding_option,
+    embedding_track,
+    embedding_weights,
+)
 from dpbench.privacy.mechanisms import NoisySum
 from dpbench.privacy.plan import Plan
 
@@ -37,9 +42,7 @@ class PEConfig:
     """Settings of Private Evolution."""
 
     generator: Choice = plugin_option("diffusion", GENERATORS, "public generator of the candidates")
-    embedding: str = option(
-        PIXELS, f"where nearest is measured: {PIXELS}, at most 16×16 of them, or a public extractor, e.g. inception"
-    )
+    embedding: str = embedding_option()
     population: int = option(200, "candidates per class, or of data without classes", low=2)
     iterations: int = option(6, "private histograms, and generations after the first", low=1)
     votes: int = option(1, "nearest candidates that a record votes for, 1/√votes each", low=1)

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import dpbench
-from dpbench import DATASETS, ImageDataset, Method
+from dpbench import DATASETS, EXTRACTORS, Extractor, ImageDataset, Method
 from dpbench.benchmark.dry_run import dry_run
 from dpbench.benchmark.public_choice import canonical_public
 from dpbench.benchmark.request import RunRequest
@@ -85,6 +85,19 @@ def test_sources_in_another_order_are_the_same_trial(chosen: Path) -> None:
     assert events.EVENTS.count("fit") == 1
     assert run(chosen, public="auto[noise=6]:black,tiny-public")["key"][0] != first
     assert run(chosen, public="tiny-public")["public_choice"][0] == ""
+
+
+def test_a_trial_depends_on_the_code_of_the_embedding_in_which_they_choose(chosen: Path) -> None:
+    class Corner(Extractor):
+        description = "a few pixels"
+
+        def __call__(self, images: torch.Tensor) -> torch.Tensor:
+            return images.flatten(1)[:, :4].float()
+
+    EXTRACTORS.register("corner")(Corner)
+    pixels, corner = (run(chosen, public=f"auto[noise=5,{embedding}]:tiny-public,black")["source_hash"][0]
+                      for embedding in ("images=500", "embedding=corner"))  # fmt: skip
+    assert pixels != corner
 
 
 def test_an_interrupted_trial_continues_with_its_choice(chosen: Path, monkeypatch: pytest.MonkeyPatch) -> None:

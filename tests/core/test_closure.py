@@ -325,6 +325,36 @@ def test_configured_plugins_change_the_hash(plugin: Callable[..., ModuleType], t
     assert code_of(method, chosen) != before[1]
 
 
+NAMING = """
+from dataclasses import dataclass
+from dpbench import EXTRACTORS, option
+
+@dataclass(frozen=True)
+class Config:
+    embedding: str = option("pixels", "pixels, or an extractor", named=EXTRACTORS)
+"""
+
+EXTRACTOR = """
+from dpbench import EXTRACTORS, Extractor
+
+@EXTRACTORS.register("mine")
+class Mine(Extractor):
+    description = "nothing"
+    def __call__(self, images): return images
+"""
+
+
+def test_a_plugin_that_a_setting_names_changes_the_hash(plugin: Callable[..., ModuleType], tmp_path: Path) -> None:
+    config = plugin(naming=NAMING).Config
+    plugin(mine=EXTRACTOR)
+    pixels, mine = build(config, {}), build(config, {"embedding": "mine"})
+    before = code_of(config, pixels), code_of(config, mine)
+    append(tmp_path / "plugins" / "mine.py", "x = 1\n")
+    assert code_of(config, pixels) == before[0]
+    assert code_of(config, mine) != before[1] != before[0]
+    assert EXTRACTORS.get("inception") in closure.chosen_by(build(METHODS.get("pe").Config, {"embedding": "inception"}))
+
+
 def test_selected_refiner_changes_the_wavelet_hash(tree: Path) -> None:
     wavelet = METHODS.get("wavelet")
     configs = {name: build(wavelet.Config, {"refiner.name": name}) for name in REFINERS.names()}

@@ -24,9 +24,9 @@ from dpbench.core.refiner import Refiner
 from dpbench.core.specs import Conditions, DatasetSpec, Request
 from dpbench.core.text_encoder import joint_track
 from dpbench.methods.cores.vote_embedding import (
-    PIXELS,
     check_embedding,
     embedding,
+    embedding_option,
     embedding_track,
     embedding_weights,
 )
@@ -47,9 +47,7 @@ VOTES = "public source votes"
 class SourceChoice:
     """How private records choose a public source."""
 
-    embedding: str = option(
-        PIXELS, f"where nearest is measured: {PIXELS}, at most 16×16 of them, or a public extractor, e.g. inception"
-    )
+    embedding: str = embedding_option()
     images: int = option(500, "images of each source that records are compared with", low=1)
     noise: float = option(50.0, "noise multiplier of the votes; their clip is 1", above=0)
 

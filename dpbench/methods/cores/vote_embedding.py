@@ -7,6 +7,7 @@ from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from dpbench.core.config import option
 from dpbench.core.context import RunContext
 from dpbench.core.errors import ConfigError, MissingScore
 from dpbench.core.method import Track
@@ -22,6 +23,12 @@ PIXELS = "pixels"
 """The embedding that needs no weights: pixels at a resolution of at most `SIDE`."""
 
 SIDE = 16
+
+
+def embedding_option() -> str:
+    """A field for the name of an embedding."""
+    help = f"where nearest is measured: {PIXELS}, at most {SIDE}×{SIDE} of them, or a public extractor, e.g. inception"
+    return option(PIXELS, help, named=EXTRACTORS)
 
 
 def check_embedding(name: str) -> None:
