@@ -43,6 +43,7 @@ class TextEncoder(ABC, Generic[C]):
     Attributes:
         dim: d of `TextEncoding.tokens`.
         pooled_dim: d' of `TextEncoding.pooled`.
+        longest: the most tokens of a text; None where there is no limit.
 
     Raises:
         NotInstalled, DataError: weights are missing or damaged.
@@ -52,6 +53,7 @@ class TextEncoder(ABC, Generic[C]):
     paper: ClassVar[str] = ""
     dim: int
     pooled_dim: int
+    longest: int | None = None
 
     def __init__(self, config: C):
         self.config = config

@@ -57,6 +57,7 @@ class StoredEncoder(TextEncoder[S]):
             raise DataError(f"cannot load a {self.network} from {folder}: {reason}") from error
         self._network.eval().requires_grad_(False)
         self.dim = self.pooled_dim = self._network.config.hidden_size
+        self.longest = getattr(self._network.config, "max_position_embeddings", None)
 
     @classmethod
     def track_of(cls, config: S) -> Track:
@@ -74,8 +75,7 @@ class StoredEncoder(TextEncoder[S]):
 
     def tokenize(self, text: str, length: int) -> list[int]:
         """See `TextEncoder.tokenize`. The marks of beginning and end count as tokens."""
-        longest = getattr(self._network.config, "max_position_embeddings", length)
-        numbers: list[int] = self._tokenizer(text, truncation=True, max_length=min(length, longest))["input_ids"]
+        numbers: list[int] = self._tokenizer(text, truncation=True, max_length=length)["input_ids"]
         return numbers
 
     def encode(self, tokens: Tensor) -> TextEncoding:

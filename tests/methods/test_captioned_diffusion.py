@@ -22,6 +22,8 @@ from dpbench.core.errors import ConfigError
 from dpbench.core.registries import METHODS
 from dpbench.core.specs import Batch, Conditions, DatasetSpec
 from dpbench.data.arrays import ArrayDataset
+from dpbench.methods.cores.caption_settings import CaptionSettings
+from dpbench.methods.cores.image_conditions import Captions
 from dpbench.models.caption_unet import CaptionUNet
 
 TEXT: dict[str, Any] = {"text_tokens": 5, "text.dim": 16, "text.rows": 1000, "context": 16}
@@ -187,6 +189,12 @@ def test_a_text_to_image_checkpoint_is_finetuned(run: RunContext, tmp_path: Path
     assert mask.tolist() == [[True, True, False, False, False], [True] * 5]  # the marks of beginning and end
     torch.testing.assert_close(context[1:], words[1])
     assert method.sample(Conditions(2, ("a bar", "")), run).shape == (2, 1, 16, 16)
+
+
+def test_more_tokens_than_an_encoder_reads_are_refused(tmp_path: Path) -> None:
+    folder = save_text_to_image(tmp_path / "published")
+    with pytest.raises(ConfigError, match=r"text\.name=clip reads 12 tokens; set text_tokens=12 or less"):
+        Captions(build(CaptionSettings, {"text.name": "clip", "text.weights": str(folder), "text_tokens": 13}))
 
 
 def test_a_checkpoint_that_takes_no_such_captions_is_refused(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 from dpbench.core.caption_tokens import NO_TOKEN, Lost, caption_tokens
 from dpbench.core.captions import decode_captions
 from dpbench.core.config import as_settings
+from dpbench.core.errors import ConfigError
 from dpbench.core.registries import TEXT_ENCODERS
 from dpbench.core.specs import Batch, Conditions
 from dpbench.core.text_encoder import TextEncoding
@@ -89,6 +90,11 @@ class Captions(ImageCondition):
     def __init__(self, settings: CaptionSettings):
         self._settings = settings
         self._encoder = TEXT_ENCODERS.get(settings.text.name)(settings.text.config)
+        longest = self._encoder.longest
+        if longest is not None and settings.text_tokens > longest:
+            raise ConfigError(
+                f"text.name={settings.text.name} reads {longest} tokens; set text_tokens={longest} or less"
+            )
 
     @property
     def key(self) -> Mapping[str, Any]:
