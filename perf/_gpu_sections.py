@@ -56,6 +56,15 @@ SECTIONS: Mapping[str, Section] = {
         30,
     ),
     "trial": Section("perf._gpu_trial", "A trial from end to end: seconds by phase, and what its row says", 110),
+    "processes": Section(
+        "perf._gpu_processes", "The process group of one process: what it exchanges stays the same", 30
+    ),
+    "throughput": Section(
+        "perf._gpu_throughput", "Sampling and scoring: images per second, and the distance to the CPU's scores", 100
+    ),
+    "presets": Section(
+        "perf._gpu_presets", "The private phase of the gpu presets, from a few of its steps: at most 10 minutes", 120
+    ),
     "speed": Section(
         "perf._gpu_speed",
         "A private step against plain training: time ×, peak memory × at the same micro-batch, error of the sum",

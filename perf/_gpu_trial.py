@@ -48,6 +48,11 @@ def checks(setting: Setting) -> Iterator[Check]:
 
 
 def _run(setting: Setting, method: str, settings: Mapping[str, Any]) -> Mapping[str, Value]:
+    return judged(row_of(setting, method, settings))
+
+
+def row_of(setting: Setting, method: str, settings: Mapping[str, Any], preset: str = "small") -> Mapping[str, Any]:
+    """The row of a trial, of which nothing is kept."""
     data = Path(_data().name)
     dataset, public = (_noise(data / "a"), _noise(data / "b")) if setting.tiny else ("shapes", "textures")
     with tempfile.TemporaryDirectory() as name:
@@ -55,11 +60,12 @@ def _run(setting: Setting, method: str, settings: Mapping[str, Any]) -> Mapping[
         places = {"DPBENCH_DATA": data, "DPBENCH_CACHE": folder / "cache", "DPBENCH_STATE": folder / "state"}
         with patch.dict(os.environ, {variable: str(place) for variable, place in places.items()}):
             rows = dpbench.run(
-                method, dataset, [EPSILON], references=(), public=public, settings=settings,
+                method, dataset, [EPSILON], references=(), public=public, preset=preset, settings=settings,
                 samples=20 if setting.tiny else 1000, metrics=["fwd"], device=setting.device, public_benchmark=True,
                 out=folder / "results",
             )  # fmt: skip
-    return judged(rows.iloc[0])
+    row: Mapping[str, Any] = rows.iloc[0]
+    return row
 
 
 @cache

@@ -1,13 +1,15 @@
-"""Correctness and cost of the privacy engine on this GPU, as tables and JSON, in under 8 minutes.
+"""Correctness and cost of dpbench on this GPU, as tables and JSON, in under 12 minutes.
 
     python perf/gpu.py --out gpu.json --markdown results/reference/gpu.md
+    python perf/gpu.py --sections processes,throughput,presets --minutes 5
     python perf/gpu.py --tiny --device cpu
 
-Five sections: gradients of every engine compared with `vmap(grad)`, the clip with adversarial records, the vault's
-noise and samples, time and memory of a step compared with plain training, and a complete trial. Each section runs in
-its own process with its own time limit, and the files are rewritten after each, so a failing section does not affect
-the others. Checks skipped for lack of a package, memory or time say so in their cells. Exit code 1 means that a check
-failed or a section had no verdict.
+Eight sections: gradients of every engine compared with `vmap(grad)`, the clip with adversarial records, the vault's
+noise and samples, a complete trial, a process group, images per second of sampling and scoring, the private phase of
+the `gpu` presets, and time and memory of a step compared with plain training. Each section runs in its own process
+with its own time limit, and the files are rewritten after each, so a failing section does not affect the others. Checks
+skipped for lack of a package, memory or time say so in their cells. Exit code 1 means that a check failed or a section
+had no verdict.
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ def main(
     sections: Annotated[str, typer.Option(help="comma-separated names: " + ", ".join(SECTIONS))] = ",".join(SECTIONS),
     device: Annotated[str, typer.Option(help="cuda or cpu; by default cuda if available")] = "",
     tiny: Annotated[bool, typer.Option("--tiny", help="a few small checks, for a CPU")] = False,
-    minutes: Annotated[float, typer.Option(help="total time limit; later checks are skipped")] = 8.0,
+    minutes: Annotated[float, typer.Option(help="total time limit; later checks are skipped")] = 12.0,
     out: Annotated[Path, typer.Option(help="JSON file")] = Path("results/gpu.json"),
     markdown: Annotated[Path | None, typer.Option(help="also write the tables to this file")] = None,
 ) -> None:

@@ -66,6 +66,8 @@ def test_tiny_form_passes_on_a_cpu(tmp_path: Path) -> None:
     assert all(abs(x) < 6 for x in numbers("noise", "size"))  # the mean size may be the expected one
     assert all(0.1 < x < 100 for x in numbers("speed", "book-keeping: time", "opacus: time"))
     assert all(x > 0 for x in numbers("trial", "fit", "ε spent"))
+    assert all(x > 0 for x in numbers("throughput", "images/s") + numbers("presets", "minutes", "private steps"))
+    assert max(numbers("throughput", "error", "other tokens")) == 0  # compared with itself
     ghost = cells["speed"]["U-Net, fp32, K=8", "opacus-ghost: time"]
     assert ghost["number"] is None
     assert "refused" in ghost["why"]

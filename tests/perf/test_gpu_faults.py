@@ -13,15 +13,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 import dpbench
 from dpbench.core.specs import Batch
+from dpbench.models.transformer import TokenTransformer
 from dpbench.privacy import clipping, noise
 from dpbench.privacy.checks.guard import guarded
 from dpbench.privacy.gradients import bookkeeping, layer_gradients, terms, vmap
 from dpbench.privacy.gradients import engine as gradients
-from perf import _gpu_guard
+from perf import _gpu_guard, _gpu_presets, _gpu_throughput
 from perf._engines import BookKeepingEngine
 from perf._gpu_checks import Cell, Setting, run_checks
 
@@ -237,3 +239,25 @@ def test_trial_section_detects_wrong_row_values(monkeypatch):
     assert failures_of(noise="reproducible") == {"verified"}
     assert failures_of(epsilon_spent=10.01) == failures_of(epsilon_spent=9.0) == {"ε spent"}
     assert failures_of(fwd=math.nan) == {"score"}
+
+
+def test_processes_section_detects_sums_that_change(inject_fault):
+    assert failures("processes", "gloo") == set()
+    inject_fault(dist, "all_reduce", lambda original, tensor: tensor.mul_(2))
+    assert failures("processes", "gloo") == {"sums kept"}
+
+
+def test_throughput_section_detects_wrong_tokens_and_scores(inject_fault, monkeypatch):
+    assert failures("throughput", "transformer") == failures("throughput", "fwd") == set()
+    inject_fault(TokenTransformer, "sample", lambda original, model, *rest: original(model, *rest).flip(1))
+    assert failures("throughput", "transformer") == {"other tokens"}
+    found = iter((1.0, 1.0, 1.01))  # what is timed, on the device, on the CPU
+    monkeypatch.setattr(_gpu_throughput, "_scores", lambda *_: {"fwd": next(found)})
+    assert failures("throughput", "fwd") == {"error"}
+
+
+def test_presets_section_detects_a_phase_that_is_not_verified(monkeypatch):
+    row = {"accounting": "verified", "seconds_fit": 1.0, "peak_memory_mb": 9.0, "computed_in": "bf16"}
+    for wrong, found in (({}, set()), ({"accounting": "unverified"}, {"private steps"})):
+        monkeypatch.setattr(_gpu_presets, "row_of", lambda *_, wrong=wrong, **__: row | wrong)
+        assert failures("presets", "wavelet") == found
