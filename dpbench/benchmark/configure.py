@@ -134,7 +134,7 @@ def configure(
             something wrong, or it learns from no public images and is to choose some.
     """
     if not methods:
-        raise DpbenchError(f"no method is named; known: {', '.join(METHODS.names())}")
+        raise DpbenchError(f"no method is named: give --method; known: {', '.join(METHODS.names())}")
     variants = [parse_variant(text) for text in methods]
     classes = {v.method: METHODS.get(v.method) for v in variants}
     for name, method in classes.items():

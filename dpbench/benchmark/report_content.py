@@ -178,7 +178,9 @@ def _unranked(values: pd.Series[Any]) -> str:
 def _protocol(values: pd.Series[Any]) -> dict[str, str]:
     """What scores depend on: a line's entry of each metric, and what all share."""
     shared = {name: _text(values[name]) for name in ("n_samples", "n_reference", "extractor")}
-    return shared | {name: str(value) for name, value in json.loads(values["protocol"] or "{}").items()}
+    own = json.loads(values["protocol"] or "{}")
+    return shared | {name: "; ".join(map(": ".join, _flat(entry))) if isinstance(entry, Mapping) else str(entry)
+                     for name, entry in own.items()}  # fmt: skip
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

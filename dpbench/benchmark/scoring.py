@@ -129,9 +129,10 @@ def other_columns() -> list[Column]:
 
 
 def asked_columns(metrics: Sequence[str]) -> list[Column]:
-    """The columns to show after metrics were asked for: the first one of each, then the others."""
+    """The columns to show after metrics were asked for: those that rank them, each one's first, then the others."""
     columns = [known_metric(name).columns for name in metrics]
-    return [first for first, *_ in columns] + [column for _, *others in columns for column in others]
+    firsts = [first for first, *_ in columns]
+    return list(dict.fromkeys([*ranking_columns(firsts), *firsts, *(column for each in columns for column in each)]))
 
 
 def named_columns(names: Sequence[str]) -> list[Column]:
@@ -143,7 +144,7 @@ def named_columns(names: Sequence[str]) -> list[Column]:
     known = {column.name: column for column in known_columns()}
     for name in names:
         if name not in known:
-            raise UnknownName("metric's column", name, known)
+            raise UnknownName("metric column", name, known)
     return [known[name] for name in names]
 
 
@@ -205,14 +206,15 @@ def score(
 
 
 def say_scores(record: TrialRecord, folder: TrialFolder, session: Session) -> None:
-    """Shows the headline scores of a finished trial in one line, beside what real images reach."""
+    """Shows the headline scores of a finished trial in one line, if it has any, beside what real images reach."""
     row, real = make_row(record, folder.read_scores()), real_beside(record, folder)
     found = [
         f"{c.name} {rounded(row[c.name])}" + (f" (real images: {rounded(real[c.name])})" if c.name in real else "")
         for c in headline_columns()
         if row.get(c.name) is not None
     ]
-    session.display.say(f"  {', '.join(found)}")
+    if found:
+        session.display.say(f"  {', '.join(found)}")
 
 
 def _public_scores(record: TrialRecord, folder: TrialFolder) -> dict[str, float]:

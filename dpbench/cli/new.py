@@ -34,7 +34,7 @@ def new(
     made = write_package(kind, name, folder)
     print_lines(
         [
-            f"{made}: a {kind} that works; edit {made / name.replace('-', '_') / '__init__.py'}",
+            f"{made}: a working {kind}; edit {made / name.replace('-', '_') / '__init__.py'}",
             "",
             f"pip install --editable {made}",
             f"dpbench check {name}",

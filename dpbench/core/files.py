@@ -28,7 +28,7 @@ def write_atomic(path: Path, write: Callable[[Path], object], private: bool = Fa
 
     Raises:
         RunError: the folder cannot be written, or the disk is full; `path` keeps its old content.
-        DpbenchError: `path` is a folder.
+        DpbenchError: `path` is a folder, or its folder is a file.
     """
     temporary = None
     try:
@@ -45,6 +45,8 @@ def write_atomic(path: Path, write: Callable[[Path], object], private: bool = Fa
     except OSError as error:
         if path.is_dir():
             raise DpbenchError(f"cannot write {path}: a folder is in its place, move it away") from error
+        if isinstance(error, FileExistsError | NotADirectoryError):
+            raise DpbenchError(f"cannot write {path}: a file is in the place of its folder, choose another") from error
         raise RunError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         if temporary is not None:

@@ -41,6 +41,7 @@ def test_rows_have_scores_ranks_ledgers_commands_and_pictures(tiny: Path) -> Non
     assert [m["share"] for m in own["ledger"]["mechanisms"]] == [1]
     assert own["settings"]["spread"] == "7.5"
     assert own["facts"]["delta"] == "1e-06"
+    assert not any("{" in value for value in own["protocol"].values())
     assert lines["public"]["ledger"] is None
     assert lines["public"]["unranked"] == "it is a reference"
     assert lines["public"]["ranks"]["brightness"] is None

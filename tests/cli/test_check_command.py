@@ -49,6 +49,10 @@ def test_new_says_what_to_do_next(tmp_path: Path) -> None:
     assert call("new", "method", "idea", "--folder", tmp_path).exit_code == 2
 
 
+def test_new_speaks_of_every_kind_in_english(tmp_path: Path) -> None:
+    assert "a working extractor; edit" in call("new", "extractor", "mine", "--folder", tmp_path).stdout
+
+
 def test_new_names_the_kinds(tmp_path: Path) -> None:
     result = call("new", "wheel", "idea", "--folder", tmp_path)
     assert result.exit_code == 2

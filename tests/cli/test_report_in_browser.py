@@ -83,6 +83,46 @@ def test_rows_are_sorted_by_their_headings(page: Any) -> None:
     assert column(page, 2) != usual
 
 
+def test_rows_come_by_rank_within_their_budget_and_track(page: Any) -> None:
+    ranks = {"fake": 2, "fake [spread=20.0]": 1}
+    page.evaluate(
+        "ranks => { for (const line of table().lines.filter((line) => line.ranks.brightness))"
+        " line.ranks.brightness = ranks[line.title] ?? 1; update({}); }",
+        ranks,
+    )
+    names = [name for name, epsilon in zip(column(page, 2), column(page, 3), strict=True) if epsilon == "1"]
+    assert [name for name in names if name in ranks] == ["fake [spread=20.0]", "fake"]
+    page.evaluate(
+        "() => { for (const line of table().lines) if (line.ranks.brightness)"
+        " line.ranks.brightness = 3 - line.ranks.brightness; update({}); }"
+    )
+    names = [name for name, epsilon in zip(column(page, 2), column(page, 3), strict=True) if epsilon == "1"]
+    assert [name for name in names if name in ranks] == ["fake", "fake [spread=20.0]"]
+
+
+def test_what_stands_below_a_name_is_readable(page: Any) -> None:
+    page.set_viewport_size({"width": 500, "height": 700})
+    page.locator("#board summary").nth(1).click()
+    place = page.locator("#board details[open] dd", has_text="one record replaced by nothing").bounding_box()
+    assert place["width"] > 200
+    assert place["height"] < 50  # not a letter per line
+
+
+def test_budgets_beside_points_do_not_cover_each_other(page: Any) -> None:
+    page.evaluate(
+        "() => { for (const line of table().lines) { line.costs = { queries: 1 }; line.scores.brightness = [1, null]; }"
+        " update({ cost: 'queries' }); }"
+    )
+    texts = page.locator("#cost-chart svg.chart text").filter(has_text="ε=")
+    places = [texts.nth(number).bounding_box() for number in range(texts.count())]
+    assert len(places) >= 2
+    for number, one in enumerate(places):
+        for other in places[number + 1 :]:
+            apart = [one[at] + one[size] <= other[at] + 1 or other[at] + other[size] <= one[at] + 1
+                     for at, size in (("x", "width"), ("y", "height"))]  # fmt: skip
+            assert any(apart)
+
+
 def test_rows_are_filtered_everywhere(page: Any) -> None:
     page.get_by_role("searchbox").fill("alone")
     assert column(page, 2) == ["alone"]

@@ -12,6 +12,8 @@ import pytest
 from calling import PLUGIN, call, run
 from PIL import Image
 
+from dpbench.benchmark.scoring import asked_columns
+
 
 def test_run_ends_with_a_table_and_a_csv(tiny: Path) -> None:
     result = run(tiny, "--eps", "1,2", "--seeds", "2", "--references", "real,public")
@@ -160,3 +162,13 @@ def test_fail_fast_ends_the_run_at_the_first_failure(tiny: Path) -> None:
     assert result.exit_code == 3
     assert result.stderr.splitlines()[-1].startswith("error: fake [fail=crash] ε=1 seed 0 failed: RuntimeError")
     assert events.EVENTS.count("fit") == 1
+
+
+def test_a_trial_whose_scores_are_withheld_prints_no_empty_line(tiny: Path) -> None:
+    said = run(tiny, "--dataset", "tiny:secret", "--eps", "inf").stderr.splitlines()
+    assert "[1/1] fake ε=∞ (nonprivate) seed 0" in said
+    assert all(line.strip() for line in said)
+
+
+def test_the_column_that_ranks_rows_comes_first() -> None:
+    assert [column.name for column in asked_columns(["fwd"])] == ["fwd_inf", "fwd"]

@@ -59,7 +59,7 @@ def test_full_disk_error_names_the_file(tmp_path):
 
 def test_unwritable_path_error_names_the_path(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(DpbenchError, match=r"cannot write .*file/ledger\.json"):
+    with pytest.raises(DpbenchError, match=r"cannot write .*file/ledger\.json: a file is in the place of its folder"):
         write_json(tmp_path / "file" / "ledger.json", {})
     (tmp_path / "folder").mkdir()
     with pytest.raises(DpbenchError, match=r"cannot write .*folder"):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpbench.core.data import ImageDataset
+from dpbench.core.errors import DpbenchError
 from dpbench.results.report.cell_images import cells_of_images, conditions_of
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 CELL = 0.32  # inches
 GAP = 0.25  # inches between grids
 LETTERS = 6  # of a heading, per cell
+LONGEST = 200  # inches; no PDF page is longer, and no picture of 300 dpi
 
 
 class Grid(NamedTuple):
@@ -34,15 +36,22 @@ def sample_sheet(grids: Sequence[Grid], columns: int, rows: int) -> Figure:
         grids: at least one, all of one dataset and resolution.
         columns: images of each condition.
         rows: conditions, the first ones; without conditions, rows of images.
+
+    Raises:
+        DpbenchError: the sheet would be too large.
     """
     from matplotlib.figure import Figure
 
     conditions = conditions_of(grids[0].images)[:rows]
-    pictures = [_picture(cells_of_images(grid.images, conditions, rows, columns), grid.images.spec.resolution, columns)
-                for grid in grids]  # fmt: skip
     shown = len(conditions) or rows
     width, height = columns * CELL, shown * CELL
-    figure = Figure(figsize=(len(grids) * (width + GAP), height + 0.4), layout="constrained")
+    inches = len(grids) * (width + GAP), height + 0.4
+    if max(inches) > LONGEST:
+        size = " × ".join(f"{side:,.0f}" for side in inches)
+        raise DpbenchError(f"a sheet of {size} inches is too large: choose fewer rows, or fewer images (--count)")
+    pictures = [_picture(cells_of_images(grid.images, conditions, rows, columns), grid.images.spec.resolution, columns)
+                for grid in grids]  # fmt: skip
+    figure = Figure(figsize=inches, layout="constrained")
     for number, (axes, picture, grid) in enumerate(
         zip(figure.subplots(1, len(grids), squeeze=False).flat, pictures, grids, strict=True)
     ):

@@ -23,6 +23,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 ARROWS = {"high": " ↑", "low": " ↓"}
 PANEL = (3.4, 2.7)  # inches
 COLUMNS = 3  # panels in a row
+LETTER = 0.09  # inches, of a name beside a panel
 POINTS: dict[str, Any] = {"linestyle": "", "markersize": 4.5, "elinewidth": 1, "capsize": 2}
 
 COST_NAMES = {
@@ -70,6 +71,7 @@ def by_method(lines: pd.DataFrame, columns: Sequence[Column]) -> Figure:
     names = list(dict.fromkeys(made["series"]))
     budgets = sorted(made["epsilon"].dropna().unique())
     figure, panels = _panels(lines, columns, height=0.9 + 0.16 * len(names) * (1 + len(budgets)))
+    figure.set_figwidth(figure.get_figwidth() + LETTER * max(map(len, names), default=0))
     for number, (axes, column) in enumerate(zip(panels, columns, strict=True)):
         for place, epsilon in enumerate(budgets):
             own = made[made["epsilon"] == epsilon]

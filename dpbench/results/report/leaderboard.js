@@ -58,9 +58,16 @@ function rankCell(line) {
   return element("span", { title: why ?? line.unranked }, String(line.ranks[state.by] ?? ""), why ? " *" : "");
 }
 
+/** The rows of each budget and track by rank, as the printed leaderboard has them; rows without a rank come last. */
+function byRank(lines) {
+  const sections = Object.groupBy(lines, (line) => `${line.reference} ${line.epsilon} ${line.track}`);
+  const place = (line) => line.ranks[state.by] ?? Number.MAX_VALUE;
+  return Object.values(sections).flatMap((rows) => rows.toSorted((a, b) => place(a) - place(b)));
+}
+
 /** The rows in the chosen order; rows without a value come last. */
 function ordered(lines, columns) {
-  if (!state.sort) return lines;
+  if (!state.sort) return byRank(lines);
   const [, , value] = columns[state.sort.column];
   const sign = state.sort.down ? -1 : 1;
   return [...lines].sort((a, b) => {

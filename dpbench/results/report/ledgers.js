@@ -12,7 +12,7 @@ function drawLedgers() {
 function ledgerFigure(line) {
   const { ledger } = line;
   if (ledger.damaged) return element("p", { class: "budget" }, `${named(line)}: ${ledger.damaged}`);
-  const spent = line.facts.epsilon_spent ? `, ${line.facts.epsilon_spent} spent` : "";
+  const spent = line.facts.epsilon_spent ? `, ${line.facts.epsilon_spent.replace("inf", "∞")} spent` : "";
   const about = `${named(line)}: ε = ${exact(ledger.epsilon_planned)} planned${spent}, δ = ${ledger.delta.toExponential(2)}`;
   return element("details", { class: "budget" }, element("summary", {}, about, shareBar(ledger)),
     ledger.unverified.map((reason) => element("p", { class: "mark" }, `accounting unverified: ${reason}`)),

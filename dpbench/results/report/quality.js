@@ -87,11 +87,26 @@ function drawCost(update) {
   for (const point of points) {
     const text = `${pointText(point.line, column)}; ${COSTS[cost]}: ${brief(point.line.costs[cost])}`;
     drawing.append(pointMark({ ...point, text }, y, names.indexOf(point.line.series)));
-    const right = point.x > WIDTH - 70;
-    drawing.append(shape("text", { x: point.x + (right ? -7 : 7), y: y(point.y) - 5, "text-anchor": right ? "end" : "start" }, point.line.reference === "public" ? "public" : `ε=${epsilonText(point.line.epsilon)}`));
   }
+  drawing.append(...budgetTexts(points.map((point) => [point.x, y(point.y), point.line])));
   return show("cost-chart", chooser, legend(names), element("div", { class: "charts" }, element("figure", {},
     element("figcaption", {}, element("strong", {}, column + (ARROWS[report.columns[column].better] ?? ""))), drawing)));
+}
+
+/** ε beside the points [x, y, line], where it covers no other one: above or below, at the right or at the left. */
+function budgetTexts(points) {
+  const height = 11, boxes = points.map(([x, y]) => [x - 4, y - 4, x + 4, y + 4]);
+  const isFree = ([left, top, right, bottom]) => left > LEFT && right < WIDTH && top > 0 && bottom < HEIGHT - BOTTOM
+    && boxes.every(([l, t, r, b]) => right < l || r < left || bottom < t || b < top);
+  return points.flatMap(([x, y, line]) => {
+    const text = line.reference === "public" ? "public" : `ε=${epsilonText(line.epsilon)}`;
+    const width = 7 * text.length;
+    const box = [[x + 6, y - 4], [x + 6, y + height + 2], [x - 6 - width, y - 4], [x - 6 - width, y + height + 2]]
+      .map(([left, base]) => [left, base - height, left + width, base]).find(isFree);
+    if (!box) return [];
+    boxes.push(box);
+    return shape("text", { x: box[0], y: box[3] - 1 }, text);
+  });
 }
 
 /** Powers of ten between two costs, or the costs themselves where there are none. */

@@ -42,6 +42,14 @@ def test_scores_by_method_have_a_line_per_method() -> None:
     assert axes.get_xlabel() == "accuracy ↑"
 
 
+def test_long_names_leave_room_for_their_scores() -> None:
+    figure = by_method(LINES.assign(series="dp-method [steps=50,features=200,batch=1000]"), [ACCURACY])
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    assert axes.get_position().width * figure.get_figwidth() > 2
+    assert axes.get_tightbbox().x0 >= 0
+
+
 def test_scores_by_cost_name_their_budget() -> None:
     (axes,) = by_cost(LINES, [ACCURACY], "seconds_fit").axes
     assert axes.get_xlabel() == "private training (s)"
