@@ -36,8 +36,8 @@ CLAIMED: Final = "claimed, unverified"
 """The accounting of images that dpbench did not make."""
 
 
-class EarlierFormat(DpbenchError):
-    """A record that an earlier version of dpbench wrote."""
+class OtherFormat(DpbenchError):
+    """A record that another version of dpbench wrote: whole, and not to be replaced."""
 
 
 BEFORE, AFTER = "before the metrics", "after the metrics"
@@ -152,7 +152,7 @@ class TrialRecord:
         if not isinstance(content, dict):
             raise DpbenchError("it is damaged")
         if "format" not in content and {"key", "dpbench_version"} <= content.keys():
-            raise EarlierFormat(
+            raise OtherFormat(
                 f"it was written by dpbench {content['dpbench_version']}, whose results this version does not read; "
                 "move its folder away, or use another --out"
             )
@@ -160,7 +160,10 @@ class TrialRecord:
         if missing := [name for name in names if name not in content and name not in ADDED]:
             raise DpbenchError(f"it is damaged (there is no {missing[0]})")
         if unknown := [name for name in content if name not in names]:
-            raise DpbenchError(f"it has a field '{unknown[0]}' that this version of dpbench does not know")
+            raise OtherFormat(
+                f"it has a field '{unknown[0]}' that this version of dpbench does not know: use the version that wrote "
+                f"it, {content['dpbench_version']}, or a later one"
+            )
         try:
             record = _adapter().validate_python(content)
         except ValidationError as error:

@@ -44,7 +44,7 @@ from dpbench.core.specs import DatasetSpec
 from dpbench.core.typed_json import read_typed
 from dpbench.results import card_file, checksums
 from dpbench.results.provenance import now
-from dpbench.results.record import EarlierFormat, TrialRecord
+from dpbench.results.record import OtherFormat, TrialRecord
 from dpbench.results.samples import StoredSamples
 
 TRIAL = "trial.json"
@@ -167,7 +167,7 @@ class TrialFolder:
             return None
         try:
             record = TrialRecord.from_json(read_json(path))
-        except EarlierFormat as error:
+        except OtherFormat as error:
             raise DpbenchError(f"cannot read {path}: {error}") from error
         except DpbenchError as error:
             reason = str(error) if str(path) in str(error) else f"cannot read {path}: {error}"

@@ -12,7 +12,7 @@ import pytest
 from rows import ACCURACY, FWD, frame, scores, trial
 
 from dpbench.core.errors import DpbenchError
-from dpbench.core.files import write_json
+from dpbench.core.files import read_json, write_json
 from dpbench.results.gathering import collect, make_frame, write_csv
 from dpbench.results.over_seeds import aggregate
 from dpbench.results.record import TrialRecord
@@ -118,6 +118,15 @@ def test_damaged_trials_are_skipped_with_a_warning(tmp_path: Path) -> None:
         assert len(collect(tmp_path, [FWD])) == 1
     for name, warning in zip(["bad1", "bad2", "bad3"], caught, strict=True):
         assert name in str(warning.message)
+
+
+def test_a_row_of_a_later_version_is_left_out_without_advice_to_train_again(tmp_path: Path) -> None:
+    store(tmp_path / "d/m/k", trial(key="k"), scores(0.5))
+    path = tmp_path / "d/m/k/trial.json"
+    write_json(path, read_json(path) | {"later": 1})
+    with pytest.warns(match="a field 'later' that this version of dpbench does not know: use the version") as caught:
+        assert collect(tmp_path, [FWD]).empty
+    assert "--force" not in str(caught[0].message)
 
 
 def test_a_copied_folder_counts_once(tmp_path: Path) -> None:
