@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-import itertools
-import os
-import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -18,69 +14,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from edited_files import append, write
 
 import dpbench
 from dpbench.core import closure
-from dpbench.core.closure import code_hash, code_of
-from dpbench.core.config import build
+from dpbench.core.closure import code_hash
 from dpbench.core.errors import DpbenchError
 from dpbench.core.plugin_files import load_plugin
-from dpbench.core.registries import EXTRACTORS, METHODS, REFINERS
+from dpbench.core.registries import EXTRACTORS, METHODS
 from dpbench.core.specs import DatasetSpec
 from dpbench.data.arrays import ArrayDataset, Converted, Subset
 from dpbench.evaluation.extraction import extract
 from dpbench.privacy.private_data import PrivateData
-
-
-@pytest.fixture
-def as_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes files written by the test count as older than this process."""
-    monkeypatch.setattr(closure, "STARTED", float("inf"))
-
-
-@pytest.fixture
-def tree(as_started: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A copy of dpbench's sources to hash."""
-    copy = tmp_path / "dpbench"
-    shutil.copytree(closure.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(closure, "PACKAGE", copy)
-    return copy
-
-
-@pytest.fixture
-def plugin(as_started: None, registries: None, tmp_path: Path) -> Iterator[Callable[..., ModuleType]]:
-    """plugin(name=source, ...) writes these files ("__" in a name separates folders) and imports the first one."""
-    before, path = dict(sys.modules), list(sys.path)
-    folder = tmp_path / "plugins"
-
-    def load(**sources: str) -> ModuleType:
-        for name, source in sources.items():
-            write(folder / f"{name.replace('__', '/')}.py", source)
-        if str(folder) not in sys.path:
-            sys.path.insert(0, str(folder))
-        importlib.invalidate_caches()
-        return importlib.import_module(next(iter(sources)).replace("__", "."))
-
-    yield load
-    sys.path[:] = path
-    for name in sys.modules.keys() - before:
-        if not name.startswith(("dpbench", "torch")):
-            del sys.modules[name]
-
-
-CLOCK = itertools.count(time.time_ns(), 10**9)
-
-
-def write(path: Path, text: str) -> None:
-    """Writes a file a second later than the last one: two edits within the file system's tick look like one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    now = next(CLOCK)
-    os.utime(path, ns=(now, now))
-
-
-def append(path: Path, text: str) -> None:
-    write(path, path.read_text(encoding="utf-8") + text)
 
 
 def of_methods() -> dict[str, str]:
@@ -285,82 +230,6 @@ def test_self_capturing_function_terminates() -> None:
         return n and count(n - 1)
 
     assert code_hash(count)
-
-
-METHOD = """
-from dataclasses import dataclass
-from dpbench import METHODS, REFINERS, Method, option, plugin_option
-from dpbench.core.config import Choice
-
-@dataclass(frozen=True)
-class Config:
-    steps: int = option(1, "steps")
-    refiner: Choice = plugin_option("bicubic", REFINERS, "detail stage")
-
-@METHODS.register("m")
-class M(Method):
-    Config = Config
-    def plan(self, request): ...
-    def fit(self, private, run): ...
-    def sample(self, conditions, run): ...
-"""
-
-REFINER = """
-from dpbench import REFINERS, Refiner
-
-@REFINERS.register("{name}")
-class R(Refiner):
-    def refine(self, coarse, size, run): return coarse
-"""
-
-
-def test_configured_plugins_change_the_hash(plugin: Callable[..., ModuleType], tmp_path: Path) -> None:
-    method = plugin(m=METHOD).M
-    plugin(r=REFINER.format(name="r"))
-    bicubic, chosen = build(method.Config, {}), build(method.Config, {"refiner.name": "r"})
-    before = code_of(method, bicubic), code_of(method, chosen)
-    assert before[0] != before[1] == code_of(method, build(method.Config, {"refiner.name": "r", "steps": 2}))
-    append(tmp_path / "plugins" / "r.py", "x = 1\n")
-    assert code_of(method, bicubic) == before[0]
-    assert code_of(method, chosen) != before[1]
-
-
-NAMING = """
-from dataclasses import dataclass
-from dpbench import EXTRACTORS, option
-
-@dataclass(frozen=True)
-class Config:
-    embedding: str = option("pixels", "pixels, or an extractor", named=EXTRACTORS)
-"""
-
-EXTRACTOR = """
-from dpbench import EXTRACTORS, Extractor
-
-@EXTRACTORS.register("mine")
-class Mine(Extractor):
-    description = "nothing"
-    def __call__(self, images): return images
-"""
-
-
-def test_a_plugin_that_a_setting_names_changes_the_hash(plugin: Callable[..., ModuleType], tmp_path: Path) -> None:
-    config = plugin(naming=NAMING).Config
-    plugin(mine=EXTRACTOR)
-    pixels, mine = build(config, {}), build(config, {"embedding": "mine"})
-    before = code_of(config, pixels), code_of(config, mine)
-    append(tmp_path / "plugins" / "mine.py", "x = 1\n")
-    assert code_of(config, pixels) == before[0]
-    assert code_of(config, mine) != before[1] != before[0]
-    assert EXTRACTORS.get("inception") in closure.chosen_by(build(METHODS.get("pe").Config, {"embedding": "inception"}))
-
-
-def test_selected_refiner_changes_the_wavelet_hash(tree: Path) -> None:
-    wavelet = METHODS.get("wavelet")
-    configs = {name: build(wavelet.Config, {"refiner.name": name}) for name in REFINERS.names()}
-    before = {name: code_of(wavelet, config) for name, config in configs.items()}
-    append(tree / "refiners" / "residual.py", "EDITED = 1\n")
-    assert changed(before, {name: code_of(wavelet, config) for name, config in configs.items()}) == {"residual"}
 
 
 def test_installed_packages_do_not_change_the_hash(plugin: Callable[..., ModuleType], tmp_path: Path) -> None:
