@@ -145,4 +145,5 @@ def work_left(trial: TrialSpec, session: Session) -> Work:
     if trial.is_real:
         return Work(trial.title, ("evaluate",))
     state = "continues" if folder.has_checkpoints(trial.spec.public_benchmark) else "new"
-    return Work((trial.title, state), tuple(stage for stage in STAGES if stage != "fit" or trial.epsilon > 0))
+    left_out = {"prepare": trial.public is None, "fit": trial.epsilon == 0}
+    return Work((trial.title, state), tuple(stage for stage in STAGES if not left_out.get(stage)))

@@ -175,6 +175,13 @@ def test_work_is_what_a_run_does(tiny: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert works(force=True) == [PUBLIC, ALL, ("evaluate",)]
 
 
+def test_a_method_without_public_images_has_no_public_training(tiny: Path) -> None:
+    request = dpbench.RunRequest("alone", "tiny", [2.0], delta=1e-6, samples=30, device="cpu", references=(), out=tiny)
+    with Session.open(request) as session:
+        (work,) = expect_times(plan_trials(session), (), session)
+    assert work.stages == ("fit", "sample", "evaluate")
+
+
 def test_the_line_names_the_next_trial_that_is_left(clock: Clock) -> None:
     table = Timetable()
     table.plan([Work("a", ALL), Work("a", ()), Work("b", ALL)], ["a ε=1", "a ε=2", "b ε=1"])
