@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from dpbench.models.caption_context import CaptionContext
-from dpbench.models.condition_unet import ConditionUNet
+from dpbench.models.condition_unet import ConditionUNet, condition_unet
+from dpbench.models.unet_config import UNetConfig
 
 
 class CaptionUNet(ConditionUNet):
@@ -45,3 +46,18 @@ class CaptionUNet(ConditionUNet):
         context, mask = self.captions(y)
         seen = {"encoder_hidden_states": context, "encoder_attention_mask": mask}
         return self.to_pixels(self.unet(self.to_patches(x), time, **seen).sample)
+
+
+def pixel_caption_unet(
+    shape: tuple[int, int, int], config: UNetConfig, captions: CaptionContext, width: int
+) -> CaptionUNet:
+    """An untrained network for images of a shape (channels, height, width).
+
+    Args:
+        shape: of an image.
+        config: sizes of the network.
+        captions: turns words into what cross-attention sees.
+        width: size of a vector that cross-attention sees.
+    """
+    channels, side = shape[0] * config.patch**2, shape[1] // config.patch
+    return CaptionUNet(condition_unet(channels, side, config, width), captions, config.patch)

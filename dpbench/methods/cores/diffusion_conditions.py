@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from dpbench.core.errors import ConfigError
 from dpbench.core.specs import DatasetSpec
-from dpbench.methods.cores.caption_settings import CaptionSettings
+from dpbench.models.caption_settings import CaptionSettings
 from dpbench.methods.cores.class_embeddings import initial_class_embeddings
 from dpbench.methods.cores.image_conditions import Captions, Classes, ImageCondition
 from dpbench.models.caption_context import CaptionContext, ProjectedWords, PublishedWords
-from dpbench.models.caption_unet import CaptionUNet
+from dpbench.models.caption_unet import CaptionUNet, pixel_caption_unet
 from dpbench.models.class_unet import with_classes
-from dpbench.models.condition_unet import ConditionUNet, condition_unet
+from dpbench.models.condition_unet import ConditionUNet
 from dpbench.models.unet import UNet
 from dpbench.models.unet_config import UNetConfig
 from dpbench.training.public import Draw, PublicBatches
@@ -151,16 +151,11 @@ class ByWords(Captions, DiffusionCondition):
 
     def y(self, given: Tensor | None, count: int, generator: torch.Generator, device: torch.device | str) -> Tensor:
         """See `DiffusionCondition.y`."""
-        return self._words(self.one(given, count, generator).to(device))
-
-    def _words(self, tokens: Tensor) -> Tensor:
-        text = self.encode(tokens)
-        return torch.where(text.mask[..., None], text.tokens, 0)
+        return self.words(self.one(given, count, generator).to(device))
 
     def pixel_unet(self, shape: tuple[int, int, int], config: UNetConfig) -> nn.Module:
         """See `DiffusionCondition.pixel_unet`."""
-        channels, side = shape[0] * config.patch**2, shape[1] // config.patch
-        return CaptionUNet(condition_unet(channels, side, config, self._width), self._context(), config.patch)
+        return pixel_caption_unet(shape, config, self._context(), self._width)
 
     def latent_unet(self, unet: nn.Module) -> ConditionUNet:
         """See `DiffusionCondition.latent_unet`."""
@@ -193,4 +188,4 @@ class ByPublishedWords(ByWords):
         return super().latent_unet(unet)
 
     def _context(self) -> CaptionContext:
-        return PublishedWords(self._words(self.empty())[0])
+        return PublishedWords(self.words(self.empty())[0])

@@ -6,21 +6,16 @@ How conditions enter a model is the matter of `token_conditions` and `diffusion_
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from dpbench.core.caption_tokens import NO_TOKEN, Lost, caption_tokens
+from dpbench.core.caption_tokens import NO_TOKEN, Lost
 from dpbench.core.captions import decode_captions
-from dpbench.core.config import as_settings
-from dpbench.core.errors import ConfigError
-from dpbench.core.registries import TEXT_ENCODERS
 from dpbench.core.specs import Batch, Conditions
-from dpbench.core.text_encoder import TextEncoding
-from dpbench.methods.cores.caption_settings import CaptionSettings
-from dpbench.models.text_prefix import TextSizes
+from dpbench.models.caption_reader import CaptionReader
 from dpbench.privacy.private_data import PrivateData
 
 NONE = NO_TOKEN
@@ -80,33 +75,12 @@ class Classes(ImageCondition):
         return None if conditions.labels is None else torch.tensor(conditions.labels)
 
 
-class Captions(ImageCondition):
+class Captions(CaptionReader, ImageCondition):
     """One of the captions of an image, drawn at random for every view of a record. Words mean the same in all data.
 
     Args:
         settings: the text encoder and sizes.
     """
-
-    def __init__(self, settings: CaptionSettings):
-        self._settings = settings
-        self._encoder = TEXT_ENCODERS.get(settings.text.name)(settings.text.config)
-        longest = self._encoder.longest
-        if longest is not None and settings.text_tokens > longest:
-            raise ConfigError(
-                f"text.name={settings.text.name} reads {longest} tokens; set text_tokens={longest} or less"
-            )
-
-    @property
-    def key(self) -> Mapping[str, Any]:
-        """See `ImageCondition.key`: the encoder with its weights, and the sizes."""
-        s = self._settings
-        text = [s.text.name, as_settings(s.text.config), dict(s.text_weights)]
-        return {"text": text, "sizes": [s.text_tokens, s.captions_per_image]}
-
-    @property
-    def text(self) -> TextSizes:
-        """Sizes of encoded captions."""
-        return TextSizes(self._settings.text_tokens, self._encoder.dim, self._encoder.pooled_dim)
 
     def ready(self, private: PrivateData) -> PrivateData:
         """See `ImageCondition.ready`: captions become tokens inside the vault."""
@@ -117,38 +91,12 @@ class Captions(ImageCondition):
         """See `ImageCondition.of`."""
         if batch.captions is None:
             return batch.caption_tokens
-        return self._tokens(decode_captions(batch.captions), self._settings.captions_per_image)
+        return self.tokens(decode_captions(batch.captions), self._settings.captions_per_image)
 
     def asked(self, conditions: Conditions) -> Tensor | None:
         """See `ImageCondition.asked`. Warnings count prompts that are cut or have no tokens."""
         if conditions.texts is None:
             return None
-        tokens = self._tokens(conditions.texts, 1)
+        tokens = self.tokens(conditions.texts, 1)
         Lost.of(conditions.texts, tokens, self._encoder.tokenize).warn("prompts")
         return tokens
-
-    def _tokens(self, texts: Sequence[str], captions: int) -> Tensor:
-        return caption_tokens(texts, self._encoder.tokenize, captions, self._settings.text_tokens)
-
-    def one(self, condition: Tensor | None, count: int, generator: torch.Generator) -> Tensor:
-        """One caption of each row, int32 [count, length]; no draws where rows have only one.
-
-        A row's choice depends on its own captions; nothing is read on the host.
-        """
-        if condition is None:
-            return torch.full((count, self._settings.text_tokens), NONE, dtype=torch.int32)
-        if condition.shape[1] == 1:
-            return condition[:, 0]
-        given = (condition[:, :, 0] >= 0).sum(1)
-        share = torch.rand(count, generator=generator, device=generator.device).to(condition.device)
-        chosen = (share * given).long().clamp(max=condition.shape[1] - 1)
-        return condition.take_along_dim(chosen[:, None, None], dim=1).squeeze(1)
-
-    def encode(self, one: Tensor) -> TextEncoding:
-        """Encoded captions, on the device of `one` [b, length], in which `NONE` may have replaced rows."""
-        return self._encoder.encode(one)
-
-    def empty(self) -> Tensor:
-        """Tokens of the empty text: marks of beginning and end with some encoders, `NONE` with others; [1, length]."""
-        tokens = self._encoder.tokenize("", length := self._settings.text_tokens)
-        return torch.tensor([[*tokens, *[NONE] * (length - len(tokens))]], dtype=torch.int32)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from dpbench.core.config import option
 from dpbench.core.errors import ConfigError
-from dpbench.methods.cores.caption_settings import CaptionSettings
+from dpbench.models.caption_settings import CaptionSettings
 from dpbench.privacy.dp_sgd_settings import DPSGDSettings
 from dpbench.training.augmentation import Augmentation
 

@@ -33,12 +33,14 @@ def load_image_pipeline(name: str) -> Any:
 
 
 @torch.no_grad()
-def draw(pipeline: Any, prompt: str, seeds: Sequence[int], size: int, options: Mapping[str, Any]) -> Tensor:
-    """Random images for a prompt, one per seed: float [n, 3, size, size] in [0, 1].
+def draw(
+    pipeline: Any, prompts: Sequence[str], seeds: Sequence[int], size: int, options: Mapping[str, Any]
+) -> Tensor:
+    """A random image for each prompt: float [n, 3, size, size] in [0, 1].
 
     Args:
         pipeline: see `load_image_pipeline`.
-        prompt: what the images show.
+        prompts: what the images show.
         seeds: one per image, which then does not depend on the others.
         size: height and width; the model's own are best.
         options: further arguments of the pipeline.
@@ -46,7 +48,7 @@ def draw(pipeline: Any, prompt: str, seeds: Sequence[int], size: int, options: M
     by_text: Any = diffusers.StableDiffusionPipeline(**pipeline.components, requires_safety_checker=False)
     by_text.set_progress_bar_config(disable=True)
     images: Tensor = by_text(
-        [prompt] * len(seeds), height=size, width=size, generator=_generators(seeds), output_type="pt", **options
+        list(prompts), height=size, width=size, generator=_generators(seeds), output_type="pt", **options
     ).images
     return images
 
