@@ -1,9 +1,10 @@
-"""Tiny random text encoders in the format of transformers, saved to disk."""
+"""Tiny random text encoders and language models in the format of transformers, saved to disk."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -30,7 +31,23 @@ def save_t5(folder: Path) -> None:
     save_tokenizer(folder)
 
 
-def save_tokenizer(folder: Path) -> None:
+def save_masked_model(folder: Path, likely: str) -> None:
+    """A BERT for masked language modelling, which finds one of `WORDS` most likely everywhere; "" for none."""
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    config = transformers.BertConfig(
+        vocab_size=13, hidden_size=8, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+        max_position_embeddings=12,
+    )  # fmt: skip
+    model = transformers.BertForMaskedLM(config)
+    if likely:
+        with torch.no_grad():
+            model.cls.predictions.bias[4 + WORDS.index(likely)] = 50
+    model.save_pretrained(folder)
+    save_tokenizer(folder, mask_token="[MASK]", model_max_length=12)
+
+
+def save_tokenizer(folder: Path, **settings: Any) -> None:
     """Whole words between a mark of the beginning and one of the end."""
     import tokenizers
     import transformers
@@ -42,7 +59,7 @@ def save_tokenizer(folder: Path) -> None:
         single="[BOS] $A [EOS]", special_tokens=[("[BOS]", 1), ("[EOS]", 2)]
     )
     fast = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=words, pad_token="[PAD]", bos_token="[BOS]", eos_token="[EOS]", unk_token="[UNK]"
+        tokenizer_object=words, pad_token="[PAD]", bos_token="[BOS]", eos_token="[EOS]", unk_token="[UNK]", **settings
     )
     fast.save_pretrained(folder)
 

@@ -34,7 +34,8 @@ class GeneratorCase(Case[PublicGenerator[Any]]):
     """A generator under test.
 
     Attributes:
-        settings: with which it is prepared on 100 images of 16 × 16 pixels in a second or two.
+        settings: with which it is prepared on 100 images of 16 × 16 pixels, with captions if it needs them, in a second
+            or two.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -52,13 +53,14 @@ class GeneratorCase(Case[PublicGenerator[Any]]):
 
     def new_generator(self, channels: int) -> PublicGenerator[Any]:
         """A generator after `prepare`, for which no dataset but its argument was open."""
-        from dpbench.contracts.small_sets import bars, bars_spec
+        from dpbench.contracts.small_sets import bars, bars_spec, captioned_bars
 
         spec = bars_spec(SIZE, channels)
         with must_work(f"preparing {self.name} on the given public images"), Seal().everything_closed():
             self.plugin.check_shape(self.config, spec.shape)
             generator = self.plugin(self.config, spec.shape)
-            generator.prepare(bars(spec, 100, seed=0), self.run())
+            public = captioned_bars if self.plugin.needs_captions else bars
+            generator.prepare(public(spec, 100, seed=0), self.run())
         return generator
 
     def run(self, seed: int = 0) -> RunContext:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from dpbench.core.specs import DatasetSpec
 from dpbench.data.arrays import ArrayDataset
 
 CLASSES = ("horizontal", "vertical")
+
+
+CAPTION_BYTES = 20
 
 
 def bars_spec(
@@ -35,3 +40,10 @@ def bars(spec: DatasetSpec, count: int, seed: int) -> ArrayDataset:
         else:
             image[:, :, start : start + 5] += 200
     return ArrayDataset(spec, images, labels if spec.classes else None)
+
+
+def captioned_bars(spec: DatasetSpec, count: int, seed: int) -> ArrayDataset:
+    """The same images with captions that say how a bar lies, in place of classes: "a horizontal bar"."""
+    texts = [f"a {CLASSES[i % 2]} bar" for i in range(count)]
+    declared = replace(spec, classes=None, caption_bytes=CAPTION_BYTES)
+    return ArrayDataset(declared, bars(spec, count, seed).batch(range(count)).images, texts)

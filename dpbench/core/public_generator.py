@@ -54,6 +54,8 @@ class PublicGenerator(ABC, Generic[C]):
     paper: ClassVar[str] = ""
     varies_any: ClassVar[bool] = True
     """Whether it varies images that it did not make; see `adopt`."""
+    needs_captions: ClassVar[bool] = False
+    """Whether its public images must have captions."""
 
     def __init__(self, config: C, shape: tuple[int, int, int]):
         self.config = config

@@ -369,6 +369,14 @@ _GENERATORS = {
         "dpbench.generators.img2img:Img2Img",
         "A public text-to-image pipeline of diffusers, such as Stable Diffusion; it varies images by image-to-image.",
     ),
+    "captions": (
+        "dpbench.generators.caption_diffusion:CaptionDiffusion",
+        "Captions rendered by a diffusion model trained on the captioned public source; a variation edits the caption.",
+    ),
+    "text-to-image": (
+        "dpbench.generators.caption_pipeline:CaptionPipeline",
+        "Captions rendered by a public text-to-image pipeline of diffusers; a variation edits the caption.",
+    ),
     "composite": (
         "dpbench.generators.composite:Composite",
         "Two public generators: the first one starts, and the second one varies its images when degrees are small.",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dpbench.core.config import option
@@ -60,7 +60,8 @@ class DiffusionGeneratorConfig:
 
     def training_settings(self) -> dict[str, Any]:
         """The settings that trained weights depend on."""
-        return {key: value for key, value in asdict(self).items() if key not in self.sampling}
+        names = [field.name for field in fields(DiffusionGeneratorConfig) if field.name not in self.sampling]
+        return {name: getattr(self, name) for name in names}
 
 
 class DiffusionGenerator(PublicGenerator[DiffusionGeneratorConfig]):
@@ -161,21 +162,40 @@ class DiffusionGenerator(PublicGenerator[DiffusionGeneratorConfig]):
         """Weights of a model trained on public images, and on their labels, if any."""
         import torch
 
-        from dpbench.models.edm import NoiseConfig
-        from dpbench.training.loop import PublicSteps, train
         from dpbench.training.public import PublicBatches
 
-        c = self.config
-        model = self._network(public.spec.n_classes).to(run.device).train()
-        batches = PublicBatches(public, c.augmentation, run.device, run.generator)
-        optimizer = torch.optim.Adam(model.parameters(), c.lr)
-        unlabelled = torch.full((c.batch,), model.null, device=run.device)
-        noise = NoiseConfig(c.p_mean, c.p_std)
+        model = self._network(public.spec.n_classes)
+        batches = PublicBatches(public, self.config.augmentation, run.device, run.generator)
 
-        def loss() -> Tensor:
-            images, labels = batches.draw(c.batch)
-            labels = unlabelled if labels is None else labels
-            return model.loss(images, labels, run.generator, noise, c.label_dropout).mean()
+        def draw(size: int) -> tuple[Tensor, Tensor]:
+            images, labels = batches.draw(size)
+            return images, torch.full((size,), model.null, device=run.device) if labels is None else labels
 
-        train(PublicSteps(loss, optimizer, c.steps, run), model, optimizer, run, "train the generator (public)")
-        return dict(model.state_dict())
+        return trained(model, draw, self.config, run)
+
+
+def trained(
+    model: Denoiser, draw: Callable[[int], tuple[Tensor, Tensor]], config: DiffusionGeneratorConfig, run: RunContext
+) -> dict[str, Tensor]:
+    """Weights of a denoiser after its public training.
+
+    Args:
+        model: untrained.
+        draw: number of images -> (images, float [b, c, h, w] in [-1, 1], and their conditions), on the run's device.
+        config: settings of the training.
+        run: device, generator and progress.
+    """
+    import torch
+
+    from dpbench.models.edm import NoiseConfig
+    from dpbench.training.loop import PublicSteps, train
+
+    c, model = config, model.to(run.device).train()
+    optimizer = torch.optim.Adam(model.parameters(), c.lr)
+    noise = NoiseConfig(c.p_mean, c.p_std)
+
+    def loss() -> Tensor:
+        return model.loss(*draw(c.batch), run.generator, noise, c.label_dropout).mean()
+
+    train(PublicSteps(loss, optimizer, c.steps, run), model, optimizer, run, "train the generator (public)")
+    return dict(model.state_dict())

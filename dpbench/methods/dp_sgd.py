@@ -16,9 +16,9 @@ from dpbench.core.errors import ConfigError
 from dpbench.core.method import Preset, Track
 from dpbench.core.specs import CONDITIONS, Condition, DatasetSpec, Request
 from dpbench.core.text_encoder import joint_track
-from dpbench.models.caption_settings import CaptionSettings
 from dpbench.methods.cores.diffusion import DiffusionMethod
 from dpbench.methods.cores.diffusion_settings import ONE_GPU, PUBLISHED, DiffusionConfig, PublicTraining
+from dpbench.models.caption_settings import CaptionSettings
 from dpbench.privacy.plan import Plan
 
 if TYPE_CHECKING:

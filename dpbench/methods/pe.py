@@ -2,7 +2,7 @@
 
 The generator is never trained on private data, so no gradient is private. Each iteration, every private record votes
 for the candidate that is nearest to it in a public embedding. The noisy votes select the candidates whose variations
-are the next generation.
+are the next generation. With a generator that renders captions, it is SPTI (arXiv 2506.07555).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
 from dpbench.core.method import Method, Preset, Track
 from dpbench.core.registries import GENERATORS
-from dpbench.core.specs import Conditions, DatasetSpec, Request
+from dpbench.core.specs import CONDITIONS, Condition, Conditions, DatasetSpec, Request
 from dpbench.core.text_encoder import joint_track
 from dpbench.methods.cores.vote_embedding import (
     check_embedding,
@@ -78,12 +78,14 @@ class PE(Method[PEConfig]):
 
     One mechanism: as many noisy histograms of votes as there are iterations, over all records, which compose as one
     Gaussian mechanism. A sample is a variation of a candidate drawn by the last votes. The public reference is a
-    variation of a random image of the generator.
+    variation of a random image of the generator. Of data with captions it reads the images alone, and samples do not
+    follow prompts.
     """
 
     Config = PEConfig
     version = "1"
     track = "images"
+    conditions: ClassVar[frozenset[Condition]] = CONDITIONS
     paper = "arXiv 2305.15560"
     presets: ClassVar[Mapping[str, Preset]] = {
         "small": Preset(),
@@ -95,6 +97,13 @@ class PE(Method[PEConfig]):
             tuning="hold-out of mnist train",
         ),
         "small/shapes": Preset({"generator.name": "nearest", "population": 300}),
+        "small/scenes": Preset(
+            {
+                **{"generator.name": "captions", "generator.edits": "scenes", "generator.text_tokens": 24},
+                **{"generator.attention": 1, "generator.steps": 1000, "generator.batch": 64},
+                **{"generator.sampling_steps": 12, "population": 300, "select": "rank", "keep": True},
+            }
+        ),
         "gpu": Preset(
             {
                 **{"population": 1000, "iterations": 10, "lookahead": 4, "first_degree": 0.7, "last_degree": 0.3},

@@ -12,7 +12,7 @@ import pytest
 from image_fixtures import publish
 from PIL import Image
 from short_recipes import shorten
-from tiny_image_pipelines import save_image_pipeline
+from tiny_image_pipelines import save_captioned_pipeline, save_image_pipeline
 from tiny_upscalers import save_network, save_upscaler
 
 from dpbench.metrics import gram, image_reward
@@ -30,6 +30,7 @@ MAKE = {
     "upscaler": lambda folder: save_network(folder / "upscaler.safetensors"),
     "upscaling pipeline": save_upscaler,
     "image pipeline": save_image_pipeline,
+    "captioned pipeline": save_captioned_pipeline,
 }
 
 

@@ -106,9 +106,17 @@ GENERATORS: dict[str, dict[str, Any]] = {
     "diffusion": {"steps": 20, "batch": 16, "channels": (8,), "sampling_steps": 4, "augmentation": "none"},
     "composite": {"first.name": "nearest", "second.name": "nearest", "second.neighbours": 20, "switch": 0.5},
     "img2img": {"sampling_steps": 4, "size": 16, "guidance": 1.0, "batch": 12},
-}
+    "captions": {
+        "steps": 60, "batch": 32, "lr": 3e-3, "channels": (16,), "sampling_steps": 6, "text_tokens": 4, "text.dim": 16,
+        "context": 16,
+    },
+    "text-to-image": {"sampling_steps": 4, "size": 16, "guidance": 3.0, "batch": 12},
+}  # fmt: skip
 
-GENERATOR_WEIGHTS: dict[str, dict[str, str]] = {"img2img": {"pipeline": "image pipeline"}}
+GENERATOR_WEIGHTS: dict[str, dict[str, str]] = {
+    "img2img": {"pipeline": "image pipeline"},
+    "text-to-image": {"pipeline": "captioned pipeline"},
+}
 """Setting of a generator -> the weights in it, as `made` of conftest names them."""
 
 REFINER_WEIGHTS: dict[str, dict[str, str]] = {

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from dpbench.core.specs import DatasetSpec
 from dpbench.core.text_encoder import TextEncoding
-from dpbench.models.caption_settings import CaptionSettings
 from dpbench.methods.cores.class_embeddings import initial_class_embeddings
 from dpbench.methods.cores.image_conditions import NONE, Captions, Classes, ImageCondition
+from dpbench.models.caption_settings import CaptionSettings
 from dpbench.models.text_prefix import TextSizes
 
 

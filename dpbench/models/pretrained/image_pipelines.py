@@ -33,9 +33,7 @@ def load_image_pipeline(name: str) -> Any:
 
 
 @torch.no_grad()
-def draw(
-    pipeline: Any, prompts: Sequence[str], seeds: Sequence[int], size: int, options: Mapping[str, Any]
-) -> Tensor:
+def draw(pipeline: Any, prompts: Sequence[str], seeds: Sequence[int], size: int, options: Mapping[str, Any]) -> Tensor:
     """A random image for each prompt: float [n, 3, size, size] in [0, 1].
 
     Args:

@@ -1,0 +1,30 @@
+"""Settings of the generators whose candidates are captions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from dpbench.core.config import option
+from dpbench.core.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class CaptionsConfig:
+    """Where captions come from, and how they are varied."""
+
+    edits: Literal["phrases", "scenes", "language-model"] = option(
+        "phrases",
+        "public captions, whose phrases are exchanged for those of others; or the grammar of scenes and still-lifes; "
+        "or public captions, whose words a language model fills in",
+    )
+    language_model: str = option(
+        "", "edits=language-model: folder or hub repository of a masked language model, such as BERT"
+    )
+    pool: int = option(10_000, "public captions that are known; they are kept with the model", low=1)
+    caption_bytes: int = option(160, "bytes of a caption; longer ones are cut", low=1)
+
+    def __post_init__(self) -> None:
+        if (self.edits == "language-model") != bool(self.language_model):
+            raise ConfigError("edits=language-model needs a masked language model, and nothing else does; set both "
+                              "edits=language-model and language_model=FOLDER, or neither")  # fmt: skip
