@@ -61,10 +61,7 @@ _METHODS = {
         "dpbench.methods.dp_feta_pro:DPFETAPro",
         "A diffusion model warmed up on central images and on images of DP-MERF, then trained by DP-SGD (FETA-Pro).",
     ),
-    "dp-gan": (
-        "dpbench.methods.dp_gan:DPGAN",
-        "A conditional GAN whose discriminator is trained by DP-SGD (DP-GAN).",
-    ),
+    "dp-gan": ("dpbench.methods.dp_gan:DPGAN", "A conditional GAN whose discriminator is trained by DP-SGD (DP-GAN)."),
     "dp-ldm": (
         "dpbench.methods.dp_ldm:DPLDM",
         "A public latent diffusion model whose attention and conditioning are finetuned by DP-SGD (DP-LDM).",
@@ -92,10 +89,7 @@ _METHODS = {
 }
 
 _BENCHMARK_DATASETS = {
-    "shapes": (
-        "dpbench.data.synthetic.shapes:Shapes",
-        "Ten shapes, 32×32 colour, generated (the default)",
-    ),
+    "shapes": ("dpbench.data.synthetic.shapes:Shapes", "Ten shapes, 32×32 colour, generated (the default)"),
     "pictograms": (
         "dpbench.data.synthetic.pictograms:Pictograms",
         "A few pictograms of one style, 32×32 colour, 150 + 1,000, generated",
@@ -306,10 +300,7 @@ _REFINERS = {
 
 _EXTRACTORS = {
     "wavelet-packet": ("dpbench.metrics.extractors.packets:WaveletPackets", "Haar wavelet packets in natural order."),
-    "classifier": (
-        "dpbench.metrics.extractors.classifier:RealClassifier",
-        "Features of a real-data classifier.",
-    ),
+    "classifier": ("dpbench.metrics.extractors.classifier:RealClassifier", "Features of a real-data classifier."),
     "inception": ("dpbench.metrics.extractors.inception:Inception", "Pool features of InceptionV3 of 2015-12-05."),
     "pytorch-fid": (
         "dpbench.metrics.extractors.pytorch_fid:PytorchFID",
