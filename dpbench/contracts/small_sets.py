@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dpbench.core.specs import DatasetSpec
 from dpbench.data.arrays import ArrayDataset
@@ -30,6 +31,18 @@ def bars(spec: DatasetSpec, count: int, seed: int) -> ArrayDataset:
         count: number of images; classes take turns.
         seed: of the positions and of the ground.
     """
+    images, labels = _images(spec, count, seed)
+    return ArrayDataset(spec, images, labels if spec.classes else None)
+
+
+def captioned_bars(spec: DatasetSpec, count: int, seed: int) -> ArrayDataset:
+    """The same images with captions that say how a bar lies, in place of classes: "a horizontal bar"."""
+    images, labels = _images(spec, count, seed)
+    declared = replace(spec, classes=None, caption_bytes=CAPTION_BYTES)
+    return ArrayDataset(declared, images, [f"a {CLASSES[label]} bar" for label in labels])
+
+
+def _images(spec: DatasetSpec, count: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     random = np.random.default_rng(seed)
     labels = np.arange(count) % 2
     images = random.integers(0, 30, (count, *spec.shape), dtype=np.uint8)
@@ -39,11 +52,4 @@ def bars(spec: DatasetSpec, count: int, seed: int) -> ArrayDataset:
             image[:, start : start + 5, :] += 200
         else:
             image[:, :, start : start + 5] += 200
-    return ArrayDataset(spec, images, labels if spec.classes else None)
-
-
-def captioned_bars(spec: DatasetSpec, count: int, seed: int) -> ArrayDataset:
-    """The same images with captions that say how a bar lies, in place of classes: "a horizontal bar"."""
-    texts = [f"a {CLASSES[i % 2]} bar" for i in range(count)]
-    declared = replace(spec, classes=None, caption_bytes=CAPTION_BYTES)
-    return ArrayDataset(declared, bars(spec, count, seed).batch(range(count)).images, texts)
+    return images, labels
