@@ -22,8 +22,8 @@ from dpbench.core.errors import ConfigError
 from dpbench.core.registries import METHODS
 from dpbench.core.specs import Batch, Conditions, DatasetSpec
 from dpbench.data.arrays import ArrayDataset
-from dpbench.methods.cores.caption_settings import CaptionSettings
 from dpbench.methods.cores.image_conditions import Captions
+from dpbench.models.caption_settings import CaptionSettings
 from dpbench.models.caption_unet import CaptionUNet
 
 TEXT: dict[str, Any] = {"text_tokens": 5, "text.dim": 16, "text.rows": 1000, "context": 16}
