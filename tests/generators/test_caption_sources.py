@@ -105,6 +105,7 @@ def test_what_a_caption_leaves_open_is_settled_and_the_rest_stays(grammar, scene
             along, across = (0, 1) if relation.kind == "above" else (1, 0)
             assert (first[along], second[along]) == (0, 2)
             assert first[across] == second[across]
+            assert all(thing.cell[across] != first[across] for thing in scene.things[2:])
 
 
 def test_a_caption_that_is_cut_is_settled_at_random(grammar):

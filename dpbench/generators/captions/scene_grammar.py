@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple, replace
+from dataclasses import replace
 from random import Random
 
 from dpbench.core.errors import ConfigError
@@ -66,9 +66,14 @@ class SceneGrammar(CaptionSource):
         things = [scene.things[k] for k in stay]
         while len(things) < count:
             things.append(self._thing(things, draws))
-        for k, cell in zip(range(count), cells, strict=False):
-            parts = zip(astuple(things[k])[:3], astuple(self._thing(things, draws))[:3], strict=True)
-            things[k] = Thing(*(new if anew() else old for old, new in parts), cell)
+        for k in range(count):
+            old, new = things[k], self._thing(things, draws)
+            things[k] = Thing(
+                new.shape if anew() else old.shape,
+                new.colour if anew() else old.colour,
+                new.size if anew() else old.size,
+                cells[k],
+            )
         return Scene(tuple(things), draws.choice(GROUNDS) if anew() else scene.ground)
 
     def _thing(self, others: Sequence[Thing], draws: Random) -> Thing:
