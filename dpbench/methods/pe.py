@@ -100,8 +100,9 @@ class PE(Method[PEConfig]):
         "small/scenes": Preset(
             {
                 **{"generator.name": "captions", "generator.edits": "scenes", "generator.text_tokens": 24},
-                **{"generator.attention": 1, "generator.steps": 1000, "generator.batch": 64},
-                **{"generator.sampling_steps": 12, "population": 300, "select": "rank", "keep": True},
+                **{"generator.attention": 1, "generator.steps": 2000, "generator.batch": 64},
+                **{"generator.sampling_steps": 12, "generator.sigma_min": 0.5},
+                **{"population": 300, "select": "rank", "keep": True},
             }
         ),
         "gpu": Preset(
