@@ -30,7 +30,7 @@ from dpbench.privacy.vault import Vault
 REQUEST = Request(Conditions.balanced(40, PROMPTS))
 
 RENDERED = {
-    "steps": 60, "batch": 32, "lr": 3e-3, "channels": (16,), "sampling_steps": 6, "text_tokens": 4, "text.dim": 16,
+    "steps": 90, "batch": 32, "lr": 3e-3, "channels": (16,), "sampling_steps": 6, "text_tokens": 4, "text.dim": 16,
     "context": 16,
 }  # fmt: skip
 BARS = {"generator.name": "captions", "population": 40, "iterations": 2, "first_degree": 0.5} | {
