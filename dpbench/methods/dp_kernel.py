@@ -1,8 +1,8 @@
 """DP-Kernel (Jiang et al., "Functional Renyi Differential Privacy for Generative Modeling"): fresh kernel means.
 
 The kernel mean of the private images is a function; it is released anew as training goes on, at the images that the
-generator makes by then, with noise that has the kernel as its covariance. The generator minimises the maximum mean
-discrepancy (MMD) to it in between, which is post-processing.
+generator makes by then and at public ones, with noise that has the kernel as its covariance. The generator minimises
+the maximum mean discrepancy (MMD) to it in between, which is post-processing.
 """
 
 from __future__ import annotations
@@ -30,14 +30,16 @@ if TYPE_CHECKING:
 class DPKernelConfig(MatchingConfig):
     """Settings of DP-Kernel."""
 
-    releases: int = option(100, "releases of the kernel means, spread evenly over the generator's steps", low=1)
-    kept: int = option(100, "number of the last releases that the generator matches in turns", low=1)
+    releases: int = option(8, "releases of the kernel means, spread evenly over the generator's steps", low=1)
+    kept: int = option(5, "number of the last releases that the generator matches in turns", low=1)
     rate: float = option(1.0, "Poisson sampling rate of each release", above=0, high=1)
     bandwidths: tuple[float, ...] = option(
-        (0.06, 0.015), "kernel variance σ² per pixel in [0, 1], one per scale; 0.06 · 32² is about 61", above=0
+        (0.1, 0.025), "kernel variance σ² per pixel in [0, 1], one per scale; 0.1 · 32² is about 102", above=0
     )
-    jitter: float = option(0.3, "standard deviation of the smooth noise on half of the images of a release", low=0)
-    ridge: float = option(0.01, "λ > 0 added to the kernel matrix, so that equal images keep their noise", above=0)
+    jitter: float = option(0.3, "standard deviation of the smooth noise on a copy of each generated anchor", low=0)
+    smooth: int = option(600, "public images of soft blobs among the anchors of a release", low=0)
+    nearness: float = option(0.05, "weight in the loss of what the anchors do not see of a generated image", low=0)
+    ridge: float = option(0.001, "λ > 0 added to the kernel matrix, so that equal images keep their noise", above=0)
 
     def __post_init__(self) -> None:
         if not self.bandwidths:
@@ -55,25 +57,28 @@ class DPKernel(MatchingMethod[DPKernelConfig]):
 
     With generated images Z and K(Z, Z) + λI = LLᵀ, each record contributes L⁻¹ k(Z, x), of norm at most √k(x, x) = 1,
     and a weighted count, to the row of its class. L times the noisy sum is the kernel mean at Z, with noise whose
-    covariance is the kernel's. λ keeps the noise where generated images coincide. Half of Z are generated images with
-    smooth public noise: a release says how the kernel mean changes in the directions of Z only. The generator matches
-    the last several releases in turns.
+    covariance is the kernel's. λ keeps the noise where generated images coincide. Z also has the generated images with
+    smooth public noise, and public images of soft blobs: a release says how the kernel mean changes in the directions
+    of Z only. The generator matches the last several releases in turns, and pays for what their anchors do not see.
     """
 
     Config = DPKernelConfig
-    version = "1"
+    version = "2"
     track = "none"
     paper = "Jiang et al., NeurIPS 2023"
     presets: ClassVar[Mapping[str, Preset]] = {
         "small": Preset(),
-        "small/mnist": Preset(),
-        "small/shapes": Preset({"releases": 50, "steps": 800}),
-        "gpu": Preset({"releases": 1000, "steps": 6000, "batch": 600, "width": 32}),
+        "small/mnist": Preset(tuning="hold-out of mnist train"),
+        "small/shapes": Preset({"steps": 800}),
+        "gpu": Preset({"releases": 20, "kept": 10, "steps": 6000, "batch": 600, "smooth": 2000, "width": 32}),
         "paper": Preset(
             {
                 "releases": 20_000,  # published: one per step, each of 60 records; here every tenth, of 600
                 "kept": 1,
                 "jitter": 0.0,
+                "smooth": 0,
+                "nearness": 0.0,
+                "ridge": 0.01,
                 "steps": 200_000,
                 "rate": 0.01,
                 "batch": 60,
@@ -88,11 +93,12 @@ class DPKernel(MatchingMethod[DPKernelConfig]):
         self.model.learn(private, EMBEDDING, self.features, run, self.config.kept)
 
     def features(self, generated: Tensor, release: int) -> KernelFeatures:
-        """See `MatchingMethod.features`: the anchors are the generated images, and as many with smooth noise."""
+        """See `MatchingMethod.features`: the anchors are generated images, as many with noise, and smooth ones."""
         import torch
 
-        from dpbench.methods.cores.kernel_features import KernelFeatures, smooth_noise
+        from dpbench.methods.cores.kernel_features import GRID, KernelFeatures, smooth_images, smooth_noise
 
-        c = self.config
-        noisy = generated + c.jitter * smooth_noise(generated.shape, release).to(generated.device)
-        return KernelFeatures(torch.cat([generated, noisy]), c.bandwidths, c.ridge)
+        c, draws = self.config, torch.Generator().manual_seed(release)
+        noisy = generated + c.jitter * smooth_noise(generated.shape, GRID, draws).to(generated.device)
+        smooth = smooth_images((c.smooth, *generated.shape[1:]), draws).to(generated.device)
+        return KernelFeatures(torch.cat([generated, noisy, smooth]), c.bandwidths, c.ridge, c.nearness)

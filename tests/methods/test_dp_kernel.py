@@ -9,14 +9,14 @@ from dpbench.benchmark.configure import configure
 from dpbench.core.config import build
 from dpbench.core.errors import ConfigError, PrivacyError
 from dpbench.core.specs import Budget, Conditions, DatasetSpec, Request
-from dpbench.methods.cores.kernel_features import KernelFeatures
+from dpbench.methods.cores.kernel_features import KernelFeatures, smooth_images
 from dpbench.methods.cores.matching_settings import EMBEDDING
 from dpbench.methods.cores.matching_steps import noisy_sums
 from dpbench.methods.dp_kernel import DPKernel
 from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.vault import Vault
 
-TINY = {"releases": 15, "steps": 150, "batch": 40, "bandwidths": (0.3, 0.1)}
+TINY = {"releases": 15, "steps": 150, "batch": 40, "bandwidths": (0.3, 0.1), "smooth": 20}
 REQUEST = Request(Conditions.balanced(40, 2))
 MNIST = DatasetSpec("mnist", 1, 32, 60_000, 10_000, tuple("0123456789"), True)
 SCALES = (0.06, 0.015)
@@ -71,7 +71,7 @@ def test_root_times_the_release_is_the_kernel_mean_with_correlated_noise(images,
 
 def test_noise_is_added_where_all_generated_images_are_the_same(spec, vault, run, monkeypatch):
     """The kernel matrix is singular there; published code skips the noise in an `except`."""
-    method = _method(spec, releases=2, steps=2, jitter=0)
+    method = _method(spec, releases=2, steps=2, jitter=0, smooth=0)
     monkeypatch.setattr(
         method.model.network, "forward", lambda labels, generator: torch.full((len(labels), 1, 16, 16), 0.5) + 0 * sum(
             p.sum() for p in method.model.network.parameters()
@@ -122,22 +122,46 @@ def test_labels_of_generated_images_are_equally_many_of_each_class(spec, vault, 
     assert [labels.bincount().tolist() for labels in seen] == [[20, 20]] * 2
 
 
-def test_anchors_are_generated_images_and_as_many_with_public_noise(spec):
+def test_anchors_are_generated_images_as_many_with_public_noise_and_public_blobs(spec):
     generated = torch.full((5, 1, 16, 16), 0.5)
     first, again, other = (_method(spec, jitter=0.2).features(generated, release).anchors for release in (1, 1, 2))
     assert torch.equal(first, again)  # a run that continues makes the same features
+    assert len(first) == 5 + 5 + 20
     assert torch.equal(first[:5], generated.flatten(1))
-    assert first[5:].std().item() == pytest.approx(0.2 * 0.65, rel=0.2)  # interpolation smooths the noise
-    assert not torch.allclose(first[5:], other[5:], atol=0.1)
+    assert first[5:10].std().item() == pytest.approx(0.2 * 0.65, rel=0.2)  # interpolation smooths the noise
+    assert not torch.allclose(first[5:10], other[5:10], atol=0.1)
+    assert not torch.allclose(first[10:], other[10:], atol=0.1)
 
 
-def test_pairs_of_generated_images_have_their_exact_kernel(images):
-    """However far from the anchors they are."""
-    features = KernelFeatures(torch.zeros(2, 1, 16, 16), SCALES, ridge=0.01)
-    sums, pairs = features.sums(images, 2)
-    for group, total, among in zip(images.split(6), sums, pairs, strict=True):
-        assert torch.allclose(total, features(group).sum(0), atol=1e-5)
-        assert among.item() == pytest.approx(_kernel(group, group).sum().item() - 6, abs=1e-3)
+def test_smooth_images_are_dark_and_bright_ones_without_sharp_edges():
+    images = smooth_images((200, 1, 32, 32), torch.Generator().manual_seed(0))
+    assert images.shape == (200, 1, 32, 32)
+    assert images.min() == 0
+    assert images.max() == 1
+    means = images.mean((1, 2, 3))
+    assert means.quantile(0.2) < 0.2
+    assert means.quantile(0.8) > 0.8
+    assert (images[..., 1:] - images[..., :-1]).abs().max() < 0.5
+
+
+def test_loss_is_the_squared_distance_of_features_and_what_anchors_do_not_see(images):
+    features = KernelFeatures(images[:4], SCALES, ridge=0.01, nearness=0.5)
+    targets = torch.rand(2, 4, generator=torch.Generator().manual_seed(1))
+    expected = 0.0
+    for group, target in zip(features(images).split(6), targets, strict=True):
+        products = group @ group.T
+        expected += (products.sum() - products.trace()) / 30 - 2 * group.mean(0) @ target
+        expected += 0.5 * (1 - products.trace() / 6)
+    assert features.loss(images, targets).item() == pytest.approx(float(expected), abs=1e-4)
+
+
+def test_images_far_from_all_anchors_cost_their_whole_norm():
+    """Without `nearness`, they would cost nothing, and the generator would leave for them."""
+    anchors, far = torch.zeros(2, 1, 16, 16), torch.ones(4, 1, 16, 16)
+    free, near = (KernelFeatures(anchors, (0.015,), 0.01, nearness) for nearness in (0.0, 0.5))
+    targets = torch.full((2, 2), 0.1)
+    assert free.loss(far, targets).item() == pytest.approx(0, abs=1e-3)
+    assert near.loss(far, targets).item() == pytest.approx(2 * 0.5, abs=1e-3)
 
 
 def test_plan_has_the_releases_of_the_settings(spec):

@@ -34,3 +34,28 @@ class Features(ABC):
         features = self(images).unflatten(0, (groups, -1))
         sums = features.sum(1)
         return sums, sums.square().sum(1) - features.square().sum((1, 2))
+
+    def loss(self, images: Tensor, targets: Tensor) -> Tensor:
+        """MMD² between groups of images and their targets: a scalar with a graph; see `mmd_loss`.
+
+        Args:
+            images: [groups · m, c, h, w] in [0, 1].
+            targets: mean features to match, [groups, d].
+        """
+        sums, pairs = self.sums(images, len(targets))
+        return mmd_loss(sums, pairs, len(images) // len(targets), targets)
+
+
+def mmd_loss(sums: Tensor, pairs: Tensor, m: int, targets: Tensor) -> Tensor:
+    """Unbiased MMD² to the targets, up to a constant, summed over classes: a scalar.
+
+    The mean kernel of pairs of different generated images, minus twice the mean of φ(x)·target. Pairs of an image with
+    itself are left out: in small batches they would favour identical images.
+
+    Args:
+        sums: Σφ over the m generated images of each class, [classes, d].
+        pairs: Σ of the kernel over pairs of different ones, [classes].
+        m: their number.
+        targets: mean features to match, [classes, d].
+    """
+    return (pairs / (m * (m - 1)) - 2 * (sums * targets).sum(1) / m).sum()

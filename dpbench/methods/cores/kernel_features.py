@@ -8,10 +8,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dpbench.methods.cores.image_features import Features
+from dpbench.methods.cores.image_features import Features, mmd_loss
 
 GRID = 8
 """Points per side of smooth noise: few directions, which the anchors of one release can cover."""
+
+BLOBS = 5
+"""The same for smooth images."""
+
+CONTRAST = 0.6
+"""Standard deviation of the noise in smooth images; what leaves [0, 1] becomes black or white."""
 
 
 class KernelFeatures(Features):
@@ -25,11 +31,13 @@ class KernelFeatures(Features):
         anchors: public images [m, c, h, w] in [0, 1].
         bandwidths: kernel variance σ² per pixel, one per scale.
         ridge: λ.
+        nearness: weight in `loss` of what the anchors do not see of a generated image.
     """
 
-    def __init__(self, anchors: Tensor, bandwidths: Sequence[float], ridge: float):
+    def __init__(self, anchors: Tensor, bandwidths: Sequence[float], ridge: float, nearness: float = 0.0):
         self.anchors = anchors.flatten(1)
         self.bandwidths = bandwidths
+        self.nearness = nearness
         identity = torch.eye(len(anchors), device=anchors.device)
         self.root = torch.linalg.cholesky(self.kernel(self.anchors, self.anchors) + ridge * identity)
 
@@ -43,19 +51,26 @@ class KernelFeatures(Features):
         """See `Features`: [b, m]."""
         return torch.linalg.solve_triangular(self.root, self.kernel(self.anchors, images.flatten(1)), upper=False).T
 
-    def sums(self, images: Tensor, groups: int) -> tuple[Tensor, Tensor]:
-        """See `Features.sums`; pairs have their exact kernel.
+    def loss(self, images: Tensor, targets: Tensor) -> Tensor:
+        """See `Features.loss`; plus `nearness` times the mean of 1 - ‖φ(x)‖² in each group.
 
-        φ(x)·φ(y) is smaller away from the anchors, and images would be driven there.
+        φ(x) fades with the distance from the anchors, where the release says nothing. Without this term, images that
+        leave them cost next to nothing, and many do.
         """
-        flat = images.flatten(1).unflatten(0, (groups, -1))
-        among = self.kernel(flat, flat)
-        pairs = among.sum((1, 2)) - among.diagonal(dim1=1, dim2=2).sum(1)
-        return self(images).unflatten(0, (groups, -1)).sum(1), pairs
+        features = self(images).unflatten(0, (len(targets), -1))
+        sums, squares, m = features.sum(1), features.square().sum((1, 2)), features.shape[1]
+        unseen = 1 - squares / m
+        return mmd_loss(sums, sums.square().sum(1) - squares, m, targets) + self.nearness * unseen.sum()
 
 
-def smooth_noise(shape: Sequence[int], seed: int) -> Tensor:
-    """Standard normal noise at `GRID` × `GRID` points of the image, interpolated: [b, c, h, w]; public."""
+def smooth_noise(shape: Sequence[int], points: int, draws: torch.Generator) -> Tensor:
+    """Standard normal noise at points × points places of the image, interpolated: [b, c, h, w]; public."""
     b, c, h, w = shape
-    points = torch.randn(b, c, GRID, GRID, generator=torch.Generator().manual_seed(seed))
-    return F.interpolate(points, size=(h, w), mode="bilinear")
+    noise = torch.randn(b, c, points, points, generator=draws)
+    return F.interpolate(noise, size=(h, w), mode="bilinear")
+
+
+def smooth_images(shape: Sequence[int], draws: torch.Generator) -> Tensor:
+    """Public images of soft dark and bright blobs, of any mean brightness: [b, c, h, w] in [0, 1]."""
+    brightness = 2 * torch.rand(shape[0], 1, 1, 1, generator=draws) - 0.5
+    return (brightness + CONTRAST * smooth_noise(shape, BLOBS, draws)).clamp(0, 1)

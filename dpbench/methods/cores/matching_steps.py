@@ -97,8 +97,7 @@ class MatchingSteps:
         if self._private.ledger.spent[self._mechanism] < due:
             self._release(images.detach())
         chosen = self._kept[int(torch.randint(len(self._kept), (), generator=self._generator))]
-        sums, pairs = chosen.features.sums(images, self._classes)
-        loss = mmd_loss(sums, pairs, len(images) // self._classes, chosen.targets)
+        loss = chosen.features.loss(images, chosen.targets)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self._optimizer.step()
@@ -153,18 +152,3 @@ def noisy_sums(private: PrivateData, mechanism: str, features: Features, count_w
 
     sums = class_sums(private, mechanism, features_and_count, features.chunk)
     return sums[:, :-1], sums[:, -1:] / count_weight
-
-
-def mmd_loss(sums: Tensor, pairs: Tensor, m: int, targets: Tensor) -> Tensor:
-    """Unbiased MMD² to the targets, up to a constant, summed over classes: a scalar.
-
-    The mean kernel of pairs of different generated images, minus twice the mean of φ(x)·target. Pairs of an image with
-    itself are left out: in small batches they would favour identical images.
-
-    Args:
-        sums: Σφ over the m generated images of each class, [classes, d].
-        pairs: Σ of the kernel over pairs of different ones, [classes].
-        m: their number.
-        targets: mean features to match, [classes, d].
-    """
-    return (pairs / (m * (m - 1)) - 2 * (sums * targets).sum(1) / m).sum()

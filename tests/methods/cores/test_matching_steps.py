@@ -10,8 +10,9 @@ from dpbench.core.errors import ConfigError
 from dpbench.core.specs import Budget
 from dpbench.data.arrays import ArrayDataset
 from dpbench.methods.cores.fourier_features import FourierFeatures
+from dpbench.methods.cores.image_features import mmd_loss
 from dpbench.methods.cores.matching_settings import FourierSettings, MatchingConfig
-from dpbench.methods.cores.matching_steps import MatchingSteps, mmd_loss, noisy_sums
+from dpbench.methods.cores.matching_steps import MatchingSteps, noisy_sums
 from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.mechanisms import NoisySum
