@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dpbench.benchmark.scoring import known_columns, metric_columns, missing_metrics
@@ -26,21 +26,16 @@ def finished_trials(trials: Sequence[TrialSpec], session: Session, metrics: Sequ
     Raises:
         DpbenchError: the record of one is damaged, or another trial's.
     """
-
-    def find() -> frozenset[str]:
-        told = _scored_by_rows(session, metrics)
-        return frozenset(
-            trial.key
-            for trial in trials
-            if told.get((trial.key, str(trial.folder(session.out).path))) == code_outside(trial, session)
-            or is_finished(trial, session, metrics)
-        )
-
-    return session.processes.broadcast(find() if _may_skip(session) else frozenset())
+    looks = session.processes.is_rank_zero and not session.request.force
+    return session.processes.broadcast(frozenset(_finished(trials, session, metrics) if looks else ()))
 
 
-def _may_skip(session: Session) -> bool:
-    return session.processes.is_rank_zero and not session.request.force
+def _finished(trials: Sequence[TrialSpec], session: Session, metrics: Sequence[str]) -> Iterator[str]:
+    told = _scored_by_rows(session, metrics)
+    for trial in trials:
+        by_row = told.get((trial.key, str(trial.folder(session.out).path)))
+        if by_row == code_outside(trial, session) or is_finished(trial, session, metrics):
+            yield trial.key
 
 
 def is_finished(trial: TrialSpec, session: Session, metrics: Sequence[str]) -> bool:
