@@ -25,6 +25,7 @@ from dpbench.core.errors import DpbenchError
 from dpbench.core.files import write_atomic
 from dpbench.data.opening import default_root, open_dataset
 from dpbench.results.gathering import collect
+from dpbench.results.trial_folder import safe_name
 from experiments._candidates import Entry, Request, Task, entries
 from experiments._curve import Point, curve, draw_curve, make_points
 from experiments._script import exit_if_failed, one_line_errors, run_all
@@ -90,7 +91,7 @@ def write_report(method: str, competing: list[Entry], points: list[Point], reque
     name, dataset = competing[0].method, competing[0].dataset
     lines = curve(rows, points, request.epsilons)
     figure = draw_curve(lines, f"{method} on {dataset}, preset {request.preset}")
-    file = folder / f"curve-{name}-{dataset.partition(':')[0]}"
+    file = folder / f"curve-{name}-{safe_name(dataset)}"
     write_atomic(file.with_suffix(".csv"), lambda path: lines.to_csv(path, index=False, encoding="utf-8"))
     write_atomic(file.with_suffix(".png"), lambda path: figure.savefig(path, dpi=130))
     print(lines.to_string(index=False, float_format="{:.4g}".format))

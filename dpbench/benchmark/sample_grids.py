@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from dpbench.results.trial_folder import TrialFolder
 
 
 def grids_of(table: pd.DataFrame, real: bool, data: Path | None) -> list[Grid]:
-    """The grids of a table's lines, of the first seed of each.
+    """The grids of a table's lines, of the first seed of each. One without its samples is left out, with a warning.
 
     Args:
         table: lines of one table, with their `series` and `trials`; see `results.comparable`.
@@ -48,11 +49,15 @@ def grids_of(table: pd.DataFrame, real: bool, data: Path | None) -> list[Grid]:
 def _samples(line: pd.Series[Any]) -> Iterator[Grid]:
     folder = TrialFolder(Path(line["trials"][0]))
     record = _record(folder)
-    if not record.is_sensitive:
-        budget = (
-            "" if record.epsilon is None else f", ε = {'∞' if math.isinf(record.epsilon) else f'{record.epsilon:g}'}"
-        )
-        yield Grid(f"{line['series']}{budget}", folder.samples(record))
+    if record.is_sensitive:
+        return
+    try:
+        samples = folder.samples(record)
+    except DpbenchError as error:
+        warnings.warn(f"left out {folder.path}: {error}", stacklevel=3)
+        return
+    budget = "" if record.epsilon is None else f", ε = {'∞' if math.isinf(record.epsilon) else f'{record.epsilon:g}'}"
+    yield Grid(f"{line['series']}{budget}", samples)
 
 
 def _record(folder: TrialFolder) -> TrialRecord:

@@ -103,6 +103,24 @@ def trials(context: typer.Context, incomplete: str) -> list[str]:
     return [name for path in paths for name in (str(path), path.name) if name.startswith(incomplete or str(path))]
 
 
+def _scores() -> list[str]:
+    """Names of the columns that metrics fill."""
+    from dpbench.benchmark.scoring import known_columns
+
+    return [column.name for column in known_columns()]
+
+
+columns = listed(_scores)
+"""Completes columns of scores, separated by commas."""
+
+
+def conditions(context: typer.Context, incomplete: str) -> list[str]:
+    """Completes COLUMN= with all columns of the leaderboard."""
+    from dpbench.results.row import FIELDS
+
+    return [f"{name}=" for name in [*(field.name for field in FIELDS), *_scores()]]
+
+
 OPTIONS: dict[str, Complete] = {
     "methods": listed(METHODS.names),
     "dataset": listed(sensitive_datasets),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dpbench.benchmark.request import RunRequest, split_names
+from dpbench.cli import completion
 from dpbench.core.errors import DpbenchError
 from dpbench.core.folders import expanded
 
@@ -29,7 +30,11 @@ KEPT = {
 
 WHERE = Annotated[
     list[str] | None,
-    typer.Option(metavar="COLUMN=VALUES", help="Keep rows with one of these values in a column; repeatable."),
+    typer.Option(
+        metavar="COLUMN=VALUES",
+        autocompletion=completion.conditions,
+        help="Keep rows with one of these values in a column; repeatable.",
+    ),
 ]
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from dpbench.benchmark.request import RunRequest, split_names
+from dpbench.cli import completion
 from dpbench.cli.console import print_page
 from dpbench.cli.filters import FOLDERS, KEPT, WHERE, chosen_rows
 from dpbench.cli.options import takes
@@ -25,12 +26,18 @@ def leaderboard(
     where: WHERE = None,
     by: Annotated[
         str,
-        typer.Option(metavar="COLUMN", help="Column to rank by; by default the first one shown that has a direction."),
+        typer.Option(
+            metavar="COLUMN",
+            autocompletion=completion.columns,
+            help="Column to rank by; by default the first one shown that has a direction.",
+        ),
     ] = "",
     columns: Annotated[
         str,
         typer.Option(
-            metavar="NAMES", help="Metric columns to show; the headline metrics by default. The CSV file has all."
+            metavar="NAMES",
+            autocompletion=completion.columns,
+            help="Metric columns to show; the headline metrics by default. The CSV file has all.",
         ),
     ] = "",
     notes: Annotated[

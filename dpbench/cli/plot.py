@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dpbench.benchmark.request import RunRequest, split_names
+from dpbench.cli import completion
 from dpbench.cli.filters import FOLDERS, KEPT, WHERE, chosen_rows
 from dpbench.cli.options import takes
 from dpbench.core.errors import DpbenchError
@@ -28,7 +29,12 @@ app = typer.Typer(
 )
 
 COLUMNS = Annotated[
-    str, typer.Option(metavar="NAMES", help="Scores, one panel each; the headline metrics with values by default.")
+    str,
+    typer.Option(
+        metavar="NAMES",
+        autocompletion=completion.columns,
+        help="Scores, one panel each; the headline metrics with values by default.",
+    ),
 ]
 OUT = Annotated[Path, typer.Option(metavar="FILE", help="Figure to write: .png, .svg or .pdf.")]
 

@@ -10,6 +10,7 @@ import typer
 from dpbench.benchmark.request import RunRequest
 from dpbench.cli.filters import FOLDERS, KEPT, WHERE, chosen_rows
 from dpbench.cli.options import takes
+from dpbench.core.errors import DpbenchError
 from dpbench.core.folders import expanded
 
 EPILOG = """
@@ -40,6 +41,8 @@ def report(
     from dpbench.results.report.page_file import write_page
 
     rows = chosen_rows(folders or [request.out], request, where or ())
+    if rows.empty:
+        raise DpbenchError("there are no finished trials to report; `dpbench run` makes some")
     path = expanded(out)
     write_page(path, report_content(rows, row_command, request.data))
     print(f"{len(rows)} trial{'s'[: len(rows) != 1]}: {path}")

@@ -65,6 +65,12 @@ def test_choices_are_completed() -> None:
     assert complete("weights", "get", "incep") == ["inception"]
 
 
+def test_columns_are_completed() -> None:
+    assert complete("leaderboard", "--by", "accuracy_v") == ["accuracy_vgg"]
+    assert complete("plot", "epsilon", "--columns", "fwd,kid") == ["fwd,kid"]
+    assert complete("report", "--where", "tra") == ["track="]
+
+
 def test_completion_of_settings_imports_no_torch(tmp_path: Path) -> None:
     code = """
 import sys

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from calling import call, run
 
+from dpbench.results.trial_folder import TrialFolder
+
 FIGURES = {
     "epsilon": ("--columns", "brightness"),
     "method": ("--columns", "brightness"),
@@ -60,3 +62,14 @@ def test_rows_that_are_not_comparable_share_no_figure(tiny: Path) -> None:
         call("plot", "epsilon", tiny, "--columns", "brightness", "--where", "n_samples=20", "--out", path).exit_code
         == 0
     )
+
+
+def test_trials_that_lost_their_samples_are_left_out(tiny: Path) -> None:
+    run(tiny, "--eps", "1,10")
+    lost, _ = TrialFolder.finished(tiny)
+    for file in [*lost.path.rglob("samples*.png"), *lost.path.rglob("samples/*")]:
+        file.unlink()
+    result = call("plot", "samples", tiny, "--out", tiny.parent / "a.png")
+    assert result.exit_code == 0, result.stderr
+    assert f"left out {lost.path}" in result.stderr
+    assert result.stdout.startswith("1 grid")

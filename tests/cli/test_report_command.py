@@ -39,6 +39,10 @@ def test_report_says_what_is_missing(tiny: Path) -> None:
     result = call("report", tiny)
     assert result.exit_code == 2
     assert "there are no results in" in result.stderr
+    tiny.mkdir()
+    result = call("report", tiny)
+    assert result.exit_code == 2
+    assert "there are no finished trials to report" in result.stderr
 
 
 @pytest.mark.parametrize(
