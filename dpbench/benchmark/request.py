@@ -1,7 +1,7 @@
-"""What a command is asked to do. Every option is named once, here, with its default, its help and its panel.
+"""The request of a command. Every option is declared once, here, with its default, its help and its panel.
 
 The command line (`cli.options`), the Python API (`dpbench.run`) and the stored configuration are made from
-`RunRequest`. A command that needs only some of the options shows only those.
+`RunRequest`. A command shows only the options that it needs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ WHAT, HOW, WHERE = "What to compare", "How to run", "Where files are"
 DEFAULT_PRESET = "small"
 
 MOST = 1_000_000
-"""Most samples of a trial, and most seeds."""
+"""Maximum number of samples of a trial, and of seeds."""
 
 Reference = Literal["", "real", "public", "nonprivate"]
 
@@ -33,7 +33,7 @@ REFERENCES: dict[str, float] = {"public": 0.0, "nonprivate": math.inf, "real": m
 """The reference rows (rule R8) and their ε."""
 
 LAUNCHERS = ("none", "local", "ray", "slurm")
-"""What runs trials, each in its module of `dpbench.benchmark.launchers`; none is this process, one after the other."""
+"""Launchers of trials, each a module of `dpbench.benchmark.launchers`; none runs them in this process, one by one."""
 
 
 def parse_epsilons(text: str) -> tuple[float, ...]:
@@ -56,7 +56,7 @@ def check_epsilon(value: str | float) -> float:
     except ValueError:
         raise DpbenchError(f"ε must be a positive number or inf, not '{str(value).strip()}'") from None
     if epsilon == 0:
-        raise DpbenchError("ε = 0 is the public reference alone; ask for it with --references public")
+        raise DpbenchError("ε = 0 is only for the public reference; request it with --references public")
     if not epsilon > 0:
         raise DpbenchError(f"ε must be a positive number or inf, not {epsilon:g}")
     return epsilon
@@ -82,7 +82,7 @@ def _option(
     Args:
         default: its default; `dict` for an empty mapping.
         flag: name of the option; by default the field's.
-        parse: from the option's text to the field's value; by default the option has the field's type.
+        parse: converts the option's text to the field's value; by default the option has the field's type.
     """
     metadata = {"help": help, "panel": panel, "flag": flag, "metavar": metavar, "parse": parse, "hidden": hidden}
     return (
@@ -122,8 +122,8 @@ class RunRequest:
     seeds: int = _option(1, "Seeds per budget; the table then shows the mean and a 95% interval.", WHAT, metavar="N")
     public: str = _option(
         "figures",
-        "Public images to pretrain on, for methods that use some; see `dpbench list public`. With auto:A,B,... the "
-        "private images choose one, at a cost that the plan shows.",
+        "Public images to pretrain on, for methods that use them; see `dpbench list public`. With auto:A,B,... the "
+        "private images choose one, at a privacy cost that the plan shows.",
         WHAT,
         metavar="NAME",
     )
@@ -146,29 +146,29 @@ class RunRequest:
     )
     samples: int = _option(
         None,
-        "Images to generate and score per trial, at most 1,000,000; 10,000 by default, 60,000 for the protocol "
+        "Images to generate and score per trial, at most 1,000,000; by default 10,000, or 60,000 with --protocol "
         "dpimagebench.",
         WHAT,
         metavar="N",
     )
     prompts: Path | None = _option(
         None,
-        "Public prompts to sample under, one per line of a UTF-8 file, for datasets with captions; by default the "
+        "File of public prompts to sample with (UTF-8, one per line), for datasets with captions; by default the "
         "dataset's own, or the captions of the test split of a public benchmark.",
         WHAT,
         metavar="FILE",
     )
     metrics: Sequence[str] | None = _option(
         None,
-        "Metrics to compute (see `dpbench list metrics`); all but slow ones by default.",
+        "Metrics to compute (see `dpbench list metrics`); by default all except slow ones.",
         WHAT,
         metavar="LIST",
         parse=lambda text: split_names(text) or None,
     )
     protocol: str = _option(
         OWN,
-        "dpimagebench adds columns that are computed as DPImageBench computes them (MNIST: with --resolution 28); its "
-        "classifiers take days and are added by --metrics accuracy-paper.",
+        "dpimagebench adds columns that are computed as in DPImageBench (for MNIST, with --resolution 28). Its "
+        "classifiers take days; --metrics accuracy-paper adds them.",
         WHAT,
         metavar="NAME",
     )
@@ -180,28 +180,28 @@ class RunRequest:
     precision: str = _option("auto", "auto, fp32 or bf16; auto is bf16 on GPUs that support it.", HOW, metavar="NAME")
     launcher: str = _option(
         "none",
-        "Run trials side by side: local (processes on this machine), ray or slurm; none is one after the other.",
+        "Run trials in parallel: local (processes on this machine), ray or slurm; none runs them one after the other.",
         HOW,
         metavar="NAME",
     )
     workers: int | None = _option(
         None,
-        "Most trials at a time. By default as many as ray or slurm has room for; with local, one per GPU, or one for "
-        "every four CPU cores.",
+        "Maximum number of parallel trials; by default as many as ray or slurm has room for, or with local one per GPU "
+        "or one per four CPU cores.",
         HOW,
         metavar="N",
     )
-    gpus: int = _option(1, "GPUs that work on each trial together; with --device cpu, processes.", HOW, metavar="N")
+    gpus: int = _option(1, "GPUs per trial; with --device cpu, processes per trial.", HOW, metavar="N")
     job: Mapping[str, Any] = _option(
         dict,
-        "What a trial asks ray for (num_cpus=4), or submitit for slurm (slurm_partition=gpu, timeout_min=600); "
+        "Resources of a trial, for ray (num_cpus=4) or for submitit with slurm (slurm_partition=gpu, timeout_min=600); "
         "repeatable.",
         HOW,
         metavar="KEY=VALUE",
         parse=parse_settings,
     )
     force: bool = _option(False, "Run finished trials again, each as another private run.", HOW)
-    fail_fast: bool = _option(False, "End at the first trial that fails; by default the others go on.", HOW)
+    fail_fast: bool = _option(False, "Stop at the first trial that fails; by default the others continue.", HOW)
     track: Sequence[str] = _option(
         (),
         "Log progress and scores to tensorboard, wandb or mlflow, separated by commas; needs "
@@ -232,7 +232,7 @@ class RunRequest:
     )
 
     def __post_init__(self) -> None:
-        # From Python, a list is as good as a tuple, a name as good as a list of one, a string as good as a path.
+        # Python callers may also pass a list for a tuple, a name for a list of one, or a string for a path.
         for name in ("methods", "references", "metrics", "epsilons", "track", "plugins"):
             value = getattr(self, name)
             if value is not None:
@@ -265,14 +265,14 @@ class RunRequest:
         if self.launcher == "none" and self.workers is not None:
             raise DpbenchError("--workers needs --launcher local, ray or slurm")
         if self.launcher not in ("ray", "slurm") and self.job:
-            raise DpbenchError("--job is what a trial asks ray or slurm for; choose one with --launcher")
+            raise DpbenchError("--job sets the resources of a trial for ray or slurm; choose one with --launcher")
         for what, value in {"--workers": self.workers, "--gpus": self.gpus}.items():
             if value is not None and value < 1:
                 raise DpbenchError(f"{what} must be at least 1, not {value}")
 
     @classmethod
     def of(cls, *arguments: Any, **options: Any) -> RunRequest:
-        """A request from fields, in their order or by name.
+        """A request from field values, by position or by name.
 
         Raises:
             UnknownName: there is no such field.
@@ -310,24 +310,24 @@ class RunRequest:
         return list(wanted.items())
 
     def delta_for(self, spec: DatasetSpec) -> float:
-        """δ as asked for, with a warning if it protects little, or 1 / (n ln n)."""
+        """The requested δ, with a warning if it protects little; 1 / (n ln n) by default."""
         if self.delta is None:
             return default_delta(spec.n_train)
         check_chosen_delta(self.delta, spec.n_train)
         return self.delta
 
     def samples_of(self, spec: DatasetSpec, prompts: Sequence[str] = ("",)) -> Request:
-        """What is sampled of a dataset: equally many images of each class, or of each prompt.
+        """The samples to draw for a dataset: equally many images of each class, or of each prompt.
 
         Args:
-            spec: what the dataset declares.
-            prompts: for a dataset with captions; what a plan depends on is the same with any prompts.
+            spec: the dataset's declaration.
+            prompts: for a dataset with captions; everything that a plan depends on is the same for all prompts.
         """
         kinds = prompts if spec.condition == "captions" else spec.n_classes
         return Request(Conditions.balanced(self.samples, kinds))
 
     def stored(self) -> dict[str, Any]:
-        """The fields that say what is compared, and the plugins, as JSON-like values: what trial.json keeps of it."""
+        """The fields that trial.json stores, as JSON-like values: those that say what is compared, and the plugins."""
         chosen = {f.name: getattr(self, f.name) for f in fields(self) if f.metadata["panel"] == WHAT}
         chosen["plugins"] = tuple(map(str, self.plugins))
         chosen["prompts"] = None if self.prompts is None else str(self.prompts)

@@ -38,7 +38,7 @@ from dpbench.core.errors import DpbenchError
 
 
 class Commands(TyperGroup):
-    """Prints warnings, user-fixable errors and interruptions in one line each; errors exit with their code."""
+    """Prints warnings, user-fixable errors and interruptions in one line each; an error sets the exit code."""
 
     def invoke(self, ctx: Any) -> Any:
         """Runs a command."""
@@ -117,7 +117,7 @@ def common(
     """See `app`."""
 
 
-# The help lists them in this order.
+# The help lists the commands in this order.
 app.command(epilog=run.EPILOG)(run.run)
 app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.command(epilog=sample.EPILOG)(sample.sample)

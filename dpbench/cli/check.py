@@ -33,11 +33,11 @@ def check(
         typer.Argument(
             metavar="NAME",
             autocompletion=listed(plugins),
-            help="A plugin of any kind; a dataset also with its argument, as in folder:PATH.",
+            help="A plugin of any kind; a dataset may have an argument, as in folder:PATH.",
         ),
     ],
 ) -> None:
-    """Check on small data, promise by promise, that a plugin does what dpbench expects of its kind."""
+    """Check on small data that a plugin keeps every promise that dpbench expects of its kind."""
     plain, own = parse_variant(name)
     known = [r for r in REGISTRIES if (plain.partition(":")[0] if r.kind == "dataset" else plain) in r.names()]
     if not known:

@@ -1,4 +1,4 @@
-"""Shell completion: names of plugins, settings and trials. Imports no torch, and no plugin but those named."""
+"""Shell completion: names of plugins, settings and trials. Imports neither torch nor plugins that are not named."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NAMING = ("methods", "method", "name", "refiner")
 
 
 def listed(names: Callable[[], Iterable[str]]) -> Complete:
-    """Completes the last name of a list separated by commas; names that stand in the list are left out."""
+    """Completes the last name of a comma-separated list; names already in the list are left out."""
 
     def complete(context: typer.Context, incomplete: str) -> list[str]:
         before, comma, _ = incomplete.rpartition(",")
@@ -45,7 +45,7 @@ def listed(names: Callable[[], Iterable[str]]) -> Complete:
 
 
 def settings(context: typer.Context, incomplete: str) -> list[str]:
-    """Completes KEY=, METHOD:KEY= where there are several methods, and the plugins that a setting chooses from."""
+    """Completes KEY=, METHOD:KEY= if there are several methods, and the names of the plugins that a setting accepts."""
     plugins = dict(_named_plugins(context))
     offered: list[str] = []
     for name, plugin in plugins.items():
@@ -56,14 +56,14 @@ def settings(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def _offered(line: Described, prefix: str) -> list[str]:
-    """A setting as it is typed: "steps=", or "refiner.name=bicubic" for each name that it may have."""
+    """A setting as it is typed: "steps=", or "refiner.name=bicubic" for each name that it accepts."""
     is_choice = line.key.endswith(".name")
     return [f"{prefix}{line.key}={value}" for value in (line.type.split(" | ") if is_choice else [""])]
 
 
 def _named_plugins(context: typer.Context) -> Iterator[tuple[str, Any]]:
-    """The plugins with settings that stand on the command line so far."""
-    arguments = context.args  # not assigned to their parameters as long as an option lacks its value
+    """The plugins with settings that are on the command line so far."""
+    arguments = context.args  # not assigned to their parameters until every option has its value
     for text in [*(context.params.get(parameter) for parameter in NAMING), *arguments]:
         for part in _parts(text or ""):
             name = parse_variant(part).method
@@ -80,13 +80,13 @@ def _parts(text: str) -> list[str]:
 
 
 def presets(context: typer.Context, incomplete: str) -> list[str]:
-    """Completes the presets of the methods that stand on the command line so far."""
+    """Completes the presets of the methods that are on the command line so far."""
     named = [plugin for _, plugin in _named_plugins(context) if hasattr(plugin, "presets")]
     return sorted({preset for plugin in named for preset in plugin.presets if "/" not in preset}) or [*PRESETS]
 
 
 def sensitive_datasets() -> list[str]:
-    """Names of datasets that are benchmarks; nothing is imported."""
+    """Names of datasets that are benchmarks; imports no dataset."""
     return [name for name in DATASETS.names() if not (DATASETS.is_builtin(name) and is_public_only(name))]
 
 
@@ -96,7 +96,7 @@ def plugins() -> list[str]:
 
 
 def trials(context: typer.Context, incomplete: str) -> list[str]:
-    """Completes the folders of finished trials, and their keys; by default those in results/."""
+    """Completes the folders and keys of finished trials, by default those in results/."""
     from dpbench.results.trial_folder import TrialFolder
 
     paths = [folder.path for folder in TrialFolder.finished(Path(context.params.get("results") or RunRequest.out))]
@@ -111,7 +111,7 @@ def _scores() -> list[str]:
 
 
 columns = listed(_scores)
-"""Completes columns of scores, separated by commas."""
+"""Completes a comma-separated list of score columns."""
 
 
 def conditions(context: typer.Context, incomplete: str) -> list[str]:
@@ -134,4 +134,4 @@ OPTIONS: dict[str, Complete] = {
     "device": listed(lambda: ["auto", "cpu", "cuda", "mps"]),
     "precision": listed(lambda: ["auto", "fp32", "bf16"]),
 }
-"""Field of a request -> what completes its option."""
+"""Field of a request -> the function that completes its option."""

@@ -15,7 +15,7 @@ from dpbench.core.printable import printable
 
 
 def replace_unknown_characters() -> None:
-    """Lets standard output print "?" for what its encoding lacks, such as ε in a pipe on Windows."""
+    """Makes standard output print "?" for characters that its encoding lacks, such as ε in a pipe on Windows."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
 
@@ -39,12 +39,12 @@ def print_lines(lines: Iterable[str]) -> None:
 
 
 def complain(what: str, message: object) -> None:
-    """Prints a message in one line after its kind, e.g. "error" or "warning"."""
+    """Prints a message on one line, prefixed with its kind, e.g. "error" or "warning"."""
     print(f"{what}: {printable(' '.join(str(message).split()))}", file=sys.stderr)
 
 
 class OneLineWarnings:
-    """Prints warnings of dpbench and of plugins, each text once and in one line.
+    """Prints warnings from dpbench and from plugins, each text once and on one line.
 
     An instance replaces `warnings.showwarning`.
     """
@@ -53,8 +53,8 @@ class OneLineWarnings:
         self._shown: set[str] = set()
 
     def __call__(self, message: Warning | str, category: type[Warning], filename: str, *_: Any, **__: Any) -> None:
-        """Shows a warning that comes from a line of `filename`."""
-        # Warnings of other packages do not concern users. Those of torch's C++ code name the Python line that
+        """Shows a warning that was raised in `filename`."""
+        # Warnings from other packages do not concern users. Warnings from torch's C++ code name the Python line that
         # called it.
         own = Path(dpbench.__file__).parent in Path(filename).parents or "site-packages" not in filename
         text = str(message)
@@ -64,7 +64,7 @@ class OneLineWarnings:
 
 
 class _Printable:
-    """A page whose text, which may be from outside, is made printable."""
+    """A page whose text is made printable, as it may come from outside."""
 
     def __init__(self, page: Any):
         self._page = page

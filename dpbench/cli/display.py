@@ -74,7 +74,7 @@ class Bars:
 
 
 class _Overviewed(Progress):
-    """Bars below a line of text that is made anew whenever they are drawn."""
+    """Bars below a line of text that is computed anew at each redraw."""
 
     line: Callable[[], str] | None = None
 

@@ -1,4 +1,4 @@
-"""`dpbench doctor`: what this machine has, and what to do about what it lacks."""
+"""`dpbench doctor`: what this machine has, what it lacks, and how to fix that."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ PROBLEM = 1
 
 @takes(
     *("dataset", "resolution", "data", "out"),
-    help={"dataset": "Datasets to open and check, e.g. mnist,coco; of the others only the folders are looked at."},
+    help={"dataset": "Datasets to open and check, e.g. mnist,coco; for all others, only their folders are checked."},
     dataset="",
 )
 def doctor(
     request: RunRequest,
     json: JsonOption = False,
 ) -> None:
-    """Check versions, devices, memory, folders, datasets, weights and optional packages, and say what to do."""
+    """Check versions, devices, memory, folders, datasets, weights and optional packages, and suggest fixes."""
     from dpbench.benchmark.doctor.examination import examine
 
     checks = list(examine(request, split_names(request.dataset)))

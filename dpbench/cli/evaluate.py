@@ -1,4 +1,4 @@
-"""`dpbench evaluate`: score images that another program made, or fill the empty cells of finished trials."""
+"""`dpbench evaluate`: score images from another program, or fill the empty cells of finished trials."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from dpbench.core.folders import expanded
 CLAIM = "Claims about IMAGES: noted, not verified, not ranked"
 
 EPILOG = """
-[bold]Images made by another program[/bold], with one sub-folder per class (its name or number) or without labels:
+[bold]Images from another program[/bold], with one sub-folder per class (its name or number) or without labels:
 
 dpbench evaluate samples/ --dataset mnist --resolution 28 --name pe --eps 10 --delta 1e-5
 
 dpbench evaluate gen.npz --dataset cifar10 --metrics fwd,accuracy
 
-An .npz holds images as x, arr_0 or images (uint8, or floats in \\[0, 1]) and labels, if any, as y, arr_1 or labels,
-counted from 0 in the order of the dataset's classes.
+An .npz holds the images as x, arr_0 or images (uint8, or floats in \\[0, 1]) and the labels, if any, as y, arr_1 or
+labels. Labels count from 0 in the order of the dataset's classes.
 The images are copied into the results folder, so that metrics can be added later; the same images are not scored twice.
 
 [bold]Missing scores of finished trials[/bold], from their stored samples, without training:
@@ -82,7 +82,7 @@ def evaluate(
         str | None, typer.Option(metavar="TEXT", help="Public images used.", rich_help_panel=CLAIM)
     ] = None,
 ) -> None:
-    """Score images that another program made, or add metrics to finished trials."""
+    """Score images from another program, or add metrics to finished trials."""
     claims = {"--name": name, "--eps": eps, "--delta": delta, "--public": public}
     about_images = {"--resolution": request.resolution, "--public-benchmark": request.public_benchmark or None}
     if images is None and not all_:
@@ -117,7 +117,7 @@ def evaluate(
 
 
 def _show(rows: Any, request: RunRequest) -> None:
-    """The leaderboard of the rows' datasets, with the columns of the metrics that were asked for."""
+    """Shows the leaderboard of the rows' datasets, with the columns of the requested metrics."""
     from dpbench.benchmark.scoring import asked_columns, known_columns
     from dpbench.cli.pages.leaderboard_page import leaderboard_page
     from dpbench.results.gathering import collect

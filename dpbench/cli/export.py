@@ -1,4 +1,4 @@
-"""`dpbench export`: one file with the model, the samples and the card of a finished trial."""
+"""`dpbench export`: one file with the model, the samples and the model card of a finished trial."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from dpbench.benchmark.request import RunRequest
 from dpbench.cli.options import ResultsOption, TrialArgument, takes
 
 EPILOG = """
-The file has the model, the samples, README.md (the card), the ledger, the settings, checksums, and the scores of a
-public benchmark. Unpacked, it is a folder that `dpbench sample` takes. README.md is yours once you edit it. Read it
-before you publish it: it names folders as the command did.
+The zip file holds the model, the samples, README.md (the model card), the ledger, the settings, checksums and, for a
+public benchmark, the scores. Unpacked, it is a folder that `dpbench sample` accepts. Once you edit README.md, later
+exports leave it as it is. Read it before you publish it: it names folders as the trial's command did.
 
 dpbench export results/shapes/wavelet/9f2c04d1a7b35e68
 
@@ -21,7 +21,7 @@ dpbench export 9f2c --out wavelet.zip --without-samples
 """
 
 
-@takes(help={"plugins": "Python file or package with the trial's method, for what the card says of it; repeatable."})
+@takes(help={"plugins": "Python file or package with the trial's method, which the card describes; repeatable."})
 def export(
     request: RunRequest,
     trial: TrialArgument,

@@ -1,4 +1,4 @@
-"""Which rows a command is about: folders of results, and filters. Shared by the commands that show results."""
+"""The rows that a command shows: folders of results, and filters. Shared by the commands that show results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FOLDERS = Annotated[
     list[Path] | None,
-    typer.Argument(metavar="[FOLDERS]...", help="Folders of results, whose rows are merged; results/ by default."),
+    typer.Argument(metavar="[FOLDERS]...", help="Folders of results; their rows are merged. Default: results/."),
 ]
 
 KEPT = {
@@ -26,7 +26,7 @@ KEPT = {
     "dataset": "Datasets to keep, separated by commas.",
     "epsilons": "Budgets ε to keep, e.g. 1,10; reference rows stay.",
 }
-"""What options of `RunRequest` mean for the commands that show results; see `options.takes`."""
+"""Help of options of `RunRequest` for the commands that show results; see `options.takes`."""
 
 WHERE = Annotated[
     list[str] | None,
@@ -39,12 +39,12 @@ WHERE = Annotated[
 
 
 def chosen_rows(folders: Sequence[Path], request: RunRequest, where: Sequence[str]) -> pd.DataFrame:
-    """The rows of finished trials that a command is about; see `results.gathering.collect`.
+    """The chosen rows of finished trials; see `results.gathering.collect`.
 
     Args:
-        folders: of results.
-        request: with the methods, datasets (separated by commas) and budgets to keep; all where there are none.
-        where: texts "COLUMN=VALUES", the values separated by commas.
+        folders: folders of results.
+        request: the methods, datasets (separated by commas) and budgets to keep; an empty field keeps all.
+        where: conditions "COLUMN=VALUES", the values separated by commas.
 
     Raises:
         DpbenchError: a folder does not exist, a filter names an unknown column, or no trial passes the filters.

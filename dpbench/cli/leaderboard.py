@@ -29,7 +29,7 @@ def leaderboard(
         typer.Option(
             metavar="COLUMN",
             autocompletion=completion.columns,
-            help="Column to rank by; by default the first one shown that has a direction.",
+            help="Column to rank by; by default the first shown column that has a direction.",
         ),
     ] = "",
     columns: Annotated[
@@ -43,7 +43,7 @@ def leaderboard(
     notes: Annotated[
         bool,
         typer.Option(
-            "--notes", metavar="", help="All notes under the table in full: extractors, reasons for empty cells."
+            "--notes", metavar="", help="Print all notes in full: extractors, reasons for empty cells."
         ),
     ] = False,
     csv: Annotated[
@@ -55,7 +55,7 @@ def leaderboard(
         typer.Option(
             "--over-seeds",
             metavar="",
-            help="In the CSV file: mean and 95% interval over seeds instead of one row per trial.",
+            help="In the CSV file, write the mean and 95% interval over seeds instead of one row per trial.",
             rich_help_panel=FILES,
         ),
     ] = False,
@@ -69,7 +69,7 @@ def leaderboard(
 ) -> None:
     """Show the results of finished trials, ranked within dataset, budget and track."""
     if over_seeds and csv is None:
-        raise DpbenchError("--over-seeds is about the CSV: give --csv FILE, too")
+        raise DpbenchError("--over-seeds changes the CSV file only: also give --csv FILE")
     rows = chosen_rows(folders or [request.out], request, where or ())
     from dpbench.benchmark.scoring import named_columns
     from dpbench.cli.pages.leaderboard_page import chosen_tables, tables_page

@@ -1,4 +1,4 @@
-"""`dpbench list`: what can be named."""
+"""`dpbench list`: the available plugins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`dpbench new`: a package with a plugin of one's own, to start from."""
+"""`dpbench new`: a starting package for your own plugin."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Its name: lower-case words joined by hyphens.")],
     folder: Annotated[Path, typer.Option(metavar="DIR", help="Where to make the package's folder.")] = Path(),
 ) -> None:
-    """Write a small package with a plugin that works, its test and a README, to make your own from."""
+    """Write a small package to start from: a plugin that works, its test and a README."""
     made = write_package(kind, name, folder)
     print_lines(
         [

@@ -1,9 +1,9 @@
-"""Command-line options: those of a `RunRequest`, made from its fields.
+"""Command-line options, made from the fields of `RunRequest`.
 
     @takes("dataset", "eps", "data")
     def command(request: RunRequest, name: Annotated[str, typer.Option()]) -> None: ...
 
-The command then has the options --dataset, --eps and --data beside its own, and gets a request made from them.
+The command then has the options --dataset, --eps and --data beside its own, and receives the request made from them.
 """
 
 from __future__ import annotations
@@ -41,27 +41,27 @@ TrialArgument = Annotated[
     str,
     typer.Argument(
         metavar="TRIAL",
-        help="A trial's folder, or the beginning of its name, which is its key.",
+        help="A trial's folder, or the beginning of its key (the folder's name).",
         autocompletion=completion.trials,
     ),
 ]
 """The argument of commands that work on one trial."""
 
 ResultsOption = Annotated[
-    Path, typer.Option(metavar="DIR", help="Folder of results, where a key is looked for.", rich_help_panel=WHERE)
+    Path, typer.Option(metavar="DIR", help="Folder of results in which to look up a key.", rich_help_panel=WHERE)
 ]
-"""The option of the same commands that says where trials are."""
+"""The option of the same commands for the folder of trials."""
 
 
 def takes(
     *names: str, help: Mapping[str, str] | None = None, **defaults: Any
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Gives a command options of `RunRequest`, and the request as its argument `request`.
+    """Adds options of `RunRequest` to a command, and passes the request as its argument `request`.
 
     Args:
         names: fields whose options the command has.
-        help: field -> what its option means here, where that is not what it means for `dpbench run`.
-        defaults: field -> its default here, where it is another one; `...` makes it required.
+        help: field -> the help of its option, where it differs from that of `dpbench run`.
+        defaults: field -> its default, where it differs from that of `dpbench run`; `...` makes the option required.
     """
     own_help = help or {}
 
@@ -114,7 +114,7 @@ def _parameter(field: Field[Any], help: str | None, default: Any) -> inspect.Par
 
 
 def typed(context: typer.Context, request: RunRequest) -> dict[str, Any]:
-    """Field -> value, of the options that stand on the command line."""
+    """Field -> value, for the options that are on the command line."""
     names = [name for name in context.params if name in FIELDS]
     return {name: getattr(request, name) for name in names if _is_typed(context, name)}
 

@@ -40,7 +40,7 @@ OUT = Annotated[Path, typer.Option(metavar="FILE", help="Figure to write: .png, 
 
 
 class Cost(StrEnum):
-    """What a row costs."""
+    """The costs of a row."""
 
     seconds_prepare = "seconds_prepare"
     seconds_fit = "seconds_fit"
@@ -105,8 +105,8 @@ def samples(
     folders: FOLDERS = None,
     where: WHERE = None,
     count: Annotated[int, typer.Option(metavar="N", min=1, help="Images per condition.")] = 4,
-    rows: Annotated[int, typer.Option(metavar="N", min=1, help="Conditions, the first ones.")] = 10,
-    real: Annotated[bool, typer.Option("--real", metavar="", help="Real images first, of a public benchmark.")] = False,
+    rows: Annotated[int, typer.Option(metavar="N", min=1, help="Number of conditions, from the first on.")] = 10,
+    real: Annotated[bool, typer.Option("--real", metavar="", help="Real images of a public benchmark first.")] = False,
     out: OUT = Path("samples.png"),
 ) -> None:
     """Draw samples of the chosen rows side by side, the same condition in the same cell."""
@@ -144,10 +144,10 @@ def _draw(
 
 
 def _one_table(folders: Sequence[Path] | None, request: RunRequest, where: Sequence[str]) -> pd.DataFrame:
-    """The lines of the table that a figure is about, with their series.
+    """The lines of the table that a figure shows, with their series.
 
     Raises:
-        DpbenchError: the filters leave none, or several, which are not comparable.
+        DpbenchError: the filters leave no table, or several, which are not comparable.
     """
     from dpbench.results.comparable import heading_of, series_of, tables_of
     from dpbench.results.over_seeds import aggregate, trials_of

@@ -69,7 +69,7 @@ def privacy(
         float | None,
         typer.Option(
             metavar="SIGMA",
-            help="Noise multiplier; for a METHOD, the scale shared by the multipliers that its plan leaves open.",
+            help="Noise multiplier; with METHOD, the common scale of the multipliers that its plan leaves open.",
             rich_help_panel=WHAT,
         ),
     ] = None,
@@ -147,7 +147,7 @@ def _delta(chosen: float | None, records: int | None) -> float:
 def _conversion(
     rate: float, delta: float, epsilons: Sequence[float], noise: float | None, steps: int | None
 ) -> RenderableType:
-    """A table of noise, ε and steps, the one that is not given computed from the other two."""
+    """A table of noise, ε and steps; the missing one is computed from the other two."""
     given = {"ε": bool(epsilons), "noise": noise is not None, "steps": steps is not None}
     unknown = [name for name, is_given in given.items() if not is_given]
     if len(unknown) != 1:

@@ -16,8 +16,8 @@ from dpbench.core.registries import REFINERS
 REFINED = "What to refine"
 
 EPILOG = (
-    "A coarse pixel is the mean of the N x N pixels that replace it, and the refiner is trained on public images to "
-    "undo such means. This takes about a minute and a half on two cores for images of 32 x 32, once. A refiner that "
+    "A coarse pixel is the mean of the N x N pixels that replace it, and the refiner learns from public images to undo "
+    "such means. It trains once, for about a minute and a half on two cores for images of 32 x 32. A refiner that "
     "needs no public images, such as pretrained, ignores --public. No private record is used, so the full images have "
     "the same privacy guarantee as the coarse images."
     "\n\nExample: dpbench refine --input coarse --out fine --scale 4 --public folder:photos"
@@ -27,10 +27,10 @@ EPILOG = (
 @takes(
     *("public", "settings", "out", "device", "precision", "download", "data"),
     help={
-        "public": "Public images to learn detail from, the closer to yours the better: a name that `dpbench list "
-        "public` lists, e.g. folder:PATH.",
+        "public": "Public images to learn detail from, the closer to yours the better: a name from `dpbench list "
+        "public`, e.g. folder:PATH.",
         "settings": "Change a setting of the refiner (see `dpbench show residual`).",
-        "out": "Folder for the full images, each under its name, and a sheet to compare them on.",
+        "out": "Folder for the full images, which keep their names, and for a sheet that compares them.",
     },
     out=...,
 )
@@ -62,7 +62,7 @@ def refine(
         typer.Option(metavar="N", help="Seed of a random refiner: another seed, other detail.", rich_help_panel=HOW),
     ] = 0,
 ) -> None:
-    """Add detail to a folder of coarse images, without any private image."""
+    """Add detail to a folder of coarse images, without using any private image."""
     from dpbench.benchmark.refinement import refine_folder
     from dpbench.cli.display import open_display
 

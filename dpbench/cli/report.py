@@ -1,4 +1,4 @@
-"""`dpbench report`: one page about the results, to open in a browser."""
+"""`dpbench report`: one page of results for the browser."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from dpbench.core.errors import DpbenchError
 from dpbench.core.folders import expanded
 
 EPILOG = """
-The page is one file that needs no network. For real images beside the samples, the test split of a public benchmark is
-opened where its files are (--data). Of other datasets the page has no real image.
+The page is one file that needs no network. For a public benchmark, it shows images of the test split beside the samples
+if the dataset's files are there (--data). It shows no real images of other datasets.
 
 dpbench report
 

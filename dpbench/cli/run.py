@@ -33,8 +33,8 @@ def run(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Experiment file (.toml or .yaml) with these options, for one or several datasets; options that are "
-            "given here override it.",
+            help="Experiment file (.toml or .yaml) with these options, for one or several datasets; options on the "
+            "command line override it.",
             rich_help_panel=WHAT,
         ),
     ] = None,
@@ -43,7 +43,7 @@ def run(
         typer.Option(
             "--dry-run",
             metavar="",
-            help="Show the trials, their plans with calibrated noise, and an estimate of the time; train nothing.",
+            help="Show the trials, their plans with calibrated noise, and a time estimate; train nothing.",
             rich_help_panel=HOW,
         ),
     ] = False,
@@ -66,10 +66,10 @@ def _read(config: Path, given: Mapping[str, Any]) -> list[RunRequest]:
 
 
 def _in_turn(requests: Sequence[RunRequest], act: Callable[[RunRequest, Sequence[RunRequest]], None]) -> None:
-    """Acts on one request of an experiment after the other. One that fails does not end the others.
+    """Acts on the requests of an experiment one after the other. One that fails does not end the others.
 
     Raises:
-        RunsFailed: some runs failed; the only run raises its own error.
+        RunsFailed: some of several runs failed; a single run raises its own error.
     """
     from dpbench.benchmark.failures import RunsFailed
 
@@ -121,7 +121,7 @@ def _run(request: RunRequest, experiment: Sequence[RunRequest]) -> None:
 
 
 def _show(request: RunRequest, finished: Finished) -> None:
-    """The table, and what follows it."""
+    """Shows the table and the lines after it."""
     from dpbench.benchmark.scoring import asked_columns
     from dpbench.cli.pages.leaderboard_page import leaderboard_page
     from dpbench.cli.pages.run_page import after_the_table

@@ -15,7 +15,7 @@ from dpbench.core.specs import Conditions
 DRAWN = "What to draw"
 
 EPILOG = """
-No private record is read, so the images have the guarantee of the trial, however many are drawn. The folder then has
+No private record is read, so the images have the guarantee of the trial, however many are drawn. The new folder holds
 images/ (PNG files, in one folder per class), samples.npz (images and labels) and samples.png (a labelled grid).
 
 dpbench sample results/shapes/wavelet/9f2c04d1a7b35e68 --count 1000
@@ -31,7 +31,7 @@ dpbench sample 9f2c --plugin my_method.py
 @takes(
     *("prompts", "device", "precision"),
     help={
-        "prompts": "Prompts to draw under in turn, one per line; the trial's own by default.",
+        "prompts": "File of prompts, one per line, to use in turn; the trial's own by default.",
         "plugins": "Python file or package with the trial's method; repeatable.",
     },
 )
@@ -50,7 +50,7 @@ def sample(
     seed: Annotated[
         int | None,
         typer.Option(
-            help="Seed of the draws; the trial's own by default, with which its stored samples come first.",
+            help="Random seed; by default the trial's own, which draws its stored samples first.",
             rich_help_panel=HOW,
         ),
     ] = None,

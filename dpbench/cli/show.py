@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     help={
         "dataset": "Dataset whose settings and plan to show; its files are not needed.",
         "epsilons": "Privacy budgets ε to calibrate the plan for, e.g. 1,10; by default no plan is shown.",
-        "public": "With auto:A,B,... the plan has the private choice of one of these public sources.",
+        "public": "With auto:A,B,... the plan includes the private choice of one of these public sources.",
     },
     epsilons=(),
 )
@@ -41,7 +41,7 @@ def show(
     ],
     json: JsonOption = False,
 ) -> None:
-    """Explain a method with the settings that would run, or another plugin; with --eps also where the budget goes."""
+    """Explain a plugin; for a method, also the settings that would run and, with --eps, where the budget goes."""
     from dpbench.benchmark.plugin_facts import plugin_facts
 
     plugins, plans = plugin_facts(name, request), _plans(name, request)
@@ -56,7 +56,7 @@ def show(
 
 
 def _plans(name: str, request: RunRequest) -> list[MethodPlan]:
-    """The calibrated plan of a method at each ε that was asked for."""
+    """The calibrated plan of a method at each requested ε."""
     if not request.epsilons:
         return []
     if parse_variant(name).method not in METHODS.names():

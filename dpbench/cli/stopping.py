@@ -1,4 +1,4 @@
-"""How a command ends that somebody stops, by Ctrl-C or SIGTERM: what it says, and its exit code."""
+"""How a command ends when Ctrl-C or SIGTERM stops it: its message and its exit code."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from dpbench.core.rank import is_rank_zero
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM: a batch system whose time is up, or a shutdown. It ends a command as Ctrl-C does."""
+    """SIGTERM, from a batch system at its time limit or from a shutdown. It ends a command as Ctrl-C does."""
 
 
 @contextmanager
 def sigterm_like_ctrl_c() -> Iterator[None]:
-    """While the block runs, SIGTERM raises `Terminated`, where it would end the process without a word."""
+    """While the block runs, SIGTERM raises `Terminated` instead of ending the process silently."""
     usual = signal.getsignal(signal.SIGTERM)
     if usual is not signal.SIG_DFL or threading.current_thread() is not threading.main_thread():
         yield
@@ -40,10 +40,10 @@ def sigterm_like_ctrl_c() -> Iterator[None]:
 
 
 def report(stop: KeyboardInterrupt) -> int:
-    """Says in one line what stopped the command, and what the command noted on how to go on.
+    """Prints on one line what stopped the command, and its notes on how to continue.
 
     Returns:
-        the exit code: 128 and the number of the signal, as shells have it.
+        the exit code: 128 plus the number of the signal, as in shells.
     """
     name, number = ("SIGTERM", signal.SIGTERM) if isinstance(stop, Terminated) else ("Ctrl-C", signal.SIGINT)
     if is_rank_zero():

@@ -1,4 +1,4 @@
-"""`dpbench weights`: lists pretrained weights and downloads them; nothing else does."""
+"""`dpbench weights`: lists and downloads pretrained weights; no other command downloads them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def get(
     names: Annotated[
         list[str],
         typer.Argument(
-            metavar="NAME...", autocompletion=_weights, help="Names that `dpbench weights list` lists, or all."
+            metavar="NAME...", autocompletion=_weights, help="Names from `dpbench weights list`, or all."
         ),
     ],
 ) -> None:

@@ -1,4 +1,4 @@
-"""`dpbench worker`: what a launcher starts; people start `dpbench run --launcher ...`."""
+"""`dpbench worker`: the process that a launcher starts; users start `dpbench run --launcher ...`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 
-def worker(request: Annotated[str, typer.Argument(help="What was asked for, as JSON.")]) -> None:
-    """Run the trials that a launcher names on standard input, and tell it on standard output what happens."""
+def worker(request: Annotated[str, typer.Argument(help="The request, as JSON.")]) -> None:
+    """Run the trials that a launcher names on standard input, and report events to it on standard output."""
     import json
 
     from dpbench.benchmark.experiment import requests_of
@@ -24,10 +24,10 @@ def worker(request: Annotated[str, typer.Argument(help="What was asked for, as J
 
     asked.load_plugins()
     events = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a plugin prints is no event
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # plugins' own output is not an event
     raise typer.Exit(work(asked, sys.stdin.fileno(), events))
 
 
 def _as_exit_code(code: int) -> int:
-    """An exit code as shells have it: 128 and the number of the signal that killed a process."""
+    """An exit code as in shells: 128 plus the number of the signal that killed a process."""
     return code if code >= 0 else 128 - code

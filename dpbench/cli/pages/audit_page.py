@@ -18,7 +18,7 @@ def method_table(findings: Sequence[Finding], title: str) -> RenderableType:
     """The table of one run with canaries, one line per mechanism.
 
     Args:
-        findings: of `audit_method`.
+        findings: the result of `audit_method`.
         title: what was audited, and how.
     """
     table = simple_table(title, "mechanism", "releases", "canaries", "right", "ε", "ε ≥ δ", "ε ≥ f", "seconds", left=1)
@@ -34,7 +34,7 @@ def query_table(findings: Sequence[Finding], title: str) -> RenderableType:
     """The table of many runs on the small model, one line per query.
 
     Args:
-        findings: of `audit_queries`.
+        findings: the result of `audit_queries`.
         title: what was audited, and how.
     """
     table = simple_table(title, "query", "releases per run", "runs", "ε", "ε ≥ f", "seconds", left=1)

@@ -17,7 +17,7 @@ def conversion_table(plans: Sequence[CalibratedPlan], found: str) -> RenderableT
     """One line per plan.
 
     Args:
-        plans: of a single mechanism each; see `privacy.conversions.convert`.
+        plans: plans of a single mechanism each; see `privacy.conversions.convert`.
         found: heading of the column that was computed from the others; it is printed in bold.
     """
     table = simple_table("", *HEADINGS, left=0)

@@ -1,4 +1,4 @@
-"""What `dpbench doctor` found, one table per topic."""
+"""The findings of `dpbench doctor`, one table per topic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `dpbench run --dry-run` prints: trials, plans and times."""
+"""The page of `dpbench run --dry-run`: trials, plans and times."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def dry_run_page(run: DryRun, out: Path) -> RenderableType:
     """One row per trial, the calibrated plan of each method and ε, and the time of the whole run.
 
     Args:
-        out: folder of results.
+        out: the folder of results.
     """
     spec = run.spec
     size = f"{spec.n_train:,} records of {spec.channels}×{spec.resolution}×{spec.resolution}"

@@ -1,4 +1,4 @@
-"""A table of the leaderboard that fits the console: numbers stay whole, names shorten, last columns are left out."""
+"""A leaderboard table that fits the console: numbers stay whole, names are shortened, the last columns are dropped."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ METHOD = "method"
 ARROWS = {"high": "↑", "low": "↓"}
 """Which values of a column are better."""
 LEAST = 23
-"""Names shorten to no less than this number of characters to make room for another column."""
+"""Names are not shortened below this number of characters to make room for another column."""
 
 LEAST_TITLE = 14
-"""What is left of a title beside its marks; below that, the marks go to the next line."""
+"""Characters that a title keeps beside its marks; with less room, the marks go to the next line."""
 
 
 class Name(NamedTuple):
-    """How a line is called.
+    """The name of a line.
 
     Attributes:
         title: method and variant; it may be shortened.
-        marks: what stands after it, whole: " (public) ¹".
+        marks: the text after the title, never shortened: " (public) ¹".
     """
 
     title: str
@@ -43,7 +43,7 @@ class Name(NamedTuple):
 
 
 class FittedTable:
-    """A table with as many columns as fit the console, and what was left out or shortened below it.
+    """A table with as many columns as fit the console; a note below it lists what was left out or shortened.
 
     Args:
         lines: the lines in order; see `results.over_seeds.aggregate`.
@@ -81,9 +81,9 @@ class FittedTable:
 
 
 def shortened(names: Sequence[Name], width: int) -> dict[str, str]:
-    """Title -> the title, shortened in the middle where its name has more than `width` characters; all are different.
+    """Title -> the title, shortened in the middle if its name has more than `width` characters; all stay distinct.
 
-    Marks that leave a title too little room are not counted: they are to be wrapped.
+    Marks that leave a title too little room are not counted: they go to the next line.
     """
     long = {name.title for name in names if cell_len(str(name)) > width}
     found = {name.title: name.title for name in names if name.title not in long}
@@ -112,15 +112,15 @@ def _framed(
     padding: int,
     width: int,
 ) -> Iterator[Text]:
-    """The lines of a table. Rich's own takes a second for a thousand of them.
+    """The lines of a table. Rich's own table takes a second per thousand lines.
 
     Args:
-        rows: the cells: first the headings, then line by line.
+        rows: the cells: first the headings, then one row per line.
         left: the number of the second column that is left-aligned, beside the first.
         last: whether a line ends a section.
         bold: whether a line is bold.
         padding: spaces beside a cell.
-        width: of the first column; longer names continue on the next line.
+        width: width of the first column; longer names continue on the next line.
     """
     widths = [width, *(max(map(cell_len, column)) for column in list(zip(*rows, strict=True))[1:])]
     beside = " " * padding
@@ -149,7 +149,7 @@ def headings_of(lines: pd.DataFrame, columns: Sequence[Column]) -> list[str]:
     """The headings of all columns but the first.
 
     Args:
-        lines: with their ranks.
+        lines: the lines with their ranks.
         columns: the metrics' columns.
     """
     names = [f"{column.name} {ARROWS[column.better]}" if column.better else column.name for column in columns]

@@ -1,6 +1,6 @@
-"""What stands under a table of the leaderboard: intervals, empty cells, caveats. In short, or in full.
+"""The notes under a leaderboard table, short or in full: intervals, empty cells, caveats.
 
-A note on the whole table stands alone. A note on some lines has a number, which these lines carry: "dp-merf ¹".
+A note on the whole table has no number. A note on some lines has a number, which these lines carry: "dp-merf ¹".
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 MOST = 5
-"""Columns that the short form names of those that are empty for one reason."""
+"""Most columns that a short note lists by name."""
 
 NO_WEIGHTS = re.compile(r"weights '(.+)' are not installed")
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
@@ -39,7 +39,7 @@ def full_notes(lines: pd.DataFrame) -> Footnotes:
     """Extractors and notes of all lines, each text once.
 
     Args:
-        lines: of a table; see `results.over_seeds.aggregate`.
+        lines: the lines of a table; see `results.over_seeds.aggregate`.
     """
     found: dict[str, list[int]] = {}
     for number, (_, line) in enumerate(lines.iterrows()):
@@ -50,13 +50,13 @@ def full_notes(lines: pd.DataFrame) -> Footnotes:
 
 
 def short_notes(lines: pd.DataFrame, columns: Sequence[str], owners: Mapping[str, str]) -> Footnotes:
-    """The columns that lack weights, and what else is to be known of the columns asked for.
+    """The columns that lack weights, and the other notes on the requested columns.
 
     Args:
         lines: as for `full_notes`.
-        columns: the columns asked for; notes on other columns alone are left out.
-        owners: column -> the name of its metric, for all columns. What the notes say of several columns or metrics with
-            the same text becomes one note; so do texts that differ in their first number.
+        columns: the requested columns; notes on only other columns are left out.
+        owners: column -> the name of its metric, for all columns. Notes with the same text on several columns or
+            metrics are merged into one; so are texts that differ in their first number only.
     """
     asked = {*columns, *(owners[column] for column in columns)}
     empty: dict[str, list[str]] = {}
@@ -82,7 +82,7 @@ def short_notes(lines: pd.DataFrame, columns: Sequence[str], owners: Mapping[str
 
 @dataclass(frozen=True)
 class _Remark:
-    """Texts that are equal but for their first number, the columns or metrics that they are about, and their lines."""
+    """Texts that differ in their first number only, with their columns or metrics, and their lines."""
 
     lines: list[int] = field(default_factory=list)
     heads: list[str] = field(default_factory=list)
@@ -107,7 +107,7 @@ def _not_computed(
     owners: Mapping[str, str],
     notes: Iterable[tuple[Sequence[str], str]],
 ) -> Iterator[tuple[list[str], str]]:
-    """(column, text) of each column asked for that is empty without a reason."""
+    """(column, text) of each requested column that is empty without a stored reason."""
     explained = {head for heads, _ in notes for head in heads}
     for column in columns:
         if pd.isna(line[column]) and not explained & {column, owners[column]}:
@@ -115,13 +115,13 @@ def _not_computed(
 
 
 def _placed(general: list[str], found: Mapping[str, Iterable[int]], lines: pd.DataFrame) -> Footnotes:
-    """The notes with numbers, where they need any.
+    """The notes, numbered where they need a number.
 
-    A note on all lines, or on all but that of real images, stands alone; notes on the same lines share a number.
+    A note on all lines, or on all lines except real images, has no number; notes on the same lines share one.
 
     Args:
-        general: notes without lines.
-        found: note -> the lines that it is about, by position.
+        general: notes on the whole table.
+        found: note -> the positions of its lines.
     """
     generated = {number for number, name in enumerate(lines["reference"]) if name != "real"} or {0}
     groups: dict[tuple[int, ...], list[str]] = {}
@@ -146,7 +146,7 @@ def _intervals(lines: pd.DataFrame) -> str:
 
 
 def _parted(note: str, names: Iterable[str]) -> tuple[list[str], str]:
-    """ "fid, kid: weights ..." -> (["fid", "kid"], "weights ..."); what is before a colon counts if it is all names."""
+    """ "fid, kid: weights ..." -> (["fid", "kid"], "weights ..."), if all parts before the colon are names."""
     before, _, text = note.partition(": ")
     heads = before.split(", ")
     return (heads, text) if text and set(heads) <= set(names) else ([], note)

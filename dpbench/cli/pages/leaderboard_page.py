@@ -1,4 +1,4 @@
-"""The leaderboard as it is printed: tables, their notes, and the privacy record of each dataset."""
+"""The printed leaderboard: tables, their notes, and the privacy record of each dataset."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from dpbench.results.privacy_record import Record, lines_about
 def chosen_tables(
     rows: pd.DataFrame, by: str | None = None, columns: Sequence[Column] = (), all_notes: bool = False
 ) -> list[RankedTable]:
-    """The leaderboard's tables, with the columns that were asked for.
+    """The leaderboard's tables, with the requested columns.
 
     Args:
         rows: one line per trial; see `results.gathering.collect`.
-        by: column to rank by, shown first; by default the first column shown that has a direction. Where that column
-            says that another one ranks it, that one does.
-        columns: metrics' columns to show; by default the headline columns, or others where those have no values.
-        all_notes: whether the notes under the table are in full.
+        by: column to rank by, shown first; by default the first shown column that has a direction. If that column
+            names another one for ranking, the other one ranks.
+        columns: metrics' columns to show; by default the headline columns, or others if those have no values.
+        all_notes: whether to give all notes under the table in full.
 
     Raises:
         UnknownName: there is no column `by`.
@@ -53,7 +53,7 @@ def leaderboard_page(
 def tables_page(
     tables: Sequence[RankedTable], frame: pd.DataFrame, known: Mapping[str, Record] | None = None
 ) -> RenderableType:
-    """The tables one below the other, with the privacy records of their datasets; a note on all of them comes last.
+    """The tables one below the other, with the privacy records of their datasets; a note common to all comes last.
 
     Args:
         tables: in order.

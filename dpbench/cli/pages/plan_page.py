@@ -12,7 +12,7 @@ from dpbench.privacy.mechanisms import Mechanism, Segment
 
 
 def plan_page(method: MethodPlan) -> RenderableType:
-    """One row per mechanism, or per segment of its schedule, and what the whole plan costs."""
+    """One row per mechanism, or per segment of its schedule, and the cost of the whole plan."""
     spec, plan, budget = method.spec, method.plan, method.plan.budget
     size = f"{spec.n_train} records of {spec.channels}×{spec.resolution}×{spec.resolution}"
     title = f"plan of {method.title} on {spec.name} ({size}), ε = {budget.epsilon:.4g}, δ = {budget.delta:.3g}"

@@ -1,4 +1,4 @@
-"""What one plugin is, and the settings that it would run with, for `dpbench show`."""
+"""The description of one plugin, and the settings that it would run with, for `dpbench show`."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from dpbench.benchmark.plugin_facts import PluginFacts, Setting
 from dpbench.cli.pages.simple_table import simple_table
 
 PLAIN = ("int", "float", "bool", "str")
-"""Types that a setting's value shows."""
+"""Types that are evident from a setting's value."""
 
 
 def plugin_page(plugin: PluginFacts, dataset: str) -> RenderableType:
-    """Its docstring, facts, settings, presets and columns, where it has some.
+    """The plugin's docstring, facts, settings, presets and columns, as far as it has them.
 
     Args:
-        dataset: what a method's private gradients are counted on.
+        dataset: the dataset on which a method's private gradients are counted.
     """
     return Group(*_parts(plugin, dataset))
 
@@ -56,7 +56,7 @@ def _unwrapped(text: str) -> str:
 
 
 def _settings_table(title: str, settings: Sequence[Setting]) -> RenderableType:
-    """The settings that would run; those that differ from the default of the class say where they come from."""
+    """The settings that would run, with the source of each one that differs from the default of the class."""
     table = simple_table(title, "setting", "value", "from", "meaning", left=4)
     for s in settings:
         default = f"default {s.default}" if s.default not in (None, s.value) else ""

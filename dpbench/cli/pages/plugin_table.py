@@ -13,7 +13,7 @@ from dpbench.core.registries import is_public_only
 
 
 def plugin_table(kinds: Sequence[str]) -> RenderableType:
-    """`plugin_summaries` as a table; several kinds each below its name, and each plugin of them once."""
+    """`plugin_summaries` as a table; several kinds each have a heading, and each plugin is listed once."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for kind in kinds:
         if len(kinds) > 1:

@@ -12,7 +12,7 @@ HEADINGS = ("", "trainable", "weights", "batch", "steps", "noise multiplier", "s
 
 
 def proposal_page(proposal: Proposal) -> RenderableType:
-    """All candidates with the best one marked, what was measured, and the settings to paste into a command."""
+    """All candidates with the best one marked, the measured gradients, and the settings to paste into a command."""
     p, best = proposal, proposal.best
     title = f"{p.method.name} on {p.dataset}, ε = {p.epsilon:g}, measured on {p.public}"
     table = simple_table(title, *HEADINGS, left=2)

@@ -1,4 +1,4 @@
-"""The leaderboard's tables before they are printed or written: lines averaged over seeds, ranked, named, with notes."""
+"""The leaderboard's tables, ready to print or write: lines averaged over seeds, ranked and named, with notes."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class RankedTable:
     """One table.
 
     Attributes:
-        heading: dataset, numbers of images, and what ranks.
-        lines: in order, with `rank`; see `results.over_seeds.aggregate`.
+        heading: the dataset, the numbers of images, and the column that ranks.
+        lines: the lines in order, with `rank`; see `results.over_seeds.aggregate`.
         columns: the metrics' columns to show.
         names: one per line.
-        notes: below the table.
+        notes: the notes below the table.
     """
 
     heading: str
@@ -46,15 +46,15 @@ def ranked_tables(
     others: Sequence[Column] = (),
     all_notes: bool = False,
 ) -> list[RankedTable]:
-    """One table per dataset, resolution and number of images: scores of other numbers of images are not comparable.
+    """One table per dataset, resolution and number of images: scores of different numbers of images are not comparable.
 
     Args:
         frame: one line per trial; see `results.gathering.collect`.
-        headline: the metrics' columns to show, in order. Those without any value in a table are left out of it, and
-            the first of the others that has a direction ranks its lines, or the column that it names for this.
+        headline: the metrics' columns to show, in order. A table leaves out those without any value. The first other
+            column that has a direction ranks the lines, or the column that it names for ranking.
         owners: column -> the name of its metric.
-        others: the columns of a table in which no headline column has a value.
-        all_notes: whether the notes are in full.
+        others: the columns to show in a table in which no headline column has a value.
+        all_notes: whether to give all notes in full.
     """
     if frame.empty:
         return []
@@ -86,7 +86,7 @@ def _ranked(
 
 
 def _about_ranks(lines: pd.DataFrame, by: Column) -> Iterator[str]:
-    """What equal ranks mean, if there are any, and what real images reach in the column that ranks."""
+    """The meaning of equal ranks, if there are any, and the value of real images in the column that ranks."""
     if lines[lines["rank"].notna()].duplicated(["epsilon", "track", "rank"]).any():
         yield "rank: 1 + the number of rows that are significantly better (95%); rows of equal rank are tied"
     for _, line in lines[(lines["reference"] == "real") & lines[by.name].notna()].iterrows():

@@ -1,4 +1,4 @@
-"""What follows the table of `dpbench run`: where the sheet of samples and the experiment are, and what to try next."""
+"""The lines after the table of `dpbench run`: the paths of the sheet and the experiment, and what to try next."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from dpbench.core.specs import DatasetSpec
 from dpbench.core.variants import parse_variant
 
 COMPANIONS = ("dp-merf", "wavelet")
-"""Methods to run beside those of a run: the quickest, and one that uses public images."""
+"""Methods to suggest as a comparison: the quickest one, and one that uses public images."""
 
 COMMANDS = 3
 WIDTH = 80
 
 
 def after_the_table(request: RunRequest, finished: Finished) -> Iterator[str]:
-    """Lines of text: the sheet, the experiment, and `COMMANDS` commands that work, each with what it is for."""
+    """Lines of text: the sheet, the experiment, and `COMMANDS` commands that work, each with its purpose."""
     if finished.sheet is not None:
         yield f"images side by side: {finished.sheet}"
     yield f"this run as a file for --config: {finished.experiment}"
@@ -40,7 +40,7 @@ def after_the_table(request: RunRequest, finished: Finished) -> Iterator[str]:
 
 
 def _commands(request: RunRequest, finished: Finished) -> Iterator[tuple[str, str]]:
-    """(command, what it is for), the most useful ones first."""
+    """(command, purpose), the most useful ones first."""
     place = given(request, "plugins", "out")
     scored = [c.name for c in headline_columns() if finished.rows[c.name].notna().any()]
     if len(scored) > 1:
@@ -53,7 +53,7 @@ def _commands(request: RunRequest, finished: Finished) -> Iterator[tuple[str, st
 
 
 def _shown_plan(request: RunRequest) -> Iterator[tuple[str, str]]:
-    """The plan of the first method, if nothing but its declaration is needed to make it."""
+    """The plan of the first method, if its declaration is enough to make the plan."""
     finite = [epsilon for epsilon in request.epsilons if math.isfinite(epsilon)]
     if not finite:
         return
@@ -78,7 +78,7 @@ def _shown_plan(request: RunRequest) -> Iterator[tuple[str, str]]:
 
 
 def _companion(request: RunRequest, spec: DatasetSpec) -> Iterator[tuple[str, str]]:
-    """The run with one more method. Never suggested for private images, as every private run adds to their ε."""
+    """The run with one more method. Never suggested for private images: every private run adds to their ε."""
     names = list(dict.fromkeys(parse_variant(method).method for method in request.methods))
     companion = next((name for name in COMPANIONS if name not in names), None)
     if companion is None or not request.epsilons or not spec.public_benchmark:

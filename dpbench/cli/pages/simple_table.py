@@ -17,7 +17,7 @@ def simple_table(title: str, *headings: str, left: int) -> Table:
     """
     heading = Text(title, style="bold") if title else None
     table = Table(*headings, title=heading, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    table.columns[0].no_wrap = True  # names are to be copied
+    table.columns[0].no_wrap = True  # names can be copied
     for column in table.columns[left:]:
         column.justify = "right"
     return table

@@ -11,7 +11,7 @@ from dpbench.models.pretrained.published import WEIGHTS, Weights
 
 
 def weights_table() -> RenderableType:
-    """Every named set of weights: its size, where it is, and what needs it."""
+    """Every named set of weights: its size, its location, and what needs it."""
     table = simple_table("", "weights", "size", "location", "needed for", left=4)
     table.columns[1].justify = "right"
     table.padding = (0, 2, 0, 0)

@@ -17,7 +17,7 @@ LATEX = {
     "↑": r"$\uparrow$", "↓": r"$\downarrow$", "·": r"$\cdot$", "–": "--", "…": r"\dots{}",
     **{mark: f"$^{{{digit}}}$" for digit, mark in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")},
 }  # fmt: skip
-"""What LaTeX reads otherwise than it looks."""
+"""Characters that LaTeX does not print as they are, and their replacements."""
 
 
 def as_markdown(tables: Sequence[RankedTable]) -> str:
@@ -75,7 +75,7 @@ def _bold(text: str, best: bool, mark: str) -> str:
 
 
 def _markdown(text: str) -> str:
-    """Text in which nothing is markup; what stands in backticks stays code."""
+    """The text with markup escaped; text in backticks stays code."""
     return (
         re.sub(r"([\\|*_<>\[\]])", r"\\\1", text) if "`" not in text else text.replace("|", r"\|").replace("<", "&lt;")
     )
