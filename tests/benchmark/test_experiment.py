@@ -92,7 +92,7 @@ def test_yaml_says_the_same(tmp_path: Path) -> None:
         ("[datasets.tiny]\neps = 1", "unknown key 'eps'"),
         ("seeds = 'many'", "experiment.toml: seeds: input should be a valid integer"),
         ("epsilons = [1, 'x']", "epsilons: 1: input should be a valid number"),
-        ("epsilons = [0]", "ε = 0 is the public reference alone"),
+        ("epsilons = [0]", "ε = 0 is only for the public reference"),
         ("settings = 'steps=1'", "settings must be a table of settings"),
         ("datasets = 'tiny'", "datasets must be a list of names, or a table"),
         ("datasets = ['a']\ndataset = 'b'", "give either dataset, or datasets"),

@@ -112,7 +112,7 @@ def test_launchers_are_refused_below_torchrun(tiny: Path) -> None:
         ({"launcher": "none", "workers": 2}, "--workers needs --launcher local, ray or slurm"),
         ({"workers": 0}, "--workers must be at least 1, not 0"),
         ({"gpus": 0}, "--gpus must be at least 1, not 0"),
-        ({"job": {"num_cpus": 4}}, "--job is what a trial asks ray or slurm for"),
+        ({"job": {"num_cpus": 4}}, "--job sets the resources of a trial"),
     ],
 )
 def test_requests_that_no_launcher_can_serve(options: dict[str, Any], message: str) -> None:

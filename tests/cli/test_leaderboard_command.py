@@ -40,7 +40,7 @@ def test_notes_are_short_or_in_full(tiny: Path) -> None:
 def test_over_seeds_without_a_csv_is_an_error(tiny: Path) -> None:
     result = call("leaderboard", "--over-seeds", "--out", tiny)
     assert result.exit_code == 2
-    assert "--over-seeds is about the CSV" in result.stderr
+    assert "--over-seeds changes the CSV file" in result.stderr
 
 
 def test_tables_are_written_for_documents(tiny: Path) -> None:
