@@ -1,1 +1,1 @@
-"""What is compared and how it runs: request, session, trial, stages, and the commands as functions."""
+"""Comparisons and how they run: request, session, trial, stages, and the commands as functions."""

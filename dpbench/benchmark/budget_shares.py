@@ -14,10 +14,10 @@ from dpbench.results.stored_ledger import StoredLedger, StoredMechanism, segment
 
 
 class Spent(NamedTuple):
-    """What one mechanism cost.
+    """The privacy cost of one mechanism.
 
     Attributes:
-        share: of the privacy loss of all, in [0, 1]; None where a mechanism is of a kind that is not known here.
+        share: its share of the total privacy loss, in [0, 1]; None if any mechanism is of an unknown kind.
         alone: ε of this mechanism alone at the ledger's δ; None likewise.
     """
 
@@ -26,7 +26,7 @@ class Spent(NamedTuple):
 
 
 def spent_by_mechanism(ledger: StoredLedger) -> list[Spent]:
-    """What each mechanism of a ledger cost, by the releases that were made."""
+    """The cost of each mechanism of a ledger, by the releases that were made."""
     known = {kind.__name__: kind for kind in _kinds(Mechanism.__subclasses__())}
     if any(mechanism.kind not in known for mechanism in ledger.mechanisms):
         return [Spent(None, None) for _ in ledger.mechanisms]

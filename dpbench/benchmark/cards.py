@@ -1,4 +1,4 @@
-"""The model card of a trial, from what its folder, its method and the user's privacy record say."""
+"""The model card of a trial, made from its folder, its method and the user's privacy record."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from dpbench.results.trial_folder import LEDGER, TrialFolder
 
 
 def write_card(record: TrialRecord, folder: TrialFolder, columns: Sequence[Column], real: Mapping[str, float]) -> bool:
-    """Writes README.md of a trial, unless somebody edited it. Images that dpbench did not draw have none.
+    """Writes README.md of a trial, unless a user edited it. Images that dpbench did not draw have no card.
 
     Args:
         record, folder: the trial, scored.
-        columns: of all metrics.
-        real: column -> what as many real images reach; see `results.ceiling`.
+        columns: the columns of all metrics.
+        real: column -> the score of as many real images; see `results.ceiling`.
 
     Returns:
-        whether the folder has a card that was written now.
+        whether a card was written by this call.
 
     Raises:
         DpbenchError: the ledger or the scores are damaged, or the card cannot be written.
@@ -41,7 +41,7 @@ def write_card(record: TrialRecord, folder: TrialFolder, columns: Sequence[Colum
 
 def _origin(record: TrialRecord) -> Origin:
     summary = paper = ""
-    with suppress(DpbenchError):  # the plugin that made it may not be here
+    with suppress(DpbenchError):  # the method's plugin may not be loaded
         summary, paper = METHODS.summary(record.method), METHODS.get(record.method).paper
     runs = privacy_record.of_fingerprint(state_folder() / privacy_record.FOLDER, record.dataset_fingerprint)
     return Origin(summary, paper, row_command(record, 1 + (record.seed or 0)), runs)

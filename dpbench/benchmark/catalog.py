@@ -30,10 +30,10 @@ REGISTRIES: dict[str, Registry[Any]] = {
 
 
 def plugin_summaries(kind: str) -> dict[str, str]:
-    """Name -> summary, or the error that keeps a plugin from being imported; no built-in plugin is imported.
+    """Name -> summary, or the error that a plugin's import raises; no built-in plugin is imported.
 
     Args:
-        kind: a key of `REGISTRIES`; "datasets" omits those that are public sources only.
+        kind: a key of `REGISTRIES`; "datasets" omits those that are only public sources.
     """
     lines = {}
     for name in REGISTRIES[kind].names():

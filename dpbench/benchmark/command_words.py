@@ -12,7 +12,7 @@ FIELDS = {f.name: f for f in fields(RunRequest)}
 
 
 def given(request: RunRequest, *names: str) -> list[str]:
-    """The words of a command line that give fields the values of a request; those with their defaults need none."""
+    """The words of a command line that set fields to the values of a request; default values need no words."""
     empty = RunRequest()
     return [
         word
@@ -39,6 +39,6 @@ def flag_of(field: Field[Any]) -> str:
 
 
 def text_of(value: Any) -> str:
-    """A list as the command line takes it: (1.0, 5.0) -> "1,5"."""
+    """A list as it is typed on the command line: (1.0, 5.0) -> "1,5"."""
     items = value or ()
     return ",".join(f"{item:.12g}" if isinstance(item, float) else str(item) for item in items)

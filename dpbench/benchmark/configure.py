@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 USER_SETTINGS = "user settings"
 AUTO = "auto"
 SET = "--set"
-"""The origin of settings that the user gives, in brackets or by the option."""
+"""The origin of settings that the user sets, in brackets or by the option."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Configured:
         config: an instance of its `Config`.
         preset: name of the preset.
         tuning: what the configuration was tuned on.
-        origins: setting -> what gave it another value than the default of `Config`: "small/mnist", "--set".
+        origins: setting -> the origin of its value if it is not the default of `Config`: "small/mnist", "--set".
         auto: whether batch and steps are chosen for each ε (`steps=auto`); see `planning`.
     """
 
@@ -64,16 +64,16 @@ class Configured:
 
     @property
     def has_public_part(self) -> bool:
-        """Whether something is left of the method at ε = 0: not where private images choose the public ones."""
+        """Whether the method has a public part at ε = 0. It has none if private images choose the public ones."""
         return self.uses_public and not issubclass(self.method, ChoosesSource)
 
 
 def plan_of(method: type[Method[Any]], config: Any, spec: DatasetSpec, request: Request) -> Plan:
-    """The plan of a configured method for a dataset. Every dataset is closed while the method makes it.
+    """The plan of a configured method for a dataset. Every dataset is closed while the method makes its plan.
 
     Raises:
-        ConfigError: the configuration does not suit the dataset, the method does not take what its records have beside
-            their images, or it makes no plan.
+        ConfigError: the configuration does not suit the dataset, the method does not support the dataset's classes or
+            captions, or it returns no plan.
         PrivacyError: the method opens a dataset.
     """
     from dpbench.privacy.plan import Plan
@@ -93,7 +93,7 @@ def plan_of(method: type[Method[Any]], config: Any, spec: DatasetSpec, request: 
 
 
 SAID = {"classes": "classes", "captions": "captions", "none": "neither classes nor captions"}
-"""What a dataset has, in messages."""
+"""The conditions of a dataset, in messages."""
 
 
 def _check_condition(method: type[Method[Any]], spec: DatasetSpec) -> None:
@@ -101,7 +101,7 @@ def _check_condition(method: type[Method[Any]], spec: DatasetSpec) -> None:
         taken = " or ".join(SAID[condition] for condition in SAID if condition in method.conditions)
         raise ConfigError(
             f"{method.__name__} is for datasets with {taken}, but {spec.name} has {SAID[spec.condition]}; "
-            "`dpbench show METHOD` says what a method takes"
+            "`dpbench show METHOD` says what a method supports"
         )
 
 
@@ -109,10 +109,10 @@ def refuse_auto(method: Configured) -> None:
     """Refuses `steps=auto` where batch and steps must be known.
 
     Raises:
-        ConfigError: the method has it.
+        ConfigError: the method has `steps=auto`.
     """
     if method.auto:
-        raise ConfigError(f"steps=auto is chosen on public data: `dpbench privacy {method.name} --propose` shows how")
+        raise ConfigError(f"steps=auto is resolved on public data: `dpbench privacy {method.name} --propose` shows how")
 
 
 def configure(
@@ -123,18 +123,18 @@ def configure(
     Args:
         methods: registered names, with settings in brackets for a variant: "wavelet[codes=128]".
         dataset: name of the dataset, for which a preset may have a refinement.
-        preset: name of a preset that each method has.
+        preset: name of a preset; each method must have it.
         settings: key -> value, or "METHOD:key" -> value for only one of the methods. Settings in brackets take
             precedence.
-        public: the public source, where it changes the method: private images choose one of several.
+        public: the public source, which changes the method if private images choose one of several.
 
     Raises:
         UnknownName: a method, preset or setting does not exist.
-        ConfigError: a setting's value is wrong, its method is not named, brackets do not match, a method declares
-            something wrong, or it learns from no public images and is to choose some.
+        ConfigError: a setting's value is wrong, its method is not named, brackets do not match, a method's declaration
+            is wrong, or several public sources are given to a method that uses none.
     """
     if not methods:
-        raise DpbenchError(f"no method is named: give --method; known: {', '.join(METHODS.names())}")
+        raise DpbenchError(f"no method is given: use --method; known: {', '.join(METHODS.names())}")
     variants = [parse_variant(text) for text in methods]
     classes = {v.method: METHODS.get(v.method) for v in variants}
     for name, method in classes.items():
@@ -156,7 +156,7 @@ def _by_method(settings: Mapping[str, Any], methods: Sequence[str]) -> dict[str,
     for key in settings.keys() - shared.keys():
         name, _, rest = key.partition(":")
         if name not in own:
-            raise ConfigError(f"setting '{key}' is for method '{name}', but the methods named are {', '.join(methods)}")
+            raise ConfigError(f"setting '{key}' is for method '{name}', but the methods are {', '.join(methods)}")
         own[name][rest] = settings[key]
     return own
 

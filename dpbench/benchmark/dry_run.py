@@ -19,12 +19,12 @@ from dpbench.core.specs import DatasetSpec
 
 
 class PlannedTrial(NamedTuple):
-    """What a run is going to do for one trial.
+    """What a run will do for one trial.
 
     Attributes:
         trial: its specification.
-        stages: what is left to do, a part of `timetable.STAGES`; empty if the trial is finished.
-        time: how long that takes.
+        stages: the stages that are left, a part of `timetable.STAGES`; empty if the trial is finished.
+        time: how long they take.
     """
 
     trial: TrialSpec
@@ -34,13 +34,13 @@ class PlannedTrial(NamedTuple):
 
 @dataclass(frozen=True)
 class DryRun:
-    """What a run is going to do.
+    """What a run will do.
 
     Attributes:
-        spec: what the dataset declares.
-        metrics: names of the metrics that it computes.
-        trials: in the order in which they run.
-        plans: what each private trial spends, once for trials that differ in their seed alone.
+        spec: the dataset's declaration.
+        metrics: names of the metrics to compute.
+        trials: the trials, in the order in which they run.
+        plans: the plan of each private trial, once for trials that differ only in their seed.
         time: how long the run takes.
     """
 
@@ -54,8 +54,8 @@ class DryRun:
 def dry_run(request: RunRequest, display: Display | None = None) -> DryRun:
     """What `run_request` would do. Trains nothing and writes no results.
 
-    Reads the images, as the run does before it starts, and so finds what is missing or damaged. Times are those of
-    finished trials with the same settings, dataset and device in the folder of results.
+    Reads the images, as the run does before it starts, and so finds missing or damaged ones. Times come from finished
+    trials with the same settings, dataset and device in the folder of results.
 
     Raises:
         DpbenchError: as `run_request` before it starts its first trial.

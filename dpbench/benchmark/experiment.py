@@ -10,8 +10,8 @@
     [datasets.mnist]
     public = "omniglot"
 
-The keys are the fields of `RunRequest`. What stands below a dataset holds for it alone. Every run stores its resolved
-options as such a file beside its results.
+The keys are the fields of `RunRequest`. Keys below a dataset apply only to it. Every run stores its resolved options as
+such a file beside its results.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ FOLDER = "experiments"
 """Folder of stored experiments, in the folder of results."""
 
 NOT_STORED = ("force", "launcher", "workers", "job")
-"""Options that must not act again, or that belong to a machine: a stored experiment continues its trials anywhere."""
+"""Options that must not take effect again, or depend on the machine: stored experiments continue on any machine."""
 
 
 def read_experiment(path: Path, given: Mapping[str, Any]) -> list[RunRequest]:
@@ -47,7 +47,7 @@ def read_experiment(path: Path, given: Mapping[str, Any]) -> list[RunRequest]:
 
     Args:
         path: a file whose name ends with .toml, .yaml or .yml. Paths in it start from the current folder.
-        given: field -> value, of options that override the file's. Settings are overridden one by one.
+        given: field -> value of the options that override the file's. Settings are overridden one by one.
 
     Raises:
         ConfigError: a key is unknown, or a value has the wrong type.
@@ -60,9 +60,9 @@ def requests_of(content: Mapping[str, Any], given: Mapping[str, Any], path: str)
     """The requests of an experiment whose file has been read; see `read_experiment`.
 
     Args:
-        content: what `as_experiment` gives, or the content of a file.
-        given: field -> value, of options that override it.
-        path: what errors name.
+        content: the result of `as_experiment`, or the content of a file.
+        given: field -> value of the options that override it.
+        path: the path to name in errors.
     """
     content = dict(content)
     several = content.pop(DATASETS, {})
@@ -75,14 +75,14 @@ def requests_of(content: Mapping[str, Any], given: Mapping[str, Any], path: str)
 
 
 def store_experiment(requests: Sequence[RunRequest], out: Path) -> Path:
-    """Writes the resolved options of an experiment to OUT/experiments/. Equal experiments are the same file.
+    """Writes the resolved options of an experiment to OUT/experiments/. Equal experiments share one file.
 
     Args:
         requests: one per dataset, at least one.
         out: folder of results.
 
     Returns:
-        the file; `read_experiment` makes the requests from it, in any folder.
+        the file; `read_experiment` restores the requests from it, whatever the current folder.
     """
     import yaml
 
@@ -93,7 +93,7 @@ def store_experiment(requests: Sequence[RunRequest], out: Path) -> Path:
 
 
 def as_experiment(requests: Sequence[RunRequest]) -> dict[str, Any]:
-    """The content of the file of an experiment; defaults are written out, and paths are absolute."""
+    """The content of an experiment's file, with defaults written out and absolute paths."""
     first, *others = resolved = [_resolved(request) for request in requests]
     if not others:
         return first
@@ -118,7 +118,7 @@ def _absolute(value: Any) -> Any:
 
 def _content(path: Path) -> dict[str, Any]:
     if path.suffix not in FORMATS:
-        raise ConfigError(f"{path} is no experiment file; its name must end with {' or '.join(FORMATS)}")
+        raise ConfigError(f"{path} is not an experiment file; its name must end with {' or '.join(FORMATS)}")
     with reading(path):
         content = FORMATS[path.suffix](path.read_text(encoding="utf-8"))
     if not isinstance(content, dict):
@@ -139,7 +139,7 @@ FORMATS: dict[str, Callable[[str], Any]] = {".toml": tomllib.loads, ".yaml": _ya
 
 
 def _tables(datasets: Any, path: str) -> dict[str, Any]:
-    """Name -> own options of the datasets of an experiment."""
+    """Name of each dataset of an experiment -> its own options."""
     if isinstance(datasets, list) and all(isinstance(name, str) for name in datasets):
         return {name: {} for name in datasets}
     if isinstance(datasets, dict) and all(isinstance(options or {}, dict) for options in datasets.values()):
@@ -148,7 +148,7 @@ def _tables(datasets: Any, path: str) -> dict[str, Any]:
 
 
 def _options(content: Mapping[str, Any], path: str) -> dict[str, Any]:
-    """Field -> value, from keys as a file has them."""
+    """Field -> value, from the keys of a file."""
     for key in content:
         if key not in FIELDS:
             raise ConfigError(f"{path}: unknown key '{key}'; the keys are {', '.join((*FIELDS, DATASETS))}")
@@ -170,7 +170,7 @@ def _value(key: str, value: Any, path: str) -> Any:
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """{"refiner": {"name": "bicubic"}} -> "refiner.name", "bicubic": what TOML makes of `refiner.name = "bicubic"`."""
+    """{"refiner": {"name": "bicubic"}}, as TOML reads `refiner.name = "bicubic"` -> "refiner.name", "bicubic"."""
     for key, value in settings.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{key}.")
@@ -179,6 +179,6 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def _layered(*layers: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields from several layers; later ones take precedence, in `settings` setting by setting."""
+    """Fields from several layers; later layers take precedence, in `settings` for each setting."""
     settings = {key: value for layer in layers for key, value in layer.get("settings", {}).items()}
     return {name: value for layer in layers for name, value in layer.items()} | {"settings": settings}

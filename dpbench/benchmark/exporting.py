@@ -1,4 +1,4 @@
-"""`dpbench export` as a function: packs a finished trial into one file, with a card that is up to date."""
+"""`dpbench export` as a function: packs a finished trial and its updated model card into one file."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from dpbench.results.trial_search import find_trial
 
 
 class Packed(NamedTuple):
-    """What `export` wrote.
+    """The files that `export` wrote.
 
     Attributes:
-        record: of the trial.
+        record: the record of the trial.
         path: the archive.
-        card: the trial's model card, which is in it, too.
-        card_is_own: whether the card is one that somebody edited, and that was left as it is.
+        card: the trial's model card, which is also in the archive.
+        card_is_own: whether the user edited the card, so that it was left as it is.
     """
 
     record: TrialRecord
@@ -38,13 +38,13 @@ def export(
     samples: bool = True,
     display: Display | None = None,
 ) -> Packed:
-    """Writes a finished trial's card anew, unless somebody edited it, and packs the trial into one zip file.
+    """Rewrites a finished trial's model card, unless a user edited it, and packs the trial into one zip file.
 
     Args:
         trial: the trial's folder, or a unique beginning of its key (the folder's name).
-        results: folder of results, where a key is looked for.
+        results: folder of results in which a key is looked up.
         out: the file to write; by default METHOD-KEY.zip in the current folder.
-        samples: whether the images go into it.
+        samples: whether to include the images.
         display: where progress shows; by default nowhere.
 
     Raises:

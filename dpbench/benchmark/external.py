@@ -1,4 +1,4 @@
-"""`dpbench evaluate IMAGES` as a function: scores images that another program generated, and adds them as a row.
+"""`dpbench evaluate IMAGES` as a function: scores images from another program, and adds them as a row.
 
 import dpbench
 dpbench.evaluate("their/samples.npz", "mnist", name="pe", epsilon=10, metrics=["fwd", "accuracy"])
@@ -42,13 +42,13 @@ from dpbench.training.device import describe_device
 
 @dataclass(frozen=True)
 class Claim:
-    """What is claimed for images that dpbench did not make. It is noted, not verified, and the images are not ranked.
+    """Claims about images that dpbench did not make. They are noted, not verified, and the images are not ranked.
 
     Attributes:
-        name: what the row is called.
-        epsilon: ε; infinity for no noise, 0 for public data alone, None for no claim.
+        name: the name of the row.
+        epsilon: ε; infinity for no noise, 0 for only public data, None for no claim.
         delta: δ.
-        public: public images that were used.
+        public: the public images that were used.
     """
 
     name: str
@@ -58,18 +58,18 @@ class Claim:
 
     def __post_init__(self) -> None:
         if not self.name:
-            raise DpbenchError("the images need a name in the leaderboard; give one with --name")
+            raise DpbenchError("the images need a name for the leaderboard; give one with --name")
         check_name(self.name, "row")
         if self.name == "real":
             raise DpbenchError("'real' is the name of the rows of real images; give the images another --name")
         if self.epsilon is None and self.delta is not None:
-            raise DpbenchError("a claim of δ needs a claim of ε; give --eps, too")
+            raise DpbenchError("a claim of δ needs a claim of ε; also give --eps")
         if self.epsilon is not None:
             Budget(self.epsilon, 1e-5 if self.delta is None else self.delta)
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What a reader must know about ε."""
+        """What readers must know about ε."""
         return () if self.epsilon is None else (f"ε = {self.epsilon:g} is claimed, not verified",)
 
 
@@ -84,18 +84,18 @@ def evaluate(
     display: Display | None = None,
     **options: Any,
 ) -> pd.DataFrame:
-    """Scores images that another program generated, keeps them as a trial, and writes OUT/leaderboard.csv.
+    """Scores images from another program, keeps them as a trial, and writes OUT/leaderboard.csv.
 
-    The same images under the same name and claim are one trial, however they are packed: it is not scored twice, and
-    metrics that it has no value of are added. Of a dataset that is not declared public, images without a finite claim
-    are kept in `sensitive/`, like those of a method without noise (rule R9).
+    The same images under the same name and claim are one trial, however they are packed. A trial is not scored twice;
+    only missing metrics are added. For a dataset that is not declared public, images without a finite claim are kept in
+    `sensitive/`, like those of a method without noise (rule R9).
 
     Args:
-        images: a folder or zip of image files, with a sub-folder per class or none (see `data.external.class_folders`),
-            or an .npz file (see `data.external.generated_arrays`), or a folder of samples that dpbench wrote, or the
-            trial's folder; of the dataset's size.
+        images: images of the dataset's size: a folder or zip of image files, with a sub-folder per class or none (see
+            `data.external.class_folders`), an .npz file (see `data.external.generated_arrays`), a folder of samples
+            that dpbench wrote, or a trial's folder.
         dataset: name of the dataset that they imitate.
-        name: what the row is called, by default the file's name without suffix.
+        name: the name of the row, by default the file's name without suffix.
         epsilon: see `Claim`.
         delta: see `Claim`.
         public: see `Claim`.
@@ -117,11 +117,11 @@ def evaluate(
 
 
 def evaluate_images(path: Path, claim: Claim, request: RunRequest, display: Display | None = None) -> pd.DataFrame:
-    """`evaluate`, of a request."""
+    """`evaluate` for a request."""
     metrics = chosen_metrics(request.metrics, request.protocol_metrics)
     for reference in request.references:
         if reference != "real":
-            raise DpbenchError(f"images from elsewhere have only the reference row 'real', not '{reference}'")
+            raise DpbenchError(f"images from another program have only the reference row 'real', not '{reference}'")
     with Session.open(request, display, writes=True) as session:
         spec = session.inputs.spec
         generated = open_images(path, spec)
@@ -150,7 +150,7 @@ def evaluate_images(path: Path, claim: Claim, request: RunRequest, display: Disp
 
 
 def _record(claim: Claim, content: str, generated: Generated, session: Session) -> TrialRecord:
-    """What is known of the images. Nothing of it was run here."""
+    """The record of the images. dpbench ran none of it."""
     spec = session.inputs.spec
     fingerprint = session.inputs.fingerprint(session.inputs.train)
     parts = [claim.name, str(claim.epsilon), claim.delta, claim.public]
@@ -193,7 +193,7 @@ def _kept(
 
 
 def _followed(generated: Generated, progress: Progress, name: str) -> Iterator[NDArray[np.uint8]]:
-    """The parts of the images, while a bar counts images."""
+    """The images in parts, with a bar that counts them."""
     with progress.phase(name, len(generated)) as advance:
         for part in generated.parts():
             yield part
@@ -201,6 +201,6 @@ def _followed(generated: Generated, progress: Progress, name: str) -> Iterator[N
 
 
 def stem(path: Path) -> str:
-    """What images are called where no name is given: the file's name without suffix, or the folder's."""
+    """The default name of images: the file's name without suffix, or the folder's."""
     path = path.resolve()
     return path.name if os.path.isdir(path) else path.stem

@@ -1,4 +1,4 @@
-"""The trials of a run that failed, while the others went on."""
+"""The trials of a run that failed while the others went on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Failure(NamedTuple):
     """A trial that failed.
 
     Attributes:
-        trial: how people read it.
+        trial: its readable name.
         reason: one line.
         log: the trial's log.txt.
     """
@@ -36,8 +36,8 @@ class TrialsFailed(DpbenchError):
     """Some trials of a run failed. All others are finished.
 
     Attributes:
-        failures: what failed, in the order of the trials.
-        finished: what the run leaves.
+        failures: the failures, in the order of the trials.
+        finished: the results of the run.
     """
 
     exit_code = UNFINISHED

@@ -1,4 +1,4 @@
-"""Which trials of a command are finished: sampled by the present code, and scored with every metric asked for."""
+"""The finished trials of a command: sampled by the current code, and scored with every requested metric."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from dpbench.results.record import TrialRecord
 
 
 def finished_trials(trials: Sequence[TrialSpec], session: Session, metrics: Sequence[str]) -> frozenset[str]:
-    """The keys of the trials of which nothing is left to do; the same on every process.
+    """The keys of the trials that are finished; the same on every process.
 
-    Thousands of finished trials are told by their rows, most of which come from an index. The files of the others are
-    read.
+    Most finished trials are recognised by their rows, which mostly come from an index, as there may be thousands. Only
+    the files of the others are read.
 
     Raises:
-        DpbenchError: the record of one is damaged, or another trial's.
+        DpbenchError: the record of a trial is damaged, or belongs to another trial.
     """
     looks = session.processes.is_rank_zero and not session.request.force
     return session.processes.broadcast(frozenset(_finished(trials, session, metrics) if looks else ()))
@@ -39,10 +39,10 @@ def _finished(trials: Sequence[TrialSpec], session: Session, metrics: Sequence[s
 
 
 def is_finished(trial: TrialSpec, session: Session, metrics: Sequence[str]) -> bool:
-    """Whether nothing is left to do of one trial, by its files. Needs no lock, as nothing is written.
+    """Whether one trial is finished, judged by its files. Needs no lock, as nothing is written.
 
     Raises:
-        DpbenchError: its record is damaged, or another trial's.
+        DpbenchError: its record is damaged, or belongs to another trial.
     """
     folder = trial.folder(session.out)
     record = folder.read(trial.key) if folder.is_finished and not session.request.force else None
@@ -50,13 +50,13 @@ def is_finished(trial: TrialSpec, session: Session, metrics: Sequence[str]) -> b
 
 
 def is_by_present_code(record: TrialRecord, trial: TrialSpec, session: Session) -> bool:
-    """Whether the present code outside dpbench sampled a trial, as far as its record tells."""
+    """Whether a trial was sampled with the current code outside dpbench, according to its record."""
     return record.source_hash in (None, code_outside(trial, session))
 
 
 def _scored_by_rows(session: Session, metrics: Sequence[str]) -> dict[tuple[str, str], str]:
     """Key and folder of each trial whose row has a score in every column of `metrics` -> the hash of its code."""
-    with warnings.catch_warnings():  # damaged trials are named when the leaderboard is written
+    with warnings.catch_warnings():  # writing the leaderboard warns of damaged trials
         warnings.simplefilter("ignore")
         rows = collect(session.out, known_columns())
     present = {text for text in set(rows["protocol"]) if _is_present(json.loads(text or "{}"), metrics)}
@@ -66,5 +66,5 @@ def _scored_by_rows(session: Session, metrics: Sequence[str]) -> dict[tuple[str,
 
 
 def _is_present(protocol: Mapping[str, Any], metrics: Sequence[str]) -> bool:
-    """Whether scores under a row's protocol are those that the metrics compute now."""
+    """Whether scores under a row's protocol are still the ones that the metrics compute."""
     return not any(is_outdated(protocol.get(name), METRICS.get(name)) for name in metrics)

@@ -1,4 +1,4 @@
-"""The datasets of a session: the sensitive one, and the public source. The test split is used after sampling only."""
+"""The datasets of a session: the sensitive one, and the public source. The test split is used only after sampling."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dpbench.data.opening import open_dataset
 from dpbench.results import privacy_record
 
 CHECKED = "checked"
-"""Folder of empty files in the state folder, one for each split whose images were decoded without an error."""
+"""Folder in the state folder with an empty file for each split whose images were decoded without an error."""
 
 
 class Inputs:
@@ -53,7 +53,7 @@ class Inputs:
 
     @cached_property
     def public(self) -> ImageDataset | None:
-        """Public images of the sensitive images' shape."""
+        """Public images in the shape of the sensitive images."""
         return open_sources(self._public_name, self.spec, self._options) if self._public_name else None
 
     @property
@@ -62,7 +62,7 @@ class Inputs:
         return Source(self._public_name, self.public.fingerprint) if self._public_name and self.public else None
 
     def fingerprint(self, split: ImageDataset) -> str:
-        """The split's fingerprint as rows show it.
+        """The split's fingerprint, as shown in rows.
 
         A plain hash would let anybody who guesses a record confirm that it is in the split. So the fingerprint of a
         dataset that is not a public benchmark is keyed with a secret of this user (rule R9).
@@ -71,15 +71,15 @@ class Inputs:
 
     @property
     def record(self) -> Path:
-        """The privacy record of the sensitive split: one per content, declared public or not, at any resolution."""
+        """The privacy record of the sensitive split: one per content, declared public or not, at all resolutions."""
         return self._state / privacy_record.FOLDER / f"{self._keyed(self.train.content)}.jsonl"
 
     def check_images(self, progress: Progress, public: bool) -> None:
         """Decodes every image that trials will read, so that damaged files are found before a private run is recorded.
 
-        Datasets that check their files when a split is opened need no more. A split is decoded once: that it is whole
-        is remembered in the state folder, under its keyed fingerprint. Of the test split nothing is used, and nothing
-        kept but the resized copy of a published dataset.
+        Datasets that check their files when a split is opened need no more. A split is decoded once: the state folder
+        notes under its keyed fingerprint that it is intact. Nothing of the test split is used, and nothing of it is
+        kept except the resized copy of a published dataset.
 
         Args:
             progress: where bars count images.
@@ -101,13 +101,13 @@ class Inputs:
         """Checks that the sensitive split has the images that a trial was specified for.
 
         Raises:
-            DataError: it has not.
+            DataError: it has other images.
         """
         found = self.fingerprint(self.train)
         if found != expected:
             raise DataError(
-                f"'{self._name}' has the fingerprint {found}, not {expected}: other images, or another user's "
-                "undeclared ones; --data says where datasets are"
+                f"'{self._name}' has the fingerprint {found}, not {expected}: these are other images, or another "
+                "user's undeclared ones; --data sets the folder of datasets"
             )
 
     def check_unchanged(self, expected: str) -> None:
@@ -122,8 +122,8 @@ class Inputs:
         now = self.fingerprint(open_dataset(self._name, replace(self._options, download=False)).train())
         if now != expected:
             raise DataError(
-                f"'{self._name}' changed while a trial learned from it (train had the fingerprint {expected}, now "
-                f"{now}): nothing of the trial is kept; run it again on files that do not change"
+                f"'{self._name}' changed while a trial learned from it (the fingerprint of train was {expected} and is "
+                f"now {now}): nothing of the trial is kept; run it again on files that do not change"
             )
 
     def _keyed(self, fingerprint: str) -> str:

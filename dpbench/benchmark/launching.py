@@ -1,4 +1,4 @@
-"""How the trials of a command are run: by a launcher, which takes tasks and gives outcomes as they finish."""
+"""Running the trials of a command: a launcher takes tasks and yields outcomes as they finish."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Outcome(NamedTuple):
     """How a task ended.
 
     Attributes:
-        task: which one.
-        error: what went wrong; a `RunError` if further tasks would fail alike.
+        task: the task.
+        error: the error, if any; a `RunError` if further tasks would fail in the same way.
         acted: whether anything was left to do.
     """
 
@@ -29,24 +29,23 @@ class Outcome(NamedTuple):
 
 
 Waves = Sequence[Sequence[TrialTask]]
-"""Tasks that may run side by side; those of a wave start when all of the wave before it have ended."""
+"""Waves of tasks that may run in parallel; a wave starts when all tasks of the one before have ended."""
 
 Launch = Callable[[Waves, Session], Iterator[Outcome]]
-"""A launcher: runs tasks, and gives each one's outcome when it has ended. Closing the iterator ends what still runs."""
+"""A launcher: runs tasks, and yields the outcome of each when it ends. Closing the iterator ends running tasks."""
 
 
 def launch(tasks: Sequence[TrialTask], session: Session) -> Generator[Outcome, None, None]:
     """Runs tasks as the session's request says. Outcomes come as tasks end, in any order.
 
-    Where tasks run in processes of their own, public training that several trials share comes first, once for each of
-    them.
+    If tasks run in their own processes, public training that several trials share runs first, and only once.
 
     Raises:
-        DpbenchError: the launcher needs what is not there.
+        DpbenchError: something that the launcher needs is missing.
     """
     request, is_one_of_several = session.request, session.processes.world.size > 1
     if request.launcher != "none" and is_one_of_several:
-        raise DpbenchError(f"--launcher {request.launcher} starts processes itself: start the command without torchrun")
+        raise DpbenchError(f"--launcher {request.launcher} starts processes itself: run the command without torchrun")
     if request.launcher == "none" and (request.gpus == 1 or is_one_of_several):
         yield from _launcher("none")([tasks], session)
         return
@@ -62,7 +61,7 @@ def _launcher(name: str) -> Launch:
 
 
 def clear(tasks: Sequence[TrialTask], session: Session) -> None:
-    """Removes what trials left, so that they run again: a task that is started twice must not do so twice."""
+    """Removes the files of trials, so that they run again. This happens here because a task may be started twice."""
     for task in tasks:
         folder = task.trial.folder(session.out)
         if folder.path.exists():

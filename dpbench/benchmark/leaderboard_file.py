@@ -11,16 +11,16 @@ from dpbench.benchmark.scoring import known_columns
 from dpbench.results.gathering import FILE, collect, write_csv
 
 QUICK = 0.5
-"""Seconds up to which the file is written after every trial."""
+"""The file is written after every trial if that takes at most this many seconds."""
 
 SHARE = 0.05
-"""Share of a run's time that may go into writing the file, where it takes longer."""
+"""If writing takes longer, the maximum share of a run's time that goes into it."""
 
 
 class LeaderboardFile:
     """The leaderboard of a folder of results.
 
-    With thousands of trials in the folder, the file takes a while to make. Then it is not made after each trial.
+    With thousands of trials in the folder, writing the file takes a while. Then it is not written after each trial.
 
     Args:
         out: folder of results.
@@ -31,7 +31,7 @@ class LeaderboardFile:
         self._due = 0.0
 
     def update(self) -> None:
-        """Writes the file, unless that would take too large a share of the time."""
+        """Writes the file, unless that would take too large a share of the run's time."""
         if time.monotonic() >= self._due:
             self.write()
 

@@ -1,6 +1,6 @@
 """`dpbench audit` as functions: canaries in a method's private phase, and every query of the vault on a small model.
 
-The sensitive dataset is never opened: only its declaration is used, and public records replace its own.
+The sensitive dataset is never opened: only its declaration is used, and public records replace its records.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Size:
         canaries: number of canaries among them; None for three in four.
         steps: maximum number of DP-SGD steps, for which the noise is calibrated; None for all.
         runs: runs of the classical test per query.
-        confidence: of each single bound: a true claim is refuted with probability at most 1 - confidence.
+        confidence: the confidence of each bound: a true claim is refuted with probability at most 1 - confidence.
     """
 
     records: int = 4000
@@ -83,11 +83,11 @@ def audit_method(
 ) -> list[Finding]:
     """Audits the private phase of a method: runs its own `fit` on public records with canaries among them.
 
-    The plan is that of the whole dataset with fewer records at the same sampling rates: ε, δ, noise and composition do
-    not depend on their number. What follows the last planned release is post-processing, and does not run.
+    The plan is that of the whole dataset, with fewer records at the same sampling rates: ε, δ, noise and composition do
+    not depend on the number of records. Code after the last planned release is post-processing, and does not run.
 
     Args:
-        request: one method, its settings, and the dataset, of which only the declaration is used; the public source
+        request: one method, its settings, and the dataset. Only the dataset's declaration is used; the public source
             replaces its records.
         epsilon: finite budget.
         size: records, canaries, steps and confidence.
@@ -95,7 +95,7 @@ def audit_method(
         prepare: whether the public parts are trained first, if the method has any; otherwise they stay untrained.
 
     Returns:
-        A finding per mechanism of the plan, and one of the whole plan where it has several.
+        A finding per mechanism of the plan, and one for the whole plan if it has several mechanisms.
 
     Raises:
         DpbenchError: the request is wrong, or the method fails.
@@ -169,7 +169,7 @@ class UntilSpent:
     """Shows phases until every planned release has been made.
 
     Raises:
-        Spent: a phase begins, or goes on, after that.
+        Spent: a phase begins or continues after the last release.
     """
 
     def __init__(self, progress: Progress, ledger: Ledger):

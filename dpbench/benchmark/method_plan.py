@@ -1,4 +1,4 @@
-"""The calibrated plan of a configured method: what it would spend on a dataset, without training it."""
+"""The calibrated plan of a configured method: its privacy cost on a dataset, without training."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class MethodPlan:
 
     Attributes:
         title: the method and the settings that differ from its preset.
-        spec: what the dataset declares.
-        plan: its mechanisms, with all noise multipliers known.
+        spec: the dataset's declaration.
+        plan: the plan's mechanisms, with all noise multipliers known.
     """
 
     title: str
@@ -29,7 +29,7 @@ class MethodPlan:
     plan: CalibratedPlan
 
     def as_json(self) -> dict[str, Any]:
-        """Every mechanism, segment by segment, and what the whole plan costs, as JSON-like values."""
+        """Every mechanism, segment by segment, and the cost of the whole plan, as JSON-like values."""
         plan = self.plan
         return {
             "method": self.title,
@@ -55,7 +55,7 @@ class MethodPlan:
 
 
 def method_plan(request: RunRequest, epsilon: float) -> MethodPlan:
-    """What a method would spend on a dataset, calibrated for ε. Trains nothing and reads no images.
+    """The plan of a method for a dataset, calibrated for ε. Trains nothing and reads no images.
 
     Args:
         request: one method, its settings and the dataset.
@@ -69,7 +69,7 @@ def method_plan(request: RunRequest, epsilon: float) -> MethodPlan:
 
 
 def priced_plan(request: RunRequest, noise: float) -> MethodPlan:
-    """What a method would spend at a given scale of its free noise multipliers.
+    """The plan of a method, priced at a given scale of its free noise multipliers.
 
     Args:
         request: as for `method_plan`.

@@ -21,22 +21,22 @@ from dpbench.results.provenance import now
 def noise_key(trial: TrialSpec, ledger: Ledger, code: str, run: RunContext, session: Session) -> NoiseKey:
     """The key of the interrupted attempt that continues, or a new one.
 
-    From here on the run counts in the privacy record of its dataset, however it ends (rule R9). An attempt that
-    continues with the key of an interrupted one is the same run and is not counted again. With other code, settings or
-    processes it would release something else with the same noise; so it gets a new key, starts from the beginning, and
+    From here on, the run counts in the privacy record of its dataset, however it ends (rule R9). An attempt that
+    continues with the key of an interrupted one is the same run, and is not counted again. With other code, settings or
+    processes, it would release something else with the same noise. So it gets a new key, starts from the beginning, and
     counts. An attempt that ended before its first release has shown nothing: the next one is the same run in any case.
 
     The key is stored before the run is recorded. An attempt that is killed in between has released nothing, and the
-    next one, with the same key, adds the line.
+    next one, with the same key, adds the line to the record.
 
-    Why the identity is sufficient: a released value is computed by the method and the vault, from the decoded images,
-    the settings, the calibrated plan, the experiment's seeds and torch, on a device, in a precision, by a number of
+    Why the identity is sufficient: the method and the vault compute a released value from the decoded images, the
+    settings, the calibrated plan, the experiment's seeds and torch, on a device, in a precision, by a number of
     processes. The trial's folder identifies images and settings, and the identity everything else. Code outside these
     closures (metrics, results, other methods, the harness) can change a release only through one of these, or through
-    what `fit` starts from, which the key records for each query (see `privacy.noise_key`).
+    the state from which `fit` starts, which the key records for each query (see `privacy.noise_key`).
 
     Args:
-        ledger: of the plan with its noise multipliers, which a new version of the calibration may change.
+        ledger: the ledger of the plan with its noise multipliers, which a new version of the calibration may change.
         code: see `trial_code.code_behind`.
         run: the working environment of `fit`, before its generators are used.
     """
@@ -53,8 +53,8 @@ def noise_key(trial: TrialSpec, ledger: Ledger, code: str, run: RunContext, sess
             key = None if ledger.released_before else NoiseKey.unused(folder / FILE)
             if key is None and (folder / FILE).exists():
                 warnings.warn(
-                    f"{trial}: code or circumstances changed since the interruption; it starts from the beginning, as "
-                    "another private run",
+                    f"{trial}: the code or environment changed since the interruption; it starts from the beginning, "
+                    "as another private run",
                     stacklevel=2,
                 )
             remove_checkpoints(folder.parent)
@@ -67,12 +67,12 @@ def noise_key(trial: TrialSpec, ledger: Ledger, code: str, run: RunContext, sess
 
 
 def run_id(trial: TrialSpec, key: NoiseKey) -> str:
-    """Identifies this run of a trial; with reproducible noise, all runs of a trial are the same run."""
+    """The identifier of this run of a trial; with reproducible noise, all runs of a trial are the same run."""
     return f"{key.seed_of('run', trial.key):064x}"[:16]
 
 
 def _record(trial: TrialSpec, key: NoiseKey, session: Session) -> None:
-    """Adds the run to the record of its dataset, unless it is there."""
+    """Adds the run to the privacy record of its dataset, unless it is there."""
     run, path = run_id(trial, key), session.inputs.record
     if privacy_record.holds(path, run):
         return

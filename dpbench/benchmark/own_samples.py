@@ -1,4 +1,4 @@
-"""Samples that dpbench stored itself, scored like images that another program generated."""
+"""Samples that dpbench stored itself, scored like images from another program."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from dpbench.results.trial_folder import SAMPLES, SENSITIVE
 
 
 def open_images(path: Path, spec: DatasetSpec) -> Generated:
-    """Images that imitate a dataset: stored samples, or whatever `open_generated` reads.
+    """Images that imitate a dataset: stored samples, or anything that `open_generated` reads.
 
     Args:
-        path: a trial's folder or its folder of samples, or the images of another program.
-        spec: declaration of the dataset.
+        path: a trial's folder or its folder of samples, or images from another program.
+        spec: the dataset's declaration.
 
     Raises:
         DataError: the path does not exist or cannot be read, or the images do not fit the dataset.
@@ -30,10 +30,10 @@ def open_images(path: Path, spec: DatasetSpec) -> Generated:
 
 
 class OwnSamples(Generated):
-    """The shards of a folder of samples, with the labels that they were sampled under.
+    """The shards of a folder of samples, with the labels that they were sampled with.
 
     Raises:
-        DataError: a file is missing or damaged, or the samples have another shape or other classes than the dataset.
+        DataError: a file is missing or damaged, or the samples do not have the dataset's shape or classes.
     """
 
     def __init__(self, path: Path, spec: DatasetSpec):
@@ -42,7 +42,7 @@ class OwnSamples(Generated):
         self.labels = self._samples.labels if spec.classes else None
         if self.labels is not None and self.labels.max() >= spec.n_classes:
             raise DataError(
-                f"{path} was sampled under {self.labels.max() + 1} classes, but {spec.name} has {spec.n_classes}"
+                f"{path} was sampled with {self.labels.max() + 1} classes, but {spec.name} has {spec.n_classes}"
             )
         if self.labels is None and self._samples.conditions.condition is not None:
             self._remark(f"labels or prompts of the samples were ignored, as {spec.name} has no classes")

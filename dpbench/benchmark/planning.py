@@ -39,17 +39,17 @@ TRAINABLE = "trainable"
 
 @dataclass(frozen=True)
 class Planner:
-    """Chooses batch and steps for methods on a session's dataset, by gradients measured on its public source."""
+    """Chooses batch and steps for methods on a session's dataset, from gradients measured on its public source."""
 
     session: Session
 
     def at(self, method: Configured, epsilon: float) -> Configured:
-        """The method as it runs at an ε: `steps=auto` becomes the best batch and steps for the compute of its settings.
+        """The method as it runs at ε: `steps=auto` becomes the best batch and steps for the compute of its settings.
 
         At ε = 0 and ε = ∞ the settings stay as they are.
 
         Raises:
-            ConfigError: the method has no DP-SGD whose batch and steps could be set.
+            ConfigError: the method has no DP-SGD with settings for batch and steps.
         """
         if not method.auto:
             return method
@@ -75,7 +75,7 @@ class Planner:
         """The method's plan, which must have one DP-SGD mechanism that the settings `CHOSEN` control.
 
         Raises:
-            ConfigError: it has none.
+            ConfigError: it has no such mechanism.
         """
         plan = plan_of(method.method, method.config, self._spec, self._conditions)
         try:
@@ -84,13 +84,13 @@ class Planner:
             raise ConfigError(f"method '{method.name}': {error}") from error
         values = [getattr(method.config, name, None) for name in CHOSEN]
         if values != [dp_sgd.expected_batch, dp_sgd.steps]:
-            raise ConfigError(f"method '{method.name}' has no settings batch and steps that set its DP-SGD")
+            raise ConfigError(f"method '{method.name}' has no settings batch and steps that control its DP-SGD")
         return plan
 
     def measure(self, method: Configured) -> Gradients:
         """The method's gradients on public data, averaged over the start of its private phase and a few steps later.
 
-        They are measured once and kept in the public cache.
+        They are measured once, and kept in the public cache.
         """
         settings = {key: value for key, value in as_settings(method.config).items() if key not in CHOSEN}
         key = {
@@ -111,7 +111,7 @@ class Planner:
         device, precision, display = session.device, session.precision, session.display
         run = RunContext(device, generator, cache, display, None, precision, Checkpoints(None))
         weights = getattr(method.config, TRAINABLE, "all")
-        display.say(f"{method.title}, training {weights} weights: rehearsal on public data, kept for the next time")
+        display.say(f"{method.title}, training {weights} weights: rehearsal on public data, kept for later runs")
         start = time.monotonic()
         records = StandIn(self._public, self._spec)
         rehearsal = Rehearsal(records, self.plan(method), device, precision, self._conditions)
@@ -146,7 +146,7 @@ class Planner:
 
 
 def variants(method: Configured) -> dict[str, Configured]:
-    """The method with each value of its setting `TRAINABLE`; only "all" for a method without that setting."""
+    """The method with each value of its setting `TRAINABLE`; just "all" for a method without that setting."""
     hint = typing.get_type_hints(method.method.Config).get(TRAINABLE)
     if typing.get_origin(hint) is not Literal:
         return {"all": method}

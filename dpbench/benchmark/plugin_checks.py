@@ -1,4 +1,4 @@
-"""What can be checked of a plugin before it runs: a mistake is then one line, and no private run is recorded."""
+"""Checks of a plugin before it runs: a mistake then costs one line of error, and no private run is recorded."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def check_method(name: str, method: type[Method[Any]]) -> None:
         method: its class.
 
     Raises:
-        DpbenchError: one is wrong; the message names the method.
+        DpbenchError: a declaration is wrong; the message names the method.
     """
     what = f"method '{name}'"
     METHODS.check(name)
@@ -54,14 +54,14 @@ def check_metric(name: str, metric: type[Metric]) -> None:
         metric: its class.
 
     Raises:
-        DpbenchError: one is wrong; the message names the metric.
+        DpbenchError: a declaration is wrong; the message names the metric.
     """
     what = f"metric '{name}'"
     METRICS.check(name)
     _check_constructor(what, metric)
     columns = getattr(metric, "columns", ())
     if not columns:
-        raise ConfigError(f"{what} declares no column; name at least one in `columns`")
+        raise ConfigError(f"{what} declares no column; add at least one to `columns`")
     if not isinstance(columns, tuple) or not all(isinstance(column, Column) for column in columns):
         raise ConfigError(f"{what}: columns must be a tuple of Column(...), not {columns!r}")
     for column in columns:

@@ -1,4 +1,4 @@
-"""What a plugin is, and the settings that it would run with: what `dpbench show` prints, as a page or as JSON."""
+"""Facts about a plugin and the settings that it would run with, for `dpbench show`, as a page or as JSON."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from dpbench.core.variants import parse_variant
 from dpbench.data.opening import default_root, open_dataset
 
 MOST_CLASSES = 10
-"""Names of classes among the facts of a dataset."""
+"""Most class names among the facts of a dataset."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ class Setting:
     """One setting as it would run.
 
     Attributes:
-        key: its name, as `--set` takes it.
-        value: what it would be; "auto" where it is chosen later.
+        key: its name for `--set`.
+        value: the value that it would have; "auto" if it is chosen later.
         type: its type and range: "float in (0, 1]".
         default: the default of the class; None for a setting of a part that is not the default one.
-        origin: what gave it another value than the default: "small/mnist", "--set"; "" for the default.
+        origin: the origin of a value that is not the default: "small/mnist", "--set"; "" for the default.
         help: what it means.
     """
 
@@ -50,19 +50,19 @@ class Setting:
 
 @dataclass(frozen=True)
 class PluginFacts:
-    """What a plugin is.
+    """The facts about a plugin.
 
     Attributes:
         kind: "method", "dataset", "metric", "refiner", "extractor", "text encoder" or "generator".
-        name: as it was asked for.
+        name: its name, as requested.
         description: its docstring.
-        facts: what else is known, in words.
-        settings: as they would run; None for a plugin that has no configuration.
-        settings_for: what they are for: "on mnist with preset small"; "" if they are the same everywhere.
-        presets: of a method, by name.
-        private_gradients: preset -> how many gradients of private records a method computes with it.
-        columns: what a metric fills.
-        spec: what a dataset declares; None if it is not known.
+        facts: further facts, in words.
+        settings: the settings that would run; None for a plugin that has no configuration.
+        settings_for: where the settings apply: "on mnist with preset small"; "" if they are the same everywhere.
+        presets: the presets of a method, by name.
+        private_gradients: preset -> the number of gradients of private records that a method computes with it.
+        columns: the columns that a metric fills.
+        spec: a dataset's declaration; None if it is not known.
     """
 
     kind: str
@@ -78,11 +78,11 @@ class PluginFacts:
 
 
 def plugin_facts(name: str, request: RunRequest) -> list[PluginFacts]:
-    """What every plugin of that name is; several kinds of plugins may share one.
+    """The facts about every plugin of that name; plugins of several kinds may share a name.
 
     Args:
-        name: its name; for a method also a variant, for a dataset with its argument: "grained:0.5".
-        request: the dataset, preset and settings of a method, the settings of a refiner, text encoder or generator,
+        name: the name; a method may have settings in brackets, a dataset its argument: "grained:0.5".
+        request: the dataset, preset and settings of a method; the settings of a refiner, text encoder or generator; or
             the options of a dataset.
 
     Raises:
@@ -137,7 +137,7 @@ def _dataset(name: str, request: RunRequest) -> PluginFacts:
         "images": f"{spec.n_train:,} train and {spec.n_test:,} test, "
         f"{spec.channels}×{spec.resolution}×{spec.resolution}",
         "classes": f"{len(classes)}: {', '.join(classes[:MOST_CLASSES])}{more}" if classes else "none",
-        "captions": f"all of a record's, {spec.caption_bytes} bytes together" if spec.caption_bytes else "",
+        "captions": f"all of a record's, {spec.caption_bytes} bytes in total" if spec.caption_bytes else "",
         "public benchmark": "yes"
         if spec.public_benchmark
         else "no; --public-benchmark of `dpbench run` declares it one",
@@ -147,7 +147,7 @@ def _dataset(name: str, request: RunRequest) -> PluginFacts:
 
 
 def _part(registry: Registry[Any], name: str, request: RunRequest) -> PluginFacts:
-    """A refiner, text encoder or generator: a part of a method with settings of its own."""
+    """A refiner, text encoder or generator: a part of a method that has its own settings."""
     plugin = registry.get(name)
     config: Any = build(plugin.Config, request.settings)
     facts = {"plugin": f"a {registry.kind}", "track": plugin.track_of(config), "paper": plugin.paper}
@@ -196,8 +196,8 @@ def _settings(config: Any, origins: Mapping[str, str], values: Mapping[str, Any]
     """The settings that would run.
 
     Args:
-        origins: setting -> where its value comes from, where it is not the default.
-        values: setting -> what is said in place of its value.
+        origins: setting -> the origin of its value, if it is not the default.
+        values: setting -> the text that replaces its value.
     """
     default = build(type(config), {})
     before, differing = as_settings(default), dict(changes(default, config))

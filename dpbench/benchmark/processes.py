@@ -19,18 +19,18 @@ from dpbench.training.device import resolve_device
 T = TypeVar("T")
 
 ALL_REDUCE_TIMEOUT = timedelta(hours=1)
-"""How long a process waits for the others within a private step or release."""
+"""The timeout for the other processes within a private step or release."""
 
 BARRIER_TIMEOUT = timedelta(days=7)
-"""How long a process waits between phases, while rank zero alone pretrains, samples and scores."""
+"""The timeout between phases, while only rank zero pretrains, samples and scores."""
 
 
 @dataclass(frozen=True)
 class Processes:
-    """The processes of one command, as one of them sees them. Rank zero alone writes, scores and prints.
+    """The processes of one command, seen from one of them. Only rank zero writes, scores and prints.
 
     Attributes:
-        device: what this process computes on.
+        device: the device of this process.
         world: rank of this process, and number of processes.
         group: process group on the CPU, for barriers and broadcasts; None for one process.
     """
@@ -70,11 +70,11 @@ class Processes:
 def join_processes(device: str) -> Iterator[Processes]:
     """Joins the processes that torchrun started; without torchrun there is one.
 
-    A process that fails ends the waiting of the others: on CPUs at once, on GPUs when torchrun stops them or after
+    When a process fails, the others stop waiting for it: on CPUs at once, on GPUs when torchrun stops them or after
     `ALL_REDUCE_TIMEOUT`.
 
     Args:
-        device: as for `resolve_device`; among several processes, "cuda" is each one's own GPU.
+        device: as for `resolve_device`; with several processes, "cuda" is each process's own GPU.
 
     Raises:
         DpbenchError: the device is absent, or several processes cannot share it.

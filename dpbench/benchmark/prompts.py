@@ -1,6 +1,6 @@
-"""The prompts that images of a dataset with captions are sampled under: a list that is declared public (rule R7).
+"""The prompts for sampling images of a dataset with captions: a list that is declared public (rule R7).
 
-It is the user's file, or the dataset's own public prompts, or the captions of the test split of a public benchmark.
+It is the user's file, the dataset's own public prompts, or the captions of the test split of a public benchmark.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from dpbench.core.errors import DataError
 from dpbench.core.files import digest
 
 LONGEST = 1000
-"""Most characters of a prompt."""
+"""Maximum number of characters of a prompt."""
 
 CHUNK = 500
-"""Test records read at once."""
+"""Test records to read at once."""
 
 
 class Prompts(NamedTuple):
     """Public prompts.
 
     Attributes:
-        texts: at least one.
-        source: where they come from, as rows say it: "test captions".
+        texts: the prompts, at least one.
+        source: their source, as rows name it: "test captions".
     """
 
     texts: tuple[str, ...]
@@ -38,9 +38,9 @@ def choose_prompts(dataset: Dataset, file: Path | None, most: int) -> Prompts:
     """The prompts for a dataset with captions.
 
     Args:
-        dataset: with captions. Its test split is opened only if there are no other prompts.
+        dataset: a dataset with captions. Its test split is opened only if there are no other prompts.
         file: the user's prompts, or None.
-        most: how many captions of the test split are needed: the first caption of each of the first records.
+        most: the number of captions to take from the test split: the first caption of each of the first records.
 
     Raises:
         DataError: there are no public prompts, or the file is missing, empty, or has a line that is too long.
@@ -51,7 +51,7 @@ def choose_prompts(dataset: Dataset, file: Path | None, most: int) -> Prompts:
         return Prompts(tuple(dataset.prompts), "the dataset's")
     if not dataset.spec.public_benchmark:
         raise DataError(
-            f"captions of '{dataset.spec.name}' are private, so sampling needs public prompts: name a file with "
+            f"captions of '{dataset.spec.name}' are private, so sampling needs public prompts: give a file with "
             "--prompts, one prompt per line"
         )
     return Prompts(_first_captions(dataset.test(), most), "test captions")
@@ -90,7 +90,7 @@ def _first_captions(test: ImageDataset, most: int) -> tuple[str, ...]:
     )
     if found := tuple(islice(captions, most)):
         return found
-    raise DataError(f"no test record of '{test.spec.name}' has a caption to sample under; name a file with --prompts")
+    raise DataError(f"no test record of '{test.spec.name}' has a caption to use as a prompt; give a file with --prompts")
 
 
 def _texts(test: ImageDataset, records: range) -> list[str]:

@@ -1,4 +1,4 @@
-"""Batch, steps and trained weights proposed for a method at given budgets, measured on public images alone."""
+"""Proposals of batch, steps and trained weights for a method at given budgets, measured only on public images."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from dpbench.privacy.planner import Candidate, best
 
 @dataclass(frozen=True)
 class Proposal:
-    """What a method could run at one ε, and which choice is expected to get furthest.
+    """Candidate settings of a method at one ε, and the one with the largest expected progress.
 
     Attributes:
         method: the method as it is configured now.
         dataset: name of the sensitive dataset.
-        public: name of the public source that gradients were measured on.
+        public: name of the public source on which gradients were measured.
         epsilon: ε of every candidate.
-        candidates: value of the setting `trainable` ("all" where the method has no such setting) -> candidates.
+        candidates: value of the setting `trainable` ("all" if the method has no such setting) -> candidates.
     """
 
     method: Configured
@@ -50,7 +50,7 @@ class Proposal:
         return settings
 
     def is_configured(self, trainable: str, candidate: Candidate) -> bool:
-        """Whether a candidate trains the weights, and has the batch, that the method is configured with."""
+        """Whether a candidate has the trained weights and the batch of the method's current configuration."""
         config = self.method.config
         return (getattr(config, TRAINABLE, "all"), config.batch) == (trainable, candidate.mechanism.expected_batch)
 
@@ -58,13 +58,13 @@ class Proposal:
 def propose(request: RunRequest, display: Display | None = None, compute: int | None = None) -> Iterator[Proposal]:
     """A proposal per ε of the request.
 
-    Pretrains and measures on public data, unless the result is in the public cache. Of the sensitive dataset only the
-    declaration is used; it is never opened.
+    Pretrains and measures on public data, unless the result is in the public cache. Only the declaration of the
+    sensitive dataset is used; the dataset is never opened.
 
     Args:
         request: one method, its settings, the dataset, the public source and finite budgets.
         display: where progress is shown.
-        compute: batch · steps · views that may be computed; by default what the method's settings compute.
+        compute: the compute budget, batch · steps · views; by default that of the method's settings.
 
     Raises:
         DpbenchError: the method has no DP-SGD, or the request is wrong.

@@ -12,10 +12,10 @@ OWN = "dpbench"
 
 @dataclass(frozen=True)
 class EvaluationProtocol:
-    """What an evaluation protocol asks for.
+    """The metrics and the number of samples of an evaluation protocol.
 
     Attributes:
-        samples: samples of a trial, unless their number is given.
+        samples: default number of samples of a trial.
         metrics: names of metrics that are computed beside the chosen ones.
     """
 

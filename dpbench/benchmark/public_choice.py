@@ -1,4 +1,4 @@
-"""`--public auto:A,B,...`: private images choose one of several public sources, in every trial afresh."""
+"""`--public auto:A,B,...`: private images choose one of several public sources, anew in every trial."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from dpbench.data.opening import canonical_name, open_public
 from dpbench.methods.cores.source_choice import SourceChoice, choosing
 
 AUTO = "auto"
-"""Stands in the place of a dataset's name."""
+"""The keyword that replaces a dataset's name."""
 
 
 class Candidates(NamedTuple):
-    """The public sources between which private images choose.
+    """The public sources from which private images choose one.
 
     Attributes:
         choice: how they choose.
@@ -37,7 +37,7 @@ class Candidates(NamedTuple):
 def candidates(public: str) -> Candidates | None:
     """ "auto:omniglot,textures" -> the two sources; None for the name of one source.
 
-    Settings of `SourceChoice` stand in brackets: "auto[embedding=inception]:omniglot,textures".
+    Settings of `SourceChoice` are given in brackets: "auto[embedding=inception]:omniglot,textures".
 
     Raises:
         ConfigError: there are fewer than two sources, one is named twice, or a setting's value is wrong.
@@ -56,7 +56,7 @@ def candidates(public: str) -> Candidates | None:
 
 
 def canonical_public(public: str) -> str:
-    """The one way to write a public source, or several to choose from.
+    """The canonical name of a public source, or of several to choose from.
 
     Raises:
         As `candidates`.
@@ -65,7 +65,7 @@ def canonical_public(public: str) -> str:
 
 
 def open_sources(public: str, like: DatasetSpec, options: DataOptions) -> ImageDataset:
-    """A public source, or a `PublicSources` of those to choose from, in the shape of the sensitive images.
+    """A public source, or a `PublicSources` with several to choose from, in the shape of the sensitive images.
 
     Raises:
         As `candidates`, and `open_public` for each source.
@@ -80,7 +80,7 @@ def learning_from(method: type[Method[Any]], public: str) -> type[Method[Any]]:
     """The method as it learns from a public source; for several, with a private choice before its private phase.
 
     Raises:
-        ConfigError: as `candidates`, or there are several and the method learns from none.
+        ConfigError: as `candidates`, or there are several sources and the method learns from none.
     """
     several = candidates(public)
     if several is None:

@@ -1,4 +1,4 @@
-"""Damaged samples of a trial, drawn again from its model: no private record is read, and no ε is spent (rule R7)."""
+"""Redraws damaged samples of a trial from its model: no private record is read, and no ε is spent (rule R7)."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from dpbench.results.trial_folder import SAMPLES, TrialFolder
 
 
 def mend_samples(record: TrialRecord, folder: TrialFolder, session: Session) -> None:
-    """Replaces samples that are damaged or missing by the same ones, drawn again.
+    """Replaces damaged or missing samples by the same samples, drawn again.
 
-    They are the same with the same code, on the same device and in the same precision. Their checksums tell: if they
+    They are the same with the same code, on the same device and in the same precision. Checksums verify this: if they
     differ, nothing is replaced.
 
     Raises:
-        DpbenchError: the samples are damaged, and cannot be drawn again.
+        DpbenchError: the samples are damaged and cannot be drawn again.
     """
     try:
         folder.check_samples(record)

@@ -38,10 +38,10 @@ from dpbench.results.comparison_sheet import MOST, Pair, to_picture, write_sheet
 from dpbench.training.public import to_uint8, to_unit
 
 NOISE = 0.05
-"""Noise on the training inputs, images being in [-1, 1]."""
+"""Noise on the training inputs, for images in [-1, 1]."""
 
 TILE = 64
-"""Larger public images are cut into tiles of this size for training, which bounds its cost."""
+"""Larger public images are cut into tiles of this size for training, which bounds the cost of training."""
 
 PIXELS_AT_ONCE = 2**22
 """Pixels of full images per call of a refiner."""
@@ -67,16 +67,16 @@ def refine(
     """Adds detail to a folder of coarse images and writes OUT/<stem>.png for each, and a sheet to compare them on.
 
     The refiner is trained on public images (once: the result is cached) to undo block means of `scale` x `scale` pixels
-    with a little noise. One that needs none, such as `pretrained`, opens no public source. The same call returns the
-    same images on the same machine. Where all images are grey, the results are grey; a grey image among colour ones is
-    refined in colour, and its luminance kept.
+    with a little noise. A refiner that needs no training, such as `pretrained`, opens no public source. The same call
+    returns the same images on the same machine. If all images are grey, the results are grey; a grey image among colour
+    images is refined in colour, and only its luminance is kept.
 
     Args:
         refiner: name of a registered refiner.
-        input: folder of images, all squares of one size; `data.image_files.IMAGE_TYPES` lists the file types.
-        out: folder for the results, another one than `input`; files of the same names are replaced.
+        input: folder of square images of one size; `data.image_files.IMAGE_TYPES` lists the file types.
+        out: folder for the results, different from `input`; files of the same names are replaced.
         scale: how many times larger, a power of two.
-        seed: of the refiner's random draws.
+        seed: the seed of the refiner's random draws.
         display: where progress shows.
         options: fields of `RunRequest`: public (the public source), settings (of the refiner), data, download, device,
             precision, plugins.
@@ -96,12 +96,12 @@ def refine(
 def refine_folder(
     refiner: str, input: Path, scale: int, request: RunRequest, seed: int = 0, display: Display | None = None
 ) -> Refined:
-    """`refine`, of a request."""
+    """`refine` for a request."""
     levels, out, input = _levels(scale), request.out, expanded(input)
     plugin = _configured(refiner, request.settings)
-    plugin.weights_of(plugin.config)  # missing ones are noticed before any work
+    plugin.weights_of(plugin.config)  # raises an error if weights are missing, before any work
     if input.resolve() == out.resolve():
-        raise DpbenchError(f"{out} is the folder of coarse images; give another one with --out, or they are lost")
+        raise DpbenchError(f"{out} is the folder of coarse images; give another one with --out to keep them")
     with Session.open(request, display, writes=True) as session:
         coarse = read_coarse_images(input, session.display)
         size = coarse.side * scale
@@ -142,10 +142,10 @@ def _configured(name: str, settings: Mapping[str, Any]) -> Refiner[Any]:
 
 
 def _public(request: RunRequest, like: DatasetSpec, scale: int) -> ImageDataset:
-    """The public source in the full images' shape, in tiles if they are large."""
+    """The public source in the shape of the full images, in tiles if they are large."""
     name, size = request.public, like.resolution
     if name is not None and candidates(name):
-        raise ConfigError(f"no private images choose here between the sources of --public {name}; name one of them")
+        raise ConfigError(f"no private images choose here between the sources of --public {name}; give one of them")
     options = DataOptions(request.data or default_root(), download=request.download)
     try:
         public = open_public(name, like, options)
@@ -160,7 +160,7 @@ def _no_images(like: DatasetSpec) -> ImageDataset:
 
 
 def _refined(refiner: Refiner[Any], coarse: CoarseImages, size: int, run: RunContext) -> Iterator[Pair]:
-    """Every image before and after refinement, grey images in one channel."""
+    """Every image before and after refinement; grey images have one channel."""
     rows = max(1, PIXELS_AT_ONCE // size**2)
     for start in range(0, len(coarse), rows):
         part = slice(start, start + rows)

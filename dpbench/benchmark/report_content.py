@@ -1,6 +1,6 @@
-"""What the report says: the rows of some folders of results, with ranks, settings, ledgers, commands and images.
+"""The content of the report: the rows of folders of results, with ranks, settings, ledgers, commands and images.
 
-Of a dataset that is not declared public it has no real image, and no image that the guarantee does not cover (R9).
+For a dataset that is not declared public, it has no real image, and no image that the guarantee does not cover (R9).
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from dpbench.results.stored_ledger import StoredLedger, segments_of
 from dpbench.results.trial_folder import LEDGER, TrialFolder
 
 MOST_PICTURED = 40
-"""Rows of a table whose images are in the report."""
+"""Maximum number of rows of a table whose images are in the report."""
 
 NOT_FACTS = {"method", "variant", "config", "seed", "dataset", "epsilon", "notes", *COSTS}
-"""Columns that a row's facts leave out, because they stand elsewhere."""
+"""Columns that a row's facts leave out, because they are shown elsewhere."""
 
 Command = Callable[[TrialRecord, int], str]
-"""From a row's record and its number of seeds to the command that makes the row again."""
+"""(a row's record, its number of seeds) -> the command that reproduces the row."""
 
 
 class Line(NamedTuple):
@@ -48,7 +48,7 @@ class Line(NamedTuple):
 
     Attributes:
         values: see `results.over_seeds.aggregate`.
-        folder, record, first: the trial's, and its row.
+        folder, record, first: the trial's folder, record and row.
         seeds: how many seeds a run needs to make all of the line's trials.
     """
 
@@ -79,7 +79,7 @@ def report_content(rows: pd.DataFrame, command: Command, data: Path | None = Non
 
 
 def _columns(rows: pd.DataFrame) -> list[Column]:
-    """The metrics' columns that have a value, also those of metrics that are not installed here."""
+    """The metrics' columns that have a value, including those of metrics that are not installed."""
     known = {column.name: column for column in known_columns()}
     names = [name for name in metric_columns(rows) if rows[name].notna().any()]
     return [known.get(name, Column(name, None, "")) for name in names]
@@ -120,7 +120,7 @@ def _line(values: pd.Series[Any], trials: pd.DataFrame) -> Line:
 
 
 def _ranks(table: pd.DataFrame, rows: pd.DataFrame, column: Column) -> list[tuple[int | None, str]]:
-    """(rank or None, why it is not ranked against most others) of each line."""
+    """(rank or None, the reason why it is not ranked against most others) of each line."""
     metric = owners()[column.name]
     ranked = table.assign(rank=rank(table, column, metric, read_outcomes(rows, table, column)))
     apart = ["; ".join(reasons) for reasons in ranked_apart(ranked, metric)]
@@ -176,7 +176,7 @@ def _unranked(values: pd.Series[Any]) -> str:
 
 
 def _protocol(values: pd.Series[Any]) -> dict[str, str]:
-    """What scores depend on: a line's entry of each metric, and what all share."""
+    """The protocol of a line's scores: the entry of each metric, and the entries that all share."""
     shared = {name: _text(values[name]) for name in ("n_samples", "n_reference", "extractor")}
     own = json.loads(values["protocol"] or "{}")
     return shared | {name: "; ".join(map(": ".join, _flat(entry))) if isinstance(entry, Mapping) else str(entry)
@@ -184,7 +184,7 @@ def _protocol(values: pd.Series[Any]) -> dict[str, str]:
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """(setting, value), those of a part as "part.setting"."""
+    """(setting, value); a part's setting is "part.setting"."""
     for name, value in config.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{name}.")
@@ -199,7 +199,7 @@ def _text(value: Any) -> str:
 
 
 def _ledger(line: Line) -> dict[str, Any] | None:
-    """The ledger of the line's first trial, priced; None where nothing was released. A damaged one says so."""
+    """The priced ledger of the line's first trial; None if nothing was released. A damaged one gives its error."""
     path = line.folder.path / LEDGER
     if not is_there(path):
         return None
@@ -231,7 +231,7 @@ def _picture(line: Line, conditions: Sequence[str]) -> tuple[dict[str, Any] | No
 def _real_images(
     record: TrialRecord, lines: Sequence[Line], reference: str, data: Path | None
 ) -> tuple[dict[str, Any] | None, list[str], str]:
-    """The picture of the test split, the conditions of all rows of cells, and why there is no picture."""
+    """The picture of the test split, the conditions of all rows of cells, and the reason if there is no picture."""
     stored = _stored_conditions(lines)
     try:
         test = open_test(record, reference, data)
@@ -242,7 +242,7 @@ def _real_images(
 
 
 def _stored_conditions(lines: Sequence[Line]) -> list[str]:
-    """The conditions of the first samples that may be shown."""
+    """The conditions of the first line whose samples may be shown."""
     for line in lines:
         if line.record.reference != "real" and not line.record.is_sensitive:
             try:

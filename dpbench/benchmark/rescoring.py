@@ -29,7 +29,7 @@ class Unscored(DpbenchError):
     """Some trials could not be scored. All others were.
 
     Attributes:
-        rows: what `evaluate_all` would have returned.
+        rows: the rows that `evaluate_all` would have returned.
     """
 
     exit_code = UNFINISHED
@@ -47,15 +47,15 @@ def evaluate_all(
     display: Display | None = None,
     **options: Any,
 ) -> pd.DataFrame:
-    """Computes what finished trials have no value of yet, without training, and writes OUT/leaderboard.csv.
+    """Computes the missing scores of finished trials, without training, and writes OUT/leaderboard.csv.
 
     A trial's method need not be installed. A score that is added later equals the one that would have been computed
-    with the trial. A cell that is empty for a reason (weights were missing) is tried again.
+    with the trial. A cell with a stored reason for being empty (such as missing weights) is tried again.
 
     Args:
         out: folder of results.
         metrics: names of metrics, by default all.
-        datasets: only trials on these; by default on all.
+        datasets: only trials on these datasets; by default on all.
         display: where progress shows.
         options: further fields of `RunRequest`: protocol, data, download, device, precision, plugins.
 
@@ -63,7 +63,7 @@ def evaluate_all(
         One line per trial, in the order in which they were scored; columns as in `results.row`.
 
     Raises:
-        Unscored: a trial could not be scored (its dataset has other images now ...), or its samples are damaged; all
+        Unscored: a trial could not be scored (its dataset now has other images ...), or its samples are damaged; all
             others were scored.
         DpbenchError: the request is wrong; then nothing has been written.
     """
@@ -73,7 +73,7 @@ def evaluate_all(
 
 
 def rescore(request: RunRequest, datasets: Sequence[str] = (), display: Display | None = None) -> pd.DataFrame:
-    """`evaluate_all`, of a request."""
+    """`evaluate_all` for a request."""
     chosen = chosen_metrics(request.metrics, request.protocol_metrics)
     trials = _finished(request.out, datasets)
     failed = 0
@@ -99,9 +99,9 @@ def rescore(request: RunRequest, datasets: Sequence[str] = (), display: Display 
 
 
 def _finished(out: Path, datasets: Sequence[str]) -> list[tuple[TrialRecord, TrialFolder]]:
-    """The finished trials below `out`, those of one dataset and resolution together; warns of a damaged one.
+    """The finished trials below `out`, grouped by dataset and resolution; warns of damaged trials.
 
-    Of a trial whose folder was copied, the folder named after its key counts.
+    If a trial's folder was copied, the folder named after its key counts.
     """
     found: dict[str, tuple[TrialRecord, TrialFolder]] = {}
     for folder in TrialFolder.finished(out):
@@ -117,7 +117,7 @@ def _finished(out: Path, datasets: Sequence[str]) -> list[tuple[TrialRecord, Tri
         elif folder.path.name == record.key or record.key not in found:
             found[record.key] = record, folder
     if not found:
-        raise DpbenchError(f"no finished trials are in {out}; `dpbench run` makes some, --out says where they are")
+        raise DpbenchError(f"no finished trials are in {out}; `dpbench run` makes some, --out sets the folder")
     names = {record.dataset for record, _ in found.values()}
     wanted = {canonical_name(name) for name in datasets}
     for name in sorted(wanted - names):
@@ -135,7 +135,7 @@ def _warn_of_damage(record: TrialRecord, folder: TrialFolder) -> None:
 
 
 def _session_of(record: TrialRecord, session: Session) -> Session:
-    """A session on the trial's dataset: the last one, or another. No file is read yet."""
+    """A session on the trial's dataset: the last session if it fits, else a new one. No file is read yet."""
     wanted = (record.dataset, record.resolution, record.public_benchmark)
     last = session.inputs.spec
     return session if (last.name, last.resolution, last.public_benchmark) == wanted else session.with_dataset(*wanted)

@@ -1,4 +1,4 @@
-"""The command that makes a row again, from what its trial recorded of the request."""
+"""The command that reproduces a row, from the request that its trial recorded."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from dpbench.results.record import TrialRecord
 
 
 def row_command(record: TrialRecord, seeds: int) -> str:
-    """A command that makes a row again, if its data and plugins are where they were; "" where none is known.
+    """A command that reproduces a row, if its data and plugins are where they were; "" if none is known.
 
     Args:
-        record: of the row's first trial.
-        seeds: how many seeds the row has.
+        record: the record of the row's first trial.
+        seeds: the row's number of seeds.
     """
     try:
         request = _stored(record.request)
-    except (DpbenchError, TypeError, ValueError):  # another version's request
+    except (DpbenchError, TypeError, ValueError):  # a request of another version
         return ""
     if record.reference == "external":
         claims = {"--eps": record.epsilon, "--delta": record.delta, "--public": record.public_source or None}
@@ -41,12 +41,12 @@ def _stored(content: dict[str, Any]) -> RunRequest:
 
 
 def _method(record: TrialRecord, request: RunRequest) -> tuple[str, ...]:
-    """The method with the settings that differ from its preset; of real images, any method of the run."""
+    """The method with the settings that differ from its preset; for real images, any method of the run."""
     if record.reference == "real":
         return tuple(request.methods[:1])
     return (f"{record.method}[{record.variant}]" if record.variant else record.method,)
 
 
 def _epsilons(record: TrialRecord) -> tuple[float, ...]:
-    """ε of the row; none for real images and public data, which need no private run."""
+    """ε of the row; empty for real images and public data, which need no private run."""
     return () if record.reference in ("real", "public") or record.epsilon is None else (record.epsilon,)

@@ -47,8 +47,8 @@ def run(*arguments: Any, display: Display | None = None, **options: Any) -> pd.D
 
     Raises:
         TrialsFailed: some trials failed, and the others are finished; the same call tries them again.
-        DpbenchError: the request is wrong (then nothing has been written), the only trial fails, or something fails
-            that every trial needs (then finished trials are kept, and the same call continues after them).
+        DpbenchError: the request is wrong (then nothing has been written), the only trial fails, or something that
+            every trial needs fails (then finished trials are kept, and the same call continues after them).
     """
     request = RunRequest.of(*arguments, **options)
     request.load_plugins()
@@ -56,13 +56,13 @@ def run(*arguments: Any, display: Display | None = None, **options: Any) -> pd.D
 
 
 class Finished(NamedTuple):
-    """What a run leaves.
+    """The results of a run.
 
     Attributes:
-        rows: what `run` returns.
-        sheet: real images and samples side by side; None if it is not drawn.
-        spec: what the dataset declares.
-        experiment: the file of resolved options, from which the run can be run again.
+        rows: the rows that `run` returns.
+        sheet: the sheet of real images and samples side by side; None if it was not drawn.
+        spec: the dataset's declaration.
+        experiment: the file of resolved options, from which the run can be repeated.
     """
 
     rows: pd.DataFrame
@@ -72,15 +72,15 @@ class Finished(NamedTuple):
 
 
 def run_request(request: RunRequest, display: Display | None = None, experiment: Sequence[RunRequest] = ()) -> Finished:
-    """`run`, of a request.
+    """`run` for a request.
 
     Args:
         request: what to run.
         display: where progress shows.
-        experiment: all requests of the experiment that it belongs to; by default it alone.
+        experiment: all requests of the experiment that it belongs to; by default only this one.
     """
     if not request.epsilons and not request.references:
-        raise DpbenchError("nothing to run: name an ε or a reference")
+        raise DpbenchError("nothing to run: give an ε or a reference")
     with Session.open(request, display, writes=True, distributed=True) as session:
         metrics = chosen_metrics(request.metrics, request.protocol_metrics)
         trials = plan_trials(session)
@@ -107,10 +107,10 @@ def run_request(request: RunRequest, display: Display | None = None, experiment:
 def _run_trials(
     trials: Sequence[TrialSpec], done: Collection[str], session: Session, leaderboard: LeaderboardFile
 ) -> list[Failure]:
-    """Runs trials but those whose keys are in `done`. Returns those that failed, unless a failure ends the run.
+    """Runs all trials except those whose keys are in `done`. Returns those that failed, unless a failure ends the run.
 
     Raises:
-        DpbenchError: a trial failed, and it is the only one, or the request says so, or further ones would fail alike.
+        DpbenchError: a trial failed, and it is the only one, `fail_fast` is set, or other trials would fail as well.
     """
     goes_on = len(trials) > 1 and session.processes.world.size == 1 and not session.request.fail_fast
     tasks = [
@@ -130,6 +130,6 @@ def _run_trials(
                 raise error
             failure = Failure(str(task.trial), str(error), task.trial.folder(session.out).log)
             session.display.say(f"  failed: {failure}")
-            if not task.public:  # the trials that share it try again, and say what they lack
+            if not task.public:  # the trials that share it try again, and report what is missing
                 failures[task.number] = failure
     return [failures[number] for number in sorted(failures)]

@@ -1,6 +1,6 @@
 """The samples of chosen rows for a sheet, and the real images beside them.
 
-Of a dataset that is not declared public, there are no real images, and no samples that the guarantee does not cover
+For a dataset that is not declared public, there are no real images, and no samples that the guarantee does not cover
 (rule R9).
 """
 
@@ -25,7 +25,7 @@ from dpbench.results.trial_folder import TrialFolder
 
 
 def grids_of(table: pd.DataFrame, real: bool, data: Path | None) -> list[Grid]:
-    """The grids of a table's lines, of the first seed of each. One without its samples is left out, with a warning.
+    """The grids of a table's lines, for the first seed of each. Lines without samples are left out, with a warning.
 
     Args:
         table: lines of one table, with their `series` and `trials`; see `results.comparable`.
@@ -33,7 +33,7 @@ def grids_of(table: pd.DataFrame, real: bool, data: Path | None) -> list[Grid]:
         data: folder of datasets; the default one if None.
 
     Raises:
-        DpbenchError: there is nothing that may be shown, or the real images cannot be opened.
+        DpbenchError: no samples may be shown, or the real images cannot be opened.
     """
     made = table[table["reference"] != "real"]
     ordered = made.assign(order=made["reference"].map(ORDER)).sort_values(["order", "epsilon", "series"], kind="stable")
@@ -70,12 +70,12 @@ def open_test(record: TrialRecord, expected: str, data: Path | None) -> ImageDat
     """The test split that rows were scored against.
 
     Args:
-        record: of one of the rows.
-        expected: its fingerprint; "" if it is not known.
+        record: the record of one of the rows.
+        expected: the fingerprint of the test split; "" if it is not known.
         data: folder of datasets; the default one if None.
 
     Raises:
-        DpbenchError: the dataset is not declared public, its files are missing, or they are others.
+        DpbenchError: the dataset is not declared public, its files are missing, or it has other images.
     """
     if not record.public_benchmark:
         raise DataError(f"{record.dataset} is not declared public, so no real image is shown")
@@ -87,6 +87,6 @@ def open_test(record: TrialRecord, expected: str, data: Path | None) -> ImageDat
 
 
 def reference_of(table: pd.DataFrame) -> str:
-    """The fingerprint of the test split that a table's scores are against; "" if none is known."""
+    """The fingerprint of the test split that a table was scored against; "" if none is known."""
     found = (json.loads(protocol or "{}").get("reference", "") for protocol in table["protocol"])
     return next(filter(None, found), "")

@@ -1,4 +1,4 @@
-"""What a run is going to do: its trials, checked before the first one starts, and the time that they take."""
+"""The schedule of a run: its trials, checked before the first one starts, and the time that they take."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.plan import CalibratedPlan
 
 MOST_LISTED = 10
-"""Trials that are listed before a run."""
+"""Maximum number of trials to list before a run."""
 
 
 def plannable_methods(request: RunRequest, spec: DatasetSpec) -> list[Configured]:
-    """The configured methods of a request, each of which has a plan for the dataset. Reads no images.
+    """The configured methods of a request; each has a plan for the dataset. Reads no images.
 
     Raises:
         DpbenchError: a method or a setting does not exist, or does not suit the dataset.
@@ -40,7 +40,7 @@ def plannable_methods(request: RunRequest, spec: DatasetSpec) -> list[Configured
 
 
 def check_requests(requests: Sequence[RunRequest]) -> None:
-    """Checks requests as far as that is possible without reading images, so that the last one does not fail at night.
+    """Checks requests as far as possible without reading images, so that none fails hours later.
 
     Raises:
         DpbenchError: a dataset, method, setting or metric does not exist, or a method does not suit its dataset.
@@ -53,7 +53,7 @@ def check_requests(requests: Sequence[RunRequest]) -> None:
 
 
 def plan_trials(session: Session) -> list[TrialSpec]:
-    """Every trial that the session's request asks for. Everything that can be checked before training is checked.
+    """Every trial of the session's request, with all checks that are possible before training.
 
     Raises:
         DpbenchError: a method, a setting or a dataset does not exist, or a method cannot keep its budget.
@@ -64,7 +64,7 @@ def plan_trials(session: Session) -> list[TrialSpec]:
         if "public" in request.references and not method.has_public_part:
             reason = "its public data are chosen privately" if method.uses_public else "it uses no public data"
             display.say(f"{method.title} has no public reference row: {reason}")
-    with session.processes.rank_zero_first():  # a dataset is downloaded, and a measurement made, once
+    with session.processes.rank_zero_first():  # datasets are downloaded and measurements made only once
         conditions = session.sampled
         for _ in track(display, [inputs.train], "reading the images", 1):
             inputs.fingerprint(inputs.train)
@@ -82,23 +82,23 @@ def plan_trials(session: Session) -> list[TrialSpec]:
 
 
 def calibrated_plan(trial: TrialSpec) -> CalibratedPlan:
-    """What a trial will release, with noise for its budget."""
+    """The plan of a trial, with noise calibrated for its budget."""
     return calibrate(plan_of(trial.plugin, trial.config, trial.spec, trial.request), trial.budget)
 
 
 def announce_slow_metrics(
     trials: Sequence[TrialSpec], done: Collection[str], session: Session, metrics: Sequence[str]
 ) -> None:
-    """Says which metrics will take hours.
+    """Announces the metrics that will take hours.
 
     Args:
-        trials: of the run.
-        done: keys of those that are finished.
-        session: of the run.
-        metrics: their names.
+        trials: the trials of the run.
+        done: keys of the finished trials.
+        session: the session of the run.
+        metrics: names of the metrics.
 
     Raises:
-        DpbenchError: one would take days.
+        DpbenchError: a metric would take days.
     """
     spec, left = session.inputs.spec, [trial for trial in trials if trial.key not in done]
     for name, seconds in slow_metrics(metrics, spec, session.request.samples, session.device).items():
@@ -107,12 +107,12 @@ def announce_slow_metrics(
 
 
 def expect_times(trials: Sequence[TrialSpec], done: Collection[str], session: Session) -> list[Work]:
-    """Tells the timetable what there is to do, and how long it took before. Returns what there is to do.
+    """Gives the timetable the work to do and the times of earlier trials. Returns the work to do.
 
     Args:
-        trials: of the run.
-        done: keys of those that are finished.
-        session: of the run.
+        trials: the trials of the run.
+        done: keys of the finished trials.
+        session: the session of the run.
     """
     works = [Work(trial.title, ()) if trial.key in done else work_left(trial, session) for trial in trials]
     session.timetable.plan(works, [str(trial) for trial in trials])
@@ -123,7 +123,7 @@ def expect_times(trials: Sequence[TrialSpec], done: Collection[str], session: Se
 
 
 def announce_trials(trials: Sequence[TrialSpec], works: Sequence[Work], session: Session) -> None:
-    """Says what is to come: the trials that are left, and how long they take, as far as earlier trials tell."""
+    """Announces the trials that are left, and how long they take, if earlier trials tell."""
     left = [(trial, work, session.timetable.expected(work)) for trial, work in zip(trials, works, strict=True)
             if work.stages]  # fmt: skip
     if len(left) < len(trials):
@@ -138,7 +138,7 @@ def announce_trials(trials: Sequence[TrialSpec], works: Sequence[Work], session:
 
 
 def work_left(trial: TrialSpec, session: Session) -> Work:
-    """The stages that `run_trial` will go through of an unfinished trial, if nothing changes before it starts."""
+    """The stages of an unfinished trial that `run_trial` will run, if nothing changes before it starts."""
     folder = trial.folder(session.out)
     if folder.is_sampled and not session.request.force:
         return Work((trial.title, "sampled"), ("evaluate",))

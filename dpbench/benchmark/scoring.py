@@ -1,4 +1,4 @@
-"""Scores of a trial's samples against the test split, and which of them may be shown."""
+"""Scores of a trial's samples against the test split, and the rules for which may be shown."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def known_metric(name: str) -> type[Metric]:
 
     Raises:
         UnknownName: it does not exist.
-        DpbenchError: it cannot be imported, declares something wrong, or fills columns that are reserved.
+        DpbenchError: it cannot be imported, its declarations are wrong, or it fills reserved columns.
     """
     metric = METRICS.get(name)
     if name in PROTOCOL_ENTRIES:
@@ -53,7 +53,7 @@ def known_metric(name: str) -> type[Metric]:
         if is_reserved(column.name):
             raise DpbenchError(f"metric '{name}' may not fill '{column.name}', a reserved column; rename it")
         if not column.name.isidentifier():
-            raise DpbenchError(f"metric '{name}' fills '{column.name}'; name it with letters, digits and _ alone")
+            raise DpbenchError(f"metric '{name}' fills '{column.name}'; use only letters, digits and _ in column names")
     return metric
 
 
@@ -74,7 +74,7 @@ def metric_columns(metrics: Sequence[str]) -> list[Column]:
 
 
 def chosen_metrics(names: Sequence[str] | None, added: Sequence[str] = ()) -> list[str]:
-    """The named metrics, by default all that are computed by default, and those added, each once; columns are checked.
+    """The named metrics (by default, the default metrics) and the added ones, each once, with checked columns.
 
     Raises:
         UnknownName, DpbenchError: as `metric_columns`.
@@ -87,10 +87,10 @@ def chosen_metrics(names: Sequence[str] | None, added: Sequence[str] = ()) -> li
 
 
 def missing_metrics(folder: TrialFolder, metrics: Sequence[str], retry: bool = False) -> list[str]:
-    """Those of `metrics` that a trial has no value of, or one under an outdated protocol or by other code.
+    """Those of `metrics` for which a trial has no value, or a value of an outdated protocol or other code.
 
     Args:
-        retry: whether an empty cell counts whose reason still holds, such as weights that are not installed.
+        retry: whether to include empty cells whose reason still holds, such as weights that are not installed.
     """
     try:
         scores = folder.read_scores(all_columns=True)
@@ -107,7 +107,7 @@ def missing_metrics(folder: TrialFolder, metrics: Sequence[str], retry: bool = F
 
 
 def _still_holds(reason: str) -> bool:
-    """Whether a cell would be empty again for this reason: what was not installed still is not."""
+    """Whether a cell would be empty again for this reason; one about an installation holds while it is missing."""
     from dpbench.models.pretrained.finding import lacks_weights
 
     return bool(reason) and ("installed" not in reason or lacks_extra(reason) or lacks_weights(reason))
@@ -119,17 +119,17 @@ def known_columns() -> list[Column]:
 
 
 def headline_columns() -> list[Column]:
-    """The first column of each headline metric, or the one that ranks it: the columns of the table on a screen."""
+    """The first column of each headline metric, or the one that ranks it: the default columns of a printed table."""
     return ranking_columns([metric.columns[0] for metric in _importable().values() if metric.headline])
 
 
 def other_columns() -> list[Column]:
-    """The same of each other metric: the columns of the table where no headline metric has a value."""
+    """The same for each other metric: the columns of a table in which no headline metric has a value."""
     return ranking_columns([metric.columns[0] for metric in _importable().values() if not metric.headline])
 
 
 def asked_columns(metrics: Sequence[str]) -> list[Column]:
-    """The columns to show after metrics were asked for: those that rank them, each one's first, then the others."""
+    """The columns to show for requested metrics: first the ranking column of each metric, then the others."""
     columns = [known_metric(name).columns for name in metrics]
     firsts = [first for first, *_ in columns]
     return list(dict.fromkeys([*ranking_columns(firsts), *firsts, *(column for each in columns for column in each)]))
@@ -149,7 +149,7 @@ def named_columns(names: Sequence[str]) -> list[Column]:
 
 
 def ranking_columns(columns: Sequence[Column]) -> list[Column]:
-    """The columns that rank rows for these: each one's `ranked_by`, or itself."""
+    """The columns that rank rows for the given ones: the `ranked_by` of each, or the column itself."""
     ranking = iter(named_columns([column.ranked_by for column in columns if column.ranked_by]))
     return [next(ranking) if column.ranked_by else column for column in columns]
 
@@ -170,14 +170,14 @@ def _importable() -> dict[str, type[Metric]]:
 def score(
     record: TrialRecord, folder: TrialFolder, metrics: Sequence[str], session: Session, retry: bool = False
 ) -> None:
-    """Computes the metrics that a sampled trial has no value of. Then the trial is finished.
+    """Computes the missing metrics of a sampled trial, which finishes the trial.
 
-    Opens the test split: call it after sampling only.
+    Opens the test split: call it only after sampling.
 
     Args:
         record, folder: the trial.
         metrics: names of metrics.
-        session: on the trial's dataset.
+        session: a session on the trial's dataset.
         retry: see `missing_metrics`.
 
     Raises:
@@ -206,7 +206,7 @@ def score(
 
 
 def say_scores(record: TrialRecord, folder: TrialFolder, session: Session) -> None:
-    """Shows the headline scores of a finished trial in one line, if it has any, beside what real images reach."""
+    """Shows the headline scores of a finished trial on one line, if it has any, beside those of real images."""
     row, real = make_row(record, folder.read_scores()), real_beside(record, folder)
     found = [
         f"{c.name} {rounded(row[c.name])}" + (f" (real images: {rounded(real[c.name])})" if c.name in real else "")
@@ -218,13 +218,13 @@ def say_scores(record: TrialRecord, folder: TrialFolder, session: Session) -> No
 
 
 def _public_scores(record: TrialRecord, folder: TrialFolder) -> dict[str, float]:
-    """The scores of a trial; none of a dataset that is not declared public, as real images are behind them."""
+    """The scores of a trial; none if the dataset is not declared public, as they depend on real images."""
     values = folder.read_scores()["values"] if record.public_benchmark else {}
     return {name: value for name, value in values.items() if value is not None}
 
 
 def real_beside(record: TrialRecord, folder: TrialFolder) -> dict[str, float]:
-    """Column -> what as many real images reach, for scores of the same protocol, where they are known."""
+    """Column -> the score of as many real images under the same protocol, if it is known."""
     return real_values(folder.results, record, folder.read_scores(), owners())
 
 
@@ -234,7 +234,7 @@ def _add_scores(
     """Computes `metrics` and adds them to the scores that a trial has.
 
     Raises:
-        DataError: the dataset has other images than those that the trial was made from.
+        DataError: the dataset does not have the images that the trial was made from.
     """
     from dpbench.evaluation.evaluator import evaluate, evaluate_real
     from dpbench.evaluation.extraction import RealCache
@@ -254,7 +254,7 @@ def _add_scores(
 
 
 def _merged(old: Scores, new: Scores) -> Scores:
-    """Both together, with the extractors of both."""
+    """The scores and extractors of both together."""
     used = [s.protocol["extractor"].split("; ") for s in (old, new) if "extractor" in s.protocol]
     extractors = sorted({name for names in used for name in names})
     return old | new | Scores(protocol={"extractor": "; ".join(extractors)} if extractors else {})
@@ -263,7 +263,7 @@ def _merged(old: Scores, new: Scores) -> Scores:
 def _hidden(record: TrialRecord, scores: Scores) -> tuple[list[str], list[str]]:
     """The columns and caveats that rule R9 keeps in `sensitive/`: those that may depend on train without noise.
 
-    A caveat on the images, of no metric, compares what is scored with test.
+    A caveat on the images, not on a metric, compares the scored images with test.
     """
     if record.public_benchmark:
         return [], []

@@ -1,4 +1,4 @@
-"""A session: what everything in one command shares, and the set-up that makes it."""
+"""A session: the state that one command shares, and its set-up."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ from dpbench.training.device import resolve_device, resolve_precision
 
 @dataclass(frozen=True)
 class Session:
-    """What the trials of one command share.
+    """The state that the trials of one command share.
 
     Attributes:
-        request: what was asked for.
+        request: the request.
         processes: this process among those that torchrun started.
-        precision: what models compute in.
+        precision: the precision of the models.
         inputs: the sensitive dataset and the public source.
         seal: closes datasets while a method works.
         display: where progress shows.
         timetable: measures the phases, and estimates the time left.
-        tracking: the loggers that follow the trials.
-        code_outside: hashes of code, by the ids of objects that live as long as the session; see `trial_code`.
+        tracking: the trackers that follow the trials.
+        code_outside: hashes of code, keyed by the ids of objects that live as long as the session; see `trial_code`.
     """
 
     request: RunRequest
@@ -67,13 +67,13 @@ class Session:
         No file of a dataset is read yet.
 
         Args:
-            request: what was asked for.
+            request: the request.
             display: where progress shows; by default nowhere.
             writes: whether the command writes results.
-            distributed: whether the processes that torchrun started work together on one trial.
+            distributed: whether the processes that torchrun started work on one trial together.
 
         Raises:
-            DpbenchError: the device, the precision or a dataset does not exist, results cannot be written, or a logger
+            DpbenchError: the device, the precision or a dataset does not exist, results cannot be written, or a tracker
                 is not installed.
         """
         if writes:
@@ -115,7 +115,7 @@ class Session:
 
     @property
     def sampled(self) -> Request:
-        """What every trial samples.
+        """The samples that every trial draws.
 
         Raises:
             DpbenchError: as `prompts`.
@@ -124,12 +124,12 @@ class Session:
 
     @property
     def device(self) -> str:
-        """What this process computes on."""
+        """The device of this process."""
         return self.processes.device
 
     @property
     def out(self) -> Path:
-        """Where results go."""
+        """The folder of results."""
         return self.request.out
 
     @contextmanager
@@ -142,19 +142,19 @@ class Session:
         log: Callable[[str], object] | None = None,
         tracked: Progress | None = None,
     ) -> Iterator[RunContext]:
-        """The working environment of one phase of a trial, its generators seeded from the trial's seed and the phase.
+        """The working environment of one phase of a trial, with generators seeded from the trial's seed and the phase.
 
         The global generator, which draws initial weights, is restored afterwards. None of this reaches DP noise. The
-        public cache is open in `prepare` alone, also for a method that keeps it. Except in `evaluate`, the sensitive
+        public cache is open only in `prepare`, even for a method that keeps it. Except in `evaluate`, the sensitive
         dataset and every test split are closed.
 
         Args:
             name: "prepare", "fit", "sample", "evaluate" or "refine".
-            seed: the trial's.
+            seed: the trial's seed.
             folder: where a method may write; None for nowhere.
             checkpoints: where training stores its state; by default nowhere.
-            log: writes a line where progress is noted, too.
-            tracked: another place for progress; see `Tracking.of`.
+            log: also writes each line of progress, e.g. to a log file.
+            tracked: also receives progress; see `Tracking.of`.
         """
         cache = PublicCache(cache_folder() / "public")
         if name in ("fit", "sample"):

@@ -1,7 +1,7 @@
 """State that a method keeps on its classes and modules: the next trial in the same process would start with it.
 
-`prepare` may keep anything there, since it sees public data only. What `fit` and `sample` keep there depends on private
-data under one budget, and would reach a trial under another.
+`prepare` may keep anything there, since it sees only public data. State that `fit` and `sample` keep there depends on
+private data under one budget, and would reach a trial under another.
 """
 
 from __future__ import annotations
@@ -26,14 +26,15 @@ State = Mapping[str, str]
 
 
 class SharedStateChanged(PrivacyError, RunError):
-    """What all instances of a plugin share depends on private data now: no trial may follow in this process."""
+    """State that all instances of a plugin share now depends on private data: no trial may follow in this process."""
 
 
 def shared_state(plugin: type) -> State:
     """The state that all instances of a plugin share: variables of its modules, class attributes and functions.
 
-    Its modules are those of its classes, and of a package outside dpbench all. Containers, closures, networks and
-    objects of the plugin's own classes are followed. State of other modules and of C code is not seen.
+    Its modules are those of its classes and, for a package outside dpbench, all modules of the package. Containers,
+    closures, networks and objects of the plugin's own classes are followed. State of other modules and of C code is not
+    seen.
     """
     modules = _modules(plugin)
     state: dict[str, str] = {}
@@ -52,7 +53,7 @@ def shared_state(plugin: type) -> State:
 def _modules(plugin: type) -> set[str]:
     """The modules of a plugin's classes and, outside dpbench, all modules of its package.
 
-    They are those that are imported when this is called first: what `fit` imports is no change.
+    Only modules imported before the first call count: imports in `fit` are not changes.
     """
     own = {cls.__module__ for cls in plugin.__mro__} - {"builtins", "abc", "typing", "dpbench.core.method"}
     package = plugin.__module__.partition(".")[0]
@@ -63,10 +64,10 @@ def _modules(plugin: type) -> set[str]:
 
 @contextmanager
 def unchanged(plugin: type) -> Iterator[None]:
-    """Refuses changes to what all instances of a plugin share while the block runs: `fit` and `sample`.
+    """Refuses changes to the shared state of a plugin while the block runs (`fit` or `sample`).
 
     Raises:
-        SharedStateChanged: names what changed, also where the block fails.
+        SharedStateChanged: names what changed, even if the block fails.
     """
     before = shared_state(plugin)
     try:
@@ -92,7 +93,7 @@ def _is_named(name: str) -> bool:
 
 
 def _hash(value: Any, modules: set[str]) -> str:
-    """A hash of a value and of everything it references, each object once."""
+    """A hash of a value and of everything that it references, each object once."""
     digest, seen, todo = hashlib.sha256(), set[int](), [value]
     while todo:
         item = todo.pop()

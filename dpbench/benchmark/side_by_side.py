@@ -19,14 +19,14 @@ FIRST_SEED = 0
 
 
 def draw_side_by_side(trials: Sequence[TrialSpec], session: Session) -> Path | None:
-    """Draws the sheet of a run anew, of the first seed. Warns if that fails.
+    """Redraws the sheet of a run, with samples of the first seed. Warns if that fails.
 
-    Of a dataset that is not declared public, it shows neither real images nor samples that the guarantee does not
+    For a dataset that is not declared public, it shows neither real images nor samples that the guarantee does not
     cover (rule R9).
 
     Args:
-        trials: the run's trials, in any state; those that are finished are shown.
-        session: on the trials' dataset. Its test split opens if the `real` reference is finished.
+        trials: the run's trials, in any state; only finished trials are shown.
+        session: a session on the trials' dataset. Its test split opens if the `real` reference is finished.
 
     Returns:
         The file; None if there is nothing to show, or it cannot be drawn.
@@ -43,7 +43,7 @@ def draw_side_by_side(trials: Sequence[TrialSpec], session: Session) -> Path | N
 
 
 def _real(trials: Sequence[TrialSpec], session: Session) -> Iterator[Group]:
-    """The test split, where the `real` row is finished."""
+    """The test split, if the `real` row is finished."""
     done = any(trial.is_real and trial.folder(session.out).is_finished for trial in trials)
     if done and session.inputs.spec.public_benchmark:
         test = session.inputs.test
@@ -57,7 +57,7 @@ def _sampled(trials: Sequence[TrialSpec], session: Session) -> Iterator[Group]:
     for trial in sorted(shown, key=lambda trial: (methods.index(trial.title), trial.epsilon)):
         folder = trial.folder(session.out)
         record = None
-        with suppress(DpbenchError):  # a damaged record; there has been a warning when the rows were collected
+        with suppress(DpbenchError):  # a damaged record; collecting the rows warned of it
             record = folder.read(trial.key) if folder.is_finished else None
         if record is not None and not record.is_sensitive:
             samples = folder.samples(record)

@@ -1,4 +1,4 @@
-"""Metrics that take hours or days: said, or refused, before anything runs."""
+"""Metrics that take hours or days: announced or refused before anything runs."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ HOUR = 3600.0
 
 
 def slow_metrics(metrics: Sequence[str], spec: DatasetSpec, images: int, device: str) -> dict[str, float]:
-    """Name -> expected seconds per row, of the metrics that take more than an hour.
+    """Name -> expected seconds per row, for the metrics that take more than an hour.
 
     Args:
         metrics: names of metrics.
-        spec: what the dataset declares.
+        spec: the dataset's declaration.
         images: the number of images of a row.
-        device: where they are computed.
+        device: the device that computes them.
     """
     seconds = {name: METRICS.get(name).expected_seconds(spec, images, device) for name in metrics}
     return {name: expected for name, expected in seconds.items() if expected > HOUR}
 
 
 def announcement(metric: str, seconds: float, device: str) -> str:
-    """What to say of a slow metric before it is computed.
+    """The announcement of a slow metric, before it is computed.
 
     Raises:
-        DpbenchError: it would take more than `TOO_LONG`.
+        DpbenchError: it would take longer than `TOO_LONG`.
     """
     if seconds > TOO_LONG:
         raise DpbenchError(

@@ -1,7 +1,7 @@
 """The stages of a trial: prepare, fit, sample. Scoring is in `scoring`.
 
 Each stage takes the trial and the session. An interrupted trial runs the stages again, and each one continues from its
-checkpoints; releases that are repeated are identical (see `privacy.noise_key`).
+checkpoints; repeated releases are identical (see `privacy.noise_key`).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from dpbench.results.trial_log import TrialLog
 from dpbench.training.device import describe_device
 
 CHUNK = 500
-"""Images per call of `Method.sample`, and per shard. Samples depend on it, as chunks share one generator."""
+"""Images per call of `Method.sample`, and per shard. Samples depend on this number, as chunks share one generator."""
 
 
 def prepare(trial: TrialSpec, session: Session, log: TrialLog) -> Method[Any]:
@@ -66,7 +66,7 @@ def prepare(trial: TrialSpec, session: Session, log: TrialLog) -> Method[Any]:
                 method.prepare_sampling(public, run)
         except AttributeError as error:
             if public is None:
-                advice = 'public is None here; a method gets public images if its class says track = "images"'
+                advice = 'public is None here; a method gets public images if its class sets track = "images"'
                 raise AttributeError(f"{error} ({advice})") from error
             raise
     return method
@@ -149,10 +149,10 @@ def sample(method: Method[Any], trial: TrialSpec, spent: Spent, session: Session
 
 
 def finite_weights(method: Method[Any]) -> dict[str, Tensor]:
-    """A copy of what the method keeps.
+    """A copy of the weights that the method keeps.
 
     Raises:
-        DpbenchError: some of it is not finite, so that samples would show nothing.
+        DpbenchError: some weights are not finite, so that samples would show nothing.
     """
     weights = {name: t.detach().cpu().contiguous().clone() for name, t in method.state_dict().items()}
     broken = {name: t.numel() - int(t.isfinite().sum()) for name, t in weights.items() if not t.isfinite().all()}
@@ -198,7 +198,7 @@ def _check_images(images: Tensor, shape: tuple[int, ...]) -> None:
 
 
 def real_images(trial: TrialSpec, session: Session, log: TrialLog) -> TrialRecord:
-    """The record of the `real` reference, which trains and samples nothing."""
+    """The record of the `real` reference, which neither trains nor samples."""
     return _record(trial, None, session, log)
 
 
@@ -211,7 +211,7 @@ def _record(
     parameters_total: int | None = None,
     refiner: Refiner[Any] | None = None,
 ) -> TrialRecord:
-    """What is known of a trial after its private phase."""
+    """The record of a trial after its private phase."""
     spec, real = trial.spec, trial.is_real
     spent = ledger.plan if ledger is not None and ledger.accounting == "verified" else None
     device = describe_device(session.device)
@@ -258,7 +258,7 @@ def _record(
 
 
 def refiner_fields(refiner: Refiner[Any] | None) -> dict[str, Any]:
-    """What a row says of the cost of the detail stage; empty without one."""
+    """A row's fields on the cost of the detail stage; empty without one."""
     if refiner is None:
         return {}
     return {
@@ -281,7 +281,7 @@ def _checkpoints(trial: TrialSpec, session: Session, phase: str) -> Checkpoints:
 
 
 def _check_unchanged(trial: TrialSpec, session: Session) -> None:
-    """Ends a trial whose records changed while it ran, and removes what it learned."""
+    """Ends a trial whose records changed while it ran, and removes everything that it learned."""
     try:
         session.inputs.check_unchanged(trial.fingerprint)
     except DataError as error:

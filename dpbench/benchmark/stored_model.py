@@ -46,11 +46,11 @@ class StoredModel:
     """The model of a finished trial. Its images have the trial's guarantee, however many are drawn.
 
     Attributes:
-        record: what trial.json says of the trial.
+        record: the trial's record from trial.json.
         folder: the trial's folder.
         method: the method, as `fit` left it.
         device: torch device name.
-        precision: what models compute in.
+        precision: the precision of the models.
         display: where progress shows.
     """
 
@@ -63,7 +63,7 @@ class StoredModel:
 
     @property
     def spec(self) -> DatasetSpec:
-        """What the sensitive dataset declares: shape, classes."""
+        """The sensitive dataset's declaration: shape, classes."""
         return self.method.spec
 
     @property
@@ -96,9 +96,9 @@ class StoredModel:
         """Images: uint8 [n, c, h, w] on the CPU.
 
         Args:
-            conditions: how many, of all classes or the trial's prompts in turn; or one condition per image, e.g.
-                `Conditions(2, (3, 7))` or `Conditions(1, ("a red star",))`.
-            seed: of the generators; the trial's own by default. With that one and the trial's conditions, device and
+            conditions: the number of images, with all classes or the trial's prompts in turn; or one condition per
+                image, e.g. `Conditions(2, (3, 7))` or `Conditions(1, ("a red star",))`.
+            seed: the seed of the generators; the trial's own by default. With the trial's seed, conditions, device and
                 precision, the trial's stored samples are drawn again.
 
         Raises:
@@ -108,7 +108,7 @@ class StoredModel:
             return torch.cat(list(drawn(self.method, self._suitable(conditions), run)))
 
     def write(self, conditions: int | Conditions, folder: Path, seed: int | None = None) -> StoredSamples:
-        """Fills a folder with images as a trial stores its samples. Arguments and errors as `sample`."""
+        """Fills a folder with images in the format of a trial's stored samples. Arguments and errors as `sample`."""
         with self._sampling(seed) as run:
             draw_samples(self.method, self._suitable(conditions), folder, run)
         return StoredSamples(folder, self.spec)
@@ -134,7 +134,7 @@ class StoredModel:
 
     @property
     def home(self) -> Path:
-        """Where the trial keeps its model: its folder, or the `sensitive/` in it."""
+        """The folder of the trial's model: the trial's folder, or `sensitive/` in it."""
         return self.folder.home(self.record.is_sensitive)
 
     def _suitable(self, conditions: int | Conditions) -> Conditions:
@@ -147,7 +147,7 @@ class StoredModel:
         if conditions.condition is not None and len(conditions.condition) != conditions.count:
             raise DpbenchError(f"there are {len(conditions.condition)} conditions for {conditions.count} images")
         if conditions.texts is not None and self.spec.condition != "captions":
-            raise DpbenchError(f"{self.spec.name} has no captions, so nothing can be drawn under prompts")
+            raise DpbenchError(f"{self.spec.name} has no captions, so nothing can be drawn with prompts")
         wrong = [label for label in conditions.labels or () if not 0 <= label < classes]
         if wrong:
             range_ = f"the labels are 0 to {classes - 1}" if classes else "it has no classes"
@@ -176,13 +176,13 @@ def load(
 
     Args:
         trial: the trial's folder, or a unique beginning of its key (the folder's name).
-        out: folder of results, where a key is looked for.
+        out: folder of results in which a key is looked up.
         display: where progress shows; by default nowhere.
         options: further fields of `RunRequest`: device, precision, plugins.
 
     Raises:
         DpbenchError: there is no such trial, its method is not known (the message names the plugin), or its model is
-            missing, damaged or of other code.
+            missing, damaged or from other code.
     """
     request = RunRequest.of(out=Path(out), **options)
     request.load_plugins()
@@ -190,7 +190,7 @@ def load(
 
 
 def load_model(folder: TrialFolder, request: RunRequest, display: Display | None = None) -> StoredModel:
-    """`load`, of a trial's folder. Of a request, device and precision are used."""
+    """`load` for a trial's folder. Only device and precision of the request are used."""
     record = folder.read()
     if record is None:
         raise DpbenchError(f"{folder.path} has no finished trial")
@@ -202,8 +202,8 @@ def load_model(folder: TrialFolder, request: RunRequest, display: Display | None
         method = _restored(record, folder.home(record.is_sensitive) / MODEL)
     if record.is_sensitive:
         warnings.warn(
-            f"no finite, verified ε protects this model, and {record.dataset} is not declared public: keep the model "
-            "and its images as safe as the records",
+            f"no finite, verified ε protects this model, and {record.dataset} is not declared public: protect the "
+            "model and its images like the records",
             stacklevel=2,
         )
     precision = resolve_precision(request.precision, device)
@@ -214,7 +214,7 @@ def _restored(record: TrialRecord, path: Path) -> Method[Any]:
     """The trial's method with the weights in a file."""
     name = record.method
     if name not in METHODS.names():
-        raise DpbenchError(f"the trial's method '{name}' is not known here; {_needed(record)}")
+        raise DpbenchError(f"the trial's method '{name}' is not known; {_needed(record)}")
     plugin = METHODS.get(name)
     try:
         config: Any = build(plugin.Config, record.config)
@@ -242,12 +242,12 @@ def _restored(record: TrialRecord, path: Path) -> Method[Any]:
 
 
 def _reason(error: Exception) -> str:
-    """An error of foreign code in one line."""
+    """An error of plugin code in one line."""
     return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def _needed(record: TrialRecord) -> str:
-    """Which plugins the trial was run with."""
+    """How to load the plugins that the trial was run with."""
     plugins = record.request.get("plugins")
     if plugins:
         return "it was run with " + " ".join(f"--plugin {path}" for path in plugins)

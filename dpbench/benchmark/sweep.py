@@ -11,12 +11,12 @@ from dpbench.benchmark.trial import TrialSpec
 
 
 def make_trials(methods: Sequence[Configured], session: Session, planner: Planner) -> Iterator[TrialSpec]:
-    """All trials, in the order in which they run: `real` last, so that test opens after sampling.
+    """All trials, in the order in which they run: `real` is last, so that test opens only after sampling.
 
     Args:
         methods: configured methods.
         session: gives the request, the datasets and the prompts.
-        planner: chooses batch and steps for each ε where a method asks for `steps=auto`.
+        planner: chooses batch and steps for each ε if a method has `steps=auto`.
     """
     request, inputs = session.request, session.inputs
     spec, fingerprint = inputs.spec, inputs.fingerprint(inputs.train)
@@ -25,7 +25,7 @@ def make_trials(methods: Sequence[Configured], session: Session, planner: Planne
     for method in methods:
         for epsilon, reference in request.budgets():
             if reference == "public" and not method.has_public_part:
-                continue  # nothing is left of the method without private data
+                continue  # without private data, the method has no part to run
             m = planner.at(method, epsilon)
             for seed in range(request.seeds):
                 yield TrialSpec(
@@ -53,5 +53,5 @@ def make_trials(methods: Sequence[Configured], session: Session, planner: Planne
 
 
 def named_weights(hashes: Mapping[str, str]) -> str:
-    """Weights as rows name them: "realesrgan-x4plus@4fa0d38905f7"."""
+    """Weights, as named in rows: "realesrgan-x4plus@4fa0d38905f7"."""
     return ", ".join(f"{name}@{digits}" for name, digits in sorted(hashes.items()))

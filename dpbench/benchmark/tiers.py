@@ -1,6 +1,6 @@
-"""How many private gradients a method computes with each of its presets, and the share of the published number.
+"""The number of private gradients that a method computes with each preset, and its share of the published number.
 
-What is counted are gradients of single records and views: records × views × steps, in expectation. The published number
+A gradient is that of one record and view: the number is records × views × steps, in expectation. The published number
 is that of the preset "paper".
 """
 
@@ -19,7 +19,7 @@ PUBLISHED = "paper"
 """The preset with the published constants."""
 
 ANY = Request(Conditions(1))
-"""What is sampled makes no difference here."""
+"""Any request will do: the samples make no difference here."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,10 @@ class Tier:
     """A method with one of its presets on a dataset.
 
     Attributes:
-        preset: its name; that of its refinement for the dataset, if there is one: "small/mnist".
-        plan: its mechanisms; none where the preset does not fit.
+        preset: the preset's name, or the name of its refinement for the dataset: "small/mnist".
+        plan: its mechanisms; none if the preset does not fit.
         gradients: expected number of private gradients.
-        published: that of the preset "paper"; 0 if there is none, or if it does not fit.
+        published: the number for the preset "paper"; 0 if there is none, or if it does not fit.
         misfit: why the preset does not fit the dataset.
     """
 
@@ -57,12 +57,12 @@ class Tier:
 
 
 def tiers(name: str, dataset: str, spec: DatasetSpec) -> list[Tier]:
-    """A method with each of its presets, as they are on a dataset.
+    """A method with each of its presets on a dataset.
 
     Args:
         name: the method's registered name.
         dataset: name of the dataset, for which a preset may have a refinement.
-        spec: what the dataset declares.
+        spec: the dataset's declaration.
     """
     found = [_tier(name, preset, dataset, spec) for preset in METHODS.get(name).presets if "/" not in preset]
     published = sum(tier.gradients for tier in found if tier.preset.partition("/")[0] == PUBLISHED)
@@ -81,13 +81,13 @@ def _tier(name: str, preset: str, dataset: str, spec: DatasetSpec) -> Tier:
 
 
 def private_gradients(plan: Plan, config: Any) -> float:
-    """Expected number of gradients of single records and views under a plan and the settings that it was made from."""
+    """Expected number of gradients of single records and views under a plan and its settings."""
     views = getattr(config, "views", 1)  # a setting of all methods that train by DP-SGD
     return sum(m.gradients for m in plan.mechanisms) * views
 
 
 def _releases(plan: Plan) -> str:
-    """How often, and from how many records, a plan without private gradients releases something."""
+    """The number of releases of a plan without private gradients, and the records that they use."""
     count = sum(m.releases for m in plan.mechanisms)
     records = "samples of the records" if any(m.is_sampled for m in plan.mechanisms) else "all records"
     return f"{'one release' if count == 1 else f'{count:,} releases'} over {records}" if count else "no private release"

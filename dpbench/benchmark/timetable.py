@@ -1,4 +1,4 @@
-"""Where a command stands in its trials, and about how long the rest takes, from trials that are finished."""
+"""The progress of a command through its trials, and the estimated time left, from finished trials."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 STAGES = {"prepare": "public training", "fit": "private training", "sample": "sampling", "evaluate": "scoring"}
-"""The stages of a trial in order, and what people read."""
+"""The stages of a trial in order, and their displayed names."""
 
 LITTLE = 5.0
-"""Seconds below which no time is told."""
+"""Seconds below which no time is shown."""
 
 
 class Work(NamedTuple):
-    """What is left to do of a trial.
+    """The remaining work of a trial.
 
     Attributes:
         kind: trials of the same kind take about the same time in each of their stages.
@@ -28,11 +28,11 @@ class Work(NamedTuple):
 
 
 class Expected(NamedTuple):
-    """How long something takes.
+    """An estimated time.
 
     Attributes:
-        seconds: of all stages that can be told.
-        is_least: whether there are others.
+        seconds: the time of all stages that have an estimate.
+        is_least: whether there are other stages.
     """
 
     seconds: float
@@ -45,18 +45,18 @@ class Expected(NamedTuple):
 
 
 class Timetable:
-    """The trials of a command. Estimates come from what took place in this command, or earlier."""
+    """The trials of a command. Estimates come from trials of this command, or earlier ones."""
 
     def __init__(self) -> None:
         self._works: Sequence[Work] = ()
         self._titles: Sequence[str] = ()
         self._number = 0
-        self._open: tuple[str, ...] = ()  # stages of the running trial that are not over
+        self._open: tuple[str, ...] = ()  # stages of the running trial that have not ended
         self._stage, self._since = "", 0.0
         self._seconds: dict[tuple[Hashable, str], list[float]] = defaultdict(list)
 
     def plan(self, works: Sequence[Work], titles: Sequence[str] = ()) -> None:
-        """States what there is to do, before the first trial starts, and what people call each trial."""
+        """Sets the work to do and the title of each trial, before the first trial starts."""
         self._works, self._titles = works, titles
 
     def learn(self, kind: Hashable, seconds: Mapping[str, float]) -> None:
@@ -65,12 +65,12 @@ class Timetable:
             self._seconds[kind, stage].append(took)
 
     def begin(self, number: int) -> None:
-        """States that a trial starts, counted from 1."""
+        """Notes that a trial starts; its number counts from 1."""
         self._number, self._open, self._stage = number, self._works[number - 1].stages, ""
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Measures a stage of the running trial; one that fails says nothing about others."""
+        """Measures a stage of the running trial; the time of a failed stage is not used."""
         self._stage, self._since = name, time.monotonic()
         yield
         if self._number:
@@ -84,7 +84,7 @@ class Timetable:
         return f"{left} left" if left.seconds >= LITTLE else ""
 
     def expected(self, work: Work) -> Expected:
-        """How long all stages of a work take."""
+        """The estimated time of all stages of a work."""
         found = [self._expected(work.kind, stage) for stage in work.stages]
         return Expected(sum(seconds or 0.0 for seconds in found), None in found)
 
@@ -95,25 +95,25 @@ class Timetable:
         return " · ".join(filter(None, parts))
 
     def _next(self) -> str:
-        """The next trial of which something is left to do."""
+        """The next trial with work to do."""
         coming = zip(self._titles[self._number :], self._works[self._number :], strict=False)
         return next((f"next: {title}" for title, work in coming if work.stages), "")
 
     def _left(self) -> Expected:
-        """How long all stages take that are not over."""
+        """The estimated time of all stages that have not ended."""
         running = [self._works[self._number - 1]._replace(stages=self._open)] if self._number else []
         left = total(self.expected(work) for work in [*running, *self._works[self._number :]])
         return left._replace(seconds=left.seconds - self._begun())
 
     def _begun(self) -> float:
-        """The seconds that the running stage has taken, at most those expected of it."""
+        """The seconds that the running stage has taken, at most its expected time."""
         if self._stage not in self._open:
             return 0.0
         expected = self._expected(self._works[self._number - 1].kind, self._stage) or 0.0
         return min(expected, time.monotonic() - self._since)
 
     def _expected(self, kind: Hashable, stage: str) -> float | None:
-        """The mean over trials of the same kind. Public training counts once: later trials find it in the cache."""
+        """The mean over trials of the same kind. Public training counts once: later trials load it from the cache."""
         found = self._seconds.get((kind, stage), [])
         if not found:
             return None
@@ -122,7 +122,7 @@ class Timetable:
 
 
 def total(parts: Iterable[Expected]) -> Expected:
-    """How long several works take, one after the other."""
+    """The estimated time of several works, one after the other."""
     found = [*parts]
     return Expected(sum(part.seconds for part in found), any(part.is_least for part in found))
 

@@ -27,7 +27,7 @@ from dpbench.results.trial_folder import TrialFolder
 
 @cache
 def _as_dict(request: Request) -> dict[str, Any]:
-    """The request as JSON-like values; kept, as all trials of a run share one of thousands of conditions."""
+    """The request as JSON-like values; cached, as all trials of a run share one, with thousands of conditions."""
     return asdict(request)
 
 
@@ -42,7 +42,7 @@ class Source(NamedTuple):
 class RealImages:
     """The configuration of the `real` reference."""
 
-    samples: int = option(1, "number of samples of the rows that it is the reference of", low=1)
+    samples: int = option(1, "number of samples of the rows that it is a reference for", low=1)
 
 
 @dataclass(frozen=True)
@@ -54,20 +54,20 @@ class TrialSpec:
         version: the method's version.
         track: the method's track.
         config: an instance of the method's `Config`; of `RealImages` for "real".
-        spec: what the sensitive dataset declares.
-        fingerprint: of its train split.
+        spec: the sensitive dataset's declaration.
+        fingerprint: the fingerprint of its train split.
         public: the public source, or None for methods that use none.
-        request: what will be sampled, fixed before `fit`.
-        epsilon: 0 for the public reference, infinite for the non-private one, not a number for "real".
+        request: the samples to draw, fixed before `fit`.
+        epsilon: 0 for the public reference, infinite for the non-private one, NaN for "real".
         delta: in (0, 1).
-        seed: of the experiment's generators; never of DP noise (rule R4).
-        reference: which reference row it is, "" for a private trial.
+        seed: the seed of the experiment's generators; never of DP noise (rule R4).
+        reference: the kind of reference row, "" for a private trial.
         preset: preset that the configuration started from; a label.
         tuning: what the configuration was tuned on; a label.
-        variant: what the user changed of the preset; a label.
+        variant: the user's changes to the preset; a label.
         noise_seed: makes the DP noise reproducible, for tests only.
-        pretrained: the method's weights of other origin, "name@hash, ..."; "" for none.
-        prompts: where the prompts come from; a label, "" for none.
+        pretrained: the method's external pretrained weights, "name@hash, ..."; "" for none.
+        prompts: the source of the prompts; a label, "" for none.
     """
 
     method: str
@@ -91,13 +91,13 @@ class TrialSpec:
 
     @classmethod
     def real(cls, spec: DatasetSpec, fingerprint: str, request: Request, delta: float) -> TrialSpec:
-        """The `real` reference of rows that sample `request` of a dataset."""
+        """The `real` reference for rows with the samples `request` on a dataset."""
         config = RealImages(request.conditions.count)
         return cls("real", "2", "", config, spec, fingerprint, None, request, math.nan, delta, 0, reference="real")
 
     @property
     def plugin(self) -> type[Method[Any]]:
-        """The method's class, as it learns from the trial's public source.
+        """The method's class, adapted to the trial's public source (see `learning_from`).
 
         Raises:
             UnknownName: no method of that name is registered in this process.
@@ -111,7 +111,7 @@ class TrialSpec:
 
     @property
     def budget(self) -> Budget:
-        """What may be spent."""
+        """The privacy budget."""
         return Budget(self.epsilon, self.delta)
 
     @property
@@ -126,7 +126,7 @@ class TrialSpec:
 
     @cached_property
     def key(self) -> str:
-        """A short hash of what defines the trial."""
+        """A short hash of everything that defines the trial."""
         return digest(
             ({"pretrained": self.pretrained} if self.pretrained else {})
             | {

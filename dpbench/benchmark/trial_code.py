@@ -14,17 +14,17 @@ from dpbench.privacy.vault import Vault
 def code_behind(trial: TrialSpec, session: Session) -> str:
     """The hash of the code that a trial's states and releases depend on.
 
-    It covers the method, the plugins chosen in its configuration, the vault, and what decodes the sensitive and the
+    It covers the method, the plugins chosen in its configuration, the vault, and the decoding of the sensitive and the
     public images.
     """
     return code_hash(*_objects(trial, session), Vault)
 
 
 def code_outside(trial: TrialSpec, session: Session) -> str:
-    """The hash of the same code as far as it is not dpbench's own; "" if all of it is. Computed once per session.
+    """The hash of that part of the same code that is not dpbench's own; "" if there is none. Computed once per session.
 
-    A finished trial stands for its result as long as this hash stays. Changes of dpbench itself do not count here: a
-    change of a result changes the method's `version`.
+    A finished trial stays valid as long as this hash stays the same. Changes of dpbench itself do not count here: if a
+    change affects results, the method's `version` changes.
     """
     objects = list(_objects(trial, session))
     identity = tuple(map(id, objects))

@@ -18,9 +18,9 @@ from dpbench.training.device import reset_peak_memory
 
 
 def run_trial(trial: TrialSpec, session: Session, metrics: Sequence[str]) -> bool:
-    """Does what is left to do of one trial: prepare, fit, sample, score.
+    """Runs the remaining stages of one trial: prepare, fit, sample, score.
 
-    With several processes, all of them prepare and fit; rank zero alone writes, samples and scores.
+    With several processes, all of them prepare and fit; only rank zero writes, samples and scores.
 
     Args:
         metrics: names of the metrics to compute.
@@ -48,19 +48,19 @@ def run_trial(trial: TrialSpec, session: Session, metrics: Sequence[str]) -> boo
 
 
 def _current_record(trial: TrialSpec, session: Session) -> TrialRecord | None:
-    """The record of a trial that the present code sampled; removes one that other code outside dpbench sampled."""
+    """The record of a trial if the current code sampled it; removes the trial if other code outside dpbench did."""
     folder = trial.folder(session.out)
     record = folder.read(trial.key)
     if record is None or is_by_present_code(record, trial, session):
         return record
     again = "it runs again, as another private run" if trial.is_private else "it runs again"
-    session.display.say(f"  the code of a plugin behind it changed since it ran: {again}")
+    session.display.say(f"  the code of one of its plugins changed since it ran: {again}")
     folder.clear()
     return None
 
 
 def _sampled(trial: TrialSpec, session: Session) -> TrialRecord | None:
-    """Trains and samples; None on every process but rank zero."""
+    """Trains and samples; None on every process except rank zero."""
     folder, is_rank_zero = trial.folder(session.out), session.processes.is_rank_zero
     log = TrialLog(folder.log if is_rank_zero else None)
     with log.errors_of(trial):
@@ -85,9 +85,9 @@ def _sampled(trial: TrialSpec, session: Session) -> TrialRecord | None:
 
 
 def pretrain(trial: TrialSpec, session: Session) -> bool:
-    """Does the public training of a trial alone, so that others find it in the cache.
+    """Runs only the public training of a trial, so that others load it from the cache.
 
-    With several processes, all of them load it, and rank zero alone trains.
+    With several processes, only rank zero trains, and all of them load the result.
 
     Returns:
         whether the trial still needed it.

@@ -1,4 +1,4 @@
-"""A trial as any process can run it from scratch: what was asked for, and which trial of it, as JSON."""
+"""A trial that any process can run from scratch: the request, and the trial within it, as JSON."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class TrialTask:
     """One trial of a request, or the public training that several of its trials share.
 
     Attributes:
-        request: what was asked for.
-        trial: which trial of it.
-        number: of the trial among those of the command, counted from 1.
-        count: of the trials of the command.
-        public: whether to do nothing but the trial's public training, which stores it in the cache.
+        request: the request.
+        trial: the trial's specification.
+        number: the number of the trial among those of the command, counted from 1.
+        count: the number of trials of the command.
+        public: whether to run only the trial's public training, which stores its result in the cache.
     """
 
     request: RunRequest
@@ -41,10 +41,10 @@ class TrialTask:
         return f"{self.name} {f'public training of {self.trial.title}' if self.public else self.trial}"
 
     def run(self, session: Session, metrics: Sequence[str]) -> bool:
-        """Does what is left to do of it in this process.
+        """Runs its remaining stages in this process.
 
         Args:
-            session: of the request.
+            session: the session of the request.
             metrics: names of the metrics to compute.
 
         Returns:
@@ -56,9 +56,9 @@ class TrialTask:
         return pretrain(self.trial, session) if self.public else run_trial(self.trial, session, metrics)
 
     def as_json(self) -> dict[str, Any]:
-        """The task as JSON-like values, which hold all that another process needs beside the files.
+        """The task as JSON-like values, which hold everything that another process needs beside the files.
 
-        `force` and the launcher are left out: whoever runs it continues what is there, in its own process.
+        `force` and the launcher are left out: the other process continues from the existing files, by itself.
         """
         numbers = {"number": self.number, "count": self.count, "public": self.public}
         return {"request": as_experiment([self.request]), "trial": self.trial.as_json()} | numbers
@@ -68,8 +68,8 @@ class TrialTask:
         """The task that `as_json` wrote, possibly on another machine.
 
         Args:
-            content: of the task.
-            request: that of the task, if this process has loaded its plugins already; by default they are loaded now.
+            content: the content of the task.
+            request: the task's request, if this process has already loaded its plugins; by default they are loaded now.
 
         Raises:
             DpbenchError: a field is missing or unknown, or a plugin is missing.

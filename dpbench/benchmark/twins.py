@@ -1,4 +1,4 @@
-"""How long a trial will take, by a finished one that differs in its budget, its seed or its number of samples alone."""
+"""The expected time of a trial, from a finished one that differs only in its budget, seed or number of samples."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from dpbench.results.trial_folder import TRIAL, TrialFolder
 from dpbench.training.device import describe_device
 
 MOST = 50
-"""Finished trials of a method that are looked at."""
+"""Maximum number of finished trials of a method to consider."""
 
 
 def seconds_of_a_twin(trial: TrialSpec, session: Session) -> dict[str, float]:
     """Stage -> seconds of a finished trial in the same folder of results; {} if there is none.
 
-    A twin with as many samples is preferred. With another number of them, sampling is scaled to it, and scoring, which
-    takes a time of its own for each metric, is left out.
+    A twin with as many samples is preferred. For a twin with another number of samples, the time of sampling is scaled,
+    and the time of scoring, which differs from metric to metric, is left out.
 
     Args:
         trial: a private trial.

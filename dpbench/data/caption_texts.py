@@ -13,9 +13,9 @@ def caption_texts(captions: Iterable[Sequence[str]], length: int, name: str) -> 
     """One text per record; see `join_captions`. Every record is kept, and warnings count those that lack something.
 
     Args:
-        captions: of each record.
+        captions: the captions of each record.
         length: bytes of UTF-8 per record.
-        name: of the dataset, a public benchmark, in warnings.
+        name: the name of the dataset, a public benchmark, in warnings.
     """
     texts: list[str] = []
     without = shortened = 0

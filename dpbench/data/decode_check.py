@@ -18,7 +18,7 @@ def check_images(split: ImageDataset, name: str, progress: Progress) -> None:
 
     Args:
         split: any split.
-        name: of the split, for the progress bar.
+        name: the name of the split, for the progress bar.
         progress: where a bar counts images.
 
     Raises:

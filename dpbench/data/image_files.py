@@ -151,7 +151,7 @@ class ListedSource(FolderSource):
 
     Args:
         root: the folder.
-        paths: of the files, relative to it.
+        paths: the paths of the files, relative to it.
         where: the instruction to put missing files in place.
 
     Raises:

@@ -16,7 +16,7 @@ def store(path: Path, text: str) -> bool:
     """Writes a card, unless there is one that somebody edited or wrote.
 
     Args:
-        path: of the card.
+        path: the path of the card.
         text: Markdown.
 
     Returns:

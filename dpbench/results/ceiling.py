@@ -19,8 +19,8 @@ def real_values(
 
     Args:
         out: folder of results.
-        record: of the other row.
-        scores: of the other row, the content of scores.json.
+        record: the record of the other row.
+        scores: the scores of the other row, the content of scores.json.
         owners: column -> the name of its metric.
     """
     own = scores["protocol"]

@@ -75,8 +75,8 @@ def read_outcomes(rows: pd.DataFrame, lines: pd.DataFrame, by: Column) -> dict[A
     Of a line of one trial these are the runs of its classifiers; of one of several, the trials' means.
 
     Args:
-        rows: of `gathering.collect`.
-        lines: of `over_seeds.aggregate`, with the folders of their `trials`; see `over_seeds.trials_of`.
+        rows: the rows of `gathering.collect`.
+        lines: the lines of `over_seeds.aggregate`, with the folders of their `trials`; see `over_seeds.trials_of`.
         by: the column.
     """
     having = {
@@ -110,7 +110,7 @@ def ranked_apart(lines: pd.DataFrame, metric: str) -> list[tuple[str, ...]]:
     """Per line, why it is not ranked against most others of its dataset, ε and track; () where it is, or has no rank.
 
     Args:
-        lines: of one dataset and resolution, with `rank`.
+        lines: the lines of one dataset and resolution, with `rank`.
         metric: as for `rank`.
     """
     terms = comparable_terms(lines, metric).astype("str")[lines["rank"].notna()]  # as texts, NaN equals NaN

@@ -50,7 +50,7 @@ def column(help: str, default: Any = ..., place: str = BEFORE, name: str = "") -
         help: what the column means.
         default: the value of a trial of which there is nothing to say; without one, every trial has a value.
         place: whether the column is before or after the metrics.
-        name: of the column, where it is not the field's.
+        name: the name of the column, where it is not the field's.
     """
     metadata = {"help": help, "place": place, "column": name}
     return field(metadata=metadata) if default is ... else field(default=default, metadata=metadata)
@@ -183,7 +183,7 @@ class TrialRecord:
 
     @property
     def spec(self) -> DatasetSpec:
-        """What the dataset declares."""
+        """The dataset's declaration."""
         return DatasetSpec(
             self.dataset,
             self.channels,
@@ -208,7 +208,7 @@ def dataset_fields(spec: DatasetSpec, fingerprint: str) -> dict[str, Any]:
     """The record's fields on the sensitive dataset.
 
     Args:
-        fingerprint: of its train split, as rows show it.
+        fingerprint: the fingerprint of its train split, as rows show it.
     """
     return {
         "dataset": spec.name,

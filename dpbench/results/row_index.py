@@ -36,7 +36,7 @@ class RowIndex:
 
     Attributes:
         path: the index.
-        stamps: of the trials that it has.
+        stamps: the stamps of the trials that it has.
         rows: one line per trial; see `gathering.make_frame`. `folder` is the path below the folder of results.
     """
 

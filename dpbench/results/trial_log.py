@@ -46,7 +46,7 @@ class TrialLog:
         """Logs and keeps how long a phase takes.
 
         Args:
-            name: of the phase.
+            name: the name of the phase.
             stopwatch: measures it over several attempts; by default this one counts.
         """
         stopwatch = stopwatch or Stopwatch()

@@ -16,7 +16,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"methods": ["fak"]}, "unknown method 'fak'; did you mean fake"),
     ({"methods": ["fake[spread=1"]}, "'fake.spread=1' does not end with the closing bracket"),
     ({"methods": ["fake", "fake[spred=1]"]}, "method 'fake': unknown setting 'spred'; did you mean spread"),
-    ({"methods": []}, "no method is named"),
+    ({"methods": []}, "no method is given"),
     ({"dataset": "tinny"}, "unknown dataset 'tinny'; did you mean tiny"),
     ({"dataset": "folder:/nowhere"}, "/nowhere"),
     ({"public": "textires"}, "unknown dataset 'textires'; did you mean textures"),
@@ -24,7 +24,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"metrics": ["brigthness"]}, "unknown metric 'brigthness'; did you mean brightness"),
     ({"settings": {"spred": "1"}}, "method 'fake': unknown setting 'spred'; did you mean spread"),
     ({"settings": {"spread": "wide"}}, "setting spread=wide: .* valid number"),
-    ({"settings": {"alone:spread": "1"}}, "for method 'alone', but the methods named are fake"),
+    ({"settings": {"alone:spread": "1"}}, "for method 'alone', but the methods are fake"),
     ({"preset": "lowd"}, "unknown preset .* 'lowd'; did you mean loud"),
     ({"references": ["reel"]}, "unknown reference 'reel'; did you mean real"),
     ({"epsilons": [0.0]}, "--references public"),
@@ -77,7 +77,7 @@ def test_metrics_with_the_same_column_raise_an_error(tiny: Path) -> None:
     [
         *((name, "a reserved column") for name in ("epsilon", "epsilon_spent", "accounting", "n_samples", "notes")),
         *((name, "a reserved column") for name in ("seeds", "rank", "order", "brightness_ci95")),
-        *((name, "with letters, digits and _ alone") for name in ("", "2d", "my column", "a-b")),
+        *((name, "use only letters, digits and _") for name in ("", "2d", "my column", "a-b")),
     ],
 )
 def test_metric_with_a_reserved_column_raises_an_error(tiny: Path, column: str, message: str) -> None:

@@ -148,7 +148,7 @@ def attempts(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 def test_edited_plugin_is_a_new_release_with_another_key(attempts: Attempts, file: str, old: str, new: str) -> None:
     first, secret = attempts.run(), attempts.secret
     attempts.edit(file, old, new)
-    with pytest.warns(UserWarning, match="code or circumstances changed since the interruption"):
+    with pytest.warns(UserWarning, match="the code or environment changed since the interruption"):
         second = attempts.run()
     assert attempts.secret != secret
     assert len(recorded()) == 2
@@ -223,7 +223,7 @@ def test_finished_trial_of_an_edited_plugin_runs_again(attempts: Attempts, file:
     attempts.edit(file, old, new)
     attempts.load()
     rows = dpbench.run("shifted", **REQUEST, out=attempts.out, display=said)
-    assert "  the code of a plugin behind it changed since it ran: it runs again, as another private run" in said.lines
+    assert "  the code of one of its plugins changed since it ran: it runs again, as another private run" in said.lines
     assert len(recorded()) == 2
     [second] = [event for event in events.EVENTS if isinstance(event, torch.Tensor)]
     assert not torch.equal(first, second)
@@ -295,7 +295,7 @@ def test_attempts_that_released_nothing_are_one_run_whatever_changed(
     assert attempts.secret == secret
     assert len(recorded()) == 1
     attempts.edit("beside.py", "0.4", "0.5")
-    with pytest.warns(UserWarning, match="code or circumstances changed since the interruption"):
+    with pytest.warns(UserWarning, match="the code or environment changed since the interruption"):
         attempts.run(crash=False)
     assert len(recorded()) == 2
 

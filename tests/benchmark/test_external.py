@@ -273,7 +273,7 @@ def test_own_samples_of_another_shape_or_classes_are_refused(tiny: Path) -> None
         evaluate(folder, tiny / "other", resolution=32)
     conditions = json.loads((folder / "samples/conditions.json").read_text())
     (folder / "samples/conditions.json").write_text(json.dumps(conditions | {"labels": [2] * 30}))
-    with pytest.raises(DpbenchError, match="samples was sampled under 3 classes, but tiny has 2"):
+    with pytest.raises(DpbenchError, match="samples was sampled with 3 classes, but tiny has 2"):
         evaluate(folder, tiny / "other")
 
 

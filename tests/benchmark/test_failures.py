@@ -65,7 +65,7 @@ def test_public_images_without_a_track_are_answered_with_what_to_do(tiny: Path) 
     with pytest.raises(TrialsFailed) as caught:
         run(tiny, "forgetful", "alone")
     (failure,) = caught.value.failures
-    assert 'a method gets public images if its class says track = "images"' in str(failure)
+    assert 'a method gets public images if its class sets track = "images"' in str(failure)
 
 
 def test_fail_fast_ends_at_the_first_failure(tiny: Path) -> None:

@@ -101,7 +101,7 @@ def test_launchers_are_refused_below_torchrun(tiny: Path) -> None:
     asked = request(tiny)
     with Session.open(asked) as session:
         object.__setattr__(session, "processes", Processes("cpu", World(0, 2)))
-        with pytest.raises(DpbenchError, match="--launcher local starts processes itself: start the command without"):
+        with pytest.raises(DpbenchError, match="--launcher local starts processes itself: run the command without"):
             next(launching.launch([], session))
 
 

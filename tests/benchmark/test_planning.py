@@ -244,7 +244,7 @@ def test_configured_batch_sets_the_compute(sealed: Path) -> None:
     ("name", "message"),
     [
         ("dp-merf", "method 'dp-merf': the planner plans one DP-SGD mechanism; this plan has none"),
-        ("stubborn", "method 'stubborn' has no settings batch and steps that set its DP-SGD"),
+        ("stubborn", "method 'stubborn' has no settings batch and steps that control its DP-SGD"),
         ("fake", "unknown setting 'steps'"),
     ],
 )

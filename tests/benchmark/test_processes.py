@@ -72,7 +72,7 @@ def test_killed_process_stops_the_others_and_the_next_command_resumes(tiny: Path
     code, _, progress = dpbench_run(tiny, "--gpus", "2")
     assert code == 0, progress
     assert "continues an interrupted attempt" in next(tiny.rglob("log.txt")).read_text()
-    assert "code or circumstances changed" not in progress
+    assert "code or environment changed" not in progress
     assert pd.read_csv(tiny / "leaderboard.csv")["device"].tolist() == ["2 × cpu"]
     assert len(recorded()) == 1
 
@@ -84,7 +84,7 @@ def test_another_number_of_processes_starts_a_new_private_run_under_the_same_pla
     assert list(tiny.rglob("checkpoints/fit/*.pt"))
     code, _, progress = dpbench_run(tiny)
     assert code == 0, progress
-    assert "code or circumstances changed since the interruption; it starts from the beginning, as another" in progress
+    assert "code or environment changed since the interruption; it starts from the beginning, as another" in progress
     after = read_json(next(tiny.rglob("ledger.json")))
     planned = [[{**m, "releases_spent": 0} for m in ledger["mechanisms"]] for ledger in (before, after)]
     assert planned[0] == planned[1]

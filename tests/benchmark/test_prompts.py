@@ -74,7 +74,7 @@ def test_a_dataset_may_bring_its_own_prompts(tiny: Path) -> None:
 
 def test_private_captions_are_never_prompts(tiny: Path) -> None:
     DATASETS.register("private")(Private)
-    with pytest.raises(DataError, match="captions of 'private' are private, so sampling needs public prompts: name"):
+    with pytest.raises(DataError, match="captions of 'private' are private, so sampling needs public prompts: give"):
         run(tiny, dataset="private")
     assert not tiny.exists()
 
@@ -140,5 +140,5 @@ def test_a_stored_model_draws_under_the_prompts_of_its_trial_or_others(tiny: Pat
     drawn = model.write(dpbench.Conditions(2, ("a star", "a ring")), tiny.parent / "drawn")
     assert drawn.conditions.texts == ("a star", "a ring")
     plain = load(run(tiny, dataset="tiny")["key"][0], tiny, device="cpu")
-    with pytest.raises(DpbenchError, match="tiny has no captions, so nothing can be drawn under prompts"):
+    with pytest.raises(DpbenchError, match="tiny has no captions, so nothing can be drawn with prompts"):
         plain.sample(dpbench.Conditions(1, ("a star",)))

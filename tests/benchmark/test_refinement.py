@@ -197,7 +197,7 @@ BAD_OPTIONS = [
     ({"refiner": "residual", "settings": {"patch": 0}}, r"refiner 'residual': setting patch=0 must lie in \[1, ∞\)"),
     ({"refiner": "regression", "public": "textires"}, "unknown dataset 'textires'; did you mean textures"),
     ({"refiner": "regression", "public": "folder:/nowhere"}, "/nowhere"),
-    ({"refiner": "regression", "public": "auto:textures,shapes"}, "no private images choose here .*; name one of them"),
+    ({"refiner": "regression", "public": "auto:textures,shapes"}, "no private images choose here .*; give one of them"),
     (
         {"refiner": "regression", "public": "textures", "scale": 512},
         r"public source 'textures' at 2048x2048 pixels: .*choose one from 4",

@@ -132,7 +132,7 @@ def test_images_of_an_unprotected_model_stay_beside_it(run: Run) -> None:
 def test_the_plugin_that_a_trial_needs_is_named(run: Run) -> None:
     folder = run("mean", plugins=[MEAN])
     METHODS.unregister("mean")
-    with pytest.raises(DpbenchError, match=f"method 'mean' is not known here; it was run with --plugin {MEAN}"):
+    with pytest.raises(DpbenchError, match=f"method 'mean' is not known; it was run with --plugin {MEAN}"):
         dpbench.load(folder.path)
     assert torch.equal(dpbench.load(folder.path, plugins=[MEAN]).sample(30), stored(folder))
     METHODS.unregister("mean")

@@ -107,7 +107,7 @@ def test_finished_trials_are_not_logged_again(tiny: Path) -> None:
 
 def test_a_logger_that_fails_is_left_out_and_fails_no_trial(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorder.Recorder, "broken", True)
-    with pytest.warns(UserWarning, match="recorder gets no more of this run: no network"):
+    with pytest.warns(UserWarning, match="recorder no longer tracks this run: no network"):
         run(tiny, "recorder")
     assert recorder.Recorder.scores == []
     assert len(list(tiny.rglob("trial.json"))) == 1
@@ -116,7 +116,7 @@ def test_a_logger_that_fails_is_left_out_and_fails_no_trial(tiny: Path, monkeypa
 def test_an_unknown_or_missing_logger_is_noticed_before_anything_runs(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(DpbenchError, match="unknown logger 'tensorbord'; did you mean tensorboard"):
+    with pytest.raises(DpbenchError, match="unknown tracker 'tensorbord'; did you mean tensorboard"):
         run(tiny, "tensorbord")
     monkeypatch.setitem(sys.modules, "tensorboard", None)
     with pytest.raises(DpbenchError, match=r"tensorboard is not installed; `pip install 'dpbench\[track\]'`"):

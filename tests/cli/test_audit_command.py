@@ -170,7 +170,7 @@ def test_queries_are_audited_on_a_small_model(monkeypatch: pytest.MonkeyPatch) -
         (["fak", *TINY], "did you mean fake?"),
         (["fake", *TINY, "--set", "fail=crash"], "the private phase of 'fake' failed: RuntimeError: it broke"),
         (["fake", *TINY, "--set", "fail=skip"], "the plan says 1 releases of 'mean', the receipts say 0"),
-        (["wavelet", *TINY, "--set", "steps=auto"], "steps=auto is chosen on public data"),
+        (["wavelet", *TINY, "--set", "steps=auto"], "steps=auto is resolved on public data"),
         (["wavelet", *TINY, "--set", "coarse=real", "--set", "levels=1"], "releases nothing, so it cannot be audited"),
     ],
 )

@@ -100,7 +100,7 @@ def test_privacy_proposal_prints_settings(tiny: Path, monkeypatch: pytest.Monkey
     for trainable in ("all", "lora", "chosen"):
         assert trainable in result.stdout
     assert "as set" in result.stdout or batch == "64"
-    assert re.search(r"wavelet.*, training lora weights: rehearsal on public data, kept for the next", result.stderr)
+    assert re.search(r"wavelet.*, training lora weights: rehearsal on public data, kept for later runs", result.stderr)
     assert re.search(r"  rehearsed in \d+ s\n", result.stderr)
     assert "rehearsal on public data: finetune the token model (private)" in result.stderr
     assert events.EVENTS == []

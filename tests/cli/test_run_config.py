@@ -77,4 +77,4 @@ def test_plugins_of_the_file_are_loaded(tiny: Path) -> None:
 def test_a_run_without_methods_says_how_to_name_them() -> None:
     result = call("run")
     assert result.exit_code == 2
-    assert "no method is named: give --method" in result.stderr
+    assert "no method is given: use --method" in result.stderr

@@ -63,5 +63,5 @@ def test_a_plugin_that_is_missing_is_named(tiny: Path) -> None:
     METHODS.unregister("mean")
     (path,) = (tiny / "tiny" / "mean").iterdir()
     result = call("sample", path)
-    assert result.stderr == f"error: the trial's method 'mean' is not known here; it was run with --plugin {PLUGIN}\n"
+    assert result.stderr == f"error: the trial's method 'mean' is not known; it was run with --plugin {PLUGIN}\n"
     assert call("sample", path, "--plugin", PLUGIN).exit_code == 0

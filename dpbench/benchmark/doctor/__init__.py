@@ -1,1 +1,1 @@
-"""What `dpbench doctor` looks at: packages, hardware, folders, and the files of datasets and weights."""
+"""The checks of `dpbench doctor`: packages, hardware, folders, and the files of datasets and weights."""

@@ -1,4 +1,4 @@
-"""Everything that `dpbench doctor` looks at, in order."""
+"""All checks of `dpbench doctor`, in order."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from dpbench.benchmark.request import RunRequest
 
 
 def examine(request: RunRequest, datasets: Sequence[str] = ()) -> Iterator[Check]:
-    """Looks at everything that a run needs. Writes nothing, but generated datasets are made when they are opened.
+    """Checks everything that a run needs. Writes nothing, except that opening a generated dataset makes it.
 
     Args:
-        request: its folders of data and results are looked at.
-        datasets: names of datasets that are opened, too; of the others, only the folder is looked at.
+        request: its folders of data and results are checked.
+        datasets: names of datasets to open as well; for the others, only the folder is checked.
     """
     yield from required_packages()
     yield from optional_packages()

@@ -31,7 +31,7 @@ def devices() -> Iterator[Check]:
         name = torch.cuda.get_device_name(number)
         yield Check(TOPIC, f"cuda:{number}", "ok", f"{name}, {gigabytes(free)} of {gigabytes(total)} free")
     if not torch.cuda.is_available() and has_nvidia_driver():
-        found = f"a driver of NVIDIA is here, but torch {torch.__version__} finds no GPU"
+        found = f"an NVIDIA driver is installed, but torch {torch.__version__} finds no GPU"
         yield Check(TOPIC, "cuda", "problem", found, "install a torch for your driver: https://pytorch.org/get-started")
     device = resolve_device("auto")
     precision = resolve_precision("auto", device)
@@ -40,24 +40,24 @@ def devices() -> Iterator[Check]:
 
 
 def has_nvidia_driver() -> bool:
-    """Whether the machine seems to have a GPU of NVIDIA."""
+    """Whether the machine seems to have an NVIDIA GPU."""
     return shutil.which("nvidia-smi") is not None
 
 
 def memory() -> Check:
-    """Main memory: what a run can have."""
+    """Main memory that a run can use."""
     total, free = total_memory(), free_memory()
     if total is None or free is None:
         return Check(TOPIC, "memory", "ok", "not reported by this system")
     found = f"{gigabytes(free)} of {gigabytes(total)} free"
     if free < ENOUGH:
-        advice = f"a run of the preset small takes about {gigabytes(ENOUGH)}: end other programs first"
+        advice = f"a run of the preset small takes about {gigabytes(ENOUGH)}: close other programs first"
         return Check(TOPIC, "memory", "problem", found, advice)
     return Check(TOPIC, "memory", "ok", found)
 
 
 def total_memory() -> int | None:
-    """Bytes of memory that the processes of this machine or container may use; None where the system does not say."""
+    """Bytes of memory that the processes of this machine or container may use; None if the system does not say."""
     if not hasattr(os, "sysconf"):  # Windows
         return None
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -66,7 +66,7 @@ def total_memory() -> int | None:
 
 
 def free_memory() -> int | None:
-    """Bytes of memory that a new process can have, as Linux estimates it; elsewhere all memory."""
+    """Bytes of memory available to a new process, as estimated by Linux; on other systems all memory."""
     total = total_memory()
     for line in MEMORY.read_text(encoding="ascii").splitlines() if MEMORY.is_file() else ():
         if total is not None and line.startswith("MemAvailable:"):

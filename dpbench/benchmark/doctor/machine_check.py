@@ -1,4 +1,4 @@
-"""One thing that was looked at on this machine, and what to do about it."""
+"""One check of this machine, with advice."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 State = Literal["ok", "absent", "problem"]
-"""Absent is what only those miss who use it, such as a dataset or an optional package. A problem keeps runs from
-working, or makes them much slower than they have to be.
+"""Absent: only its users miss it, such as a dataset or an optional package. A problem keeps runs from working, or makes
+them much slower than necessary.
 """
 
 
 @dataclass(frozen=True)
 class Check:
-    """What was found.
+    """The result of one check.
 
     Attributes:
         topic: "packages", "optional packages", "hardware", "folders", "datasets" or "weights".
-        name: what was looked at.
+        name: the thing that was checked.
         state: whether it is as it should be.
-        found: version, size, place, or what is wrong.
+        found: its version, size or location, or what is wrong.
         advice: what to do; "" if nothing.
     """
 

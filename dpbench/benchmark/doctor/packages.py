@@ -20,16 +20,16 @@ FOR_DEVELOPERS = "dev"
 
 
 def required_packages() -> Iterator[Check]:
-    """dpbench, Python, and every package that dpbench declares to need."""
+    """dpbench, Python, and every package that dpbench requires."""
     commit = git_commit()
     yield Check(REQUIRED, "dpbench", "ok", f"{dpbench.__version__}{f', commit {commit}' if commit else ''}")
     yield Check(REQUIRED, "Python", "ok", f"{platform.python_version()} on {platform.platform()}")
     try:
         declared = requirements("")
     except PackageNotFoundError:
-        advice = "`pip install -e .` in the repository also installs what it needs"
+        advice = "`pip install -e .` in the repository also installs its requirements"
         yield Check(
-            REQUIRED, "others", "absent", "not known: dpbench runs from a folder, without being installed", advice
+            REQUIRED, "others", "absent", "not known: dpbench runs from a folder and is not installed", advice
         )
         return
     for requirement in declared:
@@ -49,19 +49,19 @@ def _required(requirement: Requirement) -> Check:
 
 
 def optional_packages() -> Iterator[Check]:
-    """Every extra of dpbench, with the packages that are in it."""
+    """Every extra of dpbench, with its packages."""
     for extra in extras():
         versions = {requirement.name: installed_version(requirement.name) for requirement in requirements(extra)}
         missing = [name for name, found in versions.items() if found is None]
         if missing:
-            advice = f"pip install 'dpbench[{extra}]', for what docs/installing.md says"
+            advice = f"pip install 'dpbench[{extra}]'; docs/installing.md says what it is for"
             yield Check(OPTIONAL, extra, "absent", f"not installed: {', '.join(missing)}", advice)
         else:
             yield Check(OPTIONAL, extra, "ok", ", ".join(f"{name} {found}" for name, found in versions.items()))
 
 
 def extras() -> list[str]:
-    """The extras that users may want; none where dpbench is not installed."""
+    """The extras that users may want; none if dpbench is not installed."""
     try:
         declared = metadata(DISTRIBUTION).get_all("Provides-Extra") or []
     except PackageNotFoundError:
@@ -70,10 +70,10 @@ def extras() -> list[str]:
 
 
 def requirements(extra: str) -> list[Requirement]:
-    """What dpbench needs in any case, or what an extra adds to that.
+    """The packages that dpbench always requires, or those that an extra adds.
 
     Args:
-        extra: its name; "" for what is needed in any case.
+        extra: the name of the extra; "" for the packages that are always required.
 
     Raises:
         PackageNotFoundError: dpbench is not installed.

@@ -1,4 +1,4 @@
-"""The folders that a run writes to: where they are, whether they can be written, and what space they have."""
+"""The folders that a run writes to: their paths, whether they are writable, and their free space."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from dpbench.data.opening import default_root
 TOPIC = "folders"
 
 LITTLE = 10**9
-"""Bytes below which a disk is nearly full: a trial of 10,000 colour images of 64×64 takes 0.1 GB beside its model."""
+"""Free bytes below which a disk is nearly full: 10,000 colour images of 64×64 take 0.1 GB, beside the trial's model."""
 
 
 def folders(request: RunRequest) -> Iterator[Check]:
     """The folders of results, data, cache, state, and temporary files."""
-    yield _folder("results", request.out, "name another folder with --out")
+    yield _folder("results", request.out, "choose another folder with --out")
     yield _data(request.data or default_root())
-    yield _folder("cache", cache_folder(), "name another folder with DPBENCH_CACHE")
-    yield _folder("state", state_folder(), "name another folder with DPBENCH_STATE, or privacy records cannot be kept")
-    yield _folder("temporary files", Path(tempfile.gettempdir()), "name another folder with TMPDIR")
+    yield _folder("cache", cache_folder(), "choose another folder with DPBENCH_CACHE")
+    yield _folder("state", state_folder(), "choose another folder with DPBENCH_STATE to keep privacy records")
+    yield _folder("temporary files", Path(tempfile.gettempdir()), "choose another folder with TMPDIR")
 
 
 def _data(folder: Path) -> Check:
     """The folder of datasets, which may belong to somebody else."""
-    advice = "what is there can be used; name a folder of your own with DPBENCH_DATA or --data to add datasets"
+    advice = "its datasets can be used; to add datasets, choose a folder of your own with DPBENCH_DATA or --data"
     found = _folder("data", folder, advice)
     is_read_only = found.state == "problem" and folder.is_dir()
     return Check(found.topic, found.name, "absent", found.found, found.advice) if is_read_only else found

@@ -1,4 +1,4 @@
-"""The files of datasets and of pretrained weights: what is here, and how to get the rest."""
+"""The files of datasets and of pretrained weights: those on this machine, and how to get the rest."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _dataset_folder(name: str, dataset: NamedDataset) -> Check:
     if dataset.folder.is_dir() and any(dataset.folder.iterdir()):
         return Check("datasets", name, "ok", f"files in {dataset.folder}")
     if isinstance(dataset, RenderedDataset):
-        return Check("datasets", name, "ok", "made when it is first used")
+        return Check("datasets", name, "ok", "generated on first use")
     advice = f"`dpbench doctor --dataset {name}` says which files belong there"
     return Check("datasets", name, "absent", f"nothing in {dataset.folder}", advice)
 
@@ -50,7 +50,7 @@ def _options(request: RunRequest) -> DataOptions:
 
 
 def weights() -> Iterator[Check]:
-    """Whether pretrained weights are here and whole; their hashes are computed."""
+    """Whether pretrained weights are present and intact; computes their hashes."""
     for name, published in WEIGHTS.items():
         try:
             path, *_ = locate(name).values()

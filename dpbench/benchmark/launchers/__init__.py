@@ -1,1 +1,1 @@
-"""How the trials of a command are run: one module for each `--launcher`, and what they share."""
+"""Launchers run the trials of a command: one module for each `--launcher`, and their shared parts."""

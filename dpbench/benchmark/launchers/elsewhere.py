@@ -1,4 +1,4 @@
-"""A task on a machine of a cluster: what it asks for, and how it runs there."""
+"""A task on a machine of a cluster: the resources that it requests, and how it runs there."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from dpbench.benchmark.trial_task import TrialTask
 from dpbench.core.errors import RunError
 
 LINGER = 120.0
-"""Seconds after which a task whose worker is lost runs again on the same machine.
+"""Seconds after which a task whose worker was lost runs again on the same machine.
 
-A scheduler that ends a job ends all processes of it, but not at once: no outcome must be told before.
+A scheduler that ends a job ends all of its processes, but not at once: no outcome may be reported before that.
 """
 
 
 def run_here(content: Mapping[str, Any], send: Send) -> dict[str, Any]:
-    """Runs a task in a worker of its own on this machine; a task that is lost may be run again, and continues.
+    """Runs a task in its own worker on this machine; a lost task may run again, and continues.
 
     Args:
-        content: of the task; see `TrialTask.as_json`.
-        send: takes progress to the machine where the command was given.
+        content: the content of the task; see `TrialTask.as_json`.
+        send: sends progress to the machine of the command.
 
     Returns:
-        what `worker_process.outcome_of` reads.
+        the values that `worker_process.outcome_of` reads.
     """
     task = TrialTask.from_json(content)
     send({"what": "begin", "line": f"{task.name} on {socket.gethostname()}"})
@@ -46,12 +46,12 @@ def run_here(content: Mapping[str, Any], send: Send) -> dict[str, Any]:
 
 
 def folders() -> dict[str, str]:
-    """The environment variables that say where data, caches and records are: the same on all machines."""
+    """The environment variables for the folders of data, caches and records, which are the same on all machines."""
     return {name: value for name, value in os.environ.items() if name.startswith("DPBENCH_")}
 
 
 def job_options(given: Mapping[str, Any]) -> dict[str, Any]:
-    """What `--job` asks for, with numbers, true and false in the place of their texts."""
+    """The options of `--job`, with numbers, true and false converted from text."""
     return {name: _value(value) for name, value in given.items()}
 
 

@@ -1,4 +1,4 @@
-"""Worker processes on this machine, each on GPUs of its own or with its share of the CPU's threads."""
+"""Worker processes on this machine, each with its own GPUs or its share of the CPU threads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dpbench.benchmark.trial_task import TrialTask
 
 
 def launch(waves: Waves, session: Session) -> Iterator[Outcome]:
-    """Runs tasks. A worker that is killed loses its task, which fails; the next one gets another process.
+    """Runs tasks. If a worker is killed, its task fails, and the next task gets a new process.
 
     When the iterator is closed, running tasks store a checkpoint and end.
     """

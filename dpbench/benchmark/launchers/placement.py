@@ -1,4 +1,4 @@
-"""Where the workers of a machine compute: which GPUs each of them sees, and how many threads it has."""
+"""The placement of the workers on a machine: the GPUs that each worker sees, and its number of threads."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from dpbench.core.errors import DpbenchError
 from dpbench.training.device import usable_cores
 
 CORES = 4
-"""CPU cores of a worker, where neither the request nor GPUs say how many workers there are."""
+"""CPU cores per worker, if neither the request nor the GPUs determine the number of workers."""
 
 Place = dict[str, str]
-"""The environment variables of a worker that say where it computes."""
+"""The environment variables that determine where a worker computes."""
 
 
 def places(request: RunRequest, device: str, tasks: int) -> list[Place]:
-    """The place of each worker; there are no more of them than tasks.
+    """The place of each worker; there are at most as many workers as tasks.
 
-    Each GPU belongs to one worker, or to as few as possible. Cores are shared by their number: a worker is not bound
-    to some of them.
+    Each GPU belongs to one worker, or to as few as possible. Cores are divided by number only: a worker is not pinned
+    to particular cores.
 
     Args:
-        request: says how many workers there are, and how many GPUs, or processes on a CPU, each of them has.
-        device: what this process would compute on.
-        tasks: number of tasks that can run side by side.
+        request: gives the number of workers, and the GPUs (or CPU processes) of each.
+        device: the device that this process would use.
+        tasks: number of tasks that can run in parallel.
 
     Raises:
         DpbenchError: the machine has fewer GPUs than a worker needs, or the device is one of several GPUs.
@@ -45,7 +45,7 @@ def places(request: RunRequest, device: str, tasks: int) -> list[Place]:
 
 
 def _threads() -> int:
-    """The number of threads that all workers have together."""
+    """The total number of threads of all workers."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
     return int(asked) if asked.isdecimal() else usable_cores()
 
@@ -58,7 +58,7 @@ def _visible_gpus() -> list[str]:
 
 
 def _groups(gpus: Sequence[str], each: int) -> list[str]:
-    """The GPUs of each worker; those that are left over are not used."""
+    """The GPUs of each worker; left-over GPUs are not used."""
     if each > len(gpus):
         raise DpbenchError(f"--gpus {each}, but this machine has {len(gpus)}; --device cpu uses processes instead")
     return [",".join(gpus[start : start + each]) for start in range(0, len(gpus) - each + 1, each)]

@@ -1,4 +1,4 @@
-"""Progress that crosses from one process to another, as JSON-like events: {"what": "say", "line": ...}."""
+"""Progress that one process sends to another, as JSON-like events: {"what": "say", "line": ...}."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from dpbench.core.progress import Advance, Display
 
 EVERY = 0.2
-"""Seconds between two events of a phase that advances."""
+"""Seconds between two events of an advancing phase."""
 
 Send = Callable[[dict[str, Any]], object]
 
@@ -20,7 +20,7 @@ class SentDisplay:
     """A display that another process shows.
 
     Args:
-        send: takes an event to the other process.
+        send: sends an event to the other process.
     """
 
     def __init__(self, send: Send):
@@ -32,7 +32,7 @@ class SentDisplay:
         self._send({"what": "say", "line": line})
 
     def overview(self, line: Callable[[], str]) -> AbstractContextManager[object]:
-        """Shows nothing: the other process has an overview of its own."""
+        """Shows nothing: the other process has its own overview."""
         return nullcontext()
 
     @contextmanager
@@ -62,11 +62,11 @@ class SentDisplay:
 
 
 class ShownEvents:
-    """Shows what a `SentDisplay` sends.
+    """Shows the events that a `SentDisplay` sends.
 
     Args:
-        display: where.
-        prefix: stands before what it shows.
+        display: where they show.
+        prefix: text before each line.
     """
 
     def __init__(self, display: Display, prefix: str = ""):
@@ -79,12 +79,12 @@ class ShownEvents:
         getattr(self, f"_{values.pop('what')}")(**values)
 
     def end(self) -> None:
-        """Closes what is still open, after a sender that was killed."""
+        """Closes open phases, after a sender that was killed."""
         for number in list(self._phases):
             self._close(number, is_over=False)
 
     def _begin(self, line: str) -> None:
-        """A sender starts, perhaps in the place of one that was lost."""
+        """A sender starts, possibly replacing a lost one."""
         self.end()
         self._say(line)
 
@@ -100,5 +100,5 @@ class ShownEvents:
 
     def _close(self, number: int, is_over: bool) -> None:
         phase, _ = self._phases.pop(number)
-        broken = None if is_over else InterruptedError()  # a display does not say of such a phase how long it took
+        broken = None if is_over else InterruptedError()  # a display reports no duration for such a phase
         phase.__exit__(type(broken) if broken else None, broken, None)

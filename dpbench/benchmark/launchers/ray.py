@@ -18,18 +18,18 @@ from dpbench.core.errors import DpbenchError
 from dpbench.core.extras import import_extra
 
 RETRIES = 3
-"""How often a task that was lost with its process or machine is run again."""
+"""How often a task is run again after it was lost with its process or machine."""
 
 POLL = 0.3
-"""Seconds between two looks at what happens."""
+"""Seconds between two polls."""
 
 
 def launch(waves: Waves, session: Session) -> Iterator[Outcome]:
     """Runs tasks on the cluster that RAY_ADDRESS names, on the one that runs on this machine, or else on a new one.
 
-    Each task has as many CPUs as processes and, where there are any, `gpus` GPUs, unless `job` says otherwise. One
-    whose process or machine is lost runs again, and continues from its checkpoint. When the iterator is closed, running
-    tasks store one and end.
+    Each task has as many CPUs as processes and `gpus` GPUs if there are any, unless `job` says otherwise. A task whose
+    process or machine is lost runs again, and continues from its checkpoint. When the iterator is closed, running tasks
+    store a checkpoint and end.
     """
     ray = import_extra("ray", "ray")
     is_own = not ray.is_initialized()
@@ -76,7 +76,7 @@ class _Cluster:
 
     @property
     def has_room(self) -> bool:
-        """Whether another task may be started; Ray lets it wait until there are CPUs and GPUs for it."""
+        """Whether another task may be started; Ray queues it until there are CPUs and GPUs for it."""
         return self._most is None or len(self.running) < self._most
 
     def start(self, task: TrialTask) -> None:
@@ -84,7 +84,7 @@ class _Cluster:
         self.running[self._run.remote(task.as_json(), task.name, self._events)] = task
 
     def ended(self) -> Iterator[Outcome]:
-        """Shows what happened, and gives the outcomes of tasks that have ended."""
+        """Shows new events, and yields the outcomes of tasks that have ended."""
         ended, _ = self._ray.wait([*self.running], timeout=POLL)
         for name, event in self._events.get_nowait_batch(self._events.qsize()):
             self._shown[name].show(event)
@@ -92,7 +92,7 @@ class _Cluster:
             yield self._outcome(self.running.pop(reference), reference)
 
     def cancel(self) -> None:
-        """Interrupts what still runs, and waits for it."""
+        """Interrupts running tasks, and waits for them."""
         for reference in self.running:
             self._ray.cancel(reference)
         if self.running:
@@ -108,10 +108,10 @@ class _Cluster:
 
 
 def _run_on_node(content: Mapping[str, Any], name: str, events: Any) -> dict[str, Any]:
-    """`run_here`, in a process of Ray. The one of `events` lives with the command."""
+    """`run_here`, in a Ray process. The actor `events` lives as long as the command."""
 
     def send(event: dict[str, Any]) -> None:
-        with suppress(Exception):  # progress that nobody can see any more
+        with suppress(Exception):  # the command that shows progress may have ended
             events.put((name, event))
 
     return run_here(content, send)

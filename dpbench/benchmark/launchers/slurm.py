@@ -28,20 +28,20 @@ FOLDER = "slurm"
 """Folder of submitted jobs, their logs and their progress, in the folder of results."""
 
 MINUTES = 24 * 60
-"""Time of a job, unless `job` has another timeout_min. One whose time is up is queued again, and continues."""
+"""Time limit of a job, unless `job` sets timeout_min. A job that reaches it is requeued, and continues."""
 
 POLL = 1.0
-"""Seconds between two looks at what happens."""
+"""Seconds between two polls."""
 
 
 def launch(waves: Waves, session: Session) -> Iterator[Outcome]:
     """Runs tasks, each wave as one array of jobs.
 
-    A job that is preempted, or whose time is up, is queued again, and continues from its checkpoint. When the iterator
+    A job that is preempted, or reaches its time limit, is requeued and continues from its checkpoint. When the iterator
     is closed, jobs that have not ended are cancelled.
 
     Raises:
-        DpbenchError: this machine has no SLURM, or does not take the jobs.
+        DpbenchError: this machine has no SLURM, or SLURM rejects the jobs.
     """
     folder, tally = session.out.absolute() / FOLDER, Tally(waves)
     executor = _executor(session, folder)
@@ -60,9 +60,9 @@ def launch(waves: Waves, session: Session) -> Iterator[Outcome]:
 
 
 def _executor(session: Session, folder: Path) -> Any:
-    """What submits the jobs of a session."""
+    """The executor that submits the jobs of a session."""
     submitit, request = import_extra("submitit", "slurm"), session.request
-    logging.getLogger("submitit").setLevel(logging.ERROR)  # it warns at every look where SLURM keeps no accounts
+    logging.getLogger("submitit").setLevel(logging.ERROR)  # without SLURM accounting, it warns at every poll
     try:
         executor = submitit.AutoExecutor(folder / "%j", cluster=EXECUTOR)
     except RuntimeError as error:
@@ -88,13 +88,13 @@ def _submit(wave: Sequence[TrialTask], executor: Any, folder: Path, session: Ses
 
 
 class TrialJob:
-    """What a job runs. submitit stores it, and calls it on the machine that SLURM chose."""
+    """The function of a job. submitit stores it, and calls it on the machine that SLURM chose."""
 
     def __call__(self, content: Mapping[str, Any], progress: Path) -> dict[str, Any]:
         """Runs a task; see `elsewhere.run_here`.
 
         Args:
-            content: of the task.
+            content: the content of the task.
             progress: file to which events are added.
         """
         progress.parent.mkdir(parents=True, exist_ok=True)
@@ -107,20 +107,20 @@ class TrialJob:
             return run_here(content, send)
 
     def checkpoint(self, content: Mapping[str, Any], progress: Path) -> Any:
-        """What submitit queues in the place of a job that is preempted, or whose time is up: the same again."""
+        """The job that submitit queues to replace one that is preempted or reaches its time limit: the same again."""
         import submitit
 
         return submitit.helpers.DelayedSubmission(self, content, progress)
 
 
 class _Job:
-    """A job, as the process sees it that submitted it.
+    """A job, seen from the process that submitted it.
 
     Args:
-        task: what it runs.
-        job: of submitit.
+        task: the task that it runs.
+        job: the job of submitit.
         progress: file of its events.
-        shown: shows them.
+        shown: shows the events.
     """
 
     def __init__(self, task: TrialTask, job: Any, progress: Path, shown: ShownEvents):
@@ -128,9 +128,9 @@ class _Job:
         self._read = 0
 
     def has_ended(self) -> bool:
-        """Whether it has ended; shows what happened since the last look."""
+        """Whether it has ended; shows the events since the last poll."""
         ended = self._job.done()
-        with suppress(FileNotFoundError), self._progress.open("rb") as file:  # it is not there before the job starts
+        with suppress(FileNotFoundError), self._progress.open("rb") as file:  # the file does not exist before the job starts
             file.seek(self._read)
             whole = file.read().rpartition(b"\n")[0]
             for line in filter(None, whole.split(b"\n")):
@@ -143,10 +143,10 @@ class _Job:
         self._shown.end()
         try:
             return outcome_of(self._task, self._job.result())
-        except Exception:  # submitit's own, or what the job raised, which its log has
+        except Exception:  # submitit's own, or the job's, which is in its log
             reason = f"job {self._job.job_id} ended as {self._job.state}; its log is {self._job.paths.stderr}"
             return Outcome(self._task, DpbenchError(f"{self._task.trial} failed: {reason}"))
 
     def cancel(self) -> None:
-        """Takes it out of the queue, or interrupts it."""
+        """Removes it from the queue, or interrupts it."""
         self._job.cancel(check=False)

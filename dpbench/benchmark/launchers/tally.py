@@ -1,4 +1,4 @@
-"""How far the trials of a command are that run side by side."""
+"""The progress of trials that run in parallel."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dpbench.benchmark.timetable import rough
 
 
 class Tally:
-    """Counts trials that have ended, for the line above all progress.
+    """Counts trials that have ended, for the line above the progress bars.
 
     Args:
         waves: all tasks.
@@ -21,7 +21,7 @@ class Tally:
         self._start = time.monotonic()
 
     def add(self, outcome: Outcome) -> Outcome:
-        """Counts the task that has ended, and returns its outcome."""
+        """Counts a task that has ended, and returns its outcome."""
         if not outcome.task.public:
             self._ended += 1
             self._ran += outcome.acted

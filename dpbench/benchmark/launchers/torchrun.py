@@ -12,16 +12,16 @@ from collections.abc import Sequence
 def torchrun(processes: int, arguments: Sequence[str]) -> int:
     """Runs `dpbench ARGUMENTS` in several processes on this machine, and waits for them.
 
-    One that fails ends the others.
+    A process that fails ends the others.
 
     Returns:
-        the exit code: 0, or that of the process that failed first; -9 for one that was killed (SIGKILL).
+        the exit code: 0, or that of the first process that failed; -9 if it was killed (SIGKILL).
     """
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # they say themselves what is wrong
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # the processes report their errors themselves
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     config = LaunchConfig(
         min_nodes=1, max_nodes=1, nproc_per_node=processes, run_id=uuid.uuid4().hex, rdzv_backend="c10d",

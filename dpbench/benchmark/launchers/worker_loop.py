@@ -1,4 +1,4 @@
-"""What a worker does: it runs the tasks that it reads, one after the other, and writes what happens."""
+"""The loop of a worker: it reads tasks, runs them one after the other, and writes events."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ from dpbench.core.errors import UNFINISHED, DpbenchError, RunError
 def work(request: RunRequest, tasks: int, events: TextIO) -> int:
     """Runs tasks of a request until there are no more; the processes that torchrun started work on each one together.
 
-    When the tasks end while one is running, whoever wanted it is gone or gives up: it stops as by SIGTERM, which
-    stores a checkpoint.
+    If the stream of tasks ends while a task is running, the process that wanted the task has ended or gives up. The
+    task then stops as by SIGTERM, which stores a checkpoint.
 
     Args:
-        request: what was asked for; its plugins are loaded.
-        tasks: file descriptor from which rank zero reads them, each a line of JSON; see `TrialTask.as_json`.
-        events: where rank zero writes, each a line of JSON: progress, "ready" once, and "ended" after each task.
+        request: the request; its plugins are loaded.
+        tasks: file descriptor from which rank zero reads tasks, each a line of JSON; see `TrialTask.as_json`.
+        events: file to which rank zero writes events, each a line of JSON: progress, "ready" once, and "ended" after
+            each task.
 
     Returns:
-        the exit code: 3 after a failure with which this process must not go on, else 0.
+        the exit code: 3 after a failure after which this process must not continue, else 0.
     """
     lock = threading.Lock()
 
@@ -65,7 +66,7 @@ class _Inbox:
     """The tasks that a worker reads.
 
     Args:
-        source: file descriptor, read without Python's buffers, whose locks a thread would hold when the process ends.
+        source: file descriptor. It is read without Python's buffers: a thread would hold their locks at process exit.
     """
 
     def __init__(self, source: int):
@@ -74,7 +75,7 @@ class _Inbox:
         threading.Thread(target=self._read, args=(source,), daemon=True).start()
 
     def next(self) -> Any:
-        """The next task's content, when there is one; None at the end."""
+        """Waits for the next task and returns its content; None at the end."""
         content = self._contents.get()
         self.is_busy = content is not None
         return content

@@ -1,4 +1,4 @@
-"""A worker as the process sees it that starts it and gives it tasks."""
+"""A worker, seen from the process that starts it and sends it tasks."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from dpbench.core.errors import DpbenchError, RunError
 from dpbench.core.progress import Display
 
 PATIENCE = 120.0
-"""Seconds that a worker has to store a checkpoint, before it is killed."""
+"""Seconds that a worker has to store a checkpoint before it is killed."""
 
 
 class WorkerLost(DpbenchError):
-    """The process of a worker ended before its task did. The task can be run again, and continues."""
+    """A worker's process ended before its task did. The task can be run again, and continues."""
 
 
 class Worker:
-    """Runs one task at a time in a process that lives on for the next one, see `worker_loop`.
+    """Runs one task at a time, in a process that stays alive for the next one; see `worker_loop`.
 
     Args:
-        request: of all tasks.
+        request: the request of all tasks.
         display: where progress shows.
         place: where the process computes.
     """
@@ -68,14 +68,14 @@ class Worker:
         return outcome
 
     def stop(self) -> None:
-        """Lets a running task store a checkpoint and end; nothing can be run any more."""
+        """Lets a running task store a checkpoint and end; no task can run afterwards."""
         with self._starting:
             self._is_stopped = True
             if self._process is not None:
                 self._process.stop()
 
     def wait(self) -> None:
-        """Waits for the end of a process that was stopped."""
+        """Waits for a stopped process to end."""
         if process := self._process:
             process.wait()
 
@@ -85,14 +85,14 @@ class Worker:
 
 
 def outcome_of(task: TrialTask, ended: Mapping[str, Any]) -> Outcome:
-    """The outcome of a task, from JSON-like values: what a worker says last of it."""
+    """The outcome of a task, from the JSON-like values of the worker's last event for it."""
     if ended["error"] is None:
         return Outcome(task, acted=ended["acted"])
     return Outcome(task, (RunError if ended["ends_run"] else DpbenchError)(ended["error"]))
 
 
 class _Process:
-    """The process of a worker, in a session of its own, which Ctrl-C on the terminal does not reach."""
+    """The process of a worker, in its own session, so that Ctrl-C in the terminal does not reach it."""
 
     def __init__(self, command: list[str], place: Place, display: Display):
         self._process = subprocess.Popen(
@@ -106,13 +106,13 @@ class _Process:
         self._complaints.start()
 
     def write(self, content: dict[str, Any]) -> None:
-        """Gives the process a task."""
-        with suppress(OSError, ValueError):  # it has ended: so do its events
+        """Sends the process a task."""
+        with suppress(OSError, ValueError):  # it has ended, and so do its events
             self._stdin.write(json.dumps(content) + "\n")
             self._stdin.flush()
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """What it says, until it ends; "ready" is kept."""
+        """Its events, until it ends; "ready" is noted."""
         assert self._process.stdout is not None
         for line in self._process.stdout:
             event = json.loads(line)
@@ -122,7 +122,7 @@ class _Process:
                 yield event
 
     def death(self, task: TrialTask) -> DpbenchError:
-        """What is said of a task whose process has ended."""
+        """The error of a task whose process has ended."""
         code = self._process.wait()
         self._complaints.join()
         ending = f"was killed ({signal.Signals(-code).name})" if code < 0 else f"ended with exit code {code}"
@@ -131,13 +131,13 @@ class _Process:
         return WorkerLost(f"{task.trial} failed: its process {ending}; the same command continues it")
 
     def stop(self) -> None:
-        """Closes its tasks, at which a worker stops."""
+        """Closes its stream of tasks, which stops the worker."""
         self._is_stopped = True
         with suppress(OSError):  # it has ended
             self._stdin.close()
 
     def wait(self) -> None:
-        """Waits until it has ended, and kills it if that takes too long."""
+        """Waits until it ends, and kills it if that takes too long."""
         try:
             self._process.wait(PATIENCE)
         except subprocess.TimeoutExpired:

@@ -1,1 +1,1 @@
-"""Loggers of experiments: what the progress of a run shows, and its scores, for other programs."""
+"""Experiment trackers: send the progress of a run and its scores to other programs."""

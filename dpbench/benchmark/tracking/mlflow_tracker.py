@@ -1,4 +1,4 @@
-"""MLflow: one run per trial, in an experiment per dataset; without MLFLOW_TRACKING_URI in OUT/tracking/mlflow.db."""
+"""MLflow: one run per trial, one experiment per dataset; without MLFLOW_TRACKING_URI in OUT/tracking/mlflow.db."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KEY = "dpbench.key"
 
 
 class MLflow(Tracker):
-    """Runs are called by the trial's title, and identified by the tag `KEY`."""
+    """Runs are named after the trial's title, and identified by the tag `KEY`."""
 
     def __init__(self, folder: Path):
         import_extra("mlflow", "track")

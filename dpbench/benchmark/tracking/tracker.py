@@ -1,4 +1,4 @@
-"""What a logger of experiments does, and which ones there are."""
+"""The interface of experiment trackers, and the available ones."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ TRACKERS = {
 
 
 class TrackedRun(NamedTuple):
-    """A trial, as loggers know it.
+    """A trial, as trackers see it.
 
     Attributes:
-        key: the trial's.
-        title: how people read it.
+        key: the trial's key.
+        title: its readable name.
         dataset: name of the dataset's folder.
-        settings: what defines it: method, ε, seed, settings of the method ...
+        settings: the values that define it: method, ε, seed, settings of the method ...
     """
 
     key: str
@@ -35,9 +35,9 @@ class TrackedRun(NamedTuple):
 
 
 class Tracker(ABC):
-    """One logger. It gets what the progress display gets, and scores that may be shown; nothing that is private.
+    """One tracker. It gets what the progress display gets, and scores that may be shown; nothing that is private.
 
-    Its methods may raise anything: the trial goes on without it.
+    Its methods may raise anything: the trial continues without it.
 
     Args:
         folder: for its files.
@@ -51,7 +51,7 @@ class Tracker(ABC):
 
     @abstractmethod
     def begin(self, run: TrackedRun) -> None:
-        """Opens the log of a trial; one that was interrupted goes on in the same log."""
+        """Opens the log of a trial; an interrupted trial continues in the same log."""
 
     @abstractmethod
     def log(self, phase: str, step: int, values: Mapping[str, float]) -> None:
@@ -59,17 +59,17 @@ class Tracker(ABC):
 
     @abstractmethod
     def finish(self, scores: Mapping[str, float]) -> None:
-        """Closes the log of the trial, with its scores; there are none of a trial that failed or may not show them."""
+        """Closes the log of the trial with its scores; there are none if the trial failed or may not show them."""
 
 
 def make_tracker(name: str, folder: Path) -> Tracker:
-    """The logger called `name`.
+    """The tracker called `name`.
 
     Raises:
-        UnknownName: there is none.
+        UnknownName: there is no such tracker.
         NotInstalled: its package is missing.
     """
     if name not in TRACKERS:
-        raise UnknownName("logger", name, TRACKERS)
+        raise UnknownName("tracker", name, TRACKERS)
     module, _, cls = TRACKERS[name].partition(":")
     return getattr(import_module(module), cls)(folder)

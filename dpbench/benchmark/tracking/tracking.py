@@ -1,4 +1,4 @@
-"""The loggers of a command, and the trial that they follow."""
+"""The trackers of a command, and the trial that they follow."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from dpbench.results.record import TrialRecord
 
 FOLDER = "tracking"
-"""Folder of the loggers' files, in the folder of results."""
+"""Folder of the trackers' files, in the folder of results."""
 
 EVERY = 2.0
-"""Least time between two entries of a phase, in seconds."""
+"""Minimum time between two entries of a phase, in seconds."""
 
 FACTS = ("method", "variant", "preset", "track", "epsilon", "delta", "seed")
 
@@ -32,14 +32,14 @@ _STATISTIC = re.compile(r"(?P<name>\w+) (?P<value>-?\d+(?:\.\d+)?(?:e[-+]?\d+)?)
 
 
 class Tracking:
-    """Follows one trial after the other. A logger that fails is left out from then on, with a warning.
+    """Follows one trial after the other. A tracker that fails is dropped, with a warning.
 
     Args:
-        names: of loggers.
+        names: the names of trackers.
         out: folder of results.
 
     Raises:
-        NotInstalled: the package of a logger is missing.
+        NotInstalled: the package of a tracker is missing.
     """
 
     def __init__(self, names: Sequence[str] = (), out: Path = Path()):
@@ -47,7 +47,7 @@ class Tracking:
         self._run: TrackedRun | None = None
 
     def of(self, trial: TrialSpec | TrialRecord) -> Progress:
-        """Progress of a trial that goes to the loggers; they leave the trial before it."""
+        """Progress that goes to the trackers' log of a trial; ends the log of the trial before it."""
         if not self._trackers:
             return Silent()
         run = _tracked(trial)
@@ -90,7 +90,7 @@ class Tracking:
         self._end(scores)
 
     def close(self) -> None:
-        """Ends the log of the trial that is followed, which has no scores."""
+        """Ends the log of the current trial without scores."""
         self._end({})
 
     def _end(self, scores: Mapping[str, float]) -> None:
@@ -105,7 +105,7 @@ class Tracking:
             except Exception as error:  # a service that cannot be reached, a full disk ...
                 del self._trackers[name]
                 reason = " ".join(str(error).split()) or type(error).__name__
-                warnings.warn(f"{name} gets no more of this run: {reason}", stacklevel=2)
+                warnings.warn(f"{name} no longer tracks this run: {reason}", stacklevel=2)
 
 
 def statistics(note: str) -> dict[str, float]:
@@ -115,7 +115,7 @@ def statistics(note: str) -> dict[str, float]:
 
 
 def _tracked(trial: TrialSpec | TrialRecord) -> TrackedRun:
-    """A trial as loggers know it; paths of datasets are not among it."""
+    """A trial as trackers see it; paths of datasets are left out."""
     dataset = safe_name(trial.spec.name)
     config: dict[str, Any] = trial.config if isinstance(trial.config, dict) else as_settings(trial.config)
     facts = {"dataset": dataset} | {name: getattr(trial, name) for name in FACTS}

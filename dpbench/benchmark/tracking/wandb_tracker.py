@@ -1,7 +1,7 @@
 """Weights & Biases: one run per trial in the project "dpbench", a group per dataset.
 
-WANDB_PROJECT, WANDB_MODE=offline and its other variables work as usual. What it would send by itself (the command line,
-printed lines, code, statistics of the machine) is switched off.
+WANDB_PROJECT, WANDB_MODE=offline and its other variables work as usual. Automatic uploads (the command line, printed
+lines, code, statistics of the machine) are switched off.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dpbench.core.extras import import_extra
 
 
 class WeightsAndBiases(Tracker):
-    """Runs are called by the trial's title, and identified by its key."""
+    """Runs are named after the trial's title, and identified by its key."""
 
     def __init__(self, folder: Path):
         self._wandb = import_extra("wandb", "track")

@@ -46,7 +46,7 @@ def read_table(lines: list[str]) -> AttributeTable:
     """Reads a table: a line with the count, one with the names, and one per image with its file and 40 times 1 or -1.
 
     Args:
-        lines: of the file.
+        lines: the lines of the file.
 
     Raises:
         ValueError: it has another form.

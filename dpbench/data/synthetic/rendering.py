@@ -45,7 +45,7 @@ class RenderedDataset(DeclaredDataset):
         """What each record has beside its image: its label if there are classes; a subclass may write captions.
 
         Args:
-            labels: of all n records of a split.
+            labels: the labels of all n records of a split.
             draws: the numbers that `paint` gets, in order, of at least n records.
         """
         return labels if self.spec.classes else None

@@ -24,7 +24,7 @@ def inception_score(
     """exp of the mean KL divergence from an image's class probabilities p to their mean q, averaged over splits.
 
     Args:
-        features: of n images, n >= `splits`.
+        features: the features of n images, n >= `splits`.
         logits: features [b, d] -> class scores [b, classes], on any device.
         splits: number of parts that the images are divided into at random.
         generator: divides them.

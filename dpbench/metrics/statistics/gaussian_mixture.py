@@ -56,7 +56,7 @@ def fitted(centres: Tensor, data: Tensor, run: RunContext, title: str) -> Tensor
     """Log variances [n] of Gaussians around `centres` [n, d], fitted to `data` [t, d], in random order.
 
     Args:
-        title: of the progress bar.
+        title: the title of the progress bar.
     """
     n, d = centres.shape
     squares = torch.cdist(data, centres).square_()  # [t, n]

@@ -29,7 +29,7 @@ def write_figure(figure: Figure, path: Path) -> None:
     """Writes a figure atomically. The same figure gives the same file, whenever it is written.
 
     Args:
-        figure: of matplotlib.
+        figure: a matplotlib figure.
         path: see `check_format`.
 
     Raises:

@@ -42,7 +42,7 @@ def by_epsilon(lines: pd.DataFrame, columns: Sequence[Column]) -> Figure:
     """Each score by ε, one line per series; the public reference at 0, the non-private one at ∞, real images dashed.
 
     Args:
-        lines: of one table, with their `series`; see `over_seeds.aggregate` and `comparable.series_of`.
+        lines: the lines of one table, with their `series`; see `over_seeds.aggregate` and `comparable.series_of`.
         columns: the scores.
 
     Raises:

@@ -43,7 +43,7 @@ def picture_of(images: ImageDataset, conditions: Sequence[str]) -> dict[str, Any
 
     Args:
         images: samples, or a split of a public dataset.
-        conditions: of the rows of cells; see `conditions_of`.
+        conditions: the conditions of the rows of cells; see `conditions_of`.
 
     Returns:
         "source", a data URI; "rows" and "columns" of cells; "side" of a cell in pixels.

@@ -82,7 +82,7 @@ def test_folders_must_be_writable_and_have_room(tmp_path: Path, monkeypatch: pyt
     assert not (tmp_path / "new").exists()
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**12, 10**12, 10**8))
     state, _, advice = by_name(places.folders(RunRequest(out=tmp_path)))["results"]
-    assert (state, advice) == ("problem", "make room on this disk, or name another folder with --out")
+    assert (state, advice) == ("problem", "make room on this disk, or choose another folder with --out")
 
 
 def test_data_of_somebody_else_can_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
