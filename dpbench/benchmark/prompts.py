@@ -90,7 +90,7 @@ def _first_captions(test: ImageDataset, most: int) -> tuple[str, ...]:
     )
     if found := tuple(islice(captions, most)):
         return found
-    raise DataError(f"no test record of '{test.spec.name}' has a caption to use as a prompt; give a file with --prompts")
+    raise DataError(f"no test record of '{test.spec.name}' has a caption to sample with; give a file with --prompts")
 
 
 def _texts(test: ImageDataset, records: range) -> list[str]:

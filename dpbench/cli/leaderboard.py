@@ -42,9 +42,7 @@ def leaderboard(
     ] = "",
     notes: Annotated[
         bool,
-        typer.Option(
-            "--notes", metavar="", help="Print all notes in full: extractors, reasons for empty cells."
-        ),
+        typer.Option("--notes", metavar="", help="Print all notes in full: extractors, reasons for empty cells."),
     ] = False,
     csv: Annotated[
         Path | None,

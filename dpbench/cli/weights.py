@@ -37,9 +37,7 @@ def _weights(incomplete: str) -> list[str]:
 def get(
     names: Annotated[
         list[str],
-        typer.Argument(
-            metavar="NAME...", autocompletion=_weights, help="Names from `dpbench weights list`, or all."
-        ),
+        typer.Argument(metavar="NAME...", autocompletion=_weights, help="Names from `dpbench weights list`, or all."),
     ],
 ) -> None:
     """Download weights and check them; an interrupted download of a file starts over."""

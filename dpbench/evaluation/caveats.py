@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 
 class Caveat(UserWarning):
-    """A score was computed, but under conditions that limit what it means."""
+    """A score was computed, but under conditions that limit its meaning."""
 
 
 @contextmanager

@@ -94,16 +94,16 @@ def evaluate_real(
 ) -> Scores:
     """Scores real images: the scores of a perfect generator of `n_samples` images.
 
-    Of a public benchmark, as many images of train are compared with test. Metrics that read train see the rest of it:
-    a perfect generator makes no copies. Of any other dataset train may not be scored in columns that are shown (rule
-    R9): images of test are compared with the rest of test. No more than half of a split is scored; then a caveat says
-    how many images are.
+    For a public benchmark, as many images of train are compared with test. Metrics that read train see the rest of it:
+    a perfect generator makes no copies. For any other dataset, train may not be scored in columns that are shown (rule
+    R9): images of test are compared with the rest of test. At most half of a split is scored; if that is fewer than
+    `n_samples`, a caveat gives the number.
 
     Args:
         metrics, run, real_cache: see `evaluate`.
         train: the sensitive split, of at least 2 images.
         test: the test split, of at least 2 images.
-        n_samples: the number of samples that other rows have, at least 1.
+        n_samples: the number of samples of other rows, at least 1.
 
     Raises:
         As `evaluate`.

@@ -27,7 +27,7 @@ from dpbench.evaluation.stratified import Indices, stratified_part
 
 
 class RealCache(PublicCache):
-    """A cache of what metrics compute from real images: features, and classifiers trained on the train split.
+    """A cache of everything that metrics compute from real images: features, and classifiers trained on train.
 
     Its content is not covered by the privacy guarantee. It may outlive a trial only for public benchmarks (rule R9).
     """
@@ -43,7 +43,7 @@ class RealCache(PublicCache):
     ) -> Features:
         """The features of `images`, computed unless they are stored already.
 
-        With `most`, they are those of the stratified part of so many images, unless those of all are stored.
+        With `most`, these are the features of a stratified part of that size, unless those of all images are stored.
 
         Args:
             name: name of the extractor, used in the file name.
@@ -51,7 +51,7 @@ class RealCache(PublicCache):
             images: n images.
             run: device and progress.
             title: label of the progress bar.
-            most: how many images the caller needs; all by default.
+            most: the number of images that the caller needs; all by default.
         """
         path, labels = self._path(name, extractor, images), self.labels(images)
         if (stored := _load(path, labels)) is not None:
@@ -67,7 +67,7 @@ class RealCache(PublicCache):
     def _blocks(
         self, name: str, extractor: Extractor, images: ImageDataset, run: RunContext, title: str
     ) -> Iterator[Array]:
-        """The features of all images in order: read, if `images` is a part of a set whose features are stored."""
+        """The features of all images in order; read if `images` is a part of a set with stored features."""
         if isinstance(images, ImagePart) and (whole := _load(self._path(name, extractor, images.whole), None)):
             for start in range(0, len(images), extractor.batch):
                 yield whole.rows(images.positions[start : start + extractor.batch])

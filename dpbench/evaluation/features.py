@@ -78,11 +78,11 @@ class Features:
     def rows(self, indices: Indices, within: slice = slice(None)) -> Array:
         """The features of the images at `indices`, in that order: float32 [len(indices), ...].
 
-        They are read one by one, because a memory map would keep the file's pages in memory.
+        Rows are read one by one, because a memory map would keep the file's pages in memory.
 
         Args:
             indices: int64 [b].
-            within: which part of an image's features, along the first axis; no step.
+            within: the part of each image's features along the first axis; without a step.
         """
         first, stop, _ = within.indices(self.shape[0])
         rows = np.empty((len(indices), stop - first, *self.shape[1:]), np.float32)

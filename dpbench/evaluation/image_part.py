@@ -17,7 +17,7 @@ class ImagePart(ImageDataset):
 
     Attributes:
         whole: the set.
-        positions: which images, int64 [n].
+        positions: the images' positions in the set, int64 [n].
     """
 
     def __init__(self, whole: ImageDataset, positions: Indices):

@@ -128,7 +128,7 @@ def _checked(batch: Batch, count: int, images: ImageDataset, role: str) -> Tenso
 
 
 def _remedy(images: Tensor) -> str:
-    """How to convert images of another dtype to uint8, guessed from the range of their values."""
+    """Advice on converting images of another dtype to uint8, guessed from the range of their values."""
     if images.is_floating_point() and not torch.isfinite(images).all():
         return ", and some values are not finite"
     low, high = float(images.min()), float(images.max())

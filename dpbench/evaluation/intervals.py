@@ -4,8 +4,8 @@ A score is a mean over images, a function of such means, or, to first order, a v
 images on it (the infinitesimal jackknife; Efron, The Jackknife, the Bootstrap and Other Resampling Plans, 1982). All
 three are resampled in the same way: n images are drawn with replacement, `REPLICATES` times, and the interval is half
 the distance between the 2.5% and the 97.5% quantile. It covers the mean of the score over fresh synthetic sets of as
-many images, against the same reference set: not the training of the method (run several seeds), not the error of the
-reference set, which all rows share, and not the bias of a score that depends on the number of images.
+many images, against the same reference set. It does not cover the training of the method (run several seeds), the error
+of the reference set, which all rows share, or the bias of a score that depends on the number of images.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 REPLICATES = 500
 FEWEST = 5
-"""Fewer images have no interval: so few draws with replacement tell nothing of how they vary."""
+"""Fewer images have no interval: so few draws with replacement say nothing about their variation."""
 
 AT_ONCE = 500_000  # maximum number of drawn images in memory: 50 replicates of 10,000 images; at least one replicate
 

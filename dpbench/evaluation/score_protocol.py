@@ -1,7 +1,8 @@
-"""The protocol of a metric's scores: what they depend on besides the images, and whether that is still so.
+"""The protocol of a metric's scores: everything besides the images that they depend on, and whether it is up to date.
 
-It has the metric's own `protocol`, the extractors that it used, and the hash of its code where it is outside dpbench.
-Scores of another protocol are other scores: they are computed again, and never ranked against the first.
+It has the metric's own `protocol`, the extractors that it used, and the hash of its code if that is outside dpbench.
+Scores under different protocols are different scores: outdated ones are computed again, and the two are never ranked
+against each other.
 """
 
 from __future__ import annotations
@@ -23,16 +24,16 @@ LENGTH = 8
 
 @cache
 def code_note(plugin: type) -> str:
-    """What a protocol says of the code of a metric or an extractor: "code 1a2b3c4d"; "" for dpbench's own.
+    """A protocol's note on the code of a metric or an extractor: "code 1a2b3c4d"; "" for dpbench's own code.
 
-    It is that of the class as it was when it was first asked for.
+    The note describes the class as it was at the first call.
     """
     found = outside_hash(plugin)[:LENGTH]
     return f"code {found}" if found else ""
 
 
 def score_protocol(metric: type[Metric], extractors: Iterable[str]) -> dict[str, str]:
-    """What the scores of a metric depend on: entries "metric", "extractors" and "code", without the empty ones.
+    """The protocol of a metric's scores: the non-empty entries of "metric", "extractors" and "code".
 
     Args:
         metric: its class.
@@ -43,11 +44,11 @@ def score_protocol(metric: type[Metric], extractors: Iterable[str]) -> dict[str,
 
 
 def is_outdated(stored: Any, metric: type[Metric]) -> bool:
-    """Whether a score is of another version of its metric, or by other code of it or of an extractor that it used.
+    """Whether a score comes from another version of its metric, or from other code of the metric or its extractors.
 
     Args:
-        stored: the `score_protocol` of the score, None if there is none; a text if an earlier dpbench computed it.
-        metric: the metric's present class.
+        stored: the `score_protocol` of the score; None if there is none, a text if an earlier dpbench computed it.
+        metric: the metric's current class.
     """
     if not isinstance(stored, dict):
         return True

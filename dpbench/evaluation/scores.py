@@ -17,12 +17,12 @@ class Scores:
         values: column -> finite number, or None if it could not be computed.
         missing: column -> reason for None.
         protocol: the settings that the numbers depend on: sample counts, all extractors, and for each metric (by name)
-            what `score_protocol` says. Rows must not be ranked by a metric if its protocol differs.
+            its `score_protocol`. Rows must not be ranked by a metric if its protocol differs.
         caveats: warnings about the images or, prefixed with a metric's name, about its values.
         seconds: metric -> computing time; shared features count for the first metric that needs them.
         ci95: column -> half the width of its 95% interval, if it has one.
-        outcomes: column -> what each reference image was in each run, for columns that are a mean of that.
-        scored: metric -> when and by which dpbench it was computed; see `results.provenance.scored_now`.
+        outcomes: column -> the outcome of each reference image in each run, for columns that are means of outcomes.
+        scored: metric -> the time and the dpbench that computed it; see `results.provenance.scored_now`.
     """
 
     values: Mapping[str, float | None] = field(default_factory=dict)

@@ -27,13 +27,13 @@ class SharedEvaluation(Evaluation):
         synthetic, reference, run: see `Evaluation`.
         train: the sensitive split, or None if it is not available.
         temporary: folder for features of the synthetic images; the caller deletes it.
-        real_cache: stores what is computed from real images.
+        real_cache: stores everything that is computed from real images.
 
-    A metric that does not declare `reads_train` cannot get the train split, nor anything computed from it: its columns
-    are shown where columns computed from train must not be (rule R9).
+    A metric that does not declare `reads_train` can get neither the train split nor anything computed from it: its
+    columns are shown even where columns computed from train must not be (rule R9).
 
     Attributes:
-        used_extractors: name -> description of every extractor that the current metric has used, and its code's hash.
+        used_extractors: name -> description and code hash of every extractor that the current metric has used.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class SharedEvaluation(Evaluation):
         self._extractors: dict[str, Extractor | MissingScore] = {}
 
     def begin(self, name: str, metric: Metric, generator: torch.Generator) -> None:
-        """Starts a metric: everything until the next call is done for it.
+        """Starts a metric: everything until the next call is on its behalf.
 
         Args:
             name: name of the metric.

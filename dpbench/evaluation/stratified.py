@@ -1,7 +1,7 @@
-"""A fixed random part of a set of images, with the classes in the proportions of the whole set.
+"""A fixed random part of a set of images, with the class proportions of the whole set.
 
-Positions in a set say nothing about it, and often something about the class: of images labelled i % 10, every tenth is
-of one class. Whatever uses a part of a set therefore draws it at random, with a fixed seed.
+A part chosen by position is not representative, as the class often depends on the position: of images labelled i % 10,
+every tenth has the same class. Code that uses a part of a set therefore draws it at random, with a fixed seed.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 
 SEED = 0
 PROTOCOL = f"parts drawn by class, seed {SEED}"
-"""What a score depends on that uses a part of a set."""
+"""The protocol entry of a score that uses a part of a set."""
 
 Indices = NDArray[np.int64]
 
 
 def stratified_order(labels: NDArray[np.integer] | None, n: int) -> Indices:
-    """A random order of n images in which every beginning has the classes in the proportions of the whole, ± 1 image.
+    """A random order of n images in which every prefix has the class proportions of the whole, ± 1 image.
 
     Args:
-        labels: class of each image [n]; None without classes: then it is a random permutation.
+        labels: class of each image [n]; None without classes, for a plain random permutation.
         n: number of images.
 
     Returns:
@@ -38,5 +38,5 @@ def stratified_order(labels: NDArray[np.integer] | None, n: int) -> Indices:
 
 
 def stratified_part(labels: NDArray[np.integer] | None, n: int, most: int) -> Indices:
-    """The positions of at most `most` of n images, sorted: the beginning of `stratified_order`."""
+    """The positions of at most `most` of n images, sorted: a prefix of `stratified_order`."""
     return np.sort(stratified_order(labels, n)[:most])

@@ -1,7 +1,7 @@
-"""A finished trial in one zip file: its model, samples and card, and what was run and spent.
+"""A finished trial in one zip file: its model, samples, model card, settings and ledger.
 
-It has nothing that must stay secret or that shows real images: no noise key, no checkpoint, nothing of `sensitive/`, no
-log, and of a dataset that is not declared public no scores.
+The file holds nothing that must stay secret or that shows real images: no noise key, no checkpoint, nothing from
+`sensitive/`, no log, and no scores unless the dataset is declared public.
 """
 
 from __future__ import annotations
@@ -43,22 +43,22 @@ def check(record: TrialRecord, folder: TrialFolder, out: Path) -> None:
             f"{record} is not packed: {record.dataset} is not declared public, and no guarantee protects its records"
         )
     if out.suffix != SUFFIX:
-        raise DpbenchError(f"the archive is a zip file, so its name must end with {SUFFIX}, unlike {out}")
+        raise DpbenchError(f"the archive is a zip file: its name must end with {SUFFIX}, unlike {out}")
     if is_there(out):
-        raise DpbenchError(f"{out} exists; remove it, or name another file with --out")
+        raise DpbenchError(f"{out} exists; remove it, or choose another file with --out")
     folder.check_model_and_ledger(record)
     folder.check_samples(record)
 
 
 def pack(record: TrialRecord, folder: TrialFolder, out: Path, with_samples: bool, progress: Progress) -> None:
-    """Writes the archive, which is then whole, or absent after an error.
+    """Writes the archive, which is then complete, or absent after an error.
 
-    Unpacked, it is a folder that is named after the trial and that `dpbench sample` takes.
+    Unpacked, it is a folder named after the trial that `dpbench sample` accepts.
 
     Args:
         record, folder: a trial that `check` accepts, with its card.
         out: the file to write.
-        with_samples: whether the images go into it; what they were drawn under always does.
+        with_samples: whether to include the images; their labels or prompts are always included.
         progress: where progress shows.
 
     Raises:
@@ -76,7 +76,7 @@ def pack(record: TrialRecord, folder: TrialFolder, out: Path, with_samples: bool
 
 
 def _files(record: TrialRecord, folder: TrialFolder, with_samples: bool) -> list[Path]:
-    """The files that go into the archive. A file that is not named here does not."""
+    """The files that go into the archive, and no others."""
     path = folder.path
     always = [folder.card, path / TRIAL, path / LEDGER, path / MODEL, path / SAMPLES / CONDITIONS]
     scores = [path / SCORES] if record.public_benchmark else []

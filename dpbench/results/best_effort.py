@@ -17,5 +17,5 @@ def best_effort(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except Exception as error:  # whatever a font or the drawing library brings about
+    except Exception as error:  # any error of a font or the drawing library
         warnings.warn(f"{path} is not written: {error or type(error).__name__}", stacklevel=3)

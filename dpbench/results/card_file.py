@@ -1,4 +1,4 @@
-"""README.md of a trial's folder: written by dpbench, and left alone once somebody edited it."""
+"""README.md of a trial's folder: written by dpbench, and left alone once a user edited it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LAST_LINE = re.compile(r"\n<!-- Written by dpbench \((\w+)\)[^\n]*-->\n\Z")
 
 
 def store(path: Path, text: str) -> bool:
-    """Writes a card, unless there is one that somebody edited or wrote.
+    """Writes a card, unless there is one that a user edited or wrote.
 
     Args:
         path: the path of the card.
@@ -33,10 +33,10 @@ def store(path: Path, text: str) -> bool:
 
 
 def is_unedited(path: Path) -> bool:
-    """Whether a file is a card just as `store` wrote it.
+    """Whether a file is a card exactly as `store` wrote it.
 
     Raises:
-        DpbenchError: it cannot be read.
+        DpbenchError: the file cannot be read.
     """
     if not is_there(path):
         return False

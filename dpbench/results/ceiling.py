@@ -1,4 +1,4 @@
-"""The `real` row beside another row: what as many real images reach."""
+"""The `real` row beside another row: the scores of as many real images."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def real_values(
     if record.reference == "real":
         return {}
     for path in sorted((dataset_folder(out, record.dataset) / "real").glob("*")):
-        with suppress(DpbenchError):  # a damaged row is reported where it is read for itself
+        with suppress(DpbenchError):  # reading the damaged row itself reports it
             real = TrialFolder(path).read() if TrialFolder(path).is_finished else None
             if real is None or real.dataset_fingerprint != record.dataset_fingerprint or real.spec != record.spec:
                 continue

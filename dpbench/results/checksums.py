@@ -38,7 +38,7 @@ def of(folder: Path, files: Iterable[Path]) -> dict[str, Any]:
 
 
 def check(path: Path, folder: Path, part: Path) -> None:
-    """Compares files with their checksums. There may be none: earlier versions of dpbench wrote none.
+    """Compares files with their checksums. The file of checksums may be absent: early versions of dpbench wrote none.
 
     Args:
         path: the file of checksums.

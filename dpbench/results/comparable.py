@@ -1,4 +1,4 @@
-"""Which rows stand in one table: those of one dataset, resolution and number of images. Others are not comparable."""
+"""Tables of comparable rows: those of one dataset, resolution and number of images. Others are not comparable."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ SAME_TABLE = ["dataset", "dataset_fingerprint", "resolution"]
 COUNTS = ["n_samples", "n_reference"]
 
 SERIES = ("preset", "track", "public_source", "pretrained", "method_version")
-"""Columns that tell lines of one title apart in a figure, where they differ."""
+"""Columns that tell lines with the same title apart in a figure, if they differ."""
 
 ORDER = {"real": 0, "nonprivate": 1, "": 2, "external": 2, "public": 3}
 """Order of rows: the upper references (real, non-private) above the private rows, the public reference below."""
 
 
 def tables_of(lines: pd.DataFrame) -> list[pd.DataFrame]:
-    """The lines of each table. A `real` row is in that of the rows that it is the reference of, if there are any.
+    """The lines of each table. A `real` row is in the table of the rows that it is a reference for, if there are any.
 
     Args:
         lines: see `over_seeds.aggregate`.
@@ -36,25 +36,25 @@ def tables_of(lines: pd.DataFrame) -> list[pd.DataFrame]:
 
 
 def heading_of(table: pd.DataFrame) -> str:
-    """What all lines of a table have in common: "mnist, 28×28 · 10,000 samples against 10,000 real images"."""
+    """The heading for all lines of a table: "mnist, 28×28 · 10,000 samples against 10,000 real images"."""
     dataset, _, resolution = table[SAME_TABLE].iloc[0]
-    first = int((table["reference"] == "real").to_numpy().argmin())  # of generated images, if there are any
+    first = int((table["reference"] == "real").to_numpy().argmin())  # a row of generated images, if there is one
     samples, real = table[COUNTS].iloc[first]
     images = "" if pd.isna(samples) else f" · {samples:,} samples against {real:,} real images"
     return f"{dataset}, {resolution}×{resolution}{images}"
 
 
 def marks_of(line: pd.Series[Any]) -> list[str]:
-    """What a reader must know of a line beside its name: a reference, unverified accounting, reproducible noise."""
+    """The marks beside a line's name: a reference, unverified accounting, reproducible noise."""
     marks = [str(line["reference"])] if line["reference"] in ("public", "nonprivate", "external") else []
     marks += ["UNVERIFIED"] if line["accounting"] == "unverified" else []
     return marks + (["reproducible noise"] if line["noise"] == "reproducible" else [])
 
 
 def series_of(table: pd.DataFrame) -> list[str]:
-    """The name of each line's series in a figure: its title, and what tells it apart from others of that title.
+    """The name of each line's series in a figure: its title, and its differences from other series with that title.
 
-    Lines of one series differ in ε. The public and the non-private reference of a method are in its series.
+    Lines of one series differ in ε. The public and the non-private reference of a method belong to its series.
     """
     trained = table[~table["reference"].isin(["real", "public"])]
     kinds = trained.groupby(["method", "variant"])[list(SERIES)].nunique()

@@ -20,7 +20,7 @@ LINE = 18  # line height in pixels
 
 
 class Pair(NamedTuple):
-    """An image before and after: uint8 [c, s, s] and [c, S, S], grey or colour."""
+    """An image before and after refinement: uint8 [c, s, s] and [c, S, S], grey or colour."""
 
     name: str
     before: Tensor

@@ -24,11 +24,11 @@ ROWS = 500
 
 
 class Exported(NamedTuple):
-    """What `export` writes.
+    """The files that `export` writes.
 
     Attributes:
-        images: folder of PNG images called by their number; in one sub-folder per class where there are classes.
-        arrays: an .npz with `images`, uint8 [n, h, w, c], and, where there are classes, `labels`, int64 [n].
+        images: folder of PNG images named by their number, in one sub-folder per class if there are classes.
+        arrays: an .npz with `images`, uint8 [n, h, w, c], and, if there are classes, `labels`, int64 [n].
         sheet: a PNG with the first images of each class.
     """
 
@@ -41,14 +41,14 @@ def check_free(folder: Path) -> None:
     """Checks that a folder is empty or absent, so that images of several calls are never mixed.
 
     Raises:
-        DpbenchError: it is not.
+        DpbenchError: the folder is not empty.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise DpbenchError(f"{folder} is not empty; remove it, or name another folder with --out")
+        raise DpbenchError(f"{folder} is not empty; remove it, or choose another folder with --out")
 
 
 def export(samples: StoredSamples, folder: Path, title: str, progress: Progress) -> Exported:
-    """Writes samples to a folder, which is then whole, or absent after an error.
+    """Writes samples to a folder, which is then complete, or absent after an error.
 
     Args:
         samples: at least one image.
@@ -100,9 +100,9 @@ def _write_images(samples: StoredSamples, made: Exported, progress: Progress) ->
 
 
 def folder_names(classes: Sequence[str]) -> list[str]:
-    """A folder name for each class, which `dpbench evaluate` understands: its name, or where that is unfit its number.
+    """A folder name for each class that `dpbench evaluate` understands: the class name if suitable, else its number.
 
-    A name is fit if it stays unique after "T-shirt/top" became "T-shirt-top".
+    Names are suitable if they stay unique after replacements such as "T-shirt/top" -> "T-shirt-top".
     """
     names = [re.sub(r"[^\w -]+", "-", name).strip() for name in classes]
     plain = Counter(re.sub(r"[\W_]+", " ", name.casefold()).strip() for name in names)

@@ -1,4 +1,4 @@
-"""Filters on the rows of the leaderboard. Reference rows stay: without them a number cannot be read (rule R8)."""
+"""Filters on the rows of the leaderboard. Reference rows stay: scores cannot be interpreted without them (rule R8)."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def keep_rows(
         methods: names, or names with a variant in brackets, as the leaderboard shows them; all if empty. The rows of
             real images stay.
         epsilons: budgets; all if empty. Reference rows stay.
-        conditions: column -> the values that are kept, as texts; of numbers, equal numbers are kept.
+        conditions: column -> the values to keep, as texts; numbers are compared as numbers.
 
     Raises:
-        UnknownName: no row is of such a method, or there is no such column.
+        UnknownName: no row has such a method, or there is no such column.
         DpbenchError: no row passes.
     """
     if rows.empty:
@@ -39,12 +39,12 @@ def keep_rows(
     for column, values in (conditions or {}).items():
         kept &= _has_value(rows, column, values)
     if not kept.any():
-        raise DpbenchError("no finished trial passes these filters; leave one out, or look at the leaderboard without")
+        raise DpbenchError("no finished trial passes these filters; drop one, or look at the unfiltered leaderboard")
     return rows[kept].reset_index(drop=True)
 
 
 def _of_methods(rows: pd.DataFrame, methods: Sequence[str]) -> pd.Series[bool]:
-    """Whether a row is of one of the methods, any variant of it, or exactly the variant that is named."""
+    """Whether each row has one of the methods (in any variant), or exactly a variant that is named."""
     names = rows["method"]
     titles = pd.Series([titled(*pair) for pair in zip(names, rows["variant"], strict=True)], rows.index)
     wanted = [method.replace(" [", "[").replace("[", " [", 1) for method in methods]

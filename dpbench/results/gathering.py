@@ -1,6 +1,6 @@
 """The leaderboard: one line per trial, read from the trials' folders.
 
-The trials' files are the source of truth: everything here is derived from them and can be recomputed at any time.
+The trials' files are the source of truth: everything here is derived from them, and can be recomputed at any time.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ FILE = "leaderboard.csv"
 def collect(outs: Path | Sequence[Path], metrics: Sequence[Column], datasets: Sequence[str] = ()) -> pd.DataFrame:
     """One line per finished trial, sorted, with the trial's folder. A damaged trial is left out, with a warning.
 
-    A trial that is found twice counts once: a copy of its folder is left out with a warning that names both, and the
-    trials that a folder of results shares with an earlier one with a warning that says how many.
+    A trial that is found twice counts once. A copy of its folder is left out, with a warning that names both. Trials
+    that a folder of results shares with an earlier one are left out, with a warning that gives their number.
 
     Args:
         outs: folder of results, or several whose rows are merged.
-        metrics: the columns of the known metrics; others that were scored are appended.
+        metrics: the columns of the known metrics; other columns with scores are appended.
         datasets: names of the datasets to keep; all if empty.
 
     Raises:
@@ -47,7 +47,7 @@ def collect(outs: Path | Sequence[Path], metrics: Sequence[Column], datasets: Se
 
 
 def _rows_of(out: Path, metrics: Sequence[Column]) -> pd.DataFrame:
-    """The rows of all finished trials below a folder; those whose files are as they were come from the index."""
+    """The rows of all finished trials below a folder; those with unchanged files come from the index."""
     index = RowIndex.of(out)
     now = TrialFolder.stamps(out)
     known = index.unchanged(now)
@@ -68,7 +68,7 @@ def _rows_of(out: Path, metrics: Sequence[Column]) -> pd.DataFrame:
 
 
 def _read(folder: TrialFolder) -> dict[str, Any]:
-    """The line of a trial, and the columns of which it has stored what each test image was."""
+    """The line of a trial, with the names of the scores with stored per-image outcomes."""
     record = folder.read()
     assert record is not None
     scores = folder.read_scores()
@@ -76,7 +76,7 @@ def _read(folder: TrialFolder) -> dict[str, Any]:
 
 
 def _once(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows without copies: of those with one key, that of the folder named after the key, or the first one."""
+    """The rows without copies: for each key, the row of the folder named after it, or else the first row."""
     if frame["key"].is_unique:
         return frame
     names = frame["folder"].map(lambda folder: Path(folder).name)
@@ -100,7 +100,7 @@ def _merged(frames: Sequence[pd.DataFrame], outs: Sequence[Path], metrics: Seque
         if count := int(known.sum()):
             trials = f"{count} trial{'s' if count > 1 else ''}"
             warnings.warn(
-                f"left out {trials} of {out} that an earlier folder has, too: a trial counts once", stacklevel=3
+                f"left out {trials} of {out} that an earlier folder also has: a trial counts once", stacklevel=3
             )
         kept.append(frame[~known])
         seen.update(frame["key"])
@@ -108,7 +108,7 @@ def _merged(frames: Sequence[pd.DataFrame], outs: Sequence[Path], metrics: Seque
 
 
 def _joined(frames: Sequence[pd.DataFrame], metrics: Sequence[Column]) -> pd.DataFrame:
-    """Frames under each other, with the columns of all."""
+    """Concatenated frames, with the columns of all."""
     names = _columns_of(metrics, {name for frame in frames for name in frame.columns})
     filled = [frame for frame in frames if len(frame)] or frames[-1:]
     joined = pd.concat(filled, ignore_index=True) if len(filled) > 1 else filled[0]
@@ -131,7 +131,7 @@ def make_frame(rows: Sequence[Mapping[str, Any]], metrics: Sequence[Column]) -> 
 
 
 def _columns_of(metrics: Sequence[Column], found: set[str]) -> list[str]:
-    """All columns in order; those that say where a trial is come last, where they are known."""
+    """All columns in order; the columns on a trial's location come last, if they are known."""
     known = {f.name for f in FIELDS}
     scored = {name for name in found if name not in known and name not in PLACES}
     return [*column_names(metrics, scored), *(name for name in PLACES if name in found)]
@@ -141,7 +141,7 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """Writes a frame as CSV, atomically, with unrounded numbers; missing values are empty cells.
 
     The texts of `notes` are joined by "; ". A text that a spreadsheet would take for a formula begins with an
-    apostrophe. Where the trials are is left out.
+    apostrophe. The trials' folders are left out.
 
     Raises:
         DpbenchError: the file cannot be written.

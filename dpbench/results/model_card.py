@@ -1,8 +1,8 @@
-"""The model card of a trial, in Markdown with the front matter of the Hugging Face Hub: what it is, its guarantee, its
+"""The model card of a trial, in Markdown with the front matter of the Hugging Face Hub: the model, its guarantee, its
 limits.
 
-It says what the trial's record says, and holds no real image. Of a dataset that is not declared public it has no scores
-either: they are computed from real images, which no guarantee protects.
+The card is made from the trial's record, and holds no real image. Without a dataset that is declared public, it has no
+scores either: they are computed from real images, which no guarantee protects.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from dpbench.results.stored_ledger import StoredLedger, segments_of
 BETTER = {"high": "higher", "low": "lower", None: ""}
 
 MOST_CLASSES = 20
-"""Names of classes that a card lists."""
+"""Maximum number of classes that a card lists."""
 
 ACCOUNTANTS = {"PLD": "privacy loss distributions (PLD)"}
 
 
 class Origin(NamedTuple):
-    """What a card says beside what the trial's folder has.
+    """The content of a card that is not in the trial's folder.
 
     Attributes:
-        summary: what the method is, in one line; "" if it is not known here.
-        paper: where it was published, e.g. "arXiv 2602.23262"; "" for nowhere.
-        command: that makes the trial again; "" if it is not known.
-        runs: the private runs on the same images, as far as this user's privacy record knows.
+        summary: a description of the method in one line; "" if the method is not known.
+        paper: where the method was published, e.g. "arXiv 2602.23262"; "" for nowhere.
+        command: the command that makes the trial again; "" if it is not known.
+        runs: the private runs on the same images, according to this user's privacy record.
     """
 
     summary: str
@@ -49,7 +49,7 @@ class Measured(NamedTuple):
 
     Attributes:
         values, ci95: column -> value, and half of its 95% interval; see scores.json.
-        real: column -> what as many real images reach.
+        real: column -> the score of as many real images.
         columns: what the columns mean.
     """
 
@@ -63,7 +63,7 @@ def model_card(record: TrialRecord, ledger: StoredLedger, origin: Origin, measur
     """The card of a finished trial that dpbench trained.
 
     Args:
-        record, ledger: the trial's.
+        record, ledger: the trial's record and ledger.
         origin: see `Origin`.
         measured: see `Measured`; left out of the card unless the dataset is declared public.
     """
@@ -111,18 +111,18 @@ def _budget(record: TrialRecord) -> str:
 def _introduction(record: TrialRecord) -> Iterator[str]:
     size, colour = f"{record.resolution}×{record.resolution}", "grey" if record.channels == 1 else "colour"
     learned = (
-        "that has seen public data alone" if record.epsilon == 0 else f"trained on the images of `{record.dataset}`"
+        "that has seen only public data" if record.epsilon == 0 else f"trained on the images of `{record.dataset}`"
     )
     yield f"An image generator {learned}, and images drawn from it: {size} pixels, {colour}{_conditions(record)}."
     yield (
-        "All images here are synthetic. No licence is chosen: before you publish this, put yours in the place of "
-        "`other` above, as far as the terms of the data and of pretrained weights allow."
+        "All images here are synthetic. No licence is chosen: before you publish this, replace `other` above by your "
+        "licence, as far as the terms of the data and of pretrained weights allow."
     )
 
 
 def _conditions(record: TrialRecord) -> str:
     if record.caption_bytes:
-        return f", drawn under prompts ({record.prompts})"
+        return f", drawn with prompts ({record.prompts})"
     classes = record.classes or ()
     if not classes:
         return ""
@@ -152,7 +152,7 @@ def _guarantee(record: TrialRecord) -> str:
     if record.epsilon == 0:
         return "No private record was read: the guarantee holds for any ε."
     if reason := _why_none(record):
-        return f"**None.** {reason}. Keep the model and its images as safe as the records, unless those are public."
+        return f"**None.** {reason}. Protect the model and its images like the records, unless those are public."
     assert record.epsilon_spent is not None
     assert record.epsilon_rdp is not None
     assert record.delta is not None
@@ -162,7 +162,7 @@ def _guarantee(record: TrialRecord) -> str:
         f"The generator and all images drawn from it, however many, are together **{stated}** with respect to the "
         f"{record.n_train:,} training records of `{record.dataset}`. A record is one image with its label or captions. "
         f"Neighbouring datasets differ in {record.neighbouring}. ε is stated by {accountant} over all releases; by "
-        f"Rényi accounting it is {_rounded_up(record.epsilon_rdp)}. {_budget(record)} was asked for, and noise was "
+        f"Rényi accounting it is {_rounded_up(record.epsilon_rdp)}. {_budget(record)} was requested, and noise was "
         "calibrated to it before training."
     )
 
@@ -179,12 +179,12 @@ def _why_none(record: TrialRecord) -> str:
 
 
 def _rounded_up(value: float) -> str:
-    """Four significant digits, so that no guarantee is stated that is stronger than the one that holds."""
+    """Four significant digits, rounded up, so that the stated guarantee is never stronger than the actual one."""
     return f"{float(Context(prec=4, rounding=ROUND_CEILING).create_decimal(repr(value))):g}"
 
 
 def _spending(record: TrialRecord, ledger: StoredLedger) -> Iterator[str]:
-    """What each mechanism released, as in the ledger."""
+    """The releases of each mechanism, as in the ledger."""
     lines = [
         f"| {m.name} | {m.kind} | {part['releases']:,} | {part['rate']:.4g} | {m.clip:g} | {part['noise']:.4g} |"
         for m in ledger.mechanisms
@@ -197,7 +197,7 @@ def _spending(record: TrialRecord, ledger: StoredLedger) -> Iterator[str]:
 
 def _limits(record: TrialRecord, runs: Record) -> Iterator[str]:
     limits = [
-        "Scores that are computed from real images, here or elsewhere.",
+        "Scores computed from real images, here or elsewhere.",
         "Other models trained on the same images: guarantees add up. " + _known_runs(runs),
         "Several records of one person, or facts about a person that other people's records show as well.",
         "Public images and pretrained weights: they may be memorised.",
@@ -220,7 +220,7 @@ def _known_runs(runs: Record) -> str:
 def _scores(record: TrialRecord, measured: Measured) -> Iterator[str]:
     if not record.public_benchmark:
         yield (
-            "They are left out: they are computed from real images, which no guarantee protects, and the dataset is "
+            "Scores are left out: they are computed from real images, which no guarantee protects, and the dataset is "
             "not declared public."
         )
         return
@@ -243,7 +243,7 @@ def _scores(record: TrialRecord, measured: Measured) -> Iterator[str]:
 def _misuse(record: TrialRecord) -> Iterator[str]:
     uses = [
         "Decisions about people, diagnoses or measurements. The images show nobody and nothing that exists.",
-        "Claims about the real data without a look at the real data: rare classes and details are lost first, and "
+        "Claims about the real data without checking the real data: rare classes and details are lost first, and "
         "biases of the data stay.",
         "A proof that the *real* images may be published, or that other models of them are private.",
         "Attempts to find out who was in the training data.",
@@ -272,9 +272,9 @@ def _making(record: TrialRecord, command: str) -> Iterator[str]:
 def _sampling() -> Iterator[str]:
     yield "In this folder, with dpbench installed:"
     yield "```\ndpbench sample . --count 1000\n```"
-    yield "Drawing more images reads no private record and costs no privacy. Images drawn already are in `samples/`."
+    yield "Drawing more images reads no private record and costs no privacy. Existing images are in `samples/`."
 
 
 def _listed(facts: Mapping[str, str]) -> Iterable[str]:
-    """One paragraph with a line for each fact that is known."""
+    """One paragraph with a line for each known fact."""
     return ["\n".join(f"- {name}: {fact}" for name, fact in facts.items() if fact)]

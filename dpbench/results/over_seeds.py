@@ -18,16 +18,16 @@ CONFIGURATION = [f.name for f in IDENTITY + PROTOCOL if f.name not in _PER_SEED]
 """Trials that agree in these columns differ only in their seed."""
 
 OVER_SEEDS, OVER_IMAGES = "seeds", "images"
-"""What an interval covers: several trials, or the images (and the classifiers' runs) of a single one."""
+"""The variation that an interval covers: several trials, or the images (and classifier runs) of a single one."""
 
 
 def aggregate(frame: pd.DataFrame) -> pd.DataFrame:
     """The aggregate over seeds: one line per configuration.
 
-    Each metric's column is its mean over seeds, and its `_ci95` column the half-width of the 95% confidence interval of
-    that mean (Student's t); with a single seed, the interval over images is kept, and `interval` says so. `seeds` is
-    the number of trials. A score that some of the trials lack has no mean, and a note says so. Seconds and memory are
-    means, too.
+    Each metric's column is its mean over seeds, and its `_ci95` column is the half-width of the 95% confidence interval
+    of that mean (Student's t). With a single seed, the interval over images is kept, and `interval` says so. `seeds` is
+    the number of trials. A score that some trials lack has no mean, and a note says so. Seconds and memory are also
+    means.
     """
     metrics = metric_columns(frame)
     numbers = _numbers(frame)
@@ -58,7 +58,7 @@ def aggregate(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _incomplete(metrics: Sequence[str], counts: Sequence[int], seeds: int) -> tuple[str, ...]:
-    """One note per number of trials that have a score, where others lack it: "fid, kid: no mean, 2 of 3 seeds ..."."""
+    """One note per number of trials with a score, if other trials lack it: "fid, kid: no mean, 2 of 3 seeds ..."."""
     found: dict[int, list[str]] = {}
     for name, count in zip(metrics, counts, strict=True):
         if 0 < count < seeds:
@@ -69,12 +69,12 @@ def _incomplete(metrics: Sequence[str], counts: Sequence[int], seeds: int) -> tu
 
 
 def trials_of(frame: pd.DataFrame, column: str = "folder") -> pd.Series[Any]:
-    """What the trials behind each line of `aggregate` have in a column, as a tuple; with the same index."""
+    """The values of a column in the trials behind each line of `aggregate`, as a tuple; with the same index."""
     return frame[column].groupby(_numbers(frame)).agg(tuple)
 
 
 def _numbers(frame: pd.DataFrame) -> pd.Series[int]:
-    """The number of the aggregated line that each trial belongs to."""
+    """The number of each trial's aggregated line."""
     return frame.groupby(CONFIGURATION, dropna=False, sort=False).ngroup()
 
 
@@ -97,6 +97,6 @@ def _half_width(n: Any, deviation: Any) -> Any:
         n: number of values.
         deviation: their standard deviation; numbers or arrays.
     """
-    from scipy.special import stdtrit  # a sixth of the time of importing scipy.stats
+    from scipy.special import stdtrit  # imports in a sixth of the time of scipy.stats
 
     return stdtrit(n - 1, 0.975) * deviation / n**0.5

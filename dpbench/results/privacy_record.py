@@ -1,8 +1,8 @@
 """The privacy record: one line per private run on a dataset, written when its private phase starts (rule R9).
 
 Trials compose. Sweeps, seeds and aborted runs all count, whether or not their results are kept, wherever the results
-are, and whatever name the dataset had. The record is therefore stored with the user, not with the results, in one file
-per content of train: STATE/records/<keyed hash>.jsonl.
+are, and whatever name the dataset had. The record is therefore stored per user, not with the results, in one file per
+content of train: STATE/records/<keyed hash>.jsonl.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ FOLDER = "records"
 
 
 class Record(NamedTuple):
-    """The private runs on one dataset, summed up.
+    """A summary of the private runs on one dataset.
 
     Attributes:
         runs: number of private runs.
-        epsilon: the sum of their ε (basic composition; their δ add up likewise).
+        epsilon: the sum of their ε (basic composition; their δ add up as well).
         keys: the keys of their trials.
     """
 
@@ -65,7 +65,7 @@ def append(path: Path, entry: Mapping[str, Any]) -> None:
 
 
 def _ends_in_a_broken_line(handle: int) -> bool:
-    """Whether the last line of an open file was cut, as by a power failure."""
+    """Whether the last line of an open file was cut off, e.g. by a power failure."""
     end = os.lseek(handle, 0, os.SEEK_END)
     if end == 0:
         return False
@@ -82,11 +82,11 @@ def check(path: Path, run: str) -> None:
     """Checks that a run is still in the record.
 
     Raises:
-        RunError: it is not.
+        RunError: it is missing.
     """
     if not holds(path, run):
         raise RunError(
-            f"the privacy record {path} lost this run while it went on, so it gets no row; put the file back if you "
+            f"the privacy record {path} lost this run while it was running, so it gets no row; restore the file if you "
             "can, and run the same command again: it continues from its checkpoints, and the run is recorded again"
         )
 
@@ -109,8 +109,8 @@ def lines_about(dataset: str, record: Record, private: pd.DataFrame) -> Iterator
     """(text, whether it is a warning): the record of a dataset, and whether private rows are missing from it.
 
     Args:
-        dataset: its name.
-        record: its record.
+        dataset: the dataset's name.
+        record: its privacy record.
         private: the private rows on it.
     """
     if record.runs:
@@ -128,7 +128,7 @@ def lines_about(dataset: str, record: Record, private: pd.DataFrame) -> Iterator
 
 
 def _entries(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a file. A damaged line counts as a run without known ε, with a warning."""
+    """The lines of a file. A damaged line counts as a run with unknown ε, with a warning."""
     with reading(path):
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if is_there(path) else []
     for number, line in enumerate(lines, start=1):

@@ -20,9 +20,9 @@ def provenance(device: str, processes: int, precision: str) -> dict[str, Any]:
     """The record's fields on where, when and by which code a trial was made.
 
     Args:
-        device: as people read it, e.g. "cuda (NVIDIA H100)".
-        processes: how many processes trained together.
-        precision: what models computed in.
+        device: its readable name, e.g. "cuda (NVIDIA H100)".
+        processes: number of processes that trained together.
+        precision: the precision of the models.
     """
     return {
         "device": f"{processes} × {device}" if processes > 1 else device,
@@ -34,13 +34,13 @@ def provenance(device: str, processes: int, precision: str) -> dict[str, Any]:
 
 
 def scored_now() -> dict[str, str]:
-    """When and by which dpbench scores are computed: "date" (UTC), "version" and "commit"; see `now`, `git_commit`."""
+    """The time and the dpbench that compute scores: "date" (UTC), "version" and "commit"; see `now`, `git_commit`."""
     return {"date": now(), "version": dpbench.__version__, "commit": git_commit()}
 
 
 @cache
 def git_commit() -> str:
-    """The commit of the repository that dpbench runs from, "-dirty" if files differ; "" for an installed copy."""
+    """The commit of the repository that dpbench runs from, with "-dirty" if files differ; "" for an installed copy."""
     root = Path(dpbench.__file__).parents[1]
     if not (root / ".git").exists():
         return ""

@@ -1,4 +1,4 @@
-"""Ranks: which rows are significantly better than which others, among those that may be compared."""
+"""Ranks: the rows that are significantly better than others, among comparable rows."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ def rank(
 ) -> pd.Series[int]:
     """The rank of each line by one column within the lines comparable to it; missing if not ranked.
 
-    It is 1 + the number of lines that are significantly better, at 95% for each pair: lines that cannot be told apart
-    share a rank. Two lines with `outcomes` are compared on the same test images. Two others differ if their difference
-    is larger than the root of the sum of their squared intervals; a line without an interval counts as exact.
+    The rank is 1 + the number of lines that are significantly better, at 95% for each pair: lines that cannot be told
+    apart share a rank. Two lines with `outcomes` are compared on the same test images. Other lines differ if their
+    difference is larger than the root of the sum of their squared intervals; lines without an interval count as exact.
 
     Reference rows, unverified accounting, reproducible noise and lines without a score are not ranked.
 
     Args:
         aggregated: lines of `over_seeds.aggregate`.
         by: the column to rank by; it has a direction.
-        metric: name of the metric that fills the column; only lines with the same protocol of it are comparable.
-        outcomes: index of a line -> what each test image was; see `read_outcomes`.
+        metric: name of the metric that fills the column; only lines with the same protocol for it are comparable.
+        outcomes: index of a line -> its per-image outcomes; see `read_outcomes`.
     """
     rankable = (
         (aggregated["reference"] == "")
@@ -70,9 +70,9 @@ def _better(lines: pd.DataFrame, by: Column, outcomes: Mapping[Any, Measured]) -
 
 
 def read_outcomes(rows: pd.DataFrame, lines: pd.DataFrame, by: Column) -> dict[Any, Measured]:
-    """Index of a line -> what each test image was, of the lines for which all trials have it stored.
+    """Index of a line -> its per-image outcomes, for lines with all trials' outcomes stored.
 
-    Of a line of one trial these are the runs of its classifiers; of one of several, the trials' means.
+    For a line of one trial, these are the runs of its classifiers; for a line of several trials, the trials' means.
 
     Args:
         rows: the rows of `gathering.collect`.
@@ -97,17 +97,17 @@ def read_outcomes(rows: pd.DataFrame, lines: pd.DataFrame, by: Column) -> dict[A
 
 
 def _stored(folder: TrialFolder, column: str, images: int) -> NDArray[np.bool_] | None:
-    """The outcomes that a trial has of a column; None if there are none, or of another number of images."""
+    """A trial's outcomes for a column; None if there are none, or if they have another number of images."""
     try:
         packed = folder.read_scores(all_columns=True)["outcomes"].get(column)
         return packed.unpacked() if packed is not None and packed.shape[2] == images else None
     except DpbenchError as error:
-        warnings.warn(f"ranked without what each test image was in {folder.path}: {error}", stacklevel=2)
+        warnings.warn(f"ranked without the per-image outcomes of {folder.path}: {error}", stacklevel=2)
         return None
 
 
 def ranked_apart(lines: pd.DataFrame, metric: str) -> list[tuple[str, ...]]:
-    """Per line, why it is not ranked against most others of its dataset, ε and track; () where it is, or has no rank.
+    """Per line, why it is not ranked against most others of its dataset, ε and track; () if it is, or has no rank.
 
     Args:
         lines: the lines of one dataset and resolution, with `rank`.
@@ -125,7 +125,7 @@ def ranked_apart(lines: pd.DataFrame, metric: str) -> list[tuple[str, ...]]:
 
 
 def comparable_terms(aggregated: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Per line, what must agree for a rank by a metric: name -> value."""
+    """Per line, the values that must agree for a rank by a metric: name -> value."""
     protocols = aggregated["protocol"].map(lambda text: json.loads(text or "{}"))
     agreed = {"real images": "reference", f"protocol of {metric}": metric}
     terms = {

@@ -1,4 +1,4 @@
-"""The record of a trial: everything that trial.json says, typed. What a row says of a trial comes from here."""
+"""The record of a trial: the typed content of trial.json. A row takes its facts about a trial from here."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ ADDED = frozenset(
         "public_choice",
     }
 )
-"""Fields that records of the same format by an earlier version lack; they get their defaults, so that the source's hash
-is None, as unknown."""
+"""Fields that records of the same format by an earlier version lack. They get their defaults; the source's hash is then
+None, for unknown."""
 
 CLAIMED: Final = "claimed, unverified"
 """The accounting of images that dpbench did not make."""
 
 
 class OtherFormat(DpbenchError):
-    """A record that another version of dpbench wrote: whole, and not to be replaced."""
+    """A record that another version of dpbench wrote: it is intact, and must not be replaced."""
 
 
 BEFORE, AFTER = "before the metrics", "after the metrics"
@@ -48,9 +48,9 @@ def column(help: str, default: Any = ..., place: str = BEFORE, name: str = "") -
 
     Args:
         help: what the column means.
-        default: the value of a trial of which there is nothing to say; without one, every trial has a value.
+        default: the value for a trial to which the column does not apply; without a default, every trial has a value.
         place: whether the column is before or after the metrics.
-        name: the name of the column, where it is not the field's.
+        name: the name of the column, if it differs from the field's.
     """
     metadata = {"help": help, "place": place, "column": name}
     return field(metadata=metadata) if default is ... else field(default=default, metadata=metadata)
@@ -58,52 +58,50 @@ def column(help: str, default: Any = ..., place: str = BEFORE, name: str = "") -
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRecord:
-    """What is known of a sampled trial. None: there is nothing to say.
+    """The facts about a sampled trial. None: does not apply.
 
-    The fields with a column are those of the leaderboard, in its order.
+    Fields made by `column` are columns of the leaderboard, in its order.
     """
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
 
-    method: str = column("method; 'real' for real images scored as if synthetic, a name for images from elsewhere")
+    method: str = column("method; 'real' for real images scored as if synthetic, a name for external images")
     variant: str = column("settings changed relative to the preset, e.g. 'codes=128,steps=50'", "")
     reference: Literal["", "real", "public", "nonprivate", "external"] = column(
         "'' | 'real' | 'public' (ε = 0) | 'nonprivate' (ε = ∞) | 'external' (made elsewhere)"
     )
     method_version: str = column("version of the method's code", "")
     method_source: str = column("where the method comes from: 'dpbench', a package and its version, or a file", "")
-    source_hash: str | None = column(
-        "hash of the code outside dpbench behind the trial; empty where there is none", None
-    )
+    source_hash: str | None = column("hash of the code outside dpbench behind the trial; empty if there is none", None)
     track: str = column("public knowledge used: 'none' | 'images' | 'foundation'", "")
     dataset: str = column("sensitive dataset")
     dataset_fingerprint: str = column("hash of train (keyed with a secret unless the dataset is public)")
     resolution: int = column("height and width in pixels")
     n_train: int = column("records of the sensitive split")
-    epsilon: float | None = column("ε asked for, or claimed; 0: nothing private, inf: no noise")
-    delta: float | None = column("δ asked for, or claimed", None)
-    epsilon_spent: float | None = column("ε of all releases, by PLD; empty where the accounting is unverified", None)
+    epsilon: float | None = column("ε requested or claimed; 0: nothing private, inf: no noise")
+    delta: float | None = column("δ requested or claimed", None)
+    epsilon_spent: float | None = column("ε of all releases, by PLD; empty if the accounting is unverified", None)
     epsilon_rdp: float | None = column("ε of the same releases by Rényi accounting", None)
     mu: float | None = column("μ of the same releases by Gaussian DP: comparable at any δ of at least 1e-10", None)
     epsilon_at_second_delta: float | None = column(
         "ε of the same releases at δ = 1e-5, by PLD: comparable between different δ", None, name="epsilon_at_1e-5"
     )
     neighbouring: str = column("neighbouring relation of the guarantee", "")
-    accountant: str = column("accountant that ε is stated by", "")
+    accountant: str = column("accountant of the stated ε", "")
     accounting: Literal["", "verified", "unverified", "claimed, unverified"] = column(
         f"'verified', 'unverified' if records were touched outside mechanisms, or '{CLAIMED}'", ""
     )
     noise: Literal["", "secret", "reproducible"] = column(
-        "'secret' | 'reproducible' (tests only) | '' where no noise was drawn", ""
+        "'secret' | 'reproducible' (tests only) | '' if no noise was drawn", ""
     )
     tuning: str = column("what the settings were tuned on", "")
     preset: str = column("preset that the settings started from", "")
     seed: int | None = column("experiment seed; the privacy noise never depends on it", None)
     config: dict[str, Any] = column("all settings, as JSON")
-    public_source: str = column("public images used; auto:A,B where private images chose between A and B", "")
-    public_choice: str = column("the public source that private images chose; empty where they chose none", "")
+    public_source: str = column("public images used; auto:A,B if private images chose between A and B", "")
+    public_choice: str = column("the public source that private images chose; empty if they chose none", "")
     public_fingerprint: str = column("hash of the public images", "")
-    pretrained: str = column("pretrained weights of other origin: name@hash; empty where there are none", "")
+    pretrained: str = column("external pretrained weights: name@hash; empty if there are none", "")
     prompts: str = column(
         "where sampling prompts come from: 'test captions', 'the dataset's', or a file and its hash", ""
     )
@@ -111,22 +109,22 @@ class TrialRecord:
     parameters_total: int | None = column("generator parameters", None)
     queries: int | None = column("DP releases spent: one for a noisy sum, one for every step of DP-SGD", None)
 
-    seconds_prepare: float | None = column("public pretraining (near 0 when it came from the cache)", None, place=AFTER)
+    seconds_prepare: float | None = column("public pretraining (near 0 if it came from the cache)", None, place=AFTER)
     seconds_fit: float | None = column("private phase, over all attempts", None, place=AFTER)
     seconds_sample: float | None = column("sampling", None, place=AFTER)
     peak_memory_mb: float | None = column("peak of device memory; on a CPU, of the process's memory", None, place=AFTER)
     refiner_seconds_prepare: float | None = column(
-        "public training of the detail stage (near 0 when it came from the cache)", None, place=AFTER
+        "public training of the detail stage (near 0 if it came from the cache)", None, place=AFTER
     )
     refiner_seconds_per_image: float | None = column("detail stage, seconds per image", None, place=AFTER)
     refiner_parameters: int | None = column("weights of the detail stage", None, place=AFTER)
     refiner_memory_mb: float | None = column(
-        "by how much the detail stage raised the peak memory; 0 where an earlier phase needed more", None, place=AFTER
+        "increase of the peak memory by the detail stage; 0 if an earlier phase needed more", None, place=AFTER
     )
     device: str = column("where it ran", place=AFTER)
-    computed_in: str = column("what models computed in: 'fp32' | 'bf16'", place=AFTER)
+    computed_in: str = column("precision of the models: 'fp32' | 'bf16'", place=AFTER)
     dpbench_version: str = column("version of dpbench", place=AFTER)
-    git_commit: str = column("commit of dpbench, where it runs from a repository", place=AFTER)
+    git_commit: str = column("commit of dpbench, if it runs from a repository", place=AFTER)
     date: str = column("when the trial was sampled, UTC", place=AFTER)
     key: str = column("hash of everything that defines the trial; its folder's name", place=AFTER)
 
@@ -153,7 +151,7 @@ class TrialRecord:
             raise DpbenchError("it is damaged")
         if "format" not in content and {"key", "dpbench_version"} <= content.keys():
             raise OtherFormat(
-                f"it was written by dpbench {content['dpbench_version']}, whose results this version does not read; "
+                f"it was written by dpbench {content['dpbench_version']}, whose results this version cannot read; "
                 "move its folder away, or use another --out"
             )
         names = {f.name: None for f in fields(cls)}
@@ -173,12 +171,12 @@ class TrialRecord:
         return record
 
     def as_json(self) -> dict[str, Any]:
-        """What `from_json` reads."""
+        """The record as JSON-like values, which `from_json` reads."""
         return asdict(self)
 
     @property
     def title(self) -> str:
-        """How people read a trial: "wavelet [codes=128] ε=10 seed 0"."""
+        """The trial's readable name: "wavelet [codes=128] ε=10 seed 0"."""
         return trial_title(self.method, self.variant, self.dataset, self.reference, self.epsilon, self.seed)
 
     @property
@@ -208,7 +206,7 @@ def dataset_fields(spec: DatasetSpec, fingerprint: str) -> dict[str, Any]:
     """The record's fields on the sensitive dataset.
 
     Args:
-        fingerprint: the fingerprint of its train split, as rows show it.
+        fingerprint: the fingerprint of its train split, as shown in rows.
     """
     return {
         "dataset": spec.name,
@@ -226,7 +224,7 @@ def dataset_fields(spec: DatasetSpec, fingerprint: str) -> dict[str, Any]:
 def is_sensitive(public_benchmark: bool, reference: str, epsilon: float | None, accounting: str) -> bool:
     """Whether a trial's model and samples must stay in `sensitive/` (rule R9).
 
-    They must where the dataset is not declared public and no verified, finite ε protects it.
+    They must if the dataset is not declared public and no verified, finite ε protects it.
     """
     is_protected = epsilon is not None and math.isfinite(epsilon) and accounting != "unverified"
     return not public_benchmark and reference != "real" and not is_protected
@@ -242,7 +240,7 @@ def _adapter() -> Any:
 def trial_title(
     method: str, variant: str, dataset: str, reference: str, epsilon: float | None, seed: int | None
 ) -> str:
-    """How people read a trial: "wavelet [codes=128] ε=10 (nonprivate) seed 0"."""
+    """A trial's readable name: "wavelet [codes=128] ε=10 (nonprivate) seed 0"."""
     if reference == "real":
         return f"real images of {dataset}"
     parts = [

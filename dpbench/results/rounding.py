@@ -1,4 +1,4 @@
-"""Numbers rounded for people to read."""
+"""Numbers rounded for display."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import math
 def rounded(value: float, half_width: float = math.nan) -> str:
     """A number to four significant digits or three decimals, whichever is shorter, with its interval if there is one.
 
-    Of numbers below 0.001 there are two significant digits.
+    Numbers below 0.001 have two significant digits.
 
     0.79123 -> "0.791";  0.79123 ± 0.012 -> "0.791 ± 0.012";  1234.5 -> "1234";  0.000123 -> "0.00012"
     """
     if math.isnan(value):
         return "–"
-    size = max(abs(value), 0 if math.isnan(half_width) else half_width)  # an interval says how exact a small number is
+    size = max(abs(value), 0 if math.isnan(half_width) else half_width)  # an interval gives the scale of a small number
     if 0 < size < 1e-6:
         return f"{value:z.1e}" if math.isnan(half_width) else f"{value:z.1e} ± {half_width:.1e}"
     magnitude = math.floor(math.log10(size)) if size else 0

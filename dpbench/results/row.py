@@ -15,7 +15,7 @@ from dpbench.results.record import TrialRecord
 
 
 class Field(NamedTuple):
-    """One column that is no metric's."""
+    """One column that belongs to no metric."""
 
     name: str
     type: str
@@ -27,7 +27,7 @@ IDENTITY = tuple(Field(name, type, help) for name, _, type, help in record.colum
 
 PROTOCOL = (
     Field("n_samples", "int", "synthetic images scored"),
-    Field("n_reference", "int", "real images that they were compared with"),
+    Field("n_reference", "int", "real images that the samples were compared with"),
     Field("extractor", "str", "feature extractors, their weights and resizing"),
     Field("protocol", "str", "everything else that the scores depend on, as JSON"),
 )
@@ -41,7 +41,7 @@ CIRCUMSTANCES = (
     Field("seconds_evaluate", "float", "scoring"),
     Field("scored_by", "str", "version and commit of the dpbench that computed the newest scores"),
     *_AFTER[len(_SECONDS) :],
-    Field("notes", "list", "reasons for empty cells, and what to know when reading the others"),
+    Field("notes", "list", "reasons for empty cells, and caveats on the others"),
 )
 """Columns after the metrics."""
 
@@ -53,14 +53,14 @@ over images otherwise, and over the classifiers' runs for accuracies."""
 
 COSTS = [*(f.name for f in CIRCUMSTANCES if f.name.startswith("seconds_")), "peak_memory_mb"]
 COSTS += ["parameters_private", "parameters_total", "queries"]
-"""Columns that say what a trial costs."""
+"""Columns for the cost of a trial."""
 
 PLACES = ("folder", "outcomes")
-"""Columns of rows in memory alone: the trial's folder, and the scores of which it has stored what each test image was,
+"""Columns that exist only in memory: the trial's folder, and the names of the scores with stored per-image outcomes,
 separated by spaces."""
 
 DERIVED = ("seeds", "interval", "trials", "rank", "order", "heading")
-"""Columns that the aggregate over seeds and the table add."""
+"""Columns that the aggregate over seeds and the tables add."""
 
 RESCORE = "delete scores.json; `dpbench evaluate --all` makes it again from the samples"
 
@@ -70,7 +70,7 @@ RESERVED = frozenset({*(f.name for f in FIELDS), *PLACES, *DERIVED})
 
 @cache
 def is_reserved(name: str) -> bool:
-    """Whether a score of that name would fill a reserved column or a column of intervals."""
+    """Whether a score of that name would fill a reserved column or an interval's column."""
     return name in RESERVED or name.endswith(CI95)
 
 
@@ -79,7 +79,7 @@ def column_names(metrics: Sequence[Column], scored: Iterable[str] = ()) -> list[
 
     Args:
         metrics: the columns of the known metrics.
-        scored: names of the scores found; those of unknown metrics follow the known columns.
+        scored: names of the scores that were found; those of unknown metrics follow the known columns.
     """
     known = [column.name for column in metrics]
     others = sorted(name for name in set(scored) - set(known) if not name.endswith(CI95))
@@ -88,14 +88,14 @@ def column_names(metrics: Sequence[Column], scored: Iterable[str] = ()) -> list[
 
 
 def make_row(trial: TrialRecord, scores: Mapping[str, Any]) -> dict[str, Any]:
-    """One leaderboard line: column name -> value, None where there is nothing to say.
+    """One leaderboard line: column name -> value, None if the column does not apply.
 
     Args:
         trial: the record of the trial.
         scores: the content of scores.json: values, ci95, missing, protocol, caveats, seconds, scored.
 
     Raises:
-        DataError: the scores are damaged, or one would be in a column that is not a metric's.
+        DataError: the scores are damaged, or one would fill a reserved column.
     """
     names = {**scores["values"], **scores["ci95"]}
     if wrong := sorted(name for name in names if is_reserved(name) or not name.isidentifier()):
@@ -117,7 +117,7 @@ def make_row(trial: TrialRecord, scores: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _reasons(missing: Mapping[str, str]) -> Iterable[str]:
-    """One text per reason for empty cells: "accuracy, accuracy_cnn: the dataset has no classes"."""
+    """One text per reason of empty cells: "accuracy, accuracy_cnn: the dataset has no classes"."""
     groups: dict[str, list[str]] = {}
     for column, reason in missing.items():
         groups.setdefault(reason, []).append(column)

@@ -1,7 +1,7 @@
-"""Rows read before: an index in the user's cache folder, so that thousands of trials are not read again each time.
+"""An index of rows that were read before, in the user's cache folder: thousands of trials need not be read each time.
 
-It is derived from the trials' files. A row counts while the files that it was made from have the same stamps, and the
-code that makes rows is the same. Losing the index costs time alone.
+The index is derived from the trials' files. A row is valid as long as its files have the same stamps and the code that
+makes rows is the same. Losing the index costs only time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from dpbench.core.folders import cache_folder
 from dpbench.results import row
 
 Stamps = dict[str, list[int]]
-"""A trial's folder, by its path below the folder of results -> what changes when its files do."""
+"""Path of a trial's folder below the folder of results -> numbers that change when its files change."""
 
 FOLDER = "rows"
 """Folder of the indexes, in the user's cache folder."""
@@ -32,11 +32,11 @@ FOLDER = "rows"
 
 @dataclass(frozen=True)
 class RowIndex:
-    """The rows of one folder of results as they were read last.
+    """The rows of one folder of results, as last read.
 
     Attributes:
         path: the index.
-        stamps: the stamps of the trials that it has.
+        stamps: the stamps of its trials.
         rows: one line per trial; see `gathering.make_frame`. `folder` is the path below the folder of results.
     """
 
@@ -46,7 +46,7 @@ class RowIndex:
 
     @classmethod
     def of(cls, out: Path) -> RowIndex:
-        """The index of a folder of results; an empty one if there is none, it is damaged, or the code has changed."""
+        """The index of a folder of results; an empty one if it is absent or damaged, or the code has changed."""
         path = cache_folder() / FOLDER / f"{digest([str(out.resolve()), code_hash(row)])}.npz"
         try:
             with np.load(path) as stored:  # no pickles
@@ -63,13 +63,13 @@ class RowIndex:
         return self.rows.loc[same].reset_index(drop=True)
 
     def store(self, rows: pd.DataFrame, stamps: Stamps) -> None:
-        """Replaces the index, where its folder can be written."""
+        """Replaces the index, if its folder can be written."""
         with suppress(DpbenchError):
             write_atomic(self.path, lambda temporary: np.savez(temporary, **_packed(rows, stamps)))
 
 
 def _packed(rows: pd.DataFrame, stamps: Stamps) -> dict[str, Any]:
-    """A frame as arrays: numbers as they are, and each text once, because most rows share most of their texts."""
+    """A frame as arrays: numbers as they are, and each text once, because rows share most of their texts."""
     numbers = [name for name in rows if rows[name].dtype == "float64"]
     integers = [name for name in rows if rows[name].dtype == "Int64"]
     texts = [name for name in rows if name not in numbers + integers]

@@ -14,23 +14,23 @@ from dpbench.core.data import ImageDataset
 from dpbench.core.files import write_atomic
 from dpbench.results.sample_grid import GAP, INK, MARGIN, MOST_ROWS, enlarged, font, paste_row, pictures
 
-LETTERS = 15  # pixels, so that a sheet that is shown smaller can still be read
+LETTERS = 15  # pixels; a scaled-down sheet stays legible
 LINE = 20  # height of a line of text in pixels
 SPACE = 14  # between groups
-WIDEST = 1450  # groups show fewer images per row rather than make a wider sheet
+WIDEST = 1450  # groups show fewer images per row before the sheet gets wider
 FEWEST_COLUMNS, MOST_COLUMNS = 2, 6  # images per row of a group
 PLAIN_ROWS = 8  # rows of a group without classes
 BATCH = 256
 
 
 class Group(NamedTuple):
-    """Images that stand under one heading.
+    """Images under one heading.
 
     Attributes:
-        method: what made them; groups of one method stand under its name.
+        method: the method that made them; groups of one method share its name as a heading.
         heading: what distinguishes them from the method's other groups.
         images: a dataset.
-        positions: those of its images that may be shown; the first ones of each class are.
+        positions: the images that may be shown; the first ones of each class are shown.
     """
 
     method: str
@@ -42,12 +42,12 @@ class Group(NamedTuple):
 def write_run_sheet(path: Path, groups: Sequence[Group], title: str) -> None:
     """Writes a PNG: one column of images per group, one row per class (the first `MOST_ROWS`).
 
-    Groups show `MOST_COLUMNS` images of each class, and fewer the more groups there are, but `FEWEST_COLUMNS` at least.
+    Groups show at most `MOST_COLUMNS` images of each class, and fewer with more groups, but at least `FEWEST_COLUMNS`.
     Without classes, a group is a grid of its first images.
 
     Args:
         path: file to write.
-        groups: at least one, all of the same shape and classes; those of one method in succession.
+        groups: at least one, all of the same shape and classes; groups of one method are consecutive.
         title: text above the images.
     """
     spec, letters = groups[0].images.spec, font(LETTERS)
@@ -104,7 +104,7 @@ def _spans(
 
 
 def _wrapped(text: str, width: int, letters: ImageFont.FreeTypeFont) -> list[str]:
-    """`text` in lines that are at most `width` pixels wide, broken after a space or comma where there is one."""
+    """`text` in lines of at most `width` pixels, broken after a space or comma if there is one."""
     lines = []
     while text:
         fitting = next((n for n in range(len(text), 1, -1) if letters.getlength(text[:n]) <= width), 1)

@@ -51,13 +51,13 @@ def _save(path: Path, array: NDArray[np.uint8]) -> None:
 
 
 def write_conditions(folder: Path, conditions: Conditions) -> None:
-    """Writes what the images in all shards, in order, were sampled under. Last, so that it stands for completeness."""
+    """Writes the conditions of the images in all shards, in order. Written last, it marks the samples as complete."""
     content = {"count": conditions.count, "labels": conditions.labels}
     write_json(folder / CONDITIONS, content if conditions.texts is None else content | {"texts": conditions.texts})
 
 
 def read_conditions(folder: Path) -> Conditions:
-    """What `write_conditions` wrote.
+    """The conditions that `write_conditions` wrote.
 
     Raises:
         DpbenchError: the file is missing or damaged.
@@ -67,14 +67,14 @@ def read_conditions(folder: Path) -> Conditions:
 
 
 class StoredSamples(ImageDataset):
-    """The samples in a folder, memory-mapped, with the labels or texts that they were sampled under.
+    """The samples in a folder, memory-mapped, with the labels or texts that they were sampled with.
 
     Args:
         folder: a trial's samples/.
         spec: declaration of the dataset that they imitate.
 
     Attributes:
-        conditions: what the images were sampled under.
+        conditions: the conditions of the images.
         labels: int64 [n], or None.
 
     Raises:
@@ -95,14 +95,14 @@ class StoredSamples(ImageDataset):
         self.labels = None if labels is None else np.asarray(labels, dtype=np.int64)
 
     def check_labels(self) -> None:
-        """Checks that every label is that of a class.
+        """Checks that every label belongs to a class.
 
         Raises:
-            DataError: one is not.
+            DataError: a label does not.
         """
         labels = self.conditions.labels
         if labels and not 0 <= min(labels) <= max(labels) < max(self.spec.n_classes, 1):
-            raise DataError(f"{self._folder / CONDITIONS} is damaged: it has labels of no class")
+            raise DataError(f"{self._folder / CONDITIONS} is damaged: some labels belong to no class")
 
     def __len__(self) -> int:
         return int(self._ends[-1])
@@ -139,7 +139,7 @@ class StoredSamples(ImageDataset):
 def fingerprint(
     shards: Iterable[NDArray[np.uint8]], labels: NDArray[np.int64] | None, texts: Sequence[str] | None = None
 ) -> str:
-    """A hash of all images, however they are cut into shards, and of their labels or texts."""
+    """A hash of all images, independent of their shards, and of their labels or texts."""
     content = hashlib.sha256()
     for shard in shards:
         content.update(np.ascontiguousarray(shard).data)

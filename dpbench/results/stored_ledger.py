@@ -1,4 +1,4 @@
-"""ledger.json as it is read back: what was planned, and what was spent, mechanism by mechanism."""
+"""The content of ledger.json: the plan, and what was spent, mechanism by mechanism."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class StoredLedger:
         epsilon_planned: ε of the whole plan, by PLD.
         accounting: "verified" or "unverified".
         unverified: why records were read outside the mechanisms.
-        mechanisms: in the order of the plan.
+        mechanisms: the mechanisms, in the order of the plan.
     """
 
     epsilon: Number
@@ -66,7 +66,7 @@ class StoredLedger:
 
 
 def segments_of(mechanism: StoredMechanism) -> list[dict[str, Any]]:
-    """Releases with one rate and noise: "releases", "rate" and "noise", absolute, of the releases that were spent."""
+    """The spent releases in segments of one rate and noise: "releases", and the absolute "rate" and "noise"."""
     left, found = mechanism.releases_spent, []
     whole = {"releases": mechanism.releases_planned, "rate": 1.0, "noise": 1.0}
     for segment in mechanism.schedule or (whole,):

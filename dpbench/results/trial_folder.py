@@ -1,14 +1,14 @@
-"""A trial's folder: which files it holds, reading them, writing them, and the lock under which a trial is worked on.
+"""A trial's folder: its files, reading and writing them, and the lock that a process holds while it works on the trial.
 
     OUT/<dataset>/<method>/<key>/
         trial.json  scores.json  ledger.json  model.safetensors  samples/  checksums.json  samples.png  log.txt
         README.md    the model card
         drawn/       images that `dpbench sample` drew later
-        checkpoints/ of an attempt that is not sampled yet
-        sensitive/   of undeclared datasets: checkpoints, and what was made from un-noised or unverified records (R9)
+        checkpoints/ checkpoints of an attempt that is not sampled yet
+        sensitive/   for undeclared datasets: checkpoints, and files made from un-noised or unverified records (R9)
 
 Writing is atomic, and trial.json comes last. A trial that is sampled but not scored has an unscored.json in its place:
-scoring that is interrupted needs no new private training.
+interrupted scoring needs no new private training.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ SENSITIVE = "sensitive"
 LOCK, HOLDER = ".lock", ".holder"
 
 RESTORE = "restore it, or run with --force to train on the private data again, as another private run"
-"""What to do about a damaged file that only training makes again."""
+"""Advice for a damaged file that only new training can replace."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +73,12 @@ class _Scores:
     caveats: tuple[str, ...]
     seconds: dict[str, float]
     ci95: dict[str, float]
-    outcomes: dict[str, Packed] = field(default_factory=dict)  # none in files by earlier versions
+    outcomes: dict[str, Packed] = field(default_factory=dict)  # empty in files by earlier versions
     scored: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 def safe_name(name: str) -> str:
-    """A folder name for a dataset or method; unchanged where it is one already ("folder:/a/b" -> "folder-b-<hash>")."""
+    """A folder name for a dataset or method; unchanged if it is valid already ("folder:/a/b" -> "folder-b-<hash>")."""
     if re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name):
         return name
     kind, _, argument = name.partition(":")
@@ -113,10 +113,10 @@ class TrialFolder:
 
     @classmethod
     def stamps(cls, out: Path) -> dict[str, list[int]]:
-        """ "<dataset>/<method>/<key>" of each finished trial below `out`, sorted -> what changes with its files.
+        """ "<dataset>/<method>/<key>" of each finished trial below `out`, sorted -> its stamp.
 
-        That is the inode, the time of change in nanoseconds and the size of trial.json and scores.json; a file that is
-        missing or cannot be looked at has none.
+        The stamp is the inode, the change time in nanoseconds and the size of trial.json and scores.json; a file that
+        is missing or unreadable has none.
         """
         found = {}
         for name in sorted(name for dataset in _folders(out) for method in _folders(out, dataset)
@@ -134,12 +134,12 @@ class TrialFolder:
 
     @property
     def is_sampled(self) -> bool:
-        """Whether nothing but scores may be missing."""
+        """Whether only scores may be missing."""
         return self.is_finished or is_there(self.path / UNSCORED)
 
     @property
     def log(self) -> Path:
-        """What happened when, over all attempts."""
+        """The timestamped log of all attempts."""
         return self.path / LOG
 
     @property
@@ -156,11 +156,11 @@ class TrialFolder:
         """The record of the trial, finished or sampled; None if it is not sampled yet.
 
         Args:
-            key: the trial's, if it is known.
+            key: the trial's key, if it is known.
 
         Raises:
-            DpbenchError: the record is damaged, or another trial's. It is then unknown what was released, so the trial
-                must not count as one that has not run.
+            DpbenchError: the record is damaged, or belongs to another trial. It is then unknown what was released, so
+                the trial must not count as one that has not run.
         """
         path = next(filter(is_there, (self.path / TRIAL, self.path / UNSCORED)), None)
         if path is None:
@@ -177,7 +177,7 @@ class TrialFolder:
         return record
 
     def write(self, record: TrialRecord) -> None:
-        """Writes the record of a trial that is sampled and not scored yet, and the checksums of its other files."""
+        """Writes the record of a trial that is sampled but not yet scored, and the checksums of its other files."""
         home = self.home(record.is_sensitive)
         shards = [path for path in sorted((home / SAMPLES).glob("*")) if not path.name.startswith(TEMPORARY)]
         files = [path for path in [self.path / LEDGER, home / MODEL, *shards] if path.exists()]
@@ -191,7 +191,7 @@ class TrialFolder:
             (self.path / UNSCORED).replace(self.path / TRIAL)
 
     def check_samples(self, record: TrialRecord) -> None:
-        """Checks that the samples are those that were stored.
+        """Checks that the stored samples are unchanged.
 
         Raises:
             DpbenchError: a file is missing or has changed.
@@ -199,7 +199,7 @@ class TrialFolder:
         self._check(record, self.home(record.is_sensitive) / SAMPLES)
 
     def check_model_and_ledger(self, record: TrialRecord) -> None:
-        """Checks that the model and the ledger are those that were stored.
+        """Checks that the stored model and ledger are unchanged.
 
         Raises:
             DpbenchError: a file is missing or has changed.
@@ -215,7 +215,7 @@ class TrialFolder:
         """The trial's samples.
 
         Args:
-            spec: declaration of the dataset that they imitate; by default as the record has it.
+            spec: declaration of the dataset that they imitate; by default the record's.
 
         Raises:
             DpbenchError: a file is missing, or has changed since it was stored.
@@ -227,11 +227,11 @@ class TrialFolder:
             return stored
 
     def home(self, is_sensitive: bool) -> Path:
-        """Where model and samples belong."""
+        """The folder for model and samples."""
         return self.path / SENSITIVE if is_sensitive else self.path
 
     def workplace(self, public_benchmark: bool) -> Path:
-        """Where checkpoints are, and what a method writes while it works: of undeclared data, in `sensitive/`."""
+        """The folder for checkpoints and a method's working files; for undeclared data, it is in `sensitive/`."""
         return self.home(is_sensitive=not public_benchmark)
 
     def checkpoints(self, public_benchmark: bool) -> Path:
@@ -243,16 +243,16 @@ class TrialFolder:
         return has_checkpoints(self.checkpoints(public_benchmark))
 
     def remove_checkpoints(self, public_benchmark: bool) -> None:
-        """Removes them, and `sensitive/` if it is empty then."""
+        """Removes all checkpoints, and `sensitive/` if it is then empty."""
         remove_checkpoints(self.checkpoints(public_benchmark))
         if not public_benchmark:
             with suppress(OSError):
                 (self.path / SENSITIVE).rmdir()
 
     def clear(self) -> None:
-        """Removes everything of an earlier attempt but its log, and a card that somebody edited.
+        """Removes everything of an earlier attempt except its log and an edited card.
 
-        trial.json goes first, then what another attempt would continue.
+        trial.json goes first, then the files that another attempt would continue from.
         """
         for name in (TRIAL, UNSCORED, CHECKPOINTS, LEDGER, SCORES, MODEL, SAMPLES, checksums.FILE, PICTURE, DRAWN):
             for part in (self.path, self.path / SENSITIVE):
@@ -262,11 +262,11 @@ class TrialFolder:
 
     @contextmanager
     def lock(self, display: Display) -> Iterator[None]:
-        """One process at a time works on a trial: two would release two models where one is counted.
+        """Lets only one process at a time work on a trial: two would release two models, but only one would be counted.
 
-        Waits for the operating system's lock on the folder, and says who has it. The lock ends with its process. Read
-        the record again under it: another process may have finished the trial. Files that a killed process did not
-        finish are removed.
+        Waits for the operating system's lock on the folder, and says who holds it. The lock ends with its process. Read
+        the record again under the lock: another process may have finished the trial. Incomplete files of a killed
+        process are removed.
 
         Raises:
             RunError: the folder cannot be written.
@@ -279,7 +279,7 @@ class TrialFolder:
             except Timeout:
                 display.say(f"  {self._holder()} works on this trial; waiting until it ends (Ctrl-C to give up)")
                 lock.acquire()
-        except (OSError, NotImplementedError) as error:  # the second where a file system has no locks
+        except (OSError, NotImplementedError) as error:  # NotImplementedError: the file system has no locks
             raise RunError(f"cannot lock {self.path}: {error}") from error
         try:
             remove_unfinished(self.path)
@@ -300,10 +300,10 @@ class TrialFolder:
         """The content of scores.json.
 
         Args:
-            all_columns: also those that are kept in `sensitive/`.
+            all_columns: whether to include columns that are kept in `sensitive/`.
 
         Raises:
-            DpbenchError: it is missing or damaged.
+            DpbenchError: the file is missing or damaged.
         """
         hidden = self.path / SENSITIVE / SCORES
         path = hidden if all_columns and is_there(hidden) else self.path / SCORES
@@ -315,12 +315,12 @@ class TrialFolder:
     def write_scores(
         self, scores: Mapping[str, Any], hidden: Mapping[str, str], caveats: Collection[str], public_benchmark: bool
     ) -> None:
-        """Writes scores.json. What must not be shown is left out of it; `sensitive/` then has everything.
+        """Writes scores.json without anything that must not be shown; `sensitive/` then has everything.
 
         Args:
             hidden: column -> why it must not be shown.
-            caveats: those that must not be shown.
-            public_benchmark: whether it may be shown what single test images were.
+            caveats: the caveats that must not be shown.
+            public_benchmark: whether per-image outcomes of the test split may be shown.
         """
         if hidden or caveats or (scores["outcomes"] and not public_benchmark):
             write_json(self.path / SENSITIVE / SCORES, scores)
@@ -336,7 +336,7 @@ class TrialFolder:
 
 
 def _folders(out: Path, name: str = "") -> list[str]:
-    """The folders in a folder of results, or in one of its folders, by their path below `out`."""
+    """The folders in a folder of results, or in one of its folders, as paths below `out`."""
     prefix = f"{name}/" if name else ""
     with suppress(OSError), os.scandir(out / name) as entries:
         return [prefix + entry.name for entry in entries if entry.is_dir()]
@@ -344,7 +344,7 @@ def _folders(out: Path, name: str = "") -> list[str]:
 
 
 def _stamp(path: str) -> tuple[int, ...]:
-    """What changes when a file is replaced; () if there is none."""
+    """Numbers that change when a file is replaced; () if there is no file."""
     try:
         stat = os.stat(path)
     except OSError:
@@ -354,7 +354,7 @@ def _stamp(path: str) -> tuple[int, ...]:
 
 @contextmanager
 def _remedy() -> Iterator[None]:
-    """Adds what to do to errors of files that only training makes again."""
+    """Adds advice to errors of files that only new training can replace."""
     try:
         yield
     except DpbenchError as error:

@@ -1,4 +1,4 @@
-"""A trial's log.txt: what happened when, over all attempts."""
+"""A trial's log.txt: the timestamped log of all attempts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class TrialLog:
         self.seconds: dict[str, float] = {}
 
     def __call__(self, text: str) -> None:
-        """Writes `text` after the time.
+        """Writes the time and `text`.
 
         Raises:
             RunError: the file cannot be written.
@@ -43,11 +43,11 @@ class TrialLog:
 
     @contextmanager
     def phase(self, name: str, stopwatch: Stopwatch | None = None) -> Iterator[None]:
-        """Logs and keeps how long a phase takes.
+        """Logs and stores how long a phase takes.
 
         Args:
             name: the name of the phase.
-            stopwatch: measures it over several attempts; by default this one counts.
+            stopwatch: measures the phase over several attempts; by default only this attempt counts.
         """
         stopwatch = stopwatch or Stopwatch()
         self(f"{name} ...")
@@ -58,7 +58,7 @@ class TrialLog:
 
     @contextmanager
     def errors_of(self, trial: object) -> Iterator[None]:
-        """Logs what ends the block early. An error of a plugin becomes one line that names the trial.
+        """Logs anything that ends the block early. An error of a plugin becomes one line that names the trial.
 
         Raises:
             DpbenchError: whatever went wrong; the traceback is in the log.

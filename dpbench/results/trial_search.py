@@ -14,10 +14,10 @@ def find_trial(trial: Path | str, out: Path) -> TrialFolder:
 
     Args:
         trial: its folder, or a unique beginning of its key.
-        out: folder of results, where a key is looked for.
+        out: folder of results in which a key is looked up.
 
     Raises:
-        DpbenchError: there is none, or there are several.
+        DpbenchError: there is no such trial, or there are several.
     """
     path = Path(trial).expanduser()
     if path.is_dir():
@@ -27,7 +27,7 @@ def find_trial(trial: Path | str, out: Path) -> TrialFolder:
     found = [TrialFolder(p) for p in sorted(out.glob(f"*/*/{glob.escape(str(trial))}*")) if TrialFolder(p).is_sampled]
     if len(found) > 1:
         places = ", ".join(str(folder.path) for folder in found)
-        raise DpbenchError(f"'{trial}' is the beginning of {len(found)} keys; name one folder: {places}")
+        raise DpbenchError(f"'{trial}' is the beginning of {len(found)} keys; give one folder: {places}")
     if not found:
         raise DpbenchError(
             f"'{trial}' is neither the folder of a trial nor the beginning of a key in {out}; "

@@ -166,7 +166,7 @@ def test_results_of_version_0_1_0_give_a_one_line_error(tiny: Path) -> None:
     )
     with pytest.raises(
         DpbenchError,
-        match=r"trial\.json: it was written by dpbench 0\.1\.0, whose results this version does not read; move",
+        match=r"trial\.json: it was written by dpbench 0\.1\.0, whose results this version cannot read; move",
     ):
         run(tiny)
     assert events.EVENTS.count("fit") == 1

@@ -75,7 +75,7 @@ def test_a_trial_is_found_by_the_beginning_of_its_key(run: Run, tiny: Path) -> N
     start = path.name[:8]
     assert dpbench.load(start, tiny).folder.path == path
     copytree(path, path.with_name(f"{start}z"))
-    with pytest.raises(DpbenchError, match=f"'{start}' is the beginning of 2 keys; name one folder: {path}, .*z"):
+    with pytest.raises(DpbenchError, match=f"'{start}' is the beginning of 2 keys; give one folder: {path}, .*z"):
         dpbench.load(start, tiny)
     with pytest.raises(DpbenchError, match=f"neither the folder of a trial nor the beginning of a key in {tiny}"):
         dpbench.load("*", tiny)
@@ -115,7 +115,7 @@ def test_exported_images_are_read_by_evaluate(run: Run, tiny: Path) -> None:
         assert generated.labels.tolist() == [i % 2 for i in by_class]
         images = torch.cat([torch.from_numpy(part.copy()) for part in generated.parts()])
         assert torch.equal(images, stored(folder)[list(by_class)])
-    with pytest.raises(DpbenchError, match="is not empty; remove it, or name another folder with --out"):
+    with pytest.raises(DpbenchError, match="is not empty; remove it, or choose another folder with --out"):
         model.export(30)
     run(force=True)
     assert not files.sheet.exists()

@@ -34,7 +34,7 @@ def test_figures_are_written_in_every_format(tiny: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("epsilon", "--columns", "brightness", "--out", "a.gif"), "name a .png, .svg or .pdf file"),
+        (("epsilon", "--columns", "brightness", "--out", "a.gif"), "give a .png, .svg or .pdf file"),
         (("epsilon", "--columns", "brigthness"), "did you mean brightness?"),
         (
             ("cost", "--columns", "brightness", "--cost", "seconds_fit", "--where", "reference=public"),

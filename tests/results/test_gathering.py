@@ -152,7 +152,7 @@ def test_reference_rows_have_the_current_columns(path: Path) -> None:
 def test_rows_of_several_folders_are_merged(tmp_path: Path) -> None:
     for out, key, accuracy in (("a", "k", 0.5), ("a", "l", 0.6), ("b", "l", 0.9), ("b", "n", 0.7)):
         store(tmp_path / out / "d/m" / key, trial(key=key, seed=ord(key)), scores(accuracy))
-    with pytest.warns(UserWarning, match="left out 1 trial of .*b that an earlier folder has, too"):
+    with pytest.warns(UserWarning, match="left out 1 trial of .*b that an earlier folder also has"):
         rows = collect([tmp_path / "a", tmp_path / "b"], [ACCURACY, FWD])
     assert rows["accuracy"].tolist() == [0.5, 0.6, 0.7]
     assert [Path(folder).parts[-4] for folder in rows["folder"]] == ["a", "a", "b"]

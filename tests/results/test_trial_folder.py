@@ -180,5 +180,5 @@ def test_damaged_conditions_error_names_the_file(tmp_path: Path, content: str) -
 def test_labels_of_no_class_raise_an_error(tmp_path: Path) -> None:
     write(tmp_path, conditions=Conditions(50, (3,) * 50))
     samples = StoredSamples(tmp_path, SPEC)
-    with pytest.raises(DataError, match=r"conditions\.json is damaged: it has labels of no class"):
+    with pytest.raises(DataError, match=r"conditions\.json is damaged: some labels belong to no class"):
         samples.check_labels()

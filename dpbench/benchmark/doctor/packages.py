@@ -28,9 +28,7 @@ def required_packages() -> Iterator[Check]:
         declared = requirements("")
     except PackageNotFoundError:
         advice = "`pip install -e .` in the repository also installs its requirements"
-        yield Check(
-            REQUIRED, "others", "absent", "not known: dpbench runs from a folder and is not installed", advice
-        )
+        yield Check(REQUIRED, "others", "absent", "not known: dpbench runs from a folder and is not installed", advice)
         return
     for requirement in declared:
         yield _required(requirement)

@@ -130,7 +130,7 @@ class _Job:
     def has_ended(self) -> bool:
         """Whether it has ended; shows the events since the last poll."""
         ended = self._job.done()
-        with suppress(FileNotFoundError), self._progress.open("rb") as file:  # the file does not exist before the job starts
+        with suppress(FileNotFoundError), self._progress.open("rb") as file:  # absent before the job starts
             file.seek(self._read)
             whole = file.read().rpartition(b"\n")[0]
             for line in filter(None, whole.split(b"\n")):

@@ -1,4 +1,4 @@
-"""Figures as files, PNG, SVG or PDF, with text that stays text."""
+"""Figures as PNG, SVG or PDF files, with text kept as text."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def check_format(path: Path) -> None:
     """Checks that a figure can be written to a file of that name.
 
     Raises:
-        DpbenchError: its suffix is not that of a format.
+        DpbenchError: its suffix is not a known format.
     """
     if path.suffix.lower().removeprefix(".") not in FORMATS:
-        raise DpbenchError(f"{path}: name a .png, .svg or .pdf file")
+        raise DpbenchError(f"{path}: give a .png, .svg or .pdf file")
 
 
 def write_figure(figure: Figure, path: Path) -> None:
-    """Writes a figure atomically. The same figure gives the same file, whenever it is written.
+    """Writes a figure atomically. The same figure always gives the same file.
 
     Args:
         figure: a matplotlib figure.

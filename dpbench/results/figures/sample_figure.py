@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 CELL = 0.32  # inches
 GAP = 0.25  # inches between grids
-LETTERS = 6  # of a heading, per cell
+LETTERS = 6  # letters of a heading per cell
 LONGEST = 200  # inches; no PDF page is longer, and no picture of 300 dpi
 
 
 class Grid(NamedTuple):
-    """What stands under one heading: samples, or real images."""
+    """The images under one heading: samples, or real images."""
 
     heading: str
     images: ImageDataset
@@ -35,7 +35,7 @@ def sample_sheet(grids: Sequence[Grid], columns: int, rows: int) -> Figure:
     Args:
         grids: at least one, all of one dataset and resolution.
         columns: images of each condition.
-        rows: conditions, the first ones; without conditions, rows of images.
+        rows: number of conditions, from the first on; without conditions, rows of images.
 
     Raises:
         DpbenchError: the sheet would be too large.

@@ -1,4 +1,4 @@
-"""Scores with their 95% intervals: by ε, by method, and by what a row costs. One panel per score."""
+"""Scores with their 95% intervals: by ε, by method, and by a row's cost. One panel per score."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 ARROWS = {"high": " ↑", "low": " ↓"}
 PANEL = (3.4, 2.7)  # inches
 COLUMNS = 3  # panels in a row
-LETTER = 0.09  # inches, of a name beside a panel
+LETTER = 0.09  # inches per letter of a name beside a panel
 POINTS: dict[str, Any] = {"linestyle": "", "markersize": 4.5, "elinewidth": 1, "capsize": 2}
 
 COST_NAMES = {
@@ -100,14 +100,14 @@ def by_cost(lines: pd.DataFrame, columns: Sequence[Column], cost: str) -> Figure
         cost: a key of `COST_NAMES`.
 
     Raises:
-        DpbenchError: also where no row has that cost.
+        DpbenchError: also if no row has that cost.
     """
     from matplotlib.ticker import LogFormatter
 
     figure, panels = _panels(lines, columns)
     made = lines[(lines["reference"] != "real") & (lines[cost] > 0)]
     if made.empty:
-        raise DpbenchError(f"no row has a cost in {cost} to draw; --cost names another one")
+        raise DpbenchError(f"no row has a cost in {cost} to draw; choose another one with --cost")
     for axes, column in zip(panels, columns, strict=True):
         for series, colour, marker in _looks(made):
             own = made[(made["series"] == series) & made[column.name].notna()]
@@ -162,7 +162,7 @@ def _looks(made: pd.DataFrame) -> list[tuple[str, str, str]]:
 
 
 def _points(axes: Axes, x: Any, own: pd.DataFrame, column: Column, **look: Any) -> None:
-    """Points with intervals, those of lines without an interval without."""
+    """Points with intervals; lines without an interval get a bare point."""
     axes.errorbar(x, own[column.name], _half_widths(own, column), **POINTS, **look)
 
 
@@ -171,7 +171,7 @@ def _half_widths(own: pd.DataFrame, column: Column) -> NDArray[np.float64]:
 
 
 def _real_line(lines: pd.DataFrame, column: Column, span: Callable[..., object], line: Callable[..., object]) -> None:
-    """What real images reach, with its interval as a band.
+    """The score of real images, with its interval as a band.
 
     Args:
         span, line: draw a band and a line across the axes.
@@ -183,7 +183,7 @@ def _real_line(lines: pd.DataFrame, column: Column, span: Callable[..., object],
 
 
 def titled_score(column: Column) -> str:
-    """The name of a score, with an arrow towards better values."""
+    """The name of a score, with an arrow in the direction of better values."""
     return column.name + ARROWS.get(column.better or "", "")
 
 

@@ -1,1 +1,1 @@
-"""The report: one self-contained page about a folder of results. The page is drawn by the scripts beside this file."""
+"""The report: one self-contained page about a folder of results. The scripts beside this file draw the page."""

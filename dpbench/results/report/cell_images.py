@@ -1,6 +1,6 @@
-"""The images of a row of the report: the first ones of each class, without selection, as one picture.
+"""The images of a row of the report: the first images of each class, without selection, as one picture.
 
-The same condition is in the same cell of every row's picture: a row of cells per class, or per prompt. Without
+Every row's picture has the same condition in the same cell: one row of cells per class, or per prompt. Without
 conditions, cells hold the first images.
 """
 
@@ -22,13 +22,13 @@ from dpbench.results.sample_grid import pictures
 
 MOST_ROWS, MOST_COLUMNS = 10, 6
 PIXELS = 300_000
-"""Of one picture: large images have fewer columns, down to 2."""
+"""Maximum number of pixels of one picture: large images have fewer columns, down to 2."""
 
 LARGEST = 128
-"""Side of a cell in pixels; larger images are made smaller."""
+"""Maximum side of a cell in pixels; larger images are scaled down."""
 
 SEARCHED, BATCH = 5_000, 256
-"""Images among which the first ones of each condition are looked for, and of them in memory at once."""
+"""Number of images to search for the first ones of each condition, and number of images in memory at once."""
 
 
 def conditions_of(images: ImageDataset) -> list[str]:
@@ -64,12 +64,12 @@ def picture_of(images: ImageDataset, conditions: Sequence[str]) -> dict[str, Any
 def cells_of_images(
     images: ImageDataset, conditions: Sequence[str], rows: int, columns: int
 ) -> list[list[NDArray[np.uint8]]]:
-    """The images of each row of cells, uint8 [h, w] or [h, w, 3]; fewer where there are no more.
+    """The images of each row of cells, uint8 [h, w] or [h, w, 3]; fewer if there are no more.
 
     Args:
         images: as for `picture_of`.
-        conditions: one per row of cells; images without conditions, or where there are none, go from left to right.
-        rows, columns: of cells.
+        conditions: one per row of cells; if there are none, or images have none, cells are filled from left to right.
+        rows, columns: numbers of rows and columns of cells.
     """
     known = conditions if images.batch([0]).condition is not None else ()
     return [pictures(images, positions) for positions in _positions(images, known, len(conditions) or rows, columns)]

@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 
 SCRIPTS = ("elements", "numbers", "state", "leaderboard", "charts", "quality", "samples", "ledgers", "differences",
            "comparability", "commands", "main")  # fmt: skip
-"""The scripts, in an order in which each uses only those before it."""
+"""The scripts, in order: each uses only those before it."""
 
 
 def write_page(path: Path, content: Mapping[str, Any]) -> None:
@@ -35,7 +35,7 @@ def write_page(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def embedded(content: Any) -> str:
-    """JSON that can stand in an HTML script: no text can end the script or begin another."""
+    """JSON that is safe inside an HTML script: no text can end the script or begin another."""
     text = json.dumps(_plain(content), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     for mark in "<>&\u2028\u2029":
         text = text.replace(mark, f"\\u{ord(mark):04x}")
