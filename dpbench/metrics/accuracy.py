@@ -15,8 +15,8 @@ class DownstreamAccuracy(Metric):
 
     The accuracy of each of three small classifiers, and their mean. The label of a synthetic image is the class it was
     sampled for. The classifiers and their training are fixed in advance (`classifiers.quick`): 6 epochs, at least 300
-    steps, with random shifts as the only augmentation. Each is trained three times, and each of these is tested once,
-    after its last step; all are in the mean, so nothing is selected on the reference split. The interval covers the
+    steps, with random shifts as the only augmentation. Each is trained three times, and each run is tested once, after
+    its last step. All runs are in the mean, so nothing is selected on the reference split. The interval covers the
     reference images and the runs (`core.outcomes`). The `real` row has the accuracy that real images reach.
     """
 

@@ -30,9 +30,9 @@ class PublishedAccuracy(Metric):
     on; here all synthetic images are used for training. Batches continue across epochs, so all have the same size. The
     last layer has torch's default initialisation.
 
-    It takes hours per row on a GPU. On a CPU it would take weeks and is refused: before anything runs, the time is
-    estimated from a step of each classifier, and more than a day per row is too long. Each classifier is trained once,
-    so the intervals are over the reference images alone.
+    The metric takes hours per row on a GPU. On a CPU it would take weeks and is refused: before anything runs, the time
+    is estimated from a step of each classifier, and more than a day per row is too long. Each classifier is trained
+    once, so the intervals are only over the reference images.
 
     Only shapes, parameter counts and a few steps have been tested; the published numbers have not been reproduced.
     """

@@ -1,4 +1,4 @@
-"""Alignment of generated scenes with their prompts, by a judge that was trained on real scenes."""
+"""Alignment of generated scenes with their prompts, by a judge trained on real scenes."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ if TYPE_CHECKING:
     from dpbench.metrics.classifiers.scene_judge import SceneJudge
 
 CHUNK = 250
-"""Images that the judge sees at once."""
+"""Images per call of the judge."""
 
 PROBED = 100
-"""Reference images whose captions show whether they follow the grammar of scenes."""
+"""Number of reference images whose captions are checked for the grammar of scenes."""
 
 ATTRIBUTES = ("kind", "colour", "relation", "size", "place", "ground")
 SCORED = ATTRIBUTES[:3]
 """The attributes whose statements make up the score."""
 
 AXES = {"above": 0, "left": 1}
-"""Relation -> the coordinate of a cell, row or column, in which the first object comes first."""
+"""Relation -> the coordinate of a cell (row or column) in which the first object comes first."""
 
 Held = Mapping[str, Sequence[bool]]
-"""Attribute -> whether each statement of a text about it holds for an image."""
+"""Attribute -> whether each of a text's statements about it holds for an image."""
 
 
 class Pairs(NamedTuple):
     """Images whose first caption names an object: what the captions say, and what the judge sees.
 
     Attributes:
-        said, seen: of each image, in order.
-        unread: number of images that are left out, as their caption names no object.
+        said, seen: the scene in the caption and the scene that the judge sees, per image, in order.
+        unread: number of images that are left out because their caption names no object.
     """
 
     said: Sequence[Scene]
@@ -56,11 +56,11 @@ class Pairs(NamedTuple):
 class CaptionFidelity(Metric):
     """Share of a prompt's objects, colours and relations that a judge of real scenes finds in the image.
 
-    The judge is a small network trained on real captioned scenes, on the half of train that no `real` row scores. A
-    prompt states kinds of objects, the colour of each, and relations between them; the share of these statements that
-    hold for what the judge sees is the score of an image. Sizes, places and the ground have columns of their own; a
-    colour, a size or a place holds only if an object of the kind is there. Beside it stand the score of the real test
-    images with their first caption, which has the judge's errors and no others, and the score of the synthetic images
+    The judge is a small network trained on real captioned scenes: the half of train that no `real` row scores. A prompt
+    states kinds of objects, the colour of each, and relations between them. The score of an image is the share of these
+    statements that hold for what the judge sees. Sizes, places and the ground have their own columns. A colour, a size
+    or a place holds only if an object of that kind is there. Two more columns help to read the score: the score of the
+    real test images with their first caption, which has only the judge's errors, and the score of the synthetic images
     with each other's prompts, which is the floor.
     """
 
@@ -80,12 +80,12 @@ class CaptionFidelity(Metric):
     protocol: ClassVar[str] = f"v1, scene judge v{SCENE_JUDGE_VERSION} on half of train"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
-        """All columns, in [0, 1], with intervals over images; NaN where no prompt states an attribute.
+        """All columns, in [0, 1], with intervals over images; NaN if no prompt states an attribute.
 
         Warns with a `Caveat` if prompts name no object: their images are left out.
 
         Raises:
-            MissingScore: the captions are not those of scenes, no prompt names an object, or train is not available.
+            MissingScore: the captions do not describe scenes, no prompt names an object, or train is not available.
         """
         import torch
 
@@ -114,7 +114,7 @@ class CaptionFidelity(Metric):
 
 
 def holds(said: Scene, seen: Scene) -> Held:
-    """Which statements of a text hold for what is seen in an image, in which the shapes of objects differ."""
+    """Whether each statement of a text holds for the scene seen in an image, whose objects have different shapes."""
     found = {thing.shape: thing for thing in seen.things}
     named = [(thing, found.get(thing.shape)) for thing in said.things]
     related = [(found.get(r.first[1]), found.get(r.second[1]), AXES[r.kind]) for r in said.relations]
@@ -144,12 +144,12 @@ def _vocabulary(reference: ImageDataset) -> Vocabulary:
     """The words of the reference images' captions.
 
     Raises:
-        MissingScore: there are none, or they are not captions as of scenes.
+        MissingScore: there are no captions, or they are not written like those of scenes.
     """
     texts = _texts(reference, range(min(PROBED, len(reference))))
     found = vocabulary_of(texts)
     if found is None:
-        raise MissingScore("the dataset's captions are not written as those of scenes, so they cannot be checked")
+        raise MissingScore("the dataset's captions are not written like those of scenes, so they cannot be checked")
     return found
 
 
@@ -157,7 +157,7 @@ def _texts(images: ImageDataset, indices: Sequence[int]) -> list[str]:
     """The captions of each image as one text.
 
     Raises:
-        MissingScore: the images have none.
+        MissingScore: the images have no captions.
     """
     captions = images.batch(indices).captions
     if captions is None:
@@ -166,7 +166,7 @@ def _texts(images: ImageDataset, indices: Sequence[int]) -> list[str]:
 
 
 def _judged(images: ImageDataset, judge: SceneJudge, vocabulary: Vocabulary, device: str) -> Pairs:
-    """What the first captions say and what the judge sees, of all images."""
+    """What the first captions say and what the judge sees, for all images."""
     from dpbench.metrics.classifiers import recipe
 
     said: list[Scene] = []

@@ -25,7 +25,7 @@ class CLIPScore(Metric):
     """CLIP similarity of images and their prompts.
 
     The mean over synthetic images of 100 · max(cos(image, prompt), 0), from CLIP's embeddings. The prompt of an image
-    is the caption it was sampled from. On datasets with classes it is "a photo of a {class}", with dashes and
+    is the caption it was sampled with. On datasets with classes, it is "a photo of a {class}", with dashes and
     underscores in the class name replaced by spaces; `label_fidelity` measures the same with a classifier. The `real`
     row gives the score of real images, with the first caption of each.
     """

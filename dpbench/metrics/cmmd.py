@@ -20,7 +20,7 @@ class CLIPMaximumMeanDiscrepancy(Metric):
     """Maximum mean discrepancy of CLIP embeddings (CMMD).
 
     The squared MMD of unit-norm embeddings with the kernel exp(-|x - y|² / 2σ²), σ = 10, times 1,000. It is the
-    V-statistic, over all pairs, as in the authors' code: it is above 0 for two samples of the same distribution and
+    V-statistic, over all pairs, as in the authors' code: it is above 0 for two samples of the same distribution, and
     falls with the number of images.
     """
 

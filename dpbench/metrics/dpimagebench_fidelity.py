@@ -1,13 +1,13 @@
-"""The fidelity metrics of DPImageBench, computed as its code computes them (Gong et al., arXiv 2503.14681).
+"""The fidelity metrics of DPImageBench, computed as in its code (Gong et al., arXiv 2503.14681).
 
-The facts are those of github.com/2019ChenGong/DPImageBench, evaluation/evaluator.py (commit ec57378) and of what it
-calls: github.com/marcojira/fld, fld/metrics and fld/MoG.py (commits 6f0d888 and 245ac7c), and pytorch-fid. Its
-follow-ups (DP-FETA-Pro, DP-SAPF) use the same. Here are all of them:
+The details follow github.com/2019ChenGong/DPImageBench, evaluation/evaluator.py (commit ec57378), and the code that it
+calls: github.com/marcojira/fld, fld/metrics and fld/MoG.py (commits 6f0d888 and 245ac7c), and pytorch-fid. Follow-ups
+of DPImageBench (DP-FETA-Pro, DP-SAPF) use the same code. All metrics have this in common:
 
-* All features are those of the extractor `pytorch-fid`; grey is repeated to three channels.
+* All features come from the extractor `pytorch-fid`; grey is repeated to three channels.
 * The reference is the train split. DPImageBench keeps a part of it for validation (5,000 images of MNIST,
   Fashion-MNIST and CIFAR); here all of it is the reference, since methods are trained on all of it.
-* 60,000 synthetic images are scored, MNIST and Fashion-MNIST at 28 pixels.
+* 60,000 synthetic images are scored; MNIST and Fashion-MNIST have 28 pixels.
 
 `docs/metrics.md` compares each metric with dpbench's own.
 """
@@ -37,7 +37,7 @@ FLD_CENTRES = 10_000
 PRECISION_K, RECALL_K = 3, 4
 """fld's `num_neighbors` is 4 and 5, but its neighbours include the image itself."""
 PIXELS = {"mnist": 28, "fashion-mnist": 28, "cifar10": 32, "cifar100": 32}
-"""Size of the images that the published numbers are about."""
+"""Size of the images behind the published numbers."""
 BLOCK = 1000  # images
 
 
@@ -45,7 +45,7 @@ def check_size(evaluation: Evaluation) -> None:
     """Refuses images of another size than DPImageBench's.
 
     Raises:
-        MissingScore: they have another size.
+        MissingScore: the images have another size.
     """
     name, size = evaluation.spec.name, evaluation.spec.resolution
     published = PIXELS.get(name, size)
@@ -77,9 +77,9 @@ class DPImageBenchFID(Metric):
     """DPImageBench's FID: to the train split.
 
     Fréchet distance of at most 50,000 random synthetic images to all of train, in features of pytorch-fid's Inception.
-    Other resizing, another reference and other numbers of images than `fid`, and other resizing than `fid_train`: do
-    not compare the values. DPImageBench takes a matrix square root, and adds 1e-6 to the diagonals if that fails; here
-    the distance is computed without one.
+    Do not compare the value with `fid`, which has other resizing, another reference and other numbers of images, or
+    with `fid_train`, which has other resizing. DPImageBench takes a matrix square root, and adds 1e-6 to the diagonals
+    if that fails; here the distance is computed without a matrix square root.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (
@@ -111,8 +111,8 @@ class DPImageBenchFID(Metric):
 class DPImageBenchInceptionScore(Metric):
     """DPImageBench's Inception Score: one split.
 
-    As `inception_score`, but of all images at once where the original has the mean over 10 splits, with the output
-    layer's bias, and with pytorch-fid's resizing. With one split the score is usually higher.
+    As `inception_score`, but over all images at once instead of the original mean over 10 splits, with the output
+    layer's bias, and with pytorch-fid's resizing. With one split, the score is usually higher.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (
@@ -140,8 +140,8 @@ class DPImageBenchInceptionScore(Metric):
 class DPImageBenchPrecisionRecall(Metric):
     """DPImageBench's precision and recall: open balls.
 
-    Precision is the share of at most 60,000 synthetic images inside a train image's ball, k = 3; recall the share of
-    train images inside a synthetic image's ball, k = 4. Balls are open: one of radius 0, around duplicates, contains
+    Precision is the share of at most 60,000 synthetic images inside a train image's ball, k = 3; recall is the share of
+    train images inside a synthetic image's ball, k = 4. Balls are open: a ball of radius 0, around duplicates, contains
     nothing, not even a copy. `precision` and `recall` have closed balls, k = 5, at most 10,000 images and the test
     split. Comparing 60,000 images with 60,000 takes minutes and 1 GB of memory.
     """
@@ -177,7 +177,7 @@ class DPImageBenchFLD(Metric):
     100 times the mean negative log-likelihood of *train* images per feature, under Gaussians centred on at most 10,000
     random synthetic images and fitted to train, minus that of test images under Gaussians centred on half of train (at
     most 10,000 images) and fitted to the rest. The authors of FLD, and `fld`, compute the likelihood of test images in
-    DINOv2 features. Here copies of train images among the synthetic ones improve the value. The distances of 60,000
+    DINOv2 features. Here, copies of train images among the synthetic images improve the value. The distances of 60,000
     train images take 2.4 GB of memory.
     """
 

@@ -42,7 +42,7 @@ class TrainFID(FrechetInceptionDistance):
     """Fréchet Inception Distance to the train split.
 
     It rewards images that are close to train images, so the test split is the better reference. Papers that compare
-    with train resize images otherwise and use other numbers of them: compare `dpimagebench_fid` with DPImageBench's.
+    with train use other resizing and other numbers of images: compare DPImageBench's FID with `dpimagebench_fid`.
     """
 
     columns: ClassVar[tuple[Column, ...]] = frechet_columns("fid_train", "Fréchet Inception Distance to train")

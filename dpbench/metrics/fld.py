@@ -22,9 +22,9 @@ class FeatureLikelihoodDivergence(Metric):
     of test per feature, minus that of a baseline with half of train as centres, fitted to the other half.
 
     The fit is that of the authors' code (`statistics.gaussian_mixture`). The values are not comparable with theirs:
-    they use features of DINOv2 ViT-B/14, 10,000 centres and all of train; here they are those of ViT-L/14, with at most
-    5,000 centres and 10,000 images of train and of test. There is no interval, because leaving out one centre changes
-    the variances of its neighbours.
+    they use features of DINOv2 ViT-B/14, 10,000 centres and all of train; this metric uses features of ViT-L/14, at
+    most 5,000 centres, and 10,000 images of train and of test. There is no interval, because leaving out one centre
+    changes the variances of its neighbours.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (Column("fld", "low", "Feature Likelihood Divergence (DINOv2 features)"),)

@@ -6,7 +6,7 @@ from dpbench.core.metric import Column
 from dpbench.evaluation.stratified import PROTOCOL as PARTS
 
 HALVES = f"limit from halves: {PARTS}"
-"""What a limit depends on."""
+"""The protocol of a limit."""
 
 
 def frechet_columns(name: str, help: str) -> tuple[Column, Column]:

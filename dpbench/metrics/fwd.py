@@ -14,8 +14,8 @@ class FrechetWaveletDistance(Metric):
 
     The Fréchet distance of each Haar wavelet packet's coefficients, averaged over the packets; needs no network. As
     published and as in the authors' package `pytorchfwd`: images in [0, 1], Haar packets in natural order without
-    log scaling, a packet's coefficients of all channels flattened into one vector, unbiased covariances, unweighted
-    mean of the squared distances.
+    log scaling, a packet's coefficients of all channels flattened into one vector, unbiased covariances, and an
+    unweighted mean of the squared distances.
 
     There are three differences. The level depends on the resolution: the authors use 4 for 256 x 256 (packets of 16 x
     16) and give no rule for small images. Here packets have at least 7 x 7 pixels, which means level 2 for 28 and 32, 3

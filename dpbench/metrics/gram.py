@@ -25,8 +25,8 @@ class GramDistance(Metric):
 
     with the activations F_l of relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1: N_l channels of M_l pixels. This is the
     style loss of Gatys et al. between the mean styles of the two sets, with torchvision's VGG-19 instead of their
-    rescaled one and with G divided by M_l, so that the value does not depend on the image size. Images smaller than
-    64 x 64 are enlarged to it. Finite sets differ by chance: compare the value with the `real` row.
+    rescaled one, and with G divided by M_l, so that the value does not depend on the image size. Images below 64 x 64
+    are enlarged to that size. Finite sets differ by chance: compare the value with the `real` row.
 
     The interval resamples 20 random parts of the synthetic set, stratified by class; the reference set is fixed.
     """

@@ -1,4 +1,4 @@
-"""ImageReward (Xu et al., arXiv 2304.05977) of images and class prompts, as DPImageBench computes it."""
+"""ImageReward (Xu et al., arXiv 2304.05977) of images and class prompts, as in DPImageBench."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
 
 FOLDER = Path("~/.cache/ImageReward")
-"""Where the package keeps its weights."""
+"""The folder of the package's weights."""
 FILES = ("ImageReward.pt", "med_config.json")
 BATCH = 500
 
@@ -50,8 +50,8 @@ PROMPTS: dict[str, tuple[str, ...]] = {
     ),
     "cifar10": tuple(f"An image of {thing}" for thing in _THINGS),
 }
-"""DPImageBench's prompts, in the order of classes, its slips included. Those of CIFAR-100 are in another order than the
-classes, and so are left out."""
+"""DPImageBench's prompts, in the order of classes, including its slips. Its prompts for CIFAR-100 are not in the order
+of the classes, so they are left out."""
 
 
 class DPImageBenchImageReward(Metric):
@@ -115,7 +115,7 @@ def load_model(device: torch.device) -> Any:
     try:
         package = importlib.import_module("ImageReward")
     except ImportError as error:
-        raise NotInstalled(f"ImageReward is not installed; importing it says: {error}") from error
+        raise NotInstalled(f"ImageReward is not installed; its import fails with: {error}") from error
     weights, config = (FOLDER.expanduser() / name for name in FILES)
     if not (weights.is_file() and config.is_file()):
         raise NotInstalled(

@@ -24,9 +24,9 @@ class InceptionScore(Metric):
     """Inception Score (IS).
 
     exp of the mean KL divergence from an image's class probabilities to their mean, by the Inception network. It uses
-    synthetic images only, and ImageNet's classes whatever the dataset is: compare it with the `real` row. As published,
+    only synthetic images, and ImageNet's classes whatever the dataset is: compare it with the `real` row. As published,
     it is the mean over 10 splits of the images; images are assigned to splits at random, since samples are often sorted
-    by class. Logits have no output bias, as in torch-fidelity. DPImageBench has one split and the bias:
+    by class. Logits have no output bias, as in torch-fidelity. DPImageBench uses one split and the bias:
     `dpimagebench_inception_score`.
     """
 

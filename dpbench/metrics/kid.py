@@ -17,7 +17,7 @@ class KernelInceptionDistance(Metric):
     """Kernel Inception Distance to the test split (KID).
 
     The unbiased squared MMD of Inception features with the kernel (x·y / d + 1)³, averaged over random subsets. As
-    published and as in clean-fid and torch-fidelity: 100 subsets of 1,000 images of each set, drawn without
+    published, and as in clean-fid and torch-fidelity, there are 100 subsets of 1,000 images of each set, drawn without
     replacement; if a set is smaller, the subsets have its size. Unlike FID, its expectation does not depend on the
     number of images, and it may be slightly below 0.
     """

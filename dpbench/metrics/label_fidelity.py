@@ -15,9 +15,9 @@ class LabelFidelity(Metric):
 
     The accuracy of a classifier trained on real images, on synthetic images labelled with the class they were sampled
     for. Ravuri and Vinyals (arXiv 1905.10887) train on synthetic images and test on real ones, which is `accuracy`;
-    this is the other direction. It is high if the classes are distinct, even if every image of a class is the same:
-    read it together with `accuracy` and `recall`. The classifier is trained on the half of train that no `real` row
-    scores.
+    this metric is the other direction. It is high if the classes are distinct, even if every image of a class is the
+    same: read it together with `accuracy` and `recall`. The classifier is trained on the half of train that no `real`
+    row scores.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (

@@ -22,7 +22,7 @@ class LPIPSDiversity(Metric):
 
     The mean distance between two synthetic images of the same class, or between any two if there are no classes; 0 if
     all images are equal. There are at most 2,000 pairs, drawn at random; no image is in two pairs. The network is
-    AlexNet with the linear heads of version 0.1. Images smaller than 64 x 64 are enlarged to it. There is no best
+    AlexNet with the linear heads of version 0.1. Images below 64 x 64 are enlarged to that size. There is no best
     value: compare it with the `real` row. Mode collapse gives a lower value, and blur or noise can give a higher one.
     """
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MOST = 10_000  # maximum number of synthetic images
 FEATURES = "fourier-magnitude"
 SAME = 1e-3  # distance up to which the pixels of two images are compared
-CLEAR = 2  # near copies have a caveat if they are that many half-widths of the interval from chance
+CLEAR = 2  # near copies get a caveat if they are this many half-widths of the interval away from chance
 PAIRS = 1024  # pairs of images whose pixels are in memory at the same time
 
 
@@ -36,13 +36,13 @@ class Memorisation(Metric):
     is better than chance, so rows are not ranked by these columns.
 
     `copied`: the share of synthetic images that are near copies of train images, beyond chance. A near copy is less
-    than half as far from its nearest real image as from the fifth nearest (`statistics.near_copies`). It is 1 if all
-    are copies of train images. If all are copies of reference images, it is minus the number of train images per
+    than half as far from its nearest real image as from the fifth nearest (`statistics.near_copies`). The value is 1 if
+    all are copies of train images. If all are copies of reference images, it is minus the number of train images per
     reference image.
 
     `membership`: the advantage of a membership attack (`statistics.membership.advantage`) on all train and reference
-    images; 1 means that every member is identified. It sees generators whose images are close to train images without
-    being copies, and misses a small share of copies.
+    images; 1 means that every member is identified. It detects generators whose images are close to train images
+    without being copies, and misses a small share of copies.
 
     Distances are between `fourier-magnitude` features, which mirroring, small shifts, noise, brightness and contrast
     hardly change. At most 10,000 synthetic images are used. Caveats give the number of exact copies of train images,
@@ -93,7 +93,7 @@ def _exact(copies: int, compared: int) -> list[str]:
 
 
 def _near(of_train: int, of_reference: int, ratio: float, copied: Estimate, compared: int) -> list[str]:
-    """Whether near copies of train images, or of reference images, are far more than chance gives.
+    """Caveats if there are far more near copies of train images, or of reference images, than by chance.
 
     Args:
         of_train, of_reference: number of synthetic images that are near copies.

@@ -25,7 +25,7 @@ class PrecisionRecallDensityCoverage(Metric):
     DPImageBench's numbers only with `dpimagebench_precision` and `dpimagebench_recall`.
 
     The intervals of recall and coverage use the reference images that are covered by a single synthetic image. By the
-    Efron-Stein inequality they tend to be too wide rather than too narrow. The growth of other balls when an image is
+    Efron-Stein inequality, they tend to be too wide rather than too narrow. The growth of other balls when an image is
     left out is neglected.
     """
 
@@ -52,9 +52,10 @@ class PrecisionRecallDensityCoverage(Metric):
 class ClassifierPRDC(Metric):
     """FD and PRDC in features of a real-data classifier.
 
-    Fréchet distance, precision, recall, density and coverage in features of a classifier trained on half of the train
-    split, the one that no `real` row scores. It needs no downloaded weights, and its features separate the dataset's
-    classes, which Inception features may not. It may overrate a method that copies the images that it has seen.
+    Fréchet distance, precision, recall, density and coverage in features of a classifier trained on the half of the
+    train split that no `real` row scores. The classifier needs no downloaded weights, and its features separate the
+    dataset's classes, which Inception features may not. It may overrate a method that copies the images that the
+    classifier has seen.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (

@@ -24,9 +24,9 @@ class FrechetPerScale(Metric):
     coefficients, divided neither by their number nor by their variance: compare a column only with itself and with the
     `real` row. The value of a detail level is the mean over its three orientations.
 
-    Up to 32 x 32 pixels one Gaussian is fitted to each band with all its channels. A larger band (above 16 x 16) is
+    Up to 32 x 32 pixels, one Gaussian is fitted to each band with all its channels. A larger band (above 16 x 16) is
     split by further packet levels into parts of at most 16 x 16 coefficients per channel, whose distances are added.
-    This neglects correlations between the parts and limits covariances to 256 or 768 dimensions.
+    This neglects correlations between the parts, and limits covariances to 256 or 768 dimensions.
 
     The bands are computed from the wavelet packets, of which they are rotations (see `extractors.packets`).
     """
@@ -71,7 +71,7 @@ def _parts(rows: slice, packets: int, packet_size: int) -> Groups:
     """The packets `rows` of features [n, packets, d], joined into parts of at most BLOCK x BLOCK within a band.
 
     Args:
-        rows: which packets.
+        rows: the packets.
         packets: number of packets in one band.
         packet_size: height and width of a packet.
     """

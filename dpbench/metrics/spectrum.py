@@ -16,8 +16,8 @@ MOST = 50_000
 class Spectrum(Metric):
     """Difference of mean log power spectra.
 
-    The root-mean-square difference, in decibels, between the mean log power spectra of synthetic and real images. An
-    image's spectrum is that of `extractors.power_spectrum.PowerSpectrum`, one number per radius. The mean over images
+    The root-mean-square difference, in decibels, between the mean log power spectra of synthetic and real images. The
+    spectrum of an image (`extractors.power_spectrum.PowerSpectrum`) has one number per radius. The mean over images
     is taken after the logarithm, so that a few images of high contrast do not dominate. 3 dB is a factor of 2 in power.
     After Durall et al. (arXiv 2003.01826) and Dzanic et al. (arXiv 1911.06465), who compare such curves by eye or with
     a classifier.

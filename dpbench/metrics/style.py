@@ -1,4 +1,4 @@
-"""Style: how far what a person notices is distributed otherwise than in real images."""
+"""Style: the difference from real images in the distributions of what a person notices."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Style(Metric):
 
         (2 E|x - y| - E|x - x'| - E|y - y'|) / (2 E|x - y| + 1)
 
-    It is averaged within each group of statistics, and then over the five groups. 0 means that nothing differs, and 1
-    that everything does, by more than anyone could overlook. Other real images have about 0, however many there are,
-    and sometimes slightly less. Whole distributions are compared, so a collapsed generator is far from 0 even if its
-    image is typical. Differences that nobody sees count little, because of the added 1 and the floors of contrasts.
+    It is averaged within each group of statistics, and then over the five groups. 0 means that nothing differs; 1 means
+    that everything differs, by more than anyone could overlook. Other real images have a value of about 0, however many
+    there are, and sometimes slightly less. Whole distributions are compared, so a collapsed generator is far from 0
+    even if its image is typical. Invisible differences count little, because of the added 1 and the floors of contrasts.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (

@@ -22,13 +22,13 @@ Means = NDArray[np.float64]
 class Texture(Metric):
     """Distance of mean wavelet texture statistics.
 
-    The distance between the mean textures of synthetic and real images, in standard deviations of real images. The
-    statistics of an image are those of Portilla and Simoncelli (2000), in the form that
-    `extractors.texture_statistics.TextureStatistics` defines. The difference of means of each statistic is divided by
+    The distance between the mean textures of synthetic and real images, in standard deviations of real images. An
+    image's statistics are those of Portilla and Simoncelli (2000), as defined in
+    `extractors.texture_statistics.TextureStatistics`. The difference of means of each statistic is divided by
     its standard deviation over reference images. `texture_marginal` and `texture_cross` are the root mean squares over
     the marginal and the cross-band statistics, and `texture` is the root mean square of the two. A value of 1 is the
-    distance of a typical real image from the mean. Sets of n and m real images differ by about sqrt(1/n + 1/m): see the
-    `real` row.
+    distance of a typical real image from the mean. Two sets of n and m real images differ by about sqrt(1/n + 1/m): see
+    the `real` row.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (

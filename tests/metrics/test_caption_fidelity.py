@@ -193,7 +193,7 @@ def described(text: str | None, seed: int) -> ImageDataset:
 
 @pytest.mark.parametrize(
     ("text", "reason"),
-    [(None, "the images have no captions or prompts"), ("a man rides a horse", "are not written as those of scenes")],
+    [(None, "the images have no captions or prompts"), ("a man rides a horse", "are not written like those of scenes")],
 )
 def test_other_datasets_have_no_score(text: str | None, reason: str, run: RunContext) -> None:
     scores = evaluate(["caption-fidelity"], described(text, 1), described(text, 2), run, described(text, 3))

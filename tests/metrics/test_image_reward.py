@@ -72,4 +72,4 @@ def test_without_the_package_weights_prompts_or_labels_the_cell_says_so(
     (tmp_path / "ImageReward.pt").unlink()
     assert score().missing[COLUMN].startswith("the weights of ImageReward are not installed; put ImageReward.pt and")
     monkeypatch.setitem(sys.modules, "ImageReward", None)
-    assert score().missing[COLUMN].startswith("ImageReward is not installed; importing it says: ")
+    assert score().missing[COLUMN].startswith("ImageReward is not installed; its import fails with: ")

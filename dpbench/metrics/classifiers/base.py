@@ -59,7 +59,7 @@ def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, groups: in
 
 
 def stages(block: Callable[[int, int, int], nn.Module], widths: Sequence[int], n: int) -> nn.Sequential:
-    """Stages of n residual blocks; all but the first stage halve the size, in their first block.
+    """Stages of n residual blocks; every stage except the first halves the size, in its first block.
 
     Args:
         block: (channels in, channels out, stride) -> a block.

@@ -24,17 +24,17 @@ def downstream(
 ) -> Mapping[str, Measured]:
     """Accuracies, on the reference images, of classifiers trained on the synthetic images.
 
-    Each classifier is trained `how.runs` times. The reference is read after the last step of all of them.
+    Each classifier is trained `how.runs` times. The reference is read only after the last step of all of them.
 
     Args:
         column: name of the column of the mean; the column of a classifier is `column`_name.
         classifiers: name -> function that builds it.
-        how: the recipe for training each.
+        how: the training recipe of each classifier.
         evaluation: the images and the random generator.
 
     Returns:
         Column -> accuracy in [0, 1], the mean over runs, with its interval over the reference images and runs; see
-        `core.outcomes`. It says nothing about another set of synthetic images.
+        `core.outcomes`. The interval says nothing about another set of synthetic images.
 
     Raises:
         MissingScore: the dataset has fewer than two classes, or the images have no labels.
@@ -68,10 +68,10 @@ def _number(run: int, runs: int) -> str:
 
 @contextmanager
 def _workers(models: int, how: Recipe, device: str) -> Iterator[ThreadPoolExecutor]:
-    """Threads that train classifiers: on a CPU, for small networks, one per core.
+    """Threads that train classifiers: for small networks on a CPU, one per core.
 
-    Torch's own threads would wait for each other longer than they compute. The result then does not depend on the
-    number of cores.
+    Torch's own threads would wait for each other longer than they compute. With one thread per classifier, the result
+    does not depend on the number of cores.
     """
     cores = torch.get_num_threads()
     small = how.small and torch.device(device).type == "cpu"

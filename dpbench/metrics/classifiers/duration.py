@@ -13,19 +13,19 @@ from dpbench.metrics.classifiers.base import Make, build_classifier
 from dpbench.metrics.classifiers.recipe import Recipe
 
 PROBED = 2
-"""Images of a timed step on a CPU, where time grows with their number. Other devices time whole batches."""
+"""Images of a timed step on a CPU, where time is proportional to their number. Other devices time whole batches."""
 
 
 def expected_seconds(
     classifiers: Mapping[str, Make], how: Recipe, spec: DatasetSpec, images: int, device: str
 ) -> float:
-    """The time to train all classifiers on a number of images, from one step of each after one to warm up.
+    """The time to train all classifiers, from one step of each after a warm-up step.
 
     Args:
         classifiers: name -> function that builds it.
-        how: the recipe for training each.
+        how: the training recipe of each classifier.
         spec: shape of the images and number of classes.
-        images: their number.
+        images: number of training images.
         device: name of the device.
     """
     batch = PROBED if torch.device(device).type == "cpu" else how.batch

@@ -1,4 +1,4 @@
-"""The images and labels that classifiers are trained and tested on, many times over, by several threads."""
+"""The images and labels that several threads read repeatedly to train and test classifiers."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from dpbench.core.data import ImageDataset
 from dpbench.core.errors import DataError
 
 IN_MEMORY = 512 * 2**20
-"""Bytes up to which the images of a set are held in memory."""
+"""Maximum size in bytes of a set of images that is held in memory."""
 
 AT_ONCE = 1000
-"""Images that are read together."""
+"""Images to read at once."""
 
 
 class LabelledImages:
@@ -25,7 +25,7 @@ class LabelledImages:
         images: n images with labels, of a dataset with classes.
 
     Raises:
-        DataError: a label is outside the classes. For a set that is not held, `batch` raises it.
+        DataError: a label is outside the classes. For a set that is not held in memory, `batch` raises the error.
     """
 
     def __init__(self, images: ImageDataset):

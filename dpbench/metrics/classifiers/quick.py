@@ -1,11 +1,11 @@
 """Small classifiers that train in seconds on a CPU core, and their training recipe.
 
 None uses batch normalisation, because the batch statistics of synthetic training images and real test images differ.
-Images have at least 28 x 28 pixels. Above 32 x 32 the first convolution has a larger stride, so that later layers have
+Images have at least 28 x 28 pixels. Above 32 x 32, the first convolution has a larger stride, so that later layers have
 the same size and cost.
 
 Networks and recipe were chosen on the last 5,000 images of a fixed shuffle of the train splits of CIFAR-10 and MNIST.
-Accuracies there, trained on other real train images, those of CIFAR-10 mirrored at random, which was then left out:
+Accuracies there, trained on other real train images (CIFAR-10 with random mirroring, which was dropped afterwards):
 
     images             cnn    vgg    resnet
     CIFAR-10, 45,000   0.75   0.77   0.75
@@ -51,7 +51,7 @@ MOST_STEPS_OF_REAL = 2500
 
 
 def steps(n: int) -> int:
-    """The number of steps: `EPOCHS` times through n images, and no fewer than `FEWEST_STEPS`."""
+    """The number of steps: `EPOCHS` passes over n images, but at least `FEWEST_STEPS` steps."""
     return max(FEWEST_STEPS, math.ceil(EPOCHS * n / BATCH))
 
 
@@ -75,7 +75,7 @@ RECIPE = Recipe(
     small=True,
     runs=3,
 )
-"""Shifts are the only augmentation, because they keep the class of any image; a mirrored digit is another one."""
+"""Shifts are the only augmentation, because they keep the class of any image; a mirrored digit may be another digit."""
 
 REAL_RECIPE = replace(RECIPE, steps=lambda n: min(MOST_STEPS_OF_REAL, steps(n)), runs=1)
-"""For the classifier of real images, which should take no more time for a larger dataset."""
+"""The recipe of the classifier of real images, which should not take more time for a larger dataset."""

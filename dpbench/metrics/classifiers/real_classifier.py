@@ -1,8 +1,9 @@
 """A classifier trained on half of the real train split, once per dataset, for metrics and as a feature extractor.
 
-It is the half that no `real` row scores, so that one classifier judges all rows and has seen the images of none.
+This is the half that no `real` row scores. So one classifier judges all rows, and has seen the images of none.
 
-It is not covered by the privacy guarantee (rule R9): only metrics and extractors that declare `reads_train` may use it.
+The classifier is not covered by the privacy guarantee (rule R9): only metrics and extractors that declare `reads_train`
+may use it.
 """
 
 from __future__ import annotations

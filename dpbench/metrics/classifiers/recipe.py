@@ -37,12 +37,12 @@ class Recipe:
         steps: number of images -> number of steps.
         optimizer: parameters -> optimizer with the peak learning rate.
         rate: elapsed share of the training, in (0, 1) -> learning rate, relative to the peak.
-        smoothing: share of the label that all classes get equally (label smoothing).
+        smoothing: share of the label that is spread evenly over all classes (label smoothing).
         shift: maximum random shift of images, in pixels; the only augmentation.
         ema_decay: decay of the exponential moving average of the weights, which is then the result; 0 for none.
-        small: whether networks are so small that a CPU is faster with one thread for each. They have no dropout, and
-            are trained in fp32; others in the precision of the run.
-        runs: how often each classifier is trained, from other initial weights and with images in another order.
+        small: whether networks are so small that a CPU is faster with one thread per network. They have no dropout, and
+            are trained in fp32; other networks are trained in the precision of the run.
+        runs: how often each classifier is trained, each time from other initial weights and in another image order.
     """
 
     version: str
@@ -127,7 +127,7 @@ def test(model: Classifier, images: LabelledImages, device: str) -> Tensor:
 
     Args:
         model: the classifier, on the device; set to evaluation mode.
-        images: to classify.
+        images: the images to classify.
         device: name of the device.
 
     Raises:
@@ -165,7 +165,7 @@ def _batches(n: int, size: int, steps: int, generator: torch.Generator) -> Itera
 
 
 def _ema_update(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
-    """The update of an exponential moving average whose decay, (2 + k) / (11 + k) in update k, rises to `decay`."""
+    """The update of an exponential moving average whose decay is (2 + k) / (11 + k) in update k, at most `decay`."""
     return lambda average, new, k: torch.lerp(new, average, min(decay, (2 + int(k)) / (11 + int(k))))
 
 
@@ -182,7 +182,7 @@ def repeatable(generator: torch.Generator, device: torch.device) -> Iterator[Non
 
 @contextmanager
 def threads(number: int) -> Iterator[None]:
-    """Lets torch's operations use `number` threads of a CPU, of this thread and those started in it."""
+    """Lets torch's operations in this thread, and in threads that it starts, use `number` CPU threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(number)
     try:

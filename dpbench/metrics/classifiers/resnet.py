@@ -13,7 +13,7 @@ from dpbench.metrics.classifiers.base import Classifier, Norm, conv, initialise,
 class ResNet(Classifier):
     """Three stages of (depth - 2) / 6 blocks of two convolutions, with 16, 32 and 64 channels.
 
-    If shapes differ the shortcut is a 1 x 1 convolution; the paper pads with zeros, later code uses a convolution.
+    If shapes differ, the shortcut is a 1 x 1 convolution; the paper pads with zeros, later code uses a convolution.
 
     Args:
         channels: 1 or 3.

@@ -1,7 +1,7 @@
-"""A network that finds the objects of generated scenes: where each shape is, and which colour and size it has there.
+"""A network that finds the objects of generated scenes: the cell of each shape, and its colour and size there.
 
-It learns from real scenes and their captions alone, which say where some objects are and leave the others open. The
-cell of an object is then unknown, and the likelihood of what is said is summed over all cells.
+It learns only from real scenes and their captions, which give the positions of some objects but not of others. If the
+cell of an object is unknown, the likelihood of the caption is summed over all cells.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ROWS = COLUMNS = len(PLACES)
 CELLS = ROWS * COLUMNS
 WIDTH = 32
 UNKNOWN = -1
-"""Stands where a caption leaves a size, a cell or the ground open."""
+"""The value of a size, a cell or a ground that a caption does not state."""
 
 
 class Seen(NamedTuple):
@@ -47,7 +47,7 @@ class Seen(NamedTuple):
     ground: Tensor
 
     def scenes(self, vocabulary: Vocabulary) -> list[Scene]:
-        """What is in each image: every shape that is somewhere more likely than not, in its likeliest cell."""
+        """The scene in each image: every shape that is more likely present than absent, in its likeliest cell."""
         cells, colours, sizes = self.shapes.argmax(2).tolist(), self.colours.argmax(1), self.sizes.argmax(1)
         names = tuple(SIZES)
         things: list[list[Thing]] = [[] for _ in cells]
@@ -59,7 +59,7 @@ class Seen(NamedTuple):
 
 
 class Said(NamedTuple):
-    """What the captions of b images say, as numbers; n objects are named in all.
+    """The content of the captions of b images, as numbers; n objects are named in total.
 
     Attributes:
         shapes: bool [b, shapes]; the shapes that are named.
@@ -77,7 +77,7 @@ class Said(NamedTuple):
 
     @classmethod
     def of(cls, scenes: Sequence[Scene], vocabulary: Vocabulary) -> Said:
-        """The numbers of what one caption per image says."""
+        """The numbers for one caption per image."""
         names = tuple(SIZES)
         objects = [
             (image, vocabulary.shapes.index(thing.shape), vocabulary.colours.index(thing.colour),
@@ -94,7 +94,7 @@ class Said(NamedTuple):
 
 
 class SceneJudge(nn.Module):
-    """Four convolutions, pooled to the cells; the ground is known by mean and log variance of the first two.
+    """Four convolutions, pooled to the cells; the ground is read from mean and log variance of the first two.
 
     Args:
         vocabulary: names shapes and colours.
@@ -125,12 +125,12 @@ class SceneJudge(nn.Module):
 
     @torch.no_grad()
     def scenes(self, images: Tensor, vocabulary: Vocabulary) -> list[Scene]:
-        """What is in each of the images, as `forward` takes them."""
+        """The scene in each image; images as for `forward`."""
         return cast("Seen", self(images)).scenes(vocabulary)
 
 
 def judge_loss(seen: Seen, said: Said) -> Tensor:
-    """Negative log-likelihood per image of what captions say; what they leave open does not count. A scalar.
+    """Negative log-likelihood of the captions' statements per image; what they do not state does not count. A scalar.
 
     A caption names every shape of its image: log p(named shapes) + Σ over objects log Σ over cells
     p(cell | shape) p(colour | cell) p(size | cell) + log p(ground).
@@ -158,7 +158,10 @@ def scene_judge(evaluation: Evaluation, vocabulary: Vocabulary) -> SceneJudge:
     def learn(generator: torch.Generator) -> Mapping[str, Tensor]:
         images, run = never_scored(train), replace(evaluation.run, generator=generator)
         device = torch.device(run.device)
-        with recipe.threads(1), recipe.repeatable(generator, device):  # the number of cores changes nothing
+        with (
+            recipe.threads(1),
+            recipe.repeatable(generator, device),
+        ):  # the result does not depend on the number of cores
             judge = SceneJudge(vocabulary).to(device)
             optimizer = torch.optim.Adam(judge.parameters(), RATE)
             schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)

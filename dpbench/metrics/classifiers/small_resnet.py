@@ -9,7 +9,7 @@ from dpbench.metrics.classifiers.base import Classifier, Norm, conv, initialise
 
 
 class SmallResNet(Classifier):
-    """A strided stem and three pooled stages, of which two end in a residual, then the maximum over all positions.
+    """A strided stem and three pooled stages, two of which end in a residual, then the maximum over all positions.
 
     In the style of the ResNet-9 of Page (How to train your ResNet, 2018), with 16, 32, 64 and 128 channels.
 

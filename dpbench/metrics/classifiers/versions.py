@@ -18,4 +18,4 @@ REAL = "vgg"
 REAL_VERSION = f"{REAL} v{QUICK_VERSION} on half of train"
 
 SCENE_JUDGE_VERSION = "1"
-"""Of `classifiers.scene_judge`."""
+"""The version of `classifiers.scene_judge`."""

@@ -25,7 +25,7 @@ class RealClassifier(Extractor):
 
         super().__init__(evaluation)
         self._model = real_classifier(evaluation)
-        # The fingerprint of a dataset that is not public would let a reader of the row confirm a guess of its content.
+        # The fingerprint of a dataset that is not public would let readers of the row confirm a guess of its content.
         source = whole_of(evaluation.train).fingerprint if self.spec.public_benchmark else "the dataset"
         self.description = f"classifier {REAL_VERSION} of {source}, [-1, 1]"
 

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PIXELS = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
-"""Per-channel mean and standard deviation for the input of OpenAI's CLIP, of pixels in [0, 1]."""
+"""Per-channel mean and standard deviation of pixels in [0, 1], for the input of OpenAI's CLIP."""
 TEXTS = 256
-"""Texts that the network sees at once."""
+"""Texts per call of the network."""
 
 
 class CLIP(Extractor):

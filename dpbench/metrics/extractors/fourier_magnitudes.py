@@ -1,4 +1,4 @@
-"""Magnitudes of an image's low spatial frequencies, in which near copies of an image have nearly the same features."""
+"""Magnitudes of an image's low spatial frequencies: near copies of an image have nearly the same magnitudes."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class FourierMagnitudes(Extractor):
     The mean over pixels and channels is subtracted, the image is divided by its standard deviation (plus 10 grey
     levels), and the magnitudes of the frequencies from 0 to 4 cycles per image are taken: float32 [b, 2, c · 25].
 
-    Nearly unchanged by brightness, contrast, noise (mostly at high frequencies), and shifts by a few pixels: shifts
-    only change phases, except at the edges. A mirror image has the magnitudes at (u, v) and (u, -v) exchanged. The
-    first part is their sum divided by √2, which does not change; the second is their difference divided by √2, which
-    changes sign (see `statistics.nearest`).
+    The features hardly change with brightness, contrast, noise (mostly at high frequencies) and shifts by a few pixels:
+    shifts only change phases, except at the edges. In a mirror image, the magnitudes at (u, v) and (u, -v) are
+    exchanged. The first part is their sum divided by √2, which does not change; the second is their difference divided
+    by √2, which changes sign (see `statistics.nearest`).
 
     Raises:
         MissingScore: the resolution is below 8.

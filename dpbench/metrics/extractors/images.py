@@ -12,7 +12,7 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Mean and standard deviation of ImageNet's pixels in [0, 1], per channel."""
 
 RESIZING = "bicubic antialiased float clipped"
-"""Description of `resized` in the descriptions of extractors."""
+"""How `resized` is named in the descriptions of extractors."""
 
 
 def coloured(images: Tensor) -> Tensor:
@@ -41,7 +41,7 @@ def resized(images: Tensor, size: int) -> Tensor:
 
 
 def at_least(images: Tensor, size: int) -> Tensor:
-    """Enlarges images smaller than `size` to it and leaves others unchanged: [b, c, h, w] in [0, 255]."""
+    """Enlarges images below `size` to that size, and leaves others unchanged: [b, c, h, w] in [0, 255]."""
     return resized(images, max(size, images.shape[-1]))
 
 

@@ -16,7 +16,7 @@ SIZE = 299
 class Inception(Extractor):
     """Pool features of InceptionV3 of 2015-12-05.
 
-    Szegedy et al. (arXiv 1512.00567). Network and resizing are those of clean-fid, in batches: float32 [b, 2048].
+    Szegedy et al. (arXiv 1512.00567). The network and the resizing are clean-fid's, in batches: float32 [b, 2048].
 
     Raises:
         MissingScore: the weights are not available.

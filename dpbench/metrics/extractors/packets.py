@@ -27,9 +27,9 @@ class WaveletPackets(Extractor):
 
     Packets of images in [0, 1]: float32 [b, 4^L, c · (h/2^L)²], L = `packet_level`.
 
-    The transform is orthonormal, so the packets into which a sub-band was split are together a rotation of it. They are
-    contiguous: packets k·4^(L-1) ... (k+1)·4^(L-1) - 1 belong to sub-band k of level 1. Fréchet distances do not change
-    under rotations, so the distance of every sub-band of every level can be computed from this array.
+    The transform is orthonormal, so the packets of a sub-band are together a rotation of it. They are contiguous:
+    packets k·4^(L-1) ... (k+1)·4^(L-1) - 1 belong to sub-band k of level 1. Fréchet distances do not change under
+    rotations, so the distance of every sub-band of every level can be computed from this array.
 
     Raises:
         MissingScore: the resolution is odd or below 14.

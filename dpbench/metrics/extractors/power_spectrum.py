@@ -21,12 +21,12 @@ class PowerSpectrum(Extractor):
     After Durall et al. (arXiv 2003.01826) and Dzanic et al. (arXiv 1911.06465): the logarithm of the power of the
     two-dimensional Fourier transform, averaged over colour channels and over the frequencies of a ring (those whose
     distance from zero rounds to its radius, up to the corners at √2 times the Nyquist frequency). Unlike there, the
-    image's mean is subtracted and a Hann window is applied first. Otherwise the step between opposite edges would add
+    image's mean is first subtracted, and a Hann window is applied. Otherwise, the step between opposite edges would add
     power at all frequencies, more than many images have at high frequencies.
 
-    The scale is that of variance: white noise of variance v (of images in [0, 1]) has 10 log10 v at every radius, and
-    without the logarithm the average over all frequencies is the window-weighted variance (Parseval). The power of
-    the rounding to 256 levels is added, so that the spectrum of constant images is finite.
+    The scale is that of variance: white noise of variance v (of images in [0, 1]) has 10 log10 v at every radius.
+    Without the logarithm, the average over all frequencies is the window-weighted variance (Parseval). The power of
+    rounding to 256 levels is added, so that the spectrum of constant images is finite.
 
     Raises:
         MissingScore: the resolution is below 8.

@@ -1,4 +1,4 @@
-"""InceptionV3 as pytorch-fid ports it to PyTorch: the features behind DPImageBench's fidelity metrics."""
+"""InceptionV3 in pytorch-fid's port to PyTorch: the features behind DPImageBench's fidelity metrics."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ SIZE = 299
 class PytorchFID(Extractor):
     """Pool features of InceptionV3 in pytorch-fid's port.
 
-    float32 [b, 2048], of github.com/mseitzer/pytorch-fid, src/pytorch_fid/inception.py (commit 1232cd6). It differs
-    from `inception` in what surrounds the network: images are resized to 299 pixels bilinearly, without antialiasing,
-    and pixels are scaled to [-1, 1]. FIDs of the two differ.
+    float32 [b, 2048], from github.com/mseitzer/pytorch-fid, src/pytorch_fid/inception.py (commit 1232cd6). It differs
+    from `inception` in the input of the network: images are resized to 299 pixels bilinearly, without antialiasing, and
+    pixels are scaled to [-1, 1]. FIDs of the two differ.
 
     Raises:
         MissingScore: the weights are not available.

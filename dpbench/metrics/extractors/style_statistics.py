@@ -1,4 +1,4 @@
-"""What a person notices about an image other than what it shows, in just-noticeable differences."""
+"""What a person notices about an image besides its content, in just-noticeable differences."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 COLOUR = 0.02
 RATIO = 0.1
 SEAM = 0.25
-"""Just-noticeable differences: of a mean of an image in [0, 1], of the logarithm of a contrast or of a ratio, and of
+"""Just-noticeable differences in the mean of an image in [0, 1], in the logarithm of a contrast or of a ratio, and in
 the logarithm of a seam."""
 
 LUMA_FLOOR, CHROMA_FLOOR = 0.03, 0.06
-"""Contrasts (standard deviations of images in [0, 1]) that are barely visible. Chroma is seen less than luma."""
+"""Contrasts (standard deviations of images in [0, 1]) that are barely visible. Chroma is less visible than luma."""
 
 JPEG_BLOCK = 8  # pixels
 
@@ -38,7 +38,7 @@ def group_sizes(spec: DatasetSpec) -> dict[str, int]:
 
 
 def periods(resolution: int) -> list[int]:
-    """Widths of the grids that are searched for seams: what divides the resolution, and the block of JPEG."""
+    """Widths of the grids that are searched for seams: the divisors of the resolution, and the block of JPEG."""
     return [p for p in range(2, resolution) if resolution % p == 0 or p == JPEG_BLOCK]
 
 
@@ -56,14 +56,15 @@ class StyleStatistics(Extractor):
     Contrast: the logarithm of the contrast, in units of 0.1: of each luma band, of the chroma of each level (v is the
     mean over its orientations), and of the low band of each channel.
 
-    Sparsity: (E[|z|]² + 2 floor²/π) / (v + floor²), in units of 0.1, of each luma band z. It is 2/π for noise, and
+    Sparsity: (E[|z|]² + 2 floor²/π) / (v + floor²) for each luma band z, in units of 0.1. It is 2/π for noise, and
     smaller for edges on a plain ground.
 
-    Structure: correlations of the magnitudes of two orientations of one level, and of any two orientations of
-    neighbouring levels, of luma, in units of 0.1. floor² is added to the variances.
+    Structure: correlations of luma magnitudes between two orientations of one level, and between any two orientations
+    of neighbouring levels, in units of 0.1. floor² is added to the variances.
 
     Seams: the logarithm of (s + floor) / (t + floor), in units of 0.25. s is the mean difference of neighbouring pixels
-    across the lines of a grid, and t that of all others. There is one for each grid of `periods`.
+    across the lines of a grid, and t is the mean difference of all other neighbours. There is one value for each grid
+    of `periods`.
 
     The statistics are after Portilla and Simoncelli (2000), the seams after Wang, Sheikh and Bovik (No-reference
     perceptual quality assessment of JPEG compressed images, 2002). Units and floors were chosen with distorted train

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 PIXELS = 32 * 32**2
-"""Number of pixels of a part of a batch: the sub-bands of more do not fit into a processor's cache."""
+"""Number of pixels in a part of a batch: the sub-bands of more pixels do not fit into a processor's cache."""
 
 
 def in_parts(images: Tensor, statistics: Callable[[Tensor], Tensor]) -> Tensor:
@@ -26,7 +26,7 @@ def centred(x: Tensor) -> Tensor:
 def covariances(x: Tensor, y: Tensor) -> Tensor:
     """Covariances over positions: [b, g, k, h, w] and [b, g, l, h, w] -> [b, g, k, l].
 
-    Of k = l bands only the diagonal may be needed. Even so, a matrix product is faster than k sums of products.
+    With k = l bands, only the diagonal may be needed. Even so, a matrix product is faster than k sums of products.
     """
     x, y = x.flatten(-2), y.flatten(-2)
     return x @ y.mT / x.shape[-1] - _outer(x.mean(-1), y.mean(-1))
@@ -42,7 +42,7 @@ def correlations(x: Tensor, y: Tensor, flat: float) -> Tensor:
 
     Args:
         x, y: sub-bands.
-        flat: is added to variances, so that the coefficients of constants are defined.
+        flat: added to variances, so that the coefficients of constants are defined.
     """
     return covariances(x, y) / _outer((variances(x) + flat).sqrt(), (variances(y) + flat).sqrt())
 
@@ -56,7 +56,7 @@ def pairs(x: Tensor, flat: float) -> Tensor:
 
 
 def neighbouring(levels: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Each level with the next coarser one at the same positions: the middle of a filter on that of its parent.
+    """Each level with the next coarser one, aligned: the centre of a filter is on the centre of its parent's filter.
 
     Args:
         levels: sub-bands [b, g, k, h, w] of `haar.stationary`, from fine to coarse.

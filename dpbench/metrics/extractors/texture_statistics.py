@@ -39,13 +39,14 @@ class TextureStatistics(Extractor):
     positions of the image, so the statistics do not depend on the layout.
 
     Marginal statistics of each sub-band and channel: log variance (v + one grey level squared), skewness and kurtosis.
-    A few pixels dominate the third and fourth moments of one small image, so bounded counterparts are used, of the
-    deviations z from the mean: skewness E[z |z|] / v in [-1, 1], and kurtosis E[|z|]² / v in [0, 1], which is 2/π for a
+    A few pixels dominate the third and fourth moments of one small image, so bounded counterparts of the deviations z
+    from the mean are used: skewness E[z |z|] / v in [-1, 1], and kurtosis E[|z|]² / v in [0, 1], which is 2/π for a
     Gaussian and smaller for heavier tails (Mallat, 1989).
 
-    Cross statistics, all correlation coefficients over positions: of the magnitudes of two orientations of one level;
-    of the magnitudes of any two orientations of neighbouring levels; and, for colour, of the coefficients of two
-    channels of a sub-band. The autocorrelations and pixel ranges of Portilla and Simoncelli are left out.
+    Cross statistics are correlation coefficients over positions: between the magnitudes of two orientations of one
+    level; between the magnitudes of any two orientations of neighbouring levels; and, for colour, between the
+    coefficients of two channels of a sub-band. The autocorrelations and pixel ranges of Portilla and Simoncelli are
+    left out.
 
     A constant sub-band has log variance -11; its other statistics are 0.
 

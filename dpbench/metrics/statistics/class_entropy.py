@@ -27,12 +27,12 @@ def inception_score(
         features: the features of n images, n >= `splits`.
         logits: features [b, d] -> class scores [b, classes], on any device.
         splits: number of parts that the images are divided into at random.
-        generator: divides them.
+        generator: draws the division.
 
     Returns:
-        The score, and the influence on it of each image, float64 [n]: what leaving it out changes (the jackknife). An
-        image's own probabilities are a part of q, so to first order its influence seems smaller, by a third with 10
-        images in a split.
+        The score, and the influence of each image on it, float64 [n]: the change from leaving the image out (the
+        jackknife). An image's own probabilities are a part of q, so a first-order influence would be too small: by a
+        third with 10 images in a split.
 
     Raises:
         MissingScore: a feature is not finite.
@@ -58,7 +58,7 @@ def inception_score(
 
 
 def _predictions(features: Features, logits: Callable[[Tensor], Tensor]) -> Predictions:
-    """Blocks of (which images, probabilities [b, classes], their negative entropies [b]), float64."""
+    """Blocks of (positions of images, probabilities [b, classes], their negative entropies [b]), float64."""
     start = 0
     for block in features.blocks():
         for rows in torch.from_numpy(require_finite(block)).split(ROWS):

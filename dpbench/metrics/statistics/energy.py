@@ -14,15 +14,15 @@ def relative_energy(x: Numbers, y: Numbers, least: float) -> tuple[Numbers, Numb
         (2 E|x - y| - E|x - x'| - E|y - y'|) / (2 E|x - y| + least)
 
     x and x' are two different rows of one set, so the numerator is unbiased: about 0 for samples of one distribution,
-    and sometimes slightly negative. With `least` = 0 the value of two different constants is 1.
+    and sometimes slightly negative. With `least` = 0, the value for two different constants is 1.
 
     Args:
         x: [n, d], n of at least 2.
         y: [m, d], m of at least 2.
-        least: a distance that is small; above 0, so that the value of equal constants is defined.
+        least: a small distance; above 0, so that the value for equal constants is defined.
 
     Returns:
-        The values [d], and the influence on them of each row of `x`, of mean 0: [n, d].
+        The values [d], and the influence of each row of `x` on them, with mean 0: [n, d].
     """
     across = mean_distances(x, y)
     own, own_y = (mean_distances(z, z) * len(z) / (len(z) - 1) for z in (x, y))
@@ -34,8 +34,10 @@ def relative_energy(x: Numbers, y: Numbers, least: float) -> tuple[Numbers, Numb
 
 
 def mean_distances(x: Numbers, y: Numbers) -> Numbers:
-    """The mean over the rows of `y` [m, d] of |x - y|, for each of `x` [n, d]: [n, d]; in n log m steps per column."""
+    """The mean of |x - y| over the rows of `y` [m, d], for each row of `x` [n, d]: [n, d]; n log m steps per column."""
     m, ordered = len(y), np.sort(y, axis=0)
     sums = np.concatenate([np.zeros((1, y.shape[1])), np.cumsum(ordered, axis=0)])
-    below = np.stack([np.searchsorted(o, c) for o, c in zip(ordered.T, x.T, strict=True)], axis=1)  # how many of y
+    below = np.stack(
+        [np.searchsorted(o, c) for o, c in zip(ordered.T, x.T, strict=True)], axis=1
+    )  # number of rows of y
     return x * (2 * below / m - 1) + (sums[-1] - 2 * np.take_along_axis(sums, below, axis=0)) / m

@@ -3,10 +3,10 @@
     d² = |m₁ - m₂|² + tr S₁ + tr S₂ - 2 tr (S₁ S₂)^{1/2}
 
 (Dowson and Landau, 1982; as a score of generators: Heusel et al., arXiv 1706.08500.) For any factors S₁ = A Aᵀ and
-S₂ = B Bᵀ the trace of (S₁ S₂)^{1/2} is the sum of the singular values σ of K = AᵀB, which needs no matrix square root
+S₂ = B Bᵀ, the trace of (S₁ S₂)^{1/2} is the sum of the singular values σ of K = AᵀB, which needs no matrix square root
 and is always real. With Cholesky factors, computing σ² as eigenvalues of K Kᵀ is fast, but a σ near 0 loses half of its
 digits. If that could affect d², or if a covariance is rank-deficient, pivoted Cholesky factors are used, which have
-as many columns as the rank, and a singular value decomposition, which loses no digits.
+as many columns as the rank, with a singular value decomposition, which loses no digits.
 
 To first order, more weight on an image x of the first set changes d² by
 
@@ -19,8 +19,8 @@ The d² of finite sets is too large by about a / n + b / m (Chong and Forsyth, a
 its term, so d² minus the mean distance of the two halves removes it, once for each set: the limit for infinitely many
 images is 3 d² - (mean over the first set's halves) - (mean over the second set's halves).
 
-The interval is that of the influences, of d² and of its limit. Near 0, where they are noise, their variance is just
-that of the limit, and up to twice that of d²: there the interval of d² is too wide.
+The interval of the influences serves for both d² and its limit. Near 0, where the influences are noise, their variance
+is just that of the limit, and up to twice that of d²: there, the interval of d² is too wide.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def estimates(
     """The sum of all groups' squared distances times `weight`, and its limit, with intervals over synthetic images.
 
     Warns with a `Caveat` as `transport`, and if half of a set has no more images than a group has features: then the
-    error is no longer in proportion to 1 / n, and some of it stays in the limit, more than the interval covers.
+    error is no longer proportional to 1 / n, and some of it stays in the limit, more than the interval covers.
 
     Args:
         name: name of the column.
@@ -143,7 +143,7 @@ def frechet_distance(x: Iterable[Array], y: Iterable[Array]) -> Floats:
 
     Args:
         x: blocks of float [b, g, d].
-        y: the same of the other set.
+        y: the same for the other set.
 
     Returns:
         float64 [g], at least 0.
@@ -152,7 +152,7 @@ def frechet_distance(x: Iterable[Array], y: Iterable[Array]) -> Floats:
 
 
 def _apart(p: Gaussians, q: Gaussians) -> Floats:
-    """What the distance consists of besides the overlap, |m₁ - m₂|² + tr S₁ + tr S₂: [g]."""
+    """The distance without the overlap, |m₁ - m₂|² + tr S₁ + tr S₂: [g]."""
     if p.mean.shape != q.mean.shape:
         raise ValueError(f"features of shapes {list(p.mean.shape)} and {list(q.mean.shape)} cannot be compared")
     return np.square(p.mean - q.mean).sum(-1) + np.trace(p.covariance + q.covariance, axis1=-2, axis2=-1)
@@ -163,7 +163,7 @@ def _squared(apart: Floats, overlaps: Sequence[float]) -> Floats:
 
 
 def _of_each(function: Callable[[Floats, Floats, float], T], p: Gaussians, q: Gaussians, apart: Floats) -> list[T]:
-    """The function of each group's two covariances [d, d] and `apart`, which sets the acceptable rounding error."""
+    """The function's values for each group's two covariances [d, d] and `apart`, which bounds the rounding error."""
     try:
         return [function(*group) for group in zip(p.covariance, q.covariance, apart, strict=True)]
     except np.linalg.LinAlgError as error:

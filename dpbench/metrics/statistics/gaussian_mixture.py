@@ -20,7 +20,7 @@ from dpbench.evaluation.features import Array, require_finite
 
 PASSES = 50
 BATCH = 10_000
-LEARNING_RATE = 0.5  # of Adam, for the logarithms of variances
+LEARNING_RATE = 0.5  # Adam's, for the logarithms of variances
 SHRINK = 0.9  # distances from train's mean in the additional component are scaled by this
 ROWS = 500
 
@@ -62,7 +62,7 @@ def fitted(centres: Tensor, data: Tensor, run: RunContext, title: str) -> Tensor
     squares = torch.cdist(data, centres).square_()  # [t, n]
     far = SHRINK**2 * (data - data.mean(0)).square().sum(1, keepdim=True)
     log_variances = ((squares.amin(0) + 1e-3) / d).log()
-    log_variances = torch.cat([log_variances, torch.zeros(1)])  # the last is that of the component around the mean
+    log_variances = torch.cat([log_variances, torch.zeros(1)])  # the last one belongs to the component around the mean
     log_weights = torch.tensor([-math.log(n)] * n + [0.0])
     optimizer = torch.optim.Adam([log_variances], LEARNING_RATE)
     for _ in track(run.progress, range(PASSES), title, PASSES):

@@ -1,4 +1,4 @@
-"""Gaussians fitted to groups of features, of a whole set of images and of its two halves."""
+"""Gaussians fitted to groups of features, for a whole set of images and for its two halves."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Groups(NamedTuple):
 WHOLE = Groups("whole", lambda block: block.reshape(len(block), 1, -1))
 """One Gaussian of all features."""
 EACH = Groups("each", lambda block: block)
-"""One Gaussian for each group of features that are stored as [n, g, d]."""
+"""One Gaussian for each group of features stored as [n, g, d]."""
 
 
 class Gaussians(NamedTuple):
@@ -72,7 +72,7 @@ def fit(blocks: Iterable[Array]) -> Gaussians:
 
 
 def fit_halves(features: Features, groups: Groups) -> Fitted:
-    """`fit` of stored features, of all images and of two random halves, computed once and stored next to them.
+    """`fit` of stored features for all images and for two random halves, computed once and stored next to the features.
 
     The halves have equally many images of each class, ± 1.
 
@@ -98,7 +98,7 @@ def fit_halves(features: Features, groups: Groups) -> Fitted:
 
 
 def together(p: Gaussians, q: Gaussians) -> Gaussians:
-    """The Gaussians of two sets of images as one, as `fit` gives them."""
+    """The Gaussians of the union of two sets of images, as `fit` would give them."""
     n, apart = p.samples + q.samples, q.mean - p.mean
     between = p.samples * q.samples / n * apart[:, :, None] * apart[:, None, :]
     products = (p.samples - 1) * p.covariance + (q.samples - 1) * q.covariance + between
@@ -106,7 +106,7 @@ def together(p: Gaussians, q: Gaussians) -> Gaussians:
 
 
 def _chosen(features: Features, groups: Groups, chosen: NDArray[np.bool_]) -> Iterable[Array]:
-    """The groups of features of the chosen images, in blocks that are not empty."""
+    """The groups of features of the chosen images, in non-empty blocks."""
     start = 0
     for block in features.blocks():
         rows = chosen[start : start + len(block)]

@@ -23,7 +23,7 @@ def advantage(members: Distances, others: Distances, member_order: Indices, othe
 
     t is the best threshold on one half of the records, and the rates are measured on the other half; the roles are then
     swapped and the two results averaged. The threshold is therefore never chosen on the records it is evaluated on: at
-    chance the expectation is 0, and negative values are as likely as positive ones.
+    chance, the expectation is 0, and negative values are as likely as positive ones.
 
     Args:
         members: distance of each record of train to its nearest synthetic image, [n], n >= 2.

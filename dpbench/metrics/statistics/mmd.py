@@ -1,8 +1,8 @@
 """Maximum mean discrepancy (Gretton et al., JMLR 13, 2012) and the influence of each image on it.
 
-An image's influence is estimated from the same images. Near 0 the errors of these estimates make the variance of the
-influences up to twice that of the discrepancy (a degenerate U-statistic). Their interval needs that width: the
-discrepancy is skewed there, and its estimated spread small where it is small itself.
+An image's influence is estimated from the same images. Near 0, the errors of these estimates make the variance of the
+influences up to twice that of the discrepancy (a degenerate U-statistic). The interval needs that width: there, the
+discrepancy is skewed, and its estimated spread is small when the discrepancy itself is small.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def mmd(x: Array, y: Array, kernel: Kernel, unbiased: bool) -> tuple[float, Tens
         unbiased: leaves out the pairs of an image with itself (U-statistic); otherwise all pairs count (V-statistic).
 
     Returns:
-        The value, and the influence on it of each image of `x`, float64 [n]: twice the witness function, centred.
+        The value, and the influence of each image of `x` on it, float64 [n]: twice the witness function, centred.
 
     Raises:
         MissingScore: a feature is not finite.
@@ -69,7 +69,7 @@ def mmd_of_subsets(
         generator: draws the subsets.
 
     Returns:
-        The value, and the influence on it of each image of `x`, float64 [n].
+        The value, and the influence of each image of `x` on it, float64 [n].
 
     Raises:
         MissingScore: a feature is not finite.

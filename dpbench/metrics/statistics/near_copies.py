@@ -1,9 +1,9 @@
 """Near copies: synthetic images that are much closer to one real image than to any other.
 
-Of real images, and of those of an honest generator, the nearest of many real images is not much closer than the next
-ones. A copy that was changed a little is. After Yoon et al. (Diffusion Probabilistic Models Generalize when They Fail
-to Memorize, 2023), who compare with the second neighbour; with the fifth, up to four copies in train of one image are
-still seen.
+For a real image, or one of an honest generator, the nearest of many real images is not much closer than the next ones.
+For a copy that was changed a little, it is. After Yoon et al. (Diffusion Probabilistic Models Generalize when They Fail
+to Memorize, 2023), who compare with the second neighbour. With the fifth, near copies of an image are still detected if
+train has up to four copies of it.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ def copies_of(indices: Indices, distances: Array, n: int) -> NDArray[np.integer[
 
 
 def excess(train: NDArray[np.integer[Any]], reference: NDArray[np.integer[Any]], q: int) -> Estimate:
-    """The share of synthetic images that are near copies of train images, minus the share that is so by chance.
+    """The share of synthetic images that are near copies of train images, minus the share expected by chance.
 
     The latter is estimated from the near copies of reference images; see `two_samples`. 0 is chance. 1 means that all
-    synthetic images copy train; if all copy the reference, it is -n / m. Without any near copy, the interval is that
-    of one.
+    synthetic images copy train; if all copy the reference, the value is -n / m. Without any near copy, the interval is
+    that for one near copy.
 
     Args:
         train: number of near copies of each train image, [n].

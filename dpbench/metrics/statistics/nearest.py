@@ -30,8 +30,8 @@ class Neighbours(NamedTuple):
 def neighbours(queries: Array, pool: Iterable[Array], k: int) -> Neighbours:
     """Each query's k nearest images of a pool.
 
-    The distance is the smaller of the Euclidean distances to the image and to its mirror image, whose features are the
-    same but for the sign of the second part.
+    The distance is the smaller of the Euclidean distances to the image and to its mirror image, whose features differ
+    only in the sign of the second part.
 
     Args:
         queries: float32 [q, 2, d], such as those of `FourierMagnitudes`.

@@ -1,8 +1,8 @@
 """Precision, recall, density and coverage from k-nearest-neighbour balls.
 
-Precision and recall are those of Kynkäänniemi et al. (arXiv 1904.06991), density and coverage those of Naeem et al.
-(arXiv 2002.09797). A ball's radius is the distance to the k-th nearest neighbour. Balls are closed, as in the first of
-the two papers; `open_precision_recall` has open ones.
+Precision and recall are defined by Kynkäänniemi et al. (arXiv 1904.06991), density and coverage by Naeem et al. (arXiv
+2002.09797). A ball's radius is the distance to the k-th nearest neighbour. Balls are closed, as in the first of the two
+papers; `open_precision_recall` has open ones.
 """
 
 from __future__ import annotations
@@ -58,13 +58,13 @@ def prdc(
 def open_precision_recall(
     synthetic: Features, reference: Features, precision_k: int, recall_k: int, most: int, generator: torch.Generator
 ) -> tuple[Estimate, Estimate]:
-    """Precision and recall with open balls and a number of neighbours each, with intervals over synthetic images.
+    """Precision and recall with open balls and separate numbers of neighbours, with intervals over synthetic images.
 
     Args:
         synthetic: features of the synthetic images.
         reference: features of the real images, all of which are compared.
         precision_k: number of neighbours that sets the radius of a reference image's ball.
-        recall_k: the same of a synthetic image's ball.
+        recall_k: the same for a synthetic image's ball.
         most: maximum number of synthetic images that are compared.
         generator: random generator of the bootstrap.
 
@@ -120,13 +120,13 @@ class Memberships(NamedTuple):
     """Counts of images inside the other set's balls."""
 
     reference_balls: Tensor
-    """The number of reference balls that each synthetic image is in: int64 [n]."""
+    """The number of reference balls that contain each synthetic image: int64 [n]."""
     synthetic_inside: Tensor
     """The number of synthetic images in each reference image's ball: int64 [m]."""
     only_inside: Tensor
     """The index of that synthetic image if the number is 1: int64 [m]."""
     synthetic_balls: Tensor
-    """The number of synthetic balls that each reference image is in: int64 [m]."""
+    """The number of synthetic balls that contain each reference image: int64 [m]."""
     only_ball: Tensor
     """The index of that ball's synthetic image if the number is 1: int64 [m]."""
 
@@ -159,7 +159,7 @@ def _squared_distances(x: Tensor, y: Tensor) -> Iterator[tuple[int, Tensor]]:
         block = x[start : start + ROWS]
         of_x = block.square().sum(1)
         squares = torch.addmm(of_y, block, y.T, alpha=-2).add_(of_x[:, None])
-        rows, columns = _pairs(squares <= SAME * (of_x[:, None] + of_y.max()))  # few, whose exact limits are then used
+        rows, columns = _pairs(squares <= SAME * (of_x[:, None] + of_y.max()))  # few; their exact limits are used next
         same = squares[rows, columns] <= SAME * (of_x[rows] + of_y[columns])
         squares[rows[same], columns[same]] = 0
         yield start, squares

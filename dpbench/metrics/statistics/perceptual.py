@@ -36,7 +36,7 @@ def draw_pairs(images: ImageDataset, most: int, generator: torch.Generator) -> I
 def lpips_distances(
     network: Any, images: ImageDataset, pairs: Indices, smallest: int, device: str
 ) -> NDArray[np.float32]:
-    """The LPIPS distance of each pair [b, 2] of images, those below `smallest` pixels enlarged to it: [b]."""
+    """The LPIPS distance of each pair [b, 2] of images: [b]. Images below `smallest` pixels are enlarged to it."""
     with exact(torch.device(device)):
         left, right = (_scaled(images, side.tolist(), smallest, device) for side in pairs.T)
         return network(left, right).flatten().cpu().numpy()

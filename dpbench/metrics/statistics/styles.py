@@ -27,7 +27,7 @@ def mean_styles(
     Args:
         network: VGG-19, on the run's device.
         images: the set.
-        parts: the positions of the images of each part; together they are the set.
+        parts: the positions of the images of each part; together, the parts are the set.
         smallest: smaller images are enlarged to this height and width.
         run: device and progress.
         title: label of the progress bar.

@@ -1,9 +1,9 @@
 """The difference between train and reference images in one number per image, and its interval by chance.
 
 A generator that memorises nothing treats an image of train like any other image of its distribution. Train and
-reference are then two random parts of one set. Whatever is computed of each image without asking which part it is in
-has the same expectation in both, for good and bad generators and any features. The interval covers how the parts
-happened to be drawn, and not another training run.
+reference are then two random parts of one set. Any number that is computed per image, without knowing the image's part,
+has the same expectation in both parts, for good and bad generators and any features. The interval covers the random
+choice of the parts, but not another training run.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def difference(train: Floats, reference: Floats) -> Estimate:
     """The mean of `train` [n] minus that of `reference` [m], one number per real image; 0 is chance.
 
     The interval uses the variance of all n + m numbers. It is right at chance, where the two sets are alike, and
-    usually too wide elsewhere. Separate variances would be far too small where only a few numbers are not 0, and none
-    of these happens to be in the reference. The interval is NaN for fewer than `FEWEST` images of either kind.
+    usually too wide elsewhere. Separate variances would be far too small if only a few numbers are not 0, and none of
+    these happens to be in the reference. The interval is NaN for fewer than `FEWEST` images of either kind.
     """
     value = float(train.mean() - reference.mean())
     n, m = len(train), len(reference)
