@@ -30,7 +30,7 @@ def as_index(indices: Indices) -> NDArray[np.int64]:
     """Record numbers as an int64 array [b], in the order given.
 
     Raises:
-        TypeError: the indices are not integers (a boolean mask is refused, too).
+        TypeError: the indices are not integers (a boolean mask is also refused).
     """
     array = np.asarray(indices.cpu().numpy() if isinstance(indices, Tensor) else indices)
     if array.size and array.dtype.kind not in "iu":
@@ -88,12 +88,12 @@ class ArrayDataset(ImageDataset):
 
 
 def condition_tensor(condition: Indices | Sequence[str] | None, images: int, spec: DatasetSpec) -> Tensor | None:
-    """What `Batch.condition` holds of a whole split: int64 [n], uint8 [n, spec.caption_bytes] or None.
+    """`Batch.condition` for a whole split: int64 [n], uint8 [n, spec.caption_bytes] or None.
 
     Args:
         condition: labels, texts or None, as the spec declares.
         images: n.
-        spec: what the split declares.
+        spec: declaration of the split.
 
     Raises:
         DataError: the condition contradicts the spec or the number of images.

@@ -1,4 +1,4 @@
-"""The captions of many records, each record's as one text."""
+"""The captions of many records, joined into one text per record."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def caption_texts(captions: Iterable[Sequence[str]], length: int, name: str) -> 
     Args:
         captions: the captions of each record.
         length: bytes of UTF-8 per record.
-        name: the name of the dataset, a public benchmark, in warnings.
+        name: the dataset's name in warnings; the dataset is a public benchmark.
     """
     texts: list[str] = []
     without = shortened = 0
@@ -25,11 +25,11 @@ def caption_texts(captions: Iterable[Sequence[str]], length: int, name: str) -> 
         without += not whole
         shortened += texts[-1] != whole
     if without:
-        warnings.warn(f"{without:,} of {len(texts):,} images of {name} have no caption; theirs is empty", stacklevel=2)
+        warnings.warn(f"{without:,} of {len(texts):,} images of {name} have no caption; it is left empty", stacklevel=2)
     if shortened:
         warnings.warn(
-            f"the captions of {shortened:,} of {len(texts):,} images of {name} have more than {length} bytes together; "
-            "what is longer is left out",
+            f"the captions of {shortened:,} of {len(texts):,} images of {name} have more than {length} bytes in total; "
+            "the excess is left out",
             stacklevel=2,
         )
     return texts

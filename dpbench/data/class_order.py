@@ -1,4 +1,4 @@
-"""The order of class names: what class number 0 is, and so on."""
+"""The order of class names, which numbers the classes from 0."""
 
 from __future__ import annotations
 

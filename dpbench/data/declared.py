@@ -15,7 +15,7 @@ def checked_resolution(options: DataOptions, default: int, allowed: tuple[int, i
     """The requested resolution, or the default.
 
     Raises:
-        DataError: it is outside `allowed` (lowest and highest, inclusive).
+        DataError: the resolution is outside `allowed` (lowest and highest, inclusive).
     """
     resolution = default if options.resolution is None else options.resolution
     low, high = allowed
@@ -25,17 +25,17 @@ def checked_resolution(options: DataOptions, default: int, allowed: tuple[int, i
 
 
 class NamedDataset(Dataset):
-    """A dataset whose name takes no ":argument", or one of a few, unless a subclass handles one.
+    """A dataset whose name takes no ":argument", or one of a few choices, unless a subclass handles arguments.
 
     Raises:
-        DataError: an argument is given where there is none, or the resolution is not supported.
-        UnknownName: the argument is none of the choices.
+        DataError: an argument is given but the dataset takes none, or the resolution is not supported.
+        UnknownName: the argument is not one of the choices.
     """
 
     name: str
     resolution: ClassVar[int] = 32  # the default
     resolutions: ClassVar[tuple[int, int]] = RESOLUTIONS  # lowest and highest
-    choices: ClassVar[tuple[str, ...]] = ()  # arguments; the first is what the name alone stands for
+    choices: ClassVar[tuple[str, ...]] = ()  # arguments; the plain name stands for the first
 
     def __init__(self, argument: str, options: DataOptions):
         super().__init__(self.canonical(argument), options)
@@ -53,7 +53,7 @@ class NamedDataset(Dataset):
 
     @classmethod
     def chosen(cls, argument: str) -> str:
-        """The choice that an argument stands for, in any case; other arguments stay as they are."""
+        """The choice that an argument stands for, ignoring case; other arguments stay as they are."""
         wanted = argument.casefold() or "".join(cls.choices[:1]).casefold()
         return next((choice for choice in cls.choices if choice.casefold() == wanted), argument)
 

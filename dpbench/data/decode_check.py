@@ -10,7 +10,7 @@ from dpbench.core.progress import Progress
 
 BATCH = 256
 NAMED = 3
-"""Damaged images that the message describes."""
+"""Maximum number of damaged images that the message describes."""
 
 
 def check_images(split: ImageDataset, name: str, progress: Progress) -> None:
@@ -22,7 +22,7 @@ def check_images(split: ImageDataset, name: str, progress: Progress) -> None:
         progress: where a bar counts images.
 
     Raises:
-        DataError: some images cannot be read; the message has their number, and describes the first `NAMED` of them.
+        DataError: some images cannot be read; the message gives their number, and describes the first `NAMED`.
     """
     damaged: list[DataError] = []
     with progress.phase(f"checking {name} images", len(split)) as advance:

@@ -81,7 +81,7 @@ class DecodedDataset(SlowSplit):
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of the files (see `FileSource.fingerprint`), the labels or captions, and the shape they are decoded to."""
+        """A hash of the files (see `FileSource.fingerprint`), the labels or captions, and the decoded shape."""
         condition: list[int] | str | None = None
         if self.condition is not None:
             is_text = bool(self.spec.caption_bytes)

@@ -1,4 +1,4 @@
-"""Images in a few large files of arrays, as the downsampled ImageNet is published: pickles or .npz files."""
+"""Images in a few large files of arrays (pickles or .npz files), the format of the downsampled ImageNet."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from dpbench.data.resized_copy import SlowSplit
 from dpbench.data.safe_pickle import NUMPY, read_pickle
 
 SAMPLES, SAMPLE_BYTES = 64, 2**16
-"""A file's fingerprint is of its size and of so many evenly spaced pieces."""
+"""A file's fingerprint covers its size and this number of evenly spaced pieces of this many bytes."""
 
 
 class Arrays(NamedTuple):
@@ -41,9 +41,9 @@ class ImageBatches(SlowSplit):
 
     Args:
         spec: declaration of the split, at the files' own resolution.
-        files: in the order of the records.
+        files: the files, in the order of the records.
         folder: where the labels are kept.
-        where: what to do about a damaged file.
+        where: advice for a damaged file.
     """
 
     def __init__(self, spec: DatasetSpec, files: Sequence[Path], folder: Path, where: str):
@@ -113,7 +113,7 @@ class ImageBatches(SlowSplit):
         """The content of one file.
 
         Raises:
-            DataError: it is damaged, or has another form.
+            DataError: the file is damaged, or has another format.
         """
         content = _load_npz(path, self._where) if path.suffix == ".npz" else read_pickle(path, self._where, NUMPY)
         try:
@@ -123,9 +123,9 @@ class ImageBatches(SlowSplit):
 
 
 def _layout(content: object, spec: DatasetSpec) -> Arrays:
-    """Checks what a file holds; its pixels are in planes, red, green and blue, row by row."""
+    """Checks the content of a file; its pixels are in red, green and blue planes, row by row."""
     if not isinstance(content, dict):
-        raise TypeError("it holds no dictionary")
+        raise TypeError("it does not hold a dictionary")
     data, labels = np.asarray(content["data"]), np.asarray(content["labels"])
     if data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != np.prod(spec.shape):
         raise ValueError(f"data is {data.dtype} {list(data.shape)}, not uint8 [n, {np.prod(spec.shape)}]")

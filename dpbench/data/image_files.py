@@ -22,9 +22,9 @@ SAMPLED_FILES = 2_000
 
 
 MOST_BYTES = 256 * 2**20
-"""Of one image file: more than photographs have. The declared size is checked before anything is unpacked."""
+"""Maximum size of an image file, above that of photographs. The declared size is checked before unpacking."""
 BOMB_BYTES, BOMB_RATIO = 16 * 2**20, 200
-"""An image file in a zip that is larger, and unpacks to more times its packed size, is none."""
+"""A file in a zip that is larger than this, and unpacks to more than this many times its size, is not an image."""
 
 
 def _wanted(path: PurePosixPath) -> bool:
@@ -32,7 +32,7 @@ def _wanted(path: PurePosixPath) -> bool:
 
 
 def is_image(path: str) -> bool:
-    """Whether a file is an image, by the ending of its name."""
+    """Whether a file is an image, according to its suffix."""
     return path.lower().endswith(IMAGE_TYPES)
 
 
@@ -42,7 +42,7 @@ class FileSource(ABC):
     Attributes:
         root: the folder or archive.
         sizes: path -> size in bytes of every file, sorted by path.
-        folders: paths of all folders, empty ones too.
+        folders: paths of all folders, including empty ones.
     """
 
     root: Path
@@ -64,8 +64,8 @@ class FileSource(ABC):
     def fingerprint(self, paths: Sequence[str]) -> str:
         """A hash of the files' relative paths, sizes and contents (CRC-32), in order; times do not matter.
 
-        Of more than `HASHED_FILES` files, all paths and sizes but only the contents of every k-th file are hashed (at
-        least `SAMPLED_FILES` contents).
+        With more than `HASHED_FILES` files, all paths and sizes are hashed, but only the contents of every k-th file
+        (at least `SAMPLED_FILES` contents).
         """
         sizes = [(path, self.sizes[path]) for path in paths]
         return digest([sizes, [self.checksum(path) for path in _hashed(paths)]])
@@ -73,7 +73,7 @@ class FileSource(ABC):
     def content(self, paths: Sequence[str]) -> str:
         """A hash of the files' sizes and contents, whatever their paths and order: a zip equals its folder.
 
-        Of more than `HASHED_FILES` files, the contents are sampled as for `fingerprint`.
+        With more than `HASHED_FILES` files, the contents are sampled as for `fingerprint`.
         """
         sizes, checksums = (self.sizes[path] for path in paths), (self.checksum(path) for path in _hashed(paths))
         return digest([sorted(sizes), sorted(checksums)])
@@ -86,7 +86,7 @@ class FileSource(ABC):
         """Checks names and sizes before any file is read.
 
         Raises:
-            DataError: a name cannot be printed in one line or is too long, or an image has more than `MOST_BYTES`.
+            DataError: a name cannot be printed on one line or is too long, or an image has more than `MOST_BYTES`.
         """
         for name in dict.fromkeys(part for path in (*self.folders, *self.sizes) for part in path.split("/")):
             check_name(name, "file or folder")
@@ -94,7 +94,7 @@ class FileSource(ABC):
             if size > MOST_BYTES and is_image(path):
                 most = MOST_BYTES // 2**20
                 raise DataError(
-                    f"{self.describe(path)} has {size / 2**20:,.0f} MiB, and an image file at most {most}; "
+                    f"{self.describe(path)} has {size / 2**20:,.0f} MiB, but an image file has at most {most}; "
                     "replace or remove it"
                 )
 
@@ -152,7 +152,7 @@ class ListedSource(FolderSource):
     Args:
         root: the folder.
         paths: the paths of the files, relative to it.
-        where: the instruction to put missing files in place.
+        where: the instruction for putting missing files in place.
 
     Raises:
         DataError: files are missing; the message names the first of them.
@@ -179,13 +179,13 @@ class ZipSource(FileSource):
     """The files in a zip archive, read without unpacking it.
 
     Raises:
-        DataError: the archive is damaged or cannot be read, or unpacks to far more than images do.
+        DataError: the archive is damaged or cannot be read, or it unpacks to far more than images do.
     """
 
     def __init__(self, root: Path):
         self.root = root
         self._open: dict[int, ZipFile] = {}  # process id -> archive, as processes must not share a file position
-        named = [(entry.filename.replace("\\", "/"), entry) for entry in self._archive().infolist()]  # as of Windows
+        named = [(entry.filename.replace("\\", "/"), entry) for entry in self._archive().infolist()]  # from Windows
         entries = [(PurePosixPath(name), name.endswith("/"), entry) for name, entry in named]
         files = [(str(path), entry) for path, is_folder, entry in entries if _wanted(path) and not is_folder]
         self._entries = dict(sorted(files, key=itemgetter(0)))

@@ -1,6 +1,6 @@
 """Opens datasets by their names on the command line: "mnist", "grained:0.5", "folder:PATH".
 
-This module imports no torch, so that commands which only need what a dataset declares start fast.
+This module does not import torch, so that commands that only need a dataset's declaration start fast.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ def default_root() -> Path:
 
 
 HOLDOUT = "holdout:"
-"""What the name of a hold-out begins with; the name of the whole dataset follows."""
+"""The prefix of a hold-out's name; the name of the whole dataset follows."""
 
 
 def whole_name(name: str) -> str:
-    """The name of the dataset that a hold-out is made from; other names stay as they are."""
+    """The name of the whole dataset of a hold-out; other names stay as they are."""
     return name.removeprefix(HOLDOUT)
 
 
@@ -50,7 +50,7 @@ def open_dataset(name: str, options: DataOptions) -> Dataset:
 
 
 def canonical_name(name: str) -> str:
-    """The one name of a dataset that can be written in several ways; names of unknown plugins stay as they are."""
+    """The canonical name of a dataset, as some can be written in several ways; unknown names stay as they are."""
     plugin, _, argument = name.partition(":")
     if not argument or plugin not in DATASETS.names():
         return name
@@ -64,13 +64,13 @@ def open_public(name: str, like: DatasetSpec, options: DataOptions) -> ImageData
     Colour is converted to grey by luminance, grey to colour by repeating the channel.
 
     Args:
-        name: name of the public source; any dataset but the sensitive one.
+        name: name of the public source; any dataset except the sensitive one.
         like: declaration of the sensitive dataset.
         options: as for `open_dataset`, except that the resolution is that of `like`.
 
     Raises:
         UnknownName: no plugin has that name.
-        DataError: it is or overlaps with the sensitive dataset, or its files are missing or damaged.
+        DataError: it is the sensitive dataset or overlaps with it, or its files are missing or damaged.
     """
     if overlapping(name, like.name):
         raise DataError(
@@ -88,7 +88,7 @@ def open_public(name: str, like: DatasetSpec, options: DataOptions) -> ImageData
 
 
 def overlapping(one: str, other: str) -> bool:
-    """Whether the datasets of two names share images. A hold-out overlaps with what the whole dataset overlaps with."""
+    """Whether two named datasets share images. A hold-out overlaps with every dataset that its whole overlaps with."""
     parts = (whole_name(name).partition(":") for name in (one, other))
     (plugin, _, argument), (other_plugin, _, other_argument) = parts
     if not {plugin, other_plugin} <= {*DATASETS.names()}:
@@ -97,7 +97,7 @@ def overlapping(one: str, other: str) -> bool:
 
 
 def open_generated(path: Path, spec: DatasetSpec) -> Generated:
-    """Images that another program generated to imitate a dataset: a folder or zip of image files, or an .npz file.
+    """Images from another program that imitate a dataset: a folder or zip of image files, or an .npz file.
 
     Raises:
         DataError: the path does not exist or cannot be read.

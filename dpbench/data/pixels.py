@@ -46,7 +46,7 @@ def decode(content: bytes, name: str, mode: Mode, size: int, prepare: Callable[[
 
 
 def unchanged(image: Image.Image) -> Image.Image:
-    """The image as it is."""
+    """Returns the image unchanged."""
     return image
 
 

@@ -1,4 +1,4 @@
-"""Base class of datasets of image files in the layout in which they were published."""
+"""Base class of datasets of image files in their published layout."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class PublishedDataset(NamedDataset):
     """Image files in `<root>/<name>/`, decoded when a batch is read and kept as a resized copy.
 
-    The declared counts are those of the publication. Where the files are an extract of it, the counts are those of the
-    files, with a warning. The short side is resized (bicubic, antialiased), then the central square is cropped.
+    The declared counts are the published ones. If the files are only an extract, the counts are those of the files,
+    with a warning. The short side is resized (bicubic, antialiased), then the central square is cropped.
 
     A subclass that knows its classes without files is also a `DeclaredDataset`.
 
@@ -49,10 +49,10 @@ class PublishedDataset(NamedDataset):
 
     @abstractmethod
     def _condition(self, train: bool) -> list[int] | list[str] | None:
-        """The class number or the captions of each record of a split, as one text."""
+        """The class number of each record of a split, or its captions as one text."""
 
     def _download(self) -> None:
-        """Downloads what is missing, if a library can."""
+        """Downloads missing files, if a library can."""
 
     @property
     def _class_names(self) -> tuple[str, ...] | None:
@@ -106,7 +106,7 @@ class PublishedDataset(NamedDataset):
         """The first of these files or folders that exists, relative to the folder.
 
         Raises:
-            DataError: none does; the message names the first.
+            DataError: none exists; the message names the first.
         """
         places = [self.folder / name for name in names]
         for place in places:
@@ -125,7 +125,7 @@ class PublishedDataset(NamedDataset):
         """The lines of a text file.
 
         Raises:
-            DataError: it cannot be read.
+            DataError: the file cannot be read.
         """
         try:
             return path.read_text(encoding="utf-8-sig").splitlines()

@@ -27,17 +27,17 @@ COPIES = "copies"
 """Folder of the copies in the cache folder."""
 
 BLOCK = 256
-"""Images decoded and written at a time."""
+"""Number of images decoded and written at a time."""
 
 PART = ".part"
 """Suffix of a copy that is being made."""
 
 
 class SlowSplit(ImageDataset):
-    """A split whose images take long to read, but whose labels or captions are in memory.
+    """A split whose images are slow to read, but whose labels or captions are in memory.
 
     Attributes:
-        condition: what `Batch.condition` holds of the whole split: int64 [n], uint8 [n, spec.caption_bytes] or None.
+        condition: `Batch.condition` for the whole split: int64 [n], uint8 [n, spec.caption_bytes] or None.
     """
 
     condition: Tensor | None
@@ -53,12 +53,13 @@ class ResizedCopy(ImageDataset):
 
     The copy is made when the first batch is read. One process makes it, and others wait. A process that is killed
     leaves a part, which the next one completes. A split with a damaged image has no copy: its images are read from
-    their files, so that each damaged one is named. The same holds where the disk has no room, with a warning.
+    their files, so that each damaged image is named. Images are also read from their files, with a warning, if the disk
+    has no room.
 
     Args:
         split: the split to copy.
-        folder: where copies are.
-        name: what the copy's file name and the progress bar begin with, e.g. "coco-train-64".
+        folder: folder of the copies.
+        name: prefix of the copy's file name and of the progress bar, e.g. "coco-train-64".
         progress: where a bar counts images while the copy is made.
     """
 
@@ -93,7 +94,7 @@ class ResizedCopy(ImageDataset):
 
     @cached_property
     def _images(self) -> NDArray[np.uint8] | None:
-        """The copy, memory-mapped; None if there can be none."""
+        """The copy, memory-mapped; None if it cannot be made."""
         path = self._folder / f"{self._name}-{self._split.images_key}.npy"
         if not self._is_whole(path):
             with making(path):
@@ -135,8 +136,8 @@ class ResizedCopy(ImageDataset):
         return True
 
     def _write(self, part: Path) -> None:
-        """Writes all images to a file, or those that it lacks. Every block is on the disk before the next one is begun:
-        only the last one may be damaged after a crash, and is written again.
+        """Writes all images, or those that are still missing, to a file. Every block is on disk before the next starts:
+        only the last block may be damaged after a crash, and it is written again.
         """
         header, bytes_per_image = self._header, math.prod(self.spec.shape)
         with part.open("r+b" if part.is_file() else "w+b") as file:

@@ -15,14 +15,14 @@ NUMPY = frozenset({
     ("numpy", "dtype"),
     ("_codecs", "encode"),
 })  # fmt: skip
-"""What the pickles of numpy's arrays name."""
+"""The names that pickles of numpy arrays refer to."""
 
 
 class _Unpickler(pickle.Unpickler):
     allowed: frozenset[tuple[str, str]] = frozenset()
 
     def find_class(self, module: str, name: str) -> Any:
-        """Refuses everything that is not allowed: it could be any function of any module."""
+        """Refuses every name that is not allowed: it could be any function of any module."""
         if (module, name) not in self.allowed:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}")
         return super().find_class(module, name)
@@ -33,11 +33,11 @@ def read_pickle(path: Path, where: str, allowed: frozenset[tuple[str, str]] = fr
 
     Args:
         path: the file.
-        where: what to do if it cannot be read.
-        allowed: (module, name) of what else it may name, e.g. `NUMPY`.
+        where: advice if the file cannot be read.
+        allowed: further (module, name) pairs that the pickle may refer to, e.g. `NUMPY`.
 
     Raises:
-        DataError: it is damaged, or asks for anything else; the message names it.
+        DataError: the pickle is damaged, or refers to any other name; the message names the file.
     """
     try:
         with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Which folders of a dataset are its train and test split, by their names; and the folder that everything is in."""
+"""Finds the train and test folders of a dataset by their names, and the folder that contains everything."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from dpbench.core.errors import DataError
 TRAIN = {"train", "training", "trn", "trainval"}
 TEST = {"test", "testing", "tst"}
 VALIDATION = {"val", "valid", "validation", "dev", "eval", "evaluation", "holdout", "heldout"}
-"""Words for a split. Without a test split, the validation split is used in its place."""
+"""Words for a validation split, which replaces a missing test split."""
 
 WORD = re.compile(r"[A-Z]*[^\W\d_A-Z]+|[A-Z]+")
-"""A word in a name: "seg_train" has seg and train, "trainA" train and A, "val2017" val."""
+"""A word in a name: "seg_train" has seg and train, "trainA" has train and A, "val2017" has val."""
 
 ENDING = re.compile(r"(set|data|dataset|split|imgs?|images?|files|folder|dir)$")
-"""What a word for a split may end with: "trainset" is train."""
+"""Possible endings of a word for a split: "trainset" is train."""
 
 
 class SplitFolders(NamedTuple):
@@ -28,11 +28,11 @@ class SplitFolders(NamedTuple):
 
 
 def common_folder(entries: Collection[str], classes: Container[str] = ()) -> str:
-    """The folder that everything is in, e.g. "archive/images/"; "" if there is no single folder around everything.
+    """The folder that contains everything, e.g. "archive/images/"; "" if there is no such folder.
 
     Args:
-        entries: relative paths of files, and of folders with "/" at their end.
-        classes: names of folders that are classes, even where there is only one.
+        entries: relative paths of files and folders; folders end with "/".
+        classes: names of folders that are classes, even if there is only one.
     """
     common = ""
     while True:
@@ -47,7 +47,7 @@ def common_folder(entries: Collection[str], classes: Container[str] = ()) -> str
 
 
 def split_folders(names: Sequence[str], where: object) -> SplitFolders | None:
-    """The splits among the folders of a dataset; None if none of the names is a split's.
+    """The splits among the folders of a dataset; None if no folder is named like a split.
 
     Case, numbers and other words do not matter: "Train", "train2017", "seg_train" and "train_images" are train.
 
@@ -56,7 +56,7 @@ def split_folders(names: Sequence[str], where: object) -> SplitFolders | None:
         where: the dataset in messages.
 
     Raises:
-        DataError: a split has no partner, or the names are ambiguous. Otherwise test images could be trained on.
+        DataError: a split has no partner, or the names are ambiguous: a method could then train on test images.
     """
     train, test, validation = ([name for name in names if has_word(name, split)] for split in (TRAIN, TEST, VALIDATION))
     held_out = test or validation
@@ -85,6 +85,6 @@ def _similar(names: Iterable[str]) -> list[str]:
 
 
 def _words(name: str) -> list[str]:
-    """The words in a name, and all of them as one: "HoldOut" is hold, out and holdout."""
+    """The words in a name, and all of them joined: "HoldOut" is hold, out and holdout."""
     words = [word.casefold() for word in WORD.findall(name)]
     return [*words, "".join(words)]

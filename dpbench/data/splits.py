@@ -1,4 +1,4 @@
-"""Train/test split of files without a given split: each record by the hash of its own path alone (rule R6)."""
+"""Train/test split of files without a given split: each record is assigned by its own path's hash alone (rule R6)."""
 
 from __future__ import annotations
 

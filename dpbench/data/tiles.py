@@ -1,4 +1,4 @@
-"""Large public images cut into tiles, from which a convolutional refiner can be trained at lower cost."""
+"""Large public images cut into tiles, to train a convolutional refiner at lower cost."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Tiles(ImageDataset):
 
     Args:
         dataset: the split to cut into tiles.
-        side: height and width of a tile, at most those of the images; tiles overlap if it does not divide them.
+        side: height and width of a tile, at most the size of the images; tiles overlap if it does not divide that size.
     """
 
     def __init__(self, dataset: ImageDataset, side: int):

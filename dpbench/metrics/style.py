@@ -27,7 +27,7 @@ class Style(Metric):
     It is averaged within each group of statistics, and then over the five groups. 0 means that nothing differs; 1 means
     that everything differs, by more than anyone could overlook. Other real images have a value of about 0, however many
     there are, and sometimes slightly less. Whole distributions are compared, so a collapsed generator is far from 0
-    even if its image is typical. Invisible differences count little, because of the added 1 and the floors of contrasts.
+    even if its image is typical. Invisible differences count little, due to the added 1 and the floors of contrasts.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (

@@ -177,8 +177,8 @@ def _gone(coarse: Path) -> None:
 
 
 BAD_FOLDERS = [
-    (_gone, r"cannot read .*coarse \(No such file or directory\); name a folder of images"),
-    (_empty, r"coarse has no images \(\.png, .*\); name a folder that does"),
+    (_gone, r"cannot read .*coarse \(No such file or directory\); give a folder of images"),
+    (_empty, r"coarse has no images \(\.png, .*\); give a folder that has some"),
     (_truncate, r"coarse/b\.bmp cannot be read .*; replace or remove it"),
     (lambda coarse: (coarse / "a.png").write_text("hello"), r"coarse/a\.png is not an image; replace or remove it"),
     (lambda coarse: _save(coarse / "z.png", size=8), r"coarse/z\.png .*it has 8x8 pixels, but a\.png 4x4"),

@@ -31,7 +31,7 @@ def test_refine_prints_output_folder_and_progress(tiny: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "coarse (No such file or directory); name a folder of images"),
+        ([], "coarse (No such file or directory); give a folder of images"),
         (["--scale", "3"], "scale must be a power of two"),
         (["--refiner", "regressoin"], "did you mean regression"),
         (["--set", "steps=2"], "refiner 'bicubic': unknown setting 'steps'"),

@@ -1,4 +1,4 @@
-"""The class that a folder of generated images belongs to, by the class's name or number."""
+"""The class of a folder of generated images, by the class's name or number."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ClassFolders:
         """The number of the folder's class.
 
         Raises:
-            UnknownName: no class has such a name; the message suggests the nearest names.
+            UnknownName: no class has such a name; the message suggests the closest names.
         """
         if folder in self._exact:
             return self._exact[folder]
@@ -46,7 +46,7 @@ class ClassFolders:
 
 
 def _plain(name: str) -> str:
-    """A name without case, punctuation and leading zeros; "-1" stays as it is, as it is not 1."""
+    """A name without case, punctuation and leading zeros; "-1" is kept, since it is not 1."""
     if name.isdecimal():
         return name.lstrip("0") or "0"
     words = re.sub(r"[\W_]+", " ", name.casefold()).strip()

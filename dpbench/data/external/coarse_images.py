@@ -49,8 +49,8 @@ def read_coarse_images(folder: Path, display: Display) -> CoarseImages:
     """All images in `folder`, without its sub-folders.
 
     Raises:
-        DataError: the folder is missing or has no images, two images have the same stem, a name cannot be printed in
-            one line, or an image is damaged, not square or of another size than the first; the message names the file.
+        DataError: the folder is missing or has no images, two images have the same stem, a name cannot be printed on
+            one line, or an image is damaged, not square, or not of the first one's size; the message names the file.
     """
     paths = _image_paths(folder, display)
     side = _width(paths[0])
@@ -63,11 +63,11 @@ def _image_paths(folder: Path, display: Display) -> list[Path]:
     try:
         files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     except OSError as error:
-        raise DataError(f"cannot read {folder} ({error.strerror}); name a folder of images") from error
+        raise DataError(f"cannot read {folder} ({error.strerror}); give a folder of images") from error
     paths = [path for path in files if path.suffix.lower() in IMAGE_TYPES]
     others = [path for path in files if path not in set(paths)]
     if not paths:
-        raise DataError(f"{folder} has no images ({', '.join(IMAGE_TYPES)}); name a folder that does")
+        raise DataError(f"{folder} has no images ({', '.join(IMAGE_TYPES)}); give a folder that has some")
     if others:
         names = ", ".join(path.name for path in others[:3])
         display.say(f"ignored files that are not images: {names}{' ...' * (len(others) > 3)}")

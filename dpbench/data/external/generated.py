@@ -1,4 +1,4 @@
-"""Images that another program generated: read in order, one part at a time, and never resized."""
+"""Images from another program: read in order, one part at a time, and never resized."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ class Generated(ABC):
         """`parts` with `rows` images in each."""
 
     def parts(self) -> Iterator[Images]:
-        """All images in order, uint8 [b, *spec.shape]; all parts but the last have the same length.
+        """All images in order, uint8 [b, *spec.shape]; all parts except the last have the same length.
 
         Raises:
-            DataError: an image cannot be read, or has another size or colours than the dataset; the message names it.
+            DataError: an image cannot be read, or does not have the dataset's size or colours; the message names it.
         """
         rows = PART_BYTES // int(np.prod(self.spec.shape))
         return self._read(max(1, rows, -(-len(self) // MOST_PARTS)))
@@ -75,7 +75,7 @@ class Generated(ABC):
         if (height, width) != (wanted, wanted):
             other = f"; --resolution {width} opens the dataset at that size" if height == width else ""
             raise DataError(
-                f"{name(0)} has {width}x{height} pixels, but {self.spec.name} {wanted}x{wanted}; "
+                f"{name(0)} has {width}x{height} pixels, but {self.spec.name} has {wanted}x{wanted}; "
                 f"images are not resized{other}"
             )
         if self.spec.channels == images.shape[1]:

@@ -19,7 +19,7 @@ from dpbench.data.external.generated import Generated, Images
 
 IMAGES = ("x", "arr_0", "images")
 LABELS = ("y", "arr_1", "labels")
-"""Array names: those of DPImageBench, those of `np.savez(file, images, labels)` (guided-diffusion), and plain ones."""
+"""Array names: of DPImageBench, of `np.savez(file, images, labels)` (guided-diffusion), and plain ones."""
 
 HEADERS: dict[tuple[int, int], Callable[..., tuple[tuple[int, ...], bool, np.dtype[Any]]]] = {
     (1, 0): np.lib.format.read_array_header_1_0,
@@ -27,7 +27,7 @@ HEADERS: dict[tuple[int, int], Callable[..., tuple[tuple[int, ...], bool, np.dty
 }
 
 BLOCKS = 32
-"""Parts are unpacked in as many blocks."""
+"""Number of blocks in which each part is unpacked."""
 
 AXES = "[n, h, w], [n, h, w, c] or [n, c, h, w] of squares with c = 1 or 3"
 
@@ -40,7 +40,7 @@ class GeneratedArrays(Generated):
     from 0 in the order of the dataset's classes, or one-hot [n, k].
 
     Raises:
-        DataError: the file is damaged, or its arrays have another type or shape; the message says what to do.
+        DataError: the file is damaged, or its arrays have a wrong type or shape; the message says what to do.
     """
 
     def __init__(self, path: Path, spec: DatasetSpec):
@@ -74,7 +74,7 @@ class GeneratedArrays(Generated):
                 yield self._fitted(images, lambda i: f"image {start + i} of {self}")  # noqa: B023 (called at once)
 
     def _unpack(self, file: IO[bytes], count: int) -> Images:
-        """The next `count` images, converted in small blocks, as floats take many times the memory."""
+        """The next `count` images, converted in small blocks, since floats take many times the memory."""
         images = np.empty((count, *self._shape[1:]), np.uint8)
         for block in np.array_split(images, min(count, BLOCKS)):
             content = file.read(block.size * self._dtype.itemsize)
@@ -148,7 +148,7 @@ class GeneratedArrays(Generated):
 
     @contextmanager
     def _opened(self, name: str) -> Iterator[tuple[IO[bytes], tuple[int, ...], bool, np.dtype[Any]]]:
-        """An array's file, after its header; the array's shape, whether it is in Fortran order, and its type."""
+        """An array's file, positioned after its header; its shape, whether it is in Fortran order, and its type."""
         member = f"{name}.npy"
         with self._named_errors(), ZipFile(self.path) as archive, archive.open(member) as file:
             shape, by_columns, dtype = HEADERS[np.lib.format.read_magic(file)](file)

@@ -28,7 +28,7 @@ class GeneratedFiles(Generated):
     is in a single folder, the contents of that folder are used.
 
     Raises:
-        DataError: there are no images, some are next to class folders, or a folder is not named after a class.
+        DataError: there are no images, some images are next to class folders, or a folder is not named after a class.
     """
 
     def __init__(self, path: Path, spec: DatasetSpec):

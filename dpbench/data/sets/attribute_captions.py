@@ -47,10 +47,10 @@ LOOKS = {"Attractive": "attractive", "Chubby": "chubby"}
 
 
 def describe(attributes: Collection[str]) -> list[str]:
-    """Two captions of a face that name all its attributes but `Blurry` and `No_Beard`.
+    """Two captions of a face that name all its attributes except `Blurry` and `No_Beard`.
 
     Args:
-        attributes: those that the face has, by their names in CelebA.
+        attributes: the face's attributes, by their names in CelebA.
     """
     person = "man" if "Male" in attributes else "woman"
     age = "young" if "Young" in attributes else "old"

@@ -1,4 +1,4 @@
-"""Camelyon17 as WILDS publishes it (Bándi et al. 2018, Koh et al. 2021): patches of tissue from five hospitals."""
+"""Camelyon17 in the WILDS edition (Bándi et al. 2018, Koh et al. 2021): patches of tissue from five hospitals."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dpbench.data.published_files import PublishedDataset
 
 COLUMNS = ("patient", "node", "x_coord", "y_coord", "tumor", "center", "split")
 PART_OF_CENTER = {"1": "val", "2": "test"}
-"""Hospital -> its part, whatever the file says of its split; WILDS does the same."""
+"""Hospital -> its part, whatever split the file gives; WILDS does the same."""
 
 
 class Patch(NamedTuple):
@@ -26,8 +26,8 @@ class Camelyon17(PublishedDataset, DeclaredDataset):
     """Patches of lymph nodes with and without tumor, 32×32 colour, 302,436 + 85,054 (WILDS)
 
     Reads `<root>/camelyon17/camelyon17_v1.0/`: `metadata.csv` and `patches/` (96×96). The splits are those of WILDS:
-    train is split 0 of the hospitals 0, 3 and 4, test is everything of hospital 2. The label is about the central 32×32
-    pixels: resizing keeps the tissue around them.
+    train is split 0 of hospitals 0, 3 and 4, test is all of hospital 2. The label refers to the central 32×32 pixels;
+    resizing keeps the tissue around them.
     """
 
     name = "camelyon17"

@@ -9,7 +9,7 @@ from dpbench.data.sets.downloading import download
 from dpbench.data.sets.face_attributes import FaceDataset
 
 PARTS = {True: "0", False: "2"}
-"""Whether it is train -> its number in the published partition; 1 is the validation split, which is not used."""
+"""Whether a split is train -> its number in the published partition; 1 is the validation split, which is not used."""
 
 
 class CelebA(FaceDataset):

@@ -1,4 +1,4 @@
-"""CelebA-HQ (Karras et al. 2018) as CelebAMask-HQ publishes it: faces with forty attributes."""
+"""CelebA-HQ (Karras et al. 2018) in the edition of CelebAMask-HQ: faces with forty attributes."""
 
 from __future__ import annotations
 

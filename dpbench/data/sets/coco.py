@@ -11,7 +11,7 @@ from dpbench.data.declared import DeclaredDataset
 from dpbench.data.published_files import PublishedDataset
 
 COUNTS = {"2017": (118_287, 5_000), "2014": (82_783, 40_504)}
-"""Edition -> images of train and val."""
+"""Edition -> number of images of train and val."""
 
 Captions = dict[str, list[str]]
 """Path of an image -> its captions."""
@@ -22,7 +22,7 @@ class COCO(PublishedDataset, DeclaredDataset):
 
     Reads `<root>/coco/train2017/`, `val2017/` and `annotations/captions_(train|val)2017.json`, or those of 2014. The
     test split is `val`, as the captions of COCO's own test images are not published. Both editions have the same
-    images, divided in different ways. Images without captions are kept, with an empty one.
+    images, divided in different ways. Images without captions are kept, with an empty caption.
     """
 
     name = "coco"
@@ -55,7 +55,7 @@ class COCO(PublishedDataset, DeclaredDataset):
         return caption_texts(self._captions[train].values(), self.caption_bytes, self.name)
 
     def _read(self, split: str) -> Captions:
-        """The images and captions of a caption file, joined by the images' numbers and in their order."""
+        """The images and captions of a caption file, joined and ordered by the images' numbers."""
         path = self._needed(f"annotations/captions_{split}{self.choice}.json")
         content = read_json(path)
         try:
@@ -74,11 +74,11 @@ class COCO(PublishedDataset, DeclaredDataset):
 
 def _plain(name: str) -> str:
     if "/" in name or "\\" in name:
-        raise ValueError(f"{name!a} is no file name")
+        raise ValueError(f"{name!a} is not a file name")
     return name
 
 
 def _text(caption: object) -> str:
     if not isinstance(caption, str):
-        raise TypeError(f"{caption!a} is no caption")
+        raise TypeError(f"{caption!a} is not a caption")
     return caption

@@ -1,4 +1,4 @@
-"""Downloads through torchvision, whose errors become one line, and whose damaged archives are removed."""
+"""Downloads through torchvision: errors become one line, and damaged archives are removed."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def download(name: str, fetch: Callable[[], object], archives: Mapping[Path, str
         name: name of the dataset.
         fetch: downloads archives, checks and unpacks them.
         archives: path -> published MD5 of each archive.
-        where: the instruction to put the files in place by hand.
+        where: the instruction for putting the files in place by hand.
 
     Raises:
-        DataError: the download failed, or something else arrived than was published (a login page, a part of a file);
-            that file is removed.
+        DataError: the download failed, or the file that arrived is not the published one (a login page, a part of a
+            file); that file is removed.
     """
     from torchvision.datasets.utils import check_integrity
 

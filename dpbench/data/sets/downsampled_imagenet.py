@@ -10,18 +10,18 @@ from dpbench.core.errors import DataError
 from dpbench.data.declared import DeclaredDataset
 
 FILES = {True: tuple(f"train_data_batch_{number}" for number in range(1, 11)), False: ("val_data",)}
-"""Whether it is train -> the names of its files, which may end with .npz."""
+"""Whether a split is train -> the names of its files, which may end with .npz."""
 
 
 class DownsampledImageNet(DeclaredDataset):
     """ImageNet in batches of arrays, in `<root>/<name>/`: `train_data_batch_1` to `_10` and `val_data`.
 
-    They are pickles, read without running code that they may contain, or .npz files. The test split is `val`. The
-    published labels are 1 to 1000 in an order of their own, which is not that of `imagenet`; the classes are called by
-    these numbers. Images are resized (bicubic, antialiased) at other resolutions than that of the files.
+    The files are pickles, read without running code that they may contain, or .npz files. The test split is `val`. The
+    published labels are 1 to 1000 in their own order, which is not that of `imagenet`; the classes are named by these
+    numbers. At resolutions other than that of the files, images are resized (bicubic, antialiased).
 
     Raises (from `train` and `test`):
-        DataError: a file is missing or damaged, or there is a wrong number of records.
+        DataError: a file is missing or damaged, or the number of records is wrong.
     """
 
     channels = 3

@@ -17,7 +17,7 @@ DIGITS, UPPER, LOWER = string.digits, string.ascii_uppercase, string.ascii_lower
 
 
 class Edition(NamedTuple):
-    """One of EMNIST's divisions: its counts, its classes, the number of its first class, and what it shows."""
+    """One of EMNIST's editions: its counts, its classes, the number of its first class, and its content."""
 
     n_train: int
     n_test: int
@@ -28,7 +28,7 @@ class Edition(NamedTuple):
 
 BOTH = frozenset({NIST_DIGITS, NIST_LETTERS})
 MERGED = DIGITS + UPPER + "abdefghnqrt"
-"""Lower-case letters that look like upper-case ones are in the same class as those."""
+"""Lower-case letters that look like upper-case ones share their class."""
 
 EDITIONS = {
     "letters": Edition(124_800, 20_800, LOWER, 1, frozenset({NIST_LETTERS})),
@@ -46,7 +46,7 @@ class EMNIST(IdxDataset):
     `emnist:E` with E from `EDITIONS`; the default is `letters`, whose classes hold both cases. Unchanged at resolution
     28; resized (bicubic, antialiased) at resolutions other than 28 and 32. Reads
     `<root>/emnist/EMNIST/raw/emnist-<edition>-(train|test)-*-ubyte`. Images are upright, as in MNIST, not transposed as
-    in the files. The digits of EMNIST and those of MNIST come from the same forms, so of a sensitive MNIST only
+    in the files. The digits of EMNIST and of MNIST come from the same forms, so for a sensitive MNIST, only
     `emnist:letters` can be the public source.
     """
 

@@ -18,9 +18,8 @@ MULTISPECTRAL = (".tif", ".tiff")
 class EuroSAT(PublishedDataset, DeclaredDataset):
     """Satellite images of ten kinds of land, 64×64 colour, 24,269 + 2,731 (Helber et al. 2019)
 
-    Reads `<root>/eurosat/2750/<class>/<class>_<k>.jpg` (EuroSAT.zip), as torchvision does, or `EuroSAT_RGB` in the
-    place of `2750`. There is no published split: 10% of the images, chosen by the hash of `<class>/<file>`, are the
-    test split.
+    Reads `<root>/eurosat/2750/<class>/<class>_<k>.jpg` (EuroSAT.zip), as torchvision does, or `EuroSAT_RGB` instead of
+    `2750`. There is no published split: 10% of the images, chosen by the hash of `<class>/<file>`, are the test split.
     """
 
     name = "eurosat"

@@ -27,7 +27,7 @@ ATTRIBUTES = tuple(_NAMES.split())
 CAPTIONS = "captions"
 DEFAULT = "Male"
 OPPOSITES = {"Male": "female", "Young": "old"}
-"""Attribute -> the class of those who lack it, where that has a name."""
+"""Attribute -> the name of the class without it, if there is one."""
 
 
 class AttributeTable(NamedTuple):
@@ -43,13 +43,13 @@ class AttributeTable(NamedTuple):
 
 
 def read_table(lines: list[str]) -> AttributeTable:
-    """Reads a table: a line with the count, one with the names, and one per image with its file and 40 times 1 or -1.
+    """Reads a table: a line with the count, one with the names, and one per image with its file and 40 values 1 or -1.
 
     Args:
         lines: the lines of the file.
 
     Raises:
-        ValueError: it has another form.
+        ValueError: the table has another format.
     """
     if len(lines) < 3 or tuple(lines[1].split()) != ATTRIBUTES:
         raise ValueError("its second line must name the 40 attributes of CelebA")
@@ -64,8 +64,8 @@ def read_table(lines: list[str]) -> AttributeTable:
 class FaceDataset(PublishedDataset, DeclaredDataset):
     """Faces with an attribute as their label: `name:Smiling`, by default `Male`; or with captions: `name:captions`.
 
-    Captions are written from the attributes (`attribute_captions`). A record is an image: there are several images of
-    most persons, and the guarantee covers each image alone.
+    Captions are written from the attributes (`attribute_captions`). A record is an image: most persons have several
+    images, and the guarantee covers each image by itself.
     """
 
     choices = (DEFAULT, *(attribute for attribute in ATTRIBUTES if attribute != DEFAULT), CAPTIONS)

@@ -33,14 +33,14 @@ def folder_path(argument: str) -> Path:
     """The path in "PATH" or "PATH?gray": absolute, without symbolic links, so that a folder has one name.
 
     Raises:
-        DpbenchError: it has line breaks or bytes that are not UTF-8, or leads in a circle.
+        DpbenchError: the path has line breaks or bytes that are not UTF-8, or a loop of symbolic links.
     """
     path = argument.removesuffix(GREY)
     for part in PurePosixPath(path).parts:
         check_name(part, "folder")
     try:
         return expanded(Path(path)).resolve()
-    except RuntimeError as error:  # a circle of symbolic links
+    except RuntimeError as error:  # a loop of symbolic links
         raise DataError(f"{path} cannot be followed ({error}); give a folder of images or a zip of one") from error
 
 
@@ -176,14 +176,14 @@ def _records(source: FileSource, base: str) -> Records:
 
 
 def _inside(source: FileSource, base: str, split: Collection[str]) -> str:
-    """The folder of a split's images or class folders: below `base` there may be "seg_train/seg_train/"."""
+    """The folder of a split's images or class folders, which may be nested below `base`: "seg_train/seg_train/"."""
     entries = _entries(source, base)
     leaves = {PurePosixPath(entry).parent.name for entry in entries if not entry.endswith("/")}
     return base + common_folder(entries, [name for name in leaves if not has_word(name, split)])
 
 
 def _entries(source: FileSource, base: str) -> list[str]:
-    """Everything below `base`, relative to it, folders with "/" at their end."""
+    """All paths below `base`, relative to it; folders end with "/"."""
     entries = (*source.sizes, *(f"{folder}/" for folder in source.folders))
     return [entry.removeprefix(base) for entry in entries if entry.startswith(base) and entry != base]
 

@@ -1,4 +1,4 @@
-"""The train split of another dataset alone, divided into train and test: for tuning without looking at test."""
+"""Only the train split of another dataset, divided into train and test: for tuning without looking at test."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Holdout(Dataset):
 
     @classmethod
     def overlap(cls, argument: str, other: str) -> bool:
-        """See `Dataset.overlap`; they overlap if the other datasets do."""
+        """See `Dataset.overlap`; hold-outs overlap if the other datasets do."""
         return overlapping(argument, other)
 
     @property
@@ -73,7 +73,7 @@ def _held_out(records: int) -> int:
     """The number of records held out.
 
     Raises:
-        DataError: there are too few.
+        DataError: there are too few records.
     """
     if records < 2 * SHARE:
         raise DataError(f"a hold-out needs at least {2 * SHARE} train records, but there are {records}")

@@ -14,7 +14,7 @@ from dpbench.data.safe_pickle import read_pickle
 
 IMAGES = ("image", "images/faces", "images", "CelebA-HQ-img", "CelebAMask-HQ/CelebA-HQ-img")
 TEXTS = ("text/celeba-caption", "celeba-caption", "text")
-"""Folders in which the images and captions may be."""
+"""Possible folders of the images, and of the captions."""
 
 NUMBER = re.compile(r"\d+$")
 
@@ -24,9 +24,8 @@ class MMCelebAHQ(PublishedDataset, DeclaredDataset):
 
     Reads `<root>/mm-celeba-hq/`: `image/<i>.jpg`, `text/celeba-caption/<i>.txt` with one caption per line, and the
     published split, `train_filenames.pickle` and `test_filenames.pickle`, or the same numbers as text files, one per
-    line. An image, its captions and its place in the split belong together by the number i of CelebA-HQ, whatever the
-    images' file names are otherwise: `img00000012.png` is image 12. Images without captions are kept, with an empty
-    one.
+    line. The number i of CelebA-HQ links an image, its captions and its place in the split, whatever the rest of the
+    file name: `img00000012.png` is image 12. Images without captions are kept, with an empty caption.
     """
 
     name = "mm-celeba-hq"

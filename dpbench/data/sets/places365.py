@@ -17,8 +17,8 @@ class Places365(PublishedDataset):
     """Photographs of 365 kinds of places, 64×64 colour, 1,803,460 + 36,500 (Zhou et al. 2018)
 
     Reads `<root>/places365/`: `data_256_standard/` and `val_256/` (256×256), the lists `places365_train_standard.txt`
-    and `places365_val.txt`, and `categories_places365.txt`. The test split is `val`, as labels of the published test
-    images are not.
+    and `places365_val.txt`, and `categories_places365.txt`. The test split is `val`, as the labels of the test images
+    are not published.
     """
 
     name = "places365"

@@ -27,7 +27,7 @@ class TorchvisionDataset(DeclaredDataset):
     """A dataset in `<root>/<name>/`, in the layout of its torchvision class.
 
     Raises (from `train` and `test`):
-        DataError: a file is missing and cannot be downloaded (or must not), is damaged, or has a wrong number of
+        DataError: a file is missing and cannot (or must not) be downloaded, is damaged, or has a wrong number of
             records.
     """
 
@@ -53,7 +53,7 @@ class TorchvisionDataset(DeclaredDataset):
     @property
     @abstractmethod
     def _archives(self) -> dict[Path, str]:
-        """The archives that are downloaded, with their published MD5."""
+        """The archives to download, with their published MD5."""
 
     @property
     @abstractmethod
@@ -76,7 +76,7 @@ class TorchvisionDataset(DeclaredDataset):
         self._check_files()
         try:
             images, labels = self._read(train)
-        except Exception as error:  # whatever torchvision stumbles over in files that seemed whole
+        except Exception as error:  # any error of torchvision on files that seemed intact
             reason = str(error).split("\n")[0]
             raise DataError(f"{self.folder} cannot be read ({reason}); delete it and {self._where}") from error
         n = self.n_train if train else self.n_test
@@ -121,7 +121,7 @@ class IdxDataset(TorchvisionDataset):
 
     @property
     def _prefixes(self) -> tuple[str, str]:
-        """What the names of the files of train and test begin with."""
+        """The prefixes of the file names of train and test."""
         return "train", "t10k"
 
     @property

@@ -1,1 +1,1 @@
-"""Generated datasets: dpbench runs offline with them."""
+"""Generated datasets, with which dpbench runs offline."""

@@ -37,12 +37,12 @@ class Styles(NamedTuple):
     shadow: Array
 
     def of(self, kinds: NDArray[np.int64]) -> Styles:
-        """The styles of these numbers."""
+        """The styles with these numbers."""
         return Styles(*(part[kinds] for part in self))
 
 
 def random_styles(count: int, seed: int) -> Styles:
-    """Different styles, the same on every machine."""
+    """Random styles, the same on every machine."""
     draws = Draws(np.random.Generator(np.random.PCG64(seed)).random((count, 17), dtype=np.float32))
     paper, fill, line = draws.take(3), draws.take(3), draws.take(3)
     stroke, hatching, frequency = (draws.take(1)[:, 0] for _ in range(3))
@@ -67,7 +67,7 @@ def drawing(draws: Draws, grid: Grid, styles: Styles, distance: Distance) -> NDA
     The object is 60% to 85% as wide as the image and tilted by at most 20°.
 
     Args:
-        draws: the images' random numbers, which decide size, place and tilt.
+        draws: the images' random numbers, which determine size, position and tilt.
         grid: the pixel grid.
         styles: one per image.
         distance: the object's outline; it fills about [-1, 1]².

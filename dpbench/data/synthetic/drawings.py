@@ -1,4 +1,4 @@
-"""A public source of many styles of drawing, for methods that learn a style."""
+"""A public source with many drawing styles, for methods that learn a style."""
 
 from __future__ import annotations
 

@@ -25,10 +25,10 @@ class Outlines(NamedTuple):
     """Outlines of k figures: a polygon, moved outwards, minus a disc.
 
     Attributes:
-        corners: [k, CORNERS, 2] of the polygon.
+        corners: [k, CORNERS, 2], the polygon's corners.
         rounding: [k], how far its outline is moved outwards, which rounds the corners.
-        hole: [k], radius of the disc; a negative one cuts nothing.
-        centre: [k, 2] of the disc.
+        hole: [k], radius of the disc; a negative radius cuts nothing.
+        centre: [k, 2], the disc's centre.
     """
 
     corners: Array
@@ -57,8 +57,8 @@ class Figures(RenderedDataset):
     """Public source: irregular figures, 32×32 colour, generated, in the style of shapes
 
     1,000 irregular outlines: polygons of ten corners at random distances from the centre, sharp or rounded, some with a
-    round hole or notch. 30,000 + 2,000 images; see `data.synthetic.portrait`. Their classes are the outlines, none of
-    which is one of `shapes`.
+    round hole or notch. 30,000 + 2,000 images; see `data.synthetic.portrait`. The classes are the outlines, none of
+    which is in `shapes`.
     """
 
     public_only = True
@@ -77,7 +77,7 @@ class Figures(RenderedDataset):
 
 
 def figure_distance(kinds: NDArray[np.int64]) -> Distance:
-    """Signed distances to the figures of these numbers in `OUTLINES`, one per image."""
+    """Signed distances to the figures with these numbers in `OUTLINES`, one per image."""
     corners, rounding, hole, centre = (part[kinds] for part in OUTLINES)
     polygon = [(corner[:, 0, None, None], corner[:, 1, None, None]) for corner in corners.transpose(1, 0, 2)]
 

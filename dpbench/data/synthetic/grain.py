@@ -1,7 +1,7 @@
-"""Grain: fine texture that vanishes in 4×4 block means, so that a Haar transform has it in its two finest levels only.
+"""Grain: fine texture that vanishes in 4×4 block means, so that only the two finest Haar levels contain it.
 
-A grain repeats a tile of 4×4 pixels, half of them brighter and half darker by the same amount, so that every 4×4 window
-of it has mean zero. The tiles are the fifteen balanced ones with the most symmetry: shifts, reflections and negation
+A grain repeats a tile of 4×4 pixels, half of them brighter and half darker by the same amount, so that each of its 4×4
+windows has mean zero. The tiles are the fifteen balanced ones with the most symmetry: shifts, reflections and negation
 turn each into at most eight patterns, and never into another of the fifteen. A grain can therefore be recognised at any
 phase, sign and reflection, but not from the coarse band.
 """
@@ -57,7 +57,7 @@ def grain(draws: Draws, kinds: NDArray[np.int64], grid: Grid) -> Array:
 def engrave(colours: Array, grains: Array, alpha: Array) -> Array:
     """Adds grains to colours that are painted with coverage `alpha`, preserving the mean of every 4×4 block.
 
-    In partly covered blocks, at an outline, the covered part of the grain is centred. Colours are first kept away from
+    In partly covered blocks, at an outline, the covered part of the grain is centred. Colours are first moved away from
     black and white by the grain's strength, because clipping would change the means.
 
     Args:

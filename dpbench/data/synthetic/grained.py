@@ -1,4 +1,4 @@
-"""Shapes whose class shows partly in coarse structure and partly in fine texture: data for a test of the hypothesis."""
+"""Shapes whose class is partly in coarse structure and partly in fine texture: data to test the hypothesis."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Grained(ParametricDataset):
     `grained:coarse` are T = 0, `grained:middle` is 0.5, `grained:fine` is 1. For T > 0 every figure has a grain
     (`data.synthetic.grain`), a pixel pattern of period 2 or 4 that vanishes in 4×4 block means at every resolution.
     Each record, independently with probability T, shows its class in the grain, one of ten, and has a random shape;
-    otherwise it shows its class in the shape and has one of five grains that belong to no class. The accuracy of a
+    otherwise it shows its class in the shape, and has one of five grains that belong to no class. The accuracy of a
     classifier of 4×4 block means thus falls to chance as T approaches 1, while the full image always determines the
-    class. At T = 1 a class keeps the name of its shape but is defined by its grain. Positions, colours, backgrounds
+    class. At T = 1, a class keeps the name of its shape but is defined by its grain. Positions, colours, backgrounds
     and labels are the same for every T.
     """
 

@@ -1,4 +1,4 @@
-"""A small set of pictures of one style: what a style-adaptation method is made for."""
+"""A small set of pictures in one style, as style-adaptation methods expect."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ STYLE = random_styles(1, seed=15)
 class Pictograms(RenderedDataset):
     """A few pictograms of one style, 32×32 colour, 150 + 1,000, generated
 
-    The ten shapes of `shapes`, without labels, all drawn in the same colours, line and hatching. The style is none of
-    those of `drawings`. As small as the artist's work and the pictograms on which DPAgg-TI was published.
+    The ten shapes of `shapes`, without labels, all drawn in the same colours, line and hatching. The style is not one
+    of `drawings`. The set is as small as the artist's work and the pictograms on which DPAgg-TI was published.
     """
 
     name = "pictograms"

@@ -1,4 +1,4 @@
-"""One bright object in front of a dark ground, both softly shaded: the pictures of `shapes` and `figures`."""
+"""One bright object on a dark ground, both softly shaded: the pictures of `shapes` and `figures`."""
 
 from __future__ import annotations
 

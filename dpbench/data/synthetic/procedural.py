@@ -180,7 +180,7 @@ def fill(
         luminance: mean brightness of each image, [b, 1, 1].
         saturation: maximum distance of the colour from grey.
         strength: scale of the texture's contrast.
-        kind: number of each image's pattern, [b]; drawn if there is none, otherwise one number less is used.
+        kind: number of each image's pattern, [b]; drawn if it is None, otherwise one random number less is used.
     """
     if kind is None:
         kind = draws.integer(len(PATTERNS))  # 1

@@ -42,11 +42,11 @@ class RenderedDataset(DeclaredDataset):
     widths: ClassVar[tuple[int, ...]]  # random numbers per image; appending a width keeps the earlier numbers
 
     def condition(self, labels: NDArray[np.int64], draws: Iterable[Draws]) -> NDArray[np.int64] | list[str] | None:
-        """What each record has beside its image: its label if there are classes; a subclass may write captions.
+        """The condition of each record: its label if there are classes; a subclass may write captions.
 
         Args:
             labels: the labels of all n records of a split.
-            draws: the numbers that `paint` gets, in order, of at least n records.
+            draws: the random numbers of at least n records, in order, as `paint` gets them.
         """
         return labels if self.spec.classes else None
 
@@ -97,7 +97,7 @@ class RenderedDataset(DeclaredDataset):
 
 
 def _rows(split: int, chunk: int, stream: int, widths: tuple[int, ...]) -> NDArray[np.float32]:
-    """Random numbers of one chunk, [CHUNK, sum of widths] in [0, 1), also if fewer images are needed."""
+    """Random numbers of one chunk, [CHUNK, sum of widths] in [0, 1), even if fewer images are needed."""
     generator = np.random.Generator(np.random.PCG64([split, chunk, stream]))
     return np.hstack([generator.random((CHUNK, width), dtype=np.float32) for width in widths])
 

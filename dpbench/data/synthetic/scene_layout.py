@@ -1,4 +1,4 @@
-"""What the generated scenes contain: objects, their cells and the ground, drawn per record."""
+"""The contents of generated scenes: objects, their cells and the ground, drawn per record."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from dpbench.core.scene_captions import GROUNDS, SIZES, Scene, Thing, Vocabulary
 from dpbench.data.synthetic.procedural import Draws
 
 MOST = 3
-"""Objects of a scene."""
+"""Maximum number of objects in a scene."""
 
 KINDS = 6
-"""Shapes, and colours, of a vocabulary."""
+"""Number of shapes, and of colours, in a vocabulary."""
 
 LAYOUT_WIDTH = KINDS + 2 * MOST + 7
-"""Random numbers that `draw_layout` uses."""
+"""Number of random numbers that `draw_layout` uses."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,11 @@ class Layout:
     """The contents of b scenes.
 
     Attributes:
-        count: [b], objects, 1 to `MOST`.
-        shapes, colours, sizes: [b, MOST], numbers into the vocabulary's shapes and colours and into `SIZES`; the shapes
+        count: [b], number of objects, 1 to `MOST`.
+        shapes, colours, sizes: [b, MOST], indices into the vocabulary's shapes and colours and into `SIZES`; the shapes
             of one scene differ.
         rows, columns: [b, MOST], cells of the 3 x 3 grid, all different within a scene.
-        ground: [b], numbers into `GROUNDS`.
+        ground: [b], indices into `GROUNDS`.
     """
 
     count: NDArray[np.int64]
@@ -58,8 +58,8 @@ class Layout:
 def draw_layout(draws: Draws) -> Layout:
     """Draws the contents of scenes.
 
-    30% have one object, in any cell; 40% have two, at the ends of one row or column; 30% have a third one in another
-    row or column than these. Everything is uniform otherwise. Uses `LAYOUT_WIDTH` random numbers.
+    30% have one object, in any cell; 40% have two, at the ends of one row or column; 30% have a third one outside that
+    row or column. Everything else is uniform. Uses `LAYOUT_WIDTH` random numbers.
     """
     share = draws.take(1)[:, 0]
     count = 1 + (share >= 0.3) + (share >= 0.7)

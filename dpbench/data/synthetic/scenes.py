@@ -17,10 +17,10 @@ from dpbench.data.synthetic.rendering import RenderedDataset
 from dpbench.data.synthetic.scene_layout import LAYOUT_WIDTH, MOST, draw_layout
 
 CAPTIONS, CHOICES = 3, 8
-"""Captions of a scene, and the random numbers that choose the words of one."""
+"""Number of captions of a scene, and of random numbers that choose the words of one caption."""
 
 CELL = 0.6
-"""Distance of the cells' centres."""
+"""Distance between the centres of neighbouring cells."""
 
 RADIUS = np.array([0.15, 0.27], dtype=np.float32)
 """Half of the width of a small and of a large object."""
@@ -42,7 +42,7 @@ def _arch(x: Array, y: Array) -> Array:
 
 
 OUTLINES: dict[str, Outline] = {**SHAPES, "bar": _bar, "arch": _arch}
-"""Shape -> signed distance in its own frame, which it fills about to [-1, 1]²."""
+"""Shape -> signed distance in its own frame, in which it fills about [-1, 1]²."""
 
 COLOURS: dict[str, tuple[float, float, float]] = {
     "red": (0.85, 0.15, 0.15), "green": (0.15, 0.65, 0.2), "blue": (0.2, 0.3, 0.9), "yellow": (0.95, 0.85, 0.2),
@@ -57,8 +57,8 @@ class Scenes(RenderedDataset):
 
     Stars, rings, squares, triangles, hearts and crosses in six colours and two sizes, in cells of a 3×3 grid, on a
     ground with one of five patterns: 50,000 + 10,000. Each record has three captions in varied words, such as "a small
-    red star above a blue ring, striped ground" (`core.scene_captions`), so that what a text says can be found again in
-    an image. A record depends only on its position in the split.
+    red star above a blue ring, striped ground" (`core.scene_captions`), so that the statements of a text can be checked
+    in an image. A record depends only on its position in the split.
     """
 
     name = "scenes"
@@ -125,8 +125,8 @@ class Scenes(RenderedDataset):
 class StillLifes(Scenes):
     """Public source: scenes of other objects in other colours, 64×64 colour, generated, told in the words of scenes
 
-    Discs, crescents, arrows, bolts, bars and arches: 30,000 + 2,000; see `Scenes`. Only sizes, places, relations and
-    grounds are those of `scenes`.
+    Discs, crescents, arrows, bolts, bars and arches: 30,000 + 2,000; see `Scenes`. They share only sizes, places,
+    relations and grounds with `scenes`.
     """
 
     public_only = True

@@ -35,7 +35,7 @@ class Shapes(RenderedDataset):
 
 
 def shape_distance(kinds: NDArray[np.int64]) -> Distance:
-    """Signed distances to the shapes of these numbers in `SHAPES`, one per image."""
+    """Signed distances to the shapes with these numbers in `SHAPES`, one per image."""
 
     def distance(x: Array, y: Array) -> Array:
         found = np.empty(x.shape, dtype=np.float32)

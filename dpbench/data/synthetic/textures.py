@@ -51,7 +51,7 @@ OUTLINES: tuple[Callable[[Array, Array, Array], Array], ...] = (_ellipse, _facet
 
 
 def _leaf(draws: Draws, grid: Grid, foreground: NDArray[np.bool_]) -> tuple[Array, Array]:
-    """Colours [b, 3, h, w] and coverage [b, h, w] of one leaf per image, a large one if it is the foreground."""
+    """Colours [b, 3, h, w] and coverage [b, h, w] of one leaf per image, which is large if it is the foreground."""
     kind = draws.integer(len(OUTLINES))  # 1
     u = draws.uniform(0, 1)  # 1
     size = np.where(foreground[:, None, None], 0.4 + 0.4 * u, 0.16 / (1 - 0.8 * u))  # many small, some large
@@ -80,8 +80,8 @@ def _engrave_some(colours: Array, alpha: Array, share: float, rows: Array, grid:
 class Textures(ParametricDataset):
     """Public source: overlapping textured leaves, 32×32 colour, generated; textures:G gives a share G fine grain
 
-    One to eight ellipses, irregular polygons and blobs of random texture, colour and size on a textured background; in
-    most images the last leaf is large, like an object in front of a background. 20,000 + 2,000 images, divided by four
+    One to eight ellipses, irregular polygons and blobs of random texture, colour and size on a textured background. In
+    most images, the last leaf is large, like an object in front of a background. 20,000 + 2,000 images, divided by four
     for each doubling of the resolution above 128, so that the cache takes about 1 GB. There are no classes.
 
     `textures:G` with 0 <= G <= 1 gives each leaf, with probability G, one of the fifteen grains of

@@ -158,10 +158,7 @@ def scene_judge(evaluation: Evaluation, vocabulary: Vocabulary) -> SceneJudge:
     def learn(generator: torch.Generator) -> Mapping[str, Tensor]:
         images, run = never_scored(train), replace(evaluation.run, generator=generator)
         device = torch.device(run.device)
-        with (
-            recipe.threads(1),
-            recipe.repeatable(generator, device),
-        ):  # the result does not depend on the number of cores
+        with recipe.threads(1), recipe.repeatable(generator, device):  # results do not depend on the number of cores
             judge = SceneJudge(vocabulary).to(device)
             optimizer = torch.optim.Adam(judge.parameters(), RATE)
             schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)

@@ -37,7 +37,5 @@ def mean_distances(x: Numbers, y: Numbers) -> Numbers:
     """The mean of |x - y| over the rows of `y` [m, d], for each row of `x` [n, d]: [n, d]; n log m steps per column."""
     m, ordered = len(y), np.sort(y, axis=0)
     sums = np.concatenate([np.zeros((1, y.shape[1])), np.cumsum(ordered, axis=0)])
-    below = np.stack(
-        [np.searchsorted(o, c) for o, c in zip(ordered.T, x.T, strict=True)], axis=1
-    )  # number of rows of y
+    below = np.stack([np.searchsorted(o, c) for o, c in zip(ordered.T, x.T, strict=True)], axis=1)  # how many y
     return x * (2 * below / m - 1) + (sums[-1] - 2 * np.take_along_axis(sums, below, axis=0)) / m

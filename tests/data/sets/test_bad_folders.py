@@ -146,7 +146,7 @@ def test_a_file_that_is_too_large_for_an_image_is_refused_unread(faces, options,
     with (faces / "99.png").open("wb") as file:
         file.truncate(sources.MOST_BYTES + 1)
     monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail("a file was read"))
-    check_refused(faces, options, "99.png has 256 MiB, and an image file at most 256; replace or remove it")
+    check_refused(faces, options, "99.png has 256 MiB, but an image file has at most 256; replace or remove it")
 
 
 def test_a_file_in_a_zip_that_unpacks_to_far_more_is_refused_unread(faces, options, monkeypatch):

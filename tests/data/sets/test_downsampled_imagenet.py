@@ -65,7 +65,7 @@ def test_a_missing_batch_is_named(options):
     ("content", "message"),
     [
         (b"no pickle", "cannot be read"),
-        (pickle.dumps([1]), "it holds no dictionary"),
+        (pickle.dumps([1]), "it does not hold a dictionary"),
         (pickle.dumps({"data": np.zeros((2, 5), np.uint8), "labels": [1, 2]}), "data is uint8"),
         (pickle.dumps({"data": np.zeros((1, 3072), np.uint8), "labels": [0]}), "labels are 0 to 0, not 1 to 1000"),
         (pickle.dumps({"data": np.zeros((1, 3072), np.uint8), "labels": [1, 2]}), "not 1 integers"),
