@@ -48,7 +48,7 @@ def candidates(public: str) -> Candidates | None:
         return None
     names = [canonical_name(name) for name in split_list(listed)]
     if len(names) < 2:
-        found = f"'{names[0]}' alone" if names else "none"
+        found = f"only '{names[0]}'" if names else "none"
         raise ConfigError(f"--public {AUTO} chooses between two or more sources, not {found}; write {AUTO}:A,B")
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ConfigError(f"--public {public} names {', '.join(twice)} more than once")

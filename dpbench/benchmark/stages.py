@@ -115,7 +115,7 @@ def fit(method: Method[Any], trial: TrialSpec, plan: CalibratedPlan, session: Se
         try:
             method.fit(private, run)
         finally:
-            private.door.close("it opens for fit alone")
+            private.door.close("it opens only for fit")
         ledger.check_complete()
     if method.public_choice:
         log(f"public source chosen: {method.public_choice}")

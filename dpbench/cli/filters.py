@@ -52,7 +52,7 @@ def chosen_rows(folders: Sequence[Path], request: RunRequest, where: Sequence[st
     places = [expanded(folder) for folder in folders]
     for place in places:
         if not place.is_dir():
-            raise DpbenchError(f"there are no results in {place}; `dpbench run` writes some, --out says where they are")
+            raise DpbenchError(f"there are no results in {place}; `dpbench run` writes some to its --out folder")
     from dpbench.benchmark.scoring import known_columns
     from dpbench.data.opening import canonical_name
     from dpbench.results.filtering import keep_rows

@@ -142,7 +142,7 @@ def test_the_non_private_reference_counts_without_noise(chosen: Path) -> None:
 @pytest.mark.parametrize(
     ("method", "public", "message"),
     [
-        ("fake", "auto:tiny-public", "chooses between two or more sources, not 'tiny-public' alone"),
+        ("fake", "auto:tiny-public", "chooses between two or more sources, not only 'tiny-public'"),
         ("fake", "auto", "chooses between two or more sources, not none"),
         ("fake", "auto:black,nowhere", "unknown dataset 'nowhere'"),
         ("fake", "auto:black,tiny", "'tiny' overlaps with the sensitive dataset"),

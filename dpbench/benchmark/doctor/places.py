@@ -29,7 +29,7 @@ def folders(request: RunRequest) -> Iterator[Check]:
 
 
 def _data(folder: Path) -> Check:
-    """The folder of datasets, which may belong to somebody else."""
+    """The folder of datasets, which may belong to another user."""
     advice = "its datasets can be used; to add datasets, choose a folder of your own with DPBENCH_DATA or --data"
     found = _folder("data", folder, advice)
     is_read_only = found.state == "problem" and folder.is_dir()

@@ -9,7 +9,7 @@ function scale(low, high, from, to, logarithmic = false) {
   return (value) => span ? from + (f(value) - f(low)) / span * (to - from) : (from + to) / 2;
 }
 
-/** The vertical scale of points with `y` and `half`, and its ticks. */
+/** The vertical scale for points with `y` and `half`, and its ticks. */
 function verticalScale(points) {
   const low = Math.min(...points.map((p) => p.y - (p.half ?? 0)));
   const high = Math.max(...points.map((p) => p.y + (p.half ?? 0)));
@@ -38,7 +38,7 @@ const SHAPES = [
   (x, y) => shape("path", { d: `M${x} ${y - 5}L${x + 5} ${y}L${x} ${y + 5}L${x - 5} ${y}Z` }),
 ];
 
-/** The colour and the mark of a series, by its number. */
+/** The colour and the mark of a series with this number. */
 function look(number) {
   return { colour: `var(--series-${number % 8})`, mark: SHAPES[number % SHAPES.length] };
 }

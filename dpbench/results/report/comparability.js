@@ -1,4 +1,4 @@
-/* What is not comparable, and why. */
+/* Rows and tables that are not comparable, and why. */
 
 /** Draws the rows without a rank, those ranked apart, and the other tables. */
 function drawComparability() {
@@ -9,7 +9,7 @@ function drawComparability() {
     listed("Rows without a rank", unranked),
     listed(`Rows ranked by ${state.by} apart from most others of their ε and track`, apart),
     element("p", {}, "Rows of different ε or tracks are never ranked against each other."),
-    report.tables.length > 1 && [element("p", {}, "Rows of these tables are not comparable with this one's:"),
+    report.tables.length > 1 && [element("p", {}, "Rows of these tables are not comparable with rows of this one:"),
       element("ul", {}, report.tables.filter((each) => each !== table()).map((each) => element("li", {}, `${each.heading}: ${otherTable(each)}`)))]);
 }
 
@@ -18,7 +18,7 @@ function listed(title, reasons) {
   return found.length ? [element("h3", {}, title), element("ul", {}, found.map(([line, why]) => element("li", {}, `${named(line)}: ${why}`)))] : null;
 }
 
-/** Why two tables are two. */
+/** Why two tables are separate. */
 function otherTable(other) {
   const made = (each) => each.lines.find((line) => line.reference !== "real") ?? each.lines[0];
   const [a, b] = [made(table()), made(other)];

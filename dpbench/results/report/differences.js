@@ -1,11 +1,11 @@
-/* Two chosen rows: what differs in settings, protocol, origin and scores, and whether they are comparable. */
+/* Two chosen rows: their differences in settings, protocol, origin and scores, and whether they are comparable. */
 
 const COMPARED = ["dataset_fingerprint", "resolution", "n_train", "delta", "track"];
 
 /** Draws the differences between the chosen rows. */
 function drawDifferences() {
   const pair = state.pair.map((id) => table().lines.find((line) => line.id === id)).filter(Boolean);
-  if (pair.length < 2) return show("pair", element("p", {}, "Choose two rows in the leaderboard, by the boxes at their left."));
+  if (pair.length < 2) return show("pair", element("p", {}, "Choose two rows in the leaderboard with the boxes on the left."));
   const [first, second] = pair;
   return show("pair",
     element("p", {}, verdict(first, second)),
@@ -35,7 +35,7 @@ function scoreRow(name, first, second) {
   return [name + arrow, rounded(...(a ?? [null])), rounded(...(b ?? [null])), rounded(difference, half), said];
 }
 
-/** The terms in which two rows disagree, so that a score of theirs is not comparable. */
+/** The terms in which two rows differ, which makes a score of theirs incomparable. */
 function disagreements(first, second, column) {
   const metric = report.columns[column]?.metric;
   const terms = COMPARED.filter((name) => first.facts[name] !== second.facts[name]);

@@ -1,5 +1,5 @@
 "use strict";
-/* Elements of the page. Texts from outside are set as text, never as markup. */
+/* Elements of the page. External texts are set as text, never as markup. */
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -27,7 +27,7 @@ function present(children) {
   return children.flat(Infinity).filter((child) => child != null && child !== false && child !== "");
 }
 
-/** Replaces what an element of the page holds. */
+/** Replaces the content of an element of the page. */
 function show(id, ...children) {
   document.getElementById(id).replaceChildren(...present(children));
 }

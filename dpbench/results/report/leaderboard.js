@@ -1,4 +1,4 @@
-/* The leaderboard: filters, columns, and a table that is sorted by its headings. */
+/* The leaderboard: filters, columns, and a table with headings that sort it. */
 
 const ARROWS = { high: " ↑", low: " ↓" };
 
@@ -58,7 +58,7 @@ function rankCell(line) {
   return element("span", { title: why ?? line.unranked }, String(line.ranks[state.by] ?? ""), why ? " *" : "");
 }
 
-/** The rows of each budget and track by rank, as the printed leaderboard has them; rows without a rank come last. */
+/** The rows of each budget and track by rank, as in the printed leaderboard; rows without a rank come last. */
 function byRank(lines) {
   const sections = Object.groupBy(lines, (line) => `${line.reference} ${line.epsilon} ${line.track}`);
   const place = (line) => line.ranks[state.by] ?? Number.MAX_VALUE;

@@ -4,8 +4,8 @@
 function drawLedgers() {
   const lines = filtered().filter((line) => line.ledger);
   show("budgets",
-    element("p", { class: "note" }, "Shares are of the Rényi divergence at the order that is best for the whole: unlike ε, it adds up. ",
-      "ε alone is that of one mechanism without the others, rounded up."),
+    element("p", { class: "note" }, "Shares are of the Rényi divergence at the best order for the whole ledger: unlike ε, it adds up. ",
+      "“ε alone” is the ε of one mechanism without the others, rounded up."),
     lines.length ? lines.map(ledgerFigure) : element("p", {}, "No row has a ledger."));
 }
 

@@ -1,4 +1,4 @@
-/* Draws the page, and draws it again when the state changes. */
+/* Draws the page, and redraws it when the state changes. */
 
 function draw() {
   drawBoard(update);
@@ -11,7 +11,7 @@ function draw() {
   drawCommands();
 }
 
-/** Changes the state and draws the page; the focus stays where it is. */
+/** Changes the state and redraws the page; the focus stays where it is. */
 function update(changes, withControls = false) {
   Object.assign(state, changes);
   const focus = document.activeElement?.dataset.focus;
@@ -20,7 +20,7 @@ function update(changes, withControls = false) {
   if (focus) [...document.querySelectorAll("[data-focus]")].find((node) => node.dataset.focus === focus)?.focus();
 }
 
-/** Light, dark, then what the system prefers. */
+/** Light, dark, then the system's preference. */
 function nextTheme() {
   const root = document.documentElement;
   const next = { "": "dark", dark: "light", light: "" }[root.dataset.theme ?? ""];

@@ -1,4 +1,4 @@
-/* Numbers as people read them. */
+/* Readable numbers. */
 
 /** A number as in `results/rounding.py`: to four significant digits or three decimals, with its interval if there is one. */
 function rounded(value, half = null) {
@@ -22,7 +22,7 @@ function brief(value) {
   return String(Number(value.toPrecision(3)));
 }
 
-/** A number with six significant digits, as rows state the spent ε. */
+/** A number with six significant digits, like the spent ε in rows. */
 function exact(value) {
   return value === "inf" ? "∞" : String(Number(value.toPrecision(6)));
 }

@@ -6,7 +6,7 @@ const COSTS = {
   queries: "private releases",
 };
 
-/** The series of the rows that are no real images. */
+/** The series of all rows except real images. */
 function seriesNames(lines) {
   return [...new Set(lines.filter((line) => line.reference !== "real").map((line) => line.series))];
 }
@@ -30,7 +30,7 @@ function budgetAxis(lines) {
   return [x, ticks];
 }
 
-/** One chart per shown column, of the rows that pass the filters. */
+/** One chart per shown column, for the rows that pass the filters. */
 function drawCurves() {
   const lines = filtered().filter((line) => line.epsilon != null || line.reference === "real");
   const names = seriesNames(lines);
@@ -93,7 +93,7 @@ function drawCost(update) {
     element("figcaption", {}, element("strong", {}, column + (ARROWS[report.columns[column].better] ?? ""))), drawing)));
 }
 
-/** ε beside the points [x, y, line], where it covers no other one: above or below, at the right or at the left. */
+/** ε beside each point [x, y, line], where it covers no other ε: above or below, on the right or on the left. */
 function budgetTexts(points) {
   const height = 11, boxes = points.map(([x, y]) => [x - 4, y - 4, x + 4, y + 4]);
   const isFree = ([left, top, right, bottom]) => left > LEFT && right < WIDTH && top > 0 && bottom < HEIGHT - BOTTOM
@@ -109,7 +109,7 @@ function budgetTexts(points) {
   });
 }
 
-/** Powers of ten between two costs, or the costs themselves where there are none. */
+/** Powers of ten between two costs, or the costs themselves if there are none. */
 function costTicks(low, high, x) {
   const powers = [];
   for (let power = Math.ceil(Math.log10(low)); 10 ** power <= high; power += 1) powers.push(10 ** power);

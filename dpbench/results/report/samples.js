@@ -2,7 +2,7 @@
 
 const CELL = 32;
 
-/** The rows with images at an ε, references included. */
+/** The rows with images at an ε, including references. */
 function sampledLines(epsilon) {
   return filtered().filter((line) => line.reference !== "real" && (line.reference === "public" || line.reference === "nonprivate" || epsilonText(line.epsilon) === epsilon));
 }

@@ -10,7 +10,7 @@ function table() {
   return report.tables[state.table];
 }
 
-/** Begins with another table: its columns with values, and the first one that ranks. */
+/** Switches to another table: its columns with values, and the first one that ranks. */
 function choose(number) {
   Object.assign(state, { table: number, text: "", epsilon: "", track: "", sort: null, pair: [], sampled: null });
   const kept = state.columns.filter(hasValues);
