@@ -49,7 +49,7 @@ dpbench evaluate --all --dataset mnist,cifar10 --out results
         "out",
     ),
     help={
-        "dataset": "Dataset that IMAGES imitate; with --all, only trials on these.",
+        "dataset": "Dataset that IMAGES imitate; with --all, only trials on these datasets.",
         "references": "Reference rows for IMAGES: real, or none.",
     },
     dataset="",
