@@ -119,7 +119,7 @@ class RunRequest:
         parse=parse_epsilons,
     )
     delta: float | None = _option(None, "δ of the guarantee; 1 / (n ln n) for n records by default.", WHAT, metavar="D")
-    seeds: int = _option(1, "Seeds per budget; with several, the table shows the mean and a 95% interval.", WHAT, metavar="N")
+    seeds: int = _option(1, "Seeds per budget; several give the mean and a 95% interval.", WHAT, metavar="N")
     public: str = _option(
         "figures",
         "Public images to pretrain on, for methods that use them; see `dpbench list public`. With auto:A,B,... the "
