@@ -81,7 +81,7 @@ def test_ctrl_c_message_explains_how_to_resume(tiny: Path) -> None:
     ("arguments", "message"),
     [
         (["--method", "fake,fake[spread=6"], "the brackets in 'fake,fake[spread=6' are not balanced"),
-        (["--eps", "0"], "ε = 0 is the public reference"),
+        (["--eps", "0"], "ε = 0 is only for the public reference"),
         (["--eps", "1,-2"], "ε must be a positive number or inf, not -2"),
         (["--eps", "ten"], "ε must be a positive number or inf, not 'ten'"),
         (["--eps", ""], "nothing to run: give an ε or a reference"),
