@@ -80,7 +80,7 @@ def frechet_table(rounds: int) -> Table:
 
 
 class Simulated:
-    """The part of an evaluation that metrics use, without images: the same features, from a folder, for any extractor."""
+    """The part of an evaluation that metrics use, without images: the same features from a folder for any extractor."""
 
     def __init__(self, folder: Path, count: int):
         self.folder, self.count = folder, count
