@@ -114,7 +114,7 @@ class AutoencoderSettings:
 
     @property
     def factor(self) -> int:
-        """Pixels of an image for one place of a latent, along one side."""
+        """Pixels of an image per position of a latent, along one side."""
         return int(2 ** (len(self.autoencoder_channels) - 1))
 
 
@@ -127,7 +127,7 @@ class PublicModelSettings(AutoencoderSettings):
     attention: int = option(2, "number of coarsest levels with spatial transformers", low=0)
     context: int = option(128, "size of the vector of a class or word that cross-attention sees", low=1)
     prediction: Literal["epsilon", "v_prediction"] = option(
-        "v_prediction", "what the U-Net predicts; epsilon as published, which says little of x0 at large noise"
+        "v_prediction", "prediction of the U-Net; epsilon as published, which says little about x0 at large noise"
     )
     time_bias: float = option(
         2.0,
@@ -166,7 +166,7 @@ class LatentConfig(CaptionSettings, PublicModelSettings, DPSGDSettings):
     """Settings of private training, the latent diffusion model and its sampler."""
 
     checkpoint: str = option(
-        "", "folder or hub repository of a diffusers pipeline, in place of pretraining; its sizes replace those below"
+        "", "folder or hub repository of a diffusers pipeline, instead of pretraining; its sizes replace those below"
     )
     batch: int = option(1024, "expected records per private step (Poisson)", low=1)
     steps: int = option(250, "private steps", low=1)

@@ -12,7 +12,7 @@ from dpbench.models.nearest_points import nearest_points
 from dpbench.privacy.private_data import PrivateData
 
 Embed = Callable[[Tensor], Tensor]
-"""uint8 images [b, c, h, w] -> embeddings [b, d] on the same device, each of its own image alone."""
+"""uint8 images [b, c, h, w] -> embeddings [b, d] on the same device, each computed from its own image only."""
 
 
 def embedded(private: PrivateData, embed: Embed) -> PrivateData:
@@ -38,7 +38,7 @@ def nearest_votes(private: PrivateData, mechanism: str, candidates: Tensor, vote
         votes: candidates that a record votes for.
 
     Returns:
-        noisy sums on the CPU, in units of 1/√votes votes.
+        noisy sums on the CPU; one vote counts 1/√votes.
     """
     classes, size, _ = candidates.shape
     points = candidates.flatten(0, 1).to(private.device)

@@ -48,7 +48,7 @@ class TokenizerTraining:
     perceptual: float = option(0.0, "weight of the perceptual loss in discriminator features; 0.1 as published", low=0)
     adversarial: float = option(0.0, "weight of the adversarial loss; 0.1 as published", low=0)
     tokenizer_augmentation: Literal["same", Augmentation] = option(
-        "same", "augmentation of the tokenizer's images, which need no captions; same: that of the other public images"
+        "same", "augmentation of the tokenizer's images, which need no captions; same: as for the other public images"
     )
 
     def of_tokenizer(self, others: Augmentation) -> Augmentation:
@@ -60,7 +60,7 @@ class TokenizerTraining:
 class ImageTokenizerSettings(TokenizerTraining):
     """Sizes and training of the convolutional tokenizer of whole images."""
 
-    patch: int = option(8, "side of a token's patch of the image; the finest grid has resolution/patch per side", low=1)
+    patch: int = option(8, "side of a token's image patch; the finest grid has resolution/patch tokens per side", low=1)
     order: Literal["raster", "next-scale"] = option(
         "raster", "raster: one grid, token by token; next-scale: grids from coarse to fine, each sampled at once"
     )

@@ -25,7 +25,7 @@ class WassersteinCritics:
 
     Args:
         config: settings of their training.
-        gan: makes critics and generators; its own generator is the present one.
+        gan: makes critics and generators; its own generator is the current one.
         device: of the critics.
     """
 
@@ -51,7 +51,7 @@ class WassersteinCritics:
                 optimizer.step()
 
     def train(self, critic: nn.Module, records: DrawRecords, draws: torch.Generator) -> None:
-        """Trains a critic against the present generator."""
+        """Trains a critic against the current generator."""
         for _ in self._steps(critic, self._gan.generator, records, draws, self._config.critic_steps):
             pass
 
@@ -63,7 +63,7 @@ class WassersteinCritics:
         draws: torch.Generator,
         steps: int,
     ) -> Iterator[int]:
-        """Takes steps of the critic; yields their number after each."""
+        """Takes steps of the critic; yields the number of steps so far after each."""
         optimizer = torch.optim.Adam(critic.parameters(), self._config.critic_lr, betas=BETAS)
         for done in range(1, steps + 1):
             optimizer.zero_grad(set_to_none=True)
