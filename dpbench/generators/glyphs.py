@@ -22,7 +22,7 @@ FONTS = (
     "DejaVuSans", "DejaVuSans-Oblique", "DejaVuSansMono", "DejaVuSerif", "DejaVuSerif-Italic", "STIXGeneral",
     "STIXGeneralItalic", "cmr10", "cmss10", "cmtt10", "cmmi10", "cmti10",
 )  # fmt: skip
-"""Fonts that travel with matplotlib: DejaVu, STIX, and TeX's Computer Modern."""
+"""Fonts shipped with matplotlib: DejaVu, STIX, and TeX's Computer Modern."""
 
 OVERSAMPLING = 4
 """Pixels of a drawn character per pixel of an image."""
@@ -51,8 +51,8 @@ class Glyphs(Simulator[GlyphsConfig]):
     """Characters of 12 fonts, white on black, rotated, slanted, moved and of any stroke width: no model at all.
 
     A character is an image's kind, its font a choice; rotation, slant, width, height, position, stroke width and
-    brightness are amounts. It looks at no public images. What it knows is the shape of characters, so that data which
-    show other things are out of its reach. Fonts are those of matplotlib. Colour images get a grey character.
+    brightness are amounts. It uses no public images. It knows only the shapes of characters, so it cannot imitate data
+    that show other things. The fonts are matplotlib's. Colour images get a grey character.
     """
 
     Config = GlyphsConfig

@@ -131,7 +131,7 @@ class CentralWavelet(Method[CentralWaveletConfig]):
         return self.detail
 
     def prepare(self, public: ImageDataset | None, run: RunContext) -> None:
-        """Takes the mean and covariance of public images for every class; see `Method.prepare`.
+        """Sets every class to the mean and covariance of public images; see `Method.prepare`.
 
         Raises:
             ConfigError: there is no public dataset.

@@ -49,9 +49,9 @@ class DPGANConfig(GANSettings, DPSGDSettings):
 class DPGAN(ModelMethod[DPGANConfig]):
     """A conditional GAN whose discriminator is trained by DP-SGD (DP-GAN).
 
-    A residual generator and a residual discriminator with label projection, trained in turns with the hinge loss. Each
-    private record is paired with a fresh generated image of a random label; the gradient of the sum of both losses is
-    clipped. The generator's steps cost no privacy, because only the discriminator has seen records.
+    A residual generator and a residual discriminator with label projection, trained alternately with the hinge loss.
+    Each private record is paired with a fresh generated image of a random label; the gradient of the sum of both losses
+    is clipped. The generator's steps cost no privacy, because only the discriminator has seen records.
     """
 
     Config = DPGANConfig
@@ -115,7 +115,7 @@ class DPGAN(ModelMethod[DPGANConfig]):
         return Plan(config.mechanism(DISCRIMINATOR, spec))
 
     def fit(self, private: PrivateData, run: RunContext) -> None:
-        """Trains discriminator and generator in turns; see `Method.fit`."""
+        """Trains discriminator and generator alternately; see `Method.fit`."""
         import torch
 
         from dpbench.methods.cores.conditional_gan import scores_of_frozen

@@ -57,7 +57,7 @@ class DPSGDFinetuning(DiffusionMethod[DPSGDFinetuningConfig]):
         "small/grained": Preset({"public_steps": 600, "batch": 512, "steps": 160, "sampling_steps": 10}),
         "small/scenes": Preset(
             {
-                "augmentation": "none",  # captions say what is left and right
+                "augmentation": "none",  # captions name left and right
                 "text_tokens": 24,  # words of the longest caption
                 "attention": 1,
                 "public_steps": 1000,

@@ -66,7 +66,7 @@ class PrivImageConfig(ClassifierTraining, PublicTraining, DiffusionConfig):
 
 
 class Prepared(NamedTuple):
-    """What `prepare` learned from the public images.
+    """Results of `prepare` on the public images.
 
     Attributes:
         images: the public images.

@@ -1,4 +1,4 @@
-"""Words as fixed random vectors: what a method can learn from captions without anything known about language."""
+"""Words as fixed random vectors: what a method can learn from captions without knowledge of language."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Hashed(TableEncoder[HashedConfig]):
     """Words hashed to fixed random vectors: no weights and no knowledge of language, a control.
 
     A text is split into words (letters and digits of any script, in lower case), and a word's BLAKE2 hash chooses its
-    vector. Words of similar meaning have unrelated vectors. The track of a method stays what it is without captions.
+    vector. Words of similar meaning have unrelated vectors. This encoder does not change the track of a method.
     """
 
     Config = HashedConfig

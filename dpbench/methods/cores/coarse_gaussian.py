@@ -38,7 +38,7 @@ class CoarseGaussian:
         return coarse(images.float() / 255, self.levels).flatten(1)
 
     def copy(self, images: Tensor) -> None:
-        """Takes mean and covariance of public images, uint8 [n, c, h, w], for every class."""
+        """Sets every class to the mean and covariance of public images, uint8 [n, c, h, w]."""
         bands = self.band(images)
         self.means = bands.mean(0).expand_as(self.means).clone()
         self.roots = root(bands.T.cov(correction=0)[None], 0.0).expand_as(self.roots).clone()

@@ -1,4 +1,4 @@
-"""The generator of a GAN as the methods use it: fakes for a discriminator, images to learn from, samples."""
+"""The generator of a GAN and its uses: fakes for a discriminator, images to learn from, samples."""
 
 from __future__ import annotations
 

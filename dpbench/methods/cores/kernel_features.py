@@ -14,7 +14,7 @@ GRID = 8
 """Grid points per side of smooth noise: few, so that the anchors of one release can cover its directions."""
 
 BLOBS = 5
-"""The same for smooth images."""
+"""Grid points per side of smooth images."""
 
 CONTRAST = 0.6
 """Standard deviation of the noise in smooth images; values outside [0, 1] become black or white."""

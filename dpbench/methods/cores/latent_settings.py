@@ -62,7 +62,7 @@ SHAPES: Mapping[str, Any] = MappingProxyType(
 
 SCENES: Mapping[str, Any] = MappingProxyType(
     {
-        "augmentation": "none",  # captions say what is left and right
+        "augmentation": "none",  # captions name left and right
         "text_tokens": 24,  # words of the longest caption
         "autoencoder_channels": (8, 16, 32),
         "autoencoder_steps": 600,

@@ -15,7 +15,7 @@ from dpbench.training.augmentation import Augmentation
 
 SCENES: Mapping[str, Any] = MappingProxyType(
     {
-        "augmentation": "none",  # captions say what is left and right
+        "augmentation": "none",  # captions name left and right
         "text_tokens": 24,  # words of the longest caption
         "tokenizer_dim": 48,
         "tokenizer_depth": 1,

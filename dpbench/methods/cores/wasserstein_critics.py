@@ -21,7 +21,7 @@ DRIFT = 1e-3
 
 
 class WassersteinCritics:
-    """How the critics of GS-WGAN are trained inside the vault; see `Discriminators`.
+    """Trains the critics of GS-WGAN inside the vault; see `Discriminators`.
 
     Args:
         config: settings of their training.

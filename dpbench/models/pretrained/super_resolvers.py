@@ -13,7 +13,7 @@ PURPOSES = ("SR", "Restoration")
 
 
 def load_super_resolver(path: Path) -> Any:
-    """The super-resolution network in a weights file; spandrel recognises its architecture by the names of the weights.
+    """The super-resolution network in a weights file; spandrel recognises its architecture from the weight names.
 
     Args:
         path: .pth, .pt, .ckpt or .safetensors. Pickled files are read without running their code.
