@@ -36,7 +36,7 @@ class GlyphsConfig:
     """Settings of the glyphs."""
 
     characters: str = option(LETTERS, "characters that are drawn")
-    height: float = option(0.62, "longer side of an upright character, as a share of the image's", above=0, high=1)
+    height: float = option(0.62, "longer side of an upright character, as a share of the image side", above=0, high=1)
     angle: float = option(0.3, "largest rotation, in radians", low=0, high=math.pi)
     slant: float = option(0.4, "largest slant: horizontal shift per height", low=0, high=2)
     zoom: float = option(0.3, "largest change of a side, as the logarithm of a factor", low=0, high=2)

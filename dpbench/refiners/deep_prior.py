@@ -56,5 +56,5 @@ class DeepPrior(Refiner[DeepPriorConfig]):
         from dpbench.refiners.networks.untrained import restored
 
         if size % coarse.shape[-1]:
-            raise ConfigError(f"the deep-prior refiner needs a whole scale, not {coarse.shape[-1]} -> {size} pixels")
+            raise ConfigError(f"the deep-prior refiner needs an integer scale, not {coarse.shape[-1]} -> {size} pixels")
         return torch.cat([restored(image, size, self.config) for image in coarse.split(1)]).clamp(-1, 1)

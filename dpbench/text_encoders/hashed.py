@@ -14,7 +14,7 @@ from dpbench.text_encoders.table import TableEncoder
 class HashedConfig:
     """Settings of the hashed encoder."""
 
-    dim: int = option(128, "dimension of a word's vector", low=1)
+    dim: int = option(128, "dimension of the word vectors", low=1)
     rows: int = option(16_384, "number of vectors; words that share one cannot be told apart", low=1)
 
 

@@ -18,7 +18,7 @@ LIKELIEST = 20
 
 
 class MaskedWords(CaptionSource):
-    """Public captions; a variation masks each word with the probability `degree`, and a language model fills it in.
+    """Public captions; a variation masks each word with probability `degree`, and a language model fills it in.
 
     The model is a transformers model for masked language modelling, such as BERT. Words are filled in from left to
     right, each drawn from the 20 likeliest tokens. The model's training data is unknown.

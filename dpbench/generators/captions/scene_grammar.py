@@ -30,7 +30,7 @@ class SceneGrammar(CaptionSource):
         words = vocabulary_of(captions)
         if words is None:
             raise ConfigError(
-                "edits=scenes is for captions in the words of scenes or still-lifes, and these public captions have "
+                "edits=scenes needs captions in the words of scenes or still-lifes, but these public captions use "
                 "others; set edits=phrases"
             )
         self._words = words

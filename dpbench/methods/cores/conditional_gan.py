@@ -62,7 +62,7 @@ class ConditionalGAN:
 
         Args:
             network: the generator.
-            labels: of the images, int64 [b].
+            labels: labels of the images, int64 [b].
             draws: source of the latent codes (CPU).
         """
         return self._generated(network.train(), labels, draws)

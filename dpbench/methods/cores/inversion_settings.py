@@ -20,8 +20,8 @@ class InversionConfig(PublicTraining, DiffusionSettings):
     )
     condition: int = option(16, "size of a condition vector; a checkpoint has its own size", low=2)
     inversion_steps: int = option(40, "optimisation steps for the condition of each record", low=1)
-    inversion_lr: float = option(0.1, "learning rate of these steps (Adam), for vectors of norm 1", above=0, high=10)
-    inversion_batch: int = option(64, "records whose conditions are optimised side by side", low=1)
+    inversion_lr: float = option(0.1, "learning rate of the inversion (Adam), for vectors of norm 1", above=0, high=10)
+    inversion_batch: int = option(64, "records whose conditions are optimised together", low=1)
     label_dropout: float = option(
         0.1, "probability of training without a condition; must be positive for guidance", low=0, below=1
     )

@@ -147,7 +147,7 @@ class LatentDiffusion:
 
         Args:
             latents: see `latents`.
-            mechanism: its name.
+            mechanism: name of the mechanism in the plan.
             run: device, precision and progress.
         """
         model = self.unet.to(run.device).train()

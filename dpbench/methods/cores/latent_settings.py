@@ -106,7 +106,7 @@ class AutoencoderSettings:
         (16, 32, 32), "channels of the autoencoder's levels, finest first; each after the first halves the side", low=4
     )
     latent_channels: int = option(4, "channels of a latent", low=1)
-    kl: float = option(1e-6, "weight of the divergence of latents from the standard normal distribution", low=0)
+    kl: float = option(1e-6, "weight of the KL divergence of latents from the standard normal distribution", low=0)
     autoencoder_steps: int = option(2400, "public training steps of the autoencoder", low=1)
     autoencoder_batch: int = option(32, "public images per step of the autoencoder", low=1)
     autoencoder_lr: float = option(2e-3, "peak learning rate of the autoencoder (Adam)", above=0, high=10)

@@ -26,7 +26,7 @@ class Population:
         size: candidates per class.
 
     Attributes:
-        candidates: of all classes, those of class 0 first.
+        candidates: candidates of all classes, class 0 first.
         weights: how often each candidate is drawn, float [classes, size].
     """
 

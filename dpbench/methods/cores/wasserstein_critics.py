@@ -26,7 +26,7 @@ class WassersteinCritics:
     Args:
         config: settings of their training.
         gan: makes critics and generators; its own generator is the current one.
-        device: of the critics.
+        device: device of the critics.
     """
 
     def __init__(self, config: CriticSettings, gan: ConditionalGAN, device: str):

@@ -37,7 +37,7 @@ def load_super_resolver(path: Path) -> Any:
     except spandrel.UnsupportedModelError as error:
         raise ConfigError(f"{path} holds no super-resolution network that spandrel knows") from error
     except Exception as error:  # each architecture reads its sizes from the names and shapes in its own way
-        raise DataError(f"{path} lacks weights of its network, or holds others ({_reason(error)})") from error
+        raise DataError(f"{path} lacks weights of its network, or has unexpected ones ({_reason(error)})") from error
     _check(network, path)
     return network.float().eval()
 
