@@ -29,10 +29,11 @@ def nearest_votes(private: PrivateData, mechanism: str, candidates: Tensor, vote
     """Releases once how many private records have each candidate among their nearest: [classes, candidates].
 
     Sensitivity: a record adds 1/√votes for each of the `votes` candidates of its own class that are nearest to it, and
-    0 elsewhere: a vector of norm 1. The candidates are public, as they follow from public data and earlier releases.
+    0 elsewhere: a vector of norm 1. The candidates are public, because they follow from public data and earlier
+    releases.
 
     Args:
-        private: records as `embedded` makes them.
+        private: the records that `embedded` returned.
         mechanism: name of a `NoisySum` with clip 1 in the plan.
         candidates: embeddings, float [classes, candidates, d]; one class for data without classes.
         votes: candidates that a record votes for.

@@ -65,7 +65,7 @@ class Population:
     def evolve(self, degree: float, keep: bool, run: RunContext) -> None:
         """The next generation: variations of candidates that are drawn by weight, with replacement.
 
-        With `keep`, the first half of a class is the drawn candidates themselves.
+        With `keep`, the first half of each class consists of the drawn candidates themselves.
         """
         places = torch.arange(self.weights.numel())
         parents = self._drawn(places // self.size, run)

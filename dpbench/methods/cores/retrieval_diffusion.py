@@ -23,7 +23,7 @@ from dpbench.training.loop import PublicSteps, train
 from dpbench.training.public import PublicBatches, to_uint8, to_unit, unit_images
 
 CHUNK = 1_000
-"""Images embedded, or compared with all others, at a time."""
+"""Images embedded or compared with all others at a time."""
 
 
 MEASURED = 10_000
@@ -90,7 +90,7 @@ class RetrievalDiffusion:
         return clipped_rows(self.components(images), self.config.clip)
 
     def loss(self, images: Tensor, means: Tensor, generator: torch.Generator) -> Tensor:
-        """The denoising loss of each image, [b]; noise of a random deviation is added to its mean embedding.
+        """The denoising loss of each image, [b]; noise of a random standard deviation is added to its mean embedding.
 
         Args:
             images: float [b, c, h, w] in [-1, 1].
@@ -163,7 +163,7 @@ def shrunk(means: Tensor, deviation: float) -> Tensor:
 
 
 def mean_of_nearest_others(embeddings: Tensor, k: int) -> Tensor:
-    """The mean of the k nearest other embeddings of each one: [n, d] -> [n, d]."""
+    """For each embedding, the mean of its k nearest others: [n, d] -> [n, d]."""
     means = []
     for start in range(0, len(embeddings), CHUNK):
         part = embeddings[start : start + CHUNK]

@@ -1,4 +1,4 @@
-"""Textual inversion (Gal et al., arXiv 2208.01618) of single private images, and noisy sums of the vectors."""
+"""Textual inversion (Gal et al., arXiv 2208.01618) of single private images, and noisy sums of its vectors."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class TokenCondition(ImageCondition):
 
     @abstractmethod
     def one(self, condition: Tensor | None, count: int, generator: torch.Generator) -> Tensor:
-        """One label int64 [count], or one caption int32 [count, length] per row; rows with only one need no draw."""
+        """One label int64 [count], or one caption int32 [count, length] per row; draws only where a row has several."""
 
     @abstractmethod
     def inputs(self, one: Tensor, none: int) -> Inputs:

@@ -90,7 +90,7 @@ class TokenModel:
 
     @property
     def pretraining_key(self) -> Mapping[str, Any]:
-        """Everything but tokens and public images that the pretrained transformer depends on; JSON-like."""
+        """Everything that the pretrained transformer depends on except tokens and public images; JSON-like."""
         return {**self.settings.pretraining_settings(), **self.condition.key}
 
     def pretrained(self, public: ImageDataset, augmentation: Augmentation, run: RunContext) -> dict[str, Tensor]:
@@ -202,7 +202,7 @@ class TokenModel:
 
 
 def _one_copy(tokens: Tensor, generator: torch.Generator) -> Tensor:
-    """A random copy of each row of [b, copies, T]; [b, T] as it is."""
+    """A random copy of each row of [b, copies, T]; [b, T] is returned unchanged."""
     if tokens.ndim == 2:
         return tokens
     b, copies, _ = tokens.shape

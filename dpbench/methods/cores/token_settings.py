@@ -52,7 +52,7 @@ class TokenizerTraining:
     )
 
     def of_tokenizer(self, others: Augmentation) -> Augmentation:
-        """The augmentation of the tokenizer's images, where `others` is that of the other public images."""
+        """The augmentation of the tokenizer's images; `others` is the augmentation of the other public images."""
         return others if self.tokenizer_augmentation == "same" else self.tokenizer_augmentation
 
 
