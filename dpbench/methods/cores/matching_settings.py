@@ -1,4 +1,4 @@
-"""Settings of methods that release mean embeddings per class and train a generator to match it."""
+"""Settings of methods that release mean embeddings per class and train a generator to match them."""
 
 from __future__ import annotations
 

@@ -21,12 +21,12 @@ DRIFT = 1e-3
 
 
 class WassersteinCritics:
-    """How the critics of GS-WGAN are trained inside the vault; see `Discriminators`.
+    """Trains the critics of GS-WGAN inside the vault; see `Discriminators`.
 
     Args:
         config: settings of their training.
-        gan: makes critics and generators; its own generator is the present one.
-        device: of the critics.
+        gan: makes critics and generators; its own generator is the current one.
+        device: device of the critics.
     """
 
     def __init__(self, config: CriticSettings, gan: ConditionalGAN, device: str):
@@ -51,7 +51,7 @@ class WassersteinCritics:
                 optimizer.step()
 
     def train(self, critic: nn.Module, records: DrawRecords, draws: torch.Generator) -> None:
-        """Trains a critic against the present generator."""
+        """Trains a critic against the current generator."""
         for _ in self._steps(critic, self._gan.generator, records, draws, self._config.critic_steps):
             pass
 
@@ -63,7 +63,7 @@ class WassersteinCritics:
         draws: torch.Generator,
         steps: int,
     ) -> Iterator[int]:
-        """Takes steps of the critic; yields their number after each."""
+        """Takes steps of the critic; yields the number of steps so far after each."""
         optimizer = torch.optim.Adam(critic.parameters(), self._config.critic_lr, betas=BETAS)
         for done in range(1, steps + 1):
             optimizer.zero_grad(set_to_none=True)
