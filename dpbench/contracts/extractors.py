@@ -43,7 +43,7 @@ class ExtractorCase(Case[Extractor]):
         return images
 
     def features(self, images: Tensor) -> Tensor:
-        """Features as the evaluator asks for them."""
+        """Features, computed as the evaluator computes them."""
         import torch
 
         extractor = self.extractor
@@ -83,7 +83,7 @@ def check_description(case: ExtractorCase) -> None:
 
 
 def check_unsuitable_images(case: ExtractorCase) -> None:
-    """Images that do not suit are refused with MissingScore when the extractor is made."""
+    """Unsuitable images are refused with MissingScore when the extractor is made."""
     from dpbench.contracts.small_evaluation import small_evaluation
     from dpbench.contracts.small_sets import bars, bars_spec
 
