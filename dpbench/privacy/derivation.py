@@ -1,4 +1,4 @@
-"""What `PrivateData.derive` computes of each record, with which random draws, and what it keeps."""
+"""The per-record computation of `PrivateData.derive`: its values, its random draws, and whether images are kept."""
 
 from __future__ import annotations
 

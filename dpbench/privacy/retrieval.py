@@ -1,7 +1,7 @@
 """Means of the embeddings nearest to public queries, as the vault computes them; the proof is in `NearestMean`.
 
-No code of a method runs here. The embeddings come from `PrivateData.derive`, which has checked that each is computed of
-its record alone.
+No code of a method runs here. The embeddings come from `PrivateData.derive`, which has checked that each is computed
+from its own record alone.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CHUNK = 500
 """Records read at a time."""
 
 UNITS = 2**20
-"""Whole numbers per clip in which distances are computed, so that rounding cannot depend on the other records."""
+"""Distances are computed in whole numbers, this many per clip, so that rounding cannot depend on other records."""
 
 
 @final
@@ -32,8 +32,8 @@ class Retrieval:
     """All releases of one mechanism.
 
     Args:
-        parts: those of the vault.
-        mechanism: of the plan, with its noise.
+        parts: the vault's parts.
+        mechanism: the planned mechanism, with its noise.
         queries: [releases, classes, d].
         spec: what the dataset declares.
         probes: synthetic records with their embeddings.
