@@ -55,8 +55,8 @@ class PublicCache:
         Args:
             name: the entry's name, e.g. "wavelet-coarse"; becomes part of the file name.
             key: everything else that the tensors depend on: public data fingerprint, configuration.
-            make: a function that captures everything it uses; for a plugin chosen in the configuration, that is the
-                instance.
+            make: a function that captures everything it uses; if it uses a plugin chosen in the configuration, it
+                captures the plugin's instance.
 
         Raises:
             PrivacyError: the cache is closed.

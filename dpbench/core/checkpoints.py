@@ -58,7 +58,7 @@ class Checkpoints:
 
         Args:
             name: unique within the folder.
-            key: what it depends on besides the code (JSON-like).
+            key: everything that it depends on besides the code (JSON-like).
         """
         if self.folder is None:
             return Checkpoint(None, False, self.stopwatch)

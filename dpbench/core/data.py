@@ -89,7 +89,7 @@ class Dataset(ABC):
 
     @classmethod
     def overlap(cls, argument: str, other: str) -> bool:
-        """Whether the datasets of two arguments share images: if one is sensitive, the other is not public."""
+        """Whether the datasets of two arguments share images. If so, one is not public while the other is sensitive."""
         return argument == other
 
     @classmethod

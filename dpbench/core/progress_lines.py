@@ -89,7 +89,7 @@ class ProgressLines:
         def watch() -> None:
             while not ended.wait(EVERY / 3):
                 if (self._running[-1] if self._running else None) is running:
-                    with suppress(DpbenchError):  # a log that cannot be written: the work itself meets that, too
+                    with suppress(DpbenchError):  # a log that cannot be written: the work itself will fail, too
                         self._speak(running)
 
         watching = threading.Thread(target=watch, daemon=True)

@@ -83,7 +83,7 @@ class Refiner(ABC, Generic[C]):
 
         Args:
             public: public images of the full size; possibly none where `uses_public` is False.
-            degrade: what the coarse stage does to an image; see `Degrade`.
+            degrade: the coarse stage's effect on an image; see `Degrade`.
         """
 
     @property
@@ -165,7 +165,7 @@ class Degrade(ABC):
     """The corruption a refiner has to undo: full images -> coarse images as the private coarse stage gives them."""
 
     key: Any
-    """What the corruption depends on (JSON-like), for the public cache."""
+    """Everything that the corruption depends on (JSON-like), for the public cache."""
 
     @abstractmethod
     def __call__(self, images: Tensor, generator: Any) -> Tensor:

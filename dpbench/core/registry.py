@@ -143,7 +143,7 @@ class Registry(Generic[P]):
             raise DpbenchError(f"{self.kind} '{name}' does not define {', '.join(lacking)}")
 
     def unregister(self, name: str) -> None:
-        """Forgets what was registered under `name` at run time, if anything was."""
+        """Forgets the plugin registered under `name` at run time, if there is one."""
         self._registered.pop(name, None)
 
     @contextmanager

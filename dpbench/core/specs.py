@@ -136,7 +136,7 @@ class Batch:
         return self.map(lambda t: t.to(device))
 
     def select(self, rows: Tensor) -> Batch:
-        """The records at `rows` (int64 [k]), or those where it is True (bool [b])."""
+        """The records at `rows` (int64 [k]), or those where `rows` is True (bool [b])."""
         return self.map(lambda t: t[rows.to(t.device)])
 
     def repeat(self, views: int) -> Batch:
