@@ -43,7 +43,7 @@ TRUNCATION = 1e-15
 """Probability that dp-accounting adds to the probability of an infinite loss, per event."""
 
 SECOND_DELTA = 1e-5
-"""A second δ at which ε is stated beside the requested one, so that results at different δ can be compared."""
+"""A second δ at which ε is stated besides the requested one, so that results at different δ can be compared."""
 
 
 def epsilon_pld(events: Sequence[Event], delta: float, near: float | None = None) -> float:

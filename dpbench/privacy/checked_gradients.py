@@ -42,7 +42,7 @@ class CheckedGradients:
 
     Attributes:
         engine: the engine on this model and loss.
-        checks: those of the loss.
+        checks: the checks of the loss.
         views: rows per record.
         records_per_call: records in one call of the loss; known after `check_batches`.
 

@@ -21,7 +21,7 @@ class Derivation:
         per_record: batch of b records -> [b, ...]; if there is a seed, it also takes a generator.
         device: where it is computed.
         seed: of its random draws; None for a computation without a generator.
-        keep_images: whether the images stay beside the values.
+        keep_images: whether the images are kept along with the values.
     """
 
     per_record: Callable[..., Tensor]

@@ -1,4 +1,4 @@
-"""How a vault answers each kind of query: what it adds up over records, and what it returns."""
+"""How a vault answers each kind of query: the sum over records, and the released result."""
 
 from __future__ import annotations
 

@@ -95,11 +95,11 @@ class LazyRecords:
 
 
 class WithImages:
-    """Derived values beside the images that they were computed from.
+    """Derived values, together with the images that they were computed from.
 
     Args:
         derived: the values.
-        records: the images, read whenever they are used.
+        records: the records with the images, read whenever they are used.
     """
 
     def __init__(self, derived: Records, records: Records):

@@ -55,7 +55,7 @@ def placed(sample: Sequence[int], slots: int, seed: int) -> list[int]:
 
     Args:
         sample: indices of records.
-        slots: number of slots, at least that of records.
+        slots: number of slots, at least the number of records.
         seed: secret.
     """
     chosen = torch.randperm(slots, generator=torch.Generator().manual_seed(seed))[: len(sample)]

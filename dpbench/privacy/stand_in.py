@@ -16,7 +16,7 @@ from dpbench.privacy.checks.probes import synthetic_conditions
 
 
 class StandIn(ImageDataset):
-    """Public records in place of sensitive ones: as many, of the same shape, with labels or captions of the same kind.
+    """Public records in place of sensitive ones: the same number, shape, and kind of labels or captions.
 
     Public records are repeated if there are fewer. Labels are the public ones modulo the number of classes; captions
     are the public ones, padded or cut to the declared length. Records without labels or captions get random ones, the

@@ -41,7 +41,7 @@ class AuditedVault(PrivateData):
 
     Args:
         records: public records and canaries.
-        plan: the calibrated plan, for as many records.
+        plan: the calibrated plan, for this number of records.
         noise: source of DP noise and Poisson samples; by default secret.
         device: where contributions and losses are computed.
         precision: what losses are computed in.

@@ -47,8 +47,8 @@ def check_gradients(
     complements are.
 
     Args:
-        probe: the records.
-        other: as many different ones.
+        probe: synthetic records.
+        other: as many other records.
         restart: returns the loss's generator, in the same state every time.
         turn: number of the check, from 0; chooses the records that are replaced and the one whose clip is measured.
 

@@ -83,7 +83,7 @@ def check_independent(
         compute: the computation.
         values: the values of `probe`.
         probe: synthetic records.
-        other: as many different ones.
+        other: as many other records.
         what: the computation's name in messages.
         seed: chooses the halves.
         halves: 2, or 1 to replace the first half only.

@@ -111,7 +111,7 @@ class LossChecks:
                 self.order_free = self._check_batch(self._records, thorough=True) and self.order_free
 
     def before_step(self, done: int, planned: int) -> None:
-        """The checks before a step: of the layers always, of the loss where they are due.
+        """The checks before a step: the layers are always checked, the loss only when a check is due.
 
         Args:
             done: number of steps taken.

@@ -27,7 +27,7 @@ class Probes:
 
     Args:
         ordinary: `DISTINCT` records.
-        other: as many.
+        other: as many replacements.
     """
 
     def __init__(self, ordinary: Batch, other: Batch):

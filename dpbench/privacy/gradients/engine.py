@@ -152,7 +152,7 @@ class OpacusEngine(GradientEngine):
             handle.remove()
 
     def _forget(self) -> None:
-        """Removes what a call left on the model, even if it failed or ran a layer without using its output."""
+        """Removes all traces of a call on the model, even if it failed or ran a layer without using its output."""
         for module in self.model.modules():
             module.__dict__.pop("activations", None)
             module.__dict__.pop("max_batch_len", None)

@@ -59,7 +59,7 @@ class RowByRow:
     Args:
         module: runs row by row.
         without_rule: the modules without a rule and their parameters, this one among them. Those inside it run in its
-            rows, so their parameters get copies, too.
+            rows, so their parameters get copies as well.
     """
 
     def __init__(self, module: nn.Module, without_rule: Mapping[nn.Module, Mapping[str, nn.Parameter]]):

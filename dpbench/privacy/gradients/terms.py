@@ -201,7 +201,7 @@ class Outer(Factored):
     def contracted(self, weights: Tensor) -> Tensor:
         """See `Factored`."""
         x, g = self.x, self.g
-        if x.shape[2] < g.shape[2]:  # the weights go where they are fewer multiplications
+        if x.shape[2] < g.shape[2]:  # weights go to the factor that needs fewer multiplications
             x = x * weights[:, None, None]
         else:
             g = g * weights[:, None, None]
