@@ -23,7 +23,7 @@ SIZE = 16
 COUNT = 24
 
 NEAR, FAR = 0.05, 1.0
-"""Degrees of variation."""
+"""Small and large degree of variation."""
 
 OUT_OF_REACH = ("dpbench.privacy", "dpbench.data", "dpbench.metrics", "dpbench.results", "dpbench.benchmark")
 """Parts of dpbench that a generator may not import."""
