@@ -55,7 +55,7 @@ def check_declaration_needs_no_files(case: DatasetCase) -> None:
         declared = case.plugin(case.argument, nowhere).spec
     require(
         declared == case.open().spec,
-        f"{case.name} declares other properties where its files are there; declare constants",
+        f"{case.name} declares other properties once its files are there; declare constants",
     )
 
 

@@ -121,7 +121,7 @@ def check_candidates_are_independent(case: GeneratorCase) -> None:
     random = case.random(case.prepared)
     other = random.select(torch.tensor([1, *range(1, COUNT)]))
     first, second = (case.varied(case.prepared, given).images[1:] for given in (random, other))
-    require(_distance(first, second) < 1, f"{case.name} varies an image by what stands beside it; keep order and draws")
+    require(_distance(first, second) < 1, f"{case.name} varies an image depending on others; keep order and draws")
 
 
 def check_seeds(case: GeneratorCase) -> None:

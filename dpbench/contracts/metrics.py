@@ -165,7 +165,7 @@ def check_reads_train(case: MetricCase) -> None:
     case.values(train=train)
     is_honest = bool(train.reads) == case.plugin.reads_train
     does = "reads train images" if train.reads else "reads no train images"
-    require(is_honest, f"{case.name} {does} but declares reads_train = {case.plugin.reads_train}; declare it as it is")
+    require(is_honest, f"{case.name} {does} but declares reads_train = {case.plugin.reads_train}; correct it")
 
 
 CHECKS: tuple[Callable[[MetricCase], None], ...] = (

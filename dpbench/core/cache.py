@@ -40,7 +40,7 @@ class PublicCache:
         """
         if self._closed:
             raise PrivacyError(
-                "run.cache opens in prepare alone: what fit and sample compute may depend on private data"
+                "run.cache is open only in prepare: results of fit and sample may depend on private data"
             )
         return self.folder / file
 

@@ -41,7 +41,7 @@ class Checkpoints:
 
     def __init__(self, folder: Path | None, writes: bool = True, code: str = ""):
         if folder is not None and not code:
-            raise PrivacyError("checkpoints are stored under a hash of the code that makes them, and there is none")
+            raise PrivacyError("checkpoints are stored under a hash of the code that makes them, but none is given")
         self.folder = folder
         self.stopwatch = Stopwatch(folder / f".seconds.{digest(code)}.json" if folder is not None and writes else None)
         self._writes = writes

@@ -44,9 +44,9 @@ def write_atomic(path: Path, write: Callable[[Path], object], private: bool = Fa
         temporary.replace(path)
     except OSError as error:
         if path.is_dir():
-            raise DpbenchError(f"cannot write {path}: a folder is in its place, move it away") from error
+            raise DpbenchError(f"cannot write {path}: a folder has this name; move it away") from error
         if isinstance(error, FileExistsError | NotADirectoryError):
-            raise DpbenchError(f"cannot write {path}: a file is in the place of its folder, choose another") from error
+            raise DpbenchError(f"cannot write {path}: its folder is a file; choose another folder") from error
         raise RunError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         if temporary is not None:
@@ -146,7 +146,7 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not valid JSON")
 
 
 def digest(value: Any, length: int = 16) -> str:

@@ -66,7 +66,7 @@ def _python_file(path: Path) -> Path:
     """The file to run."""
     if path.is_dir():
         if not (path / "__init__.py").is_file():
-            raise DpbenchError(f"plugin folder {path} has no __init__.py, which makes it a package; or name a .py file")
+            raise DpbenchError(f"plugin folder {path} has no __init__.py; add one to the folder, or name a .py file")
         return path / "__init__.py"
     if not path.is_file():
         raise DpbenchError(f"plugin file {path} does not exist")

@@ -155,7 +155,7 @@ class Ledger:
             if not self.is_spent(m):
                 raise PrivacyError(
                     f"the plan says {m.releases} releases of '{m.name}', the receipts say {self.spent[m.name]}; "
-                    f"fit must use its plan up exactly, or give up the rest by private.forfeit('{m.name}')"
+                    f"fit must use up its plan exactly, or give up the rest by private.forfeit('{m.name}')"
                 )
         if self.forfeited:
             self._write()

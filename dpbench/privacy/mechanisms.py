@@ -81,7 +81,7 @@ class Mechanism(ABC):
             if number <= segment.releases:
                 return segment
             number -= segment.releases
-        raise PrivacyError(f"{self.name} has {self.releases} releases, none of them numbered higher")
+        raise PrivacyError(f"{self.name} has {self.releases} releases; no release has a higher number")
 
     def rate_at(self, number: int) -> float:
         """The sampling rate of a release."""

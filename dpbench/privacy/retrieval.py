@@ -48,12 +48,12 @@ class Retrieval:
         if parts.world.size > 1:
             raise PrivacyError(f"'{name}' compares all records in one process; run it without torchrun")
         if derived is None or derived.ndim != 2 or not derived.is_floating_point():
-            raise PrivacyError(f"'{name}' needs one vector per record: make them by private.derive, and ask its result")
+            raise PrivacyError(f"'{name}' needs one vector per record: make them by private.derive; query its result")
         expected = [mechanism.releases, max(1, spec.n_classes), derived.shape[1]]
         if list(queries.shape) != expected:
             raise PrivacyError(f"'{name}' needs queries [releases, classes, size] = {expected}, not {[*queries.shape]}")
         if parts.ledger.spent[name]:
-            raise PrivacyError(f"'{name}' answers all its queries in one call, and it has been called")
+            raise PrivacyError(f"'{name}' answers all its queries in one call, and it was called already")
         self._parts = parts
         self._mechanism = mechanism
         self._queries = torch.stack([clipped_rows(of_release.cpu(), mechanism.clip) for of_release in queries])

@@ -131,8 +131,8 @@ class LossChecks:
         with self._replayed():
             if not self._check_batch(self._records, done) and self.order_free:
                 raise PrivacyError(
-                    f"{self._what} did not depend on a record's place in the batch at first, and does after {done} "
-                    "steps; let it depend on it from the start, or never"
+                    f"{self._what} did not depend on a record's place in the batch at first, but does after {done} "
+                    "steps; make it depend on the place from the start, or never"
                 )
 
     def _check_batch(self, records: int, seed: int = 0, thorough: bool = False, backward: bool = True) -> bool:
