@@ -118,7 +118,7 @@ class DPGAN(ModelMethod[DPGANConfig]):
         """Trains discriminator and generator alternately; see `Method.fit`."""
         import torch
 
-        from dpbench.methods.cores.conditional_gan import scores_of_frozen
+        from dpbench.models.frozen import frozen
         from dpbench.training.loop import PublicSteps, train_together
         from dpbench.training.part import Part
 
@@ -131,7 +131,7 @@ class DPGAN(ModelMethod[DPGANConfig]):
         def generator_loss() -> Tensor:
             labels = gan.random_labels(c.generator_batch, run.generator, run.device)
             images = gan.learnable(generator, labels, run.generator)
-            return -scores_of_frozen(discriminator, images, labels).mean()
+            return -frozen(discriminator, images, labels).mean()
 
         private_steps = private.dp_sgd(
             DISCRIMINATOR, discriminator, self.loss, learns, run.generator, **c.stepper_options()

@@ -56,10 +56,10 @@ class DPKernel(MatchingMethod[DPKernelConfig]):
     """Noisy kernel means at generated images, released again as they improve, and a generator to match (DP-Kernel).
 
     With generated images Z and K(Z, Z) + λI = LLᵀ, each record contributes L⁻¹ k(Z, x), of norm at most √k(x, x) = 1,
-    and a weighted count, to the row of its class. L times the noisy sum is the kernel mean at Z, with noise whose
-    covariance is the kernel's. λ keeps the noise where generated images coincide. Z also contains copies of the
-    generated images with smooth public noise, and public images of soft blobs, because a release shows only how the
-    kernel mean changes in the directions of Z. Each step of the generator matches one of the last releases, and its
+    and a weighted count, to the row of its class. L times the noisy sum is the kernel mean at Z, with noise of
+    covariance proportional to K(Z, Z) + λI. λ keeps the noise where generated images coincide. Z also contains copies
+    of the generated images with smooth public noise, and public images of soft blobs, because a release shows only how
+    the kernel mean changes in the directions of Z. Each step of the generator matches one of the last releases, and its
     loss penalises what their anchors do not see.
     """
 

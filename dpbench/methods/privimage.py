@@ -36,7 +36,7 @@ QUERY = "class votes"
 """Name of the mechanism that releases the histogram of votes."""
 
 MNIST_FROM_OMNIGLOT = MappingProxyType({"augmentation": "strokes", "votes": 1})
-"""For MNIST: 5% of Omniglot's 242 characters are one per digit."""
+"""For MNIST: 5% of Omniglot's 242 characters are about one per digit."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -114,9 +113,3 @@ class ConditionalGAN:
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Restores `state_dict()`."""
         self.generator.load_state_dict(dict(state))
-
-
-def scores_of_frozen(discriminator: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    """Scores [b] whose gradient reaches the images, but not the discriminator's weights."""
-    frozen = {name: p.detach() for name, p in discriminator.named_parameters()}
-    return cast(Tensor, torch.func.functional_call(discriminator, frozen, (images, labels)))

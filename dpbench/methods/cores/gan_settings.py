@@ -11,7 +11,7 @@ from dpbench.models.gan_config import GANConfig
 
 @dataclass(frozen=True)
 class GANSettings:
-    """Settings of the networks, and of the steps of the generator, which cost no privacy."""
+    """Settings of the networks, and of the generator's steps."""
 
     code: int = option(60, "dimension of the latent code", low=1)
     latent: Literal["normal", "bits"] = option("normal", "distribution of the latent code's numbers")

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from dpbench.core.specs import Batch
-from dpbench.methods.cores.conditional_gan import ConditionalGAN, scores_of_frozen
+from dpbench.methods.cores.conditional_gan import ConditionalGAN
 from dpbench.methods.cores.gan_settings import CriticSettings
+from dpbench.models.frozen import frozen
 from dpbench.models.gan_generator import ResNetGenerator
 from dpbench.privacy.sanitised_steps import DrawRecords
 
@@ -47,7 +48,7 @@ class WassersteinCritics:
             if done % c.critic_steps == 0:
                 labels = gan.random_labels(c.critic_batch, draws, self._device)
                 optimizer.zero_grad(set_to_none=True)
-                scores_of_frozen(critic, gan.learnable(generator, labels, draws), labels).mean().neg().backward()
+                frozen(critic, gan.learnable(generator, labels, draws), labels).mean().neg().backward()
                 optimizer.step()
 
     def train(self, critic: nn.Module, records: DrawRecords, draws: torch.Generator) -> None:
