@@ -1,13 +1,13 @@
-# Everything runs in a virtual environment of its own, made on first use.
+# Everything runs in a separate virtual environment, created on first use.
 PYTHON ?= python3
 BIN := .venv/bin
 
 .PHONY: demo test check docs
 
-demo: .venv/installed        ## install, then the main job on the embedded dataset
+demo: .venv/installed        ## install, then run the wavelet method on the embedded dataset
 	$(BIN)/dpbench run --method wavelet --eps 1,5,10 --samples 3000
 
-test: .venv/installed-dev    ## install, then every check, and on all cores every test that needs no downloaded data
+test: .venv/installed-dev    ## install, then run all checks and, on all cores, all tests that need no downloaded data
 	$(MAKE) check
 	$(BIN)/pytest --numprocesses auto --dist worksteal
 
@@ -18,7 +18,7 @@ check: .venv/installed-dev   ## style, types, the import contracts and the docum
 	$(BIN)/lint-imports
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir .venv/site
 
-docs: .venv/installed-dev    ## the documentation site, on this machine, renewed as pages change
+docs: .venv/installed-dev    ## serve the documentation site on this machine, rebuilt as pages change
 	$(BIN)/mkdocs serve
 
 .venv/installed: pyproject.toml

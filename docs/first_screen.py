@@ -1,10 +1,10 @@
-"""The picture and the table at the top of the README, made by one command, that of `make demo`.
+"""The picture and the table at the top of the README, made by one command, the same as in `make demo`.
 
     python docs/first_screen.py
 
-The command runs into results/ (finished trials are skipped). Its sheet is copied to docs/images/samples.png, with fewer
-colours if the file is too large, and its scores go into README.md between two markers. DP noise is secret, so
-another run gives other numbers, close to these.
+The command writes to results/ (finished trials are skipped). Its sheet is copied to docs/images/samples.png, with fewer
+colours if the file is too large, and its scores go into README.md between two markers. DP noise is secret, so another
+run gives slightly different numbers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pandas as pd
 import typer
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it runs as a script, wherever from
+sys.path.insert(0, str(Path(__file__).parents[1]))  # makes the script work from any folder
 
 from dpbench.benchmark.command_words import given
 from dpbench.benchmark.request import RunRequest
@@ -48,7 +48,7 @@ def main(
 
 
 def write_first_screen(request: RunRequest, readme: Path, picture: Path) -> None:
-    """Runs `request`, and renews the picture and what is between the markers of the page."""
+    """Runs `request`, and renews the picture and the text between the markers of the page."""
     before, found, rest = readme.read_text(encoding="utf-8").partition(START)
     _, ended, after = rest.partition(END)
     if not (found and ended):
@@ -63,7 +63,7 @@ def write_first_screen(request: RunRequest, readme: Path, picture: Path) -> None
 
 
 def reduced(sheet: Path) -> bytes:
-    """The sheet as a PNG file of at most `LARGEST` bytes, with fewer colours if it must."""
+    """The sheet as a PNG file of at most `LARGEST` bytes, with fewer colours if necessary."""
     content = sheet.read_bytes()
     image = Image.open(sheet).convert("RGB")
     for colours in (256, 128, 64, 32, 16):
@@ -76,7 +76,7 @@ def reduced(sheet: Path) -> bytes:
 
 
 def screen(request: RunRequest, finished: Finished) -> str:
-    """The table of a run, and where it comes from."""
+    """The table of a run, and its origin."""
     rows = finished.rows.sort_values("reference", key=lambda names: names != "real", kind="stable")
     columns = [name for name in COLUMNS if rows[name].notna().any()]
     lines = [["method", "ε", *columns]]

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it runs as a script, wherever from
+sys.path.insert(0, str(Path(__file__).parents[1]))  # makes the script work from any folder
 
 from docs.written_part import WrittenPart
 from dpbench.benchmark.tiers import PUBLISHED, Tier, millions, percent, tiers
@@ -56,7 +56,7 @@ def _range(shares: Sequence[tuple[float, str]]) -> str:
 
 
 def pages() -> dict[Path, str]:
-    """The two pages as they have to be."""
+    """The two pages with their current contents."""
     parts = {ROOT / "docs" / "methods.md": table(), ROOT / "README.md": sentence()}
     return {path: PART.put(path.read_text(encoding="utf-8"), part) for path, part in parts.items()}
 

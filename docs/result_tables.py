@@ -2,7 +2,7 @@
 
     python docs/result_tables.py
 
-They are those of results/reference/mnist.csv: means over seeds, of the present version of each method. The README has
+They come from results/reference/mnist.csv: means over seeds, for the current version of each method. The README has
 a few of them beside each method's idea, which is written by hand.
 """
 
@@ -12,7 +12,7 @@ import math
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it runs as a script, wherever from
+sys.path.insert(0, str(Path(__file__).parents[1]))  # makes the script work from any folder
 
 import pandas as pd
 
@@ -37,7 +37,7 @@ CELLS = (("accuracy", 1.0), ("accuracy", 10.0), ("fwd_inf", 10.0))
 
 
 def measured() -> pd.DataFrame:
-    """The rows of the present version of each method, in the order of the registry; those without a method first."""
+    """The rows of the current version of each method, in the order of the registry; rows without a method first."""
     names = ["method", "variant", "method_version", "epsilon", *SHOWN, *(column + CI95 for column in SHOWN)]
     rows = pd.read_csv(ROWS, usecols=names, dtype={"method_version": "str", "variant": "str"}).fillna({"variant": ""})
     places = {name: place for place, name in enumerate(["real", *METHODS.names()])}
@@ -48,12 +48,12 @@ def measured() -> pd.DataFrame:
 
 
 def mean(rows: pd.DataFrame, column: str) -> str:
-    """The mean over seeds, "" without any."""
+    """The mean over seeds; "" without rows."""
     return f"{rows[column].mean():z.3f}" if len(rows) else ""
 
 
 def interval(rows: pd.DataFrame, column: str) -> str:
-    """ " ± " and half the width of the interval of the mean: over seeds, or with one seed over images."""
+    """ " ± " and the half-width of the interval of the mean: over seeds or, with one seed, over images."""
     half_width = mean_and_ci95(rows[column].tolist())[1] if len(rows) > 1 else rows[column + CI95].iloc[0]
     return f" ± {half_width:.3f}"
 
@@ -70,7 +70,7 @@ def experiments_table(rows: pd.DataFrame) -> str:
 
 
 def readme_table(rows: pd.DataFrame, present: str) -> str:
-    """The table that the README has, with the scores of `rows` in the last columns."""
+    """The README's table, with the scores of `rows` in the last columns."""
     _, _, *methods = present.strip().splitlines()
     heading = f"| method | idea | {' | '.join(f'{column}, ε = {epsilon:g}' for column, epsilon in CELLS)} |"
     return "\n".join([heading, "|---" * (2 + len(CELLS)) + "|", *(with_scores(line, rows) for line in methods), ""])
@@ -85,7 +85,7 @@ def with_scores(line: str, rows: pd.DataFrame) -> str:
 
 
 def pages() -> dict[Path, str]:
-    """Both pages as they have to be."""
+    """Both pages with their current contents."""
     rows = measured()
     readme, experiments = (path.read_text(encoding="utf-8") for path in (README, EXPERIMENTS))
     return {

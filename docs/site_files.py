@@ -25,5 +25,5 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Lets these links stay within the site."""
+    """Keeps these links within the site."""
     return OUTSIDE.sub(r"](\1", markdown)

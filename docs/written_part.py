@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class WrittenPart(NamedTuple):
-    """What `docs/SCRIPT` writes into a page.
+    """The part of a page that `docs/SCRIPT` writes.
 
     Attributes:
         script: the script's file name.
@@ -32,7 +32,7 @@ class WrittenPart(NamedTuple):
         """The page with `part` between its markers.
 
         Raises:
-            ValueError: it has no markers.
+            ValueError: the page has no markers.
         """
         before, rest = page.split(self.begin)
         _, after = rest.split(self.end)

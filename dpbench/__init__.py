@@ -1,6 +1,6 @@
 """dpbench: a benchmark harness for differentially private image generators.
 
-What a plugin or a script needs is here, imported when it is first used; docs/plugins.md says what each name is.
+The names that plugins and scripts need, each imported on first use; docs/plugins.md describes them.
 """
 
 from __future__ import annotations
@@ -144,14 +144,14 @@ _NAMES = {
     "dpbench.training.part": ["Part", "Stepper"],
     "dpbench.training.public": ["PublicBatches", "to_uint8", "to_unit"],
 }
-"""Module -> what is taken from it: the same as above, as type checkers read no table."""
+"""Module -> the names taken from it. Repeats the imports above, because type checkers cannot read a table."""
 
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = sorted([*_HOME, "__version__"])  # noqa: PLE0605 (a list all the same)
 
 
-if not TYPE_CHECKING:  # which report names that are not above
+if not TYPE_CHECKING:  # so that type checkers still report unknown names
 
     def __getattr__(name: str) -> Any:
         if name not in _HOME:

@@ -1,4 +1,4 @@
-"""`python -m dpbench` is `dpbench`."""
+"""`python -m dpbench` runs `dpbench`."""
 
 from dpbench.cli import main
 

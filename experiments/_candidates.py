@@ -26,7 +26,7 @@ class Candidate:
         method: argument of `dpbench run --method`, with the settings that define the candidate in brackets.
         settings: settings for the task, applied over the preset; must include "steps".
         step_seconds: seconds of one private step on the reference machine; None if not measured.
-        unverified: whether it is a control that uses real records without noise.
+        unverified: whether the candidate is a control that uses real records without noise.
     """
 
     name: str

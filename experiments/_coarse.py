@@ -1,4 +1,4 @@
-"""Shared sets of coarse images: real ones, and those that the wavelet method's coarse stage draws at a given ε."""
+"""Shared sets of coarse images: real ones, and draws of the wavelet method's coarse stage at a given ε."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CHUNK = 500
 
 @dataclass(frozen=True)
 class Source:
-    """Where coarse images come from.
+    """The source of coarse images.
 
     Attributes:
         epsilon: budget of the coarse stage; None for real images.
@@ -40,14 +40,14 @@ class Source:
 
     @property
     def name(self) -> str:
-        """How tables call it."""
+        """The name in tables."""
         if self.epsilon is None:
             return "real"
         return "ε = ∞" if math.isinf(self.epsilon) else f"ε = {self.epsilon:g}"
 
     @property
     def method(self) -> str:
-        """The argument of `dpbench run --method`. The detail stage is a stand-in that trains nothing."""
+        """The argument of `dpbench run --method`. The detail stage is a stand-in without training."""
         return (
             "wavelet[refiner.name=bicubic]" if self.epsilon is not None else "wavelet[coarse=real,refiner.name=bicubic]"
         )
@@ -58,9 +58,9 @@ class CoarseSet:
     """Coarse images of one dataset and source.
 
     Attributes:
-        model: the trained coarse stage that they come from.
+        model: the trained coarse stage that drew them.
         images: float [n, DRAWS, c, h, w], nominally in [-1, 1].
-        conditions: their n classes.
+        conditions: the n classes of the images.
     """
 
     model: StoredModel
@@ -69,7 +69,7 @@ class CoarseSet:
 
 
 def coarse_set(dataset: str, public: str, source: Source, samples: int, data: Path, out: Path) -> CoarseSet:
-    """Trains the coarse stage and draws coarse images, or reads what an earlier call stored.
+    """Trains the coarse stage and draws coarse images, or reads those that an earlier call stored.
 
     Args:
         dataset: the sensitive dataset.
@@ -118,7 +118,7 @@ def prepare_refiner(model: StoredModel, refiner: Any, public: str, data: Path, r
 
 
 def block_error(images: Tensor, coarse: Tensor) -> float:
-    """Root mean square difference of the images' coarse band and the given one, for pixels in [0, 1].
+    """Root mean square difference between the images' coarse band and the given one, for pixels in [0, 1].
 
     Args:
         images: uint8 [n, c, size, size].

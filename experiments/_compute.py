@@ -1,4 +1,4 @@
-"""Equal private compute: as many private gradients for every candidate as for the first one."""
+"""Equal private compute: every candidate computes as many private gradients as the first one."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from experiments._candidates import Candidate
 
 
 def with_equal_compute(methods: Sequence[str], dataset: str, spec: DatasetSpec, preset: str) -> list[Candidate]:
-    """Every method with as many steps as give the private gradients (records × views × steps) of the first one.
+    """Every method with the number of steps that gives the private gradients (records × views × steps) of the first.
 
-    A method without private gradients stays as it is. One that does not suit the dataset is left out, and said so.
+    A method without private gradients stays as it is. A method that does not suit the dataset is left out; a message
+    says so.
 
     Raises:
         DpbenchError: a method or a setting does not exist, or no method is left.
@@ -40,8 +41,8 @@ def gradients_of(candidate: Candidate, dataset: str, spec: DatasetSpec, preset: 
     """The expected number of private gradients of a candidate.
 
     Raises:
-        ConfigError: it does not suit the dataset.
-        DpbenchError: it does not exist.
+        ConfigError: the candidate does not suit the dataset.
+        DpbenchError: the candidate does not exist.
     """
     (configured,) = configure([candidate.variant], dataset, preset, {})
     return private_gradients(plan_of(configured.method, configured.config, spec, ANY), configured.config)

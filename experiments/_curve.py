@@ -31,7 +31,7 @@ class Point(NamedTuple):
 
 
 def make_points(method: str, dataset: str, spec: DatasetSpec, preset: str, factors: Sequence[float]) -> list[Point]:
-    """A method with every multiple of its preset's private steps.
+    """A method with each of these multiples of its preset's private steps.
 
     Raises:
         ConfigError: the method does not compute private gradients in steps.

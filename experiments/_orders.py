@@ -1,9 +1,9 @@
 """Published accuracies on MNIST and the orders between methods that papers report, compared with measured rows.
 
-Accuracies are those of DPImageBench (Gong et al., arXiv 2503.14681), which trains classifiers on 60,000 synthetic
-images of each method and uses ImageNet as public data. That of DP-MERF is its authors' (Harder et al., arXiv
-2002.11603). They are rounded to two digits, and context, not targets: protocols, public data and
-compute differ.
+The accuracies come from DPImageBench (Gong et al., arXiv 2503.14681), which trains classifiers on 60,000 synthetic
+images of each method and uses ImageNet as public data. The accuracy of DP-MERF comes from its authors (Harder et al.,
+arXiv 2002.11603). All are rounded to two digits. They are context, not targets: protocols, public data and compute
+differ.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ PUBLISHED: Accuracies = {
     "privimage": {1: 0.94, 10: 0.98},
     "dp-lora": {10: 0.97},
     "dp-gan": {1: 0.92, 10: 0.93},
-    "gs-wgan": {1: 0.72, 10: 0.75},  # with a count of ε that is too low: an honest ε = 10 gives less
+    "gs-wgan": {1: 0.72, 10: 0.75},  # their accounting underestimates ε: an honest ε = 10 gives less
     "dp-merf": {1: 0.80, 10: 0.81},
-    "dp-ntk": {10: 0.91},  # its row at ε = 1 has settings of another dataset
+    "dp-ntk": {10: 0.91},  # the row at ε = 1 has settings of another dataset
     "dp-kernel": {1: 0.94, 10: 0.94},
 }
 """On MNIST."""
@@ -42,12 +42,12 @@ FRAME = {"public": 0.0, "nonprivate": math.inf}
 
 
 class Order(NamedTuple):
-    """A published statement: one candidate is at least as accurate as another.
+    """A published claim: one candidate is at least as accurate as another.
 
     Attributes:
-        what: the statement in words.
-        better: a candidate and its ε.
-        other: what it is compared with.
+        what: the claim in words.
+        better: the candidate and its ε.
+        other: the candidate that it is compared with, and its ε.
     """
 
     what: str
@@ -56,7 +56,7 @@ class Order(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """A statement about two candidates at every ε."""
+    """A claim about two candidates at every ε."""
 
     what: str
     better: str
@@ -70,12 +70,12 @@ PAIRS = (
 
 
 def orders(candidates: Sequence[str], epsilons: Sequence[float], views: Pair) -> Iterator[Order]:
-    """The statements about these candidates.
+    """The claims about these candidates.
 
     Args:
         candidates: their names.
         epsilons: budgets.
-        views: the statement about K > 1 noise draws and K = 1.
+        views: the claim about K > 1 noise draws and K = 1.
     """
     for pair in (*PAIRS, views):
         if {pair.better, pair.other} <= set(candidates):
@@ -87,12 +87,12 @@ def orders(candidates: Sequence[str], epsilons: Sequence[float], views: Pair) ->
 
 
 def accuracy(rows: pd.DataFrame, candidate: str, epsilon: float) -> tuple[float, float]:
-    """Mean over seeds and half width of its 95% interval; NaN where rows are missing.
+    """Mean over seeds and half width of its 95% interval; NaN if rows are missing.
 
     Args:
         rows: see `select`.
         candidate: its name.
-        epsilon: 0 for its public part, infinite for its non-private reference, NaN for real images.
+        epsilon: the budget; 0 for the public part, infinite for the non-private reference, NaN for real images.
     """
     at = rows["epsilon"].isna() if math.isnan(epsilon) else rows["epsilon"] == epsilon
     return mean_and_ci95(rows.loc[at & (rows["candidate"] == candidate), "accuracy"].dropna().tolist())
@@ -101,7 +101,7 @@ def accuracy(rows: pd.DataFrame, candidate: str, epsilon: float) -> tuple[float,
 def accuracy_table(
     rows: pd.DataFrame, candidates: Iterable[str], epsilons: Sequence[float], published: Accuracies
 ) -> Table:
-    """The accuracy of every candidate at every ε, with the published one, between public and non-private rows."""
+    """The measured and published accuracy of every candidate at every ε, between the public and non-private rows."""
     table = Table("method", "public part", *(f"ε = {epsilon:g} (published)" for epsilon in epsilons), "no noise")
     for name in candidates:
         budgets = [FRAME["public"], *epsilons, FRAME["nonprivate"]]
@@ -114,7 +114,7 @@ def accuracy_table(
 
 
 def judged(rows: pd.DataFrame, stated: Iterable[Order]) -> list[dict[str, Any]]:
-    """One line per statement: what, ε, both accuracies, lead and verdict."""
+    """One line per claim: what it says, ε, both accuracies, lead and verdict."""
     lines = []
     for order in stated:
         better, other = (accuracy(rows, *side)[0] for side in (order.better, order.other))
@@ -124,7 +124,7 @@ def judged(rows: pd.DataFrame, stated: Iterable[Order]) -> list[dict[str, Any]]:
 
 
 def order_table(lines: Iterable[Mapping[str, Any]]) -> Table:
-    """Which statements hold."""
+    """The claims and whether they hold."""
     table = Table("published order", "ε", "accuracy", "compared with", "verdict")
     for line in lines:
         numbers = (f"{line['epsilon']:g}", rounded(line["better"]), rounded(line["other"]))
@@ -133,9 +133,9 @@ def order_table(lines: Iterable[Mapping[str, Any]]) -> Table:
 
 
 def views_pair(method: str, views: int) -> Pair:
-    """The statement about noise draws per record, for a method whose preset makes `views` of them.
+    """The claim about noise draws per record, for a method whose preset makes `views` of them.
 
-    Both candidates have the same batch, steps and noise, so the same records are seen.
+    Both candidates have the same batch, steps and noise, so they see the same records.
     """
     one, several = (method, f"{method}[views=4]") if views == 1 else (f"{method}[views=1]", method)
     return Pair("K > 1 noise draws per record ≥ K = 1", several, one)

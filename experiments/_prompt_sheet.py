@@ -21,15 +21,15 @@ PROMPTS = 8
 LETTERS = 13
 LINE = 16
 WRAPPED, MOST_LINES = 26, 4
-"""Characters of a prompt in one line, and lines that are shown of it."""
+"""Characters per line of a prompt, and lines shown per prompt."""
 
 
 class Column(NamedTuple):
     """One candidate at one budget.
 
     Attributes:
-        candidate, budget: the two lines of its heading.
-        samples: its images, which were drawn under prompts.
+        candidate, budget: the two lines of the heading.
+        samples: the images, which were drawn under prompts.
     """
 
     candidate: str
@@ -67,7 +67,7 @@ def write_prompt_sheet(path: Path, columns: Sequence[Column], title: str) -> Non
 
 
 def common_prompts(columns: Sequence[Column]) -> list[str]:
-    """The first `PROMPTS` prompts that all columns have images for.
+    """The first `PROMPTS` prompts for which all columns have images.
 
     Raises:
         DpbenchError: there is none.

@@ -1,4 +1,4 @@
-"""Published results that can be measured again, and how ours compare with them."""
+"""Published results that can be measured again, and their comparison with ours."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from dpbench.results.over_seeds import mean_and_ci95
 from dpbench.results.rounding import rounded
 
 TOLERANCE = 0.03
-"""Largest difference of accuracies that counts as reproduced: three points."""
+"""Largest difference between accuracies that counts as reproduced: three points."""
 
 
 @dataclass(frozen=True)
 class Publication:
-    """What was published of one method on one dataset.
+    """Published results of one method on one dataset.
 
     Attributes:
         dataset: argument of `dpbench run --dataset`.
         accuracy: ε -> accuracy of classifiers trained on the samples, in [0, 1].
         seconds: ε -> seconds of training.
-        sources: where both stand.
+        sources: the sources of both.
     """
 
     dataset: str
@@ -42,7 +42,7 @@ PUBLICATIONS: Mapping[str, Publication] = {
         sources="accuracy: DPImageBench (arXiv 2503.14681); seconds: sok-ppds.github.io, with settings of their own",
     ),
 }
-"""Method -> what was published of it."""
+"""Method -> its published results."""
 
 
 def compared(
@@ -52,9 +52,9 @@ def compared(
 
     Args:
         rows: finished private trials of the method.
-        publication: what is compared with; NaN where it has no value for an ε.
+        publication: published results; an ε without a value gives NaN.
         epsilons: budgets.
-        column: the column of the accuracy.
+        column: the accuracy column.
     """
     lines = []
     for epsilon in epsilons:

@@ -1,4 +1,4 @@
-"""One detail stage on one set of coarse images: refine, score, keep the row."""
+"""One detail stage on one set of coarse images: refine, score, store the row."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from dpbench.training.public import to_uint8
 from experiments._coarse import Source, block_error, coarse_set, prepare_refiner, working_environment
 
 FIRST = 50
-"""Images of which the time per image is estimated."""
+"""Number of images for estimating the time per image."""
 
 FEWEST = 100
-"""Images of the slowest detail stage, unless fewer are asked for."""
+"""Number of images for the slowest detail stage, unless fewer are requested."""
 
 CHUNK = 500
 
@@ -39,9 +39,9 @@ class Stage:
     """A detail stage with its settings.
 
     Attributes:
-        name: how it is written on the command line: "residual[consistency=project]".
+        name: the detail stage as written on the command line: "residual[consistency=project]".
         plugin: the refiner.
-        settings: those in the brackets.
+        settings: the settings in the brackets.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Stage:
         """The detail stage that `text` names.
 
         Raises:
-            DpbenchError: it or a setting does not exist.
+            DpbenchError: the detail stage or a setting does not exist.
         """
         name, settings = parse_variant(text)
         plugin = REFINERS.get(name)
@@ -67,7 +67,7 @@ class Stage:
 
 
 def is_installed(name: str) -> bool:
-    """Whether the weights that a detail stage needs are there; says so if they are not."""
+    """Whether the weights that a detail stage needs are installed; prints a message if they are not."""
     plugin = REFINERS.get(name)
     try:
         plugin.weights_of(build(plugin.Config, {}))
@@ -78,7 +78,7 @@ def is_installed(name: str) -> bool:
 
 
 def result_path(out: Path, dataset: str, source: Source, stage: Stage) -> Path:
-    """Where the row of a finished part is kept."""
+    """The file of the row of a finished part."""
     return out / "rows" / f"{safe_name(dataset)}-{digest([dataset, source.epsilon, stage.name], 12)}.json"
 
 
@@ -86,14 +86,14 @@ def refine_and_score(
     dataset: str, public: str, source: Source, stage: Stage, samples: int, seconds: float, metrics: Sequence[str],
     data: Path, out: Path,
 ) -> None:  # fmt: skip
-    """Refines a set of coarse images, scores the images, and stores the row; does nothing if it is stored already.
+    """Refines a set of coarse images, scores the images, and stores the row; does nothing if the row is stored already.
 
     Args:
         dataset, public: names of the sensitive dataset and of the public source.
-        source: where the coarse images come from.
+        source: the source of the coarse images.
         stage: the detail stage.
         samples: number of images.
-        seconds: about how long refinement may take; a slow detail stage refines fewer images.
+        seconds: approximate time limit of refinement; a slow detail stage refines fewer images.
         metrics: names of the metrics.
         data: folder of datasets.
         out: folder of trials, images and rows.
@@ -142,6 +142,6 @@ def refine_and_score(
 
 
 def scores(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The scores and intervals in a leaderboard row, where there are any."""
+    """The scores and intervals that a leaderboard row has."""
     names = {part for column in known_columns() for part in (column.name, f"{column.name}{CI95}")}
     return {name: value for name, value in row.items() if name in names and pd.notna(value)}

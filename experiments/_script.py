@@ -1,4 +1,4 @@
-"""What the scripts share: running all candidates, one-line errors, and the exit status."""
+"""Shared by the scripts: running all candidates, one-line errors, and the exit status."""
 
 from __future__ import annotations
 

@@ -31,8 +31,8 @@ STYLES = {"holds": "green", "fails": "red", "undecided": "yellow", "incomplete":
 def select(rows: pd.DataFrame, entries: Sequence[Entry], request: Request) -> pd.DataFrame:
     """The rows of a request, with the additional columns "candidate" (its name) and "task" (its dataset).
 
-    Private rows are selected only if they are verified and have secret noise, but for candidates that are not. If a
-    trial was repeated with newer code, the newest row is used. The `real` reference belongs to a candidate of its own,
+    Private rows are selected only if they are verified and have secret noise, except for unverified candidates. If a
+    trial was repeated with newer code, the newest row is used. The `real` reference belongs to a separate candidate,
     "real".
     """
     private = rows["epsilon"].isin(request.epsilons) & (rows["reference"] == "")

@@ -4,12 +4,12 @@
     python experiments/coarse_to_fine.py --dataset coco --public folder:photos --data DIR
 
 The wavelet method, its controls and the methods that model whole images are trained on captioned images at every ε, and
-sampled under the same prompts. Beside them stand each method's public part alone and its training without noise. The
-controls are `coarse=real` (tokens of real train images, which know nothing of the prompts), `tokens=all` (the budget
-spent on all bands) and every detail stage that is installed; each is a trial of its own.
+sampled under the same prompts. Each method also has rows of its public part alone and of its training without noise.
+The controls are `coarse=real` (tokens of real train images, which ignore the prompts), `tokens=all` (the budget spent
+on all bands) and every detail stage that is installed; each is a separate trial.
 
 Private compute is equal: every candidate computes as many private gradients (records × views × steps) as the first one
-with its preset. How long that took stands in the table.
+with its preset. The table has the time that this took.
 
 Finished trials are skipped, so the same command continues after an interruption. The rows are written to
 results/reference/coarse_to_fine-DATASET.csv, and a sheet of samples for the same prompts beside it.
@@ -55,7 +55,7 @@ from experiments._script import exit_if_failed, one_line_errors, run_all
 from experiments._verdict import select
 
 PUBLIC = {"scenes": "still-lifes"}
-"""The public source of each dataset; that of photographs is named by --public."""
+"""The public source of each dataset; for photographs, --public names it."""
 
 WAVELET = "wavelet"
 REAL = "coarse=real"
@@ -64,7 +64,7 @@ METRICS = "fid,fwd,scales,lpips,texture,clip-score,caption-fidelity"
 
 SHOWN = ("fid", "fwd", "fd_coarse", "fd_detail2", "fd_detail1", "lpips", "texture", "clip_score", "caption_fidelity",
          "caption_fidelity_shuffled")  # fmt: skip
-"""Columns of the printed table, those that have values."""
+"""Columns of the printed table; columns without values are left out."""
 
 PUBLIC_PART, NO_NOISE = 0.0, math.inf
 """The ε of a reference row."""
@@ -74,7 +74,7 @@ REFERENCES = ("public", "nonprivate")
 
 def main(
     dataset: Annotated[str, typer.Option(metavar="NAME", help="captioned images: scenes, coco, mm-celeba-hq")],
-    public: Annotated[str, typer.Option(metavar="NAME", help="public images; of scenes, still-lifes")] = "",
+    public: Annotated[str, typer.Option(metavar="NAME", help="public images; default for scenes: still-lifes")] = "",
     methods: Annotated[str, typer.Option(metavar="LIST", help="methods")] = "wavelet,dp-ldm,dp-ar,dp-sgd",
     controls: Annotated[
         str, typer.Option(metavar="LIST", help="settings of wavelet's controls; empty for all, or none")
@@ -111,10 +111,10 @@ def main(
 
 
 def captioned(dataset: str, data: Path | None) -> DatasetSpec:
-    """What a dataset with captions declares.
+    """The declaration of a dataset with captions.
 
     Raises:
-        DpbenchError: it has none.
+        DpbenchError: the dataset has no captions.
     """
     spec = open_dataset(dataset, DataOptions(data or default_root())).spec
     if spec.condition != "captions":
@@ -126,7 +126,7 @@ def public_of(dataset: str) -> str:
     """The public source of a dataset.
 
     Raises:
-        DpbenchError: it has to be named.
+        DpbenchError: the dataset has no default; the user must name one.
     """
     if dataset not in PUBLIC:
         raise DpbenchError(f"name a public source of images for {dataset}, e.g. --public folder:photos")
@@ -134,7 +134,7 @@ def public_of(dataset: str) -> str:
 
 
 def with_controls(methods: Sequence[str], controls: Sequence[str]) -> list[str]:
-    """The methods and, where `wavelet` is among them, its controls: all of them if none is named."""
+    """The methods and, if `wavelet` is among them, its controls: all controls if none is named."""
     if WAVELET not in methods or list(controls) == ["none"]:
         return list(methods)
     own = WaveletConfig().refiner.name
@@ -143,14 +143,14 @@ def with_controls(methods: Sequence[str], controls: Sequence[str]) -> list[str]:
 
 
 def as_control(candidate: Candidate) -> Candidate:
-    """A candidate that says whether it puts real images into its output."""
+    """The candidate, marked as unverified if it puts real images into its output."""
     return replace(candidate, unverified=REAL in candidate.method)
 
 
 def run_framed(competing: Sequence[Entry], request: Request, parallel: int) -> list[str]:
     """Runs all unfinished trials; returns the names of the failed jobs.
 
-    Real tokens know no ε, and the `real` row is shared: both are computed once.
+    Real tokens do not depend on ε, and the `real` row is shared: both are computed once.
     """
     own = replace(request, references=tuple(name for name in request.references if name in REFERENCES))
     alone = [e for e in competing if e.candidate.unverified]
@@ -190,7 +190,7 @@ def samples_of(key: str, out: Path) -> StoredSamples:
 
 
 def groups(rows: pd.DataFrame, competing: Sequence[Entry], request: Request) -> list[tuple[str, float, pd.DataFrame]]:
-    """(candidate, ε, its rows over seeds) of all that is finished, in the order of the candidates."""
+    """(candidate, ε, its rows over seeds) for all finished trials, in the order of the candidates."""
     epsilons = (PUBLIC_PART, *request.epsilons, NO_NOISE)
     found = [
         (e.candidate.name, epsilon, rows[(rows["candidate"] == e.candidate.name) & (rows["epsilon"] == epsilon)])
@@ -201,7 +201,7 @@ def groups(rows: pd.DataFrame, competing: Sequence[Entry], request: Request) -> 
 
 
 def budget(epsilon: float) -> str:
-    """How a table calls a budget."""
+    """The name of a budget in tables."""
     return {PUBLIC_PART: "public part", NO_NOISE: "no noise"}.get(epsilon, f"ε = {epsilon:g}")
 
 

@@ -2,9 +2,9 @@
 
     python experiments/compute_curve.py --method dp-sgd
 
-Only the number of steps changes; batch, learning rate and everything else are the preset's, and the noise is calibrated
-for the steps. Finished trials are skipped, so the same command continues after an interruption. It writes
-results/reference/curve-<method>-<dataset>.csv and a figure beside it.
+Only the number of steps changes. Batch, learning rate and everything else come from the preset, and the noise is
+calibrated for the steps. Finished trials are skipped, so the same command continues after an interruption. The script
+writes results/reference/curve-<method>-<dataset>.csv and a figure beside it.
 """
 
 from __future__ import annotations

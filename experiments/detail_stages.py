@@ -1,16 +1,16 @@
-"""Which detail stage should finish coarse images? Every one on the same real and the same DP coarse images.
+"""Which detail stage should finish coarse images? Runs each one on the same real and the same DP coarse images.
 
     python experiments/detail_stages.py --datasets holdout:mnist     # to choose one: no test image is opened
     python experiments/detail_stages.py                              # the final table, on test
 
 For each dataset, the wavelet method's coarse stage is trained at every ε, and coarse images are drawn once. Every
-detail stage is trained on the same public images, augmented as those of the coarse stage, and refines the same coarse
-images: real ones (tokens of train images, decoded) and those of the DP coarse stages. Finished parts are skipped, so
-the same command continues after an interruption. The rows are written to results/reference/detail_stages.csv and a
+detail stage is trained on the same public images, with the augmentation of the coarse stage, and refines the same
+coarse images: real ones (decoded tokens of train images) and those of the DP coarse stages. Finished parts are skipped,
+so the same command continues after an interruption. The rows are written to results/reference/detail_stages.csv, with a
 sheet of images per dataset beside it.
 
-A detail stage that needs long for an image refines fewer images, so that it takes about `--seconds`; `n_samples` says
-how many. Fréchet distances of few images are biased upwards: compare rows of equal `n_samples`.
+A slow detail stage refines fewer images, so that it takes about `--seconds`; `n_samples` says how many. Fréchet
+distances of few images are biased upwards: compare rows of equal `n_samples`.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ from experiments._refinement import Stage, is_installed, refine_and_score, resul
 from experiments._script import exit_if_failed, one_line_errors
 
 PUBLIC = {"shapes": "figures", "mnist": "omniglot"}
-"""The public source of each dataset; that of photographs is named by --photographs."""
+"""The public source of each dataset; for photographs, --photographs names it."""
 
 PROJECTED = ("regression", "residual", "pretrained")
-"""Detail stages that are also run with the coarse band put back exactly."""
+"""Detail stages that are also run with the coarse band restored exactly."""
 
 SHOWN = ("accuracy", "fwd", "fd_approx", "fd_detail2", "fd_detail1", "texture", "spectrum", "lpips")
 """Metrics of the printed table."""
@@ -54,7 +54,7 @@ SHOWN = ("accuracy", "fwd", "fd_approx", "fd_detail2", "fd_detail1", "texture", 
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for; the options of the command."""
+    """The options of the command."""
 
     epsilons: tuple[float, ...]
     samples: int
@@ -68,7 +68,7 @@ class Request:
         """The public source of a dataset.
 
         Raises:
-            DpbenchError: it has to be named.
+            DpbenchError: the dataset has no default; the user must name one.
         """
         name = whole_name(dataset).partition(":")[0]
         if name in PUBLIC:
@@ -114,7 +114,7 @@ def main(
 
 
 def default_stages() -> list[str]:
-    """Every registered detail stage whose weights are installed, and some of them with the coarse band put back."""
+    """Every registered detail stage whose weights are installed, some also with the coarse band restored."""
     names = [name for name in REFINERS.names() if is_installed(name)]
     return [*names, *(f"{name}[consistency=project]" for name in PROJECTED if name in names)]
 
@@ -128,7 +128,7 @@ def run_here(dataset: str, stages: list[Stage], request: Request) -> None:
 
 
 def run_apart(datasets: list[str], stages: list[Stage], request: Request, parallel: int) -> list[str]:
-    """A process per dataset and detail stage, so that memory is measured apart; the first one trains the coarse stages.
+    """Runs a process per dataset and detail stage, to measure memory separately; the first trains the coarse stages.
 
     Returns:
         the names of the failed jobs.

@@ -33,7 +33,7 @@ from experiments._figure import draw
 from experiments._script import exit_if_failed, one_line_errors, run_all
 from experiments._verdict import select, summarise, verdict_table
 
-# The sizes and batches of the wavelet method's candidates on MNIST; its preset there has smaller ones by now.
+# The sizes and batches of the wavelet method's candidates on MNIST; the current preset has smaller ones.
 LARGE = {
     "codes": 512, "tokenizer_dim": 64, "tokenizer_depth": 2, "tokenizer_steps": 1000, "dim": 128, "depth": 4,
     "public_steps": 1500, "public_batch": 128, "batch": 2048, "lr": 2e-3, "refiner.width": 64, "refiner.steps": 800,

@@ -1,12 +1,12 @@
-"""The second stage on photographs: real coarse bands through every detail stage, against bicubic interpolation.
+"""The second stage on photographs: real coarse bands through every detail stage, compared with bicubic interpolation.
 
     python experiments/photographs.py --photos coco     # coco/train2017 and coco/val2017 hold photographs
 
-Detail stages learn from the train photographs, in tiles, and refine block means of the others; nothing here is private.
-Each is compared with the photograph that it should give (PSNR, in decibels), with the coarse image that it got
-(`ll_error`: root mean square difference, pixels from 0 to 1), and with the detail of the photographs (`energy`: power
-in the Haar detail bands above the coarse one, relative to the photographs'; 1 is as sharp as they are). Texture and
-spectrum are the metrics of that name. Finished parts are skipped, so the same command continues after an interruption.
+Detail stages learn from tiles of the train photographs, and refine block means of the others; nothing here is private.
+The results are compared with the original photographs (PSNR, in decibels), with the coarse input (`ll_error`: root mean
+square difference, pixels from 0 to 1), and with the detail of the photographs (`energy`: power in the Haar detail bands
+above the coarse one, relative to the photographs; 1 is as sharp as they are). Texture and spectrum are the metrics of
+these names. Finished parts are skipped, so the same command continues after an interruption.
 """
 
 from __future__ import annotations
@@ -60,10 +60,10 @@ ORIGINAL = "photograph"
 """The row of the photographs themselves."""
 
 FEWEST = 4
-"""Photographs that the slowest detail stage refines."""
+"""Number of photographs that the slowest detail stage refines."""
 
 WIDEST = 1600
-"""Width and height of a sheet in pixels, at most."""
+"""Maximum width and height of a sheet in pixels."""
 
 SHOWN = ("psnr", "energy", "texture", "spectrum", "lpips")
 
@@ -106,7 +106,7 @@ def _side(text: str) -> int:
 
 
 def row_path(out: Path, side: int, stage: Stage, images: int) -> Path:
-    """Where the row of a finished part is kept."""
+    """The file of the row of a finished part."""
     return out / f"{digest([side, stage.name, images], 16)}.json"
 
 
@@ -126,8 +126,8 @@ def measure(
         side: side of the coarse images.
         wanted: the photographs, uint8 [n, 3, 256, 256].
         train: the photographs to learn from.
-        seconds: about how long refinement may take; a slow detail stage refines fewer photographs.
-        photos: their folder.
+        seconds: approximate time limit of refinement; a slow detail stage refines fewer photographs.
+        photos: the folder of the photographs.
         out: folder of images and rows.
     """
     path = row_path(out, side, stage, len(wanted))
@@ -206,7 +206,7 @@ def write_report(rows: pd.DataFrame, test: ImageDataset, wanted: Tensor, folder:
 
 
 def write_small_sheet(path: Path, groups: list[Group], title: str) -> None:
-    """Writes a sheet as a JPEG file of at most `WIDEST` pixels; one of photographs has megabytes otherwise."""
+    """Writes a sheet as a JPEG file of at most `WIDEST` pixels; otherwise a sheet of photographs takes megabytes."""
     with TemporaryDirectory() as temporary:
         whole = Path(temporary, "sheet.png")
         write_run_sheet(whole, groups, title)

@@ -3,11 +3,11 @@
     python experiments/reference.py --seeds 2
 
 Finished trials are skipped, so the same command continues after an interruption. The rows of all finished trials are
-written to results/reference/mnist.csv (mnist-gpu.csv with `--preset gpu`). Two tables say how accurate classifiers
-trained on the samples are, beside what papers report, and which of the published orders hold: finetuning a public model
-is at least as good as training from scratch, warm-up on central images at least as good as none, several noise draws
-per record at least as good as one, and a larger ε at least as good as a smaller one. `_orders.py` names the sources. DP
-noise is secret, so a rerun gives slightly different numbers.
+written to results/reference/mnist.csv (mnist-gpu.csv with `--preset gpu`). Two tables show the accuracies of
+classifiers trained on the samples, beside published ones, and which of the published orders hold: finetuning a public
+model is at least as good as training from scratch, warm-up on central images at least as good as none, several noise
+draws per record at least as good as one, and a larger ε at least as good as a smaller one. `_orders.py` names the
+sources. DP noise is secret, so a rerun gives slightly different numbers.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def pair_of_views(dataset: str, preset: str) -> Pair:
 
 
 def run_framed(competing: list[Entry], request: Request, parallel: int) -> list[str]:
-    """Runs all unfinished trials, and last the `real` reference, which they share; returns the names of failed jobs."""
+    """Runs all unfinished trials, then the `real` reference, which they share; returns the names of failed jobs."""
     own = tuple(name for name in request.references if name != "real")
     failed = run_all(competing, replace(request, references=own), parallel)
     if own != request.references and not failed:
@@ -88,7 +88,7 @@ def run_framed(competing: list[Entry], request: Request, parallel: int) -> list[
 
 
 def write_report(every: list[Entry], request: Request, views: Pair, folder: Path) -> None:
-    """Writes the rows of all finished trials as CSV, also of methods not named this time, and prints both tables.
+    """Writes the rows of all finished trials as CSV, including methods not named this time, and prints both tables.
 
     Raises:
         DpbenchError: no trial is finished, or the file cannot be written.

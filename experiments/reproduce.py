@@ -3,10 +3,10 @@
     python experiments/reproduce.py dp-merf --device cuda
     python experiments/reproduce.py dp-merf --metric accuracy --samples 10000
 
-The first command is the published setting: 60,000 images and DPImageBench's three classifiers, which need a GPU. The
+The first command uses the published setting: 60,000 images and DPImageBench's three classifiers, which need a GPU. The
 second one fits two CPU cores: 10,000 images and the small classifiers of `accuracy`. Finished trials are skipped, so
-the same command continues after an interruption. It prints a table and writes results/reference/reproduce.csv. An
-accuracy counts as reproduced within three points of the published one. DP noise is secret, so a rerun gives slightly
+the same command continues after an interruption. The script prints a table and writes results/reference/reproduce.csv.
+An accuracy within three points of the published one counts as reproduced. DP noise is secret, so a rerun gives slightly
 different numbers.
 """
 
@@ -61,10 +61,10 @@ def main(
 
 
 def publication_of(method: str) -> Publication:
-    """What was published of a method.
+    """The published results of a method.
 
     Raises:
-        UnknownName: nothing is known here.
+        UnknownName: the method has no entry here.
     """
     if method not in PUBLICATIONS:
         raise UnknownName("method of this experiment", method, PUBLICATIONS)

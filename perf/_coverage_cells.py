@@ -1,4 +1,4 @@
-"""The evaluations behind `coverage.py`, each stored in a file of its own as soon as it is done."""
+"""The evaluations behind `coverage.py`, each stored in a separate file as soon as it is done."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Cell:
     """One evaluation.
 
     Attributes:
-        images: what is scored: `SAMPLES_ANEW`, `ALL_ANEW`, `REAL` or one of `CORRUPTIONS`.
-        number: of the draw.
+        images: the images to score: `SAMPLES_ANEW`, `ALL_ANEW`, `REAL` or one of `CORRUPTIONS`.
+        number: number of the draw.
     """
 
     images: str
@@ -36,7 +36,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Found:
-    """What an evaluation found; `refused` is the reason why the images were not scored, or ""."""
+    """The result of an evaluation; `refused` is the reason why the images were not scored, or ""."""
 
     values: Mapping[str, float | None] = field(default_factory=dict)
     ci95: Mapping[str, float] = field(default_factory=dict)
@@ -54,28 +54,28 @@ def cells(draws: int, has_classes: bool) -> list[Cell]:
 
 
 class Laboratory:
-    """Makes the evaluations, or reads those that are stored.
+    """Makes the evaluations, or reads stored ones.
 
     Args:
         draws: the image sets.
         metrics: names of metrics.
         samples: number of images scored.
-        folder: where evaluations and features of real images are stored.
-        device: where metrics are computed.
+        folder: folder of the stored evaluations and features of real images.
+        device: device of the metrics.
     """
 
     def __init__(self, draws: Draws, metrics: Sequence[str], samples: int, folder: Path, device: str):
         self._draws, self._metrics, self._samples, self._folder, self._device = draws, metrics, samples, folder, device
 
     def stored(self, cell: Cell) -> Found | None:
-        """What was found before; None if the cell is still to be measured."""
+        """The stored result; None if the cell has not been measured."""
         try:
             return Found(**read_json(self._file(cell)))
         except (DpbenchError, TypeError):
             return None
 
     def measured(self, wanted: Sequence[Cell]) -> Iterator[tuple[Cell, Found]]:
-        """Measures cells and stores each."""
+        """Measures cells and stores each result."""
         for cell in wanted:
             start = time.perf_counter()
             try:

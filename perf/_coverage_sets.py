@@ -1,4 +1,4 @@
-"""The image sets of `coverage.py`: disjoint draws of one split, and what can be wrong with a set of samples."""
+"""The image sets of `coverage.py`: disjoint draws of one split, and faults of sets of samples."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Change = Callable[[Tensor, np.random.Generator], Tensor]
 
 @dataclass(frozen=True)
 class Sets:
-    """What one evaluation sees."""
+    """The image sets of one evaluation."""
 
     train: ImageDataset
     test: ImageDataset
@@ -36,7 +36,7 @@ class Draws:
     Args:
         pool: the split.
         samples, train, test: number of images in each part.
-        draws: number of sets of samples, beside a spare one.
+        draws: number of sets of samples, besides a spare one.
 
     Raises:
         DataError: the split has too few images.
@@ -51,11 +51,11 @@ class Draws:
         self._pool, self._samples, self._train, self._test = pool, samples, train, test
 
     def samples_anew(self, number: int) -> Sets:
-        """Draw `number` of samples, with always the same train and test."""
+        """Draw `number` of the samples; train and test are always the same."""
         return self._sets(np.random.default_rng(0), number)
 
     def all_anew(self, number: int) -> Sets:
-        """Samples, train and test drawn again. The sets of two numbers overlap, by chance."""
+        """Samples, train and test drawn anew. The sets of two numbers overlap by chance."""
         return self._sets(np.random.default_rng([1, number]), 0)
 
     def _sets(self, rng: np.random.Generator, number: int) -> Sets:
@@ -78,7 +78,7 @@ class Images:
 
 @dataclass(frozen=True)
 class Originals:
-    """What a corrupted set is made from; `spare` is a second draw of samples."""
+    """The sets from which corrupted sets are made; `spare` is a second draw of samples."""
 
     train: Images
     test: Images
@@ -88,7 +88,7 @@ class Originals:
 
 
 def corrupted(name: str, draws: Draws) -> Sets:
-    """Draw 1 of the samples, corrupted as `CORRUPTIONS` says."""
+    """Draw 1 of the samples, with a corruption of `CORRUPTIONS`."""
     sets, spare = draws.samples_anew(1), draws.samples_anew(0).samples
     originals = Originals(*map(_read, (sets.train, sets.test, sets.samples, spare)), np.random.default_rng(2))
     made = CORRUPTIONS[name](originals)
@@ -103,7 +103,7 @@ def _read(images: ImageDataset) -> Images:
 
 
 def _planted(role: str, share: float, change: Change, originals: Originals) -> Images:
-    """Samples of which a share is replaced by changed images of train or test, with their labels."""
+    """Samples with a share replaced by changed images of train or test, with their labels."""
     samples, source, rng = originals.samples, getattr(originals, role), originals.rng
     count = round(share * len(samples.pixels))
     rows = torch.from_numpy(rng.permutation(len(samples.pixels))[:count])
@@ -192,6 +192,6 @@ CORRUPTIONS: dict[str, Callable[[Originals], Images]] = {
     "blurred, 3 x 3": _blurred,
     "10% of labels wrong": _wrong_labels,
 }
-"""Name -> how the set is made."""
+"""Name -> function that makes the set."""
 OF_CLASSES = {"one image per class", "one class missing", "half of the classes missing", "10% of labels wrong"}
-"""Those that need classes."""
+"""Corruptions that need classes."""

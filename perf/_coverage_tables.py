@@ -1,4 +1,4 @@
-"""The tables of `coverage.py`: how far honest draws spread, and what each score sees of a corrupted set."""
+"""The tables of `coverage.py`: the spread of honest draws, and the shift of each score on corrupted sets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HONEST = (SAMPLES_ANEW, ALL_ANEW)
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table as text: a title, a sentence on how to read it, the heads of the columns, and rows."""
+    """A table as text: a title, a sentence on how to read it, column headings, and rows."""
 
     title: str
     note: str
@@ -68,7 +68,7 @@ def of(results: Results, images: str, column: str) -> list[Draw]:
 
 
 def is_off(draw: Draw, real: Sequence[Draw]) -> bool:
-    """Whether a value differs from the `real` row's by more than both intervals allow; False without intervals."""
+    """Whether a value differs from the `real` row by more than both intervals; False without intervals."""
     return any(abs(draw.value - r.value) > math.hypot(draw.ci95, r.ci95) for r in real)
 
 
@@ -116,11 +116,11 @@ def _corrupted(results: Results, columns: Sequence[str], title: str) -> Sheet:
 
 
 def _shift(results: Results, images: str, caveats: Sequence[str], column: str, metric: str) -> str:
-    """The shift in honest standard deviations, with "!" if the value is off the `real` row's.
+    """The shift in standard deviations of honest draws, with "!" if the value is off the `real` row.
 
     Args:
-        caveats: what is said of the images and not of honest ones.
-        column, metric: the score and its metric; "*" if a caveat is the metric's.
+        caveats: caveats of the images that honest draws do not have.
+        column, metric: the score and its metric; "*" if a caveat belongs to the metric.
     """
     honest, here = of(results, SAMPLES_ANEW, column), of(results, images, column)
     if not here:
@@ -133,13 +133,13 @@ def _shift(results: Results, images: str, caveats: Sequence[str], column: str, m
 
 
 def new_caveats(results: Results, found: Found) -> list[str]:
-    """The caveats that honest draws do not have, whatever the numbers in them."""
+    """The caveats that honest draws do not have, ignoring the numbers in them."""
     usual = {_pattern(c) for cell, honest in results.items() if cell.images in HONEST for c in honest.caveats}
     return [c for c in found.caveats if _pattern(c) not in usual]
 
 
 def caveats_sheet(results: Results) -> Sheet:
-    """One row per corruption: what is said of it that is not said of honest draws."""
+    """One row per corruption: its caveats that honest draws do not have."""
     note = "The reason for which a set was refused, or caveats that honest draws do not have."
     sheet = Sheet("What is said of corrupted sets", note, ["samples", "caveats"], are_numbers=False)
     for cell, found in results.items():
@@ -178,7 +178,7 @@ def _sd(draws: Sequence[Draw]) -> float:
 
 
 def _share(true: Sequence[bool], draws: Sequence[Draw]) -> str:
-    """A share in percent; of scores without an interval "none"."""
+    """A share in percent; "none" for scores without an interval."""
     return f"{100 * np.mean(true):.0f}%" if any(math.isfinite(d.ci95) for d in draws) else "none"
 
 

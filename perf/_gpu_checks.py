@@ -48,7 +48,7 @@ class Check:
     measure: Callable[[], Mapping[str, Value]]
 
     def cells(self, values: Mapping[str, Value]) -> Iterator[Cell]:
-        """Cells of the check's columns in order, then of other measured columns."""
+        """Cells of the check's columns in order, then those of other measured columns."""
         for column in dict.fromkeys([*self.columns, *values]):
             yield Cell(self.row, column, values.get(column, Value(None)))
 

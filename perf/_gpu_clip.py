@@ -79,7 +79,7 @@ def alternating(count: int, change: float) -> list[float]:
 
 
 def difference(attack: Attack) -> Loss:
-    """The loss: `scale` times the sum of the outputs, of alternating sign over views and over places."""
+    """The loss: `scale` times the sum of the outputs, with alternating signs over views and positions."""
 
     def loss(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
         x = batch.derived

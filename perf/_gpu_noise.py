@@ -3,7 +3,7 @@
 The noise is the release minus the exact sum, divided by its standard deviation. It is compared with independent
 standard normal numbers: mean, standard deviation, distribution, and correlation between coordinates, releases,
 parameters and vaults. Poisson samples are observed through a dataset that records which images are read. The last check
-is of the guard that watches closures.
+tests the guard that watches closures.
 """
 
 from __future__ import annotations

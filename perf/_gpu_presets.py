@@ -1,6 +1,6 @@
-"""Minutes that the private phase of the `gpu` presets takes, from a few of its steps; at most ten are promised.
+"""Minutes of the private phase of the `gpu` presets, extrapolated from a few steps; the presets promise at most ten.
 
-The public part is cut short: it does not change the cost of a private step.
+The public part is shortened, which does not change the cost of a private step.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PROMISED = 10.0
 """Minutes of the private phase; see docs/methods.md."""
 
 FEW, TINY_FEW = 20, 2
-"""Private steps that are timed."""
+"""Number of timed private steps."""
 
 SHORT: Mapping[str, Mapping[str, Any]] = {
     "wavelet": {"tokenizer_steps": 20, "public_steps": 20, "refiner.steps": 20},

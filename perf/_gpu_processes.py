@@ -1,4 +1,4 @@
-"""What several processes exchange, with the backend of the device and one process: NCCL on a GPU, gloo on a CPU.
+"""The collectives of several processes, with the device's backend and one process: NCCL on a GPU, gloo on a CPU.
 
 A process group of one shows that the backend starts and works beside the gloo group that dpbench uses for barriers. It
 says nothing about the network between machines.
@@ -20,7 +20,7 @@ from perf._gpu_checks import Check, Setting, Value
 from perf._gpu_throughput import seconds
 
 NUMBERS, TINY_NUMBERS = 50_000_000, 1000
-"""Numbers of the sums of a private step: one per weight."""
+"""Size of the sums of a private step: one number per weight."""
 
 
 def checks(setting: Setting) -> Iterator[Check]:

@@ -1,6 +1,6 @@
 """Images per second of sampling and of scoring.
 
-Checked: sampling with the KV cache draws the tokens that recomputation draws, and scores on the device are those of
+Two checks: sampling with the KV cache draws the same tokens as recomputation, and scores on the device equal those on
 the CPU.
 """
 
@@ -32,14 +32,14 @@ from perf.sampling import recompute
 CLASSES = 10
 
 AGREE = 0.01
-"""Largest share of tokens that may differ: a GPU adds in another order for other shapes, which can tip a draw."""
+"""Largest share of tokens that may differ: a GPU sums in another order for other shapes, which can change a draw."""
 
 ERROR = 1e-3
-"""Largest relative distance between the scores of the device and of the CPU."""
+"""Largest relative distance between the scores on the device and on the CPU."""
 
 
 class Sizes(NamedTuple):
-    """What is measured: images and steps of sampling, the network, and the images that are scored."""
+    """Sizes of the measurement: images and steps of sampling, the network, and the scored images."""
 
     tokens: int
     sequences: int
@@ -56,7 +56,7 @@ TINY = Sizes(tokens=8, sequences=4, side=16, channels=(8,), images=4, steps=2, s
 
 
 def checks(setting: Setting) -> Iterator[Check]:
-    """Sampling of both kinds of models, then the metrics that are computed by default."""
+    """Checks of sampling for both kinds of models, then of the default metrics."""
     sizes, device = TINY if setting.tiny else FULL, setting.device
     yield Check(
         f"transformer, {sizes.tokens} tokens",
@@ -71,7 +71,7 @@ def checks(setting: Setting) -> Iterator[Check]:
 
 
 def seconds(call: Callable[[], object], device: str) -> float:
-    """Of a call, with all that it started on the device."""
+    """Seconds of a call, including all work that it started on the device."""
     synchronize(device)
     start = time.perf_counter()
     call()
@@ -114,7 +114,7 @@ def _scored(metric: str, sizes: Sizes, device: str) -> Mapping[str, Value]:
     took = seconds(partial(_scores, metric, sizes.scored, sizes.side, device), device)
     found, expected = (_scores(metric, sizes.compared, sizes.side, name) for name in (device, "cpu"))
     error = max(abs(found[name] - value) / max(abs(value), 1e-6) for name, value in expected.items())
-    exact = metric != "accuracy"  # that of networks that are trained anew
+    exact = metric != "accuracy"  # accuracy trains new networks
     return {"images/s": Value(sizes.scored / took), "error": at_most(error, ERROR) if exact else Value(error)}
 
 
@@ -127,7 +127,7 @@ def _scores(metric: str, count: int, side: int, device: str) -> Mapping[str, flo
 
 
 def _noise(count: int, side: int, seed: int) -> ArrayDataset:
-    """Images of noise; of seed 2 half as bright as of seed 1, so that scores are far from 0."""
+    """Noise images; those of seed 2 are half as bright as those of seed 1, so that scores are far from 0."""
     spec = DatasetSpec("noise", 3, side, count, count, tuple(map(str, range(CLASSES))), True)
     generator = torch.Generator().manual_seed(seed)
     images = torch.randint(0, 256 // seed, (count, *spec.shape), generator=generator, dtype=torch.uint8)

@@ -52,7 +52,7 @@ def _run(setting: Setting, method: str, settings: Mapping[str, Any]) -> Mapping[
 
 
 def row_of(setting: Setting, method: str, settings: Mapping[str, Any], preset: str = "small") -> Mapping[str, Any]:
-    """The row of a trial, of which nothing is kept."""
+    """The row of a trial; none of its files is kept."""
     data = Path(_data().name)
     dataset, public = (_noise(data / "a"), _noise(data / "b")) if setting.tiny else ("shapes", "textures")
     with tempfile.TemporaryDirectory() as name:

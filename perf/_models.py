@@ -33,7 +33,7 @@ class Case:
         count: records per step.
         views: rows per record.
         candidates: micro-batch sizes to try, in rows, ascending; multiples of `views`.
-        probe: number of rows for trying them; at least the largest candidate.
+        probe: number of rows for trying the candidates; at least the largest one.
         rounds: default number of timings per engine.
     """
 
@@ -103,7 +103,7 @@ PRESET = DiffusionConfig()
 
 
 def preset_unet() -> Denoiser:
-    """The network of the diffusion methods, by default, for MNIST at 32 px."""
+    """The default network of the diffusion methods for MNIST at 32 px."""
     return Denoiser(UNet((1, 32, 32), 11, PRESET.unet), (1, 32, 32), 10, PRESET.sigma_data)
 
 

@@ -1,14 +1,14 @@
-"""Cost and use of shorter waiting in OpenMP, on a quiet machine and on a busy one.
+"""Cost and benefit of shorter busy-waiting in OpenMP, on a quiet machine and on a busy one.
 
     python perf/busy_machine.py
     python perf/busy_machine.py --model transformer --rounds 5
     sudo python perf/busy_machine.py --realtime
 
-Torch computes with OpenMP. By default, threads that wait for each other keep their cores busy, which delays them all
-where other programs want the cores, too. The `dpbench` command sets GOMP_SPINCOUNT=10000. Each measurement is the same
-plain training step in a new process, under each setting in turn: alone, and beside busy loops at a lower priority. The
-table shows medians over rounds: seconds per step, CPU seconds per step, and the time relative to torch's default in the
-same round. With --realtime, the steps come before every other program, as if they were alone on the machine.
+Torch computes with OpenMP. By default, threads that wait for each other keep their cores busy, which delays all of them
+if other programs need the cores. The `dpbench` command sets GOMP_SPINCOUNT=10000. Each measurement runs the same plain
+training step in a new process, under each setting in turn: alone, and beside busy loops at a lower priority. The table
+shows medians over rounds: seconds per step, CPU seconds per step, and the time relative to torch's default in the same
+round. With --realtime, the steps have priority over every other program, as if they were alone on the machine.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ LOOP = "import os\nparent = os.getppid()\nwhile os.getppid() == parent: pass"  #
 
 
 class Cost(NamedTuple):
-    """Seconds per step: of the clock, and of all CPU cores."""
+    """Seconds per step: wall-clock time, and CPU time of all cores."""
 
     wall: float
     cpu: float
 
 
 def work(model: str, records: int, steps: int, realtime: bool) -> None:
-    """Takes plain training steps and prints their `Cost` as JSON; runs in a process of its own."""
+    """Takes plain training steps and prints their `Cost` as JSON; runs in a separate process."""
     from perf._engines import make_step
     from perf._models import CASES
 

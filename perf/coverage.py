@@ -1,20 +1,20 @@
-"""What every score sees: the spread over honest draws against its ±, and its shift on corrupted sets.
+"""What every score sees: its spread over honest draws compared with its ±, and its shift on corrupted sets.
 
     python perf/coverage.py --out coverage.csv --markdown results/reference/coverage.md
     python perf/coverage.py --data DIR --dataset mnist
     python perf/coverage.py --quick
 
-Samples, train and test are disjoint random parts of a dataset's train split, so that the samples are those of a perfect
-generator. They are drawn several times, and once with each of the faults that `_coverage_sets.CORRUPTIONS` lists. Each
-set is scored by `evaluate`, as a trial's samples are.
+Samples, train and test are disjoint random parts of a dataset's train split, so the samples are those of a perfect
+generator. They are drawn several times, and once with each fault in `_coverage_sets.CORRUPTIONS`. `evaluate` scores
+each set, as it scores a trial's samples.
 
 The first table compares the standard deviation over fresh draws, of the samples alone and of all three sets, with the
 interval that a row states. The others have a row for each fault and a column for each score: its shift in standard
-deviations over fresh samples, marked with "!" where it is off the `real` row by more than both intervals, and with "*"
-where its metric has a caveat that honest draws do not have.
+deviations over fresh samples, marked with "!" if it differs from the `real` row by more than both intervals, and with
+"*" if its metric has a caveat that honest draws do not have.
 
-Evaluations are stored as soon as they are made: a run that is started again goes on where it ended. Evaluations of
-other metrics, of other versions of them, or of other sizes are stored elsewhere.
+Evaluations are stored as soon as they are made, so a restarted run continues where it ended. Evaluations with other
+metrics, other versions of metrics, or other sizes are stored elsewhere.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ WIDTH = 120
 
 
 def chosen(metrics: str, without: str) -> list[str]:
-    """The names of the metrics: those named, by default all default ones, less some."""
+    """The names of the metrics: the given ones, or all default ones, without those to leave out."""
     named = metrics.split(",") if metrics else default_metrics()
     return [name for name in named if name not in without.split(",")]
 
 
 def measure(laboratory: Laboratory, wanted: list[Cell]) -> dict[Cell, Found]:
-    """All results, stored or measured now; says how long it will take."""
+    """All results, stored or measured now; prints the remaining time."""
     results = {cell: found for cell in wanted if (found := laboratory.stored(cell))}
     left = [cell for cell in wanted if cell not in results]
     for number, (cell, found) in enumerate(laboratory.measured(left), 1):
@@ -61,9 +61,9 @@ def measure(laboratory: Laboratory, wanted: list[Cell]) -> dict[Cell, Found]:
 
 
 def expected(results: dict[Cell, Found], cell: Cell) -> float:
-    """The seconds that a cell will take: as many as the last measured one with as much to do, or else the last one.
+    """The seconds that a cell will take: those of the last measured cell with as much to do, or else of the last cell.
 
-    Where all sets are drawn anew, nothing of the real images is stored.
+    For cells that draw all sets anew, nothing is stored about the real images.
     """
     alike = [f for c, f in results.items() if (c.images == ALL_ANEW) == (cell.images == ALL_ANEW)]
     return (alike or list(results.values()))[-1].seconds
@@ -80,7 +80,7 @@ def main(
     without: Annotated[str, typer.Option(help="comma-separated metrics to leave out")] = "",
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
     quick: Annotated[bool, typer.Option("--quick", help="tiny sets and 3 draws: a test of this script")] = False,
-    work: Annotated[Path, typer.Option(help="folder for what is measured")] = Path("results/coverage"),
+    work: Annotated[Path, typer.Option(help="folder for stored evaluations")] = Path("results/coverage"),
     out: Annotated[Path | None, typer.Option(help="CSV file, one line per evaluation and score")] = None,
     markdown: Annotated[Path | None, typer.Option(help="file for the tables")] = None,
 ) -> None:

@@ -2,11 +2,11 @@
 
     python perf/data.py
 
-Photographs are read in random order, as those of a published dataset, at 64 pixels by default. A thousand JPEG files of
-128×96 pixels are generated; larger sizes have several links to each. Every cell is measured in a new process: without a
-copy (each batch is decoded), while the copy is made, and from the copy. Memory is the peak beyond what is in use before
-the split is opened. Pages of the copy that are mapped into memory count, although the system can take them back at any
-time: the last column is without them.
+Photographs are read in random order, like those of a published dataset, at 64 pixels by default. A thousand JPEG files
+of 128×96 pixels are generated; larger sizes have several links to each. Every cell is measured in a new process:
+without a copy (each batch is decoded), while making the copy, and from the copy. Memory is the peak beyond the memory
+in use before the split is opened. It includes memory-mapped pages of the copy, although the system can reclaim them at
+any time; the last column excludes them.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ CLASSES = ("even", "odd")
 
 @dataclass(frozen=True)
 class Reading:
-    """What is read: how many files of a folder, at which resolution, and how many images at most."""
+    """What to read: the number of files in a folder, the resolution, and the maximum number of images."""
 
     folder: Path
     files: int
@@ -72,7 +72,7 @@ def draw(folder: Path) -> None:
 
 
 def link(folder: Path, files: int) -> None:
-    """Links to them, for as many files."""
+    """Makes links to the photographs, up to this number of files."""
     for number in range(PER_FOLDER, files):
         path = folder / path_of(number)
         path.parent.mkdir(exist_ok=True)
@@ -80,7 +80,7 @@ def link(folder: Path, files: int) -> None:
 
 
 def read(split: ImageDataset, images: int) -> None:
-    """Reads so many random records in batches."""
+    """Reads this number of random records in batches."""
     order = torch.randperm(len(split), generator=torch.Generator().manual_seed(0))[:images]
     for indices in order.split(BATCH):
         split.batch(indices.tolist())
@@ -99,7 +99,7 @@ def read_copy(reading: Reading) -> None:
 
 
 def private_peak(reading: Reading) -> int:
-    """The most memory of the process's own that reading the copy takes, beyond that in use before, in bytes."""
+    """The peak of the process's own memory while reading the copy, beyond the memory in use before, in bytes."""
     before, most = _own_memory(), 0
     copy, order = reading.copy(), torch.randperm(reading.files)
     for indices in order.split(BATCH):

@@ -3,8 +3,8 @@
     python perf/demo.py                    # minutes, on two cores
     python perf/demo.py --samples 10000    # the default of `dpbench run`
 
-The command of the demo runs in folders of its own: data, cache, privacy record and results. The columns are its trials,
-in the order in which they run. Public training is in the column of the trial that needs it first.
+The demo's command runs in separate folders: data, cache, privacy record and results. The columns are its trials, in the
+order in which they run. Public training is in the column of the trial that needs it first.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ PHASES = {
 """Line of the table -> phase, as progress bars name it."""
 
 CLASSIFIERS = "accuracy: "
-"""Start of the names of the phases that train classifiers, which overlap."""
+"""Prefix of the phases that train classifiers, which overlap."""
 
 
 class Stopwatch(Quiet):

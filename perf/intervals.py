@@ -1,11 +1,12 @@
-"""How often intervals cover: a table of columns and numbers of images, on simulated features.
+"""Coverage of intervals: a table of columns and numbers of images, on simulated features.
 
     python perf/intervals.py
     python perf/intervals.py --sets 1000 --images 200,1000 --metrics fid,prdc
 
-Every metric scores many fresh sets of synthetic images against one reference set. An interval covers if it holds the
+Every metric scores many fresh sets of synthetic images against one reference set. An interval covers if it contains the
 mean of the score over these sets. Next to the coverage, the table has the mean half-width divided by 1.96 standard
-deviations of the score. The synthetic images are distributed as the reference ones ("same"), or differ ("other").
+deviations of the score. The synthetic images follow the distribution of the reference images ("same") or another one
+("other").
 
 Features are products of a few random factors plus noise, clamped at 0 like those of a ReLU network.
 """
@@ -37,7 +38,7 @@ SIZE, FACTORS, REFERENCE = 64, 16, 2000
 SUBSETS = 20
 """Subsets of KID, fewer than usual to save time."""
 SYNTHETIC = {"same": (1.0, 0.0), "other": (1.3, 0.2)}
-"""Name -> scale of the factors and shift of the features, 1 and 0 for the reference."""
+"""Name -> scale of the factors and shift of the features; the reference has 1 and 0."""
 
 
 def simulated(count: int, scale: float, shift: float, rng: np.random.Generator) -> Array:
@@ -70,7 +71,7 @@ class InMemory(Features):
 
 
 class Simulated:
-    """What metrics use of an evaluation, without images: the same features for every extractor."""
+    """The part of an evaluation that metrics use, without images: the same features for every extractor."""
 
     spec = DatasetSpec("simulated", 1, 32, REFERENCE, REFERENCE, None, True)
 
@@ -102,7 +103,7 @@ def estimates(metric: str, count: int, kind: str, sets: int) -> Mapping[str, lis
 
 
 def coverage(found: list[Estimate]) -> str:
-    """The share of intervals that hold the mean value, and how wide they are for its spread."""
+    """The share of intervals that contain the mean value, and their width relative to its spread."""
     value, half = np.array([(estimate.value, estimate.ci95) for estimate in found]).T
     return f"{np.mean(abs(value - value.mean()) <= half):.2f} ({half.mean() / (1.96 * value.std()):.2f})"
 

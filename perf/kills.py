@@ -5,7 +5,7 @@
 
 Tiny trials run one after the other, each in processes that are killed (SIGKILL) at random moments, until one lives
 long enough to finish it. Then the trial must be whole: one private run in the record, every planned release spent once,
-samples, model and ledger as their checksums say, no unfinished file, no checkpoint. Works where processes can fork.
+correct checksums of samples, model and ledger, no unfinished file, no checkpoint. Needs processes that can fork.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 class Campaign:
-    """Trials of one method in a folder, and what was counted.
+    """Trials of one method in a folder, with counts of kills, trials and losses.
 
     Args:
         method: a key of `SETTINGS`.
         root: the folder.
-        draws: random moments.
+        draws: generator of the random moments.
     """
 
     def __init__(self, method: str, root: Path, draws: random.Random):
@@ -71,10 +71,10 @@ class Campaign:
             self.lost += 1
 
     def _attempt(self) -> bool:
-        """Whether the attempt was killed."""
+        """Runs one attempt; returns whether it was killed."""
         child = in_a_child(lambda: self._run(self.trials))
         time.sleep(self.draws.uniform(0, 1.2 * self.length))
-        os.kill(child, signal.SIGKILL)  # a child that has ended waits for its parent to look at it
+        os.kill(child, signal.SIGKILL)  # a child that has ended stays a zombie until waitpid
         return was_killed(child)
 
     def _run(self, number: int) -> str:

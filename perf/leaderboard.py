@@ -4,8 +4,8 @@
     python perf/leaderboard.py --trials 500
 
 Makes folders of small finished trials, 5 seeds per configuration, and measures in new processes: `dpbench leaderboard`
-of an empty folder and of all trials, for the first time and with the index of rows, and reading the trials as
-`dpbench run` does beside its own ones.
+for an empty folder and for all trials, for the first time and with the index of rows; and reading the trials, as
+`dpbench run` does after its own trials.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def make_trials(out: Path, count: int) -> None:
 
 
 class Cost(NamedTuple):
-    """Of a process: seconds of the clock and of all cores, peak memory in MB."""
+    """Cost of a process: wall-clock seconds, CPU seconds of all cores, peak memory in MB."""
 
     seconds: float
     cpu: float
@@ -80,7 +80,7 @@ def measure(*arguments: str) -> Cost:
 
 def main(
     trials: Annotated[int, typer.Option(help="number of finished trials")] = 10_000,
-    rounds: Annotated[int, typer.Option(help="measurements, of which the quickest counts")] = 3,
+    rounds: Annotated[int, typer.Option(help="measurements; the quickest counts")] = 3,
 ) -> None:
     """Prints the table."""
     table = Table("what", "seconds", "CPU s", "MB", title=f"{trials} finished trials")

@@ -80,7 +80,7 @@ def frechet_table(rounds: int) -> Table:
 
 
 class Simulated:
-    """What metrics use of an evaluation, without images: features from a folder, the same for every extractor."""
+    """The part of an evaluation that metrics use, without images: the same features from a folder for any extractor."""
 
     def __init__(self, folder: Path, count: int):
         self.folder, self.count = folder, count
@@ -100,7 +100,7 @@ class Simulated:
 
 
 class Logits:
-    """The last layer of a classifier with random weights, in place of an extractor."""
+    """The last layer of a classifier with random weights, as a stand-in for an extractor."""
 
     def __init__(self) -> None:
         self.weights = torch.randn(SIZE, 1008, generator=torch.Generator().manual_seed(0))

@@ -4,9 +4,9 @@
     python perf/planted_copies.py --dataset mnist,cifar10 --data DIR
     python perf/planted_copies.py --draws 10 --planted 2                   # a quick look
 
-In each draw, three disjoint random parts of a dataset's train split play train, the reference, and the images of an
+In each draw, three disjoint random parts of a dataset's train split serve as train, the reference, and the images of an
 honest generator. Each kind of copy replaces a share of the honest images. The script prints one Markdown table per
-dataset: the mean of each column, and the share of draws in which it is off chance, that is 0 is outside its interval.
+dataset: the mean of each column, and the share of draws in which it is off chance, that is, 0 is outside its interval.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def scores(whole: ImageDataset, kinds: dict[str, Kind], draw: int, folder: Path)
 
 
 def pixels(images: ImageDataset, rows: NDArray[np.int64]) -> Tensor:
-    """uint8 [len(rows), c, h, w], also of no rows."""
+    """uint8 [len(rows), c, h, w], also for no rows."""
     if not len(rows):
         return torch.zeros(0, *images.spec.shape, dtype=torch.uint8)
     found = images.batch(rows.tolist()).images
@@ -123,7 +123,7 @@ def main(
     dataset: Annotated[str, typer.Option(help="datasets with classes, separated by commas")] = "shapes",
     data: Annotated[Path | None, typer.Option(help="data folder; by default that of dpbench")] = None,
     draws: Annotated[int, typer.Option(help="draws of honest images")] = 200,
-    planted: Annotated[int, typer.Option(help="draws of every kind of copies, at most as many")] = 20,
+    planted: Annotated[int, typer.Option(help="draws of every kind of copies, at most --draws")] = 20,
 ) -> None:
     """Prints the tables."""
     torch.set_num_threads(1)

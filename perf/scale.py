@@ -1,12 +1,12 @@
-"""What grows with the number of trials and of images: workers, the overhead of a trial, a finished grid, memory.
+"""Costs that grow with the number of trials or images: workers, the overhead of a trial, a finished grid, memory.
 
     python perf/scale.py grid                       # 32 small trials in one process, and with 1 and 2 workers
-    python perf/scale.py finished                   # commands that meet 10,000 finished trials
+    python perf/scale.py finished                   # commands on 10,000 finished trials
     python perf/scale.py images --features 2048     # peak memory of scoring 1,000,000 images
 
-`grid` trains `dp-merf` on `shapes` with 32 seeds. `finished` copies the files of one trial to all seeds, and
-measures `dpbench run` of all and `dpbench leaderboard`, in new processes. `images` scores noise with an extractor that
-makes features up, so that the rest of the evaluation is measured: storing them, and FID, KID, precision and recall.
+`grid` trains `dp-merf` on `shapes` with 32 seeds. `finished` copies the files of one trial to all seeds, and measures
+`dpbench run` of all seeds and `dpbench leaderboard`, in new processes. `images` scores noise with an extractor that
+makes up features, to measure the rest of the evaluation: storing features, and FID, KID, precision and recall.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ SCORED = ("fid", "kid", "prdc")
 
 
 def run_command(out: Path, seeds: int, *options: str) -> Cost:
-    """The cost of `dpbench run` of a grid, its workers included."""
+    """The cost of `dpbench run` for a grid, including its workers."""
     return measure("-m", "dpbench", "run", *GRID, "--seeds", str(seeds), "--out", str(out), *options)
 
 
 def grid(trials: int, rounds: int) -> None:
-    """Prints the time of a grid, by how it is launched."""
+    """Prints the time of a grid, by launcher."""
     table = Table("", "seconds", "CPU s", "overhead per trial, CPU s", title=f"{trials} small trials")
     with TemporaryDirectory() as name:
         os.environ["DPBENCH_STATE"] = str(Path(name, "state"))
@@ -81,7 +81,7 @@ def grid(trials: int, rounds: int) -> None:
 
 
 def write_finished(trials: Iterable[TrialSpec], out: Path) -> None:
-    """Files of finished trials that are like those of the one that is finished, without samples and model."""
+    """Writes the files of finished trials, copied from the one finished trial, without samples and model."""
     (like,) = out.rglob("trial.json")
     record, scores = read_json(like), read_json(like.with_name("scores.json"))
     for trial in trials:
@@ -109,14 +109,14 @@ def finished(trials: int, rounds: int) -> None:
             "`dpbench leaderboard`": lambda: measure("-m", "dpbench", "leaderboard", str(out)),
         }
         for title, command in commands.items():
-            command()  # the index of rows is made
+            command()  # makes the index of rows
             cost = min(command() for _ in range(rounds))
             table.add_row(title, f"{cost.seconds:.1f}", f"{cost.cpu:.1f}")
     Console().print(table)
 
 
 class Noise(ImageDataset):
-    """Images of noise that are made when they are read: 1 × 8 × 8, without classes."""
+    """Noise images generated when they are read: 1 × 8 × 8, without classes."""
 
     def __init__(self, count: int, seed: int):
         self.spec = DatasetSpec("noise", 1, 8, count, count, None, True)
@@ -135,7 +135,7 @@ class Noise(ImageDataset):
 
 
 class Simulated(Extractor):
-    """Features made up from a few pixels: the cost of a network is left out."""
+    """Features made up from a few pixels, to leave out the cost of a network."""
 
     description = "simulated"
     width = 2048
@@ -146,11 +146,11 @@ class Simulated(Extractor):
 
 
 def peak_of_scoring(count: int, reference: int, width: int) -> tuple[float, float, float]:
-    """Peak memory of a process in MB before and after it scores `count` images, and the seconds that this takes."""
+    """Peak memory of a process in MB before and after it scores `count` images, and the seconds of scoring."""
     Simulated.width = width
     with TemporaryDirectory() as folder, patch.object(EXTRACTORS, "get", lambda name: Simulated):
         run = RunContext("cpu", torch.Generator().manual_seed(0), PublicCache(Path(folder)))
-        evaluate(SCORED, Noise(100, 2), Noise(100, 1), run)  # loads what is loaded once
+        evaluate(SCORED, Noise(100, 2), Noise(100, 1), run)  # one-time loading
         before, start = peak_memory_mb("cpu") or 0.0, time.perf_counter()
         scored = evaluate(SCORED, Noise(count, 0), Noise(reference, 1), run)
         assert not scored.missing, scored.missing
@@ -168,8 +168,8 @@ def images(counts: Sequence[int], reference: int, features: int) -> None:
 
 def main(
     part: Annotated[str, typer.Argument(help="grid, finished or images")],
-    trials: Annotated[int | None, typer.Option(help="number of trials; 32 of a grid, 10,000 finished ones")] = None,
-    rounds: Annotated[int, typer.Option(help="measurements, of which the quickest counts")] = 1,
+    trials: Annotated[int | None, typer.Option(help="trials; by default 32 for grid, 10,000 for finished")] = None,
+    rounds: Annotated[int, typer.Option(help="measurements; the quickest counts")] = 1,
     count: Annotated[list[int] | None, typer.Option(help="number of scored images; repeatable")] = None,
     reference: Annotated[int, typer.Option(help="number of reference images")] = 10_000,
     features: Annotated[int, typer.Option(help="features per image; Inception has 2048")] = 2048,

@@ -2,13 +2,13 @@
 
     python perf/suite.py                            # 10,000 images: a few minutes on two cores
     python perf/suite.py --images 2000
-    python perf/suite.py --images 1000 --others     # and clean-fid and torch-fidelity: about half an hour more
+    python perf/suite.py --images 1000 --others     # also clean-fid and torch-fidelity: about half an hour more
 
 Images of `shapes` without their finest detail are scored like a trial's samples, against its test split and with its
-whole train split: once with nothing cached, as in the first row of a run, and once with what the first time has stored
-of real images, as in every further row. The third column is the `real` row after them. Pretrained weights are not used.
-Seconds are those of all threads together, so they do not depend on what else runs. Features that metrics share count
-for the first metric in the table that needs them.
+whole train split: once with nothing cached, as in the first row of a run, and once with the cached results of real
+images, as in every further row. The third column is the `real` row after them. Pretrained weights are not used. Seconds
+are CPU time of all threads, so they do not depend on other programs. Features that metrics share count for the first
+metric in the table that needs them.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ class Cost:
 
     @property
     def shares(self) -> dict[str, float]:
-        """CPU seconds of each part of the row, which add up to all of them."""
+        """CPU seconds of each part of the row, which add up to the total."""
         return {**self.metrics, "input checks and the rest": self.seconds - sum(self.metrics.values())}
 
 
 def without_detail(images: Tensor) -> Tensor:
-    """uint8 [b, c, h, w] -> the means of blocks of 2 x 2 pixels, at the same resolution."""
+    """uint8 [b, c, h, w] -> the means of 2 x 2 pixel blocks, at the same resolution."""
     means = torch.nn.functional.avg_pool2d(images.float(), 2).round().to(torch.uint8)
     return means.repeat_interleave(2, 2).repeat_interleave(2, 3)
 

@@ -1,7 +1,7 @@
 """Time and peak memory of nearest-neighbour votes: python perf/votes.py --records 50000 --candidates 50000.
 
-Records and candidates are random embeddings. Records come in the vault's chunks of 500, so that memory does not depend
-on their number; distances are computed for a block of candidates at a time.
+Records and candidates are random embeddings. Records come in the vault's chunks of 500, so memory does not depend on
+their number. Distances are computed for one block of candidates at a time.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ CHUNK = 500
 def main(
     records: Annotated[int, typer.Option(help="Private records.")] = 50_000,
     candidates: Annotated[int, typer.Option(help="Candidates.")] = 50_000,
-    dimension: Annotated[int, typer.Option(help="Numbers of an embedding.")] = 256,
+    dimension: Annotated[int, typer.Option(help="Dimension of an embedding.")] = 256,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(help="CPU threads.")] = 1,
 ) -> None:
-    """Prints one line: seconds, votes per second, and the memory that distances need beside the embeddings."""
+    """Prints one line: seconds, votes per second, and the memory that distances need besides the embeddings."""
     torch.set_num_threads(threads)
     generator = torch.Generator().manual_seed(0)
     points = torch.randn(candidates, dimension, generator=generator).to(device)

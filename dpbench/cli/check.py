@@ -17,8 +17,8 @@ from dpbench.core.registries import REGISTRIES
 from dpbench.core.variants import parse_variant
 
 EPILOG = (
-    "A method trains on 200 images of 16×16 pixels; give it small settings: dpbench check 'dp-merf[steps=3,batch=20]'. "
-    "The exit code is 1 if a promise is broken."
+    "A method trains on 200 images of 16×16 pixels; give it small settings: "
+    "dpbench check dp-merf --set steps=3 --set batch=20. The exit code is 1 if a promise is broken."
 )
 
 

@@ -1,4 +1,4 @@
-"""The plugin under test, and the checks of what it declares that are the same for all kinds."""
+"""The plugin under test, and the checks of its declarations that all kinds of plugins share."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def check_summary(case: Case[P]) -> None:
 
 
 def check_weights(case: Any) -> None:
-    """Weights are named with 12 digits of their hash; a plugin with weights, and no other, is in "foundation"."""
+    """Weights are named with 12 digits of their hash; a plugin is in "foundation" if and only if it has weights."""
     with must_work(f"naming the weights of {case.name}"):
         weights = case.plugin.weights_of(case.config)
     digits = all(len(digits) == 12 and set(digits) <= set(string.hexdigits) for digits in weights.values())

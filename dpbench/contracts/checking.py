@@ -36,7 +36,7 @@ class Verdict:
     Attributes:
         promise: what the check is about, in a sentence.
         broken: what is wrong and what to do; empty if the promise is kept.
-        seconds: that the check took.
+        seconds: duration of the check.
     """
 
     promise: str
@@ -52,13 +52,13 @@ def checks_of(kind: str) -> Sequence[Check]:
 def case_of(
     kind: str, name: str, folder: Path, settings: Mapping[str, Any] | None = None, data: Path | None = None
 ) -> Case[Any]:
-    """A plugin as its checks take it.
+    """The case that a plugin's checks take.
 
     Args:
-        kind: of the plugin.
-        name: its registered name; for a dataset also with an argument, e.g. "folder:PATH".
+        kind: the plugin's kind.
+        name: its registered name; for a dataset possibly with an argument, e.g. "folder:PATH".
         folder: an empty folder for the checks' files.
-        settings: of a method, refiner, text encoder or generator, over the defaults of its configuration.
+        settings: settings of a method, refiner, text encoder or generator that differ from its defaults.
         data: folder of a dataset's files.
     """
     plain, _, argument = name.partition(":")
@@ -78,7 +78,7 @@ def case_of(
 
 
 def verdicts(case: Case[Any]) -> Iterator[Verdict]:
-    """The outcome of each check of the plugin's kind, as it is known."""
+    """Yields the outcome of each check of the plugin's kind as soon as it is known."""
     for check in checks_of(case.registry.kind):
         start = time.perf_counter()
         broken = _broken(check, case)

@@ -23,8 +23,8 @@ class DatasetCase(Case[Dataset]):
     """A dataset under test.
 
     Attributes:
-        argument: what follows the colon of its name.
-        options: name the folder where its files are.
+        argument: the part of its name after the colon.
+        options: include the folder of its files.
     """
 
     argument: str = ""
@@ -36,7 +36,7 @@ class DatasetCase(Case[Dataset]):
 
     @cached_property
     def splits(self) -> dict[str, ImageDataset]:
-        """The opened splits by name; a source of public images alone has no test split to check."""
+        """The opened splits by name. A dataset for public pretraining only has no test split to check."""
         return self.splits_of(self.open())
 
     def splits_of(self, dataset: Dataset) -> dict[str, ImageDataset]:
@@ -55,7 +55,7 @@ def check_declaration_needs_no_files(case: DatasetCase) -> None:
         declared = case.plugin(case.argument, nowhere).spec
     require(
         declared == case.open().spec,
-        f"{case.name} declares other properties where its files are there; declare constants",
+        f"{case.name} declares other properties once its files are there; declare constants",
     )
 
 

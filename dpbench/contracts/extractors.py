@@ -43,7 +43,7 @@ class ExtractorCase(Case[Extractor]):
         return images
 
     def features(self, images: Tensor) -> Tensor:
-        """Features as the evaluator asks for them."""
+        """Features, computed as the evaluator computes them."""
         import torch
 
         extractor = self.extractor
@@ -79,11 +79,11 @@ def check_description(case: ExtractorCase) -> None:
     with must_work(f"describing {case.name}"):
         first, again = case.extractor.description, case.plugin(small_evaluation(case.folder)).description
     require(bool(first.strip()) and "\n" not in first, f"{case.name} must describe weights and resizing in one line")
-    require(first == again, f"{case.name} describes itself as '{first}', then as '{again}'; describe what stays")
+    require(first == again, f"{case.name} describes itself as '{first}', then as '{again}'; describe what is fixed")
 
 
 def check_unsuitable_images(case: ExtractorCase) -> None:
-    """Images that do not suit are refused with MissingScore when the extractor is made."""
+    """Unsuitable images are refused with MissingScore when the extractor is made."""
     from dpbench.contracts.small_evaluation import small_evaluation
     from dpbench.contracts.small_sets import bars, bars_spec
 
@@ -115,7 +115,7 @@ def check_reads_train(case: ExtractorCase) -> None:
     if bool(train) != case.plugin.reads_train:
         does = "reads train images" if train else "reads no train images"
         raise ContractError(
-            f"{case.name} {does} but declares reads_train = {case.plugin.reads_train}; declare it as it is"
+            f"{case.name} {does} but declares reads_train = {case.plugin.reads_train}; correct the declaration"
         )
 
 

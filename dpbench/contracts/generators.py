@@ -23,7 +23,7 @@ SIZE = 16
 COUNT = 24
 
 NEAR, FAR = 0.05, 1.0
-"""Degrees of variation."""
+"""Small and large degree of variation."""
 
 OUT_OF_REACH = ("dpbench.privacy", "dpbench.data", "dpbench.metrics", "dpbench.results", "dpbench.benchmark")
 """Parts of dpbench that a generator may not import."""
@@ -34,8 +34,8 @@ class GeneratorCase(Case[PublicGenerator[Any]]):
     """A generator under test.
 
     Attributes:
-        settings: with which it is prepared on 100 images of 16 × 16 pixels, with captions if it needs them, in a second
-            or two.
+        settings: small enough that it prepares on 100 images of 16 × 16 pixels (with captions if it needs them) in a
+            second or two.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class GeneratorCase(Case[PublicGenerator[Any]]):
         return self.new_generator(channels=1)
 
     def new_generator(self, channels: int) -> PublicGenerator[Any]:
-        """A generator after `prepare`, for which no dataset but its argument was open."""
+        """A generator after `prepare`, during which no dataset but its argument was open."""
         from dpbench.contracts.small_sets import bars, bars_spec, captioned_bars
 
         spec = bars_spec(SIZE, channels)
@@ -103,7 +103,7 @@ def check_degree(case: GeneratorCase) -> None:
 
 
 def check_adopt(case: GeneratorCase) -> None:
-    """Images of other origin are varied, unless the generator says that it varies its own alone."""
+    """Images that it did not make are varied, unless the generator declares that it varies only its own."""
     import torch
 
     if not case.plugin.varies_any:
@@ -115,17 +115,17 @@ def check_adopt(case: GeneratorCase) -> None:
 
 
 def check_candidates_are_independent(case: GeneratorCase) -> None:
-    """A candidate keeps its place: where one is replaced, the variations of the others stay."""
+    """Candidates keep their order, and replacing one leaves the variations of the others unchanged."""
     import torch
 
     random = case.random(case.prepared)
     other = random.select(torch.tensor([1, *range(1, COUNT)]))
     first, second = (case.varied(case.prepared, given).images[1:] for given in (random, other))
-    require(_distance(first, second) < 1, f"{case.name} varies an image by what stands beside it; keep order and draws")
+    require(_distance(first, second) < 1, f"{case.name} varies an image depending on others; keep order and draws")
 
 
 def check_seeds(case: GeneratorCase) -> None:
-    """The same generator of random numbers gives the same images, another one gives others."""
+    """The same random generator gives the same images; another one gives other images."""
     import torch
 
     first, again, other = (case.random(case.prepared, seed).images for seed in (0, 0, 1))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dpbench.contracts.small_trial import SmallTrial
 
 ODD_SIZES = ((1, 7), (3, 20), (1, 33))
-"""(channels, resolution) that many methods cannot do."""
+"""(channels, resolution) that many methods do not support."""
 
 OUT_OF_REACH = ("dpbench.data", "dpbench.metrics", "dpbench.evaluation", "dpbench.results", "dpbench.benchmark")
 """Parts of dpbench that a method may not import."""
@@ -35,7 +35,7 @@ class MethodCase(Case[Method[Any]]):
     """A method under test.
 
     Attributes:
-        settings: with which it trains on 200 grey images of 16 × 16 pixels in a second or two.
+        settings: small enough that it trains on 200 grey images of 16 × 16 pixels in a second or two.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class MethodCase(Case[Method[Any]]):
         Args:
             spec: what the sensitive images declare.
             fit: whether the private phase follows.
-            public_classes: of the public images; None for images without labels.
+            public_classes: classes of the public images; None for images without labels.
             attempt: name of the trial's folder.
         """
         from dpbench.contracts.small_trial import SmallTrial
@@ -90,7 +90,7 @@ def check_plan_is_fixed(case: MethodCase) -> None:
 
 
 def check_unsuitable_data(case: MethodCase) -> None:
-    """A dataset that does not suit is refused by `plan` with ConfigError; what is planned can be built."""
+    """`plan` refuses an unsuitable dataset with ConfigError; a planned method can be built."""
     config: Any = build(case.plugin.Config, case.settings)
     for channels, size in ODD_SIZES:
         spec = bars_spec(size, channels)
@@ -104,7 +104,7 @@ def check_unsuitable_data(case: MethodCase) -> None:
 
 
 def check_presets(case: MethodCase) -> None:
-    """Every preset is a valid configuration, and plans or says with ConfigError why not."""
+    """Every preset is a valid configuration; it can be planned, or ConfigError says why not."""
     for preset in case.plugin.presets:
         base, _, dataset = preset.partition("/")
         spec = replace(bars_spec(32, 1, 60_000), name=dataset or "bars")
@@ -117,7 +117,7 @@ def check_presets(case: MethodCase) -> None:
 
 
 def check_public_part_alone(case: MethodCase) -> None:
-    """After `prepare` alone, a method that uses public data samples: the `public` reference."""
+    """A method that uses public data can sample after `prepare` alone: the `public` reference."""
     if case.plugin.track == "none":
         return
     with must_work(f"sampling from {case.name} after prepare alone"):
@@ -126,7 +126,7 @@ def check_public_part_alone(case: MethodCase) -> None:
 
 
 def check_unlabelled_public_part(case: MethodCase) -> None:
-    """Public images without labels serve, too, or are refused with ConfigError."""
+    """Public images without labels work as well, or are refused with ConfigError."""
     if case.plugin.track == "none":
         return
     with must_work(f"preparing {case.name} on public images without labels, or refusing them,"):
@@ -173,7 +173,7 @@ def check_seeds(case: MethodCase) -> None:
 
 
 def check_saved_model(case: MethodCase) -> None:
-    """A new instance with the saved state samples the same, and counts the same parameters in total."""
+    """A new instance with the saved state gives the same samples and the same total number of parameters."""
     import torch
 
     trial = case.fitted
@@ -190,7 +190,7 @@ def check_saved_model(case: MethodCase) -> None:
 
 
 def check_resumed(case: MethodCase) -> None:
-    """A trial that is killed amid `fit` and started again spends the same plan, and samples the same."""
+    """A trial that is killed during `fit` and started again spends the same plan and gives the same samples."""
     import torch
 
     from dpbench.contracts.small_trial import Killed
@@ -207,7 +207,7 @@ def check_resumed(case: MethodCase) -> None:
 
 
 def check_parameters(case: MethodCase) -> None:
-    """Of the parameters in total, no more than all are trained privately."""
+    """The number of privately trained parameters is at most the total."""
     private, total = case.fitted.method.parameters()
     require(
         0 <= private <= total, f"{case.name} counts {private} private parameters of {total}; return (private, total)"
@@ -215,13 +215,13 @@ def check_parameters(case: MethodCase) -> None:
 
 
 def check_files(case: MethodCase) -> None:
-    """Nothing is written into the working directory; what a method keeps belongs into `run.folder`."""
+    """Nothing is written into the working directory; files that a method keeps belong in `run.folder`."""
     written = sorted(path.name for path in (case.fitted.folder / "elsewhere").iterdir())
     require(not written, f"{case.name} writes {', '.join(written)} into the working directory; use run.folder")
 
 
 def check_shared_state(case: MethodCase) -> None:
-    """`fit` and `sample` keep nothing on classes and modules, where the next trial would find it."""
+    """`fit` and `sample` leave nothing on classes and modules, where the next trial would find it."""
     with must_work(f"preparing {case.name}"):
         trial = case.new_trial(bars_spec(), fit=False)
     try:

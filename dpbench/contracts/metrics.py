@@ -22,7 +22,7 @@ TOLERANCE = 1e-3
 
 
 def small_bars(count: int, seed: int) -> ImageDataset:
-    """See `small_evaluation.small_bars`; torch is imported when they are made."""
+    """See `small_evaluation.small_bars`; imports torch only when called."""
     from dpbench.contracts import small_evaluation
 
     return small_evaluation.small_bars(count, seed)
@@ -33,10 +33,10 @@ class MetricCase(Case[Metric]):
     """A metric under test; the weights of its extractors, if they need any, are installed.
 
     Attributes:
-        unranked: columns with a direction that do not rank these small sets of images by their likeness to the
-            reference.
-        by_chance: columns in which the order of images counts by chance: they train on the images, pair them up, or
-            split them into parts.
+        unranked: columns with a direction that nevertheless do not rank these small sets of images by their similarity
+            to the reference.
+        by_chance: columns that the order of images changes by chance, because they train on the images, pair them up,
+            or split them into parts.
         images: (count, seed) -> a small set of images that the metric can be computed on.
     """
 
@@ -94,7 +94,7 @@ def check_declared_without_torch(case: MetricCase) -> None:
 
 
 def check_columns(case: MetricCase) -> None:
-    """The metric computes the columns that it declares, finite numbers, and each column says what it is."""
+    """The metric computes finite numbers for exactly the columns that it declares, and each column has a help text."""
     declared = [column.name for column in case.plugin.columns]
     found = f"declares {', '.join(declared)} but has {', '.join(case.usual)}"
     require(
@@ -123,7 +123,7 @@ def check_direction(case: MetricCase) -> None:
 
 
 def check_order(case: MetricCase) -> None:
-    """The order of images does not matter, but for columns in which it counts by chance."""
+    """The order of images does not matter, except for columns that it changes by chance."""
     from dpbench.contracts.small_evaluation import shuffled
 
     synthetic, reference, _ = case.sets
@@ -165,7 +165,7 @@ def check_reads_train(case: MetricCase) -> None:
     case.values(train=train)
     is_honest = bool(train.reads) == case.plugin.reads_train
     does = "reads train images" if train.reads else "reads no train images"
-    require(is_honest, f"{case.name} {does} but declares reads_train = {case.plugin.reads_train}; declare it as it is")
+    require(is_honest, f"{case.name} {does} but declares reads_train = {case.plugin.reads_train}; correct it")
 
 
 CHECKS: tuple[Callable[[MetricCase], None], ...] = (

@@ -1,4 +1,4 @@
-"""The error of a broken promise, and what every check uses to raise it."""
+"""The error of a broken promise, and the functions with which checks raise it."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class RefinerCase(Case[Refiner[Any]]):
     """A refiner under test.
 
     Attributes:
-        settings: with which it trains on 100 images of 16 × 16 pixels in a second or two.
+        settings: small enough that it trains on 100 images of 16 × 16 pixels in a second or two.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class RefinerCase(Case[Refiner[Any]]):
         return self.new_refiner(channels=1)
 
     def new_refiner(self, channels: int, **settings: Any) -> Refiner[Any]:
-        """A refiner with these settings changed, after `prepare`, for which no dataset but its argument was open."""
+        """A refiner with these settings changed, after `prepare`, during which no dataset but its argument was open."""
         from dpbench.contracts.small_sets import bars, bars_spec
         from dpbench.refiners.degrade import BlockMeans
 
@@ -71,7 +71,7 @@ def check_declared_without_torch(case: RefinerCase) -> None:
 
 
 def check_images(case: RefinerCase) -> None:
-    """Grey and colour images keep their number and channels and get the size asked for, all values finite."""
+    """Grey and colour images keep their number and channels and get the requested size; all values are finite."""
     for channels in (1, 3):
         refiner = case.new_refiner(channels)
         with must_work(f"refining images of {channels} channels by {case.name}"):
@@ -93,7 +93,7 @@ def check_consistency(case: RefinerCase) -> None:
 
 
 def check_images_are_independent(case: RefinerCase) -> None:
-    """An image does not depend on the others in its call: several calls with one generator give what one call gives."""
+    """An image does not depend on the others in its call: several calls with one generator equal one call."""
     import torch
 
     coarse = case.coarse(7)
@@ -112,7 +112,7 @@ def check_seeds(case: RefinerCase) -> None:
 
 
 def check_saved_model(case: RefinerCase) -> None:
-    """A new instance with the saved state refines the same."""
+    """A new instance with the saved state gives the same images."""
     import torch
 
     with must_work(f"saving and restoring {case.name}"):

@@ -1,4 +1,4 @@
-"""What metrics and extractors are shown when they are checked: a few images with a striking structure."""
+"""The images on which metrics and extractors are checked: a few, with a striking structure."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def small_evaluation(
     """An evaluation on sets of bars, unless other sets are given.
 
     Args:
-        folder: where features are kept; evaluations in one folder share those of real images.
+        folder: where features are kept; evaluations in one folder share the features of real images.
     """
     return SharedEvaluation(
         synthetic or synthetic_bars(),

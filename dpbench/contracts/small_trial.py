@@ -34,16 +34,16 @@ BUDGET = Budget(10, 1e-5)
 class SmallTrial:
     """A trial of a method on 200 small images.
 
-    DP noise is reproducible, so that two trials with the same seed release the same.
+    DP noise is reproducible, so two trials with the same seed release the same values.
 
     Args:
         plugin: the method.
-        settings: over the defaults of its configuration.
+        settings: settings that differ from the defaults of its configuration.
         spec: what the sensitive images declare.
         folder: holds the public cache (`public`), the trial's folder and the working directory (`elsewhere`).
         attempt: name of the trial's folder; attempts at the same trial share it.
-        seed: of the experiment's generators.
-        public_classes: of the public images; None for images without labels.
+        seed: seed of the experiment's generators.
+        public_classes: classes of the public images; None for images without labels.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class SmallTrial:
         """The private phase up to a release, which is recorded but not returned, as when the process is killed.
 
         Raises:
-            Killed: after so many releases, unless `fit` ends before.
+            Killed: after `releases` releases, unless `fit` ends before that.
         """
         self.ledger = _FatalLedger(self.ledger.plan, self._ledger_file, releases)
         self._fit(self._kept)
@@ -130,7 +130,7 @@ class Killed(Exception):
 
 
 class _FatalLedger(Ledger):
-    """A ledger that kills the process when it has recorded so many releases."""
+    """A ledger that kills the process once it has recorded `releases` releases."""
 
     def __init__(self, plan: CalibratedPlan, path: Path, releases: int):
         super().__init__(plan, path)

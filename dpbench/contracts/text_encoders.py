@@ -31,7 +31,7 @@ class TextEncoderCase(Case[TextEncoder[Any]]):
     """A text encoder under test.
 
     Attributes:
-        settings: of its `Config`: where its weights are, if it needs any.
+        settings: settings of its `Config`: where its weights are, if it needs any.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -75,7 +75,7 @@ def check_encoding(case: TextEncoderCase) -> None:
 
 
 def check_texts_are_independent(case: TextEncoderCase) -> None:
-    """A text has the same tokens and vectors whatever was tokenized before, stands beside it, or pads it."""
+    """A text's tokens and vectors do not depend on earlier texts, on other texts in its batch, or on padding."""
     import torch
 
     tokens = case.tokens(*TEXTS)

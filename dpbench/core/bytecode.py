@@ -10,7 +10,7 @@ PLAIN = (int, float, str, bytes, bool, type(None))
 
 
 def compiled(cls: type) -> list[Any]:
-    """What a class consists of, as JSON-like values. What its functions refer to by name is not followed."""
+    """The content of a class, as JSON-like values. Names that its functions refer to are not followed."""
     return [cls.__qualname__, *([name, *_parts(value)] for name, value in sorted(vars(cls).items()))]
 
 

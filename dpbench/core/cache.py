@@ -1,4 +1,4 @@
-"""The store of what was computed from public data alone, shared by trials and processes."""
+"""The store of tensors computed from public data alone, shared by trials and processes."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 class PublicCache:
-    """Content-addressed store of what was computed from public data alone, shared by trials and processes.
+    """Content-addressed store of tensors computed from public data alone, shared by trials and processes.
 
-    Two processes that want the same entry make it once: the second waits for the first. Finished entries can be read in
-    a folder of another user. Every key holds the hash of the code that makes the entry, so that an edited model is
-    never fed old weights.
+    Two processes that want the same entry make it once: the second waits for the first. Finished entries can be read
+    from another user's folder. Every key includes the hash of the code that makes the entry, so an edited model never
+    gets old weights.
     """
 
     def __init__(self, folder: Path):
@@ -29,34 +29,34 @@ class PublicCache:
         self._closed = False
 
     def close(self) -> None:
-        """From now on nothing can be stored or loaded: what a private phase computes must not reach another trial."""
+        """Refuses to load or store from now on: results of a private phase must not reach another trial."""
         self._closed = True
 
     def place(self, file: str) -> Path:
-        """Where a file of that name belongs.
+        """The path of the file with this name.
 
         Raises:
             PrivacyError: the cache is closed.
         """
         if self._closed:
             raise PrivacyError(
-                "run.cache opens in prepare alone: what fit and sample compute may depend on private data"
+                "run.cache is open only in prepare: results of fit and sample may depend on private data"
             )
         return self.folder / file
 
     def get(self, name: str, key: Any, make: Callable[[torch.Generator], Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """The tensors stored under (`name`, `key`, code of `make`), made by `make(generator)` if there are none yet.
 
-        They depend on key and code alone: `generator` and torch's global generator are seeded from them while `make`
-        runs. The code is that of the modules that define `make` and what it captures, see `code_hash`: of a method's
-        `lambda generator: self._pretrain(public, run, generator)` that of the method's class, with its base classes,
-        and of the public dataset.
+        They depend on key and code alone: `generator` and torch's global generator are seeded from both while `make`
+        runs. The code is that of the modules that define `make` and the objects that it captures; see `code_hash`. For
+        a method's `lambda generator: self._pretrain(public, run, generator)`, that is the code of the method's class,
+        of its base classes, and of the public dataset.
 
         Args:
-            name: what it is, e.g. "wavelet-coarse"; becomes part of the file name.
+            name: the entry's name, e.g. "wavelet-coarse"; becomes part of the file name.
             key: everything else that the tensors depend on: public data fingerprint, configuration.
-            make: a function that holds whatever it uses in variables of its own; of a plugin chosen in the
-                configuration, it captures the instance.
+            make: a function that captures everything it uses; if it uses a plugin chosen in the configuration, it
+                captures the plugin's instance.
 
         Raises:
             PrivacyError: the cache is closed.

@@ -1,4 +1,4 @@
-"""The captions of records as token numbers of one shape, whatever their number and lengths."""
+"""The captions of records as token numbers: one shape for all records, whatever their captions' number and lengths."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 NO_TOKEN = -1
-"""Stands where a caption has no token, or a record no caption."""
+"""Fills positions where a caption has no token, or a record no caption."""
 
 Tokenize = Callable[[str, int], Sequence[int]]
-"""One text and the most tokens wanted -> token numbers; see `TextEncoder.tokenize`."""
+"""(text, maximum number of tokens) -> token numbers; see `TextEncoder.tokenize`."""
 
 
 def caption_tokens(texts: Sequence[str], tokenize: Tokenize, captions: int, length: int) -> Tensor:
-    """The tokens of each caption of each record: int32 [b, captions, length], filled up with `NO_TOKEN`.
+    """The tokens of each caption of each record: int32 [b, captions, length], padded with `NO_TOKEN`.
 
-    Captions without tokens are left out, and so are those after the first `captions`.
+    Captions without tokens are left out, and so are captions after the first `captions`.
 
     Args:
         texts: the captions of each record as one text; see `core.captions`.
         tokenize: sees one caption at a time.
-        captions: most captions of a record.
-        length: most tokens of a caption.
+        captions: maximum number of captions per record.
+        length: maximum number of tokens per caption.
     """
     import numpy as np
     import torch
@@ -43,12 +43,12 @@ def caption_tokens(texts: Sequence[str], tokenize: Tokenize, captions: int, leng
 
 @dataclass(frozen=True)
 class Lost:
-    """What `caption_tokens` left out of some texts, each of which is the captions of one record, or a prompt.
+    """Counts of texts that `caption_tokens` shortened or found empty. A text is a record's captions, or a prompt.
 
     Attributes:
-        texts: their number.
-        cut: number of those with a caption of more tokens than fit.
-        empty: number of those without tokens.
+        texts: number of texts.
+        cut: number of texts with a caption of more tokens than fit.
+        empty: number of texts without tokens.
     """
 
     texts: int = 0
@@ -60,9 +60,9 @@ class Lost:
         """Counts what is lost.
 
         Args:
-            texts: as `caption_tokens` got them.
-            tokens: what it made of them.
-            tokenize: as it got it. What an encoder can never read, whatever the length, is not counted.
+            texts: the texts given to `caption_tokens`.
+            tokens: its result.
+            tokenize: the tokenizer given to it. Text that an encoder cannot read at any length is not counted.
         """
         length = tokens.shape[2]
         full = (tokens[:, :, -1] != NO_TOKEN).any(1).tolist()
@@ -74,14 +74,14 @@ class Lost:
         return cls(len(texts), sum(longer), int((tokens[:, 0, 0] == NO_TOKEN).sum()))
 
     def __add__(self, other: Lost) -> Lost:
-        """Both together."""
+        """The sums of the counts."""
         return Lost(self.texts + other.texts, self.cut + other.cut, self.empty + other.empty)
 
     def warn(self, what: str) -> None:
         """Warns with the counts, if anything is lost.
 
         Args:
-            what: how a message calls the texts: "prompts".
+            what: the texts' name in the message, such as "prompts".
         """
         if self.cut:
             warnings.warn(

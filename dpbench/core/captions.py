@@ -1,4 +1,4 @@
-"""Captions as tensors: UTF-8 bytes padded with zeros to one length, so that their shape says nothing about a record.
+"""Captions as tensors: UTF-8 bytes padded with zeros to one length, so their shape reveals nothing about a record.
 
 A record is one image with all its captions. They are one text, with a line break (`SEPARATOR`) between captions.
 """
@@ -41,8 +41,8 @@ def encode_captions(captions: Sequence[str], length: int | None = None) -> Tenso
 
     Args:
         captions: b texts.
-        length: bytes per caption, at least 1; longer texts are cut after the last character that fits. By default as
-            many as the longest text has.
+        length: bytes per caption, at least 1; longer texts are cut after the last character that fits. By default the
+            length of the longest text.
     """
     import numpy as np
     import torch
@@ -62,7 +62,7 @@ def decode_captions(captions: Tensor) -> list[str]:
 
 
 def _one_line(caption: str) -> str:
-    """Without zeros, which are padding, and half characters, which JSON may contain."""
+    """The caption in one line, without zeros (they are padding) and lone surrogates (JSON may contain them)."""
     whole = caption if caption.isascii() else caption.encode(errors="replace").decode()
     return " ".join(whole.replace("\0", " ").split())
 

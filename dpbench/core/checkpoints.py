@@ -24,12 +24,12 @@ CHECKPOINTS = "checkpoints"
 class Checkpoints:
     """The stored states of one phase of a trial, in a folder.
 
-    A file's name ends in a hash of the code and of everything that its content depends on, so states of other code or
-    other settings are never loaded.
+    A file's name ends in a hash of the code and of everything else that its content depends on, so states of other code
+    or other settings are never loaded.
 
     Args:
         folder: where the files are; None stores nothing.
-        writes: False for a process that only loads what another one of the same run stores.
+        writes: False for a process that only loads states, which another process of the same run stores.
         code: hash of the code that makes the states and reads them; see `closure.code_of`.
 
     Attributes:
@@ -41,7 +41,7 @@ class Checkpoints:
 
     def __init__(self, folder: Path | None, writes: bool = True, code: str = ""):
         if folder is not None and not code:
-            raise PrivacyError("checkpoints are stored under a hash of the code that makes them, and there is none")
+            raise PrivacyError("checkpoints are stored under a hash of the code that makes them, but none is given")
         self.folder = folder
         self.stopwatch = Stopwatch(folder / f".seconds.{digest(code)}.json" if folder is not None and writes else None)
         self._writes = writes
@@ -49,7 +49,7 @@ class Checkpoints:
         self._met: Counter[str] = Counter()
 
     def next(self, name: str, key: Any) -> Checkpoint:
-        """The state of the next phase called `name`: phases of one name are numbered."""
+        """The state of the next phase called `name`: phases with the same name are numbered."""
         self._met[name] += 1
         return self.state(f"{name} {self._met[name]}", key)
 
@@ -58,7 +58,7 @@ class Checkpoints:
 
         Args:
             name: unique within the folder.
-            key: what it depends on besides the code (JSON-like).
+            key: everything that it depends on besides the code (JSON-like).
         """
         if self.folder is None:
             return Checkpoint(None, False, self.stopwatch)
@@ -73,7 +73,7 @@ class Checkpoint:
     Args:
         path: None stores nothing.
         writes: whether to write it.
-        stopwatch: of its phase.
+        stopwatch: measures its phase.
     """
 
     def __init__(self, path: Path | None, writes: bool, stopwatch: Stopwatch):
@@ -82,7 +82,7 @@ class Checkpoint:
         self._stopwatch = stopwatch
 
     def load(self, read: Callable[[Path], T]) -> T | None:
-        """The state as `read` reads it; None if there is none of this code and these settings, or it is damaged."""
+        """The state, read by `read`; None if there is none for this code and these settings, or if it is damaged."""
         if self._path is None:
             return None
         if not self._path.exists():
@@ -95,7 +95,7 @@ class Checkpoint:
                 if damaged := archive.testzip():  # torch itself does not compare the checksums
                     raise zipfile.BadZipFile(damaged)
             state = read(self._path)
-        except Exception as error:  # whatever a damaged file brings about
+        except Exception as error:  # a damaged file may raise anything
             warnings.warn(f"checkpoint {self._path} is damaged and not used ({type(error).__name__})", stacklevel=2)
             return None
         return state
@@ -112,7 +112,7 @@ class Checkpoint:
 
 
 def has_checkpoints(folder: Path) -> bool:
-    """Whether an attempt left any state in `folder` or below, of any code."""
+    """Whether an attempt left a state, of any code, in `folder` or below."""
     return any(path.is_file() and not path.name.startswith(".") for path in folder.rglob("*"))
 
 

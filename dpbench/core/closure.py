@@ -6,7 +6,7 @@ the modules that it imports, also inside functions. What counts:
 * modules of dpbench, except the tables of names in `TABLES`;
 * for code outside dpbench: the modules beside its file, and those of the package that the file belongs to (a plugin
   may be a package);
-* everything in these modules but comments, docstrings, layout, and imports for type checkers only.
+* everything in these modules except comments, docstrings, layout, and imports for type checkers only.
 
 What does not count: other installed packages, data files, and modules that are imported by a computed name. Plugins are
 looked up by name, so no import statement leads to them: `code_of` adds those that a configuration chooses.
@@ -39,20 +39,20 @@ TABLES = frozenset({"dpbench", "dpbench.core.registries"})
 """Modules that only map names to other modules. They do not count; the modules that they name do."""
 
 STARTED = time.time()
-"""A file that changed later may not be what this process has imported."""
+"""A file changed after this time may differ from the code that this process has imported."""
 
 
 def code_hash(*objects: object) -> str:
     """A hash of the import closure of the modules that define these objects.
 
-    Code that has no source file (a notebook's), or a file that changed after this process started, counts as code that
-    no other process has: a result of the code in memory is never stored under the hash of the code on disk.
+    Code without a source file (a notebook's), or whose file changed after this process started, counts as code that no
+    other process has. So a result of the code in memory is never stored under the hash of the code on disk.
 
     Args:
-        objects: a class, with all its base classes; a function, with all that it captures (variables of the enclosing
-            function, defaults, bound `self`); a module; the full name of a dpbench module as a string; anything else
-            stands for its class. An image dataset stands for the datasets and functions that it is made of, too, as
-            fingerprints are of files and do not tell how they are decoded.
+        objects: a class, with all its base classes; a function, with everything that it captures (variables of the
+            enclosing function, defaults, bound `self`); a module; the full name of a dpbench module as a string. Any
+            other object stands for its class. An image dataset also stands for the datasets and functions that it is
+            made of, because its fingerprint identifies files but not how they are decoded.
 
     Raises:
         DpbenchError: a source file is gone or is not valid Python.
@@ -66,7 +66,7 @@ def code_hash(*objects: object) -> str:
 def outside_hash(*objects: object) -> str:
     """A hash of those modules of the import closure that are not dpbench's own; "" if there are none.
 
-    Classes without a source file count by their own compiled code alone.
+    Of classes without a source file, only their own compiled code counts.
 
     Args:
         objects: as for `code_hash`.
@@ -95,7 +95,7 @@ def _codes(sources: Mapping[str, Source]) -> list[Any]:
 
 
 def _changed(sources: Mapping[str, Source]) -> bool:
-    """Whether a file may not be what this process has imported."""
+    """Whether a file may differ from the code that this process has imported."""
     return any(source.changed > STARTED for source in sources.values())
 
 
@@ -131,12 +131,12 @@ def chosen_by(config: Any) -> Iterator[type]:
 
 @cache
 def _mark(owner: type | str) -> str:
-    """A value that no other process has, and no later definition of the same class."""
+    """A value unique to this process and to this definition of a class."""
     return uuid4().hex
 
 
 class Module(NamedTuple):
-    """A module by its full name, and its file; None where there is none."""
+    """A module's full name, and its file, or None if it has none."""
 
     name: str
     path: Path | None
@@ -174,7 +174,7 @@ def _roots(objects: Iterable[object]) -> set[Module]:
         item = todo.pop()
         if id(item) not in seen:
             seen[id(item)] = item
-            if not isinstance(item, str):  # here a value like any other
+            if not isinstance(item, str):  # a captured string is a plain value, not a module's name
                 found.add(_module(item))
             todo += _held(item)
     return {module for module in found if module.top in own or not _is_installed(module)}
@@ -303,7 +303,7 @@ def _package_folders(top: str, folders: Iterable[Path]) -> list[Path]:
 
 
 def _folders(module: Module) -> tuple[Path, ...]:
-    """Where modules beside a file outside dpbench are looked for: its own folder, and that of its top-level package."""
+    """The folders searched for modules beside a file outside dpbench: its own, and that of its top-level package."""
     if module.path is None or module.top == PACKAGE.name:
         return ()
     depth = len(module.package.split(".")) if module.package else 0

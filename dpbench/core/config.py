@@ -42,13 +42,13 @@ def option(
     Args:
         default: its default.
         help: what it means, in one line.
-        low: the smallest allowed number. A bound holds for a number, or for each number in a tuple. Numbers must be
-            finite in any case.
-        above: a number that is too small, as are all below it.
-        high: the largest allowed number.
-        below: a number that is too large, as are all above it.
-        named: where the value may be the name of a plugin, the registry of such plugins: a trial depends on the
-            plugin's code as on the method's.
+        low: inclusive lower bound. Bounds apply to a number, or to each number in a tuple. Numbers must be finite in
+            any case.
+        above: exclusive lower bound.
+        high: inclusive upper bound.
+        below: exclusive upper bound.
+        named: the registry of plugins, if the value may name one: a trial depends on that plugin's code as on the
+            method's.
     """
     return field(default=default, metadata={"help": help, "range": Range(low, above, high, below), "named": named})
 
@@ -167,7 +167,7 @@ def type_name(hint: Any) -> str:
 
 
 class Described(NamedTuple):
-    """One field in the description of a configuration. The type says the range, too: "float in (0, 1]"."""
+    """One field in the description of a configuration. The type includes the range: "float in (0, 1]"."""
 
     key: str
     type: str

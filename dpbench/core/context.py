@@ -24,12 +24,12 @@ class RunContext:
         device: torch device name, e.g. "cpu" or "cuda:0".
         generator: the experiment's CPU generator (initial weights, public batches, sampling); never DP noise (rule R4).
         cache: public pretraining, shared by all trials; open in `prepare`, closed in `fit` and `sample`.
-        progress: where long phases show themselves.
-        folder: the trial's folder, or None where nothing is kept.
-        precision: what models compute in; weights, optimiser states and private sums are fp32 in either.
+        progress: shows long phases.
+        folder: the trial's folder, or None if nothing is kept.
+        precision: what models compute in; weights, optimiser states and private sums are always fp32.
         checkpoints: where training stores its state; by default nowhere.
-        shows_losses: whether progress may show losses of public steps; in `fit` they may depend on records, without
-            noise in the non-private reference, so there only for datasets that are declared public (rule R6).
+        shows_losses: whether progress may show losses of public steps. In `fit` they may depend on records, and without
+            noise in the non-private reference, so they are shown there only for datasets declared public (rule R6).
     """
 
     device: str

@@ -19,12 +19,12 @@ class DataOptions:
     """Options for opening a dataset.
 
     Attributes:
-        root: data folder, in which dataset files are searched, downloaded and cached.
+        root: data folder, where dataset files are searched for, downloaded and cached.
         resolution: height and width of the images, or None for the dataset's own default.
         download: whether missing files may be downloaded.
         public_benchmark: whether the user declares a folder of images a public benchmark (rule R9).
-        cache: folder of what can be made again: resized copies of published images.
-        progress: where a bar shows that such a copy is made.
+        cache: folder of files that can be made again: resized copies of published images.
+        progress: shows a bar while such a copy is made.
     """
 
     root: Path
@@ -61,7 +61,7 @@ class ImageDataset(ABC):
     def content(self) -> str:
         """A hash of the records that is the same at every resolution, under every name and in every order.
 
-        Private runs are counted per content. By default the fingerprint, which distinguishes more than necessary.
+        Private runs are counted per content. The default is the fingerprint, which distinguishes more than necessary.
         """
         return self.fingerprint
 
@@ -70,12 +70,12 @@ class Dataset(ABC):
     """A dataset plugin. The first line of its docstring is what `dpbench list datasets` prints.
 
     Args:
-        argument: what follows the colon of a name such as "folder:PATH"; "" without one.
+        argument: the part after the colon in a name such as "folder:PATH"; "" without a colon.
         options: see `DataOptions`.
     """
 
     public_only: ClassVar[bool] = False  # for public pretraining only, not a benchmark
-    prompts: Sequence[str] = ()  # what images of a dataset with captions are sampled under; public
+    prompts: Sequence[str] = ()  # public prompts for sampling, if the dataset has captions
     decodes_late: bool = False  # whether a damaged file shows only when a batch with its image is read
 
     def __init__(self, argument: str, options: DataOptions):
@@ -84,24 +84,24 @@ class Dataset(ABC):
 
     @classmethod
     def canonical(cls, argument: str) -> str:
-        """The one way to write an argument, where there are several: paths of the same folder are the same name."""
+        """The canonical form of an argument, if it can be written in several ways, as the path of a folder can."""
         return argument
 
     @classmethod
     def overlap(cls, argument: str, other: str) -> bool:
-        """Whether the datasets of two arguments share images, so that one is not public if the other is sensitive."""
+        """Whether the datasets of two arguments share images. If so, one is not public while the other is sensitive."""
         return argument == other
 
     @classmethod
     def collections(cls, argument: str) -> frozenset[str]:
-        """The collections that the images come from: datasets that have one in common share images, whatever their
-        plugins are. By default none that another plugin knows.
+        """The collections that the images come from. Datasets with a collection in common share images, even if their
+        plugins differ. Empty by default: nothing is shared with other plugins.
         """
         return frozenset()
 
     @property
     def origin(self) -> Dataset:
-        """The dataset whose records these are: another one for a dataset that is a part of it."""
+        """The dataset that the records belong to; another one if this dataset is a part of it."""
         return self
 
     @property

@@ -6,17 +6,17 @@ import difflib
 from collections.abc import Iterable, Sequence
 
 WRONG_REQUEST = 2
-"""Exit code: the request is wrong, and nothing ran. Also that of unknown options."""
+"""Exit code: the request is wrong, and nothing ran. Also used for unknown options."""
 
 UNFINISHED = 3
-"""Exit code: a part of what was asked for failed. What is finished is kept."""
+"""Exit code: a part of the request failed. Finished parts are kept."""
 
 
 class DpbenchError(Exception):
     """A user-fixable error; its one-line message says what is wrong and what to do.
 
     Attributes:
-        exit_code: what the command line ends with.
+        exit_code: the command line's exit code.
     """
 
     exit_code: int = WRONG_REQUEST
@@ -25,7 +25,7 @@ class DpbenchError(Exception):
 class UnknownName(DpbenchError):
     """A name that no plugin, column or setting has; the message suggests the nearest known names.
 
-    Names are compared without case, hyphens and underscores: "CIFAR-10" is "cifar10".
+    Case, hyphens and underscores are ignored: "CIFAR-10" matches "cifar10".
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str]):
@@ -59,7 +59,7 @@ class DataError(DpbenchError):
 
 
 class RunError(DpbenchError):
-    """An error that every further trial of a run would meet, too, such as a full disk. It ends the run at once."""
+    """An error that every further trial of the run would meet as well, such as a full disk. It ends the run at once."""
 
     exit_code = UNFINISHED
 

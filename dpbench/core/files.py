@@ -17,7 +17,7 @@ from typing import Any
 from dpbench.core.errors import DpbenchError, RunError
 
 TEMPORARY = ".tmp-"
-"""What the names of unfinished files begin with. A killed process leaves them behind; nothing reads them."""
+"""Prefix of the names of unfinished files. A killed process leaves such files behind; nothing reads them."""
 
 
 def write_atomic(path: Path, write: Callable[[Path], object], private: bool = False) -> None:
@@ -44,9 +44,9 @@ def write_atomic(path: Path, write: Callable[[Path], object], private: bool = Fa
         temporary.replace(path)
     except OSError as error:
         if path.is_dir():
-            raise DpbenchError(f"cannot write {path}: a folder is in its place, move it away") from error
+            raise DpbenchError(f"cannot write {path}: a folder has this name; move it away") from error
         if isinstance(error, FileExistsError | NotADirectoryError):
-            raise DpbenchError(f"cannot write {path}: a file is in the place of its folder, choose another") from error
+            raise DpbenchError(f"cannot write {path}: its folder is a file; choose another folder") from error
         raise RunError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         if temporary is not None:
@@ -60,7 +60,7 @@ def _umask() -> int:
 
 
 def is_there(path: Path) -> bool:
-    """Whether there is anything at `path`: a file, a folder, a link to nowhere, or what may not be looked at."""
+    """Whether there is anything at `path`: a file, a folder, a dangling link, or a path that may not be inspected."""
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -81,17 +81,17 @@ def remove(path: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-    except NotADirectoryError:  # something else is in the place of its folder
+    except NotADirectoryError:  # its parent is not a folder
         return
     except OSError as error:
         raise DpbenchError(f"cannot remove {path}: {error.strerror or error}") from error
 
 
 def remove_unfinished(folder: Path, stem: str = "") -> None:
-    """Removes the unfinished files of killed processes in `folder` and below. Call it where nobody else writes.
+    """Removes the unfinished files of killed processes in `folder` and below. Call it only if nobody else writes there.
 
     Args:
-        stem: only those of files with this name, without suffix.
+        stem: removes only those of files with this name, without suffix.
     """
     names = f"{glob.escape(stem)}-*" if stem else "*"
     for path in folder.rglob(TEMPORARY + names):
@@ -110,7 +110,7 @@ def write_json(path: Path, value: Any, private: bool = False) -> None:
 
 
 def finite(value: Any) -> Any:
-    """A JSON-like value with "inf" and "nan" in the place of numbers that JSON lacks."""
+    """A JSON-like value with the strings "inf" and "nan" in place of numbers that JSON lacks."""
     if isinstance(value, dict):
         return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -130,7 +130,7 @@ def read_json(path: Path) -> Any:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turns what a missing or damaged file brings about into one line.
+    """Turns the errors of reading a missing or damaged file into one line.
 
     Raises:
         DpbenchError: the file cannot be read; the message names it.
@@ -146,12 +146,12 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not valid JSON")
 
 
 def digest(value: Any, length: int = 16) -> str:
     """A short hexadecimal SHA-256 of any JSON-like value (key order does not matter)."""
     text = json.dumps(value, sort_keys=True, default=str)
-    if "Infinity" in text:  # rarely, and looking at every number takes long
+    if "Infinity" in text:  # rare, and looking at every number takes long
         text = json.dumps(finite(value), sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:length]

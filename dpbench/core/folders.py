@@ -1,4 +1,4 @@
-"""The cache and state folders of the user, "~" in paths, and checks of folders: that they are paths, and writable."""
+"""The user's cache and state folders, "~" in paths, and checks that folders are paths, have room and are writable."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def state_folder() -> Path:
 
 
 def expanded(path: Path) -> Path:
-    """The path with the home folder in the place of "~".
+    """The path with the home folder in place of "~".
 
     Raises:
         DpbenchError: there is no such user, or it is a URL.
@@ -50,7 +50,7 @@ def check_space(folder: Path, needed: int, what: str) -> None:
         what: the files, as the error names them.
 
     Raises:
-        DpbenchError: it has not.
+        DpbenchError: there is not enough room.
     """
     free = shutil.disk_usage(nearest_existing(folder)).free
     if needed > free:

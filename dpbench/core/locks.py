@@ -15,14 +15,14 @@ from dpbench.core.errors import DpbenchError
 from dpbench.core.files import remove_unfinished
 
 SCRATCH = "dpbench-"
-"""What the names of scratch folders begin with."""
+"""Prefix of the names of scratch folders."""
 
 
 @contextmanager
 def making(path: Path) -> Iterator[None]:
-    """Lets one process at a time make the file `path`, the others wait.
+    """Lets one process at a time make the file `path`; the others wait.
 
-    Look again under the lock whether the file is there by now. What a killed process wrote of it is removed.
+    Inside the block, check again whether the file exists by now. Unfinished files of killed processes are removed.
 
     Raises:
         DpbenchError: the folder cannot be written.
@@ -31,7 +31,7 @@ def making(path: Path) -> Iterator[None]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
-    except (OSError, NotImplementedError) as error:  # the second where a file system has no locks
+    except (OSError, NotImplementedError) as error:  # the second one on a file system without locks
         reason = getattr(error, "strerror", None) or error
         raise DpbenchError(f"cannot write to {path.parent}: {reason}; choose another folder") from error
     try:
@@ -45,7 +45,7 @@ def making(path: Path) -> Iterator[None]:
 def scratch_folder() -> Iterator[Path]:
     """A folder in the system's temporary folder, removed afterwards.
 
-    A killed process cannot remove its own. So those of this user whose process is dead are removed first.
+    A killed process cannot remove its folder, so this user's scratch folders whose process is dead are removed first.
     """
     root = Path(tempfile.gettempdir())
     _remove_left_behind(root)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dpbench.privacy.private_data import PrivateData
 
 Track = Literal["none", "images", "foundation"]
-"""What a method knows besides the private data: nothing, public images, or pretrained weights of other origin."""
+"""A method's knowledge besides the private data: none, public images, or weights pretrained elsewhere."""
 
 C = TypeVar("C")
 """The type of a method's configuration."""
@@ -39,9 +39,8 @@ class Method(ABC, Generic[C]):
     """A differentially private image generator.
 
     The harness calls `plan` of the class, then `prepare`, `prepare_sampling`, `fit` and `sample` of an instance, in
-    this order. `fit` is the only one that meets private data, and only through the queries of `PrivateData` that `plan`
-    declared. The first docstring line is what `dpbench list methods` prints, the whole docstring what `dpbench show`
-    prints.
+    this order. Only `fit` sees private data, and only through the queries of `PrivateData` that `plan` declared.
+    `dpbench list methods` prints the first docstring line, `dpbench show` the whole docstring.
 
     Args:
         config: an instance of `Config`.
@@ -53,7 +52,7 @@ class Method(ABC, Generic[C]):
     track: ClassVar[Track] = "none"
     paper: ClassVar[str] = ""
     conditions: ClassVar[frozenset[Condition]] = frozenset({"none", "classes"})
-    """What the records of its datasets may have beside their images: "none", "classes", "captions"."""
+    """What the records of its datasets may have besides their images: "none", "classes", "captions"."""
     presets: ClassVar[Mapping[str, Preset]] = MappingProxyType({"small": Preset()})
     """Preset name -> settings over `Config`'s defaults; "small/mnist" refines "small" for that dataset."""
 
@@ -63,22 +62,22 @@ class Method(ABC, Generic[C]):
 
     @classmethod
     def track_of(cls, config: C) -> Track:
-        """The track of one configuration: `track`, unless a setting brings in other weights."""
+        """The track of a configuration: `track`, unless a setting brings in weights pretrained elsewhere."""
         return cls.track
 
     @property
     def refiner(self) -> Refiner[Any] | None:
-        """The detail stage, if it has one that `prepare_sampling` prepares; its cost stands in the row."""
+        """The detail stage that `prepare_sampling` prepares, or None; the row states its cost."""
         return None
 
     @property
     def public_choice(self) -> str:
-        """The name of the public source that private records chose in `fit`; "" where nothing was chosen."""
+        """The name of the public source that private records chose in `fit`; "" if none was chosen."""
         return ""
 
     @classmethod
     def weights_of(cls, config: C) -> Mapping[str, str]:
-        """The weights of other origin that a configuration uses: name -> first 12 digits of a file's SHA-256.
+        """The weights pretrained elsewhere that a configuration uses: name -> first 12 digits of a file's SHA-256.
 
         Called before anything is trained.
 
@@ -92,8 +91,8 @@ class Method(ABC, Generic[C]):
     def plan(cls, config: C, spec: DatasetSpec, request: Request) -> Plan:
         """Every mechanism that `fit` will use. Must not look at data; free noise multipliers are calibrated.
 
-        Called more than once, always while every dataset is closed. It has no instance and builds no network: sizes are
-        checked by arithmetic.
+        Called more than once, always while every dataset is closed. It is a class method and builds no network: check
+        sizes by arithmetic.
 
         Args:
             config: an instance of `Config`.
@@ -105,16 +104,18 @@ class Method(ABC, Generic[C]):
         """
 
     def prepare(self, public: ImageDataset | None, run: RunContext) -> None:
-        """Public pretraining: free, cached in `run.cache`, and alone enough to `sample` for the `public` reference.
+        """Public pretraining: costs no privacy and is cached in `run.cache`.
+
+        For the `public` reference, `sample` follows without `fit`.
 
         Args:
             public: public images of the sensitive images' shape; None for methods of track "none".
         """
 
     def prepare_sampling(self, public: ImageDataset | None, run: RunContext) -> None:
-        """Public pretraining of what `sample` alone needs, such as a refiner; as `prepare`, and called after it.
+        """Public pretraining of parts that only `sample` needs, such as a refiner. Called after `prepare`, like it.
 
-        Where nothing is sampled (a rehearsal, an audit), it is not called.
+        Not called where nothing is sampled (a rehearsal, an audit).
         """
 
     @abstractmethod
@@ -126,7 +127,7 @@ class Method(ABC, Generic[C]):
         """Generates images: uint8 [conditions.count, c, h, w], one per condition. Called in chunks."""
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What a finished trial keeps, enough for `load_state_dict` and `sample` in a new process."""
+        """The state that a finished trial keeps: enough for `load_state_dict` and `sample` in a new process."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
@@ -135,6 +136,6 @@ class Method(ABC, Generic[C]):
             raise TypeError(f"{type(self).__name__} keeps a state but does not define load_state_dict")
 
     def parameters(self) -> tuple[int, int]:
-        """(numbers trained privately, numbers in total) of the generator, for the leaderboard."""
+        """The generator's parameter counts for the leaderboard: (privately trained, total)."""
         total = sum(t.numel() for t in self.state_dict().values())
         return total, total

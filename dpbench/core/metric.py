@@ -25,8 +25,8 @@ class Column:
 
     Attributes:
         name: its name, the same in every table.
-        better: which values are better; None if neither are, such as a diversity that real images have, too: rows are
-            never ranked by it.
+        better: which values are better; None if neither are, as for a diversity that real images have as well. Rows are
+            never ranked by such a column.
         help: what it measures, in one line.
         ranked_by: the column of the same metric that rows are ranked by instead of this one; "" for this one.
     """
@@ -42,7 +42,7 @@ class Estimate(NamedTuple):
 
     Attributes:
         value: the score.
-        ci95: half the width of its 95% interval, NaN for none; see `evaluation.intervals` and `core.outcomes`.
+        ci95: half-width of its 95% interval, NaN if it has none; see `evaluation.intervals` and `core.outcomes`.
     """
 
     value: float
@@ -90,8 +90,8 @@ class Evaluation(ABC):
 
         Args:
             extractor: its name.
-            most: for a metric that uses `Features.at_most(most)` of either set and nothing else: other images are then
-                left out, unless a metric before needed them.
+            most: set by a metric that uses only `Features.at_most(most)` of either set. Other images are then skipped,
+                unless an earlier metric needed them.
 
         Raises:
             UnknownName, DpbenchError, MissingScore: as `extractor`.
@@ -135,11 +135,11 @@ class Extractor(ABC):
 
     @abstractmethod
     def __call__(self, images: Tensor) -> Tensor:
-        """uint8 [b, c, h, w] on the evaluation's device -> float32 [b, ...], each image's independent of the others."""
+        """uint8 [b, c, h, w] on the evaluation's device -> float32 [b, ...], each row from its own image alone."""
 
 
 TOO_LONG = 86_400.0
-"""Seconds per row from which a metric is not computed: a day."""
+"""Seconds per row above which a metric is not computed: a day."""
 
 
 class Metric(ABC):
@@ -155,12 +155,12 @@ class Metric(ABC):
     """Whether it uses training images. Such scores are shown only for public benchmarks (rule R9)."""
     protocol: ClassVar[str] = ""
     """Everything that the numbers depend on besides images and features, beginning with the metric's version: "v2, at
-    most 10000 images". Whoever changes what the numbers are counts the version up. Scores of another protocol are
-    computed again. A plugin may leave it empty: the hash of its code is stored, too."""
+    most 10000 images". Increment the version with every change of the numbers. Scores of another protocol are computed
+    again. A plugin may leave it empty: the hash of its code is stored as well."""
 
     @classmethod
     def expected_seconds(cls, spec: DatasetSpec, images: int, device: str) -> float:
-        """About how long it takes, where it takes hours; 0 by default. Above `TOO_LONG` it is not computed.
+        """An estimate for a metric that takes hours; 0 by default. Above `TOO_LONG`, the metric is not computed.
 
         Args:
             spec: what the dataset declares.
@@ -171,8 +171,10 @@ class Metric(ABC):
 
     @abstractmethod
     def compute(self, evaluation: Evaluation) -> Mapping[str, float | Estimate | Measured]:
-        """Column name -> value, with its interval where there is one. Of a mean over the reference images, what each of
-        them was: rows are then compared image by image.
+        """Column name -> value, with its interval if it has one.
+
+        A mean over the reference images may be a `Measured`, which holds the outcome of each image. Rows are then
+        compared image by image.
 
         Raises:
             MissingScore: it cannot be computed (no classes, no weights ...); the row shows the reason.

@@ -1,4 +1,4 @@
-"""Names that can be printed in one line and stored: of files, classes and datasets."""
+"""Checks that names of files, classes and datasets can be printed in one line and stored."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
 """Unicode categories: control characters, bytes that are not UTF-8 (surrogates), line and paragraph separators."""
 
 MOST_BYTES = 255
-"""Of a file name on common file systems."""
+"""Longest file name on common file systems."""
 
 
 def check_name(name: str, what: str) -> None:
@@ -18,10 +18,10 @@ def check_name(name: str, what: str) -> None:
 
     Args:
         name: name of one file, folder or class.
-        what: what it names in messages, e.g. "class".
+        what: the kind of name in messages, e.g. "class".
 
     Raises:
-        DataError: it has, or is; the message shows the name in one line.
+        DataError: the name is refused; the message shows it in one line.
     """
     if not name.isprintable() and any(unicodedata.category(character) in UNPRINTABLE for character in name):
         raise DataError(

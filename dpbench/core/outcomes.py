@@ -9,10 +9,10 @@ another score, so the interval covers both. The groups are fixed. In a group,
 and the variance of the mean of R runs on n images is var(image) / n + var(run) / R + var(both) / (R n). It is estimated
 without bias by the variance of the images' means / n, plus that of the runs' means / R, less var(both) / (R n), which
 each of these two contains (two-way analysis of variance without replication; Scheffé, The Analysis of Variance, 1959,
-chapter 4; for two crossed random samples: Owen, The Pigeonhole Bootstrap, Annals of Applied Statistics 1, 2007). Few
-runs tell their variance only roughly, so the interval is Student's t, with the degrees of freedom of a sum of estimated
-variances (Satterthwaite, Biometrics Bulletin 2, 1946). In simulations with three runs it covers the truth in 94 to 97
-of 100 draws; in 92 for a single classifier whose runs differ so much (a standard deviation of 0.04) that their
+chapter 4; for two crossed random samples: Owen, The Pigeonhole Bootstrap, Annals of Applied Statistics 1, 2007). A few
+runs determine their variance only roughly, so the interval is Student's t, with the degrees of freedom of a sum of
+estimated variances (Satterthwaite, Biometrics Bulletin 2, 1946). In simulations with three runs it covers the truth in
+94 to 97 of 100 draws; in 92 for a single classifier whose runs differ so much (a standard deviation of 0.04) that their
 distribution is skewed.
 """
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     """[groups, runs, images], each in [0, 1]."""
 
 FEWEST = 5
-"""Fewer images have no interval."""
+"""With fewer images there is no interval."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ class Measured:
 
     @cached_property
     def runs(self) -> tuple[float, float]:
-        """(var(run) / R + var(both) / (R n), its degrees of freedom), of the mean over groups; 0 for a single run."""
+        """(var(run) / R + var(both) / (R n), its degrees of freedom), for the mean over groups; 0 for a single run."""
         groups, runs, _ = self.outcomes.shape
         if runs < 2:
             return 0.0, math.inf
@@ -71,11 +71,11 @@ class Measured:
 
     @cached_property
     def both(self) -> float:
-        """var(both) / (R n), of the mean over groups; 0 for a single run."""
+        """var(both) / (R n), for the mean over groups; 0 for a single run."""
         groups, runs, n = self.outcomes.shape
         if runs < 2 or n < 2:
             return 0.0
-        # The sum of squares of what neither images nor runs explain, without an array as large as the outcomes.
+        # The residual sum of squares, explained by neither images nor runs, without an array as large as the outcomes.
         squares = (self.outcomes.astype(float) ** 2).sum((1, 2))
         images, trained = self.outcomes.mean(1), self.outcomes.mean(2)
         rest = squares - runs * (images**2).sum(1) - n * (trained**2).sum(1) + runs * n * images.mean(1) ** 2
@@ -91,9 +91,9 @@ class Measured:
 def significantly_better(measured: Sequence[Measured]) -> NDArray[np.bool_]:
     """[m, m]: whether the mean of the first is above that of the second at 95%, tested on the same n images.
 
-    The images' variance is that of the differences between two means of an image, so images that are difficult for
-    both do not count. The runs of the two are taken as independent; equal seeds can only make the test cautious. On
-    fewer than `FEWEST` images, none is.
+    The images' variance is that of the differences between an image's two means, so images that are difficult for both
+    do not count. The runs of the two are treated as independent; equal seeds can only make the test cautious. On fewer
+    than `FEWEST` images, no mean is above another.
     """
     import numpy as np  # here, so that `core` can be imported without it
 
@@ -132,7 +132,7 @@ def _half_width(images: Any, n: int, runs: Sequence[tuple[Any, Any]], both: Any)
 
 
 def _freedom(variances: NDArray[np.float64], each: int) -> float:
-    """Degrees of freedom of the sum of estimated variances that have `each` of their own; infinite if all are 0."""
+    """Degrees of freedom of a sum of estimated variances with `each` degrees of freedom; infinite if all are 0."""
     squares = float((variances**2).sum())
     return each * float(variances.sum()) ** 2 / squares if squares else math.inf
 

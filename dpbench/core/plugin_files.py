@@ -15,24 +15,24 @@ from dpbench.core.registries import REGISTRIES
 from dpbench.core.registry import Registry
 
 _registered: dict[str, list[tuple[Registry[Any], str]]] = {}
-"""Module of a plugin -> what it registered."""
+"""A plugin's module -> the names that it registered."""
 
 
 def load_plugin(path: Path | str) -> ModuleType:
     """Runs a plugin, whose `@register(...)` decorators add its classes.
 
-    A plugin that is loaded again replaces what it registered before, so that an edited file counts in a notebook, too.
+    A plugin that is loaded again replaces its earlier registrations, so an edited file takes effect in a notebook.
 
     Args:
         path: a Python file, or a folder with an `__init__.py`, whose modules import each other relatively
             (`from .network import Network`).
 
     Returns:
-        The plugin's module. Its name is one that no plugin of another path has.
+        The plugin's module. No plugin of another path has the same module name.
 
     Raises:
-        DpbenchError: the path is no plugin, the plugin fails (the message says in which line), it registers nothing,
-            or a class that is no plugin of its kind.
+        DpbenchError: the path is not a plugin, the plugin fails (the message names the line), it registers nothing, or
+            it registers a class that is not a plugin of its kind.
     """
     path = Path(path).expanduser()
     file = _python_file(path)
@@ -66,7 +66,7 @@ def _python_file(path: Path) -> Path:
     """The file to run."""
     if path.is_dir():
         if not (path / "__init__.py").is_file():
-            raise DpbenchError(f"plugin folder {path} has no __init__.py, which makes it a package; or name a .py file")
+            raise DpbenchError(f"plugin folder {path} has no __init__.py; add one to the folder, or name a .py file")
         return path / "__init__.py"
     if not path.is_file():
         raise DpbenchError(f"plugin file {path} does not exist")
@@ -76,7 +76,7 @@ def _python_file(path: Path) -> Path:
 
 
 def _forget(name: str) -> None:
-    """Removes what an earlier load of the plugin left."""
+    """Removes the registrations and modules of an earlier load of the plugin."""
     for registry, added in _registered.pop(name, []):
         registry.unregister(added)
     for module in [module for module in sys.modules if module == name or module.startswith(f"{name}.")]:
@@ -84,7 +84,7 @@ def _forget(name: str) -> None:
 
 
 def _place(error: Exception, file: Path) -> str:
-    """Where a plugin failed: the last line that is its own."""
+    """Where a plugin failed: the innermost line of its own code."""
     if isinstance(error, SyntaxError):
         return f" in {error.filename}, line {error.lineno}"
     folder = file.resolve().parent
@@ -93,7 +93,7 @@ def _place(error: Exception, file: Path) -> str:
 
 
 def _hint(error: Exception, file: Path) -> str:
-    """What to do about an import of a file beside the plugin."""
+    """Advice on a failed import of a file beside the plugin."""
     name = (error.name or "").partition(".")[0] if isinstance(error, ImportError) else ""
     if "relative import" in str(error) or (name and (file.parent / f"{name}.py").exists()):
         return "; for a plugin of several files, name their folder, with an __init__.py and relative imports in it"

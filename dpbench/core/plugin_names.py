@@ -1,4 +1,4 @@
-"""Module names of plugins that a user names by path: no two paths share one, and hashes of code do not see the path."""
+"""Module names of plugins that a user names by path: unique to the path, which code hashes nevertheless ignore."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ def module_name(path: Path) -> str:
 
 
 def shown_name(module: str) -> str:
-    """A module's name; that of a plugin without what depends on its folder."""
+    """A module's name; for a plugin, without the part that depends on its folder."""
     return re.sub(rf"^{PREFIX}[0-9a-f]{{8}}_", PREFIX, module)

@@ -16,7 +16,7 @@ from dpbench.core.registries import DATASETS, EXTRACTORS, METHODS, METRICS, REFI
 from dpbench.core.registry import Registry
 
 KINDS: Mapping[str, Registry[Any]] = {r.kind: r for r in (METHODS, DATASETS, METRICS, REFINERS, EXTRACTORS)}
-"""The kinds of plugins that there is a template for."""
+"""The kinds of plugins that have a template."""
 
 TRY: Mapping[str, str] = {
     "method": "dpbench run --method {0} --eps 1,10",
@@ -33,14 +33,14 @@ def write_package(kind: str, name: str, parent: Path) -> Path:
 
     Args:
         kind: one of `KINDS`.
-        name: of the plugin: lower-case words joined by hyphens.
-        parent: an existing folder, or one to be made.
+        name: the plugin's name: lower-case words joined by hyphens.
+        parent: an existing folder, or a new one.
 
     Returns:
         The new folder.
 
     Raises:
-        DpbenchError: the name is not such a name or is taken, or the folder exists already.
+        DpbenchError: the name is malformed or taken, or the folder exists already.
     """
     _check_name(kind, name)
     folder, package = parent / name, name.replace("-", "_")

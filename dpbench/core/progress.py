@@ -18,7 +18,7 @@ class Advance(Protocol):
 
 
 class Progress(Protocol):
-    """A place to show progress."""
+    """Anything that shows progress."""
 
     def phase(self, name: str, total: int) -> AbstractContextManager[Advance]:
         """Opens a phase of `total` steps called `name`."""

@@ -12,12 +12,12 @@ from dpbench.core.errors import DpbenchError
 from dpbench.core.progress import Advance, Progress
 
 EVERY = 30.0
-"""Seconds without a line after which a running phase says where it is."""
+"""Seconds without a line after which a running phase reports its progress."""
 
 
 @dataclass
 class _Running:
-    """A phase that is not over."""
+    """A running phase."""
 
     name: str
     total: int
@@ -30,7 +30,7 @@ class _Running:
 
 
 class ProgressLines:
-    """One line per finished phase, and one every half minute in long work, whether it advances or not.
+    """One line per finished phase, and one every half minute during long work, whether it advances or not.
 
     Args:
         write: shows a line.
@@ -76,20 +76,20 @@ class ProgressLines:
         self.say(f"  {name}: {total} in {time.perf_counter() - start:.1f} s{note}")
 
     def _speak(self, running: _Running | None) -> None:
-        """Says where a phase, or the work without one, is, if there was no line for long."""
+        """Reports the progress of a phase, or of work outside any phase, if there was no line for `EVERY` seconds."""
         if time.monotonic() - self._last >= EVERY:
             parts = [*(running.parts if running else ()), self._overview()]
             self.say(f"  {' · '.join(filter(None, parts))}")
 
     @contextmanager
     def _watched(self, running: _Running | None = None) -> Iterator[None]:
-        """Speaks for work that does not advance, as long as no phase within it runs."""
+        """Reports on work that does not advance, as long as no phase within it runs."""
         ended = threading.Event()
 
         def watch() -> None:
             while not ended.wait(EVERY / 3):
                 if (self._running[-1] if self._running else None) is running:
-                    with suppress(DpbenchError):  # a log that cannot be written: the work itself meets that, too
+                    with suppress(DpbenchError):  # a log that cannot be written: the work itself will fail, too
                         self._speak(running)
 
         watching = threading.Thread(target=watch, daemon=True)
@@ -102,10 +102,10 @@ class ProgressLines:
 
 
 class Together:
-    """Progress that shows at several places.
+    """Progress shown in several places.
 
     Args:
-        places: where.
+        places: each shows every phase.
     """
 
     def __init__(self, *places: Progress):

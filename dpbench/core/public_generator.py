@@ -41,7 +41,7 @@ class Candidates(NamedTuple):
 
 
 class PublicGenerator(ABC, Generic[C]):
-    """A generator that knows public data alone, and is not trained any further: the backend of Private Evolution.
+    """A generator that knows public data alone and is not trained further: the backend of Private Evolution.
 
     `random` and `vary` are the RANDOM_API and the VARIATION_API of the paper (arXiv 2305.15560).
 
@@ -63,12 +63,12 @@ class PublicGenerator(ABC, Generic[C]):
 
     @classmethod
     def track_of(cls, config: C) -> Track:
-        """What a configuration knows: public images, or "foundation" with weights of other origin."""
+        """The track of a configuration: "images", or "foundation" with weights pretrained elsewhere."""
         return "images"
 
     @classmethod
     def weights_of(cls, config: C) -> Mapping[str, str]:
-        """The weights of other origin that a configuration uses: name -> first 12 digits of a file's SHA-256.
+        """The weights pretrained elsewhere that a configuration uses: name -> first 12 digits of a file's SHA-256.
 
         Raises:
             NotInstalled, DataError: they are missing or damaged.
@@ -84,7 +84,7 @@ class PublicGenerator(ABC, Generic[C]):
         """
 
     def prepare(self, public: ImageDataset, run: RunContext) -> None:
-        """Learns from public images; what takes long is stored in `run.cache`.
+        """Learns from public images; slow results are stored in `run.cache`.
 
         Args:
             public: public images of the shape.
@@ -101,13 +101,13 @@ class PublicGenerator(ABC, Generic[C]):
 
         Args:
             candidates: from `random`, `vary` or `adopt`.
-            degree: how far a variation may be from its image, in (0, 1]: at 1 as far as a random image, or as far as
-                the generator goes; near 0 hardly changed.
+            degree: how far a variation may be from its image, in (0, 1]. At 1, it is as far as a random image, or as
+                far as the generator can go; near 0, it hardly changes.
             run: device and generator.
         """
 
     def adopt(self, images: Tensor) -> Candidates:
-        """Candidates from images that something else made.
+        """Candidates from images that the generator did not make.
 
         Args:
             images: uint8 [n, c, h, w], on the CPU.

@@ -1,4 +1,4 @@
-"""Several public sources, of which private images choose one."""
+"""Several public sources; the private images choose one of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dpbench.core.specs import Batch, DatasetSpec
 
 
 class PublicSources(ImageDataset):
-    """Public sources that a trial may learn from; as a dataset, all their images in turn, without labels or captions.
+    """Public sources that a trial may learn from. As a dataset, their concatenated images, without labels or captions.
 
     Args:
         name: name of all sources together.

@@ -11,10 +11,10 @@ class Range:
     """Finite numbers between two bounds.
 
     Attributes:
-        low: the smallest number, if it is in the range.
-        above: a bound that is not in the range itself.
-        high: the largest number, if it is in the range.
-        below: a bound that is not in the range itself.
+        low: inclusive lower bound.
+        above: exclusive lower bound.
+        high: inclusive upper bound.
+        below: exclusive upper bound.
     """
 
     low: float = -math.inf

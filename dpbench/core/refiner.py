@@ -41,8 +41,8 @@ C = TypeVar("C", bound=RefinerSettings)
 class Refiner(ABC, Generic[C]):
     """A detail stage: coarse image -> full image, learned from public data only: free post-processing (rule R7).
 
-    Subclasses define `refine`. Callers call the instance, which also checks the images and puts back the coarse band,
-    as with `forward` and `__call__` of a torch module.
+    Subclasses define `refine`. Callers call the instance, which also checks the images and restores the coarse band:
+    the same division as between `forward` and `__call__` of a torch module.
 
     Attributes:
         cost: what its preparation and its calls have cost so far.
@@ -64,12 +64,12 @@ class Refiner(ABC, Generic[C]):
 
     @classmethod
     def track_of(cls, config: C) -> Track:
-        """What a configuration knows besides the coarse images; "foundation" with weights of other origin."""
+        """The track of a configuration, besides the coarse images; "foundation" with weights pretrained elsewhere."""
         return "images" if cls.uses_public else "none"
 
     @classmethod
     def weights_of(cls, config: C) -> Mapping[str, str]:
-        """The weights of other origin that a configuration uses: name -> first 12 digits of a file's SHA-256.
+        """The weights pretrained elsewhere that a configuration uses: name -> first 12 digits of a file's SHA-256.
 
         Called before anything is trained.
 
@@ -83,12 +83,12 @@ class Refiner(ABC, Generic[C]):
 
         Args:
             public: public images of the full size; possibly none where `uses_public` is False.
-            degrade: what the coarse stage does to an image; see `Degrade`.
+            degrade: the coarse stage's effect on an image; see `Degrade`.
         """
 
     @property
     def draws(self) -> int:
-        """Coarse images that it can use for one full image; see `refine`."""
+        """Maximum number of coarse images that it uses for one full image; see `refine`."""
         return 1
 
     @abstractmethod
@@ -105,11 +105,11 @@ class Refiner(ABC, Generic[C]):
         """
 
     def __call__(self, coarse: Tensor, size: int, run: RunContext) -> Tensor:
-        """`refine`, then the given coarse band as the setting `consistency` says.
+        """Calls `refine`, then restores the given coarse band as the setting `consistency` says.
 
         Raises:
             DataError: coarse images are not finite.
-            ConfigError: `size` is not a multiple of the coarse size, and a coarse band is to be put back.
+            ConfigError: a coarse band is to be restored, but `size` is not a multiple of the coarse size.
         """
         if not bool(coarse.isfinite().all()):
             raise DataError("coarse images contain NaN or infinite values; the coarse stage has diverged")
@@ -165,7 +165,7 @@ class Degrade(ABC):
     """The corruption a refiner has to undo: full images -> coarse images as the private coarse stage gives them."""
 
     key: Any
-    """What the corruption depends on (JSON-like), for the public cache."""
+    """Everything that the corruption depends on (JSON-like), for the public cache."""
 
     @abstractmethod
     def __call__(self, images: Tensor, generator: Any) -> Tensor:

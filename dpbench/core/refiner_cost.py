@@ -12,14 +12,14 @@ from dpbench.core.peak_memory import peak_memory_mb
 
 @dataclass
 class RefinerCost:
-    """What a refiner has cost so far.
+    """The cost of a refiner so far.
 
     Attributes:
         seconds_prepare: seconds of `prepare`; near 0 when its weights came from the cache.
         images: number of images refined.
         seconds: seconds that their refinement took.
-        memory_mb: by how much refinement has raised the peak memory, in MiB: of the device, on a CPU of the process; 0
-            where an earlier phase needed more, None where the system does not report it.
+        memory_mb: increase of the peak memory by refinement, in MiB: that of the device, or on a CPU of the process. 0
+            if an earlier phase needed more, None if the system does not report it.
     """
 
     seconds_prepare: float = 0.0
@@ -54,7 +54,7 @@ class RefinerCost:
 
 
 def _now(device: str) -> float:
-    """Seconds on a clock, after everything that the device was asked for."""
+    """Seconds on a clock, after all work queued on the device."""
     if device.startswith("cuda"):
         import torch
 

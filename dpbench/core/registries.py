@@ -96,7 +96,7 @@ _BENCHMARK_DATASETS = {
     ),
     "grained": (
         "dpbench.data.synthetic.grained:Grained",
-        "Ten shapes, 32×32 colour, generated; grained:T shows a share T of the classes in fine grain",
+        "Ten shapes, 32×32 colour, generated; grained:T shows the class of a share T of the records in fine grain",
     ),
     "mnist": (
         "dpbench.data.sets.torchvision_sets:MNIST",
@@ -255,6 +255,10 @@ _REFINERS = {
     "regression": (
         "dpbench.refiners.regression:Regression",
         "Convolutional super-resolution with an L1 loss, trained on public images: fast, deterministic, blurry.",
+    ),
+    "adversarial": (
+        "dpbench.refiners.adversarial:Adversarial",
+        "Convolutional super-resolution with a critic beside the L1 loss, trained on public images: fast, sharp.",
     ),
     "residual": (
         "dpbench.refiners.residual:Residual",

@@ -33,7 +33,7 @@ class Registry(Generic[P]):
     """The plugins of one kind, by name.
 
     Args:
-        kind: what one plugin is called in messages, e.g. "method" or "text encoder".
+        kind: the name of one plugin in messages, e.g. "method" or "text encoder".
         builtin: name -> ("module:Class", summary); the summary is the first line of the class's docstring.
         base: the base class of plugins; `check` looks for it.
     """
@@ -58,7 +58,7 @@ class Registry(Generic[P]):
         return name in self._builtin
 
     def summary(self, name: str) -> str:
-        """What the plugin called `name` is, in one line; imports nothing for built-in plugins.
+        """A one-line summary of the plugin called `name`; imports nothing for built-in plugins.
 
         Raises:
             UnknownName, DpbenchError: as `get`.
@@ -143,12 +143,12 @@ class Registry(Generic[P]):
             raise DpbenchError(f"{self.kind} '{name}' does not define {', '.join(lacking)}")
 
     def unregister(self, name: str) -> None:
-        """Forgets what was registered under `name` at run time, if anything was."""
+        """Forgets the plugin registered under `name` at run time, if there is one."""
         self._registered.pop(name, None)
 
     @contextmanager
     def temporary(self, plugins: Mapping[str, type[P]] = MappingProxyType({})) -> Iterator[None]:
-        """Undoes at the end of the block what was registered in it.
+        """Undoes all registrations in the block at its end.
 
         Args:
             plugins: registered at the start of the block; each one replaces a plugin of the same name.
@@ -162,7 +162,7 @@ class Registry(Generic[P]):
 
 
 def _is_defined_again(before: type | None, plugin: type) -> bool:
-    """Whether two classes are those of a cell that ran twice."""
+    """Whether two classes come from a notebook cell that ran twice."""
     return before is not None and all(
         c.__module__ == "__main__" and c.__qualname__ == plugin.__qualname__ for c in (before, plugin)
     )

@@ -1,7 +1,7 @@
-"""The captions of the generated dataset `scenes`: what a scene contains, how it is said, and what a text says.
+"""The captions of the generated dataset `scenes`: scenes, their wording, and how to read a text back into a scene.
 
 A scene has one to three objects, each with a shape, a colour and a size, in different cells of a 3 x 3 grid, on a
-ground with a pattern. `write` puts a scene into words; `read` finds what a text in these words says, which may be less.
+ground with a pattern. `write` puts a scene into words; `read` parses a text in these words, which may say less.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ class Vocabulary:
 SENSITIVE = Vocabulary(
     ("star", "ring", "square", "triangle", "heart", "cross"), ("red", "green", "blue", "yellow", "purple", "white")
 )
-"""What `scenes` shows."""
+"""The objects of `scenes`."""
 
 PUBLIC = Vocabulary(
     ("disc", "crescent", "arrow", "bolt", "bar", "arch"), ("orange", "cyan", "pink", "lime", "brown", "grey")
 )
-"""What its public companion shows: other objects and colours, on the same grounds, told in the same other words."""
+"""The objects of its public companion: other shapes and colours, on the same grounds; all other words are the same."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Thing:
 
 @dataclass(frozen=True)
 class Relation:
-    """Where one object is, seen from another: "above" or "left of".
+    """The position of one object relative to another: "above" or "left of".
 
     Attributes:
         first, second: (colour, shape) of both.
@@ -77,7 +77,7 @@ class Relation:
 
 @dataclass(frozen=True)
 class Scene:
-    """What a scene contains, or what a text says of it.
+    """The content of a scene, or the part of it that a text states.
 
     Attributes:
         things: one to three objects.
@@ -91,9 +91,9 @@ class Scene:
 
 
 def write(scene: Scene, choices: Sequence[float]) -> str:
-    """One caption of a complete scene: what it contains, in words and an order that `choices` select.
+    """One caption of a complete scene, in words and an order that `choices` select.
 
-    With two or three objects, the first two stand in one row or column, and the caption states how.
+    With two or three objects, the first two stand in one row or column, and the caption states their relation.
 
     Args:
         scene: all sizes, cells and the ground are known.
@@ -112,7 +112,7 @@ def write(scene: Scene, choices: Sequence[float]) -> str:
 
 
 def read(text: str, vocabulary: Vocabulary) -> Scene:
-    """What a text says in these words. Anything else in it is ignored.
+    """The scene that a text describes in these words. Anything else in the text is ignored.
 
     Raises:
         ValueError: it names no object.
@@ -135,7 +135,7 @@ def read(text: str, vocabulary: Vocabulary) -> Scene:
 
 
 def first_scene(text: str, vocabulary: Vocabulary) -> Scene | None:
-    """What the first caption of a record (see `core.captions`) says; None if it names no object."""
+    """The scene of a record's first caption (see `core.captions`); None if it names no object."""
     try:
         return read((split_captions(text) or [""])[0], vocabulary)
     except ValueError:
@@ -178,14 +178,14 @@ def _size(word: str | None) -> str | None:
 
 
 def _cell(rest: str) -> Cell | None:
-    """The cell that the words right after an object name."""
+    """The cell that is named right after an object."""
     cells = [(len(words), (row, column)) for row, line in enumerate(PLACES) for column, words in enumerate(line)
              if rest.startswith(words)]  # fmt: skip
     return max(cells)[1] if cells else None  # "at the top left" rather than "at the top"
 
 
 def _relation(one: Thing, other: Thing, between: str) -> Relation | None:
-    """What the words between two objects say."""
+    """The relation that the words between two objects state."""
     names = (one.colour, one.shape), (other.colour, other.shape)
     for kind, forwards, backwards in (("above", ABOVE, BELOW), ("left", LEFT, RIGHT)):
         if between.startswith(forwards):

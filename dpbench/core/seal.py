@@ -16,7 +16,7 @@ Split = Literal["train", "test"]
 
 
 class Sealed(Protocol):
-    """What the seal has to know about a dataset plugin; see `core.data.Dataset`."""
+    """The part of a dataset plugin that the seal uses; see `core.data.Dataset`."""
 
     argument: str
 
@@ -38,8 +38,8 @@ def share_images(one: type[Sealed], argument: str, other: type[Sealed], other_ar
 class Seal:
     """Closes datasets while code of a method runs.
 
-    A dataset that opens a split asks every seal that is closed in this process: a method may open a dataset through any
-    part of dpbench, in a thread or in a forked worker.
+    A dataset that opens a split checks every closed seal of this process, because a method may open a dataset through
+    any part of dpbench, in a thread or in a forked worker.
 
     Args:
         sensitive: the sensitive dataset, or None where there is none.

@@ -17,8 +17,8 @@ class Import(NamedTuple):
 
     Attributes:
         level: number of leading dots.
-        module: what stands behind them.
-        names: what is taken from it; ("*",) for all, also where the module itself is bound to a name.
+        module: the name after the dots.
+        names: the names imported from it; ("*",) for all, also if the module itself is bound to a name.
     """
 
     level: int
@@ -37,10 +37,10 @@ class Source(NamedTuple):
     """A source file.
 
     Attributes:
-        code: hash of its content without comments, docstrings, layout and what is for type checkers only.
-        imports: its import statements at any depth, but for those.
-        lazy: name -> module, of what it imports for type checkers: in a package, the names that it imports when they
-            are first used.
+        code: hash of its content without comments, docstrings, layout and code for type checkers only.
+        imports: its import statements at any depth, except those for type checkers only.
+        lazy: name -> module of its imports for type checkers only. In a package, these are the names that it imports on
+            first use.
         changed: when it was last changed, in seconds since 1970.
     """
 
@@ -51,7 +51,7 @@ class Source(NamedTuple):
 
 
 def parse(path: Path) -> Source:
-    """Reads a source file; a file that is no Python source counts by its bytes.
+    """Reads a source file; a file other than Python source is hashed by its bytes.
 
     Raises:
         DpbenchError: the file is gone or is not valid Python.
@@ -79,7 +79,7 @@ def _parse(path: Path, modified_ns: int, changed_ns: int, size: int) -> Source:
 
 
 class _Stripped(ast.NodeTransformer):
-    """Removes what no result depends on: docstrings, and what is for type checkers only."""
+    """Removes code that no result depends on: docstrings, and code for type checkers only."""
 
     def __init__(self) -> None:
         self.lazy: dict[str, str] = {}
@@ -89,7 +89,7 @@ class _Stripped(ast.NodeTransformer):
         return None if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else node
 
     def visit_If(self, node: ast.If) -> ast.AST | list[ast.AST]:
-        """Of `if TYPE_CHECKING`, the other branch is what runs."""
+        """Of `if TYPE_CHECKING`, only the `else` branch runs."""
         name = node.test.attr if isinstance(node.test, ast.Attribute) else getattr(node.test, "id", None)
         if name != "TYPE_CHECKING":
             return self.generic_visit(node)

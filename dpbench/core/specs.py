@@ -1,4 +1,4 @@
-"""Values that parts exchange: dataset declarations, batches of records, sampling conditions, privacy budgets."""
+"""Values that parts of dpbench exchange: dataset declarations, batches, sampling conditions, privacy budgets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 Condition = Literal["none", "classes", "captions"]
-"""What the records of a dataset have beside their images."""
+"""What the records of a dataset have besides their images."""
 
 CONDITIONS = frozenset(get_args(Condition))
 
@@ -64,7 +64,7 @@ class DatasetSpec:
 
     @property
     def condition(self) -> Condition:
-        """What a record has beside its image."""
+        """What a record has besides its image."""
         return "classes" if self.classes else "captions" if self.caption_bytes else "none"
 
     @property
@@ -75,16 +75,17 @@ class DatasetSpec:
 
 @dataclass(frozen=True)
 class Batch:
-    """Some records of a dataset, or what `PrivateData.derive` made of them.
+    """Some records of a dataset, or the values that `PrivateData.derive` computed from them.
 
     Every field is a tensor with the records in its first dimension, or None. Use `dataclasses.replace` or the
     operations below to change a batch: they keep all fields, including those of a subclass.
 
     Attributes:
         images: uint8 [b, c, h, w]; None in a derived batch without images.
-        condition: what an image shows: int64 [b] labels, or uint8 [b, length] captions (see `core.captions`), or int32
-            [b, captions, length] what `PrivateData.tokenize` made of them, or None for a dataset with neither.
-        derived: [b, ...] what `derive` computed per record; None otherwise.
+        condition: what an image shows: int64 [b] labels; uint8 [b, length] captions (see `core.captions`); int32
+            [b, captions, length] tokens, made from captions by `PrivateData.tokenize`; or None for a dataset without
+            labels or captions.
+        derived: [b, ...] values that `derive` computed per record; None otherwise.
     """
 
     images: Tensor | None = None
@@ -116,7 +117,7 @@ class Batch:
         return next((len(tensor) for tensor in self.tensors.values()), 0)
 
     def map(self, change: Callable[..., Tensor], *others: Batch) -> Batch:
-        """The batch with `change(tensor, *tensors of the others)` in the place of every tensor.
+        """The batch with `change(tensor, *tensors of the others)` in place of every tensor.
 
         Args:
             change: applied field by field.
@@ -135,11 +136,11 @@ class Batch:
         return self.map(lambda t: t.to(device))
 
     def select(self, rows: Tensor) -> Batch:
-        """The records at `rows` (int64 [k]), or those where it is True (bool [b])."""
+        """The records at `rows` (int64 [k]), or those where `rows` is True (bool [b])."""
         return self.map(lambda t: t[rows.to(t.device)])
 
     def repeat(self, views: int) -> Batch:
-        """Every record `views` times, record-major: the copies of one record stand together."""
+        """Every record `views` times, record-major: the copies of one record are adjacent."""
         return self if views == 1 else self.map(lambda t: t.repeat_interleave(views, dim=0))
 
 
@@ -169,7 +170,7 @@ class Conditions:
 
     @classmethod
     def balanced(cls, count: int, kinds: int | Sequence[int] | Sequence[str]) -> Conditions:
-        """`count` images with equally many of each kind, kinds taking turns; unconditional where there are none.
+        """`count` images with equally many of each kind, kinds taking turns; unconditional if there are no kinds.
 
         Args:
             count: number of images.
@@ -220,7 +221,7 @@ UNUSUAL_DELTA = 1e-5
 
 
 def check_chosen_delta(delta: float, n: int | None) -> None:
-    """Warns of a δ that somebody chose and that protects little (rule R3).
+    """Warns if a δ that the user chose protects little (rule R3).
 
     Args:
         delta: in (0, 1).

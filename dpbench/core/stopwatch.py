@@ -1,4 +1,4 @@
-"""How long a phase takes over all attempts at it."""
+"""The duration of a phase over all attempts at it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dpbench.core.files import read_json, write_json
 
 
 class Stopwatch:
-    """Measures from now on, and adds what an interrupted attempt had saved.
+    """Measures from now on, and adds the seconds that an interrupted attempt saved.
 
     Args:
         path: JSON file of the seconds so far; None adds nothing.

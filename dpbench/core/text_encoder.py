@@ -43,7 +43,7 @@ class TextEncoder(ABC, Generic[C]):
     Attributes:
         dim: d of `TextEncoding.tokens`.
         pooled_dim: d' of `TextEncoding.pooled`.
-        longest: the most tokens of a text; None where there is no limit.
+        longest: maximum number of tokens per text; None for no limit.
 
     Raises:
         NotInstalled, DataError: weights are missing or damaged.
@@ -60,7 +60,7 @@ class TextEncoder(ABC, Generic[C]):
 
     @classmethod
     def track_of(cls, config: C) -> Track:
-        """What a configuration knows: "foundation" with weights that were trained on unknown data."""
+        """The track of a configuration: "foundation" with weights that were trained on unknown data."""
         return "none"
 
     @classmethod
@@ -74,7 +74,7 @@ class TextEncoder(ABC, Generic[C]):
 
     @abstractmethod
     def tokenize(self, text: str, length: int) -> list[int]:
-        """At most `length` token numbers, none negative; the same in every call. None for a text without words."""
+        """At most `length` token numbers, none negative; the same in every call. [] for a text without words."""
 
     @abstractmethod
     def encode(self, tokens: Tensor) -> TextEncoding:
@@ -86,6 +86,6 @@ class TextEncoder(ABC, Generic[C]):
 
 
 def joint_track(*tracks: Track) -> Track:
-    """The track of something that knows what several parts know."""
+    """The track of something that combines the knowledge of several parts."""
     order: tuple[Any, ...] = ("none", "images", "foundation")
     return max(tracks, key=order.index)

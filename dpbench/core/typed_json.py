@@ -19,7 +19,7 @@ def read_typed(path: Path, kind: type[T]) -> T:
     """The content of a JSON file.
 
     Args:
-        kind: a dataclass. No entry may be unknown, of another type, or a number that is not finite.
+        kind: a dataclass. Unknown entries, entries of another type and numbers that are not finite are refused.
 
     Raises:
         DpbenchError: the file is missing or damaged; the message names it.

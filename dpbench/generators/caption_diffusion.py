@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 class CaptionDiffusionConfig(CaptionsConfig, CaptionSettings, DiffusionGeneratorConfig):
     """Settings of the captions, of the network and its public training, and of the sampler."""
 
-    augmentation: Augmentation = option("none", "augmentation of public images; captions may say what is left")
+    augmentation: Augmentation = option("none", "augmentation of public images; captions may name left and right")
     label_dropout: float = option(
         0.1, "probability of training without a caption; must be positive for guidance", low=0, below=1
     )
     sampling_steps: int = option(16, "network evaluations per image", low=1)
-    context: int = option(64, "size of a word's vector that cross-attention sees", low=1)
-    guidance: float = option(1.4, "weight of classifier-free guidance to the caption; 1 disables it", low=0)
+    context: int = option(64, "size of the word vectors that cross-attention sees", low=1)
+    guidance: float = option(1.4, "weight of classifier-free guidance towards the caption; 1 disables it", low=0)
 
     def __post_init__(self) -> None:
         CaptionsConfig.__post_init__(self)
@@ -51,8 +51,8 @@ class CaptionDiffusionConfig(CaptionsConfig, CaptionSettings, DiffusionGenerator
 class CaptionDiffusion(Captioned[CaptionDiffusionConfig]):
     """Captions rendered by a diffusion model trained on the captioned public source; a variation edits the caption.
 
-    The network is that of `dp-sgd` for datasets with captions: its cross-attention sees the words of a caption at the
-    `attention` coarsest levels and in the middle. It renders what the public source has words for.
+    The network is the same as in `dp-sgd` for datasets with captions: its cross-attention sees the words of a caption
+    at the `attention` coarsest levels and in the middle. It can render only what the public source has words for.
     """
 
     Config = CaptionDiffusionConfig
@@ -71,7 +71,7 @@ class CaptionDiffusion(Captioned[CaptionDiffusionConfig]):
 
     @classmethod
     def weights_of(cls, config: CaptionDiffusionConfig) -> Mapping[str, str]:
-        """See `PublicGenerator.weights_of`: those of the text encoder and of the language model."""
+        """See `PublicGenerator.weights_of`: the text encoder's and the language model's."""
         return {**config.text_weights, **SOURCES[config.edits].weights_of(config)}
 
     @classmethod
@@ -102,7 +102,7 @@ class CaptionDiffusion(Captioned[CaptionDiffusionConfig]):
             return to_uint8(model.sample(words, run.generator, sampler)).cpu()
 
     def state_dict(self) -> dict[str, Any]:
-        """The known captions, and the denoiser's weights."""
+        """The pool of captions, and the denoiser's weights."""
         weights = {} if self._denoiser is None else self._denoiser.state_dict()
         return {**super().state_dict(), **{f"denoiser.{name}": tensor for name, tensor in weights.items()}}
 
@@ -123,7 +123,7 @@ class CaptionDiffusion(Captioned[CaptionDiffusionConfig]):
         return Denoiser(pixel_caption_unet(self.shape, c.unet, context, c.context), self.shape, 0, c.sigma_data)
 
     def _trained(self, public: ImageDataset, run: RunContext) -> dict[str, Tensor]:
-        """Weights of a model trained on public images and on one of the captions of each."""
+        """Weights of a model trained on public images, each with one of its captions."""
         from dpbench.training.public import PublicBatches
 
         c, reader = self.config, self._reader

@@ -25,8 +25,8 @@ class CaptionPipelineConfig(PipelineConfig, CaptionsConfig):
 class CaptionPipeline(Captioned[CaptionPipelineConfig]):
     """Captions rendered by a public text-to-image pipeline of diffusers; a variation edits the caption.
 
-    Captions come from the public source, of which no image is looked at. Nothing is downloaded or trained. A saved
-    model holds the SHA-256 of the pipeline's weights in place of the weights. Made for a GPU.
+    Captions come from the public source; its images are not used. Nothing is downloaded or trained. A saved model holds
+    the SHA-256 of the pipeline's weights instead of the weights. Made for a GPU.
     """
 
     Config = CaptionPipelineConfig
@@ -42,7 +42,7 @@ class CaptionPipeline(Captioned[CaptionPipelineConfig]):
 
     @classmethod
     def weights_of(cls, config: CaptionPipelineConfig) -> Mapping[str, str]:
-        """See `PublicGenerator.weights_of`: those of the pipeline, and of the language model if there is one."""
+        """See `PublicGenerator.weights_of`: the pipeline's, and the language model's if there is one."""
         return {**config.pipeline_weights, **SOURCES[config.edits].weights_of(config)}
 
     def prepare(self, public: ImageDataset, run: RunContext) -> None:
@@ -55,7 +55,7 @@ class CaptionPipeline(Captioned[CaptionPipelineConfig]):
         return self._pipeline.draw(captions, run)
 
     def state_dict(self) -> dict[str, Any]:
-        """The known captions, and the SHA-256 of the pipeline's weights, uint8 [32]."""
+        """The pool of captions, and the SHA-256 of the pipeline's weights, uint8 [32]."""
         return {**super().state_dict(), **self._pipeline.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

@@ -26,7 +26,7 @@ SOURCES: Mapping[str, type[CaptionSource]] = {
     "scenes": SceneGrammar,
     "language-model": MaskedWords,
 }
-"""`edits` of the settings -> what draws and varies captions."""
+"""`edits` of the settings -> the class that draws and varies captions."""
 
 CHUNK = 500
 """Public records that are read, or captions that are rendered, at a time."""
@@ -37,9 +37,9 @@ C = TypeVar("C", bound=CaptionsConfig)
 class Captioned(PublicGenerator[C]):
     """Images rendered from captions by a public text-to-image model; subclasses define `render`.
 
-    A variation edits the caption of an image, the more the larger the degree, and renders it anew: it shows what the
-    caption says, and shares nothing else with the image. The origins of candidates are their captions: UTF-8, padded
-    with zeros. Captions are drawn from the public source; no private one is read.
+    A variation edits the caption of an image, more at larger degrees, and renders the result. It shows what the new
+    caption says, and shares nothing else with the original image. The origins of candidates are their captions: UTF-8,
+    padded with zeros. Captions are drawn from the public source; private captions are not read.
     """
 
     paper = "arXiv 2506.07555"
@@ -53,7 +53,7 @@ class Captioned(PublicGenerator[C]):
         """A random image for each caption: uint8 [n, c, h, w] on the CPU. Randomness comes from the run's generator."""
 
     def prepare(self, public: ImageDataset, run: RunContext) -> None:
-        """Draws the public captions that are known.
+        """Draws the pool of public captions.
 
         Raises:
             ConfigError: the public source has no captions, or none in the words of the settings.
@@ -69,12 +69,12 @@ class Captioned(PublicGenerator[C]):
         return self._rendered([self._captions.random(draws) for draws in _draws(count, run)], run)
 
     def vary(self, candidates: Candidates, degree: float, run: RunContext) -> Candidates:
-        """See `PublicGenerator.vary`: edited captions, rendered anew."""
+        """See `PublicGenerator.vary`: renderings of edited captions."""
         captions = zip(captions_of(candidates), _draws(len(candidates.images), run), strict=True)
         return self._rendered([self._captions.varied(text, degree, draws) for text, draws in captions], run)
 
     def state_dict(self) -> dict[str, Any]:
-        """The known captions, uint8 [n, bytes]."""
+        """The pool of captions, uint8 [n, bytes]."""
         return {} if self._pool is None else {"pool": self._pool}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -120,7 +120,7 @@ def captions_of(candidates: Candidates) -> list[str]:
 
 
 def _draws(count: int, run: RunContext) -> list[Random]:
-    """A source of randomness for each caption, so that no caption depends on what stands beside it."""
+    """A source of randomness for each caption, so that no caption depends on the others."""
     import torch
 
     return [Random(seed) for seed in torch.randint(2**62, (count,), generator=run.generator).tolist()]

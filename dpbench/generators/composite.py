@@ -18,15 +18,15 @@ from dpbench.core.text_encoder import joint_track
 
 @dataclass(frozen=True)
 class CompositeConfig:
-    """The two generators, and when they change."""
+    """The two generators, and the degree at which the second one takes over."""
 
     first: Choice = plugin_option("glyphs", GENERATORS, "makes random images, and far variations of them")
-    second: Choice = plugin_option("diffusion", GENERATORS, "makes near variations; it sees images alone")
-    switch: float = option(0.2, "degree of variation below which the second one makes them", above=0, high=1)
+    second: Choice = plugin_option("diffusion", GENERATORS, "makes near variations, from images only")
+    switch: float = option(0.2, "degree below which the second generator makes the variations", above=0, high=1)
 
     def __post_init__(self) -> None:
         if not GENERATORS.get(self.second.name).varies_any:
-            raise ConfigError(f"{self.second.name} varies its own images alone; it can be the first generator only")
+            raise ConfigError(f"{self.second.name} varies only its own images, so it can only be the first generator")
 
 
 class Composite(PublicGenerator[CompositeConfig]):
@@ -47,7 +47,7 @@ class Composite(PublicGenerator[CompositeConfig]):
 
     @classmethod
     def weights_of(cls, config: CompositeConfig) -> Mapping[str, str]:
-        """See `PublicGenerator.weights_of`: those of both."""
+        """See `PublicGenerator.weights_of`: the weights of both generators."""
         first, second = (GENERATORS.get(c.name).weights_of(c.config) for c in (config.first, config.second))
         return {**first, **second}
 
@@ -67,14 +67,14 @@ class Composite(PublicGenerator[CompositeConfig]):
         return self._first.random(count, run)
 
     def vary(self, candidates: Candidates, degree: float, run: RunContext) -> Candidates:
-        """See `PublicGenerator.vary`. Origins stay those of the first generator."""
+        """See `PublicGenerator.vary`. Origins remain those of the first generator."""
         if degree >= self.config.switch:
             return self._first.vary(candidates, degree, run)
         varied = self._second.vary(self._second.adopt(candidates.images), degree, run)
         return Candidates(varied.images, candidates.origins)
 
     def state_dict(self) -> dict[str, Any]:
-        """What both keep."""
+        """The states of both generators."""
         parts = {"first": self._first.state_dict(), "second": self._second.state_dict()}
         return {f"{part}.{name}": tensor for part, state in parts.items() for name, tensor in state.items()}
 

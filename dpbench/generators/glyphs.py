@@ -22,7 +22,7 @@ FONTS = (
     "DejaVuSans", "DejaVuSans-Oblique", "DejaVuSansMono", "DejaVuSerif", "DejaVuSerif-Italic", "STIXGeneral",
     "STIXGeneralItalic", "cmr10", "cmss10", "cmtt10", "cmmi10", "cmti10",
 )  # fmt: skip
-"""Fonts that travel with matplotlib: DejaVu, STIX, and TeX's Computer Modern."""
+"""Fonts shipped with matplotlib: DejaVu, STIX, and TeX's Computer Modern."""
 
 OVERSAMPLING = 4
 """Pixels of a drawn character per pixel of an image."""
@@ -36,7 +36,7 @@ class GlyphsConfig:
     """Settings of the glyphs."""
 
     characters: str = option(LETTERS, "characters that are drawn")
-    height: float = option(0.62, "longer side of an upright character, as a share of the image's", above=0, high=1)
+    height: float = option(0.62, "longer side of an upright character, as a share of the image side", above=0, high=1)
     angle: float = option(0.3, "largest rotation, in radians", low=0, high=math.pi)
     slant: float = option(0.4, "largest slant: horizontal shift per height", low=0, high=2)
     zoom: float = option(0.3, "largest change of a side, as the logarithm of a factor", low=0, high=2)
@@ -51,8 +51,8 @@ class Glyphs(Simulator[GlyphsConfig]):
     """Characters of 12 fonts, white on black, rotated, slanted, moved and of any stroke width: no model at all.
 
     A character is an image's kind, its font a choice; rotation, slant, width, height, position, stroke width and
-    brightness are amounts. It looks at no public images. What it knows is the shape of characters, so that data which
-    show other things are out of its reach. Fonts are those of matplotlib. Colour images get a grey character.
+    brightness are amounts. It uses no public images. It knows only the shapes of characters, so it cannot imitate data
+    that show other things. The fonts are matplotlib's. Colour images get a grey character.
     """
 
     Config = GlyphsConfig

@@ -24,8 +24,8 @@ class Img2ImgConfig(PipelineConfig):
 class Img2Img(PublicGenerator[Img2ImgConfig]):
     """A public text-to-image pipeline of diffusers, such as Stable Diffusion; it varies images by image-to-image.
 
-    The degree of a variation is the pipeline's strength. Nothing is downloaded or trained, and no public image is
-    looked at. A saved model holds the SHA-256 of the weights in place of the weights. Made for a GPU.
+    The degree of a variation is the pipeline's strength. Nothing is downloaded or trained, and no public image is used.
+    A saved model holds the SHA-256 of the weights instead of the weights. Made for a GPU.
     """
 
     Config = Img2ImgConfig

@@ -22,8 +22,8 @@ CHUNK = 500
 class NearestConfig:
     """Settings of the nearest images."""
 
-    pool: int = option(10_000, "public images among which it chooses; they are kept with the model", low=2)
-    neighbours: int = option(100, "nearest public images among which a variation of degree 1 is drawn", low=1)
+    pool: int = option(10_000, "public images to choose from; stored with the model", low=2)
+    neighbours: int = option(100, "nearest public images from which a variation of degree 1 is drawn", low=1)
     side: int = option(16, "height and width at which images are compared", low=1)
 
 

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 CORNERS = 10
 
 LUMINANCE = (0.299, 0.587, 0.114)
-"""Of red, green and blue (ITU-R 601)."""
+"""Weights of red, green and blue (ITU-R 601)."""
 
 
 class Polygons(Simulator[NoSettings]):
     """Star-shaped figures of ten corners on a ground that shades from one colour to another: no model at all.
 
-    Outline, hole, place, size and the three colours are amounts. It looks at no public images.
+    Outline, hole, position, size and the three colours are amounts. It uses no public images.
     """
 
     amounts = CORNERS + 14

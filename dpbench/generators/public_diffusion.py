@@ -45,10 +45,10 @@ class DiffusionGeneratorConfig:
     p_std: float = option(1.4, "standard deviation of ln σ for the training noise levels", above=0, high=10)
     label_dropout: float = option(0.1, "probability of dropping a public label in training", low=0, below=1)
     sampling_steps: int = option(
-        16, "network evaluations per random image; a variation of degree g needs g times it", low=1
+        16, "network evaluations per random image; a variation of degree g needs g times as many", low=1
     )
     sigma_min: float = option(0.2, "smallest noise level; larger after short training", above=0, below=80)
-    guidance: float = option(1.0, "weight of classifier-free guidance to the public label; 1 disables it", low=0)
+    guidance: float = option(1.0, "weight of classifier-free guidance towards the public label; 1 disables it", low=0)
 
     def __post_init__(self) -> None:
         _ = self.unet  # the constructor checks the sizes
@@ -68,8 +68,8 @@ class DiffusionGenerator(PublicGenerator[DiffusionGeneratorConfig]):
     """A diffusion model trained on the public source; a variation adds noise to an image and removes it again.
 
     With public labels it is conditional: a random image has a random public class, which its variations keep. The
-    degree of a variation is the share of the sampling path that it goes through: the published start index, counted
-    from the other end.
+    degree of a variation is the share of the sampling path that it covers: the published start index, counted from the
+    other end.
     """
 
     Config = DiffusionGeneratorConfig
@@ -89,7 +89,7 @@ class DiffusionGenerator(PublicGenerator[DiffusionGeneratorConfig]):
         )
 
     def random(self, count: int, run: RunContext) -> Candidates:
-        """See `PublicGenerator.random`: full noise, and a random public class where there are some."""
+        """See `PublicGenerator.random`: full noise, and a random public class if there are any."""
         import torch
 
         classes = self._model.null
@@ -159,7 +159,7 @@ class DiffusionGenerator(PublicGenerator[DiffusionGeneratorConfig]):
         return Candidates(torch.cat(parts), labels[:, None].float())
 
     def _trained(self, public: ImageDataset, run: RunContext) -> dict[str, Tensor]:
-        """Weights of a model trained on public images, and on their labels, if any."""
+        """Weights of a model trained on public images and their labels, if any."""
         import torch
 
         from dpbench.training.public import PublicBatches

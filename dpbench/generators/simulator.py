@@ -22,8 +22,8 @@ class Simulator(PublicGenerator[C]):
     """A program that draws an image from parameters in [0, 1); subclasses define `draw`.
 
     The first parameters of an image are its kind, and stay in all its variations. The next ones are choices, such as a
-    font: a variation makes each anew with the probability `degree`. The others are amounts, such as an angle: a
-    variation adds normal noise with the standard deviation `degree`, reflected at 0 and 1.
+    font: a variation redraws each with probability `degree`. The others are amounts, such as an angle: a variation adds
+    normal noise with the standard deviation `degree`, reflected at 0 and 1.
 
     The origins of its candidates are their parameters.
     """
@@ -40,7 +40,7 @@ class Simulator(PublicGenerator[C]):
     def draw(self, parameters: Tensor) -> Tensor:
         """Images from their parameters: [n, kinds + choices + amounts] in [0, 1) -> uint8 [n, c, h, w].
 
-        Every image depends on its own parameters alone.
+        Every image depends only on its own parameters.
         """
 
     def random(self, count: int, run: RunContext) -> Candidates:
@@ -65,7 +65,7 @@ class Simulator(PublicGenerator[C]):
 
 
 def redrawn(values: Tensor, probability: float, generator: torch.Generator) -> Tensor:
-    """Values [n, k] in [0, 1), each drawn anew with a probability."""
+    """Values [n, k] in [0, 1), each redrawn with a given probability."""
     import torch
 
     anew = torch.rand(values.shape, generator=generator) < probability

@@ -107,7 +107,7 @@ class StoredPipeline:
         """Checks that the weights on disk are those of the saved model.
 
         Raises:
-            DataError: they are others.
+            DataError: they differ.
         """
         if bytes(state["sha256"].tolist()) != self._sha256():
             raise DataError(f"the pipeline '{self.config.pipeline}' is not the one that the model was saved with")
@@ -122,7 +122,7 @@ class StoredPipeline:
         return bytes.fromhex(pipeline_sha256(self.config.pipeline))
 
     def _large(self, images: Tensor) -> Tensor:
-        """uint8 [n, c, h, w] -> float [n, 3, size, size] in [0, 1], as the pipeline takes them."""
+        """uint8 [n, c, h, w] -> float [n, 3, size, size] in [0, 1], as the pipeline expects."""
         from torch.nn.functional import interpolate
 
         colour = images.float().expand(-1, 3, -1, -1) / 255

@@ -1,7 +1,7 @@
 """Noisy means and covariances of the coarse wavelet band, and a public detail stage: a baseline for `wavelet`; ours.
 
-If what is private about an image is mostly in its coarse band, a simple private model of the band and public detail go
-far. The model is a Gaussian per class. Nothing is trained privately.
+If the private information of an image is mostly in its coarse band, a simple private model of the band, plus public
+detail, goes far. The model is one Gaussian per class. Nothing is trained privately.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MEANS, COVARIANCES = "means", "covariances"
 """Names of the mechanisms."""
 
 PUBLIC = 5000
-"""Public images in the model of the `public` reference."""
+"""Number of public images to which the `public` reference is fitted."""
 
 ON_HANDWRITING: Mapping[str, Any] = MappingProxyType(
     {"clip": 0.3, "rest_clip": 0.19, "refiner.augmentation": "strokes"}
@@ -76,9 +76,10 @@ class CentralWaveletConfig:
 class CentralWavelet(Method[CentralWaveletConfig]):
     """Noisy class means and covariances of the coarse wavelet band, a Gaussian, and a public super-resolver.
 
-    Two noisy sums over all records: coarse images and counts of each class, then the products of their coefficients
-    around the released means. Coarse images are drawn from a Gaussian per class, whose covariance leaves out what noise
-    alone could have made. A refiner trained on public images adds the detail bands, which is post-processing.
+    Two noisy sums over all records: first the coarse images and counts of each class, then the products of the
+    coefficients after the released means are subtracted. Coarse images are drawn from one Gaussian per class; its
+    covariance omits the directions that noise alone could have made. A refiner trained on public images adds the detail
+    bands, which is post-processing.
     """
 
     Config = CentralWaveletConfig
@@ -102,18 +103,18 @@ class CentralWavelet(Method[CentralWaveletConfig]):
 
     @classmethod
     def track_of(cls, config: CentralWaveletConfig) -> Track:
-        """The track "foundation" with a refiner that brings in weights of other origin."""
+        """The track is "foundation" if the refiner brings in weights of other origin."""
         chosen = config.refiner
         return joint_track(cls.track, REFINERS.get(chosen.name).track_of(chosen.config))
 
     @classmethod
     def weights_of(cls, config: CentralWaveletConfig) -> Mapping[str, str]:
-        """Those of the refiner."""
+        """The weights of the refiner."""
         return REFINERS.get(config.refiner.name).weights_of(config.refiner.config)
 
     @classmethod
     def plan(cls, config: CentralWaveletConfig, spec: DatasetSpec, request: Request) -> Plan:
-        """The sums of coarse images, and those of their products; each over all records, once.
+        """Two sums, each over all records, once: the coarse images, then their products.
 
         Raises:
             ConfigError: the levels do not divide the resolution.
@@ -130,7 +131,7 @@ class CentralWavelet(Method[CentralWaveletConfig]):
         return self.detail
 
     def prepare(self, public: ImageDataset | None, run: RunContext) -> None:
-        """Takes the mean and covariance of public images for every class; see `Method.prepare`.
+        """Sets every class to the mean and covariance of public images; see `Method.prepare`.
 
         Raises:
             ConfigError: there is no public dataset.
@@ -176,7 +177,7 @@ class CentralWavelet(Method[CentralWaveletConfig]):
         )
 
     def parameters(self) -> tuple[int, int]:
-        """(numbers of means and covariances, the same with the refiner's weights)."""
+        """(number of values in means and covariances, the same plus the refiner's weights)."""
         classes, d = self.model.means.shape
         private = classes * d * (d + 3) // 2
         return private, private + self.detail.parameters()

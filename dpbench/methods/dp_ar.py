@@ -1,7 +1,7 @@
-"""DP-finetuned autoregressive models over the tokens of whole images, as DP-LlamaGen and DP-VAR.
+"""DP-finetuned autoregressive models over the tokens of whole images, like DP-LlamaGen and DP-VAR.
 
-The tokenizer is trained on public images; the transformer is pretrained on them and finetuned by DP-SGD. It is what
-`wavelet` is compared with: there the tokens of the coarse band alone are modelled privately.
+The tokenizer is trained on public images; the transformer is pretrained on them and finetuned by DP-SGD. `wavelet` is
+compared with this method; `wavelet` models only the tokens of the coarse band privately.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ class DPARConfig(TokenModelSettings, ImageTokenizerSettings):
 class DPAR(Method[DPARConfig]):
     """An autoregressive model of the tokens of whole images, pretrained on public ones, finetuned by DP-SGD.
 
-    A convolutional tokenizer turns an image into a grid of tokens in raster order (as DP-LlamaGen), or into grids from
-    coarse to fine (order=next-scale, as VAR): each grid quantises what the coarser ones leave over, and its tokens are
-    sampled at once. The class is a prefix token; the words of a caption
-    are several. The tokens of a private image are one record.
+    A convolutional tokenizer turns an image into a grid of tokens in raster order (like DP-LlamaGen), or into grids
+    from coarse to fine (order=next-scale, like VAR). Each of these grids quantises the residual of the coarser ones,
+    and its tokens are sampled at once. The class is one prefix token; the words of a caption are several. The tokens of
+    a private image are one record.
     """
 
     Config = DPARConfig
@@ -168,12 +168,12 @@ class DPAR(Method[DPARConfig]):
 
     @classmethod
     def track_of(cls, config: DPARConfig) -> Track:
-        """The track "foundation" with a pretrained text encoder."""
+        """The track is "foundation" with a pretrained text encoder."""
         return joint_track(cls.track, config.text_track)
 
     @classmethod
     def weights_of(cls, config: DPARConfig) -> Mapping[str, str]:
-        """Those of the text encoder."""
+        """The weights of the text encoder."""
         return config.text_weights
 
     @classmethod

@@ -53,9 +53,9 @@ class DPFETAPro(DiffusionMethod[DPFETAProConfig]):
 
     Three mechanisms share the budget: noisy per-class sums of reduced images, one noisy sum of random Fourier features
     per class, and DP-SGD. The noise of the first two is fixed, so DP-SGD gets the rest of the budget. The published
-    noise multipliers depend on ε: 5 and 7.4 at ε = 10, the defaults, and 20 and 26.6 at ε = 1. They are no fixed
-    multiple of the one of DP-SGD, so no setting gives both: at ε = 1, set `central_noise` and `frequency_noise`. With
-    the defaults, the two queries cost ε = 0.57 of it on MNIST.
+    noise multipliers depend on ε: 5 and 7.4 at ε = 10, the defaults, and 20 and 26.6 at ε = 1. They are not a fixed
+    multiple of DP-SGD's noise multiplier, so no single setting gives both: at ε = 1, set `central_noise` and
+    `frequency_noise`. With the defaults, the two queries cost ε = 0.57 of this budget on MNIST.
     """
 
     Config = DPFETAProConfig

@@ -1,8 +1,8 @@
 """DP-GAN (Xie et al., arXiv 1802.06739): a GAN whose discriminator is trained by DP-SGD.
 
 The generator learns through the discriminator alone, which is post-processing. As in "Private GANs, Revisited" (Bie et
-al., arXiv 2302.02936), the discriminator takes several steps per step of the generator: its noisy steps need more time
-to see what the generator still does wrong.
+al., arXiv 2302.02936), the discriminator takes several steps per step of the generator: because its steps are noisy, it
+needs more of them to find what the generator still gets wrong.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ DISCRIMINATOR = "discriminator"
 """Name of the DP-SGD mechanism."""
 
 BETAS = 0.0, 0.999
-"""Adam without momentum in both networks, as published: each moves while the other learns."""
+"""Adam without momentum for both networks, as published: each changes while the other learns."""
 
 
 @dataclass(frozen=True)
@@ -43,15 +43,15 @@ class DPGANConfig(GANSettings, DPSGDSettings):
     discriminator_steps: int = option(1, "private steps per step of the generator", low=1)
     clip: float = option(0.1, "clipping norm of a record's gradient; small enough to clip nearly every record", above=0)
     lr: float = option(2e-3, "peak learning rate of the discriminator (DP-Adam)", above=0, high=10)
-    ema: float = option(0.99, "decay of the moving average of the generator's weights, per step of it", low=0, below=1)
+    ema: float = option(0.99, "decay of the generator's moving-average weights, per generator step", low=0, below=1)
 
 
 class DPGAN(ModelMethod[DPGANConfig]):
     """A conditional GAN whose discriminator is trained by DP-SGD (DP-GAN).
 
-    A residual generator and a residual discriminator with label projection, trained in turns with the hinge loss. Each
-    private record is paired with a fresh generated image of a random label; the gradient of both losses together is
-    clipped. The generator's steps cost no privacy, because only the discriminator has seen records.
+    A residual generator and a residual discriminator with label projection, trained alternately with the hinge loss.
+    Each private record is paired with a fresh generated image of a random label; the gradient of the sum of both losses
+    is clipped. The generator's steps cost no privacy, because only the discriminator has seen records.
     """
 
     Config = DPGANConfig
@@ -115,10 +115,10 @@ class DPGAN(ModelMethod[DPGANConfig]):
         return Plan(config.mechanism(DISCRIMINATOR, spec))
 
     def fit(self, private: PrivateData, run: RunContext) -> None:
-        """Trains discriminator and generator in turns; see `Method.fit`."""
+        """Trains discriminator and generator alternately; see `Method.fit`."""
         import torch
 
-        from dpbench.methods.cores.conditional_gan import scores_of_frozen
+        from dpbench.models.frozen import frozen
         from dpbench.training.loop import PublicSteps, train_together
         from dpbench.training.part import Part
 
@@ -131,7 +131,7 @@ class DPGAN(ModelMethod[DPGANConfig]):
         def generator_loss() -> Tensor:
             labels = gan.random_labels(c.generator_batch, run.generator, run.device)
             images = gan.learnable(generator, labels, run.generator)
-            return -scores_of_frozen(discriminator, images, labels).mean()
+            return -frozen(discriminator, images, labels).mean()
 
         private_steps = private.dp_sgd(
             DISCRIMINATOR, discriminator, self.loss, learns, run.generator, **c.stepper_options()
@@ -143,7 +143,7 @@ class DPGAN(ModelMethod[DPGANConfig]):
         gan.settle(run)
 
     def loss(self, discriminator: nn.Module, batch: Batch, draws: torch.Generator) -> Tensor:
-        """The hinge losses of each record and of a generated image that is paired with it: [b]."""
+        """The sum of the hinge losses of each record and of the generated image paired with it: [b]."""
         images, labels = self.model.real(batch)
         fake_labels = self.model.random_labels(len(images), draws, images.device)
         fakes = self.model.fakes(self.model.generator, fake_labels, draws)

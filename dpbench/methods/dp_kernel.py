@@ -1,8 +1,8 @@
 """DP-Kernel (Jiang et al., "Functional Renyi Differential Privacy for Generative Modeling"): fresh kernel means.
 
-The kernel mean of the private images is a function; it is released anew as training goes on, at the images that the
-generator makes by then and at public ones, with noise that has the kernel as its covariance. The generator minimises
-the maximum mean discrepancy (MMD) to it in between, which is post-processing.
+The kernel mean of the private images is a function. Training releases it several times, at the current generated images
+and at public ones, with noise that has the kernel as its covariance. Between releases, the generator minimises the
+maximum mean discrepancy (MMD) to it, which is post-processing.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ class DPKernelConfig(MatchingConfig):
     """Settings of DP-Kernel."""
 
     releases: int = option(8, "releases of the kernel means, spread evenly over the generator's steps", low=1)
-    kept: int = option(5, "number of the last releases that the generator matches in turns", low=1)
+    kept: int = option(5, "number of latest releases; each step of the generator matches one of them", low=1)
     rate: float = option(1.0, "Poisson sampling rate of each release", above=0, high=1)
     bandwidths: tuple[float, ...] = option(
         (0.1, 0.025), "kernel variance σ² per pixel in [0, 1], one per scale; 0.1 · 32² is about 102", above=0
     )
     jitter: float = option(0.3, "standard deviation of the smooth noise on a copy of each generated anchor", low=0)
     smooth: int = option(600, "public images of soft blobs among the anchors of a release", low=0)
-    nearness: float = option(0.05, "weight in the loss of what the anchors do not see of a generated image", low=0)
-    ridge: float = option(0.001, "λ > 0 added to the kernel matrix, so that equal images keep their noise", above=0)
+    nearness: float = option(0.05, "loss weight of the part of a generated image that the anchors do not see", low=0)
+    ridge: float = option(0.001, "λ > 0 added to the kernel matrix; keeps the noise where images coincide", above=0)
 
     def __post_init__(self) -> None:
         if not self.bandwidths:
@@ -48,7 +48,7 @@ class DPKernelConfig(MatchingConfig):
             raise ConfigError(f"{self.releases} releases need as many steps, not {self.steps}; set more steps")
 
     def embedding_query(self, noise_multiplier: float | None = None) -> NoisySum:
-        """The releases, each from a Poisson sample of its own; see `MatchingConfig.embedding_query`."""
+        """The releases, each from its own Poisson sample; see `MatchingConfig.embedding_query`."""
         return replace(super().embedding_query(noise_multiplier), rate=self.rate, count=self.releases)
 
 
@@ -56,10 +56,11 @@ class DPKernel(MatchingMethod[DPKernelConfig]):
     """Noisy kernel means at generated images, released again as they improve, and a generator to match (DP-Kernel).
 
     With generated images Z and K(Z, Z) + λI = LLᵀ, each record contributes L⁻¹ k(Z, x), of norm at most √k(x, x) = 1,
-    and a weighted count, to the row of its class. L times the noisy sum is the kernel mean at Z, with noise whose
-    covariance is the kernel's. λ keeps the noise where generated images coincide. Z also has the generated images with
-    smooth public noise, and public images of soft blobs: a release says how the kernel mean changes in the directions
-    of Z only. The generator matches the last several releases in turns, and pays for what their anchors do not see.
+    and a weighted count, to the row of its class. L times the noisy sum is the kernel mean at Z, with noise of
+    covariance proportional to K(Z, Z) + λI. λ keeps the noise where generated images coincide. Z also contains copies
+    of the generated images with smooth public noise, and public images of soft blobs, because a release shows only how
+    the kernel mean changes in the directions of Z. Each step of the generator matches one of the last releases, and its
+    loss penalises what their anchors do not see.
     """
 
     Config = DPKernelConfig
@@ -73,7 +74,7 @@ class DPKernel(MatchingMethod[DPKernelConfig]):
         "gpu": Preset({"releases": 20, "kept": 10, "steps": 6000, "batch": 600, "smooth": 2000, "width": 32}),
         "paper": Preset(
             {
-                "releases": 20_000,  # published: one per step, each of 60 records; here every tenth, of 600
+                "releases": 20_000,  # published: one per step, each of 60 records; here one per ten steps, of 600
                 "kept": 1,
                 "jitter": 0.0,
                 "smooth": 0,
@@ -89,11 +90,11 @@ class DPKernel(MatchingMethod[DPKernelConfig]):
     }
 
     def fit(self, private: PrivateData, run: RunContext) -> None:
-        """As `MatchingMethod.fit`, with several releases matched in turns."""
+        """Like `MatchingMethod.fit`, but each step matches one of several releases."""
         self.model.learn(private, EMBEDDING, self.features, run, self.config.kept)
 
     def features(self, generated: Tensor, release: int) -> KernelFeatures:
-        """See `MatchingMethod.features`: the anchors are generated images, as many with noise, and smooth ones."""
+        """See `MatchingMethod.features`: the anchors are generated images, noisy copies of them, and smooth images."""
         import torch
 
         from dpbench.methods.cores.kernel_features import GRID, KernelFeatures, smooth_images, smooth_noise

@@ -1,7 +1,7 @@
 """DP-LDM (Liu et al., arXiv 2305.15759): a public latent diffusion model whose attention is finetuned by DP-SGD.
 
-Autoencoder and U-Net are trained on public images. On private ones only the attention blocks and the embedder of the
-condition are trained: a small part of the weights, so that less noise is added.
+Autoencoder and U-Net are trained on public images. On private images, only the attention blocks and the condition
+embedder are trained. They are a small part of the weights, so less noise is added.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ class DPLDMConfig(LatentConfig):
     """Settings of DP-LDM."""
 
     frozen_blocks: int = option(
-        0, "number of first attention blocks left as pretrained; 8 published for CIFAR-10", low=0
+        0, "number of leading attention blocks that are kept frozen; 8 published for CIFAR-10", low=0
     )
 
 
 class DPLDM(LatentMethod[DPLDMConfig]):
     """A public latent diffusion model whose attention and conditioning are finetuned by DP-SGD (DP-LDM).
 
-    The latents of the private images are computed once by the public autoencoder. DP-SGD trains the spatial
-    transformers and the class embedder, which starts at random around the mean of the public classes. With captions,
-    cross-attention sees their words, and the projection of words is trained in place of the class embedder.
+    The public autoencoder computes the latents of the private images once. DP-SGD trains the spatial transformers and
+    the class embedder, which starts at random around the mean of the public classes. With captions, cross-attention
+    sees their words, and the word projection is trained instead of the class embedder.
     """
 
     Config = DPLDMConfig
@@ -53,7 +53,7 @@ class DPLDM(LatentMethod[DPLDMConfig]):
     }
 
     def choose_weights(self, latents: PrivateData, run: RunContext) -> None:
-        """The attention blocks but the first `frozen_blocks`, and the embedder of the condition."""
+        """Trains all attention blocks except the first `frozen_blocks`, and the condition embedder."""
         unet = self.model.unet
         unet.requires_grad_(False)
         for block in (*unet.attention[self.config.frozen_blocks :], unet.embedder):

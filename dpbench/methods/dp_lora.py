@@ -32,7 +32,7 @@ class DPLoRAConfig(LatentConfig):
 
     lr: float = option(4e-3, "peak learning rate of DP-AdamW; matters more than the rank", above=0, high=10)
     rank: int = option(8, "rank of the adapters; 4 published for select=saliency", low=1)
-    alpha: float = option(8.0, "strength of the adapters; equal to the rank: the plain product", above=0)
+    alpha: float = option(8.0, "strength of the adapters; the plain product if equal to the rank", above=0)
     select: Literal["all", "saliency"] = option("all", "attention matrices with adapters: all, or the most salient")
     share: float = option(0.5, "share of the attention matrices that select=saliency keeps", above=0, high=1)
     saliency_clip: float = option(1e-3, "clipping norm of a record's gradient in the query of select=saliency", above=0)
@@ -42,9 +42,9 @@ class DPLoRAConfig(LatentConfig):
 class DPLoRA(LatentMethod[DPLoRAConfig]):
     """A public latent diffusion model finetuned by DP-SGD through adapters of its attention (DP-LoRA).
 
-    Low-rank adapters of the query, key, value and output projections are trained, with the biases of these layers and
-    the class embedder, or the projection of a caption's words, in full. `views` draws of noise are averaged per record.
-    The public part is that of `dp-ldm`.
+    DP-SGD trains low-rank adapters of the query, key, value and output projections. It trains in full the biases of
+    these layers and the class embedder or, with captions, the word projection. Each record's gradient is averaged over
+    `views` noise draws. The public part is the same as in `dp-ldm`.
     """
 
     Config = DPLoRAConfig
@@ -72,7 +72,7 @@ class DPLoRA(LatentMethod[DPLoRAConfig]):
         return Plan(NoisySum(name=SALIENCY, clip=clip, noise_multiplier=config.saliency_noise), *training.mechanisms)
 
     def choose_weights(self, latents: PrivateData, run: RunContext) -> None:
-        """Adapters of the chosen attention matrices, their layers' biases, and the embedder of the condition."""
+        """Trains adapters of the chosen attention matrices, the biases of their layers, and the condition embedder."""
         from dpbench.methods.cores.attention_adapters import add_attention_adapters
         from dpbench.methods.cores.attention_saliency import attention_matrices, most_salient
 

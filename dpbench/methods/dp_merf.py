@@ -29,8 +29,8 @@ class DPMERFConfig(FourierSettings, MatchingConfig):
 class DPMERF(MatchingMethod[DPMERFConfig]):
     """One noisy sum of random Fourier features per class, then a generator trained to match it (DP-MERF).
 
-    Each record contributes one vector, its features (of norm 1) and a weighted count, to the row of its class. The
-    noisy sums are the only private release. The generator then minimises the MMD to them, which is post-processing.
+    Each record contributes one vector to the row of its class: its features (of norm 1) and a weighted count. The noisy
+    sums are the only private release. The generator then minimises the MMD to them, which is post-processing.
     """
 
     Config = DPMERFConfig

@@ -34,9 +34,9 @@ class DPNTKConfig(MatchingConfig):
 class DPNTK(MatchingMethod[DPNTKConfig]):
     """One noisy sum of neural tangent features per class, then a generator trained to match it (DP-NTK).
 
-    Each record contributes one vector, the gradient of a random two-layer network at the image, scaled to norm 1, and a
-    weighted count, to the row of its class. The noisy sums over all records are the only private release. The network
-    is public: its sizes and its seed are settings.
+    Each record contributes one vector to the row of its class: the gradient of a random two-layer network at the image,
+    scaled to norm 1, and a weighted count. The noisy sums over all records are the only private release. The network is
+    public: its sizes and its seed are settings.
     """
 
     Config = DPNTKConfig

@@ -1,7 +1,7 @@
-"""DP-RDM (Lebensold et al., arXiv 2403.14421): a public diffusion model told what private images look like on average.
+"""DP-RDM (Lebensold et al., arXiv 2403.14421): a public diffusion model given noisy means of private images.
 
 A retrieval-augmented diffusion model (arXiv 2204.11824) is trained on public images to draw an image from the mean
-embedding of its neighbours. Private images are never trained on: they only answer which of them are near.
+embedding of its neighbours. Private images are never trained on; they only answer nearest-neighbour queries.
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ RETRIEVAL = "retrieval"
 class DPRDM(ModelMethod[RetrievalConfig]):
     """A public diffusion model conditioned on noisy means of the nearest private images (DP-RDM).
 
-    A query is the embedding of a public image. Of a fresh Poisson sample of the private images of a class, the
-    embeddings of the k nearest are averaged and noised. The model draws images from these means, or from their mixture
-    with those of public neighbours (`private_weight`). The number of queries is fixed beforehand; a noisy mean may
-    be used for any number of images. Embeddings are principal components of public images.
+    A query is the embedding of a public image. It takes a fresh Poisson sample of the private images of a class,
+    averages the embeddings of the k nearest ones, and adds noise. The model samples images given these means, or given
+    their mixture with the means of public neighbours (`private_weight`). The number of queries is fixed beforehand; a
+    noisy mean may be used for any number of images. Embeddings are coordinates along principal components of public
+    images.
     """
 
     Config = RetrievalConfig
@@ -72,10 +73,10 @@ class DPRDM(ModelMethod[RetrievalConfig]):
 
     @classmethod
     def plan(cls, config: RetrievalConfig, spec: DatasetSpec, request: Request) -> Plan:
-        """One mechanism: as many releases as there are queries per class.
+        """One mechanism, with as many releases as queries per class.
 
         Raises:
-            ConfigError: the sizes do not suit the images, or samples are smaller than what is averaged.
+            ConfigError: the sizes do not suit the images, or a sample has fewer records than a query averages.
         """
         config.check_sizes(spec)
         return Plan(config.mechanism(RETRIEVAL, spec))
@@ -95,5 +96,5 @@ class DPRDM(ModelMethod[RetrievalConfig]):
         self.model.retrieve(private, RETRIEVAL)
 
     def parameters(self) -> tuple[int, int]:
-        """(numbers released, numbers in total)."""
+        """(number of released values, number of all values)."""
         return self.model.prompts.numel(), super().parameters()[1]

@@ -32,15 +32,15 @@ class DPSGDFinetuningConfig(CaptionSettings, PublicTraining, DiffusionConfig):
     scatter: float = option(
         1.0, "spread of the initial private class embeddings around the public mean; 0: identical", low=0
     )
-    context: int = option(64, "size of a word's vector that cross-attention sees; for captions", low=1)
+    context: int = option(64, "size of the word vectors that cross-attention sees; for captions", low=1)
 
 
 class DPSGDFinetuning(DiffusionMethod[DPSGDFinetuningConfig]):
     """A diffusion model pretrained on public images, with all weights finetuned by DP-SGD.
 
     A class-conditional U-Net in the EDM formulation. The embeddings of the private classes start at random around the
-    mean of the public ones, because identical embeddings separate slowly under DP-SGD. With captions, the U-Net has
-    cross-attention to their words at the `attention` coarsest levels and in the middle.
+    mean of the public ones, because identical embeddings separate slowly under DP-SGD. With captions, the U-Net
+    cross-attends to their words at the `attention` coarsest levels and in the middle.
     """
 
     Config = DPSGDFinetuningConfig
@@ -57,7 +57,7 @@ class DPSGDFinetuning(DiffusionMethod[DPSGDFinetuningConfig]):
         "small/grained": Preset({"public_steps": 600, "batch": 512, "steps": 160, "sampling_steps": 10}),
         "small/scenes": Preset(
             {
-                "augmentation": "none",  # captions say what is left and right
+                "augmentation": "none",  # captions name left and right
                 "text_tokens": 24,  # words of the longest caption
                 "attention": 1,
                 "public_steps": 1000,
@@ -84,12 +84,12 @@ class DPSGDFinetuning(DiffusionMethod[DPSGDFinetuningConfig]):
 
     @classmethod
     def track_of(cls, config: DPSGDFinetuningConfig) -> Track:
-        """The track "foundation" with a pretrained text encoder."""
+        """The track is "foundation" with a pretrained text encoder."""
         return joint_track(cls.track, config.text_track)
 
     @classmethod
     def weights_of(cls, config: DPSGDFinetuningConfig) -> Mapping[str, str]:
-        """Those of the text encoder."""
+        """The weights of the text encoder."""
         return config.text_weights
 
     @classmethod
@@ -103,7 +103,7 @@ class DPSGDFinetuning(DiffusionMethod[DPSGDFinetuningConfig]):
         return super().plan(config, spec, request)
 
     def _condition(self) -> DiffusionCondition:
-        """What images are conditioned on: the words of a caption, or their class."""
+        """The condition of an image: the words of a caption, or its class."""
         from dpbench.methods.cores.diffusion_conditions import ByWords
 
         if self.spec.condition == "captions":
@@ -111,7 +111,7 @@ class DPSGDFinetuning(DiffusionMethod[DPSGDFinetuningConfig]):
         return super()._condition()
 
     def prepare(self, public: ImageDataset | None, run: RunContext) -> None:
-        """Pretrains on public images and on their labels or captions, if any; see `Method.prepare`.
+        """Pretrains on public images with their labels or captions, if any; see `Method.prepare`.
 
         Raises:
             ConfigError: there is no public dataset.

@@ -28,10 +28,10 @@ EMBEDDINGS = "embeddings"
 class DPAggTI(ModelMethod[InversionConfig]):
     """A public generator prompted with the noisy sum of conditions that private images invert to (DPAgg-TI).
 
-    For each private image, a frozen generator's condition is optimised until the generator finds the image likely. The
-    vectors, scaled to norm 1, are added once per class, over all records and with noise. The generator is then prompted
-    with the directions of the sums. It is a diffusion model of public images with one vector per class, or a pipeline
-    of diffusers (`checkpoint`).
+    For each private image, the condition of a frozen generator is optimised so that the generator finds the image
+    likely. The resulting vectors, scaled to norm 1, are summed per class, once, over all records and with noise. The
+    generator is then prompted with the directions of the sums. It is a diffusion model of public images with one vector
+    per class, or a diffusers pipeline (`checkpoint`).
     """
 
     Config = InversionConfig
@@ -74,12 +74,12 @@ class DPAggTI(ModelMethod[InversionConfig]):
 
     @classmethod
     def track_of(cls, config: InversionConfig) -> Track:
-        """The track "foundation" with a checkpoint."""
+        """The track is "foundation" with a checkpoint."""
         return "foundation" if config.checkpoint else cls.track
 
     @classmethod
     def weights_of(cls, config: InversionConfig) -> Mapping[str, str]:
-        """Those of the checkpoint, if there is one."""
+        """The weights of the checkpoint, if there is one."""
         from dpbench.models.pretrained.pipeline_folders import pipeline_sha256
 
         if not config.checkpoint:
@@ -109,5 +109,5 @@ class DPAggTI(ModelMethod[InversionConfig]):
         self.model.adapt(private, EMBEDDINGS, run)
 
     def parameters(self) -> tuple[int, int]:
-        """(numbers released, numbers in total)."""
+        """(number of released values, number of all values)."""
         return self.model.prompts.numel(), super().parameters()[1]

@@ -1,7 +1,7 @@
 """GS-WGAN (Chen et al., arXiv 2006.08265): a generator that learns from noisy gradients of many discriminators.
 
 Every discriminator is trained on its own shard of the private records and is never released. Only the gradient that the
-generator receives at its images is clipped and noised, so the discriminators lose nothing to noise.
+generator receives at its images is clipped and noised, so the discriminators themselves train without noise.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class GSWGANConfig(CriticSettings, GANSettings):
 
     latent: Literal["normal", "bits"] = option("bits", "distribution of the latent code's numbers")
     code: int = option(10, "dimension of the latent code", low=1)
-    pooling: Literal["mean", "sum"] = option("sum", "how critics pool features over places; sum as published")
+    pooling: Literal["mean", "sum"] = option("sum", "how critics pool features over positions; sum as published")
     shards: int = option(200, "discriminators, each on its own shard of the records", low=2)
     steps: int = option(3000, "private steps of the generator", low=1)
     generator_batch: int = option(32, "generated images per private step", low=2)
@@ -48,8 +48,8 @@ class GSWGAN(ModelMethod[GSWGANConfig]):
     """A GAN whose discriminators stay inside; only the generator's gradient is noised (GS-WGAN).
 
     The records are split into shards, and one Wasserstein critic per shard is trained against a throw-away generator.
-    In a private step, one critic drawn in secret learns about the present images, and answers with the gradients of its
-    scores, clipped per image and noised.
+    Each private step draws one critic in secret, trains it on the current generated images, and returns the gradients
+    of its scores at these images, clipped per image and noised.
     """
 
     Config = GSWGANConfig
@@ -90,7 +90,7 @@ class GSWGAN(ModelMethod[GSWGANConfig]):
 
     @classmethod
     def plan(cls, config: GSWGANConfig, spec: DatasetSpec, request: Request) -> Plan:
-        """One mechanism: the gradients at the images of each step.
+        """One mechanism: the gradients at the generated images of each step.
 
         Raises:
             ConfigError: the networks do not fit the resolution.

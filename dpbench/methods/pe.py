@@ -1,8 +1,8 @@
 """Private Evolution (Lin et al., arXiv 2305.15560): private images vote for the images of a public generator.
 
-The generator is never trained on private data, so no gradient is private. Each iteration, every private record votes
-for the candidate that is nearest to it in a public embedding. The noisy votes select the candidates whose variations
-are the next generation. With a generator that renders captions, it is SPTI (arXiv 2506.07555).
+The generator is never trained on private data, so there are no private gradients. In each iteration, every private
+record votes for the candidate nearest to it in a public embedding. The noisy votes select the candidates whose
+variations form the next generation. With a generator that renders captions, this is SPTI (arXiv 2506.07555).
 """
 
 from __future__ import annotations
@@ -43,20 +43,20 @@ class PEConfig:
 
     generator: Choice = plugin_option("diffusion", GENERATORS, "public generator of the candidates")
     embedding: str = embedding_option()
-    population: int = option(200, "candidates per class, or of data without classes", low=2)
-    iterations: int = option(6, "private histograms, and generations after the first", low=1)
-    votes: int = option(1, "nearest candidates that a record votes for, 1/√votes each", low=1)
+    population: int = option(200, "candidates per class, or in total without classes", low=2)
+    iterations: int = option(6, "number of private histograms, and of generations after the first", low=1)
+    votes: int = option(1, "nearest candidates that a record votes for, with weight 1/√votes each", low=1)
     lookahead: int = option(
-        0, "variations whose mean embedding stands for a candidate; 8 as published, 0: itself", low=0
+        0, "variations whose mean embedding represents a candidate; 8 as published; 0: its own embedding", low=0
     )
     threshold: float = option(
-        2**0.5, "votes that are not counted, in standard deviations of their noise; √2 as published", low=0
+        2**0.5, "votes subtracted from each count, in standard deviations of its noise; √2 as published", low=0
     )
     select: Literal["proportional", "rank"] = option(
         "proportional", "candidates are drawn in proportion to their votes, or the best ones equally often"
     )
     best: float = option(0.125, "select=rank: share of the candidates that are drawn", above=0, high=1)
-    keep: bool = option(False, "half of the drawn candidates stay in the next generation, beside the variations")
+    keep: bool = option(False, "keep half of the drawn candidates in the next generation, next to the variations")
     first_degree: float = option(0.3, "degree of the first variations, see `dpbench list generators`", above=0, high=1)
     last_degree: float = option(0.1, "degree of the last variations and of the samples", above=0, high=1)
 
@@ -76,10 +76,10 @@ class PEConfig:
 class PE(Method[PEConfig]):
     """Images of a public generator, selected and varied by noisy votes of the private ones (Private Evolution).
 
-    One mechanism: as many noisy histograms of votes as there are iterations, over all records, which compose as one
-    Gaussian mechanism. A sample is a variation of a candidate drawn by the last votes. The public reference is a
-    variation of a random image of the generator. Of data with captions it reads the images alone, and samples do not
-    follow prompts.
+    One mechanism: one noisy histogram of votes per iteration, over all records; together they compose as one Gaussian
+    mechanism. A sample is a variation of a candidate drawn by the last votes. The public reference is a variation of a
+    random image of the generator. On data with captions, the method reads only the images, and samples do not follow
+    prompts.
     """
 
     Config = PEConfig
@@ -131,13 +131,13 @@ class PE(Method[PEConfig]):
 
     @classmethod
     def track_of(cls, config: PEConfig) -> Track:
-        """The track "foundation" with a generator or an embedding that has weights of other origin."""
+        """The track is "foundation" if the generator or the embedding has weights of other origin."""
         generator = GENERATORS.get(config.generator.name).track_of(config.generator.config)
         return joint_track(cls.track, generator, embedding_track(config.embedding))
 
     @classmethod
     def weights_of(cls, config: PEConfig) -> Mapping[str, str]:
-        """Those of the generator and of the embedding."""
+        """The weights of the generator and of the embedding."""
         generator = GENERATORS.get(config.generator.name).weights_of(config.generator.config)
         return {**generator, **embedding_weights(config.embedding)}
 
@@ -165,7 +165,7 @@ class PE(Method[PEConfig]):
         self._population.start(run)
 
     def fit(self, private: PrivateData, run: RunContext) -> None:
-        """Releases the votes of each generation, and replaces it by variations of what they select."""
+        """Releases the votes on each generation, and replaces it with variations of the selected candidates."""
         from dpbench.methods.cores.nearest_votes import embedded, nearest_votes
         from dpbench.methods.cores.selection import SELECTIONS, above
         from dpbench.methods.cores.vote_embedding import embedding
@@ -188,7 +188,7 @@ class PE(Method[PEConfig]):
         return self._population.sample(conditions, self.config.degree(self.config.iterations - 1), run)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The last generation, its votes, and what the generator keeps."""
+        """The last generation, its votes, and the generator's state."""
         return self._population.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
@@ -196,7 +196,7 @@ class PE(Method[PEConfig]):
         self._population.load_state_dict(state)
 
     def parameters(self) -> tuple[int, int]:
-        """The numbers of the last generation and its votes, chosen by private votes; with those of the generator."""
+        """(number of values in the last generation and its votes, the same plus the generator's state)."""
         state = self.state_dict()
         private = sum(t.numel() for name, t in state.items() if not name.startswith("generator."))
         return private, sum(t.numel() for t in state.values())

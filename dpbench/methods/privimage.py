@@ -1,9 +1,9 @@
 """PrivImage (Li et al., arXiv 2311.12850): pretraining on the public images that look most like the private ones.
 
-A private query finds the public classes that resemble each private class. The diffusion model is trained on their
-images under the label of the private class, which is post-processing, then by DP-SGD. Options are those of RPGen
-(AAAI 2026): public images in the proportions of the query's histogram, and pretraining against small changes of the
-weights.
+A private query finds the public classes that resemble each private class. The diffusion model is first trained on their
+images under the label of the private class, which is post-processing, then on the private images by DP-SGD. Two options
+come from RPGen (AAAI 2026): public images in the proportions of the query's histogram, and pretraining that is robust
+to small changes of the weights.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ QUERY = "class votes"
 """Name of the mechanism that releases the histogram of votes."""
 
 MNIST_FROM_OMNIGLOT = MappingProxyType({"augmentation": "strokes", "votes": 1})
-"""For MNIST: of Omniglot's 242 characters, 5% are one per digit."""
+"""For MNIST: 5% of Omniglot's 242 characters are about one per digit."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class PrivImageConfig(ClassifierTraining, PublicTraining, DiffusionConfig):
     """Settings of PrivImage."""
 
     select: Literal["top", "match"] = option(
-        "top", "public images: those of the classes with most votes, or of all in proportion to the votes (RPGen)"
+        "top", "public images: from the classes with most votes, or from all in proportion to the votes (RPGen)"
     )
     votes: int = option(5, "select=top: public classes per private class, and votes per record; 5% of ImageNet", low=1)
     query_noise: float = option(50.0, "noise multiplier of the votes; their clip is √votes", above=0)
@@ -66,7 +66,7 @@ class PrivImageConfig(ClassifierTraining, PublicTraining, DiffusionConfig):
 
 
 class Prepared(NamedTuple):
-    """What `prepare` learned from the public images.
+    """Results of `prepare` on the public images.
 
     Attributes:
         images: the public images.
@@ -86,7 +86,7 @@ class PrivImage(DiffusionMethod[PrivImageConfig]):
 
     Two mechanisms share the budget: a noisy histogram of the public classes that a public classifier sees in the
     private images, and DP-SGD. Pretraining on the selected images follows a private query, so it is part of each trial.
-    It starts from a model of all public images, which trials share; the published method does without.
+    It starts from a model of all public images, which trials share; the published method has no such model.
     """
 
     Config = PrivImageConfig
@@ -147,7 +147,7 @@ class PrivImage(DiffusionMethod[PrivImageConfig]):
         self._prepared = Prepared(public, *self._classifier(public, run), self._shared_model(public, run))
 
     def _suitable(self, public: ImageDataset | None) -> ImageDataset:
-        """The public source, if it has labels, and classes enough for every private class to get its own."""
+        """Returns the public source if it has labels, and enough classes for every private class to get its own."""
         if public is None:
             raise ConfigError("privimage pretrains on public images; name a source with --public")
         name, available = public.spec.name, public.spec.n_classes
@@ -189,7 +189,7 @@ class PrivImage(DiffusionMethod[PrivImageConfig]):
         return state[LABEL_EMBEDDING][:-1]
 
     def fit(self, private: PrivateData, run: RunContext) -> None:
-        """Queries which public classes look like the private ones, trains on their images, then by DP-SGD.
+        """Queries which public classes look like the private ones, trains on their images, then trains by DP-SGD.
 
         Raises:
             ConfigError: `prepare` has not run.

@@ -34,12 +34,12 @@ def kl_autoencoder(image_channels: int, latent_channels: int, channels: tuple[in
 
 
 class Autoencoder(nn.Module):
-    """Images in [-1, 1] <-> latents whose channels have mean 0 and deviation 1 over the images it was measured on.
+    """Images in [-1, 1] <-> latents whose channels have mean 0 and standard deviation 1 over the measured images.
 
-    A network for colour images sees grey ones three times; its outputs are averaged.
+    A network for colour images gets a grey image in all three channels; its output channels are averaged.
 
     Args:
-        network: an `AutoencoderKL` or `VQModel`; its configuration has the first shift and scale.
+        network: an `AutoencoderKL` or `VQModel`; its configuration holds the initial shift and scale.
         image_channels: channels of the images, 1 or 3.
 
     Attributes:
@@ -64,7 +64,7 @@ class Autoencoder(nn.Module):
 
     @property
     def factor(self) -> int:
-        """Pixels of an image for one place of a latent, along one side."""
+        """Pixels of an image per position of a latent, along one side."""
         return int(2 ** (len(self.network.config.block_out_channels) - 1))
 
     def encode(self, images: Tensor) -> Tensor:

@@ -10,29 +10,29 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 PLACE = 0.2
-"""Standard deviation of the initial vectors of places; those of words have about 0.6."""
+"""Standard deviation of the initial position vectors; word vectors have about 0.6."""
 
 
 class CaptionContext(ABC, nn.Module):
-    """Turns words into vectors that cross-attention sees, and says which of them it attends to."""
+    """Turns words into vectors for cross-attention, with a mask of the vectors to attend to."""
 
     @abstractmethod
     def forward(self, words: Tensor) -> tuple[Tensor, Tensor]:
         """Float [b, words, d], 0 where there is no word -> (context float [b, t, width], mask bool [b, t]).
 
-        Attention leaves out where the mask is False.
+        Attention ignores vectors where the mask is False.
         """
 
 
 class ProjectedWords(CaptionContext):
-    """A trained projection of words, plus a trained vector for their place in the caption.
+    """A trained projection of words, plus a trained vector for their position in the caption.
 
-    Vectors of words are first scaled to norm √d, as encoders differ in theirs. A token before the first word is always
-    attended to, so a caption without words means something, too. Padding is not attended to.
+    Word vectors are first scaled to norm √d, because norms differ between encoders. A token before the first word is
+    always attended to, so a caption without words is also a condition. Padding is not attended to.
 
     Args:
-        length: most words of a caption.
-        dim: d, of a word's vector.
+        length: maximum number of words of a caption.
+        dim: d, size of a word vector.
         width: size of a vector that cross-attention sees.
     """
 
@@ -52,7 +52,7 @@ class ProjectedWords(CaptionContext):
 
 
 class PublishedWords(CaptionContext):
-    """Words as a text encoder gives them, for a network that was trained with it. Nothing is trained.
+    """Words as a text encoder returns them, for a network that was trained with it. Nothing is trained.
 
     Args:
         empty: the empty text, which stands for a caption without words: float [words, d].

@@ -38,7 +38,7 @@ class CaptionReader:
 
     @property
     def key(self) -> Mapping[str, Any]:
-        """What a model of captions depends on: the encoder with its weights, and the sizes; JSON-like."""
+        """The inputs that a model of captions depends on: the encoder with its weights, and the sizes; JSON-like."""
         s = self._settings
         text = [s.text.name, as_settings(s.text.config), dict(s.text_weights)]
         return {"text": text, "sizes": [s.text_tokens, s.captions_per_image]}
@@ -53,9 +53,9 @@ class CaptionReader:
         return caption_tokens(texts, self._encoder.tokenize, captions, self._settings.text_tokens)
 
     def one(self, condition: Tensor | None, count: int, generator: torch.Generator) -> Tensor:
-        """One caption of each row, int32 [count, length]; no draws where rows have only one.
+        """One caption of each row, int32 [count, length]; draws nothing if rows have only one.
 
-        A row's choice depends on its own captions; nothing is read on the host.
+        A row's choice depends on its own captions; no value is copied to the host.
 
         Args:
             condition: tokens of all captions, int32 [count, captions, length]; None without captions.
@@ -76,11 +76,11 @@ class CaptionReader:
         return self._encoder.encode(one)
 
     def words(self, one: Tensor) -> Tensor:
-        """The vectors of their words, float [b, length, d], and 0 where there is no word; see `encode`."""
+        """The word vectors of captions, float [b, length, d], 0 where there is no word; see `encode`."""
         text = self.encode(one)
         return torch.where(text.mask[..., None], text.tokens, 0)
 
     def empty(self) -> Tensor:
-        """Tokens of the empty text: marks of beginning and end with some encoders, none with others; [1, length]."""
+        """Tokens of the empty text, [1, length]: start and end tokens with some encoders, none with others."""
         tokens = self._encoder.tokenize("", length := self._settings.text_tokens)
         return torch.tensor([[*tokens, *[NO_TOKEN] * (length - len(tokens))]], dtype=torch.int32)

@@ -14,17 +14,17 @@ from dpbench.core.specs import DatasetSpec
 
 @dataclass(frozen=True)
 class CaptionSettings:
-    """Settings for datasets with captions; without captions they mean nothing."""
+    """Settings for datasets with captions; they have no effect without captions."""
 
     text: Choice = plugin_option("hashed", TEXT_ENCODERS, "text encoder of captions")
-    text_tokens: int = option(32, "tokens of a caption that the model sees; further ones are cut", low=1, high=512)
+    text_tokens: int = option(32, "tokens of a caption that the model sees; the rest is cut", low=1, high=512)
     captions_per_image: int = option(
-        10, "captions of an image that are used, one drawn per view; further ones are left out", low=1, high=100
+        10, "captions used per image, one drawn per view; the rest is ignored", low=1, high=100
     )
 
     @property
     def text_track(self) -> Track:
-        """What the text encoder knows."""
+        """The track of the text encoder."""
         track: Track = TEXT_ENCODERS.get(self.text.name).track_of(self.text.config)
         return track
 
@@ -35,7 +35,7 @@ class CaptionSettings:
         return weights
 
     def check_captions(self, spec: DatasetSpec) -> None:
-        """Refuses pretrained text encoders where they would be named in the row and not used.
+        """Refuses a pretrained text encoder that would be named in the row but not used.
 
         Raises:
             ConfigError: the dataset has no captions.

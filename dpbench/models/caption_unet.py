@@ -29,7 +29,7 @@ class CaptionUNet(ConditionUNet):
 
     @property
     def null(self) -> int:
-        """Words that are 0."""
+        """The null condition: all words are 0."""
         return 0
 
     @property
@@ -54,7 +54,7 @@ def pixel_caption_unet(
     """An untrained network for images of a shape (channels, height, width).
 
     Args:
-        shape: of an image.
+        shape: shape of an image.
         config: sizes of the network.
         captions: turns words into what cross-attention sees.
         width: size of a vector that cross-attention sees.

@@ -1,4 +1,4 @@
-"""diffusers' U-Nets with a class embedder of our own, for latent diffusion."""
+"""diffusers' U-Nets with a new class embedder, for latent diffusion."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class ContextUNet(ClassUNet):
 
 
 class TimeUNet(ClassUNet):
-    """A `UNet2DModel`, which adds the class embedding to that of the time step."""
+    """A `UNet2DModel`, which adds the class embedding to the time step's embedding."""
 
     def __init__(self, unet: Any, labels: int):
         own, width = unet.class_embedding, unet.time_embedding.linear_2.out_features

@@ -1,4 +1,4 @@
-"""What all U-Nets of latent diffusion have in common, and an untrained one with cross-attention."""
+"""Base of the U-Nets of latent diffusion, and an untrained one with cross-attention."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dpbench.models.unet_config import HEAD, UNetConfig
 
 
 class ConditionUNet(ABC, nn.Module):
-    """F(x, time step, y), with the shape of x: a network of diffusers with an embedder of our own for the condition y.
+    """F(x, time step, y), with the shape of x: a diffusers network with a new embedder for the condition y.
 
     Its trained layers are linear, convolutional, normalisation and embedding layers with the batch in the first
     dimension, so per-example gradients are well defined.
@@ -35,7 +35,7 @@ class ConditionUNet(ABC, nn.Module):
     @property
     @abstractmethod
     def embedder(self) -> nn.Module:
-        """What turns y into vectors."""
+        """The module that turns y into vectors."""
 
     @abstractmethod
     def published_state(self) -> dict[str, Tensor]:

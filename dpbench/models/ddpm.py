@@ -1,6 +1,6 @@
 """DDPM (Ho et al., arXiv 2006.11239) with discrete time steps: training loss, and DDIM sampling (arXiv 2010.02502).
 
-y says what an image shows: labels int64 [b], or whatever else the network takes, [b, ...].
+y is the condition of each image: labels int64 [b], or another input of the network, [b, ...].
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class DDIMConfig:
 def latent_diffusion_schedule(prediction: Prediction) -> DDIMScheduler:
     """The noise schedule of latent diffusion: 1000 steps with β from 0.0015 to 0.0155.
 
-    What its authors call linear is linear in √β, "scaled_linear" in diffusers.
+    The schedule that its authors call linear is linear in √β: "scaled_linear" in diffusers.
     """
     return DDIMScheduler(
         beta_start=0.0015, beta_end=0.0155, beta_schedule="scaled_linear", prediction_type=prediction,
@@ -48,11 +48,11 @@ def latent_diffusion_schedule(prediction: Prediction) -> DDIMScheduler:
 
 
 class DDPM:
-    """The noise process x_t = √ᾱ_t x0 + √(1 - ᾱ_t) ε and what a network has to predict of it.
+    """The noise process x_t = √ᾱ_t x0 + √(1 - ᾱ_t) ε and the training target of a network.
 
     Args:
         schedule: diffusers' scheduler, which knows ᾱ and the prediction.
-        time_bias: the time steps of training have a density in proportion to t^(time_bias - 1); 1: uniform.
+        time_bias: training time steps have a density proportional to t^(time_bias - 1); 1: uniform.
     """
 
     def __init__(self, schedule: DDIMScheduler, time_bias: float = 1.0):
@@ -62,7 +62,7 @@ class DDPM:
     def loss(
         self, network: ConditionUNet, x: Tensor, y: Tensor, generator: torch.Generator, label_dropout: float
     ) -> Tensor:
-        """‖F(x_t, t, y) - target‖² per number, with one t and ε per row: [b]. The target is ε, or v if it predicts v.
+        """‖F(x_t, t, y) - target‖² per element, with one t and ε per row: [b]. The target is ε, or v if F predicts v.
 
         Args:
             network: F.

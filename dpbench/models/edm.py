@@ -1,8 +1,8 @@
 """Diffusion in the EDM formulation (Karras et al., arXiv 2206.00364): preconditioned denoiser, loss and samplers.
 
-Images x0 are in [-1, 1]; x = x0 + σ ε with ε ~ N(0, I), for noise levels σ up to `SIGMA_MAX`. y says what an image
-shows: labels int64 [b], or whatever else the network takes, [b, ...]. A conditioning image, such as a coarse version of
-x0, is concatenated to the channels of the network's input.
+Images x0 are in [-1, 1]; x = x0 + σ ε with ε ~ N(0, I), for noise levels σ up to `SIGMA_MAX`. y is the condition of
+each image: labels int64 [b], or another input of the network, [b, ...]. A conditioning image, such as a coarse version
+of x0, is concatenated to the channels of the network's input.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ class SamplerConfig:
     Attributes:
         solver: "ddim" (Euler's method in this formulation), "heun" (second order, two evaluations per step) or
             "dpm-solver" (second-order multistep DPM-Solver++).
-        steps: number of network evaluations, at most.
+        steps: maximum number of network evaluations.
         sigma_min: the last noise level; the image is the estimate of x0 at this level. A model trained for few steps
             leaves noise at the smallest levels.
         guidance: weight w of classifier-free guidance, F = F_null + w (F_y - F_null); 1 disables it.
         churn: S_churn of the EDM paper, for "ddim" and "heun": before each of N steps, fresh noise increases the noise
             level by a factor of 1 + churn/N (at most √2).
-        churn_range: noise levels between which fresh noise is added (S_tmin, S_tmax); those of the paper for ImageNet.
+        churn_range: noise levels between which fresh noise is added (S_tmin, S_tmax); the paper's for ImageNet.
         churn_noise: standard deviation of the fresh noise (S_noise), 1 or slightly more.
         sigma_max: the first noise level; no signal of the image is left there.
     """
@@ -69,7 +69,7 @@ class Denoiser(nn.Module):
         network: F, called as network(x [b, c, h, w], noise level [b], y [b, ...]). The channels of a conditioning image
             follow those of the noisy image in x.
         shape: (channels, height, width) of an image.
-        null: the value of y for an unknown condition, or none. Of k classes, it is the label k.
+        null: the value of y for an unknown condition or none; with k classes, the label k.
         sigma_data: data standard deviation assumed by the preconditioning.
     """
 
@@ -184,7 +184,7 @@ class Denoiser(nn.Module):
         )
 
     def _rows_that_fit(self, start: Tensor, y: Tensor, conditioning: Tensor | None) -> int:
-        """Rows that fit, estimated from the activations that training would store per image, an upper bound."""
+        """Rows that fit in memory, estimated from an upper bound: the activations per image in training."""
         with torch.inference_mode(False), torch.enable_grad():
             x, sigma = torch.zeros_like(start), torch.ones(1, device=start.device)
             images = None if conditioning is None else torch.zeros_like(conditioning)
@@ -249,6 +249,6 @@ class Denoiser(nn.Module):
 
 
 def noise_levels(sampler: SamplerConfig, steps: int) -> list[float]:
-    """Decreasing noise levels of a number of steps, then 0 (EDM, equation 5)."""
+    """The decreasing noise levels of `steps` steps, then 0 (EDM, equation 5)."""
     first, last = sampler.sigma_max ** (1 / RHO), sampler.sigma_min ** (1 / RHO)
     return [(first + i / max(1, steps - 1) * (last - first)) ** RHO for i in range(steps)] + [0.0]

@@ -1,4 +1,4 @@
-"""The U-Net of the diffusion models with a vector in place of a label."""
+"""The U-Net of the diffusion models with a vector instead of a label."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dpbench.models.unet_config import UNetConfig
 
 
 class EmbeddingUNet(UNet):
-    """F(x, noise level, embedding): two layers map an embedding float [b, size] to what a label's would be.
+    """F(x, noise level, embedding): two layers turn an embedding, float [b, size], into the label vector.
 
     Args:
         shape: (channels, height, width) of an image.
-        size: of an embedding.
+        size: size of an embedding.
         config: sizes of the network.
 
     Raises:

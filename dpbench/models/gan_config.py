@@ -20,7 +20,7 @@ class GANConfig:
         embedding: dimension of the generator's label embedding.
         generator_channels: channels of the generator's blocks, coarsest first. Each block doubles the spatial size.
         discriminator_channels: channels of the discriminator's blocks, finest first; multiples of `GROUP`.
-        pooling: how the discriminator pools features over places.
+        pooling: how the discriminator pools features over positions.
         halvings: number of the discriminator's first blocks that halve the spatial size.
         patch: side of the pixel patches folded into the channels of the finest level; 1 for single pixels.
         attention: whether the generator has self-attention after its second block.

@@ -14,8 +14,8 @@ from dpbench.models.gan_generator import initialise
 class ResNetDiscriminator(nn.Module):
     """Residual blocks with group normalisation: no layer mixes images, so per-example gradients are well defined.
 
-    With features averaged over places, scores start within the margin of the hinge loss; added up, as in BigGAN, the
-    gradients at images start at about the norm 1 of a Wasserstein critic.
+    With features averaged over positions, scores start within the margin of the hinge loss. With features summed, as in
+    BigGAN, the gradients at images start at about norm 1, as for a Wasserstein critic.
 
     Args:
         shape: (channels, height, width) of an image.
@@ -69,5 +69,5 @@ class DownBlock(nn.Module):
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
-    """At most 32 groups, of at least `GROUP` channels."""
+    """Normalisation in at most 32 groups of at least `GROUP` channels."""
     return nn.GroupNorm(math.gcd(32, channels // GROUP), channels)

@@ -13,7 +13,7 @@ from dpbench.models.gan_config import GANConfig
 class ResNetGenerator(nn.Module):
     """Residual up-sampling blocks with class-conditional batch normalisation.
 
-    Every block gets a chunk of the latent code of its own, beside the label. Batch normalisation is safe here: the
+    Every block gets its own chunk of the latent code, besides the label. Batch normalisation is safe here: the
     generator is never evaluated on private records.
 
     Args:
@@ -90,7 +90,7 @@ class ConditionalNorm(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Attention between places (SAGAN, Zhang et al., arXiv 1805.08318); starts as the identity."""
+    """Attention between positions (SAGAN, Zhang et al., arXiv 1805.08318); starts as the identity."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -108,7 +108,7 @@ class SelfAttention(nn.Module):
 
 
 def initialise(network: nn.Module) -> None:
-    """Orthogonal weights, and biases of zero."""
+    """Sets orthogonal weights and zero biases."""
     for layer in network.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d | nn.Embedding):
             nn.init.orthogonal_(layer.weight)

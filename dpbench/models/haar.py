@@ -63,8 +63,8 @@ def stationary(x: Tensor, levels: int) -> list[Tensor]:
     """The undecimated transform without the border.
 
     Sub-bands are ordered as in `dwt2`, with one coefficient per position where the 2^j x 2^j filter fits into the
-    image, so shifting the image shifts the coefficients. Every second coefficient of level 1 is that of `dwt2`. Results
-    equal `pywt.swt2` at these positions.
+    image, so shifting the image shifts the coefficients. Every second coefficient of level 1 equals that of `dwt2`.
+    Results equal `pywt.swt2` at these positions.
 
     Args:
         x: [b, c, h, w].

@@ -17,11 +17,11 @@ BLOCK = 8192
 def nearest_points(queries: Tensor, points: Tensor, k: int = 1, groups: tuple[Tensor, Tensor] | None = None) -> Tensor:
     """The k nearest points of each query by Euclidean distance, nearest first: int64 [q, k].
 
-    It reads no value on the host. Memory is that of q x `BLOCK` distances.
+    Copies no value to the host. Memory holds q x `BLOCK` distances.
 
     Args:
         queries: float [q, d].
-        points: float [n, d] with n >= k, of each group at least k.
+        points: float [n, d] with n >= k, and at least k of each group.
         k: number of neighbours.
         groups: int64 [q] and [n]: only points of a query's own group are its neighbours; None for one group.
     """
@@ -31,7 +31,7 @@ def nearest_points(queries: Tensor, points: Tensor, k: int = 1, groups: tuple[Te
     with exact(device):
         for first in range(0, len(points), BLOCK):
             block = points[first : first + BLOCK]
-            found = torch.addmm(block.square().sum(1), queries, block.T, alpha=-2)  # but for |query|²
+            found = torch.addmm(block.square().sum(1), queries, block.T, alpha=-2)  # without |query|²
             if groups is not None:
                 own = groups[0][:, None] == groups[1][None, first : first + BLOCK]
                 found = torch.where(own, found, math.inf)

@@ -17,8 +17,8 @@ class TextSizes:
 
     Attributes:
         length: tokens of a caption P; shorter ones are padded.
-        dim: of a token's embedding.
-        pooled_dim: of the pooled vector.
+        dim: size of a token's embedding.
+        pooled_dim: size of the pooled vector.
     """
 
     length: int
@@ -29,11 +29,12 @@ class TextSizes:
 class TextPrefix(nn.Module):
     """Projects encoded captions into a model.
 
-    Embeddings are first scaled to norm 1, as encoders differ in theirs. Padding becomes the same vector everywhere, and
-    is attended to: so no attention depends on a caption's length, and a caption without tokens is the condition "none".
+    Embeddings are first scaled to norm 1, because norms differ between encoders. Padding becomes the same vector
+    everywhere and is attended to, so attention does not depend on a caption's length, and a caption without tokens is
+    the condition "none".
 
     Args:
-        sizes: of the encoded captions.
+        sizes: sizes of the encoded captions.
         dim: width of the model.
     """
 

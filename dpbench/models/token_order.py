@@ -1,4 +1,4 @@
-"""In which order the tokens of an image are predicted, and what each prediction starts from; without torch."""
+"""The order in which the tokens of an image are predicted, and the input of each prediction; without torch."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class TokenOrder:
 
     Attributes:
         blocks: tokens per block, in order.
-        parents: for each token after the first block, the position of the earlier token whose embedding stands in its
-            place when it is predicted. The places of the first block hold the condition.
+        parents: for each token after the first block, the position of the earlier token whose embedding is the input
+            when it is predicted. In the first block, the input is the condition.
     """
 
     blocks: tuple[int, ...]
@@ -39,8 +39,8 @@ def one_by_one(length: int) -> TokenOrder:
 def scale_by_scale(sides: Sequence[int]) -> TokenOrder:
     """Square grids of tokens from coarse to fine, each predicted at once (VAR, arXiv 2404.02905).
 
-    The parent of a token is the token at its place in the previous grid. VAR uses interpolated sums of code vectors
-    instead; here the attention to all coarser tokens has to find the rest.
+    The parent of a token is the token at its position in the previous grid. VAR uses interpolated sums of code vectors
+    instead; here, attention to all coarser tokens must provide this information.
 
     Args:
         sides: height and width of each grid, coarsest first.

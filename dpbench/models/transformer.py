@@ -97,7 +97,8 @@ class Attention(nn.Module):
 
         Args:
             x: activations at t positions.
-            mask: bool [t, t], true where a position (row) attends to another (column); None for itself and all before.
+            mask: bool [t, t], true where a position (row) attends to another (column); None for itself and all earlier
+                ones.
             cache: earlier positions; if given, the positions of x attend to all of them and to each other.
         """
         b, t, dim = x.shape
@@ -126,8 +127,8 @@ class Block(nn.Module):
 class TokenTransformer(nn.Module):
     """p(tokens | condition) as a product of next-block distributions; the condition is a prefix token.
 
-    With captions, the words of a caption stand before that, and all attend to each other. The pooled vector of the
-    caption is added to the prefix token.
+    With captions, the words of a caption precede this token, and all words attend to each other. The pooled vector of
+    the caption is added to the prefix token.
 
     Args:
         config: sizes of the network.
@@ -190,7 +191,7 @@ class TokenTransformer(nn.Module):
         return logits if self.allowed is None else logits.masked_fill(~self.allowed[:length], -torch.inf)
 
     def _prefix(self, condition: Tensor, text: TextEncoding | None) -> tuple[Tensor | None, Tensor]:
-        """What stands before the tokens: ([b, P, dim] or None, the prefix token [b, dim])."""
+        """The prefix of the tokens: (caption [b, P, dim] or None, prefix token [b, dim])."""
         start = self.condition(condition)
         if self.text is None:
             return None, start
@@ -235,7 +236,7 @@ class TokenTransformer(nn.Module):
 
         Args:
             condition: int64 [b].
-            generator: on the CPU.
+            generator: source of all draws (CPU).
             sampling: temperature, top-p and guidance.
             text: b captions, in a model with captions.
 

@@ -1,9 +1,9 @@
 """The cost of a composition: ε at a δ, by privacy loss distributions (PLD) and Rényi divergence.
 
-All for add/remove neighbours, which cost the same as a record replaced by nothing (rule R3). Gaussian releases over all
-records are together one Gaussian mechanism, since 1/σ² adds up, and its ε is exact (`gaussian_profile`). Anything else
-is composed numerically by dp-accounting, on a grid that is refined until ε settles. The numerical ε is an upper bound
-("connect the dots").
+All costs are for add/remove neighbours; replacing a record by nothing costs the same (rule R3). Gaussian releases over
+all records together are one Gaussian mechanism, since 1/σ² adds up, and its ε is exact (`gaussian_profile`). Anything
+else is composed numerically by dp-accounting, on a grid that is refined until ε settles. The numerical ε is an upper
+bound ("connect the dots").
 """
 
 from __future__ import annotations
@@ -25,22 +25,25 @@ if TYPE_CHECKING:
 COARSEST_GRID = 1.0
 
 SETTLED, TOLERATED = 2e-3, 1e-2
-"""Change of ε by a three times finer grid below which it has settled, and below which it will do on the finest grid."""
+"""Largest change of ε by a three times finer grid at which ε counts as settled, and is accepted on the finest grid."""
 
 MOST_LOSSES = 1_000_000
-"""Number of privacy losses of single releases up to which a grid is refined: seconds, and less than 1 GB."""
+"""Number of privacy losses of single releases up to which a grid is refined: takes seconds, and less than 1 GB."""
 
 FEW_LOSSES = 20_000
-"""Their number on a rough grid: milliseconds."""
+"""Their number on a rough grid: takes milliseconds."""
 
 ROUNDING = 2.0**-52
-"""Bound on the rounding error of a numerical δ(ε), per release; several times what compositions of known cost have."""
+"""Bound on the rounding error of a numerical δ(ε), per release.
+
+Several times the error of compositions of known cost.
+"""
 
 TRUNCATION = 1e-15
-"""Probability that dp-accounting adds to that of an infinite loss, per event."""
+"""Probability that dp-accounting adds to the probability of an infinite loss, per event."""
 
 SECOND_DELTA = 1e-5
-"""A second δ at which ε is stated beside the requested one, so that results at different δ can be compared."""
+"""A second δ at which ε is stated besides the requested one, so that results at different δ can be compared."""
 
 
 def epsilon_pld(events: Sequence[Event], delta: float, near: float | None = None) -> float:
@@ -49,7 +52,7 @@ def epsilon_pld(events: Sequence[Event], delta: float, near: float | None = None
     Args:
         events: the composition.
         delta: in (0, 1).
-        near: about ε, for a quick upper bound on a rough grid; by default the grid is refined until ε settles.
+        near: an approximate ε, for a quick upper bound on a rough grid; by default the grid is refined until ε settles.
 
     Raises:
         PrivacyError: see `settle_grid`.
@@ -98,7 +101,7 @@ def rough_grid(events: Sequence[Event], epsilon: float) -> float:
 
 
 def _finest_grid(events: Sequence[Event], losses: int) -> float:
-    """The grid on which single releases have so many privacy losses."""
+    """The grid on which single releases have `losses` privacy losses."""
     return sum(e.largest_loss() for e in events) / losses
 
 
@@ -126,7 +129,7 @@ def epsilon_on_grid(events: Sequence[Event], delta: float, grid: float) -> float
 
 
 def mu_of_gaussians(events: Sequence[Event]) -> float | None:
-    """μ of events that are together one Gaussian mechanism, √(Σ count / noise²); None for any others."""
+    """μ = √(Σ count / noise²) of events that together are one Gaussian mechanism; None for other events."""
     if all(isinstance(e, GaussianEvent) and e.sampling_rate == 1 for e in events):
         return math.sqrt(sum(e.count / e.noise_multiplier**2 for e in events))
     return None
@@ -149,9 +152,9 @@ def compose(events: tuple[Event, ...], grid: float) -> PrivacyLossDistribution:
 
 @lru_cache(maxsize=4)
 def _single_release(event: Event, grid: float) -> PrivacyLossDistribution:
-    """The privacy losses of one release; most of the time of a composition goes here.
+    """The privacy losses of one release; a composition spends most of its time here.
 
-    As arrays: dp-accounting is slow in composing a few losses, held in a dictionary, a million times.
+    They are held in arrays, because dp-accounting is slow at composing a few losses in a dictionary a million times.
     """
     losses = event.losses(grid)
     pmfs = [losses._pmf_remove] if losses._symmetric else [losses._pmf_remove, losses._pmf_add]

@@ -86,7 +86,7 @@ def _at_one_price(plan: Plan, budget: Budget, cost: float) -> CalibratedPlan:
 def _smallest_scale(plan: Plan, budget: Budget) -> float:
     """The noise scale at which the composition costs just under ε: found on a rough grid, then on a fine one."""
     log_scale = math.log(rough_scale(plan, budget))
-    for _ in range(5):  # a grid that is fine enough at one scale usually is nearby, too; the next round confirms it
+    for _ in range(5):  # a grid fine enough at one scale usually is at nearby ones as well; the next round confirms it
         events = _events_at(plan, log_scale)
         grid, epsilon = settle_grid(events, budget.delta, rough_grid(events, budget.epsilon))
         if (2 * AIM - 1) * budget.epsilon <= epsilon <= budget.epsilon:
@@ -112,14 +112,14 @@ def _events_at(plan: Plan, log_scale: float) -> list[Event]:
 
 
 def _log_overspend(plan: Plan, budget: Budget, grid: float | None, log_scale: float) -> float:
-    """ln of ε over the ε aimed at, on a grid or on a rough one."""
+    """ln(ε / the targeted ε), on the given grid or on a rough one."""
     events = _events_at(plan, log_scale)
     epsilon = epsilon_on_grid(events, budget.delta, grid or rough_grid(events, budget.epsilon))
     return math.log(max(epsilon, 1e-9) / (AIM * budget.epsilon))
 
 
 def _bracket(plan: Plan, budget: Budget) -> tuple[float, float]:
-    """Logarithms of a scale that costs too much and of one that does not, which differ by a factor of two."""
+    """Logarithms of two scales that differ by a factor of two: the first costs too much, the second does not."""
     overspend = partial(_log_overspend, plan, budget, None)
     log_scale = 0.0
     while overspend(log_scale) > 0:
@@ -162,7 +162,7 @@ def most_releases(mechanism: Query, budget: Budget) -> int:
         return epsilon_on_grid(replace(mechanism, count=count).events(), budget.delta, grid) > budget.epsilon
 
     def last_within(low: int, grid: float) -> int:
-        """The largest count within ε, from `low`, which is."""
+        """The largest count within ε, searched from `low`, which is within ε."""
         step = 1
         while not overspends(low + step, grid):
             low, step = low + step, 2 * step

@@ -20,11 +20,11 @@ from dpbench.privacy.gradients.engine import GradientEngine, Loss
 from dpbench.privacy.slots import records_per_call
 
 ROUNDING: Mapping[Precision, float] = {"fp32": 1e-3, "bf16": 2e-2}
-"""Relative difference that the order of rows may make to a loss in each precision."""
+"""Largest relative difference that the order of rows may make to a loss, by precision."""
 
 
 class CheckedGradients:
-    """Clipped per-example gradients by an engine, and the checks of the model and loss that they come from.
+    """Clipped per-example gradients by an engine, with checks of the model and loss that they come from.
 
     It holds no records. A failed check leaves the model as it was found.
 
@@ -34,15 +34,15 @@ class CheckedGradients:
         loss: see `gradients.Loss`.
         probes: synthetic records of the shape that the loss will see.
         views: rows per record.
-        generator: the loss's; left in the state in which it is given.
+        generator: the loss's generator; left in the state in which it was given.
         what: the mechanism's name in messages.
         device: where the loss is computed.
-        precision: what the loss is computed in; gradients are summed in fp32 in either.
+        precision: what the loss is computed in; gradients are always summed in fp32.
         clipping: how gradients are clipped; a name in `CLIPPINGS`.
 
     Attributes:
         engine: the engine on this model and loss.
-        checks: those of the loss.
+        checks: the checks of the loss.
         views: rows per record.
         records_per_call: records in one call of the loss; known after `check_batches`.
 
@@ -76,12 +76,12 @@ class CheckedGradients:
         self.engine = engine(model, self.checks.watched, gamma)
         with self.closed_on_error(), _explained(engine):
             check_gradients(self.engine, *self._few, views, self._restart)
-            with moved_weights(model):  # two records there: more would cost more than it shows
+            with moved_weights(model):  # two records only: more would cost more than they show
                 check_gradients(self.engine, *probes.take(2), views, self._restart)
             check_engine(self.engine, self._few[0].repeat(views), views, self._restart())
 
     def rows_per_call(self, n: int, rate: float) -> int:
-        """Rows per call of the loss for Poisson samples of n records, as many as memory or cache hold at most."""
+        """Rows per call of the loss for Poisson samples of n records, limited by memory or cache."""
         fit = self.engine.rows_that_fit(self._few[0].repeat(self.views), self.views, self._restart())
         self._restart()
         return records_per_call(n, rate, max(1, fit // self.views)) * self.views
@@ -90,7 +90,7 @@ class CheckedGradients:
         """Checks the loss on batches of the size that it will be given, and fixes that size.
 
         Args:
-            rows: of one call of the loss.
+            rows: rows per call of the loss.
 
         Raises:
             PrivacyError: the loss mixes records, or something other than its values leaves it.
@@ -105,7 +105,7 @@ class CheckedGradients:
 
         Args:
             batches: (b records, bool [b] that is False on padding) each.
-            clip: bound on a record's gradient's norm.
+            clip: bound on the norm of a record's gradient.
             generator: randomness of the loss.
         """
         sums = [torch.zeros_like(p, dtype=torch.float32) for p in self.engine.parameters]
@@ -138,7 +138,7 @@ class CheckedGradients:
 
 @contextmanager
 def _explained(engine: type[GradientEngine]) -> Iterator[None]:
-    """Says what to do if an engine fails on a loss that runs by itself. Only for probes: the message is shown.
+    """Adds advice if an engine fails on a loss that runs by itself. Only for probe records: the error message is shown.
 
     Raises:
         PrivacyError: in place of another exception.

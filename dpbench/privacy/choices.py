@@ -8,7 +8,7 @@ released. Fix the noise of all candidates but i. Then i is chosen if Z_i exceeds
 other noisy total and i's own total. With one record more, both grow by something in [0, clip], so t changes by at most
 `clip`. The derivative of ln P(Z > t) lies in [-1/b, 0] for exponential noise, and for Gumbel noise, where it is
 -y / (b (exp(y) - 1)) with y = exp(-t/b). So the probability of i changes by a factor of at most exp(clip / b), whatever
-the other noise is. Each release is therefore ε₀-DP with ε₀ = 1 / noise_multiplier: half of what scores cost that one
+the other noise is. Each release is therefore ε₀-DP with ε₀ = 1 / noise_multiplier: half the cost of scores that one
 record could both raise and lower.
 """
 
@@ -24,10 +24,10 @@ from dpbench.privacy.mechanisms import Query
 
 @dataclass(frozen=True, kw_only=True)
 class Choice(Query):
-    """What both mechanisms share.
+    """The common part of both mechanisms.
 
     Attributes:
-        candidates: their number.
+        candidates: number of candidates.
         clip: largest score that a record can give a candidate; the smallest is 0.
     """
 

@@ -1,4 +1,4 @@
-"""Clipping of per-record vectors: what bounds the sensitivity of every noisy sum."""
+"""Clipping of per-record vectors, which bounds the sensitivity of every noisy sum."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def clip_weights(squares: Tensor, real: Tensor, clip: float, gamma: float | None
     """Each record's clipping weight, and whether its vector is usable: (fp32 [b], bool [b]).
 
     The weight is min(1, clip/norm), or clip/(norm + γ) for automatic clipping (arXiv 2206.07136), which nearly
-    normalises all vectors that are longer than γ. The weighted vector has norm at most `clip` in either. The weight is
-    rounded once; it is 0 for padding, and for a norm that is not finite or exceeds `LARGEST`. A weight below fp32's
-    normal numbers is 0 as well: it would be rounded by more than 1e-7 of itself.
+    normalises all vectors that are longer than γ. In both cases, the weighted vector has norm at most `clip`. The
+    weight is rounded once; it is 0 for padding, and for a norm that is not finite or exceeds `LARGEST`. A weight below
+    fp32's normal numbers is 0 as well: it would be rounded by more than 1e-7 of itself.
 
     Args:
         squares: squared norms, fp64 [b], or upper bounds on them.
@@ -94,7 +94,7 @@ def clipped_sum(values: Tensor, real: Tensor, clip: float, order: int = 2) -> Te
         values: [b, ...]; dense, or sparse in its first dimensions.
         real: bool [b]; False marks padding.
         clip: bound on each record's norm.
-        order: of the norm: 2 for L2, 1 for L1.
+        order: order of the norm: 2 for L2, 1 for L1.
     """
     if values.is_sparse:
         values = values.coalesce()

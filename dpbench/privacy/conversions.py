@@ -15,7 +15,7 @@ from dpbench.privacy.plan import CalibratedPlan, Plan
 
 @dataclass(frozen=True)
 class Releases:
-    """A Gaussian release that is repeated, one of ε, the noise multiplier and the number of steps being unknown.
+    """A repeated Gaussian release; exactly one of ε, the noise multiplier and the number of steps is unknown.
 
     Attributes:
         rate: sampling rate, in (0, 1].

@@ -1,4 +1,4 @@
-"""What `PrivateData.derive` computes of each record, with which random draws, and what it keeps."""
+"""The per-record computation of `PrivateData.derive`: its values, its random draws, and whether images are kept."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Derivation:
         per_record: batch of b records -> [b, ...]; if there is a seed, it also takes a generator.
         device: where it is computed.
         seed: of its random draws; None for a computation without a generator.
-        keep_images: whether the images stay beside the values.
+        keep_images: whether the images are kept along with the values.
     """
 
     per_record: Callable[..., Tensor]

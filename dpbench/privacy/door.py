@@ -1,4 +1,4 @@
-"""Whether a vault answers queries. A vault and all vaults derived from it share one door."""
+"""The state that decides whether a vault answers queries. A vault and all vaults derived from it share one door."""
 
 from __future__ import annotations
 
@@ -35,15 +35,16 @@ class Door:
         """The result of a computation on private records. If it fails, the vault closes.
 
         Whether and where code fails on private records depends on them, and drawing another sample instead would be an
-        unbilled release. Of an exception on records of undeclared datasets, only type and line are shown: its message
-        and context may contain labels and pixels.
+        unbilled release. Unless the dataset is a public benchmark, only the type and line of an exception are shown:
+        its message and context may contain labels and pixels.
 
         Args:
             what: the computation's name in messages.
             compute: draws the sample, sums, adds noise and writes the receipt.
 
         Raises:
-            PrivacyError: in place of another exception on undeclared data; else the exception of `compute`.
+            PrivacyError: in place of another exception, unless the dataset is a public benchmark; else the exception of
+                `compute`.
         """
         try:
             return compute()

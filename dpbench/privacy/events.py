@@ -1,7 +1,7 @@
-"""What is billed: releases of one kind with one noise multiplier and one sampling rate.
+"""The events that are billed: releases of one kind with one noise multiplier and one sampling rate.
 
 An event is described by a pair of distributions that are at least as easy to tell apart as the outputs on any two
-neighbouring datasets. Poisson sampling keeps that property (Zhu, Dong and Wang, 2106.08567, theorem 11).
+neighbouring datasets. Poisson sampling preserves this property (Zhu, Dong and Wang, 2106.08567, theorem 11).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dp_accounting.pld.privacy_loss_distribution import PrivacyLossDistribution
 
 LEAST_SAMPLED_LAPLACE = 0.002
-"""Noise multiplier below which dp-accounting's losses of Laplace noise on a sample overflow."""
+"""Noise multiplier below which dp-accounting's losses for Laplace noise on a sample overflow."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ class Event(ABC):
 
     @abstractmethod
     def largest_loss(self) -> float:
-        """About the largest privacy loss of one release that `losses` lists."""
+        """Approximately the largest privacy loss of one release in `losses`."""
 
     @abstractmethod
     def renyi(self) -> DpEvent:
-        """One release as dp-accounting's Rényi accountant knows it, or one that costs more."""
+        """One release as an event of dp-accounting's Rényi accountant, or an event that costs more."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class GaussianEvent(Event):
         )
 
     def largest_loss(self) -> float:
-        """See `Event`; of an output ten standard deviations away, beyond which dp-accounting truncates."""
+        """See `Event`; for an output ten standard deviations away, beyond which dp-accounting truncates."""
         unsampled = 10 / self.noise_multiplier + 1 / (2 * self.noise_multiplier**2)
         return _of_a_sample(unsampled, self.sampling_rate)
 
@@ -74,10 +74,10 @@ class LaplaceEvent(Event):
 
     One coordinate is the worst case. Lap(0, b) and Lap(s, b) have δ_s(ε) = 1 - exp((ε - s/b) / 2) for |ε| ≤ s/b, so
     g_s = 1 - δ_s is min(1, exp((ε - s/b) / 2), exp(ε)). Let a record move two coordinates by s ≤ t. Then 1 - δ(ε) is
-    the mean of g_t(ε - L) over the loss L of the first, which lies between ±s/b. For 0 ≤ ε ≤ (t - s)/b this is
+    the mean of g_t(ε - L) over the loss L of the first, which lies between -s/b and s/b. For 0 ≤ ε ≤ (t - s)/b this is
     g_{s+t}(ε) · (1 + s / 2b); for larger ε up to (s + t)/b it is g_{s+t}(ε) · (1 + (s + t - bε) / 4b). Neither is below
-    g_{s+t}(ε), nor, by symmetry, for negative ε. So moving one coordinate by s + t is easier to tell, and by induction
-    this holds for any number of coordinates.
+    g_{s+t}(ε); by symmetry, the same holds for negative ε. So moving one coordinate by s + t is easier to detect, and
+    by induction this holds for any number of coordinates.
     """
 
     def losses(self, grid: float) -> PrivacyLossDistribution:
@@ -98,7 +98,7 @@ class LaplaceEvent(Event):
         return math.sqrt(self.count) * _of_a_sample(1 / self.noise_multiplier, self.sampling_rate)
 
     def renyi(self) -> DpEvent:
-        """See `Event`; over all records, because no sampled one is known."""
+        """See `Event`; over all records, because no event for a sample is known."""
         from dp_accounting import LaplaceDpEvent
 
         return LaplaceDpEvent(self.noise_multiplier)
@@ -108,7 +108,7 @@ class LaplaceEvent(Event):
 class PureEvent(Event):
     """Any mechanism that is ε₀-DP with ε₀ = 1 / `noise_multiplier`, billed as the worst of them.
 
-    That is randomised response, which gives the true bit with probability exp(ε₀) / (1 + exp(ε₀)) (Kairouz, Oh and
+    The worst is randomised response, which gives the true bit with probability exp(ε₀) / (1 + exp(ε₀)) (Kairouz, Oh and
     Viswanath, 1311.0776).
     """
 
@@ -118,7 +118,7 @@ class PureEvent(Event):
 
         pure, rate = 1 / self.noise_multiplier, self.sampling_rate
         true = -math.log1p(math.exp(-pure))  # ln probability of the true bit; of the other one: true - pure
-        with_it = [_of_a_sample(pure, rate), _of_a_sample(-pure, rate)]  # losses where the record is in
+        with_it = [_of_a_sample(pure, rate), _of_a_sample(-pure, rate)]  # losses if the record is present
         absent = [math.exp(true - pure), math.exp(true)]
         present = [math.exp(true - pure + with_it[0]), math.exp(true + with_it[1])]
         removed = _connected(with_it, present, grid)
@@ -136,7 +136,7 @@ class PureEvent(Event):
 
 
 def _connected(losses: list[float], probabilities: list[float], grid: float) -> PLDPmf:
-    """Few privacy losses on a grid, such that δ(ε) is the same at its points and not smaller between them."""
+    """A few privacy losses, put on a grid such that δ(ε) is the same at its points and not smaller between them."""
     import numpy as np
     from dp_accounting.pld.pld_pmf import create_pmf_pessimistic_connect_dots
 
@@ -150,7 +150,7 @@ def _connected(losses: list[float], probabilities: list[float], grid: float) -> 
 
 
 def _of_a_sample(loss: float, rate: float) -> float:
-    """The privacy loss of an output over a Poisson sample, where it has the given loss over all records."""
+    """The privacy loss of an output over a Poisson sample, given its loss over all records."""
     if rate == 1:
         return loss
     return loss + math.log(rate) if loss > 600 else math.log1p(rate * math.expm1(loss))

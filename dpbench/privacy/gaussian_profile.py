@@ -4,8 +4,8 @@ With μ = sensitivity / standard deviation (√(Σ count / noise²) for several)
 
     δ(ε) = Φ(-a) - exp(ε) Φ(-b),    a = ε/μ - μ/2,    b = ε/μ + μ/2.
 
-Since exp(ε) φ(b) = φ(a), it is φ(a) (R(a) - R(b)) with the Mills ratio R(x) = Φ(-x) / φ(x), in which nothing
-underflows: this is used for a > 0, where δ may be as small as 1e-300.
+Since exp(ε) φ(b) = φ(a), δ(ε) = φ(a) (R(a) - R(b)) with the Mills ratio R(x) = Φ(-x) / φ(x), in which nothing
+underflows. This form is used for a > 0, where δ may be as small as 1e-300.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 
 ROUNDING = 1e-9
-"""By how much of itself a result is raised, so that rounding errors never make it too small."""
+"""Relative amount by which a result is raised, so that rounding errors never make it too small."""
 
 
 def gaussian_epsilon(mu: float, delta: float) -> float:

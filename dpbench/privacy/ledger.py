@@ -24,7 +24,7 @@ class Receipt:
 
     Attributes:
         mechanism: its name.
-        number: of the release, from 1.
+        number: the release's number, from 1.
         planned: number of planned releases of the mechanism.
     """
 
@@ -43,7 +43,7 @@ class Ledger:
     Attributes:
         spent: mechanism -> releases made.
         forfeited: mechanism -> releases given up; see `forfeit`.
-        unverified: why records were read outside the mechanisms.
+        unverified: reasons why records were read outside the mechanisms.
         released_before: whether an interrupted attempt may have released anything, or touched records outside
             mechanisms.
     """
@@ -59,9 +59,9 @@ class Ledger:
 
     @classmethod
     def at(cls, path: Path, plan: CalibratedPlan) -> Ledger:
-        """A ledger that is written to `path` now, or that continues the one of an interrupted attempt at the run.
+        """A ledger that is written to `path` now, or that continues the ledger of an interrupted attempt at the run.
 
-        Receipts are restored together with stored results (see `restore`), marks always.
+        Receipts are restored together with stored results (see `restore`); marks are always restored.
         """
         ledger = cls(plan, path)
         if path.exists():
@@ -94,14 +94,14 @@ class Ledger:
         return Receipt(mechanism.name, self.spent[mechanism.name], mechanism.releases)
 
     def forfeit(self, name: str) -> None:
-        """Gives up the releases of a mechanism that are left; it answers no query any more.
+        """Gives up the remaining releases of a mechanism, which then answers no more queries.
 
-        The budget was calibrated with them, and they are not refunded: the whole plan bounds what was released,
-        whatever the choice to stop depends on. The file says so from the next release on, or once the plan is complete:
-        an attempt that continues may not have restored all receipts yet.
+        The budget was calibrated with these releases, and they are not refunded: the whole plan bounds what was
+        released, whatever the decision to stop depends on. The file records the forfeit at the next release, or once
+        the plan is complete: an attempt that continues may not have restored all receipts yet.
 
         Raises:
-            PrivacyError: it is not in the plan, or has no release left.
+            PrivacyError: the mechanism is not in the plan, or has no release left.
         """
         mechanism = self.require(name, type(self.plan[name]))
         self.forfeited[name] = mechanism.releases - self.spent[name]
@@ -113,14 +113,15 @@ class Ledger:
     def restore(self, mechanism: Mechanism, releases: int) -> None:
         """Restores the first `releases` receipts of a mechanism from an interrupted attempt at the same run.
 
-        Only for stored results of exactly these releases, which replace new ones. The interrupted attempt's file may
-        count more, because a receipt is written before its release is returned. Releases after the last stored state
-        are repeated with the same samples and noise (see `noise_key`): the same releases, at no further cost. The file
-        is not changed until the next new release, so that it never counts fewer releases than were made.
+        Only for stored results of exactly these releases, which are used in place of new ones. The interrupted
+        attempt's file may count more, because a receipt is written before its release is returned. Releases after the
+        last stored state are repeated with the same samples and noise (see `noise_key`): they are the same releases, at
+        no further cost. The file is not changed until the next new release, so it never counts fewer releases than were
+        made.
 
         Raises:
-            PrivacyError: more than planned, or fewer than already made: going back would release something twice that
-                is planned once.
+            PrivacyError: more releases than planned, or fewer than already made: going back would make a release twice
+                that is planned once.
         """
         if releases < self.spent[mechanism.name]:
             raise PrivacyError(
@@ -147,14 +148,14 @@ class Ledger:
         """Compares the receipts with the plan, and writes down what was forfeited.
 
         Raises:
-            PrivacyError: a mechanism was used less often than planned, so its noise does not fit the budget, and the
-                rest was not forfeited.
+            PrivacyError: a mechanism was used less often than planned, so its noise does not fit the budget, and its
+                remaining releases were not forfeited.
         """
         for m in self.plan.mechanisms:
             if not self.is_spent(m):
                 raise PrivacyError(
                     f"the plan says {m.releases} releases of '{m.name}', the receipts say {self.spent[m.name]}; "
-                    f"fit must use its plan up exactly, or give up the rest by private.forfeit('{m.name}')"
+                    f"fit must use up its plan exactly, or give up the rest by private.forfeit('{m.name}')"
                 )
         if self.forfeited:
             self._write()
@@ -172,7 +173,7 @@ class Ledger:
         return self._curve[counts]
 
     def progress(self) -> str:
-        """What has been spent of the budget, for display: "ε 0.83 of 1"; "ε ∞" without noise."""
+        """The part of the budget spent so far, for display: "ε 0.83 of 1"; "ε ∞" without noise."""
         budget = self.plan.budget.epsilon
         return f"ε {self.epsilon_spent():.2f} of {budget:g}" if math.isfinite(budget) else "ε ∞"
 
@@ -206,7 +207,7 @@ class Ledger:
 
 
 def _earlier(path: Path) -> tuple[list[str], int]:
-    """The marks of an interrupted attempt, and how many releases it may have made, or given up after others."""
+    """The marks of an interrupted attempt, and the number of releases that it may have made or forfeited."""
     try:
         stored = read_json(path)
         releases = sum(m["releases_spent"] + m.get("releases_forfeited", 0) for m in stored["mechanisms"])

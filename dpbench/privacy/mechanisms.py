@@ -24,7 +24,7 @@ class Segment:
 
     Attributes:
         releases: their number.
-        rate: factor on the mechanism's sampling rate (of DP-SGD: on its expected batch).
+        rate: factor on the mechanism's sampling rate (for DP-SGD: on its expected batch).
         noise: factor on its noise multiplier.
     """
 
@@ -35,15 +35,15 @@ class Segment:
 
 @dataclass(frozen=True, kw_only=True)
 class Mechanism(ABC):
-    """A family of releases with one clip, and equal ones unless a schedule says otherwise.
+    """A family of releases with one clip; they are equal unless a schedule says otherwise.
 
     Attributes:
-        name: by which `fit` asks for it; unique within a plan.
+        name: the name under which `fit` requests it; unique within a plan.
         clip: bound C on one record's contribution, in the L2 norm unless the class says otherwise.
         noise_multiplier: scale of the noise (the standard deviation if it is Gaussian) divided by `clip`; None to
             calibrate it.
         ratio: a calibrated multiplier is `ratio` times the scale shared by all free mechanisms of the plan.
-        schedule: segments in order that together hold all releases; none for equal releases.
+        schedule: segments in order, which together hold all releases; empty for equal releases.
     """
 
     name: str
@@ -72,7 +72,7 @@ class Mechanism(ABC):
 
     @property
     def gradients(self) -> float:
-        """Expected number of gradients of single records that all releases need, with one view each; 0 for a query."""
+        """Expected number of per-example gradients that all releases need, with one view each; 0 for a query."""
         return 0.0
 
     def segment_at(self, number: int) -> Segment:
@@ -81,7 +81,7 @@ class Mechanism(ABC):
             if number <= segment.releases:
                 return segment
             number -= segment.releases
-        raise PrivacyError(f"{self.name} has {self.releases} releases, none of them numbered higher")
+        raise PrivacyError(f"{self.name} has {self.releases} releases; no release has a higher number")
 
     def rate_at(self, number: int) -> float:
         """The sampling rate of a release."""
@@ -98,7 +98,7 @@ class Mechanism(ABC):
         return any(self.sampling_rate * s.rate < 1 for s in self.segments)
 
     def noise_scale_at(self, number: int) -> float:
-        """Scale of the noise of a release, on a sum: a standard deviation if it is Gaussian."""
+        """Scale of the noise that a release adds to a sum: its standard deviation if it is Gaussian."""
         return self._calibrated() * self.segment_at(number).noise * self.clip
 
     def events(self, releases: int | None = None) -> list[Event]:
@@ -115,7 +115,7 @@ class Mechanism(ABC):
         return [self.billed(noise, rate, count) for (noise, rate), count in counts.items() if count]
 
     def refuse_schedule(self, who: str) -> None:
-        """Raises `ConfigError` for one, on behalf of what cannot deal with it."""
+        """Raises `ConfigError` if there is a schedule, on behalf of a caller that does not support one."""
         if self.schedule:
             raise ConfigError(f"{who} cannot deal with the schedule of '{self.name}'; plan equal releases")
 
@@ -227,10 +227,10 @@ class DPSGD(Mechanism):
         return self.expected_batch * self.segment_at(number).rate
 
     def refuse_other_data(self, n: int) -> None:
-        """Checks the number of records against the one that the sampling rate is billed for.
+        """Checks that the number of records is the one for which the sampling rate is billed.
 
         Raises:
-            PrivacyError: they differ.
+            PrivacyError: it is not.
         """
         if self.n != n:
             raise PrivacyError(

@@ -1,8 +1,8 @@
 """Secret randomness for DP noise and Poisson sampling (rule R4).
 
-It is derived from a key that the operating system draws for each trial; experiment seeds never reach it. Stated limits:
-noise is drawn in floating point, and the generators seeded by the keyed hash (NumPy's Philox on the CPU,
-torch's on a GPU) are not cryptographic.
+It is derived from a key that the operating system draws for each trial; experiment seeds never reach it. Limits: noise
+is drawn in floating point, and the generators seeded by the keyed hash (NumPy's Philox on the CPU, torch's on a GPU)
+are not cryptographic.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ class NoiseSource:
     """Source of the noise and the Poisson samples of one process.
 
     Args:
-        device: of the noise.
-        key: the trial's; by default a new secret one.
-        rank: of this process among those that share the key; each has its own randomness.
+        device: device of the noise.
+        key: the trial's key; by default a new secret one.
+        rank: rank of this process among those that share the key; each has its own randomness.
     """
 
     def __init__(self, device: str = "cpu", key: NoiseKey | None = None, rank: int = 0):
@@ -41,7 +41,7 @@ class Draws:
 
     Args:
         seed: 256 bits.
-        device: of the noise.
+        device: device of the noise.
     """
 
     def __init__(self, seed: int, device: torch.device):

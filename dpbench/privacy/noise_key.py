@@ -6,8 +6,8 @@ the first. That holds as long as the release is computed from the same inputs. S
 settings, processes), and every query notes the values that it starts from. An attempt that starts from other values is
 refused, because two releases with the same noise would reveal their difference.
 
-On a GPU, sums are not reproducible to the last bit. A repeated release may differ there from the first, which was lost,
-by rounding.
+On a GPU, sums are not reproducible to the last bit. There, a repeated release may differ by rounding from the first
+one, which was lost.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class NoiseKey:
     Args:
         secret: 32 bytes; by default from the operating system.
         path: JSON file for the key and its notes, readable by its owner only; None keeps them in memory.
-        identity: of the code and settings that draw from the key.
-        notes: earlier ones.
+        identity: identity of the code and settings that draw from the key.
+        notes: earlier notes.
         reproducible: whether the bits are not secret; the trial's row says so.
     """
 
@@ -78,7 +78,7 @@ class NoiseKey:
     def unused(cls, path: Path) -> NoiseKey | None:
         """The key of an attempt that released nothing, for code and settings of any identity; None if there is none.
 
-        What that attempt noted does not bind the next one, since nobody has seen a value of it.
+        The notes of that attempt do not bind the next one, because nobody has seen any of its values.
 
         Raises:
             DpbenchError: the file is damaged.

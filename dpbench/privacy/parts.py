@@ -16,10 +16,10 @@ from dpbench.privacy.world import World
 
 @dataclass(frozen=True)
 class Parts:
-    """What a vault is made of.
+    """The parts of a vault.
 
     Attributes:
-        records: those of this process.
+        records: the records of this process.
         ledger: the plan and its receipts.
         noise: source of DP noise and Poisson samples.
         door: whether the vault answers.
@@ -38,8 +38,8 @@ class Parts:
         """Adds noise to this process's clipped sums, writes the receipt, and only then adds up all processes' sums.
 
         Args:
-            sums: fp32 sums of clipped contributions; the first process's are noised in place.
-            mechanism: gives kind and scale of the noise.
+            sums: fp32 sums of clipped contributions; those of rank 0 are noised in place.
+            mechanism: determines the kind and scale of the noise.
             draws: the randomness of this release.
 
         Returns:

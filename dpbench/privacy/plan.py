@@ -33,7 +33,7 @@ class Plan:
         )
 
     def having(self, mechanism: Mechanism) -> Plan:
-        """The plan with `mechanism` in place of the one with its name."""
+        """The plan with `mechanism` in place of the mechanism with the same name."""
         return Plan(*(mechanism if m.name == mechanism.name else m for m in self.mechanisms))
 
     def without_noise(self) -> Plan:
@@ -63,8 +63,8 @@ class CalibratedPlan:
         mechanisms: all with a noise multiplier.
         budget: the requested one.
         epsilon: ε of the whole composition at the budget's δ, by PLD.
-        epsilon_rdp: the same by Rényi accounting, for comparison with papers that use it. A loose bound where there are
-            sampled releases with other than Gaussian noise, which are counted as releases over all records.
+        epsilon_rdp: the same by Rényi accounting, for comparison with papers that use it. A loose bound if there are
+            sampled releases with non-Gaussian noise, because they are counted as releases over all records.
         mu: μ of the whole composition by Gaussian differential privacy, which does not depend on δ; see `gdp`.
         epsilon_at_second_delta: ε at `accounting.SECOND_DELTA`, by PLD.
     """

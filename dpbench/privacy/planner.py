@@ -15,15 +15,15 @@ the decrease of a step without noise (pull is ‖∇L‖ where clipping only sca
 Without DP noise it is the law of large-batch training (McCandlish et al., 1812.06162). A plan of T such steps makes
 `progress` T · pull² · snr² / (1 + snr²).
 
-With B · T fixed by the compute there is a best B in between. A large batch takes few steps. A small one meets more
-noise: at a given ε the noise multiplier follows B · √T only while it is well above 1 (Sander et al., 2210.03403), and
-noise multiplier / B falls with B (Räisä et al., 2402.03990). The smaller ε, the more that matters, and the larger is
-the best batch. De et al. (2204.13650) found that large batches pay; McKenna et al. (2501.18914) fit the
-trade-off on language models.
+If the compute fixes B · T, the best B lies in between. A large batch takes few steps. A small one meets more noise: at
+a given ε the noise multiplier follows B · √T only while it is well above 1 (Sander et al., 2210.03403), and noise
+multiplier / B falls with B (Räisä et al., 2402.03990). The smaller ε is, the more this matters and the larger the best
+batch is. De et al. (2204.13650) found that large batches pay; McKenna et al. (2501.18914) fit the trade-off on language
+models.
 
 Limits. Curvature differs between directions, and between adapters and the weights that they change, so comparisons
 between sets of trained weights are rough. Adam is not gradient descent, and `lr` and `ema` are not adapted. The signal
-falls during training; here it is measured near the start. And it is measured on public images, often those that the
+falls during training; here it is measured near the start. It is also measured on public images, often on those that the
 model was pretrained on, or with meaningless labels: where their signal is smaller than that of private images, the
 chosen batches are larger. The optimum is flat: a factor of two costs little.
 """
@@ -108,14 +108,14 @@ def the_dp_sgd(plan: Plan) -> DPSGD:
 def survey(plan: Plan, budget: Budget, gradients: Gradients, compute: int | None = None) -> list[Candidate]:
     """The plan's DP-SGD with other batches, as many steps as the compute allows, and the noise that ε then needs.
 
-    Batches go up and down from the plan's own in factors of two, until one makes less than `KEPT` of the best's
-    progress; two more stand between the best and its neighbours.
+    Batches go up and down from the plan's own in factors of two, until one makes less than `KEPT` of the best progress.
+    Two more are tried between the best one and its neighbours.
 
     Args:
         plan: with one DP-SGD mechanism; the others are not changed.
         budget: a finite, positive ε.
-        gradients: of the model that the plan trains.
-        compute: records to process, batch · steps; by default as many as the plan.
+        gradients: gradients of the model that the plan trains.
+        compute: records to process, batch · steps; by default as many as in the plan.
 
     Returns:
         Candidates in order of the batch.

@@ -25,7 +25,7 @@ PerRecord = Callable[[Batch], Tensor]
 
 
 Derive = Callable[..., Tensor]
-"""The same, which may also take a `torch.Generator` as its second argument; see `PrivateData.derive`."""
+"""A `PerRecord` that may also take a `torch.Generator` as its second argument; see `PrivateData.derive`."""
 
 
 class PrivateSteps(Protocol):
@@ -116,8 +116,8 @@ class PrivateData(Protocol):
 
         Args:
             name: an `ExponentialChoice` of the plan.
-            scores: batch of b records -> [b, candidates], each row from its own record alone. They are clamped to
-                [0, clip]; what is not finite counts as 0.
+            scores: batch of b records -> [b, candidates], each row from its own record alone. Scores are clamped to
+                [0, clip]; those that are not finite count as 0.
             chunk: records per call of `scores`.
 
         Raises:
@@ -161,15 +161,15 @@ class PrivateData(Protocol):
                 a secret one, and gives the loss a generator of its own. So neither `generator` nor torch's global
                 generator reveals anything about the private batch, and the seed does not reveal a record's draws.
             views: copies of each record in the batch given to `loss`; their gradients are averaged, then clipped.
-            micro_batch: rows per call of `loss`; 0 for nearly a whole sample, if memory or cache hold it. The last call
-                is padded, so the realised batch size is never visible.
+            micro_batch: rows per call of `loss`; 0 for nearly a whole sample, if it fits into memory or cache. The last
+                call is padded, so the realised batch size is never visible.
             engine: how per-example gradients are computed; a name in `ENGINES`.
             clipping: "flat" scales longer gradients down to the clip of the plan; "automatic" gives nearly all records
                 a gradient of that norm. The sensitivity and the noise are the same. See `clip_weights`.
 
         Raises:
-            PrivacyError: not in the plan, all steps spent, planned for another number of records, the loss or model
-                mixes records, or the engine cannot differentiate the model. No record is read then.
+            PrivacyError: not in the plan, all steps spent, planned for another number of records; the loss or model
+                mixes records; or the engine cannot differentiate the model. No record is read then.
         """
         ...
 
@@ -183,12 +183,12 @@ class PrivateData(Protocol):
 
         Args:
             name: a `SanitisedGradients` of the plan.
-            discriminators: how they are trained, in fp32.
-            generate: makes the images of a step, with a graph, and their labels.
-            optimizer: of the generator.
+            discriminators: how discriminators are trained, in fp32.
+            generate: makes the images of a step, with their autograd graph, and their labels.
+            optimizer: the generator's optimiser.
 
         Raises:
-            PrivacyError: not in the plan, all steps spent, more shards than records, several processes, or something
+            PrivacyError: not in the plan, all steps spent, more shards than records, several processes; or something
                 other than its gradients leaves a discriminator's training. No record is read then.
         """
         ...
@@ -196,7 +196,7 @@ class PrivateData(Protocol):
     def nearest_means(self, name: str, queries: Tensor) -> Tensor:
         """All releases of the noisy means of the k embeddings nearest to public queries.
 
-        The records' embeddings are what `derive` made, [b, d]. Each release draws a Poisson sample of its own, and
+        The records' embeddings [b, d] are the values of `derive`. Each release draws a Poisson sample of its own, and
         answers one query per class, among the records of the class.
 
         Args:
@@ -208,8 +208,8 @@ class PrivateData(Protocol):
             fp32 [releases, classes, d] on `device`: the sum of at most k embeddings plus noise, divided by k.
 
         Raises:
-            PrivacyError: not in the plan, releases already spent, queries of another number or size than planned and
-                derived, or several processes. No record is read then.
+            PrivacyError: not in the plan, releases already spent, several processes; or the number or size of the
+                queries does not fit the plan and the embeddings. No record is read then.
         """
         ...
 
@@ -227,11 +227,11 @@ class PrivateData(Protocol):
 
         Args:
             per_record: batch of b records -> [b, ...], computed with public code, each row from its own record alone.
-                It runs without gradients; one that optimises something per record uses `torch.enable_grad()`.
+                It runs without gradients; to optimise something per record, use `torch.enable_grad()`.
             chunk: records per call of `per_record`.
             generator: randomness of `per_record`, which then takes (batch, generator). One number is drawn from it, and
-                every call gets a generator of its own, on `device`: a repeated attempt derives the same values.
-            keep_images: whether later queries see the images, too.
+                every call gets a generator of its own, on `device`, so a repeated attempt derives the same values.
+            keep_images: whether later queries see the images as well.
 
         Raises:
             PrivacyError: `per_record` mixes records. No record is read then.
@@ -241,15 +241,15 @@ class PrivateData(Protocol):
     def tokenize(self, tokenizer: Tokenize, captions: int, length: int) -> PrivateData:
         """The same data with token numbers in place of each record's captions, on the same ledger.
 
-        Nothing is released: later queries see them as `Batch.caption_tokens`. A record keeps all its captions, up to
-        public numbers. A loss draws one of them with its generator, or averages over them, before the record is
-        clipped; so a record with many captions counts as much as one with a single caption.
+        Nothing is released: later queries see the tokens as `Batch.caption_tokens`. A record keeps all its captions, up
+        to public limits. A loss draws one of them with its generator, or averages over them, before the record is
+        clipped, so a record with many captions counts as much as one with a single caption.
 
         Args:
-            tokenizer: public code on the host: one caption and a length -> at most so many token numbers, none
-                negative. It sees one caption at a time; see `TextEncoder.tokenize`.
-            captions: most captions of a record; further ones are left out.
-            length: most tokens of a caption.
+            tokenizer: public code on the host: (caption, length) -> at most `length` token numbers, none negative. It
+                sees one caption at a time; see `TextEncoder.tokenize`.
+            captions: maximum number of captions per record; further ones are left out.
+            length: maximum number of tokens per caption.
 
         Raises:
             PrivacyError: the dataset has no captions, or the tokenizer remembers earlier ones. No record is read then.
@@ -257,9 +257,9 @@ class PrivateData(Protocol):
         ...
 
     def forfeit(self, name: str) -> None:
-        """Gives up the releases of a mechanism that are left. They cost as if they were made: there is no refund.
+        """Gives up the remaining releases of a mechanism. They cost as if they were made: there is no refund.
 
-        A run that goes on after an interruption calls it again.
+        A run that continues after an interruption calls it again.
 
         Args:
             name: a mechanism of the plan.

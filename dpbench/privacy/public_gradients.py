@@ -17,24 +17,24 @@ GROUPS = 64
 """Groups of records that a measurement compares."""
 
 MEASURED = 2048
-"""Records that a measurement uses, and that all steps together use."""
+"""Number of records that a measurement uses, and that all steps together use."""
 
 TINY = 1e-20
 """Squared norm that stands for a gradient of zero."""
 
 UNSEEN = 0.1
-"""Share of a mean's sampling noise below which a signal cannot be told from none."""
+"""Share of a mean's sampling noise below which a signal cannot be distinguished from zero."""
 
 
 class PublicGradients:
     """Sums of per-example gradients over public records, without noise.
 
-    `Rehearsal` makes it from a `StandIn`. A vault gives its records to nobody without marking its ledger unverified.
+    `Rehearsal` makes it from a `StandIn`. A vault never hands out its records without marking its ledger unverified.
 
     Args:
-        records: public.
-        distinct: how many of them, from the first on, are different.
-        gradients: of the model, checked.
+        records: public records.
+        distinct: number of different records, which come first.
+        gradients: checked gradients of the model.
         generates: device of the loss's generator.
         device: where gradients are computed.
     """
@@ -62,7 +62,7 @@ class PublicGradients:
             return self.gradients.clipped_sums(batches, clip, generator)
 
     def measure(self, seed: int, clip: float) -> Gradients:
-        """The gradients of `MEASURED` records at the present weights."""
+        """The gradients of `MEASURED` records at the current weights."""
         records = self.draw(MEASURED, seed)
         size = max(1, len(records) // GROUPS)
         groups = [records[start : start + size] for start in range(0, len(records) - size + 1, size)]
@@ -73,7 +73,7 @@ class PublicGradients:
 
 
 def compare(groups: Iterable[tuple[Tensor, Tensor]], size: int, clip: float) -> Gradients:
-    """Estimates from sums over disjoint groups of records, without the bias that the norm of a noisy mean has.
+    """Estimates from sums over disjoint groups of records, without the bias of the norm of a noisy mean.
 
     Sums a_k and a_l of different groups share no record, so ⟨a_k, a_l⟩ is size² · ‖h‖² on average: no sampling noise is
     squared. ‖Σ a_k‖² - Σ ‖a_k‖² adds up all pairs at once. The rest of ‖a_k‖² is the squared norms of its records.

@@ -1,4 +1,4 @@
-"""How a vault answers each kind of query: what it adds up over records, and what it returns."""
+"""How a vault answers each kind of query: the sum over records, and the released result."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Recipe(Generic[Q]):
     """One kind of query.
 
     Attributes:
-        kind: of the planned mechanism, whose docstring has the proof.
-        bounded_sum: (values [b, ...], real [b], clip) -> Σ of what each real record may contribute at most.
+        kind: class of the planned mechanism; its docstring has the proof.
+        bounded_sum: (values [b, ...], real [b], clip) -> Σ over real records of their bounded contributions.
         outcome: the part of the noisy sum that is released.
     """
 

@@ -29,8 +29,8 @@ class Shard:
     """The records of one process: positions rank, rank + size, rank + 2 · size ...
 
     Args:
-        records: of all processes.
-        world: gives rank and size.
+        records: the records of all processes.
+        world: determines rank and size.
     """
 
     def __init__(self, records: Records, world: World):
@@ -61,7 +61,7 @@ class DerivedRecords:
 
 
 class Computed(Protocol):
-    """What is computed of each record: a `Derivation` or a `Tokenization`."""
+    """A computation on each record: a `Derivation` or a `Tokenization`."""
 
     @property
     def device(self) -> str:
@@ -74,11 +74,11 @@ class Computed(Protocol):
 
 
 class LazyRecords:
-    """The same values computed whenever they are read: for a few reads of many records.
+    """Values that are computed whenever they are read: for a few reads of many records.
 
     Args:
-        records: what the values are computed from.
-        derivation: how; values are returned on the CPU.
+        records: the records from which values are computed.
+        derivation: computes the values, which are returned on the CPU.
     """
 
     def __init__(self, records: Records, derivation: Computed):
@@ -95,11 +95,11 @@ class LazyRecords:
 
 
 class WithImages:
-    """Derived values beside the images that they were computed from.
+    """Derived values, together with the images that they were computed from.
 
     Args:
         derived: the values.
-        records: the images, read whenever they are used.
+        records: the records with the images, read whenever they are used.
     """
 
     def __init__(self, derived: Records, records: Records):
@@ -117,7 +117,7 @@ class WithImages:
 def padded(records: Records, indices: Sequence[int], size: int, device: str) -> Iterator[tuple[Batch, Tensor]]:
     """The records at `indices` in batches of exactly `size` on a device, with a mask that is False on the padding.
 
-    Padding is at the end, and wherever an index is `EMPTY`; batches of padding alone are skipped.
+    Padding is at the end, and wherever an index is `EMPTY`; batches that are all padding are skipped.
     """
     for start in range(0, len(indices), size):
         part = indices[start : start + size]

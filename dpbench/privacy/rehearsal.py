@@ -1,7 +1,7 @@
 """A rehearsal: a method's private phase on public records, where its gradients may be measured.
 
-It is made from public records and from what the sensitive dataset declares, and never sees the sensitive dataset, so
-what it measures costs no privacy.
+It is made from public records and from the declaration of the sensitive dataset, and never sees the sensitive dataset
+itself, so its measurements cost no privacy.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from dpbench.privacy.stand_in import StandIn, require_stand_in
 from dpbench.privacy.vault import NO_REQUEST, Vault
 
 STEPS = 8
-"""Steps without noise between the two measurements: what a few steps change says little about the rest of training."""
+"""Steps without noise between the two measurements; what a few steps change says little about the rest of training."""
 
 
 class Rehearsal(PrivateData):
@@ -59,7 +59,7 @@ class Rehearsal(PrivateData):
         measured: the measurements, in order.
 
     Raises:
-        PrivacyError: the records are no stand-in, or fewer than two are different.
+        PrivacyError: the records are not a `StandIn`, or fewer than two of them are different.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Rehearsal(PrivateData):
         return self._vault.request
 
     def on_average(self) -> Gradients:
-        """The geometric means of the measurements: gradients shrink by factors.
+        """The geometric means of the measurements, because gradients shrink by factors.
 
         Raises:
             PrivacyError: nothing was measured, because `dp_sgd` was not used.
@@ -182,7 +182,7 @@ class Rehearsal(PrivateData):
         return self._over(self._vault.derive(per_record, chunk, generator=generator, keep_images=keep_images))
 
     def _over(self, vault: Vault) -> Rehearsal:
-        """The rehearsal over what its vault made of the records."""
+        """The rehearsal over the records of a derived vault."""
         derived = copy(self)
         derived._vault = vault
         derived._records = vault.unsafe_records("a rehearsal measures gradients without noise")
@@ -198,7 +198,7 @@ class RehearsalSteps:
 
     Args:
         public: gradients of the model that is trained.
-        mechanism: gives the clip.
+        mechanism: determines the clip.
         optimizer: takes the mean gradient of each step.
         measured: where measurements are appended.
     """

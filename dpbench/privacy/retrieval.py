@@ -1,7 +1,7 @@
 """Means of the embeddings nearest to public queries, as the vault computes them; the proof is in `NearestMean`.
 
-No code of a method runs here. The embeddings come from `PrivateData.derive`, which has checked that each is computed of
-its record alone.
+No code of a method runs here. The embeddings come from `PrivateData.derive`, which has checked that each is computed
+from its own record alone.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CHUNK = 500
 """Records read at a time."""
 
 UNITS = 2**20
-"""Whole numbers per clip in which distances are computed, so that rounding cannot depend on the other records."""
+"""Distances are computed in whole numbers, this many per clip, so that rounding cannot depend on other records."""
 
 
 @final
@@ -32,8 +32,8 @@ class Retrieval:
     """All releases of one mechanism.
 
     Args:
-        parts: those of the vault.
-        mechanism: of the plan, with its noise.
+        parts: the vault's parts.
+        mechanism: the planned mechanism, with its noise.
         queries: [releases, classes, d].
         spec: what the dataset declares.
         probes: synthetic records with their embeddings.
@@ -48,12 +48,12 @@ class Retrieval:
         if parts.world.size > 1:
             raise PrivacyError(f"'{name}' compares all records in one process; run it without torchrun")
         if derived is None or derived.ndim != 2 or not derived.is_floating_point():
-            raise PrivacyError(f"'{name}' needs one vector per record: make them by private.derive, and ask its result")
+            raise PrivacyError(f"'{name}' needs one vector per record: make them by private.derive; query its result")
         expected = [mechanism.releases, max(1, spec.n_classes), derived.shape[1]]
         if list(queries.shape) != expected:
             raise PrivacyError(f"'{name}' needs queries [releases, classes, size] = {expected}, not {[*queries.shape]}")
         if parts.ledger.spent[name]:
-            raise PrivacyError(f"'{name}' answers all its queries in one call, and it has been called")
+            raise PrivacyError(f"'{name}' answers all its queries in one call, and it was called already")
         self._parts = parts
         self._mechanism = mechanism
         self._queries = torch.stack([clipped_rows(of_release.cpu(), mechanism.clip) for of_release in queries])

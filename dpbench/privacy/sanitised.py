@@ -1,8 +1,8 @@
 """Gradients of discriminators that never leave the vault (GS-WGAN, Chen et al., arXiv 2006.08265).
 
-A generator asks in which direction each of its images should change. Many discriminators know: each was trained on a
-shard of the records of its own, without noise, inside the vault. One is drawn per step, and what it answers is clipped
-per image and noised.
+A generator asks in which direction each of its images should change. Many discriminators can answer: each was trained
+on its own shard of the records, without noise, inside the vault. One of them is drawn per step, and its answer is
+clipped per image and noised.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ class SanitisedGradients(Mechanism):
     Sensitivity. Every record is in one shard, by its position, and changes one discriminator: in any way, since it is
     trained without noise. A step releases the gradients at all `samples` images from the same discriminator. Each is
     scaled to a norm of at most `clip`, so two discriminators' answers are at most 2 · clip · √samples apart, and the
-    noise has noise_multiplier times this standard deviation. Treating the images as independent draws, as the published
-    count does, misses the factor √samples.
+    standard deviation of the noise is noise_multiplier times this distance. Treating the images as independent draws,
+    as the published accounting does, misses the factor √samples.
 
     Guarantee. The discriminator of a step is drawn uniformly and in secret; `ShardEvent` bounds what that reveals. For
     steps to compose, the answer of each discriminator must not depend on which ones were drawn before; otherwise later
-    answers would show who answered earlier. So every discriminator is trained once, before the first step, and what the
-    drawn one learns in a step about the generator's present images is forgotten after it. Then a release depends on the
-    records, on earlier releases, and on randomness that is independent of all other draws.
+    answers would show who answered earlier. So every discriminator is trained once, before the first step, and whatever
+    the drawn one learns in a step about the generator's current images is forgotten after the step. Then a release
+    depends on the records, on earlier releases, and on randomness that is independent of all other draws.
 
     Attributes:
-        shards: number of discriminators, at most that of records.
+        shards: number of discriminators, at most the number of records.
         samples: generated images per step.
         steps: number of steps.
     """

@@ -25,17 +25,17 @@ from dpbench.privacy.sanitised import SanitisedGradients
 from dpbench.privacy.world import World
 
 DrawRecords = Callable[[int], Batch]
-"""Number of records -> so many records of one shard, drawn with replacement."""
+"""n -> n records of one shard, drawn with replacement."""
 
 Generate = Callable[[], tuple[Tensor, Tensor]]
-"""A step's generated images [samples, c, h, w] with a graph, and int64 labels [samples]; public."""
+"""() -> a step's generated images [samples, c, h, w] with their graph, and int64 labels [samples]; both are public."""
 
 
 class Discriminators(Protocol):
     """How a method trains the discriminators that stay inside the vault."""
 
     def new(self) -> nn.Module:
-        """An untrained one on the vault's device: (images [b, c, h, w], labels [b]) -> scores [b], high if real."""
+        """An untrained one on the vault's device: (images [b, c, h, w], labels [b]) -> scores [b], high for real."""
         ...
 
     def warm_up(self, discriminator: nn.Module, records: DrawRecords, draws: torch.Generator) -> None:
@@ -43,13 +43,13 @@ class Discriminators(Protocol):
 
         Args:
             discriminator: a new one.
-            records: of its shard.
+            records: draws records of its shard.
             draws: randomness that belongs to this discriminator (CPU).
         """
         ...
 
     def train(self, discriminator: nn.Module, records: DrawRecords, draws: torch.Generator) -> None:
-        """Trains a copy of it against the present generator, before it answers a step; as `warm_up`."""
+        """Trains a copy of it against the current generator, before the copy answers a step; arguments as `warm_up`."""
         ...
 
 
@@ -57,19 +57,20 @@ class Discriminators(Protocol):
 class SanitisedSteps:
     """Every `next` is one step of the generator's optimiser along noisy gradients of one secret discriminator's scores.
 
-    Nothing but these gradients leaves: discriminators, scores and the choice of the discriminator stay here, and are
-    not stored in checkpoints. A run that continues trains the discriminators again, with the same randomness.
+    Nothing but these gradients leaves this object: discriminators, scores and the choice of the discriminator stay
+    here, and are not stored in checkpoints. A run that continues trains the discriminators again, with the same
+    randomness.
 
     A failure after records were read closes the vault.
 
     Args:
-        parts: those of the vault.
-        mechanism: of the plan, with its noise.
-        discriminators: how they are trained.
+        parts: the vault's parts.
+        mechanism: the planned mechanism, with its noise.
+        discriminators: how discriminators are trained.
         generate: makes the images of a step.
-        optimizer: of the generator.
+        optimizer: the generator's optimiser.
         probes: synthetic records, on which training is checked before a record is read.
-        progress: where the training of the discriminators shows.
+        progress: shows the training of the discriminators.
 
     Raises:
         PrivacyError: something other than its gradients leaves the training of a discriminator, or several processes
@@ -156,7 +157,7 @@ class SanitisedSteps:
         return trained
 
     def _check(self, probes: Probes) -> None:
-        """Trains one discriminator on synthetic records under guard: nothing else of records may leave its training."""
+        """Trains one discriminator on synthetic records under guard: only its gradients may leave the training."""
         images, labels = self._generate()
         device = self._parts.device
 

@@ -1,8 +1,8 @@
-"""What is billed for a release that depends on one of many disjoint shards, drawn uniformly and in secret.
+"""The event that is billed for a release from one of many disjoint shards, drawn uniformly and in secret.
 
 Guarantee. There are N shards, and q = 1/N. Shard k gives a vector g_k, any two vectors are at most Δ apart, and g_K +
-N(0, σ²Δ²) is released for a uniform K. Neighbouring datasets differ in one record, so in one shard j, and in the vector
-g_j or g'_j that it gives. With M the law of a release from another shard, they release
+N(0, σ²Δ²) is released for a uniform K. Neighbouring datasets differ in one record, so they differ in one shard j, which
+gives the vector g_j or g'_j. Let M be the law of a release from another shard. Then the two datasets release
 
     P = (1 - q) M + q N(g_j, σ²Δ²)    and    Q = (1 - q) M + q N(g'_j, σ²Δ²).
 
@@ -14,7 +14,7 @@ is a mixture of Gaussians whose means are at most Δ from g_j, and H_α is conve
 
 which also holds with P and Q exchanged. For α' < 1, H_α'(P, Q) = 1 - α' + α' H_{1/α'}(Q, P) gives the other half of the
 bound. Neither direction of a Poisson sample of rate q, adding or removing a record, has both halves. There, all steps
-have the same direction; here, M may stand near g_j in one step and near g'_j in another. So this costs more.
+have the same direction; here, M may be near g_j in one step and near g'_j in another. So this costs more.
 
 The bound belongs to a pair of distributions (Zhu, Dong and Wang, 2106.08567, proposition 8), which composes adaptively.
 """
@@ -64,12 +64,12 @@ class ShardEvent(Event):
         return np.asarray(self.sampling_rate * -np.expm1(np.minimum(0, log_alpha + lower - upper)) * np.exp(upper))
 
     def largest_loss(self) -> float:
-        """See `Event`; of an output ten standard deviations away."""
+        """See `Event`; for an output ten standard deviations away."""
         unsampled = 10 / self.noise_multiplier + 1 / (2 * self.noise_multiplier**2)
         return unsampled + math.log(self.sampling_rate + (1 - self.sampling_rate) * math.exp(-unsampled))
 
     def renyi(self) -> DpEvent:
-        """See `Event`; of a known shard, because no tighter bound is known to dp-accounting."""
+        """See `Event`; for a known shard, because dp-accounting knows no tighter bound."""
         from dp_accounting import GaussianDpEvent
 
         return GaussianDpEvent(self.noise_multiplier)

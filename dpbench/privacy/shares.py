@@ -1,8 +1,8 @@
-"""Where a budget goes: the share that each mechanism has in the privacy loss of a composition.
+"""Where a budget goes: each mechanism's share in the privacy loss of a composition.
 
-ε of a composition is not the sum of its mechanisms' ε. Rényi divergences of one order do add up, and ε at δ follows
-from their sum at the order that is best for it (Mironov, arXiv 1702.07476). A mechanism's share is its part of that
-sum.
+ε of a composition is not the sum of its mechanisms' ε. But Rényi divergences of one order do add up, and ε at δ follows
+from their sum at the order that gives the smallest ε (Mironov, arXiv 1702.07476). A mechanism's share is its part of
+that sum.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dpbench.privacy.events import Event
 def shares(mechanisms: Sequence[Sequence[Event]], delta: float) -> list[float]:
     """The share of each mechanism, in [0, 1]; together 1, or all 0 for no releases.
 
-    Mechanisms without noise share everything equally. Other noise than Gaussian on a Poisson sample counts as on all
+    Mechanisms without noise share everything equally. Non-Gaussian noise on a Poisson sample counts as noise on all
     records, as for `accounting.epsilon_rdp`.
 
     Args:

@@ -1,4 +1,4 @@
-"""The rows of a step's batches in which its records are placed: a secret permutation over slots.
+"""The placement of a step's records in the rows of its batches: a secret permutation over slots.
 
 A loss may treat rows differently: null labels for the first tenth of them, weights by row, noise levels spread evenly
 over the batch. If records filled rows in the order of the dataset, a sampled record would shift all records behind it,
@@ -33,7 +33,7 @@ OVERFLOW = 1e-12
 """Probability per step that a Poisson sample has more records than there are slots."""
 
 ROOM = 2
-"""Standard deviations above the expected size of a Poisson sample for which calls of a loss have rows."""
+"""Calls of a loss have rows for this many standard deviations above the expected size of a Poisson sample."""
 
 EMPTY = -1
 """Index of a slot without a record."""
@@ -55,7 +55,7 @@ def placed(sample: Sequence[int], slots: int, seed: int) -> list[int]:
 
     Args:
         sample: indices of records.
-        slots: number of slots, at least that of records.
+        slots: number of slots, at least the number of records.
         seed: secret.
     """
     chosen = torch.randperm(slots, generator=torch.Generator().manual_seed(seed))[: len(sample)]
@@ -72,8 +72,9 @@ def in_whole(records: int, size: int) -> int:
 def records_per_call(n: int, rate: float, fit: int) -> int:
     """Records per call of a loss, such that few calls are mostly padding.
 
-    A call is padded, so its cost does not depend on its number of records. Calls of the expected batch would need a
-    second call for every other sample. These hold `ROOM` standard deviations more, in as few calls as possible.
+    A call is padded, so its cost does not depend on its number of records. Calls of the size of the expected batch
+    would need a second call for every other sample. These hold `ROOM` standard deviations more, in as few calls as
+    possible.
 
     Args:
         n: number of records; 0 on a process that has none.

@@ -1,4 +1,4 @@
-"""Public records in place of sensitive ones: the only records over which anything un-noised is measured."""
+"""Public records in place of sensitive ones: the only records on which anything is measured without noise."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from dpbench.privacy.checks.probes import synthetic_conditions
 
 
 class StandIn(ImageDataset):
-    """Public records in place of sensitive ones: as many, of the same shape, with labels or captions of the same kind.
+    """Public records in place of sensitive ones: the same number, shape, and kind of labels or captions.
 
-    They are repeated where they are fewer. Labels are the public ones modulo the number of classes, and captions the
-    public ones padded or cut to the declared length. Records without get random ones, the same every time.
+    Public records are repeated if there are fewer. Labels are the public ones modulo the number of classes; captions
+    are the public ones, padded or cut to the declared length. Records without labels or captions get random ones, the
+    same every time.
 
     Args:
         public: public images of the sensitive images' shape.

@@ -23,8 +23,8 @@ from dpbench.privacy.slots import in_whole, most_sampled, placed
 class DPSGDStepper:
     """Private steps: gradient = (Σ_{i in Poisson batch} clip(g_i) + N(0, (noise_multiplier · clip)²)) / expected batch.
 
-    Sensitivity: each clipped gradient has norm at most `clip`, in flat and in automatic clipping, the divisor is a
-    public constant, an empty batch is noise alone, and nothing un-noised leaves this object. Steps are
+    Sensitivity: each clipped gradient has norm at most `clip`, in flat and in automatic clipping. The divisor is a
+    public constant, an empty batch gives noise alone, and nothing un-noised leaves this object. Steps are
     Poisson-subsampled Gaussian mechanisms even where the loss depends on a record's place in the batch, because places
     are drawn at random (see `slots`).
 
@@ -33,11 +33,11 @@ class DPSGDStepper:
     Processes that share the records (see `World`) take every step together and keep the same weights.
 
     Args:
-        parts: those of the vault.
-        mechanism: of the plan, with its noise.
-        gradients: of the model that is trained, checked.
+        parts: the vault's parts.
+        mechanism: the planned mechanism, with its noise.
+        gradients: checked gradients of the model that is trained.
         optimizer: takes the noisy mean gradient.
-        generator: the experiment's; each step draws one number from it.
+        generator: the experiment's generator; each step draws one number from it.
     """
 
     def __init__(

@@ -1,8 +1,9 @@
-"""What `PrivateData.tokenize` makes of each record's captions, and the proof that it treats records independently.
+"""The tokens that `PrivateData.tokenize` makes of each record's captions, and the proof that records stay independent.
 
 A tokenizer is code on the host, which the guard of other closures refuses: Python would see the texts of a whole batch.
-This door hands it one caption at a time and lays its answer out in a tensor of public shape, so a record's tokens come
-from its own captions alone, unless the tokenizer remembers earlier ones. Synthetic captions show whether it does.
+Here, the tokenizer is given one caption at a time, and its tokens are laid out in a tensor of public shape. So a
+record's tokens come from its own captions alone, unless the tokenizer remembers earlier captions. Synthetic captions
+show whether it does.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ class Tokenization:
     """Captions as token numbers.
 
     Attributes:
-        tokenizer: one caption and a length -> at most so many token numbers.
-        captions: most captions of a record.
-        length: most tokens of a caption.
+        tokenizer: (caption, length) -> at most `length` token numbers.
+        captions: maximum number of captions per record.
+        length: maximum number of tokens per caption.
         device: where the tokens are.
     """
 
@@ -45,19 +46,19 @@ class Tokenization:
         return caption_tokens(texts, self.tokenizer, self.captions, self.length).to(self.device)
 
     def lost(self, batch: Batch, tokens: Tensor) -> Lost:
-        """What `tokens` left out of the batch's captions."""
+        """Counts of what `tokens` left out of the batch's captions."""
         assert batch.captions is not None
         return Lost.of(decode_captions(batch.captions), tokens, self.tokenizer)
 
     def of(self, batch: Batch, place: object = 0) -> Batch:
-        """The batch with tokens in place of its captions. Without random draws, `place` means nothing."""
+        """The batch with tokens in place of its captions. Nothing is drawn at random, so `place` is ignored."""
         return replace(batch, condition=self.tokens(batch))
 
     def check(self, probes: Probes) -> None:
         """Checks the tokenizer on synthetic captions.
 
         Raises:
-            PrivacyError: a caption's tokens depend on other captions, or on when it is asked for.
+            PrivacyError: a caption's tokens depend on other captions, or on when they are computed.
         """
         probe, other = probes.take(SMALL)
         if probe.captions is None:

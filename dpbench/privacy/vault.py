@@ -1,10 +1,10 @@
 """The vault: sensitive records behind their queries, as in every run (rule R1).
 
-Order within a query: checks against the plan and of the closure (no record is read), Poisson sample, per-record
-clipping, sum, noise, receipt, and only then the result.
+Order within a query: check against the plan, check of the closure (no record is read yet), Poisson sample,
+per-record clipping, sum, noise, receipt, and only then the result.
 
-The vault has no hooks. Audits and rehearsals measure what a vault over public records releases; see `AuditedVault` and
-`Rehearsal`.
+The vault has no hooks. Audits and rehearsals measure the releases of a vault over public records; see `AuditedVault`
+and `Rehearsal`.
 """
 
 from __future__ import annotations
@@ -67,12 +67,12 @@ class Vault(PrivateData):
         ledger: the plan and its receipts.
         noise: source of DP noise and Poisson samples, with the same key and a different rank on every process.
         device: where contributions and losses are computed.
-        precision: what losses are computed in; their per-example gradients are summed and noised in fp32 in either.
+        precision: what losses are computed in; their per-example gradients are always summed and noised in fp32.
         checkpoints: where releases are stored, so that an interrupted run can continue; by default nowhere.
         world: the processes that share the records.
         lazy: whether `derive` computes values whenever they are read, instead of once for all records.
         request: what will be sampled.
-        progress: where long passes over all records show.
+        progress: shows long passes over all records.
     """
 
     def __init__(
@@ -175,11 +175,11 @@ class Vault(PrivateData):
     def _fresh(
         self, recipe: Recipe[Q], mechanism: Q, number: int, contribution: PerRecord, chunk: int, shape: torch.Size
     ) -> tuple[Tensor, Receipt]:
-        """One fresh release, the one with this number."""
+        """A fresh release, with this number."""
         records, total = self._parts.records, torch.zeros(shape, device=self.device)
         draws, rate = self._parts.noise.of(mechanism.name, number), mechanism.rate_at(number)
         batches = padded(records, draws.poisson_sample(len(records), rate), chunk, self.device)
-        if rate == 1:  # nothing may show the size of a sample
+        if rate == 1:  # progress must not show the size of a sample
             batches = self._shown(batches, f"query '{mechanism.name}'", chunk)
         with global_randomness(draws.seed(), self.device):
             for batch, real in batches:
@@ -193,9 +193,15 @@ class Vault(PrivateData):
         return recipe.outcome(total), receipt
 
     def _stored(self, release: Checkpoint, mechanism: Query, like: Tensor, number: int) -> Tensor | None:
-        """The result, of the shape and type of `like`, that an interrupted attempt at this run stored of a release.
+        """The result of a release, stored by an interrupted attempt at this run; None if there is none.
 
-        Restores the receipts up to the one with its number, too.
+        Also restores the receipts up to the one with this number.
+
+        Args:
+            release: where the result is stored.
+            mechanism: the release's mechanism.
+            like: has the shape and type of the result.
+            number: the release's number.
         """
         world = self._parts.world
         read = partial(torch.load, map_location=self.device, weights_only=True)
@@ -293,7 +299,7 @@ class Vault(PrivateData):
         return vault
 
     def _derived(self, derivation: Derivation, chunk: int) -> Records:
-        """The values of all records by a computation that was checked."""
+        """The values of all records, by a checked computation."""
         records, rank = self._parts.records, self._parts.world.rank
         if self._lazy:
             return LazyRecords(records, derivation)
@@ -316,9 +322,9 @@ class Vault(PrivateData):
         return vault
 
     def _tokenized(self, tokenization: Tokenization, chunk: int = 500) -> Records:
-        """The records with the tokens of their captions by a tokenizer that was checked.
+        """The records with the tokens of their captions, by a checked tokenizer.
 
-        Of a public benchmark alone, warnings count what is left out (rule R6).
+        Warnings count what is left out, but only for a public benchmark (rule R6).
         """
         records = self._parts.records
         if self._lazy:

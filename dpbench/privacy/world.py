@@ -21,7 +21,7 @@ class World:
     without noise: the processes and their connections are inside the vault.
 
     Attributes:
-        rank: of this process, from 0.
+        rank: rank of this process, from 0.
         size: number of processes.
     """
 
@@ -42,10 +42,10 @@ class World:
         """The sums over all processes of fp32 tensors of equal shapes: the same on every process, bit for bit.
 
         Args:
-            number: of the release, to check that all processes are at the same one.
+            number: the release's number, to check that all processes are at the same one.
 
         Raises:
-            PrivacyError: they are not.
+            PrivacyError: the processes are at different releases.
         """
         if self.size == 1:
             return list(tensors)

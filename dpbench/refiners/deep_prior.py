@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class DeepPriorConfig(RefinerSettings):
     """Settings of the deep-prior refiner."""
 
-    iterations: int = option(30, "steps of the optimisation, at most", low=1)
+    iterations: int = option(30, "maximum number of optimisation steps", low=1)
     fits: int = option(5, "optimiser steps of the untrained network per step", low=1)
     lr: float = option(2e-2, "learning rate of Adam for the untrained network", above=0, high=1)
     width: int = option(32, "channels of the untrained network", low=1)
@@ -27,7 +27,7 @@ class DeepPriorConfig(RefinerSettings):
     window: int = option(14, "side of the window of non-local means", low=2)
     strength: float = option(0.1, "strength of non-local means, for images in [-1, 1]", above=0)
     trust: float = option(0.9, "share of the coarse image in the coarse band of each step", above=0, high=1)
-    variances: int = option(5, "last outputs whose variance decides when to stop", low=2)
+    variances: int = option(5, "number of last outputs whose variance decides when to stop", low=2)
     patience: int = option(5, "steps without a smaller variance before the optimisation stops", low=1)
 
     def __post_init__(self) -> None:
@@ -56,5 +56,5 @@ class DeepPrior(Refiner[DeepPriorConfig]):
         from dpbench.refiners.networks.untrained import restored
 
         if size % coarse.shape[-1]:
-            raise ConfigError(f"the deep-prior refiner needs a whole scale, not {coarse.shape[-1]} -> {size} pixels")
+            raise ConfigError(f"the deep-prior refiner needs an integer scale, not {coarse.shape[-1]} -> {size} pixels")
         return torch.cat([restored(image, size, self.config) for image in coarse.split(1)]).clamp(-1, 1)

@@ -33,8 +33,8 @@ class Diffusers(DownloadedRefiner[DiffusersConfig]):
     """A public diffusion upscaler from a pipeline of diffusers, such as Stable Diffusion's ×4 upscaler.
 
     Pipelines: StableDiffusionUpscalePipeline (×4), StableDiffusionLatentUpscalePipeline (×2) and
-    LDMSuperResolutionPipeline (×4). One of another scale is applied repeatedly, and the result is resized. Nothing is
-    downloaded. Images are padded to the size that the networks need, and cut back. Made for a GPU.
+    LDMSuperResolutionPipeline (×4). A pipeline of another scale is applied repeatedly, and the result is resized.
+    Nothing is downloaded. Images are padded to the size that the networks need, and cropped back. Made for a GPU.
     """
 
     Config = DiffusersConfig
@@ -54,7 +54,7 @@ class Diffusers(DownloadedRefiner[DiffusersConfig]):
         return load_upscaler(self.config.pipeline)
 
     def refine(self, coarse: Tensor, size: int, run: RunContext) -> Tensor:
-        """See `Refiner.refine`. Every image has a seed of its own.
+        """See `Refiner.refine`. Every image has its own seed.
 
         Raises:
             ConfigError: `size` is smaller than the coarse size.

@@ -21,8 +21,8 @@ D = TypeVar("D", bound=RefinerSettings)
 class DownloadedRefiner(Refiner[D]):
     """A refiner with a network that is loaded as it was published.
 
-    Subclasses define `source` and `load`. What the network was trained on is unknown, so rows are in the track
-    "foundation". A saved model holds the SHA-256 of the weights in place of the weights, which are read again.
+    Subclasses define `source` and `load`. The network's training data is unknown, so rows are in the track
+    "foundation". A saved model holds the SHA-256 of the weights instead of the weights, which are read again.
     """
 
     uses_public = False
@@ -81,12 +81,12 @@ class DownloadedRefiner(Refiner[D]):
         """Checks that the weights on disk are those of the saved model.
 
         Raises:
-            DataError: they are others.
+            DataError: they differ.
         """
         name, sha256 = self.source(self.config)
         saved = bytes(state["sha256"].tolist()).hex()
         if sha256 != saved:
             raise DataError(
                 f"the weights '{name}' are not those that the model was saved with (their SHA-256 begins with "
-                f"{sha256[:12]}, not {saved[:12]}); put the others back"
+                f"{sha256[:12]}, not {saved[:12]}); put the original ones back"
             )

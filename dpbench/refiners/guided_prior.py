@@ -1,14 +1,15 @@
-"""An unconditional public diffusion model, guided by the coarse image only while it draws (GDP, arXiv 2304.01247).
+"""An unconditional public diffusion model, guided by the coarse image only during sampling (GDP, arXiv 2304.01247).
 
 GDP shifts the mean of each of N steps by -s ∂L/∂x̂0, where L is the mean squared error of the coarse band of the clean
-estimate x̂0, and s = 10 D / N with D the numbers of an image. The gradient is 2 / D times the error, repeated over the
+estimate x̂0, and s = 10 D / N for an image of D values. The gradient is 2 / D times the error, repeated over the
 blocks, so a step removes the share 20 / N of the error, which overshoots for few steps. Here the share is
-1 - exp(-20 / N): the same for many steps, and stable for few. It is the same at all noise levels, because x = x0 + σ ε
-has the scale of x0 at all of them. `guidance=hard` removes the whole error in every step, the null-space projection of
-DDNM (arXiv 2212.00490), and hardly differs from soft guidance of the default strength in few steps.
+1 - exp(-20 / N): the same for many steps, and stable for few. It is equal at all noise levels, because x = x0 + σ ε
+contains x0 at the same scale at each of them. `guidance=hard` removes the whole error in every step, the null-space
+projection of DDNM (arXiv 2212.00490). With few steps, it hardly differs from soft guidance of the default strength.
 
-Drawing starts from the interpolated coarse image plus noise, so that few steps are enough: 5 from σ = 1 keep 100 images
-of 32 pixels per second on two cores. 10 from σ = 5 give about a fifth more energy of detail, at half the speed.
+Sampling starts from the interpolated coarse image plus noise, so few steps are enough: 5 steps from σ = 1 allow 100
+images of 32 pixels per second on two cores. 10 steps from σ = 5 give about a fifth more detail energy, at half the
+speed.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class GuidedPriorConfig(DenoisingConfig):
 
     steps: int = option(1100, "public training steps", low=1)
     sigma_max: float = option(
-        1.0, "noise added to the interpolated coarse image at the start; more: more freedom, more steps", above=0
+        1.0, "noise added to the interpolated coarse image at the start; more noise: more freedom, more steps", above=0
     )
     guidance: Literal["soft", "hard"] = option(
         "soft", "soft: steps move the coarse band towards the given one; hard: they replace it"

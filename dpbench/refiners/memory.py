@@ -33,7 +33,7 @@ class Memory(TrainedRefiner[MemoryConfig]):
     Config = MemoryConfig
     paper = "arXiv 2110.01033"
     name = "memory"
-    measured = 1000  # from whose patches the memory is filled
+    measured = 1000  # their patches fill the memory
 
     def network(self, channels: int, scale: int) -> MemorizedModulation:
         """See `TrainedRefiner.network`."""

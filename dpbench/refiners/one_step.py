@@ -1,7 +1,7 @@
 """One step of diffusion from noise to the image, with its edges as a second task (after DiffDIS, arXiv 2410.10105).
 
-The losses are mean absolute errors, so nearly all of the image is determined by the coarse one, whatever the noise. The
-edges, which are asked for in training only, make the network care about where intensities change.
+The losses are mean absolute errors, so the coarse image determines nearly all of the result, whatever the noise. The
+edges are a target in training only; they make the network sensitive to where intensities change.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ class PlugAndPlayConfig(TrainingConfig):
     depth: int = option(4, "residual blocks of the denoiser", low=1)
     patch: int = option(5, "side of the patches of the low-rank prior", low=1)
     neighbours: int = option(30, "similar patches per group", low=2)
-    window: int = option(20, "side of the window in which similar patches are searched", low=2)
+    window: int = option(20, "side of the window that is searched for similar patches", low=2)
     stride: int = option(4, "distance between the patches around which groups are formed", low=1)
     iterations: int = option(8, "steps of the optimisation", low=1)
     sigma_max: float = option(0.5, "noise level of the first step, for images in [-1, 1]", above=0)

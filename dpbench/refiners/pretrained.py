@@ -23,13 +23,13 @@ class PretrainedConfig(RefinerSettings):
         "realesrgan-x4plus", "a name of `dpbench weights list`, a path, or a file name in the folder DPBENCH_WEIGHTS"
     )
     tile: int = option(128, "side of the tiles that larger coarse images are cut into, in coarse pixels", low=1)
-    overlap: int = option(16, "coarse pixels around a tile that the network sees, too", low=0)
+    overlap: int = option(16, "coarse pixels around a tile that the network also sees", low=0)
 
 
 class Pretrained(DownloadedRefiner[PretrainedConfig]):
     """A public super-resolution network with published weights, such as Real-ESRGAN.
 
-    The package spandrel recognises the architecture (ESRGAN, SwinIR, HAT, DAT ...) by the weights file. A network of
+    The package spandrel recognises the architecture (ESRGAN, SwinIR, HAT, DAT ...) from the weights file. A network of
     another scale is applied repeatedly, and the result is resized. A network for colour sees each channel of a grey
     image as a colour image, and the mean of its three channels is kept.
 

@@ -39,5 +39,6 @@ class Regression(TrainedRefiner[RegressionConfig]):
 
     def sizes(self, state: Mapping[str, Tensor]) -> tuple[int, int]:
         """See `TrainedRefiner.sizes`."""
-        doublings = sum(name.startswith("up.") and name.endswith("weight") for name in state) - 1
-        return state["trunk.0.weight"].shape[1], 2**doublings
+        from dpbench.refiners.networks.sub_pixel import SubPixelNet
+
+        return SubPixelNet.sizes(state)

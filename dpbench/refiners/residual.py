@@ -27,7 +27,7 @@ class ResidualConfig(DenoisingConfig):
         0.0, "mean of ln σ for the training noise levels, for residuals of unit deviation", low=-10, high=10
     )
     p_std: float = option(1.4, "standard deviation of ln σ for the training noise levels", above=0, high=10)
-    sigma_max: float = option(80.0, "largest noise level; strokes have residuals of many deviations", above=0)
+    sigma_max: float = option(80.0, "largest noise level; strokes have residuals of many standard deviations", above=0)
     sampler: Literal["ddim", "dpm-solver"] = option("dpm-solver", "solver of the sampling equation")
 
 

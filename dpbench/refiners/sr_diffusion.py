@@ -1,7 +1,7 @@
 """A super-resolver's estimate refined by conditional diffusion of the image (cDPMSR, arXiv 2302.12831).
 
 The estimate determines most of the image, and diffusion adds the detail that regression blurs. The paper samples with
-40 to 100 deterministic DDIM steps from noise. The default is 5 from the estimate plus noise, for 100 images of 32
+40 to 100 deterministic DDIM steps from noise. The default is 5 steps from the estimate plus noise, for 100 images of 32
 pixels per second on two cores. `sampling_steps` and `sigma_max` change that without new training.
 """
 

@@ -78,8 +78,8 @@ class TrialRecord:
     dataset_fingerprint: str = column("hash of train (keyed with a secret unless the dataset is public)")
     resolution: int = column("height and width in pixels")
     n_train: int = column("records of the sensitive split")
-    epsilon: float | None = column("ε requested or claimed; 0: nothing private, inf: no noise")
-    delta: float | None = column("δ requested or claimed", None)
+    epsilon: float | None = column("requested or claimed ε; 0: nothing private, inf: no noise")
+    delta: float | None = column("requested or claimed δ", None)
     epsilon_spent: float | None = column("ε of all releases, by PLD; empty if the accounting is unverified", None)
     epsilon_rdp: float | None = column("ε of the same releases by Rényi accounting", None)
     mu: float | None = column("μ of the same releases by Gaussian DP: comparable at any δ of at least 1e-10", None)
@@ -94,7 +94,7 @@ class TrialRecord:
     noise: Literal["", "secret", "reproducible"] = column(
         "'secret' | 'reproducible' (tests only) | '' if no noise was drawn", ""
     )
-    tuning: str = column("what the settings were tuned on", "")
+    tuning: str = column("the data that the settings were tuned on", "")
     preset: str = column("preset that the settings started from", "")
     seed: int | None = column("experiment seed; the privacy noise never depends on it", None)
     config: dict[str, Any] = column("all settings, as JSON")
@@ -122,7 +122,7 @@ class TrialRecord:
         "increase of the peak memory by the detail stage; 0 if an earlier phase needed more", None, place=AFTER
     )
     device: str = column("where it ran", place=AFTER)
-    computed_in: str = column("precision of the models: 'fp32' | 'bf16'", place=AFTER)
+    computed_in: str = column("compute precision of the models: 'fp32' | 'bf16'", place=AFTER)
     dpbench_version: str = column("version of dpbench", place=AFTER)
     git_commit: str = column("commit of dpbench, if it runs from a repository", place=AFTER)
     date: str = column("when the trial was sampled, UTC", place=AFTER)

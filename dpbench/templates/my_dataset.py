@@ -13,7 +13,7 @@ WIDTH = 4
 
 
 class Stripes(ImageDataset):
-    """One split. Each record depends on its number alone, so it is made when it is read."""
+    """One split. Each record depends on its number alone, so it is generated when it is read."""
 
     def __init__(self, spec: DatasetSpec, first: int, count: int):
         self.spec, self.first, self.count = spec, first, count
@@ -42,7 +42,7 @@ class MyDataset(Dataset):
 
     @property
     def spec(self) -> DatasetSpec:
-        """What is public by declaration; no file is read for it."""
+        """The public declaration; reads no file."""
         return DatasetSpec(
             name="my-dataset",
             channels=1,

@@ -10,7 +10,7 @@ from dpbench import EXTRACTORS, Extractor
 class MyExtractor(Extractor):
     """Shares of 16 intensities in an image."""
 
-    description = "16 equal bins of uint8 values"  # all that the features depend on besides the images
+    description = "16 equal bins of uint8 values"  # everything the features depend on besides the images
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """Images uint8 [b, c, h, w] -> features [b, d]."""

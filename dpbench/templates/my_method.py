@@ -25,7 +25,7 @@ class MyMethod(Method):
 
     @classmethod
     def plan(cls, config, spec, request) -> Plan:
-        """What is released: one sum. dpbench chooses its noise for the budget, and refuses every other query."""
+        """Plans one release, a sum. dpbench calibrates its noise to the budget, and refuses every other query."""
         longest = math.sqrt(math.prod(spec.shape))  # the norm of an image whose pixels are all -1 or 1
         return Plan(NoisySum(name="class sums", clip=longest))
 
@@ -34,13 +34,13 @@ class MyMethod(Method):
         classes = max(1, self.spec.n_classes)
 
         def contribution(batch: Batch) -> Tensor:
-            """What each record adds, [b, classes, c, h, w]: its image in the place of its class, 0 elsewhere."""
+            """What each record adds, [b, classes, c, h, w]: its image at the index of its class, 0 elsewhere."""
             images = batch.images.float() / 127.5 - 1
             labels = torch.zeros(len(batch), dtype=torch.long) if batch.labels is None else batch.labels
             return one_hot(labels.to(images.device), classes)[..., None, None, None] * images[:, None]
 
         sums = private.noisy_sum("class sums", contribution)
-        self.means = sums.cpu() / (self.spec.n_train / classes)  # how large each class is would be private
+        self.means = sums.cpu() / (self.spec.n_train / classes)  # the true class sizes are private
 
     def sample(self, conditions: Conditions, run) -> Tensor:
         """One image per condition: uint8 [n, c, h, w]."""

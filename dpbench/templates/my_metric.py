@@ -1,4 +1,4 @@
-"""my-metric: how far the brightness of the images is off. Replace it with your idea."""
+"""my-metric: the error of the images' mean brightness. Replace it with your idea."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ class MyMetric(Metric):
     columns = (Column("my_metric_error", "low", "error of the mean brightness, relative to real images"),)
 
     def compute(self, evaluation):
-        """The value of each column. Features are made once for all metrics: here [n, 4^L, d] Haar packets."""
+        """The value of each column. Features are computed once for all metrics: here [n, 4^L, d] Haar packets."""
         synthetic, reference = (
             np.concatenate([block[:, 0].mean(1) for block in features.blocks()])  # the coarsest packet
             for features in evaluation.features("wavelet-packet")

@@ -1,4 +1,4 @@
-"""my-refiner: interpolation, sharpened as much as suits public images. Replace it with your idea."""
+"""my-refiner: interpolation, then sharpening with a strength learned from public images. Replace it with your idea."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ def enlarge(coarse: Tensor, size: int) -> Tensor:
 
 
 def edges(images: Tensor) -> Tensor:
-    """What a blurred image lacks."""
+    """The detail that a blur removes."""
     return images - avg_pool2d(images, kernel_size=3, stride=1, padding=1, count_include_pad=False)
 
 
@@ -35,13 +35,13 @@ class MyRefiner(Refiner):
         """Learns from public images, and stores the result for other trials."""
 
         def learn(generator) -> dict[str, Tensor]:
-            """Least squares: the enlarged image and `strength` times its edges should be the image."""
+            """Least squares: the enlarged image plus `strength` times its edges should equal the image."""
             images = public.batch(range(min(self.config.images, len(public)))).images.float() / 127.5 - 1
             enlarged = enlarge(degrade(images, generator), images.shape[-1])
             missing, found = images - enlarged, edges(enlarged)
             return {"strength": (missing * found).sum()[None] / (found**2).sum().clamp(min=1e-6)}
 
-        key = [public.fingerprint, degrade.key, self.config.images]  # all that the result depends on besides the code
+        key = [public.fingerprint, degrade.key, self.config.images]  # everything the result depends on besides the code
         self.strength = run.cache.get("my-refiner", key, learn)["strength"]
 
     def refine(self, coarse: Tensor, size: int, run) -> Tensor:

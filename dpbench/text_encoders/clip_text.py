@@ -34,7 +34,7 @@ class CLIPText(StoredEncoder[CLIPTextConfig]):
     network = "CLIPTextModel"
 
     def attention(self, mask: Tensor) -> Tensor:
-        """See `StoredEncoder.attention`: to tokens at the same place and before it."""
+        """See `StoredEncoder.attention`: tokens attend to themselves and to earlier ones."""
         import torch
 
         later = torch.ones(mask.shape[1], mask.shape[1], dtype=torch.bool, device=mask.device).triu(1)

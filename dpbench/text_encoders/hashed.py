@@ -1,4 +1,4 @@
-"""Words as fixed random vectors: what a method can learn from captions without anything known about language."""
+"""Words as fixed random vectors: what a method can learn from captions without knowledge of language."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dpbench.text_encoders.table import TableEncoder
 class HashedConfig:
     """Settings of the hashed encoder."""
 
-    dim: int = option(128, "dimension of a word's vector", low=1)
+    dim: int = option(128, "dimension of the word vectors", low=1)
     rows: int = option(16_384, "number of vectors; words that share one cannot be told apart", low=1)
 
 
@@ -22,7 +22,7 @@ class Hashed(TableEncoder[HashedConfig]):
     """Words hashed to fixed random vectors: no weights and no knowledge of language, a control.
 
     A text is split into words (letters and digits of any script, in lower case), and a word's BLAKE2 hash chooses its
-    vector. Words of similar meaning have unrelated vectors. The track of a method stays what it is without captions.
+    vector. Words of similar meaning have unrelated vectors. This encoder does not change the track of a method.
     """
 
     Config = HashedConfig

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class StoredConfig(Protocol):
-    """What the configuration of such an encoder has."""
+    """The settings that every stored encoder has."""
 
     @property
     def weights(self) -> str:
@@ -32,7 +32,7 @@ S = TypeVar("S", bound=StoredConfig)
 class StoredEncoder(TextEncoder[S]):
     """A text encoder that is loaded as it was published; nothing is downloaded. Subclasses define `network` and `pool`.
 
-    It may be a part of a pipeline of diffusers: the folders `text_encoder` and `tokenizer`. What it was trained on is
+    It may be a part of a pipeline of diffusers: the folders `text_encoder` and `tokenizer`. Its training data is
     unknown, so rows are in the track "foundation".
     """
 
@@ -74,7 +74,7 @@ class StoredEncoder(TextEncoder[S]):
         return {name if folder == tokenizer else f"{name}/{folder.name}": text_sha256(config.weights)[:12]}
 
     def tokenize(self, text: str, length: int) -> list[int]:
-        """See `TextEncoder.tokenize`. The marks of beginning and end count as tokens."""
+        """See `TextEncoder.tokenize`. Start and end tokens are counted."""
         numbers: list[int] = self._tokenizer(text, truncation=True, max_length=length)["input_ids"]
         return numbers
 
@@ -90,7 +90,7 @@ class StoredEncoder(TextEncoder[S]):
 
     @abstractmethod
     def attention(self, mask: Tensor) -> Tensor:
-        """Which tokens attend to which: what is added to the logits, float [b, 1, t, t]. It reads nothing on the host.
+        """The attention mask, which is added to the logits: float [b, 1, t, t]. It copies no value to the host.
 
         Args:
             mask: bool [b, t], False at padding.
@@ -101,7 +101,7 @@ class StoredEncoder(TextEncoder[S]):
         """One vector per text: float [b, d].
 
         Args:
-            output: of the network.
+            output: output of the network.
             mask: bool [b, t], False at padding.
         """
 

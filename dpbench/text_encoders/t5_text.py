@@ -34,7 +34,7 @@ class T5Text(StoredEncoder[T5TextConfig]):
     network = "T5EncoderModel"
 
     def attention(self, mask: Tensor) -> Tensor:
-        """See `StoredEncoder.attention`: to all tokens."""
+        """See `StoredEncoder.attention`: tokens attend to all tokens."""
         return hidden_where(~mask[:, None, None].expand(-1, 1, mask.shape[1], -1))
 
     def pool(self, output: Any, mask: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Base of the encoders that look a token's vector up in a table: a word has one vector, whatever stands beside it."""
+"""Base of the encoders that look a token's vector up in a table: a token has the same vector in every context."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Token embeddings distilled from those of large language models, which travel inside the PyPI package wordllama."""
+"""Token embeddings distilled from those of large language models, shipped in the PyPI package wordllama."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class WordLlama(TableEncoder[NoSettings]):
     """Pretrained token embeddings that travel inside the PyPI package wordllama: 32,000 tokens, 256 numbers each.
 
     The embeddings were distilled from those of Llama 2 and other models, whose training data is unknown. The tokenizer
-    is that of Llama 2: words that it does not know are spelled in bytes. Needs `pip install "dpbench[text]"`. Nothing
-    is downloaded, and the package's own code is not used.
+    is Llama 2's; it splits unknown words into bytes. Needs `pip install "dpbench[text]"`. Nothing is downloaded, and
+    the package's own code is not used.
     """
 
     def __init__(self, config: NoSettings):

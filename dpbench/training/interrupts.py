@@ -12,9 +12,9 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupts:
-    """Holds Ctrl-C and SIGTERM back while it is open; a second one is not held back.
+    """Holds back Ctrl-C and SIGTERM while it is open; a second signal takes effect at once.
 
-    A context manager. Python delivers signals to the main thread; in any other one it does nothing.
+    A context manager. Python delivers signals to the main thread; in other threads, it does nothing.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class Interrupts:
         return self._held is not None
 
     def deliver(self) -> None:
-        """Does what the signal that is held back usually does: as a rule, ends the program."""
+        """Raises the signal that was held back, which normally ends the program."""
         number, self._held = self._held, None
         assert number is not None
         is_open = bool(self._usual)

@@ -33,7 +33,7 @@ class PublicSteps:
         run: provides the precision.
 
     Attributes:
-        last_loss: of the last step; None before the first one.
+        last_loss: loss of the last step; None before the first one.
     """
 
     def __init__(self, loss: Callable[[], Tensor], optimizer: torch.optim.Optimizer, steps: int, run: RunContext):
@@ -113,13 +113,13 @@ def train(
 
 
 def train_together(parts: Sequence[Part], run: RunContext, name: str, *, note: Callable[[], str] = lambda: "") -> None:
-    """`train` of several models in turns, with one checkpoint: a critic and its generator, an encoder and a prior.
+    """Trains several models alternately, with one checkpoint: a critic and its generator, an encoder and a prior.
 
-    Their steps are spread evenly: with 500 steps of a critic and 100 of a generator, the generator takes one after
+    Their steps are interleaved evenly: with 500 steps of a critic and 100 of a generator, the generator takes one after
     every five of the critic. Each part may be private (`dp_sgd`, a mechanism of its own) or public (`PublicSteps`).
 
     Args:
-        parts: each with its stepper, model and optimiser; at equal progress, the first one has its turn.
+        parts: each with its stepper, model and optimiser; at equal progress, the first one goes first.
         run: see `train`.
         name: see `train`.
         note: see `train`.
@@ -160,7 +160,7 @@ def train_together(parts: Sequence[Part], run: RunContext, name: str, *, note: C
 
 
 def _noted(parts: Sequence[Part], note: Callable[[], str], run: RunContext) -> str:
-    """A note, and the losses that may be shown: "ε 0.83 of 1 · loss 0.12". Those of private steps never are."""
+    """A note, and the losses that may be shown: "ε 0.83 of 1 · loss 0.12". Losses of private steps never are."""
     public = [p.stepper.last_loss for p in parts if run.shows_losses and isinstance(p.stepper, PublicSteps)]
     losses = [f"loss {float(loss):.4g}" for loss in public if loss is not None]
     return " · ".join(filter(None, [note(), *losses]))

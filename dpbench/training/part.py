@@ -1,4 +1,4 @@
-"""One model in training: what takes its steps, its learning rate and its moving average."""
+"""One model in training, with its stepper, learning rate and moving average."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class Stepper(Protocol):
 
 
 class Part:
-    """A model, with what its training needs.
+    """A model and what its training needs.
 
     Args:
         stepper: takes the optimiser steps.
         model: its parameters with `requires_grad` are trained.
-        optimizer: the stepper's. Its learning rate rises linearly, then falls linearly to zero.
+        optimizer: the stepper's optimiser. Its learning rate rises linearly, then falls linearly to zero.
         warmup: share of the steps with rising learning rate.
         ema: decay of the exponential moving average of the trained weights, which replaces the weights at the end;
             None keeps the last weights.
@@ -85,7 +85,7 @@ class Part:
             self._trained.load_state_dict(self._average.module.state_dict())
 
     def require_finite(self) -> None:
-        """Refuses weights that are no numbers.
+        """Checks that the trained weights are finite.
 
         Raises:
             DpbenchError: training diverged.

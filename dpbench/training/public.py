@@ -54,7 +54,7 @@ class PublicBatches:
         return self.at(torch.randint(len(self._dataset), (size,), generator=self._generator))
 
     def at(self, indices: Tensor) -> Batch:
-        """The records at `indices` (int64 [b]), with images as `batch` has them."""
+        """The records at `indices` (int64 [b]), with images as in `batch`."""
         batch = self._dataset.batch(indices.tolist())
         return replace(batch, images=self._augment(unit_images(batch), self._generator)).to(self._device)
 

@@ -1,4 +1,4 @@
-"""Sharpness-aware minimisation (SAM; Foret et al., arXiv 2010.01412): training for weights that may be perturbed."""
+"""Sharpness-aware minimisation (SAM; Foret et al., arXiv 2010.01412): training for robustness to perturbed weights."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from dpbench.training.loop import PublicSteps
 
 
 class SharpnessAwareSteps(PublicSteps):
-    """`PublicSteps` along the gradient at the worst weights nearby, w + radius · g / ‖g‖ with g the gradient at w.
+    """`PublicSteps` along the gradient at the worst weights nearby, w + radius · g / ‖g‖ where g is the gradient at w.
 
-    Both gradients are of the same batch. A step takes twice as long.
+    Both gradients use the same batch. A step takes twice as long.
 
     Args:
-        loss: as of `PublicSteps`; its randomness comes from the run's generator.
+        loss: as in `PublicSteps`; its randomness comes from the run's generator.
         optimizer: optimiser of the trained parameters.
         steps: number of steps.
         run: provides precision and generator.

@@ -175,6 +175,6 @@ class Caching(fakes.FakeAlone):
 def test_public_cache_opens_only_in_prepare(tiny: Path, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     METHODS.register("caching")(Caching)
     monkeypatch.setattr(Caching, "where", where)
-    with pytest.raises(PrivacyError, match=r"run\.cache opens in prepare alone"):
+    with pytest.raises(PrivacyError, match=r"run\.cache is open only in prepare"):
         dpbench.run("caching", "tiny", references=(), delta=1e-6, samples=5, metrics=["brightness"], out=tiny)
     assert not list((tiny / "../cache").rglob("mean-*"))

@@ -23,7 +23,7 @@ def test_check_says_which_promise_is_broken_and_fails(registries: None, tmp_path
     (tmp_path / "forgetful.py").write_text(broken, encoding="utf-8")
     result = call("check", "mean", "--plugin", tmp_path / "forgetful.py")
     assert result.exit_code == 1
-    assert "  no   A new instance with the saved state samples the same" in result.stdout
+    assert "  no   A new instance with the saved state gives the same samples" in result.stdout
     assert "mean samples differently after saving; keep everything that sample uses in state_dict" in result.stdout
     assert result.stdout.endswith("1 promise is broken\n")
 

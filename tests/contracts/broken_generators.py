@@ -141,7 +141,7 @@ BROKEN = [
     ("check_images", WithoutOrigins, "row of finite origins"),
     ("check_degree", Restless, "varies by"),
     ("check_adopt", Selfish, "must work, but raises ValueError"),
-    ("check_candidates_are_independent", Mixing, "by what stands beside it"),
+    ("check_candidates_are_independent", Mixing, "varies an image depending on others"),
     ("check_seeds", Unseeded, "other images for the same seed"),
     ("check_seeds", Constant, "the same images for every seed"),
     ("check_saved_state", Forgetful, "varies differently after saving"),

@@ -87,6 +87,7 @@ METHODS: dict[str, dict[str, Any]] = {
 REFINERS: dict[str, dict[str, Any]] = {
     "bicubic": {},
     "regression": {"steps": 2, "width": 8, "depth": 1, "batch": 16},
+    "adversarial": {"steps": 2, "width": 8, "depth": 1, "batch": 16, "critic_width": 8},
     "residual": {"steps": 2, "channels": (8,), "batch": 16, "sampling_steps": 2},
     "pretrained": {},
     "diffusers": {"sampling_steps": 2},

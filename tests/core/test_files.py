@@ -59,7 +59,7 @@ def test_full_disk_error_names_the_file(tmp_path):
 
 def test_unwritable_path_error_names_the_path(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(DpbenchError, match=r"cannot write .*file/ledger\.json: a file is in the place of its folder"):
+    with pytest.raises(DpbenchError, match=r"cannot write .*file/ledger\.json: its folder is a file"):
         write_json(tmp_path / "file" / "ledger.json", {})
     (tmp_path / "folder").mkdir()
     with pytest.raises(DpbenchError, match=r"cannot write .*folder"):
@@ -119,7 +119,7 @@ def test_whatever_is_in_a_place_is_seen_and_removed(tmp_path):
 
 def test_folder_in_the_place_of_a_file_is_named(tmp_path):
     (tmp_path / "x").mkdir()
-    with pytest.raises(DpbenchError, match=r"cannot write .*x: a folder is in its place, move it away"):
+    with pytest.raises(DpbenchError, match=r"cannot write .*x: a folder has this name; move it away"):
         write_text(tmp_path / "x", "")
 
 

@@ -175,7 +175,7 @@ def test_mistakes_of_a_package_name_the_file(package: Path) -> None:
     with pytest.raises(DpbenchError, match=f"plugin {package} failed in {network}, line 2: NameError"):
         load_plugin(package)
     (package / "__init__.py").unlink()
-    with pytest.raises(DpbenchError, match=r"plugin folder .* has no __init__\.py, which makes it a package"):
+    with pytest.raises(DpbenchError, match=r"plugin folder .* has no __init__\.py; add one to the folder"):
         load_plugin(package)
 
 

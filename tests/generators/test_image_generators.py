@@ -124,7 +124,7 @@ def test_composite_changes_generators_below_the_switch(public, run):
 
 def test_composite_refuses_a_second_generator_that_varies_its_own_images_alone():
     plugin = GENERATORS.get("composite")
-    with pytest.raises(ConfigError, match="glyphs varies its own images alone"):
+    with pytest.raises(ConfigError, match="glyphs varies only its own images"):
         build(plugin.Config, {"second.name": "glyphs"})
 
 

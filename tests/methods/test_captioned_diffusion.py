@@ -201,5 +201,5 @@ def test_a_checkpoint_that_takes_no_such_captions_is_refused(tmp_path: Path) -> 
     with pytest.raises(ConfigError, match="takes no captions"):
         new("dp-ldm", SENSITIVE.spec, checkpoint=str(save_unconditional(tmp_path / "a")))
     folder = save_text_to_image(tmp_path / "b")
-    with pytest.raises(ConfigError, match=r"vectors of 8 numbers for words, and those of text\.name=hashed have 16"):
+    with pytest.raises(ConfigError, match=r"word vectors of size 8, but those of text\.name=hashed have size 16"):
         new("dp-ldm", SENSITIVE.spec, checkpoint=str(folder))

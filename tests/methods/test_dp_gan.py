@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from dpbench.core.config import build
 from dpbench.core.specs import Batch, Conditions, DatasetSpec, Request
-from dpbench.methods.cores.conditional_gan import scores_of_frozen
 from dpbench.methods.dp_gan import DISCRIMINATOR, DPGAN
+from dpbench.models.frozen import frozen
 from dpbench.training.part import Part
 from dpbench.training.public import to_unit
 
@@ -93,7 +93,7 @@ def test_the_generator_learns_without_changing_the_discriminator(spec):
     gan = _method(spec).model
     discriminator, labels = gan.new_discriminator(), torch.tensor([0, 1])
     images = gan.learnable(gan.generator, labels, torch.Generator().manual_seed(0))
-    scores_of_frozen(discriminator, images, labels).sum().backward()
+    frozen(discriminator, images, labels).sum().backward()
     assert all(p.grad is None for p in discriminator.parameters())
     assert all(p.grad is not None for p in gan.generator.parameters())
 

@@ -85,7 +85,7 @@ def test_refined_image_has_the_coarse_band_and_does_not_depend_on_the_seed():
 
 
 def test_a_scale_that_is_not_whole_raises_an_error():
-    with pytest.raises(ConfigError, match="needs a whole scale, not 3 -> 8 pixels"):
+    with pytest.raises(ConfigError, match="needs an integer scale, not 3 -> 8 pixels"):
         DeepPrior(build(DeepPrior.Config, {})).refine(torch.zeros(1, 1, 3, 3), 8, None)
 
 

@@ -15,7 +15,7 @@ from dpbench.data.synthetic.procedural import FILL_WIDTH, Draws, Grid, blend, co
 
 
 class Grained(ParametricDataset):
-    """Ten shapes, 32×32 colour, generated; grained:T shows a share T of the classes in fine grain
+    """Ten shapes, 32×32 colour, generated; grained:T shows the class of a share T of the records in fine grain
 
     A disc, ring, square, triangle, star, cross, crescent, heart, arrow or bolt of random colour, position, size and
     tilt, 60% to 85% as wide as the image, on a textured background: 50,000 + 10,000. The class is mostly visible in

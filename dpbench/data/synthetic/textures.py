@@ -1,4 +1,4 @@
-"""The default public source: generated dead-leaves images with the textures of `shapes`, but without its shapes.
+"""A public source: generated dead-leaves images with the textures of `shapes`, but without its shapes.
 
 Like photographs, dead-leaves images (Lee, Mumford & Huang 2001) have occlusion, edges and objects of all sizes; Baradad
 et al. 2021, "Learning to see by looking at noise", pretrain on them.
@@ -85,7 +85,7 @@ class Textures(ParametricDataset):
     for each doubling of the resolution above 128, so that the cache takes about 1 GB. There are no classes.
 
     `textures:G` with 0 <= G <= 1 gives each leaf, with probability G, one of the fifteen grains of
-    `data.synthetic.grain`, which `shapes:T` also uses. `textures:grain` is `textures:1`.
+    `data.synthetic.grain`, which `grained:T` also uses. `textures:grain` is `textures:1`.
     """
 
     public_only = True

@@ -1,1 +1,1 @@
-"""Where candidates that are captions come from, and how a caption is varied."""
+"""Sources of candidate captions, and variations of captions."""

@@ -12,7 +12,7 @@ from dpbench.generators.captions.captions_config import CaptionsConfig
 
 
 class CaptionSource(ABC):
-    """Random captions and variations of them, from public captions alone. A call sees one caption.
+    """Random captions and variations of them, from public captions only. A call sees one caption.
 
     Args:
         captions: public captions, at least one.
@@ -44,7 +44,7 @@ class CaptionSource(ABC):
 
     @abstractmethod
     def varied(self, caption: str, degree: float, draws: Random) -> str:
-        """A caption with some of its words or of what it says replaced.
+        """A caption with some of its words or content replaced.
 
         Args:
             caption: from `random` or `varied`.

@@ -15,13 +15,13 @@ class CaptionsConfig:
 
     edits: Literal["phrases", "scenes", "language-model"] = option(
         "phrases",
-        "public captions, whose phrases are exchanged for those of others; or the grammar of scenes and still-lifes; "
-        "or public captions, whose words a language model fills in",
+        "phrases: public captions that exchange phrases; scenes: the grammar of scenes and still-lifes; "
+        "language-model: public captions with words filled in by a language model",
     )
     language_model: str = option(
         "", "edits=language-model: folder or hub repository of a masked language model, such as BERT"
     )
-    pool: int = option(10_000, "public captions that are known; they are kept with the model", low=1)
+    pool: int = option(10_000, "public captions to draw from; stored with the model", low=1)
     caption_bytes: int = option(160, "bytes of a caption; longer ones are cut", low=1)
 
     def __post_init__(self) -> None:

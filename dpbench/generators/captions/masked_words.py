@@ -14,14 +14,14 @@ from dpbench.generators.captions.caption_source import CaptionSource
 from dpbench.generators.captions.captions_config import CaptionsConfig
 
 LIKELIEST = 20
-"""Tokens among which a word is drawn, in proportion to their probabilities."""
+"""Number of tokens from which a word is drawn, in proportion to their probabilities."""
 
 
 class MaskedWords(CaptionSource):
-    """Public captions; a variation masks each word with the probability `degree`, and a language model fills it in.
+    """Public captions; a variation masks each word with probability `degree`, and a language model fills it in.
 
-    The model is one of transformers for masked language modelling, such as BERT. Words are filled in from left to
-    right, each drawn among the 20 likeliest tokens. What the model was trained on is unknown.
+    The model is a transformers model for masked language modelling, such as BERT. Words are filled in from left to
+    right, each drawn from the 20 likeliest tokens. The model's training data is unknown.
 
     Raises:
         NotInstalled, ConfigError, DataError: the model is missing, of another kind, or damaged.

@@ -10,15 +10,15 @@ from dpbench.generators.captions.caption_source import CaptionSource
 from dpbench.generators.captions.captions_config import CaptionsConfig
 
 LONGEST = 3
-"""Words of the longest phrase that is exchanged."""
+"""Words of the longest phrase that is replaced."""
 
 
 class PublicPhrases(CaptionSource):
-    """Public captions; a variation exchanges phrases for others that public captions have in their place.
+    """Public captions; a variation replaces phrases with others that occur in the same context.
 
-    A phrase has up to three words, or none, so words come and go. Another one may take its place if a public caption
-    has it between the same two words, or between a word and the beginning or the end. As many exchanges are tried as
-    the caption has words, each with the probability `degree`.
+    A phrase has zero to three words, so captions grow and shrink. Another phrase may replace it if a public caption has
+    it between the same two words, where the beginning and the end count as words. As many replacements are tried as the
+    caption has words, each with probability `degree`.
     """
 
     def __init__(self, captions: Sequence[str], config: CaptionsConfig):
@@ -48,7 +48,7 @@ def _with_ends(caption: str) -> list[str]:
 
 
 def _phrases(words: Sequence[str]) -> Iterator[slice]:
-    """The places of all phrases, the empty ones included, between the first and the last word."""
+    """The slices of all phrases, including empty ones, between the first and the last word."""
     last = len(words) - 1
     return (slice(a, b) for a in range(1, last + 1) for b in range(a, min(a + LONGEST, last) + 1))
 

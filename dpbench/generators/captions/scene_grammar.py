@@ -1,4 +1,4 @@
-"""Captions of random scenes, and captions of scenes with some parts drawn anew, in the grammar of `scenes`."""
+"""Captions of random scenes, and captions of scenes with some parts redrawn, in the grammar of `scenes`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ COUNTS, SHARES = (1, 2, 3), (3, 4, 3)
 """Numbers of objects of a scene, and how often each occurs, in tenths."""
 
 CHOICES = 8
-"""Numbers that choose the words of a caption."""
+"""Number of random values that choose the words of a caption."""
 
 
 class SceneGrammar(CaptionSource):
     """Captions written by the grammar of the generated scenes (`core.scene_captions`), in the public vocabulary.
 
-    A variation draws each part of a scene anew with the probability `degree`: the number of objects, their cells, the
-    ground, and the shape, colour and size of each object. Where something is new, the words are chosen anew, too.
+    A variation redraws each part of a scene with probability `degree`: the number of objects, their cells, the ground,
+    and the shape, colour and size of each object. If anything changes, the words are also redrawn.
     """
 
     def __init__(self, captions: Sequence[str], config: CaptionsConfig):
@@ -30,7 +30,7 @@ class SceneGrammar(CaptionSource):
         words = vocabulary_of(captions)
         if words is None:
             raise ConfigError(
-                "edits=scenes is for captions in the words of scenes or still-lifes, and these public captions have "
+                "edits=scenes needs captions in the words of scenes or still-lifes, but these public captions use "
                 "others; set edits=phrases"
             )
         self._words = words
@@ -40,7 +40,7 @@ class SceneGrammar(CaptionSource):
         return _said(self._drawn(draws), draws)
 
     def varied(self, caption: str, degree: float, draws: Random) -> str:
-        """See `CaptionSource.varied`. What a caption leaves open, such as a size, is first settled at random."""
+        """See `CaptionSource.varied`. Anything that a caption leaves open, such as a size, is first drawn at random."""
         scene = self._settled(caption, draws)
         edited = self._edited(scene, degree, draws)
         return caption if edited == scene else _said(edited, draws)
@@ -53,7 +53,7 @@ class SceneGrammar(CaptionSource):
         return Scene(tuple(things), draws.choice(GROUNDS))
 
     def _edited(self, scene: Scene, degree: float, draws: Random) -> Scene:
-        """A scene whose parts are drawn anew with the probability `degree` each."""
+        """A scene whose parts are each redrawn with probability `degree`."""
 
         def anew() -> bool:
             return draws.random() < degree
@@ -77,13 +77,13 @@ class SceneGrammar(CaptionSource):
         return Scene(tuple(things), draws.choice(GROUNDS) if anew() else scene.ground)
 
     def _thing(self, others: Sequence[Thing], draws: Random) -> Thing:
-        """A random object in no cell, of another shape than all `others`."""
+        """A random object without a cell, with a shape that no object in `others` has."""
         taken = {thing.shape for thing in others}
         shape = draws.choice([shape for shape in self._words.shapes if shape not in taken])
         return Thing(shape, draws.choice(self._words.colours), draws.choice(tuple(SIZES)), None)
 
     def _settled(self, caption: str, draws: Random) -> Scene:
-        """The scene that a caption tells of, with sizes, cells and ground where it does not say them."""
+        """The scene that a caption describes, with random sizes, cells and ground where it states none."""
         said = read(caption, self._words)
         things = list(said.things)
         if said.relations and said.relations[0].first != (things[0].colour, things[0].shape):
@@ -121,7 +121,7 @@ def _settled_cells(said: Scene, draws: Random) -> Sequence[Cell]:
     if len(said.things) == 1 and last:
         return (last,)
     if not said.relations or (len(said.things) == 3 and not last):
-        return _cells(len(said.things), draws)  # a text that is cut
+        return _cells(len(said.things), draws)  # the text is truncated
     in_column = said.relations[0].kind == "above"
     third = last if in_column or last is None else (last[1], last[0])
     lines = [line for line in range(3) if third is None or line != third[1]]

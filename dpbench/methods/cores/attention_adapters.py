@@ -1,4 +1,4 @@
-"""Low-rank adapters of attention as DP-LoRA trains them."""
+"""Low-rank adapters of attention, as trained by DP-LoRA."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dpbench.models.lora import LowRank, add_lora
 def add_attention_adapters(
     model: nn.Module, layers: Sequence[str], rank: int, alpha: float, generator: torch.Generator
 ) -> None:
-    """Freezes the model but for new adapters of some layers and the biases of these layers.
+    """Freezes the model except for new adapters of some layers and the biases of these layers.
 
     Args:
         model: a model without adapters.

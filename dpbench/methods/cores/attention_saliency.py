@@ -1,7 +1,7 @@
 """Which attention matrices matter for the private images: the query of DP-SAPF (arXiv 2605.30312).
 
-A record contributes the squared norms of its clipped gradient, one per matrix. They are not negative and add up to at
-most C², so their L2 norm is at most C², too: this is the sensitivity of the sum.
+A record contributes the squared norms of its clipped gradient, one per matrix. They are non-negative and add up to at
+most C², so their L2 norm is also at most C². This is the sensitivity of the sum.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def most_salient(
 
 
 def _noisy_sum(norms: PrivateData, query: str) -> Tensor:
-    """The noisy sum of what was derived for each record."""
+    """The noisy sum of the vectors derived from the records."""
 
     def contribution(batch: Batch) -> Tensor:
         assert batch.derived is not None

@@ -24,7 +24,7 @@ class CoarseGaussian:
 
     Args:
         shape: (channels, height, width) of a coarse image.
-        classes: number of classes; 1 without.
+        classes: number of classes; 1 for data without classes.
         levels: Haar levels between the full and the coarse image.
     """
 
@@ -38,7 +38,7 @@ class CoarseGaussian:
         return coarse(images.float() / 255, self.levels).flatten(1)
 
     def copy(self, images: Tensor) -> None:
-        """Takes mean and covariance of public images, uint8 [n, c, h, w], for every class."""
+        """Sets every class to the mean and covariance of public images, uint8 [n, c, h, w]."""
         bands = self.band(images)
         self.means = bands.mean(0).expand_as(self.means).clone()
         self.roots = root(bands.T.cov(correction=0)[None], 0.0).expand_as(self.roots).clone()
@@ -46,9 +46,9 @@ class CoarseGaussian:
     def release_means(self, private: PrivateData, mechanism: str, clip: float, count_weight: float) -> Tensor:
         """Releases the mean of each class; returns the noisy counts [classes, 1].
 
-        Sensitivity: a record contributes its coarse image, scaled to norm `clip` at most and divided by it, and
-        `count_weight`, in the row of its class: a vector of norm √(1 + count_weight²) at most. Sums are divided by the
-        noisy counts of the same release.
+        Sensitivity: a record contributes to the row of its class its coarse image, scaled to norm at most `clip` and
+        then divided by `clip`, and `count_weight`: a vector of norm at most √(1 + count_weight²). Sums are divided by
+        the noisy counts of the same release.
         """
 
         def clipped_and_count(batch: Batch) -> Tensor:
@@ -65,8 +65,9 @@ class CoarseGaussian:
     def release_covariances(self, private: PrivateData, mechanism: str, counts: Tensor, pooling: float) -> None:
         """Releases the covariance of each class around the means that were released before.
 
-        Sensitivity: with r its coarse image minus the released mean of its class, a record contributes the products of
-        the coefficients of r, those off the diagonal once and times √2: a vector of norm ‖r‖². The mechanism clips it.
+        Sensitivity: let r be a record's coarse image minus the released mean of its class. The record contributes the
+        products of the coefficients of r, off-diagonal ones once and times √2: a vector of norm ‖r‖². The mechanism
+        clips it.
 
         Args:
             private: the sensitive records.
@@ -115,9 +116,9 @@ def root(covariances: Tensor, noise: float) -> Tensor:
     """A root of each symmetric matrix [k, d, d] without the directions that noise could have made.
 
     Args:
-        covariances: noisy ones.
-        noise: largest eigenvalue of a matrix of noise alone: 2s√d where s is the deviation of its entries (Wigner's
-            semicircle). Eigenvalues up to it, and negative ones, count as 0.
+        covariances: noisy covariance matrices.
+        noise: largest eigenvalue of a matrix of noise alone: 2s√d, where s is the standard deviation of its entries
+            (Wigner's semicircle). Eigenvalues up to this bound, and negative ones, count as 0.
     """
     values, vectors = torch.linalg.eigh(covariances)
     kept = torch.where(values > noise, values, 0).clamp_min(0)

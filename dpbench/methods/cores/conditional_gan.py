@@ -1,9 +1,8 @@
-"""The generator of a GAN as the methods use it: fakes for a discriminator, images to learn from, samples."""
+"""The generator of a GAN and its uses: fakes for a discriminator, images to learn from, samples."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -54,7 +53,7 @@ class ConditionalGAN:
         return images, labels.to(images.device)
 
     def random_labels(self, count: int, draws: torch.Generator, device: torch.device | str) -> Tensor:
-        """Labels drawn uniformly, int64 [count] on a device; the generator (CPU) is their source."""
+        """Labels drawn uniformly from `draws` (CPU): int64 [count] on a device."""
         return torch.randint(self.labels, (count,), generator=draws).to(device)
 
     def learnable(self, network: ResNetGenerator, labels: Tensor, draws: torch.Generator) -> Tensor:
@@ -62,14 +61,14 @@ class ConditionalGAN:
 
         Args:
             network: the generator.
-            labels: of the images, int64 [b].
+            labels: labels of the images, int64 [b].
             draws: source of the latent codes (CPU).
         """
         return self._generated(network.train(), labels, draws)
 
     @torch.no_grad()
     def fakes(self, network: ResNetGenerator, labels: Tensor, draws: torch.Generator) -> Tensor:
-        """The same without a graph, for a step of a discriminator: an image depends on its own label and code only."""
+        """`learnable` without a graph, for a discriminator step: an image depends only on its own label and code."""
         return self._generated(network.eval(), labels, draws)
 
     def _generated(self, network: ResNetGenerator, labels: Tensor, draws: torch.Generator) -> Tensor:
@@ -114,9 +113,3 @@ class ConditionalGAN:
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Restores `state_dict()`."""
         self.generator.load_state_dict(dict(state))
-
-
-def scores_of_frozen(discriminator: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    """Scores [b] whose gradient reaches the images, and not the discriminator's weights."""
-    frozen = {name: p.detach() for name, p in discriminator.named_parameters()}
-    return cast(Tensor, torch.func.functional_call(discriminator, frozen, (images, labels)))

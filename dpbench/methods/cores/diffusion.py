@@ -38,7 +38,7 @@ class DiffusionMethod(ModelMethod[D]):
         self.model = DiffusionModel(config, spec.shape, self._condition())
 
     def _condition(self) -> DiffusionCondition:
-        """What images are conditioned on: their class."""
+        """The condition of an image: its class."""
         from dpbench.methods.cores.diffusion_conditions import ByLabel
 
         return ByLabel(self.spec.n_classes)

@@ -27,7 +27,7 @@ from dpbench.training.public import Draw, PublicBatches
 class DiffusionCondition(ImageCondition):
     """The condition y of a network F(x, noise, y), and the networks that take it.
 
-    A value of its own stands for no condition; dropout and guidance use it.
+    One value of y stands for no condition; dropout and guidance use it.
     """
 
     @property
@@ -54,7 +54,7 @@ class DiffusionCondition(ImageCondition):
         """One condition for each row: [count, ...], on a device.
 
         Args:
-            given: what `of` or `asked` gave.
+            given: a result of `of` or `asked`.
             count: number of rows.
             generator: draws one of several captions.
             device: where the model is.
@@ -69,21 +69,21 @@ class DiffusionCondition(ImageCondition):
         """A network of diffusers that takes y.
 
         Raises:
-            ConfigError: it cannot.
+            ConfigError: the network cannot take y.
         """
 
     @abstractmethod
     def started(
         self, public: Mapping[str, Tensor], table: str, scatter: float, has_null: bool, generator: torch.Generator
     ) -> dict[str, Tensor]:
-        """The weights of a private model before its training.
+        """The initial weights of a private model.
 
         Args:
-            public: those of a model of public images.
-            table: name of the class embeddings, if there are some.
+            public: weights of a model of public images.
+            table: name of the class embeddings, if any.
             scatter: standard deviation of the private class embeddings around the mean of the public ones.
             has_null: whether the null condition was pretrained.
-            generator: on the CPU.
+            generator: source of random embeddings (CPU).
         """
 
 
@@ -114,8 +114,11 @@ class ByLabel(Classes, DiffusionCondition):
     def started(
         self, public: Mapping[str, Tensor], table: str, scatter: float, has_null: bool, generator: torch.Generator
     ) -> dict[str, Tensor]:
-        """See `DiffusionCondition.started`: embeddings of k public classes and the null label, [k + 1, d], become
-        random ones around their mean and the null label, [n_classes + 1, d]."""
+        """See `DiffusionCondition.started`.
+
+        `public` has the embeddings of k public classes and the null label, [k + 1, d]. The result has random ones
+        around the mean of the classes, and the null label: [n_classes + 1, d].
+        """
         known = public[table]
         null, classes = known[-1:], known[:-1] if len(known) > 1 else known
         if not has_null:
@@ -172,7 +175,7 @@ class ByWords(Captions, DiffusionCondition):
 
 
 class ByPublishedWords(ByWords):
-    """The same for a published network, which sees the words as its own text encoder gives them."""
+    """Like `ByWords`, for a published network, which sees the words as its own text encoder returns them."""
 
     def latent_unet(self, unet: Any) -> ConditionUNet:
         """See `DiffusionCondition.latent_unet`."""
@@ -182,7 +185,7 @@ class ByPublishedWords(ByWords):
         width, name, dim = unet.config.cross_attention_dim, self._settings.text.name, self.text.dim
         if width != dim:
             raise ConfigError(
-                f"the checkpoint takes vectors of {width} numbers for words, and those of text.name={name} have {dim}; "
+                f"the checkpoint takes word vectors of size {width}, but those of text.name={name} have size {dim}; "
                 "set text.name and text.weights to its own text encoder"
             )
         return super().latent_unet(unet)

@@ -102,7 +102,7 @@ class DiffusionModel:
 
     @torch.no_grad()
     def set_class_embeddings(self, embeddings: Tensor) -> None:
-        """Replaces the embeddings of the classes, [n_classes, d]; that of the null label stays."""
+        """Replaces the class embeddings, [n_classes, d]; the embedding of the null label stays."""
         self.denoiser.get_parameter(LABEL_EMBEDDING)[: len(embeddings)].copy_(embeddings)
 
     def sample(self, conditions: Conditions, run: RunContext) -> Tensor:

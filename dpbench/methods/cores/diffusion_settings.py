@@ -74,7 +74,7 @@ class DiffusionSettings:
     )
     p_mean: float = option(
         1.2,
-        "mean of ln σ for the training noise levels; -1.2 as published, more noise for short training",
+        "mean of ln σ for the training noise levels; -1.2 as published, higher for short training",
         low=-10,
         high=10,
     )

@@ -42,7 +42,7 @@ class MatchingMethod(ModelMethod[M]):
         """The public map from images to features of norm at most 1 whose mean is released.
 
         Args:
-            generated: images of the generator as it is, [n, c, h, w] in [0, 1], on the device.
+            generated: images of the current generator, [n, c, h, w] in [0, 1], on the device.
             release: number of the release, from 1.
         """
 
@@ -57,5 +57,5 @@ class MatchingMethod(ModelMethod[M]):
         return Plan(config.embedding_query())
 
     def fit(self, private: PrivateData, run: RunContext) -> None:
-        """Trains the generator to match the mean embeddings, which are released on the way; see `Method.fit`."""
+        """Trains the generator to match the mean embeddings, which are released during training; see `Method.fit`."""
         self.model.learn(private, EMBEDDING, self.features, run)

@@ -13,8 +13,8 @@ from dpbench.methods.cores.image_features import Features
 class FourierFeatures(Features):
     """φ(x) of norm 1 with φ(x)·φ(y) ≈ the mean over scales of exp(-‖x - y‖² / 2σ²).
 
-    Every scale has a variance σ² of its own, a bandwidth times `pixels`, and an equal share of the features. The
-    features depend on the arguments only, so they are public.
+    Every scale has its own variance σ², a bandwidth times `pixels`, and an equal share of the features. The features
+    depend on the arguments only, so they are public.
 
     Args:
         pixels: values per image, c · h · w.

@@ -11,7 +11,7 @@ from dpbench.models.gan_config import GANConfig
 
 @dataclass(frozen=True)
 class GANSettings:
-    """Settings of the networks, and of the steps of the generator, which cost no privacy."""
+    """Settings of the networks, and of the generator's steps."""
 
     code: int = option(60, "dimension of the latent code", low=1)
     latent: Literal["normal", "bits"] = option("normal", "distribution of the latent code's numbers")
@@ -23,7 +23,7 @@ class GANSettings:
         (32, 32), "channels of the discriminator's blocks, finest first", low=4
     )
     pooling: Literal["mean", "sum"] = option(
-        "mean", "how the discriminator pools features over places; sum as published"
+        "mean", "how the discriminator pools features over positions; sum as published"
     )
     halvings: int = option(1, "number of the discriminator's first blocks that halve the size", low=0)
     patch: int = option(4, "side of the pixel patches folded into the networks' channels; 1 as published", low=1)
@@ -50,7 +50,7 @@ class GANSettings:
 
 @dataclass(frozen=True)
 class CriticSettings:
-    """Settings of Wasserstein critics that are trained without noise, where nobody sees them."""
+    """Settings of Wasserstein critics, which are trained without noise inside the vault."""
 
     critic_warmup: int = option(80, "training steps of each critic before the first private step", low=1)
     critic_steps: int = option(3, "training steps of a critic per step of the generator; 5 as published", low=1)

@@ -1,6 +1,6 @@
-"""What an image is conditioned on: its class, or one of its captions; from records and from prompts.
+"""The condition of an image, its class or one of its captions, read from records and from prompts.
 
-How conditions enter a model is the matter of `token_conditions` and `diffusion_conditions`.
+`token_conditions` and `diffusion_conditions` define how conditions enter a model.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ NONE = NO_TOKEN
 class ImageCondition(ABC):
     """Reads the conditions of records and of samples.
 
-    They are one tensor with the rows in its first dimension, or None where there are none: labels int64 [b], or the
-    tokens of all captions int32 [b, captions, length].
+    Conditions are one tensor with a row per image: labels int64 [b], or the tokens of all captions int32 [b, captions,
+    length]. They are None for data without conditions.
     """
 
     @property
     @abstractmethod
     def key(self) -> Mapping[str, Any]:
-        """What a pretrained model depends on because of it; JSON-like."""
+        """The settings of the condition that a pretrained model depends on; JSON-like."""
 
     @abstractmethod
     def ready(self, private: PrivateData) -> PrivateData:
@@ -51,7 +51,7 @@ class Classes(ImageCondition):
     """The class of an image.
 
     Args:
-        n_classes: of the dataset; 0 without classes.
+        n_classes: number of classes of the dataset; 0 without classes.
     """
 
     def __init__(self, n_classes: int):
@@ -59,7 +59,7 @@ class Classes(ImageCondition):
 
     @property
     def key(self) -> Mapping[str, Any]:
-        """See `ImageCondition.key`: nothing, as a pretrained model has the public classes."""
+        """See `ImageCondition.key`: empty, because a pretrained model has the public classes."""
         return {}
 
     def ready(self, private: PrivateData) -> PrivateData:
@@ -94,7 +94,7 @@ class Captions(CaptionReader, ImageCondition):
         return self.tokens(decode_captions(batch.captions), self._settings.captions_per_image)
 
     def asked(self, conditions: Conditions) -> Tensor | None:
-        """See `ImageCondition.asked`. Warnings count prompts that are cut or have no tokens."""
+        """See `ImageCondition.asked`. Warns how many prompts are cut or have no tokens."""
         if conditions.texts is None:
             return None
         tokens = self.tokens(conditions.texts, 1)

@@ -26,7 +26,7 @@ class Features(ABC):
 
         Args:
             images: [groups · m, c, h, w] in [0, 1].
-            groups: their number.
+            groups: number of groups.
 
         Returns:
             (Σ φ(x) [groups, d], Σ of the kernel over pairs of different images of a group [groups]).
@@ -54,8 +54,8 @@ def mmd_loss(sums: Tensor, pairs: Tensor, m: int, targets: Tensor) -> Tensor:
 
     Args:
         sums: Σφ over the m generated images of each class, [classes, d].
-        pairs: Σ of the kernel over pairs of different ones, [classes].
-        m: their number.
+        pairs: Σ of the kernel over pairs of different images, [classes].
+        m: number of generated images of each class.
         targets: mean features to match, [classes, d].
     """
     return (pairs / (m * (m - 1)) - 2 * (sums * targets).sum(1) / m).sum()

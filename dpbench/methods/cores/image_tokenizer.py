@@ -1,6 +1,6 @@
 """A convolutional tokenizer of whole images: one grid of tokens, or several from coarse to fine.
 
-With several grids, each quantises what the coarser ones leave over, all with one codebook (VAR, arXiv 2404.02905). Each
+With several grids, each quantises the residual of the coarser ones, all with one codebook (VAR, arXiv 2404.02905). Each
 grid has its own projections between features and codes, so that codes of norm 1 describe residuals of any size (arXiv
 2306.06546).
 """
@@ -91,7 +91,7 @@ class ImageTokenizer(Tokenizer):
         return Reconstruction(made, torch.stack([grid.commitment for grid in grids]).mean())
 
     def _grids(self, images: Tensor) -> Iterator[Grid]:
-        """The grids, each of what is left over by the ones before."""
+        """The grids, each of the residual of the previous ones."""
         rest = self.encoder(images)
         for k, side in enumerate(self.sides):
             projected = self.project[k](F.adaptive_avg_pool2d(rest, side)).flatten(2).transpose(1, 2)

@@ -16,12 +16,12 @@ class InversionConfig(PublicTraining, DiffusionSettings):
     """Settings of the inversion, the public generator and its sampler."""
 
     checkpoint: str = option(
-        "", "folder or hub repository of a diffusers pipeline with cross-attention, in place of a generator of our own"
+        "", "folder or hub repository of a diffusers pipeline with cross-attention, instead of training a generator"
     )
-    condition: int = option(16, "size of a condition vector; that of the checkpoint, if there is one", low=2)
-    inversion_steps: int = option(40, "steps by which each record's condition is optimised", low=1)
-    inversion_lr: float = option(0.1, "learning rate of these steps (Adam), for vectors of norm 1", above=0, high=10)
-    inversion_batch: int = option(64, "records whose conditions are optimised side by side", low=1)
+    condition: int = option(16, "size of a condition vector; a checkpoint has its own size", low=2)
+    inversion_steps: int = option(40, "optimisation steps for the condition of each record", low=1)
+    inversion_lr: float = option(0.1, "learning rate of the inversion (Adam), for vectors of norm 1", above=0, high=10)
+    inversion_batch: int = option(64, "records whose conditions are optimised together", low=1)
     label_dropout: float = option(
         0.1, "probability of training without a condition; must be positive for guidance", low=0, below=1
     )
@@ -31,7 +31,7 @@ class InversionConfig(PublicTraining, DiffusionSettings):
         return NoisySum(name=name, clip=1.0)
 
     def check_sizes(self, spec: DatasetSpec) -> None:
-        """Checks that the network of our own suits the images.
+        """Checks that a newly trained network suits the images.
 
         Raises:
             ConfigError: it does not fit the resolution.
@@ -40,6 +40,6 @@ class InversionConfig(PublicTraining, DiffusionSettings):
             self.unet.check_divides(spec.resolution)
 
     def public_settings(self) -> dict[str, Any]:
-        """The settings that the generator of our own depends on."""
+        """The settings that a newly trained generator depends on."""
         names = [*(f.name for f in fields(PublicTraining)), "condition"]
         return {**self.model_settings(), **{name: getattr(self, name) for name in names}}

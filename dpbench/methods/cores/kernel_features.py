@@ -1,4 +1,4 @@
-"""Features of images by their kernel values at a few anchors (Nyström), as DP-Kernel releases them."""
+"""Features of images from their kernel values at a few anchors (Nyström), as released by DP-Kernel."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch import Tensor
 from dpbench.methods.cores.image_features import Features, mmd_loss
 
 GRID = 8
-"""Points per side of smooth noise: few directions, which the anchors of one release can cover."""
+"""Grid points per side of smooth noise: few, so that the anchors of one release can cover its directions."""
 
 BLOBS = 5
-"""The same for smooth images."""
+"""Grid points per side of smooth images."""
 
 CONTRAST = 0.6
-"""Standard deviation of the noise in smooth images; what leaves [0, 1] becomes black or white."""
+"""Standard deviation of the noise in smooth images; values outside [0, 1] become black or white."""
 
 
 class KernelFeatures(Features):
@@ -31,7 +31,7 @@ class KernelFeatures(Features):
         anchors: public images [m, c, h, w] in [0, 1].
         bandwidths: kernel variance σ² per pixel, one per scale.
         ridge: λ.
-        nearness: weight in `loss` of what the anchors do not see of a generated image.
+        nearness: weight in `loss` of the part of a generated image that the anchors do not see.
     """
 
     def __init__(self, anchors: Tensor, bandwidths: Sequence[float], ridge: float, nearness: float = 0.0):
@@ -54,8 +54,8 @@ class KernelFeatures(Features):
     def loss(self, images: Tensor, targets: Tensor) -> Tensor:
         """See `Features.loss`; plus `nearness` times the mean of 1 - ‖φ(x)‖² in each group.
 
-        φ(x) fades with the distance from the anchors, where the release says nothing. Without this term, images that
-        leave them cost next to nothing, and many do.
+        φ(x) fades with the distance from the anchors, where the release carries no information. Without this term,
+        images far from the anchors cost almost nothing, and many move there.
         """
         features = self(images).unflatten(0, (len(targets), -1))
         sums, squares, m = features.sum(1), features.square().sum((1, 2)), features.shape[1]
@@ -64,7 +64,7 @@ class KernelFeatures(Features):
 
 
 def smooth_noise(shape: Sequence[int], points: int, draws: torch.Generator) -> Tensor:
-    """Standard normal noise at points × points places of the image, interpolated: [b, c, h, w]; public."""
+    """Standard normal noise on a grid of points × points, interpolated to the image: [b, c, h, w]; public."""
     b, c, h, w = shape
     noise = torch.randn(b, c, points, points, generator=draws)
     return F.interpolate(noise, size=(h, w), mode="bilinear")

@@ -47,7 +47,7 @@ class LatentMethod(ModelMethod[L]):
         self._trained = 0
 
     def _condition(self) -> DiffusionCondition:
-        """What images are conditioned on: the words of a caption, or their class."""
+        """The condition of an image: the words of a caption, or its class."""
         from dpbench.methods.cores.diffusion_conditions import ByLabel, ByPublishedWords, ByWords
 
         if self.spec.condition != "captions":
@@ -56,12 +56,12 @@ class LatentMethod(ModelMethod[L]):
 
     @classmethod
     def track_of(cls, config: L) -> Track:
-        """The track "foundation" with a checkpoint or a pretrained text encoder."""
+        """The track is "foundation" with a checkpoint or a pretrained text encoder."""
         return joint_track("foundation" if config.checkpoint else cls.track, config.text_track)
 
     @classmethod
     def weights_of(cls, config: L) -> Mapping[str, str]:
-        """Those of the checkpoint, if there is one, and of the text encoder."""
+        """The weights of the checkpoint, if there is one, and of the text encoder."""
         from dpbench.models.pretrained.pipeline_folders import pipeline_sha256
 
         if not config.checkpoint:
@@ -70,7 +70,7 @@ class LatentMethod(ModelMethod[L]):
 
     @classmethod
     def plan(cls, config: L, spec: DatasetSpec, request: Request) -> Plan:
-        """One mechanism: DP-SGD on the weights that a method chooses.
+        """One mechanism: DP-SGD on the weights that the method chooses.
 
         Raises:
             ConfigError: the networks do not fit the resolution, or there are no captions to encode.

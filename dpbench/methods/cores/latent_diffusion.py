@@ -27,7 +27,7 @@ from dpbench.training.loop import PublicSteps, train
 from dpbench.training.public import PublicBatches, to_uint8, unit_images
 
 MEASURED_IMAGES = 1_000
-"""Number of public images by which latents are standardised."""
+"""Number of public images used to standardise latents."""
 
 
 class LatentDiffusion:
@@ -75,7 +75,7 @@ class LatentDiffusion:
         return network
 
     def load_checkpoint(self, run: RunContext) -> None:
-        """Starts the class embeddings, if any; all other weights are the checkpoint's already.
+        """Initialises the class embeddings, if any; all other weights are already the checkpoint's.
 
         Raises:
             ConfigError: the checkpoint's networks do not fit the resolution.
@@ -147,7 +147,7 @@ class LatentDiffusion:
 
         Args:
             latents: see `latents`.
-            mechanism: its name.
+            mechanism: name of the mechanism in the plan.
             run: device, precision and progress.
         """
         model = self.unet.to(run.device).train()
@@ -167,7 +167,8 @@ class LatentDiffusion:
     def sample(self, conditions: Conditions, run: RunContext) -> Tensor:
         """One image per condition: uint8 [n, c, h, w].
 
-        All starts and seeds are drawn first, so the images do not depend on how many are denoised together.
+        The initial noise and the seeds of all images are drawn first, so the images do not depend on how many are
+        denoised together.
         """
         c, n = self.config, conditions.count
         unet, autoencoder = self.unet.to(run.device).eval(), self.autoencoder.to(run.device).eval()
@@ -183,7 +184,7 @@ class LatentDiffusion:
             return torch.cat([to_uint8(autoencoder.decode(part)) for part in latents])
 
     def _rows_that_fit(self, start: Tensor, y: Tensor) -> int:
-        """Rows that fit, estimated from the activations that training would store per image, an upper bound."""
+        """Rows that fit in memory, estimated from an upper bound: the activations per image in training."""
         with torch.enable_grad():
             kept = saved_bytes(lambda: self.autoencoder.decode(self.unet(start, 0, y)))
         return rows_that_fit(kept, str(start.device))

@@ -62,7 +62,7 @@ SHAPES: Mapping[str, Any] = MappingProxyType(
 
 SCENES: Mapping[str, Any] = MappingProxyType(
     {
-        "augmentation": "none",  # captions say what is left and right
+        "augmentation": "none",  # captions name left and right
         "text_tokens": 24,  # words of the longest caption
         "autoencoder_channels": (8, 16, 32),
         "autoencoder_steps": 600,
@@ -106,7 +106,7 @@ class AutoencoderSettings:
         (16, 32, 32), "channels of the autoencoder's levels, finest first; each after the first halves the side", low=4
     )
     latent_channels: int = option(4, "channels of a latent", low=1)
-    kl: float = option(1e-6, "weight of the divergence of latents from the standard normal distribution", low=0)
+    kl: float = option(1e-6, "weight of the KL divergence of latents from the standard normal distribution", low=0)
     autoencoder_steps: int = option(2400, "public training steps of the autoencoder", low=1)
     autoencoder_batch: int = option(32, "public images per step of the autoencoder", low=1)
     autoencoder_lr: float = option(2e-3, "peak learning rate of the autoencoder (Adam)", above=0, high=10)
@@ -114,7 +114,7 @@ class AutoencoderSettings:
 
     @property
     def factor(self) -> int:
-        """Pixels of an image for one place of a latent, along one side."""
+        """Pixels of an image per position of a latent, along one side."""
         return int(2 ** (len(self.autoencoder_channels) - 1))
 
 
@@ -127,7 +127,7 @@ class PublicModelSettings(AutoencoderSettings):
     attention: int = option(2, "number of coarsest levels with spatial transformers", low=0)
     context: int = option(128, "size of the vector of a class or word that cross-attention sees", low=1)
     prediction: Literal["epsilon", "v_prediction"] = option(
-        "v_prediction", "what the U-Net predicts; epsilon as published, which says little of x0 at large noise"
+        "v_prediction", "prediction of the U-Net; epsilon as published, which says little about x0 at large noise"
     )
     time_bias: float = option(
         2.0,
@@ -166,7 +166,7 @@ class LatentConfig(CaptionSettings, PublicModelSettings, DPSGDSettings):
     """Settings of private training, the latent diffusion model and its sampler."""
 
     checkpoint: str = option(
-        "", "folder or hub repository of a diffusers pipeline, in place of pretraining; its sizes replace those below"
+        "", "folder or hub repository of a diffusers pipeline, instead of pretraining; its sizes replace those below"
     )
     batch: int = option(1024, "expected records per private step (Poisson)", low=1)
     steps: int = option(250, "private steps", low=1)

@@ -49,9 +49,9 @@ class MatchedGenerator:
         Args:
             private: the sensitive records.
             mechanism: name of a `NoisySum` in the plan.
-            features: of each release.
+            features: makes the features of each release.
             run: see `Method.fit`.
-            kept: number of the last releases that are matched in turns.
+            kept: number of latest releases; each step matches one of them.
         """
         c, model = self.config, self.network.to(run.device).train()
         optimizer = torch.optim.Adam(model.parameters(), c.lr)

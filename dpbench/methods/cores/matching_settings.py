@@ -1,4 +1,4 @@
-"""Settings of methods that release mean embeddings per class and train a generator to match it."""
+"""Settings of methods that release mean embeddings per class and train a generator to match them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class FourierSettings:
 
     features: int = option(4000, "number of random Fourier features, cosines and sines together", low=2)
     bandwidths: tuple[float, ...] = option(
-        (0.1,), "kernel variance σ² per pixel in [0, 1], one per scale of the features; 0.1 · 32² is about 105", above=0
+        (0.1,), "kernel variance σ² per pixel in [0, 1], one per scale of the features; 0.1 · 32² is about 102", above=0
     )
     seed: int = option(0, "seed of the random features (public)", low=0)
 

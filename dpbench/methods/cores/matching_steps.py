@@ -1,4 +1,4 @@
-"""Steps of a generator towards noisy mean embeddings that are released in between; a `Stepper`."""
+"""Steps of a generator towards noisy mean embeddings, which are released between steps; a `Stepper`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dpbench.methods.cores.image_features import Features
 from dpbench.privacy.private_data import PrivateData
 
 MakeFeatures = Callable[[Tensor, int], Features]
-"""(Images of the generator as it is, [n, c, h, w] in [0, 1], class after class; number of a release, from 1) -> its
+"""(images of the current generator, [n, c, h, w] in [0, 1], class after class; number of a release, from 1) -> its
 features. The same arguments give the same features."""
 
 
@@ -24,9 +24,9 @@ class Release(NamedTuple):
     """A release of noisy means.
 
     Attributes:
-        number: of the release, from 1.
-        images: generated ones that its features were made from.
-        features: whose means were released.
+        number: number of the release, from 1.
+        images: generated images that its features were made from.
+        features: the map whose means were released.
         targets: their noisy means, [classes, d].
     """
 
@@ -40,7 +40,7 @@ class MatchingSteps:
     """Optimiser steps of a generator on the MMD to the last noisy mean embedding of each class.
 
     The releases of the mechanism are spread evenly over the steps, the first one before the first step. Each may have
-    features of its own, made from generated images. The steps in between are post-processing.
+    its own features, made from generated images. The steps in between are post-processing.
 
     A record contributes its features, of norm at most 1, and `count_weight`. The sums of features are divided by the
     noisy counts of the same releases, averaged over all releases so far.
@@ -50,10 +50,10 @@ class MatchingSteps:
     Args:
         private: the sensitive records.
         mechanism: name of a `NoisySum` in the plan.
-        features: of each release.
+        features: makes the features of each release.
         generate: images of the generator with a graph, equally many of each class, class after class, in [0, 1].
-        optimizer: of the generator.
-        steps: number of steps; at least that of releases.
+        optimizer: optimizer of the generator.
+        steps: number of steps; at least the number of releases.
         count_weight: weight of a record's count.
         kept: number of releases that steps choose from.
         generator: randomness of the choice (CPU).
@@ -113,7 +113,7 @@ class MatchingSteps:
         self._kept.append(Release(number, images, features, sums / (self._counts / number).clamp_min(1)))
 
     def state_dict(self) -> dict[str, Any]:
-        """The steps and releases that are done, and the releases that are kept."""
+        """The numbers of steps and releases so far, and the releases that are kept."""
         return {
             "done": self._done,
             "releases": self._private.ledger.spent[self._mechanism],

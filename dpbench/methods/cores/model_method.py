@@ -16,7 +16,7 @@ C = TypeVar("C")
 
 
 class Model(Protocol):
-    """What is sampled, and kept with the trial."""
+    """A model that samples images and is stored with the trial."""
 
     def sample(self, conditions: Conditions, run: RunContext) -> Tensor:
         """One image per condition: uint8 [n, c, h, w]."""

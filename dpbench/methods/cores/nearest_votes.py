@@ -12,7 +12,7 @@ from dpbench.models.nearest_points import nearest_points
 from dpbench.privacy.private_data import PrivateData
 
 Embed = Callable[[Tensor], Tensor]
-"""uint8 images [b, c, h, w] -> embeddings [b, d] on the same device, each of its own image alone."""
+"""uint8 images [b, c, h, w] -> embeddings [b, d] on the same device, each computed from its own image only."""
 
 
 def embedded(private: PrivateData, embed: Embed) -> PrivateData:
@@ -29,16 +29,17 @@ def nearest_votes(private: PrivateData, mechanism: str, candidates: Tensor, vote
     """Releases once how many private records have each candidate among their nearest: [classes, candidates].
 
     Sensitivity: a record adds 1/√votes for each of the `votes` candidates of its own class that are nearest to it, and
-    0 elsewhere: a vector of norm 1. The candidates are public, as they follow from public data and earlier releases.
+    0 elsewhere: a vector of norm 1. The candidates are public, because they follow from public data and earlier
+    releases.
 
     Args:
-        private: records as `embedded` makes them.
+        private: the records that `embedded` returned.
         mechanism: name of a `NoisySum` with clip 1 in the plan.
         candidates: embeddings, float [classes, candidates, d]; one class for data without classes.
         votes: candidates that a record votes for.
 
     Returns:
-        noisy sums on the CPU, in units of 1/√votes votes.
+        noisy sums on the CPU; one vote counts 1/√votes.
     """
     classes, size, _ = candidates.shape
     points = candidates.flatten(0, 1).to(private.device)

@@ -18,7 +18,7 @@ CHUNK = 500
 
 
 class Population:
-    """Equally many candidates of each class. What it holds follows from public data and from released votes.
+    """Equally many candidates of each class, computed from public data and released votes.
 
     Args:
         generator: makes and varies candidates.
@@ -26,7 +26,7 @@ class Population:
         size: candidates per class.
 
     Attributes:
-        candidates: of all classes, those of class 0 first.
+        candidates: candidates of all classes, class 0 first.
         weights: how often each candidate is drawn, float [classes, size].
     """
 
@@ -46,12 +46,12 @@ class Population:
         self.weights = torch.ones_like(self.weights)
 
     def embeddings(self, embed: Embed, lookahead: int, degree: float, run: RunContext) -> Tensor:
-        """What records compare themselves with: [classes, size, d].
+        """The points that records vote for: [classes, size, d].
 
         Args:
             embed: the embedding.
-            lookahead: variations whose mean embedding stands for a candidate; 0: the embedding of the candidate itself.
-            degree: of these variations.
+            lookahead: variations whose mean embedding represents a candidate; 0: the embedding of the candidate itself.
+            degree: degree of these variations.
             run: device and generator.
         """
         known = self._known()
@@ -65,7 +65,7 @@ class Population:
     def evolve(self, degree: float, keep: bool, run: RunContext) -> None:
         """The next generation: variations of candidates that are drawn by weight, with replacement.
 
-        With `keep`, the first half of a class is the drawn candidates themselves.
+        With `keep`, the first half of each class consists of the drawn candidates themselves.
         """
         places = torch.arange(self.weights.numel())
         parents = self._drawn(places // self.size, run)
@@ -85,7 +85,7 @@ class Population:
         return self.generator.vary(self._drawn(labels, run), degree, run).images
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Candidates, weights, and what the generator keeps."""
+        """Candidates, weights, and the generator's state."""
         known = {} if self.candidates is None else self.candidates._asdict()
         return {**known, "weights": self.weights} | {
             f"generator.{name}": tensor for name, tensor in self.generator.state_dict().items()

@@ -1,4 +1,4 @@
-"""Embeddings of images by the principal components of public ones."""
+"""Embeds images by the principal components of public images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dpbench.methods.cores.retrieval_settings import LARGEST_SIDE, feature_count
 class PrincipalComponents(nn.Module):
     """Images -> coordinates along the d directions in which public images vary most.
 
-    The public mean is at 0, and the mean square norm of public images is 1.
+    The public mean maps to 0, and the mean square norm of public images is 1.
 
     Args:
         shape: (channels, height, width) of an image.
@@ -33,7 +33,7 @@ class PrincipalComponents(nn.Module):
 
     @torch.no_grad()
     def measure(self, images: Tensor) -> None:
-        """Takes mean and components from public images, float [n, c, h, w] in [-1, 1]."""
+        """Computes mean and components from public images, float [n, c, h, w] in [-1, 1]."""
         features = _reduced(images).double()
         centred = features - features.mean(0)
         variances, directions = torch.linalg.eigh(centred.T @ centred / len(centred))

@@ -30,7 +30,7 @@ TABLE = "known"
 
 
 class PromptedGenerator(ABC, nn.Module):
-    """A frozen diffusion model of images given a vector. Nothing of it is trained on private images.
+    """A frozen diffusion model of images given a vector. None of it is trained on private images.
 
     Attributes:
         known: [k, d], vectors of norm 1 from which an inversion may start.
@@ -42,20 +42,20 @@ class PromptedGenerator(ABC, nn.Module):
 
     @abstractmethod
     def prepare(self, public: ImageDataset | None, run: RunContext) -> None:
-        """Trains it on public images, if it is not trained already.
+        """Trains the generator on public images, if it is not trained already.
 
         Raises:
-            ConfigError: there are none, or none that suit.
+            ConfigError: there are no suitable public images.
         """
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Loads a `state_dict()`, with as many known vectors as it has."""
+        """Loads a `state_dict()` with any number of known vectors."""
         self.known = state[TABLE]
         self.load_state_dict(dict(state))
 
     @abstractmethod
     def clean(self, images: Tensor) -> Tensor:
-        """What noise is added to: float images [b, c, h, w] in [-1, 1] or their latents."""
+        """Float images [b, c, h, w] in [-1, 1] -> the data that noise is added to: the images or their latents."""
 
     @abstractmethod
     def loss(self, clean: Tensor, directions: Tensor, generator: torch.Generator) -> Tensor:
@@ -67,7 +67,7 @@ class PromptedGenerator(ABC, nn.Module):
 
 
 class TrainedGenerator(PromptedGenerator):
-    """A pixel diffusion model trained on public images, each class of which has a vector of norm 1.
+    """A pixel diffusion model trained on public images, with one vector of norm 1 per class.
 
     Args:
         config: settings of network, training and sampler.
@@ -93,7 +93,7 @@ class TrainedGenerator(PromptedGenerator):
         self.restore(state)
 
     def _trained(self, public: ImageDataset, run: RunContext, generator: torch.Generator) -> dict[str, Tensor]:
-        """The weights of a new one trained on public images and labels, with the classes' vectors."""
+        """The weights of a new generator trained on public images and labels, with the class vectors."""
         c, new = self.config, TrainedGenerator(self.config, self.denoiser.shape)
         model = new.denoiser.to(run.device).train()
         table = nn.Parameter(torch.randn(public.spec.n_classes, c.condition, generator=generator).to(run.device))
@@ -129,7 +129,7 @@ class TrainedGenerator(PromptedGenerator):
 
 
 class PipelineGenerator(PromptedGenerator):
-    """A stored latent diffusion model of diffusers, whose cross-attention sees the vector as one word.
+    """A stored latent diffusion pipeline of diffusers, whose cross-attention sees the vector as one word.
 
     Its text encoder is not read, so an inversion starts from random vectors, and guidance is against the zero vector.
 
@@ -157,11 +157,11 @@ class PipelineGenerator(PromptedGenerator):
         multiple = self.autoencoder.factor * int(2 ** (len(unet.config.block_out_channels) - 1))
         if shape[1] % multiple:
             raise ConfigError(f"the checkpoint needs a resolution that is a multiple of {multiple}; set --resolution")
-        self.radius = float(width) ** 0.5  # that of a vector after layer normalisation, as text encoders end with
+        self.radius = float(width) ** 0.5  # norm of a vector after layer normalisation, which text encoders end with
         self.register_buffer(TABLE, _one_direction(width))
 
     def prepare(self, public: ImageDataset | None, run: RunContext) -> None:
-        """See `PromptedGenerator.prepare`: it is trained."""
+        """See `PromptedGenerator.prepare`: already trained."""
 
     def clean(self, images: Tensor) -> Tensor:
         """See `PromptedGenerator.clean`: latents."""
@@ -185,7 +185,7 @@ class PipelineGenerator(PromptedGenerator):
         return torch.cat([to_uint8(self.autoencoder.decode(part)) for part in latents])
 
     def _rows_that_fit(self, start: Tensor, prompt: Tensor) -> int:
-        """Rows that fit, estimated from the activations that training would store per image, an upper bound."""
+        """Rows that fit in memory, estimated from an upper bound: the activations per image in training."""
         with torch.enable_grad():
             kept = saved_bytes(lambda: self.autoencoder.decode(self.unet(start, 0, prompt)))
         return rows_that_fit(kept, str(start.device))
@@ -211,7 +211,7 @@ class _OneWord(nn.Module):
 
 
 def prompted_generator(config: InversionConfig, shape: tuple[int, int, int]) -> PromptedGenerator:
-    """The checkpoint's generator if the settings name one, else one of our own.
+    """The checkpoint's generator if the settings name one, else a generator to train.
 
     Raises:
         ConfigError, NotInstalled: see `PipelineGenerator`.

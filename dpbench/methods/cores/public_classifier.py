@@ -21,7 +21,7 @@ from dpbench.training.public import PublicBatches, unit_images
 
 
 class PublicClassifier:
-    """Recognises public classes, in private images, too.
+    """Recognises public classes, also in private images.
 
     Args:
         network: a name in `image_classifier.NETWORKS`.

@@ -18,7 +18,7 @@ from dpbench.training.public import PublicBatches
 
 
 class Votes(NamedTuple):
-    """A released histogram, with what is public about it.
+    """A released histogram, with its public properties.
 
     Attributes:
         counts: noisy votes, [private classes, public classes].
@@ -34,9 +34,9 @@ class Votes(NamedTuple):
 
 
 def select_top(votes: Votes) -> Tensor:
-    """The public classes with most votes, as many per private class as a record has votes; all their images alike.
+    """For each private class, the public classes with most votes, as many as a record has; all their images alike.
 
-    As published, private classes choose in their order, and what one has chosen is not left for the next.
+    As published, private classes choose in order, and a public class can be chosen only once.
     """
     weights, left = torch.zeros_like(votes.counts), votes.counts.masked_fill(votes.images == 0, -math.inf)
     for row in range(len(left)):
@@ -49,8 +49,8 @@ def select_top(votes: Votes) -> Tensor:
 def match_histogram(votes: Votes) -> Tensor:
     """All public classes, in proportion to their votes (RPGen, AAAI 2026).
 
-    Counts below σ √(2 ln cells) are dropped: noise alone hardly exceeds this bound, and over many public classes the
-    noise above 0 would add up to more than the votes. The largest count of a row always stays.
+    Counts below σ √(2 ln cells) are dropped: noise alone hardly exceeds this bound, but over many public classes the
+    positive noise would add up to more than the votes. The largest count of a row always stays.
     """
     counts = votes.counts.masked_fill(votes.images == 0, -math.inf)
     bound = votes.noise * math.sqrt(2 * math.log(counts.numel()))
@@ -63,7 +63,7 @@ SELECTIONS: dict[str, Callable[[Votes], Tensor]] = {"top": select_top, "match": 
 
 
 def public_labels(public: ImageDataset, chunk: int = 1000) -> Tensor:
-    """The labels of all records of a labelled public source, int64 [n]. Reads the images, too."""
+    """The labels of all records of a labelled public source, int64 [n]. Also reads the images."""
     batches = (public.batch(range(start, min(start + chunk, len(public)))) for start in range(0, len(public), chunk))
     return torch.cat([batch.labels for batch in batches if batch.labels is not None])
 

@@ -1,4 +1,4 @@
-"""A diffusion model told the mean embedding of similar images (arXiv 2204.11824), trained on public images."""
+"""A diffusion model given the mean embedding of similar images (arXiv 2204.11824), trained on public images."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from dpbench.training.loop import PublicSteps, train
 from dpbench.training.public import PublicBatches, to_uint8, to_unit, unit_images
 
 CHUNK = 1_000
-"""Images embedded, or compared with all others, at a time."""
+"""Images embedded or compared with all others at a time."""
 
 
 MEASURED = 10_000
-"""Most images from which the components are taken."""
+"""Maximum number of images from which the components are computed."""
 
 
 class RetrievalDiffusion:
-    """A U-Net denoiser that is told the mean embedding of an image's nearest neighbours.
+    """A U-Net denoiser conditioned on the mean embedding of an image's nearest neighbours.
 
     Args:
         config: settings of retrieval, network, training and sampler.
-        spec: what the dataset declares.
+        spec: the dataset's public declaration.
 
     Attributes:
-        components: makes the embeddings; public.
+        components: computes the embeddings; public.
         denoiser: public.
         queries: [releases, classes, d], embeddings of public images; None before `prepare`.
         prompts: [releases, classes, d], the mean embeddings that images are sampled from.
@@ -66,7 +66,7 @@ class RetrievalDiffusion:
         self.queries, self.prompts = embeddings[drawn], means[drawn]
 
     def _trained(self, public: ImageDataset, run: RunContext, generator: torch.Generator) -> dict[str, Tensor]:
-        """The weights of a new model trained on public images, and what images can be asked for."""
+        """Weights of a new model trained on public images, with the embeddings and neighbour means of these images."""
         c, model = self.config, RetrievalDiffusion(self.config, self.spec)
         batches = PublicBatches(public, c.augmentation, "cpu", generator)
         images = torch.cat([to_uint8(batches.collect(len(part))) for part in torch.arange(c.pool).split(CHUNK)])
@@ -90,7 +90,7 @@ class RetrievalDiffusion:
         return clipped_rows(self.components(images), self.config.clip)
 
     def loss(self, images: Tensor, means: Tensor, generator: torch.Generator) -> Tensor:
-        """The denoising loss of each image, [b]; noise of a random deviation is added to its mean embedding.
+        """The denoising loss of each image, [b]; noise of a random standard deviation is added to its mean embedding.
 
         Args:
             images: float [b, c, h, w] in [-1, 1].
@@ -105,7 +105,7 @@ class RetrievalDiffusion:
         return self.denoiser.loss(images, given, generator, NoiseConfig(c.p_mean, c.p_std))
 
     def retrieve(self, private: PrivateData, mechanism: str) -> None:
-        """Asks the private records the queries, and mixes their noisy means with those of public neighbours.
+        """Runs the queries on the private records, and mixes the noisy means with those of public neighbours.
 
         Args:
             private: the sensitive records.
@@ -125,7 +125,7 @@ class RetrievalDiffusion:
         self.prompts = weight * means + (1 - weight) * self.prompts
 
     def sample(self, conditions: Conditions, run: RunContext) -> Tensor:
-        """One image per condition: uint8 [n, c, h, w]. Each is told one of its class's means, drawn at random."""
+        """One image per condition: uint8 [n, c, h, w]. Each is conditioned on a random mean of its class."""
         labels = torch.tensor(conditions.labels or [0] * conditions.count)
         drawn = torch.randint(len(self.prompts), (conditions.count,), generator=run.generator)
         prompts, denoiser = self.prompts[drawn, labels].to(run.device), self.denoiser.to(run.device).eval()
@@ -133,7 +133,7 @@ class RetrievalDiffusion:
             return to_uint8(denoiser.sample(prompts, run.generator, sampler_config(self.config)))
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The public networks, and what was released."""
+        """The public networks and the prompts."""
         return {**self._networks().state_dict(), "prompts": self.prompts}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
@@ -147,14 +147,14 @@ class RetrievalDiffusion:
 
 
 def shrunk(means: Tensor, deviation: float) -> Tensor:
-    """Noisy means of several queries, each moved towards the mean of its class's as far as noise suggests.
+    """Noisy means of several queries, each shrunk towards the average of its class as far as the noise suggests.
 
-    An estimate of (variance without noise) / variance, per number and class, is kept of the distance: empirical Bayes
-    (Efron and Morris 1973).
+    The distance is multiplied by an estimate of (variance without noise) / variance per coordinate and class: empirical
+    Bayes (Efron and Morris 1973).
 
     Args:
         means: [queries, classes, d].
-        deviation: standard deviation of the noise on each number.
+        deviation: standard deviation of the noise on each coordinate.
     """
     centre = means.mean(0)
     apart = means - centre
@@ -163,7 +163,7 @@ def shrunk(means: Tensor, deviation: float) -> Tensor:
 
 
 def mean_of_nearest_others(embeddings: Tensor, k: int) -> Tensor:
-    """The mean of the k nearest other embeddings of each one: [n, d] -> [n, d]."""
+    """For each embedding, the mean of its k nearest others: [n, d] -> [n, d]."""
     means = []
     for start in range(0, len(embeddings), CHUNK):
         part = embeddings[start : start + CHUNK]

@@ -1,9 +1,9 @@
 """Any method, with a private choice of its public source before its own private phase.
 
-A planned query counts for each public source how many private records are nearest to one of its images. The method then
-goes on with the source that has most votes, which is post-processing of the noisy counts. The method itself stays as it
-is: it is prepared on every source, before anything private is read, so what it learns there is public, and shared by
-all trials.
+A planned query counts, for each public source, the private records whose nearest image is from this source. The method
+then continues with the source that has most votes, which is post-processing of the noisy counts. The method itself is
+unchanged. It is prepared on every source before anything private is read, so everything it learns there is public, and
+all trials share it.
 """
 
 from __future__ import annotations
@@ -63,10 +63,10 @@ class SourceChoice:
 
 
 class ChoosesSource(Method[Any]):
-    """Base of what `choosing` makes: the first base of a class whose second base is the method that learns.
+    """First base of the classes that `choosing` makes; the second base is the method that learns.
 
-    It inherits the method's declarations, and its code counts as the class's own. The method's instances, one per
-    source, do the work.
+    Such a class inherits the method's declarations, and the code here counts as its own. Instances of the method, one
+    per source, do the work.
 
     Attributes:
         learner: the method that learns from the chosen source.
@@ -90,7 +90,7 @@ class ChoosesSource(Method[Any]):
 
     @property
     def refiner(self) -> Refiner[Any] | None:
-        """That of the method that learns from the chosen source; its cost is measured in `prepare_sampling`."""
+        """The refiner of the method that learned; its cost is measured in `prepare_sampling`."""
         return self._chosen.refiner if self.public_choice else None
 
     @classmethod
@@ -100,7 +100,7 @@ class ChoosesSource(Method[Any]):
 
     @classmethod
     def weights_of(cls, config: Any) -> Mapping[str, str]:
-        """Those of the method and of the embedding."""
+        """The weights of the method and of the embedding."""
         return {**cls.learner.weights_of(config), **embedding_weights(cls.choice.embedding)}
 
     @classmethod
@@ -156,7 +156,7 @@ class ChoosesSource(Method[Any]):
         return self._chosen.state_dict()
 
     def parameters(self) -> tuple[int, int]:
-        """Those of the method that learned."""
+        """The parameters of the method that learned."""
         return self._chosen.parameters()
 
 

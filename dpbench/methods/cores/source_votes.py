@@ -1,4 +1,4 @@
-"""Votes of private records for public sources: each record votes for the source of the image that is nearest to it."""
+"""Votes of private records for public sources: each record votes for the source of its nearest image."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ READ = 200
 
 
 class SourceBallot:
-    """The images of public sources between which private records choose; equally many of each source.
+    """Images of the public sources that private records choose between, equally many of each.
 
     Args:
         sources: the public sources.

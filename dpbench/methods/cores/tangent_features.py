@@ -16,10 +16,10 @@ EPSILON = 1e-5
 class TangentFeatures(Features):
     """φ(x) = g(x) / ‖g(x)‖, where g is the gradient of the sum of a network's outputs with respect to all its weights.
 
-    The network is f(x) = V n + c with n = LayerNorm(ReLU(W x + b)), its weights as torch initialises linear layers. The
-    sum of outputs has the same gradient nᵀ in every row of V, so one row times √outputs stands for all, and likewise
-    for c: inner products stay the same. The gradient with respect to (W, b) is the outer product δ (x, 1)ᵀ, where δ is
-    the sum of outputs differentiated with respect to W x + b.
+    The network is f(x) = V n + c with n = LayerNorm(ReLU(W x + b)), its weights initialised like linear layers of
+    torch. The sum of outputs has the same gradient nᵀ in every row of V, so one row times √outputs stands for all, and
+    likewise for c: inner products stay the same. The gradient with respect to (W, b) is the outer product δ (x, 1)ᵀ,
+    where δ is the sum of outputs differentiated with respect to W x + b.
 
     The features depend on the arguments only, so they are public.
 

@@ -1,4 +1,4 @@
-"""Textual inversion (Gal et al., arXiv 2208.01618) of single private images, and the noisy sums of what it finds."""
+"""Textual inversion (Gal et al., arXiv 2208.01618) of single private images, and noisy sums of its vectors."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ PROMPTS = "prompts"
 
 
 class TextualInversion:
-    """A frozen public generator, and the vector of norm 1 with which it is prompted for each class.
+    """A frozen public generator, and the vector of norm 1 that prompts it for each class.
 
     Args:
         config: settings of the inversion and the generator.
-        spec: what the dataset declares.
+        spec: the dataset's public declaration.
 
     Attributes:
         generator: public.
@@ -41,13 +41,13 @@ class TextualInversion:
         self.prompts = torch.zeros(max(1, spec.n_classes), self.generator.known.shape[1])
 
     def prepare(self, public: ImageDataset | None, run: RunContext) -> None:
-        """Trains the generator on public images, if need be, and prompts it with vectors that it knows, at random."""
+        """Trains the generator on public images if needed, and sets the prompts to random known vectors."""
         self.generator.prepare(public, run)
         known = self.generator.known
         self.prompts = known[torch.randint(len(known), (len(self.prompts),), generator=run.generator)]
 
     def adapt(self, private: PrivateData, mechanism: str, run: RunContext) -> None:
-        """Prompts with the directions of the noisy sums of the records' vectors.
+        """Sets the prompts to the directions of the noisy sums of the records' vectors.
 
         A record contributes one vector of norm 1 to the row of its class. Only the direction of a sum is used, so the
         number of records in a class is not needed.
@@ -72,7 +72,7 @@ class TextualInversion:
             return self.generator.to(run.device).eval().sample(self.prompts[labels].to(run.device), run)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The public generator, and what was released."""
+        """The public generator and the prompts."""
         return {**self.generator.state_dict(), PROMPTS: self.prompts}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
@@ -83,10 +83,10 @@ class TextualInversion:
 
 
 def inverted(generator: PromptedGenerator, images: Tensor, config: InversionConfig, draws: torch.Generator) -> Tensor:
-    """The vectors of norm 1 under which the generator finds each image least noisy: [b, d].
+    """The vectors of norm 1 optimised for the generator's loss on each image: [b, d].
 
-    The losses of the images are added, and Adam treats every number on its own, so an image's vector depends on this
-    image and its noise alone. All start from the mean of the vectors that the generator knows.
+    The losses of the images are summed, and Adam treats every coordinate separately, so the vector of an image depends
+    only on that image and its noise. All vectors start from the mean of the generator's known vectors.
 
     Args:
         generator: frozen.

@@ -1,6 +1,6 @@
 """How the class of an image, or one of its captions, enters a token model.
 
-Both know a condition "none", which dropout and guidance use: no class, or a caption without tokens.
+Both have a condition "none", which dropout and guidance use: no class, or a caption without tokens.
 """
 
 from __future__ import annotations
@@ -41,19 +41,19 @@ class TokenCondition(ImageCondition):
 
     @abstractmethod
     def values(self, spec: DatasetSpec) -> int:
-        """Number of conditions that a model of a dataset knows, with "none", which is the last one."""
+        """Number of conditions in a model of a dataset, including "none", the last one."""
 
     @abstractmethod
     def one(self, condition: Tensor | None, count: int, generator: torch.Generator) -> Tensor:
-        """One label int64 [count], or one caption int32 [count, length] of each row; no draws where it has only one."""
+        """One label int64 [count], or one caption int32 [count, length] per row; draws only where a row has several."""
 
     @abstractmethod
     def inputs(self, one: Tensor, none: int) -> Inputs:
-        """The model's inputs from what `one` gave, in which `NONE` may have replaced rows.
+        """The model's inputs from the result of `one`, in which `NONE` may have replaced rows.
 
         Args:
             one: labels or captions.
-            none: the model's number of the condition "none".
+            none: the index of the condition "none" in the model.
         """
 
     @abstractmethod
@@ -63,7 +63,7 @@ class TokenCondition(ImageCondition):
         Args:
             public: [j, d], the embeddings of the public conditions, without "none".
             spread: standard deviation of random embeddings.
-            generator: on the CPU.
+            generator: source of random embeddings (CPU).
         """
 
 
@@ -85,12 +85,12 @@ class ByClass(Classes, TokenCondition):
         return Inputs(torch.where(one == NONE, none, one))
 
     def private_embeddings(self, public: Tensor, spread: Tensor, generator: torch.Generator) -> Tensor:
-        """See `TokenCondition.private_embeddings`: random, as public classes never stand for private ones."""
+        """See `TokenCondition.private_embeddings`: random, because public classes never stand for private ones."""
         return initial_class_embeddings(public, max(1, self.n_classes), spread, generator)
 
 
 class ByCaption(Captions, TokenCondition):
-    """One of the captions of an image: a prefix of its words, and a vector that is added to the one prefix token."""
+    """One of the captions of an image: a prefix of its words, and a pooled vector added to the single prefix token."""
 
     def values(self, spec: DatasetSpec) -> int:
         """See `TokenCondition.values`: one prefix token, to which a caption adds its pooled vector."""

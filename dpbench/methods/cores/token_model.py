@@ -36,8 +36,8 @@ class TokenModel:
         settings: sizes, training and sampling.
         encode: public code: float images [b, c, h, w] in [-1, 1] -> token sequences int64 [b, T].
         vocabulary: number of token values V.
-        order: of the tokens in a sequence.
-        spec: what the sensitive dataset declares.
+        order: order of the tokens in a sequence.
+        spec: the sensitive dataset's public declaration.
         allowed: bool [T, V], the tokens allowed at each position; None allows all.
 
     Attributes:
@@ -78,9 +78,9 @@ class TokenModel:
 
         Args:
             model: the transformer in training.
-            tokens: int64 [b, T], or [b, copies, T]: of each row, one copy is drawn at random.
-            condition: as `TokenCondition.of` gives it: of several captions, one is drawn at random.
-            generator: of all draws.
+            tokens: int64 [b, T], or [b, copies, T], from which one copy per row is drawn at random.
+            condition: a result of `TokenCondition.of`; of several captions, one is drawn at random.
+            generator: source of all draws.
         """
         tokens = _one_copy(tokens, generator)
         one = self.condition.one(condition, len(tokens), generator)
@@ -90,7 +90,7 @@ class TokenModel:
 
     @property
     def pretraining_key(self) -> Mapping[str, Any]:
-        """What the pretrained transformer depends on, beside the tokens and the public images; JSON-like."""
+        """Everything that the pretrained transformer depends on except tokens and public images; JSON-like."""
         return {**self.settings.pretraining_settings(), **self.condition.key}
 
     def pretrained(self, public: ImageDataset, augmentation: Augmentation, run: RunContext) -> dict[str, Tensor]:
@@ -115,7 +115,7 @@ class TokenModel:
         return tokens
 
     def _encoded_once(self, public: ImageDataset, run: RunContext) -> Draw:
-        """The same for images without augmentation, each of which is encoded only once, in advance."""
+        """Like `_encoded`, for images without augmentation, which are encoded once in advance."""
         parts = [public.batch(part.tolist()).to(run.device) for part in torch.arange(len(public)).split(ENCODED)]
         first, *others = (
             replace(part, images=None, condition=self.condition.of(part), derived=self.encode(unit_images(part)))
@@ -190,7 +190,7 @@ class TokenModel:
         """Samples the token sequences of `count` images: int64 [count, T].
 
         Args:
-            condition: as `TokenCondition.asked` gives it, [count, ...].
+            condition: a result of `TokenCondition.asked`, [count, ...].
             count: number of images.
             run: device and generator.
         """
@@ -202,7 +202,7 @@ class TokenModel:
 
 
 def _one_copy(tokens: Tensor, generator: torch.Generator) -> Tensor:
-    """A random copy of each row of [b, copies, T]; [b, T] as it is."""
+    """A random copy of each row of [b, copies, T]; [b, T] is returned unchanged."""
     if tokens.ndim == 2:
         return tokens
     b, copies, _ = tokens.shape

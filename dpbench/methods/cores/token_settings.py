@@ -15,7 +15,7 @@ from dpbench.training.augmentation import Augmentation
 
 SCENES: Mapping[str, Any] = MappingProxyType(
     {
-        "augmentation": "none",  # captions say what is left and right
+        "augmentation": "none",  # captions name left and right
         "text_tokens": 24,  # words of the longest caption
         "tokenizer_dim": 48,
         "tokenizer_depth": 1,
@@ -48,11 +48,11 @@ class TokenizerTraining:
     perceptual: float = option(0.0, "weight of the perceptual loss in discriminator features; 0.1 as published", low=0)
     adversarial: float = option(0.0, "weight of the adversarial loss; 0.1 as published", low=0)
     tokenizer_augmentation: Literal["same", Augmentation] = option(
-        "same", "augmentation of the tokenizer's images, which need no captions; same: that of the other public images"
+        "same", "augmentation of the tokenizer's images, which need no captions; same: as for the other public images"
     )
 
     def of_tokenizer(self, others: Augmentation) -> Augmentation:
-        """The augmentation of the tokenizer's images, where `others` is that of the other public images."""
+        """The augmentation of the tokenizer's images; `others` is the augmentation of the other public images."""
         return others if self.tokenizer_augmentation == "same" else self.tokenizer_augmentation
 
 
@@ -60,7 +60,7 @@ class TokenizerTraining:
 class ImageTokenizerSettings(TokenizerTraining):
     """Sizes and training of the convolutional tokenizer of whole images."""
 
-    patch: int = option(8, "side of a token's patch of the image; the finest grid has resolution/patch per side", low=1)
+    patch: int = option(8, "side of a token's image patch; the finest grid has resolution/patch tokens per side", low=1)
     order: Literal["raster", "next-scale"] = option(
         "raster", "raster: one grid, token by token; next-scale: grids from coarse to fine, each sampled at once"
     )

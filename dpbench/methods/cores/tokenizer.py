@@ -1,4 +1,4 @@
-"""What tokenizers share: images <-> discrete tokens, trained on public images."""
+"""Base of the tokenizers: images <-> discrete tokens, trained on public images."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Tokenizer(nn.Module, ABC):
         """
 
     def visible(self, images: Tensor) -> Tensor:
-        """What tokens can represent of images; the target of `reconstruct`."""
+        """The part of images that tokens can represent; the target of `reconstruct`."""
         return images
 
     def usage(self) -> dict[str, float]:

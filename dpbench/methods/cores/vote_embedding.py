@@ -27,7 +27,7 @@ SIDE = 16
 
 def embedding_option() -> str:
     """A field for the name of an embedding."""
-    help = f"where nearest is measured: {PIXELS}, at most {SIDE}×{SIDE} of them, or a public extractor, e.g. inception"
+    help = f"space of the neighbour search: {PIXELS} (at most {SIDE}×{SIDE}) or a public extractor, e.g. inception"
     return option(PIXELS, help, named=EXTRACTORS)
 
 

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from dpbench.core.specs import Batch
-from dpbench.methods.cores.conditional_gan import ConditionalGAN, scores_of_frozen
+from dpbench.methods.cores.conditional_gan import ConditionalGAN
 from dpbench.methods.cores.gan_settings import CriticSettings
+from dpbench.models.frozen import frozen
 from dpbench.models.gan_generator import ResNetGenerator
 from dpbench.privacy.sanitised_steps import DrawRecords
 
@@ -21,12 +22,12 @@ DRIFT = 1e-3
 
 
 class WassersteinCritics:
-    """How the critics of GS-WGAN are trained inside the vault; see `Discriminators`.
+    """Trains the critics of GS-WGAN inside the vault; see `Discriminators`.
 
     Args:
         config: settings of their training.
-        gan: makes critics and generators; its own generator is the present one.
-        device: of the critics.
+        gan: makes critics and generators; its own generator is the current one.
+        device: device of the critics.
     """
 
     def __init__(self, config: CriticSettings, gan: ConditionalGAN, device: str):
@@ -47,11 +48,11 @@ class WassersteinCritics:
             if done % c.critic_steps == 0:
                 labels = gan.random_labels(c.critic_batch, draws, self._device)
                 optimizer.zero_grad(set_to_none=True)
-                scores_of_frozen(critic, gan.learnable(generator, labels, draws), labels).mean().neg().backward()
+                frozen(critic, gan.learnable(generator, labels, draws), labels).mean().neg().backward()
                 optimizer.step()
 
     def train(self, critic: nn.Module, records: DrawRecords, draws: torch.Generator) -> None:
-        """Trains a critic against the present generator."""
+        """Trains a critic against the current generator."""
         for _ in self._steps(critic, self._gan.generator, records, draws, self._config.critic_steps):
             pass
 
@@ -63,7 +64,7 @@ class WassersteinCritics:
         draws: torch.Generator,
         steps: int,
     ) -> Iterator[int]:
-        """Takes steps of the critic; yields their number after each."""
+        """Takes steps of the critic; yields the number of steps so far after each."""
         optimizer = torch.optim.Adam(critic.parameters(), self._config.critic_lr, betas=BETAS)
         for done in range(1, steps + 1):
             optimizer.zero_grad(set_to_none=True)

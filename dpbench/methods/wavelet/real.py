@@ -14,7 +14,7 @@ from dpbench.training.public import unit_images
 
 REASON = "coarse=real puts the tokens of real images into the output"
 WITH_PROMPTS = f"{REASON}, which prompts do not choose"
-"""Why a trial is unverified, with classes or nothing and with captions."""
+"""Why a trial is unverified: without captions, and with captions."""
 
 
 class RealTokens:
@@ -43,8 +43,8 @@ class RealTokens:
         """The tokens of a random record for each label: int64 [count, T].
 
         Args:
-            condition: labels int64 [count], or None. Captions [count, 1, length] are ignored: no record shows just what
-                a prompt says.
+            condition: labels int64 [count], or None. Captions [count, 1, length] are ignored: no record matches a
+                prompt exactly.
             count: number of images.
             run: device and generator.
 

@@ -13,11 +13,12 @@ class Sequences:
 
     Args:
         tokenizer: encodes images to tokens.
-        order: "scale" for all tokens of a scale before the next one, "raster" for all scales of a place.
+        order: "scale": all tokens of a scale, then the next scale; "raster": all scales of a position, then the next
+            position.
 
     Attributes:
-        allowed: bool [T, V], the tokens allowed at each position: those of the codebook of its scale; None for one
-            codebook.
+        allowed: bool [T, V], the tokens allowed at each position: those of the codebook of its scale; None with a
+            single codebook.
     """
 
     def __init__(self, tokenizer: SpectralTokenizer, order: str):

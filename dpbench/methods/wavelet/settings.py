@@ -61,7 +61,7 @@ class WaveletConfig(CorruptionSettings, CentralSettings, CoarseSettings, Tokeniz
     """Settings of the wavelet method."""
 
     augmentation: Augmentation = option("flip", "augmentation of public images")
-    coarse: Literal["model", "real"] = option("model", "real: use real coarse bands (no privacy), whatever the prompts")
+    coarse: Literal["model", "real"] = option("model", "real: use real coarse bands (no privacy), ignoring prompts")
     refiner: Choice = plugin_option("regression", REFINERS, "detail stage")
 
     def __post_init__(self) -> None:

@@ -148,7 +148,7 @@ class SpectralTokenizer(Tokenizer):
         return split(self.scales, images, self.depth)
 
     def visible(self, images: Tensor) -> Tensor:
-        """What tokens can represent of images [b, c, h, w]: their first `depth` scales, [b, c, side, side]."""
+        """The part of images [b, c, h, w] that tokens can represent: their first `depth` scales, [b, c, side, side]."""
         return join(self.scales, self._split(images))
 
     def length(self, count: int) -> int:

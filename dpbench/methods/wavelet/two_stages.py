@@ -77,7 +77,7 @@ class TwoStages:
             self.refiner.prepare(public, Retokenised(self.tokenizer, self.config, key), run)
 
     def _tokenizer_key(self, public: ImageDataset, version: str) -> dict[str, Any]:
-        """What the trained tokenizer depends on."""
+        """Everything that the trained tokenizer depends on."""
         c = self.config
         key = {"public": public.fingerprint, "augmentation": c.augmentation, "version": version}
         return {
@@ -134,7 +134,7 @@ class TwoStages:
 
     @torch.inference_mode()
     def drawn(self, conditions: Conditions, draws: int, run: RunContext) -> Tensor:
-        """What the sampled tokens decode to, `draws` images per condition: [n * draws, c, side, side]."""
+        """The images decoded from sampled tokens, `draws` per condition: [n * draws, c, side, side]."""
         self.tokenizer.to(run.device).eval()
         asked = self.coarse.condition.asked(conditions)
         repeated = None if asked is None else asked.repeat_interleave(draws, dim=0)

@@ -42,8 +42,8 @@ class Wavelet(Method[WaveletConfig]):
 
     A spectral tokenizer trained on public images encodes the bands of a Haar transform as tokens, coarse to fine. A
     transformer over the tokens of the LL band is pretrained on public images and finetuned on the private ones with
-    DP-SGD; the class is a prefix token, and the words of a caption are several. A refiner trained on public images adds
-    the detail bands, which is post-processing. Controls: coarse=real, tokens=all, refiner.name=bicubic.
+    DP-SGD; the class is one prefix token, and the words of a caption are several. A refiner trained on public images
+    adds the detail bands, which is post-processing. Controls: coarse=real, tokens=all, refiner.name=bicubic.
     """
 
     Config = WaveletConfig
@@ -166,14 +166,14 @@ class Wavelet(Method[WaveletConfig]):
 
     @classmethod
     def track_of(cls, config: WaveletConfig) -> Track:
-        """The track "foundation" with a refiner or a text encoder that brings in weights of other origin."""
+        """The track is "foundation" if the refiner or the text encoder brings in weights of other origin."""
         chosen = config.refiner
         refiner = REFINERS.get(chosen.name).track_of(chosen.config) if config.tokens == "ll" else cls.track
         return joint_track(cls.track, refiner, config.text_track)
 
     @classmethod
     def weights_of(cls, config: WaveletConfig) -> Mapping[str, str]:
-        """Those of the text encoder and of the refiner; tokens=all has no refiner."""
+        """The weights of the text encoder and of the refiner; tokens=all has no refiner."""
         chosen = config.refiner
         refiner = REFINERS.get(chosen.name).weights_of(chosen.config) if config.tokens == "ll" else {}
         return {**config.text_weights, **refiner}
@@ -184,7 +184,7 @@ class Wavelet(Method[WaveletConfig]):
 
         Raises:
             ConfigError: the levels or patches do not divide the image, coarse=real with a dataset that is not a public
-                benchmark, or captions are to be encoded and there are none.
+                benchmark, or there are no captions to encode.
         """
         scales = Scales(spec.channels, spec.resolution, config.levels, config.patch)
         config.check_captions(spec)

@@ -12,7 +12,7 @@ from torch import Tensor
 from dpbench.models.pretrained.whole_pipelines import load_whole, stored_pipeline
 
 KINDS = ("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline")
-"""Classes of pipelines that have the parts of both kinds of calls."""
+"""Pipeline classes that have the parts for both kinds of calls."""
 
 
 def load_image_pipeline(name: str) -> Any:
@@ -28,7 +28,7 @@ def load_image_pipeline(name: str) -> Any:
     """
     folder, _ = stored_pipeline(name, KINDS, "a generator of variations")
     pipeline = load_whole(folder, "StableDiffusionImg2ImgPipeline")
-    pipeline.safety_checker = None  # it replaces images by black ones
+    pipeline.safety_checker = None  # it replaces images with black ones
     return pipeline
 
 
@@ -39,8 +39,8 @@ def draw(pipeline: Any, prompts: Sequence[str], seeds: Sequence[int], size: int,
     Args:
         pipeline: see `load_image_pipeline`.
         prompts: what the images show.
-        seeds: one per image, which then does not depend on the others.
-        size: height and width; the model's own are best.
+        seeds: one per image, so that no image depends on the others.
+        size: height and width; the model's native size is best.
         options: further arguments of the pipeline.
     """
     by_text: Any = diffusers.StableDiffusionPipeline(**pipeline.components, requires_safety_checker=False)
@@ -55,7 +55,7 @@ def draw(pipeline: Any, prompts: Sequence[str], seeds: Sequence[int], size: int,
 def vary(
     pipeline: Any, images: Tensor, prompt: str, strength: float, seeds: Sequence[int], options: Mapping[str, Any]
 ) -> Tensor:
-    """Variations of images: noised to a share `strength` of the model's path, and denoised.
+    """Variations of images: noised to a share `strength` of the sampling path, then denoised.
 
     Args:
         pipeline: see `load_image_pipeline`.

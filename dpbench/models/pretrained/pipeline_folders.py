@@ -12,13 +12,13 @@ from dpbench.core.files import digest
 from dpbench.models.pretrained.finding import sha256
 
 READ = (".json", ".safetensors", ".bin")
-"""Types of the files that settle what a pipeline or a network computes."""
+"""Suffixes of the files that determine what a pipeline or a network computes."""
 
 VOCABULARIES = (".txt", ".model")
-"""Types of further files that settle what a tokenizer does."""
+"""Suffixes of further files that determine what a tokenizer does."""
 
 TEXT_ENCODER, TOKENIZER = "text_encoder", "tokenizer"
-"""Folders of a pipeline that make texts into vectors."""
+"""Folders of a pipeline that turn texts into vectors."""
 
 
 def pipeline_folder(name: str) -> Path:

@@ -1,7 +1,7 @@
 """Public latent diffusion models in the format of diffusers' pipelines: a folder, or a repository of the hub.
 
-A pipeline's folder has `unet`, `vae` (or `vqvae`) and `scheduler`, each with its `config.json`. A text encoder is not
-read here: it is one of `text_encoders`, and classes get an embedder of their own.
+A pipeline's folder has `unet`, `vae` (or `vqvae`) and `scheduler`, each with its `config.json`. Its text encoder is not
+read here: captions use one of `text_encoders`, and classes get a new embedder.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ PURPOSES = ("SR", "Restoration")
 
 
 def load_super_resolver(path: Path) -> Any:
-    """The super-resolution network in a weights file; spandrel recognises its architecture by the names of the weights.
+    """The super-resolution network in a weights file; spandrel recognises its architecture from the weight names.
 
     Args:
         path: .pth, .pt, .ckpt or .safetensors. Pickled files are read without running their code.
@@ -37,7 +37,7 @@ def load_super_resolver(path: Path) -> Any:
     except spandrel.UnsupportedModelError as error:
         raise ConfigError(f"{path} holds no super-resolution network that spandrel knows") from error
     except Exception as error:  # each architecture reads its sizes from the names and shapes in its own way
-        raise DataError(f"{path} lacks weights of its network, or holds others ({_reason(error)})") from error
+        raise DataError(f"{path} lacks weights of its network, or has unexpected ones ({_reason(error)})") from error
     _check(network, path)
     return network.float().eval()
 

@@ -36,13 +36,13 @@ def load_upscaler(name: str) -> Any:
 
 @torch.no_grad()
 def upscale(pipeline: Any, images: Tensor, seeds: Sequence[int], options: Mapping[str, Any]) -> Tensor:
-    """Images that are as many times larger as the pipeline makes them.
+    """Enlarges images by the factor of the pipeline.
 
     Args:
         pipeline: see `load_upscaler`.
         images: [b, 3, h, w] in [-1, 1].
-        seeds: one per image, which then does not depend on the others.
-        options: arguments of pipelines; those that this one does not take are left out.
+        seeds: one per image, so that no image depends on the others.
+        options: pipeline arguments; those that this pipeline does not accept are left out.
 
     Returns:
         [b, 3, s · h, s · w] in [-1, 1].
@@ -62,7 +62,7 @@ def upscale(pipeline: Any, images: Tensor, seeds: Sequence[int], options: Mappin
 
 
 def multiple(pipeline: Any) -> int:
-    """The number that must divide the side of an input, so that sides are whole at all levels of both networks."""
+    """The number that must divide the side of an input, so that sides are integers at all levels of both networks."""
     autoencoder = pipeline.vae if hasattr(pipeline, "vae") else pipeline.vqvae
     levels = [len(part.config.block_out_channels) - 1 for part in (autoencoder, pipeline.unet)]
     return int(2 ** sum(levels))

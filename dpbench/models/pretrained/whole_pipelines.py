@@ -1,4 +1,4 @@
-"""Stored pipelines of diffusers that are used as they are, with all their parts."""
+"""Stored pipelines of diffusers that are used unchanged, with all their parts."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def stored_pipeline(name: str, kinds: Iterable[str], purpose: str) -> tuple[Path
 
     Args:
         name: a folder, or the name of a repository in the hub's cache.
-        kinds: the classes that serve.
-        purpose: what such a pipeline is, for the message.
+        kinds: the accepted classes.
+        purpose: description of such a pipeline, for the message.
 
     Raises:
         NotInstalled: there is neither.
         ConfigError: it is another kind of pipeline.
-        DataError: it does not say of which kind it is.
+        DataError: its class is not declared.
     """
     folder = pipeline_folder(name)
     kind = read_json(folder / "model_index.json").get("_class_name")
@@ -40,7 +40,7 @@ def load_whole(folder: Path, kind: str) -> Any:
     """A stored pipeline, in fp32; downloads nothing.
 
     Args:
-        folder: the pipeline's.
+        folder: the pipeline's folder.
         kind: its class in diffusers, or another one that takes the same parts.
 
     Raises:

@@ -36,12 +36,12 @@ AUDITED = (NoisySum, DPSGD)
 class AuditedVault(PrivateData):
     """`PrivateData` over public records and canaries, answered by a `Vault` as it is in every run.
 
-    Queries are passed on with coordinates added that canaries alone use. What the vault releases in these coordinates
-    is scored, and the rest is returned. The audit sees only releases.
+    Queries are passed on with additional coordinates that only canaries use. The vault's releases in these coordinates
+    are scored, and the rest is returned. The audit sees only releases.
 
     Args:
         records: public records and canaries.
-        plan: the calibrated plan, for as many records.
+        plan: the calibrated plan, for this number of records.
         noise: source of DP noise and Poisson samples; by default secret.
         device: where contributions and losses are computed.
         precision: what losses are computed in.
@@ -49,10 +49,11 @@ class AuditedVault(PrivateData):
 
     Attributes:
         present: [m] which canaries are in.
-        scores: what was seen of each mechanism of the plan that is `AUDITED`, by name. Others are only answered.
+        scores: scores of each mechanism of the plan that is `AUDITED`, by name. Other mechanisms are answered, but not
+            scored.
 
     Raises:
-        PrivacyError: the records are no `CanaryRecords`, or no mechanism is audited.
+        PrivacyError: the records are not `CanaryRecords`, or no mechanism is audited.
         ConfigError: a mechanism has a schedule.
     """
 
@@ -80,7 +81,7 @@ class AuditedVault(PrivateData):
 
     @property
     def spec(self) -> DatasetSpec:
-        """What the sensitive dataset declares, `n_train` being how many records the audit has."""
+        """The declaration of the sensitive dataset, with the audit's number of records as `n_train`."""
         return self._vault.spec
 
     @property
@@ -90,7 +91,7 @@ class AuditedVault(PrivateData):
 
     @property
     def ledger(self) -> Ledger:
-        """The vault's."""
+        """The vault's ledger."""
         return self._vault.ledger
 
     @property
@@ -178,11 +179,11 @@ class AuditedVault(PrivateData):
 
 
 class AuditedSteps:
-    """A vault's private steps; what each releases of the canaries' layer is scored.
+    """A vault's private steps; each step's release in the canaries' layer is scored.
 
     Args:
-        steps: of the vault.
-        model: what they train.
+        steps: the vault's steps.
+        model: the model that they train.
         expected_batch: the divisor of their gradients.
         scores: where releases are noted.
     """

@@ -1,8 +1,8 @@
 """Canaries: records of an audit with the largest contribution to every release that the clip allows.
 
 A canary's contribution is a large multiple of its own unit vector, in coordinates that no other record uses; the vault
-clips it like any other. A fair coin decides whether a canary is in the data. One that is out contributes nothing, as
-the neighbouring dataset does (rule R3).
+clips it like any other. A fair coin decides whether a canary is in the data. A canary that is out contributes nothing,
+as in the neighbouring dataset (rule R3).
 
 A canary carries its number in a field of its batch, so it survives sampling, shuffling, `derive`, views and padding.
 The mark is 0 for an ordinary record, 1 + i for canary i that is in, and 1 + m for one that is out.
@@ -40,7 +40,7 @@ class MarkedBatch(Batch):
 
 
 class CanaryRecords(StandIn):
-    """Public records in place of sensitive ones, the first of which are canaries.
+    """Public records in place of sensitive ones; the first records are canaries.
 
     Args:
         public: public images of the sensitive images' shape.
@@ -97,8 +97,8 @@ class WithCanaries(nn.Module):
     Args:
         model: the trained model.
         canaries: reads the marks.
-        loss: of `model`.
-        norm: of a canary's gradient, before it is clipped.
+        loss: the loss of `model`.
+        norm: norm of a canary's gradient, before it is clipped.
     """
 
     def __init__(self, model: nn.Module, canaries: Canaries, loss: Loss, norm: float):
@@ -144,7 +144,7 @@ class CanaryContribution:
     Args:
         contribution: batch of b records -> [b, ...]; dense or sparse.
         canaries: reads the marks.
-        norm: of a canary's contribution, before it is clipped.
+        norm: norm of a canary's contribution, before it is clipped.
     """
 
     def __init__(self, contribution: Callable[[Batch], Tensor], canaries: Canaries, norm: float):

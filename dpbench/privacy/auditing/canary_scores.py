@@ -1,8 +1,8 @@
 """Scores of canaries, from a mechanism's releases in the coordinates that hold only canaries and noise.
 
-In units of the clip, a release holds x_i = k_i + σ z_i for canary i: σ is the planned noise multiplier, z_i standard
-normal, and k_i is 1 with the planned sampling rate q where the canary is in, 0 where it is out. That is the claim. A
-canary's score is the logarithm of its likelihood ratio under the claim,
+In units of the clip, a release holds x_i = k_i + σ z_i for canary i: σ is the planned noise multiplier, and z_i is
+standard normal. If the canary is in, k_i is 1 with probability q, the planned sampling rate, and else 0. If it is out,
+k_i is 0. That is the claim. A canary's score is the logarithm of its likelihood ratio under the claim,
 
     Σ over releases of log(1 - q + q exp((2 x_i - 1) / 2σ²)),
 

@@ -1,6 +1,7 @@
 """Trade-off curves: the best test that a composition of Gaussian mechanisms allows, and the ε that a test refutes.
 
-A test of whether a record was present that is wrong with probability x when it was absent has a power of at most
+A test decides whether a record was present. If it is wrong with probability x when the record was absent, its power is
+at most
 
     power(x) = min over ε of (δ(ε) + e^ε x),
 
@@ -35,7 +36,7 @@ STEP = 1.01
 """Ratio of neighbouring noise scales in the search; a bound is the ε at one of them."""
 
 STRONGEST, WEAKEST = -210, 420
-"""Range of powers of `STEP` by which the planned noise is scaled: from an eighth to 65 times of it."""
+"""Range of powers of `STEP` by which the planned noise is scaled: from an eighth to 65 times."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,8 @@ def refuted_epsilon(events: Sequence[Event], delta: float, refutes: Callable[[Tr
 
     Args:
         events: the planned composition, all of it noisy.
-        delta: at which ε is stated.
-        refutes: whether the observation refutes a curve at the confidence wanted.
+        delta: δ at which ε is stated.
+        refutes: whether the observation refutes a curve at the desired confidence.
 
     Returns:
         0 if not even the `WEAKEST` composition is refuted; the ε of the `STRONGEST` one if all are.

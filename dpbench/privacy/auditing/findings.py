@@ -21,7 +21,7 @@ from dpbench.privacy.auditing.small_model import NAME, many_scores, run_plan, wa
 WHOLE_PLAN = "whole plan"
 
 SIMULATIONS = 5
-"""Number of simulated runs on which a number of guesses is chosen."""
+"""Number of simulated runs on which the number of guesses is chosen."""
 
 NOISES = (1.0, 0.5)
 """Noise of the simulations, in units of the planned noise: a number of guesses is chosen for each."""
@@ -35,7 +35,7 @@ class Finding:
         subject: its name.
         releases: number of releases; of a query, in one run.
         trials: number of canaries in the one run, or number of runs.
-        guesses: about canaries; None for many runs.
+        guesses: guesses about canaries; None for many runs.
         claimed: the claimed ε.
         by_epsilon: lower bound on ε by (ε, δ)-DP; None for many runs.
         by_curve: lower bound on ε by the trade-off curve.
@@ -61,7 +61,7 @@ class Finding:
         """Reasons why the claim is false, one line each.
 
         Args:
-            confidence: of the bounds.
+            confidence: confidence of the bounds.
         """
         bound = max(self.by_curve, self.by_epsilon or 0.0)
         if bound > self.claimed:
@@ -70,11 +70,11 @@ class Finding:
 
 
 def of_vault(vault: AuditedVault, confidence: float, seconds: float) -> list[Finding]:
-    """A finding per Gaussian mechanism of the plan of a vault that `fit` has used, and one of all if there are several.
+    """A finding per Gaussian mechanism in the plan of a vault after `fit`, and one for all if there are several.
 
     Args:
-        vault: after `fit`.
-        confidence: of each single bound.
+        vault: the vault after `fit`.
+        confidence: confidence of each single bound.
         seconds: duration of `fit`.
     """
     plan = vault.ledger.plan

@@ -41,8 +41,8 @@ class Rates:
         """Clopper-Pearson bounds, each of which fails with probability at most failure / 2.
 
         Args:
-            passed_absent: runs without the canary that pass the threshold, of `absent`.
-            passed_present: runs with it that do, of `present`.
+            passed_absent: number of runs without the canary that exceed the threshold, out of `absent`.
+            passed_present: number of runs with the canary that exceed it, out of `present`.
         """
         high, low = 1.0, 0.0
         if passed_absent < absent:
@@ -74,7 +74,7 @@ def many_runs(
         present: scores of runs with it, larger for more evidence of presence; at least 4.
         absent: scores of runs without it; at least 4.
         events: the claimed composition of one run.
-        delta: at which ε is stated.
+        delta: δ at which ε is stated.
         confidence: a true claim is refuted with probability at most 1 - confidence.
     """
     failure = 1 - confidence

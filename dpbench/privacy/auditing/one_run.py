@@ -1,22 +1,23 @@
 """Lower bounds on ε from one run: m canaries, each in or out by a fair coin, and r guesses about them.
 
-Two bounds on the probability of c right guesses. For (ε, δ)-DP, that of Steinke, Nasr and Jagielski (arXiv 2305.08846,
-theorem 5.2): with W ~ Binomial(r, e^ε / (1 + e^ε)),
+There are two bounds on the probability of c right guesses. For (ε, δ)-DP, the bound of Steinke, Nasr and Jagielski
+(arXiv 2305.08846, theorem 5.2): with W ~ Binomial(r, e^ε / (1 + e^ε)),
 
     P[right ≥ c] ≤ P[W ≥ c] + 2 m δ · max over i of P[c > W ≥ c - i] / i.
 
-For a trade-off curve, that of Mahloujifar, Melis and Chaudhuri (arXiv 2410.22235), which is tighter. Let p_w be the
-probability of w right guesses, and take a canary i at random. For every v, the events "i is guessed right, and at least
-v are right" and "i is guessed wrong, and at least v - 1 are right" are exchanged when i's coin is flipped, so
+For a trade-off curve, the bound of Mahloujifar, Melis and Chaudhuri (arXiv 2410.22235), which is tighter. Let p_w be
+the probability of w right guesses, and take a canary i at random. For every v, the events "i is guessed right, and at
+least v are right" and "i is guessed wrong, and at least v - 1 are right" are exchanged when i's coin is flipped, so
 
     a_v = Σ_{w ≥ v} p_w w / m   and   b_v = Σ_{w ≥ v-1} p_w (r - w) / m   satisfy   a_v ≤ power(b_v).
 
 If P[right ≥ c] = α, then a_c ≥ α c / m and b_{c+1} ≤ α (r - c) / m. Going down, b_v ≥ inverse(a_v), which gives
-p_{v-1}, and so a_{v-1}: probabilities that each step makes as small as the curve allows. Where they sum to more than 1,
+p_{v-1}, and so a_{v-1}: each step makes these probabilities as small as the curve allows. If they sum to more than 1,
 that is a_1 + b_1 > r / m, the curve cannot make c right guesses as likely as α.
 
-The number of guesses is chosen on simulations, without using the run: two numbers, the best one if the plan holds and
-the best one if half of its noise is missing. A few sure guesses cannot refute a large ε, even if all are right.
+The number of guesses is chosen on simulations, without using the run. There are two numbers: the best one if the plan
+holds, and the best one if half of its noise is missing. A few sure guesses cannot refute a large ε, even if all are
+right.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ SHARES = (1, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32)
 
 @dataclass(frozen=True)
 class Guesses:
-    """Numbers of guesses about canaries, fixed beforehand, and of right ones.
+    """The number of guesses about canaries, fixed beforehand, and the number of right ones.
 
     Attributes:
         canaries: m.
@@ -138,7 +139,7 @@ def one_run(tried: Sequence[Guesses], events: Sequence[Event], delta: float, con
         tried: guesses about the same canaries, with numbers fixed beforehand; the failure probability is divided
             among them.
         events: the claimed composition.
-        delta: at which ε is stated.
+        delta: δ at which ε is stated.
         confidence: each bound refutes a true claim with probability at most 1 - confidence.
     """
     failure = (1 - confidence) / len(tried)

@@ -1,8 +1,8 @@
-"""Every query of the vault on a small model, thousands of times, so that each release's content can be read off.
+"""Runs every query of the vault on a small model, thousands of times, so that each release's content can be read off.
 
-The records are images of one bright pixel each, so that their contributions are orthogonal, and large: the vault clips
-every one of them. The other pixels stay dark, so that in their coordinates a release is noise alone. The model has two
-layers of one shape, whose noise must differ.
+The records are images of one bright pixel each, so their contributions are orthogonal. The contributions are large, so
+the vault clips every one of them. The other pixels stay dark, so in their coordinates a release is noise alone. The
+model has two layers of one shape, whose noise must differ.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ STEPS = 2
 
 
 def run_plan(query: str, budget: Budget) -> CalibratedPlan:
-    """The plan of one run, calibrated for the budget, with the same noise for every query."""
+    """The plan of one run, calibrated to the budget, with the same noise for every query."""
     sums = calibrate(Plan(mechanism("noisy_sum", SPEC.n_train // 2, STEPS)), budget)
     same = mechanism(query, SPEC.n_train // 2, STEPS, sums[NAME].noise_multiplier)
     return replace(sums, mechanisms=(same,))
@@ -185,7 +185,7 @@ def many_scores(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Scores of record 0 in runs with it and in runs without it, `runs` in all: (present, absent).
 
-    A run is `STEPS` successive releases, of which none depends on those before.
+    A run is `STEPS` successive releases, none of which depends on earlier ones.
     """
     one_run = plan[NAME]
     all_runs = mechanism(query, SPEC.n_train // 2, STEPS * runs, one_run.noise_multiplier)

@@ -21,10 +21,10 @@ FEW = 8
 """Number of records up to which every pair is distinguished."""
 
 CHANGE = 1e-4
-"""Floating-point difference that is allowed on equal shapes, as a share of the mean record's part in a sum."""
+"""Floating-point difference that is allowed between equal shapes, as a share of the mean record's part in a sum."""
 
 NOISE = 0.05
-"""The same, times √records, where a repeated call gives another sum, as on GPUs whose kernels add in any order."""
+"""The same, times √records, if a repeated call gives another sum, as on GPUs whose kernels add in any order."""
 
 
 def check_gradients(
@@ -47,13 +47,13 @@ def check_gradients(
     complements are.
 
     Args:
-        probe: the records.
-        other: as many different ones.
+        probe: synthetic records.
+        other: as many other records.
         restart: returns the loss's generator, in the same state every time.
         turn: number of the check, from 0; chooses the records that are replaced and the one whose clip is measured.
 
     Raises:
-        PrivacyError: one of these does not hold.
+        PrivacyError: a check fails.
     """
     with torch.random.fork_rng(), torch.enable_grad():
         torch.manual_seed(0)
@@ -124,7 +124,7 @@ def check_engine(engine: GradientEngine, batch: Batch, views: int, generator: to
         expected = torch.autograd.grad(total, engine.parameters, allow_unused=True, materialize_grads=True)
     wanted = _flat(list(expected)).double()
     error, scale = (_flat(sums).double() - wanted).norm(), wanted.norm()
-    if not error <= 0.02 * scale:  # a loss in bf16 is off by 1% in either
+    if not error <= 0.02 * scale:  # in bf16, both are off by 1%
         raise PrivacyError(
             f"{type(engine).__name__} misses part of this model's gradient (relative error {error / scale:.2g}); "
             f"use parameters only through their layers' forward; {engine.advice}"

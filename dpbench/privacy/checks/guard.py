@@ -8,8 +8,8 @@ in the vault; anything else that leaves it would be released without noise. Thre
 * a tensor that is older than the call is written: a buffer, a parameter, a table kept outside;
 * a tensor that depends on records is still alive after the call and its result are gone: somebody kept it.
 
-The guard finds mistakes, not malice. It cannot see how long a call takes, how often it is made, and code that synthetic
-records do not reach; see `record_flow` for the operations that it sees.
+The guard finds mistakes, not malice. It sees neither how long a call takes, nor how often it is made, nor code that
+synthetic records do not reach; see `record_flow` for the operations that it sees.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from dpbench.privacy.gradients.engine import Loss
 
 
 def guarded(closure: Callable[[Batch], Tensor], records: Batch, what: str, model: nn.Module | None = None) -> Tensor:
-    """The values that `closure` returns for synthetic probe records; nothing else of the records may leave it.
+    """The values that `closure` returns for synthetic probe records; nothing else that depends on them may leave it.
 
     Args:
         closure: a computation on records, as it will be called on private ones.
@@ -87,7 +87,7 @@ class WatchedLoss:
         self._due = True
 
     def refuse_kept(self) -> None:
-        """To be called when the guarded call and everything that uses its values is done.
+        """To be called after the guarded call and everything that uses its values.
 
         Raises:
             PrivacyError: a tensor that depends on records is still alive.

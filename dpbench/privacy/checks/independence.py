@@ -83,7 +83,7 @@ def check_independent(
         compute: the computation.
         values: the values of `probe`.
         probe: synthetic records.
-        other: as many different ones.
+        other: as many other records.
         what: the computation's name in messages.
         seed: chooses the halves.
         halves: 2, or 1 to replace the first half only.
@@ -111,7 +111,7 @@ def check_order_free(compute: Compute, values: Tensor, probe: Batch, what: str) 
         what: the computation's name in messages.
 
     Raises:
-        PrivacyError: the records have other values in another order.
+        PrivacyError: the records have different values in another order.
     """
     order = shuffled(len(probe), 0).to(values.device)
     moved = compute(probe.select(order))
@@ -121,7 +121,7 @@ def check_order_free(compute: Compute, values: Tensor, probe: Batch, what: str) 
 
 
 def check_layers(model: nn.Module) -> None:
-    """Refuses layers that use batch statistics, or write into themselves, in the model's present mode (train or eval).
+    """Refuses layers that use batch statistics, or write into themselves, in the model's current mode (train or eval).
 
     Raises:
         PrivacyError: names the layer.
@@ -139,7 +139,7 @@ def check_layers(model: nn.Module) -> None:
 
 
 def warn_if_not_finite(values: Tensor, what: str, frames: int = 4) -> None:
-    """Warns which share of synthetic records would count as zero.
+    """Warns about the share of synthetic records that would count as zero.
 
     Args:
         values: [b, ...], dense or sparse.

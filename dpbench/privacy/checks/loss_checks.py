@@ -48,9 +48,9 @@ class LossChecks:
         loss: see `gradients.Loss`.
         probes: synthetic records.
         views: rows per record.
-        generator: the loss's.
+        generator: the loss's generator.
         what: the loss's name in messages.
-        tolerance: relative difference that rounding may make between rows in another order.
+        tolerance: relative difference that rounding may cause when rows are in another order.
 
     Attributes:
         order_free: whether the loss is order-free; see `order`. Known after `check`.
@@ -98,7 +98,7 @@ class LossChecks:
         """All checks, on batches of the size that the loss will see.
 
         Args:
-            records: of one call of the loss.
+            records: records per call of the loss.
 
         Raises:
             PrivacyError: the loss mixes records, or something other than its values leaves it.
@@ -111,7 +111,7 @@ class LossChecks:
                 self.order_free = self._check_batch(self._records, thorough=True) and self.order_free
 
     def before_step(self, done: int, planned: int) -> None:
-        """The checks before a step: of the layers always, of the loss where they are due.
+        """The checks before a step: the layers are always checked, the loss only when a check is due.
 
         Args:
             done: number of steps taken.
@@ -131,21 +131,21 @@ class LossChecks:
         with self._replayed():
             if not self._check_batch(self._records, done) and self.order_free:
                 raise PrivacyError(
-                    f"{self._what} did not depend on a record's place in the batch at first, and does after {done} "
-                    "steps; let it depend on it from the start, or never"
+                    f"{self._what} did not depend on a record's place in the batch at first, but does after {done} "
+                    "steps; make it depend on the place from the start, or never"
                 )
 
     def _check_batch(self, records: int, seed: int = 0, thorough: bool = False, backward: bool = True) -> bool:
         """Checks that records do not mix and that nothing leaves the loss; returns whether it is order-free.
 
-        Where it is, the order check has shown that records do not mix, up to the rounding between rows in another
-        order.
+        If it is, the order check has also shown that records do not mix, up to the rounding that another order of rows
+        causes.
 
         Args:
             records: number in the batch.
             seed: chooses the half that is replaced, and the other order.
             thorough: whether to replace both halves in place as well.
-            backward: whether to guard the backward pass as well; hooks on large batches are those on small ones.
+            backward: whether to guard the backward pass as well; large batches have the same hooks as small ones.
         """
         probe, other = self._probes.take(records)
         values = self._guarded(probe, backward)
@@ -215,7 +215,7 @@ def moved_weights(model: nn.Module) -> Iterator[None]:
     try:
         with torch.no_grad():
             for p in trained:
-                usual = p[0].numel() ** -0.5 if p.ndim > 1 else 0.3  # that of fresh weights, where these are zero
+                usual = p[0].numel() ** -0.5 if p.ndim > 1 else 0.3  # that of fresh weights, if these are zero
                 size = 0.5 * p.square().mean().sqrt().clamp_min(usual)
                 p.add_(size * torch.randn(p.shape, generator=draws, device=p.device).to(p.dtype))
         yield

@@ -49,10 +49,10 @@ class Layers:
         self.modes = self._modes()
 
     def refuse_changes(self) -> None:
-        """Refuses layers that were added, removed or replaced since.
+        """Refuses layers that were added, removed or replaced since the checks.
 
         Raises:
-            PrivacyError: names one.
+            PrivacyError: names such a layer.
         """
         now, checked = dict(self._model.named_modules()), dict(self._checked)
         for name in checked | now:

@@ -27,7 +27,7 @@ class Probes:
 
     Args:
         ordinary: `DISTINCT` records.
-        other: as many.
+        other: as many replacements.
     """
 
     def __init__(self, ordinary: Batch, other: Batch):
@@ -47,7 +47,7 @@ class Probes:
         return first, second
 
     def derive(self, derived: Callable[[Batch], Batch]) -> Probes:
-        """The probes as `PrivateData.derive` changes records."""
+        """The probes, changed as `PrivateData.derive` changes records."""
         first, second = map(derived, self._pair)
         return Probes(first, second)
 

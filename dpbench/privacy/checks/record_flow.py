@@ -60,7 +60,7 @@ class RecordFlow(TorchDispatchMode):
         model: the model whose parameters and buffers messages name.
 
     Attributes:
-        refusal: the first refusal, also where the closure caught it.
+        refusal: the first refusal, even if the closure caught it.
     """
 
     def __init__(self, what: str, model: nn.Module | None):
@@ -147,7 +147,7 @@ class RecordFlow(TorchDispatchMode):
         return tensor
 
     def _alive(self) -> list[str]:
-        """Where the tensors were made that depend on records and are still referenced."""
+        """Notes on where each tensor was made that depends on records and is still referenced."""
         return [note for address, note in self._private.items() if not self._made[address].expired()]
 
     def _reads_records(self, func: Any, args: Any) -> bool:
@@ -167,7 +167,7 @@ class RecordFlow(TorchDispatchMode):
 
 
 class MethodReads(TorchFunctionMode):
-    """Sees methods that pass values to Python without an operation of torch."""
+    """Detects methods that pass values to Python without an operation of torch."""
 
     def __init__(self, flow: RecordFlow):
         super().__init__()
@@ -184,7 +184,7 @@ class MethodReads(TorchFunctionMode):
                 flow.refuse("reads a value that depends on records (the number of classes)", "give one_hot num_classes")
             return self._trusted(func, args, kwargs)
         result = func(*args, **kwargs)
-        if func is torch.tensor:  # always allocates, out of sight
+        if func is torch.tensor:  # always allocates, unseen by the dispatch mode
             flow.made(result)
         if func in COPIES and flow.depends((args, kwargs)):
             flow.mark([result])

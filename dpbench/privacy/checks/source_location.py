@@ -24,7 +24,7 @@ def here() -> str:
 
 
 def origin(error: BaseException) -> str:
-    """The innermost such line that an exception passed."""
+    """The innermost such line that an exception passed through."""
     passed = reversed(list(traceback.walk_tb(error.__traceback__)))
     return _authors((frame.f_code.co_filename, line) for frame, line in passed)
 
@@ -49,7 +49,7 @@ def _authors(lines: Iterable[tuple[str, int]]) -> str:
 
 @cache
 def _about(file: str) -> tuple[str, bool]:
-    """(name for messages, "" for none; whether it lies outside of installed packages); asked for often."""
+    """(name for messages, "" for none; whether it lies outside of installed packages); called often."""
     if file.startswith(_ENGINE_ROOM):
         return "", False
     return Path(file).name, not file.startswith(_INSTALLED)

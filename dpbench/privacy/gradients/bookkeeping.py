@@ -1,8 +1,8 @@
 """The book-keeping engine: clipped sums of per-example gradients at nearly the cost of a plain backward pass.
 
-One forward pass keeps each trained layer's input. One backward pass computes the gradient of its output, and of no
-parameter. Per-record norms and then the weighted sum follow layer by layer (arXiv 2210.00038). Modules without a rule
-run row by row; see `row_by_row`.
+One forward pass keeps each trained layer's input. One backward pass computes the gradient of each layer's output, but
+of no parameter. Per-record norms and then the weighted sum follow layer by layer (arXiv 2210.00038). Modules without a
+rule run row by row; see `row_by_row`.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from dpbench.privacy.gradients.terms import Dense, Term, add
 from dpbench.privacy.precision import full_precision
 
 SMALL = 512
-"""Numbers of a parameter whose dense gradients are copied rather than measured and summed by themselves."""
+"""Size of parameters up to which dense gradients are concatenated rather than measured and summed one by one."""
 
 
 class BookKeepingEngine(GradientEngine):
     """Per-example clipping without per-example gradients of large layers; see `GradientEngine`.
 
-    While it is in use, the trained layers have a hook, and modules without a rule another `forward`.
+    While the engine is in use, trained layers have a hook, and modules without a rule have another `forward`.
     """
 
     def __init__(self, model: nn.Module, loss: Loss, gamma: float | None = None):
@@ -130,7 +130,7 @@ class BookKeepingEngine(GradientEngine):
         return sum(t.stored_bytes() for t in self._differentiate(batch, len(batch) // views, views, generator).values())
 
     def close(self) -> None:
-        """Removes the hooks, and gives modules their own forward back."""
+        """Removes the hooks, and restores the modules' own forward."""
         for handle in self._handles:
             handle.remove()
         for module, (call, before) in self._forwards.items():
@@ -140,7 +140,7 @@ class BookKeepingEngine(GradientEngine):
 
 
 def _grouped(terms: dict[nn.Parameter, Term]) -> list[tuple[list[nn.Parameter], Term]]:
-    """(parameters, their term): dense gradients of up to `SMALL` numbers side by side in one, the others by themselves.
+    """(parameters, their term): dense gradients of up to `SMALL` numbers share one term, the others have their own.
 
     Each term costs the time of about twenty small operations.
     """
@@ -204,7 +204,7 @@ class _Tap(torch.autograd.Function):
     def forward(ctx: Any, output: Tensor, x: Tensor, anchor: Tensor, book: _Book, layer: nn.Module) -> Tensor:
         ctx.book, ctx.layer = book, layer
         ctx.save_for_backward(x)
-        return output.detach()  # the same memory, but no view to autograd: an in-place activation may follow
+        return output.detach()  # same memory, but not a view to autograd: an in-place activation may follow
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
@@ -214,9 +214,9 @@ class _Tap(torch.autograd.Function):
 
 
 class _TapUnderVmap(_Tap):
-    """The tap in a module that runs row by row: rows come first, then what the layer sees of each.
+    """The tap in a module that runs row by row: the first dimension is the rows, then what the layer sees of each row.
 
-    Apart, because torch looks up the signature of a function that `vmap` may meet in every call.
+    A class of its own, because in every call torch looks up the signature of a function that `vmap` may meet.
     """
 
     @staticmethod

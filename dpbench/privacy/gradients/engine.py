@@ -1,4 +1,4 @@
-"""Sums of clipped per-example gradients: the interface of engines, and the reference engine, on opacus' hooks."""
+"""Sums of clipped per-example gradients: the interface of engines, and the reference engine, based on opacus' hooks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class GradientEngine(ABC):
         gamma: γ of automatic clipping; None for flat clipping. See `clip_weights`.
 
     Attributes:
-        advice: what to try where it cannot differentiate a model and loss.
+        advice: what to try if the engine cannot differentiate a model and loss.
     """
 
     advice: ClassVar[str] = "try engine=vmap"
@@ -54,8 +54,8 @@ class GradientEngine(ABC):
     ) -> list[Tensor]:
         """Σ_i min(1, clip/‖g_i‖) g_i with g_i the gradient of record i's mean loss over its views.
 
-        With automatic clipping, Σ_i clip/(‖g_i‖ + γ) g_i. A record adds a norm of at most `clip` in either; one whose
-        gradient is not finite counts as zero.
+        With automatic clipping, Σ_i clip/(‖g_i‖ + γ) g_i. In both cases, a record adds a norm of at most `clip`; a
+        record whose gradient is not finite counts as zero.
 
         Args:
             batch: `len(real) * views` rows, record-major.
@@ -152,7 +152,7 @@ class OpacusEngine(GradientEngine):
             handle.remove()
 
     def _forget(self) -> None:
-        """Removes what a call left on the model, even if it failed or ran a layer without using its output."""
+        """Removes all traces of a call on the model, even if it failed or ran a layer without using its output."""
         for module in self.model.modules():
             module.__dict__.pop("activations", None)
             module.__dict__.pop("max_batch_len", None)
@@ -176,5 +176,5 @@ class OpacusEngine(GradientEngine):
 
 
 def _contiguous(layer: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """For opacus 1.6, which takes patches of a channels-last input (the output of attention) from the wrong places."""
+    """Works around opacus 1.6: it takes patches of a channels-last input (attention's output) from the wrong places."""
     return tuple(x.contiguous() for x in inputs)

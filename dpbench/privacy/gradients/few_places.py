@@ -13,8 +13,8 @@ from dpbench.privacy.gradients.patches import gram_of_patches, products
 from dpbench.privacy.gradients.terms import Dense, Factored, only
 
 CHEAP = 2
-"""Multiplications of the Gram form per number of a dense gradient that it still beats; measured on a CPU, with what is
-added up over the kernel."""
+"""Multiplications of the Gram form, per number of a dense gradient, up to which it is the faster one; measured on a
+CPU, including the sums over the kernel."""
 
 
 def places_are_cheaper(layer: Any, x: Tensor, g: Tensor, records: int) -> bool:
@@ -51,7 +51,7 @@ class Places(Factored):
     def contracted(self, weights: Tensor) -> Tensor:
         """See `Factored`."""
         g = (self._by_record(self.g) * weights.reshape(-1, *[1] * self.g.ndim)).flatten(0, 1)
-        weight = self.layer.weight.detach()  # else the sum would keep its records for a second derivative
+        weight = self.layer.weight.detach()  # else the sum would keep its records alive for a second derivative
         return weight_gradient(self.layer, self.x, self.padding, g, weight, self.layer.groups)
 
     def of(self, records: Tensor) -> Places:
@@ -77,7 +77,7 @@ class Places(Factored):
 
 
 def weight_gradient(layer: Any, x: Tensor, padding: list[int], g: Tensor, weight: Tensor, groups: int) -> Tensor:
-    """The gradient of a convolution's weight; of `weight` only its shape matters."""
+    """The gradient of a convolution's weight; only the shape of `weight` matters."""
     zeros = [0] * len(padding)
     _, gradient, _ = torch.ops.aten.convolution_backward(
         g, x, weight, [0], list(layer.stride), padding, list(layer.dilation), False, zeros, groups, [False, True, False]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 SLACK = 1e-3
-"""Largest share of a squared norm that is added for the rounding of the fp32 Gram form; the norm grows by half."""
+"""Largest share of a squared norm that is added for rounding in the fp32 Gram form; the norm grows by half of it."""
 
 CANCELS = 1e-3
 """Terms cancel where ‖G‖² is less than this share of (Σ_t ‖g_t‖ ‖x_t‖)²."""
@@ -16,7 +16,7 @@ LONG = 1e10
 
 
 def gram_form(xx: Tensor, gg: Tensor, n: int, m: int) -> Tensor:
-    """The norms of Σ_t g_t x_tᵀ without it.
+    """The norms of Σ_t g_t x_tᵀ, without computing the matrix itself.
 
     Args:
         xx: x_t·x_s over n numbers, [b, t, t], added up in any order in its own precision.

@@ -1,8 +1,8 @@
 """Per-record gradients of single layers, from the layer's input and the gradient of its output.
 
-One rule per layer type gives, for each trained parameter, a `Term`. The rows of a layer's input belong to records in
-order: row r of n belongs to record r // (n / records). A term covers all rows of a record,
-including its views: K views need the memory of one gradient per record, not of K.
+One rule per layer type gives a `Term` for each trained parameter. The rows of a layer's input belong to records in
+order: row r of n belongs to record r // (n / records). A term covers all rows of a record, including its views, so K
+views need memory for one gradient per record, not for K.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def factors_or_product(x: Tensor, g: Tensor, shape: torch.Size) -> Term:
 class ConvGradients(LayerGradients):
     """weight: Σ over places of g · patchᵀ; bias: Σ over places of g. Any stride, dilation, groups and padding mode.
 
-    A large record has a convolution of its own. Of others, patches go into matrix products, record by record. With many
-    places per channel, and with groups, one convolution gives every record its own channels instead (arXiv
+    A large record gets a convolution of its own. For other records, patches go into matrix products, record by record.
+    With many places per channel, or with groups, one convolution gives every record its own channels instead (arXiv
     1912.06015). With few places, `Places` multiplies nothing out.
     """
 
@@ -126,11 +126,11 @@ class ConvGradients(LayerGradients):
 
 
 def records_are_large(places: int, numbers: int, device: torch.device) -> bool:
-    """Whether a convolution per record beats all that works on several records at once; measured on a CPU.
+    """Whether a convolution per record beats every way to handle several records at once; measured on a CPU.
 
     Args:
-        places: of a record, in all views.
-        numbers: in the weight.
+        places: places of a record, in all views.
+        numbers: size of the weight.
         device: on a GPU many small kernels would wait for each other.
     """
     return device.type == "cpu" and (places >= 1024 or places * numbers >= 2**24)
@@ -139,8 +139,8 @@ def records_are_large(places: int, numbers: int, device: torch.device) -> bool:
 def patches_are_cheaper(places: int, outputs: int, device: torch.device) -> bool:
     """Whether patches and matrix products beat a convolution with a group per record.
 
-    On a CPU the convolution's result has to be brought into order, which costs more than patches of few places do. On a
-    GPU, where this was not measured, patches avoid convolutions of many groups.
+    On a CPU the convolution's result has to be reordered, which costs more than patches of few places. On a GPU, where
+    this was not measured, patches avoid convolutions of many groups.
     """
     return device.type != "cpu" or places < 2 * outputs
 
@@ -157,7 +157,7 @@ def _side_by_side(rows: Tensor, records: int) -> Tensor:
 
 
 class ConvTransposeGradients(ConvGradients):
-    """weight: that of the convolution which maps the output's gradient to the input's, with the two exchanged."""
+    """weight: as for the convolution that maps the output's gradient to the input's; input and gradient swap roles."""
 
     def _weight(self, layer: Any, x: Tensor, g: Tensor, records: int) -> Term:
         sizes = zip(g.shape[2:], layer.kernel_size, layer.stride, layer.dilation, layer.padding, strict=True)
@@ -261,5 +261,5 @@ LAYERS: Mapping[type[nn.Module], LayerGradients] = {
 
 
 def has_rule(layer: nn.Module, names: Iterable[str]) -> bool:
-    """Whether the rule of a layer's type covers its trained parameters; a layer may have been given others."""
+    """Whether the rule of a layer's type covers its trained parameters; a layer may have been given more of them."""
     return type(layer) in LAYERS and {"weight", "bias"}.issuperset(names)

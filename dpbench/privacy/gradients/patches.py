@@ -1,4 +1,4 @@
-"""What the places of a convolution see of its input, channels last, and the matrix products of that."""
+"""The patches of the input that the places of a convolution see, channels last, and their matrix products."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def products(layer: Any, x: Tensor, padding: list[int], g: Tensor, records: int)
     """Σ over places and views of g · patchᵀ for each record: [records, *shape of the weight].
 
     The windows of the last dimension are copied out, and each place of the kernel in the other dimensions is one matrix
-    product with a part of them: fewer copies than patches are. It goes by a few records at a time, which stay in a
-    CPU's cache.
+    product with a part of them. This makes fewer copies than patches do. A few records are processed at a time, so that
+    they stay in a CPU's cache.
     """
     (outputs, c, *kernel), views, dims = layer.weight.shape, len(g) // records, x.ndim - 2
     *outer, last = kernel
@@ -47,7 +47,7 @@ def products(layer: Any, x: Tensor, padding: list[int], g: Tensor, records: int)
 def gram_of_patches(layer: Any, x: Tensor, padding: list[int], records: int) -> Tensor:
     """The inner products of the patches of each record's places, in the precision of x: [records, t, t].
 
-    Those of the pixels, added up over the kernel one dimension at a time: no patch is made.
+    They are the inner products of the pixels, added up over the kernel one dimension at a time: no patch is made.
     """
     grid, dims = (len(x) // records, *x.shape[2:]), x.ndim - 2
     pixels = x.flatten(2).mT.reshape(records, -1, x.shape[1])
@@ -62,7 +62,7 @@ def gram_of_patches(layer: Any, x: Tensor, padding: list[int], records: int) -> 
 
 
 def _spans(layer: Any, dim: int, size: int) -> list[slice]:
-    """What each place of the kernel sees in one dimension of a padded input of that size."""
+    """The slice that each place of the kernel sees in one dimension of a padded input of that size."""
     kernel, stride, dilation = layer.kernel_size[dim], layer.stride[dim], layer.dilation[dim]
     last = size - dilation * (kernel - 1)
     return [slice(start, start + last, stride) for start in range(0, dilation * kernel, dilation)]

@@ -1,7 +1,7 @@
 """Modules without a rule of their own: they run row by row, each row with its own copy of the parameters.
 
 `vmap` over rows gives every copy the gradient of its row alone, whatever the module computes. It needs memory for one
-gradient per row of these parameters only. Layers with a rule inside such a module keep their rule.
+gradient per row, but of these parameters only. Layers with a rule inside such a module keep their rule.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class RowByRow:
     Args:
         module: runs row by row.
         without_rule: the modules without a rule and their parameters, this one among them. Those inside it run in its
-            rows, so their parameters get copies, too.
+            rows, so their parameters get copies as well.
     """
 
     def __init__(self, module: nn.Module, without_rule: Mapping[nn.Module, Mapping[str, nn.Parameter]]):
@@ -72,7 +72,7 @@ class RowByRow:
         }
 
     def __call__(self, copies: Copies, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """What the module returns for all rows.
+        """The module's result for all rows.
 
         Raises:
             PrivacyError: it is given or returns something without rows.
@@ -107,7 +107,7 @@ class RowByRow:
 
 
 _ROWS = object()
-"""In place of a tensor in what a module returns."""
+"""Stands for a tensor in a module's result."""
 
 
 class _Forward(nn.Module):

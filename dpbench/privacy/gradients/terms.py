@@ -1,8 +1,8 @@
 """Per-record gradients of one parameter, in the form with the cheapest norms and weighted sum.
 
-`Dense` holds them. `Factored` holds the factors of Σ_t g_t x_tᵀ and does not multiply them out per record: its squared
-norm is the Gram ("ghost") form Σ_{t,s} (x_t·x_s)(g_t·g_s) (arXiv 2009.03106), its weighted sum one matrix product.
-`Lookup` holds rows of an embedding.
+`Dense` holds the gradients. `Factored` holds the factors of Σ_t g_t x_tᵀ and does not multiply them out per record: its
+squared norm is the Gram ("ghost") form Σ_{t,s} (x_t·x_s)(g_t·g_s) (arXiv 2009.03106), its weighted sum is one matrix
+product. `Lookup` holds rows of an embedding.
 
 Sensitivity. A record's part in a weighted sum, rounding included, has norm at most (1 + u) · weight · the square root
 of its squared norm as computed here, u = 2⁻²⁴; with `clip_weights` that is (1 + 3u) · clip. Let γ(k) = ku / (1 - ku),
@@ -11,16 +11,17 @@ which bounds the relative error of k roundings in any order (Higham 2002, sectio
 - `Dense`, `Lookup`: the numbers whose norm is computed are multiplied by the weight, which rounds each by u, and added
   to other records' numbers. `squared_norms` is at least their squared norm.
 - `Factored`: let G = Σ_t g_t x_tᵀ, exactly, and L = Σ_t ‖g_t‖ ‖x_t‖. In whatever order fp32 weights and adds the t
-  terms, no number is rounded more than t + 2 times: weight · (G + E) is added, |E| ≤ γ(t + 2) Σ_t |g_t| |x_t|ᵀ entry by
-  entry, so ‖G + E‖ ≤ ‖G‖ + γ(t + 2) L. In the Gram form x_t·x_s, over n numbers, is off by at most γ(n) ‖x_t‖ ‖x_s‖,
-  also if parts of the n are added up first, and g_t·g_s, over m numbers, likewise: ‖G‖² is off by at most
-  (γ(n) + γ(m) + γ(n) γ(m)) L². Both bounds are added.
-- A product that is too small for fp32 is off by less than its smallest normal number instead. The Gram form counts
-  that. In a sum it comes to less than 10⁻²² while no ‖g_t‖ or ‖x_t‖ exceeds `LONG`; longer ones are multiplied out.
+  terms, no number is rounded more than t + 2 times. So weight · (G + E) is added, with |E| ≤ γ(t + 2) Σ_t |g_t| |x_t|ᵀ
+  entry by entry, and ‖G + E‖ ≤ ‖G‖ + γ(t + 2) L. In the Gram form, x_t·x_s over n numbers is off by at most
+  γ(n) ‖x_t‖ ‖x_s‖, even if parts of the n are added up first. The same holds for g_t·g_s over m numbers. So ‖G‖² is off
+  by at most (γ(n) + γ(m) + γ(n) γ(m)) L². Both bounds are added.
+- A product that is too small for fp32 is off by less than fp32's smallest normal number instead. The Gram form accounts
+  for that. In a sum it amounts to less than 10⁻²² while no ‖g_t‖ or ‖x_t‖ exceeds `LONG`; longer ones are multiplied
+  out.
 
-Two measures keep these bounds small. Where the bound of the Gram form exceeds `SLACK` · ‖G‖², the form is computed
-again in fp64. And a record whose terms cancel, ‖G‖² < `CANCELS` · L², is multiplied out before it is weighted:
-otherwise partial sums far above the clip would round other records' parts.
+Two measures keep these bounds small. If the bound of the Gram form exceeds `SLACK` · ‖G‖², the form is computed again
+in fp64. And a record whose terms cancel, ‖G‖² < `CANCELS` · L², is multiplied out before it is weighted: otherwise
+partial sums far above the clip would round other records' parts.
 
 The rounding of a sum over records depends on all of them, as in any floating-point implementation. It is not included
 here; it is about 10⁻⁷ of the sum.
@@ -82,7 +83,7 @@ class Term(ABC):
 
 @dataclass
 class Dense(Term):
-    """The gradients themselves: values [b, *parameter shape], a record's in any order in memory."""
+    """The gradients themselves: values [b, *parameter shape]; those of a record may be in any order in memory."""
 
     values: Tensor
 
@@ -102,7 +103,7 @@ class Dense(Term):
     def _as_stored(self) -> tuple[Tensor, list[int]]:
         """([pieces, b, n], order): the dimensions of a record's values as they lie in memory.
 
-        Dimensions that lie outside that of the records make pieces.
+        Dimensions that lie outside the dimension of the records split the values into pieces.
         """
         stride, dims = self.values.stride, range(1, self.values.ndim)
         order = sorted(dims, key=stride, reverse=True)
@@ -142,7 +143,7 @@ class Factored(Term):
 
     @abstractmethod
     def of(self, records: Tensor) -> Factored:
-        """The same for some of the records: indices."""
+        """The same for the records at these indices."""
 
     def squared_norms(self) -> Tensor:
         """See `Term`."""
@@ -200,7 +201,7 @@ class Outer(Factored):
     def contracted(self, weights: Tensor) -> Tensor:
         """See `Factored`."""
         x, g = self.x, self.g
-        if x.shape[2] < g.shape[2]:  # the weights go where they are fewer multiplications
+        if x.shape[2] < g.shape[2]:  # weights go to the factor that needs fewer multiplications
             x = x * weights[:, None, None]
         else:
             g = g * weights[:, None, None]
@@ -275,7 +276,7 @@ class Lookup(Term):
 
 
 def add(a: Term, b: Term) -> Term:
-    """The gradients of a parameter that is used twice: the sum over its uses, of which the norm is computed."""
+    """The gradients of a parameter that is used twice: the sum over its uses, so that the norm is that of the sum."""
     if isinstance(a, Outer) and isinstance(b, Outer):
         x, g = torch.cat([a.x, b.x], dim=1), torch.cat([a.g, b.g], dim=1)
         return Outer(x, g, a.shape, a.copied_bytes + b.copied_bytes)
@@ -290,7 +291,7 @@ def only(values: Tensor, kept: Tensor) -> Tensor:
 
 
 def chunk(size: int, device: torch.device) -> int:
-    """How many records are about `CHUNK` numbers, each record being `size` numbers."""
+    """The number of records that hold about `CHUNK` numbers, at `size` numbers per record."""
     return max(1, CHUNK[_kind(device)] // size)
 
 

@@ -94,7 +94,7 @@ class BaseQuery(nn.Module):
         return fused.flatten(1, 2)
 
     def gates(self, features: Tensor) -> Tensor:
-        """In how far each other image is used: [b, k, width, h, w] -> [b, k - 1, HEADS, h, w] in (0, 1)."""
+        """How much each other image is used: [b, k, width, h, w] -> [b, k - 1, HEADS, h, w] in (0, 1)."""
         query = self._heads(self.query, features[:, :1])
         keys = self._heads(self.key, features[:, 1:])
         return (self.bias - (query - keys).square().sum(3)).sigmoid()

@@ -1,4 +1,4 @@
-"""Images of any number of channels in networks of a fixed number."""
+"""Networks with a fixed number of channels, applied to images with any number."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from torch import Tensor
 
 
 def per_channels(images: Tensor, channels: int, network: Callable[[Tensor], Tensor]) -> Tensor:
-    """Applies a network of another number of channels to each channel as a grey image.
+    """Applies a network with another number of channels to each channel as a grey image.
 
     Args:
         images: [b, c, h, w].
-        channels: those of the network's input and output. If they are not c, the network sees every channel of an
-            image as a grey image, and the mean of the channels of its result is kept.
+        channels: channels of the network's input and output. If there are not c, the network sees every channel of an
+            image as a grey image, and the mean of the result's channels is kept.
         network: [n, channels, h, w] -> [n, channels, size, size].
 
     Returns:

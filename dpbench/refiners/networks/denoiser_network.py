@@ -25,7 +25,7 @@ class DenoiserNetwork(RefinerNetwork):
         noise: distribution of the training noise levels.
         sampler: settings of the sampler.
         conditional: whether the U-Net sees a conditioning image, with as many channels as the image.
-        sigma_data: standard deviation of what is denoised.
+        sigma_data: standard deviation of the denoised data.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class DenoiserNetwork(RefinerNetwork):
         return self.denoiser.loss(images, self.labels(images), generator, self.noise, conditioning=conditioning).mean()
 
     def sample(self, conditioning: Tensor, run: RunContext, near: Tensor | None = None) -> Tensor:
-        """One sample per conditioning image, [b, c, h, w]; it does not depend on the others.
+        """One sample per conditioning image, [b, c, h, w]; no sample depends on the others.
 
         Args:
             conditioning: [b, c, h, w].

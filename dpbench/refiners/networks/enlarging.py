@@ -45,8 +45,8 @@ def resize(images: Tensor, size: int) -> Tensor:
 def in_tiles(images: Tensor, tile: int, overlap: int, network: Network) -> Tensor:
     """Applies a network to tiles of large images, and to a few small images at a time.
 
-    A call never has many more than `tile`² pixels. The network also sees `overlap` pixels around a tile, and its result
-    for these is cut off: far from the border of a tile, the result is that of the whole image.
+    A call never processes many more than `tile`² pixels. The network also sees `overlap` pixels around a tile, and its
+    result for these is cut off: far from the border of a tile, the result is that of the whole image.
 
     Args:
         images: [b, c, h, h].
@@ -65,7 +65,7 @@ def _joined(images: Tensor, starts: range, tile: int, overlap: int, network: Net
 
 
 def _tile(images: Tensor, top: int, left: int, tile: int, overlap: int, network: Network) -> Tensor:
-    """The network's result for the tile at this place, which may reach the border of the image."""
+    """The network's result for the tile at this position, which may reach the border of the image."""
     y, x = max(0, top - overlap), max(0, left - overlap)
     seen = images[..., y : top + tile + overlap, x : left + tile + overlap]
     result = network(seen)

@@ -14,7 +14,7 @@ from dpbench.refiners.networks.sub_pixel import SubPixelNet
 
 
 class EstimateDiffusion(DenoiserNetwork):
-    """Samples images with a U-Net that sees [x_t, estimate], the estimate being the output of a super-resolver.
+    """Samples images with a U-Net that sees [x_t, estimate], where the estimate is the output of a super-resolver.
 
     Args:
         channels: image channels.

@@ -58,7 +58,7 @@ class GuidedDiffusion(DenoiserNetwork):
         """Starts from the interpolated coarse image plus noise; see `RefinerNetwork.refine`."""
         base = upsampled(coarse, self.scale)
         steps, eta = self.sampler.steps, self.eta
-        draws = image_noise(base[:, None].expand(-1, steps + 1, -1, -1, -1), run.generator)  # one image's in a row
+        draws = image_noise(base[:, None].expand(-1, steps + 1, -1, -1, -1), run.generator)  # image by image
         levels = noise_levels(self.sampler, steps)
         x = base + levels[0] * draws[:, 0]
         for step, (sigma, following) in enumerate(pairwise(levels), start=1):

@@ -37,10 +37,10 @@ class LipschitzNet(nn.Module):
 
 
 class LipschitzConvolution(nn.Module):
-    """A 3x3 convolution with its weights divided by its operator norm if that is above 1.
+    """A 3x3 convolution whose weights are divided by its operator norm if this norm is above 1.
 
-    The norm is that of the convolution, with its zero padding, not of the weights as a matrix. Each call improves the
-    estimate of it by one step of power iteration (real spectral normalisation, arXiv 1905.05406).
+    The norm is that of the zero-padded convolution, not of the weights as a matrix. Each call improves its estimate by
+    one step of power iteration (real spectral normalisation, arXiv 1905.05406).
     """
 
     right: Tensor

@@ -40,7 +40,7 @@ def low_rank(images: Tensor, sigma: float, config: GroupConfig) -> Tensor:
     Args:
         images: [b, c, h, w].
         sigma: standard deviation of the noise to remove.
-        config: see `GroupConfig`; patches and groups are smaller in images that are smaller than these.
+        config: see `GroupConfig`; images that are too small get smaller patches and groups.
     """
     h, w = images.shape[-2:]
     patch = min(config.patch, h, w)

@@ -24,7 +24,7 @@ class LowRankAndDeep(RefinerNetwork):
     """Minimises ‖y - P x‖² / (2 τ²) + low-rank prior(x) + deep prior(x) for a coarse image y and block means P.
 
     Half-quadratic splitting: noise levels σ fall from step to step. Each step denoises the image with both priors,
-    takes their mean, and then the exact solution of the data term. τ is the deviation of public coarse images from the
+    averages the two results, and then solves the data term exactly. τ is the deviation of public coarse images from the
     block means, so a degraded coarse image is not matched beyond its error.
 
     Args:
@@ -84,7 +84,7 @@ class LowRankAndDeep(RefinerNetwork):
         return with_coarse_band(z, coarse, share)
 
     def denoised(self, x: Tensor, sigma: float) -> Tensor:
-        """The deep prior: x without Gaussian noise of deviation sigma."""
+        """The deep prior: x without Gaussian noise of standard deviation sigma."""
         denoised: Tensor = self.denoiser(x, torch.full((len(x),), sigma, device=x.device), self._labels(x))
         return denoised
 

@@ -1,4 +1,4 @@
-"""A restorer that a memory of public detail modulates (RMM, arXiv 2110.01033)."""
+"""A restorer modulated by a memory of public detail (RMM, arXiv 2110.01033)."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class MemorizedModulation(RefinerNetwork):
         return F.interpolate(coarse, scale_factor=self.scale, mode="bicubic", align_corners=False) + self.up(x)
 
     def measure(self, images: Tensor, coarse: Tensor) -> None:
-        """Fills the memory with patches at evenly spaced places; see `RefinerNetwork.measure`."""
+        """Fills the memory with patches at evenly spaced positions; see `RefinerNetwork.measure`."""
         patches, codes = rows(coarse_patches(coarse)), rows(self.detail_codes(images))
         chosen = torch.linspace(0, len(codes) - 1, len(self.codes)).long().to(codes.device)
         self.patches.copy_(patches[chosen])
@@ -136,7 +136,7 @@ class AttentionalDenormalization(nn.Module):
 
 
 def standardized(x: Tensor, dims: tuple[int, ...]) -> Tensor:
-    """x with mean 0 and variance 1 along `dims`: over channels layer norm, over places instance norm."""
+    """x with mean 0 and variance 1 along `dims`: layer norm over channels, instance norm over positions."""
     variance, mean = torch.var_mean(x, dims, correction=0, keepdim=True)
     return (x - mean) * (variance + 1e-5).rsqrt()
 

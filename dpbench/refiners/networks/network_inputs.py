@@ -1,4 +1,4 @@
-"""What networks of refiners are fed: upsampled coarse images, padded images, and noise drawn image by image."""
+"""Inputs of the refiners' networks: upsampled coarse images, padded images, and noise drawn image by image."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def window(reach: int) -> list[tuple[int, int]]:
-    """(row, column) offsets of the (2 reach + 1)² places around a place, itself included, row by row."""
+    """(row, column) offsets of the (2 reach + 1)² positions around a position, itself included, row by row."""
     offsets = range(-reach, reach + 1)
     return list(product(offsets, offsets))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
@@ -36,6 +37,12 @@ class SubPixelNet(RefinerNetwork):
     def forward(self, coarse: Tensor) -> Tensor:
         """[b, c, h, w] -> [b, c, scale · h, scale · w]."""
         return upsampled(coarse, self.scale) + self.up(self.trunk(coarse))
+
+    @staticmethod
+    def sizes(state: Mapping[str, Tensor]) -> tuple[int, int]:
+        """(channels, scale) of the network with these weights."""
+        doublings = sum(name.startswith("up.") and name.endswith("weight") for name in state) - 1
+        return state["trunk.0.weight"].shape[1], 2**doublings
 
     def loss(self, images: Tensor, coarse: Tensor, generator: torch.Generator) -> Tensor:
         """Mean absolute error over pixels; see `RefinerNetwork.loss`."""

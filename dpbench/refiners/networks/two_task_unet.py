@@ -17,10 +17,10 @@ from dpbench.refiners.networks.training import RefinerNetwork
 
 
 class TwoTaskUNet(RefinerNetwork):
-    """Denoises from the last time step, where the input is noise, straight to the image; a second task is its edges.
+    """Denoises from the last time step, where the input is noise, straight to the image; the second task is its edges.
 
-    The tasks share all weights but an embedding and attend to each other at the coarsest level. The time step is always
-    the same, so the network has no input for it.
+    The tasks share all weights except an embedding, and attend to each other at the coarsest level. The time step is
+    always the same, so the network has no input for it.
 
     Args:
         channels: image channels.
@@ -107,7 +107,7 @@ class Modulation(nn.Module):
 
 
 class TaskAttention(nn.Module):
-    """Cross-attention of two tasks: each asks the features of the other, which are added to its own."""
+    """Cross-attention of two tasks: each attends to the other's features and adds the result to its own."""
 
     def __init__(self, width: int):
         super().__init__()

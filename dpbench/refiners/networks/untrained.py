@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from dpbench.refiners.deep_prior import DeepPriorConfig
 
 SEED = 0
-"""Seed of the untrained weights, the same for each image, so that an image does not depend on those before it."""
+"""Seed of the untrained weights, the same for each image, so that no image depends on earlier ones."""
 
 
 def restored(coarse: Tensor, size: int, config: DeepPriorConfig) -> Tensor:
     """One image: [1, c, h, h] -> [1, c, size, size].
 
-    Half-quadratic splitting of x = z = f(x): z is x after non-local means, and f an untrained network fitted to the
-    coarse image y, so that the block means of f(x) are y. x takes the coarse band of y, as far as `trust` says. The
+    Half-quadratic splitting of x = z = f(x): z is x after non-local means, and f is an untrained network fitted so that
+    the block means of f(x) match the coarse image y. `trust` is the share of y in the coarse band of x. The
     optimisation stops early, when the variance of the last outputs no longer falls. The paper's multipliers are left
     out: f matches x too slowly, so they keep growing and distort the image.
     """

@@ -8,7 +8,7 @@ from small_methods import MeanImage
 from dpbench import METHODS
 
 CAUGHT_BY = "seal"
-REFUSED = "run.cache opens in prepare alone"
+REFUSED = "run.cache is open only in prepare"
 
 
 @METHODS.register("mistake")

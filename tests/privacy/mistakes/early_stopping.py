@@ -8,7 +8,7 @@ from small_methods import Denoiser
 from dpbench import METHODS
 
 CAUGHT_BY = "ledger"
-REFUSED = "fit must use its plan up exactly"
+REFUSED = "fit must use up its plan exactly"
 
 
 @METHODS.register("mistake")

@@ -1,0 +1,48 @@
+"""A convolutional super-resolver that learns from a critic which details look real (SRGAN, arXiv 1609.04802)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dpbench.core.config import option
+from dpbench.refiners.regression import RegressionConfig
+from dpbench.refiners.trained import TrainedRefiner
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dpbench.refiners.networks.adversarial_net import AdversarialNet
+
+
+@dataclass(frozen=True)
+class AdversarialConfig(RegressionConfig):
+    """Settings of the adversarial refiner."""
+
+    ema: float | None = option(
+        0.99, "decay of the exponential moving average of the weights; none disables it", low=0, below=1
+    )
+    critic_width: int = option(32, "channels of the critic's first layer", low=1)
+    weight: float = option(0.1, "weight of the critic's verdict beside the L1 loss", low=0)
+
+
+class Adversarial(TrainedRefiner[AdversarialConfig]):
+    """Convolutional super-resolution with a critic beside the L1 loss, trained on public images: fast, sharp."""
+
+    Config = AdversarialConfig
+    paper = "arXiv 1609.04802"
+    name = "adversarial"
+
+    def network(self, channels: int, scale: int) -> AdversarialNet:
+        """See `TrainedRefiner.network`."""
+        from dpbench.refiners.networks.adversarial_net import AdversarialNet
+
+        c = self.config
+        return AdversarialNet(channels, c.width, c.depth, scale, c.critic_width, c.weight)
+
+    def sizes(self, state: Mapping[str, Tensor]) -> tuple[int, int]:
+        """See `TrainedRefiner.sizes`."""
+        from dpbench.refiners.networks.sub_pixel import SubPixelNet
+
+        return SubPixelNet.sizes(state)
