@@ -1,4 +1,4 @@
-"""Drawing primitives of the generated datasets `shapes` and `textures`: random draws, coverage, textured fills.
+"""Drawing primitives of the generated datasets: random draws, coverage, textured fills.
 
 Everything is computed for many images at once, in float32, with operations that IEEE 754 rounds exactly (+ - * /
 sqrt, comparisons, floor). Sines, exponentials, matrix products and long sums are avoided, as their last bit depends on
