@@ -222,8 +222,8 @@ BAD = [
     ({"epsilon": math.nan}, "ε must be a positive number, not nan"),
     ({"epsilon": 1, "delta": 2}, r"δ must lie in \(0, 1\), not 2"),
     ({"delta": 1e-5}, "a claim of δ needs a claim of ε"),
-    ({"name": ""}, "need a name in the leaderboard"),
-    ({"resolution": 32}, r"theirs\.npz \(x\) has 16x16 pixels, but tiny 32x32"),
+    ({"name": ""}, "need a name for the leaderboard"),
+    ({"resolution": 32}, r"theirs\.npz \(x\) has 16x16 pixels, but tiny has 32x32"),
     ({"device": "cuda:99"}, "is not available"),
     ({"images": Path("/nowhere.npz")}, "/nowhere.npz does not exist"),
 ]

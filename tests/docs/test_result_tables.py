@@ -1,4 +1,4 @@
-"""docs/result_tables.py: README and docs show the numbers of results/reference/mnist.csv."""
+"""docs/result_tables.py: README and docs show the numbers of results/reference."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ def script() -> ModuleType:
 
 def test_the_pages_show_the_stored_rows(script: ModuleType) -> None:
     for path, page in script.pages().items():
-        assert script.PART.begin in page
         assert path.read_text(encoding="utf-8") == page, "run python docs/result_tables.py"
 
 
 def test_every_method_has_a_line_in_the_readme(script: ModuleType) -> None:
-    part = script.PART.of(script.README.read_text(encoding="utf-8"))
+    part = script.IN_README.of(script.README.read_text(encoding="utf-8"))
     assert sorted(line.split("|")[1].strip(" `") for line in part.splitlines()[2:]) == METHODS.names()
 
 
@@ -36,10 +35,13 @@ def rows(
         {"variant": "", "epsilon": 10.0, "method_version": METHODS.get("dpdm").version, **scores, **line}
         for line in lines
     ]
-    path = tmp_path / "rows.csv"
-    pd.DataFrame(made).to_csv(path, index=False)
-    monkeypatch.setattr(script, "ROWS", path)
-    return script.measured()
+    pd.DataFrame(made).to_csv(tmp_path / "mnist.csv", index=False)
+    monkeypatch.setattr(script, "ROWS", tmp_path)
+    return script.measured("mnist")
+
+
+def with_scores(script: ModuleType, line: str, found: pd.DataFrame) -> str:
+    return script.with_scores(line, {"mnist": found, "shapes": found[:0]})
 
 
 def test_seeds_are_averaged_and_their_spread_is_the_interval(script, tmp_path: Path, monkeypatch) -> None:
@@ -47,7 +49,8 @@ def test_seeds_are_averaged_and_their_spread_is_the_interval(script, tmp_path: P
     found = rows(script, tmp_path, monkeypatch, *seeds)
     (line,) = script.experiments_table(found).splitlines()[2:]
     assert line.startswith("| dpdm | 10 | 0.750 ± 0.635 | 0.500 |")  # 12.706 · 0.0707 / √2
-    assert script.with_scores("| `dpdm` | an idea |  | 0.1 |  |", found) == "| `dpdm` | an idea |  | 0.750 | 0.500 |"
+    line = with_scores(script, "| `dpdm` | an idea |  | 0.1 |  |  | 0.2 |", found)
+    assert line == "| `dpdm` | an idea |  | 0.750 | 0.500 |  |  |"
 
 
 def test_one_seed_keeps_the_interval_over_images(script, tmp_path: Path, monkeypatch) -> None:
@@ -62,5 +65,7 @@ def test_rows_of_an_older_version_of_a_method_are_left_out(script, tmp_path: Pat
 
 def test_variants_are_not_in_the_readme(script, tmp_path: Path, monkeypatch) -> None:
     found = rows(script, tmp_path, monkeypatch, {"method": "dpdm", "variant": "views=1"})
-    assert script.with_scores("| `dpdm` | an idea | 1 | 2 | 3 |", found) == "| `dpdm` | an idea |  |  |  |"
+    assert (
+        with_scores(script, "| `dpdm` | an idea | 1 | 2 | 3 | 4 | 5 |", found) == "| `dpdm` | an idea |  |  |  |  |  |"
+    )
     assert "| dpdm [views=1] | 10 |" in script.experiments_table(found)

@@ -145,7 +145,7 @@ def test_a_closed_vault_answers_nothing_and_the_first_reason_stays():
     private = vault(Images(pixels(9)), a_sum(), steps(9, steps=2))
     derived, stepper = private.derive(flat), start(private, linear())
     next(stepper)
-    derived.door.close("it opens for fit alone")
+    derived.door.close("it opens only for fit")
     derived.door.close("later")
     for query in (
         lambda: private.noisy_sum("sum", flat),
@@ -155,7 +155,7 @@ def test_a_closed_vault_answers_nothing_and_the_first_reason_stays():
         lambda: next(stepper),
         lambda: private.unsafe_records("a look"),
     ):
-        with pytest.raises(PrivacyError, match="the vault is closed: it opens for fit alone"):
+        with pytest.raises(PrivacyError, match="the vault is closed: it opens only for fit"):
             query()
     assert private.ledger.accounting == "verified"
 

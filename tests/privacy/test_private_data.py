@@ -53,7 +53,7 @@ def test_request_and_calibrated_plan_are_known_and_releases_can_be_forfeited(nam
 
 def test_a_closed_vault_forfeits_nothing():
     private = everyone()["vault"]
-    private.door.close("it opens for fit alone")
+    private.door.close("it opens only for fit")
     with pytest.raises(PrivacyError, match="closed"):
         private.forfeit("sum")
 
