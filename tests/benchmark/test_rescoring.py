@@ -134,7 +134,7 @@ def test_changed_data_are_reported_and_other_trials_scored(tiny: Path, monkeypat
     monkeypatch.setattr(fakes.Tiny, "train", changed)
     with (
         pytest.warns(
-            UserWarning, match=r"not scored: fake ε=1 seed 0 .*'tiny' has the fingerprint \w+, not \w+: other"
+            UserWarning, match=r"not scored: fake ε=1 seed 0 .*'tiny' has the fingerprint \w+, not \w+: these are other"
         ),
         pytest.raises(Unscored, match="1 of 2 trials could not be scored") as failure,
     ):

@@ -16,6 +16,11 @@ from dpbench.privacy.plan import Plan
 from dpbench.privacy.vault import Vault
 
 
+@pytest.fixture(autouse=True)
+def stable_weights(weights_depend_on_settings_alone: None) -> None:
+    """For all tests of this folder."""
+
+
 @pytest.fixture
 def spec() -> DatasetSpec:
     return DatasetSpec("bars", 1, 16, 400, 100, ("horizontal", "vertical"), True)

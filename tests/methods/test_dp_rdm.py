@@ -77,7 +77,11 @@ def test_samples_with_fewer_records_than_neighbours_are_refused():
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"components": 300}, "at most 256 components"), ({"pool": 3}, "cannot give any image 3 neighbours"), ({"patch": 5}, "multiple")],
+    [
+        ({"components": 300}, "at most 256 components"),
+        ({"pool": 3}, "cannot give any image 3 neighbours"),
+        ({"patch": 5}, "multiple"),
+    ],
 )
 def test_sizes_that_do_not_suit_are_refused(settings, message):
     with pytest.raises(ConfigError, match=message):

@@ -6,6 +6,5 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def weights_depend_on_settings_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Otherwise every edit of a refiner's code seeds its training anew, and small networks fall short by chance."""
-    monkeypatch.setattr("dpbench.core.cache.code_hash", lambda make: "fixed")
+def stable_weights(weights_depend_on_settings_alone: None) -> None:
+    """For all tests of this folder."""

@@ -100,7 +100,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"x": X[:0]}, "has no images"),
     (
         {"x": np.zeros((5, 16, 16), np.uint8)},
-        r"image 0 of .*set\.npz \(x\) has 16x16 pixels, but digits 8x8; .*--resol",
+        r"image 0 of .*set\.npz \(x\) has 16x16 pixels, but digits has 8x8; .*--resol",
     ),
     ({"x": np.concatenate([X.repeat(3, 1), RGB])}, r"image 5 of .*set\.npz \(x\) has colours, but digits is grey"),
     ({"x": np.asfortranarray(X)}, "is in Fortran order; save np.ascontiguousarray"),

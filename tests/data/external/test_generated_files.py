@@ -127,8 +127,11 @@ def test_grey_images_are_repeated_for_a_colour_dataset_and_that_is_said(tmp_path
 @pytest.mark.parametrize(
     ("size", "message"),
     [
-        ((16, 16), r"zero/b\.png has 16x16 pixels, but digits 8x8; .*--resolution 16 opens the dataset at that size"),
-        ((8, 6), r"zero/b\.png has 8x6 pixels, but digits 8x8; images are not resized$"),
+        (
+            (16, 16),
+            r"zero/b\.png has 16x16 pixels, but digits has 8x8; .*--resolution 16 opens the dataset at that size",
+        ),
+        ((8, 6), r"zero/b\.png has 8x6 pixels, but digits has 8x8; images are not resized$"),
     ],
 )
 def test_an_image_of_another_size_is_named_with_both_sizes(digits: Path, size: tuple[int, int], message: str) -> None:
