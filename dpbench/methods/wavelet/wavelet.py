@@ -103,9 +103,8 @@ class Wavelet(Method[WaveletConfig]):
                 "batch": 192,
                 "steps": 1500,
                 "lr": 3e-3,
+                "refiner.name": "adversarial",
                 "refiner.augmentation": "strokes",
-                "refiner.width": 32,
-                "refiner.steps": 600,
             },
             tuning="hold-out of mnist train",
         ),
@@ -130,7 +129,9 @@ class Wavelet(Method[WaveletConfig]):
                 "refiner.steps": 4000,
             }
         ),
-        "gpu/mnist": Preset({"augmentation": "strokes", "refiner.augmentation": "strokes"}),
+        "gpu/mnist": Preset(
+            {"augmentation": "strokes", "refiner.name": "adversarial", "refiner.augmentation": "strokes"}
+        ),
         "paper": Preset(
             {
                 "levels": 3,  # SIT-4 at 256 pixels: 4 scales of 256 tokens
