@@ -1,8 +1,8 @@
-"""The MNIST results in README.md and docs/experiments.md; run this file to write both.
+"""The reference results in README.md and docs/experiments.md; run this file to write both.
 
     python docs/result_tables.py
 
-They come from results/reference/mnist.csv: means over seeds, for the current version of each method. The README has
+They come from results/reference/DATASET.csv: means over seeds, for the current version of each method. The README has
 a few of them beside each method's idea, which is written by hand.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # makes the script work from any folder
@@ -24,22 +25,29 @@ from dpbench.results.over_seeds import mean_and_ci95
 from dpbench.results.row import CI95
 
 ROOT = Path(__file__).parents[1]
-ROWS = ROOT / "results" / "reference" / "mnist.csv"
+ROWS = ROOT / "results" / "reference"
 README, EXPERIMENTS = ROOT / "README.md", ROOT / "docs" / "experiments.md"
-PART = WrittenPart("result_tables.py")
+DATASETS = ("mnist", "shapes")
+IN_README = WrittenPart("result_tables.py")
+IN_EXPERIMENTS = {dataset: WrittenPart("result_tables.py", dataset) for dataset in DATASETS}
 
 SHOWN = ("accuracy", "label_fidelity", "fwd_inf", "fd_coarse_inf", "fd_detail1_inf", "style", "texture", "copied")
 """The columns in docs/experiments.md."""
 WITH_INTERVAL = ("accuracy", "copied")
 
-CELLS = (("accuracy", 1.0), ("accuracy", 10.0), ("fwd_inf", 10.0))
-"""The columns in the README, and their ε."""
+CELLS = (
+    *(("mnist", "accuracy", 1.0), ("mnist", "accuracy", 10.0), ("mnist", "fwd_inf", 10.0)),
+    *(("shapes", "accuracy", 1.0), ("shapes", "accuracy", 10.0)),
+)
+"""The columns in the README: dataset, score and ε."""
 
 
-def measured() -> pd.DataFrame:
-    """The rows of the current version of each method, in the order of the registry; rows without a method first."""
+def measured(dataset: str) -> pd.DataFrame:
+    """The rows for the current version of each method, in the order of the registry; those without a method first."""
     names = ["method", "variant", "method_version", "epsilon", *SHOWN, *(column + CI95 for column in SHOWN)]
-    rows = pd.read_csv(ROWS, usecols=names, dtype={"method_version": "str", "variant": "str"}).fillna({"variant": ""})
+    rows = pd.read_csv(
+        ROWS / f"{dataset}.csv", usecols=names, dtype={"method_version": "str", "variant": "str"}
+    ).fillna({"variant": ""})
     places = {name: place for place, name in enumerate(["real", *METHODS.names()])}
     versions = {name: METHODS.get(name).version for name in METHODS.names()}
     present = rows[[versions.get(row.method, row.method_version) == row.method_version for row in rows.itertuples()]]
@@ -69,29 +77,39 @@ def experiments_table(rows: pd.DataFrame) -> str:
     return "\n".join([*lines, ""])
 
 
-def readme_table(rows: pd.DataFrame, present: str) -> str:
-    """The README's table, with the scores of `rows` in the last columns."""
-    _, _, *methods = present.strip().splitlines()
-    heading = f"| method | idea | {' | '.join(f'{column}, ε = {epsilon:g}' for column, epsilon in CELLS)} |"
-    return "\n".join([heading, "|---" * (2 + len(CELLS)) + "|", *(with_scores(line, rows) for line in methods), ""])
+def readme_table(rows: Mapping[str, pd.DataFrame], current: str) -> str:
+    """The README's table with new scores in the last columns.
+
+    Args:
+        rows: those of each dataset.
+        current: the table as it is.
+    """
+    _, _, *methods = current.strip().splitlines()
+    heading = " | ".join(f"{dataset}: {column}, ε = {epsilon:g}" for dataset, column, epsilon in CELLS)
+    lines = [f"| method | idea | {heading} |", "|---" * (2 + len(CELLS)) + "|"]
+    return "\n".join([*lines, *(with_scores(line, rows) for line in methods), ""])
 
 
-def with_scores(line: str, rows: pd.DataFrame) -> str:
-    """ "| `wavelet` | idea | old | old | old |" with new scores; none where there is no row."""
+def with_scores(line: str, rows: Mapping[str, pd.DataFrame]) -> str:
+    """ "| `wavelet` | idea | old | old | ..." with new scores; a cell without a row is empty."""
     _, name, idea, *_ = line.split("|")
-    own = rows[(rows["method"] == name.strip(" `")) & (rows["variant"] == "")]
-    cells = [mean(own[own["epsilon"] == epsilon], column) for column, epsilon in CELLS]
+    method = name.strip(" `")
+    cells = [mean(_rows_of(method, epsilon, rows[dataset]), column) for dataset, column, epsilon in CELLS]
     return f"|{name}|{idea}| {' | '.join(cells)} |"
 
 
+def _rows_of(method: str, epsilon: float, rows: pd.DataFrame) -> pd.DataFrame:
+    """One row per seed of a method without changed settings."""
+    return rows[(rows["method"] == method) & (rows["variant"] == "") & (rows["epsilon"] == epsilon)]
+
+
 def pages() -> dict[Path, str]:
-    """Both pages with their current contents."""
-    rows = measured()
+    """The current content that both pages should have."""
+    rows = {dataset: measured(dataset) for dataset in DATASETS}
     readme, experiments = (path.read_text(encoding="utf-8") for path in (README, EXPERIMENTS))
-    return {
-        README: PART.put(readme, readme_table(rows, PART.of(readme))),
-        EXPERIMENTS: PART.put(experiments, experiments_table(rows)),
-    }
+    for dataset, part in IN_EXPERIMENTS.items():
+        experiments = part.put(experiments, experiments_table(rows[dataset]))
+    return {README: IN_README.put(readme, readme_table(rows, IN_README.of(readme))), EXPERIMENTS: experiments}
 
 
 def main() -> None:

@@ -10,19 +10,25 @@ class WrittenPart(NamedTuple):
 
     Attributes:
         script: the script's file name.
+        subject: what the part is about, where the script writes several into one page.
     """
 
     script: str
+    subject: str = ""
 
     @property
     def begin(self) -> str:
         """The line before the part."""
-        return f"<!-- written by docs/{self.script} -->\n"
+        return f"<!-- written by docs/{self._name} -->\n"
 
     @property
     def end(self) -> str:
         """The line after the part."""
-        return f"<!-- end of what docs/{self.script} writes -->\n"
+        return f"<!-- end of what docs/{self._name} writes -->\n"
+
+    @property
+    def _name(self) -> str:
+        return f"{self.script} {self.subject}".rstrip()
 
     def of(self, page: str) -> str:
         """The part of a page, "" if it has no markers."""
