@@ -1,4 +1,4 @@
-"""What a refiner costs: time, weights and memory."""
+"""The cost of a refiner: time and memory."""
 
 from __future__ import annotations
 
