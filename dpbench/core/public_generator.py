@@ -118,7 +118,7 @@ class PublicGenerator(ABC, Generic[C]):
         import torch
 
         if not self.varies_any:
-            raise ConfigError(f"{type(self).__name__} varies its own images alone, and these are of other origin")
+            raise ConfigError(f"{type(self).__name__} varies only its own images, and these come from elsewhere")
         return Candidates(images, torch.zeros(len(images), 0))
 
     def state_dict(self) -> dict[str, Any]:

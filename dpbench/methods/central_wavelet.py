@@ -103,7 +103,7 @@ class CentralWavelet(Method[CentralWaveletConfig]):
 
     @classmethod
     def track_of(cls, config: CentralWaveletConfig) -> Track:
-        """The track is "foundation" if the refiner brings in weights of other origin."""
+        """The track is "foundation" if the refiner brings in weights pretrained elsewhere."""
         chosen = config.refiner
         return joint_track(cls.track, REFINERS.get(chosen.name).track_of(chosen.config))
 

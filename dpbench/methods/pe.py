@@ -131,7 +131,7 @@ class PE(Method[PEConfig]):
 
     @classmethod
     def track_of(cls, config: PEConfig) -> Track:
-        """The track is "foundation" if the generator or the embedding has weights of other origin."""
+        """The track is "foundation" if the generator or the embedding has weights pretrained elsewhere."""
         generator = GENERATORS.get(config.generator.name).track_of(config.generator.config)
         return joint_track(cls.track, generator, embedding_track(config.embedding))
 

@@ -31,7 +31,7 @@ class CaptionSource(ABC):
 
     @classmethod
     def weights_of(cls, config: CaptionsConfig) -> Mapping[str, str]:
-        """The weights of other origin that it uses: name -> first 12 digits of their SHA-256.
+        """The weights pretrained elsewhere that it uses: name -> first 12 digits of their SHA-256.
 
         Raises:
             NotInstalled, DataError: they are missing or damaged.

@@ -167,7 +167,7 @@ class Wavelet(Method[WaveletConfig]):
 
     @classmethod
     def track_of(cls, config: WaveletConfig) -> Track:
-        """The track is "foundation" if the refiner or the text encoder brings in weights of other origin."""
+        """The track is "foundation" if the refiner or the text encoder brings in weights pretrained elsewhere."""
         chosen = config.refiner
         refiner = REFINERS.get(chosen.name).track_of(chosen.config) if config.tokens == "ll" else cls.track
         return joint_track(cls.track, refiner, config.text_track)
