@@ -109,7 +109,7 @@ def check_adopt(case: GeneratorCase) -> None:
     if not case.plugin.varies_any:
         return
     images = torch.randint(0, 256, (COUNT, 1, SIZE, SIZE), dtype=torch.uint8)
-    with must_work(f"adopting images of other origin by {case.name}"):
+    with must_work(f"adopting images from elsewhere by {case.name}"):
         adopted = case.prepared.adopt(images)
     _require_candidates(case, case.varied(case.prepared, adopted), (COUNT, 1, SIZE, SIZE))
 

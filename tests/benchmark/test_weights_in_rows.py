@@ -1,4 +1,4 @@
-"""Pretrained weights of other origin: in the row, in the trial's key, and missed before anything is trained."""
+"""Pretrained weights from elsewhere: in the row, in the trial's key, and missed before anything is trained."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WEIGHTS = "mine.safetensors"
 
 
 class Informed(fakes.FakeMean):
-    """A method with weights of other origin."""
+    """A method with weights from elsewhere."""
 
     @classmethod
     def track_of(cls, config: fakes.FakeConfig) -> Track:

@@ -73,7 +73,7 @@ def test_one_character_is_no_choice(characters):
 
 
 def test_a_simulator_varies_its_own_images_alone():
-    with pytest.raises(ConfigError, match="of other origin"):
+    with pytest.raises(ConfigError, match="come from elsewhere"):
         glyphs().adopt(torch.zeros(1, 1, 32, 32, dtype=torch.uint8))
 
 
