@@ -258,7 +258,7 @@ _REFINERS = {
     ),
     "adversarial": (
         "dpbench.refiners.adversarial:Adversarial",
-        "Convolutional super-resolution with a critic beside the L1 loss, trained on public images: fast, sharp.",
+        "Convolutional super-resolution with a critic besides the L1 loss, trained on public images: fast, sharp.",
     ),
     "residual": (
         "dpbench.refiners.residual:Residual",

@@ -44,8 +44,8 @@ def test_without_weight_the_super_resolver_follows_the_l1_loss(network):
         assert torch.allclose(found[name], expected), name
 
 
-def test_the_verdict_moves_the_super_resolver_towards_high_scores_and_not_the_critic(network):
-    without, with_verdict = gradients(network, weight=0.0), gradients(network, weight=1.0)
+def test_the_adversarial_loss_moves_the_super_resolver_towards_high_scores_and_not_the_critic(network):
+    without, with_loss = gradients(network, weight=0.0), gradients(network, weight=1.0)
 
     def score() -> torch.Tensor:
         return network.critic(network(shrunk(truth(8))), upsampled(shrunk(truth(8)), 4)).mean()
@@ -53,8 +53,8 @@ def test_the_verdict_moves_the_super_resolver_towards_high_scores_and_not_the_cr
     before = score()
     with torch.no_grad():
         for name, p in network.named_parameters():
-            verdict = with_verdict[name] - without[name]
-            assert torch.allclose(verdict, torch.zeros_like(p), atol=1e-6) == name.startswith("critic."), name
+            adversarial = with_loss[name] - without[name]
+            assert torch.allclose(adversarial, torch.zeros_like(p), atol=1e-6) == name.startswith("critic."), name
             if not name.startswith("critic."):
-                p -= 0.01 * verdict
+                p -= 0.01 * adversarial
     assert score() > before

@@ -1,4 +1,4 @@
-"""A convolutional super-resolver and the critic that it learns to deceive (SRGAN, arXiv 1609.04802)."""
+"""A convolutional super-resolver with an adversarial loss (SRGAN, arXiv 1609.04802), and its critic."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from dpbench.refiners.networks.sub_pixel import SubPixelNet
 
 
 class AdversarialNet(SubPixelNet):
-    """A `SubPixelNet` trained with a critic beside the L1 loss.
+    """A `SubPixelNet` trained with an adversarial loss besides the L1 loss.
 
-    The L1 loss keeps the image near the coarse one and asks for the median of all details that fit, which is blurry.
-    The critic asks for one of them.
+    The L1 loss favours the median of all details that fit the coarse image, which is blurry. The adversarial loss
+    favours details that the critic cannot tell from real ones.
 
     Args:
         channels: image channels.
@@ -24,7 +24,7 @@ class AdversarialNet(SubPixelNet):
         depth: number of these blocks.
         scale: see `RefinerNetwork`; a power of two.
         critic_width: channels of the critic's first layer.
-        weight: weight of the critic's verdict beside the L1 loss.
+        weight: weight of the adversarial loss.
     """
 
     def __init__(self, channels: int, width: int, depth: int, scale: int, critic_width: int, weight: float):
@@ -33,11 +33,11 @@ class AdversarialNet(SubPixelNet):
         self.weight = weight
 
     def loss(self, images: Tensor, coarse: Tensor, generator: torch.Generator) -> Tensor:
-        """The super-resolver's loss plus the critic's, which share no gradient; see `RefinerNetwork.loss`."""
+        """The losses of the super-resolver and of the critic, which share no gradient; see `RefinerNetwork.loss`."""
         base, drawn = upsampled(coarse, self.scale), self(coarse)
-        deceive = F.l1_loss(drawn, images) - self.weight * frozen(self.critic, drawn, base).mean()
-        judge = F.relu(1 - self.critic(images, base)) + F.relu(1 + self.critic(drawn.detach(), base))
-        return deceive + judge.mean()
+        adversarial = -frozen(self.critic, drawn, base).mean()
+        hinge = F.relu(1 - self.critic(images, base)) + F.relu(1 + self.critic(drawn.detach(), base))
+        return F.l1_loss(drawn, images) + self.weight * adversarial + hinge.mean()
 
 
 class PatchCritic(nn.Module):
