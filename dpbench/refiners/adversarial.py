@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 class AdversarialConfig(RegressionConfig):
     """Settings of the adversarial refiner."""
 
+    lr: float = option(1e-3, "peak learning rate of Adam, for super-resolver and critic", above=0, high=10)
     ema: float | None = option(
         0.99, "decay of the exponential moving average of the weights; none disables it", low=0, below=1
     )

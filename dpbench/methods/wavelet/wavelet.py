@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dpbench.core.context import RunContext
@@ -35,6 +36,11 @@ FINETUNE = "finetune"
 
 CENTRAL = "central images"
 """Name of the mechanism that releases the central images."""
+
+HANDWRITING: Mapping[str, Any] = MappingProxyType(
+    {"augmentation": "strokes", "refiner.name": "adversarial", "refiner.augmentation": "strokes", "refiner.lr": 2e-3}
+)
+"""For strokes on black."""
 
 
 class Wavelet(Method[WaveletConfig]):
@@ -91,7 +97,7 @@ class Wavelet(Method[WaveletConfig]):
         ),
         "small/mnist": Preset(
             {
-                "augmentation": "strokes",
+                **HANDWRITING,
                 "codes": 256,
                 "tokenizer_dim": 48,
                 "tokenizer_depth": 1,
@@ -103,8 +109,6 @@ class Wavelet(Method[WaveletConfig]):
                 "batch": 192,
                 "steps": 1500,
                 "lr": 3e-3,
-                "refiner.name": "adversarial",
-                "refiner.augmentation": "strokes",
             },
             tuning="hold-out of mnist train",
         ),
@@ -129,9 +133,7 @@ class Wavelet(Method[WaveletConfig]):
                 "refiner.steps": 4000,
             }
         ),
-        "gpu/mnist": Preset(
-            {"augmentation": "strokes", "refiner.name": "adversarial", "refiner.augmentation": "strokes"}
-        ),
+        "gpu/mnist": Preset(HANDWRITING),
         "paper": Preset(
             {
                 "levels": 3,  # SIT-4 at 256 pixels: 4 scales of 256 tokens
