@@ -37,10 +37,10 @@ FINETUNE = "finetune"
 CENTRAL = "central images"
 """Name of the mechanism that releases the central images."""
 
-HANDWRITING: Mapping[str, Any] = MappingProxyType(
+ON_HANDWRITING: Mapping[str, Any] = MappingProxyType(
     {"augmentation": "strokes", "refiner.name": "adversarial", "refiner.augmentation": "strokes", "refiner.lr": 2e-3}
 )
-"""For strokes on black."""
+"""For light strokes on black."""
 
 
 class Wavelet(Method[WaveletConfig]):
@@ -97,7 +97,7 @@ class Wavelet(Method[WaveletConfig]):
         ),
         "small/mnist": Preset(
             {
-                **HANDWRITING,
+                **ON_HANDWRITING,
                 "codes": 256,
                 "tokenizer_dim": 48,
                 "tokenizer_depth": 1,
@@ -133,7 +133,7 @@ class Wavelet(Method[WaveletConfig]):
                 "refiner.steps": 4000,
             }
         ),
-        "gpu/mnist": Preset(HANDWRITING),
+        "gpu/mnist": Preset(ON_HANDWRITING),
         "paper": Preset(
             {
                 "levels": 3,  # SIT-4 at 256 pixels: 4 scales of 256 tokens
