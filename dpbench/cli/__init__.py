@@ -33,7 +33,7 @@ from dpbench.cli import (
     worker,
 )
 from dpbench.cli.console import OneLineWarnings, complain, replace_unknown_characters
-from dpbench.cli.process_setup import keep_freed_memory, wait_briefly
+from dpbench.cli.process_setup import end_quickly, keep_freed_memory, wait_briefly
 from dpbench.core.errors import DpbenchError
 
 
@@ -141,5 +141,6 @@ def main() -> None:
     """The entry point of the `dpbench` command."""
     wait_briefly()
     keep_freed_memory()
+    end_quickly()
     replace_unknown_characters()
     app()

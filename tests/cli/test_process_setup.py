@@ -1,4 +1,7 @@
-"""How threads wait and what becomes of freed memory is set before torch is imported, unless the user has set it."""
+"""How threads wait and what becomes of freed memory is set before torch is imported, unless the user has set it.
+
+The process ends without a last search for unreachable objects.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,15 @@ def faults():
 
 keep_freed_memory()
 print(faults(), faults())
+"""
+
+END = """
+import atexit
+import gc
+from dpbench.cli.process_setup import end_quickly
+
+atexit.register(lambda: print("frozen" if gc.get_freeze_count() else "searched"))  # the last registered runs first
+end_quickly()
 """
 
 
@@ -63,10 +75,16 @@ def test_freed_memory_stays_unless_told_otherwise(given: dict[str, str], kept: b
     assert (second < first / 10) is kept
 
 
-def test_the_command_keeps_freed_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_process_ends_without_a_search_for_unreachable_objects() -> None:
+    run = subprocess.run([sys.executable, "-c", END], capture_output=True, text=True)
+    assert run.stdout == "frozen\n"
+
+
+def test_the_command_keeps_freed_memory_and_ends_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     called = []
     monkeypatch.setattr(cli, "wait_briefly", lambda: None)
     monkeypatch.setattr(cli, "keep_freed_memory", lambda: called.append("memory"))
+    monkeypatch.setattr(cli, "end_quickly", lambda: called.append("end"))
     monkeypatch.setattr(cli, "app", lambda: called.append("app"))
     cli.main()
-    assert called == ["memory", "app"]
+    assert called == ["memory", "end", "app"]
