@@ -75,7 +75,7 @@ def write_run_sheet(path: Path, groups: Sequence[Group], title: str) -> None:
         draw.text((x, under), group.heading, INK, letters)
         for row, indices in enumerate(_first(group, len(names), columns)):
             paste_row(canvas, pictures(group.images, indices), x, top + row * (side + GAP), side)
-    write_atomic(path, lambda temporary: canvas.save(temporary, format="png", optimize=True))
+    write_atomic(path, lambda temporary: canvas.save(temporary, format="png"))
 
 
 def _columns(groups: int, left: int, cell: int) -> int:
