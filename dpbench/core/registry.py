@@ -42,12 +42,12 @@ class Registry(Generic[P]):
         self.kind = kind
         self.base = base
         self.group = f"dpbench.{kind.replace(' ', '_')}s"
-        self._builtin = dict(builtin)
+        self._builtin = {name: target for name, (target, _) in builtin.items()}
+        self._summaries = {name: summary for name, (_, summary) in builtin.items()}
         self._registered: dict[str, type[P]] = {}
 
     def _targets(self) -> dict[str, str]:
-        builtin = {name: target for name, (target, _) in self._builtin.items()}
-        return {**installed_plugins(self.group), **builtin}
+        return {**installed_plugins(self.group), **self._builtin}
 
     def names(self) -> list[str]:
         """All known names, sorted; nothing is imported."""
@@ -63,8 +63,8 @@ class Registry(Generic[P]):
         Raises:
             UnknownName, DpbenchError: as `get`.
         """
-        if name in self._builtin:
-            return self._builtin[name][1]
+        if name in self._summaries:
+            return self._summaries[name]
         return (inspect.getdoc(self.get(name)) or "").partition("\n")[0]
 
     def source(self, name: str) -> str:
