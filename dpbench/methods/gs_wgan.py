@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from dpbench.core.config import option
@@ -47,14 +48,14 @@ class GSWGANConfig(CriticSettings, GANSettings):
 class GSWGAN(ModelMethod[GSWGANConfig]):
     """A GAN whose discriminators stay inside; only the generator's gradient is noised (GS-WGAN).
 
-    The records are split into shards, and one Wasserstein critic per shard is trained against a throw-away generator.
-    Each private step draws one critic in secret, trains it on the current generated images, and returns the gradients
-    of its scores at these images, clipped per image and noised.
+    The records are split into shards, with one Wasserstein critic per shard. Before each private step, some critics are
+    trained on the current generated images, in turn. The step draws one critic in secret, and returns the gradients of
+    its scores at these images, clipped per image and noised.
     """
 
     Config = GSWGANConfig
     model: ConditionalGAN
-    version = "1"
+    version = "2"
     track = "none"
     paper = "arXiv 2006.08265"
     presets: ClassVar[Mapping[str, Preset]] = {
@@ -75,7 +76,9 @@ class GSWGAN(ModelMethod[GSWGANConfig]):
                 "steps": 20_000,
                 "clip": 1.0,
                 "ema": 0.999,
+                "critic": "residual",
                 "critic_warmup": 2000,
+                "trained": 1,
                 "critic_steps": 5,
                 "critic_lr": 1e-4,
             }
@@ -98,14 +101,21 @@ class GSWGAN(ModelMethod[GSWGANConfig]):
         c = config
         c.networks.check_divides(spec.resolution)
         return Plan(
-            SanitisedGradients(name=GRADIENTS, clip=c.clip, shards=c.shards, samples=c.generator_batch, steps=c.steps)
+            SanitisedGradients(
+                name=GRADIENTS,
+                clip=c.clip,
+                shards=c.shards,
+                samples=c.generator_batch,
+                steps=c.steps,
+                trained=c.trained,
+            )
         )
 
     def fit(self, private: PrivateData, run: RunContext) -> None:
         """Trains the generator along the private gradients; see `Method.fit`."""
         import torch
 
-        from dpbench.methods.cores.wasserstein_critics import BETAS, WassersteinCritics
+        from dpbench.methods.cores.wasserstein_critics import BETAS, WassersteinCritic
         from dpbench.training.loop import train
 
         c, gan = self.config, self.model
@@ -117,7 +127,8 @@ class GSWGAN(ModelMethod[GSWGANConfig]):
             with run.autocast():
                 return gan.learnable(generator, labels, run.generator), labels
 
-        steps = private.sanitised_gradients(GRADIENTS, WassersteinCritics(c, gan, run.device), generate, optimizer)
+        new = partial(WassersteinCritic, c, gan, run.device)
+        steps = private.sanitised_gradients(GRADIENTS, new, generate, optimizer)
         title, note = "train the generator (private)", private.ledger.progress
         train(steps, generator, optimizer, run, title, ema=c.ema, note=note)
         gan.settle(run)

@@ -18,7 +18,7 @@ from dpbench.privacy.gradients.engine import Loss
 from dpbench.privacy.ledger import Ledger, Receipt
 from dpbench.privacy.plan import CalibratedPlan
 from dpbench.privacy.records import Records
-from dpbench.privacy.sanitised_steps import Discriminators, Generate
+from dpbench.privacy.sanitised_steps import Generate, NewDiscriminator
 
 PerRecord = Callable[[Batch], Tensor]
 """Batch of b records -> [b, ...], each row from its own record alone."""
@@ -174,7 +174,7 @@ class PrivateData(Protocol):
         ...
 
     def sanitised_gradients(
-        self, name: str, discriminators: Discriminators, generate: Generate, optimizer: torch.optim.Optimizer
+        self, name: str, new: NewDiscriminator, generate: Generate, optimizer: torch.optim.Optimizer
     ) -> PrivateSteps:
         """An iterator whose every `next` is one step of a generator's `optimizer`; see `SanitisedSteps`.
 
@@ -183,7 +183,7 @@ class PrivateData(Protocol):
 
         Args:
             name: a `SanitisedGradients` of the plan.
-            discriminators: how discriminators are trained, in fp32.
+            new: makes a discriminator, which trains itself in fp32.
             generate: makes the images of a step, with their autograd graph, and their labels.
             optimizer: the generator's optimiser.
 

@@ -34,7 +34,7 @@ from dpbench.privacy.planner import Gradients
 from dpbench.privacy.private_data import Derive, PerRecord, PrivateData
 from dpbench.privacy.public_gradients import MEASURED, PublicGradients
 from dpbench.privacy.records import Records
-from dpbench.privacy.sanitised_steps import Discriminators, Generate, SanitisedSteps
+from dpbench.privacy.sanitised_steps import Generate, NewDiscriminator, SanitisedSteps
 from dpbench.privacy.stand_in import StandIn, require_stand_in
 from dpbench.privacy.vault import NO_REQUEST, Vault
 
@@ -157,10 +157,10 @@ class Rehearsal(PrivateData):
         return RehearsalSteps(public, mechanism, optimizer, self.measured)
 
     def sanitised_gradients(
-        self, name: str, discriminators: Discriminators, generate: Generate, optimizer: torch.optim.Optimizer
+        self, name: str, new: NewDiscriminator, generate: Generate, optimizer: torch.optim.Optimizer
     ) -> SanitisedSteps:
         """See `PrivateData.sanitised_gradients`; without noise, and not measured."""
-        return self._vault.sanitised_gradients(name, discriminators, generate, optimizer)
+        return self._vault.sanitised_gradients(name, new, generate, optimizer)
 
     def nearest_means(self, name: str, queries: Tensor) -> Tensor:
         """See `PrivateData.nearest_means`; without noise."""

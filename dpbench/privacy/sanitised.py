@@ -29,19 +29,21 @@ class SanitisedGradients(Mechanism):
 
     Guarantee. The discriminator of a step is drawn uniformly and in secret; `ShardEvent` bounds what that reveals. For
     steps to compose, the answer of each discriminator must not depend on which ones were drawn before; otherwise later
-    answers would show who answered earlier. So every discriminator is trained once, before the first step, and whatever
-    the drawn one learns in a step about the generator's current images is forgotten after the step. Then a release
-    depends on the records, on earlier releases, and on randomness that is independent of all other draws.
+    answers would show who answered earlier. So the drawn one is not trained because it was drawn, as published:
+    discriminators take turns, `trained` of them before each step. Then a release depends on the records, on earlier
+    releases (through the generator's images), and on randomness that is independent of all draws.
 
     Attributes:
         shards: number of discriminators, at most the number of records.
         samples: generated images per step.
         steps: number of steps.
+        trained: discriminators that are trained before each step, in turn.
     """
 
     shards: int
     samples: int
     steps: int
+    trained: int = 1
 
     billed: ClassVar[type[Event]] = ShardEvent
 
@@ -50,6 +52,8 @@ class SanitisedGradients(Mechanism):
             raise ConfigError(f"{self.name}: needs at least two shards, not {self.shards}")
         if self.samples < 1:
             raise ConfigError(f"{self.name}: needs at least one generated image per step, not {self.samples}")
+        if not 1 <= self.trained <= self.shards:
+            raise ConfigError(f"{self.name}: trains 1 to {self.shards} discriminators per step, not {self.trained}")
         super().__post_init__()
         self.refuse_schedule("a sanitised gradient")
 

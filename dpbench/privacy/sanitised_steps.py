@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from copy import deepcopy
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from typing import Any, Protocol, final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dpbench.core.errors import PrivacyError
 from dpbench.core.progress import Progress
@@ -31,26 +31,44 @@ Generate = Callable[[], tuple[Tensor, Tensor]]
 """() -> a step's generated images [samples, c, h, w] with their graph, and int64 labels [samples]; both are public."""
 
 
-class Discriminators(Protocol):
-    """How a method trains the discriminators that stay inside the vault."""
+class Discriminator(Protocol):
+    """A discriminator that stays inside the vault, with its optimiser."""
 
-    def new(self) -> nn.Module:
-        """An untrained one on the vault's device: (images [b, c, h, w], labels [b]) -> scores [b], high for real."""
+    def __call__(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Images [b, c, h, w] and int64 labels [b] -> scores [b], high for real images."""
         ...
 
-    def warm_up(self, discriminator: nn.Module, records: DrawRecords, draws: torch.Generator) -> None:
+    def warm_up(self, records: DrawRecords, draws: torch.Generator) -> None:
         """Trains it on its shard, once, before the first step.
 
         Args:
-            discriminator: a new one.
             records: draws records of its shard.
             draws: randomness that belongs to this discriminator (CPU).
         """
         ...
 
-    def train(self, discriminator: nn.Module, records: DrawRecords, draws: torch.Generator) -> None:
-        """Trains a copy of it against the current generator, before the copy answers a step; arguments as `warm_up`."""
+    def train(self, records: DrawRecords, images: Tensor, labels: Tensor, draws: torch.Generator) -> None:
+        """Trains it on its shard against generated images.
+
+        Args:
+            records: draws records of its shard.
+            images: the step's generated images [samples, c, h, w], without their graph.
+            labels: their labels, int64 [samples].
+            draws: randomness that belongs to this discriminator (CPU).
+        """
         ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Its weights and the state of its optimiser."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restores `state_dict()`."""
+        ...
+
+
+NewDiscriminator = Callable[[], Discriminator]
+"""() -> an untrained discriminator on the vault's device."""
 
 
 @final
@@ -58,19 +76,18 @@ class SanitisedSteps:
     """Every `next` is one step of the generator's optimiser along noisy gradients of one secret discriminator's scores.
 
     Nothing but these gradients leaves this object: discriminators, scores and the choice of the discriminator stay
-    here, and are not stored in checkpoints. A run that continues trains the discriminators again, with the same
-    randomness.
+    here, and in the checkpoints of an unfinished run.
 
     A failure after records were read closes the vault.
 
     Args:
         parts: the vault's parts.
         mechanism: the planned mechanism, with its noise.
-        discriminators: how discriminators are trained.
+        new: makes a discriminator.
         generate: makes the images of a step.
         optimizer: the generator's optimiser.
         probes: synthetic records, on which training is checked before a record is read.
-        progress: shows the training of the discriminators.
+        progress: shows the warm-up of the discriminators.
 
     Raises:
         PrivacyError: something other than its gradients leaves the training of a discriminator, or several processes
@@ -81,7 +98,7 @@ class SanitisedSteps:
         self,
         parts: Parts,
         mechanism: SanitisedGradients,
-        discriminators: Discriminators,
+        new: NewDiscriminator,
         generate: Generate,
         optimizer: torch.optim.Optimizer,
         probes: Probes,
@@ -93,14 +110,15 @@ class SanitisedSteps:
             raise PrivacyError(f"'{mechanism.name}' has more shards than the dataset has records; plan fewer")
         self._parts = parts
         self._mechanism = mechanism
-        self._how = discriminators
+        self._new = new
         self._generate = generate
         self._optimizer = optimizer
+        self._progress = progress
         self._noted = False
         self.key = asdict(mechanism)
         self._check(probes)
         self._shards = [Shard(parts.records, World(k, mechanism.shards)) for k in range(mechanism.shards)]
-        self._trained = parts.door.behind(f"'{mechanism.name}'", lambda: self._warmed_up(progress))
+        self._discriminators: list[Discriminator] = []
 
     def __len__(self) -> int:
         return self._mechanism.steps
@@ -133,56 +151,76 @@ class SanitisedSteps:
 
     def _released(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Receipt]:
         """The noisy clipped gradients at the images [samples, c, h, w], from a discriminator drawn in secret."""
-        chosen, seed = draws.below(self._mechanism.shards), draws.seed()
-        discriminator = deepcopy(self._trained[chosen])
-        with global_randomness(seed, self._parts.device):
-            randomness = torch.Generator().manual_seed(seed)
-            shard = partial(_drawn, self._shards[chosen], randomness, self._parts.device)
-            self._how.train(discriminator, shard, randomness)
-        gradients = clipped_rows(_at(discriminator, images, labels), self._mechanism.clip)
-        [noisy], receipt = self._parts.release([gradients], self._mechanism, draws)
+        if not self._discriminators:
+            self._discriminators = self._warmed_up()
+        mechanism = self._mechanism
+        first = self._parts.ledger.spent[mechanism.name] * mechanism.trained
+        for turn in range(first, first + mechanism.trained):
+            number = turn % mechanism.shards
+            with self._training(number, 1 + turn // mechanism.shards) as (records, randomness):
+                self._discriminators[number].train(records, images, labels, randomness)
+        drawn = self._discriminators[draws.below(mechanism.shards)]
+        gradients = clipped_rows(_at(drawn, images, labels), mechanism.clip)
+        [noisy], receipt = self._parts.release([gradients], mechanism, draws)
         return noisy, receipt
 
-    def _warmed_up(self, progress: Progress) -> list[nn.Module]:
-        """The trained discriminator of each shard, the same in every attempt."""
-        device, trained = self._parts.device, []
-        with progress.phase("train the discriminators (private)", len(self._shards)) as advance:
-            for number, shard in enumerate(self._shards):
-                seed = self._parts.noise.of(f"discriminators of '{self._mechanism.name}'", number).seed()
-                with global_randomness(seed, device):
-                    discriminator, draws = self._how.new(), torch.Generator().manual_seed(seed)
-                    self._how.warm_up(discriminator, partial(_drawn, shard, draws, device), draws)
+    def _warmed_up(self) -> list[Discriminator]:
+        """The discriminator of each shard, as it is before the first step."""
+        trained = []
+        with self._progress.phase("train the discriminators (private)", len(self._shards)) as advance:
+            for number in range(len(self._shards)):
+                with self._training(number, 0) as (records, randomness):
+                    discriminator = self._new()
+                    discriminator.warm_up(records, randomness)
                 trained.append(discriminator)
                 advance(1)
         return trained
 
+    @contextmanager
+    def _training(self, number: int, time: int) -> Iterator[tuple[DrawRecords, torch.Generator]]:
+        """The records and the randomness with which a discriminator trains for the given time; no draw affects them."""
+        seed = self._parts.noise.of(f"discriminator {number} of '{self._mechanism.name}'", time).seed()
+        randomness, device = torch.Generator().manual_seed(seed), self._parts.device
+        with global_randomness(seed, device):
+            yield partial(_drawn, self._shards[number], randomness, device), randomness
+
     def _check(self, probes: Probes) -> None:
         """Trains one discriminator on synthetic records under guard: only its gradients may leave the training."""
         images, labels = self._generate()
-        device = self._parts.device
+        images, device = images.detach(), self._parts.device
 
         def answer(records: Batch) -> Tensor:
             with global_randomness(0, device):
-                discriminator, draws = self._how.new(), torch.Generator().manual_seed(0)
-                for train in (self._how.warm_up, self._how.train):
-                    train(discriminator, partial(_selected, records, draws), draws)
-                return _at(discriminator, images.detach(), labels)
+                draws = torch.Generator().manual_seed(0)
+                discriminator, synthetic = self._new(), partial(_selected, records, draws)
+                discriminator.warm_up(synthetic, draws)
+                discriminator.train(synthetic, images, labels, draws)
+                return _at(discriminator, images, labels)
 
         values = guarded(answer, probes.take(DISTINCT)[0], f"the training of '{self._mechanism.name}'")
         if values.shape != images.shape:
             raise PrivacyError(f"'{self._mechanism.name}' gives gradients of another shape than the images")
 
     def state_dict(self) -> dict[str, Any]:
-        """The number of receipts so far."""
-        return {"releases": self._parts.ledger.spent[self._mechanism.name]}
+        """The number of receipts so far, and the discriminators."""
+        return {
+            "releases": self._parts.ledger.spent[self._mechanism.name],
+            "discriminators": [discriminator.state_dict() for discriminator in self._discriminators],
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> int:
         """Continues after the stored steps; returns their number. See `DPSGDStepper.load_state_dict`."""
         self._parts.ledger.restore(self._mechanism, state["releases"])
+        self._discriminators = [self._restored(stored) for stored in state["discriminators"]]
         return int(state["releases"])
 
+    def _restored(self, state: dict[str, Any]) -> Discriminator:
+        discriminator = self._new()
+        discriminator.load_state_dict(state)
+        return discriminator
 
-def _at(discriminator: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+
+def _at(discriminator: Discriminator, images: Tensor, labels: Tensor) -> Tensor:
     """The gradients of the scores at the images."""
     images = images.requires_grad_()
     with torch.enable_grad():

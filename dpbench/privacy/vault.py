@@ -42,7 +42,7 @@ from dpbench.privacy.recipes import EXPONENTIAL_CHOICE, LAPLACE_SUM, NOISY_MAX, 
 from dpbench.privacy.records import DerivedRecords, LazyRecords, Records, Shard, WithImages, padded
 from dpbench.privacy.retrieval import Retrieval
 from dpbench.privacy.sanitised import SanitisedGradients
-from dpbench.privacy.sanitised_steps import Discriminators, Generate, SanitisedSteps
+from dpbench.privacy.sanitised_steps import Generate, NewDiscriminator, SanitisedSteps
 from dpbench.privacy.stepper import DPSGDStepper
 from dpbench.privacy.tokenization import Tokenization, WithTokens
 from dpbench.privacy.world import World
@@ -254,12 +254,12 @@ class Vault(PrivateData):
         return int(agreed)
 
     def sanitised_gradients(
-        self, name: str, discriminators: Discriminators, generate: Generate, optimizer: torch.optim.Optimizer
+        self, name: str, new: NewDiscriminator, generate: Generate, optimizer: torch.optim.Optimizer
     ) -> SanitisedSteps:
         """See `PrivateData.sanitised_gradients`; the proof is in `SanitisedGradients`."""
         self.door.require_open()
         mechanism = self.ledger.require(name, SanitisedGradients)
-        return SanitisedSteps(self._parts, mechanism, discriminators, generate, optimizer, self._probes, self._progress)
+        return SanitisedSteps(self._parts, mechanism, new, generate, optimizer, self._probes, self._progress)
 
     def nearest_means(self, name: str, queries: Tensor) -> Tensor:
         """See `PrivateData.nearest_means`; the proof is in `NearestMean`.

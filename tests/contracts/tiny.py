@@ -80,7 +80,7 @@ METHODS: dict[str, dict[str, Any]] = {
         "channels": (8,), "patch": 4, "sampling_steps": 2, "public_steps": 2, "public_batch": 16, "condition": 4,
         "inversion_steps": 2,
     },
-    "gs-wgan": GAN | {"shards": 3, "steps": 2, "critic_warmup": 1, "critic_steps": 1, "critic_batch": 8},
+    "gs-wgan": GAN | {"shards": 3, "steps": 2, "trained": 2, "critic_warmup": 1, "critic_steps": 1, "critic_batch": 8},
     "pe": {"population": 10, "iterations": 2, "votes": 2, "lookahead": 1, "generator.name": "nearest"},
 }  # fmt: skip
 

@@ -1,4 +1,5 @@
 import math
+from copy import deepcopy
 
 import pytest
 import torch
@@ -8,13 +9,13 @@ from torch import Tensor, nn
 
 from dpbench.core.config import build
 from dpbench.core.specs import Batch, Budget, Conditions, DatasetSpec, Request
-from dpbench.methods.cores.wasserstein_critics import WassersteinCritics
+from dpbench.methods.cores.wasserstein_critics import WassersteinCritic
 from dpbench.methods.gs_wgan import GRADIENTS, GSWGAN
 from dpbench.privacy.calibration import calibrate
 
 TINY = {
-    "generator_channels": (16,), "discriminator_channels": (16,), "embedding": 8, "shards": 2, "steps": 80,
-    "critic_warmup": 60, "critic_steps": 3, "generator_lr": 5e-3, "ema": 0.9,
+    "generator_channels": (16,), "discriminator_channels": (16,), "embedding": 8, "shards": 2, "steps": 300,
+    "trained": 2, "critic_steps": 1, "generator_lr": 5e-3, "ema": 0.9,
 }  # fmt: skip
 REQUEST = Request(Conditions.balanced(128, 2))
 MNIST = DatasetSpec("mnist", 1, 32, 60_000, 10_000, tuple("0123456789"), True)
@@ -27,7 +28,7 @@ def _method(spec: DatasetSpec, **settings: object) -> GSWGAN:
 def test_plan_is_one_mechanism(spec):
     (mechanism,) = plan_of(_method(spec), REQUEST).mechanisms
     assert mechanism.name == GRADIENTS
-    assert (mechanism.sampling_rate, mechanism.releases, mechanism.samples) == (1 / 2, 80, 32)
+    assert (mechanism.sampling_rate, mechanism.releases, mechanism.samples) == (1 / 2, 300, 32)
     assert mechanism.sensitivity == pytest.approx(2 * 0.1 * math.sqrt(32))
 
 
@@ -62,6 +63,14 @@ def test_restored_model_samples_the_same_images(spec, vault, run):
     assert torch.equal(images, other.sample(REQUEST.conditions, run))
 
 
+def test_critics_of_both_kinds_take_part_in_a_run(spec, vault, run):
+    for critic in ("mlp", "residual"):
+        method = _method(spec, critic=critic, steps=2, critic_warmup=2)
+        private = vault(plan_of(method, REQUEST), 5)
+        method.fit(private, run)
+        private.ledger.check_complete()
+
+
 class Brightness(nn.Module):
     """Scores an image by its weighted brightness, whose gradient has the norm `weight` · 16."""
 
@@ -73,29 +82,40 @@ class Brightness(nn.Module):
         return self.weight * images.sum((1, 2, 3))
 
 
-def test_critic_loss_is_that_of_wgan_gp(spec, monkeypatch):
-    method = _method(spec)
-    critics = WassersteinCritics(method.config, method.model, "cpu")
-    monkeypatch.setattr(method.model, "fakes", lambda network, labels, draws: torch.zeros(len(labels), 1, 16, 16))
-    white = Batch(torch.full((2, 1, 16, 16), 255, dtype=torch.uint8), torch.tensor([0, 1]))
-    loss = critics._loss(Brightness(), method.model.generator, white, torch.Generator().manual_seed(0))
+def _critic(method: GSWGAN) -> WassersteinCritic:
+    return WassersteinCritic(method.config, method.model, "cpu")
+
+
+def _white(size: int) -> Batch:
+    return Batch(torch.full((size, 1, 16, 16), 255, dtype=torch.uint8), torch.arange(size) % 2)
+
+
+def test_critic_loss_is_that_of_wgan_gp(spec):
+    critic, labels = _critic(_method(spec)), torch.tensor([0, 1])
+    critic.network = Brightness()
+    images, fakes = torch.ones(2, 1, 16, 16), torch.zeros(2, 1, 16, 16)
+    loss = critic._loss(images, labels, fakes, labels, torch.Generator().manual_seed(0))
     assert loss.item() == pytest.approx((0 - 128) + 1e-3 * 128**2 + 10 * (0.5 * 16 - 1) ** 2)
 
 
 def test_warming_a_critic_up_leaves_the_generator_alone(spec):
-    method = _method(spec)
-    critics, before = WassersteinCritics(method.config, method.model, "cpu"), dict(method.model.state_dict())
-    before = {name: value.clone() for name, value in before.items()}
-
-    def records(size: int) -> Batch:
-        return Batch(torch.zeros(size, 1, 16, 16, dtype=torch.uint8), torch.zeros(size, dtype=torch.long))
-
-    critic = critics.new()
-    start = critic.end.weight.clone()
-    critics.warm_up(critic, records, torch.Generator().manual_seed(0))
-    critics.train(critic, records, torch.Generator().manual_seed(0))
-    assert not torch.equal(start, critic.end.weight)
+    method, draws = _method(spec, critic_warmup=3), torch.Generator().manual_seed(0)
+    before = {name: value.clone() for name, value in method.model.state_dict().items()}
+    critic = _critic(method)
+    start = critic.network.end.weight.clone()
+    critic.warm_up(_white, draws)
+    assert not torch.equal(start, critic.network.end.weight)
     assert all(torch.equal(value, method.model.state_dict()[name]) for name, value in before.items())
+
+
+def test_a_restored_critic_continues_as_before(spec):
+    method, images, labels = _method(spec), torch.zeros(4, 1, 16, 16), torch.arange(4) % 2
+    critic, other = _critic(method), _critic(method)
+    critic.train(_white, images, labels, torch.Generator().manual_seed(0))
+    other.load_state_dict(deepcopy(critic.state_dict()))
+    for each in (critic, other):
+        each.train(_white, images, labels, torch.Generator().manual_seed(1))
+    assert torch.equal(critic(images, labels), other(images, labels))
 
 
 def test_codes_are_bits(spec):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -44,26 +45,21 @@ class Score(nn.Module):
         return (images * self.direction).sum((1, 2, 3))
 
 
-class Recorded:
-    """Discriminators that note which records they saw; the direction is the mean of what was drawn."""
+class Learner(Score):
+    """A discriminator whose direction adds up the means of what it was trained on."""
 
-    def __init__(self, change: Callable[[Tensor], Tensor] = lambda t: t):
-        self.change = change
-        self.trained: list[str] = []
+    def warm_up(self, records: Callable[[int], Batch], draws: torch.Generator) -> None:
+        self.learn(records(20))
 
-    def new(self) -> Score:
-        return Score()
+    def train(self, records: Callable[[int], Batch], images: Tensor, labels: Tensor, draws: torch.Generator) -> None:
+        self.learn(records(20))
 
-    def warm_up(self, discriminator: Score, records: Callable[[int], Batch], draws: torch.Generator) -> None:
-        self._learn(discriminator, records(20), "warm up")
-
-    def train(self, discriminator: Score, records: Callable[[int], Batch], draws: torch.Generator) -> None:
-        self._learn(discriminator, records(20), "train")
-
-    def _learn(self, discriminator: Score, batch: Batch, what: str) -> None:
-        self.trained.append(what)
+    def learn(self, batch: Batch) -> None:
         with torch.no_grad():
-            discriminator.direction += self.change(batch.images.float().mean(0) / 255 - 0.5)
+            self.direction += self.change(batch.images.float().mean(0) / 255 - 0.5)
+
+    def change(self, direction: Tensor) -> Tensor:
+        return direction
 
 
 class Made:
@@ -78,9 +74,9 @@ class Made:
         return self.image.expand(self.samples, 1, 4, 4), torch.zeros(self.samples, dtype=torch.long)
 
 
-def opened(private: Vault, discriminators: object | None = None, made: Made | None = None) -> SanitisedSteps:
+def opened(private: Vault, new: Callable[[], Learner] = Learner, made: Made | None = None) -> SanitisedSteps:
     made = made or Made()
-    return private.sanitised_gradients("g", discriminators or Recorded(), made, made.optimizer)
+    return private.sanitised_gradients("g", new, made, made.optimizer)
 
 
 def test_it_is_billed_by_secret_shards():
@@ -92,37 +88,56 @@ def test_noise_is_scaled_to_all_images_of_a_step():
     assert gradients(clip=0.5, noise_multiplier=2.0).noise_scale_at(1) == pytest.approx(2.0 * 2 * 0.5 * math.sqrt(3))
 
 
-@pytest.mark.parametrize("settings", [{"shards": 1}, {"samples": 0}, {"steps": 0}, {"clip": 0.0}])
+@pytest.mark.parametrize(
+    "settings", [{"shards": 1}, {"samples": 0}, {"steps": 0}, {"clip": 0.0}, {"trained": 0}, {"trained": SHARDS + 1}]
+)
 def test_impossible_plans_are_refused(settings):
     with pytest.raises(ConfigError):
         gradients(**settings)
 
 
+def shards_of(reads: list[list[int]]) -> list[set[int]]:
+    return [{i % SHARDS for i in read} for read in reads]
+
+
 def test_each_record_is_in_one_shard():
     records = Images(pixels(N))
-    opened(vault(records, gradients()))
-    of_warm_up = [set(read) for read in records.reads]
-    assert len(of_warm_up) == SHARDS
+    next(opened(vault(records, gradients())))
+    of_warm_up = [set(read) for read in records.reads[:SHARDS]]
     assert sorted(i for shard in of_warm_up for i in shard) == list(range(N))
 
 
-def test_a_step_reads_one_shard_and_another_one_at_times():
+@pytest.mark.parametrize("trained", [1, 3, SHARDS])
+def test_discriminators_are_trained_in_turn_whoever_answers(trained):
+    """Otherwise later answers would show who answered before, and no secret draw would be left to bill."""
     records = Images(pixels(N))
-    steps = opened(vault(records, gradients(steps=60)))
-    records.reads.clear()
-    list(steps)
-    shards = [{i % SHARDS for i in read} for read in records.reads]
-    assert all(len(shard) == 1 for shard in shards)
-    counts = np.bincount([shard.pop() for shard in shards], minlength=SHARDS)
-    assert (np.abs(counts - 15) < SIGMAS * math.sqrt(60 * 0.25 * 0.75)).all()
+    list(opened(vault(records, gradients(steps=20, trained=trained))))
+    assert shards_of(records.reads[SHARDS:]) == [{turn % SHARDS} for turn in range(20 * trained)]
 
 
-def test_what_a_discriminator_learns_in_a_step_is_forgotten():
-    """Otherwise its later answers would show whether it was drawn before, and no secret draw would be left to bill."""
-    steps = opened(vault(Images(pixels(N)), gradients(steps=20)))
-    before = [discriminator.direction.clone() for discriminator in steps._trained]
-    list(steps)
-    assert all(torch.equal(a, b.direction) for a, b in zip(before, steps._trained, strict=True))
+def test_the_state_of_a_discriminator_does_not_depend_on_the_draws(monkeypatch):
+    def after(drawn: int) -> list[Tensor]:
+        monkeypatch.setattr("dpbench.privacy.noise.Draws.below", lambda self, n: drawn)
+        private = vault(Images(pixels(N)), gradients(steps=20, clip=1e-9), noise=NoiseSource(key=NoiseKey.from_seed(5)))
+        steps = opened(private)
+        list(steps)
+        return [discriminator.direction for discriminator in steps._discriminators]
+
+    assert all(torch.equal(a, b) for a, b in zip(after(0), after(3), strict=True))
+
+
+def test_the_answering_discriminator_is_drawn_uniformly():
+    """The records of shard k are lit in pixel k alone."""
+    images, count, made = torch.zeros(N, 1, 4, 4, dtype=torch.uint8), 200, Made()
+    for i in range(N):
+        images[i, 0, 0, i % SHARDS] = 255
+    answers = []
+    for _ in opened(vault(Images(images), gradients(steps=count)), made=made):
+        answers.append(int(made.image[0, 0].argmax()))
+        made.image.data.zero_()
+    counts = np.bincount(answers, minlength=SHARDS)
+    assert len(counts) == SHARDS
+    assert (np.abs(counts - count / SHARDS) < SIGMAS * math.sqrt(count * 0.25 * 0.75)).all()
 
 
 def test_the_generator_moves_towards_higher_scores_of_the_drawn_discriminator():
@@ -134,7 +149,12 @@ def test_the_generator_moves_towards_higher_scores_of_the_drawn_discriminator():
 @pytest.mark.parametrize("factor", [1e6, 1e25, math.nan, math.inf])
 def test_whatever_a_discriminator_says_is_clipped(factor):
     made = Made()
-    next(opened(vault(Images(pixels(N)), gradients(clip=0.5)), Recorded(lambda t: t * factor), made))
+
+    class Extreme(Learner):
+        def change(self, direction: Tensor) -> Tensor:
+            return direction * factor
+
+    next(opened(vault(Images(pixels(N)), gradients(clip=0.5)), Extreme, made))
     assert made.image.isfinite().all()
     assert made.image.norm() <= 0.5 * (1 + 1e-5)
 
@@ -197,42 +217,46 @@ def test_several_processes_are_refused():
         opened(vault(Untouchable(pixels(N)), gradients(), world=World(0, 2)))
 
 
-class Keeping(Recorded):
-    def _learn(self, discriminator: Score, batch: Batch, what: str) -> None:
-        super()._learn(discriminator, batch, what)
-        self.kept = discriminator
+class Keeping(Learner):
+    kept: ClassVar[list[Tensor]] = []
+
+    def learn(self, batch: Batch) -> None:
+        super().learn(batch)
+        self.kept.append(self.direction)
 
 
-class Writing(Recorded):
+class Writing(Learner):
     seen = torch.zeros(1, 4, 4)
 
-    def _learn(self, discriminator: Score, batch: Batch, what: str) -> None:
+    def learn(self, batch: Batch) -> None:
         self.seen += batch.images.float().mean(0)
 
 
-class Printing(Recorded):
-    def _learn(self, discriminator: Score, batch: Batch, what: str) -> None:
+class Printing(Learner):
+    def learn(self, batch: Batch) -> None:
         print(batch.images.float().mean().item())
 
 
 @pytest.mark.parametrize(
-    ("discriminators", "message"), [(Keeping, "keeps a tensor"), (Writing, "writes into"), (Printing, "reads a value")]
+    ("discriminator", "message"), [(Keeping, "keeps a tensor"), (Writing, "writes into"), (Printing, "reads a value")]
 )
-def test_training_that_lets_something_out_is_refused_before_a_record_is_read(discriminators, message):
+def test_training_that_lets_something_out_is_refused_before_a_record_is_read(discriminator, message):
     with pytest.raises(PrivacyError, match=message):
-        opened(vault(Untouchable(pixels(N)), gradients()), discriminators())
+        opened(vault(Untouchable(pixels(N)), gradients()), discriminator)
 
 
-class Failing(Recorded):
-    def train(self, discriminator: Score, records: Callable[[int], Batch], draws: torch.Generator) -> None:
-        super().train(discriminator, records, draws)
-        if self.trained.count("train") > 1:  # the first one is on synthetic records
+class Failing(Learner):
+    trained: ClassVar[list[str]] = []
+
+    def train(self, records: Callable[[int], Batch], images: Tensor, labels: Tensor, draws: torch.Generator) -> None:
+        self.trained.append("train")
+        if len(self.trained) > 1:  # the first one is on synthetic records
             raise RuntimeError
 
 
 def test_a_failure_on_records_closes_the_vault():
     private = vault(Images(pixels(N)), gradients())
-    steps = opened(private, Failing())
+    steps = opened(private, Failing)
     with pytest.raises(RuntimeError):
         next(steps)
     with pytest.raises(PrivacyError, match="closed"):

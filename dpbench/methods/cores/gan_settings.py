@@ -52,8 +52,13 @@ class GANSettings:
 class CriticSettings:
     """Settings of Wasserstein critics, which are trained without noise inside the vault."""
 
-    critic_warmup: int = option(80, "training steps of each critic before the first private step", low=1)
-    critic_steps: int = option(3, "training steps of a critic per step of the generator; 5 as published", low=1)
+    critic: Literal["mlp", "residual"] = option("mlp", "network of the critics: fully connected, or as of dp-gan")
+    critic_width: int = option(64, "units of a hidden layer, for critic=mlp", low=1)
+    critic_warmup: int = option(
+        0, "training steps of each critic before the first private step; 2000 as published", low=0
+    )
+    trained: int = option(50, "critics that are trained before each private step, in turn", low=1)
+    critic_steps: int = option(1, "training steps of a critic when it has its turn; 5 as published", low=1)
     critic_batch: int = option(32, "real and generated images per training step of a critic", low=2)
     critic_lr: float = option(3e-3, "learning rate of the critics (Adam)", above=0, high=10)
     penalty: float = option(10.0, "weight of the gradient penalty", low=0)

@@ -25,7 +25,7 @@ from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.plan import CalibratedPlan
 from dpbench.privacy.private_data import Derive, PerRecord, PrivateData, PrivateSteps
 from dpbench.privacy.records import Records
-from dpbench.privacy.sanitised_steps import Discriminators, Generate, SanitisedSteps
+from dpbench.privacy.sanitised_steps import Discriminator, Generate, NewDiscriminator, SanitisedSteps
 from dpbench.privacy.stand_in import require_stand_in
 from dpbench.privacy.vault import NO_REQUEST, Vault
 
@@ -139,10 +139,13 @@ class AuditedVault(PrivateData):
         return AuditedSteps(steps, audited, mechanism.expected_batch, self.scores[name])
 
     def sanitised_gradients(
-        self, name: str, discriminators: Discriminators, generate: Generate, optimizer: torch.optim.Optimizer
+        self, name: str, new: NewDiscriminator, generate: Generate, optimizer: torch.optim.Optimizer
     ) -> SanitisedSteps:
         """See `PrivateData.sanitised_gradients`; not audited."""
-        plain = OfPlainRecords(discriminators, self._canaries)
+
+        def plain() -> Discriminator:
+            return OfPlainRecords(new(), self._canaries)
+
         return self._vault.sanitised_gradients(name, plain, generate, optimizer)
 
     def nearest_means(self, name: str, queries: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from dpbench.core.data import ImageDataset
 from dpbench.core.specs import Batch, DatasetSpec
 from dpbench.privacy.gradients.engine import Loss
-from dpbench.privacy.sanitised_steps import Discriminators, DrawRecords
+from dpbench.privacy.sanitised_steps import Discriminator, DrawRecords
 from dpbench.privacy.stand_in import StandIn
 
 LOUD = 1e4
@@ -120,20 +120,24 @@ class WithCanaries(nn.Module):
 
 
 class OfPlainRecords:
-    """The training of discriminators on records without marks; see `Discriminators`."""
+    """A discriminator that is trained on records without marks; see `Discriminator`."""
 
-    def __init__(self, discriminators: Discriminators, canaries: Canaries):
-        self.new = discriminators.new
-        self._discriminators = discriminators
+    def __init__(self, discriminator: Discriminator, canaries: Canaries):
+        self._discriminator = discriminator
         self._unmark = canaries.unmark
+        self.state_dict, self.load_state_dict = discriminator.state_dict, discriminator.load_state_dict
 
-    def warm_up(self, discriminator: nn.Module, records: DrawRecords, draws: torch.Generator) -> None:
-        """See `Discriminators`."""
-        self._discriminators.warm_up(discriminator, lambda size: self._unmark(records(size))[0], draws)
+    def __call__(self, images: Tensor, labels: Tensor) -> Tensor:
+        """See `Discriminator`."""
+        return self._discriminator(images, labels)
 
-    def train(self, discriminator: nn.Module, records: DrawRecords, draws: torch.Generator) -> None:
-        """See `Discriminators`."""
-        self._discriminators.train(discriminator, lambda size: self._unmark(records(size))[0], draws)
+    def warm_up(self, records: DrawRecords, draws: torch.Generator) -> None:
+        """See `Discriminator`."""
+        self._discriminator.warm_up(lambda size: self._unmark(records(size))[0], draws)
+
+    def train(self, records: DrawRecords, images: Tensor, labels: Tensor, draws: torch.Generator) -> None:
+        """See `Discriminator`."""
+        self._discriminator.train(lambda size: self._unmark(records(size))[0], images, labels, draws)
 
 
 class CanaryContribution:
