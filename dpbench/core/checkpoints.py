@@ -101,13 +101,13 @@ class Checkpoint:
         return state
 
     def save(self, write: Callable[[Path], object]) -> None:
-        """Stores the state: `write` writes a zip archive, as torch does.
+        """Stores the state, for its owner only: `write` writes a zip archive, as torch does.
 
         Raises:
             DpbenchError: it cannot be written.
         """
         if self._path is not None and self._writes:
-            write_atomic(self._path, write)
+            write_atomic(self._path, write, private=True)
             self._stopwatch.save()
 
 

@@ -62,7 +62,7 @@ class DPGAN(ModelMethod[DPGANConfig]):
     presets: ClassVar[Mapping[str, Preset]] = {
         "small": Preset(),
         "small/mnist": Preset(),
-        "small/shapes": Preset({"batch": 256, "steps": 200, "generator_batch": 128}),
+        "small/shapes": Preset({"steps": 1000, "generator_batch": 128}),
         "gpu": Preset(
             {
                 "generator_channels": (128, 64),

@@ -38,8 +38,8 @@ class GSWGANConfig(CriticSettings, GANSettings):
     code: int = option(10, "dimension of the latent code", low=1)
     pooling: Literal["mean", "sum"] = option("sum", "how critics pool features over positions; sum as published")
     shards: int = option(200, "discriminators, each on its own shard of the records", low=2)
-    steps: int = option(3000, "private steps of the generator", low=1)
-    generator_batch: int = option(32, "generated images per private step", low=2)
+    steps: int = option(4000, "private steps of the generator", low=1)
+    generator_batch: int = option(64, "generated images per private step; 32 as published", low=2)
     generator_lr: float = option(2e-3, "peak learning rate of the generator (Adam)", above=0, high=10)
     clip: float = option(0.1, "clipping norm of the gradient at one generated image", above=0)
     ema: float = option(0.995, "decay of the moving average of the generator's weights, per step", low=0, below=1)
@@ -61,8 +61,8 @@ class GSWGAN(ModelMethod[GSWGANConfig]):
     presets: ClassVar[Mapping[str, Preset]] = {
         "small": Preset(),
         "small/mnist": Preset(),
-        "small/shapes": Preset({"shards": 25, "steps": 300}),
-        "gpu": Preset({"shards": 500, "steps": 8000}),
+        "small/shapes": Preset({"shards": 100, "steps": 1000, "trained": 25}),
+        "gpu": Preset({"shards": 500, "steps": 8000, "trained": 20}),
         "paper": Preset(
             {
                 "embedding": 10,
@@ -71,6 +71,7 @@ class GSWGAN(ModelMethod[GSWGANConfig]):
                 "halvings": 3,
                 "patch": 1,
                 "spectral_norm": True,
+                "generator_batch": 32,
                 "generator_lr": 1e-4,
                 "shards": 1000,
                 "steps": 20_000,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import stat
 import warnings
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,11 @@ def test_next_attempt_loads_the_checkpoint(tmp_path):
     store(Checkpoints(tmp_path / "new"), "train: the model", {"steps": 3})
     assert found(Checkpoints(tmp_path / "new"), "train: the model") == {"steps": 3}
     assert found(Checkpoints(tmp_path / "new"), "another") is None
+
+
+def test_only_the_owner_can_read_a_checkpoint(tmp_path):
+    store(Checkpoints(tmp_path), "a", 1)
+    assert [stat.S_IMODE(path.stat().st_mode) for path in files(tmp_path)] == [0o600]
 
 
 def test_no_checkpoint_without_a_folder():

@@ -15,7 +15,7 @@ from dpbench.privacy.calibration import calibrate
 
 TINY = {
     "generator_channels": (16,), "discriminator_channels": (16,), "embedding": 8, "shards": 2, "steps": 300,
-    "trained": 2, "critic_steps": 1, "generator_lr": 5e-3, "ema": 0.9,
+    "generator_batch": 32, "trained": 2, "critic_steps": 1, "generator_lr": 5e-3, "ema": 0.9,
 }  # fmt: skip
 REQUEST = Request(Conditions.balanced(128, 2))
 MNIST = DatasetSpec("mnist", 1, 32, 60_000, 10_000, tuple("0123456789"), True)
