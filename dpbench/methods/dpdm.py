@@ -25,9 +25,9 @@ class DPDM(DiffusionMethod[DiffusionConfig]):
     track = "none"
     paper = "arXiv 2210.09929"
     presets: ClassVar[Mapping[str, Preset]] = {
-        "small": Preset({"views": 2}),
+        "small": Preset({"steps": 500}),
         "small/mnist": Preset(tuning="hold-out of mnist train"),
-        "small/shapes": Preset({"batch": 512, "steps": 120, "sampling_steps": 10}),
+        "small/shapes": Preset({"batch": 512, "steps": 240, "sampling_steps": 10}),
         "gpu": Preset(ONE_GPU),
         "paper": Preset(PUBLISHED),
     }
