@@ -93,6 +93,7 @@ def missing_metrics(folder: TrialFolder, metrics: Sequence[str], retry: bool = F
         retry: whether to include empty cells whose reason still holds, such as weights that are not installed.
     """
     try:
+        folder.read_scores()  # those that may be shown: if they are missing or damaged, all are computed again
         scores = folder.read_scores(all_columns=True)
     except DpbenchError:
         return list(metrics)

@@ -323,6 +323,7 @@ class TrialFolder:
             public_benchmark: whether per-image outcomes of the test split may be shown.
         """
         if hidden or caveats or (scores["outcomes"] and not public_benchmark):
+            remove(self.path / SCORES)  # a process that is killed here leaves none, and all are computed again
             write_json(self.path / SENSITIVE / SCORES, scores)
             scores = {
                 **scores,

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
+import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +16,13 @@ import fakes
 import pandas as pd
 import pytest
 import torch
+from killing import in_a_child, was_killed
 
 import dpbench
 from dpbench.benchmark import scoring
 from dpbench.benchmark.rescoring import Unscored
 from dpbench.core.errors import DpbenchError, MissingScore
+from dpbench.results import trial_folder
 from dpbench.results.provenance import git_commit
 
 
@@ -199,6 +204,37 @@ def test_sensitive_scores_of_undeclared_data_stay_hidden(tiny: Path) -> None:
     events.EVENTS.clear()
     fill(tiny, "brightness", "familiar", "dice")
     assert events.EVENTS == []
+
+
+def test_kill_between_the_two_files_of_scores_loses_none(tiny: Path) -> None:
+    usual = trial_folder.write_json
+
+    def killed(work: Callable[[], object]) -> None:
+        def write(path: Path, value: object) -> None:
+            if path.name == "scores.json" and path.parent.name != "sensitive":
+                os.kill(os.getpid(), signal.SIGKILL)
+            usual(path, value)
+
+        def attempt() -> None:
+            trial_folder.write_json = write
+            work()
+
+        assert was_killed(in_a_child(attempt))
+
+    options = {"dataset": "tiny:secret", "metrics": ["brightness", "familiar"]}
+    killed(lambda: run(tiny, **options))
+    rows = run(tiny, **options)
+    assert rows["brightness"].notna().all()
+    killed(lambda: fill(tiny, "dice"))
+    assert fill(tiny, "dice")[["brightness", "dice"]].notna().all(axis=None)
+    hidden = json.loads((folder_of(tiny, rows) / "sensitive/scores.json").read_text())["values"]
+    assert {name for name, value in hidden.items() if value is not None} == {"brightness", "dice", "familiar", "mean"}
+
+
+def test_scores_that_were_deleted_are_made_again(tiny: Path) -> None:
+    rows = run(tiny, dataset="tiny:secret", metrics=["brightness", "familiar"])
+    (folder_of(tiny, rows) / "scores.json").unlink()
+    assert fill(tiny, "brightness", "familiar")["brightness"].tolist() == rows["brightness"].tolist()
 
 
 def test_recorded_declaration_is_used(tiny: Path) -> None:
