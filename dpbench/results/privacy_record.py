@@ -7,6 +7,7 @@ content of train: STATE/records/<keyed hash>.jsonl.
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -56,7 +57,9 @@ def append(path: Path, entry: Mapping[str, Any]) -> None:
         try:
             if _ends_in_a_broken_line(handle):
                 line = f"\n{line}"
-            os.write(handle, line.encode())  # one write: lines of concurrent processes do not mix
+            data = line.encode()
+            if os.write(handle, data) < len(data):  # one write: lines of concurrent processes do not mix
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(handle)
         finally:
             os.close(handle)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,13 @@ def test_unwritable_record_raises_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DpbenchError, match="cannot write"):
         append(tmp_path / "file/a.jsonl", entry("1"))
+
+
+def test_line_that_a_full_disk_cuts_off_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = os.write
+    monkeypatch.setattr(os, "write", lambda handle, data: usual(handle, data[:9]))
+    with pytest.raises(DpbenchError, match=r"cannot write .*a\.jsonl: No space left on device"):
+        append(tmp_path / "a.jsonl", entry("1"))
 
 
 def test_cut_line_does_not_swallow_the_next_one(tmp_path: Path) -> None:

@@ -98,11 +98,11 @@ class TrialJob:
             progress: file to which events are added.
         """
         progress.parent.mkdir(parents=True, exist_ok=True)
-        with progress.open("a", encoding="utf-8") as file:
+        with progress.open("ab", buffering=0) as file:
 
             def send(event: dict[str, Any]) -> None:
-                file.write(json.dumps(event) + "\n")
-                file.flush()
+                with suppress(OSError):  # a full disk costs the progress, not the trial
+                    file.write(json.dumps(event).encode() + b"\n")
 
             return run_here(content, send)
 
@@ -134,7 +134,8 @@ class _Job:
             file.seek(self._read)
             whole = file.read().rpartition(b"\n")[0]
             for line in filter(None, whole.split(b"\n")):
-                self._shown.show(json.loads(line))
+                with suppress(ValueError):  # a line that a killed job left unfinished, and the next job's behind it
+                    self._shown.show(json.loads(line))
             self._read += len(whole) + bool(whole)
         return ended
 

@@ -71,8 +71,8 @@ class Worker:
         """Lets a running task store a checkpoint and end; no task can run afterwards."""
         with self._starting:
             self._is_stopped = True
-            if self._process is not None:
-                self._process.stop()
+            if process := self._process:  # read once: `run` forgets a process that has ended
+                process.stop()
 
     def wait(self) -> None:
         """Waits for a stopped process to end."""

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from recipes import check_ledgers, options, run
@@ -17,6 +18,7 @@ from dpbench import RunRequest
 from dpbench.benchmark.failures import TrialsFailed
 from dpbench.benchmark.launchers import local, worker_process
 from dpbench.benchmark.launchers.local import launch
+from dpbench.benchmark.launchers.worker_process import Worker
 from dpbench.benchmark.schedule import plan_trials
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.trial_task import TrialTask
@@ -47,6 +49,16 @@ def test_two_workers_make_the_rows_of_one_process(out: Path) -> None:
     with pytest.raises(TrialsFailed, match="2 of 6"):  # in this process, which finds what the workers finished
         run(out, **changes | {"launcher": "none", "workers": None})
     assert len(recorded()) == 6
+
+
+def test_worker_whose_process_ends_as_it_is_stopped_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped: list[bool] = []
+    process = SimpleNamespace(stop=lambda: stopped.append(True))
+    worker = Worker(RunRequest(), Quiet(), {})
+    seen = iter([process])  # and None from then on
+    monkeypatch.setattr(Worker, "_process", property(lambda _: next(seen, None)), raising=False)
+    worker.stop()
+    assert stopped == [True]
 
 
 def test_killed_worker_loses_one_attempt_and_nothing_else(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:

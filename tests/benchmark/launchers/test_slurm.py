@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from recipes import check_ledgers, run
@@ -10,6 +12,7 @@ from record import recorded
 
 from dpbench.benchmark.failures import TrialsFailed
 from dpbench.benchmark.launchers import slurm
+from dpbench.benchmark.launchers.progress_events import ShownEvents
 from dpbench.core.errors import DpbenchError
 from dpbench.core.progress_lines import ProgressLines
 
@@ -47,3 +50,23 @@ def test_a_machine_without_slurm_is_one_line(out: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(DpbenchError, match=r"this machine has no SLURM \(srun is not found\); --launcher local"):
         run(out, launcher="slurm")
+
+
+def test_a_full_disk_costs_the_progress_and_not_the_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run_here(content: Any, send: Any) -> dict[str, Any]:
+        send({"what": "say", "line": "fitting"})
+        return {"error": None}
+
+    monkeypatch.setattr(slurm, "run_here", run_here)
+    assert slurm.TrialJob()({}, Path("/dev/full")) == {"error": None}
+
+
+def test_a_line_that_a_killed_job_left_unfinished_is_passed_over(tmp_path: Path) -> None:
+    said: list[str] = []
+    progress = tmp_path / "a.jsonl"
+    line = '{"what": "say", "line": "%s"}\n'
+    progress.write_text(line % "first" + '{"what": "say", "li' + line % "lost" + line % "last")
+    running: Any = SimpleNamespace(done=lambda: False)
+    task: Any = None
+    assert not slurm._Job(task, running, progress, ShownEvents(ProgressLines(said.append))).has_ended()
+    assert [text.strip() for text in said] == ["first", "last"]
