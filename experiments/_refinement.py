@@ -12,13 +12,13 @@ import pandas as pd
 import torch
 
 import dpbench
-from dpbench.benchmark.scoring import known_columns
 from dpbench.core.config import build
 from dpbench.core.errors import NotInstalled
 from dpbench.core.files import digest, write_json
 from dpbench.core.registries import REFINERS
 from dpbench.core.specs import Conditions
 from dpbench.core.variants import parse_variant
+from dpbench.results.metric_columns import known_columns
 from dpbench.results.row import CI95
 from dpbench.results.samples import clear, write_conditions, write_shard
 from dpbench.results.trial_folder import safe_name

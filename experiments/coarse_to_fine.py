@@ -33,7 +33,6 @@ from rich.text import Text
 sys.path.insert(0, str(Path(__file__).parent.parent))  # makes the script work from any folder
 
 from dpbench.benchmark.request import DEFAULT_PRESET, parse_epsilons
-from dpbench.benchmark.scoring import known_columns
 from dpbench.core.data import DataOptions
 from dpbench.core.errors import DpbenchError
 from dpbench.core.registries import REFINERS
@@ -167,7 +166,7 @@ def write_report(competing: Sequence[Entry], request: Request, spec: DatasetSpec
     Raises:
         DpbenchError: no trial is finished, or a file cannot be written.
     """
-    rows = select(collect(request.out, known_columns()), competing, request)
+    rows = select(collect(request.out), competing, request)
     if rows.empty:
         raise DpbenchError(f"no finished trials of this experiment in {request.out}; run it without --table-only")
     name = f"coarse_to_fine-{safe_name(competing[0].dataset)}"

@@ -19,7 +19,6 @@ import typer
 sys.path.insert(0, str(Path(__file__).parent.parent))  # makes the script work from any folder
 
 from dpbench.benchmark.request import DEFAULT_PRESET, parse_epsilons
-from dpbench.benchmark.scoring import known_columns
 from dpbench.core.data import DataOptions
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import write_atomic
@@ -85,7 +84,7 @@ def write_report(method: str, competing: list[Entry], points: list[Point], reque
     Raises:
         DpbenchError: no trial is finished, or the files cannot be written.
     """
-    rows = select(collect(request.out, known_columns()), competing, request)
+    rows = select(collect(request.out), competing, request)
     if rows.empty:
         raise DpbenchError(f"no finished trials of this experiment in {request.out}; run it without --table-only")
     name, dataset = competing[0].method, competing[0].dataset

@@ -24,7 +24,6 @@ from rich.console import Console
 sys.path.insert(0, str(Path(__file__).parent.parent))  # makes the script work from any folder
 
 from dpbench.benchmark.request import parse_epsilons
-from dpbench.benchmark.scoring import known_columns
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import write_atomic
 from dpbench.results.gathering import collect, write_csv
@@ -92,7 +91,7 @@ def write_report(competing: Sequence[Entry], request: Request, folder: Path) -> 
     Raises:
         DpbenchError: no trial is finished, or the files cannot be written.
     """
-    rows = select(collect(request.out, known_columns()), competing, request)
+    rows = select(collect(request.out), competing, request)
     if rows.empty:
         raise DpbenchError(f"no finished trials of this experiment in {request.out}; run it without --table-only")
     summary = summarise(rows, competing, request.epsilons)

@@ -24,7 +24,6 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # makes the script work f
 
 from dpbench.benchmark.configure import configure
 from dpbench.benchmark.request import DEFAULT_PRESET, parse_epsilons, split_names
-from dpbench.benchmark.scoring import known_columns
 from dpbench.core.errors import DpbenchError
 from dpbench.core.registries import METHODS
 from dpbench.core.variants import split_list
@@ -93,7 +92,7 @@ def write_report(every: list[Entry], request: Request, views: Pair, folder: Path
     Raises:
         DpbenchError: no trial is finished, or the file cannot be written.
     """
-    rows = select(collect(request.out, known_columns()), every, request)
+    rows = select(collect(request.out), every, request)
     if rows.empty:
         raise DpbenchError(f"no finished trials of this experiment in {request.out}; run it without --table-only")
     dataset = every[0].dataset.partition(":")[0]

@@ -23,10 +23,10 @@ from rich.console import Console
 sys.path.insert(0, str(Path(__file__).parent.parent))  # makes the script work from any folder
 
 from dpbench.benchmark.request import parse_epsilons
-from dpbench.benchmark.scoring import known_columns, known_metric
 from dpbench.core.errors import DpbenchError, UnknownName
 from dpbench.core.files import write_atomic
 from dpbench.results.gathering import collect
+from dpbench.results.metric_columns import known_metric
 from experiments._candidates import Candidate, Entry, Request, Task, entries
 from experiments._publications import PUBLICATIONS, Publication, compared, comparison_table
 from experiments._script import exit_if_failed, one_line_errors, run_all
@@ -77,7 +77,7 @@ def write_report(competing: list[Entry], publication: Publication, request: Requ
     Raises:
         DpbenchError: no trial is finished, or the file cannot be written.
     """
-    rows = select(collect(request.out, known_columns()), competing, request)
+    rows = select(collect(request.out), competing, request)
     if rows.empty:
         raise DpbenchError(f"no finished trials of this experiment in {request.out}; run it without --table-only")
     lines = compared(rows, publication, request.epsilons, column)

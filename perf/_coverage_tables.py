@@ -13,7 +13,7 @@ import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
-from dpbench.benchmark.scoring import owners
+from dpbench.results.metric_columns import owners
 from perf._coverage_cells import ALL_ANEW, REAL, SAMPLES_ANEW, Cell, Found
 
 Results = Mapping[Cell, Found]

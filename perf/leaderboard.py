@@ -37,9 +37,8 @@ METHODS = 5
 READ = """
 import sys
 from pathlib import Path
-from dpbench.benchmark.scoring import known_columns
 from dpbench.results.gathering import FILE, collect, write_csv
-rows = collect(Path(sys.argv[1]), known_columns())
+rows = collect(Path(sys.argv[1]))
 write_csv(rows, Path(sys.argv[1]) / FILE)
 """
 

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from dpbench.benchmark.row_command import row_command
 from dpbench.core.errors import DpbenchError
 from dpbench.core.folders import state_folder
-from dpbench.core.metric import Column
 from dpbench.core.registries import METHODS
 from dpbench.results import card_file, privacy_record
+from dpbench.results.ceiling import real_values
+from dpbench.results.metric_columns import known_columns
 from dpbench.results.model_card import Measured, Origin, model_card
 from dpbench.results.record import TrialRecord
 from dpbench.results.stored_ledger import StoredLedger
 from dpbench.results.trial_folder import LEDGER, TrialFolder
 
 
-def write_card(record: TrialRecord, folder: TrialFolder, columns: Sequence[Column], real: Mapping[str, float]) -> bool:
+def write_card(record: TrialRecord, folder: TrialFolder) -> bool:
     """Writes README.md of a trial, unless a user edited it. Images that dpbench did not draw have no card.
 
     Args:
         record, folder: the trial, scored.
-        columns: the columns of all metrics.
-        real: column -> the score of as many real images; see `results.ceiling`.
 
     Returns:
         whether a card was written by this call.
@@ -34,7 +32,8 @@ def write_card(record: TrialRecord, folder: TrialFolder, columns: Sequence[Colum
     if record.reference in ("real", "external"):
         return False
     scores = folder.read_scores()
-    measured = Measured(scores["values"], scores["ci95"], real, columns)
+    real = real_values(folder.results, record, scores)
+    measured = Measured(scores["values"], scores["ci95"], real, known_columns())
     ledger = StoredLedger.read(folder.path / LEDGER)
     return card_file.store(folder.card, model_card(record, ledger, _origin(record), measured))
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from dpbench.benchmark.plugin_checks import check_method
 from dpbench.benchmark.public_choice import learning_from
 from dpbench.benchmark.request import DEFAULT_PRESET
 from dpbench.core.config import build, changes
 from dpbench.core.errors import ConfigError, DpbenchError, UnknownName
 from dpbench.core.method import Method
+from dpbench.core.plugin_checks import check_method
 from dpbench.core.registries import METHODS
 from dpbench.core.seal import Seal
 from dpbench.core.specs import DatasetSpec, Request

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dpbench.benchmark.cards import write_card
-from dpbench.benchmark.scoring import known_columns, real_beside
 from dpbench.core.folders import expanded
 from dpbench.core.progress import Display, Quiet
 from dpbench.results import archive
@@ -57,6 +56,6 @@ def export(
     archive.check(record, folder, path)
     shown = display or Quiet()
     with folder.lock(shown):
-        is_new = write_card(record, folder, known_columns(), real_beside(record, folder))
+        is_new = write_card(record, folder)
         archive.pack(record, folder, path, samples, shown)
     return Packed(record, path, folder.card, not is_new)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from dpbench.benchmark.own_samples import open_images
 from dpbench.benchmark.request import RunRequest
-from dpbench.benchmark.scoring import chosen_metrics, known_columns, score
+from dpbench.benchmark.scoring import chosen_metrics, score
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.trial import TrialSpec
 from dpbench.benchmark.trial_run import run_trial
@@ -143,7 +143,7 @@ def evaluate_images(path: Path, claim: Claim, request: RunRequest, display: Disp
                 session.display.say(f"[2/{total}] {real}")
                 run_trial(real, session, metrics)
         finally:
-            rows = collect(request.out, known_columns())
+            rows = collect(request.out)
             if folder.is_finished:
                 write_csv(rows, request.out / FILE)
     return rows_of(rows, [record.key, real.key][:total])

@@ -7,13 +7,14 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from dpbench.benchmark.scoring import known_columns, metric_columns, missing_metrics
+from dpbench.benchmark.scoring import missing_metrics
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.trial import TrialSpec
 from dpbench.benchmark.trial_code import code_outside
 from dpbench.core.registries import METRICS
 from dpbench.evaluation.score_protocol import is_outdated
 from dpbench.results.gathering import collect
+from dpbench.results.metric_columns import columns_of
 from dpbench.results.record import TrialRecord
 
 
@@ -58,9 +59,9 @@ def _scored_by_rows(session: Session, metrics: Sequence[str]) -> dict[tuple[str,
     """Key and folder of each trial whose row has a score in every column of `metrics` -> the hash of its code."""
     with warnings.catch_warnings():  # writing the leaderboard warns of damaged trials
         warnings.simplefilter("ignore")
-        rows = collect(session.out, known_columns())
+        rows = collect(session.out)
     present = {text for text in set(rows["protocol"]) if _is_present(json.loads(text or "{}"), metrics)}
-    columns = [column.name for column in metric_columns(metrics)]
+    columns = [column.name for column in columns_of(metrics)]
     scored = rows[rows[columns].notna().all(axis=1) & rows["protocol"].isin(present)]
     return dict(zip(zip(scored["key"], scored["folder"], strict=True), scored["source_hash"], strict=True))
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from dpbench.benchmark.scoring import known_columns
 from dpbench.results.gathering import FILE, collect, write_csv
 
 QUICK = 0.5
@@ -38,7 +37,7 @@ class LeaderboardFile:
     def write(self) -> pd.DataFrame:
         """Writes the file, and returns its rows."""
         start = time.monotonic()
-        rows = collect(self._out, known_columns())
+        rows = collect(self._out)
         write_csv(rows, self._out / FILE)
         now = time.monotonic()
         took = now - start

@@ -16,7 +16,6 @@ import pandas as pd
 import dpbench
 from dpbench.benchmark.budget_shares import spent_by_mechanism
 from dpbench.benchmark.sample_grids import open_test, reference_of
-from dpbench.benchmark.scoring import headline_columns, known_columns, owners
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import is_there
 from dpbench.core.folders import state_folder
@@ -24,6 +23,7 @@ from dpbench.core.metric import Column
 from dpbench.core.variants import titled
 from dpbench.results import privacy_record
 from dpbench.results.comparable import ORDER, heading_of, marks_of, series_of, tables_of
+from dpbench.results.metric_columns import headline_columns, known_columns, owners
 from dpbench.results.over_seeds import aggregate, metric_columns, trials_of
 from dpbench.results.provenance import now
 from dpbench.results.ranking import rank, ranked_apart, read_outcomes
@@ -68,13 +68,15 @@ def report_content(rows: pd.DataFrame, command: Command, data: Path | None = Non
         data: folder of datasets, for real images of public benchmarks; the default one if None.
     """
     lines = aggregate(rows).assign(trials=trials_of(rows))
-    columns = _columns(rows)
+    columns, metrics = _columns(rows), owners()
     return {
         "made": now(),
         "version": dpbench.__version__,
-        "columns": {c.name: {"better": c.better, "help": c.help, "metric": owners().get(c.name, "")} for c in columns},
+        "columns": {c.name: {"better": c.better, "help": c.help, "metric": metrics.get(c.name, "")} for c in columns},
         "headline": [c.name for c in headline_columns() if c in columns] or [c.name for c in columns[:3]],
-        "tables": [_table(table, rows, columns, command, data) for table in (tables_of(lines) if len(lines) else [])],
+        "tables": [
+            _table(table, rows, columns, metrics, command, data) for table in (tables_of(lines) if len(lines) else [])
+        ],
     }
 
 
@@ -86,7 +88,12 @@ def _columns(rows: pd.DataFrame) -> list[Column]:
 
 
 def _table(
-    table: pd.DataFrame, rows: pd.DataFrame, columns: Sequence[Column], command: Command, data: Path | None
+    table: pd.DataFrame,
+    rows: pd.DataFrame,
+    columns: Sequence[Column],
+    metrics: Mapping[str, str],
+    command: Command,
+    data: Path | None,
 ) -> dict[str, Any]:
     ordered = table.assign(order=table["reference"].map(ORDER)).sort_values(
         ["order", "epsilon", "track", "method", "variant"], kind="stable"
@@ -94,7 +101,8 @@ def _table(
     ordered = ordered.assign(series=series_of(ordered))
     trials = rows.set_index("folder")
     lines = [_line(values, trials.loc[list(values["trials"])]) for _, values in ordered.iterrows()]
-    ranks = {c.name: _ranks(ordered, rows, c) for c in columns if c.better and not c.ranked_by and c.name in owners()}
+    ranked = [c for c in columns if c.better and not c.ranked_by and c.name in metrics]
+    ranks = {c.name: _ranks(ordered, rows, c, metrics[c.name]) for c in ranked}
     generated = next((line for line in lines if line.record.reference != "real"), lines[0])
     real, images, missing = _real_images(generated.record, lines, reference_of(table), data)
     return {
@@ -119,9 +127,8 @@ def _line(values: pd.Series[Any], trials: pd.DataFrame) -> Line:
     return Line(values, folder, record, trials.iloc[0], 1 if pd.isna(seeds) else int(seeds) + 1)
 
 
-def _ranks(table: pd.DataFrame, rows: pd.DataFrame, column: Column) -> list[tuple[int | None, str]]:
+def _ranks(table: pd.DataFrame, rows: pd.DataFrame, column: Column, metric: str) -> list[tuple[int | None, str]]:
     """(rank or None, the reason why it is not ranked against most others) of each line."""
-    metric = owners()[column.name]
     ranked = table.assign(rank=rank(table, column, metric, read_outcomes(rows, table, column)))
     apart = ["; ".join(reasons) for reasons in ranked_apart(ranked, metric)]
     return [(None if pd.isna(n) else int(n), why) for n, why in zip(ranked["rank"], apart, strict=True)]

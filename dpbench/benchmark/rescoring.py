@@ -15,7 +15,7 @@ import pandas as pd
 
 from dpbench.benchmark.redrawing import mend_samples
 from dpbench.benchmark.request import RunRequest
-from dpbench.benchmark.scoring import chosen_metrics, known_columns, score
+from dpbench.benchmark.scoring import chosen_metrics, score
 from dpbench.benchmark.session import Session
 from dpbench.core.errors import UNFINISHED, DpbenchError, UnknownName
 from dpbench.core.progress import Display
@@ -91,7 +91,7 @@ def rescore(request: RunRequest, datasets: Sequence[str] = (), display: Display 
                     failed += 1
                     warnings.warn(f"not scored: {record} ({folder.path}): {error}", stacklevel=2)
         finally:
-            write_csv(rows := collect(request.out, known_columns()), request.out / FILE)
+            write_csv(rows := collect(request.out), request.out / FILE)
     rows = rows_of(rows, [record.key for record, _ in trials])
     if failed:
         raise Unscored(failed, rows)

@@ -21,7 +21,7 @@ from dpbench.benchmark.launching import launch
 from dpbench.benchmark.leaderboard_file import LeaderboardFile
 from dpbench.benchmark.request import RunRequest
 from dpbench.benchmark.schedule import announce_slow_metrics, announce_trials, expect_times, plan_trials
-from dpbench.benchmark.scoring import chosen_metrics, known_columns
+from dpbench.benchmark.scoring import chosen_metrics
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.side_by_side import draw_side_by_side
 from dpbench.benchmark.trial import TrialSpec
@@ -97,7 +97,7 @@ def run_request(request: RunRequest, display: Display | None = None, experiment:
                 rows = leaderboard.write()
                 sheet = draw_side_by_side(trials, session)
             else:
-                rows = collect(request.out, known_columns())
+                rows = collect(request.out)
     finished = Finished(rows_of(rows, [trial.key for trial in trials]), sheet, session.inputs.spec, stored)
     if failures:
         raise TrialsFailed(failures, len(trials), finished)

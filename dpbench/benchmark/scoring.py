@@ -8,21 +8,21 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from dpbench.benchmark.cards import write_card
-from dpbench.benchmark.plugin_checks import check_metric
 from dpbench.core.context import RunContext
-from dpbench.core.errors import DpbenchError, UnknownName
+from dpbench.core.errors import DpbenchError
 from dpbench.core.extras import lacks_extra
 from dpbench.core.folders import cache_folder
-from dpbench.core.metric import Column, Metric
+from dpbench.core.metric import Metric
 from dpbench.core.registries import METRICS
 from dpbench.evaluation.score_protocol import is_outdated
 from dpbench.evaluation.scores import Scores
 from dpbench.results.best_effort import best_effort
 from dpbench.results.ceiling import real_values
+from dpbench.results.metric_columns import columns_of, headline_columns, importable_metrics
 from dpbench.results.provenance import scored_now
 from dpbench.results.record import TrialRecord
 from dpbench.results.rounding import rounded
-from dpbench.results.row import PROTOCOL, is_reserved, make_row
+from dpbench.results.row import make_row
 from dpbench.results.trial_folder import TrialFolder
 from dpbench.results.trial_log import TrialLog
 
@@ -30,59 +30,21 @@ if TYPE_CHECKING:
     from dpbench.benchmark.inputs import Inputs
     from dpbench.benchmark.session import Session
 
-PROTOCOL_ENTRIES = {*(f.name for f in PROTOCOL), "reference"}
-"""Protocol entries of every trial, beside one entry per metric under the metric's name."""
-
 UNDECLARED = (
     "computed from train without noise; kept in the trial's sensitive/ folder, as the dataset is not declared public"
 )
-
-
-def known_metric(name: str) -> type[Metric]:
-    """The metric called `name`, its columns checked.
-
-    Raises:
-        UnknownName: it does not exist.
-        DpbenchError: it cannot be imported, its declarations are wrong, or it fills reserved columns.
-    """
-    metric = METRICS.get(name)
-    if name in PROTOCOL_ENTRIES:
-        raise DpbenchError(f"no metric may be called '{name}', because its protocol entry would replace the row's")
-    check_metric(name, metric)
-    for column in metric.columns:
-        if is_reserved(column.name):
-            raise DpbenchError(f"metric '{name}' may not fill '{column.name}', a reserved column; rename it")
-        if not column.name.isidentifier():
-            raise DpbenchError(f"metric '{name}' fills '{column.name}'; use only letters, digits and _ in column names")
-    return metric
-
-
-def metric_columns(metrics: Sequence[str]) -> list[Column]:
-    """The columns that the named metrics fill, in order.
-
-    Raises:
-        UnknownName, DpbenchError: as `known_metric`; or two metrics fill the same column.
-    """
-    owners: dict[str, str] = {}
-    columns = []
-    for metric in dict.fromkeys(metrics):
-        for column in known_metric(metric).columns:
-            if owners.setdefault(column.name, metric) != metric:
-                raise DpbenchError(f"metrics '{owners[column.name]}' and '{metric}' both fill '{column.name}'")
-            columns.append(column)
-    return columns
 
 
 def chosen_metrics(names: Sequence[str] | None, added: Sequence[str] = ()) -> list[str]:
     """The named metrics (by default, the default metrics) and the added ones, each once, with checked columns.
 
     Raises:
-        UnknownName, DpbenchError: as `metric_columns`.
+        UnknownName, DpbenchError: as `columns_of`.
     """
     from dpbench.evaluation.evaluator import default_metrics
 
     chosen = list(dict.fromkeys([*(default_metrics() if names is None else names), *added]))
-    metric_columns(chosen)
+    columns_of(chosen)
     return chosen
 
 
@@ -112,60 +74,6 @@ def _still_holds(reason: str) -> bool:
     from dpbench.models.pretrained.finding import lacks_weights
 
     return bool(reason) and ("installed" not in reason or lacks_extra(reason) or lacks_weights(reason))
-
-
-def known_columns() -> list[Column]:
-    """The columns of all metrics that can be imported."""
-    return [column for metric in _importable().values() for column in metric.columns]
-
-
-def headline_columns() -> list[Column]:
-    """The first column of each headline metric, or the one that ranks it: the default columns of a printed table."""
-    return ranking_columns([metric.columns[0] for metric in _importable().values() if metric.headline])
-
-
-def other_columns() -> list[Column]:
-    """The same for each other metric: the columns of a table in which no headline metric has a value."""
-    return ranking_columns([metric.columns[0] for metric in _importable().values() if not metric.headline])
-
-
-def asked_columns(metrics: Sequence[str]) -> list[Column]:
-    """The columns to show for requested metrics: first the ranking column of each metric, then the others."""
-    columns = [known_metric(name).columns for name in metrics]
-    firsts = [first for first, *_ in columns]
-    return list(dict.fromkeys([*ranking_columns(firsts), *firsts, *(column for each in columns for column in each)]))
-
-
-def named_columns(names: Sequence[str]) -> list[Column]:
-    """The columns with these names, in this order.
-
-    Raises:
-        UnknownName: a column does not exist.
-    """
-    known = {column.name: column for column in known_columns()}
-    for name in names:
-        if name not in known:
-            raise UnknownName("metric column", name, known)
-    return [known[name] for name in names]
-
-
-def ranking_columns(columns: Sequence[Column]) -> list[Column]:
-    """The columns that rank rows for the given ones: the `ranked_by` of each, or the column itself."""
-    ranking = iter(named_columns([column.ranked_by for column in columns if column.ranked_by]))
-    return [next(ranking) if column.ranked_by else column for column in columns]
-
-
-def owners() -> dict[str, str]:
-    """Column -> the name of its metric."""
-    return {column.name: name for name, metric in _importable().items() for column in metric.columns}
-
-
-def _importable() -> dict[str, type[Metric]]:
-    found = {}
-    for name in METRICS.names():
-        with suppress(DpbenchError):
-            found[name] = known_metric(name)
-    return found
 
 
 def score(
@@ -200,7 +108,7 @@ def score(
                     _add_scores(record, folder, missing, session.inputs, run)
                 session.tracking.finish(record, _public_scores(record, folder))
             with best_effort(folder.card):
-                write_card(record, folder, known_columns(), real_beside(record, folder))
+                write_card(record, folder)
             folder.finish()
             log("finished")
     say_scores(record, folder, session)
@@ -208,7 +116,8 @@ def score(
 
 def say_scores(record: TrialRecord, folder: TrialFolder, session: Session) -> None:
     """Shows the headline scores of a finished trial on one line, if it has any, beside those of real images."""
-    row, real = make_row(record, folder.read_scores()), real_beside(record, folder)
+    scores = folder.read_scores()
+    row, real = make_row(record, scores), real_values(folder.results, record, scores)
     found = [
         f"{c.name} {rounded(row[c.name])}" + (f" (real images: {rounded(real[c.name])})" if c.name in real else "")
         for c in headline_columns()
@@ -222,11 +131,6 @@ def _public_scores(record: TrialRecord, folder: TrialFolder) -> dict[str, float]
     """The scores of a trial; none if the dataset is not declared public, as they depend on real images."""
     values = folder.read_scores()["values"] if record.public_benchmark else {}
     return {name: value for name, value in values.items() if value is not None}
-
-
-def real_beside(record: TrialRecord, folder: TrialFolder) -> dict[str, float]:
-    """Column -> the score of as many real images under the same protocol, if it is known."""
-    return real_values(folder.results, record, folder.read_scores(), owners())
 
 
 def _add_scores(
@@ -270,7 +174,7 @@ def _hidden(record: TrialRecord, scores: Scores) -> tuple[list[str], list[str]]:
         return [], []
     shown: dict[str, type[Metric]] = {}
     if not record.is_sensitive:
-        shown = {name: metric for name, metric in _importable().items() if not metric.reads_train}
+        shown = {name: metric for name, metric in importable_metrics().items() if not metric.reads_train}
     columns = {column.name for metric in shown.values() for column in metric.columns}
 
     def is_shown(caveat: str) -> bool:

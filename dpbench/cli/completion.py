@@ -105,7 +105,7 @@ def trials(context: typer.Context, incomplete: str) -> list[str]:
 
 def _scores() -> list[str]:
     """Names of the columns that metrics fill."""
-    from dpbench.benchmark.scoring import known_columns
+    from dpbench.results.metric_columns import known_columns
 
     return [column.name for column in known_columns()]
 

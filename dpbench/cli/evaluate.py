@@ -118,10 +118,10 @@ def evaluate(
 
 def _show(rows: Any, request: RunRequest) -> None:
     """Shows the leaderboard of the rows' datasets, with the columns of the requested metrics."""
-    from dpbench.benchmark.scoring import asked_columns, known_columns
     from dpbench.cli.pages.leaderboard_page import leaderboard_page
     from dpbench.results.gathering import collect
+    from dpbench.results.metric_columns import asked_columns
 
-    gathered = collect(request.out, known_columns(), sorted(set(rows["dataset"])))
+    gathered = collect(request.out, sorted(set(rows["dataset"])))
     columns = asked_columns([*(request.metrics or ()), *request.protocol_metrics])
     print_page(leaderboard_page(gathered, columns=columns))

@@ -53,12 +53,11 @@ def chosen_rows(folders: Sequence[Path], request: RunRequest, where: Sequence[st
     for place in places:
         if not place.is_dir():
             raise DpbenchError(f"there are no results in {place}; `dpbench run` writes some to its --out folder")
-    from dpbench.benchmark.scoring import known_columns
     from dpbench.data.opening import canonical_name
     from dpbench.results.filtering import keep_rows
     from dpbench.results.gathering import collect
 
-    rows = collect(places, known_columns(), [canonical_name(name) for name in split_names(request.dataset)])
+    rows = collect(places, [canonical_name(name) for name in split_names(request.dataset)])
     return keep_rows(rows, request.methods, request.epsilons, _conditions(where))
 
 

@@ -69,10 +69,10 @@ def leaderboard(
     if over_seeds and csv is None:
         raise DpbenchError("--over-seeds changes the CSV file only: also give --csv FILE")
     rows = chosen_rows(folders or [request.out], request, where or ())
-    from dpbench.benchmark.scoring import named_columns
     from dpbench.cli.pages.leaderboard_page import chosen_tables, tables_page
     from dpbench.cli.pages.written_tables import as_latex, as_markdown
     from dpbench.results.gathering import write_csv
+    from dpbench.results.metric_columns import named_columns
     from dpbench.results.over_seeds import aggregate
 
     if csv is not None:

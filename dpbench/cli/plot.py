@@ -130,8 +130,8 @@ def _draw(
     out: Path,
 ) -> None:
     """Draws scores of one table."""
-    from dpbench.benchmark.scoring import headline_columns, named_columns
     from dpbench.results.figures.figure_file import check_format, write_figure
+    from dpbench.results.metric_columns import headline_columns, named_columns
 
     check_format(out)
     named = named_columns(split_names(columns))

@@ -122,9 +122,9 @@ def _run(request: RunRequest, experiment: Sequence[RunRequest]) -> None:
 
 def _show(request: RunRequest, finished: Finished) -> None:
     """Shows the table and the lines after it."""
-    from dpbench.benchmark.scoring import asked_columns
     from dpbench.cli.pages.leaderboard_page import leaderboard_page
     from dpbench.cli.pages.run_page import after_the_table
+    from dpbench.results.metric_columns import asked_columns
 
     columns = asked_columns([*(request.metrics or ()), *request.protocol_metrics])
     print_page(leaderboard_page(finished.rows, columns=columns))

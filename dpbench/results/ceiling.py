@@ -8,20 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from dpbench.core.errors import DpbenchError
+from dpbench.results.metric_columns import owners
 from dpbench.results.record import TrialRecord
 from dpbench.results.trial_folder import TrialFolder, dataset_folder
 
 
-def real_values(
-    out: Path, record: TrialRecord, scores: Mapping[str, Any], owners: Mapping[str, str]
-) -> dict[str, float]:
+def real_values(out: Path, record: TrialRecord, scores: Mapping[str, Any]) -> dict[str, float]:
     """Column -> value of the finished `real` row for as many samples, for scores of the same protocol; {} without one.
 
     Args:
         out: folder of results.
         record: the record of the other row.
         scores: the scores of the other row, the content of scores.json.
-        owners: column -> the name of its metric.
     """
     own = scores["protocol"]
     if record.reference == "real":
@@ -33,10 +31,10 @@ def real_values(
                 continue
             if real.config.get("samples") == own.get("n_samples"):
                 found = TrialFolder(path).read_scores()
-                protocol = found["protocol"]
+                protocol, metric = found["protocol"], owners()
                 return {
                     name: value
                     for name, value in found["values"].items()
-                    if value is not None and protocol.get(owners.get(name, "")) == own.get(owners.get(name, ""))
+                    if value is not None and protocol.get(metric.get(name, "")) == own.get(metric.get(name, ""))
                 }
     return {}

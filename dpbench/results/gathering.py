@@ -15,6 +15,7 @@ import pandas as pd
 from dpbench.core.errors import DpbenchError, UnknownName
 from dpbench.core.files import write_atomic
 from dpbench.core.metric import Column
+from dpbench.results.metric_columns import known_columns
 from dpbench.results.row import FIELDS, PLACES, column_names, make_row
 from dpbench.results.row_index import RowIndex, Stamps
 from dpbench.results.trial_folder import TrialFolder
@@ -22,21 +23,22 @@ from dpbench.results.trial_folder import TrialFolder
 FILE = "leaderboard.csv"
 
 
-def collect(outs: Path | Sequence[Path], metrics: Sequence[Column], datasets: Sequence[str] = ()) -> pd.DataFrame:
+def collect(outs: Path | Sequence[Path], datasets: Sequence[str] = ()) -> pd.DataFrame:
     """One line per finished trial, sorted, with the trial's folder. A damaged trial is left out, with a warning.
+
+    The columns of all metrics that can be imported come first, then other columns with scores.
 
     A trial that is found twice counts once. A copy of its folder is left out, with a warning that names both. Trials
     that a folder of results shares with an earlier one are left out, with a warning that gives their number.
 
     Args:
         outs: folder of results, or several whose rows are merged.
-        metrics: the columns of the known metrics; other columns with scores are appended.
         datasets: names of the datasets to keep; all if empty.
 
     Raises:
         UnknownName: a dataset has no results.
     """
-    folders = [outs] if isinstance(outs, Path) else list(dict.fromkeys(outs))
+    folders, metrics = [outs] if isinstance(outs, Path) else list(dict.fromkeys(outs)), known_columns()
     frame = _merged([_once(_rows_of(out, metrics)) for out in folders], folders, metrics)
     for name in datasets:
         if name not in set(frame["dataset"]):
@@ -79,10 +81,10 @@ def _once(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows without copies: for each key, the row of the folder named after it, or else the first row."""
     if frame["key"].is_unique:
         return frame
-    names = frame["folder"].map(lambda folder: Path(folder).name)
-    ordered = frame.assign(other=names != frame["key"]).sort_values(["other", "folder"], kind="stable")
-    copies = ordered[ordered.duplicated("key")]
-    kept = ordered.drop(columns="other").drop_duplicates("key")
+    by_folder = frame.sort_values("folder", kind="stable")
+    is_home = by_folder["folder"].map(lambda folder: Path(folder).name) == by_folder["key"]
+    ordered = pd.concat([by_folder[is_home], by_folder[~is_home]])
+    copies, kept = ordered[ordered.duplicated("key")], ordered.drop_duplicates("key")
     homes = kept.set_index("key")["folder"]
     for _, copy in copies.iterrows():
         warnings.warn(

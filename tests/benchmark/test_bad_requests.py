@@ -9,8 +9,8 @@ import events
 import pytest
 
 import dpbench
-from dpbench.benchmark.scoring import known_columns, owners
 from dpbench.core.errors import DpbenchError
+from dpbench.results.metric_columns import known_columns, owners
 
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"methods": ["fak"]}, "unknown method 'fak'; did you mean fake"),

@@ -66,10 +66,10 @@ def test_only_changed_trials_are_read_again(tiny: Path, monkeypatch: pytest.Monk
         return once(self, key)
 
     monkeypatch.setattr(TrialFolder, "read", counted)
-    before = gathering.collect(tiny, [])
+    before = gathering.collect(tiny)
     assert read == []
     path = next(tiny.rglob("scores.json"))
     write_json(path, read_json(path) | {"values": {"brightness": -1}})
-    after = gathering.collect(tiny, [])
+    after = gathering.collect(tiny)
     assert [folder.path for folder in read] == [path.parent]
     assert (before["brightness"] != after["brightness"]).sum() == 1

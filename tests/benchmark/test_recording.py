@@ -16,7 +16,6 @@ from rich.console import Console
 
 import dpbench
 from dpbench.benchmark import stages
-from dpbench.benchmark.scoring import known_columns
 from dpbench.cli.pages.leaderboard_page import leaderboard_page
 from dpbench.core.errors import DpbenchError
 from dpbench.core.folders import state_folder
@@ -97,7 +96,7 @@ def test_leaderboard_reports_rows_missing_from_the_record(tiny: Path, monkeypatc
 
 def shown(out: Path) -> str:
     console = Console(width=200, file=io.StringIO(), record=True)
-    console.print(leaderboard_page(collect(out, known_columns())))
+    console.print(leaderboard_page(collect(out)))
     return console.export_text()
 
 

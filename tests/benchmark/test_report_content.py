@@ -9,7 +9,6 @@ import pytest
 
 import dpbench
 from dpbench.benchmark.report_content import report_content
-from dpbench.benchmark.scoring import known_columns
 from dpbench.results.gathering import collect
 from dpbench.results.trial_folder import LEDGER
 
@@ -20,7 +19,7 @@ def run(out: Path, dataset: str = "tiny", methods: str = "fake", **options: Any)
 
 
 def content(out: Path) -> dict[str, Any]:
-    return report_content(collect(out, known_columns()), lambda record, seeds: f"{record.method} {seeds}")
+    return report_content(collect(out), lambda record, seeds: f"{record.method} {seeds}")
 
 
 def lines_of(table: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -34,7 +33,7 @@ def test_rows_have_scores_ranks_ledgers_commands_and_pictures(tiny: Path) -> Non
     lines = lines_of(table)
     assert list(lines) == ["real", "nonprivate", "1", "10", "public"]
     own = lines["10"]
-    both = collect(tiny, known_columns()).query("epsilon == 10")["brightness"]
+    both = collect(tiny).query("epsilon == 10")["brightness"]
     assert own["scores"]["brightness"][0] == pytest.approx(both.mean())
     assert (own["seeds"], own["interval"], own["ranks"]["brightness"], own["command"]) == (2, "seeds", 1, "fake 2")
     assert [m["name"] for m in own["ledger"]["mechanisms"]] == ["mean"]

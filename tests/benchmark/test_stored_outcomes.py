@@ -9,7 +9,6 @@ from rich.console import Console
 from short_recipes import shorten
 
 import dpbench
-from dpbench.benchmark.scoring import known_columns
 from dpbench.cli.pages.leaderboard_page import leaderboard_page
 from dpbench.results.gathering import collect
 from dpbench.results.trial_folder import TrialFolder
@@ -27,5 +26,5 @@ def test_outcomes_are_stored_where_they_may_be_and_rank_the_rows(tiny: Path, mon
     assert packed.shape == (3, 2, row["n_reference"])
     assert packed.unpacked().mean() == pytest.approx(row["accuracy"])
     console = Console(width=160, record=True)
-    console.print(leaderboard_page(collect(tiny, known_columns())))
+    console.print(leaderboard_page(collect(tiny)))
     assert "ranked by accuracy" in console.export_text()

@@ -12,7 +12,7 @@ import pytest
 from calling import PLUGIN, call, run
 from PIL import Image
 
-from dpbench.benchmark.scoring import asked_columns
+from dpbench.results.metric_columns import asked_columns
 
 
 def test_run_ends_with_a_table_and_a_csv(tiny: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from rows import ACCURACY, FWD, frame, scores, trial
+from rows import FWD, frame, scores, trial
 
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import read_json, write_json
@@ -115,7 +115,7 @@ def test_damaged_trials_are_skipped_with_a_warning(tmp_path: Path) -> None:
     store(tmp_path / "d/m/bad3", trial(), {"values": {}})
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        assert len(collect(tmp_path, [FWD])) == 1
+        assert len(collect(tmp_path)) == 1
     for name, warning in zip(["bad1", "bad2", "bad3"], caught, strict=True):
         assert name in str(warning.message)
 
@@ -125,7 +125,7 @@ def test_a_row_of_a_later_version_is_left_out_without_advice_to_train_again(tmp_
     path = tmp_path / "d/m/k/trial.json"
     write_json(path, read_json(path) | {"later": 1})
     with pytest.warns(match="a field 'later' that this version of dpbench does not know: use the version") as caught:
-        assert collect(tmp_path, [FWD]).empty
+        assert collect(tmp_path).empty
     assert "--force" not in str(caught[0].message)
 
 
@@ -135,7 +135,7 @@ def test_a_copied_folder_counts_once(tmp_path: Path) -> None:
     store(tmp_path / "d/m/l", trial(key="l", seed=1), scores(0.7))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        rows = collect(tmp_path, [ACCURACY, FWD])
+        rows = collect(tmp_path)
     assert rows["accuracy"].tolist() == [0.5, 0.7]
     texts = [str(warning.message) for warning in caught]
     home = tmp_path / "d/m/k"
@@ -153,13 +153,13 @@ def test_rows_of_several_folders_are_merged(tmp_path: Path) -> None:
     for out, key, accuracy in (("a", "k", 0.5), ("a", "l", 0.6), ("b", "l", 0.9), ("b", "n", 0.7)):
         store(tmp_path / out / "d/m" / key, trial(key=key, seed=ord(key)), scores(accuracy))
     with pytest.warns(UserWarning, match="left out 1 trial of .*b that an earlier folder also has"):
-        rows = collect([tmp_path / "a", tmp_path / "b"], [ACCURACY, FWD])
+        rows = collect([tmp_path / "a", tmp_path / "b"])
     assert rows["accuracy"].tolist() == [0.5, 0.6, 0.7]
     assert [Path(folder).parts[-4] for folder in rows["folder"]] == ["a", "a", "b"]
-    assert len(collect([tmp_path / "a", tmp_path / "a"], [ACCURACY, FWD])) == 2
+    assert len(collect([tmp_path / "a", tmp_path / "a"])) == 2
 
 
 def test_places_are_not_written(tmp_path: Path) -> None:
     store(tmp_path / "out/d/m/k", trial(key="k"), scores())
-    write_csv(collect(tmp_path / "out", [FWD]), tmp_path / "a.csv")
+    write_csv(collect(tmp_path / "out"), tmp_path / "a.csv")
     assert not {*PLACES} & {*pd.read_csv(tmp_path / "a.csv").columns}

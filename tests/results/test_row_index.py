@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import fakes
 import pandas as pd
 import pytest
-from rows import ACCURACY, FWD, scores, trial
+from rows import scores, trial
 
 from dpbench.core.files import write_json
 from dpbench.core.metric import Column
+from dpbench.core.registries import METRICS
 from dpbench.results import gathering, row_index
 from dpbench.results.gathering import collect
 from dpbench.results.row_index import RowIndex
@@ -41,8 +43,8 @@ def test_rows_from_the_index_equal_those_from_the_files(tmp_path: Path, read: li
     out = tmp_path / "out"
     store(out, "a", epsilon="inf", config={"x": [1, "é"]}, delta=1 / 3)
     store(out, "b", scores(accuracy=None, fwd=0.1 + 0.2), seed=None, queries=2**62, unverified=("peeked; twice", "so"))
-    first = collect(out, [ACCURACY, FWD])
-    again = collect(out, [ACCURACY, FWD])
+    first = collect(out)
+    again = collect(out)
     assert read == ["a", "b"]
     pd.testing.assert_frame_equal(first, again)
     assert again["notes"].tolist() == first["notes"].tolist()
@@ -53,20 +55,21 @@ def test_only_what_changed_is_read_again(tmp_path: Path, read: list[str]) -> Non
     out = tmp_path / "out"
     for key in "abc":
         store(out, key)
-    collect(out, [])
+    collect(out)
     read.clear()
     store(out, "b", scores(accuracy=0.9))
     (out / "d/m/c/trial.json").unlink()
     store(out, "d")
-    rows = collect(out, [])
+    rows = collect(out)
     assert read == ["b", "d"]
     assert dict(zip(rows["key"], rows["accuracy"], strict=True)) == {"a": 0.5, "b": 0.9, "d": 0.5}
 
 
 def test_new_metrics_have_empty_columns(tmp_path: Path, read: list[str]) -> None:
     store(tmp_path / "out", "a")
-    collect(tmp_path / "out", [ACCURACY])
-    rows = collect(tmp_path / "out", [ACCURACY, Column("new", "low", "")])
+    collect(tmp_path / "out")
+    METRICS.register("new")(type("New", (fakes.Brightness,), {"columns": (Column("new", "low", ""),)}))
+    rows = collect(tmp_path / "out")
     assert rows["fwd"].tolist() == [2.0]
     assert rows["new"].isna().all()
     assert read == ["a"]
@@ -76,19 +79,19 @@ def test_new_metrics_have_empty_columns(tmp_path: Path, read: list[str]) -> None
 def test_a_damaged_index_is_made_again(tmp_path: Path, read: list[str], damage: bytes | None) -> None:
     out = tmp_path / "out"
     store(out, "a")
-    collect(out, [])
+    collect(out)
     path = RowIndex.of(out).path
     path.write_bytes(path.read_bytes()[:-100] if damage is None else damage)
-    assert collect(out, [])["key"].tolist() == ["a"]
-    collect(out, [])
+    assert collect(out)["key"].tolist() == ["a"]
+    collect(out)
     assert read == ["a", "a"]
 
 
 def test_other_code_reads_again(tmp_path: Path, read: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     store(tmp_path / "out", "a")
-    collect(tmp_path / "out", [])
+    collect(tmp_path / "out")
     monkeypatch.setattr(row_index, "code_hash", lambda *_: "edited")
-    collect(tmp_path / "out", [])
+    collect(tmp_path / "out")
     assert read == ["a", "a"]
 
 
@@ -98,5 +101,5 @@ def test_an_index_that_cannot_be_written_costs_time_alone(
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
     monkeypatch.setenv("DPBENCH_CACHE", str(tmp_path / "file"))
     store(tmp_path / "out", "a")
-    assert [len(collect(tmp_path / "out", [])) for _ in range(2)] == [1, 1]
+    assert [len(collect(tmp_path / "out")) for _ in range(2)] == [1, 1]
     assert read == ["a", "a"]

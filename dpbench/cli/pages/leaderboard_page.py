@@ -8,13 +8,13 @@ import pandas as pd
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from dpbench.benchmark.scoring import headline_columns, named_columns, other_columns, owners, ranking_columns
 from dpbench.cli.pages.fitted_table import FittedTable
 from dpbench.cli.pages.ranked_tables import RankedTable, ranked_tables
 from dpbench.core.errors import DpbenchError
 from dpbench.core.folders import state_folder
 from dpbench.core.metric import Column
 from dpbench.results import privacy_record
+from dpbench.results.metric_columns import headline_columns, named_columns, other_columns, ranking_columns
 from dpbench.results.privacy_record import Record, lines_about
 
 
@@ -40,7 +40,7 @@ def chosen_tables(
         if first.better is None:
             raise DpbenchError(f"--by {by}: neither high nor low values of {by} are better; --columns {by} shows it")
         shown = list(dict.fromkeys([*ranking_columns([first]), first, *shown]))
-    return ranked_tables(rows, shown, owners(), [] if columns else other_columns(), all_notes)
+    return ranked_tables(rows, shown, [] if columns else other_columns(), all_notes)
 
 
 def leaderboard_page(

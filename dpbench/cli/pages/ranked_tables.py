@@ -8,12 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from dpbench.benchmark.scoring import ranking_columns
 from dpbench.cli.pages.fitted_table import Name
 from dpbench.cli.pages.footnotes import Footnotes, full_notes, short_notes
 from dpbench.core.metric import Column
 from dpbench.core.variants import titled
 from dpbench.results.comparable import ORDER, heading_of, marks_of, tables_of
+from dpbench.results.metric_columns import owners, ranking_columns
 from dpbench.results.over_seeds import aggregate, trials_of
 from dpbench.results.ranking import rank, ranked_apart, read_outcomes
 from dpbench.results.rounding import rounded
@@ -40,11 +40,7 @@ class RankedTable:
 
 
 def ranked_tables(
-    frame: pd.DataFrame,
-    headline: Sequence[Column],
-    owners: Mapping[str, str],
-    others: Sequence[Column] = (),
-    all_notes: bool = False,
+    frame: pd.DataFrame, headline: Sequence[Column], others: Sequence[Column] = (), all_notes: bool = False
 ) -> list[RankedTable]:
     """One table per dataset, resolution and number of images: scores of different numbers of images are not comparable.
 
@@ -52,7 +48,6 @@ def ranked_tables(
         frame: one line per trial; see `results.gathering.collect`.
         headline: the metrics' columns to show, in order. A table leaves out those without any value. The first other
             column that has a direction ranks the lines, or the column that it names for ranking.
-        owners: column -> the name of its metric.
         others: the columns to show in a table in which no headline column has a value.
         all_notes: whether to give all notes in full.
     """
@@ -60,7 +55,8 @@ def ranked_tables(
         return []
     groups = tables_of(aggregate(frame).assign(trials=trials_of(frame)))
     shown = [_with_values(group, headline) or _with_values(group, others) for group in groups]
-    return [_ranked(group, frame, columns, owners, all_notes) for group, columns in zip(groups, shown, strict=True)]
+    known = owners()
+    return [_ranked(group, frame, columns, known, all_notes) for group, columns in zip(groups, shown, strict=True)]
 
 
 def _with_values(lines: pd.DataFrame, columns: Sequence[Column]) -> list[Column]:
@@ -68,18 +64,18 @@ def _with_values(lines: pd.DataFrame, columns: Sequence[Column]) -> list[Column]
 
 
 def _ranked(
-    lines: pd.DataFrame, frame: pd.DataFrame, shown: Sequence[Column], owners: Mapping[str, str], all_notes: bool
+    lines: pd.DataFrame, frame: pd.DataFrame, shown: Sequence[Column], metrics: Mapping[str, str], all_notes: bool
 ) -> RankedTable:
     heading = heading_of(lines)
     lines = lines.assign(rank=float("nan"), order=lines["reference"].map(ORDER))
     by = next((column for column in ranking_columns(shown) if column.better), None)
     if by:
         heading += f" · ranked by {by.name}, within ε and track"
-        lines["rank"] = rank(lines, by, owners[by.name], read_outcomes(frame, lines, by))
-        apart = ranked_apart(lines, owners[by.name])
+        lines["rank"] = rank(lines, by, metrics[by.name], read_outcomes(frame, lines, by))
+        apart = ranked_apart(lines, metrics[by.name])
         lines["notes"] = [notes + more for notes, more in zip(lines["notes"], apart, strict=True)]
     lines = lines.sort_values(["order", "epsilon", "track", "rank", "method", "variant"], kind="stable")
-    notes = full_notes(lines) if all_notes else short_notes(lines, [c.name for c in shown], owners)
+    notes = full_notes(lines) if all_notes else short_notes(lines, [c.name for c in shown], metrics)
     names = [_name(line, mark) for mark, (_, line) in zip(notes.marks, lines.iterrows(), strict=True)]
     general = [*notes.general, *(_about_ranks(lines, by) if by else [])]
     return RankedTable(heading, lines, shown, names, replace(notes, general=general))

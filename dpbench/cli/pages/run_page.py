@@ -13,11 +13,11 @@ from dpbench.benchmark.command_words import given
 from dpbench.benchmark.configure import configure, plan_of
 from dpbench.benchmark.request import RunRequest
 from dpbench.benchmark.runner import Finished
-from dpbench.benchmark.scoring import headline_columns
 from dpbench.cli.options import RUN
 from dpbench.core.errors import DpbenchError
 from dpbench.core.specs import DatasetSpec
 from dpbench.core.variants import parse_variant
+from dpbench.results.metric_columns import headline_columns
 
 COMPANIONS = ("dp-merf", "wavelet")
 """Methods to suggest as a comparison: the quickest one, and one that uses public images."""

@@ -19,12 +19,10 @@ from dpbench.core.metric import Column
 from dpbench.results.privacy_record import Record
 from dpbench.results.record import TrialRecord
 
-OWNERS = {"accuracy": "accuracy", "fwd": "fwd"}
-
 
 def show(rows: pd.DataFrame, width: int = 160, **options: Any) -> str:
     records = options.pop("records", {})
-    return rendered(tables_page(ranked_tables(rows, [ACCURACY, FWD], OWNERS, **options), rows, records), width)
+    return rendered(tables_page(ranked_tables(rows, [ACCURACY, FWD], **options), rows, records), width)
 
 
 def rendered(page: RenderableType, width: int = 160) -> str:
@@ -65,7 +63,7 @@ def test_column_without_a_direction_ranks_nothing() -> None:
     diversity = Column("fwd", None, "a diversity")
 
     def text_of(columns: list[Column]) -> str:
-        return rendered(tables_page(ranked_tables(rows, columns, OWNERS), rows, {}))
+        return rendered(tables_page(ranked_tables(rows, columns), rows, {}))
 
     assert "ranked by accuracy" in text_of([diversity, ACCURACY])
     alone = text_of([diversity])
@@ -82,7 +80,7 @@ def test_rows_are_ranked_by_the_column_that_the_first_one_names() -> None:
 
     rows = frame(row("a", 1.0, 0.9), row("b", 1.1, 0.2))
     fwd = Column("fwd", "low", "", ranked_by="fwd_inf")
-    text = rendered(tables_page(ranked_tables(rows, [fwd], {"fwd": "fwd", "fwd_inf": "fwd"}), rows, {}))
+    text = rendered(tables_page(ranked_tables(rows, [fwd]), rows, {}))
     assert "ranked by fwd_inf" in text
     assert re.findall(r"│ ([ab]) +│ +1 │ images │ +(\d)", text) == [("b", "1"), ("a", "2")]
     assert re.search(r"┃ +fwd_inf ↓ ┃", rendered(leaderboard_page(rows)))

@@ -9,8 +9,6 @@ from rows import ACCURACY, FWD, frame, scores, trial
 from dpbench.cli.pages.ranked_tables import RankedTable, ranked_tables
 from dpbench.cli.pages.written_tables import as_latex, as_markdown
 
-OWNERS = {"accuracy": "accuracy", "fwd": "fwd"}
-
 
 def tables() -> list[RankedTable]:
     rows = frame(
@@ -18,7 +16,7 @@ def tables() -> list[RankedTable]:
         (trial(method="a_b", variant="w=[8,8],x=a|b"), scores(0.6, ci95=0.02)),
         (trial(method="c&d", epsilon=10.0), scores(0.7, fwd=None)),
     )
-    return ranked_tables(rows, [ACCURACY, FWD], OWNERS)
+    return ranked_tables(rows, [ACCURACY, FWD])
 
 
 def test_markdown_has_every_cell_and_no_markup_of_its_own() -> None:
