@@ -29,7 +29,7 @@ def write_card(record: TrialRecord, folder: TrialFolder) -> bool:
     Raises:
         DpbenchError: the ledger or the scores are damaged, or the card cannot be written.
     """
-    if record.reference in ("real", "external"):
+    if not record.has_model:
         return False
     scores = folder.read_scores()
     real = real_values(folder.results, record, scores)

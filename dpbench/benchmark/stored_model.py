@@ -194,7 +194,7 @@ def load_model(folder: TrialFolder, request: RunRequest, display: Display | None
     record = folder.read()
     if record is None:
         raise DpbenchError(f"{folder.path} has no finished trial")
-    if record.reference in ("real", "external"):
+    if not record.has_model:
         raise DpbenchError(f"{record} has no model: its images were not drawn by dpbench")
     folder.check_model_and_ledger(record)
     device = resolve_device(request.device)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 
@@ -65,10 +65,9 @@ def evaluate(
     Raises:
         UnknownName: a metric does not exist.
         DataError: a set is empty or damaged, the shapes differ, or both sets are the same.
-        DpbenchError: two metrics declare the same column, or a metric does not compute exactly its declared columns.
+        DpbenchError: a metric does not compute exactly its declared columns.
     """
     chosen = {name: METRICS.get(name)() for name in dict.fromkeys(metrics)}
-    _refuse_shared_columns(chosen)
     with collect_caveats() as caveats:
         check(synthetic, reference, run)
     scores = Scores(protocol={"n_samples": len(synthetic), "n_reference": len(reference)}, caveats=tuple(caveats))
@@ -166,12 +165,3 @@ def _refuse_days(metric: Metric, evaluation: SharedEvaluation) -> None:
 
 def _generator(run: RunContext, name: str) -> torch.Generator:
     return torch.Generator().manual_seed(int(digest([run.generator.initial_seed(), name], 15), 16))
-
-
-def _refuse_shared_columns(metrics: Mapping[str, Metric]) -> None:
-    owners: dict[str, str] = {}
-    for name, metric in metrics.items():
-        for column in metric.columns:
-            other = owners.setdefault(column.name, name)
-            if other != name:
-                raise DpbenchError(f"metrics '{other}' and '{name}' both declare the column '{column.name}'")

@@ -36,7 +36,7 @@ def check(record: TrialRecord, folder: TrialFolder, out: Path) -> None:
     """
     if not folder.is_finished:
         raise DpbenchError(f"{folder.path} is not scored yet; run the command that started it again, then export it")
-    if record.reference in ("real", "external"):
+    if not record.has_model:
         raise DpbenchError(f"{record} has no model: its images were not drawn by dpbench")
     if not may_be_shared(record):
         raise DpbenchError(

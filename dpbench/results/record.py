@@ -194,6 +194,11 @@ class TrialRecord:
         )
 
     @property
+    def has_model(self) -> bool:
+        """Whether a model of dpbench drew its images; otherwise they are real, or other programs made them."""
+        return self.reference not in ("real", "external")
+
+    @property
     def is_sensitive(self) -> bool:
         """Whether model and samples must stay in `sensitive/`; see `is_sensitive`."""
         return is_sensitive(self.public_benchmark, self.reference, self.epsilon, self.accounting)
