@@ -152,7 +152,7 @@ def test_runs_ask_for_what_exists(page: Path) -> None:
         given = {k: v for k, v in parsed.items() if k in parsers and v is not None}
         request = RunRequest(**{name: parsers[name](v) if parsers[name] else v for name, v in given.items()})
         configure(request.methods, request.dataset, request.preset, request.settings, request.public)
-        chosen_metrics(request.metrics)
+        chosen_metrics(request)
         several = candidates(request.public)
         for dataset in (request.dataset, *(several.names if several else (request.public,))):
             DATASETS.get(dataset.partition(":")[0])

@@ -61,7 +61,7 @@ def dry_run(request: RunRequest, display: Display | None = None) -> DryRun:
         DpbenchError: as `run_request` before it starts its first trial.
     """
     with Session.open(request, display, writes=True) as session:
-        metrics = chosen_metrics(request.metrics, request.protocol_metrics)
+        metrics = chosen_metrics(request)
         trials = plan_trials(session)
         done = finished_trials(trials, session, metrics)
         announce_slow_metrics(trials, done, session, metrics)

@@ -118,7 +118,7 @@ def evaluate(
 
 def evaluate_images(path: Path, claim: Claim, request: RunRequest, display: Display | None = None) -> pd.DataFrame:
     """`evaluate` for a request."""
-    metrics = chosen_metrics(request.metrics, request.protocol_metrics)
+    metrics = chosen_metrics(request)
     for reference in request.references:
         if reference != "real":
             raise DpbenchError(f"images from another program have only the reference row 'real', not '{reference}'")

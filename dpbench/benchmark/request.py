@@ -297,9 +297,9 @@ class RunRequest:
             load_plugin(path)
 
     @property
-    def protocol_metrics(self) -> tuple[str, ...]:
-        """The metrics that the protocol adds."""
-        return PROTOCOLS[self.protocol].metrics
+    def named_metrics(self) -> tuple[str, ...]:
+        """The requested metrics and those that the protocol adds; the default metrics are not among them."""
+        return (*(self.metrics or ()), *PROTOCOLS[self.protocol].metrics)
 
     def budgets(self) -> list[tuple[float, Reference]]:
         """(ε, reference) of a method's rows, cheapest first; ε = ∞ is the non-private reference."""

@@ -74,7 +74,7 @@ def evaluate_all(
 
 def rescore(request: RunRequest, datasets: Sequence[str] = (), display: Display | None = None) -> pd.DataFrame:
     """`evaluate_all` for a request."""
-    chosen = chosen_metrics(request.metrics, request.protocol_metrics)
+    chosen = chosen_metrics(request)
     trials = _finished(request.out, datasets)
     failed = 0
     with Session.open(request, display, writes=True) as session:

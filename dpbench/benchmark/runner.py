@@ -82,7 +82,7 @@ def run_request(request: RunRequest, display: Display | None = None, experiment:
     if not request.epsilons and not request.references:
         raise DpbenchError("nothing to run: give an ε or a reference")
     with Session.open(request, display, writes=True, distributed=True) as session:
-        metrics = chosen_metrics(request.metrics, request.protocol_metrics)
+        metrics = chosen_metrics(request)
         trials = plan_trials(session)
         done = finished_trials(trials, session, metrics)
         announce_slow_metrics(trials, done, session, metrics)

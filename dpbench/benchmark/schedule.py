@@ -49,7 +49,7 @@ def check_requests(requests: Sequence[RunRequest]) -> None:
         root = request.data or default_root()
         options = DataOptions(root, request.resolution, request.download, request.public_benchmark)
         plannable_methods(request, open_dataset(request.dataset, options).spec)
-        chosen_metrics(request.metrics, request.protocol_metrics)
+        chosen_metrics(request)
 
 
 def plan_trials(session: Session) -> list[TrialSpec]:

@@ -28,6 +28,7 @@ from dpbench.results.trial_log import TrialLog
 
 if TYPE_CHECKING:
     from dpbench.benchmark.inputs import Inputs
+    from dpbench.benchmark.request import RunRequest
     from dpbench.benchmark.session import Session
 
 UNDECLARED = (
@@ -35,15 +36,16 @@ UNDECLARED = (
 )
 
 
-def chosen_metrics(names: Sequence[str] | None, added: Sequence[str] = ()) -> list[str]:
-    """The named metrics (by default, the default metrics) and the added ones, each once, with checked columns.
+def chosen_metrics(request: RunRequest) -> list[str]:
+    """The metrics to compute: the requested ones, or else the default ones, and the protocol's; with checked columns.
 
     Raises:
         UnknownName, DpbenchError: as `columns_of`.
     """
     from dpbench.evaluation.evaluator import default_metrics
 
-    chosen = list(dict.fromkeys([*(default_metrics() if names is None else names), *added]))
+    default = default_metrics() if request.metrics is None else []
+    chosen = list(dict.fromkeys([*default, *request.named_metrics]))
     columns_of(chosen)
     return chosen
 

@@ -123,5 +123,5 @@ def _show(rows: Any, request: RunRequest) -> None:
     from dpbench.results.metric_columns import asked_columns
 
     gathered = collect(request.out, sorted(set(rows["dataset"])))
-    columns = asked_columns([*(request.metrics or ()), *request.protocol_metrics])
+    columns = asked_columns(request.named_metrics)
     print_page(leaderboard_page(gathered, columns=columns))

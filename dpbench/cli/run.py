@@ -126,6 +126,6 @@ def _show(request: RunRequest, finished: Finished) -> None:
     from dpbench.cli.pages.run_page import after_the_table
     from dpbench.results.metric_columns import asked_columns
 
-    columns = asked_columns([*(request.metrics or ()), *request.protocol_metrics])
+    columns = asked_columns(request.named_metrics)
     print_page(leaderboard_page(finished.rows, columns=columns))
     print_lines(["", *after_the_table(request, finished)])

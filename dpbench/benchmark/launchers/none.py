@@ -13,7 +13,7 @@ from dpbench.core.errors import DpbenchError
 def launch(waves: Waves, session: Session) -> Iterator[Outcome]:
     """Runs tasks; with several processes, all of them work on each one."""
     request, display, timetable = session.request, session.display, session.timetable
-    metrics = chosen_metrics(request.metrics, request.protocol_metrics)
+    metrics = chosen_metrics(request)
     with display.overview(timetable.line):
         for task in (task for wave in waves for task in wave):
             timetable.begin(task.number)

@@ -40,7 +40,7 @@ def work(request: RunRequest, tasks: int, events: TextIO) -> int:
             events.flush()
 
     with Session.open(request, SentDisplay(send), writes=True, distributed=True) as session:
-        metrics = chosen_metrics(request.metrics, request.protocol_metrics)
+        metrics = chosen_metrics(request)
         is_rank_zero = session.processes.is_rank_zero
         inbox = _Inbox(tasks) if is_rank_zero else None
         if is_rank_zero:
