@@ -74,7 +74,7 @@ def check_whole(out: Path, key: str) -> None:
     assert [run["key"] for run in recorded()].count(key) == 1
     for mechanism in read_json(path / "ledger.json")["mechanisms"]:
         assert mechanism["releases_spent"] == mechanism["releases_planned"]
-    assert len(folder.samples(record)) == folder.read_scores()["protocol"]["n_samples"]
+    assert len(folder.samples(record)) == folder.read_scores().protocol["n_samples"]
     folder.check_model_and_ledger(record)
     assert not [left for left in path.rglob("*") if left.name.startswith(TEMPORARY)]
     assert not list(path.rglob("checkpoints"))

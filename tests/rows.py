@@ -10,6 +10,7 @@ from dpbench.core.metric import Column
 from dpbench.results.gathering import make_frame
 from dpbench.results.record import TrialRecord
 from dpbench.results.row import make_row
+from dpbench.results.stored_scores import StoredScores
 
 ACCURACY = Column("accuracy", "high", "")
 FWD = Column("fwd", "low", "")
@@ -54,4 +55,6 @@ def scores(
 
 
 def frame(*rows: tuple[TrialRecord, dict[str, Any]]) -> pd.DataFrame:
-    return make_frame([make_row(t, s) | {"folder": t.key, "outcomes": ""} for t, s in rows], [ACCURACY, FWD])
+    return make_frame(
+        [make_row(t, StoredScores(**s)) | {"folder": t.key, "outcomes": ""} for t, s in rows], [ACCURACY, FWD]
+    )

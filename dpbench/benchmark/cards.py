@@ -33,7 +33,7 @@ def write_card(record: TrialRecord, folder: TrialFolder) -> bool:
         return False
     scores = folder.read_scores()
     real = real_values(folder.results, record, scores)
-    measured = Measured(scores["values"], scores["ci95"], real, known_columns())
+    measured = Measured(scores.values, scores.ci95, real, known_columns())
     ledger = StoredLedger.read(folder.path / LEDGER)
     return card_file.store(folder.card, model_card(record, ledger, _origin(record), measured))
 

@@ -64,9 +64,9 @@ def missing_metrics(folder: TrialFolder, metrics: Sequence[str], retry: bool = F
 
     def is_missing(name: str) -> bool:
         metric = METRICS.get(name)
-        reasons = [scores["missing"].get(c.name, "") for c in metric.columns if scores["values"].get(c.name) is None]
+        reasons = [scores.missing.get(c.name, "") for c in metric.columns if scores.values.get(c.name) is None]
         empty = any(retry or not _still_holds(reason) for reason in reasons)
-        return empty or is_outdated(scores["protocol"].get(name), metric)
+        return empty or is_outdated(scores.protocol.get(name), metric)
 
     return [name for name in metrics if is_missing(name)]
 
@@ -131,7 +131,7 @@ def say_scores(record: TrialRecord, folder: TrialFolder, session: Session) -> No
 
 def _public_scores(record: TrialRecord, folder: TrialFolder) -> dict[str, float]:
     """The scores of a trial; none if the dataset is not declared public, as they depend on real images."""
-    values = folder.read_scores()["values"] if record.public_benchmark else {}
+    values = folder.read_scores().values if record.public_benchmark else {}
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -155,7 +155,7 @@ def _add_scores(
         scores = evaluate(metrics, folder.samples(record, inputs.spec), test, run, train, kept)
     scores |= Scores(protocol={"reference": inputs.fingerprint(test)}, scored=dict.fromkeys(metrics, scored_now()))
     with suppress(DpbenchError):  # there are none yet, or they are damaged
-        scores = _merged(Scores(**folder.read_scores(all_columns=True)), scores)
+        scores = _merged(Scores(**vars(folder.read_scores(all_columns=True))), scores)
     columns, caveats = _hidden(record, scores)
     folder.write_scores(asdict(scores), dict.fromkeys(columns, UNDECLARED), caveats, record.public_benchmark)
 

@@ -37,7 +37,7 @@ def seconds_of_a_twin(trial: TrialSpec, session: Session) -> dict[str, float]:
                 seconds = {name: getattr(record, f"seconds_{name}") or 0.0 for name in ("prepare", "fit", "sample")}
                 samples = record.request["samples"]
                 if samples == session.request.samples:
-                    return seconds | {"evaluate": sum(folder.read_scores()["seconds"].values())}
+                    return seconds | {"evaluate": sum(folder.read_scores().seconds.values())}
                 other = seconds | {"sample": seconds["sample"] * session.request.samples / samples}
     return other
 

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from dpbench.core.errors import DpbenchError
 from dpbench.results.metric_columns import owners
 from dpbench.results.record import TrialRecord
+from dpbench.results.stored_scores import StoredScores
 from dpbench.results.trial_folder import TrialFolder, dataset_folder
 
 
-def real_values(out: Path, record: TrialRecord, scores: Mapping[str, Any]) -> dict[str, float]:
+def real_values(out: Path, record: TrialRecord, scores: StoredScores) -> dict[str, float]:
     """Column -> value of the finished `real` row for as many samples, for scores of the same protocol; {} without one.
 
     Args:
         out: folder of results.
         record: the record of the other row.
-        scores: the scores of the other row, the content of scores.json.
+        scores: the scores of the other row.
     """
-    own = scores["protocol"]
+    own = scores.protocol
     if record.reference == "real":
         return {}
     for path in sorted((dataset_folder(out, record.dataset) / "real").glob("*")):
@@ -31,10 +30,10 @@ def real_values(out: Path, record: TrialRecord, scores: Mapping[str, Any]) -> di
                 continue
             if real.config.get("samples") == own.get("n_samples"):
                 found = TrialFolder(path).read_scores()
-                protocol, metric = found["protocol"], owners()
+                protocol, metric = found.protocol, owners()
                 return {
                     name: value
-                    for name, value in found["values"].items()
+                    for name, value in found.values.items()
                     if value is not None and protocol.get(metric.get(name, "")) == own.get(metric.get(name, ""))
                 }
     return {}

@@ -74,7 +74,7 @@ def _read(folder: TrialFolder) -> dict[str, Any]:
     record = folder.read()
     assert record is not None
     scores = folder.read_scores()
-    return make_row(record, scores) | {"outcomes": " ".join(folder.read_scores(all_columns=True)["outcomes"])}
+    return make_row(record, scores) | {"outcomes": " ".join(folder.read_scores(all_columns=True).outcomes)}
 
 
 def _once(frame: pd.DataFrame) -> pd.DataFrame:

@@ -99,7 +99,7 @@ def read_outcomes(rows: pd.DataFrame, lines: pd.DataFrame, by: Column) -> dict[A
 def _stored(folder: TrialFolder, column: str, images: int) -> NDArray[np.bool_] | None:
     """A trial's outcomes for a column; None if there are none, or if they have another number of images."""
     try:
-        packed = folder.read_scores(all_columns=True)["outcomes"].get(column)
+        packed = folder.read_scores(all_columns=True).outcomes.get(column)
         return packed.unpacked() if packed is not None and packed.shape[2] == images else None
     except DpbenchError as error:
         warnings.warn(f"ranked without the per-image outcomes of {folder.path}: {error}", stacklevel=2)

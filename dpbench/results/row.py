@@ -12,6 +12,7 @@ from dpbench.core.metric import Column
 from dpbench.core.printable import printable
 from dpbench.results import record
 from dpbench.results.record import TrialRecord
+from dpbench.results.stored_scores import StoredScores
 
 
 class Field(NamedTuple):
@@ -87,31 +88,31 @@ def column_names(metrics: Sequence[Column], scored: Iterable[str] = ()) -> list[
     return [f.name for f in IDENTITY] + with_intervals + [f.name for f in PROTOCOL + CIRCUMSTANCES]
 
 
-def make_row(trial: TrialRecord, scores: Mapping[str, Any]) -> dict[str, Any]:
+def make_row(trial: TrialRecord, scores: StoredScores) -> dict[str, Any]:
     """One leaderboard line: column name -> value, None if the column does not apply.
 
     Args:
         trial: the record of the trial.
-        scores: the content of scores.json: values, ci95, missing, protocol, caveats, seconds, scored.
+        scores: its scores.
 
     Raises:
         DataError: the scores are damaged, or one would fill a reserved column.
     """
-    names = {**scores["values"], **scores["ci95"]}
+    names = {**scores.values, **scores.ci95}
     if wrong := sorted(name for name in names if is_reserved(name) or not name.isidentifier()):
         raise DataError(f"the scores fill reserved columns: {', '.join(wrong)}; {RESCORE}")
-    protocol = dict(scores["protocol"])
+    protocol = dict(scores.protocol)
     row: dict[str, Any] = dict(record.row_of(trial))
     row["config"] = json.dumps(trial.config, ensure_ascii=False)
-    row |= {name: None if value is None else float(value) for name, value in scores["values"].items()}
-    row |= {name + CI95: float(half) for name, half in scores["ci95"].items()}
+    row |= {name: None if value is None else float(value) for name, value in scores.values.items()}
+    row |= {name + CI95: float(half) for name, half in scores.ci95.items()}
     row |= {f.name: protocol.pop(f.name, None) for f in PROTOCOL[:-1]}
     row["protocol"] = json.dumps(protocol, sort_keys=True, ensure_ascii=False) if protocol else ""
-    row["seconds_evaluate"] = sum(scores["seconds"].values())
-    newest: Mapping[str, str] = max(scores["scored"].values(), key=lambda scored: scored.get("date", ""), default={})
+    row["seconds_evaluate"] = sum(scores.seconds.values())
+    newest: Mapping[str, str] = max(scores.scored.values(), key=lambda scored: scored.get("date", ""), default={})
     row["scored_by"] = " ".join(newest.get(part, "") for part in ("version", "commit")).strip()
     unverified = [f"accounting unverified: {reason}" for reason in trial.unverified]
-    notes = [*unverified, *trial.remarks, *_reasons(scores["missing"]), *scores["caveats"]]
+    notes = [*unverified, *trial.remarks, *_reasons(scores.missing), *scores.caveats]
     row["notes"] = tuple(dict.fromkeys(notes))
     return row | {f.name: _typed(row[f.name], f) for f in FIELDS}
 

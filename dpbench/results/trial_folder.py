@@ -18,13 +18,12 @@ import re
 import socket
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from filelock import FileLock, Timeout
-from pydantic import Field
 
 from dpbench.core.checkpoints import CHECKPOINTS, has_checkpoints, remove_checkpoints
 from dpbench.core.errors import DataError, DpbenchError, RunError
@@ -38,7 +37,6 @@ from dpbench.core.files import (
     write_json,
     write_text,
 )
-from dpbench.core.outcomes import Packed
 from dpbench.core.progress import Display
 from dpbench.core.specs import DatasetSpec
 from dpbench.core.typed_json import read_typed
@@ -46,6 +44,7 @@ from dpbench.results import card_file, checksums
 from dpbench.results.provenance import now
 from dpbench.results.record import OtherFormat, TrialRecord
 from dpbench.results.samples import StoredSamples
+from dpbench.results.stored_scores import StoredScores
 
 TRIAL = "trial.json"
 UNSCORED = "unscored.json"
@@ -61,20 +60,6 @@ LOCK, HOLDER = ".lock", ".holder"
 
 RESTORE = "restore it, or run with --force to train on the private data again, as another private run"
 """Advice for a damaged file that only new training can replace."""
-
-
-@dataclass(frozen=True)
-class _Scores:
-    """The content of scores.json; see `evaluation.scores.Scores`."""
-
-    values: dict[str, float | None]
-    missing: dict[str, str]
-    protocol: dict[str, Annotated[int, Field(ge=0, lt=2**63)] | str | dict[str, str]]
-    caveats: tuple[str, ...]
-    seconds: dict[str, float]
-    ci95: dict[str, float]
-    outcomes: dict[str, Packed] = field(default_factory=dict)  # empty in files by earlier versions
-    scored: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 def safe_name(name: str) -> str:
@@ -296,7 +281,7 @@ class TrialFolder:
         except OSError:
             return "another process"
 
-    def read_scores(self, all_columns: bool = False) -> dict[str, Any]:
+    def read_scores(self, all_columns: bool = False) -> StoredScores:
         """The content of scores.json.
 
         Args:
@@ -308,7 +293,7 @@ class TrialFolder:
         hidden = self.path / SENSITIVE / SCORES
         path = hidden if all_columns and is_there(hidden) else self.path / SCORES
         try:
-            return vars(read_typed(path, _Scores))
+            return read_typed(path, StoredScores)
         except DpbenchError as error:
             raise DataError(f"{error}; `dpbench evaluate --all` makes it again from the samples") from error
 

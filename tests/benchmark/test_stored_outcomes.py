@@ -20,9 +20,9 @@ def test_outcomes_are_stored_where_they_may_be_and_rank_the_rows(tiny: Path, mon
     options = {"public": "tiny-public", "samples": 30, "delta": 1e-6, "references": (), "device": "cpu"}
     row = dpbench.run("fake", dataset, [1.0], out=tiny, metrics=["accuracy"], resolution=32, **options).iloc[0]
     (folder,) = TrialFolder.finished(tiny)
-    shown = folder.read_scores()["outcomes"]
+    shown = folder.read_scores().outcomes
     assert bool(shown) == (dataset == "tiny")
-    packed = folder.read_scores(all_columns=True)["outcomes"]["accuracy"]
+    packed = folder.read_scores(all_columns=True).outcomes["accuracy"]
     assert packed.shape == (3, 2, row["n_reference"])
     assert packed.unpacked().mean() == pytest.approx(row["accuracy"])
     console = Console(width=160, record=True)

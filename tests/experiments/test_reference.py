@@ -21,6 +21,7 @@ from dpbench.core.metric import Column
 from dpbench.core.registries import METHODS
 from dpbench.results.gathering import make_frame
 from dpbench.results.row import make_row
+from dpbench.results.stored_scores import StoredScores
 from experiments import _script, reference
 from experiments._candidates import Candidate, Entry, Request, Task
 from experiments._jobs import Job
@@ -43,7 +44,7 @@ def row(method: str, epsilon: float, accuracy: float, **changes: Any) -> dict[st
              "public_source": PUBLIC.get(method, "")}  # fmt: skip
     scores = {"values": {"accuracy": accuracy}, "missing": {}, "caveats": [], "seconds": {}, "ci95": {}, "scored": {}}
     scored = scores | {"protocol": {"n_samples": 100, "n_reference": 50}}
-    return make_row(trial(**fixed | changes), scored)
+    return make_row(trial(**fixed | changes), StoredScores(**scored))
 
 
 def real() -> dict[str, Any]:

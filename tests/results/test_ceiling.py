@@ -9,7 +9,10 @@ from rows import scores, trial
 
 from dpbench.core.files import write_json
 from dpbench.results.ceiling import real_values
+from dpbench.results.stored_scores import StoredScores
 from dpbench.results.trial_folder import TrialFolder
+
+OWN = StoredScores(**scores())
 
 
 def store_real(out: Path, key: str, scored: dict[str, Any], samples: int | None = None, **changes: Any) -> None:
@@ -24,22 +27,22 @@ def store_real(out: Path, key: str, scored: dict[str, Any], samples: int | None 
 def test_the_row_of_as_many_images_of_the_same_dataset_counts(tmp_path: Path) -> None:
     store_real(tmp_path, "a", scores(0.90, n_samples=99), samples=99)
     store_real(tmp_path, "b", scores(0.91), dataset_fingerprint="other images")
-    assert real_values(tmp_path, trial(), scores()) == {}
+    assert real_values(tmp_path, trial(), OWN) == {}
     store_real(tmp_path, "c", scores(0.99))
-    assert real_values(tmp_path, trial(), scores()) == {"accuracy": 0.99, "fwd": 2.0}
-    assert real_values(tmp_path, trial(method="real", reference="real"), scores()) == {}
+    assert real_values(tmp_path, trial(), OWN) == {"accuracy": 0.99, "fwd": 2.0}
+    assert real_values(tmp_path, trial(method="real", reference="real"), OWN) == {}
 
 
 def test_a_row_that_was_capped_at_half_of_train_counts(tmp_path: Path) -> None:
     store_real(tmp_path, "c", scores(0.99, n_samples=7))
-    assert real_values(tmp_path, trial(), scores())["accuracy"] == 0.99
+    assert real_values(tmp_path, trial(), OWN)["accuracy"] == 0.99
 
 
 def test_scores_of_another_protocol_do_not_count(tmp_path: Path) -> None:
     store_real(tmp_path, "c", scores(0.99, accuracy_protocol="v2"))
-    assert real_values(tmp_path, trial(), scores()) == {"fwd": 2.0}
+    assert real_values(tmp_path, trial(), OWN) == {"fwd": 2.0}
 
 
 def test_a_damaged_row_does_not_count(tmp_path: Path) -> None:
     store_real(tmp_path, "c", {"values": {}})
-    assert real_values(tmp_path, trial(), scores()) == {}
+    assert real_values(tmp_path, trial(), OWN) == {}

@@ -17,6 +17,7 @@ from dpbench.results.gathering import collect, make_frame, write_csv
 from dpbench.results.over_seeds import aggregate
 from dpbench.results.record import TrialRecord
 from dpbench.results.row import FIELDS, IDENTITY, PLACES, make_row
+from dpbench.results.stored_scores import StoredScores
 
 REFERENCE = [
     path
@@ -61,7 +62,8 @@ def test_csv_keeps_full_precision(tmp_path: Path) -> None:
 
 def test_texts_are_neither_formulas_nor_control_characters(tmp_path: Path) -> None:
     row = make_row(
-        trial(method="=cmd|' /C calc'!A0", variant="a=-1", tuning="@sum", device="\x1b[2J"), scores(fwd=-1.0)
+        trial(method="=cmd|' /C calc'!A0", variant="a=-1", tuning="@sum", device="\x1b[2J"),
+        StoredScores(**scores(fwd=-1.0)),
     )
     path = tmp_path / "a.csv"
     write_csv(make_frame([row], [FWD]), path)
@@ -99,11 +101,11 @@ def test_scores_do_not_overwrite_row_fields(name: str, part: str) -> None:
     edited = scores()
     edited[part] = {**edited[part], name: 0.01}
     with pytest.raises(DpbenchError, match=name):
-        make_row(trial(), edited)
+        make_row(trial(), StoredScores(**edited))
 
 
 def test_scores_of_unknown_metrics_are_kept() -> None:
-    rows = make_frame([make_row(trial(), scores())], [FWD])
+    rows = make_frame([make_row(trial(), StoredScores(**scores()))], [FWD])
     assert rows["accuracy"].tolist() == [0.5]
 
 

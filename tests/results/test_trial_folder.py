@@ -18,6 +18,7 @@ from dpbench.core.progress import Quiet
 from dpbench.core.specs import Conditions, DatasetSpec
 from dpbench.results.sample_grid import CELL, COLUMNS, write_grid
 from dpbench.results.samples import StoredSamples, read_conditions, write_conditions, write_shard
+from dpbench.results.stored_scores import StoredScores
 from dpbench.results.trial_folder import TrialFolder, safe_name
 
 SPEC = DatasetSpec("d", 3, 8, 10, 10, ("cat", "dog", "a long name"), True)
@@ -134,10 +135,10 @@ def test_hidden_scores_stay_in_the_sensitive_folder(tmp_path: Path) -> None:
     }  # fmt: skip
     TrialFolder(tmp_path).write_scores(scores, {"a": "it tells"}, ["a: odd"], public_benchmark=False)
     shown = TrialFolder(tmp_path).read_scores()
-    assert (shown["values"], shown["missing"]) == ({"a": None, "b": 2.0}, {"a": "it tells"})
-    assert shown["caveats"] == ("b: few images",)
-    assert shown["ci95"] == {"b": 0.2}
-    assert TrialFolder(tmp_path).read_scores(all_columns=True) == scores
+    assert (shown.values, shown.missing) == ({"a": None, "b": 2.0}, {"a": "it tells"})
+    assert shown.caveats == ("b: few images",)
+    assert shown.ci95 == {"b": 0.2}
+    assert TrialFolder(tmp_path).read_scores(all_columns=True) == StoredScores(**scores)
 
 
 @pytest.mark.parametrize("public", [True, False])
@@ -148,8 +149,8 @@ def test_what_single_test_images_were_is_shown_for_public_benchmarks_alone(tmp_p
         "outcomes": {name: asdict(packed) for name, packed in outcomes.items()},
     }  # fmt: skip
     TrialFolder(tmp_path).write_scores(scores, {}, [], public_benchmark=public)
-    assert TrialFolder(tmp_path).read_scores()["outcomes"] == (outcomes if public else {})
-    assert TrialFolder(tmp_path).read_scores(all_columns=True)["outcomes"] == outcomes
+    assert TrialFolder(tmp_path).read_scores().outcomes == (outcomes if public else {})
+    assert TrialFolder(tmp_path).read_scores(all_columns=True).outcomes == outcomes
 
 
 def test_damaged_scores_error_names_the_file(tmp_path: Path) -> None:
