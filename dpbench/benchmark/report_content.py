@@ -24,7 +24,7 @@ from dpbench.core.variants import titled
 from dpbench.results import privacy_record
 from dpbench.results.comparable import ORDER, heading_of, marks_of, series_of, tables_of
 from dpbench.results.metric_columns import headline_columns, known_columns, owners
-from dpbench.results.over_seeds import aggregate, metric_columns, trials_of
+from dpbench.results.over_seeds import metric_columns
 from dpbench.results.provenance import now
 from dpbench.results.ranking import rank, ranked_apart, read_outcomes
 from dpbench.results.record import TrialRecord
@@ -67,16 +67,13 @@ def report_content(rows: pd.DataFrame, command: Command, data: Path | None = Non
         command: see `Command`.
         data: folder of datasets, for real images of public benchmarks; the default one if None.
     """
-    lines = aggregate(rows).assign(trials=trials_of(rows))
     columns, metrics = _columns(rows), owners()
     return {
         "made": now(),
         "version": dpbench.__version__,
         "columns": {c.name: {"better": c.better, "help": c.help, "metric": metrics.get(c.name, "")} for c in columns},
         "headline": [c.name for c in headline_columns() if c in columns] or [c.name for c in columns[:3]],
-        "tables": [
-            _table(table, rows, columns, metrics, command, data) for table in (tables_of(lines) if len(lines) else [])
-        ],
+        "tables": [_table(table, rows, columns, metrics, command, data) for table in tables_of(rows)],
     }
 
 

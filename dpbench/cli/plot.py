@@ -150,12 +150,11 @@ def _one_table(folders: Sequence[Path] | None, request: RunRequest, where: Seque
         DpbenchError: the filters leave no table, or several, which are not comparable.
     """
     from dpbench.results.comparable import heading_of, series_of, tables_of
-    from dpbench.results.over_seeds import aggregate, trials_of
 
     rows = chosen_rows(folders or [request.out], request, where)
-    if rows.empty:
+    tables = tables_of(rows)
+    if not tables:
         raise DpbenchError("there are no finished trials to draw")
-    tables = tables_of(aggregate(rows).assign(trials=trials_of(rows)))
     if len(tables) > 1:
         headings = "; ".join(heading_of(table) for table in tables)
         raise DpbenchError(f"these rows are not comparable: {headings}. Choose with --dataset or --where")

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from dpbench.core.variants import titled
+from dpbench.results.over_seeds import aggregate, trials_of
 
 SAME_TABLE = ["dataset", "dataset_fingerprint", "resolution"]
 COUNTS = ["n_samples", "n_reference"]
@@ -19,12 +20,17 @@ ORDER = {"real": 0, "nonprivate": 1, "": 2, "external": 2, "public": 3}
 """Order of rows: the upper references (real, non-private) above the private rows, the public reference below."""
 
 
-def tables_of(lines: pd.DataFrame) -> list[pd.DataFrame]:
-    """The lines of each table. A `real` row is in the table of the rows that it is a reference for, if there are any.
+def tables_of(rows: pd.DataFrame) -> list[pd.DataFrame]:
+    """The lines of each table; see `over_seeds.aggregate`. `trials` has the folders of each line's trials.
+
+    A `real` row is in the table of the rows that it is a reference for, if there are any.
 
     Args:
-        lines: see `over_seeds.aggregate`.
+        rows: one line per trial; see `gathering.collect`.
     """
+    if rows.empty:
+        return []
+    lines = aggregate(rows).assign(trials=trials_of(rows))
     keys = lines[SAME_TABLE + COUNTS].copy()
     for index, real in lines[lines["reference"] == "real"].iterrows():
         asked = json.loads(real["config"]).get("samples")

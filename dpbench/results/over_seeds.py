@@ -68,9 +68,9 @@ def _incomplete(metrics: Sequence[str], counts: Sequence[int], seeds: int) -> tu
     )
 
 
-def trials_of(frame: pd.DataFrame, column: str = "folder") -> pd.Series[Any]:
-    """The values of a column in the trials behind each line of `aggregate`, as a tuple; with the same index."""
-    return frame[column].groupby(_numbers(frame)).agg(tuple)
+def trials_of(frame: pd.DataFrame) -> pd.Series[Any]:
+    """The folders of the trials behind each line of `aggregate`, as a tuple; with the same index."""
+    return frame["folder"].groupby(_numbers(frame)).agg(tuple)
 
 
 def _numbers(frame: pd.DataFrame) -> pd.Series[int]:

@@ -15,7 +15,7 @@ def test_tables_differ_in_dataset_and_numbers_of_images() -> None:
         (trial(dataset="e"), scores()),
         (trial(method="real", reference="real", config={"samples": 7}), scores(n_samples=20)),
     )
-    tables = tables_of(aggregate(rows))
+    tables = tables_of(rows)
     assert [table["method"].tolist() for table in tables] == [["m"], ["n", "real"], ["m"]]
     assert heading_of(tables[0]) == "d, 32×32 · 100 samples against 50 real images"
     assert heading_of(tables[1]) == "d, 32×32 · 7 samples against 50 real images"

@@ -14,7 +14,6 @@ from dpbench.core.metric import Column
 from dpbench.core.variants import titled
 from dpbench.results.comparable import ORDER, heading_of, marks_of, tables_of
 from dpbench.results.metric_columns import owners, ranking_columns
-from dpbench.results.over_seeds import aggregate, trials_of
 from dpbench.results.ranking import rank, ranked_apart, read_outcomes
 from dpbench.results.rounding import rounded
 from dpbench.results.row import CI95
@@ -51,9 +50,7 @@ def ranked_tables(
         others: the columns to show in a table in which no headline column has a value.
         all_notes: whether to give all notes in full.
     """
-    if frame.empty:
-        return []
-    groups = tables_of(aggregate(frame).assign(trials=trials_of(frame)))
+    groups = tables_of(frame)
     shown = [_with_values(group, headline) or _with_values(group, others) for group in groups]
     known = owners()
     return [_ranked(group, frame, columns, known, all_notes) for group, columns in zip(groups, shown, strict=True)]
