@@ -175,11 +175,6 @@ class TrialRecord:
         return asdict(self)
 
     @property
-    def title(self) -> str:
-        """The trial's readable name: "wavelet [codes=128] ε=10 seed 0"."""
-        return trial_title(self.method, self.variant, self.dataset, self.reference, self.epsilon, self.seed)
-
-    @property
     def spec(self) -> DatasetSpec:
         """The dataset's declaration."""
         return DatasetSpec(
@@ -204,7 +199,7 @@ class TrialRecord:
         return is_sensitive(self.public_benchmark, self.reference, self.epsilon, self.accounting)
 
     def __str__(self) -> str:
-        return self.title
+        return trial_title(self.method, self.variant, self.dataset, self.reference, self.epsilon, self.seed)
 
 
 def dataset_fields(spec: DatasetSpec, fingerprint: str) -> dict[str, Any]:
