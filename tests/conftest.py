@@ -11,6 +11,7 @@ from pathlib import Path
 import events
 import fakes
 import pytest
+from temporary import temporary
 
 from dpbench import DATASETS, EXTRACTORS, GENERATORS, METHODS, METRICS, REFINERS, TEXT_ENCODERS
 from dpbench.models.pretrained import finding
@@ -67,7 +68,7 @@ def registries() -> Iterator[None]:
     """Undoes what a test registers."""
     with ExitStack() as stack:
         for registry in (METHODS, DATASETS, METRICS, REFINERS, EXTRACTORS, TEXT_ENCODERS, GENERATORS):
-            stack.enter_context(registry.temporary())
+            stack.enter_context(temporary(registry))
         yield
 
 

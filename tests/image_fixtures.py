@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from made_weights import make_clip
+from temporary import temporary
 from torch import Tensor
 
 from dpbench.core.cache import PublicCache
@@ -184,7 +185,7 @@ def scores(make_images: MakeImages, run: RunContext) -> Iterator[Callable[..., S
     def score(metric: str, synthetic: np.ndarray, reference: np.ndarray, train: np.ndarray | None = None) -> Scores:
         return evaluate([metric], images(synthetic), images(reference), run, None if train is None else images(train))
 
-    with EXTRACTORS.temporary(
-        dict.fromkeys(("inception", "pytorch-fid", "clip", "dinov2", "classifier"), PixelFeatures)
+    with temporary(
+        EXTRACTORS, dict.fromkeys(("inception", "pytorch-fid", "clip", "dinov2", "classifier"), PixelFeatures)
     ):
         yield score

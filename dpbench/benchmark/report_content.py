@@ -6,7 +6,7 @@ For a dataset that is not declared public, it has no real image, and no image th
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ import pandas as pd
 
 import dpbench
 from dpbench.benchmark.budget_shares import spent_by_mechanism
+from dpbench.benchmark.row_command import row_command
 from dpbench.benchmark.sample_grids import open_test, reference_of
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import is_there
@@ -39,9 +40,6 @@ MOST_PICTURED = 40
 NOT_FACTS = {"method", "variant", "config", "seed", "dataset", "epsilon", "notes", *COSTS}
 """Columns that a row's facts leave out, because they are shown elsewhere."""
 
-Command = Callable[[TrialRecord, int], str]
-"""(a row's record, its number of seeds) -> the command that reproduces the row."""
-
 
 class Line(NamedTuple):
     """A line of a table, and the trial of its first seed.
@@ -59,12 +57,11 @@ class Line(NamedTuple):
     seeds: int
 
 
-def report_content(rows: pd.DataFrame, command: Command, data: Path | None = None) -> dict[str, Any]:
+def report_content(rows: pd.DataFrame, data: Path | None = None) -> dict[str, Any]:
     """The content of the page; see `results.report.page_file.write_page`.
 
     Args:
         rows: one line per trial; see `results.gathering.collect`.
-        command: see `Command`.
         data: folder of datasets, for real images of public benchmarks; the default one if None.
     """
     columns, metrics = _columns(rows), owners()
@@ -73,7 +70,7 @@ def report_content(rows: pd.DataFrame, command: Command, data: Path | None = Non
         "version": dpbench.__version__,
         "columns": {c.name: {"better": c.better, "help": c.help, "metric": metrics.get(c.name, "")} for c in columns},
         "headline": [c.name for c in headline_columns() if c in columns] or [c.name for c in columns[:3]],
-        "tables": [_table(table, rows, columns, metrics, command, data) for table in tables_of(rows)],
+        "tables": [_table(table, rows, columns, metrics, data) for table in tables_of(rows)],
     }
 
 
@@ -85,12 +82,7 @@ def _columns(rows: pd.DataFrame) -> list[Column]:
 
 
 def _table(
-    table: pd.DataFrame,
-    rows: pd.DataFrame,
-    columns: Sequence[Column],
-    metrics: Mapping[str, str],
-    command: Command,
-    data: Path | None,
+    table: pd.DataFrame, rows: pd.DataFrame, columns: Sequence[Column], metrics: Mapping[str, str], data: Path | None
 ) -> dict[str, Any]:
     ordered = table.assign(order=table["reference"].map(ORDER)).sort_values(
         ["order", "epsilon", "track", "method", "variant"], kind="stable"
@@ -110,7 +102,7 @@ def _table(
         "real": real,
         "missing": missing,
         "lines": [
-            _row(number, line, columns, {name: found[number] for name, found in ranks.items()}, images, command)
+            _row(number, line, columns, {name: found[number] for name, found in ranks.items()}, images)
             for number, line in enumerate(lines)
         ],
     }
@@ -137,7 +129,6 @@ def _row(
     columns: Sequence[Column],
     ranks: Mapping[str, tuple[int | None, str]],
     conditions: Sequence[str],
-    command: Command,
 ) -> dict[str, Any]:
     values, record = line.values, line.record
     scores = {c.name: [values[c.name], values[c.name + CI95]] for c in columns if pd.notna(values[c.name])}
@@ -162,7 +153,7 @@ def _row(
         "facts": {f.name: _text(line.first[f.name]) for f in (*IDENTITY, *CIRCUMSTANCES) if f.name not in NOT_FACTS},
         "notes": list(values["notes"]),
         "ledger": _ledger(line),
-        "command": command(record, line.seeds),
+        "command": row_command(record, line.seeds),
         "picture": picture,
         "unpictured": why,
     }

@@ -124,4 +124,4 @@ def _show(rows: Any, request: RunRequest) -> None:
 
     gathered = collect(request.out, sorted(set(rows["dataset"])))
     columns = asked_columns(request.named_metrics)
-    print_page(leaderboard_page(gathered, columns=columns))
+    print_page(leaderboard_page(gathered, columns))

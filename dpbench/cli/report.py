@@ -37,12 +37,11 @@ def report(
 ) -> None:
     """Write one self-contained page: leaderboard, curves, samples, budgets, differences, commands."""
     from dpbench.benchmark.report_content import report_content
-    from dpbench.benchmark.row_command import row_command
     from dpbench.results.report.page_file import write_page
 
     rows = chosen_rows(folders or [request.out], request, where or ())
     if rows.empty:
         raise DpbenchError("there are no finished trials to report; `dpbench run` makes some")
     path = expanded(out)
-    write_page(path, report_content(rows, row_command, request.data))
+    write_page(path, report_content(rows, request.data))
     print(f"{len(rows)} trial{'s'[: len(rows) != 1]}: {path}")

@@ -127,5 +127,5 @@ def _show(request: RunRequest, finished: Finished) -> None:
     from dpbench.results.metric_columns import asked_columns
 
     columns = asked_columns(request.named_metrics)
-    print_page(leaderboard_page(finished.rows, columns=columns))
+    print_page(leaderboard_page(finished.rows, columns))
     print_lines(["", *after_the_table(request, finished)])

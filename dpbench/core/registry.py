@@ -11,11 +11,9 @@ import functools
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from dpbench.core.errors import DpbenchError, UnknownName
@@ -38,7 +36,7 @@ class Registry(Generic[P]):
         base: the base class of plugins; `check` looks for it.
     """
 
-    def __init__(self, kind: str, builtin: Mapping[str, tuple[str, str]], base: type = object):
+    def __init__(self, kind: str, builtin: Mapping[str, tuple[str, str]], base: type):
         self.kind = kind
         self.base = base
         self.group = f"dpbench.{kind.replace(' ', '_')}s"
@@ -145,20 +143,6 @@ class Registry(Generic[P]):
     def unregister(self, name: str) -> None:
         """Forgets the plugin registered under `name` at run time, if there is one."""
         self._registered.pop(name, None)
-
-    @contextmanager
-    def temporary(self, plugins: Mapping[str, type[P]] = MappingProxyType({})) -> Iterator[None]:
-        """Undoes all registrations in the block at its end.
-
-        Args:
-            plugins: registered at the start of the block; each one replaces a plugin of the same name.
-        """
-        before = self._registered
-        self._registered = {**before, **plugins}
-        try:
-            yield
-        finally:
-            self._registered = before
 
 
 def _is_defined_again(before: type | None, plugin: type) -> bool:

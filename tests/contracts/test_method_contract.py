@@ -40,7 +40,7 @@ def test_a_method_that_keeps_them_passes(check, tmp_path, registries):
 
 
 def test_a_summary_that_differs_from_the_docstring_is_noticed(tmp_path):
-    registry = Registry("method", {"sound": ("sound_method:Sound", "Something else.")})
+    registry = Registry("method", {"sound": ("sound_method:Sound", "Something else.")}, object)
     with pytest.raises(ContractError, match=r"its summary is 'Something else\.'"):
         methods.check_summary(MethodCase(registry, "sound", tmp_path))
 

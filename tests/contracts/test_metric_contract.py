@@ -6,6 +6,7 @@ import pytest
 import tiny
 from broken_metrics import BROKEN, Brightness
 from stand_ins import WEIGHTS, Blocks
+from temporary import temporary
 
 from dpbench.contracts import metrics
 from dpbench.contracts.metrics import BUILTIN_CHECKS, CHECKS, MetricCase
@@ -26,7 +27,7 @@ def test_every_metric_keeps_its_promises(case, check, quick_metrics, publish, ma
         publish(WEIGHTS[case.name], made(WEIGHTS[case.name]))
     else:
         needed["clip"] = Blocks
-    with EXTRACTORS.temporary(needed):
+    with temporary(EXTRACTORS, needed):
         check(case)
 
 

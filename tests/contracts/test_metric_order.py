@@ -12,6 +12,7 @@ import tiny
 import torch
 from short_recipes import shorten
 from stand_ins import WEIGHTS, Blocks
+from temporary import temporary
 from torch.nn.functional import interpolate
 
 from dpbench.contracts.small_evaluation import small_evaluation
@@ -107,7 +108,7 @@ def weights(metric, without_weights, publish, made, monkeypatch) -> Iterator[Non
     monkeypatch.setitem(image_reward.PROMPTS, "fields", tuple("abcd"))
     if metric in WEIGHTS:
         publish(WEIGHTS[metric], made(WEIGHTS[metric]))
-    with EXTRACTORS.temporary({name: Blocks for name in without_weights if name != WEIGHTS.get(metric)}):
+    with temporary(EXTRACTORS, {name: Blocks for name in without_weights if name != WEIGHTS.get(metric)}):
         yield
 
 

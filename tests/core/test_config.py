@@ -19,7 +19,7 @@ from dpbench.core.config import (
 from dpbench.core.errors import ConfigError, UnknownName
 from dpbench.core.registry import Registry
 
-PARTS: Registry = Registry("part", {})
+PARTS: Registry = Registry("part", {}, object)
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def fresh_entry_points():
 
 def test_names_and_summaries_need_no_import(modules):
     write(modules / "bomb_a.py", "raise RuntimeError('imported')")
-    plugins = Registry("method", {"b": ("bomb_a:Class", "The second."), "a": ("bomb_a:Other", "The first.")})
+    plugins = Registry("method", {"b": ("bomb_a:Class", "The second."), "a": ("bomb_a:Other", "The first.")}, object)
     assert plugins.names() == ["a", "b"]
     assert plugins.summary("b") == "The second."
     assert "bomb_a" not in sys.modules
@@ -54,20 +54,20 @@ def test_names_and_summaries_need_no_import(modules):
 
 def test_plugin_is_imported_on_first_access(modules):
     write(modules / "lazy_b.py", "class Plugin: pass")
-    plugins = Registry("method", {"lazy": ("lazy_b:Plugin", "")})
+    plugins = Registry("method", {"lazy": ("lazy_b:Plugin", "")}, object)
     assert "lazy_b" not in sys.modules
     assert plugins.get("lazy") is plugins.get("lazy")
     assert plugins.get("lazy").__name__ == "Plugin"
 
 
 def test_unknown_name_error_suggests_the_nearest():
-    plugins = Registry("metric", {"accuracy": ("x:Y", ""), "fwd": ("x:Z", "")})
+    plugins = Registry("metric", {"accuracy": ("x:Y", ""), "fwd": ("x:Z", "")}, object)
     with pytest.raises(UnknownName, match=r"unknown metric 'acuracy'; did you mean accuracy\?"):
         plugins.get("acuracy")
     with pytest.raises(UnknownName, match="unknown metric 'zzz'; known: accuracy, fwd"):
         plugins.get("zzz")
     with pytest.raises(UnknownName, match="known: none"):
-        Registry("metric", {}).get("zzz")
+        Registry("metric", {}, object).get("zzz")
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_unknown_name_error_suggests_the_nearest():
 def test_import_error_of_a_plugin_names_the_plugin(modules, name, text):
     write(modules / f"{name}.py", text)
     with pytest.raises(DpbenchError, match=rf"method 'mine' \({name}:Plugin\) cannot be imported: "):
-        Registry("method", {"mine": (f"{name}:Plugin", "")}).get("mine")
+        Registry("method", {"mine": (f"{name}:Plugin", "")}, object).get("mine")
 
 
 def test_installed_plugins_do_not_replace_built_in_ones(modules, monkeypatch, fresh_entry_points):
@@ -92,11 +92,11 @@ def test_installed_plugins_do_not_replace_built_in_ones(modules, monkeypatch, fr
         EntryPoint("own", "installed_c:Impostor", "dpbench.methods"),
     ]
     monkeypatch.setattr(module, "entry_points", lambda group: [p for p in points if p.group == group])
-    plugins = Registry("method", {"own": ("installed_c:Plugin", "dpbench's own.")})
+    plugins = Registry("method", {"own": ("installed_c:Plugin", "dpbench's own.")}, object)
     assert plugins.names() == ["extra", "own"]
     assert plugins.get("extra").__name__ == plugins.get("own").__name__ == "Plugin"
     assert (plugins.summary("extra"), plugins.summary("own")) == ("The extra one.", "dpbench's own.")
-    assert Registry("metric", {}).names() == []
+    assert Registry("metric", {}, object).names() == []
 
 
 def test_source_is_a_package_with_its_version_or_a_file(modules, monkeypatch, fresh_entry_points):
@@ -105,7 +105,7 @@ def test_source_is_a_package_with_its_version_or_a_file(modules, monkeypatch, fr
     write(modules / "my_plugin-1.2.dist-info/METADATA", "Metadata-Version: 2.1\nName: my_plugin\nVersion: 1.2\n")
     write(modules / "my_plugin-1.2.dist-info/entry_points.txt", "[dpbench.methods]\nextra = installed_d:Plugin\n")
     write(modules / "mine.py", "class Plugin: pass")
-    plugins = Registry("method", {"own": ("dpbench.core.method:Method", "")})
+    plugins = Registry("method", {"own": ("dpbench.core.method:Method", "")}, object)
     plugins.register("mine")(importlib.import_module("mine").Plugin)
     plugins.register("typed")(type("Typed", (), {"__module__": "nowhere"}))
     found = {name: plugins.source(name) for name in plugins.names()}
@@ -116,7 +116,7 @@ def test_entry_points_are_read_once_per_process(monkeypatch, fresh_entry_points)
     read = []
     monkeypatch.setattr(module, "entry_points", lambda group: read.append(group) or [])
     for kind in ("method", "method", "metric"):
-        Registry(kind, {}).names()
+        Registry(kind, {}, object).names()
     assert read == ["dpbench.methods", "dpbench.metrics"]
 
 
@@ -140,7 +140,7 @@ def test_public_only_datasets_are_known_without_import():
 
 
 def test_duplicate_registration_raises_an_error():
-    plugins = Registry("method", {"taken": ("x:Y", "")})
+    plugins = Registry("method", {"taken": ("x:Y", "")}, object)
 
     @plugins.register("mine")
     class Mine:
@@ -154,7 +154,7 @@ def test_duplicate_registration_raises_an_error():
 
 
 def test_a_cell_that_runs_again_replaces_its_class():
-    plugins = Registry("method", {})
+    plugins = Registry("method", {}, object)
     cells = [{"__name__": "__main__"}, {"__name__": "__main__"}]
     for cell in cells:
         exec("class Mine: pass", cell)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 from rich.console import Group, RenderableType
@@ -15,7 +15,7 @@ from dpbench.core.folders import state_folder
 from dpbench.core.metric import Column
 from dpbench.results import privacy_record
 from dpbench.results.metric_columns import headline_columns, named_columns, other_columns, ranking_columns
-from dpbench.results.privacy_record import Record, lines_about
+from dpbench.results.privacy_record import lines_about
 
 
 def chosen_tables(
@@ -43,24 +43,19 @@ def chosen_tables(
     return ranked_tables(rows, shown, [] if columns else other_columns(), all_notes)
 
 
-def leaderboard_page(
-    rows: pd.DataFrame, by: str | None = None, columns: Sequence[Column] = (), all_notes: bool = False
-) -> RenderableType:
+def leaderboard_page(rows: pd.DataFrame, columns: Sequence[Column] = ()) -> RenderableType:
     """The leaderboard of `rows`; see `chosen_tables` and `tables_page`."""
-    return tables_page(chosen_tables(rows, by, columns, all_notes), rows)
+    return tables_page(chosen_tables(rows, columns=columns), rows)
 
 
-def tables_page(
-    tables: Sequence[RankedTable], frame: pd.DataFrame, known: Mapping[str, Record] | None = None
-) -> RenderableType:
+def tables_page(tables: Sequence[RankedTable], frame: pd.DataFrame) -> RenderableType:
     """The tables one below the other, with the privacy records of their datasets; a note common to all comes last.
 
     Args:
         tables: in order.
         frame: one line per trial; see `results.gathering.collect`.
-        known: fingerprint of train -> its privacy record; by default this user's.
     """
-    records = _own_records(frame) if known is None else known
+    folder = state_folder() / privacy_record.FOLDER
     if not tables:
         return Text("no finished trials yet")
     first, *rest = (table.notes.general for table in tables)
@@ -75,12 +70,7 @@ def tables_page(
         page += [Text(note, style="dim") for note in own]
         if number == last[fingerprint]:
             private = frame[(frame["dataset_fingerprint"] == fingerprint) & (frame["reference"] == "")]
-            about = lines_about(dataset, records.get(fingerprint, Record()), private)
+            about = lines_about(dataset, privacy_record.of_fingerprint(folder, fingerprint), private)
             page += [Text(text, style="yellow" if is_warning else "") for text, is_warning in about]
         page += [Text()] if rest else []
     return Group(*page, *(Text(note, style="dim") for note in shared))
-
-
-def _own_records(frame: pd.DataFrame) -> dict[str, Record]:
-    folder = state_folder() / privacy_record.FOLDER
-    return {content: privacy_record.of_fingerprint(folder, content) for content in set(frame["dataset_fingerprint"])}

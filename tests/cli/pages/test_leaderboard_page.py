@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -12,17 +13,29 @@ from rich.console import Console, RenderableType
 from rows import ACCURACY, FWD, frame, scores, trial
 
 from dpbench.cli.pages.fitted_table import Name, shortened
-from dpbench.cli.pages.leaderboard_page import leaderboard_page, tables_page
+from dpbench.cli.pages.leaderboard_page import chosen_tables, leaderboard_page, tables_page
 from dpbench.cli.pages.ranked_tables import ranked_tables
 from dpbench.core.errors import DpbenchError
+from dpbench.core.folders import state_folder
 from dpbench.core.metric import Column
-from dpbench.results.privacy_record import Record
+from dpbench.results.privacy_record import FOLDER, append
 from dpbench.results.record import TrialRecord
 
 
 def show(rows: pd.DataFrame, width: int = 160, **options: Any) -> str:
-    records = options.pop("records", {})
-    return rendered(tables_page(ranked_tables(rows, [ACCURACY, FWD], **options), rows, records), width)
+    return rendered(tables_page(ranked_tables(rows, [ACCURACY, FWD], **options), rows), width)
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A privacy record of the test's own."""
+    monkeypatch.setenv("DPBENCH_STATE", str(tmp_path))
+
+
+def record(*keys: str, epsilon: float = 1.0) -> None:
+    """Records a private run of each trial, on the dataset of `rows.trial`."""
+    for key in keys:
+        append(state_folder() / FOLDER / "a.jsonl", {"run": key, "key": key, "epsilon": epsilon, "fingerprint": "x"})
 
 
 def rendered(page: RenderableType, width: int = 160) -> str:
@@ -51,7 +64,8 @@ def test_table_shows_references_and_privacy_record() -> None:
         (trial(reference="nonprivate", epsilon="inf", noise=""), scores()),
         (trial(method="real", reference="real", epsilon=None, noise=""), scores()),
     )
-    text = show(rows, records={"x": Record(3, 12.0)})
+    record("a", "b", "c", epsilon=4.0)
+    text = show(rows)
     order = [text.index(name) for name in ("│ real", "│ m (nonprivate)", "│ m      ", "│ m (public)")]
     assert order == sorted(order)
     assert "3 private runs so far, Σε = 12" in text
@@ -63,14 +77,14 @@ def test_column_without_a_direction_ranks_nothing() -> None:
     diversity = Column("fwd", None, "a diversity")
 
     def text_of(columns: list[Column]) -> str:
-        return rendered(tables_page(ranked_tables(rows, columns), rows, {}))
+        return rendered(tables_page(ranked_tables(rows, columns), rows))
 
     assert "ranked by accuracy" in text_of([diversity, ACCURACY])
     alone = text_of([diversity])
     assert "ranked by" not in alone
     assert re.search(r"┃ +fwd ┃", alone)
     with pytest.raises(DpbenchError, match="neither high nor low values of lpips are better"):
-        leaderboard_page(rows, by="lpips")
+        chosen_tables(rows, by="lpips")
 
 
 def test_rows_are_ranked_by_the_column_that_the_first_one_names() -> None:
@@ -80,11 +94,11 @@ def test_rows_are_ranked_by_the_column_that_the_first_one_names() -> None:
 
     rows = frame(row("a", 1.0, 0.9), row("b", 1.1, 0.2))
     fwd = Column("fwd", "low", "", ranked_by="fwd_inf")
-    text = rendered(tables_page(ranked_tables(rows, [fwd]), rows, {}))
+    text = rendered(tables_page(ranked_tables(rows, [fwd]), rows))
     assert "ranked by fwd_inf" in text
     assert re.findall(r"│ ([ab]) +│ +1 │ images │ +(\d)", text) == [("b", "1"), ("a", "2")]
     assert re.search(r"┃ +fwd_inf ↓ ┃", rendered(leaderboard_page(rows)))
-    assert re.search(r"┃ +fwd_inf ↓ ┃ +fwd ↓ ┃", rendered(leaderboard_page(rows, by="fwd")))
+    assert re.search(r"┃ +fwd_inf ↓ ┃ +fwd ↓ ┃", rendered(tables_page(chosen_tables(rows, by="fwd"), rows)))
 
 
 def test_single_seed_has_its_interval_over_images() -> None:
@@ -98,16 +112,18 @@ def test_private_rows_missing_from_the_record_are_reported() -> None:
         *((trial(seed=seed, key=f"key {seed}"), scores()) for seed in range(8)),
         (trial(reference="public", epsilon=0, noise="", key="public"), scores()),
     )
-    known = frozenset({"key 0", "key 1", "key 2", "of another row"})
-    text = show(rows, records={"x": Record(4, 4.0, known)})
-    assert "8 private rows on d, but the record on this machine lacks 5 of their runs: they ran elsewhere" in text
-    assert "8 private rows on d, but the record on this machine lacks 8 of their runs" in show(rows)
-    assert "lacks" not in show(rows, records={"x": Record(9, 9.0, frozenset(f"key {seed}" for seed in range(8)))})
+    missing = "8 private rows on d, but the record on this machine lacks {} of their runs: they ran elsewhere"
+    assert missing.format(8) in show(rows)
+    record("key 0", "key 1", "key 2", "of another row")
+    assert missing.format(5) in show(rows)
+    record(*(f"key {seed}" for seed in range(3, 8)))
+    assert "lacks" not in show(rows)
 
 
 def test_record_sum_mentions_unverified_runs() -> None:
     rows = frame((trial(key="a"), scores()), (trial(key="b", accounting="unverified"), scores()))
-    text = show(rows, records={"x": Record(2, 2.0, frozenset("ab"))})
+    record("a", "b")
+    text = show(rows)
     assert "2 private runs so far, Σε = 2, plus 1 unverified without a bound" in text
 
 
@@ -198,7 +214,8 @@ def test_each_number_of_images_has_a_table_of_its_own() -> None:
         (trial(method="real", reference="real", epsilon=None, config={"samples": 2000}), scores(n_samples=40)),
         (trial(method="real", reference="real", epsilon=None, config={}), scores(n_samples=25, n_reference=25)),
     )
-    text = show(rows, records={"x": Record(3, 12.0)})
+    record("a", "b", "c", epsilon=4.0)
+    text = show(rows)
     assert tables(text) == {
         "d, 32×32 · 100 samples against 50 real images": ["c", "a"],
         "d, 32×32 · 2,000 samples against 50 real images": ["real", "a"],

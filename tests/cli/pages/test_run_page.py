@@ -10,6 +10,7 @@ import events
 import numpy as np
 import pytest
 from PIL import Image
+from temporary import temporary
 from typer.testing import CliRunner, Result
 
 from dpbench import METHODS, RunRequest
@@ -35,7 +36,7 @@ def finish(out: Path, *methods: str, **options: Any) -> tuple[RunRequest, Finish
 
 
 def call(*words: str) -> Result:
-    with METHODS.temporary():  # as in a process of its own
+    with temporary(METHODS):  # as in a process of its own
         return CliRunner().invoke(app, list(words), env={"COLUMNS": "200"}, catch_exceptions=False)
 
 
@@ -47,7 +48,7 @@ def commands(request: RunRequest, finished: Finished) -> list[list[str]]:
 def test_commands_work_for_any_options(tiny: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     settings = {"mean:spread": "3", "spread": "4", "fake:levels": "2"}
-    with METHODS.temporary():
+    with temporary(METHODS):
         request, finished = finish(tiny, "fake[spread=6]", "mean", plugins=[PLUGIN], settings=settings,
                                    epsilons=(2.0, float("inf")))  # fmt: skip
         found = commands(request, finished)
