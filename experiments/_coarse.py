@@ -14,11 +14,10 @@ from torch import Tensor
 
 import dpbench
 from dpbench.benchmark.stored_model import StoredModel
-from dpbench.core.cache import PublicCache
+from dpbench.core.cache import public_cache
 from dpbench.core.context import RunContext
 from dpbench.core.data import DataOptions
 from dpbench.core.files import write_atomic
-from dpbench.core.folders import cache_folder
 from dpbench.core.specs import Conditions
 from dpbench.data.opening import open_public
 
@@ -104,7 +103,7 @@ def _draw(model: StoredModel, conditions: Conditions) -> Tensor:
 def working_environment(model: StoredModel) -> RunContext:
     """The environment in which detail stages are prepared and images are drawn; the generator is seeded."""
     torch.manual_seed(0)
-    cache = PublicCache(cache_folder() / "public")
+    cache = public_cache()
     return RunContext(model.device, torch.Generator().manual_seed(0), cache, model.display)
 
 

@@ -28,12 +28,11 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).parent.parent))  # makes the script work from any folder
 
 import dpbench
-from dpbench.core.cache import PublicCache
+from dpbench.core.cache import public_cache
 from dpbench.core.context import RunContext
 from dpbench.core.data import DataOptions, ImageDataset
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import digest, read_json, write_atomic, write_json
-from dpbench.core.folders import cache_folder
 from dpbench.core.refiner import block_means
 from dpbench.core.specs import Conditions
 from dpbench.core.variants import split_list
@@ -135,7 +134,7 @@ def measure(
         return
     factor = SIZE // side
     torch.manual_seed(0)
-    run = RunContext("cpu", torch.Generator().manual_seed(0), PublicCache(cache_folder() / "public"))
+    run = RunContext("cpu", torch.Generator().manual_seed(0), public_cache())
     refiner = stage.refiner("flip")
     with refiner.cost.preparing():
         refiner.prepare(Tiles(train, max(TILE, factor)), BlockMeans(factor.bit_length() - 1, NOISE), run)

@@ -16,14 +16,13 @@ from torch import Tensor
 
 from dpbench.benchmark.configure import Configured, plan_of
 from dpbench.benchmark.session import Session
-from dpbench.core.cache import PublicCache
+from dpbench.core.cache import PublicCache, public_cache
 from dpbench.core.checkpoints import Checkpoints
 from dpbench.core.closure import code_of
 from dpbench.core.config import as_settings
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError, DpbenchError
-from dpbench.core.folders import cache_folder
 from dpbench.core.specs import Budget, DatasetSpec, Request
 from dpbench.privacy.plan import Plan
 from dpbench.privacy.planner import Candidate, Gradients, best, survey, the_dp_sgd
@@ -101,7 +100,7 @@ class Planner:
             "public": self._public.fingerprint,
             "code": code_of(method.method, method.config, self._public),
         }
-        cache = PublicCache(cache_folder() / "public")
+        cache = public_cache()
         numbers = cache.get("rehearsal", key, lambda generator: self._rehearse(method, generator, cache))
         weights, *moments = (numbers[f.name].item() for f in fields(Gradients))
         return Gradients(int(weights), *moments)
@@ -120,9 +119,7 @@ class Planner:
                 rehearsed = method.method(method.config, self._spec)
             with session.seal.closed():
                 rehearsed.prepare(self._public if method.uses_public else None, run)
-                closed = PublicCache(cache.folder)
-                closed.close()
-                rehearsed.fit(rehearsal, replace(run, progress=OnPublicData(display), cache=closed))
+                rehearsed.fit(rehearsal, replace(run, progress=OnPublicData(display), cache=public_cache(closed=True)))
         except DpbenchError:
             raise
         except Exception as error:  # a method is foreign code

@@ -16,7 +16,7 @@ from dpbench.benchmark.prompts import Prompts, choose_prompts
 from dpbench.benchmark.request import RunRequest
 from dpbench.benchmark.timetable import Timetable
 from dpbench.benchmark.tracking.tracking import Tracking
-from dpbench.core.cache import PublicCache
+from dpbench.core.cache import public_cache
 from dpbench.core.checkpoints import Checkpoints
 from dpbench.core.context import Precision, RunContext
 from dpbench.core.data import DataOptions
@@ -145,8 +145,8 @@ class Session:
         """The working environment of one phase of a trial, with generators seeded from the trial's seed and the phase.
 
         The global generator, which draws initial weights, is restored afterwards. None of this reaches DP noise. The
-        public cache is open only in `prepare`, even for a method that keeps it. Except in `evaluate`, the sensitive
-        dataset and every test split are closed.
+        public cache is open only in `prepare` and `refine`, even for a method that keeps it. Except in `evaluate`, the
+        sensitive dataset and every test split are closed.
 
         Args:
             name: "prepare", "fit", "sample", "evaluate" or "refine".
@@ -156,9 +156,7 @@ class Session:
             log: also writes each line of progress, e.g. to a log file.
             tracked: also receives progress; see `Tracking.of`.
         """
-        cache = PublicCache(cache_folder() / "public")
-        if name in ("fit", "sample"):
-            cache.close()
+        cache = public_cache(closed=name not in ("prepare", "refine"))
         sealed = nullcontext() if name == "evaluate" else self.seal.closed()
         with seeded(seed, name) as generator, sealed, self.timetable.stage(name):
             stored = checkpoints or Checkpoints(None)

@@ -23,11 +23,11 @@ from torch import Tensor
 from dpbench.benchmark.request import RunRequest
 from dpbench.benchmark.session import seeded
 from dpbench.benchmark.stages import draw_samples, drawn
-from dpbench.core.cache import PublicCache
+from dpbench.core.cache import public_cache
 from dpbench.core.config import build
 from dpbench.core.context import Precision, RunContext
 from dpbench.core.errors import DpbenchError, UnknownName
-from dpbench.core.folders import cache_folder, check_writable
+from dpbench.core.folders import check_writable
 from dpbench.core.method import Method
 from dpbench.core.progress import Display, Quiet
 from dpbench.core.registries import METHODS
@@ -157,8 +157,7 @@ class StoredModel:
     @contextmanager
     def _sampling(self, seed: int | None) -> Iterator[RunContext]:
         """The working environment in which a trial samples, with all test splits and the public cache closed."""
-        cache = PublicCache(cache_folder() / "public")
-        cache.close()
+        cache = public_cache(closed=True)
         chosen = self.record.seed or 0 if seed is None else seed
         try:
             with seeded(chosen, "sample") as generator, Seal().closed():

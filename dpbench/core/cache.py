@@ -9,11 +9,24 @@ from typing import TYPE_CHECKING, Any
 from dpbench.core.closure import code_hash
 from dpbench.core.errors import PrivacyError
 from dpbench.core.files import digest, write_atomic
+from dpbench.core.folders import cache_folder
 from dpbench.core.locks import making
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+
+def public_cache(closed: bool = False) -> PublicCache:
+    """The cache in the user's cache folder, for the phases of trials.
+
+    Args:
+        closed: whether it refuses to load or store, as in all phases but `prepare`.
+    """
+    cache = PublicCache(cache_folder() / "public")
+    if closed:
+        cache.close()
+    return cache
 
 
 class PublicCache:
@@ -39,9 +52,7 @@ class PublicCache:
             PrivacyError: the cache is closed.
         """
         if self._closed:
-            raise PrivacyError(
-                "run.cache is open only in prepare: results of fit and sample may depend on private data"
-            )
+            raise PrivacyError("run.cache is open only in prepare: results of later phases may depend on private data")
         return self.folder / file
 
     def get(self, name: str, key: Any, make: Callable[[torch.Generator], Mapping[str, Tensor]]) -> dict[str, Tensor]:

@@ -23,7 +23,7 @@ class RunContext:
     Attributes:
         device: torch device name, e.g. "cpu" or "cuda:0".
         generator: the experiment's CPU generator (initial weights, public batches, sampling); never DP noise (rule R4).
-        cache: public pretraining, shared by all trials; open in `prepare`, closed in `fit` and `sample`.
+        cache: public pretraining, shared by all trials; open in `prepare` alone.
         progress: shows long phases.
         folder: the trial's folder, or None if nothing is kept.
         precision: what models compute in; weights, optimiser states and private sums are always fp32.

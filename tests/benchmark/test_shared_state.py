@@ -178,3 +178,16 @@ def test_public_cache_opens_only_in_prepare(tiny: Path, where: str, monkeypatch:
     with pytest.raises(PrivacyError, match=r"run\.cache is open only in prepare"):
         dpbench.run("caching", "tiny", references=(), delta=1e-6, samples=5, metrics=["brightness"], out=tiny)
     assert not list((tiny / "../cache").rglob("mean-*"))
+
+
+def test_metrics_store_nothing_in_the_public_cache(tiny: Path) -> None:
+    class Storing(fakes.Brightness):
+        columns = (dpbench.Column("storing", "low", ""),)
+
+        def compute(self, evaluation):
+            return {"storing": evaluation.run.cache.get("x", "key", lambda generator: {"x": torch.ones(1)})["x"].item()}
+
+    dpbench.METRICS.register("storing")(Storing)
+    with pytest.raises(PrivacyError, match=r"run\.cache is open only in prepare"):
+        dpbench.run("fake", "tiny", references=(), delta=1e-6, samples=5, metrics=["storing"], out=tiny)
+    assert not list((tiny / "../cache").rglob("x-*"))
