@@ -25,7 +25,7 @@ from dpbench.core.variants import titled
 from dpbench.results import privacy_record
 from dpbench.results.comparable import ORDER, heading_of, marks_of, series_of, tables_of
 from dpbench.results.metric_columns import headline_columns, known_columns, owners
-from dpbench.results.over_seeds import metric_columns
+from dpbench.results.over_seeds import score_columns
 from dpbench.results.provenance import now
 from dpbench.results.ranking import rank, ranked_apart, read_outcomes
 from dpbench.results.record import TrialRecord
@@ -77,7 +77,7 @@ def report_content(rows: pd.DataFrame, data: Path | None = None) -> dict[str, An
 def _columns(rows: pd.DataFrame) -> list[Column]:
     """The metrics' columns that have a value, including those of metrics that are not installed."""
     known = {column.name: column for column in known_columns()}
-    names = [name for name in metric_columns(rows) if rows[name].notna().any()]
+    names = [name for name in score_columns(rows) if rows[name].notna().any()]
     return [known.get(name, Column(name, None, "")) for name in names]
 
 

@@ -29,7 +29,7 @@ def aggregate(frame: pd.DataFrame) -> pd.DataFrame:
     the number of trials. A score that some trials lack has no mean, and a note says so. Seconds and memory are also
     means.
     """
-    metrics = metric_columns(frame)
+    metrics = score_columns(frame)
     numbers = _numbers(frame)
     first = frame[~numbers.duplicated()].reset_index(drop=True)
     seeds, scores = numbers.groupby(numbers).size().to_numpy(), frame[metrics].groupby(numbers)
@@ -78,7 +78,7 @@ def _numbers(frame: pd.DataFrame) -> pd.Series[int]:
     return frame.groupby(CONFIGURATION, dropna=False, sort=False).ngroup()
 
 
-def metric_columns(frame: pd.DataFrame) -> list[str]:
+def score_columns(frame: pd.DataFrame) -> list[str]:
     """The score columns of a frame of trials."""
     others = {*(f.name for f in FIELDS), *PLACES}
     return [name for name in frame.columns if name not in others and not name.endswith(CI95)]
