@@ -60,7 +60,7 @@ PLACES = ("folder", "outcomes")
 """Columns that exist only in memory: the trial's folder, and the names of the scores with stored per-image outcomes,
 separated by spaces."""
 
-DERIVED = ("seeds", "interval", "trials", "rank", "order", "heading")
+DERIVED = ("seeds", "interval", "trials", "rank", "order", "series")
 """Columns that the aggregate over seeds and the tables add."""
 
 RESCORE = "delete scores.json; `dpbench evaluate --all` makes it again from the samples"

@@ -76,7 +76,7 @@ def test_metrics_with_the_same_column_raise_an_error(tiny: Path) -> None:
     ("column", "message"),
     [
         *((name, "a reserved column") for name in ("epsilon", "epsilon_spent", "accounting", "n_samples", "notes")),
-        *((name, "a reserved column") for name in ("seeds", "rank", "order", "brightness_ci95")),
+        *((name, "a reserved column") for name in ("seeds", "rank", "order", "series", "brightness_ci95")),
         *((name, "use only letters, digits and _") for name in ("", "2d", "my column", "a-b")),
     ],
 )
