@@ -144,7 +144,7 @@ class Session:
     ) -> Iterator[RunContext]:
         """The working environment of one phase of a trial, with generators seeded from the trial's seed and the phase.
 
-        The global generator, which draws initial weights, is restored afterwards. None of this reaches DP noise. The
+        The CPU's generator, which draws initial weights, is restored afterwards. None of this reaches DP noise. The
         public cache is open only in `prepare` and `refine`, even for a method that keeps it. Except in `evaluate`, the
         sensitive dataset and every test split are closed.
 
@@ -171,7 +171,7 @@ class Session:
 def seeded(seed: int, phase: str) -> Iterator[torch.Generator]:
     """A generator for one phase of a trial, seeded from the trial's seed and the phase's name.
 
-    The global generator is seeded in the same way, and restored afterwards.
+    The global generators of all devices are seeded in the same way; that of the CPU is restored afterwards.
     """
     phase_seed = int(digest([seed, phase]), 16) % 2**63
     with torch.random.fork_rng(devices=[]):

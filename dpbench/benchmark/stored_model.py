@@ -192,7 +192,7 @@ def load_model(folder: TrialFolder, request: RunRequest, display: Display | None
     """`load` for a trial's folder. Only device and precision of the request are used."""
     record = folder.read()
     if record is None:
-        raise DpbenchError(f"{folder.path} has no finished trial")
+        raise DpbenchError(f"{folder.path} has no sampled trial")
     if not record.has_model:
         raise DpbenchError(f"{record} has no model: its images were not drawn by dpbench")
     folder.check_model_and_ledger(record)

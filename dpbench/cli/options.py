@@ -1,6 +1,6 @@
 """Command-line options, made from the fields of `RunRequest`.
 
-    @takes("dataset", "eps", "data")
+    @takes("dataset", "epsilons", "data")
     def command(request: RunRequest, name: Annotated[str, typer.Option()]) -> None: ...
 
 The command then has the options --dataset, --eps and --data beside its own, and receives the request made from them.

@@ -100,8 +100,8 @@ class TrialFolder:
     def stamps(cls, out: Path) -> dict[str, list[int]]:
         """ "<dataset>/<method>/<key>" of each finished trial below `out`, sorted -> its stamp.
 
-        The stamp is the inode, the change time in nanoseconds and the size of trial.json and scores.json; a file that
-        is missing or unreadable has none.
+        The stamp is the inode, the modification time in nanoseconds and the size of trial.json and scores.json; a file
+        that is missing or unreadable has none.
         """
         found = {}
         for name in sorted(name for dataset in _folders(out) for method in _folders(out, dataset)

@@ -6,7 +6,7 @@ import glob
 from pathlib import Path
 
 from dpbench.core.errors import DpbenchError
-from dpbench.results.trial_folder import TrialFolder
+from dpbench.results.trial_folder import TRIAL, UNSCORED, TrialFolder
 
 
 def find_trial(trial: Path | str, out: Path) -> TrialFolder:
@@ -22,7 +22,7 @@ def find_trial(trial: Path | str, out: Path) -> TrialFolder:
     path = Path(trial).expanduser()
     if path.is_dir():
         if not TrialFolder(path).is_sampled:
-            raise DpbenchError(f"{path} is not the folder of a finished trial: there is no trial.json in it")
+            raise DpbenchError(f"{path} is not the folder of a sampled trial: no {TRIAL} or {UNSCORED} is in it")
         return TrialFolder(path)
     found = [TrialFolder(p) for p in sorted(out.glob(f"*/*/{glob.escape(str(trial))}*")) if TrialFolder(p).is_sampled]
     if len(found) > 1:

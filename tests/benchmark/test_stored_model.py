@@ -79,7 +79,7 @@ def test_a_trial_is_found_by_the_beginning_of_its_key(run: Run, tiny: Path) -> N
         dpbench.load(start, tiny)
     with pytest.raises(DpbenchError, match=f"neither the folder of a trial nor the beginning of a key in {tiny}"):
         dpbench.load("*", tiny)
-    with pytest.raises(DpbenchError, match=r"there is no trial\.json in it"):
+    with pytest.raises(DpbenchError, match=r"no trial\.json or unscored\.json is in it"):
         dpbench.load(tiny, tiny)
 
 

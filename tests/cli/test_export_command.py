@@ -100,7 +100,7 @@ def test_wrong_requests_are_answered_in_one_line(tiny: Path) -> None:
     for words, message in (
         ((trial, "--out", out), f"{out} exists; remove it"),
         ((trial, "--out", "mine.tar"), "must end with .zip"),
-        ((trial.parent / "empty",), "is not the folder of a finished trial"),
+        ((trial.parent / "empty",), "is not the folder of a sampled trial"),
         ((trial.parent / "nowhere",), "is neither the folder of a trial nor"),
         ((unscored, "--out", tiny / "new.zip"), "is not scored yet; run the command that started it again"),
     ):

@@ -23,7 +23,7 @@ def write_page(path: Path, content: Mapping[str, Any]) -> None:
 
     Args:
         path: file to write.
-        content: JSON-like values; see `page_content.page_content`. NaN becomes null, ∞ the text "inf".
+        content: JSON-like values; see `benchmark.report_content.report_content`. NaN becomes null, ∞ the text "inf".
 
     Raises:
         DpbenchError: the file cannot be written.
