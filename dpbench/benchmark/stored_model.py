@@ -27,7 +27,7 @@ from dpbench.core.cache import public_cache
 from dpbench.core.config import build
 from dpbench.core.context import Precision, RunContext
 from dpbench.core.errors import DpbenchError, UnknownName
-from dpbench.core.folders import check_writable
+from dpbench.core.folders import check_writable, expanded
 from dpbench.core.method import Method
 from dpbench.core.progress import Display, Quiet
 from dpbench.core.registries import METHODS
@@ -124,7 +124,7 @@ class StoredModel:
         Raises:
             DpbenchError: as `sample`; the folder is not empty, or cannot be written.
         """
-        folder = self.home / DRAWN if out is None else Path(out).expanduser()
+        folder = self.home / DRAWN if out is None else expanded(Path(out))
         check_free(folder)
         check_writable(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -12,9 +12,9 @@ from dpbench.benchmark.session import Session
 from dpbench.benchmark.shared_state import unchanged
 from dpbench.benchmark.stages import fit, prepare, real_images, sample
 from dpbench.benchmark.trial import TrialSpec
+from dpbench.core.peak_memory import reset_peak_memory
 from dpbench.results.record import TrialRecord
 from dpbench.results.trial_log import TrialLog
-from dpbench.training.device import reset_peak_memory
 
 
 def run_trial(trial: TrialSpec, session: Session, metrics: Sequence[str]) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +14,7 @@ from dpbench.cli.filters import FOLDERS, KEPT, WHERE, chosen_rows
 from dpbench.cli.options import takes
 from dpbench.core.errors import DpbenchError
 from dpbench.core.folders import expanded
+from dpbench.results.row import COSTS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,20 +36,13 @@ COLUMNS = Annotated[
         help="Scores, one panel each; the headline metrics with values by default.",
     ),
 ]
+COST = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME", autocompletion=completion.listed(lambda: COSTS), help=f"Cost to draw by: {', '.join(COSTS)}."
+    ),
+]
 OUT = Annotated[Path, typer.Option(metavar="FILE", help="Figure to write: .png, .svg or .pdf.")]
-
-
-class Cost(StrEnum):
-    """The costs of a row."""
-
-    seconds_prepare = "seconds_prepare"
-    seconds_fit = "seconds_fit"
-    seconds_sample = "seconds_sample"
-    seconds_evaluate = "seconds_evaluate"
-    peak_memory_mb = "peak_memory_mb"
-    parameters_private = "parameters_private"
-    parameters_total = "parameters_total"
-    queries = "queries"
 
 
 @app.command()
@@ -89,13 +82,13 @@ def cost(
     folders: FOLDERS = None,
     where: WHERE = None,
     columns: COLUMNS = "",
-    cost: Annotated[Cost, typer.Option(help="Cost to draw by.")] = Cost.seconds_fit,
+    cost: COST = "seconds_fit",
     out: OUT = Path("scores.png"),
 ) -> None:
     """Draw scores by cost: one point per row, with its ε."""
     from dpbench.results.figures.score_figures import by_cost
 
-    _draw(lambda lines, shown: by_cost(lines, shown, cost.value), folders, request, where, columns, out)
+    _draw(lambda lines, shown: by_cost(lines, shown, cost), folders, request, where, columns, out)
 
 
 @app.command()

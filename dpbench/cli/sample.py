@@ -10,6 +10,7 @@ import typer
 from dpbench.benchmark.request import HOW, WHERE, RunRequest, split_names
 from dpbench.cli.options import ResultsOption, TrialArgument, takes
 from dpbench.core.errors import DpbenchError
+from dpbench.core.folders import expanded
 from dpbench.core.specs import Conditions
 
 DRAWN = "What to draw"
@@ -73,7 +74,7 @@ def sample(
     from dpbench.results.trial_search import find_trial
 
     with open_display() as display:
-        model = load_model(find_trial(trial, results.expanduser()), request, display)
+        model = load_model(find_trial(trial, expanded(results)), request, display)
         chosen = model.labels(split_names(labels)) if labels else ()
         prompts = read_prompts(request.prompts).texts if request.prompts else ()
         files = model.export(Conditions.balanced(count, chosen or prompts) if chosen or prompts else count, out, seed)

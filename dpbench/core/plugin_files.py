@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from dpbench.core.errors import DpbenchError
+from dpbench.core.folders import expanded
 from dpbench.core.plugin_names import module_name
 from dpbench.core.registries import REGISTRIES
 from dpbench.core.registry import Registry
@@ -34,7 +35,7 @@ def load_plugin(path: Path | str) -> ModuleType:
         DpbenchError: the path is not a plugin, the plugin fails (the message names the line), it registers nothing, or
             it registers a class that is not a plugin of its kind.
     """
-    path = Path(path).expanduser()
+    path = expanded(Path(path))
     file = _python_file(path)
     name = module_name(path)
     _forget(name)

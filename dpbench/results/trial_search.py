@@ -6,6 +6,7 @@ import glob
 from pathlib import Path
 
 from dpbench.core.errors import DpbenchError
+from dpbench.core.folders import expanded
 from dpbench.results.trial_folder import TRIAL, UNSCORED, TrialFolder
 
 
@@ -17,9 +18,9 @@ def find_trial(trial: Path | str, out: Path) -> TrialFolder:
         out: folder of results in which a key is looked up.
 
     Raises:
-        DpbenchError: there is no such trial, or there are several.
+        DpbenchError: there is no such trial, or there are several; a folder is a URL or of an unknown user.
     """
-    path = Path(trial).expanduser()
+    path = expanded(Path(trial))
     if path.is_dir():
         if not TrialFolder(path).is_sampled:
             raise DpbenchError(f"{path} is not the folder of a sampled trial: no {TRIAL} or {UNSCORED} is in it")

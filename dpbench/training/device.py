@@ -56,12 +56,6 @@ def describe_device(name: str) -> str:
     return f"{name} ({torch.cuda.get_device_name(name)})" if name.startswith("cuda") else name
 
 
-def reset_peak_memory(device: str) -> None:
-    """Resets the peak memory counter of a CUDA device; does nothing on other devices."""
-    if device.startswith("cuda"):
-        torch.cuda.reset_peak_memory_stats(device)
-
-
 def usable_cores() -> int:
     """The CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -40,6 +40,7 @@ def test_figures_are_written_in_every_format(tiny: Path) -> None:
             ("cost", "--columns", "brightness", "--cost", "seconds_fit", "--where", "reference=public"),
             "no finished trial",
         ),
+        (("cost", "--columns", "brightness", "--cost", "second_fit"), "did you mean seconds_fit"),
         (("epsilon", "--columns", "fwd"), "no row has a value of fwd"),
         (("samples", "--where", "reference=public"), "no finished trial"),
         (("samples", "--count", "1000000"), "320,000 × 1 inches is too large: choose fewer rows"),

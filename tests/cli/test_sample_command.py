@@ -45,6 +45,8 @@ def test_all_classes_in_turn_are_the_default(trial: Path) -> None:
         (["--labels", "2"], "unknown class '2'; known: bright, dark"),
         (["--labels", "0", "--balanced"], "give either --labels, or --balanced"),
         (["--device", "tpu"], "tpu"),
+        (["--out", "s3://bucket/drawn"], "s3:/bucket/drawn is a URL"),
+        (["--results", "s3://bucket"], "s3:/bucket is a URL"),
         (["--out", Path(__file__).parent], "is not empty; remove it"),
     ],
 )
@@ -54,6 +56,12 @@ def test_wrong_requests_are_answered_in_one_line(trial: Path, arguments: list[ob
     assert (result.exit_code, line.startswith("error: ")) == (2, True)
     assert message in line
     assert not (trial / "drawn").exists()
+
+
+@pytest.mark.parametrize("place", ["~nobody-of-that-name/trial", "s3://bucket/trial"])
+def test_a_trial_is_in_no_foreign_place(tiny: Path, place: str) -> None:
+    (line,) = call("sample", place, "--results", tiny).stderr.splitlines()
+    assert line.startswith(f"error: {Path(place)} ")
 
 
 def test_a_plugin_that_is_missing_is_named(tiny: Path) -> None:

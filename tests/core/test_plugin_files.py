@@ -162,6 +162,12 @@ def test_mistakes_of_a_file_are_answered_in_one_line(
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("path", ["~nobody-of-that-name/mine.py", "s3://bucket/mine.py"])
+def test_a_file_is_in_no_foreign_place(path: str) -> None:
+    with pytest.raises(DpbenchError, match=r"names no home folder|is a URL"):
+        load_plugin(path)
+
+
 @pytest.mark.parametrize("statement", ["import network_beside", "from .network_beside import SIZE"])
 def test_a_file_that_imports_another_is_told_to_be_a_package(package: Path, statement: str) -> None:
     write(package.parent / "network_beside.py", "SIZE = 3\n")

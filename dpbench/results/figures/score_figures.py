@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dpbench.core.errors import DpbenchError
+from dpbench.core.errors import DpbenchError, UnknownName
 from dpbench.core.metric import Column
 from dpbench.results.row import CI95
 
@@ -100,10 +100,13 @@ def by_cost(lines: pd.DataFrame, columns: Sequence[Column], cost: str) -> Figure
         cost: a key of `COST_NAMES`.
 
     Raises:
+        UnknownName: there is no such cost.
         DpbenchError: also if no row has that cost.
     """
     from matplotlib.ticker import LogFormatter
 
+    if cost not in COST_NAMES:
+        raise UnknownName("cost", cost, COST_NAMES)
     figure, panels = _panels(lines, columns)
     made = lines[(lines["reference"] != "real") & (lines[cost] > 0)]
     if made.empty:

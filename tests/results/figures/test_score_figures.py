@@ -9,8 +9,9 @@ from rows import ACCURACY, FWD, frame, scores, trial
 
 from dpbench.core.errors import DpbenchError
 from dpbench.results.comparable import series_of
-from dpbench.results.figures.score_figures import by_cost, by_epsilon, by_method
+from dpbench.results.figures.score_figures import COST_NAMES, by_cost, by_epsilon, by_method
 from dpbench.results.over_seeds import aggregate
+from dpbench.results.row import COSTS
 
 ROWS = frame(
     (trial(method="real", reference="real", epsilon=None), scores(0.95, ci95=0.01)),
@@ -54,6 +55,10 @@ def test_scores_by_cost_name_their_budget() -> None:
     (axes,) = by_cost(LINES, [ACCURACY], "seconds_fit").axes
     assert axes.get_xlabel() == "private training (s)"
     assert {text.get_text() for text in axes.texts} == {"ε=0", "ε=1", "ε=10", "ε=∞"}
+
+
+def test_every_cost_of_a_row_has_a_name() -> None:
+    assert list(COST_NAMES) == COSTS
 
 
 def test_nothing_to_draw_is_an_error() -> None:
