@@ -28,16 +28,16 @@ class Inputs:
 
     Args:
         dataset: name of the sensitive dataset.
-        public: name of the public source, or several to choose from (see `public_choice`); None for none.
+        public: name of the public source, or several to choose from (see `public_choice`).
         options: resolution and folders.
         state: folder of the user's key and privacy records.
     """
 
-    def __init__(self, dataset: str, public: str | None, options: DataOptions, state: Path):
+    def __init__(self, dataset: str, public: str, options: DataOptions, state: Path):
         self.dataset: Dataset = open_dataset(dataset, options)
         self.spec = self.dataset.spec
         self._name = dataset
-        self._public_name = canonical_public(public) if public else None
+        self._public_name = canonical_public(public)
         self._options = options
         self._state = state
 
@@ -52,14 +52,14 @@ class Inputs:
         return self.dataset.test()
 
     @cached_property
-    def public(self) -> ImageDataset | None:
+    def public(self) -> ImageDataset:
         """Public images in the shape of the sensitive images."""
-        return open_sources(self._public_name, self.spec, self._options) if self._public_name else None
+        return open_sources(self._public_name, self.spec, self._options)
 
     @property
-    def public_source(self) -> Source | None:
+    def public_source(self) -> Source:
         """The public source's name and fingerprint."""
-        return Source(self._public_name, self.public.fingerprint) if self._public_name and self.public else None
+        return Source(self._public_name, self.public.fingerprint)
 
     def fingerprint(self, split: ImageDataset) -> str:
         """The split's fingerprint, as shown in rows.
@@ -89,7 +89,7 @@ class Inputs:
             DataError: some images are damaged; the message names the first ones.
         """
         splits = {"train": self.train, "test": self.dataset.test()} if self.dataset.decodes_late else {}
-        if public and self.public is not None:
+        if public:
             splits["public"] = self.public
         for name, split in splits.items():
             mark = self._state / CHECKED / self._keyed(split.fingerprint)

@@ -102,7 +102,6 @@ def audit_method(
     """
     with Session.open(request, display) as session:
         declared, public = session.inputs.spec, session.inputs.public
-        assert public is not None
         (method,) = configure(request.methods, request.dataset, request.preset, request.settings, request.public)
         refuse_auto(method)
         budget, conditions = _budget(epsilon, request.delta_for(declared)), request.samples_of(declared)

@@ -138,7 +138,6 @@ class Planner:
 
     @property
     def _public(self) -> ImageDataset:
-        assert self.session.inputs.public is not None
         return self.session.inputs.public
 
 

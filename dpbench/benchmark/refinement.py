@@ -144,7 +144,7 @@ def _configured(name: str, settings: Mapping[str, Any]) -> Refiner[Any]:
 def _public(request: RunRequest, like: DatasetSpec, scale: int) -> ImageDataset:
     """The public source in the shape of the full images, in tiles if they are large."""
     name, size = request.public, like.resolution
-    if name is not None and candidates(name):
+    if candidates(name):
         raise ConfigError(f"no private images choose here between the sources of --public {name}; give one of them")
     options = DataOptions(request.data or default_root(), download=request.download)
     try:

@@ -20,6 +20,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"dataset": "tinny"}, "unknown dataset 'tinny'; did you mean tiny"),
     ({"dataset": "folder:/nowhere"}, "/nowhere"),
     ({"public": "textires"}, "unknown dataset 'textires'; did you mean textures"),
+    ({"public": ""}, "unknown dataset ''"),
     ({"public": "tiny"}, "never both public and sensitive"),
     ({"metrics": ["brigthness"]}, "unknown metric 'brigthness'; did you mean brightness"),
     ({"settings": {"spred": "1"}}, "method 'fake': unknown setting 'spred'; did you mean spread"),

@@ -81,7 +81,7 @@ def test_a_damaged_key_of_an_earlier_version_stays_where_it_is(state: Path, cach
 
 def test_the_loss_of_the_cache_makes_no_dataset_new(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def shown() -> str:
-        inputs = Inputs("tiny:secret", None, DataOptions(tiny), tiny / "state")
+        inputs = Inputs("tiny:secret", "tiny-public", DataOptions(tiny), tiny / "state")
         return inputs.fingerprint(inputs.train)
 
     first = shown()
