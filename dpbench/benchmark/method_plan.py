@@ -7,9 +7,8 @@ from typing import Any
 
 from dpbench.benchmark.configure import configure, plan_of, refuse_auto
 from dpbench.benchmark.request import RunRequest
-from dpbench.core.data import DataOptions
 from dpbench.core.specs import Budget, DatasetSpec
-from dpbench.data.opening import default_root, open_dataset
+from dpbench.data.opening import open_dataset
 from dpbench.privacy.calibration import calibrate, priced
 from dpbench.privacy.plan import CalibratedPlan, Plan
 
@@ -86,7 +85,6 @@ def _free_plan(request: RunRequest) -> tuple[str, DatasetSpec, Plan, float]:
     """The method's title, the dataset's declaration, the plan before calibration, and δ."""
     (method,) = configure(request.methods, request.dataset, request.preset, request.settings, request.public)
     refuse_auto(method)
-    options = DataOptions(request.data or default_root(), request.resolution, public_benchmark=request.public_benchmark)
-    spec = open_dataset(request.dataset, options).spec
+    spec = open_dataset(request.dataset, request.data_options).spec
     plan = plan_of(method.method, method.config, spec, request.samples_of(spec))
     return method.title, spec, plan, request.delta_for(spec)

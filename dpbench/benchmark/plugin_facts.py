@@ -13,7 +13,6 @@ from dpbench.benchmark.protocols import PROTOCOLS
 from dpbench.benchmark.request import RunRequest
 from dpbench.benchmark.tiers import tiers
 from dpbench.core.config import as_settings, build, changes, describe
-from dpbench.core.data import DataOptions
 from dpbench.core.errors import DpbenchError, UnknownName
 from dpbench.core.method import Preset
 from dpbench.core.metric import Column
@@ -21,7 +20,7 @@ from dpbench.core.registries import DATASETS, EXTRACTORS, GENERATORS, METHODS, M
 from dpbench.core.registry import Registry
 from dpbench.core.specs import DatasetSpec
 from dpbench.core.variants import parse_variant
-from dpbench.data.opening import default_root, open_dataset
+from dpbench.data.opening import open_dataset
 
 MOST_CLASSES = 10
 """Most class names among the facts of a dataset."""
@@ -107,7 +106,7 @@ def _method(name: str, request: RunRequest) -> PluginFacts:
     taken = ", ".join(condition for condition in ("none", "classes", "captions") if condition in method.conditions)
     gradients, unknown = {}, {}
     try:
-        spec = open_dataset(request.dataset, DataOptions(request.data or default_root(), request.resolution)).spec
+        spec = open_dataset(request.dataset, request.data_options).spec
         gradients = {tier.preset: str(tier) for tier in tiers(configured.name, request.dataset, spec)}
     except DpbenchError as error:  # the dataset's files are not here, or its name lacks an argument
         unknown = {f"private gradients on {request.dataset}": f"unknown: {error}"}
@@ -125,10 +124,8 @@ def _method(name: str, request: RunRequest) -> PluginFacts:
 
 def _dataset(name: str, request: RunRequest) -> PluginFacts:
     plugin = DATASETS.get(name.partition(":")[0])
-    root = request.data or default_root()
     try:
-        options = DataOptions(root, request.resolution, public_benchmark=request.public_benchmark)
-        spec = open_dataset(name, options).spec
+        spec = open_dataset(name, request.data_options).spec
     except DpbenchError as error:  # its files are not here, or its name lacks an argument
         return PluginFacts(DATASETS.kind, name, _docstring(plugin), {"images": f"unknown: {error}"})
     classes = spec.classes or ()

@@ -19,7 +19,7 @@ from dpbench.benchmark.request import RunRequest
 from dpbench.benchmark.session import Session
 from dpbench.core.config import build
 from dpbench.core.context import RunContext
-from dpbench.core.data import DataOptions, ImageDataset
+from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError, DataError, DpbenchError
 from dpbench.core.files import write_atomic
 from dpbench.core.folders import expanded
@@ -29,7 +29,7 @@ from dpbench.core.registries import REFINERS
 from dpbench.core.specs import DatasetSpec
 from dpbench.data.arrays import ArrayDataset
 from dpbench.data.external.coarse_images import CoarseImages, read_coarse_images
-from dpbench.data.opening import default_root, open_public
+from dpbench.data.opening import open_public
 from dpbench.data.pixels import to_grey
 from dpbench.data.tiles import Tiles
 from dpbench.refiners.degrade import BlockMeans
@@ -146,9 +146,8 @@ def _public(request: RunRequest, like: DatasetSpec, scale: int) -> ImageDataset:
     name, size = request.public, like.resolution
     if candidates(name):
         raise ConfigError(f"no private images choose here between the sources of --public {name}; give one of them")
-    options = DataOptions(request.data or default_root(), download=request.download)
     try:
-        public = open_public(name, like, options)
+        public = open_public(name, like, request.data_options)
     except DataError as error:
         raise DataError(f"public source '{name}' at {size}x{size} pixels: {error}") from error
     tile = max(TILE, scale)

@@ -14,11 +14,13 @@ from typing import Any, Literal
 
 from dpbench.benchmark.protocols import OWN, PROTOCOLS
 from dpbench.core.config import parse_settings
+from dpbench.core.data import DataOptions
 from dpbench.core.errors import DpbenchError, UnknownName
 from dpbench.core.folders import expanded
 from dpbench.core.plugin_files import load_plugin
 from dpbench.core.specs import Budget, Conditions, DatasetSpec, Request, check_chosen_delta, default_delta
 from dpbench.core.variants import split_list
+from dpbench.data.opening import default_root
 
 WHAT, HOW, WHERE = "What to compare", "How to run", "Where files are"
 
@@ -300,6 +302,11 @@ class RunRequest:
     def named_metrics(self) -> tuple[str, ...]:
         """The requested metrics and those that the protocol adds; the default metrics are not among them."""
         return (*(self.metrics or ()), *PROTOCOLS[self.protocol].metrics)
+
+    @property
+    def data_options(self) -> DataOptions:
+        """The options for opening its datasets."""
+        return DataOptions(self.data or default_root(), self.resolution, self.download, self.public_benchmark)
 
     def budgets(self) -> list[tuple[float, Reference]]:
         """(ε, reference) of a method's rows, cheapest first; ε = ∞ is the non-private reference."""

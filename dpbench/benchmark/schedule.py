@@ -15,11 +15,10 @@ from dpbench.benchmark.sweep import make_trials
 from dpbench.benchmark.timetable import STAGES, Work, total
 from dpbench.benchmark.trial import TrialSpec
 from dpbench.benchmark.twins import seconds_of_a_twin
-from dpbench.core.data import DataOptions
 from dpbench.core.folders import check_space
 from dpbench.core.progress import track
 from dpbench.core.specs import DatasetSpec
-from dpbench.data.opening import default_root, open_dataset
+from dpbench.data.opening import open_dataset
 from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.plan import CalibratedPlan
 
@@ -46,9 +45,7 @@ def check_requests(requests: Sequence[RunRequest]) -> None:
         DpbenchError: a dataset, method, setting or metric does not exist, or a method does not suit its dataset.
     """
     for request in requests:
-        root = request.data or default_root()
-        options = DataOptions(root, request.resolution, request.download, request.public_benchmark)
-        plannable_methods(request, open_dataset(request.dataset, options).spec)
+        plannable_methods(request, open_dataset(request.dataset, request.data_options).spec)
         chosen_metrics(request)
 
 

@@ -19,7 +19,6 @@ from dpbench.benchmark.tracking.tracking import Tracking
 from dpbench.core.cache import public_cache
 from dpbench.core.checkpoints import Checkpoints
 from dpbench.core.context import Precision, RunContext
-from dpbench.core.data import DataOptions
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import digest
 from dpbench.core.folders import cache_folder, check_writable, state_folder
@@ -27,7 +26,6 @@ from dpbench.core.progress import Display, Progress, Quiet
 from dpbench.core.progress_lines import ProgressLines, Together
 from dpbench.core.seal import Seal
 from dpbench.core.specs import Request
-from dpbench.data.opening import default_root
 from dpbench.training.device import resolve_device, resolve_precision
 
 
@@ -89,8 +87,7 @@ class Session:
     @classmethod
     def on(cls, request: RunRequest, processes: Processes, precision: Precision, display: Display) -> Session:
         """A session on a request's dataset."""
-        root = request.data or default_root()
-        options = DataOptions(root, request.resolution, request.download, request.public_benchmark, progress=display)
+        options = replace(request.data_options, progress=display)
         inputs = Inputs(request.dataset, request.public, options, state_folder())
         return cls(request, processes, precision, inputs, Seal(inputs.dataset.origin), display)
 

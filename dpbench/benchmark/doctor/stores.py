@@ -7,11 +7,10 @@ from typing import Any
 
 from dpbench.benchmark.doctor.machine_check import Check
 from dpbench.benchmark.request import RunRequest
-from dpbench.core.data import DataOptions
 from dpbench.core.errors import DpbenchError, NotInstalled
 from dpbench.core.registries import DATASETS
 from dpbench.data.declared import NamedDataset
-from dpbench.data.opening import default_root, open_dataset
+from dpbench.data.opening import open_dataset
 from dpbench.data.synthetic.rendering import RenderedDataset
 from dpbench.models.pretrained.finding import locate
 from dpbench.models.pretrained.published import WEIGHTS
@@ -22,7 +21,7 @@ def dataset_folders(request: RunRequest) -> Iterator[Check]:
     for name in filter(DATASETS.is_builtin, DATASETS.names()):
         plugin: Any = DATASETS.get(name)
         if issubclass(plugin, NamedDataset):
-            yield _dataset_folder(name, plugin("", _options(request)))
+            yield _dataset_folder(name, plugin("", request.data_options))
 
 
 def _dataset_folder(name: str, dataset: NamedDataset) -> Check:
@@ -38,15 +37,11 @@ def opened_datasets(request: RunRequest, names: Sequence[str]) -> Iterator[Check
     """Opens both splits of datasets. Their images are not decoded."""
     for name in names:
         try:
-            dataset = open_dataset(name, _options(request))
+            dataset = open_dataset(name, request.data_options)
             found = f"{len(dataset.train()):,} train and {len(dataset.test()):,} test images"
             yield Check("datasets", f"{name}, opened", "ok", found)
         except DpbenchError as error:
             yield Check("datasets", f"{name}, opened", "problem", "cannot be opened", str(error))
-
-
-def _options(request: RunRequest) -> DataOptions:
-    return DataOptions(request.data or default_root(), request.resolution)
 
 
 def weights() -> Iterator[Check]:
