@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import Field, fields
+from dataclasses import Field
 from typing import Any
 
-from dpbench.benchmark.request import RunRequest
-
-FIELDS = {f.name: f for f in fields(RunRequest)}
+from dpbench.benchmark.request import FIELDS, RunRequest
 
 
 def given(request: RunRequest, *names: str) -> list[str]:

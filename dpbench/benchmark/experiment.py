@@ -18,20 +18,16 @@ from __future__ import annotations
 
 import json
 import tomllib
-import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from dpbench.benchmark.request import RunRequest
+from dpbench.benchmark.request import FIELDS, HINTS, RunRequest
 from dpbench.core.errors import ConfigError
 from dpbench.core.files import digest, reading, write_text
 from dpbench.core.typed_json import first_problem
 from dpbench.data.opening import canonical_name
 
-FIELDS = {f.name: f for f in fields(RunRequest)}
-HINTS = typing.get_type_hints(RunRequest)
 DATASETS = "datasets"
 """The key of several datasets: a list of names, or a table of tables with their own options."""
 

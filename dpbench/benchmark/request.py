@@ -7,8 +7,9 @@ The command line (`cli.options`), the Python API (`dpbench.run`) and the stored 
 from __future__ import annotations
 
 import math
+import typing
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -280,10 +281,9 @@ class RunRequest:
             UnknownName: there is no such field.
             DpbenchError: as the class.
         """
-        known = [f.name for f in fields(cls)]
         for name in options:
-            if name not in known:
-                raise UnknownName("option", name, known)
+            if name not in FIELDS:
+                raise UnknownName("option", name, FIELDS)
         return cls(*arguments, **options)
 
     def _set(self, name: str, value: Any) -> None:
@@ -335,8 +335,15 @@ class RunRequest:
 
     def stored(self) -> dict[str, Any]:
         """The fields that trial.json stores, as JSON-like values: those that say what is compared, and the plugins."""
-        chosen = {f.name: getattr(self, f.name) for f in fields(self) if f.metadata["panel"] == WHAT}
+        chosen = {f.name: getattr(self, f.name) for f in FIELDS.values() if f.metadata["panel"] == WHAT}
         chosen["plugins"] = tuple(map(str, self.plugins))
         chosen["prompts"] = None if self.prompts is None else str(self.prompts)
         return {name: list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
                 for name, value in chosen.items()}  # fmt: skip
+
+
+FIELDS: dict[str, Field[Any]] = {f.name: f for f in fields(RunRequest)}
+"""Name -> field of a request, with the metadata of its option."""
+
+HINTS = typing.get_type_hints(RunRequest)
+"""Name -> type of a field."""

@@ -6,8 +6,8 @@ import shlex
 from dataclasses import replace
 from typing import Any
 
-from dpbench.benchmark.command_words import FIELDS, given
-from dpbench.benchmark.request import RunRequest
+from dpbench.benchmark.command_words import given, text_of
+from dpbench.benchmark.request import FIELDS, RunRequest
 from dpbench.core.errors import DpbenchError
 from dpbench.results.record import TrialRecord
 
@@ -31,8 +31,7 @@ def row_command(record: TrialRecord, seeds: int) -> str:
     row = replace(request, methods=_method(record, request), epsilons=_epsilons(record), seeds=seeds, settings={},
                   references=(record.reference,) if record.reference in ("real", "public") else ())  # fmt: skip
     others = [name for name in FIELDS if name not in ("methods", "epsilons")]
-    epsilons = ",".join(f"{epsilon:.12g}" for epsilon in row.epsilons)
-    return shlex.join(["dpbench", "run", *given(row, "methods"), "--eps", epsilons, *given(row, *others)])
+    return shlex.join(["dpbench", "run", *given(row, "methods"), "--eps", text_of(row.epsilons), *given(row, *others)])
 
 
 def _stored(content: dict[str, Any]) -> RunRequest:

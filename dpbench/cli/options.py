@@ -18,11 +18,10 @@ from typing import Annotated, Any
 
 import typer
 
-from dpbench.benchmark.command_words import FIELDS, flag_of, text_of
-from dpbench.benchmark.request import WHERE, RunRequest
+from dpbench.benchmark.command_words import flag_of, text_of
+from dpbench.benchmark.request import FIELDS, HINTS, WHERE, RunRequest
 from dpbench.cli import completion
 
-HINTS = typing.get_type_hints(RunRequest)
 RUN = (
     *("methods", "dataset", "epsilons", "delta", "seeds", "public", "references", "preset", "settings", "samples"),
     *("prompts", "metrics", "protocol", "resolution", "public_benchmark", "device", "precision"),

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 
-from dpbench.benchmark.command_words import given
+from dpbench.benchmark.command_words import given, text_of
 from dpbench.benchmark.configure import configure, plan_of
 from dpbench.benchmark.request import RunRequest
 from dpbench.benchmark.runner import Finished
@@ -89,8 +89,7 @@ def _companion(request: RunRequest, spec: DatasetSpec) -> Iterator[tuple[str, st
     with suppress(DpbenchError):  # the method may lack the preset, or not suit the dataset
         *_, method = configure(wider.methods, wider.dataset, wider.preset, wider.settings, wider.public)
         plan_of(method.method, method.config, spec, wider.samples_of(spec))
-        epsilons = ",".join(f"{epsilon:.12g}" for epsilon in wider.epsilons)
         left_out = ("methods", "epsilons", "force", "fail_fast", "download")
         others = [name for name in (*RUN, "plugins") if name not in left_out]
-        words = [*given(wider, "methods"), "--eps", epsilons, *given(wider, *others)]
+        words = [*given(wider, "methods"), "--eps", text_of(wider.epsilons), *given(wider, *others)]
         yield shlex.join(["dpbench", "run", *words]), "compare another method"
