@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -144,8 +143,34 @@ def sample(method: Method[Any], trial: TrialSpec, spent: Spent, session: Session
         write_grid(home / PICTURE, StoredSamples(home / SAMPLES, trial.spec), str(trial))
     if spent.run is not None:
         privacy_record.check(session.inputs.record, spent.run)
-    record = _record(trial, ledger, session, log, private if trial.epsilon > 0 else 0, total, method.refiner)
-    return replace(record, public_choice=method.public_choice)
+    return TrialRecord(
+        **_about(trial, session),
+        method_source=METHODS.source(trial.method),
+        epsilon=trial.epsilon,
+        delta=trial.delta if trial.is_private else None,
+        neighbouring="one record replaced by nothing",
+        accountant="PLD",
+        accounting=ledger.accounting,
+        unverified=tuple(ledger.unverified),
+        noise=("secret" if trial.noise_seed is None else "reproducible") if trial.is_private else "",
+        tuning=trial.tuning,
+        preset=trial.preset,
+        seed=trial.seed,
+        public_source=trial.public.name if trial.public else "",
+        public_choice=method.public_choice,
+        public_fingerprint=trial.public.fingerprint if trial.public else "",
+        pretrained=trial.pretrained,
+        prompts=trial.prompts,
+        parameters_private=private if trial.epsilon > 0 else 0,
+        parameters_total=total,
+        queries=sum(ledger.spent.values()),
+        peak_memory_mb=peak_memory_mb(session.device),
+        seconds_prepare=log.seconds.get("prepare"),
+        seconds_fit=log.seconds.get("fit"),
+        seconds_sample=log.seconds.get("sample"),
+        **refiner_fields(method.refiner),
+        **_spent_fields(ledger),
+    )
 
 
 def finite_weights(method: Method[Any]) -> dict[str, Tensor]:
@@ -197,64 +222,39 @@ def _check_images(images: Tensor, shape: tuple[int, ...]) -> None:
         raise DpbenchError(f"sample() must return uint8 images {list(shape)}, not {found}")
 
 
-def real_images(trial: TrialSpec, session: Session, log: TrialLog) -> TrialRecord:
+def real_images(trial: TrialSpec, session: Session) -> TrialRecord:
     """The record of the `real` reference, which neither trains nor samples."""
-    return _record(trial, None, session, log)
+    return TrialRecord(**_about(trial, session), epsilon=None)
 
 
-def _record(
-    trial: TrialSpec,
-    ledger: Ledger | None,
-    session: Session,
-    log: TrialLog,
-    parameters_private: int | None = None,
-    parameters_total: int | None = None,
-    refiner: Refiner[Any] | None = None,
-) -> TrialRecord:
-    """The record of a trial after its private phase."""
-    spec, real = trial.spec, trial.is_real
-    spent = ledger.plan if ledger is not None and ledger.accounting == "verified" else None
-    device = describe_device(session.device)
-    return TrialRecord(
-        key=trial.key,
-        method=trial.method,
-        variant=trial.variant,
-        reference=trial.reference,
-        method_version=trial.version,
-        method_source="" if real else METHODS.source(trial.method),
-        source_hash=code_outside(trial, session),
-        track=trial.track,
-        epsilon=None if real else trial.epsilon,
-        delta=trial.delta if trial.is_private else None,
-        neighbouring="" if real else "one record replaced by nothing",
-        accountant="" if real else "PLD",
-        accounting="" if ledger is None else ledger.accounting,
-        unverified=() if ledger is None else tuple(ledger.unverified),
-        noise=("secret" if trial.noise_seed is None else "reproducible") if trial.is_private else "",
-        tuning=trial.tuning,
-        preset=trial.preset,
-        seed=None if real else trial.seed,
-        config=as_settings(trial.config),
-        public_source=trial.public.name if trial.public else "",
-        public_fingerprint=trial.public.fingerprint if trial.public else "",
-        pretrained=trial.pretrained,
-        prompts=trial.prompts,
-        parameters_private=parameters_private,
-        parameters_total=parameters_total,
-        queries=None if ledger is None else sum(ledger.spent.values()),
-        peak_memory_mb=None if real else peak_memory_mb(session.device),
-        request=session.request.stored(),
-        seconds_prepare=log.seconds.get("prepare"),
-        seconds_fit=log.seconds.get("fit"),
-        seconds_sample=log.seconds.get("sample"),
-        **refiner_fields(refiner),
-        epsilon_spent=None if spent is None else spent.epsilon,
-        epsilon_rdp=None if spent is None else spent.epsilon_rdp,
-        mu=None if spent is None else spent.mu,
-        epsilon_at_second_delta=None if spent is None else spent.epsilon_at_second_delta,
-        **dataset_fields(spec, trial.fingerprint),
-        **provenance(device, session.processes.world.size, session.precision),
-    )
+def _about(trial: TrialSpec, session: Session) -> dict[str, Any]:
+    """The fields that every record has: what the trial is, and where it ran."""
+    return {
+        "key": trial.key,
+        "method": trial.method,
+        "variant": trial.variant,
+        "reference": trial.reference,
+        "method_version": trial.version,
+        "source_hash": code_outside(trial, session),
+        "track": trial.track,
+        "config": as_settings(trial.config),
+        "request": session.request.stored(),
+        **dataset_fields(trial.spec, trial.fingerprint),
+        **provenance(describe_device(session.device), session.processes.world.size, session.precision),
+    }
+
+
+def _spent_fields(ledger: Ledger) -> dict[str, Any]:
+    """A row's fields on the budget that was spent; empty if the accounting is unverified."""
+    if ledger.accounting != "verified":
+        return {}
+    plan = ledger.plan
+    return {
+        "epsilon_spent": plan.epsilon,
+        "epsilon_rdp": plan.epsilon_rdp,
+        "mu": plan.mu,
+        "epsilon_at_second_delta": plan.epsilon_at_second_delta,
+    }
 
 
 def refiner_fields(refiner: Refiner[Any] | None) -> dict[str, Any]:

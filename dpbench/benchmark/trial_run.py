@@ -71,7 +71,7 @@ def _sampled(trial: TrialSpec, session: Session) -> TrialRecord | None:
         log(f"on {session.device} in {session.precision}, settings: {trial.config}")
         session.inputs.check_fingerprint(trial.fingerprint)
         if trial.is_real:
-            record = real_images(trial, session, log)
+            record = real_images(trial, session)
         else:
             reset_peak_memory(session.device)
             method = prepare(trial, session, log)
