@@ -115,10 +115,10 @@ def _method(name: str, request: RunRequest) -> PluginFacts:
         configured.name,
         _docstring(method),
         {"track": method.track, "conditions": taken, "version": method.version, "paper": method.paper, **unknown},
-        _settings(configured.config, origins, values),
-        f"on {request.dataset} with preset {request.preset}",
-        method.presets,
-        gradients,
+        settings=_settings(configured.config, origins, values),
+        settings_for=f"on {request.dataset} with preset {request.preset}",
+        presets=method.presets,
+        private_gradients=gradients,
     )
 
 
@@ -149,7 +149,7 @@ def _part(registry: Registry[Any], name: str, request: RunRequest) -> PluginFact
     config: Any = build(plugin.Config, request.settings)
     facts = {"plugin": f"a {registry.kind}", "track": plugin.track_of(config), "paper": plugin.paper}
     settings = _settings(config, dict.fromkeys(request.settings, SET), {})
-    return PluginFacts(registry.kind, name, _docstring(plugin), facts, settings)
+    return PluginFacts(registry.kind, name, _docstring(plugin), facts, settings=settings)
 
 
 def _metric(name: str, request: RunRequest) -> PluginFacts:
@@ -200,12 +200,12 @@ def _settings(config: Any, origins: Mapping[str, str], values: Mapping[str, Any]
     before, differing = as_settings(default), dict(changes(default, config))
     return [
         Setting(
-            s.key,
-            values.get(s.key, s.value),
-            s.type,
-            before.get(s.key) if s.key in differing else s.value,
-            origins.get(s.key, ""),
-            s.help,
+            key=s.key,
+            value=values.get(s.key, s.value),
+            type=s.type,
+            default=before.get(s.key) if s.key in differing else s.value,
+            origin=origins.get(s.key, ""),
+            help=s.help,
         )
         for s in describe(config)
     ]

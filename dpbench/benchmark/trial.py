@@ -45,7 +45,7 @@ class RealImages:
     samples: int = option(1, "number of samples of the rows that it is a reference for", low=1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrialSpec:
     """Everything that defines one trial, and how its row is labelled.
 
@@ -92,8 +92,20 @@ class TrialSpec:
     @classmethod
     def real(cls, spec: DatasetSpec, fingerprint: str, request: Request, delta: float) -> TrialSpec:
         """The `real` reference for rows with the samples `request` on a dataset."""
-        config = RealImages(request.conditions.count)
-        return cls("real", "2", "", config, spec, fingerprint, None, request, math.nan, delta, 0, reference="real")
+        return cls(
+            method="real",
+            version="2",
+            track="",
+            config=RealImages(request.conditions.count),
+            spec=spec,
+            fingerprint=fingerprint,
+            public=None,
+            request=request,
+            epsilon=math.nan,
+            delta=delta,
+            seed=0,
+            reference="real",
+        )
 
     @property
     def plugin(self) -> type[Method[Any]]:
