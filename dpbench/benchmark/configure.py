@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dpbench.benchmark.public_choice import learning_from
 from dpbench.benchmark.request import DEFAULT_PRESET
 from dpbench.core.config import build, changes
-from dpbench.core.errors import ConfigError, DpbenchError, UnknownName
+from dpbench.core.errors import ConfigError, DpbenchError, UnknownName, foreign_code
 from dpbench.core.method import Method
 from dpbench.core.plugin_checks import check_method
 from dpbench.core.registries import METHODS
@@ -79,14 +79,8 @@ def plan_of(method: type[Method[Any]], config: Any, spec: DatasetSpec, request: 
     from dpbench.privacy.plan import Plan
 
     _check_condition(method, spec)
-    try:
-        with Seal().everything_closed():
-            plan: object = method.plan(config, spec, request)
-    except DpbenchError:
-        raise
-    except Exception as error:  # a method is foreign code
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise ConfigError(f"{method.__name__}.plan failed: {reason}") from error
+    with foreign_code(f"{method.__name__}.plan", ConfigError), Seal().everything_closed():
+        plan: object = method.plan(config, spec, request)
     if not isinstance(plan, Plan):
         raise ConfigError(f"{method.__name__}.plan must return a Plan, not {plan!r}")
     return plan

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from dpbench.benchmark.configure import Configured, configure, plan_of, refuse_auto
 from dpbench.benchmark.request import RunRequest
 from dpbench.benchmark.session import Session
-from dpbench.core.errors import DpbenchError
+from dpbench.core.errors import DpbenchError, foreign_code
 from dpbench.core.progress import Advance, Display, Progress
 from dpbench.core.specs import Budget, DatasetSpec, Request
 from dpbench.privacy.auditing.audited_vault import AuditedVault
@@ -141,7 +141,8 @@ def _smaller(method: Configured, spec: DatasetSpec, request: Request, size: Size
 
 def _fit(method: Configured, vault: AuditedVault, session: Session, prepare: bool) -> None:
     """Fits the method up to the last planned release."""
-    try:
+    hint = "" if prepare else "; if fit needs the results of prepare, add --prepare"
+    with foreign_code(f"the private phase of '{method.name}'", hint=hint), suppress(Spent):
         with session.seal.everything_closed():
             fitted = method.method(method.config, vault.spec)
         if prepare:
@@ -149,14 +150,6 @@ def _fit(method: Configured, vault: AuditedVault, session: Session, prepare: boo
                 fitted.prepare(session.inputs.public if method.uses_public else None, run)
         with session.phase("fit", 0) as run:
             fitted.fit(vault, replace(run, progress=UntilSpent(run.progress, vault.ledger)))
-    except Spent:
-        pass
-    except DpbenchError:
-        raise
-    except Exception as error:  # a method is foreign code
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        hint = "" if prepare else "; if fit needs the results of prepare, add --prepare"
-        raise DpbenchError(f"the private phase of '{method.name}' failed: {reason}{hint}") from error
     vault.ledger.check_complete()
 
 

@@ -22,7 +22,7 @@ from dpbench.core.closure import code_of
 from dpbench.core.config import as_settings
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
-from dpbench.core.errors import ConfigError, DpbenchError
+from dpbench.core.errors import ConfigError, foreign_code
 from dpbench.core.specs import Budget, DatasetSpec, Request
 from dpbench.privacy.plan import Plan
 from dpbench.privacy.planner import Candidate, Gradients, best, survey, the_dp_sgd
@@ -114,17 +114,12 @@ class Planner:
         start = time.monotonic()
         records = StandIn(self._public, self._spec)
         rehearsal = Rehearsal(records, self.plan(method), device, precision, self._conditions)
-        try:
+        with foreign_code(f"the rehearsal of '{method.name}' on public data"):
             with session.seal.everything_closed():
                 rehearsed = method.method(method.config, self._spec)
             with session.seal.closed():
                 rehearsed.prepare(self._public if method.uses_public else None, run)
                 rehearsed.fit(rehearsal, replace(run, progress=OnPublicData(display), cache=public_cache(closed=True)))
-        except DpbenchError:
-            raise
-        except Exception as error:  # a method is foreign code
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise DpbenchError(f"the rehearsal of '{method.name}' on public data failed: {reason}") from error
         display.say(f"  rehearsed in {time.monotonic() - start:.0f} s")
         return {name: torch.tensor(value) for name, value in asdict(rehearsal.on_average()).items()}
 

@@ -26,7 +26,7 @@ from dpbench.benchmark.stages import draw_samples, drawn
 from dpbench.core.cache import public_cache
 from dpbench.core.config import build
 from dpbench.core.context import Precision, RunContext
-from dpbench.core.errors import DpbenchError, UnknownName
+from dpbench.core.errors import DpbenchError, UnknownName, foreign_code, one_line
 from dpbench.core.folders import check_writable, expanded
 from dpbench.core.method import Method
 from dpbench.core.progress import Display, Quiet
@@ -159,13 +159,12 @@ class StoredModel:
         """The working environment in which a trial samples, with all test splits and the public cache closed."""
         cache = public_cache(closed=True)
         chosen = self.record.seed or 0 if seed is None else seed
-        try:
-            with seeded(chosen, "sample") as generator, Seal().closed():
-                yield RunContext(self.device, generator, cache, self.display, None, self.precision)
-        except DpbenchError:
-            raise
-        except Exception as error:  # a plugin may raise anything
-            raise DpbenchError(f"sampling from {self.record} failed: {_reason(error)}") from error
+        with (
+            foreign_code(f"sampling from {self.record}"),
+            seeded(chosen, "sample") as generator,
+            Seal().closed(),
+        ):
+            yield RunContext(self.device, generator, cache, self.display, None, self.precision)
 
 
 def load(
@@ -234,15 +233,10 @@ def _restored(record: TrialRecord, path: Path) -> Method[Any]:
         method.load_state_dict(weights)
     except Exception as error:  # a plugin may raise anything
         raise DpbenchError(
-            f"{path} does not suit the method '{name}' as it is now ({_reason(error)}); "
+            f"{path} does not suit the method '{name}' as it is now ({one_line(error)}); "
             "load it with the code that made it"
         ) from error
     return method
-
-
-def _reason(error: Exception) -> str:
-    """An error of plugin code in one line."""
-    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def _needed(record: TrialRecord) -> str:

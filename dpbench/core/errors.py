@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 WRONG_REQUEST = 2
 """Exit code: the request is wrong, and nothing ran. Also used for unknown options."""
@@ -81,3 +82,28 @@ class NotInstalled(DpbenchError, MissingScore):
 
     A metric leaves its cells empty for this reason; everything else stops with this error.
     """
+
+
+@contextmanager
+def foreign_code(what: str, kind: type[DpbenchError] = DpbenchError, hint: str = "") -> Iterator[None]:
+    """Turns any error of a plugin into one line that says what failed.
+
+    Args:
+        what: the beginning of the line.
+        kind: the class of the error.
+        hint: the end of the line.
+
+    Raises:
+        DpbenchError: of class `kind`; one that the plugin raises passes unchanged.
+    """
+    try:
+        yield
+    except DpbenchError:
+        raise
+    except Exception as error:
+        raise kind(f"{what} failed: {one_line(error)}{hint}") from error
+
+
+def one_line(error: Exception) -> str:
+    """The class of an error and the first line of its message: "ValueError: too large"."""
+    return f"{type(error).__name__}: {error}".splitlines()[0]

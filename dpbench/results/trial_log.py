@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dpbench.core.errors import DpbenchError, RunError
+from dpbench.core.errors import DpbenchError, RunError, one_line
 from dpbench.core.stopwatch import Stopwatch
 from dpbench.results.provenance import now
 
@@ -73,5 +73,4 @@ class TrialLog:
             raise
         except Exception as error:  # a plugin is foreign code
             self(f"failed:\n{traceback.format_exc()}")
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise DpbenchError(f"{trial} failed: {reason} (traceback in {self.path})") from error
+            raise DpbenchError(f"{trial} failed: {one_line(error)} (traceback in {self.path})") from error
