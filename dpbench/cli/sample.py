@@ -42,12 +42,10 @@ def sample(
     count: Annotated[int, typer.Option(metavar="N", help="Images to draw.", rich_help_panel=DRAWN)] = 100,
     labels: Annotated[
         str,
-        typer.Option(metavar="LIST", help="Classes to draw, by name or number, in turn.", rich_help_panel=DRAWN),
+        typer.Option(
+            metavar="LIST", help="Classes to draw, by name or number, in turn; all by default.", rich_help_panel=DRAWN
+        ),
     ] = "",
-    balanced: Annotated[
-        bool,
-        typer.Option("--balanced", metavar="", help="Draw all classes in turn, the default.", rich_help_panel=DRAWN),
-    ] = False,
     seed: Annotated[
         int | None,
         typer.Option(
@@ -66,8 +64,6 @@ def sample(
     """Draw images from the model of a finished trial, at no privacy cost."""
     if labels and request.prompts:
         raise DpbenchError("give either --labels or --prompts, not both: a dataset has classes or captions")
-    if labels and balanced:
-        raise DpbenchError("give either --labels, or --balanced for all classes, not both")
     from dpbench.benchmark.prompts import read_prompts
     from dpbench.benchmark.stored_model import load_model
     from dpbench.cli.display import open_display

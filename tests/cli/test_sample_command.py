@@ -34,7 +34,7 @@ def test_images_are_written_by_class_as_arrays_and_on_a_sheet(trial: Path, tiny:
 
 
 def test_all_classes_in_turn_are_the_default(trial: Path) -> None:
-    assert call("sample", trial, "--count", 4, "--seed", 1, "--balanced").exit_code == 0
+    assert call("sample", trial, "--count", 4, "--seed", 1).exit_code == 0
     assert np.load(trial / "drawn" / "samples.npz")["labels"].tolist() == [0, 1, 0, 1]
 
 
@@ -43,7 +43,6 @@ def test_all_classes_in_turn_are_the_default(trial: Path) -> None:
     [
         (["--count", "0"], "the number of images must be at least 1, not 0"),
         (["--labels", "2"], "unknown class '2'; known: bright, dark"),
-        (["--labels", "0", "--balanced"], "give either --labels, or --balanced"),
         (["--device", "tpu"], "tpu"),
         (["--out", "s3://bucket/drawn"], "s3:/bucket/drawn is a URL"),
         (["--results", "s3://bucket"], "s3:/bucket is a URL"),
