@@ -7,7 +7,6 @@ For a dataset that is not declared public, there are no real images, and no samp
 from __future__ import annotations
 
 import json
-import math
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from dpbench.data.opening import default_root, open_dataset
 from dpbench.results.comparable import ORDER
 from dpbench.results.figures.sample_figure import Grid
 from dpbench.results.record import TrialRecord
+from dpbench.results.rounding import budget
 from dpbench.results.trial_folder import TrialFolder
 
 
@@ -56,8 +56,8 @@ def _samples(line: pd.Series[Any]) -> Iterator[Grid]:
     except DpbenchError as error:
         warnings.warn(f"left out {folder.path}: {error}", stacklevel=3)
         return
-    budget = "" if record.epsilon is None else f", ε = {'∞' if math.isinf(record.epsilon) else f'{record.epsilon:g}'}"
-    yield Grid(f"{line['series']}{budget}", samples)
+    epsilon = "" if record.epsilon is None else f", ε = {budget(record.epsilon)}"
+    yield Grid(f"{line['series']}{epsilon}", samples)
 
 
 def _record(folder: TrialFolder) -> TrialRecord:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +11,7 @@ from dpbench.benchmark.trial import TrialSpec
 from dpbench.core.errors import DpbenchError
 from dpbench.results.best_effort import best_effort
 from dpbench.results.record import TrialRecord
+from dpbench.results.rounding import budget
 from dpbench.results.run_sheet import Group, write_run_sheet
 from dpbench.results.trial_folder import PICTURE, dataset_folder
 
@@ -66,6 +66,5 @@ def _sampled(trials: Sequence[TrialSpec], session: Session) -> Iterator[Group]:
 
 def _heading(record: TrialRecord) -> str:
     assert record.epsilon is not None
-    epsilon = "∞" if math.isinf(record.epsilon) else f"{record.epsilon:g}"
-    budget = "public" if record.reference == "public" else f"ε = {epsilon}"
-    return f"{budget} (unverified)" if record.accounting == "unverified" else budget
+    heading = "public" if record.reference == "public" else f"ε = {budget(record.epsilon)}"
+    return f"{heading} (unverified)" if record.accounting == "unverified" else heading

@@ -12,6 +12,7 @@ from dpbench.benchmark.request import RunRequest, split_names
 from dpbench.cli import completion
 from dpbench.cli.filters import FOLDERS, KEPT, WHERE, chosen_rows
 from dpbench.cli.options import takes
+from dpbench.core.counted import counted
 from dpbench.core.errors import DpbenchError
 from dpbench.core.folders import expanded
 from dpbench.results.row import COSTS
@@ -111,7 +112,7 @@ def samples(
     table = _one_table(folders, request, where or ())
     grids = grids_of(table, real, request.data)
     write_figure(sample_sheet(grids, count, rows), expanded(out))
-    print(f"{len(grids)} grid{'s'[: len(grids) != 1]}: {out}")
+    print(f"{counted(len(grids), 'grid')}: {out}")
 
 
 def _draw(
@@ -133,7 +134,7 @@ def _draw(
     if not shown:
         raise DpbenchError("no headline metric has a value; --columns names others")
     write_figure(draw(table, shown), expanded(out))
-    print(f"{len(table)} row{'s'[: len(table) != 1]}: {out}")
+    print(f"{counted(len(table), 'row')}: {out}")
 
 
 def _one_table(folders: Sequence[Path] | None, request: RunRequest, where: Sequence[str]) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from dpbench.benchmark.request import HOW, RunRequest
 from dpbench.cli.completion import listed
 from dpbench.cli.console import print_lines
 from dpbench.cli.options import takes
+from dpbench.core.counted import counted
 from dpbench.core.registries import REFINERS
 
 REFINED = "What to refine"
@@ -68,6 +69,5 @@ def refine(
 
     with open_display() as display:
         done = refine_folder(refiner, input, scale, request, seed, display)
-    count = len(done.images)
     sheet = f"; before and after: {done.sheet}" if done.sheet else ""
-    print_lines([f"{count} image{'s'[: count > 1]} in {request.out}{sheet}"])
+    print_lines([f"{counted(len(done.images), 'image')} in {request.out}{sheet}"])

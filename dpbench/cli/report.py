@@ -10,6 +10,7 @@ import typer
 from dpbench.benchmark.request import RunRequest
 from dpbench.cli.filters import FOLDERS, KEPT, WHERE, chosen_rows
 from dpbench.cli.options import takes
+from dpbench.core.counted import counted
 from dpbench.core.errors import DpbenchError
 from dpbench.core.folders import expanded
 
@@ -44,4 +45,4 @@ def report(
         raise DpbenchError("there are no finished trials to report; `dpbench run` makes some")
     path = expanded(out)
     write_page(path, report_content(rows, request.data))
-    print(f"{len(rows)} trial{'s'[: len(rows) != 1]}: {path}")
+    print(f"{counted(len(rows), 'trial')}: {path}")

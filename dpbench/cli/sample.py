@@ -9,6 +9,7 @@ import typer
 
 from dpbench.benchmark.request import HOW, WHERE, RunRequest, split_names
 from dpbench.cli.options import ResultsOption, TrialArgument, takes
+from dpbench.core.counted import counted
 from dpbench.core.errors import DpbenchError
 from dpbench.core.folders import expanded
 from dpbench.core.specs import Conditions
@@ -74,5 +75,5 @@ def sample(
         chosen = model.labels(split_names(labels)) if labels else ()
         prompts = read_prompts(request.prompts).texts if request.prompts else ()
         files = model.export(Conditions.balanced(count, chosen or prompts) if chosen or prompts else count, out, seed)
-    print(f"{count} image{'s'[: count > 1]} of {model.record}: {files.images} and {files.arrays}")
+    print(f"{counted(count, 'image')} of {model.record}: {files.images} and {files.arrays}")
     print(f"on one sheet: {files.sheet}")

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from dpbench.core.outcomes import Measured
     from dpbench.evaluation.features import Features
 
+ARROWS = {"high": "↑", "low": "↓"}
+
 
 @dataclass(frozen=True)
 class Column:
@@ -35,6 +37,11 @@ class Column:
     better: Literal["high", "low"] | None
     help: str
     ranked_by: str = ""
+
+    @property
+    def heading(self) -> str:
+        """Its name with an arrow in the direction of better values, if there is one: "fid ↓"."""
+        return f"{self.name} {ARROWS[self.better]}" if self.better else self.name
 
 
 class Estimate(NamedTuple):

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from dpbench.core.counted import counted
 from dpbench.core.errors import DpbenchError, UnknownName
 from dpbench.core.files import write_atomic
 from dpbench.core.metric import Column
@@ -100,9 +101,9 @@ def _merged(frames: Sequence[pd.DataFrame], outs: Sequence[Path], metrics: Seque
     for frame, out in zip(frames, outs, strict=True):
         known = frame["key"].isin(seen)
         if count := int(known.sum()):
-            trials = f"{count} trial{'s' if count > 1 else ''}"
             warnings.warn(
-                f"left out {trials} of {out} that an earlier folder also has: a trial counts once", stacklevel=3
+                f"left out {counted(count, 'trial')} of {out} that an earlier folder also has: a trial counts once",
+                stacklevel=3,
             )
         kept.append(frame[~known])
         seen.update(frame["key"])

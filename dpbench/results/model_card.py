@@ -12,12 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import ROUND_CEILING, Context
 from typing import NamedTuple
 
+from dpbench.core.counted import counted
 from dpbench.core.metric import Column
 from dpbench.core.variants import titled
 from dpbench.results.privacy_record import Record
 from dpbench.results.provenance import now
 from dpbench.results.record import TrialRecord
-from dpbench.results.rounding import rounded
+from dpbench.results.rounding import budget, rounded
 from dpbench.results.stored_ledger import StoredLedger, segments_of
 
 BETTER = {"high": "higher", "low": "lower", None: ""}
@@ -105,7 +106,7 @@ def _title(record: TrialRecord) -> str:
 
 def _budget(record: TrialRecord) -> str:
     assert record.epsilon is not None
-    return "ε = ∞" if math.isinf(record.epsilon) else f"ε = {record.epsilon:g}"
+    return f"ε = {budget(record.epsilon)}"
 
 
 def _introduction(record: TrialRecord) -> Iterator[str]:
@@ -210,10 +211,9 @@ def _limits(record: TrialRecord, runs: Record) -> Iterator[str]:
 def _known_runs(runs: Record) -> str:
     if not runs.runs:
         return "The privacy record of the machine that wrote this card knows of no run."
-    count = f"{runs.runs} private run{'s'[: runs.runs != 1]}"
     return (
-        f"On {now()[:10]}, the privacy record of the machine that wrote this card had {count} on them, "
-        f"Σε = {runs.epsilon:g}."
+        f"On {now()[:10]}, the privacy record of the machine that wrote this card had "
+        f"{counted(runs.runs, 'private run')} on them, Σε = {runs.epsilon:g}."
     )
 
 

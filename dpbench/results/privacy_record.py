@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dpbench.core.counted import counted
 from dpbench.core.errors import RunError
 from dpbench.core.files import is_there, reading
 
@@ -117,15 +118,14 @@ def lines_about(dataset: str, record: Record, private: pd.DataFrame) -> Iterator
         private: the private rows on it.
     """
     if record.runs:
-        runs = f"{record.runs} private run{'s' if record.runs != 1 else ''}"
         unbounded = int((private["accounting"] == "unverified").sum())
         beside = f", plus {unbounded} unverified without a bound" if unbounded else ""
+        runs = counted(record.runs, "private run")
         yield f"privacy record of {dataset}: {runs} so far, Σε = {record.epsilon:g}{beside}", False
     if unknown := len({*private["key"]} - record.keys):
-        rows = f"{len(private)} private row{'s' if len(private) != 1 else ''}"
         yield (
-            f"{rows} on {dataset}, but the record on this machine lacks {unknown} of their runs: they ran elsewhere, "
-            "or the record was lost",
+            f"{counted(len(private), 'private row')} on {dataset}, but the record on this machine lacks {unknown} of "
+            "their runs: they ran elsewhere, or the record was lost",
             True,
         )
 

@@ -12,6 +12,7 @@ from dpbench.core.errors import DpbenchError
 from dpbench.core.specs import DatasetSpec
 from dpbench.core.typed_json import first_problem
 from dpbench.core.variants import titled
+from dpbench.results.rounding import budget
 
 FORMAT = 2
 """Version of trial.json. dpbench 0.1 wrote none."""
@@ -245,7 +246,7 @@ def trial_title(
         return f"real images of {dataset}"
     parts = [
         titled(method, variant),
-        "" if epsilon is None else "ε=∞" if math.isinf(epsilon) else f"ε={epsilon:g}",
+        "" if epsilon is None else f"ε={budget(epsilon)}",
         f"({reference})" if reference else "",
         "" if seed is None else f"seed {seed}",
     ]

@@ -1,4 +1,4 @@
-"""Numbers rounded for display."""
+"""Numbers as tables, figures and titles show them."""
 
 from __future__ import annotations
 
@@ -21,3 +21,8 @@ def rounded(value: float, half_width: float = math.nan) -> str:
     decimals = max(0, 3 - max(0, magnitude)) if magnitude >= -3 else 1 - magnitude
     text = f"{value:z.{decimals}f}" if value else "0"
     return text if math.isnan(half_width) else f"{text} ± {half_width:.{decimals}f}"
+
+
+def budget(epsilon: float) -> str:
+    """ε as text: 0.5 -> "0.5", infinity -> "∞"."""
+    return f"{epsilon:g}".replace("inf", "∞")

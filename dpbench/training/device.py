@@ -8,6 +8,7 @@ import re
 import torch
 
 from dpbench.core.context import Precision
+from dpbench.core.counted import counted
 from dpbench.core.errors import DpbenchError, UnknownName
 
 
@@ -27,9 +28,7 @@ def resolve_device(name: str) -> str:
     kind, number = found[1], int(found[2] or 0)
     count = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": 1}[kind]
     if number >= count:
-        raise DpbenchError(
-            f"device '{name}' is not available: this machine has {count or 'no'} {kind} device{'s'[: count > 1]}"
-        )
+        raise DpbenchError(f"device '{name}' is not available: this machine has {counted(count, f'{kind} device')}")
     return name
 
 

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from dpbench.results.rounding import rounded
+from dpbench.results.rounding import budget, rounded
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,7 @@ def test_interval_is_rounded_like_its_mean() -> None:
     assert rounded(-0.0006, 0.00048) == "-0.00060 ± 0.00048"
     assert rounded(2e-8, 1e-8) == "2.0e-08 ± 1.0e-08"
     assert rounded(math.nan) == "–"
+
+
+def test_a_budget_may_be_infinite() -> None:
+    assert [budget(epsilon) for epsilon in (0.0, 0.5, 10.0, math.inf)] == ["0", "0.5", "10", "∞"]

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from dpbench.benchmark.doctor.machine_check import Check
 from dpbench.cli.pages.simple_table import simple_table
+from dpbench.core.counted import counted
 
 STYLES = {"ok": "green", "absent": "yellow", "problem": "bold red"}
 
@@ -17,7 +18,7 @@ def doctor_page(checks: Sequence[Check]) -> RenderableType:
     """All checks with their advice, and how many problems there are."""
     tables = [_table(topic, checks) for topic in dict.fromkeys(check.topic for check in checks)]
     problems = sum(check.state == "problem" for check in checks)
-    return Group(*tables, Text(f"{problems or 'no'} problem{'s'[: problems != 1]}", style="bold"))
+    return Group(*tables, Text(counted(problems, "problem"), style="bold"))
 
 
 def _table(topic: str, checks: Sequence[Check]) -> RenderableType:

@@ -14,11 +14,10 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from dpbench.core.metric import Column
-from dpbench.results.rounding import rounded
+from dpbench.results.rounding import budget, rounded
 from dpbench.results.row import CI95
 
 METHOD = "method"
-ARROWS = {"high": "↑", "low": "↓"}
 """Which values of a column are better."""
 LEAST = 23
 """Names are not shortened below this number of characters to make room for another column."""
@@ -152,8 +151,7 @@ def headings_of(lines: pd.DataFrame, columns: Sequence[Column]) -> list[str]:
         lines: the lines with their ranks.
         columns: the metrics' columns.
     """
-    names = [f"{column.name} {ARROWS[column.better]}" if column.better else column.name for column in columns]
-    return ["ε", "track", "rank", *(["seeds"] if _has_seeds(lines) else []), *names]
+    return ["ε", "track", "rank", *(["seeds"] if _has_seeds(lines) else []), *(column.heading for column in columns)]
 
 
 def cells_of(lines: pd.DataFrame, columns: Sequence[Column]) -> list[list[str]]:
@@ -161,7 +159,7 @@ def cells_of(lines: pd.DataFrame, columns: Sequence[Column]) -> list[list[str]]:
     seeds = ["seeds"] if _has_seeds(lines) else []
     return [
         [
-            "" if math.isnan(line["epsilon"]) else f"{line['epsilon']:g}".replace("inf", "∞"),
+            "" if math.isnan(line["epsilon"]) else budget(line["epsilon"]),
             line["track"],
             "" if pd.isna(line["rank"]) else str(line["rank"]),
             *(str(line[name]) for name in seeds),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from dpbench.core.errors import DpbenchError, UnknownName
 from dpbench.core.metric import Column
+from dpbench.results.rounding import budget
 from dpbench.results.row import CI95
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 COLOURS = ("#0072b2", "#d55e00", "#00835f", "#a8447f", "#8a6d00", "#5b4bb5", "#7a4a21", "#4d5661")
 MARKERS = ("o", "s", "^", "D", "v", "P")
-ARROWS = {"high": " ↑", "low": " ↓"}
 PANEL = (3.4, 2.7)  # inches
 COLUMNS = 3  # panels in a row
 LETTER = 0.09  # inches per letter of a name beside a panel
@@ -59,8 +59,7 @@ def by_epsilon(lines: pd.DataFrame, columns: Sequence[Column]) -> Figure:
             axes.plot(x[joined], own.loc[joined, column.name], color=colour, linewidth=1.3)
             _points(axes, x, own, column, color=colour, marker=marker, label=series)
         _real_line(lines, column, axes.axhspan, axes.axhline)
-        names = {0.0: "public", math.inf: "∞"}
-        axes.set_xticks(list(places.values()), [names.get(e, f"{e:g}") for e in places])
+        axes.set_xticks(list(places.values()), [budget(e) if e else "public" for e in places])
         axes.set_xlabel("ε")
     return _with_legend(figure, panels[0])
 
@@ -76,11 +75,10 @@ def by_method(lines: pd.DataFrame, columns: Sequence[Column]) -> Figure:
         for place, epsilon in enumerate(budgets):
             own = made[made["epsilon"] == epsilon]
             shift = (place - (len(budgets) - 1) / 2) * 0.6 / len(budgets)
-            label = {0.0: "public, ε = 0", math.inf: "ε = ∞"}.get(epsilon, f"ε = {epsilon:g}")
             look: dict[str, Any] = {
                 "color": COLOURS[place % len(COLOURS)],
                 "marker": MARKERS[place % len(MARKERS)],
-                "label": label,
+                "label": f"ε = {budget(epsilon)}" if epsilon else "public, ε = 0",
             }
             half = _half_widths(own, column)
             axes.errorbar(own[column.name], own["series"].map(names.index) + shift, xerr=half, **POINTS, **look)
@@ -88,7 +86,7 @@ def by_method(lines: pd.DataFrame, columns: Sequence[Column]) -> Figure:
         axes.set_yticks(range(len(names)), names if number % COLUMNS == 0 else [""] * len(names))
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.set_ylabel("")
-        axes.set_xlabel(titled_score(column))
+        axes.set_xlabel(column.heading)
         axes.grid(visible=False, axis="y")
     return _with_legend(figure, panels[0])
 
@@ -116,10 +114,8 @@ def by_cost(lines: pd.DataFrame, columns: Sequence[Column], cost: str) -> Figure
             own = made[(made["series"] == series) & made[column.name].notna()]
             _points(axes, own[cost], own, column, color=colour, marker=marker, label=series)
             for _, line in own.iterrows():
-                text = f"{line['epsilon']:g}".replace("inf", "∞")
-                axes.annotate(
-                    f"ε={text}", (line[cost], line[column.name]), (4, 4), textcoords="offset points", fontsize=7
-                )
+                text, place = f"ε={budget(line['epsilon'])}", (line[cost], line[column.name])
+                axes.annotate(text, place, (4, 4), textcoords="offset points", fontsize=7)
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(LogFormatter())
         axes.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.4)))
@@ -142,7 +138,7 @@ def _panels(lines: pd.DataFrame, columns: Sequence[Column], height: float = PANE
     for spare in panels[len(columns) :]:
         spare.set_axis_off()
     for axes, column in zip(panels, columns, strict=False):
-        axes.set_ylabel(titled_score(column))
+        axes.set_ylabel(column.heading)
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", color="#dddddd", linewidth=0.6)
     return figure, panels[: len(columns)]
@@ -183,11 +179,6 @@ def _real_line(lines: pd.DataFrame, column: Column, span: Callable[..., object],
         value, half = real[column.name], np.nan_to_num(real[column.name + CI95])
         span(value - half, value + half, color="#888888", alpha=0.2, linewidth=0)
         line(value, color="#666666", linestyle="--", linewidth=1, label="real images")
-
-
-def titled_score(column: Column) -> str:
-    """The name of a score, with an arrow in the direction of better values."""
-    return column.name + ARROWS.get(column.better or "", "")
 
 
 def _with_legend(figure: Figure, axes: Axes) -> Figure:
