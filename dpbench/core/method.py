@@ -6,22 +6,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from dpbench.core.config import NoSettings
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.refiner import Refiner
 from dpbench.core.specs import Condition, Conditions, DatasetSpec, Request
+from dpbench.core.track import Track
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from dpbench.privacy.plan import Plan
     from dpbench.privacy.private_data import PrivateData
-
-Track = Literal["none", "images", "foundation"]
-"""A method's knowledge besides the private data: none, public images, or weights pretrained elsewhere."""
 
 C = TypeVar("C")
 """The type of a method's configuration."""

@@ -10,11 +10,11 @@ from dpbench.core.config import NoSettings
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
+from dpbench.core.track import Track
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from dpbench.core.method import Track
 
 C = TypeVar("C")
 """The type of a generator's configuration."""

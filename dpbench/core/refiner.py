@@ -12,11 +12,10 @@ from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError, DataError
 from dpbench.core.refiner_cost import RefinerCost
+from dpbench.core.track import Track
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from dpbench.core.method import Track
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, NamedTuple, TypeVar
 
 from dpbench.core.config import NoSettings
+from dpbench.core.track import Track
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from dpbench.core.method import Track
 
 C = TypeVar("C")
 """The type of an encoder's configuration."""
@@ -83,9 +83,3 @@ class TextEncoder(ABC, Generic[C]):
         Args:
             tokens: int [b, t], token numbers; negative ones are padding at the end.
         """
-
-
-def joint_track(*tracks: Track) -> Track:
-    """The track of something that combines the knowledge of several parts."""
-    order: tuple[Any, ...] = ("none", "images", "foundation")
-    return max(tracks, key=order.index)

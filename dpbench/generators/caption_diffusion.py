@@ -11,8 +11,7 @@ from dpbench.core.config import option
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
-from dpbench.core.method import Track
-from dpbench.core.text_encoder import joint_track
+from dpbench.core.track import Track, joint_track
 from dpbench.generators.captioned import SOURCES, Captioned
 from dpbench.generators.captions.captions_config import CaptionsConfig
 from dpbench.generators.public_diffusion import DiffusionGeneratorConfig, trained

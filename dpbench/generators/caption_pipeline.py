@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
-from dpbench.core.method import Track
+from dpbench.core.track import Track
 from dpbench.generators.captioned import SOURCES, Captioned
 from dpbench.generators.captions.captions_config import CaptionsConfig
 from dpbench.generators.stored_pipeline import PipelineConfig, StoredPipeline

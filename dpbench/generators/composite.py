@@ -10,10 +10,9 @@ from dpbench.core.config import Choice, option, plugin_option
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
-from dpbench.core.method import Track
 from dpbench.core.public_generator import Candidates, PublicGenerator
 from dpbench.core.registries import GENERATORS
-from dpbench.core.text_encoder import joint_track
+from dpbench.core.track import Track, joint_track
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import Any
 from dpbench.core.config import option
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
-from dpbench.core.method import Track
 from dpbench.core.public_generator import Candidates, PublicGenerator
+from dpbench.core.track import Track
 from dpbench.generators.stored_pipeline import PipelineConfig, StoredPipeline
 
 

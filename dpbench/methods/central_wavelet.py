@@ -16,11 +16,11 @@ from dpbench.core.config import Choice, option, plugin_option
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
-from dpbench.core.method import Method, Preset, Track
+from dpbench.core.method import Method, Preset
 from dpbench.core.refiner import Refiner
 from dpbench.core.registries import REFINERS
 from dpbench.core.specs import Conditions, DatasetSpec, Request
-from dpbench.core.text_encoder import joint_track
+from dpbench.core.track import Track, joint_track
 from dpbench.privacy.mechanisms import NoisySum
 from dpbench.privacy.plan import Plan
 

@@ -14,9 +14,9 @@ from dpbench.core.config import option
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
-from dpbench.core.method import Method, Preset, Track
+from dpbench.core.method import Method, Preset
 from dpbench.core.specs import CONDITIONS, Batch, Condition, Conditions, DatasetSpec, Request
-from dpbench.core.text_encoder import joint_track
+from dpbench.core.track import Track, joint_track
 from dpbench.methods.cores.token_settings import SCENES, ImageTokenizerSettings, TokenModelSettings
 from dpbench.models.token_order import one_by_one, scale_by_scale
 from dpbench.privacy.plan import Plan

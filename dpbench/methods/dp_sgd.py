@@ -13,9 +13,9 @@ from dpbench.core.config import option
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
-from dpbench.core.method import Preset, Track
+from dpbench.core.method import Preset
 from dpbench.core.specs import CONDITIONS, Condition, DatasetSpec, Request
-from dpbench.core.text_encoder import joint_track
+from dpbench.core.track import Track, joint_track
 from dpbench.methods.cores.diffusion import DiffusionMethod
 from dpbench.methods.cores.diffusion_settings import ONE_GPU, PUBLISHED, DiffusionConfig, PublicTraining
 from dpbench.models.caption_settings import CaptionSettings

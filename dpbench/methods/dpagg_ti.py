@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
-from dpbench.core.method import Preset, Track
+from dpbench.core.method import Preset
 from dpbench.core.specs import DatasetSpec, Request
+from dpbench.core.track import Track
 from dpbench.methods.cores.inversion_settings import InversionConfig
 from dpbench.methods.cores.model_method import ModelMethod
 from dpbench.privacy.plan import Plan

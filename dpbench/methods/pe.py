@@ -15,10 +15,10 @@ from dpbench.core.config import Choice, option, plugin_option
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
-from dpbench.core.method import Method, Preset, Track
+from dpbench.core.method import Method, Preset
 from dpbench.core.registries import GENERATORS
 from dpbench.core.specs import CONDITIONS, Condition, Conditions, DatasetSpec, Request
-from dpbench.core.text_encoder import joint_track
+from dpbench.core.track import Track, joint_track
 from dpbench.methods.cores.vote_embedding import (
     check_embedding,
     embedding_option,

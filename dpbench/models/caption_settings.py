@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from dpbench.core.config import Choice, option, plugin_option
 from dpbench.core.errors import ConfigError
-from dpbench.core.method import Track
 from dpbench.core.registries import TEXT_ENCODERS
 from dpbench.core.specs import DatasetSpec
+from dpbench.core.track import Track
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import DataError
-from dpbench.core.method import Track
 from dpbench.core.refiner import Degrade, Refiner, RefinerSettings
+from dpbench.core.track import Track
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 from dpbench.core.errors import DataError
 from dpbench.core.extras import import_extra
 from dpbench.core.text_encoder import TextEncoder, TextEncoding
+from dpbench.core.track import Track
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from dpbench.core.method import Track
 
 
 class StoredConfig(Protocol):

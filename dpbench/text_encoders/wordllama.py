@@ -5,15 +5,12 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dpbench.core.config import NoSettings
 from dpbench.core.errors import DataError, NotInstalled
 from dpbench.core.extras import import_extra
+from dpbench.core.track import Track
 from dpbench.text_encoders.table import TableEncoder
-
-if TYPE_CHECKING:
-    from dpbench.core.method import Track
 
 WEIGHTS = "weights/l2_supercat_256.safetensors"
 TOKENIZER = "tokenizers/l2_supercat_tokenizer_config.json"

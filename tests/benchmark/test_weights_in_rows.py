@@ -15,7 +15,7 @@ import dpbench
 from dpbench.benchmark.trial import TrialSpec
 from dpbench.core.errors import NotInstalled
 from dpbench.core.files import read_json, write_json
-from dpbench.core.method import Track
+from dpbench.core.track import Track
 from dpbench.models.pretrained.finding import sha256, weights_file
 
 WEIGHTS = "mine.safetensors"

@@ -14,7 +14,6 @@ from dpbench.core.caption_tokens import NO_TOKEN, caption_tokens
 from dpbench.core.config import build
 from dpbench.core.errors import DataError, NotInstalled
 from dpbench.core.registries import TEXT_ENCODERS
-from dpbench.core.text_encoder import joint_track
 
 
 @pytest.mark.parametrize("name", SAVED)
@@ -75,8 +74,3 @@ def test_captions_without_tokens_and_beyond_the_limits_are_left_out() -> None:
 
     tokens = caption_tokens(["!\na bb ccc\ndddd", "", "a\nb\nc"], words, 2, 2)
     assert tokens.tolist() == [[[1, 2], [4, NO_TOKEN]], [[NO_TOKEN] * 2] * 2, [[1, NO_TOKEN]] * 2]
-
-
-def test_the_track_of_several_parts_is_the_furthest() -> None:
-    assert joint_track("images", "none") == "images"
-    assert joint_track("images", "foundation", "none") == "foundation"

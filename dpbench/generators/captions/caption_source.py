@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from random import Random
 from typing import ClassVar
 
-from dpbench.core.method import Track
+from dpbench.core.track import Track
 from dpbench.generators.captions.captions_config import CaptionsConfig
 
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from dpbench.core.errors import ConfigError, DataError
 from dpbench.core.extras import import_extra
-from dpbench.core.method import Track
+from dpbench.core.track import Track
 from dpbench.generators.captions.caption_source import CaptionSource
 from dpbench.generators.captions.captions_config import CaptionsConfig
 

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
-from dpbench.core.method import Track
 from dpbench.core.specs import CONDITIONS, Condition, DatasetSpec, Request
-from dpbench.core.text_encoder import joint_track
+from dpbench.core.track import Track, joint_track
 from dpbench.methods.cores.latent_settings import LatentConfig
 from dpbench.methods.cores.model_method import ModelMethod
 from dpbench.privacy.plan import Plan

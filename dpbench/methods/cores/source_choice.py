@@ -18,11 +18,11 @@ from dpbench.core.config import option
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
-from dpbench.core.method import Method, Track
+from dpbench.core.method import Method
 from dpbench.core.public_sources import PublicSources
 from dpbench.core.refiner import Refiner
 from dpbench.core.specs import Conditions, DatasetSpec, Request
-from dpbench.core.text_encoder import joint_track
+from dpbench.core.track import Track, joint_track
 from dpbench.methods.cores.vote_embedding import (
     check_embedding,
     embedding,

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from dpbench.core.config import option
 from dpbench.core.context import RunContext
 from dpbench.core.errors import ConfigError, MissingScore
-from dpbench.core.method import Track
 from dpbench.core.registries import EXTRACTORS
 from dpbench.core.specs import DatasetSpec
+from dpbench.core.track import Track
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
-from dpbench.core.method import Method, Preset, Track
+from dpbench.core.method import Method, Preset
 from dpbench.core.refiner import Refiner
 from dpbench.core.registries import REFINERS
 from dpbench.core.specs import CONDITIONS, Condition, Conditions, DatasetSpec, Request
-from dpbench.core.text_encoder import joint_track
+from dpbench.core.track import Track, joint_track
 from dpbench.methods.cores.token_settings import SCENES
 from dpbench.methods.wavelet.scale_sizes import Scales
 from dpbench.methods.wavelet.settings import WaveletConfig
