@@ -13,7 +13,7 @@ from dpbench.privacy.shares import shares
 from dpbench.results.stored_ledger import StoredLedger, StoredMechanism, segments_of
 
 
-class Spent(NamedTuple):
+class Cost(NamedTuple):
     """The privacy cost of one mechanism.
 
     Attributes:
@@ -25,15 +25,15 @@ class Spent(NamedTuple):
     alone: float | None
 
 
-def spent_by_mechanism(ledger: StoredLedger) -> list[Spent]:
+def spent_by_mechanism(ledger: StoredLedger) -> list[Cost]:
     """The cost of each mechanism of a ledger, by the releases that were made."""
     known = {kind.__name__: kind for kind in _kinds(Mechanism.__subclasses__())}
     if any(mechanism.kind not in known for mechanism in ledger.mechanisms):
-        return [Spent(None, None) for _ in ledger.mechanisms]
+        return [Cost(None, None) for _ in ledger.mechanisms]
     events = [_events(mechanism, known[mechanism.kind].billed) for mechanism in ledger.mechanisms]
     near = 1.0 if ledger.epsilon_planned == "inf" else max(1e-3, float(ledger.epsilon_planned))
     alone = [epsilon_pld(each, ledger.delta, near=near) for each in events]
-    return [Spent(*pair) for pair in zip(shares(events, ledger.delta), alone, strict=True)]
+    return [Cost(*pair) for pair in zip(shares(events, ledger.delta), alone, strict=True)]
 
 
 def _events(mechanism: StoredMechanism, billed: type[Event]) -> list[Event]:

@@ -11,7 +11,7 @@ from dpbench.core.registries import METHODS
 from dpbench.results import card_file, privacy_record
 from dpbench.results.ceiling import real_values
 from dpbench.results.metric_columns import known_columns
-from dpbench.results.model_card import Measured, Origin, model_card
+from dpbench.results.model_card import CardScores, Origin, model_card
 from dpbench.results.record import TrialRecord
 from dpbench.results.stored_ledger import StoredLedger
 from dpbench.results.trial_folder import LEDGER, TrialFolder
@@ -33,7 +33,7 @@ def write_card(record: TrialRecord, folder: TrialFolder) -> bool:
         return False
     scores = folder.read_scores()
     real = real_values(folder.results, record, scores)
-    measured = Measured(scores.values, scores.ci95, real, known_columns())
+    measured = CardScores(scores.values, scores.ci95, real, known_columns())
     ledger = StoredLedger.read(folder.path / LEDGER)
     return card_file.store(folder.card, model_card(record, ledger, _origin(record), measured))
 

@@ -142,7 +142,7 @@ def _smaller(method: Configured, spec: DatasetSpec, request: Request, size: Size
 def _fit(method: Configured, vault: AuditedVault, session: Session, prepare: bool) -> None:
     """Fits the method up to the last planned release."""
     hint = "" if prepare else "; if fit needs the results of prepare, add --prepare"
-    with foreign_code(f"the private phase of '{method.name}'", hint=hint), suppress(Spent):
+    with foreign_code(f"the private phase of '{method.name}'", hint=hint), suppress(PlanSpent):
         with session.seal.everything_closed():
             fitted = method.method(method.config, vault.spec)
         if prepare:
@@ -153,7 +153,7 @@ def _fit(method: Configured, vault: AuditedVault, session: Session, prepare: boo
     vault.ledger.check_complete()
 
 
-class Spent(Exception):
+class PlanSpent(Exception):
     """Every planned release has been made; the rest is post-processing."""
 
 
@@ -161,7 +161,7 @@ class UntilSpent:
     """Shows phases until every planned release has been made.
 
     Raises:
-        Spent: a phase begins or continues after the last release.
+        PlanSpent: a phase begins or continues after the last release.
     """
 
     def __init__(self, progress: Progress, ledger: Ledger):
@@ -181,7 +181,7 @@ class UntilSpent:
 
     def _require_releases_left(self) -> None:
         if all(map(self._ledger.is_spent, self._ledger.plan.mechanisms)):
-            raise Spent
+            raise PlanSpent
 
 
 def contradictions(findings: list[Finding], size: Size) -> Iterator[str]:

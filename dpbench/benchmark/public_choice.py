@@ -18,7 +18,7 @@ AUTO = "auto"
 """The keyword that replaces a dataset's name."""
 
 
-class Candidates(NamedTuple):
+class SourceCandidates(NamedTuple):
     """The public sources from which private images choose one.
 
     Attributes:
@@ -34,7 +34,7 @@ class Candidates(NamedTuple):
         return f"{AUTO}{f'[{settings}]' if settings else ''}:{','.join(self.names)}"
 
 
-def candidates(public: str) -> Candidates | None:
+def candidates(public: str) -> SourceCandidates | None:
     """ "auto:omniglot,textures" -> the two sources; None for the name of one source.
 
     Settings of `SourceChoice` are given in brackets: "auto[embedding=inception]:omniglot,textures".
@@ -52,7 +52,7 @@ def candidates(public: str) -> Candidates | None:
         raise ConfigError(f"--public {AUTO} chooses between two or more sources, not {found}; write {AUTO}:A,B")
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ConfigError(f"--public {public} names {', '.join(twice)} more than once")
-    return Candidates(build(SourceChoice, parse_variant(head).settings), tuple(sorted(names)))
+    return SourceCandidates(build(SourceChoice, parse_variant(head).settings), tuple(sorted(names)))
 
 
 def canonical_public(public: str) -> str:

@@ -71,7 +71,7 @@ def prepare(trial: TrialSpec, session: Session, log: TrialLog) -> Method[Any]:
     return method
 
 
-class Spent(NamedTuple):
+class Accounts(NamedTuple):
     """The accounts of a private phase.
 
     Attributes:
@@ -83,7 +83,7 @@ class Spent(NamedTuple):
     run: str | None = None
 
 
-def fit(method: Method[Any], trial: TrialSpec, plan: CalibratedPlan, session: Session, log: TrialLog) -> Spent:
+def fit(method: Method[Any], trial: TrialSpec, plan: CalibratedPlan, session: Session, log: TrialLog) -> Accounts:
     """The private phase: the method learns through the queries of a vault, which spends the plan.
 
     The public reference spends nothing.
@@ -97,7 +97,7 @@ def fit(method: Method[Any], trial: TrialSpec, plan: CalibratedPlan, session: Se
     writes = session.processes.is_rank_zero
     ledger = Ledger.at(trial.folder(session.out).path / LEDGER, plan) if writes else Ledger(plan)
     if trial.epsilon == 0:
-        return Spent(ledger)
+        return Accounts(ledger)
     checkpoints = _checkpoints(trial, session, "fit")
     folder = _workplace(trial, session)
     with (
@@ -120,17 +120,17 @@ def fit(method: Method[Any], trial: TrialSpec, plan: CalibratedPlan, session: Se
         log(f"public source chosen: {method.public_choice}")
     if writes:
         _check_unchanged(trial, session)
-    return Spent(ledger, run_id(trial, key) if trial.is_private else None)
+    return Accounts(ledger, run_id(trial, key) if trial.is_private else None)
 
 
-def sample(method: Method[Any], trial: TrialSpec, spent: Spent, session: Session, log: TrialLog) -> TrialRecord:
+def sample(method: Method[Any], trial: TrialSpec, accounts: Accounts, session: Session, log: TrialLog) -> TrialRecord:
     """Samples, and stores samples and model.
 
     Raises:
         DpbenchError: the model diverged, the method returns no images, or the run is no longer in the privacy record:
             then it gets no row.
     """
-    ledger = spent.ledger
+    ledger = accounts.ledger
     with session.seal.everything_closed():
         weights = finite_weights(method)
         private, total = method.parameters()
@@ -141,8 +141,8 @@ def sample(method: Method[Any], trial: TrialSpec, spent: Spent, session: Session
     write_atomic(home / MODEL, lambda path: save_file(weights, path))
     with best_effort(home / PICTURE):
         write_grid(home / PICTURE, StoredSamples(home / SAMPLES, trial.spec), str(trial))
-    if spent.run is not None:
-        privacy_record.check(session.inputs.record, spent.run)
+    if accounts.run is not None:
+        privacy_record.check(session.inputs.record, accounts.run)
     return TrialRecord(
         **_about(trial, session),
         method_source=METHODS.source(trial.method),

@@ -76,10 +76,10 @@ def _sampled(trial: TrialSpec, session: Session) -> TrialRecord | None:
             reset_peak_memory(session.device)
             method = prepare(trial, session, log)
             with unchanged(trial.plugin):
-                spent = fit(method, trial, calibrated_plan(trial), session, log)
+                accounts = fit(method, trial, calibrated_plan(trial), session, log)
                 if not is_rank_zero:
                     return None
-                record = sample(method, trial, spent, session, log)
+                record = sample(method, trial, accounts, session, log)
         folder.write(record)
         return record
 

@@ -45,7 +45,7 @@ class Origin(NamedTuple):
     runs: Record
 
 
-class Measured(NamedTuple):
+class CardScores(NamedTuple):
     """The scores of a card.
 
     Attributes:
@@ -60,13 +60,13 @@ class Measured(NamedTuple):
     columns: Sequence[Column]
 
 
-def model_card(record: TrialRecord, ledger: StoredLedger, origin: Origin, measured: Measured) -> str:
+def model_card(record: TrialRecord, ledger: StoredLedger, origin: Origin, measured: CardScores) -> str:
     """The card of a finished trial that dpbench trained.
 
     Args:
         record, ledger: the trial's record and ledger.
         origin: see `Origin`.
-        measured: see `Measured`; left out of the card unless the dataset is declared public.
+        measured: see `CardScores`; left out of the card unless the dataset is declared public.
     """
     sections = {
         "Method": _method(record, origin),
@@ -217,7 +217,7 @@ def _known_runs(runs: Record) -> str:
     )
 
 
-def _scores(record: TrialRecord, measured: Measured) -> Iterator[str]:
+def _scores(record: TrialRecord, measured: CardScores) -> Iterator[str]:
     if not record.public_benchmark:
         yield (
             "Scores are left out: they are computed from real images, which no guarantee protects, and the dataset is "
