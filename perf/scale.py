@@ -30,8 +30,8 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).parent.parent))  # makes the script work from any folder
 
 from dpbench import EXTRACTORS, Batch, DatasetSpec, Extractor, ImageDataset
+from dpbench.benchmark.auto_steps import Planner
 from dpbench.benchmark.experiment import read_experiment
-from dpbench.benchmark.planning import Planner
 from dpbench.benchmark.schedule import plannable_methods
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.sweep import make_trials

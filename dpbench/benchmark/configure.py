@@ -40,7 +40,7 @@ class Configured:
         preset: name of the preset.
         tuning: what the configuration was tuned on.
         origins: setting -> the origin of its value if it is not the default of `Config`: "small/mnist", "--set".
-        auto: whether batch and steps are chosen for each ε (`steps=auto`); see `planning`.
+        auto: whether batch and steps are chosen for each ε (`steps=auto`); see `auto_steps`.
     """
 
     name: str

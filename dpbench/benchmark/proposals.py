@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from dpbench.benchmark.auto_steps import TRAINABLE, Planner, variants
 from dpbench.benchmark.configure import Configured, configure
-from dpbench.benchmark.planning import TRAINABLE, Planner, variants
 from dpbench.benchmark.request import RunRequest
 from dpbench.benchmark.session import Session
 from dpbench.core.errors import DpbenchError

@@ -15,21 +15,21 @@ import pandas as pd
 
 import dpbench
 from dpbench.benchmark.budget_shares import spent_by_mechanism
+from dpbench.benchmark.figure_grids import open_test, reference_of
 from dpbench.benchmark.row_command import row_command
-from dpbench.benchmark.sample_grids import open_test, reference_of
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import is_there
 from dpbench.core.folders import state_folder
 from dpbench.core.metric import Column
 from dpbench.core.variants import titled
 from dpbench.results import privacy_record
+from dpbench.results.cell_images import conditions_of, picture_of
 from dpbench.results.comparable import ORDER, heading_of, marks_of, series_of, tables_of
 from dpbench.results.metric_columns import headline_columns, known_columns, owners
 from dpbench.results.over_seeds import score_columns
 from dpbench.results.provenance import now
 from dpbench.results.ranking import rank, ranked_apart, read_outcomes
 from dpbench.results.record import TrialRecord
-from dpbench.results.report.cell_images import conditions_of, picture_of
 from dpbench.results.row import CI95, CIRCUMSTANCES, COSTS, IDENTITY
 from dpbench.results.stored_ledger import StoredLedger, segments_of
 from dpbench.results.trial_folder import LEDGER, TrialFolder

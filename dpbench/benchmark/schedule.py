@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 
+from dpbench.benchmark.auto_steps import Planner
 from dpbench.benchmark.configure import Configured, configure, plan_of
-from dpbench.benchmark.planning import Planner
 from dpbench.benchmark.request import RunRequest
 from dpbench.benchmark.scoring import chosen_metrics, missing_metrics
 from dpbench.benchmark.session import Session

@@ -33,7 +33,7 @@ from dpbench.core.progress import Display, Quiet
 from dpbench.core.registries import METHODS
 from dpbench.core.seal import Seal
 from dpbench.core.specs import Conditions, DatasetSpec
-from dpbench.results.exported import Exported, check_free, export
+from dpbench.results.image_export import Exported, check_free, export
 from dpbench.results.record import TrialRecord
 from dpbench.results.samples import StoredSamples, read_conditions
 from dpbench.results.trial_folder import DRAWN, MODEL, SAMPLES, TrialFolder

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from dpbench.benchmark.auto_steps import Planner
 from dpbench.benchmark.configure import Configured
-from dpbench.benchmark.planning import Planner
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.trial import TrialSpec
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import DpbenchError
-from dpbench.results.report.cell_images import cells_of_images, conditions_of
+from dpbench.results.cell_images import cells_of_images, conditions_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -14,7 +14,7 @@ from PIL import Image
 from dpbench.core.captions import encode_captions
 from dpbench.core.data import ImageDataset
 from dpbench.core.specs import Batch, DatasetSpec
-from dpbench.results.report.cell_images import LARGEST, conditions_of, picture_of
+from dpbench.results.cell_images import LARGEST, conditions_of, picture_of
 
 NAMES = ("cat", "dog", "bird")
 

@@ -22,9 +22,9 @@ from torch import Tensor, nn
 
 import dpbench
 from dpbench import DPSGD, Batch, Budget, Conditions, DPSGDSettings, Method, Plan, option
+from dpbench.benchmark.auto_steps import Planner, variants
 from dpbench.benchmark.configure import Configured, configure
 from dpbench.benchmark.method_plan import method_plan
-from dpbench.benchmark.planning import Planner, variants
 from dpbench.benchmark.processes import Processes
 from dpbench.benchmark.proposals import propose
 from dpbench.benchmark.session import Session

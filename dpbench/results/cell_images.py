@@ -1,4 +1,4 @@
-"""The images of a row of the report: the first images of each class, without selection, as one picture.
+"""The images of a row, for the report and figures: the first images of each class, without selection, as one picture.
 
 Every row's picture has the same condition in the same cell: one row of cells per class, or per prompt. Without
 conditions, cells hold the first images.

@@ -11,8 +11,8 @@ from PIL import Image
 from dpbench.core.errors import DpbenchError
 from dpbench.core.progress import Silent
 from dpbench.core.specs import Conditions, DatasetSpec
-from dpbench.results import exported, samples
-from dpbench.results.exported import check_free, export, folder_names
+from dpbench.results import image_export, samples
+from dpbench.results.image_export import check_free, export, folder_names
 from dpbench.results.samples import StoredSamples
 
 
@@ -27,7 +27,7 @@ def stored(folder: Path, channels: int, count: int) -> StoredSamples:
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_images_without_classes(tmp_path: Path, channels: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exported, "ROWS", 2)
+    monkeypatch.setattr(image_export, "ROWS", 2)
     source = stored(tmp_path / "samples", channels, 5)
     files = export(source, tmp_path / "out", "title", Silent())
     arrays = np.load(files.arrays)
@@ -43,7 +43,7 @@ def test_a_failure_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         raise OSError(28, "No space left on device")
 
     source = stored(tmp_path / "samples", 1, 3)
-    monkeypatch.setattr(exported, "write_grid", full)
+    monkeypatch.setattr(image_export, "write_grid", full)
     with pytest.raises(DpbenchError, match=f"cannot write {tmp_path / 'out'}: No space left on device"):
         export(source, tmp_path / "out", "title", Silent())
     assert [path.name for path in tmp_path.iterdir()] == ["samples"]
