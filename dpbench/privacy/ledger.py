@@ -161,7 +161,10 @@ class Ledger:
             self._write()
 
     def epsilon_spent(self) -> float:
-        """ε of the releases so far, for display: PLD on a rough grid, long mechanisms in steps of 1/20, rounded up."""
+        """ε of the releases so far, for display: PLD on a rough grid, long mechanisms in steps of 1/20, rounded up.
+
+        At most that of the whole plan, which is computed on a finer grid.
+        """
         counts = tuple(
             min(m.releases, -(-self.spent[m.name] // step) * step)
             for m in self.plan.mechanisms
@@ -169,7 +172,8 @@ class Ledger:
         )
         if counts not in self._curve:
             done = [event for m, c in zip(self.plan.mechanisms, counts, strict=True) for event in m.events(c)]
-            self._curve[counts] = epsilon_pld(done, self.plan.budget.delta, near=self.plan.epsilon)
+            rough = epsilon_pld(done, self.plan.budget.delta, near=self.plan.epsilon)
+            self._curve[counts] = min(rough, self.plan.epsilon)
         return self._curve[counts]
 
     def progress(self) -> str:

@@ -13,6 +13,7 @@ from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.ledger import Ledger, Receipt
 from dpbench.privacy.mechanisms import DPSGD, NoisySum
 from dpbench.privacy.plan import Plan
+from dpbench.privacy.sanitised import SanitisedGradients
 
 
 def on_disk(path: Path) -> dict[str, int]:
@@ -111,6 +112,16 @@ def test_epsilon_spent_grows_to_the_plans_and_never_understates():
             assert shown[-1] >= epsilon_pld(plan["steps"].events(count), 1e-5) * (1 - 1e-6)
     assert shown == sorted(shown)
     assert shown[-1] == pytest.approx(plan.epsilon, rel=1e-3)
+
+
+def test_epsilon_spent_is_never_above_that_of_the_plan():
+    """On the rough grid, the ε of all these steps is above 10."""
+    gradients = SanitisedGradients(name="g", clip=1.0, shards=200, samples=64, steps=4000)
+    plan = calibrate(Plan(gradients), Budget(10.0, 1.6e-6))
+    ledger = Ledger(plan)
+    ledger.spent["g"] = 4000
+    assert epsilon_pld(plan["g"].events(4000), 1.6e-6, near=plan.epsilon) > 10
+    assert ledger.epsilon_spent() == plan.epsilon
 
 
 def test_epsilon_spent_of_long_mechanisms_rounds_up():
