@@ -161,10 +161,7 @@ class Ledger:
             self._write()
 
     def epsilon_spent(self) -> float:
-        """ε of the releases so far, for display: PLD on a rough grid, long mechanisms in steps of 1/20, rounded up.
-
-        At most that of the whole plan, which is computed on a finer grid.
-        """
+        """ε of the releases so far, for display: PLD on a rough grid, long mechanisms in steps of 1/20, rounded up."""
         counts = tuple(
             min(m.releases, -(-self.spent[m.name] // step) * step)
             for m in self.plan.mechanisms
@@ -172,14 +169,14 @@ class Ledger:
         )
         if counts not in self._curve:
             done = [event for m, c in zip(self.plan.mechanisms, counts, strict=True) for event in m.events(c)]
-            rough = epsilon_pld(done, self.plan.budget.delta, near=self.plan.epsilon)
-            self._curve[counts] = min(rough, self.plan.epsilon)
+            self._curve[counts] = epsilon_pld(done, self.plan.budget.delta, near=self.plan.epsilon)
         return self._curve[counts]
 
     def progress(self) -> str:
         """The part of the budget spent so far, for display: "ε 0.83 of 1"; "ε ∞" without noise."""
         budget = self.plan.budget.epsilon
-        return f"ε {self.epsilon_spent():.2f} of {budget:g}" if math.isfinite(budget) else "ε ∞"
+        spent = min(self.epsilon_spent(), budget)  # on the rough grid, the last releases may cost more than the plan
+        return f"ε {spent:.2f} of {budget:g}" if math.isfinite(budget) else "ε ∞"
 
     def as_dict(self) -> dict[str, Any]:
         """The ledger as JSON: the budget, and the planned and spent releases of every mechanism."""

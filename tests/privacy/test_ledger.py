@@ -114,14 +114,14 @@ def test_epsilon_spent_grows_to_the_plans_and_never_understates():
     assert shown[-1] == pytest.approx(plan.epsilon, rel=1e-3)
 
 
-def test_epsilon_spent_is_never_above_that_of_the_plan():
+def test_progress_never_shows_more_than_the_budget():
     """On the rough grid, the ε of all these steps is above 10."""
     gradients = SanitisedGradients(name="g", clip=1.0, shards=200, samples=64, steps=4000)
     plan = calibrate(Plan(gradients), Budget(10.0, 1.6e-6))
     ledger = Ledger(plan)
     ledger.spent["g"] = 4000
     assert epsilon_pld(plan["g"].events(4000), 1.6e-6, near=plan.epsilon) > 10
-    assert ledger.epsilon_spent() == plan.epsilon
+    assert ledger.progress() == "ε 10.00 of 10"
 
 
 def test_epsilon_spent_of_long_mechanisms_rounds_up():
