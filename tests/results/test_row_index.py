@@ -65,7 +65,7 @@ def test_only_what_changed_is_read_again(tmp_path: Path, read: list[str]) -> Non
     assert dict(zip(rows["key"], rows["accuracy"], strict=True)) == {"a": 0.5, "b": 0.9, "d": 0.5}
 
 
-def test_new_metrics_have_empty_columns(tmp_path: Path, read: list[str]) -> None:
+def test_new_metrics_have_empty_columns(tmp_path: Path, read: list[str], registries: None) -> None:
     store(tmp_path / "out", "a")
     collect(tmp_path / "out")
     METRICS.register("new")(type("New", (fakes.Brightness,), {"columns": (Column("new", "low", ""),)}))
