@@ -29,8 +29,8 @@ class SanitisedGradients(Mechanism):
 
     Guarantee. The discriminator of a step is drawn uniformly and in secret; `ShardEvent` bounds what that reveals. For
     steps to compose, the answer of each discriminator must not depend on which ones were drawn before; otherwise later
-    answers would show who answered earlier. So the drawn one is not trained because it was drawn, as published:
-    discriminators take turns, `trained` of them before each step. Then a release depends on the records, on earlier
+    answers would show who answered earlier. The published method trains the drawn one. Here, discriminators are trained
+    in turn, `trained` of them before each step, whichever is drawn. Then a release depends on the records, on earlier
     releases (through the generator's images), and on randomness that is independent of all draws.
 
     Attributes:
