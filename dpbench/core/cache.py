@@ -21,7 +21,7 @@ def public_cache(closed: bool = False) -> PublicCache:
     """The cache in the user's cache folder, for the phases of trials.
 
     Args:
-        closed: whether it refuses to load or store, as in all phases but `prepare`.
+        closed: whether it refuses to load or store, as in all phases but `prepare` and `refine`.
     """
     cache = PublicCache(cache_folder() / "public")
     if closed:

@@ -211,7 +211,8 @@ class SanitisedSteps:
     def load_state_dict(self, state: Mapping[str, Any]) -> int:
         """Continues after the stored steps; returns their number. See `DPSGDStepper.load_state_dict`."""
         self._parts.ledger.restore(self._mechanism, state["releases"])
-        self._discriminators = [self._restored(stored) for stored in state["discriminators"]]
+        with global_randomness(0, self._parts.device):  # for first weights, which are replaced
+            self._discriminators = [self._restored(stored) for stored in state["discriminators"]]
         return int(state["releases"])
 
     def _restored(self, state: dict[str, Any]) -> Discriminator:
@@ -222,7 +223,7 @@ class SanitisedSteps:
 
 def _at(discriminator: Discriminator, images: Tensor, labels: Tensor) -> Tensor:
     """The gradients of the scores at the images."""
-    images = images.requires_grad_()
+    images = images.detach().requires_grad_()
     with torch.enable_grad():
         (gradients,) = torch.autograd.grad(discriminator(images, labels).sum(), images)
     return gradients

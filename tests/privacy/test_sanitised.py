@@ -280,6 +280,21 @@ def after(folder: Path, stop: int | None = None, state: dict | None = None) -> t
     return made.image.detach(), {"image": made.image.detach().clone(), "steps": steps.state_dict()}
 
 
+class Initialised(Learner):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.rand(3)
+
+
+def test_restoring_discriminators_draws_nothing_from_the_global_generator():
+    steps = opened(vault(Images(pixels(N)), gradients()), Initialised)
+    next(steps)
+    state, before = steps.state_dict(), torch.get_rng_state()
+    steps.load_state_dict(state)
+    assert len(steps._discriminators) == SHARDS
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_a_run_that_continues_takes_the_same_steps(tmp_path: Path):
     whole, _ = after(tmp_path)
     _, stored = after(tmp_path, stop=3)

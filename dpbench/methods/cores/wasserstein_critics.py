@@ -80,7 +80,10 @@ class WassersteinCritic:
         return wasserstein + self._config.penalty * self._gradient_penalty(images, fakes, of_images, draws)
 
     def _gradient_penalty(self, images: Tensor, fakes: Tensor, labels: Tensor, draws: torch.Generator) -> Tensor:
-        """Mean squared distance from 1 of the norm of the scores' gradient, between real and generated images."""
+        """Mean squared distance from 1 of the norm of the scores' gradient, between real and generated images.
+
+        The scores are those for the labels of the real images.
+        """
         share = torch.rand(len(images), 1, 1, 1, generator=draws).to(images.device)
         between = (share * images + (1 - share) * fakes).requires_grad_()
         (gradients,) = torch.autograd.grad(self(between, labels).sum(), between, create_graph=True)
