@@ -9,6 +9,7 @@ from dpbench.core.data import DataOptions, ImageDataset
 from dpbench.core.errors import ConfigError
 from dpbench.core.method import Method
 from dpbench.core.public_sources import PublicSources
+from dpbench.core.registries import DATASETS
 from dpbench.core.specs import DatasetSpec
 from dpbench.core.variants import parse_variant, split_list, variant_label
 from dpbench.data.opening import canonical_name, open_public
@@ -59,9 +60,13 @@ def canonical_public(public: str) -> str:
     """The canonical name of a public source, or of several to choose from.
 
     Raises:
-        As `candidates`.
+        UnknownName: there is no such dataset.
+        ConfigError: as `candidates`.
     """
-    return str(candidates(public) or canonical_name(public))
+    several = candidates(public)
+    for name in several.names if several else (public,):
+        DATASETS.get(name.partition(":")[0])  # so that a wrong name is an error for every method
+    return str(several or canonical_name(public))
 
 
 def open_sources(public: str, like: DatasetSpec, options: DataOptions) -> ImageDataset:

@@ -76,6 +76,7 @@ class Dataset(ABC):
 
     public_only: ClassVar[bool] = False  # for public pretraining only, not a benchmark
     prompts: Sequence[str] = ()  # public prompts for sampling, if the dataset has captions
+    folder: Path | None = None  # where its files are; None if it reads none
     decodes_late: bool = False  # whether a damaged file shows only when a batch with its image is read
 
     def __init__(self, argument: str, options: DataOptions):

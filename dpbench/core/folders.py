@@ -42,6 +42,14 @@ def expanded(path: Path) -> Path:
         raise DpbenchError(f"{path} names no home folder ({error})") from error
 
 
+def nested(one: Path | None, other: Path | None) -> bool:
+    """Whether one path is the other or lies in it, once symbolic links are followed; False without two paths."""
+    if one is None or other is None:
+        return False
+    one, other = one.resolve(), other.resolve()
+    return one.is_relative_to(other) or other.is_relative_to(one)
+
+
 def check_space(folder: Path, needed: int, what: str) -> None:
     """Checks that a file system has room for files that are going to be written to `folder`.
 

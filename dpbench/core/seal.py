@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import ClassVar, Literal, Protocol
 
 from dpbench.core.errors import PrivacyError
+from dpbench.core.folders import nested
 
 Split = Literal["train", "test"]
 
@@ -19,6 +21,7 @@ class Sealed(Protocol):
     """The part of a dataset plugin that the seal uses; see `core.data.Dataset`."""
 
     argument: str
+    folder: Path | None
 
     @classmethod
     def overlap(cls, argument: str, other: str) -> bool:
@@ -33,6 +36,10 @@ def share_images(one: type[Sealed], argument: str, other: type[Sealed], other_ar
     """Whether the datasets of two plugins and arguments share images."""
     same = one is other and one.overlap(argument, other_argument)
     return same or not one.collections(argument).isdisjoint(other.collections(other_argument))
+
+
+def _shares_images(one: Sealed, other: Sealed) -> bool:
+    return share_images(type(one), one.argument, type(other), other.argument) or nested(one.folder, other.folder)
 
 
 class Seal:
@@ -88,6 +95,5 @@ class Seal:
             )
         if split == "test":
             raise PrivacyError("no test split opens while a method works: it is for the evaluator, after sampling")
-        sensitive = self._sensitive
-        if sensitive and share_images(type(dataset), dataset.argument, type(sensitive), sensitive.argument):
+        if self._sensitive and _shares_images(dataset, self._sensitive):
             raise PrivacyError("the sensitive dataset does not open while a method works; use `private`")

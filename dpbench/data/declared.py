@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 from dpbench.core.data import DataOptions, Dataset
@@ -33,6 +34,7 @@ class NamedDataset(Dataset):
     """
 
     name: str
+    folder: Path
     resolution: ClassVar[int] = 32  # the default
     resolutions: ClassVar[tuple[int, int]] = RESOLUTIONS  # lowest and highest
     choices: ClassVar[tuple[str, ...]] = ()  # arguments; the plain name stands for the first

@@ -14,7 +14,7 @@ import platformdirs
 
 from dpbench.core.data import DataOptions, Dataset, ImageDataset
 from dpbench.core.errors import DataError
-from dpbench.core.folders import expanded
+from dpbench.core.folders import expanded, nested
 from dpbench.core.registries import DATASETS
 from dpbench.core.seal import share_images
 from dpbench.core.specs import DatasetSpec
@@ -77,6 +77,7 @@ def open_public(name: str, like: DatasetSpec, options: DataOptions) -> ImageData
             f"'{name}' overlaps with the sensitive dataset '{like.name}'; "
             "the same dataset is never both public and sensitive"
         )
+    _check_folders(name, like.name, options)
     public = open_dataset(name, replace(options, resolution=like.resolution)).train()
     given = public.spec.channels
     if given == like.channels:
@@ -85,6 +86,22 @@ def open_public(name: str, like: DatasetSpec, options: DataOptions) -> ImageData
     from dpbench.data.pixels import RECOLOUR
 
     return Converted(public, replace(public.spec, channels=like.channels), RECOLOUR[given, like.channels], "recolour")
+
+
+def _check_folders(public: str, sensitive: str, options: DataOptions) -> None:
+    """Checks that the files of neither dataset are in the folder of the other.
+
+    Raises:
+        DataError: they are, as when `folder:DATA/mnist` is read beside `mnist`.
+    """
+    if sensitive.partition(":")[0] not in DATASETS.names():
+        return  # images of a Python program
+    one, other = (open_dataset(name, options).origin.folder for name in (public, sensitive))
+    if nested(one, other):
+        raise DataError(
+            f"the public source '{public}' and the sensitive dataset '{sensitive}' read the same folder ({one} and "
+            f"{other}), so they may share images; choose another source, or move the files"
+        )
 
 
 def overlapping(one: str, other: str) -> bool:

@@ -67,7 +67,7 @@ def read_image(content: bytes, name: str, change: Callable[[Image.Image], Image.
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as opened, _turn(opened.width * opened.height):
             opened.load()
-            return change(_flat(_eight_bit(ImageOps.exif_transpose(opened))))
+            return change(_flat(_eight_bit(ImageOps.exif_transpose(opened), opened.format)))
     except Exception as error:  # decoders raise all kinds of errors for damaged files
         reason = str(error).split("\n")[0] or type(error).__name__
         unknown = "is not an image" if isinstance(error, UnidentifiedImageError) else f"cannot be read ({reason})"
@@ -78,9 +78,11 @@ def _turn(pixels: int) -> AbstractContextManager[object]:
     return LARGE if pixels > LARGE_PIXELS else nullcontext()
 
 
-def _eight_bit(image: Image.Image) -> Image.Image:
+def _eight_bit(image: Image.Image, file_format: str | None) -> Image.Image:
     if image.mode == "F":
         raise ValueError("its pixels are floating-point numbers")
+    if image.mode == "I" and file_format == "TIFF":  # in other formats, "I" holds 16 bits
+        raise ValueError("its pixels are 32-bit numbers")
     if not image.mode.startswith("I"):
         return image
     return Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import math
 import os
@@ -29,6 +30,8 @@ COPIES = "copies"
 BLOCK = 256
 """Number of images decoded and written at a time."""
 
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+
 PART = ".part"
 """Suffix of a copy that is being made."""
 
@@ -54,7 +57,7 @@ class ResizedCopy(ImageDataset):
     The copy is made when the first batch is read. One process makes it, and others wait. A process that is killed
     leaves a part, which the next one completes. A split with a damaged image has no copy: its images are read from
     their files, so that each damaged image is named. Images are also read from their files, with a warning, if the disk
-    has no room.
+    has no room or is full before the copy is complete.
 
     Args:
         split: the split to copy.
@@ -123,7 +126,7 @@ class ResizedCopy(ImageDataset):
         try:
             check_space(self._folder, math.prod(self._shape) - done, f"the resized images of {self._name}")
         except DpbenchError as error:
-            warnings.warn(f"{error}: images are decoded whenever they are read, which is slower", stacklevel=2)
+            self._warn(error)
             return False
         try:
             self._write(part)
@@ -132,8 +135,15 @@ class ResizedCopy(ImageDataset):
             part.unlink(missing_ok=True)
             return False
         except OSError as error:
-            raise RunError(f"cannot write {part}: {error.strerror or error}") from error
+            if error.errno not in NO_ROOM:
+                raise RunError(f"cannot write {part}: {error.strerror or error}") from error
+            part.unlink(missing_ok=True)
+            self._warn(f"there is no room for {path}")
+            return False
         return True
+
+    def _warn(self, reason: object) -> None:
+        warnings.warn(f"{reason}: images are decoded whenever they are read, which is slower", stacklevel=2)
 
     def _write(self, part: Path) -> None:
         """Writes all images, or those that are still missing, to a file. Every block is on disk before the next starts:

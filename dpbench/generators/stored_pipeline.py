@@ -72,8 +72,8 @@ class StoredPipeline:
 
         c, seeds = self.config, _seeds(len(prompts), run)
         parts = [slice(first, first + c.batch) for first in range(0, len(prompts), c.batch)]
-        drawn = [draw(self.load(run), prompts[part], seeds[part], c.size, self._options) for part in parts]
-        return self._small(torch.cat(drawn))
+        drawn = (draw(self.load(run), prompts[part], seeds[part], c.size, self._options) for part in parts)
+        return torch.cat([self._small(images) for images in drawn])
 
     def vary(self, images: Tensor, prompt: str, strength: float, run: RunContext) -> Tensor:
         """A variation of each image by image-to-image, in at least one step: uint8 [n, c, h, w] on the CPU.

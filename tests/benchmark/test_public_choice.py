@@ -151,6 +151,8 @@ def test_the_non_private_reference_counts_without_noise(chosen: Path) -> None:
         ("fake", "auto[noise=0]:black,tiny-public", "noise"),
         ("fake", "auto[embedding=faces]:black,tiny-public", "unknown extractor 'faces'"),
         ("alone", AUTO, "learns from no public images"),
+        ("alone", "nowhere", "unknown dataset 'nowhere'"),
+        ("alone", "", "unknown dataset ''"),
     ],
 )
 def test_what_cannot_be_chosen_is_refused_before_anything_runs(

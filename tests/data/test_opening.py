@@ -9,8 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from dpbench.core.errors import DataError, UnknownName
+from dpbench.core.errors import DataError, PrivacyError, UnknownName
 from dpbench.core.registries import DATASETS
+from dpbench.core.seal import Seal
 from dpbench.core.specs import DatasetSpec
 from dpbench.data.opening import default_root, open_dataset, open_public
 from dpbench.data.synthetic.shapes import Shapes
@@ -99,3 +100,27 @@ def test_the_data_folder_comes_from_the_environment(monkeypatch, tmp_path):
     assert default_root() == tmp_path
     monkeypatch.delenv("DPBENCH_DATA")
     assert default_root().parts[-2:] == ("dpbench", "data")
+
+
+@pytest.mark.parametrize("place", ["shapes", "shapes/inside", "."])
+def test_a_folder_of_the_sensitive_datasets_own_files_is_not_public(place, options):
+    sensitive = open_dataset("shapes", options)
+    images = options.root / place / "some"
+    images.mkdir(parents=True)
+    for shade in range(3):
+        Image.new("RGB", (8, 8), (shade, 0, 0)).save(images / f"{shade}.png")
+    link = options.root.parent / "link"
+    link.symlink_to(images.parent)
+    for path in (images.parent, link):
+        with pytest.raises(DataError, match="read the same folder"):
+            open_public(f"folder:{path}", sensitive.spec, options)
+    with Seal(sensitive).closed(), pytest.raises(PrivacyError, match="does not open"):
+        open_dataset(f"folder:{link}", options).train()
+
+
+def test_a_folder_beside_the_sensitive_datasets_is_public(options):
+    images = options.root / "shapes-drawn" / "some"
+    images.mkdir(parents=True)
+    for shade in range(3):
+        Image.new("RGB", (8, 8), (shade, 0, 0)).save(images / f"{shade}.png")
+    assert len(open_public(f"folder:{images.parent}", open_dataset("shapes", options).spec, options)) > 0

@@ -48,6 +48,12 @@ def test_sixteen_bits_become_eight():
     assert np.array_equal(decoded(encoded(deep), "L")[0], PHOTO[:, :24, 0])
 
 
+@pytest.mark.parametrize(("dtype", "found"), [(np.int32, "32-bit"), (np.float32, "floating-point")])
+def test_numbers_of_unknown_range_are_refused(dtype, found):
+    with pytest.raises(DataError, match=f"photo cannot be read .its pixels are {found}"):
+        decoded(encoded(Image.fromarray(np.full((8, 8), 67, dtype)), "tiff"), "L")
+
+
 def test_transparent_pixels_become_white():
     clear = Image.fromarray(np.dstack([PHOTO[:, :24], np.zeros((24, 24), dtype=np.uint8)]))
     assert (decoded(encoded(clear)) == 255).all()

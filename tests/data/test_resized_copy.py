@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -147,6 +148,16 @@ def test_without_room_images_are_decoded_with_a_warning(tmp_path, monkeypatch):
     with pytest.warns(UserWarning, match="need 9.0 GB.*decoded whenever they are read"):
         assert shades(copy_of(Slow(), tmp_path)) == list(range(N))
     assert not list(tmp_path.glob("*.npy"))
+
+
+def test_a_disk_that_fills_up_leaves_no_part(tmp_path, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(resized_copy.os, "fsync", full)
+    with pytest.warns(UserWarning, match="no room for .*decoded whenever they are read"):
+        assert shades(copy_of(Slow(), tmp_path)) == list(range(N))
+    assert [path.suffix for path in tmp_path.iterdir()] in ([], [".lock"])
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from dpbench.core.data import DataOptions, Dataset
 from dpbench.core.errors import DataError
-from dpbench.core.folders import expanded
+from dpbench.core.folders import expanded, nested
 from dpbench.core.names import check_name
 from dpbench.core.specs import DatasetSpec
 from dpbench.data.class_order import class_order
@@ -57,13 +57,14 @@ class Folder(Dataset):
     error, so that no record is lost silently. The folder counts as private unless `options.public_benchmark` is set.
     """
 
+    folder: Path
     decodes_late = True
 
     def __init__(self, argument: str, options: DataOptions):
         if not argument.removesuffix(GREY):
             raise DataError("dataset 'folder' needs a path: folder:PATH")
         super().__init__(self.canonical(argument), options)
-        self.path = folder_path(argument)
+        self.folder = folder_path(argument)
         self.size = checked_resolution(options, 32)
 
     @classmethod
@@ -74,12 +75,11 @@ class Folder(Dataset):
     @classmethod
     def overlap(cls, argument: str, other: str) -> bool:
         """See `Dataset.overlap`; folders also overlap if one is inside the other."""
-        path, other_path = folder_path(argument), folder_path(other)
-        return path == other_path or path in other_path.parents or other_path in path.parents
+        return nested(folder_path(argument), folder_path(other))
 
     @cached_property
     def _source(self) -> FileSource:
-        return open_source(self.path)
+        return open_source(self.folder)
 
     @cached_property
     def _listing(self) -> _Listing:

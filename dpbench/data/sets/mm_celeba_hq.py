@@ -6,6 +6,7 @@ import re
 from functools import cached_property
 from pathlib import Path
 
+from dpbench.core.errors import DataError
 from dpbench.data.caption_texts import caption_texts
 from dpbench.data.declared import DeclaredDataset
 from dpbench.data.image_files import is_image
@@ -47,8 +48,14 @@ class MMCelebAHQ(PublishedDataset, DeclaredDataset):
     def _images(self) -> dict[int, str]:
         """Number of an image -> its path."""
         place = self._needed(*IMAGES)
-        numbered = ((NUMBER.search(path.stem), path) for path in place.iterdir() if is_image(path.name))
-        return {int(number[0]): path.relative_to(self.folder).as_posix() for number, path in numbered if number}
+        files = [path for path in sorted(place.iterdir()) if is_image(path.name) and not path.name.startswith(".")]
+        found: dict[int, str] = {}
+        for path in files:
+            if number := NUMBER.search(path.stem):
+                if twin := found.get(int(number[0])):
+                    raise DataError(f"{path} has the same number as {self.folder / twin}; remove one of them")
+                found[int(number[0])] = path.relative_to(self.folder).as_posix()
+        return found
 
     @cached_property
     def _numbers(self) -> dict[bool, list[int]]:

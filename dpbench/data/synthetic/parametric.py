@@ -22,21 +22,35 @@ class ParametricDataset(RenderedDataset):
 
     def __init__(self, argument: str, options: DataOptions):
         super().__init__("", options)
-        self.argument = argument
-        try:
-            self.parameter = float(self.words.get(argument, argument or 0))
-        except ValueError:
-            self.parameter = math.nan
-        if not 0 <= self.parameter <= 1:
-            known = ", ".join(f"{self.name}:{word}" for word in self.words)
-            raise DataError(
-                f"'{self.name}:{argument}' does not exist; write {self.name}:T with T from 0 to 1, or one of {known}"
-            )
-        if self.parameter:
-            self.name = f"{self.name}:{self.parameter}".removesuffix(
-                ".0"
-            )  # the same name for every way to write the number
+        self.argument = self.canonical(argument)
+        self.parameter = self.parameter_of(argument)
+        if self.argument:
+            self.name = f"{self.name}:{self.argument}"
             self.folder = options.root / self.name.replace(":", "-")
+
+    @classmethod
+    def parameter_of(cls, argument: str) -> float:
+        """T, for a number or a word; 0 for "".
+
+        Raises:
+            DataError: it is neither, or not from 0 to 1.
+        """
+        try:
+            parameter = float(cls.words.get(argument, argument or 0))
+        except ValueError:
+            parameter = math.nan
+        if not 0 <= parameter <= 1:
+            known = ", ".join(f"{cls.name}:{word}" for word in cls.words)
+            raise DataError(
+                f"'{cls.name}:{argument}' does not exist; write {cls.name}:T with T from 0 to 1, or one of {known}"
+            )
+        return parameter
+
+    @classmethod
+    def canonical(cls, argument: str) -> str:
+        """See `Dataset.canonical`; T as a number, "" for 0."""
+        parameter = cls.parameter_of(argument)
+        return str(parameter).removesuffix(".0") if parameter else ""
 
     @classmethod
     def overlap(cls, argument: str, other: str) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from huggingface_hub import try_to_load_from_cache
 
 from dpbench.core.errors import DataError, NotInstalled
-from dpbench.core.folders import cache_folder
+from dpbench.core.folders import cache_folder, expanded
 from dpbench.models.pretrained.published import WEIGHTS, File, named
 
 CLEAN_FID = Path("/tmp")
@@ -51,7 +51,7 @@ def weights_file(name: str) -> Path:
     """
     if name in WEIGHTS:
         return next(iter(locate(name).values()))
-    paths = [Path(name).expanduser(), *(folder / name for folder in _chosen_folder())]
+    paths = [expanded(Path(name)), *(folder / name for folder in _chosen_folder())]
     if found := next((path for path in paths if path.is_file()), None):
         return found
     raise NotInstalled(
@@ -93,7 +93,7 @@ def places(file: File) -> list[Path]:
 def _chosen_folder() -> list[Path]:
     """The folder `DPBENCH_WEIGHTS`, if it is set."""
     chosen = os.environ.get("DPBENCH_WEIGHTS")
-    return [Path(chosen).expanduser()] if chosen else []
+    return [expanded(Path(chosen))] if chosen else []
 
 
 def own_folder() -> Path:
@@ -104,7 +104,7 @@ def own_folder() -> Path:
 def _torch_hub() -> Path:
     # torch.hub.get_dir() without importing torch, which takes seconds
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(os.environ.get("TORCH_HOME") or f"{cache}/torch").expanduser() / "hub" / "checkpoints"
+    return expanded(Path(os.environ.get("TORCH_HOME") or f"{cache}/torch")) / "hub" / "checkpoints"
 
 
 def _hub_cache(file: File) -> list[Path]:

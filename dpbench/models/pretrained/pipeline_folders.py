@@ -9,6 +9,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 
 from dpbench.core.errors import NotInstalled
 from dpbench.core.files import digest
+from dpbench.core.folders import expanded
 from dpbench.models.pretrained.finding import sha256
 
 READ = (".json", ".safetensors", ".bin")
@@ -30,7 +31,7 @@ def pipeline_folder(name: str) -> Path:
     Raises:
         NotInstalled: there is neither.
     """
-    if (folder := Path(name).expanduser()).is_dir():
+    if (folder := expanded(Path(name))).is_dir():
         return folder
     try:
         return Path(snapshot_download(name, local_files_only=True))

@@ -45,8 +45,8 @@ def resize(images: Tensor, size: int) -> Tensor:
 def in_tiles(images: Tensor, tile: int, overlap: int, network: Network) -> Tensor:
     """Applies a network to tiles of large images, and to a few small images at a time.
 
-    A call never processes many more than `tile`² pixels. The network also sees `overlap` pixels around a tile, and its
-    result for these is cut off: far from the border of a tile, the result is that of the whole image.
+    A call processes at most (`tile` + 2 `overlap`)² pixels. The network also sees `overlap` pixels around a tile, and
+    its result for these is cut off: far from the border of a tile, the result is that of the whole image.
 
     Args:
         images: [b, c, h, h].

@@ -120,6 +120,15 @@ def test_image_and_captions_belong_together_by_number_and_not_by_position(image,
         ]
 
 
+def test_hidden_files_are_no_images_and_no_number_is_given_twice(options):
+    folder = write_mm_celeba(options.root, SPLIT)
+    (folder / "image/._0.jpg").write_bytes(b"Mac OS X")
+    assert len(MMCelebAHQ("", options).train().batch(range(3)).images) == 3
+    (folder / "image/img0000.png").write_bytes((folder / "image/0.jpg").read_bytes())
+    with pytest.raises(DataError, match=r"img0000.png has the same number as .*image/0.jpg; remove one"):
+        MMCelebAHQ("", options).train()
+
+
 def test_the_split_may_be_a_list(options):
     folder = write_mm_celeba(options.root, SPLIT)
     (folder / "train_filenames.pickle").unlink()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from dpbench.core.errors import DataError
+from dpbench.data.opening import canonical_name
 from dpbench.data.synthetic.grain import TILES
 from dpbench.data.synthetic.grained import Grained
 from dpbench.data.synthetic.outlines import SHAPES
@@ -84,7 +85,7 @@ def test_dial_zero_is_the_plain_dataset(argument, options):
 )
 def test_a_dial_has_one_name(plugin, argument, name, options):
     dataset = plugin(argument, options)
-    assert dataset.spec.name == name
+    assert dataset.spec.name == canonical_name(f"{plugin.name}:{argument}") == name
     assert dataset.folder == options.root / name.replace(":", "-")
 
 
