@@ -15,9 +15,9 @@ BLOCK = 8192
 
 
 def nearest_points(queries: Tensor, points: Tensor, k: int = 1, groups: tuple[Tensor, Tensor] | None = None) -> Tensor:
-    """The k nearest points of each query by Euclidean distance, nearest first: int64 [q, k].
+    """The k nearest points of each query by Euclidean distance, nearest first: int64 [q, k], all different.
 
-    Copies no value to the host. Memory holds q x `BLOCK` distances.
+    A query that is not finite gets any k points. Copies no value to the host. Memory holds q x `BLOCK` distances.
 
     Args:
         queries: float [q, d].
@@ -26,8 +26,8 @@ def nearest_points(queries: Tensor, points: Tensor, k: int = 1, groups: tuple[Te
         groups: int64 [q] and [n]: only points of a query's own group are its neighbours; None for one group.
     """
     device = queries.device
-    squares = torch.full((len(queries), k), math.inf, device=device)
-    places = torch.zeros((len(queries), k), dtype=torch.long, device=device)
+    squares = torch.empty(len(queries), 0, device=device)
+    places = torch.empty(len(queries), 0, dtype=torch.long, device=device)
     with exact(device):
         for first in range(0, len(points), BLOCK):
             block = points[first : first + BLOCK]
@@ -36,7 +36,8 @@ def nearest_points(queries: Tensor, points: Tensor, k: int = 1, groups: tuple[Te
                 own = groups[0][:, None] == groups[1][None, first : first + BLOCK]
                 found = torch.where(own, found, math.inf)
             found, where = found.topk(min(k, len(block)), largest=False)
-            squares, best = torch.cat([squares, found], 1).topk(k, largest=False)
+            found = torch.cat([squares, found], 1)
+            squares, best = found.topk(min(k, found.shape[1]), largest=False)
             places = torch.cat([places, where + first], 1).gather(1, best)
     return places
 

@@ -97,14 +97,15 @@ def clipped_sum(values: Tensor, real: Tensor, clip: float, order: int = 2) -> Te
         order: order of the norm: 2 for L2, 1 for L1.
     """
     if values.is_sparse:
-        values = values.coalesce()
+        values = _with_distinct_places(values)
         record, *place = values.indices()
         entries = values.values().float().reshape(len(record), -1)
     else:
         record, place = torch.arange(len(values), device=values.device), []
         entries = values.float().reshape(len(values), -1)
     powers = torch.zeros(len(real), dtype=torch.float64, device=values.device)
-    powers.index_add_(0, record, entries.double().abs().pow(order).sum(1))
+    norms = torch.linalg.vector_norm(entries, ord=order, dim=1, dtype=torch.float64)
+    powers.index_add_(0, record, norms.pow(order))
     weights, kept = clip_weights(powers.pow(2 / order), real, clip)
     entries = torch.where(kept[record][:, None], entries, 0)
     if not place:
@@ -112,6 +113,12 @@ def clipped_sum(values: Tensor, real: Tensor, clip: float, order: int = 2) -> Te
             return (weights[record] @ entries).reshape(values.shape[1:])
     dense = entries.reshape(values.values().shape) * weights[record].reshape(-1, *[1] * (values.dense_dim()))
     return torch.zeros(values.shape[1:], device=values.device).index_put_(tuple(place), dense, accumulate=True)
+
+
+def _with_distinct_places(values: Tensor) -> Tensor:
+    """The sparse tensor with the entries of one place added up, even if it claims that no place occurs twice."""
+    values = values.coalesce()  # does nothing to a tensor with is_coalesced=True
+    return torch.sparse_coo_tensor(values.indices(), values.values(), values.shape, check_invariants=True).coalesce()
 
 
 def clamped_sum(values: Tensor, real: Tensor, clip: float) -> Tensor:

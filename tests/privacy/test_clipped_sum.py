@@ -66,6 +66,16 @@ def test_sparse_contributions_are_summed_as_dense_ones():
     assert clipped_sum(twice, ones(1), 1.0).tolist() == [0, 1]
 
 
+@pytest.mark.parametrize("order", [1, 2])
+def test_a_tensor_that_hides_repeated_places_is_clipped_all_the_same(order):
+    places = torch.tensor([[0] * 100, [1] * 100])
+    for rest in ((), (2,)):
+        values = torch.ones(100, *rest)
+        hidden = torch.sparse_coo_tensor(places, values, (1, 2, *rest), is_coalesced=True, check_invariants=False)
+        total = clipped_sum(hidden, ones(1), 1.0, order)
+        assert torch.linalg.vector_norm(total, order).item() == pytest.approx(1, abs=1e-6)
+
+
 def test_autocast_does_not_touch_the_sum():
     values = torch.randn(8, 1000)
     with torch.autocast("cpu", dtype=torch.bfloat16):

@@ -49,10 +49,10 @@ def nearest_votes(private: PrivateData, mechanism: str, candidates: Tensor, vote
         assert batch.derived is not None
         b, device = len(batch.derived), batch.derived.device
         rows = torch.zeros(b, dtype=torch.long, device=device) if batch.labels is None else batch.labels.to(device)
-        places = nearest_points(batch.derived, points, votes, (rows, classes_of_points)).sort(dim=1).values
+        places = nearest_points(batch.derived, points, votes, (rows, classes_of_points))
         records = torch.arange(b, device=device).repeat_interleave(votes)
         cells = torch.stack([records, places.flatten() // size, places.flatten() % size])
         ballots = torch.full((b * votes,), votes**-0.5, device=device)
-        return torch.sparse_coo_tensor(cells, ballots, (b, classes, size), is_coalesced=True, check_invariants=False)
+        return torch.sparse_coo_tensor(cells, ballots, (b, classes, size), check_invariants=False)
 
     return private.noisy_sum(mechanism, contribution).cpu()

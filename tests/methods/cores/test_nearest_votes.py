@@ -60,15 +60,27 @@ def test_one_record_moves_the_votes_by_a_vector_of_norm_one(candidates, votes):
     assert counts[1].sum() == 0
 
 
-def test_records_with_huge_or_undefined_embeddings_count_no_more_than_others(spec, candidates):
-    def adversarial(images):
-        embedded = points(images)
-        return torch.cat([embedded[:, :-2], 1e30 * embedded[:, -2:-1], embedded[:, -1:] / 0], 1)
+def undefined(images):
+    embedded = points(images)
+    return torch.cat([embedded[:, :-2], 1e30 * embedded[:, -2:-1], embedded[:, -1:] / 0], 1)
 
+
+def test_records_with_huge_or_undefined_embeddings_count_no_more_than_others(spec, candidates):
     with pytest.warns(UserWarning, match="not finite"):
-        counts = release(spec, candidates, embed=adversarial)
+        counts = release(spec, candidates, embed=undefined)
     assert counts.isfinite().all()
     assert counts.sum().item() <= 400 + 1e-3
+
+
+@pytest.mark.parametrize("classes", [("horizontal", "vertical"), None])
+@pytest.mark.parametrize("votes", [4, 9])
+def test_an_undefined_record_votes_for_different_candidates(candidates, votes, classes):
+    spec = DatasetSpec("bars", 1, 16, 1, 1, classes, True)
+    data = bars(spec, 1, seed=4)
+    with pytest.warns(UserWarning, match="not finite"):
+        counts = release(spec, candidates[: len(classes or "1")], votes, embed=undefined, data=data)
+    assert counts.norm().item() == pytest.approx(1, abs=1e-5)
+    assert (counts > 0).sum() == votes
 
 
 def test_data_without_classes_have_one_row(candidates):
