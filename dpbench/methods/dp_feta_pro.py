@@ -96,7 +96,7 @@ class DPFETAPro(DiffusionMethod[DPFETAProConfig]):
                 "warmup_steps": 1000,
                 "frequency_noise": 7.4,
                 "features": 10_000,
-                "bandwidths": (0.1,),
+                "bandwidths": (105 / 1024,),  # σ² = 105 for MNIST
                 "generator_steps": 3000,  # 5 epochs of 60,000 images
                 "generator_batch": 100,
                 "generated_images": 60_000,

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from dpbench.core.config import option
 from dpbench.core.context import RunContext
+from dpbench.core.errors import ConfigError
 from dpbench.core.method import Preset
+from dpbench.core.specs import DatasetSpec
 from dpbench.methods.cores.latent import LatentMethod
 from dpbench.methods.cores.latent_settings import GPU, PUBLISHED, SCENES, SHAPES, LatentConfig
 
@@ -51,6 +53,14 @@ class DPLDM(LatentMethod[DPLDMConfig]):
         "gpu/scenes": Preset({"augmentation": "none", "text_tokens": 24}),
         "paper": Preset(PUBLISHED),
     }
+
+    def __init__(self, config: DPLDMConfig, spec: DatasetSpec):
+        super().__init__(config, spec)
+        frozen, blocks = config.frozen_blocks, len(self.model.unet.attention)
+        if 0 < blocks <= frozen:
+            raise ConfigError(
+                f"frozen_blocks={frozen} leaves no attention block to train, as there are {blocks}; set fewer"
+            )
 
     def choose_weights(self, latents: PrivateData, run: RunContext) -> None:
         """Trains all attention blocks except the first `frozen_blocks`, and the condition embedder."""

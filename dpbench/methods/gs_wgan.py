@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from dpbench.core.config import option
 from dpbench.core.context import RunContext
+from dpbench.core.errors import ConfigError
 from dpbench.core.method import Preset
 from dpbench.core.specs import DatasetSpec, Request
 from dpbench.methods.cores.gan_settings import CriticSettings, GANSettings
@@ -97,10 +98,12 @@ class GSWGAN(ModelMethod[GSWGANConfig]):
         """One mechanism: the gradients at the generated images of each step.
 
         Raises:
-            ConfigError: the networks do not fit the resolution.
+            ConfigError: the networks do not fit the resolution, or there are more shards than records.
         """
         c = config
         c.networks.check_divides(spec.resolution)
+        if c.shards > spec.n_train:
+            raise ConfigError(f"{spec.n_train} records make no {c.shards} shards; set fewer shards")
         return Plan(
             SanitisedGradients(
                 name=GRADIENTS,

@@ -58,7 +58,9 @@ class PEConfig:
     best: float = option(0.125, "select=rank: share of the candidates that are drawn", above=0, high=1)
     keep: bool = option(False, "keep half of the drawn candidates in the next generation, next to the variations")
     first_degree: float = option(0.3, "degree of the first variations, see `dpbench list generators`", above=0, high=1)
-    last_degree: float = option(0.1, "degree of the last variations and of the samples", above=0, high=1)
+    last_degree: float = option(
+        0.1, "degree of the last variations and of the samples; one iteration has first_degree only", above=0, high=1
+    )
 
     def __post_init__(self) -> None:
         if self.votes > self.population:

@@ -147,17 +147,21 @@ class PrivImage(DiffusionMethod[PrivImageConfig]):
         self._prepared = Prepared(public, *self._classifier(public, run), self._shared_model(public, run))
 
     def _suitable(self, public: ImageDataset | None) -> ImageDataset:
-        """Returns the public source if it has labels, and enough classes for every private class to get its own."""
+        """Returns the public source if it has labels."""
         if public is None:
             raise ConfigError("privimage pretrains on public images; name a source with --public")
-        name, available = public.spec.name, public.spec.n_classes
-        if not available:
-            raise ConfigError(f"privimage needs a labelled public source, and '{name}' has no labels; name another one")
+        if not public.spec.n_classes:
+            raise ConfigError(
+                f"privimage needs a labelled public source, and '{public.spec.name}' has no labels; name another one"
+            )
+        return public
+
+    def _check_classes(self, name: str, available: int) -> None:
+        """Checks that the public source has images of enough classes for every private class to get its own."""
         private, each = max(1, self.spec.n_classes), self.config.votes_per_record
         if private * each > available:
-            needed = f"{each} public classes for each of {private} private ones, and '{name}' has {available}"
+            needed = f"{each} public classes for each of {private} private ones, and '{name}' has images of {available}"
             raise ConfigError(f"privimage needs {needed}; name a source with more classes, or set fewer votes")
-        return public
 
     def _classifier(self, public: ImageDataset, run: RunContext) -> tuple[Tensor, PublicClassifier]:
         """The labels of the public images, and a classifier trained on them."""
@@ -167,6 +171,7 @@ class PrivImage(DiffusionMethod[PrivImageConfig]):
         c = self.config
         key: dict[str, Any] = {"public": public.fingerprint}
         labels = run.cache.get("labels", key, lambda g: {"labels": public_labels(public)})["labels"]
+        self._check_classes(public.spec.name, len(labels.unique()))
         key |= {"augmentation": c.augmentation, **{f.name: getattr(c, f.name) for f in fields(ClassifierTraining)}}
         classifier = PublicClassifier(c.classifier, public.spec.n_classes)
         trained = run.cache.get(

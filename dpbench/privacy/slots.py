@@ -14,9 +14,9 @@ clipped gradient in place of padding. The hockey-stick divergence is jointly con
 and draws costs no more than the Poisson-subsampled Gaussian mechanism that is billed.
 
 A sample larger than S gets additional micro-batches (none is truncated), and adding r may change their number. S is
-chosen such that this happens with a probability of at most `OVERFLOW` per step. The number of other sampled records has
-the same law with and without r, so this is one more mixture, and δ exceeds the billed one by at most `OVERFLOW` per
-step: 10⁻⁹ after a thousand steps.
+chosen such that this happens in any step with a probability of at most `OVERFLOW` times δ. The number of other sampled
+records has the same law with and without r, so this is one more mixture, and δ exceeds the billed one by at most a
+millionth of it.
 
 An order-free loss (see `order`) needs no constant: rows are independent of each other, so their number does not matter,
 and S is the size of the realised sample, rounded up to whole micro-batches.
@@ -29,8 +29,8 @@ from collections.abc import Sequence
 
 import torch
 
-OVERFLOW = 1e-12
-"""Probability per step that a Poisson sample has more records than there are slots."""
+OVERFLOW = 1e-6
+"""Probability that the Poisson sample of any step has more records than there are slots, as a share of δ."""
 
 ROOM = 2
 """Calls of a loss have rows for this many standard deviations above the expected size of a Poisson sample."""
@@ -39,14 +39,20 @@ EMPTY = -1
 """Index of a slot without a record."""
 
 
-def most_sampled(n: int, rate: float) -> int:
-    """Bound on the size of a Poisson sample of n records, exceeded with probability `OVERFLOW` at most (Bernstein).
+def most_sampled(n: int, rate: float, steps: int, delta: float) -> int:
+    """Bound on the size of a Poisson sample of n records (Bernstein).
 
     P(X ≥ nq + t) ≤ exp(-t² / (2 (nq(1-q) + t/3))).
+
+    Args:
+        n: number of records.
+        rate: sampling rate q.
+        steps: number of steps.
+        delta: δ; the sample of any step is larger with a probability of at most `OVERFLOW` · δ.
     """
     if rate == 1:
         return n
-    a = -math.log(OVERFLOW)
+    a = -math.log(OVERFLOW * delta / steps)
     return min(n, math.ceil(n * rate + a / 3 + math.sqrt(a * a / 9 + 2 * a * n * rate * (1 - rate))))
 
 

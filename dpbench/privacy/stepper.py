@@ -85,7 +85,8 @@ class DPSGDStepper:
         n, size = len(parts.records), gradients.records_per_call
         rate = mechanism.rate_at(parts.ledger.spent[mechanism.name] + 1)
         sample = draws.poisson_sample(n, rate)
-        constant = 0 if gradients.checks.order_free else most_sampled(n, rate)
+        delta = parts.ledger.plan.budget.delta
+        constant = 0 if gradients.checks.order_free else most_sampled(n, rate, mechanism.releases, delta)
         rows = placed(sample, in_whole(max(len(sample), constant), size), draws.seed())
         drawn = torch.randint(2**62, (), generator=self._generator, device=self._generator.device)
         seed = draws.seed() ^ int(drawn)
@@ -109,7 +110,7 @@ class DPSGDStepper:
         with the same samples and the same noise; see `noise_key`.
 
         Raises:
-            PrivacyError: this process has released something already.
+            PrivacyError: this process has made more releases than that.
         """
         self._parts.ledger.restore(self._mechanism, state["releases"])
         self._generator.set_state(state["generator"])

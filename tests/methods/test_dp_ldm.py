@@ -66,6 +66,13 @@ def test_first_blocks_stay_frozen(spec, public, vault, run):
     )
 
 
+def test_some_attention_is_trained(spec):
+    blocks = len(_method(spec).model.unet.attention)
+    _method(spec, frozen_blocks=blocks - 1)
+    with pytest.raises(ConfigError, match=f"no attention block to train, as there are {blocks}"):
+        _method(spec, frozen_blocks=blocks)
+
+
 def test_samples_match_their_class_without_noise(spec, public, vault, run):
     method = _method(spec, TINY)
     _fitted(method, public, vault, run)

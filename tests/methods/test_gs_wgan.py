@@ -8,6 +8,7 @@ from planned import plan_of
 from torch import Tensor, nn
 
 from dpbench.core.config import build
+from dpbench.core.errors import ConfigError
 from dpbench.core.specs import Batch, Budget, Conditions, DatasetSpec, Request
 from dpbench.methods.cores.wasserstein_critics import WassersteinCritic
 from dpbench.methods.gs_wgan import GRADIENTS, GSWGAN
@@ -61,6 +62,13 @@ def test_restored_model_samples_the_same_images(spec, vault, run):
     images = method.sample(REQUEST.conditions, run)
     run.generator.manual_seed(3)
     assert torch.equal(images, other.sample(REQUEST.conditions, run))
+
+
+def test_more_shards_than_records_are_not_planned(spec):
+    method = _method(spec, shards=spec.n_train)
+    plan_of(method, REQUEST)
+    with pytest.raises(ConfigError, match=f"{spec.n_train} records make no {spec.n_train + 1} shards"):
+        plan_of(_method(spec, shards=spec.n_train + 1), REQUEST)
 
 
 def test_critics_of_both_kinds_take_part_in_a_run(spec, vault, run):

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -201,10 +202,16 @@ def test_unsuitable_public_sources_are_refused(spec, public, labelled, run):
         _method(spec).prepare(None, run)
     with pytest.raises(ConfigError, match="'public-bars' has no labels"):
         _method(spec).prepare(public, run)
-    with pytest.raises(ConfigError, match="needs 2 public classes for each of 2 private ones, and 'public-bars' has 2"):
+    with pytest.raises(
+        ConfigError, match="needs 2 public classes for each of 2 private ones, and 'public-bars' has images of 2"
+    ):
         _method(spec, votes=2).prepare(labelled, run)
     with pytest.raises(ConfigError, match="needs 1 public classes for each of 3"):
         _method(DatasetSpec("three", 1, 16, 400, 0, ("a", "b", "c"), True), select="match").prepare(labelled, run)
+    images = public.batch(range(300)).images.numpy()
+    half_empty = ArrayDataset(replace(labelled.spec, classes=tuple("abcd")), images, np.arange(300) % 2)
+    with pytest.raises(ConfigError, match="'public-bars' has images of 2"):
+        _method(spec, votes=2).prepare(half_empty, run)
 
 
 def test_private_phase_without_the_public_part_says_what_to_do(spec, vault, run):

@@ -23,7 +23,7 @@ def rows_of_steps(loss, count: int = 30) -> list[int]:
 
 
 def test_a_loss_that_depends_on_places_gets_the_same_number_of_slots_in_every_step():
-    most = -(-most_sampled(200, 0.1) // 8) * 8
+    most = -(-most_sampled(200, 0.1, 30, 1e-5) // 8) * 8
     assert len(set(rows_of_steps(squares))) > 2
     fixed = rows_of_steps(weighted)
     assert max(fixed) <= most

@@ -125,7 +125,7 @@ class MatchingSteps:
         """Continues after the stored steps; returns their number. Their releases are not made again.
 
         Raises:
-            PrivacyError: this process has released something already.
+            PrivacyError: this process has made more releases than that.
         """
         device = self._private.device
         self._private.ledger.restore(self._private.plan[self._mechanism], state["releases"])

@@ -24,9 +24,9 @@ def in_proportion(weights: Tensor, share: float) -> Tensor:
 
 
 def by_rank(weights: Tensor, share: float) -> Tensor:
-    """The best candidates of each class, a share of all, are drawn equally often: [c, n]."""
-    best = weights.topk(math.ceil(share * weights.shape[1]), dim=1)
-    return torch.zeros_like(weights).scatter(1, best.indices, (best.values > 0).to(weights))
+    """A share of each class's candidates, the best and all level with the last, are drawn equally often: [c, n]."""
+    last = weights.topk(math.ceil(share * weights.shape[1]), dim=1).values[:, -1:]
+    return ((weights >= last) & (weights > 0)).to(weights)
 
 
 SELECTIONS: dict[str, Callable[[Tensor, float], Tensor]] = {"proportional": in_proportion, "rank": by_rank}

@@ -21,4 +21,6 @@ def test_proportional_selection_draws_by_votes():
 def test_selection_by_rank_draws_the_best_equally_often():
     weights = torch.tensor([[1.0, 0.0, 3.0, 2.0], [0.0, 0.0, 0.0, 7.0]])
     assert SELECTIONS["rank"](weights, 0.5).tolist() == [[0, 0, 1, 1], [0, 0, 0, 1]]
+    assert SELECTIONS["rank"](torch.ones(1, 16), 0.125).tolist() == [[1] * 16]  # no vote above the threshold: uniform
+    assert SELECTIONS["rank"](torch.tensor([[5.0, 2.0, 2.0, 1.0]]), 0.5).tolist() == [[1, 1, 1, 0]]  # a tie
     assert SELECTIONS["rank"](weights, 0.3).tolist() == [[0, 0, 1, 1], [0, 0, 0, 1]]  # two of four, rounded up

@@ -153,10 +153,11 @@ def test_a_dependence_that_the_first_weights_hide_is_found_at_moved_weights():
 
 
 @pytest.mark.parametrize(("n", "rate"), [(1000, 0.5), (60_000, 4096 / 60_000), (100, 0.01), (50_000, 1e-4), (7, 1)])
-def test_more_records_than_slots_are_as_improbable_as_stated(n, rate):
-    most = most_sampled(n, rate)
-    assert binom.sf(most, n, rate) <= OVERFLOW
-    assert most <= min(n, n * rate + 9 * math.sqrt(n * rate) + 30)
+@pytest.mark.parametrize(("steps", "delta"), [(250, 1e-6), (10_000, 6e-9)])
+def test_more_records_than_slots_are_as_improbable_as_stated(n, rate, steps, delta):
+    most = most_sampled(n, rate, steps, delta)
+    assert steps * binom.sf(most, n, rate) <= OVERFLOW * delta
+    assert most <= min(n, n * rate + 10 * math.sqrt(n * rate) + 40)
 
 
 def test_a_sample_stands_in_uniformly_random_slots():
