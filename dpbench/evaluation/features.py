@@ -11,6 +11,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from dpbench.core.closure import code_hash
 from dpbench.core.errors import MissingScore
 from dpbench.core.files import write_atomic
 from dpbench.evaluation.stratified import Indices, stratified_part
@@ -100,9 +101,9 @@ class Features:
 
         Args:
             name: part of the file name.
-            make: computes the arrays if they are not stored yet.
+            make: computes the arrays unless they are stored already, made by the same code; see `code_hash`.
         """
-        path = self.file.with_suffix(f".{name}.npz")
+        path = self.file.with_suffix(f".{name}-{code_hash(make)[:12]}.npz")
         if path.exists():
             with suppress(ValueError, EOFError, BadZipFile), np.load(path) as stored:  # a damaged file is ignored
                 return {key: stored[key] for key in stored.files}

@@ -30,7 +30,7 @@ class DownstreamAccuracy(Metric):
         """{"accuracy": ..., "accuracy_cnn": ..., ...}, each in [0, 1], with intervals over test images and runs.
 
         Raises:
-            MissingScore: the dataset has fewer than two classes, or the images have no labels.
+            MissingScore: the dataset has fewer than two classes, or the images have no labels or are too small.
         """
         from dpbench.metrics.classifiers import quick
         from dpbench.metrics.classifiers.downstream import downstream

@@ -59,7 +59,7 @@ class PublishedAccuracy(Metric):
         Warns with a `Caveat` unless there are `IMAGES` synthetic images.
 
         Raises:
-            MissingScore: the dataset has fewer than two classes, or the images have no labels.
+            MissingScore: the dataset has fewer than two classes, or the images have no labels or are too small.
         """
         from dpbench.metrics.classifiers import dpimagebench
         from dpbench.metrics.classifiers.downstream import downstream

@@ -31,7 +31,7 @@ class LabelFidelity(Metric):
         """{"label_fidelity": value in [0, 1]}, with its interval over the synthetic images.
 
         Raises:
-            MissingScore: the dataset has fewer than two classes, the images have no labels, or train is not available.
+            MissingScore: as `accuracy`, or train is not available.
         """
         from dpbench.metrics.classifiers import recipe
         from dpbench.metrics.classifiers.labelled import LabelledImages

@@ -74,7 +74,7 @@ class ClassifierPRDC(Metric):
 
         Raises:
             MissingScore: no more than k images, a feature that is not finite, or no classifier: train is not available,
-                or there are fewer than two classes.
+                there are fewer than two classes, or the images are too small.
         """
         from dpbench.metrics.statistics import frechet
         from dpbench.metrics.statistics.gaussians import WHOLE

@@ -45,6 +45,22 @@ def test_default_metrics_are_all_of_them() -> None:
     assert {"fwd", "scales", "accuracy"} <= set(default_metrics())
 
 
+@pytest.mark.parametrize("size", [4, 8, 13, 15])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_default_metrics_of_small_images_have_a_value_or_a_reason(
+    make_images, noise, run, monkeypatch, channels: int, size: int
+) -> None:
+    shorten(monkeypatch, 2)
+    synthetic, reference, train = (
+        make_images(noise(12, channels, 16, seed)[..., :size, :size], torch.arange(12) % 2, 2) for seed in range(3)
+    )
+    scores = evaluate(default_metrics(), synthetic, reference, run, train)
+    for column, value in scores.values.items():
+        assert (value is not None and math.isfinite(value)) or scores.missing[column], column
+    assert f"at least 16, not {size}" in scores.missing["accuracy"]
+    assert (scores.values["label_fidelity"] is None) == (size < 8)
+
+
 def test_features_are_extracted_once_for_all_metrics(evaluation, make_images, noise) -> None:
     synthetic, reference = make_images(noise(30)), make_images(noise(20, seed=1))
     shared = evaluation(synthetic, reference)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import importlib
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +46,18 @@ def test_what_is_derived_is_computed_once(tmp_path) -> None:
     for features_again in (found, Features(found.file)):
         assert features_again.derived("sum", make)["sum"].tolist() == [4, 4]
     assert len(calls) == 1
+
+
+def test_what_other_code_derived_is_not_reused(tmp_path, monkeypatch) -> None:
+    found = stored(tmp_path, np.ones((4, 2), dtype=np.float32))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "modules", sys.modules.copy())
+    for value in (1, 2):
+        (tmp_path / f"code{value}.py").write_text(
+            f"import numpy as np\n\n\ndef make():\n    return {{'sum': np.full(2, {value}.0)}}\n", encoding="utf-8"
+        )
+        make = importlib.import_module(f"code{value}").make
+        assert found.derived("sum", make)["sum"].tolist() == [value, value]
 
 
 def test_nothing_is_left_of_features_that_were_not_finished(tmp_path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from captioned_scenes import captioned_scenes
+from short_recipes import shorten
 
 from dpbench.core.cache import PublicCache
 from dpbench.core.captions import decode_captions
@@ -114,6 +115,21 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Scores]:
             return evaluate(["caption-fidelity"], synthetic, reference, run, train, RealCache(folder / "real"))
 
     return score_
+
+
+def test_images_too_small_for_the_judge_have_a_reason(run) -> None:
+    for size in (4, 8):
+        sets = []
+        for seed in range(3):
+            scenes = captioned_scenes(12, seed)
+            batch = scenes.batch(range(12))
+            small, said = batch.images[..., 8 : 8 + size, 8 : 8 + size], decode_captions(batch.captions)
+            sets.append(ArrayDataset(replace(scenes.spec, resolution=size), small, said))
+        with pytest.MonkeyPatch.context() as patch:
+            shorten(patch, 2)
+            scores = evaluate(["caption-fidelity"], *sets[:2], run, sets[2])
+        missing = scores.missing.get("caption_fidelity", "")
+        assert missing == ("the judge of scenes needs a resolution of at least 5, not 4" if size == 4 else "")
 
 
 @pytest.fixture(scope="module")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
+from dpbench.core.errors import MissingScore
 from dpbench.core.specs import DatasetSpec
 
 Norm = Callable[[int], nn.Module]
@@ -19,6 +20,8 @@ Norm = Callable[[int], nn.Module]
 class Classifier(nn.Module, ABC):
     """A network that ends in one linear layer, `head`."""
 
+    smallest: ClassVar[int] = 4
+    """The lowest resolution: below it, a pooling layer would get a single pixel."""
     head: nn.Linear
 
     @abstractmethod
@@ -46,6 +49,17 @@ def build_classifier(make: Make, spec: DatasetSpec, generator: torch.Generator) 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return make(spec)
+
+
+def require_size(spec: DatasetSpec, classifiers: Iterable[Classifier]) -> None:
+    """Checks that the images are large enough for all classifiers.
+
+    Raises:
+        MissingScore: their resolution is below `Classifier.smallest` of a classifier.
+    """
+    smallest = max(classifier.smallest for classifier in classifiers)
+    if spec.resolution < smallest:
+        raise MissingScore(f"classification needs a resolution of at least {smallest}, not {spec.resolution}")
 
 
 def group_norm(channels: int) -> nn.GroupNorm:

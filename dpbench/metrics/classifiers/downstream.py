@@ -14,7 +14,7 @@ from dpbench.core.metric import Evaluation
 from dpbench.core.outcomes import Measured
 from dpbench.evaluation.caveats import Caveat
 from dpbench.metrics.classifiers import recipe
-from dpbench.metrics.classifiers.base import Classifier, Make, build_classifier
+from dpbench.metrics.classifiers.base import Classifier, Make, build_classifier, require_size
 from dpbench.metrics.classifiers.labelled import LabelledImages
 from dpbench.metrics.classifiers.recipe import Recipe
 
@@ -37,7 +37,7 @@ def downstream(
         `core.outcomes`. The interval says nothing about another set of synthetic images.
 
     Raises:
-        MissingScore: the dataset has fewer than two classes, or the images have no labels.
+        MissingScore: the dataset has fewer than two classes, or the images have no labels or are too small.
         DataError: a label is outside the classes.
     """
     spec, run = evaluation.spec, evaluation.run
@@ -46,6 +46,7 @@ def downstream(
     recipe.require_labels(spec, evaluation.synthetic, "synthetic")
     titles = [f"{column}: {name}{_number(i, how.runs)}" for name in classifiers for i in range(how.runs)]
     models = [build_classifier(make, spec, run.generator) for make in classifiers.values() for _ in range(how.runs)]
+    require_size(spec, models)
     seeds = torch.randint(2**62, (len(models),), generator=run.generator).tolist()
     synthetic = LabelledImages(evaluation.synthetic)
 

@@ -19,7 +19,7 @@ from dpbench.core.metric import Evaluation
 from dpbench.evaluation.caveats import Caveat
 from dpbench.evaluation.real_parts import never_scored, whole_of
 from dpbench.metrics.classifiers import quick, recipe
-from dpbench.metrics.classifiers.base import Classifier, build_classifier
+from dpbench.metrics.classifiers.base import Classifier, build_classifier, require_size
 from dpbench.metrics.classifiers.labelled import LabelledImages
 from dpbench.metrics.classifiers.versions import REAL, REAL_VERSION
 
@@ -31,11 +31,13 @@ def real_classifier(evaluation: Evaluation) -> Classifier:
 
     Raises:
         DpbenchError: the current metric does not declare `reads_train`.
-        MissingScore: train is not available, has fewer than two classes, or has no labels.
+        MissingScore: train is not available, has fewer than two classes or no labels, or its images are too small.
         DataError: a label of train is outside the classes.
     """
     spec, train = evaluation.spec, evaluation.train
     recipe.require_labels(spec, train, "train")
+    classifier = build_classifier(quick.NETWORKS[REAL], spec, torch.Generator())
+    require_size(spec, [classifier])
 
     def learn(generator: torch.Generator) -> Mapping[str, Tensor]:
         model = build_classifier(quick.NETWORKS[REAL], spec, generator)
@@ -53,6 +55,5 @@ def real_classifier(evaluation: Evaluation) -> Classifier:
         warnings.warn(
             f"the classifier was trained without images of {len(unseen)} classes: {', '.join(unseen[:10])}", Caveat, 2
         )
-    model = build_classifier(quick.NETWORKS[REAL], spec, torch.Generator())
-    model.load_state_dict(stored)
-    return model.to(evaluation.run.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    classifier.load_state_dict(stored)
+    return classifier.to(evaluation.run.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dpbench.core.captions import decode_captions
+from dpbench.core.errors import MissingScore
 from dpbench.core.metric import Evaluation
 from dpbench.core.progress import track
 from dpbench.core.scene_captions import GROUNDS, PLACES, SIZES, Scene, Thing, Vocabulary, first_scene
@@ -27,6 +28,8 @@ STEPS, BATCH, RATE = 800, 64, 2e-3
 ROWS = COLUMNS = len(PLACES)
 CELLS = ROWS * COLUMNS
 WIDTH = 32
+SMALLEST = 5
+"""The lowest resolution: the first two convolutions leave at least 2 x 2 positions, and so a variance over them."""
 UNKNOWN = -1
 """The value of a size, a cell or a ground that a caption does not state."""
 
@@ -151,9 +154,11 @@ def scene_judge(evaluation: Evaluation, vocabulary: Vocabulary) -> SceneJudge:
 
     Raises:
         DpbenchError: the current metric does not declare `reads_train`.
-        MissingScore: train is not available.
+        MissingScore: train is not available, or the images are smaller than `SMALLEST`.
     """
-    train = evaluation.train
+    train, resolution = evaluation.train, evaluation.spec.resolution
+    if resolution < SMALLEST:
+        raise MissingScore(f"the judge of scenes needs a resolution of at least {SMALLEST}, not {resolution}")
 
     def learn(generator: torch.Generator) -> Mapping[str, Tensor]:
         images, run = never_scored(train), replace(evaluation.run, generator=generator)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -19,6 +21,8 @@ class SmallResNet(Classifier):
         norm: builds a normalisation layer.
         stride: stride of the stem.
     """
+
+    smallest: ClassVar[int] = 16
 
     def __init__(self, channels: int, n_classes: int, norm: Norm, stride: int):
         super().__init__()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 
 from dpbench.metrics.classifiers.base import Classifier, Norm, conv, initialise
@@ -18,6 +20,8 @@ class SmallVGG(Classifier):
         norm: builds a normalisation layer.
         stride: stride of the stem.
     """
+
+    smallest: ClassVar[int] = 8
 
     def __init__(self, channels: int, n_classes: int, norm: Norm, stride: int):
         super().__init__()

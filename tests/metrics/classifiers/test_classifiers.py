@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from dpbench.core.errors import MissingScore
 from dpbench.core.specs import DatasetSpec
 from dpbench.metrics.classifiers import dpimagebench, quick, versions
-from dpbench.metrics.classifiers.base import build_classifier
+from dpbench.metrics.classifiers.base import build_classifier, require_size
 
 QUICK, PUBLISHED, PUBLISHED_CIFAR = quick.NETWORKS, dpimagebench.NETWORKS, dpimagebench.CIFAR_NETWORKS
 
@@ -26,6 +27,22 @@ def test_logits_and_features_have_the_same_size_at_any_resolution(name: str, cha
     images = torch.rand(2, channels, resolution, resolution) * 2 - 1
     assert model(images).shape == (2, 5)
     assert model.features(images).shape == (2, 128)
+
+
+@pytest.mark.parametrize(
+    ("table", "name", "smallest"),
+    [(QUICK, "cnn", 4), (QUICK, "vgg", 8), (QUICK, "resnet", 16), *((PUBLISHED, name, 4) for name in PUBLISHED)],
+)
+def test_small_images_are_classified_or_refused(table, name: str, smallest: int) -> None:
+    with torch.device("meta"):
+        model = table[name](spec())
+        for resolution in (4, 8, 13, 15, 16):
+            if resolution < smallest:
+                with pytest.raises(MissingScore, match=f"of at least {smallest}, not {resolution}"):
+                    require_size(spec(1, resolution), [model])
+            else:
+                require_size(spec(1, resolution), [model])
+                assert model(torch.rand(2, 1, resolution, resolution)).shape == (2, 5)
 
 
 @pytest.mark.parametrize("name", QUICK)
