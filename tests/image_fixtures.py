@@ -121,8 +121,8 @@ class FeaturesInMemory(Features):
     def __len__(self) -> int:
         return len(self.x)
 
-    def blocks(self) -> Iterator[np.ndarray]:
-        yield self.x
+    def blocks(self, within: slice = slice(None)) -> Iterator[np.ndarray]:
+        yield self.x[:, within]
 
     def derived(self, name: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
         if name not in self.made:

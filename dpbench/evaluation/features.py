@@ -59,14 +59,16 @@ class Features:
         """Number of features per image."""
         return int(np.prod(self.shape))
 
-    def blocks(self) -> Iterator[Array]:
-        """All features in order, in blocks of about `BLOCK_BYTES`: float32 [b, ...]."""
-        rows = max(1, BLOCK_BYTES // (4 * self.size))
-        with self.file.open("rb") as file:
-            file.seek(self._offset)
-            for start in range(0, len(self), rows):
-                block = np.fromfile(file, np.float32, min(rows, len(self) - start) * self.size)
-                yield block.reshape(-1, *self.shape)
+    def blocks(self, within: slice = slice(None)) -> Iterator[Array]:
+        """The features of all images in order, in blocks of about `BLOCK_BYTES`: float32 [b, ...].
+
+        Args:
+            within: the part of each image's features along the first axis; without a step. Only this part is read.
+        """
+        first, stop, _ = within.indices(self.shape[0])
+        rows = max(1, BLOCK_BYTES * self.shape[0] // (4 * self.size * (stop - first)))
+        for start in range(0, len(self), rows):
+            yield self.rows(np.arange(start, min(start + rows, len(self))), within)
 
     def part(self, most: int) -> Indices:
         """The positions of at most `most` images, sorted: a random part of the set; see `stratified_part`."""

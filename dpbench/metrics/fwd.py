@@ -18,8 +18,10 @@ class FrechetWaveletDistance(Metric):
     unweighted mean of the squared distances.
 
     There are three differences. The level depends on the resolution: the authors use 4 for 256 x 256 (packets of 16 x
-    16) and give no rule for small images. Here packets have at least 7 x 7 pixels, which means level 2 for 28 and 32, 3
-    for 64, and 4 from 128 on (`pytorchfwd` gives the same value with this `--max_level`). Grey images have one channel:
+    16) and give no rule for other sizes. Here packets have at least 7 x 7 pixels, which means level 2 for 28 and 32, 3
+    for 64, and 4 from 128 to 256. Larger images have packets of at most 16 x 16 pixels where their size can be halved
+    often enough: level 5 for 512 (`pytorchfwd` gives the same value with this `--max_level`). A size that cannot be
+    halved to packets of at most 32 x 32 has no distance (see `extractors.packets`). Grey images have one channel:
     `pytorchfwd` repeats it three times, so its value is three times this one. The trace of the matrix square root is
     computed without SciPy's `sqrtm` (see `statistics.frechet`).
     """

@@ -31,7 +31,7 @@ class LabelFidelity(Metric):
         """{"label_fidelity": value in [0, 1]}, with its interval over the synthetic images.
 
         Raises:
-            MissingScore: as `accuracy`, or train is not available.
+            MissingScore: fewer than two classes, images without labels or too small, or train is not available.
         """
         from dpbench.metrics.classifiers import recipe
         from dpbench.metrics.classifiers.labelled import LabelledImages

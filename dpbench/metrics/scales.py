@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from dpbench.core.errors import MissingScore
 from dpbench.core.metric import Column, Estimate, Evaluation, Metric
-from dpbench.evaluation.features import Array
 from dpbench.metrics.frechet_columns import HALVES, frechet_columns
 
-if TYPE_CHECKING:
-    from dpbench.metrics.statistics.gaussians import Groups
-
-BLOCK = 16  # pixels; a Gaussian is fitted to at most BLOCK x BLOCK coefficients per channel
+BLOCK = 16
+"""Height and width of the parts of a band, unless a packet is larger."""
 
 
 class FrechetPerScale(Metric):
@@ -26,7 +23,9 @@ class FrechetPerScale(Metric):
 
     Up to 32 x 32 pixels, one Gaussian is fitted to each band with all its channels. A larger band (above 16 x 16) is
     split by further packet levels into parts of at most 16 x 16 coefficients per channel, whose distances are added.
-    This neglects correlations between the parts, and limits covariances to 256 or 768 dimensions.
+    This neglects correlations between the parts, and limits covariances to 256 or 768 dimensions. If the size of a
+    packet is odd, it cannot be split further: at 100 x 100 pixels, parts have 25 x 25 coefficients per channel, which
+    means 625 or 1,875 dimensions. No part is larger than 31 x 31.
 
     The bands are computed from the wavelet packets, of which they are rotations (see `extractors.packets`).
     """
@@ -44,10 +43,12 @@ class FrechetPerScale(Metric):
         """{column: value, ...} of all columns, in squared coefficients of images in [0, 1].
 
         Raises:
-            MissingScore: the resolution does not allow two Haar levels, or there are fewer than four images.
+            MissingScore: the resolution does not allow two Haar levels or has no wavelet packets, there are fewer than
+                four images, or no convergence.
         """
         from dpbench.metrics.extractors.packets import packet_level
         from dpbench.metrics.statistics import frechet
+        from dpbench.metrics.statistics.gaussians import Groups
 
         resolution, level = evaluation.spec.resolution, packet_level(evaluation.spec.resolution)
         if level < 2:
@@ -57,7 +58,8 @@ class FrechetPerScale(Metric):
         def bands(name: str, depth: int, chosen: range) -> dict[str, Estimate]:
             """Mean distances of the sub-bands `chosen` (0 is LL) of the Haar transform of `depth` levels."""
             packets = 4 ** (level - depth)
-            parts = _parts(slice(chosen.start * packets, chosen.stop * packets), packets, resolution >> level)
+            rows = slice(chosen.start * packets, chosen.stop * packets)
+            parts = Groups(_together(packets, resolution >> level), rows)
             return frechet.estimates(name, synthetic, reference, parts, evaluation.run.generator, 1 / len(chosen))
 
         return {
@@ -67,21 +69,14 @@ class FrechetPerScale(Metric):
         }
 
 
-def _parts(rows: slice, packets: int, packet_size: int) -> Groups:
-    """The packets `rows` of features [n, packets, d], joined into parts of at most BLOCK x BLOCK within a band.
+def _together(packets: int, size: int) -> int:
+    """How many packets make up a part of at most BLOCK x BLOCK of a band; 1 if a packet is larger.
 
     Args:
-        rows: the packets.
-        packets: number of packets in one band.
-        packet_size: height and width of a packet.
+        packets: number of packets in the band.
+        size: height and width of a packet.
     """
-    from dpbench.metrics.statistics.gaussians import Groups
-
-    together, size = 1, packet_size
+    together = 1
     while together < packets and 2 * size <= BLOCK:
         together, size = 4 * together, 2 * size
-
-    def parts(block: Array) -> Array:
-        return block[:, rows].reshape(len(block), (rows.stop - rows.start) // together, -1)
-
-    return Groups(f"packets-{rows.start}-{rows.stop}-by-{together}", parts)
+    return together

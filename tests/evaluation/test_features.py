@@ -23,6 +23,9 @@ def test_come_back_in_order_in_blocks_of_bounded_size(tmp_path, monkeypatch) -> 
     blocks = list(found.blocks())
     assert (len(found), found.shape, found.size) == (50, (4, 3), 12)
     assert max(map(len, blocks)) == 7
+    halves = list(found.blocks(slice(1, 3)))
+    assert max(map(len, halves)) == 14
+    np.testing.assert_array_equal(np.concatenate(halves), array[:, 1:3])
     np.testing.assert_array_equal(np.concatenate(blocks), array)
     np.testing.assert_array_equal(np.load(found.file), array)
 

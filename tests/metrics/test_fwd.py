@@ -33,14 +33,14 @@ def fwd_worked_out(x: torch.Tensor, y: torch.Tensor, level: int) -> float:
     return float(np.mean(distances))
 
 
-@pytest.mark.parametrize(("channels", "size"), [(1, 28), (3, 14)])
+@pytest.mark.parametrize(("channels", "size"), [(1, 28), (3, 14), (1, 32)])
 def test_fwd_is_the_mean_of_the_packets_distances(make_images, noise, run, channels: int, size: int) -> None:
     n = 200  # more than a packet's 7 x 7 x channels coefficients
     x = noise(n, channels, size + size % 4, 0)[..., :size, :size]
     y = 255 - x.flip(0) // 2
     y = torch.maximum(y, noise(n, channels, size + size % 4, 1)[..., :size, :size])
     scores = evaluate(["fwd"], make_images(x), make_images(y), run)
-    level = {28: 2, 14: 1}[size]
+    level = {28: 2, 14: 1, 32: 2}[size]
     assert scores.values["fwd"] == pytest.approx(fwd_worked_out(x, y, level), rel=1e-5)
     assert scores.protocol["extractor"] == f"haar packets level {level}, [0, 1]"
 

@@ -6,11 +6,12 @@ import torch
 
 from dpbench.evaluation.evaluator import evaluate
 from dpbench.metrics.statistics import frechet
+from dpbench.metrics.statistics.gaussians import fit
 from dpbench.models.haar import wavedec2, waverec2
 
 
 def frechet_distance(x: np.ndarray, y: np.ndarray) -> float:
-    return frechet.frechet_distance(*([a.reshape(len(a), 1, -1)] for a in (x, y)))[0]
+    return frechet.transport(*(fit([a.reshape(len(a), 1, -1)]) for a in (x, y))).distance[0]
 
 
 COLUMNS = ("fd_coarse", "fd_detail2", "fd_detail1")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, ClassVar
 
 from dpbench.core.errors import MissingScore
 from dpbench.core.metric import Evaluation, Extractor
@@ -11,14 +12,21 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def packet_level(resolution: int) -> int:
-    """Depth of the packet tree: the largest with even halving and packets of at least 7 x 7; at most 4, as published.
+SMALLEST, LARGEST = 7, 32
+"""Height and width of a packet: a Gaussian of larger ones would have too many dimensions."""
+PUBLISHED_LEVEL, PUBLISHED_SIZE = 4, 16
 
-    28 -> 2 (7 x 7 packets), 32 -> 2 (8 x 8), 64 -> 3 (8 x 8), 128 -> 4 (8 x 8), 256 -> 4 (16 x 16, as published).
+
+def packet_level(resolution: int) -> int:
+    """Depth of the packet tree: the largest with even halving and packets of at least 7 x 7, but no deeper than needed.
+
+    At most 4 levels, as published, or as many as it takes to have packets of at most 16 x 16, also as published:
+    28 -> 2 (7 x 7 packets), 32 -> 2 (8 x 8), 64 -> 3 (8 x 8), 128 -> 4 (8 x 8), 256 -> 4 (16 x 16, as published),
+    512 -> 5 (16 x 16), 1024 -> 6 (16 x 16).
     """
-    level = 0
-    while level < 4 and resolution % 2 ** (level + 1) == 0 and resolution >> (level + 1) >= 7:
-        level += 1
+    level, size = 0, resolution
+    while size % 2 == 0 and size // 2 >= SMALLEST and (level < PUBLISHED_LEVEL or size > PUBLISHED_SIZE):
+        level, size = level + 1, size // 2
     return level
 
 
@@ -32,14 +40,19 @@ class WaveletPackets(Extractor):
     rotations, so the distance of every sub-band of every level can be computed from this array.
 
     Raises:
-        MissingScore: the resolution is odd or below 14.
+        MissingScore: the resolution is odd or below 14, or cannot be halved until packets have at most 32 x 32 pixels.
     """
+
+    batch: ClassVar[int] = 32  # with all steps of the transform, 0.5 GB at 512 x 512 pixels
 
     def __init__(self, evaluation: Evaluation):
         super().__init__(evaluation)
-        self.level = packet_level(self.spec.resolution)
-        if self.level == 0:
-            raise MissingScore(f"wavelet packets need an even resolution of at least 14, not {self.spec.resolution}")
+        resolution = self.spec.resolution
+        self.level = packet_level(resolution)
+        if self.level == 0 or resolution >> self.level > LARGEST:
+            levels = max(1, math.ceil(math.log2(resolution / LARGEST)))
+            least = "" if resolution >= 2 * SMALLEST else f" and at least {2 * SMALLEST}"
+            raise MissingScore(f"wavelet packets need a resolution divisible by {2**levels}{least}, not {resolution}")
         self.description = f"haar packets level {self.level}, [0, 1]"
 
     def __call__(self, images: Tensor) -> Tensor:

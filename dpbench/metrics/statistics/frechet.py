@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
@@ -39,7 +39,7 @@ from dpbench.core.metric import Estimate
 from dpbench.evaluation import intervals as bootstrap
 from dpbench.evaluation.caveats import Caveat
 from dpbench.evaluation.features import Array, Features
-from dpbench.metrics.statistics.gaussians import Floats, Gaussians, Groups, fit, fit_halves
+from dpbench.metrics.statistics.gaussians import Floats, Gaussians, Groups, fit_halves
 
 if TYPE_CHECKING:
     import torch
@@ -107,6 +107,8 @@ def estimates(
 ) -> dict[str, Estimate]:
     """The sum of all groups' squared distances times `weight`, and its limit, with intervals over synthetic images.
 
+    Distances and influences are summed over slices of the groups, so that memory is bounded; see `Groups.slices`.
+
     Warns with a `Caveat` as `transport`, and if half of a set has no more images than a group has features: then the
     error is no longer proportional to 1 / n, and some of it stays in the limit, more than the interval covers.
 
@@ -124,6 +126,25 @@ def estimates(
     Raises:
         MissingScore: as `fit_halves` and `transport`.
     """
+    value = limit = 0.0
+    influences = np.zeros(len(synthetic))
+    for part in groups.slices(synthetic.shape):
+        found = _of_slice(name, synthetic, reference, part)
+        value, limit, influences = value + found.distance, limit + found.limit, influences + found.influences
+    plain = bootstrap.around(weight * value, weight * influences, generator)
+    return {name: plain, f"{name}_inf": plain._replace(value=weight * limit)}
+
+
+class _Sums(NamedTuple):
+    """Sums over groups."""
+
+    distance: float
+    limit: float
+    influences: Floats  # [n], of each synthetic image
+
+
+def _of_slice(name: str, synthetic: Features, reference: Features, groups: Groups) -> _Sums:
+    """The sums over the groups of one slice, whose covariances are in memory together; see `estimates`."""
     p, q = fit_halves(synthetic, groups), fit_halves(reference, groups)
     found = transport(p.whole, q.whole)
     n, d = min(g.samples for g in (*p.halves, *q.halves)), p.whole.mean.shape[-1]
@@ -133,22 +154,9 @@ def estimates(
         )
     pairs = [*((half, q.whole) for half in p.halves), *((p.whole, half) for half in q.halves)]
     limits = 3 * found.distance - sum(distance(*pair) for pair in pairs) / 2
-    influences = np.concatenate([found.influences(groups.of(block)).sum(-1) for block in synthetic.blocks()])
-    plain = bootstrap.around(weight * float(found.distance.sum()), weight * influences, generator)
-    return {name: plain, f"{name}_inf": plain._replace(value=weight * float(limits.sum()))}
-
-
-def frechet_distance(x: Iterable[Array], y: Iterable[Array]) -> Floats:
-    """The squared Fréchet distance of two sets of features, group by group; see `transport`.
-
-    Args:
-        x: blocks of float [b, g, d].
-        y: the same for the other set.
-
-    Returns:
-        float64 [g], at least 0.
-    """
-    return transport(fit(x), fit(y)).distance
+    blocks = synthetic.blocks(groups.within)
+    influences = [found.influences(groups.of(block)).sum(-1, dtype=np.float64) for block in blocks]
+    return _Sums(float(found.distance.sum()), float(limits.sum()), np.concatenate(influences))
 
 
 def _apart(p: Gaussians, q: Gaussians) -> Floats:

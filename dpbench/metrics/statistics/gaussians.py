@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -14,19 +15,41 @@ from dpbench.evaluation.features import Array, Features, require_finite
 Floats = NDArray[np.float64]
 
 
+COVARIANCE_BYTES = 64 * 2**20
+"""Covariances of about this size are in memory at a time, several times over."""
+
+
 class Groups(NamedTuple):
-    """A grouping of features; one Gaussian is fitted to each group."""
+    """A grouping of features [n, rows, ...], with a Gaussian for each group."""
 
-    name: str
-    """The moments are stored under this name next to the features."""
-    of: Callable[[Array], Array]
-    """Block of stored features [b, ...] -> groups of features [b, g, d]."""
+    together: int | None = None
+    """Number of consecutive rows in a group; None for all."""
+    within: slice = slice(None)
+    """The rows; the others are left out."""
+
+    def of(self, block: Array) -> Array:
+        """The rows `within` of b images, [b, rows, ...] -> groups of features [b, g, d]."""
+        rows = block.shape[1]
+        return block.reshape(len(block), rows // (self.together or rows), -1)
+
+    def slices(self, shape: tuple[int, ...]) -> Iterator[Groups]:
+        """The same groups in several parts, of covariances that take at most `COVARIANCE_BYTES`, or of one group.
+
+        Args:
+            shape: shape of the features of one image.
+        """
+        first, stop, _ = self.within.indices(shape[0])
+        together = self.together or stop - first
+        d = together * math.prod(shape[1:])
+        rows = together * max(1, COVARIANCE_BYTES // (8 * d * d))
+        for start in range(first, stop, rows):
+            yield Groups(together, slice(start, min(start + rows, stop)))
 
 
-WHOLE = Groups("whole", lambda block: block.reshape(len(block), 1, -1))
+WHOLE = Groups()
 """One Gaussian of all features."""
-EACH = Groups("each", lambda block: block)
-"""One Gaussian for each group of features stored as [n, g, d]."""
+EACH = Groups(together=1)
+"""A Gaussian for each row of features."""
 
 
 class Gaussians(NamedTuple):
@@ -89,7 +112,8 @@ def fit_halves(features: Features, groups: Groups) -> Fitted:
         mean, covariance, _ = zip(*(fit(_chosen(features, groups, half)) for half in (first, ~first)), strict=True)
         return {"mean": np.stack(mean), "covariance": np.stack(covariance)}
 
-    stored = features.derived(f"halves-{groups.name}", make)
+    start, stop, _ = groups.within.indices(features.shape[0])
+    stored = features.derived(f"halves-{start}-{stop}-by-{groups.together or stop - start}", make)
     one, other = (
         Gaussians(mean, covariance, samples)
         for mean, covariance, samples in zip(stored["mean"], stored["covariance"], (n // 2, n - n // 2), strict=True)
@@ -108,7 +132,7 @@ def together(p: Gaussians, q: Gaussians) -> Gaussians:
 def _chosen(features: Features, groups: Groups, chosen: NDArray[np.bool_]) -> Iterable[Array]:
     """The groups of features of the chosen images, in non-empty blocks."""
     start = 0
-    for block in features.blocks():
+    for block in features.blocks(groups.within):
         rows = chosen[start : start + len(block)]
         start += len(block)
         if rows.any():

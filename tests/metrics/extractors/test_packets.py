@@ -12,7 +12,7 @@ from dpbench.metrics.extractors.packets import WaveletPackets, packet_level
 
 @pytest.mark.parametrize(
     ("resolution", "level"),
-    [(28, 2), (32, 2), (64, 3), (128, 4), (256, 4), (512, 4), (30, 1), (16, 1), (12, 0), (31, 0)],
+    [(28, 2), (32, 2), (64, 3), (128, 4), (256, 4), (512, 5), (1024, 6), (100, 2), (30, 1), (16, 1), (12, 0), (31, 0)],
 )
 def test_the_packet_level_follows_the_resolution(resolution: int, level: int) -> None:
     assert packet_level(resolution) == level
@@ -26,9 +26,25 @@ def test_wavelet_packets_have_a_row_per_packet_with_all_channels(evaluation, noi
     assert coefficients[:, 1:].abs().max() < 1e-6
 
 
-def test_a_resolution_without_a_packet_level_has_no_features(evaluation) -> None:
-    with pytest.raises(MissingScore, match="not 31"):
-        WaveletPackets(evaluation(torch.zeros(2, 1, 31, 31, dtype=torch.uint8)))
+@pytest.mark.parametrize(
+    ("resolution", "needed"),
+    [
+        (12, "divisible by 2 and at least 14"),
+        (31, "divisible by 2"),
+        (70, "divisible by 4"),
+        (180, "divisible by 8"),
+        (300, "divisible by 16"),
+        (1000, "divisible by 32"),
+    ],
+)
+def test_resolutions_without_small_packets_say_what_would_do(evaluation, resolution: int, needed: str) -> None:
+    with pytest.raises(MissingScore, match=f"a resolution {needed}, not {resolution}$"):
+        WaveletPackets(evaluation(torch.zeros(2, 1, resolution, resolution, dtype=torch.uint8)))
+
+
+def test_every_multiple_of_32_has_small_packets() -> None:
+    for resolution in range(32, 1025, 32):
+        assert 7 <= resolution >> packet_level(resolution) <= 31
 
 
 def test_an_unknown_extractor_offers_the_known_ones() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterable
 
 import numpy as np
@@ -10,13 +11,14 @@ from image_fixtures import FeaturesInMemory
 
 from dpbench.core.errors import MissingScore
 from dpbench.evaluation.caveats import Caveat, collect_caveats
-from dpbench.metrics.statistics import frechet
-from dpbench.metrics.statistics.gaussians import EACH, WHOLE, Gaussians, fit
+from dpbench.metrics.statistics import frechet, gaussians
+from dpbench.metrics.statistics.gaussians import EACH, WHOLE, Gaussians, Groups, fit
 
 
 def frechet_distance(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Of arrays [n, d] or [n, groups, d], in two blocks each."""
-    return frechet.frechet_distance(*(np.array_split(a.reshape(len(a), -1, a.shape[-1]), 2) for a in (x, y)))
+    p, q = (fit(np.array_split(a.reshape(len(a), -1, a.shape[-1]), 2)) for a in (x, y))
+    return frechet.transport(p, q).distance
 
 
 def by_sqrtm(x: np.ndarray, y: np.ndarray) -> float:
@@ -88,7 +90,7 @@ def test_too_few_samples_and_values_that_are_not_finite_have_no_distance() -> No
     good = np.zeros((5, 3))
     for few in ([], [np.zeros((1, 1, 3))]):
         with pytest.raises(MissingScore, match="at least 2 images"):
-            frechet.frechet_distance([good[:, None]], few)
+            fit(few)
     for value in (np.nan, np.inf):
         bad = good.copy()
         bad[2, 1] = value
@@ -179,6 +181,34 @@ def test_the_interval_agrees_with_a_bootstrap_of_images_and_with_fresh_sets(feat
     fresh = half_width(skewed(300, 3, rng) for _ in range(400))
     assert found.ci95 == pytest.approx(resampled, rel=0.25)
     assert found.ci95 == pytest.approx(fresh, rel=0.35)
+
+
+@pytest.mark.parametrize("groups", [EACH, WHOLE, Groups(together=2), Groups(2, slice(2, 6))])
+def test_slices_of_groups_add_up_to_the_whole(features, monkeypatch, groups: Groups) -> None:
+    rng = np.random.default_rng(0)
+    sets = [features(rng.exponential(size=(n, 6, 4)).astype(np.float32)) for n in (90, 70)]
+    found = []
+    for size in (64 * 2**20, 2 * 8 * 4 * 4):  # all groups, and at most two at a time
+        monkeypatch.setattr(gaussians, "COVARIANCE_BYTES", size)
+        found.append(frechet.estimates("fd", *sets, groups, torch.Generator().manual_seed(0), 0.5))
+    for column in ("fd", "fd_inf"):
+        np.testing.assert_allclose(found[1][column], found[0][column], rtol=1e-6)
+        assert found[1][column].value == pytest.approx(found[0][column].value, rel=1e-12)
+
+
+def test_memory_does_not_grow_with_the_number_of_groups(features, monkeypatch) -> None:
+    monkeypatch.setattr(gaussians, "COVARIANCE_BYTES", bound := 4 * 8 * 64 * 64)
+    draws = torch.Generator().manual_seed(0)
+    few, many = (features(np.random.default_rng(0).random((6, groups, 64), np.float32)) for groups in (4, 24))
+    peaks = []
+    with collect_caveats():
+        for sets in (few, few, many):  # the first one imports what is needed
+            tracemalloc.start()
+            frechet.estimates("fd", sets, sets, EACH, draws)
+            peaks.append(tracemalloc.get_traced_memory()[1] / bound)
+            tracemalloc.stop()
+    assert peaks[1] < 16
+    assert peaks[2] < 1.5 * peaks[1]
 
 
 SPECTRUM = np.arange(1, 25) ** -0.5

@@ -5,7 +5,7 @@ import pytest
 
 from dpbench.core.errors import MissingScore
 from dpbench.metrics.statistics import gaussians
-from dpbench.metrics.statistics.gaussians import EACH, WHOLE, fit, fit_halves, together
+from dpbench.metrics.statistics.gaussians import EACH, WHOLE, Groups, fit, fit_halves, together
 
 
 def test_two_halves_together_are_the_whole() -> None:
@@ -26,6 +26,18 @@ def test_the_halves_of_a_stored_set_are_two_random_parts(features, monkeypatch) 
         np.testing.assert_allclose(found.covariance, expected.covariance, atol=1e-6)
         assert found.samples == len(rows)
     assert not np.array_equal(first, np.arange(10))
+
+
+def test_slices_have_all_groups_and_bounded_covariances(monkeypatch) -> None:
+    monkeypatch.setattr(gaussians, "COVARIANCE_BYTES", 3 * 8 * 6 * 6)
+
+    def parts(groups: Groups, *shape: int) -> list[tuple[int, int]]:
+        return [(part.within.start, part.within.stop) for part in groups.slices(shape)]
+
+    assert parts(EACH, 8, 6) == [(0, 3), (3, 6), (6, 8)]
+    assert parts(Groups(2, slice(4, 16)), 32, 3) == [(4, 10), (10, 16)]
+    assert parts(EACH, 2, 20) == [(0, 1), (1, 2)]  # one group is larger than the bound
+    assert parts(WHOLE, 5) == [(0, 5)]
 
 
 def test_moments_are_computed_once_for_a_stored_set(features, monkeypatch) -> None:
