@@ -18,11 +18,10 @@ PUBLISHED_LEVEL, PUBLISHED_SIZE = 4, 16
 
 
 def packet_level(resolution: int) -> int:
-    """Depth of the packet tree: the largest with even halving and packets of at least 7 x 7, but no deeper than needed.
+    """Depth of the packet tree: even halving, packets of at least 7 x 7, at most 4 levels as published.
 
-    At most 4 levels, as published, or as many as it takes to have packets of at most 16 x 16, also as published:
-    28 -> 2 (7 x 7 packets), 32 -> 2 (8 x 8), 64 -> 3 (8 x 8), 128 -> 4 (8 x 8), 256 -> 4 (16 x 16, as published),
-    512 -> 5 (16 x 16), 1024 -> 6 (16 x 16).
+    Packets above the published 16 x 16 are halved further where possible. 28 -> 2 (7 x 7 packets), 32 -> 2 (8 x 8), 64
+    -> 3 (8 x 8), 128 -> 4 (8 x 8), 256 -> 4 (16 x 16, as published), 512 -> 5 (16 x 16), 1024 -> 6 (16 x 16).
     """
     level, size = 0, resolution
     while size % 2 == 0 and size // 2 >= SMALLEST and (level < PUBLISHED_LEVEL or size > PUBLISHED_SIZE):
@@ -43,7 +42,7 @@ class WaveletPackets(Extractor):
         MissingScore: the resolution is odd or below 14, or cannot be halved until packets have at most 32 x 32 pixels.
     """
 
-    batch: ClassVar[int] = 32  # with all steps of the transform, 0.5 GB at 512 x 512 pixels
+    batch: ClassVar[int] = 32  # 0.6 GB with all steps of the transform, at 512 x 512 pixels in colour
 
     def __init__(self, evaluation: Evaluation):
         super().__init__(evaluation)
