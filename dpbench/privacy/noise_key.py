@@ -22,8 +22,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dpbench.core.errors import PrivacyError
-from dpbench.core.files import read_json, write_json
+from dpbench.core.errors import PrivacyError, RunError
+from dpbench.core.files import reading, write_text
 
 FILE = "noise.key"
 
@@ -36,7 +36,8 @@ class NoiseKey:
 
     Args:
         secret: 32 bytes; by default from the operating system.
-        path: JSON file for the key and its notes, readable by its owner only; None keeps them in memory.
+        path: file for the key and its notes, readable by its owner only; None keeps them in memory. Its first line is
+            the key, and each further line is a note, [name, value]; all are JSON.
         identity: identity of the code and settings that draw from the key.
         notes: earlier notes.
         reproducible: whether the bits are not secret; the trial's row says so.
@@ -108,7 +109,8 @@ class NoiseKey:
         """`value` (JSON-like), now stored; or the value that an interrupted attempt stored under this name."""
         if name not in self._notes:
             self._notes[name] = value
-            self._write()
+            if self._path is not None:
+                _append(self._path, _line(name, value))
         return self._notes[name]
 
     def starts_from(self, query: str, values: Tensor) -> None:
@@ -131,29 +133,51 @@ class NoiseKey:
             )
 
     def _write(self) -> None:
-        if self._path is not None:
-            content = {
-                "secret": self.secret.hex(),
-                "identity": self.identity,
-                "reproducible": self.reproducible,
-                "notes": self._notes,
-            }
-            write_json(self._path, content, private=True)
+        assert self._path is not None
+        key = {"secret": self.secret.hex(), "identity": self.identity, "reproducible": self.reproducible}
+        lines = [json.dumps(key) + "\n", *(_line(name, value) for name, value in self._notes.items())]
+        write_text(self._path, "".join(lines), private=True)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         raise PrivacyError("a noise key cannot be copied: two copies would draw the same noise")
 
 
 def _stored(path: Path) -> NoiseKey:
-    stored = read_json(path)
+    """The key in a file. A last line that was cut off is removed: the release that it was noted for was not made."""
+    with reading(path):
+        first, *lines = path.read_text(encoding="utf-8").split("\n")
+    rest = lines.pop() if lines else ""
     try:
-        secret, notes = bytes.fromhex(stored["secret"]), dict(stored["notes"])
+        stored = json.loads(first)
+        secret, notes = bytes.fromhex(stored["secret"]), dict(json.loads(line) for line in lines)
         identity, reproducible = stored["identity"], bool(stored["reproducible"])
     except (KeyError, TypeError, ValueError):
         secret = b""
     if len(secret) != 32:
         raise PrivacyError(f"{path} is damaged; run with --force to start the trial over, as another private run")
-    return NoiseKey(secret, path, identity, notes, reproducible)
+    key = NoiseKey(secret, path, identity, notes, reproducible)
+    if rest:
+        key._write()
+    return key
+
+
+def _line(name: str, value: Any) -> str:
+    return json.dumps([name, value]) + "\n"
+
+
+def _append(path: Path, line: str) -> None:
+    """Appends a line and flushes it to disk.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _summary(values: Tensor) -> list[float]:

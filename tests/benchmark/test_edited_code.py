@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -106,7 +107,7 @@ class Attempts:
     @property
     def secret(self) -> str:
         [path] = self.out.rglob("noise.key")
-        return str(read_json(path)["secret"])
+        return str(json.loads(path.read_text(encoding="utf-8").splitlines()[0])["secret"])
 
 
 class Said(Quiet):

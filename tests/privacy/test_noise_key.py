@@ -40,7 +40,13 @@ def test_there_is_none_for_other_code_or_before_the_first_attempt(tmp_path):
     assert NoiseKey.read(tmp_path / "noise.key", "edited code") is None
 
 
-@pytest.mark.parametrize("damage", ["", "{}", "[]", "no json", '{"secret": "00", "identity": "code", "notes": {}}'])
+KEY = json.dumps({"secret": "00" * 32, "identity": "code", "reproducible": False})
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["", "{}\n", "[]\n", "no json", '{"secret": "00"}\n', f"{KEY}\nno json\n", f'{KEY}\n["rows"]\n["others", 1]\n'],
+)
 def test_a_damaged_file_is_refused_for_good(tmp_path, damage):
     (tmp_path / "noise.key").write_text(damage)
     with pytest.raises(DpbenchError, match=r"noise\.key"):
@@ -57,7 +63,20 @@ def test_what_was_noted_first_stands(tmp_path):
     again = NoiseKey.read(tmp_path / "noise.key", "code")
     assert again.note("rows", 16) == 8
     assert again.note("others", 16) == 16
-    assert json.loads((tmp_path / "noise.key").read_text())["notes"] == {"rows": 8, "others": 16}
+    _, *notes = (tmp_path / "noise.key").read_text().splitlines()
+    assert [json.loads(note) for note in notes] == [["rows", 8], ["others", 16]]
+
+
+@pytest.mark.parametrize("left", ['["oth', '["others", 16]'])
+def test_a_note_that_was_cut_off_is_forgotten(tmp_path, left):
+    key = stored(tmp_path / "noise.key")
+    key.note("rows", 8)
+    with (tmp_path / "noise.key").open("a") as file:
+        file.write(left)
+    again = NoiseKey.read(tmp_path / "noise.key", "code")
+    assert (again.note("rows", 16), again.note("others", 3)) == (8, 3)
+    once_more = NoiseKey.read(tmp_path / "noise.key", "code")
+    assert (once_more.note("rows", 16), once_more.note("others", 16)) == (8, 3)
 
 
 def test_a_query_that_starts_from_something_else_is_refused(tmp_path):
