@@ -6,7 +6,7 @@ compared with this method; `wavelet` models only the tokens of the coarse band p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -23,7 +23,6 @@ from dpbench.privacy.plan import Plan
 from dpbench.training.augmentation import Augmentation
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
     from dpbench.methods.cores.image_tokenizer import ImageTokenizer
@@ -32,6 +31,12 @@ if TYPE_CHECKING:
 FINETUNE = "finetune"
 """Name of the DP-SGD mechanism."""
 
+COPIES: Mapping[str, Callable[[Tensor], list[Tensor]]] = {
+    "none": lambda images: [images],
+    "flip": lambda images: [images, images.flip(-1)],
+}
+"""The equally likely copies of private images, for each value of `private_augmentation`."""
+
 
 @dataclass(frozen=True)
 class DPARConfig(TokenModelSettings, ImageTokenizerSettings):
@@ -39,7 +44,7 @@ class DPARConfig(TokenModelSettings, ImageTokenizerSettings):
 
     augmentation: Augmentation = option("flip", "augmentation of public images")
     private_augmentation: Literal["none", "flip"] = option(
-        "none", "augmentation of private images; each view of a record draws one of `views` augmented copies"
+        "none", "augmentation of private images; flip: each view of a record is mirrored with probability 1/2"
     )
 
 
@@ -219,17 +224,16 @@ class DPAR(Method[DPARConfig]):
     def fit(self, private: PrivateData, run: RunContext) -> None:
         """Finetunes the transformer on the tokens of the private images; see `Method.fit`."""
         self.tokenizer.to(run.device).eval()
-        self.model.finetune(private.derive(self.tokens, generator=run.generator), FINETUNE, run)
+        self.model.finetune(private.derive(self.tokens), FINETUNE, run)
 
-    def tokens(self, batch: Batch, generator: torch.Generator) -> Tensor:
-        """The tokens of `views` augmented copies of each record: int64 [b, views, T]."""
+    def tokens(self, batch: Batch) -> Tensor:
+        """The tokens of each record's copies, of which every view draws one: int64 [b, copies, T]."""
         import torch
 
-        from dpbench.training.public import AUGMENTATIONS, unit_images
+        from dpbench.training.public import unit_images
 
-        augment, images = AUGMENTATIONS[self.config.private_augmentation], unit_images(batch)
-        copies = [self.tokenizer.encode(augment(images, generator)) for _ in range(self.config.views)]
-        return torch.stack(copies, dim=1)
+        copies = COPIES[self.config.private_augmentation](unit_images(batch))
+        return torch.stack([self.tokenizer.encode(images) for images in copies], dim=1)
 
     def sample(self, conditions: Conditions, run: RunContext) -> Tensor:
         """Samples and decodes tokens; see `Method.sample`."""
