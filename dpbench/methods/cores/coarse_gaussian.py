@@ -100,7 +100,9 @@ class CoarseGaussian:
         labels = torch.tensor(conditions.labels or (0,) * conditions.count).repeat_interleave(draws)
         normal = torch.randn(len(labels), self.means.shape[1], generator=generator).to(self.means)
         labels = labels.to(self.means.device)
-        images = self.means[labels] + (self.roots[labels] @ normal[:, :, None]).squeeze(2)
+        images = self.means[labels]
+        for label, of_class in enumerate(self.roots):
+            images[labels == label] += normal[labels == label] @ of_class.T
         return images.clamp(0, 1).unflatten(1, self.shape) * 2 - 1
 
     def state_dict(self) -> dict[str, Tensor]:
