@@ -33,8 +33,7 @@ class Gaussian(Method):
             x = thumbnails / thumbnails.shape[1] ** 0.5
             one = torch.ones(len(x), 1, device=x.device)
             record = torch.cat([one, x, (x[:, :, None] * x[:, None, :]).flatten(1)], 1)
-            labels = torch.zeros(len(x), dtype=torch.long) if batch.labels is None else batch.labels
-            return one_hot(labels.to(x.device), classes)[:, :, None] * record[:, None, :]
+            return one_hot(batch.class_rows, classes)[:, :, None] * record[:, None, :]
 
         sums = private.noisy_sum("moments", moments).cpu().double()
         count, d = sums[:, :1].clamp(min=1), self.spec.channels * self.config.side**2
@@ -44,9 +43,9 @@ class Gaussian(Method):
         self.mean, self.root = mean.float(), (directions * variances.clamp(min=0).sqrt()[:, None, :]).float()
 
     def sample(self, conditions: Conditions, run) -> Tensor:
-        labels = list(conditions.labels or [0] * conditions.count)
-        normal = torch.randn(len(labels), self.mean.shape[1], 1, generator=run.generator)
-        x = self.mean[labels] + (self.root[labels] @ normal)[:, :, 0]
+        rows = conditions.class_rows
+        normal = torch.randn(len(rows), self.mean.shape[1], 1, generator=run.generator)
+        x = self.mean[rows] + (self.root[rows] @ normal)[:, :, 0]
         thumbnails = (x * x.shape[1] ** 0.5).unflatten(1, (self.spec.channels, self.config.side, self.config.side))
         images = interpolate(thumbnails, self.spec.resolution, mode="bilinear")
         return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)

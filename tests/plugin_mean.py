@@ -34,14 +34,13 @@ class NoisyMean(Method):
 
         def contribution(batch: Batch) -> Tensor:  # [b, classes, c, h, w]: an image in its class's place, 0 elsewhere
             images = batch.images.float() / 127.5 - 1
-            labels = torch.zeros(len(batch), dtype=torch.long) if batch.labels is None else batch.labels
-            return one_hot(labels.to(images.device), classes)[..., None, None, None] * images[:, None]
+            return one_hot(batch.class_rows, classes)[..., None, None, None] * images[:, None]
 
         sums = private.noisy_sum("class sums", contribution)
         self.means = sums.cpu() / (self.spec.n_train / classes)  # how large each class is would be private
 
     def sample(self, conditions: Conditions, run) -> Tensor:
-        images = self.means[list(conditions.labels or [0] * conditions.count)]
+        images = self.means[conditions.class_rows]
         images = images + self.config.spread * torch.randn(images.shape, generator=run.generator)
         return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 

@@ -98,6 +98,16 @@ class Batch:
         return self.condition if self.condition is not None and self.condition.ndim == 1 else None
 
     @property
+    def class_rows(self) -> Tensor:
+        """The row of each record in a tensor with one row per class: its label, or 0 without labels; int64 [b]."""
+        import torch
+
+        if self.labels is not None:
+            return self.labels
+        device = next((tensor.device for tensor in self.tensors.values()), None)
+        return torch.zeros(len(self), dtype=torch.long, device=device)
+
+    @property
     def captions(self) -> Tensor | None:
         """UTF-8 bytes padded with zeros, uint8 [b, length], or None where the records have no captions."""
         return self.condition if self.condition is not None and self.condition.ndim == 2 else None
@@ -161,6 +171,13 @@ class Conditions:
         """Class labels, or None where images are not sampled by class."""
         found = self.condition is not None and all(isinstance(c, int) for c in self.condition)
         return cast("tuple[int, ...]", self.condition) if found else None
+
+    @property
+    def class_rows(self) -> Tensor:
+        """The row of each image in a tensor with one row per class: its label, or 0 without labels; int64 [count]."""
+        import torch
+
+        return torch.tensor(self.labels or (0,) * self.count, dtype=torch.long)
 
     @property
     def texts(self) -> tuple[str, ...] | None:

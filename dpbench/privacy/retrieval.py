@@ -74,8 +74,7 @@ class Retrieval:
         for batch, real in padded(records, range(len(records)), CHUNK, "cpu"):
             assert batch.derived is not None
             rows.append(clipped_rows(batch.derived, self._mechanism.clip)[real])
-            labels = torch.zeros(len(real), dtype=torch.long) if batch.labels is None else batch.labels
-            classes.append(labels[real])
+            classes.append(batch.class_rows[real])
         return torch.cat(rows), torch.cat(classes)
 
     def _in_units(self, vectors: Tensor) -> Tensor:

@@ -36,15 +36,14 @@ class MyMethod(Method):
         def contribution(batch: Batch) -> Tensor:
             """What each record adds, [b, classes, c, h, w]: its image at the index of its class, 0 elsewhere."""
             images = batch.images.float() / 127.5 - 1
-            labels = torch.zeros(len(batch), dtype=torch.long) if batch.labels is None else batch.labels
-            return one_hot(labels.to(images.device), classes)[..., None, None, None] * images[:, None]
+            return one_hot(batch.class_rows, classes)[..., None, None, None] * images[:, None]
 
         sums = private.noisy_sum("class sums", contribution)
         self.means = sums.cpu() / (self.spec.n_train / classes)  # the true class sizes are private
 
     def sample(self, conditions: Conditions, run) -> Tensor:
         """One image per condition: uint8 [n, c, h, w]."""
-        images = self.means[list(conditions.labels or [0] * conditions.count)]
+        images = self.means[conditions.class_rows]
         images = images + self.config.spread * torch.randn(images.shape, generator=run.generator)
         return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 

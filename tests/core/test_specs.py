@@ -70,6 +70,17 @@ def test_condition_is_labels_or_captions():
     assert Batch().labels is Batch().captions is None
 
 
+def test_class_rows_are_labels_or_zeros():
+    labels, captions = torch.tensor([2, 0]), torch.zeros(2, 9, dtype=torch.uint8)
+    assert Batch(condition=labels).class_rows is labels
+    for batch in (Batch(condition=captions), Batch(derived=torch.ones(2, 3))):
+        assert torch.equal(batch.class_rows, torch.tensor([0, 0]))
+    assert torch.equal(Conditions(2, (2, 0)).class_rows, labels)
+    for conditions in (Conditions(2), Conditions(2, ("a", "b"))):
+        assert torch.equal(conditions.class_rows, torch.tensor([0, 0]))
+    assert Batch().class_rows.dtype == Conditions(0).class_rows.dtype == torch.long
+
+
 @pytest.mark.parametrize(
     ("operation", "expected"),
     [

@@ -25,22 +25,21 @@ def class_sums(private: PrivateData, mechanism: str, features: Callable[[Batch],
         chunk: records per call of `features`.
     """
     classes = max(1, private.spec.n_classes)
-    return private.noisy_sum(mechanism, lambda batch: in_class_row(features(batch), batch.labels, classes), chunk)
+    return private.noisy_sum(mechanism, lambda batch: in_class_row(features(batch), batch.class_rows, classes), chunk)
 
 
-def in_class_row(features: Tensor, labels: Tensor | None, classes: int) -> Tensor:
-    """Places each record's features in the row of its class (row 0 without labels).
+def in_class_row(features: Tensor, rows: Tensor, classes: int) -> Tensor:
+    """Places each record's features in the row of its class.
 
     Args:
         features: [b, ...].
-        labels: int64 [b], or None.
+        rows: int64 [b].
         classes: number of rows.
 
     Returns:
         sparse [b, classes, ...].
     """
     b, device = len(features), features.device
-    rows = torch.zeros(b, dtype=torch.long) if labels is None else labels
     place = torch.stack([torch.arange(b, device=device), rows.to(device)])
     size = (b, classes, *features.shape[1:])
     return torch.sparse_coo_tensor(place, features, size, is_coalesced=True, check_invariants=False)

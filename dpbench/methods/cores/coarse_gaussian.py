@@ -81,8 +81,7 @@ class CoarseGaussian:
 
         def products(batch: Batch) -> Tensor:
             assert batch.images is not None
-            labels = torch.zeros(len(batch), dtype=torch.long) if batch.labels is None else batch.labels
-            rest = self.band(batch.images) - self.means[labels.to(self.means.device)]
+            rest = self.band(batch.images) - self.means[batch.class_rows.to(self.means.device)]
             return rest[:, rows] * rest[:, columns] * weights
 
         sums = class_sums(private, mechanism, products, CHUNK) / weights
@@ -97,7 +96,7 @@ class CoarseGaussian:
 
     def sample(self, conditions: Conditions, draws: int, generator: torch.Generator) -> Tensor:
         """`draws` coarse images per condition: [n · draws, c, h, w], in [-1, 1]."""
-        labels = torch.tensor(conditions.labels or (0,) * conditions.count).repeat_interleave(draws)
+        labels = conditions.class_rows.repeat_interleave(draws)
         normal = torch.randn(len(labels), self.means.shape[1], generator=generator).to(self.means)
         labels = labels.to(self.means.device)
         images = self.means[labels]

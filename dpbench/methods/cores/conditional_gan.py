@@ -49,8 +49,7 @@ class ConditionalGAN:
     def real(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The images of a batch in [-1, 1], and their labels on the same device (zeros for data without classes)."""
         images = unit_images(batch)
-        labels = torch.zeros(len(images), dtype=torch.long) if batch.labels is None else batch.labels
-        return images, labels.to(images.device)
+        return images, batch.class_rows.to(images.device)
 
     def random_labels(self, count: int, draws: torch.Generator, device: torch.device | str) -> Tensor:
         """Labels drawn uniformly from `draws` (CPU): int64 [count] on a device."""
@@ -99,12 +98,9 @@ class ConditionalGAN:
     @torch.inference_mode()
     def sample(self, conditions: Conditions, run: RunContext) -> Tensor:
         """One image per condition: uint8 [n, c, h, w]."""
-        labels = torch.zeros(conditions.count, dtype=torch.long)
-        if conditions.labels is not None:
-            labels = torch.tensor(conditions.labels)
         codes = self._codes(conditions.count, run.generator).to(run.device)
         with run.autocast():
-            return to_uint8(self.generator.to(run.device).eval()(codes, labels.to(run.device)))
+            return to_uint8(self.generator.to(run.device).eval()(codes, conditions.class_rows.to(run.device)))
 
     def state_dict(self) -> dict[str, Tensor]:
         """The generator's weights and batch statistics."""

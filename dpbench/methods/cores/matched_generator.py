@@ -71,10 +71,7 @@ class MatchedGenerator:
     @torch.inference_mode()
     def sample(self, conditions: Conditions, run: RunContext) -> Tensor:
         """One image per condition: uint8 [n, c, h, w]."""
-        labels = torch.zeros(conditions.count, dtype=torch.long)
-        if conditions.labels is not None:
-            labels = torch.tensor(conditions.labels)
-        images = self.network.to(run.device).eval()(labels.to(run.device), run.generator)
+        images = self.network.to(run.device).eval()(conditions.class_rows.to(run.device), run.generator)
         return (images * 255).round().to(torch.uint8)
 
     def released(self, conditions: Conditions, run: RunContext) -> ReleasedImages:

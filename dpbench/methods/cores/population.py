@@ -79,10 +79,7 @@ class Population:
 
     def sample(self, conditions: Conditions, degree: float, run: RunContext) -> Tensor:
         """A variation of one drawn candidate per condition: uint8 [n, c, h, w]."""
-        labels = torch.zeros(conditions.count, dtype=torch.long)
-        if conditions.labels is not None:
-            labels = torch.tensor(conditions.labels)
-        return self.generator.vary(self._drawn(labels, run), degree, run).images
+        return self.generator.vary(self._drawn(conditions.class_rows, run), degree, run).images
 
     def state_dict(self) -> dict[str, Tensor]:
         """Candidates, weights, and the generator's state."""

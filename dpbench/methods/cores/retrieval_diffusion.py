@@ -126,9 +126,11 @@ class RetrievalDiffusion:
 
     def sample(self, conditions: Conditions, run: RunContext) -> Tensor:
         """One image per condition: uint8 [n, c, h, w]. Each is conditioned on a random mean of its class."""
-        labels = torch.tensor(conditions.labels or [0] * conditions.count)
         drawn = torch.randint(len(self.prompts), (conditions.count,), generator=run.generator)
-        prompts, denoiser = self.prompts[drawn, labels].to(run.device), self.denoiser.to(run.device).eval()
+        prompts, denoiser = (
+            self.prompts[drawn, conditions.class_rows].to(run.device),
+            self.denoiser.to(run.device).eval(),
+        )
         with run.autocast():
             return to_uint8(denoiser.sample(prompts, run.generator, sampler_config(self.config)))
 

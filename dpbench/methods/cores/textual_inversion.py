@@ -67,9 +67,9 @@ class TextualInversion:
 
     def sample(self, conditions: Conditions, run: RunContext) -> Tensor:
         """One image per condition: uint8 [n, c, h, w]."""
-        labels = torch.tensor(conditions.labels or [0] * conditions.count)
+        prompts = self.prompts[conditions.class_rows].to(run.device)
         with run.autocast():
-            return self.generator.to(run.device).eval().sample(self.prompts[labels].to(run.device), run)
+            return self.generator.to(run.device).eval().sample(prompts, run)
 
     def state_dict(self) -> dict[str, Tensor]:
         """The public generator and the prompts."""

@@ -36,8 +36,7 @@ class RealTokens:
         records = vault.unsafe_records(WITH_PROMPTS if private.spec.condition == "captions" else REASON)
         batch = records.batch(range(len(records)))
         assert batch.derived is not None
-        labels = torch.zeros(len(batch), dtype=torch.long) if batch.labels is None else batch.labels
-        return cls(batch.derived, labels)
+        return cls(batch.derived, batch.class_rows)
 
     def sample(self, condition: Tensor | None, count: int, run: RunContext) -> Tensor:
         """The tokens of a random record for each label: int64 [count, T].
