@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dpbench.core.config import option
@@ -34,9 +33,9 @@ class PipelineConfig:
         Raises:
             NotInstalled, DataError: they are missing or damaged.
         """
-        from dpbench.models.pretrained.pipeline_folders import pipeline_sha256
+        from dpbench.models.pretrained.pipeline_folders import pipeline_weights
 
-        return {Path(self.pipeline).name: pipeline_sha256(self.pipeline)[:12]}
+        return pipeline_weights(self.pipeline)
 
 
 class StoredPipeline:

@@ -6,7 +6,6 @@ Made for small sets of images of one style.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from dpbench.core.context import RunContext
@@ -81,11 +80,9 @@ class DPAggTI(ModelMethod[InversionConfig]):
     @classmethod
     def weights_of(cls, config: InversionConfig) -> Mapping[str, str]:
         """The weights of the checkpoint, if there is one."""
-        from dpbench.models.pretrained.pipeline_folders import pipeline_sha256
+        from dpbench.models.pretrained.pipeline_folders import pipeline_weights
 
-        if not config.checkpoint:
-            return {}
-        return {Path(config.checkpoint).name: pipeline_sha256(config.checkpoint)[:12]}
+        return pipeline_weights(config.checkpoint) if config.checkpoint else {}
 
     @classmethod
     def plan(cls, config: InversionConfig, spec: DatasetSpec, request: Request) -> Plan:

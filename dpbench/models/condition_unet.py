@@ -42,11 +42,6 @@ class ConditionUNet(ABC, nn.Module):
         """The weights that the network came with, in the form of `state_dict()`."""
 
     @property
-    def factor(self) -> int:
-        """The height and width of x must be multiples of this number."""
-        return int(2 ** (len(self.unet.config.block_out_channels) - 1))
-
-    @property
     def attention(self) -> list[nn.Module]:
         """The attention blocks in the order in which they run."""
         blocks = chain(self.unet.down_blocks, [self.unet.mid_block], self.unet.up_blocks)

@@ -127,10 +127,10 @@ def test_a_checkpoint_is_finetuned_in_place_of_pretraining(spec, vault, run, tmp
     assert other.parameters()[1] == method.parameters()[1]
 
 
-def test_a_resolution_that_the_checkpoint_cannot_halve_is_refused(tmp_path, run):
-    method = _method(DatasetSpec("odd", 1, 18, 400, 100, None, True), checkpoint=str(save_unconditional(tmp_path)))
+def test_a_resolution_that_the_checkpoint_cannot_halve_is_refused(tmp_path):
+    odd = DatasetSpec("odd", 1, 18, 400, 100, None, True)
     with pytest.raises(ConfigError, match="multiple of 4"):
-        method.prepare(None, run)
+        _method(odd, checkpoint=str(save_unconditional(tmp_path)))
 
 
 def test_missing_public_images_are_an_error(spec, run):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from dpbench.core.context import RunContext
@@ -61,11 +60,10 @@ class LatentMethod(ModelMethod[L]):
     @classmethod
     def weights_of(cls, config: L) -> Mapping[str, str]:
         """The weights of the checkpoint, if there is one, and of the text encoder."""
-        from dpbench.models.pretrained.pipeline_folders import pipeline_sha256
+        from dpbench.models.pretrained.pipeline_folders import pipeline_weights
 
-        if not config.checkpoint:
-            return config.text_weights
-        return {Path(config.checkpoint).name: pipeline_sha256(config.checkpoint)[:12], **config.text_weights}
+        own = pipeline_weights(config.checkpoint) if config.checkpoint else {}
+        return {**own, **config.text_weights}
 
     @classmethod
     def plan(cls, config: L, spec: DatasetSpec, request: Request) -> Plan:

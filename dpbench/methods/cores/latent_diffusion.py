@@ -11,10 +11,9 @@ from torch import Tensor, nn
 
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
-from dpbench.core.errors import ConfigError
-from dpbench.core.footprint import rows_that_fit, saved_bytes
 from dpbench.core.specs import Batch, Conditions
 from dpbench.methods.cores.diffusion_conditions import DiffusionCondition
+from dpbench.methods.cores.latent_sampler import sampled_images
 from dpbench.methods.cores.latent_settings import LatentConfig
 from dpbench.methods.cores.private_training import train_privately
 from dpbench.models.autoencoder import Autoencoder, kl_autoencoder
@@ -24,7 +23,7 @@ from dpbench.models.ddpm import DDPM, DDIMConfig, latent_diffusion_schedule
 from dpbench.models.pretrained.pipelines import LatentPipeline, load_pipeline
 from dpbench.privacy.private_data import PrivateData
 from dpbench.training.loop import PublicSteps, train
-from dpbench.training.public import PublicBatches, to_uint8, unit_images
+from dpbench.training.public import PublicBatches, unit_images
 
 MEASURED_IMAGES = 1_000
 """Number of public images used to standardise latents."""
@@ -52,7 +51,7 @@ class LatentDiffusion:
         self.config = config
         self.shape = shape
         self.condition = condition
-        parts = load_pipeline(config.checkpoint) if config.checkpoint else self._untrained()
+        parts = load_pipeline(config.checkpoint, shape[1]) if config.checkpoint else self._untrained()
         self.autoencoder = Autoencoder(parts.autoencoder, shape[0])
         self.unet = self._conditioned(parts.unet, condition)
         self.diffusion = DDPM(parts.schedule, config.time_bias)
@@ -75,14 +74,7 @@ class LatentDiffusion:
         return network
 
     def load_checkpoint(self, run: RunContext) -> None:
-        """Initialises the class embeddings, if any; all other weights are already the checkpoint's.
-
-        Raises:
-            ConfigError: the checkpoint's networks do not fit the resolution.
-        """
-        multiple = self.autoencoder.factor * self.unet.factor
-        if self.shape[1] % multiple:
-            raise ConfigError(f"the checkpoint needs a resolution that is a multiple of {multiple}; set --resolution")
+        """Initialises the class embeddings, if any; all other weights are already the checkpoint's."""
         self._start(self.unet.published_state(), run)
 
     def prepare(self, public: ImageDataset, run: RunContext) -> None:
@@ -165,29 +157,12 @@ class LatentDiffusion:
         return self.diffusion.loss(model, latents, y, generator, self.config.label_dropout)
 
     def sample(self, conditions: Conditions, run: RunContext) -> Tensor:
-        """One image per condition: uint8 [n, c, h, w].
-
-        The initial noise and the seeds of all images are drawn first, so the images do not depend on how many are
-        denoised together.
-        """
-        c, n = self.config, conditions.count
-        unet, autoencoder = self.unet.to(run.device).eval(), self.autoencoder.to(run.device).eval()
-        y = self.condition.y(self.condition.asked(conditions), n, run.generator, run.device)
-        side = self.shape[1] // autoencoder.factor
-        starts = torch.randn(n, autoencoder.latent_channels, side, side, generator=run.generator).to(run.device)
-        seeds = torch.randint(2**62, (n,), generator=run.generator).tolist()
+        """One image per condition: uint8 [n, c, h, w]."""
+        c, unet, autoencoder = self.config, self.unet.to(run.device).eval(), self.autoencoder.to(run.device).eval()
+        y = self.condition.y(self.condition.asked(conditions), conditions.count, run.generator, run.device)
         config = DDIMConfig(c.sampling_steps, c.eta, c.guidance, c.last_time)
-        with run.autocast(), torch.no_grad():
-            rows = self._rows_that_fit(starts[:1], y[:1])
-            parts = [slice(first, first + rows) for first in range(0, n, rows)]
-            latents = [self.diffusion.denoise(unet, starts[p], y[p], config, seeds[p]) for p in parts]
-            return torch.cat([to_uint8(autoencoder.decode(part)) for part in latents])
-
-    def _rows_that_fit(self, start: Tensor, y: Tensor) -> int:
-        """Rows that fit in memory, estimated from an upper bound: the activations per image in training."""
-        with torch.enable_grad():
-            kept = saved_bytes(lambda: self.autoencoder.decode(self.unet(start, 0, y)))
-        return rows_that_fit(kept, str(start.device))
+        with run.autocast():
+            return sampled_images(self.diffusion, unet, autoencoder, y, self.shape[1], config, run.generator)
 
     def state_dict(self) -> dict[str, Tensor]:
         """The weights of both networks."""

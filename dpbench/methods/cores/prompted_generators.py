@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
-from dpbench.core.footprint import rows_that_fit, saved_bytes
 from dpbench.methods.cores.diffusion_model import sampler_config
 from dpbench.methods.cores.inversion_settings import InversionConfig
+from dpbench.methods.cores.latent_sampler import sampled_images
 from dpbench.models.autoencoder import Autoencoder
 from dpbench.models.ddpm import DDPM, DDIMConfig
 from dpbench.models.edm import Denoiser, NoiseConfig
@@ -146,7 +146,7 @@ class PipelineGenerator(PromptedGenerator):
         super().__init__()
         self.config = config
         self.shape = shape
-        parts = load_pipeline(config.checkpoint)
+        parts = load_pipeline(config.checkpoint, shape[1])
         unet = cast(Any, parts.unet)
         width = getattr(unet.config, "cross_attention_dim", None)
         if not isinstance(width, int):
@@ -154,9 +154,6 @@ class PipelineGenerator(PromptedGenerator):
         self.autoencoder = Autoencoder(parts.autoencoder, shape[0])
         self.unet = _OneWord(unet)
         self._diffusion = DDPM(parts.schedule)
-        multiple = self.autoencoder.factor * int(2 ** (len(unet.config.block_out_channels) - 1))
-        if shape[1] % multiple:
-            raise ConfigError(f"the checkpoint needs a resolution that is a multiple of {multiple}; set --resolution")
         self.radius = float(width) ** 0.5  # norm of a vector after layer normalisation, which text encoders end with
         self.register_buffer(TABLE, _one_direction(width))
 
@@ -171,24 +168,11 @@ class PipelineGenerator(PromptedGenerator):
         """See `PromptedGenerator.loss`."""
         return self._diffusion.loss(self.unet, clean, self.radius * directions, generator, 0.0)  # type: ignore[arg-type]
 
-    @torch.no_grad()
     def sample(self, directions: Tensor, run: RunContext) -> Tensor:
         """See `PromptedGenerator.sample`."""
-        c, n, side = self.config, len(directions), self.shape[1] // self.autoencoder.factor
-        starts = torch.randn(n, self.autoencoder.latent_channels, side, side, generator=run.generator).to(run.device)
-        seeds = torch.randint(2**62, (n,), generator=run.generator).tolist()
-        prompts, config = self.radius * directions, DDIMConfig(c.sampling_steps, 0.0, c.guidance)
-        rows = self._rows_that_fit(starts[:1], prompts[:1])
-        parts = [slice(first, first + rows) for first in range(0, n, rows)]
-        unet = cast(Any, self.unet)
-        latents = [self._diffusion.denoise(unet, starts[p], prompts[p], config, seeds[p]) for p in parts]
-        return torch.cat([to_uint8(self.autoencoder.decode(part)) for part in latents])
-
-    def _rows_that_fit(self, start: Tensor, prompt: Tensor) -> int:
-        """Rows that fit in memory, estimated from an upper bound: the activations per image in training."""
-        with torch.enable_grad():
-            kept = saved_bytes(lambda: self.autoencoder.decode(self.unet(start, 0, prompt)))
-        return rows_that_fit(kept, str(start.device))
+        unet, y, side = cast(Any, self.unet), self.radius * directions, self.shape[1]
+        config = DDIMConfig(self.config.sampling_steps, 0.0, self.config.guidance)
+        return sampled_images(self._diffusion, unet, self.autoencoder, y, side, config, run.generator)
 
 
 def _one_direction(size: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
@@ -49,6 +50,15 @@ def pipeline_sha256(name: str) -> str:
         NotInstalled: see `pipeline_folder`.
     """
     return _sha256_of(pipeline_folder(name), "*/*", READ)
+
+
+def pipeline_weights(name: str) -> Mapping[str, str]:
+    """The name of a pipeline, and the first 12 digits of `pipeline_sha256`: what a row says of it.
+
+    Raises:
+        NotInstalled: see `pipeline_folder`.
+    """
+    return {Path(name).name: pipeline_sha256(name)[:12]}
 
 
 def text_folders(name: str) -> tuple[Path, Path]:

@@ -36,15 +36,17 @@ class LatentPipeline(NamedTuple):
     schedule: DDIMScheduler
 
 
-def load_pipeline(name: str) -> LatentPipeline:
+def load_pipeline(name: str, resolution: int) -> LatentPipeline:
     """The parts of a stored pipeline; downloads nothing.
 
     Args:
         name: a folder, or the name of a repository in the hub's cache.
+        resolution: height and width of the images in pixels.
 
     Raises:
         NotInstalled: there is neither.
-        ConfigError: it is not a latent diffusion model that can be conditioned on classes or captions.
+        ConfigError: it is not a latent diffusion model that can be conditioned on classes or captions, or its networks
+            do not fit the resolution.
         DataError: a file is missing or damaged.
     """
     folder = pipeline_folder(name)
@@ -53,6 +55,9 @@ def load_pipeline(name: str) -> LatentPipeline:
     given, wanted = unet.config.in_channels, autoencoder.config.latent_channels
     if given != wanted or getattr(unet.config, "addition_embed_type", None):
         raise ConfigError(f"the U-Net in {folder} needs other inputs than a latent of {wanted} channels and a class")
+    multiple = 2 ** sum(len(network.config.block_out_channels) - 1 for network in (autoencoder, unet))
+    if resolution % multiple:
+        raise ConfigError(f"the checkpoint needs a resolution that is a multiple of {multiple}; set --resolution")
     settings = {**_config(folder / "scheduler", "scheduler_config.json"), "clip_sample": False}
     schedule = DDIMScheduler.from_config(settings, timestep_spacing="trailing")
     return LatentPipeline(autoencoder, unet, schedule)

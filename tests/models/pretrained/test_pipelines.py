@@ -12,7 +12,7 @@ from dpbench.models.pretrained.pipelines import load_pipeline
 
 @pytest.mark.parametrize("kind", SAVED)
 def test_parts_of_a_saved_pipeline_are_loaded(tmp_path, kind):
-    parts = load_pipeline(str(SAVED[kind](tmp_path)))
+    parts = load_pipeline(str(SAVED[kind](tmp_path)), 16)
     autoencoder, unet = Autoencoder(parts.autoencoder, 1), with_classes(parts.unet, 3)
     images = torch.rand(2, 1, 16, 16) * 2 - 1
     with torch.no_grad():
@@ -23,33 +23,33 @@ def test_parts_of_a_saved_pipeline_are_loaded(tmp_path, kind):
 
 
 def test_schedule_and_scale_are_those_of_the_checkpoint(tmp_path):
-    parts = load_pipeline(str(save_stable_diffusion(tmp_path / "a")))
+    parts = load_pipeline(str(save_stable_diffusion(tmp_path / "a")), 16)
     config = parts.schedule.config
     assert (config.beta_start, config.beta_end, config.beta_schedule) == (0.00085, 0.012, "scaled_linear")
     assert not config.clip_sample  # latents are not bounded
     assert torch.all(Autoencoder(parts.autoencoder, 3).scale == torch.tensor(0.18215))
-    assert load_pipeline(str(save_unconditional(tmp_path / "b"))).schedule.config.prediction_type == "v_prediction"
+    assert load_pipeline(str(save_unconditional(tmp_path / "b")), 16).schedule.config.prediction_type == "v_prediction"
 
 
 def test_missing_pipeline_is_named(tmp_path):
     with pytest.raises(NotInstalled, match=r"no folder 'nobody/nothing'.*hf download nobody/nothing"):
-        load_pipeline("nobody/nothing")
+        load_pipeline("nobody/nothing", 16)
     with pytest.raises(NotInstalled, match="no folder"):
-        load_pipeline(str(tmp_path / "a" / "b" / "c"))
+        load_pipeline(str(tmp_path / "a" / "b" / "c"), 16)
 
 
 def test_other_models_are_refused(tmp_path):
     folder = save_stable_diffusion(tmp_path, in_channels=9)  # inpainting
     with pytest.raises(ConfigError, match="other inputs than a latent of 4 channels"):
-        load_pipeline(str(folder))
+        load_pipeline(str(folder), 16)
     config = folder / "unet" / "config.json"
     config.write_text(json.dumps({"_class_name": "FluxTransformer2DModel"}), encoding="utf-8")
     with pytest.raises(ConfigError, match="holds a FluxTransformer2DModel; checkpoints need a UNet2DModel or"):
-        load_pipeline(str(folder))
+        load_pipeline(str(folder), 16)
 
 
 def test_missing_weights_are_named(tmp_path):
     folder = save_stable_diffusion(tmp_path)
     next((folder / "unet").glob("*.safetensors")).unlink()
     with pytest.raises(DataError, match=r"cannot load the weights in .*unet"):
-        load_pipeline(str(folder))
+        load_pipeline(str(folder), 16)
