@@ -20,7 +20,6 @@ from dpbench.core.track import Track, joint_track
 from dpbench.methods.cores.token_settings import SCENES, ImageTokenizerSettings, TokenModelSettings
 from dpbench.models.token_order import one_by_one, scale_by_scale
 from dpbench.privacy.plan import Plan
-from dpbench.training.augmentation import Augmentation
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,7 +41,6 @@ COPIES: Mapping[str, Callable[[Tensor], list[Tensor]]] = {
 class DPARConfig(TokenModelSettings, ImageTokenizerSettings):
     """Settings of tokenizer and transformer."""
 
-    augmentation: Augmentation = option("flip", "augmentation of public images")
     private_augmentation: Literal["none", "flip"] = option(
         "none", "augmentation of private images; flip: each view of a record is mirrored with probability 1/2"
     )
@@ -208,7 +206,7 @@ class DPAR(Method[DPARConfig]):
         self.tokenizer.to(run.device).eval()
         key |= self.model.pretraining_key
         transformer = run.cache.get(
-            "token-model", key, lambda g: self.model.pretrained(public, c.augmentation, replace(run, generator=g))
+            "token-model", key, lambda g: self.model.pretrained(public, replace(run, generator=g))
         )
         self.model.load_public_weights(transformer, run.generator)
         self.model.transformer.to(run.device)

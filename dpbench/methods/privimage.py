@@ -22,7 +22,8 @@ from dpbench.core.method import Preset
 from dpbench.core.specs import DatasetSpec, Request
 from dpbench.methods.cores.classifier_settings import ClassifierTraining
 from dpbench.methods.cores.diffusion import DiffusionMethod
-from dpbench.methods.cores.diffusion_settings import ONE_GPU, PUBLISHED, DiffusionConfig, PublicTraining
+from dpbench.methods.cores.diffusion_settings import ONE_GPU, PUBLISHED, DiffusionConfig
+from dpbench.methods.cores.public_training import PublicTraining
 from dpbench.privacy.mechanisms import NoisySum
 from dpbench.privacy.plan import Plan
 

@@ -13,8 +13,9 @@ from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.specs import Batch, Conditions
 from dpbench.methods.cores.diffusion_conditions import DiffusionCondition
-from dpbench.methods.cores.diffusion_settings import DiffusionConfig, DiffusionSettings, PublicTraining
+from dpbench.methods.cores.diffusion_settings import DiffusionConfig, DiffusionSettings
 from dpbench.methods.cores.private_training import train_privately
+from dpbench.methods.cores.public_training import PublicTraining
 from dpbench.models.edm import Denoiser, NoiseConfig, SamplerConfig
 from dpbench.privacy.private_data import PrivateData
 from dpbench.training.loop import PublicSteps, train

@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from dpbench.core.config import option
 from dpbench.core.errors import ConfigError
+from dpbench.methods.cores.guidance import check_guidance
 from dpbench.models.unet_config import UNetConfig
 from dpbench.privacy.dp_sgd_settings import DPSGDSettings
-from dpbench.training.augmentation import Augmentation
 
 PUBLISHED: Mapping[str, Any] = MappingProxyType(
     {
@@ -93,10 +93,7 @@ class DiffusionSettings:
     churn_noise: float = option(1.0, "S_noise: standard deviation of the fresh noise of churn", above=0)
 
     def __post_init__(self) -> None:
-        if self.guidance != 1 and not self.label_dropout:
-            raise ConfigError(
-                "guidance needs a model trained with label_dropout above 0, e.g. 0.1; set it, or set guidance=1"
-            )
+        check_guidance(self.guidance, self.label_dropout)
         if self.churn and self.sampler == "dpm-solver":
             raise ConfigError("churn works with sampler=ddim and sampler=heun; dpm-solver is deterministic")
         _ = self.unet  # the constructor checks the sizes
@@ -128,13 +125,3 @@ class DiffusionConfig(DiffusionSettings, DPSGDSettings):
     def unet(self) -> UNetConfig:
         """Sizes of the U-Net, with gradient checkpointing if it is set."""
         return replace(super().unet, checkpointing=self.gradient_checkpointing)
-
-
-@dataclass(frozen=True)
-class PublicTraining:
-    """Settings of pretraining on public images."""
-
-    public_steps: int = option(1500, "public pretraining steps", low=1)
-    public_batch: int = option(128, "public images per pretraining step", low=1)
-    public_lr: float = option(1e-3, "peak learning rate of public pretraining (Adam)", above=0, high=10)
-    augmentation: Augmentation = option("flip", "augmentation of public images")

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from dpbench.core.config import option
 from dpbench.core.errors import ConfigError
+from dpbench.methods.cores.guidance import check_guidance
 from dpbench.models.caption_settings import CaptionSettings
 from dpbench.models.unet_config import UNetConfig
 from dpbench.privacy.dp_sgd_settings import DPSGDSettings
@@ -182,10 +183,7 @@ class LatentConfig(CaptionSettings, PublicModelSettings, DPSGDSettings):
     last_time: int = option(0, "last time step of sampling, of 1000; more than 0 after short training", low=0, high=900)
 
     def __post_init__(self) -> None:
-        if self.guidance != 1 and not self.label_dropout:
-            raise ConfigError(
-                "guidance needs a model trained with label_dropout above 0, e.g. 0.1; set it, or set guidance=1"
-            )
+        check_guidance(self.guidance, self.label_dropout)
         if any(c % 2 for c in self.autoencoder_channels):
             raise ConfigError(f"autoencoder_channels must be even numbers, not {self.autoencoder_channels}")
         _ = self.unet  # the constructor checks the sizes

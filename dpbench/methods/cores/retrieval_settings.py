@@ -8,7 +8,8 @@ from typing import Any
 from dpbench.core.config import option
 from dpbench.core.errors import ConfigError
 from dpbench.core.specs import DatasetSpec
-from dpbench.methods.cores.diffusion_settings import DiffusionSettings, PublicTraining
+from dpbench.methods.cores.diffusion_settings import DiffusionSettings
+from dpbench.methods.cores.public_training import PublicTraining
 from dpbench.privacy.nearest_mean import NearestMean
 
 LARGEST_SIDE = 16

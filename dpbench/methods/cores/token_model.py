@@ -21,7 +21,6 @@ from dpbench.models.lora import add_lora, merge_lora, name_matcher
 from dpbench.models.token_order import TokenOrder
 from dpbench.models.transformer import Sampling, TokenTransformer, TransformerConfig
 from dpbench.privacy.private_data import PrivateData
-from dpbench.training.augmentation import Augmentation
 from dpbench.training.loop import PublicSteps, train
 from dpbench.training.public import Draw, PublicBatches, unit_images
 
@@ -93,14 +92,14 @@ class TokenModel:
         """Everything that the pretrained transformer depends on except tokens and public images; JSON-like."""
         return {**self.settings.pretraining_settings(), **self.condition.key}
 
-    def pretrained(self, public: ImageDataset, augmentation: Augmentation, run: RunContext) -> dict[str, Tensor]:
+    def pretrained(self, public: ImageDataset, run: RunContext) -> dict[str, Tensor]:
         """Weights of a new transformer trained on public images and their classes or captions."""
         s, model = self.settings, self._new(public.spec).to(run.device)
         optimizer = torch.optim.AdamW(model.parameters(), s.public_lr, weight_decay=0.01, fused=True)
-        if augmentation == "none" and len(public) < s.public_steps * s.public_batch:
+        if s.augmentation == "none" and len(public) < s.public_steps * s.public_batch:
             draw = self._encoded_once(public, run)
         else:
-            draw = self._encoded(PublicBatches(public, augmentation, run.device, run.generator).batch)
+            draw = self._encoded(PublicBatches(public, s.augmentation, run.device, run.generator).batch)
         self._train_publicly(model, draw, optimizer, s.public_steps, run, "pretrain the token model (public)")
         return dict(model.state_dict())
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any, Literal
 
 from dpbench.core.config import option
 from dpbench.core.errors import ConfigError
+from dpbench.methods.cores.guidance import check_guidance
+from dpbench.methods.cores.public_training import PublicTraining
 from dpbench.models.caption_settings import CaptionSettings
 from dpbench.privacy.dp_sgd_settings import DPSGDSettings
 from dpbench.training.augmentation import Augmentation
@@ -93,14 +95,13 @@ class ImageTokenizerSettings(TokenizerTraining):
 
 
 @dataclass(frozen=True)
-class TokenModelSettings(CaptionSettings, DPSGDSettings):
+class TokenModelSettings(PublicTraining, CaptionSettings, DPSGDSettings):
     """Settings of the transformer: sizes, public and private training, sampling."""
 
     dim: int = option(128, "width of the transformer", low=1)
     depth: int = option(4, "blocks of the transformer", low=1)
     heads: int = option(4, "attention heads of the transformer", low=1)
     public_steps: int = option(1500, "public pretraining steps of the transformer", low=1)
-    public_batch: int = option(128, "public images per pretraining step", low=1)
     public_lr: float = option(1e-3, "peak learning rate of public pretraining (AdamW)", above=0, high=10)
     label_dropout: float = option(
         0.1, "probability of dropping a label or caption in training; must be positive for guidance", low=0, below=1
@@ -119,12 +120,11 @@ class TokenModelSettings(CaptionSettings, DPSGDSettings):
     guidance: float = option(1.0, "weight of classifier-free guidance; 1 disables it", low=0)
 
     def __post_init__(self) -> None:
-        if self.guidance != 1 and not self.label_dropout:
-            raise ConfigError("guidance needs a model trained with label_dropout above 0; set it, or set guidance=1")
+        check_guidance(self.guidance, self.label_dropout)
         if self.heads < 1 or self.dim % self.heads:
             raise ConfigError(f"{self.heads} heads do not divide a dim of {self.dim}")
 
     def pretraining_settings(self) -> Mapping[str, Any]:
         """The settings that the pretrained transformer depends on."""
-        names = ("dim", "depth", "heads", "public_steps", "public_batch", "public_lr", "label_dropout")
+        names = [*(f.name for f in fields(PublicTraining)), "dim", "depth", "heads", "label_dropout"]
         return {name: getattr(self, name) for name in names}

@@ -9,7 +9,6 @@ from dpbench.core.config import Choice, option, plugin_option
 from dpbench.core.errors import ConfigError
 from dpbench.core.registries import REFINERS
 from dpbench.methods.cores.token_settings import TokenizerTraining, TokenModelSettings
-from dpbench.training.augmentation import Augmentation
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,6 @@ class CorruptionSettings:
 class WaveletConfig(CorruptionSettings, CentralSettings, CoarseSettings, TokenizerTraining, TokenizerSettings):
     """Settings of the wavelet method."""
 
-    augmentation: Augmentation = option("flip", "augmentation of public images")
     coarse: Literal["model", "real"] = option("model", "real: use real coarse bands (no privacy), ignoring prompts")
     refiner: Choice = plugin_option("regression", REFINERS, "detail stage")
 

@@ -94,7 +94,7 @@ class TwoStages:
         return dict(tokenizer.state_dict())
 
     def _pretrain(self, public: ImageDataset, run: RunContext, generator: torch.Generator) -> dict[str, Tensor]:
-        return self.coarse.pretrained(public, self.config.augmentation, replace(run, generator=generator))
+        return self.coarse.pretrained(public, replace(run, generator=generator))
 
     def use_real_tokens(self, private: PrivateData) -> None:
         """Makes `sample` use real tokens. Not private."""

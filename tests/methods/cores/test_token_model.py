@@ -61,13 +61,11 @@ def test_private_class_embeddings_start_around_the_public_mean():
 
 
 def test_public_images_without_augmentation_are_encoded_once(public, run, monkeypatch):
-    model, encoded = _model(public_steps=100), []
-    monkeypatch.setattr(model, "encode", lambda images: (encoded.append(len(images)), _quadrants(images))[1])
-    model.pretrained(public, "none", run)
-    assert sum(encoded) == len(public)
-    encoded.clear()
-    model.pretrained(public, "flip", run)
-    assert sum(encoded) == 100 * 8
+    for augmentation, expected in (("none", len(public)), ("flip", 100 * 8)):
+        model, encoded = _model(public_steps=100, augmentation=augmentation), []
+        monkeypatch.setattr(model, "encode", lambda images, to=encoded: (to.append(len(images)), _quadrants(images))[1])
+        model.pretrained(public, run)
+        assert sum(encoded) == expected
 
 
 def test_full_finetuning_changes_every_weight(spec, vault, run):
