@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from dpbench.core.config import NoSettings
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
+from dpbench.core.errors import ConfigError
 from dpbench.core.refiner import Refiner
 from dpbench.core.specs import Condition, Conditions, DatasetSpec, Request
 from dpbench.core.track import Track
@@ -137,3 +138,14 @@ class Method(ABC, Generic[C]):
         """The generator's parameter counts for the leaderboard: (privately trained, total)."""
         total = sum(t.numel() for t in self.state_dict().values())
         return total, total
+
+
+def required(public: ImageDataset | None) -> ImageDataset:
+    """The public images that `Method.prepare` was given.
+
+    Raises:
+        ConfigError: there are none.
+    """
+    if public is None:
+        raise ConfigError("the method learns from public images; name a source with --public")
+    return public

@@ -16,7 +16,7 @@ from dpbench.core.config import Choice, option, plugin_option
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
-from dpbench.core.method import Method, Preset
+from dpbench.core.method import Method, Preset, required
 from dpbench.core.refiner import Refiner
 from dpbench.core.registries import REFINERS
 from dpbench.core.specs import Conditions, DatasetSpec, Request
@@ -136,8 +136,7 @@ class CentralWavelet(Method[CentralWaveletConfig]):
         Raises:
             ConfigError: there is no public dataset.
         """
-        if public is None:
-            raise ConfigError("central-wavelet needs public images; name a source with --public")
+        public = required(public)
         images = public.batch(range(min(PUBLIC, len(public)))).images
         assert images is not None
         self.model.copy(images)
@@ -146,8 +145,7 @@ class CentralWavelet(Method[CentralWaveletConfig]):
         """Trains the refiner on public images; see `Method.prepare_sampling`."""
         from dpbench.refiners.degrade import BlockMeans
 
-        assert public is not None  # `prepare` checks it
-        self.detail.prepare(public, BlockMeans(self.config.levels, self.config.noise), run)
+        self.detail.prepare(required(public), BlockMeans(self.config.levels, self.config.noise), run)
 
     def fit(self, private: PrivateData, run: RunContext) -> None:
         """Releases means, then covariances; see `Method.fit`."""

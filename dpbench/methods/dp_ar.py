@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from dpbench.core.config import option
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
-from dpbench.core.errors import ConfigError
-from dpbench.core.method import Method, Preset
+from dpbench.core.method import Method, Preset, required
 from dpbench.core.specs import CONDITIONS, Batch, Condition, Conditions, DatasetSpec, Request
 from dpbench.core.track import Track, joint_track
 from dpbench.methods.cores.token_settings import SCENES, ImageTokenizerSettings, TokenModelSettings
@@ -196,8 +195,7 @@ class DPAR(Method[DPARConfig]):
         Raises:
             ConfigError: there is no public dataset.
         """
-        if public is None:
-            raise ConfigError("dp-ar pretrains on public images; name a source with --public")
+        public = required(public)
         c = self.config
         key: dict[str, Any] = {"public": public.fingerprint, "augmentation": c.augmentation, "version": self.version}
         key |= {f.name: getattr(c, f.name) for f in fields(ImageTokenizerSettings)}

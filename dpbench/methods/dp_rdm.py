@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
-from dpbench.core.errors import ConfigError
-from dpbench.core.method import Preset
+from dpbench.core.method import Preset, required
 from dpbench.core.specs import DatasetSpec, Request
 from dpbench.methods.cores.model_method import ModelMethod
 from dpbench.methods.cores.retrieval_settings import RetrievalConfig
@@ -87,9 +86,7 @@ class DPRDM(ModelMethod[RetrievalConfig]):
         Raises:
             ConfigError: there is no public dataset.
         """
-        if public is None:
-            raise ConfigError("dp-rdm is trained on public images; name a source with --public")
-        self.model.prepare(public, run)
+        self.model.prepare(required(public), run)
 
     def fit(self, private: PrivateData, run: RunContext) -> None:
         """Releases the noisy means; see `Method.fit`."""

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 from dpbench.core.config import option
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
-from dpbench.core.errors import ConfigError
-from dpbench.core.method import Preset
+from dpbench.core.method import Preset, required
 from dpbench.core.specs import CONDITIONS, Condition, DatasetSpec, Request
 from dpbench.core.track import Track, joint_track
 from dpbench.methods.cores.diffusion import DiffusionMethod
@@ -117,8 +116,7 @@ class DPSGDFinetuning(DiffusionMethod[DPSGDFinetuningConfig]):
         Raises:
             ConfigError: there is no public dataset.
         """
-        if public is None:
-            raise ConfigError("dp-sgd pretrains on public images; name a source with --public")
+        public = required(public)
         c = self.config
         key = {"public": public.fingerprint, "version": self.version, **c.model_settings()}
         key |= {**{f.name: getattr(c, f.name) for f in fields(PublicTraining)}, **self.model.condition.key}

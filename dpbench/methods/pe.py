@@ -15,7 +15,7 @@ from dpbench.core.config import Choice, option, plugin_option
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
-from dpbench.core.method import Method, Preset
+from dpbench.core.method import Method, Preset, required
 from dpbench.core.registries import GENERATORS
 from dpbench.core.specs import CONDITIONS, Condition, Conditions, DatasetSpec, Request
 from dpbench.core.track import Track, joint_track
@@ -161,9 +161,7 @@ class PE(Method[PEConfig]):
         Raises:
             ConfigError: there is no public dataset.
         """
-        if public is None:
-            raise ConfigError("pe draws on public images; name a source with --public")
-        self._population.generator.prepare(public, run)
+        self._population.generator.prepare(required(public), run)
         self._population.start(run)
 
     def fit(self, private: PrivateData, run: RunContext) -> None:

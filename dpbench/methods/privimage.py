@@ -18,7 +18,7 @@ from dpbench.core.config import option
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
-from dpbench.core.method import Preset
+from dpbench.core.method import Preset, required
 from dpbench.core.specs import DatasetSpec, Request
 from dpbench.methods.cores.classifier_settings import ClassifierTraining
 from dpbench.methods.cores.diffusion import DiffusionMethod
@@ -149,8 +149,7 @@ class PrivImage(DiffusionMethod[PrivImageConfig]):
 
     def _suitable(self, public: ImageDataset | None) -> ImageDataset:
         """Returns the public source if it has labels."""
-        if public is None:
-            raise ConfigError("privimage pretrains on public images; name a source with --public")
+        public = required(public)
         if not public.spec.n_classes:
             raise ConfigError(
                 f"privimage needs a labelled public source, and '{public.spec.name}' has no labels; name another one"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
-from dpbench.core.errors import ConfigError
+from dpbench.core.method import required
 from dpbench.core.specs import CONDITIONS, Condition, DatasetSpec, Request
 from dpbench.core.track import Track, joint_track
 from dpbench.methods.cores.latent_settings import LatentConfig
@@ -81,16 +81,12 @@ class LatentMethod(ModelMethod[L]):
         """Pretrains autoencoder and U-Net on public images unless there is a checkpoint; see `Method.prepare`.
 
         Raises:
-            ConfigError: there is neither a public dataset nor a checkpoint, or the checkpoint does not fit.
+            ConfigError: there is neither a public dataset nor a checkpoint.
         """
         if self.config.checkpoint:
             self.model.load_checkpoint(run)
             return
-        if public is None:
-            raise ConfigError(
-                "latent diffusion is pretrained on public images; name a source with --public, or set checkpoint"
-            )
-        self.model.prepare(public, run)
+        self.model.prepare(required(public), run)
 
     def fit(self, private: PrivateData, run: RunContext) -> None:
         """Trains the chosen weights on the latents of the private images; see `Method.fit`."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
+from dpbench.core.method import required
 from dpbench.methods.cores.diffusion_model import sampler_config
 from dpbench.methods.cores.inversion_settings import InversionConfig
 from dpbench.methods.cores.latent_sampler import sampled_images
@@ -84,8 +85,7 @@ class TrainedGenerator(PromptedGenerator):
 
     def prepare(self, public: ImageDataset | None, run: RunContext) -> None:
         """See `PromptedGenerator.prepare`; the weights are cached."""
-        if public is None:
-            raise ConfigError("dpagg-ti prompts a generator of public images; name a source with --public")
+        public = required(public)
         if public.spec.n_classes < 2:
             raise ConfigError(f"dpagg-ti needs public images with classes, and '{public.spec.name}' has none")
         key = {"public": public.fingerprint, **self.config.public_settings()}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
-from dpbench.core.method import Method, Preset
+from dpbench.core.method import Method, Preset, required
 from dpbench.core.refiner import Refiner
 from dpbench.core.registries import REFINERS
 from dpbench.core.specs import CONDITIONS, Condition, Conditions, DatasetSpec, Request
@@ -209,14 +209,11 @@ class Wavelet(Method[WaveletConfig]):
         Raises:
             ConfigError: there is no public dataset.
         """
-        if public is None:
-            raise ConfigError("the wavelet method needs public images; name a source with --public")
-        self.stages.prepare(public, self.version, run)
+        self.stages.prepare(required(public), self.version, run)
 
     def prepare_sampling(self, public: ImageDataset | None, run: RunContext) -> None:
         """Trains the refiner on public images; see `Method.prepare_sampling`."""
-        assert public is not None  # `prepare` checks it
-        self.stages.prepare_refiner(public, self.version, run)
+        self.stages.prepare_refiner(required(public), self.version, run)
 
     def fit(self, private: PrivateData, run: RunContext) -> None:
         """Finetunes the transformer on the private tokens; see `Method.fit`."""
