@@ -106,16 +106,18 @@ class Refiner(ABC, Generic[C]):
     def __call__(self, coarse: Tensor, size: int, run: RunContext) -> Tensor:
         """Calls `refine`, then restores the given coarse band as the setting `consistency` says.
 
+        A refiner with one draw takes [b, 1, c, h, w] as well; `refine` sees [b, c, h, w].
+
         Raises:
             DataError: coarse images are not finite.
             ConfigError: a coarse band is to be restored, but `size` is not a multiple of the coarse size.
         """
         if not bool(coarse.isfinite().all()):
             raise DataError("coarse images contain NaN or infinite values; the coarse stage has diverged")
-        with self.cost.refining(len(coarse), run.device):
-            images = self.refine(coarse, size, run)
-        share = self.config.given_share
         given = coarse if coarse.ndim == 4 else coarse[:, 0]
+        with self.cost.refining(len(coarse), run.device):
+            images = self.refine(coarse if coarse.numel() > given.numel() else given, size, run)
+        share = self.config.given_share
         return with_coarse_band(images, given, share) if share else images
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ from dpbench.core.config import option
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
+from dpbench.core.state_parts import joined, part_of
 from dpbench.core.track import Track, joint_track
 from dpbench.generators.captioned import SOURCES, Captioned
 from dpbench.generators.captions.captions_config import CaptionsConfig
@@ -103,14 +104,13 @@ class CaptionDiffusion(Captioned[CaptionDiffusionConfig]):
     def state_dict(self) -> dict[str, Any]:
         """The pool of captions, and the denoiser's weights."""
         weights = {} if self._denoiser is None else self._denoiser.state_dict()
-        return {**super().state_dict(), **{f"denoiser.{name}": tensor for name, tensor in weights.items()}}
+        return {**super().state_dict(), **joined({"denoiser": weights})}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restores `state_dict()`."""
         super().load_state_dict(state)
-        of_denoiser = {k.removeprefix("denoiser."): v for k, v in state.items() if k.startswith("denoiser.")}
         self._denoiser = self._network()
-        self._denoiser.load_state_dict(of_denoiser)
+        self._denoiser.load_state_dict(part_of(state, "denoiser"))
 
     def _network(self) -> Denoiser:
         from dpbench.models.caption_context import ProjectedWords

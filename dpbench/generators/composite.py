@@ -12,6 +12,7 @@ from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
 from dpbench.core.public_generator import Candidates, PublicGenerator
 from dpbench.core.registries import GENERATORS
+from dpbench.core.state_parts import joined, part_of
 from dpbench.core.track import Track, joint_track
 
 
@@ -74,10 +75,9 @@ class Composite(PublicGenerator[CompositeConfig]):
 
     def state_dict(self) -> dict[str, Any]:
         """The states of both generators."""
-        parts = {"first": self._first.state_dict(), "second": self._second.state_dict()}
-        return {f"{part}.{name}": tensor for part, state in parts.items() for name, tensor in state.items()}
+        return joined({"first": self._first.state_dict(), "second": self._second.state_dict()})
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restores `state_dict()`."""
-        for part, generator in (("first.", self._first), ("second.", self._second)):
-            generator.load_state_dict({k.removeprefix(part): v for k, v in state.items() if k.startswith(part)})
+        self._first.load_state_dict(part_of(state, "first"))
+        self._second.load_state_dict(part_of(state, "second"))

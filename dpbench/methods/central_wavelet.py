@@ -20,6 +20,7 @@ from dpbench.core.method import Method, Preset, required
 from dpbench.core.refiner import Refiner
 from dpbench.core.registries import REFINERS
 from dpbench.core.specs import Conditions, DatasetSpec, Request
+from dpbench.core.state_parts import joined, part_of
 from dpbench.core.track import Track, joint_track
 from dpbench.privacy.mechanisms import NoisySum
 from dpbench.privacy.plan import Plan
@@ -158,21 +159,17 @@ class CentralWavelet(Method[CentralWaveletConfig]):
         from dpbench.training.public import to_uint8
 
         draws = self.detail.draws
-        coarse = self.model.sample(conditions, draws, run.generator).to(run.device)
-        return to_uint8(
-            self.detail(coarse if draws == 1 else coarse.unflatten(0, (-1, draws)), self.spec.resolution, run)
-        )
+        coarse = self.model.sample(conditions, draws, run.generator).to(run.device).unflatten(0, (-1, draws))
+        return to_uint8(self.detail(coarse, self.spec.resolution, run))
 
     def state_dict(self) -> dict[str, Tensor]:
         """Means, roots of the covariances, and the refiner's weights."""
-        return self.model.state_dict() | {f"refiner.{name}": value for name, value in self.detail.state_dict().items()}
+        return self.model.state_dict() | joined({"refiner": self.detail.state_dict()})
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """See `Method.load_state_dict`."""
         self.model.load_state_dict(state)
-        self.detail.load_state_dict(
-            {name.removeprefix("refiner."): value for name, value in state.items() if name.startswith("refiner.")}
-        )
+        self.detail.load_state_dict(part_of(state, "refiner"))
 
     def parameters(self) -> tuple[int, int]:
         """(number of values in means and covariances, the same plus the refiner's weights)."""

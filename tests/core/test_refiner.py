@@ -54,6 +54,12 @@ def test_the_first_draw_gives_the_coarse_band(tmp_path):
     assert torch.allclose(torch.nn.functional.avg_pool2d(images, 2), draws[:, 0], atol=1e-6)
 
 
+@pytest.mark.parametrize(("shape", "seen"), [((2, 3, 4, 4), 4), ((2, 1, 3, 4, 4), 4), ((2, 5, 3, 4, 4), 5)])
+def test_one_draw_is_refined_like_an_image_alone(shape, seen, tmp_path, monkeypatch):
+    monkeypatch.setattr(Noise, "refine", lambda self, coarse, size, run: torch.full((2, 3, size, size), coarse.ndim))
+    assert (_refined(torch.rand(shape), 8, tmp_path) == seen).all()
+
+
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
 def test_coarse_images_that_are_not_finite_are_refused(value, tmp_path):
     coarse = torch.zeros(2, 1, 4, 4)

@@ -11,6 +11,7 @@ from torch import Tensor
 from dpbench.core.context import RunContext
 from dpbench.core.public_generator import Candidates, PublicGenerator
 from dpbench.core.specs import Conditions
+from dpbench.core.state_parts import joined, part_of
 from dpbench.methods.cores.nearest_votes import Embed
 
 CHUNK = 500
@@ -84,16 +85,13 @@ class Population:
     def state_dict(self) -> dict[str, Tensor]:
         """Candidates, weights, and the generator's state."""
         known = {} if self.candidates is None else self.candidates._asdict()
-        return {**known, "weights": self.weights} | {
-            f"generator.{name}": tensor for name, tensor in self.generator.state_dict().items()
-        }
+        return {**known, "weights": self.weights} | joined({"generator": self.generator.state_dict()})
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Restores `state_dict()`."""
         self.candidates = Candidates(state["images"], state["origins"])
         self.weights = state["weights"]
-        kept = {k.removeprefix("generator."): v for k, v in state.items() if k.startswith("generator.")}
-        self.generator.load_state_dict(kept)
+        self.generator.load_state_dict(part_of(state, "generator"))
 
     def _drawn(self, labels: Tensor, run: RunContext) -> Candidates:
         """A candidate of each class in `labels`, int64 [n], drawn by weight with replacement."""

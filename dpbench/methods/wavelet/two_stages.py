@@ -14,6 +14,7 @@ from dpbench.core.data import ImageDataset
 from dpbench.core.refiner import Refiner
 from dpbench.core.registries import REFINERS
 from dpbench.core.specs import Batch, Conditions, DatasetSpec
+from dpbench.core.state_parts import joined, part_of
 from dpbench.methods.cores.central_images import central_images
 from dpbench.methods.cores.released_images import ReleasedImages
 from dpbench.methods.cores.token_model import TokenModel
@@ -127,10 +128,9 @@ class TwoStages:
         """One image per condition: uint8 [n, c, h, w]."""
         if self.config.tokens == "all":
             return to_uint8(self.drawn(conditions, 1, run))
-        coarse, draws = self.drawn(conditions, self.refiner.draws, run), self.refiner.draws
-        return to_uint8(
-            self.refiner(coarse if draws == 1 else coarse.unflatten(0, (-1, draws)), self.spec.resolution, run)
-        )
+        draws = self.refiner.draws
+        coarse = self.drawn(conditions, draws, run).unflatten(0, (-1, draws))
+        return to_uint8(self.refiner(coarse, self.spec.resolution, run))
 
     @torch.inference_mode()
     def drawn(self, conditions: Conditions, draws: int, run: RunContext) -> Tensor:
@@ -148,15 +148,15 @@ class TwoStages:
             "refiner": self.refiner.state_dict(),
             "real": vars(self.source) if isinstance(self.source, RealTokens) else {},
         }
-        return {f"{part}.{name}": value for part, tensors in parts.items() for name, value in tensors.items()}
+        return joined(parts)
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Restores `state_dict()`."""
-        self.tokenizer.load_state_dict(_part(state, "tokenizer"))
-        self.coarse.transformer.load_state_dict(_part(state, "transformer"))
-        if refiner := _part(state, "refiner"):
+        self.tokenizer.load_state_dict(part_of(state, "tokenizer"))
+        self.coarse.transformer.load_state_dict(part_of(state, "transformer"))
+        if refiner := part_of(state, "refiner"):
             self.refiner.load_state_dict(refiner)
-        if real := _part(state, "real"):
+        if real := part_of(state, "real"):
             self.source = RealTokens(**real)
 
     def parameters(self) -> tuple[int, int]:
@@ -165,7 +165,3 @@ class TwoStages:
         modules = self.tokenizer, self.coarse.transformer
         total = sum(t.numel() for module in modules for t in module.state_dict().values())
         return private, total + self.refiner.parameters()
-
-
-def _part(state: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
-    return {key.removeprefix(f"{name}."): value for key, value in state.items() if key.startswith(f"{name}.")}
