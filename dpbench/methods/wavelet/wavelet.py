@@ -21,6 +21,7 @@ from dpbench.core.registries import REFINERS
 from dpbench.core.specs import CONDITIONS, Condition, Conditions, DatasetSpec, Request
 from dpbench.core.track import Track, joint_track
 from dpbench.methods.cores.token_settings import SCENES
+from dpbench.methods.cores.warm_up_settings import CENTRAL
 from dpbench.methods.wavelet.scale_sizes import Scales
 from dpbench.methods.wavelet.settings import WaveletConfig
 from dpbench.privacy.mechanisms import NoisySum
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
 
 FINETUNE = "finetune"
 """Name of the DP-SGD mechanism."""
-
-CENTRAL = "central images"
-"""Name of the mechanism that releases the central images."""
 
 ON_HANDWRITING: Mapping[str, Any] = MappingProxyType(
     {"augmentation": "strokes", "refiner.name": "adversarial", "refiner.augmentation": "strokes", "refiner.lr": 2e-3}

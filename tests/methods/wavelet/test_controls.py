@@ -13,9 +13,9 @@ from tiny_upscalers import save_network
 from dpbench.core.config import build
 from dpbench.core.errors import ConfigError, DpbenchError
 from dpbench.core.specs import Budget, Conditions
+from dpbench.methods.cores.warm_up_settings import CENTRAL
 from dpbench.methods.wavelet import Wavelet
 from dpbench.methods.wavelet.real import RealTokens
-from dpbench.methods.wavelet.wavelet import CENTRAL
 from dpbench.models.haar import coarse
 from dpbench.models.pretrained.finding import sha256
 from dpbench.privacy.calibration import calibrate
