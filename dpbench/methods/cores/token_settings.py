@@ -121,7 +121,7 @@ class TokenModelSettings(PublicTraining, CaptionSettings, DPSGDSettings):
 
     def __post_init__(self) -> None:
         check_guidance(self.guidance, self.label_dropout)
-        if self.heads < 1 or self.dim % self.heads:
+        if self.dim % self.heads:
             raise ConfigError(f"{self.heads} heads do not divide a dim of {self.dim}")
 
     def pretraining_settings(self) -> Mapping[str, Any]:

@@ -40,7 +40,7 @@ class Scales:
     Args:
         channels: image channels.
         resolution: height and width of the images, in pixels.
-        levels: number of Haar levels L.
+        levels: number of Haar levels L, at least 1.
         patch: side of a patch of the LL band; N = (resolution / 2^L / patch)².
 
     Raises:
@@ -53,8 +53,6 @@ class Scales:
     patch: int
 
     def __post_init__(self) -> None:
-        if self.levels < 1 or self.patch < 1:
-            raise ConfigError(f"levels and patch must be at least 1, not {self.levels} and {self.patch}")
         if self.resolution % 2**self.levels:
             raise ConfigError(
                 f"{self.levels} Haar levels do not divide {self.resolution} pixels; "

@@ -25,8 +25,6 @@ class TokenizerSettings:
     tokenizer_heads: int = option(4, "attention heads of the tokenizer's transformers", low=1)
 
     def __post_init__(self) -> None:
-        if min(self.codes, self.detail_codes, self.code_dim, self.tokenizer_depth, self.tokenizer_heads) < 1:
-            raise ConfigError("codes, detail_codes, code_dim, tokenizer_depth and tokenizer_heads must be at least 1")
         if self.tokenizer_dim % self.tokenizer_heads:
             raise ConfigError(f"{self.tokenizer_heads} heads do not divide a tokenizer_dim of {self.tokenizer_dim}")
 
