@@ -14,15 +14,12 @@ from dpbench.core.data import ImageDataset
 from dpbench.core.method import Preset, required
 from dpbench.core.specs import DatasetSpec, Request
 from dpbench.methods.cores.model_method import ModelMethod
-from dpbench.methods.cores.retrieval_settings import RetrievalConfig
+from dpbench.methods.cores.retrieval_settings import RETRIEVAL, RetrievalConfig
 from dpbench.privacy.plan import Plan
 
 if TYPE_CHECKING:
     from dpbench.methods.cores.retrieval_diffusion import RetrievalDiffusion
     from dpbench.privacy.private_data import PrivateData
-
-RETRIEVAL = "retrieval"
-"""Name of the mechanism."""
 
 
 class DPRDM(ModelMethod[RetrievalConfig]):
@@ -78,7 +75,7 @@ class DPRDM(ModelMethod[RetrievalConfig]):
             ConfigError: the sizes do not suit the images, or a sample has fewer records than a query averages.
         """
         config.check_sizes(spec)
-        return Plan(config.mechanism(RETRIEVAL, spec))
+        return Plan(config.mechanism(spec))
 
     def prepare(self, public: ImageDataset | None, run: RunContext) -> None:
         """Trains the model on public images, and draws the queries from them; see `Method.prepare`.

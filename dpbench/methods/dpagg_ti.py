@@ -13,16 +13,13 @@ from dpbench.core.data import ImageDataset
 from dpbench.core.method import Preset
 from dpbench.core.specs import DatasetSpec, Request
 from dpbench.core.track import Track
-from dpbench.methods.cores.inversion_settings import InversionConfig
+from dpbench.methods.cores.inversion_settings import EMBEDDINGS, InversionConfig
 from dpbench.methods.cores.model_method import ModelMethod
 from dpbench.privacy.plan import Plan
 
 if TYPE_CHECKING:
     from dpbench.methods.cores.textual_inversion import TextualInversion
     from dpbench.privacy.private_data import PrivateData
-
-EMBEDDINGS = "embeddings"
-"""Name of the mechanism."""
 
 
 class DPAggTI(ModelMethod[InversionConfig]):
@@ -92,7 +89,7 @@ class DPAggTI(ModelMethod[InversionConfig]):
             ConfigError: the generator does not fit the resolution.
         """
         config.check_sizes(spec)
-        return Plan(config.mechanism(EMBEDDINGS))
+        return Plan(config.mechanism())
 
     def prepare(self, public: ImageDataset | None, run: RunContext) -> None:
         """Trains the generator on public images and their labels, unless there is a checkpoint; see `Method.prepare`.

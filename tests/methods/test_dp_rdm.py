@@ -20,7 +20,8 @@ from dpbench.core.errors import ConfigError
 from dpbench.core.specs import Budget, Conditions, DatasetSpec, Request
 from dpbench.methods.cores.principal_components import PrincipalComponents
 from dpbench.methods.cores.retrieval_diffusion import mean_of_nearest_others, shrunk
-from dpbench.methods.dp_rdm import DPRDM, RETRIEVAL
+from dpbench.methods.cores.retrieval_settings import RETRIEVAL
+from dpbench.methods.dp_rdm import DPRDM
 from dpbench.privacy.calibration import calibrate
 from dpbench.training.public import to_unit
 

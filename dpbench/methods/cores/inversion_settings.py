@@ -11,6 +11,9 @@ from dpbench.methods.cores.diffusion_settings import DiffusionSettings
 from dpbench.methods.cores.public_training import PublicTraining
 from dpbench.privacy.mechanisms import NoisySum
 
+EMBEDDINGS = "embeddings"
+"""Name of the mechanism that releases the sums."""
+
 
 @dataclass(frozen=True)
 class InversionConfig(PublicTraining, DiffusionSettings):
@@ -27,9 +30,9 @@ class InversionConfig(PublicTraining, DiffusionSettings):
         0.1, "probability of training without a condition; must be positive for guidance", low=0, below=1
     )
 
-    def mechanism(self, name: str) -> NoisySum:
+    def mechanism(self) -> NoisySum:
         """The only release: a sum of vectors of norm 1, one per record."""
-        return NoisySum(name=name, clip=1.0)
+        return NoisySum(name=EMBEDDINGS, clip=1.0)
 
     def check_sizes(self, spec: DatasetSpec) -> None:
         """Checks that a newly trained network suits the images.

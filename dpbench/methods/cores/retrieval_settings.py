@@ -12,6 +12,9 @@ from dpbench.methods.cores.diffusion_settings import DiffusionSettings
 from dpbench.methods.cores.public_training import PublicTraining
 from dpbench.privacy.nearest_mean import NearestMean
 
+RETRIEVAL = "retrieval"
+"""Name of the mechanism that answers the queries."""
+
 LARGEST_SIDE = 16
 """Height and width to which larger images are reduced before they are embedded."""
 
@@ -39,7 +42,7 @@ class RetrievalConfig(PublicTraining, DiffusionSettings):
         0.1, "probability of training without a mean; must be positive for guidance", low=0, below=1
     )
 
-    def mechanism(self, name: str, spec: DatasetSpec) -> NearestMean:
+    def mechanism(self, spec: DatasetSpec) -> NearestMean:
         """The queries, with noise to be calibrated.
 
         Raises:
@@ -51,7 +54,9 @@ class RetrievalConfig(PublicTraining, DiffusionSettings):
                 f"a query averages {self.neighbours} records of a class, but its sample has about {expected:.3g}; "
                 "set fewer neighbours or a higher rate"
             )
-        return NearestMean(name=name, clip=self.clip, rate=self.rate, count=self.queries, neighbours=self.neighbours)
+        return NearestMean(
+            name=RETRIEVAL, clip=self.clip, rate=self.rate, count=self.queries, neighbours=self.neighbours
+        )
 
     def check_sizes(self, spec: DatasetSpec) -> None:
         """Checks that the network and the embedding suit the images.

@@ -21,11 +21,11 @@ SHARPEN = ((0.0, -1.0, 0.0), (-1.0, 5.0, -1.0), (0.0, -1.0, 0.0))
 def warm_up(model: DiffusionModel, private: PrivateData, settings: WarmUpSettings, run: RunContext) -> None:
     """Releases central images at reduced resolution, then trains the model on them at full resolution."""
     title = "warm up on central images (post-processing)"
-    draw = released_images(private, settings.reduction).batches(settings.augmentation, run)
+    draw = upsampled_central_images(private, settings.reduction).batches(settings.augmentation, run)
     model.train_publicly(draw, settings.warmup_batch, settings.warmup_lr, settings.warmup_steps, run, title)
 
 
-def released_images(private: PrivateData, reduction: int) -> ReleasedImages:
+def upsampled_central_images(private: PrivateData, reduction: int) -> ReleasedImages:
     """The central images at full resolution, released at 1/`reduction` of it."""
 
     def reduced(batch: Batch) -> Tensor:
