@@ -166,8 +166,8 @@ class PE(Method[PEConfig]):
 
     def fit(self, private: PrivateData, run: RunContext) -> None:
         """Releases the votes on each generation, and replaces it with variations of the selected candidates."""
+        from dpbench.methods.cores.candidate_selection import SELECTIONS, above
         from dpbench.methods.cores.nearest_votes import embedded, nearest_votes
-        from dpbench.methods.cores.selection import SELECTIONS, above
         from dpbench.methods.cores.vote_embedding import embedding
 
         c, population = self.config, self._population

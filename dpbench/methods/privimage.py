@@ -165,8 +165,8 @@ class PrivImage(DiffusionMethod[PrivImageConfig]):
 
     def _classifier(self, public: ImageDataset, run: RunContext) -> tuple[Tensor, PublicClassifier]:
         """The labels of the public images, and a classifier trained on them."""
+        from dpbench.methods.cores.class_selection import public_labels
         from dpbench.methods.cores.public_classifier import PublicClassifier
-        from dpbench.methods.cores.public_selection import public_labels
 
         c = self.config
         key: dict[str, Any] = {"public": public.fingerprint}
@@ -207,7 +207,7 @@ class PrivImage(DiffusionMethod[PrivImageConfig]):
     def _train_on_selected(self, private: PrivateData, prepared: Prepared, run: RunContext) -> None:
         """Releases the votes and trains on the images that they select, labelled by private classes."""
         from dpbench.methods.cores.class_embeddings import assigned_class_embeddings
-        from dpbench.methods.cores.public_selection import SELECTIONS, AssignedImages, Votes
+        from dpbench.methods.cores.class_selection import SELECTIONS, AssignedImages, Votes
         from dpbench.training.public import PublicBatches
 
         c = self.config

@@ -11,7 +11,7 @@ from dpbench.core.cache import PublicCache
 from dpbench.core.config import build
 from dpbench.core.errors import ConfigError, PrivacyError, UnknownName
 from dpbench.core.specs import Budget, Conditions, DatasetSpec, Request
-from dpbench.methods.cores import selection
+from dpbench.methods.cores import candidate_selection
 from dpbench.methods.pe import PE, VOTES
 from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.events import GaussianEvent
@@ -106,7 +106,7 @@ def test_the_threshold_is_in_units_of_the_noise(spec, public, vault, run, monkey
     method.prepare(public, run)
     private = vault(plan_of(method, REQUEST), 1.0)
     monkeypatch.setattr(
-        selection, "above", lambda votes, threshold: thresholds.append(threshold) or torch.ones_like(votes)
+        candidate_selection, "above", lambda votes, threshold: thresholds.append(threshold) or torch.ones_like(votes)
     )
     method.fit(private, run)
     assert thresholds == [pytest.approx(1.5 * private.plan[VOTES].noise_multiplier)]

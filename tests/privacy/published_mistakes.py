@@ -297,7 +297,9 @@ MISTAKES = (
     Published(
         "all votes below the threshold give 0/0",
         ("pe",),
-        ("methods/cores/test_selection.py::test_a_class_without_votes_above_the_threshold_is_drawn_uniformly",),
+        (
+            "methods/cores/test_candidate_selection.py::test_a_class_without_votes_above_the_threshold_is_drawn_uniformly",
+        ),
     ),
     Published(
         "the degree of variation grows for one kind of generator and falls for another",
