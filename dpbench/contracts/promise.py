@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dpbench.core.errors import DpbenchError
+from dpbench.core.errors import DpbenchError, one_line
 
 
 class ContractError(DpbenchError):
@@ -33,5 +33,4 @@ def must_work(what: str) -> Iterator[None]:
     except ContractError:
         raise
     except Exception as error:  # a plugin may raise anything
-        reason = (str(error).splitlines() or [""])[0]
-        raise ContractError(f"{what} must work, but raises {type(error).__name__}: {reason}") from error
+        raise ContractError(f"{what} must work, but raises {one_line(error)}") from error

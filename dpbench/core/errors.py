@@ -107,3 +107,8 @@ def foreign_code(what: str, kind: type[DpbenchError] = DpbenchError, hint: str =
 def one_line(error: Exception) -> str:
     """The class of an error and the first line of its message: "ValueError: too large"."""
     return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def reason(error: BaseException) -> str:
+    """The first line of an error's message, without a full stop or colon at its end; its class if there is none."""
+    return next(iter(str(error).strip().splitlines()), "").rstrip(".:") or type(error).__name__

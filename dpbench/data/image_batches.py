@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dpbench.core.closure import code_hash
-from dpbench.core.errors import DataError
+from dpbench.core.errors import DataError, reason
 from dpbench.core.files import digest, write_atomic
 from dpbench.core.locks import making
 from dpbench.core.specs import Batch, DatasetSpec
@@ -141,7 +141,7 @@ def _load_npz(path: Path, where: str) -> dict[str, NDArray[np.generic]]:
         with np.load(path, allow_pickle=False) as stored:
             return {name: stored[name] for name in ("data", "labels")}
     except Exception as error:  # damaged archives raise all kinds of errors
-        raise DataError(f"{path} cannot be read ({str(error).splitlines()[0]}); {where}") from error
+        raise DataError(f"{path} cannot be read ({reason(error)}); {where}") from error
 
 
 def _sampled(path: Path) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from dpbench.core.errors import DataError
+from dpbench.core.errors import DataError, reason
 
 Mode = Literal["L", "RGB"]
 MODE: dict[int, Mode] = {1: "L", 3: "RGB"}
@@ -69,9 +69,8 @@ def read_image(content: bytes, name: str, change: Callable[[Image.Image], Image.
             opened.load()
             return change(_flat(_eight_bit(ImageOps.exif_transpose(opened), opened.format)))
     except Exception as error:  # decoders raise all kinds of errors for damaged files
-        reason = str(error).split("\n")[0] or type(error).__name__
-        unknown = "is not an image" if isinstance(error, UnidentifiedImageError) else f"cannot be read ({reason})"
-        raise DataError(f"{name} {unknown}; replace or remove it") from error
+        what = "is not an image" if isinstance(error, UnidentifiedImageError) else f"cannot be read ({reason(error)})"
+        raise DataError(f"{name} {what}; replace or remove it") from error
 
 
 def _turn(pixels: int) -> AbstractContextManager[object]:

@@ -6,7 +6,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
-from dpbench.core.errors import DataError
+from dpbench.core.errors import DataError, reason
 
 NUMPY = frozenset({
     *((f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("_reconstruct", "scalar")),
@@ -45,5 +45,4 @@ def read_pickle(path: Path, where: str, allowed: frozenset[tuple[str, str]] = fr
             unpickler.allowed = allowed
             return unpickler.load()
     except Exception as error:  # a damaged pickle raises all kinds of errors
-        reason = str(error).split("\n")[0] or type(error).__name__
-        raise DataError(f"{path} cannot be read ({reason}); {where}") from error
+        raise DataError(f"{path} cannot be read ({reason(error)}); {where}") from error

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
-from dpbench.core.errors import DataError
+from dpbench.core.errors import DataError, reason
 from dpbench.core.extras import import_extra
 from dpbench.core.text_encoder import TextEncoder, TextEncoding
 from dpbench.core.track import Track
@@ -52,8 +52,7 @@ class StoredEncoder(TextEncoder[S]):
             self._network = kind.from_pretrained(folder, local_files_only=True, attn_implementation="eager").float()
             self._tokenizer = transformers.AutoTokenizer.from_pretrained(tokenizer, local_files_only=True)
         except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-            reason = str(error).partition("\n")[0]
-            raise DataError(f"cannot load a {self.network} from {folder}: {reason}") from error
+            raise DataError(f"cannot load a {self.network} from {folder}: {reason(error)}") from error
         self._network.eval().requires_grad_(False)
         self.dim = self.pooled_dim = self._network.config.hidden_size
         self.longest = getattr(self._network.config, "max_position_embeddings", None)

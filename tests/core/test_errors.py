@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dpbench.core.errors import ConfigError, DpbenchError, RunError, foreign_code
+from dpbench.core.errors import ConfigError, DpbenchError, RunError, foreign_code, reason
 
 
 def test_an_error_of_a_plugin_is_one_line_that_says_what_failed() -> None:
@@ -20,3 +20,19 @@ def test_other_errors_pass_unchanged(error: BaseException) -> None:
     with pytest.raises(type(error)) as found, foreign_code("it"):
         raise error
     assert found.value is error
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (ValueError("too large"), "too large"),
+        (ValueError("too large.\nSee above"), "too large"),
+        (ValueError("\n  too large:\n\tconv.weight"), "too large"),
+        (EOFError(), "EOFError"),
+        (ValueError("\n"), "ValueError"),
+    ],
+)
+def test_the_reason_of_an_error_is_the_first_line_of_its_message_or_else_its_class(
+    error: Exception, expected: str
+) -> None:
+    assert reason(error) == expected

@@ -14,7 +14,7 @@ from dpbench.benchmark.launchers.worker_process import PATIENCE, outcome_of
 from dpbench.benchmark.launching import Outcome, Waves
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.trial_task import TrialTask
-from dpbench.core.errors import DpbenchError
+from dpbench.core.errors import DpbenchError, reason
 from dpbench.core.extras import import_extra
 
 RETRIES = 3
@@ -103,8 +103,7 @@ class _Cluster:
         try:
             return outcome_of(task, self._ray.get(reference))
         except self._ray.exceptions.RayError as error:
-            reason = next(filter(None, str(error).splitlines()), type(error).__name__)
-            return Outcome(task, DpbenchError(f"{task.trial} failed: Ray lost it {RETRIES + 1} times: {reason}"))
+            return Outcome(task, DpbenchError(f"{task.trial} failed: Ray lost it {RETRIES + 1} times: {reason(error)}"))
 
 
 def _run_on_node(content: Mapping[str, Any], name: str, events: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from zipfile import BadZipFile, ZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from dpbench.core.errors import DataError
+from dpbench.core.errors import DataError, reason
 from dpbench.core.specs import DatasetSpec
 from dpbench.data.external.generated import Generated, Images
 
@@ -165,8 +165,7 @@ class GeneratedArrays(Generated):
         except DataError:
             raise
         except (OSError, BadZipFile, EOFError, zlib.error, ValueError, KeyError, RuntimeError) as error:
-            reason = str(error).split("\n")[0] or type(error).__name__
-            raise DataError(f"{self.path} cannot be read ({reason}); write it again with np.savez") from error
+            raise DataError(f"{self.path} cannot be read ({reason(error)}); write it again with np.savez") from error
 
 
 def _listed(names: Sequence[str]) -> str:

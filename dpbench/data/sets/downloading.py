@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from dpbench.core.errors import DataError
+from dpbench.core.errors import DataError, reason
 
 
 def download(name: str, fetch: Callable[[], object], archives: Mapping[Path, str], where: str) -> None:
@@ -26,9 +26,9 @@ def download(name: str, fetch: Callable[[], object], archives: Mapping[Path, str
     try:
         fetch()
     except Exception as error:  # connections and archives raise all kinds of errors
-        reason = str(error).split("\n")[0] or type(error).__name__
+        what = reason(error)
         damaged = [path for path, md5 in archives.items() if path.exists() and not check_integrity(path, md5)]
         for path in damaged:
             path.unlink()
-            reason = f"what arrived as {path.name} was not the published file but perhaps a login page, and is removed"
-        raise DataError(f"cannot download {name} ({reason}); try again, or {where}") from error
+            what = f"what arrived as {path.name} was not the published file but perhaps a login page, and is removed"
+        raise DataError(f"cannot download {name} ({what}); try again, or {where}") from error

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpbench.core.data import ImageDataset
-from dpbench.core.errors import DataError
+from dpbench.core.errors import DataError, reason
 from dpbench.core.files import digest
 from dpbench.data.declared import DeclaredDataset
 from dpbench.data.sets.downloading import download
@@ -77,8 +77,7 @@ class TorchvisionDataset(DeclaredDataset):
         try:
             images, labels = self._read(train)
         except Exception as error:  # any error of torchvision on files that seemed intact
-            reason = str(error).split("\n")[0]
-            raise DataError(f"{self.folder} cannot be read ({reason}); delete it and {self._where}") from error
+            raise DataError(f"{self.folder} cannot be read ({reason(error)}); delete it and {self._where}") from error
         n = self.n_train if train else self.n_test
         if len(images) != n or len(labels) != n:
             counts = f"{len(images)} images and {len(labels)} labels instead of {n}"

@@ -7,7 +7,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, ClassVar
 
-from dpbench.core.errors import ConfigError, DataError
+from dpbench.core.errors import ConfigError, DataError, reason
 from dpbench.core.extras import import_extra
 from dpbench.core.track import Track
 from dpbench.generators.captions.caption_source import CaptionSource
@@ -40,8 +40,7 @@ class MaskedWords(CaptionSource):
             self._model = transformers.AutoModelForMaskedLM.from_pretrained(folder, local_files_only=True)
             self._tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError, RuntimeError, KeyError) as error:
-            reason = str(error).partition("\n")[0]
-            raise DataError(f"cannot load a masked language model from {folder}: {reason}") from error
+            raise DataError(f"cannot load a masked language model from {folder}: {reason(error)}") from error
         if self._tokenizer.mask_token is None:
             raise ConfigError(f"the tokenizer in {folder} has no mask; name a model for masked language modelling")
         self._model.float().eval().requires_grad_(False)

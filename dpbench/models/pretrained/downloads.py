@@ -12,7 +12,7 @@ import pooch
 from huggingface_hub import hf_hub_download
 from tqdm import tqdm
 
-from dpbench.core.errors import DpbenchError
+from dpbench.core.errors import DpbenchError, reason
 from dpbench.core.progress import Advance, Progress
 from dpbench.models.pretrained.finding import find, intact, own_folder
 from dpbench.models.pretrained.published import File, Repository
@@ -49,7 +49,7 @@ def fetch(file: File, progress: Progress) -> bool:
             pooch.retrieve(file.url, file.sha256, target.name, target.parent, downloader=source)
         except Exception as error:  # the libraries and their network stacks have no common base class
             raise DpbenchError(
-                f"cannot download {file.url}: {_reason(error)}; try again, or put the file into the "
+                f"cannot download {file.url}: {reason(_innermost(error))}; try again, or put the file into the "
                 f"folder that DPBENCH_WEIGHTS names, as {file.name}"
             ) from error
     target.chmod(0o644)  # pooch makes it unreadable for other users of a shared cache
@@ -111,8 +111,8 @@ def _check_space(target: Path, needed: int) -> None:
         )
 
 
-def _reason(error: BaseException) -> str:
-    """The first line of the innermost error. The outer errors only add library objects and addresses."""
+def _innermost(error: BaseException) -> BaseException:
+    """The error at the root. The outer errors only add library objects and addresses."""
     while inner := error.__cause__ or error.__context__:
         error = inner
-    return str(error).partition("\n")[0].rstrip(".") or type(error).__name__
+    return error

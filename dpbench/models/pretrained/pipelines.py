@@ -14,7 +14,7 @@ import diffusers
 from diffusers import DDIMScheduler
 from torch import nn
 
-from dpbench.core.errors import ConfigError, DataError
+from dpbench.core.errors import ConfigError, DataError, reason
 from dpbench.core.files import read_json
 from dpbench.models.pretrained.pipeline_folders import pipeline_folder
 
@@ -71,8 +71,7 @@ def _load(folder: Path, known: tuple[str, ...]) -> Any:
     try:
         return getattr(diffusers, name).from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, RuntimeError) as error:
-        reason = str(error).partition("\n")[0]
-        raise DataError(f"cannot load the weights in {folder}: {reason}") from error
+        raise DataError(f"cannot load the weights in {folder}: {reason(error)}") from error
 
 
 def _config(folder: Path, file: str = "config.json") -> Mapping[str, Any]:

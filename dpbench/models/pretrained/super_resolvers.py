@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from dpbench.core.errors import ConfigError, DataError
+from dpbench.core.errors import ConfigError, DataError, reason
 from dpbench.core.extras import import_extra
 
 PURPOSES = ("SR", "Restoration")
@@ -31,13 +31,13 @@ def load_super_resolver(path: Path) -> Any:
     try:
         state = spandrel.ModelLoader().load_state_dict_from_file(path)
     except Exception as error:  # the file formats have no common base class
-        raise DataError(f"{path} is damaged or not a weights file ({_reason(error)})") from error
+        raise DataError(f"{path} is damaged or not a weights file ({reason(error)})") from error
     try:
         network = spandrel.MAIN_REGISTRY.load(state)
     except spandrel.UnsupportedModelError as error:
         raise ConfigError(f"{path} holds no super-resolution network that spandrel knows") from error
     except Exception as error:  # each architecture reads its sizes from the names and shapes in its own way
-        raise DataError(f"{path} lacks weights of its network, or has unexpected ones ({_reason(error)})") from error
+        raise DataError(f"{path} lacks weights of its network, or has unexpected ones ({reason(error)})") from error
     _check(network, path)
     return network.float().eval()
 
@@ -51,7 +51,3 @@ def _check(network: Any, path: Path) -> None:
     weights = network.model.state_dict().items()
     if bad := [name for name, tensor in weights if tensor.is_floating_point() and not tensor.isfinite().all()]:
         raise DataError(f"{path} has weights that are not finite (the first in {bad[0]}); get the file again")
-
-
-def _reason(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0].rstrip(".:") or type(error).__name__

@@ -10,7 +10,7 @@ import diffusers
 import torch
 from torch import nn
 
-from dpbench.core.errors import ConfigError, DataError
+from dpbench.core.errors import ConfigError, DataError, reason
 from dpbench.core.extras import import_extra
 from dpbench.core.files import read_json
 from dpbench.models.pretrained.pipeline_folders import pipeline_folder
@@ -53,8 +53,7 @@ def load_whole(folder: Path, kind: str) -> Any:
     try:
         pipeline = getattr(diffusers, kind).from_pretrained(folder, local_files_only=True, low_cpu_mem_usage=False)
     except Exception as error:  # the parts belong to several packages
-        reason = str(error).strip().partition("\n")[0]
-        raise DataError(f"cannot load the pipeline in {folder}: {reason}") from error
+        raise DataError(f"cannot load the pipeline in {folder}: {reason(error)}") from error
     if not all(bool(tensor.isfinite().all()) for tensor in weights(pipeline)):
         raise DataError(f"the pipeline in {folder} has weights that are not finite; get it again")
     pipeline.set_progress_bar_config(disable=True)

@@ -88,6 +88,16 @@ def test_labels_that_are_objects_are_refused(options):
         ImageNet32("", options).test()
 
 
+def test_an_archive_whose_error_says_nothing_is_named(options, monkeypatch):
+    def end(*_):
+        raise EOFError  # as zipfile does where an archive ends too early
+
+    write_batches(ImageNet32, options.root, packed=True)
+    monkeypatch.setattr("zipfile.ZipExtFile.read", end)
+    with pytest.raises(DataError, match=r"val_data.npz cannot be read \(EOFError\); unpack"):
+        ImageNet32("", options).test()
+
+
 def test_a_wrong_number_of_records_is_an_error(options, monkeypatch):
     write_batches(ImageNet32, options.root)
     monkeypatch.setattr(ImageNet32, "n_train", 31)

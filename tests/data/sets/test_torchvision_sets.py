@@ -89,7 +89,7 @@ def test_a_failed_download_is_one_line(plugin, options, monkeypatch):
         raise RuntimeError("Error downloading x:\nTried http://a, got:\nno network")
 
     monkeypatch.setattr(plugin.reader(), "download", offline)
-    with pytest.raises(DataError, match=rf"cannot download {plugin.name} \(Error downloading x:\); .* into ") as caught:
+    with pytest.raises(DataError, match=rf"cannot download {plugin.name} \(Error downloading x\); .* into ") as caught:
         plugin("", replace(options, download=True)).train()
     assert "\n" not in str(caught.value)
 
