@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from dpbench.core.config import option
 from dpbench.core.context import RunContext
-from dpbench.core.errors import DataError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,6 +49,7 @@ class StoredPipeline:
         self.config = config
         self.shape = shape
         self._pipeline: Any = None
+        self._mark: dict[str, Tensor] = {}
 
     def load(self, run: RunContext) -> Any:
         """The pipeline on the run's device, loaded once.
@@ -58,9 +58,12 @@ class StoredPipeline:
             NotInstalled, ConfigError, DataError: it is missing, of another kind, or damaged.
         """
         from dpbench.models.pretrained.image_pipelines import load_image_pipeline
+        from dpbench.models.pretrained.pipeline_folders import pipeline_sha256
+        from dpbench.models.pretrained.weights_mark import mark_of
 
         if self._pipeline is None:
             self._pipeline = load_image_pipeline(self.config.pipeline)
+            self._mark = mark_of(pipeline_sha256(self.config.pipeline))
         return self._pipeline.to(run.device)
 
     def draw(self, prompts: Sequence[str], run: RunContext) -> Tensor:
@@ -97,28 +100,23 @@ class StoredPipeline:
         return torch.cat(parts)
 
     def state_dict(self) -> dict[str, Any]:
-        """The SHA-256 of the weights, uint8 [32]; nothing before they are loaded."""
-        import torch
-
-        return {} if self._pipeline is None else {"sha256": torch.tensor(list(self._sha256()), dtype=torch.uint8)}
+        """The SHA-256 of the weights, uint8 [32]; nothing before they are loaded or a saved model is restored."""
+        return dict(self._mark)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Checks that the weights on disk are those of the saved model.
+        """Checks that the weights on disk are those of the saved model; see `checked_mark`.
 
         Raises:
-            DataError: they differ.
+            NotInstalled, DataError: they are missing or damaged, or differ.
         """
-        if bytes(state["sha256"].tolist()) != self._sha256():
-            raise DataError(f"the pipeline '{self.config.pipeline}' is not the one that the model was saved with")
+        from dpbench.models.pretrained.pipeline_folders import pipeline_sha256
+        from dpbench.models.pretrained.weights_mark import checked_mark
+
+        self._mark = checked_mark(state, self.config.pipeline, pipeline_sha256(self.config.pipeline))
 
     @property
     def _options(self) -> dict[str, Any]:
         return {"num_inference_steps": self.config.sampling_steps, "guidance_scale": self.config.guidance}
-
-    def _sha256(self) -> bytes:
-        from dpbench.models.pretrained.pipeline_folders import pipeline_sha256
-
-        return bytes.fromhex(pipeline_sha256(self.config.pipeline))
 
     def _large(self, images: Tensor) -> Tensor:
         """uint8 [n, c, h, w] -> float [n, 3, size, size] in [0, 1], as the pipeline expects."""

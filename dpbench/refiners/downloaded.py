@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
-from dpbench.core.errors import DataError
 from dpbench.core.refiner import Degrade, Refiner, RefinerSettings
 from dpbench.core.track import Track
 
@@ -30,6 +29,7 @@ class DownloadedRefiner(Refiner[D]):
     def __init__(self, config: D):
         super().__init__(config)
         self._network: Any = None
+        self._mark: dict[str, Tensor] = {}
 
     @classmethod
     @abstractmethod
@@ -65,28 +65,23 @@ class DownloadedRefiner(Refiner[D]):
 
     def network(self, run: RunContext) -> Any:
         """The network on the run's device."""
+        from dpbench.models.pretrained.weights_mark import mark_of
+
         if self._network is None:
             self._network = self.load()
+            self._mark = mark_of(self.source(self.config)[1])
         return self._network.to(run.device)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The SHA-256 of the weights, uint8 [32]; nothing before they are loaded."""
-        import torch
-
-        if self._network is None:
-            return {}
-        return {"sha256": torch.tensor(list(bytes.fromhex(self.source(self.config)[1])), dtype=torch.uint8)}
+        """The SHA-256 of the weights, uint8 [32]; nothing before they are loaded or a saved model is restored."""
+        return dict(self._mark)
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Checks that the weights on disk are those of the saved model.
+        """Checks that the weights on disk are those of the saved model; see `checked_mark`.
 
         Raises:
-            DataError: they differ.
+            NotInstalled, DataError: they are missing or damaged, or differ.
         """
-        name, sha256 = self.source(self.config)
-        saved = bytes(state["sha256"].tolist()).hex()
-        if sha256 != saved:
-            raise DataError(
-                f"the weights '{name}' are not those that the model was saved with (their SHA-256 begins with "
-                f"{sha256[:12]}, not {saved[:12]}); put the original ones back"
-            )
+        from dpbench.models.pretrained.weights_mark import checked_mark
+
+        self._mark = checked_mark(state, *self.source(self.config))

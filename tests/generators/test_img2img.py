@@ -71,5 +71,12 @@ def test_a_saved_model_needs_the_same_weights(folder, run):
     model.prepare(None, run)
     state = model.state_dict()
     assert bytes(state["sha256"].tolist()).hex().startswith(next(iter(Img2Img.weights_of(model.config).values())))
-    with pytest.raises(DataError, match="not the one"):
+    with pytest.raises(DataError, match="are not those that the model was saved with"):
         generator(folder).load_state_dict({"sha256": 255 - state["sha256"]})
+
+
+def test_a_restored_model_is_saved_again_before_it_draws(folder, run):
+    model, restored = generator(folder), generator(folder)
+    model.prepare(None, run)
+    restored.load_state_dict(model.state_dict())
+    generator(folder).load_state_dict(restored.state_dict())

@@ -141,6 +141,9 @@ def test_saved_model_does_not_take_other_weights(tmp_path, run):
     state = refiner.state_dict()
     assert sum(tensor.numel() for tensor in state.values()) == 32
     assert refiner.parameters() == sum(p.numel() for p in NETWORKS["esrgan-x4"]().parameters())
+    restored = _refiner(path)
+    restored.load_state_dict(state)
+    _refiner(path).load_state_dict(restored.state_dict())  # saved again before it refines
     save_network(path, "esrgan-x2")
     with pytest.raises(DataError, match=r"'a\.safetensors' are not those that the model was saved with"):
         _refiner(path).load_state_dict(state)
