@@ -130,8 +130,8 @@ class Refiner(ABC, Generic[C]):
             raise TypeError(f"{type(self).__name__} keeps a state but does not define load_state_dict")
 
     def parameters(self) -> int:
-        """Number of its weights."""
-        return sum(t.numel() for t in self.state_dict().values())
+        """Number of its weights; integers in its state, such as sizes, do not count."""
+        return sum(t.numel() for t in self.state_dict().values() if t.is_floating_point())
 
 
 def with_coarse_band(images: Tensor, coarse: Tensor, share: float = 1.0) -> Tensor:

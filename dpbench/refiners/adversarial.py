@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,8 +10,6 @@ from dpbench.refiners.regression import RegressionConfig
 from dpbench.refiners.trained import TrainedRefiner
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from dpbench.refiners.networks.adversarial_net import AdversarialNet
 
 
@@ -41,9 +38,3 @@ class Adversarial(TrainedRefiner[AdversarialConfig]):
 
         c = self.config
         return AdversarialNet(channels, c.width, c.depth, scale, c.critic_width, c.weight)
-
-    def sizes(self, state: Mapping[str, Tensor]) -> tuple[int, int]:
-        """See `TrainedRefiner.sizes`."""
-        from dpbench.refiners.networks.sub_pixel import SubPixelNet
-
-        return SubPixelNet.sizes(state)

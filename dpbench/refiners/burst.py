@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,8 +10,6 @@ from dpbench.core.errors import ConfigError
 from dpbench.refiners.trained import TrainedRefiner, TrainingConfig
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from dpbench.refiners.networks.burst_fusion import BurstFusion
 
 
@@ -52,7 +48,3 @@ class Burst(TrainedRefiner[BurstConfig]):
         from dpbench.refiners.networks.burst_fusion import BurstFusion
 
         return BurstFusion(channels, self.config.width, self.config.depth, scale, self.config.draws)
-
-    def sizes(self, state: Mapping[str, Tensor]) -> tuple[int, int]:
-        """See `TrainedRefiner.sizes`."""
-        return state["stem.weight"].shape[1], math.isqrt(state["up.kernel.bias"].shape[0] // 9)

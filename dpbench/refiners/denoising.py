@@ -1,19 +1,16 @@
-"""Base of the refiners with a diffusion model: settings of its U-Net, its training noise and its sampler."""
+"""Settings of the refiners with a diffusion model: its U-Net, its training noise and its sampler."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from dpbench.core.config import option
 from dpbench.core.errors import ConfigError
 from dpbench.models.unet_config import UNetConfig
-from dpbench.refiners.trained import TrainedRefiner, TrainingConfig
+from dpbench.refiners.trained import TrainingConfig
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from dpbench.models.edm import NoiseConfig, SamplerConfig
 
 
@@ -58,15 +55,3 @@ class DenoisingConfig(TrainingConfig):
         from dpbench.models.edm import SamplerConfig
 
         return SamplerConfig(solver, self.sampling_steps, self.sigma_min, sigma_max=self.sigma_max)
-
-
-D = TypeVar("D", bound=DenoisingConfig)
-
-
-class DenoisingRefiner(TrainedRefiner[D]):
-    """A refiner whose network is a `DenoiserNetwork`."""
-
-    def sizes(self, state: Mapping[str, Tensor]) -> tuple[int, int]:
-        """See `TrainedRefiner.sizes`."""
-        channels = state["denoiser.network.unet.conv_out.bias"].shape[0] // self.config.patch**2
-        return channels, int(state["factor"])

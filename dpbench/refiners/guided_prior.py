@@ -22,7 +22,8 @@ from dpbench.core.config import option
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.refiner import Degrade
-from dpbench.refiners.denoising import DenoisingConfig, DenoisingRefiner
+from dpbench.refiners.denoising import DenoisingConfig
+from dpbench.refiners.trained import TrainedRefiner
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,7 +53,7 @@ class GuidedPriorConfig(DenoisingConfig):
         return 1.0 if self.guidance == "hard" else 1 - math.exp(-self.strength / self.sampling_steps)
 
 
-class GuidedPrior(DenoisingRefiner[GuidedPriorConfig]):
+class GuidedPrior(TrainedRefiner[GuidedPriorConfig]):
     """An unconditional public diffusion model guided by the coarse image: one prior for every corruption and scale."""
 
     Config = GuidedPriorConfig

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,8 +9,6 @@ from dpbench.core.config import option
 from dpbench.refiners.trained import TrainedRefiner, TrainingConfig
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from dpbench.refiners.networks.memorized_modulation import MemorizedModulation
 
 
@@ -40,8 +36,3 @@ class Memory(TrainedRefiner[MemoryConfig]):
         from dpbench.refiners.networks.memorized_modulation import MemorizedModulation
 
         return MemorizedModulation(channels, self.config.width, self.config.depth, scale, self.config.entries)
-
-    def sizes(self, state: Mapping[str, Tensor]) -> tuple[int, int]:
-        """See `TrainedRefiner.sizes`."""
-        channels = state["stem.weight"].shape[1]
-        return channels, math.isqrt(state["codes"].shape[1] // channels + 1)

@@ -6,7 +6,6 @@ edges are a target in training only; they make the network sensitive to where in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,8 +14,6 @@ from dpbench.models.unet_config import UNetConfig
 from dpbench.refiners.trained import TrainedRefiner, TrainingConfig
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from dpbench.refiners.networks.two_task_unet import TwoTaskUNet
 
 
@@ -52,7 +49,3 @@ class OneStep(TrainedRefiner[OneStepConfig]):
         from dpbench.refiners.networks.two_task_unet import TwoTaskUNet
 
         return TwoTaskUNet(channels, scale, self.config.unet, self.config.edge_weight)
-
-    def sizes(self, state: Mapping[str, Tensor]) -> tuple[int, int]:
-        """See `TrainedRefiner.sizes`."""
-        return state["last.bias"].shape[0] // self.config.patch**2, int(state["factor"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -11,8 +10,6 @@ from dpbench.core.errors import ConfigError
 from dpbench.refiners.trained import TrainedRefiner, TrainingConfig
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from dpbench.refiners.networks.low_rank_and_deep import LowRankAndDeep
 
 
@@ -68,7 +65,3 @@ class PlugAndPlay(TrainedRefiner[PlugAndPlayConfig]):
         c = self.config
         groups = GroupConfig(c.patch, c.neighbours, c.window // 2, c.stride)
         return LowRankAndDeep(channels, c.width, c.depth, scale, groups, c.sigmas, c.deep)
-
-    def sizes(self, state: Mapping[str, Tensor]) -> tuple[int, int]:
-        """See `TrainedRefiner.sizes`."""
-        return state["denoiser.network.last.bias"].shape[0] // 4, int(state["factor"])

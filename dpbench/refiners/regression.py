@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,8 +9,6 @@ from dpbench.core.config import option
 from dpbench.refiners.trained import TrainedRefiner, TrainingConfig
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from dpbench.refiners.networks.sub_pixel import SubPixelNet
 
 
@@ -36,9 +33,3 @@ class Regression(TrainedRefiner[RegressionConfig]):
         from dpbench.refiners.networks.sub_pixel import SubPixelNet
 
         return SubPixelNet(channels, self.config.width, self.config.depth, scale)
-
-    def sizes(self, state: Mapping[str, Tensor]) -> tuple[int, int]:
-        """See `TrainedRefiner.sizes`."""
-        from dpbench.refiners.networks.sub_pixel import SubPixelNet
-
-        return SubPixelNet.sizes(state)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from dpbench.core.config import option
-from dpbench.refiners.denoising import DenoisingConfig, DenoisingRefiner
+from dpbench.refiners.denoising import DenoisingConfig
+from dpbench.refiners.trained import TrainedRefiner
 
 if TYPE_CHECKING:
     from dpbench.refiners.networks.residual_diffusion import ResidualDiffusion
@@ -31,7 +32,7 @@ class ResidualConfig(DenoisingConfig):
     sampler: Literal["ddim", "dpm-solver"] = option("dpm-solver", "solver of the sampling equation")
 
 
-class Residual(DenoisingRefiner[ResidualConfig]):
+class Residual(TrainedRefiner[ResidualConfig]):
     """Diffusion of the residual to bicubic interpolation, trained on public images: sharp, random, few steps."""
 
     Config = ResidualConfig

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dpbench.core.config import option
-from dpbench.refiners.denoising import DenoisingConfig, DenoisingRefiner
+from dpbench.refiners.denoising import DenoisingConfig
+from dpbench.refiners.trained import TrainedRefiner
 
 if TYPE_CHECKING:
     from dpbench.refiners.networks.estimate_diffusion import EstimateDiffusion
@@ -27,7 +28,7 @@ class SrDiffusionConfig(DenoisingConfig):
     depth: int = option(4, "residual blocks of the super-resolver at the coarse size", low=1)
 
 
-class SrDiffusion(DenoisingRefiner[SrDiffusionConfig]):
+class SrDiffusion(TrainedRefiner[SrDiffusionConfig]):
     """Diffusion of the image given a super-resolver's estimate, trained on public images: sharp, random."""
 
     Config = SrDiffusionConfig

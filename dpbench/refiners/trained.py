@@ -47,7 +47,7 @@ T = TypeVar("T", bound=TrainingConfig)
 class TrainedRefiner(Refiner[T]):
     """A refiner with one network, trained on public images once per cache key.
 
-    Subclasses construct the network and read its sizes from stored weights.
+    Subclasses construct the network.
     """
 
     name: ClassVar[str]
@@ -63,10 +63,6 @@ class TrainedRefiner(Refiner[T]):
     @abstractmethod
     def network(self, channels: int, scale: int) -> RefinerNetwork:
         """An untrained network that upsamples coarse images by the factor `scale`."""
-
-    @abstractmethod
-    def sizes(self, state: Mapping[str, Tensor]) -> tuple[int, int]:
-        """(channels, scale) of the network with these weights."""
 
     def prepare(self, public: ImageDataset, degrade: Degrade, run: RunContext) -> None:
         """See `Refiner.prepare`; cached."""
@@ -94,5 +90,5 @@ class TrainedRefiner(Refiner[T]):
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """See `Refiner.load_state_dict`."""
-        self._network = self.network(*self.sizes(state))
+        self._network = self.network(*state["channels_and_scale"].tolist())
         self._network.load_state_dict(dict(state))

@@ -20,6 +20,7 @@ from dpbench.benchmark.stored_model import StoredModel
 from dpbench.core.config import Choice, plugin_option
 from dpbench.core.errors import PrivacyError
 from dpbench.data.opening import open_generated
+from dpbench.refiners.regression import Regression, RegressionConfig
 from dpbench.results.samples import StoredSamples
 from dpbench.results.trial_folder import TrialFolder
 
@@ -194,6 +195,15 @@ def test_what_has_no_model_or_a_damaged_one_is_refused(run: Run, tiny: Path, mon
         dpbench.load(folder.path)
     weights.unlink()
     with pytest.raises(DpbenchError, match=f"model {weights} cannot be read"):
+        dpbench.load(folder.path)
+
+
+def test_a_detail_stage_of_an_earlier_version_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    earlier = {"trunk.0.weight": torch.zeros(8, 1, 3, 3), "up.0.weight": torch.zeros(1, 8, 3, 3)}  # without its sizes
+    refiner, folder = Regression(RegressionConfig()), run()
+    monkeypatch.setattr(fakes.FakeMean, "load_state_dict", lambda *_: refiner.load_state_dict(earlier))
+    message = r"does not suit the method 'fake' as it is now \(KeyError: 'channels_and_scale'\); load it with the code"
+    with pytest.raises(DpbenchError, match=message):
         dpbench.load(folder.path)
 
 

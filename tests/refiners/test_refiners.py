@@ -53,6 +53,17 @@ def test_regression_refiner_is_cached(run):
     assert len(list(run.cache.folder.glob("regression-*.safetensors"))) == 1
 
 
+def test_a_restored_network_has_the_sizes_of_the_stored_one(run):
+    plugin = REFINERS.get("regression")
+    first, restored = (plugin(build(plugin.Config, {"width": 8, "depth": 1, "steps": 1})) for _ in range(2))
+    first.prepare(_stripes(0), Shrink(), run)
+    restored.load_state_dict(first.state_dict())
+    assert first.state_dict()["channels_and_scale"].tolist() == [1, 4]
+    assert first.parameters() == sum(p.numel() for p in first._network.parameters())  # sizes are not weights
+    coarse = torch.zeros(1, 1, 4, 4)
+    assert torch.equal(restored.refine(coarse, 16, run), first.refine(coarse, 16, run))
+
+
 def test_untrained_size_raises_an_error(run):
     plugin = REFINERS.get("regression")
     with pytest.raises(ConfigError, match="not trained for 4 -> 16"):

@@ -61,7 +61,7 @@ def test_residuals_have_the_deviation_of_public_residuals(tmp_path):
     images = to_unit(patterns(0).batch(range(300)).images)
     residual = images - F.interpolate(shrunk(images), scale_factor=4, mode="bicubic")
     assert state["deviation"].item() == pytest.approx(residual.std().item(), rel=0.05)
-    assert state["factor"].item() == 4
+    assert state["channels_and_scale"].tolist() == [1, 4]
 
 
 @pytest.mark.parametrize("size", [16, 20, 44])

@@ -32,8 +32,7 @@ class BurstFusion(RefinerNetwork):
     """
 
     def __init__(self, channels: int, width: int, depth: int, scale: int, draws: int):
-        super().__init__()
-        self.scale = scale
+        super().__init__(channels, scale)
         self.draws = draws
         self.stem = nn.Conv2d(channels, width, 3, padding=1)
         self.encode = ResidualBlock(width)

@@ -39,15 +39,13 @@ class DenoiserNetwork(RefinerNetwork):
         conditional: bool = True,
         sigma_data: float = 0.5,
     ):
-        super().__init__()
+        super().__init__(channels, scale)
         shape = (channels, sizes.divisor, sizes.divisor)
         network = UNet(shape, 1, sizes, conditioning_channels=channels if conditional else 0)
         self.denoiser = Denoiser(network, shape, null=0, sigma_data=sigma_data)
         self.divisor = sizes.divisor
         self.noise = noise
         self.sampler = sampler
-        self.scale = scale
-        self.register_buffer("factor", torch.tensor(scale))  # read when a model is restored
 
     def denoising_loss(self, images: Tensor, generator: torch.Generator, conditioning: Tensor | None = None) -> Tensor:
         """The denoiser's loss averaged over a batch of images [b, c, h, w]."""

@@ -45,13 +45,11 @@ class LowRankAndDeep(RefinerNetwork):
     def __init__(
         self, channels: int, width: int, depth: int, scale: int, groups: GroupConfig, sigmas: list[float], deep: float
     ):
-        super().__init__()
-        self.scale = scale
+        super().__init__(channels, scale)
         self.groups = groups
         self.sigmas = sigmas
         self.deep = deep
         self.denoiser = Denoiser(ConvolutionalDenoiser(channels, width, depth), (channels, 1, 1), null=0)
-        self.register_buffer("factor", torch.tensor(scale))  # read when a model is restored
         self.register_buffer("error", torch.tensor(0.0))
 
     def measure(self, images: Tensor, coarse: Tensor) -> None:

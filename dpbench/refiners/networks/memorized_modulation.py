@@ -46,8 +46,7 @@ class MemorizedModulation(RefinerNetwork):
     codes: Tensor
 
     def __init__(self, channels: int, width: int, depth: int, scale: int, entries: int):
-        super().__init__()
-        self.scale = scale
+        super().__init__(channels, scale)
         self.levels = int(math.log2(scale))
         area, code = channels * SIDE**2, channels * (scale**2 - 1)
         self.encoder = nn.Sequential(nn.Linear(area, 2 * FEATURES), nn.GELU(), nn.Linear(2 * FEATURES, FEATURES))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
@@ -26,23 +25,16 @@ class SubPixelNet(RefinerNetwork):
     """
 
     def __init__(self, channels: int, width: int, depth: int, scale: int):
-        super().__init__()
+        super().__init__(channels, scale)
         doublings = int(math.log2(scale))
         self.trunk = nn.Sequential(
             nn.Conv2d(channels, width, 3, padding=1), *(ResidualBlock(width) for _ in range(depth))
         )
         self.up = pixel_shuffles(width, doublings, channels)
-        self.scale = 2**doublings
 
     def forward(self, coarse: Tensor) -> Tensor:
         """[b, c, h, w] -> [b, c, scale · h, scale · w]."""
         return upsampled(coarse, self.scale) + self.up(self.trunk(coarse))
-
-    @staticmethod
-    def sizes(state: Mapping[str, Tensor]) -> tuple[int, int]:
-        """(channels, scale) of the network with these weights."""
-        doublings = sum(name.startswith("up.") and name.endswith("weight") for name in state) - 1
-        return state["trunk.0.weight"].shape[1], 2**doublings
 
     def loss(self, images: Tensor, coarse: Tensor, generator: torch.Generator) -> Tensor:
         """Mean absolute error over pixels; see `RefinerNetwork.loss`."""

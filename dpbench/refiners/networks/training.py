@@ -21,11 +21,15 @@ if TYPE_CHECKING:
 class RefinerNetwork(nn.Module, ABC):
     """A network that upsamples coarse images.
 
-    Attributes:
+    Args:
+        channels: image channels.
         scale: upsampling factor of height and width.
     """
 
-    scale: int
+    def __init__(self, channels: int, scale: int):
+        super().__init__()
+        self.scale = scale
+        self.register_buffer("channels_and_scale", torch.tensor([channels, scale]))  # read when a model is restored
 
     def degraded(self, images: Tensor, degrade: Degrade, generator: torch.Generator) -> Tensor:
         """The network's input for public images [b, c, scale · h, scale · w]: here their coarse versions."""

@@ -30,12 +30,10 @@ class TwoTaskUNet(RefinerNetwork):
     """
 
     def __init__(self, channels: int, scale: int, sizes: UNetConfig, edge_weight: float):
-        super().__init__()
+        super().__init__(channels, scale)
         widths, area = sizes.channels, channels * sizes.patch**2
         self.divisor = sizes.divisor
         self.edge_weight = edge_weight
-        self.scale = scale
-        self.register_buffer("factor", torch.tensor(scale))  # read when a model is restored
         self.to_patches, self.to_pixels = nn.PixelUnshuffle(sizes.patch), nn.PixelShuffle(sizes.patch)
         self.tasks = nn.Parameter(torch.randn(2, widths[0], 1, 1) / math.sqrt(widths[0]))
         self.first = nn.Conv2d(area, widths[0], 3, padding=1)
