@@ -18,6 +18,7 @@ from dpbench.core.cache import public_cache
 from dpbench.core.context import RunContext
 from dpbench.core.data import DataOptions
 from dpbench.core.files import write_atomic
+from dpbench.core.refiner import block_means
 from dpbench.core.specs import Conditions
 from dpbench.data.opening import open_public
 
@@ -123,8 +124,6 @@ def block_error(images: Tensor, coarse: Tensor) -> float:
         images: uint8 [n, c, size, size].
         coarse: float [n, c, h, h] in [-1, 1].
     """
-    from dpbench.core.refiner import block_means
-
     means = block_means(images.float() / 255, images.shape[-1] // coarse.shape[-1])
     return float((means - (coarse.clamp(-1, 1) + 1) / 2).square().mean().sqrt())
 

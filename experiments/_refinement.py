@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -12,18 +12,23 @@ import pandas as pd
 import torch
 
 import dpbench
+from dpbench.core.closure import code_hash
 from dpbench.core.config import build
-from dpbench.core.errors import NotInstalled
+from dpbench.core.errors import DpbenchError, NotInstalled
 from dpbench.core.files import digest, write_json
-from dpbench.core.registries import REFINERS
+from dpbench.core.registries import METHODS, METRICS, REFINERS
 from dpbench.core.specs import Conditions
 from dpbench.core.variants import parse_variant
+from dpbench.data.opening import whole_name
 from dpbench.results.metric_columns import known_columns
 from dpbench.results.row import CI95
 from dpbench.results.samples import clear, write_conditions, write_shard
 from dpbench.results.trial_folder import safe_name
 from dpbench.training.public import to_uint8
 from experiments._coarse import Source, block_error, coarse_set, prepare_refiner, working_environment
+
+PUBLIC = {"shapes": "figures", "mnist": "omniglot"}
+"""The public source of each dataset; for photographs, --photographs names it."""
 
 FIRST = 50
 """Number of images for estimating the time per image."""
@@ -32,6 +37,42 @@ FEWEST = 100
 """Number of images for the slowest detail stage, unless fewer are requested."""
 
 CHUNK = 500
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of `detail_stages.py`.
+
+    Attributes:
+        epsilons: privacy budgets of the coarse stages.
+        samples: number of images per set.
+        seconds: approximate time limit of refinement; a slow detail stage refines fewer images.
+        metrics: names of the metrics.
+        data: folder of datasets.
+        photographs: public source for photographs; "" if none is named.
+        out: folder of trials, images and rows.
+    """
+
+    epsilons: tuple[float, ...]
+    samples: int
+    seconds: float
+    metrics: tuple[str, ...]
+    data: Path
+    photographs: str
+    out: Path
+
+    def public(self, dataset: str) -> str:
+        """The public source of a dataset.
+
+        Raises:
+            DpbenchError: the dataset has no default; the user must name one.
+        """
+        name = whole_name(dataset).partition(":")[0]
+        if name in PUBLIC:
+            return PUBLIC[name]
+        if not self.photographs:
+            raise DpbenchError(f"name a public source of photographs for {dataset}, e.g. --photographs folder:crops")
+        return self.photographs
 
 
 @dataclass(frozen=True)
@@ -77,30 +118,28 @@ def is_installed(name: str) -> bool:
     return True
 
 
-def result_path(out: Path, dataset: str, source: Source, stage: Stage) -> Path:
-    """The file of the row of a finished part."""
-    return out / "rows" / f"{safe_name(dataset)}-{digest([dataset, source.epsilon, stage.name], 12)}.json"
+def result_path(dataset: str, source: Source, stage: Stage, options: Options) -> Path:
+    """The file of the row of a finished part; its name depends on everything that decides the row."""
+    o = options
+    images = [dataset, o.public(dataset), str(o.data.resolve()), source.epsilon, o.samples]
+    code = code_hash(stage.plugin, METHODS.get("wavelet"), *map(METRICS.get, o.metrics))
+    key = digest([images, stage.name, o.seconds, o.metrics, code], 12)
+    return o.out / "rows" / f"{safe_name(dataset)}-{key}.json"
 
 
-def refine_and_score(
-    dataset: str, public: str, source: Source, stage: Stage, samples: int, seconds: float, metrics: Sequence[str],
-    data: Path, out: Path,
-) -> None:  # fmt: skip
+def refine_and_score(dataset: str, source: Source, stage: Stage, options: Options) -> None:
     """Refines a set of coarse images, scores the images, and stores the row; does nothing if the row is stored already.
 
     Args:
-        dataset, public: names of the sensitive dataset and of the public source.
+        dataset: the name of the sensitive dataset.
         source: the source of the coarse images.
         stage: the detail stage.
-        samples: number of images.
-        seconds: approximate time limit of refinement; a slow detail stage refines fewer images.
-        metrics: names of the metrics.
-        data: folder of datasets.
-        out: folder of trials, images and rows.
+        options: see `Options`.
     """
-    path = result_path(out, dataset, source, stage)
+    path = result_path(dataset, source, stage, options)
     if path.exists():
         return
+    public, samples, data, out = options.public(dataset), options.samples, options.data, options.out
     coarse = coarse_set(dataset, public, source, samples, data, out)
     refiner, run = stage.refiner(coarse.model.method.config.augmentation), working_environment(coarse.model)
     size = coarse.model.spec.resolution
@@ -112,7 +151,7 @@ def refine_and_score(
         return to_uint8(refiner(images.to(run.device), size, run)).cpu()
 
     refined(0, min(FIRST, samples))
-    affordable = max(FEWEST, int(seconds / (refiner.cost.seconds_per_image or 1e-9)))
+    affordable = max(FEWEST, int(options.seconds / (refiner.cost.seconds_per_image or 1e-9)))
     count = min(samples, affordable)
     folder = path.with_suffix("")
     clear(folder)
@@ -121,8 +160,8 @@ def refine_and_score(
     labels = coarse.conditions.labels
     write_conditions(folder, Conditions(count, None if labels is None else labels[:count]))
     scored = dpbench.evaluate(
-        folder, dataset, name=digest([source.name, stage.name], 12), metrics=list(metrics), references=(), data=data,
-        out=out / "scores",
+        folder, dataset, name=digest([source.name, stage.name], 12), metrics=list(options.metrics), references=(),
+        data=data, out=out / "scores",
     )  # fmt: skip
     row = {
         "dataset": dataset,

@@ -16,7 +16,6 @@ distances of few images are biased upwards: compare rows of equal `n_samples`.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -34,48 +33,19 @@ from dpbench.core.errors import DpbenchError
 from dpbench.core.files import read_json, write_atomic
 from dpbench.core.registries import REFINERS
 from dpbench.core.variants import split_list
-from dpbench.data.opening import default_root, open_dataset, whole_name
+from dpbench.data.opening import default_root, open_dataset
 from dpbench.results.run_sheet import Group, write_run_sheet
 from dpbench.results.samples import StoredSamples
 from experiments._coarse import sources
 from experiments._jobs import Job, run_jobs
-from experiments._refinement import Stage, is_installed, refine_and_score, result_path
+from experiments._refinement import Options, Stage, is_installed, refine_and_score, result_path
 from experiments._script import exit_if_failed, one_line_errors
-
-PUBLIC = {"shapes": "figures", "mnist": "omniglot"}
-"""The public source of each dataset; for photographs, --photographs names it."""
 
 PROJECTED = ("regression", "residual", "pretrained")
 """Detail stages that are also run with the coarse band restored exactly."""
 
-SHOWN = ("accuracy", "fwd", "fd_approx", "fd_detail2", "fd_detail1", "texture", "spectrum", "lpips")
+SHOWN = ("accuracy", "fwd", "fd_coarse", "fd_detail2", "fd_detail1", "texture", "spectrum", "lpips")
 """Metrics of the printed table."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """The options of the command."""
-
-    epsilons: tuple[float, ...]
-    samples: int
-    seconds: float
-    metrics: tuple[str, ...]
-    data: Path
-    photographs: str
-    out: Path
-
-    def public(self, dataset: str) -> str:
-        """The public source of a dataset.
-
-        Raises:
-            DpbenchError: the dataset has no default; the user must name one.
-        """
-        name = whole_name(dataset).partition(":")[0]
-        if name in PUBLIC:
-            return PUBLIC[name]
-        if not self.photographs:
-            raise DpbenchError(f"name a public source of photographs for {dataset}, e.g. --photographs folder:crops")
-        return self.photographs
 
 
 def main(
@@ -101,15 +71,15 @@ def main(
     """Refines and scores every set of coarse images with every detail stage, and writes table and sheets."""
     with one_line_errors():
         budgets, folder = tuple(parse_epsilons(eps)), data or default_root()
-        request = Request(budgets, samples, seconds, tuple(split_list(metrics)), folder, photographs, out)
+        options = Options(budgets, samples, seconds, tuple(split_list(metrics)), folder, photographs, out)
         stages = [Stage.of(name) for name in split_list(refiners) or default_stages()]
         names = split_list(datasets)
         if jobs == 0:
             for dataset in names:
-                run_here(dataset, stages, request)
+                run_here(dataset, stages, options)
             return
-        failed = [] if table_only else run_apart(names, stages, request, jobs)
-        write_report(names, stages, request, report)
+        failed = [] if table_only else run_apart(names, stages, options, jobs)
+        write_report(names, stages, options, report)
     exit_if_failed(failed)
 
 
@@ -119,37 +89,36 @@ def default_stages() -> list[str]:
     return [*names, *(f"{name}[consistency=project]" for name in PROJECTED if name in names)]
 
 
-def run_here(dataset: str, stages: list[Stage], request: Request) -> None:
+def run_here(dataset: str, stages: list[Stage], options: Options) -> None:
     """Runs the detail stages on all sets of coarse images of a dataset in this process."""
-    for source in sources(request.epsilons):
+    for source in sources(options.epsilons):
         for stage in stages:
-            refine_and_score(dataset, request.public(dataset), source, stage, request.samples, request.seconds,
-                             request.metrics, request.data, request.out)  # fmt: skip
+            refine_and_score(dataset, source, stage, options)
 
 
-def run_apart(datasets: list[str], stages: list[Stage], request: Request, parallel: int) -> list[str]:
+def run_apart(datasets: list[str], stages: list[Stage], options: Options, parallel: int) -> list[str]:
     """Runs a process per dataset and detail stage, to measure memory separately; the first trains the coarse stages.
 
     Returns:
         the names of the failed jobs.
     """
-    first = [Job(dataset, command(dataset, stages[0], request)) for dataset in datasets]
-    rest = [Job(f"{d}, {s.name}", command(d, s, request)) for d in datasets for s in stages[1:]]
+    first = [Job(dataset, command(dataset, stages[0], options)) for dataset in datasets]
+    rest = [Job(f"{d}, {s.name}", command(d, s, options)) for d in datasets for s in stages[1:]]
     failed = run_jobs(first, parallel, lambda line: print(line, file=sys.stderr))
     return failed or run_jobs(rest, parallel, lambda line: print(line, file=sys.stderr))
 
 
-def command(dataset: str, stage: Stage, request: Request) -> list[str]:
+def command(dataset: str, stage: Stage, options: Options) -> list[str]:
     """This script for one dataset and detail stage, without a report."""
-    options = {
-        "--datasets": dataset, "--refiners": stage.name, "--eps": ",".join(f"{e:g}" for e in request.epsilons),
-        "--samples": request.samples, "--seconds": request.seconds, "--metrics": ",".join(request.metrics),
-        "--photographs": request.photographs, "--data": request.data, "--out": request.out, "--jobs": 0,
+    arguments = {
+        "--datasets": dataset, "--refiners": stage.name, "--eps": ",".join(f"{e:g}" for e in options.epsilons),
+        "--samples": options.samples, "--seconds": options.seconds, "--metrics": ",".join(options.metrics),
+        "--photographs": options.photographs, "--data": options.data, "--out": options.out, "--jobs": 0,
     }  # fmt: skip
-    return [sys.executable, __file__, *(str(part) for option in options.items() for part in option)]
+    return [sys.executable, __file__, *(str(part) for argument in arguments.items() for part in argument)]
 
 
-def write_report(datasets: list[str], stages: list[Stage], request: Request, folder: Path) -> None:
+def write_report(datasets: list[str], stages: list[Stage], options: Options, folder: Path) -> None:
     """Writes the finished rows as CSV and a sheet per dataset, and prints a table per dataset.
 
     Raises:
@@ -159,18 +128,18 @@ def write_report(datasets: list[str], stages: list[Stage], request: Request, fol
         [
             read_json(path)
             for dataset in datasets
-            for source in sources(request.epsilons)
+            for source in sources(options.epsilons)
             for stage in stages
-            if (path := result_path(request.out, dataset, source, stage)).exists()
+            if (path := result_path(dataset, source, stage, options)).exists()
         ]
     )
     if rows.empty:
-        raise DpbenchError(f"nothing is finished in {request.out}; run without --table-only")
+        raise DpbenchError(f"nothing is finished in {options.out}; run without --table-only")
     write_atomic(folder / "detail_stages.csv", lambda path: rows.drop(columns="samples").to_csv(path, index=False))
     console = Console(width=None if sys.stdout.isatty() else 180)
     for dataset, of_dataset in rows.groupby("dataset", sort=False):
         console.print(table(str(dataset), of_dataset))
-        spec = open_dataset(str(dataset), DataOptions(request.data)).spec
+        spec = open_dataset(str(dataset), DataOptions(options.data)).spec
         groups = [
             Group(row["coarse"], row["refiner"], samples, range(len(samples)))
             for row in of_dataset.to_dict("records")

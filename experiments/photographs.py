@@ -12,6 +12,7 @@ these names. Finished parts are skipped, so the same command continues after an 
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -29,11 +30,13 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # makes the script work f
 
 import dpbench
 from dpbench.core.cache import public_cache
+from dpbench.core.closure import code_hash
 from dpbench.core.context import RunContext
 from dpbench.core.data import DataOptions, ImageDataset
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import digest, read_json, write_atomic, write_json
 from dpbench.core.refiner import block_means
+from dpbench.core.registries import METRICS
 from dpbench.core.specs import Conditions
 from dpbench.core.variants import split_list
 from dpbench.data.arrays import ArrayDataset
@@ -64,7 +67,28 @@ FEWEST = 4
 WIDEST = 1600
 """Maximum width and height of a sheet in pixels."""
 
-SHOWN = ("psnr", "energy", "texture", "spectrum", "lpips")
+SCORED = ("texture", "spectrum")
+"""Metrics of the refined photographs."""
+
+SHOWN = ("psnr", "energy", *SCORED)
+"""Columns of the printed table."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of the command that a row depends on, and where it is stored.
+
+    Attributes:
+        photos: folder with train/ and val/ of photographs.
+        images: number of photographs to refine.
+        seconds: approximate time limit of refinement; a slow detail stage refines fewer photographs.
+        out: folder of images and rows.
+    """
+
+    photos: Path
+    images: int
+    seconds: float
+    out: Path
 
 
 def main(
@@ -81,6 +105,7 @@ def main(
 ) -> None:
     """Refines the coarse bands of photographs with every detail stage, and writes table and sheets."""
     with one_line_errors():
+        options = Options(photos, images, seconds, out)
         stages = [Stage.of(name) for name in split_list(refiners) or default_stages()]
         coarse_sides = [_side(text) for text in split_list(sides)]
         dataset = open_dataset(f"folder:{photos}", DataOptions(photos, SIZE, public_benchmark=True))
@@ -90,8 +115,8 @@ def main(
         if not table_only:
             for side in coarse_sides:
                 for stage in stages:
-                    measure(stage, side, wanted, train, seconds, photos, out)
-        rows = [row for side in coarse_sides for stage in stages if (row := stored(out, side, stage, len(wanted)))]
+                    measure(stage, side, wanted, train, options)
+        rows = [row for side in coarse_sides for stage in stages if (row := stored(side, stage, options))]
         if not rows:
             raise DpbenchError(f"nothing is finished in {out}; run without --table-only")
         write_report(pd.DataFrame(rows), test, wanted, report)
@@ -104,20 +129,20 @@ def _side(text: str) -> int:
     return side
 
 
-def row_path(out: Path, side: int, stage: Stage, images: int) -> Path:
-    """The file of the row of a finished part."""
-    return out / f"{digest([side, stage.name, images], 16)}.json"
+def row_path(side: int, stage: Stage, options: Options) -> Path:
+    """The file of the row of a finished part; its name depends on everything that decides the row."""
+    code = code_hash(stage.plugin, *map(METRICS.get, SCORED))
+    key = digest([str(options.photos.resolve()), side, stage.name, options.images, options.seconds, code])
+    return options.out / f"{key}.json"
 
 
-def stored(out: Path, side: int, stage: Stage, images: int) -> dict[str, Any] | None:
+def stored(side: int, stage: Stage, options: Options) -> dict[str, Any] | None:
     """The row of a finished part."""
-    path = row_path(out, side, stage, images)
+    path = row_path(side, stage, options)
     return dict(read_json(path)) if path.exists() else None
 
 
-def measure(
-    stage: Stage, side: int, wanted: Tensor, train: ImageDataset, seconds: float, photos: Path, out: Path
-) -> None:
+def measure(stage: Stage, side: int, wanted: Tensor, train: ImageDataset, options: Options) -> None:
     """Prepares a detail stage, refines the coarse bands of photographs, and stores the row.
 
     Args:
@@ -125,11 +150,9 @@ def measure(
         side: side of the coarse images.
         wanted: the photographs, uint8 [n, 3, 256, 256].
         train: the photographs to learn from.
-        seconds: approximate time limit of refinement; a slow detail stage refines fewer photographs.
-        photos: the folder of the photographs.
-        out: folder of images and rows.
+        options: see `Options`.
     """
-    path = row_path(out, side, stage, len(wanted))
+    path = row_path(side, stage, options)
     if path.exists():
         return
     factor = SIZE // side
@@ -142,7 +165,7 @@ def measure(
     images: list[Tensor] = []
     for image in coarse:
         images.append(to_uint8(refiner(image[None], SIZE, run)))
-        if refiner.cost.seconds > seconds and len(images) >= FEWEST:
+        if refiner.cost.seconds > options.seconds and len(images) >= FEWEST:
             break
     refined = torch.cat(images)
     wanted, coarse = wanted[: len(refined)], coarse[: len(refined)]
@@ -151,8 +174,8 @@ def measure(
     write_shard(folder, 0, refined)
     write_conditions(folder, Conditions(len(refined)))
     scored = dpbench.evaluate(
-        folder, f"folder:{photos}", name=path.stem, metrics=["texture", "spectrum"], references=(), resolution=SIZE,
-        public_benchmark=True, out=out / "scores",
+        folder, f"folder:{options.photos}", name=path.stem, metrics=list(SCORED), references=(), resolution=SIZE,
+        public_benchmark=True, out=options.out / "scores",
     )  # fmt: skip
     row = {
         "side": side,

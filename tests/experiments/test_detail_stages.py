@@ -12,11 +12,12 @@ import typer
 
 from dpbench.core.files import read_json
 from dpbench.core.method import Preset
+from dpbench.core.registries import METRICS, REFINERS
 from dpbench.methods.wavelet import Wavelet
 from dpbench.results.samples import read_conditions
-from experiments import detail_stages
+from experiments import _refinement, detail_stages
 from experiments._coarse import Source, block_error, coarse_set
-from experiments._refinement import Stage, result_path
+from experiments._refinement import Options, Stage, result_path
 
 SETTINGS = {
     "levels": 1, "codes": 8, "detail_codes": 8, "code_dim": 4, "tokenizer_dim": 8, "tokenizer_heads": 1,
@@ -26,11 +27,13 @@ SETTINGS = {
 
 STAGES = "bicubic,bicubic[consistency=project]"
 
+OPTIONS = Options((1.0, 10.0), 7, 3.0, ("fwd", "scales"), Path("d"), "folder:p", Path("o"))
+
 
 @pytest.fixture
 def small(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(Wavelet, "presets", {"small": Preset(SETTINGS)})
-    monkeypatch.setitem(detail_stages.PUBLIC, "tiny", "tiny-public")
+    monkeypatch.setitem(_refinement.PUBLIC, "tiny", "tiny-public")
     return tiny
 
 
@@ -75,7 +78,8 @@ def test_coarse_images_are_drawn_once_with_their_classes(small):
 def test_a_slow_stage_refines_fewer_images(small, monkeypatch):
     monkeypatch.setattr("experiments._refinement.FEWEST", 5)
     run(small, refiners="bicubic", seconds=0.0)
-    row = read_json(result_path(small, "tiny", Source(10.0), Stage.of("bicubic")))
+    options = Options((10.0,), 20, 0.0, ("brightness",), small / "data", "", small)
+    row = read_json(result_path("tiny", Source(10.0), Stage.of("bicubic"), options))
     assert row["n_samples"] == 5
     conditions = read_conditions(Path(row["samples"]))
     assert conditions.count == len(conditions.labels) == 5
@@ -103,10 +107,35 @@ def test_nothing_finished_is_an_error(small, capsys):
 
 
 def test_a_command_holds_every_option_that_changes_the_result():
-    request = detail_stages.Request((1.0, 10.0), 7, 3.0, ("fwd", "scales"), Path("d"), "folder:p", Path("o"))
-    command = detail_stages.command("shapes", Stage.of("bicubic"), request)
+    command = detail_stages.command("shapes", Stage.of("bicubic"), OPTIONS)
     assert {"shapes", "bicubic", "1,10", "7", "3.0", "fwd,scales", "d", "folder:p", "o"} <= set(command)
-    assert len(dataclasses.fields(request)) == 7
+    assert len(dataclasses.fields(OPTIONS)) == 7
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"samples": 8}, {"seconds": 4.0}, {"metrics": ("fwd",)}, {"data": Path("e")}, {"photographs": "folder:q"}],
+)
+def test_rows_of_other_options_are_not_reused(changed):
+    first, second = (
+        result_path("coco", Source(1.0), Stage.of("bicubic"), options)
+        for options in (OPTIONS, dataclasses.replace(OPTIONS, **changed))
+    )
+    assert first != second
+
+
+def test_rows_are_kept_with_further_budgets_but_not_by_other_code():
+    def path(stage, options=OPTIONS):
+        return result_path("shapes", Source(1.0), stage, options)
+
+    stage = Stage.of("bicubic")
+    assert path(stage) == path(stage, dataclasses.replace(OPTIONS, epsilons=(1.0,)))
+    assert path(stage) != path(dataclasses.replace(stage, plugin=REFINERS.get("regression")))
+
+
+def test_the_columns_of_the_table_are_those_of_the_metrics():
+    names = ("accuracy", "fwd", "scales", "texture", "spectrum", "lpips")
+    assert {*detail_stages.SHOWN} <= {column.name for name in names for column in METRICS.get(name).columns}
 
 
 def test_the_error_of_the_coarse_band_is_in_pixels_from_0_to_1():

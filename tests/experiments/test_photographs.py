@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ import torch
 import typer
 from PIL import Image
 
+from dpbench.core.registries import REFINERS
 from experiments import photographs
 from experiments._refinement import Stage
+from experiments.photographs import SHOWN, Options, row_path, stored
 
 
 @pytest.fixture
@@ -49,7 +52,7 @@ def test_the_table_compares_with_the_photographs_and_with_the_coarse_images(phot
     assert projected["ll_error"] < 0.01 < plain["ll_error"]
     assert projected["psnr"] > plain["psnr"]  # the projection only comes nearer
     assert (rows["energy"] < 0.2).all()  # interpolation has hardly any of the noise's detail
-    assert rows["texture"].notna().all()
+    assert rows[[*SHOWN]].notna().all(axis=None)
     assert (photos.parent / "report/photographs-8.jpg").stat().st_size > 1000
     monkeypatch.setattr(photographs, "BlockMeans", lambda *_: pytest.fail("refined again"))
     run(photos)
@@ -82,4 +85,11 @@ def test_nothing_finished_is_an_error(photos, capsys):
     with pytest.raises(typer.Exit):
         run(photos, table_only=True)
     assert "nothing is finished" in capsys.readouterr().err
-    assert photographs.stored(photos, 8, Stage.of("bicubic"), 6) is None
+    assert stored(8, Stage.of("bicubic"), Options(photos, 6, 60.0, photos.parent / "out")) is None
+
+
+@pytest.mark.parametrize("changed", [{"photos": Path("others")}, {"images": 7}, {"seconds": 9.0}])
+def test_rows_of_other_options_are_not_reused(changed):
+    options, stage = Options(Path("photos"), 6, 60.0, Path("out")), Stage.of("bicubic")
+    assert row_path(8, stage, options) != row_path(8, stage, replace(options, **changed))
+    assert row_path(8, stage, options) != row_path(8, replace(stage, plugin=REFINERS.get("regression")), options)
