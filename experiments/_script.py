@@ -1,10 +1,11 @@
-"""Shared by the scripts: running all candidates, one-line errors, and the exit status."""
+"""Shared by the scripts: running all candidates and reference rows, one-line errors, and the exit status."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import typer
 
@@ -27,6 +28,20 @@ def run_all(competing: Sequence[Entry], request: Request, parallel: int) -> list
     """Runs all unfinished trials, one job per candidate and dataset; returns the names of the failed jobs."""
     jobs = [Job(f"{e.task.dataset}, {e.candidate.name}", command(e.task, e.candidate, request)) for e in competing]
     return run_jobs(jobs, parallel, lambda line: print(line, file=sys.stderr))
+
+
+def run_framed(competing: Sequence[Entry], request: Request, parallel: int) -> list[str]:
+    """Runs all unfinished trials; returns the names of the failed jobs.
+
+    Unverified candidates do not depend on ε, and the `real` row is shared: both are computed once.
+    """
+    own = replace(request, references=tuple(name for name in request.references if name != "real"))
+    alone = [e for e in competing if e.candidate.unverified]
+    failed = run_all([e for e in competing if not e.candidate.unverified], own, parallel)
+    failed += run_all(alone, replace(request, epsilons=request.epsilons[:1], references=()), parallel)
+    if own != request and not failed:
+        failed = run_all(competing[:1], request, parallel)
+    return failed
 
 
 def exit_if_failed(failed: Sequence[str]) -> None:

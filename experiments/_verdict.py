@@ -10,6 +10,8 @@ import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
+from dpbench.core.errors import DpbenchError
+from dpbench.results.gathering import collect
 from dpbench.results.over_seeds import mean_and_ci95
 from dpbench.results.rounding import rounded
 from experiments._candidates import Entry, Request
@@ -26,6 +28,18 @@ MEASURES = {
 """Columns of the rows and their headings in the figure."""
 
 STYLES = {"holds": "green", "fails": "red", "undecided": "yellow", "incomplete": "dim"}
+
+
+def finished_rows(entries: Sequence[Entry], request: Request) -> pd.DataFrame:
+    """The rows of the finished trials of a request; see `select`.
+
+    Raises:
+        DpbenchError: no trial is finished.
+    """
+    rows = select(collect(request.out), entries, request)
+    if rows.empty:
+        raise DpbenchError(f"no finished trials of this experiment in {request.out}; run it without --table-only")
+    return rows
 
 
 def select(rows: pd.DataFrame, entries: Sequence[Entry], request: Request) -> pd.DataFrame:

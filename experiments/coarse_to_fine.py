@@ -40,7 +40,7 @@ from dpbench.core.specs import DatasetSpec
 from dpbench.core.variants import split_list
 from dpbench.data.opening import default_root, open_dataset
 from dpbench.methods.wavelet.settings import WaveletConfig
-from dpbench.results.gathering import collect, write_csv
+from dpbench.results.gathering import write_csv
 from dpbench.results.over_seeds import mean_and_ci95
 from dpbench.results.rounding import rounded
 from dpbench.results.samples import StoredSamples
@@ -50,8 +50,8 @@ from experiments._candidates import Candidate, Entry, Request, Task, entries
 from experiments._compute import gradients_of, with_equal_compute
 from experiments._prompt_sheet import Column, write_prompt_sheet
 from experiments._refinement import is_installed
-from experiments._script import exit_if_failed, one_line_errors, run_all
-from experiments._verdict import select
+from experiments._script import exit_if_failed, one_line_errors, run_framed
+from experiments._verdict import finished_rows
 
 PUBLIC = {"scenes": "still-lifes"}
 """The public source of each dataset; for photographs, --public names it."""
@@ -67,8 +67,6 @@ SHOWN = ("fid", "fwd", "fd_coarse", "fd_detail2", "fd_detail1", "lpips", "textur
 
 PUBLIC_PART, NO_NOISE = 0.0, math.inf
 """The ε of a reference row."""
-
-REFERENCES = ("public", "nonprivate")
 
 
 def main(
@@ -146,29 +144,13 @@ def as_control(candidate: Candidate) -> Candidate:
     return replace(candidate, unverified=REAL in candidate.method)
 
 
-def run_framed(competing: Sequence[Entry], request: Request, parallel: int) -> list[str]:
-    """Runs all unfinished trials; returns the names of the failed jobs.
-
-    Real tokens do not depend on ε, and the `real` row is shared: both are computed once.
-    """
-    own = replace(request, references=tuple(name for name in request.references if name in REFERENCES))
-    alone = [e for e in competing if e.candidate.unverified]
-    failed = run_all([e for e in competing if not e.candidate.unverified], own, parallel)
-    failed += run_all(alone, replace(request, epsilons=request.epsilons[:1], references=()), parallel)
-    if own != request and not failed:
-        failed = run_all(competing[:1], request, parallel)
-    return failed
-
-
 def write_report(competing: Sequence[Entry], request: Request, spec: DatasetSpec, folder: Path) -> None:
     """Writes the rows and the sheet from the finished trials and prints the table.
 
     Raises:
         DpbenchError: no trial is finished, or a file cannot be written.
     """
-    rows = select(collect(request.out), competing, request)
-    if rows.empty:
-        raise DpbenchError(f"no finished trials of this experiment in {request.out}; run it without --table-only")
+    rows = finished_rows(competing, request)
     name = f"coarse_to_fine-{safe_name(competing[0].dataset)}"
     write_csv(rows.drop(columns=["task", "candidate"]), folder / f"{name}.csv")
     Console(width=None if sys.stdout.isatty() else 200).print(table(rows, competing, request, spec))

@@ -23,12 +23,11 @@ from dpbench.core.data import DataOptions
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import write_atomic
 from dpbench.data.opening import default_root, open_dataset
-from dpbench.results.gathering import collect
 from dpbench.results.trial_folder import safe_name
 from experiments._candidates import Entry, Request, Task, entries
 from experiments._curve import Point, curve, draw_curve, make_points
 from experiments._script import exit_if_failed, one_line_errors, run_all
-from experiments._verdict import select
+from experiments._verdict import finished_rows
 
 
 def main(
@@ -84,9 +83,7 @@ def write_report(method: str, competing: list[Entry], points: list[Point], reque
     Raises:
         DpbenchError: no trial is finished, or the files cannot be written.
     """
-    rows = select(collect(request.out), competing, request)
-    if rows.empty:
-        raise DpbenchError(f"no finished trials of this experiment in {request.out}; run it without --table-only")
+    rows = finished_rows(competing, request)
     name, dataset = competing[0].method, competing[0].dataset
     lines = curve(rows, points, request.epsilons)
     figure = draw_curve(lines, f"{method} on {dataset}, preset {request.preset}")

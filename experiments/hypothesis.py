@@ -24,13 +24,12 @@ from rich.console import Console
 sys.path.insert(0, str(Path(__file__).parent.parent))  # makes the script work from any folder
 
 from dpbench.benchmark.request import parse_epsilons
-from dpbench.core.errors import DpbenchError
 from dpbench.core.files import write_atomic
-from dpbench.results.gathering import collect, write_csv
+from dpbench.results.gathering import write_csv
 from experiments._candidates import Candidate, Entry, Request, Task, choose, entries
 from experiments._figure import draw
 from experiments._script import exit_if_failed, one_line_errors, run_all
-from experiments._verdict import select, summarise, verdict_table
+from experiments._verdict import finished_rows, summarise, verdict_table
 
 # The sizes and batches of the wavelet method's candidates on MNIST; the current preset has smaller ones.
 LARGE = {
@@ -91,9 +90,7 @@ def write_report(competing: Sequence[Entry], request: Request, folder: Path) -> 
     Raises:
         DpbenchError: no trial is finished, or the files cannot be written.
     """
-    rows = select(collect(request.out), competing, request)
-    if rows.empty:
-        raise DpbenchError(f"no finished trials of this experiment in {request.out}; run it without --table-only")
+    rows = finished_rows(competing, request)
     summary = summarise(rows, competing, request.epsilons)
     figure = draw(summary)
     write_csv(rows.drop(columns=["task", "candidate"]), folder / "hypothesis.csv")

@@ -13,7 +13,6 @@ sources. DP noise is secret, so a rerun gives slightly different numbers.
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -24,14 +23,13 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # makes the script work f
 
 from dpbench.benchmark.configure import configure
 from dpbench.benchmark.request import DEFAULT_PRESET, parse_epsilons, split_names
-from dpbench.core.errors import DpbenchError
 from dpbench.core.registries import METHODS
 from dpbench.core.variants import split_list
-from dpbench.results.gathering import collect, write_csv
+from dpbench.results.gathering import write_csv
 from experiments._candidates import Candidate, Entry, Request, Task, entries
 from experiments._orders import PUBLISHED, Pair, accuracy_table, judged, order_table, orders, views_pair
-from experiments._script import exit_if_failed, one_line_errors, run_all
-from experiments._verdict import select
+from experiments._script import exit_if_failed, one_line_errors, run_framed
+from experiments._verdict import finished_rows
 
 SEVERAL_VIEWS = "dpdm"
 """The method that is also compared with one noise draw per record."""
@@ -77,24 +75,13 @@ def pair_of_views(dataset: str, preset: str) -> Pair:
     return views_pair(SEVERAL_VIEWS, configured.config.views)
 
 
-def run_framed(competing: list[Entry], request: Request, parallel: int) -> list[str]:
-    """Runs all unfinished trials, then the `real` reference, which they share; returns the names of failed jobs."""
-    own = tuple(name for name in request.references if name != "real")
-    failed = run_all(competing, replace(request, references=own), parallel)
-    if own != request.references and not failed:
-        failed = run_all(competing[:1], request, parallel)
-    return failed
-
-
 def write_report(every: list[Entry], request: Request, views: Pair, folder: Path) -> None:
     """Writes the rows of all finished trials as CSV, including methods not named this time, and prints both tables.
 
     Raises:
         DpbenchError: no trial is finished, or the file cannot be written.
     """
-    rows = select(collect(request.out), every, request)
-    if rows.empty:
-        raise DpbenchError(f"no finished trials of this experiment in {request.out}; run it without --table-only")
+    rows = finished_rows(every, request)
     dataset = every[0].dataset.partition(":")[0]
     name = dataset if request.preset == DEFAULT_PRESET else f"{dataset}-{request.preset}"
     write_csv(rows.drop(columns=["task", "candidate"]), folder / f"{name}.csv")

@@ -23,14 +23,13 @@ from rich.console import Console
 sys.path.insert(0, str(Path(__file__).parent.parent))  # makes the script work from any folder
 
 from dpbench.benchmark.request import parse_epsilons
-from dpbench.core.errors import DpbenchError, UnknownName
+from dpbench.core.errors import UnknownName
 from dpbench.core.files import write_atomic
-from dpbench.results.gathering import collect
 from dpbench.results.metric_columns import known_metric
 from experiments._candidates import Candidate, Entry, Request, Task, entries
 from experiments._publications import PUBLICATIONS, Publication, compared, comparison_table
 from experiments._script import exit_if_failed, one_line_errors, run_all
-from experiments._verdict import select
+from experiments._verdict import finished_rows
 
 
 def main(
@@ -77,9 +76,7 @@ def write_report(competing: list[Entry], publication: Publication, request: Requ
     Raises:
         DpbenchError: no trial is finished, or the file cannot be written.
     """
-    rows = select(collect(request.out), competing, request)
-    if rows.empty:
-        raise DpbenchError(f"no finished trials of this experiment in {request.out}; run it without --table-only")
+    rows = finished_rows(competing, request)
     lines = compared(rows, publication, request.epsilons, column)
     about = {"method": competing[0].method, "dataset": competing[0].dataset, "preset": request.preset}
     written = pd.DataFrame([about | line | {"n_samples": request.samples} for line in lines])

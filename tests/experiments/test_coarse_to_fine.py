@@ -140,7 +140,7 @@ def test_controls_are_real_tokens_all_tokens_and_every_installed_stage(monkeypat
 
 def test_real_tokens_are_run_at_one_budget(monkeypatch):
     ran = []
-    monkeypatch.setattr(coarse_to_fine, "run_all", lambda *asked: ran.append(asked[:2]) or [])
+    monkeypatch.setattr(_script, "run_all", lambda *asked: ran.append(asked[:2]) or [])
     task = coarse_to_fine.Task("d", "d", "p", ())
     entries = [coarse_to_fine.Entry(task, Candidate(n, n, unverified=n == "b"), "d", n, "") for n in "ab"]
     run_framed(entries, coarse_to_fine.Request((1.0, 10.0), 1, 9, Path(), references=("real", "public")), 1)

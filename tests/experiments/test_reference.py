@@ -126,10 +126,11 @@ def test_every_method_is_run_by_default(monkeypatch: pytest.MonkeyPatch, tmp_pat
     ran: list[tuple[list[str], tuple[str, ...]]] = []
 
     def run_all(competing: list[Entry], request: Request, parallel: int) -> list[str]:
-        ran.append(([e.candidate.name for e in competing], request.references))
+        if competing:
+            ran.append(([e.candidate.name for e in competing], request.references))
         return ["something"] if len(ran) == 3 else []
 
-    monkeypatch.setattr(reference, "run_all", run_all)
+    monkeypatch.setattr(_script, "run_all", run_all)
     monkeypatch.setattr(reference, "write_report", lambda *_: None)
     reference.main(data=tmp_path)
     (every, own), (first, framed) = ran
