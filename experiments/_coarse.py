@@ -96,7 +96,7 @@ def coarse_set(dataset: str, public: str, source: Source, samples: int, data: Pa
 
 def _draw(model: StoredModel, conditions: Conditions) -> Tensor:
     """`DRAWS` coarse images per condition."""
-    run, stages = working_environment(model), model.method.stages
+    run, stages = working_environment(model), model.method.model
     parts = [stages.drawn(chunk, DRAWS, run).unflatten(0, (-1, DRAWS)).cpu() for chunk in conditions.chunks(CHUNK)]
     return torch.cat(parts).contiguous()
 
@@ -110,7 +110,7 @@ def working_environment(model: StoredModel) -> RunContext:
 
 def prepare_refiner(model: StoredModel, refiner: Any, public: str, data: Path, run: RunContext) -> None:
     """Trains a detail stage on public images, corrupted as this coarse stage's tokenizer corrupts them."""
-    stages = model.method.stages
+    stages = model.method.model
     stages.refiner = refiner
     images = open_public(public, model.spec, DataOptions(data))
     with refiner.cost.preparing():

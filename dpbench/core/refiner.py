@@ -116,7 +116,7 @@ class Refiner(ABC, Generic[C]):
             raise DataError("coarse images contain NaN or infinite values; the coarse stage has diverged")
         given = coarse if coarse.ndim == 4 else coarse[:, 0]
         with self.cost.refining(len(coarse), run.device):
-            images = self.refine(coarse if coarse.numel() > given.numel() else given, size, run)
+            images = self.refine(given if self.draws == 1 else coarse, size, run)
         share = self.config.given_share
         return with_coarse_band(images, given, share) if share else images
 

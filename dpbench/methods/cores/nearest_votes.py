@@ -48,8 +48,7 @@ def nearest_votes(private: PrivateData, mechanism: str, candidates: Tensor, vote
     def contribution(batch: Batch) -> Tensor:
         assert batch.derived is not None
         b, device = len(batch.derived), batch.derived.device
-        rows = torch.zeros(b, dtype=torch.long, device=device) if batch.labels is None else batch.labels.to(device)
-        places = nearest_points(batch.derived, points, votes, (rows, classes_of_points))
+        places = nearest_points(batch.derived, points, votes, (batch.class_rows.to(device), classes_of_points))
         records = torch.arange(b, device=device).repeat_interleave(votes)
         cells = torch.stack([records, places.flatten() // size, places.flatten() % size])
         ballots = torch.full((b * votes,), votes**-0.5, device=device)

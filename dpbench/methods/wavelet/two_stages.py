@@ -125,7 +125,7 @@ class TwoStages:
         self.coarse.finetune(tokens, mechanism, run)
 
     def sample(self, conditions: Conditions, run: RunContext) -> Tensor:
-        """One image per condition: uint8 [n, c, h, w]."""
+        """One image per condition: uint8 [n, c, h, w]; tokens=all needs no refiner."""
         if self.config.tokens == "all":
             return to_uint8(self.drawn(conditions, 1, run))
         draws = self.refiner.draws

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
-from dpbench.core.method import Method, Preset, required
+from dpbench.core.method import Preset, required
 from dpbench.core.refiner import Refiner
 from dpbench.core.registries import REFINERS
-from dpbench.core.specs import CONDITIONS, Condition, Conditions, DatasetSpec, Request
+from dpbench.core.specs import CONDITIONS, Condition, DatasetSpec, Request
 from dpbench.core.track import Track, joint_track
+from dpbench.methods.cores.model_method import ModelMethod
 from dpbench.methods.cores.token_settings import SCENES
 from dpbench.methods.cores.warm_up_settings import CENTRAL
 from dpbench.methods.wavelet.scale_sizes import Scales
@@ -28,8 +29,7 @@ from dpbench.privacy.mechanisms import NoisySum
 from dpbench.privacy.plan import Plan
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
+    from dpbench.methods.wavelet.two_stages import TwoStages
     from dpbench.privacy.private_data import PrivateData
 
 FINETUNE = "finetune"
@@ -41,7 +41,7 @@ ON_HANDWRITING: Mapping[str, Any] = MappingProxyType(
 """For light strokes on black."""
 
 
-class Wavelet(Method[WaveletConfig]):
+class Wavelet(ModelMethod[WaveletConfig]):
     """An autoregressive model of the coarse wavelet band, finetuned by DP-SGD, and a public super-resolver.
 
     A spectral tokenizer trained on public images encodes the bands of a Haar transform as tokens, coarse to fine. A
@@ -159,11 +159,13 @@ class Wavelet(Method[WaveletConfig]):
         ),
     }
 
+    model: TwoStages
+
     def __init__(self, config: WaveletConfig, spec: DatasetSpec):
         super().__init__(config, spec)
         from dpbench.methods.wavelet.two_stages import TwoStages
 
-        self.stages = TwoStages(config, spec)
+        self.model = TwoStages(config, spec)
 
     @classmethod
     def track_of(cls, config: WaveletConfig) -> Track:
@@ -199,7 +201,7 @@ class Wavelet(Method[WaveletConfig]):
     @property
     def refiner(self) -> Refiner[Any] | None:
         """The detail stage; none for tokens=all."""
-        return self.stages.refiner if self.config.tokens == "ll" else None
+        return self.model.refiner if self.config.tokens == "ll" else None
 
     def prepare(self, public: ImageDataset | None, run: RunContext) -> None:
         """Trains tokenizer and transformer on public images; see `Method.prepare`.
@@ -207,36 +209,24 @@ class Wavelet(Method[WaveletConfig]):
         Raises:
             ConfigError: there is no public dataset.
         """
-        self.stages.prepare(required(public), self.version, run)
+        self.model.prepare(required(public), self.version, run)
 
     def prepare_sampling(self, public: ImageDataset | None, run: RunContext) -> None:
         """Trains the refiner on public images; see `Method.prepare_sampling`."""
-        self.stages.prepare_refiner(required(public), self.version, run)
+        self.model.prepare_refiner(required(public), self.version, run)
 
     def fit(self, private: PrivateData, run: RunContext) -> None:
         """Finetunes the transformer on the private tokens; see `Method.fit`."""
         if self.config.coarse == "real":
-            self.stages.use_real_tokens(private)
+            self.model.use_real_tokens(private)
             return
         if self.config.central_noise:
-            self.stages.warm_up(private, CENTRAL, run)
-        self.stages.finetune(private, FINETUNE, run)
-
-    def sample(self, conditions: Conditions, run: RunContext) -> Tensor:
-        """Samples and decodes tokens, then refines the image unless tokens=all; see `Method.sample`."""
-        return self.stages.sample(conditions, run)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Weights of tokenizer, transformer and refiner, and the real tokens of coarse=real."""
-        return self.stages.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """See `Method.load_state_dict`."""
-        self.stages.load_state_dict(state)
+            self.model.warm_up(private, CENTRAL, run)
+        self.model.finetune(private, FINETUNE, run)
 
     def parameters(self) -> tuple[int, int]:
         """(number of weights trained privately, number of weights of tokenizer, transformer and refiner)."""
-        return self.stages.parameters()
+        return self.model.parameters()
 
 
 def _central_images(config: WaveletConfig, scales: Scales) -> NoisySum:

@@ -65,8 +65,8 @@ def test_real_tokens_match_classes_and_mark_accounting_unverified(spec, public, 
     images = method.sample(REQUEST.conditions, run)
     assert share_horizontal(images[0::2]) > 0.9
     assert share_horizontal(images[1::2]) < 0.1
-    real = {tuple(t.tolist()) for t in method.stages.tokenizer.encode(unit_images(sensitive.batch(range(400))))}
-    drawn = method.stages.source.sample(torch.tensor(REQUEST.conditions.labels), REQUEST.conditions.count, run)
+    real = {tuple(t.tolist()) for t in method.model.tokenizer.encode(unit_images(sensitive.batch(range(400))))}
+    drawn = method.model.source.sample(torch.tensor(REQUEST.conditions.labels), REQUEST.conditions.count, run)
     assert {tuple(t.tolist()) for t in drawn} <= real
 
 
@@ -135,10 +135,10 @@ def test_bicubic_refiner_interpolates_the_decoded_image(spec, public, vault, run
     method.prepare_sampling(public, run)
     method.fit(vault(plan_of(method, REQUEST), 5.0), run)
     run.generator.manual_seed(0)
-    tokens = method.stages.source.sample(torch.zeros(4, dtype=torch.long), 4, run)
+    tokens = method.model.source.sample(torch.zeros(4, dtype=torch.long), 4, run)
     run.generator.manual_seed(0)
     images = method.sample(Conditions(4, (0,) * 4), run)
-    decoded = method.stages.tokenizer.decode(tokens)
+    decoded = method.model.tokenizer.decode(tokens)
     wanted = torch.nn.functional.interpolate(decoded, (16, 16), mode="bicubic").clamp(-1, 1)
     assert (to_unit(images) - wanted).abs().max() < 1 / 127
 
@@ -156,7 +156,7 @@ def test_central_images_are_class_means_with_the_planned_noise(spec, vault, sens
     bands = (coarse(images, 1) + 1) / 2
     assert bands.flatten(1).norm(dim=1).max() < mechanism.clip  # nothing is clipped here
     means = torch.stack([bands[labels == c].mean(0) for c in (0, 1)])
-    released = method.stages.central_images(vault(Plan(mechanism), 5.0), CENTRAL).images
+    released = method.model.central_images(vault(Plan(mechanism), 5.0), CENTRAL).images
     assert released.shape == (2, 1, 16, 16)
     error = (coarse(released, 1) + 1) / 2 - means
     assert torch.equal(released, coarse(released, 1).repeat_interleave(2, -1).repeat_interleave(2, -2))
@@ -169,7 +169,7 @@ def test_bands_above_the_clip_are_clipped(spec, vault):
     method = _method(spec, central_noise=1e-6)
     mechanism = dataclasses.replace(plan_of(method, REQUEST).mechanisms[0], clip=0.1)
     private = vault(Plan(mechanism), float("inf"))
-    total = (method.stages.central_images(private, CENTRAL).images + 1) / 2 * 200  # the sums, per class
+    total = (method.model.central_images(private, CENTRAL).images + 1) / 2 * 200  # the sums, per class
     assert coarse(total, 1).flatten(1).norm(dim=1).max() <= 200 * 0.1 + 1e-3
 
 

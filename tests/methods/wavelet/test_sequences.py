@@ -14,7 +14,7 @@ SPEC = DatasetSpec("small", 1, 16, 400, 100, ("a", "b"), True)
 
 def _stages(**settings):
     torch.manual_seed(0)
-    return Wavelet(build(Wavelet.Config, TINY | settings), SPEC).stages
+    return Wavelet(build(Wavelet.Config, TINY | settings), SPEC).model
 
 
 @pytest.mark.parametrize("order", ["scale", "raster"])

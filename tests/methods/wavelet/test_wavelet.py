@@ -113,8 +113,8 @@ def test_paper_preset_is_sit_4_at_256_pixels():
     (chosen,) = configure(["wavelet"], "photos", "paper", {})
     with torch.device("meta"):  # no memory for weights
         method = Wavelet(chosen.config, spec)
-    assert method.stages.coarse.transformer.config.length == 256
-    assert method.stages.tokenizer.length(4) == 1024
+    assert method.model.coarse.transformer.config.length == 256
+    assert method.model.tokenizer.length(4) == 1024
     assert plan_of(method, Request(Conditions(10))).mechanisms[0].sampling_rate == 4096 / 50_000
     assert chosen.config.central_noise == 0
 
