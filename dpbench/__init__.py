@@ -68,19 +68,19 @@ if TYPE_CHECKING:
     from dpbench.models.lora import add_lora as add_lora
     from dpbench.models.lora import merge_lora as merge_lora
     from dpbench.privacy.calibration import calibrate as calibrate
-    from dpbench.privacy.choices import ExponentialChoice as ExponentialChoice
-    from dpbench.privacy.choices import NoisyMax as NoisyMax
     from dpbench.privacy.dp_sgd_settings import DPSGDSettings as DPSGDSettings
     from dpbench.privacy.gradients.engine import Loss as Loss
-    from dpbench.privacy.laplace import LaplaceSum as LaplaceSum
-    from dpbench.privacy.mechanisms import DPSGD as DPSGD
-    from dpbench.privacy.mechanisms import NoisySum as NoisySum
-    from dpbench.privacy.mechanisms import Segment as Segment
-    from dpbench.privacy.nearest_mean import NearestMean as NearestMean
+    from dpbench.privacy.mechanisms.choices import ExponentialChoice as ExponentialChoice
+    from dpbench.privacy.mechanisms.choices import NoisyMax as NoisyMax
+    from dpbench.privacy.mechanisms.laplace import LaplaceSum as LaplaceSum
+    from dpbench.privacy.mechanisms.mechanism import DPSGD as DPSGD
+    from dpbench.privacy.mechanisms.mechanism import NoisySum as NoisySum
+    from dpbench.privacy.mechanisms.mechanism import Segment as Segment
+    from dpbench.privacy.mechanisms.nearest_mean import NearestMean as NearestMean
+    from dpbench.privacy.mechanisms.sanitised import SanitisedGradients as SanitisedGradients
     from dpbench.privacy.plan import CalibratedPlan as CalibratedPlan
     from dpbench.privacy.plan import Plan as Plan
     from dpbench.privacy.private_data import PrivateData as PrivateData
-    from dpbench.privacy.sanitised import SanitisedGradients as SanitisedGradients
     from dpbench.training.loop import PublicSteps as PublicSteps
     from dpbench.training.loop import train as train
     from dpbench.training.loop import train_together as train_together
@@ -131,15 +131,15 @@ _NAMES = {
     "dpbench.evaluation.features": ["Features"],
     "dpbench.models.lora": ["add_lora", "merge_lora"],
     "dpbench.privacy.calibration": ["calibrate"],
-    "dpbench.privacy.choices": ["ExponentialChoice", "NoisyMax"],
+    "dpbench.privacy.mechanisms.choices": ["ExponentialChoice", "NoisyMax"],
     "dpbench.privacy.dp_sgd_settings": ["DPSGDSettings"],
     "dpbench.privacy.gradients.engine": ["Loss"],
-    "dpbench.privacy.laplace": ["LaplaceSum"],
-    "dpbench.privacy.mechanisms": ["DPSGD", "NoisySum", "Segment"],
-    "dpbench.privacy.nearest_mean": ["NearestMean"],
+    "dpbench.privacy.mechanisms.laplace": ["LaplaceSum"],
+    "dpbench.privacy.mechanisms.mechanism": ["DPSGD", "NoisySum", "Segment"],
+    "dpbench.privacy.mechanisms.nearest_mean": ["NearestMean"],
     "dpbench.privacy.plan": ["CalibratedPlan", "Plan"],
     "dpbench.privacy.private_data": ["PrivateData"],
-    "dpbench.privacy.sanitised": ["SanitisedGradients"],
+    "dpbench.privacy.mechanisms.sanitised": ["SanitisedGradients"],
     "dpbench.training.loop": ["PublicSteps", "train", "train_together"],
     "dpbench.training.part": ["Part", "Stepper"],
     "dpbench.training.public": ["PublicBatches", "to_uint8", "to_unit"],

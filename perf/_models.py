@@ -11,7 +11,7 @@ from diffusers import UNet2DModel
 from torch import Tensor, nn
 
 from dpbench.core.specs import Batch
-from dpbench.methods.cores.diffusion_settings import DiffusionConfig
+from dpbench.methods.cores.diffusion.diffusion_settings import DiffusionConfig
 from dpbench.models.edm import Denoiser, NoiseConfig
 from dpbench.models.lora import ATTENTION, add_lora
 from dpbench.models.transformer import TokenTransformer, TransformerConfig

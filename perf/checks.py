@@ -44,7 +44,7 @@ from dpbench.privacy.checks import model_state
 from dpbench.privacy.checks.loss_checks import LossChecks
 from dpbench.privacy.checks.probes import Probes
 from dpbench.privacy.ledger import Ledger
-from dpbench.privacy.mechanisms import DPSGD
+from dpbench.privacy.mechanisms.mechanism import DPSGD
 from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.stepper import DPSGDStepper
 from dpbench.privacy.vault import Vault

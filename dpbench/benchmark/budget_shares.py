@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from dpbench.privacy import choices, laplace, mechanisms, sanitised  # noqa: F401 (they declare the mechanisms)
-from dpbench.privacy.accounting import epsilon_pld
-from dpbench.privacy.events import Event
-from dpbench.privacy.mechanisms import Mechanism
-from dpbench.privacy.shares import shares
+from dpbench.privacy.accounting.composition import epsilon_pld
+from dpbench.privacy.accounting.events import Event
+from dpbench.privacy.accounting.shares import shares
+from dpbench.privacy.mechanisms import choices, laplace, nearest_mean, sanitised  # noqa: F401 (they declare mechanisms)
+from dpbench.privacy.mechanisms.mechanism import Mechanism
 from dpbench.results.stored_ledger import StoredLedger, StoredMechanism, segments_of
 
 

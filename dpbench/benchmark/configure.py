@@ -17,7 +17,7 @@ from dpbench.core.seal import Seal
 from dpbench.core.specs import DatasetSpec, Request
 from dpbench.core.variants import parse_variant, titled, variant_label
 from dpbench.data.opening import whole_name
-from dpbench.methods.cores.source_choice import ChoosesSource
+from dpbench.methods.cores.votes.source_choice import ChoosesSource
 
 if TYPE_CHECKING:
     from dpbench.privacy.plan import Plan

@@ -25,7 +25,7 @@ from dpbench.privacy.auditing.findings import Finding, of_query, of_vault
 from dpbench.privacy.auditing.small_model import QUERIES
 from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.ledger import Ledger
-from dpbench.privacy.mechanisms import DPSGD, Mechanism
+from dpbench.privacy.mechanisms.mechanism import DPSGD, Mechanism
 from dpbench.privacy.plan import Plan
 from dpbench.training.device import resolve_device
 

@@ -13,7 +13,7 @@ from dpbench.core.registries import DATASETS
 from dpbench.core.specs import DatasetSpec
 from dpbench.core.variants import parse_variant, split_list, variant_label
 from dpbench.data.opening import canonical_name, open_public
-from dpbench.methods.cores.source_choice import SourceChoice, choosing
+from dpbench.methods.cores.votes.source_choice import SourceChoice, choosing
 
 AUTO = "auto"
 """The keyword that replaces a dataset's name."""

@@ -21,7 +21,7 @@ from dpbench.core.seal import Seal
 from dpbench.core.specs import Budget, Conditions, DatasetSpec, Request
 from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.ledger import Ledger, Receipt
-from dpbench.privacy.mechanisms import Mechanism
+from dpbench.privacy.mechanisms.mechanism import Mechanism
 from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.noise_key import NoiseKey
 from dpbench.privacy.plan import CalibratedPlan

@@ -22,7 +22,7 @@ from dpbench.core.registries import REFINERS
 from dpbench.core.specs import Conditions, DatasetSpec, Request
 from dpbench.core.state_parts import joined, part_of
 from dpbench.core.track import Track, joint_track
-from dpbench.privacy.mechanisms import NoisySum
+from dpbench.privacy.mechanisms.mechanism import NoisySum
 from dpbench.privacy.plan import Plan
 
 if TYPE_CHECKING:

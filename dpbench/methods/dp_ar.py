@@ -16,14 +16,14 @@ from dpbench.core.data import ImageDataset
 from dpbench.core.method import Method, Preset, required
 from dpbench.core.specs import CONDITIONS, Batch, Condition, Conditions, DatasetSpec, Request
 from dpbench.core.track import Track, joint_track
-from dpbench.methods.cores.token_settings import SCENES, ImageTokenizerSettings, TokenModelSettings
+from dpbench.methods.cores.tokens.token_settings import SCENES, ImageTokenizerSettings, TokenModelSettings
 from dpbench.models.token_order import one_by_one, scale_by_scale
 from dpbench.privacy.plan import Plan
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from dpbench.methods.cores.image_tokenizer import ImageTokenizer
+    from dpbench.methods.cores.tokens.image_tokenizer import ImageTokenizer
     from dpbench.privacy.private_data import PrivateData
 
 FINETUNE = "finetune"
@@ -155,7 +155,7 @@ class DPAR(Method[DPARConfig]):
         super().__init__(config, spec)
         from torch import nn
 
-        from dpbench.methods.cores.token_model import TokenModel
+        from dpbench.methods.cores.tokens.token_model import TokenModel
 
         self.tokenizer = self._new_tokenizer()
         sides = self.tokenizer.sides
@@ -164,7 +164,7 @@ class DPAR(Method[DPARConfig]):
         self.parts = nn.ModuleDict({"tokenizer": self.tokenizer, "transformer": self.model.transformer})
 
     def _new_tokenizer(self) -> ImageTokenizer:
-        from dpbench.methods.cores.image_tokenizer import ImageTokenizer
+        from dpbench.methods.cores.tokens.image_tokenizer import ImageTokenizer
 
         return ImageTokenizer(self.spec.channels, self.config.sides(self.spec.resolution), self.config)
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, ClassVar
 from dpbench.core.context import RunContext
 from dpbench.core.method import Preset
 from dpbench.core.specs import DatasetSpec, Request
-from dpbench.methods.cores.diffusion import DiffusionMethod
-from dpbench.methods.cores.diffusion_settings import ONE_GPU, PUBLISHED, DiffusionConfig
-from dpbench.methods.cores.warm_up_settings import ON_HANDWRITING, PUBLISHED_WARM_UP, WarmUpSettings
+from dpbench.methods.cores.diffusion.diffusion import DiffusionMethod
+from dpbench.methods.cores.diffusion.diffusion_settings import ONE_GPU, PUBLISHED, DiffusionConfig
+from dpbench.methods.cores.warm_up.warm_up_settings import ON_HANDWRITING, PUBLISHED_WARM_UP, WarmUpSettings
 from dpbench.privacy.plan import Plan
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class DPFETA(DiffusionMethod[DPFETAConfig]):
 
     def fit(self, private: PrivateData, run: RunContext) -> None:
         """Warms up on the central images, then trains by DP-SGD; see `Method.fit`."""
-        from dpbench.methods.cores.warm_up import warm_up
+        from dpbench.methods.cores.warm_up.warm_up import warm_up
 
         warm_up(self.model, private, self.config, run)
         super().fit(private, run)

@@ -15,10 +15,10 @@ from dpbench.core.config import option
 from dpbench.core.context import RunContext
 from dpbench.core.method import Preset
 from dpbench.core.specs import Conditions, DatasetSpec, Request
-from dpbench.methods.cores.diffusion import DiffusionMethod
-from dpbench.methods.cores.diffusion_settings import ONE_GPU, PUBLISHED, DiffusionConfig
-from dpbench.methods.cores.matching_settings import EMBEDDING, FourierSettings, MatchingConfig
-from dpbench.methods.cores.warm_up_settings import ON_HANDWRITING, PUBLISHED_WARM_UP, WarmUpSettings
+from dpbench.methods.cores.diffusion.diffusion import DiffusionMethod
+from dpbench.methods.cores.diffusion.diffusion_settings import ONE_GPU, PUBLISHED, DiffusionConfig
+from dpbench.methods.cores.matching.matching_settings import EMBEDDING, FourierSettings, MatchingConfig
+from dpbench.methods.cores.warm_up.warm_up_settings import ON_HANDWRITING, PUBLISHED_WARM_UP, WarmUpSettings
 from dpbench.privacy.plan import Plan
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class DPFETAPro(DiffusionMethod[DPFETAProConfig]):
 
     def fit(self, private: PrivateData, run: RunContext) -> None:
         """Warms up on central and generated images, then trains by DP-SGD; see `Method.fit`."""
-        from dpbench.methods.cores.warm_up import warm_up
+        from dpbench.methods.cores.warm_up.warm_up import warm_up
 
         c, title = self.config, "warm up on generated images (post-processing)"
         warm_up(self.model, private, c, run)
@@ -126,8 +126,8 @@ class DPFETAPro(DiffusionMethod[DPFETAProConfig]):
 
     def generated_images(self, private: PrivateData, run: RunContext) -> ReleasedImages:
         """Releases the mean embedding, and samples images from a generator that is trained to match it."""
-        from dpbench.methods.cores.fourier_features import FourierFeatures
-        from dpbench.methods.cores.matched_generator import MatchedGenerator
+        from dpbench.methods.cores.matching.fourier_features import FourierFeatures
+        from dpbench.methods.cores.matching.matched_generator import MatchedGenerator
 
         c, pixels = self.config, math.prod(self.spec.shape)
         generator = MatchedGenerator(c.matching, self.spec)

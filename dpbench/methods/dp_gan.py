@@ -15,7 +15,7 @@ from dpbench.core.config import option
 from dpbench.core.context import RunContext
 from dpbench.core.method import Preset
 from dpbench.core.specs import Batch, DatasetSpec, Request
-from dpbench.methods.cores.gan_settings import GANSettings
+from dpbench.methods.cores.adversarial.gan_settings import GANSettings
 from dpbench.methods.cores.model_method import ModelMethod
 from dpbench.privacy.dp_sgd_settings import DPSGDSettings
 from dpbench.privacy.plan import Plan
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from dpbench.methods.cores.conditional_gan import ConditionalGAN
+    from dpbench.methods.cores.adversarial.conditional_gan import ConditionalGAN
     from dpbench.privacy.private_data import PrivateData
 
 DISCRIMINATOR = "discriminator"
@@ -100,7 +100,7 @@ class DPGAN(ModelMethod[DPGANConfig]):
 
     def __init__(self, config: DPGANConfig, spec: DatasetSpec):
         super().__init__(config, spec)
-        from dpbench.methods.cores.conditional_gan import ConditionalGAN
+        from dpbench.methods.cores.adversarial.conditional_gan import ConditionalGAN
 
         self.model = ConditionalGAN(config, spec)
 

@@ -15,14 +15,14 @@ from dpbench.core.config import option
 from dpbench.core.context import RunContext
 from dpbench.core.errors import ConfigError
 from dpbench.core.method import Preset
-from dpbench.methods.cores.embedding_matching import MatchingMethod
-from dpbench.methods.cores.matching_settings import EMBEDDING, MatchingConfig
-from dpbench.privacy.mechanisms import NoisySum
+from dpbench.methods.cores.matching.embedding_matching import MatchingMethod
+from dpbench.methods.cores.matching.matching_settings import EMBEDDING, MatchingConfig
+from dpbench.privacy.mechanisms.mechanism import NoisySum
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from dpbench.methods.cores.kernel_features import KernelFeatures
+    from dpbench.methods.cores.matching.kernel_features import KernelFeatures
     from dpbench.privacy.private_data import PrivateData
 
 
@@ -97,7 +97,7 @@ class DPKernel(MatchingMethod[DPKernelConfig]):
         """See `MatchingMethod.features`: the anchors are generated images, noisy copies of them, and smooth images."""
         import torch
 
-        from dpbench.methods.cores.kernel_features import GRID, KernelFeatures, smooth_images, smooth_noise
+        from dpbench.methods.cores.matching.kernel_features import GRID, KernelFeatures, smooth_images, smooth_noise
 
         c, draws = self.config, torch.Generator().manual_seed(release)
         noisy = generated + c.jitter * smooth_noise(generated.shape, GRID, draws).to(generated.device)

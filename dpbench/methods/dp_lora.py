@@ -14,9 +14,9 @@ from dpbench.core.config import option
 from dpbench.core.context import RunContext
 from dpbench.core.method import Preset
 from dpbench.core.specs import DatasetSpec, Request
-from dpbench.methods.cores.latent import LatentMethod
-from dpbench.methods.cores.latent_settings import GPU, PUBLISHED, SCENES, SHAPES, LatentConfig
-from dpbench.privacy.mechanisms import NoisySum
+from dpbench.methods.cores.latent.latent import LatentMethod
+from dpbench.methods.cores.latent.latent_settings import GPU, PUBLISHED, SCENES, SHAPES, LatentConfig
+from dpbench.privacy.mechanisms.mechanism import NoisySum
 from dpbench.privacy.plan import Plan
 
 if TYPE_CHECKING:
@@ -73,8 +73,8 @@ class DPLoRA(LatentMethod[DPLoRAConfig]):
 
     def choose_weights(self, latents: PrivateData, run: RunContext) -> None:
         """Trains adapters of the chosen attention matrices, the biases of their layers, and the condition embedder."""
-        from dpbench.methods.cores.attention_adapters import add_attention_adapters
-        from dpbench.methods.cores.attention_saliency import attention_matrices, most_salient
+        from dpbench.methods.cores.latent.attention_adapters import add_attention_adapters
+        from dpbench.methods.cores.latent.attention_saliency import attention_matrices, most_salient
 
         c, model = self.config, self.model
         chosen = list(attention_matrices(model.unet))

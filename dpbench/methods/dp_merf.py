@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from dpbench.core.method import Preset
-from dpbench.methods.cores.embedding_matching import MatchingMethod
-from dpbench.methods.cores.matching_settings import FourierSettings, MatchingConfig
+from dpbench.methods.cores.matching.embedding_matching import MatchingMethod
+from dpbench.methods.cores.matching.matching_settings import FourierSettings, MatchingConfig
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from dpbench.methods.cores.fourier_features import FourierFeatures
+    from dpbench.methods.cores.matching.fourier_features import FourierFeatures
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class DPMERF(MatchingMethod[DPMERFConfig]):
 
     def features(self, generated: Tensor, release: int) -> FourierFeatures:
         """See `MatchingMethod.features`; the same for every release."""
-        from dpbench.methods.cores.fourier_features import FourierFeatures
+        from dpbench.methods.cores.matching.fourier_features import FourierFeatures
 
         c, device = self.config, str(generated.device)
         return FourierFeatures(math.prod(self.spec.shape), c.features, c.bandwidths, c.seed, device)

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 from dpbench.core.config import option
 from dpbench.core.method import Preset
-from dpbench.methods.cores.embedding_matching import MatchingMethod
-from dpbench.methods.cores.matching_settings import MatchingConfig
+from dpbench.methods.cores.matching.embedding_matching import MatchingMethod
+from dpbench.methods.cores.matching.matching_settings import MatchingConfig
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from dpbench.methods.cores.tangent_features import TangentFeatures
+    from dpbench.methods.cores.matching.tangent_features import TangentFeatures
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class DPNTK(MatchingMethod[DPNTKConfig]):
 
     def features(self, generated: Tensor, release: int) -> TangentFeatures:
         """See `MatchingMethod.features`; the same for every release."""
-        from dpbench.methods.cores.tangent_features import TangentFeatures
+        from dpbench.methods.cores.matching.tangent_features import TangentFeatures
 
         c, device = self.config, str(generated.device)
         return TangentFeatures(math.prod(self.spec.shape), c.hidden, c.outputs, c.seed, device)

@@ -14,11 +14,11 @@ from dpbench.core.data import ImageDataset
 from dpbench.core.method import Preset, required
 from dpbench.core.specs import DatasetSpec, Request
 from dpbench.methods.cores.model_method import ModelMethod
-from dpbench.methods.cores.retrieval_settings import RETRIEVAL, RetrievalConfig
+from dpbench.methods.cores.retrieval.retrieval_settings import RETRIEVAL, RetrievalConfig
 from dpbench.privacy.plan import Plan
 
 if TYPE_CHECKING:
-    from dpbench.methods.cores.retrieval_diffusion import RetrievalDiffusion
+    from dpbench.methods.cores.retrieval.retrieval_diffusion import RetrievalDiffusion
     from dpbench.privacy.private_data import PrivateData
 
 
@@ -63,7 +63,7 @@ class DPRDM(ModelMethod[RetrievalConfig]):
 
     def __init__(self, config: RetrievalConfig, spec: DatasetSpec):
         super().__init__(config, spec)
-        from dpbench.methods.cores.retrieval_diffusion import RetrievalDiffusion
+        from dpbench.methods.cores.retrieval.retrieval_diffusion import RetrievalDiffusion
 
         self.model = RetrievalDiffusion(config, spec)
 

@@ -15,14 +15,14 @@ from dpbench.core.data import ImageDataset
 from dpbench.core.method import Preset, required
 from dpbench.core.specs import CONDITIONS, Condition, DatasetSpec, Request
 from dpbench.core.track import Track, joint_track
-from dpbench.methods.cores.diffusion import DiffusionMethod
-from dpbench.methods.cores.diffusion_settings import ONE_GPU, PUBLISHED, DiffusionConfig
+from dpbench.methods.cores.diffusion.diffusion import DiffusionMethod
+from dpbench.methods.cores.diffusion.diffusion_settings import ONE_GPU, PUBLISHED, DiffusionConfig
 from dpbench.methods.cores.public_training import PublicTraining
 from dpbench.models.caption_settings import CaptionSettings
 from dpbench.privacy.plan import Plan
 
 if TYPE_CHECKING:
-    from dpbench.methods.cores.diffusion_conditions import DiffusionCondition
+    from dpbench.methods.cores.diffusion.diffusion_conditions import DiffusionCondition
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class DPSGDFinetuning(DiffusionMethod[DPSGDFinetuningConfig]):
 
     def _condition(self) -> DiffusionCondition:
         """The condition of an image: the words of a caption, or its class."""
-        from dpbench.methods.cores.diffusion_conditions import ByWords
+        from dpbench.methods.cores.diffusion.diffusion_conditions import ByWords
 
         if self.spec.condition == "captions":
             return ByWords(self.config, self.config.context)

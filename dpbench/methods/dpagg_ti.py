@@ -13,12 +13,12 @@ from dpbench.core.data import ImageDataset
 from dpbench.core.method import Preset
 from dpbench.core.specs import DatasetSpec, Request
 from dpbench.core.track import Track
-from dpbench.methods.cores.inversion_settings import EMBEDDINGS, InversionConfig
+from dpbench.methods.cores.inversion.inversion_settings import EMBEDDINGS, InversionConfig
 from dpbench.methods.cores.model_method import ModelMethod
 from dpbench.privacy.plan import Plan
 
 if TYPE_CHECKING:
-    from dpbench.methods.cores.textual_inversion import TextualInversion
+    from dpbench.methods.cores.inversion.textual_inversion import TextualInversion
     from dpbench.privacy.private_data import PrivateData
 
 
@@ -65,7 +65,7 @@ class DPAggTI(ModelMethod[InversionConfig]):
 
     def __init__(self, config: InversionConfig, spec: DatasetSpec):
         super().__init__(config, spec)
-        from dpbench.methods.cores.textual_inversion import TextualInversion
+        from dpbench.methods.cores.inversion.textual_inversion import TextualInversion
 
         self.model = TextualInversion(config, spec)
 

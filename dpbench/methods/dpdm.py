@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from dpbench.core.method import Preset
-from dpbench.methods.cores.diffusion import DiffusionMethod
-from dpbench.methods.cores.diffusion_settings import ONE_GPU, PUBLISHED, DiffusionConfig
+from dpbench.methods.cores.diffusion.diffusion import DiffusionMethod
+from dpbench.methods.cores.diffusion.diffusion_settings import ONE_GPU, PUBLISHED, DiffusionConfig
 
 
 class DPDM(DiffusionMethod[DiffusionConfig]):

@@ -16,15 +16,15 @@ from dpbench.core.context import RunContext
 from dpbench.core.errors import ConfigError
 from dpbench.core.method import Preset
 from dpbench.core.specs import DatasetSpec, Request
-from dpbench.methods.cores.gan_settings import CriticSettings, GANSettings
+from dpbench.methods.cores.adversarial.gan_settings import CriticSettings, GANSettings
 from dpbench.methods.cores.model_method import ModelMethod
+from dpbench.privacy.mechanisms.sanitised import SanitisedGradients
 from dpbench.privacy.plan import Plan
-from dpbench.privacy.sanitised import SanitisedGradients
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from dpbench.methods.cores.conditional_gan import ConditionalGAN
+    from dpbench.methods.cores.adversarial.conditional_gan import ConditionalGAN
     from dpbench.privacy.private_data import PrivateData
 
 GRADIENTS = "generator gradients"
@@ -89,7 +89,7 @@ class GSWGAN(ModelMethod[GSWGANConfig]):
 
     def __init__(self, config: GSWGANConfig, spec: DatasetSpec):
         super().__init__(config, spec)
-        from dpbench.methods.cores.conditional_gan import ConditionalGAN
+        from dpbench.methods.cores.adversarial.conditional_gan import ConditionalGAN
 
         self.model = ConditionalGAN(config, spec)
 
@@ -119,7 +119,7 @@ class GSWGAN(ModelMethod[GSWGANConfig]):
         """Trains the generator along the private gradients; see `Method.fit`."""
         import torch
 
-        from dpbench.methods.cores.wasserstein_critics import BETAS, WassersteinCritic
+        from dpbench.methods.cores.adversarial.wasserstein_critics import BETAS, WassersteinCritic
         from dpbench.training.loop import train
 
         c, gan = self.config, self.model

@@ -19,13 +19,13 @@ from dpbench.core.method import Method, Preset, required
 from dpbench.core.registries import GENERATORS
 from dpbench.core.specs import CONDITIONS, Condition, Conditions, DatasetSpec, Request
 from dpbench.core.track import Track, joint_track
-from dpbench.methods.cores.vote_embedding import (
+from dpbench.methods.cores.votes.vote_embedding import (
     check_embedding,
     embedding_option,
     embedding_track,
     embedding_weights,
 )
-from dpbench.privacy.mechanisms import NoisySum
+from dpbench.privacy.mechanisms.mechanism import NoisySum
 from dpbench.privacy.plan import Plan
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class PE(Method[PEConfig]):
 
     def __init__(self, config: PEConfig, spec: DatasetSpec):
         super().__init__(config, spec)
-        from dpbench.methods.cores.population import Population
+        from dpbench.methods.cores.votes.population import Population
 
         generator = GENERATORS.get(config.generator.name)(config.generator.config, spec.shape)
         self._population = Population(generator, max(1, spec.n_classes), config.population)
@@ -166,9 +166,9 @@ class PE(Method[PEConfig]):
 
     def fit(self, private: PrivateData, run: RunContext) -> None:
         """Releases the votes on each generation, and replaces it with variations of the selected candidates."""
-        from dpbench.methods.cores.candidate_selection import SELECTIONS, above
-        from dpbench.methods.cores.nearest_votes import embedded, nearest_votes
-        from dpbench.methods.cores.vote_embedding import embedding
+        from dpbench.methods.cores.votes.candidate_selection import SELECTIONS, above
+        from dpbench.methods.cores.votes.nearest_votes import embedded, nearest_votes
+        from dpbench.methods.cores.votes.vote_embedding import embedding
 
         c, population = self.config, self._population
         embed = embedding(c.embedding, self.spec, run)

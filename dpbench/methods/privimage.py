@@ -20,17 +20,17 @@ from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
 from dpbench.core.method import Preset, required
 from dpbench.core.specs import DatasetSpec, Request
-from dpbench.methods.cores.classifier_settings import ClassifierTraining
-from dpbench.methods.cores.diffusion import DiffusionMethod
-from dpbench.methods.cores.diffusion_settings import ONE_GPU, PUBLISHED, DiffusionConfig
+from dpbench.methods.cores.diffusion.diffusion import DiffusionMethod
+from dpbench.methods.cores.diffusion.diffusion_settings import ONE_GPU, PUBLISHED, DiffusionConfig
+from dpbench.methods.cores.public_classes.classifier_settings import ClassifierTraining
 from dpbench.methods.cores.public_training import PublicTraining
-from dpbench.privacy.mechanisms import NoisySum
+from dpbench.privacy.mechanisms.mechanism import NoisySum
 from dpbench.privacy.plan import Plan
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from dpbench.methods.cores.public_classifier import PublicClassifier
+    from dpbench.methods.cores.public_classes.public_classifier import PublicClassifier
     from dpbench.privacy.private_data import PrivateData
 
 QUERY = "class votes"
@@ -165,8 +165,8 @@ class PrivImage(DiffusionMethod[PrivImageConfig]):
 
     def _classifier(self, public: ImageDataset, run: RunContext) -> tuple[Tensor, PublicClassifier]:
         """The labels of the public images, and a classifier trained on them."""
-        from dpbench.methods.cores.class_selection import public_labels
-        from dpbench.methods.cores.public_classifier import PublicClassifier
+        from dpbench.methods.cores.public_classes.class_selection import public_labels
+        from dpbench.methods.cores.public_classes.public_classifier import PublicClassifier
 
         c = self.config
         key: dict[str, Any] = {"public": public.fingerprint}
@@ -182,7 +182,7 @@ class PrivImage(DiffusionMethod[PrivImageConfig]):
 
     def _shared_model(self, public: ImageDataset, run: RunContext) -> Tensor | None:
         """Starts from a model of all public images, unless `public_steps` is 0; returns its class embeddings."""
-        from dpbench.methods.cores.diffusion_model import LABEL_EMBEDDING
+        from dpbench.methods.cores.diffusion.diffusion_model import LABEL_EMBEDDING
 
         c = self.config
         if not c.public_steps:
@@ -207,7 +207,7 @@ class PrivImage(DiffusionMethod[PrivImageConfig]):
     def _train_on_selected(self, private: PrivateData, prepared: Prepared, run: RunContext) -> None:
         """Releases the votes and trains on the images that they select, labelled by private classes."""
         from dpbench.methods.cores.class_embeddings import assigned_class_embeddings
-        from dpbench.methods.cores.class_selection import SELECTIONS, AssignedImages, Votes
+        from dpbench.methods.cores.public_classes.class_selection import SELECTIONS, AssignedImages, Votes
         from dpbench.training.public import PublicBatches
 
         c = self.config

@@ -10,7 +10,7 @@ from functools import lru_cache, partial
 
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Budget
-from dpbench.privacy.accounting import (
+from dpbench.privacy.accounting.composition import (
     SECOND_DELTA,
     epsilon_on_grid,
     epsilon_pld,
@@ -18,9 +18,9 @@ from dpbench.privacy.accounting import (
     rough_grid,
     settle_grid,
 )
-from dpbench.privacy.events import Event
-from dpbench.privacy.gdp import gdp
-from dpbench.privacy.mechanisms import Query
+from dpbench.privacy.accounting.events import Event
+from dpbench.privacy.accounting.gdp import gdp
+from dpbench.privacy.mechanisms.mechanism import Query
 from dpbench.privacy.plan import CalibratedPlan, Plan
 
 TIGHTNESS = 0.995

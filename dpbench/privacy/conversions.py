@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from dpbench.core.specs import Budget
 from dpbench.privacy.calibration import calibrate, most_releases, priced
-from dpbench.privacy.mechanisms import NoisySum
+from dpbench.privacy.mechanisms.mechanism import NoisySum
 from dpbench.privacy.plan import CalibratedPlan, Plan
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from dpbench.core.config import option
 from dpbench.core.specs import DatasetSpec
-from dpbench.privacy.mechanisms import DPSGD
+from dpbench.privacy.mechanisms.mechanism import DPSGD
 
 
 @dataclass(frozen=True)

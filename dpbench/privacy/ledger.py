@@ -9,8 +9,8 @@ from typing import Any, Literal, TypeVar
 
 from dpbench.core.errors import DpbenchError, PrivacyError
 from dpbench.core.files import read_json, write_json
-from dpbench.privacy.accounting import epsilon_pld
-from dpbench.privacy.mechanisms import Mechanism
+from dpbench.privacy.accounting.composition import epsilon_pld
+from dpbench.privacy.mechanisms.mechanism import Mechanism
 from dpbench.privacy.plan import CalibratedPlan
 
 M = TypeVar("M", bound=Mechanism)

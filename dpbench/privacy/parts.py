@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dpbench.privacy.door import Door
 from dpbench.privacy.ledger import Ledger, Receipt
-from dpbench.privacy.mechanisms import Mechanism
+from dpbench.privacy.mechanisms.mechanism import Mechanism
 from dpbench.privacy.noise import Draws, NoiseSource
 from dpbench.privacy.records import Records
 from dpbench.privacy.world import World

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Budget
-from dpbench.privacy.events import Event
-from dpbench.privacy.mechanisms import Mechanism
+from dpbench.privacy.accounting.events import Event
+from dpbench.privacy.mechanisms.mechanism import Mechanism
 
 
 @dataclass(frozen=True, init=False)

@@ -38,7 +38,7 @@ from itertools import count, takewhile
 from dpbench.core.errors import ConfigError
 from dpbench.core.specs import Budget
 from dpbench.privacy.calibration import rough_scale
-from dpbench.privacy.mechanisms import DPSGD
+from dpbench.privacy.mechanisms.mechanism import DPSGD
 from dpbench.privacy.plan import Plan
 
 SMALLEST_BATCH = 32

@@ -10,10 +10,10 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
-from dpbench.privacy.choices import ExponentialChoice, NoisyMax
 from dpbench.privacy.clipping import clamped_sum, clipped_sum
-from dpbench.privacy.laplace import LaplaceSum
-from dpbench.privacy.mechanisms import NoisySum, Query
+from dpbench.privacy.mechanisms.choices import ExponentialChoice, NoisyMax
+from dpbench.privacy.mechanisms.laplace import LaplaceSum
+from dpbench.privacy.mechanisms.mechanism import NoisySum, Query
 
 Q = TypeVar("Q", bound=Query)
 

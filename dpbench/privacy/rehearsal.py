@@ -26,7 +26,7 @@ from dpbench.privacy.checked_gradients import CheckedGradients
 from dpbench.privacy.gradients.engine import Loss
 from dpbench.privacy.gradients.engines import engine_named
 from dpbench.privacy.ledger import Ledger, Receipt
-from dpbench.privacy.mechanisms import DPSGD
+from dpbench.privacy.mechanisms.mechanism import DPSGD
 from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.noise_key import NoiseKey
 from dpbench.privacy.plan import Plan

@@ -16,7 +16,7 @@ from dpbench.core.progress import Progress, track
 from dpbench.core.specs import DatasetSpec
 from dpbench.privacy.checks.probes import Probes
 from dpbench.privacy.clipping import clipped_rows
-from dpbench.privacy.nearest_mean import NearestMean
+from dpbench.privacy.mechanisms.nearest_mean import NearestMean
 from dpbench.privacy.parts import Parts
 from dpbench.privacy.records import padded
 

@@ -18,10 +18,10 @@ from dpbench.privacy.checks.guard import guarded
 from dpbench.privacy.checks.probes import DISTINCT, Probes
 from dpbench.privacy.clipping import clipped_rows
 from dpbench.privacy.ledger import Receipt
+from dpbench.privacy.mechanisms.sanitised import SanitisedGradients
 from dpbench.privacy.noise import Draws, global_randomness
 from dpbench.privacy.parts import Parts
 from dpbench.privacy.records import Records, Shard
-from dpbench.privacy.sanitised import SanitisedGradients
 from dpbench.privacy.world import World
 
 DrawRecords = Callable[[int], Batch]

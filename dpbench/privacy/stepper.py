@@ -12,7 +12,7 @@ from torch import Tensor
 from dpbench.privacy.checked_gradients import CheckedGradients
 from dpbench.privacy.checks.model_state import unchanged
 from dpbench.privacy.ledger import Receipt
-from dpbench.privacy.mechanisms import DPSGD
+from dpbench.privacy.mechanisms.mechanism import DPSGD
 from dpbench.privacy.noise import Draws, global_randomness
 from dpbench.privacy.parts import Parts
 from dpbench.privacy.records import padded

@@ -33,15 +33,15 @@ from dpbench.privacy.door import Door
 from dpbench.privacy.gradients.engine import Loss, refuse_sharded
 from dpbench.privacy.gradients.engines import engine_named
 from dpbench.privacy.ledger import Ledger, Receipt
-from dpbench.privacy.mechanisms import DPSGD, Query
-from dpbench.privacy.nearest_mean import NearestMean
+from dpbench.privacy.mechanisms.mechanism import DPSGD, Query
+from dpbench.privacy.mechanisms.nearest_mean import NearestMean
+from dpbench.privacy.mechanisms.sanitised import SanitisedGradients
 from dpbench.privacy.noise import NoiseSource, global_randomness
 from dpbench.privacy.parts import Parts
 from dpbench.privacy.private_data import Derive, PerRecord, PrivateData
 from dpbench.privacy.recipes import EXPONENTIAL_CHOICE, LAPLACE_SUM, NOISY_MAX, NOISY_SUM, Q, Recipe
 from dpbench.privacy.records import DerivedRecords, LazyRecords, Records, Shard, WithImages, padded
 from dpbench.privacy.retrieval import Retrieval
-from dpbench.privacy.sanitised import SanitisedGradients
 from dpbench.privacy.sanitised_steps import Generate, NewDiscriminator, SanitisedSteps
 from dpbench.privacy.stepper import DPSGDStepper
 from dpbench.privacy.tokenization import Tokenization, WithTokens

@@ -11,10 +11,10 @@ from dpbench import DPSGD, NoisySum, Plan, Segment, calibrate
 from dpbench.benchmark.budget_shares import spent_by_mechanism
 from dpbench.core.errors import DpbenchError
 from dpbench.core.specs import Budget
-from dpbench.privacy.accounting import epsilon_pld
+from dpbench.privacy.accounting.composition import epsilon_pld
+from dpbench.privacy.accounting.shares import shares
 from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.plan import CalibratedPlan
-from dpbench.privacy.shares import shares
 from dpbench.results.stored_ledger import StoredLedger, segments_of
 
 SCHEDULE = (Segment(releases=20, rate=0.5), Segment(releases=30, noise=2.0))

@@ -18,7 +18,7 @@ from dpbench.benchmark.public_choice import canonical_public
 from dpbench.benchmark.request import RunRequest
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import read_json
-from dpbench.methods.cores.source_choice import VOTES
+from dpbench.methods.cores.votes.source_choice import VOTES
 from dpbench.privacy.vault import Vault
 
 AUTO = "auto[noise=5]:tiny-public,black"

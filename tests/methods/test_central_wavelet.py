@@ -12,7 +12,7 @@ from dpbench.methods.central_wavelet import COVARIANCES, MEANS, CentralWavelet
 from dpbench.methods.cores.coarse_gaussian import CoarseGaussian, root
 from dpbench.models.haar import coarse
 from dpbench.privacy.calibration import calibrate
-from dpbench.privacy.mechanisms import NoisySum
+from dpbench.privacy.mechanisms.mechanism import NoisySum
 from dpbench.privacy.plan import Plan
 from dpbench.privacy.vault import Vault
 

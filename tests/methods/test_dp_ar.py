@@ -7,10 +7,10 @@ from dpbench.benchmark.configure import configure
 from dpbench.core.config import build
 from dpbench.core.errors import ConfigError
 from dpbench.core.specs import Batch, Conditions, DatasetSpec, Request
-from dpbench.methods.cores.image_tokenizer import ImageTokenizer
-from dpbench.methods.cores.token_model import TokenModel
+from dpbench.methods.cores.tokens.image_tokenizer import ImageTokenizer
+from dpbench.methods.cores.tokens.token_model import TokenModel
 from dpbench.methods.dp_ar import DPAR, FINETUNE
-from dpbench.privacy.mechanisms import DPSGD
+from dpbench.privacy.mechanisms.mechanism import DPSGD
 
 TINY = {
     "patch": 4, "codes": 16, "code_dim": 8, "tokenizer_dim": 16, "tokenizer_depth": 1, "tokenizer_steps": 80,

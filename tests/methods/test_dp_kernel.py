@@ -9,9 +9,9 @@ from dpbench.benchmark.configure import configure
 from dpbench.core.config import build
 from dpbench.core.errors import ConfigError, PrivacyError
 from dpbench.core.specs import Budget, Conditions, DatasetSpec, Request
-from dpbench.methods.cores.kernel_features import KernelFeatures, smooth_images
-from dpbench.methods.cores.matching_settings import EMBEDDING
-from dpbench.methods.cores.matching_steps import noisy_sums
+from dpbench.methods.cores.matching.kernel_features import KernelFeatures, smooth_images
+from dpbench.methods.cores.matching.matching_settings import EMBEDDING
+from dpbench.methods.cores.matching.matching_steps import noisy_sums
 from dpbench.methods.dp_kernel import DPKernel
 from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.vault import Vault

@@ -13,7 +13,7 @@ from dpbench.core.config import build
 from dpbench.core.context import RunContext
 from dpbench.core.errors import ConfigError
 from dpbench.core.specs import Conditions, DatasetSpec, Request
-from dpbench.methods.cores.latent_diffusion import LatentDiffusion
+from dpbench.methods.cores.latent.latent_diffusion import LatentDiffusion
 from dpbench.methods.dp_ldm import DPLDM
 from dpbench.methods.dp_lora import DPLoRA
 from dpbench.models.class_unet import CLASSES

@@ -11,8 +11,8 @@ from dpbench.benchmark.configure import configure
 from dpbench.core.config import build
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch, Budget, Conditions, DatasetSpec, Request
-from dpbench.methods.cores.attention_adapters import add_attention_adapters
-from dpbench.methods.cores.attention_saliency import _clipped_squares, attention_matrices
+from dpbench.methods.cores.latent.attention_adapters import add_attention_adapters
+from dpbench.methods.cores.latent.attention_saliency import _clipped_squares, attention_matrices
 from dpbench.methods.dp_lora import SALIENCY, DPLoRA
 from dpbench.models.lora import LowRank
 from dpbench.privacy.calibration import calibrate

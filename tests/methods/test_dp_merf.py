@@ -4,8 +4,8 @@ from planned import plan_of
 
 from dpbench.core.config import build
 from dpbench.core.specs import Budget, Conditions, Request
-from dpbench.methods.cores.matching_settings import EMBEDDING
-from dpbench.methods.cores.matching_steps import noisy_sums
+from dpbench.methods.cores.matching.matching_settings import EMBEDDING
+from dpbench.methods.cores.matching.matching_steps import noisy_sums
 from dpbench.methods.dp_merf import DPMERF
 from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.vault import Vault

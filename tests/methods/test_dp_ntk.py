@@ -9,9 +9,9 @@ from dpbench.benchmark.configure import configure
 from dpbench.core.config import build
 from dpbench.core.errors import ConfigError, PrivacyError
 from dpbench.core.specs import Conditions, DatasetSpec, Request
-from dpbench.methods.cores.matching_settings import EMBEDDING
-from dpbench.methods.cores.matching_steps import noisy_sums
-from dpbench.methods.cores.tangent_features import TangentFeatures
+from dpbench.methods.cores.matching.matching_settings import EMBEDDING
+from dpbench.methods.cores.matching.matching_steps import noisy_sums
+from dpbench.methods.cores.matching.tangent_features import TangentFeatures
 from dpbench.methods.dp_ntk import DPNTK
 
 TINY = {"hidden": 30, "steps": 150, "batch": 40}

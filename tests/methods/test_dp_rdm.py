@@ -18,9 +18,9 @@ from dpbench.core.config import build
 from dpbench.core.context import RunContext
 from dpbench.core.errors import ConfigError
 from dpbench.core.specs import Budget, Conditions, DatasetSpec, Request
-from dpbench.methods.cores.principal_components import PrincipalComponents
-from dpbench.methods.cores.retrieval_diffusion import mean_of_nearest_others, shrunk
-from dpbench.methods.cores.retrieval_settings import RETRIEVAL
+from dpbench.methods.cores.retrieval.principal_components import PrincipalComponents
+from dpbench.methods.cores.retrieval.retrieval_diffusion import mean_of_nearest_others, shrunk
+from dpbench.methods.cores.retrieval.retrieval_settings import RETRIEVAL
 from dpbench.methods.dp_rdm import DPRDM
 from dpbench.privacy.calibration import calibrate
 from dpbench.training.public import to_unit

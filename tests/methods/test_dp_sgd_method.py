@@ -8,8 +8,8 @@ from dpbench.core.config import build
 from dpbench.core.errors import ConfigError
 from dpbench.core.specs import Conditions, DatasetSpec, Request
 from dpbench.data.arrays import ArrayDataset
-from dpbench.methods.cores.diffusion_conditions import ByLabel
-from dpbench.methods.cores.diffusion_model import DiffusionModel
+from dpbench.methods.cores.diffusion.diffusion_conditions import ByLabel
+from dpbench.methods.cores.diffusion.diffusion_model import DiffusionModel
 from dpbench.methods.dp_sgd import DPSGDFinetuning
 
 TINY = {

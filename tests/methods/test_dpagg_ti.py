@@ -20,8 +20,8 @@ from dpbench.core.config import build
 from dpbench.core.context import RunContext
 from dpbench.core.errors import ConfigError
 from dpbench.core.specs import Conditions, DatasetSpec, Request
-from dpbench.methods.cores.inversion_settings import EMBEDDINGS
-from dpbench.methods.cores.textual_inversion import inverted
+from dpbench.methods.cores.inversion.inversion_settings import EMBEDDINGS
+from dpbench.methods.cores.inversion.textual_inversion import inverted
 from dpbench.methods.dpagg_ti import DPAggTI
 from dpbench.training.public import to_unit
 

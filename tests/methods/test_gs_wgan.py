@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from dpbench.core.config import build
 from dpbench.core.errors import ConfigError
 from dpbench.core.specs import Batch, Budget, Conditions, DatasetSpec, Request
-from dpbench.methods.cores.wasserstein_critics import WassersteinCritic
+from dpbench.methods.cores.adversarial.wasserstein_critics import WassersteinCritic
 from dpbench.methods.gs_wgan import GRADIENTS, GSWGAN
 from dpbench.privacy.calibration import calibrate
 

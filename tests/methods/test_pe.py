@@ -11,10 +11,10 @@ from dpbench.core.cache import PublicCache
 from dpbench.core.config import build
 from dpbench.core.errors import ConfigError, PrivacyError, UnknownName
 from dpbench.core.specs import Budget, Conditions, DatasetSpec, Request
-from dpbench.methods.cores import candidate_selection
+from dpbench.methods.cores.votes import candidate_selection
 from dpbench.methods.pe import PE, VOTES
+from dpbench.privacy.accounting.events import GaussianEvent
 from dpbench.privacy.calibration import calibrate
-from dpbench.privacy.events import GaussianEvent
 
 TINY = {"generator.name": "nearest", "population": 20, "iterations": 3}
 REQUEST = Request(Conditions.balanced(64, 2))

@@ -13,14 +13,14 @@ from dpbench.core.config import build
 from dpbench.core.errors import ConfigError, PrivacyError
 from dpbench.core.specs import Batch, Budget, Conditions, DatasetSpec, Request
 from dpbench.data.arrays import ArrayDataset
-from dpbench.methods.cores import diffusion_model
 from dpbench.methods.cores.class_embeddings import assigned_class_embeddings
-from dpbench.methods.cores.diffusion import TRAINING, DiffusionMethod
-from dpbench.methods.cores.diffusion_model import DiffusionModel
-from dpbench.methods.cores.public_classifier import PublicClassifier
+from dpbench.methods.cores.diffusion import diffusion_model
+from dpbench.methods.cores.diffusion.diffusion import TRAINING, DiffusionMethod
+from dpbench.methods.cores.diffusion.diffusion_model import DiffusionModel
+from dpbench.methods.cores.public_classes.public_classifier import PublicClassifier
 from dpbench.methods.privimage import QUERY, PrivImage
+from dpbench.privacy.accounting.events import GaussianEvent
 from dpbench.privacy.calibration import calibrate
-from dpbench.privacy.events import GaussianEvent
 from dpbench.privacy.plan import Plan
 
 TINY = {

@@ -17,7 +17,7 @@ from dp_accounting.pld import PLDAccountant
 from opacus.accountants import PRVAccountant
 from scipy.optimize import brentq
 
-from dpbench.privacy.events import GaussianEvent
+from dpbench.privacy.accounting.events import GaussianEvent
 
 Direction = Literal["remove", "add"]
 

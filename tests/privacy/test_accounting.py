@@ -8,7 +8,7 @@ from scipy.stats import norm
 from vaults import gaussian_delta
 
 from dpbench.core.errors import PrivacyError
-from dpbench.privacy.accounting import (
+from dpbench.privacy.accounting.composition import (
     ROUNDING,
     compose,
     epsilon_on_grid,
@@ -16,8 +16,8 @@ from dpbench.privacy.accounting import (
     epsilon_rdp,
     settle_grid,
 )
-from dpbench.privacy.events import GaussianEvent
-from dpbench.privacy.gaussian_profile import gaussian_epsilon
+from dpbench.privacy.accounting.events import GaussianEvent
+from dpbench.privacy.accounting.gaussian_profile import gaussian_epsilon
 
 DELTA = 1e-5
 MNIST = 4096 / 60_000
@@ -119,7 +119,7 @@ def test_rounding_errors_of_many_releases_stay_below_the_bound_that_is_set_aside
 
 
 def test_rare_outputs_that_reveal_much_beside_an_epsilon_of_almost_zero_are_an_error(monkeypatch):
-    monkeypatch.setattr("dpbench.privacy.accounting.MOST_LOSSES", 10_000)
+    monkeypatch.setattr("dpbench.privacy.accounting.composition.MOST_LOSSES", 10_000)
     with pytest.raises(PrivacyError, match="almost zero"):
         epsilon_pld([GaussianEvent(0.5, 1e-5, 1)], 1.5e-6)
 

@@ -8,7 +8,7 @@ from vaults import a_sum, gaussian_delta, steps
 
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Budget
-from dpbench.privacy.accounting import epsilon_pld
+from dpbench.privacy.accounting.composition import epsilon_pld
 from dpbench.privacy.calibration import calibrate, most_releases, priced, rough_scale
 from dpbench.privacy.plan import Plan
 

@@ -13,10 +13,10 @@ from vaults import SIGMAS, Images, Untouchable, pixels, planned, vault
 from dpbench.core.checkpoints import Checkpoints
 from dpbench.core.errors import ConfigError, PrivacyError
 from dpbench.core.specs import Batch
-from dpbench.privacy.choices import Choice, ExponentialChoice, NoisyMax
+from dpbench.privacy.accounting.events import PureEvent
 from dpbench.privacy.clipping import clamped_sum
-from dpbench.privacy.events import PureEvent
 from dpbench.privacy.ledger import Ledger
+from dpbench.privacy.mechanisms.choices import Choice, ExponentialChoice, NoisyMax
 from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.noise_key import NoiseKey
 from dpbench.privacy.vault import Vault

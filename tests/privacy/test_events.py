@@ -11,12 +11,12 @@ from vaults import a_sum
 
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Budget
-from dpbench.privacy.accounting import epsilon_pld, epsilon_rdp
+from dpbench.privacy.accounting.composition import epsilon_pld, epsilon_rdp
+from dpbench.privacy.accounting.events import Event, GaussianEvent, LaplaceEvent, PureEvent
+from dpbench.privacy.accounting.gdp import gdp
 from dpbench.privacy.calibration import calibrate
-from dpbench.privacy.choices import NoisyMax
-from dpbench.privacy.events import Event, GaussianEvent, LaplaceEvent, PureEvent
-from dpbench.privacy.gdp import gdp
-from dpbench.privacy.laplace import LaplaceSum
+from dpbench.privacy.mechanisms.choices import NoisyMax
+from dpbench.privacy.mechanisms.laplace import LaplaceSum
 from dpbench.privacy.plan import Plan
 
 DELTA = 1e-5

@@ -5,7 +5,7 @@ import math
 import mpmath
 import pytest
 
-from dpbench.privacy.gaussian_profile import gaussian_epsilon, log_delta
+from dpbench.privacy.accounting.gaussian_profile import gaussian_epsilon, log_delta
 
 
 def exact_log_delta(mu: float, epsilon: float) -> float:

@@ -8,10 +8,10 @@ from scipy.special import log_ndtr, ndtr
 from vaults import a_sum, steps
 
 from dpbench.core.specs import Budget
-from dpbench.privacy.accounting import SECOND_DELTA, compose, epsilon_pld, settle_grid
+from dpbench.privacy.accounting.composition import SECOND_DELTA, compose, epsilon_pld, settle_grid
+from dpbench.privacy.accounting.events import GaussianEvent
+from dpbench.privacy.accounting.gdp import NEGLIGIBLE, gdp, mu_above
 from dpbench.privacy.calibration import calibrate, priced
-from dpbench.privacy.events import GaussianEvent
-from dpbench.privacy.gdp import NEGLIGIBLE, gdp, mu_above
 from dpbench.privacy.plan import Plan
 
 DELTA = 1.5e-6

@@ -10,8 +10,8 @@ from vaults import SIGMAS, Images, Untouchable, a_sum, pixels, vault
 
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch
-from dpbench.privacy.events import LaplaceEvent
-from dpbench.privacy.laplace import LaplaceSum
+from dpbench.privacy.accounting.events import LaplaceEvent
+from dpbench.privacy.mechanisms.laplace import LaplaceSum
 
 
 def counts(**settings) -> LaplaceSum:

@@ -8,12 +8,12 @@ from vaults import a_sum, planned, steps
 
 from dpbench.core.errors import DpbenchError, PrivacyError
 from dpbench.core.specs import Budget
-from dpbench.privacy.accounting import epsilon_pld
+from dpbench.privacy.accounting.composition import epsilon_pld
 from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.ledger import Ledger, Receipt
-from dpbench.privacy.mechanisms import DPSGD, NoisySum
+from dpbench.privacy.mechanisms.mechanism import DPSGD, NoisySum
+from dpbench.privacy.mechanisms.sanitised import SanitisedGradients
 from dpbench.privacy.plan import Plan
-from dpbench.privacy.sanitised import SanitisedGradients
 
 
 def on_disk(path: Path) -> dict[str, int]:

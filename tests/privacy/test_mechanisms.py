@@ -7,7 +7,7 @@ import pytest
 from vaults import a_sum, steps
 
 from dpbench.core.errors import ConfigError, PrivacyError
-from dpbench.privacy.events import GaussianEvent
+from dpbench.privacy.accounting.events import GaussianEvent
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,11 @@ from vaults import SIGMAS, Images, Untouchable, a_sum, pixels, vault
 from dpbench.core.checkpoints import Checkpoints
 from dpbench.core.errors import ConfigError, PrivacyError
 from dpbench.core.specs import Batch, DatasetSpec
-from dpbench.privacy.accounting import epsilon_pld, epsilon_rdp
+from dpbench.privacy.accounting.composition import epsilon_pld, epsilon_rdp
+from dpbench.privacy.accounting.events import GaussianEvent
 from dpbench.privacy.clipping import clipped_rows
-from dpbench.privacy.events import GaussianEvent
-from dpbench.privacy.mechanisms import Segment
-from dpbench.privacy.nearest_mean import NearestMean
+from dpbench.privacy.mechanisms.mechanism import Segment
+from dpbench.privacy.mechanisms.nearest_mean import NearestMean
 from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.noise_key import NoiseKey
 from dpbench.privacy.plan import Plan

@@ -10,8 +10,8 @@ from vaults import a_sum, steps
 
 from dpbench.core.errors import ConfigError, PrivacyError
 from dpbench.core.specs import Budget
-from dpbench.privacy.accounting import epsilon_pld
-from dpbench.privacy.mechanisms import DPSGD
+from dpbench.privacy.accounting.composition import epsilon_pld
+from dpbench.privacy.mechanisms.mechanism import DPSGD
 from dpbench.privacy.plan import Plan
 from dpbench.privacy.planner import KEPT, Candidate, Gradients, best, survey
 

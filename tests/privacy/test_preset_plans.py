@@ -7,7 +7,7 @@ from preset_plans import MNIST, dataset_of, preset_plan
 
 from dpbench.benchmark.tiers import Tier, tiers
 from dpbench.core.registries import METHODS
-from dpbench.methods.cores.diffusion_settings import ONE_GPU
+from dpbench.methods.cores.diffusion.diffusion_settings import ONE_GPU
 
 TIERS = ("small", "gpu", "paper")
 

@@ -16,8 +16,8 @@ from scipy.stats import norm
 
 from dpbench.core.specs import Budget
 from dpbench.privacy.calibration import calibrate
-from dpbench.privacy.mechanisms import DPSGD, NoisySum
-from dpbench.privacy.nearest_mean import NearestMean
+from dpbench.privacy.mechanisms.mechanism import DPSGD, NoisySum
+from dpbench.privacy.mechanisms.nearest_mean import NearestMean
 
 MNIST = 60_000
 FACES = 162_770

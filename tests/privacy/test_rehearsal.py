@@ -10,8 +10,8 @@ from vaults import Images, a_sum, pixels, steps
 
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch, DatasetSpec
-from dpbench.privacy.choices import ExponentialChoice, NoisyMax
-from dpbench.privacy.laplace import LaplaceSum
+from dpbench.privacy.mechanisms.choices import ExponentialChoice, NoisyMax
+from dpbench.privacy.mechanisms.laplace import LaplaceSum
 from dpbench.privacy.plan import Plan
 from dpbench.privacy.public_gradients import compare
 from dpbench.privacy.rehearsal import Rehearsal

@@ -16,13 +16,13 @@ from vaults import SIGMAS, Images, Untouchable, pixels, planned, vault
 
 from dpbench.core.errors import ConfigError, PrivacyError
 from dpbench.core.specs import Batch
+from dpbench.privacy.accounting.shard_event import ShardEvent
 from dpbench.privacy.clipping import clipped_rows
 from dpbench.privacy.ledger import Ledger
+from dpbench.privacy.mechanisms.sanitised import SanitisedGradients
 from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.noise_key import NoiseKey
-from dpbench.privacy.sanitised import SanitisedGradients
 from dpbench.privacy.sanitised_steps import SanitisedSteps
-from dpbench.privacy.shard_event import ShardEvent
 from dpbench.privacy.vault import Vault
 from dpbench.privacy.world import World
 

@@ -12,11 +12,11 @@ from vaults import SIGMAS, Images, Untouchable, a_sum, pixels, planned, steps, v
 
 from dpbench.core.errors import ConfigError, PrivacyError
 from dpbench.core.specs import Budget
-from dpbench.privacy.accounting import epsilon_pld
+from dpbench.privacy.accounting.composition import epsilon_pld
+from dpbench.privacy.accounting.events import GaussianEvent
 from dpbench.privacy.calibration import calibrate, most_releases
-from dpbench.privacy.events import GaussianEvent
 from dpbench.privacy.ledger import Ledger
-from dpbench.privacy.mechanisms import Segment
+from dpbench.privacy.mechanisms.mechanism import Segment
 from dpbench.privacy.plan import Plan
 from dpbench.privacy.planner import Gradients, survey
 

@@ -13,9 +13,9 @@ from accountants import delta_by_simulation, epsilon_by_dp_accounting, epsilon_b
 from preset_plans import dataset_of, preset_plan, presets
 
 from dpbench.core.specs import Budget, default_delta
-from dpbench.privacy.accounting import epsilon_pld
+from dpbench.privacy.accounting.composition import epsilon_pld
+from dpbench.privacy.accounting.events import GaussianEvent
 from dpbench.privacy.calibration import calibrate
-from dpbench.privacy.events import GaussianEvent
 
 pytestmark = pytest.mark.filterwarnings("ignore:Optimal order")  # of the Rényi bound by which opacus chooses its domain
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from dpbench.privacy.accounting import epsilon_pld
-from dpbench.privacy.events import GaussianEvent
-from dpbench.privacy.sanitised import SanitisedGradients
-from dpbench.privacy.shard_event import ShardEvent
+from dpbench.privacy.accounting.composition import epsilon_pld
+from dpbench.privacy.accounting.events import GaussianEvent
+from dpbench.privacy.accounting.shard_event import ShardEvent
+from dpbench.privacy.mechanisms.sanitised import SanitisedGradients
 
 SIGMA, SHARDS = 0.6, 20
 X = np.linspace(-12, 12, 200_001)
@@ -76,7 +76,7 @@ def test_ten_needs_more_than_twice_the_published_noise():
 
 
 def test_the_renyi_value_is_a_bound():
-    from dpbench.privacy.accounting import epsilon_rdp
+    from dpbench.privacy.accounting.composition import epsilon_rdp
 
     events = [ShardEvent(1.0, 0.01, 50)]
     assert epsilon_rdp(events, 1e-5) > epsilon_pld(events, 1e-5)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dpbench.privacy.events import GaussianEvent, LaplaceEvent
-from dpbench.privacy.shares import shares
+from dpbench.privacy.accounting.events import GaussianEvent, LaplaceEvent
+from dpbench.privacy.accounting.shares import shares
 
 
 def test_gaussian_releases_share_by_their_inverse_variances() -> None:

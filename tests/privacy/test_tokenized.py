@@ -19,7 +19,7 @@ from dpbench.core.captions import encode_captions, join_captions
 from dpbench.core.config import build
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch, Conditions, DatasetSpec
-from dpbench.methods.cores.token_conditions import ByCaption
+from dpbench.methods.cores.tokens.token_conditions import ByCaption
 from dpbench.models.caption_settings import CaptionSettings
 from dpbench.privacy.auditing.audited_vault import AuditedVault
 from dpbench.privacy.auditing.canaries import CanaryRecords

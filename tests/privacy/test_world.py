@@ -18,8 +18,8 @@ from vaults import SIGMAS, Images, a_sum, pixels, planned, steps
 from dpbench.core.checkpoints import Checkpoints
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch
-from dpbench.privacy.choices import NoisyMax
 from dpbench.privacy.ledger import Ledger
+from dpbench.privacy.mechanisms.choices import NoisyMax
 from dpbench.privacy.noise import Draws, NoiseSource
 from dpbench.privacy.noise_key import NoiseKey
 from dpbench.privacy.records import Shard

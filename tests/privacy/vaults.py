@@ -14,7 +14,7 @@ from torch import Tensor
 from dpbench.core.data import ImageDataset
 from dpbench.core.specs import Batch, Budget, DatasetSpec
 from dpbench.privacy.ledger import Ledger
-from dpbench.privacy.mechanisms import DPSGD, Mechanism, NoisySum
+from dpbench.privacy.mechanisms.mechanism import DPSGD, Mechanism, NoisySum
 from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.plan import CalibratedPlan
 from dpbench.privacy.vault import Vault

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.console import RenderableType
 
 from dpbench.cli.pages.simple_table import simple_table
-from dpbench.privacy.accounting import SECOND_DELTA
+from dpbench.privacy.accounting.composition import SECOND_DELTA
 from dpbench.privacy.plan import CalibratedPlan
 
 HEADINGS = ("rate", "steps", "noise", "ε", "δ", "ε by RDP", f"ε at {SECOND_DELTA:.0e}", "μ")

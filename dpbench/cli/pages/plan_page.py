@@ -7,8 +7,8 @@ from rich.text import Text
 
 from dpbench.benchmark.method_plan import MethodPlan
 from dpbench.cli.pages.simple_table import simple_table
-from dpbench.privacy.accounting import SECOND_DELTA, epsilon_pld
-from dpbench.privacy.mechanisms import Mechanism, Segment
+from dpbench.privacy.accounting.composition import SECOND_DELTA, epsilon_pld
+from dpbench.privacy.mechanisms.mechanism import Mechanism, Segment
 
 
 def plan_page(method: MethodPlan) -> RenderableType:

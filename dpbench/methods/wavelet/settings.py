@@ -8,7 +8,7 @@ from typing import Literal
 from dpbench.core.config import Choice, option, plugin_option
 from dpbench.core.errors import ConfigError
 from dpbench.core.registries import REFINERS
-from dpbench.methods.cores.token_settings import TokenizerTraining, TokenModelSettings
+from dpbench.methods.cores.tokens.token_settings import TokenizerTraining, TokenModelSettings
 
 
 @dataclass(frozen=True)

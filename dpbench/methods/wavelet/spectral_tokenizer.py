@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dpbench.core.context import RunContext
-from dpbench.methods.cores.codebook import Codebook
-from dpbench.methods.cores.token_settings import TokenizerTraining
-from dpbench.methods.cores.tokenizer import Reconstruction, Tokenizer
+from dpbench.methods.cores.tokens.codebook import Codebook
+from dpbench.methods.cores.tokens.token_settings import TokenizerTraining
+from dpbench.methods.cores.tokens.tokenizer import Reconstruction, Tokenizer
 from dpbench.methods.wavelet.scale_sizes import Scales
 from dpbench.methods.wavelet.scale_tokens import join, split
 from dpbench.methods.wavelet.settings import TokenizerSettings

@@ -15,10 +15,10 @@ from dpbench.core.refiner import Refiner
 from dpbench.core.registries import REFINERS
 from dpbench.core.specs import Batch, Conditions, DatasetSpec
 from dpbench.core.state_parts import joined, part_of
-from dpbench.methods.cores.central_images import central_images
 from dpbench.methods.cores.released_images import ReleasedImages
-from dpbench.methods.cores.token_model import TokenModel
-from dpbench.methods.cores.token_settings import TokenizerTraining
+from dpbench.methods.cores.tokens.token_model import TokenModel
+from dpbench.methods.cores.tokens.token_settings import TokenizerTraining
+from dpbench.methods.cores.warm_up.central_images import central_images
 from dpbench.methods.wavelet.corruption import Retokenised
 from dpbench.methods.wavelet.real import RealTokens
 from dpbench.methods.wavelet.scale_sizes import Scales

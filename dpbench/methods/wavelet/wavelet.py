@@ -21,11 +21,11 @@ from dpbench.core.registries import REFINERS
 from dpbench.core.specs import CONDITIONS, Condition, DatasetSpec, Request
 from dpbench.core.track import Track, joint_track
 from dpbench.methods.cores.model_method import ModelMethod
-from dpbench.methods.cores.token_settings import SCENES
-from dpbench.methods.cores.warm_up_settings import CENTRAL
+from dpbench.methods.cores.tokens.token_settings import SCENES
+from dpbench.methods.cores.warm_up.warm_up_settings import CENTRAL
 from dpbench.methods.wavelet.scale_sizes import Scales
 from dpbench.methods.wavelet.settings import WaveletConfig
-from dpbench.privacy.mechanisms import NoisySum
+from dpbench.privacy.mechanisms.mechanism import NoisySum
 from dpbench.privacy.plan import Plan
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from dpbench.privacy.auditing.canaries import LOUD, CanaryContribution, CanaryRe
 from dpbench.privacy.auditing.canary_scores import Scores
 from dpbench.privacy.gradients.engine import Loss
 from dpbench.privacy.ledger import Ledger, Receipt
-from dpbench.privacy.mechanisms import DPSGD, NoisySum
+from dpbench.privacy.mechanisms.mechanism import DPSGD, NoisySum
 from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.plan import CalibratedPlan
 from dpbench.privacy.private_data import Derive, PerRecord, PrivateData, PrivateSteps

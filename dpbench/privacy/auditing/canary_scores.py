@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from dpbench.privacy.auditing.measurements import ROUNDING, SIGMAS, noise_faults, noise_scale
 from dpbench.privacy.auditing.one_run import Run
-from dpbench.privacy.mechanisms import Mechanism
+from dpbench.privacy.mechanisms.mechanism import Mechanism
 
 
 class Measured(NamedTuple):

@@ -20,8 +20,8 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from dpbench.privacy.accounting import compose, epsilon_pld, rough_grid
-from dpbench.privacy.events import Event
+from dpbench.privacy.accounting.composition import compose, epsilon_pld, rough_grid
+from dpbench.privacy.accounting.events import Event
 
 POINTS = 200
 """Number of values of ε at which a privacy profile is evaluated."""

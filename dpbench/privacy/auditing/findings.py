@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dpbench.core.progress import Progress
 from dpbench.core.specs import Budget
-from dpbench.privacy.accounting import epsilon_pld
+from dpbench.privacy.accounting.composition import epsilon_pld
 from dpbench.privacy.auditing.audited_vault import AuditedVault
 from dpbench.privacy.auditing.canary_scores import Measured, Scores, simulated
 from dpbench.privacy.auditing.many_runs import many_runs

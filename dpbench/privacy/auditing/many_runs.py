@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaincinv, ndtri
 
+from dpbench.privacy.accounting.events import Event
 from dpbench.privacy.auditing.curves import TradeOff, refuted_epsilon
-from dpbench.privacy.events import Event
 
 THRESHOLDS = 100
 """Number of candidate thresholds."""

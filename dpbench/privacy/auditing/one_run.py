@@ -30,8 +30,8 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.stats import binom
 
+from dpbench.privacy.accounting.events import Event
 from dpbench.privacy.auditing.curves import TradeOff, refuted_epsilon
-from dpbench.privacy.events import Event
 
 LARGEST = 50.0
 """Largest ε that a bound can state."""

@@ -31,7 +31,7 @@ from dpbench.privacy.auditing.measurements import (
 from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.gradients.engines import ENGINES
 from dpbench.privacy.ledger import Ledger
-from dpbench.privacy.mechanisms import DPSGD, Mechanism, NoisySum
+from dpbench.privacy.mechanisms.mechanism import DPSGD, Mechanism, NoisySum
 from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.plan import CalibratedPlan, Plan
 from dpbench.privacy.vault import Vault

@@ -8,8 +8,8 @@ from dpbench.benchmark.method_plan import MethodPlan
 from dpbench.cli.pages.plan_page import plan_page
 from dpbench.core.specs import DatasetSpec
 from dpbench.privacy.calibration import priced
-from dpbench.privacy.choices import NoisyMax
-from dpbench.privacy.mechanisms import NoisySum, Segment
+from dpbench.privacy.mechanisms.choices import NoisyMax
+from dpbench.privacy.mechanisms.mechanism import NoisySum, Segment
 from dpbench.privacy.plan import Plan
 
 

@@ -1,6 +1,6 @@
 import torch
 
-from dpbench.methods.cores.adversary import Discriminator
+from dpbench.methods.cores.tokens.adversary import Discriminator
 
 
 def test_adversarial_losses_have_separate_gradients():

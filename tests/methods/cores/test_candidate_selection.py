@@ -1,6 +1,6 @@
 import torch
 
-from dpbench.methods.cores.candidate_selection import SELECTIONS, above
+from dpbench.methods.cores.votes.candidate_selection import SELECTIONS, above
 
 
 def test_votes_below_the_threshold_do_not_count():

@@ -5,7 +5,7 @@ import torch
 
 from dpbench.contracts.small_sets import bars
 from dpbench.core.specs import DatasetSpec
-from dpbench.methods.cores.class_selection import (
+from dpbench.methods.cores.public_classes.class_selection import (
     AssignedImages,
     Votes,
     match_histogram,

@@ -1,7 +1,7 @@
 import torch
 import torch.nn.functional as F
 
-from dpbench.methods.cores.codebook import Codebook
+from dpbench.methods.cores.tokens.codebook import Codebook
 
 
 def _directions(count: int, seed: int) -> torch.Tensor:

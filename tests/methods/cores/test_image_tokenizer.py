@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from dpbench.core.errors import ConfigError
-from dpbench.methods.cores.image_tokenizer import ImageTokenizer
-from dpbench.methods.cores.token_settings import ImageTokenizerSettings
+from dpbench.methods.cores.tokens.image_tokenizer import ImageTokenizer
+from dpbench.methods.cores.tokens.token_settings import ImageTokenizerSettings
 from dpbench.training.public import PublicBatches, unit_images
 
 TINY = ImageTokenizerSettings(

@@ -9,13 +9,13 @@ from dpbench.core.config import build
 from dpbench.core.errors import ConfigError
 from dpbench.core.specs import Budget
 from dpbench.data.arrays import ArrayDataset
-from dpbench.methods.cores.fourier_features import FourierFeatures
-from dpbench.methods.cores.image_features import mmd_loss
-from dpbench.methods.cores.matching_settings import FourierSettings, MatchingConfig
-from dpbench.methods.cores.matching_steps import MatchingSteps, noisy_sums
+from dpbench.methods.cores.matching.fourier_features import FourierFeatures
+from dpbench.methods.cores.matching.image_features import mmd_loss
+from dpbench.methods.cores.matching.matching_settings import FourierSettings, MatchingConfig
+from dpbench.methods.cores.matching.matching_steps import MatchingSteps, noisy_sums
 from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.ledger import Ledger
-from dpbench.privacy.mechanisms import NoisySum
+from dpbench.privacy.mechanisms.mechanism import NoisySum
 from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.plan import Plan
 from dpbench.privacy.vault import Vault

@@ -6,11 +6,11 @@ import torch
 from dpbench.contracts.small_sets import bars
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Budget, DatasetSpec
-from dpbench.methods.cores.nearest_votes import embedded, nearest_votes
+from dpbench.methods.cores.votes.nearest_votes import embedded, nearest_votes
 from dpbench.models.nearest_points import pixel_points
 from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.ledger import Ledger
-from dpbench.privacy.mechanisms import NoisySum
+from dpbench.privacy.mechanisms.mechanism import NoisySum
 from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.noise_key import NoiseKey
 from dpbench.privacy.plan import Plan

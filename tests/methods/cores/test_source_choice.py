@@ -15,12 +15,12 @@ from dpbench.core.errors import ConfigError, PrivacyError
 from dpbench.core.public_sources import PublicSources
 from dpbench.core.specs import Batch, Budget, Conditions, DatasetSpec, Request
 from dpbench.data.arrays import ArrayDataset
-from dpbench.methods.cores.source_choice import VOTES, SourceChoice, choosing
-from dpbench.methods.cores.source_votes import SourceBallot
+from dpbench.methods.cores.votes.source_choice import VOTES, SourceChoice, choosing
+from dpbench.methods.cores.votes.source_votes import SourceBallot
 from dpbench.methods.pe import PE
 from dpbench.models.nearest_points import pixel_points
+from dpbench.privacy.accounting.events import GaussianEvent
 from dpbench.privacy.calibration import calibrate
-from dpbench.privacy.events import GaussianEvent
 from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.noise_key import NoiseKey

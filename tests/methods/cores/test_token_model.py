@@ -5,8 +5,8 @@ import torch
 
 from dpbench.core.errors import ConfigError
 from dpbench.core.specs import DatasetSpec
-from dpbench.methods.cores.token_model import TokenModel
-from dpbench.methods.cores.token_settings import TokenModelSettings
+from dpbench.methods.cores.tokens.token_model import TokenModel
+from dpbench.methods.cores.tokens.token_settings import TokenModelSettings
 from dpbench.models.token_order import one_by_one
 from dpbench.privacy.plan import Plan
 from dpbench.training.public import unit_images

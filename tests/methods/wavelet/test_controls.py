@@ -13,14 +13,14 @@ from tiny_upscalers import save_network
 from dpbench.core.config import build
 from dpbench.core.errors import ConfigError, DpbenchError
 from dpbench.core.specs import Budget, Conditions
-from dpbench.methods.cores.warm_up_settings import CENTRAL
+from dpbench.methods.cores.warm_up.warm_up_settings import CENTRAL
 from dpbench.methods.wavelet import Wavelet
 from dpbench.methods.wavelet.real import RealTokens
 from dpbench.models.haar import coarse
 from dpbench.models.pretrained.finding import sha256
 from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.ledger import Ledger
-from dpbench.privacy.mechanisms import NoisySum
+from dpbench.privacy.mechanisms.mechanism import NoisySum
 from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.noise_key import NoiseKey
 from dpbench.privacy.plan import Plan

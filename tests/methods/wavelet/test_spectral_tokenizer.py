@@ -4,7 +4,7 @@ import torch.nn.functional as F
 
 from dpbench.core.context import RunContext
 from dpbench.core.errors import ConfigError
-from dpbench.methods.cores.token_settings import TokenizerTraining
+from dpbench.methods.cores.tokens.token_settings import TokenizerTraining
 from dpbench.methods.wavelet.corruption import Retokenised
 from dpbench.methods.wavelet.scale_sizes import Scales
 from dpbench.methods.wavelet.scale_tokens import split

@@ -16,7 +16,7 @@ from dpbench.privacy.gradients import bookkeeping
 from dpbench.privacy.gradients import engine as gradients
 from dpbench.privacy.gradients.bookkeeping import BookKeepingEngine
 from dpbench.privacy.ledger import Ledger, Receipt
-from dpbench.privacy.mechanisms import Mechanism
+from dpbench.privacy.mechanisms.mechanism import Mechanism
 from dpbench.privacy.noise import Draws, NoiseSource
 from dpbench.privacy.parts import Parts
 

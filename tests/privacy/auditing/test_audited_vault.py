@@ -21,11 +21,11 @@ from dpbench.privacy.auditing.canaries import CanaryRecords
 from dpbench.privacy.auditing.canary_scores import Scores, simulated
 from dpbench.privacy.auditing.findings import WHOLE_PLAN, of_vault
 from dpbench.privacy.calibration import calibrate, priced
-from dpbench.privacy.choices import NoisyMax
 from dpbench.privacy.gradients.engines import ENGINES
-from dpbench.privacy.laplace import LaplaceSum
-from dpbench.privacy.mechanisms import Mechanism, Segment
-from dpbench.privacy.nearest_mean import NearestMean
+from dpbench.privacy.mechanisms.choices import NoisyMax
+from dpbench.privacy.mechanisms.laplace import LaplaceSum
+from dpbench.privacy.mechanisms.mechanism import Mechanism, Segment
+from dpbench.privacy.mechanisms.nearest_mean import NearestMean
 from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.noise_key import NoiseKey
 from dpbench.privacy.plan import CalibratedPlan, Plan

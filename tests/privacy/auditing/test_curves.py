@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from dpbench.privacy.accounting import epsilon_pld
+from dpbench.privacy.accounting.composition import epsilon_pld
+from dpbench.privacy.accounting.events import GaussianEvent
 from dpbench.privacy.auditing.curves import STEP, STRONGEST, TradeOff, refuted_epsilon, trade_off
-from dpbench.privacy.events import GaussianEvent
 
 GAUSSIAN = (GaussianEvent(1.25, 1.0, 1),)
 SAMPLED = (GaussianEvent(0.8, 0.1, 12), GaussianEvent(4.0, 1.0, 2))

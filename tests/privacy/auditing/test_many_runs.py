@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.stats import binom, norm
 
-from dpbench.privacy.accounting import epsilon_pld
+from dpbench.privacy.accounting.composition import epsilon_pld
+from dpbench.privacy.accounting.events import GaussianEvent
 from dpbench.privacy.auditing.curves import trade_off
 from dpbench.privacy.auditing.many_runs import Rates, many_runs
-from dpbench.privacy.events import GaussianEvent
 
 DELTA = 1e-5
 

@@ -9,10 +9,10 @@ import pytest
 from scipy.optimize import linprog
 from scipy.stats import binom, norm
 
-from dpbench.privacy.accounting import epsilon_pld
+from dpbench.privacy.accounting.composition import epsilon_pld
+from dpbench.privacy.accounting.events import GaussianEvent
 from dpbench.privacy.auditing.curves import TradeOff, trade_off
 from dpbench.privacy.auditing.one_run import Attempt, Guesses, Run, best_attempt, one_run
-from dpbench.privacy.events import GaussianEvent
 
 DELTA = 1e-5
 

@@ -1,0 +1,1 @@
+"""Textual inversion, and the public generators that it prompts."""

@@ -1,0 +1,1 @@
+"""Generators that match released mean embeddings."""

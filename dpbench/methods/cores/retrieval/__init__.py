@@ -1,0 +1,1 @@
+"""Public diffusion models conditioned on retrieved neighbours."""

@@ -1,0 +1,1 @@
+"""Votes of private records for public candidates and sources."""

@@ -1,0 +1,1 @@
+"""Training on noisy central images before DP-SGD."""

@@ -1,0 +1,1 @@
+"""The privacy cost of releases, and its composition."""
