@@ -105,8 +105,8 @@ def foreign_code(what: str, kind: type[DpbenchError] = DpbenchError, hint: str =
 
 
 def one_line(error: Exception) -> str:
-    """The class of an error and the first line of its message: "ValueError: too large"."""
-    return f"{type(error).__name__}: {error}".splitlines()[0]
+    """The class of an error and the first line of its message, if it has one: "ValueError: too large"."""
+    return f"{type(error).__name__}: {error}".splitlines()[0].removesuffix(": ")
 
 
 def reason(error: BaseException) -> str:

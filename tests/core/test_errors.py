@@ -13,6 +13,8 @@ def test_an_error_of_a_plugin_is_one_line_that_says_what_failed() -> None:
     assert str(found.value) == r"its plan failed: KeyError: 'one\ntwo'; look there"
     with pytest.raises(DpbenchError, match=r"^it failed: ValueError: one$"), foreign_code("it"):
         raise ValueError("one\ntwo")
+    with pytest.raises(DpbenchError, match=r"^it failed: EOFError$"), foreign_code("it"):
+        raise EOFError
 
 
 @pytest.mark.parametrize("error", [RunError("mine"), KeyboardInterrupt()])
