@@ -106,7 +106,7 @@ class Refiner(ABC, Generic[C]):
     def __call__(self, coarse: Tensor, size: int, run: RunContext) -> Tensor:
         """Calls `refine`, then restores the given coarse band as the setting `consistency` says.
 
-        A refiner with one draw takes [b, 1, c, h, w] as well; `refine` sees [b, c, h, w].
+        Of several coarse images of one condition, [b, k, c, h, w], a refiner with one draw sees the first one alone.
 
         Raises:
             DataError: coarse images are not finite.

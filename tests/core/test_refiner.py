@@ -54,10 +54,18 @@ def test_the_first_draw_gives_the_coarse_band(tmp_path):
     assert torch.allclose(torch.nn.functional.avg_pool2d(images, 2), draws[:, 0], atol=1e-6)
 
 
-@pytest.mark.parametrize(("shape", "seen"), [((2, 3, 4, 4), 4), ((2, 1, 3, 4, 4), 4), ((2, 5, 3, 4, 4), 5)])
-def test_one_draw_is_refined_like_an_image_alone(shape, seen, tmp_path, monkeypatch):
-    monkeypatch.setattr(Noise, "refine", lambda self, coarse, size, run: torch.full((2, 3, size, size), coarse.ndim))
-    assert (_refined(torch.rand(shape), 8, tmp_path) == seen).all()
+@pytest.mark.parametrize(("draws", "seen"), [(1, (2, 3, 4, 4)), (5, (2, 5, 3, 4, 4))])
+def test_a_refiner_with_one_draw_sees_the_first_of_several(draws, seen, tmp_path, monkeypatch):
+    shapes = []
+
+    def refine(self, coarse, size, run):
+        shapes.append(coarse.shape)
+        return torch.zeros(2, 3, size, size)
+
+    monkeypatch.setattr(Noise, "refine", refine)
+    monkeypatch.setattr(Noise, "draws", draws)
+    _refined(torch.rand(2, 5, 3, 4, 4), 8, tmp_path)
+    assert shapes == [seen]
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
