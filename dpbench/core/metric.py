@@ -133,7 +133,7 @@ class Extractor(ABC):
     reads_train: ClassVar[bool] = False
     """Whether it was trained on the sensitive split. Only metrics that declare the same may use it."""
     batch: ClassVar[int] = 256
-    """Images per call, small enough for a small GPU with all activations."""
+    """Most images per call, small enough for a small GPU with all activations; large images come in smaller batches."""
     description: str
     """Everything that its features depend on besides the images (hash of the weights, resizing); part of the row."""
 

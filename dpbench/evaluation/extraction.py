@@ -7,6 +7,7 @@ and computes the features.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,9 @@ from dpbench.evaluation.features import Array, Features, write_features
 from dpbench.evaluation.image_part import ImagePart
 from dpbench.evaluation.labels import labels_of
 from dpbench.evaluation.stratified import Indices, stratified_part
+
+BATCH_VALUES = 2**23
+"""Most pixel values in a batch, 32 MB as floats; an extractor may need several times this."""
 
 
 class RealCache(PublicCache):
@@ -104,8 +108,9 @@ def extract(extractor: Extractor, images: ImageDataset, run: RunContext, title: 
     Args:
         title: label of the progress bar.
     """
-    starts = range(0, len(images), extractor.batch)
+    rows = max(1, min(extractor.batch, BATCH_VALUES // math.prod(images.spec.shape)))
+    starts = range(0, len(images), rows)
     for start in track(run.progress, starts, title, len(starts)):
-        batch = images.batch(range(start, min(start + extractor.batch, len(images)))).images
+        batch = images.batch(range(start, min(start + rows, len(images)))).images
         assert batch is not None  # an ImageDataset's batches hold images
         yield extractor(batch.to(run.device)).float().cpu().numpy()

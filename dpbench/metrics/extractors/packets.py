@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from dpbench.core.errors import MissingScore
 from dpbench.core.metric import Evaluation, Extractor
@@ -41,8 +41,6 @@ class WaveletPackets(Extractor):
     Raises:
         MissingScore: the resolution is odd or below 14, or cannot be halved until packets have at most 32 x 32 pixels.
     """
-
-    batch: ClassVar[int] = 32  # 0.6 GB with all steps of the transform, at 512 x 512 pixels in colour
 
     def __init__(self, evaluation: Evaluation):
         super().__init__(evaluation)

@@ -6,6 +6,7 @@ import torch
 
 from dpbench.core.errors import MissingScore, UnknownName
 from dpbench.core.registries import EXTRACTORS
+from dpbench.evaluation import extraction
 from dpbench.evaluation.extraction import extract
 from dpbench.metrics.extractors.packets import WaveletPackets, packet_level
 
@@ -61,3 +62,10 @@ def test_batches_do_not_change_features(monkeypatch, evaluation, make_images, no
     np.testing.assert_allclose(np.concatenate(parts), whole, rtol=1e-5, atol=1e-6)
     assert whole.shape == (10, 16, 64)
     assert whole.dtype == np.float32
+
+
+def test_batches_of_large_images_are_small(monkeypatch, evaluation, make_images, noise, run) -> None:
+    images = noise(5)
+    monkeypatch.setattr(extraction, "BATCH_VALUES", 2 * images[0].numel() + 1)
+    sizes = [len(part) for part in extract(WaveletPackets(evaluation(images)), make_images(images), run, "")]
+    assert sizes == [2, 2, 1]
