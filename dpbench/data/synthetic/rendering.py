@@ -33,7 +33,8 @@ class RenderedDataset(DeclaredDataset):
 
     Image i of a split depends only on the split, i, `version` and the dataset's argument, not on the number of images,
     the machine or the number of threads. The cache file is `<folder>/<split>-<n>x<resolution>-v<version>.npy`, next to
-    a file with its checksum; a file that does not match its checksum is rendered again.
+    a file with its checksum; a file that does not match its checksum is rendered again. It holds the images; labels and
+    captions are computed whenever a split is opened.
     """
 
     version: ClassVar[int]  # incremented whenever `paint` renders different images
