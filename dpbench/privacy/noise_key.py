@@ -108,9 +108,9 @@ class NoiseKey:
     def note(self, name: str, value: Any) -> Any:
         """`value` (JSON-like), now stored; or the value that an interrupted attempt stored under this name."""
         if name not in self._notes:
-            self._notes[name] = value
             if self._path is not None:
                 _append(self._path, _line(name, value))
+            self._notes[name] = value  # once it is stored
         return self._notes[name]
 
     def starts_from(self, query: str, values: Tensor) -> None:

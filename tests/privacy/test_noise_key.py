@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from dpbench.core.errors import DpbenchError, PrivacyError
+from dpbench.core.errors import DpbenchError, PrivacyError, RunError
+from dpbench.privacy import noise_key
 from dpbench.privacy.noise_key import NoiseKey
 
 
@@ -65,6 +66,15 @@ def test_what_was_noted_first_stands(tmp_path):
     assert again.note("others", 16) == 16
     _, *notes = (tmp_path / "noise.key").read_text().splitlines()
     assert [json.loads(note) for note in notes] == [["rows", 8], ["others", 16]]
+
+
+def test_a_note_that_cannot_be_stored_is_not_taken(tmp_path, monkeypatch):
+    key = stored(tmp_path / "noise.key")
+    with monkeypatch.context() as full:
+        full.setattr(noise_key.os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        with pytest.raises(RunError, match=r"cannot write .*noise\.key"):
+            key.note("rows", 8)
+    assert key.note("rows", 16) == 16
 
 
 @pytest.mark.parametrize("left", ['["oth', '["others", 16]'])
