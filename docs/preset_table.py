@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))  # makes the script work from any folder
 
 from docs.written_part import WrittenPart
-from dpbench.benchmark.tiers import PUBLISHED, Tier, millions, percent, tiers
+from dpbench.benchmark.reporting.tiers import PUBLISHED, Tier, millions, percent, tiers
 from dpbench.core.data import DataOptions
 from dpbench.core.files import write_text
 from dpbench.core.registries import METHODS

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.2.0"
 
 if TYPE_CHECKING:
-    from dpbench.benchmark.exporting import export as export
-    from dpbench.benchmark.external import evaluate as evaluate
-    from dpbench.benchmark.refinement import refine as refine
+    from dpbench.benchmark.commands.exporting import export as export
+    from dpbench.benchmark.commands.external import evaluate as evaluate
+    from dpbench.benchmark.commands.refinement import refine as refine
+    from dpbench.benchmark.commands.rescoring import evaluate_all as evaluate_all
+    from dpbench.benchmark.commands.runner import run as run
     from dpbench.benchmark.request import RunRequest as RunRequest
-    from dpbench.benchmark.rescoring import evaluate_all as evaluate_all
-    from dpbench.benchmark.runner import run as run
-    from dpbench.benchmark.stored_model import StoredModel as StoredModel
-    from dpbench.benchmark.stored_model import load as load
+    from dpbench.benchmark.trials.stored_model import StoredModel as StoredModel
+    from dpbench.benchmark.trials.stored_model import load as load
     from dpbench.core.captions import decode_captions as decode_captions
     from dpbench.core.captions import encode_captions as encode_captions
     from dpbench.core.config import Choice as Choice
@@ -91,13 +91,13 @@ if TYPE_CHECKING:
     from dpbench.training.public import to_unit as to_unit
 
 _NAMES = {
-    "dpbench.benchmark.exporting": ["export"],
-    "dpbench.benchmark.external": ["evaluate"],
-    "dpbench.benchmark.refinement": ["refine"],
+    "dpbench.benchmark.commands.exporting": ["export"],
+    "dpbench.benchmark.commands.external": ["evaluate"],
+    "dpbench.benchmark.commands.refinement": ["refine"],
+    "dpbench.benchmark.commands.rescoring": ["evaluate_all"],
+    "dpbench.benchmark.commands.runner": ["run"],
     "dpbench.benchmark.request": ["RunRequest"],
-    "dpbench.benchmark.rescoring": ["evaluate_all"],
-    "dpbench.benchmark.runner": ["run"],
-    "dpbench.benchmark.stored_model": ["StoredModel", "load"],
+    "dpbench.benchmark.trials.stored_model": ["StoredModel", "load"],
     "dpbench.core.captions": ["decode_captions", "encode_captions"],
     "dpbench.core.config": ["Choice", "option", "plugin_option"],
     "dpbench.core.context": ["RunContext"],

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import dpbench
-from dpbench.benchmark.stored_model import StoredModel
+from dpbench.benchmark.trials.stored_model import StoredModel
 from dpbench.core.cache import public_cache
 from dpbench.core.context import RunContext
 from dpbench.core.data import DataOptions

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from dpbench.benchmark.configure import configure, plan_of
-from dpbench.benchmark.tiers import ANY, private_gradients
+from dpbench.benchmark.reporting.tiers import ANY, private_gradients
 from dpbench.core.errors import ConfigError, DpbenchError
 from dpbench.core.specs import DatasetSpec
 from experiments._candidates import Candidate

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dpbench.benchmark.configure import configure, plan_of
-from dpbench.benchmark.tiers import ANY, private_gradients
+from dpbench.benchmark.reporting.tiers import ANY, private_gradients
 from dpbench.core.errors import ConfigError
 from dpbench.core.specs import DatasetSpec
 from dpbench.results.over_seeds import mean_and_ci95

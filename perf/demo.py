@@ -89,8 +89,8 @@ def main(
 ) -> None:
     """Prints the table."""
     wait_briefly()  # like the command, before torch is imported
+    from dpbench.benchmark.commands.runner import run_request
     from dpbench.benchmark.request import RunRequest, parse_epsilons
-    from dpbench.benchmark.runner import run_request
     from dpbench.core.peak_memory import peak_memory_mb
 
     watch = Stopwatch()

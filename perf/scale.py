@@ -30,12 +30,12 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).parent.parent))  # makes the script work from any folder
 
 from dpbench import EXTRACTORS, Batch, DatasetSpec, Extractor, ImageDataset
-from dpbench.benchmark.auto_steps import Planner
 from dpbench.benchmark.experiment import read_experiment
-from dpbench.benchmark.schedule import plannable_methods
 from dpbench.benchmark.session import Session
-from dpbench.benchmark.sweep import make_trials
-from dpbench.benchmark.trial import TrialSpec
+from dpbench.benchmark.trials.auto_steps import Planner
+from dpbench.benchmark.trials.schedule import plannable_methods
+from dpbench.benchmark.trials.sweep import make_trials
+from dpbench.benchmark.trials.trial import TrialSpec
 from dpbench.core.cache import PublicCache
 from dpbench.core.context import RunContext
 from dpbench.core.files import read_json

@@ -23,8 +23,8 @@ from dpbench import DATASETS, EXTRACTORS, GENERATORS, METHODS, METRICS, REFINERS
 from dpbench.benchmark.configure import configure
 from dpbench.benchmark.experiment import read_experiment
 from dpbench.benchmark.public_choice import candidates
-from dpbench.benchmark.schedule import check_requests
-from dpbench.benchmark.scoring import chosen_metrics
+from dpbench.benchmark.trials.schedule import check_requests
+from dpbench.benchmark.trials.scoring import chosen_metrics
 from dpbench.cli import app
 from dpbench.models.pretrained.published import WEIGHTS
 from dpbench.results.row import FIELDS

@@ -6,9 +6,9 @@ import hmac
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from dpbench.benchmark.public_choice import canonical_public, open_sources
-from dpbench.benchmark.trial import Source
 from dpbench.core.data import DataOptions, Dataset, ImageDataset
 from dpbench.core.errors import DataError
 from dpbench.core.files import write_text
@@ -21,6 +21,13 @@ from dpbench.results import privacy_record
 
 CHECKED = "checked"
 """Folder in the state folder with an empty file for each split whose images were decoded without an error."""
+
+
+class Source(NamedTuple):
+    """Public images that a trial depends on, by name and content."""
+
+    name: str
+    fingerprint: str
 
 
 class Inputs:

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import NamedTuple
 
 from dpbench.benchmark.session import Session
-from dpbench.benchmark.trial_task import TrialTask
+from dpbench.benchmark.trials.trial_task import TrialTask
 from dpbench.core.config import as_settings
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import digest

@@ -101,7 +101,7 @@ def audit(
     """Test a method's claimed ε with canaries among its private records."""
     if not method and not engines:
         raise DpbenchError("name a method, or give --engines, e.g. dpbench audit dp-merf --eps 1")
-    from dpbench.benchmark.method_audit import Size, audit_method, audit_queries, contradictions
+    from dpbench.benchmark.commands.method_audit import Size, audit_method, audit_queries, contradictions
     from dpbench.cli.display import open_display
     from dpbench.cli.pages.audit_page import method_table, query_table
 

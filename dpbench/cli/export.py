@@ -35,7 +35,7 @@ def export(
     results: ResultsOption = RunRequest.out,
 ) -> None:
     """Pack a finished trial into one file: model, samples, model card, ledger and settings."""
-    from dpbench.benchmark import exporting
+    from dpbench.benchmark.commands import exporting
     from dpbench.cli.display import open_display
 
     with open_display() as display:

@@ -32,7 +32,7 @@ def list_(
     json: JsonOption = False,
 ) -> None:
     """List methods, datasets, public sources, metrics, refiners, extractors, text encoders and generators."""
-    from dpbench.benchmark.catalog import plugin_summaries
+    from dpbench.benchmark.reporting.catalog import plugin_summaries
 
     kinds = [kind] if kind else list(Kind)
     if json:

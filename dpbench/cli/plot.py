@@ -104,7 +104,7 @@ def samples(
     out: OUT = Path("samples.png"),
 ) -> None:
     """Draw samples of the chosen rows side by side, the same condition in the same cell."""
-    from dpbench.benchmark.figure_grids import grids_of
+    from dpbench.benchmark.reporting.figure_grids import grids_of
     from dpbench.results.figures.figure_file import check_format, write_figure
     from dpbench.results.figures.sample_figure import sample_sheet
 

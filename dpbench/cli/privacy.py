@@ -164,7 +164,7 @@ def _prices(request: RunRequest, noise: float | None) -> list[RenderableType]:
     if bool(request.epsilons) == (noise is not None):
         (method,) = request.methods
         raise DpbenchError(f"give either --eps, to calibrate the plan of {method}, or --noise, to price it")
-    from dpbench.benchmark.method_plan import method_plan, priced_plan
+    from dpbench.benchmark.commands.method_plan import method_plan, priced_plan
     from dpbench.cli.pages.plan_page import plan_page
 
     if noise is not None:
@@ -176,7 +176,7 @@ def _proposals(request: RunRequest, noise: float | None, compute: int | None) ->
     """Batch, steps and trained weights for each ε, judged on public images."""
     if not request.epsilons or noise is not None:
         raise DpbenchError("--propose needs --eps and takes no --noise: the noise is calibrated")
-    from dpbench.benchmark.proposals import propose
+    from dpbench.benchmark.commands.proposals import propose
     from dpbench.cli.display import open_display
     from dpbench.cli.pages.proposal_page import proposal_page
 

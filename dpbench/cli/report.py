@@ -37,7 +37,7 @@ def report(
     out: Annotated[Path, typer.Option(metavar="FILE", help="Page to write.")] = Path("report.html"),
 ) -> None:
     """Write one self-contained page: leaderboard, curves, samples, budgets, differences, commands."""
-    from dpbench.benchmark.report_content import report_content
+    from dpbench.benchmark.reporting.report_content import report_content
     from dpbench.results.report.page_file import write_page
 
     rows = chosen_rows(folders or [request.out], request, where or ())

@@ -16,7 +16,7 @@ from dpbench.core.folders import expanded
 from dpbench.core.rank import is_rank_zero
 
 if TYPE_CHECKING:
-    from dpbench.benchmark.runner import Finished
+    from dpbench.benchmark.commands.runner import Finished
 
 EPILOG = (
     "A finished trial is skipped, and an interrupted one continues: run the same command again. "
@@ -56,7 +56,7 @@ def run(
 def _read(config: Path, given: Mapping[str, Any]) -> list[RunRequest]:
     """The requests of an experiment file, checked."""
     from dpbench.benchmark.experiment import read_experiment
-    from dpbench.benchmark.schedule import check_requests
+    from dpbench.benchmark.trials.schedule import check_requests
 
     requests = read_experiment(expanded(config), given)
     for request in requests:
@@ -71,7 +71,7 @@ def _in_turn(requests: Sequence[RunRequest], act: Callable[[RunRequest, Sequence
     Raises:
         RunsFailed: some of several runs failed; a single run raises its own error.
     """
-    from dpbench.benchmark.failures import RunsFailed
+    from dpbench.benchmark.commands.failures import RunsFailed
 
     failed = 0
     for request in requests:
@@ -88,7 +88,7 @@ def _in_turn(requests: Sequence[RunRequest], act: Callable[[RunRequest, Sequence
 
 def _preview(request: RunRequest, experiment: Sequence[RunRequest]) -> None:
     """Shows what `_run` would do."""
-    from dpbench.benchmark.dry_run import dry_run
+    from dpbench.benchmark.commands.dry_run import dry_run
     from dpbench.cli.display import open_display
     from dpbench.cli.pages.dry_run_page import dry_run_page
 
@@ -99,8 +99,8 @@ def _preview(request: RunRequest, experiment: Sequence[RunRequest]) -> None:
 
 
 def _run(request: RunRequest, experiment: Sequence[RunRequest]) -> None:
-    from dpbench.benchmark.failures import TrialsFailed
-    from dpbench.benchmark.runner import run_request
+    from dpbench.benchmark.commands.failures import TrialsFailed
+    from dpbench.benchmark.commands.runner import run_request
     from dpbench.cli.display import open_display
 
     try:

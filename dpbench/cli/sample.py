@@ -66,7 +66,7 @@ def sample(
     if labels and request.prompts:
         raise DpbenchError("give either --labels or --prompts, not both: a dataset has classes or captions")
     from dpbench.benchmark.prompts import read_prompts
-    from dpbench.benchmark.stored_model import load_model
+    from dpbench.benchmark.trials.stored_model import load_model
     from dpbench.cli.display import open_display
     from dpbench.results.trial_search import find_trial
 

@@ -16,7 +16,7 @@ from dpbench.core.registries import METHODS
 from dpbench.core.variants import parse_variant
 
 if TYPE_CHECKING:
-    from dpbench.benchmark.method_plan import MethodPlan
+    from dpbench.benchmark.commands.method_plan import MethodPlan
 
 
 @takes(
@@ -42,7 +42,7 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """Explain a plugin; for a method, also the settings that would run and, with --eps, where the budget goes."""
-    from dpbench.benchmark.plugin_facts import plugin_facts
+    from dpbench.benchmark.reporting.plugin_facts import plugin_facts
 
     plugins, plans = plugin_facts(name, request), _plans(name, request)
     if json:
@@ -61,6 +61,6 @@ def _plans(name: str, request: RunRequest) -> list[MethodPlan]:
         return []
     if parse_variant(name).method not in METHODS.names():
         raise DpbenchError(f"'{name}' is not a method, and only a method has a plan; leave --eps out")
-    from dpbench.benchmark.method_plan import method_plan
+    from dpbench.benchmark.commands.method_plan import method_plan
 
     return [method_plan(replace(request, methods=(name,)), epsilon) for epsilon in request.epsilons]

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from dpbench.benchmark.configure import configure, plan_of
-from dpbench.benchmark.shared_state import unchanged
+from dpbench.benchmark.trials.shared_state import unchanged
 from dpbench.contracts.case import Case, check_summary, imported_names, require_no_torch
 from dpbench.contracts.promise import ContractError, must_work, require
 from dpbench.contracts.small_sets import CLASSES, bars_spec

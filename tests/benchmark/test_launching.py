@@ -12,12 +12,12 @@ from record import recorded
 
 from dpbench import RunRequest
 from dpbench.benchmark import launching
+from dpbench.benchmark.commands.runner import run_request
 from dpbench.benchmark.launching import Outcome, Waves
 from dpbench.benchmark.processes import Processes
-from dpbench.benchmark.runner import run_request
-from dpbench.benchmark.schedule import plan_trials
 from dpbench.benchmark.session import Session
-from dpbench.benchmark.trial_task import TrialTask
+from dpbench.benchmark.trials.schedule import plan_trials
+from dpbench.benchmark.trials.trial_task import TrialTask
 from dpbench.core.errors import DpbenchError
 from dpbench.privacy.world import World
 

@@ -12,7 +12,7 @@ import pytest
 import dpbench
 from dpbench import DATASETS, METHODS, DpbenchError
 from dpbench.benchmark.prompts import LONGEST, read_prompts
-from dpbench.benchmark.stored_model import load
+from dpbench.benchmark.trials.stored_model import load
 from dpbench.core.errors import DataError
 from dpbench.core.specs import DatasetSpec
 from dpbench.results.samples import read_conditions

@@ -12,7 +12,7 @@ import pytest
 
 import dpbench
 from dpbench import DATASETS, METHODS, DataOptions, DpbenchError
-from dpbench.benchmark.method_plan import method_plan
+from dpbench.benchmark.commands.method_plan import method_plan
 from dpbench.core.errors import PrivacyError
 from dpbench.data.opening import open_dataset
 

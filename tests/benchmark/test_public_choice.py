@@ -13,7 +13,7 @@ import torch
 
 import dpbench
 from dpbench import DATASETS, EXTRACTORS, Extractor, ImageDataset, Method
-from dpbench.benchmark.dry_run import dry_run
+from dpbench.benchmark.commands.dry_run import dry_run
 from dpbench.benchmark.public_choice import canonical_public
 from dpbench.benchmark.request import RunRequest
 from dpbench.core.errors import DpbenchError

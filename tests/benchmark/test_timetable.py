@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 import dpbench
-from dpbench.benchmark import schedule
 from dpbench.benchmark import timetable as module
-from dpbench.benchmark.finished import finished_trials
-from dpbench.benchmark.runner import run_request
-from dpbench.benchmark.schedule import expect_times, plan_trials
+from dpbench.benchmark.commands.runner import run_request
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.timetable import Timetable, Work, rough
-from dpbench.benchmark.twins import seconds_of_a_twin
+from dpbench.benchmark.trials import schedule
+from dpbench.benchmark.trials.finished import finished_trials
+from dpbench.benchmark.trials.schedule import expect_times, plan_trials
+from dpbench.benchmark.trials.twins import seconds_of_a_twin
 from dpbench.core.progress import Advance, Quiet
 
 ALL = ("prepare", "fit", "sample", "evaluate")

@@ -11,7 +11,7 @@ from calling import PLUGIN, call
 from events import EVENTS
 
 from dpbench import METHODS
-from dpbench.benchmark import method_audit as audit_module
+from dpbench.benchmark.commands import method_audit as audit_module
 from dpbench.privacy.noise import Draws
 
 SURE = ["--confidence", "0.9999"]  # correct methods fail this test once in many thousand runs

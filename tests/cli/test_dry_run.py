@@ -11,9 +11,9 @@ from calling import call, run
 from record import recorded
 
 from dpbench import RunRequest
-from dpbench.benchmark import schedule
-from dpbench.benchmark.dry_run import dry_run
-from dpbench.benchmark.method_plan import method_plan
+from dpbench.benchmark.commands.dry_run import dry_run
+from dpbench.benchmark.commands.method_plan import method_plan
+from dpbench.benchmark.trials import schedule
 
 DP = ("--references", "public,real", "--set", "batch=20")
 

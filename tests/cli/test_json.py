@@ -10,7 +10,7 @@ import events
 from calling import call
 
 from dpbench import METRICS, RunRequest
-from dpbench.benchmark.method_plan import method_plan
+from dpbench.benchmark.commands.method_plan import method_plan
 
 
 def printed(*arguments: object) -> Any:

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from calling import call, run
 
-from dpbench.benchmark.row_command import row_command
+from dpbench.benchmark.reporting.row_command import row_command
 from dpbench.results.trial_folder import TrialFolder
 
 

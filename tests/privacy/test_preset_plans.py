@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from preset_plans import MNIST, dataset_of, preset_plan
 
-from dpbench.benchmark.tiers import Tier, tiers
+from dpbench.benchmark.reporting.tiers import Tier, tiers
 from dpbench.core.registries import METHODS
 from dpbench.methods.cores.diffusion.diffusion_settings import ONE_GPU
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from dpbench.benchmark.launchers.progress_events import Send, SentDisplay
 from dpbench.benchmark.launchers.worker_process import Worker, WorkerLost
-from dpbench.benchmark.trial_task import TrialTask
+from dpbench.benchmark.trials.trial_task import TrialTask
 from dpbench.core.errors import RunError
 
 LINGER = 120.0

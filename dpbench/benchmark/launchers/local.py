@@ -11,7 +11,7 @@ from dpbench.benchmark.launchers.tally import Tally
 from dpbench.benchmark.launchers.worker_process import Worker
 from dpbench.benchmark.launching import Outcome, Waves
 from dpbench.benchmark.session import Session
-from dpbench.benchmark.trial_task import TrialTask
+from dpbench.benchmark.trials.trial_task import TrialTask
 
 
 def launch(waves: Waves, session: Session) -> Iterator[Outcome]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dpbench.benchmark.launching import Outcome, Waves
-from dpbench.benchmark.scoring import chosen_metrics
 from dpbench.benchmark.session import Session
+from dpbench.benchmark.trials.scoring import chosen_metrics
 from dpbench.core.errors import DpbenchError
 
 

@@ -17,7 +17,7 @@ from dpbench.benchmark.launchers.tally import Tally
 from dpbench.benchmark.launchers.worker_process import outcome_of
 from dpbench.benchmark.launching import Outcome, Waves
 from dpbench.benchmark.session import Session
-from dpbench.benchmark.trial_task import TrialTask
+from dpbench.benchmark.trials.trial_task import TrialTask
 from dpbench.core.errors import DpbenchError
 from dpbench.core.extras import import_extra
 

@@ -11,9 +11,9 @@ from typing import Any, TextIO
 
 from dpbench.benchmark.launchers.progress_events import SentDisplay
 from dpbench.benchmark.request import RunRequest
-from dpbench.benchmark.scoring import chosen_metrics
 from dpbench.benchmark.session import Session
-from dpbench.benchmark.trial_task import TrialTask
+from dpbench.benchmark.trials.scoring import chosen_metrics
+from dpbench.benchmark.trials.trial_task import TrialTask
 from dpbench.core.errors import UNFINISHED, DpbenchError, RunError
 
 

@@ -17,7 +17,7 @@ from dpbench.benchmark.launchers.placement import Place
 from dpbench.benchmark.launchers.progress_events import ShownEvents
 from dpbench.benchmark.launching import Outcome
 from dpbench.benchmark.request import RunRequest
-from dpbench.benchmark.trial_task import TrialTask
+from dpbench.benchmark.trials.trial_task import TrialTask
 from dpbench.core.errors import DpbenchError, RunError
 from dpbench.core.progress import Display
 

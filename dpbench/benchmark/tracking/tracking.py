@@ -17,7 +17,7 @@ from dpbench.core.progress import Advance, Progress, Silent
 from dpbench.results.trial_folder import safe_name
 
 if TYPE_CHECKING:
-    from dpbench.benchmark.trial import TrialSpec
+    from dpbench.benchmark.trials.trial import TrialSpec
     from dpbench.results.record import TrialRecord
 
 FOLDER = "tracking"

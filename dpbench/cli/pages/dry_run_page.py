@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from dpbench.benchmark.dry_run import DryRun
+from dpbench.benchmark.commands.dry_run import DryRun
 from dpbench.benchmark.timetable import STAGES
 from dpbench.cli.pages.plan_page import plan_page
 from dpbench.cli.pages.simple_table import simple_table

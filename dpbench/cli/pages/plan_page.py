@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from dpbench.benchmark.method_plan import MethodPlan
+from dpbench.benchmark.commands.method_plan import MethodPlan
 from dpbench.cli.pages.simple_table import simple_table
 from dpbench.privacy.accounting.composition import SECOND_DELTA, epsilon_pld
 from dpbench.privacy.mechanisms.mechanism import Mechanism, Segment

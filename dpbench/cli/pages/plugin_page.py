@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from dpbench.benchmark.plugin_facts import PluginFacts, Setting
+from dpbench.benchmark.reporting.plugin_facts import PluginFacts, Setting
 from dpbench.cli.pages.simple_table import simple_table
 
 PLAIN = ("int", "float", "bool", "str")

@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from dpbench.benchmark.catalog import plugin_summaries
+from dpbench.benchmark.reporting.catalog import plugin_summaries
 from dpbench.core.registries import is_public_only
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from dpbench.benchmark.proposals import Proposal
+from dpbench.benchmark.commands.proposals import Proposal
 from dpbench.cli.pages.simple_table import simple_table
 
 HEADINGS = ("", "trainable", "weights", "batch", "steps", "noise multiplier", "step SNR", "progress")

@@ -10,9 +10,9 @@ from dataclasses import replace
 from itertools import islice
 
 from dpbench.benchmark.command_words import given, text_of
+from dpbench.benchmark.commands.runner import Finished
 from dpbench.benchmark.configure import configure, plan_of
 from dpbench.benchmark.request import RunRequest
-from dpbench.benchmark.runner import Finished
 from dpbench.cli.options import RUN
 from dpbench.core.errors import DpbenchError
 from dpbench.core.specs import DatasetSpec

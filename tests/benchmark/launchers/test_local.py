@@ -15,13 +15,13 @@ from record import recorded
 from tiny_wavelet import TINY
 
 from dpbench import RunRequest
-from dpbench.benchmark.failures import TrialsFailed
+from dpbench.benchmark.commands.failures import TrialsFailed
 from dpbench.benchmark.launchers import local, worker_process
 from dpbench.benchmark.launchers.local import launch
 from dpbench.benchmark.launchers.worker_process import Worker
-from dpbench.benchmark.schedule import plan_trials
 from dpbench.benchmark.session import Session
-from dpbench.benchmark.trial_task import TrialTask
+from dpbench.benchmark.trials.schedule import plan_trials
+from dpbench.benchmark.trials.trial_task import TrialTask
 from dpbench.core.errors import RunError
 from dpbench.core.progress import Advance, Quiet
 from dpbench.core.progress_lines import ProgressLines

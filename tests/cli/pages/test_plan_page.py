@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from dpbench.benchmark.method_plan import MethodPlan
+from dpbench.benchmark.commands.method_plan import MethodPlan
 from dpbench.cli.pages.plan_page import plan_page
 from dpbench.core.specs import DatasetSpec
 from dpbench.privacy.calibration import priced

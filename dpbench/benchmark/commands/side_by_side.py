@@ -1,0 +1,70 @@
+"""The sheet of a run, OUT/<dataset>/samples.png: real images and the samples of its finished trials, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from dpbench.benchmark.session import Session
+from dpbench.benchmark.trials.trial import TrialSpec
+from dpbench.core.errors import DpbenchError
+from dpbench.results.best_effort import best_effort
+from dpbench.results.record import TrialRecord
+from dpbench.results.rounding import budget
+from dpbench.results.run_sheet import Group, write_run_sheet
+from dpbench.results.trial_folder import PICTURE, dataset_folder
+
+FIRST_SEED = 0
+
+
+def draw_side_by_side(trials: Sequence[TrialSpec], session: Session) -> Path | None:
+    """Redraws the sheet of a run, with samples of the first seed. Warns if that fails.
+
+    For a dataset that is not declared public, it shows neither real images nor samples that the guarantee does not
+    cover (rule R9).
+
+    Args:
+        trials: the run's trials, in any state; only finished trials are shown.
+        session: a session on the trials' dataset. Its test split opens if the `real` reference is finished.
+
+    Returns:
+        The file; None if there is nothing to show, or it cannot be drawn.
+    """
+    spec = session.inputs.spec
+    path = dataset_folder(session.out, spec.name) / PICTURE
+    with best_effort(path), session.phase("evaluate", FIRST_SEED):
+        groups = [*_real(trials, session), *_sampled(trials, session)]
+        if groups:
+            first = "the first images of each class" if spec.classes else "the first images"
+            write_run_sheet(path, groups, f"{spec.name}: {first}, without selection")
+            return path
+    return None
+
+
+def _real(trials: Sequence[TrialSpec], session: Session) -> Iterator[Group]:
+    """The test split, if the `real` row is finished."""
+    done = any(trial.is_real and trial.folder(session.out).is_finished for trial in trials)
+    if done and session.inputs.spec.public_benchmark:
+        test = session.inputs.test
+        yield Group("real images", "test split", test, range(len(test)))
+
+
+def _sampled(trials: Sequence[TrialSpec], session: Session) -> Iterator[Group]:
+    """The samples of each finished trial, method by method, in order of ε."""
+    methods = list(dict.fromkeys(trial.title for trial in trials))
+    shown = [trial for trial in trials if not trial.is_real and trial.seed == FIRST_SEED]
+    for trial in sorted(shown, key=lambda trial: (methods.index(trial.title), trial.epsilon)):
+        folder = trial.folder(session.out)
+        record = None
+        with suppress(DpbenchError):  # a damaged record; collecting the rows warned of it
+            record = folder.read(trial.key) if folder.is_finished else None
+        if record is not None and not record.is_sensitive:
+            samples = folder.samples(record)
+            yield Group(trial.title, _heading(record), samples, range(len(samples)))
+
+
+def _heading(record: TrialRecord) -> str:
+    assert record.epsilon is not None
+    heading = "public" if record.reference == "public" else f"ε = {budget(record.epsilon)}"
+    return f"{heading} (unverified)" if record.accounting == "unverified" else heading

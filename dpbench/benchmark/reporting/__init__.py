@@ -1,0 +1,1 @@
+"""What dpbench tells users: facts about plugins, model cards, commands of rows, and the content of the report."""

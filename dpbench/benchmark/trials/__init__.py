@@ -1,0 +1,1 @@
+"""A trial, from its specification to its scores, and the schedule of many."""
