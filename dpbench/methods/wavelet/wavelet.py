@@ -56,7 +56,17 @@ class Wavelet(ModelMethod[WaveletConfig]):
     conditions: ClassVar[frozenset[Condition]] = CONDITIONS
     paper = "arXiv 2602.23262"
     presets: ClassVar[Mapping[str, Preset]] = {
-        "small": Preset(),
+        "small": Preset(
+            {
+                "dim": 96,
+                "depth": 3,
+                "public_steps": 3000,
+                "public_batch": 64,
+                "batch": 192,
+                "steps": 1500,
+                "lr": 3e-3,
+            }
+        ),
         "small/shapes": Preset(
             {
                 "augmentation": "none",
@@ -66,8 +76,6 @@ class Wavelet(ModelMethod[WaveletConfig]):
                 "tokenizer_steps": 600,
                 "dim": 64,
                 "depth": 2,
-                "public_steps": 3000,
-                "public_batch": 64,
                 "batch": 96,
                 "steps": 400,
                 "lr": 4e-3,
@@ -84,11 +92,11 @@ class Wavelet(ModelMethod[WaveletConfig]):
             {
                 "tokenizer_steps": 800,
                 "tokenizer_batch": 32,
-                "dim": 96,
-                "depth": 3,
                 "public_steps": 800,
+                "public_batch": 128,
                 "batch": 1024,
                 "steps": 120,
+                "lr": 2e-3,
                 "refiner.steps": 600,
             },
             tuning="hold-out of grained train",
@@ -100,13 +108,6 @@ class Wavelet(ModelMethod[WaveletConfig]):
                 "tokenizer_dim": 48,
                 "tokenizer_depth": 1,
                 "tokenizer_steps": 800,
-                "dim": 96,
-                "depth": 3,
-                "public_steps": 3000,
-                "public_batch": 64,
-                "batch": 192,
-                "steps": 1500,
-                "lr": 3e-3,
             },
             tuning="hold-out of mnist train",
         ),
