@@ -16,7 +16,7 @@ from dpbench.core.errors import PrivacyError
 from dpbench.core.files import read_json
 from dpbench.core.plugin_files import load_plugin
 
-PLUGIN = Path(__file__).parent.parent / "plugin_choice.py"
+PLUGIN = Path(__file__).parents[2] / "plugin_choice.py"
 
 
 @pytest.fixture

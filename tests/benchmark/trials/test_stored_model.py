@@ -24,7 +24,7 @@ from dpbench.refiners.regression import Regression, RegressionConfig
 from dpbench.results.samples import StoredSamples
 from dpbench.results.trial_folder import TrialFolder
 
-MEAN = Path(__file__).parents[1] / "plugin_mean.py"
+MEAN = Path(__file__).parents[2] / "plugin_mean.py"
 
 Run = Callable[..., TrialFolder]
 

@@ -31,7 +31,7 @@ SETTINGS = {
     "dim": 16, "depth": 1, "heads": 2, "public_steps": PUBLIC_STEPS, "public_batch": 8,
     "batch": 50, "steps": STEPS, "refiner.name": "bicubic",
 }  # fmt: skip
-TESTS = Path(__file__).parents[1]
+TESTS = Path(__file__).parents[2]
 
 datasets = pytest.mark.parametrize("dataset", ["tiny", "tiny:captions"])
 """With classes, and with captions."""
