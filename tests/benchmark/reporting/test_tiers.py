@@ -29,8 +29,8 @@ def test_published_gradients_are_records_times_views_times_steps() -> None:
 
 
 def test_a_preset_is_the_one_refined_for_the_dataset() -> None:
-    settings = Wavelet.presets["small/mnist"].settings
-    assert tiers("wavelet", "mnist", MNIST)[0].gradients == settings["batch"] * settings["steps"]
+    settings = Wavelet.presets["small/shapes"].settings
+    assert tiers("wavelet", "shapes", MNIST)[0].gradients == settings["batch"] * settings["steps"]
     assert tiers("wavelet", "cifar10", MNIST)[0].preset == "small"
 
 
