@@ -144,7 +144,7 @@ MISTAKES = (
         (
             "privacy/mistakes/opens_test_in_prepare.py",
             "benchmark/test_protocol.py::test_test_split_opens_once_after_sampling",
-            "benchmark/test_declared_selection.py",
+            "benchmark/trials/test_declared_selection.py",
         ),
     ),
     Published(
