@@ -27,7 +27,7 @@ from dpbench.results.row import CI95
 ROOT = Path(__file__).parents[1]
 ROWS = ROOT / "results" / "reference"
 README, EXPERIMENTS = ROOT / "README.md", ROOT / "docs" / "experiments.md"
-DATASETS = ("mnist", "shapes")
+DATASETS = ("mnist", "shapes", "cifar10")
 IN_README = WrittenPart("result_tables.py")
 IN_EXPERIMENTS = {dataset: WrittenPart("result_tables.py", dataset) for dataset in DATASETS}
 
