@@ -28,7 +28,7 @@ def test_figures_are_written_in_every_format(tiny: Path) -> None:
         assert result.exit_code == 0, result.stderr
         assert path.read_bytes().startswith(beginning)
     text = (tiny.parent / "samples.svg").read_text(encoding="utf-8")
-    assert all(f">{word}" in text for word in ("dark", "bright", "fake", "real images"))
+    assert all(f">{word}" in text for word in ("dark", "bright", "fake, public", "fake, ε = 1", "real images"))
 
 
 @pytest.mark.parametrize(

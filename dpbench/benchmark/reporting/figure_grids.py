@@ -56,8 +56,12 @@ def _samples(line: pd.Series[Any]) -> Iterator[Grid]:
     except DpbenchError as error:
         warnings.warn(f"left out {folder.path}: {error}", stacklevel=3)
         return
-    epsilon = "" if record.epsilon is None else f", ε = {budget(record.epsilon)}"
-    yield Grid(f"{line['series']}{epsilon}", samples)
+    parts = [line["series"]]
+    if record.reference == "public":
+        parts.append("public")
+    elif record.epsilon is not None:
+        parts.append(f"ε = {budget(record.epsilon)}")
+    yield Grid(", ".join(parts), samples)
 
 
 def _record(folder: TrialFolder) -> TrialRecord:
