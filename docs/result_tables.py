@@ -56,8 +56,9 @@ def measured(dataset: str) -> pd.DataFrame:
 
 
 def mean(rows: pd.DataFrame, column: str) -> str:
-    """The mean over seeds; "" without rows."""
-    return f"{rows[column].mean():z.3f}" if len(rows) else ""
+    """The mean over seeds; "" without scores."""
+    score = rows[column].mean()
+    return "" if math.isnan(score) else f"{score:z.3f}"
 
 
 def interval(rows: pd.DataFrame, column: str) -> str:
@@ -67,12 +68,13 @@ def interval(rows: pd.DataFrame, column: str) -> str:
 
 
 def experiments_table(rows: pd.DataFrame) -> str:
-    """Markdown, one line per method, variant and ε."""
-    lines = [f"| method | ε | {' | '.join(SHOWN)} |", "|---" * (2 + len(SHOWN)) + "|"]
+    """Markdown, one line per method, variant and ε, with the columns that have scores."""
+    shown = [column for column in SHOWN if rows[column].notna().any()]
+    lines = [f"| method | ε | {' | '.join(shown)} |", "|---" * (2 + len(shown)) + "|"]
     for (_, method, variant, epsilon), own in rows.groupby(["place", "method", "variant", "epsilon"], dropna=False):
         name = titled(method, variant) + (" (no noise)" if epsilon == math.inf else "")
         budget = "" if math.isnan(epsilon) else "∞" if epsilon == math.inf else f"{epsilon:g}"
-        cells = [mean(own, column) + (interval(own, column) if column in WITH_INTERVAL else "") for column in SHOWN]
+        cells = [mean(own, column) + (interval(own, column) if column in WITH_INTERVAL else "") for column in shown]
         lines.append(f"| {name} | {budget} | {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
 
