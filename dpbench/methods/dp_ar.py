@@ -16,7 +16,7 @@ from dpbench.core.data import ImageDataset
 from dpbench.core.method import Method, Preset, required
 from dpbench.core.specs import CONDITIONS, Batch, Condition, Conditions, DatasetSpec, Request
 from dpbench.core.track import Track, joint_track
-from dpbench.methods.cores.tokens.token_settings import SCENES, ImageTokenizerSettings, TokenModelSettings
+from dpbench.methods.cores.tokens.token_settings import SCENES, TWO_CORES, ImageTokenizerSettings, TokenModelSettings
 from dpbench.models.token_order import one_by_one, scale_by_scale
 from dpbench.privacy.plan import Plan
 
@@ -60,17 +60,7 @@ class DPAR(Method[DPARConfig]):
     conditions: ClassVar[frozenset[Condition]] = CONDITIONS
     paper = "arXiv 2507.11441"
     presets: ClassVar[Mapping[str, Preset]] = {
-        "small": Preset(
-            {
-                "dim": 96,
-                "depth": 3,
-                "public_steps": 3000,
-                "public_batch": 64,
-                "batch": 192,
-                "steps": 1500,
-                "lr": 3e-3,
-            }
-        ),
+        "small": Preset(TWO_CORES),
         "small/mnist": Preset(
             {
                 "augmentation": "strokes",

@@ -21,7 +21,7 @@ from dpbench.core.registries import REFINERS
 from dpbench.core.specs import CONDITIONS, Condition, DatasetSpec, Request
 from dpbench.core.track import Track, joint_track
 from dpbench.methods.cores.model_method import ModelMethod
-from dpbench.methods.cores.tokens.token_settings import SCENES
+from dpbench.methods.cores.tokens.token_settings import SCENES, TWO_CORES
 from dpbench.methods.cores.warm_up.warm_up_settings import CENTRAL
 from dpbench.methods.wavelet.scale_sizes import Scales
 from dpbench.methods.wavelet.settings import WaveletConfig
@@ -56,17 +56,7 @@ class Wavelet(ModelMethod[WaveletConfig]):
     conditions: ClassVar[frozenset[Condition]] = CONDITIONS
     paper = "arXiv 2602.23262"
     presets: ClassVar[Mapping[str, Preset]] = {
-        "small": Preset(
-            {
-                "dim": 96,
-                "depth": 3,
-                "public_steps": 3000,
-                "public_batch": 64,
-                "batch": 192,
-                "steps": 1500,
-                "lr": 3e-3,
-            }
-        ),
+        "small": Preset(TWO_CORES),
         "small/shapes": Preset(
             {
                 "augmentation": "none",
