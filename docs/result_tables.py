@@ -61,6 +61,12 @@ def mean(rows: pd.DataFrame, column: str) -> str:
     return "" if math.isnan(score) else f"{score:z.3f}"
 
 
+def mean_with_interval(rows: pd.DataFrame, column: str) -> str:
+    """The mean over seeds, with its interval in the columns that show it; "" without scores."""
+    score = mean(rows, column)
+    return score + interval(rows, column) if score and column in WITH_INTERVAL else score
+
+
 def interval(rows: pd.DataFrame, column: str) -> str:
     """ " ± " and the half-width of the interval of the mean: over seeds or, with one seed, over images."""
     half_width = mean_and_ci95(rows[column].tolist())[1] if len(rows) > 1 else rows[column + CI95].iloc[0]
@@ -74,7 +80,7 @@ def experiments_table(rows: pd.DataFrame) -> str:
     for (_, method, variant, epsilon), own in rows.groupby(["place", "method", "variant", "epsilon"], dropna=False):
         name = titled(method, variant) + (" (no noise)" if epsilon == math.inf else "")
         budget = "" if math.isnan(epsilon) else "∞" if epsilon == math.inf else f"{epsilon:g}"
-        cells = [mean(own, column) + (interval(own, column) if column in WITH_INTERVAL else "") for column in shown]
+        cells = [mean_with_interval(own, column) for column in shown]
         lines.append(f"| {name} | {budget} | {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
 

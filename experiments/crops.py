@@ -1,13 +1,16 @@
 """Square crops of photographs as small images: a public source for datasets such as CIFAR-10.
 
-python experiments/crops.py coco/train2017 crops
-dpbench run --method wavelet --dataset cifar10 --public folder:crops
+    python experiments/crops.py coco/train2017 crops
+    dpbench run --method wavelet --dataset cifar10 --public folder:crops
+
+The crops depend only on the photographs, the options and the seed.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +21,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parent.parent))  # makes the script work from any folder
 
 from dpbench.core.errors import DpbenchError
+from dpbench.core.files import write_atomic
 from experiments._script import one_line_errors
 
 SUFFIXES = {".jpg", ".jpeg", ".png"}
@@ -36,11 +40,11 @@ def main(
         files = sorted(file for file in photos.glob("*") if file.suffix.lower() in SUFFIXES)
         if not files:
             raise DpbenchError(f"{photos} holds no photographs ({', '.join(sorted(SUFFIXES))})")
-        out.mkdir(parents=True, exist_ok=True)
         draws = np.random.default_rng(seed)
         for file in files:
             for number, crop in enumerate(crops(opened(file), count, smallest, draws)):
-                crop.resize((side, side), Image.Resampling.LANCZOS).save(out / f"{file.stem}-{number:02d}.png")
+                small = crop.resize((side, side), Image.Resampling.LANCZOS)
+                write_atomic(out / f"{file.stem}-{number:02d}.png", partial(small.save, format="png"))
 
 
 def opened(file: Path) -> Image.Image:

@@ -53,6 +53,15 @@ def test_seeds_are_averaged_and_their_spread_is_the_interval(script, tmp_path: P
     assert line == "| `dpdm` | an idea |  | 0.750 | 0.500 |  |  |"
 
 
+def test_columns_and_cells_without_scores_are_empty(script, tmp_path: Path, monkeypatch) -> None:
+    lines = [{"method": name, "copied": None, "accuracy": score} for name, score in (("dpdm", 0.7), ("dp-sgd", None))]
+    for line in lines:
+        line["method_version"] = METHODS.get(line["method"]).version
+    heading, _, *shown = script.experiments_table(rows(script, tmp_path, monkeypatch, *lines)).splitlines()
+    assert "copied" not in heading
+    assert "| dp-sgd | 10 |  | 0.500 |" in "\n".join(shown)
+
+
 def test_one_seed_keeps_the_interval_over_images(script, tmp_path: Path, monkeypatch) -> None:
     found = rows(script, tmp_path, monkeypatch, {"method": "dpdm", "accuracy": 0.7, "accuracy_ci95": 0.01})
     assert "| 0.700 ± 0.010 |" in script.experiments_table(found)
