@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
+from dpbench.core.config import option
 from dpbench.core.method import Preset
 from dpbench.methods.cores.matching.embedding_matching import MatchingMethod
-from dpbench.methods.cores.matching.matching_settings import FourierSettings, MatchingConfig
+from dpbench.methods.cores.matching.matching_settings import EMBEDDING, FourierSettings, MatchingConfig
+from dpbench.privacy.mechanisms.mechanism import NoisySum
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,6 +26,19 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class DPMERFConfig(FourierSettings, MatchingConfig):
     """Settings of DP-MERF."""
+
+    loss: Literal["unbiased", "squared"] = option(
+        "unbiased",
+        "unbiased: an MMD without the pairs of an image with itself; squared: with them, as the authors' loss",
+    )
+    bound: float = option(
+        1.0, "noise for features of this norm, which is 1; 2: the noise of the authors, who replace records", low=1
+    )
+
+    def embedding_query(self, noise_multiplier: float | None = None) -> NoisySum:
+        """See `MatchingConfig.embedding_query`; `bound` is at least the norm of the features."""
+        norm = (self.bound**2 + self.count_weight**2) ** 0.5
+        return NoisySum(name=EMBEDDING, clip=norm, noise_multiplier=noise_multiplier)
 
 
 class DPMERF(MatchingMethod[DPMERFConfig]):
@@ -49,13 +64,15 @@ class DPMERF(MatchingMethod[DPMERFConfig]):
                 "steps": 3000,  # 5 epochs of 60,000 images
                 "batch": 100,
                 "lr": 0.01,
+                "loss": "squared",
+                "bound": 2.0,  # replacing a record moves a sum by twice its norm
             }
         ),
     }
 
     def features(self, generated: Tensor, release: int) -> FourierFeatures:
         """See `MatchingMethod.features`; the same for every release."""
-        from dpbench.methods.cores.matching.fourier_features import FourierFeatures
+        from dpbench.methods.cores.matching.fourier_features import LOSSES
 
         c, device = self.config, str(generated.device)
-        return FourierFeatures(math.prod(self.spec.shape), c.features, c.bandwidths, c.seed, device)
+        return LOSSES[c.loss](math.prod(self.spec.shape), c.features, c.bandwidths, c.seed, device)

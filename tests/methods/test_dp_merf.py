@@ -64,6 +64,31 @@ def test_a_record_contributes_a_vector_as_long_as_the_clip(spec, sensitive):
     assert torch.allclose(contributions.norm(dim=1), torch.full((50,), mechanism.clip), atol=1e-5)
 
 
+def test_a_larger_bound_scales_the_noise_and_leaves_the_contributions(spec, sensitive):
+    usual, doubled = (_method(spec, bound=bound) for bound in (1.0, 2.0))
+    (one,), (two,) = (plan_of(method, REQUEST).mechanisms for method in (usual, doubled))
+    assert two.clip == pytest.approx((2.0**2 + usual.config.count_weight**2) ** 0.5)
+    scales = [
+        calibrate(plan_of(method, REQUEST), Budget(1.0, 1e-5))[EMBEDDING].noise_scale_at(1)
+        for method in (usual, doubled)
+    ]
+    assert scales[1] / scales[0] == pytest.approx(two.clip / one.clip)
+    images = sensitive.batch(range(5)).images.float() / 255
+    features = [method.features(images, 1)(images) for method in (usual, doubled)]
+    assert torch.equal(*features)
+
+
+def test_the_authors_loss_is_the_unbiased_one_with_the_pairs_of_an_image_with_itself(spec):
+    images, targets = torch.rand(2 * 5, 1, 16, 16), torch.randn(2, 400)
+    unbiased, squared = (_method(spec, loss=loss).features(images, 1) for loss in ("unbiased", "squared"))
+    embedded = unbiased(images).unflatten(0, (2, 5))
+    assert torch.allclose(squared.loss(images, targets), (embedded.mean(1) - targets).square().sum(), rtol=1e-5)
+    kernel = embedded @ embedded.mT
+    pairs = (kernel.sum((1, 2)) - 5) / 20  # features have norm 1
+    with_itself = squared.loss(images, targets) - targets.square().sum()
+    assert torch.allclose(with_itself - unbiased.loss(images, targets), (0.2 * (1 - pairs)).sum(), atol=1e-3)
+
+
 def test_samples_match_their_class_without_noise(spec, vault, run):
     method = _method(spec)
     private = vault(plan_of(method, REQUEST), float("inf"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -34,3 +34,20 @@ class FourierFeatures(Features):
         """See `Features`: cosines, then sines."""
         phase = images.flatten(1) @ self.frequencies
         return torch.cat([phase.cos(), phase.sin()], dim=1) / self.frequencies.shape[1] ** 0.5
+
+
+class SquaredDistance(FourierFeatures):
+    """The same features with the loss of DP-MERF's authors: the squared distance of the batch's mean to the target.
+
+    As an estimate of the MMD it is biased: it counts the pairs of an image with itself, which drives the m images of a
+    class apart, the more the smaller m is.
+    """
+
+    def loss(self, images: Tensor, targets: Tensor) -> Tensor:
+        """See `Features.loss`."""
+        means = self(images).unflatten(0, (len(targets), -1)).mean(1)
+        return (means - targets).square().sum()
+
+
+LOSSES: Mapping[str, type[FourierFeatures]] = {"unbiased": FourierFeatures, "squared": SquaredDistance}
+"""The features with each value of `loss`."""
