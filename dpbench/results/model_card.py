@@ -18,7 +18,7 @@ from dpbench.core.variants import titled
 from dpbench.results.privacy_record import Record
 from dpbench.results.provenance import now
 from dpbench.results.record import TrialRecord
-from dpbench.results.rounding import budget, rounded
+from dpbench.results.rounding import privacy, rounded
 from dpbench.results.stored_ledger import StoredLedger, segments_of
 
 BETTER = {"high": "higher", "low": "lower", None: ""}
@@ -106,7 +106,7 @@ def _title(record: TrialRecord) -> str:
 
 def _budget(record: TrialRecord) -> str:
     assert record.epsilon is not None
-    return f"ε = {budget(record.epsilon)}"
+    return privacy(record.epsilon)
 
 
 def _introduction(record: TrialRecord) -> Iterator[str]:

@@ -26,3 +26,8 @@ def rounded(value: float, half_width: float = math.nan) -> str:
 def budget(epsilon: float) -> str:
     """ε as text: 0.5 -> "0.5", infinity -> "∞"."""
     return f"{epsilon:g}".replace("inf", "∞")
+
+
+def privacy(epsilon: float) -> str:
+    """The privacy of a row in titles: 10 -> "ε = 10", infinity -> "ε = ∞", 0 -> "public"."""
+    return f"ε = {budget(epsilon)}" if epsilon else "public"

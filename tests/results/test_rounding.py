@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from dpbench.results.rounding import budget, rounded
+from dpbench.results.rounding import budget, privacy, rounded
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,7 @@ def test_interval_is_rounded_like_its_mean() -> None:
 
 def test_a_budget_may_be_infinite() -> None:
     assert [budget(epsilon) for epsilon in (0.0, 0.5, 10.0, math.inf)] == ["0", "0.5", "10", "∞"]
+
+
+def test_a_row_without_private_records_is_public() -> None:
+    assert [privacy(epsilon) for epsilon in (0.0, 0.5, math.inf)] == ["public", "ε = 0.5", "ε = ∞"]

@@ -11,7 +11,7 @@ from dpbench.benchmark.trials.trial import TrialSpec
 from dpbench.core.errors import DpbenchError
 from dpbench.results.best_effort import best_effort
 from dpbench.results.record import TrialRecord
-from dpbench.results.rounding import budget
+from dpbench.results.rounding import privacy
 from dpbench.results.run_sheet import Group, write_run_sheet
 from dpbench.results.trial_folder import PICTURE, dataset_folder
 
@@ -66,5 +66,5 @@ def _sampled(trials: Sequence[TrialSpec], session: Session) -> Iterator[Group]:
 
 def _heading(record: TrialRecord) -> str:
     assert record.epsilon is not None
-    heading = "public" if record.reference == "public" else f"ε = {budget(record.epsilon)}"
+    heading = privacy(record.epsilon)
     return f"{heading} (unverified)" if record.accounting == "unverified" else heading

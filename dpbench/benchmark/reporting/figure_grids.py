@@ -20,7 +20,7 @@ from dpbench.data.opening import default_root, open_dataset
 from dpbench.results.comparable import ORDER
 from dpbench.results.figures.sample_figure import Grid
 from dpbench.results.record import TrialRecord
-from dpbench.results.rounding import budget
+from dpbench.results.rounding import privacy
 from dpbench.results.trial_folder import TrialFolder
 
 
@@ -57,10 +57,8 @@ def _samples(line: pd.Series[Any]) -> Iterator[Grid]:
         warnings.warn(f"left out {folder.path}: {error}", stacklevel=3)
         return
     parts = [line["series"]]
-    if record.reference == "public":
-        parts.append("public")
-    elif record.epsilon is not None:
-        parts.append(f"ε = {budget(record.epsilon)}")
+    if record.epsilon is not None:
+        parts.append(privacy(record.epsilon))
     yield Grid(", ".join(parts), samples)
 
 

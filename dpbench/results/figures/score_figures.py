@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dpbench.core.errors import DpbenchError, UnknownName
 from dpbench.core.metric import Column
-from dpbench.results.rounding import budget
+from dpbench.results.rounding import budget, privacy
 from dpbench.results.row import CI95
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def by_method(lines: pd.DataFrame, columns: Sequence[Column]) -> Figure:
             look: dict[str, Any] = {
                 "color": COLOURS[place % len(COLOURS)],
                 "marker": MARKERS[place % len(MARKERS)],
-                "label": f"ε = {budget(epsilon)}" if epsilon else "public, ε = 0",
+                "label": privacy(epsilon),
             }
             half = _half_widths(own, column)
             axes.errorbar(own[column.name], own["series"].map(names.index) + shift, xerr=half, **POINTS, **look)
