@@ -32,7 +32,9 @@ class DPMERFConfig(FourierSettings, MatchingConfig):
         "unbiased: an MMD without the pairs of an image with itself; squared: with them, as the authors' loss",
     )
     bound: float = option(
-        1.0, "noise for features of this norm, which is 1; 2: the noise of the authors, who replace records", low=1
+        1.0,
+        "bound on the features' norm, which is 1; 2 doubles the noise, as for the authors, who replace records",
+        low=1,
     )
 
     def embedding_query(self, noise_multiplier: float | None = None) -> NoisySum:

@@ -51,6 +51,7 @@ SCENES: Mapping[str, Any] = MappingProxyType(
 )
 """Settings for the captioned scenes of 64 pixels."""
 
+
 @dataclass(frozen=True)
 class TokenizerTraining:
     """Training settings of a tokenizer. Loss weights follow SIT, relative to a mean squared error of weight 1."""
