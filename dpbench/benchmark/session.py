@@ -153,7 +153,7 @@ class Session:
             log: also writes each line of progress, e.g. to a log file.
             tracked: also receives progress; see `Tracking.of`.
         """
-        cache = public_cache(closed=name not in ("prepare", "refine"))
+        cache = public_cache(name not in ("prepare", "refine"), self.precision)
         sealed = nullcontext() if name == "evaluate" else self.seal.closed()
         with seeded(seed, name) as generator, sealed, self.timetable.stage(name):
             stored = checkpoints or Checkpoints(None)

@@ -16,14 +16,17 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from dpbench.core.context import Precision
 
-def public_cache(closed: bool = False) -> PublicCache:
+
+def public_cache(closed: bool = False, precision: Precision = "fp32") -> PublicCache:
     """The cache in the user's cache folder, for the phases of trials.
 
     Args:
         closed: whether it refuses to load or store, as in all phases but `prepare` and `refine`.
+        precision: see `PublicCache`.
     """
-    cache = PublicCache(cache_folder() / "public")
+    cache = PublicCache(cache_folder() / "public", precision)
     if closed:
         cache.close()
     return cache
@@ -34,11 +37,16 @@ class PublicCache:
 
     Two processes that want the same entry make it once: the second waits for the first. Finished entries can be read
     from another user's folder. Every key includes the hash of the code that makes the entry, so an edited model never
-    gets old weights.
+    gets old weights, and the precision, so that the order of runs with different ones does not matter.
+
+    Args:
+        folder: where the entries are stored.
+        precision: what entries are computed in; see `RunContext.precision`.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, precision: Precision = "fp32"):
         self.folder = folder
+        self._precision = precision
         self._closed = False
 
     def close(self) -> None:
@@ -58,10 +66,10 @@ class PublicCache:
     def get(self, name: str, key: Any, make: Callable[[torch.Generator], Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """The tensors stored under (`name`, `key`, code of `make`), made by `make(generator)` if there are none yet.
 
-        They depend on key and code alone: `generator` and torch's global generator are seeded from both while `make`
-        runs. The code is that of the modules that define `make` and the objects that it captures; see `code_hash`. For
-        a method's `lambda generator: self._pretrain(public, run, generator)`, that is the code of the method's class,
-        of its base classes, and of the public dataset.
+        They depend on key, code and precision alone: `generator` and torch's global generator are seeded from these
+        while `make` runs. The code is that of the modules that define `make` and the objects that it captures; see
+        `code_hash`. For a method's `lambda generator: self._pretrain(public, run, generator)`, that is the code of the
+        method's class, of its base classes, and of the public dataset.
 
         Args:
             name: the entry's name, e.g. "wavelet-coarse"; becomes part of the file name.
@@ -76,7 +84,7 @@ class PublicCache:
         import torch
         from safetensors.torch import save_file
 
-        key = digest([key, code_hash(make)])
+        key = digest([key, code_hash(make), self._precision])
         path = self.place(f"{name}-{key}.safetensors")
         if (stored := _load(path)) is not None:
             return stored

@@ -138,7 +138,8 @@ class CentralWavelet(Method[CentralWaveletConfig]):
             ConfigError: there is no public dataset.
         """
         public = required(public)
-        images = public.batch(range(min(PUBLIC, len(public)))).images
+        count = min(PUBLIC, len(public))
+        images = public.batch([i * len(public) // count for i in range(count)]).images  # of all classes, even if sorted
         assert images is not None
         self.model.copy(images)
 

@@ -37,7 +37,7 @@ class GSWGANConfig(CriticSettings, GANSettings):
 
     latent: Literal["normal", "bits"] = option("bits", "distribution of the latent code's numbers")
     code: int = option(10, "dimension of the latent code", low=1)
-    pooling: Literal["mean", "sum"] = option("sum", "how critics pool features over positions; sum as published")
+    pooling: Literal["mean", "sum"] = option("sum", "how critics pool features over positions, for critic=residual")
     shards: int = option(200, "discriminators, each on its own shard of the records", low=2)
     steps: int = option(4000, "private steps of the generator", low=1)
     generator_batch: int = option(64, "generated images per private step; 32 as published", low=2)

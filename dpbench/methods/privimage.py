@@ -157,9 +157,9 @@ class PrivImage(DiffusionMethod[PrivImageConfig]):
         return public
 
     def _check_classes(self, name: str, available: int) -> None:
-        """Checks that the public source has images of enough classes for every private class to get its own."""
+        """Checks that every private class can get public classes of its own, which select=match does not need."""
         private, each = max(1, self.spec.n_classes), self.config.votes_per_record
-        if private * each > available:
+        if private * each > available and self.config.select == "top":
             needed = f"{each} public classes for each of {private} private ones, and '{name}' has images of {available}"
             raise ConfigError(f"privimage needs {needed}; name a source with more classes, or set fewer votes")
 

@@ -10,6 +10,9 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
+ENCODED = 2**20
+"""Pixels encoded at once. Bounds the memory of encoding."""
+
 
 def kl_autoencoder(image_channels: int, latent_channels: int, channels: tuple[int, ...]) -> nn.Module:
     """An untrained `AutoencoderKL` with one residual block per level; each level after the first halves the side.
@@ -69,6 +72,10 @@ class Autoencoder(nn.Module):
 
     def encode(self, images: Tensor) -> Tensor:
         """Float [b, c, h, w] in [-1, 1] -> [b, latent channels, h / factor, w / factor], without random draws."""
+        rows = max(1, ENCODED // (images.shape[2] * images.shape[3]))
+        return torch.cat([self._encoded(part) for part in images.split(rows)])
+
+    def _encoded(self, images: Tensor) -> Tensor:
         encoded = self.network.encode(self._as_inputs(images))
         latents = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
         return (latents.float() - self.shift) * self.scale

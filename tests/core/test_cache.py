@@ -35,6 +35,13 @@ def test_entries_differ_by_name_and_key(tmp_path):
     assert cache.get("x", 2, never)["i"] == 1
 
 
+def test_entries_differ_by_precision(tmp_path):
+    for number, precision in enumerate(("fp32", "bf16")):
+        cache = PublicCache(tmp_path, precision)
+        assert cache.get("x", 1, lambda g, n=number: {"n": torch.tensor(n)})["n"] == number
+    assert PublicCache(tmp_path).get("x", 1, never)["n"] == 0
+
+
 def test_entry_depends_only_on_the_key(tmp_path):
     def make(generator):
         return {"a": torch.randn(3, generator=generator), "b": torch.randn(3)}

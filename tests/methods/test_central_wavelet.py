@@ -8,11 +8,15 @@ from planned import plan_of
 from dpbench.core.config import build
 from dpbench.core.errors import ConfigError, PrivacyError
 from dpbench.core.specs import Budget, Conditions, DatasetSpec, Request
+from dpbench.data.arrays import ArrayDataset
 from dpbench.methods.central_wavelet import COVARIANCES, MEANS, CentralWavelet
 from dpbench.methods.cores.coarse_gaussian import CoarseGaussian, root
 from dpbench.models.haar import coarse
 from dpbench.privacy.calibration import calibrate
+from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.mechanisms.mechanism import NoisySum
+from dpbench.privacy.noise import NoiseSource
+from dpbench.privacy.noise_key import NoiseKey
 from dpbench.privacy.plan import Plan
 from dpbench.privacy.vault import Vault
 
@@ -75,6 +79,23 @@ def test_pooling_mixes_the_covariances_of_all_classes(spec, sensitive, vault, ru
     assert torch.allclose(roots[0] @ roots[0].T, 0.875 * first + 0.125 * second, atol=1e-4)
 
 
+def test_noise_of_a_rare_class_does_not_reach_the_others(spec, sensitive):
+    images, labels = sensitive.batch(range(400)).images, torch.zeros(400, dtype=torch.long)
+    labels[:2] = 1
+    variances = []
+    for epsilon in (math.inf, 10.0):
+        ledger = Ledger(calibrate(Plan(NoisySum(name=COVARIANCES, clip=1.0)), Budget(epsilon, 1e-5)))
+        source, noise = ArrayDataset(spec, images.numpy(), labels.numpy()), NoiseSource(key=NoiseKey.from_seed(0))
+        model = CoarseGaussian((1, 4, 4), 2, 2)
+        model.means = torch.full((2, 16), 0.5)
+        counts = torch.tensor([[398.0], [2.0]])
+        model.release_covariances(Vault(source, spec, ledger, noise), COVARIANCES, counts, 0.5)
+        variances.append((model.roots @ model.roots.mT).diagonal(dim1=1, dim2=2).sum(1))
+    without, with_noise = variances
+    assert without[0] > 0.3
+    assert with_noise[0] == pytest.approx(without[0].item(), rel=0.1)
+
+
 def test_noise_is_that_of_the_plan_in_sums_and_counts(spec, vault, run, answers):
     method, plan = _method(spec), plan_of(_method(spec), REQUEST)
     exact, noisy = vault(plan, math.inf), vault(plan, 1.0)
@@ -124,10 +145,13 @@ def test_directions_that_noise_could_have_made_are_left_out():
     noise = noise.triu() + noise.triu(1).transpose(1, 2)
     true = torch.zeros(1, d, d)
     true[0, 3, 3] = 1
-    roots = root(true + noise, 2 * s * math.sqrt(d))
+    bound = torch.tensor([2 * s * math.sqrt(d)])
+    roots = root(true + noise, bound)
     assert (roots.norm(dim=1) > 0).sum() in (1, 2)
     assert torch.allclose(roots @ roots.transpose(1, 2), true, atol=0.05)
-    assert root(noise, 2.3 * s * math.sqrt(d)).count_nonzero() == 0
+    assert root(noise, 1.15 * bound).count_nonzero() == 0
+    both = root(torch.cat([noise, noise]), torch.cat([1.15 * bound, 0 * bound]))  # each matrix has its own bound
+    assert [bool(r.any()) for r in both] == [False, True]
 
 
 def test_coarse_images_are_drawn_from_the_gaussian(spec):

@@ -145,5 +145,7 @@ def test_sizes_that_do_not_divide_the_image_are_refused(spec):
         _method(spec, autoencoder_channels=(8,) * 6)
     with pytest.raises(ConfigError, match="label_dropout"):
         _method(spec, label_dropout=0.0)
+    with pytest.raises(ConfigError, match="must divide 1000: set 500 or 1000"):
+        _method(spec, sampling_steps=600)
     with pytest.raises(ConfigError, match="even numbers"):
         _method(spec, autoencoder_channels=(5, 8))

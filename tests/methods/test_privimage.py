@@ -206,8 +206,10 @@ def test_unsuitable_public_sources_are_refused(spec, public, labelled, run):
         ConfigError, match="needs 2 public classes for each of 2 private ones, and 'public-bars' has images of 2"
     ):
         _method(spec, votes=2).prepare(labelled, run)
+    three = DatasetSpec("three", 1, 16, 400, 0, ("a", "b", "c"), True)
     with pytest.raises(ConfigError, match="needs 1 public classes for each of 3"):
-        _method(DatasetSpec("three", 1, 16, 400, 0, ("a", "b", "c"), True), select="match").prepare(labelled, run)
+        _method(three, votes=1).prepare(labelled, run)
+    _method(three, select="match").prepare(labelled, run)  # private classes share public ones
     images = public.batch(range(300)).images.numpy()
     half_empty = ArrayDataset(replace(labelled.spec, classes=tuple("abcd")), images, np.arange(300) % 2)
     with pytest.raises(ConfigError, match="'public-bars' has images of 2"):

@@ -24,6 +24,18 @@ def test_measured_latents_are_standardised(model):
     torch.testing.assert_close(model.decode(latents), model.network.decode(plain).sample, atol=1e-4, rtol=1e-3)
 
 
+def test_images_are_encoded_a_few_at_a_time(model, monkeypatch):
+    images, sizes, encoded = torch.rand(7, 1, 16, 16), [], model.network.encode
+    with torch.no_grad():
+        at_once = model.encode(images)
+        monkeypatch.setattr(model.network, "encode", lambda x: sizes.append(len(x)) or encoded(x))
+        monkeypatch.setattr("dpbench.models.autoencoder.ENCODED", 3 * 16 * 16 + 5)
+        torch.testing.assert_close(model.encode(images), at_once)
+        monkeypatch.setattr("dpbench.models.autoencoder.ENCODED", 1)
+        assert model.encode(images[:2]).shape == at_once[:2].shape
+    assert sizes == [3, 3, 1, 1, 1]
+
+
 def test_training_reduces_the_error_of_reconstructions(model):
     images = torch.linspace(-1, 1, 16).expand(4, 1, 16, 16)
     optimizer = torch.optim.Adam(model.parameters(), 2e-2)

@@ -100,7 +100,7 @@ class Planner:
             "public": self._public.fingerprint,
             "code": code_of(method.method, method.config, self._public),
         }
-        cache = public_cache()
+        cache = public_cache(precision=self.session.precision)
         numbers = cache.get("rehearsal", key, lambda generator: self._rehearse(method, generator, cache))
         weights, *moments = (numbers[f.name].item() for f in fields(Gradients))
         return Gradients(int(weights), *moments)

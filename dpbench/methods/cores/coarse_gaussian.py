@@ -41,7 +41,7 @@ class CoarseGaussian:
         """Sets every class to the mean and covariance of public images, uint8 [n, c, h, w]."""
         bands = self.band(images)
         self.means = bands.mean(0).expand_as(self.means).clone()
-        self.roots = root(bands.T.cov(correction=0)[None], 0.0).expand_as(self.roots).clone()
+        self.roots = root(bands.T.cov(correction=0)[None], torch.zeros(1)).expand_as(self.roots).clone()
 
     def release_means(self, private: PrivateData, mechanism: str, clip: float, count_weight: float) -> Tensor:
         """Releases the mean of each class; returns the noisy counts [classes, 1].
@@ -73,26 +73,26 @@ class CoarseGaussian:
             private: the sensitive records.
             mechanism: name of a `NoisySum` in the plan.
             counts: noisy number of records of each class, [classes, 1].
-            pooling: share of the covariance that is the mean over all classes.
+            pooling: share of the covariance that is that of all classes together.
         """
         d, classes = self.means.shape[1], len(self.means)
         rows, columns = torch.triu_indices(d, d, device=self.means.device)
         weights = torch.where(rows == columns, 1.0, math.sqrt(2))
 
-        def products(batch: Batch) -> Tensor:
+        def contribution(batch: Batch) -> Tensor:
             assert batch.images is not None
             rest = self.band(batch.images) - self.means[batch.class_rows.to(self.means.device)]
             return rest[:, rows] * rest[:, columns] * weights
 
-        sums = class_sums(private, mechanism, products, CHUNK) / weights
+        sums = class_sums(private, mechanism, contribution, CHUNK) / weights
         upper = torch.zeros(classes, d, d, device=sums.device)
         upper[:, rows, columns] = sums
-        covariances = (upper + upper.triu(1).transpose(1, 2)) / counts[:, :, None]
-        mixed = (1 - pooling) * covariances + pooling * covariances.mean(0)
-        deviation = private.plan[mechanism].noise_scale_at(1) / math.sqrt(2) / counts.mean()
-        own = 1 - pooling
-        of_mixed = deviation * math.sqrt(own**2 + (1 - own**2) / classes)
-        self.roots = root(mixed, 2 * float(of_mixed) * math.sqrt(d))
+        products = upper + upper.triu(1).transpose(1, 2)
+        own, pooled = (1 - pooling) / counts[:, 0], pooling / counts.sum()  # weights of a class's sum, and of all sums
+        mixed = own[:, None, None] * products + pooled * products.sum(0)
+        deviation = private.plan[mechanism].noise_scale_at(1) / math.sqrt(2)
+        of_mixed = deviation * ((own + pooled) ** 2 + (classes - 1) * pooled**2).sqrt()
+        self.roots = root(mixed, 2 * math.sqrt(d) * of_mixed)
 
     def sample(self, conditions: Conditions, draws: int, generator: torch.Generator) -> Tensor:
         """`draws` coarse images per condition: [n · draws, c, h, w], in [-1, 1]."""
@@ -113,14 +113,14 @@ class CoarseGaussian:
         self.means, self.roots = state["means"], state["roots"]
 
 
-def root(covariances: Tensor, noise: float) -> Tensor:
+def root(covariances: Tensor, noise: Tensor) -> Tensor:
     """A root of each symmetric matrix [k, d, d] without the directions that noise could have made.
 
     Args:
         covariances: noisy covariance matrices.
-        noise: largest eigenvalue of a matrix of noise alone: 2s√d, where s is the standard deviation of its entries
-            (Wigner's semicircle). Eigenvalues up to this bound, and negative ones, count as 0.
+        noise: [k], largest eigenvalue of a matrix of noise alone: 2s√d, where s is the standard deviation of its
+            entries (Wigner's semicircle). Eigenvalues up to this bound, and negative ones, count as 0.
     """
     values, vectors = torch.linalg.eigh(covariances)
-    kept = torch.where(values > noise, values, 0).clamp_min(0)
+    kept = torch.where(values > noise[:, None], values, 0).clamp_min(0)
     return vectors * kept.sqrt()[:, None, :]

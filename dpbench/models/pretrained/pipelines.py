@@ -18,6 +18,7 @@ from dpbench.core.errors import ConfigError, DataError, reason
 from dpbench.core.files import read_json
 from dpbench.models.pretrained.pipeline_folders import pipeline_folder
 
+PREDICTIONS = ("epsilon", "v_prediction")
 UNETS = ("UNet2DModel", "UNet2DConditionModel")
 AUTOENCODERS = ("AutoencoderKL", "VQModel")
 
@@ -59,6 +60,8 @@ def load_pipeline(name: str, resolution: int) -> LatentPipeline:
     if resolution % multiple:
         raise ConfigError(f"the checkpoint needs a resolution that is a multiple of {multiple}; set --resolution")
     settings = {**_config(folder / "scheduler", "scheduler_config.json"), "clip_sample": False}
+    if (prediction := settings.get("prediction_type", PREDICTIONS[0])) not in PREDICTIONS:
+        raise ConfigError(f"the U-Net in {folder} predicts '{prediction}'; it must predict {' or '.join(PREDICTIONS)}")
     schedule = DDIMScheduler.from_config(settings, timestep_spacing="trailing")
     return LatentPipeline(autoencoder, unet, schedule)
 

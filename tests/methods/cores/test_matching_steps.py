@@ -17,6 +17,7 @@ from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.mechanisms.mechanism import NoisySum
 from dpbench.privacy.noise import NoiseSource
+from dpbench.privacy.noise_key import NoiseKey
 from dpbench.privacy.plan import Plan
 from dpbench.privacy.vault import Vault
 
@@ -85,6 +86,19 @@ def test_counts_are_averaged_over_the_releases_so_far(vault, monkeypatch):
     assert torch.allclose(learning.steps.state_dict()["kept"][-1][2], answers[1][:, :-1] / counts.clamp_min(1))
 
 
+def test_a_rare_class_is_divided_by_no_less_than_twice_the_noise_of_its_count(spec, sensitive):
+    images, labels = sensitive.batch(range(400)).images, torch.zeros(400, dtype=torch.long)
+    labels[:2] = 1
+    source = ArrayDataset(spec, images.numpy(), labels.numpy())
+    ledger, noise = Ledger(calibrate(_plan(1), Budget(1.0, 1e-5))), NoiseSource(key=NoiseKey.from_seed(0))
+    private = Vault(source, spec, ledger, noise)
+    learning = Learning(private, steps=1)
+    next(iter(learning.steps))
+    targets = learning.steps.state_dict()["kept"][0][2]
+    deviation = private.plan[NAME].noise_scale_at(1)
+    assert targets[1].norm() < (1.3 * deviation * 60**0.5 + 2) / (2 * deviation / 0.1)
+
+
 def test_the_last_releases_are_matched_in_turns(vault):
     learning = Learning(vault(_plan(4), 5.0), steps=200, kept=2)
     used = []
@@ -98,7 +112,8 @@ def test_the_last_releases_are_matched_in_turns(vault):
 
 def test_nothing_but_the_released_values_reaches_the_generator(vault, monkeypatch):
     """With the same answers, other private records and other noise make no difference."""
-    fixed = torch.randn(2, 61, generator=torch.Generator().manual_seed(0))
+    fixed = 1e4 * torch.randn(2, 61, generator=torch.Generator().manual_seed(0))
+    fixed[:, -1] = 1e4  # counts far above their noise
     learned = []
     for epsilon in (0.1, 10.0):
         learning = Learning(vault(_plan(2), epsilon), steps=4)

@@ -48,6 +48,15 @@ def test_other_models_are_refused(tmp_path):
         load_pipeline(str(folder), 16)
 
 
+def test_a_network_that_predicts_the_image_is_refused(tmp_path):
+    folder = save_stable_diffusion(tmp_path)
+    config = folder / "scheduler" / "scheduler_config.json"
+    stored = json.loads(config.read_text(encoding="utf-8"))
+    config.write_text(json.dumps(stored | {"prediction_type": "sample"}), encoding="utf-8")
+    with pytest.raises(ConfigError, match="predicts 'sample'; it must predict epsilon or v_prediction"):
+        load_pipeline(str(folder), 16)
+
+
 def test_missing_weights_are_named(tmp_path):
     folder = save_stable_diffusion(tmp_path)
     next((folder / "unet").glob("*.safetensors")).unlink()

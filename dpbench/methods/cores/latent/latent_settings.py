@@ -167,7 +167,8 @@ class LatentConfig(CaptionSettings, PublicModelSettings, DPSGDSettings):
     """Settings of private training, the latent diffusion model and its sampler."""
 
     checkpoint: str = option(
-        "", "folder or hub repository of a diffusers pipeline, instead of pretraining; its sizes replace those below"
+        "",
+        "folder or hub repository of a diffusers pipeline, instead of pretraining; its sizes and prediction are used",
     )
     batch: int = option(1024, "expected records per private step (Poisson)", low=1)
     steps: int = option(250, "private steps", low=1)
@@ -184,6 +185,8 @@ class LatentConfig(CaptionSettings, PublicModelSettings, DPSGDSettings):
 
     def __post_init__(self) -> None:
         check_guidance(self.guidance, self.label_dropout)
+        if self.sampling_steps > 300 and 1000 % self.sampling_steps:
+            raise ConfigError("more than 300 sampling_steps must divide 1000: set 500 or 1000")
         if any(c % 2 for c in self.autoencoder_channels):
             raise ConfigError(f"autoencoder_channels must be even numbers, not {self.autoencoder_channels}")
         _ = self.unet  # the constructor checks the sizes

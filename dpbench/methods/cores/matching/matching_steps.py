@@ -43,7 +43,8 @@ class MatchingSteps:
     its own features, made from generated images. The steps in between are post-processing.
 
     A record contributes its features, of norm at most 1, and `count_weight`. The sums of features are divided by the
-    noisy counts of the same releases, averaged over all releases so far.
+    noisy counts of the same releases, averaged over all releases so far. A count is at least 1 and twice the standard
+    deviation of its noise, or the noise of a rare class would dominate the loss.
 
     Each step matches one of the last `kept` releases, drawn at random.
 
@@ -75,6 +76,7 @@ class MatchingSteps:
         self._make_features, self._generate = features, generate
         self._optimizer = optimizer
         self._steps, self._count_weight = steps, count_weight
+        self._count_noise = private.plan[mechanism].noise_scale_at(1) / count_weight
         self._generator = generator
         self._kept: deque[Release] = deque(maxlen=kept)
         self._classes = max(1, private.spec.n_classes)
@@ -110,7 +112,8 @@ class MatchingSteps:
         features = self._make_features(images, number)
         sums, counts = noisy_sums(self._private, self._mechanism, features, self._count_weight)
         self._counts += counts
-        self._kept.append(Release(number, images, features, sums / (self._counts / number).clamp_min(1)))
+        least = max(1.0, 2 * self._count_noise / number**0.5)
+        self._kept.append(Release(number, images, features, sums / (self._counts / number).clamp_min(least)))
 
     def state_dict(self) -> dict[str, Any]:
         """The numbers of steps and releases so far, and the releases that are kept."""

@@ -115,7 +115,7 @@ class TokenModel:
 
     def _encoded_once(self, public: ImageDataset, run: RunContext) -> Draw:
         """Like `_encoded`, for images without augmentation, which are encoded once in advance."""
-        parts = [public.batch(part.tolist()).to(run.device) for part in torch.arange(len(public)).split(ENCODED)]
+        parts = (public.batch(part.tolist()).to(run.device) for part in torch.arange(len(public)).split(ENCODED))
         first, *others = (
             replace(part, images=None, condition=self.condition.of(part), derived=self.encode(unit_images(part)))
             for part in parts

@@ -95,7 +95,10 @@ class Population:
 
     def _drawn(self, labels: Tensor, run: RunContext) -> Candidates:
         """A candidate of each class in `labels`, int64 [n], drawn by weight with replacement."""
-        within = torch.multinomial(self.weights[labels], 1, generator=run.generator)[:, 0]
+        within = torch.empty_like(labels)
+        for label, weights in enumerate(self.weights):
+            if count := int((labels == label).sum()):
+                within[labels == label] = torch.multinomial(weights, count, replacement=True, generator=run.generator)
         return self._known().select(labels * self.size + within)
 
     def _known(self) -> Candidates:
