@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -162,3 +163,16 @@ def _in_precision(loss: Loss, device: str, precision: Precision) -> Loss:
             return loss(model, batch, generator).float()
 
     return wrapped
+
+
+def refuse_closures(optimizer: torch.optim.Optimizer) -> None:
+    """Refuses an optimiser whose step evaluates the loss again, which would fail after the first release.
+
+    Raises:
+        PrivacyError: as for L-BFGS, whose `step` needs a closure.
+    """
+    closure = inspect.signature(optimizer.step).parameters.get("closure")
+    if closure is not None and closure.default is closure.empty:
+        raise PrivacyError(
+            f"{type(optimizer).__name__} evaluates the loss in its step, which no release covers; use Adam or SGD"
+        )

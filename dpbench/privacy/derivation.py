@@ -15,7 +15,7 @@ from dpbench.privacy.noise import global_randomness
 
 @dataclass(frozen=True)
 class Derivation:
-    """Per-record values, the same whenever they are computed.
+    """Per-record values. Without random draws, they are the same whenever they are computed; with them, per batch.
 
     Attributes:
         per_record: batch of b records -> [b, ...]; if there is a seed, it also takes a generator.

@@ -116,8 +116,8 @@ class Ledger:
         Only for stored results of exactly these releases, which are used in place of new ones. The interrupted
         attempt's file may count more, because a receipt is written before its release is returned. Releases after the
         last stored state are repeated with the same samples and noise (see `noise_key`): they are the same releases, at
-        no further cost. The file is not changed until the next new release, so it never counts fewer releases than were
-        made.
+        no further cost. The file is not changed until the next new release or mark. From then on, it may count fewer
+        releases than the interrupted attempt made, until they are repeated.
 
         Raises:
             PrivacyError: more releases than planned, or fewer than already made: going back would make a release twice

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dpbench.privacy.noise_key import NoiseKey
@@ -79,6 +80,10 @@ class Draws:
     def poisson_sample(self, n: int, rate: float) -> list[int]:
         """Indices below n, each drawn independently with probability `rate`; all of them at rate 1. May be empty."""
         return list(range(n)) if rate == 1 else np.flatnonzero(self._numpy.random(n) < rate).tolist()
+
+    def permutation(self, n: int) -> NDArray[np.int64]:
+        """The whole numbers below n, in a uniformly random order."""
+        return self._numpy.permutation(n)
 
     def below(self, n: int) -> int:
         """A whole number below n, drawn uniformly."""

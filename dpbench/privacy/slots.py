@@ -27,7 +27,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import torch
+import numpy as np
+
+from dpbench.privacy.noise import Draws
 
 OVERFLOW = 1e-6
 """Probability that the Poisson sample of any step has more records than there are slots, as a share of δ."""
@@ -56,17 +58,16 @@ def most_sampled(n: int, rate: float, steps: int, delta: float) -> int:
     return min(n, math.ceil(n * rate + a / 3 + math.sqrt(a * a / 9 + 2 * a * n * rate * (1 - rate))))
 
 
-def placed(sample: Sequence[int], slots: int, seed: int) -> list[int]:
+def placed(sample: Sequence[int], slots: int, draws: Draws) -> list[int]:
     """The sample in slots chosen uniformly at random; the other slots are `EMPTY`.
 
     Args:
         sample: indices of records.
         slots: number of slots, at least the number of records.
-        seed: secret.
+        draws: the secret randomness of the release.
     """
-    chosen = torch.randperm(slots, generator=torch.Generator().manual_seed(seed))[: len(sample)]
-    rows = torch.full((slots,), EMPTY)
-    rows[chosen] = torch.tensor(sample, dtype=torch.long)
+    rows = np.full(slots, EMPTY)
+    rows[draws.permutation(slots)[: len(sample)]] = sample
     return rows.tolist()
 
 

@@ -87,7 +87,7 @@ class DPSGDStepper:
         sample = draws.poisson_sample(n, rate)
         delta = parts.ledger.plan.budget.delta
         constant = 0 if gradients.checks.order_free else most_sampled(n, rate, mechanism.releases, delta)
-        rows = placed(sample, in_whole(max(len(sample), constant), size), draws.seed())
+        rows = placed(sample, in_whole(max(len(sample), constant), size), draws)
         drawn = torch.randint(2**62, (), generator=self._generator, device=self._generator.device)
         seed = draws.seed() ^ int(drawn)
         generator = torch.Generator(self._generator.device).manual_seed(seed)

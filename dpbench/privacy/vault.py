@@ -25,7 +25,7 @@ from dpbench.core.data import ImageDataset
 from dpbench.core.errors import PrivacyError
 from dpbench.core.progress import Progress, Silent, track_long
 from dpbench.core.specs import Batch, Conditions, DatasetSpec, Request
-from dpbench.privacy.checked_gradients import CheckedGradients
+from dpbench.privacy.checked_gradients import CheckedGradients, refuse_closures
 from dpbench.privacy.checks.independence import check_closure
 from dpbench.privacy.checks.probes import Probes
 from dpbench.privacy.derivation import Derivation
@@ -237,7 +237,8 @@ class Vault(PrivateData):
         weights = [p.detach().flatten() for p in model.parameters()]
         if not weights:
             raise PrivacyError("the model has no trainable parameters")
-        self._parts.noise.key.starts_from(f"step {self.ledger.spent[name] + 1} of '{name}'", torch.cat(weights))
+        refuse_closures(optimizer)
+        self._starts_from(f"step {self.ledger.spent[name] + 1} of '{name}'", torch.cat(weights))
         gradients = CheckedGradients(
             computed_by, model, loss, self._probes, views, generator, name, self.device, self._precision, clipping
         )
@@ -245,6 +246,13 @@ class Vault(PrivateData):
             rows = micro_batch or gradients.rows_per_call(len(self._parts.records), mechanism.largest_rate)
             gradients.check_batches(self._agreed_rows(name, rows))
         return DPSGDStepper(self._parts, mechanism, gradients, optimizer, generator)
+
+    def _starts_from(self, query: str, values: Tensor) -> None:
+        """Notes the values that a query starts from, and what `derive` makes of two synthetic records."""
+        key, derived = self._parts.noise.key, self._probes.take(2)[0].derived
+        key.starts_from(query, values)
+        if derived is not None:
+            key.starts_from(f"the derived records of {query}", derived)
 
     def _agreed_rows(self, name: str, rows: int) -> int:
         """Rows per call of a loss, the same on all processes; a replay uses those of the first attempt."""
@@ -270,7 +278,7 @@ class Vault(PrivateData):
         self.door.require_open()
         mechanism = self.ledger.require(name, NearestMean)
         retrieval = Retrieval(self._parts, mechanism, queries, self.spec, self._probes)
-        self._parts.noise.key.starts_from(f"the queries of '{name}'", queries)
+        self._starts_from(f"the queries of '{name}'", queries)
         releases = self._checkpoints.state(f"releases of {name}", [asdict(mechanism), list(queries.shape)])
         stored = self._stored(releases, mechanism, torch.zeros(queries.shape), mechanism.releases)
         if stored is not None:

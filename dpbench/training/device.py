@@ -16,17 +16,20 @@ def resolve_device(name: str) -> str:
     """The name of an available torch device.
 
     Args:
-        name: "auto" (the first available of CUDA, MPS and CPU), "cuda", "cuda:1", "mps" or "cpu".
+        name: "auto" (CUDA if it is available, else the CPU), "cuda", "cuda:1" or "cpu". Apple's GPUs ("mps") have no
+            fp64, which norms and noise need.
 
     Raises:
         DpbenchError: the name is invalid, or this machine has no such device.
     """
     if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    if not (found := re.fullmatch(r"(cpu|mps|cuda)(?::(\d+))?", name)):
-        raise DpbenchError(f"unknown device '{name}'; known: auto, cpu, cuda, cuda:NUMBER, mps")
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "mps":
+        raise DpbenchError("device 'mps' has no fp64, which private queries need; use --device cpu")
+    if not (found := re.fullmatch(r"(cpu|cuda)(?::(\d+))?", name)):
+        raise DpbenchError(f"unknown device '{name}'; known: auto, cpu, cuda, cuda:NUMBER")
     kind, number = found[1], int(found[2] or 0)
-    count = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": 1}[kind]
+    count = {"cuda": torch.cuda.device_count(), "cpu": 1}[kind]
     if number >= count:
         raise DpbenchError(f"device '{name}' is not available: this machine has {counted(count, f'{kind} device')}")
     return name

@@ -268,13 +268,13 @@ def test_a_failure_on_records_closes_the_vault():
         private.nearest_means("near", of_zero())
 
 
-def attempt(folder: Path, queries: Tensor, records: Images) -> Tensor:
+def attempt(folder: Path, queries: Tensor, records: Images, embed=image_corner) -> Tensor:
     """The releases of an attempt at a run whose key and results are stored."""
     key = NoiseKey.read(folder / "key", "code") or NoiseKey.from_seed(3)
     key.store(folder / "key", "code")
     noisy = mean(count=2, rate=0.5, noise_multiplier=1.0)
     options = {"noise": NoiseSource(key=key), "checkpoints": Checkpoints(folder, code="code"), "lazy": True}
-    private = vault(records, noisy, **options).derive(image_corner)
+    private = vault(records, noisy, **options).derive(embed)
     answers = private.nearest_means("near", queries)
     private.ledger.check_complete()
     return answers
@@ -290,6 +290,12 @@ def test_an_attempt_whose_result_was_lost_makes_the_same_releases(tmp_path: Path
     for stored in tmp_path.glob("*.pt"):
         stored.unlink()
     assert torch.equal(first, attempt(tmp_path, of_zero(2), Images(pixels(N), classes=0)))
+
+
+def test_another_embedding_under_the_same_noise_is_refused(tmp_path: Path):
+    attempt(tmp_path, of_zero(2), Images(pixels(N), classes=0))
+    with pytest.raises(PrivacyError, match="derived records of the queries of 'near' starts from other values"):
+        attempt(tmp_path, of_zero(2), Untouchable(pixels(N), classes=0), lambda batch: 0.9 * image_corner(batch))
 
 
 def test_other_queries_under_the_same_noise_are_refused(tmp_path: Path):

@@ -171,6 +171,28 @@ def test_other_initial_weights_are_refused_before_a_record_is_read(tmp_path):
         attempt.fit()
 
 
+def test_another_derivation_is_refused_before_a_step(tmp_path):
+    """With the same weights and the same noise, other derived records would show the difference of their gradients."""
+    weights = []
+    for scale in (1.0, 0.9):
+        attempt = Attempt(tmp_path)
+        attempt.private = attempt.private.derive(lambda batch, s=scale: s * flat(batch))
+        model, generator = nn.Linear(16, 3), torch.Generator().manual_seed(0)
+        nn.init.ones_(model.weight)
+
+        def loss(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+            return (model(batch.derived) ** 2).sum(1)
+
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        if scale == 1:
+            next(attempt.private.dp_sgd("steps", model, loss, optimizer, generator))
+        else:
+            with pytest.raises(PrivacyError, match="derived records of step 1 of 'steps' starts from other values"):
+                attempt.private.dp_sgd("steps", model, loss, optimizer, generator)
+        weights.append(model.weight.detach().clone())
+    assert torch.equal(weights[1], torch.ones(3, 16))
+
+
 def test_another_contribution_is_refused_before_a_record_is_read(tmp_path):
     Attempt(tmp_path).private.noisy_sum("sum", flat)
     attempt = Attempt(tmp_path, records=Untouchable(pixels(40)))

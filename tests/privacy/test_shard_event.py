@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from dpbench.privacy.accounting.composition import epsilon_pld
+from dpbench.privacy.accounting.composition import epsilon_pld, epsilon_rdp
 from dpbench.privacy.accounting.events import GaussianEvent
 from dpbench.privacy.accounting.shard_event import ShardEvent
 from dpbench.privacy.mechanisms.sanitised import SanitisedGradients
@@ -75,8 +75,16 @@ def test_ten_needs_more_than_twice_the_published_noise():
     assert published(3.0) < 10
 
 
-def test_the_renyi_value_is_a_bound():
-    from dpbench.privacy.accounting.composition import epsilon_rdp
+@pytest.mark.parametrize(("noise", "shards", "steps"), [(1.0, 100, 50), (0.6, 1000, 2000)])
+def test_the_renyi_value_is_a_bound_that_knows_of_the_shards(noise, shards, steps):
+    events, known = [ShardEvent(noise, 1 / shards, steps)], [GaussianEvent(noise, 1.0, steps)]
+    assert epsilon_pld(events, 1e-5) < epsilon_rdp(events, 1e-5) < 0.2 * epsilon_rdp(known, 1e-5)
 
-    events = [ShardEvent(1.0, 0.01, 50)]
-    assert epsilon_rdp(events, 1e-5) > epsilon_pld(events, 1e-5)
+
+@pytest.mark.parametrize(("others", "own", "without"), [([0.0], 1.0, 0.0), ([1.0], 1.0, 0.0), ([0.5], 0.0, 1.0)])
+def test_no_pair_of_neighbours_has_a_larger_renyi_divergence(others, own, without):
+    p, q = law(others, own), law(others, without)
+    for order, bound in zip((1.5, 2.0, 6.0), ShardEvent(SIGMA, 1 / SHARDS, 1).renyi([1.5, 2.0, 6.0]), strict=True):
+        seen = (p > 1e-100) & (q > 1e-100)
+        moment = ((p[seen] / q[seen]) ** order * q[seen]).sum() * (X[1] - X[0])
+        assert math.log(moment) / (order - 1) <= bound

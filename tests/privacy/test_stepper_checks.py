@@ -17,6 +17,13 @@ from dpbench.privacy.gradients.engines import ENGINES
 # Refusals, all before a record is read
 
 
+def test_an_optimiser_that_evaluates_the_loss_again_is_refused():
+    private, model = a_vault(records=Untouchable), linear()
+    with pytest.raises(PrivacyError, match="LBFGS evaluates the loss in its step"):
+        start(private, model, optimizer=torch.optim.LBFGS(model.parameters()))
+    assert private.ledger.spent["steps"] == 0
+
+
 class Normed(nn.Module):
     def __init__(self, norm: nn.Module):
         super().__init__()

@@ -19,5 +19,10 @@ def test_missing_devices_raise_an_error(name: str) -> None:
         resolve_device(name)
 
 
+def test_apples_gpus_are_refused_because_they_have_no_fp64() -> None:
+    with pytest.raises(DpbenchError, match="fp64, which private queries need; use --device cpu"):
+        resolve_device("mps")
+
+
 def test_a_cpu_is_described_by_its_name() -> None:
     assert describe_device("cpu") == "cpu"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import asdict
 
+import numpy as np
 import torch
 
 from dpbench.benchmark.session import Session
@@ -30,20 +31,23 @@ def noise_key(trial: TrialSpec, ledger: Ledger, code: str, run: RunContext, sess
     next one, with the same key, adds the line to the record.
 
     Why the identity is sufficient: the method and the vault compute a released value from the decoded images, the
-    settings, the calibrated plan, the experiment's seeds and torch, on a device, in a precision, by a number of
-    processes. The trial's folder identifies images and settings, and the identity everything else. Code outside these
-    closures (metrics, results, other methods, the harness) can change a release only through one of these, or through
-    the state from which `fit` starts, which the key records for each query (see `privacy.noise_key`).
+    settings, the calibrated plan, the experiment's seeds, torch and NumPy, on a kind of device, in a precision, by a
+    number of processes. The trial's folder identifies images and settings, and the identity everything else. Code
+    outside these closures (metrics, results, other methods, the harness) can change a release only through one of
+    these, or through the state from which `fit` starts, which the key records for each query (see
+    `privacy.noise_key`).
 
     Args:
         ledger: the ledger of the plan with its noise multipliers, which a new version of the calibration may change.
         code: see `trial_code.code_behind`.
         run: the working environment of `fit`, before its generators are used.
     """
-    device, world = torch.device(session.device).type, session.processes.world
+    kind, world = torch.device(session.device).type, session.processes.world
+    device = [kind, torch.cuda.get_device_name(session.device)] if kind == "cuda" else [kind]
     mechanisms = [[type(m).__name__, asdict(m)] for m in ledger.plan.mechanisms]
     seeds = [run.generator.initial_seed(), torch.initial_seed()]
-    identity = digest([code, mechanisms, seeds, torch.__version__, device, session.precision, world.size])
+    versions = [torch.__version__, np.__version__]  # the generators of both may change
+    identity = digest([code, mechanisms, seeds, versions, device, session.precision, world.size])
     key = None
     if session.processes.is_rank_zero:
         folder = run.checkpoints.folder

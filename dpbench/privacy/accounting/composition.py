@@ -8,7 +8,6 @@ bound ("connect the dots").
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -163,12 +162,15 @@ def _single_release(event: Event, grid: float) -> PrivacyLossDistribution:
 
 def epsilon_rdp(events: Sequence[Event], delta: float) -> float:
     """ε of the composition at `delta` by Rényi differential privacy: a bound, usually above the PLD one."""
-    from dp_accounting.rdp import RdpAccountant
-
     if any(e.noise_multiplier == 0 for e in events):
         return math.inf
-    logging.getLogger("absl").setLevel(logging.ERROR)  # it warns of every order whose series does not converge
-    accountant = RdpAccountant()
-    for e in events:
-        accountant.compose(e.renyi(), e.count)
-    return float(accountant.get_epsilon(delta)) if events else 0.0
+    return epsilon_and_order(events, delta)[0] if events else 0.0
+
+
+def epsilon_and_order(events: Sequence[Event], delta: float) -> tuple[float, float]:
+    """(ε, the order that gives it) by Rényi differential privacy, of at least one noisy event."""
+    from dp_accounting.rdp import RdpAccountant, compute_epsilon
+
+    orders = RdpAccountant().orders.tolist()
+    epsilon, order = compute_epsilon(orders, sum(e.count * e.renyi(orders) for e in events), delta)
+    return float(epsilon), float(order)

@@ -6,14 +6,17 @@ neighbouring datasets. Poisson sampling preserves this property (Zhu, Dong and W
 
 from __future__ import annotations
 
+import logging
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dpbench.core.errors import PrivacyError
 
 if TYPE_CHECKING:
+    import numpy as np
     from dp_accounting import DpEvent
     from dp_accounting.pld.pld_pmf import PLDPmf
     from dp_accounting.pld.privacy_loss_distribution import PrivacyLossDistribution
@@ -39,8 +42,8 @@ class Event(ABC):
         """Approximately the largest privacy loss of one release in `losses`."""
 
     @abstractmethod
-    def renyi(self) -> DpEvent:
-        """One release as an event of dp-accounting's Rényi accountant, or an event that costs more."""
+    def renyi(self, orders: Sequence[float]) -> np.ndarray:
+        """The Rényi divergence of one release at each order, or an upper bound."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +63,13 @@ class GaussianEvent(Event):
         unsampled = 10 / self.noise_multiplier + 1 / (2 * self.noise_multiplier**2)
         return _of_a_sample(unsampled, self.sampling_rate)
 
-    def renyi(self) -> DpEvent:
+    def renyi(self, orders: Sequence[float]) -> np.ndarray:
         """See `Event`; exact."""
         from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent
 
         release: DpEvent = GaussianDpEvent(self.noise_multiplier)
-        return PoissonSampledDpEvent(self.sampling_rate, release) if self.sampling_rate < 1 else release
+        sampled = PoissonSampledDpEvent(self.sampling_rate, release) if self.sampling_rate < 1 else release
+        return _divergences(sampled, orders)
 
 
 @dataclass(frozen=True)
@@ -97,11 +101,11 @@ class LaplaceEvent(Event):
         """See `Event`; times √count, because typical losses are as large, and a composition spreads by so much."""
         return math.sqrt(self.count) * _of_a_sample(1 / self.noise_multiplier, self.sampling_rate)
 
-    def renyi(self) -> DpEvent:
-        """See `Event`; over all records, because no event for a sample is known."""
+    def renyi(self, orders: Sequence[float]) -> np.ndarray:
+        """See `Event`; over all records, because dp-accounting has no bound for a sample."""
         from dp_accounting import LaplaceDpEvent
 
-        return LaplaceDpEvent(self.noise_multiplier)
+        return _divergences(LaplaceDpEvent(self.noise_multiplier), orders)
 
 
 @dataclass(frozen=True)
@@ -128,11 +132,21 @@ class PureEvent(Event):
         """See `Event`; times √count, because typical losses are as large, and a composition spreads by so much."""
         return math.sqrt(self.count) * _of_a_sample(1 / self.noise_multiplier, self.sampling_rate)
 
-    def renyi(self) -> DpEvent:
+    def renyi(self, orders: Sequence[float]) -> np.ndarray:
         """See `Event`: ε₀-DP implies ε₀²/2-zCDP (Bun and Steinke, 1605.02065); over all records, as for Laplace."""
         from dp_accounting import ZCDpEvent
 
-        return ZCDpEvent(0.5 / self.noise_multiplier**2)
+        return _divergences(ZCDpEvent(0.5 / self.noise_multiplier**2), orders)
+
+
+def _divergences(event: DpEvent, orders: Sequence[float]) -> np.ndarray:
+    """The Rényi divergences of an event that dp-accounting knows."""
+    from dp_accounting.rdp import RdpAccountant
+
+    logging.getLogger("absl").setLevel(logging.ERROR)  # it warns of every order whose series does not converge
+    accountant = RdpAccountant(orders)
+    accountant.compose(event)
+    return accountant.rdp
 
 
 def _connected(losses: list[float], probabilities: list[float], grid: float) -> PLDPmf:

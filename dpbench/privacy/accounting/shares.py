@@ -7,12 +7,12 @@ that sum.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from itertools import chain
 
 import numpy as np
 
+from dpbench.privacy.accounting.composition import epsilon_and_order
 from dpbench.privacy.accounting.events import Event
 
 
@@ -26,26 +26,11 @@ def shares(mechanisms: Sequence[Sequence[Event]], delta: float) -> list[float]:
         mechanisms: the events of each; see `mechanisms.Mechanism.events`.
         delta: at which ε is stated, in (0, 1).
     """
-    from dp_accounting.rdp import RdpAccountant
-
     exact = [float(any(e.noise_multiplier == 0 for e in events)) for events in mechanisms]
     if any(exact):
         return [each / sum(exact) for each in exact]
     if not any(mechanisms):
         return [0.0 for _ in mechanisms]
-    logging.getLogger("absl").setLevel(logging.ERROR)  # it warns of every order whose series does not converge
-    total = RdpAccountant()
-    for event in chain.from_iterable(mechanisms):
-        total.compose(event.renyi(), event.count)
-    _, order = total.get_epsilon_and_optimal_order(delta)
-    divergences = np.array([_divergence(events, float(order)) for events in mechanisms])
+    _, order = epsilon_and_order(list(chain.from_iterable(mechanisms)), delta)
+    divergences = np.array([sum(e.count * e.renyi([order])[0] for e in events) for events in mechanisms])
     return (divergences / divergences.sum()).tolist()
-
-
-def _divergence(events: Sequence[Event], order: float) -> float:
-    from dp_accounting.rdp import RdpAccountant
-
-    accountant = RdpAccountant([order])
-    for event in events:
-        accountant.compose(event.renyi(), event.count)
-    return float(accountant.rdp[0])

@@ -16,6 +16,7 @@ from vaults import SIGMAS
 from dpbench.core.specs import Batch, DatasetSpec
 from dpbench.privacy.checks.loss_checks import LossChecks
 from dpbench.privacy.checks.probes import Probes
+from dpbench.privacy.noise import Draws
 from dpbench.privacy.records import padded
 from dpbench.privacy.slots import EMPTY, OVERFLOW, in_whole, most_sampled, placed, records_per_call
 
@@ -160,16 +161,27 @@ def test_more_records_than_slots_are_as_improbable_as_stated(n, rate, steps, del
     assert most <= min(n, n * rate + 10 * math.sqrt(n * rate) + 40)
 
 
+def draws(seed: int) -> Draws:
+    """The randomness of a release."""
+    return Draws(seed, torch.device("cpu"))
+
+
 def test_a_sample_stands_in_uniformly_random_slots():
     slots, repeats = 7, 7000
-    seen = Counter(tuple(placed([5, 6, 7], slots, seed)) for seed in range(repeats))
+    seen = Counter(tuple(placed([5, 6, 7], slots, draws(seed))) for seed in range(repeats))
     assert len(seen) == 7 * 6 * 5
     for rows, times in seen.items():
         assert sorted(r for r in rows if r != EMPTY) == [5, 6, 7]
         assert len(rows) == slots
         expected = repeats / 210
         assert abs(times - expected) < SIGMAS * math.sqrt(expected)
-    assert placed([], 4, 0) == [EMPTY] * 4
+    assert placed([], 4, draws(0)) == [EMPTY] * 4
+
+
+def test_slots_depend_on_all_bits_of_the_secret():
+    """torch's generator on the CPU, for example, uses the lowest 32 bits of a seed."""
+    rows = [tuple(placed(range(40), 80, draws(5 + 2**bit))) for bit in (3, 31, 32, 40, 62, 63, 200, 255)]
+    assert len(set(rows)) == len(rows)
 
 
 def test_slots_come_in_whole_micro_batches():
@@ -195,8 +207,9 @@ def test_calls_have_a_row_where_there_are_no_records():
 def test_a_further_record_leaves_the_law_of_the_others_slots():
     """The coupling of `slots`: with and without record 9, the others stand in the same pairs of slots as often."""
     repeats, slots = 8000, 4
-    without = Counter(tuple(placed([1, 2], slots, s).index(r) for r in (1, 2)) for s in range(repeats))
-    within = Counter(tuple(placed([1, 2, 9], slots, s).index(r) for r in (1, 2)) for s in range(repeats, 2 * repeats))
+    without = Counter(tuple(placed([1, 2], slots, draws(s)).index(r) for r in (1, 2)) for s in range(repeats))
+    seeds = range(repeats, 2 * repeats)
+    within = Counter(tuple(placed([1, 2, 9], slots, draws(s)).index(r) for r in (1, 2)) for s in seeds)
     assert len(without) == len(within) == 12
     for pair, times in without.items():
         assert abs(times - within[pair]) < SIGMAS * math.sqrt(2 * repeats / 12)
