@@ -18,7 +18,7 @@ class MemoryConfig(TrainingConfig):
 
     steps: int = option(800, "public training steps", low=1)
     batch: int = option(32, "public images per step", low=1)
-    width: int = option(48, "channels of the restorer", low=1)
+    width: int = option(48, "channels of the restorer, a multiple of the upsampling factor", low=1)
     depth: int = option(4, "modulated residual blocks at the coarse size", low=1)
     entries: int = option(4096, "pairs of coarse patch and detail code in the memory", low=1)
 

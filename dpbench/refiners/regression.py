@@ -17,7 +17,7 @@ class RegressionConfig(TrainingConfig):
     """Settings of the regression refiner."""
 
     steps: int = option(800, "public training steps", low=1)
-    width: int = option(64, "channels of the convolutional trunk", low=1)
+    width: int = option(64, "channels of the convolutional trunk, a multiple of the upsampling factor", low=1)
     depth: int = option(4, "residual blocks at the coarse size", low=1)
 
 

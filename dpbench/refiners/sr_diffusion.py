@@ -24,7 +24,7 @@ class SrDiffusionConfig(DenoisingConfig):
 
     steps: int = option(900, "public training steps", low=1)
     sigma_max: float = option(2.5, "noise added to the estimate at the start of sampling", above=0)
-    width: int = option(32, "channels of the super-resolver's trunk", low=1)
+    width: int = option(32, "channels of the super-resolver's trunk, a multiple of the upsampling factor", low=1)
     depth: int = option(4, "residual blocks of the super-resolver at the coarse size", low=1)
 
 
