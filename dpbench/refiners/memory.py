@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dpbench.core.config import option
+from dpbench.refiners.halved_width import check_width
 from dpbench.refiners.trained import TrainedRefiner, TrainingConfig
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ class MemoryConfig(TrainingConfig):
     width: int = option(48, "channels of the restorer, a multiple of the upsampling factor", low=1)
     depth: int = option(4, "modulated residual blocks at the coarse size", low=1)
     entries: int = option(4096, "pairs of coarse patch and detail code in the memory", low=1)
+
+    def check_scale(self, scale: int) -> None:
+        """See `RefinerSettings.check_scale`; the width is halved at each doubling."""
+        check_width(self.width, scale)
 
 
 class Memory(TrainedRefiner[MemoryConfig]):

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dpbench.core.context import RunContext
-from dpbench.core.errors import ConfigError
 from dpbench.models.residual_block import ResidualBlock
+from dpbench.refiners.halved_width import check_width
 from dpbench.refiners.networks.network_inputs import upsampled
 from dpbench.refiners.networks.training import RefinerNetwork
 
@@ -58,9 +58,7 @@ def pixel_shuffles(width: int, doublings: int, channels: int) -> nn.Sequential:
     Raises:
         ConfigError: the width cannot be halved so often.
     """
-    scale = 2**doublings
-    if width % scale:
-        raise ConfigError(f"width = {width} must be a multiple of {scale}, the upsampling factor")
+    check_width(width, 2**doublings)
     up = nn.Sequential()
     for _ in range(doublings):
         up.extend([nn.Conv2d(width, 2 * width, 3, padding=1), nn.PixelShuffle(2), nn.GELU()])
