@@ -8,17 +8,21 @@ import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from dpbench.core.errors import PrivacyError
-from dpbench.core.files import digest, write_atomic
+from dpbench.core.files import digest, is_there, write_atomic
 from dpbench.core.stopwatch import Stopwatch
 
 T = TypeVar("T")
 
 CHECKPOINTS = "checkpoints"
 """Name of the folder of a trial's checkpoints, in the trial's folder."""
+
+KEYS = "*.key"
+"""Names of files with a secret key, such as the key of a trial's noise."""
 
 
 class Checkpoints:
@@ -117,5 +121,13 @@ def has_checkpoints(folder: Path) -> bool:
 
 
 def remove_checkpoints(folder: Path) -> None:
-    """Removes all states in `folder` and below."""
+    """Removes all states in `folder` and below, secret keys first.
+
+    Whatever the trial has finished is kept: if something cannot be removed, a warning says what to delete.
+    """
+    for key in list(folder.rglob(KEYS)):
+        with suppress(OSError):
+            key.unlink()
     shutil.rmtree(folder, ignore_errors=True)
+    if is_there(folder):
+        warnings.warn(f"the checkpoints cannot be removed; delete {folder}, which may hold secrets", stacklevel=2)

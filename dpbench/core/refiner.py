@@ -32,6 +32,13 @@ class RefinerSettings:
         """The share of the given coarse band in the refined image's."""
         return {"none": 0.0, "project": 1.0, "blend": self.blend}[self.consistency]
 
+    def check_scale(self, scale: int) -> None:
+        """Checks these settings for an upsampling factor, before anything is trained.
+
+        Raises:
+            ConfigError: they do not fit.
+        """
+
 
 C = TypeVar("C", bound=RefinerSettings)
 """The type of a refiner's configuration."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
+from abc import abstractmethod
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -80,3 +84,42 @@ class DeclaredDataset(NamedDataset):
         return DatasetSpec(
             self.name, self.channels, self.size, self.n_train, self.n_test, self.classes, public_benchmark=True
         )
+
+
+class CountedDataset(DeclaredDataset):
+    """A declared dataset whose files may be only an extract: then the counts are those of the files, with a warning."""
+
+    @abstractmethod
+    def _count(self, train: bool) -> int:
+        """The number of records in the files of a split.
+
+        Raises:
+            DataError: a file is missing or damaged.
+        """
+
+    @property
+    def published(self) -> DatasetSpec:
+        """The declaration with the published counts."""
+        return super().spec
+
+    @cached_property
+    def spec(self) -> DatasetSpec:
+        """See `Dataset.spec`; counts the records if the files are there."""
+        return replace(self.published, n_train=self._found(train=True), n_test=self._found(train=False))
+
+    def _found(self, train: bool) -> int:
+        """The number of records of a split; the published one without intact files, which `train` and `test` report."""
+        published = self.n_train if train else self.n_test
+        try:
+            found = self._count(train)
+        except (DataError, OSError):
+            return published
+        warn_of_other_count(self.name, train, found, published)
+        return found
+
+
+def warn_of_other_count(name: str, train: bool, found: int, published: int) -> None:
+    """Warns if a split of a dataset has another number of images than published."""
+    if found != published:
+        split = "train" if train else "test"
+        warnings.warn(f"{name} has {found:,} {split} images, not the published {published:,}", stacklevel=2)

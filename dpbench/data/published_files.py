@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import abstractmethod
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import DataError
 from dpbench.core.specs import DatasetSpec
-from dpbench.data.declared import NamedDataset
+from dpbench.data.declared import NamedDataset, warn_of_other_count
 from dpbench.data.image_files import ListedSource
 
 if TYPE_CHECKING:
@@ -67,13 +66,9 @@ class PublishedDataset(NamedDataset):
             raise self._missing(self.folder)
         splits = {train: self._list(train) for train in (True, False)}
         for train, published in ((True, self.n_train), (False, self.n_test)):
-            found, split = len(splits[train]), "train" if train else "test"
-            if not found:
-                raise DataError(f"{self.folder} has no {split} images: {self._where}")
-            if found != published:
-                warnings.warn(
-                    f"{self.name} has {found:,} {split} images, not the published {published:,}", stacklevel=2
-                )
+            if not splits[train]:
+                raise DataError(f"{self.folder} has no {'train' if train else 'test'} images: {self._where}")
+            warn_of_other_count(self.name, train, len(splits[train]), published)
         return splits
 
     @cached_property

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 
@@ -128,7 +129,8 @@ def _score(name: str, metric: Metric, evaluation: SharedEvaluation) -> Scores:
     with collect_caveats() as caveats:
         try:
             _refuse_days(metric, evaluation)
-            computed = metric.compute(evaluation)
+            with _within_memory(evaluation.run.device):
+                computed = metric.compute(evaluation)
         except MissingScore as why:
             missing = dict.fromkeys(columns, str(why))
         else:
@@ -154,6 +156,17 @@ def _score(name: str, metric: Metric, evaluation: SharedEvaluation) -> Scores:
         ci95,
         outcomes,
     )
+
+
+@contextmanager
+def _within_memory(device: str) -> Iterator[None]:
+    """Makes a lack of memory the reason why a score is missing: it spares the scores of other metrics."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:  # torch's own allocator on a CPU has no class for this error
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            raise MissingScore(f"out of memory on {device}; `dpbench evaluate --all` tries again") from error
+        raise
 
 
 def _refuse_days(metric: Metric, evaluation: SharedEvaluation) -> None:

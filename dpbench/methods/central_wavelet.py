@@ -118,8 +118,9 @@ class CentralWavelet(Method[CentralWaveletConfig]):
         """Two sums, each over all records, once: the coarse images, then their products.
 
         Raises:
-            ConfigError: the levels do not divide the resolution.
+            ConfigError: the levels do not divide the resolution, or the refiner's settings do not fit them.
         """
+        config.refiner.config.check_scale(2**config.levels)
         rest = config.rest_clip * largest_norm(config, spec)
         return Plan(
             NoisySum(name=MEANS, clip=math.hypot(1, config.count_weight), ratio=config.means_noise),

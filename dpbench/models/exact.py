@@ -7,18 +7,12 @@ from contextlib import contextmanager
 
 import torch
 
+from dpbench.models.deterministic import deterministic
+from dpbench.models.precision import full_precision
+
 
 @contextmanager
 def exact(device: torch.device) -> Iterator[None]:
-    """Disables gradients, autocast and TF32, and selects cuDNN's deterministic algorithms, inside the `with` block."""
-    tf32 = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = False
-    try:
-        with (
-            torch.no_grad(),
-            torch.autocast(device.type, enabled=False),
-            torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
-        ):
-            yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32 = tf32
+    """Evaluates without gradients, in full fp32 and with cuDNN's deterministic algorithms, inside the `with` block."""
+    with torch.no_grad(), full_precision(device), deterministic():
+        yield

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dpbench.core.errors import UnknownName
-from dpbench.privacy.precision import full_precision
+from dpbench.models.precision import full_precision
 
 LARGEST = 1e30
 """Norm above which a contribution counts as zero, because fp32 could not represent it."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dpbench.core.config import option
+from dpbench.refiners.halved_width import check_width
 from dpbench.refiners.trained import TrainedRefiner, TrainingConfig
 
 if TYPE_CHECKING:
@@ -17,8 +18,12 @@ class RegressionConfig(TrainingConfig):
     """Settings of the regression refiner."""
 
     steps: int = option(800, "public training steps", low=1)
-    width: int = option(64, "channels of the convolutional trunk", low=1)
+    width: int = option(64, "channels of the convolutional trunk, a multiple of the upsampling factor", low=1)
     depth: int = option(4, "residual blocks at the coarse size", low=1)
+
+    def check_scale(self, scale: int) -> None:
+        """See `RefinerSettings.check_scale`; the width is halved at each doubling."""
+        check_width(self.width, scale)
 
 
 class Regression(TrainedRefiner[RegressionConfig]):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from dpbench.core.config import option
 from dpbench.refiners.denoising import DenoisingConfig
+from dpbench.refiners.halved_width import check_width
 from dpbench.refiners.trained import TrainedRefiner
 
 if TYPE_CHECKING:
@@ -24,8 +25,12 @@ class SrDiffusionConfig(DenoisingConfig):
 
     steps: int = option(900, "public training steps", low=1)
     sigma_max: float = option(2.5, "noise added to the estimate at the start of sampling", above=0)
-    width: int = option(32, "channels of the super-resolver's trunk", low=1)
+    width: int = option(32, "channels of the super-resolver's trunk, a multiple of the upsampling factor", low=1)
     depth: int = option(4, "residual blocks of the super-resolver at the coarse size", low=1)
+
+    def check_scale(self, scale: int) -> None:
+        """See `RefinerSettings.check_scale`; the width is halved at each doubling."""
+        check_width(self.width, scale)
 
 
 class SrDiffusion(TrainedRefiner[SrDiffusionConfig]):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import re
 import stat
 import warnings
 from functools import partial
@@ -11,6 +13,8 @@ import torch
 from dpbench.core import checkpoints
 from dpbench.core.checkpoints import has_checkpoints, remove_checkpoints
 from dpbench.core.errors import PrivacyError
+from dpbench.privacy import noise_key
+from dpbench.privacy.noise_key import NoiseKey
 
 Checkpoints = partial(checkpoints.Checkpoints, code="code")
 
@@ -101,3 +105,33 @@ def test_partial_files_are_ignored(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         remove_checkpoints(tmp_path)
+
+
+def test_the_noise_key_goes_first_and_a_warning_names_what_stays(tmp_path, monkeypatch):
+    folder = tmp_path / "checkpoints"
+    store(Checkpoints(folder / "fit"), "discriminators", 1)
+    NoiseKey().store(folder / "fit" / noise_key.FILE, "identity")
+    with monkeypatch.context() as broken:
+        broken.setattr("shutil.rmtree", lambda path, ignore_errors: None)
+        with pytest.warns(UserWarning, match=f"cannot be removed; delete {re.escape(str(folder))}, "):
+            remove_checkpoints(folder)
+    assert [path.suffix for path in folder.rglob("[!.]*") if path.is_file()] == [".pt"]
+    remove_checkpoints(folder)
+    assert not folder.exists()
+
+
+def test_a_noise_key_that_stays_does_not_keep_the_other_files(tmp_path, monkeypatch):
+    folder = tmp_path / "checkpoints"
+    store(Checkpoints(folder / "fit"), "discriminators", 1)
+    NoiseKey().store(folder / "fit" / noise_key.FILE, "identity")
+    unlink = os.unlink
+
+    def refuse(path, **options):
+        if str(path).endswith(noise_key.FILE):
+            raise PermissionError(path)
+        unlink(path, **options)
+
+    monkeypatch.setattr("os.unlink", refuse)
+    with pytest.warns(UserWarning, match="cannot be removed"):
+        remove_checkpoints(folder)
+    assert [path.name for path in folder.rglob("*") if path.is_file()] == [noise_key.FILE]

@@ -138,6 +138,36 @@ def test_a_missing_score_names_its_reason_and_spares_the_others(make_images, noi
     assert scores.values["fwd"] > 0
 
 
+def allocate_on_the_cpu() -> None:
+    torch.empty(2**60)
+
+
+def allocate_on_a_gpu() -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.\nSee the documentation.")
+
+
+def allocate_an_array() -> None:
+    raise MemoryError
+
+
+@pytest.mark.parametrize("allocate", [allocate_on_the_cpu, allocate_on_a_gpu, allocate_an_array])
+def test_a_lack_of_memory_is_a_reason_and_spares_the_other_scores(make_images, noise, run, metric, allocate) -> None:
+    metric(lambda evaluation: allocate(), "a", "b")
+    scores = evaluate(["toy", "fwd"], make_images(noise(90)), make_images(noise(90, seed=1)), run)
+    reason = "out of memory on cpu; `dpbench evaluate --all` tries again"
+    assert scores.missing == {"a": reason, "b": reason}
+    assert scores.values["fwd"] > 0
+
+
+def test_another_error_of_a_metric_is_not_a_reason(make_images, noise, run, metric) -> None:
+    def compute(evaluation):
+        raise RuntimeError("shapes differ")
+
+    metric(compute, "a")
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        evaluate(["toy"], make_images(noise(5)), make_images(noise(5, seed=1)), run)
+
+
 def test_a_value_that_is_not_finite_is_missing(make_images, noise, run, metric) -> None:
     metric(lambda evaluation: {"a": math.nan, "b": np.float64(2)}, "a", "b")
     scores = evaluate(["toy"], make_images(noise(5)), make_images(noise(5, seed=1)), run)

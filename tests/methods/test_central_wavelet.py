@@ -180,6 +180,11 @@ def test_sizes_and_public_images_are_checked(spec, run):
         _method(spec).prepare(None, run)
 
 
+def test_settings_of_the_refiner_must_fit_the_levels(spec):
+    with pytest.raises(ConfigError, match="width = 10 must be a multiple of 4"):
+        plan_of(_method(spec, **{"refiner.width": 10}), REQUEST)
+
+
 def test_public_part_alone_has_public_images_for_every_class(spec, public, run):
     method = _method(spec)
     method.prepare(public, run)

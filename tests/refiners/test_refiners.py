@@ -68,3 +68,11 @@ def test_untrained_size_raises_an_error(run):
     plugin = REFINERS.get("regression")
     with pytest.raises(ConfigError, match="not trained for 4 -> 16"):
         plugin(build(plugin.Config, {})).refine(torch.zeros(1, 1, 4, 4), 16, run)
+
+
+@pytest.mark.parametrize("name", ["regression", "adversarial", "sr-diffusion", "memory"])
+@pytest.mark.parametrize(("width", "scale"), [(33, 2), (34, 4), (48, 32)])
+def test_width_must_be_halved_at_each_doubling(name, width, scale):
+    plugin = REFINERS.get(name)
+    with pytest.raises(ConfigError, match=f"^width = {width} must be a multiple of {scale}, the upsampling factor$"):
+        plugin(build(plugin.Config, {"width": width})).network(1, scale)

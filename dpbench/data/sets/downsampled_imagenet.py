@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import DataError
-from dpbench.data.declared import DeclaredDataset
+from dpbench.core.specs import DatasetSpec
+from dpbench.data.declared import CountedDataset
+
+if TYPE_CHECKING:
+    from dpbench.data.image_batches import ImageBatches
 
 FILES = {True: tuple(f"train_data_batch_{number}" for number in range(1, 11)), False: ("val_data",)}
 """Whether a split is train -> the names of its files, which may end with .npz."""
 
 
-class DownsampledImageNet(DeclaredDataset):
+class DownsampledImageNet(CountedDataset):
     """ImageNet in batches of arrays, in `<root>/<name>/`: `train_data_batch_1` to `_10` and `val_data`.
 
     The files are pickles, read without running code that they may contain, or .npz files. The test split is `val`. The
     published labels are 1 to 1000 in their own order, which is not that of `imagenet`; the classes are named by these
-    numbers. At resolutions other than that of the files, images are resized (bicubic, antialiased).
+    numbers. At resolutions other than that of the files, images are resized (bicubic, antialiased). The counts are
+    those of the files, with a warning if they are not the published ones.
 
     Raises (from `train` and `test`):
-        DataError: a file is missing or damaged, or the number of records is wrong.
+        DataError: a file is missing or damaged, or there are no records.
     """
 
     channels = 3
@@ -50,17 +56,27 @@ class DownsampledImageNet(DeclaredDataset):
 
     def _open(self, train: bool) -> ImageDataset:
         from dpbench.data.arrays import Converted
-        from dpbench.data.image_batches import ImageBatches
         from dpbench.data.pixels import resize
         from dpbench.data.resized_copy import COPIES, ResizedCopy
 
-        folder, files = self.options.cache / COPIES, [self._file(name) for name in FILES[train]]
-        batches = ImageBatches(replace(self.spec, resolution=type(self).resolution), files, folder, self._where)
-        if len(batches) != (declared := self.n_train if train else self.n_test):
-            raise DataError(f"{files[0].parent} holds {len(batches):,} images instead of {declared:,}: {self._where}")
-        copy = ResizedCopy(batches, folder, f"{self.name}-{'train' if train else 'test'}", self.options.progress)
+        batches, name = self._batches(self.spec, train), f"{self.name}-{'train' if train else 'test'}"
+        copy = ResizedCopy(batches, self.options.cache / COPIES, name, self.options.progress)
         size = self.size
         return copy if size == copy.spec.resolution else Converted(copy, self.spec, lambda i: resize(i, size), "resize")
+
+    def _count(self, train: bool) -> int:
+        return len(self._batches(self.published, train))
+
+    def _batches(self, spec: DatasetSpec, train: bool) -> ImageBatches:
+        """The files of a split, which has records."""
+        from dpbench.data.image_batches import ImageBatches
+        from dpbench.data.resized_copy import COPIES
+
+        of_files, files = replace(spec, resolution=type(self).resolution), [self._file(name) for name in FILES[train]]
+        batches = ImageBatches(of_files, files, self.options.cache / COPIES, self._where)
+        if not len(batches):
+            raise DataError(f"{self.folder} has no {'train' if train else 'test'} images: {self._where}")
+        return batches
 
     def _file(self, name: str) -> Path:
         for path in (self.folder / name, self.folder / f"{name}.npz"):

@@ -80,7 +80,7 @@ class EMNIST(IdxDataset):
     def _read(self, train: bool) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         """The images, memory-mapped, and the labels: the largest edition takes half a gigabyte."""
         images, labels = self._files[:2] if train else self._files[2:]
-        shape = (self.n_train if train else self.n_test, 1, self.native, self.native)
+        shape = (self._count(train), 1, self.native, self.native)
         pixels: NDArray[np.uint8] = np.memmap(images, np.uint8, "r", offset=16, shape=shape)
         numbers = np.fromfile(labels, np.uint8, offset=8).astype(np.int64)
         return pixels.transpose(0, 1, 3, 2), numbers - self._edition.first

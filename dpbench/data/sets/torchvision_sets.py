@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import DataError, reason
 from dpbench.core.files import digest
-from dpbench.data.declared import DeclaredDataset
+from dpbench.data.declared import CountedDataset, DeclaredDataset
 from dpbench.data.sets.downloading import download
 
 if TYPE_CHECKING:
@@ -27,8 +28,7 @@ class TorchvisionDataset(DeclaredDataset):
     """A dataset in `<root>/<name>/`, in the layout of its torchvision class.
 
     Raises (from `train` and `test`):
-        DataError: a file is missing and cannot (or must not) be downloaded, is damaged, or has a wrong number of
-            records.
+        DataError: a file is missing and cannot (or must not) be downloaded, or is damaged.
     """
 
     source: ClassVar[str]  # name of the torchvision class
@@ -78,7 +78,7 @@ class TorchvisionDataset(DeclaredDataset):
             images, labels = self._read(train)
         except Exception as error:  # any error of torchvision on files that seemed intact
             raise DataError(f"{self.folder} cannot be read ({reason(error)}); delete it and {self._where}") from error
-        n = self.n_train if train else self.n_test
+        n = self.spec.n_train if train else self.spec.n_test
         if len(images) != n or len(labels) != n:
             counts = f"{len(images)} images and {len(labels)} labels instead of {n}"
             raise DataError(f"{self.folder} holds {counts}; delete it and {self._where}")
@@ -108,9 +108,10 @@ def _channels_first(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return images[:, None] if images.ndim == 3 else np.ascontiguousarray(images.transpose(0, 3, 1, 2))
 
 
-class IdxDataset(TorchvisionDataset):
+class IdxDataset(TorchvisionDataset, CountedDataset):
     """28×28 grey images in IDX files, padded with 2 black pixels on each side at resolution 32 (the default), unchanged
-    at 28, and resized (bicubic, antialiased) at other resolutions.
+    at 28, and resized (bicubic, antialiased) at other resolutions. The counts are those of the files, with a warning if
+    they are not the published ones.
     """
 
     channels = 1
@@ -142,21 +143,36 @@ class IdxDataset(TorchvisionDataset):
         return self.folder / self.source / "raw"
 
     def _check_files(self) -> None:
-        for split, n in zip(self._prefixes, (self.n_train, self.n_test), strict=True):
-            self._check_file(f"{split}-images-idx3-ubyte", (n, self.native, self.native))
-            self._check_file(f"{split}-labels-idx1-ubyte", (n,))
+        for images, labels in (self._files[:2], self._files[2:]):
+            n, m = self._records(images, (self.native, self.native)), self._records(labels, ())
+            if n != m:
+                raise DataError(
+                    f"{images} holds {n} images but {labels.name} {m} labels; delete both and {self._where}"
+                )
 
-    def _check_file(self, name: str, shape: tuple[int, ...]) -> None:
-        path = self._raw / name
+    def _count(self, train: bool) -> int:
+        return self._records(self._files[0 if train else 2], (self.native, self.native))
+
+    def _records(self, path: Path, shape: tuple[int, ...]) -> int:
+        """The number of records in a file, from its header.
+
+        Args:
+            shape: shape of a record.
+
+        Raises:
+            DataError: the file is missing or damaged.
+        """
         if not path.is_file():
             raise self._missing(path)
-        header = np.array([0x800 + len(shape), *shape], dtype=">u4").tobytes()  # magic: unsigned bytes, n dimensions
-        whole = len(header) + int(np.prod(shape))
+        length, found = 8 + 4 * len(shape), path.stat().st_size
         with path.open("rb") as file:
-            start, found = file.read(len(header)), path.stat().st_size
-        if start != header or found != whole:
-            what = f"{found} bytes instead of {whole}" if found != whole else "its header is wrong"
-            raise DataError(f"{path} is damaged ({what}); delete it and {self._where}")
+            magic, n, *sides = np.frombuffer(file.read(length).ljust(length, b"\0"), ">u4").tolist()
+        whole = length + n * math.prod(shape)
+        if magic != 0x801 + len(shape) or sides != [*shape] or not n:  # unsigned bytes, number of dimensions
+            raise DataError(f"{path} is damaged (its header is wrong); delete it and {self._where}")
+        if found != whole:
+            raise DataError(f"{path} is damaged ({found} bytes instead of {whole}); delete it and {self._where}")
+        return int(n)
 
     def _convert(self, images: Tensor) -> Tensor:
         from torch.nn.functional import pad

@@ -177,10 +177,12 @@ class Wavelet(ModelMethod[WaveletConfig]):
         """DP-SGD finetuning and, if enabled, the central images; an empty plan for coarse=real.
 
         Raises:
-            ConfigError: the levels or patches do not divide the image, coarse=real with a dataset that is not a public
-                benchmark, or there are no captions to encode.
+            ConfigError: the levels or patches do not divide the image, the refiner's settings do not fit the levels,
+                coarse=real with a dataset that is not a public benchmark, or there are no captions to encode.
         """
         scales = Scales(spec.channels, spec.resolution, config.levels, config.patch)
+        if config.tokens == "ll":
+            config.refiner.config.check_scale(2**config.levels)
         config.check_captions(spec)
         if config.coarse == "real" and not spec.public_benchmark:
             raise ConfigError("coarse=real puts real images into its output; use it with public benchmarks only")

@@ -23,6 +23,8 @@ from dpbench.core.progress import track
 from dpbench.core.specs import DatasetSpec
 from dpbench.metrics.classifiers.base import Classifier
 from dpbench.metrics.classifiers.labelled import LabelledImages
+from dpbench.models.deterministic import deterministic
+from dpbench.models.precision import full_precision
 
 EVALUATION_BATCH = 200  # activations of more images do not fit into a processor's cache
 
@@ -171,11 +173,12 @@ def _ema_update(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor
 
 @contextmanager
 def repeatable(generator: torch.Generator, device: torch.device) -> Iterator[None]:
-    """Seeds torch's global generator, which dropout uses, from `generator`, and restores its state afterwards."""
-    with (
-        torch.random.fork_rng([device] if device.type == "cuda" else []),
-        torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
-    ):
+    """Seeds torch's global generator, which dropout uses, from `generator`; full fp32, deterministic algorithms.
+
+    Restores state and settings afterwards.
+    """
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices), full_precision(device), deterministic():
         torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
         yield
 

@@ -15,7 +15,7 @@ from dpbench.privacy.accounting.composition import epsilon_pld
 from dpbench.privacy.auditing.audited_vault import AuditedVault
 from dpbench.privacy.auditing.canary_scores import Measured, Scores, simulated
 from dpbench.privacy.auditing.many_runs import many_runs
-from dpbench.privacy.auditing.one_run import Guesses, best_attempt, one_run
+from dpbench.privacy.auditing.one_run import Guesses, best_attempt, failure_of_each, one_run
 from dpbench.privacy.auditing.small_model import NAME, many_scores, run_plan, watch
 
 WHOLE_PLAN = "whole plan"
@@ -61,7 +61,7 @@ class Finding:
         """Reasons why the claim is false, one line each.
 
         Args:
-            confidence: confidence of the bounds.
+            confidence: probability that both bounds hold if the claim is true.
         """
         bound = max(self.by_curve, self.by_epsilon or 0.0)
         if bound > self.claimed:
@@ -74,7 +74,7 @@ def of_vault(vault: AuditedVault, confidence: float, seconds: float) -> list[Fin
 
     Args:
         vault: the vault after `fit`.
-        confidence: confidence of each single bound.
+        confidence: of each finding: a true claim is refuted with probability at most 1 - confidence.
         seconds: duration of `fit`.
     """
     plan = vault.ledger.plan
@@ -87,7 +87,7 @@ def of_vault(vault: AuditedVault, confidence: float, seconds: float) -> list[Fin
         tried = []
         for noise in NOISES:
             likely = [simulated(mechanisms, len(total), noise, random) for _ in range(SIMULATIONS)]
-            attempt = best_attempt(likely, plan.budget.delta, (1 - confidence) / len(NOISES))
+            attempt = best_attempt(likely, plan.budget.delta, failure_of_each(confidence, len(NOISES)))
             tried.append(attempt.guess(total, vault.present))
         found = one_run(tried, events, plan.budget.delta, confidence)
         only = seen[0] if len(seen) == 1 else None

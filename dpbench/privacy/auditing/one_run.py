@@ -15,6 +15,8 @@ If P[right ≥ c] = α, then a_c ≥ α c / m and b_{c+1} ≤ α (r - c) / m. Go
 p_{v-1}, and so a_{v-1}: each step makes these probabilities as small as the curve allows. If they sum to more than 1,
 that is a_1 + b_1 > r / m, the curve cannot make c right guesses as likely as α.
 
+The larger bound is reported. It fails wherever one of the two does, so each gets half of the failure probability.
+
 The number of guesses is chosen on simulations, without using the run. There are two numbers: the best one if the plan
 holds, and the best one if half of its noise is missing. A few sure guesses cannot refute a large ε, even if all are
 right.
@@ -35,6 +37,9 @@ from dpbench.privacy.auditing.curves import TradeOff, refuted_epsilon
 
 LARGEST = 50.0
 """Largest ε that a bound can state."""
+
+BOUNDS = 2
+"""Number of bounds from the same guesses."""
 
 SHARES = (1, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32)
 """Shares of the canaries about which guesses may be made."""
@@ -132,17 +137,26 @@ class OneRun:
     by_curve: float
 
 
+def failure_of_each(confidence: float, numbers: int) -> float:
+    """The failure probability of one bound from one number of guesses, so that all of them together have `confidence`.
+
+    Args:
+        confidence: probability that every bound holds if the claim is true.
+        numbers: how many numbers of guesses are tried.
+    """
+    return (1 - confidence) / (BOUNDS * numbers)
+
+
 def one_run(tried: Sequence[Guesses], events: Sequence[Event], delta: float, confidence: float) -> OneRun:
     """Both lower bounds from the guesses of one run.
 
     Args:
-        tried: guesses about the same canaries, with numbers fixed beforehand; the failure probability is divided
-            among them.
+        tried: guesses about the same canaries, with numbers fixed beforehand.
         events: the claimed composition.
         delta: δ at which ε is stated.
-        confidence: each bound refutes a true claim with probability at most 1 - confidence.
+        confidence: a true claim is refuted, by either bound, with probability at most 1 - confidence.
     """
-    failure = (1 - confidence) / len(tried)
+    failure = failure_of_each(confidence, len(tried))
     best = tried[0]
 
     def refute(curve: TradeOff) -> bool:

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch
+from dpbench.models.precision import full_precision
 from dpbench.privacy.clipping import clip_weights
 from dpbench.privacy.gradients.engine import GradientEngine, Loss
 from dpbench.privacy.gradients.layer_gradients import LAYERS, has_rule
 from dpbench.privacy.gradients.row_by_row import RowByRow, users
 from dpbench.privacy.gradients.terms import Dense, Term, add
-from dpbench.privacy.precision import full_precision
 
 SMALL = 512
 """Size of parameters up to which dense gradients are concatenated rather than measured and summed one by one."""

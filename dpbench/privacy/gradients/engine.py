@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from dpbench.core.errors import PrivacyError
 from dpbench.core.footprint import rows_that_fit, saved_bytes
 from dpbench.core.specs import Batch
+from dpbench.models.precision import full_precision
 from dpbench.privacy.clipping import clip_weights, squared_norms
-from dpbench.privacy.precision import full_precision
 
 Loss = Callable[[nn.Module, Batch, torch.Generator], Tensor]
 """loss(model, batch, generator) -> [records · views], record-major: the views of one record are adjacent."""

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from dpbench.core.specs import Batch
+from dpbench.models.precision import full_precision
 from dpbench.privacy.gradients.engine import GradientEngine, Loss, clip_and_sum
-from dpbench.privacy.precision import full_precision
 
 
 class VmapEngine(GradientEngine):

@@ -32,10 +32,13 @@ class MemorizedModulation(RefinerNetwork):
 
     Args:
         channels: image channels.
-        width: channels of the restorer.
+        width: channels of the restorer, a multiple of `scale`.
         depth: number of modulated blocks.
         scale: see `RefinerNetwork`; a power of two.
         entries: size of the memory.
+
+    Raises:
+        ConfigError: see `pixel_shuffles`.
 
     Attributes:
         patches: the memory's coarse patches, [entries, channels · SIDE²].

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from dpbench.core.context import RunContext
 from dpbench.models.residual_block import ResidualBlock
+from dpbench.refiners.halved_width import check_width
 from dpbench.refiners.networks.network_inputs import upsampled
 from dpbench.refiners.networks.training import RefinerNetwork
 
@@ -19,9 +20,12 @@ class SubPixelNet(RefinerNetwork):
 
     Args:
         channels: image channels.
-        width: channels of the blocks.
+        width: channels of the blocks, a multiple of `scale`.
         depth: number of blocks.
         scale: see `RefinerNetwork`; a power of two.
+
+    Raises:
+        ConfigError: see `pixel_shuffles`.
     """
 
     def __init__(self, channels: int, width: int, depth: int, scale: int):
@@ -47,7 +51,14 @@ class SubPixelNet(RefinerNetwork):
 
 
 def pixel_shuffles(width: int, doublings: int, channels: int) -> nn.Sequential:
-    """Upsampling by 2^doublings with sub-pixel convolutions: [b, width, h, w] -> [b, channels, ...]."""
+    """Upsampling by 2^doublings with sub-pixel convolutions, each of which halves the width.
+
+    [b, width, h, w] -> [b, channels, 2^doublings · h, 2^doublings · w].
+
+    Raises:
+        ConfigError: the width cannot be halved so often.
+    """
+    check_width(width, 2**doublings)
     up = nn.Sequential()
     for _ in range(doublings):
         up.extend([nn.Conv2d(width, 2 * width, 3, padding=1), nn.PixelShuffle(2), nn.GELU()])

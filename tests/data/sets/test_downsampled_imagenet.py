@@ -98,8 +98,28 @@ def test_an_archive_whose_error_says_nothing_is_named(options, monkeypatch):
         ImageNet32("", options).test()
 
 
-def test_a_wrong_number_of_records_is_an_error(options, monkeypatch):
+@SETS
+def test_another_number_of_records_is_that_of_the_files_with_a_warning(plugin, options, monkeypatch):
+    write_batches(plugin, options.root)
+    monkeypatch.setattr(plugin, "n_train", 1_281_167)
+    dataset = plugin("", replace(options, resolution=16))
+    with pytest.warns(UserWarning, match=f"^{plugin.name} has 30 train images, not the published 1,281,167$"):
+        assert (dataset.spec.n_train, dataset.spec.n_test) == (30, 4)
+    train = dataset.train()
+    assert len(train) == train.spec.n_train == 30
+    assert train.batch([29]).images.shape == (1, 3, 16, 16)
+
+
+def test_the_declaration_needs_no_files(options):
+    assert (ImageNet32("", options).spec.n_train, ImageNet32("", options).spec.n_test) == (30, 4)
     write_batches(ImageNet32, options.root)
-    monkeypatch.setattr(ImageNet32, "n_train", 31)
-    with pytest.raises(DataError, match="imagenet32 holds 30 images instead of 31: unpack"):
-        ImageNet32("", options).train()
+    (options.root / "imagenet32" / "val_data").write_bytes(b"no pickle")  # reported where the split is opened
+    assert ImageNet32("", options).spec.n_test == 4
+
+
+def test_a_split_without_records_is_an_error(options):
+    write_batches(ImageNet32, options.root)
+    empty = pickle.dumps({"data": np.zeros((0, 3072), np.uint8), "labels": np.zeros(0, int)})
+    (options.root / "imagenet32" / "val_data").write_bytes(empty)
+    with pytest.raises(DataError, match="imagenet32 has no test images: unpack"):
+        ImageNet32("", options).test()

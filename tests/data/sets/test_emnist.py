@@ -65,6 +65,19 @@ def test_a_damaged_file_is_named(options, monkeypatch):
         EMNIST("", options).train()
 
 
+def test_an_edition_of_another_count_is_read_with_a_warning(options, monkeypatch):
+    files = write_emnist(options.root, monkeypatch)
+    monkeypatch.setitem(EDITIONS, "letters", EDITIONS["letters"]._replace(n_train=88_800, n_test=14_800))
+    dataset = EMNIST("", options)
+    with pytest.warns(UserWarning, match="not the published") as caught:
+        assert (dataset.spec.n_train, dataset.spec.n_test) == (12, 7)
+    assert [str(warning.message) for warning in caught] == [
+        "emnist has 12 train images, not the published 88,800",
+        "emnist has 7 test images, not the published 14,800",
+    ]
+    assert np.array_equal(dataset.train().batch([11]).images[0, 0, 2:-2, 2:-2].numpy(), files["train-images"][11].T)
+
+
 def test_digits_overlap_with_those_of_mnist_and_letters_do_not():
     digits = ("mnist", "emnist:digits", "emnist:mnist", "emnist:balanced", "emnist:byclass", "emnist:bymerge")
     assert all(overlapping("mnist", name) and overlapping(name, "holdout:mnist") for name in digits)

@@ -13,8 +13,10 @@ import torch
 from dataset_files import DIGITS, LABELS, N, idx, write_cifar, write_idx
 from PIL import Image
 
+from dpbench.benchmark.inputs import Inputs
 from dpbench.core.errors import DataError
 from dpbench.data.sets.torchvision_sets import CIFAR10, CIFAR100, MNIST, FashionMNIST
+from dpbench.privacy.mechanisms.mechanism import DPSGD
 
 IDX = pytest.mark.parametrize("plugin", [MNIST, FashionMNIST])
 CIFAR = pytest.mark.parametrize("plugin", [CIFAR10, CIFAR100])
@@ -135,10 +137,43 @@ def test_a_truncated_idx_file_is_named(name, idx_files, options):
         MNIST("", options).train()
 
 
-def test_an_idx_file_of_another_count_is_named(idx_files, options):
+@IDX
+def test_an_extract_is_read_with_a_warning_and_its_own_count(plugin, idx_files, options):
+    raw = idx_files(plugin)
+    (raw / "train-images-idx3-ubyte").write_bytes(idx(DIGITS["train"][:-2]))
+    (raw / "train-labels-idx1-ubyte").write_bytes(idx(LABELS["train"][:-2]))
+    dataset, n = plugin("", options), N["train"] - 2
+    with pytest.warns(UserWarning, match=f"^{plugin.name} has {n} train images, not the published {N['train']}$"):
+        assert (dataset.spec.n_train, dataset.spec.n_test) == (n, N["t10k"])
+    train = dataset.train()
+    assert len(train) == train.spec.n_train == n
+    assert train.batch(range(n)).labels.tolist() == LABELS["train"][:-2].tolist()
+
+
+def test_plan_and_delta_follow_the_count_of_the_files(idx_files, options, tmp_path):
+    raw, n = idx_files(MNIST), N["train"] - 2
+    (raw / "train-images-idx3-ubyte").write_bytes(idx(DIGITS["train"][:n]))
+    (raw / "train-labels-idx1-ubyte").write_bytes(idx(LABELS["train"][:n]))
+    with pytest.warns(UserWarning, match="not the published"):
+        inputs = Inputs("mnist", "mnist", options, tmp_path)
+    mechanism = DPSGD(name="steps", clip=1.0, n=inputs.spec.n_train, expected_batch=2, steps=1)
+    mechanism.refuse_other_data(len(inputs.train))
+    assert mechanism.sampling_rate == 2 / n
+
+
+def test_images_and_labels_of_different_counts_are_refused(idx_files, options):
     path = idx_files(MNIST) / "train-images-idx3-ubyte"
     path.write_bytes(idx(DIGITS["train"][:-2]))
-    with pytest.raises(DataError, match=rf"{path} is damaged"):
+    n = N["train"]
+    counts = f"{n - 2} images but train-labels-idx1-ubyte {n} labels"
+    with pytest.raises(DataError, match=f"^{path} holds {counts}; delete both and put the four"):
+        MNIST("", options).train()
+
+
+def test_an_idx_file_without_records_is_named(idx_files, options):
+    path = idx_files(MNIST) / "train-images-idx3-ubyte"
+    path.write_bytes(idx(DIGITS["train"][:0]))
+    with pytest.raises(DataError, match=rf"{path} is damaged \(its header is wrong\)"):
         MNIST("", options).train()
 
 

@@ -106,6 +106,13 @@ def test_real_tokens_need_a_public_benchmark(spec):
         plan_of(_method(dataclasses.replace(spec, public_benchmark=False), coarse="real"), REQUEST)
 
 
+def test_settings_of_the_refiner_must_fit_the_levels_unless_all_tokens_are_modelled(spec):
+    settings = {"refiner.width": 10, "levels": 2}
+    with pytest.raises(ConfigError, match="width = 10 must be a multiple of 4"):
+        plan_of(_method(spec, **settings), REQUEST)
+    assert plan_of(_method(spec, tokens="all", **settings), REQUEST).mechanisms
+
+
 def test_class_without_records_raises_an_error(run):
     real = RealTokens(torch.zeros(3, 4, dtype=torch.long), torch.tensor([0, 0, 2]))
     with pytest.raises(DpbenchError, match="needs records of class 1"):

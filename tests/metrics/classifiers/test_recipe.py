@@ -7,12 +7,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+from fp32_settings import settings, tf32_everywhere
 from torch import Tensor, nn
 
 from dpbench.core.errors import DataError
 from dpbench.metrics.classifiers import dpimagebench, labelled, quick, recipe
 from dpbench.metrics.classifiers.base import Classifier, build_classifier
 from dpbench.metrics.classifiers.labelled import LabelledImages
+from dpbench.models.precision import REDUCED
 
 FEW = replace(quick.RECIPE, steps=lambda n: 6, batch=8)
 
@@ -161,3 +163,12 @@ def test_a_shift_moves_whole_images_and_repeats_edges() -> None:
         assert torch.equal(moved[0], image[0, 0][rows][:, columns])
         seen.add((row, column))
     assert {row for row, _ in seen} == {column for _, column in seen} == {-2, -1, 0, 1, 2}
+
+
+def test_repeatable_results_are_in_full_precision_where_the_calling_program_allows_tf32(run) -> None:
+    with tf32_everywhere():
+        before = settings()
+        with recipe.repeatable(run.generator, torch.device("cpu")):
+            seen = settings()
+        assert settings() == before
+    assert not {*seen} & {*REDUCED}

@@ -11,7 +11,7 @@ from scipy.stats import binom, norm
 
 from dpbench.privacy.accounting.composition import epsilon_pld
 from dpbench.privacy.accounting.events import GaussianEvent
-from dpbench.privacy.auditing.curves import TradeOff, trade_off
+from dpbench.privacy.auditing.curves import TradeOff, refuted_epsilon, trade_off
 from dpbench.privacy.auditing.one_run import Attempt, Guesses, Run, best_attempt, one_run
 
 DELTA = 1e-5
@@ -134,6 +134,15 @@ def test_a_mechanism_with_less_noise_than_claimed_is_refuted() -> None:
     run = gaussian_run(0.4, 3000, random)
     found = one_run([attempt.guess(*run) for attempt in attempts], claimed, DELTA, 0.99)
     assert found.by_curve > epsilon_pld(claimed, DELTA)
+
+
+def test_both_bounds_and_all_numbers_of_guesses_share_the_failure_probability() -> None:
+    """The larger bound is reported, so that a true claim is refuted as rarely as stated."""
+    tried, events = [Guesses(400, 200, 150), Guesses(400, 100, 85)], (GaussianEvent(2.0, 1.0, 1),)
+    found, failure = one_run(tried, events, DELTA, confidence=0.95), 0.05 / 4
+    assert found.by_epsilon == max(guesses.lower_bound(DELTA, failure) for guesses in tried) > 0
+    refuted = refuted_epsilon(events, DELTA, lambda curve: any(guesses.refute(curve, failure) for guesses in tried))
+    assert found.by_curve == refuted > 0
 
 
 def test_an_attempt_guesses_the_surest() -> None:

@@ -1,4 +1,4 @@
-"""Full fp32 arithmetic, which the rounding bounds on norms and sums assume, whatever precision the loss runs in."""
+"""Full fp32 arithmetic, whatever the calling program allows: for norms, sums and results that are compared."""
 
 from __future__ import annotations
 
