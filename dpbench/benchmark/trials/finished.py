@@ -23,7 +23,7 @@ def finished_trials(trials: Sequence[TrialSpec], session: Session, metrics: Sequ
     """The keys of the trials that are finished; the same on every process.
 
     Most finished trials are recognised by their rows, which mostly come from an index, as there may be thousands. Only
-    the files of the others are read. A trial with a damaged record is not finished: `run_trial` refuses that trial alone.
+    the files of the others are read. A trial with a damaged record is not finished; `run_trial` refuses it alone.
     """
     looks = session.processes.is_rank_zero and not session.request.force
     return session.processes.broadcast(frozenset(_finished(trials, session, metrics) if looks else ()))
