@@ -23,6 +23,9 @@ TEMPORARY = ".tmp-"
 def write_atomic(path: Path, write: Callable[[Path], object], private: bool = False) -> None:
     """Writes a file through `write(temporary)` and renames it into place; a crash at any point leaves the old file.
 
+    If `path` is a link, the file that it names is written. A pipe or a device, such as /dev/stdout, gets the content of
+    the finished temporary file.
+
     Args:
         private: whether only the owner may read it (mode 0600).
 
@@ -32,16 +35,21 @@ def write_atomic(path: Path, write: Callable[[Path], object], private: bool = Fa
     """
     temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{TEMPORARY}{path.stem}-", suffix=path.suffix)
+        takes_bytes = _takes_bytes(path)
+        target = Path(tempfile.gettempdir(), path.name) if takes_bytes else Path(os.path.realpath(path))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f"{TEMPORARY}{path.stem}-", suffix=path.suffix)
         os.close(handle)
         temporary = Path(name)
         write(temporary)
+        if takes_bytes:
+            path.write_bytes(temporary.read_bytes())
+            return
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         if not private:
             temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
+        temporary.replace(target)
     except OSError as error:
         if path.is_dir():
             raise DpbenchError(f"cannot write {path}: a folder has this name; move it away") from error
@@ -51,6 +59,11 @@ def write_atomic(path: Path, write: Callable[[Path], object], private: bool = Fa
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def _takes_bytes(path: Path) -> bool:
+    """Whether there is a pipe, a device or a socket at `path`, which must not be replaced."""
+    return path.exists() and not (path.is_file() or path.is_dir())
 
 
 def _umask() -> int:

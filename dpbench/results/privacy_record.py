@@ -16,6 +16,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from filelock import FileLock
+
 from dpbench.core.counted import counted
 from dpbench.core.errors import RunError
 from dpbench.core.files import is_there, reading
@@ -42,7 +44,9 @@ class Record(NamedTuple):
 
 
 def append(path: Path, entry: Mapping[str, Any]) -> None:
-    """Appends a line and flushes it to disk before returning.
+    """Appends the line of a run, unless the file has it, and flushes it to disk before returning.
+
+    One process at a time does so: network file systems may lose a line if two processes append at once.
 
     Args:
         path: the dataset's record file.
@@ -51,21 +55,24 @@ def append(path: Path, entry: Mapping[str, Any]) -> None:
     Raises:
         RunError: the file cannot be written.
     """
-    line = json.dumps(dict(entry)) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
-        try:
-            if _ends_in_a_broken_line(handle):
-                line = f"\n{line}"
-            data = line.encode()
-            if os.write(handle, data) < len(data):  # one write: lines of concurrent processes do not mix
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-    except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror or error}") from error
+        with FileLock(path.with_suffix(".lock")):
+            if not holds(path, entry["run"]):
+                _append(path, json.dumps(dict(entry)) + "\n")
+    except (OSError, NotImplementedError) as error:  # NotImplementedError: the file system has no locks
+        raise RunError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _append(path: Path, line: str) -> None:
+    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+    try:
+        data = f"\n{line}".encode() if _ends_in_a_broken_line(handle) else line.encode()
+        if os.write(handle, data) < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _ends_in_a_broken_line(handle: int) -> bool:

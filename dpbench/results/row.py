@@ -142,5 +142,6 @@ def _typed(value: Any, field: Field) -> Any:
         if field.type == "int":
             typed.to_bytes(8, signed=True)
     except (ValueError, OverflowError) as error:
-        raise DataError(f"{field.name} is damaged ({value!r:.40}); restore trial.json, or run with --force") from error
+        remedy = "restore trial.json, or move the trial's folder away"
+        raise DataError(f"{field.name} is damaged ({value!r:.40}); {remedy}") from error
     return typed

@@ -58,8 +58,8 @@ LOG = "log.txt"
 SENSITIVE = "sensitive"
 LOCK, HOLDER = ".lock", ".holder"
 
-RESTORE = "restore it, or run with --force to train on the private data again, as another private run"
-"""Advice for a damaged file that only new training can replace."""
+RESTORE = "restore it, or move the trial's folder away: the trial then runs again, as another private run"
+"""Advice for a damaged file that only new training can replace. `--force` would remove every trial of the command."""
 
 
 def safe_name(name: str) -> str:

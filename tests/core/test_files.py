@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import math
 import os
+import stat
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +33,37 @@ def test_file_is_replaced_atomically(tmp_path):
     assert seen == ["old and longer"]
     assert path.read_text() == "new"
     assert os.listdir(tmp_path) == ["file.txt"]
+
+
+@pytest.mark.parametrize("old", ["old", None])
+def test_link_stays_and_its_file_is_written(tmp_path, old):
+    (tmp_path / "elsewhere").mkdir()
+    file, link = tmp_path / "elsewhere" / "file.txt", tmp_path / "link.txt"
+    if old is not None:
+        file.write_text(old)
+    link.symlink_to(Path("elsewhere", "file.txt"))
+    write_text(link, "new")
+    assert link.is_symlink()
+    assert file.read_text() == "new"
+    assert os.listdir(tmp_path / "elsewhere") == ["file.txt"]
+
+
+def test_link_to_itself_is_replaced(tmp_path):
+    path = tmp_path / "file.txt"
+    path.symlink_to(path.name)
+    write_text(path, "new")
+    assert path.read_text() == "new"
+
+
+def test_pipe_gets_the_whole_content(tmp_path):
+    pipe = tmp_path / "pipe.txt"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_atomic(pipe, lambda temporary: temporary.write_text("new"))
+    assert os.read(reader, 9) == b"new"
+    os.close(reader)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert os.listdir(tmp_path) == ["pipe.txt"]
 
 
 @pytest.mark.parametrize("error", [RuntimeError("stop"), KeyboardInterrupt(), OSError(28, "No space left on device")])

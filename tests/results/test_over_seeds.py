@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -64,6 +66,48 @@ def test_a_score_that_some_seeds_lack_has_no_mean() -> None:
     assert (line["fwd"], line["fwd_ci95"], line["seeds"]) == (2, 0, 3)
     assert line["notes"] == ("accuracy: no classes", "accuracy: no mean, as only 2 of 3 seeds have a value")
     assert all(math.isnan(value) for value in mean_and_ci95([]))
+
+
+def with_metrics(**values: float) -> dict[str, Any]:
+    """Scores of these metrics alone."""
+    found = scores()
+    protocol = {"n_samples": 100, "n_reference": 50, "extractor": "; ".join(values), "reference": "test"}
+    return {**found, "values": values, "missing": {}, "protocol": protocol | dict.fromkeys(values, "v1")}
+
+
+def test_seeds_scored_with_different_metrics_are_one_line() -> None:
+    first = (trial(seed=0), with_metrics(accuracy=0.6, fwd=1.0))
+    line = aggregate(frame(first, *((trial(seed=seed), with_metrics(fwd=2.0)) for seed in (1, 2)))).iloc[0]
+    assert (line["seeds"], line["fwd"]) == (3, pytest.approx(5 / 3))
+    assert math.isnan(line["accuracy"])
+    assert line["notes"] == ("accuracy: no mean, as only 1 of 3 seeds have a value",)
+    assert line["extractor"] == "accuracy; fwd"
+    assert json.loads(line["protocol"]) == {"accuracy": "v1", "fwd": "v1", "reference": "test"}
+
+
+@pytest.mark.parametrize(("name", "other"), [("fwd", "accuracy"), ("plugin_column", "fwd")])
+def test_scores_under_different_protocols_have_no_mean(name: str, other: str) -> None:
+    rows = [(trial(seed=seed), with_metrics(**{name: 1.0, other: 2.0})) for seed in range(3)]
+    rows[2][1]["protocol"][name] = "v2"
+    line = aggregate(frame(*rows)).iloc[0]
+    assert (line["seeds"], line[other]) == (3, 2.0)
+    assert math.isnan(line[name])
+    assert math.isnan(line[name + "_ci95"])
+    assert line["notes"] == (f"{name}: no mean, as its protocol differs between seeds",)
+    assert json.loads(line["protocol"]) == {other: "v1", "reference": "test"}
+
+
+def test_scores_against_other_real_images_are_another_line() -> None:
+    rows = [(trial(seed=seed), with_metrics(fwd=1.0)) for seed in range(2)]
+    rows[1][1]["protocol"]["reference"] = "other images"
+    assert aggregate(frame(*rows))["seeds"].tolist() == [1, 1]
+
+
+def test_seeds_that_chose_other_public_images_are_one_line() -> None:
+    rows = frame(
+        *((trial(seed=seed, public_source="auto:a,b", public_choice=name), scores()) for seed, name in enumerate("ab"))
+    )
+    assert aggregate(rows)["seeds"].tolist() == [2]
 
 
 def test_lines_say_what_their_interval_covers_and_what_they_cost() -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from dpbench.core.errors import DpbenchError
 from dpbench.results.privacy_record import Record, append, holds, of_fingerprint
@@ -39,6 +42,18 @@ def test_run_is_recorded_until_its_line_is_removed(tmp_path: Path) -> None:
     assert not holds(path, "2")
     path.write_text("")
     assert not holds(path, "1")
+
+
+def test_run_that_is_recorded_twice_at_once_has_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    with ThreadPoolExecutor() as others:
+        with FileLock(path.with_suffix(".lock")):
+            waiting = [others.submit(append, path, entry("1")) for _ in range(2)]
+            time.sleep(0.2)
+            assert not path.exists()
+        for each in waiting:
+            each.result(30)
+    assert of_fingerprint(tmp_path, "f") == Record(1, 1, frozenset("k"))
 
 
 @pytest.mark.parametrize("line", ["{", "[]", "1", '"epsilon"', '{"epsilon": "much"}', "{}", "null", '{"epsilon": NaN}'])

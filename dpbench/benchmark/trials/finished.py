@@ -11,6 +11,7 @@ from dpbench.benchmark.session import Session
 from dpbench.benchmark.trials.scoring import missing_metrics
 from dpbench.benchmark.trials.trial import TrialSpec
 from dpbench.benchmark.trials.trial_code import code_outside
+from dpbench.core.errors import DpbenchError
 from dpbench.core.registries import METRICS
 from dpbench.evaluation.score_protocol import is_outdated
 from dpbench.results.gathering import collect
@@ -22,10 +23,7 @@ def finished_trials(trials: Sequence[TrialSpec], session: Session, metrics: Sequ
     """The keys of the trials that are finished; the same on every process.
 
     Most finished trials are recognised by their rows, which mostly come from an index, as there may be thousands. Only
-    the files of the others are read.
-
-    Raises:
-        DpbenchError: the record of a trial is damaged, or belongs to another trial.
+    the files of the others are read. A trial with a damaged record is not finished; `run_trial` refuses it alone.
     """
     looks = session.processes.is_rank_zero and not session.request.force
     return session.processes.broadcast(frozenset(_finished(trials, session, metrics) if looks else ()))
@@ -35,8 +33,16 @@ def _finished(trials: Sequence[TrialSpec], session: Session, metrics: Sequence[s
     told = _scored_by_rows(session, metrics)
     for trial in trials:
         by_row = told.get((trial.key, str(trial.folder(session.out).path)))
-        if by_row == code_outside(trial, session) or is_finished(trial, session, metrics):
+        if by_row == code_outside(trial, session) or _tells_finished(trial, session, metrics):
             yield trial.key
+
+
+def _tells_finished(trial: TrialSpec, session: Session, metrics: Sequence[str]) -> bool:
+    """`is_finished`, or False if the record is damaged."""
+    try:
+        return is_finished(trial, session, metrics)
+    except DpbenchError:
+        return False
 
 
 def is_finished(trial: TrialSpec, session: Session, metrics: Sequence[str]) -> bool:

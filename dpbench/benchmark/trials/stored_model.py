@@ -127,9 +127,8 @@ class StoredModel:
         folder = self.home / DRAWN if out is None else expanded(Path(out))
         check_free(folder)
         check_writable(folder)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".drawn-") as shards:
-            samples = self.write(conditions, Path(shards), seed)
+        with _scratch_beside(folder) as shards:
+            samples = self.write(conditions, shards, seed)
             return export(samples, folder, str(self.record), self.display)
 
     @property
@@ -165,6 +164,18 @@ class StoredModel:
             Seal().closed(),
         ):
             yield RunContext(self.device, generator, cache, self.display, None, self.precision)
+
+
+@contextmanager
+def _scratch_beside(folder: Path) -> Iterator[Path]:
+    """A temporary folder beside `folder`, removed afterwards."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        scratch = tempfile.TemporaryDirectory(dir=folder.parent, prefix=".drawn-")
+    except OSError as error:
+        raise DpbenchError(f"cannot write {folder}: {error.strerror or error}") from error
+    with scratch as name:
+        yield Path(name)
 
 
 def load(

@@ -14,7 +14,7 @@ from dpbench.core.errors import DpbenchError
 from dpbench.core.folders import state_folder
 from dpbench.core.metric import Column
 from dpbench.results import privacy_record
-from dpbench.results.metric_columns import headline_columns, named_columns, other_columns, ranking_columns
+from dpbench.results.metric_columns import headline_columns, named_columns, other_columns, owners, ranking_columns
 from dpbench.results.privacy_record import lines_about
 
 
@@ -32,14 +32,18 @@ def chosen_tables(
 
     Raises:
         UnknownName: there is no column `by`.
-        DpbenchError: the column has no direction.
+        DpbenchError: the column has no direction, or no row has a value of it.
     """
     shown = list(columns or headline_columns())
     if by is not None:
         (first,) = named_columns([by])
         if first.better is None:
             raise DpbenchError(f"--by {by}: neither high nor low values of {by} are better; --columns {by} shows it")
-        shown = list(dict.fromkeys([*ranking_columns([first]), first, *shown]))
+        (ranking,) = ranking_columns([first])
+        if len(rows) and (ranking.name not in rows or rows[ranking.name].isna().all()):
+            again = f"`dpbench evaluate --all --metrics {owners()[ranking.name]}` adds it, or a note says why not"
+            raise DpbenchError(f"--by {by}: no row has a value of {ranking.name}; {again}")
+        shown = list(dict.fromkeys([ranking, first, *shown]))
     return ranked_tables(rows, shown, [] if columns else other_columns(), all_notes)
 
 

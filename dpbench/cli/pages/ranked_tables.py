@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import pandas as pd
@@ -45,13 +46,15 @@ def ranked_tables(
 
     Args:
         frame: one line per trial; see `results.gathering.collect`.
-        headline: the metrics' columns to show, in order. A table leaves out those without any value. The first other
-            column that has a direction ranks the lines, or the column that it names for ranking.
+        headline: the metrics' columns to show, in order. A table leaves out those without a value in any trial. The
+            first column that has a direction ranks the lines, or the column that it names for ranking; one without a
+            value in any line is passed over.
         others: the columns to show in a table in which no headline column has a value.
         all_notes: whether to give all notes in full.
     """
     groups = tables_of(frame)
-    shown = [_with_values(group, headline) or _with_values(group, others) for group in groups]
+    trials = [frame[frame["folder"].isin(list(chain.from_iterable(group["trials"])))] for group in groups]
+    shown = [_with_values(rows, headline) or _with_values(rows, others) for rows in trials]
     known = owners()
     return [_ranked(group, frame, columns, known, all_notes) for group, columns in zip(groups, shown, strict=True)]
 
@@ -65,7 +68,7 @@ def _ranked(
 ) -> RankedTable:
     heading = heading_of(lines)
     lines = lines.assign(rank=float("nan"), order=lines["reference"].map(ORDER))
-    by = next((column for column in ranking_columns(shown) if column.better), None)
+    by = next((column for column in _with_values(lines, ranking_columns(shown)) if column.better), None)
     if by:
         heading += f" · ranked by {by.name}, within ε and track"
         lines["rank"] = rank(lines, by, metrics[by.name], read_outcomes(frame, lines, by))

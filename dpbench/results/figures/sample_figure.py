@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import DpbenchError
+from dpbench.core.specs import DatasetSpec
 from dpbench.results.cell_images import cells_of_images, conditions_of
 
 if TYPE_CHECKING:
@@ -49,8 +50,9 @@ def sample_sheet(grids: Sequence[Grid], columns: int, rows: int) -> Figure:
     if max(inches) > LONGEST:
         size = " × ".join(f"{side:,.0f}" for side in inches)
         raise DpbenchError(f"a sheet of {size} inches is too large: choose fewer rows, or fewer images (--count)")
-    pictures = [_picture(cells_of_images(grid.images, conditions, rows, columns), grid.images.spec.resolution, columns)
-                for grid in grids]  # fmt: skip
+    pictures = [
+        _picture(cells_of_images(grid.images, conditions, rows, columns), grid.images.spec, columns) for grid in grids
+    ]
     figure = Figure(figsize=inches, layout="constrained")
     for number, (axes, picture, grid) in enumerate(
         zip(figure.subplots(1, len(grids), squeeze=False).flat, pictures, grids, strict=True)
@@ -66,10 +68,10 @@ def sample_sheet(grids: Sequence[Grid], columns: int, rows: int) -> Figure:
     return figure
 
 
-def _picture(cells: Sequence[Sequence[NDArray[np.uint8]]], side: int, columns: int) -> NDArray[np.uint8]:
+def _picture(cells: Sequence[Sequence[NDArray[np.uint8]]], spec: DatasetSpec, columns: int) -> NDArray[np.uint8]:
     """Rows of cells as one picture, white where there are none: uint8 [h, w] or [h, w, 3]."""
-    first = next(cell for row in cells for cell in row)
-    picture = np.full((len(cells) * side, columns * side, *first.shape[2:]), 255, np.uint8)
+    side, colours = spec.resolution, (3,) if spec.channels == 3 else ()
+    picture = np.full((len(cells) * side, columns * side, *colours), 255, np.uint8)
     for row, found in enumerate(cells):
         for column, cell in enumerate(found):
             picture[row * side : (row + 1) * side, column * side : (column + 1) * side] = cell

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -41,15 +42,17 @@ COST_NAMES = {
 def by_epsilon(lines: pd.DataFrame, columns: Sequence[Column]) -> Figure:
     """Each score by ε, one line per series; the public reference at 0, the non-private one at ∞, real images dashed.
 
+    Rows of other programs without a claimed ε have no place, and a warning names them.
+
     Args:
         lines: the lines of one table, with their `series`; see `over_seeds.aggregate` and `comparable.series_of`.
         columns: the scores.
 
     Raises:
-        DpbenchError: no row has any of the scores.
+        DpbenchError: no row has any of the scores, or none has an ε.
     """
     figure, panels = _panels(lines, columns)
-    made = lines[(lines["reference"] != "real") & lines["epsilon"].notna()]
+    made = _with_epsilon(lines[lines["reference"] != "real"])
     places = _places(made["epsilon"])
     for axes, column in zip(panels, columns, strict=True):
         for series, colour, marker in _looks(made):
@@ -65,20 +68,20 @@ def by_epsilon(lines: pd.DataFrame, columns: Sequence[Column]) -> Figure:
 
 
 def by_method(lines: pd.DataFrame, columns: Sequence[Column]) -> Figure:
-    """Each score by method, from top to bottom, with a point per ε; see `by_epsilon`."""
+    """Each score by method, from top to bottom, with a point per ε or for no claimed ε; see `by_epsilon`."""
     made = lines[lines["reference"] != "real"]
     names = list(dict.fromkeys(made["series"]))
-    budgets = sorted(made["epsilon"].dropna().unique())
+    budgets = sorted(made["epsilon"].unique(), key=lambda epsilon: (math.isnan(epsilon), epsilon))
     figure, panels = _panels(lines, columns, height=0.9 + 0.16 * len(names) * (1 + len(budgets)))
     figure.set_figwidth(figure.get_figwidth() + LETTER * max(map(len, names), default=0))
     for number, (axes, column) in enumerate(zip(panels, columns, strict=True)):
         for place, epsilon in enumerate(budgets):
-            own = made[made["epsilon"] == epsilon]
+            own = made[made["epsilon"].isna() if math.isnan(epsilon) else made["epsilon"] == epsilon]
             shift = (place - (len(budgets) - 1) / 2) * 0.6 / len(budgets)
             look: dict[str, Any] = {
                 "color": COLOURS[place % len(COLOURS)],
                 "marker": MARKERS[place % len(MARKERS)],
-                "label": privacy(epsilon),
+                "label": "no ε claimed" if math.isnan(epsilon) else privacy(epsilon),
             }
             half = _half_widths(own, column)
             axes.errorbar(own[column.name], own["series"].map(names.index) + shift, xerr=half, **POINTS, **look)
@@ -92,7 +95,7 @@ def by_method(lines: pd.DataFrame, columns: Sequence[Column]) -> Figure:
 
 
 def by_cost(lines: pd.DataFrame, columns: Sequence[Column], cost: str) -> Figure:
-    """Each score by a cost, with ε beside each point; see `by_epsilon`.
+    """Each score by a cost, with ε beside each point that has one; see `by_epsilon`.
 
     Args:
         cost: a key of `COST_NAMES`.
@@ -113,7 +116,7 @@ def by_cost(lines: pd.DataFrame, columns: Sequence[Column], cost: str) -> Figure
         for series, colour, marker in _looks(made):
             own = made[(made["series"] == series) & made[column.name].notna()]
             _points(axes, own[cost], own, column, color=colour, marker=marker, label=series)
-            for _, line in own.iterrows():
+            for _, line in own[own["epsilon"].notna()].iterrows():
                 text, place = f"ε={budget(line['epsilon'])}", (line[cost], line[column.name])
                 axes.annotate(text, place, (4, 4), textcoords="offset points", fontsize=7)
         axes.set_xscale("log")
@@ -121,6 +124,22 @@ def by_cost(lines: pd.DataFrame, columns: Sequence[Column], cost: str) -> Figure
         axes.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.4)))
         axes.set_xlabel(COST_NAMES[cost])
     return _with_legend(figure, panels[0])
+
+
+def _with_epsilon(made: pd.DataFrame) -> pd.DataFrame:
+    """The lines with an ε; warns of the others.
+
+    Raises:
+        DpbenchError: none has an ε.
+    """
+    without = made[made["epsilon"].isna()]
+    if without.empty:
+        return made
+    left_out = f"no ε is claimed for {', '.join(dict.fromkeys(without['series']))}; `dpbench plot method` draws them"
+    if len(without) == len(made):
+        raise DpbenchError(f"there is nothing to draw by ε: {left_out}")
+    warnings.warn(f"left out: {left_out}", stacklevel=3)
+    return made[made["epsilon"].notna()]
 
 
 def _panels(lines: pd.DataFrame, columns: Sequence[Column], height: float = PANEL[1]) -> tuple[Figure, list[Axes]]:

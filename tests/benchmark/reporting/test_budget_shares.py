@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dpbench import DPSGD, NoisySum, Plan, Segment, calibrate
 from dpbench.benchmark.reporting.budget_shares import spent_by_mechanism
 from dpbench.core.errors import DpbenchError
+from dpbench.core.files import read_json
 from dpbench.core.specs import Budget
 from dpbench.privacy.accounting.composition import epsilon_pld
 from dpbench.privacy.accounting.shares import shares
@@ -68,6 +72,33 @@ def test_plans_without_noise_are_read(tmp_path: Path, plan: CalibratedPlan) -> N
     ledger = stored(tmp_path / "ledger.json", unbounded, mean=1, steps=50)
     assert ledger.epsilon_planned == "inf"
     assert [spent.alone for spent in spent_by_mechanism(ledger)] == [float("inf")] * 2
+
+
+WRONG_VALUES: dict[str, Callable[[dict[str, Any]], object]] = {
+    "noise below 0": lambda steps: steps.update(noise_multiplier=-1),
+    "noise that is no number": lambda steps: steps.update(noise_multiplier=float("nan")),
+    "endless noise": lambda steps: steps.update(noise_multiplier=float("inf")),
+    "no clip": lambda steps: steps.update(clip=0),
+    "a rate of 0": lambda steps: steps.update(sampling_rate=0),
+    "a rate above 1": lambda steps: steps.update(sampling_rate=1.5),
+    "releases below 0": lambda steps: steps.update(releases_spent=-3),
+    "releases beyond counting": lambda steps: steps.update(releases_spent=10**30),
+    "a segment without noise": lambda steps: steps["schedule"][0].update(noise=0),
+    "a segment with a rate above 1": lambda steps: steps["schedule"][0].update(rate=50),
+    "a segment without releases": lambda steps: steps["schedule"][0].pop("releases"),
+    "a segment that is a number": lambda steps: steps.update(schedule=[3]),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_VALUES)
+def test_values_that_no_mechanism_has_are_damage(tmp_path: Path, plan: CalibratedPlan, wrong: str) -> None:
+    path = tmp_path / "ledger.json"
+    stored(path, plan, steps=1)
+    content = read_json(path)
+    WRONG_VALUES[wrong](content["mechanisms"][1])
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(DpbenchError, match=r"ledger\.json is damaged \(mechanisms\.1"):
+        StoredLedger.read(path)
 
 
 def test_damaged_ledgers_are_named(tmp_path: Path) -> None:

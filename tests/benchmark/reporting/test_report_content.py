@@ -10,6 +10,7 @@ import pytest
 
 import dpbench
 from dpbench.benchmark.reporting.report_content import report_content
+from dpbench.core.files import read_json, write_json
 from dpbench.results.gathering import collect
 from dpbench.results.trial_folder import LEDGER
 
@@ -83,6 +84,16 @@ def test_damaged_ledgers_and_samples_are_said(tiny: Path) -> None:
     assert "ledger.json" in line["ledger"]["damaged"]
     assert line["picture"] is None
     assert "samples" in line["unpictured"]
+
+
+def test_ledger_with_wrong_values_is_said(tiny: Path) -> None:
+    run(tiny, references=[])
+    (path,) = tiny.rglob(LEDGER)
+    ledger = read_json(path)
+    ledger["mechanisms"][0]["noise_multiplier"] = -1
+    write_json(path, ledger)
+    ((line,),) = (table["lines"] for table in content(tiny)["tables"])
+    assert "ledger.json is damaged (mechanisms.0.noise_multiplier" in line["ledger"]["damaged"]
 
 
 def test_rows_of_other_numbers_of_images_have_a_table_of_their_own(tiny: Path) -> None:

@@ -18,7 +18,9 @@ import torch
 from torch import Tensor
 
 import dpbench
+from dpbench.benchmark.commands.failures import TrialsFailed
 from dpbench.core.errors import DpbenchError
+from dpbench.core.files import read_json
 from dpbench.results.gathering import collect, write_csv
 from dpbench.results.over_seeds import aggregate
 
@@ -115,10 +117,28 @@ def test_damaged_file_error_names_the_file_without_training(tiny: Path, damage: 
     [path] = tiny.rglob("trial.json")
     path = path.rename(path.with_name(name))
     DAMAGES[damage](path)
-    with pytest.raises(DpbenchError, match=rf"{name}.*--force") as error:
+    with pytest.raises(
+        DpbenchError, match=rf"{name}.*move the trial's folder away: the trial then runs again"
+    ) as error:
         run(tiny)
     assert "delete" not in str(error.value)
     assert events.EVENTS.count("fit") == 1
+
+
+def test_damaged_trial_fails_alone(tiny: Path) -> None:
+    run(tiny, seeds=2)
+    first, _ = sorted(tiny.rglob("trial.json"), key=lambda path: int(read_json(path)["seed"]))
+    first.write_text("{", encoding="utf-8")
+    with (
+        pytest.warns(UserWarning, match="left out"),
+        pytest.raises(TrialsFailed, match="1 of 3 trials failed") as error,
+    ):
+        run(tiny, seeds=3)
+    (failure,) = error.value.failures
+    assert str(first) in failure.reason
+    assert "move the trial's folder away" in failure.reason
+    assert error.value.finished.rows["seed"].tolist() == [1, 2]
+    assert events.EVENTS.count("fit") == 3
 
 
 def test_force_trains_again(tiny: Path) -> None:
@@ -166,9 +186,10 @@ def test_other_trials_stay_readable(tiny: Path, name: str) -> None:
         assert 1 in rows["seed"].tolist(), damage
         assert len(rows) + len(caught) == 2, damage
         for warning in caught:
-            assert re.search(rf"left out [^\n]*{name}[^\n]*(--force|evaluate --all)[^\n]*$", str(warning.message)), (
-                damage
-            )
+            assert re.search(
+                rf"left out [^\n]*{name}[^\n]*(move the trial's folder away|evaluate --all)[^\n]*$",
+                str(warning.message),
+            ), damage
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -184,7 +205,7 @@ def test_damaged_trial_is_scored_or_the_error_says_what_to_do(tiny: Path, name: 
             except DpbenchError as error:
                 message = str(error)
         if message:
-            assert re.search(rf"{name}[^\n]*(--force|move it away)[^\n]*$", message), damage
+            assert re.search(rf"{name}[^\n]*(move (the trial's folder|it) away)[^\n]*$", message), damage
         else:
             assert name not in ("trial.json", "checksums.json"), damage
             assert rows["rare"].notna().all(), damage
@@ -220,7 +241,10 @@ def test_samples_that_would_differ_are_not_replaced(tiny: Path, monkeypatch: pyt
     monkeypatch.setattr(
         fakes.FakeMean, "sample", lambda self, conditions, run: white(conditions.count, *self.spec.shape)
     )
-    with pytest.raises(DpbenchError, match=r"00000\.npy is damaged.*--force.*drawn again from its model: .*differs"):
+    with pytest.raises(
+        DpbenchError,
+        match=r"00000\.npy is damaged.*move the trial's folder away.*drawn again from its model: .*differs",
+    ):
         run(tiny)
     assert (folder / "samples/00000.npy").read_bytes() == damaged
 
@@ -230,7 +254,7 @@ def test_damaged_samples_and_model_say_what_to_do(tiny: Path) -> None:
     flipped(folder / "samples/00000.npy")
     flipped(folder / "model.safetensors")
     with pytest.raises(
-        DpbenchError, match=r"00000\.npy is damaged.*restore it, or run with --force.*model.*is damaged"
+        DpbenchError, match=r"00000\.npy is damaged.*restore it, or move the trial's folder away.*model.*is damaged"
     ):
         run(tiny)
     assert events.EVENTS.count("fit") == 1

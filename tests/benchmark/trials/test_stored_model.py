@@ -122,6 +122,12 @@ def test_exported_images_are_read_by_evaluate(run: Run, tiny: Path) -> None:
     assert not files.sheet.exists()
 
 
+def test_a_place_without_room_for_a_folder_is_named(run: Run) -> None:
+    model = dpbench.load(run().path)
+    with pytest.raises(DpbenchError, match=r"cannot write (to )?/proc/x/y: "):
+        model.export(2, Path("/proc/x/y"))
+
+
 def test_images_of_an_unprotected_model_stay_beside_it(run: Run) -> None:
     folder = run(dataset="tiny:secret", epsilons=[float("inf")])
     with pytest.warns(UserWarning, match="no finite, verified ε protects this model, and tiny:secret is not declared"):

@@ -101,6 +101,24 @@ def test_rows_are_ranked_by_the_column_that_the_first_one_names() -> None:
     assert re.search(r"┃ +fwd_inf ↓ ┃ +fwd ↓ ┃", rendered(tables_page(chosen_tables(rows, by="fwd"), rows)))
 
 
+def test_ranking_by_a_column_without_any_value_is_an_error() -> None:
+    rows = frame((trial(), scores()))
+    message = r"--by kid: no row has a value of kid; `dpbench evaluate --all --metrics kid` adds it"
+    with pytest.raises(DpbenchError, match=message):
+        chosen_tables(rows, by="kid")
+    with pytest.raises(DpbenchError, match="no row has a value of fwd_inf"):
+        chosen_tables(rows, by="fwd")
+    assert chosen_tables(frame(), by="kid") == []
+
+
+def test_score_that_some_seeds_lack_is_shown_with_its_note() -> None:
+    rows = frame((trial(seed=0), scores(0.6)), (trial(seed=1), scores(None)))
+    text = show(rows)
+    assert re.search(r"┃ +accuracy ↑ ┃", text)
+    assert "accuracy: no mean, as only 1 of 2 seeds have a value" in text
+    assert "ranked by fwd" in text
+
+
 def test_single_seed_has_its_interval_over_images() -> None:
     text = show(frame((trial(seed=0), scores(0.6, ci95=0.02))))
     assert "0.600 ± 0.020" in text

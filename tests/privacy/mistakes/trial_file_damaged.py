@@ -1,6 +1,6 @@
 """Continues although trial.json is damaged, which would train again on private data.
 
-Restore the file, or run with `--force`, which counts as another private run.
+Restore the file, or move the trial's folder away: the trial then runs again, as another private run.
 """
 
 from small_methods import MeanImage

@@ -57,6 +57,21 @@ def test_scores_by_cost_name_their_budget() -> None:
     assert {text.get_text() for text in axes.texts} == {"ε=0", "ε=1", "ε=10", "ε=∞"}
 
 
+def test_rows_without_a_claimed_epsilon_are_drawn_or_named() -> None:
+    claims = frame((trial(), scores(0.6)), (trial(method="theirs", reference="external", epsilon=None), scores(0.7)))
+    lines = aggregate(claims)
+    lines = lines.assign(series=series_of(lines))
+    (axes,) = by_method(lines, [ACCURACY]).axes
+    assert {text.get_text() for text in axes.figure.legends[0].get_texts()} == {"ε = 1", "no ε claimed"}
+    assert sorted(container[0].get_xdata().tolist() for container in axes.containers) == [[0.6], [0.7]]
+    (axes,) = by_cost(lines, [ACCURACY], "seconds_fit").axes
+    assert [text.get_text() for text in axes.texts] == ["ε=1"]
+    with pytest.warns(UserWarning, match="left out: no ε is claimed for theirs; `dpbench plot method` draws them"):
+        by_epsilon(lines, [ACCURACY])
+    with pytest.raises(DpbenchError, match="nothing to draw by ε: no ε is claimed for theirs"):
+        by_epsilon(lines[lines["method"] == "theirs"], [ACCURACY])
+
+
 def test_every_cost_of_a_row_has_a_name() -> None:
     assert list(COST_NAMES) == COSTS
 
