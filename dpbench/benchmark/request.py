@@ -59,7 +59,7 @@ def check_epsilon(value: str | float) -> float:
     except ValueError:
         raise DpbenchError(f"ε must be a positive number or inf, not '{str(value).strip()}'") from None
     if epsilon == 0:
-        raise DpbenchError("ε = 0 is only for the public reference; request it with --references public")
+        raise DpbenchError("ε = 0 is only for the public reference, which `dpbench run --references public` adds")
     if not epsilon > 0:
         raise DpbenchError(f"ε must be a positive number or inf, not {epsilon:g}")
     return epsilon
