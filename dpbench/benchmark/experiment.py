@@ -22,10 +22,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dpbench.benchmark.request import FIELDS, HINTS, RunRequest
+from dpbench.benchmark.request import FIELDS, RunRequest, field_value
 from dpbench.core.errors import ConfigError
 from dpbench.core.files import digest, reading, write_text
-from dpbench.core.typed_json import first_problem
 from dpbench.data.opening import canonical_name
 
 DATASETS = "datasets"
@@ -152,17 +151,14 @@ def _options(content: Mapping[str, Any], path: str) -> dict[str, Any]:
 
 
 def _value(key: str, value: Any, path: str) -> Any:
-    from pydantic import TypeAdapter, ValidationError
-
     if key == "settings":
         if not isinstance(value, Mapping):
             raise ConfigError(f"{path}: settings must be a table of settings, such as [settings] steps = 200")
         return dict(_flat(value))
-    parse = FIELDS[key].metadata["parse"]
     try:
-        return TypeAdapter(HINTS[key]).validate_python(parse(value) if parse and isinstance(value, str) else value)
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {key}: {first_problem(error)}") from error
+        return field_value(key, value)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

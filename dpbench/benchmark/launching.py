@@ -32,7 +32,10 @@ Waves = Sequence[Sequence[TrialTask]]
 """Waves of tasks that may run in parallel; a wave starts when all tasks of the one before have ended."""
 
 Launch = Callable[[Waves, Session], Iterator[Outcome]]
-"""A launcher: runs tasks, and yields the outcome of each when it ends. Closing the iterator ends running tasks."""
+"""A launcher: runs tasks, and yields the outcome of each when it ends. Closing the iterator ends running tasks.
+
+It first checks that it can start tasks, then calls `clear_forced`, and then starts the first task.
+"""
 
 
 def launch(tasks: Sequence[TrialTask], session: Session) -> Generator[Outcome, None, None]:
@@ -49,8 +52,6 @@ def launch(tasks: Sequence[TrialTask], session: Session) -> Generator[Outcome, N
     if request.launcher == "none" and (request.gpus == 1 or is_one_of_several):
         yield from _launcher("none")([tasks], session)
         return
-    if request.force:
-        clear(tasks, session)
     waves = [wave for wave in (shared_public_training(tasks, session), tasks) if wave]
     if waves:
         yield from _launcher("local" if request.launcher == "none" else request.launcher)(waves, session)
@@ -60,9 +61,15 @@ def _launcher(name: str) -> Launch:
     return import_module(f"dpbench.benchmark.launchers.{name}").launch
 
 
-def clear(tasks: Sequence[TrialTask], session: Session) -> None:
-    """Removes the files of trials, so that they run again. This happens here because a task may be started twice."""
-    for task in tasks:
+def clear_forced(waves: Waves, session: Session) -> None:
+    """With `force`, removes the files of all trials, so that they run again.
+
+    The process of a task leaves them alone, because it may be started twice. A launcher that cannot start any task must
+    not call this: the finished trials are then kept.
+    """
+    if not session.request.force:
+        return
+    for task in (task for wave in waves for task in wave):
         folder = task.trial.folder(session.out)
         if folder.path.exists():
             with folder.lock(session.display):
@@ -70,11 +77,12 @@ def clear(tasks: Sequence[TrialTask], session: Session) -> None:
 
 
 def shared_public_training(tasks: Sequence[TrialTask], session: Session) -> list[TrialTask]:
-    """The public training of each configuration that several unfinished trials share."""
+    """The public training of each configuration that several trials share, of those that will be trained."""
     shared: dict[str, list[TrialTask]] = {}
     for task in tasks:
         trial = task.trial
-        if trial.public is not None and not trial.folder(session.out).is_sampled:
+        is_trained = session.request.force or not trial.folder(session.out).is_sampled
+        if trial.public is not None and is_trained:
             same = digest([trial.method, as_settings(trial.config), trial.public, trial.spec.shape, trial.pretrained])
             shared.setdefault(same, []).append(task)
     return [replace(first, public=True) for first, *others in shared.values() if others]

@@ -20,6 +20,7 @@ from dpbench.core.errors import DpbenchError, UnknownName
 from dpbench.core.folders import expanded
 from dpbench.core.plugin_files import load_plugin
 from dpbench.core.specs import Budget, Conditions, DatasetSpec, Request, check_chosen_delta, default_delta
+from dpbench.core.typed_values import as_declared, is_sequence
 from dpbench.core.variants import split_list
 from dpbench.data.opening import default_root
 
@@ -59,7 +60,7 @@ def check_epsilon(value: str | float) -> float:
     except ValueError:
         raise DpbenchError(f"ε must be a positive number or inf, not '{str(value).strip()}'") from None
     if epsilon == 0:
-        raise DpbenchError("ε = 0 is only for the public reference; request it with --references public")
+        raise DpbenchError("ε = 0 is only for the public reference, which `dpbench run --references public` adds")
     if not epsilon > 0:
         raise DpbenchError(f"ε must be a positive number or inf, not {epsilon:g}")
     return epsilon
@@ -68,6 +69,11 @@ def check_epsilon(value: str | float) -> float:
 def split_names(text: str) -> tuple[str, ...]:
     """The names in a comma-separated list; "none" and "" are the empty list."""
     return tuple(name.strip() for name in text.split(",") if name.strip() and name.strip() != "none")
+
+
+def split_metrics(text: str) -> tuple[str, ...] | None:
+    """The names in a comma-separated list; "none" is the empty list, and "" means the default metrics."""
+    return split_names(text) if text else None
 
 
 def _option(
@@ -98,7 +104,7 @@ class RunRequest:
     """Everything that `dpbench run` is asked to do; other commands use some of its fields.
 
     Raises:
-        DpbenchError: a number is out of range, or a reference or a protocol does not exist.
+        DpbenchError: a value has the wrong type, a number is out of range, or a reference or a protocol does not exist.
     """
 
     methods: Sequence[str] = _option(
@@ -163,10 +169,11 @@ class RunRequest:
     )
     metrics: Sequence[str] | None = _option(
         None,
-        "Metrics to compute (see `dpbench list metrics`); by default all except slow ones.",
+        "Metrics to compute, at least one (see `dpbench list metrics`); by default all except slow ones. With "
+        "--protocol dpimagebench, none leaves only the protocol's.",
         WHAT,
         metavar="LIST",
-        parse=lambda text: split_names(text) or None,
+        parse=split_metrics,
     )
     protocol: str = _option(
         OWN,
@@ -235,21 +242,19 @@ class RunRequest:
     )
 
     def __post_init__(self) -> None:
-        # Python callers may also pass a list for a tuple, a name for a list of one, or a string for a path.
-        for name in ("methods", "references", "metrics", "epsilons", "track", "plugins"):
-            value = getattr(self, name)
-            if value is not None:
-                self._set(name, (value,) if isinstance(value, str) else tuple(value))
-        self._set("epsilons", tuple(check_epsilon(epsilon) for epsilon in self.epsilons))
-        self._set("settings", dict(self.settings or {}))
-        self._set("job", dict(self.job or {}))
-        self._set("out", expanded(Path(self.out)))
-        for name in ("data", "prompts"):
-            value = getattr(self, name)
-            self._set(name, None if value is None else expanded(Path(value)))
-        self._set("plugins", tuple(expanded(Path(plugin)) for plugin in self.plugins))
+        for name in FIELDS:
+            self._set(name, field_value(name, getattr(self, name)))
+        self._set("epsilons", tuple(map(check_epsilon, self.epsilons)))
+        for name in ("settings", "job"):
+            self._set(name, dict(getattr(self, name)))
+        for name in ("out", "data", "prompts"):
+            path = getattr(self, name)
+            self._set(name, None if path is None else expanded(path))
+        self._set("plugins", tuple(map(expanded, self.plugins)))
         if self.protocol not in PROTOCOLS:
             raise UnknownName("protocol", self.protocol, PROTOCOLS)
+        if self.metrics is not None and not self.named_metrics:
+            raise DpbenchError("no metric is named: name at least one, or leave --metrics out for the default ones")
         if self.samples is None:
             self._set("samples", PROTOCOLS[self.protocol].samples)
         self._check_launcher()
@@ -347,3 +352,18 @@ FIELDS: dict[str, Field[Any]] = {f.name: f for f in fields(RunRequest)}
 
 HINTS = typing.get_type_hints(RunRequest)
 """Name -> type of a field."""
+
+
+def field_value(name: str, value: Any) -> Any:
+    """The value of a field, from what a Python caller or a file may give for it.
+
+    A list may also be given as on the command line ("real,public", "none"), or as its only item.
+
+    Raises:
+        ConfigError: it has the wrong type.
+        DpbenchError: as the field's option.
+    """
+    hint, parse = HINTS[name], FIELDS[name].metadata["parse"]
+    if value is None and FIELDS[name].default is None:
+        return None
+    return as_declared(name, hint, parse(value) if parse and isinstance(value, str) and is_sequence(hint) else value)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from dpbench.cli.console import print_lines
+from dpbench.core.folders import expanded
 from dpbench.core.plugin_package import TRY, write_package
 
 
@@ -31,7 +32,7 @@ def new(
     folder: Annotated[Path, typer.Option(metavar="DIR", help="Where to make the package's folder.")] = Path(),
 ) -> None:
     """Write a small package to start from: a plugin that works, its test and a README."""
-    made = write_package(kind, name, folder)
+    made = write_package(kind, name, expanded(folder))
     print_lines(
         [
             f"{made}: a working {kind}; edit {made / name.replace('-', '_') / '__init__.py'}",

@@ -4,6 +4,7 @@
     def command(request: RunRequest, name: Annotated[str, typer.Option()]) -> None: ...
 
 The command then has the options --dataset, --eps and --data beside its own, and receives the request made from them.
+With `takes_values`, it receives their values instead.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import functools
 import inspect
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field
 from pathlib import Path
 from typing import Annotated, Any
@@ -52,9 +53,10 @@ ResultsOption = Annotated[
 """The option of the same commands for the folder of trials."""
 
 
-def takes(
-    *names: str, help: Mapping[str, str] | None = None, **defaults: Any
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
+Decorator = Callable[[Callable[..., None]], Callable[..., None]]
+
+
+def takes(*names: str, help: Mapping[str, str] | None = None, **defaults: Any) -> Decorator:
     """Adds options of `RunRequest` to a command, and passes the request as its argument `request`.
 
     Args:
@@ -62,25 +64,52 @@ def takes(
         help: field -> the help of its option, where it differs from that of `dpbench run`.
         defaults: field -> its default, where it differs from that of `dpbench run`; `...` makes the option required.
     """
-    own_help = help or {}
+    return _takes(names, help or {}, defaults, "request", loaded)
+
+
+def takes_values(*names: str) -> Decorator:
+    """Adds options of `RunRequest` to a command that may find further values elsewhere, such as in a file.
+
+    The command gets the values of the options, which may be a request only together with the others, as its argument
+    `values`: field -> value.
+
+    Args:
+        names: fields whose options the command has.
+    """
+    return _takes(names, {}, {}, "values", dict)
+
+
+def loaded(values: Mapping[str, Any]) -> RunRequest:
+    """The request with these values; its plugins are loaded."""
+    request = RunRequest(**values)
+    request.load_plugins()
+    return request
+
+
+def _takes(
+    names: Sequence[str],
+    help: Mapping[str, str],
+    defaults: Mapping[str, Any],
+    argument: str,
+    made_of: Callable[[Mapping[str, Any]], Any],
+) -> Decorator:
+    """Adds options to a command, and passes what is made of their values as one argument."""
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         chosen = [*names, "plugins"]
         hints = typing.get_type_hints(command, include_extras=True)
         own = [p.replace(annotation=hints[name]) for name, p in inspect.signature(command).parameters.items()
-               if name != "request"]  # fmt: skip
-        shared = [_parameter(FIELDS[name], own_help.get(name), defaults.get(name, MISSING)) for name in chosen]
+               if name != argument]  # fmt: skip
+        shared = [_parameter(FIELDS[name], help.get(name), defaults.get(name, MISSING)) for name in chosen]
 
         @functools.wraps(command)
-        def with_request(**values: Any) -> None:
-            given = {name: _parsed(FIELDS[name], values.pop(name)) for name in chosen}
-            request = RunRequest(**given)
-            request.load_plugins()
-            command(request=request, **values)
+        def with_options(**given: Any) -> None:
+            values = {name: _parsed(FIELDS[name], given.pop(name)) for name in chosen}
+            command(**{argument: made_of(values)}, **given)
 
-        with_request.__signature__ = inspect.Signature(own + shared)  # type: ignore[attr-defined]
-        with_request.__annotations__ = {p.name: p.annotation for p in own + shared}
-        return with_request
+        with_options.__signature__ = inspect.Signature(own + shared)  # type: ignore[attr-defined]
+        with_options.__annotations__ = {p.name: p.annotation for p in own + shared}
+        return with_options
 
     return decorate
 
@@ -112,10 +141,9 @@ def _parameter(field: Field[Any], help: str | None, default: Any) -> inspect.Par
     )
 
 
-def typed(context: typer.Context, request: RunRequest) -> dict[str, Any]:
-    """Field -> value, for the options that are on the command line."""
-    names = [name for name in context.params if name in FIELDS]
-    return {name: getattr(request, name) for name in names if _is_typed(context, name)}
+def typed(context: typer.Context, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those values whose options are on the command line."""
+    return {name: value for name, value in values.items() if _is_typed(context, name)}
 
 
 def _is_typed(context: typer.Context, name: str) -> bool:

@@ -102,6 +102,8 @@ def privacy(
     ] = None,
 ) -> None:
     """Convert between noise, steps and ε, price a method's plan, or propose better settings."""
+    if compute is not None and not propose:
+        raise DpbenchError("--compute limits what --propose proposes: also give --propose")
     if not method:
         if propose:
             raise DpbenchError("--propose needs a method, e.g. dpbench privacy wavelet --eps 1 --propose")

@@ -10,7 +10,7 @@ import typer
 
 from dpbench.benchmark.request import HOW, WHAT, RunRequest
 from dpbench.cli.console import complain, print_lines, print_page
-from dpbench.cli.options import RUN, takes, typed
+from dpbench.cli.options import RUN, loaded, takes_values, typed
 from dpbench.core.errors import DpbenchError, RunError
 from dpbench.core.folders import expanded
 from dpbench.core.rank import is_rank_zero
@@ -25,10 +25,10 @@ EPILOG = (
 )
 
 
-@takes(*RUN)
+@takes_values(*RUN)
 def run(
     context: typer.Context,
-    request: RunRequest,
+    values: dict[str, Any],
     config: Annotated[
         Path | None,
         typer.Option(
@@ -49,7 +49,7 @@ def run(
     ] = False,
 ) -> None:
     """Train, sample and score: methods × budgets × seeds on one dataset, or on those of an experiment file."""
-    requests = [request] if config is None else _read(config, typed(context, request))
+    requests = [loaded(values)] if config is None else _read(config, typed(context, values))
     _in_turn(requests, _preview if dry_run else _run)
 
 

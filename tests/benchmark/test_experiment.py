@@ -82,6 +82,13 @@ def test_yaml_says_the_same(tmp_path: Path) -> None:
     assert (second.dataset, second.seeds) == ("tiny:plain", 3)
 
 
+def test_lists_can_be_lone_values_or_as_on_the_command_line(tmp_path: Path) -> None:
+    text = "methods = 'fake,alone'\nepsilons = 5\nreferences = 'none'\nplugins = 'mine.py'"
+    (request,) = read_experiment(write(tmp_path, text), {})
+    assert (request.methods, request.epsilons, request.references) == (("fake", "alone"), (5.0,), ())
+    assert request.plugins == (Path("mine.py"),)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -92,6 +99,8 @@ def test_yaml_says_the_same(tmp_path: Path) -> None:
         ("[datasets.tiny]\neps = 1", "unknown key 'eps'"),
         ("seeds = 'many'", "experiment.toml: seeds: input should be a valid integer"),
         ("epsilons = [1, 'x']", "epsilons: 1: input should be a valid number"),
+        ("references = {}", "experiment.toml: references: input should be a list, not {}"),
+        ("job = 'num_cpus=4'", "experiment.toml: job: input should be a valid dictionary"),
         ("epsilons = [0]", "ε = 0 is only for the public reference"),
         ("settings = 'steps=1'", "settings must be a table of settings"),
         ("datasets = 'tiny'", "datasets must be a list of names, or a table"),

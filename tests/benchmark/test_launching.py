@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ def given(monkeypatch: pytest.MonkeyPatch) -> list[list[TrialTask]]:
 
     def launch(waves: Waves, session: Session) -> Iterator[Outcome]:
         given.extend(map(list, waves))
+        launching.clear_forced(waves, session)
         for task in (task for wave in waves for task in wave):
             read = TrialTask.from_json(json.loads(json.dumps(task.as_json())))
             assert read.trial.key == task.trial.key
@@ -84,6 +86,38 @@ def test_forced_trials_run_again_once(tiny: Path, given: list[list[TrialTask]]) 
     with Session.open(repeated.request) as session:
         assert not repeated.run(session, ["brightness"])  # a node that was lost after it had finished
     assert len(recorded()) == 2
+
+
+def test_forced_trials_share_their_public_training(tiny: Path, given: list[list[TrialTask]]) -> None:
+    run(tiny, seeds=2)
+    run(tiny, seeds=2, force=True)
+    assert [[task.public for task in wave] for wave in given] == 2 * [[True], [False, False]]
+
+
+@pytest.mark.parametrize(
+    ("options", "device", "message"),
+    [
+        ({"launcher": "ray"}, "cpu", "ray is not installed"),
+        ({"launcher": "slurm"}, "cpu", "submitit is not installed"),
+        ({"launcher": "local"}, "cuda:0", "workers choose their GPUs themselves"),
+        ({"launcher": "none", "gpus": 99}, "cuda", "--gpus 99, but this machine has"),
+    ],
+    ids=["ray", "slurm", "local", "gpus"],
+)
+def test_a_launcher_that_cannot_start_removes_no_forced_trial(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], device: str, message: str
+) -> None:
+    for package in ("ray", "submitit"):
+        monkeypatch.setitem(sys.modules, package, None)
+    run(tiny, launcher="none")
+    before = {path: path.read_bytes() for path in tiny.rglob("*") if path.is_file()}
+    asked = request(tiny, force=True, **options)
+    with Session.open(asked) as session:
+        tasks = [TrialTask(asked, trial) for trial in plan_trials(session)]
+        object.__setattr__(session, "processes", Processes(device))
+        with pytest.raises(DpbenchError, match=message):
+            next(launching.launch(tasks, session))
+    assert {path: path.read_bytes() for path in tiny.rglob("*") if path.is_file()} == before
 
 
 def test_a_task_is_refused_that_is_not_whole(tiny: Path) -> None:

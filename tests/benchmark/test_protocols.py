@@ -10,6 +10,7 @@ import pytest
 import dpbench
 from dpbench.benchmark.protocols import PROTOCOLS, EvaluationProtocol
 from dpbench.benchmark.request import RunRequest
+from dpbench.benchmark.trials.scoring import chosen_metrics
 from dpbench.core.errors import UnknownName
 from dpbench.core.registries import METRICS
 
@@ -50,6 +51,10 @@ def test_a_run_computes_its_metrics_beside_the_named_ones(tiny: Path, theirs: No
     assert row["n_samples"] == 20
     assert pd.notna(row["brightness"])
     assert pd.notna(row["classy"])
+
+
+def test_without_other_metrics_a_run_computes_its_own_alone(tiny: Path, theirs: None) -> None:
+    assert chosen_metrics(RunRequest(metrics="none", protocol="theirs")) == ["classy"]
 
 
 def test_evaluate_all_adds_them_to_finished_trials(tiny: Path, theirs: None) -> None:

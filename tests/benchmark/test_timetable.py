@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import fakes
 import pytest
 
 import dpbench
@@ -19,6 +20,7 @@ from dpbench.benchmark.trials import schedule
 from dpbench.benchmark.trials.finished import finished_trials
 from dpbench.benchmark.trials.schedule import expect_times, plan_trials
 from dpbench.benchmark.trials.twins import seconds_of_a_twin
+from dpbench.core.config import option
 from dpbench.core.progress import Advance, Quiet
 
 ALL = ("prepare", "fit", "sample", "evaluate")
@@ -173,6 +175,24 @@ def test_work_is_what_a_run_does(tiny: Path, monkeypatch: pytest.MonkeyPatch) ->
         assert scaled == {"prepare": seconds["prepare"], "fit": seconds["fit"], "sample": 3 * seconds["sample"]}
     assert works(metrics=["brightness", "classy"]) == [("evaluate",)] * 3
     assert works(force=True) == [PUBLIC, ALL, ("evaluate",)]
+
+
+@dataclass(frozen=True)
+class WideConfig(fakes.FakeConfig):
+    """A setting that JSON stores in another form: as a list."""
+
+    widths: tuple[int, ...] = option((16, 32), "channels per level")
+
+
+def test_a_trial_whose_settings_hold_a_tuple_has_twins(tiny: Path) -> None:
+    dpbench.METHODS.register("wide")(type("Wide", (fakes.FakeMean,), {"Config": WideConfig}))
+    request = dpbench.RunRequest("wide", "tiny", [2.0], delta=1e-6, public="tiny-public", samples=30, device="cpu",
+                                 metrics=["brightness"], references=(), out=tiny)  # fmt: skip
+    run_request(request)
+    for settings, is_twin in (({}, True), ({"widths": (16, 64)}, False)):
+        with Session.open(replace(request, seeds=2, settings=settings)) as session:
+            *_, new = plan_trials(session)
+            assert bool(seconds_of_a_twin(new, session)) == is_twin
 
 
 def test_a_method_without_public_images_has_no_public_training(tiny: Path) -> None:

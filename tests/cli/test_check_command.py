@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from calling import PLUGIN, call
 
 
@@ -47,6 +48,13 @@ def test_new_says_what_to_do_next(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert f"pip install --editable {tmp_path / 'idea'}\ndpbench check idea\n" in result.stdout
     assert call("new", "method", "idea", "--folder", tmp_path).exit_code == 2
+
+
+def test_new_finds_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert call("new", "method", "idea", "--folder", "~/plugins").exit_code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["plugins"]
 
 
 def test_new_speaks_of_every_kind_in_english(tmp_path: Path) -> None:

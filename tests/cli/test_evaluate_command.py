@@ -69,6 +69,8 @@ def test_unscored_trial_gives_exit_code_3_after_the_table(tiny: Path, monkeypatc
         (["--all", "--public-benchmark"], "--public-benchmark is about IMAGES"),
         (["--all"], "no finished trials are in"),
         (["x.npz"], "name the dataset that the images imitate"),
+        (["x.npz", "--dataset", "tiny", "--metrics", "none"], "no metric is named: name at least one"),
+        (["--all", "--metrics", "none"], "no metric is named: name at least one"),
         (["/nowhere.npz", "--dataset", "tiny"], "/nowhere.npz does not exist"),
     ],
 )

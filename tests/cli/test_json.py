@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import events
+import pytest
 from calling import call
 
-from dpbench import METRICS, RunRequest
+from dpbench import METHODS, METRICS, RunRequest
 from dpbench.benchmark.commands.method_plan import method_plan
 
 
@@ -49,6 +50,14 @@ def test_show_has_settings_with_their_origins(tiny: Path) -> None:
     assert found["fail"] == ("", "", "")
     assert method["presets"]["loud"] == {"settings": {"spread": 20.0}, "tuning": "public data"}
     assert shown["plans"] == []
+
+
+@pytest.mark.parametrize("name", METHODS.names())
+def test_show_has_the_presets_of_every_method(name: str) -> None:
+    (method,) = (plugin for plugin in printed("show", name)["plugins"] if plugin["kind"] == "method")
+    expected = {preset: dict(of.settings) for preset, of in METHODS.get(name).presets.items()}
+    found = {preset: of["settings"] for preset, of in method["presets"].items()}
+    assert found == json.loads(json.dumps(expected))
 
 
 def test_show_has_plans(tiny: Path) -> None:

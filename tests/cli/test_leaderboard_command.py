@@ -23,6 +23,10 @@ def test_leaderboard_exports_results(tiny: Path) -> None:
 def test_leaderboard_reports_missing_results(tiny: Path) -> None:
     assert "there are no results" in call("leaderboard", "--out", tiny).stderr
     run(tiny)
+    zero = call("leaderboard", "--out", tiny, "--eps", "0")
+    assert (
+        zero.stderr == "error: ε = 0 is only for the public reference, which `dpbench run --references public` adds\n"
+    )
     assert "did you mean tiny?" in call("leaderboard", "--out", tiny, "--dataset", "tin").stderr
     assert "did you mean brightness?" in call("leaderboard", "--out", tiny, "--by", "brigthness").stderr
 

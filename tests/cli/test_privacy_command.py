@@ -67,6 +67,8 @@ def test_privacy_lists_every_mechanism_of_a_method(tiny: Path) -> None:
         (["fake", "--dataset", "tiny"], "give either --eps, to calibrate the plan of fake, or --noise"),
         (["fake", "--dataset", "tiny", "--eps", "1", "--noise", "1"], "give either --eps"),
         (["fake", "--eps", "1", "--steps", "5"], "for fake, use settings: --set steps=200"),
+        (["fake", "--dataset", "tiny", "--eps", "1", "--compute", "256"], "also give --propose"),
+        ([*MNIST, "--eps", "1", "--steps", "5", "--compute", "256"], "also give --propose"),
         (["fake", "--dataset", "tiny", "--propose"], "--propose needs --eps"),
         (["fake", "--dataset", "tiny", "--propose", "--eps", "inf"], "a proposal needs a finite ε"),
         (["fake", "--dataset", "tiny", "--public", "tiny-public", "--propose", "--eps", "1"], "this plan has none"),

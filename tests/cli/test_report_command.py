@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from calling import call, run
 
+from dpbench import RunRequest
 from dpbench.benchmark.reporting.row_command import row_command
 from dpbench.results.trial_folder import TrialFolder
 
@@ -76,6 +77,9 @@ def test_images_from_elsewhere_are_evaluated_again(tiny: Path) -> None:
     words = shlex.split(row_command(record, 1))
     assert words[:7] == ["dpbench", "evaluate", "IMAGES", "--name", "theirs", "--eps", "3.0"]
     assert words[words.index("--dataset") + 1] == "tiny"
+    record.request["dataset"] = RunRequest.dataset  # the default of `dpbench run` alone
+    words = shlex.split(row_command(record, 1))
+    assert words[words.index("--dataset") + 1] == RunRequest.dataset
 
 
 def test_a_request_of_another_version_has_no_command(tiny: Path) -> None:

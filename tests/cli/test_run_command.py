@@ -88,6 +88,7 @@ def test_ctrl_c_message_explains_how_to_resume(tiny: Path) -> None:
         (["--set", "spread"], "'spread' is not a setting; write key=value"),
         (["--set", "spred=1"], "did you mean spread?"),
         (["--seeds", "0"], "the number of seeds must be at least 1 and at most 1,000,000, not 0"),
+        (["--metrics", "none"], "no metric is named: name at least one"),
         (["--delta", "2"], "δ must lie in (0, 1)"),
         (["--device", "cuda:99"], "is not available"),
         (["--references", "reel"], "did you mean real?"),

@@ -47,6 +47,14 @@ def test_options_override_the_file(tiny: Path) -> None:
     assert len(pd.read_csv(tiny / "leaderboard.csv")) == 2
 
 
+def test_options_that_need_one_of_the_file_are_accepted(tiny: Path) -> None:
+    path = experiment(tiny, "dataset = 'tiny'\nlauncher = 'slurm'\n")
+    for option in (("--workers", "2"), ("--job", "timeout_min=5")):
+        assert call("run", "--config", path, *option, "--dry-run").exit_code == 0
+        alone = call("run", "--config", path, *option, "--launcher", "none", "--dry-run")
+        assert (alone.exit_code, alone.stderr.count(f"error: {option[0]} ")) == (2, 1)
+
+
 def test_all_datasets_are_checked_before_the_first_one_runs(tiny: Path) -> None:
     result = call("run", "--config", experiment(tiny, "[datasets.tiny]\n[datasets.mnist.settings]\nspred = 1\n"))
     assert result.exit_code == 2

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,7 @@ from dpbench.core.folders import expanded
 from dpbench.core.names import check_name
 from dpbench.core.progress import Display, Progress
 from dpbench.core.specs import Budget, Conditions, Request, default_delta
+from dpbench.core.typed_values import as_declared
 from dpbench.data.external.generated import Generated
 from dpbench.results import samples
 from dpbench.results.best_effort import best_effort
@@ -57,6 +58,8 @@ class Claim:
     public: str = ""
 
     def __post_init__(self) -> None:
+        for name, hint in get_type_hints(Claim).items():
+            object.__setattr__(self, name, as_declared(name, hint, getattr(self, name)))
         if not self.name:
             raise DpbenchError("the images need a name for the leaderboard; give one with --name")
         check_name(self.name, "row")
@@ -109,7 +112,7 @@ def evaluate(
     Raises:
         DpbenchError: the request or the images are wrong; then nothing has been written.
     """
-    path = expanded(Path(images))
+    path = expanded(as_declared("images", Path, images))
     claim = Claim(stem(path) if name is None else name, epsilon, delta, public)
     request = RunRequest.of(dataset=dataset, **{"references": ("real",), **options})
     request.load_plugins()

@@ -88,7 +88,7 @@ def refine(
         DpbenchError: the request or the images are wrong (then nothing has been written), or OUT cannot be written
             (then every file in it is whole).
     """
-    request = RunRequest.of(out=Path(out), **options)
+    request = RunRequest.of(out=out, **options)
     request.load_plugins()
     return refine_folder(refiner, Path(input), scale, request, seed, display)
 

@@ -67,7 +67,7 @@ def evaluate_all(
             others were scored.
         DpbenchError: the request is wrong; then nothing has been written.
     """
-    request = RunRequest.of(out=Path(out), metrics=metrics, **options)
+    request = RunRequest.of(out=out, metrics=metrics, **options)
     request.load_plugins()
     return rescore(request, datasets, display)
 

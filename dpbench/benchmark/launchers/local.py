@@ -9,7 +9,7 @@ from queue import SimpleQueue
 from dpbench.benchmark.launchers.placement import places
 from dpbench.benchmark.launchers.tally import Tally
 from dpbench.benchmark.launchers.worker_process import Worker
-from dpbench.benchmark.launching import Outcome, Waves
+from dpbench.benchmark.launching import Outcome, Waves, clear_forced
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.trials.trial_task import TrialTask
 
@@ -20,6 +20,7 @@ def launch(waves: Waves, session: Session) -> Iterator[Outcome]:
     When the iterator is closed, running tasks store a checkpoint and end.
     """
     found = places(session.request, session.device, max(map(len, waves)))
+    clear_forced(waves, session)
     workers = [Worker(session.request, session.display, place) for place in found]
     free: SimpleQueue[Worker] = SimpleQueue()
     for worker in workers:

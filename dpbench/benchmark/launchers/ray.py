@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 
 from dpbench.benchmark.launchers.elsewhere import folders, job_options, run_here
 from dpbench.benchmark.launchers.progress_events import ShownEvents
 from dpbench.benchmark.launchers.tally import Tally
 from dpbench.benchmark.launchers.worker_process import PATIENCE, outcome_of
-from dpbench.benchmark.launching import Outcome, Waves
+from dpbench.benchmark.launching import Outcome, Waves, clear_forced
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.trials.trial_task import TrialTask
 from dpbench.core.errors import DpbenchError, reason
@@ -30,13 +30,18 @@ def launch(waves: Waves, session: Session) -> Iterator[Outcome]:
     Each task has as many CPUs as processes and `gpus` GPUs if there are any, unless `job` says otherwise. A task whose
     process or machine is lost runs again, and continues from its checkpoint. When the iterator is closed, running tasks
     store a checkpoint and end.
+
+    Raises:
+        DpbenchError: Ray is not installed, or does not know an option in `job`.
     """
-    ray = import_extra("ray", "ray")
-    is_own = not ray.is_initialized()
-    if is_own:
-        ray.init(log_to_driver=False, logging_level="error")
-    cluster, tally = _Cluster(ray, session), Tally(waves)
-    try:
+    ray, tally = import_extra("ray", "ray"), Tally(waves)
+    with ExitStack() as cleanup:
+        if not ray.is_initialized():
+            ray.init(log_to_driver=False, logging_level="error")
+            cleanup.callback(ray.shutdown)
+        cluster = _Cluster(ray, session)
+        cleanup.callback(cluster.cancel)
+        clear_forced(waves, session)
         with session.display.overview(tally.line):
             for wave in waves:
                 waiting = deque(wave)
@@ -45,10 +50,6 @@ def launch(waves: Waves, session: Session) -> Iterator[Outcome]:
                         cluster.start(waiting.popleft())
                     for outcome in cluster.ended():
                         yield tally.add(outcome)
-    finally:
-        cluster.cancel()
-        if is_own:
-            ray.shutdown()
 
 
 class _Cluster:
@@ -60,6 +61,9 @@ class _Cluster:
 
     Attributes:
         running: reference of the result -> task.
+
+    Raises:
+        DpbenchError: an option in `job` is wrong.
     """
 
     def __init__(self, ray: Any, session: Session):
@@ -70,7 +74,10 @@ class _Cluster:
         options = {"num_cpus": request.gpus, "num_gpus": gpus, "max_retries": RETRIES} | job_options(request.job)
         self.running: dict[Any, TrialTask] = {}
         self._ray, self._most = ray, request.workers
-        self._run = ray.remote(_run_on_node).options(runtime_env={"env_vars": folders()}, **options)
+        try:
+            self._run = ray.remote(_run_on_node).options(runtime_env={"env_vars": folders()}, **options)
+        except (TypeError, ValueError) as error:
+            raise DpbenchError(f"--job: {' '.join(str(error).split())}") from error
         self._events = Queue(actor_options={"num_cpus": 0})
         self._shown: dict[str, ShownEvents] = defaultdict(lambda: ShownEvents(session.display))
 

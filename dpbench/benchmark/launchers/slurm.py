@@ -15,7 +15,7 @@ from dpbench.benchmark.launchers.elsewhere import job_options, run_here
 from dpbench.benchmark.launchers.progress_events import ShownEvents
 from dpbench.benchmark.launchers.tally import Tally
 from dpbench.benchmark.launchers.worker_process import outcome_of
-from dpbench.benchmark.launching import Outcome, Waves
+from dpbench.benchmark.launching import Outcome, Waves, clear_forced
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.trials.trial_task import TrialTask
 from dpbench.core.errors import DpbenchError
@@ -45,6 +45,7 @@ def launch(waves: Waves, session: Session) -> Iterator[Outcome]:
     """
     folder, tally = session.out.absolute() / FOLDER, Tally(waves)
     executor = _executor(session, folder)
+    clear_forced(waves, session)
     with session.display.overview(tally.line):
         for wave in waves:
             jobs = _submit(wave, executor, folder, session)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -58,7 +58,7 @@ class PluginFacts:
         facts: further facts, in words.
         settings: the settings that would run; None for a plugin that has no configuration.
         settings_for: where the settings apply: "on mnist with preset small"; "" if they are the same everywhere.
-        presets: the presets of a method, by name.
+        presets: the presets of a method, by name; their settings are plain dictionaries, which `asdict` can copy.
         private_gradients: preset -> the number of gradients of private records that a method computes with it.
         columns: the columns that a metric fills.
         spec: a dataset's declaration; None if it is not known.
@@ -117,7 +117,7 @@ def _method(name: str, request: RunRequest) -> PluginFacts:
         {"track": method.track, "conditions": taken, "version": method.version, "paper": method.paper, **unknown},
         settings=_settings(configured.config, origins, values),
         settings_for=f"on {request.dataset} with preset {request.preset}",
-        presets=method.presets,
+        presets={name: replace(preset, settings=dict(preset.settings)) for name, preset in method.presets.items()},
         private_gradients=gradients,
     )
 

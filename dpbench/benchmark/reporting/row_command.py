@@ -26,7 +26,8 @@ def row_command(record: TrialRecord, seeds: int) -> str:
     if record.reference == "external":
         claims = {"--eps": record.epsilon, "--delta": record.delta, "--public": record.public_source or None}
         words = [word for flag, value in claims.items() if value is not None for word in (flag, f"{value}")]
-        place = given(request, "dataset", "resolution", "metrics", "protocol", "public_benchmark", "plugins")
+        words += ["--dataset", request.dataset]  # `dpbench evaluate` has no default dataset
+        place = given(request, "resolution", "metrics", "protocol", "public_benchmark", "plugins")
         return shlex.join(["dpbench", "evaluate", "IMAGES", "--name", record.method, *words, *place])
     row = replace(request, methods=_method(record, request), epsilons=_epsilons(record), seeds=seeds, settings={},
                   references=(record.reference,) if record.reference in ("real", "public") else ())  # fmt: skip

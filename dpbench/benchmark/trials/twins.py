@@ -9,6 +9,7 @@ from dpbench.benchmark.session import Session
 from dpbench.benchmark.trials.trial import TrialSpec
 from dpbench.core.config import as_settings
 from dpbench.core.errors import DpbenchError
+from dpbench.core.files import digest
 from dpbench.results.record import TrialRecord
 from dpbench.results.trial_folder import TRIAL, TrialFolder
 from dpbench.training.device import describe_device
@@ -43,6 +44,7 @@ def seconds_of_a_twin(trial: TrialSpec, session: Session) -> dict[str, float]:
 
 
 def _is_twin(record: TrialRecord, trial: TrialSpec, session: Session) -> bool:
-    there = (record.reference, record.dataset_fingerprint, record.resolution, record.device, record.config)
-    here = ("", trial.fingerprint, trial.spec.resolution, describe_device(session.device), as_settings(trial.config))
-    return there == here and "samples" in record.request
+    there = (record.reference, record.dataset_fingerprint, record.resolution, record.device)
+    here = ("", trial.fingerprint, trial.spec.resolution, describe_device(session.device))
+    has_its_config = digest(record.config) == digest(as_settings(trial.config))  # JSON has lists for tuples
+    return there == here and has_its_config and "samples" in record.request

@@ -214,6 +214,11 @@ def test_unclaimed_images_of_undeclared_data_stay_sensitive(
     assert declared["brightness"].notna().all()
 
 
+def test_a_claim_may_be_text() -> None:
+    claim = external.Claim("theirs", "10", "1e-5")
+    assert (claim.epsilon, claim.delta) == (10.0, 1e-5)
+
+
 BAD = [
     ({"dataset": "tinny"}, "unknown dataset 'tinny'; did you mean tiny"),
     ({"metrics": ["brigthness"]}, "unknown metric 'brigthness'"),
@@ -222,6 +227,10 @@ BAD = [
     ({"epsilon": math.nan}, "ε must be a positive number, not nan"),
     ({"epsilon": 1, "delta": 2}, r"δ must lie in \(0, 1\), not 2"),
     ({"delta": 1e-5}, "a claim of δ needs a claim of ε"),
+    ({"epsilon": "ten"}, "epsilon: input should be a valid number"),
+    ({"public": None}, "public: input should be a valid string"),
+    ({"images": 3}, "images: input is not a valid path"),
+    ({"metrics": []}, "no metric is named"),
     ({"name": ""}, "need a name for the leaderboard"),
     ({"resolution": 32}, r"theirs\.npz \(x\) has 16x16 pixels, but tiny has 32x32"),
     ({"device": "cuda:99"}, "is not available"),

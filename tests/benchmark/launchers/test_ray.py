@@ -16,7 +16,7 @@ from recipes import check_ledgers, run
 from record import recorded
 from tiny_wavelet import TINY
 
-from dpbench.core.errors import NotInstalled
+from dpbench.core.errors import DpbenchError, NotInstalled
 from dpbench.core.progress_lines import ProgressLines
 from dpbench.privacy.stepper import DPSGDStepper
 from dpbench.training import loop
@@ -69,6 +69,16 @@ def test_a_task_whose_process_is_killed_under_load_continues(out: Path, cluster:
     assert starts.count("  [1/3, public") == 1
     assert len(starts) == 1 + 3 + 1
     assert not list(out.rglob("checkpoints"))
+
+
+@pytest.mark.usefixtures("cluster")
+def test_options_of_tasks_that_do_not_exist_are_named(out: Path) -> None:
+    fake: dict[str, Any] = {"methods": "fake", "settings": {}}
+    run(out, **fake)
+    with pytest.raises(DpbenchError, match=r"--job: .*num_cpu\b"):
+        run(out, launcher="ray", job={"num_cpu": 4}, force=True, **fake)
+    check_ledgers(out, 1)
+    assert len(recorded()) == 1
 
 
 def test_ray_that_is_not_installed_is_named(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
