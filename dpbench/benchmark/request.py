@@ -186,7 +186,7 @@ class RunRequest:
         None, "Height and width of the images in pixels; the dataset's own by default.", WHAT, metavar="N"
     )
     public_benchmark: bool = _option(False, "Declare your folder of images public: nothing is withheld.", WHAT)
-    device: str = _option("auto", "auto, cpu, cuda, cuda:1 or mps.", HOW, metavar="NAME")
+    device: str = _option("auto", "auto, cpu, cuda or cuda:1.", HOW, metavar="NAME")
     precision: str = _option("auto", "auto, fp32 or bf16; auto is bf16 on GPUs that support it.", HOW, metavar="NAME")
     launcher: str = _option(
         "none",

@@ -131,7 +131,7 @@ OPTIONS: dict[str, Complete] = {
     "metrics": listed(METRICS.names),
     "protocol": listed(lambda: PROTOCOLS),
     "track": listed(lambda: TRACKERS),
-    "device": listed(lambda: ["auto", "cpu", "cuda", "mps"]),
+    "device": listed(lambda: ["auto", "cpu", "cuda"]),
     "precision": listed(lambda: ["auto", "fp32", "bf16"]),
 }
 """Field of a request -> the function that completes its option."""
