@@ -18,7 +18,7 @@ from dpbench.benchmark.launchers.worker_process import outcome_of
 from dpbench.benchmark.launching import Outcome, Waves, clear_forced
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.trials.trial_task import TrialTask
-from dpbench.core.errors import DpbenchError
+from dpbench.core.errors import DpbenchError, reason
 from dpbench.core.extras import import_extra
 
 EXECUTOR = "slurm"
@@ -81,9 +81,15 @@ def _executor(session: Session, folder: Path) -> Any:
 
 
 def _submit(wave: Sequence[TrialTask], executor: Any, folder: Path, session: Session) -> list[_Job]:
+    from submitit.core.utils import FailedJobError
+
     files = [folder / "progress" / f"{uuid4().hex}.jsonl" for _ in wave]
-    with executor.batch():
-        submitted = [executor.submit(TrialJob(), task.as_json(), path) for task, path in zip(wave, files, strict=True)]
+    pairs = list(zip(wave, files, strict=True))
+    try:
+        with executor.batch():
+            submitted = [executor.submit(TrialJob(), task.as_json(), path) for task, path in pairs]
+    except FailedJobError as error:
+        raise DpbenchError(f"SLURM rejects the jobs; is an option in --job wrong? {reason(error)}") from error
     shown = [ShownEvents(session.display) for _ in wave]
     return [_Job(*parts) for parts in zip(wave, submitted, files, shown, strict=True)]
 
@@ -146,8 +152,8 @@ class _Job:
         try:
             return outcome_of(self._task, self._job.result())
         except Exception:  # submitit's own, or the job's, which is in its log
-            reason = f"job {self._job.job_id} ended as {self._job.state}; its log is {self._job.paths.stderr}"
-            return Outcome(self._task, DpbenchError(f"{self._task.trial} failed: {reason}"))
+            ending = f"job {self._job.job_id} ended as {self._job.state}; its log is {self._job.paths.stderr}"
+            return Outcome(self._task, DpbenchError(f"{self._task.trial} failed: {ending}"))
 
     def cancel(self) -> None:
         """Removes it from the queue, or interrupts it."""

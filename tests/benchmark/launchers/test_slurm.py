@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -53,6 +54,17 @@ def test_a_machine_without_slurm_is_one_line(out: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(DpbenchError, match=r"this machine has no SLURM \(srun is not found\); --launcher local"):
         run(out, launcher="slurm")
+
+
+def test_jobs_that_slurm_rejects_are_one_line(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("submitit")
+    (out.parent / "bin").mkdir()
+    for name, text in {"srun": "exit 0", "sbatch": "echo 'sbatch: error: invalid partition: gpus' >&2; exit 1"}.items():
+        (out.parent / "bin" / name).write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+        (out.parent / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{out.parent / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    with pytest.raises(DpbenchError, match=r"SLURM rejects the jobs; is .*--job wrong.* invalid partition: gpus"):
+        run(out, methods="fake", settings={}, launcher="slurm", job={"slurm_partition": "gpus"})
 
 
 def test_a_full_disk_costs_the_progress_and_not_the_trial(monkeypatch: pytest.MonkeyPatch) -> None:
