@@ -128,7 +128,7 @@ def test_a_row_of_a_later_version_is_left_out_without_advice_to_train_again(tmp_
     write_json(path, read_json(path) | {"later": 1})
     with pytest.warns(match="a field 'later' that this version of dpbench does not know: use the version") as caught:
         assert collect(tmp_path).empty
-    assert "--force" not in str(caught[0].message)
+    assert "another private run" not in str(caught[0].message)
 
 
 def test_a_copied_folder_counts_once(tmp_path: Path) -> None:

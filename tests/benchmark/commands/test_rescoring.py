@@ -171,7 +171,10 @@ def test_changed_bit_in_samples_is_noticed_also_where_no_score_is_missing(tiny: 
     assert samples.read_bytes() == before  # drawn again
     flip(samples)
     flip(model)
-    with pytest.warns(UserWarning, match=r"not scored.*00000\.npy is damaged.*--force"), pytest.raises(Unscored):
+    with (
+        pytest.warns(UserWarning, match=r"not scored.*00000\.npy is damaged.*move the trial's folder away"),
+        pytest.raises(Unscored),
+    ):
         fill(tiny, "brightness")
     (folder / "checksums.json").unlink()  # as in the folders of earlier versions
     assert fill(tiny)["dice"].notna().all()
@@ -180,7 +183,7 @@ def test_changed_bit_in_samples_is_noticed_also_where_no_score_is_missing(tiny: 
 @pytest.mark.parametrize("name", ["model.safetensors", "ledger.json"])
 def test_changed_bit_in_model_or_ledger_is_noticed(tiny: Path, name: str) -> None:
     flip(folder_of(tiny, run(tiny)) / name)
-    with pytest.warns(UserWarning, match=rf"{name} is damaged.*--force"):
+    with pytest.warns(UserWarning, match=rf"{name} is damaged.*move the trial's folder away"):
         assert fill(tiny)["dice"].notna().all()
 
 

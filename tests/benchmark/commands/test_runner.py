@@ -173,12 +173,13 @@ def test_results_of_version_0_1_0_give_a_one_line_error(tiny: Path) -> None:
 
 
 UNKNOWN = "that this version of dpbench does not know: use the version that wrote it"
+RESTORE = "move the trial's folder away"
 
 
 @pytest.mark.parametrize(
     ("change", "advice"),
-    [({"epsilom": 1.0}, UNKNOWN), ({"seed": "first"}, "--force"), ({"reference": "other"}, "--force"),
-     ({"format": 3}, "--force")],
+    [({"epsilom": 1.0}, UNKNOWN), ({"seed": "first"}, RESTORE), ({"reference": "other"}, RESTORE),
+     ({"format": 3}, RESTORE)],
 )  # fmt: skip
 def test_unknown_or_mistyped_record_field_raises_an_error(tiny: Path, change: dict[str, Any], advice: str) -> None:
     run(tiny)
