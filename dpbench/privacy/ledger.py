@@ -215,5 +215,5 @@ def _earlier(path: Path) -> tuple[list[str], int]:
         return list(stored["unverified"]), releases
     except (DpbenchError, KeyError, TypeError) as error:
         raise PrivacyError(
-            f"{path} is damaged; run with --force to start the trial over, as another private run"
+            f"{path} is damaged; run this trial alone with --force: it starts over, as another private run"
         ) from error

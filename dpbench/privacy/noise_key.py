@@ -129,7 +129,8 @@ class NoiseKey:
         if noted_shape != shape or any(abs(a - b) > tolerance for a, b in zip(noted, now, strict=True)):
             raise PrivacyError(
                 f"{query} starts from other values than in the interrupted attempt; make fit depend on nothing but its "
-                "arguments (randomness: run.generator), or run with --force, which counts as another private run"
+                "arguments (randomness: run.generator), or run this trial alone with --force, which counts as another "
+                "private run"
             )
 
     def _write(self) -> None:
@@ -154,7 +155,9 @@ def _stored(path: Path) -> NoiseKey:
     except (KeyError, TypeError, ValueError):
         secret = b""
     if len(secret) != 32:
-        raise PrivacyError(f"{path} is damaged; run with --force to start the trial over, as another private run")
+        raise PrivacyError(
+            f"{path} is damaged; run this trial alone with --force: it starts over, as another private run"
+        )
     key = NoiseKey(secret, path, identity, notes, reproducible)
     if rest:
         key._write()

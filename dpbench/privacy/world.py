@@ -53,7 +53,9 @@ class World:
         together = torch.cat([check, *(t.flatten() for t in tensors)])
         dist.all_reduce(together)
         if together[0] != number * self.size:
-            raise PrivacyError("the processes of this run are not at the same release; start it over with --force")
+            raise PrivacyError(
+                "the processes of this run are not at the same release; run this trial alone with --force"
+            )
         parts = together[1:].split([t.numel() for t in tensors])
         return [part.reshape(t.shape) for part, t in zip(parts, tensors, strict=True)]
 

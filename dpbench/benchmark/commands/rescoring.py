@@ -19,6 +19,7 @@ from dpbench.benchmark.trials.redrawing import mend_samples
 from dpbench.benchmark.trials.scoring import chosen_metrics, score
 from dpbench.core.errors import UNFINISHED, DpbenchError, UnknownName
 from dpbench.core.progress import Display
+from dpbench.core.typed_values import as_declared
 from dpbench.data.opening import canonical_name
 from dpbench.results.gathering import FILE, collect, rows_of, write_csv
 from dpbench.results.record import TrialRecord
@@ -69,7 +70,7 @@ def evaluate_all(
     """
     request = RunRequest.of(out=out, metrics=metrics, **options)
     request.load_plugins()
-    return rescore(request, datasets, display)
+    return rescore(request, as_declared("datasets", Sequence[str], datasets), display)
 
 
 def rescore(request: RunRequest, datasets: Sequence[str] = (), display: Display | None = None) -> pd.DataFrame:

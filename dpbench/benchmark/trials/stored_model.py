@@ -193,7 +193,7 @@ def load(
         DpbenchError: there is no such trial, its method is not known (the message names the plugin), or its model is
             missing, damaged or from other code.
     """
-    request = RunRequest.of(out=Path(out), **options)
+    request = RunRequest.of(out=out, **options)
     request.load_plugins()
     return load_model(find_trial(trial, request.out), request, display)
 

@@ -123,6 +123,7 @@ def test_only_the_named_datasets_are_scored(tiny: Path) -> None:
     run(tiny)
     run(tiny, dataset="tiny:plain")
     assert fill(tiny, datasets=["tiny:plain"])["dataset"].tolist() == ["tiny:plain"]
+    assert fill(tiny, datasets="tiny:plain")["dataset"].tolist() == ["tiny:plain"]
     assert events.EVENTS.count("dice") == 1
     with pytest.raises(DpbenchError, match="unknown dataset with results 'tiney'; did you mean tiny"):
         fill(tiny, datasets=["tiney"])
