@@ -28,7 +28,7 @@ RELEASES = {
     "wavelet": ("finetune", DPSGD, 4096 / FACES, 1000, 1.0),  # ours: the paper states neither
     "dp-rdm": ("retrieval", NearestMean, 0.01, 1000, 1.0),  # of the published example
     "dpagg-ti": ("embeddings", NoisySum, 1.0, 1, 1.0),
-    "dp-merf": ("mean embedding", NoisySum, 1.0, 1, math.sqrt(1 + 0.1**2)),  # features of norm 1, count with weight 0.1
+    "dp-merf": ("mean embedding", NoisySum, 1.0, 1, math.sqrt(2**2 + 0.1**2)),  # features of norm 1, of two records
     "dp-ntk": ("mean embedding", NoisySum, 1.0, 1, math.sqrt(1 + 0.1**2)),
     "dp-kernel": ("mean embedding", NoisySum, 600 / MNIST, 20_000, math.sqrt(1 + 0.1**2)),  # every tenth step
 }
@@ -90,8 +90,8 @@ def test_one_sum_has_the_noise_of_the_analytic_gaussian_mechanism(method: str, e
     assert mechanism.noise_multiplier == pytest.approx(brentq(excess, 0.05, 50.0), rel=5e-3)
 
 
-def test_dp_merf_is_billed_for_a_record_replaced_by_nothing() -> None:
-    """Published for a record replaced by another, with twice the sensitivity."""
+def test_dp_merf_has_the_noise_of_a_record_replaced_by_another() -> None:
+    """As published: twice the sensitivity of adding or removing a record, which the accountant bills."""
     (mechanism,) = calibrate(preset_plan("dp-merf", "paper"), Budget(1.0, 1e-5)).mechanisms
     assert mechanism.noise_multiplier == pytest.approx(3.7306, rel=5e-3)  # the known value for sensitivity 1
-    assert mechanism.noise_scale_at(1) == pytest.approx(3.7306 * math.sqrt(1.01), rel=5e-3)
+    assert mechanism.noise_scale_at(1) == pytest.approx(3.7306 * math.sqrt(4.01), rel=5e-3)

@@ -69,10 +69,10 @@ class DownsampledImageNet(CountedDataset):
 
     def _batches(self, spec: DatasetSpec, train: bool) -> ImageBatches:
         """The files of a split, which has records."""
-        from dpbench.data.image_batches import ImageBatches
+        of_files, files = replace(spec, resolution=type(self).resolution), [self._file(name) for name in FILES[train]]
+        from dpbench.data.image_batches import ImageBatches  # imports torch, which missing files do not need
         from dpbench.data.resized_copy import COPIES
 
-        of_files, files = replace(spec, resolution=type(self).resolution), [self._file(name) for name in FILES[train]]
         batches = ImageBatches(of_files, files, self.options.cache / COPIES, self._where)
         if not len(batches):
             raise DataError(f"{self.folder} has no {'train' if train else 'test'} images: {self._where}")
