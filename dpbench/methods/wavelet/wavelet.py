@@ -107,7 +107,8 @@ class Wavelet(ModelMethod[WaveletConfig]):
                 "refiner.augmentation": "colours",
                 "refiner.width": 32,
                 "refiner.steps": 400,
-            }
+            },
+            tuning="scenes outside train and test",
         ),
         "gpu": Preset(
             {
