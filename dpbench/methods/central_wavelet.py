@@ -58,7 +58,7 @@ class CentralWaveletConfig:
     )
     count_weight: float = option(0.3, "weight of the class count, released together with the means", above=0)
     means_noise: float = option(3.0, "noise multiplier of the means, relative to that of the covariances", above=0)
-    pooling: float = option(0.5, "share of a class's covariance that is the mean over all classes", low=0, high=1)
+    pooling: float = option(0.5, "share of a class's covariance taken from the records of all classes", low=0, high=1)
     noise: float = option(0.2, "standard deviation of noise on the refiner's training inputs in [-1, 1]", low=0)
     refiner: Choice = plugin_option("regression", REFINERS, "detail stage")
 

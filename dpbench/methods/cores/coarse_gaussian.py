@@ -73,7 +73,7 @@ class CoarseGaussian:
             private: the sensitive records.
             mechanism: name of a `NoisySum` in the plan.
             counts: noisy number of records of each class, [classes, 1].
-            pooling: share of the covariance that is that of all classes together.
+            pooling: share of the covariance that is that of all records around the means of their classes.
         """
         d, classes = self.means.shape[1], len(self.means)
         rows, columns = torch.triu_indices(d, d, device=self.means.device)
