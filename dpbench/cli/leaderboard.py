@@ -75,9 +75,9 @@ def leaderboard(
     from dpbench.results.metric_columns import named_columns
     from dpbench.results.over_seeds import aggregate
 
+    tables = chosen_tables(rows, by or None, named_columns(split_names(columns)), notes)
     if csv is not None:
         write_csv(aggregate(rows) if over_seeds else rows, expanded(csv))
-    tables = chosen_tables(rows, by or None, named_columns(split_names(columns)), notes)
     if markdown is not None:
         write_text(expanded(markdown), as_markdown(tables))
     if latex is not None:

@@ -64,7 +64,8 @@ class CalibratedPlan:
         budget: the requested one.
         epsilon: ε of the whole composition at the budget's δ, by PLD.
         epsilon_rdp: the same by Rényi accounting, for comparison with papers that use it. A loose bound if there are
-            sampled releases with non-Gaussian noise, because they are counted as releases over all records.
+            sampled releases with non-Gaussian noise, which are counted as releases over all records, or releases from
+            shards drawn in secret.
         mu: μ of the whole composition by Gaussian differential privacy, which does not depend on δ; see `gdp`.
         epsilon_at_second_delta: ε at `accounting.SECOND_DELTA`, by PLD.
     """
