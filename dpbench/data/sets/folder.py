@@ -53,8 +53,9 @@ class Folder(Dataset):
     Sub-folders with the names of splits are the splits (`data.split_folders`): `train` and `test`, or `val` if there is
     no `test`, otherwise `val` is ignored. Without them, each image is assigned to train (90%) or test (10%) by the
     hash of its relative path. If everything is in a single folder, the contents of that folder are used. Classes are
-    numbered in the order of `data.class_order`. Hidden files are ignored; any other file that is not an image is an
-    error, so that no record is lost silently. The folder counts as private unless `options.public_benchmark` is set.
+    numbered in the order of `data.class_order`. Hidden files are ignored, and so are files next to the splits that are
+    not images, e.g. annotations; any other file that is not an image is an error, so that no record is lost silently.
+    The folder counts as private unless `options.public_benchmark` is set.
     """
 
     folder: Path
@@ -122,9 +123,6 @@ class _Listing:
 
 
 def _list(source: FileSource) -> _Listing:
-    for path in source.sizes:
-        if not is_image(path):
-            raise DataError(f"{source.describe(path)} is not an image ({', '.join(IMAGE_TYPES)}); remove it")
     if not source.sizes:
         raise DataError(f"{source.root} has no images ({', '.join(IMAGE_TYPES)})")
     base = common_folder(_entries(source, ""))
@@ -144,8 +142,10 @@ def _split_by_hash(source: FileSource, base: str) -> list[Records]:
 
 def _split_by_name(source: FileSource, base: str, splits: SplitFolders) -> list[Records]:
     names = f"{splits.train}/ and {splits.test}/"
-    others = [name for name in _folders_in(source, base) if not has_word(name, {*TRAIN, *HELD_OUT})]
-    for stray in others + _files_in(source, base):
+    for path in filter(is_image, source.sizes):
+        stray, in_folder, _ = path.removeprefix(base).partition("/")
+        if in_folder and has_word(stray, {*TRAIN, *HELD_OUT}):
+            continue
         raise DataError(f"{source.describe(base + stray)} is next to {names}; move it into one of them, or remove it")
     wanted = ((splits.train, TRAIN), (splits.test, HELD_OUT))
     parts = [_records(source, _inside(source, f"{base}{name}/", words)) for name, words in wanted]
@@ -167,6 +167,9 @@ def _records(source: FileSource, base: str) -> Records:
     below = [path for path in source.sizes if path.startswith(base)]
     if not below:
         raise DataError(f"{source.describe(base)} has no images")
+    for path in below:
+        if not is_image(path):
+            raise DataError(f"{source.describe(path)} is not an image ({', '.join(IMAGE_TYPES)}); remove it")
     if not classes:
         return dict.fromkeys(below)
     records: Records = {path: path.removeprefix(base).split("/")[0] for path in below}

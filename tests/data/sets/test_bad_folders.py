@@ -75,6 +75,19 @@ def test_folders_beside_split_folders_are_named(tmp_path, options):
     check_refused(tmp_path, options, r"more is next to train/ and test/")
 
 
+def test_images_beside_split_folders_are_named(tmp_path, options):
+    for place in ("train/0.png", "test/0.png", "test.png"):
+        paint(tmp_path / place, 1)
+    check_refused(tmp_path, options, r"test.png is next to train/ and test/")
+
+
+def test_a_file_of_another_kind_in_a_split_is_named(tmp_path, options):
+    for place in ("train", "test"):
+        paint(tmp_path / place / "0.png", 1)
+    (tmp_path / "train" / "labels.csv").write_text("1,2")
+    check_refused(tmp_path, options, r"train/labels.csv is not an image")
+
+
 def test_a_test_class_without_training_images_is_named(tmp_path, options):
     for place in ("train/a", "test/a", "test/b"):
         paint(tmp_path / place / "0.png", 1)

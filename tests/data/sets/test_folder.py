@@ -103,6 +103,17 @@ def test_split_folders_may_have_a_folder_around_everything(classes, tmp_path, op
     assert dataset.spec.classes == (("a",) if classes else None)
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_annotations_beside_split_folders_are_ignored(packed, tmp_path, options):
+    for place in ("coco/train2017", "coco/val2017"):
+        paint(tmp_path / place / "0.png", 1)
+    (tmp_path / "coco" / "annotations").mkdir()
+    (tmp_path / "coco" / "annotations" / "captions_train2017.json").write_text("{}")
+    (tmp_path / "coco" / "README.txt").write_text("words")
+    folder = Folder(str(pack(tmp_path / "coco") if packed else tmp_path / "coco"), options)
+    assert (len(folder.train()), len(folder.test())) == (1, 1)
+
+
 def test_classes_that_are_integers_are_numbered_by_value(tmp_path, options):
     for number in range(12):
         for split in ("train", "test"):
