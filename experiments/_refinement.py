@@ -119,7 +119,10 @@ def is_installed(name: str) -> bool:
 
 
 def result_path(dataset: str, source: Source, stage: Stage, options: Options) -> Path:
-    """The file of the row of a finished part; its name depends on everything that decides the row."""
+    """The file of the row of a finished part; its name depends on the options and the code of the stages.
+
+    It does not depend on the content of the dataset's files: use another `--out` if they change.
+    """
     o = options
     images = [dataset, o.public(dataset), str(o.data.resolve()), source.epsilon, o.samples]
     code = code_hash(stage.plugin, METHODS.get("wavelet"), *map(METRICS.get, o.metrics))

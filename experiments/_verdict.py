@@ -10,6 +10,7 @@ import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
+from dpbench.benchmark.public_choice import canonical_public
 from dpbench.core.errors import DpbenchError
 from dpbench.results.gathering import collect
 from dpbench.results.over_seeds import mean_and_ci95
@@ -60,7 +61,7 @@ def select(rows: pd.DataFrame, entries: Sequence[Entry], request: Request) -> pd
     for e in entries:
         wanted = {"dataset": e.dataset, "method": e.method, "variant": e.variant, "preset": request.preset}
         own = rows[(rows[list(wanted)] == pd.Series(wanted)).all(axis=1)]
-        own = own[own["public_source"].isin([e.task.public, ""])]
+        own = own[own["public_source"].isin([canonical_public(e.task.public), ""])]
         is_trusted = (own["accounting"] == "verified") & (own["noise"] == "secret")
         own = own[is_trusted | (own["reference"] != "") | e.candidate.unverified]
         found.append(_newest(own).assign(task=e.task.dataset, candidate=e.candidate.name))

@@ -130,7 +130,10 @@ def _side(text: str) -> int:
 
 
 def row_path(side: int, stage: Stage, options: Options) -> Path:
-    """The file of the row of a finished part; its name depends on everything that decides the row."""
+    """The file of the row of a finished part; its name depends on the options and the detail stage's code.
+
+    It does not depend on the content of the photographs: use another `--out` for others in the same folder.
+    """
     code = code_hash(stage.plugin, *map(METRICS.get, SCORED))
     key = digest([str(options.photos.resolve()), side, stage.name, options.images, options.seconds, code])
     return options.out / f"{key}.json"

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 MEANS, COVARIANCES = "means", "covariances"
 """Names of the mechanisms."""
 
+LARGEST = 2048
+"""Maximum number of coefficients of a coarse image; a record's products of them then take 8 MB."""
+
 PUBLIC = 5000
 """Number of public images to which the `public` reference is fitted."""
 
@@ -66,11 +69,16 @@ class CentralWaveletConfig:
         """(channels, height, width) of a coarse image.
 
         Raises:
-            ConfigError: the levels do not divide the resolution.
+            ConfigError: the levels do not divide the resolution, or leave a coarse image above `LARGEST`.
         """
         side, rest = divmod(spec.resolution, 2**self.levels)
         if rest:
             raise ConfigError(f"{self.levels} levels do not divide {spec.resolution} pixels; set levels")
+        if (size := spec.channels * side**2) > LARGEST:
+            raise ConfigError(
+                f"a coarse image of {size:,} coefficients is too large for a covariance (at most {LARGEST:,}); set "
+                f"levels above {self.levels}"
+            )
         return spec.channels, side, side
 
 

@@ -100,6 +100,8 @@ class DPKernel(MatchingMethod[DPKernelConfig]):
         from dpbench.methods.cores.matching.kernel_features import GRID, KernelFeatures, smooth_images, smooth_noise
 
         c, draws = self.config, torch.Generator().manual_seed(release)
-        noisy = generated + c.jitter * smooth_noise(generated.shape, GRID, draws).to(generated.device)
-        smooth = smooth_images((c.smooth, *generated.shape[1:]), draws).to(generated.device)
-        return KernelFeatures(torch.cat([generated, noisy, smooth]), c.bandwidths, c.ridge, c.nearness)
+        anchors = [generated]
+        if c.jitter:
+            anchors.append(generated + c.jitter * smooth_noise(generated.shape, GRID, draws).to(generated.device))
+        anchors.append(smooth_images((c.smooth, *generated.shape[1:]), draws).to(generated.device))
+        return KernelFeatures(torch.cat(anchors), c.bandwidths, c.ridge, c.nearness)

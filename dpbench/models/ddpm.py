@@ -109,8 +109,8 @@ class DDPM:
 
 
 def _guided(network: ConditionUNet, x: Tensor, time: int, y: Tensor, guidance: float) -> Tensor:
-    """F with classifier-free guidance."""
-    if guidance == 1:
+    """F with classifier-free guidance; one evaluation of the network if no row has a condition."""
+    if guidance == 1 or bool((y == network.null).all()):
         return network(x, time, y).float()
     both = torch.cat([y, torch.full_like(y, network.null)])
     conditional, unconditional = network(x.repeat(2, 1, 1, 1), time, both).float().chunk(2)

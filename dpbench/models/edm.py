@@ -238,8 +238,11 @@ class Denoiser(nn.Module):
     def _guided(
         self, scaled: Tensor, c_noise: Tensor, y: Tensor, conditioning: Tensor | None, guidance: float
     ) -> Tensor:
-        """F with classifier-free guidance. D is affine in F, so guiding F is the same as guiding D."""
-        if guidance == 1:
+        """F with classifier-free guidance. D is affine in F, so guiding F is the same as guiding D.
+
+        If no row has a condition, both terms are the same, and the network is evaluated once.
+        """
+        if guidance == 1 or bool((y == self.null).all()):
             return self._output(scaled, c_noise, y, conditioning)
         y = torch.cat([y, torch.full_like(y, self.null)])
         conditioning = None if conditioning is None else conditioning.repeat(2, 1, 1, 1)

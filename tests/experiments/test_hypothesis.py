@@ -27,7 +27,7 @@ from experiments._verdict import MEASURES, decide, explained, select, summarise,
 from experiments.hypothesis import TASKS
 
 OURS, OTHER = Candidate("ours", "fake", {"steps": 10}, 0.5), Candidate("rival", "fake[mode=b]", {"steps": 5})
-TASK = {name: Task(name, label, "pub", (OURS, OTHER)) for name, label in {"d:0": "coarse", "d:1": "fine"}.items()}
+TASK = {name: Task(name, label, "omniglot", (OURS, OTHER)) for name, label in {"d:0": "coarse", "d:1": "fine"}.items()}
 ENTRIES = [Entry(TASK[a], c, a, "fake", v) for a in TASK for c, v in ((OURS, ""), (OTHER, "mode=b"))]
 KINDS = {"str": "x", "int": 1, "float": 0.5, "list": ()}
 COLUMNS = [Column(name, "low", "") for name in MEASURES]
@@ -39,7 +39,7 @@ def row(dataset: str = "d:0", variant: str = "", accuracy: float = 0.5, **change
         "method": "fake",
         "dataset": dataset,
         "variant": variant,
-        "public_source": "pub",
+        "public_source": "omniglot",
         "reference": "",
         "preset": "small",
     }
@@ -61,6 +61,13 @@ def summary() -> pd.DataFrame:
     rows = [row(accuracy=0.8, seed=s) for s in (0, 1)] + [row(variant="mode=b", accuracy=0.7)]
     rows += [row("d:1", accuracy=0.3), row("d:1", "mode=b", 0.5), row(epsilon=10.0)]
     return summarise(selected(*rows), ENTRIES, (1.0, 10.0))
+
+
+def test_rows_with_a_folder_as_public_source_are_found(tmp_path: Path) -> None:
+    """The user may write a relative path; a row has the absolute one."""
+    task = Task("d:0", "coarse", f"folder:{tmp_path}/photos/../photos", (OURS,))
+    found = row(public_source=f"folder:{tmp_path.resolve()}/photos")
+    assert len(select(make_frame([found], COLUMNS), [Entry(task, OURS, "d:0", "fake", "")], request())) == 1
 
 
 def test_every_task_has_the_same_candidates_in_order() -> None:
@@ -90,8 +97,8 @@ def test_command_has_all_options_of_the_trials() -> None:
     python, *words = command(TASK["d:0"], OTHER, asked)
     assert python == sys.executable
     assert " ".join(words) == (
-        "-m dpbench run --method fake[mode=b,steps=5] --dataset d:0 --public pub --eps 1,10 --seeds 3 --samples 100 "
-        "--references none --preset small --out out --data data"
+        "-m dpbench run --method fake[mode=b,steps=5] --dataset d:0 --public omniglot --eps 1,10 --seeds 3 "
+        "--samples 100 --references none --preset small --out out --data data"
     )
     assert "--data" not in command(TASK["d:0"], OTHER, request())
 
@@ -211,7 +218,7 @@ def test_report_writes_table_csv_and_figure(tmp_path: Path, capsys: pytest.Captu
     with pytest.raises(DpbenchError, match="no finished trials of this experiment"):
         hypothesis.write_report(ENTRIES, asked, tmp_path / "report")
     for number, (variant, accuracy) in enumerate([("mode=b", 0.7), ("", 0.8), ("other", 0.9)]):
-        own = {"variant": variant, "public_source": "pub", "preset": "small", "key": str(number)}
+        own = {"variant": variant, "public_source": "omniglot", "preset": "small", "key": str(number)}
         record = trial(method="fake", dataset="d:0", **own)
         parts = {"values": dict.fromkeys(MEASURES, accuracy), "missing": {}, "caveats": [], "seconds": {}, "ci95": {}}
         protocol = {"n_samples": 100, "n_reference": 50}

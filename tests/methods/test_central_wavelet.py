@@ -165,6 +165,15 @@ def test_coarse_images_are_drawn_from_the_gaussian(spec):
     assert first.std(dim=0).mean().item() == pytest.approx(0.1, abs=0.005)
 
 
+def test_a_count_is_at_least_twice_its_noise(spec, vault):
+    method = _method(spec)
+    private = vault(plan_of(method, REQUEST), 0.01)
+    counts = method.model.release_means(private, MEANS, 1.0, 0.3)
+    least = 2 * private.plan[MEANS].noise_scale_at(1) / 0.3
+    assert (counts >= least).all()
+    assert least > 400  # more than there are records
+
+
 def test_third_release_is_refused(spec, vault, run):
     method = _method(spec)
     private = vault(plan_of(method, REQUEST), 5.0)
@@ -176,6 +185,9 @@ def test_third_release_is_refused(spec, vault, run):
 def test_sizes_and_public_images_are_checked(spec, run):
     with pytest.raises(ConfigError, match="2 levels do not divide 18 pixels"):
         CentralWavelet.plan(build(CentralWavelet.Config, {}), DatasetSpec("odd", 1, 18, 400, 0, None, True), REQUEST)
+    large = DatasetSpec("large", 3, 256, 400, 0, None, True)
+    with pytest.raises(ConfigError, match=r"12,288 coefficients is too large .* set levels above 2"):
+        CentralWavelet.plan(build(CentralWavelet.Config, {}), large, REQUEST)
     with pytest.raises(ConfigError, match="--public"):
         _method(spec).prepare(None, run)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from torch.nn.functional import normalize
 
 from dpbench.contracts.small_sets import bars
 from dpbench.core.cache import PublicCache
+from dpbench.core.checkpoints import Checkpoints
 from dpbench.core.config import build
 from dpbench.core.context import RunContext
 from dpbench.core.errors import ConfigError
@@ -43,6 +45,17 @@ def _method(spec: DatasetSpec = SPEC, **settings: object) -> DPAggTI:
 def cache(tmp_path_factory) -> PublicCache:
     """Of public training, which all tests share."""
     return PublicCache(tmp_path_factory.mktemp("public"))
+
+
+def test_class_vectors_are_trained_on_after_an_interruption(tmp_path):
+    """A second `prepare` that finds a checkpoint of the last step ends with the same vectors."""
+    made = []
+    for attempt in ("first", "second"):
+        run = RunContext("cpu", torch.Generator().manual_seed(0), PublicCache(tmp_path / attempt))
+        method = _method(public_steps=20)
+        method.prepare(bars(PUBLIC, 300, seed=2), replace(run, checkpoints=Checkpoints(tmp_path / "kept", code="1")))
+        made.append(method.model.generator.state_dict())
+    assert all(torch.equal(made[0][name], made[1][name]) for name in made[0])
 
 
 @pytest.fixture

@@ -181,6 +181,14 @@ def test_guidance_extrapolates_from_the_null_label():
     assert torch.allclose(images, torch.full_like(images, 0.6), atol=1e-3)
 
 
+@pytest.mark.parametrize(("label", "rows"), [(0, 6), (1, 3)])
+def test_guidance_evaluates_the_null_label_once(label, rows):
+    model, sizes = Denoiser(Gaussian([0.2, 0.0], 0.0), SHAPE, 1, D), []
+    model.network.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))
+    model.sample(torch.full((3,), label), _generator(), SamplerConfig("ddim", 4, guidance=3))
+    assert max(sizes) == rows
+
+
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (3, 64, 64)])
 @pytest.mark.parametrize("patch", [1, 2])
 def test_network_keeps_the_image_shape(shape, patch):

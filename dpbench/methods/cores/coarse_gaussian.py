@@ -39,7 +39,7 @@ class CoarseGaussian:
 
     def copy(self, images: Tensor) -> None:
         """Sets every class to the mean and covariance of public images, uint8 [n, c, h, w]."""
-        bands = self.band(images)
+        bands = torch.cat([self.band(some) for some in images.split(CHUNK)])
         self.means = bands.mean(0).expand_as(self.means).clone()
         self.roots = root(bands.T.cov(correction=0)[None], torch.zeros(1)).expand_as(self.roots).clone()
 
@@ -48,7 +48,8 @@ class CoarseGaussian:
 
         Sensitivity: a record contributes to the row of its class its coarse image, scaled to norm at most `clip` and
         then divided by `clip`, and `count_weight`: a vector of norm at most √(1 + count_weight²). Sums are divided by
-        the noisy counts of the same release.
+        the noisy counts of the same release. A count is at least 1 and twice the standard deviation of its noise, so
+        that a class of few records gets a faint mean and not one made of noise.
         """
 
         def clipped_and_count(batch: Batch) -> Tensor:
@@ -58,7 +59,8 @@ class CoarseGaussian:
             return torch.cat([scaled, torch.full_like(scaled[:, :1], count_weight)], 1)
 
         sums = class_sums(private, mechanism, clipped_and_count)
-        counts = (sums[:, -1:] / count_weight).clamp_min(1)
+        count_noise = private.plan[mechanism].noise_scale_at(1) / count_weight
+        counts = (sums[:, -1:] / count_weight).clamp_min(max(1.0, 2 * count_noise))
         self.means = clip * sums[:, :-1] / counts
         return counts
 

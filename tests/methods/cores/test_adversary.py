@@ -1,12 +1,14 @@
+import pytest
 import torch
 
 from dpbench.methods.cores.tokens.adversary import Discriminator
 
 
-def test_adversarial_losses_have_separate_gradients():
+@pytest.mark.parametrize("side", [16, 6, 4, 1])
+def test_adversarial_losses_have_separate_gradients(side):
     torch.manual_seed(0)
     discriminator = Discriminator(1, width=4)
-    real, made = torch.randn(4, 1, 16, 16), torch.randn(4, 1, 16, 16, requires_grad=True)
+    real, made = torch.randn(4, 1, side, side), torch.randn(4, 1, side, side, requires_grad=True)
     losses = discriminator.losses(real, made)
     weights = list(discriminator.parameters())
     for paid in (losses.perceptual, losses.adversarial):

@@ -107,7 +107,9 @@ class TrainedGenerator(PromptedGenerator):
             return model.loss(images, given, generator, self._levels).mean()
 
         steps = PublicSteps(loss, optimizer, c.public_steps, run)
-        train(steps, model, optimizer, replace(run, generator=generator), "train the prompted generator (public)")
+        trained = nn.ModuleDict({"denoiser": model})
+        trained.register_parameter(TABLE, table)  # so that checkpoints have the class vectors as well
+        train(steps, trained, optimizer, replace(run, generator=generator), "train the prompted generator (public)")
         new.known = F.normalize(table.detach())
         return dict(new.state_dict())
 

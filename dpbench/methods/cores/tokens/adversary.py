@@ -7,6 +7,7 @@ another track, so the distance is computed in the features of the discriminator 
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -14,6 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
+
+SMALLEST = 8
+"""Smallest side of an image for three layers that halve it."""
 
 
 class AdversarialLosses(NamedTuple):
@@ -39,8 +43,12 @@ class Discriminator(nn.Module):
         self.score = nn.Conv2d(widths[-1], 1, 1)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """[b, c, h, w] -> the features of every layer, followed by the scores [b, 1, h/8, w/8]."""
-        features, x = [], images
+        """[b, c, h, w] -> the features of every layer, followed by the scores [b, 1, h/8, w/8].
+
+        Coarse bands with a side below `SMALLEST` are enlarged first, by repeated pixels.
+        """
+        scale = math.ceil(SMALLEST / min(images.shape[-2:]))
+        features, x = [], F.interpolate(images, scale_factor=scale) if scale > 1 else images
         for layer in self.layers:
             x = F.leaky_relu(layer(x), 0.2)
             features.append(x)
