@@ -33,7 +33,7 @@ class DPRDM(ModelMethod[RetrievalConfig]):
     """
 
     Config = RetrievalConfig
-    version = "1"
+    version = "2"
     track = "images"
     paper = "arXiv 2403.14421"
     presets: ClassVar[Mapping[str, Preset]] = {

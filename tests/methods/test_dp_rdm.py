@@ -190,4 +190,10 @@ def test_shrinking_keeps_the_share_of_the_variance_that_is_not_noise():
 
 def test_no_image_is_a_neighbour_of_its_own():
     embeddings = torch.tensor([[0.0], [1.0], [3.0], [3.5]])
-    assert mean_of_nearest_others(embeddings, 2).flatten().tolist() == [2.0, 1.5, 2.25, 2.0]
+    assert mean_of_nearest_others(embeddings, torch.arange(4), 2).flatten().tolist() == [2.0, 1.5, 2.25, 2.0]
+
+
+def test_another_view_of_a_record_is_no_neighbour():
+    embeddings, records = torch.tensor([[0.0], [0.1], [1.0], [3.0]]), torch.tensor([5, 5, 1, 2])
+    means = mean_of_nearest_others(embeddings, records, 1).flatten().tolist()
+    assert means == pytest.approx([1.0, 1.0, 0.1, 1.0])

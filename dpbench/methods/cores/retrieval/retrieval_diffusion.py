@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
-from dpbench.core.specs import Conditions, DatasetSpec
+from dpbench.core.specs import Batch, Conditions, DatasetSpec
 from dpbench.methods.cores.diffusion.diffusion_model import sampler_config
 from dpbench.methods.cores.retrieval.principal_components import PrincipalComponents
 from dpbench.methods.cores.retrieval.retrieval_settings import RetrievalConfig
@@ -69,10 +70,12 @@ class RetrievalDiffusion:
         """Weights of a new model trained on public images, with the embeddings and neighbour means of these images."""
         c, model = self.config, RetrievalDiffusion(self.config, self.spec)
         batches = PublicBatches(public, c.augmentation, "cpu", generator)
-        images = torch.cat([to_uint8(batches.collect(len(part))) for part in torch.arange(c.pool).split(CHUNK)])
+        passes = math.ceil(c.pool / len(public))
+        records = torch.cat([torch.randperm(len(public), generator=generator) for _ in range(passes)])[: c.pool]
+        images = torch.cat([to_uint8(_images(batches.at(part))) for part in records.split(CHUNK)])
         model.components.to(run.device).measure(to_unit(images[:MEASURED]).to(run.device))
         embeddings = torch.cat([model.embed(to_unit(part).to(run.device)) for part in images.split(CHUNK)])
-        means = mean_of_nearest_others(embeddings, c.public_neighbours)
+        means = mean_of_nearest_others(embeddings, records, c.public_neighbours)
         denoiser = model.denoiser.to(run.device).train()
         optimizer = torch.optim.Adam(denoiser.parameters(), c.public_lr)
 
@@ -164,13 +167,23 @@ def shrunk(means: Tensor, deviation: float) -> Tensor:
     return centre + kept.clamp(0, 1) * apart
 
 
-def mean_of_nearest_others(embeddings: Tensor, k: int) -> Tensor:
-    """For each embedding, the mean of its k nearest others: [n, d] -> [n, d]."""
+def mean_of_nearest_others(embeddings: Tensor, records: Tensor, k: int) -> Tensor:
+    """For each embedding, the mean of the k nearest embeddings of other records: [n, d] -> [n, d].
+
+    Args:
+        embeddings: [n, d].
+        records: the public record that each embedding was made of, int64 [n]; a record may have several.
+        k: number of neighbours.
+    """
     means = []
-    for start in range(0, len(embeddings), CHUNK):
-        part = embeddings[start : start + CHUNK]
-        apart = torch.cdist(part, embeddings)
-        rows = torch.arange(len(part), device=apart.device)
-        apart[rows, start + rows] = torch.inf
+    for part, own in zip(embeddings.split(CHUNK), records.split(CHUNK), strict=True):
+        is_own = (own[:, None] == records).to(embeddings.device)
+        apart = torch.cdist(part, embeddings).masked_fill(is_own, torch.inf)
         means.append(embeddings[apart.topk(k, largest=False).indices].mean(1))
     return torch.cat(means)
+
+
+def _images(batch: Batch) -> Tensor:
+    """The images of a batch."""
+    assert batch.images is not None
+    return batch.images
