@@ -20,7 +20,7 @@ from typing import Annotated, Any
 import pandas as pd
 import torch
 import typer
-from PIL import Image
+from PIL import Image, ImageChops
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -45,6 +45,7 @@ from dpbench.data.tiles import Tiles
 from dpbench.models.haar import wavedec2
 from dpbench.refiners.degrade import BlockMeans
 from dpbench.results.run_sheet import Group, write_run_sheet
+from dpbench.results.sample_grid import GAP
 from dpbench.results.samples import StoredSamples, clear, write_conditions, write_shard
 from dpbench.training.public import to_uint8, to_unit
 from experiments._coarse import block_error
@@ -62,7 +63,10 @@ ORIGINAL = "photograph"
 """The row of the photographs themselves."""
 
 FEWEST = 4
-"""Number of photographs that the slowest detail stage refines."""
+"""Number of photographs that the slowest detail stage refines, and that a sheet shows."""
+
+ACROSS = 4
+"""Detail stages next to each other in a sheet."""
 
 WIDEST = 1600
 """Maximum width and height of a sheet in pixels."""
@@ -224,20 +228,34 @@ def write_report(rows: pd.DataFrame, test: ImageDataset, wanted: Tensor, folder:
     Console(width=None if sys.stdout.isatty() else 160).print(printed)
     spec, original = test.spec, ArrayDataset(test.spec, wanted, None)
     for side, of_side in rows.groupby("side"):
-        groups = [Group("", ORIGINAL, original, range(len(wanted)))]
+        shown_images = range(min(FEWEST, len(wanted)))
+        groups = [Group("", ORIGINAL, original, shown_images)]
         for row in of_side.to_dict("records"):
-            groups.append(Group("", row["refiner"], StoredSamples(Path(row["samples"]), spec), range(row["images"])))
+            groups.append(Group("", row["refiner"], StoredSamples(Path(row["samples"]), spec), shown_images))
         write_small_sheet(folder / f"photographs-{side}.jpg", groups, f"{side} → {SIZE} pixels")
 
 
 def write_small_sheet(path: Path, groups: list[Group], title: str) -> None:
-    """Writes a sheet as a JPEG file of at most `WIDEST` pixels; otherwise a sheet of photographs takes megabytes."""
+    """Writes a JPEG file of at most `WIDEST` pixels, `ACROSS` groups per line; a sheet as PNG would take megabytes."""
+    lines = []
     with TemporaryDirectory() as temporary:
-        whole = Path(temporary, "sheet.png")
-        write_run_sheet(whole, groups, title)
-        sheet = Image.open(whole).convert("RGB")
+        for start in range(0, len(groups), ACROSS):
+            file = Path(temporary, f"{start}.png")
+            write_run_sheet(file, groups[start : start + ACROSS], title)
+            lines.append(_without_white_margin(Image.open(file).convert("RGB")))
+    sheet = Image.new("RGB", (max(line.width for line in lines), sum(line.height for line in lines)), "white")
+    top = 0
+    for line in lines:
+        sheet.paste(line, (0, top))
+        top += line.height
     sheet.thumbnail((WIDEST, WIDEST))
     write_atomic(path, lambda file: sheet.save(file, format="jpeg", quality=85))
+
+
+def _without_white_margin(image: Image.Image) -> Image.Image:
+    """The image without the white rows below its last content."""
+    box = ImageChops.invert(image).getbbox()
+    return image.crop((0, 0, image.width, box[3] + GAP)) if box else image
 
 
 if __name__ == "__main__":
