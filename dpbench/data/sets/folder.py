@@ -142,8 +142,8 @@ def _split_by_hash(source: FileSource, base: str) -> list[Records]:
 
 def _split_by_name(source: FileSource, base: str, splits: SplitFolders) -> list[Records]:
     names = f"{splits.train}/ and {splits.test}/"
-    for path in filter(is_image, source.sizes):
-        stray, in_folder, _ = path.removeprefix(base).partition("/")
+    beside = {path.removeprefix(base).partition("/")[:2] for path in source.sizes if is_image(path)}
+    for stray, in_folder in sorted(beside):
         if in_folder and has_word(stray, {*TRAIN, *HELD_OUT}):
             continue
         raise DataError(f"{source.describe(base + stray)} is next to {names}; move it into one of them, or remove it")
@@ -160,16 +160,16 @@ def _classes(records: Records) -> set[str]:
 
 def _records(source: FileSource, base: str) -> Records:
     """The images below `base`: path -> name of its class folder, or None without class folders."""
-    classes, loose = _folders_in(source, base), _files_in(source, base)
-    if classes and loose:
-        stray = source.describe(base + loose[0])
-        raise DataError(f"{stray} is next to class folders; move it into one of them, or use no class folders")
     below = [path for path in source.sizes if path.startswith(base)]
     if not below:
         raise DataError(f"{source.describe(base)} has no images")
     for path in below:
         if not is_image(path):
             raise DataError(f"{source.describe(path)} is not an image ({', '.join(IMAGE_TYPES)}); remove it")
+    classes, loose = _folders_in(source, base), _files_in(source, base)
+    if classes and loose:
+        stray = source.describe(base + loose[0])
+        raise DataError(f"{stray} is next to class folders; move it into one of them, or use no class folders")
     if not classes:
         return dict.fromkeys(below)
     records: Records = {path: path.removeprefix(base).split("/")[0] for path in below}

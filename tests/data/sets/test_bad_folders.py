@@ -110,6 +110,11 @@ def test_a_file_of_another_kind_is_named(faces, options):
     check_refused(faces, options, r"labels.csv is not an image \(.png, .jpg, .*\); remove it")
 
 
+def test_a_file_of_another_kind_beside_class_folders_is_named(pets, options):
+    (pets / "README.txt").write_text("words")
+    check_refused(pets, options, r"README.txt is not an image")
+
+
 def test_a_file_that_only_pretends_is_named(faces, options):
     (faces / "07.png").write_text("no image")
     check_refused(faces, options, r"faces/07.png is not an image; replace or remove it")
