@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
 
 from dpbench.benchmark.public_choice import canonical_public, open_sources
 from dpbench.core.data import DataOptions, Dataset, ImageDataset
 from dpbench.core.errors import DataError
-from dpbench.core.files import write_text
+from dpbench.core.files import digest, write_text
 from dpbench.core.folders import cache_folder
 from dpbench.core.progress import Progress
 from dpbench.data.decode_check import check_images
 from dpbench.data.fingerprint_key import fingerprint_key
 from dpbench.data.opening import open_dataset
+from dpbench.data.shared_images import check_apart
 from dpbench.results import privacy_record
 
 CHECKED = "checked"
-"""Folder in the state folder with an empty file for each split whose images were decoded without an error."""
+"""Folder in the state folder with an empty file for each split whose images were decoded without an error, and for each
+public source that has no image in common with a sensitive split."""
 
 
 class Source(NamedTuple):
@@ -82,26 +84,31 @@ class Inputs:
         return self._state / privacy_record.FOLDER / f"{self._keyed(self.train.content)}.jsonl"
 
     def check_images(self, progress: Progress, public: bool) -> None:
-        """Decodes every image that trials will read, so that damaged files are found before a private run is recorded.
+        """Decodes every image that trials will read, so that damaged files are found before a private run is recorded,
+        and checks that no public image is also in the sensitive split.
 
-        Datasets that check their files when a split is opened need no more. A split is decoded once: the state folder
-        notes under its keyed fingerprint that it is intact. Nothing of the test split is used, and nothing of it is
-        kept except the resized copy of a published dataset.
+        Datasets that check their files when a split is opened need no decoding. Each check is made once: the state
+        folder notes it under keyed fingerprints. Nothing of the test split is used, and nothing of it is kept except
+        the resized copy of a published dataset.
 
         Args:
             progress: where bars count images.
             public: whether trials read the public source.
 
         Raises:
-            DataError: some images are damaged; the message names the first ones.
+            DataError: some images are damaged (the message names the first ones), or both public and sensitive.
         """
         splits = {"train": self.train, "test": self.dataset.test()} if self.dataset.decodes_late else {}
         if public:
             splits["public"] = self.public
-        for name, split in splits.items():
-            mark = self._state / CHECKED / self._keyed(split.fingerprint)
+        checks = {split.fingerprint: partial(check_images, split, name, progress) for name, split in splits.items()}
+        if public:
+            both = digest([self.public.fingerprint, self.train.fingerprint])
+            checks[both] = partial(check_apart, self.public, self.train, progress)
+        for subject, check in checks.items():
+            mark = self._state / CHECKED / self._keyed(subject)
             if not mark.exists():
-                check_images(split, name, progress)
+                check()
                 write_text(mark, "")
 
     def check_fingerprint(self, expected: str) -> None:

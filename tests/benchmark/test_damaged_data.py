@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import events
+import numpy as np
 import pandas as pd
 import pytest
 from dataset_files import paint
+from PIL import Image
 from record import recorded
 
 import dpbench
@@ -64,8 +67,21 @@ def test_images_are_checked_once(tiny: Path, faces: Path, monkeypatch: pytest.Mo
     assert checked[3:] == ["test"]
     names = {path.name for path in (tiny.parent / "state" / "checked").iterdir() if not path.name.startswith(".")}
     fingerprints = {run(tiny, faces)["dataset_fingerprint"][0]}
-    assert len(names) == 4
+    assert len(names) == 5  # one is that public and sensitive images have none in common
     assert fingerprints < names  # keyed with the user's secret
+
+
+def test_a_copy_of_the_sensitive_images_is_not_public(tiny: Path, faces: Path) -> None:
+    for number, path in enumerate(sorted((faces / "train").iterdir())):
+        pixels = np.random.default_rng(number).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(path)
+    (faces.parent / "copy").mkdir()
+    for path in (faces / "train").iterdir():
+        shutil.copy(path, faces.parent / "copy" / f"holiday{path.name}")
+    with pytest.raises(DataError, match=r"29 images of the 29 of the public source .*/copy' are also in the sensitive"):
+        run(tiny, faces, public=f"folder:{faces.parent}/copy")
+    assert recorded() == []
+    assert events.EVENTS == []
 
 
 def test_spellings_of_a_path_are_one_dataset(tiny: Path, faces: Path, monkeypatch: pytest.MonkeyPatch) -> None:

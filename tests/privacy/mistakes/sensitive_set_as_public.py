@@ -1,6 +1,6 @@
 """Uses the sensitive dataset as the public source.
 
-A dataset is never both in one trial: choose another `--public`. A copy of its files elsewhere is not recognised.
+A dataset is never both in one trial: choose another `--public`. Exact copies of its images are refused as well.
 """
 
 from small_methods import MeanImage
