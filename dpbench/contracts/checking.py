@@ -12,6 +12,7 @@ from dpbench.contracts import datasets, extractors, generators, methods, metrics
 from dpbench.contracts.case import Case
 from dpbench.contracts.promise import ContractError
 from dpbench.core.data import DataOptions
+from dpbench.core.errors import FOREIGN
 from dpbench.core.registries import DATASETS, EXTRACTORS, GENERATORS, METHODS, METRICS, REFINERS, TEXT_ENCODERS
 
 Check = Callable[[Any], None]
@@ -90,6 +91,6 @@ def _broken(check: Check, case: Case[Any]) -> str:
         check(case)
     except ContractError as error:
         return str(error)
-    except Exception as error:  # a plugin is foreign code and may raise anything
+    except FOREIGN as error:
         return f"{case.name} raises {type(error).__name__}: {' '.join(str(error).split())}"
     return ""

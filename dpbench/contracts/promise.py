@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dpbench.core.errors import DpbenchError, one_line
+from dpbench.core.errors import FOREIGN, DpbenchError, one_line
 
 
 class ContractError(DpbenchError):
@@ -32,5 +32,5 @@ def must_work(what: str) -> Iterator[None]:
         yield
     except ContractError:
         raise
-    except Exception as error:  # a plugin may raise anything
+    except FOREIGN as error:
         raise ContractError(f"{what} must work, but raises {one_line(error)}") from error

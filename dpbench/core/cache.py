@@ -82,7 +82,7 @@ class PublicCache:
             DpbenchError: the entry has to be made and the folder cannot be written, or a source file of `make` is gone.
         """
         import torch
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
         key = digest([key, code_hash(make), self._precision])
         path = self.place(f"{name}-{key}.safetensors")
@@ -96,7 +96,7 @@ class PublicCache:
                 torch.manual_seed(seed)
                 made = make(torch.Generator().manual_seed(seed))
             tensors = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in made.items()}
-            write_atomic(path, lambda temporary: save_file(tensors, temporary))
+            write_atomic(path, lambda temporary: temporary.write_bytes(save(tensors)))
             return tensors
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shutil
 import warnings
@@ -9,6 +10,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -104,15 +106,23 @@ class Checkpoint:
             return None
         return state
 
-    def save(self, write: Callable[[Path], object]) -> None:
-        """Stores the state, for its owner only: `write` writes a zip archive, as torch does.
+    def save(self, state: Any) -> None:
+        """Stores the state, which consists of tensors and plain values, for its owner only.
 
         Raises:
             DpbenchError: it cannot be written.
         """
         if self._path is not None and self._writes:
-            write_atomic(self._path, write, private=True)
+            write_atomic(self._path, partial(_save, state), private=True)
             self._stopwatch.save()
+
+
+def _save(state: Any, path: Path) -> None:
+    import torch
+
+    content = io.BytesIO()  # if torch writes the file itself, it hides that the disk is full
+    torch.save(state, content)
+    path.write_bytes(content.getbuffer())
 
 
 def has_checkpoints(folder: Path) -> bool:

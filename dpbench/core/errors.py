@@ -84,6 +84,11 @@ class NotInstalled(DpbenchError, MissingScore):
     """
 
 
+FOREIGN = (Exception, SystemExit)
+"""What the code of a plugin may raise. `sys.exit()` in it is an error like any other: it must not end a run as if the
+run were complete."""
+
+
 @contextmanager
 def foreign_code(what: str, kind: type[DpbenchError] = DpbenchError, hint: str = "") -> Iterator[None]:
     """Turns any error of a plugin into one line that says what failed.
@@ -100,11 +105,11 @@ def foreign_code(what: str, kind: type[DpbenchError] = DpbenchError, hint: str =
         yield
     except DpbenchError:
         raise
-    except Exception as error:
+    except FOREIGN as error:
         raise kind(f"{what} failed: {one_line(error)}{hint}") from error
 
 
-def one_line(error: Exception) -> str:
+def one_line(error: BaseException) -> str:
     """The class of an error and the first line of its message, if it has one: "ValueError: too large"."""
     return f"{type(error).__name__}: {error}".splitlines()[0].removesuffix(": ")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from dpbench.core.errors import DpbenchError
+from dpbench.core.errors import FOREIGN, DpbenchError
 from dpbench.core.folders import expanded
 from dpbench.core.plugin_names import module_name
 from dpbench.core.registries import REGISTRIES
@@ -46,7 +46,7 @@ def load_plugin(path: Path | str) -> ModuleType:
     before = {registry.kind: registry.registered() for registry in REGISTRIES}
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # foreign code may raise anything; report it in one line that names the plugin
+    except FOREIGN as error:
         raise DpbenchError(
             f"plugin {path} failed{_place(error, file)}: {_reason(error)}{_hint(error, file)}"
         ) from error
@@ -84,7 +84,7 @@ def _forget(name: str) -> None:
         del sys.modules[module]
 
 
-def _place(error: Exception, file: Path) -> str:
+def _place(error: BaseException, file: Path) -> str:
     """Where a plugin failed: the innermost line of its own code."""
     if isinstance(error, SyntaxError):
         return f" in {error.filename}, line {error.lineno}"
@@ -93,7 +93,7 @@ def _place(error: Exception, file: Path) -> str:
     return f" in {frames[-1].filename}, line {frames[-1].lineno}" if frames else ""
 
 
-def _hint(error: Exception, file: Path) -> str:
+def _hint(error: BaseException, file: Path) -> str:
     """Advice on a failed import of a file beside the plugin."""
     name = (error.name or "").partition(".")[0] if isinstance(error, ImportError) else ""
     if "relative import" in str(error) or (name and (file.parent / f"{name}.py").exists()):
@@ -101,6 +101,6 @@ def _hint(error: Exception, file: Path) -> str:
     return ""
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     message = " ".join((error.msg if isinstance(error, SyntaxError) else str(error)).split())
     return message if isinstance(error, DpbenchError) else f"{type(error).__name__}: {message}"

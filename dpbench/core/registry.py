@@ -16,7 +16,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from dpbench.core.errors import DpbenchError, UnknownName
+from dpbench.core.errors import FOREIGN, DpbenchError, UnknownName
 
 P = TypeVar("P")
 
@@ -95,7 +95,7 @@ class Registry(Generic[P]):
         module, _, attribute = targets[name].partition(":")
         try:
             plugin: type[P] = getattr(importlib.import_module(module), attribute)
-        except Exception as error:  # foreign code may raise anything; report it in one line that names the plugin
+        except FOREIGN as error:
             raise DpbenchError(
                 f"{self.kind} '{name}' ({targets[name]}) cannot be imported: {type(error).__name__}: {error}"
             ) from error

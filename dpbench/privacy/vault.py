@@ -169,7 +169,7 @@ class Vault(PrivateData):
         total, receipt = self.door.behind(
             f"'{name}'", lambda: self._fresh(recipe, mechanism, number, contribution, chunk, shape)
         )
-        release.save(partial(torch.save, {"total": total, "receipt": asdict(receipt)}))
+        release.save({"total": total, "receipt": asdict(receipt)})
         return total
 
     def _fresh(
@@ -284,7 +284,7 @@ class Vault(PrivateData):
         if stored is not None:
             return stored
         means = self.door.behind(f"'{name}'", lambda: retrieval.released(self._progress))
-        releases.save(partial(torch.save, {"total": means}))
+        releases.save({"total": means})
         return means
 
     def derive(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dpbench.core.errors import DpbenchError, RunError, one_line
+from dpbench.core.errors import FOREIGN, DpbenchError, RunError, one_line
 from dpbench.core.stopwatch import Stopwatch
 from dpbench.results.provenance import now
 
@@ -71,6 +71,6 @@ class TrialLog:
         except DpbenchError as error:
             self(f"failed: {error}")
             raise
-        except Exception as error:  # a plugin is foreign code
+        except FOREIGN as error:
             self(f"failed:\n{traceback.format_exc()}")
             raise DpbenchError(f"{trial} failed: {one_line(error)} (traceback in {self.path})") from error

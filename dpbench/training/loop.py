@@ -133,12 +133,12 @@ def train_together(parts: Sequence[Part], run: RunContext, name: str, *, note: C
     def save() -> None:
         for part in parts:
             part.require_finite()
-        checkpoint.save(state.save)
+        checkpoint.save(state.state_dict())
 
     with run.progress.phase(name, sum(part.steps for part in parts)) as advance, Interrupts() as interrupts:
         stored = checkpoint.load(partial(torch.load, map_location="cpu", weights_only=True))
         if stored is not None:
-            state.load(stored)
+            state.load_state_dict(stored)
             advance(sum(part.done for part in parts))
         saved, noted = time.monotonic(), -math.inf
         for part in _turns(parts):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -32,12 +31,12 @@ class TrainingState:
         ]
         return [[part.key() for part in self._parts], generators]
 
-    def save(self, path: Path) -> None:
-        """Saves the state to a file."""
-        torch.save({"parts": [part.state_dict() for part in self._parts], "generators": self._generators()}, path)
+    def state_dict(self) -> dict[str, Any]:
+        """The state, to be stored."""
+        return {"parts": [part.state_dict() for part in self._parts], "generators": self._generators()}
 
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Restores a saved state."""
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restores a stored state."""
         for part, stored in zip(self._parts, state["parts"], strict=True):
             part.load_state_dict(stored)
         generators = state["generators"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from broken_methods import Forgetful, SpendsNothing
 from sound_method import Sound
@@ -45,6 +47,20 @@ def test_any_error_of_a_plugin_is_a_broken_promise_in_one_line(tmp_path, registr
     broken = [verdict.broken for verdict in verdicts(case_of("method", "fails", tmp_path)) if verdict.broken]
     assert "fails raises ZeroDivisionError: no parameters" in broken
     assert not any("\n" in line for line in broken)
+
+
+class Exits(SpendsNothing):
+    """It ends the program."""
+
+    def parameters(self):
+        sys.exit(0)
+
+
+def test_sys_exit_in_a_plugin_is_a_broken_promise(tmp_path, registries):
+    METHODS.register("exits")(Exits)
+    broken = [verdict.broken for verdict in verdicts(case_of("method", "exits", tmp_path))]
+    assert len(broken) == len(checks_of("method"))
+    assert "exits raises SystemExit: 0" in broken
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import stat
 import warnings
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import torch
 
 from dpbench.core import checkpoints
 from dpbench.core.checkpoints import has_checkpoints, remove_checkpoints
-from dpbench.core.errors import PrivacyError
+from dpbench.core.errors import PrivacyError, RunError
 from dpbench.privacy import noise_key
 from dpbench.privacy.noise_key import NoiseKey
 
@@ -20,7 +22,7 @@ Checkpoints = partial(checkpoints.Checkpoints, code="code")
 
 
 def store(checkpoints: checkpoints.Checkpoints, name: str, value: object, key: object = None) -> None:
-    checkpoints.state(name, key).save(lambda path: torch.save(value, path))
+    checkpoints.state(name, key).save(value)
 
 
 def found(checkpoints: checkpoints.Checkpoints, name: str, key: object = None) -> object:
@@ -78,10 +80,26 @@ def test_damaged_checkpoint_is_ignored(tmp_path, damage):
         assert found(Checkpoints(tmp_path), "a") is None
 
 
+@pytest.fixture
+def small_disk() -> Iterator[None]:
+    """No file may grow beyond 10,000 bytes."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_state_that_does_not_fit_on_the_disk_ends_the_run(tmp_path, small_disk):
+    store(Checkpoints(tmp_path), "a", torch.ones(1000))
+    with pytest.raises(RunError, match=r"cannot write .*: File too large"):
+        store(Checkpoints(tmp_path), "a", torch.ones(10_000))
+    assert found(Checkpoints(tmp_path), "a").shape == (1000,)
+
+
 def test_phases_with_the_same_name_are_numbered(tmp_path):
     first = Checkpoints(tmp_path)
     for value in (1, 2):
-        first.next("train", None).save(lambda path, value=value: torch.save(value, path))
+        first.next("train", None).save(value)
     second = Checkpoints(tmp_path)
     assert [second.next("train", None).load(torch.load) for _ in range(3)] == [1, 2, None]
 

@@ -134,6 +134,7 @@ def test_a_path_may_be_relative_or_start_at_home(
             "import no_such_module",
             "failed in {}, line 1: ModuleNotFoundError: No module named 'no_such_mo",
         ),
+        ("exits.py", "import sys\nsys.exit(0)", "plugin {0} failed in {0}, line 2: SystemExit: 0"),
         ("lines.py", "raise ValueError('one\\ntwo')", "ValueError: one two"),
         ("twice.py", MINE.format("bicubic", "0"), "failed in {}, line 2: refiner 'bicubic' is registered already"),
         ("lacks.py", MINE.format("mine", "0").replace("refine", "refined"), "refiner 'mine' does not define refine"),

@@ -48,7 +48,7 @@ def test_damaged_file_counts_as_no_earlier_attempt(clock: Clock, tmp_path: Path,
 def test_time_belongs_to_the_code_of_the_states(clock: Clock, tmp_path: Path) -> None:
     first = Checkpoints(tmp_path, code="a")
     clock.now += 7
-    first.state("x", None).save(lambda path: path.write_bytes(b""))
+    first.state("x", None).save({})
     assert Checkpoints(tmp_path, code="a").stopwatch.seconds == 7
     assert Checkpoints(tmp_path, code="b").stopwatch.seconds == 0
     assert Checkpoints(tmp_path, writes=False, code="a").stopwatch.seconds == 0

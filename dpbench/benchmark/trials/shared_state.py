@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dpbench.core.errors import PrivacyError, RunError
+from dpbench.core.errors import FOREIGN, PrivacyError, RunError
 
 State = Mapping[str, str]
 """Name of a class attribute, a module variable or a function -> hash of its value."""
@@ -72,7 +72,7 @@ def unchanged(plugin: type) -> Iterator[None]:
     before = shared_state(plugin)
     try:
         yield
-    except Exception as error:
+    except FOREIGN as error:
         _refuse_changes(plugin, before, f" (before that it failed: {type(error).__name__}: {error})")
         raise
     _refuse_changes(plugin, before)

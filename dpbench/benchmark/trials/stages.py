@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from dpbench.benchmark.session import Session
@@ -138,7 +138,7 @@ def sample(method: Method[Any], trial: TrialSpec, accounts: Accounts, session: S
     with log.phase("sample"), session.phase("sample", trial.seed, _workplace(trial, session), log=log) as run:
         home = folder.home(is_sensitive(trial.spec.public_benchmark, trial.reference, trial.epsilon, ledger.accounting))
         draw_samples(method, trial.request.conditions, home / SAMPLES, run)
-    write_atomic(home / MODEL, lambda path: save_file(weights, path))
+    write_atomic(home / MODEL, lambda path: path.write_bytes(save(weights)))
     with best_effort(home / PICTURE):
         write_grid(home / PICTURE, StoredSamples(home / SAMPLES, trial.spec), str(trial))
     if accounts.run is not None:

@@ -26,7 +26,7 @@ from dpbench.benchmark.trials.stages import draw_samples, drawn
 from dpbench.core.cache import public_cache
 from dpbench.core.config import build
 from dpbench.core.context import Precision, RunContext
-from dpbench.core.errors import DpbenchError, UnknownName, foreign_code, one_line
+from dpbench.core.errors import FOREIGN, DpbenchError, UnknownName, foreign_code, one_line
 from dpbench.core.folders import check_writable, expanded
 from dpbench.core.method import Method
 from dpbench.core.progress import Display, Quiet
@@ -242,7 +242,7 @@ def _restored(record: TrialRecord, path: Path) -> Method[Any]:
     try:
         method = plugin(config, record.spec)
         method.load_state_dict(weights)
-    except Exception as error:  # a plugin may raise anything
+    except FOREIGN as error:
         raise DpbenchError(
             f"{path} does not suit the method '{name}' as it is now ({one_line(error)}); "
             "load it with the code that made it"

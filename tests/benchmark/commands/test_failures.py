@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,19 @@ def test_other_trials_go_on_and_failures_are_summed_up(tiny: Path) -> None:
     assert skip.endswith("log.txt)")
     for failure in error.failures:
         assert "failed" in failure.log.read_text()
+
+
+def test_sys_exit_in_a_method_fails_its_trial_alone(tiny: Path) -> None:
+    class Exits(fakes.FakeMean):
+        def fit(self, private: Any, run: Any) -> None:
+            sys.exit(0)
+
+    METHODS.register("exits")(Exits)
+    with pytest.raises(TrialsFailed, match="1 of 2 trials failed") as caught:
+        run(tiny, "exits", "fake")
+    assert caught.value.finished.rows["method"].tolist() == ["fake"]
+    (failure,) = caught.value.failures
+    assert str(failure).startswith("exits ε=1 seed 0: SystemExit: 0 (traceback in ")
 
 
 def test_public_images_without_a_track_are_answered_with_what_to_do(tiny: Path) -> None:
