@@ -60,11 +60,13 @@ def requests_of(content: Mapping[str, Any], given: Mapping[str, Any], path: str)
         path: the path to name in errors.
     """
     content = dict(content)
-    several = content.pop(DATASETS, {})
+    several = content.pop(DATASETS, None)
     shared = _options(content, path)
+    if several in ([], {}):
+        raise ConfigError(f"{path}: {DATASETS} is empty; name at least one")
     if several and "dataset" in shared:
         raise ConfigError(f"{path}: give either dataset, or {DATASETS} for several")
-    own = {name: _options(options, path) for name, options in _tables(several, path).items()}
+    own = {name: _options(options, path) for name, options in _tables(several or {}, path).items()}
     chosen = [given["dataset"]] if "dataset" in given else own or [shared.get("dataset", RunRequest.dataset)]
     return [RunRequest(**_layered(shared, own.get(name, {}), given, {"dataset": name})) for name in chosen]
 

@@ -59,6 +59,8 @@ def check_epsilon(value: str | float) -> float:
         epsilon = float(value)
     except ValueError:
         raise DpbenchError(f"ε must be a positive number or inf, not '{str(value).strip()}'") from None
+    if math.isinf(epsilon) and "inf" not in str(value):
+        raise DpbenchError(f"ε = {value} is too large; write inf for no privacy")
     if epsilon == 0:
         raise DpbenchError("ε = 0 is only for the public reference, which `dpbench run --references public` adds")
     if not epsilon > 0:

@@ -175,13 +175,21 @@ class TrialFolder:
         if not self.is_finished:
             (self.path / UNSCORED).replace(self.path / TRIAL)
 
-    def check_samples(self, record: TrialRecord) -> None:
+    @property
+    def _redraw(self) -> str:
+        """Advice for damaged samples."""
+        return f"`dpbench evaluate --all --out {self.results}` draws them again from the model, at no privacy cost"
+
+    def check_samples(self, record: TrialRecord, advice: str = "") -> None:
         """Checks that the stored samples are unchanged.
+
+        Args:
+            advice: the end of an error's message; by default, how to draw them again.
 
         Raises:
             DpbenchError: a file is missing or has changed.
         """
-        self._check(record, self.home(record.is_sensitive) / SAMPLES)
+        self._check(record, self.home(record.is_sensitive) / SAMPLES, advice or self._redraw)
 
     def check_model_and_ledger(self, record: TrialRecord) -> None:
         """Checks that the stored model and ledger are unchanged.
@@ -189,11 +197,11 @@ class TrialFolder:
         Raises:
             DpbenchError: a file is missing or has changed.
         """
-        self._check(record, self.home(record.is_sensitive) / MODEL)
-        self._check(record, self.path / LEDGER)
+        self._check(record, self.home(record.is_sensitive) / MODEL, RESTORE)
+        self._check(record, self.path / LEDGER, RESTORE)
 
-    def _check(self, record: TrialRecord, part: Path) -> None:
-        with _remedy():
+    def _check(self, record: TrialRecord, part: Path, advice: str) -> None:
+        with _advising(advice):
             checksums.check(self.home(record.is_sensitive) / checksums.FILE, self.path, part)
 
     def samples(self, record: TrialRecord, spec: DatasetSpec | None = None) -> StoredSamples:
@@ -206,7 +214,7 @@ class TrialFolder:
             DpbenchError: a file is missing, or has changed since it was stored.
         """
         self.check_samples(record)
-        with _remedy():
+        with _advising(self._redraw):
             stored = StoredSamples(self.home(record.is_sensitive) / SAMPLES, spec or record.spec)
             stored.check_labels()
             return stored
@@ -339,9 +347,9 @@ def _stamp(path: str) -> tuple[int, ...]:
 
 
 @contextmanager
-def _remedy() -> Iterator[None]:
-    """Adds advice to errors of files that only new training can replace."""
+def _advising(advice: str) -> Iterator[None]:
+    """Adds advice to errors of damaged files."""
     try:
         yield
     except DpbenchError as error:
-        raise DataError(f"{error}; {RESTORE}") from error
+        raise DataError(f"{error}; {advice}") from error

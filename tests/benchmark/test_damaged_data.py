@@ -16,7 +16,7 @@ from record import recorded
 
 import dpbench
 from dpbench.benchmark import inputs
-from dpbench.core.errors import DataError
+from dpbench.core.errors import DataError, DpbenchError
 
 
 @pytest.fixture
@@ -82,6 +82,17 @@ def test_a_copy_of_the_sensitive_images_is_not_public(tiny: Path, faces: Path) -
         run(tiny, faces, public=f"folder:{faces.parent}/copy")
     assert recorded() == []
     assert events.EVENTS == []
+
+
+def test_a_moved_folder_is_not_trained_on_again(tiny: Path, faces: Path) -> None:
+    run(tiny, faces)
+    moved = faces.rename(faces.parent / "moved")
+    with pytest.raises(DpbenchError, match=r"fake/\S* has this trial already, on the same images under another name"):
+        run(tiny, moved)
+    assert len(recorded()) == 1
+    assert len(run(tiny.parent / "elsewhere", moved)) == 1
+    assert len(run(tiny, moved.rename(faces))) == 1
+    assert len(recorded()) == 2
 
 
 def test_spellings_of_a_path_are_one_dataset(tiny: Path, faces: Path, monkeypatch: pytest.MonkeyPatch) -> None:

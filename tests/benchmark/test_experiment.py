@@ -104,6 +104,7 @@ def test_lists_can_be_lone_values_or_as_on_the_command_line(tmp_path: Path) -> N
         ("epsilons = [0]", "ε = 0 is only for the public reference"),
         ("settings = 'steps=1'", "settings must be a table of settings"),
         ("datasets = 'tiny'", "datasets must be a list of names, or a table"),
+        ("datasets = []", "datasets is empty; name at least one"),
         ("datasets = ['a']\ndataset = 'b'", "give either dataset, or datasets"),
         ("seeds = ", "cannot read .*experiment.toml: "),
     ],

@@ -85,6 +85,7 @@ def test_ctrl_c_message_explains_how_to_resume(tiny: Path) -> None:
         (["--eps", "1,-2"], "ε must be a positive number or inf, not -2"),
         (["--eps", "ten"], "ε must be a positive number or inf, not 'ten'"),
         (["--eps", ""], "nothing to run: give an ε or a reference"),
+        (["--eps", "1e400"], "ε = 1e400 is too large; write inf for no privacy"),
         (["--set", "spread"], "'spread' is not a setting; write key=value"),
         (["--set", "spred=1"], "did you mean spread?"),
         (["--seeds", "0"], "the number of seeds must be at least 1 and at most 1,000,000, not 0"),

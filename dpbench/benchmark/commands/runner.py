@@ -82,6 +82,8 @@ def run_request(request: RunRequest, display: Display | None = None, experiment:
     if not request.epsilons and not request.references:
         raise DpbenchError("nothing to run: give an ε or a reference")
     with Session.open(request, display, writes=True, distributed=True) as session:
+        if not request.epsilons:
+            session.display.say("no ε is given: only the references run")
         metrics = chosen_metrics(request)
         trials = plan_trials(session)
         done = finished_trials(trials, session, metrics)

@@ -11,7 +11,7 @@ from dpbench.core.errors import DataError, DpbenchError
 from dpbench.core.files import TEMPORARY, remove
 from dpbench.results import checksums
 from dpbench.results.record import TrialRecord
-from dpbench.results.trial_folder import SAMPLES, TrialFolder
+from dpbench.results.trial_folder import RESTORE, SAMPLES, TrialFolder
 
 
 def mend_samples(record: TrialRecord, folder: TrialFolder, session: Session) -> None:
@@ -24,7 +24,7 @@ def mend_samples(record: TrialRecord, folder: TrialFolder, session: Session) -> 
         DpbenchError: the samples are damaged and cannot be drawn again.
     """
     try:
-        folder.check_samples(record)
+        folder.check_samples(record, RESTORE)
     except DpbenchError as damage:
         session.display.say("  samples are damaged: they are drawn again from the trial's model, at no privacy cost")
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 from dpbench.benchmark.configure import Configured, configure, plan_of
 from dpbench.benchmark.request import RunRequest
@@ -15,12 +16,14 @@ from dpbench.benchmark.trials.slow_metrics import announcement, slow_metrics
 from dpbench.benchmark.trials.sweep import make_trials
 from dpbench.benchmark.trials.trial import TrialSpec
 from dpbench.benchmark.trials.twins import seconds_of_a_twin
+from dpbench.core.errors import DpbenchError
 from dpbench.core.folders import check_space
 from dpbench.core.progress import track
 from dpbench.core.specs import DatasetSpec
 from dpbench.data.opening import open_dataset
 from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.plan import CalibratedPlan
+from dpbench.results.trial_folder import TrialFolder
 
 MOST_LISTED = 10
 """Maximum number of trials to list before a run."""
@@ -67,6 +70,8 @@ def plan_trials(session: Session) -> list[TrialSpec]:
             inputs.fingerprint(inputs.train)
         trials = list(make_trials(methods, session, Planner(session)))
     new = [t for t in trials if not t.is_real and (request.force or not t.folder(request.out).is_sampled)]
+    for trial in new:
+        _check_home(trial, request.out)
     if new:
         samples = len(new) * conditions.conditions.count * math.prod(inputs.spec.shape)
         check_space(request.out, samples, f"the samples of {len(new)} trials")
@@ -76,6 +81,21 @@ def plan_trials(session: Session) -> list[TrialSpec]:
         if new:
             inputs.check_images(display, public=any(trial.public for trial in new))
     return trials
+
+
+def _check_home(trial: TrialSpec, out: Path) -> None:
+    """Checks that a new trial is not finished under another name of its dataset, as after a folder was moved.
+
+    Raises:
+        DpbenchError: it is; training it again would spend ε for a row that counts as a copy.
+    """
+    home = trial.folder(out).path
+    for other in out.glob(f"*/{home.parent.name}/{home.name}"):
+        if other != home and TrialFolder(other).is_sampled:
+            raise DpbenchError(
+                f"{trial}: {other} has this trial already, on the same images under another name; move the images "
+                "back, or choose another --out: the trial then runs again, as another private run"
+            )
 
 
 def calibrated_plan(trial: TrialSpec) -> CalibratedPlan:
