@@ -15,6 +15,7 @@ from dpbench.benchmark.trials.slow_metrics import announcement, slow_metrics
 from dpbench.benchmark.trials.sweep import make_trials
 from dpbench.benchmark.trials.trial import TrialSpec
 from dpbench.benchmark.trials.twins import seconds_of_a_twin
+from dpbench.core.counted import counted
 from dpbench.core.folders import check_space
 from dpbench.core.progress import track
 from dpbench.core.specs import DatasetSpec
@@ -69,7 +70,7 @@ def plan_trials(session: Session) -> list[TrialSpec]:
     new = [t for t in trials if not t.is_real and (request.force or not t.folder(request.out).is_sampled)]
     if new:
         samples = len(new) * conditions.conditions.count * math.prod(inputs.spec.shape)
-        check_space(request.out, samples, f"the samples of {len(new)} trials")
+        check_space(request.out, samples, f"the samples of {counted(len(new), 'trial')}")
         for trial in track(display, new, "calibrating", len(new)):
             calibrated_plan(trial)
     with session.processes.rank_zero_first():  # images are checked once
