@@ -15,7 +15,6 @@ def weights_table() -> RenderableType:
     """Every named set of weights: its size, its location, and what needs it."""
     table = simple_table("", "weights", "size", "location", "needed for", left=4)
     table.columns[1].justify = "right"
-    table.padding = (0, 2, 0, 0)
     for name, weights in WEIGHTS.items():
         where = Text(describe_location(weights), overflow="fold")
         what = Text.assemble(weights.unlocks, "\n", (weights.source, "dim"))
