@@ -25,7 +25,7 @@ from dpbench.benchmark.trials.finished import finished_trials
 from dpbench.benchmark.trials.schedule import announce_slow_metrics, announce_trials, expect_times, plan_trials
 from dpbench.benchmark.trials.scoring import chosen_metrics
 from dpbench.benchmark.trials.trial import TrialSpec
-from dpbench.benchmark.trials.trial_task import TrialTask
+from dpbench.benchmark.trials.trial_task import tasks_of
 from dpbench.core.errors import UNFINISHED, DpbenchError, RunError
 from dpbench.core.progress import Display
 from dpbench.core.specs import DatasetSpec
@@ -113,13 +113,8 @@ def _run_trials(
         DpbenchError: a trial failed, and it is the only one, `fail_fast` is set, or other trials would fail as well.
     """
     goes_on = len(trials) > 1 and session.processes.world.size == 1 and not session.request.fail_fast
-    tasks = [
-        TrialTask(session.request, trial, number, len(trials))
-        for number, trial in enumerate(trials, start=1)
-        if trial.key not in done
-    ]
     failures: dict[int, Failure] = {}
-    with closing(launch(tasks, session)) as outcomes:
+    with closing(launch(tasks_of(trials, done, session.request), session)) as outcomes:
         for task, error, acted in outcomes:
             if error is None:
                 if acted and session.processes.is_rank_zero:
