@@ -7,6 +7,7 @@ from dataclasses import Field
 from typing import Any
 
 from dpbench.benchmark.request import FIELDS, RunRequest
+from dpbench.core.variants import written
 
 
 def given(request: RunRequest, *names: str) -> list[str]:
@@ -25,7 +26,7 @@ def _words(field: Field[Any], value: Any) -> list[str]:
     if value is True:
         return [flag]
     if isinstance(value, Mapping):
-        return [word for key, setting in value.items() for word in (flag, f"{key}={setting}")]
+        return [word for key, setting in value.items() for word in (flag, f"{key}={written(setting)}")]
     if isinstance(value, tuple) and not listed:
         return [word for item in value for word in (flag, str(item))]
     return [flag, (text_of(value) or "none") if listed else str(value)]

@@ -15,7 +15,7 @@ from dpbench.core.plugin_checks import check_method
 from dpbench.core.registries import METHODS
 from dpbench.core.seal import Seal
 from dpbench.core.specs import DatasetSpec, Request
-from dpbench.core.variants import parse_variant, titled, variant_label
+from dpbench.core.variants import parse_variant, titled, variant_label, written
 from dpbench.data.opening import whole_name
 from dpbench.methods.cores.votes.source_choice import ChoosesSource
 
@@ -145,6 +145,13 @@ def configure(
 def _by_method(settings: Mapping[str, Any], methods: Sequence[str]) -> dict[str, dict[str, Any]]:
     own: dict[str, dict[str, Any]] = {name: {} for name in methods}
     shared = {key: value for key, value in settings.items() if ":" not in key}
+    for key, value in shared.items():
+        name, _, rest = key.partition(".")
+        if rest and name in METHODS.names():
+            raise ConfigError(
+                f"setting '{key}': write {name}:{rest}={written(value)} for a setting of one method; "
+                f'in an experiment file "{name}:{rest}" = {value!r}, below [settings]'
+            )
     for name in methods:
         own[name] |= shared
     for key in settings.keys() - shared.keys():

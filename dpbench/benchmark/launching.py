@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from importlib import import_module
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.trials.trial_task import TrialTask
@@ -31,11 +31,27 @@ class Outcome(NamedTuple):
 Waves = Sequence[Sequence[TrialTask]]
 """Waves of tasks that may run in parallel; a wave starts when all tasks of the one before have ended."""
 
-Launch = Callable[[Waves, Session], Iterator[Outcome]]
-"""A launcher: runs tasks, and yields the outcome of each when it ends. Closing the iterator ends running tasks.
 
-It first checks that it can start tasks, then calls `clear_forced`, and then starts the first task.
-"""
+class Launcher(Protocol):
+    """A module of `dpbench.benchmark.launchers`."""
+
+    def check(self, waves: Waves, session: Session) -> None:
+        """Checks that tasks can be started, as far as that is known without starting anything.
+
+        Raises:
+            DpbenchError: something that the launcher needs is missing.
+        """
+        ...
+
+    def launch(self, waves: Waves, session: Session) -> Iterator[Outcome]:
+        """Runs tasks, and yields the outcome of each when it ends. Closing the iterator ends running tasks.
+
+        It first checks that it can start tasks, then calls `clear_forced`, and then starts the first task.
+
+        Raises:
+            DpbenchError: as `check`.
+        """
+        ...
 
 
 def launch(tasks: Sequence[TrialTask], session: Session) -> Generator[Outcome, None, None]:
@@ -46,19 +62,36 @@ def launch(tasks: Sequence[TrialTask], session: Session) -> Generator[Outcome, N
     Raises:
         DpbenchError: something that the launcher needs is missing.
     """
+    launcher, waves = _arranged(tasks, session)
+    if waves:
+        yield from launcher.launch(waves, session)
+
+
+def check_launcher(tasks: Sequence[TrialTask], session: Session) -> None:
+    """Checks what `launch` needs to start, without starting anything.
+
+    Raises:
+        DpbenchError: as `launch`.
+    """
+    launcher, waves = _arranged(tasks, session)
+    if waves:
+        launcher.check(waves, session)
+
+
+def _arranged(tasks: Sequence[TrialTask], session: Session) -> tuple[Launcher, list[Sequence[TrialTask]]]:
+    """The launcher of a session's request, and the waves to give it; no waves if nothing is left to do."""
     request, is_one_of_several = session.request, session.processes.world.size > 1
     if request.launcher != "none" and is_one_of_several:
         raise DpbenchError(f"--launcher {request.launcher} starts processes itself: run the command without torchrun")
     if request.launcher == "none" and (request.gpus == 1 or is_one_of_several):
-        yield from _launcher("none")([tasks], session)
-        return
+        return _launcher("none"), [tasks] if tasks else []
     waves = [wave for wave in (shared_public_training(tasks, session), tasks) if wave]
-    if waves:
-        yield from _launcher("local" if request.launcher == "none" else request.launcher)(waves, session)
+    return _launcher("local" if request.launcher == "none" else request.launcher), waves
 
 
-def _launcher(name: str) -> Launch:
-    return import_module(f"dpbench.benchmark.launchers.{name}").launch
+def _launcher(name: str) -> Launcher:
+    launcher: Any = import_module(f"dpbench.benchmark.launchers.{name}")
+    return launcher
 
 
 def clear_forced(waves: Waves, session: Session) -> None:

@@ -232,7 +232,7 @@ class RunRequest:
         hidden=True,
     )
     data: Path | None = _option(
-        None, "Folder of datasets; by default $DPBENCH_DATA or your cache folder.", WHERE, metavar="DIR"
+        None, "Folder of datasets; by default $DPBENCH_DATA, or data/ in the cache folder.", WHERE, metavar="DIR"
     )
     out: Path = _option(Path("results"), "Folder of results.", WHERE, metavar="DIR")
     plugins: Sequence[Path] = _option(

@@ -158,7 +158,7 @@ class Session:
         with seeded(seed, name) as generator, sealed, self.timetable.stage(name):
             stored = checkpoints or Checkpoints(None)
             lines = [ProgressLines(log)] if log else []
-            progress = Together(self.display, *lines, *([tracked] if tracked else []))
+            progress = Together(self.display, self.timetable, *lines, *([tracked] if tracked else []))
             may_show = name == "prepare" or self.inputs.spec.public_benchmark
             yield RunContext(self.device, generator, cache, progress, folder, self.precision, stored, may_show)
             cache.close()

@@ -1,4 +1,4 @@
-"""The progress of a command through its trials, and the estimated time left, from finished trials."""
+"""The progress of a command through its trials, and the time left, from finished trials and from the pace of steps."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
+
+from dpbench.core.progress import Advance
 
 STAGES = {"prepare": "public training", "fit": "private training", "sample": "sampling", "evaluate": "scoring"}
 """The stages of a trial in order, and their displayed names."""
@@ -45,7 +47,10 @@ class Expected(NamedTuple):
 
 
 class Timetable:
-    """The trials of a command. Estimates come from trials of this command, or earlier ones."""
+    """The trials of a command. Estimates come from trials of this command, or earlier ones.
+
+    In a stage that no trial has finished, the pace of the steps tells the least time left.
+    """
 
     def __init__(self) -> None:
         self._works: Sequence[Work] = ()
@@ -53,6 +58,7 @@ class Timetable:
         self._number = 0
         self._open: tuple[str, ...] = ()  # stages of the running trial that have not ended
         self._stage, self._since = "", 0.0
+        self._paces: list[_Pace] = []
         self._seconds: dict[tuple[Hashable, str], list[float]] = defaultdict(list)
 
     def plan(self, works: Sequence[Work], titles: Sequence[str] = ()) -> None:
@@ -77,6 +83,16 @@ class Timetable:
             self._seconds[self._works[self._number - 1].kind, name].append(time.monotonic() - self._since)
         self._open = tuple(stage for stage in self._open if stage != name)
         self._stage = ""
+
+    @contextmanager
+    def phase(self, name: str, total: int) -> Iterator[Advance]:
+        """Measures the pace of a phase within the running stage; see `Progress`."""
+        pace = _Pace(total)
+        self._paces.append(pace)
+        try:
+            yield pace.advance
+        finally:
+            self._paces.remove(pace)
 
     def left(self) -> str:
         """ "about 3 min left"; "more than 3 min left" if some stages have no estimate; "" for less than 5 seconds."""
@@ -103,14 +119,16 @@ class Timetable:
         """The estimated time of all stages that have not ended."""
         running = [self._works[self._number - 1]._replace(stages=self._open)] if self._number else []
         left = total(self.expected(work) for work in [*running, *self._works[self._number :]])
-        return left._replace(seconds=left.seconds - self._begun())
+        return left._replace(seconds=left.seconds + self._ahead())
 
-    def _begun(self) -> float:
-        """The seconds that the running stage has taken, at most its expected time."""
+    def _ahead(self) -> float:
+        """The change by the running stage: less what it has taken, or, if none has finished it, what its steps take."""
         if self._stage not in self._open:
             return 0.0
-        expected = self._expected(self._works[self._number - 1].kind, self._stage) or 0.0
-        return min(expected, time.monotonic() - self._since)
+        expected = self._expected(self._works[self._number - 1].kind, self._stage)
+        if expected is None:
+            return max((pace.left() for pace in self._paces), default=0.0)
+        return -min(expected, time.monotonic() - self._since)
 
     def _expected(self, kind: Hashable, stage: str) -> float | None:
         """The mean over trials of the same kind. Public training counts once: later trials load it from the cache."""
@@ -119,6 +137,28 @@ class Timetable:
             return None
         usual = found[1:] or [0.0] if stage == "prepare" else found
         return sum(usual) / len(usual)
+
+
+class _Pace:
+    """The pace of a phase; what its first call reports is not measured, such as the steps before it was resumed."""
+
+    def __init__(self, total: int):
+        self._total = total
+        self._done = self._before = 0
+        self._since: float | None = None
+
+    def advance(self, steps: int = 1, note: str = "") -> None:
+        """See `Advance`."""
+        self._done += steps
+        if self._since is None:
+            self._before, self._since = self._done, time.monotonic()
+
+    def left(self) -> float:
+        """The seconds that the remaining steps take at this pace; 0 before there is one."""
+        if self._since is None or self._done == self._before:
+            return 0.0
+        each = (time.monotonic() - self._since) / (self._done - self._before)
+        return each * (self._total - self._done)
 
 
 def total(parts: Iterable[Expected]) -> Expected:

@@ -6,6 +6,8 @@ Nothing heavier than Typer is imported until a command runs.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -32,26 +34,45 @@ from dpbench.cli import (
     weights,
     worker,
 )
-from dpbench.cli.console import OneLineWarnings, complain, replace_unknown_characters
+from dpbench.cli.console import OneLineWarnings, complain, replace_unknown_characters, usage_problem
 from dpbench.cli.process_setup import end_quickly, keep_freed_memory, wait_briefly
-from dpbench.core.errors import DpbenchError
+from dpbench.core.errors import WRONG_REQUEST, DpbenchError
+
+USAGE_ERROR: Any = typer.BadParameter.__base__
+"""Typer's errors about the words of a command line: of the package click, or of Typer's own copy of it."""
 
 
 class Commands(TyperGroup):
     """Prints warnings, user-fixable errors and interruptions in one line each; an error sets the exit code."""
 
+    def make_context(self, *args: Any, **options: Any) -> Any:
+        """Reads the words before the name of a command."""
+        with _one_line_errors():
+            return super().make_context(*args, **options)
+
     def invoke(self, ctx: Any) -> Any:
-        """Runs a command."""
-        with warnings.catch_warnings(), stopping.sigterm_like_ctrl_c():
+        """Reads the words after the name of a command, and runs it."""
+        with warnings.catch_warnings(), stopping.sigterm_like_ctrl_c(), _one_line_errors():
             warnings.simplefilter("default", UserWarning)
             warnings.showwarning = OneLineWarnings()
-            try:
-                return super().invoke(ctx)
-            except DpbenchError as error:
-                complain("error", error)
-                raise typer.Exit(error.exit_code) from error
-            except KeyboardInterrupt as stop:
-                raise typer.Exit(stopping.report(stop)) from stop
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    """Prints what ends the block in one line, and exits."""
+    try:
+        yield
+    except DpbenchError as error:
+        complain("error", error)
+        raise typer.Exit(error.exit_code) from error
+    except USAGE_ERROR as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # Typer answers it with the help
+            raise
+        complain("error", usage_problem(error))
+        raise typer.Exit(WRONG_REQUEST) from error
+    except KeyboardInterrupt as stop:
+        raise typer.Exit(stopping.report(stop)) from stop
 
 
 EPILOG = """

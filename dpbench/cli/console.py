@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from io import TextIOWrapper
@@ -41,6 +42,13 @@ def print_lines(lines: Iterable[str]) -> None:
 def complain(what: str, message: object) -> None:
     """Prints a message on one line, prefixed with its kind, e.g. "error" or "warning"."""
     print(f"{what}: {printable(' '.join(str(message).split()))}", file=sys.stderr)
+
+
+def usage_problem(error: Any) -> str:
+    """The message of an error that Typer raises, worded like those of dpbench, with the help that tells more."""
+    text = error.format_message().replace("Value error, ", "").replace(". Did you", "; did you").rstrip(".?")
+    lowered = re.sub(r"(?:^|: |\()[A-Z](?=[a-z])", lambda found: found[0].lower(), text)
+    return f"{lowered}; see `{error.ctx.command_path} --help`" if error.ctx else lowered
 
 
 class OneLineWarnings:

@@ -61,7 +61,8 @@ def evaluate(
         Path | None,
         typer.Argument(
             metavar="IMAGES",
-            help="A folder or zip of images, an .npz file or a trial's folder, in the dataset's resolution.",
+            help="A folder or zip of images, an .npz file, or a folder that `dpbench sample` or a trial wrote, in the "
+            "dataset's resolution.",
         ),
     ] = None,
     all_: Annotated[
@@ -88,7 +89,9 @@ def evaluate(
     if images is None and not all_:
         raise DpbenchError("give IMAGES (a folder, a zip or an .npz) to score them, or --all to score finished trials")
     if images is not None and all_:
-        raise DpbenchError("give either IMAGES to score them, or --all to score finished trials, not both")
+        raise DpbenchError(
+            "give either IMAGES to score them, or --all to score the finished trials in --out DIR, not both"
+        )
     if all_ and (given := [flag for flag, value in (claims | about_images).items() if value is not None]):
         raise DpbenchError(f"{given[0]} is about IMAGES; finished trials (--all) have their own")
     if images is not None and not request.dataset:

@@ -37,18 +37,20 @@ class Checkpoints:
         folder: where the files are; None stores nothing.
         writes: False for a process that only loads states, which another process of the same run stores.
         code: hash of the code that makes the states and reads them; see `closure.code_of`.
+        say: shows a line, such as the step at which training continues; by default nowhere.
 
     Attributes:
+        say: the same function.
         stopwatch: measures the phase; a state is stored together with the time that it took.
 
     Raises:
         PrivacyError: there is a folder but no hash: states of any code would be loaded.
     """
 
-    def __init__(self, folder: Path | None, writes: bool = True, code: str = ""):
+    def __init__(self, folder: Path | None, writes: bool = True, code: str = "", say: Callable[[str], object] = str):
         if folder is not None and not code:
             raise PrivacyError("checkpoints are stored under a hash of the code that makes them, but none is given")
-        self.folder = folder
+        self.folder, self.say = folder, say
         self.stopwatch = Stopwatch(folder / f".seconds.{digest(code)}.json" if folder is not None and writes else None)
         self._writes = writes
         self._code = code

@@ -1,6 +1,9 @@
-"""Numbers of things in messages."""
+"""Numbers and sizes of things in messages."""
 
 from __future__ import annotations
+
+UNITS = {1e9: "GB", 1e6: "MB", 1e3: "kB"}
+"""Units of sizes, in bytes."""
 
 
 def counted(count: int, noun: str) -> str:
@@ -11,3 +14,9 @@ def counted(count: int, noun: str) -> str:
         noun: the singular of a noun whose plural ends with s.
     """
     return f"{count or 'no'} {noun}{'' if count == 1 else 's'}"
+
+
+def sized(size: float) -> str:
+    """A number of bytes in the largest unit that it fills, or in kB: "12.3 GB", "0.5 kB"."""
+    unit = next((unit for unit in UNITS if size >= unit), 1e3)
+    return f"{size / unit:.1f} {UNITS[unit]}"

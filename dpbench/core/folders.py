@@ -9,6 +9,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_path, user_data_path
 
+from dpbench.core.counted import sized
 from dpbench.core.errors import DpbenchError
 
 
@@ -62,7 +63,7 @@ def check_space(folder: Path, needed: int, what: str) -> None:
     """
     free = shutil.disk_usage(nearest_existing(folder)).free
     if needed > free:
-        raise DpbenchError(f"{what} need {needed / 1e9:.1f} GB, but {folder} has {free / 1e9:.1f} GB free")
+        raise DpbenchError(f"{what} need {sized(needed)}, but {folder} has {sized(free)} free")
 
 
 def check_writable(folder: Path) -> None:

@@ -49,11 +49,12 @@ def parse_variant(text: str) -> Variant:
 
 def variant_label(settings: Iterable[tuple[str, Any]]) -> str:
     """[("channels", (32, 32)), ("mode", "fast")] -> "channels=[32,32],mode=fast", the text for the brackets."""
-    return ",".join(f"{key}={_written(value)}" for key, value in settings)
+    return ",".join(f"{key}={written(value)}" for key, value in settings)
 
 
-def _written(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+def written(value: Any) -> str:
+    """The value of a setting as it is typed: (0.1, 0.2) -> "[0.1,0.2]"."""
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), default=str)
 
 
 def titled(method: str, variant: str) -> str:

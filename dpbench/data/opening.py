@@ -10,11 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import platformdirs
-
 from dpbench.core.data import DataOptions, Dataset, ImageDataset
 from dpbench.core.errors import DataError
-from dpbench.core.folders import expanded, nested
+from dpbench.core.folders import cache_folder, expanded, nested
 from dpbench.core.registries import DATASETS
 from dpbench.core.seal import share_images
 from dpbench.core.specs import DatasetSpec
@@ -24,9 +22,9 @@ if TYPE_CHECKING:
 
 
 def default_root() -> Path:
-    """The default data folder: DPBENCH_DATA from the environment, or else a folder in the user's cache."""
+    """The default data folder: DPBENCH_DATA from the environment, or else `data/` in the cache folder."""
     chosen = os.environ.get("DPBENCH_DATA")
-    return expanded(Path(chosen)) if chosen else platformdirs.user_cache_path("dpbench") / "data"
+    return expanded(Path(chosen)) if chosen else cache_folder() / "data"
 
 
 HOLDOUT = "holdout:"

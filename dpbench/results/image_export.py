@@ -62,7 +62,7 @@ def export(samples: StoredSamples, folder: Path, title: str, progress: Progress)
     check_free(folder)
     try:
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as work:
-            made = _paths(Path(work) / "made")
+            made = exported_files(Path(work) / "made")
             _write_images(samples, made, progress)
             write_grid(made.sheet, samples, title)
             with suppress(FileNotFoundError):
@@ -70,10 +70,11 @@ def export(samples: StoredSamples, folder: Path, title: str, progress: Progress)
             made.images.parent.rename(folder)
     except OSError as error:
         raise DpbenchError(f"cannot write {folder}: {error.strerror or error}") from error
-    return _paths(folder)
+    return exported_files(folder)
 
 
-def _paths(folder: Path) -> Exported:
+def exported_files(folder: Path) -> Exported:
+    """The files that `export` writes to a folder."""
     return Exported(folder / "images", folder / "samples.npz", folder / "samples.png")
 
 

@@ -135,11 +135,14 @@ def train_together(parts: Sequence[Part], run: RunContext, name: str, *, note: C
             part.require_finite()
         checkpoint.save(state.state_dict())
 
-    with run.progress.phase(name, sum(part.steps for part in parts)) as advance, Interrupts() as interrupts:
+    total = sum(part.steps for part in parts)
+    with run.progress.phase(name, total) as advance, Interrupts() as interrupts:
         stored = checkpoint.load(partial(torch.load, map_location="cpu", weights_only=True))
         if stored is not None:
             state.load_state_dict(stored)
-            advance(sum(part.done for part in parts))
+            advance(done := sum(part.done for part in parts))
+            if done < total:
+                run.checkpoints.say(f"{name}: resumed at step {done} of {total}")
         saved, noted = time.monotonic(), -math.inf
         for part in _turns(parts):
             advance(1)

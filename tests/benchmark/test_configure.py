@@ -10,6 +10,7 @@ import pytest
 
 from dpbench import Preset
 from dpbench.benchmark.configure import Configured, configure
+from dpbench.benchmark.experiment import requests_of
 from dpbench.core.errors import ConfigError, UnknownName
 
 
@@ -68,3 +69,9 @@ def test_hint_to_prefix_the_method_is_for_shared_settings_only(tiny: Path) -> No
         configured("fake", "alone", spred="1")
     with pytest.raises(UnknownName, match="unknown method 'fak'"):
         configured("fak[spread=1]")
+
+
+def test_a_table_of_one_methods_settings_is_answered_with_the_line_to_write(tiny: Path) -> None:
+    (request,) = requests_of({"methods": ["fake", "alone"], "settings": {"fake": {"batch": 20}}}, {}, "file.toml")
+    with pytest.raises(ConfigError, match=r'write fake:batch=20 .*file "fake:batch" = 20, below \[settings\]'):
+        configure(request.methods, "tiny", "small", request.settings)

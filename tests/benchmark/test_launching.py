@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -37,7 +38,7 @@ def given(monkeypatch: pytest.MonkeyPatch) -> list[list[TrialTask]]:
             with Session.open(read.request) as other:
                 yield Outcome(task, acted=read.run(other, ["brightness"]))
 
-    monkeypatch.setattr(launching, "_launcher", lambda name: launch)
+    monkeypatch.setattr(launching, "_launcher", lambda name: SimpleNamespace(launch=launch))
     return given
 
 
@@ -117,6 +118,9 @@ def test_a_launcher_that_cannot_start_removes_no_forced_trial(
         object.__setattr__(session, "processes", Processes(device))
         with pytest.raises(DpbenchError, match=message):
             next(launching.launch(tasks, session))
+        with pytest.raises(DpbenchError, match=message):
+            launching.check_launcher(tasks, session)
+        launching.check_launcher([], session)
     assert {path: path.read_bytes() for path in tiny.rglob("*") if path.is_file()} == before
 
 

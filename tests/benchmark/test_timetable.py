@@ -100,6 +100,39 @@ def test_unknown_stages_make_it_a_lower_bound(clock: Clock) -> None:
     assert table.line().endswith("estimating the time left ...")
 
 
+def test_the_pace_of_steps_tells_the_least_time_of_a_new_stage(clock: Clock) -> None:
+    table = Timetable()
+    table.plan([Work("a", ALL), Work("a", ALL)])
+    table.begin(1)
+    with table.stage("fit"), table.phase("steps", 101) as advance:
+        clock.now += 1000  # compiling the first step
+        advance()
+        assert table.left() == ""
+        for _ in range(10):
+            clock.now += 2
+            advance()
+        assert table.line() == "trial 1 of 2 · private training · more than 3 min left"
+        with table.phase("short", 2) as inner:
+            inner()
+            assert table.left() == "more than 3 min left"
+    table.begin(2)
+    with table.stage("fit"), table.phase("steps", 100) as advance:
+        advance(50)
+        clock.now += 10
+        assert table.left() == "more than 17 min left"  # the first trial tells more than the pace
+
+
+def test_steps_of_an_interrupted_attempt_do_not_change_the_pace(clock: Clock) -> None:
+    table = Timetable()
+    table.plan([Work("a", ALL)])
+    table.begin(1)
+    with table.stage("fit"), table.phase("steps", 100) as advance:
+        advance(50)
+        clock.now += 10
+        advance()
+        assert table.left() == "more than 8 min left"  # 49 · 10 s
+
+
 def test_finished_trials_take_no_time_and_tell_nothing(clock: Clock) -> None:
     table = Timetable()
     table.plan([Work(("a", "sampled"), ("evaluate",)), Work("a", ()), Work("a", ALL)])

@@ -92,7 +92,7 @@ def test_private_phase_of_a_method_is_audited(method: str, tiny: Path) -> None:
     result = audit(method, "--eps", "1", "--confidence", "0.999", *PREPARED.get(method, []))
     assert result.exit_code == 0, result.output
     parts = "trained" if method in PREPARED else "untrained"
-    assert f"{method} on tiny, ε = 1, confidence 0.999 (public parts {parts})" in result.stdout
+    assert f"{method} on tiny, ε = 1, confidence 0.999 (public parts {parts})" in " ".join(result.stdout.split())
     line = [line for line in result.stdout.splitlines() if re.search(r" 150 +\d+/\d+ ", line)][-1]
     numbers = re.search(r"(\d+) +150 +(\d+)/(\d+) +([\d.]+) +([\d.]+) +([\d.]+) +[\d.]+$", line.strip())
     releases, right, made = (int(numbers[i]) for i in (1, 2, 3))

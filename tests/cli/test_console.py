@@ -1,8 +1,11 @@
-"""Warnings: whose are shown, and how often."""
+"""Warnings, and errors about the words of a command line: which are shown, how often, and in which words."""
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from calling import call
 from rich.table import Table
 from rich.text import Text
 
@@ -46,3 +49,32 @@ def test_control_characters_are_shown_escaped(capsys: pytest.CaptureFixture[str]
         assert f"{name}\\x1b[2J" in out
     assert len(out.splitlines()) == 7
     assert err == "error: d\\x1b[2J ε\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("run --seeds 1.5", "invalid value for '--seeds': .* valid integer.*; see `.* run --help`"),
+        (
+            "audit dp-merf --eps 1,2",
+            "invalid value for '--eps': .* valid .*; see `.* audit --help`",
+        ),
+        ("plot samples --count 0", "invalid value for '--count': .*1.*; see `.* plot samples --help`"),
+        ("list nope", "'nope' is not one of 'methods', .*; see `.* list --help`"),
+        ("run --sets", "no such option: --sets .*--seeds.*; see `.* run --help`"),
+        ("runn", "no such command 'runn'; did you mean 'run'; see `.* --help`"),
+        ("plot violin", "no such command 'violin'; see `.* plot --help`"),
+        ("show", "missing argument 'NAME'; see `.* show --help`"),
+        ("--quiet list", "no such option: --quiet; see `.* --help`"),
+        ("run --gpus", "option '--gpus' requires an argument"),
+    ],
+)
+def test_words_that_make_no_command_are_answered_in_one_line(line: str, message: str) -> None:
+    result = call(*line.split())
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert re.fullmatch(f"error: .*{message}.*\n", result.stderr), result.stderr
+
+
+def test_a_group_without_a_command_shows_its_help() -> None:
+    assert "Draw scores by ε" in call("plot").output
+    assert "Train, sample and score" in call().output

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import events
@@ -61,6 +62,15 @@ def test_what_would_end_the_run_is_found(tiny: Path) -> None:
     missing = run(tiny, "--dry-run", "--dataset", "mnist", "--public", "figures")
     assert (missing.exit_code, "is missing" in missing.stderr) == (2, True)
     assert run(tiny, "--dry-run", "--set", "spred=1").exit_code == 2
+    assert not tiny.exists()
+
+
+def test_a_launcher_that_cannot_start_is_found(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    refused = run(tiny, "--dry-run", "--launcher", "ray")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert refused.stderr.splitlines()[-1] == "error: ray is not installed; `pip install 'dpbench[ray]'`"
+    assert run(tiny, "--dry-run", "--launcher", "local").exit_code == 0
     assert not tiny.exists()
 
 

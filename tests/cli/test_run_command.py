@@ -117,7 +117,7 @@ def test_empty_or_missing_folder_gives_a_one_line_error(tiny: Path) -> None:
 def test_crash_in_a_method_gives_a_one_line_error(tiny: Path) -> None:
     result = run(tiny, "--set", "fail=crash")
     assert result.exit_code == 3
-    assert "error: fake [fail=crash] ε=1 seed 0 failed: RuntimeError: it broke (traceback in" in result.stderr
+    assert "error: fake [fail=crash] ε=1 seed 0: RuntimeError: it broke (traceback in" in result.stderr
 
 
 def test_warnings_are_one_line(tiny: Path) -> None:
@@ -162,7 +162,7 @@ def test_failed_trials_are_listed_after_the_table_of_the_others(tiny: Path) -> N
 def test_fail_fast_ends_the_run_at_the_first_failure(tiny: Path) -> None:
     result = run(tiny, "--fail-fast", method="fake[fail=crash],fake")
     assert result.exit_code == 3
-    assert result.stderr.splitlines()[-1].startswith("error: fake [fail=crash] ε=1 seed 0 failed: RuntimeError")
+    assert result.stderr.splitlines()[-1].startswith("error: fake [fail=crash] ε=1 seed 0: RuntimeError")
     assert events.EVENTS.count("fit") == 1
 
 

@@ -33,6 +33,15 @@ def test_images_are_written_by_class_as_arrays_and_on_a_sheet(trial: Path, tiny:
     assert "  sampling: 3 in " in result.stderr
 
 
+def test_the_folder_of_drawn_images_can_be_evaluated_as_it_is(trial: Path, tiny: Path) -> None:
+    out = tiny.parent / "drawn"
+    call("sample", trial, "--count", 4, "--out", out)
+    options = ("--dataset", "tiny", "--metrics", "brightness", "--references", "none", "--device", "cpu", "--out", tiny)
+    result = call("evaluate", out, *options)
+    assert (result.exit_code, "[1/1] drawn (external)" in result.stderr) == (0, True)
+    assert "finished already" in call("evaluate", out / "samples.npz", "--name", "drawn", *options).stderr
+
+
 def test_all_classes_in_turn_are_the_default(trial: Path) -> None:
     assert call("sample", trial, "--count", 4, "--seed", 1).exit_code == 0
     assert np.load(trial / "drawn" / "samples.npz")["labels"].tolist() == [0, 1, 0, 1]

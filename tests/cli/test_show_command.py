@@ -64,6 +64,11 @@ def test_show_has_the_settings_that_would_run_and_where_they_come_from() -> None
     assert settings("wavelet[steps=auto]")["steps"][:2] == ["auto", "--set"]
 
 
+def test_values_are_shown_as_they_can_be_typed() -> None:
+    assert settings("dp-merf", "--set", "bandwidths=[0.1,0.2]")["bandwidths"][0] == "[0.1,0.2]"
+    assert "small/mnist  bandwidths=[0.1,0.025]" in re.sub(" {2,}", "  ", call("show", "dp-merf").stdout)
+
+
 def test_show_says_what_share_of_the_published_training_a_preset_is(tiny: Path) -> None:
     text = call("show", "dpdm", "--dataset", "mnist").stdout
     shares = re.findall(

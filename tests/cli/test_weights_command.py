@@ -50,7 +50,7 @@ def lines(text: str) -> dict[str, list[str]]:
 
 def test_list_shows_installed_weights_and_their_uses(published: Path) -> None:
     before = lines(call("weights", "list").stdout)
-    assert before["one"] == ["one", "0", "MB", "missing", "the", "metric", "of", "one", "[all]"]
+    assert before["one"] == ["one", "0.3", "kB", "missing", "the", "metric", "of", "one", "[all]"]
     assert call("weights", "get", "one").exit_code == 0
     after = lines(call("weights", "list").stdout)
     assert str(own_folder() / "one.pt")[:40] in after["one"][3]

@@ -117,7 +117,7 @@ def test_unwritable_folder_of_the_user_is_found_first(
 def test_samples_that_do_not_fit_are_refused_before_training(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folders.shutil, "disk_usage", lambda path: folders.shutil._ntuple_diskusage(10, 5, 5000))
     request = {"public": "tiny-public", "delta": 1e-6, "metrics": ["brightness"], "references": (), "out": tiny}
-    with pytest.raises(DpbenchError, match=r"the samples of 2 trials need 0\.0 GB, but .* has 0\.0 GB free"):
+    with pytest.raises(DpbenchError, match=r"the samples of 2 trials need 5\.1 kB, but .* has 5\.0 kB free"):
         dpbench.run("fake", "tiny", samples=10, seeds=2, **request)
     assert events.EVENTS == ["train"]
     dpbench.run("fake", "tiny", samples=10, **request)

@@ -99,6 +99,9 @@ def test_the_data_folder_comes_from_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("DPBENCH_DATA", str(tmp_path))
     assert default_root() == tmp_path
     monkeypatch.delenv("DPBENCH_DATA")
+    monkeypatch.setenv("DPBENCH_CACHE", str(tmp_path / "cache"))
+    assert default_root() == tmp_path / "cache/data"
+    monkeypatch.delenv("DPBENCH_CACHE")
     assert default_root().parts[-2:] == ("dpbench", "data")
 
 

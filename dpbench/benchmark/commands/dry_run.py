@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from dpbench.benchmark.commands.method_plan import MethodPlan
+from dpbench.benchmark.launching import check_launcher
 from dpbench.benchmark.request import RunRequest
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.timetable import Expected, total
@@ -14,6 +15,7 @@ from dpbench.benchmark.trials.finished import finished_trials
 from dpbench.benchmark.trials.schedule import announce_slow_metrics, calibrated_plan, expect_times, plan_trials
 from dpbench.benchmark.trials.scoring import chosen_metrics
 from dpbench.benchmark.trials.trial import TrialSpec
+from dpbench.benchmark.trials.trial_task import tasks_of
 from dpbench.core.progress import Display
 from dpbench.core.specs import DatasetSpec
 
@@ -64,6 +66,7 @@ def dry_run(request: RunRequest, display: Display | None = None) -> DryRun:
         metrics = chosen_metrics(request)
         trials = plan_trials(session)
         done = finished_trials(trials, session, metrics)
+        check_launcher(tasks_of(trials, done, request), session)
         announce_slow_metrics(trials, done, session, metrics)
         works = expect_times(trials, done, session)
         times = [session.timetable.expected(work) for work in works]

@@ -95,8 +95,8 @@ def evaluate(
 
     Args:
         images: images of the dataset's size: a folder or zip of image files, with a sub-folder per class or none (see
-            `data.external.class_folders`), an .npz file (see `data.external.generated_arrays`), a folder of samples
-            that dpbench wrote, or a trial's folder.
+            `data.external.class_folders`), an .npz file (see `data.external.generated_arrays`), a folder that
+            `dpbench sample` wrote, a trial's folder, or its folder of samples.
         dataset: name of the dataset that they imitate.
         name: the name of the row, by default the file's name without suffix.
         epsilon: see `Claim`.

@@ -31,6 +31,15 @@ class Failure(NamedTuple):
         log = "" if str(self.log) in reason else f" (log: {self.log})"
         return f"{self.trial}: {reason}{log}"
 
+    def reword(self, error: DpbenchError, experiment: Path) -> None:
+        """Makes the error of a run that ends with this failure name the trial, the log and what tries it again."""
+        error.args = (f"{self}; `{_again(experiment)}` tries again",)
+        error.exit_code = UNFINISHED
+
+
+def _again(experiment: Path) -> str:
+    return shlex.join(["dpbench", "run", "--config", str(experiment)])
+
 
 class TrialsFailed(DpbenchError):
     """Some trials of a run failed. All others are finished.
@@ -43,7 +52,7 @@ class TrialsFailed(DpbenchError):
     exit_code = UNFINISHED
 
     def __init__(self, failures: Sequence[Failure], trials: int, finished: Finished):
-        again = shlex.join(["dpbench", "run", "--config", str(finished.experiment)])
+        again = _again(finished.experiment)
         super().__init__(f"{len(failures)} of {trials} trials failed; `{again}` tries them again, and no others")
         self.failures = failures
         self.finished = finished

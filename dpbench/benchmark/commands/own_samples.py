@@ -1,4 +1,4 @@
-"""Samples that dpbench stored itself, scored like images from another program."""
+"""Samples that dpbench wrote itself, scored like images from another program."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from dpbench.core.errors import DataError
 from dpbench.core.specs import DatasetSpec
 from dpbench.data.external.generated import Generated, Images
 from dpbench.data.opening import open_generated
+from dpbench.results.image_export import exported_files
 from dpbench.results.samples import CONDITIONS, StoredSamples
 from dpbench.results.trial_folder import SAMPLES, SENSITIVE
 
 
 def open_images(path: Path, spec: DatasetSpec) -> Generated:
-    """Images that imitate a dataset: stored samples, or anything that `open_generated` reads.
+    """Images that imitate a dataset: samples that dpbench wrote, or anything that `open_generated` reads.
 
     Args:
-        path: a trial's folder or its folder of samples, or images from another program.
+        path: a trial's folder, its folder of samples, a folder that `dpbench sample` wrote, or images from another
+            program.
         spec: the dataset's declaration.
 
     Raises:
@@ -26,7 +28,10 @@ def open_images(path: Path, spec: DatasetSpec) -> Generated:
     """
     places = (path, path / SAMPLES, path / SENSITIVE / SAMPLES)
     stored = next((place for place in places if os.path.isfile(place / CONDITIONS)), None)
-    return OwnSamples(stored, spec) if stored else open_generated(path, spec)
+    if stored:
+        return OwnSamples(stored, spec)
+    exported = exported_files(path)
+    return open_generated(exported.arrays if all(map(os.path.exists, exported)) else path, spec)
 
 
 class OwnSamples(Generated):

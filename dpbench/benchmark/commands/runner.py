@@ -25,8 +25,8 @@ from dpbench.benchmark.trials.finished import finished_trials
 from dpbench.benchmark.trials.schedule import announce_slow_metrics, announce_trials, expect_times, plan_trials
 from dpbench.benchmark.trials.scoring import chosen_metrics
 from dpbench.benchmark.trials.trial import TrialSpec
-from dpbench.benchmark.trials.trial_task import TrialTask
-from dpbench.core.errors import UNFINISHED, DpbenchError, RunError
+from dpbench.benchmark.trials.trial_task import tasks_of
+from dpbench.core.errors import DpbenchError, RunError
 from dpbench.core.progress import Display
 from dpbench.core.specs import DatasetSpec
 from dpbench.results.gathering import collect, rows_of
@@ -93,7 +93,7 @@ def run_request(request: RunRequest, display: Display | None = None, experiment:
         leaderboard, sheet = LeaderboardFile(request.out), None
         try:
             announce_trials(trials, expect_times(trials, done, session), session)
-            failures = _run_trials(trials, done, session, leaderboard)
+            failures = _run_trials(trials, done, session, leaderboard, stored)
         finally:
             if session.processes.is_rank_zero and any(trial.folder(request.out).is_finished for trial in trials):
                 rows = leaderboard.write()
@@ -107,7 +107,7 @@ def run_request(request: RunRequest, display: Display | None = None, experiment:
 
 
 def _run_trials(
-    trials: Sequence[TrialSpec], done: Collection[str], session: Session, leaderboard: LeaderboardFile
+    trials: Sequence[TrialSpec], done: Collection[str], session: Session, leaderboard: LeaderboardFile, stored: Path
 ) -> list[Failure]:
     """Runs all trials except those whose keys are in `done`. Returns those that failed, unless a failure ends the run.
 
@@ -115,22 +115,19 @@ def _run_trials(
         DpbenchError: a trial failed, and it is the only one, `fail_fast` is set, or other trials would fail as well.
     """
     goes_on = len(trials) > 1 and session.processes.world.size == 1 and not session.request.fail_fast
-    tasks = [
-        TrialTask(session.request, trial, number, len(trials))
-        for number, trial in enumerate(trials, start=1)
-        if trial.key not in done
-    ]
     failures: dict[int, Failure] = {}
-    with closing(launch(tasks, session)) as outcomes:
+    with closing(launch(tasks_of(trials, done, session.request), session)) as outcomes:
         for task, error, acted in outcomes:
             if error is None:
                 if acted and session.processes.is_rank_zero:
                     leaderboard.update()
                 continue
-            if isinstance(error, RunError) or not goes_on:
-                error.exit_code = UNFINISHED
+            if isinstance(error, RunError):
                 raise error
             failure = Failure(str(task.trial), str(error), task.trial.folder(session.out).log)
+            if not goes_on:
+                failure.reword(error, stored)
+                raise error
             session.display.say(f"  failed: {failure}")
             if not task.public:  # the trials that share it try again, and report what is missing
                 failures[task.number] = failure

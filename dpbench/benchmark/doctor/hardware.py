@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from dpbench.benchmark.doctor.machine_check import Check
+from dpbench.core.counted import sized
 from dpbench.training.device import describe_device, resolve_device, resolve_precision, usable_cores
 
 TOPIC = "hardware"
@@ -29,7 +30,7 @@ def devices() -> Iterator[Check]:
     for number in range(torch.cuda.device_count()):
         free, total = torch.cuda.mem_get_info(number)
         name = torch.cuda.get_device_name(number)
-        yield Check(TOPIC, f"cuda:{number}", "ok", f"{name}, {gigabytes(free)} of {gigabytes(total)} free")
+        yield Check(TOPIC, f"cuda:{number}", "ok", f"{name}, {sized(free)} of {sized(total)} free")
     if not torch.cuda.is_available() and has_nvidia_driver():
         found = f"an NVIDIA driver is installed, but torch {torch.__version__} finds no GPU"
         yield Check(TOPIC, "cuda", "problem", found, "install a torch for your driver: https://pytorch.org/get-started")
@@ -49,9 +50,9 @@ def memory() -> Check:
     total, free = total_memory(), free_memory()
     if total is None or free is None:
         return Check(TOPIC, "memory", "ok", "not reported by this system")
-    found = f"{gigabytes(free)} of {gigabytes(total)} free"
+    found = f"{sized(free)} of {sized(total)} free"
     if free < ENOUGH:
-        advice = f"a run of the preset small takes about {gigabytes(ENOUGH)}: close other programs first"
+        advice = f"a run of the preset small takes about {sized(ENOUGH)}: close other programs first"
         return Check(TOPIC, "memory", "problem", found, advice)
     return Check(TOPIC, "memory", "ok", found)
 
@@ -72,8 +73,3 @@ def free_memory() -> int | None:
         if total is not None and line.startswith("MemAvailable:"):
             return min(total, int(line.split()[1]) * 2**10)
     return total
-
-
-def gigabytes(size: float) -> str:
-    """ "12.3 GB"; 1 GB is 10⁹ bytes."""
-    return f"{size / 1e9:.1f} GB"

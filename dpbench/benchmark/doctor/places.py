@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dpbench.benchmark.doctor.machine_check import Check
 from dpbench.benchmark.request import RunRequest
+from dpbench.core.counted import sized
 from dpbench.core.errors import DpbenchError
 from dpbench.core.folders import cache_folder, check_writable, nearest_existing, state_folder
 from dpbench.data.opening import default_root
@@ -42,7 +43,7 @@ def _folder(name: str, folder: Path, advice: str) -> Check:
     except DpbenchError as error:
         return Check(TOPIC, name, "problem", str(error), advice)
     free = shutil.disk_usage(nearest_existing(folder)).free
-    found = f"{folder}, {free / 1e9:.1f} GB free"
+    found = f"{folder}, {sized(free)} free"
     if free < LITTLE:
         return Check(TOPIC, name, "problem", found, f"make room on this disk, or {advice}")
     return Check(TOPIC, name, "ok", found)

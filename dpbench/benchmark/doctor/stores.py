@@ -7,6 +7,7 @@ from typing import Any
 
 from dpbench.benchmark.doctor.machine_check import Check
 from dpbench.benchmark.request import RunRequest
+from dpbench.core.counted import sized
 from dpbench.core.errors import DpbenchError, NotInstalled
 from dpbench.core.registries import DATASETS
 from dpbench.data.declared import NamedDataset
@@ -51,7 +52,8 @@ def weights() -> Iterator[Check]:
             path, *_ = locate(name).values()
             yield Check("weights", name, "ok", str(path))
         except NotInstalled:
-            size = f"{published.size / 1e6:,.0f} MB"
-            yield Check("weights", name, "absent", published.unlocks, f"`dpbench weights get {name}` ({size})")
+            yield Check(
+                "weights", name, "absent", published.unlocks, f"`dpbench weights get {name}` ({sized(published.size)})"
+            )
         except DpbenchError as error:
             yield Check("weights", name, "problem", "damaged", str(error))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from queue import SimpleQueue
 
-from dpbench.benchmark.launchers.placement import places
+from dpbench.benchmark.launchers.placement import Place, places
 from dpbench.benchmark.launchers.tally import Tally
 from dpbench.benchmark.launchers.worker_process import Worker
 from dpbench.benchmark.launching import Outcome, Waves, clear_forced
@@ -14,12 +14,17 @@ from dpbench.benchmark.session import Session
 from dpbench.benchmark.trials.trial_task import TrialTask
 
 
+def check(waves: Waves, session: Session) -> None:
+    """Checks that there is a place for every worker."""
+    _places(waves, session)
+
+
 def launch(waves: Waves, session: Session) -> Iterator[Outcome]:
     """Runs tasks. If a worker is killed, its task fails, and the next task gets a new process.
 
     When the iterator is closed, running tasks store a checkpoint and end.
     """
-    found = places(session.request, session.device, max(map(len, waves)))
+    found = _places(waves, session)
     clear_forced(waves, session)
     workers = [Worker(session.request, session.display, place) for place in found]
     free: SimpleQueue[Worker] = SimpleQueue()
@@ -46,3 +51,7 @@ def launch(waves: Waves, session: Session) -> Iterator[Outcome]:
             worker.stop()
         for worker in workers:
             worker.wait()
+
+
+def _places(waves: Waves, session: Session) -> list[Place]:
+    return places(session.request, session.device, max(map(len, waves)))

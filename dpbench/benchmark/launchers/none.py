@@ -10,6 +10,10 @@ from dpbench.benchmark.trials.scoring import chosen_metrics
 from dpbench.core.errors import DpbenchError
 
 
+def check(waves: Waves, session: Session) -> None:
+    """Nothing is needed."""
+
+
 def launch(waves: Waves, session: Session) -> Iterator[Outcome]:
     """Runs tasks; with several processes, all of them work on each one."""
     request, display, timetable = session.request, session.display, session.timetable

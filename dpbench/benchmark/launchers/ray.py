@@ -12,6 +12,7 @@ from dpbench.benchmark.launchers.progress_events import ShownEvents
 from dpbench.benchmark.launchers.tally import Tally
 from dpbench.benchmark.launchers.worker_process import PATIENCE, outcome_of
 from dpbench.benchmark.launching import Outcome, Waves, clear_forced
+from dpbench.benchmark.request import RunRequest
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.trials.trial_task import TrialTask
 from dpbench.core.errors import DpbenchError, reason
@@ -22,6 +23,11 @@ RETRIES = 3
 
 POLL = 0.3
 """Seconds between two polls."""
+
+
+def check(waves: Waves, session: Session) -> None:
+    """Checks that Ray is installed, and knows the options in `job`; no cluster is started or asked."""
+    _remote(import_extra("ray", "ray"), session.request, session.request.gpus)
 
 
 def launch(waves: Waves, session: Session) -> Iterator[Outcome]:
@@ -71,13 +77,9 @@ class _Cluster:
 
         request = session.request
         gpus = request.gpus if request.device != "cpu" and ray.cluster_resources().get("GPU") else 0
-        options = {"num_cpus": request.gpus, "num_gpus": gpus, "max_retries": RETRIES} | job_options(request.job)
         self.running: dict[Any, TrialTask] = {}
         self._ray, self._most = ray, request.workers
-        try:
-            self._run = ray.remote(_run_on_node).options(runtime_env={"env_vars": folders()}, **options)
-        except (TypeError, ValueError) as error:
-            raise DpbenchError(f"--job: {' '.join(str(error).split())}") from error
+        self._run = _remote(ray, request, gpus)
         self._events = Queue(actor_options={"num_cpus": 0})
         self._shown: dict[str, ShownEvents] = defaultdict(lambda: ShownEvents(session.display))
 
@@ -111,6 +113,19 @@ class _Cluster:
             return outcome_of(task, self._ray.get(reference))
         except self._ray.exceptions.RayError as error:
             return Outcome(task, DpbenchError(f"{task.trial} failed: Ray lost it {RETRIES + 1} times: {reason(error)}"))
+
+
+def _remote(ray: Any, request: RunRequest, gpus: int) -> Any:
+    """The function that runs a task in a Ray process with the resources of a trial.
+
+    Raises:
+        DpbenchError: Ray does not know an option in `job`.
+    """
+    options = {"num_cpus": request.gpus, "num_gpus": gpus, "max_retries": RETRIES} | job_options(request.job)
+    try:
+        return ray.remote(_run_on_node).options(runtime_env={"env_vars": folders()}, **options)
+    except (TypeError, ValueError) as error:
+        raise DpbenchError(f"--job: {' '.join(str(error).split())}") from error
 
 
 def _run_on_node(content: Mapping[str, Any], name: str, events: Any) -> dict[str, Any]:

@@ -34,6 +34,11 @@ POLL = 1.0
 """Seconds between two polls."""
 
 
+def check(waves: Waves, session: Session) -> None:
+    """Checks that this machine has SLURM, and that submitit knows the options in `job`."""
+    _executor(session)
+
+
 def launch(waves: Waves, session: Session) -> Iterator[Outcome]:
     """Runs tasks, each wave as one array of jobs.
 
@@ -43,8 +48,8 @@ def launch(waves: Waves, session: Session) -> Iterator[Outcome]:
     Raises:
         DpbenchError: this machine has no SLURM, or SLURM rejects the jobs.
     """
-    folder, tally = session.out.absolute() / FOLDER, Tally(waves)
-    executor = _executor(session, folder)
+    folder, tally = _folder(session), Tally(waves)
+    executor = _executor(session)
     clear_forced(waves, session)
     with session.display.overview(tally.line):
         for wave in waves:
@@ -60,12 +65,16 @@ def launch(waves: Waves, session: Session) -> Iterator[Outcome]:
                     job.cancel()
 
 
-def _executor(session: Session, folder: Path) -> Any:
+def _folder(session: Session) -> Path:
+    return session.out.absolute() / FOLDER
+
+
+def _executor(session: Session) -> Any:
     """The executor that submits the jobs of a session."""
     submitit, request = import_extra("submitit", "slurm"), session.request
     logging.getLogger("submitit").setLevel(logging.ERROR)  # without SLURM accounting, it warns at every poll
     try:
-        executor = submitit.AutoExecutor(folder / "%j", cluster=EXECUTOR)
+        executor = submitit.AutoExecutor(_folder(session) / "%j", cluster=EXECUTOR)
     except RuntimeError as error:
         raise DpbenchError("this machine has no SLURM (srun is not found); --launcher local needs none") from error
     options: dict[str, Any] = {"name": "dpbench", "timeout_min": MINUTES, "cpus_per_task": request.gpus}

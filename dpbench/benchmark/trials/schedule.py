@@ -16,6 +16,7 @@ from dpbench.benchmark.trials.slow_metrics import announcement, slow_metrics
 from dpbench.benchmark.trials.sweep import make_trials
 from dpbench.benchmark.trials.trial import TrialSpec
 from dpbench.benchmark.trials.twins import seconds_of_a_twin
+from dpbench.core.counted import counted
 from dpbench.core.errors import DpbenchError
 from dpbench.core.folders import check_space
 from dpbench.core.progress import track
@@ -74,7 +75,7 @@ def plan_trials(session: Session) -> list[TrialSpec]:
         _check_home(trial, request.out)
     if new:
         samples = len(new) * conditions.conditions.count * math.prod(inputs.spec.shape)
-        check_space(request.out, samples, f"the samples of {len(new)} trials")
+        check_space(request.out, samples, f"the samples of {counted(len(new), 'trial')}")
         for trial in track(display, new, "calibrating", len(new)):
             calibrated_plan(trial)
     with session.processes.rank_zero_first():  # images are checked once

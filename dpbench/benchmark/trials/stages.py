@@ -49,7 +49,7 @@ CHUNK = 500
 
 def prepare(trial: TrialSpec, session: Session, log: TrialLog) -> Method[Any]:
     """A method after its public pretraining."""
-    checkpoints = _checkpoints(trial, session, "prepare")
+    checkpoints = _checkpoints(trial, session, "prepare", log)
     folder = _workplace(trial, session)
     with (
         log.phase("prepare", checkpoints.stopwatch),
@@ -98,7 +98,7 @@ def fit(method: Method[Any], trial: TrialSpec, plan: CalibratedPlan, session: Se
     ledger = Ledger.at(trial.folder(session.out).path / LEDGER, plan) if writes else Ledger(plan)
     if trial.epsilon == 0:
         return Accounts(ledger)
-    checkpoints = _checkpoints(trial, session, "fit")
+    checkpoints = _checkpoints(trial, session, "fit", log)
     folder = _workplace(trial, session)
     with (
         log.phase("fit", checkpoints.stopwatch),
@@ -275,9 +275,14 @@ def _workplace(trial: TrialSpec, session: Session) -> Path | None:
     return trial.folder(session.out).workplace(trial.spec.public_benchmark)
 
 
-def _checkpoints(trial: TrialSpec, session: Session, phase: str) -> Checkpoints:
+def _checkpoints(trial: TrialSpec, session: Session, phase: str, log: TrialLog) -> Checkpoints:
     folder = trial.folder(session.out).checkpoints(trial.spec.public_benchmark)
-    return Checkpoints(folder / phase, session.processes.is_rank_zero, code_behind(trial, session))
+
+    def say(line: str) -> None:
+        session.display.say(f"  {line}")
+        log(line)
+
+    return Checkpoints(folder / phase, session.processes.is_rank_zero, code_behind(trial, session), say)
 
 
 def _check_unchanged(trial: TrialSpec, session: Session) -> None:

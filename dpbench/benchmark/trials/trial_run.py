@@ -65,7 +65,9 @@ def _sampled(trial: TrialSpec, session: Session) -> TrialRecord | None:
     log = TrialLog(folder.log if is_rank_zero else None)
     with log.errors_of(trial):
         continues = folder.has_checkpoints(trial.spec.public_benchmark)
-        if is_rank_zero and not continues:
+        if continues:
+            session.display.say("  continues an interrupted attempt")
+        elif is_rank_zero:
             folder.clear()
         log(f"{trial} {'continues an interrupted attempt' if continues else 'starts'}")
         log(f"on {session.device} in {session.precision}, settings: {trial.config}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,3 +83,12 @@ class TrialTask:
             return cls(request, TrialSpec.from_json(values.pop("trial")), **values)
         except (KeyError, TypeError, ValueError) as error:
             raise DpbenchError(f"this is not a trial to run: {type(error).__name__} {error}") from error
+
+
+def tasks_of(trials: Sequence[TrialSpec], done: Collection[str], request: RunRequest) -> list[TrialTask]:
+    """The tasks of a command: all of its trials except those whose keys are in `done`."""
+    return [
+        TrialTask(request, trial, number, len(trials))
+        for number, trial in enumerate(trials, start=1)
+        if trial.key not in done
+    ]

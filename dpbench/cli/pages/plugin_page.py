@@ -9,6 +9,7 @@ from rich.text import Text
 
 from dpbench.benchmark.reporting.plugin_facts import PluginFacts, Setting
 from dpbench.cli.pages.simple_table import simple_table
+from dpbench.core.variants import written
 
 PLAIN = ("int", "float", "bool", "str")
 """Types that are evident from a setting's value."""
@@ -33,7 +34,7 @@ def _parts(plugin: PluginFacts, dataset: str) -> Iterator[RenderableType]:
     if plugin.presets:
         table = simple_table("presets (--preset name)", "preset", "settings over the defaults", "tuned on", left=3)
         for key, preset in plugin.presets.items():
-            changed = " ".join(f"{setting}={value}" for setting, value in preset.settings.items())
+            changed = " ".join(f"{setting}={written(value)}" for setting, value in preset.settings.items())
             table.add_row(*map(Text, (key, changed or "the defaults", preset.tuning)))
         yield table
     if plugin.private_gradients:
@@ -59,8 +60,8 @@ def _settings_table(title: str, settings: Sequence[Setting]) -> RenderableType:
     """The settings that would run, with the source of each one that differs from the default of the class."""
     table = simple_table(title, "setting", "value", "from", "meaning", left=4)
     for s in settings:
-        default = f"default {s.default}" if s.default not in (None, s.value) else ""
+        default = f"default {written(s.default)}" if s.default not in (None, s.value) else ""
         about = "; ".join(filter(None, [s.type if s.type not in PLAIN else "", default]))
         meaning = Text.assemble(s.help, (f" ({about})" if about else "", "dim"))
-        table.add_row(Text(s.key), Text(str(s.value), style="bold" if s.origin else ""), Text(s.origin), meaning)
+        table.add_row(Text(s.key), Text(written(s.value), style="bold" if s.origin else ""), Text(s.origin), meaning)
     return table if settings else Text("no settings")

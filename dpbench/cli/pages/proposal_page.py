@@ -16,7 +16,6 @@ def proposal_page(proposal: Proposal) -> RenderableType:
     p, best = proposal, proposal.best
     title = f"{p.method.name} on {p.dataset}, ε = {p.epsilon:g}, measured on {p.public}"
     table = simple_table(title, *HEADINGS, left=2)
-    table.columns[HEADINGS.index("noise multiplier")].min_width = len("multiplier")
     for trainable, candidates in p.candidates.items():
         for c in candidates:
             m = c.mechanism

@@ -16,8 +16,10 @@ def simple_table(title: str, *headings: str, left: int) -> Table:
         left: number of left-aligned columns; the columns after them are right-aligned.
     """
     heading = Text(title, style="bold") if title else None
-    table = Table(*headings, title=heading, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(*headings, title=heading, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.columns[0].no_wrap = True  # names can be copied
-    for column in table.columns[left:]:
-        column.justify = "right"
+    for column in table.columns[:left]:
+        column.overflow = "fold"
+    for column, title in zip(table.columns[left:], headings[left:], strict=True):
+        column.justify, column.min_width = "right", max(map(len, title.split()))
     return table

@@ -6,6 +6,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from dpbench.cli.pages.simple_table import simple_table
+from dpbench.core.counted import sized
 from dpbench.models.pretrained.finding import find, intact
 from dpbench.models.pretrained.published import WEIGHTS, Weights
 
@@ -14,11 +15,10 @@ def weights_table() -> RenderableType:
     """Every named set of weights: its size, its location, and what needs it."""
     table = simple_table("", "weights", "size", "location", "needed for", left=4)
     table.columns[1].justify = "right"
-    table.padding = (0, 2, 0, 0)
     for name, weights in WEIGHTS.items():
         where = Text(describe_location(weights), overflow="fold")
         what = Text.assemble(weights.unlocks, "\n", (weights.source, "dim"))
-        table.add_row(Text(name, style="bold"), _size(weights.size), where, what)
+        table.add_row(Text(name, style="bold"), sized(weights.size), where, what)
     return table
 
 
@@ -30,7 +30,3 @@ def describe_location(weights: Weights) -> str:
         return "missing" if not paths else f"missing: {', '.join(file.name for file in found if file not in paths)}"
     damaged = [str(path) for file, path in paths.items() if not intact(path, file)]
     return f"damaged: {', '.join(damaged)}" if damaged else str(paths[weights.files[0]])
-
-
-def _size(size: int) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"

@@ -115,7 +115,7 @@ class GeneratedArrays(Generated):
         return lambda part: part.reshape(len(part), channels, *shape[-2:])
 
     def _read_labels(self, name: str) -> NDArray[np.int64]:
-        labels, k = f"labels {name} of {self.path}", self.spec.n_classes
+        labels, k = f"the labels of {self.path} ({name})", self.spec.n_classes
         with self._opened(name) as (_, shape, _, dtype):
             pass
         if shape[:1] != (len(self),):

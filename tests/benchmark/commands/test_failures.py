@@ -89,6 +89,14 @@ def test_fail_fast_ends_at_the_first_failure(tiny: Path) -> None:
     assert events.EVENTS.count("fit") == 2
 
 
+def test_a_failure_that_ends_a_run_names_trial_log_and_what_tries_it_again(tiny: Path) -> None:
+    again = r"`dpbench run --config \S+\.yaml` tries again$"
+    with pytest.raises(PrivacyError, match=rf"^fake \[fail=skip\] ε=1 seed 0: .* \(log: \S+log\.txt\); {again}"):
+        run(tiny, "fake[fail=skip]")
+    with pytest.raises(DpbenchError, match=rf"^fake \[fail=crash\] ε=1 seed 0: .* \(traceback in \S+\); {again}"):
+        run(tiny, *VARIANTS, fail_fast=True)
+
+
 def test_diverged_model_gets_no_row_but_its_run_counts(tiny: Path) -> None:
     with pytest.raises(DpbenchError, match=r"3 of 256 weights are not finite \(the first in mean\): training diverged"):
         run(tiny, "fake[fail=diverge]")

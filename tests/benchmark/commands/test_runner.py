@@ -306,7 +306,7 @@ def test_failed_trial_keeps_ledger_log_and_finished_trials(tiny: Path, fail: str
 
 def test_crash_gives_a_one_line_error_and_a_logged_traceback(tiny: Path) -> None:
     with pytest.raises(
-        DpbenchError, match=r"fake \[fail=crash\] ε=1 seed 0 failed: RuntimeError: it broke \(traceback in .*log.txt\)"
+        DpbenchError, match=r"fake \[fail=crash\] ε=1 seed 0: RuntimeError: it broke \(traceback in .*log.txt\)"
     ):
         run(tiny, settings={"fail": "crash"})
     assert "Traceback" in (folders(tiny)[0] / "log.txt").read_text()

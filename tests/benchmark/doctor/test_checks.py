@@ -110,7 +110,7 @@ def test_weights_are_found_missing_or_damaged(tmp_path: Path, monkeypatch: pytes
     found = by_name(stores.weights())
     assert found.keys() == WEIGHTS.keys()
     assert found["inception"][0] == "absent"
-    assert found["inception"][2] == "`dpbench weights get inception` (96 MB)"
+    assert found["inception"][2] == "`dpbench weights get inception` (95.6 MB)"
     (tmp_path / "broken").write_bytes(b"not the file")
     monkeypatch.setattr(finding, "places", lambda file: [tmp_path / "broken"])
     state, _, advice = by_name(stores.weights())["inception"]

@@ -8,6 +8,7 @@ from typing import Any
 from tiny_wavelet import TINY
 
 import dpbench
+from dpbench.benchmark.commands.dry_run import dry_run
 from dpbench.core.files import read_json
 
 TESTS = Path(__file__).parents[2]
@@ -24,6 +25,12 @@ def options(out: Path, **changes: Any) -> dict[str, Any]:
 
 def run(out: Path, **changes: Any) -> Any:
     return dpbench.run(**options(out, **changes))
+
+
+def preview(out: Path, **changes: Any) -> Any:
+    request = dpbench.RunRequest(**options(out, **changes))
+    request.load_plugins()
+    return dry_run(request)
 
 
 def check_ledgers(out: Path, count: int) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from recipes import check_ledgers, run
+from recipes import check_ledgers, preview, run
 from record import recorded
 from tiny_wavelet import TINY
 
@@ -79,6 +79,14 @@ def test_options_of_tasks_that_do_not_exist_are_named(out: Path) -> None:
         run(out, launcher="ray", job={"num_cpu": 4}, force=True, **fake)
     check_ledgers(out, 1)
     assert len(recorded()) == 1
+
+
+def test_a_dry_run_names_such_options_without_a_cluster(out: Path) -> None:
+    ray = pytest.importorskip("ray")
+    with pytest.raises(DpbenchError, match=r"--job: .*num_cpu\b"):
+        preview(out, launcher="ray", job={"num_cpu": 4})
+    preview(out, launcher="ray", job={"num_cpus": 4})
+    assert not ray.is_initialized()
 
 
 def test_ray_that_is_not_installed_is_named(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:

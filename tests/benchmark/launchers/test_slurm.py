@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from recipes import check_ledgers, run
+from recipes import check_ledgers, preview, run
 from record import recorded
 
 from dpbench.benchmark.commands.failures import TrialsFailed
@@ -45,6 +45,8 @@ def test_options_of_jobs_that_do_not_exist_are_named(out: Path) -> None:
     run(out, **fake)
     with pytest.raises(DpbenchError, match=r"--job: .*slurm_partitoin"):
         run(out, launcher="slurm", job={"slurm_partitoin": "gpu"}, force=True, **fake)
+    with pytest.raises(DpbenchError, match=r"--job: .*slurm_partitoin"):
+        preview(out, launcher="slurm", job={"slurm_partitoin": "gpu"}, force=True, **fake)
     check_ledgers(out, 1)
     assert len(recorded()) == 1
 
@@ -52,8 +54,9 @@ def test_options_of_jobs_that_do_not_exist_are_named(out: Path) -> None:
 def test_a_machine_without_slurm_is_one_line(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("submitit")
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(DpbenchError, match=r"this machine has no SLURM \(srun is not found\); --launcher local"):
-        run(out, launcher="slurm")
+    for act in (run, preview):
+        with pytest.raises(DpbenchError, match=r"this machine has no SLURM \(srun is not found\); --launcher local"):
+            act(out, launcher="slurm")
 
 
 def test_jobs_that_slurm_rejects_are_one_line(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:

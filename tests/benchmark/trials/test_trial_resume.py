@@ -20,6 +20,7 @@ import dpbench
 from dpbench.benchmark.trials import stages
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import read_json
+from dpbench.core.progress_lines import ProgressLines
 from dpbench.privacy.noise import Draws
 from dpbench.privacy.stepper import DPSGDStepper
 from dpbench.training import loop
@@ -102,12 +103,16 @@ def test_private_training_resumes_from_a_checkpoint(tiny: Path, private: Interru
     assert list(tiny.rglob("checkpoints/fit/*.pt"))
     [seconds] = tiny.rglob("checkpoints/fit/.seconds.*.json")
     seconds.write_text('{"seconds": 1000}')
-    rows = run(tiny)
+    said: list[str] = []
+    rows = run(tiny, display=ProgressLines(said.append))
     assert 1000 < rows["seconds_fit"][0] < 1500
     assert private.count == STEPS - 3
     check_finished(tiny, rows)
     assert len(recorded()) == 1
-    assert "continues an interrupted attempt" in only(tiny, "log.txt").read_text()
+    resumed = f"finetune the token model (private): resumed at step 3 of {STEPS}"
+    for line in ("continues an interrupted attempt", resumed):
+        assert [line.strip() for line in said].count(line) == 1
+        assert line in only(tiny, "log.txt").read_text()
 
 
 @datasets
