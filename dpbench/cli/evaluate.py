@@ -90,7 +90,7 @@ def evaluate(
         raise DpbenchError("give IMAGES (a folder, a zip or an .npz) to score them, or --all to score finished trials")
     if images is not None and all_:
         raise DpbenchError(
-            "give either IMAGES to score them, or --all to score finished trials, those in --out DIR, not both"
+            "give either IMAGES to score them, or --all to score the finished trials in --out DIR, not both"
         )
     if all_ and (given := [flag for flag, value in (claims | about_images).items() if value is not None]):
         raise DpbenchError(f"{given[0]} is about IMAGES; finished trials (--all) have their own")

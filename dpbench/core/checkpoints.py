@@ -35,10 +35,10 @@ class Checkpoints:
         folder: where the files are; None stores nothing.
         writes: False for a process that only loads states, which another process of the same run stores.
         code: hash of the code that makes the states and reads them; see `closure.code_of`.
-        say: shows a line, by which a phase that continues says where; by default nowhere.
+        say: shows a line, such as the step at which training continues; by default nowhere.
 
     Attributes:
-        say: the same.
+        say: the same function.
         stopwatch: measures the phase; a state is stored together with the time that it took.
 
     Raises:

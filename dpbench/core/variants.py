@@ -54,7 +54,7 @@ def variant_label(settings: Iterable[tuple[str, Any]]) -> str:
 
 def written(value: Any) -> str:
     """The value of a setting as it is typed: (0.1, 0.2) -> "[0.1,0.2]"."""
-    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), default=str)
 
 
 def titled(method: str, variant: str) -> str:

@@ -64,7 +64,7 @@ def test_unscored_trial_gives_exit_code_3_after_the_table(tiny: Path, monkeypatc
     ("arguments", "message"),
     [
         ([], "give IMAGES (a folder, a zip or an .npz) to score them, or --all"),
-        (["results", "--all"], "or --all to score finished trials, those in --out DIR, not both"),
+        (["results", "--all"], "or --all to score the finished trials in --out DIR, not both"),
         (["--all", "--eps", "0"], "--eps is about IMAGES"),
         (["--all", "--public-benchmark"], "--public-benchmark is about IMAGES"),
         (["--all"], "no finished trials are in"),
