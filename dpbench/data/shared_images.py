@@ -21,8 +21,9 @@ def check_apart(public: ImageDataset, sensitive: ImageDataset, progress: Progres
     Only copies are found, in whatever file, folder or zip: after another crop, scaling or compression, an image is
     another image. Images of a single colour do not count, because they say nothing about anybody.
 
-    The outcome depends on sensitive images, and nobody but the user who gave both datasets learns it: the run ends
-    before a trial starts, or goes on as if nothing was compared.
+    The outcome depends on sensitive images and has no noise, so no guarantee covers it. It reaches the screen and the
+    state folder of the user who gave both datasets, and no row: a trial runs as if nothing had been compared, or does
+    not start.
 
     Args:
         public: public images, in the shape of the sensitive ones.

@@ -20,6 +20,6 @@ def simple_table(title: str, *headings: str, left: int) -> Table:
     table.columns[0].no_wrap = True  # names can be copied
     for column in table.columns[:left]:
         column.overflow = "fold"
-    for column, title in zip(table.columns[left:], headings[left:], strict=True):
-        column.justify, column.min_width = "right", max(map(len, title.split()))
+    for column, words in zip(table.columns[left:], map(str.split, headings[left:]), strict=True):
+        column.justify, column.min_width = "right", max(map(len, words))
     return table
