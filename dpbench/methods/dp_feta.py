@@ -41,7 +41,7 @@ class DPFETA(DiffusionMethod[DPFETAConfig]):
     track = "none"
     paper = "arXiv 2504.01395"
     presets: ClassVar[Mapping[str, Preset]] = {
-        "small": Preset({"steps": 500}),
+        "small": Preset(),
         "small/mnist": Preset(ON_HANDWRITING, tuning="hold-out of mnist train"),
         "small/shapes": Preset({"batch": 512, "steps": 240, "warmup_steps": 200, "sampling_steps": 10}),
         "gpu": Preset({**ONE_GPU, "warmup_steps": 2000}),

@@ -63,12 +63,12 @@ class DPFETAPro(DiffusionMethod[DPFETAProConfig]):
     track = "none"
     paper = "arXiv 2601.06368"
     presets: ClassVar[Mapping[str, Preset]] = {
-        "small": Preset({"views": 2}),
+        "small": Preset(),
         "small/mnist": Preset({**ON_HANDWRITING, "generator_steps": 1000, "generated_steps": 1000}),
         "small/shapes": Preset(
             {
                 "batch": 512,
-                "steps": 120,
+                "steps": 240,
                 "warmup_steps": 200,
                 "features": 2000,
                 "generator_steps": 200,

@@ -53,8 +53,8 @@ class DPSGDFinetuning(DiffusionMethod[DPSGDFinetuningConfig]):
         "small/mnist": Preset(
             {"augmentation": "strokes", "public_steps": 2500, "lr": 2e-3}, tuning="hold-out of mnist train"
         ),
-        "small/shapes": Preset({"public_steps": 600, "batch": 512, "steps": 160, "sampling_steps": 10}),
-        "small/grained": Preset({"public_steps": 600, "batch": 512, "steps": 160, "sampling_steps": 10}),
+        "small/shapes": Preset({"public_steps": 600, "batch": 512, "steps": 240, "sampling_steps": 10}),
+        "small/grained": Preset({"public_steps": 600, "batch": 512, "steps": 240, "sampling_steps": 10}),
         "small/scenes": Preset(
             {
                 "augmentation": "none",  # captions name left and right

@@ -25,7 +25,7 @@ class DPDM(DiffusionMethod[DiffusionConfig]):
     track = "none"
     paper = "arXiv 2210.09929"
     presets: ClassVar[Mapping[str, Preset]] = {
-        "small": Preset({"steps": 500}),
+        "small": Preset(),
         "small/mnist": Preset(tuning="hold-out of mnist train"),
         "small/shapes": Preset({"batch": 512, "steps": 240, "sampling_steps": 10}),
         "gpu": Preset(ONE_GPU),

@@ -102,7 +102,7 @@ class PrivImage(DiffusionMethod[PrivImageConfig]):
         "small/shapes": Preset(
             {
                 **{"classifier_steps": 600, "public_steps": 600, "selected_steps": 200},
-                **{"batch": 512, "steps": 160, "sampling_steps": 10},
+                **{"batch": 512, "steps": 240, "sampling_steps": 10},
             }
         ),
         "gpu": Preset(

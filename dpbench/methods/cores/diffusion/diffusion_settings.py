@@ -114,7 +114,7 @@ class DiffusionConfig(DiffusionSettings, DPSGDSettings):
     """Settings of private training, the diffusion model and its sampler."""
 
     batch: int = option(1024, "expected records per private step (Poisson)", low=1)
-    steps: int = option(250, "private steps", low=1)
+    steps: int = option(500, "private steps", low=1)
     lr: float = option(4e-3, "peak learning rate of DP-Adam", above=0, high=10)
     clip: float = option(0.1, "clipping norm of a record's gradient; small enough to clip nearly every record", above=0)
     ema: float = option(
