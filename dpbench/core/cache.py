@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,7 +74,8 @@ class PublicCache:
 
         Args:
             name: the entry's name, e.g. "wavelet-coarse"; becomes part of the file name.
-            key: everything else that the tensors depend on: public data fingerprint, configuration.
+            key: everything else that the tensors depend on: public data fingerprint, configuration, and the
+                `weights_hash` of weights that an earlier entry holds.
             make: a function that captures everything it uses; if it uses a plugin chosen in the configuration, it
                 captures the plugin's instance.
 
@@ -95,9 +97,26 @@ class PublicCache:
                 seed = int(key, 16) % 2**63
                 torch.manual_seed(seed)
                 made = make(torch.Generator().manual_seed(seed))
-            tensors = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in made.items()}
+            tensors = _plain(made)
             write_atomic(path, lambda temporary: temporary.write_bytes(save(tensors)))
             return tensors
+
+
+def weights_hash(state: Mapping[str, Tensor]) -> str:
+    """A hash of names, shapes, types and values, for the keys of entries that are computed with these weights.
+
+    The configuration of the weights is not enough: weights that are lost and trained again on other hardware differ.
+    """
+    from safetensors.torch import save
+
+    return hashlib.sha256(save(_plain(state))).hexdigest()
+
+
+def _plain(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Copies that share no memory, in the form in which they are stored."""
+    import torch
+
+    return {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in state.items()}
 
 
 def _load(path: Path) -> dict[str, Tensor] | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from dpbench.core.cache import weights_hash
 from dpbench.core.config import option
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
@@ -192,7 +193,7 @@ class DPAR(Method[DPARConfig]):
         tokenizer = run.cache.get("image-tokenizer", key, lambda g: self._learn(public, replace(run, generator=g)))
         self.tokenizer.load_state_dict(tokenizer)
         self.tokenizer.to(run.device).eval()
-        key |= self.model.pretraining_key
+        key |= {"tokenizer": weights_hash(tokenizer), **self.model.pretraining_key}
         transformer = run.cache.get(
             "token-model", key, lambda g: self.model.pretrained(public, replace(run, generator=g))
         )

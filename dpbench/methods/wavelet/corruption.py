@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
+from dpbench.core.cache import weights_hash
 from dpbench.core.refiner import Degrade
 from dpbench.methods.wavelet.settings import CorruptionSettings
 from dpbench.methods.wavelet.spectral_tokenizer import SpectralTokenizer
@@ -21,13 +20,12 @@ class Retokenised(Degrade):
     Args:
         tokenizer: the tokenizer of the coarse stage.
         settings: share of replaced tokens and standard deviation of the noise.
-        key: cache key of the tokenizer.
     """
 
-    def __init__(self, tokenizer: SpectralTokenizer, settings: CorruptionSettings, key: Any):
+    def __init__(self, tokenizer: SpectralTokenizer, settings: CorruptionSettings):
         self.tokenizer = tokenizer
         self.settings = settings
-        self.key = {"tokenizer": key, "flip": settings.flip, "noise": settings.noise}
+        self.key = {"tokenizer": weights_hash(tokenizer.state_dict()), "flip": settings.flip, "noise": settings.noise}
 
     @torch.no_grad()
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:

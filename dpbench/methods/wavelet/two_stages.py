@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dpbench.core.cache import weights_hash
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.refiner import Refiner
@@ -61,31 +62,22 @@ class TwoStages:
 
     def prepare(self, public: ImageDataset, version: str, run: RunContext) -> None:
         """Trains tokenizer and coarse stage on public images, or loads them from the cache."""
-        key = self._tokenizer_key(public, version)
+        c, source = self.config, {"public": public.fingerprint, "augmentation": self.config.augmentation}
+        settings = {f.name: getattr(c, f.name) for f in (*fields(TokenizerSettings), *fields(TokenizerTraining))}
+        key = source | settings | {"version": version, "scales": self.tokenizer.depth}
         tokenizer = run.cache.get("wavelet-tokenizer", key, lambda g: self._learn_tokenizer(public, run, g))
         self.tokenizer.load_state_dict(tokenizer)
         self.tokenizer.to(run.device).eval()
-        of_tokens = {**key, "tokens": self.config.tokens, "order": self.config.order}
-        of_tokens |= self.coarse.pretraining_key
-        transformer = run.cache.get("wavelet-coarse", of_tokens, lambda g: self._pretrain(public, run, g))
+        key = source | {"tokenizer": weights_hash(tokenizer), "tokens": c.tokens, "order": c.order}
+        key |= self.coarse.pretraining_key
+        transformer = run.cache.get("wavelet-coarse", key, lambda g: self._pretrain(public, run, g))
         self.coarse.load_public_weights(transformer, run.generator)
         self.coarse.transformer.to(run.device)
 
-    def prepare_refiner(self, public: ImageDataset, version: str, run: RunContext) -> None:
+    def prepare_refiner(self, public: ImageDataset, run: RunContext) -> None:
         """Trains the refiner on public images, or loads it from the cache. Call it after `prepare`."""
         if self.config.tokens == "ll":
-            key = self._tokenizer_key(public, version)
-            self.refiner.prepare(public, Retokenised(self.tokenizer, self.config, key), run)
-
-    def _tokenizer_key(self, public: ImageDataset, version: str) -> dict[str, Any]:
-        """Everything that the trained tokenizer depends on."""
-        c = self.config
-        key = {"public": public.fingerprint, "augmentation": c.augmentation, "version": version}
-        return {
-            **key,
-            "scales": self.tokenizer.depth,
-            **{f.name: getattr(c, f.name) for f in (*fields(TokenizerSettings), *fields(TokenizerTraining))},
-        }
+            self.refiner.prepare(public, Retokenised(self.tokenizer, self.config), run)
 
     def _learn_tokenizer(self, public: ImageDataset, run: RunContext, generator: torch.Generator) -> dict[str, Tensor]:
         tokenizer = SpectralTokenizer(self.tokenizer.scales, self.config, self.tokenizer.depth).to(run.device)

@@ -207,7 +207,7 @@ class Wavelet(ModelMethod[WaveletConfig]):
 
     def prepare_sampling(self, public: ImageDataset | None, run: RunContext) -> None:
         """Trains the refiner on public images; see `Method.prepare_sampling`."""
-        self.model.prepare_refiner(required(public), self.version, run)
+        self.model.prepare_refiner(required(public), run)
 
     def fit(self, private: PrivateData, run: RunContext) -> None:
         """Finetunes the transformer on the private tokens; see `Method.fit`."""

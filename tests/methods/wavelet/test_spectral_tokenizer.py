@@ -132,17 +132,15 @@ def test_trained_tokenizer_reconstructs_every_scale(trained_tokenizer, public):
 def test_corruption_has_the_configured_flip_rate_and_noise(trained_tokenizer, public):
     images = unit_images(public.batch(range(100)))
     clean = trained_tokenizer.decode(trained_tokenizer.encode(images))
-    untouched = Retokenised(trained_tokenizer, CorruptionSettings(flip=0.0, noise=0.0), "key")(
-        images, torch.Generator()
-    )
+    untouched = Retokenised(trained_tokenizer, CorruptionSettings(flip=0.0, noise=0.0))(images, torch.Generator())
     assert torch.allclose(untouched, clean, atol=1e-6)
-    noisy = Retokenised(trained_tokenizer, CorruptionSettings(flip=0.0, noise=0.2), "key")(images, torch.Generator())
+    noisy = Retokenised(trained_tokenizer, CorruptionSettings(flip=0.0, noise=0.2))(images, torch.Generator())
     assert abs((noisy - clean).std().item() - 0.2) < 0.01
     tokens = trained_tokenizer.encode(images)
     seen: list[torch.Tensor] = []
     decode = trained_tokenizer.decode
     trained_tokenizer.decode = lambda t: (seen.append(t), decode(t))[1]
-    Retokenised(trained_tokenizer, CorruptionSettings(flip=0.3, noise=0.0), "key")(images, torch.Generator())
+    Retokenised(trained_tokenizer, CorruptionSettings(flip=0.3, noise=0.0))(images, torch.Generator())
     expected = 0.3 * (1 - 1 / len(trained_tokenizer.approximation))
     assert abs((seen[0] != tokens).float().mean().item() - expected) < 0.04
 

@@ -9,6 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from dpbench.core.cache import weights_hash
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.specs import Batch, Conditions
@@ -83,7 +84,7 @@ class LatentDiffusion:
         key = source | asdict(c.autoencoder_settings())
         state = run.cache.get("autoencoder", key, lambda generator: self._trained_autoencoder(public, run, generator))
         self.autoencoder.load_state_dict(state)
-        key = source | asdict(c.public_settings()) | dict(self.condition.key)
+        key = source | asdict(c.public_settings()) | dict(self.condition.key) | {"autoencoder": weights_hash(state)}
         state = run.cache.get("latent-diffusion", key, lambda generator: self._pretrained_unet(public, run, generator))
         self._start(state, run)
 
