@@ -33,7 +33,7 @@ def tree(as_started: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> P
 @pytest.fixture
 def plugin(as_started: None, registries: None, tmp_path: Path) -> Iterator[Callable[..., ModuleType]]:
     """plugin(name=source, ...) writes these files ("__" in a name separates folders) and imports the first one."""
-    before, path = dict(sys.modules), list(sys.path)
+    path = list(sys.path)
     folder = tmp_path / "plugins"
 
     def load(**sources: str) -> ModuleType:
@@ -46,6 +46,12 @@ def plugin(as_started: None, registries: None, tmp_path: Path) -> Iterator[Calla
 
     yield load
     sys.path[:] = path
-    for name in sys.modules.keys() - before:
-        if not name.startswith(("dpbench", "torch")):
-            del sys.modules[name]
+    modules = sys.modules.copy().items()
+    for name in [name for name, module in modules if any(Path(p).is_relative_to(folder) for p in _places(module))]:
+        del sys.modules[name]
+
+
+def _places(module: ModuleType) -> list[str]:
+    """The file of a module, or the folders of a package."""
+    file = getattr(module, "__file__", None)
+    return [file] if file else [*getattr(module, "__path__", ())]

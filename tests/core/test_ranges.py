@@ -41,7 +41,7 @@ def numeric_options() -> Iterator[tuple[type, str, Range]]:
                     yield config, f.name, f.metadata["range"]
 
 
-@pytest.mark.parametrize(("config", "name", "allowed"), numeric_options(), ids=str)
+@pytest.mark.parametrize(("config", "name", "allowed"), list(numeric_options()), ids=str)
 def test_numeric_option_has_a_lower_bound_and_refuses_what_is_outside(config: type, name: str, allowed: Range) -> None:
     lowest = max(allowed.low, allowed.above)
     assert math.isfinite(lowest)
