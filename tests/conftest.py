@@ -27,7 +27,7 @@ def pytest_xdist_setupnodes() -> None:
 
 
 def pytest_configure() -> None:
-    """Ctrl-C reaches this process and those that tests start, also where a shell started the tests in the background."""
+    """Ctrl-C reaches this process and those that tests start, also if the shell started it with Ctrl-C ignored."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
