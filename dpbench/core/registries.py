@@ -76,11 +76,11 @@ _METHODS = {
     ),
     "dpagg-ti": (
         "dpbench.methods.dpagg_ti:DPAggTI",
-        "A public generator prompted with the noisy sum of conditions that private images invert to (DPAgg-TI).",
+        "A public generator prompted with the noisy sum of embeddings inverted from private images (DPAgg-TI).",
     ),
     "gs-wgan": (
         "dpbench.methods.gs_wgan:GSWGAN",
-        "A GAN whose discriminators stay inside; only the generator's gradient is noised (GS-WGAN).",
+        "A GAN whose discriminators are never released; only the generator's gradient is noised (GS-WGAN).",
     ),
     "pe": (
         "dpbench.methods.pe:PE",
@@ -258,7 +258,7 @@ _REFINERS = {
     ),
     "adversarial": (
         "dpbench.refiners.adversarial:Adversarial",
-        "Convolutional super-resolution with a critic besides the L1 loss, trained on public images: fast, sharp.",
+        "Convolutional super-resolution with an L1 loss and a critic, trained on public images: fast, sharp.",
     ),
     "residual": (
         "dpbench.refiners.residual:Residual",
@@ -346,15 +346,15 @@ _TEXT_ENCODERS = {
 _GENERATORS = {
     "glyphs": (
         "dpbench.generators.glyphs:Glyphs",
-        "Characters of 12 fonts, white on black, rotated, slanted, moved and of any stroke width: no model at all.",
+        "Characters of 12 fonts, white on black, rotated, slanted, moved and of any stroke width; no trained model.",
     ),
     "polygons": (
         "dpbench.generators.polygons:Polygons",
-        "Star-shaped figures of ten corners on a ground that shades from one colour to another: no model at all.",
+        "Star-shaped figures of ten corners on a ground that shades from one colour to another; no trained model.",
     ),
     "nearest": (
         "dpbench.generators.nearest_images:NearestImages",
-        "Public images: random ones, and as variations others that are similar in pixels: no model at all.",
+        "Public images: random ones, and as variations others that are similar in pixels; no trained model.",
     ),
     "diffusion": (
         "dpbench.generators.public_diffusion:DiffusionGenerator",

@@ -48,7 +48,7 @@ class GlyphsConfig:
 
 
 class Glyphs(Simulator[GlyphsConfig]):
-    """Characters of 12 fonts, white on black, rotated, slanted, moved and of any stroke width: no model at all.
+    """Characters of 12 fonts, white on black, rotated, slanted, moved and of any stroke width; no trained model.
 
     A character is an image's kind, its font a choice; rotation, slant, width, height, position, stroke width and
     brightness are amounts. It uses no public images. It knows only the shapes of characters, so it cannot imitate data

@@ -28,7 +28,7 @@ class NearestConfig:
 
 
 class NearestImages(PublicGenerator[NearestConfig]):
-    """Public images: random ones, and as variations others that are similar in pixels: no model at all.
+    """Public images: random ones, and as variations others that are similar in pixels; no trained model.
 
     A variation of degree g is drawn from the g · `neighbours` nearest images of the pool, the image itself included.
     """

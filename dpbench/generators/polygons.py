@@ -18,7 +18,7 @@ LUMINANCE = (0.299, 0.587, 0.114)
 
 
 class Polygons(Simulator[NoSettings]):
-    """Star-shaped figures of ten corners on a ground that shades from one colour to another: no model at all.
+    """Star-shaped figures of ten corners on a ground that shades from one colour to another; no trained model.
 
     Outline, hole, position, size and the three colours are amounts. It uses no public images.
     """

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class DPAggTI(ModelMethod[InversionConfig]):
-    """A public generator prompted with the noisy sum of conditions that private images invert to (DPAgg-TI).
+    """A public generator prompted with the noisy sum of embeddings inverted from private images (DPAgg-TI).
 
     For each private image, the condition of a frozen generator is optimised so that the generator finds the image
     likely. The resulting vectors, scaled to norm 1, are summed per class, once, over all records and with noise. The

@@ -47,7 +47,7 @@ class GSWGANConfig(CriticSettings, GANSettings):
 
 
 class GSWGAN(ModelMethod[GSWGANConfig]):
-    """A GAN whose discriminators stay inside; only the generator's gradient is noised (GS-WGAN).
+    """A GAN whose discriminators are never released; only the generator's gradient is noised (GS-WGAN).
 
     The records are split into shards, with one Wasserstein critic per shard. Before each private step, some critics are
     trained on the current generated images, in turn. The step draws one critic in secret, and returns the gradients of

@@ -22,11 +22,11 @@ class AdversarialConfig(RegressionConfig):
         0.99, "decay of the exponential moving average of the weights; none disables it", low=0, below=1
     )
     critic_width: int = option(32, "channels of the critic's first layer", low=1)
-    weight: float = option(0.1, "weight of the adversarial loss besides the L1 loss", low=0)
+    weight: float = option(0.1, "weight of the adversarial loss, added to the L1 loss", low=0)
 
 
 class Adversarial(TrainedRefiner[AdversarialConfig]):
-    """Convolutional super-resolution with a critic besides the L1 loss, trained on public images: fast, sharp."""
+    """Convolutional super-resolution with an L1 loss and a critic, trained on public images: fast, sharp."""
 
     Config = AdversarialConfig
     paper = "arXiv 1609.04802"

@@ -115,7 +115,7 @@ WEIGHTS: dict[str, Weights] = {
             _hub(_TOKENS, "vocab.json", "5047b556ce86ccaf6aa22b3ffccfc52d391ea4accdab9c2f2407da5b742d4363", 862_328),
             _hub(_TOKENS, "merges.txt", "f526393189112391ce6f9795d4695f704121ce452c3aad1f5335cc41337eba85", 524_657),
         ),
-        "extractor clip: CMMD, CLIP-FID, CLIP score; needs dpbench[hub]",
+        "extractor clip: CMMD, CLIP score; needs dpbench[hub]",
         "OpenAI's CLIP ViT-L/14 at 336 pixels, MIT",
     ),
     "dinov2": Weights(
@@ -128,7 +128,7 @@ WEIGHTS: dict[str, Weights] = {
             ),
             _hub(_DINOV2, "config.json", "12df51c069a2dc1305e34ba71ef58bc2407ea553b75f4722a1715c1bce3bbed0", 549),
         ),
-        "extractor dinov2: FD-DINOv2; needs dpbench[hub]",
+        "extractor dinov2: FD-DINOv2, FLD; needs dpbench[hub]",
         "Meta's DINOv2 ViT-L/14, Apache-2.0",
     ),
     "vgg": Weights(

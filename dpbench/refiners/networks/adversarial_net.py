@@ -13,7 +13,7 @@ from dpbench.refiners.networks.sub_pixel import SubPixelNet
 
 
 class AdversarialNet(SubPixelNet):
-    """A `SubPixelNet` trained with an adversarial loss besides the L1 loss.
+    """A `SubPixelNet` trained with an adversarial loss in addition to the L1 loss.
 
     The L1 loss favours the median of all details that fit the coarse image, which is blurry. The adversarial loss
     favours details that the critic cannot tell from real ones.
