@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from dpbench.core.errors import UnknownName
+from dpbench.core.errors import PrivacyError, UnknownName
 from dpbench.models.precision import full_precision
 
 LARGEST = 1e30
@@ -95,9 +95,12 @@ def clipped_sum(values: Tensor, real: Tensor, clip: float, order: int = 2) -> Te
         real: bool [b]; False marks padding.
         clip: bound on each record's norm.
         order: order of the norm: 2 for L2, 1 for L1.
+
+    Raises:
+        PrivacyError: see `distinct_places`.
     """
     if values.is_sparse:
-        values = _with_distinct_places(values)
+        values = distinct_places(values)
         record, *place = values.indices()
         entries = values.values().float().reshape(len(record), -1)
     else:
@@ -115,10 +118,22 @@ def clipped_sum(values: Tensor, real: Tensor, clip: float, order: int = 2) -> Te
     return torch.zeros(values.shape[1:], device=values.device).index_put_(tuple(place), dense, accumulate=True)
 
 
-def _with_distinct_places(values: Tensor) -> Tensor:
-    """The sparse tensor with the entries of one place added up, even if it claims that no place occurs twice."""
-    values = values.coalesce()  # does nothing to a tensor with is_coalesced=True
-    return torch.sparse_coo_tensor(values.indices(), values.values(), values.shape, check_invariants=True).coalesce()
+def distinct_places(values: Tensor) -> Tensor:
+    """The sparse tensor with the entries of each place added up, even if it claims that no place occurs twice.
+
+    `coalesce` and `to_dense` take a place outside the tensor, such as -1 in the second row, for one in another record's
+    row, so places are checked before.
+
+    Raises:
+        PrivacyError: a place is outside the tensor.
+    """
+    places, entries = values._indices(), values._values()
+    sizes = torch.tensor(values.shape[: len(places)], device=places.device)[:, None]
+    if ((places < 0) | (places >= sizes)).any():
+        raise PrivacyError(
+            f"a sparse contribution has an index outside its shape {tuple(values.shape)}; indices start at 0"
+        )
+    return torch.sparse_coo_tensor(places, entries, values.shape, check_invariants=True).coalesce()
 
 
 def clamped_sum(values: Tensor, real: Tensor, clip: float) -> Tensor:
@@ -128,7 +143,10 @@ def clamped_sum(values: Tensor, real: Tensor, clip: float) -> Tensor:
         values: [b, ...]; dense or sparse.
         real: bool [b]; False marks padding.
         clip: largest number.
+
+    Raises:
+        PrivacyError: see `distinct_places`.
     """
-    values = (values.to_dense() if values.is_sparse else values).float()
+    values = (distinct_places(values).to_dense() if values.is_sparse else values).float()
     kept = values.isfinite() & real.reshape(-1, *[1] * (values.ndim - 1))
     return torch.where(kept, values, 0).clamp(0, clip).sum(0)

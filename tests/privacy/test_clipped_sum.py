@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from dpbench.privacy.clipping import clipped_sum
+from dpbench.core.errors import PrivacyError
+from dpbench.privacy.clipping import clamped_sum, clipped_sum
 
 
 def ones(n: int) -> Tensor:
@@ -74,6 +75,17 @@ def test_a_tensor_that_hides_repeated_places_is_clipped_all_the_same(order):
         hidden = torch.sparse_coo_tensor(places, values, (1, 2, *rest), is_coalesced=True, check_invariants=False)
         total = clipped_sum(hidden, ones(1), 1.0, order)
         assert torch.linalg.vector_norm(total, order).item() == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize("place", [[1, -1], [0, 3], [-1, 0], [2, 0]])
+@pytest.mark.parametrize("hides", [False, True])
+@pytest.mark.parametrize("sums", [clipped_sum, clamped_sum])
+def test_a_place_outside_is_refused_not_merged_into_another_record(sums, place, hides):
+    """-1 in the row of record 1 is where record 0 has its last number: `coalesce` would merge the two."""
+    places = torch.tensor([[0, 2], place, [1, 0]]).T
+    outside = torch.sparse_coo_tensor(places, torch.ones(3), (2, 3), is_coalesced=hides, check_invariants=False)
+    with pytest.raises(PrivacyError, match=r"an index outside its shape \(2, 3\)"):
+        sums(outside, ones(2), 1.0)
 
 
 def test_autocast_does_not_touch_the_sum():

@@ -19,6 +19,7 @@ from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch
 from dpbench.privacy.checks.guard import guarded
 from dpbench.privacy.checks.probes import Probes
+from dpbench.privacy.clipping import distinct_places
 from dpbench.privacy.noise import global_randomness
 
 LEAST = 4
@@ -149,7 +150,7 @@ def warn_if_not_finite(values: Tensor, what: str, frames: int = 4) -> None:
     Warns:
         UserWarning: some values are not finite.
     """
-    finite = (values.coalesce().values() if values.is_sparse else values).isfinite()
+    finite = (distinct_places(values).values() if values.is_sparse else values).isfinite()
     if not finite.all():
         share = 1 - float(finite.reshape(len(finite), -1).all(1).float().mean())
         warnings.warn(
@@ -197,7 +198,7 @@ def equal_rows(a: Tensor, b: Tensor, rows: Tensor, tolerance: float = 1e-4) -> b
 
 def _entries(values: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
     """(places, entries) of some rows of a sparse tensor."""
-    values = values.coalesce()
+    values = distinct_places(values)
     chosen = rows[values.indices()[0]]
     return values.indices()[:, chosen], values.values()[chosen]
 
