@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from dpbench.core.errors import DpbenchError, PrivacyError
+from dpbench.core.errors import DataError, DpbenchError, PrivacyError
 from dpbench.privacy.checks.source_location import origin
 
 T = TypeVar("T")
@@ -50,7 +50,8 @@ class Door:
             return compute()
         except BaseException as error:
             self.close(f"{what} failed ({type(error).__name__}) after records were drawn; start the run over")
-            if self._shows_errors or isinstance(error, DpbenchError) or not isinstance(error, Exception):
+            is_safe = isinstance(error, DpbenchError) and not isinstance(error, DataError)  # which names a file
+            if self._shows_errors or is_safe or not isinstance(error, Exception):
                 raise
             failure = f"{what} raised {type(error).__name__} at {origin(error)}"
         raise PrivacyError(f"{failure}; its message may contain private values and is not shown")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -185,7 +186,10 @@ class SanitisedSteps:
             yield partial(_drawn, self._shards[number], randomness, device), randomness
 
     def _check(self, probes: Probes) -> None:
-        """Trains one discriminator on synthetic records under guard: only its gradients may leave the training."""
+        """Trains one discriminator on synthetic records under guard: only its gradients may leave the training.
+
+        Another one must stay as it is when it scores images: only drawn ones do.
+        """
         images, labels = self._generate()
         images, device = images.detach(), self._parts.device
 
@@ -200,6 +204,16 @@ class SanitisedSteps:
         values = guarded(answer, probes.take(DISTINCT)[0], f"the training of '{self._mechanism.name}'")
         if values.shape != images.shape:
             raise PrivacyError(f"'{self._mechanism.name}' gives gradients of another shape than the images")
+
+        with global_randomness(0, device):
+            untrained = self._new()
+            before = copy.deepcopy(untrained.state_dict())
+            _at(untrained, images, labels)
+        if not _same(before, untrained.state_dict()):
+            raise PrivacyError(
+                f"'{self._mechanism.name}': a discriminator changes when it scores images, so later answers would show "
+                "which ones were drawn; use no layers that do, such as spectral or batch normalisation in training mode"
+            )
 
     def state_dict(self) -> dict[str, Any]:
         """The number of receipts so far, and the discriminators."""
@@ -227,6 +241,17 @@ def _at(discriminator: Discriminator, images: Tensor, labels: Tensor) -> Tensor:
     with torch.enable_grad():
         (gradients,) = torch.autograd.grad(discriminator(images, labels).sum(), images)
     return gradients
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Whether two states are equal: tensors and plain values in dicts, lists and tuples."""
+    if isinstance(a, Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, Mapping):
+        return a.keys() == b.keys() and all(_same(value, b[key]) for key, value in a.items())
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(_same, a, b))
+    return bool(a == b)
 
 
 def _drawn(records: Records, draws: torch.Generator, device: str, size: int) -> Batch:

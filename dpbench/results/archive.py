@@ -14,7 +14,6 @@ from dpbench.core.errors import DpbenchError
 from dpbench.core.files import is_there, write_atomic
 from dpbench.core.progress import Progress, track
 from dpbench.results import checksums
-from dpbench.results.model_card import may_be_shared
 from dpbench.results.record import TrialRecord
 from dpbench.results.samples import CONDITIONS
 from dpbench.results.trial_folder import LEDGER, MODEL, PICTURE, SAMPLES, SCORES, TRIAL, TrialFolder, safe_name
@@ -38,7 +37,7 @@ def check(record: TrialRecord, folder: TrialFolder, out: Path) -> None:
         raise DpbenchError(f"{folder.path} is not scored yet; run the command that started it again, then export it")
     if not record.has_model:
         raise DpbenchError(f"{record} has no model: its images were not drawn by dpbench")
-    if not may_be_shared(record):
+    if record.is_sensitive:
         raise DpbenchError(
             f"{record} is not packed: {record.dataset} is not declared public, and no guarantee protects its records"
         )

@@ -83,11 +83,6 @@ def model_card(record: TrialRecord, ledger: StoredLedger, origin: Origin, measur
     return "\n\n".join(parts)
 
 
-def may_be_shared(record: TrialRecord) -> bool:
-    """Whether the records are public, or a guarantee protects them: finite ε, verified, with secret noise."""
-    return record.public_benchmark or not (record.is_sensitive or record.noise == "reproducible")
-
-
 def _front_matter(record: TrialRecord) -> str:
     import yaml
 
@@ -249,7 +244,7 @@ def _misuse(record: TrialRecord) -> Iterator[str]:
         "Attempts to find out who was in the training data.",
         "Passing the images off as real ones.",
     ]
-    if not may_be_shared(record):
+    if record.is_sensitive:
         uses.insert(0, "Publication. No guarantee protects the records behind it.")
     yield "\n".join(f"- {use}" for use in uses)
 

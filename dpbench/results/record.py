@@ -197,7 +197,7 @@ class TrialRecord:
     @property
     def is_sensitive(self) -> bool:
         """Whether model and samples must stay in `sensitive/`; see `is_sensitive`."""
-        return is_sensitive(self.public_benchmark, self.reference, self.epsilon, self.accounting)
+        return is_sensitive(self.public_benchmark, self.reference, self.epsilon, self.accounting, self.noise)
 
     def __str__(self) -> str:
         return trial_title(self.method, self.variant, self.dataset, self.reference, self.epsilon, self.seed)
@@ -222,12 +222,14 @@ def dataset_fields(spec: DatasetSpec, fingerprint: str) -> dict[str, Any]:
     }
 
 
-def is_sensitive(public_benchmark: bool, reference: str, epsilon: float | None, accounting: str) -> bool:
+def is_sensitive(public_benchmark: bool, reference: str, epsilon: float | None, accounting: str, noise: str) -> bool:
     """Whether a trial's model and samples must stay in `sensitive/` (rule R9).
 
-    They must if the dataset is not declared public and no verified, finite ε protects it.
+    They must if the dataset is not declared public and no verified, finite ε with secret noise protects it.
     """
-    is_protected = epsilon is not None and math.isfinite(epsilon) and accounting != "unverified"
+    is_protected = (
+        epsilon is not None and math.isfinite(epsilon) and accounting != "unverified" and noise != "reproducible"
+    )
     return not public_benchmark and reference != "real" and not is_protected
 
 

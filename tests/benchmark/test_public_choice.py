@@ -68,6 +68,12 @@ def test_row_says_what_was_chosen_and_what_from(chosen: Path) -> None:
     assert "public source chosen: tiny-public" in log.read_text(encoding="utf-8")
 
 
+def test_a_choice_without_noise_of_undeclared_data_is_not_written(chosen: Path) -> None:
+    rows = run(chosen, dataset="tiny:secret", references=("nonprivate",), metrics=["brightness"])
+    assert rows.set_index("reference")["public_choice"].to_dict() == {"": "tiny-public", "nonprivate": ""}
+    assert sum("public source chosen" in log.read_text(encoding="utf-8") for log in chosen.rglob("log.txt")) == 1
+
+
 def test_every_trial_chooses_and_pays_afresh(chosen: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     released = Vault.noisy_sum

@@ -13,7 +13,7 @@ from stepping import flat, linear, squares, start
 from torch import Tensor
 from vaults import Images, a_sum, pixels, steps, vault
 
-from dpbench.core.errors import DataError, PrivacyError
+from dpbench.core.errors import DataError, PrivacyError, RunError
 from dpbench.core.specs import Batch, DatasetSpec
 from dpbench.privacy.checks.loss_checks import LossChecks
 from dpbench.privacy.door import Door
@@ -96,12 +96,20 @@ def test_an_exception_on_a_public_benchmark_passes_and_closes_the_vault(query):
         private.derive(flat)
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, DataError])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, RunError])
 def test_interruptions_and_messages_of_dpbench_pass_and_close_the_vault(error):
     private, raised = break_off(Undeclared(pixels(9)), "noisy_sum", error)
     assert type(raised) is error
     with pytest.raises(PrivacyError, match="closed"):
         private.noisy_sum("sum", flat)
+
+
+def test_an_error_that_names_a_drawn_file_shows_type_and_line_only():
+    """The file of a record that vanishes during training would tell who was sampled in that step."""
+    _, error = break_off(Undeclared(pixels(9)), "dp_sgd", DataError)
+    assert "step 1 of 'steps' raised DataError at" in str(error)
+    assert "labels [" not in "".join(traceback.format_exception(error))
+    assert isinstance(break_off(Images(pixels(9)), "dp_sgd", DataError)[1], DataError)
 
 
 def test_samples_cannot_be_thrown_away_until_one_pleases(monkeypatch):

@@ -100,6 +100,24 @@ def shards_of(reads: list[list[int]]) -> list[set[int]]:
     return [{i % SHARDS for i in read} for read in reads]
 
 
+class Counting(Learner):
+    """Its scores move a buffer, as spectral normalisation in training mode does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("asked", torch.zeros(()))
+
+    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+        self.asked += 1
+        return super().forward(images, labels) * self.asked
+
+
+def test_a_discriminator_that_changes_when_it_scores_images_is_refused():
+    """Later answers would tell who answered before."""
+    with pytest.raises(PrivacyError, match="a discriminator changes when it scores images"):
+        opened(vault(Untouchable(pixels(N)), gradients()), Counting)
+
+
 def test_each_record_is_in_one_shard():
     records = Images(pixels(N))
     next(opened(vault(records, gradients())))

@@ -116,8 +116,6 @@ def fit(method: Method[Any], trial: TrialSpec, plan: CalibratedPlan, session: Se
         finally:
             private.door.close("it opens only for fit")
         ledger.check_complete()
-    if method.public_choice:
-        log(f"public source chosen: {method.public_choice}")
     if writes:
         _check_unchanged(trial, session)
     return Accounts(ledger, run_id(trial, key) if trial.is_private else None)
@@ -134,9 +132,12 @@ def sample(method: Method[Any], trial: TrialSpec, accounts: Accounts, session: S
     with session.seal.everything_closed():
         weights = finite_weights(method)
         private, total = method.parameters()
-    folder = trial.folder(session.out)
+    hidden = is_sensitive(trial.spec.public_benchmark, trial.reference, trial.epsilon, ledger.accounting, trial.noise)
+    home = trial.folder(session.out).home(hidden)
+    choice = "" if hidden else method.public_choice
+    if choice:
+        log(f"public source chosen: {choice}")
     with log.phase("sample"), session.phase("sample", trial.seed, _workplace(trial, session), log=log) as run:
-        home = folder.home(is_sensitive(trial.spec.public_benchmark, trial.reference, trial.epsilon, ledger.accounting))
         draw_samples(method, trial.request.conditions, home / SAMPLES, run)
     write_atomic(home / MODEL, lambda path: path.write_bytes(save(weights)))
     with best_effort(home / PICTURE):
@@ -152,12 +153,12 @@ def sample(method: Method[Any], trial: TrialSpec, accounts: Accounts, session: S
         accountant="PLD",
         accounting=ledger.accounting,
         unverified=tuple(ledger.unverified),
-        noise=("secret" if trial.noise_seed is None else "reproducible") if trial.is_private else "",
+        noise=trial.noise,
         tuning=trial.tuning,
         preset=trial.preset,
         seed=trial.seed,
         public_source=trial.public.name if trial.public else "",
-        public_choice=method.public_choice,
+        public_choice=choice,
         public_fingerprint=trial.public.fingerprint if trial.public else "",
         pretrained=trial.pretrained,
         prompts=trial.prompts,

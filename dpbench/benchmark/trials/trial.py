@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from dpbench.benchmark.inputs import Source
 from dpbench.benchmark.public_choice import learning_from
@@ -129,6 +129,13 @@ class TrialSpec:
     def is_private(self) -> bool:
         """Whether it spends a finite, positive ε."""
         return 0 < self.epsilon < math.inf
+
+    @property
+    def noise(self) -> Literal["", "secret", "reproducible"]:
+        """The kind of its DP noise; "" if it draws none."""
+        if not self.is_private:
+            return ""
+        return "secret" if self.noise_seed is None else "reproducible"
 
     @cached_property
     def key(self) -> str:

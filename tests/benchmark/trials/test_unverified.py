@@ -98,6 +98,12 @@ def test_verified_trial_of_undeclared_data_has_no_sensitive_folder(tiny: Path) -
     assert not (only(tiny) / "sensitive").exists()
 
 
+def test_noise_that_can_be_subtracted_protects_nothing_of_undeclared_data(tiny: Path) -> None:
+    run(tiny, settings={}, noise_seed=0)
+    assert {"model.safetensors", "samples", "samples.png"} < contents(only(tiny) / "sensitive")
+    assert not {"model.safetensors", "samples", "samples.png"} & contents(only(tiny))
+
+
 def test_unverified_mark_is_kept_after_an_interruption(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looked = tiny.parent / "looked"
 
