@@ -56,7 +56,7 @@ def calibrate(plan: Plan, budget: Budget) -> CalibratedPlan:
         raise PrivacyError(f"the mechanisms with fixed noise alone cost ε = {fixed:.4g}, above {budget.epsilon:g}")
     if not plan.is_calibrated:
         plan = plan.with_scale(_smallest_scale(plan, budget))
-    return _billed(plan, budget)
+    return _with_cost(plan, budget)
 
 
 def priced(plan: Plan, delta: float) -> CalibratedPlan:
@@ -65,10 +65,10 @@ def priced(plan: Plan, delta: float) -> CalibratedPlan:
     Raises:
         PrivacyError: a noise multiplier is not set.
     """
-    return _billed(plan, Budget(epsilon_pld(plan.events(), delta), delta))
+    return _with_cost(plan, Budget(epsilon_pld(plan.events(), delta), delta))
 
 
-def _billed(plan: Plan, budget: Budget) -> CalibratedPlan:
+def _with_cost(plan: Plan, budget: Budget) -> CalibratedPlan:
     """A plan with its cost: every number comes from one composition, on the grid on which ε has settled."""
     events, delta = plan.events(), budget.delta
     if not events or any(e.noise_multiplier == 0 for e in events):

@@ -35,7 +35,7 @@ class Door:
         """The result of a computation on private records. If it fails, the vault closes.
 
         Whether and where code fails on private records depends on them, and drawing another sample instead would be an
-        unbilled release. Unless the dataset is a public benchmark, only the type and line of an exception are shown:
+        unaccounted release. Unless the dataset is a public benchmark, only the type and line of an exception are shown:
         its message and context may contain labels and pixels.
 
         Args:

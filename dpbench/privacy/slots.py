@@ -11,11 +11,11 @@ the subset, so the others' slots have the same joint law with and without r. The
 on the record in it (a micro-batch of padding alone is skipped, but the law of a generator's stream is the same from
 every position on). Given the others' slots and draws, their gradients are the same with and without r, and r adds one
 clipped gradient in place of padding. The hockey-stick divergence is jointly convex, so the mixture over samples, slots
-and draws costs no more than the Poisson-subsampled Gaussian mechanism that is billed.
+and draws costs no more than the Poisson-subsampled Gaussian mechanism that is planned.
 
 A sample larger than S gets additional micro-batches (none is truncated), and adding r may change their number. S is
 chosen such that this happens in any step with a probability of at most `OVERFLOW` times δ. The number of other sampled
-records has the same law with and without r, so this is one more mixture, and δ exceeds the billed one by at most a
+records has the same law with and without r, so this is one more mixture, and δ exceeds the stated one by at most a
 millionth of it.
 
 An order-free loss (see `order`) needs no constant: rows are independent of each other, so their number does not matter,

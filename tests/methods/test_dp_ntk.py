@@ -79,7 +79,7 @@ def test_a_record_contributes_a_vector_as_long_as_the_clip(spec, sensitive):
 
 
 def test_paper_preset_has_the_published_constants_and_one_release_over_all_records():
-    """Width 800, 2,000 steps of 5,000 generated images. A release at rate 1 is billed as a plain Gaussian."""
+    """Width 800, 2,000 steps of 5,000 generated images. A release at rate 1 is accounted for as a plain Gaussian."""
     (configured,) = configure(["dp-ntk"], "mnist", "paper", {})
     config = configured.config
     assert (config.hidden, config.outputs, config.steps, config.batch, config.lr) == (800, 10, 2000, 5000, 0.01)

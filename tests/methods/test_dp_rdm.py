@@ -101,7 +101,7 @@ def test_without_noise_the_prompts_are_means_of_the_nearest_of_the_class(prepare
         assert torch.allclose(method.model.prompts[:, label], own[nearest].mean(1), atol=1e-4)
 
 
-def test_the_noise_of_the_prompts_is_the_billed_one(prepared, vault):
+def test_the_noise_of_the_prompts_is_the_planned_one(prepared, vault):
     exact, run = prepared()
     noisy, _ = prepared()
     plan = plan_of(exact, REQUEST)

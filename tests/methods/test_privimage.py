@@ -95,8 +95,8 @@ def test_the_votes_count_in_epsilon(spec):
     assert with_votes[TRAINING].noise_multiplier > 1.1 * alone[TRAINING].noise_multiplier
 
 
-def test_noise_of_the_released_votes_is_the_billed_one(spec, vault):
-    """One public README queries with a multiplier of 50 and bills 484."""
+def test_noise_of_the_released_votes_is_the_planned_one(spec, vault):
+    """One public README queries with a multiplier of 50 and accounts for 484."""
     method, classifier = _method(spec, votes=4, query_noise=50), PublicClassifier("small", 500)
     exact, noisy = (classifier.histogram(vault(plan_of(method, REQUEST), e), QUERY, 4) for e in (math.inf, 1.0))
     assert exact.sum().item() == pytest.approx(4 * 400)

@@ -94,12 +94,12 @@ MISTAKES = (
         ),
     ),
     Published(
-        "the gradients of a record's views are summed, or clipped one by one, but billed as one record",
+        "the gradients of a record's views are summed, or clipped one by one, but accounted for as one record",
         DP_SGD,
         ("privacy/mistakes/views_summed.py", "methods/test_dpdm.py::test_views_repeat_the_same_record"),
     ),
     Published(
-        "shuffled batches are billed as Poisson samples",
+        "shuffled batches are accounted for as Poisson samples",
         EVERY,
         (
             "privacy/mistakes/shuffled_batches.py",
@@ -116,7 +116,7 @@ MISTAKES = (
         ),
     ),
     Published(
-        "large batches are truncated, but not billed for it",
+        "large batches are truncated, which is not accounted for",
         DP_SGD,
         ("privacy/test_stepper.py::test_batches_of_any_size_are_processed_whole_in_padded_micro_batches",),
     ),
@@ -188,9 +188,9 @@ MISTAKES = (
         ),
     ),
     Published(
-        "votes are noised with multiplier 50, but billed for 484",
+        "votes are noised with multiplier 50, but accounted for with 484",
         ("privimage",),
-        ("methods/test_privimage.py::test_noise_of_the_released_votes_is_the_billed_one",),
+        ("methods/test_privimage.py::test_noise_of_the_released_votes_is_the_planned_one",),
     ),
     Published(
         "pretraining is conditional on public classes, not on the private ones that they were assigned to",
@@ -203,7 +203,7 @@ MISTAKES = (
         ("methods/test_dp_gan.py::test_a_record_is_paired_with_one_generated_image_inside_its_loss",),
     ),
     Published(
-        "the images of a step are billed as if each had a discriminator of its own",
+        "the images of a step are accounted for as if each had a discriminator of its own",
         ("gs-wgan",),
         (
             "privacy/test_shard_event.py::test_the_published_noise_costs_hundreds",
@@ -247,12 +247,12 @@ MISTAKES = (
         ("privacy/test_nearest_mean.py::test_the_divisor_is_k_however_many_records_are_found",),
     ),
     Published(
-        "a mean of nearest neighbours is billed as if the next one did not take a place that becomes free",
+        "a mean of nearest neighbours is accounted for as if the next one did not take a place that becomes free",
         ("dp-rdm",),
         ("privacy/test_nearest_mean.py::test_twice_the_clip_is_reached",),
     ),
     Published(
-        "only some queries are billed, or one sample serves several",
+        "only some queries are accounted for, or one sample serves several",
         ("dp-rdm",),
         (
             "methods/test_dp_rdm.py::test_queries_are_counted_and_images_are_not",

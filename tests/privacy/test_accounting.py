@@ -48,7 +48,7 @@ def test_releases_over_all_records_are_one_with_the_sum_of_their_precisions():
     assert epsilon_pld(several, DELTA) == pytest.approx(epsilon_pld(one, DELTA), rel=1e-9)
 
 
-def test_rate_one_is_billed_as_a_plain_gaussian_and_sampling_is_cheaper():
+def test_rate_one_is_accounted_for_as_a_plain_gaussian_and_sampling_is_cheaper():
     everyone, nearly, half = (epsilon_pld([GaussianEvent(2.0, rate, 10)], DELTA) for rate in (1.0, 1 - 1e-6, 0.5))
     assert everyone == pytest.approx(nearly, rel=5e-3)
     assert half < 0.8 * everyone

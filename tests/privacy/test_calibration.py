@@ -94,7 +94,7 @@ def test_a_release_without_noise_is_within_no_finite_budget():
         calibrate(Plan(a_sum()), Budget(1e6, DELTA))
 
 
-def test_fixed_noise_is_left_alone_and_billed():
+def test_fixed_noise_is_left_alone_and_accounted_for():
     calibrated = calibrate(Plan(QUERY), Budget(8.0, DELTA))
     assert calibrated.mechanisms == (QUERY,)
     assert gaussian_delta(calibrated.epsilon, 5.0) == pytest.approx(DELTA, rel=0.02)

@@ -38,7 +38,7 @@ def thirds(batch: Batch) -> Tensor:
 
 
 @KINDS
-def test_it_is_billed_by_its_pure_epsilon(kind):
+def test_it_is_accounted_for_by_its_pure_epsilon(kind):
     assert choice(kind, noise_multiplier=2.0, count=3).events() == [PureEvent(2.0, 1.0, 3)]
 
 

@@ -24,7 +24,7 @@ def by_brightness(batch: Batch) -> Tensor:
     return batch.images[:, 0, 0, :3].float()
 
 
-def test_it_is_billed_as_laplace_noise():
+def test_it_is_accounted_for_as_laplace_noise():
     assert counts(noise_multiplier=1.5, rate=0.1, count=4).events() == [LaplaceEvent(1.5, 0.1, 4)]
 
 

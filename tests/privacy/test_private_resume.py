@@ -112,7 +112,7 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("stop", [1, 2, 8, STEPS])
-def test_the_planned_number_of_steps_is_taken_and_billed(often, tmp_path, stop):
+def test_the_planned_number_of_steps_is_taken_and_accounted_for(often, tmp_path, stop):
     interrupt(tmp_path, stop)
     assert on_disk(tmp_path) == {"steps": stop, "sum": 2}  # the receipt came first, the step was never taken
     second = Attempt(tmp_path).fit()

@@ -56,7 +56,7 @@ def test_plan_has_the_published_releases(method: str) -> None:
     assert mechanism.schedule == ()
 
 
-def test_finetuning_of_a_public_model_is_billed_as_training_from_scratch() -> None:
+def test_finetuning_of_a_public_model_is_accounted_for_as_training_from_scratch() -> None:
     assert preset_plan("dp-sgd", "paper") == preset_plan("dpdm", "paper")
 
 
@@ -91,7 +91,7 @@ def test_one_sum_has_the_noise_of_the_analytic_gaussian_mechanism(method: str, e
 
 
 def test_dp_merf_has_the_noise_of_a_record_replaced_by_another() -> None:
-    """As published: twice the sensitivity of adding or removing a record, which the accountant bills."""
+    """As published: twice the sensitivity of adding or removing a record, which the accountant assumes."""
     (mechanism,) = calibrate(preset_plan("dp-merf", "paper"), Budget(1.0, 1e-5)).mechanisms
     assert mechanism.noise_multiplier == pytest.approx(3.7306, rel=5e-3)  # the known value for sensitivity 1
     assert mechanism.noise_scale_at(1) == pytest.approx(3.7306 * math.sqrt(4.01), rel=5e-3)

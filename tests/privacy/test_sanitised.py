@@ -79,7 +79,7 @@ def opened(private: Vault, new: Callable[[], Learner] = Learner, made: Made | No
     return private.sanitised_gradients("g", new, made, made.optimizer)
 
 
-def test_it_is_billed_by_secret_shards():
+def test_it_is_accounted_for_by_secret_shards():
     assert gradients(noise_multiplier=2.0).events() == [ShardEvent(2.0, 1 / SHARDS, 2)]
 
 
@@ -127,7 +127,7 @@ def test_each_record_is_in_one_shard():
 
 @pytest.mark.parametrize("trained", [1, 3, SHARDS])
 def test_discriminators_are_trained_in_turn_whoever_answers(trained):
-    """Otherwise later answers would show who answered before, and no secret draw would be left to bill."""
+    """Otherwise later answers would show who answered before, and no secret draw would be left to account for."""
     records = Images(pixels(N))
     list(opened(vault(records, gradients(steps=20, trained=trained))))
     assert shards_of(records.reads[SHARDS:]) == [{turn % SHARDS} for turn in range(20 * trained)]

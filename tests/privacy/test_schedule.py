@@ -1,4 +1,4 @@
-"""Releases whose sampling rate and noise follow a schedule: what is billed is what is sampled and noised."""
+"""Releases whose sampling rate and noise follow a schedule: what is accounted for is what is sampled and noised."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DELTA = 1e-5
 LARGER_AND_QUIETER = (Segment(releases=2), Segment(releases=3, rate=4.0, noise=0.5), Segment(releases=1))
 
 
-def test_releases_are_billed_by_equal_pairs_of_rate_and_noise():
+def test_releases_are_accounted_for_by_equal_pairs_of_rate_and_noise():
     mechanism = a_sum(rate=0.1, count=6, noise_multiplier=3.0, schedule=LARGER_AND_QUIETER)
     assert mechanism.events() == [GaussianEvent(3.0, 0.1, 3), GaussianEvent(1.5, 0.4, 3)]
     assert mechanism.events(4) == [GaussianEvent(3.0, 0.1, 2), GaussianEvent(1.5, 0.4, 2)]

@@ -1,4 +1,4 @@
-"""What a release from a secretly drawn shard is billed, against integrals over concrete pairs of neighbours."""
+"""What a release from a secretly drawn shard costs, against integrals over concrete pairs of neighbours."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ def divergence(p: np.ndarray, q: np.ndarray, epsilon: float) -> float:
     ("others", "own", "without"),
     [([0.0], 1.0, 0.0), ([0.0], 0.0, 1.0), ([0.5], 0.0, 1.0), ([0.0, 1.0], 1.0, 0.0), ([0.2, 0.4], 0.0, 1.0)],
 )
-def test_no_pair_of_neighbours_is_easier_to_tell_apart_than_billed(epsilon, others, own, without):
-    billed = ShardEvent(SIGMA, 1 / SHARDS, 1).losses(1e-3).get_delta_for_epsilon(epsilon)
-    assert divergence(law(others, own), law(others, without), epsilon) <= billed + 1e-9
+def test_no_pair_of_neighbours_is_easier_to_tell_apart_than_accounted_for(epsilon, others, own, without):
+    delta = ShardEvent(SIGMA, 1 / SHARDS, 1).losses(1e-3).get_delta_for_epsilon(epsilon)
+    assert divergence(law(others, own), law(others, without), epsilon) <= delta + 1e-9
 
 
 @pytest.mark.parametrize("epsilon", [0.05, 0.5, 1.5])
 def test_the_bill_is_reached_where_all_others_answer_as_the_record_does_without(epsilon):
-    billed = ShardEvent(SIGMA, 1 / SHARDS, 1).losses(1e-4).get_delta_for_epsilon(epsilon)
-    assert divergence(law([0.0], 1.0), law([0.0], 0.0), epsilon) == pytest.approx(billed, rel=1e-3)
+    delta = ShardEvent(SIGMA, 1 / SHARDS, 1).losses(1e-4).get_delta_for_epsilon(epsilon)
+    assert divergence(law([0.0], 1.0), law([0.0], 0.0), epsilon) == pytest.approx(delta, rel=1e-3)
 
 
 def test_neither_direction_of_a_poisson_sample_bounds_the_other():

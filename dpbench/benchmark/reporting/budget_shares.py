@@ -30,14 +30,14 @@ def spent_by_mechanism(ledger: StoredLedger) -> list[Cost]:
     known = {kind.__name__: kind for kind in _kinds(Mechanism.__subclasses__())}
     if any(mechanism.kind not in known for mechanism in ledger.mechanisms):
         return [Cost(None, None) for _ in ledger.mechanisms]
-    events = [_events(mechanism, known[mechanism.kind].billed) for mechanism in ledger.mechanisms]
+    events = [_events(mechanism, known[mechanism.kind].event) for mechanism in ledger.mechanisms]
     near = 1.0 if ledger.epsilon_planned == "inf" else max(1e-3, float(ledger.epsilon_planned))
     alone = [epsilon_pld(each, ledger.delta, near=near) for each in events]
     return [Cost(*pair) for pair in zip(shares(events, ledger.delta), alone, strict=True)]
 
 
-def _events(mechanism: StoredMechanism, billed: type[Event]) -> list[Event]:
-    return [billed(s["noise"], s["rate"], s["releases"]) for s in segments_of(mechanism)]
+def _events(mechanism: StoredMechanism, event: type[Event]) -> list[Event]:
+    return [event(s["noise"], s["rate"], s["releases"]) for s in segments_of(mechanism)]
 
 
 def _kinds(kinds: Iterable[type[Mechanism]]) -> Iterator[type[Mechanism]]:

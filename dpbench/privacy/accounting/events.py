@@ -1,4 +1,4 @@
-"""The events that are billed: releases of one kind with one noise multiplier and one sampling rate.
+"""The events of accounting: releases of one kind with one noise multiplier and one sampling rate.
 
 An event is described by a pair of distributions that are at least as easy to tell apart as the outputs on any two
 neighbouring datasets. Poisson sampling preserves this property (Zhu, Dong and Wang, 2106.08567, theorem 11).
@@ -90,7 +90,7 @@ class LaplaceEvent(Event):
 
         if self.sampling_rate < 1 and self.noise_multiplier < LEAST_SAMPLED_LAPLACE:
             raise PrivacyError(
-                f"Laplace noise on a sample needs a multiplier of at least {LEAST_SAMPLED_LAPLACE}, to be billed; "
+                f"Laplace noise on a sample needs a multiplier of at least {LEAST_SAMPLED_LAPLACE}; "
                 "take more noise (a smaller ε), or all records"
             )
         return pld.from_laplace_mechanism(
@@ -110,7 +110,7 @@ class LaplaceEvent(Event):
 
 @dataclass(frozen=True)
 class PureEvent(Event):
-    """Any mechanism that is ε₀-DP with ε₀ = 1 / `noise_multiplier`, billed as the worst of them.
+    """Any mechanism that is ε₀-DP with ε₀ = 1 / `noise_multiplier`, accounted for as the worst of them.
 
     The worst is randomised response, which gives the true bit with probability exp(ε₀) / (1 + exp(ε₀)) (Kairouz, Oh and
     Viswanath, 1311.0776).

@@ -1,4 +1,4 @@
-"""The event that is billed for a release from one of many disjoint shards, drawn uniformly and in secret.
+"""The event of a release from one of many disjoint shards, drawn uniformly and in secret.
 
 Guarantee. There are N shards, and q = 1/N. Shard k gives a vector g_k, any two vectors are at most Δ apart, and g_K +
 N(0, σ²Δ²) is released for a uniform K. Neighbouring datasets differ in one record, so they differ in one shard j, which

@@ -33,7 +33,7 @@ class Choice(Query):
 
     candidates: int
 
-    billed: ClassVar[type[Event]] = PureEvent
+    event: ClassVar[type[Event]] = PureEvent
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -20,4 +20,4 @@ class LaplaceSum(Query):
     """
 
     noise = "laplace"
-    billed: ClassVar[type[Event]] = LaplaceEvent
+    event: ClassVar[type[Event]] = LaplaceEvent

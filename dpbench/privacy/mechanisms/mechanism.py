@@ -53,7 +53,7 @@ class Mechanism(ABC):
     schedule: tuple[Segment, ...] = ()
 
     noise: ClassVar[Literal["gaussian", "laplace", "gumbel", "exponential"]] = "gaussian"
-    billed: ClassVar[type[Event]] = GaussianEvent
+    event: ClassVar[type[Event]] = GaussianEvent
 
     @property
     @abstractmethod
@@ -112,7 +112,7 @@ class Mechanism(ABC):
             pair = self._calibrated() * s.noise, self.sampling_rate * s.rate
             counts[pair] = counts.get(pair, 0) + min(left, s.releases)
             left -= min(left, s.releases)
-        return [self.billed(noise, rate, count) for (noise, rate), count in counts.items() if count]
+        return [self.event(noise, rate, count) for (noise, rate), count in counts.items() if count]
 
     def refuse_schedule(self, who: str) -> None:
         """Raises `ConfigError` if there is a schedule, on behalf of a caller that does not support one."""
@@ -227,7 +227,7 @@ class DPSGD(Mechanism):
         return self.expected_batch * self.segment_at(number).rate
 
     def refuse_other_data(self, n: int) -> None:
-        """Checks that the number of records is the one for which the sampling rate is billed.
+        """Checks that the number of records is the planned one, on which the sampling rate depends.
 
         Raises:
             PrivacyError: it is not.
@@ -235,5 +235,5 @@ class DPSGD(Mechanism):
         if self.n != n:
             raise PrivacyError(
                 f"'{self.name}' is planned for {self.n} records, but the dataset has {n}: "
-                "its sampling rate would not be the billed one"
+                "its sampling rate would not be the planned one"
             )

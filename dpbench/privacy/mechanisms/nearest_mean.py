@@ -30,7 +30,7 @@ class NearestMean(Query):
     Guarantee. The noise on the sums has a standard deviation of noise_multiplier times their sensitivity. For each
     sample of the other records, a release with r and one without it are Gaussians around points at most 2 · clip apart.
     The divergence is convex in both, so averaging over the samples does not increase it: a release reveals at most as
-    much as Gaussian noise on a Poisson sample, which is what is billed. Each release draws a sample of its own, so
+    much as Gaussian noise on a Poisson sample, which is what is planned. Each release draws a sample of its own, so
     releases compose.
 
     The published σ is the standard deviation of the noise on a mean of unit vectors: noise_multiplier = σ k / 2. With

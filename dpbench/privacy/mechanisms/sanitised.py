@@ -45,7 +45,7 @@ class SanitisedGradients(Mechanism):
     steps: int
     trained: int = 1
 
-    billed: ClassVar[type[Event]] = ShardEvent
+    event: ClassVar[type[Event]] = ShardEvent
 
     def __post_init__(self) -> None:
         if self.shards < 2:

@@ -34,7 +34,7 @@ def no_clipping(patch: pytest.MonkeyPatch) -> None:
 
 
 def halved_noise(patch: pytest.MonkeyPatch) -> None:
-    """Half of the noise multiplier that is billed."""
+    """Half of the planned noise multiplier."""
     draw = Draws.gaussian
     patch.setattr(Draws, "gaussian", lambda self, shape, std: draw(self, shape, std / 2))
 
@@ -56,7 +56,7 @@ def one_seed_for_all_tensors(patch: pytest.MonkeyPatch) -> None:
 
 
 def shuffled_batches(patch: pytest.MonkeyPatch) -> None:
-    """Batches of one size from a shuffled order of the records, where Poisson samples are billed."""
+    """Batches of one size from a shuffled order of the records, where Poisson samples are planned."""
     order: list[int] = []
 
     def sample(self: Draws, n: int, rate: float) -> list[int]:
@@ -128,7 +128,7 @@ def _miscount(patch: pytest.MonkeyPatch, by: int) -> None:
 
 
 one_step_too_many: Plant = partial(_miscount, by=-1)
-one_step_too_many.__doc__ = "The ledger forgets the first release, so that one more is made than is billed."  # type: ignore[attr-defined]
+one_step_too_many.__doc__ = "The ledger forgets the first release, so that one more is made than is accounted for."  # type: ignore[attr-defined]
 
 one_step_too_few: Plant = partial(_miscount, by=1)
 one_step_too_few.__doc__ = "The ledger counts the first release twice."  # type: ignore[attr-defined]

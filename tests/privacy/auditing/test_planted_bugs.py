@@ -8,8 +8,8 @@
     realised divisor            contributions and noise of the audit: not constant over batches
     skipped empty batch         noise of the audit: releases without any
     double-counted views        check before the first step; contributions of the audit; lower bound
-    one step more than billed   count of the audit against plan and receipts
-    one step less than billed   count of the audit against plan and receipts
+    one step more than planned  count of the audit against plan and receipts
+    one step less than planned  count of the audit against plan and receipts
 
 A lower bound sees neither batches of a fixed size nor a realised divisor: they move it by less than its own looseness.
 """

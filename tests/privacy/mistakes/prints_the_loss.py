@@ -1,6 +1,6 @@
 """Prints the batch loss next to the progress bar.
 
-The loss on private records is an unbilled release. Show the step, or `private.ledger.epsilon_spent()`.
+The loss on private records is an unaccounted release. Show the step, or `private.ledger.epsilon_spent()`.
 """
 
 from small_methods import Denoiser

@@ -1,4 +1,4 @@
-"""Trains on shuffled batches from `unsafe_records`, but is billed for Poisson samples.
+"""Trains on shuffled batches from `unsafe_records`, but is accounted for as Poisson samples.
 
 The row is unverified. Let `dp_sgd` draw the batches.
 """

@@ -1,4 +1,4 @@
-"""Plans DP-SGD, which is billed as subsampled, and runs a sum over all records.
+"""Plans DP-SGD, which is accounted for as subsampled, and runs a sum over all records.
 
 Plan a `NoisySum`.
 """
