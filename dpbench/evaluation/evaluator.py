@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -49,6 +49,8 @@ def evaluate(
     run: RunContext,
     train: ImageDataset | None = None,
     real_cache: RealCache | None = None,
+    store: Callable[[Scores], object] = lambda scores: None,
+    caveats: Sequence[str] = (),
 ) -> Scores:
     """Scores `synthetic` images against `reference` ones.
 
@@ -62,6 +64,8 @@ def evaluate(
         run: device, generator and progress; its public cache is not used, since features of real images are not public.
         train: the sensitive split, for metrics that declare `reads_train`.
         real_cache: stores features of real images; by default they are deleted afterwards (rule R9).
+        store: is called with the scores of each metric as soon as they are computed.
+        caveats: what else to say of the synthetic images.
 
     Raises:
         UnknownName: a metric does not exist.
@@ -69,19 +73,19 @@ def evaluate(
         DpbenchError: a metric does not compute exactly its declared columns.
     """
     chosen = {name: METRICS.get(name)() for name in dict.fromkeys(metrics)}
-    with collect_caveats() as caveats:
+    with collect_caveats() as found:
         check(synthetic, reference, run)
-    scores = Scores(protocol={"n_samples": len(synthetic), "n_reference": len(reference)}, caveats=tuple(caveats))
-    extractors: dict[str, str] = {}
+    protocol = {"n_samples": len(synthetic), "n_reference": len(reference)}
+    scores = images = Scores(protocol=protocol, caveats=(*found, *caveats))
     with scratch_folder() as temporary:
         real_cache = real_cache or RealCache(temporary / "real")
         evaluation = SharedEvaluation(synthetic, reference, run, train, temporary / "synthetic", real_cache)
         for name, metric in chosen.items():
             evaluation.begin(name, metric, _generator(run, name))
-            scores |= _score(name, metric, evaluation)
-            extractors |= evaluation.used_extractors
-    used = "; ".join(sorted(extractors.values()))
-    return scores | Scores(protocol={"extractor": used} if used else {})
+            computed = images | _score(name, metric, evaluation)
+            store(computed)
+            scores |= computed
+    return scores
 
 
 def evaluate_real(
@@ -91,6 +95,7 @@ def evaluate_real(
     n_samples: int,
     run: RunContext,
     real_cache: RealCache | None = None,
+    store: Callable[[Scores], object] = lambda scores: None,
 ) -> Scores:
     """Scores real images: the scores of a perfect generator of `n_samples` images.
 
@@ -100,7 +105,7 @@ def evaluate_real(
     `n_samples`, a caveat gives the number.
 
     Args:
-        metrics, run, real_cache: see `evaluate`.
+        metrics, run, real_cache, store: see `evaluate`.
         train: the sensitive split, of at least 2 images.
         test: the test split, of at least 2 images.
         n_samples: the number of samples of other rows, at least 1.
@@ -115,7 +120,7 @@ def evaluate_real(
         scored, reference = part_and_rest(test, n_samples)
         origin = "a part of test, compared with the rest of it"
     caveats = (f"{len(scored)} real images in place of {n_samples} samples: {origin}",) if origin else ()
-    return evaluate(metrics, scored, reference, run, train, real_cache) | Scores(caveats=caveats)
+    return evaluate(metrics, scored, reference, run, train, real_cache, store, caveats)
 
 
 def _score(name: str, metric: Metric, evaluation: SharedEvaluation) -> Scores:
