@@ -6,6 +6,7 @@ reference for all other rows (rule R8).
 
 from __future__ import annotations
 
+import errno
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +16,7 @@ import torch
 
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
-from dpbench.core.errors import DpbenchError, MissingScore
+from dpbench.core.errors import DpbenchError, MissingScore, RunError
 from dpbench.core.files import digest
 from dpbench.core.locks import scratch_folder
 from dpbench.core.metric import TOO_LONG, Estimate, Metric
@@ -134,7 +135,7 @@ def _score(name: str, metric: Metric, evaluation: SharedEvaluation) -> Scores:
     with collect_caveats() as caveats:
         try:
             _refuse_days(metric, evaluation)
-            with _within_memory(evaluation.run.device):
+            with _within_means(evaluation.run.device):
                 computed = metric.compute(evaluation)
         except MissingScore as why:
             missing = dict.fromkeys(columns, str(why))
@@ -164,10 +165,15 @@ def _score(name: str, metric: Metric, evaluation: SharedEvaluation) -> Scores:
 
 
 @contextmanager
-def _within_memory(device: str) -> Iterator[None]:
-    """Makes a lack of memory the reason why a score is missing: it spares the scores of other metrics."""
+def _within_means(device: str) -> Iterator[None]:
+    """Makes a lack of memory or disk space the reason why a score is missing: it spares the scores of other metrics."""
     try:
         yield
+    except RunError as error:
+        if getattr(error.__cause__, "errno", None) not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        advice = "choose larger folders with TMPDIR and DPBENCH_CACHE; `dpbench evaluate --all` then tries again"
+        raise MissingScore(f"{error}; {advice}") from error
     except (MemoryError, RuntimeError) as error:  # torch's own allocator on a CPU has no class for this error
         if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
             raise MissingScore(f"out of memory on {device}; `dpbench evaluate --all` tries again") from error
