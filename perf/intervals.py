@@ -82,6 +82,9 @@ class Simulated:
     def features(self, extractor: str, most: int | None = None) -> tuple[Features, Features]:
         return self.sets
 
+    def synthetic_features(self, extractor: str, most: int | None = None) -> Features:
+        return self.sets[0]
+
     def extractor(self, name: str) -> Simulated:
         return self
 

@@ -87,7 +87,10 @@ class Simulated:
         self.run = RunContext("cpu", torch.Generator().manual_seed(0), PublicCache(folder))
 
     def features(self, extractor: str, most: int | None = None) -> tuple[Features, Features]:
-        return self._stored("synthetic", self.count), self._stored("reference", REFERENCE)
+        return self.synthetic_features(extractor), self._stored("reference", REFERENCE)
+
+    def synthetic_features(self, extractor: str, most: int | None = None) -> Features:
+        return self._stored("synthetic", self.count)
 
     def train_features(self, extractor: str, most: int | None = None) -> Features:
         return self._stored("train", IMAGES[-1])

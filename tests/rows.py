@@ -42,8 +42,7 @@ def scores(
         "protocol": {
             "n_samples": 100,
             "n_reference": 50,
-            "extractor": "haar",
-            "fwd": "haar",
+            "fwd": {"metric": "v1", "extractors": "haar"},
             "accuracy": "v1",
             **{name.removesuffix("_protocol"): value for name, value in protocol.items()},
         },

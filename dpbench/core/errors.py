@@ -84,6 +84,10 @@ class NotInstalled(DpbenchError, MissingScore):
     """
 
 
+class DamagedWeights(DataError, MissingScore):
+    """A file of pretrained weights is not the published one; has the same effect as `NotInstalled`."""
+
+
 FOREIGN = (Exception, SystemExit)
 """What the code of a plugin may raise. `sys.exit()` in it is an error like any other: it must not end a run as if the
 run were complete."""

@@ -105,6 +105,14 @@ class Evaluation(ABC):
         """
 
     @abstractmethod
+    def synthetic_features(self, extractor: str, most: int | None = None) -> Features:
+        """Features of `synthetic` alone; see `features`.
+
+        Raises:
+            UnknownName, DpbenchError, MissingScore: as `extractor`.
+        """
+
+    @abstractmethod
     def train_features(self, extractor: str, most: int | None = None) -> Features:
         """Features of `train`; see `features`.
 

@@ -6,16 +6,17 @@ reference for all other rows (rule R8).
 
 from __future__ import annotations
 
+import errno
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
-from dpbench.core.errors import DpbenchError, MissingScore
+from dpbench.core.errors import DpbenchError, MissingScore, RunError
 from dpbench.core.files import digest
 from dpbench.core.locks import scratch_folder
 from dpbench.core.metric import TOO_LONG, Estimate, Metric
@@ -49,6 +50,8 @@ def evaluate(
     run: RunContext,
     train: ImageDataset | None = None,
     real_cache: RealCache | None = None,
+    store: Callable[[Scores], object] = lambda scores: None,
+    caveats: Sequence[str] = (),
 ) -> Scores:
     """Scores `synthetic` images against `reference` ones.
 
@@ -62,6 +65,8 @@ def evaluate(
         run: device, generator and progress; its public cache is not used, since features of real images are not public.
         train: the sensitive split, for metrics that declare `reads_train`.
         real_cache: stores features of real images; by default they are deleted afterwards (rule R9).
+        store: is called with the scores of each metric as soon as they are computed.
+        caveats: what else to say of the synthetic images.
 
     Raises:
         UnknownName: a metric does not exist.
@@ -69,19 +74,19 @@ def evaluate(
         DpbenchError: a metric does not compute exactly its declared columns.
     """
     chosen = {name: METRICS.get(name)() for name in dict.fromkeys(metrics)}
-    with collect_caveats() as caveats:
+    with collect_caveats() as found:
         check(synthetic, reference, run)
-    scores = Scores(protocol={"n_samples": len(synthetic), "n_reference": len(reference)}, caveats=tuple(caveats))
-    extractors: dict[str, str] = {}
+    protocol = {"n_samples": len(synthetic), "n_reference": len(reference)}
+    scores = images = Scores(protocol=protocol, caveats=(*found, *caveats))
     with scratch_folder() as temporary:
         real_cache = real_cache or RealCache(temporary / "real")
         evaluation = SharedEvaluation(synthetic, reference, run, train, temporary / "synthetic", real_cache)
         for name, metric in chosen.items():
             evaluation.begin(name, metric, _generator(run, name))
-            scores |= _score(name, metric, evaluation)
-            extractors |= evaluation.used_extractors
-    used = "; ".join(sorted(extractors.values()))
-    return scores | Scores(protocol={"extractor": used} if used else {})
+            computed = images | _score(name, metric, evaluation)
+            store(computed)
+            scores |= computed
+    return scores
 
 
 def evaluate_real(
@@ -91,6 +96,7 @@ def evaluate_real(
     n_samples: int,
     run: RunContext,
     real_cache: RealCache | None = None,
+    store: Callable[[Scores], object] = lambda scores: None,
 ) -> Scores:
     """Scores real images: the scores of a perfect generator of `n_samples` images.
 
@@ -100,7 +106,7 @@ def evaluate_real(
     `n_samples`, a caveat gives the number.
 
     Args:
-        metrics, run, real_cache: see `evaluate`.
+        metrics, run, real_cache, store: see `evaluate`.
         train: the sensitive split, of at least 2 images.
         test: the test split, of at least 2 images.
         n_samples: the number of samples of other rows, at least 1.
@@ -115,7 +121,7 @@ def evaluate_real(
         scored, reference = part_and_rest(test, n_samples)
         origin = "a part of test, compared with the rest of it"
     caveats = (f"{len(scored)} real images in place of {n_samples} samples: {origin}",) if origin else ()
-    return evaluate(metrics, scored, reference, run, train, real_cache) | Scores(caveats=caveats)
+    return evaluate(metrics, scored, reference, run, train, real_cache, store, caveats)
 
 
 def _score(name: str, metric: Metric, evaluation: SharedEvaluation) -> Scores:
@@ -129,7 +135,7 @@ def _score(name: str, metric: Metric, evaluation: SharedEvaluation) -> Scores:
     with collect_caveats() as caveats:
         try:
             _refuse_days(metric, evaluation)
-            with _within_memory(evaluation.run.device):
+            with _within_means(evaluation.run.device):
                 computed = metric.compute(evaluation)
         except MissingScore as why:
             missing = dict.fromkeys(columns, str(why))
@@ -159,10 +165,15 @@ def _score(name: str, metric: Metric, evaluation: SharedEvaluation) -> Scores:
 
 
 @contextmanager
-def _within_memory(device: str) -> Iterator[None]:
-    """Makes a lack of memory the reason why a score is missing: it spares the scores of other metrics."""
+def _within_means(device: str) -> Iterator[None]:
+    """Makes a lack of memory or disk space the reason why a score is missing: it spares the scores of other metrics."""
     try:
         yield
+    except RunError as error:
+        if getattr(error.__cause__, "errno", None) not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        advice = "choose larger folders with TMPDIR and DPBENCH_CACHE; `dpbench evaluate --all` then tries again"
+        raise MissingScore(f"{error}; {advice}") from error
     except (MemoryError, RuntimeError) as error:  # torch's own allocator on a CPU has no class for this error
         if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
             raise MissingScore(f"out of memory on {device}; `dpbench evaluate --all` tries again") from error

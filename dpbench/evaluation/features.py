@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpbench.core.closure import code_hash
+from dpbench.core.counted import sized
 from dpbench.core.errors import MissingScore
 from dpbench.core.files import write_atomic
 from dpbench.evaluation.stratified import Indices, stratified_part
@@ -136,7 +139,7 @@ def write_features(path: Path, count: int, blocks: Iterable[Array], labels: Indi
 
     Raises:
         ValueError: the blocks hold a different number of images.
-        DpbenchError: the folder cannot be written, or the disk is full.
+        DpbenchError: the folder cannot be written, or the disk has no room for the features of all images.
     """
 
     def write(temporary: Path) -> None:
@@ -152,7 +155,15 @@ def write_features(path: Path, count: int, blocks: Iterable[Array], labels: Indi
 def _append(file: IO[bytes], block: Array, count: int, first: bool) -> int:
     block = np.ascontiguousarray(block, dtype=np.float32)
     if first:
+        _require_room(file, count * block[0].nbytes)
         header = {"descr": "<f4", "fortran_order": False, "shape": (count, *block.shape[1:])}
         np.lib.format.write_array_header_2_0(file, header)
-    block.astype("<f4", copy=False).tofile(file)
+    file.write(block.astype("<f4", copy=False).data)  # `tofile` does not say that the disk is full
     return len(block)
+
+
+def _require_room(file: IO[bytes], needed: int) -> None:
+    """Fails early and leaves the disk to others, instead of filling it for minutes."""
+    free = shutil.disk_usage(file.name).free
+    if needed > free:
+        raise OSError(errno.ENOSPC, f"its {sized(needed)} do not fit into the {sized(free)} that are free")

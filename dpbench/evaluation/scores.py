@@ -16,8 +16,8 @@ class Scores:
     Attributes:
         values: column -> finite number, or None if it could not be computed.
         missing: column -> reason for None.
-        protocol: the settings that the numbers depend on: sample counts, all extractors, and for each metric (by name)
-            its `score_protocol`. Rows must not be ranked by a metric if its protocol differs.
+        protocol: the settings that the numbers depend on: sample counts, and for each metric (by name) its
+            `score_protocol`. Rows must not be ranked by a metric if its protocol differs.
         caveats: warnings about the images or, prefixed with a metric's name, about its values.
         seconds: metric -> computing time; shared features count for the first metric that needs them.
         ci95: column -> half the width of its 95% interval, if it has one.

@@ -112,9 +112,13 @@ class SharedEvaluation(Evaluation):
     def features(self, extractor: str, most: int | None = None) -> tuple[Features, Features]:
         """See `Evaluation.features`."""
         return (
-            self._features(extractor, self.synthetic, "synthetic", self._temporary, most),
+            self.synthetic_features(extractor, most),
             self._features(extractor, self.reference, "reference", self._real_cache, most),
         )
+
+    def synthetic_features(self, extractor: str, most: int | None = None) -> Features:
+        """See `Evaluation.synthetic_features`."""
+        return self._features(extractor, self.synthetic, "synthetic", self._temporary, most)
 
     def train_features(self, extractor: str, most: int | None = None) -> Features:
         """See `Evaluation.train_features`."""

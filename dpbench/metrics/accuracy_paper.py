@@ -47,10 +47,12 @@ class PublishedAccuracy(Metric):
 
     @classmethod
     def expected_seconds(cls, spec: DatasetSpec, images: int, device: str) -> float:
-        """The time of training, extrapolated from a step of each classifier on the device."""
+        """The time of training, extrapolated from a step of each classifier on the device; 0 without two classes."""
         from dpbench.metrics.classifiers import dpimagebench
         from dpbench.metrics.classifiers.duration import expected_seconds
 
+        if spec.n_classes < 2:
+            return 0.0
         return expected_seconds(*dpimagebench.setting(spec.name), spec, images, device)
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Measured]:

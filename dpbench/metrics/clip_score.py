@@ -46,9 +46,8 @@ class CLIPScore(Metric):
         prompts = _captions(evaluation.synthetic) or _class_prompts(evaluation.synthetic, evaluation.spec.classes)
         texts, wanted = np.unique(prompts, return_inverse=True)
         directions = _directions(clip.text(texts.tolist()).cpu().numpy())
-        images, _ = evaluation.features("clip")
         cosines, start = [], 0
-        for block in images.blocks():
+        for block in evaluation.synthetic_features("clip").blocks():
             cosines.append((_directions(block) * directions[wanted[start : start + len(block)]]).sum(1))
             start += len(block)
         return {"clip_score": bootstrap.mean(100 * np.maximum(np.concatenate(cosines), 0), evaluation.run.generator)}

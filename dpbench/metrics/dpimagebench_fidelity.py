@@ -68,7 +68,7 @@ def synthetic_features(evaluation: Evaluation, wanted: int) -> Features:
         MissingScore: as `check_size`, or the weights are not available.
     """
     check_size(evaluation)
-    synthetic, _ = evaluation.features(EXTRACTOR)
+    synthetic = evaluation.synthetic_features(EXTRACTOR)
     warn_of_few(len(synthetic), wanted)
     return synthetic
 

@@ -51,8 +51,7 @@ class TrainFID(FrechetInceptionDistance):
 
     def sets(self, evaluation: Evaluation) -> tuple[Features, Features]:
         """The (synthetic, train) features."""
-        synthetic, _ = evaluation.features(self.extractor)
-        return synthetic, evaluation.train_features(self.extractor)
+        return evaluation.synthetic_features(self.extractor), evaluation.train_features(self.extractor)
 
 
 class FrechetDINOv2Distance(FrechetInceptionDistance):

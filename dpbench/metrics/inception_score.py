@@ -42,7 +42,7 @@ class InceptionScore(Metric):
         """
         from dpbench.metrics.statistics.class_entropy import inception_score
 
-        synthetic, _ = evaluation.features("inception")
+        synthetic = evaluation.synthetic_features("inception")
         if len(synthetic) < SPLITS:
             raise MissingScore(f"{SPLITS} splits need at least {SPLITS} images, not {len(synthetic)}")
         extractor = cast(_Classifies, evaluation.extractor("inception"))

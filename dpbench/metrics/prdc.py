@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from dpbench.core.metric import Column, Estimate, Evaluation, Metric
+from dpbench.metrics.classifiers.versions import REAL_VERSION
 from dpbench.metrics.frechet_columns import HALVES, frechet_columns
 
 K = 5
@@ -67,7 +68,7 @@ class ClassifierPRDC(Metric):
     )
     headline: ClassVar[bool] = False
     reads_train: ClassVar[bool] = True
-    protocol: ClassVar[str] = f"{PROTOCOL}, {HALVES}"
+    protocol: ClassVar[str] = f"{PROTOCOL}, {HALVES}, {REAL_VERSION}"
 
     def compute(self, evaluation: Evaluation) -> Mapping[str, Estimate]:
         """The columns of `PrecisionRecallDensityCoverage`, and the two of "fd_classifier" in units of squared features.

@@ -106,7 +106,7 @@ def make_row(trial: TrialRecord, scores: StoredScores) -> dict[str, Any]:
     row["config"] = json.dumps(trial.config, ensure_ascii=False)
     row |= {name: None if value is None else float(value) for name, value in scores.values.items()}
     row |= {name + CI95: float(half) for name, half in scores.ci95.items()}
-    row |= {f.name: protocol.pop(f.name, None) for f in PROTOCOL[:-1]}
+    row |= {f.name: protocol.pop(f.name, None) for f in PROTOCOL[:-1]} | {"extractor": _extractors(protocol)}
     row["protocol"] = json.dumps(protocol, sort_keys=True, ensure_ascii=False) if protocol else ""
     row["seconds_evaluate"] = sum(scores.seconds.values())
     newest: Mapping[str, str] = max(scores.scored.values(), key=lambda scored: scored.get("date", ""), default={})
@@ -115,6 +115,12 @@ def make_row(trial: TrialRecord, scores: StoredScores) -> dict[str, Any]:
     notes = [*unverified, *trial.remarks, *_reasons(scores.missing), *scores.caveats]
     row["notes"] = tuple(dict.fromkeys(notes))
     return row | {f.name: _typed(row[f.name], f) for f in FIELDS}
+
+
+def _extractors(protocol: Mapping[str, Any]) -> str:
+    """The extractors of all metrics: "a; b"."""
+    used = [entry["extractors"] for entry in protocol.values() if isinstance(entry, dict) and "extractors" in entry]
+    return "; ".join(sorted({name for text in used for name in text.split("; ")}))
 
 
 def _reasons(missing: Mapping[str, str]) -> Iterable[str]:

@@ -7,8 +7,8 @@
         checkpoints/ checkpoints of an attempt that is not sampled yet
         sensitive/   for undeclared datasets: checkpoints, and files made from un-noised or unverified records (R9)
 
-Writing is atomic, and trial.json comes last. A trial that is sampled but not scored has an unscored.json in its place:
-interrupted scoring needs no new private training.
+Writing is atomic, and trial.json comes last. A trial that is sampled but not completely scored has an unscored.json
+in its place: interrupted scoring needs no new private training, and scores.json has the metrics that are finished.
 """
 
 from __future__ import annotations

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import errno
 import math
+import re
+import shutil
 import warnings
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +13,8 @@ import pytest
 import torch
 from short_recipes import shorten
 
-from dpbench.core.errors import DataError, DpbenchError, MissingScore, UnknownName
+from dpbench.core.errors import DataError, DpbenchError, MissingScore, RunError, UnknownName
+from dpbench.core.files import write_atomic
 from dpbench.core.metric import Column, Metric
 from dpbench.core.registries import EXTRACTORS, METRICS
 from dpbench.evaluation.caveats import Caveat, collect_caveats
@@ -36,7 +41,7 @@ def test_scores_say_what_they_depend_on(make_images, noise, run) -> None:
     assert {"fwd", "fd_coarse", "fd_detail2", "fd_detail1"} <= set(scores.values)
     packets = "haar packets level 2, [0, 1]"
     used = {name: {"metric": METRICS.get(name).protocol, "extractors": packets} for name in ("fwd", "scales")}
-    assert scores.protocol == {"n_samples": 90, "n_reference": 70, "extractor": packets, **used}
+    assert scores.protocol == {"n_samples": 90, "n_reference": 70, **used}
     assert set(scores.seconds) == {"fwd", "scales"}
     assert not scores.missing
 
@@ -157,6 +162,29 @@ def test_a_lack_of_memory_is_a_reason_and_spares_the_other_scores(make_images, n
     reason = "out of memory on cpu; `dpbench evaluate --all` tries again"
     assert scores.missing == {"a": reason, "b": reason}
     assert scores.values["fwd"] > 0
+
+
+def test_a_full_disk_is_a_reason_and_spares_the_other_scores(make_images, noise, run, metric, monkeypatch) -> None:
+    usage = shutil.disk_usage(".")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=100_000))
+    metric(lambda evaluation: {"a": 1.0}, "a")
+    scores = evaluate(["fwd", "toy"], make_images(noise(90)), make_images(noise(90, seed=1)), run)
+    reason = scores.missing["fwd"]
+    assert re.match(r"cannot write .*: its 368.6 kB do not fit into the 100.0 kB that are free; .* TMPDIR", reason)
+    assert scores.values["a"] == 1
+
+
+@pytest.mark.parametrize(("code", "is_reason"), [(errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EROFS, False)])
+def test_a_disk_that_fills_up_is_a_reason_but_no_other_error_of_it(
+    make_images, noise, run, metric, tmp_path, code: int, is_reason: bool
+) -> None:
+    def fail(path) -> None:
+        raise OSError(code, "an error")
+
+    metric(lambda evaluation: write_atomic(tmp_path / "a", fail), "a")
+    sets = make_images(noise(5)), make_images(noise(5, seed=1))
+    with nullcontext() if is_reason else pytest.raises(RunError, match="an error"):
+        assert "an error; choose larger folders" in evaluate(["toy"], *sets, run).missing["a"]
 
 
 def test_another_error_of_a_metric_is_not_a_reason(make_images, noise, run, metric) -> None:

@@ -75,6 +75,14 @@ def test_nothing_is_left_of_features_that_were_not_finished(tmp_path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_a_disk_that_is_full_says_so(monkeypatch) -> None:
+    monkeypatch.setattr(features, "write_atomic", lambda path, write: write(Path("/dev/full")))
+    monkeypatch.setattr(features, "_require_room", lambda file, needed: None)
+    with pytest.raises(OSError, match="No space left on device"):
+        write_features(Path("f.npy"), 4, [np.ones((4, 3))])
+
+
 def test_rows_come_in_the_order_that_they_are_asked_for(tmp_path) -> None:
     array = np.random.default_rng(0).normal(size=(20, 2, 3)).astype(np.float32)
     np.testing.assert_array_equal(stored(tmp_path, array).rows(np.array([7, 0, 19, 7])), array[[7, 0, 19, 7]])

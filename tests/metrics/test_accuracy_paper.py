@@ -84,6 +84,14 @@ def test_weeks_on_a_cpu_are_refused(sets, run, monkeypatch) -> None:
     assert re.fullmatch(r"it would take about \d+ days on cpu; compute it on a GPU", scores.missing["accuracy_paper"])
 
 
+@pytest.mark.parametrize(("classes", "reason"), [(0, "the dataset has no classes"), (1, "only one class")])
+def test_without_two_classes_nothing_is_timed_and_the_reason_is_noted(make_images, noise, run, classes, reason) -> None:
+    labels = torch.zeros(5, dtype=torch.int64) if classes else None
+    images = [make_images(noise(5, size=28, seed=seed), labels, classes) for seed in range(2)]
+    assert PublishedAccuracy.expected_seconds(images[0].spec, 60_000, "cpu") == 0
+    assert reason in evaluate(["accuracy-paper"], *images, run).missing["accuracy_paper"]
+
+
 def test_the_expected_time_grows_with_steps_and_classifiers(sets, monkeypatch) -> None:
     clock = iter(range(1000))
     monkeypatch.setattr(duration.time, "perf_counter", lambda: next(clock))

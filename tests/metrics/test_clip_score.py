@@ -40,6 +40,7 @@ def test_the_score_is_the_mean_cosine_with_the_prompt_of_the_class(pair, evaluat
     assert (cosines < 0).any()  # which count as 0
     assert value == pytest.approx(100 * float(cosines.clamp(min=0).mean()), rel=1e-5)
     assert half > 0
+    assert not reference.asked
 
 
 def test_captions_are_prompts_and_the_first_one_counts(publish, made_clip: Path, evaluation, noise) -> None:

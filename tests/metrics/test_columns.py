@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 
 from dpbench.core.registries import METRICS
+from dpbench.metrics.classifiers.versions import REAL_VERSION
 from dpbench.results.row import FIELDS
 
 
@@ -34,3 +35,8 @@ def test_what_looks_at_train_says_so() -> None:
 @pytest.mark.parametrize("name", METRICS.names())
 def test_every_metric_has_a_version(name: str) -> None:
     assert re.match(r"v[1-9]\d*(, |$)", METRICS.get(name).protocol)
+
+
+@pytest.mark.parametrize("name", ["label-fidelity", "classifier-prdc"])
+def test_another_classifier_of_real_images_is_another_protocol(name: str) -> None:
+    assert METRICS.get(name).protocol.endswith(f", {REAL_VERSION}")

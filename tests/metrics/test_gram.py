@@ -17,6 +17,7 @@ from dpbench.evaluation.evaluator import evaluate
 from dpbench.metrics import gram
 from dpbench.metrics.gram import GramDistance
 from dpbench.metrics.statistics import styles
+from dpbench.models.pretrained import finding
 from dpbench.models.pretrained.vgg import STYLE, StyleLayers, load_style_layers
 
 
@@ -115,3 +116,11 @@ def test_without_weights_the_cell_says_how_to_get_them(make_images, noise, run) 
     assert scores.missing == {"gram": "weights 'vgg' are not installed; run `dpbench weights get vgg`"}
     with pytest.raises(MissingScore):
         load_style_layers()
+
+
+def test_damaged_weights_are_a_reason_and_spare_other_scores(make_images, noise, run, monkeypatch, tmp_path) -> None:
+    (tmp_path / "vgg").write_bytes(b"half of it")
+    monkeypatch.setattr(finding, "places", lambda file: [tmp_path / "vgg"])
+    scores = evaluate(["gram", "fwd"], make_images(noise(90, 3)), make_images(noise(90, 3, seed=1)), run)
+    assert scores.missing["gram"].endswith("delete it and run `dpbench weights get vgg`")
+    assert scores.values["fwd"] > 0

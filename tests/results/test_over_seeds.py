@@ -71,8 +71,9 @@ def test_a_score_that_some_seeds_lack_has_no_mean() -> None:
 def with_metrics(**values: float) -> dict[str, Any]:
     """Scores of these metrics alone."""
     found = scores()
-    protocol = {"n_samples": 100, "n_reference": 50, "extractor": "; ".join(values), "reference": "test"}
-    return {**found, "values": values, "missing": {}, "protocol": protocol | dict.fromkeys(values, "v1")}
+    shared = {"n_samples": 100, "n_reference": 50, "reference": "test"}
+    own = {name: {"extractors": name} for name in values}
+    return {**found, "values": values, "missing": {}, "protocol": shared | own}
 
 
 def test_seeds_scored_with_different_metrics_are_one_line() -> None:
@@ -82,7 +83,11 @@ def test_seeds_scored_with_different_metrics_are_one_line() -> None:
     assert math.isnan(line["accuracy"])
     assert line["notes"] == ("accuracy: no mean, as only 1 of 3 seeds have a value",)
     assert line["extractor"] == "accuracy; fwd"
-    assert json.loads(line["protocol"]) == {"accuracy": "v1", "fwd": "v1", "reference": "test"}
+    assert json.loads(line["protocol"]) == {
+        "accuracy": {"extractors": "accuracy"},
+        "fwd": {"extractors": "fwd"},
+        "reference": "test",
+    }
 
 
 @pytest.mark.parametrize(("name", "other"), [("fwd", "accuracy"), ("plugin_column", "fwd")])
@@ -94,7 +99,7 @@ def test_scores_under_different_protocols_have_no_mean(name: str, other: str) ->
     assert math.isnan(line[name])
     assert math.isnan(line[name + "_ci95"])
     assert line["notes"] == (f"{name}: no mean, as its protocol differs between seeds",)
-    assert json.loads(line["protocol"]) == {other: "v1", "reference": "test"}
+    assert json.loads(line["protocol"]) == {other: {"extractors": other}, "reference": "test"}
 
 
 def test_scores_against_other_real_images_are_another_line() -> None:

@@ -37,7 +37,7 @@ def test_rows_with_different_protocols_are_ranked_separately(other: tuple[Any, A
 
 
 def test_protocols_of_other_metrics_do_not_affect_ranking() -> None:
-    other = (trial(method="b"), scores(accuracy=0.8, fwd_protocol="haar packets level 3", extractor="inception"))
+    other = (trial(method="b"), scores(accuracy=0.8, fwd_protocol={"extractors": "haar packets level 3"}))
     lines = aggregate(frame((trial(method="a"), scores(accuracy=0.9)), other))
     assert rank(lines, ACCURACY, "accuracy").tolist() == [1, 2]
     assert rank(lines, FWD, "fwd").tolist() == [1, 1]

@@ -72,10 +72,11 @@ def missing_metrics(folder: TrialFolder, metrics: Sequence[str], retry: bool = F
 
 
 def _still_holds(reason: str) -> bool:
-    """Whether a cell would be empty again for this reason; one about an installation holds while it is missing."""
+    """Whether a cell would be empty again for this reason; one about weights or a package, as long as it is true."""
     from dpbench.models.pretrained.finding import lacks_weights
 
-    return bool(reason) and ("installed" not in reason or lacks_extra(reason) or lacks_weights(reason))
+    may_change = "installed" in reason or "weights get" in reason
+    return bool(reason) and (not may_change or lacks_extra(reason) or lacks_weights(reason))
 
 
 def score(
@@ -92,7 +93,7 @@ def score(
         retry: see `missing_metrics`.
 
     Raises:
-        DpbenchError: whatever went wrong, in one line; what was stored before is kept.
+        DpbenchError: whatever went wrong, in one line; what was stored before is kept, as are finished metrics.
     """
     from dpbench.benchmark.trials.redrawing import mend_samples
 
@@ -138,7 +139,7 @@ def _public_scores(record: TrialRecord, folder: TrialFolder) -> dict[str, float]
 def _add_scores(
     record: TrialRecord, folder: TrialFolder, metrics: Sequence[str], inputs: Inputs, run: RunContext
 ) -> None:
-    """Computes `metrics` and adds them to the scores that a trial has.
+    """Computes `metrics` and adds each to the scores that a trial has: an interruption loses the current one at most.
 
     Raises:
         DataError: the dataset does not have the images that the trial was made from.
@@ -149,22 +150,23 @@ def _add_scores(
     inputs.check_fingerprint(record.dataset_fingerprint)
     train, test = inputs.train, inputs.test
     kept = RealCache(cache_folder() / "real") if record.public_benchmark else None
+
+    def store(scores: Scores) -> None:
+        scored = dict.fromkeys(scores.seconds, scored_now())
+        _store(record, folder, scores | Scores(protocol={"reference": inputs.fingerprint(test)}, scored=scored))
+
     if record.reference == "real":
-        scores = evaluate_real(metrics, train, test, record.config["samples"], run, kept)
+        evaluate_real(metrics, train, test, record.config["samples"], run, kept, store)
     else:
-        scores = evaluate(metrics, folder.samples(record, inputs.spec), test, run, train, kept)
-    scores |= Scores(protocol={"reference": inputs.fingerprint(test)}, scored=dict.fromkeys(metrics, scored_now()))
+        evaluate(metrics, folder.samples(record, inputs.spec), test, run, train, kept, store)
+
+
+def _store(record: TrialRecord, folder: TrialFolder, scores: Scores) -> None:
+    """Adds scores to those that a trial has."""
     with suppress(DpbenchError):  # there are none yet, or they are damaged
-        scores = _merged(Scores(**vars(folder.read_scores(all_columns=True))), scores)
+        scores = Scores(**vars(folder.read_scores(all_columns=True))) | scores
     columns, caveats = _hidden(record, scores)
     folder.write_scores(asdict(scores), dict.fromkeys(columns, UNDECLARED), caveats, record.public_benchmark)
-
-
-def _merged(old: Scores, new: Scores) -> Scores:
-    """The scores and extractors of both together."""
-    used = [s.protocol["extractor"].split("; ") for s in (old, new) if "extractor" in s.protocol]
-    extractors = sorted({name for names in used for name in names})
-    return old | new | Scores(protocol={"extractor": "; ".join(extractors)} if extractors else {})
 
 
 def _hidden(record: TrialRecord, scores: Scores) -> tuple[list[str], list[str]]:

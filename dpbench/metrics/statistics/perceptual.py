@@ -53,7 +53,7 @@ def load_lpips(device: str) -> Any:
 
     Raises:
         NotInstalled: the package or the weights are not available.
-        DataError: the weights file is not the published one.
+        DamagedWeights: the weights file is not the published one.
     """
     path = locate("lpips")[FILE]
     package = import_extra("lpips", "hub")

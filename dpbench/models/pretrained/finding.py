@@ -10,7 +10,7 @@ from pathlib import Path
 
 from huggingface_hub import try_to_load_from_cache
 
-from dpbench.core.errors import DataError, NotInstalled
+from dpbench.core.errors import DamagedWeights, NotInstalled
 from dpbench.core.folders import cache_folder, expanded
 from dpbench.models.pretrained.published import WEIGHTS, File, named
 
@@ -24,7 +24,7 @@ def locate(name: str) -> dict[str, Path]:
     Raises:
         UnknownName: there are no weights with that name.
         NotInstalled: a file is missing.
-        DataError: a local file is not the published one.
+        DamagedWeights: a local file is not the published one.
     """
     found = {file: find(file) for file in named(name).files}
     paths = {file: path for file, path in found.items() if path is not None}
@@ -32,7 +32,7 @@ def locate(name: str) -> dict[str, Path]:
         raise NotInstalled(f"weights '{name}' are not installed; run `dpbench weights get {name}`")
     for file, path in paths.items():
         if not intact(path, file):
-            raise DataError(
+            raise DamagedWeights(
                 f"{path} is damaged or not the file of '{name}' (its SHA-256 begins with {sha256(path)[:12]}, not "
                 f"{file.sha256[:12]}); delete it and run `dpbench weights get {name}`"
             )
@@ -47,7 +47,7 @@ def weights_file(name: str) -> Path:
 
     Raises:
         NotInstalled: there is no such file.
-        DataError: the file of listed weights is not the published one.
+        DamagedWeights: the file of listed weights is not the published one.
     """
     if name in WEIGHTS:
         return next(iter(locate(name).values()))
@@ -61,23 +61,30 @@ def weights_file(name: str) -> Path:
 
 
 def lacks_weights(reason: str) -> bool:
-    """Whether a message of `locate` that weights are not installed still holds; False for other messages."""
-    found = re.match(r"weights '(.+)' are not installed; ", reason)
-    return found is not None and None in map(find, named(found[1]).files)
+    """Whether a message of `locate` that weights are missing or damaged still holds; False for other messages."""
+    found = re.search(r" run `dpbench weights get (.+)`$", reason)
+    if found is None:
+        return False
+    try:
+        locate(found[1])
+    except (NotInstalled, DamagedWeights):
+        return True
+    return False
 
 
 def fingerprint(name: str) -> str:
     """The first 12 hexadecimal digits of the SHA-256 of the parameter file.
 
     Raises:
-        UnknownName, NotInstalled, DataError: see `locate`.
+        UnknownName, NotInstalled, DamagedWeights: see `locate`.
     """
     return sha256(locate(name)[named(name).files[0].short])[:12]
 
 
 def find(file: File) -> Path | None:
-    """The first existing path among `places`, without a hash check; None if there is none."""
-    return next((path for path in places(file) if path.is_file()), None)
+    """The first intact file among `places`, or else the first damaged one; None if there is none."""
+    existing = [path for path in places(file) if path.is_file()]
+    return next((path for path in existing if intact(path, file)), next(iter(existing), None))
 
 
 def places(file: File) -> list[Path]:

@@ -17,7 +17,7 @@ def from_hub(name: str, *classes: str) -> list[Any]:
 
     Raises:
         NotInstalled: the weights or the transformers package are missing.
-        DataError: a file is not the published one.
+        DamagedWeights: a file is not the published one.
     """
     with linked_folder(name) as folder:
         transformers = import_extra("transformers", "hub")
@@ -30,7 +30,7 @@ def linked_folder(name: str) -> Iterator[Path]:
     """A temporary folder with links to the files of these weights, because transformers loads from folders.
 
     Raises:
-        NotInstalled, DataError: see `locate`.
+        NotInstalled, DamagedWeights: see `locate`.
     """
     paths = locate(name)
     with tempfile.TemporaryDirectory(prefix="dpbench-weights-") as folder:

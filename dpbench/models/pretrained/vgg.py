@@ -42,7 +42,7 @@ def load_style_layers() -> StyleLayers:
 
     Raises:
         NotInstalled: the weights are missing.
-        DataError: the file is not the published one.
+        DamagedWeights: the file is not the published one.
     """
     network = StyleLayers()
     stored = torch.load(locate("vgg")[FILE], map_location="cpu", weights_only=True)

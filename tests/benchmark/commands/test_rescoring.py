@@ -22,6 +22,7 @@ import dpbench
 from dpbench.benchmark.commands.rescoring import Unscored
 from dpbench.benchmark.trials import scoring
 from dpbench.core.errors import DpbenchError, MissingScore
+from dpbench.models.pretrained import finding
 from dpbench.results import trial_folder
 from dpbench.results.provenance import git_commit
 
@@ -273,6 +274,18 @@ def test_run_computes_an_empty_cell_again_once_its_reason_is_gone(
     assert events.EVENTS.count("dice") == attempts
     fill(tiny, "dice")  # which always tries again
     assert events.EVENTS.count("dice") == attempts + 1
+
+
+@pytest.mark.parametrize(("damaged", "attempts"), [(True, 1), (False, 2)])
+def test_run_computes_a_cell_of_damaged_weights_again_once_they_are_replaced(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, damaged: bool, attempts: int
+) -> None:
+    monkeypatch.setattr(Dice, "weights", False)
+    monkeypatch.setattr(Dice, "reason", "a.pt is damaged; delete it and run `dpbench weights get inception`")
+    monkeypatch.setattr(finding, "lacks_weights", lambda reason: damaged)
+    for _ in range(2):
+        run(tiny, metrics=["dice"])
+    assert events.EVENTS.count("dice") == attempts
 
 
 @pytest.mark.parametrize("protocol", ["", "v1, 10 images"])

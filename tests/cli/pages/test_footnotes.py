@@ -53,7 +53,7 @@ def test_extractors_are_in_full_notes_alone() -> None:
     rows = (
         (trial(), noted()),
         (trial(epsilon=2.0), noted()),
-        (trial(**REAL), noted(extractor="haar; judge of a part")),
+        (trial(**REAL), noted(accuracy_protocol={"extractors": "judge of a part; haar"})),
     )
     assert len(short(*rows).general) == 1
     notes = full(*rows)

@@ -69,6 +69,23 @@ def test_reason_of_missing_weights_holds_until_all_files_are_there(folder: Path)
     assert not lacks_weights("the dataset has no classes")
 
 
+def test_reason_of_damaged_weights_holds_until_they_are_replaced(folder: Path) -> None:
+    put(folder / "network/model.bin", b"half")
+    put(folder / "network/config.json", TWO)
+    with pytest.raises(MissingScore) as error:
+        locate("network")
+    assert lacks_weights(str(error.value))
+    put(folder / "network/model.bin", ONE)
+    assert not lacks_weights(str(error.value))
+
+
+def test_damaged_copy_is_passed_over_for_an_intact_one(folder: Path, tmp_path: Path) -> None:
+    damaged = put(folder / "network/model.bin", b"half")
+    assert find(WEIGHTS["network"].files[0]) == damaged
+    intact = put(tmp_path / "DPBENCH_CACHE/weights/network/model.bin", ONE)
+    assert find(WEIGHTS["network"].files[0]) == intact
+
+
 @pytest.mark.parametrize("name", ["model.bin", "config.json"])
 def test_wrong_content_error_names_file_and_remedy(folder: Path, name: str) -> None:
     put(folder / "network/model.bin", ONE)
