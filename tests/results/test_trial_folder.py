@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -17,7 +20,7 @@ from dpbench.core.outcomes import Packed
 from dpbench.core.progress import Quiet
 from dpbench.core.specs import Conditions, DatasetSpec
 from dpbench.results.sample_grid import CELL, COLUMNS, write_grid
-from dpbench.results.samples import StoredSamples, read_conditions, write_conditions, write_shard
+from dpbench.results.samples import StoredSamples, _Shard, read_conditions, write_conditions, write_shard
 from dpbench.results.stored_scores import StoredScores
 from dpbench.results.trial_folder import TrialFolder, safe_name
 
@@ -98,6 +101,43 @@ def test_damaged_or_missing_shard_error_names_the_file(tmp_path: Path) -> None:
     np.save(tmp_path / "00001.npy", np.zeros((20, 3, 4, 4), np.uint8))
     with pytest.raises(DataError, match=r"00001.npy holds uint8 \[20, 3, 4, 4\]"):
         StoredSamples(tmp_path, SPEC)
+
+
+@contextmanager
+def open_files(most: int) -> Iterator[None]:
+    """Limits the number of files that this process may hold open."""
+    resource = pytest.importorskip("resource", reason="Windows has no such limit")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_samples_with_more_shards_than_files_may_be_open_are_read(tmp_path: Path) -> None:
+    """Regression test: each shard held a file open, and macOS allows 256 by default."""
+    images = write(tmp_path, count=60 * 20)
+    with open_files(most=50):
+        stored = StoredSamples(tmp_path, SPEC)
+        assert torch.equal(stored.batch(range(len(stored))).images, images)
+        assert stored.fingerprint
+
+
+def test_shard_that_cannot_be_opened_is_not_called_damaged(tmp_path: Path) -> None:
+    write(tmp_path)
+    stored = StoredSamples(tmp_path, SPEC)
+    for read in (lambda: stored.batch([30]), lambda: _Shard.of(tmp_path / "00001.npy", SPEC)):
+        with open_files(most=0), pytest.raises(DataError, match=r"^cannot read .*00001\.npy: Too many open files$"):
+            read()
+
+
+def test_shard_that_becomes_shorter_while_it_is_read_raises_an_error(tmp_path: Path) -> None:
+    write(tmp_path)
+    stored = StoredSamples(tmp_path, SPEC)
+    os.truncate(tmp_path / "00001.npy", 1000)
+    with pytest.raises(DataError, match=r"00001\.npy is damaged: it has become shorter"):
+        stored.batch([39])
 
 
 @pytest.mark.parametrize("classes", [None, SPEC.classes])
