@@ -210,6 +210,16 @@ def test_unfinished_files_are_never_read_and_removed_under_the_lock(tmp_path: Pa
         assert (tmp_path / "samples" / "00000.npy").exists()
 
 
+@pytest.mark.parametrize("place", ["drawn/images/cat", ".drawn-x8k2", "sensitive/drawn", "sensitive/.drawn-x8k2"])
+def test_files_that_another_process_draws_meanwhile_are_kept_under_the_lock(tmp_path: Path, place: str) -> None:
+    """Regression test: `dpbench sample` lost the file that it was writing to a run that took the lock."""
+    (tmp_path / place).mkdir(parents=True)
+    growing = tmp_path / place / ".tmp-00003-abcdef.npy"
+    growing.touch()
+    with TrialFolder(tmp_path).lock(Quiet()):
+        assert growing.exists()
+
+
 @pytest.mark.parametrize("content", ["[]", "null", '{"count": 50}', '{"count": "50", "labels": null}', "NaN", "["])
 def test_damaged_conditions_error_names_the_file(tmp_path: Path, content: str) -> None:
     write(tmp_path)

@@ -36,7 +36,7 @@ from dpbench.core.specs import Conditions, DatasetSpec
 from dpbench.results.image_export import Exported, check_free, export
 from dpbench.results.record import TrialRecord
 from dpbench.results.samples import StoredSamples, read_conditions
-from dpbench.results.trial_folder import DRAWN, MODEL, SAMPLES, TrialFolder
+from dpbench.results.trial_folder import DRAWING, DRAWN, MODEL, SAMPLES, TrialFolder
 from dpbench.results.trial_search import find_trial
 from dpbench.training.device import resolve_device, resolve_precision
 
@@ -171,7 +171,7 @@ def _scratch_beside(folder: Path) -> Iterator[Path]:
     """A temporary folder beside `folder`, removed afterwards."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        scratch = tempfile.TemporaryDirectory(dir=folder.parent, prefix=".drawn-")
+        scratch = tempfile.TemporaryDirectory(dir=folder.parent, prefix=DRAWING)
     except OSError as error:
         raise DpbenchError(f"cannot write {folder}: {error.strerror or error}") from error
     with scratch as name:
