@@ -48,6 +48,18 @@ def write_shard(folder: Path, number: int, images: Tensor | NDArray[np.uint8]) -
     write_atomic(folder / f"{number:05d}.npy", lambda path: _save(path, np.ascontiguousarray(images)))
 
 
+def read_shard(folder: Path, number: int) -> NDArray[np.uint8]:
+    """The images that `write_shard` wrote.
+
+    Raises:
+        OSError: the file is missing.
+        ValueError: it is damaged.
+    """
+    with (folder / f"{number:05d}.npy").open("rb") as file:
+        images: NDArray[np.uint8] = np.lib.format.read_array(file, allow_pickle=False)
+    return images
+
+
 def _save(path: Path, array: NDArray[np.uint8]) -> None:
     with path.open("wb") as file:
         np.save(file, array)

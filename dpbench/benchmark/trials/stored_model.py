@@ -24,6 +24,7 @@ from dpbench.benchmark.request import RunRequest
 from dpbench.benchmark.session import seeded
 from dpbench.benchmark.trials.stages import draw_samples, drawn
 from dpbench.core.cache import public_cache
+from dpbench.core.checkpoints import Checkpoints
 from dpbench.core.config import build
 from dpbench.core.context import Precision, RunContext
 from dpbench.core.errors import FOREIGN, DpbenchError, UnknownName, foreign_code, one_line
@@ -110,7 +111,7 @@ class StoredModel:
     def write(self, conditions: int | Conditions, folder: Path, seed: int | None = None) -> StoredSamples:
         """Fills a folder with images in the format of a trial's stored samples. Arguments and errors as `sample`."""
         with self._sampling(seed) as run:
-            draw_samples(self.method, self._suitable(conditions), folder, run)
+            draw_samples(self.method, self._suitable(conditions), folder, run, Checkpoints(None))
         return StoredSamples(folder, self.spec)
 
     def export(self, conditions: int | Conditions, out: Path | str | None = None, seed: int | None = None) -> Exported:
