@@ -103,7 +103,7 @@ def main(
     console = Console()
     console.print(table(watch, rows))
     console.print(rows[["accuracy", "fwd"]].round(3).to_string())
-    console.print(f"peak memory of the process: {peak_memory_mb('cpu'):,.0f} MiB")
+    console.print(f"peak memory since the last trial began: {peak_memory_mb('cpu'):,.0f} MiB")
 
 
 def table(watch: Stopwatch, rows: pd.DataFrame) -> Table:

@@ -19,11 +19,13 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from dpbench.benchmark.public_choice import canonical_public
 from dpbench.benchmark.request import FIELDS, RunRequest, field_value
-from dpbench.core.errors import ConfigError
+from dpbench.core.errors import ConfigError, DpbenchError
 from dpbench.core.files import digest, reading, write_text
 from dpbench.data.opening import canonical_name
 
@@ -101,7 +103,9 @@ def as_experiment(requests: Sequence[RunRequest]) -> dict[str, Any]:
 
 def _resolved(request: RunRequest) -> dict[str, Any]:
     values = {name: _absolute(getattr(request, name)) for name in FIELDS if name not in NOT_STORED}
-    values |= {name: canonical_name(values[name]) for name in ("dataset", "public") if values[name]}
+    values["dataset"] = canonical_name(request.dataset)
+    with suppress(DpbenchError):  # a wrong one stays as it is: its own request refuses it
+        values["public"] = canonical_public(request.public)
     plain: dict[str, Any] = json.loads(json.dumps(values, default=str))
     return {name: value for name, value in plain.items() if value is not None}
 

@@ -316,7 +316,7 @@ class RunRequest:
         return DataOptions(self.data or default_root(), self.resolution, self.download, self.public_benchmark)
 
     def budgets(self) -> list[tuple[float, Reference]]:
-        """(ε, reference) of a method's rows, cheapest first; ε = ∞ is the non-private reference."""
+        """(ε, reference) of a method's rows: ε = 0 for `public`, the budgets as given, and ε = ∞ for `nonprivate`."""
         wanted: dict[float, Reference] = {0.0: "public"} if "public" in self.references else {}
         wanted |= {epsilon: "" if math.isfinite(epsilon) else "nonprivate" for epsilon in self.epsilons}
         if "nonprivate" in self.references:

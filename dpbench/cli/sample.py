@@ -50,7 +50,7 @@ def sample(
     seed: Annotated[
         int | None,
         typer.Option(
-            help="Random seed; by default the trial's own, which draws its stored samples first.",
+            help="Random seed; by default the trial's own, which draws its stored samples again with the same --count.",
             rich_help_panel=HOW,
         ),
     ] = None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import json
 import math
@@ -100,15 +99,19 @@ def remove(path: Path) -> None:
         raise DpbenchError(f"cannot remove {path}: {error.strerror or error}") from error
 
 
-def remove_unfinished(folder: Path, stem: str = "") -> None:
+def remove_unfinished(folder: Path, stem: str = "", others: tuple[str, ...] = ()) -> None:
     """Removes the unfinished files of killed processes in `folder` and below. Call it only if nobody else writes there.
 
     Args:
         stem: removes only those of files with this name, without suffix.
+        others: how the names of folders begin in which other processes may write; they are not entered.
     """
-    names = f"{glob.escape(stem)}-*" if stem else "*"
-    for path in folder.rglob(TEMPORARY + names):
-        remove(path)
+    prefix = f"{TEMPORARY}{stem}-" if stem else TEMPORARY
+    for place, below, files in os.walk(folder):
+        below[:] = [name for name in below if not name.startswith(others)]
+        for name in (*below, *files):
+            if name.startswith(prefix):
+                remove(Path(place, name))
 
 
 def write_text(path: Path, text: str, private: bool = False) -> None:

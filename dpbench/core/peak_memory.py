@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import sys
+from contextlib import suppress
+from pathlib import Path
+
+PROCESS = Path("/proc/self")
+"""What Linux tells of the process; other systems have no such folder."""
 
 
 def peak_memory_mb(device: str) -> float | None:
-    """Peak memory in MiB.
+    """Peak memory in MiB since `reset_peak_memory`: on CUDA of the device, otherwise of the process.
 
-    On CUDA the peak of the device since `reset_peak_memory`, otherwise the peak of the process since its start; None
-    where the system does not report it.
+    Except on Linux, the peak of a process is that since its start; None where the system does not report it.
     """
     if device.startswith("cuda"):
         import torch
 
         return torch.cuda.max_memory_allocated(device) / 2**20
+    with suppress(OSError):
+        for line in (PROCESS / "status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 2**10
     try:
         import resource
     except ImportError:  # Windows
@@ -24,8 +34,17 @@ def peak_memory_mb(device: str) -> float | None:
 
 
 def reset_peak_memory(device: str) -> None:
-    """Resets the peak memory counter of a CUDA device; does nothing on other devices."""
+    """Resets the peak of a CUDA device, or on Linux of the process, to the memory in use.
+
+    Freed memory that the C library keeps is returned to the system first, because it would count as in use.
+    """
     if device.startswith("cuda"):
         import torch
 
         torch.cuda.reset_peak_memory_stats(device)
+    elif PROCESS.exists():
+        gc.collect()
+        if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+            trim(0)
+        with suppress(OSError):  # not allowed in some containers
+            (PROCESS / "clear_refs").write_text("5")

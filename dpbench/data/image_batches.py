@@ -100,14 +100,13 @@ class ImageBatches(SlowSplit):
     @cached_property
     def _index(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         path = self._folder / f"{self.spec.name}-labels-{self.images_key}.npz"
-        if not path.is_file():
+        if (index := _load_index(path)) is None:
             with making(path):
-                if not path.is_file():
+                if (index := _load_index(path)) is None:
                     parts = [self._read(file).labels for file in self._files]
-                    ends = np.cumsum([len(part) for part in parts])
-                    write_atomic(path, lambda to: np.savez(to, labels=np.concatenate(parts), ends=ends))
-        with np.load(path) as stored:
-            return stored["labels"], stored["ends"]
+                    labels, ends = index = np.concatenate(parts), np.cumsum([len(part) for part in parts])
+                    write_atomic(path, lambda to: np.savez(to, labels=labels, ends=ends))
+        return index
 
     def _read(self, path: Path) -> Arrays:
         """The content of one file.
@@ -142,6 +141,15 @@ def _load_npz(path: Path, where: str) -> dict[str, NDArray[np.generic]]:
             return {name: stored[name] for name in ("data", "labels")}
     except Exception as error:  # damaged archives raise all kinds of errors
         raise DataError(f"{path} cannot be read ({reason(error)}); {where}") from error
+
+
+def _load_index(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    """Stored labels and ends; None if there are none, or they are damaged and must be made again."""
+    try:
+        with np.load(path) as stored:
+            return stored["labels"], stored["ends"]
+    except Exception:  # damaged archives raise all kinds of errors
+        return None
 
 
 def _sampled(path: Path) -> tuple[int, int]:

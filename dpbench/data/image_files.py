@@ -116,12 +116,12 @@ class FolderSource(FileSource):
         sizes: dict[str, int] = {}
         folders: set[str] = set()
         try:
-            for place, _, names in os.walk(root, onerror=_raise, followlinks=True):
+            for place, below, names in os.walk(root, onerror=_raise, followlinks=True):
+                below[:] = [name for name in below if _wanted(PurePosixPath(name))]  # the others are not entered
                 folder = PurePosixPath(Path(place).relative_to(root).as_posix())
-                if _wanted(folder):
-                    folders.add(str(folder))
-                    wanted = [folder / name for name in names if _wanted(folder / name)]
-                    sizes |= {str(path): (root / path).stat().st_size for path in wanted}
+                folders.add(str(folder))
+                wanted = [folder / name for name in names if _wanted(folder / name)]
+                sizes |= {str(path): (root / path).stat().st_size for path in wanted}
         except OSError as error:
             raise DataError(f"cannot read {error.filename or root}: {error.strerror}") from error
         self.sizes = dict(sorted(sizes.items()))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from dpbench.core.data import ImageDataset
 from dpbench.core.files import write_atomic
@@ -21,6 +22,7 @@ WIDEST = 1450  # groups show fewer images per row before the sheet gets wider
 FEWEST_COLUMNS, MOST_COLUMNS = 2, 6  # images per row of a group
 PLAIN_ROWS = 8  # rows of a group without classes
 BATCH = 256
+CONTENT = "content"  # a text in the file
 
 
 class Group(NamedTuple):
@@ -39,7 +41,7 @@ class Group(NamedTuple):
     positions: Sequence[int]
 
 
-def write_run_sheet(path: Path, groups: Sequence[Group], title: str) -> None:
+def write_run_sheet(path: Path, groups: Sequence[Group], title: str, content: str = "") -> None:
     """Writes a PNG: one column of images per group, one row per class (the first `MOST_ROWS`).
 
     Groups show at most `MOST_COLUMNS` images of each class, and fewer with more groups, but at least `FEWEST_COLUMNS`.
@@ -49,6 +51,7 @@ def write_run_sheet(path: Path, groups: Sequence[Group], title: str) -> None:
         path: file to write.
         groups: at least one, all of the same shape and classes; groups of one method are consecutive.
         title: text above the images.
+        content: a hash of everything that the sheet shows, kept in the file for `content_of`.
     """
     spec, letters = groups[0].images.spec, font(LETTERS)
     names = spec.classes[:MOST_ROWS] if spec.classes else ("",) * PLAIN_ROWS
@@ -75,7 +78,19 @@ def write_run_sheet(path: Path, groups: Sequence[Group], title: str) -> None:
         draw.text((x, under), group.heading, INK, letters)
         for row, indices in enumerate(_first(group, len(names), columns)):
             paste_row(canvas, pictures(group.images, indices), x, top + row * (side + GAP), side)
-    write_atomic(path, lambda temporary: canvas.save(temporary, format="png"))
+    text = PngInfo()
+    text.add_text(CONTENT, content)
+    write_atomic(path, lambda temporary: canvas.save(temporary, format="png", pnginfo=text))
+
+
+def content_of(path: Path) -> str:
+    """The content that a sheet was written with; "" if there is none, or the file is missing or damaged."""
+    try:
+        with Image.open(path) as sheet:
+            sheet.verify()
+            return str(sheet.info.get(CONTENT, ""))
+    except Exception:  # damaged pictures raise all kinds of errors
+        return ""
 
 
 def _columns(groups: int, left: int, cell: int) -> int:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,7 +45,19 @@ class _Stored:
 
 def write_shard(folder: Path, number: int, images: Tensor | NDArray[np.uint8]) -> None:
     """Writes uint8 images [b, c, h, w] as shard `number`, counted from 0."""
-    write_atomic(folder / f"{number:05d}.npy", lambda path: _save(path, np.asarray(images)))
+    write_atomic(folder / f"{number:05d}.npy", lambda path: _save(path, np.ascontiguousarray(images)))
+
+
+def read_shard(folder: Path, number: int) -> NDArray[np.uint8]:
+    """The images that `write_shard` wrote.
+
+    Raises:
+        OSError: the file is missing.
+        ValueError: it is damaged.
+    """
+    with (folder / f"{number:05d}.npy").open("rb") as file:
+        images: NDArray[np.uint8] = np.lib.format.read_array(file, allow_pickle=False)
+    return images
 
 
 def _save(path: Path, array: NDArray[np.uint8]) -> None:
@@ -67,7 +82,7 @@ def read_conditions(folder: Path) -> Conditions:
 
 
 class StoredSamples(ImageDataset):
-    """The samples in a folder, memory-mapped, with the labels or texts that they were sampled with.
+    """The samples in a folder, read shard by shard, with the labels or texts that they were sampled with.
 
     Args:
         folder: a trial's samples/.
@@ -85,8 +100,8 @@ class StoredSamples(ImageDataset):
         self.spec = spec
         self._folder = folder
         self.conditions = read_conditions(folder)
-        self._shards = [_load(path, spec) for path in sorted(folder.glob("[0-9]*.npy"))]
-        self._ends = np.cumsum([len(shard) for shard in self._shards])
+        self._shards = [_Shard.of(path, spec) for path in sorted(folder.glob("[0-9]*.npy"))]
+        self._ends = np.cumsum([shard.count for shard in self._shards])
         found = int(self._ends[-1]) if self._shards else 0
         count, condition = self.conditions.count, self.conditions.condition
         if found != count or (condition is not None and len(condition) != found):
@@ -113,10 +128,10 @@ class StoredSamples(ImageDataset):
 
         index = np.asarray(indices, dtype=np.int64)
         images = np.empty((len(index), *self.spec.shape), dtype=np.uint8)
-        shards = np.searchsorted(self._ends, index, side="right")
-        for shard in np.unique(shards):
-            rows = shards == shard
-            images[rows] = self._shards[shard][index[rows] - self._ends[shard] + len(self._shards[shard])]
+        numbers = np.searchsorted(self._ends, index, side="right")
+        for number in np.unique(numbers):
+            shard, places = self._shards[number], np.flatnonzero(numbers == number)
+            shard.read(index[places] - self._ends[number] + shard.count, images, places)
         condition = None if self._condition is None else self._condition[torch.from_numpy(index)]
         return Batch(torch.from_numpy(images), condition)
 
@@ -133,7 +148,7 @@ class StoredSamples(ImageDataset):
     @cached_property
     def fingerprint(self) -> str:
         """See `fingerprint`."""
-        return fingerprint(self._shards, self.labels, self.conditions.texts)
+        return fingerprint((shard.images() for shard in self._shards), self.labels, self.conditions.texts)
 
 
 def fingerprint(
@@ -150,11 +165,64 @@ def fingerprint(
     return content.hexdigest()[:16]
 
 
-def _load(path: Path, spec: DatasetSpec) -> NDArray[np.uint8]:
+@dataclass(frozen=True)
+class _Shard:
+    """Where a shard's images are. Its file is open only while some are read: systems limit the number of open files.
+
+    Attributes:
+        path: the .npy file.
+        count: number of images.
+        shape: shape of an image.
+        offset: position of the first image in the file, in bytes.
+    """
+
+    path: Path
+    count: int
+    shape: tuple[int, int, int]
+    offset: int
+
+    @classmethod
+    def of(cls, path: Path, spec: DatasetSpec) -> _Shard:
+        """The shard in a file.
+
+        Raises:
+            DataError: the file cannot be read, is damaged, or holds anything but uint8 images of the dataset's shape.
+        """
+        with _reading(path):
+            array = np.lib.format.open_memmap(path, mode="r")
+            if not array.flags.c_contiguous:
+                raise ValueError("its images are not in C order")
+        if array.dtype != np.uint8 or array.shape[1:] != spec.shape:
+            raise DataError(f"{path} holds {array.dtype} {list(array.shape)}, not uint8 images of {list(spec.shape)}")
+        return cls(path, len(array), spec.shape, array.offset)
+
+    def images(self) -> NDArray[np.uint8]:
+        """All images: uint8 [count, c, h, w]; errors as `read`."""
+        images, rows = np.empty((self.count, *self.shape), np.uint8), np.arange(self.count)
+        self.read(rows, images, rows)
+        return images
+
+    def read(self, rows: NDArray[np.int64], images: NDArray[np.uint8], places: NDArray[np.int64]) -> None:
+        """Reads the images at `rows` into `images`, uint8 [n, c, h, w], at `places`; consecutive ones at once.
+
+        Raises:
+            DataError: the file cannot be read, or has become shorter.
+        """
+        starts = np.flatnonzero((np.diff(rows, prepend=-2) != 1) | (np.diff(places, prepend=-2) != 1))
+        with _reading(self.path), self.path.open("rb", buffering=0) as file:
+            for start, stop in pairwise((*starts.tolist(), len(rows))):
+                part = images[places[start] : places[start] + stop - start]
+                file.seek(self.offset + int(rows[start]) * math.prod(self.shape))
+                if file.readinto(part.data) != part.nbytes:
+                    raise ValueError("it has become shorter")
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turns the errors of a shard that cannot be read, or is damaged, into one line."""
     try:
-        shard = np.lib.format.open_memmap(path, mode="r")
-    except (OSError, ValueError, MemoryError, OverflowError) as error:
+        yield
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, MemoryError, OverflowError) as error:
         raise DataError(f"{path} is damaged: {error}") from error
-    if shard.dtype != np.uint8 or shard.shape[1:] != spec.shape:
-        raise DataError(f"{path} holds {shard.dtype} {list(shard.shape)}, not uint8 images of {list(spec.shape)}")
-    return shard

@@ -53,7 +53,7 @@ LEDGER = "ledger.json"
 MODEL = "model.safetensors"
 SAMPLES = "samples"
 PICTURE = "samples.png"
-DRAWN = "drawn"
+DRAWN, DRAWING = "drawn", ".drawn-"
 LOG = "log.txt"
 SENSITIVE = "sensitive"
 LOCK, HOLDER = ".lock", ".holder"
@@ -275,7 +275,7 @@ class TrialFolder:
         except (OSError, NotImplementedError) as error:  # NotImplementedError: the file system has no locks
             raise RunError(f"cannot lock {self.path}: {error}") from error
         try:
-            remove_unfinished(self.path)
+            remove_unfinished(self.path, others=(DRAWN, DRAWING))  # `dpbench sample` draws without the lock
             write_text(self.path / HOLDER, f"process {os.getpid()} on {socket.gethostname()}, since {now()}")
             yield
         finally:

@@ -11,7 +11,7 @@ from record import recorded
 
 import dpbench
 from dpbench import RunRequest
-from dpbench.benchmark.experiment import read_experiment, store_experiment
+from dpbench.benchmark.experiment import as_experiment, read_experiment, store_experiment
 from dpbench.core.errors import DpbenchError
 
 GRID = """
@@ -134,6 +134,20 @@ def test_a_stored_experiment_gives_the_same_requests(tmp_path: Path, monkeypatch
     absolute: dict[str, Any] = {"out": tmp_path / "results", "plugins": (tmp_path / "mine.py",)}
     assert [vars(request) for request in again] == [vars(request) | absolute for request in requests]
     assert store_experiment(again, tmp_path) == stored
+
+
+def test_a_stored_experiment_names_every_folder_of_public_images_from_the_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for public, stored in (
+        ("folder:a", f"folder:{tmp_path / 'a'}"),
+        ("auto:folder:b,folder:a", f"auto:folder:{tmp_path / 'a'},folder:{tmp_path / 'b'}"),
+        ("nowhere:a", "nowhere:a"),
+        ("auto:figures", "auto:figures"),
+    ):
+        requests = [RunRequest.of("fake", "tiny", public=public)]
+        assert as_experiment(requests)["public"] == stored
 
 
 def test_a_run_stores_what_runs_it_again_without_spending(tiny: Path) -> None:

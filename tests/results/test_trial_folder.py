@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -17,7 +20,7 @@ from dpbench.core.outcomes import Packed
 from dpbench.core.progress import Quiet
 from dpbench.core.specs import Conditions, DatasetSpec
 from dpbench.results.sample_grid import CELL, COLUMNS, write_grid
-from dpbench.results.samples import StoredSamples, read_conditions, write_conditions, write_shard
+from dpbench.results.samples import StoredSamples, _Shard, read_conditions, write_conditions, write_shard
 from dpbench.results.stored_scores import StoredScores
 from dpbench.results.trial_folder import TrialFolder, safe_name
 
@@ -100,6 +103,43 @@ def test_damaged_or_missing_shard_error_names_the_file(tmp_path: Path) -> None:
         StoredSamples(tmp_path, SPEC)
 
 
+@contextmanager
+def open_files(most: int) -> Iterator[None]:
+    """Limits the number of files that this process may hold open."""
+    resource = pytest.importorskip("resource", reason="Windows has no such limit")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_samples_with_more_shards_than_files_may_be_open_are_read(tmp_path: Path) -> None:
+    """Regression test: each shard held a file open, and macOS allows 256 by default."""
+    images = write(tmp_path, count=60 * 20)
+    with open_files(most=50):
+        stored = StoredSamples(tmp_path, SPEC)
+        assert torch.equal(stored.batch(range(len(stored))).images, images)
+        assert stored.fingerprint
+
+
+def test_shard_that_cannot_be_opened_is_not_called_damaged(tmp_path: Path) -> None:
+    write(tmp_path)
+    stored = StoredSamples(tmp_path, SPEC)
+    for read in (lambda: stored.batch([30]), lambda: _Shard.of(tmp_path / "00001.npy", SPEC)):
+        with open_files(most=0), pytest.raises(DataError, match=r"^cannot read .*00001\.npy: Too many open files$"):
+            read()
+
+
+def test_shard_that_becomes_shorter_while_it_is_read_raises_an_error(tmp_path: Path) -> None:
+    write(tmp_path)
+    stored = StoredSamples(tmp_path, SPEC)
+    os.truncate(tmp_path / "00001.npy", 1000)
+    with pytest.raises(DataError, match=r"00001\.npy is damaged: it has become shorter"):
+        stored.batch([39])
+
+
 @pytest.mark.parametrize("classes", [None, SPEC.classes])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_grid_has_one_row_per_class(tmp_path: Path, channels: int, classes: tuple[str, ...] | None) -> None:
@@ -168,6 +208,16 @@ def test_unfinished_files_are_never_read_and_removed_under_the_lock(tmp_path: Pa
     with TrialFolder(tmp_path).lock(Quiet()):
         assert not left.exists()
         assert (tmp_path / "samples" / "00000.npy").exists()
+
+
+@pytest.mark.parametrize("place", ["drawn/images/cat", ".drawn-x8k2", "sensitive/drawn", "sensitive/.drawn-x8k2"])
+def test_files_that_another_process_draws_meanwhile_are_kept_under_the_lock(tmp_path: Path, place: str) -> None:
+    """Regression test: `dpbench sample` lost the file that it was writing to a run that took the lock."""
+    (tmp_path / place).mkdir(parents=True)
+    growing = tmp_path / place / ".tmp-00003-abcdef.npy"
+    growing.touch()
+    with TrialFolder(tmp_path).lock(Quiet()):
+        assert growing.exists()
 
 
 @pytest.mark.parametrize("content", ["[]", "null", '{"count": 50}', '{"count": "50", "labels": null}', "NaN", "["])

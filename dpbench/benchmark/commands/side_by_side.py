@@ -8,25 +8,27 @@ from pathlib import Path
 
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.trials.trial import TrialSpec
+from dpbench.core.closure import code_hash
 from dpbench.core.errors import DpbenchError
+from dpbench.core.files import digest
 from dpbench.results.best_effort import best_effort
 from dpbench.results.record import TrialRecord
 from dpbench.results.rounding import privacy
-from dpbench.results.run_sheet import Group, write_run_sheet
+from dpbench.results.run_sheet import Group, content_of, write_run_sheet
 from dpbench.results.trial_folder import PICTURE, dataset_folder
 
 FIRST_SEED = 0
 
 
 def draw_side_by_side(trials: Sequence[TrialSpec], session: Session) -> Path | None:
-    """Redraws the sheet of a run, with samples of the first seed. Warns if that fails.
+    """Draws the sheet of a run, with samples of the first seed, unless it is drawn already. Warns if that fails.
 
     For a dataset that is not declared public, it shows neither real images nor samples that the guarantee does not
     cover (rule R9).
 
     Args:
         trials: the run's trials, in any state; only finished trials are shown.
-        session: a session on the trials' dataset. Its test split opens if the `real` reference is finished.
+        session: a session on the trials' dataset. Its test split opens if the `real` reference is to be drawn.
 
     Returns:
         The file; None if there is nothing to show, or it cannot be drawn.
@@ -34,34 +36,39 @@ def draw_side_by_side(trials: Sequence[TrialSpec], session: Session) -> Path | N
     spec = session.inputs.spec
     path = dataset_folder(session.out, spec.name) / PICTURE
     with best_effort(path), session.phase("evaluate", FIRST_SEED):
-        groups = [*_real(trials, session), *_sampled(trials, session)]
-        if groups:
+        shown = list(_shown(trials, session))
+        if shown:
             first = "the first images of each class" if spec.classes else "the first images"
-            write_run_sheet(path, groups, f"{spec.name}: {first}, without selection")
+            title = f"{spec.name}: {first}, without selection"
+            records = [[trial.title, record.as_json()] for trial, record in shown]
+            content = digest([title, records, code_hash("dpbench.results.run_sheet")])
+            if content_of(path) != content:  # drawing hashes all samples, to find damaged ones
+                write_run_sheet(path, [_group(trial, record, session) for trial, record in shown], title, content)
             return path
     return None
 
 
-def _real(trials: Sequence[TrialSpec], session: Session) -> Iterator[Group]:
-    """The test split, if the `real` row is finished."""
-    done = any(trial.is_real and trial.folder(session.out).is_finished for trial in trials)
-    if done and session.inputs.spec.public_benchmark:
-        test = session.inputs.test
-        yield Group("real images", "test split", test, range(len(test)))
-
-
-def _sampled(trials: Sequence[TrialSpec], session: Session) -> Iterator[Group]:
-    """The samples of each finished trial, method by method, in order of ε."""
+def _shown(trials: Sequence[TrialSpec], session: Session) -> Iterator[tuple[TrialSpec, TrialRecord]]:
+    """The finished trials that the sheet shows: the `real` reference, then method by method, in order of ε."""
     methods = list(dict.fromkeys(trial.title for trial in trials))
-    shown = [trial for trial in trials if not trial.is_real and trial.seed == FIRST_SEED]
-    for trial in sorted(shown, key=lambda trial: (methods.index(trial.title), trial.epsilon)):
+    real = [trial for trial in trials if trial.is_real and session.inputs.spec.public_benchmark]
+    sampled = [trial for trial in trials if not trial.is_real and trial.seed == FIRST_SEED]
+    for trial in real + sorted(sampled, key=lambda trial: (methods.index(trial.title), trial.epsilon)):
         folder = trial.folder(session.out)
         record = None
         with suppress(DpbenchError):  # a damaged record; collecting the rows warned of it
             record = folder.read(trial.key) if folder.is_finished else None
         if record is not None and not record.is_sensitive:
-            samples = folder.samples(record)
-            yield Group(trial.title, _heading(record), samples, range(len(samples)))
+            yield trial, record
+
+
+def _group(trial: TrialSpec, record: TrialRecord, session: Session) -> Group:
+    """A trial's samples; the test split for the `real` reference."""
+    if trial.is_real:
+        test = session.inputs.test
+        return Group("real images", "test split", test, range(len(test)))
+    samples = trial.folder(session.out).samples(record)
+    return Group(trial.title, _heading(record), samples, range(len(samples)))
 
 
 def _heading(record: TrialRecord) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,8 +18,10 @@ from torch import Tensor
 
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.trials.noise_keys import noise_key, run_id
+from dpbench.benchmark.trials.sampling_state import SamplingState
 from dpbench.benchmark.trials.trial import TrialSpec
 from dpbench.benchmark.trials.trial_code import code_behind, code_outside
+from dpbench.core.cache import weights_hash
 from dpbench.core.checkpoints import Checkpoints
 from dpbench.core.config import as_settings
 from dpbench.core.context import RunContext
@@ -137,8 +140,12 @@ def sample(method: Method[Any], trial: TrialSpec, accounts: Accounts, session: S
     choice = "" if hidden else method.public_choice
     if choice:
         log(f"public source chosen: {choice}")
-    with log.phase("sample"), session.phase("sample", trial.seed, _workplace(trial, session), log=log) as run:
-        draw_samples(method, trial.request.conditions, home / SAMPLES, run)
+    checkpoints = _checkpoints(trial, session, "sample", log)
+    with (
+        log.phase("sample", checkpoints.stopwatch),
+        session.phase("sample", trial.seed, _workplace(trial, session), log=log) as run,
+    ):
+        draw_samples(method, trial.request.conditions, home / SAMPLES, run, checkpoints)
     write_atomic(home / MODEL, lambda path: path.write_bytes(save(weights)))
     with best_effort(home / PICTURE):
         write_grid(home / PICTURE, StoredSamples(home / SAMPLES, trial.spec), str(trial))
@@ -191,30 +198,54 @@ def finite_weights(method: Method[Any]) -> dict[str, Tensor]:
     return weights
 
 
-def draw_samples(method: Method[Any], conditions: Conditions, folder: Path, run: RunContext) -> None:
+def draw_samples(
+    method: Method[Any], conditions: Conditions, folder: Path, run: RunContext, checkpoints: Checkpoints
+) -> None:
     """Fills `folder` with the images that `conditions` ask for, drawn in chunks.
+
+    An interrupted attempt of the same model on the same device continues after its last whole shard.
+
+    Args:
+        checkpoints: where the attempt stores how far it is; the method itself stores nothing there.
 
     Raises:
         DpbenchError: the method returns anything but uint8 images of the dataset's shape, one per condition.
     """
-    samples.clear(folder)
-    for number, images in enumerate(drawn(method, conditions, run)):
+    chunks = conditions.chunks(CHUNK)
+    key = [asdict(conditions), weights_hash(method.state_dict()), describe_device(run.device), run.precision]
+    state = SamplingState(checkpoints.state("samples", key), run)
+    done = state.resume(folder, lambda number: _images(method, chunks[number], run))
+    if done:
+        checkpoints.say(f"sampling: resumed after {min(done * CHUNK, conditions.count):,} images")
+    else:
+        samples.clear(folder)
+    for number, images in enumerate(drawn(method, conditions, run, done), start=done):
         samples.write_shard(folder, number, images)
+        state.save(images)
     samples.write_conditions(folder, conditions)
 
 
-def drawn(method: Method[Any], conditions: Conditions, run: RunContext) -> Iterator[Tensor]:
+def drawn(method: Method[Any], conditions: Conditions, run: RunContext, done: int = 0) -> Iterator[Tensor]:
     """The images that `conditions` ask for, in chunks of at most `CHUNK`: uint8 [b, c, h, w] on the CPU.
+
+    Args:
+        done: the number of chunks that are drawn already.
 
     Raises:
         DpbenchError: as `draw_samples`.
     """
+    chunks = conditions.chunks(CHUNK)
     with run.progress.phase("sampling", conditions.count) as advance:
-        for chunk in conditions.chunks(CHUNK):
-            images = method.sample(chunk, run)
-            _check_images(images, (chunk.count, *method.spec.shape))
-            yield images.cpu()
+        advance(sum(chunk.count for chunk in chunks[:done]))
+        for chunk in chunks[done:]:
+            yield _images(method, chunk, run)
             advance(chunk.count)
+
+
+def _images(method: Method[Any], conditions: Conditions, run: RunContext) -> Tensor:
+    images = method.sample(conditions, run)
+    _check_images(images, (conditions.count, *method.spec.shape))
+    return images.cpu()
 
 
 def _check_images(images: Tensor, shape: tuple[int, ...]) -> None:

@@ -24,6 +24,7 @@ from dpbench.benchmark.request import RunRequest
 from dpbench.benchmark.session import seeded
 from dpbench.benchmark.trials.stages import draw_samples, drawn
 from dpbench.core.cache import public_cache
+from dpbench.core.checkpoints import Checkpoints
 from dpbench.core.config import build
 from dpbench.core.context import Precision, RunContext
 from dpbench.core.errors import FOREIGN, DpbenchError, UnknownName, foreign_code, one_line
@@ -36,7 +37,7 @@ from dpbench.core.specs import Conditions, DatasetSpec
 from dpbench.results.image_export import Exported, check_free, export
 from dpbench.results.record import TrialRecord
 from dpbench.results.samples import StoredSamples, read_conditions
-from dpbench.results.trial_folder import DRAWN, MODEL, SAMPLES, TrialFolder
+from dpbench.results.trial_folder import DRAWING, DRAWN, MODEL, SAMPLES, TrialFolder
 from dpbench.results.trial_search import find_trial
 from dpbench.training.device import resolve_device, resolve_precision
 
@@ -110,7 +111,7 @@ class StoredModel:
     def write(self, conditions: int | Conditions, folder: Path, seed: int | None = None) -> StoredSamples:
         """Fills a folder with images in the format of a trial's stored samples. Arguments and errors as `sample`."""
         with self._sampling(seed) as run:
-            draw_samples(self.method, self._suitable(conditions), folder, run)
+            draw_samples(self.method, self._suitable(conditions), folder, run, Checkpoints(None))
         return StoredSamples(folder, self.spec)
 
     def export(self, conditions: int | Conditions, out: Path | str | None = None, seed: int | None = None) -> Exported:
@@ -171,7 +172,7 @@ def _scratch_beside(folder: Path) -> Iterator[Path]:
     """A temporary folder beside `folder`, removed afterwards."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        scratch = tempfile.TemporaryDirectory(dir=folder.parent, prefix=".drawn-")
+        scratch = tempfile.TemporaryDirectory(dir=folder.parent, prefix=DRAWING)
     except OSError as error:
         raise DpbenchError(f"cannot write {folder}: {error.strerror or error}") from error
     with scratch as name:

@@ -13,6 +13,7 @@ import pytest
 import dpbench
 from dpbench.benchmark.commands import side_by_side
 from dpbench.core.errors import DpbenchError
+from dpbench.results import checksums
 from dpbench.results.run_sheet import Group
 from dpbench.results.trial_folder import PICTURE, dataset_folder
 
@@ -25,9 +26,9 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> Drawn:
     groups: Drawn = []
     draw = side_by_side.write_run_sheet
 
-    def write(path: Path, shown: list[Group], title: str) -> None:
+    def write(path: Path, shown: list[Group], title: str, content: str) -> None:
         groups[:] = shown
-        draw(path, shown, title)
+        draw(path, shown, title, content)
 
     monkeypatch.setattr(side_by_side, "write_run_sheet", write)
     return groups
@@ -89,6 +90,32 @@ def test_trials_of_other_runs_are_not_shown(tiny: Path, drawn: Drawn) -> None:
     assert headings(drawn) == ["fake: ε = 1"]
     run(tiny, "alone,fake", references=[])  # both are skipped
     assert headings(drawn) == ["alone: ε = 1", "fake: ε = 1"]
+
+
+def test_a_sheet_is_drawn_again_only_if_it_would_differ(
+    tiny: Path, drawn: Drawn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression test: every run hashed all samples again, even if all its trials were finished."""
+
+    def draws(methods: str, **options: Any) -> bool:
+        drawn.clear()
+        run(tiny, methods, **{"references": ["real"], **options})
+        return bool(drawn)
+
+    picture = tiny / "tiny" / PICTURE
+    assert draws("fake")
+    with monkeypatch.context() as patch:
+        patch.setattr(checksums, "check", lambda *_: pytest.fail("hashed samples"))
+        assert not draws("fake")
+    assert draws("fake,alone")
+    assert draws("fake")
+    assert draws("fake", references=["real", "public"])
+    assert draws("fake", references=[])
+    assert draws("fake", references=[], force=True)
+    picture.write_bytes(picture.read_bytes()[:-100])
+    assert draws("fake", references=[])
+    picture.unlink()
+    assert draws("fake", references=[])
 
 
 def test_a_picture_that_cannot_be_drawn_fails_no_run(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ from dpbench.core.files import read_json
 from dpbench.core.progress_lines import ProgressLines
 from dpbench.privacy.noise import Draws
 from dpbench.privacy.stepper import DPSGDStepper
+from dpbench.results import samples
 from dpbench.training import loop
 from dpbench.training.loop import PublicSteps
 
@@ -158,6 +159,64 @@ def test_trial_failing_in_sampling_spends_nothing_again(
     check_finished(tiny, run(tiny))
     assert private.count == STEPS
     assert len(recorded()) == 1
+
+
+@pytest.mark.parametrize("killed_at", ["write_shard", "write_conditions"])
+def test_interrupted_sampling_continues_with_the_same_images(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, killed_at: str
+) -> None:
+    monkeypatch.setattr(stages, "CHUNK", 4)
+    options: dict[str, Any] = {"samples": 18, "noise_seed": 3}
+    run(tiny / "whole", **options)
+    stop_sampling(tiny / "parts", monkeypatch, killed_at, **options)
+    written: list[int] = []
+    write_shard = samples.write_shard
+    monkeypatch.setattr(samples, "write_shard", lambda *shard: (written.append(shard[1]), write_shard(*shard)))
+    said: list[str] = []
+    rows = run(tiny / "parts", display=ProgressLines(said.append), **options)
+    kept = 3 if killed_at == "write_shard" else 5
+    assert written == list(range(kept, 5))
+    assert f"sampling: resumed after {min(4 * kept, 18)} images" in map(str.strip, said)
+    for number in range(5):
+        name = f"{number:05d}.npy"
+        assert only(tiny / "whole", name).read_bytes() == only(tiny / "parts", name).read_bytes()
+    check_finished(tiny / "parts", rows)
+
+
+@pytest.mark.parametrize("change", ["damaged", "missing", "other arithmetic"])
+def test_sampling_that_cannot_continue_exactly_starts_over(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    monkeypatch.setattr(stages, "CHUNK", 4)
+    options: dict[str, Any] = {"samples": 18, "noise_seed": 3}
+    stop_sampling(tiny / "parts", monkeypatch, "write_shard", **options)
+    if change == "damaged":
+        only(tiny / "parts", "00001.npy").write_bytes(b"no array")
+    if change == "missing":
+        only(tiny / "parts", "00001.npy").unlink()
+    if change == "other arithmetic":
+        images = stages._images
+        monkeypatch.setattr(stages, "_images", lambda *chunk: images(*chunk) // 2)
+    run(tiny / "parts", **options)
+    run(tiny / "whole", **options)
+    for number in range(5):
+        name = f"{number:05d}.npy"
+        assert only(tiny / "whole", name).read_bytes() == only(tiny / "parts", name).read_bytes()
+
+
+def stop_sampling(out: Path, monkeypatch: pytest.MonkeyPatch, at: str, **options: Any) -> None:
+    """Ends a run while it samples: before it writes the fourth shard, or all conditions."""
+    write = getattr(samples, at)
+
+    def stops(folder: Path, what: Any, *rest: Any) -> None:
+        if at == "write_conditions" or what == 3:
+            raise KeyboardInterrupt
+        write(folder, what, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(samples, at, stops)
+        with pytest.raises(KeyboardInterrupt):
+            run(out, **options)
 
 
 def test_noisy_sum_is_released_once_over_several_attempts(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,6 +47,18 @@ def test_opened_again_labels_and_images_come_from_the_copy(options, monkeypatch)
     assert (first.labels == again.labels).all()
 
 
+@pytest.mark.parametrize("content", [b"", b"no archive", None])
+def test_damaged_copies_of_the_labels_are_made_again(content, options):
+    """Regression test: `np.load` raised through every command that named the dataset."""
+    write_batches(ImageNet32, options.root)
+    first = ImageNet32("", options).train().batch(range(30))
+    for path in options.cache.rglob("*-labels-*.npz"):
+        path.write_bytes(path.read_bytes()[:-40] if content is None else content)
+    dataset = ImageNet32("", options)
+    assert dataset.spec.n_train == 30
+    assert (dataset.train().batch(range(30)).labels == first.labels).all()
+
+
 def test_other_resolutions_are_resized(options):
     write_batches(ImageNet64, options.root)
     small = ImageNet64("", replace(options, resolution=32)).train()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import zipfile
 from dataclasses import replace
@@ -161,6 +162,22 @@ def test_a_zip_is_the_same_dataset_as_its_folder(around, pets, options):
         assert torch.equal(ours.batch([1, 0]).labels, theirs.batch([1, 0]).labels)
         if not around:
             assert ours.fingerprint == theirs.fingerprint
+
+
+@pytest.mark.parametrize("litter", [".Trashes", "cats/.git", "__MACOSX"])
+def test_hidden_folders_are_not_entered(litter, pets, options, monkeypatch):
+    """Regression test: an unreadable .Trashes refused the dataset, and .git was walked in full."""
+    expected = Folder(str(pets), options).test().fingerprint
+    (pets / litter).mkdir()
+    scandir = os.scandir
+
+    def refusing(folder):
+        if folder == str(pets / litter):
+            raise PermissionError(errno.EACCES, "Permission denied", folder)
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    assert Folder(str(pets), options).test().fingerprint == expected
 
 
 def test_a_folder_around_everything_is_stepped_into(pets, tmp_path, options):
