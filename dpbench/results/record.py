@@ -112,8 +112,12 @@ class TrialRecord:
 
     seconds_prepare: float | None = column("public pretraining (near 0 if it came from the cache)", None, place=AFTER)
     seconds_fit: float | None = column("private phase, over all attempts", None, place=AFTER)
-    seconds_sample: float | None = column("sampling", None, place=AFTER)
-    peak_memory_mb: float | None = column("peak of device memory; on a CPU, of the process's memory", None, place=AFTER)
+    seconds_sample: float | None = column("sampling, over all attempts", None, place=AFTER)
+    peak_memory_mb: float | None = column(
+        "peak of device memory; on a CPU, of the process's memory (since the process began, except on Linux)",
+        None,
+        place=AFTER,
+    )
     refiner_seconds_prepare: float | None = column(
         "public training of the detail stage (near 0 if it came from the cache)", None, place=AFTER
     )
