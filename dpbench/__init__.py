@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dpbench.benchmark.request import RunRequest as RunRequest
     from dpbench.benchmark.trials.stored_model import StoredModel as StoredModel
     from dpbench.benchmark.trials.stored_model import load as load
+    from dpbench.core.cache import weights_hash as weights_hash
     from dpbench.core.captions import decode_captions as decode_captions
     from dpbench.core.captions import encode_captions as encode_captions
     from dpbench.core.config import Choice as Choice
@@ -98,6 +99,7 @@ _NAMES = {
     "dpbench.benchmark.commands.runner": ["run"],
     "dpbench.benchmark.request": ["RunRequest"],
     "dpbench.benchmark.trials.stored_model": ["StoredModel", "load"],
+    "dpbench.core.cache": ["weights_hash"],
     "dpbench.core.captions": ["decode_captions", "encode_captions"],
     "dpbench.core.config": ["Choice", "option", "plugin_option"],
     "dpbench.core.context": ["RunContext"],
