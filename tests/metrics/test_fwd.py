@@ -42,7 +42,7 @@ def test_fwd_is_the_mean_of_the_packets_distances(make_images, noise, run, chann
     scores = evaluate(["fwd"], make_images(x), make_images(y), run)
     level = {28: 2, 14: 1, 32: 2}[size]
     assert scores.values["fwd"] == pytest.approx(fwd_worked_out(x, y, level), rel=1e-5)
-    assert scores.protocol["extractor"] == f"haar packets level {level}, [0, 1]"
+    assert scores.protocol["fwd"]["extractors"] == f"haar packets level {level}, [0, 1]"
 
 
 def test_fwd_of_grey_images_is_a_third_of_that_with_the_channel_repeated(make_images, noise, run) -> None:

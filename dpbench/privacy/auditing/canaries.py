@@ -20,7 +20,6 @@ from torch import Tensor, nn
 
 from dpbench.core.data import ImageDataset
 from dpbench.core.specs import Batch, DatasetSpec
-from dpbench.privacy.clipping import distinct_places
 from dpbench.privacy.gradients.engine import Loss
 from dpbench.privacy.sanitised_steps import Discriminator, DrawRecords
 from dpbench.privacy.stand_in import StandIn
@@ -178,8 +177,8 @@ class CanaryContribution:
 def _placed(values: Tensor, ordinary: Tensor, number: Tensor, norm: float, added: int) -> Tensor:
     """[b, k, ...] -> [b, k + added, ...]: values of ordinary records, and `norm` in each canary's coordinate."""
     if values.is_sparse and values.sparse_dim() > 1:
-        return _placed_sparsely(distinct_places(values), ordinary, number, norm, added)
-    values = distinct_places(values).to_dense() if values.is_sparse else values
+        return _placed_sparsely(values.coalesce(), ordinary, number, norm, added)
+    values = values.to_dense() if values.is_sparse else values
     rest = values.shape[2:]
     values = torch.where(ordinary.reshape(-1, *[1] * (values.ndim - 1)), values, 0).float()
     own = torch.zeros(len(number), added * rest.numel(), device=values.device)
