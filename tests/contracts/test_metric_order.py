@@ -102,7 +102,7 @@ def without_weights(tmp_path_factory) -> list[str]:
 
 
 @pytest.fixture
-def weights(metric, without_weights, publish, made, monkeypatch) -> Iterator[None]:
+def weights(metric, without_weights, publish, made, monkeypatch, weights_depend_on_settings_alone) -> Iterator[None]:
     """Random weights, or block means in place of an extractor; classifiers train for three steps."""
     shorten(monkeypatch, 3, batch=8)
     monkeypatch.setitem(image_reward.PROMPTS, "fields", tuple("abcd"))
