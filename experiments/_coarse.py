@@ -114,7 +114,7 @@ def prepare_refiner(model: StoredModel, refiner: Any, public: str, data: Path, r
     stages.refiner = refiner
     images = open_public(public, model.spec, DataOptions(data))
     with refiner.cost.preparing():
-        stages.prepare_refiner(images, model.method.version, run)
+        stages.prepare_refiner(images, run)
 
 
 def block_error(images: Tensor, coarse: Tensor) -> float:
