@@ -130,8 +130,9 @@ def distinct_places(values: Tensor) -> Tensor:
     places, entries = values._indices(), values._values()
     sizes = torch.tensor(values.shape[: len(places)], device=places.device)[:, None]
     if ((places < 0) | (places >= sizes)).any():
+        shape = tuple(values.shape[1:])  # without the number of records, which may be that of a secret sample
         raise PrivacyError(
-            f"a sparse contribution has an index outside its shape {tuple(values.shape)}; indices start at 0"
+            f"a sparse contribution has an index outside its shape {shape} per record; indices start at 0"
         )
     return torch.sparse_coo_tensor(places, entries, values.shape, check_invariants=True).coalesce()
 
