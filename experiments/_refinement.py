@@ -15,7 +15,7 @@ import dpbench
 from dpbench.core.closure import code_hash
 from dpbench.core.config import build
 from dpbench.core.errors import DpbenchError, NotInstalled
-from dpbench.core.files import digest, write_json
+from dpbench.core.files import digest, read_json, write_json
 from dpbench.core.registries import METHODS, METRICS, REFINERS
 from dpbench.core.specs import Conditions
 from dpbench.core.variants import parse_variant
@@ -119,19 +119,19 @@ def is_installed(name: str) -> bool:
 
 
 def result_path(dataset: str, source: Source, stage: Stage, options: Options) -> Path:
-    """The file of the row of a finished part; its name depends on the options and the code of the stages.
+    """The file of the row of refined images; its name depends on the options, except the metrics, and the stages' code.
 
     It does not depend on the content of the dataset's files: use another `--out` if they change.
     """
     o = options
     images = [dataset, o.public(dataset), str(o.data.resolve()), source.epsilon, o.samples]
-    code = code_hash(stage.plugin, METHODS.get("wavelet"), *map(METRICS.get, o.metrics))
-    key = digest([images, stage.name, o.seconds, o.metrics, code], 12)
+    code = code_hash(stage.plugin, METHODS.get("wavelet"))
+    key = digest([images, stage.name, o.seconds, code], 12)
     return o.out / "rows" / f"{safe_name(dataset)}-{key}.json"
 
 
 def refine_and_score(dataset: str, source: Source, stage: Stage, options: Options) -> None:
-    """Refines a set of coarse images, scores the images, and stores the row; does nothing if the row is stored already.
+    """Refines a set of coarse images and scores the images. What is stored already is not done again.
 
     Args:
         dataset: the name of the sensitive dataset.
@@ -140,10 +140,21 @@ def refine_and_score(dataset: str, source: Source, stage: Stage, options: Option
         options: see `Options`.
     """
     path = result_path(dataset, source, stage, options)
-    if path.exists():
+    row = read_json(path) if path.exists() else refine(path, dataset, source, stage, options)
+    metrics = {name: code_hash(METRICS.get(name)) for name in options.metrics}
+    if metrics.items() <= row["metrics"].items():
         return
-    public, samples, data, out = options.public(dataset), options.samples, options.data, options.out
-    coarse = coarse_set(dataset, public, source, samples, data, out)
+    scored = dpbench.evaluate(
+        row["samples"], dataset, name=digest([source.name, stage.name], 12), metrics=list(options.metrics),
+        references=(), data=options.data, out=options.out / "scores",
+    )  # fmt: skip
+    write_json(path, row | scores(scored.iloc[0].to_dict()) | {"metrics": row["metrics"] | metrics})
+
+
+def refine(path: Path, dataset: str, source: Source, stage: Stage, options: Options) -> dict[str, Any]:
+    """Trains a detail stage, refines a set of coarse images, and stores the images and a row without scores."""
+    public, samples, data = options.public(dataset), options.samples, options.data
+    coarse = coarse_set(dataset, public, source, samples, data, options.out)
     refiner, run = stage.refiner(coarse.model.method.config.augmentation), working_environment(coarse.model)
     size = coarse.model.spec.resolution
     prepare_refiner(coarse.model, refiner, public, data, run)
@@ -162,25 +173,22 @@ def refine_and_score(dataset: str, source: Source, stage: Stage, options: Option
     write_shard(folder, 0, images)
     labels = coarse.conditions.labels
     write_conditions(folder, Conditions(count, None if labels is None else labels[:count]))
-    scored = dpbench.evaluate(
-        folder, dataset, name=digest([source.name, stage.name], 12), metrics=list(options.metrics), references=(),
-        data=data, out=out / "scores",
-    )  # fmt: skip
     row = {
         "dataset": dataset,
         "coarse": source.name,
         "refiner": stage.name,
+        "public": public,
         "n_samples": count,
-        **scores(scored.iloc[0].to_dict()),
         "ll_error": block_error(images, coarse.images[:count, 0]),
         "seconds_prepare": refiner.cost.seconds_prepare,
         "seconds_per_image": refiner.cost.seconds_per_image,
         "parameters": refiner.parameters(),
         "memory_mb": refiner.cost.memory_mb,
-        "public": public,
         "samples": str(folder),
+        "metrics": {},
     }
     write_json(path, row)
+    return row
 
 
 def scores(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,8 +6,8 @@
 For each dataset, the wavelet method's coarse stage is trained at every ε, and coarse images are drawn once. Every
 detail stage is trained on the same public images, with the augmentation of the coarse stage, and refines the same
 coarse images: real ones (decoded tokens of train images) and those of the DP coarse stages. Finished parts are skipped,
-so the same command continues after an interruption. The rows are written to results/reference/detail_stages.csv, with a
-sheet of images per dataset beside it.
+so the same command continues after an interruption; with other --metrics, it adds their scores to the finished rows.
+The rows are written to results/reference/detail_stages.csv, with a sheet of images per dataset beside it.
 
 A slow detail stage refines fewer images, so that it takes about `--seconds`; `n_samples` says how many. Fréchet
 distances of few images are biased upwards: compare rows of equal `n_samples`.
@@ -135,10 +135,11 @@ def write_report(datasets: list[str], stages: list[Stage], options: Options, fol
     )
     if rows.empty:
         raise DpbenchError(f"nothing is finished in {options.out}; run without --table-only")
-    write_atomic(folder / "detail_stages.csv", lambda path: rows.drop(columns="samples").to_csv(path, index=False))
+    table = rows.drop(columns=["samples", "metrics"])
+    write_atomic(folder / "detail_stages.csv", lambda path: table.to_csv(path, index=False))
     console = Console(width=None if sys.stdout.isatty() else 180)
     for dataset, of_dataset in rows.groupby("dataset", sort=False):
-        console.print(table(str(dataset), of_dataset))
+        console.print(printed(str(dataset), of_dataset))
         spec = open_dataset(str(dataset), DataOptions(options.data)).spec
         groups = [
             Group(row["coarse"], row["refiner"], samples, range(len(samples)))
@@ -149,18 +150,18 @@ def write_report(datasets: list[str], stages: list[Stage], options: Options, fol
         write_run_sheet(folder / f"detail-{name}.png", groups, f"{dataset}: the same coarse images, every detail stage")
 
 
-def table(dataset: str, rows: pd.DataFrame) -> Table:
+def printed(dataset: str, rows: pd.DataFrame) -> Table:
     """The rows of a dataset, one block per source of coarse images."""
     shown = [name for name in SHOWN if name in rows and rows[name].notna().any()]
     head = ("coarse", "refiner", *shown, "LL error", "prepare s", "s/image", "weights", "images")
-    printed = Table(*head, title=f"Detail stages on {dataset}")
+    table = Table(*head, title=f"Detail stages on {dataset}")
     for row in rows.to_dict("records"):
         numbers = [f"{row[name]:.3f}" if pd.notna(row[name]) else "" for name in shown]
-        printed.add_row(
+        table.add_row(
             row["coarse"], escape(row["refiner"]), *numbers, f"{row['ll_error']:.4f}", f"{row['seconds_prepare']:.0f}",
             f"{row['seconds_per_image']:.4f}", f"{row['parameters']:,}", f"{row['n_samples']:,}",
         )  # fmt: skip
-    return printed
+    return table
 
 
 if __name__ == "__main__":

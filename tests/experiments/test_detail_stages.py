@@ -68,6 +68,17 @@ def test_what_is_finished_is_not_run_again(small, monkeypatch):
     run(small, refiners="bicubic")
 
 
+def test_scores_of_other_metrics_are_added_to_the_same_images(small, monkeypatch):
+    run(small, refiners="bicubic")
+    monkeypatch.setattr("experiments._refinement.refine", lambda *_: pytest.fail("refined again"))
+    run(small, refiners="bicubic", metrics="spectrum")
+    monkeypatch.setattr("dpbench.evaluate", lambda *_, **__: pytest.fail("scored again"))
+    run(small, refiners="bicubic", metrics="spectrum,brightness")
+    run(small, refiners="bicubic", jobs=1, table_only=True)
+    rows = pd.read_csv(small / "report/detail_stages.csv")
+    assert rows[["brightness", "spectrum"]].notna().all(axis=None)
+
+
 def test_coarse_images_are_drawn_once_with_their_classes(small):
     drawn = [coarse_set("tiny", "tiny-public", Source(10.0), 6, small / "data", small) for _ in range(2)]
     assert drawn[0].images.shape[:2] == (6, 4)
@@ -114,7 +125,7 @@ def test_a_command_holds_every_option_that_changes_the_result():
 
 @pytest.mark.parametrize(
     "changed",
-    [{"samples": 8}, {"seconds": 4.0}, {"metrics": ("fwd",)}, {"data": Path("e")}, {"photographs": "folder:q"}],
+    [{"samples": 8}, {"seconds": 4.0}, {"data": Path("e")}, {"photographs": "folder:q"}],
 )
 def test_rows_of_other_options_are_not_reused(changed):
     first, second = (
@@ -124,12 +135,12 @@ def test_rows_of_other_options_are_not_reused(changed):
     assert first != second
 
 
-def test_rows_are_kept_with_further_budgets_but_not_by_other_code():
+def test_rows_are_kept_with_further_budgets_and_metrics_but_not_by_other_code():
     def path(stage, options=OPTIONS):
         return result_path("shapes", Source(1.0), stage, options)
 
     stage = Stage.of("bicubic")
-    assert path(stage) == path(stage, dataclasses.replace(OPTIONS, epsilons=(1.0,)))
+    assert path(stage) == path(stage, dataclasses.replace(OPTIONS, epsilons=(1.0,), metrics=("fwd",)))
     assert path(stage) != path(dataclasses.replace(stage, plugin=REFINERS.get("regression")))
 
 
