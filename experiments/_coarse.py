@@ -68,7 +68,9 @@ class CoarseSet:
     conditions: Conditions
 
 
-def coarse_set(dataset: str, public: str, source: Source, samples: int, data: Path, out: Path) -> CoarseSet:
+def coarse_set(
+    dataset: str, public: str, source: Source, samples: int, data: Path, out: Path, public_benchmark: bool = False
+) -> CoarseSet:
     """Trains the coarse stage and draws coarse images, or reads those that an earlier call stored.
 
     Args:
@@ -78,12 +80,13 @@ def coarse_set(dataset: str, public: str, source: Source, samples: int, data: Pa
         samples: number of conditions n.
         data: folder of datasets.
         out: folder for the trials and the drawn images.
+        public_benchmark: whether a folder of images is declared one.
     """
     epsilon = source.epsilon or 1.0  # no budget is spent on real images
     trials = out / "trials"
     rows = dpbench.run(
         [source.method], dataset, [epsilon], public=public, data=data, samples=1000, references=(), metrics=["fwd"],
-        out=trials,
+        out=trials, public_benchmark=public_benchmark,
     )  # fmt: skip
     model = dpbench.load(rows["key"].iloc[0], trials)
     conditions = Conditions.balanced(samples, model.spec.n_classes)

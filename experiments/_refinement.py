@@ -14,6 +14,7 @@ import torch
 import dpbench
 from dpbench.core.closure import code_hash
 from dpbench.core.config import build
+from dpbench.core.data import DataOptions
 from dpbench.core.errors import DpbenchError, NotInstalled
 from dpbench.core.files import digest, read_json, write_json
 from dpbench.core.registries import METHODS, METRICS, REFINERS
@@ -51,6 +52,7 @@ class Options:
         data: folder of datasets.
         photographs: public source for photographs; "" if none is named.
         out: folder of trials, images and rows.
+        public_benchmark: whether folders of sensitive images are declared public.
     """
 
     epsilons: tuple[float, ...]
@@ -60,6 +62,12 @@ class Options:
     data: Path
     photographs: str
     out: Path
+    public_benchmark: bool = False
+
+    @property
+    def opening(self) -> DataOptions:
+        """How datasets are opened."""
+        return DataOptions(self.data, public_benchmark=self.public_benchmark)
 
     def public(self, dataset: str) -> str:
         """The public source of a dataset.
@@ -146,7 +154,7 @@ def refine_and_score(dataset: str, source: Source, stage: Stage, options: Option
         return
     scored = dpbench.evaluate(
         row["samples"], dataset, name=digest([source.name, stage.name], 12), metrics=list(options.metrics),
-        references=(), data=options.data, out=options.out / "scores",
+        references=(), data=options.data, out=options.out / "scores", public_benchmark=options.public_benchmark,
     )  # fmt: skip
     write_json(path, row | scores(scored.iloc[0].to_dict()) | {"metrics": row["metrics"] | metrics})
 
@@ -154,7 +162,7 @@ def refine_and_score(dataset: str, source: Source, stage: Stage, options: Option
 def refine(path: Path, dataset: str, source: Source, stage: Stage, options: Options) -> dict[str, Any]:
     """Trains a detail stage, refines a set of coarse images, and stores the images and a row without scores."""
     public, samples, data = options.public(dataset), options.samples, options.data
-    coarse = coarse_set(dataset, public, source, samples, data, options.out)
+    coarse = coarse_set(dataset, public, source, samples, data, options.out, options.public_benchmark)
     refiner, run = stage.refiner(coarse.model.method.config.augmentation), working_environment(coarse.model)
     size = coarse.model.spec.resolution
     prepare_refiner(coarse.model, refiner, public, data, run)

@@ -28,7 +28,6 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).parent.parent))  # makes the script work from any folder
 
 from dpbench.benchmark.request import parse_epsilons
-from dpbench.core.data import DataOptions
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import read_json, write_atomic
 from dpbench.core.registries import REFINERS
@@ -63,6 +62,9 @@ def main(
     report: Annotated[Path, typer.Option(metavar="DIR", help="folder of the CSV file and the sheets")] = Path(
         "results/reference"
     ),
+    public_benchmark: Annotated[
+        bool, typer.Option("--public-benchmark", help="declare your folders of sensitive images public")
+    ] = False,
     jobs: Annotated[
         int, typer.Option(metavar="N", min=0, help="parallel processes, one thread each; 0 for this one")
     ] = 2,
@@ -71,9 +73,11 @@ def main(
     """Refines and scores every set of coarse images with every detail stage, and writes table and sheets."""
     with one_line_errors():
         budgets, folder = tuple(parse_epsilons(eps)), data or default_root()
-        options = Options(budgets, samples, seconds, tuple(split_list(metrics)), folder, photographs, out)
+        chosen = tuple(split_list(metrics))
+        options = Options(budgets, samples, seconds, chosen, folder, photographs, out, public_benchmark)
         stages = [Stage.of(name) for name in split_list(refiners) or default_stages()]
         names = split_list(datasets)
+        check_public(names, options)
         if jobs == 0:
             for dataset in names:
                 run_here(dataset, stages, options)
@@ -81,6 +85,19 @@ def main(
         failed = [] if table_only else run_apart(names, stages, options, jobs)
         write_report(names, stages, options, report)
     exit_if_failed(failed)
+
+
+def check_public(datasets: list[str], options: Options) -> None:
+    """Real coarse images are shown and scored, so the sensitive images must be public (rule R9).
+
+    Raises:
+        DpbenchError: a folder of images is not declared public.
+    """
+    for name in datasets:
+        if not open_dataset(name, options.opening).spec.public_benchmark:
+            raise DpbenchError(
+                f"this experiment shows real coarse images of {name}; if they are public, add --public-benchmark"
+            )
 
 
 def default_stages() -> list[str]:
@@ -115,7 +132,8 @@ def command(dataset: str, stage: Stage, options: Options) -> list[str]:
         "--samples": options.samples, "--seconds": options.seconds, "--metrics": ",".join(options.metrics),
         "--photographs": options.photographs, "--data": options.data, "--out": options.out, "--jobs": 0,
     }  # fmt: skip
-    return [sys.executable, __file__, *(str(part) for argument in arguments.items() for part in argument)]
+    declared = ["--public-benchmark"] if options.public_benchmark else []
+    return [sys.executable, __file__, *(str(part) for argument in arguments.items() for part in argument), *declared]
 
 
 def write_report(datasets: list[str], stages: list[Stage], options: Options, folder: Path) -> None:
@@ -140,7 +158,7 @@ def write_report(datasets: list[str], stages: list[Stage], options: Options, fol
     console = Console(width=None if sys.stdout.isatty() else 180)
     for dataset, of_dataset in rows.groupby("dataset", sort=False):
         console.print(printed(str(dataset), of_dataset))
-        spec = open_dataset(str(dataset), DataOptions(options.data)).spec
+        spec = open_dataset(str(dataset), options.opening).spec
         groups = [
             Group(row["coarse"], row["refiner"], samples, range(len(samples)))
             for row in of_dataset.to_dict("records")

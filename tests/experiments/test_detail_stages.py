@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 import typer
+from PIL import Image
 
 from dpbench.core.files import read_json
 from dpbench.core.method import Preset
@@ -41,6 +42,7 @@ def run(out: Path, **options: object) -> None:
     fixed = {
         "datasets": "tiny", "refiners": STAGES, "eps": "10", "samples": 20, "seconds": 60.0, "metrics": "brightness",
         "photographs": "", "data": out / "data", "out": out, "report": out / "report", "jobs": 0, "table_only": False,
+        "public_benchmark": False,
     }  # fmt: skip
     detail_stages.main(**(fixed | options))
 
@@ -102,6 +104,17 @@ def test_photographs_need_a_public_source(small, capsys):
     assert "--photographs" in capsys.readouterr().err
 
 
+def test_a_folder_that_is_not_declared_public_is_refused_before_its_images_are_shown(small, capsys):
+    for split in ("train", "test"):
+        (small / "mine" / split).mkdir(parents=True)
+        for shade in range(4):
+            Image.new("L", (8, 8), 60 * shade).save(small / "mine" / split / f"{shade}.png")
+    with pytest.raises(typer.Exit):
+        run(small, datasets=f"folder:{small / 'mine'}", photographs="tiny-public")
+    assert "--public-benchmark" in capsys.readouterr().err
+    assert not (small / "trials").exists()
+
+
 def test_stages_without_their_weights_are_left_out_by_default_and_named(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("DPBENCH_WEIGHTS", str(tmp_path))
     monkeypatch.setenv("DPBENCH_CACHE", str(tmp_path))
@@ -120,7 +133,10 @@ def test_nothing_finished_is_an_error(small, capsys):
 def test_a_command_holds_every_option_that_changes_the_result():
     command = detail_stages.command("shapes", Stage.of("bicubic"), OPTIONS)
     assert {"shapes", "bicubic", "1,10", "7", "3.0", "fwd,scales", "d", "folder:p", "o"} <= set(command)
-    assert len(dataclasses.fields(OPTIONS)) == 7
+    assert "--public-benchmark" not in command
+    declared = dataclasses.replace(OPTIONS, public_benchmark=True)
+    assert "--public-benchmark" in detail_stages.command("folder:p", Stage.of("bicubic"), declared)
+    assert len(dataclasses.fields(OPTIONS)) == 8
 
 
 @pytest.mark.parametrize(
