@@ -116,7 +116,7 @@ def prepare_refiner(model: StoredModel, refiner: Any, public: str, data: Path, r
     stages = model.method.model
     stages.refiner = refiner
     images = open_public(public, model.spec, DataOptions(data))
-    with refiner.cost.preparing():
+    with refiner.cost.preparing(run.cache):
         stages.prepare_refiner(images, run)
 
 

@@ -166,7 +166,7 @@ def measure(stage: Stage, side: int, wanted: Tensor, train: ImageDataset, option
     torch.manual_seed(0)
     run = RunContext("cpu", torch.Generator().manual_seed(0), public_cache())
     refiner = stage.refiner("flip")
-    with refiner.cost.preparing():
+    with refiner.cost.preparing(run.cache):
         refiner.prepare(Tiles(train, max(TILE, factor)), BlockMeans(factor.bit_length() - 1, NOISE), run)
     coarse = block_means(to_unit(wanted), factor)
     images: list[Tensor] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from dpbench.core.context import Precision
+
+SECONDS = "seconds"
+"""The metadata of a file that says how long its tensors took to make."""
 
 
 def public_cache(closed: bool = False, precision: Precision = "fp32") -> PublicCache:
@@ -49,6 +53,12 @@ class PublicCache:
         self.folder = folder
         self._precision = precision
         self._closed = False
+        self._saved: dict[Path, float] = {}
+
+    @property
+    def seconds_saved(self) -> float:
+        """Seconds that it took earlier to make the entries that were loaded, less the time that this process waited."""
+        return sum(self._saved.values())
 
     def close(self) -> None:
         """Refuses to load or store from now on: results of a private phase must not reach another trial."""
@@ -87,19 +97,35 @@ class PublicCache:
         from safetensors.torch import save
 
         key = digest([key, code_hash(make), self._precision])
-        path = self.place(f"{name}-{key}.safetensors")
-        if (stored := _load(path)) is not None:
+        path, start = self.place(f"{name}-{key}.safetensors"), time.perf_counter()
+        if (stored := self._load(path, start)) is not None:
             return stored
         with making(path):
-            if (stored := _load(path)) is not None:
+            if (stored := self._load(path, start)) is not None:
                 return stored
+            start, saved = time.perf_counter(), self.seconds_saved
             with torch.random.fork_rng():
                 seed = int(key, 16) % 2**63
                 torch.manual_seed(seed)
                 made = make(torch.Generator().manual_seed(seed))
+            seconds = time.perf_counter() - start + self.seconds_saved - saved  # with entries that `make` loaded
+            self._saved.setdefault(path, 0.0)
             tensors = _plain(made)
-            write_atomic(path, lambda temporary: temporary.write_bytes(save(tensors)))
+            write_atomic(path, lambda temporary: temporary.write_bytes(save(tensors, {SECONDS: f"{seconds:.3f}"})))
             return tensors
+
+    def _load(self, path: Path, start: float) -> dict[str, Tensor] | None:
+        """An entry that was asked for at `start`; None if there is none, or it is damaged and must be made again."""
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(path, "pt") as file:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it cannot be iterated over
+                seconds = float((file.metadata() or {}).get(SECONDS, 0))
+        except (OSError, SafetensorError):
+            return None
+        self._saved.setdefault(path, max(0.0, seconds - (time.perf_counter() - start)))
+        return tensors
 
 
 def weights_hash(state: Mapping[str, Tensor]) -> str:
@@ -117,14 +143,3 @@ def _plain(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     import torch
 
     return {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in state.items()}
-
-
-def _load(path: Path) -> dict[str, Tensor] | None:
-    """A stored entry; None if there is none, or it is damaged and must be made again."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError):
-        return None

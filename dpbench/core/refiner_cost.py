@@ -6,8 +6,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from dpbench.core.peak_memory import peak_memory_mb
+
+if TYPE_CHECKING:
+    from dpbench.core.cache import PublicCache
 
 
 @dataclass
@@ -15,7 +19,7 @@ class RefinerCost:
     """The cost of a refiner so far.
 
     Attributes:
-        seconds_prepare: seconds of `prepare`; near 0 when its weights came from the cache.
+        seconds_prepare: seconds of `prepare`; for weights from the cache, those that it took to make them.
         images: number of images refined.
         seconds: seconds that their refinement took.
         memory_mb: increase of the peak memory by refinement, in MiB: that of the device, or on a CPU of the process. 0
@@ -33,11 +37,11 @@ class RefinerCost:
         return self.seconds / self.images if self.images else None
 
     @contextmanager
-    def preparing(self) -> Iterator[None]:
-        """Measures `prepare`."""
-        start = time.perf_counter()
+    def preparing(self, cache: PublicCache) -> Iterator[None]:
+        """Measures `prepare`, which may load its weights from `cache`."""
+        start, saved = time.perf_counter(), cache.seconds_saved
         yield
-        self.seconds_prepare += time.perf_counter() - start
+        self.seconds_prepare += time.perf_counter() - start + cache.seconds_saved - saved
 
     @contextmanager
     def refining(self, images: int, device: str) -> Iterator[None]:

@@ -110,7 +110,9 @@ class TrialRecord:
     parameters_total: int | None = column("generator parameters", None)
     queries: int | None = column("DP releases spent: one for a noisy sum, one for every step of DP-SGD", None)
 
-    seconds_prepare: float | None = column("public pretraining (near 0 if it came from the cache)", None, place=AFTER)
+    seconds_prepare: float | None = column(
+        "public pretraining; if it came from the cache, as measured when it was made", None, place=AFTER
+    )
     seconds_fit: float | None = column("private phase, over all attempts", None, place=AFTER)
     seconds_sample: float | None = column("sampling, over all attempts", None, place=AFTER)
     peak_memory_mb: float | None = column(
@@ -119,7 +121,9 @@ class TrialRecord:
         place=AFTER,
     )
     refiner_seconds_prepare: float | None = column(
-        "public training of the detail stage (near 0 if it came from the cache)", None, place=AFTER
+        "public training of the detail stage; if it came from the cache, as measured when it was made",
+        None,
+        place=AFTER,
     )
     refiner_seconds_per_image: float | None = column("detail stage, seconds per image", None, place=AFTER)
     refiner_parameters: int | None = column("weights of the detail stage", None, place=AFTER)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from dpbench.core import closure, locks
@@ -54,6 +55,41 @@ def test_entry_depends_only_on_the_key(tmp_path):
         assert torch.equal(before, torch.get_rng_state())
     assert all(torch.equal(results[0][k], results[1][k]) for k in "ab")
     assert not torch.equal(PublicCache(tmp_path).get("x", "other", make)["a"], results[0]["a"])
+
+
+def slow(generator):
+    time.sleep(0.1)
+    return {"a": torch.ones(1)}
+
+
+def test_a_loaded_entry_saves_the_seconds_that_it_took_once(tmp_path):
+    first, second = PublicCache(tmp_path), PublicCache(tmp_path)
+    for _ in range(2):
+        first.get("x", 1, slow)
+        assert first.seconds_saved == 0
+    second.get("x", 1, never)
+    saved = second.seconds_saved
+    assert 0.05 < saved < 5
+    second.get("x", 1, never)
+    assert second.seconds_saved == saved
+
+
+def test_an_entry_that_is_made_with_a_loaded_one_took_the_seconds_of_both(tmp_path):
+    PublicCache(tmp_path).get("inner", 1, slow)
+    cache = PublicCache(tmp_path)
+    cache.get("outer", 1, lambda generator: cache.get("inner", 1, never))
+    loaded = PublicCache(tmp_path)
+    loaded.get("outer", 1, never)
+    assert 0.05 < loaded.seconds_saved < 5
+
+
+def test_an_entry_of_an_earlier_version_without_seconds_saves_none(tmp_path):
+    PublicCache(tmp_path).get("x", 1, slow)
+    [path] = tmp_path.glob("x-*.safetensors")
+    save_file(load_file(path), path)
+    cache = PublicCache(tmp_path)
+    assert cache.get("x", 1, never)["a"] == 1
+    assert cache.seconds_saved == 0
 
 
 PLUGIN = """

@@ -32,6 +32,7 @@ from dpbench.core.peak_memory import peak_memory_mb
 from dpbench.core.refiner import Refiner
 from dpbench.core.registries import METHODS
 from dpbench.core.specs import Conditions
+from dpbench.core.stopwatch import Stopwatch
 from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.plan import CalibratedPlan
@@ -51,7 +52,11 @@ CHUNK = 500
 
 
 def prepare(trial: TrialSpec, session: Session, log: TrialLog) -> Method[Any]:
-    """A method after its public pretraining."""
+    """A method after its public pretraining.
+
+    Its seconds are what the row says: those of all attempts, or, for weights from the cache, those of making them.
+    """
+    attempt = Stopwatch()
     checkpoints = _checkpoints(trial, session, "prepare", log)
     folder = _workplace(trial, session)
     with (
@@ -64,13 +69,14 @@ def prepare(trial: TrialSpec, session: Session, log: TrialLog) -> Method[Any]:
         public = session.inputs.public if trial.public else None
         try:
             method.prepare(public, run)
-            with method.refiner.cost.preparing() if method.refiner else nullcontext():
+            with method.refiner.cost.preparing(run.cache) if method.refiner else nullcontext():
                 method.prepare_sampling(public, run)
         except AttributeError as error:
             if public is None:
                 advice = 'public is None here; a method gets public images if its class sets track = "images"'
                 raise AttributeError(f"{error} ({advice})") from error
             raise
+    log.seconds["prepare"] = max(log.seconds["prepare"], attempt.seconds + run.cache.seconds_saved)
     return method
 
 

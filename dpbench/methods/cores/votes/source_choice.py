@@ -122,7 +122,7 @@ class ChoosesSource(Method[Any]):
         """Prepares the sampling of the method on every source."""
         sources = self._sources(public)
         for name, learner in self._learners.items():
-            with learner.refiner.cost.preparing() if learner.refiner else nullcontext():
+            with learner.refiner.cost.preparing(run.cache) if learner.refiner else nullcontext():
                 learner.prepare_sampling(sources[name], run)
 
     def _sources(self, public: ImageDataset | None) -> Mapping[str, ImageDataset]:
