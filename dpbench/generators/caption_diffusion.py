@@ -10,7 +10,6 @@ from dpbench.core.captions import decode_captions
 from dpbench.core.config import option
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
-from dpbench.core.errors import ConfigError
 from dpbench.core.state_parts import joined, part_of
 from dpbench.core.track import Track, joint_track
 from dpbench.generators.captioned import SOURCES, Captioned
@@ -40,8 +39,6 @@ class CaptionDiffusionConfig(CaptionsConfig, CaptionSettings, DiffusionGenerator
     def __post_init__(self) -> None:
         CaptionsConfig.__post_init__(self)
         DiffusionGeneratorConfig.__post_init__(self)
-        if self.guidance != 1 and not self.label_dropout:
-            raise ConfigError("guidance needs a model trained with label_dropout above 0, e.g. 0.1; or set guidance=1")
 
     def training_settings(self) -> dict[str, Any]:
         """See `DiffusionGeneratorConfig.training_settings`; those of the text encoder are in `CaptionReader.key`."""

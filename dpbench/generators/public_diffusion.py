@@ -10,6 +10,7 @@ from dpbench.core.config import option
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.public_generator import Candidates, PublicGenerator
+from dpbench.models.guidance import check_guidance
 from dpbench.models.unet_config import UNetConfig
 from dpbench.training.augmentation import Augmentation
 
@@ -52,6 +53,7 @@ class DiffusionGeneratorConfig:
 
     def __post_init__(self) -> None:
         _ = self.unet  # the constructor checks the sizes
+        check_guidance(self.guidance, self.label_dropout)
 
     @property
     def unet(self) -> UNetConfig:

@@ -133,3 +133,8 @@ def test_composite_hands_its_candidates_on(public, run):
     state = generator.state_dict()
     assert set(state) == {"second.pool"}
     assert isinstance(generator.random(2, run), Candidates)
+
+
+def test_guidance_away_from_a_label_that_was_never_dropped_is_refused():
+    with pytest.raises(ConfigError, match="label_dropout above 0"):
+        build(GENERATORS.get("diffusion").Config, {"guidance": 2.0, "label_dropout": 0})

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from dpbench.core.config import option
 from dpbench.core.errors import ConfigError
-from dpbench.methods.cores.guidance import check_guidance
+from dpbench.models.guidance import check_guidance
 from dpbench.models.unet_config import UNetConfig
 from dpbench.privacy.dp_sgd_settings import DPSGDSettings
 

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from dpbench.core.config import option
 from dpbench.core.errors import ConfigError
-from dpbench.methods.cores.guidance import check_guidance
 from dpbench.models.caption_settings import CaptionSettings
+from dpbench.models.guidance import check_guidance
 from dpbench.models.unet_config import UNetConfig
 from dpbench.privacy.dp_sgd_settings import DPSGDSettings
 from dpbench.training.augmentation import Augmentation
