@@ -135,7 +135,7 @@ class DPAR(Method[DPARConfig]):
                 "batch": 10,  # q = 0.01 of the 1,020 training images of Flowers-102
                 "steps": 10_000,  # 100 epochs
                 "views": 128,
-                "private_augmentation": "flip",
+                "private_augmentation": "flip",  # makes two images of one, so most views repeat others
                 "guidance": 1.5,
                 "top_p": 0.96,
             }

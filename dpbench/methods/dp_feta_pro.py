@@ -97,6 +97,7 @@ class DPFETAPro(DiffusionMethod[DPFETAProConfig]):
                 "frequency_noise": 7.4,
                 "features": 10_000,
                 "bandwidths": (105 / 1024,),  # σ² = 105 for MNIST
+                "loss": "squared",
                 "generator_steps": 3000,  # 5 epochs of 60,000 images
                 "generator_batch": 100,
                 "generated_images": 60_000,
@@ -126,11 +127,10 @@ class DPFETAPro(DiffusionMethod[DPFETAProConfig]):
 
     def generated_images(self, private: PrivateData, run: RunContext) -> ReleasedImages:
         """Releases the mean embedding, and samples images from a generator that is trained to match it."""
-        from dpbench.methods.cores.matching.fourier_features import FourierFeatures
         from dpbench.methods.cores.matching.matched_generator import MatchedGenerator
 
-        c, pixels = self.config, math.prod(self.spec.shape)
+        c = self.config
         generator = MatchedGenerator(c.matching, self.spec)
-        features = FourierFeatures(pixels, c.features, c.bandwidths, c.seed, run.device)
+        features = c.fourier_features(math.prod(self.spec.shape), run.device)
         generator.learn(private, EMBEDDING, lambda generated, release: features, run)
         return generator.released(Conditions.balanced(c.generated_images, self.spec.n_classes), run)

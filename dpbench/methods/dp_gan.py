@@ -93,7 +93,9 @@ class DPGAN(ModelMethod[DPGANConfig]):
                 "discriminator_steps": 5,
                 "clip": 1e-3,
                 "lr": 5e-4,
+                "schedule": "constant",
                 "ema": 0.999,
+                "ema_warmup": True,
             }
         ),
     }
@@ -137,7 +139,10 @@ class DPGAN(ModelMethod[DPGANConfig]):
             DISCRIMINATOR, discriminator, self.loss, learns, run.generator, **c.stepper_options()
         )
         public_steps = PublicSteps(generator_loss, fools, max(1, len(private_steps) // c.discriminator_steps), run)
-        parts = [Part(private_steps, discriminator, learns), Part(public_steps, generator, fools, ema=c.ema)]
+        parts = [
+            Part(private_steps, discriminator, learns, schedule=c.schedule),
+            Part(public_steps, generator, fools, ema=c.ema, ema_warmup=c.ema_warmup, schedule=c.schedule),
+        ]
         title = "train discriminator (private) and generator"
         train_together(parts, run, title, note=private.ledger.progress)
         gan.settle(run)

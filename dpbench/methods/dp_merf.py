@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 from dpbench.core.config import option
 from dpbench.core.method import Preset
@@ -27,10 +27,6 @@ if TYPE_CHECKING:
 class DPMERFConfig(FourierSettings, MatchingConfig):
     """Settings of DP-MERF."""
 
-    loss: Literal["unbiased", "squared"] = option(
-        "unbiased",
-        "unbiased: an MMD without the pairs of an image with itself; squared: with them, as the authors' loss",
-    )
     bound: float = option(
         1.0,
         "bound on the features' norm, which is 1; 2 doubles the noise, as for the authors, who replace records",
@@ -74,7 +70,4 @@ class DPMERF(MatchingMethod[DPMERFConfig]):
 
     def features(self, generated: Tensor, release: int) -> FourierFeatures:
         """See `MatchingMethod.features`; the same for every release."""
-        from dpbench.methods.cores.matching.fourier_features import LOSSES
-
-        c, device = self.config, str(generated.device)
-        return LOSSES[c.loss](math.prod(self.spec.shape), c.features, c.bandwidths, c.seed, device)
+        return self.config.fourier_features(math.prod(self.spec.shape), str(generated.device))

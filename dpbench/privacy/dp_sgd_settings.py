@@ -22,6 +22,10 @@ class DPSGDSettings:
     )
     lr: float = option(2e-3, "peak learning rate of DP-Adam", above=0, high=10)
     ema: float = option(0.9, "decay of the weights' moving average over private steps", low=0, below=1)
+    ema_warmup: bool = option(False, "start the average anew: in step k, its decay is at most (1 + k) / (10 + k)")
+    schedule: Literal["linear", "constant"] = option(
+        "linear", "learning rate: rises in 5% of the steps, then falls to zero, both linearly; or stays constant"
+    )
     views: int = option(1, "draws per record (noise, augmentation) whose gradients are averaged, then clipped", low=1)
     engine: Literal["book-keeping", "opacus", "vmap"] = option("book-keeping", "how per-example gradients are made")
     micro_batch: int = option(0, "rows per call of the model in a private step; 0 chooses by memory and cache", low=0)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from dpbench.core.context import RunContext
 from dpbench.training.interrupts import Interrupts
-from dpbench.training.part import Part, Stepper
+from dpbench.training.part import Part, Schedule, Stepper
 from dpbench.training.state import TrainingState
 
 CHECKPOINT_SECONDS = 60.0
@@ -86,9 +86,11 @@ def train(
     *,
     warmup: float = 0.05,
     ema: float | None = None,
+    ema_warmup: bool = False,
+    schedule: Schedule = "linear",
     note: Callable[[], str] = lambda: "",
 ) -> None:
-    """Runs all steps of a stepper, with a linear warm-up and then a linear decay of the learning rate to zero.
+    """Runs all steps of a stepper, by default with a linear warm-up and a linear decay of the learning rate to zero.
 
     If the run keeps checkpoints, the state is saved once a minute, before an interruption (Ctrl-C, SIGTERM) ends the
     program, and at the end, before the result is used. An interrupted phase resumes from its last checkpoint when the
@@ -100,16 +102,15 @@ def train(
         optimizer: the stepper's optimiser; its learning rate is scheduled.
         run: progress bar, checkpoints, and the generator used by the losses.
         name: name of the progress bar and the checkpoint.
-        warmup: share of the steps with rising learning rate.
-        ema: decay of the exponential moving average of the trained weights, which replaces the weights at the end;
-            None keeps the last weights.
+        warmup, ema, ema_warmup, schedule: see `Part`.
         note: text after the progress bar, e.g. the ε spent so far; called after the first step, then every
             `NOTE_SECONDS`, and at the end.
 
     Raises:
         DpbenchError: training diverged: weights are no longer finite.
     """
-    train_together([Part(stepper, model, optimizer, warmup=warmup, ema=ema)], run, name, note=note)
+    part = Part(stepper, model, optimizer, warmup=warmup, ema=ema, ema_warmup=ema_warmup, schedule=schedule)
+    train_together([part], run, name, note=note)
 
 
 def train_together(parts: Sequence[Part], run: RunContext, name: str, *, note: Callable[[], str] = lambda: "") -> None:

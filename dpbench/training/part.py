@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from dpbench.core.errors import DpbenchError
+
+Schedule = Literal["linear", "constant"]
+"""Learning rate: it rises linearly, then falls linearly to zero; or it stays as it is."""
 
 
 class Stepper(Protocol):
@@ -37,10 +40,13 @@ class Part:
     Args:
         stepper: takes the optimiser steps.
         model: its parameters with `requires_grad` are trained.
-        optimizer: the stepper's optimiser. Its learning rate rises linearly, then falls linearly to zero.
-        warmup: share of the steps with rising learning rate.
+        optimizer: the stepper's optimiser. Its learning rate follows the schedule.
+        warmup: share of the steps with rising learning rate, for the linear schedule.
         ema: decay of the exponential moving average of the trained weights, which replaces the weights at the end;
             None keeps the last weights.
+        ema_warmup: whether the decay is (1 + k) / (10 + k) in step k as long as that is smaller, so that the first
+            weights count little in a short training.
+        schedule: see `Schedule`.
 
     Attributes:
         stepper: as given.
@@ -56,16 +62,16 @@ class Part:
         *,
         warmup: float = 0.05,
         ema: float | None = None,
+        ema_warmup: bool = False,
+        schedule: Schedule = "linear",
     ):
         self.steps, self.done = len(stepper), 0
         self.stepper, self._model, self._optimizer = stepper, model, optimizer
-        self._settings = [self.steps, warmup, ema]
-        rise = max(1, round(warmup * self.steps))
-        self._schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: min((step + 1) / rise, (self.steps - step) / max(1, self.steps - rise))
-        )
+        self._settings = [self.steps, warmup, ema, ema_warmup, schedule]
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, SCHEDULES[schedule](self.steps, warmup))
         self._trained = nn.ParameterList(p for p in model.parameters() if p.requires_grad)
-        self._average = None if ema is None else AveragedModel(self._trained, multi_avg_fn=get_ema_multi_avg_fn(ema))
+        averages = _warmed_up if ema_warmup else get_ema_multi_avg_fn
+        self._average = None if ema is None else AveragedModel(self._trained, multi_avg_fn=averages(ema))
 
     def step(self) -> bool:
         """Takes a step; False if there is none left."""
@@ -117,3 +123,29 @@ class Part:
     def _stored(self) -> dict[str, Any]:
         always = {"model": self._model, "optimizer": self._optimizer, "schedule": self._schedule}
         return always if self._average is None else always | {"average": self._average}
+
+
+def _linear(steps: int, warmup: float) -> Callable[[int], float]:
+    rise = max(1, round(warmup * steps))
+    return lambda step: min((step + 1) / rise, (steps - step) / max(1, steps - rise))
+
+
+def _constant(steps: int, warmup: float) -> Callable[[int], float]:
+    return lambda step: 1.0
+
+
+SCHEDULES: Mapping[Schedule, Callable[[int, float], Callable[[int], float]]] = {
+    "linear": _linear,
+    "constant": _constant,
+}
+"""(steps, share of rising ones) -> step -> the share of the peak learning rate."""
+
+
+def _warmed_up(ema: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
+    """An average whose decay rises to `ema`: the usual warm-up, as in TensorFlow's `ExponentialMovingAverage`."""
+
+    def average(averaged: Sequence[Tensor], current: Sequence[Tensor], done: Tensor | int) -> None:
+        decay = min(ema, (1 + int(done)) / (10 + int(done)))
+        get_ema_multi_avg_fn(decay)(averaged, current, done)
+
+    return average

@@ -21,7 +21,7 @@ def _run(precision: str = "fp32") -> RunContext:
     return RunContext("cpu", torch.Generator().manual_seed(0), PublicCache(Path("nowhere")), precision=precision)
 
 
-def _fit(ema: float | None = None) -> tuple[nn.Linear, list[torch.Tensor], list[float]]:
+def _fit(**options: object) -> tuple[nn.Linear, list[torch.Tensor], list[float]]:
     model = nn.Linear(1, 1, bias=False)
     nn.init.zeros_(model.weight)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -33,7 +33,7 @@ def _fit(ema: float | None = None) -> tuple[nn.Linear, list[torch.Tensor], list[
         return (model.weight - 1).square().sum()
 
     run = _run()
-    train(PublicSteps(loss, optimizer, 40, run), model, optimizer, run, "fit", ema=ema)
+    train(PublicSteps(loss, optimizer, 40, run), model, optimizer, run, "fit", **options)
     return model, weights, rates
 
 
@@ -49,13 +49,21 @@ def test_learning_rate_rises_then_falls_to_zero():
     assert rates[-1] < 0.005
 
 
-def test_moving_average_replaces_the_weights():
+def test_a_constant_learning_rate_stays_at_its_peak():
+    _, _, rates = _fit(schedule="constant")
+    assert rates == [0.1] * 40
+
+
+@pytest.mark.parametrize(
+    ("warmup", "decay"), [(False, lambda done: 0.9), (True, lambda done: min(0.9, (1 + done) / (10 + done)))]
+)
+def test_moving_average_replaces_the_weights(warmup, decay):
     plain, weights, _ = _fit()
     after = [*weights[1:], plain.weight.detach()]  # the weights after every step
     average = after[0]
-    for weight in after[1:]:
-        average = 0.9 * average + 0.1 * weight
-    averaged = _fit(ema=0.9)[0]
+    for done, weight in enumerate(after[1:], start=1):
+        average = decay(done) * average + (1 - decay(done)) * weight
+    averaged = _fit(ema=0.9, ema_warmup=warmup)[0]
     torch.testing.assert_close(averaged.weight.detach(), average)
     assert abs(averaged.weight - plain.weight) > 0.001  # the averages differ enough to test
 

@@ -30,7 +30,7 @@ def train_privately(
         model: trained in place; ends with the moving average of its weights.
         loss: (model, batch, generator) -> one loss per record and view, [b].
         optimizer: holds the trained parameters; its learning rate is the peak of the schedule.
-        settings: views, gradient engine, micro-batch size and decay of the moving average.
+        settings: views, gradient engine, micro-batch size, schedule and decay of the moving average.
         run: progress, checkpoints and the experiment's generator.
         title: name of the progress bar and the checkpoint.
     """
@@ -41,5 +41,7 @@ def train_privately(
         run,
         title,
         ema=settings.ema,
+        ema_warmup=settings.ema_warmup,
+        schedule=settings.schedule,
         note=private.ledger.progress,
     )

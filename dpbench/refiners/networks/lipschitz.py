@@ -1,4 +1,4 @@
-"""A small 1-Lipschitz convolutional network: no layer increases the distance between two images."""
+"""A small convolutional network that hardly increases the distance between two images: nearly 1-Lipschitz."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ SLOPE = 0.2
 
 
 class LipschitzNet(nn.Module):
-    """Convolutions of operator norm 1 at most and leaky ReLU between them, so ‖f(x) - f(y)‖ ≤ ‖x - y‖.
+    """Convolutions of operator norm about 1 at most and leaky ReLU between them: ‖f(x) - f(y)‖ is hardly above ‖x - y‖.
+
+    The norms are estimated from below, so the bound is not exact.
 
     Args:
         channels: image channels.

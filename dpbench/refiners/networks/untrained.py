@@ -39,7 +39,7 @@ def restored(coarse: Tensor, size: int, config: DeepPriorConfig) -> Tensor:
 
 
 class UntrainedPrior:
-    """An untrained 1-Lipschitz network that is fitted to the coarse image a little further with each call."""
+    """An untrained, nearly 1-Lipschitz network that is fitted to the coarse image a little further with each call."""
 
     def __init__(self, coarse: Tensor, like: Tensor, config: DeepPriorConfig):
         with torch.random.fork_rng(devices=()), torch.inference_mode(False):

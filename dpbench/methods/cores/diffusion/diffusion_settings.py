@@ -28,15 +28,22 @@ PUBLISHED: Mapping[str, Any] = MappingProxyType(
         "views": 32,
         "lr": 3e-4,
         "clip": 1.0,
+        "schedule": "constant",
         "ema": 0.999,
-        "sampler": "ddim",
-        "sampling_steps": 1000,
+        "ema_warmup": True,
+        "sampler": "heun",
+        "sampling_steps": 1999,  # 1000 noise levels
         "sigma_min": 0.002,
         "guidance": 1.0,
         "churn": 10.0,
+        "churn_range": (0.025, 50.0),
     }
 )
-"""DPDM's settings for MNIST (arXiv 2210.09929), also used by the later methods; the network has about the same size."""
+"""DPDM's settings for MNIST (arXiv 2210.09929), also used by the later methods; the network has about the same size.
+
+The sampler is that of DPImageBench (arXiv 2503.14681) for accuracy at ε = 10. For FID it has a churn of 50, at noise
+levels above 0.05, and a guidance of 1.25.
+"""
 
 
 ONE_GPU: Mapping[str, Any] = MappingProxyType(

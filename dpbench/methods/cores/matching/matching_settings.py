@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from dpbench.core.config import option
 from dpbench.core.errors import ConfigError
 from dpbench.models.generator_config import GeneratorConfig
 from dpbench.privacy.mechanisms.mechanism import NoisySum
+
+if TYPE_CHECKING:
+    from dpbench.methods.cores.matching.fourier_features import FourierFeatures
 
 EMBEDDING = "mean embedding"
 """Name of the mechanism."""
@@ -46,6 +50,10 @@ class FourierSettings:
         (0.1,), "kernel variance σ² per pixel in [0, 1], one per scale of the features; 0.1 · 32² is about 102", above=0
     )
     seed: int = option(0, "seed of the random features (public)", low=0)
+    loss: Literal["unbiased", "squared"] = option(
+        "unbiased",
+        "unbiased: an MMD without the pairs of an image with itself; squared: with them, as DP-MERF's authors' loss",
+    )
 
     def __post_init__(self) -> None:
         if not 0 < 2 * len(self.bandwidths) <= self.features:
@@ -53,3 +61,9 @@ class FourierSettings:
                 f"{self.features} features for {len(self.bandwidths)} bandwidths: give at least one bandwidth, and two "
                 "features for each"
             )
+
+    def fourier_features(self, pixels: int, device: str) -> FourierFeatures:
+        """The features of images with this many values, with their loss."""
+        from dpbench.methods.cores.matching.fourier_features import LOSSES
+
+        return LOSSES[self.loss](pixels, self.features, self.bandwidths, self.seed, device)
