@@ -56,7 +56,7 @@ class GSWGAN(ModelMethod[GSWGANConfig]):
 
     Config = GSWGANConfig
     model: ConditionalGAN
-    version = "2"
+    version = "3"
     track = "none"
     paper = "arXiv 2006.08265"
     presets: ClassVar[Mapping[str, Preset]] = {

@@ -94,11 +94,18 @@ class Draws:
         return int(self._numpy.integers(2**62))
 
 
+GLOBAL = 0x9E3779B9
+"""Tells the seeds of torch's global generator from those of other generators."""
+
+
 @contextmanager
 def global_randomness(seed: int, device: str) -> Iterator[None]:
-    """Seeds torch's global generator, and restores it at the end: draws for private batches leave no trace in it."""
+    """Seeds torch's global generator, and restores it at the end: draws for private batches leave no trace in it.
+
+    Its draws differ from those of a `torch.Generator` with the same seed.
+    """
     kind = torch.device(device).type
     with torch.random.fork_rng([device] if kind == "cuda" else []):
         # Until CUDA is used, torch.manual_seed keeps a stack trace of every call, which takes milliseconds and memory.
-        (torch.default_generator.manual_seed if kind == "cpu" else torch.manual_seed)(seed)
+        (torch.default_generator.manual_seed if kind == "cpu" else torch.manual_seed)(seed ^ GLOBAL)
         yield

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from dpbench.core.specs import Batch
 from dpbench.privacy.slots import EMPTY
-from dpbench.privacy.world import World
 
 
 class Records(Protocol):
@@ -26,16 +25,16 @@ class Records(Protocol):
 
 
 class Shard:
-    """The records of one process: positions rank, rank + size, rank + 2 · size ...
+    """Some of the records.
 
     Args:
-        records: the records of all processes.
-        world: determines rank and size.
+        records: all records.
+        positions: the positions of the shard's records among them, in order.
     """
 
-    def __init__(self, records: Records, world: World):
+    def __init__(self, records: Records, positions: Sequence[int]):
         self._records = records
-        self._positions = range(world.rank, len(records), world.size)
+        self._positions = positions
 
     def __len__(self) -> int:
         return len(self._positions)

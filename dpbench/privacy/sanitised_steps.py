@@ -9,6 +9,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any, Protocol, final
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,7 +24,6 @@ from dpbench.privacy.mechanisms.sanitised import SanitisedGradients
 from dpbench.privacy.noise import Draws, global_randomness
 from dpbench.privacy.parts import Parts
 from dpbench.privacy.records import Records, Shard
-from dpbench.privacy.world import World
 
 DrawRecords = Callable[[int], Batch]
 """n -> n records of one shard, drawn with replacement."""
@@ -118,7 +118,7 @@ class SanitisedSteps:
         self._noted = False
         self.key = asdict(mechanism)
         self._check(probes)
-        self._shards = [Shard(parts.records, World(k, mechanism.shards)) for k in range(mechanism.shards)]
+        self._shards = deal(parts.records, mechanism.shards)
         self._discriminators: list[Discriminator] = []
 
     def __len__(self) -> int:
@@ -233,6 +233,17 @@ class SanitisedSteps:
         discriminator = self._new()
         discriminator.load_state_dict(state)
         return discriminator
+
+
+def deal(records: Records, shards: int) -> list[Shard]:
+    """The records in shards of nearly equal size: each `shards` consecutive ones are dealt out in a random order.
+
+    In a fixed order, a dataset whose classes take turns could put one class into each shard. The order is public, and
+    the shard of a record depends on its position alone, not on the number of records.
+    """
+    order, rounds = np.random.default_rng(0), range(0, len(records), shards)
+    dealt = np.array([first + order.permutation(shards) for first in rounds])
+    return [Shard(records, positions[positions < len(records)].tolist()) for positions in dealt.T]
 
 
 def _at(discriminator: Discriminator, images: Tensor, labels: Tensor) -> Tensor:

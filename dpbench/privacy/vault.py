@@ -91,7 +91,7 @@ class Vault(PrivateData):
     ):
         if len(records) != spec.n_train:
             raise PrivacyError(f"the dataset declares {spec.n_train} records but holds {len(records)}")
-        own: Records = records if world.size == 1 else Shard(records, world)
+        own: Records = records if world.size == 1 else Shard(records, world.positions(len(records)))
         self.door = Door(shows_errors=spec.public_benchmark)
         self._parts = Parts(own, ledger, noise, self.door, device, world)
         self._spec = spec

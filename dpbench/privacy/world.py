@@ -38,6 +38,10 @@ class World:
         """Whether this is rank 0, which adds noise and writes files."""
         return self.rank == 0
 
+    def positions(self, count: int) -> range:
+        """The positions of this process's records among `count`: rank, rank + size, rank + 2 · size ..."""
+        return range(self.rank, count, self.size)
+
     def all_reduce(self, tensors: Sequence[Tensor], number: int) -> list[Tensor]:
         """The sums over all processes of fp32 tensors of equal shapes: the same on every process, bit for bit.
 

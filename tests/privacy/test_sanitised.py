@@ -22,7 +22,7 @@ from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.mechanisms.sanitised import SanitisedGradients
 from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.noise_key import NoiseKey
-from dpbench.privacy.sanitised_steps import SanitisedSteps
+from dpbench.privacy.sanitised_steps import SanitisedSteps, deal
 from dpbench.privacy.vault import Vault
 from dpbench.privacy.world import World
 
@@ -96,8 +96,13 @@ def test_impossible_plans_are_refused(settings):
         gradients(**settings)
 
 
+def shard_of(position: int) -> int:
+    [number] = [k for k, shard in enumerate(deal(range(N), SHARDS)) if position in shard._positions]
+    return number
+
+
 def shards_of(reads: list[list[int]]) -> list[set[int]]:
-    return [{i % SHARDS for i in read} for read in reads]
+    return [{shard_of(i) for i in read} for read in reads]
 
 
 class Counting(Learner):
@@ -125,6 +130,19 @@ def test_each_record_is_in_one_shard():
     assert sorted(i for shard in of_warm_up for i in shard) == list(range(N))
 
 
+def test_shards_are_equal_and_mix_classes_that_take_turns():
+    shards = [shard._positions for shard in deal(range(400), 2)]
+    assert sorted(shards[0] + shards[1]) == list(range(400))
+    for positions in shards:
+        assert len(positions) == 200
+        assert abs(sum(position % 2 for position in positions) - 100) < SIGMAS * math.sqrt(200 * 0.25)
+
+
+def test_the_shard_of_a_record_does_not_depend_on_the_number_of_records():
+    for fewer, more in zip(deal(range(N - 3), SHARDS), deal(range(N), SHARDS), strict=True):
+        assert fewer._positions == [position for position in more._positions if position < N - 3]
+
+
 @pytest.mark.parametrize("trained", [1, 3, SHARDS])
 def test_discriminators_are_trained_in_turn_whoever_answers(trained):
     """Otherwise later answers would show who answered before, and no secret draw would be left to account for."""
@@ -148,7 +166,7 @@ def test_the_answering_discriminator_is_drawn_uniformly():
     """The records of shard k are lit in pixel k alone."""
     images, count, made = torch.zeros(N, 1, 4, 4, dtype=torch.uint8), 200, Made()
     for i in range(N):
-        images[i, 0, 0, i % SHARDS] = 255
+        images[i, 0, 0, shard_of(i)] = 255
     answers = []
     for _ in opened(vault(Images(images), gradients(steps=count)), made=made):
         answers.append(int(made.image[0, 0].argmax()))

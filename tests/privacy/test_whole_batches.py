@@ -87,7 +87,7 @@ def tiles(source: ImageDataset) -> tuple[Batch, list[int]]:
 
 
 def shard(source: ImageDataset) -> tuple[Batch, list[int]]:
-    return Shard(source, World(1, 3)).batch([2, 0]), [7, 1]
+    return Shard(source, World(1, 3).positions(len(source))).batch([2, 0]), [7, 1]
 
 
 def with_padding(source: ImageDataset) -> tuple[Batch, list[int]]:

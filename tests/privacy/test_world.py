@@ -227,7 +227,7 @@ def test_the_shards_are_a_partition():
     records = Images(pixels(N))
     seen = []
     for rank in range(3):
-        shard = Shard(records, World(rank, 3))
+        shard = Shard(records, World(rank, 3).positions(N))
         seen += list(range(rank, N, 3))
         assert torch.equal(shard.batch(range(len(shard))).images, records.images[rank::3])
     assert sorted(seen) == list(range(N))

@@ -50,8 +50,8 @@ class WassersteinCritic:
         generator = gan.new_generator().to(self._device)
         optimizer = torch.optim.Adam(generator.parameters(), gan.config.generator_lr, betas=BETAS)
         for done in range(1, c.critic_warmup + 1):
-            labels = gan.random_labels(c.critic_batch, draws, self._device)
-            self._step(records, gan.fakes(generator, labels, draws), labels, draws)
+            real, labels = gan.real(records(c.critic_batch))
+            self._step(real, gan.fakes(generator, labels, draws), labels, draws)
             if done % c.critic_steps == 0:
                 labels = gan.random_labels(c.critic_batch, draws, self._device)
                 optimizer.zero_grad(set_to_none=True)
@@ -61,29 +61,23 @@ class WassersteinCritic:
     def train(self, records: DrawRecords, images: Tensor, labels: Tensor, draws: torch.Generator) -> None:
         """See `Discriminator`."""
         for _ in range(self._config.critic_steps):
-            chosen = torch.randint(len(images), (self._config.critic_batch,), generator=draws).to(images.device)
-            self._step(records, images[chosen], labels[chosen], draws)
+            real, wanted = self._gan.real(records(self._config.critic_batch))
+            self._step(real, images[_partners(wanted, labels, draws)], wanted, draws)
 
-    def _step(self, records: DrawRecords, fakes: Tensor, labels: Tensor, draws: torch.Generator) -> None:
-        """A step of the optimiser with as many records as generated images."""
-        images, of_records = self._gan.real(records(len(fakes)))
+    def _step(self, images: Tensor, fakes: Tensor, labels: Tensor, draws: torch.Generator) -> None:
+        """A step of the optimiser on real and generated images of the same labels."""
         self._optimizer.zero_grad(set_to_none=True)
-        self._loss(images, of_records, fakes, labels, draws).backward()
+        self._loss(images, fakes, labels, draws).backward()
         self._optimizer.step()
 
-    def _loss(
-        self, images: Tensor, of_images: Tensor, fakes: Tensor, of_fakes: Tensor, draws: torch.Generator
-    ) -> Tensor:
+    def _loss(self, images: Tensor, fakes: Tensor, labels: Tensor, draws: torch.Generator) -> Tensor:
         """The Wasserstein loss with its penalties."""
-        fake, real = self(torch.cat([fakes, images]), torch.cat([of_fakes, of_images])).chunk(2)
+        fake, real = self(torch.cat([fakes, images]), labels.repeat(2)).chunk(2)
         wasserstein = (fake - real).mean() + DRIFT * real.square().mean()
-        return wasserstein + self._config.penalty * self._gradient_penalty(images, fakes, of_images, draws)
+        return wasserstein + self._config.penalty * self._gradient_penalty(images, fakes, labels, draws)
 
     def _gradient_penalty(self, images: Tensor, fakes: Tensor, labels: Tensor, draws: torch.Generator) -> Tensor:
-        """Mean squared distance from 1 of the norm of the scores' gradient, between real and generated images.
-
-        The scores are those for the labels of the real images.
-        """
+        """Mean squared distance from 1 of the norm of the scores' gradient, between real and generated images."""
         share = torch.rand(len(images), 1, 1, 1, generator=draws).to(images.device)
         between = (share * images + (1 - share) * fakes).requires_grad_()
         (gradients,) = torch.autograd.grad(self(between, labels).sum(), between, create_graph=True)
@@ -97,6 +91,21 @@ class WassersteinCritic:
         """See `Discriminator`."""
         self.network.load_state_dict(state["network"])
         self._optimizer.load_state_dict(state["optimizer"])
+
+
+def _partners(wanted: Tensor, labels: Tensor, draws: torch.Generator) -> Tensor:
+    """For each wanted label, the index of a random generated image with this label, or of any if there is none.
+
+    As published, a critic compares images of the same class. One that saw labels only on generated images would score
+    these without bounds: the penalty holds only for labels of records.
+
+    Args:
+        wanted: labels of records, int64 [b].
+        labels: labels of generated images, int64 [n].
+        draws: randomness (CPU).
+    """
+    fits = wanted[:, None] == labels
+    return (fits + torch.rand(fits.shape, generator=draws).to(fits.device)).argmax(1)
 
 
 def _mlp(config: CriticSettings, gan: ConditionalGAN) -> nn.Module:
