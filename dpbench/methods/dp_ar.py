@@ -7,11 +7,11 @@ compared with this method; `wavelet` models only the tokens of the coarse band p
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from dpbench.core.cache import weights_hash
-from dpbench.core.config import option
+from dpbench.core.config import option, values_of
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.method import Method, Preset, required
@@ -189,7 +189,7 @@ class DPAR(Method[DPARConfig]):
         public = required(public)
         c = self.config
         key: dict[str, Any] = {"public": public.fingerprint, "augmentation": c.augmentation, "version": self.version}
-        key |= {f.name: getattr(c, f.name) for f in fields(ImageTokenizerSettings)}
+        key |= values_of(c, ImageTokenizerSettings)
         tokenizer = run.cache.get("image-tokenizer", key, lambda g: self._learn(public, replace(run, generator=g)))
         self.tokenizer.load_state_dict(tokenizer)
         self.tokenizer.to(run.device).eval()

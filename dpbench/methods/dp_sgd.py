@@ -6,10 +6,10 @@ Also called PDP-Diffusion. The simplest way to use public images, and the baseli
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from dpbench.core.config import option
+from dpbench.core.config import option, values_of
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.method import Preset, required
@@ -119,6 +119,6 @@ class DPSGDFinetuning(DiffusionMethod[DPSGDFinetuningConfig]):
         public = required(public)
         c = self.config
         key = {"public": public.fingerprint, "version": self.version, **c.model_settings()}
-        key |= {**{f.name: getattr(c, f.name) for f in fields(PublicTraining)}, **self.model.condition.key}
+        key |= {**values_of(c, PublicTraining), **self.model.condition.key}
         state = run.cache.get("diffusion", key, lambda generator: self.model.pretrained(public, c, run, generator))
         self.model.load_public_weights(state, c.scatter, run.generator)

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
-from dpbench.core.config import option
+from dpbench.core.config import option, values_of
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
@@ -172,7 +172,7 @@ class PrivImage(DiffusionMethod[PrivImageConfig]):
         key: dict[str, Any] = {"public": public.fingerprint}
         labels = run.cache.get("labels", key, lambda g: {"labels": public_labels(public)})["labels"]
         self._check_classes(public.spec.name, len(labels.unique()))
-        key |= {"augmentation": c.augmentation, **{f.name: getattr(c, f.name) for f in fields(ClassifierTraining)}}
+        key |= {"augmentation": c.augmentation, **values_of(c, ClassifierTraining)}
         classifier = PublicClassifier(c.classifier, public.spec.n_classes)
         trained = run.cache.get(
             "classifier", key, lambda g: classifier.trained(public, c, c.augmentation, replace(run, generator=g))
@@ -188,7 +188,7 @@ class PrivImage(DiffusionMethod[PrivImageConfig]):
         if not c.public_steps:
             return None
         key = {"public": public.fingerprint, "version": self.version, **c.model_settings()}
-        key |= {f.name: getattr(c, f.name) for f in fields(PublicTraining)}
+        key |= values_of(c, PublicTraining)
         state = run.cache.get("diffusion", key, lambda g: self.model.pretrained(public, c, run, g))
         self.model.load_public_weights(state, c.scatter, run.generator)
         return state[LABEL_EMBEDDING][:-1]

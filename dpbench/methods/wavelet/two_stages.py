@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from dpbench.core.cache import weights_hash
+from dpbench.core.config import values_of
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.refiner import Refiner
@@ -63,7 +64,7 @@ class TwoStages:
     def prepare(self, public: ImageDataset, version: str, run: RunContext) -> None:
         """Trains tokenizer and coarse stage on public images, or loads them from the cache."""
         c, source = self.config, {"public": public.fingerprint, "augmentation": self.config.augmentation}
-        settings = {f.name: getattr(c, f.name) for f in (*fields(TokenizerSettings), *fields(TokenizerTraining))}
+        settings = values_of(c, TokenizerSettings, TokenizerTraining)
         key = source | settings | {"version": version, "scales": self.tokenizer.depth}
         tokenizer = run.cache.get("wavelet-tokenizer", key, lambda g: self._learn_tokenizer(public, run, g))
         self.tokenizer.load_state_dict(tokenizer)
