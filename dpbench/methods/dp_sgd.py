@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from dpbench.core.config import option, values_of
+from dpbench.core.config import option
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.method import Preset, required
@@ -116,9 +116,4 @@ class DPSGDFinetuning(DiffusionMethod[DPSGDFinetuningConfig]):
         Raises:
             ConfigError: there is no public dataset.
         """
-        public = required(public)
-        c = self.config
-        key = {"public": public.fingerprint, "version": self.version, **c.model_settings()}
-        key |= {**values_of(c, PublicTraining), **self.model.condition.key}
-        state = run.cache.get("diffusion", key, lambda generator: self.model.pretrained(public, c, run, generator))
-        self.model.load_public_weights(state, c.scatter, run.generator)
+        self.model.start_from_public(required(public), self.config, self.config.scatter, self.version, run)

@@ -187,10 +187,7 @@ class PrivImage(DiffusionMethod[PrivImageConfig]):
         c = self.config
         if not c.public_steps:
             return None
-        key = {"public": public.fingerprint, "version": self.version, **c.model_settings()}
-        key |= values_of(c, PublicTraining)
-        state = run.cache.get("diffusion", key, lambda g: self.model.pretrained(public, c, run, g))
-        self.model.load_public_weights(state, c.scatter, run.generator)
+        state = self.model.start_from_public(public, c, c.scatter, self.version, run)
         return state[LABEL_EMBEDDING][:-1]
 
     def fit(self, private: PrivateData, run: RunContext) -> None:
