@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from dpbench.core.errors import ConfigError
 from dpbench.core.specs import DatasetSpec
 from dpbench.methods.cores.class_embeddings import initial_class_embeddings
-from dpbench.methods.cores.diffusion.image_conditions import Captions, Classes, ImageCondition
+from dpbench.methods.cores.image_conditions import Captions, Classes, ImageCondition
 from dpbench.models.caption_context import CaptionContext, ProjectedWords, PublishedWords
 from dpbench.models.caption_settings import CaptionSettings
 from dpbench.models.caption_unet import CaptionUNet, pixel_caption_unet

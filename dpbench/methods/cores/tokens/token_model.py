@@ -13,7 +13,7 @@ from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
 from dpbench.core.specs import Batch, DatasetSpec
-from dpbench.methods.cores.diffusion.image_conditions import NONE
+from dpbench.methods.cores.image_conditions import NONE
 from dpbench.methods.cores.private_training import train_privately
 from dpbench.methods.cores.tokens.token_conditions import TokenCondition, token_condition
 from dpbench.methods.cores.tokens.token_settings import TokenModelSettings
