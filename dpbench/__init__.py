@@ -82,7 +82,6 @@ if TYPE_CHECKING:
     from dpbench.privacy.plan import CalibratedPlan as CalibratedPlan
     from dpbench.privacy.plan import Plan as Plan
     from dpbench.privacy.private_data import PrivateData as PrivateData
-    from dpbench.training.loop import PublicSteps as PublicSteps
     from dpbench.training.loop import train as train
     from dpbench.training.loop import train_together as train_together
     from dpbench.training.part import Part as Part
@@ -90,6 +89,7 @@ if TYPE_CHECKING:
     from dpbench.training.public import PublicBatches as PublicBatches
     from dpbench.training.public import to_uint8 as to_uint8
     from dpbench.training.public import to_unit as to_unit
+    from dpbench.training.public_steps import PublicSteps as PublicSteps
 
 _NAMES = {
     "dpbench.benchmark.commands.exporting": ["export"],
@@ -142,9 +142,10 @@ _NAMES = {
     "dpbench.privacy.mechanisms.sanitised": ["SanitisedGradients"],
     "dpbench.privacy.plan": ["CalibratedPlan", "Plan"],
     "dpbench.privacy.private_data": ["PrivateData"],
-    "dpbench.training.loop": ["PublicSteps", "train", "train_together"],
+    "dpbench.training.loop": ["train", "train_together"],
     "dpbench.training.part": ["Part", "Stepper"],
     "dpbench.training.public": ["PublicBatches", "to_uint8", "to_unit"],
+    "dpbench.training.public_steps": ["PublicSteps"],
 }
 """Module -> the names taken from it. Repeats the imports above, because type checkers cannot read a table."""
 

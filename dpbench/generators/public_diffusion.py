@@ -188,7 +188,8 @@ def trained(
     import torch
 
     from dpbench.models.edm import NoiseConfig
-    from dpbench.training.loop import PublicSteps, train
+    from dpbench.training.loop import train
+    from dpbench.training.public_steps import PublicSteps
 
     c, model = config, model.to(run.device).train()
     optimizer = torch.optim.Adam(model.parameters(), c.lr)

@@ -25,7 +25,7 @@ from dpbench.privacy.noise import Draws
 from dpbench.privacy.stepper import DPSGDStepper
 from dpbench.results import samples
 from dpbench.training import loop
-from dpbench.training.loop import PublicSteps
+from dpbench.training.public_steps import PublicSteps
 
 STEPS, TOKENIZER_STEPS, PUBLIC_STEPS = 6, 3, 5
 SETTINGS = {

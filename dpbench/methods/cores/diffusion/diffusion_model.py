@@ -19,8 +19,9 @@ from dpbench.methods.cores.private_training import train_privately
 from dpbench.methods.cores.public_training import PublicTraining
 from dpbench.models.edm import Denoiser, NoiseConfig, SamplerConfig
 from dpbench.privacy.private_data import PrivateData
-from dpbench.training.loop import PublicSteps, train
+from dpbench.training.loop import train
 from dpbench.training.public import Draw, PublicBatches, to_uint8, unit_images
+from dpbench.training.public_steps import PublicSteps
 from dpbench.training.sharpness import SharpnessAwareSteps
 
 LABEL_EMBEDDING = "network.unet.class_embedding.weight"

@@ -23,8 +23,9 @@ from dpbench.models.ddpm import DDPM, DDIMConfig
 from dpbench.models.edm import Denoiser, NoiseConfig
 from dpbench.models.embedding_unet import EmbeddingUNet
 from dpbench.models.pretrained.pipelines import load_pipeline
-from dpbench.training.loop import PublicSteps, train
+from dpbench.training.loop import train
 from dpbench.training.public import PublicBatches, to_uint8
+from dpbench.training.public_steps import PublicSteps
 
 TABLE = "known"
 """Name of the vectors that a generator was trained with."""

@@ -16,8 +16,9 @@ from dpbench.methods.cores.public_classes.classifier_settings import ClassifierT
 from dpbench.models.image_classifier import ImageClassifier
 from dpbench.privacy.private_data import PrivateData
 from dpbench.training.augmentation import Augmentation
-from dpbench.training.loop import PublicSteps, train
+from dpbench.training.loop import train
 from dpbench.training.public import PublicBatches, unit_images
+from dpbench.training.public_steps import PublicSteps
 
 
 class PublicClassifier:

@@ -21,8 +21,9 @@ from dpbench.models.lora import add_lora, merge_lora, name_matcher
 from dpbench.models.token_order import TokenOrder
 from dpbench.models.transformer import Sampling, TokenTransformer, TransformerConfig
 from dpbench.privacy.private_data import PrivateData
-from dpbench.training.loop import PublicSteps, train
+from dpbench.training.loop import train
 from dpbench.training.public import Draw, PublicBatches, unit_images
+from dpbench.training.public_steps import PublicSteps
 
 ENCODED = 500
 """Images encoded at once."""
