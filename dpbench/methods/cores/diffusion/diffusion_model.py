@@ -95,11 +95,11 @@ class DiffusionModel:
         key = {"public": public.fingerprint, "version": version, **self.config.model_settings()}
         key |= {**values_of(settings, PublicTraining), **self.condition.key}
         condition = self.condition.of_public(public.spec)
-        state = run.cache.get("diffusion", key, lambda g: self._pretrained(public, condition, settings, run, g))
+        state = run.cache.get("diffusion", key, lambda g: self.pretrained(public, condition, settings, run, g))
         self.load_public_weights(state, scatter, run.generator)
         return state
 
-    def _pretrained(
+    def pretrained(
         self,
         public: ImageDataset,
         condition: DiffusionCondition,
