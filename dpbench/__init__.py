@@ -66,6 +66,8 @@ if TYPE_CHECKING:
     from dpbench.data.arrays import Subset as Subset
     from dpbench.evaluation.caveats import Caveat as Caveat
     from dpbench.evaluation.features import Features as Features
+    from dpbench.models.image_range import to_uint8 as to_uint8
+    from dpbench.models.image_range import to_unit as to_unit
     from dpbench.models.lora import add_lora as add_lora
     from dpbench.models.lora import merge_lora as merge_lora
     from dpbench.privacy.calibration import calibrate as calibrate
@@ -86,9 +88,7 @@ if TYPE_CHECKING:
     from dpbench.training.loop import train_together as train_together
     from dpbench.training.part import Part as Part
     from dpbench.training.part import Stepper as Stepper
-    from dpbench.training.public import PublicBatches as PublicBatches
-    from dpbench.training.public import to_uint8 as to_uint8
-    from dpbench.training.public import to_unit as to_unit
+    from dpbench.training.public_batches import PublicBatches as PublicBatches
     from dpbench.training.public_steps import PublicSteps as PublicSteps
 
 _NAMES = {
@@ -131,6 +131,7 @@ _NAMES = {
     "dpbench.data.arrays": ["ArrayDataset", "Subset"],
     "dpbench.evaluation.caveats": ["Caveat"],
     "dpbench.evaluation.features": ["Features"],
+    "dpbench.models.image_range": ["to_uint8", "to_unit"],
     "dpbench.models.lora": ["add_lora", "merge_lora"],
     "dpbench.privacy.calibration": ["calibrate"],
     "dpbench.privacy.dp_sgd_settings": ["DPSGDSettings"],
@@ -144,7 +145,7 @@ _NAMES = {
     "dpbench.privacy.private_data": ["PrivateData"],
     "dpbench.training.loop": ["train", "train_together"],
     "dpbench.training.part": ["Part", "Stepper"],
-    "dpbench.training.public": ["PublicBatches", "to_uint8", "to_unit"],
+    "dpbench.training.public_batches": ["PublicBatches"],
     "dpbench.training.public_steps": ["PublicSteps"],
 }
 """Module -> the names taken from it. Repeats the imports above, because type checkers cannot read a table."""

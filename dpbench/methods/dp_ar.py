@@ -201,7 +201,7 @@ class DPAR(Method[DPARConfig]):
         self.model.transformer.to(run.device)
 
     def _learn(self, public: ImageDataset, run: RunContext) -> dict[str, Tensor]:
-        from dpbench.training.public import PublicBatches
+        from dpbench.training.public_batches import PublicBatches
 
         c, tokenizer = self.config, self._new_tokenizer().to(run.device)
         augmentation = c.of_tokenizer(c.augmentation)
@@ -217,7 +217,7 @@ class DPAR(Method[DPARConfig]):
         """The tokens of each record's copies, of which every view draws one: int64 [b, copies, T]."""
         import torch
 
-        from dpbench.training.public import unit_images
+        from dpbench.models.image_range import unit_images
 
         copies = COPIES[self.config.private_augmentation](unit_images(batch))
         return torch.stack([self.tokenizer.encode(images) for images in copies], dim=1)
@@ -226,7 +226,7 @@ class DPAR(Method[DPARConfig]):
         """Samples and decodes tokens; see `Method.sample`."""
         import torch
 
-        from dpbench.training.public import to_uint8
+        from dpbench.models.image_range import to_uint8
 
         with torch.inference_mode():
             tokens = self.model.sample(self.model.condition.asked(conditions), conditions.count, run)

@@ -205,7 +205,7 @@ class PrivImage(DiffusionMethod[PrivImageConfig]):
         """Releases the votes and trains on the images that they select, labelled by private classes."""
         from dpbench.methods.cores.class_embeddings import assigned_class_embeddings
         from dpbench.methods.cores.public_classes.class_selection import SELECTIONS, AssignedImages, Votes
-        from dpbench.training.public import PublicBatches
+        from dpbench.training.public_batches import PublicBatches
 
         c = self.config
         counts = prepared.classifier.histogram(private, QUERY, c.votes_per_record)

@@ -28,9 +28,10 @@ from dpbench.methods.wavelet.sequences import Sequences
 from dpbench.methods.wavelet.settings import TokenizerSettings, WaveletConfig
 from dpbench.methods.wavelet.spectral_tokenizer import SpectralTokenizer
 from dpbench.models.haar import coarse
+from dpbench.models.image_range import to_uint8, unit_images
 from dpbench.models.token_order import one_by_one
 from dpbench.privacy.private_data import PrivateData
-from dpbench.training.public import PublicBatches, to_uint8, unit_images
+from dpbench.training.public_batches import PublicBatches
 
 
 class TwoStages:

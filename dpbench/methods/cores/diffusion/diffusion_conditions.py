@@ -21,7 +21,7 @@ from dpbench.models.class_unet import with_classes
 from dpbench.models.condition_unet import ConditionUNet
 from dpbench.models.unet import UNet
 from dpbench.models.unet_config import UNetConfig
-from dpbench.training.public import Draw, PublicBatches
+from dpbench.training.public_batches import Draw, PublicBatches
 
 
 class DiffusionCondition(ImageCondition):

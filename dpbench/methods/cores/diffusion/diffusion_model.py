@@ -18,9 +18,10 @@ from dpbench.methods.cores.diffusion.diffusion_settings import DiffusionConfig, 
 from dpbench.methods.cores.private_training import train_privately
 from dpbench.methods.cores.public_training import PublicTraining
 from dpbench.models.edm import Denoiser, NoiseConfig, SamplerConfig
+from dpbench.models.image_range import to_uint8, unit_images
 from dpbench.privacy.private_data import PrivateData
 from dpbench.training.loop import train
-from dpbench.training.public import Draw, PublicBatches, to_uint8, unit_images
+from dpbench.training.public_batches import Draw, PublicBatches
 from dpbench.training.public_steps import PublicSteps
 from dpbench.training.sharpness import SharpnessAwareSteps
 
