@@ -15,7 +15,7 @@ from dpbench.core.data import ImageDataset
 from dpbench.core.method import Preset, required
 from dpbench.core.specs import CONDITIONS, Condition, DatasetSpec, Request
 from dpbench.core.track import Track, joint_track
-from dpbench.methods.cores.diffusion.diffusion import DiffusionMethod
+from dpbench.methods.cores.diffusion.diffusion_method import DiffusionMethod
 from dpbench.methods.cores.diffusion.diffusion_settings import ONE_GPU, PUBLISHED, DiffusionConfig
 from dpbench.methods.cores.public_training import PublicTraining
 from dpbench.models.caption_settings import CaptionSettings

@@ -20,7 +20,7 @@ from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
 from dpbench.core.method import Preset, required
 from dpbench.core.specs import DatasetSpec, Request
-from dpbench.methods.cores.diffusion.diffusion import DiffusionMethod
+from dpbench.methods.cores.diffusion.diffusion_method import DiffusionMethod
 from dpbench.methods.cores.diffusion.diffusion_settings import ONE_GPU, PUBLISHED, DiffusionConfig
 from dpbench.methods.cores.public_classes.classifier_settings import ClassifierTraining
 from dpbench.methods.cores.public_training import PublicTraining

@@ -22,7 +22,7 @@ from dpbench.methods.cores.tokens.token_model import TokenModel
 from dpbench.methods.cores.tokens.token_settings import TokenizerTraining
 from dpbench.methods.cores.warm_up.central_images import central_images
 from dpbench.methods.wavelet.corruption import Retokenised
-from dpbench.methods.wavelet.real import RealTokens
+from dpbench.methods.wavelet.real_tokens import RealTokens
 from dpbench.methods.wavelet.scale_sizes import Scales
 from dpbench.methods.wavelet.sequences import Sequences
 from dpbench.methods.wavelet.settings import TokenizerSettings, WaveletConfig

@@ -15,7 +15,7 @@ from dpbench.core.errors import ConfigError, DpbenchError
 from dpbench.core.specs import Budget, Conditions
 from dpbench.methods.cores.warm_up.warm_up_settings import CENTRAL
 from dpbench.methods.wavelet import Wavelet
-from dpbench.methods.wavelet.real import RealTokens
+from dpbench.methods.wavelet.real_tokens import RealTokens
 from dpbench.models.haar import coarse
 from dpbench.models.image_range import to_unit, unit_images
 from dpbench.models.pretrained.finding import sha256
