@@ -22,7 +22,7 @@ from torch import Tensor
 
 from dpbench.benchmark.request import RunRequest
 from dpbench.benchmark.session import seeded
-from dpbench.benchmark.trials.stages import draw_samples, drawn
+from dpbench.benchmark.trials.trial_sampling import draw_samples, drawn
 from dpbench.core.cache import public_cache
 from dpbench.core.checkpoints import Checkpoints
 from dpbench.core.config import build
