@@ -40,7 +40,7 @@ from dpbench.core.specs import DatasetSpec
 from dpbench.core.variants import split_list
 from dpbench.data.opening import default_root, open_dataset
 from dpbench.methods.wavelet.settings import WaveletConfig
-from dpbench.results.gathering import write_csv
+from dpbench.results.leaderboard_rows import write_csv
 from dpbench.results.over_seeds import mean_and_ci95
 from dpbench.results.rounding import rounded
 from dpbench.results.samples import StoredSamples

@@ -122,7 +122,7 @@ def evaluate(
 def _show(rows: Any, request: RunRequest) -> None:
     """Shows the leaderboard of the rows' datasets, with the columns of the requested metrics."""
     from dpbench.cli.pages.leaderboard_page import leaderboard_page
-    from dpbench.results.gathering import collect
+    from dpbench.results.leaderboard_rows import collect
     from dpbench.results.metric_columns import asked_columns
 
     gathered = collect(request.out, sorted(set(rows["dataset"])))

@@ -38,7 +38,7 @@ def joint_protocol(trials: pd.DataFrame) -> JointProtocol:
     """The joint protocol of trials.
 
     Args:
-        trials: their rows; see `gathering.collect`.
+        trials: their rows; see `leaderboard_rows.collect`.
     """
     entries: dict[str, list[Any]] = {}
     for text in trials["protocol"].unique():

@@ -75,7 +75,7 @@ def read_outcomes(rows: pd.DataFrame, lines: pd.DataFrame, by: Column) -> dict[A
     For a line of one trial, these are the runs of its classifiers; for a line of several trials, the trials' means.
 
     Args:
-        rows: the rows of `gathering.collect`.
+        rows: the rows of `leaderboard_rows.collect`.
         lines: the lines of `over_seeds.aggregate`, with the folders of their `trials`; see `over_seeds.trials_of`.
         by: the column.
     """

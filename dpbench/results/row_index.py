@@ -37,7 +37,7 @@ class RowIndex:
     Attributes:
         path: the index.
         stamps: the stamps of its trials.
-        rows: one line per trial; see `gathering.make_frame`. `folder` is the path below the folder of results.
+        rows: one line per trial; see `leaderboard_rows.make_frame`. `folder` is the path below the folder of results.
     """
 
     path: Path

@@ -21,7 +21,8 @@ from dpbench.core.errors import UNFINISHED, DpbenchError, UnknownName
 from dpbench.core.progress import Display
 from dpbench.core.typed_values import as_declared
 from dpbench.data.opening import canonical_name
-from dpbench.results.gathering import FILE, collect, rows_of, write_csv
+from dpbench.results.leaderboard_file import LeaderboardFile
+from dpbench.results.leaderboard_rows import rows_of
 from dpbench.results.record import TrialRecord
 from dpbench.results.trial_folder import TrialFolder
 
@@ -92,7 +93,7 @@ def rescore(request: RunRequest, datasets: Sequence[str] = (), display: Display 
                     failed += 1
                     warnings.warn(f"not scored: {record} ({folder.path}): {error}", stacklevel=2)
         finally:
-            write_csv(rows := collect(request.out), request.out / FILE)
+            rows = LeaderboardFile(request.out).write()
     rows = rows_of(rows, [record.key for record, _ in trials])
     if failed:
         raise Unscored(failed, rows)

@@ -61,7 +61,7 @@ def report_content(rows: pd.DataFrame, data: Path | None = None) -> dict[str, An
     """The content of the page; see `results.report.page_file.write_page`.
 
     Args:
-        rows: one line per trial; see `results.gathering.collect`.
+        rows: one line per trial; see `results.leaderboard_rows.collect`.
         data: folder of datasets, for real images of public benchmarks; the default one if None.
     """
     columns, metrics = _columns(rows), owners()

@@ -14,7 +14,7 @@ from dpbench.benchmark.trials.trial_code import code_outside
 from dpbench.core.errors import DpbenchError
 from dpbench.core.registries import METRICS
 from dpbench.evaluation.score_protocol import is_outdated
-from dpbench.results.gathering import collect
+from dpbench.results.leaderboard_rows import collect
 from dpbench.results.metric_columns import columns_of
 from dpbench.results.record import TrialRecord
 
