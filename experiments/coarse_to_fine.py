@@ -165,9 +165,7 @@ def write_report(competing: Sequence[Entry], request: Request, spec: DatasetSpec
 def samples_of(key: str, out: Path) -> StoredSamples:
     """The images of a finished trial."""
     folder = find_trial(key, out)
-    record = folder.read()
-    assert record is not None
-    return folder.samples(record)
+    return folder.samples(folder.read_sampled())
 
 
 def groups(rows: pd.DataFrame, competing: Sequence[Entry], request: Request) -> list[tuple[str, float, pd.DataFrame]]:

@@ -72,8 +72,7 @@ def _rows_of(out: Path, metrics: Sequence[Column]) -> pd.DataFrame:
 
 def _read(folder: TrialFolder) -> dict[str, Any]:
     """The line of a trial, with the names of the scores with stored per-image outcomes."""
-    record = folder.read()
-    assert record is not None
+    record = folder.read_sampled()
     scores = folder.read_scores()
     return make_row(record, scores) | {"outcomes": " ".join(folder.read_scores(all_columns=True).outcomes)}
 

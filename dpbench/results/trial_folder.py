@@ -144,6 +144,17 @@ class TrialFolder:
             raise DpbenchError(f"{path} belongs to trial {record.key}, not to {key}; {RESTORE}")
         return record
 
+    def read_sampled(self) -> TrialRecord:
+        """The record of the trial, which is finished or sampled.
+
+        Raises:
+            DpbenchError: there is none, or it is damaged; see `read`.
+        """
+        record = self.read()
+        if record is None:
+            raise DpbenchError(f"{self.path} has no sampled trial")
+        return record
+
     def write(self, record: TrialRecord) -> None:
         """Writes the record of a trial that is sampled but not yet scored, and the checksums of its other files."""
         home = self.home(record.is_sensitive)

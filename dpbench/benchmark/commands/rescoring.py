@@ -108,11 +108,10 @@ def _finished(out: Path, datasets: Sequence[str]) -> list[tuple[TrialRecord, Tri
     found: dict[str, tuple[TrialRecord, TrialFolder]] = {}
     for folder in TrialFolder.finished(out):
         try:
-            record = folder.read()
+            record = folder.read_sampled()
         except DpbenchError as error:
             warnings.warn(f"left out: {error}", stacklevel=3)
             continue
-        assert record is not None
         if record.reference == "real" and not record.config:
             again = "`dpbench run` makes its successor"
             warnings.warn(f"left as it is: {folder.path} compares the halves of test; {again}", stacklevel=3)

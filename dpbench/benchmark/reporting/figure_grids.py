@@ -41,14 +41,14 @@ def grids_of(table: pd.DataFrame, real: bool, data: Path | None) -> list[Grid]:
     if not grids:
         raise DpbenchError("no row has samples that may be shown")
     if real:
-        record = _record(TrialFolder(Path(ordered.iloc[0]["trials"][0])))
+        record = TrialFolder(Path(ordered.iloc[0]["trials"][0])).read_sampled()
         grids.insert(0, Grid("real images", open_test(record, reference_of(table), data)))
     return grids
 
 
 def _samples(line: pd.Series[Any]) -> Iterator[Grid]:
     folder = TrialFolder(Path(line["trials"][0]))
-    record = _record(folder)
+    record = folder.read_sampled()
     if record.is_sensitive:
         return
     try:
@@ -60,12 +60,6 @@ def _samples(line: pd.Series[Any]) -> Iterator[Grid]:
     if record.epsilon is not None:
         parts.append(privacy(record.epsilon))
     yield Grid(", ".join(parts), samples)
-
-
-def _record(folder: TrialFolder) -> TrialRecord:
-    record = folder.read()
-    assert record is not None
-    return record
 
 
 def open_test(record: TrialRecord, expected: str, data: Path | None) -> ImageDataset:

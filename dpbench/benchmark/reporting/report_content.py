@@ -110,8 +110,7 @@ def _table(
 
 def _line(values: pd.Series[Any], trials: pd.DataFrame) -> Line:
     folder = TrialFolder(Path(values["trials"][0]))
-    record = folder.read()
-    assert record is not None
+    record = folder.read_sampled()
     seeds = trials["seed"].max()
     return Line(values, folder, record, trials.iloc[0], 1 if pd.isna(seeds) else int(seeds) + 1)
 
