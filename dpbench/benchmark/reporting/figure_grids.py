@@ -6,7 +6,6 @@ For a dataset that is not declared public, there are no real images, and no samp
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from dpbench.results.comparable import ORDER
 from dpbench.results.figures.sample_figure import Grid
 from dpbench.results.record import TrialRecord
 from dpbench.results.rounding import privacy
+from dpbench.results.row import read_protocol
 from dpbench.results.trial_folder import TrialFolder
 
 
@@ -84,5 +84,5 @@ def open_test(record: TrialRecord, expected: str, data: Path | None) -> ImageDat
 
 def reference_of(table: pd.DataFrame) -> str:
     """The fingerprint of the test split that a table was scored against; "" if none is known."""
-    found = (json.loads(protocol or "{}").get("reference", "") for protocol in table["protocol"])
+    found = (read_protocol(protocol).get("reference", "") for protocol in table["protocol"])
     return next(filter(None, found), "")
