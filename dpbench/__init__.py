@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.2.0"
 
 if TYPE_CHECKING:
+    from dpbench.benchmark.commands.evaluating import evaluate as evaluate
     from dpbench.benchmark.commands.exporting import export as export
-    from dpbench.benchmark.commands.external import evaluate as evaluate
-    from dpbench.benchmark.commands.refinement import refine as refine
+    from dpbench.benchmark.commands.refining import refine as refine
     from dpbench.benchmark.commands.rescoring import evaluate_all as evaluate_all
-    from dpbench.benchmark.commands.runner import run as run
+    from dpbench.benchmark.commands.running import run as run
     from dpbench.benchmark.request import RunRequest as RunRequest
     from dpbench.benchmark.trials.stored_model import StoredModel as StoredModel
     from dpbench.benchmark.trials.stored_model import load as load
@@ -92,11 +92,11 @@ if TYPE_CHECKING:
     from dpbench.training.public_steps import PublicSteps as PublicSteps
 
 _NAMES = {
+    "dpbench.benchmark.commands.evaluating": ["evaluate"],
     "dpbench.benchmark.commands.exporting": ["export"],
-    "dpbench.benchmark.commands.external": ["evaluate"],
-    "dpbench.benchmark.commands.refinement": ["refine"],
+    "dpbench.benchmark.commands.refining": ["refine"],
     "dpbench.benchmark.commands.rescoring": ["evaluate_all"],
-    "dpbench.benchmark.commands.runner": ["run"],
+    "dpbench.benchmark.commands.running": ["run"],
     "dpbench.benchmark.request": ["RunRequest"],
     "dpbench.benchmark.trials.stored_model": ["StoredModel", "load"],
     "dpbench.core.cache": ["weights_hash"],

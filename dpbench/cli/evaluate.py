@@ -98,7 +98,7 @@ def evaluate(
         raise DpbenchError(
             "name the dataset that the images imitate: --dataset NAME; `dpbench list datasets` lists some"
         )
-    from dpbench.benchmark.commands.external import Claim, evaluate_images, stem
+    from dpbench.benchmark.commands.evaluating import Claim, evaluate_images, stem
     from dpbench.benchmark.commands.rescoring import Unscored, rescore
     from dpbench.cli.display import open_display
 

@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from dpbench.benchmark.commands.failures import Failure, TrialsFailed
-from dpbench.benchmark.commands.side_by_side import draw_side_by_side
 from dpbench.benchmark.experiment import store_experiment
+from dpbench.benchmark.failures import Failure, TrialsFailed
 from dpbench.benchmark.launching import launch
 from dpbench.benchmark.request import RunRequest
 from dpbench.benchmark.session import Session
+from dpbench.benchmark.side_by_side import draw_side_by_side
 from dpbench.benchmark.trials.finished import finished_trials
 from dpbench.benchmark.trials.schedule import announce_slow_metrics, announce_trials, expect_times, plan_trials
 from dpbench.benchmark.trials.scoring import chosen_metrics

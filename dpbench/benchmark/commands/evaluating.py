@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dpbench.benchmark.commands.own_samples import open_images
+from dpbench.benchmark.own_samples import open_images
 from dpbench.benchmark.request import RunRequest
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.trials.scoring import chosen_metrics, score
